@@ -1,0 +1,63 @@
+"""What can go wrong, as one tree; every message says what was needed and what came.
+
+SegmendError
+  UserError           something a person gave is wrong (CLI: exit code 2, server: 4xx)
+    ShapeError          an array or index has the wrong size
+    GeometryError       two grids that must agree in millimetres do not
+    PromptError         a prompt that this image, label or method cannot take
+    FileError           a file that cannot be read, or a format that cannot hold this
+    SettingsError       an option, method or label name that does not exist
+    NotFoundError       an id that is not in the store
+    ConflictError       the thing exists already, or changed meanwhile
+    LimitError          larger or more than this server allows
+  StoreError          the disk or the database refused; nothing already saved is lost
+  ModelError          weights that are missing, damaged, or of another method or version
+"""
+
+
+class SegmendError(Exception):
+    """Anything that Segmend itself refuses; the text is one sentence for a person."""
+
+
+class UserError(SegmendError, ValueError):
+    """Something a person gave is wrong."""
+
+
+class ShapeError(UserError):
+    """An array or index has the wrong size."""
+
+
+class GeometryError(UserError):
+    """Two grids that must agree in millimetres do not."""
+
+
+class PromptError(UserError):
+    """A prompt that this image, label or method cannot take."""
+
+
+class FileError(UserError):
+    """A file that cannot be read, or a format that cannot hold what it is given."""
+
+
+class SettingsError(UserError):
+    """An option, method or label name that does not exist."""
+
+
+class NotFoundError(UserError):
+    """An id that is not in the store."""
+
+
+class ConflictError(UserError):
+    """The thing exists already, or changed meanwhile."""
+
+
+class LimitError(UserError):
+    """Larger or more than this server allows."""
+
+
+class StoreError(SegmendError):
+    """The disk or the database refused; nothing already saved is lost."""
+
+
+class ModelError(SegmendError):
+    """Weights that are missing, damaged, or of another method or version."""

@@ -1,0 +1,45 @@
+"""The methods, one paper or baseline a file; a new file here, or an entry point, is a new method.
+
+A module of this folder is a method when it has `METHOD`, its card, and `load()`, which
+returns the Segmenter. Neither importing the module nor reading its card may load a heavy
+library. Other packages add methods through the `segmend.methods` entry point, which names
+such a module.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import cast
+
+from segmend.errors import SettingsError
+from segmend.segmenter import Method, Segmenter
+
+
+@cache
+def _modules() -> dict[str, ModuleType]:
+    found = [importlib.import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)]
+    found += [entry.load() for entry in entry_points(group="segmend.methods")]
+    return {module.METHOD.id: module for module in found if hasattr(module, "METHOD")}
+
+
+def cards() -> tuple[Method, ...]:
+    """Return the cards of all installed methods, by id."""
+    return tuple(cast(Method, module.METHOD) for _, module in sorted(_modules().items()))
+
+
+def card(method: str) -> Method:
+    """Return one method's card; SettingsError names the methods there are."""
+    if method not in _modules():
+        raise SettingsError(f"There is no method {method!r}; there are {', '.join(sorted(_modules()))}.")
+    return cast(Method, _modules()[method].METHOD)
+
+
+@cache
+def load(method: str) -> Segmenter:
+    """Return one method, ready to run; loaded once a process."""
+    card(method)
+    return cast(Segmenter, _modules()[method].load())
