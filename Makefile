@@ -1,0 +1,91 @@
+# Two commands matter: `make start` opens the annotator, `make test` runs every test.
+# Both set up what they need in .venv; the others are for people who change Segmend (see CONTRIBUTING.md).
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+BIN := $(CURDIR)/$(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+LOCK := requirements/lock.txt
+TORCH := torch==2.13.0
+PACKAGE := pyproject.toml hatch_build.py $(shell find src/segmend -path src/segmend/web -prune -o -type f -not -name '*.pyc' -print)
+WEB := $(shell find web -name node_modules -prune -o -type f -print 2>/dev/null)
+
+export PATH := $(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help start test check dev web format lock bench docs measure clean
+
+help:
+	@echo "make start    set up and open the annotator with sample cases (ARGS='--no-browser --port 8000')"
+	@echo "make test     set up and run every test"
+	@echo "make check    format, lint, types, every test, docs: what must pass before a commit lands"
+	@echo "make dev      set up for development    make format   rewrite files in the one style"
+	@echo "make bench    print all figures         make lock     pin today's versions anew"
+	@echo "make docs     build the documentation   make measure  time a fresh 'make start'"
+	@echo "make clean    remove everything that the others made"
+
+start: $(VENV)/.installed
+	@$(BIN)/segmend start $(ARGS)
+
+test: dev
+	@bash tools/system.sh chromium postgresql
+	cd web && npm run --silent test
+	$(BIN)/pytest --cov --cov-report=term $(ARGS)
+
+check: dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	cd web && npm run --silent format:check && npm run --silent lint && npm run --silent types
+	$(MAKE) --no-print-directory docs
+	$(MAKE) --no-print-directory test
+
+dev: $(VENV)/.dev web
+
+web: $(VENV)/.dev web/node_modules/.package-lock.json
+	@$(BIN)/python hatch_build.py
+
+format: dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	cd web && npm run --silent format
+
+bench: dev
+	$(BIN)/python bench/all.py $(ARGS)
+
+docs: $(VENV)/.dev
+	$(BIN)/mkdocs build --strict --quiet
+
+lock:
+	bash tools/lock.sh $(PYTHON) "$(TORCH)" $(LOCK)
+
+measure:
+	bash tools/measure_start.sh
+
+clean:
+	rm -rf $(VENV) web/node_modules src/segmend/web dist site .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# ------------------------------------------------------------------ what the commands above stand on
+
+$(BIN)/python:
+	@bash tools/python.sh $(PYTHON) $(VENV)
+
+# For using Segmend: the base dependencies and nothing more. A development set-up serves as well.
+$(VENV)/.installed: $(PACKAGE) $(WEB) $(LOCK) | $(BIN)/python
+	@if [ -f $(VENV)/.dev ]; then $(MAKE) --no-print-directory dev; else \
+	  echo "Installing Segmend and building the annotator (once, about a minute)." && \
+	  $(PIP) install --quiet --constraint $(LOCK) . ; fi
+	@touch $@
+
+# For changing Segmend: every version pinned. Torch comes first, so that nothing pulls another one.
+$(VENV)/.dev: pyproject.toml $(LOCK) | $(BIN)/python
+	$(PIP) install --quiet "$(TORCH)"
+	$(PIP) install --quiet --requirement $(LOCK)
+	$(PIP) install --quiet --no-deps --editable .
+	@touch $@
+
+web/node_modules/.package-lock.json: web/package-lock.json | $(VENV)/.dev
+	cd web && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@

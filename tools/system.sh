@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Install the named Debian packages that are missing, or say which they are: system.sh chromium postgresql
+set -euo pipefail
+
+present() {
+  case $1 in
+    chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
+    postgresql) command -v initdb || ls /usr/lib/postgresql/*/bin/initdb ;;
+    python3-venv) python3 -c 'import ensurepip, venv' ;;
+    *) command -v "$1" ;;
+  esac >/dev/null 2>&1
+}
+
+missing=()
+for name in "$@"; do present "$name" || missing+=("$name"); done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+  echo "Installing ${missing[*]}."
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+else
+  echo "Please install ${missing[*]} first, for example: sudo apt-get install ${missing[*]}" >&2
+  exit 1
+fi
