@@ -1,0 +1,27 @@
+"""How the solvers' inner loops become machine code.
+
+The loops live in modules of their own (`flow.py`, `relax.py`, `sweep.py`), which load numba and
+are therefore imported inside functions. numba compiles a loop at its first call, some seconds
+each, and keeps the machine code beside the module; where that folder is read-only it uses the
+user's cache folder, and where that is read-only too, `compiled` falls back to compiling anew
+in every process. `segmend.solvers.warm_up` compiles everything ahead of the first click.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+Loop = TypeVar("Loop", bound=Callable[..., object])
+
+
+def compiled(loop: Loop) -> Loop:
+    """Return the function as machine code: kept on disk where it can be, without the global lock."""
+    import numba
+
+    try:
+        return cast(Loop, numba.njit(cache=True, nogil=True)(loop))
+    except RuntimeError as error:
+        if "cannot cache" not in str(error):
+            raise
+        return cast(Loop, numba.njit(nogil=True)(loop))

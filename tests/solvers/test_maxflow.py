@@ -1,0 +1,155 @@
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_flow
+
+from segmend.errors import SettingsError, ShapeError
+from segmend.solvers import flow
+from segmend.solvers.maxflow import FREE, INSIDE, LARGEST, OUTSIDE, cut, offsets, whole_numbers
+
+SHAPES = [(1, 1, 1), (1, 4, 7), (1, 9, 2), (3, 4, 5), (2, 1, 6), (4, 2, 3)]
+
+
+def random_grid(seed, shape, *, diagonal=False, largest=9):
+    random = np.random.default_rng(seed)
+    steps = offsets(shape, diagonal=diagonal)
+    pull = random.integers(-largest, largest + 1, shape, np.int32)
+    arcs, back = random.integers(0, largest + 1, (2, len(steps), *shape), np.int32)
+    fixed = random.choice(np.array([FREE, FREE, FREE, INSIDE, OUTSIDE], np.uint8), shape)
+    return pull, arcs, back, fixed, steps
+
+
+def pairs(shape, steps):
+    """Every pair of neighbours as (i, p, q): the step's number and both indices."""
+    for i, step in enumerate(steps):
+        for p in product(*map(range, shape)):
+            q = tuple(a + b for a, b in zip(p, step, strict=True))
+            if all(0 <= a < n for a, n in zip(q, shape, strict=True)):
+                yield i, p, q
+
+
+def cost_of(inside, pull, arcs, back, steps):
+    """What these labels cost, counted voxel by voxel and pair by pair."""
+    cost = int(pull[~inside & (pull > 0)].sum()) - int(pull[inside & (pull < 0)].sum())
+    for i, p, q in pairs(pull.shape, steps):
+        if inside[p] and not inside[q]:
+            cost += int(arcs[i][p])
+        if inside[q] and not inside[p]:
+            cost += int(back[i][p])
+    return cost
+
+
+def reference(pull, arcs, back, steps, fixed):
+    """The value of the largest flow by SciPy, with fixed voxels tied to their terminal."""
+    number = np.arange(pull.size).reshape(pull.shape)
+    source, sink, tied = pull.size, pull.size + 1, 10**6
+    capacity = np.zeros((pull.size + 2, pull.size + 2), np.int32)
+    for i, p, q in pairs(pull.shape, steps):
+        capacity[number[p], number[q]] += arcs[i][p]
+        capacity[number[q], number[p]] += back[i][p]
+    capacity[source, : pull.size] = (np.maximum(pull, 0) + tied * (fixed == INSIDE)).ravel()
+    capacity[: pull.size, sink] = (np.maximum(-pull, 0) + tied * (fixed == OUTSIDE)).ravel()
+    return int(maximum_flow(csr_array(capacity), source, sink).flow_value)
+
+
+@settings(deadline=None, max_examples=150)
+@given(seed=st.integers(0, 2**32), shape=st.sampled_from(SHAPES), diagonal=st.booleans(), pinned=st.booleans())
+def test_the_cut_costs_what_the_largest_flow_carries(seed, shape, diagonal, pinned):
+    pull, arcs, back, fixed, steps = random_grid(seed, shape, diagonal=diagonal)
+    fixed = fixed if pinned else np.zeros(shape, np.uint8)
+
+    found = cut(pull, arcs, steps=steps, back=back, fixed=fixed)
+
+    assert found.cost == reference(pull, arcs, back, steps, fixed)
+    assert found.cost == cost_of(found.inside, pull, arcs, back, steps)
+    assert found.inside[fixed == INSIDE].all()
+    assert not found.inside[fixed == OUTSIDE].any()
+
+
+@pytest.mark.parametrize("shape", [(1, 23, 31), (7, 9, 11)])
+def test_larger_grids_agree_with_scipy_too(shape):
+    for seed in range(5):
+        pull, arcs, _, fixed, steps = random_grid(seed, shape, largest=100)
+
+        found = cut(pull, arcs)
+
+        assert found.cost == reference(pull, arcs, arcs, steps, np.zeros_like(fixed))
+        assert found.cost == cost_of(found.inside, pull, arcs, arcs, steps)
+
+
+def test_a_cut_follows_the_weak_arcs_not_the_axes():
+    pull = np.zeros((1, 3, 5), np.int32)
+    pull[0, 1, 0], pull[0, 1, 4] = 1000, -1000
+    arcs = np.full((2, 1, 3, 5), 50, np.int32)
+    arcs[0, 0, 0, 1] = arcs[0, 0, 1, 2] = arcs[0, 0, 2, 3] = 1  # between x and x + 1, a staircase
+    arcs[1, 0, 0, 2] = arcs[1, 0, 1, 3] = 1  # between y and y + 1
+
+    found = cut(pull, arcs)
+
+    assert found.inside[0].tolist() == [
+        [True, True, False, False, False],
+        [True, True, True, False, False],
+        [True, True, True, True, False],
+    ]
+    assert found.cost == 5
+
+
+def test_a_band_cut_equals_the_whole_cut_when_the_band_holds_its_boundary():
+    pull, arcs, *_ = random_grid(3, (1, 20, 30), largest=20)
+    whole = cut(pull, arcs)
+    edge = np.zeros(pull.shape, bool)
+    edge[:, :, 1:] |= whole.inside[:, :, 1:] != whole.inside[:, :, :-1]
+    edge[:, :, :-1] |= edge[:, :, 1:]
+    edge[:, 1:] |= whole.inside[:, 1:] != whole.inside[:, :-1]
+    edge[:, :-1] |= edge[:, 1:]
+
+    fixed = np.where(edge, FREE, np.where(whole.inside, INSIDE, OUTSIDE)).astype(np.uint8)
+
+    assert 0 < (fixed == FREE).mean() < 1
+    assert cut(pull, arcs, fixed=fixed).cost == whole.cost
+
+
+def test_costs_up_to_the_largest_do_not_overflow():
+    pull = np.array([[[LARGEST, -LARGEST, LARGEST]]], np.int32)
+    arcs = np.full((2, 1, 1, 3), LARGEST, np.int32)
+
+    assert cut(pull, arcs).cost == LARGEST
+    assert cut(pull, arcs, fixed=np.array([[[1, 0, 1]]], np.uint8)).inside.all()
+
+
+def test_the_loops_do_the_same_without_the_compiler():
+    pull, arcs, back, fixed, steps = random_grid(5, (2, 3, 4))
+    shape = np.asarray(pull.shape, np.int64)
+    strides = np.asarray([(z * 3 + y) * 4 + x for z, y, x in steps])
+    pad, around = int(strides.max()), np.stack([strides, -strides], axis=1).ravel()
+    grid = (pull.ravel(), arcs.reshape(3, -1), back.reshape(3, -1), fixed.ravel(), np.asarray(steps), shape)
+    results = []
+    for build, fill in ((flow.build, flow.fill), (flow.build.py_func, flow.fill.py_func)):
+        room = np.zeros((pull.size + 2 * pad, 6), np.int32)
+        supply, tree = np.zeros(len(room), np.int32), np.zeros(len(room), np.uint8)
+        must = build(*grid, pad, room, supply)
+        results.append((must + fill(room, supply, around, tree), tree.tolist(), room.tolist()))
+
+    assert results[0] == results[1]
+
+
+def test_real_costs_become_whole_numbers_that_keep_their_order():
+    assert whole_numbers(np.array([-np.inf, -0.5, 0.004, 1.0]), scale=100).tolist() == [-LARGEST, -50, 0, 100]
+
+
+def test_a_cut_says_what_it_needs():
+    pull, arcs = np.zeros((1, 2, 3), np.int32), np.zeros((2, 1, 2, 3), np.int32)
+    with pytest.raises(ShapeError, match=r"3 axes \(z, y, x\); got shape \(2, 3\)"):
+        cut(pull[0], arcs)
+    with pytest.raises(ShapeError, match=r"needs arcs of shape \(2, 1, 2, 3\); got \(1, 1, 2, 3\)"):
+        cut(pull, arcs[:1])
+    with pytest.raises(ShapeError, match=r"needs fixed voxels of shape \(1, 2, 3\); got \(1, 2\)"):
+        cut(pull, arcs, fixed=np.zeros((1, 2), np.uint8))
+    with pytest.raises(ShapeError, match="whole numbers; got pulls of float64"):
+        cut(pull.astype(float), arcs)
+    with pytest.raises(SettingsError, match=r"arcs of at least 0 .* got -1"):
+        cut(pull, arcs - 1)
