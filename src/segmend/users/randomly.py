@@ -1,0 +1,32 @@
+"""A click anywhere in the mistake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from segmend.image import MaskArray
+from segmend.prompts import Click
+from segmend.users.mistake import mistake
+
+
+@dataclass(frozen=True)
+class RandomError:
+    """Click a voxel of the mistake, each as likely as any other.
+
+    >>> truth = np.zeros((1, 5, 9), bool); truth[0, 3, 6] = True
+    >>> RandomError(seed=5)(truth, np.zeros_like(truth))
+    Click(index=(0, 3, 6), positive=True)
+    """
+
+    seed: int = 0
+
+    def __call__(self, truth: MaskArray, mask: MaskArray) -> Click | None:
+        found = mistake(truth, mask)
+        if found is None:
+            return None
+        voxels = np.flatnonzero(found.wrong)
+        chosen = voxels[found.generator(self.seed).integers(len(voxels))]
+        index = found.place(np.asarray(np.unravel_index(chosen, found.wrong.shape)))
+        return Click(index, bool(truth[index]))

@@ -1,0 +1,59 @@
+"""A stroke along the middle of the largest mistake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmend.image import MaskArray
+from segmend.prompts import Stroke
+from segmend.users.mistake import largest, mistake
+from segmend.users.thinning import longest, thin
+
+
+@dataclass(frozen=True)
+class SkeletonStroke:
+    """Draw along the skeleton of the largest mistake, in the axial plane where it is widest.
+
+    People draw in one plane, so in a volume this robot does too. Voxels that were missed
+    and voxels that are too many are separate mistakes here: a stroke has one sign. The
+    seed decides which of two equally wide planes.
+
+    >>> truth = np.zeros((1, 5, 9), bool); truth[0, 1:4, 1:8] = True
+    >>> SkeletonStroke()(truth, np.zeros_like(truth))
+    Stroke(points=((0, 2, 2), (0, 2, 6)), positive=True, radius=1.0)
+    """
+
+    seed: int = 0
+    radius: float = 1.0
+
+    def __call__(self, truth: MaskArray, mask: MaskArray) -> Stroke | None:
+        found = mistake(truth, mask)
+        if found is None:
+            return None
+        wanted = truth[found.box.slices]
+        sides = [(positive, found.wrong & (wanted == positive)) for positive in (True, False)]
+        parts = [(positive, largest(side)) for positive, side in sides if side.any()]
+        positive, part = max(parts, key=lambda side: int(side[1].wrong.sum()))
+        areas = part.wrong.sum(axis=(1, 2))
+        planes = np.flatnonzero(areas == areas.max())
+        plane = planes[0] if len(planes) == 1 else planes[found.generator(self.seed).integers(len(planes))]
+        inside = largest(part.wrong[plane][None])
+        way = longest(thin(inside.wrong[0])) + np.asarray(inside.box.low[1:], np.intp)
+        voxels = np.column_stack([np.full(len(way), plane), way]).astype(np.intp) + np.asarray(part.box.low, np.intp)
+        return Stroke(tuple(found.place(v) for v in corners(voxels)), positive, self.radius)
+
+
+def corners(way: NDArray[np.intp]) -> NDArray[np.intp]:  # [n 3]
+    """Return the ends of a way's straight pieces; the lines between them are the way again.
+
+    >>> corners(np.array([[0, 0, 0], [0, 1, 1], [0, 2, 2], [0, 2, 3]])).tolist()
+    [[0, 0, 0], [0, 2, 2], [0, 2, 3]]
+    """
+    if len(way) < 3:
+        return way
+    steps = np.diff(way, axis=0)
+    turns = np.flatnonzero((steps[1:] != steps[:-1]).any(axis=1)) + 1
+    return np.asarray(way[np.concatenate([[0], turns, [len(way) - 1]])])
