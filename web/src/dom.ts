@@ -1,0 +1,95 @@
+/** Building elements: `h("button", { class: "primary", onclick: save }, "Save")`. */
+
+type Child = Node | string | number | null | undefined | false;
+type Attributes = Readonly<Record<string, unknown>>;
+
+/** Return an element; functions become listeners, true an empty attribute, null and false none. */
+export function h<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  attributes: Attributes = {},
+  ...children: Child[]
+): HTMLElementTagNameMap[K] {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name.slice(2), value as EventListener);
+    else if (name === "value" && "value" in element) (element as { value: unknown }).value = value;
+    else set(element, name, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false).map(asNode));
+  return element;
+}
+
+function asNode(child: Child): Node | string {
+  return child instanceof Node ? child : String(child);
+}
+
+/** Set an attribute; false, null and undefined take it away. */
+export function set(element: Element, name: string, value: unknown): void {
+  if (value === false || value === null || value === undefined) element.removeAttribute(name);
+  else element.setAttribute(name, value === true ? "" : String(value as string | number));
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** Drawings on a 24 x 24 grid, stroked in the colour of the text. */
+const ICONS = {
+  navigate: "M12 3v18M3 12h18M9 6l3-3 3 3M9 18l3 3 3-3M6 9l-3 3 3 3M18 9l3 3-3 3",
+  click: "M12 3v4M12 17v4M3 12h4M17 12h4M12 12m-2.5 0a2.5 2.5 0 1 0 5 0a2.5 2.5 0 1 0-5 0",
+  stroke: "M4 19c3 1 4-1 4-3s2-3 4-1l7-8a2.1 2.1 0 0 0-3-3l-8 7M8 16l4-1",
+  box: "M5 5h14v14H5z",
+  plus: "M12 5v14M5 12h14",
+  minus: "M5 12h14",
+  undo: "M9 7L4 12l5 5M4 12h10a6 6 0 0 1 6 6",
+  redo: "M15 7l5 5-5 5M20 12H10a6 6 0 0 0-6 6",
+  download: "M12 4v11M7 11l5 5 5-5M5 20h14",
+  upload: "M12 16V5M7 9l5-5 5 5M5 20h14",
+  help: "M9 9a3 3 0 1 1 4.5 2.6c-1 .6-1.5 1.2-1.5 2.4M12 17.5v.01M12 12m-9 0a9 9 0 1 0 18 0a9 9 0 1 0-18 0",
+  close: "M6 6l12 12M18 6L6 18",
+  trash: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
+  lock: "M7 11V8a5 5 0 0 1 10 0v3M6 11h12v9H6z",
+  unlock: "M7 11V8a5 5 0 0 1 9.6-2M6 11h12v9H6z",
+  link: "M10 14a4 4 0 0 0 6 .5l3-3a4 4 0 0 0-6-6l-1 1M14 10a4 4 0 0 0-6-.5l-3 3a4 4 0 0 0 6 6l1-1",
+  folder: "M3 6h6l2 2h10v11H3z",
+  file: "M6 3h8l4 4v14H6zM14 3v4h4",
+  grid: "M4 4h7v7H4zM13 4h7v7h-7zM4 13h7v7H4zM13 13h7v7h-7z",
+  single: "M4 4h16v16H4z",
+  expand: "M9 4H4v5M15 4h5v5M9 20H4v-5M15 20h5v-5",
+  panel: "M4 5h16v14H4zM9 5v14",
+  eye: "M2 12s4-6.5 10-6.5S22 12 22 12s-4 6.5-10 6.5S2 12 2 12zM12 12m-2.8 0a2.8 2.8 0 1 0 5.6 0a2.8 2.8 0 1 0-5.6 0",
+  hidden: "M3 3l18 18M10 6a9 9 0 0 1 12 6 14 14 0 0 1-3 4M6 7a14 14 0 0 0-4 5s4 6.500 10 6.500a9 9 0 0 0 4-1",
+  warning: "M12 4L2.500 20h19zM12 10v5M12 17.500v.01",
+  check: "M5 12.500l4.500 4.500L19 7",
+  fit: "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5",
+} as const;
+
+export type IconName = keyof typeof ICONS;
+
+/** Return a decorative icon; the button round it carries the name. */
+export function icon(name: IconName): SVGSVGElement {
+  const svg = document.createElementNS(SVG, "svg");
+  for (const [key, value] of [
+    ["viewBox", "0 0 24 24"],
+    ["class", "icon"],
+    ["aria-hidden", "true"],
+  ] as const) {
+    svg.setAttribute(key, value);
+  }
+  const path = document.createElementNS(SVG, "path");
+  path.setAttribute("d", ICONS[name]);
+  svg.append(path);
+  return svg;
+}
+
+/** Return a button that shows an icon and says `label`, with its shortcut in the tooltip. */
+export function iconButton(name: IconName, label: string, onclick: () => void, shortcut = ""): HTMLButtonElement {
+  const title = shortcut === "" ? label : `${label} (${shortcut})`;
+  return h("button", { type: "button", class: "icon-button", "aria-label": label, title, onclick }, icon(name));
+}
+
+/** Replace what an element holds, keeping the focus on the element with the same `data-key`. */
+export function refill(parent: HTMLElement, children: Child[]): void {
+  const focused = document.activeElement;
+  const key = focused instanceof HTMLElement && parent.contains(focused) ? focused.dataset.key : undefined;
+  parent.replaceChildren(...children.filter((child) => child instanceof Node || typeof child === "string"));
+  if (key !== undefined) parent.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`)?.focus();
+}

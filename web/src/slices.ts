@@ -1,0 +1,140 @@
+/**
+ * One slice of the volume or the label map as a picture: pure functions on typed arrays.
+ *
+ * Slices are drawn by the processor: 512 x 512 takes about a millisecond, needs no graphics card, has no
+ * texture limits (a photograph may have 6000 pixels a side) and shows voxels and window exactly.
+ */
+
+import type { Contrast } from "./contrast";
+import { extentOf, type Index, type Plane, type Rect } from "./geometry";
+import type { LabelMap } from "./labelmap";
+import type { Volume } from "./nifti";
+
+export type Colour = readonly [number, number, number];
+
+/** Where a picture's pixels lie in a row-major array: start, step to the right, step down. */
+function walk(plane: Plane, shape: Index, slice: number): { start: number; right: number; down: number } {
+  const strides: Index = [shape[1] * shape[2], shape[2], 1];
+  const [width, height] = extentOf(plane, shape);
+  const right = strides[plane.right] * (plane.flipRight ? -1 : 1);
+  const down = strides[plane.down] * (plane.flipDown ? -1 : 1);
+  const start =
+    slice * strides[plane.normal] -
+    (plane.flipRight ? right * (width - 1) : 0) -
+    (plane.flipDown ? down * (height - 1) : 0);
+  return { start, right, down };
+}
+
+/** Paint a slice of the volume into RGBA bytes of the picture's size. */
+export function paintVolume(
+  volume: Volume,
+  plane: Plane,
+  slice: number,
+  contrast: Contrast,
+  out: Uint8ClampedArray,
+): void {
+  const [width, height] = extentOf(plane, volume.shape);
+  const { start, right, down } = walk(plane, volume.shape, slice);
+  const gain = 255 / (contrast.high - contrast.low || 1);
+  const scale = volume.rgb ? gain : gain * volume.slope;
+  const shift = volume.rgb ? -contrast.low * gain : (volume.intercept - contrast.low) * gain;
+  const { values } = volume;
+  let to = 0;
+  for (let v = 0; v < height; v++) {
+    let from = start + v * down;
+    for (let u = 0; u < width; u++, from += right, to += 4) {
+      if (volume.rgb) {
+        out[to] = values[3 * from]! * scale + shift;
+        out[to + 1] = values[3 * from + 1]! * scale + shift;
+        out[to + 2] = values[3 * from + 2]! * scale + shift;
+      } else {
+        const grey = values[from]! * scale + shift;
+        out[to] = grey;
+        out[to + 1] = grey;
+        out[to + 2] = grey;
+      }
+      out[to + 3] = 255;
+    }
+  }
+}
+
+/** Paint a rectangle of a slice of the label map into RGBA bytes of the rectangle's size; unknown labels are grey. */
+export function paintLabels(
+  map: LabelMap,
+  plane: Plane,
+  slice: number,
+  rect: Rect,
+  colours: ReadonlyMap<number, Colour>,
+  out: Uint8ClampedArray,
+): void {
+  const { start, right, down } = walk(plane, map.shape, slice);
+  let to = 0;
+  let known = 0;
+  let colour: Colour = [0, 0, 0];
+  for (let v = rect.v; v < rect.v + rect.height; v++) {
+    let from = start + v * down + rect.u * right;
+    for (let u = 0; u < rect.width; u++, from += right, to += 4) {
+      const label = map.values[from]!;
+      if (label === 0) {
+        out[to + 3] = 0;
+        continue;
+      }
+      if (label !== known) {
+        known = label;
+        colour = colours.get(label) ?? [160, 160, 160];
+      }
+      out[to] = colour[0];
+      out[to + 1] = colour[1];
+      out[to + 2] = colour[2];
+      out[to + 3] = 255;
+    }
+  }
+}
+
+/** For each label, the edges of its region in a slice: (u0, v0, u1, v1) of straight pieces, one after the other. */
+export function outlines(map: LabelMap, plane: Plane, slice: number, rect: Rect): Map<number, number[]> {
+  const [width, height] = extentOf(plane, map.shape);
+  const { start, right, down } = walk(plane, map.shape, slice);
+  const { values } = map;
+  const edges = new Map<number, number[]>();
+  const piece = (label: number, u0: number, v0: number, u1: number, v1: number): void => {
+    let list = edges.get(label);
+    if (list === undefined) edges.set(label, (list = []));
+    list.push(u0, v0, u1, v1);
+  };
+  // Both directions of `across`: for each line of pixels, runs in which a pixel differs from its neighbour.
+  const trace = (
+    lines: readonly [number, number],
+    along: readonly [number, number],
+    line: number,
+    step: number,
+    ends: number,
+    emit: (label: number, line: number, from: number, to: number) => void,
+  ): void => {
+    for (let i = lines[0]; i < lines[1]; i++) {
+      for (const side of [-1, 1]) {
+        let label = 0;
+        let from = 0;
+        let at = start + i * line + along[0] * step;
+        const open = i + side < 0 || i + side >= ends;
+        for (let j = along[0]; j <= along[1]; j++, at += step) {
+          const here = j < along[1] ? values[at]! : 0;
+          const edge = here !== 0 && (open || values[at + side * line] !== here) ? here : 0;
+          if (edge === label) continue;
+          if (label !== 0) emit(label, side < 0 ? i : i + 1, from, j);
+          label = edge;
+          from = j;
+        }
+      }
+    }
+  };
+  const us = [rect.u, rect.u + rect.width] as const;
+  const vs = [rect.v, rect.v + rect.height] as const;
+  trace(vs, us, down, right, height, (label, v, u0, u1) => {
+    piece(label, u0, v, u1, v);
+  });
+  trace(us, vs, right, down, width, (label, u, v0, v1) => {
+    piece(label, u, v0, u, v1);
+  });
+  return edges;
+}

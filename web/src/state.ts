@@ -1,0 +1,172 @@
+/**
+ * The one store: what is being shown and with what. Views render from it and hold none of it.
+ *
+ * `set` takes the fields that change and announces them to whoever listens for any of them.
+ * The mask's voxels lie in a LabelMap, changed in place; `maskVersion` says that they changed.
+ */
+
+import type { Case, Event, Format, Label, Method } from "./api";
+import type { Contrast, Statistics } from "./contrast";
+import type { Box, Index, Plane, PlaneName } from "./geometry";
+import type { LabelMap } from "./labelmap";
+import type { Volume } from "./nifti";
+
+export type Tool = "navigate" | "click" | "stroke" | "box";
+export type Layout = "grid" | PlaneName | "render";
+export type Connection = "none" | "live" | "lost";
+
+/** A case with its voxels, as loaded in this page. */
+export interface Opened {
+  readonly case: Case;
+  readonly session: string;
+  readonly volume: Volume;
+  readonly statistics: Statistics;
+  readonly photo: boolean;
+  readonly planes: readonly Plane[];
+  readonly map: LabelMap;
+}
+
+export interface Progress {
+  readonly text: string;
+  readonly fraction: number | null; // null when nobody knows
+}
+
+export interface State {
+  readonly methods: readonly Method[];
+  readonly formats: readonly Format[];
+  readonly cases: readonly Case[] | null; // null until the list arrived
+  readonly opened: Opened | null;
+  readonly labels: readonly Label[];
+  readonly events: readonly Event[];
+  readonly done: readonly number[];
+  readonly undone: readonly number[];
+  readonly pending: readonly number[]; // recorded, not answered
+  readonly unsent: readonly Event[]; // not yet recorded by the server
+  readonly label: number; // the one that marks go to
+  readonly method: string;
+  readonly tool: Tool;
+  readonly positive: boolean;
+  readonly radius: number; // of strokes, in voxels
+  readonly crosshair: Index;
+  readonly contrast: Contrast;
+  readonly opacity: number;
+  readonly outline: boolean;
+  readonly masked: boolean; // false while the mask is hidden
+  readonly smooth: boolean;
+  readonly layout: Layout;
+  readonly connection: Connection;
+  readonly loading: Progress | null; // a case or an upload under way
+  readonly answering: number | null; // of an answer under way: the part done, when the server tells
+  readonly answered: { readonly milliseconds: number; readonly quality: number | null } | null;
+  readonly maskVersion: number;
+  readonly maskChange: Box | null; // what the last version changed; null: everything
+  readonly pointer: Index | null; // the voxel under the mouse
+  readonly sidebar: boolean; // the list of cases is open
+}
+
+export const INITIAL: State = {
+  methods: [],
+  formats: [],
+  cases: null,
+  opened: null,
+  labels: [],
+  events: [],
+  done: [],
+  undone: [],
+  pending: [],
+  unsent: [],
+  label: 0,
+  method: "",
+  tool: "click",
+  positive: true,
+  radius: 3,
+  crosshair: [0, 0, 0],
+  contrast: { low: 0, high: 1 },
+  opacity: 0.4,
+  outline: true,
+  masked: true,
+  smooth: true,
+  layout: "grid",
+  connection: "none",
+  loading: null,
+  answering: null,
+  answered: null,
+  maskVersion: 0,
+  maskChange: null,
+  pointer: null,
+  sidebar: true,
+};
+
+type Key = keyof State;
+type Listener = (state: State, changed: ReadonlySet<Key>) => void;
+
+export class Store {
+  #state: State;
+  readonly #listeners: { keys: ReadonlySet<Key>; call: Listener }[] = [];
+
+  constructor(initial: State = INITIAL) {
+    this.#state = initial;
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  /** Change fields; listeners hear of those whose value is another than before. */
+  set(changes: Partial<State>): void {
+    const changed = new Set((Object.keys(changes) as Key[]).filter((key) => this.#state[key] !== changes[key]));
+    if (changed.size === 0) return;
+    this.#state = { ...this.#state, ...changes };
+    for (const { keys, call } of this.#listeners) {
+      for (const key of changed) {
+        if (keys.has(key)) {
+          call(this.#state, changed);
+          break;
+        }
+      }
+    }
+  }
+
+  /** Call `listener` now and whenever one of the fields changes. */
+  on(keys: readonly Key[], listener: Listener): void {
+    const all = new Set(keys);
+    this.#listeners.push({ keys: all, call: listener });
+    listener(this.#state, all);
+  }
+}
+
+/** A prompt in effect, as the list shows it. */
+export interface Mark {
+  readonly position: number; // of its event; -1 - n for the n-th that the server has not recorded yet
+  readonly event: Extract<Event, { event: "prompted" }>;
+  readonly waiting: boolean;
+}
+
+type Marked = Pick<State, "events" | "done" | "pending" | "unsent">;
+
+/** Return the prompts in effect, oldest first, those on their way at the end. */
+export function marksOf({ events, done, pending, unsent }: Marked): Mark[] {
+  const removed = new Set<number>();
+  for (const position of done) {
+    const event = events[position];
+    if (event?.event === "removed") removed.add(event.of);
+  }
+  const marks: Mark[] = [];
+  for (const position of done) {
+    const event = events[position];
+    if (event?.event === "prompted" && !removed.has(position)) {
+      marks.push({ position, event, waiting: pending.includes(position) });
+    }
+  }
+  unsent.forEach((event, i) => {
+    if (event.event === "prompted") marks.push({ position: -1 - i, event, waiting: true });
+  });
+  return marks;
+}
+
+/** Return the methods that can work on this image and take this kind of prompt. */
+export function methodsFor(methods: readonly Method[], flat: boolean, kind: string | null): Method[] {
+  return methods.filter(
+    (method) => method.dimensions.includes(flat ? 2 : 3) && (kind === null || method.prompts.includes(kind)),
+  );
+}

@@ -1,0 +1,45 @@
+/**
+ * Patch frames: how changed boxes of the label map travel. Little endian:
+ *
+ *   "SGM1" | u32 position | u32 flags | u32 low z, y, x | u32 high z, y, x | payload
+ *
+ * The payload is the uint16 label values of the box, x fastest; flag bit 0 marks the last frame of an
+ * answer, bit 1 a payload compressed with zlib.
+ */
+
+import type { Box, Index } from "./geometry";
+
+export interface MaskPatch {
+  readonly position: number; // of the event this answers
+  readonly last: boolean;
+  readonly box: Box;
+  readonly values: Uint16Array;
+}
+
+export const HEADER_BYTES = 40;
+
+export class FrameError extends Error {}
+
+/** Return the patch in a frame. */
+export async function readPatch(frame: ArrayBuffer): Promise<MaskPatch> {
+  const view = new DataView(frame);
+  if (frame.byteLength < HEADER_BYTES || view.getUint32(0, false) !== 0x53474d31) {
+    throw new FrameError("The server sent a mask that could not be read; reload the page.");
+  }
+  const number = (word: number): number => view.getUint32(4 * word, true);
+  const low: Index = [number(3), number(4), number(5)];
+  const high: Index = [number(6), number(7), number(8)];
+  const flags = number(2);
+  const payload = frame.slice(HEADER_BYTES);
+  const bytes = (flags & 2) !== 0 && payload.byteLength > 0 ? await inflate(payload) : payload;
+  const voxels = (high[0] - low[0]) * (high[1] - low[1]) * (high[2] - low[2]);
+  if (bytes.byteLength !== 2 * voxels) {
+    throw new FrameError(`A mask of ${voxels} voxels came with ${bytes.byteLength} bytes; reload the page.`);
+  }
+  return { position: number(1), last: (flags & 1) !== 0, box: { low, high }, values: new Uint16Array(bytes) };
+}
+
+async function inflate(bytes: ArrayBuffer): Promise<ArrayBuffer> {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Response(stream).arrayBuffer();
+}
