@@ -11,6 +11,7 @@ SegmendError
     ConflictError       the thing exists already, or changed meanwhile
     LimitError          larger or more than this server allows
   StoreError          the disk or the database refused; nothing already saved is lost
+    DiskFullError       there is no space left
   ModelError          weights that are missing, damaged, or of another method or version
 """
 
@@ -57,6 +58,10 @@ class LimitError(UserError):
 
 class StoreError(SegmendError):
     """The disk or the database refused; nothing already saved is lost."""
+
+
+class DiskFullError(StoreError):
+    """There is no space left; nothing already saved is lost."""
 
 
 class ModelError(SegmendError):

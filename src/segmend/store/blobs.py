@@ -1,0 +1,176 @@
+"""Blobs, the large things that SQL only names: in a local folder or, through fsspec, in a bucket.
+
+A blob is written as a whole or not at all. In a folder it grows under a `.part` name, is
+flushed to the disk and then renamed; in a bucket it appears with its last part. Keys are
+relative, with slashes: `cases/1f…/image.npy`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import parse_qsl, urlsplit
+from uuid import uuid4
+
+from segmend.errors import DiskFullError, SettingsError, StoreError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+PART = ".part"
+
+
+class Blobs:
+    """The blobs under one URL: a folder's path, `file://…`, `s3://bucket/prefix` or another fsspec URL.
+
+    The query of the URL and `options` go to fsspec: `s3://bucket?endpoint_url=…&key=…&secret=…`;
+    for S3 `region` is understood too.
+    """
+
+    def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
+        protocol = url.partition("://")[0] if "://" in url else "file"
+        self._local = protocol == "file"
+        if self._local:
+            self._root = str(Path(url.removeprefix("file://")).absolute())
+            self._refusals: tuple[type[Exception], ...] = (OSError,)
+        else:
+            self._root = url.partition("?")[0].rstrip("/")
+            self._files, self._refusals = _file_system(protocol, url, options or {})
+        with self._translated("be opened"):
+            self._probe()
+
+    @property
+    def name(self) -> str:
+        """What to call this place in a sentence; never with its credentials."""
+        return self._root
+
+    def path(self, key: str) -> Path | None:
+        """Return the blob's local path, None in a bucket."""
+        return Path(self._root, key) if self._local else None
+
+    @contextmanager
+    def writer(self, key: str) -> Iterator[IO[bytes]]:
+        """Give a file to write; the blob is there, complete and durable, when this ends without an error."""
+        with self._translated(f"take {key}"), (self._local_writer if self._local else self._remote_writer)(key) as file:
+            yield file
+
+    @contextmanager
+    def reader(self, key: str) -> Iterator[IO[bytes]]:
+        """Give a file to read; StoreError when the blob is not there or does not come."""
+        with self._translated(f"give {key}"):
+            path = self.path(key)
+            with path.open("rb") if path else self._files.open(self._remote(key), "rb") as file:
+                yield file
+
+    def keys(self, folder: str) -> list[str]:
+        """Return the keys of all blobs in a folder and the folders in it, sorted."""
+        with self._translated(f"list {folder}"):
+            path = self.path(folder)
+            if path:
+                found = [str(p.relative_to(path)) for p in path.rglob("*") if p.is_file() and p.suffix != PART]
+            else:
+                base = self._files._strip_protocol(self._remote(folder)) + "/"
+                found = [name.removeprefix(base) for name in self._files.find(base)]
+        return sorted(f"{folder}/{name}" for name in found)
+
+    def remove(self, key: str) -> None:
+        """Delete a blob, or a folder of blobs; nothing happens when there is none."""
+        with self._translated(f"delete {key}"), suppress(FileNotFoundError):
+            path = self.path(key)
+            if path is None:
+                self._files.rm(self._remote(key), recursive=True)
+            elif path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+    def _probe(self) -> None:
+        if self._local:
+            os.makedirs(self._root, exist_ok=True)
+            probe = Path(self._root, f"{uuid4().hex}{PART}")
+            probe.touch()
+            probe.unlink()
+        else:
+            self._files.ls(urlsplit(self._root).netloc)
+
+    def _remote(self, key: str) -> str:
+        return f"{self._root}/{key}"
+
+    @contextmanager
+    def _local_writer(self, key: str) -> Iterator[IO[bytes]]:
+        path = Path(self._root, key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{uuid4().hex}{PART}")
+        try:
+            with part.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        _flush_folders(path.parent, Path(self._root))
+
+    @contextmanager
+    def _remote_writer(self, key: str) -> Iterator[IO[bytes]]:
+        file = self._files.open(self._remote(key), "wb", autocommit=False)
+        try:
+            yield file
+            file.close()
+        except BaseException:
+            file.discard()
+            file.closed = True  # or its destructor would upload what it has
+            raise
+        file.commit()
+
+    @contextmanager
+    def _translated(self, act: str) -> Iterator[None]:
+        try:
+            yield
+        except self._refusals as error:
+            if getattr(error, "errno", None) in FULL:
+                raise DiskFullError(f"The disk of {self.name} is full; free some space and try again.") from error
+            reason = getattr(error, "strerror", None) or error
+            raise StoreError(f"The blobs at {self.name} could not {act}: {reason}.") from error
+
+
+def _file_system(protocol: str, url: str, options: Mapping[str, Any]) -> tuple[Any, tuple[type[Exception], ...]]:
+    """Return the fsspec file system of a URL, and the exceptions by which it refuses."""
+    import fsspec  # a folder needs none of it
+
+    settings: dict[str, Any] = {**dict(parse_qsl(urlsplit(url).query)), **options}
+    refusals: tuple[type[Exception], ...] = (OSError,)
+    if protocol in ("s3", "s3a"):
+        region = settings.pop("region", None)
+        settings.setdefault("use_listings_cache", False)
+        settings.setdefault("client_kwargs", {"region_name": region} if region else {})
+    try:
+        files = fsspec.filesystem(protocol, **settings)
+        if protocol in ("s3", "s3a"):
+            from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+
+            refusals = (OSError, BotoCoreError, ClientError)
+    except ImportError as missing:
+        raise SettingsError(f"Blobs at {protocol}:// need a package ({missing}): pip install 'segmend[s3]'.") from None
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"Blobs need a folder or a URL with known options; {protocol}:// said: {error}.") from None
+    return files, refusals
+
+
+def _flush_folders(folder: Path, root: Path) -> None:
+    """Make the names in these folders durable, up to the root's own name."""
+    if os.name == "nt":  # Windows cannot open a folder; it flushes names with the file
+        return
+    while True:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        if folder == root.parent or folder == folder.parent:
+            return
+        folder = folder.parent

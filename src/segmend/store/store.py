@@ -1,0 +1,494 @@
+"""What is kept: projects, cases, sessions with their events and answers, masks, users.
+
+Rows live in a `Database`, voxels in `Blobs`. The order of writing keeps the two together:
+blobs first, then the row that speaks for them; a row goes before its blobs go. What a crash
+leaves in between is named in the table `leftovers` and swept when the store is opened, so
+no blob is ever deleted that this database did not itself name as nobody's.
+
+Thread-safe. Several processes and servers may share one store: a position in an event log
+is given once, and whoever comes second gets ConflictError and loads the session again.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
+from typing import Any, Self
+from uuid import uuid4
+
+import numpy as np
+from sqlalchemy import URL, Connection, Row, delete, func, insert, select
+
+from segmend.errors import ConflictError, NotFoundError, SettingsError, ShapeError, StoreError
+from segmend.image import Box, Image, LabelMap
+from segmend.session import Event, Patch, Session, event_from_json, event_to_json
+from segmend.store import tables, voxels
+from segmend.store.blobs import Blobs
+from segmend.store.database import Database
+from segmend.store.records import Case, EventRecord, Project, SavedMask, SessionRecord, User
+
+DEFAULT_PROJECT = "default"
+WRITING, DELETING = "writing", "deleting"
+ABANDONED = timedelta(hours=1)  # no upload takes longer between its first byte and its row
+TOKEN_LENGTH = 16
+
+
+class Store:
+    """Everything that outlives the process.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from segmend.session import Defined, Label, PALETTE
+    >>> with TemporaryDirectory() as folder, Store.local(folder) as store:
+    ...     case = store.add_case("head", Image(np.zeros((1, 4, 5, 6), np.int16)))
+    ...     sitting = store.add_session(case.id)
+    ...     store.append(sitting.id, 0, Defined(Label(1, "lesion", PALETTE[0])))
+    ...     store.session(sitting.id).labels[1].name
+    'lesion'
+    """
+
+    def __init__(self, database: Database, blobs: Blobs) -> None:
+        self._database = database
+        self._blobs = blobs
+
+    @classmethod
+    def open(
+        cls,
+        database_url: str | URL,
+        blobs_url: str,
+        *,
+        storage: Mapping[str, Any] | None = None,
+        timeout_seconds: float = 5.0,
+    ) -> Self:
+        """Return the store, its tables brought up to date and its leftovers swept.
+
+        `storage` are options for fsspec (credentials, endpoint) that should not be in a URL;
+        `timeout_seconds` is how long to wait for a database that another program has locked.
+        """
+        store = cls(Database(database_url, timeout_seconds=timeout_seconds), Blobs(blobs_url, storage))
+        store.sweep()
+        return store
+
+    @classmethod
+    def local(cls, folder: str | Path) -> Self:
+        """Return the store in a local folder, made when there is none."""
+        root = Path(folder).absolute()
+        return cls.open(URL.create("sqlite", database=str(root / "segmend.db")), str(root / "blobs"))
+
+    def close(self) -> None:
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Projects
+
+    def add_project(self, name: str) -> Project:
+        """Return a new project; ConflictError when there is one of this name."""
+        project = Project(_name("project", name), _now())
+        with self._database.writing() as connection:
+            if connection.scalar(select(tables.projects.c.name).where(tables.projects.c.name == name)):
+                raise ConflictError(f"There is a project {name!r} already; choose another name.")
+            connection.execute(insert(tables.projects).values(name=project.name, created=project.created))
+        return project
+
+    def projects(self) -> list[Project]:
+        """Return all projects by name."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(tables.projects).order_by(tables.projects.c.name)).all()
+        return [Project(row.name, row.created) for row in rows]
+
+    # Cases
+
+    def add_case(
+        self,
+        name: str,
+        image: Image,
+        *,
+        project: str = DEFAULT_PROJECT,
+        modality: str = "",
+        source: str | Path | None = None,
+    ) -> Case:
+        """Return a new case; `source` is the file or folder of its original DICOM, which is copied."""
+        affine = tuple(tuple(float(v) for v in row) for row in image.affine)
+        case = Case(
+            id=uuid4().hex,
+            name=_name("case", name),
+            project=project,
+            shape=image.shape,
+            channels=image.channels,
+            affine=affine,
+            modality=modality,
+            notes=image.notes,
+            source=source is not None,
+            created=_now(),
+        )
+        self._check_project(project)
+        with self._written(_folder(case.id)):
+            with self._blobs.writer(_image_key(case.id)) as file:
+                voxels.write(file, image.voxels)
+            if source is not None:
+                self._copy_source(Path(source), f"{_folder(case.id)}/source")
+            with self._database.writing() as connection:
+                connection.execute(insert(tables.cases).values(_case_values(case)))
+                _settle(connection, _folder(case.id))
+        return case
+
+    def cases(self, project: str | None = None) -> list[Case]:
+        """Return all cases, or those of one project, oldest first."""
+        query = select(tables.cases).order_by(tables.cases.c.created, tables.cases.c.id)
+        if project is not None:
+            self._check_project(project)
+            query = query.where(tables.cases.c.project == project)
+        with self._database.reading() as connection:
+            return [_case(row) for row in connection.execute(query).all()]
+
+    def case(self, case_id: str) -> Case:
+        with self._database.reading() as connection:
+            row = connection.execute(select(tables.cases).where(tables.cases.c.id == case_id)).one_or_none()
+        if row is None:
+            raise NotFoundError(f"There is no case {case_id!r}.")
+        return _case(row)
+
+    def image(self, case_id: str) -> Image:
+        """Return the case's image; from a local folder its voxels are read when they are looked at."""
+        case = self.case(case_id)
+        key = _image_key(case.id)
+        path = self._blobs.path(key)
+        if path is not None:
+            array = voxels.mapped(path)
+        else:
+            with self._blobs.reader(key) as file:
+                array = voxels.read(file, key)
+        if array.shape != (case.channels, *case.shape):
+            raise StoreError(
+                f"The blob {key} is damaged: it needs shape {(case.channels, *case.shape)}, not {array.shape}."
+            )
+        return Image(array, np.asarray(case.affine), case.notes)
+
+    @contextmanager
+    def source_of(self, case_id: str) -> Iterator[Path]:
+        """Give a local folder with the case's original DICOM files, to read and not to change."""
+        case = self.case(case_id)
+        if not case.source:
+            raise NotFoundError(f"The case {case.name!r} was added without its original files.")
+        folder = f"{_folder(case.id)}/source"
+        path = self._blobs.path(folder)
+        if path is not None:
+            yield path
+            return
+        with TemporaryDirectory() as temporary:
+            for key in self._blobs.keys(folder):
+                target = Path(temporary, key.removeprefix(f"{folder}/"))
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with self._blobs.reader(key) as origin, target.open("wb") as copy:
+                    shutil.copyfileobj(origin, copy, 1 << 20)
+            yield Path(temporary)
+
+    def delete_case(self, case_id: str) -> None:
+        """Delete a case with its sessions, masks and blobs."""
+        with self._database.writing() as connection:
+            if not connection.execute(delete(tables.cases).where(tables.cases.c.id == case_id)).rowcount:
+                raise NotFoundError(f"There is no case {case_id!r}.")
+            _leave(connection, _folder(case_id), DELETING)
+        self._discard(_folder(case_id))
+
+    # Sessions
+
+    def add_session(self, case_id: str, *, user: str = "") -> SessionRecord:
+        """Return a new, empty session of a case."""
+        record = SessionRecord(uuid4().hex, case_id, user, _now())
+        self.case(case_id)
+        values = {"id": record.id, "case": case_id, "user": user, "created": record.created}
+        with self._database.writing() as connection:
+            connection.execute(insert(tables.sessions).values(values))
+        return record
+
+    def sessions(self, case_id: str) -> list[SessionRecord]:
+        """Return the sessions of a case, oldest first."""
+        self.case(case_id)
+        table = tables.sessions
+        query = select(table).where(table.c.case == case_id).order_by(table.c.created, table.c.id)
+        with self._database.reading() as connection:
+            return [_session(row) for row in connection.execute(query).all()]
+
+    def session_record(self, session_id: str) -> SessionRecord:
+        with self._database.reading() as connection:
+            row = connection.execute(select(tables.sessions).where(tables.sessions.c.id == session_id)).one_or_none()
+        if row is None:
+            raise NotFoundError(f"There is no session {session_id!r}.")
+        return _session(row)
+
+    def session(self, session_id: str) -> Session:
+        """Return the session as its events and answers tell it."""
+        shape = self.case(self.session_record(session_id).case).shape
+        answers = self._answers(session_id)  # before the events: no answer may lack its event
+        events = tuple(record.event for record in self.history(session_id))
+        return Session(shape, events, MappingProxyType(answers))
+
+    def history(self, session_id: str) -> list[EventRecord]:
+        """Return the events with who put them there and when, oldest first."""
+        table = tables.events
+        query = select(table).where(table.c.session == session_id).order_by(table.c.position)
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return [EventRecord(row.position, _event(row), row.user, row.created) for row in rows]
+
+    def append(self, session_id: str, position: int, event: Event, *, user: str = "") -> None:
+        """Add an event to the log; it is durable when this returns.
+
+        ConflictError when the log is not `position` events long: another server has added
+        to it, so load the session again.
+        """
+        table = tables.events
+        values = {"session": session_id, "position": position, "json": event_to_json(event), "user": user}
+        with self._database.writing() as connection:
+            _check_session(connection, session_id)
+            last = connection.scalar(select(func.max(table.c.position)).where(table.c.session == session_id))
+            length = 0 if last is None else last + 1
+            if position != length:
+                raise ConflictError(f"The session has {length} events, so {position} is not the next; load it again.")
+            connection.execute(insert(table).values(created=_now(), **values))
+
+    def answer(self, session_id: str, position: int, patch: Patch) -> None:
+        """Keep the answer to an event; it is durable when this returns.
+
+        Saying the same again changes nothing; ConflictError when the answer was another one.
+        """
+        events, answers = tables.events.c, tables.answers
+        here = (answers.c.session == session_id) & (answers.c.position == position)
+        with self._database.writing() as connection:
+            asked = (events.session == session_id) & (events.position == position)
+            if connection.scalar(select(func.count()).where(asked)) == 0:
+                raise NotFoundError(f"There is no event {position} in session {session_id!r} to answer.")
+            row = connection.execute(select(answers).where(here)).one_or_none()
+            if row is None:
+                values = {"low": patch.box.low, "high": patch.box.high, "data": patch.data}
+                connection.execute(insert(answers).values(session=session_id, position=position, **values))
+                return
+        if not _same(_patch(row), patch):
+            raise ConflictError(f"Event {position} was answered otherwise by another server; load the session again.")
+
+    # Masks
+
+    def add_mask(self, session_id: str, name: str, label_map: LabelMap) -> SavedMask:
+        """Return a label map kept under a name."""
+        mask = SavedMask(uuid4().hex, session_id, _name("mask", name), _now())
+        case = self.case(self.session_record(session_id).case)
+        if label_map.shape != case.shape or label_map.dtype != np.uint16:
+            came = f"{label_map.dtype} of shape {label_map.shape}"
+            raise ShapeError(f"A mask of this session needs uint16 of shape {case.shape}; got {came}.")
+        key = _mask_key(case.id, mask.id)
+        with self._written(key):
+            with self._blobs.writer(key) as file, gzip.open(file, "wb", compresslevel=1) as packed:
+                voxels.write(packed, label_map[None])
+            values = {"id": mask.id, "session": session_id, "name": mask.name, "created": mask.created}
+            with self._database.writing() as connection:
+                connection.execute(insert(tables.masks).values(values))
+                _settle(connection, key)
+        return mask
+
+    def masks(self, session_id: str) -> list[SavedMask]:
+        """Return the masks kept in a session, oldest first."""
+        self.session_record(session_id)
+        table = tables.masks
+        query = select(table).where(table.c.session == session_id).order_by(table.c.created, table.c.id)
+        with self._database.reading() as connection:
+            return [_mask(row) for row in connection.execute(query).all()]
+
+    def mask(self, mask_id: str) -> LabelMap:
+        """Return the label map that `add_mask` kept."""
+        key = _mask_key(self._case_of_mask(mask_id), mask_id)
+        with self._blobs.reader(key) as file, gzip.open(file, "rb") as packed:
+            array = voxels.read(packed, key)
+        return np.asarray(array[0], np.uint16)
+
+    def delete_mask(self, mask_id: str) -> None:
+        """Delete one mask that `add_mask` kept."""
+        key = _mask_key(self._case_of_mask(mask_id), mask_id)
+        with self._database.writing() as connection:
+            connection.execute(delete(tables.masks).where(tables.masks.c.id == mask_id))
+            _leave(connection, key, DELETING)
+        self._discard(key)
+
+    # Users
+
+    def add_user(self, name: str, token: str) -> User:
+        """Return a new user who is known by this token; only the token's hash is kept."""
+        user = User(_name("user", name), _now())
+        if len(token) < TOKEN_LENGTH:
+            raise SettingsError(f"A token needs at least {TOKEN_LENGTH} characters; got {len(token)}.")
+        table, hashed = tables.users, _hash(token)
+        with self._database.writing() as connection:
+            if connection.scalar(select(func.count()).where((table.c.name == name) | (table.c.token_hash == hashed))):
+                raise ConflictError(f"The user {name!r} or this token exists already; choose another.")
+            connection.execute(insert(table).values(name=user.name, token_hash=hashed, created=user.created))
+        return user
+
+    def users(self) -> list[User]:
+        """Return all users by name."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(tables.users).order_by(tables.users.c.name)).all()
+        return [User(row.name, row.created) for row in rows]
+
+    def user_of(self, token: str) -> str | None:
+        """Return the name of the user with this token, None when there is none."""
+        query = select(tables.users.c.name).where(tables.users.c.token_hash == _hash(token))
+        with self._database.reading() as connection:
+            name: str | None = connection.scalar(query)
+        return name
+
+    def delete_user(self, name: str) -> None:
+        """Delete a user, whose token then opens nothing; what the user did stays."""
+        with self._database.writing() as connection:
+            if not connection.execute(delete(tables.users).where(tables.users.c.name == name)).rowcount:
+                raise NotFoundError(f"There is no user {name!r}.")
+
+    # Blobs and rows together
+
+    def sweep(self, *, abandoned: timedelta = ABANDONED) -> None:
+        """Delete the blobs that a crash left without a row."""
+        table = tables.leftovers
+        old = (table.c.state == DELETING) | (table.c.created < _now() - abandoned)
+        with self._database.reading() as connection:
+            blobs = connection.scalars(select(table.c.blob).where(old)).all()
+        for blob in blobs:
+            self._discard(blob)
+
+    @contextmanager
+    def _written(self, blob: str) -> Iterator[None]:
+        """Name blobs as nobody's while they are written; delete them when that fails."""
+        with self._database.writing() as connection:
+            _leave(connection, blob, WRITING)
+        try:
+            yield
+        except BaseException:
+            self._discard(blob)
+            raise
+
+    def _discard(self, blob: str) -> None:
+        with suppress(StoreError):  # the next sweep does what cannot be done now
+            self._blobs.remove(blob)
+            with self._database.writing() as connection:
+                connection.execute(delete(tables.leftovers).where(tables.leftovers.c.blob == blob))
+
+    def _copy_source(self, source: Path, folder: str) -> None:
+        files = (
+            sorted(p for p in source.rglob("*") if p.is_file() and not p.is_symlink()) if source.is_dir() else [source]
+        )
+        root = source if source.is_dir() else source.parent
+        for path in files:
+            try:
+                origin = path.open("rb")
+            except OSError as error:
+                raise NotFoundError(f"The source file {path.name} cannot be read: {error.strerror}.") from error
+            with origin, self._blobs.writer(f"{folder}/{path.relative_to(root).as_posix()}") as copy:
+                shutil.copyfileobj(origin, copy, 1 << 20)
+
+    def _check_project(self, name: str) -> None:
+        with self._database.reading() as connection:
+            if not connection.scalar(select(tables.projects.c.name).where(tables.projects.c.name == name)):
+                raise NotFoundError(f"There is no project {name!r}.")
+
+    def _answers(self, session_id: str) -> dict[int, Patch]:
+        table = tables.answers
+        query = select(table).where(table.c.session == session_id).order_by(table.c.position)
+        with self._database.reading() as connection:
+            return {row.position: _patch(row) for row in connection.execute(query).all()}
+
+    def _case_of_mask(self, mask_id: str) -> str:
+        joined = tables.masks.join(tables.sessions)
+        query = select(tables.sessions.c.case).select_from(joined).where(tables.masks.c.id == mask_id)
+        with self._database.reading() as connection:
+            case: str | None = connection.scalar(query)
+        if case is None:
+            raise NotFoundError(f"There is no mask {mask_id!r}.")
+        return case
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _name(kind: str, name: str) -> str:
+    if not name.strip() or len(name) > tables.NAME_LENGTH or not name.isprintable():
+        raise SettingsError(
+            f"A {kind} needs a name of 1 to {tables.NAME_LENGTH} printable characters; got {name[:40]!r}."
+        )
+    return name
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _folder(case_id: str) -> str:
+    return f"cases/{case_id}"
+
+
+def _image_key(case_id: str) -> str:
+    return f"{_folder(case_id)}/image.npy"
+
+
+def _mask_key(case_id: str, mask_id: str) -> str:
+    return f"{_folder(case_id)}/masks/{mask_id}.npy.gz"
+
+
+def _leave(connection: Connection, blob: str, state: str) -> None:
+    connection.execute(insert(tables.leftovers).values(blob=blob, state=state, created=_now()))
+
+
+def _settle(connection: Connection, blob: str) -> None:
+    if not connection.execute(delete(tables.leftovers).where(tables.leftovers.c.blob == blob)).rowcount:
+        raise StoreError("Writing took so long that it was taken for abandoned and swept; try again.")
+
+
+def _check_session(connection: Connection, session_id: str) -> None:
+    if not connection.scalar(select(tables.sessions.c.id).where(tables.sessions.c.id == session_id)):
+        raise NotFoundError(f"There is no session {session_id!r}.")
+
+
+def _case_values(case: Case) -> dict[str, Any]:
+    return {column.name: getattr(case, column.name) for column in tables.cases.columns}
+
+
+def _case(row: Row[Any]) -> Case:
+    values = dict(row._mapping)
+    values["shape"] = tuple(values["shape"])
+    values["affine"] = tuple(tuple(line) for line in values["affine"])
+    values["notes"] = tuple(values["notes"])
+    return Case(**values)
+
+
+def _session(row: Row[Any]) -> SessionRecord:
+    return SessionRecord(**row._mapping)
+
+
+def _mask(row: Row[Any]) -> SavedMask:
+    return SavedMask(**row._mapping)
+
+
+def _event(row: Row[Any]) -> Event:
+    try:
+        return event_from_json(row.json)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        where = f"Event {row.position} of session {row.session}"
+        raise StoreError(f"{where} is damaged or of a newer Segmend and cannot be read: {error}.") from error
+
+
+def _patch(row: Row[Any]) -> Patch:
+    (a, b, c), (d, e, f) = row.low, row.high
+    return Patch(Box((a, b, c), (d, e, f)), bytes(row.data))
+
+
+def _same(one: Patch, other: Patch) -> bool:
+    return one.box == other.box and (one.data == other.data or np.array_equal(one.values, other.values))

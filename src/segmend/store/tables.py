@@ -1,0 +1,135 @@
+"""The tables of the store as SQLAlchemy sees them; the migrations make them and change them.
+
+A position in the log is a primary key, so two servers cannot both take it. Deleting a case
+takes its sessions, events, answers and masks with it. `leftovers` names blobs that no row
+speaks for: those being written and those being deleted.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+NAME_LENGTH = 200
+
+
+class Json(TypeDecorator[Any]):
+    """Plain JSON values as ASCII text: the same bytes in every database."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str:
+        return json.dumps(value, separators=(",", ":"))
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        return json.loads(value)
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time in UTC, with or without a database that knows time zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = MetaData()
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("name", String(NAME_LENGTH), primary_key=True),
+    Column("created", Moment, nullable=False),
+)
+
+cases = Table(
+    "cases",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(NAME_LENGTH), nullable=False),
+    Column("project", ForeignKey("projects.name"), nullable=False, index=True),
+    Column("shape", Json, nullable=False),
+    Column("channels", Integer, nullable=False),
+    Column("affine", Json, nullable=False),
+    Column("modality", String(NAME_LENGTH), nullable=False),
+    Column("notes", Json, nullable=False),
+    Column("source", Boolean, nullable=False),
+    Column("created", Moment, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("case", ForeignKey("cases.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("user", String(NAME_LENGTH), nullable=False),
+    Column("created", Moment, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("json", Json, nullable=False),
+    Column("user", String(NAME_LENGTH), nullable=False),
+    Column("created", Moment, nullable=False),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("session", String(32), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("low", Json, nullable=False),
+    Column("high", Json, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["session", "position"], ["events.session", "events.position"], ondelete="CASCADE"),
+)
+
+masks = Table(
+    "masks",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("name", String(NAME_LENGTH), nullable=False),
+    Column("created", Moment, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", String(NAME_LENGTH), primary_key=True),
+    Column("token_hash", String(64), nullable=False, unique=True),
+    Column("created", Moment, nullable=False),
+)
+
+leftovers = Table(
+    "leftovers",
+    metadata,
+    Column("blob", String(NAME_LENGTH), primary_key=True),
+    Column("state", String(20), nullable=False),  # writing or deleting
+    Column("created", Moment, nullable=False),
+)

@@ -1,0 +1,76 @@
+"""Arrays as .npy blobs: written slice by slice, mapped into memory from a local folder.
+
+The voxels lie in C order (c, z, y, x) and little endian, so a mapped image shows its first
+slice after one read of the disk, whatever its size.
+"""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmend.errors import StoreError
+
+Array = NDArray[np.generic]
+PIECE = 1 << 22  # bytes asked for at once
+
+
+class Writable(Protocol):
+    def write(self, data: Any, /) -> object: ...
+
+
+class Readable(Protocol):
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+def write(file: Writable, array: Array) -> None:
+    """Write an array [c z y x] as .npy, one slice at a time."""
+    kind = array.dtype.newbyteorder("<")
+    header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": array.shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    for volume in array:
+        for plane in volume:
+            file.write(np.ascontiguousarray(plane, kind).data.cast("B"))
+
+
+def read(file: Readable, name: str) -> Array:
+    """Return the array of a .npy file that cannot be mapped."""
+    try:
+        version = np.lib.format.read_magic(file)
+        if version != (1, 0):
+            raise ValueError(f"it is of version {version}")
+        shape, _, kind = np.lib.format.read_array_header_1_0(file)
+        array = np.empty(shape, kind)
+        if _fill(file, array.reshape(-1).view(np.uint8).data) != array.nbytes:
+            raise ValueError("it ends too early")
+    except (ValueError, EOFError, zlib.error) as error:
+        raise _damaged(name, error) from error
+    return array
+
+
+def mapped(path: Path) -> Array:
+    """Return the array of a local .npy file, mapped read-only: no voxel is read before it is needed."""
+    try:
+        array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise StoreError(f"The blob {path} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, EOFError) as error:
+        raise _damaged(str(path), error) from error
+    return array
+
+
+def _fill(file: Readable, target: memoryview) -> int:
+    filled = 0
+    while filled < len(target) and (piece := file.read(min(PIECE, len(target) - filled))):
+        target[filled : filled + len(piece)] = piece
+        filled += len(piece)
+    return filled
+
+
+def _damaged(name: str, reason: Exception) -> StoreError:
+    cure = "put back a copy of it, or delete the case and add it again"
+    return StoreError(f"The blob {name} is damaged ({reason}); {cure}.")
