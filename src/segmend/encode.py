@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segmend.image import Index
+from segmend.image import Index, Real
 from segmend.prompts import Click, Extremes, Prompt, Stroke
 
 Points = NDArray[np.intp]  # [n 3] (z, y, x)
@@ -83,3 +84,42 @@ def _unravel(flat: list[int], shape: Index) -> Points:
     if not flat:
         return np.zeros((0, 3), np.intp)
     return np.stack(np.unravel_index(np.asarray(flat), shape), axis=1).astype(np.intp)
+
+
+def stamp(grid: Real, rows: NDArray[np.floating[Any]], columns: NDArray[np.floating[Any]], radius: float) -> None:
+    """Set to 1, in place, every cell within `radius` of one of the points.
+
+    >>> grid = np.zeros((3, 5), np.float32)
+    >>> stamp(grid, np.array([1.0]), np.array([1.0]), 1.0)
+    >>> grid.astype(int).tolist()
+    [[0, 1, 0, 0, 0], [1, 1, 1, 0, 0], [0, 1, 0, 0, 0]]
+    """
+    reach = int(np.ceil(radius))
+    offsets = np.arange(-reach, reach + 1)
+    dy, dx = (a.ravel() for a in np.meshgrid(offsets, offsets, indexing="ij"))
+    y = np.rint(np.asarray(rows))[:, None] + dy
+    x = np.rint(np.asarray(columns))[:, None] + dx
+    near = (y - np.asarray(rows)[:, None]) ** 2 + (x - np.asarray(columns)[:, None]) ** 2 <= max(radius, 0.71) ** 2
+    near &= (y >= 0) & (y < grid.shape[0]) & (x >= 0) & (x < grid.shape[1])
+    grid[y[near].astype(np.intp), x[near].astype(np.intp)] = 1.0
+
+
+def filled(points: NDArray[np.floating[Any]], rows: int, columns: int) -> NDArray[np.bool_]:
+    """Return the pixels of a plane whose centres a closed line goes round (even-odd), and the line itself.
+
+    >>> filled(np.array([[0, 0], [0, 2], [2, 2], [2, 0]]), 4, 4).astype(int).tolist()
+    [[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 0], [0, 0, 0, 0]]
+    """
+    inside = np.zeros((rows, columns), bool)
+    ends = np.roll(points, -1, axis=0)
+    centres = np.arange(columns)
+    for y in range(max(int(points[:, 0].min()), 0), min(int(points[:, 0].max()) + 1, rows)):
+        crosses = (points[:, 0] <= y) != (ends[:, 0] <= y)
+        (ay, ax), (by, bx) = points[crosses].T, ends[crosses].T
+        at = ax + (y - ay) / (by - ay) * (bx - ax)
+        inside[y] = (centres[None] >= at[:, None]).sum(axis=0) % 2 == 1
+    for (ay, ax), (by, bx) in zip(points.tolist(), ends.tolist(), strict=True):
+        drawn = line((0, round(ay), round(ax)), (0, round(by), round(bx)))[:, 1:]
+        drawn = drawn[((drawn >= 0) & (drawn < (rows, columns))).all(axis=1)]
+        inside[tuple(drawn.T)] = True
+    return inside

@@ -2,7 +2,8 @@
 
 A module of this folder is a method when it has `METHOD`, its card, and `load()`, which
 returns the Segmenter. Neither importing the module nor reading its card may load a heavy
-library. Other packages add methods through the `segmend.methods` entry point, which names
+library. How a method learns stands beside it in `<method>_training.py`, which is imported
+only to train. Other packages add methods through the `segmend.methods` entry point, which names
 such a module.
 """
 
@@ -21,7 +22,8 @@ from segmend.segmenter import Method, Segmenter
 
 @cache
 def _modules() -> dict[str, ModuleType]:
-    found = [importlib.import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)]
+    names = [info.name for info in pkgutil.iter_modules(__path__) if not info.name.endswith("_training")]
+    found = [importlib.import_module(f"{__name__}.{name}") for name in names]
     found += [entry.load() for entry in entry_points(group="segmend.methods")]
     return {module.METHOD.id: module for module in found if hasattr(module, "METHOD")}
 

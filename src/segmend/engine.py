@@ -1,0 +1,207 @@
+"""Run an exported network: named arrays in, named arrays out.
+
+On a CPU OpenVINO runs the ONNX file in the best precision the processor has (bfloat16
+where there is hardware for it). On CUDA or Apple torch runs the same file: the exported
+network names its architecture and keeps its parameters under their torch names.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmend.errors import ModelError, SettingsError
+
+Arrays = Mapping[str, NDArray[np.generic]]
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+class Engine(ABC):
+    """A network, ready to run; safe to call from several threads."""
+
+    name: str  # what runs it and how, for people
+
+    @abstractmethod
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        """Return the network's outputs by name."""
+
+
+def load_network(path: str, *, device: str = "auto", precision: str = "auto") -> Engine:
+    """Return the engine for an exported network; ModelError when the file is missing or damaged."""
+    if device not in DEVICES:
+        raise SettingsError(f"A device needs to be one of {', '.join(DEVICES)}; got {device!r}.")
+    if precision not in PRECISIONS:
+        raise SettingsError(f"A precision needs to be one of {', '.join(PRECISIONS)}; got {precision!r}.")
+    if not Path(path).is_file():
+        raise ModelError(
+            f"The weights {Path(path).name} are missing; reinstall segmend or train them with 'segmend train'."
+        )
+    if device == "auto":
+        device = _accelerator() or "cpu"
+    if device == "cpu":
+        return OpenVinoEngine(path, precision)
+    return TorchEngine(path, device)
+
+
+def _accelerator() -> str | None:
+    """Return the accelerator that torch can use, without importing torch where it is not installed."""
+    import importlib.util
+    import shutil
+    import sys
+
+    likely = sys.platform == "darwin" or shutil.which("nvidia-smi") is not None
+    if not likely or importlib.util.find_spec("torch") is None:
+        return None
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else None
+
+
+class OpenVinoEngine(Engine):
+    """OpenVINO on the processor; compiles once a shape of input (some 60 ms each)."""
+
+    def __init__(self, path: str, precision: str = "auto") -> None:
+        import openvino
+
+        self._core = openvino.Core()
+        try:
+            self._model = self._core.read_model(path)
+        except RuntimeError as error:
+            first = str(error).strip().splitlines()[0]
+            raise ModelError(f"The weights {Path(path).name} could not be read: {first}.") from None
+        fast = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        self.precision = ("bfloat16" if fast else "float32") if precision == "auto" else precision
+        self.name = f"OpenVINO {openvino.__version__.split('-')[0]}, {self.precision}"
+        self._compiled: dict[tuple[tuple[int, ...], ...], Any] = {}
+        self._lock = threading.Lock()
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        request = self._request(inputs)
+        outputs = request.infer(dict(inputs), share_inputs=True)
+        return {port.get_any_name(): np.array(value, np.float32) for port, value in outputs.items()}
+
+    def _request(self, inputs: Arrays) -> Any:
+        key = tuple(inputs[name].shape for name in sorted(inputs))
+        with self._lock:
+            if key not in self._compiled:
+                model = self._model.clone()
+                model.reshape({name: list(value.shape) for name, value in inputs.items()})
+                hint = {"bfloat16": "bf16", "float32": "f32"}[self.precision]
+                settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
+                self._compiled[key] = self._core.compile_model(model, "CPU", settings)
+            return self._compiled[key].create_infer_request()
+
+
+class TorchEngine(Engine):
+    """Torch on CUDA, Apple or the processor, from the architecture and parameters in the file."""
+
+    def __init__(self, path: str, device: str) -> None:
+        import torch
+
+        network, self._inputs, self._outputs = torch_network(path)
+        self._device = torch.device(device)
+        self._network = network.to(self._device).eval()
+        self.name = f"torch {torch.__version__}, {device}, float32"
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        import torch
+
+        with torch.inference_mode():
+            tensors = [torch.from_numpy(np.array(inputs[name], np.float32)).to(self._device) for name in self._inputs]
+            outputs = self._network(*tensors)
+        outputs = (outputs,) if isinstance(outputs, torch.Tensor) else outputs
+        return {name: value.float().cpu().numpy() for name, value in zip(self._outputs, outputs, strict=True)}
+
+
+def export_network(network: Any, path: Path, *, architecture: str, settings: Mapping[str, Any], example: Any) -> None:
+    """Write a torch module with input `x` and output `logits` as ONNX that both engines read.
+
+    `architecture` names a class as "module:Class" under segmend.nets, `settings` its
+    arguments. Parameters are stored as float16: half the size, and finer than bfloat16.
+    """
+    import io
+    import warnings
+
+    import onnx
+    import torch
+
+    buffer = io.BytesIO()
+    axes = {0: "batch", 2: "rows", 3: "columns"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns of its own successor
+        torch.onnx.export(
+            network.eval(),
+            (example,),
+            buffer,  # type: ignore[arg-type]
+            dynamo=False,
+            do_constant_folding=False,
+            training=torch.onnx.TrainingMode.PRESERVE,
+            keep_initializers_as_inputs=False,
+            input_names=["x"],
+            output_names=["logits"],
+            dynamic_axes={"x": axes, "logits": axes},
+        )
+    model = onnx.load_from_string(buffer.getvalue())
+    _store_parameters_as_float16(model)
+    for key, value in {"architecture": architecture, "settings": json.dumps(dict(settings))}.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    onnx.checker.check_model(model)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(model.SerializeToString())
+    partial.replace(path)
+
+
+def _store_parameters_as_float16(model: Any) -> None:
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            name = tensor.name
+            half = numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), f"{name}.half")
+            tensor.CopyFrom(half)
+            casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
+    for cast in reversed(casts):
+        model.graph.node.insert(0, cast)
+
+
+def torch_network(path: str) -> tuple[Any, list[str], list[str]]:
+    """Return the torch module of an exported network, and its inputs' and outputs' names."""
+    import importlib
+
+    import onnx
+    import torch
+    from onnx import numpy_helper
+
+    try:
+        model = onnx.load(path)
+        about = {entry.key: entry.value for entry in model.metadata_props}
+        module, name = about["architecture"].split(":")
+        settings = json.loads(about["settings"])
+    except Exception as error:
+        raise ModelError(f"The weights {Path(path).name} do not say which network they belong to: {error}.") from None
+    network = getattr(importlib.import_module(f"segmend.nets.{module}"), name)(**settings)
+    tensors = {t.name.removesuffix(".half"): numpy_helper.to_array(t) for t in model.graph.initializer}
+    # The exporter stores equal tensors once and names the others' copies by Identity nodes.
+    for node in model.graph.node:
+        if node.op_type == "Identity" and node.input[0] in tensors:
+            tensors[node.output[0]] = tensors[node.input[0]]
+    wanted = {key for key in network.state_dict() if not key.endswith("num_batches_tracked")}
+    if missing := sorted(wanted - tensors.keys()):
+        raise ModelError(f"The weights {Path(path).name} lack {missing[0]} and {len(missing) - 1} more tensors.")
+    state = {key: torch.from_numpy(tensors[key].astype(np.float32)) for key in wanted}
+    network.load_state_dict(state, strict=False)
+    return network.eval(), [v.name for v in model.graph.input], [v.name for v in model.graph.output]

@@ -1,0 +1,448 @@
+"""mend: Segmend's own promptable network, in 2D and slice by slice in 3D.
+
+The network looks at 128 x 128 cells of one plane: the image (red, green, blue and an
+equalised grey), the mask so far, positive marks, negative marks and boxes, and returns a
+probability. What makes it precise is where it looks: `_windows` follow the object. The
+first look takes the whole plane unless a box or a mask says more; the next one is a crop
+round what was found; a mask that reaches the crop's edge is looked at again from further
+away. In a volume the plane of the newest prompt is answered first, then its mask is
+carried from slice to slice in both directions until the object ends (`stream`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmend.encode import filled, path, stamp
+from segmend.errors import PromptError
+from segmend.image import Box, Image, MaskArray, Real, bounds
+from segmend.plane import Window, around, inside, lay, see
+from segmend.prompts import Click, Extremes, Lasso, Mask, Prompt, Stroke, extent
+from segmend.segmenter import Method, Prediction, Segmenter, Workspace
+
+if TYPE_CHECKING:
+    from segmend.engine import Engine
+
+METHOD = Method(
+    id="mend",
+    title="Mend",
+    paper="Segmend's own",
+    prompts=("click", "stroke", "box", "lasso", "extremes", "mask"),
+    dimensions=(2, 3),
+    weights="shipped",
+)
+
+CELLS = 128  # the side of the grid the network was trained on
+CHANNELS = 8  # red, green, blue, equalised, mask so far, positive, negative, box
+CLICK_RADIUS = 3.0  # cells
+STROKE_RADIUS = 2.0  # cells
+
+Plane = NDArray[np.bool_]  # [y x]
+
+
+def load() -> Segmenter:
+    """Return the method with the weights that are shipped in the package."""
+    from segmend.engine import load_network
+
+    with_weights = files("segmend") / "weights" / "mend2d.onnx"
+    return Mend(load_network(str(with_weights)))
+
+
+@dataclass(frozen=True, eq=False)
+class Mend(Segmenter):
+    """The method round any engine that maps `x` [b 8 128 128] to `logits` [b 1 128 128]."""
+
+    engine: Engine
+
+    def open(self, image: Image) -> Workspace:
+        return MendWorkspace(self.engine, image)
+
+
+# What the network sees.
+
+
+def see_image(channels: NDArray[np.generic], window: Window, cells: int = CELLS) -> Real:  # [c y x] -> [4 n n]
+    """Return the image's four input channels, 0 to 1 between the window's percentiles."""
+    seen = np.stack([see(channel, window, cells) for channel in channels[: 3 if len(channels) >= 3 else 1]])
+    rows, columns = channels.shape[1:]
+    return normalised(seen, inside(window, rows, columns, cells))
+
+
+def normalised(seen: Real, valid: Plane) -> Real:  # [1|3 n n], [n n] -> [4 n n]
+    """Return red, green, blue and equalised grey, 0 to 1; cells outside the image are 0.
+
+    >>> normalised(np.arange(4.0, dtype=np.float32).reshape(1, 2, 2), np.ones((2, 2), bool))[0].round(2).tolist()
+    [[0.0, 0.33], [0.67, 1.0]]
+    """
+    out = np.zeros((4, *valid.shape), np.float32)
+    if not valid.any():
+        return out
+    values = seen[:, valid]
+    low, high = np.percentile(values, (0.5, 99.5))
+    scaled = np.clip((values - low) / max(float(high - low), 1e-6), 0, 1)
+    out[:3, valid] = scaled
+    grey = np.rint(scaled.mean(axis=0) * 255).astype(np.intp)
+    share = np.cumsum(np.bincount(grey, minlength=256)) / len(grey)
+    out[3, valid] = share[grey]
+    return out
+
+
+def see_prompts(
+    prompts: Sequence[Prompt], axis: int, index: int, window: Window, cells: int = CELLS
+) -> Real:  # [3 n n]
+    """Return the positive, negative and box channels of one plane."""
+    out = np.zeros((3, cells, cells), np.float32)
+    for prompt in prompts:
+        match prompt:
+            case Click(index=voxel, positive=positive):
+                _stamp(out[0 if positive else 1], np.asarray([voxel]), axis, index, window, CLICK_RADIUS)
+            case Stroke(points=points, positive=positive):
+                _stamp(out[0 if positive else 1], path(points), axis, index, window, STROKE_RADIUS)
+            case Extremes(points=points):
+                _stamp(out[0], np.asarray(points), axis, index, window, CLICK_RADIUS)
+                _fill(out[2], extent(prompt), axis, index, window)
+            case Box():
+                _fill(out[2], prompt, axis, index, window)
+            case _:
+                pass
+    return out
+
+
+def _stamp(grid: Real, voxels: NDArray[np.intp], axis: int, index: int, window: Window, radius: float) -> None:
+    here = voxels[voxels[:, axis] == index]
+    if len(here):
+        rows, columns = np.delete(here, axis, axis=1).T
+        cells = [window.cell(row, column, len(grid)) for row, column in zip(rows, columns, strict=True)]
+        y, x = np.asarray(cells).T
+        stamp(grid, y, x, radius)
+
+
+def _fill(grid: Real, box: Box | None, axis: int, index: int, window: Window) -> None:
+    if box is None or not box.low[axis] <= index < box.high[axis]:
+        return
+    (top, left), (bottom, right) = _in_plane(box, axis)
+    y0, x0 = window.cell(top - 0.5, left - 0.5, len(grid))
+    y1, x1 = window.cell(bottom - 0.5, right - 0.5, len(grid))
+    rows, columns = np.arange(len(grid)), np.arange(len(grid))
+    grid[((rows >= y0) & (rows < y1))[:, None] & ((columns >= x0) & (columns < x1))[None]] = 1.0
+
+
+def _in_plane(box: Box, axis: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    (a, b), (c, d) = (tuple(v for i, v in enumerate(end) if i != axis) for end in (box.low, box.high))
+    return (a, b), (c, d)
+
+
+# Where it looks.
+
+
+@dataclass(frozen=True, eq=False)
+class _Answer:
+    """Probabilities of the pixels `where` of one plane."""
+
+    probability: Real
+    where: tuple[slice, slice]
+
+
+class MendWorkspace(Workspace):
+    """One image; planes are cut out of it as they are needed."""
+
+    def __init__(self, engine: Engine, image: Image) -> None:
+        self.engine = engine
+        self.image = image
+
+    def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
+        parts = list(self.stream(prompts, previous))
+        box = parts[0].box
+        for part in parts[1:]:
+            box = box.union(part.box)
+        probability = previous[box.slices].astype(np.float32)
+        for part in parts:
+            low = [a - b for a, b in zip(part.box.low, box.low, strict=True)]
+            z, y, x = (slice(at, at + n) for at, n in zip(low, part.box.shape, strict=True))
+            probability[z, y, x] = part.probability
+        return Prediction(probability, box, quality=expected_dice(probability))
+
+    def stream(self, prompts: Sequence[Prompt], previous: MaskArray) -> Iterator[Prediction]:
+        if not prompts:
+            raise PromptError("Mend needs at least one prompt; got none.")
+        newest = prompts[-1]
+        if isinstance(newest, Mask):
+            yield Prediction(newest.inside.astype(np.float32), newest.box)
+            return
+        axis = plane_axis(newest, self.image)
+        index = key_index(newest, axis)
+        mask = with_lassos(prompts, previous)
+        here = np.take(mask, index, axis)
+        answer = self._look(prompts, axis, index, here)
+        here = here.copy()
+        here[answer.where] = answer.probability > 0.5
+        yield self._prediction(answer, axis, index)
+        if self.image.shape[axis] > 1:
+            yield from self._carry(prompts, mask, axis, index, here)
+
+    def _prediction(self, answer: _Answer, axis: int, index: int) -> Prediction:
+        low, high = [s.start for s in answer.where], [s.stop for s in answer.where]
+        low.insert(axis, index)
+        high.insert(axis, index + 1)
+        box = Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+        return Prediction(
+            np.expand_dims(answer.probability, axis), box, quality=expected_dice(answer.probability)
+        )
+
+    def _aspect(self, axis: int) -> float:
+        rows, columns = np.delete(self.image.spacing, axis)
+        return float(rows / columns)
+
+    def _channels(self, axis: int, index: int) -> NDArray[np.generic]:  # [c y x]
+        voxels = self.image.voxels
+        return voxels[:, index] if axis == 0 else voxels[:, :, index] if axis == 1 else voxels[:, :, :, index]
+
+    def _look(self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane) -> _Answer:
+        """Answer one plane, looking from as near as the object allows."""
+        rows, columns = here.shape
+        aspect = self._aspect(axis)
+        frame = around(0, 0, rows, columns, margin=1.0, aspect=aspect)
+        known = self._known(prompts, axis, index, here)
+        window = frame if known is None else _shrunk(known, frame, aspect)
+        answer = self._ask([(prompts, axis, index, here, window)])[0]
+        if known is None:
+            window = _second(answer, here, frame, aspect, prompts, axis, index)
+            answer = self._ask([(prompts, axis, index, _laid(here, answer), window)])[0]
+        for _ in range(2):
+            if not _touches(answer, window, rows, columns):
+                break
+            window = _shrunk((window.top, window.left, window.bottom, window.right), frame, aspect)
+            answer = self._ask([(prompts, axis, index, _laid(here, answer), window)])[0]
+        return answer
+
+    def _known(
+        self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane
+    ) -> tuple[float, float, float, float] | None:
+        """Return the rectangle of what is known of the object: its mask so far, its boxes, its marks."""
+        boxes = [extent(p) for p in prompts]
+        inside_here = [b for b in boxes if b is not None and b.low[axis] <= index < b.high[axis]]
+        found = bounds(here[None])
+        sized = any(isinstance(p, Box | Extremes) for p in prompts)
+        if found is None and not sized:
+            return None
+        rectangles = [_in_plane(b, axis) for b in inside_here]
+        if found is not None:
+            rectangles.append(_in_plane(found, 0))
+        lows, highs = zip(*rectangles, strict=True)
+        return (
+            min(a for a, _ in lows),
+            min(b for _, b in lows),
+            max(a for a, _ in highs),
+            max(b for _, b in highs),
+        )
+
+    def _ask(self, questions: Sequence[tuple[Sequence[Prompt], int, int, Plane, Window]]) -> list[_Answer]:
+        """Run the network once on several windows and lay its answers back on their planes."""
+        x = np.stack(
+            [
+                np.concatenate(
+                    [
+                        see_image(self._channels(axis, index), window),
+                        see(here, window, CELLS)[None],
+                        see_prompts(prompts, axis, index, window),
+                    ]
+                )
+                for prompts, axis, index, here, window in questions
+            ]
+        )
+        logits = self.engine.run({"x": x})["logits"][:, 0]
+        answers = []
+        for (_, _, _, here, window), grid in zip(questions, logits, strict=True):
+            values, where = lay(grid, window, *here.shape)
+            answers.append(_Answer(sigmoid(values), where))
+        return answers
+
+    # From slice to slice.
+
+    def _carry(
+        self, prompts: Sequence[Prompt], mask: MaskArray, axis: int, index: int, here: Plane
+    ) -> Iterator[Prediction]:
+        """Carry the mask of one slice to its neighbours on both sides, as far as the object goes."""
+        first, last = _reach(prompts, axis, self.image.shape[axis])
+        fronts = dict.fromkeys((-1, 1), (index, here))
+        while fronts:
+            questions = {}
+            for step, (at, carried) in fronts.items():
+                after = at + step
+                if not first <= after < last or not carried.any():
+                    continue
+                known = self._known(prompts, axis, after, carried)
+                assert known is not None
+                aspect = self._aspect(axis)
+                frame = around(0, 0, *carried.shape, margin=1.0, aspect=aspect)
+                questions[step] = (prompts, axis, after, carried, _shrunk(known, frame, aspect))
+            answers = self._ask(list(questions.values())) if questions else []
+            fronts = {}
+            for (step, (_, _, after, carried, _)), answer in zip(questions.items(), answers, strict=True):
+                old = np.take(mask, after, axis)
+                fresh = np.zeros_like(carried)
+                fresh[answer.where] = answer.probability > 0.5
+                if not _continues(carried, fresh):
+                    fresh[:] = False
+                    answer = replace(answer, probability=np.zeros_like(answer.probability))
+                marked = _has_marks(prompts, axis, after)
+                yield self._whole(answer, old, axis, after)
+                if fresh.any() and not marked and not _agree(old, fresh):
+                    fronts[step] = (after, fresh)
+
+    def _whole(self, answer: _Answer, old: Plane, axis: int, index: int) -> Prediction:
+        """Return the answer for one carried slice, emptied where its old mask reached further."""
+        found = bounds(old[None])
+        if found is not None:
+            (top, left), (bottom, right) = _in_plane(found, 0)
+            ys, xs = answer.where
+            where = (
+                slice(min(top, ys.start), max(bottom, ys.stop)),
+                slice(min(left, xs.start), max(right, xs.stop)),
+            )
+            probability = np.zeros((where[0].stop - where[0].start, where[1].stop - where[1].start), np.float32)
+            inner = (
+                slice(ys.start - where[0].start, ys.stop - where[0].start),
+                slice(xs.start - where[1].start, xs.stop - where[1].start),
+            )
+            probability[inner] = answer.probability
+            answer = _Answer(probability, where)
+        return self._prediction(answer, axis, index)
+
+
+def sigmoid(logits: Real) -> Real:
+    """Return the probabilities of logits."""
+    return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+
+
+def plane_axis(prompt: Prompt, image: Image) -> int:
+    """Return the axis across the plane a prompt was drawn in.
+
+    A flat prompt says so itself; a click or a 3D box takes the axis of the thickest slices.
+
+    >>> volume = Image(np.zeros((1, 5, 6, 7)))
+    >>> plane_axis(Box((1, 2, 0), (4, 3, 5)), volume), plane_axis(Click((1, 2, 3)), volume)
+    (1, 0)
+    """
+    if image.flat:
+        return 0
+    box = extent(prompt)
+    if isinstance(prompt, Lasso):
+        return prompt.axis
+    if box is not None and not isinstance(prompt, Click):
+        thin = [axis for axis in range(3) if box.shape[axis] == 1]
+        if len(thin) == 1:
+            return thin[0]
+    thickest = int(np.argmax(image.spacing))
+    return thickest if image.spacing[thickest] > 1.2 * np.median(image.spacing) else 0
+
+
+def key_index(prompt: Prompt, axis: int) -> int:
+    """Return the slice a prompt is answered on first: its middle one."""
+    box = extent(prompt)
+    if box is None:
+        raise PromptError("Mend needs a prompt with a place; an adjustment has none.")
+    return (box.low[axis] + box.high[axis]) // 2
+
+
+def with_lassos(prompts: Sequence[Prompt], previous: MaskArray) -> MaskArray:
+    """Return the mask so far with what the lassos add and take away."""
+    mask = previous
+    for prompt in prompts:
+        if isinstance(prompt, Lasso):
+            points = np.delete(np.asarray(prompt.points), prompt.axis, axis=1)
+            rows, columns = np.delete(previous.shape, prompt.axis)
+            mask = mask.copy() if mask is previous else mask
+            at: list[slice | int] = [slice(None)] * 3
+            at[prompt.axis] = prompt.points[0][prompt.axis]
+            plane = mask[tuple(at)]
+            plane[filled(points.astype(float), int(rows), int(columns))] = prompt.positive
+    return mask
+
+
+def expected_dice(probability: Real) -> float | None:
+    """Return the Dice that a mask would have if the probabilities were true; None for an empty mask.
+
+    >>> expected_dice(np.array([[1.0, 0.9, 0.1]], np.float32))
+    0.95
+    """
+    mask = probability > 0.5
+    if not mask.any():
+        return None
+    return round(float(2 * probability[mask].sum() / (probability.sum() + mask.sum())), 4)
+
+
+def _shrunk(known: tuple[float, float, float, float], frame: Window, aspect: float) -> Window:
+    window = around(*known, margin=1.6, aspect=aspect, least=24.0)
+    return frame if window.width >= frame.width else window
+
+
+def _second(
+    answer: _Answer, here: Plane, frame: Window, aspect: float, prompts: Sequence[Prompt], axis: int, index: int
+) -> Window:
+    """Return the window of the second look: round what the first one found and the marks."""
+    ys, xs = answer.where
+    found = bounds((answer.probability > 0.5)[None])
+    marks = [b for p in prompts if (b := extent(p)) is not None and b.low[axis] <= index < b.high[axis]]
+    if found is None:
+        if not marks:
+            return frame
+        (top, left), (bottom, right) = _in_plane(marks[-1], axis)
+        side = frame.width / 4
+        return around(top - side / aspect, left - side, bottom + side / aspect, right + side, margin=1.0, aspect=aspect)
+    (top, left), (bottom, right) = _in_plane(found, 0)
+    known: tuple[float, float, float, float] = (top + ys.start, left + xs.start, bottom + ys.start, right + xs.start)
+    for marked in marks:
+        (a, b), (c, d) = _in_plane(marked, axis)
+        known = (min(known[0], a), min(known[1], b), max(known[2], c), max(known[3], d))
+    return _shrunk(known, frame, aspect)
+
+
+def _laid(here: Plane, answer: _Answer) -> Plane:
+    mask = here.copy()
+    mask[answer.where] = answer.probability > 0.5
+    return mask
+
+
+def _touches(answer: _Answer, window: Window, rows: int, columns: int) -> bool:
+    """Tell whether the mask reaches an edge of the window that is not an edge of the plane."""
+    mask = answer.probability > 0.5
+    if not mask.any():
+        return False
+    return bool(
+        (window.top > 0 and mask[0].any())
+        or (window.left > 0 and mask[:, 0].any())
+        or (window.bottom < rows and mask[-1].any())
+        or (window.right < columns and mask[:, -1].any())
+    )
+
+
+def _reach(prompts: Sequence[Prompt], axis: int, count: int) -> tuple[int, int]:
+    """Return the slices a mask may be carried to: those of the 3D boxes where there are any."""
+    boxes = [b for p in prompts if isinstance(p, Box | Extremes) and (b := extent(p)) and b.shape[axis] > 1]
+    if not boxes:
+        return 0, count
+    return min(b.low[axis] for b in boxes), max(b.high[axis] for b in boxes)
+
+
+def _has_marks(prompts: Sequence[Prompt], axis: int, index: int) -> bool:
+    boxes = (extent(p) for p in prompts if isinstance(p, Click | Stroke))
+    return any(b is not None and b.low[axis] <= index < b.high[axis] for b in boxes)
+
+
+def _continues(carried: Plane, fresh: Plane) -> bool:
+    """Tell whether a slice's mask goes on from its neighbour's: they overlap and are alike in size."""
+    common, before, after = int((carried & fresh).sum()), int(carried.sum()), int(fresh.sum())
+    return after >= 4 and common >= 0.3 * min(before, after) and 0.15 * before <= after <= 3 * before + 20
+
+
+def _agree(old: Plane, fresh: Plane) -> bool:
+    common = int((old & fresh).sum())
+    return 2 * common > 0.98 * (int(old.sum()) + int(fresh.sum()))
+
