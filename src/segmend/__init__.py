@@ -1,3 +1,55 @@
-"""Segmend mends medical segmentations: a few marks, and the mask is right."""
+"""Segmend mends medical segmentations: a few marks, and the mask is right.
+
+>>> import segmend
+>>> image = segmend.Image(np.zeros((1, 1, 4, 5)))
+>>> segmend.Session(image.shape).add(segmend.Defined(segmend.Label(1, "lesion", (230, 75, 60)))).labels[1].name
+'lesion'
+
+The names here are what most programs need; `segmend.io` reads and writes files,
+`segmend.store` keeps them, `segmend.methods` holds the methods.
+"""
+
+from segmend.errors import SegmendError, UserError
+from segmend.image import Box, Image, LabelMap, MaskArray
+from segmend.methods import card, cards, load
+from segmend.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke
+from segmend.segmenter import Method, Prediction, Segmenter, Workspace, answer, answers
+from segmend.session import Canvas, Defined, Event, Label, Patch, Prompted, Redone, Removed, Session, Undone
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Adjust",
+    "Box",
+    "Canvas",
+    "Click",
+    "Defined",
+    "Event",
+    "Extremes",
+    "Image",
+    "Label",
+    "LabelMap",
+    "Lasso",
+    "Mask",
+    "MaskArray",
+    "Method",
+    "Patch",
+    "Prediction",
+    "Prompt",
+    "Prompted",
+    "Redone",
+    "Removed",
+    "SegmendError",
+    "Segmenter",
+    "Session",
+    "Stroke",
+    "Undone",
+    "UserError",
+    "Workspace",
+    "__version__",
+    "answer",
+    "answers",
+    "card",
+    "cards",
+    "load",
+]
