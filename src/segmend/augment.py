@@ -12,7 +12,9 @@ from segmend.image import Real
 Grid = NDArray[np.float32]  # [2 n n] where each cell looks, in cells
 
 
-def bend(rng: np.random.Generator, cells: int, *, turn: float = 0.5, stretch: float = 0.25, ripple: float = 3.0) -> Grid:
+def bend(
+    rng: np.random.Generator, cells: int, *, turn: float = 0.5, stretch: float = 0.25, ripple: float = 3.0
+) -> Grid:
     """Return a random turn (radians), stretch and elastic ripple (cells) of a square grid.
 
     >>> bend(np.random.default_rng(0), 8, turn=0, stretch=0, ripple=0)[0, :3, 0].tolist()

@@ -178,7 +178,9 @@ def _save(
         partial.replace(path)
     except (OSError, RuntimeError) as error:
         partial.unlink(missing_ok=True)
-        raise StoreError(f"The checkpoint {path.name} could not be saved ({error}); the one before is intact.") from None
+        raise StoreError(
+            f"The checkpoint {path.name} could not be saved ({error}); the one before is intact."
+        ) from None
 
 
 def _resumed(

@@ -191,9 +191,7 @@ class MendWorkspace(Workspace):
         low.insert(axis, index)
         high.insert(axis, index + 1)
         box = Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
-        return Prediction(
-            np.expand_dims(answer.probability, axis), box, quality=expected_dice(answer.probability)
-        )
+        return Prediction(np.expand_dims(answer.probability, axis), box, quality=expected_dice(answer.probability))
 
     def _aspect(self, axis: int) -> float:
         rows, columns = np.delete(self.image.spacing, axis)
@@ -397,11 +395,11 @@ def _second(
         side = frame.width / 4
         return around(top - side / aspect, left - side, bottom + side / aspect, right + side, margin=1.0, aspect=aspect)
     (top, left), (bottom, right) = _in_plane(found, 0)
-    known: tuple[float, float, float, float] = (top + ys.start, left + xs.start, bottom + ys.start, right + xs.start)
+    whole = Box((0, top + ys.start, left + xs.start), (1, bottom + ys.start, right + xs.start))
     for marked in marks:
-        (a, b), (c, d) = _in_plane(marked, axis)
-        known = (min(known[0], a), min(known[1], b), max(known[2], c), max(known[3], d))
-    return _shrunk(known, frame, aspect)
+        (top, left), (bottom, right) = _in_plane(marked, axis)
+        whole = whole.union(Box((0, top, left), (1, bottom, right)))
+    return _shrunk((*whole.low[1:], *whole.high[1:]), frame, aspect)
 
 
 def _laid(here: Plane, answer: _Answer) -> Plane:
@@ -445,4 +443,3 @@ def _continues(carried: Plane, fresh: Plane) -> bool:
 def _agree(old: Plane, fresh: Plane) -> bool:
     common = int((old & fresh).sum())
     return 2 * common > 0.98 * (int(old.sum()) + int(fresh.sum()))
-

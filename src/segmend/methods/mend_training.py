@@ -35,7 +35,7 @@ LEAST_PIXELS = 20
 class Settings:
     """What a run depends on; saved with its weights."""
 
-    steps: int = 7500
+    steps: int = 10000
     batch: int = 16
     rate: float = 2e-3
     decay: float = 1e-4
@@ -188,7 +188,7 @@ def _moved(
 def _game(rng: np.random.Generator, image: Real, truth: Flat, before: Flat | None) -> Sample:
     """Return the sample with a way to start and a robot."""
     seed = int(rng.integers(2**31))
-    correct: User = rng.choice(  # type: ignore[assignment]
+    correct: User = rng.choice(
         np.array([LargestError(seed), RandomError(seed), SkeletonStroke(seed), NoisyHuman(seed)], dtype=object),
         p=[0.5, 0.2, 0.15, 0.15],
     )
