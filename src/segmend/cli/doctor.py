@@ -1,0 +1,43 @@
+"""`segmend doctor`: what this machine is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from segmend.cli.place import data_option
+from segmend.cli.words import as_json, say
+
+
+@click.command(short_help="Say what this machine is, and time one interaction.")
+@data_option
+@as_json
+def doctor(data: Path, as_json: bool) -> None:
+    """Say what this machine is and what will be in the way, and time one interaction on it.
+
+    \b
+    Example:
+      segmend doctor
+    """
+    from segmend.doctor import examine
+
+    machine = examine(data)
+    features = ", ".join(machine.processor.features) or "no extensions that matter"
+    timed = machine.interaction
+    engine = f" ({timed.engine})" if timed.engine else ""
+    rows = {
+        "system": machine.system,
+        "processor": f"{machine.processor.name}, {machine.processor.cores} cores: {features}",
+        "gpu": ", ".join(machine.gpus) or "none, and none is needed",
+        "memory": f"{machine.memory_gib} GiB",
+        "disk": f"{machine.disk_free_gib} GiB free at {machine.folder}",
+        "browser": machine.browser or "none found",
+        "versions": ", ".join(f"{name} {version}" for name, version in machine.versions.items() if version),
+        "without": ", ".join(name for name, version in machine.versions.items() if version is None) or "nothing",
+        "one click": f"{timed.median_ms} ms on 512 x 512 with {timed.method}{engine}; "
+        f"{timed.open_ms} ms to open, {timed.first_ms} ms the first time, Dice {timed.dice}",
+    }
+    lines = [f"{name:<10} {value}" for name, value in rows.items()]
+    say({**asdict(machine), "advice": list(machine.advice)}, [*lines, *machine.advice], as_json=as_json)

@@ -1,0 +1,29 @@
+"""`segmend methods`: what is installed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from segmend.cli.words import as_json, say
+
+
+@click.command(short_help="List the installed methods.")
+@as_json
+def methods(as_json: bool) -> None:
+    """List the installed methods, with the prompts that each takes.
+
+    \b
+    Example:
+      segmend methods --json
+    """
+    from segmend.methods import cards
+
+    found = cards()
+    lines = []
+    for card in found:
+        dimensions = " and ".join(f"{n}D" for n in card.dimensions)
+        lines += [f"{card.id:<16} {card.title} ({dimensions}; weights: {card.weights})"]
+        lines += [f"{'':<16} takes {', '.join(card.prompts)}"]
+    say([asdict(card) for card in found], lines, as_json=as_json)

@@ -1,0 +1,47 @@
+"""Where annotations are kept: the options that say so, and the store they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from segmend.store import Store
+
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default=Path("~/.segmend"),
+    show_default=True,
+    envvar="SEGMEND_FOLDER",
+    show_envvar=True,
+    callback=lambda _context, _option, value: value.expanduser(),
+    help="The folder where cases, sessions and masks are kept.",
+)
+_database_option = click.option(
+    "--database",
+    metavar="URL",
+    envvar="SEGMEND_DATABASE",
+    show_envvar=True,
+    help="Another database, such as postgresql://user@host/segmend.",
+)
+_blobs_option = click.option(
+    "--blobs", metavar="URL", envvar="SEGMEND_BLOBS", show_envvar=True, help="Another place for voxels: s3://bucket/..."
+)
+
+
+def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options --data, --database and --blobs."""
+    return data_option(_database_option(_blobs_option(command)))
+
+
+def open_store(data: Path, database: str | None, blobs: str | None) -> Store:
+    """Return the store that these options mean, made when there is none."""
+    from segmend.server.settings import ServerSettings
+    from segmend.store import Store
+
+    settings = ServerSettings(data, database_url=database, blobs_url=blobs)
+    return Store.open(settings.database, settings.blobs)

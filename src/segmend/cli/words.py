@@ -1,0 +1,92 @@
+"""What the words on a command line mean: voxels, boxes and lines become prompts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from segmend.errors import FileError, PromptError
+
+if TYPE_CHECKING:
+    from segmend.image import Index
+    from segmend.prompts import Prompt
+
+
+def voxel(text: str) -> Index:
+    """Return the voxel that a person wrote as z,y,x.
+
+    >>> voxel("0,12,30")
+    (0, 12, 30)
+    """
+    z, y, x = _whole_numbers(text, 3, "A voxel needs three whole numbers z,y,x (a photograph is slice 0)")
+    return z, y, x
+
+
+def corners(text: str) -> tuple[Index, Index]:
+    """Return the two corners of a box written as z,y,x:z,y,x; the second one lies just outside.
+
+    >>> corners("0,2,3:1,8,9")
+    ((0, 2, 3), (1, 8, 9))
+    """
+    a, b, c, d, e, f = _whole_numbers(text.replace(":", ","), 6, "A box needs two corners z,y,x:z,y,x")
+    return (a, b, c), (d, e, f)
+
+
+def _whole_numbers(text: str, count: int, needed: str) -> list[int]:
+    try:
+        numbers = [int(word) for word in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count:
+        raise PromptError(f"{needed}; got {text!r}.")
+    return numbers
+
+
+def prompts_of(
+    *,
+    clicks: Sequence[str] = (),
+    negatives: Sequence[str] = (),
+    boxes: Sequence[str] = (),
+    strokes: Sequence[str] = (),
+    file: str | None = None,
+) -> list[Prompt]:
+    """Return all prompts of one command: those of the file, boxes, strokes, then clicks.
+
+    >>> prompts_of(clicks=["0,5,5"], boxes=["0,1,1:1,9,9"])
+    [Box(low=(0, 1, 1), high=(1, 9, 9)), Click(index=(0, 5, 5), positive=True)]
+    """
+    from segmend.image import Box
+    from segmend.prompts import Click, Stroke
+
+    found: list[Prompt] = [] if file is None else _read(Path(file))
+    found += [Box(*corners(text)) for text in boxes]
+    found += [Stroke(tuple(voxel(word) for word in text.split(":"))) for text in strokes]
+    found += [Click(voxel(text)) for text in clicks]
+    found += [Click(voxel(text), positive=False) for text in negatives]
+    return found
+
+
+def _read(path: Path) -> list[Prompt]:
+    from segmend.prompts import from_json
+
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FileError(f"The prompts in {path} could not be read: {error.strerror}.") from None
+    except ValueError:
+        raise FileError(f"The prompts in {path} need to be a JSON list; this is not JSON.") from None
+    if not isinstance(values, list):
+        raise FileError(f"The prompts in {path} need to be a JSON list; got {type(values).__name__}.")
+    return [from_json(value if isinstance(value, dict) else {}) for value in values]
+
+
+def say(values: Any, lines: Sequence[str], *, as_json: bool) -> None:
+    """Print the result: one JSON document for programs, or lines for people."""
+    click.echo(json.dumps(values, indent=1) if as_json else "\n".join(lines))
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
