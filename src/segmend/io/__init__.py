@@ -1,0 +1,11 @@
+"""Read images and write masks, one format a file; what a file is, its first bytes say, not its name.
+
+>>> from segmend.io import MASK_FORMATS
+>>> ".seg.nrrd" in MASK_FORMATS
+True
+"""
+
+from segmend.io.files import MASK_FORMATS, read, read_mask, series, write_image, write_mask
+from segmend.io.series import SeriesInfo
+
+__all__ = ["MASK_FORMATS", "SeriesInfo", "read", "read_mask", "series", "write_image", "write_mask"]

@@ -1,0 +1,418 @@
+"""DICOM images: a series in many files, one file, or many frames in one file.
+
+Slices are sorted by their place in the patient, never by file name. The rows and columns
+stay as they are stored. A tilted gantry gives a sheared affine, nothing is resampled for
+it; slices at uneven distances, or with some missing, are interpolated onto an even grid.
+Whatever had to be decided is said in the image's notes. No names of patients are kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmend.errors import FileError
+from segmend.geometry import Affine, evened, from_columns, mirrored
+from segmend.image import Image
+from segmend.io.claims import MAX_BYTES, check_claim
+from segmend.io.intensities import Numbers, finite, native, rescaled
+from segmend.io.nifti import chosen
+from segmend.io.series import SeriesInfo
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+PACKED_FLOOR = 64 * 2**20
+UNEVEN = 0.05  # slices this part of a step away from an even grid are resampled
+TIMES = (
+    "TemporalPositionIdentifier", "TemporalPositionIndex", "DiffusionBValue", "EchoTime", "InversionTime",
+    "AcquisitionNumber", "TriggerTime", "NominalPercentageOfCardiacPhase", "AcquisitionTime", "ContentTime",
+)  # fmt: skip
+HEADER_TAGS = (
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality",
+    "SeriesDescription", "SeriesNumber", "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient",
+    "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "SpacingBetweenSlices", "SliceThickness",
+    "Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "BitsAllocated", "BitsStored", "PixelRepresentation",
+    "PhotometricInterpretation", "RescaleSlope", "RescaleIntercept", "GridFrameOffsetVector", "DoseGridScaling",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "SequenceOfUltrasoundRegions", *TIMES,
+)  # fmt: skip
+NOT_IMAGES = ("SEG", "RTSTRUCT", "RTPLAN", "SR", "PR", "KO", "REG", "DOC")
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """One slice: which frame of which file, and where it lies."""
+
+    path: Path
+    frame: int
+    sop_class: str
+    sop_uid: str
+    number: int
+    size: tuple[int, int, int]  # rows, columns, samples
+    spacing: tuple[float, float] | None  # mm down a column, along a row
+    position: NDArray[np.float64] | None  # [3] LPS mm of the first voxel
+    orientation: NDArray[np.float64] | None  # [6] LPS direction along a row, down a column
+    gap: float  # mm to the next slice where no position says so
+    scale: tuple[float, float]  # slope, intercept
+    inverted: bool
+    times: dict[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """The planes of one series that belong together: one size, one orientation."""
+
+    uid: str
+    name: str
+    modality: str
+    study_uid: str
+    frame_uid: str
+    planes: tuple[Plane, ...]
+
+    @property
+    def info(self) -> SeriesInfo:
+        rows, columns, samples = self.planes[0].size
+        count = len(self.planes)
+        text = f"{rows} x {columns}, {count} slice{'s' if count > 1 else ''}{', RGB' if samples == 3 else ''}"
+        return SeriesInfo(self.uid, self.name, self.modality, text)
+
+
+def is_dicom(head: bytes) -> bool:
+    """Say whether a file that starts so is DICOM, the kind without a preamble included."""
+    if head[128:132] == b"DICM":
+        return True
+    first = head[:2] in (b"\x08\0", b"\x02\0") and head[3:4] == b"\0"  # an early tag, then its type or its length
+    return first and (re.match(rb"[A-Z]{2}", head[4:6]) is not None or head[6:8] == b"\0\0")
+
+
+def load(path: Path, *, pixels: bool = True, tags: Sequence[str] | None = None) -> Dataset:
+    """Return a DICOM file's data set; its values are not validated, and so never quoted in a warning."""
+    from pydicom import config, dcmread
+
+    config.settings.reading_validation_mode = config.IGNORE
+    try:
+        wanted = None if tags is None else list(tags)
+        return dcmread(path, stop_before_pixels=not pixels, force=True, specific_tags=wanted)
+    except Exception as error:  # a damaged file makes the parser raise almost anything
+        raise FileError(f"{path.name} could not be read as DICOM: {_words(error)}.") from None
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__} {error}".strip().splitlines()[0][:120].rstrip(".")
+
+
+def volumes(paths: Iterable[Path]) -> tuple[Volume, ...]:
+    """Return what the DICOM files among these hold; files without an image are left out."""
+    series: dict[str, list[tuple[Dataset, list[Plane]]]] = {}
+    for path in paths:
+        header = load(path, pixels=False, tags=HEADER_TAGS)
+        if header.get("Rows") and header.get("Columns") and str(header.get("Modality", "")) not in NOT_IMAGES:
+            planes = _planes(header, path)
+            series.setdefault(str(header.get("SeriesInstanceUID", "") or path.name), []).append((header, planes))
+    return tuple(volume for uid, files in series.items() for volume in _split(uid, files))
+
+
+def _split(uid: str, files: list[tuple[Dataset, list[Plane]]]) -> list[Volume]:
+    """Return the volumes of a series: planes of one size and orientation each."""
+    groups: list[list[Plane]] = []
+    for plane in (plane for _, planes in files for plane in planes):
+        group = next((group for group in groups if _alike(group[0], plane)), None)
+        if group is None:
+            groups.append([plane])
+        else:
+            group.append(plane)
+    first = files[0][0]
+    texts = [str(first.get(tag, "") or "") for tag in ("SeriesDescription", "Modality", "StudyInstanceUID")]
+    frame_uid = str(first.get("FrameOfReferenceUID", "") or "")
+    names = [uid] if len(groups) == 1 else [f"{uid}#{i + 1}" for i in range(len(groups))]
+    return [Volume(name, *texts, frame_uid, tuple(group)) for name, group in zip(names, groups, strict=True)]
+
+
+def _alike(one: Plane, other: Plane) -> bool:
+    if one.size != other.size or (one.orientation is None) != (other.orientation is None):
+        return False
+    if one.orientation is not None and other.orientation is not None:
+        if np.abs(one.orientation - other.orientation).max() > 0.005:
+            return False
+    return bool(np.allclose(one.spacing or (0, 0), other.spacing or (0, 0), rtol=0.001, atol=1e-6))
+
+
+def _planes(header: Dataset, path: Path) -> list[Plane]:
+    """Return the planes of one file; FileError when its header is damaged."""
+    try:
+        count = int(header.get("NumberOfFrames") or 1)
+        size = (int(header.Rows), int(header.Columns), int(header.get("SamplesPerPixel") or 1))
+        bits = int(header.get("BitsAllocated") or 8)
+        check_claim(path.name, (count, *size), max(1, bits // 8), path.stat().st_size, packed=True)
+        frames = header.get("PerFrameFunctionalGroupsSequence") or []
+        if frames and len(frames) != count:
+            raise FileError(f"{path.name} says it has {count} frames but describes {len(frames)}.")
+        shared = (header.get("SharedFunctionalGroupsSequence") or [None])[0]
+        return [_plane(header, path, i, size, shared, frames[i] if frames else None) for i in range(count)]
+    except FileError:
+        raise
+    except Exception as error:  # values are not validated when read, so anything may be in them
+        raise FileError(f"{path.name} has a damaged DICOM header: {_words(error)}.") from None
+
+
+def _plane(
+    header: Dataset, path: Path, frame: int, size: tuple[int, int, int], shared: Dataset | None, own: Dataset | None
+) -> Plane:
+    def group(sequence: str, tag: str) -> Any:
+        for part in (own, shared):
+            items = part.get(sequence) if part is not None else None
+            if items and items[0].get(tag) is not None:
+                return items[0].get(tag)
+        return header.get(tag)
+
+    position = _numbers(group("PlanePositionSequence", "ImagePositionPatient"), 3)
+    orientation = _numbers(group("PlaneOrientationSequence", "ImageOrientationPatient"), 6)
+    gap = _gap(group("PixelMeasuresSequence", "SpacingBetweenSlices"), group("PixelMeasuresSequence", "SliceThickness"))
+    if orientation is None or np.linalg.norm(np.cross(orientation[:3], orientation[3:])) < 0.9:
+        orientation = position = None
+    elif own is None and frame and position is not None:
+        position = position + np.cross(orientation[:3], orientation[3:]) * _offset(header, frame, gap)
+    scaled = "PixelValueTransformationSequence"
+    slope = float(group(scaled, "RescaleSlope") or header.get("DoseGridScaling") or 1)
+    intercept = float(group(scaled, "RescaleIntercept") or 0)
+    times = {tag: str(value) for tag in TIMES if (value := _time(own, tag) or header.get(tag)) is not None}
+    return Plane(
+        path, frame, str(header.get("SOPClassUID", "")), str(header.get("SOPInstanceUID", "")),
+        int(header.get("InstanceNumber") or 0), size, _spacing(header, group("PixelMeasuresSequence", "PixelSpacing")),
+        position, orientation, gap, (slope, intercept),
+        str(header.get("PhotometricInterpretation", "")) == "MONOCHROME1", times,
+    )  # fmt: skip
+
+
+def _time(own: Dataset | None, tag: str) -> Any:
+    """Return what a frame of an enhanced file says of its time or weighting."""
+    if own is None:
+        return None
+    places = ("FrameContentSequence", "MRDiffusionSequence", "MREchoSequence", "CardiacSynchronizationSequence")
+    other = {"EchoTime": "EffectiveEchoTime"}.get(tag, tag)
+    for place in places:
+        items = own.get(place)
+        if items and items[0].get(other) is not None:
+            return items[0].get(other)
+    return None
+
+
+def _numbers(values: Any, count: int) -> NDArray[np.float64] | None:
+    if values is None or isinstance(values, str | bytes) or len(values) != count:
+        return None
+    numbers = np.array([float(v) for v in values])
+    return numbers if np.isfinite(numbers).all() else None
+
+
+def _gap(*values: Any) -> float:
+    gaps = (abs(float(v)) for v in values if v not in (None, ""))
+    return next((gap for gap in gaps if np.isfinite(gap) and gap > 0), 1.0)
+
+
+def _offset(header: Dataset, frame: int, gap: float) -> float:
+    offsets = header.get("GridFrameOffsetVector")
+    return float(offsets[frame]) - float(offsets[0]) if offsets and len(offsets) > frame else frame * gap
+
+
+def _spacing(header: Dataset, own: Any) -> tuple[float, float] | None:
+    for values in (own, header.get("ImagerPixelSpacing"), header.get("NominalScannedPixelSpacing")):
+        found = _numbers(values, 2)
+        if found is not None and (found > 0).all():
+            return float(found[0]), float(found[1])
+    regions = header.get("SequenceOfUltrasoundRegions") or []
+    for region in regions:
+        down, across = (abs(float(region.get(f"PhysicalDelta{a}") or 0)) * 10 for a in "YX")  # cm
+        if region.get("PhysicalUnitsXDirection") == 3 and down > 0 and across > 0:
+            return down, across
+    return None
+
+
+def read_volume(volume: Volume, *, fourth: str = "channels", frame: int = 0) -> Image:
+    """Return the image of one volume, its slices in order of place."""
+    frames, notes = arranged(volume)
+    affine, at = placed(frames[0])
+    if fourth == "time" and not 0 <= frame < len(frames):
+        raise FileError(f"{volume.uid} has frames 0 to {len(frames) - 1}; got frame {frame}.")
+    wanted = frames if fourth != "time" else frames[frame : frame + 1]
+    stacks = [_stacked(planes) for planes in wanted]  # each [c z y x]
+    if at is not None:
+        step, count = _even_step(at)
+        stacks = [np.stack([evened(channel, at, count) for channel in stack]) for stack in stacks]
+        notes.append(
+            f"{len(at)} slices at uneven distances were interpolated onto {count} slices, {step:.4g} mm apart."
+        )
+    if any(plane.inverted for plane in frames[0]):
+        notes.append("The image was stored with white as 0 (MONOCHROME1) and is inverted.")
+    stored = np.stack(stacks, axis=1) if len(stacks) > 1 else stacks[0][:, None]
+    name = volume.planes[0].path.name
+    voxels = chosen(stored, fourth="channels", frame=0, name=name)
+    return Image(finite(voxels, name), affine, tuple(notes))
+
+
+def arranged(volume: Volume) -> tuple[list[list[Plane]], list[str]]:
+    """Return the planes by time and then by place, each place once, and what was decided."""
+    notes: list[str] = []
+    seen: dict[tuple[str, int], Plane] = {}
+    for plane in volume.planes:
+        seen.setdefault((plane.sop_uid or str(plane.path), plane.frame), plane)
+    planes = sorted(seen.values(), key=lambda p: (p.number, p.frame))
+    dropped = len(volume.planes) - len(planes)
+    if any(plane.position is None for plane in planes):
+        if len(planes) > 1:
+            notes.append(
+                f"The {len(planes)} slices say no place; they are stacked in order, {planes[0].gap:g} mm apart."
+            )
+        frames = [planes]
+    else:
+        frames, repeated, tag = _by_place(planes)
+        dropped += repeated
+        if tag:
+            notes.append(f"Every place was scanned {len(frames)} times; the volumes are told apart by {tag}.")
+    if dropped:
+        notes.append(f"{dropped} slice{'s' if dropped > 1 else ''} at a place that another slice has were dropped.")
+    if frames[0][0].spacing is None:
+        notes.append("The file says no size of a pixel; 1 mm is taken.")
+    return frames, notes
+
+
+def _heights(planes: Sequence[Plane]) -> NDArray[np.float64]:
+    """Return how far along the normal each plane lies, in mm."""
+    orientation = planes[0].orientation
+    assert orientation is not None
+    normal = np.cross(orientation[:3], orientation[3:])
+    return np.array([np.zeros(3) if p.position is None else p.position for p in planes]) @ (
+        normal / np.linalg.norm(normal)
+    )
+
+
+def _by_place(planes: list[Plane]) -> tuple[list[list[Plane]], int, str]:
+    """Return volumes of planes in order of place, how many planes were left out, and what tells volumes apart."""
+    heights = _heights(planes)
+    order = np.argsort(heights, kind="stable")
+    gaps = np.diff(heights[order])
+    real = gaps[gaps > 1e-3]
+    near = 0.01 * float(np.median(real)) if len(real) else 1e-3
+    places: list[list[Plane]] = []
+    for i, k in enumerate(order.tolist()):
+        if i and gaps[i - 1] <= near:
+            places[-1].append(planes[k])
+        else:
+            places.append([planes[k]])
+    count = len(places[0])
+    if count > 1 and all(len(place) == count for place in places):
+        for tag in TIMES:
+            values = {frozenset(plane.times.get(tag, "") for plane in place) for place in places}
+            if len(values) == 1 and len(next(iter(values))) == count:
+                sorted_places = [sorted(place, key=lambda p: _sortable(p.times.get(tag, ""))) for place in places]
+                return [list(frame) for frame in zip(*sorted_places, strict=True)], 0, tag
+    return [[place[0] for place in places]], len(planes) - len(places), ""
+
+
+def _sortable(text: str) -> tuple[float, str]:
+    try:
+        return float(text), text
+    except ValueError:
+        return 0.0, text
+
+
+def placed(planes: Sequence[Plane]) -> tuple[Affine, NDArray[np.float64] | None]:
+    """Return the affine of planes in order, and their heights in mm when they are uneven and must be resampled."""
+    first = planes[0]
+    down, across = first.spacing or (1.0, 1.0)
+    if first.position is None or first.orientation is None:
+        return mirrored(from_columns((0, 0, first.gap), (0, down, 0), (across, 0, 0), (0, 0, 0))), None
+    along, below = (v / np.linalg.norm(v) for v in (first.orientation[:3], first.orientation[3:]))
+    if len(planes) == 1:
+        step = np.cross(along, below) * first.gap
+        return mirrored(from_columns(step, below * down, along * across, first.position)), None
+    heights = _heights(planes) - _heights(planes)[0]
+    positions = np.array([p.position for p in planes])
+    line = (positions[-1] - positions[0]) / heights[-1]  # mm of movement a mm of height
+    if np.abs(positions - positions[0] - heights[:, None] * line).max() > 0.1 + 0.1 * min(down, across):
+        raise FileError(f"The slices of {first.path.parent.name or 'the series'} do not lie on one straight line.")
+    step_mm, count = _even_step(heights)
+    even = len(planes) == count and np.abs(heights - np.arange(count) * step_mm).max() <= UNEVEN * step_mm
+    affine = mirrored(from_columns(line * step_mm, below * down, along * across, positions[0]))
+    return affine, None if even else heights
+
+
+def _even_step(heights: NDArray[np.float64]) -> tuple[float, int]:
+    """Return the step of the even grid that suits these heights, and how many slices it has.
+
+    The usual step is kept, so that a missing slice gives a grid on which the others stay.
+    """
+    total = float(heights[-1] - heights[0])
+    count = round(total / float(np.median(np.diff(heights)))) + 1
+    count = min(max(count, 2), 4 * len(heights))
+    return total / (count - 1), count
+
+
+def _stacked(planes: Sequence[Plane]) -> Numbers:
+    """Return [c z y x] of planes of one size, rescaled."""
+    rows, columns, samples = planes[0].size
+    if rows * columns * samples * len(planes) * 2 > MAX_BYTES:
+        raise FileError(f"{len(planes)} slices of {rows} x {columns} need more than {MAX_BYTES} bytes of memory.")
+    cache: tuple[Path, Numbers] | None = None
+    slices = []
+    for plane in planes:
+        if cache is None or cache[0] != plane.path:
+            cache = plane.path, _decoded(plane)
+        slices.append(cache[1][plane.frame])
+    scales = {plane.scale for plane in planes}
+    if len(scales) == 1:
+        stacked = rescaled(np.stack(slices), *scales.pop())
+    else:
+        stacked = np.stack(
+            [(s * p.scale[0] + p.scale[1]).astype(np.float32) for s, p in zip(slices, planes, strict=True)]
+        )
+    return np.ascontiguousarray(np.moveaxis(stacked, -1, 0))
+
+
+def _decoded(plane: Plane) -> Numbers:
+    """Return the stored numbers of a file, [frame y x sample], MONOCHROME1 inverted."""
+    from pydicom.pixels import apply_color_lut, pixel_array
+
+    data = load(plane.path)
+    name = plane.path.name
+    try:
+        rows, columns, samples = int(data.Rows), int(data.Columns), int(data.get("SamplesPerPixel") or 1)
+        syntax = data.file_meta.TransferSyntaxUID if "TransferSyntaxUID" in data.file_meta else None
+        packed = syntax is not None and syntax.is_compressed
+        count = int(data.get("NumberOfFrames") or 1)
+        shape = (count, rows, columns, samples)
+        bits = int(data.BitsAllocated)
+        if bits != 1:
+            check_claim(name, shape, bits // 8, plane.path.stat().st_size, packed=packed)
+        if syntax is None:
+            data.file_meta.TransferSyntaxUID = _guessed_syntax(data)
+        values = native(pixel_array(data))
+        if data.PhotometricInterpretation == "PALETTE COLOR":
+            values = apply_color_lut(values, data)
+            shape = (*shape[:3], values.shape[-1])
+            values = (values >> 8).astype(np.uint8) if values.dtype == np.uint16 else values
+        values = values.reshape(shape)
+    except FileError:
+        raise
+    except Exception as error:  # decoders raise almost anything on damaged pixels
+        raise FileError(f"{name} holds pixels that could not be decoded: {_words(error)}.") from None
+    if plane.inverted and values.dtype.kind in "ui":
+        return _inverted(values, int(data.get("BitsStored") or bits))
+    return values
+
+
+def _guessed_syntax(data: Dataset) -> str:
+    """Return the transfer syntax of a file that does not say it: as its header turned out to be written."""
+    explicit, little = data.original_encoding[0] is False, data.original_encoding[1] is not False
+    if not little:
+        return "1.2.840.10008.1.2.2"
+    return "1.2.840.10008.1.2.1" if explicit else "1.2.840.10008.1.2"
+
+
+def _inverted(values: Numbers, bits: int) -> Numbers:
+    return ~values if values.dtype.kind == "i" else np.asarray(values.dtype.type((1 << bits) - 1) - values)

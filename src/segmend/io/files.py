@@ -1,0 +1,298 @@
+"""The one door to files: which reader a file needs, and which writer a name asks for."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from segmend.errors import FileError, SegmendError, SettingsError, ShapeError
+from segmend.geometry import onto
+from segmend.image import Image, LabelMap
+from segmend.io import dicom, metaimage, nifti, nrrd, pixels
+from segmend.io.archive import MAX_FILES, unpack
+from segmend.io.intensities import Numbers
+from segmend.io.series import SeriesInfo
+from segmend.session import PALETTE, Label
+
+MASK_FORMATS: Mapping[str, str] = MappingProxyType(
+    {
+        ".nii.gz": "NIfTI, packed",
+        ".nii": "NIfTI",
+        ".seg.nrrd": "3D Slicer segmentation, with names and colours",
+        ".nrrd": "NRRD label map",
+        ".mha": "MetaImage label map",
+        ".dcm": "DICOM segmentation (SEG)",
+        ".rtstruct.dcm": "DICOM structure set (RTSTRUCT)",
+        ".tif": "TIFF, a page a slice",
+        ".png": "PNG, one slice",
+    }
+)
+IMAGE_FORMATS = (".nii.gz", ".nii", ".nrrd", ".mha", ".tif", ".tiff", ".png")
+ALIASES = {".rtss.dcm": ".rtstruct.dcm", ".tiff": ".tif"}
+ZIP = b"PK\x03\x04"
+HEAD = 4096
+
+
+def sniffed(path: Path) -> str:
+    """Return the format that a file's first bytes say: 'nifti', 'dicom', 'zip', ..., or '' for none we know."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if head.startswith(nifti.GZIP):
+        try:
+            head = zlib.decompressobj(47).decompress(head, HEAD)
+        except zlib.error:
+            return ""
+        return "nifti" if nifti.is_nifti(head) else ""
+    tests: dict[str, bool] = {
+        "zip": head.startswith(ZIP),
+        "nrrd": head.startswith(nrrd.MAGIC),
+        "png": head.startswith(pixels.PNG),
+        "jpeg": head.startswith(pixels.JPEG),
+        "tiff": head.startswith(pixels.TIFF),
+        "nifti": nifti.is_nifti(head),
+        "dicom": dicom.is_dicom(head),
+        "metaimage": metaimage.is_metaimage(head),
+    }
+    return next((kind for kind, found in tests.items() if found), "")
+
+
+def read(path: str | Path, *, series: str | None = None, fourth: str = "channels", frame: int = 0) -> Image:
+    """Return the image in a file, a folder of DICOM files, or a zip file of either.
+
+    `series` chooses one of several (a `SeriesInfo.uid` or its name). `fourth` says what a
+    fourth axis is: "channels" keeps all of it, "time" takes the one `frame`.
+    """
+    if fourth not in ("channels", "time"):
+        raise SettingsError(f"A fourth axis is read as 'channels' or 'time'; got {fourth!r}.")
+    with _contents(Path(path)) as contents:
+        if series is None and len(contents.found) > 1:
+            raise FileError(f"{contents.name} holds {len(contents.found)} images; choose one: {contents.listing}.")
+        wanted = [e for e in contents.found if series in (None, e.info.uid)]
+        wanted = wanted or [e for e in contents.found if series == e.info.name]
+        if len(wanted) != 1:
+            raise FileError(f"{contents.name} holds no one series {series!r}; it holds: {contents.listing}.")
+        return wanted[0].read(fourth, frame)
+
+
+def series(path: str | Path) -> tuple[SeriesInfo, ...]:
+    """Return what a path holds: one entry for an image file, one a series for DICOM folders and zip files."""
+    with _contents(Path(path)) as contents:
+        return tuple(entry.info for entry in contents.found)
+
+
+class _Entry:
+    def __init__(self, info: SeriesInfo, read: Callable[[str, int], Image]) -> None:
+        self.info, self.read = info, read
+
+
+class _Contents:
+    def __init__(self, name: str, found: list[_Entry]) -> None:
+        self.name, self.found = name, found
+
+    @property
+    def listing(self) -> str:
+        shown = "; ".join(str(entry.info) for entry in self.found[:20])
+        return shown + (f"; and {len(self.found) - 20} more" if len(self.found) > 20 else "")
+
+
+@contextmanager
+def _contents(path: Path) -> Iterator[_Contents]:
+    """Give what a path holds; a zip file lies unpacked in a folder of its own meanwhile."""
+    if not path.exists():
+        raise FileError(f"There is no file {path.name}.")
+    with _told(path.name):
+        if path.is_dir():
+            yield _Contents(path.name, _entries(_walked(path), path.name))
+        elif path.is_file() and sniffed(path) == "zip":
+            with tempfile.TemporaryDirectory(prefix="segmend-") as folder:
+                yield _Contents(path.name, _entries(unpack(path, Path(folder)), path.name))
+        else:
+            yield _Contents(path.name, _entries([path], path.name))
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Turn whatever a parser raises on a damaged file into one sentence.
+
+    Readers check what they can name; the libraries below them raise almost anything else.
+    """
+    try:
+        yield
+    except SegmendError:
+        raise
+    except OSError as error:
+        raise FileError(f"{name} could not be read: {error.strerror or error}.") from None
+    except MemoryError:
+        raise FileError(f"{name} needs more memory than there is.") from None
+    except Exception as error:
+        words = (f"{type(error).__name__} {error}".strip().splitlines() or [""])[0][:120].rstrip(".")
+        raise FileError(f"{name} is damaged and could not be read: {words}.") from None
+
+
+def _walked(folder: Path) -> list[Path]:
+    """Return the files below a folder in order of name, links left out."""
+    found: list[Path] = []
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        found += [p for n in sorted(names) if not n.startswith(".") and not (p := Path(root, n)).is_symlink()]
+        if len(found) > MAX_FILES:
+            raise FileError(f"{folder.name} holds more than {MAX_FILES} files.")
+    return found
+
+
+def _entries(paths: Sequence[Path], name: str) -> list[_Entry]:
+    kinds = {path: sniffed(path) for path in paths}
+    slices = [path for path, kind in kinds.items() if kind == "dicom"]
+    found = [_Entry(volume.info, _dicom_reader(volume)) for volume in dicom.volumes(slices)]
+    found += [_Entry(_file_info(p, kind), _file_reader(p, kind)) for p, kind in kinds.items() if kind in READERS]
+    if found:
+        return found
+    if len(paths) == 1:
+        raise FileError(_refusal(paths[0], kinds[paths[0]]))
+    raise FileError(f"{name} holds no image among its {len(paths)} files.")
+
+
+def _refusal(path: Path, kind: str) -> str:
+    size = path.stat().st_size
+    if size == 0:
+        return f"{path.name} is empty."
+    if kind == "dicom":
+        return f"{path.name} is DICOM without an image; a segmentation or a structure set is read as a mask."
+    known = "NIfTI, NRRD, MetaImage, DICOM, PNG, JPEG, TIFF and zip"
+    return f"{path.name} is no image that is known; {known} are read, whatever their names end in."
+
+
+Reader = Callable[[Path, str, int], Image]
+READERS: dict[str, Reader] = {
+    "nifti": lambda path, fourth, frame: nifti.read_nifti(path, fourth=fourth, frame=frame),
+    "nrrd": lambda path, fourth, frame: nrrd.read_nrrd(path, fourth=fourth, frame=frame),
+    "metaimage": lambda path, fourth, frame: metaimage.read_metaimage(path, fourth=fourth, frame=frame),
+    "png": lambda path, fourth, frame: pixels.read_png(path),
+    "jpeg": lambda path, fourth, frame: pixels.read_jpeg(path),
+    "tiff": lambda path, fourth, frame: pixels.read_tiff(path, fourth=fourth, frame=frame),
+}
+
+
+def _dicom_reader(volume: dicom.Volume) -> Callable[[str, int], Image]:
+    return lambda fourth, frame: dicom.read_volume(volume, fourth=fourth, frame=frame)
+
+
+def _file_reader(path: Path, kind: str) -> Callable[[str, int], Image]:
+    return lambda fourth, frame: READERS[kind](path, fourth, frame)
+
+
+def _file_info(path: Path, kind: str) -> SeriesInfo:
+    titles = {"nifti": "NIfTI", "nrrd": "NRRD", "metaimage": "MetaImage"}
+    return SeriesInfo(path.name, path.name, "", titles.get(kind, kind.upper()))
+
+
+def suffix_of(path: Path, known: Sequence[str]) -> str:
+    """Return the longest known ending of a file's name; FileError names them when none fits.
+
+    >>> suffix_of(Path("liver.seg.nrrd"), list(MASK_FORMATS))
+    '.seg.nrrd'
+    """
+    name = path.name.lower()
+    fitting = [suffix for suffix in known if name.endswith(suffix)]
+    if not fitting:
+        raise FileError(f"{path.name} needs a name that ends in {', '.join(known)}.")
+    return max(fitting, key=len)
+
+
+def write_mask(
+    path: str | Path,
+    label_map: LabelMap,
+    image: Image,
+    labels: Sequence[Label],
+    *,
+    source: str | Path | None = None,
+    anonymous: bool = True,
+) -> None:
+    """Write a label map on its image's grid, in the format that the name's ending asks for.
+
+    `source` is the folder, zip or file of the DICOM series the image came from; DICOM masks
+    refer to it. Without `anonymous=False` nothing that names the patient is copied from it.
+    Labels that the map uses and nobody named get a name of their number.
+    """
+    target = Path(path)
+    if label_map.shape != image.shape:
+        raise ShapeError(f"A mask needs its image's shape {image.shape}; got {label_map.shape}.")
+    suffix = suffix_of(target, [*MASK_FORMATS, *ALIASES])
+    named = _named(label_map, labels)
+    small = label_map.astype(np.uint8 if label_map.max() < 256 else np.uint16)[None]
+    match ALIASES.get(suffix, suffix):
+        case ".nii.gz" | ".nii":
+            nifti.write_nifti(target, small, image.affine)
+        case ".seg.nrrd":
+            nrrd.write_nrrd(target, small, image.affine, nrrd.segment_keys(label_map, named))
+        case ".nrrd":
+            nrrd.write_nrrd(target, small, image.affine)
+        case ".mha":
+            metaimage.write_metaimage(target, small, image.affine)
+        case ".tif":
+            pixels.write_tiff(target, small, image.spacing)
+        case ".png":
+            pixels.write_png(target, small, image.spacing)
+
+
+def _named(label_map: LabelMap, labels: Sequence[Label]) -> list[Label]:
+    """Return the labels given and one for every other value in the map, by value."""
+    known = {label.value: label for label in labels if label.value != 0}
+    for value in np.flatnonzero(np.bincount(label_map.ravel(), minlength=1)).tolist():
+        if value and value not in known:
+            known[value] = Label(value, f"label {value}", PALETTE[(value - 1) % len(PALETTE)])
+    return [known[value] for value in sorted(known)]
+
+
+def write_image(path: str | Path, image: Image) -> None:
+    """Write an image as NIfTI, NRRD, MetaImage, TIFF or PNG, in the format that the name's ending asks for."""
+    target = Path(path)
+    match ALIASES.get(suffix := suffix_of(target, IMAGE_FORMATS), suffix):
+        case ".nii.gz" | ".nii":
+            nifti.write_nifti(target, image.voxels, image.affine)
+        case ".nrrd":
+            nrrd.write_nrrd(target, image.voxels, image.affine)
+        case ".mha":
+            metaimage.write_metaimage(target, image.voxels, image.affine)
+        case ".tif":
+            pixels.write_tiff(target, image.voxels, image.spacing)
+        case ".png":
+            pixels.write_png(target, image.voxels, image.spacing)
+
+
+def read_mask(path: str | Path, image: Image) -> LabelMap:
+    """Return the label map in a file, laid on the image's grid.
+
+    A mask that is turned, mirrored, cropped or padded by whole voxels is put in its place;
+    GeometryError when its voxels are not the image's. Where segments overlap, the later
+    one holds. PNG and TIFF say no place: they need the image's shape.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise FileError(f"There is no file {source.name}.")
+    with _told(source.name):
+        kind = sniffed(source)
+        if kind == "nrrd":
+            return onto(*nrrd.read_segments(source), image.shape, image.affine)
+        if kind not in READERS:
+            raise FileError(_refusal(source, kind))
+        mask = READERS[kind](source, "channels", 0)
+        values = _single(mask.voxels, source.name)
+        if kind not in ("png", "jpeg", "tiff"):
+            return onto(values, mask.affine, image.shape, image.affine)
+        if values.shape != image.shape:
+            raise ShapeError(f"{source.name} needs the image's shape {image.shape}; it has {values.shape}.")
+        return values
+
+
+def _single(voxels: Numbers, name: str) -> LabelMap:
+    if len(voxels) != 1:
+        raise FileError(f"{name} has {len(voxels)} channels; a mask has one.")
+    return nrrd.whole_labels(voxels[0], name)

@@ -1,0 +1,70 @@
+"""Stored numbers as real ones: byte order, slope and intercept, and only finite values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmend.errors import FileError
+
+Numbers = NDArray[Any]
+WHOLE = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
+
+
+def native(values: Numbers) -> Numbers:
+    """Return the same numbers in this machine's byte order; truths become 0 and 1, half floats float32.
+
+    >>> native(np.array([1, 2], ">i2")).dtype
+    dtype('int16')
+    """
+    if values.dtype.kind == "b":
+        return values.astype(np.uint8)
+    if values.dtype == np.float16:
+        return values.astype(np.float32)
+    return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+
+
+def finite(values: Numbers, name: str) -> Numbers:
+    """Return the values; FileError when some are NaN or infinite.
+
+    >>> finite(np.array([1.0, np.nan]), "scan.nii")
+    Traceback (most recent call last):
+    ...
+    segmend.errors.FileError: scan.nii has 1 voxels that are not finite numbers (NaN or infinite).
+    """
+    if values.dtype.kind == "f":
+        bad = sum(int(part.size - np.isfinite(part).sum()) for part in values)
+        if bad:
+            raise FileError(f"{name} has {bad} voxels that are not finite numbers (NaN or infinite).")
+    return values
+
+
+def rescaled(values: Numbers, slope: float, intercept: float) -> Numbers:
+    """Return slope * values + intercept: whole numbers where nothing is lost by it, else floats.
+
+    >>> rescaled(np.array([0, 4095], np.uint16), 1, -1024)
+    array([-1024,  3071], dtype=int16)
+    >>> rescaled(np.array([0, 10], np.uint16), 0.5, 0).dtype
+    dtype('float32')
+    """
+    if slope == 1 and intercept == 0:
+        return values
+    kind = _rescaled_kind(values, slope, intercept)
+    out = np.empty(values.shape, kind)
+    wide = np.int64 if kind.kind in "ui" else np.float64
+    for k, part in enumerate(values):  # part by part: the wide copies stay small
+        out[k] = part.astype(wide) * wide(slope) + wide(intercept)
+    return out
+
+
+def _rescaled_kind(values: Numbers, slope: float, intercept: float) -> np.dtype[Any]:
+    if values.dtype.kind in "ui" and float(slope).is_integer() and float(intercept).is_integer():
+        ends = sorted(int(v) * int(slope) + int(intercept) for v in (values.min(), values.max()))
+        for kind in (values.dtype.type, *WHOLE[2:]):
+            limits = np.iinfo(kind)
+            if limits.min <= ends[0] and ends[1] <= limits.max:
+                return np.dtype(kind)
+    exact = values.dtype.kind == "f" and values.dtype.itemsize <= 4 or values.dtype.itemsize <= 2
+    return np.dtype(np.float32 if exact else np.float64)

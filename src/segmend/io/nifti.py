@@ -1,0 +1,249 @@
+"""NIfTI-1 and NIfTI-2 in one file (.nii, .nii.gz).
+
+The place of the voxels follows the standard: the sform when its code says so, else the
+qform, else the spacing alone. Units of metres and microns are turned to millimetres.
+"""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from segmend.errors import FileError
+from segmend.geometry import Affine, sheared, turned
+from segmend.image import Image
+from segmend.io.atomic import write_atomically
+from segmend.io.claims import check_claim
+from segmend.io.intensities import Numbers, finite, native, rescaled
+
+TYPES: dict[int, str] = {
+    2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",
+}  # fmt: skip
+COLOURS = {128: 3, 2304: 4}  # RGB24, RGBA32: bytes a voxel
+UNITS_MM = {1: 1000.0, 2: 1.0, 3: 0.001}
+GZIP = b"\x1f\x8b"
+
+# name: (offset, format) in each header
+VERSION_1 = {
+    "dim": (40, "8h"), "datatype": (70, "h"), "pixdim": (76, "8f"), "offset": (108, "f"), "slope": (112, "f"),
+    "intercept": (116, "f"), "units": (123, "B"), "qform": (252, "h"), "sform": (254, "h"), "quaternion": (256, "3f"),
+    "shift": (268, "3f"), "rows": (280, "12f"),
+}  # fmt: skip
+VERSION_2 = {
+    "dim": (16, "8q"), "datatype": (12, "h"), "pixdim": (104, "8d"), "offset": (168, "q"), "slope": (176, "d"),
+    "intercept": (184, "d"), "units": (500, "i"), "qform": (344, "i"), "sform": (348, "i"), "quaternion": (352, "3d"),
+    "shift": (376, "3d"), "rows": (400, "12d"),
+}  # fmt: skip
+
+
+def is_nifti(head: bytes) -> bool:
+    """Say whether a file that starts so (unpacked) is NIfTI, a header of a pair included."""
+    if len(head) < 348:
+        return False
+    size = {struct.unpack(f"{order}i", head[:4])[0] for order in "<>"}
+    return (348 in size and head[344:348] in (b"n+1\0", b"ni1\0")) or (540 in size and head[4:7] in (b"n+2", b"ni2"))
+
+
+def read_nifti(path: Path, *, fourth: str = "channels", frame: int = 0) -> Image:
+    """Return the image of a NIfTI file; `fourth` says what a 4th axis is."""
+    with path.open("rb") as raw:
+        packed = raw.read(2) == GZIP
+        raw.seek(0)
+        if not packed:
+            return _read(raw, path, path.stat().st_size, False, fourth, frame)
+        with gzip.GzipFile(fileobj=raw) as unpacked:
+            return _read(unpacked, path, path.stat().st_size, True, fourth, frame)
+
+
+def _read(file: IO[bytes], path: Path, present: int, packed: bool, fourth: str, frame: int) -> Image:
+    head = file.read(540)
+    if not is_nifti(head):
+        raise FileError(f"{path.name} is not a NIfTI file.")
+    header, order = _header(head)
+    if b"ni" in (head[344:346], head[4:6]):
+        raise FileError(f"{path.name} is a header without its voxels; save the pair as one .nii file.")
+    shape = _shape(header["dim"], path.name)
+    code = header["datatype"][0]
+    if code not in TYPES and code not in COLOURS:
+        raise FileError(f"{path.name} needs whole or real numbers or RGB; its NIfTI datatype is {code}.")
+    kind = np.dtype(f"{order}{TYPES[code]}") if code in TYPES else np.dtype("u1")
+    offset = header["offset"][0]
+    if not len(head[:348]) <= offset <= 2**31:
+        raise FileError(f"{path.name} is damaged: its voxels start at byte {offset}.")
+    stored_shape = (*shape, COLOURS[code]) if code in COLOURS else shape
+    room = present if packed else present - int(offset)
+    claimed = check_claim(path.name, stored_shape, kind.itemsize, room, packed=packed)
+    file.seek(int(offset))
+    stored = _filled(file, claimed, path.name).view(kind).reshape(stored_shape)
+    affine, notes = _affine(header)
+    if code in COLOURS:
+        if shape[:2] != (1, 1):
+            raise FileError(f"{path.name} has {shape[0] * shape[1]} RGB volumes; one is needed.")
+        return Image(np.ascontiguousarray(np.moveaxis(stored[0, 0, ..., :3], -1, 0)), affine, notes)
+    voxels = chosen(stored, fourth=fourth, frame=frame, name=path.name)
+    return Image(finite(_scaled(native(voxels), header), path.name), affine, notes)
+
+
+def _header(head: bytes) -> tuple[dict[str, tuple[Any, ...]], str]:
+    order = "<" if struct.unpack("<i", head[:4])[0] in (348, 540) else ">"
+    fields = VERSION_1 if struct.unpack(f"{order}i", head[:4])[0] == 348 else VERSION_2
+    return {name: struct.unpack_from(order + form, head, offset) for name, (offset, form) in fields.items()}, order
+
+
+def _shape(dim: tuple[int, ...], name: str) -> tuple[int, int, int, int, int]:
+    """Return (u, t, z, y, x); axes past the fifth must be single."""
+    if not 1 <= dim[0] <= 7:
+        raise FileError(f"{name} needs 1 to 7 axes; its header says {dim[0]}.")
+    sizes = [dim[i] if i <= dim[0] else 1 for i in range(1, 8)]
+    if any(n != 1 for n in sizes[5:]):
+        raise FileError(f"{name} has more than 5 axes: {sizes[: dim[0]]}.")
+    x, y, z, t, u = sizes[:5]
+    return u, t, z, y, x
+
+
+def _filled(file: IO[bytes], count: int, name: str) -> Numbers:
+    """Return the next `count` bytes of a file; FileError when it ends before."""
+    values = np.empty(count, np.uint8)
+    view, done = memoryview(values), 0
+    while done < count:
+        got = file.readinto(view[done : done + 2**24])  # type: ignore[attr-defined]
+        if not got:
+            raise FileError(f"{name} is cut short: {count} bytes of voxels are needed, {done} came.")
+        done += got
+    return values
+
+
+def chosen(stored: Numbers, *, fourth: str, frame: int, name: str) -> Numbers:
+    """Return [c z y x] of [u t z y x]: the 4th axis as channels, or one frame of it as time.
+
+    >>> stored = np.arange(3).reshape(1, 3, 1, 1, 1)
+    >>> chosen(stored, fourth="time", frame=2, name="scan.nii").ravel().tolist()
+    [2]
+    """
+    channels, frames = stored.shape[:2]
+    if fourth == "time":
+        if not 0 <= frame < frames:
+            raise FileError(f"{name} has frames 0 to {frames - 1}; got frame {frame}.")
+        return stored[:, frame]
+    if channels > 1 and frames > 1:
+        raise FileError(f"{name} has {frames} frames of {channels} channels; read one with fourth='time' and frame=.")
+    return stored.reshape(channels * frames, *stored.shape[2:])
+
+
+def _scaled(voxels: Numbers, header: dict[str, tuple[Any, ...]]) -> Numbers:
+    slope, intercept = header["slope"][0], header["intercept"][0]
+    if slope == 0 or not np.isfinite([slope, intercept]).all():
+        return voxels
+    return rescaled(voxels, slope, intercept)
+
+
+def _affine(header: dict[str, tuple[Any, ...]]) -> tuple[Affine, tuple[str, ...]]:
+    unit = UNITS_MM.get(header["units"][0] & 7, 1.0)
+    steps = [abs(d) if np.isfinite(d) and d != 0 else 1.0 for d in header["pixdim"][1:4]]
+    found = None
+    if header["sform"][0] > 0:
+        found = np.vstack([np.reshape(header["rows"], (3, 4)), [0, 0, 0, 1]]).astype(np.float64)
+    if (found is None or _flat(found)) and header["qform"][0] > 0:
+        found = _from_quaternion(header, steps)
+    if found is None or _flat(found):
+        affine = turned(np.diag([*steps, 1.0]))
+        notes = ("The file says no orientation: its axes are taken as right, anterior and superior.",)
+    else:
+        affine, notes = turned(found), ()
+    affine[:3] *= unit
+    return affine, notes
+
+
+def _flat(affine: Affine) -> bool:
+    return not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12
+
+
+def _from_quaternion(header: dict[str, tuple[Any, ...]], steps: list[float]) -> Affine:
+    b, c, d = (float(v) for v in header["quaternion"])
+    a = np.sqrt(max(0.0, 1.0 - (b * b + c * c + d * d)))
+    a, b, c, d = np.array([a, b, c, d]) / max(np.linalg.norm([a, b, c, d]), 1e-12)
+    rotation = np.array(
+        [
+            [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+            [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
+            [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
+        ]
+    )
+    handed = -1.0 if header["pixdim"][0] < 0 else 1.0
+    affine = np.eye(4)
+    affine[:3, :3] = rotation * np.array([steps[0], steps[1], steps[2] * handed])
+    affine[:3, 3] = header["shift"]
+    return affine
+
+
+def write_nifti(path: Path, voxels: Numbers, affine: Affine) -> None:
+    """Write [c z y x] numbers as NIfTI-1; three channels of bytes as RGB24, packed when it ends in .gz."""
+    data = native(voxels)
+    colour = data.shape[0] == 3 and data.dtype == np.uint8
+    sizes = data.shape[:0:-1] if colour or data.shape[0] == 1 else (*data.shape[:0:-1], data.shape[0])
+    if max(sizes) > 32767:
+        raise FileError(f"NIfTI holds at most 32767 voxels along an axis; got {max(sizes)}.")
+    code = 128 if colour else next(code for code, kind in TYPES.items() if np.dtype(kind) == data.dtype)
+    header = _packed_header(sizes, code, data.dtype.itemsize * (3 if colour else 1), turned(affine))
+    body = np.ascontiguousarray(np.moveaxis(data, 0, -1) if colour else data)
+    body = body.astype(body.dtype.newbyteorder("<"), copy=False)
+
+    def write(part: Path) -> None:
+        with part.open("wb") as raw:
+            if path.name.lower().endswith(".gz"):
+                with gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=3, mtime=0) as file:
+                    file.write(header)
+                    file.write(body.data)
+            else:
+                raw.write(header)
+                raw.write(body.data)
+
+    write_atomically(path, write)
+
+
+def _packed_header(sizes: tuple[int, ...], code: int, voxel_bytes: int, affine: Affine) -> bytes:
+    head = bytearray(352)
+    square = not sheared(affine)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    handed, quaternion = _to_quaternion(affine[:3, :3] / spacing) if square else (1.0, (0.0, 0.0, 0.0))
+    values: dict[str, tuple[Any, ...]] = {
+        "dim": (len(sizes), *sizes, *[1] * (7 - len(sizes))),
+        "datatype": (code,),
+        "pixdim": (handed, *spacing, *[1.0] * 4),
+        "offset": (352.0,),
+        "slope": (1.0,),
+        "intercept": (0.0,),
+        "units": (2,),
+        "qform": (int(square),),
+        "sform": (1,),
+        "quaternion": quaternion,
+        "shift": tuple(affine[:3, 3]),
+        "rows": tuple(affine[:3].ravel()),
+    }
+    struct.pack_into("<i", head, 0, 348)
+    struct.pack_into("<h", head, 72, voxel_bytes * 8)
+    for name, (offset, form) in VERSION_1.items():
+        struct.pack_into("<" + form, head, offset, *values[name])
+    head[344:348] = b"n+1\0"
+    return bytes(head)
+
+
+def _to_quaternion(axes: Affine) -> tuple[float, tuple[float, ...]]:
+    """Return the handedness and (b, c, d) of three unit axes at right angles."""
+    handed = 1.0 if np.linalg.det(axes) > 0 else -1.0
+    r = axes * np.array([1.0, 1.0, handed])
+    k = np.array(
+        [
+            [r[0, 0] - r[1, 1] - r[2, 2], 0, 0, 0],
+            [r[0, 1] + r[1, 0], r[1, 1] - r[0, 0] - r[2, 2], 0, 0],
+            [r[0, 2] + r[2, 0], r[1, 2] + r[2, 1], r[2, 2] - r[0, 0] - r[1, 1], 0],
+            [r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1], r.trace()],
+        ]
+    )
+    b, c, d, a = np.linalg.eigh(k)[1][:, -1]  # the rotation's axis and half angle
+    sign = -1.0 if a < 0 else 1.0
+    return handed, (sign * b, sign * c, sign * d)

@@ -1,0 +1,296 @@
+"""Photographs and slides: PNG, JPEG and TIFF, grey or RGB, 8 or 16 bits.
+
+A photograph has no place in the patient. Like other medical readers we take its columns
+to run to the left and its rows to the back, in millimetres when the file says how large
+a pixel is and one millimetre a pixel when not.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import xml.etree.ElementTree as ElementTree
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segmend.errors import FileError
+from segmend.geometry import Affine, mirrored
+from segmend.image import Image, scale_affine
+from segmend.io.atomic import write_atomically
+from segmend.io.claims import check_claim
+from segmend.io.intensities import Numbers, finite, native
+from segmend.io.nifti import chosen
+
+PNG = b"\x89PNG\r\n\x1a\n"
+JPEG = b"\xff\xd8\xff"
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+SCREENS = (72.0, 96.0)  # dots an inch that software writes when it knows nothing
+
+
+def _plane(spacing: Sequence[float]) -> Affine:
+    return mirrored(scale_affine([s if np.isfinite(s) and s > 0 else 1.0 for s in spacing]))
+
+
+def read_png(path: Path) -> Image:
+    """Return the one slice of a PNG; transparency is dropped, a palette of greys or masks keeps its indices."""
+    with path.open("rb") as file:
+        head = file.read(33)
+    if len(head) < 33 or not head.startswith(PNG):
+        raise FileError(f"{path.name} is cut short in its header.")
+    columns, rows, bits, colour, *_ = struct.unpack(">IIBBBBB", head[16:29])
+    samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour, 4)
+    check_claim(path.name, (rows, columns, samples), max(1, bits // 8), path.stat().st_size, packed=True)
+    values = _deep_png(path, head) if bits == 16 and colour != 0 else _pillow(path)
+    return _photo(values, _png_spacing(path), path.name)
+
+
+def read_jpeg(path: Path) -> Image:
+    """Return the one slice of a JPEG; its resolution counts unless it is a screen's 72 or 96 dots an inch."""
+    from PIL import Image as Pillow
+
+    with Pillow.open(path) as photo:
+        if photo.format not in ("JPEG", "MPO"):
+            raise FileError(f"{path.name} is not a JPEG photo.")
+        check_claim(path.name, (photo.height, photo.width, len(photo.getbands())), 1, path.stat().st_size, packed=True)
+        dots = photo.info.get("dpi", (72.0, 72.0))
+        turned = photo.getexif().get(0x0112, 1) not in (0, 1)
+    spacing = (1.0, 1.0)
+    if all(np.isfinite(d) and d > 0 and d not in SCREENS for d in dots):
+        spacing = (25.4 / float(dots[1]), 25.4 / float(dots[0]))
+    note = "The photo asks to be shown turned; its pixels are kept as they are stored."
+    return _photo(_pillow(path), spacing, path.name, (note,) if turned else ())
+
+
+def _pillow(path: Path) -> Numbers:
+    """Return [y x] or [y x c] as Pillow decodes it: grey stays grey, the rest becomes RGB."""
+    from PIL import Image as Pillow
+
+    with Pillow.open(path, formats=("PNG", "JPEG", "TIFF")) as photo:
+        photo.load()
+        mode = photo.mode
+        if mode in ("1", "L", "LA", "La"):
+            photo = photo.convert("L") if mode != "1" else photo
+        elif mode == "P" and "transparency" not in photo.info and _is_index(photo.getpalette()):
+            return np.array(photo)
+        elif mode not in ("I;16", "I;16B", "I;16L", "I", "F"):
+            photo = photo.convert("RGB")
+        values = np.array(photo)
+    return values.astype(np.uint16) if mode == "I" and values.min() >= 0 and values.max() < 65536 else values
+
+
+def _is_index(palette: list[int] | None) -> bool:
+    """Say whether a palette is the plain ramp of greys, so that indices are the greys."""
+    return palette is not None and palette == [v for v in range(len(palette) // 3) for _ in range(3)]
+
+
+def _photo(values: Numbers, spacing: Sequence[float], name: str, notes: tuple[str, ...] = ()) -> Image:
+    stacked = values[None] if values.ndim == 2 else np.moveaxis(values, -1, 0)
+    voxels = np.ascontiguousarray(native(stacked)[:, None])
+    return Image(finite(voxels, name), _plane((1.0, *spacing)), notes)
+
+
+def _chunks(path: Path) -> list[tuple[bytes, bytes]]:
+    data = path.read_bytes()
+    found, at = [], len(PNG)
+    while at + 12 <= len(data):
+        size = struct.unpack(">I", data[at : at + 4])[0]
+        found.append((data[at + 4 : at + 8], data[at + 8 : at + 8 + size]))
+        at += 12 + size
+    return found
+
+
+def _png_spacing(path: Path) -> tuple[float, float]:
+    """Return (y, x) millimetres a pixel of the pHYs chunk, 1 without one."""
+    for kind, data in _chunks(path):
+        if kind == b"pHYs" and len(data) == 9:
+            across, down, unit = struct.unpack(">IIB", data)
+            if unit == 1 and across and down:
+                return 1000.0 / down, 1000.0 / across
+    return 1.0, 1.0
+
+
+def _deep_png(path: Path, head: bytes) -> Numbers:
+    """Return [y x c] of a PNG with 16 bits and colour or transparency, which Pillow would cut to 8 bits."""
+    columns, rows, _, colour, *_ = struct.unpack(">IIBBBBB", head[16:29])
+    interlaced, samples = head[28], {2: 3, 4: 2, 6: 4}.get(colour, 0)
+    if interlaced or not samples:
+        raise FileError(f"{path.name} is an interlaced PNG of 16 bits a colour; save it without interlacing.")
+    width, step = columns * samples * 2, samples * 2
+    packed = b"".join(data for kind, data in _chunks(path) if kind == b"IDAT")
+    try:
+        raw = zlib.decompressobj().decompress(packed, rows * (width + 1))
+    except zlib.error as error:
+        raise FileError(f"{path.name} is damaged: {error}.") from None
+    if len(raw) < rows * (width + 1):
+        raise FileError(f"{path.name} is cut short: {rows * (width + 1)} bytes of pixels are needed, {len(raw)} came.")
+    lines = np.frombuffer(raw, np.uint8).reshape(rows, width + 1)
+    plain = np.zeros((rows + 1, width), np.uint8)
+    for y in range(rows):
+        plain[y + 1] = _unfiltered(int(lines[y, 0]), lines[y, 1:], plain[y], step, path.name)
+    values = plain[1:].reshape(rows, columns, step).view(">u2")
+    return values[..., 0] if samples == 2 else values[..., :3]
+
+
+def _unfiltered(kind: int, line: Numbers, above: Numbers, step: int, name: str) -> Numbers:
+    match kind:
+        case 0:
+            return line
+        case 1:
+            return np.cumsum(line.reshape(-1, step), axis=0, dtype=np.uint8).ravel()
+        case 2:
+            return line + above
+        case 3 | 4:
+            return _predicted(kind, line.tolist(), above.tolist(), step)
+    raise FileError(f"{name} is damaged: a PNG line has filter {kind}.")
+
+
+def _predicted(kind: int, line: list[int], above: list[int], step: int) -> Numbers:
+    out = [0] * step
+    corner = [0] * step + above
+    for i, value in enumerate(line):
+        a, b, c = out[i], above[i], corner[i]
+        if kind == 3:
+            guess = (a + b) // 2
+        else:
+            pa, pb, pc = abs(b - c), abs(a - c), abs(a + b - 2 * c)
+            guess = a if pa <= pb and pa <= pc else b if pb <= pc else c
+        out.append((value + guess) & 255)
+    return np.array(out[step:], np.uint8)
+
+
+def read_tiff(path: Path, *, fourth: str = "channels", frame: int = 0) -> Image:
+    """Return a TIFF: its pages are slices, or what its ImageJ or OME description says."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        series = file.series[0]
+        page = series.keyframe
+        check_claim(path.name, series.shape, series.dtype.itemsize, path.stat().st_size, packed=page.compression > 1)
+        spacing = _tiff_spacing(file, page)
+        axes = series.axes.upper()
+        try:
+            values = series.asarray()
+        except ValueError as error:
+            if "imagecodecs" not in str(error):
+                raise
+            values = _pillow_pages(path, series.shape)
+        if page.photometric == 3:
+            values, axes = _coloured(values, page.colormap), axes + "S"
+    return _stack(values, axes, spacing, fourth, frame, path.name)
+
+
+def _pillow_pages(path: Path, shape: tuple[int, ...]) -> Numbers:
+    """Return the pages of a TIFF whose packing only Pillow undoes (LZW, JPEG)."""
+    from PIL import Image as Pillow
+    from PIL import ImageSequence
+
+    with Pillow.open(path, formats=("TIFF",)) as photo:
+        if photo.mode not in ("1", "L", "RGB", "I;16", "I;16B", "F"):
+            raise FileError(f"{path.name} is packed in a way that is not read; save it with deflate or unpacked.")
+        return np.stack([np.array(page) for page in ImageSequence.Iterator(photo)]).reshape(shape)
+
+
+def _coloured(values: Numbers, colours: Numbers) -> Numbers:
+    return (np.moveaxis(colours, 0, -1)[values] >> 8).astype(np.uint8)
+
+
+def _stack(values: Numbers, axes: str, spacing: Sequence[float], fourth: str, frame: int, name: str) -> Image:
+    """Return the image of an array whose axes are named as TIFF writers do."""
+    known = "".join(a if a in "TZCYXS" else "Z" if "Z" not in axes and axes.count(a) == 1 else "?" for a in axes)
+    if sorted(set(known)) != sorted(known) or "?" in known or not {"Y", "X"} <= set(known):
+        raise FileError(f"{name} has the axes {axes}, of shape {values.shape}; time, slices, channels, rows are read.")
+    present = [a for a in "TCSZYX" if a in known]
+    ordered = values.transpose([known.index(a) for a in present])
+    sizes = dict(zip(present, ordered.shape, strict=True))
+    times, colours = sizes.get("T", 1), sizes.get("C", 1) * sizes.get("S", 1)
+    full = ordered.reshape(times, colours, sizes.get("Z", 1), sizes["Y"], sizes["X"])
+    if sizes.get("S", 1) == 4 and colours == 4:
+        full = full[:, :3]  # the fourth is transparency
+    if full.shape[0] > 1:
+        voxels = chosen(full.swapaxes(0, 1), fourth=fourth, frame=frame, name=name)
+    else:
+        voxels = full[0]
+    return Image(finite(native(np.ascontiguousarray(voxels)), name), _plane(spacing))
+
+
+def _tiff_spacing(file: Any, page: Any) -> tuple[float, float, float]:
+    """Return (z, y, x) mm of the OME or ImageJ description or the resolution tags, 1 where nothing is said."""
+    if file.is_ome and file.ome_metadata:
+        return _ome_spacing(file.ome_metadata)
+    imagej = file.imagej_metadata or {}
+    scale = {"um": 0.001, "µm": 0.001, "\\u00B5m": 0.001, "micron": 0.001, "nm": 1e-6, "cm": 10.0, "inch": 25.4}
+    unit_mm = scale.get(str(imagej.get("unit", "mm")), 1.0)
+    if not imagej:
+        unit_mm = {2: 25.4, 3: 10.0}.get(int(page.resolutionunit or 1), 0.0)
+    across, down = page.resolution
+    if unit_mm == 0.0 or not (across > 0 and down > 0) or (not imagej and across in SCREENS):
+        return float(imagej.get("spacing", 1.0)), 1.0, 1.0
+    return float(imagej.get("spacing", 1.0)) * (unit_mm if imagej else 1.0), unit_mm / down, unit_mm / across
+
+
+def _ome_spacing(text: str) -> tuple[float, float, float]:
+    scale = {"nm": 1e-6, "µm": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1000.0}
+    if re.search("<!(DOCTYPE|ENTITY)", text):
+        raise FileError("The TIFF's OME description has a document type, which is not read.")
+    pixels = next((node for node in ElementTree.fromstring(text).iter() if node.tag.endswith("}Pixels")), None)
+    if pixels is None:
+        return 1.0, 1.0, 1.0
+    z, y, x = (
+        float(pixels.get(f"PhysicalSize{a}", 0)) * scale.get(pixels.get(f"PhysicalSize{a}Unit", "µm"), 1.0) or 1.0
+        for a in "ZYX"
+    )
+    return z, y, x
+
+
+def write_png(path: Path, voxels: Numbers, spacing: Sequence[float]) -> None:
+    """Write [c z y x] numbers of one slice as PNG: 8 or 16 bits of grey, or 8 bits of RGB."""
+    from PIL import Image as Pillow
+    from PIL.PngImagePlugin import PngInfo
+
+    slices = voxels.shape[1]
+    if slices != 1:
+        raise FileError(f"A PNG holds one slice and this has {slices}; choose .nii.gz, .nrrd or .tif.")
+    if voxels.dtype not in (np.uint8, np.uint16) or (len(voxels), voxels.dtype.itemsize) not in (
+        (1, 1),
+        (1, 2),
+        (3, 1),
+    ):
+        raise FileError(f"A PNG holds 8 or 16 bits of grey or 8 of RGB; this has {len(voxels)} x {voxels.dtype}.")
+    photo = Pillow.fromarray(
+        np.ascontiguousarray(voxels[0, 0] if len(voxels) == 1 else np.moveaxis(voxels[:, 0], 0, -1))
+    )
+    info = PngInfo()
+    dots = [min(2**31 - 1, max(1, round(1000.0 / float(s)))) for s in (spacing[2], spacing[1])]
+    info.add(b"pHYs", struct.pack(">IIB", dots[0], dots[1], 1))
+    write_atomically(path, lambda part: photo.save(part, "PNG", pnginfo=info))
+
+
+def write_tiff(path: Path, voxels: Numbers, spacing: Sequence[float]) -> None:
+    """Write [c z y x] numbers as TIFF, a page a slice, deflated, with its spacing the way ImageJ reads it."""
+    import tifffile
+
+    data = native(voxels)
+    colour = len(data) == 3 and data.dtype == np.uint8
+    if not colour and len(data) != 1:
+        raise FileError(f"A TIFF holds one channel or 8 bits of RGB here; this has {len(data)} x {data.dtype}.")
+    if data.dtype not in (np.uint8, np.uint16, np.float32):
+        raise FileError(f"A TIFF holds 8 or 16 whole bits or floats here; this has {data.dtype}.")
+    pages = np.ascontiguousarray(np.moveaxis(data, 0, -1)) if colour else data[0]
+    z, y, x = (float(s) for s in spacing)
+
+    def write(part: Path) -> None:
+        tifffile.imwrite(
+            part,
+            pages,
+            imagej=True,
+            photometric="rgb" if colour else "minisblack",
+            resolution=(1.0 / x, 1.0 / y),
+            compression="zlib",
+            metadata={"axes": "ZYXS" if colour else "ZYX", "spacing": z, "unit": "mm"},
+        )
+
+    write_atomically(path, write)

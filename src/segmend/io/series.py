@@ -1,0 +1,22 @@
+"""What a folder, an archive or a file holds, before anything of it is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SeriesInfo:
+    """One image that can be read from a path; `uid` is what `read(series=...)` takes.
+
+    >>> str(SeriesInfo("1.2.3", "Abdomen", "CT", "512 x 512, 120 slices"))
+    '1.2.3 (Abdomen, CT, 512 x 512, 120 slices)'
+    """
+
+    uid: str  # of DICOM the series, with #1, #2 where one series holds several volumes; else the file's name
+    name: str
+    modality: str  # DICOM's code, empty for other files
+    description: str  # size in words
+
+    def __str__(self) -> str:
+        return f"{self.uid} ({', '.join(part for part in (self.name, self.modality, self.description) if part)})"
