@@ -85,7 +85,7 @@ def build(root: Path) -> None:
     if not (web / "package-lock.json").is_file():
         raise BundleError(f"The annotator's bundle needs its sources in {web}; there is no package-lock.json.")
     folder = recent_node() or node_from_wheel()
-    environment = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"}
+    environment = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', '')}", "NO_COLOR": "1"}
     ours = not is_installed(web)
     try:
         if ours:
@@ -127,8 +127,10 @@ def run(command: list[str], folder: Path, environment: dict[str, str]) -> None:
         [program, *command[1:]], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
-        words = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        raise BundleError(f"Building the annotator failed at '{' '.join(command[:2])}': {' '.join(words[-3:])}")
+        lines = [line.strip() for line in (done.stderr or done.stdout).splitlines()]
+        words = [line for line in lines if line and not line.startswith("at ")]  # no stack
+        doing = " ".join(Path(word).name for word in command[:2])
+        raise BundleError(f"Building the annotator failed at '{doing}': {' '.join(words[-3:])}")
 
 
 if __name__ == "__main__":  # `make web` calls this directly
