@@ -272,6 +272,19 @@ class Canvas:
         self._applied = wanted
         return changed
 
+    def hold(self, event: int, patch: Patch) -> None:
+        """Take note that the map already shows this answer, painted part by part as it came.
+
+        >>> session = Session((1, 2, 2)).add(Defined(Label(1, "lesion", PALETTE[0])))
+        >>> canvas = Canvas(session.shape)
+        >>> before = canvas.map.copy(); canvas.map[0, 0, 0] = 1
+        >>> patch = Patch.between(before, canvas.map)
+        >>> canvas.hold(0, patch)
+        >>> print(canvas.follow(session.answered(0, patch)))
+        None
+        """
+        self._applied = {**self._applied, event: patch}
+
     def mask(self, label: int) -> MaskArray:
         """Return a new boolean array of one label."""
         return np.asarray(self.map == label)

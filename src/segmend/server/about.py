@@ -1,0 +1,41 @@
+"""Routes on the server itself: health, methods, formats."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, Response
+
+from segmend import io, methods
+from segmend.server.replies import PROBLEMS
+from segmend.server.schemas import FormatJson, HealthJson, MethodJson
+
+router = APIRouter(prefix="/api", tags=["server"], responses=PROBLEMS)
+
+
+@router.get("/health", response_model=HealthJson, summary="Is the server there; the one route that needs no token")
+async def health() -> Response:
+    return JSONResponse({"status": "ok", "version": importlib.metadata.version("segmend")})
+
+
+@router.get("/methods", response_model=list[MethodJson], summary="The installed methods")
+def installed() -> Response:
+    return JSONResponse(
+        [
+            {
+                "id": card.id,
+                "title": card.title,
+                "paper": card.paper,
+                "prompts": list(card.prompts),
+                "dimensions": list(card.dimensions),
+                "weights": card.weights,
+            }
+            for card in methods.cards()
+        ]
+    )
+
+
+@router.get("/formats", response_model=list[FormatJson], summary="What masks can be written as")
+def formats() -> Response:
+    return JSONResponse([{"suffix": suffix, "title": title} for suffix, title in io.MASK_FORMATS.items()])

@@ -1,0 +1,110 @@
+"""How one event is answered: which prompts a method sees, and what it says to paint.
+
+Pure of locks and of the store; `desk.Desk` runs it and paints what comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from segmend.image import Box, MaskArray, bounds
+from segmend.prompts import Click, Extremes, Prompt, Stroke, kind_of
+from segmend.segmenter import Method, Prediction, Workspace, answers
+from segmend.server.wire import NOTHING
+from segmend.session import Prompted, Removed, Session
+
+Opened = Callable[[str], "Taking"]  # method id -> its workspace of this session's image
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A label's mask inside one box, to be painted at once."""
+
+    box: Box
+    mask: MaskArray  # [z y x] of the box
+    quality: float | None = None
+    others_stay: bool = False  # no other label loses a voxel, as if all were locked
+
+
+class Taking(Workspace):
+    """A workspace that is shown only the kinds of prompt its method takes.
+
+    The marks of the others still hold, because `answers` is given all of them.
+    """
+
+    def __init__(self, inner: Workspace, card: Method) -> None:
+        self.inner = inner
+        self.card = card
+
+    def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
+        return self.inner.predict(self._taken(prompts), previous)
+
+    def stream(self, prompts: Sequence[Prompt], previous: MaskArray) -> Iterator[Prediction]:
+        return self.inner.stream(self._taken(prompts), previous)
+
+    def _taken(self, prompts: Sequence[Prompt]) -> list[Prompt]:
+        return [prompt for prompt in prompts if kind_of(prompt) in self.card.prompts]
+
+
+def label_of(session: Session, position: int) -> int:
+    """Return the label whose mask the answer to this event changes."""
+    event = session.events[position]
+    if isinstance(event, Removed):
+        event = session.events[event.event]
+    assert isinstance(event, Prompted), event
+    return event.label
+
+
+def seen(session: Session, label: int, positions: Sequence[int]) -> tuple[Prompt, ...]:
+    """Return the prompts of these events as one label sees them, oldest first.
+
+    What marks another label positively is not this one.
+    """
+    prompts: list[Prompt] = []
+    for i in positions:
+        event = session.events[i]
+        assert isinstance(event, Prompted), event
+        prompts += [event.prompt] if event.label == label else _forbidding(event.prompt)
+    return tuple(prompts)
+
+
+def _forbidding(prompt: Prompt) -> list[Prompt]:
+    match prompt:
+        case Click(positive=True) | Stroke(positive=True):
+            return [replace(prompt, positive=False)]
+        case Extremes(points=points):
+            return [Click(point, positive=False) for point in points]
+        case _:
+            return []
+
+
+def parts(session: Session, position: int, previous: MaskArray, opened: Opened) -> Generator[Part | float, None, None]:
+    """Yield what to paint for one event, the most wanted first; a number is the share done so far."""
+    event = session.events[position]
+    if isinstance(event, Prompted):
+        prompts = seen(session, event.label, session.prompted(before=position + 1))
+        for part in answers(opened(event.method), prompts, previous):
+            yield Part(part.box, part.mask, part.quality)
+    else:
+        yield from _worked_out_again(session, position, previous, opened)
+
+
+def _worked_out_again(session: Session, position: int, previous: MaskArray, opened: Opened) -> Iterator[Part | float]:
+    label = label_of(session, position)
+    own = session.prompted(label, before=position + 1)
+    everybody = session.prompted(before=position + 1)
+    mask = np.zeros(previous.shape, bool)
+    reached, quality = bounds(previous) or NOTHING, None
+    for n, i in enumerate(own):
+        event = session.events[i]
+        assert isinstance(event, Prompted), event
+        prompts = seen(session, label, [j for j in everybody if j <= i])
+        changes = list(answers(opened(event.method), prompts, mask))
+        for part in changes:
+            mask[part.box.slices] = part.mask
+            reached, quality = reached.union(part.box), part.quality
+        yield (n + 1) / (len(own) + 1)
+    yield Part(reached, mask[reached.slices], quality, others_stay=True)

@@ -1,0 +1,177 @@
+"""The server as one app, and how it is run.
+
+Concurrency, in full:
+
+- The event loop parses, checks who asks, and sends. It never waits for the disk, the
+  database, a lock of a session, or a method: all of these happen in threads.
+- Short work (routes, storing an event) runs on Starlette's threads. Answers run on the
+  few threads of `work.Pool`, which take one part of each waiting session in turn.
+- A session is one `desk.Desk` with one lock, which guards its log, map and watchers. It is
+  held to store an event, to paint one part, to pack a frame; never while a method computes.
+  A session's answers come one at a time, in the order of its events, so a workspace is
+  used by one thread at a time.
+- Locks are taken in this order and never against it: `Desks` (which session is open), then
+  one desk, then those of `Workspaces`, `Images`, `Pool` and the store, which are never held
+  while another is taken.
+- Threads hand messages to the event loop with `call_soon_threadsafe`, under the desk's
+  lock, so everybody who watches a session is told the same things in the same order.
+- An event is in the store before it is accepted, and its answer before `answered` is said.
+  Everything here is a cache of the store: a killed server loses nothing it answered, and
+  answers what it accepted when the session is opened next.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse, Response
+from fastapi.staticfiles import StaticFiles
+
+from segmend import methods
+from segmend.errors import SegmendError, SettingsError, StoreError
+from segmend.server import about, auth, cases, exports, live, replies, sessions
+from segmend.server.desks import Desks
+from segmend.server.settings import ServerSettings, guarded
+from segmend.server.state import Shared
+from segmend.store import Store
+
+log = logging.getLogger("segmend.server")
+PAGES = Path(__file__).parent.parent / "web"
+NO_PAGES = "<!doctype html><title>Segmend</title><p>The server runs; its annotator was not built with this package."
+
+
+def create_app(settings: ServerSettings) -> FastAPI:
+    """Return the app on its store; beyond localhost it gets a token when it was given none."""
+    settings = guarded(settings)
+    shared = _opened(settings)
+    app = FastAPI(
+        title="Segmend",
+        version=importlib.metadata.version("segmend"),
+        description="Mends medical segmentations. Indices and boxes are (z, y, x), boxes half-open.",
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # it would load scripts from other sites
+        redoc_url=None,
+        lifespan=_lifespan,
+    )
+    app.state.shared = shared
+    replies.add_to(app)
+    app.add_middleware(auth.Gate, settings=settings, user_of=shared.store.user_of)
+    app.add_middleware(replies.Unbroken)
+    for room in (about, cases, sessions, exports, live):
+        app.include_router(room.router)
+    _add_pages(app, PAGES)
+    return app
+
+
+def _opened(settings: ServerSettings) -> Shared:
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"The data folder {settings.data} cannot be made: {error.strerror}.") from None
+    store = Store.open(settings.database, settings.blobs)
+    desks = Desks(
+        store, limit_bytes=settings.cache_bytes, open_sessions=settings.open_sessions, workers=settings.workers
+    )
+    return Shared(settings, store, desks)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    shared: Shared = app.state.shared
+    loading = threading.Thread(target=_load, args=(shared.settings.method,), name="segmend-load", daemon=True)
+    loading.start()
+    yield
+    await run_in_threadpool(shared.desks.close)
+    shared.store.close()
+
+
+def _load(method: str) -> None:
+    """Load the usual method before somebody waits for it."""
+    try:
+        methods.load(method)
+    except SegmendError as error:
+        log.warning("The method %s is not there: %s", method, error)
+
+
+def _add_pages(app: FastAPI, pages: Path) -> None:
+    if (pages / "index.html").is_file():
+        app.mount("/", StaticFiles(directory=pages, html=True), name="pages")
+        return
+
+    @app.get("/", include_in_schema=False)
+    async def no_pages() -> Response:
+        return HTMLResponse(NO_PAGES)
+
+
+def serve(settings: ServerSettings, on_ready: Callable[[str], None] | None = None) -> None:
+    """Run the server until it is interrupted; `on_ready` gets the address to open, with its token.
+
+    SettingsError when the port is taken or not allowed. Port 0 takes any that is free.
+    """
+    with _listening(settings) as listener:
+        host, port = listener.getsockname()[:2]
+        settings = guarded(replace(settings, port=port))
+        app = create_app(settings)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,  # addresses may carry names and tokens
+            ws="websockets-sansio",
+            ws_max_size=settings.max_body_bytes,
+            ws_per_message_deflate=False,  # frames are packed already
+            timeout_graceful_shutdown=3,
+            server_header=False,
+        )
+        server = _Announcing(config, lambda: on_ready(address(settings, host)) if on_ready else None)
+        server.run(sockets=[listener])
+
+
+class _Announcing(uvicorn.Server):
+    """A server that says when it is ready."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+
+def address(settings: ServerSettings, host: str) -> str:
+    """Return the address to open in a browser.
+
+    >>> address(ServerSettings(Path("data"), port=80, token="abcdefgh"), "0.0.0.0")
+    'http://localhost:80/?token=abcdefgh'
+    """
+    shown = "localhost" if host in ("0.0.0.0", "::", "127.0.0.1", "::1") else host
+    shown = f"[{shown}]" if ":" in shown else shown
+    query = f"?token={quote(settings.token, safe='')}" if settings.token else ""
+    return f"http://{shown}:{settings.port}/{query}"
+
+
+def _listening(settings: ServerSettings) -> socket.socket:
+    """Return a socket that listens where the settings say."""
+    try:
+        family, *_, where = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(where)
+        listener.listen(256)
+    except OSError as error:
+        place = f"{settings.host}:{settings.port}"
+        raise SettingsError(f"The server cannot listen at {place}: {error.strerror or error}.") from None
+    listener.setblocking(False)
+    return listener

@@ -1,0 +1,73 @@
+"""Reading what a client sends as JSON, with limits and one sentence when it is no such thing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi import Request
+
+from segmend.errors import LimitError, PromptError, UserError
+from segmend.server.replies import UnreadableError
+from segmend.session import Defined, Event, Label, event_from_json
+
+NAME_LENGTH = 200
+Json = dict[str, Any]
+
+
+async def json_body(request: Request, limit_bytes: int, *, optional: bool = False) -> Json:
+    """Return the JSON object that is a request's body."""
+    pieces, size = [], 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > limit_bytes:
+            raise LimitError(f"A body of JSON may have {limit_bytes} bytes here; this one is larger.")
+        pieces.append(piece)
+    if optional and size == 0:
+        return {}
+    return json_object(b"".join(pieces))
+
+
+def json_object(text: str | bytes) -> Json:
+    """Return a JSON object; UnreadableError when the text is none.
+
+    >>> json_object('{"event": "undone"}')
+    {'event': 'undone'}
+    """
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        raise UnreadableError("The body is not JSON.") from None
+    if not isinstance(values, dict):
+        raise UnreadableError(f"The body needs a JSON object; got {type(values).__name__}.")
+    return values
+
+
+def event_of(values: Json, *, method: str) -> Event:
+    """Return the event in a JSON object; a prompt without a method gets the usual one.
+
+    >>> event_of({"event": "removed", "of": 3}, method="mend")
+    Removed(event=3)
+    """
+    if values.get("event") == "prompted" and "method" not in values:
+        values = {**values, "method": method}
+    kind = values.get("event")
+    try:
+        event = event_from_json(values)
+    except KeyError as missing:
+        raise PromptError(f"An event of kind {kind!r} needs {missing.args[0]!r}; got only {sorted(values)}.") from None
+    except UserError:
+        raise
+    except (TypeError, ValueError, AttributeError, OverflowError):
+        raise PromptError(f"An event of kind {str(kind)[:20]!r} has values of the wrong type.") from None
+    if isinstance(event, Defined):
+        check_label(event.label)
+    return event
+
+
+def check_label(label: Label) -> None:
+    """Raise PromptError for a name or colour that cannot be shown."""
+    if len(label.name) > NAME_LENGTH or not label.name.isprintable():
+        raise PromptError(f"A label needs a name of at most {NAME_LENGTH} printable characters.")
+    if not all(0 <= part <= 255 for part in label.colour):
+        raise PromptError(f"A colour needs three numbers of 0 to 255; got {list(label.colour)}.")

@@ -1,0 +1,572 @@
+"""One open session: its log, its label map, those who watch it, and the answers in the making.
+
+The lock of a desk guards all of these. It is held to check and store an event, to paint one
+part, to pack a frame; never while a method computes. Who holds it may use the store and the
+workspaces, which have locks of their own and know nothing of desks.
+
+Events are answered in the order of their places in the log, one at a time. The answer in
+the making is a *draft*: it is painted on the map part by part, and each part is kept as an
+exclusive or, so that undoing or cancelling takes exactly it away again. When the method has
+finished, the draft becomes the event's `Patch`, is stored, and `answered` is said.
+
+Two short cuts save work. A newer prompt on the same label by the same method will be
+answered with everything this one asked for, so this one ends with its first part; and an
+event that is undone or cancelled is left as soon as its method next yields.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import reduce
+from threading import RLock
+from typing import Any, Protocol
+
+import numpy as np
+
+from segmend import methods
+from segmend.errors import ConflictError, NotFoundError, PromptError, SegmendError, StoreError
+from segmend.image import Box, Image, LabelMap, MaskArray, bounds
+from segmend.server.answering import Part, label_of, parts
+from segmend.server.wire import NOTHING, full_state, light_state, pack
+from segmend.server.work import Pool, log_failure
+from segmend.server.workspaces import Workspaces
+from segmend.session import (
+    EMPTY,
+    Canvas,
+    Event,
+    Patch,
+    Prompted,
+    Removed,
+    Session,
+    Undone,
+    event_to_json,
+    painted,
+)
+from segmend.store import SessionRecord, Store
+
+MASKS_KEPT = 4  # labels whose mask is kept beside the map, so that a click compares only what changed
+STALE_BOXES = 32
+PROGRESS_SECONDS = 0.2
+
+
+class Listener(Protocol):
+    """Somebody who watches a session; `tell` may be called from any thread and never waits."""
+
+    def tell(self, message: str | bytes) -> None: ...
+
+
+class MethodFailure(SegmendError):
+    """A method that stopped with an error of its own; the event it was to answer was taken back."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What came of one event."""
+
+    position: int
+    box: Box
+    milliseconds: float
+    quality: float | None
+    withdrawn: bool  # undone or cancelled before it was answered
+
+
+@dataclass(eq=False)
+class Request:
+    """Who asked for an event's answer, and since when."""
+
+    begun: float = field(default_factory=time.perf_counter)
+    answer: Future[Answer] = field(default_factory=Future)
+    sender: Listener | None = None
+    number: int | None = None  # the sender's own, repeated to it
+    abandoned: bool = False  # nobody waits for it any longer
+
+
+@dataclass(eq=False)
+class Draft:
+    """What an unfinished answer has painted so far."""
+
+    position: int
+    label: int
+    locked: tuple[int, ...]
+    changes: list[tuple[Box, LabelMap]] = field(default_factory=list)  # exclusive or, each in its box
+    parts: int = 0
+    quality: float | None = None
+    planes: MaskArray | None = None  # [z] slices that a part has spoken for
+    told: float = 0.0  # when progress was last said
+
+    def patch(self) -> Patch:
+        """Return all changes as one."""
+        box = NOTHING
+        for part, _ in self.changes:
+            box = box.union(part)
+        total = np.zeros(box.shape, np.uint16)
+        for part, values in self.changes:
+            z, y, x = (slice(l - o, h - o) for l, h, o in zip(part.low, part.high, box.low, strict=True))
+            total[z, y, x] ^= values
+        return Patch.between(np.zeros_like(total), total, box.low) if box.size else EMPTY
+
+
+class Desk:
+    """One open session; every public method may be called from any thread."""
+
+    def __init__(
+        self,
+        record: SessionRecord,
+        session: Session,
+        image: Callable[[], Image],
+        *,
+        store: Store,
+        pool: Pool,
+        workspaces: Workspaces,
+    ) -> None:
+        self.id = record.id
+        self.case = record.case
+        self._session = session
+        self._image = image
+        self._store = store
+        self._pool = pool
+        self._workspaces = workspaces
+        self._lock = RLock()
+        self._canvas = Canvas(session.shape)
+        self._painted = NOTHING  # a box round everything that was ever painted
+        self._masks: OrderedDict[int, tuple[MaskArray, list[Box]]] = OrderedDict()  # by label, with what is out of date
+        self._listeners: list[Listener] = []
+        self._requests: dict[int, Request] = {}
+        self._draft: Draft | None = None
+        self._working = False
+        self._stuck = False  # the store refused an answer; it is tried again after the next event
+        self._closed = False
+        self._note(self._canvas.follow(session))
+        with self._lock:
+            self._start()
+
+    # What others see
+
+    @property
+    def idle(self) -> bool:
+        """True when nobody watches and nothing is in the making."""
+        with self._lock:
+            return not self._listeners and not self._working
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory the map and its masks hold; what was never painted holds none."""
+        return self._painted.size * (2 + len(self._masks))
+
+    def state(self) -> dict[str, Any]:
+        with self._lock:
+            return full_state(self.id, self.case, self._session)
+
+    def light_state(self) -> dict[str, Any]:
+        with self._lock:
+            return light_state(self._session)
+
+    @property
+    def session(self) -> Session:
+        return self._session
+
+    def frame(self) -> bytes:
+        """Return the whole map as one frame."""
+        with self._lock:
+            return self._whole_frame()
+
+    def frame_of(self, answer: Answer) -> bytes:
+        """Return the frame of one answer's box as it is now."""
+        with self._lock:
+            return pack(answer.position, answer.box, self._canvas.map[answer.box.slices], last=True)
+
+    def map(self) -> LabelMap:
+        """Return a copy of the label map as the answered events made it."""
+        with self._lock:
+            copy = np.zeros(self._session.shape, np.uint16)
+            copy[self._painted.slices] = self._canvas.map[self._painted.slices]
+            if self._draft is not None:
+                for box, values in self._draft.changes:
+                    copy[box.slices] ^= values
+            return copy
+
+    def listen(self, listener: Listener) -> None:
+        """Tell a listener the state and the map as they are, and from now on everything that happens."""
+        with self._lock:
+            self._check_open()
+            self._listeners.append(listener)
+            listener.tell(json.dumps({"type": "state", "state": full_state(self.id, self.case, self._session)}))
+            listener.tell(self._whole_frame())
+
+    def leave(self, listener: Listener) -> None:
+        """Tell a listener nothing more; what it asked for is answered nevertheless."""
+        with self._lock:
+            self._listeners = [other for other in self._listeners if other is not listener]
+            for request in self._requests.values():
+                if request.sender is listener:
+                    request.sender = None
+
+    def close(self, message: str) -> None:
+        """Stop working and tell everybody why."""
+        with self._lock:
+            self._closed = True
+            self._draft = None
+            self._tell({"type": "error", "id": None, "message": message})
+            self._listeners = []
+            for request in self._requests.values():
+                request.answer.set_exception(NotFoundError(message))
+            self._requests = {}
+
+    # What others ask
+
+    def accept(
+        self, event: Event, *, user: str = "", sender: Listener | None = None, number: int | None = None
+    ) -> tuple[int, Future[Answer]]:
+        """Store an event and see to its answer; returns its place and what will come of it.
+
+        When this returns, the event is durable. An error means that nothing was stored.
+        """
+        with self._lock:
+            self._check_open()
+            self._check(event)
+            position = self._append(event, user)
+            self._stuck = False
+            request = self._requests[position] = Request(sender=sender, number=number)
+            self._tell_accepted(position, request)
+            changed = self._settle()
+            self._tell_frame(position, changed)
+            if position not in self._session.pending:
+                self._tell_answered(position, changed, None)
+            self._start()
+            return position, request.answer
+
+    def cancel(self, position: int, *, user: str = "") -> None:
+        """Take back an event that has no answer yet, so that it costs nothing more."""
+        with self._lock:
+            self._check_open()
+            if position not in self._session.pending:
+                raise PromptError(f"Event {position} does not wait for an answer; undo or remove it instead.")
+            self._withdraw(position, user)
+
+    def curtail(self, position: int) -> None:
+        """Let an answer that nobody waits for any longer end with its first part."""
+        with self._lock:
+            if position in self._requests:
+                self._requests[position].abandoned = True
+
+    def warm(self, method: str) -> None:
+        """Open the image for a method before the first prompt, when there is nothing better to do."""
+
+        def steps() -> Iterator[None]:
+            with self._lock:
+                if self._closed or self._working:
+                    return
+                self._working = True
+            try:
+                self._workspaces.opened(self.id, method, self._image)
+            except Exception as error:  # the first prompt will say the same to somebody
+                log_failure(f"Method {method} could not be opened ahead", error)
+            yield
+            yield from self._work()
+
+        self._pool.submit(steps())
+
+    # Events
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise NotFoundError(f"There is no session {self.id!r}.")
+
+    def _check(self, event: Event) -> None:
+        """Raise unless this event makes sense now, before it is stored for good."""
+        self._session.add(event)
+        if isinstance(event, Prompted):
+            card = methods.card(event.method)
+            card.check([event.prompt])
+            dimension = 2 if self._session.shape[0] == 1 else 3
+            if dimension not in card.dimensions:
+                takes = " and ".join(f"{n}D" for n in card.dimensions)
+                raise PromptError(f"{card.title} takes {takes} images; this one is {dimension}D.")
+
+    def _append(self, event: Event, user: str) -> int:
+        """Store one more event and return its place; a log that moved on elsewhere is loaded once."""
+        session = self._session.add(event)
+        try:
+            self._store.append(self.id, len(self._session.events), event, user=user)
+        except ConflictError:
+            self._reload()
+            session = self._session.add(event)
+            self._store.append(self.id, len(self._session.events), event, user=user)
+        self._session = session
+        return len(session.events) - 1
+
+    def _reload(self) -> None:
+        """Take over what another server has added to this session."""
+        changed = self._revert()
+        self._session = self._store.session(self.id)
+        changed = _both(changed, self._note(self._canvas.follow(self._session)))
+        last = max(0, len(self._session.events) - 1)
+        self._tell({"type": "state", "state": full_state(self.id, self.case, self._session)})
+        self._tell_frame(last, changed)
+
+    def _settle(self) -> Box | None:
+        """Bring map and draft in line with the log; return the box that changed."""
+        changed = None
+        if self._draft is not None and self._draft.position not in self._session.pending:
+            changed = self._revert()
+        changed = _both(changed, self._note(self._canvas.follow(self._session)))
+        waiting = set(self._session.pending)
+        for position in [p for p, request in self._requests.items() if p not in waiting]:
+            if isinstance(self._session.events[position], Prompted | Removed):
+                self._tell_answered(position, None, None, withdrawn=position not in self._session.done)
+        return changed
+
+    def _withdraw(self, position: int, user: str = "") -> None:
+        """Take back an unanswered event by events of its own, so that nothing waits any longer."""
+        if self._session.done[-1] == position:
+            self.accept(Undone(), user=user)
+            return
+        changed = self._revert() if self._draft is not None and self._draft.position == position else None
+        self._tell_frame(position, changed)
+        self._store_answer(position, EMPTY)
+        event = self._session.events[position]
+        if isinstance(event, Prompted) and self._removable(position, event):
+            removal = self._append(Removed(position), user)
+            self._store_answer(removal, EMPTY)
+            request = self._requests[removal] = Request()
+            self._tell_accepted(removal, request)
+            self._tell_answered(removal, None, None)
+        self._tell_answered(position, changed, None, withdrawn=True)
+        self._start()
+
+    def _removable(self, position: int, event: Prompted) -> bool:
+        return position in self._session.prompted() and not self._session.labels[event.label].locked
+
+    # Answers
+
+    def _start(self) -> None:
+        if not self._working and self._next() is not None:
+            self._working = True
+            self._pool.submit(self._work())
+
+    def _next(self) -> int | None:
+        pending = self._session.pending
+        return pending[0] if pending and not self._closed and not self._stuck else None
+
+    def _work(self) -> Iterator[None]:
+        while True:
+            with self._lock:
+                position = self._next()
+                if position is None:
+                    self._working = False
+                    return
+                session, draft = self._session, self._begin(position)
+                previous = self._previous(draft.label)
+            try:
+                yield from self._answer(session, draft, previous)
+            except Exception as error:
+                self._failed(draft, error)
+
+    def _begin(self, position: int) -> Draft:
+        session = self._session
+        label = label_of(session, position)
+        locked = tuple(v for v, other in session.labels.items() if other.locked and v != label)
+        self._draft = Draft(position, label, locked, planes=np.zeros(session.shape[0], bool))
+        return self._draft
+
+    def _answer(self, session: Session, draft: Draft, previous: MaskArray) -> Iterator[None]:
+        def opened(method: str) -> Any:
+            return self._workspaces.opened(self.id, method, self._image)
+
+        with closing(parts(session, draft.position, previous, opened)) as stream:
+            for part in stream:
+                with self._lock:
+                    if self._draft is not draft:
+                        return
+                    self._take(draft, part)
+                    if self._enough(draft):
+                        break
+                yield
+        with self._lock:
+            if self._draft is draft:
+                self._finish(draft)
+        event = session.events[draft.position]
+        if isinstance(event, Prompted):
+            self._workspaces.weigh(self.id, event.method, self._image())
+
+    def _take(self, draft: Draft, part: Part | float) -> None:
+        if isinstance(part, float):
+            self._tell_progress(draft, part)
+            return
+        before = self._canvas.map[part.box.slices]
+        locked = draft.locked
+        if part.others_stay:
+            locked = tuple(v for v in np.unique(before).tolist() if v not in (0, draft.label))
+        after = painted(before, part.mask, draft.label, locked)
+        change = before ^ after
+        inner = bounds(change) if change.size else None
+        draft.parts += 1
+        draft.quality = part.quality if part.quality is not None else draft.quality
+        if inner is not None:
+            box = Box(_plus(inner.low, part.box.low), _plus(inner.high, part.box.low))
+            draft.changes.append((box, change[inner.slices].copy()))
+            before[...] = after
+            self._note(box)
+            self._tell_frame(draft.position, box)
+        if draft.planes is not None and len(draft.planes) > 1:
+            draft.planes[part.box.low[0] : part.box.high[0]] = True
+            self._tell_progress(draft, float(draft.planes.mean()))
+
+    def _enough(self, draft: Draft) -> bool:
+        """True when the parts so far will do: nobody waits for more, or a newer prompt asks for all of it again."""
+        if not draft.parts:
+            return False
+        request = self._requests.get(draft.position)
+        if request is not None and request.abandoned and not self._listeners:
+            return True
+        return any(self._repeats(position, draft) for position in self._session.pending if position > draft.position)
+
+    def _repeats(self, position: int, draft: Draft) -> bool:
+        mine, other = self._session.events[draft.position], self._session.events[position]
+        if label_of(self._session, position) != draft.label:
+            return False
+        if isinstance(mine, Prompted) and isinstance(other, Prompted):
+            return mine.method == other.method
+        return isinstance(other, Removed)
+
+    def _finish(self, draft: Draft) -> None:
+        patch = draft.patch()
+        self._store_answer(draft.position, patch)
+        self._draft = None
+        self._tell_answered(draft.position, patch.box, draft.quality)
+
+    def _store_answer(self, position: int, patch: Patch) -> None:
+        self._store.answer(self.id, position, patch)
+        self._session = self._session.answered(position, patch)
+        self._canvas.hold(position, patch)
+
+    def _failed(self, draft: Draft, error: Exception) -> None:
+        """Say what went wrong to whom it concerns, and take the event back; the others go on."""
+        with self._lock:
+            if self._closed or self._draft is not draft:
+                return
+            said = error if isinstance(error, SegmendError) else None
+            if said is None:
+                log_failure(f"An answer in session {self.id} failed", error)
+                said = MethodFailure("The method failed on this prompt, which was taken back; the log has more.")
+            try:
+                if isinstance(error, ConflictError):  # another server has answered it
+                    self._reload()
+                    self._settle()
+                    return
+                self._tell_error(draft.position, said)
+                if isinstance(error, (StoreError, NotFoundError)):
+                    self._tell_frame(draft.position, self._revert())
+                    self._stuck = True
+                else:
+                    self._withdraw(draft.position)
+            except SegmendError as refusal:
+                log_failure(f"An event in session {self.id} could not be taken back", refusal)
+                self._revert()
+                self._stuck = True
+
+    # The map
+
+    def _previous(self, label: int) -> MaskArray:
+        """Return the label's mask, brought up to date only where the map has changed."""
+        if label not in self._masks:
+            self._masks[label] = (np.zeros(self._session.shape, bool), [self._painted])
+        self._masks.move_to_end(label)
+        if len(self._masks) > MASKS_KEPT:
+            self._masks.popitem(last=False)
+        mask, stale = self._masks[label]
+        for box in stale:
+            np.equal(self._canvas.map[box.slices], label, out=mask[box.slices])
+        stale.clear()
+        view = mask.view()
+        view.flags.writeable = False
+        return view
+
+    def _note(self, changed: Box | None) -> Box | None:
+        if changed is not None and changed.size:
+            self._painted = self._painted.union(changed)
+            for _, stale in self._masks.values():
+                stale.append(changed)
+                if len(stale) > STALE_BOXES:
+                    stale[:] = [reduce(Box.union, stale)]
+        return changed
+
+    def _revert(self) -> Box | None:
+        """Take the draft off the map again; return the box that changed."""
+        draft, self._draft = self._draft, None
+        if draft is None or not draft.changes:
+            return None
+        changed = NOTHING
+        for box, values in draft.changes:
+            self._canvas.map[box.slices] ^= values
+            changed = changed.union(box)
+        return self._note(changed)
+
+    def _whole_frame(self) -> bytes:
+        position = max(0, len(self._session.events) - 1)
+        inner = bounds(self._canvas.map[self._painted.slices]) if self._painted.size else None
+        if inner is None:
+            return pack(position, NOTHING, np.zeros((0, 0, 0), np.uint16), last=True)
+        box = Box(_plus(inner.low, self._painted.low), _plus(inner.high, self._painted.low))
+        return pack(position, box, self._canvas.map[box.slices], last=True)
+
+    # Telling
+
+    def _tell(self, message: dict[str, Any] | bytes) -> None:
+        text = message if isinstance(message, bytes) else json.dumps(message)
+        for listener in self._listeners:
+            listener.tell(text)
+
+    def _tell_accepted(self, position: int, request: Request) -> None:
+        message = {"type": "accepted", "position": position, "event": event_to_json(self._session.events[position])}
+        others = json.dumps({**message, "id": None})
+        for listener in self._listeners:
+            own = listener is request.sender
+            listener.tell(json.dumps({**message, "id": request.number}) if own else others)
+
+    def _tell_frame(self, position: int, changed: Box | None) -> None:
+        if changed is not None and changed.size and self._listeners:
+            self._tell(pack(position, changed, self._canvas.map[changed.slices]))
+
+    def _tell_progress(self, draft: Draft, fraction: float) -> None:
+        now = time.perf_counter()
+        if now - draft.told >= PROGRESS_SECONDS:
+            draft.told = now
+            self._tell({"type": "progress", "position": draft.position, "fraction": round(fraction, 3)})
+
+    def _tell_answered(
+        self, position: int, changed: Box | None, quality: float | None, *, withdrawn: bool = False
+    ) -> None:
+        request = self._requests.pop(position, None) or Request()
+        milliseconds = round((time.perf_counter() - request.begun) * 1000, 3)
+        if self._listeners:
+            self._tell(pack(position, NOTHING, np.zeros((0, 0, 0), np.uint16), last=True))
+            message = {"type": "answered", "position": position, "milliseconds": milliseconds, "quality": quality}
+            self._tell({**message, "withdrawn": withdrawn, "state": light_state(self._session)})
+        if not request.answer.done():
+            request.answer.set_result(Answer(position, changed or NOTHING, milliseconds, quality, withdrawn))
+
+    def _tell_error(self, position: int, error: SegmendError) -> None:
+        request = self._requests.get(position, Request())
+        if not request.answer.done():
+            request.answer.set_exception(error)
+        message = {"type": "error", "id": request.number, "position": position, "message": str(error)}
+        listeners = self._listeners if request.sender is None else [request.sender]
+        for listener in listeners:
+            listener.tell(json.dumps(message))
+
+
+def _plus(a: tuple[int, int, int], b: tuple[int, int, int]) -> tuple[int, int, int]:
+    return a[0] + b[0], a[1] + b[1], a[2] + b[2]
+
+
+def _both(one: Box | None, other: Box | None) -> Box | None:
+    if one is None or other is None:
+        return one or other
+    return one.union(other)

@@ -1,0 +1,60 @@
+"""Masks to take away, in every format that can be written."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from contextlib import nullcontext
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import FileResponse, Response
+from starlette.background import BackgroundTask
+
+from segmend import io
+from segmend.errors import SettingsError
+from segmend.server.replies import PROBLEMS
+from segmend.server.state import SharedNow
+
+router = APIRouter(prefix="/api", tags=["exports"], responses=PROBLEMS)
+
+
+@router.get(
+    "/sessions/{session}/export",
+    summary="The label map as a file",
+    response_class=Response,
+    responses={200: {"content": {"application/octet-stream": {}}}},
+)
+def export(
+    session: str, here: SharedNow, suffix: Annotated[str, Query(alias="format", max_length=40)] = ".nii.gz"
+) -> Response:
+    if suffix not in io.MASK_FORMATS:
+        raise SettingsError(f"A mask can be written as {', '.join(io.MASK_FORMATS)}; got {suffix!r}.")
+    with here.desks.using(session) as desk:
+        labels, label_map = list(desk.session.labels.values()), desk.map()
+        case = here.store.case(desk.case)
+    folder = Path(mkdtemp(prefix="export-", dir=here.settings.data))
+    try:
+        with here.store.source_of(case.id) if case.source else nullcontext() as source:
+            path = folder / f"mask{suffix}"
+            io.write_mask(path, label_map, here.desks.images.get(case.id), labels, source=source)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return FileResponse(
+        path,
+        filename=f"{file_name(case.name)}-mask{suffix}",
+        media_type="application/octet-stream",
+        background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
+    )
+
+
+def file_name(name: str) -> str:
+    """Return a name as the safe stem of a file.
+
+    >>> file_name("../Lung, left (2)")
+    'Lung-left-2'
+    """
+    return re.sub(r"[^\\w.-]+", "-", name).strip("-.")[:80] or "case"

@@ -1,0 +1,118 @@
+"""The WebSocket of a session: events in, answers out as they are painted.
+
+A client sends text, `{"id": n, "event": {...}}` or `{"id": n, "cancel": position}`, and is
+told, in this order for each event:
+
+    {"type": "accepted", "id": n, "position": p, "event": {...}}    the event is durable
+    binary patch frames, and {"type": "progress", "position": p, "fraction": f}
+    {"type": "answered", "position": p, "milliseconds": t, "quality": q, "withdrawn": false, "state": {...}}
+
+Everybody who watches the session is told the same, with `"id": null` for what others did.
+An event that is undone or cancelled first is answered with `"withdrawn": true`. What is
+refused is told to who asked: `{"type": "error", "id": n, "message": one sentence}`; when
+the event had been accepted, with its `"position"`, and it is then taken back by an event
+of its own. On connecting, a client is told `{"type": "state", "state": {...}}` and gets the
+whole map as one frame; after another server has changed the session, again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from contextlib import suppress
+from typing import Any
+
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from fastapi.concurrency import run_in_threadpool
+
+from segmend.errors import PromptError, SegmendError
+from segmend.server.bodies import event_of, json_object
+from segmend.server.desk import Desk
+from segmend.server.replies import UNEXPECTED, UnreadableError, problem, status_of
+from segmend.server.sessions import held
+from segmend.server.state import shared, user
+from segmend.server.work import log_failure
+
+router = APIRouter()
+log = logging.getLogger("segmend.server")
+TOO_FAR_BEHIND = 256 << 20  # bytes waiting for a client before it is sent away to come back
+
+
+class Outbox:
+    """What waits to be sent to one client; filled by any thread, emptied by the event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._waiting: asyncio.Queue[str | bytes | None] = asyncio.Queue()
+        self._size = 0
+
+    def tell(self, message: str | bytes) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody is there any longer
+            self._loop.call_soon_threadsafe(self._put, message)
+
+    def _put(self, message: str | bytes) -> None:
+        self._size += len(message)
+        self._waiting.put_nowait(None if self._size > TOO_FAR_BEHIND else message)
+
+    async def send_to(self, socket: WebSocket) -> None:
+        """Send everything as it comes, for ever, or until the client is too far behind."""
+        while (message := await self._waiting.get()) is not None:
+            self._size -= len(message)
+            if isinstance(message, bytes):
+                await socket.send_bytes(message)
+            else:
+                await socket.send_text(message)
+        await socket.close(1013, "too far behind; connect again")
+
+
+@router.websocket("/api/sessions/{session}/live")
+async def live(socket: WebSocket, session: str) -> None:
+    here, who = shared(socket), user(socket)
+    try:
+        async with held(here, session) as desk:
+            await socket.accept()
+            outbox = Outbox()
+            sending = asyncio.create_task(outbox.send_to(socket))
+            try:
+                await run_in_threadpool(desk.listen, outbox)
+                desk.warm(here.settings.method)
+                await _receive(socket, desk, outbox, method=here.settings.method, who=who)
+            finally:
+                desk.leave(outbox)
+                sending.cancel()
+                with suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
+                    await sending
+    except SegmendError as error:
+        await socket.send_denial_response(problem(status_of(error), str(error)))
+
+
+async def _receive(socket: WebSocket, desk: Desk, outbox: Outbox, *, method: str, who: str) -> None:
+    while True:
+        message = await socket.receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        number: Any = None
+        try:
+            if message.get("text") is None:
+                raise UnreadableError("This connection takes text; got bytes.")
+            values = json_object(message["text"])
+            number = values.get("id")
+            await run_in_threadpool(_do, desk, values, outbox, method, who)
+        except (SegmendError, UnreadableError) as error:
+            outbox.tell(json.dumps({"type": "error", "id": number, "message": str(error)}))
+        except Exception as error:
+            log_failure("A message could not be answered", error)
+            outbox.tell(json.dumps({"type": "error", "id": number, "message": UNEXPECTED}))
+
+
+def _do(desk: Desk, values: dict[str, Any], outbox: Outbox, method: str, who: str) -> None:
+    number, cancel, event = values.get("id"), values.get("cancel"), values.get("event")
+    if not (number is None or isinstance(number, int)):
+        raise PromptError("A message's id needs a whole number.")
+    if isinstance(event, dict):
+        desk.accept(event_of(event, method=method), user=who, sender=outbox, number=number)
+    elif isinstance(cancel, int) and not isinstance(cancel, bool):
+        desk.cancel(cancel, user=who)
+    else:
+        raise PromptError("A message needs an 'event' or the position to 'cancel'.")

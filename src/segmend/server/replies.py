@@ -1,0 +1,123 @@
+"""Every refusal as the right status and one sentence; no traceback ever leaves the server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from segmend.errors import (
+    ConflictError,
+    DiskFullError,
+    LimitError,
+    ModelError,
+    NotFoundError,
+    SegmendError,
+    StoreError,
+    UserError,
+)
+from segmend.server.work import log_failure
+
+STATUSES: tuple[tuple[type[SegmendError], int], ...] = (  # the first that fits
+    (NotFoundError, 404),
+    (ConflictError, 409),
+    (LimitError, 413),
+    (UserError, 422),
+    (DiskFullError, 507),
+    (StoreError, 503),
+    (ModelError, 503),
+    (SegmendError, 500),
+)
+UNEXPECTED = "Something went wrong in the server; its log says where."
+
+
+class Problem(BaseModel):
+    """What every refusal looks like."""
+
+    detail: str
+
+
+class UnreadableError(Exception):
+    """A body that is not what its type says; the text is one sentence for a person."""
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "The body could not be read."},
+    401: {"model": Problem, "description": "The token is missing or wrong."},
+    403: {"model": Problem, "description": "The request came from another place than it says, or this is not allowed."},
+    404: {"model": Problem, "description": "There is no such thing."},
+    409: {"model": Problem, "description": "It exists already, or changed meanwhile."},
+    413: {"model": Problem, "description": "It is larger than this server allows."},
+    422: {"model": Problem, "description": "Something given is wrong; the sentence says what was needed."},
+    500: {"model": Problem, "description": "A method failed; its prompt was taken back."},
+    503: {"model": Problem, "description": "The store or a model is not there now."},
+    507: {"model": Problem, "description": "The disk is full."},
+}
+
+
+def status_of(error: SegmendError) -> int:
+    """Return the HTTP status of a refusal.
+
+    >>> status_of(NotFoundError("There is no case 'x'."))
+    404
+    """
+    return next(status for kind, status in STATUSES if isinstance(error, kind))
+
+
+def problem(status: int, detail: str) -> JSONResponse:
+    return JSONResponse({"detail": detail}, status)
+
+
+def add_to(app: FastAPI) -> None:
+    """Make an app answer all errors in one way."""
+
+    @app.exception_handler(SegmendError)
+    async def refused(_: Request, error: SegmendError) -> JSONResponse:
+        return problem(status_of(error), str(error))
+
+    @app.exception_handler(UnreadableError)
+    async def unreadable(_: Request, error: UnreadableError) -> JSONResponse:
+        return problem(400, str(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = " ".join(str(place) for place in first["loc"][1:]) or "body"
+        return problem(422, f"The {first['loc'][0]} value {where!r} does not fit: {first['msg']}.")
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> JSONResponse:
+        sentences = {404: "There is nothing at this address.", 405: "This address does not take this method."}
+        detail = sentences.get(error.status_code, str(error.detail))
+        return JSONResponse({"detail": detail}, error.status_code, dict(error.headers or {}))
+
+
+class Unbroken:
+    """The outermost layer: an error nobody foresaw becomes a 500 with one sentence, and a line in the log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            if scope["type"] == "lifespan":
+                raise
+            log_failure(f"A request to {scope.get('route', scope['type'])} failed", error)
+            if scope["type"] == "http" and not started:
+                await problem(500, UNEXPECTED)(scope, receive, send)
+            elif scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1011, "reason": UNEXPECTED})

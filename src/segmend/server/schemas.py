@@ -1,0 +1,190 @@
+"""The shapes of JSON on the wire, for the OpenAPI document; the web annotator's types come from it.
+
+What is read is checked by `segmend.session` and `segmend.prompts`, which know more than a schema can.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+
+from segmend.prompts import MAX_POINTS
+from segmend.session import MAX_LABEL
+
+Voxel = Annotated[list[int], Field(min_length=3, max_length=3, description="(z, y, x)")]
+Voxels = Annotated[list[Voxel], Field(min_length=1, max_length=MAX_POINTS)]
+Channel = Annotated[int, Field(ge=0, le=255)]
+
+
+class ClickJson(BaseModel):
+    kind: Literal["click"]
+    index: Voxel
+    positive: bool = True
+
+
+class StrokeJson(BaseModel):
+    kind: Literal["stroke"]
+    points: Voxels
+    positive: bool = True
+    radius: Annotated[float, Field(ge=0, le=1000)] = 1.0
+
+
+class BoxJson(BaseModel):
+    kind: Literal["box"]
+    low: Voxel
+    high: Voxel
+
+
+class LassoJson(BaseModel):
+    kind: Literal["lasso"]
+    points: Voxels
+    axis: Literal[0, 1, 2] = 0
+    positive: bool = True
+
+
+class ExtremesJson(BaseModel):
+    kind: Literal["extremes"]
+    points: Voxels
+
+
+class AdjustJson(BaseModel):
+    kind: Literal["adjust"]
+    k: float
+
+
+class MaskJson(BaseModel):
+    kind: Literal["mask"]
+    low: Voxel
+    shape: Voxel
+    bits: Annotated[str, Field(description="base64 of zlib of the voxels, eight a byte, x fastest")]
+
+
+AnyPrompt = Annotated[
+    ClickJson | StrokeJson | BoxJson | LassoJson | ExtremesJson | AdjustJson | MaskJson, Field(discriminator="kind")
+]
+
+
+class LabelJson(BaseModel):
+    value: Annotated[int, Field(ge=1, le=MAX_LABEL)]
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    colour: Annotated[list[Channel], Field(min_length=3, max_length=3)]
+    locked: bool = False
+
+
+class DefinedJson(BaseModel):
+    event: Literal["defined"]
+    label: LabelJson
+
+
+class PromptedJson(BaseModel):
+    event: Literal["prompted"]
+    prompt: AnyPrompt
+    label: int
+    method: str
+
+
+class RemovedJson(BaseModel):
+    event: Literal["removed"]
+    of: int
+
+
+class UndoneJson(BaseModel):
+    event: Literal["undone"]
+
+
+class RedoneJson(BaseModel):
+    event: Literal["redone"]
+
+
+class EventJson(RootModel[DefinedJson | PromptedJson | RemovedJson | UndoneJson | RedoneJson]):
+    root: Annotated[DefinedJson | PromptedJson | RemovedJson | UndoneJson | RedoneJson, Field(discriminator="event")]
+
+
+class NewPromptJson(BaseModel):
+    prompt: AnyPrompt
+    label: int
+    method: Annotated[str, Field(description="the server's usual one when left out")] = ""
+
+
+class NewLabelJson(BaseModel):
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    colour: Annotated[list[Channel], Field(min_length=3, max_length=3)]
+    locked: bool = False
+
+
+class LightStateJson(BaseModel):
+    labels: list[LabelJson]
+    done: list[int]
+    undone: list[int]
+    pending: list[int]
+
+
+class StateJson(LightStateJson):
+    id: str
+    case: str
+    shape: Voxel
+    events: list[EventJson]
+
+
+class AnswerJson(BaseModel):
+    """What came of an event."""
+
+    position: int
+    milliseconds: float
+    quality: float | None
+    withdrawn: Annotated[bool, Field(description="undone or cancelled before it was answered")]
+    state: LightStateJson
+
+
+class CaseJson(BaseModel):
+    id: str
+    name: str
+    project: str
+    shape: Voxel
+    spacing: Annotated[list[float], Field(min_length=3, max_length=3, description="mm (z, y, x)")]
+    channels: int
+    modality: str
+    notes: list[str]
+    source: Annotated[bool, Field(description="the original DICOM files are kept")]
+    created: str
+
+
+class SessionJson(BaseModel):
+    id: str
+    case: str
+    user: str
+    created: str
+
+
+class MethodJson(BaseModel):
+    id: str
+    title: str
+    paper: str
+    prompts: list[str]
+    dimensions: list[int]
+    weights: str
+
+
+class FormatJson(BaseModel):
+    suffix: str
+    title: str
+
+
+class HealthJson(BaseModel):
+    status: Literal["ok"]
+    version: str
+
+
+class LinkJson(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    path: Annotated[str, Field(min_length=1, max_length=4096, description="a folder or file of the server's machine")]
+    project: Annotated[str, Field(min_length=1, max_length=200)] = "default"
+
+
+def body(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+    """Return what the OpenAPI document says of a body that the route reads itself."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}

@@ -1,0 +1,154 @@
+"""Routes on sessions: open, look at, and every event that the WebSocket takes too."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, Response
+
+from segmend.server.bodies import Json, event_of, json_body
+from segmend.server.desk import Answer, Desk
+from segmend.server.replies import PROBLEMS
+from segmend.server.schemas import AnswerJson, EventJson, NewLabelJson, NewPromptJson, SessionJson, StateJson, body
+from segmend.server.state import Shared, SharedNow, UserNow
+from segmend.session import Event, Redone, Removed, Undone
+
+router = APIRouter(prefix="/api", tags=["sessions"], responses=PROBLEMS)
+FRAME = "application/octet-stream"
+ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {FRAME: {}}, "model": AnswerJson}}
+Position = Annotated[int, Path(ge=0, le=2**31 - 1)]
+LOOK_SECONDS = 0.25  # how often to look whether a waiting client has gone
+
+
+@router.post("/cases/{case}/sessions", status_code=201, response_model=StateJson, summary="Open a new session")
+def create(case: str, here: SharedNow, who: UserNow) -> Response:
+    record = here.store.add_session(case, user=who)
+    with here.desks.using(record.id) as desk:
+        return JSONResponse(desk.state(), 201)
+
+
+@router.get("/cases/{case}/sessions", response_model=list[SessionJson], summary="The sessions of a case")
+def of_case(case: str, here: SharedNow) -> Response:
+    records = here.store.sessions(case)
+    return JSONResponse(
+        [{"id": r.id, "case": r.case, "user": r.user, "created": r.created.isoformat()} for r in records]
+    )
+
+
+@router.get("/sessions/{session}", response_model=StateJson, summary="A session's labels and log")
+def state(session: str, here: SharedNow) -> Response:
+    with here.desks.using(session) as desk:
+        return JSONResponse(desk.state())
+
+
+@router.get(
+    "/sessions/{session}/map",
+    summary="The label map's bounding box as one patch frame",
+    response_class=Response,
+    responses={200: {"content": {FRAME: {}}}},
+)
+def label_map(session: str, here: SharedNow) -> Response:
+    with here.desks.using(session) as desk:
+        return Response(desk.frame(), media_type=FRAME)
+
+
+@router.post(
+    "/sessions/{session}/events",
+    response_model=AnswerJson,
+    responses=ANSWER,
+    summary="Any event; waits for its answer",
+    openapi_extra=body(EventJson),
+)
+async def event(session: str, request: Request, here: SharedNow, who: UserNow) -> Response:
+    async with held(here, session) as desk:
+        values = await json_body(request, here.settings.max_body_bytes)
+        return await answered(desk, event_of(values, method=here.settings.method), request, who)
+
+
+@router.put(
+    "/sessions/{session}/labels/{value}",
+    response_model=AnswerJson,
+    responses=ANSWER,
+    summary="Define, rename, recolour, lock or unlock a label",
+    openapi_extra=body(NewLabelJson),
+)
+async def label(session: str, value: Position, request: Request, here: SharedNow, who: UserNow) -> Response:
+    async with held(here, session) as desk:
+        values = await json_body(request, here.settings.max_body_bytes)
+        defined = event_of({"event": "defined", "label": {**values, "value": value}}, method="")
+        return await answered(desk, defined, request, who)
+
+
+@router.post(
+    "/sessions/{session}/prompts",
+    response_model=AnswerJson,
+    responses=ANSWER,
+    summary="Put down a prompt; waits for its answer",
+    openapi_extra=body(NewPromptJson),
+)
+async def prompt(session: str, request: Request, here: SharedNow, who: UserNow) -> Response:
+    async with held(here, session) as desk:
+        values: Json = {**await json_body(request, here.settings.max_body_bytes), "event": "prompted"}
+        if not values.get("method"):
+            values["method"] = here.settings.method
+        return await answered(desk, event_of(values, method=here.settings.method), request, who)
+
+
+@router.delete(
+    "/sessions/{session}/prompts/{event}",
+    response_model=AnswerJson,
+    responses=ANSWER,
+    summary="Take an earlier prompt away; its label is worked out again without it",
+)
+async def remove(session: str, event: Position, request: Request, here: SharedNow, who: UserNow) -> Response:
+    async with held(here, session) as desk:
+        return await answered(desk, Removed(event), request, who)
+
+
+@router.post("/sessions/{session}/undo", response_model=AnswerJson, responses=ANSWER, summary="Undo the last event")
+async def undo(session: str, request: Request, here: SharedNow, who: UserNow) -> Response:
+    async with held(here, session) as desk:
+        return await answered(desk, Undone(), request, who)
+
+
+@router.post("/sessions/{session}/redo", response_model=AnswerJson, responses=ANSWER, summary="Redo what was undone")
+async def redo(session: str, request: Request, here: SharedNow, who: UserNow) -> Response:
+    async with held(here, session) as desk:
+        return await answered(desk, Redone(), request, who)
+
+
+@asynccontextmanager
+async def held(here: Shared, session: str) -> AsyncIterator[Desk]:
+    """Give a session's desk to a coroutine; opening it happens off the event loop."""
+    manager = here.desks.using(session)
+    desk = await run_in_threadpool(manager.__enter__)
+    try:
+        yield desk
+    finally:
+        await run_in_threadpool(manager.__exit__, None, None, None)
+
+
+async def answered(desk: Desk, event: Event, request: Request, who: str) -> Response:
+    """Return what came of an event: JSON, or a patch frame for who asks for bytes."""
+    position, future = await run_in_threadpool(desk.accept, event, user=who)
+    waiting = asyncio.wrap_future(future)
+    while not (await asyncio.wait([waiting], timeout=LOOK_SECONDS))[0]:
+        if await request.is_disconnected():
+            desk.curtail(position)
+    answer: Answer = await waiting
+    if FRAME in request.headers.get("accept", ""):
+        return Response(await run_in_threadpool(desk.frame_of, answer), media_type=FRAME)
+    return JSONResponse(
+        {
+            "position": answer.position,
+            "milliseconds": answer.milliseconds,
+            "quality": answer.quality,
+            "withdrawn": answer.withdrawn,
+            "state": desk.light_state(),
+        }
+    )

@@ -1,0 +1,89 @@
+"""What a server may be told, in one frozen value; only the command line reads the environment."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from segmend.errors import SettingsError
+
+GIGABYTE = 1 << 30
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """Where a server keeps things, where it listens, and how much it takes on.
+
+    >>> ServerSettings(Path("data")).database
+    'sqlite:///data/segmend.db'
+    >>> ServerSettings(Path("data"), host="0.0.0.0").local
+    False
+    """
+
+    data: Path
+    host: str = "127.0.0.1"
+    port: int = 8765
+    database_url: str | None = None  # a SQLite file in the data folder
+    blobs_url: str | None = None  # a folder in the data folder
+    token: str | None = None
+    without_token: bool = False  # really let everybody in who can reach the port
+    allowed_hosts: tuple[str, ...] = ()  # further names this server is reached by; "*" is any
+    allowed_origins: tuple[str, ...] = ()  # pages of other servers that may talk to this one
+    links: bool | None = None  # may cases be read from folders of this machine; None: only when it is one's own
+    method: str = "mend"
+    max_upload_bytes: int = 8 * GIGABYTE
+    max_upload_files: int = 20_000
+    max_body_bytes: int = 32 << 20  # of one JSON body or WebSocket message
+    cache_bytes: int = GIGABYTE  # images, maps and workspaces kept in memory while nobody uses them
+    open_sessions: int = 64  # kept in memory while nobody uses them
+    workers: int = 2  # threads that compute answers
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data", Path(self.data))
+        if not 0 <= self.port <= 65535:
+            raise SettingsError(f"A port needs a number of 0 to 65535; got {self.port}.")
+        if self.token is not None and (len(self.token) < 8 or not self.token.isascii() or not self.token.isprintable()):
+            raise SettingsError("A token needs at least 8 printable ASCII characters.")
+        if self.workers < 1:
+            raise SettingsError(f"A server needs at least 1 worker; got {self.workers}.")
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{self.data / 'segmend.db'}"
+
+    @property
+    def blobs(self) -> str:
+        return self.blobs_url or str(self.data / "blobs")
+
+    @property
+    def local(self) -> bool:
+        """True when only this machine can reach the server."""
+        return is_loopback(self.host)
+
+    @property
+    def links_allowed(self) -> bool:
+        """True when a case may be linked to a folder of this machine."""
+        return self.links if self.links is not None else self.local and self.token is None
+
+
+def guarded(settings: ServerSettings) -> ServerSettings:
+    """Return the settings with a token wherever one is needed: beyond localhost, unless waived."""
+    if settings.token is None and not settings.local and not settings.without_token:
+        return replace(settings, token=secrets.token_urlsafe(24))
+    return settings
+
+
+def is_loopback(host: str) -> bool:
+    """True for a name or address that never leaves this machine.
+
+    >>> is_loopback("localhost"), is_loopback("127.0.0.2"), is_loopback("::1"), is_loopback("0.0.0.0")
+    (True, True, True, False)
+    """
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,35 @@
+"""What the routes of one app share, and how they get at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from segmend.server.desks import Desks
+from segmend.server.settings import ServerSettings
+from segmend.store import Store
+
+
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """The parts of a running server."""
+
+    settings: ServerSettings
+    store: Store
+    desks: Desks
+
+
+def shared(connection: HTTPConnection) -> Shared:
+    return cast(Shared, connection.app.state.shared)
+
+
+def user(connection: HTTPConnection) -> str:
+    """Return who asks, as the gate found out; empty for the server's own token or none."""
+    return cast(str, connection.scope.get("state", {}).get("user", ""))
+
+
+SharedNow = Annotated[Shared, Depends(shared)]
+UserNow = Annotated[str, Depends(user)]

@@ -1,0 +1,292 @@
+"""Files that come in: streamed to the disk as they arrive, counted, and read as images.
+
+Nothing of an upload is believed. Its names lose every folder and odd character, its bytes
+are counted while they come, its archives are unpacked by `segmend.io.archive`, and what the
+files are, `segmend.io` says by looking into them. The folder an upload lies in is deleted
+when its images are in the store (or when they are not).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PureWindowsPath
+from tempfile import mkdtemp
+from typing import IO, Any
+
+from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from segmend import io
+from segmend.errors import DiskFullError, FileError, LimitError, NotFoundError, SegmendError, UserError
+from segmend.io.archive import unpack
+from segmend.server.replies import UnreadableError
+from segmend.server.settings import ServerSettings
+from segmend.store import Case, Store
+
+log = logging.getLogger("segmend.server")
+PIECE_BYTES = 1 << 20  # gathered before a thread writes them
+FIELD_BYTES = 1000  # of a form field that is no file
+NAME_LENGTH = 150
+IMAGE_ENDINGS = (
+    ".nii.gz", ".seg.nrrd", ".zip", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".png", ".jpg", ".jpeg",
+    ".tiff", ".tif", ".gz",
+)  # fmt: skip
+BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {
+                        "files": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}},
+                        "project": {"type": "string", "maxLength": 200},
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@dataclass
+class Upload:
+    """Files that came together, in one folder."""
+
+    folder: Path
+    files: list[Path] = field(default_factory=list)
+    project: str = "default"
+    max_bytes: int = 0
+
+
+@asynccontextmanager
+async def received(request: Request, settings: ServerSettings) -> AsyncIterator[Upload]:
+    """Give the files of a multipart body, written to a folder that is gone afterwards."""
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    if kind != b"multipart/form-data" or not options.get(b"boundary"):
+        raise UnreadableError("An upload needs a multipart/form-data body with the files in it.")
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > settings.max_upload_bytes:
+        raise _too_large(settings)
+    folder = Path(mkdtemp(prefix="upload-", dir=settings.data))
+    try:
+        incoming = Incoming(folder, options[b"boundary"], settings)
+        try:
+            await _drain(request, incoming)
+        finally:
+            incoming.close()
+        if not incoming.upload.files:
+            raise FileError("An upload needs at least one file in the field 'files'; got none.")
+        yield incoming.upload
+    finally:
+        await run_in_threadpool(shutil.rmtree, folder, ignore_errors=True)
+
+
+async def _drain(request: Request, incoming: Incoming) -> None:
+    pieces, size = [], 0
+    async for piece in request.stream():
+        pieces.append(piece)
+        size += len(piece)
+        if size >= PIECE_BYTES:
+            await run_in_threadpool(incoming.take, b"".join(pieces))
+            pieces, size = [], 0
+    await run_in_threadpool(incoming.take, b"".join(pieces), last=True)
+
+
+class Incoming:
+    """A multipart body being written to a folder, piece by piece."""
+
+    def __init__(self, folder: Path, boundary: bytes, settings: ServerSettings) -> None:
+        self.upload = Upload(folder / "files", max_bytes=settings.max_upload_bytes)
+        self.upload.folder.mkdir()
+        self._settings = settings
+        self._received = 0
+        self._headers: dict[bytes, bytes] = {}
+        self._name, self._value = b"", b""
+        self._field, self._text = "", b""
+        self._file: IO[bytes] | None = None
+        self._taken: set[str] = set()
+        self._complete = False
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin,
+                "on_header_field": self._header_name,
+                "on_header_value": self._header_value,
+                "on_header_end": self._header_end,
+                "on_headers_finished": self._open,
+                "on_part_data": self._data,
+                "on_part_end": self._end,
+                "on_end": self._all,
+            },
+        )
+
+    def take(self, piece: bytes, *, last: bool = False) -> None:
+        """Write the next bytes of the body."""
+        self._received += len(piece)
+        if self._received > self._settings.max_upload_bytes:
+            raise _too_large(self._settings)
+        try:
+            self._parser.write(piece)
+            if last:
+                self._parser.finalize()
+        except MultipartParseError:
+            raise UnreadableError("The multipart body is damaged.") from None
+        except OSError as error:
+            raise DiskFullError(f"The upload could not be written: {error.strerror or 'the disk refused'}.") from None
+        if last and not self._complete:
+            raise UnreadableError("The multipart body ends too early.")
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def _begin(self) -> None:
+        self._headers, self._name, self._value = {}, b"", b""
+
+    def _header_name(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _header_end(self) -> None:
+        self._headers[self._name.lower()] = self._value
+        self._name, self._value = b"", b""
+
+    def _open(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        self._field, self._text = options.get(b"name", b"").decode("utf-8", "replace"), b""
+        if b"filename" not in options:
+            return
+        if len(self.upload.files) >= self._settings.max_upload_files:
+            raise LimitError(f"At most {self._settings.max_upload_files} files are taken at once; send them zipped.")
+        name = unique(safe_name(options[b"filename"].decode("utf-8", "replace")), self._taken)
+        self._taken.add(name.lower())
+        path = self.upload.folder / name
+        self._file = path.open("xb")
+        self.upload.files.append(path)
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        if self._file is not None:
+            self._file.write(data[start:end])
+        else:
+            self._text += data[start:end]
+            if len(self._text) > FIELD_BYTES:
+                raise LimitError(f"A field of an upload may have {FIELD_BYTES} bytes; send files with a file name.")
+
+    def _end(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        elif self._field == "project":
+            self.upload.project = self._text.decode("utf-8", "replace")
+
+    def _all(self) -> None:
+        self._complete = True
+
+
+def safe_name(name: str) -> str:
+    """Return the last part of a path as a name that means nothing to any file system.
+
+    >>> safe_name("../../etc/passwd"), safe_name("C:\\\\scans\\\\Knie links.nii.gz"), safe_name("..")
+    ('passwd', 'Knie links.nii.gz', 'file')
+    """
+    last = PureWindowsPath(name.replace("\0", "")).name
+    kept = re.sub(r"[^\w .()+-]", "_", last).lstrip(". ").rstrip(". ")
+    return kept[-NAME_LENGTH:] or "file"
+
+
+def unique(name: str, taken: set[str]) -> str:
+    """Return the name, numbered when there is one like it already (in any case of letters).
+
+    >>> unique("a.nii", {"a.nii"})
+    '2-a.nii'
+    """
+    number, candidate = 1, name
+    while candidate.lower() in taken:
+        number += 1
+        candidate = f"{number}-{name}"
+    return candidate
+
+
+def add_cases(store: Store, upload: Upload) -> list[Case]:
+    """Return the new cases of an upload; those that cannot be read are named in the first one's notes.
+
+    FileError when none can be read.
+    """
+    loose = [path for path in upload.files if not _is_zip(path)]
+    places: list[Path] = [upload.folder] if len(loose) > 1 else loose
+    for number, path in enumerate(path for path in upload.files if _is_zip(path)):
+        target = upload.folder.parent / f"{number}-{case_name(path.name)}"
+        target.mkdir()
+        unpack(path, target, max_bytes=upload.max_bytes)
+        path.unlink()
+        places.append(target)
+    return _added(store, places, upload.project)
+
+
+def add_linked(store: Store, path: str, project: str) -> list[Case]:
+    """Return the new cases of a file or folder of this machine."""
+    place = Path(path).expanduser()
+    try:
+        there = place.exists()
+    except (OSError, ValueError):
+        there = False
+    if not there:
+        raise NotFoundError("There is no such file or folder on the server's machine.")
+    return _added(store, [place], project)
+
+
+def _added(store: Store, places: list[Path], project: str) -> list[Case]:
+    added: list[Case] = []
+    refused: list[SegmendError] = []
+    for place in places:
+        try:
+            found = io.series(place)
+        except UserError as error:
+            refused.append(error)
+            continue
+        for info in found:
+            try:
+                image = io.read(place, series=info.uid)
+                source = place if info.modality else None
+                name = case_name(info.name) or info.modality or "case"
+                added.append(store.add_case(name, image, project=project, modality=info.modality, source=source))
+            except UserError as error:
+                refused.append(error)
+    if not added and refused:
+        raise refused[0]
+    if not added:
+        raise FileError("There is no image in these files.")
+    if refused:
+        log.warning("An upload of %d images left out %d that could not be read.", len(added), len(refused))
+    return added
+
+
+def case_name(name: str) -> str:
+    """Return a file's name without what says its format.
+
+    >>> case_name("knee.nii.gz"), case_name("Abdomen 5.0")
+    ('knee', 'Abdomen 5.0')
+    """
+    ending = next((ending for ending in IMAGE_ENDINGS if name.lower().endswith(ending)), "")
+    plain = "".join(c for c in name[: len(name) - len(ending)] if c.isprintable()).strip()
+    return plain[:NAME_LENGTH]
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
+
+
+def _too_large(settings: ServerSettings) -> LimitError:
+    return LimitError(f"An upload may have {settings.max_upload_bytes} bytes here; this one is larger.")

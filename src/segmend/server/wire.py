@@ -1,0 +1,100 @@
+"""What travels: patch frames (binary) and the state of a session (JSON).
+
+A patch frame, little endian, carries the label values of one box as they are now:
+
+    bytes  0-3   "SGM1"
+    bytes  4-7   u32 position of the event this answers
+    bytes  8-11  u32 flags: bit 0 the last frame of this answer, bit 1 the payload is zlib
+    bytes 12-23  u32 low z, y, x    (inside)
+    bytes 24-35  u32 high z, y, x   (just outside)
+    bytes 36-39  u32 zero, kept for later
+    bytes 40-    uint16 values of the box, x fastest
+
+Values, not differences: a frame laid over any older state of its box gives the new one.
+A box may be empty; then there is no payload.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from segmend.errors import ShapeError
+from segmend.image import Box, LabelMap
+from segmend.session import Session, event_to_json, label_to_json
+
+MAGIC = b"SGM1"
+HEADER = struct.Struct("<4s9I")
+LAST, PACKED = 1, 2
+SMALL = 4096  # bytes; below, zlib saves nothing worth its time
+NOTHING = Box((0, 0, 0), (0, 0, 0))
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One patch frame, read."""
+
+    position: int
+    box: Box
+    values: LabelMap  # [z y x] of the box
+    last: bool = False
+
+    def onto(self, label_map: LabelMap) -> None:
+        """Lay the frame over a label map, in place."""
+        label_map[self.box.slices] = self.values
+
+
+def pack(position: int, box: Box, values: LabelMap, *, last: bool = False) -> bytes:
+    """Return the frame of a box and its label values; any strides and byte order will do.
+
+    >>> frame = pack(3, Box((0, 1, 2), (1, 2, 4)), np.array([[[7, 8]]], np.uint16))
+    >>> len(frame), frame[:4], frame[40:]
+    (44, b'SGM1', b'\\x07\\x00\\x08\\x00')
+    """
+    if values.shape != box.shape:
+        raise ShapeError(f"A frame of {box} needs values of shape {box.shape}; got {values.shape}.")
+    payload = np.ascontiguousarray(values, "<u2").tobytes()
+    flags = LAST if last else 0
+    if len(payload) > SMALL:
+        payload, flags = zlib.compress(payload, 1), flags | PACKED
+    return HEADER.pack(MAGIC, position, flags, *box.low, *box.high, 0) + payload
+
+
+def unpack(frame: bytes) -> Frame:
+    """Return what `pack` packed; ShapeError when it is no such frame.
+
+    >>> unpack(pack(3, NOTHING, np.zeros((0, 0, 0), np.uint16), last=True)).last
+    True
+    """
+    if len(frame) < HEADER.size or frame[:4] != MAGIC:
+        raise ShapeError(f"A patch frame needs a header of {HEADER.size} bytes that begins with SGM1.")
+    _, position, flags, *corners, _ = HEADER.unpack_from(frame)
+    box = Box((corners[0], corners[1], corners[2]), (corners[3], corners[4], corners[5]))
+    payload = frame[HEADER.size :]
+    if flags & PACKED:
+        payload = zlib.decompressobj().decompress(payload, 2 * box.size + 1)
+    if len(payload) != 2 * box.size:
+        raise ShapeError(f"A frame of {box.size} voxels needs {2 * box.size} bytes; got {len(payload)}.")
+    values = np.frombuffer(payload, "<u2").astype(np.uint16).reshape(box.shape)
+    return Frame(position, box, values, bool(flags & LAST))
+
+
+def light_state(session: Session) -> dict[str, Any]:
+    """Return what changes with every event: labels and the places of events."""
+    return {
+        "labels": [label_to_json(label) for label in session.labels.values()],
+        "done": list(session.done),
+        "undone": list(session.undone),
+        "pending": list(session.pending),
+    }
+
+
+def full_state(session_id: str, case_id: str, session: Session) -> dict[str, Any]:
+    """Return everything a client needs to show a session, except its map."""
+    events: Sequence[dict[str, Any]] = [event_to_json(event) for event in session.events]
+    return {"id": session_id, "case": case_id, "shape": list(session.shape), "events": events, **light_state(session)}
