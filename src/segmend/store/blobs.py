@@ -134,7 +134,8 @@ class Blobs:
         except self._refusals as error:
             if getattr(error, "errno", None) in FULL:
                 raise DiskFullError(f"The disk of {self.name} is full; free some space and try again.") from error
-            reason = getattr(error, "strerror", None) or error
+            absent = "it is not there" if isinstance(error, FileNotFoundError) else error
+            reason = getattr(error, "strerror", None) or absent
             raise StoreError(f"The blobs at {self.name} could not {act}: {reason}.") from error
 
 
@@ -147,6 +148,9 @@ def _file_system(protocol: str, url: str, options: Mapping[str, Any]) -> tuple[A
     if protocol in ("s3", "s3a"):
         region = settings.pop("region", None)
         settings.setdefault("use_listings_cache", False)
+        settings.setdefault(
+            "config_kwargs", {"connect_timeout": 5, "retries": {"max_attempts": 2}}
+        )  # s3fs tries 5 times
         settings.setdefault("client_kwargs", {"region_name": region} if region else {})
     try:
         files = fsspec.filesystem(protocol, **settings)

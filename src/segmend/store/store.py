@@ -289,7 +289,7 @@ class Store:
             raise ShapeError(f"A mask of this session needs uint16 of shape {case.shape}; got {came}.")
         key = _mask_key(case.id, mask.id)
         with self._written(key):
-            with self._blobs.writer(key) as file, gzip.open(file, "wb", compresslevel=1) as packed:
+            with self._blobs.writer(key) as file, gzip.GzipFile("", "wb", 1, file, mtime=0) as packed:
                 voxels.write(packed, label_map[None])
             values = {"id": mask.id, "session": session_id, "name": mask.name, "created": mask.created}
             with self._database.writing() as connection:

@@ -47,6 +47,8 @@ def read(file: Readable, name: str) -> Array:
         array = np.empty(shape, kind)
         if _fill(file, array.reshape(-1).view(np.uint8).data) != array.nbytes:
             raise ValueError("it ends too early")
+        if file.read(1):  # and this is where gzip compares its checksum
+            raise ValueError("it goes on after its end")
     except (ValueError, EOFError, zlib.error) as error:
         raise _damaged(name, error) from error
     return array
