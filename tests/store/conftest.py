@@ -47,8 +47,10 @@ def sqlite_place(tmp_path: Path) -> Place:
 
 
 @pytest.fixture
-def postgres_place(tmp_path: Path, postgres: Postgres) -> Place:
-    return Place(postgres.database(), str(tmp_path / "blobs"))
+def postgres_place(tmp_path: Path, postgres: Postgres) -> Iterator[Place]:
+    url = postgres.database()
+    yield Place(url, str(tmp_path / "blobs"))
+    postgres.drop(url)
 
 
 @pytest.fixture

@@ -93,12 +93,19 @@ class Postgres:
     def database(self) -> str:
         """Return the URL of a new, empty database."""
         name = f"segmend_{uuid4().hex}"
+        self._say(f"CREATE DATABASE {name}")
+        return f"postgresql://segmend@127.0.0.1:{self.port}/{name}"
+
+    def drop(self, url: str) -> None:
+        """Delete a database that `database` made, which takes 7 MB."""
+        self._say(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
+
+    def _say(self, sentence: str) -> None:
         connection = pg8000.native.Connection("segmend", host="127.0.0.1", port=self.port, database="postgres")
         try:
-            connection.run(f"CREATE DATABASE {name}")
+            connection.run(sentence)
         finally:
             connection.close()
-        return f"postgresql://segmend@127.0.0.1:{self.port}/{name}"
 
     def _run(self, program: str, *options: str) -> None:
         command = [*self._as_user, str(self.programs / program), *options]

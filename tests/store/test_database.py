@@ -1,0 +1,117 @@
+"""The tables, their migrations, and what SQLite is asked to promise."""
+
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+
+import numpy as np
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import inspect, text
+
+import segmend.store.migrations
+from segmend.errors import SegmendError
+from segmend.image import Image
+from segmend.prompts import Click
+from segmend.session import PALETTE, Defined, Event, Label, Prompted, Redone, Removed, Session, Undone
+from segmend.store import Store, database, tables
+from tests.store.conftest import Place
+from tests.store.drawn import SHAPE, image, patch
+
+
+def test_the_named_head_is_the_newest_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(segmend.store.migrations.__file__).parent))
+    assert ScriptDirectory.from_config(config).get_heads() == [database.HEAD]
+
+
+def test_migrations_make_the_tables_that_the_code_expects(store: Store) -> None:
+    with store._database.reading() as connection:
+        found = inspect(connection).get_table_names()
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, tables.metadata) == []
+    assert sorted(found) == sorted([*tables.metadata.tables, "alembic_version"])
+
+
+def test_a_migration_that_breaks_leaves_the_database_as_it_was(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def upgrade(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("alembic.op.bulk_insert", upgrade)
+        with pytest.raises(KeyboardInterrupt):
+            place.open()
+    with place.open() as store:
+        assert [project.name for project in store.projects()] == ["default"]
+
+
+def test_sqlite_keeps_its_promise_on_every_connection(sqlite_place: Place) -> None:
+    with sqlite_place.open() as store, store._database.reading() as one, store._database.reading() as other:
+        for connection in (one, other):
+            found = [connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous")]
+            assert found == ["wal", 2]  # 2 is FULL
+            assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
+
+
+def test_opening_a_large_image_reads_none_of_its_voxels(sqlite_place: Place) -> None:
+    with sqlite_place.open() as store:
+        case = store.add_case("a", image())
+        base: object = store.image(case.id).voxels
+    while isinstance(base, np.ndarray):
+        base = base.base
+    assert isinstance(base, mmap.mmap)
+
+
+def test_an_image_can_be_looked_at_after_its_case_was_deleted(place: Place) -> None:
+    with place.open() as store:
+        case = store.add_case("a", image())
+        opened = store.image(case.id)
+        store.delete_case(case.id)
+        np.testing.assert_array_equal(opened.voxels, image().voxels)
+
+
+LABELS = st.builds(Label, st.integers(0, 3), st.text(min_size=0, max_size=5), st.sampled_from(PALETTE), st.booleans())
+CLICKS = st.builds(Click, st.tuples(*(st.integers(0, n) for n in SHAPE)), st.booleans())
+EVENTS: st.SearchStrategy[Event] = st.one_of(
+    st.builds(Defined, LABELS),
+    st.builds(Prompted, CLICKS, st.integers(1, 3), st.just("mend")),
+    st.builds(Removed, st.integers(0, 12)),
+    st.just(Undone()),
+    st.just(Redone()),
+)
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    folder = tmp_path_factory.mktemp("played")
+    return Place(f"sqlite:///{folder}/segmend.db", str(folder))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(EVENTS, st.booleans()), max_size=25))
+def test_any_session_comes_back_as_it_was(played: Place, script: list[tuple[Event, bool]]) -> None:
+    session = Session(SHAPE, (Defined(Label(1, "first", PALETTE[0])),))
+    with played.open() as store:
+        kept = store.add_session(store.add_case("a", Image(np.zeros((1, *SHAPE), np.uint8))).id).id
+        store.append(kept, 0, session.events[0])
+        for event, answered in script:
+            try:
+                session = session.add(event)
+            except SegmendError:
+                continue
+            position = len(session.events) - 1
+            store.append(kept, position, event)
+            if answered and position in session.pending:
+                session = session.answered(position, patch(position))
+                store.answer(kept, position, patch(position))
+        found = store.session(kept)
+
+    assert (found.shape, found.events, found.answers) == (session.shape, session.events, session.answers)
+    assert (found.done, found.undone, found.pending) == (session.done, session.undone, session.pending)
+    assert found.labels == session.labels
