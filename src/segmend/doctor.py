@@ -41,7 +41,7 @@ class Processor:
 
 @dataclass(frozen=True)
 class Interaction:
-    """One click on a 512 x 512 photograph, from the opened image to its mask."""
+    """A click in a box on a 512 x 512 photograph, from the opened image to its mask."""
 
     method: str
     engine: str  # what ran the network, empty where there is none
@@ -161,11 +161,12 @@ def versions() -> dict[str, str | None]:
 
 
 def interaction(shape: Index = SIZE, *, methods: tuple[str, ...] = ("mend", "graphcut")) -> Interaction:
-    """Time one click on a drawn photograph with the first of these methods that can run."""
+    """Time a click in a box on a drawn photograph with the first of these methods that can run."""
     import numpy as np
 
+    from segmend.image import bounds
     from segmend.methods import load
-    from segmend.prompts import Click
+    from segmend.prompts import Click, Prompt
     from segmend.samples import make
     from segmend.segmenter import answer
 
@@ -182,8 +183,10 @@ def interaction(shape: Index = SIZE, *, methods: tuple[str, ...] = ("mend", "gra
     truth = sample.truth == 1
     inside = np.argwhere(truth)
     z, y, x = inside[np.abs(inside - inside.mean(axis=0)).sum(axis=1).argmin()].tolist()
+    around = bounds(truth)
+    assert around is not None
     nowhere = np.zeros(shape, bool)
-    prompts = [Click((z, y, x)), Click((0, 0, 0), positive=False)]
+    prompts: list[Prompt] = [around.grown((0, 6, 6)).clipped(shape), Click((z, y, x))]
 
     begun = time.perf_counter()
     workspace = segmenter.open(sample.image)

@@ -49,9 +49,8 @@ def convert(
     from segmend import io
 
     if target is None:
-        found = [asdict(entry) for entry in io.series(Path(source))]
-        lines = ["  ".join(str(value) for value in entry.values()) for entry in found]
-        say(found, lines, as_json=as_json)
+        found = io.series(Path(source))
+        say([asdict(entry) for entry in found], [str(entry) for entry in found], as_json=as_json)
         return
     reference = io.read(
         Path(image or source),

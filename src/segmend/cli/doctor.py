@@ -36,8 +36,8 @@ def doctor(data: Path, as_json: bool) -> None:
         "browser": machine.browser or "none found",
         "versions": ", ".join(f"{name} {version}" for name, version in machine.versions.items() if version),
         "without": ", ".join(name for name, version in machine.versions.items() if version is None) or "nothing",
-        "one click": f"{timed.median_ms} ms on 512 x 512 with {timed.method}{engine}; "
+        "interaction": f"{timed.median_ms} ms on 512 x 512 with {timed.method}{engine}; "
         f"{timed.open_ms} ms to open, {timed.first_ms} ms the first time, Dice {timed.dice}",
     }
-    lines = [f"{name:<10} {value}" for name, value in rows.items()]
+    lines = [f"{name:<12} {value}" for name, value in rows.items()]
     say({**asdict(machine), "advice": list(machine.advice)}, [*lines, *machine.advice], as_json=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,7 @@ def _write(store: Store, session_id: str, out: Path) -> dict[str, Any]:
     canvas = Canvas(session.shape)
     canvas.follow(session)
     labels = list(session.labels.values())
-    with store.source_of(record.case) as source:
+    with store.source_of(record.case) if store.case(record.case).source else nullcontext() as source:
         io.write_mask(out, canvas.map, image, labels, source=source)
     voxels = {label.name: int(canvas.mask(label.value).sum()) for label in labels}
     return {

@@ -1,0 +1,353 @@
+"""Every command as a person runs it: its result, its JSON, its help, and one sentence when it refuses."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import numpy as np
+import pytest
+
+from segmend import io
+from segmend.cli import commands, run
+from segmend.image import bounds
+from segmend.samples import make, write_folder
+from segmend.session import Defined, Patch, Prompted
+from segmend.store import Store
+
+SHAPES = {"abdomen": (12, 48, 56), "head": (1, 96, 80), "skin": (1, 96, 128)}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    write_folder(folder, cases=2, shapes=SHAPES)
+    return folder
+
+
+@pytest.fixture
+def skin(images):
+    return images / "skin" / "images" / "skin_000.png"
+
+
+@pytest.fixture
+def said(capsys):
+    """Run a command in this process and return its exit code, output and errors."""
+
+    def call(*arguments: object):
+        code = run([str(a) for a in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def box_of(truth: np.ndarray) -> str:
+    inner = bounds(truth)
+    low, high = inner.grown((0, 4, 4)).clipped(truth.shape).low, inner.grown((0, 4, 4)).clipped(truth.shape).high
+    return ":".join(",".join(map(str, corner)) for corner in (low, high))
+
+
+@pytest.mark.parametrize("name", sorted(commands.commands))
+def test_every_command_helps_with_an_example(said, name):
+    code, out, _ = said(name, "--help")
+
+    assert code == 0
+    assert re.search(rf"Example.*:\n +segmend {name}", out), out
+
+
+@pytest.mark.parametrize("name", sorted(set(commands.commands) - {"start"}))
+def test_every_command_that_answers_also_does_so_in_json(said, name):
+    assert "--json" in said(name, "--help")[1]
+
+
+def test_without_a_command_the_help_is_shown(said):
+    code, out, err = said()
+
+    assert "Commands:" in out + err
+    assert code == 2
+
+
+def test_the_version_is_told(said):
+    import segmend
+
+    assert said("--version") == (0, f"segmend {segmend.__version__}\n", "")
+
+
+def test_methods_are_listed_as_programs_want_them(said):
+    code, out, _ = said("methods", "--json")
+
+    cards = json.loads(out)
+    assert code == 0
+    assert {"mend", "graphcut"} <= {card["id"] for card in cards}
+    for card in cards:
+        assert set(card) == {"id", "title", "paper", "prompts", "dimensions", "weights"}
+
+
+def test_methods_are_listed_as_people_want_them(said):
+    _, out, _ = said("methods")
+
+    assert re.search(r"^graphcut +Graph cut \(2D and 3D; weights: none needed\)", out, re.MULTILINE)
+
+
+def test_a_photograph_is_segmented(said, skin, images, tmp_path):
+    truth = io.read_mask(images / "skin" / "labels" / skin.name, io.read(skin)) > 0
+    out = tmp_path / "mask.png"
+
+    code, printed, _ = said("segment", skin, "--box", box_of(truth), "--method", "graphcut", "-o", out, "--json")
+
+    mask = io.read_mask(out, io.read(skin)) > 0
+    values = json.loads(printed)
+    assert code == 0
+    assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > 0.8
+    assert (values["voxels"], values["method"]) == (mask.sum(), "graphcut")
+    assert values["seconds"]["answer"] > 0
+
+
+def test_the_shipped_model_segments_a_photograph(said, skin, images, tmp_path):
+    truth = io.read_mask(images / "skin" / "labels" / skin.name, io.read(skin)) > 0
+    out = tmp_path / "mask.nii.gz"
+
+    code, _, err = said("segment", skin, "--box", box_of(truth), "-o", out)
+
+    mask = io.read_mask(out, io.read(skin)) > 0
+    assert (code, err) == (0, "")
+    assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > 0.8
+
+
+def test_a_volume_is_segmented_and_every_mark_holds(said, images, tmp_path):
+    path = images / "abdomen" / "images" / "abdomen_000.nii.gz"
+    image = io.read(path)
+    truth = io.read_mask(images / "abdomen" / "labels" / path.name, image) == 1
+    inside, outside = (np.argwhere(part)[len(np.argwhere(part)) // 2] for part in (truth, ~truth))
+    out = tmp_path / "liver.seg.nrrd"
+
+    code, printed, _ = said(
+        "segment", path, "--method", "graphcut", "--box", box_of(truth), "--label", "liver", "-o", out,
+        "--click", ",".join(map(str, inside)), "--negative", ",".join(map(str, outside)),
+    )  # fmt: skip
+
+    mask = io.read_mask(out, image) > 0
+    assert code == 0
+    assert mask[tuple(inside)]
+    assert not mask[tuple(outside)]
+    assert re.match(r".*liver\.seg\.nrrd: \d+ voxels, [\d.e+]+ ml.*, in \d+\.\d\d s\.$", printed)
+
+
+def test_a_mask_can_be_mended_further(said, skin, images, tmp_path):
+    image = io.read(skin)
+    first, second = tmp_path / "first.png", tmp_path / "second.png"
+    truth = io.read_mask(images / "skin" / "labels" / skin.name, image) > 0
+    said("segment", skin, "--box", box_of(truth), "--method", "graphcut", "-o", first)
+
+    code, _, _ = said(
+        "segment", skin, "--start", first, "--negative", "0,2,2", "--method", "graphcut", "-o", second, "--json"
+    )
+
+    assert code == 0
+    assert not io.read_mask(second, image)[0, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "A segmentation needs at least one prompt, for example --click 0,120,80; got none."),
+        (("--click", "1,2"), "A voxel needs three whole numbers z,y,x (a photograph is slice 0); got '1,2'."),
+        (("--click", "0,9000,3", "--method", "graphcut"), "The click reaches (0, 9000, 3), outside the image of shape (1, 96, 128)."),
+        (("--click", "0,5,5", "--method", "magic"), "There is no method 'magic'; there are "),
+    ],
+)
+def test_what_cannot_be_segmented_is_said_in_one_sentence(said, skin, tmp_path, arguments, sentence):
+    code, out, err = said("segment", skin, "-o", tmp_path / "mask.png", *arguments)
+
+    assert (code, out) == (2, "")
+    assert err.startswith(sentence)
+    assert err.count("\n") == 1
+    assert not (tmp_path / "mask.png").exists()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not an image"])
+def test_a_file_that_is_no_image_is_said_in_one_sentence(said, tmp_path, content):
+    path = tmp_path / "scan.nii.gz"
+    if content is not None:
+        path.write_bytes(content)
+
+    code, out, err = said("segment", path, "--click", "0,1,1", "-o", tmp_path / "mask.png")
+
+    assert (code, out) == (2, "")
+    assert "scan.nii.gz" in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+
+
+def test_a_wrong_option_ends_with_2(said):
+    code, _, err = said("segment", "--nonsense")
+
+    assert code == 2
+    assert "No such option" in err
+
+
+def test_samples_are_written(said, tmp_path):
+    code, out, _ = said("samples", tmp_path / "demo", "--kind", "head", "--cases", 2, "--json")
+
+    assert code == 0
+    assert [io.read(path).shape for path in json.loads(out)] == [(1, 320, 288)] * 2
+
+
+def test_an_image_is_converted_and_lands_on_the_same_millimetres(said, images, tmp_path):
+    source, target = images / "abdomen" / "images" / "abdomen_000.nii.gz", tmp_path / "abdomen.nrrd"
+
+    code, out, _ = said("convert", source, target)
+
+    before, after = io.read(source), io.read(target)
+    corner = before.to_mm((0, 0, 0))
+    assert code == 0
+    assert out == f"{target}: {' x '.join(map(str, before.shape))} voxels.\n"
+    assert before.voxels[0, 0, 0, 0] == after.voxels[0][tuple(np.rint(after.to_index(corner)).astype(int))]
+
+
+def test_a_mask_is_converted_with_its_names(said, images, tmp_path):
+    image = images / "abdomen" / "images" / "abdomen_000.nii.gz"
+    mask = images / "abdomen" / "labels" / image.name
+    target = tmp_path / "organs.seg.nrrd"
+
+    code, out, _ = said("convert", mask, target, "--mask", image, "--label", "liver", "--json")
+
+    assert code == 0
+    assert json.loads(out)["labels"] == 4
+    assert b"liver" in target.read_bytes()
+    assert np.array_equal(io.read_mask(target, io.read(image)), io.read_mask(mask, io.read(image)))
+
+
+def test_what_a_source_holds_is_listed(said, skin):
+    code, out, _ = said("convert", skin, "--json")
+
+    (only,) = json.loads(out)
+    assert code == 0
+    assert only["uid"] == skin.name
+
+
+def test_a_session_is_listed_and_exported(said, tmp_path):
+    sample = make("head", shape=SHAPES["head"])
+    after = (sample.truth == 1).astype(np.uint16)
+    with Store.local(tmp_path / "data") as store:
+        case = store.add_case("A head", sample.image)
+        record = store.add_session(case.id)
+        store.append(record.id, 0, Defined(sample.labels[0]))
+        inner = bounds(after)
+        store.append(record.id, 1, Prompted(inner, 1, "graphcut"))
+        store.answer(record.id, 1, Patch.between(np.zeros_like(after), after))
+    out = tmp_path / "tumour.nii.gz"
+
+    listed = said("export", "--data", tmp_path / "data", "--json")
+    code, printed, err = said("export", record.id, "-o", out, "--data", tmp_path / "data")
+
+    assert [entry["session"] for entry in json.loads(listed[1])] == [record.id]
+    assert (code, printed, err) == (0, f"{out}: tumour.\n", "")
+    assert np.array_equal(io.read_mask(out, sample.image), after)
+
+
+def test_an_export_without_a_file_or_of_nothing_is_said(said, tmp_path):
+    assert said("export", "--data", tmp_path)[1] == "Nothing is annotated yet.\n"
+    assert said("export", "abc", "--data", tmp_path)[::2] == (
+        2,
+        "An export needs a file to write, for example -o masks.nii.gz; got none.\n",
+    )
+
+    code, _, err = said("export", "abc", "-o", tmp_path / "x.nii.gz", "--data", tmp_path)
+
+    assert code == 2
+    assert "abc" in err
+
+
+def test_the_doctor_tells_what_the_machine_is(said, tmp_path):
+    code, out, _ = said("doctor", "--data", tmp_path, "--json")
+
+    values = json.loads(out)
+    assert code == 0
+    assert values["processor"]["cores"] >= 1
+    assert values["interaction"]["median_ms"] > 0
+
+
+def test_the_doctor_tells_people_too(said, tmp_path):
+    _, out, _ = said("doctor", "--data", tmp_path)
+
+    assert re.search(r"^processor +\S", out, re.MULTILINE)
+    assert re.search(r"^interaction +[\d.]+ ms", out, re.MULTILINE)
+
+
+def test_training_refuses_a_method_that_does_not_learn(said, tmp_path):
+    code, _, err = said("train", "--method", "graphcut", "--data", tmp_path, "--out", tmp_path / "run")
+
+    assert code == 2
+    assert "graphcut" in err
+    assert err.count("\n") == 1
+
+
+def test_training_refuses_a_setting_there_is_not(said, tmp_path):
+    code, _, err = said("train", "--data", tmp_path, "--out", tmp_path / "run", "--set", "tempo=3")
+
+    assert code == 2
+    assert err.count("\n") == 1
+
+
+def test_starting_on_a_taken_port_is_said(said, tmp_path):
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        code, _, err = said("start", "--no-browser", "--no-samples", "--port", port, "--data", tmp_path)
+
+    assert code == 2
+    assert re.fullmatch(rf"The server cannot listen at 127\.0\.0\.1:{port}: .*\n", err)
+
+
+@pytest.fixture
+def started(tmp_path):
+    """Start the annotator for real, as a person would; a browser that only notes what it was told to open."""
+    opened = tmp_path / "opened"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    browser.chmod(0o755)
+    command = [sys.executable, "-m", "segmend", "start", "--port", "0", "--data", str(tmp_path / "data")]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "BROWSER": str(browser)},
+    )
+    line = process.stdout.readline()
+    yield process, line, opened
+    process.kill()
+    process.communicate()
+
+
+def test_start_opens_the_annotator_with_samples_and_ends_on_interrupt(started):
+    process, line, opened = started
+    address = re.match(r"Segmend is at (http://\S+) ", line)[1]
+
+    with urllib.request.urlopen(f"{address}api/cases", timeout=20) as reply:
+        cases = json.load(reply)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+
+    assert {tuple(case["shape"]) for case in cases} == {(64, 256, 256), (1, 320, 288), (1, 384, 512)}
+    assert opened.read_text().strip() == address
+    assert "Traceback" not in err
+    assert process.returncode in (0, 130, -signal.SIGINT)
+
+
+def test_an_interrupted_command_says_so(said, monkeypatch):
+    def interrupted(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "main", interrupted)
+
+    assert said("methods") == (130, "", "Interrupted.\n")
