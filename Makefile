@@ -56,7 +56,7 @@ bench: dev
 	$(BIN)/python bench/all.py $(ARGS)
 
 docs: $(VENV)/.dev
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lock:
 	bash tools/lock.sh $(PYTHON) "$(TORCH)" $(LOCK)

@@ -156,7 +156,10 @@ def test_a_mask_can_be_mended_further(said, skin, images, tmp_path):
     [
         ((), "A segmentation needs at least one prompt, for example --click 0,120,80; got none."),
         (("--click", "1,2"), "A voxel needs three whole numbers z,y,x (a photograph is slice 0); got '1,2'."),
-        (("--click", "0,9000,3", "--method", "graphcut"), "The click reaches (0, 9000, 3), outside the image of shape (1, 96, 128)."),
+        (
+            ("--click", "0,9000,3", "--method", "graphcut"),
+            "The click reaches (0, 9000, 3), outside the image of shape (1, 96, 128).",
+        ),
         (("--click", "0,5,5", "--method", "magic"), "There is no method 'magic'; there are "),
     ],
 )

@@ -1,0 +1,109 @@
+"""What the documentation shows is run: every Python block, every `segmend` command, every example, every link."""
+
+import importlib.util
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import segmend
+from segmend.cli import run
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+STAYS = ("segmend start", "segmend train", "segmend evaluate")  # they serve, or compute for long; tested elsewhere
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Return the page's code blocks of one language, without those that show a file of examples/."""
+    found = BLOCK.findall(page.read_text(encoding="utf-8"))
+    return [code for kind, code in found if kind == language and not code.startswith("--8<--")]
+
+
+def commands(page: Path) -> list[str]:
+    lines = "".join(blocks(page, "console")).splitlines()
+    shown = [line.removeprefix("$ ") for line in lines if line.startswith("$ segmend ")]
+    return [line for line in shown if not line.startswith(STAYS)]
+
+
+def relative(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=relative)
+def test_the_python_on_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "page"}
+
+    for code in blocks(page, "python"):
+        exec(compile(code, relative(page), "exec"), names)
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if commands(p)], ids=relative)
+def test_the_commands_on_a_page_run_in_order(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEGMEND_FOLDER", str(tmp_path / "kept"))
+
+    for line in commands(page):
+        code = run(shlex.split(line)[1:])
+
+        assert code == 0, f"{line}: {capsys.readouterr().err}"
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=relative)
+def test_an_example_runs(example, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(example)], cwd=tmp_path, capture_output=True, text=True, env={**os.environ}
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_example_is_shown_on_a_page():
+    shown = {name for page in PAGES for name in re.findall(r'--8<-- "(examples/\S+)"', page.read_text("utf-8"))}
+
+    assert shown == {relative(example) for example in EXAMPLES}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_every_link_and_picture_of_a_page_is_there(page):
+    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    missing = [t for t in targets if "://" not in t and not (page.parent / t).exists()]
+
+    assert missing == []
+
+
+def test_the_pictures_of_coordinates_are_what_their_script_draws(tmp_path):
+    script = ROOT / "tools" / "draw_coordinates.py"
+
+    subprocess.run([sys.executable, str(script), str(tmp_path)], check=True, capture_output=True)
+
+    for drawn in sorted(tmp_path.iterdir()):
+        kept = ROOT / "docs" / "images" / drawn.name
+        numbers = re.compile(r"-?\d+\.\d+")  # the last digits differ between processors
+        assert numbers.sub("n", drawn.read_text()) == numbers.sub("n", kept.read_text())
+
+
+def test_the_threshold_method_of_the_docs_is_a_method_like_any_other(monkeypatch):
+    spec = importlib.util.spec_from_file_location("threshold", ROOT / "examples" / "threshold.py")
+    threshold = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "threshold", threshold)
+    spec.loader.exec_module(threshold)
+    voxels = np.zeros((1, 2, 6, 8), np.float32)
+    voxels[0, :, 2:4, 3:7] = 100
+    image = segmend.Image(voxels)
+    empty = np.zeros(image.shape, bool)
+
+    prompts = [segmend.Click((0, 2, 3)), segmend.Click((1, 3, 6), positive=False)]
+    mask = segmend.answer(threshold.load().open(image), prompts, empty).over(empty)
+
+    expected = voxels[0] > 50
+    expected[1, 3, 6] = False
+    assert np.array_equal(mask, expected)
