@@ -63,3 +63,131 @@ export interface Session extends Progressed {
   readonly case: string;
   readonly events: readonly Event[];
 }
+
+export class ApiError extends Error {
+  constructor(
+    message: string,
+    readonly status: number,
+  ) {
+    super(message);
+  }
+}
+
+const UNREACHABLE = "The server cannot be reached. Is Segmend still running?";
+
+/** The address of something on the server that serves this page, wherever it is mounted. */
+export function address(path: string): string {
+  return new URL(path, document.baseURI).href;
+}
+
+async function request(path: string, options: RequestInit = {}): Promise<Response> {
+  let reply: Response;
+  try {
+    reply = await fetch(address(path), options);
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new ApiError(UNREACHABLE, 0);
+  }
+  if (!reply.ok) throw new ApiError(await sentence(reply), reply.status);
+  return reply;
+}
+
+async function sentence(reply: Response): Promise<string> {
+  return sentenceIn(await reply.text(), reply.status);
+}
+
+/** Return the one sentence of an error's body; the status where the body has none. */
+export function sentenceIn(text: string, status: number): string {
+  try {
+    const { detail } = JSON.parse(text) as { detail?: unknown };
+    if (typeof detail === "string") return detail;
+  } catch {
+    // not JSON: a proxy's page, say
+  }
+  return `The server answered with an error (${status}).`;
+}
+
+async function read<T>(path: string, options: RequestInit = {}): Promise<T> {
+  return (await (await request(path, options)).json()) as T;
+}
+
+const post = (body: unknown): RequestInit => ({
+  method: "POST",
+  body: JSON.stringify(body),
+  headers: { "Content-Type": "application/json" },
+});
+
+export const methods = (): Promise<Method[]> => read("api/methods");
+export const formats = (): Promise<Format[]> => read("api/formats");
+export const cases = (): Promise<Case[]> => read("api/cases");
+export const linkCase = (path: string): Promise<Case[]> => read("api/cases/link", post({ path }));
+export const sessions = (id: string): Promise<{ id: string }[]> => read(`api/cases/${id}/sessions`);
+export const addSession = (id: string): Promise<Session> => read(`api/cases/${id}/sessions`, { method: "POST" });
+export const session = (id: string): Promise<Session> => read(`api/sessions/${id}`);
+
+export async function deleteCase(id: string): Promise<void> {
+  await request(`api/cases/${id}`, { method: "DELETE" });
+}
+
+/** Return the bytes of a case's volume, telling the part that has arrived. */
+export async function volume(id: string, arrived: (part: number) => void, signal: AbortSignal): Promise<ArrayBuffer> {
+  const reply = await request(`api/cases/${id}/volume.nii`, { signal });
+  const total = Number(reply.headers.get("Content-Length") ?? 0);
+  if (total === 0 || reply.body === null) return reply.arrayBuffer();
+  const bytes = new Uint8Array(total);
+  let at = 0;
+  const reader = reply.body.getReader();
+  for (let next = await reader.read(); !next.done; next = await reader.read()) {
+    if (at + next.value.length > total) throw new ApiError("The image arrived damaged; load the case again.", 0);
+    bytes.set(next.value, at);
+    at += next.value.length;
+    arrived(at / total);
+  }
+  return at === total ? bytes.buffer : bytes.buffer.slice(0, at);
+}
+
+export interface Upload {
+  readonly file: Blob;
+  readonly name: string; // with its folders, for a DICOM series
+}
+
+/** Send files to become cases; `sent` tells the part that has gone up. XMLHttpRequest, because fetch cannot tell. */
+export function addCases(uploads: readonly Upload[], sent: (part: number) => void): Promise<Case[]> {
+  const form = new FormData();
+  for (const { file, name } of uploads) form.append("files", file, name);
+  return new Promise((resolve, reject) => {
+    const call = new XMLHttpRequest();
+    call.open("POST", address("api/cases"));
+    call.upload.onprogress = ({ loaded, total }) => {
+      sent(loaded / total);
+    };
+    call.onload = () => {
+      if (call.status < 300) resolve(JSON.parse(call.responseText) as Case[]);
+      else reject(new ApiError(sentenceIn(call.responseText, call.status), call.status));
+    };
+    call.onerror = () => {
+      reject(new ApiError(UNREACHABLE, 0));
+    };
+    call.send(form);
+  });
+}
+
+/** Return the session's mask as a file, with the name the server gives it. */
+export async function exportMask(id: string, suffix: string): Promise<{ blob: Blob; name: string }> {
+  const reply = await request(`api/sessions/${id}/export?format=${encodeURIComponent(suffix)}`);
+  return { blob: await reply.blob(), name: nameIn(reply.headers.get("Content-Disposition")) ?? `mask${suffix}` };
+}
+
+/** Return the file name in a Content-Disposition header. */
+export function nameIn(header: string | null): string | null {
+  const encoded = /filename\*=(?:utf-8|UTF-8)''([^;]+)/.exec(header ?? "")?.[1];
+  if (encoded !== undefined) return decodeURIComponent(encoded);
+  return /filename="?([^";]+)"?/.exec(header ?? "")?.[1] ?? null;
+}
+
+/** The session's WebSocket address. */
+export function liveAddress(id: string): string {
+  const url = new URL(address(`api/sessions/${id}/live`));
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  return url.href;
+}

@@ -39,14 +39,14 @@ export function statisticsOf(volume: Volume, modality = ""): Statistics {
   const step = Math.max(1, Math.floor(volume.values.length / 200_000));
   const sample: number[] = [];
   for (let i = 0; i < volume.values.length; i += step) {
-    const value = volume.values[i]! * volume.slope + volume.intercept;
+    const value = volume.values[i] * volume.slope + volume.intercept;
     if (Number.isFinite(value)) sample.push(value);
   }
   const sorted = Float64Array.from(sample).sort();
-  const low = sorted[0] ?? 0;
-  const high = sorted[sorted.length - 1] ?? 1;
-  const above = sorted.subarray(sorted.findIndex((value) => value > low));
-  const quantile = (q: number): number => above[Math.round(q * (above.length - 1))] ?? low;
+  const low = sorted.at(0) ?? 0;
+  const high = sorted.at(-1) ?? 1;
+  const above = sorted.filter((value) => value > low);
+  const quantile = (q: number): number => above.at(Math.round(q * (above.length - 1))) ?? low;
   const ct = modality.toUpperCase() === "CT" || (modality === "" && low <= -500 && high >= 200);
   const auto = { low: Math.min(quantile(0.01), low + 0.25 * (high - low)), high: quantile(0.99) };
   return { low, high, auto: auto.high > auto.low ? auto : { low, high: low === high ? low + 1 : high }, ct };
@@ -55,7 +55,7 @@ export function statisticsOf(volume: Volume, modality = ""): Statistics {
 /** Return the contrast after a drag: to the right widens the window, upwards lowers its level and brightens. */
 export function dragged(from: Contrast, statistics: Statistics, dx: number, dy: number): Contrast {
   const range = Math.min(statistics.high - statistics.low, 8 * (from.high - from.low)) || 1;
-  const width = Math.max((from.high - from.low) + (dx / 400) * range, range / 1000);
+  const width = Math.max(from.high - from.low + (dx / 400) * range, range / 1000);
   const level = (from.low + from.high) / 2 + (dy / 400) * range;
   return { low: level - width / 2, high: level + width / 2 };
 }

@@ -48,17 +48,17 @@ const ALL: readonly (readonly [Axis, Axis, Axis])[] = [
 
 /** Return the millimetres from one voxel to the next along (z, y, x). */
 export function spacingOf(affine: Affine): Index {
-  const length = (axis: Axis): number => Math.hypot(affine[0]![axis], affine[1]![axis], affine[2]![axis]);
+  const length = (axis: Axis): number => Math.hypot(affine[0][axis], affine[1][axis], affine[2][axis]);
   return [length(0), length(1), length(2)];
 }
 
 /** For R, A and S in turn: the file's axis that runs nearest to it, and whether it runs the same way. */
 export function orientation(affine: Affine): readonly { axis: Axis; same: boolean }[] {
   const spacing = spacingOf(affine);
-  const cosine = (world: number, axis: Axis): number => affine[world]![axis] / (spacing[axis] || 1);
+  const cosine = (world: number, axis: Axis): number => affine[world][axis] / (spacing[axis] || 1);
   const likeness = (axes: readonly Axis[]): number =>
     axes.reduce((sum: number, axis, world) => sum + Math.abs(cosine(world, axis)), 0);
-  const best = ALL.reduce((a, b) => (likeness(b) > likeness(a) + 1e-9 ? b : a), [2, 1, 0] as const);
+  const best = ALL.reduce<readonly Axis[]>((a, b) => (likeness(b) > likeness(a) + 1e-9 ? b : a), [2, 1, 0]);
   return best.map((axis, world) => ({ axis, same: cosine(world, axis) > 0 }));
 }
 
@@ -207,7 +207,7 @@ export function panned(view: View, p: Projection, dx: number, dy: number): View 
 /** Return the RAS position of an index, in mm. */
 export function toMm(affine: Affine, index: Index): readonly [number, number, number] {
   const at = (row: number): number =>
-    affine[row]![0] * index[0] + affine[row]![1] * index[1] + affine[row]![2] * index[2] + affine[row]![3];
+    affine[row][0] * index[0] + affine[row][1] * index[1] + affine[row][2] * index[2] + affine[row][3];
   return [at(0), at(1), at(2)];
 }
 
@@ -220,7 +220,7 @@ export function boxBetween(a: Index, b: Index): Box {
 
 /** Return the voxels of a straight line, the first left out, so that lines can be joined. */
 export function lineTo(from: Index, to: Index): Index[] {
-  const steps = Math.max(...from.map((value, axis) => Math.abs(to[axis]! - value)));
+  const steps = Math.max(...from.map((value, axis) => Math.abs(to[axis] - value)));
   return Array.from({ length: steps }, (_, i) => {
     const t = (i + 1) / steps;
     const at = (axis: Axis): number => Math.round(from[axis] + (to[axis] - from[axis]) * t);
@@ -229,7 +229,7 @@ export function lineTo(from: Index, to: Index): Index[] {
 }
 
 export function inside(shape: Index, index: Index): boolean {
-  return index.every((value, axis) => Number.isInteger(value) && value >= 0 && value < shape[axis]!);
+  return index.every((value, axis) => Number.isInteger(value) && value >= 0 && value < shape[axis]);
 }
 
 export function sameIndex(a: Index, b: Index): boolean {

@@ -34,6 +34,6 @@ export class LabelMap {
   }
 
   at([z, y, x]: Index): number {
-    return this.values[(z * this.shape[1] + y) * this.shape[2] + x]!;
+    return this.values[(z * this.shape[1] + y) * this.shape[2] + x];
   }
 }

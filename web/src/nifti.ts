@@ -7,7 +7,8 @@
 
 import type { Affine, Index } from "./geometry";
 
-export type Numbers = Uint8Array | Int8Array | Uint16Array | Int16Array | Uint32Array | Int32Array | Float32Array;
+export type Numbers =
+  Float64Array | Uint8Array | Int8Array | Uint16Array | Int16Array | Uint32Array | Int32Array | Float32Array;
 
 export interface Volume {
   readonly shape: Index;
@@ -21,16 +22,21 @@ export interface Volume {
 export class VolumeError extends Error {}
 
 type Maker = new (buffer: ArrayBuffer, offset: number, length: number) => Numbers;
-const TYPES: Readonly<Record<number, readonly [Maker, number, number]>> = {
+const TYPES: Readonly<Partial<Record<number, readonly [Maker, number, number]>>> = {
   // datatype: constructor, bytes a number, numbers a voxel
   2: [Uint8Array, 1, 1],
   4: [Int16Array, 2, 1],
   8: [Int32Array, 4, 1],
   16: [Float32Array, 4, 1],
+  64: [Float64Array, 8, 1],
   128: [Uint8Array, 1, 3],
   256: [Int8Array, 1, 1],
   512: [Uint16Array, 2, 1],
   768: [Uint32Array, 4, 1],
+};
+const LONG: Readonly<Partial<Record<number, typeof BigInt64Array | typeof BigUint64Array>>> = {
+  1024: BigInt64Array,
+  1280: BigUint64Array,
 };
 
 /** Return the volume in a NIfTI-1 file of this machine's byte order (little endian everywhere that matters). */
@@ -42,8 +48,10 @@ export function readVolume(buffer: ArrayBuffer): Volume {
   const size = (axis: number): number => Math.max(1, view.getInt16(42 + 2 * axis, true));
   const shape: Index = [size(2), size(1), size(0)];
   const datatype = view.getInt16(70, true);
-  const type = TYPES[datatype];
-  if (type === undefined) throw new VolumeError(`The image has voxels of a kind this viewer cannot show (${datatype}).`);
+  const long = LONG[datatype];
+  const type = long === undefined ? TYPES[datatype] : ([Float64Array, 8, 1] as const);
+  if (type === undefined)
+    throw new VolumeError(`The image has voxels of a kind this viewer cannot show (${datatype}).`);
   const [make, bytes, numbers] = type;
   const offset = Math.max(352, view.getFloat32(108, true));
   const length = shape[0] * shape[1] * shape[2] * numbers;
@@ -51,10 +59,13 @@ export function readVolume(buffer: ArrayBuffer): Volume {
     throw new VolumeError("Only a part of the image arrived; load the case again.");
   }
   const slope = view.getFloat32(112, true);
+  const open = (kind: Maker, width: number): Numbers =>
+    offset % width === 0 ? new kind(buffer, offset, length) : new kind(buffer.slice(offset), 0, length);
   return {
     shape,
     affine: affineOf(view),
-    values: offset % bytes === 0 ? new make(buffer, offset, length) : new make(buffer.slice(offset), 0, length),
+    values:
+      long === undefined ? open(make, bytes) : Float64Array.from(new long(buffer.slice(offset), 0, length), Number),
     rgb: datatype === 128,
     slope: slope !== 0 && Number.isFinite(slope) ? slope : 1,
     intercept: slope !== 0 && Number.isFinite(slope) ? view.getFloat32(116, true) : 0,
@@ -95,12 +106,12 @@ export function fromQuaternion([b, c, d]: Three, offset: Three, [dx, dy, dz]: Th
     [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
     [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - c * c - b * b],
   ];
-  return rotation.map(([x, y, z], row) => [z * dz * handed, y * dy, x * dx, offset[row]!] as const);
+  return rotation.map(([x, y, z], row) => [z * dz * handed, y * dy, x * dx, offset[row]] as const);
 }
 
 /** Return the value of a voxel in the file's units, or its three colours. */
 export function valueAt(volume: Volume, [z, y, x]: Index): readonly number[] {
   const at = (z * volume.shape[1] + y) * volume.shape[2] + x;
   if (volume.rgb) return Array.from(volume.values.subarray(3 * at, 3 * at + 3));
-  return [volume.values[at]! * volume.slope + volume.intercept];
+  return [volume.values[at] * volume.slope + volume.intercept];
 }

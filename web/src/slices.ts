@@ -44,11 +44,11 @@ export function paintVolume(
     let from = start + v * down;
     for (let u = 0; u < width; u++, from += right, to += 4) {
       if (volume.rgb) {
-        out[to] = values[3 * from]! * scale + shift;
-        out[to + 1] = values[3 * from + 1]! * scale + shift;
-        out[to + 2] = values[3 * from + 2]! * scale + shift;
+        out[to] = values[3 * from] * scale + shift;
+        out[to + 1] = values[3 * from + 1] * scale + shift;
+        out[to + 2] = values[3 * from + 2] * scale + shift;
       } else {
-        const grey = values[from]! * scale + shift;
+        const grey = values[from] * scale + shift;
         out[to] = grey;
         out[to + 1] = grey;
         out[to + 2] = grey;
@@ -74,7 +74,7 @@ export function paintLabels(
   for (let v = rect.v; v < rect.v + rect.height; v++) {
     let from = start + v * down + rect.u * right;
     for (let u = 0; u < rect.width; u++, from += right, to += 4) {
-      const label = map.values[from]!;
+      const label = map.values[from];
       if (label === 0) {
         out[to + 3] = 0;
         continue;
@@ -118,7 +118,7 @@ export function outlines(map: LabelMap, plane: Plane, slice: number, rect: Rect)
         let at = start + i * line + along[0] * step;
         const open = i + side < 0 || i + side >= ends;
         for (let j = along[0]; j <= along[1]; j++, at += step) {
-          const here = j < along[1] ? values[at]! : 0;
+          const here = j < along[1] ? values[at] : 0;
           const edge = here !== 0 && (open || values[at + side * line] !== here) ? here : 0;
           if (edge === label) continue;
           if (label !== 0) emit(label, side < 0 ? i : i + 1, from, j);

@@ -5,9 +5,9 @@
  * The mask's voxels lie in a LabelMap, changed in place; `maskVersion` says that they changed.
  */
 
-import type { Case, Event, Format, Label, Method } from "./api";
+import type { Case, Event, Format, Label, Method, Prompt } from "./api";
 import type { Contrast, Statistics } from "./contrast";
-import type { Box, Index, Plane, PlaneName } from "./geometry";
+import type { Box, Index, Plane, PlaneName, View } from "./geometry";
 import type { LabelMap } from "./labelmap";
 import type { Volume } from "./nifti";
 
@@ -54,6 +54,8 @@ export interface State {
   readonly masked: boolean; // false while the mask is hidden
   readonly smooth: boolean;
   readonly layout: Layout;
+  readonly views: Readonly<Partial<Record<PlaneName, View>>>; // pan and zoom; all of the plane where there is none
+  readonly draft: Prompt | null; // the gesture under way
   readonly connection: Connection;
   readonly loading: Progress | null; // a case or an upload under way
   readonly answering: number | null; // of an answer under way: the part done, when the server tells
@@ -87,6 +89,8 @@ export const INITIAL: State = {
   masked: true,
   smooth: true,
   layout: "grid",
+  views: {},
+  draft: null,
   connection: "none",
   loading: null,
   answering: null,
@@ -148,12 +152,12 @@ type Marked = Pick<State, "events" | "done" | "pending" | "unsent">;
 export function marksOf({ events, done, pending, unsent }: Marked): Mark[] {
   const removed = new Set<number>();
   for (const position of done) {
-    const event = events[position];
+    const event = events.at(position);
     if (event?.event === "removed") removed.add(event.of);
   }
   const marks: Mark[] = [];
   for (const position of done) {
-    const event = events[position];
+    const event = events.at(position);
     if (event?.event === "prompted" && !removed.has(position)) {
       marks.push({ position, event, waiting: pending.includes(position) });
     }

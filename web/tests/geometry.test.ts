@@ -38,19 +38,19 @@ function affines(): Affine[] {
 
 function line(row: number, order: readonly number[], flip: readonly number[]): [number, number, number, number] {
   const spacing = [3, 1.5, 0.7];
-  const value = (axis: number): number => (order[axis] === row ? flip[axis]! * spacing[axis]! : 0);
+  const value = (axis: number): number => (order[axis] === row ? flip[axis] * spacing[axis] : 0);
   return [value(0), value(1), value(2), 10 * row];
 }
 
 function turn(affine: Affine, angle: number): Affine {
   const [c, s] = [Math.cos(angle), Math.sin(angle)];
   const mix = (f: (a: number, b: number) => number): [number, number, number, number] => [
-    f(affine[0]![0], affine[1]![0]),
-    f(affine[0]![1], affine[1]![1]),
-    f(affine[0]![2], affine[1]![2]),
+    f(affine[0][0], affine[1][0]),
+    f(affine[0][1], affine[1][1]),
+    f(affine[0][2], affine[1][2]),
     0,
   ];
-  return [mix((a, b) => c * a - s * b), mix((a, b) => s * a + c * b), affine[2]!];
+  return [mix((a, b) => c * a - s * b), mix((a, b) => s * a + c * b), affine[2]];
 }
 
 describe("planes", () => {
@@ -68,7 +68,7 @@ describe("planes", () => {
       const move = (plane: typeof axial, du: number, dv: number): readonly number[] => {
         const a = toMm(affine, indexAt(plane, SHAPE, 1, [1, 1])!);
         const b = toMm(affine, indexAt(plane, SHAPE, 1, [1 + du, 1 + dv])!);
-        return b.map((value, world) => value - a[world]!);
+        return b.map((value, world) => value - a[world]);
       };
       expect(move(axial, 1, 0)[0]).toBeLessThan(0);
       expect(move(axial, 0, 1)[1]).toBeLessThan(0);
@@ -93,13 +93,25 @@ describe("planes", () => {
   });
 
   it("of a photograph are one, in the file's own order", () => {
-    const [plane] = shownPlanes([1, 5, 7], [[0, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 0]], true);
+    const [plane] = shownPlanes(
+      [1, 5, 7],
+      [
+        [0, 0, 1, 0],
+        [0, 1, 0, 0],
+        [1, 0, 0, 0],
+      ],
+      true,
+    );
     expect(plane).toBe(PHOTO);
     expect(indexAt(PHOTO, [1, 5, 7], 0, [6.2, 1.9])).toEqual([0, 1, 6]);
   });
 
   it("of a single slice are the one that shows it", () => {
-    const upright: Affine = [[0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 0, 0]];
+    const upright: Affine = [
+      [0, 0, 1, 0],
+      [1, 0, 0, 0],
+      [0, 1, 0, 0],
+    ];
     expect(shownPlanes([1, 5, 7], upright, false).map((plane) => plane.name)).toEqual(["coronal"]);
   });
 });
@@ -128,7 +140,7 @@ describe("voxels and pixels", () => {
   });
 
   it("have nothing outside the picture", () => {
-    const plane = planesOf(affines()[0]!).axial;
+    const plane = planesOf(affines()[0]).axial;
     const [width, height] = extentOf(plane, SHAPE);
     expect(indexAt(plane, SHAPE, 0, [-0.01, 0])).toBeNull();
     expect(indexAt(plane, SHAPE, 0, [0, height])).toBeNull();
@@ -171,7 +183,7 @@ describe("lines and boxes", () => {
     expect(line.at(-1)).toEqual([0, 3, 7]);
     let last: Index = [0, 0, 0];
     for (const index of line) {
-      expect(Math.max(...index.map((value, axis) => Math.abs(value - last[axis]!)))).toBe(1);
+      expect(Math.max(...index.map((value, axis) => Math.abs(value - last[axis])))).toBe(1);
       last = index;
     }
     expect(lineTo([1, 1, 1], [1, 1, 1])).toEqual([]);

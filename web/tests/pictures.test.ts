@@ -20,7 +20,7 @@ describe("slices of the volume", () => {
     for (const order of permutations) {
       for (const flip of signs) {
         const affine = [0, 1, 2].map((row) => {
-          const at = (axis: number): number => (order[axis] === row ? flip[axis]! : 0);
+          const at = (axis: number): number => (order[axis] === row ? flip[axis] : 0);
           return [at(0), at(1), at(2), 0] as const;
         });
         for (const plane of Object.values(planesOf(affine))) {
@@ -127,7 +127,7 @@ describe("contrast", () => {
     expect(statisticsOf(volume([-1000, 40, 1200])).ct).toBe(true);
     expect(statisticsOf(volume([0, 40, 1200]), "CT").ct).toBe(true);
     expect(statisticsOf(volume([-1000, 40, 1200]), "MR").ct).toBe(false);
-    expect(CT_PRESETS[0]!.contrast).toEqual({ low: -160, high: 240 });
+    expect(CT_PRESETS[0].contrast).toEqual({ low: -160, high: 240 });
   });
 
   it("has a width even for a constant image", () => {

@@ -1,0 +1,353 @@
+/** What a person can do, as methods that change the store and talk to the server. */
+
+import * as api from "./api";
+import { type Contrast, CT_PRESETS, statisticsOf } from "./contrast";
+import { type Box, clamp, type Index, shownPlanes } from "./geometry";
+import { LabelMap } from "./labelmap";
+import { type Answered, Live } from "./live";
+import { readVolume } from "./nifti";
+import { fold, freeValue } from "./session";
+import { methodsFor, type Opened, type Store, type Tool } from "./state";
+import { guarded, toast } from "./toasts";
+import type { MaskPatch } from "./wire";
+
+const PALETTE: readonly api.Label["colour"][] = [
+  [230, 75, 60],
+  [60, 160, 230],
+  [90, 190, 90],
+  [240, 180, 40],
+  [160, 100, 220],
+  [50, 200, 190],
+  [235, 120, 175],
+  [150, 110, 70],
+];
+
+export class Actions {
+  #live: Live | null = null;
+  #opening: AbortController | null = null;
+
+  constructor(readonly store: Store) {}
+
+  /** Fetch the lists that the page starts from. */
+  async start(): Promise<void> {
+    const [methods, formats] = await Promise.all([api.methods(), api.formats(), this.refreshCases()]);
+    this.store.set({ methods, formats });
+  }
+
+  async refreshCases(): Promise<void> {
+    this.store.set({ cases: await api.cases() });
+  }
+
+  // Cases
+
+  /** Show a case, with its last session or a new one. */
+  async openCase(id: string): Promise<void> {
+    this.closeCase();
+    const abort = (this.#opening = new AbortController());
+    const known = this.store.state.cases?.find((one) => one.id === id);
+    if (known === undefined) throw new api.ApiError("That case is no longer there; pick another from the list.", 404);
+    const text = `Loading ${known.name}`;
+    this.store.set({ loading: { text, fraction: 0 } });
+    try {
+      const arrived = (fraction: number): void => {
+        if (!abort.signal.aborted) this.store.set({ loading: { text, fraction } });
+      };
+      const [bytes, session] = await Promise.all([api.volume(id, arrived, abort.signal), this.#lastSession(id)]);
+      if (abort.signal.aborted) return;
+      this.#show(known, session, bytes);
+    } finally {
+      if (!abort.signal.aborted) this.store.set({ loading: null });
+    }
+  }
+
+  async #lastSession(id: string): Promise<string> {
+    const all = await api.sessions(id);
+    return (all.at(-1) ?? (await api.addSession(id))).id;
+  }
+
+  #show(known: api.Case, session: string, bytes: ArrayBuffer): void {
+    const volume = readVolume(bytes);
+    const photo = volume.rgb && volume.shape[0] === 1;
+    const statistics = statisticsOf(volume, known.modality);
+    const planes = shownPlanes(volume.shape, volume.affine, photo);
+    const flat = volume.shape[0] === 1;
+    const opened: Opened = {
+      case: known,
+      session,
+      volume,
+      statistics,
+      photo,
+      planes,
+      map: new LabelMap(volume.shape),
+    };
+    this.store.set({
+      opened,
+      contrast: statistics.ct ? CT_PRESETS[0].contrast : statistics.auto,
+      crosshair: [volume.shape[0] >> 1, volume.shape[1] >> 1, volume.shape[2] >> 1],
+      layout: flat ? planes[0].name : "grid",
+      views: {},
+      draft: null,
+      positive: true,
+      label: 0,
+      masked: true,
+      maskVersion: this.store.state.maskVersion + 1,
+      maskChange: null,
+    });
+    this.#chooseMethod();
+    history.replaceState(null, "", `#case=${known.id}`);
+    this.#connect(opened);
+    for (const note of known.notes) toast(note);
+  }
+
+  /** Keep the method when it can work on this image; otherwise take the first that can. */
+  #chooseMethod(): void {
+    const { methods, opened, method } = this.store.state;
+    if (opened === null) return;
+    const usable = methodsFor(methods, opened.volume.shape[0] === 1, null);
+    const best = usable.find(({ id }) => id === method) ?? usable.find(({ id }) => id === "mend") ?? usable.at(0);
+    this.setMethod(best?.id ?? "");
+  }
+
+  closeCase(): void {
+    this.#opening?.abort();
+    this.#live?.close();
+    this.#live = null;
+    this.store.set({
+      opened: null,
+      labels: [],
+      events: [],
+      done: [],
+      undone: [],
+      pending: [],
+      unsent: [],
+      connection: "none",
+      loading: null,
+      answering: null,
+      answered: null,
+      pointer: null,
+    });
+  }
+
+  async deleteCase(id: string): Promise<void> {
+    if (this.store.state.opened?.case.id === id) {
+      this.closeCase();
+      history.replaceState(null, "", " ");
+    }
+    await api.deleteCase(id);
+    await this.refreshCases();
+  }
+
+  /** Upload files as new cases and open the first. */
+  async addCases(uploads: readonly api.Upload[]): Promise<void> {
+    if (uploads.length === 0) return;
+    const what = uploads.length === 1 ? uploads[0].name : `${uploads.length} files`;
+    await this.#adding(`Uploading ${what}`, (sent) => api.addCases(uploads, sent));
+  }
+
+  async linkCase(path: string): Promise<void> {
+    await this.#adding(`Reading ${path}`, () => api.linkCase(path));
+  }
+
+  async #adding(text: string, add: (sent: (part: number) => void) => Promise<api.Case[]>): Promise<void> {
+    this.store.set({ loading: { text, fraction: null } });
+    let added: api.Case[];
+    try {
+      added = await add((fraction) => {
+        const reading = fraction >= 1;
+        this.store.set({
+          loading: { text: reading ? "Reading the files" : text, fraction: reading ? null : fraction },
+        });
+      });
+      await this.refreshCases();
+    } finally {
+      this.store.set({ loading: null });
+    }
+    const first = added.at(0);
+    if (first === undefined) return;
+    toast(added.length === 1 ? `Added ${first.name}.` : `Added ${added.length} cases.`, "good");
+    await this.openCase(first.id);
+  }
+
+  // The session
+
+  #connect(opened: Opened): void {
+    const store = this.store;
+    this.#live = new Live(api.liveAddress(opened.session), {
+      state: (session) => {
+        this.#adopt(session.events, session.pending);
+        if (session.events.length === 0 && this.store.state.unsent.length === 0) this.addLabel("Object 1");
+      },
+      map: (patch) => {
+        opened.map.clear();
+        opened.map.apply(patch);
+        this.#changed(null);
+      },
+      ready: () => {
+        store.set({ connection: "live" });
+      },
+      lost: () => {
+        store.set({ connection: "lost", answering: null });
+      },
+      queued: (unsent) => {
+        store.set({ unsent });
+      },
+      accepted: (event, position) => {
+        this.#accepted(event, position);
+      },
+      patch: (patch) => {
+        this.#paint(opened, patch);
+      },
+      answered: (message) => {
+        this.#answered(opened, message);
+      },
+      progress: (_, answering) => {
+        store.set({ answering });
+      },
+      error: (message) => {
+        toast(message, "error");
+        guarded(() => this.#refresh(opened));
+      },
+    });
+  }
+
+  /** Read the events again, when others may have added some. */
+  async #refresh(opened: Opened): Promise<void> {
+    const session = await api.session(opened.session);
+    if (this.store.state.opened === opened) this.#adopt(session.events, session.pending);
+  }
+
+  #adopt(events: readonly api.Event[], pending: readonly number[]): void {
+    const { done, undone, labels } = fold(events);
+    const { label } = this.store.state;
+    const selected = labels.some(({ value }) => value === label) ? label : (labels.at(-1)?.value ?? 0);
+    this.store.set({ events, done, undone, labels, pending, label: selected });
+  }
+
+  #accepted(event: api.Event, position: number): void {
+    const { events, pending, opened } = this.store.state;
+    if (position !== events.length) {
+      if (opened !== null) guarded(() => this.#refresh(opened));
+      return;
+    }
+    const waits = event.event === "prompted" || event.event === "removed";
+    this.#adopt([...events, event], waits ? [...pending, position] : pending);
+    if (waits) this.store.set({ answered: null });
+    if (event.event === "defined" && !this.store.state.labels.some(({ value }) => value === this.store.state.label)) {
+      this.select(event.label.value);
+    }
+  }
+
+  #answered(opened: Opened, { position, milliseconds, quality, state }: Answered): void {
+    this.store.set({ pending: state.pending, answering: null, answered: { milliseconds, quality } });
+    if (position >= this.store.state.events.length) guarded(() => this.#refresh(opened));
+  }
+
+  #paint(opened: Opened, patch: MaskPatch): void {
+    if (this.store.state.opened !== opened || patch.values.length === 0) return;
+    opened.map.apply(patch);
+    this.#changed(patch.box);
+  }
+
+  #changed(box: Box | null): void {
+    this.store.set({ maskVersion: this.store.state.maskVersion + 1, maskChange: box });
+  }
+
+  /** Put down a prompt on the selected label; a message says why when that cannot be. */
+  place(prompt: api.Prompt): void {
+    const { labels, label, methods, method } = this.store.state;
+    const target = labels.find(({ value }) => value === label);
+    const card = methods.find(({ id }) => id === method);
+    if (target === undefined) toast("Add a label first: a mark needs one to belong to.", "error");
+    else if (target.locked) toast(`${target.name} is locked; unlock it to change it.`, "error");
+    else if (card === undefined) toast("No method on this server can work on this image.", "error");
+    else if (!card.prompts.includes(prompt.kind))
+      toast(`${card.title} takes no ${prompt.kind}; choose another method.`, "error");
+    else this.#live?.send({ event: "prompted", prompt, label, method });
+  }
+
+  remove(position: number): void {
+    this.#live?.send({ event: "removed", of: position });
+  }
+
+  undo(): void {
+    if (this.canUndo()) this.#live?.send({ event: "undone" });
+  }
+
+  redo(): void {
+    if (this.store.state.undone.length > 0) this.#live?.send({ event: "redone" });
+  }
+
+  /** The first label stays: without one nothing can be marked. */
+  canUndo(): boolean {
+    const { done, events } = this.store.state;
+    return done.length > (events.at(done.at(0) ?? 0)?.event === "defined" ? 1 : 0);
+  }
+
+  cancel(): void {
+    for (const position of this.store.state.pending) this.#live?.cancel(position);
+  }
+
+  reconnect(): void {
+    this.#live?.retry();
+  }
+
+  // Labels
+
+  addLabel(name?: string): void {
+    const value = freeValue(this.store.state.labels);
+    const colour = PALETTE[(value - 1) % PALETTE.length];
+    this.define({ value, name: name ?? `Object ${value}`, colour, locked: false });
+    this.select(value);
+  }
+
+  define(label: api.Label): void {
+    this.#live?.send({ event: "defined", label });
+  }
+
+  /** Marks go to this label from now on; a new object starts with positive marks. */
+  select(value: number): void {
+    this.store.set({ label: value, positive: true });
+  }
+
+  // Tools and display
+
+  setTool(tool: Tool): void {
+    const { methods, method } = this.store.state;
+    const card = methods.find(({ id }) => id === method);
+    if (tool !== "navigate" && card !== undefined && !card.prompts.includes(tool)) {
+      toast(`${card.title} takes no ${tool}; choose another method.`);
+      return;
+    }
+    this.store.set({ tool });
+  }
+
+  setMethod(method: string): void {
+    const { methods, tool } = this.store.state;
+    const card = methods.find(({ id }) => id === method);
+    const keep = tool === "navigate" || card === undefined || card.prompts.includes(tool);
+    const first = (["click", "stroke", "box"] as const).find((kind) => card?.prompts.includes(kind));
+    this.store.set({ method, tool: keep ? tool : (first ?? "navigate") });
+  }
+
+  setRadius(radius: number): void {
+    this.store.set({ radius: clamp(Math.round(radius), 1, 100) });
+  }
+
+  setContrast(contrast: Contrast): void {
+    this.store.set({ contrast });
+  }
+
+  setCrosshair(index: Index): void {
+    const shape = this.store.state.opened?.volume.shape;
+    if (shape === undefined) return;
+    const at = (axis: 0 | 1 | 2): number => clamp(index[axis], 0, shape[axis] - 1);
+    this.store.set({ crosshair: [at(0), at(1), at(2)] });
+  }
+
+  /** Scroll a plane by some slices. */
+  scroll(axis: 0 | 1 | 2, by: number): void {
+    const next: [number, number, number] = [...this.store.state.crosshair];
+    next[axis] += by;
+    this.setCrosshair(next);
+  }
+}

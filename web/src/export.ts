@@ -1,0 +1,80 @@
+/** Downloading the mask in any of the server's formats. */
+
+import type { Actions } from "./actions";
+import * as api from "./api";
+import { h, icon, refill } from "./dom";
+import { guarded, toast } from "./toasts";
+
+/** Return the button and its menu of formats. */
+export function downloadMenu(actions: Actions): HTMLElement {
+  const store = actions.store;
+  const list = h("ul", { class: "menu", id: "download-menu", popover: "auto" });
+  const button = h(
+    "button",
+    { type: "button", class: "button primary", popovertarget: "download-menu", "aria-haspopup": "true" },
+    icon("download"),
+    h("span", {}, "Download"),
+  );
+  list.addEventListener("toggle", () => {
+    if (!list.matches(":popover-open")) return;
+    const box = button.getBoundingClientRect();
+    list.style.top = `${box.bottom + 6}px`;
+    list.style.right = `${Math.max(8, window.innerWidth - box.right)}px`;
+    list.querySelector("button")?.focus();
+  });
+  list.addEventListener("keydown", (event) => {
+    const items = [...list.querySelectorAll("button")];
+    const at = items.indexOf(document.activeElement as HTMLButtonElement);
+    const next = event.key === "ArrowDown" ? at + 1 : event.key === "ArrowUp" ? at - 1 : null;
+    if (next === null) return;
+    event.preventDefault();
+    event.stopPropagation();
+    items[(next + items.length) % items.length]?.focus();
+  });
+  store.on(["formats"], ({ formats }) => {
+    refill(
+      list,
+      formats.map(({ suffix, title }) =>
+        h(
+          "li",
+          {},
+          h(
+            "button",
+            {
+              type: "button",
+              class: "menu-item",
+              "data-format": suffix,
+              onclick: () => {
+                list.hidePopover();
+                guarded(() => download(actions, suffix));
+              },
+            },
+            h("span", {}, title),
+            h("code", {}, suffix),
+          ),
+        ),
+      ),
+    );
+  });
+  store.on(["opened", "formats"], ({ opened, formats }) => {
+    button.disabled = opened === null || formats.length === 0;
+  });
+  return h("div", { class: "download" }, button, list);
+}
+
+async function download({ store }: Actions, suffix: string): Promise<void> {
+  const { opened } = store.state;
+  if (opened === null) return;
+  store.set({ loading: { text: `Writing the mask as ${suffix}`, fraction: null } });
+  try {
+    const { blob, name } = await api.exportMask(opened.session, suffix);
+    const url = URL.createObjectURL(blob);
+    h("a", { href: url, download: name }).click();
+    setTimeout(() => {
+      URL.revokeObjectURL(url);
+    }, 60_000);
+    toast(`Downloaded ${name}.`, "good");
+  } finally {
+    store.set({ loading: null });
+  }
+}

@@ -1,0 +1,40 @@
+/** The list of shortcuts, made from the same table that the keyboard obeys. */
+
+import { h } from "./dom";
+import { SHORTCUTS } from "./keys";
+import { dialog } from "./views/dialogs";
+
+const MOUSE: readonly (readonly [string, string])[] = [
+  ["Left button", "the chosen tool"],
+  ["Shift + left", "the same with the other sign"],
+  ["Ctrl + left", "move the crosshair (pan a single slice)"],
+  ["Right drag", "window and level"],
+  ["Middle drag, Space + drag", "pan"],
+  ["Wheel", "slices (zoom on a single slice)"],
+  ["Ctrl + wheel", "zoom"],
+  ["Double-click a label", "rename it"],
+];
+
+export function showHelp(): void {
+  if (document.querySelector("dialog.help") !== null) return;
+  const rows = (pairs: readonly (readonly [string, string])[]): HTMLElement =>
+    h(
+      "dl",
+      { class: "shortcuts" },
+      ...pairs.flatMap(([keys, what]) => [h("dt", {}, ...caps(keys)), h("dd", {}, what)]),
+    );
+  const element = dialog(
+    "Shortcuts",
+    h(
+      "div",
+      { class: "help-columns" },
+      h("section", {}, h("h3", {}, "Keyboard"), rows(SHORTCUTS.map(({ shown, what }) => [shown, what]))),
+      h("section", {}, h("h3", {}, "Mouse"), rows(MOUSE)),
+    ),
+  );
+  element.classList.add("help");
+}
+
+function caps(keys: string): (Node | string)[] {
+  return keys.split(/( \+ |\+(?=.)|, )/).map((part, i) => (i % 2 === 1 ? part.trim() + " " : h("kbd", {}, part)));
+}

@@ -1,0 +1,59 @@
+/** The page: every view once, listening to one store. */
+
+import "./style.css";
+import { Actions } from "./actions";
+import { h } from "./dom";
+import { listenToDrops } from "./drop";
+import { exposeHook } from "./hook";
+import { listenToKeys } from "./keys";
+import { Store } from "./state";
+import { guarded, toastRegion } from "./toasts";
+import { casesPanel } from "./views/cases";
+import { displayPanel } from "./views/display";
+import { header } from "./views/header";
+import { labelsPanel } from "./views/labels";
+import { connectionBanner, emptyState, loadingCard } from "./views/overlays";
+import { promptsPanel } from "./views/prompts";
+import { rail } from "./views/rail";
+import { statusLine } from "./views/status";
+import { Viewer } from "./views/viewer";
+
+const NARROW = 1200; // CSS pixels of page under which an opened case hides the list
+
+const store = new Store();
+const actions = new Actions(store);
+const viewer = new Viewer(actions);
+const app = document.getElementById("app")!;
+
+app.replaceChildren(
+  header(actions),
+  casesPanel(actions),
+  rail(actions),
+  h("main", { class: "stage" }, connectionBanner(actions), viewer.element, emptyState(actions), loadingCard(actions)),
+  h(
+    "aside",
+    { class: "panel", "aria-label": "Labels, marks and display" },
+    labelsPanel(actions),
+    promptsPanel(actions),
+    displayPanel(actions),
+  ),
+  statusLine(actions),
+  listenToDrops(actions),
+  toastRegion,
+);
+listenToKeys(actions);
+exposeHook(actions, viewer);
+store.on(["opened"], ({ opened }) => {
+  document.title = opened === null ? "Segmend" : `${opened.case.name} · Segmend`;
+  if (opened !== null && window.innerWidth < NARROW) store.set({ sidebar: false });
+  if (opened === null) store.set({ sidebar: true });
+});
+window.addEventListener("beforeunload", (event) => {
+  if (store.state.unsent.length > 0) event.preventDefault();
+});
+
+guarded(async () => {
+  await actions.start();
+  const asked = new URLSearchParams(location.hash.slice(1)).get("case");
+  if (asked !== null && store.state.cases?.some(({ id }) => id === asked)) await actions.openCase(asked);
+});

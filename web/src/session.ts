@@ -1,0 +1,62 @@
+/** What a log of events means: the same folding as the server's `segmend.session`, so that nothing waits for it. */
+
+import type { Event, Label } from "./api";
+
+export interface Folded {
+  readonly done: readonly number[]; // positions of the events in effect, oldest first
+  readonly undone: readonly number[]; // what redo would bring back, the next one last
+  readonly labels: readonly Label[];
+}
+
+/** Return which events are in effect, and the labels they define. */
+export function fold(events: readonly Event[]): Folded {
+  const done: number[] = [];
+  let undone: number[] = [];
+  events.forEach((event, position) => {
+    if (event.event === "undone") {
+      const last = done.pop();
+      if (last !== undefined) undone.push(last);
+    } else if (event.event === "redone") {
+      const next = undone.pop();
+      if (next !== undefined) done.push(next);
+    } else {
+      done.push(position);
+      undone = [];
+    }
+  });
+  const labels = new Map<number, Label>();
+  for (const position of done) {
+    const event = events[position];
+    if (event.event === "defined") labels.set(event.label.value, event.label);
+  }
+  return { done, undone, labels: [...labels.values()] };
+}
+
+/** True when two values read from JSON are the same, whatever the order of their keys. */
+export function same(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  const keys = Object.keys(a);
+  if (keys.length !== Object.keys(b).length) return false;
+  return keys.every((key) => same((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key]));
+}
+
+/**
+ * Return the messages that the server has not recorded: what was sent before a connection broke may
+ * have arrived or not. `recorded` are the events since the last that we knew of, perhaps with others'.
+ */
+export function unrecorded<T extends { readonly event: Event }>(sent: readonly T[], recorded: readonly Event[]): T[] {
+  let from = 0;
+  for (const event of recorded) {
+    if (from < sent.length && same(sent[from].event, event)) from += 1;
+  }
+  return sent.slice(from);
+}
+
+/** Return the number a new label gets: the lowest that none has. */
+export function freeValue(labels: readonly Label[]): number {
+  const taken = new Set(labels.map((label) => label.value));
+  let value = 1;
+  while (taken.has(value)) value += 1;
+  return value;
+}

@@ -1,0 +1,26 @@
+import { dragged } from "../contrast";
+import { panned } from "../geometry";
+import type { Press } from "./press";
+
+/** Move the crosshair, and with it the slices of the other planes. */
+export async function point({ pane, start, moves }: Press): Promise<void> {
+  pane.actions.setCrosshair(pane.indexNear(start));
+  for await (const move of moves()) pane.actions.setCrosshair(pane.indexNear(move));
+}
+
+/** Move the picture with the pointer. */
+export async function pan({ pane, start, moves }: Press): Promise<void> {
+  const { view, projection } = pane;
+  for await (const move of moves()) {
+    pane.view = panned(view, projection, move.clientX - start.clientX, move.clientY - start.clientY);
+  }
+}
+
+/** Change the window by a drag to the sides and the level by one up or down. */
+export async function level({ pane, start, moves }: Press): Promise<void> {
+  const from = pane.actions.store.state.contrast;
+  for await (const move of moves()) {
+    const { clientX, clientY } = move;
+    pane.actions.setContrast(dragged(from, pane.opened.statistics, clientX - start.clientX, clientY - start.clientY));
+  }
+}

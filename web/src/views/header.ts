@@ -1,0 +1,122 @@
+/** The bar on top: which case, which method, undo and redo, layout, download, help. */
+
+import type { Actions } from "../actions";
+import { h, icon, iconButton, refill, set } from "../dom";
+import { downloadMenu } from "../export";
+import { showHelp } from "../help";
+import { type Layout, methodsFor } from "../state";
+
+export function header(actions: Actions): HTMLElement {
+  const store = actions.store;
+  const cases = iconButton("panel", "Show or hide the list of cases", () => {
+    store.set({ sidebar: !store.state.sidebar });
+  });
+  const name = h("h1", { class: "case-name" });
+  const details = h("span", { class: "case-details" });
+  const method = h("select", {
+    id: "method",
+    class: "select",
+    title: "The method that answers the next mark",
+    onchange: () => {
+      actions.setMethod(method.value);
+      method.blur();
+    },
+  });
+  const undo = iconButton(
+    "undo",
+    "Undo",
+    () => {
+      actions.undo();
+    },
+    "Ctrl+Z",
+  );
+  const redo = iconButton(
+    "redo",
+    "Redo",
+    () => {
+      actions.redo();
+    },
+    "Ctrl+Shift+Z",
+  );
+  const layout = iconButton(
+    "grid",
+    "All planes, or one alone",
+    () => {
+      toggleLayout(actions);
+    },
+    "F",
+  );
+  const help = iconButton("help", "Shortcuts and help", showHelp, "?");
+  const status = h("span", { class: "status-dot", role: "img" });
+  const download = downloadMenu(actions);
+  const element = h(
+    "header",
+    { class: "header" },
+    cases,
+    h("a", { class: "brand", href: "./", "aria-label": "Segmend, start page" }, mark(), h("span", {}, "Segmend")),
+    h("div", { class: "case-title" }, name, details),
+    h("div", { class: "header-group" }, h("label", { class: "method-label", for: "method" }, "Method"), method),
+    h("div", { class: "header-group" }, undo, redo, layout),
+    download,
+    h("div", { class: "header-group" }, help, status),
+  );
+  store.on(["opened"], ({ opened }) => {
+    name.textContent = opened?.case.name ?? "";
+    details.textContent = opened === null ? "" : described(opened.case);
+    name.title = opened?.case.name ?? "";
+    layout.hidden = opened === null || opened.planes.length === 1;
+  });
+  store.on(["opened", "methods", "method"], (state) => {
+    const flat = state.opened?.volume.shape[0] === 1;
+    const usable = state.opened === null ? state.methods : methodsFor(state.methods, flat, null);
+    refill(
+      method,
+      usable.map(({ id, title, prompts }) =>
+        h("option", { value: id, title: `Takes ${prompts.join(", ")}`, selected: id === state.method }, title),
+      ),
+    );
+    if (usable.length === 0) method.append(h("option", { value: "" }, "No method for this image"));
+    method.value = state.method;
+    method.disabled = usable.length < 2 || state.opened === null;
+  });
+  store.on(["done", "undone", "events", "opened", "connection"], ({ undone }) => {
+    undo.disabled = !actions.canUndo();
+    redo.disabled = undone.length === 0;
+  });
+  store.on(["connection"], ({ connection }) => {
+    const text = { none: "No case is open", live: "Connected; every mark is saved", lost: "Connection lost" }[
+      connection
+    ];
+    status.dataset.connection = connection;
+    set(status, "aria-label", text);
+    status.title = text;
+  });
+  return element;
+}
+
+/** Step from all planes to the plane under the pointer alone, and back. */
+export function toggleLayout({ store }: Actions): void {
+  const { layout, opened } = store.state;
+  if (opened === null || opened.planes.length === 1) return;
+  const under = document.querySelector<HTMLElement>(".pane:hover")?.dataset.plane as Layout | undefined;
+  store.set({ layout: layout === "grid" ? (under ?? "axial") : "grid" });
+}
+
+export function described(one: { shape: readonly number[]; spacing: readonly number[]; modality: string }): string {
+  const [z, y, x] = one.shape as [number, number, number];
+  const size = z === 1 ? `${x} × ${y}` : `${x} × ${y} × ${z}`;
+  const mm = one.spacing.map((value) => String(Number(value.toPrecision(3))));
+  const spacing = z === 1 ? `${mm[2]} × ${mm[1]} mm` : `${mm[2]} × ${mm[1]} × ${mm[0]} mm`;
+  const photo = z === 1 && one.spacing.every((value) => value === 1);
+  return [one.modality, size, photo ? "" : spacing].filter((part) => part !== "").join("  ·  ");
+}
+
+/** The sign of Segmend: a round form, half of it mended. */
+export function mark(): SVGSVGElement {
+  const svg = icon("click");
+  svg.setAttribute("class", "brand-mark");
+  svg.innerHTML =
+    '<path d="M12 2.500a9.500 9.500 0 0 0 0 19" fill="none" stroke-dasharray="2.600 2.800"/>' +
+    '<path d="M12 2.500a9.500 9.500 0 0 1 0 19z" fill="currentColor" stroke-linejoin="round"/>';
+  return svg;
+}

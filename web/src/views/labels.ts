@@ -1,0 +1,113 @@
+/** The labels of the session: which one marks go to, and their names, colours and locks. */
+
+import type { Actions } from "../actions";
+import type { Label } from "../api";
+import { h, icon, iconButton, refill } from "../dom";
+
+const hex = (colour: Label["colour"]): string =>
+  `#${colour.map((part) => part.toString(16).padStart(2, "0")).join("")}`;
+
+export function labelsPanel(actions: Actions): HTMLElement {
+  const store = actions.store;
+  const list = h("ul", { class: "label-list", "aria-label": "Labels" });
+  const add = h(
+    "button",
+    {
+      type: "button",
+      class: "button quiet",
+      title: "New label (N)",
+      onclick: () => {
+        actions.addLabel();
+      },
+    },
+    icon("plus"),
+    "New label",
+  );
+  store.on(["labels", "label", "opened"], ({ labels, label, opened }) => {
+    const editing = list.querySelector("input.label-name:focus");
+    if (editing === null)
+      refill(
+        list,
+        labels.map((one, i) => row(actions, one, one.value === label, i)),
+      );
+    add.disabled = opened === null;
+  });
+  return h("section", { class: "section" }, h("div", { class: "section-head" }, h("h2", {}, "Labels"), add), list);
+}
+
+function row(actions: Actions, label: Label, selected: boolean, position: number): HTMLElement {
+  const colour = h("input", {
+    type: "color",
+    class: "label-colour",
+    value: hex(label.colour),
+    "aria-label": `Colour of ${label.name}`,
+    onchange: () => {
+      const [r, g, b] = [1, 3, 5].map((at) => parseInt(colour.value.slice(at, at + 2), 16)) as [number, number, number];
+      actions.define({ ...label, colour: [r, g, b] });
+    },
+  });
+  const choose = h(
+    "button",
+    {
+      type: "button",
+      class: "label-choose",
+      "data-key": `label-${label.value}`,
+      "aria-pressed": String(selected),
+      title: "Marks go to this label; double-click to rename",
+      onclick: () => {
+        actions.select(label.value);
+      },
+      ondblclick: () => {
+        rename(actions, label);
+      },
+      onkeydown: (event: KeyboardEvent) => {
+        if (event.key === "F2") rename(actions, label);
+      },
+    },
+    h("span", { class: "label-text" }, label.name),
+    position < 9 ? h("kbd", {}, position + 1) : null,
+  );
+  const lock = iconButton(
+    label.locked ? "lock" : "unlock",
+    label.locked ? `Unlock ${label.name}` : `Lock ${label.name}: its voxels will not change`,
+    () => {
+      actions.define({ ...label, locked: !label.locked });
+    },
+  );
+  lock.classList.add("small", "label-lock");
+  lock.dataset.key = `lock-${label.value}`;
+  lock.setAttribute("aria-pressed", String(label.locked));
+  return h("li", { class: `label-row${selected ? " selected" : ""}`, "data-label": label.value }, colour, choose, lock);
+}
+
+/** Turn a label's name into a field; Enter or leaving it keeps the new name, Escape the old one. */
+export function rename(actions: Actions, label: Label): void {
+  const button = document.querySelector<HTMLElement>(`[data-key="label-${label.value}"]`);
+  if (button === null) return;
+  const input = h("input", {
+    class: "label-name",
+    value: label.name,
+    maxlength: 60,
+    "aria-label": "Name of the label",
+  });
+  let kept = false;
+  const leave = (keep: boolean): void => {
+    if (kept) return;
+    kept = true;
+    const name = input.value.trim();
+    input.replaceWith(button);
+    button.focus();
+    if (keep && name !== "" && name !== label.name) actions.define({ ...label, name });
+  };
+  input.addEventListener("keydown", (event) => {
+    event.stopPropagation();
+    if (event.key === "Enter") leave(true);
+    if (event.key === "Escape") leave(false);
+  });
+  input.addEventListener("blur", () => {
+    leave(true);
+  });
+  button.replaceWith(input);
+  input.focus();
+  input.select();
+}

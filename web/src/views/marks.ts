@@ -1,0 +1,143 @@
+/** Drawing prompts over a plane's picture. */
+
+import type { Prompt } from "../api";
+import { type Index, type Plane, pixelOf, type Point, type Projection, rectOf, toScreen } from "../geometry";
+import type { Colour } from "../slices";
+
+export interface Place {
+  readonly plane: Plane;
+  readonly shape: Index;
+  readonly slice: number;
+  readonly projection: Projection;
+}
+
+const css = (colour: Colour, alpha = 1): string => `rgba(${colour.join()},${alpha})`;
+
+/** Draw what of a prompt lies in the slice; dashed while its answer is awaited. */
+export function drawPrompt(
+  context: CanvasRenderingContext2D,
+  place: Place,
+  prompt: Prompt,
+  colour: Colour,
+  waiting: boolean,
+): void {
+  context.save();
+  switch (prompt.kind) {
+    case "click":
+      if (prompt.index[place.plane.normal] === place.slice) {
+        drawPoint(context, middle(place, prompt.index), colour, prompt.positive, waiting);
+      }
+      break;
+    case "stroke":
+      drawStroke(context, place, prompt, colour, waiting);
+      break;
+    case "lasso":
+    case "extremes":
+      for (const point of prompt.points) {
+        if (point[place.plane.normal] === place.slice)
+          drawPoint(context, middle(place, point), colour, true, waiting, 3);
+      }
+      break;
+    case "box":
+      drawBox(context, place, prompt, colour, waiting);
+      break;
+    default:
+      break;
+  }
+  context.restore();
+}
+
+function middle({ plane, shape, projection }: Place, index: Index): Point {
+  const [u, v] = pixelOf(plane, shape, index);
+  return toScreen(projection, [u + 0.5, v + 0.5]);
+}
+
+function drawPoint(
+  context: CanvasRenderingContext2D,
+  [x, y]: Point,
+  colour: Colour,
+  positive: boolean,
+  waiting: boolean,
+  radius = 6.5,
+): void {
+  const disc = (size: number, fill: string): void => {
+    context.beginPath();
+    context.arc(x, y, size, 0, 2 * Math.PI);
+    context.fillStyle = fill;
+    context.fill();
+  };
+  disc(radius + 2.5, "rgba(8,10,14,0.55)");
+  disc(radius + 1.25, positive ? "#fff" : css(colour));
+  disc(radius, positive ? css(colour) : "#12161d");
+  if (radius > 4) {
+    context.strokeStyle = "#fff";
+    context.lineWidth = 1.75;
+    context.lineCap = "round";
+    context.beginPath();
+    context.moveTo(x - 3, y);
+    context.lineTo(x + 3, y);
+    if (positive) {
+      context.moveTo(x, y - 3);
+      context.lineTo(x, y + 3);
+    }
+    context.stroke();
+  }
+  if (waiting) {
+    context.setLineDash([3, 3]);
+    context.strokeStyle = "#fff";
+    context.lineWidth = 1.5;
+    context.beginPath();
+    context.arc(x, y, radius + 5, 0, 2 * Math.PI);
+    context.stroke();
+  }
+}
+
+function drawStroke(
+  context: CanvasRenderingContext2D,
+  place: Place,
+  prompt: Extract<Prompt, { kind: "stroke" }>,
+  colour: Colour,
+  waiting: boolean,
+): void {
+  const points = prompt.points.filter((point) => point[place.plane.normal] === place.slice);
+  if (points.length === 0) return;
+  const path = new Path2D();
+  points.forEach((point, i) => {
+    const [x, y] = middle(place, point);
+    if (i === 0) path.moveTo(x, y);
+    path.lineTo(x, y);
+  });
+  context.lineCap = "round";
+  context.lineJoin = "round";
+  context.lineWidth = (2 * prompt.radius + 1) * Math.min(place.projection.scaleX, place.projection.scaleY);
+  context.strokeStyle = prompt.positive ? css(colour, 0.35) : "rgba(8,10,14,0.45)";
+  context.stroke(path);
+  context.lineWidth = 3.5;
+  context.strokeStyle = "rgba(8,10,14,0.7)";
+  context.stroke(path);
+  context.lineWidth = 1.75;
+  if (waiting) context.setLineDash([4, 4]);
+  else if (!prompt.positive) context.setLineDash([2, 5]);
+  context.strokeStyle = prompt.positive ? "#fff" : css(colour);
+  context.stroke(path);
+}
+
+function drawBox(
+  context: CanvasRenderingContext2D,
+  place: Place,
+  prompt: Extract<Prompt, { kind: "box" }>,
+  colour: Colour,
+  waiting: boolean,
+): void {
+  const rect = rectOf(place.plane, place.shape, place.slice, prompt);
+  if (rect === null) return;
+  const [x, y] = toScreen(place.projection, [rect.u, rect.v]);
+  const [width, height] = [rect.width * place.projection.scaleX, rect.height * place.projection.scaleY];
+  context.lineWidth = 3.5;
+  context.strokeStyle = "rgba(8,10,14,0.6)";
+  context.strokeRect(x, y, width, height);
+  context.lineWidth = 1.75;
+  context.setLineDash(waiting ? [3, 3] : [7, 4]);
+  context.strokeStyle = css(colour);
+  context.strokeRect(x, y, width, height);
+}

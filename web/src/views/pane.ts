@@ -1,0 +1,373 @@
+/** One plane of the opened case: its picture, the mask over it, the marks, and the pointer. */
+
+import type { Actions } from "../actions";
+import { h, iconButton } from "../dom";
+import {
+  extentOf,
+  type Index,
+  indexAt,
+  nearestIndexAt,
+  type Plane,
+  pixelOf,
+  type Point,
+  project,
+  type Projection,
+  type Rect,
+  rectOf,
+  spacingOf,
+  toPixel,
+  toScreen,
+  union,
+  type View,
+  wholeView,
+  type Box,
+} from "../geometry";
+import { type Colour, outlines, paintLabels, paintVolume } from "../slices";
+import { marksOf, type Opened, type State } from "../state";
+import { press } from "../tools/press";
+import { drawPrompt } from "./marks";
+
+const TITLES = { axial: "Axial", coronal: "Coronal", sagittal: "Sagittal" } as const;
+const AXES_COLOURS = { axial: "#e0b354", coronal: "#6fbf8b", sagittal: "#6ea8e0" } as const;
+
+/** A picture in voxels, kept until what it shows changes. */
+class Picture {
+  readonly canvas = document.createElement("canvas");
+  readonly context = this.canvas.getContext("2d")!;
+
+  constructor([width, height]: Point) {
+    this.canvas.width = width;
+    this.canvas.height = height;
+  }
+
+  paint(rect: Rect, fill: (out: Uint8ClampedArray) => void): void {
+    const data = this.context.createImageData(rect.width, rect.height);
+    fill(data.data);
+    this.context.putImageData(data, rect.u, rect.v);
+  }
+}
+
+export class Pane {
+  readonly element: HTMLElement;
+  readonly canvas: HTMLCanvasElement;
+  readonly #context: CanvasRenderingContext2D;
+  readonly #slider: HTMLInputElement;
+  readonly #title: HTMLElement;
+  readonly #volume: Picture;
+  readonly #mask: Picture;
+  readonly #whole: Rect;
+  readonly #spacing: Index;
+  #drawn = { volume: "", mask: "", version: -1 };
+  #dirty: Box | null = null; // of the mask, since it was last painted
+  #edges = new Map<number, Path2D>();
+  #size: Point = [1, 1];
+  #frame = 0;
+  readonly #observer: ResizeObserver;
+
+  constructor(
+    readonly actions: Actions,
+    readonly opened: Opened,
+    readonly plane: Plane,
+  ) {
+    const shape = opened.volume.shape;
+    const [width, height] = extentOf(plane, shape);
+    this.#spacing = spacingOf(opened.volume.affine);
+    this.#whole = { u: 0, v: 0, width, height };
+    this.#volume = new Picture([width, height]);
+    this.#mask = new Picture([width, height]);
+    const name = opened.photo ? "Photograph" : TITLES[plane.name];
+    this.canvas = h("canvas", {
+      class: "pane-canvas",
+      tabindex: "0",
+      role: "img",
+      "aria-label": `${name} view of ${opened.case.name}`,
+      "data-plane": plane.name,
+    });
+    this.#context = this.canvas.getContext("2d")!;
+    this.#title = h("span", { class: "pane-title" });
+    const slices = shape[plane.normal];
+    this.#slider = h("input", {
+      type: "range",
+      class: "pane-slider",
+      min: 0,
+      max: slices - 1,
+      step: 1,
+      hidden: slices === 1,
+      "aria-label": `${name} slice`,
+      oninput: () => {
+        const next: [number, number, number] = [...this.#store.state.crosshair];
+        next[plane.normal] = Number(this.#slider.value);
+        this.actions.setCrosshair(next);
+      },
+    });
+    const expand = iconButton("expand", `Show ${name.toLowerCase()} alone, or all planes`, () => {
+      const { layout } = this.#store.state;
+      this.#store.set({ layout: layout === plane.name ? "grid" : plane.name });
+    });
+    expand.classList.add("small", "pane-expand");
+    expand.hidden = shape[0] === 1;
+    this.element = h(
+      "section",
+      { class: "pane", "data-plane": plane.name, "aria-label": name },
+      this.canvas,
+      h("div", { class: "pane-head" }, this.#title, expand),
+      this.#slider,
+    );
+    this.element.style.setProperty("--plane", opened.photo ? "transparent" : AXES_COLOURS[plane.name]);
+    press(this);
+    this.#observer = new ResizeObserver(() => {
+      this.#resize();
+    });
+    this.#observer.observe(this.canvas);
+  }
+
+  get #store(): Actions["store"] {
+    return this.actions.store;
+  }
+
+  get slice(): number {
+    return this.#store.state.crosshair[this.plane.normal];
+  }
+
+  get view(): View {
+    return this.#store.state.views[this.plane.name] ?? wholeView(this.plane, this.opened.volume.shape);
+  }
+
+  set view(view: View) {
+    this.#store.set({ views: { ...this.#store.state.views, [this.plane.name]: view } });
+  }
+
+  get size(): Point {
+    return this.#size;
+  }
+
+  get projection(): Projection {
+    return project(this.plane, this.opened.volume.shape, this.#spacing, this.view, this.#size);
+  }
+
+  /** Return where a pointer event lies, in CSS pixels of the canvas. */
+  at(event: MouseEvent): Point {
+    const box = this.canvas.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  }
+
+  /** Return the voxel under a pointer event, null beside the picture. */
+  indexUnder(event: MouseEvent): Index | null {
+    return indexAt(this.plane, this.opened.volume.shape, this.slice, toPixel(this.projection, this.at(event)));
+  }
+
+  /** Return the voxel of the picture nearest to a pointer event. */
+  indexNear(event: MouseEvent): Index {
+    return nearestIndexAt(this.plane, this.opened.volume.shape, this.slice, toPixel(this.projection, this.at(event)));
+  }
+
+  /** Return where the middle of a voxel of this slice is on the page. */
+  screenOf(index: Index): Point {
+    const [u, v] = pixelOf(this.plane, this.opened.volume.shape, index);
+    const [x, y] = toScreen(this.projection, [u + 0.5, v + 0.5]);
+    const box = this.canvas.getBoundingClientRect();
+    return [box.left + x, box.top + y];
+  }
+
+  destroy(): void {
+    this.#observer.disconnect();
+    cancelAnimationFrame(this.#frame);
+  }
+
+  /** The mask changed in a box, or, with null, everywhere. */
+  maskChanged(box: Box | null): void {
+    if (box === null) this.#drawn.mask = "";
+    else this.#dirty = union(this.#dirty, box);
+    this.redraw();
+  }
+
+  /** Draw in the next frame, once, however often this is called. */
+  redraw(): void {
+    if (this.#frame === 0) {
+      this.#frame = requestAnimationFrame(() => {
+        this.#frame = 0;
+        this.#draw(this.#store.state);
+      });
+    }
+  }
+
+  #resize(): void {
+    const box = this.canvas.getBoundingClientRect();
+    if (box.width === 0 || box.height === 0) return;
+    this.#size = [box.width, box.height];
+    const density = window.devicePixelRatio || 1;
+    this.canvas.width = Math.round(box.width * density);
+    this.canvas.height = Math.round(box.height * density);
+    this.#draw(this.#store.state);
+  }
+
+  #draw(state: State): void {
+    if (state.opened !== this.opened || this.#size[0] <= 1) return;
+    this.#paintVolume(state);
+    this.#paintMask(state);
+    const p = this.projection;
+    const context = this.#context;
+    const density = window.devicePixelRatio || 1;
+    context.setTransform(density, 0, 0, density, 0, 0);
+    context.clearRect(0, 0, ...this.#size);
+    context.imageSmoothingEnabled = state.smooth && Math.min(p.scaleX, p.scaleY) < 12;
+    context.imageSmoothingQuality = "high";
+    this.#lay(this.#volume, p);
+    if (state.masked) {
+      context.imageSmoothingEnabled = false;
+      context.globalAlpha = state.opacity;
+      this.#lay(this.#mask, p);
+      context.globalAlpha = 1;
+      if (state.outline) this.#drawEdges(state, p);
+    }
+    this.#drawCrosshair(state, p);
+    if (state.masked) this.#drawMarks(state, p);
+    this.#drawPointer(state, p);
+    this.#drawLetters();
+    this.#label(state);
+  }
+
+  #lay(picture: Picture, p: Projection): void {
+    const { width, height } = picture.canvas;
+    this.#context.drawImage(picture.canvas, p.offsetX, p.offsetY, width * p.scaleX, height * p.scaleY);
+  }
+
+  #paintVolume(state: State): void {
+    const key = `${this.slice} ${state.contrast.low} ${state.contrast.high}`;
+    if (key === this.#drawn.volume) return;
+    this.#volume.paint(this.#whole, (out) => {
+      paintVolume(this.opened.volume, this.plane, this.slice, state.contrast, out);
+    });
+    this.#drawn.volume = key;
+  }
+
+  /** Paint the mask's picture: all of it for a new slice or new colours, else only the box that changed. */
+  #paintMask(state: State): void {
+    const { map } = this.opened;
+    const key = `${this.slice} ${state.labels.map(({ value, colour }) => `${value}:${colour.join()}`).join()}`;
+    const fresh = key !== this.#drawn.mask;
+    if (!fresh && this.#dirty === null) return;
+    const shape = map.shape;
+    const rect = fresh ? this.#whole : rectOf(this.plane, shape, this.slice, this.#dirty!);
+    this.#dirty = null;
+    if (rect === null) return;
+    const colours = new Map<number, Colour>(state.labels.map(({ value, colour }) => [value, colour]));
+    if (fresh) this.#mask.context.clearRect(0, 0, rect.width, rect.height);
+    const painted = map.painted === null ? null : rectOf(this.plane, shape, this.slice, map.painted);
+    const area = fresh ? painted : rect;
+    if (area !== null) {
+      this.#mask.paint(area, (out) => {
+        paintLabels(map, this.plane, this.slice, area, colours, out);
+      });
+    }
+    this.#edges = new Map();
+    if (painted !== null) {
+      for (const [label, pieces] of outlines(map, this.plane, this.slice, painted)) {
+        const path = new Path2D();
+        for (let i = 0; i < pieces.length; i += 4) {
+          path.moveTo(pieces[i], pieces[i + 1]);
+          path.lineTo(pieces[i + 2], pieces[i + 3]);
+        }
+        this.#edges.set(label, path);
+      }
+    }
+    this.#drawn.mask = key;
+  }
+
+  #drawEdges(state: State, p: Projection): void {
+    const context = this.#context;
+    const place = new DOMMatrix([p.scaleX, 0, 0, p.scaleY, p.offsetX, p.offsetY]);
+    for (const [label, edges] of this.#edges) {
+      const colour = state.labels.find(({ value }) => value === label)?.colour ?? [160, 160, 160];
+      const path = new Path2D();
+      path.addPath(edges, place);
+      context.lineCap = "square";
+      context.lineWidth = label === state.label ? 1.75 : 1.25;
+      context.strokeStyle = `rgb(${colour.join()})`;
+      context.stroke(path);
+    }
+  }
+
+  #drawCrosshair(state: State, p: Projection): void {
+    if (this.opened.planes.length === 1) return;
+    const context = this.#context;
+    const [u, v] = pixelOf(this.plane, this.opened.volume.shape, state.crosshair);
+    const [x, y] = toScreen(p, [u + 0.5, v + 0.5]);
+    const gap = 14;
+    const other = (axis: number): string =>
+      AXES_COLOURS[this.opened.planes.find((plane) => plane.normal === axis)?.name ?? "axial"];
+    context.lineWidth = 1;
+    context.globalAlpha = 0.55;
+    const line = (colour: string, ...points: number[]): void => {
+      context.strokeStyle = colour;
+      context.beginPath();
+      context.moveTo(points[0], points[1]);
+      context.lineTo(points[2], points[3]);
+      context.moveTo(points[4], points[5]);
+      context.lineTo(points[6], points[7]);
+      context.stroke();
+    };
+    line(other(this.plane.down), 0, y, x - gap, y, x + gap, y, this.#size[0], y);
+    line(other(this.plane.right), x, 0, x, y - gap, x, y + gap, x, this.#size[1]);
+    context.globalAlpha = 1;
+  }
+
+  #drawMarks(state: State, p: Projection): void {
+    const place = { plane: this.plane, shape: this.opened.volume.shape, slice: this.slice, projection: p };
+    const colourOf = (label: number): Colour =>
+      state.labels.find(({ value }) => value === label)?.colour ?? [160, 160, 160];
+    for (const mark of marksOf(state)) {
+      drawPrompt(this.#context, place, mark.event.prompt, colourOf(mark.event.label), mark.waiting);
+    }
+    if (state.draft !== null) drawPrompt(this.#context, place, state.draft, colourOf(state.label), false);
+  }
+
+  /** Outline the voxel under the mouse when it is large enough to see, and the stroke's width. */
+  #drawPointer(state: State, p: Projection): void {
+    const index = state.pointer;
+    if (index === null || index[this.plane.normal] !== this.slice || state.tool === "navigate") return;
+    if (!this.element.matches(":hover")) return;
+    const context = this.#context;
+    const [u, v] = pixelOf(this.plane, this.opened.volume.shape, index);
+    const [x, y] = toScreen(p, [u, v]);
+    context.lineWidth = 1;
+    context.strokeStyle = "rgba(255,255,255,0.8)";
+    if (state.tool === "stroke") {
+      context.beginPath();
+      const [rx, ry] = [(state.radius + 0.5) * p.scaleX, (state.radius + 0.5) * p.scaleY];
+      context.ellipse(x + p.scaleX / 2, y + p.scaleY / 2, rx, ry, 0, 0, 2 * Math.PI);
+      context.stroke();
+    } else if (p.scaleX > 5) {
+      context.strokeRect(x, y, p.scaleX, p.scaleY);
+    }
+  }
+
+  #drawLetters(): void {
+    const { edges } = this.plane;
+    if (edges === null) return;
+    const context = this.#context;
+    const [width, height] = this.#size;
+    context.font = "600 11px Inter, system-ui, sans-serif";
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    const write = (letter: string, x: number, y: number): void => {
+      context.fillStyle = "rgba(0,0,0,0.6)";
+      context.fillText(letter, x + 1, y + 1);
+      context.fillStyle = "rgba(235,240,245,0.75)";
+      context.fillText(letter, x, y);
+    };
+    write(edges.left, 12, height / 2);
+    write(edges.right, width - 26, height / 2);
+    write(edges.top, width / 2, 14);
+    write(edges.bottom, width / 2, height - 12);
+  }
+
+  #label(state: State): void {
+    const shape = this.opened.volume.shape;
+    const slices = shape[this.plane.normal];
+    const slice = state.crosshair[this.plane.normal];
+    const name = this.opened.photo ? "Photograph" : TITLES[this.plane.name];
+    this.#title.textContent = slices === 1 ? name : `${name}  ${slice + 1} / ${slices}`;
+    this.#slider.value = String(slice);
+  }
+}

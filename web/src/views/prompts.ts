@@ -1,0 +1,108 @@
+/** The marks in effect, newest first; any of them can be taken away. */
+
+import type { Actions } from "../actions";
+import type { Prompt } from "../api";
+import { h, icon, iconButton, type IconName, refill } from "../dom";
+import type { Index } from "../geometry";
+import { type Mark, marksOf, type State } from "../state";
+
+const SHOWN = 200;
+
+export function promptsPanel(actions: Actions): HTMLElement {
+  const store = actions.store;
+  const list = h("ol", { class: "mark-list", "aria-label": "Marks, newest first" });
+  const count = h("span", { class: "count" });
+  store.on(["events", "done", "pending", "unsent", "labels", "opened"], (state) => {
+    const marks = marksOf(state).reverse();
+    count.textContent = marks.length > 0 ? String(marks.length) : "";
+    if (marks.length === 0) {
+      const text = state.opened === null ? "Open a case to mark it." : "Click on the object to begin.";
+      refill(list, [h("li", { class: "hint" }, text)]);
+      return;
+    }
+    refill(
+      list,
+      marks.slice(0, SHOWN).map((mark) => row(actions, state, mark)),
+    );
+    if (marks.length > SHOWN) list.append(h("li", { class: "hint" }, `and ${marks.length - SHOWN} earlier marks`));
+  });
+  return h(
+    "section",
+    { class: "section grows" },
+    h("div", { class: "section-head" }, h("h2", {}, "Marks"), count),
+    list,
+  );
+}
+
+function row(actions: Actions, state: State, { position, event, waiting }: Mark): HTMLElement {
+  const label = state.labels.find(({ value }) => value === event.label);
+  const place = placeOf(event.prompt);
+  const words = describe(event.prompt);
+  const look = h(
+    "button",
+    {
+      type: "button",
+      class: "mark-look",
+      title: place === null ? "" : `Go to voxel (${place.join(", ")})`,
+      onclick: () => {
+        if (place !== null) actions.setCrosshair(place);
+      },
+    },
+    icon(iconOf(event.prompt)),
+    h("span", { class: "mark-words" }, words),
+    h("span", { class: "mark-label" }, waiting ? "waiting" : (label?.name ?? "")),
+  );
+  look.style.setProperty("--label", `rgb(${(label?.colour ?? [160, 160, 160]).join()})`);
+  const remove = iconButton("close", `Remove ${words.toLowerCase()}`, () => {
+    actions.remove(position);
+  });
+  remove.classList.add("small");
+  remove.disabled = position < 0;
+  return h("li", { class: `mark-row${waiting ? " waiting" : ""}`, "data-position": position }, look, remove);
+}
+
+const signed = (positive: boolean): string => (positive ? "+" : "−");
+
+export function describe(prompt: Prompt): string {
+  switch (prompt.kind) {
+    case "click":
+      return `Click ${signed(prompt.positive)}`;
+    case "stroke":
+      return `Stroke ${signed(prompt.positive)}`;
+    case "lasso":
+      return `Lasso ${signed(prompt.positive)}`;
+    case "box":
+      return "Box";
+    case "extremes":
+      return "Extreme points";
+    case "adjust":
+      return prompt.k < 0 ? "Grow" : "Shrink";
+    case "mask":
+      return "Mask";
+  }
+}
+
+function iconOf(prompt: Prompt): IconName {
+  if (prompt.kind === "click" || prompt.kind === "stroke" || prompt.kind === "lasso") {
+    if (prompt.kind === "stroke") return "stroke";
+    return prompt.positive ? "plus" : "minus";
+  }
+  return "box";
+}
+
+function placeOf(prompt: Prompt): Index | null {
+  switch (prompt.kind) {
+    case "click":
+      return prompt.index;
+    case "stroke":
+    case "lasso":
+    case "extremes":
+      return prompt.points[prompt.points.length >> 1] ?? null;
+    case "box": {
+      const at = (axis: 0 | 1 | 2): number => (prompt.low[axis] + prompt.high[axis] - 1) >> 1;
+      return [at(0), at(1), at(2)];
+    }
+    default:
+      return null;
+  }
+}

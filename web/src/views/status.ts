@@ -1,0 +1,65 @@
+/** The line at the bottom: the voxel under the pointer, and how the last answer went. */
+
+import type { Actions } from "../actions";
+import { h } from "../dom";
+import { toMm } from "../geometry";
+import { valueAt } from "../nifti";
+
+const SLOW = 500; // ms until waiting is shown
+
+export function statusLine(actions: Actions): HTMLElement {
+  const store = actions.store;
+  const voxel = h("span", { class: "status-voxel" });
+  const answer = h("span", { class: "status-answer", role: "status" });
+  const bar = h("progress", { max: 1, "aria-label": "Progress of the answer" });
+  const cancel = h(
+    "button",
+    {
+      type: "button",
+      class: "link",
+      onclick: () => {
+        actions.cancel();
+      },
+    },
+    "Cancel",
+  );
+  const busy = h("span", { class: "status-busy", hidden: true }, h("span", {}, "Working"), bar, cancel);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  store.on(["pointer", "crosshair", "opened", "maskVersion"], ({ pointer, crosshair, opened, labels }) => {
+    if (opened === null) {
+      voxel.textContent = "";
+      return;
+    }
+    const index = pointer ?? crosshair;
+    const mm = toMm(opened.volume.affine, index).map((value) => value.toFixed(1));
+    const value = valueAt(opened.volume, index).map((number) => String(Number(number.toPrecision(5))));
+    const label = opened.map.at(index);
+    const name = label === 0 ? "" : `   ${labels.find((one) => one.value === label)?.name ?? `label ${label}`}`;
+    const where = opened.photo ? "" : `   RAS ${mm.join(", ")} mm`;
+    voxel.textContent = `(z, y, x) ${index.join(", ")}${where}   value ${value.join(", ")}${name}`;
+  });
+  store.on(["pending", "unsent", "answering", "connection"], (state) => {
+    const working = (state.pending.length > 0 || state.unsent.length > 0) && state.connection === "live";
+    if (!working) {
+      clearTimeout(timer);
+      timer = undefined;
+      busy.hidden = true;
+    } else {
+      timer ??= setTimeout(() => {
+        busy.hidden = false;
+      }, SLOW);
+    }
+    if (state.answering === null) bar.removeAttribute("value");
+    else bar.value = state.answering;
+  });
+  store.on(["answered"], ({ answered }) => {
+    if (answered === null) return;
+    const quality = answered.quality === null ? "" : `, expected Dice ${answered.quality.toFixed(2)}`;
+    answer.textContent = `Answered in ${Math.round(answered.milliseconds)} ms${quality}`;
+  });
+  store.on(["opened"], () => {
+    answer.textContent = "";
+  });
+  return h("footer", { class: "status" }, voxel, h("span", { class: "spacer" }), busy, answer);
+}
