@@ -7,6 +7,8 @@ MetaImage and most NRRD files count millimetres to the left and back (LPS).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -69,6 +71,42 @@ def same_grid(one: ArrayLike, other: ArrayLike, shape: Sequence[int], *, toleran
     return bool(apart <= tolerance * np.linalg.norm(a[:3, :3], axis=0).min())
 
 
+@dataclass(frozen=True)
+class Fit:
+    """How one grid's voxels are voxels of another: axes in this order, some mirrored, from `low` on."""
+
+    order: tuple[int, int, int]
+    mirrored: tuple[int, ...]
+    low: Index
+
+    def turn(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return an array of the one grid with its axes as the other's."""
+        return np.flip(values.transpose(self.order), axis=self.mirrored)
+
+
+def fit(affine: ArrayLike, shape: Sequence[int], target: ArrayLike) -> Fit:
+    """Return how a grid lies on another; GeometryError unless their voxels coincide.
+
+    >>> fit(np.eye(4), (1, 1, 3), np.diag([1.0, 1.0, -1.0, 1.0]))
+    Fit(order=(0, 1, 2), mirrored=(2,), low=(0, 0, -2))
+    """
+    steps = np.linalg.solve(np.asarray(target, np.float64), np.asarray(affine, np.float64))
+    whole_steps = np.rint(steps)
+    axes = np.abs(whole_steps[:3, :3])
+    if not ((axes.sum(axis=0) == 1).all() and (axes.sum(axis=1) == 1).all()) or not _close(steps, shape):
+        raise GeometryError("The mask lies on another grid than the image: their voxels do not coincide.")
+    order = axes.argmax(axis=1)  # the map's axis that runs along each axis of the target
+    signs = whole_steps[np.arange(3), order]
+    lows = whole_steps[:3, 3] + np.minimum(0, signs * (np.asarray(shape)[order] - 1))
+    return Fit(index_shape(order), tuple(np.flatnonzero(signs < 0).tolist()), index_shape(lows))
+
+
+def _close(steps: Affine, shape: Sequence[int], tolerance: float = 0.05) -> bool:
+    """Say whether rounding the map's index transform moves no corner by more than `tolerance` voxels."""
+    corners = np.stack(np.meshgrid(*[(0.0, n - 1.0) for n in shape], (1.0,), indexing="ij"), axis=-1).reshape(-1, 4)
+    return bool(np.abs((steps - np.rint(steps)) @ corners.T).max() <= tolerance)
+
+
 def onto(values: LabelMap, affine: ArrayLike, shape: Sequence[int], target: ArrayLike) -> LabelMap:
     """Return a label map laid on another grid with the same voxels: turned, mirrored, cropped or padded.
 
@@ -79,36 +117,23 @@ def onto(values: LabelMap, affine: ArrayLike, shape: Sequence[int], target: Arra
     >>> onto(np.array([[[7, 0, 0]]], np.uint16), np.eye(4), (1, 1, 3), mirror).tolist()
     [[[0, 0, 7]]]
     """
-    steps = np.linalg.solve(np.asarray(target, np.float64), np.asarray(affine, np.float64))
-    whole_steps = np.rint(steps)
-    axes = np.abs(whole_steps[:3, :3])
-    if not ((axes.sum(axis=0) == 1).all() and (axes.sum(axis=1) == 1).all()) or not _close(steps, values.shape):
-        raise GeometryError("The mask lies on another grid than the image: their voxels do not coincide.")
-    order = axes.argmax(axis=1)  # the map's axis that runs along each axis of the target
-    signs = whole_steps[np.arange(3), order]
-    lows = whole_steps[:3, 3] + np.minimum(0, signs * (np.asarray(values.shape)[order] - 1))
-    aligned = np.flip(values.transpose(order), axis=tuple(np.flatnonzero(signs < 0)))
-    return _placed(aligned, [int(low) for low in lows], shape)
+    found = fit(affine, values.shape, target)
+    laid = np.zeros(index_shape(shape), np.uint16)
+    lay(laid, found.turn(values), found.low)
+    return laid
 
 
-def _close(steps: Affine, shape: Sequence[int], tolerance: float = 0.05) -> bool:
-    """Say whether rounding the map's index transform moves no corner by more than `tolerance` voxels."""
-    corners = np.stack(np.meshgrid(*[(0.0, n - 1.0) for n in shape], (1.0,), indexing="ij"), axis=-1).reshape(-1, 4)
-    return bool(np.abs((steps - np.rint(steps)) @ corners.T).max() <= tolerance)
-
-
-def _placed(values: LabelMap, lows: list[int], shape: Sequence[int]) -> LabelMap:
-    placed = np.zeros(tuple(shape), np.uint16)
+def lay(laid: LabelMap, values: NDArray[Any], low: Index) -> None:
+    """Put the labels of a smaller or larger map into one, from voxel `low` on; GeometryError when some lie outside."""
     inside, outside = [], []
-    for low, size, room in zip(lows, values.shape, shape, strict=True):
-        first, last = max(0, low), max(0, min(room, low + size))
-        inside.append(slice(first, max(first, last)))
-        outside.append(slice(first - low, max(first, last) - low))
+    for first, size, room in zip(low, values.shape, laid.shape, strict=True):
+        start, stop = max(0, first), max(0, first, min(room, first + size))
+        inside.append(slice(start, stop))
+        outside.append(slice(start - first, stop - first))
     part = values[tuple(outside)]
     if np.count_nonzero(part) != np.count_nonzero(values):
         raise GeometryError("The mask lies on another grid than the image: part of it is outside the image.")
-    placed[tuple(inside)] = part
-    return placed
+    np.copyto(laid[tuple(inside)], part, where=part != 0)
 
 
 def evened(slices: NDArray[np.generic], positions_mm: ArrayLike, count: int) -> NDArray[np.generic]:

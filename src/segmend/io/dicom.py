@@ -22,11 +22,13 @@ from segmend.geometry import Affine, evened, from_columns, mirrored
 from segmend.image import Image
 from segmend.io.claims import MAX_BYTES, check_claim
 from segmend.io.intensities import Numbers, finite, native, rescaled
+from segmend.io.jpeglossless import register
 from segmend.io.nifti import chosen
 from segmend.io.series import SeriesInfo
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pydicom.uid import UID
 
 PACKED_FLOOR = 64 * 2**20
 UNEVEN = 0.05  # slices this part of a step away from an even grid are resampled
@@ -76,6 +78,10 @@ class Volume:
     planes: tuple[Plane, ...]
 
     @property
+    def series_uid(self) -> str:
+        return self.uid.partition("#")[0]
+
+    @property
     def info(self) -> SeriesInfo:
         rows, columns, samples = self.planes[0].size
         count = len(self.planes)
@@ -118,6 +124,11 @@ def volumes(paths: Iterable[Path]) -> tuple[Volume, ...]:
     return tuple(volume for uid, files in series.items() for volume in _split(uid, files))
 
 
+def modality_of(path: Path) -> str:
+    """Return DICOM's code for what a file holds: CT, MR, SEG, RTSTRUCT, ..."""
+    return str(load(path, pixels=False, tags=("Modality",)).get("Modality", ""))
+
+
 def _split(uid: str, files: list[tuple[Dataset, list[Plane]]]) -> list[Volume]:
     """Return the volumes of a series: planes of one size and orientation each."""
     groups: list[list[Plane]] = []
@@ -128,18 +139,20 @@ def _split(uid: str, files: list[tuple[Dataset, list[Plane]]]) -> list[Volume]:
         else:
             group.append(plane)
     first = files[0][0]
-    texts = [str(first.get(tag, "") or "") for tag in ("SeriesDescription", "Modality", "StudyInstanceUID")]
-    frame_uid = str(first.get("FrameOfReferenceUID", "") or "")
+    tags = ("SeriesDescription", "Modality", "StudyInstanceUID", "FrameOfReferenceUID")
+    title, modality, study, place = (str(first.get(tag, "") or "") for tag in tags)
     names = [uid] if len(groups) == 1 else [f"{uid}#{i + 1}" for i in range(len(groups))]
-    return [Volume(name, *texts, frame_uid, tuple(group)) for name, group in zip(names, groups, strict=True)]
+    return [
+        Volume(name, title, modality, study, place, tuple(group)) for name, group in zip(names, groups, strict=True)
+    ]
 
 
 def _alike(one: Plane, other: Plane) -> bool:
     if one.size != other.size or (one.orientation is None) != (other.orientation is None):
         return False
-    if one.orientation is not None and other.orientation is not None:
-        if np.abs(one.orientation - other.orientation).max() > 0.005:
-            return False
+    here, there = one.orientation, other.orientation
+    if here is not None and there is not None and np.abs(here - there).max() > 0.005:
+        return False
     return bool(np.allclose(one.spacing or (0, 0), other.spacing or (0, 0), rtol=0.001, atol=1e-6))
 
 
@@ -376,8 +389,9 @@ def _stacked(planes: Sequence[Plane]) -> Numbers:
 
 def _decoded(plane: Plane) -> Numbers:
     """Return the stored numbers of a file, [frame y x sample], MONOCHROME1 inverted."""
-    from pydicom.pixels import apply_color_lut, pixel_array
+    from pydicom.pixels import apply_color_lut, pixel_array  # type: ignore[attr-defined]
 
+    register()
     data = load(plane.path)
     name = plane.path.name
     try:
@@ -406,12 +420,14 @@ def _decoded(plane: Plane) -> Numbers:
     return values
 
 
-def _guessed_syntax(data: Dataset) -> str:
+def _guessed_syntax(data: Dataset) -> UID:
     """Return the transfer syntax of a file that does not say it: as its header turned out to be written."""
     explicit, little = data.original_encoding[0] is False, data.original_encoding[1] is not False
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
     if not little:
-        return "1.2.840.10008.1.2.2"
-    return "1.2.840.10008.1.2.1" if explicit else "1.2.840.10008.1.2"
+        return ExplicitVRBigEndian
+    return ExplicitVRLittleEndian if explicit else ImplicitVRLittleEndian
 
 
 def _inverted(values: Numbers, bits: int) -> Numbers:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,11 +10,11 @@ from types import MappingProxyType
 
 import numpy as np
 
-from segmend.errors import FileError, SegmendError, SettingsError, ShapeError
+from segmend.errors import FileError, SettingsError, ShapeError
 from segmend.geometry import onto
 from segmend.image import Image, LabelMap
-from segmend.io import dicom, metaimage, nifti, nrrd, pixels
-from segmend.io.archive import MAX_FILES, unpack
+from segmend.io import dicom, dicomseg, folders, metaimage, nifti, nrrd, pixels, rtstruct
+from segmend.io.folders import opened, told
 from segmend.io.intensities import Numbers
 from segmend.io.series import SeriesInfo
 from segmend.session import PALETTE, Label
@@ -36,7 +34,6 @@ MASK_FORMATS: Mapping[str, str] = MappingProxyType(
 )
 IMAGE_FORMATS = (".nii.gz", ".nii", ".nrrd", ".mha", ".tif", ".tiff", ".png")
 ALIASES = {".rtss.dcm": ".rtstruct.dcm", ".tiff": ".tif"}
-ZIP = b"PK\x03\x04"
 HEAD = 4096
 
 
@@ -51,7 +48,7 @@ def sniffed(path: Path) -> str:
             return ""
         return "nifti" if nifti.is_nifti(head) else ""
     tests: dict[str, bool] = {
-        "zip": head.startswith(ZIP),
+        "zip": head.startswith(folders.ZIP),
         "nrrd": head.startswith(nrrd.MAGIC),
         "png": head.startswith(pixels.PNG),
         "jpeg": head.startswith(pixels.JPEG),
@@ -105,46 +102,8 @@ class _Contents:
 @contextmanager
 def _contents(path: Path) -> Iterator[_Contents]:
     """Give what a path holds; a zip file lies unpacked in a folder of its own meanwhile."""
-    if not path.exists():
-        raise FileError(f"There is no file {path.name}.")
-    with _told(path.name):
-        if path.is_dir():
-            yield _Contents(path.name, _entries(_walked(path), path.name))
-        elif path.is_file() and sniffed(path) == "zip":
-            with tempfile.TemporaryDirectory(prefix="segmend-") as folder:
-                yield _Contents(path.name, _entries(unpack(path, Path(folder)), path.name))
-        else:
-            yield _Contents(path.name, _entries([path], path.name))
-
-
-@contextmanager
-def _told(name: str) -> Iterator[None]:
-    """Turn whatever a parser raises on a damaged file into one sentence.
-
-    Readers check what they can name; the libraries below them raise almost anything else.
-    """
-    try:
-        yield
-    except SegmendError:
-        raise
-    except OSError as error:
-        raise FileError(f"{name} could not be read: {error.strerror or error}.") from None
-    except MemoryError:
-        raise FileError(f"{name} needs more memory than there is.") from None
-    except Exception as error:
-        words = (f"{type(error).__name__} {error}".strip().splitlines() or [""])[0][:120].rstrip(".")
-        raise FileError(f"{name} is damaged and could not be read: {words}.") from None
-
-
-def _walked(folder: Path) -> list[Path]:
-    """Return the files below a folder in order of name, links left out."""
-    found: list[Path] = []
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        found += [p for n in sorted(names) if not n.startswith(".") and not (p := Path(root, n)).is_symlink()]
-        if len(found) > MAX_FILES:
-            raise FileError(f"{folder.name} holds more than {MAX_FILES} files.")
-    return found
+    with told(path.name), opened(path) as paths:
+        yield _Contents(path.name, _entries(paths, path.name))
 
 
 def _entries(paths: Sequence[Path], name: str) -> list[_Entry]:
@@ -169,6 +128,10 @@ def _refusal(path: Path, kind: str) -> str:
     return f"{path.name} is no image that is known; {known} are read, whatever their names end in."
 
 
+DICOM_MASKS: dict[str, Callable[[Path, Image], LabelMap]] = {
+    "SEG": dicomseg.read_segmentation,
+    "RTSTRUCT": rtstruct.read_structures,
+}
 Reader = Callable[[Path, str, int], Image]
 READERS: dict[str, Reader] = {
     "nifti": lambda path, fourth, frame: nifti.read_nifti(path, fourth=fourth, frame=frame),
@@ -228,6 +191,10 @@ def write_mask(
     named = _named(label_map, labels)
     small = label_map.astype(np.uint8 if label_map.max() < 256 else np.uint16)[None]
     match ALIASES.get(suffix, suffix):
+        case ".dcm":
+            dicomseg.write_segmentation(target, label_map, image, named, source=source, anonymous=anonymous)
+        case ".rtstruct.dcm":
+            rtstruct.write_structures(target, label_map, image, named, source=source, anonymous=anonymous)
         case ".nii.gz" | ".nii":
             nifti.write_nifti(target, small, image.affine)
         case ".seg.nrrd":
@@ -237,9 +204,9 @@ def write_mask(
         case ".mha":
             metaimage.write_metaimage(target, small, image.affine)
         case ".tif":
-            pixels.write_tiff(target, small, image.spacing)
+            pixels.write_tiff(target, small, image.spacing.tolist())
         case ".png":
-            pixels.write_png(target, small, image.spacing)
+            pixels.write_png(target, small, image.spacing.tolist())
 
 
 def _named(label_map: LabelMap, labels: Sequence[Label]) -> list[Label]:
@@ -262,9 +229,9 @@ def write_image(path: str | Path, image: Image) -> None:
         case ".mha":
             metaimage.write_metaimage(target, image.voxels, image.affine)
         case ".tif":
-            pixels.write_tiff(target, image.voxels, image.spacing)
+            pixels.write_tiff(target, image.voxels, image.spacing.tolist())
         case ".png":
-            pixels.write_png(target, image.voxels, image.spacing)
+            pixels.write_png(target, image.voxels, image.spacing.tolist())
 
 
 def read_mask(path: str | Path, image: Image) -> LabelMap:
@@ -277,10 +244,12 @@ def read_mask(path: str | Path, image: Image) -> LabelMap:
     source = Path(path)
     if not source.is_file():
         raise FileError(f"There is no file {source.name}.")
-    with _told(source.name):
+    with told(source.name):
         kind = sniffed(source)
         if kind == "nrrd":
             return onto(*nrrd.read_segments(source), image.shape, image.affine)
+        if kind == "dicom" and (modality := dicom.modality_of(source)) in DICOM_MASKS:
+            return DICOM_MASKS[modality](source, image)
         if kind not in READERS:
             raise FileError(_refusal(source, kind))
         mask = READERS[kind](source, "channels", 0)

@@ -66,5 +66,5 @@ def _rescaled_kind(values: Numbers, slope: float, intercept: float) -> np.dtype[
             limits = np.iinfo(kind)
             if limits.min <= ends[0] and ends[1] <= limits.max:
                 return np.dtype(kind)
-    exact = values.dtype.kind == "f" and values.dtype.itemsize <= 4 or values.dtype.itemsize <= 2
+    exact = (values.dtype.kind == "f" and values.dtype.itemsize <= 4) or values.dtype.itemsize <= 2
     return np.dtype(np.float32 if exact else np.float64)

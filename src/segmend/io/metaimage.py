@@ -117,7 +117,7 @@ def _affine(keys: dict[str, str], axes: int, name: str) -> Affine:
     vectors = np.reshape(_numbers(keys, matrix, axes * axes, np.eye(axes).ravel().tolist(), name), (axes, axes))
     count = min(axes, 3)
     affine = np.eye(4)
-    affine[:count, :count] = vectors[:count, :count].T * [s if s else 1.0 for s in spacing[:count]]
+    affine[:count, :count] = vectors[:count, :count].T * [s or 1.0 for s in spacing[:count]]
     affine[:count, 3] = origin[:count]
     return mirrored(turned(affine))
 

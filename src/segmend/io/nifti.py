@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import gzip
 import struct
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def read_nifti(path: Path, *, fourth: str = "channels", frame: int = 0) -> Image
             return _read(unpacked, path, path.stat().st_size, True, fourth, frame)
 
 
-def _read(file: IO[bytes], path: Path, present: int, packed: bool, fourth: str, frame: int) -> Image:
+def _read(file: BufferedIOBase, path: Path, present: int, packed: bool, fourth: str, frame: int) -> Image:
     head = file.read(540)
     if not is_nifti(head):
         raise FileError(f"{path.name} is not a NIfTI file.")
@@ -105,12 +106,12 @@ def _shape(dim: tuple[int, ...], name: str) -> tuple[int, int, int, int, int]:
     return u, t, z, y, x
 
 
-def _filled(file: IO[bytes], count: int, name: str) -> Numbers:
+def _filled(file: BufferedIOBase, count: int, name: str) -> Numbers:
     """Return the next `count` bytes of a file; FileError when it ends before."""
     values = np.empty(count, np.uint8)
-    view, done = memoryview(values), 0
+    done = 0
     while done < count:
-        got = file.readinto(view[done : done + 2**24])  # type: ignore[attr-defined]
+        got = file.readinto(values[done : done + 2**24].data)
         if not got:
             raise FileError(f"{name} is cut short: {count} bytes of voxels are needed, {done} came.")
         done += got
@@ -144,7 +145,8 @@ def _scaled(voxels: Numbers, header: dict[str, tuple[Any, ...]]) -> Numbers:
 def _affine(header: dict[str, tuple[Any, ...]]) -> tuple[Affine, tuple[str, ...]]:
     unit = UNITS_MM.get(header["units"][0] & 7, 1.0)
     steps = [abs(d) if np.isfinite(d) and d != 0 else 1.0 for d in header["pixdim"][1:4]]
-    found = None
+    found: Affine | None = None
+    notes: tuple[str, ...] = ()
     if header["sform"][0] > 0:
         found = np.vstack([np.reshape(header["rows"], (3, 4)), [0, 0, 0, 1]]).astype(np.float64)
     if (found is None or _flat(found)) and header["qform"][0] > 0:
@@ -153,7 +155,7 @@ def _affine(header: dict[str, tuple[Any, ...]]) -> tuple[Affine, tuple[str, ...]
         affine = turned(np.diag([*steps, 1.0]))
         notes = ("The file says no orientation: its axes are taken as right, anterior and superior.",)
     else:
-        affine, notes = turned(found), ()
+        affine = turned(found)
     affine[:3] *= unit
     return affine, notes
 

@@ -120,8 +120,8 @@ def _voxels(path: Path, header: Header) -> Numbers:
     packed = encoding in ("gzip", "gz", "bzip2", "bz2")
     count = check_claim(name, sizes, np.dtype(kind).itemsize if encoding != "ascii" else 1, len(body), packed=packed)
     data = _decoded(body, encoding, count, np.dtype(kind), name)
-    order = ">" if header.fields.get("endian", "little").lower() == "big" else "<"
-    return data.view(np.dtype(kind).newbyteorder(order)).reshape(sizes[::-1])
+    big = header.fields.get("endian", "little").lower() == "big"
+    return data.view(np.dtype(kind).newbyteorder(">" if big else "<")).reshape(sizes[::-1])
 
 
 def _body(path: Path, header: Header) -> bytes:

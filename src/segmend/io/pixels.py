@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import struct
-import xml.etree.ElementTree as ElementTree
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,16 +68,13 @@ def _pillow(path: Path) -> Numbers:
     """Return [y x] or [y x c] as Pillow decodes it: grey stays grey, the rest becomes RGB."""
     from PIL import Image as Pillow
 
-    with Pillow.open(path, formats=("PNG", "JPEG", "TIFF")) as photo:
+    with Pillow.open(path, formats=("PNG", "JPEG", "MPO")) as photo:
         photo.load()
         mode = photo.mode
-        if mode in ("1", "L", "LA", "La"):
-            photo = photo.convert("L") if mode != "1" else photo
-        elif mode == "P" and "transparency" not in photo.info and _is_index(photo.getpalette()):
-            return np.array(photo)
-        elif mode not in ("I;16", "I;16B", "I;16L", "I", "F"):
-            photo = photo.convert("RGB")
-        values = np.array(photo)
+        as_it_is = mode in ("1", "I;16", "I;16B", "I;16L", "I")
+        as_it_is |= mode == "P" and "transparency" not in photo.info and _is_index(photo.getpalette())
+        wanted = "L" if mode in ("L", "LA", "La") else "RGB"
+        values = np.array(photo if as_it_is else photo.convert(wanted))
     return values.astype(np.uint16) if mode == "I" and values.min() >= 0 and values.max() < 65536 else values
 
 
@@ -178,7 +174,7 @@ def read_tiff(path: Path, *, fourth: str = "channels", frame: int = 0) -> Image:
             if "imagecodecs" not in str(error):
                 raise
             values = _pillow_pages(path, series.shape)
-        if page.photometric == 3:
+        if page.photometric == 3 and page.colormap is not None:
             values, axes = _coloured(values, page.colormap), axes + "S"
     return _stack(values, axes, spacing, fourth, frame, path.name)
 
@@ -234,13 +230,10 @@ def _tiff_spacing(file: Any, page: Any) -> tuple[float, float, float]:
 
 def _ome_spacing(text: str) -> tuple[float, float, float]:
     scale = {"nm": 1e-6, "µm": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1000.0}
-    if re.search("<!(DOCTYPE|ENTITY)", text):
-        raise FileError("The TIFF's OME description has a document type, which is not read.")
-    pixels = next((node for node in ElementTree.fromstring(text).iter() if node.tag.endswith("}Pixels")), None)
-    if pixels is None:
-        return 1.0, 1.0, 1.0
     z, y, x = (
-        float(pixels.get(f"PhysicalSize{a}", 0)) * scale.get(pixels.get(f"PhysicalSize{a}Unit", "µm"), 1.0) or 1.0
+        float((re.search(f'PhysicalSize{a}="([0-9.eE+-]+)"', text) or [0, 0])[1])
+        * scale.get((re.search(f'PhysicalSize{a}Unit="([^"]+)"', text) or ["", "µm"])[1], 1.0)
+        or 1.0
         for a in "ZYX"
     )
     return z, y, x

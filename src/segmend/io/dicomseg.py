@@ -1,0 +1,214 @@
+"""DICOM segmentations (SEG): one binary segment a label, each slice at its own place in the patient."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from segmend import __version__
+from segmend.errors import FileError
+from segmend.geometry import Affine, fit, from_columns, lay, mirrored
+from segmend.image import Image, LabelMap
+from segmend.io import dicom
+from segmend.io.atomic import write_atomically
+from segmend.io.claims import check_claim
+from segmend.io.reference import Reference, ds, identify, referenced, series_items, slice_item
+from segmend.session import Label
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+VALUE = re.compile(r"Label (\d+)")  # of a segment's tracking identifier: its value in the label map
+SERIES_NUMBER = 900
+
+
+def write_segmentation(
+    path: Path,
+    label_map: LabelMap,
+    image: Image,
+    labels: Sequence[Label],
+    *,
+    source: str | Path | None,
+    anonymous: bool,
+) -> None:
+    """Write a label map as DICOM-SEG; planes may lie anywhere, but rows and columns must be at right angles."""
+    if not labels:
+        raise FileError("A DICOM segmentation needs at least one label; this mask has none.")
+    rows, columns = image.affine[:3, 1], image.affine[:3, 2]
+    if abs(rows @ columns) > 1e-4 * np.linalg.norm(rows) * np.linalg.norm(columns):
+        raise FileError("A DICOM segmentation needs rows and columns at right angles; this image's are sheared.")
+    reference = referenced(image, source, anonymous=anonymous)
+    data = _segmentation(label_map, image, labels, reference)
+    write_atomically(path, data.save_as)
+
+
+def _segmentation(label_map: LabelMap, image: Image, labels: Sequence[Label], reference: Reference) -> Dataset:
+    import highdicom as hd
+    from pydicom.uid import generate_uid
+
+    numbers = np.zeros(65536, np.uint16)
+    numbers[[label.value for label in labels]] = np.arange(1, len(labels) + 1)
+    affine = mirrored(image.affine)
+    spacing = image.spacing
+    patient = hd.CoordinateSystemNames.PATIENT
+    orientation = [*affine[:3, 2] / spacing[2], *affine[:3, 1] / spacing[1]]
+    apart = abs(float(affine[:3, 0] @ np.cross(orientation[:3], orientation[3:])))
+    places = [affine[:3, 0] * z + affine[:3, 3] for z in range(image.shape[0])]
+    data = hd.seg.Segmentation(
+        source_images=[_stand_in(image, reference, orientation, places[0])],
+        pixel_array=numbers[label_map].astype(np.uint8 if len(labels) < 256 else np.uint16),
+        segmentation_type="BINARY",
+        segment_descriptions=[_description(i + 1, label) for i, label in enumerate(labels)],
+        series_instance_uid=generate_uid(),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=generate_uid(),
+        instance_number=1,
+        manufacturer="Segmend",
+        manufacturer_model_name="Segmend",
+        software_versions=__version__,
+        device_serial_number="0",
+        content_label="SEGMENTATION",
+        series_description="Segmentation",
+        plane_orientation=hd.PlaneOrientationSequence(patient, orientation),
+        plane_positions=[hd.PlanePositionSequence(patient, list(place)) for place in places],
+        pixel_measures=hd.PixelMeasuresSequence([float(spacing[1]), float(spacing[2])], apart, apart),
+    )
+    identify(data, reference)
+    _refer(data, reference, affine)
+    return data
+
+
+def _stand_in(image: Image, reference: Reference, orientation: ArrayLike, place: ArrayLike) -> Dataset:
+    """Return a slice on the image's own grid: highdicom wants a source, and ours may be of any kind or none."""
+    from pydicom import Dataset
+    from pydicom.uid import CTImageStorage, generate_uid
+
+    one = Dataset()
+    for tag in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"):
+        setattr(one, tag, "")
+    one.StudyDate = one.StudyTime = ""
+    one.SOPClassUID, one.SOPInstanceUID, one.Modality = CTImageStorage, generate_uid(), reference.modality
+    one.StudyInstanceUID, one.SeriesInstanceUID = reference.study_uid, generate_uid()
+    one.FrameOfReferenceUID = reference.frame_uid
+    one.Rows, one.Columns = image.shape[1:]
+    one.ImageOrientationPatient, one.ImagePositionPatient = ds(orientation), ds(place)
+    one.PixelSpacing = ds([image.spacing[1], image.spacing[2]])
+    one.SliceThickness = ds([image.spacing[0]])[0]
+    return one
+
+
+def _description(number: int, label: Label) -> Any:
+    import highdicom as hd
+    from pydicom.sr.codedict import codes
+    from pydicom.uid import generate_uid
+
+    tissue = codes.SCT.Tissue
+    algorithm = hd.AlgorithmIdentificationSequence("Segmend", codes.DCM.ArtificialIntelligence, __version__)
+    return hd.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=(" ".join(label.name.replace("\\", "/").split()) or f"label {label.value}")[:64],
+        segmented_property_category=tissue,
+        segmented_property_type=tissue,
+        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.SEMIAUTOMATIC,
+        algorithm_identification=algorithm,
+        tracking_uid=generate_uid(),
+        tracking_id=f"Label {label.value}",
+        display_color=hd.color.CIELabColor.from_rgb(*label.colour),
+    )
+
+
+def _refer(data: Any, reference: Reference, affine: Affine) -> None:
+    """Replace the references to the stand-in by ones to the source's slices, or by none."""
+    from pydicom import Dataset
+    from pydicom.sr.codedict import codes
+
+    for tag in ("ReferencedSeriesSequence", "SourceImageSequence"):
+        if tag in data:
+            delattr(data, tag)
+    if reference.used:
+        series = Dataset()
+        series.SeriesInstanceUID = reference.series_uid
+        series.ReferencedInstanceSequence = series_items(reference)
+        data.ReferencedSeriesSequence = [series]
+    steps = np.linalg.inv(affine)
+    for group in data.PerFrameFunctionalGroupsSequence:
+        place = np.array(group.PlanePositionSequence[0].ImagePositionPatient, float)
+        item = slice_item(reference, round(float(steps[0] @ (*place, 1.0))))
+        if "DerivationImageSequence" in group:
+            del group.DerivationImageSequence
+        if item is not None:
+            item.PurposeOfReferenceCodeSequence = [_code(codes.DCM.SourceImageForImageProcessingOperation)]
+            item.SpatialLocationsPreserved = "YES"
+            derivation = Dataset()
+            derivation.SourceImageSequence = [item]
+            derivation.DerivationCodeSequence = [_code(codes.DCM.Segmentation)]
+            group.DerivationImageSequence = [derivation]
+
+
+def _code(code: Any) -> Dataset:
+    from pydicom import Dataset
+
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme_designator, code.meaning
+    return item
+
+
+def read_segmentation(path: Path, image: Image) -> LabelMap:
+    """Return the label map of a DICOM-SEG on the image's grid; where segments overlap, the later one holds."""
+    from pydicom.pixels import pixel_array  # type: ignore[attr-defined]
+
+    data = dicom.load(path)
+    count, rows, columns = int(data.get("NumberOfFrames") or 1), int(data.Rows), int(data.Columns)
+    packed = data.file_meta.TransferSyntaxUID.is_compressed
+    bits = int(data.BitsAllocated)
+    check_claim(path.name, (count, rows, (columns + 7) // 8 if bits == 1 else columns), max(1, bits // 8),
+                path.stat().st_size, packed=packed)  # fmt: skip
+    frames = pixel_array(data).reshape(count, rows, columns)
+    groups = data.PerFrameFunctionalGroupsSequence
+    if len(groups) != count:
+        raise FileError(f"{path.name} says it has {count} frames but describes {len(groups)}.")
+    values = {int(s.SegmentNumber): _value(s) for s in data.SegmentSequence}
+    labelmap = str(data.get("SegmentationType", "")) == "LABELMAP"
+    half = int(data.get("MaximumFractionalValue") or 1) / 2 if data.get("SegmentationType") == "FRACTIONAL" else 0
+    shared = data.SharedFunctionalGroupsSequence[0]
+    laid = np.zeros(image.shape, np.uint16)
+    for frame, group in zip(frames, groups, strict=True):
+        if labelmap:
+            plane = frame.astype(np.uint16)
+        else:
+            number = int(_from(group, shared, "SegmentIdentificationSequence").ReferencedSegmentNumber)
+            plane = (frame > half) * np.uint16(values[number])
+        affine = _plane_affine(group, shared, image)
+        found = fit(affine, (1, rows, columns), image.affine)
+        lay(laid, found.turn(plane[None]), found.low)
+    return laid
+
+
+def _value(segment: Dataset) -> int:
+    """Return a segment's value in the label map: the one we wrote, else its number."""
+    tracked = VALUE.fullmatch(str(segment.get("TrackingID", "")))
+    value = int(tracked[1]) if tracked else int(segment.SegmentNumber)
+    if not 0 < value < 65536:
+        raise FileError(f"A segment needs a label of 1 to 65535; got {value}.")
+    return value
+
+
+def _from(group: Dataset, shared: Dataset, sequence: str) -> Dataset:
+    found: Dataset = (group.get(sequence) or shared[sequence].value)[0]
+    return found
+
+
+def _plane_affine(group: Dataset, shared: Dataset, image: Image) -> Affine:
+    """Return the affine of one frame, its missing axis taken from the image it is to lie on."""
+    place = np.array(_from(group, shared, "PlanePositionSequence").ImagePositionPatient, float)
+    turns = np.array(_from(group, shared, "PlaneOrientationSequence").ImageOrientationPatient, float)
+    down, across = (float(v) for v in _from(group, shared, "PixelMeasuresSequence").PixelSpacing)
+    flat = mirrored(from_columns((0, 0, 0), turns[3:] * down, turns[:3] * across, place))
+    steps = np.abs(np.linalg.solve(image.affine[:3, :3], flat[:3, 1:3])).sum(axis=1)
+    flat[:3, 0] = image.affine[:3, int(steps.argmin())]
+    return flat

@@ -1,0 +1,61 @@
+"""A folder, a zip file or one file as a list of files; and what goes wrong in them in one sentence."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from segmend.errors import FileError, SegmendError
+from segmend.io.archive import MAX_FILES, unpack
+
+ZIP = b"PK\x03\x04"
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[list[Path]]:
+    """Give the files of a folder, of a zip file (unpacked meanwhile in a folder of its own), or the one file."""
+    if not path.exists():
+        raise FileError(f"There is no file {path.name}.")
+    if path.is_dir():
+        yield walked(path)
+        return
+    with path.open("rb") as file:
+        zipped = file.read(len(ZIP)) == ZIP
+    if not zipped:
+        yield [path]
+        return
+    with tempfile.TemporaryDirectory(prefix="segmend-") as folder:
+        yield unpack(path, Path(folder))
+
+
+@contextmanager
+def told(name: str) -> Iterator[None]:
+    """Turn whatever a parser raises on a damaged file into one sentence.
+
+    Readers check what they can name; the libraries below them raise almost anything else.
+    """
+    try:
+        yield
+    except SegmendError:
+        raise
+    except OSError as error:
+        raise FileError(f"{name} could not be read: {error.strerror or error}.") from None
+    except MemoryError:
+        raise FileError(f"{name} needs more memory than there is.") from None
+    except Exception as error:
+        words = (f"{type(error).__name__} {error}".strip().splitlines() or [""])[0][:120].rstrip(".")
+        raise FileError(f"{name} is damaged and could not be read: {words}.") from None
+
+
+def walked(folder: Path) -> list[Path]:
+    """Return the files below a folder in order of name, links left out."""
+    found: list[Path] = []
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        found += [p for n in sorted(names) if not n.startswith(".") and not (p := Path(root, n)).is_symlink()]
+        if len(found) > MAX_FILES:
+            raise FileError(f"{folder.name} holds more than {MAX_FILES} files.")
+    return found
