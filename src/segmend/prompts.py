@@ -160,7 +160,7 @@ def check(prompt: Prompt, shape: Sequence[int]) -> None:
     match prompt:
         case Stroke(points=points) | Lasso(points=points) | Extremes(points=points):
             if not 0 < len(points) <= MAX_POINTS:
-                raise PromptError(f"A {kind} needs 1 to {MAX_POINTS} points; got {len(points)}.")
+                raise PromptError(f"{_one(kind)} needs 1 to {MAX_POINTS} points; got {len(points)}.")
         case Adjust(k=k) if not math.isfinite(k):
             raise PromptError(f"An adjustment needs a finite number; got {k}.")
         case _:
@@ -173,12 +173,16 @@ def check(prompt: Prompt, shape: Sequence[int]) -> None:
     if box is None:
         return
     if box.size == 0:
-        raise PromptError(f"A {kind} needs at least one voxel; got {box.low} to {box.high}.")
+        raise PromptError(f"{_one(kind)} needs at least one voxel; got {box.low} to {box.high}.")
     grid = whole(shape)
     if box.clipped(shape) != box:
         last = tuple(h - 1 for h in box.high)
         culprit = box.low if not grid.contains(box.low) else last
         raise PromptError(f"The {kind} reaches {culprit}, outside the image of shape {grid.high}.")
+
+
+def _one(kind: str) -> str:
+    return {"adjust": "An adjustment", "extremes": "A set of extremes"}.get(kind, f"A {kind}")
 
 
 def _check_lasso(lasso: Lasso) -> None:
@@ -220,8 +224,8 @@ def from_json(values: Mapping[str, Any]) -> Prompt:
     >>> from_json({"kind": "click", "index": [0, 3, 4]})
     Click(index=(0, 3, 4), positive=True)
     """
-    kind = values.get("kind")
-    if kind not in KINDS:
+    kind = values.get("kind") if isinstance(values, Mapping) else None
+    if not isinstance(kind, str) or kind not in KINDS:
         raise PromptError(f"A prompt needs a kind among {', '.join(KINDS)}; got {kind!r}.")
     try:
         match kind:
@@ -240,7 +244,7 @@ def from_json(values: Mapping[str, Any]) -> Prompt:
             case _:
                 return _read_mask(values)
     except KeyError as missing:
-        raise PromptError(f"A {kind} needs {missing.args[0]!r}; got only {sorted(values)}.") from None
+        raise PromptError(f"{_one(kind)} needs {missing.args[0]!r}; got only {sorted(values)}.") from None
     except (TypeError, ValueError, OverflowError) as error:
         if isinstance(error, PromptError):
             raise
@@ -259,7 +263,7 @@ def _read_index(values: Any) -> Index:
 def _read_points(values: Mapping[str, Any]) -> tuple[Index, ...]:
     points = values["points"]
     if not 0 < len(points) <= MAX_POINTS:
-        raise PromptError(f"A {values['kind']} needs 1 to {MAX_POINTS} points; got {len(points)}.")
+        raise PromptError(f"{_one(values['kind'])} needs 1 to {MAX_POINTS} points; got {len(points)}.")
     return tuple(_read_index(point) for point in points)
 
 
@@ -282,5 +286,5 @@ def _read_mask(values: Mapping[str, Any]) -> Mask:
         raise PromptError(f"The mask could not be read: {error}.") from None
     if len(raw) != (voxels + 7) // 8:
         raise PromptError(f"A mask of shape {(z, y, x)} needs {(voxels + 7) // 8} bytes of bits; got {len(raw)}.")
-    bits = np.unpackbits(np.frombuffer(raw, np.uint8), count=voxels).astype(bool)
+    bits = np.unpackbits(np.frombuffer(raw, np.uint8), count=voxels).view(bool)  # a copy could be 2 GB
     return Mask(bits.reshape(z, y, x), _read_index(values["low"]))

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from segmend.errors import PromptError, ShapeError
+from segmend.errors import PromptError, ShapeError, UserError
 from segmend.image import Box, Index, LabelMap, MaskArray, bounds
 from segmend.prompts import Prompt, check
 from segmend.prompts import from_json as prompt_from_json
@@ -224,6 +224,8 @@ class Session:
                     raise PromptError(f"A label needs a value of 1 to {MAX_LABEL}; got {label.value}.")
                 if not label.name.strip():
                     raise PromptError("A label needs a name; got an empty one.")
+                if not all(0 <= part <= 255 for part in label.colour):
+                    raise PromptError(f"A colour needs three numbers of 0 to 255; got {label.colour}.")
             case Prompted(prompt=prompt, label=value):
                 self._check_label(value)
                 check(prompt, self.shape)
@@ -323,24 +325,38 @@ def event_to_json(event: Event) -> dict[str, Any]:
 
 
 def event_from_json(values: Mapping[str, Any]) -> Event:
-    """Return the event that `event_to_json` wrote.
+    """Return the event that `event_to_json` wrote; PromptError says what is missing or wrong.
 
     >>> event_from_json({"event": "undone"})
     Undone()
     """
-    match values.get("event"):
-        case "defined":
-            return Defined(label_from_json(values["label"]))
-        case "prompted":
-            return Prompted(prompt_from_json(values["prompt"]), int(values["label"]), str(values["method"]))
-        case "removed":
-            return Removed(int(values["of"]))
-        case "undone":
-            return Undone()
-        case "redone":
-            return Redone()
-        case other:
-            raise PromptError(f"An event needs a known kind; got {other!r}.")
+    kind = values.get("event") if isinstance(values, Mapping) else None
+    try:
+        match kind:
+            case "defined":
+                return Defined(label_from_json(values["label"]))
+            case "prompted":
+                return Prompted(prompt_from_json(values["prompt"]), _whole(values["label"]), str(values["method"]))
+            case "removed":
+                return Removed(_whole(values["of"]))
+            case "undone":
+                return Undone()
+            case "redone":
+                return Redone()
+            case _:
+                raise PromptError(f"An event needs a known kind; got {kind!r}.")
+    except KeyError as missing:
+        raise PromptError(f"An event of kind {kind!r} needs {missing.args[0]!r}; it is not there.") from None
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise PromptError(f"An event of kind {kind!r} could not be read: {error}.") from None
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or int(value) != value:
+        raise PromptError(f"An event needs whole numbers; got {value!r}.")
+    return int(value)
 
 
 def label_to_json(label: Label) -> dict[str, Any]:
@@ -350,5 +366,5 @@ def label_to_json(label: Label) -> dict[str, Any]:
 
 def label_from_json(values: Mapping[str, Any]) -> Label:
     """Return the label that `label_to_json` wrote."""
-    r, g, b = (int(v) for v in values["colour"])
-    return Label(int(values["value"]), str(values["name"]), (r, g, b), bool(values.get("locked", False)))
+    r, g, b = (_whole(v) for v in values["colour"])
+    return Label(_whole(values["value"]), str(values["name"]), (r, g, b), bool(values.get("locked", False)))

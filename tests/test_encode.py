@@ -1,0 +1,154 @@
+"""Prompts as voxels: lines without gaps, later marks over earlier ones, and what a network sees."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segmend.encode import filled, in_plane, line, mark, marks, path, see_prompts, stamp
+from segmend.image import Box
+from segmend.plane import Window
+from segmend.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke
+
+SHAPE = (3, 6, 8)
+INDEX = st.tuples(*(st.integers(0, n - 1) for n in SHAPE))
+FAR = st.tuples(*[st.integers(-20, 20)] * 3)
+
+
+class TestLines:
+    @given(FAR, FAR)
+    def test_a_line_has_no_gaps_and_keeps_to_the_straight(self, a: tuple[int, ...], b: tuple[int, ...]) -> None:
+        voxels = line(a, b)
+        assert (tuple(voxels[0]), tuple(voxels[-1])) == (a, b)
+        assert len(voxels) == max(abs(p - q) for p, q in zip(a, b, strict=True)) + 1
+        for one, other in pairwise(voxels):
+            assert np.abs(other - one).max() == 1
+        exact = np.linspace(a, b, len(voxels))
+        assert np.abs(voxels - exact).max() <= 0.5 + 1e-9
+
+    @given(st.lists(INDEX, min_size=1, max_size=5))
+    def test_a_path_goes_through_every_point_and_names_no_voxel_twice(self, points: list[tuple[int, int, int]]) -> None:
+        voxels = [tuple(v) for v in path(points).tolist()]
+        assert set(points) <= set(voxels)
+        assert len(set(voxels)) == len(voxels)
+        assert voxels[0] == points[0]
+
+
+class TestMarks:
+    def test_what_pins_voxels_and_what_only_guides(self) -> None:
+        assert mark(Click((0, 1, 2), positive=False))[1] is False
+        found = mark(Stroke(((0, 0, 0), (0, 0, 2))))
+        assert found is not None
+        assert (found[0].tolist(), found[1]) == ([[0, 0, 0], [0, 0, 1], [0, 0, 2]], True)
+        extremes = mark(Extremes(((0, 0, 0), (0, 0, 2))))
+        assert extremes is not None
+        assert (extremes[0].tolist(), extremes[1]) == ([[0, 0, 0], [0, 0, 2]], True)
+        guides: list[Prompt] = [
+            Box((0, 0, 0), (1, 1, 1)),
+            Lasso(((0, 0, 0), (0, 2, 2))),
+            Adjust(1.0),
+            Mask(np.ones((1, 1, 1), bool)),
+        ]
+        assert [mark(prompt) for prompt in guides] == [None] * 4
+
+    @given(st.lists(st.tuples(INDEX, st.booleans()), max_size=12))
+    def test_the_later_mark_holds(self, clicks: list[tuple[tuple[int, int, int], bool]]) -> None:
+        positive, negative = marks([Click(index, sign) for index, sign in clicks], SHAPE)
+        last = dict(clicks)
+        assert {tuple(v) for v in positive.tolist()} == {index for index, sign in last.items() if sign}
+        assert {tuple(v) for v in negative.tolist()} == {index for index, sign in last.items() if not sign}
+        assert len(positive) + len(negative) == len(last)
+        assert positive.shape[1] == negative.shape[1] == 3
+
+
+class TestStamp:
+    @given(st.floats(-2, 8), st.floats(-2, 10), st.floats(0.71, 4))
+    def test_a_stamp_is_a_disc(self, row: float, column: float, radius: float) -> None:
+        grid = np.zeros((6, 8), np.float32)
+        stamp(grid, np.array([row]), np.array([column]), radius)
+        y, x = np.indices(grid.shape)
+        distance = np.hypot(y - row, x - column)
+        assert (grid[distance <= radius - 0.51] == 1).all()
+        assert (grid[distance > radius + 1e-6] == 0).all()
+
+    def test_the_smallest_stamp_is_one_cell(self) -> None:
+        grid = np.zeros((3, 5), np.float32)
+        stamp(grid, np.array([1.0]), np.array([3.0]), 0.0)
+        assert np.argwhere(grid).tolist() == [[1, 3]]
+
+
+class TestFilled:
+    def test_a_triangle_with_its_border(self) -> None:
+        assert filled(np.array([[0, 0], [4, 0], [4, 4]]), 5, 6).astype(int).tolist() == [
+            [1, 0, 0, 0, 0, 0],
+            [1, 1, 0, 0, 0, 0],
+            [1, 1, 1, 0, 0, 0],
+            [1, 1, 1, 1, 0, 0],
+            [1, 1, 1, 1, 1, 0],
+        ]
+
+    def test_a_line_that_crosses_itself_leaves_its_hole(self) -> None:
+        ring = [[0, 0], [0, 6], [6, 6], [6, 0], [0, 0], [2, 2], [2, 4], [4, 4], [4, 2], [2, 2]]
+        inside = filled(np.array(ring), 7, 7)
+        assert not inside[3, 3]
+        assert inside[1, 3]
+        assert inside.sum() == 49 - 1
+
+    @given(st.lists(st.tuples(st.integers(-3, 9), st.integers(-3, 9)), min_size=1, max_size=6))
+    def test_whatever_is_drawn_stays_within_its_bounds(self, points: list[tuple[int, int]]) -> None:
+        line_drawn = np.array(points)
+        inside = filled(line_drawn, 5, 7)
+        y, x = np.nonzero(inside)
+        assert inside.shape == (5, 7)
+        if len(y):
+            assert (line_drawn.min(axis=0) <= (y.min(), x.min())).all()
+            assert (line_drawn.max(axis=0) >= (y.max(), x.max())).all()
+        for row, column in points:
+            if 0 <= row < 5 and 0 <= column < 7:
+                assert inside[row, column]
+
+
+class TestSeePrompts:
+    WINDOW = Window(0, 0, 8, 8)  # cells are pixels
+
+    @pytest.mark.parametrize("axis", [0, 1, 2])
+    def test_a_click_is_seen_in_its_plane_alone(self, axis: int) -> None:
+        index = (2, 3, 5)
+        here = see_prompts([Click(index)], axis, index[axis], self.WINDOW, 8)
+        beside = see_prompts([Click(index)], axis, index[axis] + 1, self.WINDOW, 8)
+        row, column = (v for i, v in enumerate(index) if i != axis)
+        y, x = np.indices((8, 8))
+        np.testing.assert_array_equal(here[0], np.hypot(y - row, x - column) <= 3)
+        assert not here[1:].any()
+        assert not beside.any()
+
+    def test_signs_and_boxes_have_channels_of_their_own(self) -> None:
+        prompts: list[Prompt] = [
+            Click((1, 0, 0), positive=False),
+            Stroke(((1, 7, 0), (1, 7, 7))),
+            Box((0, 2, 3), (2, 5, 7)),
+            Adjust(1.0),
+        ]
+        positive, negative, box = see_prompts(prompts, 0, 1, self.WINDOW, 8)
+        assert positive[7].all()
+        assert not positive[:5].any()
+        assert negative[0, 0] == 1
+        assert not negative[4:].any()
+        assert np.argwhere(box).min(axis=0).tolist() == [2, 3]
+        assert np.argwhere(box).max(axis=0).tolist() == [4, 6]
+        assert box.sum() == 12
+
+    def test_extremes_are_points_and_a_box(self) -> None:
+        corners = Extremes(((0, 2, 4), (0, 6, 4), (0, 4, 1), (0, 4, 7)))
+        positive, negative, box = see_prompts([corners], 0, 0, self.WINDOW, 8)
+        assert all(positive[y, x] == 1 for _, y, x in corners.points)
+        assert not negative.any()
+        assert box.sum() == 5 * 7
+
+    def test_a_box_reaches_only_its_planes(self) -> None:
+        assert not see_prompts([Box((0, 2, 3), (2, 5, 7))], 0, 2, self.WINDOW, 8).any()
+        assert in_plane(Box((0, 2, 3), (2, 5, 7)), 2) == ((0, 2), (2, 5))
