@@ -127,10 +127,10 @@ def run(command: list[str], folder: Path, environment: dict[str, str]) -> None:
         [program, *command[1:]], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
-        lines = [line.strip() for line in (done.stderr or done.stdout).splitlines()]
-        words = [line for line in lines if line and not line.startswith("at ")]  # no stack
+        lines = [line.removeprefix("npm error").strip() for line in (done.stderr or done.stdout).splitlines()]
+        words = [line for line in lines if line and not line.startswith(("at ", "npm warn"))]  # no stack
         doing = " ".join(Path(word).name for word in command[:2])
-        raise BundleError(f"Building the annotator failed at '{doing}': {' '.join(words[-3:])}")
+        raise BundleError(f"Building the annotator failed at '{doing}': {' '.join(words)[:400]}")
 
 
 if __name__ == "__main__":  # `make web` calls this directly
