@@ -9,6 +9,7 @@ Whatever had to be decided is said in the image's notes. No names of patients ar
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from pydicom import Dataset
     from pydicom.uid import UID
 
-PACKED_FLOOR = 64 * 2**20
+DEFLATED = b"1.2.840.10008.1.2.1.99"
+MAX_DEFLATED = 2**30  # bytes of one deflated file
 UNEVEN = 0.05  # slices this part of a step away from an even grid are resampled
 TIMES = (
     "TemporalPositionIdentifier", "TemporalPositionIndex", "DiffusionBValue", "EchoTime", "InversionTime",
@@ -102,6 +104,7 @@ def load(path: Path, *, pixels: bool = True, tags: Sequence[str] | None = None) 
     from pydicom import config, dcmread
 
     config.settings.reading_validation_mode = config.IGNORE
+    _check_deflated(path)
     try:
         wanted = None if tags is None else list(tags)
         return dcmread(path, stop_before_pixels=not pixels, force=True, specific_tags=wanted)
@@ -109,8 +112,26 @@ def load(path: Path, *, pixels: bool = True, tags: Sequence[str] | None = None) 
         raise FileError(f"{path.name} could not be read as DICOM: {_words(error)}.") from None
 
 
+def _check_deflated(path: Path) -> None:
+    """Raise FileError when a deflated file inflates to more than is taken: pydicom would inflate all of it."""
+    with path.open("rb") as file:
+        head = file.read(1024)
+        if DEFLATED not in head:
+            return
+        file.seek(144 + int.from_bytes(head[140:144], "little"))  # behind the file meta group
+        inflater, room = zlib.decompressobj(-15), MAX_DEFLATED
+        while room > 0 and (piece := inflater.unconsumed_tail or file.read(2**20)):
+            try:
+                room -= len(inflater.decompress(piece, 2**24))
+            except zlib.error:
+                return  # the reader will say so
+        if room <= 0:
+            raise FileError(f"{path.name} inflates to more than {MAX_DEFLATED} bytes.")
+
+
 def _words(error: Exception) -> str:
-    return f"{type(error).__name__} {error}".strip().splitlines()[0][:120].rstrip(".")
+    """Return an error in a few words, on one line."""
+    return " ".join(f"{type(error).__name__} {error}".split())[:240].rstrip(".")
 
 
 def volumes(paths: Iterable[Path]) -> tuple[Volume, ...]:
@@ -358,11 +379,15 @@ def placed(planes: Sequence[Plane]) -> tuple[Affine, NDArray[np.float64] | None]
 def _even_step(heights: NDArray[np.float64]) -> tuple[float, int]:
     """Return the step of the even grid that suits these heights, and how many slices it has.
 
-    The usual step is kept, so that a missing slice gives a grid on which the others stay.
+    Where every gap is a multiple of the smallest, slices are missing and the others stay
+    where they are; else the usual gap is taken.
     """
+    gaps = np.sort(np.diff(heights))
     total = float(heights[-1] - heights[0])
-    count = round(total / float(np.median(np.diff(heights)))) + 1
-    count = min(max(count, 2), 4 * len(heights))
+    multiples = gaps / gaps[0]
+    missing = np.abs(multiples - np.rint(multiples)).max() <= UNEVEN and multiples.sum() < 4 * len(heights)
+    usual = gaps[0] if missing else gaps[(len(gaps) - 1) // 2]
+    count = min(max(round(total / float(usual)) + 1, 2), 4 * len(heights))
     return total / (count - 1), count
 
 
@@ -397,7 +422,7 @@ def _decoded(plane: Plane) -> Numbers:
     try:
         rows, columns, samples = int(data.Rows), int(data.Columns), int(data.get("SamplesPerPixel") or 1)
         syntax = data.file_meta.TransferSyntaxUID if "TransferSyntaxUID" in data.file_meta else None
-        packed = syntax is not None and syntax.is_compressed
+        packed = syntax is not None and (syntax.is_compressed or syntax.is_deflated)
         count = int(data.get("NumberOfFrames") or 1)
         shape = (count, rows, columns, samples)
         bits = int(data.BitsAllocated)

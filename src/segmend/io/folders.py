@@ -46,7 +46,7 @@ def told(name: str) -> Iterator[None]:
     except MemoryError:
         raise FileError(f"{name} needs more memory than there is.") from None
     except Exception as error:
-        words = (f"{type(error).__name__} {error}".strip().splitlines() or [""])[0][:120].rstrip(".")
+        words = " ".join(f"{type(error).__name__} {error}".split())[:160].rstrip(".")
         raise FileError(f"{name} is damaged and could not be read: {words}.") from None
 
 

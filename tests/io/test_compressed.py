@@ -1,0 +1,172 @@
+"""Packed DICOM pixels come out as they went in."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+from segmend import io
+from segmend.errors import FileError
+from segmend.io.jpeglossless import decode
+from tests.io.dicoms import save, slices
+
+RAMP = (np.arange(70 * 80).reshape(70, 80) * 37 % 4096).astype(np.uint16)
+SIGNED = RAMP.astype(np.int16) - 2048
+RGB = np.stack([RAMP % 251, RAMP % 83, RAMP % 17], axis=-1).astype(np.uint8)
+
+
+def packed(values: np.ndarray, syntax: UID, frame: bytes | None = None, path: Path | None = None) -> Path:
+    assert path is not None
+    ds = slices(values[None])[0]
+    if frame is None:
+        ds.compress(syntax, generate_instance_uid=False)
+    else:
+        ds.PixelData = encapsulate([frame])
+        ds["PixelData"].is_undefined_length = True
+        ds.file_meta.TransferSyntaxUID = syntax
+    return save(ds, path)
+
+
+@pytest.mark.parametrize("values", [RAMP, SIGNED, RGB], ids=["unsigned", "signed", "colour"])
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless], ids=["rle", "jpeg-ls", "jpeg-2000"])
+def test_lossless_syntaxes_give_the_same_numbers(values: np.ndarray, syntax: UID, tmp_path: Path) -> None:
+    image = io.read(packed(values, syntax, path=tmp_path / "one.dcm"))
+
+    expected = values[None] if values.ndim == 2 else np.moveaxis(values, -1, 0)
+    assert image.voxels.dtype == values.dtype
+    assert np.array_equal(image.voxels[:, 0], expected)
+
+
+@pytest.mark.parametrize("values", [RAMP, SIGNED, RGB], ids=["unsigned", "signed", "colour"])
+@pytest.mark.parametrize("syntax", [JPEGLossless, JPEGLosslessSV1], ids=["process-14", "first-order"])
+def test_lossless_jpeg_gives_the_same_numbers(values: np.ndarray, syntax: UID, tmp_path: Path) -> None:
+    stored = values.view(np.uint16) if values.dtype == np.int16 else values
+    frame = imagecodecs.jpeg_encode(stored, lossless=True, predictor=1, bitspersample=stored.dtype.itemsize * 8)
+
+    image = io.read(packed(values, syntax, frame, tmp_path / "one.dcm"))
+
+    expected = values[None] if values.ndim == 2 else np.moveaxis(values, -1, 0)
+    assert np.array_equal(image.voxels[:, 0], expected)
+
+
+def test_twelve_signed_bits_keep_their_sign(tmp_path: Path) -> None:
+    ds = slices(SIGNED[None], BitsStored=12, HighBit=11)[0]
+    frame = imagecodecs.jpeg_encode(SIGNED.view(np.uint16) & 0xFFF, lossless=True, predictor=1, bitspersample=12)
+    ds.PixelData = encapsulate([frame])
+    ds["PixelData"].is_undefined_length = True
+    ds.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+
+    assert np.array_equal(io.read(save(ds, tmp_path / "one.dcm")).voxels[0, 0], SIGNED)
+
+
+def test_lossy_jpeg_gives_nearly_the_same_numbers(tmp_path: Path) -> None:
+    smooth = np.add.outer(np.arange(32), np.arange(48)).astype(np.uint8)
+    frame = imagecodecs.jpeg_encode(smooth, level=95)
+
+    image = io.read(packed(smooth, JPEGBaseline8Bit, frame, tmp_path / "one.dcm"))
+
+    assert np.abs(image.voxels[0, 0].astype(int) - smooth).max() <= 2
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian], ids=["big", "deflated"])
+def test_other_byte_orders_and_deflated_files_give_the_same_numbers(syntax: UID, tmp_path: Path) -> None:
+    ds = slices(SIGNED[None])[0]
+    ds.file_meta.TransferSyntaxUID = syntax
+    if syntax == ExplicitVRBigEndian:
+        ds.PixelData = SIGNED.astype(">i2").tobytes()
+
+    image = io.read(save(ds, tmp_path / "one.dcm"))
+
+    assert np.array_equal(image.voxels[0, 0], SIGNED)
+    assert image.voxels.dtype.isnative
+
+
+@given(
+    st.integers(1, 7),
+    st.sampled_from([8, 12, 16]),
+    st.tuples(st.integers(1, 12), st.integers(1, 12), st.sampled_from([1, 3])),
+    st.integers(0, 2**32 - 1),
+)
+def test_every_predictor_of_lossless_jpeg(predictor: int, bits: int, shape: tuple[int, int, int], seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    values = generator.integers(0, 2**bits, shape).astype(np.uint8 if bits == 8 else np.uint16)
+    source = imagecodecs.jpeg_encode(values.squeeze(-1) if shape[2] == 1 else values, lossless=True,
+                                     predictor=predictor, bitspersample=bits)  # fmt: skip
+
+    assert np.array_equal(decode(source), values)
+
+
+def test_a_large_lossless_jpeg_crosses_the_blocks_it_is_decoded_in() -> None:
+    values = np.random.default_rng(4).integers(0, 65536, (300, 700)).astype(np.uint16)
+    source = imagecodecs.jpeg_encode(values, lossless=True, predictor=1, bitspersample=16)
+    assert len(source) > 2**18
+
+    assert np.array_equal(decode(source)[..., 0], values)
+
+
+def lossless() -> bytearray:
+    return bytearray(imagecodecs.jpeg_encode(RAMP, lossless=True, predictor=1, bitspersample=12))
+
+
+def changed(where: bytes, offset: int, value: int) -> bytes:
+    data = lossless()
+    data[data.index(where) + offset] = value
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (b"not a jpeg", "The frame is not a JPEG"),
+        (b"\xff\xd8\xff\xc3\x00", "cut short in its headers"),
+        (imagecodecs.jpeg_encode(RGB), "a JPEG, but not a lossless one"),
+        (changed(b"\xff\xc3", 11, 0x22), "subsampled colours or unusual bits"),
+        (changed(b"\xff\xda", 4, 2), "in several scans"),
+        (changed(b"\xff\xda", 6, 0x50), "a table or a predictor that is not there"),
+        (bytes(lossless()[: len(lossless()) // 2]), "samples are needed"),
+        (bytes(lossless()).replace(b"\xff\xda", b"\xff\xdd\x00\x04\x00\x07\xff\xda"), "restarts within a line"),
+        (bytes(lossless()).replace(b"\xff\xda", b"\xff\xdd\x00\x04\x00\x50\xff\xda"), "70 lines are needed, 1 came"),
+    ],
+    ids=lambda v: v if isinstance(v, str) else "",
+)
+def test_damaged_lossless_jpeg_says_what_is_wrong(source: bytes, words: str) -> None:
+    with pytest.raises(FileError, match=words):
+        decode(source)
+
+
+def test_a_frame_of_another_size_than_its_header_says_is_refused(tmp_path: Path) -> None:
+    path = packed(RAMP[:, :70], JPEGLosslessSV1, bytes(lossless()), tmp_path / "one.dcm")
+
+    with pytest.raises(FileError, match=r"shape \(70, 80, 1\), which its header does not say"):
+        io.read(path)
+
+
+def test_a_deflated_bomb_is_stopped_before_it_is_inflated(tmp_path: Path) -> None:
+    ds = slices(SIGNED[None])[0]
+    ds.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    whole = save(ds, tmp_path / "one.dcm").read_bytes()
+    start = 144 + int.from_bytes(whole[140:144], "little")
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    bomb = b"".join(packer.compress(bytes(2**24)) for _ in range(65)) + packer.flush()
+    (tmp_path / "bomb.dcm").write_bytes(whole[:start] + bomb)
+
+    with pytest.raises(FileError, match=r"bomb\.dcm inflates to more than 1073741824 bytes"):
+        io.read(tmp_path / "bomb.dcm")

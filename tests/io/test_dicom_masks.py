@@ -1,0 +1,306 @@
+"""DICOM masks refer to their source, name their labels, and say nothing of the patient unless asked."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import highdicom
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from pydicom import Dataset, dcmread
+
+from segmend import io
+from segmend.errors import FileError, GeometryError
+from segmend.image import Image
+from segmend.io.rtstruct import inside, outlines
+from segmend.session import Label
+from tests.io.dicoms import NAME, enhanced, save, save_all, slices
+from tests.io.polygons import filled_by_winding
+
+VOXELS = np.arange(3 * 4 * 5, dtype=np.int16).reshape(3, 4, 5)
+LABELS = [Label(2, "liver", (230, 75, 60)), Label(7, "a\\lesion ", (60, 160, 230))]
+SECRETS = (b"Doe", b"Jane", b"4711", b"19600102", b"ACC-17", b"Ref^Doc", b"20200203")
+DICOM = (".dcm", ".rtstruct.dcm", ".rtss.dcm")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return save_all(slices(VOXELS, series="1.2.3", study="1.2", frame="1.2.9"), tmp_path / "ct")
+
+
+@pytest.fixture
+def mask() -> np.ndarray:
+    label_map = np.zeros(VOXELS.shape, np.uint16)
+    label_map[0, 1:3, 1:4] = 2
+    label_map[2, 0, 0] = 7
+    return label_map
+
+
+def sop_uid(folder: Path, z: int) -> str:
+    return next(ds.SOPInstanceUID for p in folder.iterdir() if (ds := dcmread(p)).InstanceNumber == z + 1)
+
+
+@pytest.mark.parametrize("suffix", DICOM)
+def test_a_mask_reads_back_on_its_image_and_belongs_to_the_study(
+    suffix: str, folder: Path, mask: np.ndarray, tmp_path: Path
+) -> None:
+    image, path = io.read(folder), tmp_path / f"mask{suffix}"
+
+    io.write_mask(path, mask, image, LABELS, source=folder)
+
+    ds = dcmread(path)
+    assert np.array_equal(io.read_mask(path, image), mask)
+    assert (ds.StudyInstanceUID, ds.FrameOfReferenceUID) == ("1.2", "1.2.9")
+    assert ds.SeriesInstanceUID != "1.2.3"
+
+
+def test_a_segmentation_refers_slice_by_slice_and_highdicom_loads_it(
+    folder: Path, mask: np.ndarray, tmp_path: Path
+) -> None:
+    path = tmp_path / "mask.dcm"
+
+    io.write_mask(path, mask, io.read(folder), LABELS, source=folder)
+
+    segmentation = highdicom.seg.segread(path)
+    numbers = {s.SegmentLabel: s.SegmentNumber for s in segmentation.SegmentSequence}
+    pixels = segmentation.get_pixels_by_source_instance(
+        [sop_uid(folder, z) for z in range(3)], combine_segments=True, ignore_spatial_locations=True,
+        assert_missing_frames_are_empty=True,
+    )  # fmt: skip
+    assert numbers == {"liver": 1, "a/lesion": 2}
+    assert np.array_equal(pixels, np.where(mask == 7, 2, np.where(mask == 2, 1, 0)))
+    assert segmentation.ReferencedSeriesSequence[0].SeriesInstanceUID == "1.2.3"
+    assert len(segmentation.ReferencedSeriesSequence[0].ReferencedInstanceSequence) == 3
+    assert [s.RecommendedDisplayCIELabValue for s in segmentation.SegmentSequence][0] != [0, 0, 0]
+
+
+def test_a_structure_set_refers_slice_by_slice_with_names_and_colours(
+    folder: Path, mask: np.ndarray, tmp_path: Path
+) -> None:
+    path = tmp_path / "mask.rtstruct.dcm"
+
+    io.write_mask(path, mask, io.read(folder), LABELS, source=folder)
+
+    ds = dcmread(path)
+    names = {r.ROINumber: r.ROIName for r in ds.StructureSetROISequence}
+    liver = ds.ROIContourSequence[0]
+    study = ds.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0]
+    assert names == {2: "liver", 7: "a/lesion"}
+    assert list(liver.ROIDisplayColor) == [230, 75, 60]
+    assert liver.ContourSequence[0].ContourImageSequence[0].ReferencedSOPInstanceUID == sop_uid(folder, 0)
+    assert study.ReferencedSOPInstanceUID == "1.2"
+    assert study.RTReferencedSeriesSequence[0].SeriesInstanceUID == "1.2.3"
+    assert len(study.RTReferencedSeriesSequence[0].ContourImageSequence) == 3
+    assert ds.RTROIObservationsSequence[1].ReferencedROINumber == 7
+
+
+@pytest.mark.parametrize("suffix", DICOM)
+def test_nothing_of_the_patient_is_copied_unless_asked(
+    suffix: str, folder: Path, mask: np.ndarray, tmp_path: Path
+) -> None:
+    image = io.read(folder)
+
+    io.write_mask(tmp_path / f"none{suffix}", mask, image, LABELS, source=folder)
+    io.write_mask(tmp_path / f"named{suffix}", mask, image, LABELS, source=folder, anonymous=False)
+
+    anonymous, named = dcmread(tmp_path / f"none{suffix}"), dcmread(tmp_path / f"named{suffix}")
+    written = (tmp_path / f"none{suffix}").read_bytes()
+    assert [secret for secret in SECRETS if secret in written] == []
+    assert anonymous.PatientIdentityRemoved == "YES"
+    assert (named.PatientName, named.PatientID, named.AccessionNumber) == (NAME, "ID-4711", "ACC-17")
+    assert "PatientIdentityRemoved" not in named
+
+
+def test_a_refusal_does_not_quote_the_patient(tmp_path: Path) -> None:
+    ds = slices(VOXELS)[0]
+    ds.PixelData = b"\0\0"
+
+    with pytest.raises(FileError) as refused:
+        io.read(save(ds, tmp_path / "one.dcm"))
+
+    assert not [secret for secret in SECRETS if secret.decode() in str(refused.value)]
+
+
+@pytest.mark.parametrize("suffix", DICOM)
+def test_without_a_source_the_identifiers_are_fresh_and_nothing_is_referred_to(
+    suffix: str, mask: np.ndarray, tmp_path: Path
+) -> None:
+    path = tmp_path / f"mask{suffix}"
+
+    io.write_mask(path, mask, Image(VOXELS[None]), LABELS)
+
+    text = str(dcmread(path))
+    assert "Referenced Instance Sequence" not in text
+    assert "Contour Image Sequence" not in text
+    assert "Derivation Image Sequence" not in text
+    assert dcmread(path).StudyInstanceUID
+
+
+@pytest.mark.parametrize("suffix", DICOM)
+def test_on_an_evened_grid_only_the_slices_that_were_scanned_are_referred_to(suffix: str, tmp_path: Path) -> None:
+    places = np.array([(-10.0, 20.0, h) for h in (0, 3, 9)])
+    folder = save_all(slices(VOXELS, positions=places), tmp_path / "ct")
+    image = io.read(folder)
+    mask = np.zeros(image.shape, np.uint16)
+    mask[:, 1:3, 1:3] = 2
+    path = tmp_path / f"mask{suffix}"
+
+    io.write_mask(path, mask, image, LABELS[:1], source=folder)
+
+    ds = dcmread(path)
+    if suffix == ".dcm":
+        groups = ds.PerFrameFunctionalGroupsSequence
+        referred = {g.PlanePositionSequence[0].ImagePositionPatient[2]: "DerivationImageSequence" in g for g in groups}
+    else:
+        contours = ds.ROIContourSequence[0].ContourSequence
+        referred = {c.ContourData[2]: "ContourImageSequence" in c for c in contours}
+    assert image.shape[0] == 4
+    assert referred == {0: True, 3: True, 6: False, 9: True}
+    assert np.array_equal(io.read_mask(path, image), mask)
+
+
+@pytest.mark.parametrize("suffix", DICOM)
+def test_frames_of_an_enhanced_source_are_referred_to_by_number(suffix: str, tmp_path: Path) -> None:
+    places = np.array([(0.0, 0.0, h) for h in (6, 0, 3)])
+    source = save(enhanced(VOXELS, places), tmp_path / "mr.dcm")
+    image, path = io.read(source), tmp_path / f"mask{suffix}"
+    mask = np.zeros(image.shape, np.uint16)
+    mask[0, 1, 1] = 2
+
+    io.write_mask(path, mask, image, LABELS[:1], source=source)
+
+    items = [
+        e.value[0] for e in dcmread(path).iterall() if e.keyword in ("SourceImageSequence", "ContourImageSequence")
+    ]
+    numbers = [item.ReferencedFrameNumber for item in items if "ReferencedFrameNumber" in item]
+    assert numbers == [2]
+
+
+@pytest.mark.parametrize("suffix", DICOM)
+def test_a_zip_is_a_source_too(suffix: str, folder: Path, mask: np.ndarray, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "ct.zip", "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, path.name)
+
+    io.write_mask(tmp_path / f"mask{suffix}", mask, io.read(folder), LABELS, source=tmp_path / "ct.zip")
+
+    assert dcmread(tmp_path / f"mask{suffix}").StudyInstanceUID == "1.2"
+
+
+@pytest.mark.parametrize("suffix", DICOM)
+def test_a_source_of_another_grid_or_without_dicom_is_refused(
+    suffix: str, folder: Path, mask: np.ndarray, tmp_path: Path
+) -> None:
+    path = tmp_path / f"mask{suffix}"
+    (tmp_path / "empty").mkdir()
+
+    with pytest.raises(GeometryError, match="ct holds no series on the grid of this image"):
+        io.write_mask(path, mask, Image(VOXELS[None]), LABELS, source=folder)
+    with pytest.raises(FileError, match="empty holds no DICOM series to refer to"):
+        io.write_mask(path, mask, Image(VOXELS[None]), LABELS, source=tmp_path / "empty")
+    assert not path.exists()
+
+
+def test_a_mask_without_labels_is_refused_by_dicom(tmp_path: Path) -> None:
+    empty = np.zeros(VOXELS.shape, np.uint16)
+
+    with pytest.raises(FileError, match="A DICOM segmentation needs at least one label"):
+        io.write_mask(tmp_path / "mask.dcm", empty, Image(VOXELS[None]), [])
+    with pytest.raises(FileError, match="A DICOM structure set needs at least one label"):
+        io.write_mask(tmp_path / "mask.rtstruct.dcm", empty, Image(VOXELS[None]), [])
+
+
+@pytest.mark.parametrize("suffix", DICOM)
+def test_a_label_without_voxels_is_kept_by_name(suffix: str, tmp_path: Path) -> None:
+    empty, image = np.zeros(VOXELS.shape, np.uint16), Image(VOXELS[None])
+
+    io.write_mask(tmp_path / f"mask{suffix}", empty, image, LABELS)
+
+    assert not io.read_mask(tmp_path / f"mask{suffix}", image).any()
+    assert "liver" in str(dcmread(tmp_path / f"mask{suffix}"))
+
+
+def test_dicom_masks_are_no_images(mask: np.ndarray, tmp_path: Path) -> None:
+    for suffix in (".dcm", ".rtstruct.dcm"):
+        io.write_mask(tmp_path / f"mask{suffix}", mask, Image(VOXELS[None]), LABELS)
+        with pytest.raises(FileError, match="is DICOM without an image; a segmentation or a structure set"):
+            io.read(tmp_path / f"mask{suffix}")
+
+
+def test_segmentations_of_others_read_by_segment_number_and_labelmaps_by_value(
+    mask: np.ndarray, tmp_path: Path
+) -> None:
+    image, path = Image(VOXELS[None]), tmp_path / "mask.dcm"
+    io.write_mask(path, mask, image, LABELS)
+    ds = dcmread(path)
+    for segment in ds.SegmentSequence:
+        del segment.TrackingID, segment.TrackingUID
+    ds.save_as(path)
+
+    assert np.array_equal(io.read_mask(path, image), np.where(mask == 7, 2, np.where(mask == 2, 1, 0)))
+
+
+def edited(path: Path, change: str) -> Dataset:
+    ds = dcmread(path)
+    match change:
+        case "frames":
+            ds.PerFrameFunctionalGroupsSequence.pop()
+        case "value":
+            ds.SegmentSequence[0].TrackingID = "Label 70000"
+        case "region":
+            ds.ROIContourSequence[0].ReferencedROINumber = 0
+        case "outside":
+            ds.ROIContourSequence[0].ContourSequence[0].ContourData = [900, 0, 0, 901, 0, 0, 901, 5, 0]
+        case "endless":
+            ds.ROIContourSequence[0].ContourSequence[0].ContourData = ["inf", 0, 0, 1, 0, 0, 1, 1, 0]
+    ds.save_as(path)
+    return ds
+
+
+@pytest.mark.parametrize(
+    ("suffix", "change", "words"),
+    [
+        (".dcm", "frames", "says it has 2 frames but describes 1"),
+        (".dcm", "value", "A segment needs a label of 1 to 65535; got 70000"),
+        (".rtstruct.dcm", "region", "has region 0; a label is 1 to 65535"),
+        (".rtstruct.dcm", "outside", "has a contour that reaches outside the image"),
+        (".rtstruct.dcm", "endless", "A contour needs finite positions"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Value 'inf':UserWarning")
+def test_damaged_dicom_masks_say_what_is_wrong(
+    suffix: str, change: str, words: str, mask: np.ndarray, tmp_path: Path
+) -> None:
+    image, path = Image(VOXELS[None]), tmp_path / f"mask{suffix}"
+    io.write_mask(path, mask, image, LABELS)
+    edited(path, change)
+
+    with pytest.raises((FileError, GeometryError), match=words):
+        io.read_mask(path, image)
+
+
+@given(arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))))
+def test_outlines_give_the_mask_back_by_either_way_of_filling(mask: np.ndarray) -> None:
+    rings = outlines(mask)
+
+    odd = np.zeros_like(mask)
+    wound = np.zeros_like(mask)
+    for ring in rings:
+        odd ^= inside(ring, *mask.shape)
+        wound |= filled_by_winding(ring, *mask.shape)
+    assert np.array_equal(odd, mask)
+    assert np.array_equal(wound, mask)
+
+
+def test_an_outline_has_the_area_of_its_pixels_and_a_hole_is_taken_off() -> None:
+    mask = np.ones((5, 6), bool)
+    mask[2, 2:4] = False
+
+    (ring,) = outlines(mask)
+
+    y, x = ring.T
+    assert abs((x * np.roll(y, -1) - np.roll(x, -1) * y).sum() / 2) == 28
