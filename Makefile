@@ -76,7 +76,7 @@ $(BIN)/python:
 $(VENV)/.installed: $(PACKAGE) $(WEB) $(LOCK) | $(BIN)/python
 	@if [ -f $(VENV)/.dev ]; then $(MAKE) --no-print-directory dev; else \
 	  echo "Installing Segmend and building the annotator (once, about a minute)." && \
-	  $(PIP) install --quiet --constraint $(LOCK) . ; fi
+	  $(PIP) install --quiet --no-compile --constraint $(LOCK) . ; fi
 	@touch $@
 
 # For changing Segmend: every version pinned. Torch comes first, so that nothing pulls another one.

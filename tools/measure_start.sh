@@ -23,4 +23,4 @@ kill $pids "$job" 2>/dev/null || true
 echo "seconds until the annotator answers: $(echo "$ended - $begun" | python3 -c 'print(round(eval(input()), 1))')"
 echo "megabytes on disk, with the clone: $(du -sm "$folder" | cut -f1)"
 echo "the five largest packages:"
-du -sm "$folder"/.venv/lib/python3*/site-packages/* | sort -rn | head -5
+du -sm "$folder"/.git "$folder"/.venv/lib/python3*/site-packages/* | sort -rn | head -${LARGEST:-5}
