@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -84,6 +85,20 @@ class Postgres:
         self._run("pg_ctl", "stop", "-D", str(self.data), "-m", "immediate")
         self.process.wait(30)
         self.process = None
+
+    def freeze(self) -> None:
+        """Stop all of the server's processes in their tracks, so that it answers nothing more."""
+        for process in self._processes():
+            os.kill(process, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        for process in self._processes():
+            os.kill(process, signal.SIGCONT)
+
+    def _processes(self) -> list[int]:
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [self.process.pid, *map(int, children)]
 
     def close(self) -> None:
         if self.process is not None:

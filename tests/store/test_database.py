@@ -93,7 +93,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return Place(f"sqlite:///{folder}/segmend.db", str(folder))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(EVENTS, st.booleans()), max_size=25))
 def test_any_session_comes_back_as_it_was(played: Place, script: list[tuple[Event, bool]]) -> None:
     session = Session(SHAPE, (Defined(Label(1, "first", PALETTE[0])),))

@@ -17,7 +17,7 @@ from typing import NoReturn
 import numpy as np
 import pytest
 
-from segmend.errors import ConflictError, DiskFullError, NotFoundError, SettingsError, StoreError
+from segmend.errors import ConflictError, DiskFullError, SettingsError, StoreError
 from segmend.image import Image
 from segmend.session import PALETTE, Defined, Label
 from segmend.store import Store
@@ -364,7 +364,21 @@ class TestLostServers:
             assert events[:2] == (LESION, CLICK)
             assert set(kept) <= set(range(len(events)))
 
-    def test_s3_stopped_and_started_again(self, tmp_path: Path) -> None:
+    def test_postgres_that_hangs_is_not_waited_for_without_end(self, postgres_place: Place, postgres: Postgres) -> None:
+        with postgres_place.open(timeout_seconds=1) as store:
+            session = begun(store)
+            postgres.freeze()
+            try:
+                with pytest.raises(StoreError, match="cannot be reached"):
+                    store.append(session, 2, CLICK)
+            finally:
+                postgres.thaw()
+            for position in range(len(store.session(session).events), 20):
+                store.append(session, position, CLICK)
+                assert len(store.session(session).events) == position + 1
+            assert_as_begun(store, session)
+
+    def test_s3_stopped(self, tmp_path: Path) -> None:
         server = S3()
         try:
             place = Place(f"sqlite:///{tmp_path}/segmend.db", server.bucket(), server.storage)
@@ -375,6 +389,8 @@ class TestLostServers:
                     store.add_case("b", image())
                 store.append(session, 2, CLICK)
                 assert [case.name for case in store.cases()] == ["a"]
+                with pytest.raises(StoreError, match="could not be opened"):
+                    place.open()
         finally:
             server.stop()
 
@@ -420,7 +436,3 @@ class TestSettings:
         with Store.open(f"sqlite:///{tmp_path}/segmend.db", f"{s3.bucket()}?{query}") as store:
             case = store.add_case("a", image())
             np.testing.assert_array_equal(store.image(case.id).voxels, image().voxels)
-
-    def test_ids_that_are_paths_reach_nothing(self, sqlite_place: Place) -> None:
-        with sqlite_place.open() as store, pytest.raises(NotFoundError, match=r"There is no case '\.\./\.\./etc'"):
-            store.image("../../etc")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from segmend.session import EMPTY, Canvas, Patch, Redone, Undone
 from segmend.store import Store
 from tests.store.conftest import Place
 from tests.store.drawn import CLICK, LESION, SHAPE, image, patch
+from tests.store.servers import S3
 
 GONE = "0" * 32
 ROOT = Path(__file__).parents[2]
@@ -54,10 +56,22 @@ class TestProjects:
 
     @pytest.mark.parametrize("name", ["", "  ", "x" * 201, "a\0b", "bad \udcff byte", "two\nlines"])
     def test_a_name_must_be_one_that_people_can_read(self, store: Store, name: str) -> None:
-        with pytest.raises(SettingsError, match="A project needs a name of 1 to 200 printable characters; got"):
+        words = "needs a name; got an empty one" if not name.strip() else "name needs at most 200 printable"
+        with pytest.raises(SettingsError, match=f"A project.*{words}"):
             store.add_project(name)
-        with pytest.raises(SettingsError, match="A case needs a name"):
+        with pytest.raises(SettingsError, match=f"A case.*{words}"):
             store.add_case(name, image())
+        assert store.cases() == []
+
+    def test_other_texts_may_be_empty_but_not_unreadable(self, store: Store) -> None:
+        case = store.add_case("a", image())
+        session = store.add_session(case.id)
+        with pytest.raises(SettingsError, match="A modality needs at most 200 printable characters; got 'C"):
+            store.add_case("a", image(), modality="C\0T")
+        with pytest.raises(SettingsError, match="A user's name needs at most 200 printable characters; got 'xxx"):
+            store.add_session(case.id, user="x" * 201)
+        with pytest.raises(SettingsError, match="A user's name needs at most 200 printable characters"):
+            store.append(session.id, 0, LESION, user="\ud800")
 
 
 class TestCases:
@@ -83,10 +97,16 @@ class TestCases:
         case = store.add_case("turned", Image(voxels, scale_affine((3, 2, 1))))
         np.testing.assert_array_equal(store.image(case.id).voxels, voxels)
 
-    def test_large_images_arrive_whole(self, store: Store) -> None:
-        voxels = np.random.default_rng(1).integers(-1000, 1000, (1, 40, 300, 401), np.int16)  # two parts on S3
-        case = store.add_case("large", Image(voxels))
-        np.testing.assert_array_equal(store.image(case.id).voxels, voxels)
+    def test_an_image_in_several_parts_arrives_whole(self, tmp_path: Path, s3: S3) -> None:
+        voxels = np.random.default_rng(1).integers(-1000, 1000, (1, 40, 400, 401), np.int16)  # 12.8 MB
+        storage = {**s3.storage, "default_block_size": 5 << 20}
+        with Store.open(f"sqlite:///{tmp_path}/segmend.db", s3.bucket(), storage=storage) as store:
+            case = store.add_case("large", Image(voxels))
+            np.testing.assert_array_equal(store.image(case.id).voxels, voxels)
+
+            with pytest.raises(KeyboardInterrupt):
+                interrupted_upload(store, voxels.tobytes())
+            assert store._blobs.keys("cases") == [f"cases/{case.id}/image.npy"]
 
     def test_deleting_takes_sessions_masks_and_blobs(self, store: Store) -> None:
         kept, case = store.add_case("kept", image()), store.add_case("gone", image())
@@ -103,9 +123,10 @@ class TestCases:
             with pytest.raises(NotFoundError, match=r"There is no (case|session)"):
                 act()
 
-    def test_unknown_cases_are_refused(self, store: Store) -> None:
-        for act in refused_without(store, GONE, GONE):
-            with pytest.raises(NotFoundError, match=f"There is no (case|session) '{GONE}'"):
+    @pytest.mark.parametrize("name", [GONE, "", "a\0b", "\ud800", "../../etc", "'; DROP TABLE cases"])
+    def test_unknown_cases_are_refused(self, store: Store, name: str) -> None:
+        for act in refused_without(store, name, name):
+            with pytest.raises(NotFoundError, match="There is no (case|session) " + re.escape(repr(name))):
                 act()
 
     def test_the_original_files_are_kept_when_asked(self, store: Store, tmp_path: Path) -> None:
@@ -137,6 +158,12 @@ class TestCases:
         assert store._blobs.keys("cases") == []
 
 
+def interrupted_upload(store: Store, content: bytes) -> None:
+    with store._blobs.writer("cases/interrupted/image.npy") as file:
+        file.write(content)
+        raise KeyboardInterrupt
+
+
 def refused_without(store: Store, case: str, session: str) -> list[Callable[[], object]]:
     return [
         lambda: store.case(case),
@@ -147,7 +174,9 @@ def refused_without(store: Store, case: str, session: str) -> list[Callable[[], 
         lambda: store.source_of(case).__enter__(),
         lambda: store.session(session),
         lambda: store.session_record(session),
+        lambda: store.history(session),
         lambda: store.append(session, 0, LESION),
+        lambda: store.answer(session, 0, EMPTY),
         lambda: store.masks(session),
         lambda: store.add_mask(session, "m", np.zeros(SHAPE, np.uint16)),
     ]

@@ -88,13 +88,17 @@ class Blobs:
                 path.unlink()
 
     def _probe(self) -> None:
+        """Write a blob and delete it again: better refused now than when something is to be kept."""
+        probe = f"{uuid4().hex}{PART}"
         if self._local:
             os.makedirs(self._root, exist_ok=True)
-            probe = Path(self._root, f"{uuid4().hex}{PART}")
-            probe.touch()
-            probe.unlink()
+            with suppress(PermissionError):  # of a folder above ours, which may not be ours to read
+                _flush(Path(self._root).parent)
+            Path(self._root, probe).touch()
+            Path(self._root, probe).unlink()
         else:
-            self._files.ls(urlsplit(self._root).netloc)
+            self._files.pipe_file(self._remote(probe), b"")
+            self._files.rm_file(self._remote(probe))
 
     def _remote(self, key: str) -> str:
         return f"{self._root}/{key}"
@@ -113,7 +117,8 @@ class Blobs:
         except BaseException:
             part.unlink(missing_ok=True)
             raise
-        _flush_folders(path.parent, Path(self._root))
+        for folder in path.relative_to(self._root).parents:
+            _flush(Path(self._root, folder))
 
     @contextmanager
     def _remote_writer(self, key: str) -> Iterator[IO[bytes]]:
@@ -165,16 +170,12 @@ def _file_system(protocol: str, url: str, options: Mapping[str, Any]) -> tuple[A
     return files, refusals
 
 
-def _flush_folders(folder: Path, root: Path) -> None:
-    """Make the names in these folders durable, up to the root's own name."""
+def _flush(folder: Path) -> None:
+    """Make the names in a folder durable."""
     if os.name == "nt":  # Windows cannot open a folder; it flushes names with the file
         return
-    while True:
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        if folder == root.parent or folder == folder.parent:
-            return
-        folder = folder.parent
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,7 +1,8 @@
 """A door to SQL: SQLite (WAL, synchronous=FULL) or PostgreSQL, with every refusal as one sentence.
 
 `reading` and `writing` are transactions. A write is on the disk when `writing` ends without
-an error. SQLite has one writer at a time: within this process they queue at a lock, other
+an error; when a PostgreSQL connection breaks at that very moment it may be there all the same,
+so look before you repeat it. SQLite has one writer at a time: within this process they queue at a lock, other
 processes are waited for up to `timeout_seconds`.
 """
 
@@ -13,26 +14,27 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from segmend.errors import ConflictError, DiskFullError, SettingsError, StoreError
 
 HEAD = "0001"  # the newest change in migrations/versions; a test keeps it true
+TIMEOUT_SECONDS = 10.0
 MIGRATION_LOCK = 7346363  # any number, the same for every server that shares a PostgreSQL
 
 
 class Database:
     """One database with its tables up to date."""
 
-    def __init__(self, url: str | URL, *, timeout_seconds: float = 5.0) -> None:
+    def __init__(self, url: str | URL, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self._url = _parsed(url)
         self.sqlite = self._url.get_backend_name() == "sqlite"
         self._lock: AbstractContextManager[Any] = Lock() if self.sqlite else nullcontext()
         if self.sqlite:
             _prepare_file(Path(self._url.database or ""))
         with self._translated():
-            self._engine = _sqlite(self._url, timeout_seconds) if self.sqlite else _postgres(self._url)
+            self._engine = _sqlite(self._url, timeout_seconds) if self.sqlite else _postgres(self._url, timeout_seconds)
         try:
             self._migrate()
         except BaseException:
@@ -128,11 +130,20 @@ def _sqlite(url: URL, timeout_seconds: float) -> Engine:
     return engine
 
 
-def _postgres(url: URL) -> Engine:
+def _postgres(url: URL, timeout_seconds: float) -> Engine:
     try:
-        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+        engine = create_engine(
+            url, connect_args={"timeout": timeout_seconds}, pool_pre_ping=True, pool_size=10, max_overflow=20
+        )
     except (ModuleNotFoundError, NoSuchModuleError):
         raise SettingsError("PostgreSQL needs the driver pg8000: pip install 'segmend[postgres]'.") from None
+
+    @event.listens_for(engine, "handle_error")
+    def forget(context: ExceptionContext) -> None:
+        if isinstance(context.original_exception, engine.dialect.dbapi.InterfaceError):  # type: ignore[union-attr]
+            context.is_disconnect = True  # what comes late must not be taken for the next reply
+
+    return engine
 
 
 def _version(connection: Connection) -> str | None:

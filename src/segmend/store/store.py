@@ -24,14 +24,14 @@ from typing import Any, Self
 from uuid import uuid4
 
 import numpy as np
-from sqlalchemy import URL, Connection, Row, delete, func, insert, select
+from sqlalchemy import URL, Column, Connection, Row, delete, func, insert, select
 
 from segmend.errors import ConflictError, NotFoundError, SettingsError, ShapeError, StoreError
 from segmend.image import Box, Image, LabelMap
 from segmend.session import Event, Patch, Session, event_from_json, event_to_json
 from segmend.store import tables, voxels
 from segmend.store.blobs import Blobs
-from segmend.store.database import Database
+from segmend.store.database import TIMEOUT_SECONDS, Database
 from segmend.store.records import Case, EventRecord, Project, SavedMask, SessionRecord, User
 
 DEFAULT_PROJECT = "default"
@@ -64,15 +64,20 @@ class Store:
         blobs_url: str,
         *,
         storage: Mapping[str, Any] | None = None,
-        timeout_seconds: float = 5.0,
+        timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> Self:
         """Return the store, its tables brought up to date and its leftovers swept.
 
         `storage` are options for fsspec (credentials, endpoint) that should not be in a URL;
-        `timeout_seconds` is how long to wait for a database that another program has locked.
+        `timeout_seconds` is how long to wait for a database that is locked or does not answer.
         """
-        store = cls(Database(database_url, timeout_seconds=timeout_seconds), Blobs(blobs_url, storage))
-        store.sweep()
+        database = Database(database_url, timeout_seconds=timeout_seconds)
+        try:
+            store = cls(database, Blobs(blobs_url, storage))
+            store.sweep()
+        except BaseException:
+            database.close()
+            raise
         return store
 
     @classmethod
@@ -127,12 +132,12 @@ class Store:
             shape=image.shape,
             channels=image.channels,
             affine=affine,
-            modality=modality,
+            modality=_short("modality", modality),
             notes=image.notes,
             source=source is not None,
             created=_now(),
         )
-        self._check_project(project)
+        self._row("project", tables.projects.c.name, project)
         with self._written(_folder(case.id)):
             with self._blobs.writer(_image_key(case.id)) as file:
                 voxels.write(file, image.voxels)
@@ -147,17 +152,13 @@ class Store:
         """Return all cases, or those of one project, oldest first."""
         query = select(tables.cases).order_by(tables.cases.c.created, tables.cases.c.id)
         if project is not None:
-            self._check_project(project)
+            self._row("project", tables.projects.c.name, project)
             query = query.where(tables.cases.c.project == project)
         with self._database.reading() as connection:
             return [_case(row) for row in connection.execute(query).all()]
 
     def case(self, case_id: str) -> Case:
-        with self._database.reading() as connection:
-            row = connection.execute(select(tables.cases).where(tables.cases.c.id == case_id)).one_or_none()
-        if row is None:
-            raise NotFoundError(f"There is no case {case_id!r}.")
-        return _case(row)
+        return _case(self._row("case", tables.cases.c.id, case_id))
 
     def image(self, case_id: str) -> Image:
         """Return the case's image; from a local folder its voxels are read when they are looked at."""
@@ -196,9 +197,9 @@ class Store:
 
     def delete_case(self, case_id: str) -> None:
         """Delete a case with its sessions, masks and blobs."""
+        self.case(case_id)
         with self._database.writing() as connection:
-            if not connection.execute(delete(tables.cases).where(tables.cases.c.id == case_id)).rowcount:
-                raise NotFoundError(f"There is no case {case_id!r}.")
+            connection.execute(delete(tables.cases).where(tables.cases.c.id == case_id))
             _leave(connection, _folder(case_id), DELETING)
         self._discard(_folder(case_id))
 
@@ -206,7 +207,7 @@ class Store:
 
     def add_session(self, case_id: str, *, user: str = "") -> SessionRecord:
         """Return a new, empty session of a case."""
-        record = SessionRecord(uuid4().hex, case_id, user, _now())
+        record = SessionRecord(uuid4().hex, case_id, _user(user), _now())
         self.case(case_id)
         values = {"id": record.id, "case": case_id, "user": user, "created": record.created}
         with self._database.writing() as connection:
@@ -222,11 +223,7 @@ class Store:
             return [_session(row) for row in connection.execute(query).all()]
 
     def session_record(self, session_id: str) -> SessionRecord:
-        with self._database.reading() as connection:
-            row = connection.execute(select(tables.sessions).where(tables.sessions.c.id == session_id)).one_or_none()
-        if row is None:
-            raise NotFoundError(f"There is no session {session_id!r}.")
-        return _session(row)
+        return _session(self._row("session", tables.sessions.c.id, session_id))
 
     def session(self, session_id: str) -> Session:
         """Return the session as its events and answers tell it."""
@@ -237,6 +234,7 @@ class Store:
 
     def history(self, session_id: str) -> list[EventRecord]:
         """Return the events with who put them there and when, oldest first."""
+        self.session_record(session_id)
         table = tables.events
         query = select(table).where(table.c.session == session_id).order_by(table.c.position)
         with self._database.reading() as connection:
@@ -250,9 +248,9 @@ class Store:
         to it, so load the session again.
         """
         table = tables.events
-        values = {"session": session_id, "position": position, "json": event_to_json(event), "user": user}
+        values = {"session": session_id, "position": position, "json": event_to_json(event), "user": _user(user)}
+        self.session_record(session_id)
         with self._database.writing() as connection:
-            _check_session(connection, session_id)
             last = connection.scalar(select(func.max(table.c.position)).where(table.c.session == session_id))
             length = 0 if last is None else last + 1
             if position != length:
@@ -265,6 +263,7 @@ class Store:
         Saying the same again changes nothing; ConflictError when the answer was another one.
         """
         events, answers = tables.events.c, tables.answers
+        self.session_record(session_id)
         here = (answers.c.session == session_id) & (answers.c.position == position)
         with self._database.writing() as connection:
             asked = (events.session == session_id) & (events.position == position)
@@ -349,9 +348,9 @@ class Store:
 
     def delete_user(self, name: str) -> None:
         """Delete a user, whose token then opens nothing; what the user did stays."""
+        self._row("user", tables.users.c.name, name)
         with self._database.writing() as connection:
-            if not connection.execute(delete(tables.users).where(tables.users.c.name == name)).rowcount:
-                raise NotFoundError(f"There is no user {name!r}.")
+            connection.execute(delete(tables.users).where(tables.users.c.name == name))
 
     # Blobs and rows together
 
@@ -394,10 +393,14 @@ class Store:
             with origin, self._blobs.writer(f"{folder}/{path.relative_to(root).as_posix()}") as copy:
                 shutil.copyfileobj(origin, copy, 1 << 20)
 
-    def _check_project(self, name: str) -> None:
-        with self._database.reading() as connection:
-            if not connection.scalar(select(tables.projects.c.name).where(tables.projects.c.name == name)):
-                raise NotFoundError(f"There is no project {name!r}.")
+    def _row(self, kind: str, key: Column[str], value: str) -> Row[Any]:
+        row = None
+        if value.isprintable():  # PostgreSQL takes no NUL, SQLite no half characters
+            with self._database.reading() as connection:
+                row = connection.execute(select(key.table).where(key == value)).one_or_none()
+        if row is None:
+            raise NotFoundError(f"There is no {kind} {value!r}.")
+        return row
 
     def _answers(self, session_id: str) -> dict[int, Patch]:
         table = tables.answers
@@ -406,13 +409,8 @@ class Store:
             return {row.position: _patch(row) for row in connection.execute(query).all()}
 
     def _case_of_mask(self, mask_id: str) -> str:
-        joined = tables.masks.join(tables.sessions)
-        query = select(tables.sessions.c.case).select_from(joined).where(tables.masks.c.id == mask_id)
-        with self._database.reading() as connection:
-            case: str | None = connection.scalar(query)
-        if case is None:
-            raise NotFoundError(f"There is no mask {mask_id!r}.")
-        return case
+        mask = _mask(self._row("mask", tables.masks.c.id, mask_id))
+        return self.session_record(mask.session).case
 
 
 def _now() -> datetime:
@@ -420,11 +418,19 @@ def _now() -> datetime:
 
 
 def _name(kind: str, name: str) -> str:
-    if not name.strip() or len(name) > tables.NAME_LENGTH or not name.isprintable():
-        raise SettingsError(
-            f"A {kind} needs a name of 1 to {tables.NAME_LENGTH} printable characters; got {name[:40]!r}."
-        )
-    return name
+    if not name.strip():
+        raise SettingsError(f"A {kind} needs a name; got an empty one.")
+    return _short(f"{kind}'s name", name)
+
+
+def _short(what: str, text: str) -> str:
+    if len(text) > tables.NAME_LENGTH or not text.isprintable():
+        raise SettingsError(f"A {what} needs at most {tables.NAME_LENGTH} printable characters; got {text[:40]!r}.")
+    return text
+
+
+def _user(name: str) -> str:
+    return _short("user's name", name)
 
 
 def _hash(token: str) -> str:
@@ -450,11 +456,6 @@ def _leave(connection: Connection, blob: str, state: str) -> None:
 def _settle(connection: Connection, blob: str) -> None:
     if not connection.execute(delete(tables.leftovers).where(tables.leftovers.c.blob == blob)).rowcount:
         raise StoreError("Writing took so long that it was taken for abandoned and swept; try again.")
-
-
-def _check_session(connection: Connection, session_id: str) -> None:
-    if not connection.scalar(select(tables.sessions.c.id).where(tables.sessions.c.id == session_id)):
-        raise NotFoundError(f"There is no session {session_id!r}.")
 
 
 def _case_values(case: Case) -> dict[str, Any]:
