@@ -2,12 +2,14 @@
 
 A robot is frozen and holds a seed. What it draws at random follows from that seed and from
 the mistake it is shown, so the same game is played the same way in any process or order.
+`kinds` names the prompts it puts down, as `prompts.KINDS` does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Protocol
 
 from segmend.errors import SettingsError
 from segmend.play import User
@@ -25,11 +27,20 @@ __all__ = [
     "LargestError",
     "NoisyHuman",
     "RandomError",
+    "Robot",
     "SkeletonStroke",
     "user",
 ]
 
-USERS: Mapping[str, Callable[[int], User]] = MappingProxyType(
+
+class Robot(User, Protocol):
+    """A user that says what kinds of prompts it puts down."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]: ...
+
+
+USERS: Mapping[str, Callable[[int], Robot]] = MappingProxyType(
     {
         "click": LargestError,
         "ritm": FarthestError,
@@ -41,7 +52,7 @@ USERS: Mapping[str, Callable[[int], User]] = MappingProxyType(
 )
 
 
-def user(name: str, seed: int = 0) -> User:
+def user(name: str, seed: int = 0) -> Robot:
     """Return the robot of that name; SettingsError names the robots there are.
 
     >>> user("click", seed=3)

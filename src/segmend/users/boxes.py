@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,6 +27,7 @@ class BoxFirst:
     Box(low=(0, 2, 3), high=(1, 4, 7))
     """
 
+    kinds: ClassVar[tuple[str, ...]] = ("box", "click")
     seed: int = 0
     margin: float = 0.1
     then: User | None = None  # LargestError with the same seed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -27,6 +28,7 @@ class LargestError:
     Click(index=(0, 2, 3), positive=True)
     """
 
+    kinds: ClassVar[tuple[str, ...]] = ("click",)
     seed: int = 0
 
     def __call__(self, truth: MaskArray, mask: MaskArray) -> Click | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -27,6 +28,7 @@ class NoisyHuman:
     Click(index=(0, 4, 4), positive=True)
     """
 
+    kinds: ClassVar[tuple[str, ...]] = ("click",)
     seed: int = 0
     jitter: float = 2.0
     edge: float = 0.2

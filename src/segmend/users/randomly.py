@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,6 +21,7 @@ class RandomError:
     Click(index=(0, 3, 6), positive=True)
     """
 
+    kinds: ClassVar[tuple[str, ...]] = ("click",)
     seed: int = 0
 
     def __call__(self, truth: MaskArray, mask: MaskArray) -> Click | None:

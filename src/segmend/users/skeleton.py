@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ class SkeletonStroke:
     Stroke(points=((0, 2, 2), (0, 2, 6)), positive=True, radius=1.0)
     """
 
+    kinds: ClassVar[tuple[str, ...]] = ("stroke",)
     seed: int = 0
     radius: float = 1.0
 

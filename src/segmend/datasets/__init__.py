@@ -1,0 +1,1 @@
+"""Data sets, one kind a file: folders of annotated cases, and pictures that we draw ourselves."""
