@@ -13,5 +13,6 @@ export default tseslint.config(
       eqeqeq: "error",
     },
   },
+  { files: ["scripts/*.mjs"], languageOptions: { globals: { URL: true, console: true, process: true } } },
   { files: ["**/*.js", "**/*.mjs"], ...tseslint.configs.disableTypeChecked },
 );

@@ -238,7 +238,10 @@ export class Actions {
   }
 
   #answered(opened: Opened, { position, milliseconds, quality, state }: Answered): void {
-    this.store.set({ pending: state.pending, answering: null, answered: { milliseconds, quality } });
+    const asked = this.store.state.events.at(position)?.event;
+    const answered =
+      asked === "prompted" || asked === "removed" ? { milliseconds, quality } : this.store.state.answered;
+    this.store.set({ pending: state.pending, answering: null, answered });
     if (position >= this.store.state.events.length) guarded(() => this.#refresh(opened));
   }
 

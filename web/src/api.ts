@@ -1,68 +1,16 @@
 /** The server's REST interface; every failure is an ApiError with one sentence for a person. */
 
-export interface Method {
-  readonly id: string;
-  readonly title: string;
-  readonly paper: string;
-  readonly prompts: readonly string[];
-  readonly dimensions: readonly number[];
-  readonly weights: string;
-}
+import type { components } from "./schema";
 
-export interface Format {
-  readonly suffix: string;
-  readonly title: string;
-}
-
-export interface Case {
-  readonly id: string;
-  readonly name: string;
-  readonly shape: readonly [number, number, number];
-  readonly spacing: readonly [number, number, number];
-  readonly channels: number;
-  readonly modality: string;
-  readonly notes: readonly string[];
-  readonly created: string;
-}
-
-type Triple = readonly [number, number, number];
-
-export interface Label {
-  readonly value: number;
-  readonly name: string;
-  readonly colour: Triple;
-  readonly locked: boolean;
-}
-
-export type Prompt =
-  | { readonly kind: "click"; readonly index: Triple; readonly positive: boolean }
-  | { readonly kind: "stroke"; readonly points: readonly Triple[]; readonly positive: boolean; readonly radius: number }
-  | { readonly kind: "box"; readonly low: Triple; readonly high: Triple }
-  | { readonly kind: "lasso"; readonly points: readonly Triple[]; readonly axis: number; readonly positive: boolean }
-  | { readonly kind: "extremes"; readonly points: readonly Triple[] }
-  | { readonly kind: "adjust"; readonly k: number }
-  | { readonly kind: "mask"; readonly low: Triple; readonly shape: Triple; readonly bits: string };
-
-export type Event =
-  | { readonly event: "defined"; readonly label: Label }
-  | { readonly event: "prompted"; readonly prompt: Prompt; readonly label: number; readonly method: string }
-  | { readonly event: "removed"; readonly of: number }
-  | { readonly event: "undone" }
-  | { readonly event: "redone" };
-
-/** What changes from event to event. */
-export interface Progressed {
-  readonly labels: readonly Label[];
-  readonly done: readonly number[];
-  readonly undone: readonly number[];
-  readonly pending: readonly number[];
-}
-
-export interface Session extends Progressed {
-  readonly id: string;
-  readonly case: string;
-  readonly events: readonly Event[];
-}
+type Schemas = components["schemas"];
+export type Method = Schemas["MethodJson"];
+export type Format = Schemas["FormatJson"];
+export type Case = Schemas["CaseJson"];
+export type Label = Schemas["LabelJson"];
+export type Event = Schemas["EventJson"];
+export type Prompt = Schemas["PromptedJson"]["prompt"];
+export type Session = Schemas["StateJson"];
+export type SessionInfo = Schemas["SessionJson"];
 
 export class ApiError extends Error {
   constructor(
@@ -121,7 +69,7 @@ export const methods = (): Promise<Method[]> => read("api/methods");
 export const formats = (): Promise<Format[]> => read("api/formats");
 export const cases = (): Promise<Case[]> => read("api/cases");
 export const linkCase = (path: string): Promise<Case[]> => read("api/cases/link", post({ path }));
-export const sessions = (id: string): Promise<{ id: string }[]> => read(`api/cases/${id}/sessions`);
+export const sessions = (id: string): Promise<SessionInfo[]> => read(`api/cases/${id}/sessions`);
 export const addSession = (id: string): Promise<Session> => read(`api/cases/${id}/sessions`, { method: "POST" });
 export const session = (id: string): Promise<Session> => read(`api/sessions/${id}`);
 

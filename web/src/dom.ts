@@ -12,7 +12,7 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") element.addEventListener(name.slice(2), value as EventListener);
-    else if (name === "value" && "value" in element) element.value = value as string;
+    else if (name === "value" && "value" in element) element.value = String(value as string | number);
     else set(element, name, value);
   }
   element.append(...children.filter((child) => child !== null && child !== undefined && child !== false).map(asNode));
@@ -20,7 +20,7 @@ export function h<K extends keyof HTMLElementTagNameMap>(
 }
 
 function asNode(child: Child): Node | string {
-  return child instanceof Node ? child : `${child as string | number}`;
+  return child instanceof Node || typeof child === "string" ? child : String(Number(child));
 }
 
 /** Set an attribute; false, null and undefined take it away. */

@@ -165,7 +165,7 @@ export interface Projection {
 export function project(plane: Plane, shape: Index, spacing: Index, view: View, size: Point): Projection {
   const [width, height] = extentOf(plane, shape);
   const [mmX, mmY] = [spacing[plane.right], spacing[plane.down]];
-  const fit = Math.min(size[0] / (width * mmX), size[1] / (height * mmY));
+  const fit = 0.96 * Math.min(size[0] / (width * mmX), size[1] / (height * mmY)); // a little air round it
   const scaleX = mmX * fit * view.zoom;
   const scaleY = mmY * fit * view.zoom;
   return {

@@ -95,7 +95,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     },
   },
   {
-    shown: "1, 9",
+    shown: "1–9",
     what: "choose a label",
     matches: (event) => plain(event) && /^[1-9]$/.test(event.key),
     act: (actions, { key }) => {

@@ -9,6 +9,7 @@ import type { LabelMap } from "./labelmap";
 import type { Volume } from "./nifti";
 
 export const MOST = 160; // voxels a side
+export const MOST_SOFT = 96; // where the processor has to draw them
 
 export interface Reduction {
   readonly axes: readonly [Axis, Axis, Axis]; // of the file, for x, y and z
@@ -19,10 +20,10 @@ export interface Reduction {
 }
 
 /** Return how a grid is reduced: each axis by itself, so thick slices stay as they are. */
-export function reductionOf(shape: Index, affine: Affine): Reduction {
+export function reductionOf(shape: Index, affine: Affine, most: number): Reduction {
   const found = orientation(affine);
   const mm = spacingOf(affine);
-  const step = shape.map((length) => Math.ceil(length / MOST)) as [number, number, number];
+  const step = shape.map((length) => Math.ceil(length / most)) as [number, number, number];
   const axes = found.map(({ axis }) => axis) as [Axis, Axis, Axis];
   return {
     axes,

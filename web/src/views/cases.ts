@@ -6,7 +6,7 @@ import { h, icon, iconButton, refill, set } from "../dom";
 import { confirmDelete, linkDialog } from "./dialogs";
 import { pickFiles, pickFolder } from "../drop";
 import { guarded } from "../toasts";
-import { described } from "./header";
+import { kindAndSize } from "./header";
 
 export function casesPanel(actions: Actions): HTMLElement {
   const store = actions.store;
@@ -72,7 +72,7 @@ function row(actions: Actions, one: Case, current: boolean): HTMLElement {
       },
     },
     h("span", { class: "case-row-name", title: one.name }, one.name),
-    h("span", { class: "case-row-details" }, described(one)),
+    h("span", { class: "case-row-details" }, kindAndSize(one)),
   );
   const remove = iconButton("trash", `Delete ${one.name}`, () => {
     confirmDelete(actions, one);

@@ -1,6 +1,7 @@
 /** The bar on top: which case, which method, undo and redo, layout, download, help. */
 
 import type { Actions } from "../actions";
+import type { Case } from "../api";
 import { h, icon, iconButton, refill, set } from "../dom";
 import { downloadMenu } from "../export";
 import { showHelp } from "../help";
@@ -102,13 +103,21 @@ export function toggleLayout({ store }: Actions): void {
   store.set({ layout: layout === "grid" ? (under ?? "axial") : "grid" });
 }
 
-export function described(one: { shape: readonly number[]; spacing: readonly number[]; modality: string }): string {
-  const [z, y, x] = one.shape as [number, number, number];
-  const size = z === 1 ? `${x} × ${y}` : `${x} × ${y} × ${z}`;
+type Sized = Pick<Case, "shape" | "spacing" | "modality">;
+
+/** Return the kind of image and its size in voxels. */
+export function kindAndSize({ shape: [z, y, x], modality }: Sized): string {
+  const kind = modality === "XC" ? "Photograph" : modality; // XC is DICOM's external camera
+  return [kind, z === 1 ? `${x} × ${y}` : `${x} × ${y} × ${z}`].filter((part) => part !== "").join("  ·  ");
+}
+
+/** Return the same with the spacing, where it is known. */
+export function described(one: Sized): string {
+  const z = one.shape[0];
   const mm = one.spacing.map((value) => String(Number(value.toPrecision(3))));
   const spacing = z === 1 ? `${mm[2]} × ${mm[1]} mm` : `${mm[2]} × ${mm[1]} × ${mm[0]} mm`;
   const photo = z === 1 && one.spacing.every((value) => value === 1);
-  return [one.modality, size, photo ? "" : spacing].filter((part) => part !== "").join("  ·  ");
+  return photo ? kindAndSize(one) : `${kindAndSize(one)}  ·  ${spacing}`;
 }
 
 /** The sign of Segmend: a round form, half of it mended. */

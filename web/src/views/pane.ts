@@ -297,7 +297,7 @@ export class Pane {
     const other = (axis: number): string =>
       AXES_COLOURS[this.opened.planes.find((plane) => plane.normal === axis)?.name ?? "axial"];
     context.lineWidth = 1;
-    context.globalAlpha = 0.55;
+    context.globalAlpha = 0.4;
     const line = (colour: string, ...points: number[]): void => {
       context.strokeStyle = colour;
       context.beginPath();

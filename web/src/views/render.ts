@@ -4,10 +4,20 @@ import type { Niivue } from "@niivue/niivue";
 import type { Actions } from "../actions";
 import { h, iconButton } from "../dom";
 import { type Box, union } from "../geometry";
-import { niftiOf, reduceMask, reduceVolume, type Reduction, reductionOf } from "../reduced";
+import { MOST, MOST_SOFT, niftiOf, reduceMask, reduceVolume, type Reduction, reductionOf } from "../reduced";
 import type { Opened, State } from "../state";
 
 const PAUSE = 120; // ms after the last change of mask or window until 3D follows
+const PAUSE_SOFT = 900; // where one picture takes a good part of a second
+
+/** True when there is no graphics card: WebGL runs on the processor and must not take it from the marks. */
+function drawnByProcessor(): boolean {
+  const context = document.createElement("canvas").getContext("webgl2");
+  const info = context?.getExtension("WEBGL_debug_renderer_info");
+  const name = String(context?.getParameter(info?.UNMASKED_RENDERER_WEBGL ?? context.RENDERER) ?? "");
+  context?.getExtension("WEBGL_lose_context")?.loseContext();
+  return /swiftshader|llvmpipe|softpipe|software|basic render/i.test(name);
+}
 
 export class Render {
   readonly element: HTMLElement;
@@ -21,12 +31,14 @@ export class Render {
   #colours = "";
   #timer: ReturnType<typeof setTimeout> | undefined;
   #destroyed = false;
+  readonly #soft: boolean;
 
   constructor(
     readonly actions: Actions,
     readonly opened: Opened,
   ) {
-    this.#reduction = reductionOf(opened.volume.shape, opened.volume.affine);
+    this.#soft = drawnByProcessor();
+    this.#reduction = reductionOf(opened.volume.shape, opened.volume.affine, this.#soft ? MOST_SOFT : MOST);
     this.#dirty = { low: [0, 0, 0], high: opened.volume.shape };
     this.canvas = h("canvas", { class: "pane-canvas", "aria-label": `3D view of ${opened.case.name}`, role: "img" });
     this.#note = h("p", { class: "render-note" }, "Preparing 3D");
@@ -65,7 +77,8 @@ export class Render {
         loadingText: "",
         sliceType: SLICE_TYPE.RENDER,
         isResizeCanvas: true,
-        smoothDrawing: 1,
+        smoothDrawing: this.#soft ? 0 : 1,
+        forceDevicePixelRatio: this.#soft ? 0.5 : 0,
         logLevel: "silent",
         textHeight: 0,
       });
@@ -99,9 +112,12 @@ export class Render {
 
   later(): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      this.#follow();
-    }, PAUSE);
+    this.#timer = setTimeout(
+      () => {
+        this.#follow();
+      },
+      this.#soft ? PAUSE_SOFT : PAUSE,
+    );
   }
 
   #follow(): void {
