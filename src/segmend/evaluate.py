@@ -140,7 +140,7 @@ class Report:
             "objects": len(curves),
             "dice": {str(m): _mean(curve.dice[m - 1] for curve in curves) for m in self.milestones},
             "nsd": {str(m): _mean(curve.nsd[m - 1] for curve in curves) for m in self.milestones},
-            "noc": {target: e.noc if e else None for target, e in efforts.items()},
+            "noc": {target: round(e.noc, 5) if e else None for target, e in efforts.items()},
             "failures": {target: e.failures if e else 0 for target, e in efforts.items()},
             "seconds_per_interaction": _mean(seconds),
             "peak_mb": max((case.peak_mb for case in cases if case.peak_mb is not None), default=None),

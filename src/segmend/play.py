@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -23,6 +23,13 @@ class User(Protocol):
     """A robot that plays the person; None when it finds nothing left to correct."""
 
     def __call__(self, truth: MaskArray, mask: MaskArray) -> Prompt | None: ...
+
+
+@runtime_checkable
+class Opener(User, Protocol):
+    """A robot whose first prompt follows another rule than the rest, such as a box."""
+
+    def opening(self, truth: MaskArray, mask: MaskArray) -> Prompt | None: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +58,9 @@ def play(
     """
     mask = np.zeros(truth.shape, bool) if start is None else start
     prompts: tuple[Prompt, ...] = ()
+    opening = user.opening if isinstance(user, Opener) else user
     for _ in range(interactions):
-        prompt = user(truth, mask)
+        prompt = (user if prompts else opening)(truth, mask)
         if prompt is None:
             return
         prompts = (*prompts, prompt)

@@ -115,8 +115,8 @@ def figure(report: Report, measure: str) -> Figure:
     lines = _lines(report, measure)
     turns = np.arange(1, report.interactions + 1)
     for number, (name, line) in enumerate(lines.items()):
-        colour = colormaps["tab20"](number % 20)
-        axes.plot(turns, line, color=colour, linewidth=1.4, marker="o", markersize=2.5, label=f"{name}  {line[-1]:.3f}")
+        colour = colormaps["tab10" if len(lines) <= 10 else "tab20"](number % 20)
+        axes.plot(turns, line, color=colour, lw=1.4, marker="o", ms=2.5, clip_on=False, label=f"{name}  {line[-1]:.3f}")
     if len(lines) > 1:
         mean = np.mean(list(lines.values()), axis=0)
         axes.plot(turns, mean, color="black", linewidth=2.6, label=f"mean of sets  {mean[-1]:.3f}")

@@ -200,7 +200,7 @@ def test_a_box_holds_the_object_and_stays_within_its_margin() -> None:
     truth = np.zeros((8, 30, 40), bool)
     truth[2:6, 10:20, 10:30] = True
 
-    boxes = [BoxFirst(seed, margin=0.25)(truth, np.zeros_like(truth)) for seed in range(40)]
+    boxes = [BoxFirst(seed, margin=0.25).opening(truth, np.zeros_like(truth)) for seed in range(40)]
 
     tight, widest = Box((2, 10, 10), (6, 20, 30)), Box((1, 8, 5), (7, 22, 35))
     for box in boxes:
@@ -215,18 +215,28 @@ def test_a_box_in_a_flat_image_is_one_slice_thick_and_the_next_prompt_is_another
     truth[0, 1:4, 2:8] = True
     robot = BoxFirst(margin=1.0, then=FarthestError())
 
-    first, second = robot(truth, np.zeros_like(truth)), robot(truth, ~truth)
+    first, second = robot.opening(truth, np.zeros_like(truth)), robot(truth, ~truth)
 
     assert isinstance(first, Box)
     assert (first.low[0], first.high[0]) == (0, 1)
     assert second == FarthestError()(truth, ~truth)
 
 
-def test_an_empty_truth_has_no_box() -> None:
+def test_a_game_that_starts_from_a_mask_has_no_box() -> None:
     mask = drawn(["....", ".##."])
-    truth = np.zeros_like(mask)
+    truth = drawn(["####", ".##."])
 
-    assert BoxFirst()(truth, mask) == LargestError()(truth, mask)
+    assert BoxFirst().opening(truth, mask) == LargestError()(truth, mask)
+    assert BoxFirst().opening(np.zeros_like(mask), mask) == LargestError()(np.zeros_like(mask), mask)
+    assert BoxFirst().opening(mask, mask) is None
+
+
+def test_a_box_is_drawn_once_even_when_it_is_answered_with_nothing() -> None:
+    truth = drawn(["......", ".####.", ".####.", "......"])
+
+    prompts = [turn.prompt for turn in rounds(BoxFirst(), Deaf(), truth, interactions=4)]
+
+    assert [type(prompt) for prompt in prompts] == [Box, Click, Click, Click]
 
 
 def test_a_noisy_human_errs_about_as_often_as_told() -> None:

@@ -16,14 +16,14 @@ from segmend.users.mistake import mistake
 
 @dataclass(frozen=True)
 class BoxFirst:
-    """Draw a box round the truth while the mask is empty, then let `then` correct it.
+    """Open with a box round the truth, then let `then` correct the mask.
 
     Each of the box's sides lies up to `margin` of the object's length along that axis
-    outside the object, as the seed decides, and never outside the image. A robot sees masks,
-    not turns, so a method that answers the box with an empty mask is shown the box again.
+    outside the object, as the seed decides, and never outside the image. A game that
+    starts from a mask, or has no object, needs no box: `then` opens it too.
 
     >>> truth = np.zeros((1, 8, 9), bool); truth[0, 2:4, 3:7] = True
-    >>> BoxFirst(margin=0)(truth, np.zeros_like(truth))
+    >>> BoxFirst(margin=0).opening(truth, np.zeros_like(truth))
     Box(low=(0, 2, 3), high=(1, 4, 7))
     """
 
@@ -32,13 +32,15 @@ class BoxFirst:
     margin: float = 0.1
     then: User | None = None  # LargestError with the same seed
 
-    def __call__(self, truth: MaskArray, mask: MaskArray) -> Prompt | None:
+    def opening(self, truth: MaskArray, mask: MaskArray) -> Prompt | None:
+        """Return the first prompt of a game."""
         found = mistake(truth, mask)
-        if found is None:
-            return None
-        if mask.any() or not truth.any():
-            return (self.then or LargestError(self.seed))(truth, mask)
+        if found is None or mask.any():
+            return self(truth, mask)
         return around(truth, self.margin, found.generator(self.seed))
+
+    def __call__(self, truth: MaskArray, mask: MaskArray) -> Prompt | None:
+        return (self.then or LargestError(self.seed))(truth, mask)
 
 
 def around(truth: MaskArray, margin: float, generator: np.random.Generator) -> Box:
