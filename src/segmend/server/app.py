@@ -24,10 +24,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
+import shutil
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -48,6 +50,7 @@ from segmend.store import Store
 
 log = logging.getLogger("segmend.server")
 PAGES = Path(__file__).parent.parent / "web"
+ABANDONED_SECONDS = 3600
 NO_PAGES = "<!doctype html><title>Segmend</title><p>The server runs; its annotator was not built with this package."
 
 
@@ -79,11 +82,19 @@ def _opened(settings: ServerSettings) -> Shared:
         settings.data.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"The data folder {settings.data} cannot be made: {error.strerror}.") from None
+    _sweep(settings.data)
     store = Store.open(settings.database, settings.blobs)
     desks = Desks(
         store, limit_bytes=settings.cache_bytes, open_sessions=settings.open_sessions, workers=settings.workers
     )
     return Shared(settings, store, desks)
+
+
+def _sweep(data: Path) -> None:
+    """Delete what a killed server left of uploads and exports; younger ones may be another server's."""
+    for folder in [*data.glob("upload-*"), *data.glob("export-*")]:
+        if folder.is_dir() and not folder.is_symlink() and folder.stat().st_mtime < time.time() - ABANDONED_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @asynccontextmanager
@@ -114,15 +125,20 @@ def _add_pages(app: FastAPI, pages: Path) -> None:
         return HTMLResponse(NO_PAGES)
 
 
-def serve(settings: ServerSettings, on_ready: Callable[[str], None] | None = None) -> None:
-    """Run the server until it is interrupted; `on_ready` gets the address to open, with its token.
+class Server(uvicorn.Server):
+    """A server that listens from the start and says when it is ready; `should_exit` ends it."""
 
-    SettingsError when the port is taken or not allowed. Port 0 takes any that is free.
-    """
-    with _listening(settings) as listener:
-        host, port = listener.getsockname()[:2]
-        settings = guarded(replace(settings, port=port))
-        app = create_app(settings)
+    def __init__(self, settings: ServerSettings, on_ready: Callable[[str], None] | None = None) -> None:
+        self._listener = _listening(settings)
+        host, port = self._listener.getsockname()[:2]
+        self.settings = guarded(replace(settings, port=port))
+        self.address = address(self.settings, host)
+        self._on_ready = on_ready
+        try:
+            app = create_app(self.settings)
+        except BaseException:
+            self._listener.close()
+            raise
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -133,21 +149,35 @@ def serve(settings: ServerSettings, on_ready: Callable[[str], None] | None = Non
             timeout_graceful_shutdown=3,
             server_header=False,
         )
-        server = _Announcing(config, lambda: on_ready(address(settings, host)) if on_ready else None)
-        server.run(sockets=[listener])
-
-
-class _Announcing(uvicorn.Server):
-    """A server that says when it is ready."""
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._ready = ready
+
+    def listen(self) -> None:
+        """Serve until interrupted or told to exit; what runs is finished first, for three seconds at most."""
+        with self._listener, suppress(KeyboardInterrupt):
+            self.run(sockets=[self._listener])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self.started:
-            self._ready()
+        if self.started and self._on_ready is not None:
+            self._on_ready(self.address)
+
+
+def serve(settings: ServerSettings, on_ready: Callable[[str], None] | None = None) -> None:
+    """Run a server until it is interrupted; `on_ready` gets the address to open, with its token.
+
+    SettingsError when the port is taken or not allowed. Port 0 takes any that is free.
+    """
+    _hush_readers()
+    Server(settings, on_ready).listen()
+
+
+def _hush_readers() -> None:
+    """Keep what file readers remark on out of the log: it quotes names and values of the files."""
+    logging.captureWarnings(True)
+    for name in ("py.warnings", "pydicom", "highdicom", "nibabel", "tifffile", "PIL"):
+        logger = logging.getLogger(name)
+        logger.addHandler(logging.NullHandler())
+        logger.propagate = False
 
 
 def address(settings: ServerSettings, host: str) -> str:
@@ -164,14 +194,18 @@ def address(settings: ServerSettings, host: str) -> str:
 
 def _listening(settings: ServerSettings) -> socket.socket:
     """Return a socket that listens where the settings say."""
+    place = f"{settings.host}:{settings.port}"
     try:
         family, *_, where = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise SettingsError(f"The server cannot listen at {place}: {error.strerror or error}.") from None
+    try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(where)
         listener.listen(256)
+        listener.setblocking(False)
     except OSError as error:
-        place = f"{settings.host}:{settings.port}"
+        listener.close()
         raise SettingsError(f"The server cannot listen at {place}: {error.strerror or error}.") from None
-    listener.setblocking(False)
     return listener

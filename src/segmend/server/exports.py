@@ -57,4 +57,4 @@ def file_name(name: str) -> str:
     >>> file_name("../Lung, left (2)")
     'Lung-left-2'
     """
-    return re.sub(r"[^\\w.-]+", "-", name).strip("-.")[:80] or "case"
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:80] or "case"

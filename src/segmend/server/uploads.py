@@ -24,7 +24,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from segmend import io
-from segmend.errors import DiskFullError, FileError, LimitError, NotFoundError, SegmendError, UserError
+from segmend.errors import DiskFullError, FileError, LimitError, NotFoundError, UserError
 from segmend.io.archive import unpack
 from segmend.server.replies import UnreadableError
 from segmend.server.settings import ServerSettings
@@ -248,12 +248,12 @@ def add_linked(store: Store, path: str, project: str) -> list[Case]:
 
 def _added(store: Store, places: list[Path], project: str) -> list[Case]:
     added: list[Case] = []
-    refused: list[SegmendError] = []
+    refused: list[UserError] = []
     for place in places:
         try:
             found = io.series(place)
         except UserError as error:
-            refused.append(error)
+            refused.append(_without_place(error, place))
             continue
         for info in found:
             try:
@@ -262,7 +262,7 @@ def _added(store: Store, places: list[Path], project: str) -> list[Case]:
                 name = case_name(info.name) or info.modality or "case"
                 added.append(store.add_case(name, image, project=project, modality=info.modality, source=source))
             except UserError as error:
-                refused.append(error)
+                refused.append(_without_place(error, place))
     if not added and refused:
         raise refused[0]
     if not added:
@@ -270,6 +270,11 @@ def _added(store: Store, places: list[Path], project: str) -> list[Case]:
     if refused:
         log.warning("An upload of %d images left out %d that could not be read.", len(added), len(refused))
     return added
+
+
+def _without_place(error: UserError, place: Path) -> UserError:
+    """Return the error without the folder in which an upload happens to lie."""
+    return type(error)(str(error).replace(f"{place}/", "").replace(f"{place.parent}/", ""))
 
 
 def case_name(name: str) -> str:

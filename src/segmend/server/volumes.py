@@ -91,5 +91,5 @@ def _to_bytes(image: Image) -> tuple[float, float]:
 
 
 def _colours(voxels: np.ndarray, low: float, factor: float) -> bytes:
-    scaled = voxels if factor == 1.0 else ((voxels - low) * factor).round().astype(np.uint8)
+    scaled = voxels if voxels.dtype == np.uint8 else ((voxels - low) * factor).round().astype(np.uint8)
     return np.ascontiguousarray(np.moveaxis(scaled, 0, -1), np.uint8).tobytes()  # [z y x c]

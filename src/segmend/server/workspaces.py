@@ -75,7 +75,7 @@ def weight(thing: object, besides: Image) -> int:
     >>> weight({"image": image, "features": np.zeros(10)}, image)
     80
     """
-    known = {id(_owner(besides.voxels))}
+    known = {id(besides), id(_owner(besides.voxels))}
     total, waiting = 0, [thing]
     while waiting:
         item = waiting.pop()

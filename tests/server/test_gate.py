@@ -1,0 +1,194 @@
+"""Who is let in: tokens, names of the server, pages of other sites."""
+
+import json
+import socket
+
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from segmend.server import auth
+from segmend.server.settings import ServerSettings
+from tests.server.running import Client, defined, http, in_thread, rooms, settings
+
+TOKEN = "correct-horse-battery"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    """A server with a token."""
+    with in_thread(settings(tmp_path_factory.mktemp("guarded"), token=TOKEN)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def session_of_guarded(guarded):
+    store = guarded.config.app.state.shared.store
+    return store.add_session(store.add_case("rooms", rooms()).id).id
+
+
+def paths(server):
+    with http(server, headers=BEARER) as client:
+        document = client.get("/api/openapi.json").json()
+    for path, methods in document["paths"].items():
+        for method in methods:
+            yield method.upper(), path.replace("{", "").replace("}", "")
+
+
+def test_everything_but_health_needs_the_token(guarded):
+    with http(guarded) as client:
+        for method, path in [*paths(guarded), ("GET", "/"), ("GET", "/index.html"), ("GET", "/api/openapi.json")]:
+            reply = client.request(method, path)
+            if path == "/api/health":
+                assert reply.status_code == 200
+            else:
+                assert reply.status_code == 401, (method, path)
+                assert reply.json() == {"detail": "This server needs a token: open the address it printed."}
+                assert reply.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("header", ["Bearer wrong", "Bearer", "Basic x", "Bearer " + TOKEN[:-1], "Bearer café ü"])
+def test_a_wrong_token_opens_nothing(guarded, header):
+    with http(guarded) as client:
+        reply = client.get("/api/cases", headers={"Authorization": header.encode("latin-1")})
+
+    assert reply.status_code == 401
+
+
+def test_the_right_token_opens(guarded):
+    with http(guarded, headers=BEARER) as client:
+        assert client.get("/api/cases").status_code == 200
+
+
+def test_a_token_in_the_address_becomes_a_cookie_that_scripts_cannot_read(guarded):
+    with http(guarded) as client:
+        reply = client.get("/api/cases", params={"project": "default", "token": TOKEN})
+
+        assert reply.status_code == 303 and reply.headers["location"] == "/api/cases?project=default"
+        cookie = reply.headers["set-cookie"]
+        assert "HttpOnly" in cookie and "SameSite=lax" in cookie and f"segmend_{guarded.settings.port}=" in cookie
+        assert client.get("/api/cases").status_code == 200
+        assert client.get("/api/cases?token=wrong").status_code == 401
+
+
+def test_the_way_back_never_leads_to_another_site(guarded):
+    with socket.create_connection(("127.0.0.1", guarded.settings.port)) as raw:
+        raw.sendall(f"GET //evil.example/%5c?token={TOKEN} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        reply = raw.recv(4096).decode().lower()
+
+    assert "location: /evil.example" in reply
+
+
+def test_a_user_of_the_store_has_a_token_and_signs_the_events(guarded):
+    store = guarded.config.app.state.shared.store
+    store.add_user("ada", "a token for ada alone")
+    case = store.add_case("rooms", rooms()).id
+    with http(guarded, headers={"Authorization": "Bearer a token for ada alone"}) as client:
+        session = client.post(f"/api/cases/{case}/sessions").json()["id"]
+        client.post(f"/api/sessions/{session}/events", json=defined(1))
+
+    assert store.session_record(session).user == "ada"
+    assert [record.user for record in store.history(session)] == ["ada"]
+
+
+def test_the_live_connection_needs_the_token_too(guarded, session_of_guarded):
+    with pytest.raises(InvalidStatus) as refused:
+        Client(guarded.address, session_of_guarded)
+    assert refused.value.response.status_code == 401
+    assert "needs a token" in json.loads(refused.value.response.body)["detail"]
+
+    with Client(guarded.address, session_of_guarded, additional_headers=BEARER) as live:
+        assert live.do(defined(1))["position"] == 0
+    url = f"ws://localhost:{guarded.settings.port}/api/sessions/{session_of_guarded}/live?token={TOKEN}"
+    with connect(url) as bare:
+        assert json.loads(bare.recv(timeout=5))["type"] == "state"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "192.0.2.7", "[", ""])
+def test_a_name_that_is_not_ours_is_dns_rebinding(server, client, host):
+    reply = client.get("/api/health", headers={"Host": f"{host}:{server.settings.port}"})
+
+    assert reply.status_code == 403
+    assert reply.json() == {"detail": "This server is not known by the name in this request's Host header."}
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "LOCALHOST:1"])
+def test_loopback_names_are_ours(client, host):
+    assert client.get("/api/health", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://localhost:1"},
+        {"Origin": "null"},
+        {"Origin": "file://"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+    ],
+)
+def test_pages_of_other_sites_are_refused(client, case, headers):
+    for method, path in [
+        ("POST", f"/api/cases/{case}/sessions"),
+        ("DELETE", f"/api/cases/{case}"),
+        ("GET", "/api/cases"),
+    ]:
+        reply = client.request(method, path, headers=headers)
+        assert reply.status_code == 403 and reply.json() == {"detail": "This request came from a page of another site."}
+    assert client.get(f"/api/cases/{case}").status_code == 200
+
+
+def test_our_own_page_is_let_in(server, client, case):
+    own = {"Origin": f"http://127.0.0.1:{server.settings.port}", "Host": f"127.0.0.1:{server.settings.port}"}
+
+    assert client.post(f"/api/cases/{case}/sessions", headers=own).status_code == 201
+
+
+def test_a_cross_site_websocket_is_refused_before_it_opens(server, session):
+    with pytest.raises(InvalidStatus) as refused:
+        Client(server.address, session, origin="https://evil.example")
+
+    assert refused.value.response.status_code == 403
+    with Client(server.address, session, origin=f"http://localhost:{server.settings.port}"):
+        pass
+
+
+def test_replies_cannot_be_framed_or_sniffed(client):
+    headers = client.get("/api/health").headers
+
+    assert headers["x-frame-options"] == "DENY" and headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_beyond_localhost_addresses_and_told_names_are_ours(tmp_path):
+    wide = ServerSettings(tmp_path, host="0.0.0.0", allowed_hosts=("segmend.hospital.example",))
+
+    assert auth.host_allowed("192.0.2.7:8765", wide) and auth.host_allowed("Segmend.hospital.example", wide)
+    assert auth.host_allowed(socket.gethostname(), wide) and not auth.host_allowed("evil.example", wide)
+    assert auth.host_allowed("anything", ServerSettings(tmp_path, allowed_hosts=("*",)))
+
+
+def test_other_pages_can_be_allowed(tmp_path):
+    dev = "http://localhost:5173"
+    with in_thread(settings(tmp_path, allowed_origins=(dev,))) as server, http(server) as client:
+        assert client.get("/api/cases", headers={"Origin": dev}).status_code == 200
+        assert client.get("/api/cases", headers={"Origin": "http://localhost:5174"}).status_code == 403
+
+
+def test_a_broken_cookie_is_no_token(guarded):
+    with http(guarded) as client:
+        assert client.get("/api/cases", headers={"Cookie": "a=b; ;;\x01=;"}).status_code in (400, 401)
+        name = f"segmend_{guarded.settings.port}"
+        assert client.get("/api/cases", headers={"Cookie": f"{name}={TOKEN}"}).status_code == 200
+
+
+def test_beyond_localhost_there_is_a_token_by_default(tmp_path):
+    with in_thread(settings(tmp_path, host="0.0.0.0")) as server, http(server) as client:
+        token = server.settings.token
+        assert token and len(token) >= 32 and server.address.endswith(f"/?token={token}")
+        assert client.get("/api/cases").status_code == 401
+        link = client.post("/api/cases/link", json={"path": "/etc"}, headers={"Authorization": f"Bearer {token}"})
+        assert link.status_code == 403 and "does not read folders" in link.json()["detail"]
+    with in_thread(settings(tmp_path, host="0.0.0.0", without_token=True)) as server, http(server) as client:
+        assert client.get("/api/cases").status_code == 200

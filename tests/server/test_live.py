@@ -1,0 +1,285 @@
+"""The conversation over the WebSocket, with a real server and a real client."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from tests.server.running import BLUE, Client, clicked, defined, rooms
+
+BOX, BAR = (1, 2, 2), (1, 2, 5)  # a voxel of each room
+GREY = rooms().voxels[0]
+
+
+@pytest.fixture
+def live(server, session):
+    with Client(server.address, session) as client:
+        client.do(defined(1))
+        client.do(defined(2, "bar", BLUE))
+        yield client
+
+
+def test_a_click_is_accepted_painted_and_answered(live):
+    answer = live.do(clicked(BOX))
+
+    assert answer["withdrawn"] is False and answer["quality"] == 0.5 and answer["milliseconds"] > 0
+    assert answer["state"]["done"] == [0, 1, 2] and answer["state"]["pending"] == []
+    np.testing.assert_array_equal(live.map, GREY == 10)
+
+
+def test_the_slice_of_the_click_comes_first(live):
+    live.send(clicked((2, 2, 2)))
+
+    assert live.next("accepted")["event"]["prompt"]["index"] == [2, 2, 2]
+    assert live.next("frame").box.low == (2, 1, 1)
+
+
+def test_frames_hold_only_what_changed(live):
+    live.do(clicked(BOX))
+
+    frames = [m for m in live.messages if not isinstance(m, dict) and m.box.size]
+    assert {frame.box.shape for frame in frames} == {(1, 3, 3)} and len(frames) == 3
+
+
+def test_undo_and_redo_move_the_map(live):
+    live.do(clicked(BOX))
+    live.do(clicked(BAR))
+    both = live.map.copy()
+
+    live.do({"event": "undone"})
+    np.testing.assert_array_equal(live.map, GREY == 10)
+    live.do({"event": "redone"})
+    np.testing.assert_array_equal(live.map, both)
+
+
+def test_removing_an_earlier_prompt_works_its_label_out_again(live):
+    first = live.do(clicked(BOX))["position"]
+    live.do(clicked(BAR))
+
+    live.do({"event": "removed", "of": first})
+
+    np.testing.assert_array_equal(live.map, GREY == 20)
+
+
+def test_removing_a_prompt_leaves_other_labels_alone(live):
+    first = live.do(clicked(BOX))["position"]
+    live.do(clicked(BAR, label=2))
+    live.do(clicked(BAR, label=1, positive=False))
+
+    live.do({"event": "removed", "of": first})
+
+    np.testing.assert_array_equal(live.map, 2 * (GREY == 20))
+
+
+def test_positive_marks_of_one_label_are_negative_for_another(live):
+    live.do(clicked(BAR, label=2))
+    live.do(clicked(BAR, label=1))  # takes the bar, for its mark is newer
+    np.testing.assert_array_equal(live.map, GREY == 20)
+
+    live.do(clicked(BAR, label=2))
+    live.do(clicked(BOX, label=1))  # does not take it back: the mark of 2 is newer than the one of 1
+
+    np.testing.assert_array_equal(live.map, (GREY == 10) + 2 * (GREY == 20))
+
+
+def test_a_locked_label_keeps_its_voxels(live):
+    live.do(clicked(BAR, label=2))
+    live.do(defined(2, "bar", BLUE, locked=True))
+
+    live.do(clicked(BAR, label=1))
+
+    np.testing.assert_array_equal(live.map, 2 * (GREY == 20))
+
+
+def test_several_clients_see_the_same(server, session, live):
+    live.do(clicked(BOX))
+    with Client(server.address, session) as other:
+        live.send(clicked(BAR, label=2))
+        theirs = other.next("accepted")
+        other.next("answered", position=theirs["position"])
+        mine = live.next("accepted", position=theirs["position"])
+        live.next("answered", position=mine["position"])
+
+        assert theirs["id"] is None and mine["id"] is not None and theirs["event"] == mine["event"]
+        np.testing.assert_array_equal(other.map, live.map)
+        np.testing.assert_array_equal(other.map, (GREY == 10) + 2 * (GREY == 20))
+
+
+def test_a_newcomer_gets_the_map_as_it_is(server, session, live):
+    live.do(clicked(BOX))
+
+    with Client(server.address, session) as other:
+        other.next("frame")
+
+        np.testing.assert_array_equal(other.map, live.map)
+        assert other.state["done"] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (clicked((3, 0, 0)), r"reaches \(3, 0, 0\), outside the image of shape \(3, 6, 8\)"),
+        (clicked(BOX, label=9), r"Label 9 is not defined here; there are \[1, 2\]"),
+        (clicked(BOX, method="none such"), "There is no method 'none such'"),
+        ({"event": "undone"} | {"event": "leapt"}, "An event needs a known kind; got 'leapt'"),
+        ({"event": "removed", "of": 0}, "event 0 is none"),
+        ({"event": "removed"}, "needs 'of'; got only"),
+        ({"event": "redone"}, "There is nothing to redo"),
+        ({"event": "prompted", "prompt": 5, "label": 1}, "values of the wrong type"),
+        ({"event": "prompted", "prompt": {"kind": []}, "label": 1}, "wrong type"),
+        ({"event": "prompted", "prompt": {"kind": "adjust", "k": 0.5}, "label": 1}, "Flood takes click, stroke, box"),
+        (defined(0), "value of 1 to 65535; got 0"),
+        (defined(3, " "), "A label needs a name"),
+        (defined(3, "x" * 201), "at most 200 printable characters"),
+        (defined(3, colour=[0, 0, 256]), "three numbers of 0 to 255"),
+    ],
+)
+def test_nonsense_is_refused_in_one_sentence_and_changes_nothing(live, event, words):
+    number = live.send(event)
+
+    error = live.next("error")
+
+    assert error["id"] == number and "position" not in error
+    assert re.search(words, error["message"]), error["message"]
+    assert live.do(clicked(BOX))["position"] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("[1]", "needs a JSON object; got list"),
+        ("{}", "needs an 'event' or the position to 'cancel'"),
+        ('{"id": "a", "cancel": 1}', "id needs a whole number"),
+        ('{"id": 1, "cancel": 99}', "Event 99 does not wait for an answer"),
+        (b"\x00", "takes text; got bytes"),
+    ],
+)
+def test_messages_that_are_none_are_refused(live, text, words):
+    live.socket.send(text)
+
+    assert words in live.next("error")["message"]
+    assert live.do(clicked(BOX))["withdrawn"] is False
+
+
+def test_a_session_that_is_not_there_is_404(server):
+    with pytest.raises(InvalidStatus) as refused:
+        Client(server.address, "0" * 32)
+
+    assert refused.value.response.status_code == 404
+    assert json.loads(refused.value.response.body) == {"detail": f"There is no session '{'0' * 32}'."}
+
+
+def test_a_newer_prompt_ends_an_older_answer_after_its_first_part(live, store, session):
+    first = live.next("accepted", id=live.send(clicked((0, 2, 2), method="slow")))["position"]
+    live.next("frame")
+    live.do(clicked(BAR, method="slow"))
+
+    patch = store.session(session).answers[first]
+    assert patch.box.shape[0] < 3  # it was stopped before the last slice
+    np.testing.assert_array_equal(live.map > 0, (GREY == 10) | (GREY == 20))  # and the newer one did all of it
+
+
+def test_another_label_does_not_end_an_answer(live):
+    live.send(clicked((0, 2, 2), method="slow"))
+    live.next("frame")
+    live.do(clicked(BAR, label=2, method="slow"))
+
+    np.testing.assert_array_equal(live.map, (GREY == 10) + 2 * (GREY == 20))
+
+
+def test_cancelling_takes_the_painted_parts_away_and_leaves_nothing_pending(live):
+    live.do(clicked(BAR))
+    position = live.next("accepted", id=live.send(clicked(BOX, method="slow")))["position"]
+    live.next("frame")
+    live.cancel(position)
+
+    answer = live.next("answered", position=position)
+    state = live.next("answered")["state"]  # of the event that took it back
+
+    assert answer["withdrawn"] is True
+    assert state["pending"] == [] and state["undone"] == [position]
+    np.testing.assert_array_equal(live.map, GREY == 20)
+
+
+def test_cancelling_an_event_that_is_not_the_last_removes_it(live, session, store):
+    first = live.next("accepted", id=live.send(clicked(BOX, method="slow")))["position"]
+    second = live.next("accepted", id=live.send(clicked(BAR, label=2, method="slow")))["position"]
+    live.cancel(first)
+
+    live.next("answered", position=second)
+
+    assert first not in store.session(session).prompted()
+    assert store.session(session).pending == ()
+    np.testing.assert_array_equal(live.map, 2 * (GREY == 20))
+
+
+def test_undoing_an_unanswered_event_takes_it_back(live):
+    position = live.next("accepted", id=live.send(clicked(BOX, method="slow")))["position"]
+    live.next("frame")
+    live.send({"event": "undone"})
+
+    assert live.next("answered", position=position)["withdrawn"] is True
+    assert live.next("answered")["state"]["undone"] == [position]
+    assert not live.map.any()
+
+    live.do({"event": "redone"})
+    live.next("answered", position=position)  # it waits again, and is answered
+    np.testing.assert_array_equal(live.map, GREY == 10)
+
+
+def test_a_method_that_fails_answers_its_own_event_with_an_error(live, caplog):
+    live.do(clicked(BAR))
+    number = live.send(clicked(BOX, method="broken"))
+
+    error = live.next("error")
+    state = live.next("answered", position=error["position"] + 1)["state"]
+
+    assert error["id"] == number
+    assert error["message"] == "The method failed on this prompt, which was taken back; the log has more."
+    assert state["pending"] == [] and state["undone"] == [error["position"]]
+    np.testing.assert_array_equal(live.map, GREY == 20)
+    assert "ValueError at" in caplog.text and "Jane" not in caplog.text
+    live.do(clicked(BOX))
+    np.testing.assert_array_equal(live.map, (GREY == 10) | (GREY == 20))
+
+
+def test_progress_is_said_for_long_answers(server, store, client):
+    from segmend.image import Image
+
+    case = store.add_case("tall", Image(np.zeros((1, 40, 4, 5), np.int16))).id
+    session = client.post(f"/api/cases/{case}/sessions").json()["id"]
+    with Client(server.address, session) as live:
+        live.do(defined(1))
+        live.do(clicked((0, 0, 0), method="slow"))
+
+        fractions = [m["fraction"] for m in live.messages if isinstance(m, dict) and m["type"] == "progress"]
+    assert fractions == sorted(fractions) and len(fractions) >= 2 and 0 < fractions[0] < 1
+
+
+def test_one_slow_session_does_not_hold_up_another(server, store, client):
+    from segmend.image import Image
+
+    tall = store.add_case("tall", Image(np.zeros((1, 200, 4, 5), np.int16))).id
+    flat = store.add_case("flat", Image(np.zeros((1, 1, 4, 5), np.int16))).id
+    slow_ones = [client.post(f"/api/cases/{tall}/sessions").json()["id"] for _ in range(4)]
+    quick = client.post(f"/api/cases/{flat}/sessions").json()["id"]
+    slow = [Client(server.address, session) for session in slow_ones]
+    try:
+        for one in slow:
+            one.do(defined(1))
+            one.next("accepted", id=one.send(clicked((0, 0, 0), method="slow")))
+        with Client(server.address, quick) as live:
+            live.do(defined(1))
+            answer = live.do(clicked((0, 0, 0)))
+
+        assert answer["milliseconds"] < 1000  # each slow one alone takes 4 s
+        assert all(position not in one.answered for one in slow for position in [1])
+    finally:
+        for one in slow:
+            one.socket.send(json.dumps({"id": 0, "event": {"event": "undone"}}))
+            one.next("answered", position=1)
+            one.close()
