@@ -36,9 +36,7 @@ def test_seeing_from_far_averages_every_pixel_once():
     assert seen.mean() == pytest.approx(plane.mean(), rel=1e-5)
 
 
-@given(
-    row=st.integers(0, 19), column=st.integers(0, 29), side=st.floats(6, 60), y=st.floats(-9, 9), x=st.floats(-9, 9)
-)
+@given(row=st.integers(0, 19), column=st.integers(0, 29), side=st.floats(6, 60), y=st.floats(-9, 9), x=st.floats(-9, 9))
 def test_a_pixel_is_seen_where_its_cell_says(row, column, side, y, x):
     """The brightest cell of a single bright pixel is the cell that `Window.cell` names."""
     plane = np.zeros((20, 30))

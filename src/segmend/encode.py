@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segmend.image import Index, Real
-from segmend.prompts import Click, Extremes, Prompt, Stroke
+from segmend.image import Box, Index, Real
+from segmend.plane import Window
+from segmend.prompts import Click, Extremes, Prompt, Stroke, extent
 
 Points = NDArray[np.intp]  # [n 3] (z, y, x)
+
+CLICK_RADIUS = 3.0  # cells of a network's grid
+STROKE_RADIUS = 2.0
 
 
 def line(start: Index, end: Index) -> Points:
@@ -123,3 +127,51 @@ def filled(points: NDArray[np.floating[Any]], rows: int, columns: int) -> NDArra
         drawn = drawn[((drawn >= 0) & (drawn < (rows, columns))).all(axis=1)]
         inside[tuple(drawn.T)] = True
     return inside
+
+
+def see_prompts(prompts: Sequence[Prompt], axis: int, index: int, window: Window, cells: int) -> Real:  # [3 n n]
+    """Return the positive, negative and box channels of one plane."""
+    out = np.zeros((3, cells, cells), np.float32)
+    for prompt in prompts:
+        match prompt:
+            case Click(index=voxel, positive=positive):
+                _stamp(out[0 if positive else 1], np.asarray([voxel]), axis, index, window, CLICK_RADIUS)
+            case Stroke(points=points, positive=positive):
+                _stamp(out[0 if positive else 1], path(points), axis, index, window, STROKE_RADIUS)
+            case Extremes(points=points):
+                _stamp(out[0], np.asarray(points), axis, index, window, CLICK_RADIUS)
+                _fill(out[2], extent(prompt), axis, index, window)
+            case Box():
+                _fill(out[2], prompt, axis, index, window)
+            case _:
+                pass
+    return out
+
+
+def _stamp(grid: Real, voxels: NDArray[np.intp], axis: int, index: int, window: Window, radius: float) -> None:
+    here = voxels[voxels[:, axis] == index]
+    if len(here):
+        rows, columns = np.delete(here, axis, axis=1).T
+        cells = [window.cell(row, column, len(grid)) for row, column in zip(rows, columns, strict=True)]
+        y, x = np.asarray(cells).T
+        stamp(grid, y, x, radius)
+
+
+def _fill(grid: Real, box: Box | None, axis: int, index: int, window: Window) -> None:
+    if box is None or not box.low[axis] <= index < box.high[axis]:
+        return
+    (top, left), (bottom, right) = in_plane(box, axis)
+    y0, x0 = window.cell(top - 0.5, left - 0.5, len(grid))
+    y1, x1 = window.cell(bottom - 0.5, right - 0.5, len(grid))
+    rows, columns = np.arange(len(grid)), np.arange(len(grid))
+    grid[((rows >= y0) & (rows < y1))[:, None] & ((columns >= x0) & (columns < x1))[None]] = 1.0
+
+
+def in_plane(box: Box, axis: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the low and the high corner of a box seen along an axis.
+
+    >>> in_plane(Box((1, 2, 3), (4, 5, 6)), 1)
+    ((1, 3), (4, 6))
+    """
+    (a, b), (c, d) = (tuple(v for i, v in enumerate(end) if i != axis) for end in (box.low, box.high))
+    return (a, b), (c, d)

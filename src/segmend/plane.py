@@ -104,6 +104,26 @@ def inside(window: Window, rows: int, columns: int, cells: int) -> NDArray[np.bo
     return np.asarray(((y > 0) & (y < rows))[:, None] & ((x > 0) & (x < columns))[None])
 
 
+def normalised(seen: Real, valid: NDArray[np.bool_]) -> Real:  # [1|3 n n], [n n] -> [4 n n]
+    """Return red, green, blue and equalised grey, 0 to 1; cells outside the image are 0.
+
+    >>> seen = np.arange(4.0, dtype=np.float32).reshape(1, 2, 2)
+    >>> (normalised(seen, np.ones((2, 2), bool))[0] * 3).round().tolist()
+    [[0.0, 1.0], [2.0, 3.0]]
+    """
+    out = np.zeros((4, *valid.shape), np.float32)
+    if not valid.any():
+        return out
+    values = seen[:, valid]
+    low, high = np.percentile(values, (0.5, 99.5))
+    scaled = np.clip((values - low) / max(float(high - low), 1e-6), 0, 1)
+    out[:3, valid] = scaled
+    grey = np.rint(scaled.mean(axis=0) * 255).astype(np.intp)
+    share = np.cumsum(np.bincount(grey, minlength=256)) / len(grey)
+    out[3, valid] = share[grey]
+    return out
+
+
 def _covered(low: float, high: float, count: int) -> slice:
     first = min(max(int(np.ceil(low - 0.5)), 0), count)
     last = min(max(int(np.ceil(high - 0.5)), first), count)

@@ -121,7 +121,19 @@ def answers(workspace: Workspace, prompts: Sequence[Prompt], previous: MaskArray
 
 def answer(workspace: Workspace, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
     """Return the whole answer as one prediction; every marked voxel has its mark's label."""
-    parts = list(answers(workspace, prompts, previous))
+    return merged(list(answers(workspace, prompts, previous)), previous)
+
+
+def merged(parts: Sequence[Prediction], previous: MaskArray) -> Prediction:
+    """Return parts, laid over each other and over the previous mask, as one prediction.
+
+    Its quality is the one that the last part to judge gave.
+
+    >>> ones = np.ones((1, 1, 1), np.float32)
+    >>> parts = [Prediction(ones, Box((0, 0, x), (1, 1, x + 1))) for x in (1, 3)]
+    >>> merged(parts, np.array([[[False, False, True, False]]])).probability.tolist()
+    [[[1.0, 1.0, 1.0]]]
+    """
     if len(parts) == 1:
         return parts[0]
     box = parts[0].box
@@ -129,14 +141,11 @@ def answer(workspace: Workspace, prompts: Sequence[Prompt], previous: MaskArray)
         box = box.union(part.box)
     probability = previous[box.slices].astype(np.float32)
     for part in parts:
-        probability[_within(part.box, box)] = part.probability
+        low = [at - start for at, start in zip(part.box.low, box.low, strict=True)]
+        z, y, x = (slice(at, at + count) for at, count in zip(low, part.box.shape, strict=True))
+        probability[z, y, x] = part.probability
     qualities = [part.quality for part in parts if part.quality is not None]
     return Prediction(probability, box, quality=qualities[-1] if qualities else None)
-
-
-def _within(inner: Box, outer: Box) -> tuple[slice, slice, slice]:
-    z, y, x = (slice(l - o, h - o) for l, h, o in zip(inner.low, inner.high, outer.low, strict=True))
-    return z, y, x
 
 
 def _obeying(part: Prediction, positive: np.ndarray, negative: np.ndarray) -> Prediction:

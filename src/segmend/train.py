@@ -1,7 +1,7 @@
 """Train a method: one loop that reads top to bottom, resumable after a kill, the same for the same seed.
 
 A method that learns has a module `methods/<id>_training.py`, its recipe: `Settings`,
-`Sampler`, `build`, `loss`, `validate`, `export` and `WEIGHTS`. Samples are drawn by
+`subjects`, `Sampler`, `build`, `loss`, `validate`, `export` and `WEIGHTS`. Samples are drawn by
 number, so a run that is resumed goes on with the very samples it would have seen.
 """
 
@@ -54,6 +54,16 @@ def settings_from(how: ModuleType, options: Mapping[str, Any]) -> Any:
     return replace(how.Settings(), **options)
 
 
+def main(method: str, data: Path, out: Path, *, log: Log = print, **options: Any) -> Finished:
+    """Train a method on the `train` split of a data set or a folder of them, validating on `val`."""
+    how = recipe(method)
+    settings = settings_from(how, options)
+    training, validation = how.subjects(data, "train", settings), how.subjects(data, "val", settings)
+    names = ", ".join(sorted({subject.group for subject in training}))
+    log(f"{len(training)} cases to learn from and {len(validation)} to check on: {names or 'drawn scenes only'}")
+    return run(how, training, validation, settings, out, log=log)
+
+
 def run(
     how: ModuleType,
     training: Sequence[Any],
@@ -65,6 +75,7 @@ def run(
     workers: int = 1,
     log: Log = print,
     every: int = 500,
+    exam: int = 64,
 ) -> Finished:
     """Train to the last step, validating and saving as it goes, and export the averaged weights."""
     torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - 1))
@@ -73,7 +84,7 @@ def run(
     average = {key: value.clone() for key, value in network.state_dict().items()}
     optimiser = torch.optim.AdamW(network.parameters(), settings.rate, weight_decay=settings.decay)
     first, spent = _resumed(out, network, average, optimiser, settings, log)
-    exam = [how.Sampler(validation, replace(settings, seed=settings.seed + 1))[i] for i in range(64)]
+    questions = [how.Sampler(validation, replace(settings, seed=settings.seed + 1))[i] for i in range(exam)]
     mentor = how.build(settings).to(memory_format=torch.channels_last)
     scores: dict[str, float] = {}
     running, begun = 0.0, time.monotonic() - spent
@@ -97,7 +108,7 @@ def run(
             log(f"step {done}/{settings.steps}  loss {running:.4f}  {seconds:.0f} s, about {left:.0f} s left")
         if done % every == 0 or done == settings.steps:
             mentor.load_state_dict(average)
-            scores = how.validate(mentor, exam)
+            scores = how.validate(mentor, questions)
             log("  validation " + "  ".join(f"{k} {v:.4f}" for k, v in scores.items()))
             _note(out / "curve.csv", {"step": done, "loss": running, **scores})
             _save(out / CHECKPOINT, network, average, optimiser, settings, done, time.monotonic() - begun)
@@ -198,7 +209,8 @@ def _resumed(
         state = torch.load(path, weights_only=True)
         then, now = dict(state["settings"]), asdict(settings)
     except Exception as error:
-        raise ModelError(f"The checkpoint {path} could not be read ({error}); move it away to start anew.") from None
+        reason = type(error).__name__
+        raise ModelError(f"The checkpoint {path} could not be read ({reason}); move it away to start anew.") from error
     changed = sorted(k for k in now if k != "steps" and then.get(k) != now[k])
     if changed:
         raise ModelError(

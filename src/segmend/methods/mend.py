@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from segmend.encode import filled, path, stamp
+from segmend.encode import filled, in_plane, see_prompts
 from segmend.errors import PromptError
 from segmend.image import Box, Image, MaskArray, Real, bounds
-from segmend.plane import Window, around, inside, lay, see
+from segmend.plane import Window, around, inside, lay, normalised, see
 from segmend.prompts import Click, Extremes, Lasso, Mask, Prompt, Stroke, extent
-from segmend.segmenter import Method, Prediction, Segmenter, Workspace
+from segmend.segmenter import Method, Prediction, Segmenter, Workspace, merged
 
 if TYPE_CHECKING:
     from segmend.engine import Engine
@@ -40,8 +40,6 @@ METHOD = Method(
 
 CELLS = 128  # the side of the grid the network was trained on
 CHANNELS = 8  # red, green, blue, equalised, mask so far, positive, negative, box
-CLICK_RADIUS = 3.0  # cells
-STROKE_RADIUS = 2.0  # cells
 
 Plane = NDArray[np.bool_]  # [y x]
 
@@ -64,81 +62,11 @@ class Mend(Segmenter):
         return MendWorkspace(self.engine, image)
 
 
-# What the network sees.
-
-
-def see_image(channels: NDArray[np.generic], window: Window, cells: int = CELLS) -> Real:  # [c y x] -> [4 n n]
+def see_image(channels: NDArray[np.generic], window: Window, cells: int) -> Real:  # [c y x] -> [4 n n]
     """Return the image's four input channels, 0 to 1 between the window's percentiles."""
     seen = np.stack([see(channel, window, cells) for channel in channels[: 3 if len(channels) >= 3 else 1]])
     rows, columns = channels.shape[1:]
     return normalised(seen, inside(window, rows, columns, cells))
-
-
-def normalised(seen: Real, valid: Plane) -> Real:  # [1|3 n n], [n n] -> [4 n n]
-    """Return red, green, blue and equalised grey, 0 to 1; cells outside the image are 0.
-
-    >>> normalised(np.arange(4.0, dtype=np.float32).reshape(1, 2, 2), np.ones((2, 2), bool))[0].round(2).tolist()
-    [[0.0, 0.33], [0.67, 1.0]]
-    """
-    out = np.zeros((4, *valid.shape), np.float32)
-    if not valid.any():
-        return out
-    values = seen[:, valid]
-    low, high = np.percentile(values, (0.5, 99.5))
-    scaled = np.clip((values - low) / max(float(high - low), 1e-6), 0, 1)
-    out[:3, valid] = scaled
-    grey = np.rint(scaled.mean(axis=0) * 255).astype(np.intp)
-    share = np.cumsum(np.bincount(grey, minlength=256)) / len(grey)
-    out[3, valid] = share[grey]
-    return out
-
-
-def see_prompts(
-    prompts: Sequence[Prompt], axis: int, index: int, window: Window, cells: int = CELLS
-) -> Real:  # [3 n n]
-    """Return the positive, negative and box channels of one plane."""
-    out = np.zeros((3, cells, cells), np.float32)
-    for prompt in prompts:
-        match prompt:
-            case Click(index=voxel, positive=positive):
-                _stamp(out[0 if positive else 1], np.asarray([voxel]), axis, index, window, CLICK_RADIUS)
-            case Stroke(points=points, positive=positive):
-                _stamp(out[0 if positive else 1], path(points), axis, index, window, STROKE_RADIUS)
-            case Extremes(points=points):
-                _stamp(out[0], np.asarray(points), axis, index, window, CLICK_RADIUS)
-                _fill(out[2], extent(prompt), axis, index, window)
-            case Box():
-                _fill(out[2], prompt, axis, index, window)
-            case _:
-                pass
-    return out
-
-
-def _stamp(grid: Real, voxels: NDArray[np.intp], axis: int, index: int, window: Window, radius: float) -> None:
-    here = voxels[voxels[:, axis] == index]
-    if len(here):
-        rows, columns = np.delete(here, axis, axis=1).T
-        cells = [window.cell(row, column, len(grid)) for row, column in zip(rows, columns, strict=True)]
-        y, x = np.asarray(cells).T
-        stamp(grid, y, x, radius)
-
-
-def _fill(grid: Real, box: Box | None, axis: int, index: int, window: Window) -> None:
-    if box is None or not box.low[axis] <= index < box.high[axis]:
-        return
-    (top, left), (bottom, right) = _in_plane(box, axis)
-    y0, x0 = window.cell(top - 0.5, left - 0.5, len(grid))
-    y1, x1 = window.cell(bottom - 0.5, right - 0.5, len(grid))
-    rows, columns = np.arange(len(grid)), np.arange(len(grid))
-    grid[((rows >= y0) & (rows < y1))[:, None] & ((columns >= x0) & (columns < x1))[None]] = 1.0
-
-
-def _in_plane(box: Box, axis: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    (a, b), (c, d) = (tuple(v for i, v in enumerate(end) if i != axis) for end in (box.low, box.high))
-    return (a, b), (c, d)
-
-
-# Where it looks.
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,23 +85,15 @@ class MendWorkspace(Workspace):
         self.image = image
 
     def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
-        parts = list(self.stream(prompts, previous))
-        box = parts[0].box
-        for part in parts[1:]:
-            box = box.union(part.box)
-        probability = previous[box.slices].astype(np.float32)
-        for part in parts:
-            low = [a - b for a, b in zip(part.box.low, box.low, strict=True)]
-            z, y, x = (slice(at, at + n) for at, n in zip(low, part.box.shape, strict=True))
-            probability[z, y, x] = part.probability
-        return Prediction(probability, box, quality=expected_dice(probability))
+        whole = merged(list(self.stream(prompts, previous)), previous)
+        return replace(whole, quality=expected_dice(whole.probability))
 
     def stream(self, prompts: Sequence[Prompt], previous: MaskArray) -> Iterator[Prediction]:
         if not prompts:
             raise PromptError("Mend needs at least one prompt; got none.")
         newest = prompts[-1]
         if isinstance(newest, Mask):
-            yield Prediction(newest.inside.astype(np.float32), newest.box)
+            yield _replaced(newest, previous)
             return
         axis = plane_axis(newest, self.image)
         index = key_index(newest, axis)
@@ -212,10 +132,10 @@ class MendWorkspace(Workspace):
         if known is None:
             window = _second(answer, here, frame, aspect, prompts, axis, index)
             answer = self._ask([(prompts, axis, index, _laid(here, answer), window)])[0]
-        for _ in range(2):
+        for _ in range(3):
             if not _touches(answer, window, rows, columns):
                 break
-            window = _shrunk((window.top, window.left, window.bottom, window.right), frame, aspect)
+            window = _shrunk((window.top, window.left, window.bottom, window.right), frame, aspect, margin=2.0)
             answer = self._ask([(prompts, axis, index, _laid(here, answer), window)])[0]
         return answer
 
@@ -229,9 +149,9 @@ class MendWorkspace(Workspace):
         sized = any(isinstance(p, Box | Extremes) for p in prompts)
         if found is None and not sized:
             return None
-        rectangles = [_in_plane(b, axis) for b in inside_here]
+        rectangles = [in_plane(b, axis) for b in inside_here]
         if found is not None:
-            rectangles.append(_in_plane(found, 0))
+            rectangles.append(in_plane(found, 0))
         lows, highs = zip(*rectangles, strict=True)
         return (
             min(a for a, _ in lows),
@@ -246,9 +166,9 @@ class MendWorkspace(Workspace):
             [
                 np.concatenate(
                     [
-                        see_image(self._channels(axis, index), window),
+                        see_image(self._channels(axis, index), window, CELLS),
                         see(here, window, CELLS)[None],
-                        see_prompts(prompts, axis, index, window),
+                        see_prompts(prompts, axis, index, window, CELLS),
                     ]
                 )
                 for prompts, axis, index, here, window in questions
@@ -298,7 +218,7 @@ class MendWorkspace(Workspace):
         """Return the answer for one carried slice, emptied where its old mask reached further."""
         found = bounds(old[None])
         if found is not None:
-            (top, left), (bottom, right) = _in_plane(found, 0)
+            (top, left), (bottom, right) = in_plane(found, 0)
             ys, xs = answer.where
             where = (
                 slice(min(top, ys.start), max(bottom, ys.stop)),
@@ -364,6 +284,15 @@ def with_lassos(prompts: Sequence[Prompt], previous: MaskArray) -> MaskArray:
     return mask
 
 
+def _replaced(mask: Mask, previous: MaskArray) -> Prediction:
+    """Return a mask from elsewhere as the answer; what was there before goes."""
+    old = bounds(previous)
+    box = mask.box if old is None else mask.box.union(old)
+    whole = np.zeros(previous.shape, np.float32)
+    whole[mask.box.slices] = mask.inside
+    return Prediction(whole[box.slices], box)
+
+
 def expected_dice(probability: Real) -> float | None:
     """Return the Dice that a mask would have if the probabilities were true; None for an empty mask.
 
@@ -376,8 +305,8 @@ def expected_dice(probability: Real) -> float | None:
     return round(float(2 * probability[mask].sum() / (probability.sum() + mask.sum())), 4)
 
 
-def _shrunk(known: tuple[float, float, float, float], frame: Window, aspect: float) -> Window:
-    window = around(*known, margin=1.6, aspect=aspect, least=24.0)
+def _shrunk(known: tuple[float, float, float, float], frame: Window, aspect: float, *, margin: float = 1.6) -> Window:
+    window = around(*known, margin=margin, aspect=aspect, least=24.0)
     return frame if window.width >= frame.width else window
 
 
@@ -391,13 +320,13 @@ def _second(
     if found is None:
         if not marks:
             return frame
-        (top, left), (bottom, right) = _in_plane(marks[-1], axis)
+        (top, left), (bottom, right) = in_plane(marks[-1], axis)
         side = frame.width / 4
         return around(top - side / aspect, left - side, bottom + side / aspect, right + side, margin=1.0, aspect=aspect)
-    (top, left), (bottom, right) = _in_plane(found, 0)
+    (top, left), (bottom, right) = in_plane(found, 0)
     whole = Box((0, top + ys.start, left + xs.start), (1, bottom + ys.start, right + xs.start))
     for marked in marks:
-        (top, left), (bottom, right) = _in_plane(marked, axis)
+        (top, left), (bottom, right) = in_plane(marked, axis)
         whole = whole.union(Box((0, top, left), (1, bottom, right)))
     return _shrunk((*whole.low[1:], *whole.high[1:]), frame, aspect)
 

@@ -17,13 +17,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segmend.augment import bend, bent, retoned, wobbled
+from segmend.datasets.folder import sets
 from segmend.datasets.synthetic import pasted, region_of, scene
+from segmend.encode import see_prompts
 from segmend.engine import export_network
+from segmend.errors import SettingsError
 from segmend.image import Image, LabelMap, Real
 from segmend.losses import overlap_and_entropy
-from segmend.methods.mend import CELLS, CHANNELS, normalised, see_prompts
+from segmend.methods.mend import CELLS, CHANNELS
 from segmend.nets.unet import UNet
-from segmend.plane import Window, around, inside, see
+from segmend.plane import Window, around, inside, normalised, see
 from segmend.play import Turn, User, play
 from segmend.users import BoxFirst, LargestError, NoisyHuman, RandomError, SkeletonStroke
 
@@ -45,6 +48,7 @@ class Settings:
     regions: float = 0.12  # of objects taken from real images by their tones
     pasted: float = 0.08  # of drawn objects put into real images
     average: float = 0.998  # of the weights' moving mean
+    sets: tuple[str, ...] = ()  # the names of the data sets to learn from; empty for all
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +59,20 @@ class Subject:
     labels: LabelMap
     instances: bool  # every value is one thing of its own
     group: str
+
+
+def subjects(data: Path, split: str, settings: Settings) -> list[Subject]:
+    """Return the cases of a split that hold an object, of the sets that the settings name."""
+    found = {one.name: one for one in sets(data, split)}
+    if missing := sorted(set(settings.sets) - found.keys()):
+        raise SettingsError(f"There is no set {missing[0]!r} with a {split} split; there are {', '.join(found)}.")
+    chosen = []
+    for name in settings.sets or found:
+        for case in found[name].cases:
+            example = case.read()
+            if example.labels.any():
+                chosen.append(Subject(example.first, example.labels, case.instances, name))
+    return chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,7 +245,7 @@ GRID = Window(0, 0, CELLS, CELLS)
 def encoded(images: Sequence[Real], turns: Sequence[Turn]) -> Tensor:  # [b 8 n n]
     """Return the network's input for one turn of each game."""
     rows = [
-        np.concatenate([image, turn.mask.astype(np.float32), see_prompts(turn.prompts, 0, 0, GRID)])
+        np.concatenate([image, turn.mask.astype(np.float32), see_prompts(turn.prompts, 0, 0, GRID, CELLS)])
         for image, turn in zip(images, turns, strict=True)
     ]
     return torch.from_numpy(np.stack(rows)).contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,202 @@
+"""mend round a three-line engine: where it looks, what it sends, and how it goes through a volume."""
+
+import numpy as np
+import pytest
+
+from segmend.encode import see_prompts
+from segmend.engine import Engine
+from segmend.errors import PromptError
+from segmend.image import Box, Image, scale_affine
+from segmend.methods.mend import CELLS, Mend, MendWorkspace, expected_dice, key_index, plane_axis
+from segmend.plane import Window
+from segmend.prompts import Click, Extremes, Lasso, Mask, Stroke
+from segmend.segmenter import answer
+
+
+class Bright(Engine):
+    """Says: the object is what is bright; remembers what it was asked."""
+
+    name = "bright"
+
+    def __init__(self):
+        self.asked = []
+
+    def run(self, inputs):
+        self.asked.append(inputs["x"])
+        return {"logits": 20 * (inputs["x"][:, :1] - 0.5)}
+
+
+def disc_image(rows=200, columns=150, centre=(60, 90), radius=20, depth=1, thick=range(1)):
+    y, x = np.ogrid[:rows, :columns]
+    disc = (y - centre[0]) ** 2 + (x - centre[1]) ** 2 < radius**2
+    truth = np.zeros((depth, rows, columns), bool)
+    truth[list(thick)] = disc
+    return np.where(truth, 100, 0).astype(np.int16), truth
+
+
+def dice(a, b):
+    return 2 * (a & b).sum() / (a.sum() + b.sum())
+
+
+def test_a_click_on_a_bright_disc_finds_the_disc():
+    voxels, truth = disc_image()
+    workspace = Mend(Bright()).open(Image(voxels[None]))
+
+    prediction = answer(workspace, [Click((0, 60, 90))], np.zeros_like(truth))
+
+    assert dice(prediction.over(np.zeros_like(truth)), truth) > 0.97
+
+
+def test_the_second_look_is_nearer_than_the_first():
+    voxels, truth = disc_image(rows=400, columns=400, radius=15)
+    engine = Bright()
+
+    answer(Mend(engine).open(Image(voxels[None])), [Click((0, 60, 90))], np.zeros_like(truth))
+
+    assert len(engine.asked) == 2
+    first, second = (x[0, 0] > 0.5 for x in engine.asked)
+    assert second.sum() > 20 * first.sum()
+
+
+def test_a_box_is_looked_at_from_near_at_once():
+    voxels, truth = disc_image(rows=400, columns=400, radius=15)
+    engine = Bright()
+
+    prediction = answer(Mend(engine).open(Image(voxels[None])), [Box((0, 44, 74), (1, 77, 107))], np.zeros_like(truth))
+
+    assert len(engine.asked) == 1
+    assert engine.asked[0][0, 7].mean() == pytest.approx((1 / 1.6) ** 2, abs=0.03)
+    assert prediction.box.size < truth.size / 4
+    assert dice(prediction.over(np.zeros_like(truth)), truth) > 0.97
+
+
+def test_a_mask_that_reaches_the_crops_edge_is_looked_at_from_further_away():
+    voxels, truth = disc_image(rows=400, columns=400, centre=(200, 200), radius=80)
+    engine = Bright()
+
+    prediction = answer(
+        Mend(engine).open(Image(voxels[None])), [Box((0, 110, 180), (1, 150, 220))], np.zeros_like(truth)
+    )
+
+    assert len(engine.asked) > 1
+    assert dice(prediction.over(np.zeros_like(truth)), truth) > 0.9
+
+
+def test_a_volume_is_followed_as_far_as_the_object_goes_and_no_further():
+    voxels, truth = disc_image(depth=12, thick=range(3, 9))
+    workspace = Mend(Bright()).open(Image(voxels[None], scale_affine((4, 1, 1))))
+
+    prediction = answer(workspace, [Click((5, 60, 90))], np.zeros_like(truth))
+
+    mask = prediction.over(np.zeros_like(truth))
+    assert np.flatnonzero(mask.any(axis=(1, 2))).tolist() == [3, 4, 5, 6, 7, 8]
+    assert dice(mask, truth) > 0.97
+
+
+def test_the_clicked_slice_comes_first():
+    voxels, truth = disc_image(depth=12, thick=range(3, 9))
+    workspace = Mend(Bright()).open(Image(voxels[None], scale_affine((4, 1, 1))))
+
+    parts = list(workspace.stream([Click((5, 60, 90))], np.zeros_like(truth)))
+
+    assert [(part.box.low[0], part.box.high[0]) for part in parts[:3]] == [(5, 6), (4, 5), (6, 7)]
+
+
+def test_a_flat_box_in_another_plane_is_answered_in_that_plane():
+    voxels, truth = disc_image(rows=60, columns=50, centre=(30, 20), radius=9, depth=1)
+    turned = np.ascontiguousarray(np.repeat(voxels, 7, axis=0).transpose(1, 0, 2))  # the disc lies across axis 1
+    workspace = Mend(Bright()).open(Image(turned[None]))
+
+    part = next(workspace.stream([Box((20, 3, 10), (40, 4, 30))], np.zeros(turned.shape, bool)))
+
+    assert (part.box.low[1], part.box.high[1]) == (3, 4)
+    assert part.mask.sum() == pytest.approx(truth.sum(), rel=0.05)
+
+
+def test_a_3d_box_holds_the_mask_between_its_slices():
+    voxels, truth = disc_image(depth=12, thick=range(12))
+    workspace = Mend(Bright()).open(Image(voxels[None], scale_affine((4, 1, 1))))
+
+    prediction = answer(workspace, [Box((4, 38, 68), (7, 83, 113))], np.zeros_like(truth))
+
+    assert np.flatnonzero(prediction.over(np.zeros_like(truth)).any(axis=(1, 2))).tolist() == [4, 5, 6]
+
+
+def test_a_slice_with_marks_of_its_own_stops_the_carrying():
+    voxels, truth = disc_image(depth=9, thick=range(9))
+    workspace = Mend(Bright()).open(Image(voxels[None], scale_affine((4, 1, 1))))
+
+    parts = list(workspace.stream([Click((1, 60, 90)), Click((4, 60, 90))], np.zeros_like(truth)))
+
+    assert min(part.box.low[0] for part in parts) == 1
+
+
+def test_a_mask_from_elsewhere_is_taken_as_it_is():
+    voxels, truth = disc_image()
+    previous = np.zeros_like(truth)
+    previous[0, 150:160, 5:15] = True
+    low = (0, 40, 70)
+
+    prediction = answer(Mend(Bright()).open(Image(voxels[None])), [Mask(truth[:, 40:80, 70:110], low)], previous)
+
+    np.testing.assert_array_equal(prediction.over(previous), truth)
+
+
+def test_a_lasso_enters_through_the_mask_so_far():
+    engine = Bright()
+    voxels, truth = disc_image()
+    points = tuple((0, y, x) for y, x in ((40, 70), (40, 110), (80, 110), (80, 70)))
+
+    answer(Mend(engine).open(Image(voxels[None])), [Lasso(points)], np.zeros_like(truth))
+
+    assert engine.asked[0][0, 4].sum() > 1000
+
+
+def test_marks_are_drawn_where_they_were_put():
+    window = Window(10, 20, 64, 64)
+    prompts = [Click((0, 42, 52)), Click((0, 20, 30), positive=False), Stroke(((0, 60, 60), (0, 60, 80)))]
+
+    positive, negative, box = see_prompts(prompts, 0, 0, window, CELLS)
+
+    assert positive[65, 65] == 1 and negative[21, 21] == 1 and not box.any()
+    assert positive[101, 81:121].all()
+
+
+def test_marks_of_other_slices_are_not_drawn():
+    assert not see_prompts([Click((3, 5, 5))], 0, 2, Window(0, 0, 10, 10), CELLS).any()
+
+
+def test_extreme_points_are_a_box_and_marks():
+    points = ((0, 2, 5), (0, 8, 5), (0, 5, 2), (0, 5, 8))
+
+    positive, _, box = see_prompts([Extremes(points)], 0, 0, Window(0, 0, 10, 10), 10)
+
+    assert box.sum() == 49
+    assert positive[2, 5] == positive[5, 8] == 1
+
+
+def test_the_axis_follows_the_thick_slices():
+    coronal = Image(np.zeros((1, 20, 6, 30)), scale_affine((1, 4, 1)))
+
+    assert plane_axis(Click((3, 3, 3)), coronal) == 1
+    assert key_index(Box((2, 0, 1), (6, 6, 9)), 0) == 4
+
+
+def test_a_constant_image_gives_an_answer_without_warnings():
+    workspace = Mend(Bright()).open(Image(np.full((1, 1, 40, 30), 7, np.uint8)))
+
+    prediction = answer(workspace, [Click((0, 5, 5))], np.zeros((1, 40, 30), bool))
+
+    assert prediction.over(np.zeros((1, 40, 30), bool))[0, 5, 5]
+
+
+def test_no_prompts_are_refused():
+    workspace = MendWorkspace(Bright(), Image(np.zeros((1, 1, 4, 4))))
+
+    with pytest.raises(PromptError, match="needs at least one prompt"):
+        workspace.predict([], np.zeros((1, 4, 4), bool))
+
+
+def test_the_expected_dice_of_a_sure_mask_is_one_and_of_none_is_unknown():
+    assert expected_dice(np.ones((1, 2, 2), np.float32)) == 1.0
+    assert expected_dice(np.zeros((1, 2, 2), np.float32)) is None

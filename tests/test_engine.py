@@ -1,0 +1,122 @@
+"""One exported network, two engines, the same answers."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from segmend.engine import OpenVinoEngine, TorchEngine, export_network, load_network, torch_network
+from segmend.errors import ModelError, SettingsError
+from segmend.nets.unet import UNet
+
+SETTINGS = {"inputs": 3, "widths": [4, 8, 12]}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    network = UNet(**SETTINGS)
+    for _ in range(5):  # give batch norm something to remember
+        network(torch.randn(4, 3, 32, 32) + 1)
+    path = tmp_path_factory.mktemp("weights") / "tiny.onnx"
+    export_network(network, path, architecture="unet:UNet", settings=SETTINGS, example=torch.zeros(1, 3, 32, 32))
+    return path
+
+
+def random_input(*shape: int) -> dict[str, np.ndarray]:
+    return {"x": np.random.default_rng(0).standard_normal(shape).astype(np.float32)}
+
+
+def test_openvino_in_float32_equals_torch(exported):
+    x = random_input(2, 3, 32, 64)
+
+    ours = load_network(str(exported), device="cpu", precision="float32").run(x)["logits"]
+    reference = TorchEngine(str(exported), "cpu").run(x)["logits"]
+
+    np.testing.assert_allclose(ours, reference, atol=1e-4)
+
+
+def test_the_best_precision_stays_close_to_torch(exported):
+    x = random_input(1, 3, 64, 64)
+
+    ours = load_network(str(exported), device="cpu").run(x)["logits"]
+    reference = TorchEngine(str(exported), "cpu").run(x)["logits"]
+
+    assert np.abs(1 / (1 + np.exp(-ours)) - 1 / (1 + np.exp(-reference))).max() < 0.02
+
+
+def test_every_shape_gets_its_own_answer(exported):
+    engine = load_network(str(exported), device="cpu", precision="float32")
+    x = random_input(3, 3, 32, 32)["x"]
+
+    together = engine.run({"x": x})["logits"]
+    alone = np.concatenate([engine.run({"x": x[i : i + 1]})["logits"] for i in range(3)])
+
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_an_answer_is_not_overwritten_by_the_next(exported):
+    engine = load_network(str(exported), device="cpu")
+    first = engine.run(random_input(1, 3, 32, 32))["logits"]
+    kept = first.copy()
+
+    engine.run({"x": np.ones((1, 3, 32, 32), np.float32)})
+
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_an_engine_says_what_it_is(exported):
+    assert "float32" in load_network(str(exported), device="cpu", precision="float32").name
+    assert "OpenVINO" in load_network(str(exported), device="cpu").name
+
+
+def test_torch_gets_back_every_parameter(exported):
+    network, inputs, outputs = torch_network(str(exported))
+
+    assert (inputs, outputs) == (["x"], ["logits"])
+    assert sum(p.numel() for p in network.parameters()) == sum(p.numel() for p in UNet(**SETTINGS).parameters())
+
+
+def test_missing_weights_are_named(tmp_path):
+    with pytest.raises(ModelError, match="weights gone.onnx are missing"):
+        load_network(str(tmp_path / "gone.onnx"))
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_damaged_weights_are_refused(tmp_path, exported, device):
+    path = tmp_path / "half.onnx"
+    path.write_bytes(exported.read_bytes()[: exported.stat().st_size // 2])
+
+    with pytest.raises(ModelError, match=r"half.onnx (could not be read|do not say)"):
+        load_network(str(path), device=device)
+
+
+def test_weights_without_an_architecture_run_on_openvino_only(tmp_path, exported):
+    model = onnx.load(exported)
+    del model.metadata_props[:]
+    path = tmp_path / "foreign.onnx"
+    onnx.save(model, path)
+
+    assert OpenVinoEngine(str(path)).run(random_input(1, 3, 32, 32))["logits"].shape == (1, 1, 32, 32)
+    with pytest.raises(ModelError, match="do not say which network"):
+        TorchEngine(str(path), "cpu")
+
+
+def test_weights_of_a_larger_network_are_refused(tmp_path, exported):
+    model = onnx.load(exported)
+    for entry in model.metadata_props:
+        if entry.key == "settings":
+            entry.value = '{"inputs": 3, "widths": [4, 8, 12, 16]}'
+    path = tmp_path / "other.onnx"
+    onnx.save(model, path)
+
+    with pytest.raises(ModelError, match=r"lack .* more tensors"):
+        TorchEngine(str(path), "cpu")
+
+
+@pytest.mark.parametrize("option", [{"device": "tpu"}, {"precision": "int3"}])
+def test_unknown_options_name_the_known_ones(exported, option):
+    with pytest.raises(SettingsError, match="needs to be one of"):
+        load_network(str(exported), **option)
