@@ -282,6 +282,44 @@ def test_the_doctor_tells_people_too(said, tmp_path):
     assert re.search(r"^interaction +[\d.]+ ms", out, re.MULTILINE)
 
 
+def test_a_method_is_evaluated_with_a_robot(said, images, tmp_path):
+    code, out, err = said(
+        "evaluate", "--data", images, "--method", "graphcut", "--user", "box", "--interactions", 3,
+        "--limit", 1, "--out", tmp_path / "report", "--json",
+    )  # fmt: skip
+
+    values = json.loads(out)
+    assert code == 0
+    assert (values["method"], values["user"]) == ("graphcut", "box")
+    assert set(values["sets"]) == {"abdomen", "head", "skin"}
+    assert set(values["sets"]["head"]) == {
+        "cases", "objects", "dice", "nsd", "noc", "failures", "seconds_per_interaction", "peak_mb",
+    }  # fmt: skip
+    assert values["sets"]["head"]["dice"]["3"] > 0.7
+    assert {"summary.json", "sets.csv", "dice.png"} <= {path.name for path in (tmp_path / "report").iterdir()}
+    assert "Playing box" in err or err == ""  # a bar is drawn for people only
+
+
+def test_an_evaluation_is_shown_as_a_table(said, images):
+    code, out, _ = said(
+        "evaluate", "--data", images / "head", "--method", "graphcut", "--user", "box", "--interactions", 2
+    )
+
+    assert code == 0
+    assert re.match(r"set +cases +objects +dice@1 +dice@2 +seconds\nhead +1 +2 +0\.\d{3} +0\.\d{3} +", out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [(("--user", "nobody"), "nobody"), (("--method", "magic"), "magic"), (("--split", "exam"), "exam")],
+)
+def test_an_evaluation_that_cannot_be_is_said(said, images, arguments, word):
+    code, out, err = said("evaluate", "--data", images, "--method", "graphcut", *arguments)
+
+    assert (code, out) == (2, "")
+    assert word in err.splitlines()[-1]
+
+
 def test_training_refuses_a_method_that_does_not_learn(said, tmp_path):
     code, _, err = said("train", "--method", "graphcut", "--data", tmp_path, "--out", tmp_path / "run")
 

@@ -17,6 +17,7 @@ import click
 from segmend import __version__
 from segmend.cli.convert import convert
 from segmend.cli.doctor import doctor
+from segmend.cli.evaluate import evaluate
 from segmend.cli.export import export
 from segmend.cli.methods import methods
 from segmend.cli.samples import samples
@@ -40,7 +41,7 @@ def commands() -> None:
     """
 
 
-for command in (convert, doctor, export, methods, samples, segment, start, train):
+for command in (convert, doctor, evaluate, export, methods, samples, segment, start, train):
     commands.add_command(command)
 
 

@@ -1,0 +1,84 @@
+"""`segmend evaluate`: how a method fares when a robot annotates."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from segmend.cli.words import as_json, say
+
+
+@click.command(short_help="Measure a method with a robot that annotates.")
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path),
+    envvar="SEGMEND_DATA",
+    show_envvar=True,
+    help="A data set (images/, labels/, split.json), or a folder of them.",
+)
+@click.option("--method", default="mend", show_default=True, help="One of `segmend methods`.")
+@click.option("--user", default="click", show_default=True, help="The robot: click, ritm, random, stroke, box, noisy.")
+@click.option("--interactions", default=10, show_default=True, type=click.IntRange(min=1), help="At most, per object.")
+@click.option("--split", default="val", show_default=True, help="Which part of each set: train, val, test.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(min=1), help="Processes side by side.")
+@click.option("--limit", default=None, type=click.IntRange(min=1), help="Cases of each set, at most.")
+@click.option("--seed", default=0, show_default=True, help="Of the robots that draw at random.")
+@click.option("--out", type=click.Path(path_type=Path), help="A folder for tables, JSON and plots.")
+@as_json
+def evaluate(
+    data: Path,
+    method: str,
+    user: str,
+    interactions: int,
+    split: str,
+    workers: int,
+    limit: int | None,
+    seed: int,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Let a robot annotate every object of the data sets and measure how well each mask gets.
+
+    \b
+    Example:
+      segmend evaluate --data datasets --method mend --user click --interactions 10 --out report
+    """
+    from segmend import report
+    from segmend.evaluate import evaluate as play_all
+
+    with click.progressbar(length=0, label=f"Playing {user}", file=sys.stderr) as bar:
+
+        def tell(done: int, total: int, _name: str) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        found = play_all(
+            data,
+            method,
+            user,
+            interactions=interactions,
+            split=split,
+            workers=workers,
+            limit=limit,
+            seed=seed,
+            progress=tell,
+        )
+    written = report.write(found, out) if out else ()
+    for problem in found.problems:
+        click.echo(f"{problem.set}/{problem.case} was left out: {' '.join(problem.reason.split())}", err=True)
+    summary = found.summary()
+    wanted = list(summary["mean"].get("dice", {}))  # after how many interactions
+    lines = [f"{'set':<24} {'cases':>5} {'objects':>7} " + " ".join(f"dice@{n:<3}" for n in wanted) + " seconds"]
+    for name, values in [*summary["sets"].items(), ("mean", summary["mean"])]:
+        if values:
+            scores = " ".join(f"{_number(values['dice'][n], 3):>8}" for n in wanted)
+            speed = _number(values["seconds_per_interaction"], 3)
+            lines.append(f"{name:<24} {values['cases']:>5} {values['objects']:>7} {scores} {speed:>7}")
+    say(summary, [*lines, *map(str, written)], as_json=as_json)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

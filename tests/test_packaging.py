@@ -1,0 +1,226 @@
+"""The package as people get it: the wheel's content, its needs, and the hook that builds the annotator."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import hatch_build
+from tools import complete_lock
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+LOCK = dict(
+    line.split("==")
+    for line in (ROOT / "requirements" / "lock.txt").read_text(encoding="utf-8").splitlines()
+    if not line.startswith("#")
+)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return next(folder.glob("*.whl"))
+
+
+def plain(name: str) -> str:
+    """Return a distribution's name as registries compare it."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[<>=!~\[;( ]", name)[0]).lower()
+
+
+def closure(requirements: list[str]) -> set[str]:
+    """Return all distributions that these requirements bring along, those of other platforms and extras left out."""
+    waiting, found = [plain(r) for r in requirements], set()
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        try:
+            needs = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:
+            continue
+        waiting += [plain(need) for need in needs if "extra ==" not in need]
+    return found
+
+
+def test_the_wheel_holds_the_annotator_the_weights_and_the_migrations(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+
+    assert "segmend/web/index.html" in names
+    assert any(re.fullmatch(r"segmend/web/assets/.*\.js", name) for name in names)
+    assert {"segmend/weights/mend2d.onnx", "segmend/weights/mend2d.md", "segmend/py.typed"} <= set(names)
+    assert any(re.fullmatch(r"segmend/store/migrations/versions/\w+\.py", name) for name in names)
+    assert not [name for name in names if "__pycache__" in name or "node_modules" in name]
+
+
+def test_the_wheel_stays_small(wheel):
+    assert wheel.stat().st_size < 30 * 2**20
+
+
+def test_annotating_needs_no_torch():
+    assert "torch" not in closure(PROJECT["dependencies"])
+    assert any(plain(need) == "torch" for need in PROJECT["optional-dependencies"]["train"])
+
+
+def test_the_wheel_works_where_only_its_own_needs_are_installed(wheel, tmp_path):
+    """Unpack the wheel and run it with everything hidden that `pip install segmend` does not bring."""
+    site = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(site)
+    brought = closure(PROJECT["dependencies"])
+    owners = metadata.packages_distributions()
+    hidden = sorted(name for name, dists in owners.items() if not {plain(d) for d in dists} & {*brought, "segmend"})
+    program = f"""
+import sys
+
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {set(hidden)!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Hidden())
+sys.path.insert(0, {str(site)!r})
+import segmend
+from segmend.cli import run
+assert segmend.__file__.startswith({str(site)!r}), segmend.__file__
+assert run(["samples", "demo", "--kind", "head"]) == 0
+assert run(["segment", "demo/head/images/head_000.png", "--click", "0,160,200", "-o", "mask.nii.gz"]) == 0
+assert run(["train", "--data", "demo", "--out", "run"]) == 2
+
+from pathlib import Path
+from segmend.server.app import PAGES, create_app
+from segmend.server.settings import ServerSettings
+app = create_app(ServerSettings(Path("data")))
+assert (PAGES / "index.html").is_file()
+assert any(getattr(route, "name", "") == "pages" for route in app.routes)
+assert not {{"torch", "matplotlib", "onnx"}} & set(sys.modules)
+app.state.shared.desks.close()
+app.state.shared.store.close()
+"""
+    assert "torch" in hidden
+
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.strip() == "Training needs torch; install it with: pip install 'segmend[train]'."
+    assert (tmp_path / "mask.nii.gz").is_file()
+
+
+def test_the_lock_names_versions_and_nothing_else():
+    lines = (ROOT / "requirements" / "lock.txt").read_text(encoding="utf-8").splitlines()
+
+    assert [line for line in lines if not re.fullmatch(r"#.*|[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line)] == []
+    assert LOCK["torch"] == "2.13.0"
+
+
+def test_the_lock_covers_every_requirement():
+    groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    wanted = {plain(requirement) for group in groups for requirement in group} - {"segmend"}
+
+    assert wanted - {plain(name) for name in LOCK} == set(), "run 'make lock'"
+
+
+def test_the_webs_lock_serves_every_platform():
+    packages = json.loads((ROOT / "web" / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+
+    assert complete_lock.completed(packages) == packages, "run tools/complete_lock.py"
+
+
+def test_a_left_out_platform_is_filled_in():
+    packages = {"node_modules/rollup": {"optionalDependencies": {"@rollup/rollup-linux-x64-musl": "4.1.0"}}}
+
+    filled = complete_lock.completed(packages)
+
+    assert filled["node_modules/@rollup/rollup-linux-x64-musl"] == {
+        "version": "4.1.0",
+        "cpu": ["x64"],
+        "dev": True,
+        "optional": True,
+        "os": ["linux"],
+        "libc": ["musl"],
+    }
+
+
+def page(root: Path) -> Path:
+    """Make a folder with the sources of a bundle and one that was built from them."""
+    built = hatch_build.bundle(root)
+    for path in (root / "web" / "src" / "main.ts", root / "web" / "index.html", built):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    return built
+
+
+def later(path: Path, seconds: int) -> None:
+    at = path.stat().st_mtime + seconds
+    os.utime(path, (at, at))
+
+
+def test_a_bundle_newer_than_its_sources_is_not_built_again(tmp_path):
+    later(page(tmp_path), 10)
+
+    assert hatch_build.is_current(tmp_path)
+
+
+def test_a_bundle_older_than_one_of_its_sources_is_built_again(tmp_path):
+    page(tmp_path)
+    later(tmp_path / "web" / "src" / "main.ts", 10)
+
+    assert not hatch_build.is_current(tmp_path)
+
+
+def test_a_bundle_without_sources_is_taken_as_it_is(tmp_path):
+    built = page(tmp_path)
+    for path in ("src/main.ts", "index.html"):
+        (tmp_path / "web" / path).unlink()
+
+    assert built.is_file()
+    assert hatch_build.is_current(tmp_path)
+
+
+def test_no_bundle_is_not_current(tmp_path):
+    page(tmp_path).unlink()
+
+    assert not hatch_build.is_current(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("says", "recent"), [("v24.1.0", True), ("v20.19.0", True), ("v20.18.9", False), ("v8.17.0", False), ("", False)]
+)
+def test_only_a_recent_node_is_used(tmp_path, monkeypatch, says, recent):
+    for name in ("node", "npm"):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho '{says}'\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+    assert hatch_build.recent_node() == (tmp_path if recent else None)
+
+
+def test_without_a_node_pip_is_asked_for_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert hatch_build.recent_node() is None
+    assert (hatch_build.node_from_wheel() / "node").exists()
+
+
+def test_missing_sources_are_said(tmp_path):
+    with pytest.raises(hatch_build.BundleError, match="needs its sources in .*web; there is no package-lock.json"):
+        hatch_build.build(tmp_path)
+
+
+def test_a_command_that_fails_is_said_in_one_line_without_its_stack(tmp_path):
+    program = "console.error('Could not resolve main.ts\\n    at somewhere.js:1'); process.exit(1)"
+
+    with pytest.raises(hatch_build.BundleError) as raised:
+        hatch_build.run(["node", "-e", program], tmp_path, dict(os.environ))
+
+    assert str(raised.value) == "Building the annotator failed at 'node -e': Could not resolve main.ts"
