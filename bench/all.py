@@ -19,7 +19,7 @@ def programs(names: list[str]) -> list[Path]:
     found = [path for path in sorted(HERE.glob("*.py")) if path != Path(__file__).resolve() and path.stem[0] != "_"]
     unknown = set(names) - {path.stem for path in found}
     if unknown:
-        sys.exit(f"There is no bench {sorted(unknown)[0]!r}; there are {', '.join(path.stem for path in found)}.")
+        sys.exit(f"There is no bench {min(unknown)!r}; there are {', '.join(path.stem for path in found)}.")
     return [path for path in found if not names or path.stem in names]
 
 
