@@ -118,7 +118,7 @@ class Client:
         while True:
             message = self.receive(timeout)
             if not isinstance(message, dict):
-                if kind == "frame":
+                if kind == "frame" and values.get("position", message.position) == message.position:
                     return message
             elif message["type"] == kind and all(message[name] == value for name, value in values.items()):
                 return message

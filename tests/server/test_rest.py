@@ -154,7 +154,7 @@ def test_a_prompt_without_a_method_gets_the_usual_one(client, session):
         ("POST", "/api/sessions/{s}/prompts", b"{}", 422, "needs 'prompt'"),
         ("PUT", "/api/sessions/{s}/labels/0", b'{"name": "a", "colour": [1, 2, 3]}', 422, "1 to 65535; got 0"),
         ("PUT", "/api/sessions/{s}/labels/1", b'{"name": "a"}', 422, "needs 'colour'"),
-        ("PUT", "/api/sessions/{s}/labels/1", b'{"name": "a", "colour": [1]}', 422, "wrong type"),
+        ("PUT", "/api/sessions/{s}/labels/1", b'{"name": "a", "colour": [1]}', 422, "could not be read"),
         ("GET", "/api/sessions/{s}/export?format=.exe", None, 422, "got '.exe'"),
         ("POST", "/api/cases", b"x", 400, "needs a multipart/form-data body"),
         ("POST", "/api/cases/link", b"{}", 422, "The body value 'path' does not fit: Field required"),

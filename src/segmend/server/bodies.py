@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import Request
 
-from segmend.errors import LimitError, PromptError, UserError
+from segmend.errors import LimitError, PromptError
 from segmend.server.replies import UnreadableError
 from segmend.session import Defined, Event, Label, event_from_json
 
@@ -51,15 +51,7 @@ def event_of(values: Json, *, method: str) -> Event:
     """
     if values.get("event") == "prompted" and "method" not in values:
         values = {**values, "method": method}
-    kind = values.get("event")
-    try:
-        event = event_from_json(values)
-    except KeyError as missing:
-        raise PromptError(f"An event of kind {kind!r} needs {missing.args[0]!r}; got only {sorted(values)}.") from None
-    except UserError:
-        raise
-    except (TypeError, ValueError, AttributeError, OverflowError):
-        raise PromptError(f"An event of kind {str(kind)[:20]!r} has values of the wrong type.") from None
+    event = event_from_json(values)
     if isinstance(event, Defined):
         check_label(event.label)
     return event
