@@ -118,7 +118,9 @@ def _voxels(path: Path, header: Header) -> Numbers:
     encoding = header.needed("encoding", name).lower()
     body = _body(path, header)
     packed = encoding in ("gzip", "gz", "bzip2", "bz2")
-    count = check_claim(name, sizes, np.dtype(kind).itemsize if encoding != "ascii" else 1, len(body), packed=packed)
+    in_text = encoding in ("ascii", "text", "txt")  # a digit at least for each number
+    claimed = check_claim(name, sizes, 1 if in_text else np.dtype(kind).itemsize, len(body), packed=packed)
+    count = claimed * np.dtype(kind).itemsize if in_text else claimed
     data = _decoded(body, encoding, count, np.dtype(kind), name)
     big = header.fields.get("endian", "little").lower() == "big"
     return data.view(np.dtype(kind).newbyteorder(">" if big else "<")).reshape(sizes[::-1])

@@ -43,7 +43,8 @@ def read_png(path: Path) -> Image:
     columns, rows, bits, colour, *_ = struct.unpack(">IIBBBBB", head[16:29])
     samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour, 4)
     check_claim(path.name, (rows, columns, samples), max(1, bits // 8), path.stat().st_size, packed=True)
-    values = _deep_png(path, head) if bits == 16 and colour != 0 else _pillow(path)
+    lines = _png_lines(path, rows, (columns * samples * bits + 7) // 8, head[28])
+    values = _deep_png(lines, columns, samples, path.name) if bits == 16 and colour != 0 else _pillow(path)
     return _photo(values, _png_spacing(path), path.name)
 
 
@@ -109,13 +110,13 @@ def _png_spacing(path: Path) -> tuple[float, float]:
     return 1.0, 1.0
 
 
-def _deep_png(path: Path, head: bytes) -> Numbers:
-    """Return [y x c] of a PNG with 16 bits and colour or transparency, which Pillow would cut to 8 bits."""
-    columns, rows, _, colour, *_ = struct.unpack(">IIBBBBB", head[16:29])
-    interlaced, samples = head[28], {2: 3, 4: 2, 6: 4}.get(colour, 0)
-    if interlaced or not samples:
-        raise FileError(f"{path.name} is an interlaced PNG of 16 bits a colour; save it without interlacing.")
-    width, step = columns * samples * 2, samples * 2
+def _png_lines(path: Path, rows: int, width: int, interlaced: int) -> Numbers:
+    """Return the packed lines of a PNG, a filter and then `width` bytes each; none of an interlaced one.
+
+    Pillow fills in what is missing from a short picture, so this is looked at for every PNG.
+    """
+    if interlaced:
+        return np.zeros((0, 0), np.uint8)
     packed = b"".join(data for kind, data in _chunks(path) if kind == b"IDAT")
     try:
         raw = zlib.decompressobj().decompress(packed, rows * (width + 1))
@@ -123,11 +124,18 @@ def _deep_png(path: Path, head: bytes) -> Numbers:
         raise FileError(f"{path.name} is damaged: {error}.") from None
     if len(raw) < rows * (width + 1):
         raise FileError(f"{path.name} is cut short: {rows * (width + 1)} bytes of pixels are needed, {len(raw)} came.")
-    lines = np.frombuffer(raw, np.uint8).reshape(rows, width + 1)
-    plain = np.zeros((rows + 1, width), np.uint8)
-    for y in range(rows):
-        plain[y + 1] = _unfiltered(int(lines[y, 0]), lines[y, 1:], plain[y], step, path.name)
-    values = plain[1:].reshape(rows, columns, step).view(">u2")
+    return np.frombuffer(raw, np.uint8).reshape(rows, width + 1)
+
+
+def _deep_png(lines: Numbers, columns: int, samples: int, name: str) -> Numbers:
+    """Return [y x c] of a PNG with 16 bits and colour or transparency, which Pillow would cut to 8 bits."""
+    if not len(lines):
+        raise FileError(f"{name} is an interlaced PNG of 16 bits a colour; save it without interlacing.")
+    step = samples * 2
+    plain = np.zeros((len(lines) + 1, columns * step), np.uint8)
+    for y, line in enumerate(lines):
+        plain[y + 1] = _unfiltered(int(line[0]), line[1:], plain[y], step, name)
+    values = plain[1:].reshape(len(lines), columns, step).view(">u2")
     return values[..., 0] if samples == 2 else values[..., :3]
 
 
@@ -242,7 +250,6 @@ def _ome_spacing(text: str) -> tuple[float, float, float]:
 def write_png(path: Path, voxels: Numbers, spacing: Sequence[float]) -> None:
     """Write [c z y x] numbers of one slice as PNG: 8 or 16 bits of grey, or 8 bits of RGB."""
     from PIL import Image as Pillow
-    from PIL.PngImagePlugin import PngInfo
 
     slices = voxels.shape[1]
     if slices != 1:
@@ -256,10 +263,8 @@ def write_png(path: Path, voxels: Numbers, spacing: Sequence[float]) -> None:
     photo = Pillow.fromarray(
         np.ascontiguousarray(voxels[0, 0] if len(voxels) == 1 else np.moveaxis(voxels[:, 0], 0, -1))
     )
-    info = PngInfo()
-    dots = [min(2**31 - 1, max(1, round(1000.0 / float(s)))) for s in (spacing[2], spacing[1])]
-    info.add(b"pHYs", struct.pack(">IIB", dots[0], dots[1], 1))
-    write_atomically(path, lambda part: photo.save(part, "PNG", pnginfo=info))
+    dots = (25.4 / float(spacing[2]), 25.4 / float(spacing[1]))
+    write_atomically(path, lambda part: photo.save(part, "PNG", dpi=dots))
 
 
 def write_tiff(path: Path, voxels: Numbers, spacing: Sequence[float]) -> None:
