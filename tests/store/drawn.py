@@ -27,7 +27,7 @@ def patch(number: int) -> Patch:
     return Patch.between(before, after)
 
 
-def large_patch(number: int) -> Patch:
-    """Return a patch of about 60 kB that does not compress."""
-    noise = np.random.default_rng(number).integers(1, 65536, (1, 100, 300), np.uint16)
+def large_patch(number: int, rows: int = 100) -> Patch:
+    """Return a patch of about 600 bytes a row that does not compress."""
+    noise = np.random.default_rng(number).integers(1, 65536, (1, rows, 300), np.uint16)
     return Patch.between(np.zeros_like(noise), noise)

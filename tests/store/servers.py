@@ -105,15 +105,22 @@ class Postgres:
             self.stop()
         shutil.rmtree(self.folder)
 
-    def database(self) -> str:
-        """Return the URL of a new, empty database."""
+    def database(self, *, on: Path | None = None) -> str:
+        """Return the URL of a new, empty database, which may lie on a disk of its own."""
         name = f"segmend_{uuid4().hex}"
-        self._say(f"CREATE DATABASE {name}")
+        if on is None:
+            self._say(f"CREATE DATABASE {name}")
+        else:
+            shutil.chown(on, self.folder.owner())
+            self._say(f"CREATE TABLESPACE place_{name} LOCATION '{on}'")
+            self._say(f"CREATE DATABASE {name} TABLESPACE place_{name}")
         return f"postgresql://segmend@127.0.0.1:{self.port}/{name}"
 
     def drop(self, url: str) -> None:
         """Delete a database that `database` made, which takes 7 MB."""
-        self._say(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
+        name = url.rpartition("/")[2]
+        self._say(f"DROP DATABASE {name} WITH (FORCE)")
+        self._say(f"DROP TABLESPACE IF EXISTS place_{name}")
 
     def _say(self, sentence: str) -> None:
         connection = pg8000.native.Connection("segmend", host="127.0.0.1", port=self.port, database="postgres")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import gzip
 import os
 import sqlite3
 import subprocess
@@ -10,17 +12,19 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 import pytest
+from sqlalchemy import text
 
 from segmend.errors import ConflictError, DiskFullError, SettingsError, StoreError
 from segmend.image import Image
 from segmend.session import PALETTE, Defined, Label
-from segmend.store import Store
+from segmend.store import Store, tables
 from tests.store.conftest import Place
 from tests.store.drawn import CLICK, LESION, SHAPE, image, large_patch, patch
 from tests.store.places import read_only, small_disk
@@ -45,12 +49,12 @@ def assert_as_begun(store: Store, session: str) -> None:
     np.testing.assert_array_equal(store.image(store.cases()[0].id).voxels, image().voxels)
 
 
-def fill(store: Store, session: str, appended: list[int]) -> NoReturn:
+def fill(store: Store, session: str, appended: list[int], *, rows: int = 100) -> NoReturn:
     """Append and answer until the store refuses."""
     for position in count(2):
         store.append(session, position, CLICK)
         appended.append(position)
-        store.answer(session, position, large_patch(position))
+        store.answer(session, position, large_patch(position, rows))
     raise AssertionError
 
 
@@ -297,8 +301,9 @@ class TestDamaged:
             mask = store.add_mask(session, "m", np.ones(SHAPE, np.uint16))
             key = f"cases/{store.cases()[0].id}/masks/{mask.id}.npy.gz"
             whole = b"".join(read(store, key))
+            longer = gzip.compress(gzip.decompress(whole) + b"x")
             flipped = whole[:40] + bytes([whole[40] ^ 255]) + whole[41:]
-            for content in (whole[:-12], whole[:12], flipped, b"rubbish"):
+            for content in (whole[:-12], whole[:12], flipped, longer, b"rubbish"):
                 with store._blobs.writer(key) as file:
                     file.write(content)
                 with pytest.raises(StoreError, match=r"npy\.gz is damaged|could not give .*npy\.gz"):
@@ -308,6 +313,52 @@ class TestDamaged:
 def read(store: Store, key: str) -> list[bytes]:
     with store._blobs.reader(key) as file:
         return [file.read()]
+
+
+class TestPostgres:
+    def test_a_full_disk_refuses_and_loses_nothing(self, tmp_path: Path, postgres: Postgres) -> None:
+        with small_disk(postgres.folder / "small", "20m") as disk:
+            url = postgres.database(on=disk)
+            with Store.open(url, str(tmp_path)) as store:
+                session = begun(store)
+                appended: list[int] = []
+
+                with pytest.raises(DiskFullError, match=r"The disk of the database segmend_\w+ at 127.* is full"):
+                    fill(store, session, appended, rows=1500)
+
+                assert_as_begun(store, session)
+                assert len(store.session(session).events) == 2 + len(appended)
+            postgres.drop(url)
+
+    def test_the_second_of_two_at_one_position_is_told(self, postgres_place: Place, postgres: Postgres) -> None:
+        with postgres_place.open() as store, postgres_place.open() as other:
+            session = begun(store)
+            conflicts: list[ConflictError] = []
+
+            def append() -> None:
+                try:
+                    store.append(session, 2, CLICK, user="second")
+                except ConflictError as error:
+                    conflicts.append(error)
+
+            with other._database.writing() as connection:
+                values = {"session": session, "position": 2, "json": {"event": "undone"}, "user": "first"}
+                connection.execute(tables.events.insert().values(created=datetime.now(UTC), **values))
+                second = threading.Thread(target=append)
+                second.start()
+                while not connection.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+                    time.sleep(0.01)
+            second.join()
+
+            assert [str(error) for error in conflicts] == [
+                "Somebody else changed this meanwhile; load it again and repeat."
+            ]
+            assert store.history(session)[2].user == "first"
+
+    def test_its_driver_is_asked_for_by_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "pg8000", None)
+        with pytest.raises(SettingsError, match=r"needs the driver pg8000: pip install 'segmend\[postgres\]'"):
+            Store.open("postgresql://ada@127.0.0.1/name", str(tmp_path))
 
 
 class TestLostServers:
@@ -378,6 +429,9 @@ class TestLostServers:
                 assert len(store.session(session).events) == position + 1
             assert_as_begun(store, session)
 
+    @pytest.mark.filterwarnings(  # aiohttp leaves the sockets to a server that died to the collector
+        "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+    )
     def test_s3_stopped(self, tmp_path: Path) -> None:
         server = S3()
         try:
@@ -393,6 +447,7 @@ class TestLostServers:
                     place.open()
         finally:
             server.stop()
+            gc.collect()
 
 
 def wait_for_more(kept: list[int]) -> None:

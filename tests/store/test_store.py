@@ -54,9 +54,9 @@ class TestProjects:
         with pytest.raises(NotFoundError, match="There is no project 'lungs'"):
             store.add_case("a", image(), project="lungs")
 
-    @pytest.mark.parametrize("name", ["", "  ", "x" * 201, "a\0b", "bad \udcff byte", "two\nlines"])
+    @pytest.mark.parametrize("name", ["", "  ", "x" * 301, "a\0b", "bad \udcff byte", "two\nlines"])
     def test_a_name_must_be_one_that_people_can_read(self, store: Store, name: str) -> None:
-        words = "needs a name; got an empty one" if not name.strip() else "name needs at most 200 printable"
+        words = "needs a name; got an empty one" if not name.strip() else "name needs at most 300 readable"
         with pytest.raises(SettingsError, match=f"A project.*{words}"):
             store.add_project(name)
         with pytest.raises(SettingsError, match=f"A case.*{words}"):
@@ -66,11 +66,11 @@ class TestProjects:
     def test_other_texts_may_be_empty_but_not_unreadable(self, store: Store) -> None:
         case = store.add_case("a", image())
         session = store.add_session(case.id)
-        with pytest.raises(SettingsError, match="A modality needs at most 200 printable characters; got 'C"):
+        with pytest.raises(SettingsError, match="A modality needs at most 300 readable characters; got 'C"):
             store.add_case("a", image(), modality="C\0T")
-        with pytest.raises(SettingsError, match="A user's name needs at most 200 printable characters; got 'xxx"):
-            store.add_session(case.id, user="x" * 201)
-        with pytest.raises(SettingsError, match="A user's name needs at most 200 printable characters"):
+        with pytest.raises(SettingsError, match="A user's name needs at most 300 readable characters; got 'xxx"):
+            store.add_session(case.id, user="x" * 301)
+        with pytest.raises(SettingsError, match="A user's name needs at most 300 readable characters"):
             store.append(session.id, 0, LESION, user="\ud800")
 
 
@@ -79,7 +79,7 @@ class TestCases:
     def test_an_image_comes_back_as_it_was(self, place: Place, kind: str) -> None:
         given = image(kind, channels=3)
         with place.open() as store:
-            case = store.add_case("kopf ß 头", given, modality="MR")
+            case = store.add_case("kopf ß 头 \u200c👩\u200d⚕️", given, modality="MR")
         with place.open() as store:
             found = store.image(case.id)
             assert store.case(case.id) == case
@@ -89,7 +89,12 @@ class TestCases:
         np.testing.assert_array_equal(found.affine, given.affine)
         assert found.notes == given.notes
         assert not found.voxels.flags.writeable
-        assert (case.name, case.shape, case.channels, case.spacing) == ("kopf ß 头", SHAPE, 3, (3.0, 2.0, 0.5))
+        assert (case.name, case.shape, case.channels, case.spacing) == (
+            "kopf ß 头 \u200c👩\u200d⚕️",
+            SHAPE,
+            3,
+            (3.0, 2.0, 0.5),
+        )
         assert (case.modality, case.source, case.project) == ("MR", False, "default")
 
     def test_an_image_with_turned_axes_keeps_its_order(self, store: Store) -> None:

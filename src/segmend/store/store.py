@@ -14,6 +14,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import shutil
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -395,7 +396,7 @@ class Store:
 
     def _row(self, kind: str, key: Column[str], value: str) -> Row[Any]:
         row = None
-        if value.isprintable():  # PostgreSQL takes no NUL, SQLite no half characters
+        if _readable(value):  # PostgreSQL takes no NUL, SQLite no half characters
             with self._database.reading() as connection:
                 row = connection.execute(select(key.table).where(key == value)).one_or_none()
         if row is None:
@@ -424,9 +425,14 @@ def _name(kind: str, name: str) -> str:
 
 
 def _short(what: str, text: str) -> str:
-    if len(text) > tables.NAME_LENGTH or not text.isprintable():
-        raise SettingsError(f"A {what} needs at most {tables.NAME_LENGTH} printable characters; got {text[:40]!r}.")
+    if len(text) > tables.NAME_LENGTH or not _readable(text):
+        raise SettingsError(f"A {what} needs at most {tables.NAME_LENGTH} readable characters; got {text[:40]!r}.")
     return text
+
+
+def _readable(text: str) -> bool:
+    """Return whether a text is free of control characters, halves of characters and line ends."""
+    return not any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text)
 
 
 def _user(name: str) -> str:

@@ -27,7 +27,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-NAME_LENGTH = 200
+NAME_LENGTH = 300  # more than any file's name
 
 
 class Json(TypeDecorator[Any]):
@@ -49,10 +49,9 @@ class Moment(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime:
+        moment: datetime = value
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 metadata = MetaData()

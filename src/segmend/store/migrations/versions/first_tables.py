@@ -9,7 +9,7 @@ revision = "0001"
 down_revision = None
 
 MOMENT = sa.DateTime(timezone=True)
-NAME = sa.String(200)
+NAME = sa.String(300)
 ID = sa.String(32)
 
 
