@@ -5,9 +5,9 @@ import { type Contrast, CT_PRESETS, statisticsOf } from "./contrast";
 import { type Box, clamp, type Index, shownPlanes } from "./geometry";
 import { LabelMap } from "./labelmap";
 import { type Answered, Live } from "./live";
-import { readVolume } from "./nifti";
+import { isPhoto, readVolume } from "./nifti";
 import { fold, freeValue } from "./session";
-import { methodsFor, type Opened, type Store, type Tool } from "./state";
+import { methodsFor, type Layout, type Opened, type Store, type Tool } from "./state";
 import { guarded, toast } from "./toasts";
 import type { MaskPatch } from "./wire";
 
@@ -40,8 +40,8 @@ export class Actions {
 
   // Cases
 
-  /** Show a case, with its last session or a new one. */
-  async openCase(id: string): Promise<void> {
+  /** Show a case, with its last session or a new one; a volume in the layout asked for. */
+  async openCase(id: string, layout: Layout = "grid"): Promise<void> {
     this.closeCase();
     const abort = (this.#opening = new AbortController());
     const known = this.store.state.cases?.find((one) => one.id === id);
@@ -54,7 +54,7 @@ export class Actions {
       };
       const [bytes, session] = await Promise.all([api.volume(id, arrived, abort.signal), this.#lastSession(id)]);
       if (abort.signal.aborted) return;
-      this.#show(known, session, bytes);
+      this.#show(known, session, bytes, layout);
     } finally {
       if (!abort.signal.aborted) this.store.set({ loading: null });
     }
@@ -65,9 +65,9 @@ export class Actions {
     return (all.at(-1) ?? (await api.addSession(id))).id;
   }
 
-  #show(known: api.Case, session: string, bytes: ArrayBuffer): void {
+  #show(known: api.Case, session: string, bytes: ArrayBuffer, layout: Layout): void {
     const volume = readVolume(bytes);
-    const photo = volume.rgb && volume.shape[0] === 1;
+    const photo = isPhoto(volume, known.modality);
     const statistics = statisticsOf(volume, known.modality);
     const planes = shownPlanes(volume.shape, volume.affine, photo);
     const flat = volume.shape[0] === 1;
@@ -84,7 +84,7 @@ export class Actions {
       opened,
       contrast: statistics.ct ? CT_PRESETS[0].contrast : statistics.auto,
       crosshair: [volume.shape[0] >> 1, volume.shape[1] >> 1, volume.shape[2] >> 1],
-      layout: flat ? planes[0].name : "grid",
+      layout: flat ? planes[0].name : layout,
       views: {},
       draft: null,
       positive: true,

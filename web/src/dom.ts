@@ -12,15 +12,15 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") element.addEventListener(name.slice(2), value as EventListener);
-    else if (name === "value" && "value" in element) element.value = String(value as string | number);
+    else if (name === "value" && "value" in element) element.value = String(value);
     else set(element, name, value);
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false).map(asNode));
+  for (const child of children) {
+    if (child !== null && child !== undefined && child !== false) {
+      element.append(child instanceof Node ? child : String(child));
+    }
+  }
   return element;
-}
-
-function asNode(child: Child): Node | string {
-  return child instanceof Node || typeof child === "string" ? child : String(Number(child));
 }
 
 /** Set an attribute; false, null and undefined take it away. */

@@ -3,21 +3,23 @@
  *
  * - `state()` is the store's state, without the voxels
  * - `screenOf(index, plane)` is where the middle of a voxel is on the page, {x, y} in CSS pixels, when
- *   its slice is shown; null when it is not
+ *   it is shown; null when it is in another slice, beside the picture, or under something
  * - `goTo(index)` moves the crosshair, and with it the slices
+ * - `show(layout)` shows all planes ("grid"), one of them or 3D ("render")
  * - `labelAt(index)` is the mask's label there
  * - `settled()` is true when everything is sent, answered and loaded
  */
 
 import type { Actions } from "./actions";
 import type { Index, PlaneName } from "./geometry";
-import type { State } from "./state";
+import type { Layout, State } from "./state";
 import type { Viewer } from "./views/viewer";
 
 export interface Hook {
   state(): Omit<State, "opened"> & { readonly case: string | null; readonly session: string | null };
   screenOf(index: Index, plane: PlaneName): { x: number; y: number } | null;
   goTo(index: Index): void;
+  show(layout: Layout): void;
   labelAt(index: Index): number | null;
   settled(): boolean;
 }
@@ -39,10 +41,13 @@ export function exposeHook(actions: Actions, viewer: Viewer): void {
       const pane = viewer.panes.find(({ plane }) => plane.name === name);
       if (pane === undefined || pane.slice !== index[pane.plane.normal]) return null;
       const [x, y] = pane.screenOf(index);
-      return { x, y };
+      return pane.canvas === document.elementFromPoint(x, y) ? { x, y } : null;
     },
     goTo: (index) => {
       actions.setCrosshair(index);
+    },
+    show: (layout) => {
+      store.set({ layout });
     },
     labelAt: (index) => store.state.opened?.map.at(index) ?? null,
     settled: () => {

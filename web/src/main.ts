@@ -6,7 +6,7 @@ import { h } from "./dom";
 import { listenToDrops } from "./drop";
 import { exposeHook } from "./hook";
 import { listenToKeys } from "./keys";
-import { Store } from "./state";
+import { LAYOUTS, Store } from "./state";
 import { guarded, toastRegion } from "./toasts";
 import { casesPanel } from "./views/cases";
 import { displayPanel } from "./views/display";
@@ -54,6 +54,9 @@ window.addEventListener("beforeunload", (event) => {
 
 guarded(async () => {
   await actions.start();
-  const asked = new URLSearchParams(location.hash.slice(1)).get("case");
-  if (asked !== null && store.state.cases?.some(({ id }) => id === asked)) await actions.openCase(asked);
+  // An address may name a case and how to show it: #case=ID&layout=axial
+  const asked = new URLSearchParams(location.hash.slice(1));
+  const layout = LAYOUTS.find((name) => name === asked.get("layout")) ?? "grid";
+  const id = asked.get("case");
+  if (id !== null && store.state.cases?.some((one) => one.id === id)) await actions.openCase(id, layout);
 });

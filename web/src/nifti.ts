@@ -115,3 +115,9 @@ export function valueAt(volume: Volume, [z, y, x]: Index): readonly number[] {
   if (volume.rgb) return Array.from(volume.values.subarray(3 * at, 3 * at + 3));
   return [volume.values[at] * volume.slope + volume.intercept];
 }
+
+/** True for a picture that lies nowhere in a patient: a single slice in colour, or one without a place. */
+export function isPhoto(volume: Volume, modality: string): boolean {
+  const placed = volume.affine.some((row) => row[3] !== 0);
+  return volume.shape[0] === 1 && (volume.rgb || modality === "XC" || (modality === "" && !placed));
+}

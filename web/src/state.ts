@@ -12,7 +12,8 @@ import type { LabelMap } from "./labelmap";
 import type { Volume } from "./nifti";
 
 export type Tool = "navigate" | "click" | "stroke" | "box";
-export type Layout = "grid" | PlaneName | "render";
+export const LAYOUTS = ["grid", "axial", "coronal", "sagittal", "render"] as const;
+export type Layout = (typeof LAYOUTS)[number];
 export type Connection = "none" | "live" | "lost";
 
 /** A case with its voxels, as loaded in this page. */

@@ -1,0 +1,89 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import sync_playwright
+
+import hatch_build
+from segmend import methods
+from segmend.image import Image, scale_affine
+from tests.server.running import in_thread, settings
+from tests.web.driving import CHROMIUM, PLUGIN, Annotator, install_plugin, watched
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="package", autouse=True)
+def bundle():
+    """The page as it is now."""
+    if not hatch_build.is_current(ROOT):
+        hatch_build.build(ROOT)
+
+
+@pytest.fixture(scope="package")
+def plugin_path(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("web-plugin")
+    install_plugin(folder)
+    return folder
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory, bundle, plugin_path):
+    """One server in this process, with the methods of `plugin/`."""
+    paths = [str(plugin_path), str(PLUGIN)]
+    sys.path[:0] = paths
+    methods._modules.cache_clear()
+    methods.load.cache_clear()
+    with in_thread(settings(tmp_path_factory.mktemp("web-server"), method="ball")) as running:
+        yield running
+    for path in paths:
+        sys.path.remove(path)
+    methods._modules.cache_clear()
+    methods.load.cache_clear()
+
+
+@pytest.fixture(scope="package")
+def chromium():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(**CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium):
+    context = chromium.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
+    page = context.new_page()
+    with watched(page):
+        yield page
+    context.close()
+
+
+@pytest.fixture
+def annotator(page, server):
+    person = Annotator(page, server.address)
+    yield person
+    person.http.close()
+
+
+@pytest.fixture
+def add(server):
+    """Add a case to the server's store; returns its id."""
+    store = server.config.app.state.shared.store
+    return lambda image, name="case", **options: store.add_case(name, image, **options).id
+
+
+@pytest.fixture
+def volume():
+    """11 x 12 x 13 voxels of noise, 3 x 1.5 x 1 mm."""
+    voxels = np.random.default_rng(1).integers(0, 256, (1, 11, 12, 13), dtype=np.uint8)
+    return Image(voxels, scale_affine((3, 1.5, 1)))
+
+
+@pytest.fixture
+def photo():
+    """A photograph of 40 x 60 pixels whose colours tell rows from columns."""
+    rows, columns = np.mgrid[0:40, 0:60]
+    voxels = np.stack([rows * 6, columns * 4, np.full_like(rows, 60)])[:, None].astype(np.uint8)
+    return Image(voxels, np.diag([1.0, 1, 1, 1])[[2, 1, 0, 3]] * [1, -1, -1, 1])

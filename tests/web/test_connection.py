@@ -1,0 +1,78 @@
+"""A server that is killed and comes back: the page says so, and nothing is lost or sent twice."""
+
+import pytest
+from playwright.sync_api import expect
+
+from segmend.store import Store
+from tests.server.running import Process
+from tests.web.driving import PATIENCE, PLUGIN, Annotator
+
+
+@pytest.fixture
+def path_of_methods(plugin_path):
+    """Where a process of its own finds the methods of `plugin/`."""
+    for source in PLUGIN.glob("*.py"):
+        (plugin_path / source.name).write_text(source.read_text())
+    return plugin_path
+
+
+def test_a_killed_server_is_waited_for_and_gets_each_mark_once(bundle, page, path_of_methods, tmp_path, volume):
+    with Store.open(f"sqlite:///{tmp_path / 'segmend.db'}", str(tmp_path / "blobs")) as store:
+        case = store.add_case("knee", volume).id
+    first = Process(tmp_path, path_of_methods)
+    person = Annotator(page, first.address).open(case)
+    banner = page.locator(".banner")
+    person.click((5, 3, 3))
+    person.settle()
+    expect(banner).to_be_hidden()
+
+    first.kill()
+    expect(banner).to_be_visible(timeout=PATIENCE)
+    expect(banner).to_contain_text("connection to Segmend is lost")
+    person.click((5, 9, 9))
+    person.click((5, 3, 9))
+    expect(banner).to_contain_text("2 marks wait")
+    expect(page.locator(".mark-row")).to_have_count(3)
+    assert person.label_at((5, 3, 3)) == 1  # what was answered stays on the screen
+
+    second = Process(tmp_path, path_of_methods, port=int(first.address.split(":")[2].strip("/")))
+    try:
+        expect(banner).to_be_hidden(timeout=PATIENCE)
+        person.settle()
+        assert [tuple(prompt["index"]) for prompt in person.prompts] == [(5, 3, 3), (5, 9, 9), (5, 3, 9)]
+        assert [person.label_at(index) for index in [(5, 3, 3), (5, 9, 9), (5, 3, 9)]] == [1, 1, 1]
+        person.http.close()
+    finally:
+        second.kill()
+
+
+def test_two_pages_on_one_session_see_the_same(annotator, add, volume, chromium, server):
+    case = add(volume)
+    annotator.open(case)
+    context = chromium.new_context(viewport={"width": 1280, "height": 800})
+    other = Annotator(context.new_page(), server.address).open(case)
+
+    annotator.click((5, 6, 6))
+    annotator.settle()
+    expect(other.page.locator(".mark-row")).to_have_count(1)
+    other.settle()
+    other.page.keyboard.press("Control+z")
+    expect(annotator.page.locator(".mark-row")).to_have_count(0)
+    annotator.settle()
+
+    assert annotator.state["session"] == other.state["session"]
+    assert annotator.label_at((5, 6, 6)) == other.label_at((5, 6, 6)) == 0
+    other.http.close()
+    context.close()
+
+
+def test_a_server_that_wants_a_token_says_so_in_words(chromium, bundle, tmp_path):
+    from tests.server.running import in_thread, settings
+
+    with in_thread(settings(tmp_path, token="correct horse")) as server:
+        context = chromium.new_context()
+        page = context.new_page()
+        page.goto(server.address)  # with the token, as the server printed it
+        expect(page.locator(".empty")).to_be_visible()
+        assert "token" not in page.url
+        context.close()

@@ -1,0 +1,93 @@
+"""How cases come in: dropped files, dropped DICOM folders, the folder picker; and what is no image."""
+
+import numpy as np
+from playwright.sync_api import expect
+
+from segmend.io import write_image
+from tests.io.dicoms import save_all, slices
+from tests.web.driving import PATIENCE
+
+
+def series():
+    """Four slices of 6 x 9 voxels, 3 x 2 x 0.5 mm."""
+    return slices(np.random.default_rng(3).integers(0, 1000, (4, 6, 9)).astype(np.int16))
+
+
+def test_a_dropped_nifti_becomes_a_case_and_opens(annotator, volume, tmp_path):
+    path = tmp_path / "dropped-knee.nii.gz"
+    write_image(path, volume)
+    annotator.open()
+
+    annotator.drop(path)
+
+    annotator.toast("Added dropped-knee.")
+    annotator.settle()
+    assert annotator.page.locator(".case-name").inner_text() == "dropped-knee"
+    case = annotator.http.get(f"/api/cases/{annotator.state['case']}").json()
+    assert case["shape"] == [11, 12, 13]
+    assert np.allclose(case["spacing"], [3, 1.5, 1])
+
+
+def test_a_dropped_dicom_folder_becomes_one_case(annotator, tmp_path):
+    folder = save_all(series(), tmp_path / "study")
+    (folder / ".DS_Store").write_bytes(b"hidden")
+    annotator.open()
+
+    annotator.drop(folder)
+
+    annotator.toast("Added")
+    annotator.settle()
+    case = annotator.http.get(f"/api/cases/{annotator.state['case']}").json()
+    assert case["shape"] == [4, 6, 9] and case["modality"] == "CT"
+    assert np.allclose(case["spacing"], [3, 2, 0.5])
+
+
+def test_a_folder_can_be_picked(annotator, tmp_path):
+    folder = save_all(series(), tmp_path / "picked")
+    annotator.open()
+
+    with annotator.page.expect_file_chooser() as chooser:
+        annotator.page.get_by_role("button", name="Add a DICOM folder").last.click()
+    chooser.value.set_files(folder)
+
+    annotator.toast("Added")
+    annotator.settle()
+    case = annotator.http.get(f"/api/cases/{annotator.state['case']}").json()
+    assert case["shape"] == [4, 6, 9]
+
+
+def test_a_file_that_is_no_image_is_refused_in_words(annotator, tmp_path):
+    path = tmp_path / "garbage.nii"
+    path.write_bytes(b"this is no image" * 100)
+    annotator.open()
+    before = annotator.http.get("/api/cases").json()
+
+    annotator.drop(path)
+
+    alert = annotator.page.locator("[role=alert] .toast")
+    expect(alert).to_be_visible(timeout=PATIENCE)
+    words = alert.inner_text()
+    assert "garbage.nii" in words and words.strip().endswith(".")
+    assert annotator.http.get("/api/cases").json() == before
+    expect(annotator.page.locator(".loading")).to_be_hidden()
+
+
+def test_a_linked_path_that_is_not_there_is_refused_in_words(annotator):
+    annotator.open()
+    annotator.page.get_by_role("button", name="Link a folder or file of this computer").click()
+    annotator.page.get_by_label("Path of a file or a DICOM folder").fill("/nowhere/at/all.nii")
+    annotator.page.get_by_role("button", name="Link", exact=True).click()
+
+    annotator.toast("/nowhere/at/all.nii")
+
+
+def test_a_linked_file_becomes_a_case(annotator, volume, tmp_path):
+    path = tmp_path / "linked.nii"
+    write_image(path, volume)
+    annotator.open()
+    annotator.page.get_by_role("button", name="Link a folder or file of this computer").click()
+    annotator.page.get_by_label("Path of a file or a DICOM folder").fill(str(path))
+    annotator.page.keyboard.press("Enter")
+
+    annotator.settle()
+    assert annotator.page.locator(".case-name").inner_text() == "linked"
