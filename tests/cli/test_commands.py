@@ -335,6 +335,19 @@ def test_training_refuses_a_setting_there_is_not(said, tmp_path):
     assert err.count("\n") == 1
 
 
+def test_a_network_is_trained_and_its_weights_are_written(said, images, tmp_path):
+    small = ["--set", "steps=1", "--set", "batch=1", "--set", "widths=[4, 4, 4, 4, 4, 4]"]
+
+    code, out, err = said("train", "--data", images / "head", "--out", tmp_path / "run", *small, "--json")
+
+    values = json.loads(out)
+    assert code == 0
+    assert (tmp_path / "run" / "mend2d.onnx").is_file()
+    assert values["weights"] == str(tmp_path / "run" / "mend2d.onnx")
+    assert values["steps"] == 1
+    assert "step 1/1" in err
+
+
 def test_starting_on_a_taken_port_is_said(said, tmp_path):
     import socket
 

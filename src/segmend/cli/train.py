@@ -45,7 +45,7 @@ def train(method: str, data: Path, out: Path, changes: tuple[str, ...], as_json:
         from segmend import train as training
     except ModuleNotFoundError as missing:
         raise SettingsError(f"Training needs {missing.name}; install it with: pip install 'segmend[train]'.") from None
-    finished = training.main(method, data, out, **options)
+    finished = training.main(method, data, out, log=lambda line: click.echo(line, err=True), **options)
     values = {**asdict(finished), "weights": str(finished.weights)}
     scores = ", ".join(f"{name} {value:.4f}" for name, value in finished.scores.items())
     say(values, [f"{finished.weights}: {finished.steps} steps in {finished.seconds:.0f} s; {scores}."], as_json=as_json)
