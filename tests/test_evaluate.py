@@ -264,6 +264,21 @@ def test_memory_is_told_in_megabytes_and_rises_with_use() -> None:
     assert block.all()
 
 
+def test_where_there_is_no_proc_the_peak_is_that_of_the_whole_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    resource = pytest.importorskip("resource", reason="Windows counts memory in another way")
+
+    def missing(path: Path) -> str:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(Path, "read_text", missing)
+    told = peak_mb()
+    monkeypatch.setitem(sys.modules, "resource", None)
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert told == pytest.approx(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, rel=0.1)
+    assert peak_mb() is None
+
+
 def test_a_method_of_the_house_is_evaluated_end_to_end(folder: Path) -> None:
     found = evaluate(folder, "graphcut", "click", interactions=3, limit=1)
 

@@ -23,7 +23,9 @@ def _compiled(loop: Any) -> Any:
     """Return the loop as machine code, kept on disk where some folder can be written."""
     try:
         return numba.njit(cache=True, nogil=True)(loop)
-    except RuntimeError:
+    except RuntimeError as error:
+        if "cannot cache" not in str(error):
+            raise
         return numba.njit(nogil=True)(loop)
 
 

@@ -16,7 +16,7 @@ from segmend.encode import path
 from segmend.errors import SettingsError, ShapeError
 from segmend.image import Box
 from segmend.play import play, rounds
-from segmend.prompts import Click, Stroke, check
+from segmend.prompts import Click, Stroke, check, kind_of
 from segmend.segmenter import Prediction, Workspace
 from segmend.users import (
     USERS,
@@ -336,3 +336,19 @@ def test_a_whole_game_is_the_same_twice() -> None:
         return [*first, *(turns.send(answer).prompts[-1] for answer in answers)]
 
     assert game() == game()
+
+
+@pytest.mark.parametrize("name", sorted(USERS))
+@given(pair=pairs())
+@settings(max_examples=20, deadline=None)
+def test_robots_put_down_only_the_kinds_they_name(name: str, pair: tuple[Any, Any]) -> None:
+    truth, _ = pair
+
+    turns = rounds(user(name), Deaf(), truth, interactions=3)
+
+    assert {kind_of(turn.prompt) for turn in turns} <= set(user(name).kinds)
+
+
+def test_a_box_adds_its_kind_to_those_of_the_robot_that_follows() -> None:
+    assert BoxFirst(then=SkeletonStroke()).kinds == ("box", "stroke")
+    assert BoxFirst().kinds == ("box", "click")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -27,10 +26,13 @@ class BoxFirst:
     Box(low=(0, 2, 3), high=(1, 4, 7))
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("box", "click")
     seed: int = 0
     margin: float = 0.1
     then: User | None = None  # LargestError with the same seed
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return ("box", *getattr(self._corrector, "kinds", ()))
 
     def opening(self, truth: MaskArray, mask: MaskArray) -> Prompt | None:
         """Return the first prompt of a game."""
@@ -40,7 +42,11 @@ class BoxFirst:
         return around(truth, self.margin, found.generator(self.seed))
 
     def __call__(self, truth: MaskArray, mask: MaskArray) -> Prompt | None:
-        return (self.then or LargestError(self.seed))(truth, mask)
+        return self._corrector(truth, mask)
+
+    @property
+    def _corrector(self) -> User:
+        return self.then or LargestError(self.seed)
 
 
 def around(truth: MaskArray, margin: float, generator: np.random.Generator) -> Box:
