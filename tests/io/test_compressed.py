@@ -137,6 +137,7 @@ def changed(where: bytes, offset: int, value: int) -> bytes:
 @pytest.mark.parametrize(
     ("source", "words"),
     [
+        (changed(b"\xff\xc3", 5, 0xFF), "claims 65350 x 80 samples but has only"),
         (b"not a jpeg", "The frame is not a JPEG"),
         (b"\xff\xd8\xff\xc3\x00", "cut short in its headers"),
         (imagecodecs.jpeg_encode(RGB), "a JPEG, but not a lossless one"),

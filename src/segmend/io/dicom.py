@@ -12,6 +12,7 @@ import re
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,9 +108,22 @@ def load(path: Path, *, pixels: bool = True, tags: Sequence[str] | None = None) 
     _check_deflated(path)
     try:
         wanted = None if tags is None else list(tags)
-        return dcmread(path, stop_before_pixels=not pixels, force=True, specific_tags=wanted)
+        with _Clamped(path) as file:
+            return dcmread(file, stop_before_pixels=not pixels, force=True, specific_tags=wanted)
     except Exception as error:  # a damaged file makes the parser raise almost anything
         raise FileError(f"{path.name} could not be read as DICOM: {_words(error)}.") from None
+
+
+class _Clamped(BufferedReader):
+    """A file of which no more is asked for than it holds: a damaged length would be taken from memory first."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(FileIO(path))
+        self.end = path.stat().st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(0, self.end - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
 
 
 def _check_deflated(path: Path) -> None:

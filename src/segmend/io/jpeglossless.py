@@ -82,6 +82,8 @@ def decode(source: bytes) -> Samples:
     count = len(scan.components)
     per_row = scan.columns
     lines = scan.restart // per_row if scan.restart else scan.rows
+    if scan.rows * per_row * count > 8 * len(source):  # a sample takes a bit at least
+        raise FileError(f"The lossless JPEG claims {scan.rows} x {per_row} samples but has only {len(source)} bytes.")
     if scan.restart % per_row or lines == 0:
         raise FileError("The lossless JPEG restarts within a line, which is not read.")
     pieces, at = [], 0
