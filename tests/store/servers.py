@@ -24,7 +24,7 @@ def free_port() -> int:
     return port
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes], seconds: float = 30) -> None:
+def wait_for(port: int, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
     """Return when the process listens; fail when it ends or takes too long."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -72,7 +72,7 @@ class Postgres:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/")
         wait_for(self.port, self.process)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while subprocess.run(
             [str(self.programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         ).returncode:

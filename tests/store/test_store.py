@@ -348,9 +348,9 @@ class TestUsers:
 
 
 def wait_for_blobs(store: Store, count: int) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while len(store._blobs.keys("cases")) < count:
-        assert time.monotonic() < end, f"no {count} blobs after 20 s"
+        assert time.monotonic() < end, f"no {count} blobs after 120 s"
         time.sleep(0.01)
 
 
