@@ -9,5 +9,5 @@ export default defineConfig({
     target: "es2022",
     chunkSizeWarningLimit: 2500, // NiiVue, which is loaded only when a volume is shown in 3D
   },
-  server: { proxy: { "/api": { target: "http://127.0.0.1:8000", ws: true } } },
+  server: { proxy: { "/api": { target: "http://127.0.0.1:8765", ws: true } } },
 });

@@ -26,7 +26,7 @@ export function h<K extends keyof HTMLElementTagNameMap>(
 /** Set an attribute; false, null and undefined take it away. */
 export function set(element: Element, name: string, value: unknown): void {
   if (value === false || value === null || value === undefined) element.removeAttribute(name);
-  else element.setAttribute(name, value === true ? "" : String(value as string | number));
+  else element.setAttribute(name, value === true ? "" : `${value as string | number}`);
 }
 
 const SVG = "http://www.w3.org/2000/svg";
