@@ -1,0 +1,27 @@
+"""One energy a file, and what leads up to it: marks and looks in, labels or chances out."""
+
+from __future__ import annotations
+
+
+def warm_up() -> None:
+    """Compile, or load from disk, the solvers' inner loops, so that the first click need not wait for them.
+
+    >>> warm_up()
+    """
+    import numpy as np
+
+    from segmend.solvers.edges import likeness
+    from segmend.solvers.geodesic import geodesic
+    from segmend.solvers.maxflow import cut, offsets, whole_numbers
+    from segmend.solvers.randomwalk import walk
+    from segmend.solvers.sweep import soften
+
+    values = np.arange(300, dtype=np.float32).reshape(1, 3, 10, 10)
+    steps = offsets(values.shape[1:])
+    alike = likeness(values, steps)
+    pinned = np.zeros(values.shape[1:], np.uint8)
+    pinned[0, 0, 0], pinned[2, 9, 9] = 1, 2
+    labels = cut(whole_numbers(values[0] - 100, scale=10), whole_numbers(alike, scale=10), fixed=pinned)
+    soften(labels.inside, np.empty(pinned.shape, np.float32))
+    walk(alike[::-1], pinned)
+    geodesic(values, pinned == 1)

@@ -1,0 +1,75 @@
+"""Graph cut with seeds: Boykov and Jolly, ICCV 2001, with the place prior of Price et al., CVPR 2010.
+
+Voxels are cut into inside and outside so that marks hold, each voxel sides with its looks and place,
+and the boundary runs where neighbours differ. The crop is cut on a coarse grid first; then only a band round
+that boundary is cut at full resolution (Lombaert et al., ICCV 2005), so time does not grow with the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from segmend.image import Image, MaskArray, Real
+from segmend.prompts import Prompt
+from segmend.segmenter import Method, Prediction, Segmenter, Workspace
+
+if TYPE_CHECKING:
+    from segmend.solvers.evidence import Case
+
+METHOD = Method(
+    id="graphcut",
+    title="Graph cut",
+    paper="Boykov and Jolly, Interactive graph cuts for optimal boundary & region segmentation (ICCV 2001)",
+    prompts=("click", "stroke", "box", "lasso", "mask"),
+    dimensions=(2, 3),
+    weights="none needed",
+)
+
+BOUNDARY = {2: 4.0, 3: 1.5}  # the price of a voxel's side of even boundary, in log odds, by dimensions
+SHARPNESS = 0.1  # how fast a difference, in units of the noise, makes it cheaper
+SCALE = 1000  # whole numbers a unit of log odds
+CELLS = {2: 1 << 16, 3: 1 << 18}  # of the coarse grid
+
+
+def load() -> Segmenter:
+    return GraphCut()
+
+
+class GraphCut(Segmenter):
+    """The method; it keeps nothing of an image but the image."""
+
+    def open(self, image: Image) -> Workspace:
+        return GraphCutWorkspace(image)
+
+
+class GraphCutWorkspace(Workspace):
+    def __init__(self, image: Image) -> None:
+        self._image = image
+
+    def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
+        from segmend.solvers.evidence import request
+        from segmend.solvers.zoom import predicted, zoom
+
+        METHOD.check(prompts)
+        asked = request(prompts, previous)
+        answer = zoom(self._image, asked, _chance, most=CELLS[2 if self._image.flat else 3])
+        return predicted(self._image, answer, asked, previous, _chance)
+
+
+def _chance(case: Case) -> Real:
+    """Return the cut as chances that are soft at its boundary."""
+    from segmend.solvers import sweep
+    from segmend.solvers.edges import likeness
+    from segmend.solvers.maxflow import cut, offsets, whole_numbers
+
+    view = case.view
+    steps = offsets(view.shape)
+    prices = likeness(view.values, steps, spacing=view.spacing, sharpness=SHARPNESS)
+    pulls = whole_numbers(case.belief, scale=SCALE)
+    labels = cut(pulls, whole_numbers(prices, scale=SCALE * BOUNDARY[len(steps)]), fixed=case.pinned)
+    chance = np.empty(view.shape, np.float32)
+    sweep.soften(labels.inside, chance)
+    return chance

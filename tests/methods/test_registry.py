@@ -1,0 +1,62 @@
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+from segmend import methods
+from segmend.errors import SettingsError
+from segmend.segmenter import Method, Segmenter
+
+CARD = Method("stranger", "Stranger", "none", ("click",), (2,), "none needed")
+
+
+@pytest.fixture
+def stranger(monkeypatch):
+    """A method of another package, found through its entry point."""
+    module = ModuleType("stranger")
+    module.METHOD, module.load = CARD, object
+
+    class Entry:
+        def load(self):
+            return module
+
+    monkeypatch.setattr(methods, "entry_points", lambda *, group: [Entry()] * (group == "segmend.methods"))
+    for cached in (methods._modules, methods.load):
+        cached.cache_clear()
+    yield CARD
+    monkeypatch.undo()
+    for cached in (methods._modules, methods.load):
+        cached.cache_clear()
+
+
+def test_the_classical_methods_are_there_and_sorted():
+    ids = [card.id for card in methods.cards()]
+
+    assert ids == sorted(ids)
+    assert {"graphcut", "randomwalker"} <= set(ids)
+    assert methods.card("graphcut").dimensions == (2, 3)
+
+
+def test_a_method_is_loaded_once():
+    assert methods.load("graphcut") is methods.load("graphcut")
+    assert isinstance(methods.load("randomwalker"), Segmenter)
+
+
+def test_another_package_adds_a_method(stranger):
+    assert methods.card("stranger") is stranger
+    assert "graphcut" in [card.id for card in methods.cards()]
+
+
+def test_an_unknown_method_is_named_with_those_there_are():
+    with pytest.raises(SettingsError, match=r"There is no method 'grafcut'; there are .*graphcut, .*randomwalker"):
+        methods.card("grafcut")
+
+
+def test_reading_the_cards_loads_no_heavy_library():
+    listing = "import sys; from segmend import methods; methods.cards(); print(sorted(sys.modules))"
+
+    loaded = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True).stdout
+
+    for heavy in ("numba", "torch", "openvino", "scipy", "matplotlib", "skimage"):
+        assert f"'{heavy}'" not in loaded
