@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import Dataset
 
 from segmend import io
 from segmend.errors import FileError
+from segmend.io import dicom
 from tests.io.dicoms import enhanced, save, save_all, slices, without_preamble
 
 VOXELS = np.arange(3 * 4 * 5, dtype=np.int16).reshape(3, 4, 5)
@@ -250,3 +252,74 @@ def test_a_header_that_claims_too_much_is_refused_before_memory_is_taken(tmp_pat
 
     with pytest.raises(FileError, match="claims 1 x 65535 x 65535 x 1 voxels"):
         io.read(save(ds, tmp_path / "huge.dcm"))
+
+
+def test_headers_that_are_damaged_say_so(tmp_path: Path) -> None:
+    few = enhanced(VOXELS, positions(0, 3, 6))
+    few.PerFrameFunctionalGroupsSequence.pop()
+    (tmp_path / "meta.dcm").write_bytes(bytes(128) + b"DICM\x02\0\x10\0UI\xff")
+    strange = slices(VOXELS[:1])[0]
+    strange.add_new("NumberOfFrames", "LO", "many")
+
+    with pytest.raises(FileError, match="says it has 3 frames but describes 2"):
+        io.read(save(few, tmp_path / "few.dcm"))
+    with pytest.raises(FileError, match=r"strange\.dcm has a damaged DICOM header"):
+        io.read(save(strange, tmp_path / "strange.dcm"))
+    with pytest.raises(FileError, match=r"meta\.dcm (could not be read as DICOM|is DICOM without an image)"):
+        io.read(tmp_path / "meta.dcm")
+
+
+def test_a_series_that_needs_too_much_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dicom, "MAX_BYTES", 100)
+
+    with pytest.raises(FileError, match="3 slices of 4 x 5 need more than 100 bytes of memory"):
+        io.read(save_all(slices(VOXELS), tmp_path / "ct"))
+
+
+def test_ultrasound_says_its_size_in_regions_and_projections_at_the_detector(tmp_path: Path) -> None:
+    region = Dataset()
+    region.PhysicalUnitsXDirection, region.PhysicalDeltaX, region.PhysicalDeltaY = 3, 0.02, 0.05
+    sound, projection = slices(VOXELS[:1])[0], slices(VOXELS[:1])[0]
+    for ds in (sound, projection):
+        del ds.PixelSpacing, ds.ImagePositionPatient, ds.ImageOrientationPatient
+    sound.SequenceOfUltrasoundRegions = [region]
+    projection.ImagerPixelSpacing = [0.4, 0.3]
+
+    assert np.allclose(io.read(save(sound, tmp_path / "us.dcm")).spacing[1:], (0.5, 0.2))
+    assert np.allclose(io.read(save(projection, tmp_path / "dx.dcm")).spacing[1:], (0.4, 0.3))
+
+
+def test_a_dose_lies_where_its_offsets_say(tmp_path: Path) -> None:
+    ds = slices(VOXELS[:1], modality="RTDOSE")[0]
+    ds.NumberOfFrames, ds.GridFrameOffsetVector, ds.DoseGridScaling = 3, [0, 2.5, 5], "0.25"
+    ds.PixelData = VOXELS.tobytes()
+
+    image = io.read(save(ds, tmp_path / "dose.dcm"))
+
+    assert np.allclose(image.voxels[0], VOXELS * 0.25)
+    assert np.allclose(image.spacing, (2.5, 2, 0.5))
+
+
+def test_frames_of_an_enhanced_file_are_told_apart_by_their_weighting(tmp_path: Path) -> None:
+    ds = enhanced(np.concatenate([VOXELS, VOXELS + 100]), positions(0, 3, 6, 0, 3, 6))
+    for k, group in enumerate(ds.PerFrameFunctionalGroupsSequence):
+        weighting = Dataset()
+        weighting.DiffusionBValue = 0.0 if k >= 3 else 800.0
+        group.MRDiffusionSequence = [weighting]
+
+    image = io.read(save(ds, tmp_path / "dwi.dcm"))
+
+    assert np.array_equal(image.voxels, np.stack([VOXELS + 100, VOXELS]))
+    assert "told apart by DiffusionBValue" in image.notes[0]
+
+
+def test_a_palette_becomes_its_colours(tmp_path: Path) -> None:
+    ds = slices(np.array([[[0, 1], [2, 1]]], np.uint8), PhotometricInterpretation="PALETTE COLOR")[0]
+    table = np.array([[0, 10, 20], [1, 11, 21], [2, 12, 22]], np.uint16) << 8
+    for name, values in zip(("Red", "Green", "Blue"), table, strict=True):
+        setattr(ds, f"{name}PaletteColorLookupTableDescriptor", [3, 0, 16])
+        setattr(ds, f"{name}PaletteColorLookupTableData", values.tobytes())
+
+    image = io.read(save(ds, tmp_path / "us.dcm"))
+
+    assert image.voxels[:, 0].tolist() == [[[0, 10], [20, 10]], [[1, 11], [21, 11]], [[2, 12], [22, 12]]]

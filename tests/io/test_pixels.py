@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -246,3 +248,39 @@ def test_tiffs_that_cannot_be_read_say_so(tmp_path: Path) -> None:
         io.read(tmp_path / "axes.tif")
     with pytest.raises(FileError, match=r"cut\.tif"):
         io.read(tmp_path / "cut.tif")
+
+
+WITHOUT = """
+import sys
+sys.modules["imagecodecs"] = None  # the tests have it, people who install Segmend do not
+from segmend import io
+for path in sys.argv[1:]:
+    try:
+        image = io.read(path)
+        print(image.voxels.dtype, image.voxels.sum())
+    except io.files.FileError as refused:
+        print(refused)
+"""
+
+
+def test_lzw_is_read_without_imagecodecs_and_never_cut_to_fewer_bits(tmp_path: Path) -> None:
+    for name, values in (("grey", DEEP), ("stack", STACK), ("rgb", RGB), ("deep", DEEP_RGB)):
+        kind = "rgb" if values.shape[-1] == 3 else "minisblack"
+        tifffile.imwrite(tmp_path / f"{name}.tif", values, compression="lzw", photometric=kind)
+    paths = [str(tmp_path / f"{name}.tif") for name in ("grey", "stack", "rgb", "deep")]
+
+    out = subprocess.run([sys.executable, "-c", WITHOUT, *paths], capture_output=True, text=True, check=True).stdout
+
+    assert out.splitlines() == [
+        f"uint16 {DEEP.sum()}",
+        f"uint16 {STACK.sum()}",
+        f"uint8 {RGB.sum()}",
+        "deep.tif is packed in a way that is not read; save it with deflate or unpacked.",
+    ]
+
+
+def test_a_refusal_does_not_say_where_the_file_lies(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xd9 not really")
+
+    with pytest.raises(FileError, match=r"^photo\.jpg could not be read: it is damaged\.$"):
+        io.read(tmp_path / "photo.jpg")

@@ -42,7 +42,9 @@ def told(name: str) -> Iterator[None]:
     except SegmendError:
         raise
     except OSError as error:
-        raise FileError(f"{name} could not be read: {error.strerror or error}.") from None
+        words = error.strerror or str(error).rstrip(".")
+        named = "/" in words or "\\" in words  # where a file lies is nobody's business
+        raise FileError(f"{name} could not be read: {'it is damaged' if named else words}.") from None
     except MemoryError:
         raise FileError(f"{name} needs more memory than there is.") from None
     except Exception as error:

@@ -52,9 +52,7 @@ def read_jpeg(path: Path) -> Image:
     """Return the one slice of a JPEG; its resolution counts unless it is a screen's 72 or 96 dots an inch."""
     from PIL import Image as Pillow
 
-    with Pillow.open(path) as photo:
-        if photo.format not in ("JPEG", "MPO"):
-            raise FileError(f"{path.name} is not a JPEG photo.")
+    with Pillow.open(path, formats=("JPEG", "MPO")) as photo:
         check_claim(path.name, (photo.height, photo.width, len(photo.getbands())), 1, path.stat().st_size, packed=True)
         dots = photo.info.get("dpi", (72.0, 72.0))
         turned = photo.getexif().get(0x0112, 1) not in (0, 1)
@@ -181,21 +179,22 @@ def read_tiff(path: Path, *, fourth: str = "channels", frame: int = 0) -> Image:
         except ValueError as error:
             if "imagecodecs" not in str(error):
                 raise
-            values = _pillow_pages(path, series.shape)
+            values = _pillow_pages(path, series.shape, series.dtype)
         if page.photometric == 3 and page.colormap is not None:
             values, axes = _coloured(values, page.colormap), axes + "S"
     return _stack(values, axes, spacing, fourth, frame, path.name)
 
 
-def _pillow_pages(path: Path, shape: tuple[int, ...]) -> Numbers:
+def _pillow_pages(path: Path, shape: tuple[int, ...], kind: np.dtype[Any]) -> Numbers:
     """Return the pages of a TIFF whose packing only Pillow undoes (LZW, JPEG)."""
     from PIL import Image as Pillow
     from PIL import ImageSequence
 
     with Pillow.open(path, formats=("TIFF",)) as photo:
-        if photo.mode not in ("1", "L", "RGB", "I;16", "I;16B", "F"):
-            raise FileError(f"{path.name} is packed in a way that is not read; save it with deflate or unpacked.")
-        return np.stack([np.array(page) for page in ImageSequence.Iterator(photo)]).reshape(shape)
+        values = np.stack([np.array(page) for page in ImageSequence.Iterator(photo)])
+    if values.dtype != kind or values.size != np.prod(shape):  # Pillow cuts 16 bits of colour to 8
+        raise FileError(f"{path.name} is packed in a way that is not read; save it with deflate or unpacked.")
+    return values.reshape(shape)
 
 
 def _coloured(values: Numbers, colours: Numbers) -> Numbers:
