@@ -52,7 +52,7 @@ def read_jpeg(path: Path) -> Image:
     """Return the one slice of a JPEG; its resolution counts unless it is a screen's 72 or 96 dots an inch."""
     from PIL import Image as Pillow
 
-    with Pillow.open(path, formats=("JPEG", "MPO")) as photo:
+    with Pillow.open(path, formats=("JPEG",)) as photo:
         check_claim(path.name, (photo.height, photo.width, len(photo.getbands())), 1, path.stat().st_size, packed=True)
         dots = photo.info.get("dpi", (72.0, 72.0))
         turned = photo.getexif().get(0x0112, 1) not in (0, 1)
@@ -67,7 +67,7 @@ def _pillow(path: Path) -> Numbers:
     """Return [y x] or [y x c] as Pillow decodes it: grey stays grey, the rest becomes RGB."""
     from PIL import Image as Pillow
 
-    with Pillow.open(path, formats=("PNG", "JPEG", "MPO")) as photo:
+    with Pillow.open(path, formats=("PNG", "JPEG")) as photo:
         photo.load()
         mode = photo.mode
         as_it_is = mode in ("1", "I;16", "I;16B", "I;16L", "I")
