@@ -83,17 +83,19 @@ def test_a_dicom_mask_needs_no_dicom_image(client, drawn, tmp_path):
     assert written.Modality == "SEG" and [s.SegmentLabel for s in written.SegmentSequence] == ["lesion", "bar"]
 
 
-def test_an_unfinished_answer_is_not_exported(server, client, session, tmp_path):
+def test_an_unfinished_answer_is_not_exported(server, client, store, tmp_path):
+    tall = Image(rooms().voxels.repeat(20, 1))
+    session = store.add_session(store.add_case("tall", tall).id).id
     with Client(server.address, session) as live:
         live.do(defined(1))
-        live.send(clicked((1, 2, 2), method="slow"))
-        live.next("frame")
-        live.next("frame")
+        position = live.next("accepted", id=live.send(clicked((1, 2, 2), method="slow")))["position"]
+        live.next("frame", position=position)
         content = client.get(f"/api/sessions/{session}/export?format=.nii").content
-        live.next("answered")
+        assert position not in live.answered
+        live.next("answered", position=position)
 
     (tmp_path / "mask.nii").write_bytes(content)
-    assert not read_mask(tmp_path / "mask.nii", rooms()).any()
+    assert not read_mask(tmp_path / "mask.nii", tall).any()
 
 
 def test_nothing_is_left_in_the_data_folder(server, client, drawn):

@@ -12,6 +12,7 @@ from tests.server.running import BLUE, Client, clicked, defined, rooms
 
 BOX, BAR = (1, 2, 2), (1, 2, 5)  # a voxel of each room
 GREY = rooms().voxels[0]
+TALL = GREY.repeat(20, 0)
 
 
 @pytest.fixture
@@ -118,6 +119,14 @@ def test_a_newcomer_gets_the_map_as_it_is(server, session, live):
         assert other.state["done"] == [0, 1, 2]
 
 
+def stroke(points):
+    return {"event": "prompted", "prompt": {"kind": "stroke", "points": points}, "label": 1}
+
+
+def mask(shape):
+    return {"event": "prompted", "prompt": {"kind": "mask", "low": [0, 0, 0], "shape": shape, "bits": ""}, "label": 1}
+
+
 @pytest.mark.parametrize(
     ("event", "words"),
     [
@@ -125,6 +134,8 @@ def test_a_newcomer_gets_the_map_as_it_is(server, session, live):
         (clicked(BOX, label=9), r"Label 9 is not defined here; there are \[1, 2\]"),
         (clicked(BOX, method="none such"), "There is no method 'none such'"),
         ({"event": "undone"} | {"event": "leapt"}, "An event needs a known kind; got 'leapt'"),
+        (stroke([[0, 0, 0], [2, 500, 700]] * 5_000), "may be 1000000 voxels long; this one has 6999300"),
+        (mask([100, 100, 100]), r"A mask of shape \(100, 100, 100\) does not fit the image of shape \(3, 6, 8\)"),
         ({"event": "removed", "of": 0}, "event 0 is none"),
         ({"event": "removed"}, "needs 'of'; it is not there"),
         ({"event": "redone"}, "There is nothing to redo"),
@@ -175,65 +186,102 @@ def test_a_session_that_is_not_there_is_404(server):
     assert json.loads(refused.value.response.body) == {"detail": f"There is no session '{'0' * 32}'."}
 
 
-def test_a_newer_prompt_ends_an_older_answer_after_its_first_part(server, client, store):
-    case = store.add_case("tall", Image(GREY.repeat(20, 0)[None])).id  # 60 slices, a second and more
-    session = client.post(f"/api/cases/{case}/sessions").json()["id"]
-    with Client(server.address, session) as live:
-        live.do(defined(1))
-        first = live.next("accepted", id=live.send(clicked((0, 2, 2), method="slow")))["position"]
-        live.next("frame", position=first)
-        live.do(clicked((0, 2, 5), method="slow"))
-
-        assert store.session(session).answers[first].box.shape[0] < 60  # it was stopped before the last slice
-        assert ((live.map > 0) == (GREY > 0).repeat(20, 0)).all()  # and the newer one did all of it
+@pytest.fixture
+def tall(server, client, store):
+    """A client at an image of 60 slices, of which the method "slow" answers 50 a second."""
+    case = store.add_case("tall", Image(TALL[None])).id
+    with Client(server.address, client.post(f"/api/cases/{case}/sessions").json()["id"]) as client_:
+        client_.do(defined(1))
+        client_.do(defined(2, "bar", BLUE))
+        yield client_
 
 
-def test_another_label_does_not_end_an_answer(live):
-    live.send(clicked((0, 2, 2), method="slow"))
-    live.next("frame")
-    live.do(clicked(BAR, label=2, method="slow"))
+def begun(live, *prompt, **options):
+    """Send a slow prompt; return its place when its first part is painted."""
+    position = live.next("accepted", id=live.send(clicked(*prompt, method="slow", **options)))["position"]
+    live.next("frame", position=position)
+    return position
 
-    np.testing.assert_array_equal(live.map, (GREY == 10) + 2 * (GREY == 20))
+
+def test_a_newer_prompt_ends_an_older_answer_where_it_has_been(tall, store):
+    first = begun(tall, (0, 2, 2))
+    tall.do(clicked((0, 2, 5), method="slow"))
+
+    assert store.session(tall.state["id"]).answers[first].box.shape[0] < 60  # stopped before the last slice
+    np.testing.assert_array_equal(tall.map > 0, TALL > 0)  # and the newer one did all of it
 
 
-def test_cancelling_takes_the_painted_parts_away_and_leaves_nothing_pending(live):
-    live.do(clicked(BAR))
-    position = live.next("accepted", id=live.send(clicked(BOX, method="slow")))["position"]
-    live.next("frame")
-    live.cancel(position)
+def test_a_newer_prompt_elsewhere_lets_an_older_answer_get_there(tall, store):
+    first = begun(tall, (0, 2, 2))
+    tall.do(clicked((20, 2, 5), method="slow"))
 
-    answer = live.next("answered", position=position)
-    state = live.next("answered")["state"]  # of the event that took it back
+    assert 20 < store.session(tall.state["id"]).answers[first].box.shape[0] < 60
+
+
+def test_another_label_does_not_end_an_answer(tall):
+    begun(tall, (0, 2, 2))
+    tall.do(clicked((0, 2, 5), label=2, method="slow"))
+
+    np.testing.assert_array_equal(tall.map, (TALL == 10) + 2 * (TALL == 20))
+
+
+def test_cancelling_takes_the_painted_parts_away_and_leaves_nothing_pending(tall):
+    tall.do(clicked((0, 2, 5)))
+    position = begun(tall, (0, 2, 2))
+    tall.cancel(position)
+
+    answer = tall.next("answered", position=position)
+    state = tall.next("answered")["state"]  # of the event that took it back
 
     assert answer["withdrawn"] is True
     assert state["pending"] == [] and state["undone"] == [position]
-    np.testing.assert_array_equal(live.map, GREY == 20)
+    np.testing.assert_array_equal(tall.map, TALL == 20)
 
 
-def test_cancelling_an_event_that_is_not_the_last_removes_it(live, session, store):
-    first = live.next("accepted", id=live.send(clicked(BOX, method="slow")))["position"]
-    second = live.next("accepted", id=live.send(clicked(BAR, label=2, method="slow")))["position"]
-    live.cancel(first)
+def test_cancelling_an_event_that_is_not_the_last_removes_it(tall, store):
+    first = begun(tall, (0, 2, 2))
+    second = tall.next("accepted", id=tall.send(clicked((0, 2, 5), label=2)))["position"]
+    tall.cancel(first)
 
-    live.next("answered", position=second)
+    tall.next("answered", position=second)
 
-    assert first not in store.session(session).prompted()
-    assert store.session(session).pending == ()
-    np.testing.assert_array_equal(live.map, 2 * (GREY == 20))
+    session = store.session(tall.state["id"])
+    assert first not in session.prompted() and session.pending == ()
+    np.testing.assert_array_equal(tall.map, 2 * (TALL == 20))
 
 
-def test_undoing_an_unanswered_event_takes_it_back(live):
-    position = live.next("accepted", id=live.send(clicked(BOX, method="slow")))["position"]
-    live.next("frame")
-    live.send({"event": "undone"})
+def test_cancelling_a_removal_keeps_the_mask(tall, store):
+    first = tall.do(clicked((0, 2, 2)))["position"]
+    tall.do(clicked((0, 2, 5), method="slow"))
+    removal = tall.next("accepted", id=tall.send({"event": "removed", "of": first}))["position"]
+    tall.next("accepted", id=tall.send(defined(1, "renamed")))
+    tall.cancel(removal)
 
-    assert live.next("answered", position=position)["withdrawn"] is True
-    assert live.next("answered")["state"]["undone"] == [position]
-    assert not live.map.any()
+    assert tall.next("answered", position=removal)["withdrawn"] is True
+    np.testing.assert_array_equal(tall.map > 0, TALL > 0)
+    assert store.session(tall.state["id"]).pending == ()
 
-    live.do({"event": "redone"})
-    live.next("answered", position=position)  # it waits again, and is answered
-    np.testing.assert_array_equal(live.map, GREY == 10)
+
+def test_undoing_an_unanswered_event_takes_it_back(tall):
+    position = begun(tall, (0, 2, 2))
+    tall.send({"event": "undone"})
+
+    assert tall.next("answered", position=position)["withdrawn"] is True
+    assert tall.next("answered")["state"]["undone"] == [position]
+    assert not tall.map.any()
+
+    tall.do({"event": "redone"})
+    tall.next("answered", position=position)  # it waits again, and is answered
+    np.testing.assert_array_equal(tall.map, TALL == 10)
+
+
+def test_a_lock_holds_for_answers_that_come_after_it(tall):
+    tall.do(clicked((0, 2, 5), label=2))
+    tall.do(defined(2, "bar", BLUE, locked=True))
+
+    tall.do(clicked((0, 2, 5), label=1))
+
+    np.testing.assert_array_equal(tall.map, 2 * (TALL == 20))
 
 
 def test_a_method_that_fails_answers_its_own_event_with_an_error(live, caplog):

@@ -39,6 +39,7 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
+from threadpoolctl import threadpool_limits
 
 from segmend import methods
 from segmend.errors import SegmendError, SettingsError, StoreError
@@ -168,7 +169,9 @@ def serve(settings: ServerSettings, on_ready: Callable[[str], None] | None = Non
     SettingsError when the port is taken or not allowed. Port 0 takes any that is free.
     """
     _hush_readers()
-    Server(settings, on_ready).listen()
+    server = Server(settings, on_ready)
+    with threadpool_limits(1, user_api="blas"):  # many small products: threads of BLAS wait for each other
+        server.listen()
 
 
 def _hush_readers() -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from fastapi import Request
 
 from segmend.errors import LimitError, PromptError
+from segmend.prompts import Lasso, Stroke
 from segmend.server.replies import UnreadableError
-from segmend.session import Defined, Event, Label, event_from_json
+from segmend.session import Defined, Event, Label, Prompted, event_from_json
 
 NAME_LENGTH = 200
+LINE_VOXELS = 1_000_000
 Json = dict[str, Any]
 
 
@@ -43,15 +48,18 @@ def json_object(text: str | bytes) -> Json:
     return values
 
 
-def event_of(values: Json, *, method: str) -> Event:
-    """Return the event in a JSON object; a prompt without a method gets the usual one.
+def event_of(values: Json, shape: Sequence[int], *, method: str) -> Event:
+    """Return the event in a JSON object, for an image of this shape; a prompt without a method gets the usual one.
 
-    >>> event_of({"event": "removed", "of": 3}, method="mend")
+    >>> event_of({"event": "removed", "of": 3}, (1, 5, 5), method="mend")
     Removed(event=3)
     """
     if values.get("event") == "prompted" and "method" not in values:
         values = {**values, "method": method}
+    _check_mask(values.get("prompt"), shape)
     event = event_from_json(values)
+    if isinstance(event, Prompted) and isinstance(event.prompt, Stroke | Lasso):
+        _check_length(event.prompt)
     if isinstance(event, Defined):
         check_label(event.label)
     return event
@@ -63,3 +71,17 @@ def check_label(label: Label) -> None:
         raise PromptError(f"A label needs a name of at most {NAME_LENGTH} printable characters.")
     if not all(0 <= part <= 255 for part in label.colour):
         raise PromptError(f"A colour needs three numbers of 0 to 255; got {list(label.colour)}.")
+
+
+def _check_mask(prompt: Any, shape: Sequence[int]) -> None:
+    """Refuse a mask that unpacks to more than the image before it is unpacked."""
+    claimed = prompt.get("shape") if isinstance(prompt, dict) and prompt.get("kind") == "mask" else None
+    if isinstance(claimed, list) and all(isinstance(n, int) for n in claimed) and math.prod(claimed) > math.prod(shape):
+        raise PromptError(f"A mask of shape {tuple(claimed)[:3]} does not fit the image of shape {tuple(shape)}.")
+
+
+def _check_length(prompt: Stroke | Lasso) -> None:
+    """Refuse a line that leads to and fro so often that drawing it would hold up everybody."""
+    length = sum(max(abs(b - a) for a, b in zip(*pair, strict=True)) for pair in pairwise(prompt.points))
+    if length > LINE_VOXELS:
+        raise LimitError(f"A line may be {LINE_VOXELS} voxels long; this one has {length}.")

@@ -9,9 +9,9 @@ the making is a *draft*: it is painted on the map part by part, and each part is
 exclusive or, so that undoing or cancelling takes exactly it away again. When the method has
 finished, the draft becomes the event's `Patch`, is stored, and `answered` is said.
 
-Two short cuts save work. A newer prompt on the same label by the same method will be
-answered with everything this one asked for, so this one ends with its first part; and an
-event that is undone or cancelled is left as soon as its method next yields.
+Two short cuts save work. A newer prompt on the same label and method, at a place that this
+answer has already reached, will be answered with all prompts, so this answer ends with what
+is painted. And an event that is undone or cancelled is left as soon as its method next yields.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import json
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import closing
+from concurrent.futures import Future, InvalidStateError
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import reduce
 from threading import RLock
@@ -32,7 +32,8 @@ import numpy as np
 from segmend import methods
 from segmend.errors import ConflictError, NotFoundError, PromptError, SegmendError, StoreError
 from segmend.image import Box, Image, LabelMap, MaskArray, bounds
-from segmend.server.answering import Part, label_of, parts
+from segmend.prompts import extent
+from segmend.server.answering import Part, Taking, label_of, parts
 from segmend.server.wire import NOTHING, full_state, light_state, pack
 from segmend.server.work import Pool, log_failure
 from segmend.server.workspaces import Workspaces
@@ -52,6 +53,7 @@ from segmend.store import SessionRecord, Store
 
 MASKS_KEPT = 4  # labels whose mask is kept beside the map, so that a click compares only what changed
 STALE_BOXES = 32
+DELETED = "This case was deleted."
 PROGRESS_SECONDS = 0.2
 
 
@@ -86,16 +88,26 @@ class Request:
     number: int | None = None  # the sender's own, repeated to it
     abandoned: bool = False  # nobody waits for it any longer
 
+    def end(self, outcome: Answer | Exception) -> None:
+        """Say what came of it to whoever waits; only the first time counts."""
+        with suppress(InvalidStateError):  # said already, or nobody waits any longer
+            if isinstance(outcome, Answer):
+                self.answer.set_result(outcome)
+            else:
+                self.answer.set_exception(outcome)
+
 
 @dataclass(eq=False)
 class Draft:
     """What an unfinished answer has painted so far."""
 
+    session: Session  # as it was when the answer began
     position: int
     label: int
     locked: tuple[int, ...]
     changes: list[tuple[Box, LabelMap]] = field(default_factory=list)  # exclusive or, each in its box
     parts: int = 0
+    reached: Box = NOTHING  # round everything that a part has spoken for
     quality: float | None = None
     planes: MaskArray | None = None  # [z] slices that a part has spoken for
     told: float = 0.0  # when progress was last said
@@ -215,7 +227,7 @@ class Desk:
             self._tell({"type": "error", "id": None, "message": message})
             self._listeners = []
             for request in self._requests.values():
-                request.answer.set_exception(NotFoundError(message))
+                request.end(NotFoundError(message))
             self._requests = {}
 
     # What others ask
@@ -355,30 +367,37 @@ class Desk:
         return pending[0] if pending and not self._closed and not self._stuck else None
 
     def _work(self) -> Iterator[None]:
-        while True:
-            with self._lock:
-                position = self._next()
-                if position is None:
-                    self._working = False
-                    return
-                session, draft = self._session, self._begin(position)
-                previous = self._previous(draft.label)
-            try:
-                yield from self._answer(session, draft, previous)
-            except Exception as error:
-                self._failed(draft, error)
+        """Answer what is pending, one part a step, until nothing is."""
+        try:
+            while (draft := self._begin()) is not None:
+                try:
+                    yield from self._answer(draft)
+                except Exception as error:
+                    self._failed(draft, error)
+        except BaseException:
+            with self._lock:  # or nobody would ever work here again
+                self._working = False
+            raise
 
-    def _begin(self, position: int) -> Draft:
-        session = self._session
-        label = label_of(session, position)
-        locked = tuple(v for v, other in session.labels.items() if other.locked and v != label)
-        self._draft = Draft(position, label, locked, planes=np.zeros(session.shape[0], bool))
-        return self._draft
+    def _begin(self) -> Draft | None:
+        """Begin the next answer; None when there is none, and then this session no longer works."""
+        with self._lock:
+            position, session = self._next(), self._session
+            if position is None:
+                self._working = False
+                return None
+            label = label_of(session, position)
+            locked = tuple(v for v, other in session.labels.items() if other.locked and v != label)
+            self._draft = Draft(session, position, label, locked, planes=np.zeros(session.shape[0], bool))
+            return self._draft
 
-    def _answer(self, session: Session, draft: Draft, previous: MaskArray) -> Iterator[None]:
-        def opened(method: str) -> Any:
+    def _answer(self, draft: Draft) -> Iterator[None]:
+        def opened(method: str) -> Taking:
             return self._workspaces.opened(self.id, method, self._image)
 
+        session = draft.session
+        with self._lock:
+            previous = self._previous(draft.label)
         with closing(parts(session, draft.position, previous, opened)) as stream:
             for part in stream:
                 with self._lock:
@@ -400,13 +419,12 @@ class Desk:
             self._tell_progress(draft, part)
             return
         before = self._canvas.map[part.box.slices]
-        locked = draft.locked
-        if part.others_stay:
-            locked = tuple(v for v in np.unique(before).tolist() if v not in (0, draft.label))
-        after = painted(before, part.mask, draft.label, locked)
+        mask = part.mask & ((before == 0) | (before == draft.label)) if part.others_stay else part.mask
+        after = painted(before, mask, draft.label, draft.locked)
         change = before ^ after
         inner = bounds(change) if change.size else None
         draft.parts += 1
+        draft.reached = draft.reached.union(part.box)
         draft.quality = part.quality if part.quality is not None else draft.quality
         if inner is not None:
             box = Box(_plus(inner.low, part.box.low), _plus(inner.high, part.box.low))
@@ -428,12 +446,14 @@ class Desk:
         return any(self._repeats(position, draft) for position in self._session.pending if position > draft.position)
 
     def _repeats(self, position: int, draft: Draft) -> bool:
+        """True when a later event asks for this again: a removal, or a prompt where this answer has been."""
         mine, other = self._session.events[draft.position], self._session.events[position]
         if label_of(self._session, position) != draft.label:
             return False
-        if isinstance(mine, Prompted) and isinstance(other, Prompted):
-            return mine.method == other.method
-        return isinstance(other, Removed)
+        if not isinstance(mine, Prompted) or not isinstance(other, Prompted):
+            return isinstance(other, Removed)
+        place = extent(other.prompt)
+        return mine.method == other.method and place is not None and place.intersection(draft.reached).size > 0
 
     def _finish(self, draft: Draft) -> None:
         patch = draft.patch()
@@ -456,12 +476,15 @@ class Desk:
                 log_failure(f"An answer in session {self.id} failed", error)
                 said = MethodFailure("The method failed on this prompt, which was taken back; the log has more.")
             try:
+                if isinstance(error, NotFoundError):  # the store has no such session any longer
+                    self.close(DELETED)
+                    return
                 if isinstance(error, ConflictError):  # another server has answered it
                     self._reload()
                     self._settle()
                     return
                 self._tell_error(draft.position, said)
-                if isinstance(error, (StoreError, NotFoundError)):
+                if isinstance(error, StoreError):
                     self._tell_frame(draft.position, self._revert())
                     self._stuck = True
                 else:
@@ -549,13 +572,11 @@ class Desk:
             self._tell(pack(position, NOTHING, np.zeros((0, 0, 0), np.uint16), last=True))
             message = {"type": "answered", "position": position, "milliseconds": milliseconds, "quality": quality}
             self._tell({**message, "withdrawn": withdrawn, "state": light_state(self._session)})
-        if not request.answer.done():
-            request.answer.set_result(Answer(position, changed or NOTHING, milliseconds, quality, withdrawn))
+        request.end(Answer(position, changed or NOTHING, milliseconds, quality, withdrawn))
 
     def _tell_error(self, position: int, error: SegmendError) -> None:
         request = self._requests.get(position, Request())
-        if not request.answer.done():
-            request.answer.set_exception(error)
+        request.end(error)
         message = {"type": "error", "id": request.number, "position": position, "message": str(error)}
         listeners = self._listeners if request.sender is None else [request.sender]
         for listener in listeners:

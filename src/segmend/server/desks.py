@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from segmend.image import Image
-from segmend.server.desk import Desk
+from segmend.server.desk import DELETED, Desk
 from segmend.server.work import Pool
 from segmend.server.workspaces import Workspaces
 from segmend.store import Store
@@ -99,7 +99,7 @@ class Desks:
             for desk in gone:
                 del self._places[desk.id]
         for desk in gone:
-            self._drop(desk, "This case was deleted.")
+            self._drop(desk, DELETED)
 
     def close(self) -> None:
         """Finish the steps that run and close every session; what waits stays in the store."""

@@ -111,7 +111,7 @@ def _do(desk: Desk, values: dict[str, Any], outbox: Outbox, method: str, who: st
     if not (number is None or isinstance(number, int)):
         raise PromptError("A message's id needs a whole number.")
     if isinstance(event, dict):
-        desk.accept(event_of(event, method=method), user=who, sender=outbox, number=number)
+        desk.accept(event_of(event, desk.session.shape, method=method), user=who, sender=outbox, number=number)
     elif isinstance(cancel, int) and not isinstance(cancel, bool):
         desk.cancel(cancel, user=who)
     else:

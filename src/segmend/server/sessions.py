@@ -67,7 +67,7 @@ def label_map(session: str, here: SharedNow) -> Response:
 async def event(session: str, request: Request, here: SharedNow, who: UserNow) -> Response:
     async with held(here, session) as desk:
         values = await json_body(request, here.settings.max_body_bytes)
-        return await answered(desk, event_of(values, method=here.settings.method), request, who)
+        return await answered(desk, event_of(values, desk.session.shape, method=here.settings.method), request, who)
 
 
 @router.put(
@@ -80,7 +80,7 @@ async def event(session: str, request: Request, here: SharedNow, who: UserNow) -
 async def label(session: str, value: Position, request: Request, here: SharedNow, who: UserNow) -> Response:
     async with held(here, session) as desk:
         values = await json_body(request, here.settings.max_body_bytes)
-        defined = event_of({"event": "defined", "label": {**values, "value": value}}, method="")
+        defined = event_of({"event": "defined", "label": {**values, "value": value}}, desk.session.shape, method="")
         return await answered(desk, defined, request, who)
 
 
@@ -96,7 +96,7 @@ async def prompt(session: str, request: Request, here: SharedNow, who: UserNow) 
         values: Json = {**await json_body(request, here.settings.max_body_bytes), "event": "prompted"}
         if not values.get("method"):
             values["method"] = here.settings.method
-        return await answered(desk, event_of(values, method=here.settings.method), request, who)
+        return await answered(desk, event_of(values, desk.session.shape, method=here.settings.method), request, who)
 
 
 @router.delete(
