@@ -78,7 +78,7 @@ def test_a_linked_path_that_is_not_there_is_refused_in_words(annotator):
     annotator.page.get_by_label("Path of a file or a DICOM folder").fill("/nowhere/at/all.nii")
     annotator.page.get_by_role("button", name="Link", exact=True).click()
 
-    annotator.toast("/nowhere/at/all.nii")
+    annotator.toast("There is no such file or folder on the server's machine.")
 
 
 def test_a_linked_file_becomes_a_case(annotator, volume, tmp_path):

@@ -167,9 +167,9 @@ def test_the_mask_is_drawn_in_its_labels_colour_with_the_chosen_opacity_and_can_
 
 def test_window_and_level_follow_a_right_drag_and_the_presets(opened):
     before = opened.state["contrast"]
-    opened.drag([(5, 6, 3), (5, 6, 10)], button="right")
+    opened.drag([(5, 6, 10), (5, 6, 3)], button="right")  # to the screen's right, the patient's left
     wider = opened.state["contrast"]
-    opened.drag([(5, 6, 3), (5, 2, 3)], button="right")
+    opened.drag([(5, 6, 3), (5, 10, 3)], button="right")
     brighter = opened.state["contrast"]
     button(opened, "Auto").click()
 

@@ -42,6 +42,10 @@ export class Actions {
 
   /** Show a case, with its last session or a new one; a volume in the layout asked for. */
   async openCase(id: string, layout: Layout = "grid"): Promise<void> {
+    const { connection, unsent } = this.store.state;
+    if (connection === "lost" && unsent.length > 0) {
+      throw new Error("Marks of the open case wait for the connection; open another case when they are sent.");
+    }
     this.closeCase();
     const abort = (this.#opening = new AbortController());
     const known = this.store.state.cases?.find((one) => one.id === id);
@@ -187,6 +191,7 @@ export class Actions {
       },
       lost: () => {
         store.set({ connection: "lost", answering: null });
+        this.#leaveIfGone(opened);
       },
       queued: (unsent) => {
         store.set({ unsent });
@@ -207,6 +212,17 @@ export class Actions {
         toast(message, "error");
         guarded(() => this.#refresh(opened));
       },
+    });
+  }
+
+  /** A session that the server no longer has, or no longer shows us, is closed instead of waited for. */
+  #leaveIfGone(opened: Opened): void {
+    api.session(opened.session).catch((error: unknown) => {
+      const gone = error instanceof api.ApiError && error.status >= 400 && error.status < 500;
+      if (!gone || this.store.state.opened !== opened) return;
+      this.closeCase();
+      toast(error.message, "error");
+      guarded(() => this.refreshCases());
     });
   }
 

@@ -4,13 +4,7 @@ import type { Actions } from "./actions";
 import type { Upload } from "./api";
 import { h, icon } from "./dom";
 import { guarded, toast } from "./toasts";
-
-const HIDDEN = /(^|\/)(\.|__MACOSX|Thumbs\.db$|desktop\.ini$)/i;
-
-/** Return the files that people mean: none that the system hides. */
-export function wanted(uploads: readonly Upload[]): Upload[] {
-  return uploads.filter(({ name }) => !HIDDEN.test(name));
-}
+import { wanted } from "./uploads";
 
 /** Take files that are dropped on the page; returns the veil that shows where. */
 export function listenToDrops(actions: Actions): HTMLElement {

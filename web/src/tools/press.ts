@@ -54,9 +54,11 @@ export function press(pane: Pane): void {
   });
   canvas.addEventListener("pointermove", (event) => {
     store.set({ pointer: pane.indexUnder(event) });
+    pane.redraw();
   });
   canvas.addEventListener("pointerleave", () => {
     store.set({ pointer: null });
+    pane.redraw();
   });
   canvas.addEventListener("contextmenu", (event) => {
     event.preventDefault();

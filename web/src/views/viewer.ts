@@ -42,7 +42,6 @@ export class Viewer {
         "done",
         "pending",
         "unsent",
-        "pointer",
         "radius",
         "tool",
       ],

@@ -1,0 +1,127 @@
+import { describe, expect, it } from "vitest";
+import type { Event, Label } from "../src/api";
+import { nameIn, sentenceIn } from "../src/api";
+import { fold, freeValue, same, unrecorded } from "../src/session";
+import { INITIAL, marksOf, methodsFor, Store } from "../src/state";
+import { wanted } from "../src/uploads";
+
+const label = (value: number, name = "lesion"): Label => ({ value, name, colour: [1, 2, 3], locked: false });
+const defined = (value: number, name?: string): Event => ({ event: "defined", label: label(value, name) });
+const clicked = (x: number): Event => ({
+  event: "prompted",
+  prompt: { kind: "click", index: [0, 0, x], positive: true },
+  label: 1,
+  method: "mend",
+});
+const undone: Event = { event: "undone" };
+const redone: Event = { event: "redone" };
+
+describe("a log of events", () => {
+  it("folds undo and redo away", () => {
+    const { done, undone: back } = fold([defined(1), clicked(1), clicked(2), undone, undone, redone]);
+    expect(done).toEqual([0, 1]);
+    expect(back).toEqual([2]);
+  });
+
+  it("forgets what could be redone when something new is done", () => {
+    expect(fold([defined(1), clicked(1), undone, clicked(2)])).toMatchObject({ done: [0, 3], undone: [] });
+  });
+
+  it("keeps the last definition of a label, in the order of the first", () => {
+    const { labels } = fold([defined(2), defined(1), defined(2, "cyst")]);
+    expect(labels.map(({ value, name }) => [value, name])).toEqual([
+      [2, "cyst"],
+      [1, "lesion"],
+    ]);
+  });
+
+  it("has nothing to undo at its beginning", () => {
+    expect(fold([undone, redone])).toEqual({ done: [], undone: [], labels: [] });
+  });
+});
+
+describe("what a broken connection left unsaid", () => {
+  const sent = [clicked(1), clicked(2), clicked(3)].map((event, id) => ({ id, event }));
+
+  it("is all of it when nothing arrived, and nothing when all did", () => {
+    expect(unrecorded(sent, [])).toEqual(sent);
+    expect(unrecorded(sent, [clicked(1), clicked(2), clicked(3)])).toEqual([]);
+  });
+
+  it("is the rest when a part arrived, also with others' events between", () => {
+    expect(unrecorded(sent, [clicked(1), undone, clicked(2)])).toEqual([sent[2]]);
+  });
+
+  it("keeps two equal marks apart", () => {
+    const twice = [clicked(1), clicked(1)].map((event, id) => ({ id, event }));
+    expect(unrecorded(twice, [clicked(1)])).toEqual([twice[1]]);
+  });
+
+  it("compares values, not the order of keys", () => {
+    expect(same({ a: 1, b: [1, { c: 2 }] }, { b: [1, { c: 2 }], a: 1 })).toBe(true);
+    expect(same({ a: 1 }, { a: 1, b: 2 })).toBe(false);
+    expect(same([1, 2], [2, 1])).toBe(false);
+    expect(same(null, {})).toBe(false);
+  });
+});
+
+describe("the list of marks", () => {
+  it("leaves out what is undone or removed, and ends with what is on its way", () => {
+    const events = [defined(1), clicked(1), clicked(2), { event: "removed", of: 1 } as const];
+    const marks = marksOf({ events, done: [0, 1, 2, 3], pending: [2], unsent: [clicked(9), undone] });
+    expect(marks.map(({ position, waiting }) => [position, waiting])).toEqual([
+      [2, true],
+      [-1, true],
+    ]);
+  });
+});
+
+describe("small things", () => {
+  it("a new label gets the lowest free number", () => {
+    expect(freeValue([label(1), label(3)])).toBe(2);
+    expect(freeValue([])).toBe(1);
+  });
+
+  it("methods are offered for the image's dimensions and the prompt's kind", () => {
+    const method = (id: string, dimensions: number[], prompts: string[]) => ({
+      id,
+      dimensions,
+      prompts,
+      title: id,
+      paper: "",
+      weights: "",
+    });
+    const all = [method("a", [2], ["click"]), method("b", [2, 3], ["box"])];
+    expect(methodsFor(all, true, null)).toHaveLength(2);
+    expect(methodsFor(all, false, null).map(({ id }) => id)).toEqual(["b"]);
+    expect(methodsFor(all, true, "click").map(({ id }) => id)).toEqual(["a"]);
+  });
+
+  it("the store tells listeners of what changed, and of nothing else", () => {
+    const store = new Store(INITIAL);
+    const heard: string[] = [];
+    store.on(["radius"], ({ radius }) => heard.push(`radius ${radius}`));
+    store.on(["tool"], ({ tool }) => heard.push(tool));
+    store.set({ radius: 7 });
+    store.set({ radius: 7 });
+    expect(heard).toEqual(["radius 3", "click", "radius 7"]);
+  });
+
+  it("errors are the server's sentence, or say their status", () => {
+    expect(sentenceIn('{"detail":"There is no case."}', 404)).toBe("There is no case.");
+    expect(sentenceIn("<h1>Bad gateway</h1>", 502)).toBe("The server answered with an error (502).");
+    expect(sentenceIn('{"detail":[1]}', 422)).toBe("The server answered with an error (422).");
+  });
+
+  it("downloads keep the name the server gives, accents included", () => {
+    expect(nameIn('attachment; filename="knee-mask.nii.gz"')).toBe("knee-mask.nii.gz");
+    expect(nameIn("attachment; filename*=utf-8''l%C3%A9sion.nrrd")).toBe("lésion.nrrd");
+    expect(nameIn(null)).toBeNull();
+  });
+
+  it("hidden files of the desktop are left out of what is dropped", () => {
+    const file = new Blob([]);
+    const names = ["ct/1.dcm", "ct/.DS_Store", "__MACOSX/ct/1.dcm", "ct/Thumbs.db", "a.nii"];
+    expect(wanted(names.map((name) => ({ file, name }))).map(({ name }) => name)).toEqual(["ct/1.dcm", "a.nii"]);
+  });
+});
