@@ -38,7 +38,7 @@ check: dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	cd web && npm run --silent format:check && npm run --silent lint && npm run --silent types
+	cd web && npm run --silent types && npm run --silent lint && npm run --silent format:check
 	$(MAKE) --no-print-directory docs
 	$(MAKE) --no-print-directory test
 
@@ -69,22 +69,21 @@ clean:
 
 # ------------------------------------------------------------------ what the commands above stand on
 
-$(BIN)/python:
-	@bash tools/python.sh $(PYTHON) $(VENV)
-
 # For using Segmend: the base dependencies and nothing more. A development set-up serves as well.
-$(VENV)/.installed: $(PACKAGE) $(WEB) $(LOCK) | $(BIN)/python
+$(VENV)/.installed: $(PACKAGE) $(WEB) $(LOCK)
 	@if [ -f $(VENV)/.dev ]; then $(MAKE) --no-print-directory dev; else \
+	  bash tools/python.sh $(PYTHON) $(VENV) && \
 	  echo "Installing Segmend and building the annotator (once, about a minute)." && \
 	  $(PIP) install --quiet --no-compile --constraint $(LOCK) . ; fi
-	@touch $@
+	@rm -f $(VENV)/.unfinished && touch $@
 
 # For changing Segmend: every version pinned. Torch comes first, so that nothing pulls another one.
-$(VENV)/.dev: pyproject.toml $(LOCK) | $(BIN)/python
+$(VENV)/.dev: pyproject.toml $(LOCK)
+	@bash tools/python.sh $(PYTHON) $(VENV)
 	$(PIP) install --quiet "$(TORCH)"
 	$(PIP) install --quiet --requirement $(LOCK)
 	$(PIP) install --quiet --no-deps --editable .
-	@touch $@
+	@rm -f $(VENV)/.unfinished && touch $@
 
 web/node_modules/.package-lock.json: web/package-lock.json | $(VENV)/.dev
 	cd web && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
