@@ -24,7 +24,7 @@ LAST_MARGIN = 200.0
 TOUCHED = 0.03  # the share of the rim's cells that may be inside
 COARSER = 4  # how many times fewer cells serve to find the crop
 FULL = {2: 0.35, 3: 0.18}  # the share of a crop that an object may fill before it is doubted
-ROUNDS = 2
+ROUNDS = 2  # of solving and learning, for a first answer
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +56,10 @@ def zoom(image: Image, asked: Request, solver: Solver, *, most: int) -> Answer |
 
 
 def _learning(case: Case, solver: Solver) -> Answer:
-    """Return the answer after learning its own looks."""
+    """Return the answer; where no mask was known to learn looks from, after learning them from the first answer."""
     answer = _solved(case, solver)
+    if case.seen.known is not None:
+        return answer
     for _ in range(ROUNDS - 1):
         inside = answer.inside
         answer = _solved(learnt(case, inside, ~inside), solver)
