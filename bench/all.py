@@ -12,11 +12,12 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
+NO_BENCH = ("all", "screenshot")
 
 
 def programs(names: list[str]) -> list[Path]:
     """Return the benches of these names, or all there are, in order of name."""
-    found = [path for path in sorted(HERE.glob("*.py")) if path != Path(__file__).resolve() and path.stem != "screenshot"]
+    found = [path for path in sorted(HERE.glob("*.py")) if path.stem not in NO_BENCH]
     unknown = set(names) - {path.stem for path in found}
     if unknown:
         sys.exit(f"There is no bench {min(unknown)!r}; there are {', '.join(path.stem for path in found)}.")
