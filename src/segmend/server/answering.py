@@ -58,6 +58,12 @@ def label_of(session: Session, position: int) -> int:
     return event.label
 
 
+def in_effect(session: Session, position: int) -> list[int]:
+    """Return the prompts that this event is answered with: those before it that are still wanted, and itself."""
+    wanted = {*session.prompted(), position}
+    return [i for i in session.prompted(before=position + 1) if i in wanted]
+
+
 def seen(session: Session, label: int, positions: Sequence[int]) -> tuple[Prompt, ...]:
     """Return the prompts of these events as one label sees them, oldest first.
 
@@ -85,7 +91,7 @@ def parts(session: Session, position: int, previous: MaskArray, opened: Opened) 
     """Yield what to paint for one event, the most wanted first; a number is the share done so far."""
     event = session.events[position]
     if isinstance(event, Prompted):
-        prompts = seen(session, event.label, session.prompted(before=position + 1))
+        prompts = seen(session, event.label, in_effect(session, position))
         for part in answers(opened(event.method), prompts, previous):
             yield Part(part.box, part.mask, part.quality)
     else:
@@ -94,8 +100,8 @@ def parts(session: Session, position: int, previous: MaskArray, opened: Opened) 
 
 def _worked_out_again(session: Session, position: int, previous: MaskArray, opened: Opened) -> Iterator[Part | float]:
     label = label_of(session, position)
-    own = session.prompted(label, before=position + 1)
-    everybody = session.prompted(before=position + 1)
+    everybody = in_effect(session, position)
+    own = [i for i in everybody if label_of(session, i) == label]
     mask = np.zeros(previous.shape, bool)
     reached, quality = bounds(previous) or NOTHING, None
     for n, i in enumerate(own):
