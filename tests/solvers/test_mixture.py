@@ -54,3 +54,11 @@ def test_a_density_needs_samples():
         Histogram.fit(np.zeros(0), low=0, high=1, spread=1)
     with pytest.raises(ShapeError, match="A density needs at least one sample; got none"):
         Gaussians.fit(np.zeros((0, 3)), count=2, spread=np.ones(3), volume=1)
+
+
+def test_a_spread_far_wider_than_the_values_is_a_flat_density():
+    seen = Histogram.fit(np.zeros(9), low=0, high=1e-3, spread=1e6)  # a uniform picture: once minutes of blurring
+
+    near, far = seen.log_density(np.array([[0.0, 1e-3]]))
+
+    assert 0 <= near - far < 1

@@ -18,7 +18,7 @@ from segmend.errors import ShapeError
 from segmend.image import Real
 
 LEVELS = 256
-MOST_SAMPLES = 4000
+MOST_SAMPLES = 1500
 ROUNDS = 8
 RARE = 1e-4  # no look is impossible: each density holds this much of a flat one
 
@@ -50,7 +50,7 @@ class Histogram:
             raise ShapeError("A density needs at least one sample; got none.")
         width = (high - low) / LEVELS
         counts = np.bincount(_levels(samples, low, high), minlength=LEVELS) / samples.size
-        smooth = gaussian_filter1d(counts, max(spread / width, 0.5), mode="constant")
+        smooth = gaussian_filter1d(counts, float(np.clip(spread / width, 0.5, LEVELS)), mode="constant")
         density = ((1 - RARE) * smooth / max(smooth.sum(), 1e-9) + RARE / LEVELS) / width
         return cls(low, high, np.log(density).astype(np.float32))
 
