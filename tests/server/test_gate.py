@@ -125,6 +125,8 @@ def test_loopback_names_are_ours(client, host):
         {"Origin": "http://localhost:1"},
         {"Origin": "null"},
         {"Origin": "file://"},
+        {"Origin": "http://[evil"},
+        {"Origin": "http://"},
         {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
     ],
 )

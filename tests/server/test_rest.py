@@ -160,6 +160,7 @@ def test_a_prompt_without_a_method_gets_the_usual_one(client, session):
         ("POST", "/api/cases/link", b"{}", 422, "The body value 'path' does not fit: Field required"),
         ("POST", "/api/cases/link", b'{"path": "/none/such"}', 404, "no such file or folder"),
         ("POST", "/api/cases/link", b'{"path": "a\\u0000b"}', 404, "no such file or folder"),
+        ("POST", "/api/cases/link", b'{"path": "' + b"x" * 3000 + b'"}', 404, "no such file or folder"),
         ("GET", "/api/../../../etc/passwd", None, 404, "nothing at this address"),
         ("GET", "/..%2f..%2f..%2f..%2fetc/passwd", None, 404, "nothing at this address"),
     ],

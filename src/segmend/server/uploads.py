@@ -263,10 +263,8 @@ def _added(store: Store, places: list[Path], project: str) -> list[Case]:
                 added.append(store.add_case(name, image, project=project, modality=info.modality, source=source))
             except UserError as error:
                 refused.append(_without_place(error, place))
-    if not added and refused:
-        raise refused[0]
     if not added:
-        raise FileError("There is no image in these files.")
+        raise refused[0]  # a place without an image is refused, so there is one
     if refused:
         log.warning("An upload of %d images left out %d that could not be read.", len(added), len(refused))
     return added
