@@ -100,10 +100,11 @@ def main() -> None:
         }
         browser = player.chromium.launch(executable_path=options.chromium, args=FLAGS)
         person = Person(browser.new_page(viewport=SIZE), server.address, options.method)
-        for kind, picture, count in (("abdomen", "annotator.png", 3), ("skin", "annotator-photo.png", 1)):
+        for kind, picture in (("abdomen", "annotator.png"), ("skin", "annotator-photo.png")):
             sample = samples[kind]
             person.open(cases[kind])
-            for number, label in enumerate(sample.labels[:count], start=1):
+            shown = [label for label in sample.labels if label.name != "lesions"]  # inside the liver, so hard to see
+            for number, label in enumerate(shown, start=1):
                 if number > 1:
                     person.page.keyboard.press("n")
                     person.settle()
