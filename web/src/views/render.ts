@@ -4,20 +4,12 @@ import type { Niivue } from "@niivue/niivue";
 import type { Actions } from "../actions";
 import { h, iconButton } from "../dom";
 import { type Box, union } from "../geometry";
+import { drawnByProcessor } from "../graphics";
 import { MOST, MOST_SOFT, niftiOf, reduceMask, reduceVolume, type Reduction, reductionOf } from "../reduced";
 import type { Opened, State } from "../state";
 
 const PAUSE = 120; // ms after the last change of mask or window until 3D follows
 const PAUSE_SOFT = 900; // where one picture takes a good part of a second
-
-/** True when there is no graphics card: WebGL runs on the processor and must not take it from the marks. */
-function drawnByProcessor(): boolean {
-  const context = document.createElement("canvas").getContext("webgl2");
-  const info = context?.getExtension("WEBGL_debug_renderer_info");
-  const name = String(context?.getParameter(info?.UNMASKED_RENDERER_WEBGL ?? context.RENDERER) ?? "");
-  context?.getExtension("WEBGL_lose_context")?.loseContext();
-  return /swiftshader|llvmpipe|softpipe|software|basic render/i.test(name);
-}
 
 export class Render {
   readonly element: HTMLElement;
