@@ -7,14 +7,14 @@ from segmend.encode import see_prompts
 from segmend.engine import Engine
 from segmend.errors import PromptError
 from segmend.image import Box, Image, scale_affine
-from segmend.methods.mend import CELLS, Mend, MendWorkspace, expected_dice, key_index, plane_axis
+from segmend.methods.mend import CELLS, Mend, MendWorkspace, expected_dice, key_index, levelled, plane_axis
 from segmend.plane import Window
 from segmend.prompts import Click, Extremes, Lasso, Mask, Stroke
 from segmend.segmenter import answer
 
 
 class Bright(Engine):
-    """Says: the object is what is bright; remembers what it was asked."""
+    """Says: the object is what is bright, where anything is; remembers what it was asked."""
 
     name = "bright"
 
@@ -23,7 +23,9 @@ class Bright(Engine):
 
     def run(self, inputs):
         self.asked.append(inputs["x"])
-        return {"logits": 20 * (inputs["x"][:, :1] - 0.5)}
+        tones = inputs["x"][:, :1]
+        plain = np.ptp(tones, axis=(2, 3), keepdims=True) < 0.5
+        return {"logits": np.where(plain, -0.1, 20 * (tones - 0.5)).astype(np.float32)}
 
 
 def disc_image(rows=200, columns=150, centre=(60, 90), radius=20, depth=1, thick=range(1)):
@@ -53,7 +55,7 @@ def test_the_second_look_is_nearer_than_the_first():
 
     answer(Mend(engine).open(Image(voxels[None])), [Click((0, 60, 90))], np.zeros_like(truth))
 
-    assert len(engine.asked) == 2
+    assert [len(x) for x in engine.asked] == [6, 1]  # from six distances at once, then from near
     first, second = (x[0, 0] > 0.5 for x in engine.asked)
     assert second.sum() > 20 * first.sum()
 
@@ -122,13 +124,13 @@ def test_a_3d_box_holds_the_mask_between_its_slices():
     assert np.flatnonzero(prediction.over(np.zeros_like(truth)).any(axis=(1, 2))).tolist() == [4, 5, 6]
 
 
-def test_a_slice_with_marks_of_its_own_stops_the_carrying():
+def test_a_slice_with_marks_of_its_own_is_left_as_it_is():
     voxels, truth = disc_image(depth=9, thick=range(9))
     workspace = Mend(Bright()).open(Image(voxels[None], scale_affine((4, 1, 1))))
 
     parts = list(workspace.stream([Click((1, 60, 90)), Click((4, 60, 90))], np.zeros_like(truth)))
 
-    assert min(part.box.low[0] for part in parts) == 1
+    assert min(part.box.low[0] for part in parts) == 2
 
 
 def test_a_mask_from_elsewhere_is_taken_as_it_is():
@@ -200,3 +202,26 @@ def test_no_prompts_are_refused():
 def test_the_expected_dice_of_a_sure_mask_is_one_and_of_none_is_unknown():
     assert expected_dice(np.ones((1, 2, 2), np.float32)) == 1.0
     assert expected_dice(np.zeros((1, 2, 2), np.float32)) is None
+
+
+def test_a_correction_leaves_what_is_far_from_it_alone():
+    voxels, truth = disc_image(depth=9, thick=range(9))
+    previous = truth.copy()
+    previous[:, 150:170, 20:40] = True  # a second piece, far from the disc, that the engine would drop
+    previous[4, 150:170, 20:40] = False
+    previous[4, 60:70, 80:90] = False
+    workspace = Mend(Bright()).open(Image(voxels[None], scale_affine((4, 1, 1))))
+
+    mask = answer(workspace, [Click((4, 65, 85))], previous).over(previous)
+
+    assert mask[4, 65, 85]
+    assert mask[:4, 150:170, 20:40].all() and mask[5:, 150:170, 20:40].all()
+
+
+def test_tones_far_from_the_middle_do_not_flatten_it():
+    seen = np.full((1, 9, 9), -1000.0, np.float32)
+    seen[0, 3:6, 3:6] = [[0, 10, 20], [30, 40, 50], [60, 70, 80]]
+
+    out = levelled(np.repeat(np.repeat(seen, 3, axis=1), 3, axis=2), np.ones((27, 27), bool))
+
+    assert out.min() > -100 and np.ptp(out[0, 9:18, 9:18]) == 80

@@ -2,22 +2,24 @@
 
 The network looks at 128 x 128 cells of one plane: the image (red, green, blue and an
 equalised grey), the mask so far, positive marks, negative marks and boxes, and returns a
-probability. What makes it precise is where it looks: `_windows` follow the object. The
-first look takes the whole plane unless a box or a mask says more; the next one is a crop
-round what was found; a mask that reaches the crop's edge is looked at again from further
-away. In a volume the plane of the newest prompt is answered first, then its mask is
-carried from slice to slice in both directions until the object ends (`stream`).
+probability. What makes it precise is where it looks: its windows follow the object. Where a
+box or a mask says how large the object is, one look from near is enough. Marks alone do not,
+so they are looked at from several distances at once, and the surest answer is looked at again
+from near. A mask that reaches its window's edge is looked at again from further away.
+In a volume the plane of the newest prompt is answered first, then its mask is carried from
+slice to slice in both directions until the object ends (`stream`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 
 from segmend.encode import filled, in_plane, see_prompts
 from segmend.errors import PromptError
@@ -39,6 +41,9 @@ METHOD = Method(
 )
 
 CELLS = 128  # the side of the grid the network was trained on
+FIRST_LOOKS = (0.7, 0.5, 0.35, 0.25, 0.125)  # of the plane's longer side, besides the whole
+NEAR = 6  # pixels round a change in which a neighbouring slice may change too
+LEAST_LOOK = 20.0  # pixels: nearer there is nothing more to see
 CHANNELS = 8  # red, green, blue, equalised, mask so far, positive, negative, box
 
 Plane = NDArray[np.bool_]  # [y x]
@@ -66,7 +71,25 @@ def see_image(channels: NDArray[np.generic], window: Window, cells: int) -> Real
     """Return the image's four input channels, 0 to 1 between the window's percentiles."""
     seen = np.stack([see(channel, window, cells) for channel in channels[: 3 if len(channels) >= 3 else 1]])
     rows, columns = channels.shape[1:]
-    return normalised(seen, inside(window, rows, columns, cells))
+    valid = inside(window, rows, columns, cells)
+    return normalised(levelled(seen, valid) if len(seen) == 1 else seen, valid)
+
+
+def levelled(seen: Real, valid: Plane) -> Real:  # [1 n n]
+    """Return grey tones cut to what the middle third of the window needs, and half as much again.
+
+    A reader sets window and level for the organ, not for the air and the metal around it;
+    so does this (chosen on the validation sets: mean Dice after one click .58, against .53).
+    """
+    third = len(valid) // 3
+    middle = seen[0, third:-third, third:-third][valid[third:-third, third:-third]]
+    if middle.size < 50:
+        return seen
+    low, high = np.percentile(middle, (5, 95))
+    if high - low < 0.02 * np.ptp(seen[0][valid]):  # the middle is all one tone
+        return seen
+    reach = 0.5 * (high - low)
+    return np.asarray(np.clip(seen, low - reach, high + reach), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,8 +108,7 @@ class MendWorkspace(Workspace):
         self.image = image
 
     def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
-        whole = merged(list(self.stream(prompts, previous)), previous)
-        return replace(whole, quality=expected_dice(whole.probability))
+        return merged(list(self.stream(prompts, previous)), previous)
 
     def stream(self, prompts: Sequence[Prompt], previous: MaskArray) -> Iterator[Prediction]:
         if not prompts:
@@ -111,7 +133,7 @@ class MendWorkspace(Workspace):
         low.insert(axis, index)
         high.insert(axis, index + 1)
         box = Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
-        return Prediction(np.expand_dims(answer.probability, axis), box, quality=expected_dice(answer.probability))
+        return Prediction(np.expand_dims(answer.probability, axis), box)
 
     def _aspect(self, axis: int) -> float:
         rows, columns = np.delete(self.image.spacing, axis)
@@ -127,17 +149,44 @@ class MendWorkspace(Workspace):
         aspect = self._aspect(axis)
         frame = around(0, 0, rows, columns, margin=1.0, aspect=aspect)
         known = self._known(prompts, axis, index, here)
-        window = frame if known is None else _shrunk(known, frame, aspect)
-        answer = self._ask([(prompts, axis, index, here, window)])[0]
         if known is None:
-            window = _second(answer, here, frame, aspect, prompts, axis, index)
-            answer = self._ask([(prompts, axis, index, _laid(here, answer), window)])[0]
+            first = self._first(prompts, axis, index, here, frame)
+            window = _second(first, here, frame, aspect, prompts, axis, index)
+            answer = self._ask([(prompts, axis, index, _laid(here, first), window)])[0]
+        else:
+            window = _shrunk(known, frame, aspect)
+            answer = self._ask([(prompts, axis, index, here, window)])[0]
         for _ in range(3):
             if not _touches(answer, window, rows, columns):
                 break
             window = _shrunk((window.top, window.left, window.bottom, window.right), frame, aspect, margin=2.0)
             answer = self._ask([(prompts, axis, index, _laid(here, answer), window)])[0]
         return answer
+
+    def _first(self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane, frame: Window) -> _Answer:
+        """Answer marks alone, whose object may have any size: look from several distances, keep the surest.
+
+        Sure is a mask of high expected Dice that ends inside its window (chosen on the
+        validation sets: mean Dice after one click .63, against .58 from the whole plane only).
+        """
+        rows, columns = here.shape
+        windows = [frame]
+        mark = _marked(prompts, axis, index)
+        if mark is not None:
+            (top, left), (bottom, right) = mark
+            for share in FIRST_LOOKS:
+                side = max(frame.width * share, right - left + 2.0)
+                if LEAST_LOOK <= side < frame.width:
+                    height = side * frame.height / frame.width
+                    windows.append(Window((top + bottom - height) / 2, (left + right - side) / 2, height, side))
+        answers = self._ask([(prompts, axis, index, here, window) for window in windows])
+
+        def sure(number: int) -> float:
+            answer, window = answers[number], windows[number]
+            touching = 0.3 if _touches(answer, window, rows, columns) else 0.0
+            return (expected_dice(answer.probability) or 0.0) - touching
+
+        return answers[max(range(len(windows)), key=sure)]
 
     def _known(
         self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane
@@ -186,52 +235,54 @@ class MendWorkspace(Workspace):
     def _carry(
         self, prompts: Sequence[Prompt], mask: MaskArray, axis: int, index: int, here: Plane
     ) -> Iterator[Prediction]:
-        """Carry the mask of one slice to its neighbours on both sides, as far as the object goes."""
+        """Carry what changed in one slice to its neighbours on both sides, as far as it goes.
+
+        A slice that has a mask already keeps it away from the change, so that a correction
+        mends what is near it and spoils nothing further off.
+        """
         first, last = _reach(prompts, axis, self.image.shape[axis])
         fronts = dict.fromkeys((-1, 1), (index, here))
         while fronts:
             questions = {}
-            for step, (at, carried) in fronts.items():
-                after = at + step
-                if not first <= after < last or not carried.any():
+            changes = {}
+            for step, (at, fresh) in fronts.items():
+                after, was = at + step, np.take(mask, at, axis)
+                if not first <= after < last or _has_marks(prompts, axis, after):
                     continue
-                known = self._known(prompts, axis, after, carried)
-                assert known is not None
-                aspect = self._aspect(axis)
-                frame = around(0, 0, *carried.shape, margin=1.0, aspect=aspect)
-                questions[step] = (prompts, axis, after, carried, _shrunk(known, frame, aspect))
-            answers = self._ask(list(questions.values())) if questions else []
-            fronts = {}
-            for (step, (_, _, after, carried, _)), answer in zip(questions.items(), answers, strict=True):
                 old = np.take(mask, after, axis)
-                fresh = np.zeros_like(carried)
-                fresh[answer.where] = answer.probability > 0.5
-                if not _continues(carried, fresh):
-                    fresh[:] = False
-                    answer = replace(answer, probability=np.zeros_like(answer.probability))
-                marked = _has_marks(prompts, axis, after)
-                yield self._whole(answer, old, axis, after)
-                if fresh.any() and not marked and not _agree(old, fresh):
+                carried = (old | (fresh & ~was)) & ~(was & ~fresh)
+                changes[step] = (after, old, carried, fresh ^ was)
+                if carried.any():
+                    known = self._known(prompts, axis, after, carried)
+                    assert known is not None
+                    aspect = self._aspect(axis)
+                    frame = around(0, 0, *carried.shape, margin=1.0, aspect=aspect)
+                    questions[step] = (prompts, axis, after, carried, _shrunk(known, frame, aspect))
+            answers = dict(zip(questions, self._ask(list(questions.values())) if questions else [], strict=True))
+            fronts = {}
+            for step, (after, old, carried, changed) in changes.items():
+                probability = np.zeros(carried.shape, np.float32)
+                if step in answers:
+                    probability[answers[step].where] = answers[step].probability
+                if not _continues(carried, probability > 0.5):
+                    probability[:] = 0
+                if old.any():
+                    near = binary_dilation(changed, iterations=NEAR)
+                    probability = np.where(near, probability, old).astype(np.float32)
+                fresh = probability > 0.5
+                if fresh.any() or old.any():
+                    yield self._prediction(_cut_out(probability, old), axis, after)
+                if not _agree(old, fresh):
                     fronts[step] = (after, fresh)
 
-    def _whole(self, answer: _Answer, old: Plane, axis: int, index: int) -> Prediction:
-        """Return the answer for one carried slice, emptied where its old mask reached further."""
-        found = bounds(old[None])
-        if found is not None:
-            (top, left), (bottom, right) = in_plane(found, 0)
-            ys, xs = answer.where
-            where = (
-                slice(min(top, ys.start), max(bottom, ys.stop)),
-                slice(min(left, xs.start), max(right, xs.stop)),
-            )
-            probability = np.zeros((where[0].stop - where[0].start, where[1].stop - where[1].start), np.float32)
-            inner = (
-                slice(ys.start - where[0].start, ys.stop - where[0].start),
-                slice(xs.start - where[1].start, xs.stop - where[1].start),
-            )
-            probability[inner] = answer.probability
-            answer = _Answer(probability, where)
-        return self._prediction(answer, axis, index)
+
+def _cut_out(probability: Real, old: Plane) -> _Answer:
+    """Return the answer for a whole plane, cut to where it or the old mask says anything."""
+    box = bounds(((probability > 0.01) | old)[None])
+    assert box is not None
+    (top, left), (bottom, right) = in_plane(box, 0)
+    where = slice(top, bottom), slice(left, right)
+    return _Answer(probability[where], where)
 
 
 def sigmoid(logits: Real) -> Real:
@@ -296,6 +347,8 @@ def _replaced(mask: Mask, previous: MaskArray) -> Prediction:
 def expected_dice(probability: Real) -> float | None:
     """Return the Dice that a mask would have if the probabilities were true; None for an empty mask.
 
+    Good for choosing between looks; too hopeful to be told to people, so no prediction carries it.
+
     >>> expected_dice(np.array([[1.0, 0.9, 0.1]], np.float32))
     0.95
     """
@@ -308,6 +361,16 @@ def expected_dice(probability: Real) -> float | None:
 def _shrunk(known: tuple[float, float, float, float], frame: Window, aspect: float, *, margin: float = 1.6) -> Window:
     window = around(*known, margin=margin, aspect=aspect, least=24.0)
     return frame if window.width >= frame.width else window
+
+
+def _marked(prompts: Sequence[Prompt], axis: int, index: int) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Return the rectangle of the positive marks in a plane, None where there are none."""
+    here: Box | None = None
+    for prompt in prompts:
+        box = extent(prompt) if isinstance(prompt, Click | Stroke) and prompt.positive else None
+        if box is not None and box.low[axis] <= index < box.high[axis]:
+            here = box if here is None else here.union(box)
+    return None if here is None else in_plane(here, axis)
 
 
 def _second(
