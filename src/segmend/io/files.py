@@ -212,7 +212,10 @@ def write_mask(
 def _named(label_map: LabelMap, labels: Sequence[Label]) -> list[Label]:
     """Return the labels given and one for every other value in the map, by value."""
     known = {label.value: label for label in labels if label.value != 0}
-    for value in np.flatnonzero(np.bincount(label_map.ravel(), minlength=1)).tolist():
+    present = np.zeros(2**16, bool)
+    for plane in label_map:  # one at a time: numbers of a whole CT would take eight times its memory
+        present |= np.bincount(plane.ravel(), minlength=2**16) > 0
+    for value in np.flatnonzero(present).tolist():
         if value and value not in known:
             known[value] = Label(value, f"label {value}", PALETTE[(value - 1) % len(PALETTE)])
     return [known[value] for value in sorted(known)]
