@@ -66,7 +66,8 @@ sys.path.insert(0, sys.argv[1])
 from tests.test_train import SMALL, bright_disc, quiet
 from segmend.methods import mend_training as how
 from segmend.train import run
-run(how, [bright_disc()], [bright_disc()], SMALL, pathlib.Path(sys.argv[2]), every=4, exam=2, workers=0, log=quiet, threads=1)
+out = pathlib.Path(sys.argv[2])
+run(how, [bright_disc()], [bright_disc()], SMALL, out, every=4, exam=2, workers=0, log=quiet, threads=1)
 """
 
 
