@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation
 
 from segmend.encode import filled, in_plane, see_prompts
 from segmend.errors import PromptError
@@ -240,6 +239,8 @@ class MendWorkspace(Workspace):
         A slice that has a mask already keeps it away from the change, so that a correction
         mends what is near it and spoils nothing further off.
         """
+        from scipy.ndimage import binary_dilation  # reading a card loads no heavy library
+
         first, last = _reach(prompts, axis, self.image.shape[axis])
         fronts = dict.fromkeys((-1, 1), (index, here))
         while fronts:
