@@ -225,3 +225,13 @@ def test_tones_far_from_the_middle_do_not_flatten_it():
     out = levelled(np.repeat(np.repeat(seen, 3, axis=1), 3, axis=2), np.ones((27, 27), bool))
 
     assert out.min() > -100 and np.ptp(out[0, 9:18, 9:18]) == 80
+
+
+def test_a_slice_with_another_objects_mark_does_not_stop_the_carrying():
+    voxels, truth = disc_image(depth=9, thick=range(9))
+    workspace = Mend(Bright()).open(Image(voxels[None], scale_affine((4, 1, 1))))
+    elsewhere = Click((6, 150, 20), positive=False)
+
+    prediction = answer(workspace, [elsewhere, Click((4, 60, 90))], np.zeros_like(truth))
+
+    assert prediction.over(np.zeros_like(truth)).any(axis=(1, 2)).all()

@@ -423,7 +423,8 @@ def _reach(prompts: Sequence[Prompt], axis: int, count: int) -> tuple[int, int]:
 
 
 def _has_marks(prompts: Sequence[Prompt], axis: int, index: int) -> bool:
-    boxes = (extent(p) for p in prompts if isinstance(p, Click | Stroke))
+    """Tell whether a slice has positive marks, which are this object's; negative ones may be another's."""
+    boxes = (extent(p) for p in prompts if isinstance(p, Click | Stroke) and p.positive)
     return any(b is not None and b.low[axis] <= index < b.high[axis] for b in boxes)
 
 
