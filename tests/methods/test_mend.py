@@ -235,3 +235,22 @@ def test_a_slice_with_another_objects_mark_does_not_stop_the_carrying():
     prediction = answer(workspace, [elsewhere, Click((4, 60, 90))], np.zeros_like(truth))
 
     assert prediction.over(np.zeros_like(truth)).any(axis=(1, 2)).all()
+
+
+def test_a_negative_mark_far_away_does_not_widen_the_look():
+    voxels, truth = disc_image(rows=400, columns=400, radius=15)
+    engine = Bright()
+
+    answer(Mend(engine).open(Image(voxels[None])), [Click((0, 390, 390), positive=False), Click((0, 60, 90))], truth)
+
+    assert (engine.asked[0][0, 4] > 0.5).mean() > 0.2
+
+
+def test_a_negative_click_on_an_empty_slice_changes_nothing_but_itself():
+    voxels, truth = disc_image(depth=9, thick=range(3))
+    workspace = Mend(Bright()).open(Image(voxels[None], scale_affine((4, 1, 1))))
+    prompts = [Box((1, 38, 68), (2, 83, 113)), Click((7, 60, 90), positive=False)]
+
+    mask = answer(workspace, prompts, truth).over(truth)
+
+    assert not mask[7, 60, 90]

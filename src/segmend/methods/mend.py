@@ -191,7 +191,7 @@ class MendWorkspace(Workspace):
         self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane
     ) -> tuple[float, float, float, float] | None:
         """Return the rectangle of what is known of the object: its mask so far, its boxes, its marks."""
-        boxes = [extent(p) for p in prompts]
+        boxes = [extent(p) for p in prompts if getattr(p, "positive", True)]  # far negative marks widen nothing
         inside_here = [b for b in boxes if b is not None and b.low[axis] <= index < b.high[axis]]
         found = bounds(here[None])
         sized = any(isinstance(p, Box | Extremes) for p in prompts)
@@ -200,6 +200,8 @@ class MendWorkspace(Workspace):
         rectangles = [in_plane(b, axis) for b in inside_here]
         if found is not None:
             rectangles.append(in_plane(found, 0))
+        if not rectangles:
+            return None
         lows, highs = zip(*rectangles, strict=True)
         return (
             min(a for a, _ in lows),
@@ -380,7 +382,8 @@ def _second(
     """Return the window of the second look: round what the first one found and the marks."""
     ys, xs = answer.where
     found = bounds((answer.probability > 0.5)[None])
-    marks = [b for p in prompts if (b := extent(p)) is not None and b.low[axis] <= index < b.high[axis]]
+    positive = [p for p in prompts if getattr(p, "positive", True)]
+    marks = [b for p in positive if (b := extent(p)) is not None and b.low[axis] <= index < b.high[axis]]
     if found is None:
         if not marks:
             return frame
