@@ -98,15 +98,17 @@ def test_an_answer_of_another_server_is_taken_over(live, store, session, monkeyp
 
 def test_a_failing_method_whose_prompt_cannot_be_taken_back_waits(client, session, live, monkeypatch):
     events = f"/api/sessions/{session}/events"
-    real = Store.append
+    real, refused = Store.append, threading.Event()
 
     def refuse_undoing(self, session_id, position, event, *, user=""):
         if type(event).__name__ == "Undone":
+            refused.set()
             raise StoreError("The database is gone.")
         return real(self, session_id, position, event, user=user)
 
     monkeypatch.setattr(Store, "append", refuse_undoing)
     assert client.post(events, json=clicked(BOX, method="broken")).status_code == 500
+    assert refused.wait(20)  # the reply may come before the prompt is taken back
     monkeypatch.undo()
 
     assert not live.map.any()
