@@ -7,7 +7,7 @@ import onnx
 import pytest
 import torch
 
-from segmend.engine import OpenVinoEngine, TorchEngine, export_network, load_network, torch_network
+from segmend.engine import OpenVinoEngine, TorchEngine, export_network, load_network, torch_network, weights_of
 from segmend.errors import ModelError, SettingsError
 from segmend.nets.unet import UNet
 
@@ -21,7 +21,7 @@ def exported(tmp_path_factory) -> Path:
     for _ in range(5):  # give batch norm something to remember
         network(torch.randn(4, 3, 32, 32) + 1)
     path = tmp_path_factory.mktemp("weights") / "tiny.onnx"
-    export_network(network, path, architecture="unet:UNet", settings=SETTINGS, example=torch.zeros(1, 3, 32, 32))
+    export_network(network, path, architecture="unet:UNet", settings=SETTINGS, inputs={"x": torch.zeros(1, 3, 32, 32)})
     return path
 
 
@@ -120,3 +120,41 @@ def test_weights_of_a_larger_network_are_refused(tmp_path, exported):
 def test_unknown_options_name_the_known_ones(exported, option):
     with pytest.raises(SettingsError, match="needs to be one of"):
         load_network(str(exported), **option)
+
+
+class Two(torch.nn.Module):
+    """Two inputs of different sizes and two answers, in 3D."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.look = torch.nn.Conv3d(2, 3, 3, padding=1)
+        self.weigh = torch.nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor, code: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        maps = self.look(x) + self.weigh(code)[:, :, None, None, None]
+        return maps, maps.mean(dim=(2, 3, 4))
+
+
+def test_several_inputs_and_outputs_of_any_size(tmp_path):
+    torch.manual_seed(0)
+    network = Two()
+    inputs = {"x": torch.zeros(1, 2, 4, 4, 4), "code": torch.zeros(1, 4)}
+    export_network(
+        network, tmp_path / "two.onnx", architecture="none:Two", settings={}, inputs=inputs, outputs=("maps", "mean")
+    )
+    x, code = torch.randn(2, 2, 3, 5, 7), torch.randn(2, 4)
+
+    answers = load_network(str(tmp_path / "two.onnx"), device="cpu", precision="float32").run(
+        {"x": x.numpy(), "code": code.numpy()}
+    )
+
+    wanted = [value.detach().numpy() for value in network(x, code)]
+    np.testing.assert_allclose(answers["maps"], wanted[0], atol=1e-2)  # parameters are stored in half precision
+    np.testing.assert_allclose(answers["mean"], wanted[1], atol=1e-2)
+
+
+def test_missing_weights_come_with_the_line_that_trains_them(tmp_path):
+    with pytest.raises(ModelError, match=r"none.onnx is not shipped; make it with: segmend train iunet --data"):
+        weights_of("iunet", "none.onnx")
+    with pytest.raises(ModelError, match=r"none.onnx is not in .*; make it with: segmend train iunet"):
+        weights_of("iunet", "none.onnx", tmp_path)

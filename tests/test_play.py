@@ -80,14 +80,14 @@ def test_rounds_give_the_prompt_and_the_mask_that_answered_it() -> None:
     played = list(rounds(LargestError(), workspace, square(), interactions=4))
 
     assert [prompts for prompts, _ in workspace.asked] == [
-        tuple(r.prompt for r in played[: turn + 1]) for turn in range(4)
+        tuple(r.prompts[0] for r in played[: turn + 1]) for turn in range(4)
     ]
     assert [size for _, size in workspace.asked] == [0, *(int(r.mask.sum()) for r in played[:-1])]
     assert all(r.quality == 0.5 for r in played)
     assert all(0 <= r.seconds < 10 for r in played)
     for one in played:
-        assert isinstance(one.prompt, Click)
-        assert one.mask[one.prompt.index] == one.prompt.positive
+        assert isinstance(one.prompts[0], Click)
+        assert one.mask[one.prompts[0].index] == one.prompts[0].positive
 
 
 def test_rounds_end_when_the_robot_is_content() -> None:
@@ -106,5 +106,14 @@ def test_every_mark_holds_at_the_end_of_a_game(seed: int, interactions: int) -> 
 
     assert len(played) <= interactions
     for one in played:
-        assert isinstance(one.prompt, Click)
-        assert played[-1].mask[one.prompt.index] == square()[one.prompt.index] == one.prompt.positive
+        assert isinstance(one.prompts[0], Click)
+        assert played[-1].mask[one.prompts[0].index] == square()[one.prompts[0].index] == one.prompts[0].positive
+
+
+def test_several_prompts_can_be_one_interaction() -> None:
+    def pair(truth, mask):
+        return Click((0, 1, 1)), Click((0, 0, 0), positive=False)
+
+    played = list(rounds(pair, Painter(), square(), interactions=3))
+
+    assert [len(one.prompts) for one in played] == [2, 2, 2]

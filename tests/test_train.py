@@ -16,8 +16,9 @@ import torch
 
 from segmend.errors import ModelError, SettingsError, StoreError
 from segmend.image import Image
-from segmend.methods import mend_training as how
-from segmend.train import recipe, run, settings_from
+from segmend.recipes import mend as how
+from segmend.recipes import recipe
+from segmend.train import run, settings_from
 
 SMALL = how.Settings(steps=12, batch=2, widths=(8, 8, 8, 8, 8, 8), synthetic=0.0, regions=0.0, pasted=0.0)
 
@@ -42,7 +43,7 @@ def test_it_overfits_one_bright_disc_in_seconds(tmp_path):
     finished = run(how, [bright_disc()], [bright_disc(1)], settings, tmp_path, every=50, exam=8, workers=0, log=quiet)
 
     assert finished.scores["dice_1"] > max(0.6, before + 0.15)
-    assert finished.weights.stat().st_size > 1000
+    assert finished.weights[0].stat().st_size > 1000
 
 
 def test_a_run_leaves_its_settings_and_its_curve(tmp_path):
@@ -57,14 +58,14 @@ def test_the_same_seed_gives_the_same_weights(tmp_path):
     for name in ("one", "two"):
         run(how, [bright_disc()], [bright_disc()], SMALL, tmp_path / name, exam=2, workers=0, log=quiet, threads=1)
 
-    assert (tmp_path / "one" / how.WEIGHTS).read_bytes() == (tmp_path / "two" / how.WEIGHTS).read_bytes()
+    assert (tmp_path / "one" / "mend2d.onnx").read_bytes() == (tmp_path / "two" / "mend2d.onnx").read_bytes()
 
 
 CHILD = """
 import sys, pathlib
 sys.path.insert(0, sys.argv[1])
 from tests.test_train import SMALL, bright_disc, quiet
-from segmend.methods import mend_training as how
+from segmend.recipes import mend as how
 from segmend.train import run
 out = pathlib.Path(sys.argv[2])
 run(how, [bright_disc()], [bright_disc()], SMALL, out, every=4, exam=2, workers=0, log=quiet, threads=1)
@@ -92,7 +93,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path):
         time.sleep(0.005)
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
-    assert not (tmp_path / "killed" / how.WEIGHTS).exists()
+    assert not (tmp_path / "killed" / "mend2d.onnx").exists()
 
     lines: list[str] = []
     run(
@@ -101,7 +102,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path):
     )  # fmt: skip
 
     assert lines[0].startswith("resumed at step")
-    assert (tmp_path / "killed" / how.WEIGHTS).read_bytes() == (tmp_path / "whole" / how.WEIGHTS).read_bytes()
+    assert (tmp_path / "killed" / "mend2d.onnx").read_bytes() == (tmp_path / "whole" / "mend2d.onnx").read_bytes()
 
 
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,20 @@ def _accelerator() -> str | None:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else None
+
+
+def weights_of(method: str, name: str, folder: Path | None = None) -> Engine:
+    """Return the engine for a method's weights: those in the package or, if one is given, in a folder.
+
+    ModelError says in one line how to train a method that has none.
+    """
+    from importlib.resources import files
+
+    path = Path(str(files("segmend") / "weights")) / name if folder is None else folder / name
+    if not path.is_file():
+        where = "is not shipped" if folder is None else f"is not in {folder}"
+        raise ModelError(f"The file {name} {where}; make it with: segmend train {method} --data DIR --out DIR")
+    return load_network(str(path))
 
 
 class OpenVinoEngine(Engine):
@@ -124,11 +138,21 @@ class TorchEngine(Engine):
         return {name: value.float().cpu().numpy() for name, value in zip(self._outputs, outputs, strict=True)}
 
 
-def export_network(network: Any, path: Path, *, architecture: str, settings: Mapping[str, Any], example: Any) -> None:
-    """Write a torch module with input `x` and output `logits` as ONNX that both engines read.
+def export_network(
+    network: Any,
+    path: Path,
+    *,
+    architecture: str,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    outputs: Sequence[str] = ("logits",),
+) -> None:
+    """Write a torch module as ONNX that both engines read.
 
     `architecture` names a class as "module:Class" under segmend.nets, `settings` its
-    arguments. Parameters are stored as float16: half the size, and finer than bfloat16.
+    arguments, `inputs` an example of each, in the order of `forward`, `outputs` what it returns.
+    The batch, and every side of an image, may have another size in use than in the example.
+    Parameters are stored as float16: half the size, and finer than bfloat16.
     """
     import io
     import warnings
@@ -137,20 +161,27 @@ def export_network(network: Any, path: Path, *, architecture: str, settings: Map
     import torch
 
     buffer = io.BytesIO()
-    axes = {0: "batch", 2: "rows", 3: "columns"}
+    sides = {1: (), 2: (), 3: ("columns",), 4: ("rows", "columns"), 5: ("slices", "rows", "columns")}
+    with torch.no_grad():
+        answers = network.eval()(*inputs.values())
+    answers = (answers,) if isinstance(answers, torch.Tensor) else answers
+    axes = {
+        name: {0: "batch", **dict(enumerate(sides[value.ndim], start=2))}
+        for name, value in (*inputs.items(), *zip(outputs, answers, strict=True))
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own successor
         torch.onnx.export(
             network.eval(),
-            (example,),
+            tuple(inputs.values()),
             buffer,  # type: ignore[arg-type]
             dynamo=False,
             do_constant_folding=False,
             training=torch.onnx.TrainingMode.PRESERVE,
             keep_initializers_as_inputs=False,
-            input_names=["x"],
-            output_names=["logits"],
-            dynamic_axes={"x": axes, "logits": axes},
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes=axes,
         )
     model = onnx.load_from_string(buffer.getvalue())
     _store_parameters_as_float16(model)

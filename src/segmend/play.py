@@ -18,18 +18,23 @@ from segmend.image import MaskArray
 from segmend.prompts import Prompt
 from segmend.segmenter import Workspace, answer
 
+Marks = Prompt | tuple[Prompt, ...]  # what is put down in one interaction
+
 
 class User(Protocol):
-    """A robot that plays the person; None when it finds nothing left to correct."""
+    """A robot that plays the person; None when it finds nothing left to correct.
 
-    def __call__(self, truth: MaskArray, mask: MaskArray) -> Prompt | None: ...
+    One interaction is a prompt, or several that are put down together, such as a pair of clicks.
+    """
+
+    def __call__(self, truth: MaskArray, mask: MaskArray) -> Marks | None: ...
 
 
 @runtime_checkable
 class Opener(User, Protocol):
     """A robot whose first prompt follows another rule than the rest, such as a box."""
 
-    def opening(self, truth: MaskArray, mask: MaskArray) -> Prompt | None: ...
+    def opening(self, truth: MaskArray, mask: MaskArray) -> Marks | None: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,18 +65,28 @@ def play(
     prompts: tuple[Prompt, ...] = ()
     opening = user.opening if isinstance(user, Opener) else user
     for _ in range(interactions):
-        prompt = (user if prompts else opening)(truth, mask)
-        if prompt is None:
+        new = (user if prompts else opening)(truth, mask)
+        if new is None:
             return
-        prompts = (*prompts, prompt)
+        prompts = (*prompts, *together(new))
         mask = yield Turn(prompts, mask)
+
+
+def together(marks: Marks) -> tuple[Prompt, ...]:
+    """Return the prompts of one interaction.
+
+    >>> from segmend.prompts import Adjust
+    >>> together(Adjust(0.5))
+    (Adjust(k=0.5),)
+    """
+    return marks if isinstance(marks, tuple) else (marks,)
 
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """One interaction as it went: the prompt, the mask after it, and how long it took."""
+    """One interaction as it went: its prompts, the mask after them, and how long it took."""
 
-    prompt: Prompt
+    prompts: tuple[Prompt, ...]
     mask: MaskArray
     seconds: float
     quality: float | None
@@ -81,11 +96,13 @@ def rounds(user: User, workspace: Workspace, truth: MaskArray, *, interactions: 
     """Play one object with a workspace; ends early when the robot is content."""
     game = play(user, truth, interactions=interactions)
     turn = next(game, None)
+    before = 0
     while turn is not None:
         begun = time.perf_counter()
         prediction = answer(workspace, turn.prompts, turn.mask)
         mask = prediction.over(turn.mask)
-        yield Round(turn.prompts[-1], mask, time.perf_counter() - begun, prediction.quality)
+        yield Round(turn.prompts[before:], mask, time.perf_counter() - begun, prediction.quality)
+        before = len(turn.prompts)
         try:
             turn = game.send(mask)
         except StopIteration:

@@ -1,15 +1,12 @@
 """Train a method: one loop that reads top to bottom, resumable after a kill, the same for the same seed.
 
-A method that learns has a module `methods/<id>_training.py`, its recipe: `Settings`,
-`subjects`, `Sampler`, `build`, `loss`, `validate`, `export` and `WEIGHTS`. Samples are drawn by
-number, so a run that is resumed goes on with the very samples it would have seen.
+What is particular to a method is its recipe (`segmend.recipes`). Samples are drawn by number, so a
+run that is resumed goes on with the very samples it would have seen.
 """
 
 from __future__ import annotations
 
 import csv
-import importlib
-import importlib.util
 import json
 import math
 import os
@@ -23,6 +20,7 @@ from typing import Any
 import torch
 
 from segmend.errors import ModelError, SettingsError, StoreError
+from segmend.recipes import recipe
 
 Log = Callable[[str], None]
 CHECKPOINT = "checkpoint.pt"
@@ -30,20 +28,13 @@ CHECKPOINT = "checkpoint.pt"
 
 @dataclass(frozen=True)
 class Finished:
-    """Where a run's weights lie and how good the last validation found them."""
+    """Where a run's weights lie, how good the last validation found them, and the network itself."""
 
-    weights: Path
+    weights: tuple[Path, ...]
     scores: Mapping[str, float]
     steps: int
     seconds: float
-
-
-def recipe(method: str) -> ModuleType:
-    """Return how a method learns; SettingsError when it does not."""
-    name = f"segmend.methods.{method}_training"
-    if not method.isidentifier() or importlib.util.find_spec(name) is None:
-        raise SettingsError(f"The method {method!r} cannot be trained; it learns nothing, or does not exist.")
-    return importlib.import_module(name)
+    network: torch.nn.Module  # with the averaged weights
 
 
 def settings_from(how: ModuleType, options: Mapping[str, Any]) -> Any:
@@ -80,20 +71,21 @@ def run(
     """Train to the last step, validating and saving as it goes, and export the averaged weights."""
     torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - 1))
     out.mkdir(parents=True, exist_ok=True)
-    network = how.build(settings).to(memory_format=torch.channels_last)
+    network = _laid_out(how.build(settings))
     average = {key: value.clone() for key, value in network.state_dict().items()}
-    optimiser = torch.optim.AdamW(network.parameters(), settings.rate, weight_decay=settings.decay)
+    optimiser = getattr(how, "optimiser", _adamw)(network, settings)
+    share = getattr(how, "share", _share)
     first, spent = _resumed(out, network, average, optimiser, settings, log)
     questions = [how.Sampler(validation, replace(settings, seed=settings.seed + 1))[i] for i in range(exam)]
-    mentor = how.build(settings).to(memory_format=torch.channels_last)
+    mentor = _laid_out(how.build(settings))
     scores: dict[str, float] = {}
     running, begun = 0.0, time.monotonic() - spent
 
     batches = _batches(how.Sampler(training, settings), first, settings, workers)
     for step, samples in enumerate(batches, start=first):
         for group in optimiser.param_groups:
-            group["lr"] = settings.rate * _schedule(step, settings.steps)
-        loss = how.loss(network, samples)
+            group["lr"] = settings.rate * share(step, settings)
+        loss = how.loss(network, samples, step)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
@@ -114,16 +106,27 @@ def run(
             _save(out / CHECKPOINT, network, average, optimiser, settings, done, time.monotonic() - begun)
 
     mentor.load_state_dict(average)
-    weights = out / how.WEIGHTS
-    how.export(mentor, settings, weights)
+    weights = how.export(mentor, settings, out)
     seconds = time.monotonic() - begun
     about = {"settings": asdict(settings), "scores": scores, "seconds": round(seconds)}
     (out / "run.json").write_text(json.dumps(about, indent=2) + "\n")
-    return Finished(weights, scores, settings.steps, seconds)
+    return Finished(weights, scores, settings.steps, seconds, mentor)
 
 
-def _schedule(step: int, steps: int) -> float:
+def _laid_out(network: torch.nn.Module) -> torch.nn.Module:
+    """Return the network with its 2D weights laid out as processors like them."""
+    if any(value.ndim == 5 for value in network.parameters()):
+        return network
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _adamw(network: torch.nn.Module, settings: Any) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(network.parameters(), settings.rate, weight_decay=settings.decay)
+
+
+def _share(step: int, settings: Any) -> float:
     """Return the share of the learning rate at a step: a short rise, then a cosine to a hundredth."""
+    steps = int(settings.steps)
     rise = min(200, steps // 10 + 1)
     if step < rise:
         return (step + 1) / rise

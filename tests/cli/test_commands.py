@@ -343,7 +343,7 @@ def test_a_network_is_trained_and_its_weights_are_written(said, images, tmp_path
     values = json.loads(out)
     assert code == 0
     assert (tmp_path / "run" / "mend2d.onnx").is_file()
-    assert values["weights"] == str(tmp_path / "run" / "mend2d.onnx")
+    assert values["weights"] == [str(tmp_path / "run" / "mend2d.onnx")]
     assert values["steps"] == 1
     assert "step 1/1" in err
 

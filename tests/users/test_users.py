@@ -234,7 +234,7 @@ def test_a_game_that_starts_from_a_mask_has_no_box() -> None:
 def test_a_box_is_drawn_once_even_when_it_is_answered_with_nothing() -> None:
     truth = drawn(["......", ".####.", ".####.", "......"])
 
-    prompts = [turn.prompt for turn in rounds(BoxFirst(), Deaf(), truth, interactions=4)]
+    prompts = [turn.prompts[0] for turn in rounds(BoxFirst(), Deaf(), truth, interactions=4)]
 
     assert [type(prompt) for prompt in prompts] == [Box, Click, Click, Click]
 
@@ -310,7 +310,7 @@ class Deaf(Workspace):
 def test_no_voxel_is_clicked_twice_where_marks_are_law(robot: Any) -> None:
     truth = drawn(["......", ".####.", ".####.", "......"])
 
-    clicks = [turn.prompt for turn in rounds(robot, Deaf(), truth, interactions=20)]
+    clicks = [turn.prompts[0] for turn in rounds(robot, Deaf(), truth, interactions=20)]
 
     assert len(clicks) == len(set(clicks)) == 8
 
@@ -346,7 +346,7 @@ def test_robots_put_down_only_the_kinds_they_name(name: str, pair: tuple[Any, An
 
     turns = rounds(user(name), Deaf(), truth, interactions=3)
 
-    assert {kind_of(turn.prompt) for turn in turns} <= set(user(name).kinds)
+    assert {kind_of(turn.prompts[0]) for turn in turns} <= set(user(name).kinds)
 
 
 def test_a_box_adds_its_kind_to_those_of_the_robot_that_follows() -> None:

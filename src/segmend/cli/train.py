@@ -38,17 +38,20 @@ def train(method: str, data: Path, out: Path, changes: tuple[str, ...], as_json:
     Example:
       segmend train --method mend --data datasets --out runs/mend --set steps=2000
     """
-    from dataclasses import asdict
-
     options = settings_of(changes)
     try:
         from segmend import train as training
     except ModuleNotFoundError as missing:
         raise SettingsError(f"Training needs {missing.name}; install it with: pip install 'segmend[train]'.") from None
     finished = training.main(method, data, out, log=lambda line: click.echo(line, err=True), **options)
-    values = {**asdict(finished), "weights": str(finished.weights)}
+    weights = [str(path) for path in finished.weights]
+    values = {"weights": weights, "scores": finished.scores, "steps": finished.steps, "seconds": finished.seconds}
     scores = ", ".join(f"{name} {value:.4f}" for name, value in finished.scores.items())
-    say(values, [f"{finished.weights}: {finished.steps} steps in {finished.seconds:.0f} s; {scores}."], as_json=as_json)
+    say(
+        values,
+        [f"{', '.join(weights)}: {finished.steps} steps in {finished.seconds:.0f} s; {scores}."],
+        as_json=as_json,
+    )
 
 
 def settings_of(changes: Sequence[str]) -> dict[str, Any]:

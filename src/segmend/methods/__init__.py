@@ -1,10 +1,10 @@
 """The methods, one paper or baseline a file; a new file here, or an entry point, is a new method.
 
-A module of this folder is a method when it has `METHOD`, its card, and `load()`, which
-returns the Segmenter. Neither importing the module nor reading its card may load a heavy
-library. How a method learns stands beside it in `<method>_training.py`, which is imported
-only to train. Other packages add methods through the `segmend.methods` entry point, which names
-such a module.
+A module of this folder is a method when it has `METHOD`, its card, and `load`, which returns
+the Segmenter. A method that learns takes the folder of its weights, `load(weights=None)`, None for
+those in the package; one that does not has `load()`. Neither importing the module nor reading its
+card may load a heavy library. How a method learns is a recipe in `segmend.recipes`. Other
+packages add methods through the `segmend.methods` entry point, which names such a module.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import importlib
 import pkgutil
 from functools import cache
 from importlib.metadata import entry_points
+from inspect import signature
+from pathlib import Path
 from types import ModuleType
 from typing import cast
 
@@ -22,7 +24,7 @@ from segmend.segmenter import Method, Segmenter
 
 @cache
 def _modules() -> dict[str, ModuleType]:
-    names = [info.name for info in pkgutil.iter_modules(__path__) if not info.name.endswith("_training")]
+    names = [info.name for info in pkgutil.iter_modules(__path__)]
     found = [importlib.import_module(f"{__name__}.{name}") for name in names]
     found += [entry.load() for entry in entry_points(group="segmend.methods")]
     return {module.METHOD.id: module for module in found if hasattr(module, "METHOD")}
@@ -41,7 +43,12 @@ def card(method: str) -> Method:
 
 
 @cache
-def load(method: str) -> Segmenter:
-    """Return one method, ready to run; loaded once a process."""
+def load(method: str, weights: Path | None = None) -> Segmenter:
+    """Return one method, ready to run, with its own weights or those in a folder; loaded once a process."""
     card(method)
-    return cast(Segmenter, _modules()[method].load())
+    module = _modules()[method]
+    if weights is None:
+        return cast(Segmenter, module.load())
+    if "weights" not in signature(module.load).parameters:
+        raise SettingsError(f"The method {method!r} learns nothing, so it takes no weights; got {weights}.")
+    return cast(Segmenter, module.load(weights))

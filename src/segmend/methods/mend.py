@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,12 +48,11 @@ CHANNELS = 8  # red, green, blue, equalised, mask so far, positive, negative, bo
 Plane = NDArray[np.bool_]  # [y x]
 
 
-def load() -> Segmenter:
-    """Return the method with the weights that are shipped in the package."""
-    from segmend.engine import load_network
+def load(weights: Path | None = None) -> Segmenter:
+    """Return the method with the weights that are shipped in the package, or others."""
+    from segmend.engine import weights_of
 
-    with_weights = files("segmend") / "weights" / "mend2d.onnx"
-    return Mend(load_network(str(with_weights)))
+    return Mend(weights_of(METHOD.id, "mend2d.onnx", weights))
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segmend.image import Box, MaskArray, bounds
-from segmend.play import User
-from segmend.prompts import Prompt
+from segmend.play import Marks, User
 from segmend.users.largest import LargestError
 from segmend.users.mistake import mistake
 
@@ -34,14 +33,14 @@ class BoxFirst:
     def kinds(self) -> tuple[str, ...]:
         return ("box", *getattr(self._corrector, "kinds", ()))
 
-    def opening(self, truth: MaskArray, mask: MaskArray) -> Prompt | None:
+    def opening(self, truth: MaskArray, mask: MaskArray) -> Marks | None:
         """Return the first prompt of a game."""
         found = mistake(truth, mask)
         if found is None or mask.any():
             return self(truth, mask)
         return around(truth, self.margin, found.generator(self.seed))
 
-    def __call__(self, truth: MaskArray, mask: MaskArray) -> Prompt | None:
+    def __call__(self, truth: MaskArray, mask: MaskArray) -> Marks | None:
         return self._corrector(truth, mask)
 
     @property

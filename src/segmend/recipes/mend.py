@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segmend.augment import bend, bent, retoned, wobbled
-from segmend.datasets.folder import sets
 from segmend.datasets.synthetic import pasted, region_of, scene
 from segmend.encode import see_prompts
 from segmend.engine import export_network
-from segmend.errors import SettingsError
-from segmend.image import Image, LabelMap, Real
+from segmend.image import Image, Real
 from segmend.losses import overlap_and_entropy
 from segmend.methods.mend import CELLS, CHANNELS
 from segmend.nets.unet import UNet
 from segmend.plane import Window, around, inside, normalised, see
 from segmend.play import Turn, User, play
+from segmend.recipes.subjects import Subject
+from segmend.recipes.subjects import subjects as found_subjects
 from segmend.users import BoxFirst, LargestError, NoisyHuman, RandomError, SkeletonStroke
 
 Flat = NDArray[np.bool_]  # [n n]
@@ -51,28 +51,9 @@ class Settings:
     sets: tuple[str, ...] = ()  # the names of the data sets to learn from; empty for all
 
 
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """A case to learn from; `group` is its data set, which shares a turn among its cases."""
-
-    image: Image
-    labels: LabelMap
-    instances: bool  # every value is one thing of its own
-    group: str
-
-
 def subjects(data: Path, split: str, settings: Settings) -> list[Subject]:
     """Return the cases of a split that hold an object, of the sets that the settings name."""
-    found = {one.name: one for one in sets(data, split)}
-    if missing := sorted(set(settings.sets) - found.keys()):
-        raise SettingsError(f"There is no set {missing[0]!r} with a {split} split; there are {', '.join(found)}.")
-    chosen = []
-    for name in settings.sets or found:
-        for case in found[name].cases:
-            example = case.read()
-            if example.labels.any():
-                chosen.append(Subject(example.first, example.labels, case.instances, name))
-    return chosen
+    return found_subjects(data, split, names=settings.sets)
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,18 +208,19 @@ def build(settings: Settings) -> UNet:
     return UNet(inputs=CHANNELS, widths=settings.widths)
 
 
-def export(network: UNet, settings: Settings, path: Path) -> None:
+def export(network: UNet, settings: Settings, folder: Path) -> tuple[Path, ...]:
     """Write the network for the engine."""
+    path = folder / "mend2d.onnx"
     export_network(
         network,
         path,
         architecture="unet:UNet",
         settings={"inputs": CHANNELS, "widths": list(settings.widths)},
-        example=torch.zeros(1, CHANNELS, CELLS, CELLS),
+        inputs={"x": torch.zeros(1, CHANNELS, CELLS, CELLS)},
     )
+    return (path,)
 
 
-WEIGHTS = "mend2d.onnx"
 GRID = Window(0, 0, CELLS, CELLS)
 
 
@@ -288,7 +270,7 @@ def last_turns(network: UNet, samples: Sequence[Sample]) -> list[Turn]:
     return turns
 
 
-def loss(network: UNet, samples: Sequence[Sample]) -> Tensor:
+def loss(network: UNet, samples: Sequence[Sample], step: int = 0) -> Tensor:
     """Play a batch of games and return the loss of their last answers."""
     turns = last_turns(network, samples)
     network.train()

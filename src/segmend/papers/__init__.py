@@ -1,0 +1,138 @@
+"""The papers, one experiment a file: what it measures, what the paper claims, and the paper's own numbers.
+
+An experiment yields `Score`s: one number of one case by one arm. Its claims are sentences that the scores bear out or
+do not; `segmend.reproduce` runs it, judges the claims and writes the report. Arms that learn train through
+`segmend.train.run` into a folder of their own under `out`, so an experiment that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from segmend.errors import SettingsError
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One case measured under one arm; what is paired is what shares `set`, `case`, `seed` and `at`."""
+
+    arm: str
+    set: str
+    case: str
+    dice: float
+    seed: int = 0
+    at: int = 0  # interactions, edits or iterations before this number
+    seconds: float | None = None  # of the step that led to it
+    more: Mapping[str, float] = field(default_factory=dict)  # such as "predicted" or "sensitivity"
+
+
+@dataclass(frozen=True)
+class Pick:
+    """Which scores: those of an arm, at a number of interactions (None: the last), in some sets (none: all)."""
+
+    arm: str
+    at: int | None = None
+    sets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Better:
+    """A claim: one arm has a higher Dice than another on the same cases, by `least` or more on average.
+
+    Held means the mean of the pairs' differences is at least `least`; the report gives it with its
+    p of a paired t-test, the cases and the seeds.
+    """
+
+    says: str
+    this: Pick
+    than: Pick
+    least: float = 0.0
+
+
+@dataclass(frozen=True)
+class Close:
+    """A claim: two arms differ by at most `within` Dice in the mean."""
+
+    says: str
+    this: Pick
+    other: Pick
+    within: float
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """A claim: a number in `more` follows the true Dice, with this correlation or more."""
+
+    says: str
+    this: Pick
+    number: str = "predicted"
+    least: float = 0.5
+
+
+@dataclass(frozen=True)
+class Fast:
+    """A claim: the median seconds of an arm's steps are at most `most`."""
+
+    says: str
+    this: Pick
+    most: float
+
+
+Claim = Better | Close | Tracks | Fast
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much to spend: `effort` multiplies the training steps; 1 is what the project's own report used."""
+
+    data: Path
+    out: Path
+    seeds: tuple[int, ...] = (0, 1, 2)
+    effort: float = 1.0
+    limit: int | None = None  # cases of each set
+    log: Log = print
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An example for the report: an image with masks drawn by name, as a PNG's bytes."""
+
+    title: str
+    png: bytes
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A paper's experiment.
+
+    `theirs` is the paper's own table, rows of plain values with the arm in the column "arm"; `notes` says
+    what was decided where the text was silent, and what the data at hand is in place of the paper's.
+    """
+
+    paper: str  # its short name
+    title: str
+    sets: tuple[str, ...]  # the names of the data sets it can use; it runs on those that are there
+    run: Callable[[Plan], Iterator[Score]]
+    claims: tuple[Claim, ...]
+    theirs: Sequence[Mapping[str, Any]]
+    notes: str
+    pictures: Callable[[Plan], Sequence[Picture]] | None = None
+
+
+def names() -> tuple[str, ...]:
+    """Return the papers that can be reproduced."""
+    return tuple(sorted(info.name for info in pkgutil.iter_modules(__path__)))
+
+
+def experiment(paper: str) -> Experiment:
+    """Return a paper's experiment; SettingsError names the papers there are."""
+    if paper not in names():
+        raise SettingsError(f"There is no paper {paper!r}; there are {', '.join(names())}.")
+    return cast(Experiment, importlib.import_module(f"{__name__}.{paper}").EXPERIMENT)

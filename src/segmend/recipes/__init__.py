@@ -1,0 +1,46 @@
+"""How methods learn, one recipe a file, named as its method is; imported only to train.
+
+A recipe is a module with these names; `train.run` is the loop that uses them:
+
+    Settings     a frozen dataclass of plain values, with at least `steps`, `batch`, `rate`, `decay`, `seed`
+                 and `average` (of the weights' moving mean; 0 keeps the last weights)
+    subjects(data, split, settings) -> list of cases
+    Sampler(subjects, settings)[number] -> a sample; the same number is the same sample in any process
+    build(settings) -> the untrained torch module; one that learns two networks holds both
+    loss(network, samples, step) -> the loss of a batch, a mean over its samples
+    validate(network, samples) -> scores by name; the first one is watched, higher is better
+    export(network, settings, folder) -> the weights files it wrote, for the engine
+
+and may have
+
+    optimiser(network, settings) -> another optimiser than AdamW
+    share(step, settings) -> the share of the learning rate at a step, in place of a cosine
+    pictures(network, samples) -> [y x 3] bytes, a sheet that shows a person how it is doing
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+from types import ModuleType
+
+from segmend.errors import SettingsError
+
+TOOLS = ("subjects",)  # modules of this folder that are no recipes
+
+
+def names() -> tuple[str, ...]:
+    """Return the methods that learn.
+
+    >>> "mend" in names()
+    True
+    """
+    return tuple(sorted(info.name for info in pkgutil.iter_modules(__path__) if info.name not in TOOLS))
+
+
+def recipe(method: str) -> ModuleType:
+    """Return how a method learns; SettingsError when it does not."""
+    if method not in names():
+        raise SettingsError(f"The method {method!r} cannot be trained; those that learn are {', '.join(names())}.")
+    return importlib.import_module(f"{__name__}.{method}")
