@@ -8,7 +8,7 @@ import numpy as np
 
 from segmend.image import Image, MaskArray, scale_affine
 from segmend.play import rounds
-from segmend.segmenter import Segmenter
+from segmend.segmenter import Segmenter, answer
 from segmend.users import LargestError
 
 
@@ -52,4 +52,14 @@ def two_toned(*, seed=0) -> Scene:
 def dices(segmenter: Segmenter, scene: Scene, *, interactions: int) -> list[float]:
     """Return Dice after each click of the robot that clicks the largest mistake."""
     turns = rounds(LargestError(), segmenter.open(scene.image), scene.truth, interactions=interactions)
-    return [2 * (turn.mask & scene.truth).sum() / (turn.mask.sum() + scene.truth.sum()) for turn in turns]
+    return [dice(scene, turn.mask) for turn in turns]
+
+
+def ask(segmenter: Segmenter, scene: Scene, prompts, previous: MaskArray | None = None) -> MaskArray:
+    """Return the mask that answers these prompts on a scene."""
+    previous = np.zeros(scene.truth.shape, bool) if previous is None else previous
+    return answer(segmenter.open(scene.image), prompts, previous).over(previous)
+
+
+def dice(scene: Scene, mask: MaskArray) -> float:
+    return 2 * (mask & scene.truth).sum() / (mask.sum() + scene.truth.sum())

@@ -7,14 +7,13 @@ that boundary is cut at full resolution (Lombaert et al., ICCV 2005), so time do
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from segmend.image import Image, MaskArray, Real
-from segmend.prompts import Prompt
-from segmend.segmenter import Method, Prediction, Segmenter, Workspace
+from segmend.image import Real
+from segmend.methods.solved import CELLS, Solved
+from segmend.segmenter import Method, Segmenter
 
 if TYPE_CHECKING:
     from segmend.solvers.evidence import Case
@@ -31,32 +30,10 @@ METHOD = Method(
 BOUNDARY = {2: 4.0, 3: 1.5}  # the price of a voxel's side of even boundary, in log odds, by dimensions
 SHARPNESS = 0.1  # how fast a difference, in units of the noise, makes it cheaper
 SCALE = 1000  # whole numbers a unit of log odds
-CELLS = {2: 1 << 16, 3: 1 << 18}  # of the coarse grid
 
 
 def load() -> Segmenter:
-    return GraphCut()
-
-
-class GraphCut(Segmenter):
-    """The method; it keeps nothing of an image but the image."""
-
-    def open(self, image: Image) -> Workspace:
-        return GraphCutWorkspace(image)
-
-
-class GraphCutWorkspace(Workspace):
-    def __init__(self, image: Image) -> None:
-        self._image = image
-
-    def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
-        from segmend.solvers.evidence import request
-        from segmend.solvers.zoom import predicted, zoom
-
-        METHOD.check(prompts)
-        asked = request(prompts, previous)
-        answer = zoom(self._image, asked, _chance, most=CELLS[2 if self._image.flat else 3])
-        return predicted(self._image, answer, asked, previous, _chance)
+    return Solved(METHOD, _chance, band=True, cells=CELLS)
 
 
 def _chance(case: Case) -> Real:

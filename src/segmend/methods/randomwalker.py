@@ -7,14 +7,13 @@ crop is large, and interpolated: it is smooth where that matters.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from segmend.image import Image, MaskArray, Real
-from segmend.prompts import Prompt
-from segmend.segmenter import Method, Prediction, Segmenter, Workspace
+from segmend.image import Real
+from segmend.methods.solved import CELLS, Solved
+from segmend.segmenter import Method, Segmenter
 
 if TYPE_CHECKING:
     from segmend.solvers.evidence import Case
@@ -32,33 +31,11 @@ STOP = 0.05  # how readily a walker stops to look, beside a link of 1 to an equa
 SHARPNESS = 0.1  # how fast a difference, in units of the noise, weakens a link
 FLOOR = 1e-3  # of a link
 TOLERANCE = 1e-3
-CELLS = {2: 1 << 16, 3: 1 << 18}
 STEPS = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
 
 
 def load() -> Segmenter:
-    return RandomWalker()
-
-
-class RandomWalker(Segmenter):
-    """The method; it keeps nothing of an image but the image."""
-
-    def open(self, image: Image) -> Workspace:
-        return RandomWalkerWorkspace(image)
-
-
-class RandomWalkerWorkspace(Workspace):
-    def __init__(self, image: Image) -> None:
-        self._image = image
-
-    def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
-        from segmend.solvers.evidence import request
-        from segmend.solvers.zoom import predicted, zoom
-
-        METHOD.check(prompts)
-        asked = request(prompts, previous)
-        answer = zoom(self._image, asked, _chance, most=CELLS[2 if self._image.flat else 3])
-        return predicted(self._image, answer, asked, previous, None)
+    return Solved(METHOD, _chance, band=False, cells=CELLS)
 
 
 def _chance(case: Case) -> Real:
