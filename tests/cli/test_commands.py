@@ -321,7 +321,7 @@ def test_an_evaluation_that_cannot_be_is_said(said, images, arguments, word):
 
 
 def test_training_refuses_a_method_that_does_not_learn(said, tmp_path):
-    code, _, err = said("train", "--method", "graphcut", "--data", tmp_path, "--out", tmp_path / "run")
+    code, _, err = said("train", "graphcut", "--data", tmp_path, "--out", tmp_path / "run")
 
     assert code == 2
     assert "graphcut" in err
@@ -329,7 +329,7 @@ def test_training_refuses_a_method_that_does_not_learn(said, tmp_path):
 
 
 def test_training_refuses_a_setting_there_is_not(said, tmp_path):
-    code, _, err = said("train", "--data", tmp_path, "--out", tmp_path / "run", "--set", "tempo=3")
+    code, _, err = said("train", "mend", "--data", tmp_path, "--out", tmp_path / "run", "--set", "tempo=3")
 
     assert code == 2
     assert err.count("\n") == 1
@@ -338,7 +338,7 @@ def test_training_refuses_a_setting_there_is_not(said, tmp_path):
 def test_a_network_is_trained_and_its_weights_are_written(said, images, tmp_path):
     small = ["--set", "steps=1", "--set", "batch=1", "--set", "widths=[4, 4, 4, 4, 4, 4]"]
 
-    code, out, err = said("train", "--data", images / "head", "--out", tmp_path / "run", *small, "--json")
+    code, out, err = said("train", "mend", "--data", images / "head", "--out", tmp_path / "run", *small, "--json")
 
     values = json.loads(out)
     assert code == 0

@@ -14,7 +14,7 @@ from segmend.errors import SettingsError
 
 
 @click.command(short_help="Train a method on a folder of data sets.")
-@click.option("--method", default="mend", show_default=True, help="One of `segmend methods` that learns.")
+@click.argument("method")
 @click.option(
     "--data",
     required=True,
@@ -23,26 +23,29 @@ from segmend.errors import SettingsError
     show_envvar=True,
     help="A data set (images/, labels/, split.json), or a folder of them.",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Where checkpoints and weights go.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Where checkpoints and weights go.  [default: runs/METHOD]"
+)
 @click.option(
     "--set", "changes", multiple=True, metavar="NAME=VALUE", help="A setting of the method, such as steps=200."
 )
 @as_json
-def train(method: str, data: Path, out: Path, changes: tuple[str, ...], as_json: bool) -> None:
-    """Train a method and write its weights. A run that was stopped goes on where it was.
+def train(method: str, data: Path, out: Path | None, changes: tuple[str, ...], as_json: bool) -> None:
+    """Train METHOD, one of `segmend methods` that learns, and write its weights. A run that was stopped goes on where it was.
 
     \b
     Needs torch: pip install 'segmend[train]'.
 
     \b
     Example:
-      segmend train --method mend --data datasets --out runs/mend --set steps=2000
+      segmend train mend --data datasets --out runs/mend --set steps=2000
     """
     options = settings_of(changes)
     try:
         from segmend import train as training
     except ModuleNotFoundError as missing:
         raise SettingsError(f"Training needs {missing.name}; install it with: pip install 'segmend[train]'.") from None
+    out = Path("runs", method) if out is None else out
     finished = training.main(method, data, out, log=lambda line: click.echo(line, err=True), **options)
     weights = [str(path) for path in finished.weights]
     values = {"weights": weights, "scores": finished.scores, "steps": finished.steps, "seconds": finished.seconds}
