@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -90,7 +90,11 @@ Claim = Better | Close | Tracks | Fast
 
 @dataclass(frozen=True)
 class Plan:
-    """How much to spend: `effort` multiplies the training steps; 1 is what the project's own report used."""
+    """How much to spend: `effort` multiplies the training steps; 1 is what the project's own report used.
+
+    `measured` and `done` are how `segmend.reproduce` remembers, between runs, which arms are complete; an
+    experiment uses them through `once`.
+    """
 
     data: Path
     out: Path
@@ -98,6 +102,27 @@ class Plan:
     effort: float = 1.0
     limit: int | None = None  # cases of each set
     log: Log = print
+    measured: Mapping[tuple[str, int], Sequence[Score]] = field(default_factory=dict)  # by arm and seed
+    done: Callable[[Sequence[str], int], None] = lambda arms, seed: None  # these arms are complete under this seed
+
+    def once(self, arms: str | Sequence[str], seed: int, measure: Callable[[], Iterable[Score]]) -> Iterator[Score]:
+        """Yield the scores of these arms under this seed, which is all that `measure` gives.
+
+        Those that an earlier run measured to the end are given again instead of being measured again.
+
+        >>> plan = Plan(Path("data"), Path("out"), measured={("plain", 0): [Score("plain", "skin", "a", 0.5)]})
+        >>> [score.dice for score in plan.once("plain", 0, lambda: [Score("plain", "skin", "a", 0.75)])]
+        [0.5]
+        >>> [score.dice for score in plan.once("plain", 1, lambda: [Score("plain", "skin", "a", 0.75, seed=1)])]
+        [0.75]
+        """
+        wanted = (arms,) if isinstance(arms, str) else tuple(arms)
+        if all((arm, seed) in self.measured for arm in wanted):
+            for arm in wanted:
+                yield from self.measured[arm, seed]
+            return
+        yield from measure()
+        self.done(wanted, seed)
 
 
 @dataclass(frozen=True)
