@@ -10,6 +10,7 @@ def warm_up() -> None:
     """
     import numpy as np
 
+    from segmend.solvers.components import Components
     from segmend.solvers.edges import likeness
     from segmend.solvers.geodesic import geodesic
     from segmend.solvers.maxflow import cut, offsets, whole_numbers
@@ -25,3 +26,4 @@ def warm_up() -> None:
     soften(labels.inside, np.empty(pinned.shape, np.float32))
     walk(alike[::-1], pinned)
     geodesic(values, pinned == 1)
+    Components.fit(values, pinned == 0, 2)

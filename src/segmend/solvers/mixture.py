@@ -86,7 +86,7 @@ class Gaussians:
         if len(samples) == 0:
             raise ShapeError("A density needs at least one sample; got none.")
         points = np.asarray(samples, np.float64)
-        weights = _nearest(points, _spread_out(points, count))
+        weights, _ = clusters(points, count)
         floor = np.diag(np.maximum(np.asarray(spread, np.float64), 1e-6) ** 2)
         mixture = cls._from(points, weights, floor, volume)
         for _ in range(ROUNDS):
@@ -124,6 +124,21 @@ class Gaussians:
         return np.asarray(np.log(np.maximum(total, np.float32(1e-30))).reshape(values.shape[1:]), np.float32)
 
 
+def clusters(points: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return which of up to `count` clusters each sample is in, 1 or 0 [n k], and their centres [k c].
+
+    >>> clusters(np.array([[0.0], [1.0], [9.0]]), 2)[0].tolist()
+    [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
+    """
+    centres = _spread_out(points, count)
+    for _ in range(4):
+        owner = ((points[:, None] - centres[None]) ** 2).sum(axis=2).argmin(axis=1)
+        ones = (owner[:, None] == np.arange(len(centres))).astype(np.float64)
+        totals = np.maximum(ones.sum(axis=0), 1e-9)
+        centres = (ones.T @ points) / totals[:, None]
+    return np.asarray(ones), np.asarray(centres)
+
+
 def _spread_out(points: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     """Return up to `count` distinct samples: one from the middle, then each the farthest from those before it."""
     chosen = [int(np.argmin(((points - np.median(points, axis=0)) ** 2).sum(axis=1)))]
@@ -134,16 +149,6 @@ def _spread_out(points: NDArray[np.float64], count: int) -> NDArray[np.float64]:
             break
         chosen.append(int(np.argmax(nearest)))
     return np.asarray(points[chosen])
-
-
-def _nearest(points: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return 1 for each sample's centre after a few rounds of k-means, else 0 [n k]."""
-    for _ in range(4):
-        owner = ((points[:, None] - centres[None]) ** 2).sum(axis=2).argmin(axis=1)
-        ones = (owner[:, None] == np.arange(len(centres))).astype(np.float64)
-        totals = np.maximum(ones.sum(axis=0), 1e-9)
-        centres = (ones.T @ points) / totals[:, None]
-    return np.asarray(ones)
 
 
 def thinned(samples: Real) -> Real:

@@ -39,10 +39,11 @@ class Answer:
         return np.asarray(self.chance > 0.5)
 
 
-def zoom(image: Image, asked: Request, solver: Solver, *, most: int) -> Answer | None:
+def zoom(image: Image, asked: Request, solver: Solver, *, most: int, rounds: int = ROUNDS) -> Answer | None:
     """Return the answer in the crop that fits best; None when nothing says where the object is.
 
-    Crops are compared on coarse grids; the best is then solved on at most `most` cells.
+    Crops are compared on coarse grids; the best is then solved on at most `most` cells. A solver that learns looks
+    itself needs one round.
     """
     target = _target(asked)
     if target is None:
@@ -50,17 +51,17 @@ def zoom(image: Image, asked: Request, solver: Solver, *, most: int) -> Answer |
     crops = _crops(image, asked, target)
     box = crops[0]
     if len(crops) > 1:
-        tries = [_learning(weigh(look(image, crop, most=most // COARSER), asked), solver) for crop in crops]
+        tries = [_learning(weigh(look(image, crop, most=most // COARSER), asked), solver, rounds) for crop in crops]
         box = crops[int(np.argmax([_fitness(answer) for answer in tries]))]
-    return _learning(weigh(look(image, box, most=most), asked), solver)
+    return _learning(weigh(look(image, box, most=most), asked), solver, rounds)
 
 
-def _learning(case: Case, solver: Solver) -> Answer:
+def _learning(case: Case, solver: Solver, rounds: int) -> Answer:
     """Return the answer; where no mask was known to learn looks from, after learning them from the first answer."""
     answer = _solved(case, solver)
     if case.seen.known is not None:
         return answer
-    for _ in range(ROUNDS - 1):
+    for _ in range(rounds - 1):
         inside = answer.inside
         answer = _solved(learnt(case, inside, ~inside), solver)
     return answer
