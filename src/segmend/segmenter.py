@@ -77,7 +77,8 @@ class Method:
     """A method's card: what the menus, the CLI and the server say of it before it is loaded.
 
     `prompts` are kinds from `prompts.KINDS`; `dimensions` holds 2, 3 or both; `weights`
-    is "none needed", "shipped" or the one line that trains them.
+    is "none needed", "shipped" or the one line that trains them. `refines` says that it answers a `Mask`
+    with a better one, an empty mask with its own first guess, without any other mark.
     """
 
     id: str
@@ -86,6 +87,7 @@ class Method:
     prompts: tuple[str, ...]
     dimensions: tuple[int, ...]
     weights: str
+    refines: bool = False
 
     def __post_init__(self) -> None:
         assert set(self.prompts) <= set(KINDS), self.prompts
@@ -127,7 +129,7 @@ def answer(workspace: Workspace, prompts: Sequence[Prompt], previous: MaskArray)
 def merged(parts: Sequence[Prediction], previous: MaskArray) -> Prediction:
     """Return parts, laid over each other and over the previous mask, as one prediction.
 
-    Its quality is the one that the last part to judge gave.
+    Its quality is the one that the last part to judge gave; where no part doubts, doubt is 0.
 
     >>> ones = np.ones((1, 1, 1), np.float32)
     >>> parts = [Prediction(ones, Box((0, 0, x), (1, 1, x + 1))) for x in (1, 3)]
@@ -140,12 +142,15 @@ def merged(parts: Sequence[Prediction], previous: MaskArray) -> Prediction:
     for part in parts[1:]:
         box = box.union(part.box)
     probability = previous[box.slices].astype(np.float32)
+    doubt = np.zeros(box.shape, np.float32) if any(part.doubt is not None for part in parts) else None
     for part in parts:
         low = [at - start for at, start in zip(part.box.low, box.low, strict=True)]
         z, y, x = (slice(at, at + count) for at, count in zip(low, part.box.shape, strict=True))
         probability[z, y, x] = part.probability
+        if doubt is not None:
+            doubt[z, y, x] = 0 if part.doubt is None else part.doubt
     qualities = [part.quality for part in parts if part.quality is not None]
-    return Prediction(probability, box, quality=qualities[-1] if qualities else None)
+    return Prediction(probability, box, qualities[-1] if qualities else None, doubt)
 
 
 def _obeying(part: Prediction, positive: np.ndarray, negative: np.ndarray) -> Prediction:

@@ -3,13 +3,14 @@
 import * as api from "./api";
 import { type Contrast, CT_PRESETS, statisticsOf } from "./contrast";
 import { type Box, clamp, type Index, shownPlanes } from "./geometry";
-import { LabelMap } from "./labelmap";
+import { maskPrompt } from "./bits";
+import { DoubtMap, LabelMap } from "./labelmap";
 import { type Answered, Live } from "./live";
 import { isPhoto, readVolume } from "./nifti";
 import { fold, freeValue } from "./session";
 import { methodsFor, type Layout, type Opened, type Store, type Tool } from "./state";
 import { guarded, toast } from "./toasts";
-import type { MaskPatch } from "./wire";
+import type { DoubtPatch, MaskPatch } from "./wire";
 
 const PALETTE: readonly api.Label["colour"][] = [
   [230, 75, 60],
@@ -83,6 +84,7 @@ export class Actions {
       photo,
       planes,
       map: new LabelMap(volume.shape),
+      doubt: null,
     };
     this.store.set({
       opened,
@@ -91,6 +93,7 @@ export class Actions {
       layout: flat ? planes[0].name : layout,
       views: {},
       draft: null,
+      points: [],
       positive: true,
       label: 0,
       masked: true,
@@ -202,6 +205,9 @@ export class Actions {
       patch: (patch) => {
         this.#paint(opened, patch);
       },
+      doubt: (patch) => {
+        this.#doubt(opened, patch);
+      },
       answered: (message) => {
         this.#answered(opened, message);
       },
@@ -248,6 +254,10 @@ export class Actions {
     const waits = event.event === "prompted" || event.event === "removed";
     this.#adopt([...events, event], waits ? [...pending, position] : pending);
     if (waits) this.store.set({ answered: null });
+    if (opened?.doubt) {
+      opened.doubt.clear(); // it was of the mask as it stood
+      this.store.set({ doubtVersion: this.store.state.doubtVersion + 1 });
+    }
     if (event.event === "defined" && !this.store.state.labels.some(({ value }) => value === this.store.state.label)) {
       this.select(event.label.value);
     }
@@ -267,6 +277,13 @@ export class Actions {
     this.#changed(patch.box);
   }
 
+  #doubt(opened: Opened, patch: DoubtPatch): void {
+    if (this.store.state.opened !== opened) return;
+    opened.doubt ??= new DoubtMap(opened.map.shape);
+    opened.doubt.apply(patch);
+    this.store.set({ doubtVersion: this.store.state.doubtVersion + 1 });
+  }
+
   #changed(box: Box | null): void {
     this.store.set({ maskVersion: this.store.state.maskVersion + 1, maskChange: box });
   }
@@ -282,6 +299,17 @@ export class Actions {
     else if (!card.prompts.includes(prompt.kind))
       toast(`${card.title} takes no ${prompt.kind}; choose another method.`, "error");
     else this.#live?.send({ event: "prompted", prompt, label, method });
+  }
+
+  /** Nudge the whole mask: by 0.2 it should become a fifth larger, by -0.2 smaller. */
+  nudge(larger: number): void {
+    if (larger !== 0) this.place({ kind: "adjust", k: -larger });
+  }
+
+  /** Let the method better the selected label's mask as it stands, or make a first one where there is none. */
+  async refine(): Promise<void> {
+    const { opened, label } = this.store.state;
+    if (opened !== null) this.place(await maskPrompt(opened.map, label));
   }
 
   remove(position: number): void {
@@ -337,15 +365,17 @@ export class Actions {
       toast(`${card.title} takes no ${tool}; choose another method.`);
       return;
     }
-    this.store.set({ tool });
+    this.store.set({ tool, points: [] });
   }
 
   setMethod(method: string): void {
     const { methods, tool } = this.store.state;
     const card = methods.find(({ id }) => id === method);
     const keep = tool === "navigate" || card === undefined || card.prompts.includes(tool);
-    const first = (["click", "stroke", "box"] as const).find((kind) => card?.prompts.includes(kind));
-    this.store.set({ method, tool: keep ? tool : (first ?? "navigate") });
+    const first = (["click", "stroke", "box", "extremes", "lasso"] as const).find((kind) =>
+      card?.prompts.includes(kind),
+    );
+    this.store.set({ method, points: [], tool: keep ? tool : (first ?? "navigate") });
   }
 
   setRadius(radius: number): void {

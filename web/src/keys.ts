@@ -47,6 +47,22 @@ export const SHORTCUTS: readonly Shortcut[] = [
     },
   },
   {
+    shown: "L",
+    what: "lasso",
+    matches: letter("l"),
+    act: (actions) => {
+      actions.setTool("lasso");
+    },
+  },
+  {
+    shown: "E",
+    what: "extreme points",
+    matches: letter("e"),
+    act: (actions) => {
+      actions.setTool("extremes");
+    },
+  },
+  {
     shown: "V",
     what: "move and look",
     matches: letter("v"),
@@ -128,6 +144,14 @@ export const SHORTCUTS: readonly Shortcut[] = [
     },
   },
   {
+    shown: "D",
+    what: "show or hide doubt",
+    matches: letter("d"),
+    act: ({ store }) => {
+      store.set({ doubtful: !store.state.doubtful });
+    },
+  },
+  {
     shown: "↑, ↓",
     what: "slice by slice",
     matches: (event) => plain(event) && ["ArrowUp", "ArrowDown", "PageUp", "PageDown"].includes(event.key),
@@ -160,9 +184,11 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "Esc",
-    what: "call off a stroke or box",
+    what: "call off a stroke, a box or points",
     matches: (event) => event.key === "Escape",
-    act: () => undefined, // the gesture under way listens itself
+    act: ({ store }) => {
+      store.set({ points: [] }); // a gesture under way listens itself
+    },
   },
   { shown: "?", what: "this list", matches: (event) => event.key === "?", act: showHelp },
 ];

@@ -1,19 +1,18 @@
-/** The mask being shown: one label value a voxel, changed in place, box by box. */
+/** What is shown over the voxels, changed in place, box by box: the mask's label values, and the method's doubt. */
 
 import { type Box, type Index, union } from "./geometry";
-import type { MaskPatch } from "./wire";
 
-export class LabelMap {
-  readonly values: Uint16Array;
+class BoxedMap<Values extends Uint16Array | Uint8Array> {
   /** Everything outside has never been painted. */
   painted: Box | null = null;
 
-  constructor(readonly shape: Index) {
-    this.values = new Uint16Array(shape[0] * shape[1] * shape[2]);
-  }
+  constructor(
+    readonly shape: Index,
+    readonly values: Values,
+  ) {}
 
-  /** Write a patch; only its box is touched. */
-  apply({ box, values }: MaskPatch): void {
+  /** Write the values of a box; nothing else is touched. */
+  apply({ box, values }: { readonly box: Box; readonly values: Values }): void {
     const [, rows, columns] = this.shape;
     const { low, high } = box;
     const width = high[2] - low[2];
@@ -29,11 +28,27 @@ export class LabelMap {
   }
 
   clear(): void {
-    this.values.fill(0);
+    if (this.painted !== null) this.values.fill(0);
     this.painted = null;
   }
 
   at([z, y, x]: Index): number {
     return this.values[(z * this.shape[1] + y) * this.shape[2] + x];
+  }
+}
+
+const voxels = ([z, y, x]: Index): number => z * y * x;
+
+/** One label value a voxel. */
+export class LabelMap extends BoxedMap<Uint16Array> {
+  constructor(shape: Index) {
+    super(shape, new Uint16Array(voxels(shape)));
+  }
+}
+
+/** One doubt a voxel, 0 (sure) to 255. */
+export class DoubtMap extends BoxedMap<Uint8Array> {
+  constructor(shape: Index) {
+    super(shape, new Uint8Array(voxels(shape)));
   }
 }

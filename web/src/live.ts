@@ -8,7 +8,7 @@
 
 import type { Event, Session } from "./api";
 import { unrecorded } from "./session";
-import { type MaskPatch, readPatch } from "./wire";
+import { type DoubtPatch, isDoubt, type MaskPatch, readPatch } from "./wire";
 
 export interface Answered {
   readonly position: number;
@@ -27,6 +27,7 @@ export interface Handlers {
   queued(events: readonly Event[]): void;
   accepted(event: Event, position: number): void;
   patch(patch: MaskPatch): void;
+  doubt(patch: DoubtPatch): void;
   answered(message: Answered): void;
   progress(position: number, fraction: number): void;
   error(message: string): void;
@@ -150,6 +151,10 @@ export class Live {
     if (this.#closed) return;
     if (data instanceof ArrayBuffer) {
       const patch = await readPatch(data);
+      if (isDoubt(patch)) {
+        this.handlers.doubt(patch);
+        return;
+      }
       if (this.#whole) this.handlers.map(patch);
       else this.handlers.patch(patch);
       this.#whole = false;

@@ -17,6 +17,7 @@ import { promptsPanel } from "./views/prompts";
 import { rail } from "./views/rail";
 import { statusLine } from "./views/status";
 import { Viewer } from "./views/viewer";
+import { wholePanel } from "./views/whole";
 
 const NARROW = 1200; // CSS pixels of page under which an opened case hides the list
 
@@ -35,6 +36,7 @@ app.replaceChildren(
     { class: "panel", "aria-label": "Labels, marks and display" },
     labelsPanel(actions),
     promptsPanel(actions),
+    wholePanel(actions),
     displayPanel(actions),
   ),
   statusLine(actions),

@@ -525,6 +525,8 @@ export interface components {
             readonly paper: string;
             /** Prompts */
             readonly prompts: readonly string[];
+            /** Refines */
+            readonly refines: boolean;
             /** Title */
             readonly title: string;
             /** Weights */

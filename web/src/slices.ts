@@ -7,7 +7,7 @@
 
 import type { Contrast } from "./contrast";
 import { extentOf, type Index, type Plane, type Rect } from "./geometry";
-import type { LabelMap } from "./labelmap";
+import type { DoubtMap, LabelMap } from "./labelmap";
 import type { Volume } from "./nifti";
 
 export type Colour = readonly [number, number, number];
@@ -87,6 +87,22 @@ export function paintLabels(
       out[to + 1] = colour[1];
       out[to + 2] = colour[2];
       out[to + 3] = 255;
+    }
+  }
+}
+
+/** Paint a slice's doubt into RGBA bytes of the rectangle's size: clear where the method is sure, magenta where it is not. */
+export function paintDoubt(map: DoubtMap, plane: Plane, slice: number, rect: Rect, out: Uint8ClampedArray): void {
+  const { start, right, down } = walk(plane, map.shape, slice);
+  let to = 0;
+  for (let v = rect.v; v < rect.v + rect.height; v++) {
+    let from = start + v * down + rect.u * right;
+    for (let u = 0; u < rect.width; u++, from += right, to += 4) {
+      const doubt = map.values[from];
+      out[to] = 255;
+      out[to + 1] = 200 - 0.7 * doubt;
+      out[to + 2] = doubt;
+      out[to + 3] = (doubt * doubt) / 340;
     }
   }
 }

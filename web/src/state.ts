@@ -8,10 +8,10 @@
 import type { Case, Event, Format, Label, Method, Prompt } from "./api";
 import type { Contrast, Statistics } from "./contrast";
 import type { Box, Index, Plane, PlaneName, View } from "./geometry";
-import type { LabelMap } from "./labelmap";
+import type { DoubtMap, LabelMap } from "./labelmap";
 import type { Volume } from "./nifti";
 
-export type Tool = "navigate" | "click" | "stroke" | "box";
+export type Tool = "navigate" | "click" | "stroke" | "box" | "lasso" | "extremes";
 export const LAYOUTS = ["grid", "axial", "coronal", "sagittal", "render"] as const;
 export type Layout = (typeof LAYOUTS)[number];
 export type Connection = "none" | "live" | "lost";
@@ -25,6 +25,7 @@ export interface Opened {
   readonly photo: boolean;
   readonly planes: readonly Plane[];
   readonly map: LabelMap;
+  doubt: DoubtMap | null; // made when a method first says where it doubts
 }
 
 export interface Progress {
@@ -54,15 +55,18 @@ export interface State {
   readonly outline: boolean;
   readonly masked: boolean; // false while the mask is hidden
   readonly smooth: boolean;
+  readonly doubtful: boolean; // the method's doubt is shown
   readonly layout: Layout;
   readonly views: Readonly<Partial<Record<PlaneName, View>>>; // pan and zoom; all of the plane where there is none
   readonly draft: Prompt | null; // the gesture under way
+  readonly points: readonly Index[]; // extreme points put down so far, all in one slice
   readonly connection: Connection;
   readonly loading: Progress | null; // a case or an upload under way
   readonly answering: number | null; // of an answer under way: the part done, when the server tells
   readonly answered: { readonly milliseconds: number; readonly quality: number | null } | null;
   readonly maskVersion: number;
   readonly maskChange: Box | null; // what the last version changed; null: everything
+  readonly doubtVersion: number; // as maskVersion, of the doubt
   readonly pointer: Index | null; // the voxel under the mouse
   readonly sidebar: boolean; // the list of cases is open
 }
@@ -89,15 +93,18 @@ export const INITIAL: State = {
   outline: true,
   masked: true,
   smooth: true,
+  doubtful: true,
   layout: "grid",
   views: {},
   draft: null,
+  points: [],
   connection: "none",
   loading: null,
   answering: null,
   answered: null,
   maskVersion: 0,
   maskChange: null,
+  doubtVersion: 0,
   pointer: null,
   sidebar: true,
 };

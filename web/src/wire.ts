@@ -4,7 +4,8 @@
  *   "SGM1" | u32 position | u32 flags | u32 low z, y, x | u32 high z, y, x | payload
  *
  * The payload is the uint16 label values of the box, x fastest; flag bit 0 marks the last frame of an
- * answer, bit 1 a payload compressed with zlib.
+ * answer, bit 1 a payload compressed with zlib. A frame that begins with "SGD1" has a uint8 a voxel: the
+ * method's doubt.
  */
 
 import type { Box, Index } from "./geometry";
@@ -16,14 +17,29 @@ export interface MaskPatch {
   readonly values: Uint16Array;
 }
 
+/** How doubtful the method is of each voxel of a box, 0 to 255. */
+export interface DoubtPatch {
+  readonly position: number;
+  readonly last: boolean;
+  readonly box: Box;
+  readonly values: Uint8Array;
+}
+
 export const HEADER_BYTES = 40;
+const MASK = 0x53474d31; // "SGM1"
+const DOUBT = 0x53474431; // "SGD1"
+
+export function isDoubt(patch: MaskPatch | DoubtPatch): patch is DoubtPatch {
+  return patch.values instanceof Uint8Array;
+}
 
 export class FrameError extends Error {}
 
 /** Return the patch in a frame. */
-export async function readPatch(frame: ArrayBuffer): Promise<MaskPatch> {
+export async function readPatch(frame: ArrayBuffer): Promise<MaskPatch | DoubtPatch> {
   const view = new DataView(frame);
-  if (frame.byteLength < HEADER_BYTES || view.getUint32(0, false) !== 0x53474d31) {
+  const magic = frame.byteLength < HEADER_BYTES ? 0 : view.getUint32(0, false);
+  if (magic !== MASK && magic !== DOUBT) {
     throw new FrameError("The server sent a mask that could not be read; reload the page.");
   }
   const number = (word: number): number => view.getUint32(4 * word, true);
@@ -33,10 +49,12 @@ export async function readPatch(frame: ArrayBuffer): Promise<MaskPatch> {
   const payload = frame.slice(HEADER_BYTES);
   const bytes = (flags & 2) !== 0 && payload.byteLength > 0 ? await inflate(payload) : payload;
   const voxels = (high[0] - low[0]) * (high[1] - low[1]) * (high[2] - low[2]);
-  if (bytes.byteLength !== 2 * voxels) {
+  const size = magic === MASK ? 2 : 1;
+  if (bytes.byteLength !== size * voxels) {
     throw new FrameError(`A mask of ${voxels} voxels came with ${bytes.byteLength} bytes; reload the page.`);
   }
-  return { position: number(1), last: (flags & 1) !== 0, box: { low, high }, values: new Uint16Array(bytes) };
+  const patch = { position: number(1), last: (flags & 1) !== 0, box: { low, high } };
+  return magic === MASK ? { ...patch, values: new Uint16Array(bytes) } : { ...patch, values: new Uint8Array(bytes) };
 }
 
 async function inflate(bytes: ArrayBuffer): Promise<ArrayBuffer> {

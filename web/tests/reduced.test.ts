@@ -46,7 +46,7 @@ describe("the reduced copy for 3D", () => {
     expect(reduction.spacing).toEqual([3, 2, 3]);
     const map = new LabelMap(shape);
     const box = { low: [1, 2, 7], high: [2, 3, 8] } as const;
-    map.apply({ position: 0, last: true, box, values: Uint16Array.of(300) });
+    map.apply({ box, values: Uint16Array.of(300) });
     const out = new Uint8Array(18);
     reduceMask(map, reduction, box, () => 5, out);
     expect(out[2 + 3 * 2 + 9 * 1]).toBe(5);

@@ -90,6 +90,7 @@ describe("small things", () => {
       title: id,
       paper: "",
       weights: "",
+      refines: false,
     });
     const all = [method("a", [2], ["click"]), method("b", [2, 3], ["box"])];
     expect(methodsFor(all, true, null)).toHaveLength(2);

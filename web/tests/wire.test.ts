@@ -1,6 +1,8 @@
-import { deflateSync } from "node:zlib";
+import { deflateSync, inflateSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { readPatch } from "../src/wire";
+import { LabelMap } from "../src/labelmap";
+import { bitsOf, boundsOf, maskPrompt } from "../src/bits";
+import { isDoubt, readPatch } from "../src/wire";
 
 function frame(flags: number, values: number[], high = [1, 3, 4]): ArrayBuffer {
   const raw = new Uint8Array(Uint16Array.from(values).buffer);
@@ -38,5 +40,48 @@ describe("a patch frame", () => {
   it("is refused when it is something else", async () => {
     await expect(readPatch(new ArrayBuffer(8))).rejects.toThrow("could not be read");
     await expect(readPatch(frame(1, [1, 2]))).rejects.toThrow("A mask of 4 voxels came with 4 bytes");
+  });
+});
+
+describe("a doubt frame", () => {
+  it("has a byte a voxel", async () => {
+    const bytes = new Uint8Array(frame(0, [513, 1027]));
+    bytes.set([0x53, 0x47, 0x44, 0x31]);
+    const patch = await readPatch(bytes.buffer);
+    expect(isDoubt(patch)).toBe(true);
+    expect(Array.from(patch.values)).toEqual([1, 2, 3, 4]);
+  });
+
+  it("is no mask", async () => {
+    expect(isDoubt(await readPatch(frame(0, [1, 2, 3, 4])))).toBe(false);
+  });
+});
+
+describe("a mask as a prompt", () => {
+  const map = new LabelMap([2, 3, 10]);
+  const values = Uint16Array.of(5, 5, 0, 5, 5, 5, 5, 5, 5, 7);
+  map.apply({ box: { low: [1, 1, 0], high: [2, 2, 10] }, values });
+
+  it("is the box round the label", () => {
+    expect(boundsOf(map, 5)).toEqual({ low: [1, 1, 0], high: [2, 2, 9] });
+    expect(boundsOf(map, 7)).toEqual({ low: [1, 1, 9], high: [2, 2, 10] });
+    expect(boundsOf(map, 6)).toBeNull();
+    expect(boundsOf(new LabelMap([1, 1, 1]), 5)).toBeNull();
+  });
+
+  it("has the first voxel in the highest bit", () => {
+    expect(Array.from(bitsOf(map, 5, { low: [1, 1, 0], high: [2, 2, 9] }))).toEqual([0b11011111, 0b10000000]);
+  });
+
+  it("is packed by zlib and written in base 64", async () => {
+    const prompt = await maskPrompt(map, 5);
+    expect(prompt).toMatchObject({ kind: "mask", low: [1, 1, 0], shape: [1, 1, 9] });
+    expect(Array.from(inflateSync(Buffer.from(prompt.bits, "base64")))).toEqual([0b11011111, 0b10000000]);
+  });
+
+  it("is one empty voxel where the label has none", async () => {
+    const prompt = await maskPrompt(map, 6);
+    expect(prompt).toMatchObject({ low: [0, 0, 0], shape: [1, 1, 1] });
+    expect(Array.from(inflateSync(Buffer.from(prompt.bits, "base64")))).toEqual([0]);
   });
 });

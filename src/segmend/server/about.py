@@ -30,6 +30,7 @@ def installed() -> Response:
                 "prompts": list(card.prompts),
                 "dimensions": list(card.dimensions),
                 "weights": card.weights,
+                "refines": card.refines,
             }
             for card in methods.cards()
         ]

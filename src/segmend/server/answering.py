@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from segmend.image import Box, MaskArray, bounds
+from segmend.image import Box, MaskArray, Real, bounds
 from segmend.prompts import Click, Extremes, Prompt, Stroke, kind_of
 from segmend.segmenter import Method, Prediction, Workspace, answers
 from segmend.server.wire import NOTHING
@@ -26,6 +26,7 @@ class Part:
     box: Box
     mask: MaskArray  # [z y x] of the box
     quality: float | None = None
+    doubt: Real | None = None  # [z y x] of the box
     others_stay: bool = False  # no other label loses a voxel, as if all were locked
 
 
@@ -93,7 +94,7 @@ def parts(session: Session, position: int, previous: MaskArray, opened: Opened) 
     if isinstance(event, Prompted):
         prompts = seen(session, event.label, in_effect(session, position))
         for part in answers(opened(event.method), prompts, previous):
-            yield Part(part.box, part.mask, part.quality)
+            yield Part(part.box, part.mask, part.quality, part.doubt)
     else:
         yield from _worked_out_again(session, position, previous, opened)
 

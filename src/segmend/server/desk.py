@@ -34,7 +34,7 @@ from segmend.errors import ConflictError, NotFoundError, PromptError, SegmendErr
 from segmend.image import Box, Image, LabelMap, MaskArray, bounds
 from segmend.prompts import extent
 from segmend.server.answering import Part, Taking, label_of, parts
-from segmend.server.wire import NOTHING, full_state, light_state, pack
+from segmend.server.wire import NOTHING, full_state, light_state, pack, pack_doubt
 from segmend.server.work import Pool, log_failure
 from segmend.server.workspaces import Workspaces
 from segmend.session import (
@@ -432,6 +432,8 @@ class Desk:
             before[...] = after
             self._note(box)
             self._tell_frame(draft.position, box)
+        if part.doubt is not None and self._listeners:
+            self._tell(pack_doubt(draft.position, part.box, part.doubt))
         if draft.planes is not None and len(draft.planes) > 1:
             draft.planes[part.box.low[0] : part.box.high[0]] = True
             self._tell_progress(draft, float(draft.planes.mean()))

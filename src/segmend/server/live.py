@@ -4,7 +4,7 @@ A client sends text, `{"id": n, "event": {...}}` or `{"id": n, "cancel": positio
 told, in this order for each event:
 
     {"type": "accepted", "id": n, "position": p, "event": {...}}    the event is durable
-    binary patch frames, and {"type": "progress", "position": p, "fraction": f}
+    binary patch frames and doubt frames, and {"type": "progress", "position": p, "fraction": f}
     {"type": "answered", "position": p, "milliseconds": t, "quality": q, "withdrawn": false, "state": {...}}
 
 Everybody who watches the session is told the same, with `"id": null` for what others did.

@@ -164,6 +164,7 @@ class MethodJson(BaseModel):
     prompts: list[str]
     dimensions: list[int]
     weights: str
+    refines: bool
 
 
 class FormatJson(BaseModel):

@@ -12,6 +12,9 @@ A patch frame, little endian, carries the label values of one box as they are no
 
 Values, not differences: a frame laid over any older state of its box gives the new one.
 A box may be empty; then there is no payload.
+
+A doubt frame has the same header with "SGD1" and a payload of uint8: how doubtful the method is of
+each voxel of the box, 0 (sure) to 255. It is told as an answer is made, and not kept.
 """
 
 from __future__ import annotations
@@ -23,12 +26,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segmend.errors import ShapeError
-from segmend.image import Box, LabelMap
+from segmend.image import Box, LabelMap, Real
 from segmend.session import Session, event_to_json, label_to_json
 
 MAGIC = b"SGM1"
+DOUBT = b"SGD1"
 HEADER = struct.Struct("<4s9I")
 LAST, PACKED = 1, 2
 SMALL = 4096  # bytes; below, zlib saves nothing worth its time
@@ -56,13 +61,25 @@ def pack(position: int, box: Box, values: LabelMap, *, last: bool = False) -> by
     >>> len(frame), frame[:4], frame[40:]
     (44, b'SGM1', b'\\x07\\x00\\x08\\x00')
     """
+    return _frame(MAGIC, position, box, values, "<u2", LAST if last else 0)
+
+
+def pack_doubt(position: int, box: Box, doubt: Real) -> bytes:
+    """Return the frame of a box and the doubt of its voxels, 0 to 1.
+
+    >>> pack_doubt(3, Box((0, 1, 2), (1, 2, 4)), np.array([[[0, 1.0]]], np.float32))[40:]
+    b'\\x00\\xff'
+    """
+    return _frame(DOUBT, position, box, np.rint(255 * np.clip(doubt, 0, 1)), "u1", 0)
+
+
+def _frame(magic: bytes, position: int, box: Box, values: NDArray[np.generic], kind: str, flags: int) -> bytes:
     if values.shape != box.shape:
         raise ShapeError(f"A frame of {box} needs values of shape {box.shape}; got {values.shape}.")
-    payload = np.ascontiguousarray(values, "<u2").tobytes()
-    flags = LAST if last else 0
+    payload = np.ascontiguousarray(values, kind).tobytes()
     if len(payload) > SMALL:
         payload, flags = zlib.compress(payload, 1), flags | PACKED
-    return HEADER.pack(MAGIC, position, flags, *box.low, *box.high, 0) + payload
+    return HEADER.pack(magic, position, flags, *box.low, *box.high, 0) + payload
 
 
 def unpack(frame: bytes) -> Frame:

@@ -11,6 +11,8 @@ import { zoomed } from "../geometry";
 import type { Pane } from "../views/pane";
 import { box } from "./box";
 import { click } from "./click";
+import { extremes } from "./extremes";
+import { lasso } from "./lasso";
 import { level, pan, point } from "./navigate";
 import { stroke } from "./stroke";
 
@@ -77,7 +79,7 @@ function gestureOf(pane: Pane, event: PointerEvent): Gesture | null {
   if (held.space) return pan;
   const flat = pane.opened.planes.length === 1;
   if (event.ctrlKey || event.metaKey) return flat ? pan : point;
-  return { navigate: flat ? pan : point, click, stroke, box }[pane.actions.store.state.tool];
+  return { navigate: flat ? pan : point, click, stroke, box, lasso, extremes }[pane.actions.store.state.tool];
 }
 
 let wheeled = 0; // of a fine wheel or a touchpad, not yet a whole slice

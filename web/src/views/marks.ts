@@ -32,6 +32,8 @@ export function drawPrompt(
       drawStroke(context, place, prompt, colour, waiting);
       break;
     case "lasso":
+      drawLasso(context, place, prompt, colour, waiting);
+      break;
     case "extremes":
       for (const point of prompt.points) {
         if (point[place.plane.normal] === place.slice)
@@ -118,6 +120,31 @@ function drawStroke(
   context.lineWidth = 1.75;
   if (waiting) context.setLineDash([4, 4]);
   else if (!prompt.positive) context.setLineDash([2, 5]);
+  context.strokeStyle = prompt.positive ? "#fff" : css(colour);
+  context.stroke(path);
+}
+
+function drawLasso(
+  context: CanvasRenderingContext2D,
+  place: Place,
+  prompt: Extract<Prompt, { kind: "lasso" }>,
+  colour: Colour,
+  waiting: boolean,
+): void {
+  if (prompt.axis !== place.plane.normal || prompt.points[0][prompt.axis] !== place.slice) return;
+  const path = new Path2D();
+  prompt.points.forEach((point, i) => {
+    const [x, y] = middle(place, point);
+    if (i === 0) path.moveTo(x, y);
+    else path.lineTo(x, y);
+  });
+  path.closePath();
+  context.lineJoin = "round";
+  context.lineWidth = 3.5;
+  context.strokeStyle = "rgba(8,10,14,0.6)";
+  context.stroke(path);
+  context.lineWidth = 1.75;
+  context.setLineDash(waiting ? [3, 3] : prompt.positive ? [] : [2, 5]);
   context.strokeStyle = prompt.positive ? "#fff" : css(colour);
   context.stroke(path);
 }

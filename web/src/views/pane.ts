@@ -22,7 +22,7 @@ import {
   wholeView,
   type Box,
 } from "../geometry";
-import { type Colour, outlines, paintLabels, paintVolume } from "../slices";
+import { type Colour, outlines, paintDoubt, paintLabels, paintVolume } from "../slices";
 import { marksOf, type Opened, type State } from "../state";
 import { press } from "../tools/press";
 import { drawPrompt } from "./marks";
@@ -55,9 +55,10 @@ export class Pane {
   readonly #title: HTMLElement;
   readonly #volume: Picture;
   readonly #mask: Picture;
+  #doubt: Picture | null = null;
   readonly #whole: Rect;
   readonly #spacing: Index;
-  #drawn = { volume: "", mask: "", version: -1 };
+  #drawn = { volume: "", mask: "", doubt: "" };
   #dirty: Box | null = null; // of the mask, since it was last painted
   #edges = new Map<number, Path2D>();
   #size: Point = [1, 1];
@@ -219,6 +220,7 @@ export class Pane {
       context.globalAlpha = state.opacity;
       this.#lay(this.#mask, p);
       context.globalAlpha = 1;
+      if (state.doubtful) this.#drawDoubt(state, p);
       if (state.outline) this.#drawEdges(state, p);
     }
     this.#drawCrosshair(state, p);
@@ -275,6 +277,26 @@ export class Pane {
     this.#drawn.mask = key;
   }
 
+  /** Lay where the method doubts over the mask. */
+  #drawDoubt(state: State, p: Projection): void {
+    const { doubt } = this.opened;
+    if (doubt === null || doubt.painted === null) return;
+    const rect = rectOf(this.plane, doubt.shape, this.slice, doubt.painted);
+    if (rect === null) return;
+    const { width, height } = this.#whole;
+    this.#doubt ??= new Picture([width, height]);
+    const key = `${this.slice} ${state.doubtVersion}`;
+    if (key !== this.#drawn.doubt) {
+      this.#doubt.context.clearRect(0, 0, width, height);
+      this.#doubt.paint(rect, (out) => {
+        paintDoubt(doubt, this.plane, this.slice, rect, out);
+      });
+      this.#drawn.doubt = key;
+    }
+    this.#context.imageSmoothingEnabled = state.smooth;
+    this.#lay(this.#doubt, p);
+  }
+
   #drawEdges(state: State, p: Projection): void {
     const context = this.#context;
     const place = new DOMMatrix([p.scaleX, 0, 0, p.scaleY, p.offsetX, p.offsetY]);
@@ -319,6 +341,9 @@ export class Pane {
       state.labels.find(({ value }) => value === label)?.colour ?? [160, 160, 160];
     for (const mark of marksOf(state)) {
       drawPrompt(this.#context, place, mark.event.prompt, colourOf(mark.event.label), mark.waiting);
+    }
+    if (state.points.length > 0) {
+      drawPrompt(this.#context, place, { kind: "extremes", points: state.points }, colourOf(state.label), true);
     }
     if (state.draft !== null) drawPrompt(this.#context, place, state.draft, colourOf(state.label), false);
   }

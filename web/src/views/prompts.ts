@@ -83,11 +83,9 @@ export function describe(prompt: Prompt): string {
 }
 
 function iconOf(prompt: Prompt): IconName {
-  if (prompt.kind === "click" || prompt.kind === "stroke" || prompt.kind === "lasso") {
-    if (prompt.kind === "stroke") return "stroke";
-    return prompt.positive ? "plus" : "minus";
-  }
-  return "box";
+  if (prompt.kind === "click") return prompt.positive ? "plus" : "minus";
+  if (prompt.kind === "adjust") return prompt.k < 0 ? "plus" : "minus";
+  return prompt.kind === "mask" ? "check" : prompt.kind;
 }
 
 function placeOf(prompt: Prompt): Index | null {

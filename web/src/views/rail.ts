@@ -9,6 +9,8 @@ const TOOLS: readonly (readonly [Tool, IconName, string, string])[] = [
   ["click", "click", "Click", "C"],
   ["stroke", "stroke", "Stroke", "S"],
   ["box", "box", "Box", "B"],
+  ["lasso", "lasso", "Lasso", "L"],
+  ["extremes", "extremes", "Ends of the object", "E"],
 ];
 
 export function rail(actions: Actions): HTMLElement {
@@ -70,7 +72,7 @@ export function rail(actions: Actions): HTMLElement {
     }
     set(plus, "aria-pressed", String(state.positive));
     set(minus, "aria-pressed", String(!state.positive));
-    const signed = state.opened !== null && (state.tool === "click" || state.tool === "stroke");
+    const signed = state.opened !== null && ["click", "stroke", "lasso"].includes(state.tool);
     plus.disabled = minus.disabled = !signed;
     radius.value = String(state.radius);
     radius.disabled = state.opened === null;

@@ -44,6 +44,9 @@ export class Viewer {
         "unsent",
         "radius",
         "tool",
+        "points",
+        "doubtful",
+        "doubtVersion",
       ],
       () => {
         for (const pane of this.panes) pane.redraw();

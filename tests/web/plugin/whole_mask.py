@@ -1,0 +1,46 @@
+"""A method for tests: it takes areas and whole masks, refines a mask by one voxel, and doubts its rim."""
+
+import numpy as np
+from scipy.ndimage import binary_dilation, binary_erosion
+
+from segmend.image import whole
+from segmend.prompts import Adjust, Extremes, Lasso, Mask, extent
+from segmend.segmenter import Method, Prediction, Segmenter, Workspace
+from segmend.solvers.evidence import inside_of
+
+METHOD = Method(
+    "whole_mask", "Whole", "none", ("lasso", "extremes", "adjust", "mask"), (2, 3), "none needed", refines=True
+)
+
+
+class WholeWorkspace(Workspace):
+    def predict(self, prompts, previous):
+        mask = previous.copy()
+        match prompts[-1]:
+            case Lasso() as lasso:
+                mask[inside_of(lasso, mask.shape)] = lasso.positive
+            case Extremes() as points:
+                mask[extent(points).slices] = True
+            case Adjust(k=k):
+                mask = binary_dilation(mask) if k < 0 else binary_erosion(mask)
+            case Mask(inside=inside) as given:
+                mask[:] = False
+                mask[given.box.slices] = inside
+                mask = binary_dilation(mask) if mask.any() else middle(mask)
+        doubt = (binary_dilation(mask) & ~mask).astype(np.float32)
+        return Prediction(mask.astype(np.float32), whole(mask.shape), quality=0.5, doubt=doubt)
+
+
+def middle(mask):
+    first = mask.copy()
+    first[tuple(n // 2 for n in mask.shape)] = True
+    return first
+
+
+class Whole(Segmenter):
+    def open(self, image):
+        return WholeWorkspace()
+
+
+def load():
+    return Whole()

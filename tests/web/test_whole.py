@@ -1,0 +1,101 @@
+"""Areas and whole masks: lasso, extreme points, nudging, refining, and where the method doubts."""
+
+import pytest
+from playwright.sync_api import expect
+
+
+@pytest.fixture
+def opened(annotator, add, volume):
+    return annotator.open(add(volume, "knee"), method="whole_mask")
+
+
+def button(annotator, name):
+    return annotator.page.get_by_role("button", name=name, exact=True)
+
+
+def test_a_lasso_takes_its_inside_and_its_line(opened):
+    opened.page.keyboard.press("l")
+    opened.drag([(5, 2, 2), (5, 2, 8), (5, 8, 8), (5, 8, 2)])
+    opened.settle()
+
+    (lasso,) = opened.prompts
+    assert lasso["kind"] == "lasso" and lasso["axis"] == 0 and lasso["positive"]
+    assert lasso["points"][0] == [5, 2, 2] and lasso["points"][-1] == [5, 8, 2]
+    assert opened.label_at((5, 5, 5)) == 1 and opened.label_at((5, 2, 5)) == 1
+    assert opened.label_at((5, 9, 5)) == 0 and opened.label_at((4, 5, 5)) == 0
+
+
+def test_the_fourth_extreme_point_sends_them(opened):
+    opened.page.keyboard.press("e")
+    for index in [(5, 2, 6), (5, 9, 6), (5, 6, 3)]:
+        opened.click(index)
+    assert opened.prompts == []
+    assert opened.state["points"] == [[5, 2, 6], [5, 9, 6], [5, 6, 3]]
+    opened.click((5, 6, 10))
+    opened.settle()
+
+    assert opened.prompts == [{"kind": "extremes", "points": [[5, 2, 6], [5, 9, 6], [5, 6, 3], [5, 6, 10]]}]
+    assert opened.state["points"] == []
+    assert opened.label_at((5, 9, 10)) == 1
+
+
+def test_escape_and_another_tool_call_extreme_points_off(opened):
+    opened.page.keyboard.press("e")
+    opened.click((5, 2, 6))
+    opened.page.keyboard.press("Escape")
+    assert opened.state["points"] == []
+
+    opened.click((5, 2, 6))
+    opened.page.keyboard.press("l")
+
+    assert opened.state["points"] == []
+    assert opened.prompts == []
+
+
+def test_a_first_guess_is_refined_and_nudged(opened):
+    button(opened, "Refine the mask").click()
+    opened.settle()
+    assert opened.label_at((5, 6, 6)) == 1 and opened.label_at((5, 6, 7)) == 0
+
+    button(opened, "Refine the mask").click()
+    opened.settle()
+    assert opened.label_at((5, 6, 7)) == 1 and opened.label_at((5, 6, 8)) == 0
+
+    nudge = opened.page.get_by_label("Nudge")
+    nudge.fill("20")
+    nudge.dispatch_event("change")
+    opened.settle()
+
+    assert [prompt["kind"] for prompt in opened.prompts] == ["mask", "mask", "adjust"]
+    assert opened.prompts[-1]["k"] == -0.2  # below 0 the mask grows
+    assert opened.label_at((5, 6, 8)) == 1
+    assert nudge.input_value() == "0"
+
+
+def test_a_method_that_takes_no_whole_masks_shows_none_of_it(opened):
+    expect(button(opened, "Refine the mask")).to_be_visible()
+
+    opened.page.select_option("#method", "ball")
+
+    expect(button(opened, "Refine the mask")).to_be_hidden()
+    expect(opened.page.get_by_label("Nudge")).to_be_hidden()
+
+
+def test_doubt_is_shown_over_the_image_until_the_mask_changes(opened):
+    beside = (5, 6, 7)
+    opened.go_to((5, 2, 2))
+    opened.plain()
+    (plain,) = opened.colours([beside])
+    button(opened, "Refine the mask").click()
+    opened.settle()
+
+    (doubtful,) = opened.colours([beside])
+    assert doubtful[1] < plain[1] - 50 and min(doubtful[0], doubtful[2]) > 200  # magenta over a bright voxel
+
+    opened.page.keyboard.press("d")
+    assert opened.colours([beside]) == [plain]
+    opened.page.keyboard.press("d")
+    assert opened.colours([beside]) == [doubtful]
+    opened.page.keyboard.press("Control+z")
+    opened.settle()
+    assert opened.colours([beside]) == [plain]

@@ -1,0 +1,63 @@
+/** A label's mask as a prompt: one bit a voxel of its box, packed by zlib, as `segmend.prompts` reads it. */
+
+import type { Prompt } from "./api";
+import type { Box } from "./geometry";
+import type { LabelMap } from "./labelmap";
+
+/** Return the mask of a label as a prompt; one empty voxel where there is none. */
+export async function maskPrompt(map: LabelMap, label: number): Promise<Extract<Prompt, { kind: "mask" }>> {
+  const box = boundsOf(map, label) ?? { low: [0, 0, 0], high: [1, 1, 1] };
+  const shape = [0, 1, 2].map((axis) => box.high[axis] - box.low[axis]);
+  const bits = await deflated(bitsOf(map, label, box));
+  return { kind: "mask", low: box.low, shape: [shape[0], shape[1], shape[2]], bits: base64(bits) };
+}
+
+/** Return the box round a label's voxels, null where it has none. */
+export function boundsOf(map: LabelMap, label: number): Box | null {
+  const { painted, shape } = map;
+  if (painted === null) return null;
+  const low = [Infinity, Infinity, Infinity];
+  const high = [-1, -1, -1];
+  for (let z = painted.low[0]; z < painted.high[0]; z++) {
+    for (let y = painted.low[1]; y < painted.high[1]; y++) {
+      const row = (z * shape[1] + y) * shape[2];
+      for (let x = painted.low[2]; x < painted.high[2]; x++) {
+        if (map.values[row + x] !== label) continue;
+        [z, y, x].forEach((at, axis) => {
+          low[axis] = Math.min(low[axis], at);
+          high[axis] = Math.max(high[axis], at + 1);
+        });
+      }
+    }
+  }
+  if (high[0] < 0) return null;
+  return { low: [low[0], low[1], low[2]], high: [high[0], high[1], high[2]] };
+}
+
+/** Return a bit a voxel of the box, x fastest, the first voxel in the highest bit. */
+export function bitsOf(map: LabelMap, label: number, { low, high }: Box): Uint8Array<ArrayBuffer> {
+  const voxels = (high[0] - low[0]) * (high[1] - low[1]) * (high[2] - low[2]);
+  const bytes = new Uint8Array(Math.ceil(voxels / 8));
+  let at = 0;
+  for (let z = low[0]; z < high[0]; z++) {
+    for (let y = low[1]; y < high[1]; y++) {
+      const row = (z * map.shape[1] + y) * map.shape[2];
+      for (let x = low[2]; x < high[2]; x++, at++) {
+        if (map.values[row + x] === label) bytes[at >> 3] |= 0x80 >> (at & 7);
+      }
+    }
+  }
+  return bytes;
+}
+
+async function deflated(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+  const stream = new Blob([bytes]).stream().pipeThrough(new CompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+function base64(bytes: Uint8Array): string {
+  let text = "";
+  const step = 0x8000; // as many arguments as a call may have
+  for (let i = 0; i < bytes.length; i += step) text += String.fromCharCode(...bytes.subarray(i, i + step));
+  return btoa(text);
+}

@@ -1,0 +1,19 @@
+import { sameIndex } from "../geometry";
+import type { Press } from "./press";
+
+const ENOUGH = 4; // leftmost, rightmost, top and bottom
+
+/** Put down one of the object's four outermost points; the fourth sends them. */
+export async function extremes({ pane, start }: Press): Promise<void> {
+  const index = pane.indexUnder(start);
+  if (index === null) return;
+  const { actions } = pane;
+  const { normal } = pane.plane;
+  const { state } = actions.store;
+  const here = state.points.filter((point) => point[normal] === index[normal] && !sameIndex(point, index));
+  const points = [...here, index];
+  actions.setCrosshair(index);
+  actions.store.set({ points: points.length < ENOUGH ? points : [] });
+  if (points.length === ENOUGH) actions.place({ kind: "extremes", points });
+  await Promise.resolve();
+}
