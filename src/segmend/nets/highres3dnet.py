@@ -20,6 +20,7 @@ class HighRes3DNet(nn.Module):
     `widths` are the channels of the groups, the first convolution has those of the first; `last` is the layer
     before the classifier, with `dropout` (the paper's variant with samples of the posterior has 0.5).
 
+    >>> import torch
     >>> net = HighRes3DNet(inputs=1, outputs=3, widths=(2, 4, 4), last=5)
     >>> net(torch.zeros(1, 1, 5, 6, 7)).shape
     torch.Size([1, 3, 5, 6, 7])
