@@ -52,13 +52,18 @@ def test_escape_and_another_tool_call_extreme_points_off(opened):
     assert opened.prompts == []
 
 
-def test_a_first_guess_is_refined_and_nudged(opened):
+def refine(opened, count):
+    """Press the button, and wait for the mark that it packs in the background."""
     button(opened, "Refine the mask").click()
+    expect(opened.page.locator(".mark-row")).to_have_count(count)
     opened.settle()
+
+
+def test_a_first_guess_is_refined_and_nudged(opened):
+    refine(opened, 1)
     assert opened.label_at((5, 6, 6)) == 1 and opened.label_at((5, 6, 7)) == 0
 
-    button(opened, "Refine the mask").click()
-    opened.settle()
+    refine(opened, 2)
     assert opened.label_at((5, 6, 7)) == 1 and opened.label_at((5, 6, 8)) == 0
 
     nudge = opened.page.get_by_label("Nudge")
@@ -86,8 +91,7 @@ def test_doubt_is_shown_over_the_image_until_the_mask_changes(opened):
     opened.go_to((5, 2, 2))
     opened.plain()
     (plain,) = opened.colours([beside])
-    button(opened, "Refine the mask").click()
-    opened.settle()
+    refine(opened, 1)
 
     (doubtful,) = opened.colours([beside])
     assert doubtful[1] < plain[1] - 50 and min(doubtful[0], doubtful[2]) > 200  # magenta over a bright voxel
