@@ -15,7 +15,7 @@ from scipy import ndimage
 from segmend.encode import path
 from segmend.errors import SettingsError, ShapeError
 from segmend.image import Box
-from segmend.play import play, rounds
+from segmend.play import play, rounds, together
 from segmend.prompts import Click, Stroke, check, kind_of
 from segmend.segmenter import Prediction, Workspace
 from segmend.users import (
@@ -57,7 +57,8 @@ def test_robots_are_content_exactly_when_the_mask_is_right(name: str, pair: tupl
     assert (prompt is None) == bool((truth == mask).all())
     assert robot(truth, truth) is None
     if prompt is not None:
-        check(prompt, truth.shape)
+        for one in together(prompt):
+            check(one, truth.shape)
         assert robot(truth.copy(), mask.copy()) == prompt
         assert user(name, seed)(truth, mask) == prompt
 
@@ -321,7 +322,7 @@ def test_robots_need_two_masks_of_one_shape() -> None:
 
 
 def test_an_unknown_robot_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(SettingsError, match="no user 'clack'; there are box, click, noisy, random, ritm, stroke"):
+    with pytest.raises(SettingsError, match="no user 'clack'; there are .*box, click, .*random, ritm, .*stroke"):
         user("clack")
 
 
