@@ -45,7 +45,11 @@ def drawn(rows: list[str]) -> np.ndarray:
     return np.array([[[c == "#" for c in row] for row in rows]])
 
 
-@pytest.mark.parametrize("name", sorted(USERS))
+# These leave small mistakes alone, or make some; test_editing.py has their rules.
+OTHERWISE = {"adjustment", "brush", "editor", "edits", "selection", "wrong"}
+
+
+@pytest.mark.parametrize("name", sorted(set(USERS) - OTHERWISE))
 @given(pair=pairs(), seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=60, deadline=None)
 def test_robots_are_content_exactly_when_the_mask_is_right(name: str, pair: tuple[Any, Any], seed: int) -> None:
@@ -322,7 +326,7 @@ def test_robots_need_two_masks_of_one_shape() -> None:
 
 
 def test_an_unknown_robot_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(SettingsError, match="no user 'clack'; there are .*box, click, .*random, ritm, .*stroke"):
+    with pytest.raises(SettingsError, match="no user 'clack'; there are .*box, .*click, .*random, ritm, .*stroke"):
         user("clack")
 
 

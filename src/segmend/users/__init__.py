@@ -13,22 +13,33 @@ from typing import Protocol
 
 from segmend.errors import SettingsError
 from segmend.play import User
+from segmend.users.adjustment import Adjustment
 from segmend.users.boxes import BoxFirst
+from segmend.users.brush import Brush
+from segmend.users.editor import Editor, Edits
 from segmend.users.farthest import FarthestError
 from segmend.users.largest import LargestError
 from segmend.users.noisy import NoisyHuman
 from segmend.users.randomly import RandomError
+from segmend.users.selection import Selection
 from segmend.users.skeleton import SkeletonStroke
+from segmend.users.wrongly import WrongEdit
 
 __all__ = [
     "USERS",
+    "Adjustment",
     "BoxFirst",
+    "Brush",
+    "Editor",
+    "Edits",
     "FarthestError",
     "LargestError",
     "NoisyHuman",
     "RandomError",
     "Robot",
+    "Selection",
     "SkeletonStroke",
+    "WrongEdit",
     "user",
 ]
 
@@ -48,6 +59,12 @@ USERS: Mapping[str, Callable[[int], Robot]] = MappingProxyType(
         "stroke": SkeletonStroke,
         "box": BoxFirst,
         "noisy": NoisyHuman,
+        "selection": Selection,
+        "brush": Brush,
+        "adjustment": Adjustment,
+        "editor": Editor,
+        "edits": Edits,
+        "wrong": WrongEdit,
     }
 )
 
