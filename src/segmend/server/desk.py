@@ -4,10 +4,10 @@ The lock of a desk guards all of these. It is held to check and store an event, 
 part, to pack a frame; never while a method computes. Who holds it may use the store and the
 workspaces, which have locks of their own and know nothing of desks.
 
-Events are answered in the order of their places in the log, one at a time. The answer in
-the making is a *draft*: it is painted on the map part by part, and each part is kept as an
-exclusive or, so that undoing or cancelling takes exactly it away again. When the method has
-finished, the draft becomes the event's `Patch`, is stored, and `answered` is said.
+Events are answered in the order of their places in the log, one at a time. The answer in the making
+is a *draft*: it is painted on the board's map part by part, so that undoing or cancelling takes exactly
+it away again. When the method has finished, the draft becomes the event's `Patch`, is stored, and
+`answered` is said.
 
 Two short cuts save work. A newer prompt on the same label and method, at a place that this
 answer has already reached, will be answered with all prompts, so this answer ends with what
@@ -18,12 +18,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, InvalidStateError
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from functools import reduce
 from threading import RLock
 from typing import Any, Protocol
 
@@ -31,15 +29,15 @@ import numpy as np
 
 from segmend import methods
 from segmend.errors import ConflictError, NotFoundError, PromptError, SegmendError, StoreError
-from segmend.image import Box, Image, LabelMap, MaskArray, bounds
+from segmend.image import Box, Image, LabelMap
 from segmend.prompts import extent
 from segmend.server.answering import Part, Taking, label_of, parts
+from segmend.server.board import Board, Draft
 from segmend.server.wire import NOTHING, full_state, light_state, pack, pack_doubt
 from segmend.server.work import Pool, log_failure
 from segmend.server.workspaces import Workspaces
 from segmend.session import (
     EMPTY,
-    Canvas,
     Event,
     Patch,
     Prompted,
@@ -47,12 +45,9 @@ from segmend.session import (
     Session,
     Undone,
     event_to_json,
-    painted,
 )
 from segmend.store import SessionRecord, Store
 
-MASKS_KEPT = 4  # labels whose mask is kept beside the map, so that a click compares only what changed
-STALE_BOXES = 32
 DELETED = "This case was deleted."
 PROGRESS_SECONDS = 0.2
 
@@ -97,33 +92,6 @@ class Request:
                 self.answer.set_exception(outcome)
 
 
-@dataclass(eq=False)
-class Draft:
-    """What an unfinished answer has painted so far."""
-
-    session: Session  # as it was when the answer began
-    position: int
-    label: int
-    locked: tuple[int, ...]
-    changes: list[tuple[Box, LabelMap]] = field(default_factory=list)  # exclusive or, each in its box
-    parts: int = 0
-    reached: Box = NOTHING  # round everything that a part has spoken for
-    quality: float | None = None
-    planes: MaskArray | None = None  # [z] slices that a part has spoken for
-    told: float = 0.0  # when progress was last said
-
-    def patch(self) -> Patch:
-        """Return all changes as one."""
-        box = NOTHING
-        for part, _ in self.changes:
-            box = box.union(part)
-        total = np.zeros(box.shape, np.uint16)
-        for part, values in self.changes:
-            z, y, x = (slice(l - o, h - o) for l, h, o in zip(part.low, part.high, box.low, strict=True))
-            total[z, y, x] ^= values
-        return Patch.between(np.zeros_like(total), total, box.low) if box.size else EMPTY
-
-
 class Desk:
     """One open session; every public method may be called from any thread."""
 
@@ -145,16 +113,13 @@ class Desk:
         self._pool = pool
         self._workspaces = workspaces
         self._lock = RLock()
-        self._canvas = Canvas(session.shape)
-        self._painted = NOTHING  # a box round everything that was ever painted
-        self._masks: OrderedDict[int, tuple[MaskArray, list[Box]]] = OrderedDict()  # by label, with what is out of date
+        self._board = Board(session.shape)
         self._listeners: list[Listener] = []
         self._requests: dict[int, Request] = {}
-        self._draft: Draft | None = None
         self._working = False
         self._stuck = False  # the store refused an answer; it is tried again after the next event
         self._closed = False
-        self._note(self._canvas.follow(session))
+        self._board.follow(session)
         with self._lock:
             self._start()
 
@@ -168,8 +133,7 @@ class Desk:
 
     @property
     def size_bytes(self) -> int:
-        """About how much memory the map and its masks hold; what was never painted holds none."""
-        return self._painted.size * (2 + len(self._masks))
+        return self._board.size_bytes
 
     def state(self) -> dict[str, Any]:
         with self._lock:
@@ -186,22 +150,17 @@ class Desk:
     def frame(self) -> bytes:
         """Return the whole map as one frame."""
         with self._lock:
-            return self._whole_frame()
+            return self._board.whole_frame(max(0, len(self._session.events) - 1))
 
     def frame_of(self, answer: Answer) -> bytes:
         """Return the frame of one answer's box as it is now."""
         with self._lock:
-            return pack(answer.position, answer.box, self._canvas.map[answer.box.slices], last=True)
+            return self._board.frame(answer.position, answer.box, last=True)
 
     def map(self) -> LabelMap:
         """Return a copy of the label map as the answered events made it."""
         with self._lock:
-            copy = np.zeros(self._session.shape, np.uint16)
-            copy[self._painted.slices] = self._canvas.map[self._painted.slices]
-            if self._draft is not None:
-                for box, values in self._draft.changes:
-                    copy[box.slices] ^= values
-            return copy
+            return self._board.answered()
 
     def listen(self, listener: Listener) -> None:
         """Tell a listener the state and the map as they are, and from now on everything that happens."""
@@ -209,7 +168,7 @@ class Desk:
             self._check_open()
             self._listeners.append(listener)
             listener.tell(json.dumps({"type": "state", "state": full_state(self.id, self.case, self._session)}))
-            listener.tell(self._whole_frame())
+            listener.tell(self._board.whole_frame(max(0, len(self._session.events) - 1)))
 
     def leave(self, listener: Listener) -> None:
         """Tell a listener nothing more; what it asked for is answered nevertheless."""
@@ -223,7 +182,7 @@ class Desk:
         """Stop working and tell everybody why."""
         with self._lock:
             self._closed = True
-            self._draft = None
+            self._board.draft = None
             self._tell({"type": "error", "id": None, "message": message})
             self._listeners = []
             for request in self._requests.values():
@@ -315,9 +274,9 @@ class Desk:
 
     def _reload(self) -> None:
         """Take over what another server has added to this session."""
-        changed = self._revert()
+        changed = self._board.revert()
         self._session = self._store.session(self.id)
-        changed = _both(changed, self._note(self._canvas.follow(self._session)))
+        changed = _both(changed, self._board.follow(self._session))
         last = max(0, len(self._session.events) - 1)
         self._tell({"type": "state", "state": full_state(self.id, self.case, self._session)})
         self._tell_frame(last, changed)
@@ -325,9 +284,9 @@ class Desk:
     def _settle(self) -> Box | None:
         """Bring map and draft in line with the log; return the box that changed."""
         changed = None
-        if self._draft is not None and self._draft.position not in self._session.pending:
-            changed = self._revert()
-        changed = _both(changed, self._note(self._canvas.follow(self._session)))
+        if self._board.draft is not None and self._board.draft.position not in self._session.pending:
+            changed = self._board.revert()
+        changed = _both(changed, self._board.follow(self._session))
         waiting = set(self._session.pending)
         for position in [p for p, request in self._requests.items() if p not in waiting]:
             if isinstance(self._session.events[position], Prompted | Removed):
@@ -339,7 +298,9 @@ class Desk:
         if self._session.done[-1] == position:
             self.accept(Undone(), user=user)
             return
-        changed = self._revert() if self._draft is not None and self._draft.position == position else None
+        changed = (
+            self._board.revert() if self._board.draft is not None and self._board.draft.position == position else None
+        )
         self._tell_frame(position, changed)
         self._store_answer(position, EMPTY)
         event = self._session.events[position]
@@ -388,8 +349,8 @@ class Desk:
                 return None
             label = label_of(session, position)
             locked = tuple(v for v, other in session.labels.items() if other.locked and v != label)
-            self._draft = Draft(session, position, label, locked, planes=np.zeros(session.shape[0], bool))
-            return self._draft
+            self._board.draft = Draft(session, position, label, locked, planes=np.zeros(session.shape[0], bool))
+            return self._board.draft
 
     def _answer(self, draft: Draft) -> Iterator[None]:
         def opened(method: str) -> Taking:
@@ -397,18 +358,18 @@ class Desk:
 
         session = draft.session
         with self._lock:
-            previous = self._previous(draft.label)
+            previous = self._board.previous(draft.label)
         with closing(parts(session, draft.position, previous, opened)) as stream:
             for part in stream:
                 with self._lock:
-                    if self._draft is not draft:
+                    if self._board.draft is not draft:
                         return
                     self._take(draft, part)
                     if self._enough(draft):
                         break
                 yield
         with self._lock:
-            if self._draft is draft:
+            if self._board.draft is draft:
                 self._finish(draft)
         event = session.events[draft.position]
         if isinstance(event, Prompted):
@@ -418,20 +379,7 @@ class Desk:
         if isinstance(part, float):
             self._tell_progress(draft, part)
             return
-        before = self._canvas.map[part.box.slices]
-        mask = part.mask & ((before == 0) | (before == draft.label)) if part.others_stay else part.mask
-        after = painted(before, mask, draft.label, draft.locked)
-        change = before ^ after
-        inner = bounds(change) if change.size else None
-        draft.parts += 1
-        draft.reached = draft.reached.union(part.box)
-        draft.quality = part.quality if part.quality is not None else draft.quality
-        if inner is not None:
-            box = Box(_plus(inner.low, part.box.low), _plus(inner.high, part.box.low))
-            draft.changes.append((box, change[inner.slices].copy()))
-            before[...] = after
-            self._note(box)
-            self._tell_frame(draft.position, box)
+        self._tell_frame(draft.position, self._board.take(draft, part))
         if part.doubt is not None and self._listeners:
             self._tell(pack_doubt(draft.position, part.box, part.doubt))
         if draft.planes is not None and len(draft.planes) > 1:
@@ -460,18 +408,18 @@ class Desk:
     def _finish(self, draft: Draft) -> None:
         patch = draft.patch()
         self._store_answer(draft.position, patch)
-        self._draft = None
+        self._board.draft = None
         self._tell_answered(draft.position, patch.box, draft.quality)
 
     def _store_answer(self, position: int, patch: Patch) -> None:
         self._store.answer(self.id, position, patch)
         self._session = self._session.answered(position, patch)
-        self._canvas.hold(position, patch)
+        self._board.hold(position, patch)
 
     def _failed(self, draft: Draft, error: Exception) -> None:
         """Say what went wrong to whom it concerns, and take the event back; the others go on."""
         with self._lock:
-            if self._closed or self._draft is not draft:
+            if self._closed or self._board.draft is not draft:
                 return
             said = error if isinstance(error, SegmendError) else None
             if said is None:
@@ -487,59 +435,14 @@ class Desk:
                     return
                 self._tell_error(draft.position, said)
                 if isinstance(error, StoreError):
-                    self._tell_frame(draft.position, self._revert())
+                    self._tell_frame(draft.position, self._board.revert())
                     self._stuck = True
                 else:
                     self._withdraw(draft.position)
             except SegmendError as refusal:
                 log_failure(f"An event in session {self.id} could not be taken back", refusal)
-                self._revert()
+                self._board.revert()
                 self._stuck = True
-
-    # The map
-
-    def _previous(self, label: int) -> MaskArray:
-        """Return the label's mask, brought up to date only where the map has changed."""
-        if label not in self._masks:
-            self._masks[label] = (np.zeros(self._session.shape, bool), [self._painted])
-        self._masks.move_to_end(label)
-        if len(self._masks) > MASKS_KEPT:
-            self._masks.popitem(last=False)
-        mask, stale = self._masks[label]
-        for box in stale:
-            np.equal(self._canvas.map[box.slices], label, out=mask[box.slices])
-        stale.clear()
-        view = mask.view()
-        view.flags.writeable = False
-        return view
-
-    def _note(self, changed: Box | None) -> Box | None:
-        if changed is not None and changed.size:
-            self._painted = self._painted.union(changed)
-            for _, stale in self._masks.values():
-                stale.append(changed)
-                if len(stale) > STALE_BOXES:
-                    stale[:] = [reduce(Box.union, stale)]
-        return changed
-
-    def _revert(self) -> Box | None:
-        """Take the draft off the map again; return the box that changed."""
-        draft, self._draft = self._draft, None
-        if draft is None or not draft.changes:
-            return None
-        changed = NOTHING
-        for box, values in draft.changes:
-            self._canvas.map[box.slices] ^= values
-            changed = changed.union(box)
-        return self._note(changed)
-
-    def _whole_frame(self) -> bytes:
-        position = max(0, len(self._session.events) - 1)
-        inner = bounds(self._canvas.map[self._painted.slices]) if self._painted.size else None
-        if inner is None:
-            return pack(position, NOTHING, np.zeros((0, 0, 0), np.uint16), last=True)
-        box = Box(_plus(inner.low, self._painted.low), _plus(inner.high, self._painted.low))
-        return pack(position, box, self._canvas.map[box.slices], last=True)
 
     # Telling
 
@@ -557,7 +460,7 @@ class Desk:
 
     def _tell_frame(self, position: int, changed: Box | None) -> None:
         if changed is not None and changed.size and self._listeners:
-            self._tell(pack(position, changed, self._canvas.map[changed.slices]))
+            self._tell(self._board.frame(position, changed))
 
     def _tell_progress(self, draft: Draft, fraction: float) -> None:
         now = time.perf_counter()
@@ -583,10 +486,6 @@ class Desk:
         listeners = self._listeners if request.sender is None else [request.sender]
         for listener in listeners:
             listener.tell(json.dumps(message))
-
-
-def _plus(a: tuple[int, int, int], b: tuple[int, int, int]) -> tuple[int, int, int]:
-    return a[0] + b[0], a[1] + b[1], a[2] + b[2]
 
 
 def _both(one: Box | None, other: Box | None) -> Box | None:

@@ -1,0 +1,148 @@
+"""The label map of an open session, and the answer that is being painted on it.
+
+Each part of a draft is kept as an exclusive or, so that calling the draft off takes exactly it away
+again. The desk's lock guards a board; nothing here waits, tells or stores.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from functools import reduce
+
+import numpy as np
+
+from segmend.image import Box, Index, LabelMap, MaskArray, bounds
+from segmend.server.answering import Part
+from segmend.server.wire import NOTHING, pack
+from segmend.session import EMPTY, Canvas, Patch, Session, painted
+
+MASKS_KEPT = 4  # labels whose mask is kept beside the map, so that a click compares only what changed
+STALE_BOXES = 32
+
+
+@dataclass(eq=False)
+class Draft:
+    """What an unfinished answer has painted so far."""
+
+    session: Session  # as it was when the answer began
+    position: int
+    label: int
+    locked: tuple[int, ...]
+    changes: list[tuple[Box, LabelMap]] = field(default_factory=list)  # exclusive or, each in its box
+    parts: int = 0
+    reached: Box = NOTHING  # round everything that a part has spoken for
+    quality: float | None = None
+    planes: MaskArray | None = None  # [z] slices that a part has spoken for
+    told: float = 0.0  # when progress was last said
+
+    def patch(self) -> Patch:
+        """Return all changes as one."""
+        box = NOTHING
+        for part, _ in self.changes:
+            box = box.union(part)
+        total = np.zeros(box.shape, np.uint16)
+        for part, values in self.changes:
+            z, y, x = (slice(l - o, h - o) for l, h, o in zip(part.low, part.high, box.low, strict=True))
+            total[z, y, x] ^= values
+        return Patch.between(np.zeros_like(total), total, box.low) if box.size else EMPTY
+
+
+class Board:
+    """The map, the draft on it, and the masks of the labels worked on lately."""
+
+    def __init__(self, shape: Index) -> None:
+        self.draft: Draft | None = None
+        self._canvas = Canvas(shape)
+        self._painted = NOTHING  # a box round everything that was ever painted
+        self._masks: OrderedDict[int, tuple[MaskArray, list[Box]]] = OrderedDict()  # by label, with what is out of date
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory the map and its masks hold; what was never painted holds none."""
+        return self._painted.size * (2 + len(self._masks))
+
+    def follow(self, session: Session) -> Box | None:
+        """Bring the map in line with a log; return the box that changed."""
+        return self._note(self._canvas.follow(session))
+
+    def hold(self, position: int, patch: Patch) -> None:
+        """Know that this event's answer, the draft, is on the map already."""
+        self._canvas.hold(position, patch)
+
+    def take(self, draft: Draft, part: Part) -> Box | None:
+        """Paint one part of a draft; return the box that changed."""
+        before = self._canvas.map[part.box.slices]
+        mask = part.mask & ((before == 0) | (before == draft.label)) if part.others_stay else part.mask
+        after = painted(before, mask, draft.label, draft.locked)
+        change = before ^ after
+        inner = bounds(change) if change.size else None
+        draft.parts += 1
+        draft.reached = draft.reached.union(part.box)
+        draft.quality = part.quality if part.quality is not None else draft.quality
+        if inner is None:
+            return None
+        box = Box(_plus(inner.low, part.box.low), _plus(inner.high, part.box.low))
+        draft.changes.append((box, change[inner.slices].copy()))
+        before[...] = after
+        return self._note(box)
+
+    def revert(self) -> Box | None:
+        """Take the draft off the map again; return the box that changed."""
+        draft, self.draft = self.draft, None
+        if draft is None or not draft.changes:
+            return None
+        changed = NOTHING
+        for box, values in draft.changes:
+            self._canvas.map[box.slices] ^= values
+            changed = changed.union(box)
+        return self._note(changed)
+
+    def previous(self, label: int) -> MaskArray:
+        """Return the label's mask, brought up to date only where the map has changed."""
+        if label not in self._masks:
+            self._masks[label] = (np.zeros(self._canvas.map.shape, bool), [self._painted])
+        self._masks.move_to_end(label)
+        if len(self._masks) > MASKS_KEPT:
+            self._masks.popitem(last=False)
+        mask, stale = self._masks[label]
+        for box in stale:
+            np.equal(self._canvas.map[box.slices], label, out=mask[box.slices])
+        stale.clear()
+        view = mask.view()
+        view.flags.writeable = False
+        return view
+
+    def answered(self) -> LabelMap:
+        """Return a copy of the map without the draft."""
+        copy = np.zeros(self._canvas.map.shape, np.uint16)
+        copy[self._painted.slices] = self._canvas.map[self._painted.slices]
+        if self.draft is not None:
+            for box, values in self.draft.changes:
+                copy[box.slices] ^= values
+        return copy
+
+    def frame(self, position: int, box: Box, *, last: bool = False) -> bytes:
+        """Return the frame of a box as it is now."""
+        return pack(position, box, self._canvas.map[box.slices], last=last)
+
+    def whole_frame(self, position: int) -> bytes:
+        """Return everything that is painted as one frame."""
+        inner = bounds(self._canvas.map[self._painted.slices]) if self._painted.size else None
+        if inner is None:
+            return pack(position, NOTHING, np.zeros((0, 0, 0), np.uint16), last=True)
+        box = Box(_plus(inner.low, self._painted.low), _plus(inner.high, self._painted.low))
+        return self.frame(position, box, last=True)
+
+    def _note(self, changed: Box | None) -> Box | None:
+        if changed is not None and changed.size:
+            self._painted = self._painted.union(changed)
+            for _, stale in self._masks.values():
+                stale.append(changed)
+                if len(stale) > STALE_BOXES:
+                    stale[:] = [reduce(Box.union, stale)]
+        return changed
+
+
+def _plus(a: Index, b: Index) -> Index:
+    return a[0] + b[0], a[1] + b[1], a[2] + b[2]
