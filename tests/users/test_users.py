@@ -45,8 +45,8 @@ def drawn(rows: list[str]) -> np.ndarray:
     return np.array([[[c == "#" for c in row] for row in rows]])
 
 
-# These leave small mistakes alone, or make some; test_editing.py has their rules.
-OTHERWISE = {"adjustment", "brush", "editor", "edits", "selection", "wrong"}
+# These leave small mistakes alone, make some, or need an object; test_editing.py and test_extremes.py have their rules.
+OTHERWISE = {"adjustment", "brush", "editor", "edits", "extremes", "selection", "wrong"}
 
 
 @pytest.mark.parametrize("name", sorted(set(USERS) - OTHERWISE))

@@ -1,7 +1,7 @@
 """The U-Net of iunet (Pirabakaran and Khan): four blocks down, a bottleneck, four blocks up.
 
 A block down is two 3 x 3 convolutions with ReLU, then dropout, then max-pooling; a block up is a transposed 3 x 3
-convolution that doubles the sides, the skip beside it, and two 3 x 3 convolutions with ReLU. A 1 x 1 convolution ends it.
+convolution that doubles the sides, the skip beside it, and two 3 x 3 convolutions with ReLU. The last is a 1 x 1.
 The plain U-Net of the comparison is the same network without the two click channels. The paper names no
 normalisation, so there is none unless `norm` asks for it: small networks learn faster with it.
 """
