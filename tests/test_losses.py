@@ -25,3 +25,13 @@ def test_the_loss_adds_cross_entropy():
     logits = torch.zeros(1, 1, 1, 2)
 
     assert overlap_and_entropy(logits, truth).item() == pytest.approx(soft_dice(logits, truth).item() + math.log(2))
+
+
+def test_a_volume_is_one_overlap_whatever_its_axes():
+    truth = torch.zeros(2, 1, 2, 3, 4)
+    truth[0, 0, 1, 1:, 2] = 1
+    logits = torch.randn(2, 1, 2, 3, 4, generator=torch.Generator().manual_seed(0))
+
+    assert soft_dice(logits, truth).item() == pytest.approx(
+        soft_dice(logits.reshape(2, 1, 6, 4), truth.reshape(2, 1, 6, 4)).item()
+    )

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 
-def soft_dice(logits: Tensor, truth: Tensor) -> Tensor:  # [b 1 y x] both -> []
+def soft_dice(logits: Tensor, truth: Tensor) -> Tensor:  # [b 1 y x] or [b 1 z y x] both -> []
     """Return one less the overlap of the probabilities with the truth.
 
     >>> import torch
@@ -15,11 +15,11 @@ def soft_dice(logits: Tensor, truth: Tensor) -> Tensor:  # [b 1 y x] both -> []
     0.0
     """
     probability = logits.sigmoid()
-    common = (probability * truth).sum(dim=(1, 2, 3))
-    total = probability.sum(dim=(1, 2, 3)) + truth.sum(dim=(1, 2, 3))
+    common = (probability * truth).flatten(1).sum(dim=1)
+    total = probability.flatten(1).sum(dim=1) + truth.flatten(1).sum(dim=1)
     return (1 - (2 * common + 1) / (total + 1)).mean()
 
 
-def overlap_and_entropy(logits: Tensor, truth: Tensor) -> Tensor:  # [b 1 y x] both -> []
+def overlap_and_entropy(logits: Tensor, truth: Tensor) -> Tensor:  # [b 1 y x] or [b 1 z y x] both -> []
     """Return soft Dice plus binary cross entropy: the one sees the object, the other each pixel."""
     return soft_dice(logits, truth) + binary_cross_entropy_with_logits(logits, truth)

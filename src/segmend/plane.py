@@ -74,8 +74,8 @@ def see(plane: NDArray[np.generic], window: Window, cells: int) -> Real:  # [y x
            [10.5, 12.5]], dtype=float32)
     """
     rows, columns = plane.shape
-    y, down = _weights(window.top, window.height, rows, cells)
-    x, across = _weights(window.left, window.width, columns, cells)
+    y, down = cell_weights(window.top, window.height, rows, cells)
+    x, across = cell_weights(window.left, window.width, columns, cells)
     part = plane[y, x].astype(np.float32)
     return np.asarray(down @ part @ across.T, np.float32)
 
@@ -88,8 +88,8 @@ def lay(grid: Real, window: Window, rows: int, columns: int) -> tuple[Real, tupl
     ([1.0, 0.75, 0.25, 0.0], slice(0, 4, None))
     """
     ys, xs = window.pixels(rows, columns)
-    down = _interpolation(ys, window.top, window.height, len(grid))
-    across = _interpolation(xs, window.left, window.width, len(grid))
+    down = pixel_weights(ys, window.top, window.height, len(grid))
+    across = pixel_weights(xs, window.left, window.width, len(grid))
     return np.asarray(down @ grid @ across.T, np.float32), (ys, xs)
 
 
@@ -131,8 +131,13 @@ def _covered(low: float, high: float, count: int) -> slice:
 
 
 @lru_cache(maxsize=256)
-def _weights(start: float, length: float, count: int, cells: int) -> tuple[slice, Real]:
-    """Return the pixels that the cells touch, and how much each cell takes of each: [cells pixels]."""
+def cell_weights(start: float, length: float, count: int, cells: int) -> tuple[slice, Real]:
+    """Return the pixels of a line that the cells touch, and how much each cell takes of each: [cells pixels].
+
+    >>> where, weights = cell_weights(0.0, 4.0, 4, 2)
+    >>> where, weights.tolist()
+    (slice(0, 4, None), [[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]])
+    """
     step = length / cells
     low = max(int(np.floor(start - 1)), 0)
     high = min(int(np.ceil(start + length + 1)), count)
@@ -152,7 +157,12 @@ def _weights(start: float, length: float, count: int, cells: int) -> tuple[slice
     return slice(low, high), weights.astype(np.float32)
 
 
-def _interpolation(pixels: slice, start: float, length: float, cells: int) -> Real:
+def pixel_weights(pixels: slice, start: float, length: float, cells: int) -> Real:
+    """Return how much each pixel of a line takes of each cell: [pixels cells].
+
+    >>> pixel_weights(slice(0, 4), 0.0, 4.0, 2).tolist()
+    [[1.0, 0.0], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]]
+    """
     places = (np.arange(pixels.start, pixels.stop) + 0.5 - start) * cells / length - 0.5
     places = np.clip(places, 0, cells - 1)
     return np.asarray(np.maximum(1 - np.abs(places[:, None] - np.arange(cells)), 0), np.float32)
