@@ -1,7 +1,6 @@
-/** The list of shortcuts, made from the same table that the keyboard obeys. */
+/** The list of shortcuts, and what the mouse does. */
 
 import { h } from "./dom";
-import { SHORTCUTS } from "./keys";
 import { dialog } from "./views/dialogs";
 
 const MOUSE: readonly (readonly [string, string])[] = [
@@ -15,7 +14,7 @@ const MOUSE: readonly (readonly [string, string])[] = [
   ["Double-click a label", "rename it"],
 ];
 
-export function showHelp(): void {
+export function showHelp(shortcuts: readonly { readonly shown: string; readonly what: string }[]): void {
   if (document.querySelector("dialog.help") !== null) return;
   const rows = (pairs: readonly (readonly [string, string])[]): HTMLElement =>
     h(
@@ -28,7 +27,7 @@ export function showHelp(): void {
     h(
       "div",
       { class: "help-columns" },
-      h("section", {}, h("h3", {}, "Keyboard"), rows(SHORTCUTS.map(({ shown, what }) => [shown, what]))),
+      h("section", {}, h("h3", {}, "Keyboard"), rows(shortcuts.map(({ shown, what }) => [shown, what]))),
       h("section", {}, h("h3", {}, "Mouse"), rows(MOUSE)),
     ),
   );

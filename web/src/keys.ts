@@ -2,7 +2,7 @@
 
 import type { Actions } from "./actions";
 import { showHelp } from "./help";
-import { toggleLayout } from "./views/header";
+import { toggleLayout } from "./views/layout";
 
 interface Shortcut {
   readonly shown: string;
@@ -190,7 +190,14 @@ export const SHORTCUTS: readonly Shortcut[] = [
       store.set({ points: [] }); // a gesture under way listens itself
     },
   },
-  { shown: "?", what: "this list", matches: (event) => event.key === "?", act: showHelp },
+  {
+    shown: "?",
+    what: "this list",
+    matches: (event) => event.key === "?",
+    act: () => {
+      showHelp(SHORTCUTS);
+    },
+  },
 ];
 
 /** Obey the table, except while someone writes or answers a question. */

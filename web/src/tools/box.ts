@@ -1,5 +1,5 @@
 import { boxBetween, sameIndex } from "../geometry";
-import type { Press } from "./press";
+import type { Press } from "./gesture";
 
 /** Draw a rectangle from corner to corner, one voxel thick; a press without a drag puts down nothing. */
 export async function box({ pane, start, moves }: Press): Promise<void> {

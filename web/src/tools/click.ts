@@ -1,4 +1,4 @@
-import type { Press } from "./press";
+import type { Press } from "./gesture";
 
 /** Put down a click at once, where the button went down; the other planes follow. */
 export async function click({ pane, start, positive }: Press): Promise<void> {

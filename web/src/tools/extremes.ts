@@ -1,5 +1,5 @@
 import { sameIndex } from "../geometry";
-import type { Press } from "./press";
+import type { Press } from "./gesture";
 
 const ENOUGH = 4; // leftmost, rightmost, top and bottom
 

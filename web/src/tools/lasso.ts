@@ -1,5 +1,5 @@
 import { type Index, lineTo } from "../geometry";
-import type { Press } from "./press";
+import type { Press } from "./gesture";
 
 /** Draw round an area of one slice; the line closes itself when the button is released. */
 export async function lasso({ pane, start, positive, moves }: Press): Promise<void> {

@@ -1,6 +1,6 @@
 import { dragged } from "../contrast";
 import { panned } from "../geometry";
-import type { Press } from "./press";
+import type { Press } from "./gesture";
 
 /** Move the crosshair, and with it the slices of the other planes. */
 export async function point({ pane, start, moves }: Press): Promise<void> {

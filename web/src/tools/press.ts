@@ -11,21 +11,13 @@ import { zoomed } from "../geometry";
 import type { Pane } from "../views/pane";
 import { box } from "./box";
 import { click } from "./click";
+import type { Gesture } from "./gesture";
 import { extremes } from "./extremes";
 import { lasso } from "./lasso";
 import { level, pan, point } from "./navigate";
 import { stroke } from "./stroke";
 
-/** A pressed pointer on a pane; `positive` is the sign that this press means. */
-export interface Press {
-  readonly pane: Pane;
-  readonly start: PointerEvent;
-  readonly positive: boolean;
-  /** The moves until the release; throws Cancelled when the gesture is called off. */
-  readonly moves: () => AsyncGenerator<PointerEvent, void>;
-}
-
-export class Cancelled extends Error {}
+class Cancelled extends Error {}
 
 const held = { space: false };
 window.addEventListener("keydown", (event) => {
@@ -69,8 +61,6 @@ export function press(pane: Pane): void {
     wheel(pane, event);
   });
 }
-
-type Gesture = (press: Press) => Promise<void>;
 
 function gestureOf(pane: Pane, event: PointerEvent): Gesture | null {
   if (event.button === 1) return pan;

@@ -1,5 +1,5 @@
 import { type Index, lineTo } from "../geometry";
-import type { Press } from "./press";
+import type { Press } from "./gesture";
 
 /** Draw a line of voxels without gaps, put down when the button is released. */
 export async function stroke({ pane, start, positive, moves }: Press): Promise<void> {

@@ -5,7 +5,9 @@ import type { Case } from "../api";
 import { h, icon, iconButton, refill, set } from "../dom";
 import { downloadMenu } from "../export";
 import { showHelp } from "../help";
-import { type Layout, methodsFor } from "../state";
+import { SHORTCUTS } from "../keys";
+import { methodsFor } from "../state";
+import { toggleLayout } from "./layout";
 
 export function header(actions: Actions): HTMLElement {
   const store = actions.store;
@@ -47,7 +49,14 @@ export function header(actions: Actions): HTMLElement {
     },
     "F",
   );
-  const help = iconButton("help", "Shortcuts and help", showHelp, "?");
+  const help = iconButton(
+    "help",
+    "Shortcuts and help",
+    () => {
+      showHelp(SHORTCUTS);
+    },
+    "?",
+  );
   const status = h("span", { class: "status-dot", role: "img" });
   const download = downloadMenu(actions);
   const element = h(
@@ -93,14 +102,6 @@ export function header(actions: Actions): HTMLElement {
     status.title = text;
   });
   return element;
-}
-
-/** Step from all planes to the plane under the pointer alone, and back. */
-export function toggleLayout({ store }: Actions): void {
-  const { layout, opened } = store.state;
-  if (opened === null || opened.planes.length === 1) return;
-  const under = document.querySelector<HTMLElement>(".pane:hover")?.dataset.plane as Layout | undefined;
-  store.set({ layout: layout === "grid" ? (under ?? "axial") : "grid" });
 }
 
 type Sized = Pick<Case, "shape" | "spacing" | "modality">;

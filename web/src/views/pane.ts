@@ -24,7 +24,6 @@ import {
 } from "../geometry";
 import { type Colour, outlines, paintDoubt, paintLabels, paintVolume } from "../slices";
 import { marksOf, type Opened, type State } from "../state";
-import { press } from "../tools/press";
 import { drawPrompt } from "./marks";
 
 const TITLES = { axial: "Axial", coronal: "Coronal", sagittal: "Sagittal" } as const;
@@ -115,7 +114,6 @@ export class Pane {
       this.#slider,
     );
     this.element.style.setProperty("--plane", opened.photo ? "transparent" : AXES_COLOURS[plane.name]);
-    press(this);
     this.#observer = new ResizeObserver(() => {
       this.#resize();
     });

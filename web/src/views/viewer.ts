@@ -3,6 +3,7 @@
 import type { Actions } from "../actions";
 import { h } from "../dom";
 import type { Opened } from "../state";
+import { press } from "../tools/press";
 import { Pane } from "./pane";
 import { Render } from "./render";
 
@@ -60,6 +61,7 @@ export class Viewer {
     this.#render = null;
     this.#opened = opened;
     this.panes = opened?.planes.map((plane) => new Pane(this.actions, opened, plane)) ?? [];
+    this.panes.forEach(press);
     this.element.replaceChildren(...this.panes.map((pane) => pane.element));
     this.#start();
   }
