@@ -11,6 +11,7 @@ def warm_up() -> None:
     import numpy as np
 
     from segmend.solvers.components import Components
+    from segmend.solvers.densecrf import densecrf
     from segmend.solvers.edges import likeness
     from segmend.solvers.geodesic import geodesic
     from segmend.solvers.maxflow import cut, offsets, whole_numbers
@@ -26,4 +27,5 @@ def warm_up() -> None:
     soften(labels.inside, np.empty(pinned.shape, np.float32))
     walk(alike[::-1], pinned)
     geodesic(values, pinned == 1)
+    densecrf(np.full(pinned.shape, 0.5, np.float32), values, pinned=pinned, rounds=1)
     Components.fit(values, pinned == 0, 2)
