@@ -27,7 +27,7 @@ from types import ModuleType
 
 from segmend.errors import SettingsError
 
-TOOLS = ("subjects",)  # modules of this folder that are no recipes
+TOOLS = ("slices", "subjects")  # modules of this folder that are no recipes
 
 
 def names() -> tuple[str, ...]:

@@ -1,0 +1,235 @@
+"""What methods in the plane share: one slice is answered from its marks, the next ones from the slice beside them.
+
+A subclass answers a slice (`answer`) and says what it makes of the slice beside an answered one (`follow`). Going
+through a volume ends where a slice is marked itself, where the new mask no longer goes on from the one before, where
+the tones inside it are no longer those of the slice that was answered, or where nothing changes any more.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmend.encode import in_plane, path
+from segmend.errors import PromptError
+from segmend.image import Box, Image, MaskArray, Real, bounds
+from segmend.methods.mend import key_index, plane_axis, with_lassos
+from segmend.plane import Window, around, inside, lay, normalised, see
+from segmend.prompts import Click, Extremes, Prompt, Stroke, extent
+from segmend.segmenter import Prediction, Workspace, merged
+
+Plane = NDArray[np.bool_]  # [y x]
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """The probability of every pixel of a plane, and the Dice that the method expects of its mask."""
+
+    probability: Real  # [y x]
+    quality: float | None = None
+
+    @property
+    def mask(self) -> Plane:
+        return np.asarray(self.probability > 0.5)
+
+
+class SliceWorkspace(Workspace):
+    """One image, answered a slice at a time."""
+
+    title: ClassVar[str]
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+
+    @abstractmethod
+    def answer(self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane) -> Answer:
+        """Return the answer for a plane from the prompts and its mask so far."""
+
+    @abstractmethod
+    def follow(self, prompts: Sequence[Prompt], axis: int, index: int, beside: Plane) -> Answer:
+        """Return the answer for a plane whose neighbour has this mask, which is not empty."""
+
+    def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
+        return merged(list(self.stream(prompts, previous)), previous)
+
+    def stream(self, prompts: Sequence[Prompt], previous: MaskArray) -> Iterator[Prediction]:
+        if not prompts:
+            raise PromptError(f"{self.title} needs at least one prompt; got none.")
+        axis = plane_axis(prompts[-1], self.image)
+        index = key_index(prompts[-1], axis)
+        mask = with_lassos(prompts, previous)
+        first = self.answer(prompts, axis, index, np.take(mask, index, axis))
+        yield part(first, axis, index)
+        if first.mask.any() and self.image.shape[axis] > 1:
+            yield from self._carried(prompts, mask, axis, index, first.mask)
+
+    def channels(self, axis: int, index: int) -> NDArray[np.generic]:  # [c y x]
+        """Return one plane of the image: red, green and blue, or one grey."""
+        plane: NDArray[np.generic] = np.take(self.image.voxels, index, axis + 1)
+        return plane[: 3 if len(plane) >= 3 else 1]
+
+    def aspect(self, axis: int) -> float:
+        """Return the row spacing over the column spacing of a plane."""
+        rows, columns = np.delete(self.image.spacing, axis)
+        return float(rows / columns)
+
+    def frame(self, axis: int) -> Window:
+        """Return the window of a whole plane."""
+        rows, columns = np.delete(self.image.shape, axis)
+        return around(0, 0, int(rows), int(columns), margin=1.0, aspect=self.aspect(axis))
+
+    def _carried(
+        self, prompts: Sequence[Prompt], mask: MaskArray, axis: int, index: int, here: Plane
+    ) -> Iterator[Prediction]:
+        tones = self._tones(axis, index, here)
+        spread = max(float(tones.std()), 0.05 * float(np.ptp(self.channels(axis, index).astype(np.float32))))
+        first, last = reach(prompts, axis, self.image.shape[axis])
+        fronts = dict.fromkeys((-1, 1), (index, here))
+        while fronts:
+            for step, (at, before) in list(fronts.items()):
+                del fronts[step]
+                after = at + step
+                if not first <= after < last or has_marks(prompts, axis, after):
+                    continue
+                fresh = self.follow(prompts, axis, after, before)
+                if not continues(before, fresh.mask):
+                    continue
+                if abs(float(self._tones(axis, after, fresh.mask).mean() - tones.mean())) > 1.5 * spread:
+                    continue
+                old = np.take(mask, after, axis)
+                yield part(fresh, axis, after)
+                if not alike(old, fresh.mask):
+                    fronts[step] = (after, fresh.mask)
+
+    def _tones(self, axis: int, index: int, here: Plane) -> Real:
+        return np.asarray(self.channels(axis, index).astype(np.float32).mean(axis=0)[here])
+
+
+def part(answer: Answer, axis: int, index: int) -> Prediction:
+    """Return a plane's answer as a prediction."""
+    low, high = [0, 0], list(answer.probability.shape)
+    low.insert(axis, index)
+    high.insert(axis, index + 1)
+    box = Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+    return Prediction(np.expand_dims(answer.probability, axis), box, quality=answer.quality)
+
+
+def reach(prompts: Sequence[Prompt], axis: int, count: int) -> tuple[int, int]:
+    """Return the slices a mask may be carried to: those of the 3D boxes and extreme points where there are any.
+
+    >>> reach([Extremes(((2, 0, 0), (5, 1, 1)))], 0, 9)
+    (2, 6)
+    """
+    boxes = [b for p in prompts if isinstance(p, Box | Extremes) and (b := extent(p)) and b.shape[axis] > 1]
+    if not boxes:
+        return 0, count
+    return min(b.low[axis] for b in boxes), max(b.high[axis] for b in boxes)
+
+
+def has_marks(prompts: Sequence[Prompt], axis: int, index: int) -> bool:
+    """Tell whether a slice is marked as this object's; marks beside the object may be another's.
+
+    >>> has_marks([Click((3, 1, 1))], 0, 3), has_marks([Click((3, 1, 1), positive=False)], 0, 3)
+    (True, False)
+    """
+    for prompt in prompts:
+        box = extent(prompt)
+        positive = isinstance(prompt, Click | Stroke) and prompt.positive
+        flat = isinstance(prompt, Extremes) and box is not None and box.shape[axis] == 1
+        if box is not None and (positive or flat) and box.low[axis] <= index < box.high[axis]:
+            return True
+    return False
+
+
+def continues(before: Plane, after: Plane) -> bool:
+    """Tell whether a slice's mask goes on from its neighbour's: they overlap and are alike in size."""
+    common, was, now = int((before & after).sum()), int(before.sum()), int(after.sum())
+    return now >= 4 and common >= 0.3 * min(was, now) and 0.15 * was <= now <= 3 * was + 20
+
+
+def alike(old: Plane, fresh: Plane) -> bool:
+    """Tell whether two masks agree by a Dice of more than .98."""
+    return 2 * int((old & fresh).sum()) > 0.98 * (int(old.sum()) + int(fresh.sum()))
+
+
+def probabilities(logits: Real) -> Real:
+    """Return the probabilities of logits, however large.
+
+    >>> probabilities(np.array([-1e4, 0, 1e4], np.float32)).round(3).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)
+
+
+def colours(channels: NDArray[np.generic], window: Window, cells: int) -> Real:  # [c y x] -> [3 n n]
+    """Return red, green and blue of what a window sees, 0 to 1 between its percentiles."""
+    seen = np.stack([see(channel, window, cells) for channel in channels])
+    return toned(seen, inside(window, channels.shape[1], channels.shape[2], cells))[:3]
+
+
+def toned(seen: Real, valid: Plane) -> Real:  # [1|3 n n] -> [4 n n]
+    """Return red, green, blue and equalised grey as `normalised` does; where all is one tone, 0.
+
+    Averaging leaves traces in a constant picture that must not be taken for its contrast.
+
+    >>> toned(np.full((1, 2, 2), 7.0, np.float32) + 1e-6, np.ones((2, 2), bool)).any()
+    np.False_
+    """
+    values = seen[:, valid]
+    if not values.size or float(np.ptp(values)) <= 1e-5 * float(np.abs(values).max()):
+        return np.zeros((4, *valid.shape), np.float32)
+    return normalised(seen, valid)
+
+
+def laid(probability: Real, window: Window, rows: int, columns: int) -> Real:  # [n n] -> [y x]
+    """Return a grid's probabilities on their plane, 0 outside the window."""
+    values, where = lay(probability, window, rows, columns)
+    whole = np.zeros((rows, columns), np.float32)
+    whole[where] = np.clip(values, 0, 1)
+    return whole
+
+
+def round_object(mask: Plane, frame: Window, aspect: float, *, margin: float, least: float = 24.0) -> Window:
+    """Return a window round a mask, or the whole plane's where that is no larger."""
+    box = bounds(mask[None])
+    if box is None:
+        return frame
+    (top, left), (bottom, right) = in_plane(box, 0)
+    window = around(top, left, bottom, right, margin=margin, aspect=aspect, least=least)
+    return frame if window.width >= frame.width else window
+
+
+def touches(mask: Plane, window: Window) -> bool:
+    """Tell whether a plane's mask reaches an edge of the window that is not an edge of the plane."""
+    rows, columns = mask.shape
+    ys, xs = window.pixels(rows, columns)
+    inner = mask[ys, xs]
+    if not inner.any():
+        return False
+    return bool(
+        (ys.start > 0 and inner[0].any())
+        or (xs.start > 0 and inner[:, 0].any())
+        or (ys.stop < rows and inner[-1].any())
+        or (xs.stop < columns and inner[:, -1].any())
+    )
+
+
+def marked_pixels(prompts: Sequence[Prompt], axis: int, index: int, *, positive: bool) -> NDArray[np.intp]:  # [n 2]
+    """Return the pixels of a plane under clicks and strokes of one sign, the lines of strokes included.
+
+    >>> marked_pixels([Click((0, 4, 5)), Click((1, 2, 3))], 0, 0, positive=True).tolist()
+    [[4, 5]]
+    """
+    found = [np.zeros((0, 3), np.intp)]
+    for prompt in prompts:
+        if isinstance(prompt, Click) and prompt.positive is positive:
+            found.append(np.asarray([prompt.index], np.intp))
+        elif isinstance(prompt, Stroke) and prompt.positive is positive:
+            found.append(path(prompt.points))
+    voxels = np.concatenate(found)
+    return np.delete(voxels[voxels[:, axis] == index], axis, axis=1)
