@@ -33,10 +33,10 @@ SCALE = 1000  # whole numbers a unit of log odds
 
 
 def load() -> Segmenter:
-    return Solved(METHOD, _chance, band=True, cells=CELLS)
+    return Solved(METHOD, chance, band=True, cells=CELLS)
 
 
-def _chance(case: Case) -> Real:
+def chance(case: Case) -> Real:
     """Return the cut as chances that are soft at its boundary."""
     from segmend.solvers import sweep
     from segmend.solvers.edges import likeness

@@ -230,20 +230,31 @@ def weigh(view: View, asked: Request) -> Case:
 
 def learnt(case: Case, like: MaskArray, unlike: MaskArray) -> Case:
     """Return the case with its belief in looks learnt from these cells inside and those outside."""
-    values = case.view.values
+    found = densities(case.view, like, unlike)
+    return case if found is None else _believing(case, *found)
+
+
+def densities(view: View, like: MaskArray, unlike: MaskArray) -> tuple[Density, Density] | None:
+    """Return the densities of looks inside and outside, learnt from these cells; None without cells of both."""
+    values = view.values
     if not like.any() or not unlike.any():
-        return case
+        return None
     channels = len(values)
     low, high = values.min(axis=(1, 2, 3)), values.max(axis=(1, 2, 3)) + np.float32(1e-3)
     spread = np.ones(channels, np.float32)  # values come in units of the noise
     inner, outer = values[:, like].T, values[:, unlike].T
     inside = fit(inner, low=low, high=high, spread=_width(inner, spread))
     outside = fit(outer, low=low, high=high, spread=spread, count=6)
-    belief = case.place + case.heed * _looks(values, inside, outside)
+    return inside, outside
+
+
+def _believing(case: Case, inside: Density, outside: Density) -> Case:
+    belief = case.place + case.heed * looks(case.view.values, inside, outside)
     return replace(case, belief=belief, inside=inside, outside=outside)
 
 
-def _looks(values: Real, inside: Density, outside: Density) -> Real:
+def looks(values: Real, inside: Density, outside: Density) -> Real:
+    """Return what looks say of being inside, in log odds, at most LOOKS either way."""
     ratio = inside.log_density(values) - outside.log_density(values)
     return np.asarray(LOOKS * np.tanh(TRUST * ratio / LOOKS))
 
@@ -263,10 +274,10 @@ def refined(image: Image, case: Case, mask: MaskArray, box: Box) -> Case:
             near[near != sign] = FREE
     for points, sign in ((case.seen.positive, INSIDE), (case.seen.negative, OUTSIDE)):
         pinned[tuple(view.cells(points).T)] = sign
-    belief = place
-    if case.inside is not None and case.outside is not None:
-        belief = place + heed * _looks(view.values, case.inside, case.outside)
-    return Case(view, pinned, belief, case.seen, place, heed, case.outside, case.inside)
+    fine = Case(view, pinned, place, case.seen, place, heed)
+    if case.inside is None or case.outside is None:
+        return fine
+    return _believing(fine, case.inside, case.outside)
 
 
 def _width(samples: Real, spread: Real) -> Real:

@@ -1,0 +1,130 @@
+"""Graph cut with the neighbour's shape: after Kitrungrotsakul, Han and Chen, ICIP 2015, as refinenet compares with it.
+
+The slice with the marks is cut as graph cut cuts it. Every next slice is cut with three opinions of each pixel: what
+the slice before taught of looks, how deep the pixel lies inside or outside the mask before, and the boundary's price.
+Pixels further from the mask before than the object may move between slices are outside for good. The paper's graph
+has superpixels for nodes; here they are pixels, which the solver cuts in a few milliseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from segmend.image import Image, MaskArray, Real, bounds
+from segmend.methods import graphcut
+from segmend.methods.slicewise import Plane, Slicewise
+from segmend.methods.solved import CELLS
+from segmend.segmenter import Method, Prediction, Segmenter
+
+if TYPE_CHECKING:
+    from segmend.solvers.evidence import Case, Request, View
+    from segmend.solvers.mixture import Density
+
+METHOD = Method(
+    id="graphcut_shape",
+    title="Graph cut with shape",
+    paper="Kitrungrotsakul et al., Liver segmentation using superpixel-based graph cuts "
+    "and restricted regions of shape constrains (ICIP 2015)",
+    prompts=("click", "stroke", "box", "lasso", "mask"),
+    dimensions=(2, 3),
+    weights="none needed",
+)
+
+SHAPE = 3.5  # the most that the shape can say, in log odds; less than looks can, so that an object may end
+STEEP = 1.0  # how far the boundary may move from slice to slice, times the step between them ...
+LEAST, MOST = 3.0, 16.0  # ... and within these, in pixels
+FIRST = 0.8  # how much what the first slice taught counts beside what the last one did
+SURE = 2  # pixels from the boundary of the mask before from which looks are learnt
+
+
+def load() -> Segmenter:
+    return Slicewise(METHOD, ShapeSteps)
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """What a slice taught of looks, and the view whose units they are in."""
+
+    view: View
+    inside: Density
+    outside: Density
+
+
+class ShapeSteps:
+    """The slices of one request; what the first of them teaches of looks is remembered."""
+
+    def __init__(self, image: Image, asked: Request) -> None:
+        self._image = image
+        step, *sides = (float(side) for side in image.spacing)
+        self._reach = min(max(STEEP * step / min(sides), LEAST), MOST)
+        self._taught: Taught | None = None
+
+    def first(self, index: int, asked: Request) -> Prediction:
+        from segmend.solvers.zoom import predicted, zoom
+
+        image = self._slice(index)
+        answer = zoom(image, asked, graphcut.chance, most=CELLS[2])
+        return predicted(image, answer, asked, asked.start, graphcut.chance)
+
+    def following(self, index: int, before: int, mask: Plane, asked: Request) -> Prediction:
+        case = self._shaped(index, before, mask, asked)
+        chance = np.where(case.pinned == 2, np.float32(0), graphcut.chance(case))
+        return Prediction(chance, case.view.box)
+
+    def _slice(self, index: int) -> Image:
+        return Image(self._image.voxels[:, index : index + 1], self._image.affine)
+
+    def _shaped(self, index: int, before: int, mask: Plane, asked: Request) -> Case:
+        """Return the case of a slice, in the box that the object may have reached."""
+        from segmend.solvers.evidence import INSIDE, OUTSIDE, Case, closer, look
+
+        inner = bounds(mask[None])
+        assert inner is not None
+        margin = round(2 * self._reach) + SURE
+        box = inner.grown((0, margin, margin)).clipped((1, *mask.shape))
+        learning = look(self._slice(before), box, most=box.size)
+        view = closer(self._slice(index), learning, box)
+        part = mask[box.slices[1:]]
+        depth = self._depth(part)
+        pinned = np.where(depth < -self._reach, OUTSIDE, 0).astype(np.uint8)[None]
+        for points, sign in ((asked.positive, INSIDE), (asked.negative, OUTSIDE)):
+            pinned[tuple(view.cells(points).T)] = sign
+        place = (SHAPE * np.clip(depth / self._reach, -1, 1)).astype(np.float32)[None]
+        belief = place + self._looks(index, view, _taught(learning, part[None]))
+        return Case(view, pinned, belief, asked, place, np.ones_like(place))
+
+    def _looks(self, index: int, view: View, taught: Taught | None) -> Real:
+        """Return what the slice before says of looks, and what the first one said, half and half."""
+        from segmend.solvers.evidence import closer, looks
+
+        self._taught = self._taught or taught
+        if taught is None or self._taught is None:
+            return np.zeros(view.shape, np.float32)
+        first = closer(self._slice(index), self._taught.view, view.box)
+        old = looks(first.values, self._taught.inside, self._taught.outside)
+        return np.asarray(FIRST * old + (1 - FIRST) * looks(view.values, taught.inside, taught.outside))
+
+    def _depth(self, mask: Plane) -> Real:
+        """Return how deep each pixel lies in the mask, in pixels of the finer side; below 0 outside it."""
+        from scipy.ndimage import distance_transform_edt
+
+        spacing = self._image.spacing[1:] / self._image.spacing[1:].min()
+        inside = distance_transform_edt(np.pad(mask, 1, mode="edge"), sampling=spacing)
+        outside = distance_transform_edt(np.pad(~mask, 1, mode="edge"), sampling=spacing)
+        depth = np.where(np.pad(mask, 1, mode="edge"), inside - 0.5, 0.5 - outside)[1:-1, 1:-1]
+        return np.asarray(np.nan_to_num(depth, posinf=MOST, neginf=-MOST), np.float32)
+
+
+def _taught(view: View, mask: MaskArray) -> Taught | None:
+    """Return what a slice teaches of looks, from pixels away from its mask's boundary where there are any."""
+    from scipy.ndimage import binary_dilation, binary_erosion
+
+    from segmend.solvers.evidence import densities
+
+    disc = np.ones((1, 3, 3), bool)
+    sure = binary_erosion(mask, disc, iterations=SURE, border_value=1)
+    found = densities(view, sure if sure.any() else mask, ~binary_dilation(mask, disc, iterations=SURE))
+    return None if found is None else Taught(view, *found)
