@@ -113,8 +113,10 @@ def _of_pairs(
     left = len(shared) - len(finite)
     remarks = [f"{left} pairs without a number were left out."] if left else []
     outcome = HELD if held(found.mean) else NOT_HELD
-    if found.low is not None and found.high is not None and found.low <= 0 <= found.high and found.p is not None:
+    if found.p is not None and found.p >= 1 - significance.CONFIDENCE:
         remarks.append("The difference is within chance.")
+    elif not any(apart.values()):
+        remarks.append("The two are equal everywhere.")
     return Verdict(
         says,
         rule,

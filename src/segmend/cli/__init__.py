@@ -20,6 +20,7 @@ from segmend.cli.doctor import doctor
 from segmend.cli.evaluate import evaluate
 from segmend.cli.export import export
 from segmend.cli.methods import methods
+from segmend.cli.reproduce import reproduce
 from segmend.cli.samples import samples
 from segmend.cli.segment import segment
 from segmend.cli.start import start
@@ -41,7 +42,7 @@ def commands() -> None:
     """
 
 
-for command in (convert, doctor, evaluate, export, methods, samples, segment, start, train):
+for command in (convert, doctor, evaluate, export, methods, reproduce, samples, segment, start, train):
     commands.add_command(command)
 
 

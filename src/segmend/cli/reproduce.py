@@ -1,0 +1,117 @@
+"""`segmend reproduce`: a paper's experiment on the data at hand, and what becomes of its claims."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from segmend.cli.words import as_json, say
+from segmend.errors import SettingsError
+
+if TYPE_CHECKING:
+    from segmend.papers import Experiment
+
+
+@click.command(short_help="Run a paper's experiment and judge its claims.")
+@click.argument("paper", required=False)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    envvar="SEGMEND_DATA",
+    show_envvar=True,
+    help="A data set (images/, labels/, split.json), or a folder of them.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Where scores, weights and the report go.  [reproduced/PAPER]"
+)
+@click.option("--seeds", default="0,1,2", show_default=True, help="Each is a run of its own, training included.")
+@click.option("--effort", default=1.0, show_default=True, help="Multiplies the training steps.")
+@click.option("--limit", type=click.IntRange(min=1), help="Cases of each set, at most.")
+@click.option("--list", "listed", is_flag=True, help="List the papers.")
+@as_json
+def reproduce(
+    paper: str | None,
+    data: Path | None,
+    out: Path | None,
+    seeds: str,
+    effort: float,
+    limit: int | None,
+    listed: bool,
+    as_json: bool,
+) -> None:
+    """Run a paper's experiment on the data that is there, and report which of its claims held.
+
+    A run that was stopped goes on where it was. Most papers train networks: pip install 'segmend[train]'.
+
+    \b
+    Example:
+      segmend reproduce quality --data datasets --out runs/quality --seeds 0,1
+    """
+    if listed or paper is None:
+        _list(as_json=as_json)
+        return
+    from segmend.papers import Plan
+    from segmend.reproduce import reproduce as run
+
+    experiment = _experiment(paper)
+    if data is None:
+        raise SettingsError("A reproduction needs data; add --data DIR.")
+    plan = Plan(
+        data, out or Path("reproduced") / paper, seeds_of(seeds), effort, limit, lambda line: click.echo(line, err=True)
+    )
+    try:
+        found = run(experiment, plan)
+        from segmend.report import plots, reproduction
+
+        written = reproduction.write(found)
+    except ModuleNotFoundError as missing:
+        raise _untrained(missing) from None
+    if not plots.available():
+        click.echo(plots.WITHOUT, err=True)
+    lines = [
+        f"{verdict.outcome:<20} {verdict.claim} {_measured(verdict.value, verdict.p)}" for verdict in found.verdicts
+    ]
+    say(found.summary(), [*lines, *map(str, written[:3])], as_json=as_json)
+
+
+def _experiment(paper: str) -> Experiment:
+    from segmend import papers
+
+    try:
+        return papers.experiment(paper)
+    except ModuleNotFoundError as missing:
+        raise _untrained(missing) from None
+
+
+def _untrained(missing: ModuleNotFoundError) -> SettingsError:
+    if (missing.name or "").split(".")[0] not in ("torch", "onnx", "monai"):
+        raise missing
+    return SettingsError(f"This paper's networks need {missing.name}; install it with: pip install 'segmend[train]'.")
+
+
+def _list(*, as_json: bool) -> None:
+    from segmend import papers
+
+    found = [_experiment(name) for name in papers.names()]
+    lines = [line for e in found for line in (f"{e.paper:<12} {e.title}", f"{'':<12} on {', '.join(e.sets)}")]
+    say([{"paper": e.paper, "title": e.title, "sets": list(e.sets)} for e in found], lines, as_json=as_json)
+
+
+def seeds_of(text: str) -> tuple[int, ...]:
+    """Return seeds written as 0,1,2.
+
+    >>> seeds_of("0,1,2")
+    (0, 1, 2)
+    """
+    try:
+        return tuple(int(word) for word in text.split(","))
+    except ValueError:
+        raise SettingsError(f"Seeds need whole numbers with commas between them; got {text!r}.") from None
+
+
+def _measured(value: float | None, p: float | None) -> str:
+    if value is None:
+        return ""
+    return f"({value:+.3f})" if p is None else f"({value:+.3f}, p {p:.3g})"
