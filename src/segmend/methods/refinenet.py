@@ -1,0 +1,300 @@
+"""RefineNet: Kitrungrotsakul et al., Interactive deep refinement network for medical image segmentation.
+
+A backbone guesses the object in a slice, once, at three scales. A light refiner takes these guesses and seed points,
+each a Gaussian, and guesses again: once an interaction. Seeds are the person's marks or, in a volume, what the slice
+beside an answered one gives: the skeleton of its mask is foreground, the rim of its dilated mask background. So a
+mask goes from slice to slice both ways until the object ends, from one given slice or from one that was corrected.
+Where the guess is near to neither class, the prediction says that it doubts.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmend.image import Box, Image, MaskArray, Real, bounds
+from segmend.methods.mend import key_index, plane_axis
+from segmend.methods.slices import (
+    Answer,
+    Plane,
+    SliceWorkspace,
+    alike,
+    continues,
+    has_marks,
+    marked_pixels,
+    part,
+    reach,
+)
+from segmend.plane import Window, inside, lay, normalised, see
+from segmend.prompts import Click, Mask, Prompt
+from segmend.segmenter import Method, Prediction, Segmenter, Workspace
+
+if TYPE_CHECKING:
+    from segmend.engine import Engine
+
+METHOD = Method(
+    id="refinenet",
+    title="RefineNet",
+    paper="Kitrungrotsakul et al., Interactive deep refinement network for medical image segmentation",
+    prompts=("click", "stroke", "box", "mask"),
+    dimensions=(2, 3),
+    weights="shipped",
+)
+
+CELLS = 128  # the side of the grid the networks were trained on
+CHANNELS = 4  # red, green, blue and an equalised grey
+SCALES = ("whole", "half", "quarter")
+BACKBONE, REFINER = "refinenet_backbone.onnx", "refinenet_refiner.onnx"
+SIGMA = 2.0  # cells: the width of a seed
+AWAY = 3  # cells between a slice's mask and the rim of background seeds that it gives its neighbours
+KEPT = 64  # slices whose guesses are kept: 0.7 MB each
+CLEAR = 4 * SIGMA  # cells round a mark in which older seeds of the other class no longer count
+
+Grid = NDArray[np.bool_]  # [n n]
+
+
+def load(weights: Path | None = None) -> Segmenter:
+    """Return the method with the weights that are shipped in the package, or others."""
+    from segmend.engine import weights_of
+
+    return RefineNet(weights_of(METHOD.id, BACKBONE, weights), weights_of(METHOD.id, REFINER, weights))
+
+
+@dataclass(frozen=True, eq=False)
+class RefineNet(Segmenter):
+    """The method round any two engines.
+
+    The backbone maps `x` [b 4 n n] to `whole`, `half` and `quarter`; the refiner maps these three and `seeds` [b 2 n n]
+    to `logits` [b 2 n n], background and foreground.
+    """
+
+    backbone: Engine
+    refiner: Engine
+
+    def open(self, image: Image) -> Workspace:
+        return RefineNetWorkspace(self, image)
+
+
+class RefineNetWorkspace(SliceWorkspace):
+    """One image; what the backbone makes of a slice is kept."""
+
+    title = METHOD.title
+
+    def __init__(self, method: RefineNet, image: Image) -> None:
+        super().__init__(image)
+        self._method = method
+        self._guesses: OrderedDict[tuple[int, int], dict[str, Real]] = OrderedDict()
+
+    def stream(self, prompts: Sequence[Prompt], previous: MaskArray) -> Iterator[Prediction]:
+        METHOD.check(prompts)
+        if not prompts:
+            yield from self._unasked()
+            return
+        newest = prompts[-1]
+        axis = plane_axis(newest, self.image)
+        index = key_index(newest, axis)
+        if isinstance(newest, Mask):
+            yield _replaced(newest, previous)
+            if self.image.shape[axis] > 1 and newest.box.shape[axis] == 1 and newest.inside.any():
+                alone = np.zeros_like(previous)
+                alone[newest.box.slices] = newest.inside
+                yield from self._propagated(prompts, alone, axis, index, np.take(alone, index, axis))
+            return
+        first = self.answer(prompts, axis, index, np.take(previous, index, axis))
+        yield self._told(first, axis, index)
+        if self.image.shape[axis] > 1 and first.mask.any():
+            yield from self._propagated(prompts, previous, axis, index, first.mask)
+
+    def guess(self, axis: int, index: int) -> Answer:
+        """Return what the backbone alone makes of a slice."""
+        return self._laid(_foreground(self._guessed(axis, index)["whole"]), axis, index)
+
+    def answer(self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane) -> Answer:
+        """Return the refined slice, from its marks and from how its mask so far differs from the first guess."""
+        foreground, background = self._marks(prompts, axis, index)
+        if here.any() and (not self.image.flat or any(isinstance(prompt, Mask) for prompt in prompts)):
+            from segmend.users.seeds import of_errors
+
+            guess = _foreground(self._guessed(axis, index)["whole"]) > 0.5
+            known = of_errors(self._seen(here, axis), guess)
+            foreground, background = (
+                foreground | _away_from(background, known.foreground),
+                background | _away_from(foreground, known.background),
+            )
+        return self._refined(prompts, foreground, background, axis, index)
+
+    def follow(self, prompts: Sequence[Prompt], axis: int, index: int, beside: Plane) -> Answer:
+        """Return the refined slice, from the seeds that the slice beside it gives and from marks of its own."""
+        from segmend.users.seeds import of_slice
+
+        given = of_slice(self._seen(beside, axis), away=AWAY)
+        foreground, background = self._marks(prompts, axis, index)
+        answer = self._refined(
+            prompts,
+            foreground | _away_from(background, given.foreground),
+            background | _away_from(foreground, given.background),
+            axis,
+            index,
+        )
+        return replace(answer, probability=_touching(answer.probability, beside))
+
+    def doubt(self, answer: Answer) -> Real:
+        """Return how near each pixel's probability is to neither class, 0 (sure) to 1."""
+        return np.asarray(1 - np.abs(2 * answer.probability - 1), np.float32)
+
+    def _unasked(self) -> Iterator[Prediction]:
+        axis = plane_axis(Click((0, 0, 0)), self.image)
+        for index in range(self.image.shape[axis]):
+            nothing = np.zeros(np.delete(self.image.shape, axis), bool)
+            yield self._told(self.answer((), axis, index, nothing), axis, index)
+
+    def _propagated(
+        self, prompts: Sequence[Prompt], mask: MaskArray, axis: int, index: int, here: Plane
+    ) -> Iterator[Prediction]:
+        """Go from slice to slice, both ways, each result giving the next its seeds, until the object ends."""
+        first, last = reach(prompts, axis, self.image.shape[axis])
+        given = {key_index(p, axis) for p in prompts if isinstance(p, Mask) and p.box.shape[axis] == 1}
+        fronts = dict.fromkeys((-1, 1), (index, here))
+        while fronts:
+            for step, (at, before) in list(fronts.items()):
+                del fronts[step]
+                after = at + step
+                if not first <= after < last or after in given or has_marks(prompts, axis, after):
+                    continue
+                fresh = self.follow(prompts, axis, after, before)
+                if not continues(before, fresh.mask):
+                    continue
+                yield self._told(fresh, axis, after)
+                if not alike(np.take(mask, after, axis), fresh.mask):
+                    fronts[step] = (after, fresh.mask)
+
+    def _told(self, answer: Answer, axis: int, index: int) -> Prediction:
+        return replace(part(answer, axis, index), doubt=np.expand_dims(self.doubt(answer), axis))
+
+    def _guessed(self, axis: int, index: int) -> dict[str, Real]:
+        key = axis, index
+        if key not in self._guesses:
+            channels = self.channels(axis, index)
+            x = see_image(channels, self.frame(axis), CELLS)[None]
+            self._guesses[key] = self._method.backbone.run({"x": x})
+            if len(self._guesses) > KEPT:
+                self._guesses.popitem(last=False)
+        self._guesses.move_to_end(key)
+        return self._guesses[key]
+
+    def _refined(self, prompts: Sequence[Prompt], foreground: Grid, background: Grid, axis: int, index: int) -> Answer:
+        guess = self._guessed(axis, index)
+        seeds = seed_maps(foreground, background)[None]
+        logits = self._method.refiner.run({**{scale: guess[scale] for scale in SCALES}, "seeds": seeds})["logits"]
+        answer = self._laid(_foreground(logits), axis, index)
+        return replace(answer, probability=_within_boxes(answer.probability, prompts, axis, index))
+
+    def _laid(self, probability: Real, axis: int, index: int) -> Answer:
+        rows, columns = (int(n) for n in np.delete(self.image.shape, axis))
+        whole = np.zeros((rows, columns), np.float32)
+        values, where = lay(probability, self.frame(axis), rows, columns)
+        whole[where] = np.clip(values, 0, 1)
+        return Answer(whole)
+
+    def _seen(self, plane: Plane, axis: int) -> Grid:
+        return np.asarray(see(plane, self.frame(axis), CELLS) > 0.5)
+
+    def _marks(self, prompts: Sequence[Prompt], axis: int, index: int) -> tuple[Grid, Grid]:
+        """Return the cells of the foreground and the background seeds that a person put down in a slice."""
+        window = self.frame(axis)
+        foreground, background = (
+            _cells(marked_pixels(prompts, axis, index, positive=positive), window) for positive in (True, False)
+        )
+        for box in _boxes(prompts, axis, index):
+            low, high = np.delete(box.low, axis), np.delete(box.high, axis) - 1
+            ys, xs = np.arange(low[0] - 1, high[0] + 2), np.arange(low[1] - 1, high[1] + 2)
+            sides = [(ys, low[1] - 1), (ys, high[1] + 1), (low[0] - 1, xs), (high[0] + 1, xs)]
+            for side in sides:
+                background |= _cells(np.column_stack(np.broadcast_arrays(*side)), window)
+        return foreground, background & ~foreground
+
+
+def see_image(channels: NDArray[np.generic], window: Window, cells: int) -> Real:  # [c y x] -> [4 n n]
+    """Return the image's four input channels, 0 to 1 between the window's percentiles."""
+    seen = np.stack([see(channel, window, cells) for channel in channels[: 3 if len(channels) >= 3 else 1]])
+    rows, columns = channels.shape[1:]
+    return normalised(seen, inside(window, rows, columns, cells))
+
+
+def seed_maps(foreground: Grid, background: Grid) -> Real:  # -> [2 n n]
+    """Return the two seed maps: at each cell the Gaussian of the nearest seed, which is the largest of all seeds'.
+
+    >>> one = np.zeros((3, 4), bool); one[1, 1] = True
+    >>> seed_maps(one, np.zeros_like(one))[0].round(2)
+    array([[0.78, 0.88, 0.78, 0.54],
+           [0.88, 1.  , 0.88, 0.61],
+           [0.78, 0.88, 0.78, 0.54]], dtype=float32)
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    maps = np.zeros((2, *foreground.shape), np.float32)
+    for out, seeds in zip(maps, (foreground, background), strict=True):
+        if seeds.any():
+            out[:] = np.exp(-(np.asarray(distance_transform_edt(~seeds)) ** 2) / (2 * SIGMA**2))
+    return maps
+
+
+def _foreground(logits: Real) -> Real:  # [1 c n n] background, foreground, ... -> [n n]
+    odds = np.clip(logits[0, 1] - logits[0, 0], -30, 30)
+    return np.asarray(1 / (1 + np.exp(-odds)), np.float32)
+
+
+def _cells(pixels: NDArray[np.intp], window: Window) -> Grid:  # [n 2]
+    grid = np.zeros((CELLS, CELLS), bool)
+    if len(pixels):
+        y, x = window.cell(pixels[:, 0], pixels[:, 1], CELLS)  # type: ignore[arg-type]
+        y, x = np.rint(y).astype(np.intp), np.rint(x).astype(np.intp)
+        here = (y >= 0) & (y < CELLS) & (x >= 0) & (x < CELLS)
+        grid[y[here], x[here]] = True
+    return grid
+
+
+def _away_from(marks: Grid, seeds: Grid) -> Grid:
+    """Return the seeds that are not close to marks of the other class."""
+    from scipy.ndimage import distance_transform_edt
+
+    return seeds & (np.asarray(distance_transform_edt(~marks)) > CLEAR) if marks.any() else seeds
+
+
+def _touching(probability: Real, beside: Plane) -> Real:
+    """Return the probabilities without the parts that have nothing to do with the slice beside."""
+    from scipy.ndimage import binary_dilation, label
+
+    parts, count = label(probability > 0.5)
+    if count == 0:
+        return probability
+    kept = np.unique(parts[binary_dilation(beside, iterations=2)])
+    return np.where((parts > 0) & ~np.isin(parts, kept), 0, probability).astype(np.float32)
+
+
+def _boxes(prompts: Sequence[Prompt], axis: int, index: int) -> list[Box]:
+    return [p for p in prompts if isinstance(p, Box) and p.low[axis] <= index < p.high[axis]]
+
+
+def _within_boxes(probability: Real, prompts: Sequence[Prompt], axis: int, index: int) -> Real:
+    for box in _boxes(prompts, axis, index):
+        (top, left), (bottom, right) = np.delete(box.low, axis), np.delete(box.high, axis)
+        kept = np.zeros_like(probability)
+        kept[top:bottom, left:right] = probability[top:bottom, left:right]
+        probability = kept
+    return probability
+
+
+def _replaced(mask: Mask, previous: MaskArray) -> Prediction:
+    """Return a mask from elsewhere as the answer; what was there before goes."""
+    old = bounds(previous)
+    box = mask.box if old is None else mask.box.union(old)
+    whole = np.zeros(previous.shape, np.float32)
+    whole[mask.box.slices] = mask.inside
+    return Prediction(whole[box.slices], box, doubt=np.zeros(box.shape, np.float32))
