@@ -94,3 +94,14 @@ def test_the_smallest_objects_are_their_own_extremes_and_edge(shape):
 
     assert set(extreme_points(truth)) == {(0, 0, 0)}
     assert rim(truth).sum() == 1
+
+
+def test_a_careless_hand_stays_in_the_object_and_near_its_ends():
+    truth = np.zeros((1, 30, 20), bool)
+    truth[0, 5:25, 4:16] = True
+
+    drawn_points = [ExtremePoints(seed, slack=3).opening(truth, np.zeros_like(truth)).points for seed in range(30)]
+
+    assert all(truth[point] for points in drawn_points for point in points)
+    assert {points[0][1] for points in drawn_points} == {5, 6, 7, 8}
+    assert {points[3][2] for points in drawn_points} == {12, 13, 14, 15}

@@ -29,12 +29,14 @@ class ExtremePoints:
 
     kinds: ClassVar[tuple[str, ...]] = ("extremes",)
     seed: int = 0
+    slack: int = 0  # voxels off the outermost that a careless hand may be: any voxel of the object so near is as likely
 
     def opening(self, truth: MaskArray, mask: MaskArray) -> Extremes | None:
         """Return the first prompt of a game."""
-        if not truth.any() or mistake(truth, mask) is None:
+        found = mistake(truth, mask)
+        if found is None or not truth.any():
             return None
-        return Extremes(extreme_points(truth))
+        return Extremes(extreme_points(truth, slack=self.slack, generator=found.generator(self.seed)))
 
     def __call__(self, truth: MaskArray, mask: MaskArray) -> Extremes | None:
         found = mistake(truth, mask)
@@ -49,15 +51,21 @@ class ExtremePoints:
         return Extremes((_index(nearest[found.generator(self.seed).integers(len(nearest))]),))
 
 
-def extreme_points(truth: MaskArray) -> tuple[Index, ...]:
-    """Return the lowest and the highest voxel along each axis; a flat image has none above or below."""
+def extreme_points(
+    truth: MaskArray, *, slack: int = 0, generator: np.random.Generator | None = None
+) -> tuple[Index, ...]:
+    """Return the lowest and the highest voxel along each axis; a flat image has none above or below.
+
+    With slack they are drawn from the object's voxels that are at most so far from the outermost.
+    """
     voxels = np.argwhere(truth)
     points = []
     for axis in (1, 2) if truth.shape[0] == 1 else (0, 1, 2):
-        for end in (voxels[:, axis].min(), voxels[:, axis].max()):
-            outermost = voxels[voxels[:, axis] == end]
+        along = voxels[:, axis]
+        for near in (along <= along.min() + slack, along >= along.max() - slack):
+            outermost = voxels[near]
             middle = ((outermost - outermost.mean(axis=0)) ** 2).sum(axis=1).argmin()
-            points.append(_index(outermost[middle]))
+            points.append(_index(outermost[generator.integers(len(outermost)) if slack and generator else middle]))
     return tuple(points)
 
 
