@@ -27,11 +27,12 @@ from segmend.methods.slices import (
     alike,
     continues,
     has_marks,
+    laid,
     marked_pixels,
     part,
     reach,
 )
-from segmend.plane import Window, inside, lay, normalised, see
+from segmend.plane import Window, inside, normalised, see
 from segmend.prompts import Click, Mask, Prompt
 from segmend.segmenter import Method, Prediction, Segmenter, Workspace
 
@@ -113,7 +114,7 @@ class RefineNetWorkspace(SliceWorkspace):
 
     def guess(self, axis: int, index: int) -> Answer:
         """Return what the backbone alone makes of a slice."""
-        return self._laid(_foreground(self._guessed(axis, index)["whole"]), axis, index)
+        return self._laid(of_two_classes(self._guessed(axis, index)["whole"]), axis, index)
 
     def answer(self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane) -> Answer:
         """Return the refined slice, from its marks and from how its mask so far differs from the first guess."""
@@ -121,7 +122,7 @@ class RefineNetWorkspace(SliceWorkspace):
         if here.any() and (not self.image.flat or any(isinstance(prompt, Mask) for prompt in prompts)):
             from segmend.users.seeds import of_errors
 
-            guess = _foreground(self._guessed(axis, index)["whole"]) > 0.5
+            guess = of_two_classes(self._guessed(axis, index)["whole"]) > 0.5
             known = of_errors(self._seen(here, axis), guess)
             foreground, background = (
                 foreground | _away_from(background, known.foreground),
@@ -142,7 +143,7 @@ class RefineNetWorkspace(SliceWorkspace):
             axis,
             index,
         )
-        return replace(answer, probability=_touching(answer.probability, beside))
+        return replace(answer, probability=touching(answer.probability, beside))
 
     def doubt(self, answer: Answer) -> Real:
         """Return how near each pixel's probability is to neither class, 0 (sure) to 1."""
@@ -192,15 +193,12 @@ class RefineNetWorkspace(SliceWorkspace):
         guess = self._guessed(axis, index)
         seeds = seed_maps(foreground, background)[None]
         logits = self._method.refiner.run({**{scale: guess[scale] for scale in SCALES}, "seeds": seeds})["logits"]
-        answer = self._laid(_foreground(logits), axis, index)
-        return replace(answer, probability=_within_boxes(answer.probability, prompts, axis, index))
+        answer = self._laid(of_two_classes(logits), axis, index)
+        return replace(answer, probability=within_boxes(answer.probability, prompts, axis, index))
 
     def _laid(self, probability: Real, axis: int, index: int) -> Answer:
         rows, columns = (int(n) for n in np.delete(self.image.shape, axis))
-        whole = np.zeros((rows, columns), np.float32)
-        values, where = lay(probability, self.frame(axis), rows, columns)
-        whole[where] = np.clip(values, 0, 1)
-        return Answer(whole)
+        return Answer(laid(probability, self.frame(axis), rows, columns))
 
     def _seen(self, plane: Plane, axis: int) -> Grid:
         return np.asarray(see(plane, self.frame(axis), CELLS) > 0.5)
@@ -245,7 +243,8 @@ def seed_maps(foreground: Grid, background: Grid) -> Real:  # -> [2 n n]
     return maps
 
 
-def _foreground(logits: Real) -> Real:  # [1 c n n] background, foreground, ... -> [n n]
+def of_two_classes(logits: Real) -> Real:  # [1 c n n] background, foreground, ... -> [n n]
+    """Return the probability of the foreground of two classes."""
     odds = np.clip(logits[0, 1] - logits[0, 0], -30, 30)
     return np.asarray(1 / (1 + np.exp(-odds)), np.float32)
 
@@ -267,7 +266,7 @@ def _away_from(marks: Grid, seeds: Grid) -> Grid:
     return seeds & (np.asarray(distance_transform_edt(~marks)) > CLEAR) if marks.any() else seeds
 
 
-def _touching(probability: Real, beside: Plane) -> Real:
+def touching(probability: Real, beside: Plane) -> Real:
     """Return the probabilities without the parts that have nothing to do with the slice beside."""
     from scipy.ndimage import binary_dilation, label
 
@@ -282,7 +281,8 @@ def _boxes(prompts: Sequence[Prompt], axis: int, index: int) -> list[Box]:
     return [p for p in prompts if isinstance(p, Box) and p.low[axis] <= index < p.high[axis]]
 
 
-def _within_boxes(probability: Real, prompts: Sequence[Prompt], axis: int, index: int) -> Real:
+def within_boxes(probability: Real, prompts: Sequence[Prompt], axis: int, index: int) -> Real:
+    """Return the probabilities of a plane, none left outside its boxes."""
     for box in _boxes(prompts, axis, index):
         (top, left), (bottom, right) = np.delete(box.low, axis), np.delete(box.high, axis)
         kept = np.zeros_like(probability)

@@ -1,0 +1,99 @@
+"""Adversarial refinement: an automatic network refined, while it learnt, by a discriminator (see `nets.gan`).
+
+The discriminator is only there in training; in use the network looks at each slice once, and no mark changes what it
+thinks. What marks do is choose: of the parts of its mask, positive ones keep those that they touch, negative ones
+drop them, and what was chosen in one slice is followed into the next.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from segmend.image import Image, Real
+from segmend.methods.refinenet import CELLS, KEPT, of_two_classes, see_image, touching, within_boxes
+from segmend.methods.slices import Answer, Plane, SliceWorkspace, laid, marked_pixels
+from segmend.prompts import Prompt
+from segmend.segmenter import Method, Segmenter, Workspace
+
+if TYPE_CHECKING:
+    from segmend.engine import Engine
+
+METHOD = Method(
+    id="gan_refine",
+    title="GAN refinement",
+    paper="Luc et al., Semantic segmentation using adversarial networks (2016), as compared with by RefineNet's paper",
+    prompts=("click", "stroke", "box"),
+    dimensions=(2, 3),
+    weights="shipped",
+)
+
+WEIGHTS = "gan_refine.onnx"
+
+
+def load(weights: Path | None = None) -> Segmenter:
+    """Return the method with the weights that are shipped in the package, or others."""
+    from segmend.engine import weights_of
+
+    return GanRefine(weights_of(METHOD.id, WEIGHTS, weights))
+
+
+@dataclass(frozen=True, eq=False)
+class GanRefine(Segmenter):
+    """The method round any engine that maps `x` [b 4 n n] to `logits` [b 2 n n], background and foreground."""
+
+    engine: Engine
+
+    def open(self, image: Image) -> Workspace:
+        return GanRefineWorkspace(self.engine, image)
+
+
+class GanRefineWorkspace(SliceWorkspace):
+    """One image; what the network makes of a slice is kept."""
+
+    title = METHOD.title
+
+    def __init__(self, engine: Engine, image: Image) -> None:
+        super().__init__(image)
+        self._engine = engine
+        self._found: OrderedDict[tuple[int, int], Real] = OrderedDict()
+
+    def found(self, axis: int, index: int) -> Real:  # [y x]
+        """Return the network's probabilities of a slice."""
+        key = axis, index
+        if key not in self._found:
+            window = self.frame(axis)
+            x = see_image(self.channels(axis, index), window, CELLS)[None]
+            rows, columns = (int(n) for n in np.delete(self.image.shape, axis))
+            self._found[key] = laid(of_two_classes(self._engine.run({"x": x})["logits"]), window, rows, columns)
+            if len(self._found) > KEPT:
+                self._found.popitem(last=False)
+        self._found.move_to_end(key)
+        return self._found[key]
+
+    def answer(self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane) -> Answer:
+        """Return the parts of the slice's mask that the marks choose."""
+        METHOD.check(prompts)
+        probability = within_boxes(self.found(axis, index), prompts, axis, index)
+        return Answer(_chosen(probability, prompts, axis, index))
+
+    def follow(self, prompts: Sequence[Prompt], axis: int, index: int, beside: Plane) -> Answer:
+        """Return the parts of the slice's mask that go on from the slice beside it."""
+        probability = within_boxes(self.found(axis, index), prompts, axis, index)
+        return Answer(_chosen(touching(probability, beside), prompts, axis, index))
+
+
+def _chosen(probability: Real, prompts: Sequence[Prompt], axis: int, index: int) -> Real:
+    from scipy.ndimage import label
+
+    parts, _ = label(probability > 0.5)
+    positive, negative = (marked_pixels(prompts, axis, index, positive=sign) for sign in (True, False))
+    dropped = np.isin(parts, parts[tuple(negative.T)])
+    if len(positive):
+        dropped = ~np.isin(parts, parts[tuple(positive.T)])
+    return np.where(dropped & (parts > 0), 0, probability).astype(np.float32)
