@@ -14,6 +14,7 @@ def warm_up() -> None:
     from segmend.solvers.densecrf import densecrf
     from segmend.solvers.edges import likeness
     from segmend.solvers.geodesic import geodesic
+    from segmend.solvers.growcut import growcut
     from segmend.solvers.maxflow import cut, offsets, whole_numbers
     from segmend.solvers.randomwalk import walk
     from segmend.solvers.sweep import soften
@@ -28,4 +29,5 @@ def warm_up() -> None:
     walk(alike[::-1], pinned)
     geodesic(values, pinned == 1)
     densecrf(np.full(pinned.shape, 0.5, np.float32), values, pinned=pinned, rounds=1)
+    growcut(values, pinned)
     Components.fit(values, pinned == 0, 2)

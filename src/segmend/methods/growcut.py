@@ -1,0 +1,78 @@
+"""GrowCut: Vezhnevets and Konouchine, Graphicon 2005, solved as Zhu et al., MICCAI 2014, do.
+
+Marks are seeds that grow until every voxel belongs to the side that reaches it over the least change. What surrounds
+the object is seeded where the crop ends, so that one click is enough to begin. A mask so far is seeded
+too, but for a band round its boundary and the reach of marks that contradict it: there the seeds grow anew.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmend.image import Real
+from segmend.methods.solved import Solved
+from segmend.segmenter import Method, Segmenter
+
+if TYPE_CHECKING:
+    from segmend.solvers.evidence import Case
+
+METHOD = Method(
+    id="growcut",
+    title="GrowCut",
+    paper="Vezhnevets and Konouchine, GrowCut: interactive multi-label N-D image segmentation (Graphicon 2005)",
+    prompts=("click", "stroke", "box", "lasso", "mask"),
+    dimensions=(2, 3),
+    weights="none needed",
+)
+
+CELLS = {2: 1 << 16, 3: 1 << 16}
+SMOOTH = 1.0  # the blur, in cells, that keeps noise from stopping growth
+BAND = 0.25  # of the mask's half width: how far from its boundary a mask so far is not seeded
+LEAST = 2.0  # cells of that band
+HEED = 0.5  # where looks count less than this, a mark has contradicted the mask
+
+
+def load() -> Segmenter:
+    return Solved(METHOD, _chance, band=True, cells=CELLS)
+
+
+def _chance(case: Case) -> Real:
+    """Return the owners as chances that are soft at their boundary."""
+    from scipy.ndimage import gaussian_filter
+
+    from segmend.solvers import sweep
+    from segmend.solvers.growcut import INSIDE, growcut
+
+    view = case.view
+    blur = [SMOOTH * (n > 1) / s for n, s in zip(view.shape, view.spacing, strict=True)]
+    values = np.stack([gaussian_filter(channel, blur) for channel in view.values])
+    owner = growcut(values, _seeds(case), diagonal=len(view.values[0]) == 1).owner
+    chance = np.empty(view.shape, np.float32)
+    sweep.soften(owner == INSIDE, chance)
+    return chance
+
+
+def _seeds(case: Case) -> NDArray[np.uint8]:
+    from scipy.ndimage import distance_transform_edt
+
+    from segmend.solvers.growcut import FREE, INSIDE, OUTSIDE
+
+    seeds = case.pinned.copy()
+    start = case.place > 0
+    held = int((seeds == INSIDE).sum()) > len(case.seen.positive)  # in a band everything else is pinned already
+    if case.seen.known is not None and start.any() and not start.all() and not held:
+        within = distance_transform_edt(start, sampling=case.view.spacing)
+        around = distance_transform_edt(~start, sampling=case.view.spacing)
+        band = max(LEAST, BAND * float(within.max()))
+        sure = (seeds == FREE) & (case.heed > HEED)
+        seeds[sure & (within > min(band, 0.8 * float(within.max())))] = INSIDE
+        seeds[sure & (around > band)] = OUTSIDE
+    if not (seeds == OUTSIDE).any():
+        for axis, count in enumerate(seeds.shape):
+            if count > 2:
+                faces = np.moveaxis(seeds, axis, 0)[[0, -1]]
+                np.moveaxis(seeds, axis, 0)[[0, -1]] = np.where(faces == FREE, OUTSIDE, faces)
+    return seeds
