@@ -1,29 +1,38 @@
 """Train a method: one loop that reads top to bottom, resumable after a kill, the same for the same seed.
 
-What is particular to a method is its recipe (`segmend.recipes`). Samples are drawn by number, so a
-run that is resumed goes on with the very samples it would have seen.
+What is particular to a method is its recipe (`segmend.recipes`); what the loop stands on is in
+`segmend.training`. Samples are drawn by number, so a run that is resumed goes on with the very samples it
+would have seen, and several processes (`torchrun`) share the samples of every batch between them.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 
-from segmend.errors import ModelError, SettingsError, StoreError
+from segmend.errors import ModelError, SettingsError
 from segmend.recipes import recipe
+from segmend.recipes.subjects import unseen
+from segmend.training.batches import batches
+from segmend.training.checkpoint import CHECKPOINT, Run, State, keep_folder, resume, save
+from segmend.training.distributed import ALONE, World, shared
+from segmend.training.judge import Judge, best, given_up, scores_of
+from segmend.training.progress import Lines, Log, Progress, Reached, Silence
+from segmend.training.record import Curve, write_about
 
-Log = Callable[[str], None]
-CHECKPOINT = "checkpoint.pt"
+__all__ = ["CHECKPOINT", "Finished", "main", "run", "settings_from"]
+
+LOOP = {"every": 500, "exam": 64, "patience": 0, "threads": 1, "workers": 1}  # what `run` itself may be told
 
 
 @dataclass(frozen=True)
@@ -39,20 +48,50 @@ class Finished:
 
 def settings_from(how: ModuleType, options: Mapping[str, Any]) -> Any:
     """Return a recipe's settings with some changed; SettingsError names the ones there are."""
-    known = {f.name for f in fields(how.Settings)}
-    if wrong := sorted(options.keys() - known):
-        raise SettingsError(f"There is no setting {wrong[0]!r}; there are {', '.join(sorted(known))}.")
-    return replace(how.Settings(), **options)
+    usual = {f.name: f.default for f in fields(how.Settings)}
+    if wrong := sorted(options.keys() - usual.keys()):
+        known = ", ".join(sorted({*usual, *LOOP}))
+        raise SettingsError(f"There is no setting {wrong[0]!r}; there are {known}.")
+    return replace(how.Settings(), **{name: _typed(name, value, usual[name]) for name, value in options.items()})
 
 
-def main(method: str, data: Path, out: Path, *, log: Log = print, **options: Any) -> Finished:
-    """Train a method on the `train` split of a data set or a folder of them, validating on `val`."""
+def _typed(name: str, value: Any, usual: Any) -> Any:
+    """Return a value of the type that the setting's default has; SettingsError says which it needs."""
+    if usual is MISSING or usual is None:
+        return value
+    words = {bool: "true or false", int: "a whole number", float: "a number", tuple: "a list", str: "a text"}
+    wanted = type(usual)
+    fits = type(value) is wanted or (wanted is float and type(value) is int)
+    if not fits or (wanted is float and not math.isfinite(value)):
+        raise SettingsError(f"The setting {name} needs {words.get(wanted, wanted.__name__)}; got {value!r}.")
+    return float(value) if wanted is float else value
+
+
+def main(
+    method: str,
+    data: Path,
+    out: Path,
+    *,
+    log: Log = print,
+    progress: Progress | None = None,
+    world: World = ALONE,
+    **options: Any,
+) -> Finished:
+    """Train a method on the `train` split of a data set or a folder of them, validating on `val`.
+
+    `options` are settings of the method's recipe, and what `run` itself may be told.
+    """
     how = recipe(method)
+    own = {f.name for f in fields(how.Settings)}
+    of_loop = {name: _typed(name, options.pop(name), LOOP[name]) for name in [*options] if name in LOOP.keys() - own}
     settings = settings_from(how, options)
+    tell = (progress or Lines(log)) if world.leads else Silence()
     training, validation = how.subjects(data, "train", settings), how.subjects(data, "val", settings)
-    names = ", ".join(sorted({subject.group for subject in training}))
-    log(f"{len(training)} cases to learn from and {len(validation)} to check on: {names or 'drawn scenes only'}")
-    return run(how, training, validation, settings, out, log=log)
+    names = ", ".join(_counted(training)) or "drawn scenes only"
+    tell.say(f"{len(training)} cases to learn from and {len(validation)} to check on: {names}")
+    for note in unseen(training, validation):
+        tell.say(note)
+    return run(how, training, validation, settings, out, progress=tell, world=world, **of_loop)
 
 
 def run(
@@ -67,50 +106,110 @@ def run(
     log: Log = print,
     every: int = 500,
     exam: int = 64,
+    patience: int | None = None,
+    progress: Progress | None = None,
+    world: World = ALONE,
 ) -> Finished:
-    """Train to the last step, validating and saving as it goes, and export the averaged weights."""
-    torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - 1))
-    out.mkdir(parents=True, exist_ok=True)
-    network = _laid_out(how.build(settings))
+    """Train to the last step, validating and saving as it goes, and export the averaged weights.
+
+    Every `every` steps it validates on `exam` samples and saves. With `patience` (of the recipe's settings
+    where it is not given) it stops after so many validations without a better first score, and the best
+    weights are the ones exported; 0 never stops.
+    """
+    patience = getattr(settings, "patience", 0) if patience is None else patience
+    _check(settings, every, patience, world)
+    tell = (progress or Lines(log)) if world.leads else Silence()
+    torch.set_num_threads(threads or max(1, ((os.cpu_count() or 2) - 1) // world.size))
+    identity = Run(how.__name__.rpartition(".")[2], {**asdict(settings), "patience": patience}, _counted(training))
+
+    torch.manual_seed(settings.seed)
+    network = shared(_laid_out(how.build(settings)), world)
     average = {key: value.clone() for key, value in network.state_dict().items()}
-    optimiser = getattr(how, "optimiser", _adamw)(network, settings)
+    state = State(network, average, getattr(how, "optimiser", _adamw)(network, settings))
     share = getattr(how, "share", _share)
-    first, spent = _resumed(out, network, average, optimiser, settings, log)
-    questions = [how.Sampler(validation, replace(settings, seed=settings.seed + 1))[i] for i in range(exam)]
-    mentor = _laid_out(how.build(settings))
-    scores: dict[str, float] = {}
-    running, begun = 0.0, time.monotonic() - spent
+    if resume(out, identity, state):
+        tell.say(f"resumed at step {state.step}")
+    first, spent, begun = state.step, state.seconds, time.monotonic()
+    mentor = _laid_out(how.build(settings))  # looks at samples with the averaged weights
+    judge = Judge(how, mentor, validation, settings, exam)
+    curve = Curve(out)
+    checked, loop = _counted(validation), {"every": every, "exam": exam, "processes": world.size}
+    if world.leads:
+        write_about(out, identity, checked, loop=loop, finished=False)
 
-    batches = _batches(how.Sampler(training, settings), first, settings, workers)
-    for step, samples in enumerate(batches, start=first):
-        for group in optimiser.param_groups:
-            group["lr"] = settings.rate * share(step, settings)
-        loss = how.loss(network, samples, step)
-        optimiser.zero_grad(set_to_none=True)
+    last = first if given_up(state.rows, patience) else settings.steps
+    for samples in batches(how.Sampler(training, settings), first, last, settings.batch, workers, world):
+        torch.manual_seed(_seed(settings.seed, state.step, world.rank))  # of dropout, which takes no generator
+        for group in state.optimiser.param_groups:
+            group["lr"] = settings.rate * share(state.step, settings)
+        loss = how.loss(network, samples, state.step) * (len(samples) / settings.batch)
+        state.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        found = _number(world.summed(network, loss.item()), state.step)
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimiser.step()
-        _averaged(average, network, min(settings.average, (step + 1) / (step + 10)))
-        running += (loss.item() - running) / min(step - first + 1, 100)
+        state.optimiser.step()
+        _averaged(average, network, min(settings.average, (state.step + 1) / (state.step + 10)))
 
-        done = step + 1
-        if done % 50 == 0 or done == settings.steps:
-            seconds = time.monotonic() - begun
-            left = seconds / done * (settings.steps - done)
-            log(f"step {done}/{settings.steps}  loss {running:.4f}  {seconds:.0f} s, about {left:.0f} s left")
-        if done % every == 0 or done == settings.steps:
-            mentor.load_state_dict(average)
-            scores = how.validate(mentor, questions)
-            log("  validation " + "  ".join(f"{k} {v:.4f}" for k, v in scores.items()))
-            _note(out / "curve.csv", {"step": done, "loss": running, **scores})
-            _save(out / CHECKPOINT, network, average, optimiser, settings, done, time.monotonic() - begun)
+        state.step += 1
+        state.loss += (found - state.loss) / min(state.step, 100)
+        state.seconds = spent + time.monotonic() - begun
+        tell.step(Reached(state.step, settings.steps, state.loss, state.step - first, state.seconds - spent))
+        if state.step % every and state.step != settings.steps:
+            continue
+        if world.leads:
+            scores = judge.scores(average)
+            tell.say("  validation " + ("  ".join(f"{k} {v:.4f}" for k, v in scores.items()) or "without samples"))
+            state.rows.append({"step": state.step, "loss": state.loss, **scores})
+            if patience and best(state.rows) == len(state.rows) - 1:
+                state.best = {key: value.clone() for key, value in average.items()}
+            save(out, identity, state)
+            curve.write(state.rows)
+            judge.pictures(out, state.step)
+        if world.told(given_up(state.rows, patience)):
+            tell.say(f"stopped at step {state.step}: {patience} validations without a better score")
+            break
 
-    mentor.load_state_dict(average)
-    weights = how.export(mentor, settings, out)
-    seconds = time.monotonic() - begun
-    about = {"settings": asdict(settings), "scores": scores, "seconds": round(seconds)}
-    (out / "run.json").write_text(json.dumps(about, indent=2) + "\n")
-    return Finished(weights, scores, settings.steps, seconds, mentor)
+    mentor.load_state_dict(state.average if state.best is None else state.best)
+    row = state.rows[best(state.rows) if state.best is not None else -1] if state.rows else {}
+    scores = scores_of(row)
+    weights: tuple[Path, ...] = ()
+    if world.leads:
+        curve.finish(state.rows)
+        weights = keep_folder(out, lambda folder: how.export(mentor, settings, folder))
+        done = {"steps": state.step, "chosen": row.get("step", state.step), "seconds": round(state.seconds)}
+        files = [path.name for path in weights]
+        write_about(out, identity, checked, loop=loop, finished=True, **done, scores=scores, weights=files)
+    return Finished(world.told(weights), world.told(scores), state.step, state.seconds, mentor)
+
+
+def _check(settings: Any, every: int, patience: int, world: World) -> None:
+    for name, value, least in (
+        ("steps", settings.steps, 1),
+        ("batch", settings.batch, 1),
+        ("every", every, 1),
+        ("patience", patience, 0),
+    ):
+        if value < least:
+            raise SettingsError(f"The setting {name} needs {least} or more; got {value}.")
+    world.check(settings.batch)
+
+
+def _number(loss: float, step: int) -> float:
+    if not math.isfinite(loss):
+        raise ModelError(
+            f"The loss was {loss} at step {step + 1}, so the training stopped; a lower rate may help, and what was "
+            f"saved before is intact."
+        )
+    return loss
+
+
+def _counted(cases: Sequence[Any]) -> dict[str, int]:
+    """Return how many cases there are of each data set."""
+    return dict(sorted(Counter(str(getattr(case, "group", "")) for case in cases).items()))
+
+
+def _seed(seed: int, step: int, rank: int) -> int:
+    return int(np.random.SeedSequence((seed, step, rank)).generate_state(1)[0])
 
 
 def _laid_out(network: torch.nn.Module) -> torch.nn.Module:
@@ -133,32 +232,6 @@ def _share(step: int, settings: Any) -> float:
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(steps - rise, 1)))
 
 
-class _Numbered(torch.utils.data.Dataset[Any]):
-    """A sampler as torch's loader wants it."""
-
-    def __init__(self, sampler: Any, first: int, count: int) -> None:
-        self.sampler, self.first, self.count = sampler, first, count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, number: int) -> Any:
-        return self.sampler[self.first + number]
-
-
-def _batches(sampler: Any, first: int, settings: Any, workers: int) -> Iterator[list[Any]]:
-    count = (settings.steps - first) * settings.batch
-    loader = torch.utils.data.DataLoader(
-        _Numbered(sampler, first * settings.batch, count),
-        batch_size=settings.batch,
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        collate_fn=list,
-        multiprocessing_context="fork" if workers else None,
-    )
-    yield from loader
-
-
 def _averaged(average: dict[str, torch.Tensor], network: torch.nn.Module, keep: float) -> None:
     with torch.no_grad():
         for key, value in network.state_dict().items():
@@ -166,72 +239,3 @@ def _averaged(average: dict[str, torch.Tensor], network: torch.nn.Module, keep: 
                 average[key].lerp_(value, 1 - keep)
             else:
                 average[key].copy_(value)
-
-
-def _save(
-    path: Path,
-    network: torch.nn.Module,
-    average: dict[str, torch.Tensor],
-    optimiser: torch.optim.Optimizer,
-    settings: Any,
-    step: int,
-    seconds: float,
-) -> None:
-    """Write the checkpoint whole or not at all; the one before stays until the new one is complete."""
-    partial = path.with_suffix(".partial")
-    state = {
-        "network": network.state_dict(),
-        "average": average,
-        "optimiser": optimiser.state_dict(),
-        "settings": asdict(settings),
-        "step": step,
-        "seconds": seconds,
-    }
-    try:
-        torch.save(state, partial)
-        partial.replace(path)
-    except (OSError, RuntimeError) as error:
-        partial.unlink(missing_ok=True)
-        raise StoreError(
-            f"The checkpoint {path.name} could not be saved ({error}); the one before is intact."
-        ) from None
-
-
-def _resumed(
-    out: Path,
-    network: torch.nn.Module,
-    average: dict[str, torch.Tensor],
-    optimiser: torch.optim.Optimizer,
-    settings: Any,
-    log: Log,
-) -> tuple[int, float]:
-    path = out / CHECKPOINT
-    if not path.exists():
-        return 0, 0.0
-    try:
-        state = torch.load(path, weights_only=True)
-        then, now = dict(state["settings"]), asdict(settings)
-    except Exception as error:
-        reason = type(error).__name__
-        raise ModelError(f"The checkpoint {path} could not be read ({reason}); move it away to start anew.") from error
-    changed = sorted(k for k in now if k != "steps" and then.get(k) != now[k])
-    if changed:
-        raise ModelError(
-            f"The checkpoint in {out} was made with another {changed[0]} "
-            f"({then.get(changed[0])!r}, now {now[changed[0]]!r}); train into another folder."
-        )
-    network.load_state_dict(state["network"])
-    optimiser.load_state_dict(state["optimiser"])
-    for key, value in state["average"].items():
-        average[key].copy_(value)
-    log(f"resumed at step {state['step']}")
-    return int(state["step"]), float(state["seconds"])
-
-
-def _note(path: Path, row: Mapping[str, Any]) -> None:
-    fresh = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(row))
-        if fresh:
-            writer.writeheader()
-        writer.writerow(row)

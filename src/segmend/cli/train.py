@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,25 +34,37 @@ from segmend.errors import SettingsError
 )
 @as_json
 def train(method: str, data: Path, out: Path | None, changes: tuple[str, ...], as_json: bool) -> None:
-    """Train METHOD, one of `segmend methods` that learns, and write its weights. A run that was stopped goes on where it was.
+    """Train METHOD, one of `segmend methods` that learns, and write its weights.
+
+    A run that was stopped goes on where it was. Besides the method's own settings there are
+    every (steps between validations), exam (samples of each), patience (validations without
+    a better score after which it stops, 0 for never), threads and workers.
 
     \b
     Needs torch: pip install 'segmend[train]'.
 
     \b
-    Example:
+    Examples:
       segmend train mend --data datasets --out runs/mend --set steps=2000
+      torchrun --nproc-per-node 2 -m segmend train mend --data datasets
     """
     options = settings_of(changes)
     try:
         from segmend import train as training
+        from segmend.training.distributed import ALONE, joined
     except ModuleNotFoundError as missing:
         raise SettingsError(f"Training needs {missing.name}; install it with: pip install 'segmend[train]'.") from None
-    out = Path("runs", method) if out is None else out
-    finished = training.main(method, data, out, log=lambda line: click.echo(line, err=True), **options)
+    from segmend.training.progress import Bar, Lines
+
+    folder = Path("runs", method) if out is None else out
+    progress = Bar(sys.stderr) if sys.stderr.isatty() else Lines(lambda line: click.echo(line, err=True))
+    with joined() if "TORCHELASTIC_RUN_ID" in os.environ else nullcontext(ALONE) as world:
+        finished = training.main(method, data, folder, progress=progress, world=world, **options)
+    if not world.leads:
+        return
     weights = [str(path) for path in finished.weights]
     values = {"weights": weights, "scores": finished.scores, "steps": finished.steps, "seconds": finished.seconds}
-    scores = ", ".join(f"{name} {value:.4f}" for name, value in finished.scores.items())
+    scores = ", ".join(f"{name} {value:.4f}" for name, value in finished.scores.items()) or "not validated"
     say(
         values,
         [f"{', '.join(weights)}: {finished.steps} steps in {finished.seconds:.0f} s; {scores}."],

@@ -7,15 +7,19 @@ A recipe is a module with these names; `train.run` is the loop that uses them:
     subjects(data, split, settings) -> list of cases
     Sampler(subjects, settings)[number] -> a sample; the same number is the same sample in any process
     build(settings) -> the untrained torch module; one that learns two networks holds both
-    loss(network, samples, step) -> the loss of a batch, a mean over its samples
+    loss(network, samples, step) -> the loss of a batch, a mean over its samples; in training mode the network runs
+                 equally often whatever the samples are, for several processes share a batch
     validate(network, samples) -> scores by name; the first one is watched, higher is better
     export(network, settings, folder) -> the weights files it wrote, for the engine
 
 and may have
 
+    Settings.patience    validations without a better first score after which a run stops, 0 for never
     optimiser(network, settings) -> another optimiser than AdamW
     share(step, settings) -> the share of the learning rate at a step, in place of a cosine
     pictures(network, samples) -> [y x 3] bytes, a sheet that shows a person how it is doing
+
+`segmend.training` has what recipes share: `precision.mixed` for bfloat16 where it pays, `sheets.sheet` for pictures.
 """
 
 from __future__ import annotations

@@ -28,6 +28,8 @@ from segmend.plane import Window, around, inside, normalised, see
 from segmend.play import Turn, User, play
 from segmend.recipes.subjects import Subject
 from segmend.recipes.subjects import subjects as found_subjects
+from segmend.training.precision import mixed
+from segmend.training.sheets import Example, sheet
 from segmend.users import BoxFirst, LargestError, NoisyHuman, RandomError, SkeletonStroke
 
 Flat = NDArray[np.bool_]  # [n n]
@@ -236,7 +238,7 @@ def encoded(images: Sequence[Real], turns: Sequence[Turn]) -> Tensor:  # [b 8 n 
 def answer_masks(network: UNet, images: Sequence[Real], turns: Sequence[Turn]) -> list[NDArray[np.bool_]]:
     """Return the network's masks for one turn of each game, without gradient."""
     network.eval()
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), mixed():
         logits = network(encoded(images, turns))
     return list((logits[:, 0] > 0).numpy()[:, None])
 
@@ -274,7 +276,7 @@ def loss(network: UNet, samples: Sequence[Sample], step: int = 0) -> Tensor:
     """Play a batch of games and return the loss of their last answers."""
     turns = last_turns(network, samples)
     network.train()
-    with torch.autocast("cpu", torch.bfloat16):
+    with mixed():
         logits = network(encoded([s.image for s in samples], turns))
     truth = torch.from_numpy(np.stack([s.truth for s in samples])[:, None].astype(np.float32))
     return overlap_and_entropy(logits.float(), truth)
@@ -299,3 +301,13 @@ def validate(network: UNet, samples: Sequence[Sample], *, interactions: int = 5)
             ]
             scores[f"dice_{count}"] = float(np.mean(overlap))
     return scores
+
+
+def pictures(network: UNet, samples: Sequence[Sample]) -> NDArray[np.uint8]:  # [y x 3]
+    """Return a sheet of the masks after one click."""
+    robot = LargestError()
+    empty = np.zeros((1, CELLS, CELLS), bool)
+    clicks = [robot(sample.truth[None], empty) for sample in samples]
+    turns = [Turn(() if click is None else (click,), empty) for click in clicks]
+    masks = answer_masks(network, [sample.image for sample in samples], turns)
+    return sheet([Example(s.image[:3], s.truth, mask[0]) for s, mask in zip(samples, masks, strict=True)])
