@@ -15,7 +15,7 @@ import numpy as np
 
 from segmend.image import Image, MaskArray, Real, bounds
 from segmend.methods import graphcut
-from segmend.methods.slicewise import Plane, Slicewise
+from segmend.methods.slicewise import Plane, Slicewise, depth_in, reach_between
 from segmend.methods.solved import CELLS
 from segmend.segmenter import Method, Prediction, Segmenter
 
@@ -34,8 +34,6 @@ METHOD = Method(
 )
 
 SHAPE = 3.5  # the most that the shape can say, in log odds; less than looks can, so that an object may end
-STEEP = 1.0  # how far the boundary may move from slice to slice, times the step between them ...
-LEAST, MOST = 3.0, 16.0  # ... and within these, in pixels
 FIRST = 0.8  # how much what the first slice taught counts beside what the last one did
 SURE = 2  # pixels from the boundary of the mask before from which looks are learnt
 
@@ -58,8 +56,7 @@ class ShapeSteps:
 
     def __init__(self, image: Image, asked: Request) -> None:
         self._image = image
-        step, *sides = (float(side) for side in image.spacing)
-        self._reach = min(max(STEEP * step / min(sides), LEAST), MOST)
+        self._reach = reach_between(image)
         self._taught: Taught | None = None
 
     def first(self, index: int, asked: Request) -> Prediction:
@@ -88,7 +85,7 @@ class ShapeSteps:
         learning = look(self._slice(before), box, most=box.size)
         view = closer(self._slice(index), learning, box)
         part = mask[box.slices[1:]]
-        depth = self._depth(part)
+        depth = depth_in(part, self._image)
         pinned = np.where(depth < -self._reach, OUTSIDE, 0).astype(np.uint8)[None]
         for points, sign in ((asked.positive, INSIDE), (asked.negative, OUTSIDE)):
             pinned[tuple(view.cells(points).T)] = sign
@@ -106,16 +103,6 @@ class ShapeSteps:
         first = closer(self._slice(index), self._taught.view, view.box)
         old = looks(first.values, self._taught.inside, self._taught.outside)
         return np.asarray(FIRST * old + (1 - FIRST) * looks(view.values, taught.inside, taught.outside))
-
-    def _depth(self, mask: Plane) -> Real:
-        """Return how deep each pixel lies in the mask, in pixels of the finer side; below 0 outside it."""
-        from scipy.ndimage import distance_transform_edt
-
-        spacing = self._image.spacing[1:] / self._image.spacing[1:].min()
-        inside = distance_transform_edt(np.pad(mask, 1, mode="edge"), sampling=spacing)
-        outside = distance_transform_edt(np.pad(~mask, 1, mode="edge"), sampling=spacing)
-        depth = np.where(np.pad(mask, 1, mode="edge"), inside - 0.5, 0.5 - outside)[1:-1, 1:-1]
-        return np.asarray(np.nan_to_num(depth, posinf=MOST, neginf=-MOST), np.float32)
 
 
 def _taught(view: View, mask: MaskArray) -> Taught | None:

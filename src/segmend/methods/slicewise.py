@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from segmend.image import Box, Image, Index, MaskArray, bounds, whole
+from segmend.image import Box, Image, Index, MaskArray, Real, bounds, whole
 from segmend.prompts import Mask, Prompt, extent
 from segmend.segmenter import Method, Prediction, Segmenter, Workspace, merged
 
@@ -29,6 +29,8 @@ NEAR = 6  # pixels round a change in which the neighbouring slice may change, to
 AGREE = 0.98  # Dice from which two masks of a slice are the same
 OVERLAP = 0.3  # of the smaller of two neighbours' masks, from which the one goes on from the other
 GROWTH = 3.0  # how many times larger it may be
+STEEP = 1.0  # how far a boundary may move from slice to slice, times the step between them ...
+LEAST, MOST = 3.0, 16.0  # ... and within these, in pixels
 
 
 class Steps(Protocol):
@@ -176,6 +178,33 @@ def slice_axis(image: Image) -> int:
     """
     widest = int(np.argmax(image.spacing))
     return widest if not image.flat and image.spacing[widest] > 1.2 * image.spacing[0] else 0
+
+
+def reach_between(image: Image) -> float:
+    """Return how far a boundary may move between neighbouring slices, in pixels of their finer side.
+
+    >>> reach_between(Image(np.zeros((1, 9, 9, 9)), np.array([[0, 0, 2, 0], [0, 1, 0, 0], [5, 0, 0, 0], [0, 0, 0, 1]])))
+    5.0
+    """
+    step, *sides = (float(side) for side in image.spacing)
+    return min(max(STEEP * step / min(sides), LEAST), MOST)
+
+
+def depth_in(mask: Plane, image: Image) -> Real:  # [y x]
+    """Return how deep each pixel of a slice lies in a mask, in pixels of the finer side; below 0 outside it.
+
+    >>> depth_in(np.array([[False, True, True, True]]), Image(np.zeros((1, 1, 1, 4)))).tolist()
+    [[-0.5, 0.5, 1.5, 2.5]]
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    spacing = image.spacing[1:] / image.spacing[1:].min()
+    wide = np.pad(mask, 1, mode="edge")
+    depths = [
+        distance_transform_edt(side, sampling=spacing) - 0.5 if not side.all() else None for side in (wide, ~wide)
+    ]
+    inside, outside = (np.full(wide.shape, MOST) if depth is None else depth for depth in depths)
+    return np.asarray(np.where(wide, inside, -outside)[1:-1, 1:-1], np.float32)
 
 
 def of_slice(asked: Request, index: int) -> Request:

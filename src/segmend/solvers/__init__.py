@@ -13,6 +13,7 @@ def warm_up() -> None:
     from segmend.solvers.components import Components
     from segmend.solvers.densecrf import densecrf
     from segmend.solvers.edges import likeness
+    from segmend.solvers.forest import Forest
     from segmend.solvers.geodesic import geodesic
     from segmend.solvers.growcut import growcut
     from segmend.solvers.maxflow import cut, offsets, whole_numbers
@@ -31,3 +32,4 @@ def warm_up() -> None:
     densecrf(np.full(pinned.shape, 0.5, np.float32), values, pinned=pinned, rounds=1)
     growcut(values, pinned)
     Components.fit(values, pinned == 0, 2)
+    Forest.planted(1).grown(values.reshape(-1, 1), values.ravel() > 99).chances(values)
