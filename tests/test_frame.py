@@ -27,6 +27,15 @@ def test_a_frame_keeps_millimetres_and_pads_with_nothing():
     assert seen.sum() == pytest.approx(2 * 2 * 4)
 
 
+def test_a_cell_on_the_border_sees_the_part_inside():
+    frame = whole_frame((3, 4, 4), (2.0, 3.0, 3.0), (4, 4, 4))  # 6 mm of 12 in cells of 3 mm, from the middle of one
+
+    seen = frame.see(np.full((3, 4, 4), -7.0))
+
+    assert np.unique(seen).tolist() == pytest.approx([-7, 0])
+    assert (seen[1:3] < 0).all()
+
+
 def test_a_frame_beside_the_volume_sees_nothing():
     frame = Frame((50.0, 0.0, 0.0), (4.0, 4.0, 4.0), (2, 2, 2))
 

@@ -2,7 +2,7 @@
 
 What `plane.Window` is to a plane, a `Frame` is to a volume: a block, in voxel edges, that a network's cells
 cover. Looking averages where a cell holds several voxels and interpolates where a voxel holds several cells;
-what lies outside the volume is 0. Laying back interpolates the cells at the voxels' centres.
+cells outside the volume are 0. Laying back interpolates the cells at the voxels' centres.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from segmend.image import Box, Index, MaskArray, Real
 from segmend.plane import cell_weights, pixel_weights
@@ -30,11 +30,13 @@ class Frame:
     def see(self, voxels: NDArray[np.generic]) -> Real:  # [z y x] -> [cells]
         """Return what the grid sees of a volume; one slice at a time, so no float copy of it is made.
 
+        A cell on the volume's border sees the part of it that lies inside.
+
         >>> Frame((0, 0, 0), (2, 2, 4), (1, 1, 2)).see(np.arange(16).reshape(2, 2, 4)).tolist()
         [[[6.5, 8.5]]]
         """
         (z, deep), (y, down), (x, across) = (
-            cell_weights(low, length, count, cells)
+            _evened(*cell_weights(low, length, count, cells))
             for low, length, count, cells in zip(self.low, self.length, voxels.shape, self.cells, strict=True)
         )
         if deep.shape[1] == 0:
@@ -86,15 +88,21 @@ class Frame:
         return np.asarray(self.low[axis] + (np.arange(cells) + 0.5) * self.length[axis] / cells)
 
 
-def whole_frame(shape: Sequence[int], spacing: Sequence[float], cells: Index) -> Frame:
+def _evened(where: slice, weights: Real) -> tuple[slice, Real]:
+    """Return the weights with a sum of 1 for every cell that sees anything."""
+    total = weights.sum(axis=1, keepdims=True)
+    return where, np.asarray(weights / np.where(total > 0, total, 1), np.float32)
+
+
+def whole_frame(shape: Sequence[int], spacing: ArrayLike, cells: Index) -> Frame:
     """Return the frame of a whole volume in its middle, cells as long in mm along every axis.
 
     >>> whole_frame((10, 20, 20), (2.0, 1.0, 0.5), (10, 10, 5))
     Frame(low=(0.0, 0.0, 0.0), length=(10.0, 20.0, 20.0), cells=(10, 10, 5))
     """
-    size_mm = np.asarray(shape) * spacing
-    edge_mm = float(np.max(size_mm / cells))
-    length = edge_mm * np.asarray(cells) / spacing
+    step = np.asarray(spacing, np.float64)
+    edge_mm = float(np.max(np.asarray(shape) * step / cells))
+    length = edge_mm * np.asarray(cells) / step
     low = (np.asarray(shape) - length) / 2
     (a, b, c), (d, e, f) = low.tolist(), length.tolist()
     return Frame((a, b, c), (d, e, f), cells)

@@ -9,9 +9,10 @@ import numpy as np
 
 from segmend.image import MaskArray
 from segmend.play import Marks, together
+from segmend.prompts import Click
 from segmend.users.adjustment import Adjustment
 from segmend.users.brush import Brush
-from segmend.users.mistake import mistake
+from segmend.users.mistake import Mistake, mistake
 from segmend.users.selection import Selection, blocks, worn
 
 
@@ -43,9 +44,10 @@ class Editor:
     """Use the tool that the mistake asks for, one edit at a time, until nothing is worth an edit.
 
     The paper says what each tool is for. A large block (at least `block` of the truth's volume, and so thick
-    that `thick` rounds of erosion leave something) is selected. Else, where so much of one slice is wrong as is
-    `region` of the truth's largest slice, the brush is used, if its stroke is not too short. Else the boundary
-    is adjusted, if K is at least `slight`. A Dice of `content` is good enough.
+    that `thick` rounds of erosion leave something) is selected. Thin mistakes all round the object, of one kind
+    (K is at least `slight` and `lean` of the wrong voxels, no slice has more than `share` of them), are
+    adjusted. Others are brushed over in the slice with the largest, where its stroke is not too short; what is
+    left is adjusted, if K is at least `slight`. A Dice of `content` is good enough.
 
     >>> truth = np.zeros((3, 7, 9), bool); truth[:, 1:6, 1:8] = True
     >>> Editor()(truth, np.zeros_like(truth))
@@ -59,25 +61,28 @@ class Editor:
     seed: int = 0
     block: float = 0.05
     thick: int = 1
-    region: float = 0.1
     slight: float = 0.02
+    lean: float = 0.6
+    share: float = 0.25
     content: float = 1.0
 
     def __call__(self, truth: MaskArray, mask: MaskArray) -> Marks | None:
         found = mistake(truth, mask)
         if found is None or _overlap(truth, mask) >= self.content:
             return None
-        volume, largest_area = np.count_nonzero(truth), int(truth.sum(axis=(1, 2)).max())
         largest = blocks(truth, found)[0]
-        if largest.voxels >= self.block * volume and worn(largest.part.wrong).max() > self.thick:
-            marks = Selection(self.seed, least=self.block, most=1)(truth, mask)
-            if marks is not None:
-                return together(marks)[0]
-        if int(found.wrong.sum(axis=(1, 2)).max()) >= self.region * largest_area:
-            stroke = Brush(self.seed)(truth, mask)
-            if stroke is not None:
-                return stroke
-        return Adjustment(self.seed, least=self.slight)(truth, mask)
+        if largest.voxels >= self.block * np.count_nonzero(truth) and worn(largest.part.wrong).max() > self.thick:
+            return Click(largest.core(found.generator(self.seed)), largest.positive)
+        adjustment = Adjustment(self.seed, least=self.slight)(truth, mask)
+        if adjustment is not None and self._all_round(truth, found, adjustment.k):
+            return adjustment
+        return Brush(self.seed)(truth, mask) or adjustment
+
+    def _all_round(self, truth: MaskArray, found: Mistake, k: float) -> bool:
+        """Say whether most that is wrong is of one kind, and in no slice in particular."""
+        wrong = found.wrong.sum(axis=(1, 2))
+        of_one_kind = abs(k) * np.count_nonzero(truth) >= self.lean * wrong.sum()
+        return bool(of_one_kind and wrong.max() <= self.share * wrong.sum())
 
 
 def _overlap(truth: MaskArray, mask: MaskArray) -> float:
