@@ -17,10 +17,14 @@ from segmend.users.adjustment import Adjustment
 from segmend.users.boxes import BoxFirst
 from segmend.users.brush import Brush
 from segmend.users.editor import Editor, Edits
+from segmend.users.extremes import ExtremePoints
 from segmend.users.farthest import FarthestError
 from segmend.users.largest import LargestError
 from segmend.users.noisy import NoisyHuman
+from segmend.users.pair import RandomPair
 from segmend.users.randomly import RandomError
+from segmend.users.region import BoxThenScribbles, RegionClicks
+from segmend.users.seeds import GivenSlice, SkeletonErrors
 from segmend.users.selection import Selection
 from segmend.users.skeleton import SkeletonStroke
 from segmend.users.wrongly import WrongEdit
@@ -29,15 +33,21 @@ __all__ = [
     "USERS",
     "Adjustment",
     "BoxFirst",
+    "BoxThenScribbles",
     "Brush",
     "Editor",
     "Edits",
+    "ExtremePoints",
     "FarthestError",
+    "GivenSlice",
     "LargestError",
     "NoisyHuman",
     "RandomError",
+    "RandomPair",
+    "RegionClicks",
     "Robot",
     "Selection",
+    "SkeletonErrors",
     "SkeletonStroke",
     "WrongEdit",
     "user",
@@ -65,6 +75,12 @@ USERS: Mapping[str, Callable[[int], Robot]] = MappingProxyType(
         "editor": Editor,
         "edits": Edits,
         "wrong": WrongEdit,
+        "seeds": SkeletonErrors,
+        "slice": GivenSlice,
+        "pair": RandomPair,
+        "extremes": ExtremePoints,
+        "scribbles": BoxThenScribbles,
+        "regions": RegionClicks,
     }
 )
 
