@@ -24,6 +24,7 @@ from segmend.prompts import Extremes
 from segmend.recipes.slices import Look, Shelf, look, varied
 from segmend.recipes.subjects import Subject
 from segmend.recipes.subjects import subjects as found_subjects
+from segmend.training.precision import mixed
 from segmend.users import ExtremePoints
 from segmend.users.extremes import rim
 
@@ -140,7 +141,7 @@ def balanced_entropy(logits: Tensor, truth: Tensor) -> Tensor:  # [b 1 y x] both
 def loss(network: torch.nn.Module, samples: Sequence[Sample], step: int = 0) -> Tensor:
     """Return the balanced cross entropy of a batch."""
     network.train()
-    with torch.autocast("cpu", torch.bfloat16):
+    with mixed():
         logits = network(_stacked(samples))
     truth = torch.from_numpy(np.stack([sample.truth for sample in samples])[:, None].astype(np.float32))
     return balanced_entropy(logits.float(), truth)
@@ -154,7 +155,7 @@ def _stacked(samples: Sequence[Sample]) -> Tensor:
 def validate(network: torch.nn.Module, samples: Sequence[Sample]) -> dict[str, float]:
     """Return the mean Dice of the masks inside their crops."""
     network.eval()
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), mixed():
         masks = (network(_stacked(samples))[:, 0] > 0).numpy()
     overlaps = [
         2 * float((mask & one.truth).sum()) / max(float(mask.sum() + one.truth.sum()), 1.0)

@@ -32,6 +32,7 @@ from segmend.prompts import Click
 from segmend.recipes.slices import Look, Shelf, look, varied
 from segmend.recipes.subjects import Subject
 from segmend.recipes.subjects import subjects as found_subjects
+from segmend.training.precision import mixed
 from segmend.users import RandomPair
 
 Flat = NDArray[np.bool_]  # [n n]
@@ -230,7 +231,7 @@ def loss(network: torch.nn.Module, samples: Sequence[Sample], step: int = 0) -> 
     """Return the weighted Dice loss of a batch; the true object gives the clicks' size."""
     network.train()
     x = [encoded(sample, sample.count, float(sample.truth.sum())) for sample in samples]
-    with torch.autocast("cpu", torch.bfloat16):
+    with mixed():
         logits = network(torch.from_numpy(np.stack(x)).contiguous(memory_format=torch.channels_last))
     truth = torch.from_numpy(np.stack([sample.truth for sample in samples])[:, None].astype(np.float32))
     weights = torch.from_numpy(np.stack([weights_of(sample) for sample in samples])[:, None])
@@ -246,7 +247,7 @@ def ask(network: torch.nn.Module, samples: Sequence[Sample], count: int) -> NDAr
 
     def look_at(pixels: Sequence[float]) -> NDArray[np.float32]:
         x = [encoded(sample, count, size) for sample, size in zip(samples, pixels, strict=True)]
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        with torch.inference_mode(), mixed():
             logits = network(torch.from_numpy(np.stack(x)).contiguous(memory_format=torch.channels_last))
         return cast(NDArray[np.float32], logits[:, 0].float().sigmoid().numpy())
 
