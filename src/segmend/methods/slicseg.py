@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmend.image import Box, Image, MaskArray, Real, bounds
+from segmend.methods import graphcut
 from segmend.methods.slicewise import Plane, Slicewise, depth_in, reach_between
 from segmend.segmenter import Method, Prediction, Segmenter
 
@@ -35,7 +36,7 @@ METHOD = Method(
 )
 
 CELLS = 1 << 14  # of a first slice's coarse grid; the band is finer
-BOUNDARY = 2.0  # the price of an even boundary, in log odds
+BOUNDARY = 3.0  # the price of an even boundary, in log odds
 SHARPNESS = 0.1  # how fast a difference, in units of the noise, makes it cheaper
 LOOKS = 3.0  # the most that the forest can say, in log odds
 SHAPE = 3.0  # the most that the mask before can say
@@ -111,6 +112,8 @@ def _alone(case: Case) -> Real:
 
     values = _features(case.view)
     like, unlike = _samples(case)
+    if not like.any() or not unlike.any():  # one side alone teaches nothing; graph cut knows what to believe then
+        return graphcut.chance(case)
     rounds = ROUNDS if case.seen.known is None else 1
     chance = np.zeros(case.view.shape, np.float32)
     for _ in range(rounds):
