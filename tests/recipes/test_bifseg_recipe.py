@@ -30,6 +30,15 @@ def quiet(_):
     pass
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Small layers are quicker on one thread, above all where others work too."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def test_the_box_is_moved_out_by_0_to_10_voxels_a_side():
     rng = np.random.default_rng(0)
     box = Box((3, 20, 30), (4, 40, 50))
@@ -165,7 +174,7 @@ def test_a_small_run_warms_up_and_cools_down():
 
     shares = [how.share(step, settings) for step in range(100)]
 
-    assert np.argmax(shares) == 11  # after a tenth of the steps
+    assert np.argmax(shares) == 10  # after a tenth of the steps
     assert shares[0] < 0.1
     assert shares[-1] < 0.02
 
