@@ -16,7 +16,7 @@ from segmend.recipes.subjects import Subject
 from segmend.train import run
 
 SMALL = how.Settings(
-    steps=4, base_steps=2, batch=2, cells=32, widths=(4, 8, 8), dense=4, varied=False, synthetic=0.0, average=0.0
+    steps=4, first=0.5, batch=2, cells=32, widths=(4, 8, 8), dense=4, varied=False, synthetic=0.0, average=0.0
 )
 
 
@@ -109,7 +109,7 @@ def test_the_base_learns_first_and_then_the_refiner():
 
 
 def test_the_rate_rises_and_falls_once_for_each_network():
-    settings = replace(SMALL, steps=100, base_steps=40)
+    settings = replace(SMALL, steps=100, first=0.4)
 
     shares = [how.share(step, settings) for step in range(100)]
 
@@ -151,7 +151,7 @@ def test_masks_go_through_the_refiner_as_often_as_their_samples_say():
 
 def test_the_quality_that_is_learned_is_the_dice_of_the_given_mask():
     torch.manual_seed(0)
-    settings = replace(SMALL, base_steps=0, weight=3.0)
+    settings = replace(SMALL, first=0.0, weight=3.0)
     one = [sample("spoiled truth", settings=settings), sample("spoiled truth", seed=9, settings=settings)]
     with_quality, without = (how.build(replace(settings, weight=weight)) for weight in (3.0, 0.0))
     without.load_state_dict(with_quality.state_dict())
@@ -186,7 +186,7 @@ def test_it_stops_where_the_row_no_longer_rises(values, stop):
 
 
 def test_samples_are_the_same_by_number_and_the_base_sees_no_drawn_scenes():
-    settings = replace(SMALL, synthetic=1.0, varied=True, own=2, steps=20, base_steps=10)
+    settings = replace(SMALL, synthetic=1.0, varied=True, own=2, steps=20, first=0.5)
     sampler = how.Sampler([bright_disc()], settings)
 
     for number in (*range(6), *range(20, 30)):
@@ -198,7 +198,7 @@ def test_samples_are_the_same_by_number_and_the_base_sees_no_drawn_scenes():
 
 
 def test_it_learns_one_bright_disc_in_seconds(tmp_path):
-    settings = replace(SMALL, steps=80, base_steps=45, batch=6, rate=1e-2, average=0.8, widths=(8, 8, 16))
+    settings = replace(SMALL, steps=80, first=0.56, batch=6, rate=1e-2, average=0.8, widths=(8, 8, 16))
 
     finished = run(how, [bright_disc()], [bright_disc(1)], settings, tmp_path, exam=2, workers=0, threads=1, log=quiet)
 
@@ -261,7 +261,7 @@ def test_the_papers_settings_are_the_papers():
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
-    [({"base_steps": 5}, "need to be 0 to 4; got 5"), ({"cells": 30}, "3 widths needs cells by 4; got 30")],
+    [({"first": 1.5}, "needs to be 0 to 1; got 1.5"), ({"cells": 30}, "3 widths needs cells by 4; got 30")],
 )
 def test_settings_that_make_no_sense_are_refused(wrong, words):
     with pytest.raises(SettingsError, match=words):

@@ -44,7 +44,7 @@ class Settings:
     """What a run depends on; saved with its weights."""
 
     steps: int = 2000
-    base_steps: int = 700  # the first of them, in which the base network learns
+    first: float = 0.35  # the share of the steps, the first ones, in which the base network learns
     batch: int = 12
     rate: float = 2e-3
     decay: float = 1e-4  # of the weights, added to their gradient as L2 regularisation is
@@ -62,11 +62,15 @@ class Settings:
     synthetic: float = 0.2  # the share of drawn scenes, for the refiner alone
 
     def __post_init__(self) -> None:
-        if not 0 <= self.base_steps <= self.steps:
-            raise SettingsError(f"The base's steps need to be 0 to {self.steps}; got {self.base_steps}.")
+        if not 0 <= self.first <= 1:
+            raise SettingsError(f"The base's share of the steps needs to be 0 to 1; got {self.first}.")
         step = 2 ** (len(self.widths) - 1)
         if self.cells % step:
             raise SettingsError(f"A network of {len(self.widths)} widths needs cells by {step}; got {self.cells}.")
+
+    @property
+    def base_steps(self) -> int:
+        return round(self.first * self.steps)
 
 
 PAPER = replace(

@@ -1,0 +1,220 @@
+"""iunet's experiment: the weight map, the clicks in it and their size, each added to the last; and more clicks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from segmend.errors import SettingsError
+from segmend.papers import Better, Experiment, Pick, Picture, Plan, Score
+
+if TYPE_CHECKING:
+    import torch
+
+    from segmend.recipes.iunet import Sample, Settings
+    from segmend.recipes.subjects import Subject
+
+ATRIUM, HEART, LIVER = "left_atrium_mr", "cardiac_acdc_mr", "ircad_liver_ct2d"
+HIPPOCAMPUS, SARCOMA = "hippocampus_mr", "sarcoma_ct"
+SETS = (ATRIUM, HEART, LIVER, HIPPOCAMPUS, SARCOMA)
+LEARNED: Mapping[str, tuple[int, ...]] = {ATRIUM: (), HEART: (1, 2), HIPPOCAMPUS: (), SARCOMA: ()}  # labels; () is all
+MEASURED: Mapping[str, tuple[int, ...]] = {ATRIUM: (), HEART: (3,), LIVER: ()}
+STEPS = 700  # of every arm's training, times the effort
+CELLS = 64
+LIMIT = 10  # cases of each set, unless the plan says otherwise
+HELD_OUT = 6  # every so-manieth case of the training split is kept to validate on
+SHARES = (0.25, 0.5, 0.75)  # of an object's extent: the slices that are measured
+CLICKS = (1, 2, 5, 10, 15)
+
+UNET, PLAIN, MAP, HILLS, DISCS = "U-Net", "IU-Net", "weight map", "map + G clicks", "map + EW clicks"
+SMALL, LARGE, FIVE_HUNDRED, EIGHT_HUNDRED = "EW, 2 px", "EW, 10 px", "EW, 1/500", "EW, 1/800"
+ARMS: Mapping[str, Mapping[str, Any]] = {
+    UNET: {"clicks": False, "weights": "none"},
+    PLAIN: {"weights": "none", "width": 5.0},
+    MAP: {"weights": "map", "width": 5.0},
+    HILLS: {"weights": "gaussian", "width": 5.0},
+    DISCS: {"weights": "equal", "width": 5.0},
+    SMALL: {"weights": "equal", "width": 2.0},
+    LARGE: {"weights": "equal", "width": 10.0},
+    FIVE_HUNDRED: {"weights": "equal", "alpha": 1 / 500},
+    EIGHT_HUNDRED: {"weights": "equal", "alpha": 1 / 800},
+}
+
+
+def run(plan: Plan) -> Iterator[Score]:
+    """Train and measure every arm under every seed."""
+    for seed in plan.seeds:
+        for arm in ARMS:
+            yield from plan.once(arm, seed, partial(_measured, plan, arm, seed))
+
+
+def _measured(plan: Plan, arm: str, seed: int) -> Iterator[Score]:
+    import torch
+
+    from segmend.recipes import iunet as how
+
+    network, settings = _trained(plan, arm, seed), _settings(plan, arm, seed)
+    looks = samples(plan, settings)
+    names, found = list(looks), list(looks.values())
+    truth = torch.from_numpy(np.stack([one.truth for one in found])[:, None].astype(np.float32))
+    weights = torch.from_numpy(np.stack([how.weights_of(one) for one in found])[:, None])
+    for count in CLICKS if settings.clicks else (0,):
+        probability = how.ask(network, found, count)
+        logits = torch.logit(torch.from_numpy(probability)[:, None], 1e-6)
+        for i, dice in enumerate(how.overlaps(found, probability)):
+            weighted = 1 - float(how.weighted_dice(logits[i : i + 1], truth[i : i + 1], weights[i : i + 1])) / 2
+            yield Score(arm, *names[i], dice, seed, count, more={"weighted dice": weighted})
+
+
+def _settings(plan: Plan, arm: str, seed: int) -> Settings:
+    from segmend.recipes import iunet as how
+
+    steps = max(2, round(STEPS * plan.effort))
+    usual: dict[str, Any] = {"cells": CELLS, "whole": 1.0, "varied": False, "synthetic": 0.0, "most": max(CLICKS)}
+    return replace(how.Settings(), seed=seed, steps=steps, **usual, **ARMS[arm])
+
+
+def _trained(plan: Plan, arm: str, seed: int) -> torch.nn.Module:
+    from segmend.recipes import iunet as how
+    from segmend.train import run as train
+
+    settings = _settings(plan, arm, seed)
+    learned, kept = cases(plan)
+    plan.log(f"seed {seed}: training {arm}")
+    folder = plan.out / f"{''.join(c if c.isalnum() else '-' for c in arm)}-{seed}"
+    every = max(1, settings.steps // 2)
+    finished = train(how, learned, kept, settings, folder, threads=1, workers=0, log=plan.log, every=every, exam=16)
+    return finished.network
+
+
+def cases(plan: Plan) -> tuple[list[Subject], list[Subject]]:
+    """Return the cases to learn from and those to validate on, both of the training split and without unseen labels."""
+    from segmend.datasets.folder import sets
+    from segmend.recipes.subjects import Subject
+
+    learned: list[Subject] = []
+    kept: list[Subject] = []
+    for one in sets(plan.data, "train"):
+        if one.name in LEARNED:
+            for number, case in enumerate(one.cases):
+                example = case.read()
+                labels = _only(example.labels, LEARNED[one.name])
+                if labels.any():
+                    place = kept if number % HELD_OUT == HELD_OUT - 1 else learned
+                    place.append(Subject(example.first, labels, case.instances, one.name, case.name))
+    if not learned:
+        raise SettingsError(f"The experiment of iunet needs one of {', '.join(LEARNED)} to learn from; got none.")
+    return learned, kept or learned
+
+
+def _only(labels: Any, values: Sequence[int]) -> Any:
+    return np.where(np.isin(labels, values), labels, 0).astype(np.uint16) if values else labels
+
+
+def samples(plan: Plan, settings: Settings) -> dict[tuple[str, str], Sample]:
+    """Return three whole slices of every object to measure, by set and name, with the clicks of 15 interactions."""
+    from segmend.datasets.folder import sets
+    from segmend.recipes import iunet as how
+    from segmend.recipes.slices import cut_axis, frame, seen
+
+    found: dict[tuple[str, str], Sample] = {}
+    for one in sets(plan.data, "val", limit=plan.limit or LIMIT):
+        for case in one.cases if one.name in MEASURED else ():
+            example = case.read()
+            axis = cut_axis(example.first)
+            aspect = float(np.divide(*np.delete(example.first.spacing, axis)))
+            labels = _only(example.labels, MEASURED[one.name])
+            for value in [int(v) for v in np.unique(labels) if v]:
+                mask = labels == value
+                there = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+                for index in sorted({int(there[int(share * len(there))]) for share in SHARES}):
+                    window = frame(np.take(mask, index, axis), aspect)
+                    drawn = seen(example.first, mask, axis, index, window, settings.cells)
+                    name = f"{case.name} label {value} slice {index}"
+                    if drawn.truth.any():
+                        found[one.name, name] = how.sample(drawn, settings, count=1, seed=1000 * index + value)
+    return found
+
+
+def pictures(plan: Plan) -> Sequence[Picture]:
+    """Return a slice of each set under several arms, after one interaction."""
+    from segmend.overlay import painted, png
+    from segmend.recipes import iunet as how
+
+    sheets = []
+    shown = (UNET, PLAIN, DISCS, EIGHT_HUNDRED)
+    seed = plan.seeds[0]
+    networks = {arm: (_trained(plan, arm, seed), samples(plan, _settings(plan, arm, seed))) for arm in shown}
+    of_one = networks[UNET][1]
+    for name, case in {name: (name, case) for name, case in reversed(of_one)}.values():
+        tiles = []
+        for network, looks in networks.values():
+            one = looks[name, case]
+            tiles.append(painted(one.image, one.truth, how.ask(network, [one], 1)[0] > 0.5))
+        sheets.append(Picture(f"{name}/{case}: {', '.join(shown)}", png(np.concatenate(tiles, axis=1))))
+    return sheets
+
+
+THEIRS = (
+    ("U-Net", 70.23, 63.91), ("IU-Net", 70.97, 65.71), (MAP, 71.26, 67.63), (HILLS, 71.89, 69.62),
+    (DISCS, 73.53, 72.35), (SMALL, 73.19, 72.58), (LARGE, 73.41, 73.02),
+    (FIVE_HUNDRED, 75.05, 74.06), (EIGHT_HUNDRED, 75.83, 74.30),
+)  # fmt: skip
+THEIRS_BY_CLICKS = {
+    EIGHT_HUNDRED: ((75.83, 74.30), (77.70, 76.96), (78.27, 77.49), (79.49, 78.25), (81.96, 80.87)),
+    PLAIN: ((70.97, 65.71), (71.63, 66.18), (73.07, 69.65), (77.14, 72.22), (79.32, 74.43)),
+}
+
+NOTES = """The paper trains on the 13 abdominal organs of BCV and measures on spleen and colon of the MSD. Here every
+arm learns from left atrium and hippocampus MR, sarcoma CT, and the right ventricle and the myocardium of cardiac MR
+(training split, every sixth case kept to validate on), and is measured on left atria (an organ it learned, as the
+spleen was), on left ventricles (a label that was taken out of its training cases) and on livers in CT (an organ and a
+set that it never saw): three whole slices of each object of the validation split, at a quarter, half and three
+quarters of its extent.
+
+- Whole slices at 64 x 64 cells and a network of half a million parameters with batch norm, instead of 512 x 512 and
+  31 million. Click sizes are pixels of these cells. Nothing is augmented, as in the paper.
+- Clicks are random, one inside and one in the surroundings of the object an interaction; all arms and seeds get the
+  same ones in testing. In training an arm sees 1 to 15 interactions, more of them more rarely; the paper does not
+  say.
+- The paper's formula multiplies the Dice of a class by a weight, which would change nothing within a class; here
+  every pixel counts by its weight, 1 more than the map (of 10 at the edge), so that false pixels far away cost
+  something.
+- In testing there is no truth to weight; the weighted Dice is measured beside the plain one ("weighted dice").
+- A network without clicks cannot know which organ is meant, so the U-Net's Dice on organs it never learned says
+  little.
+- A dynamic click first has 5 pixels; the mask that this gives decides its size for the answer."""
+
+EXPERIMENT = Experiment(
+    paper="iunet",
+    title="Interactive segmentation using U-Net with weight map and dynamic user interactions (Pirabakaran and Khan)",
+    sets=SETS,
+    run=run,
+    claims=(
+        Better("clicks help: IU-Net is better than U-Net", Pick(PLAIN, 1), Pick(UNET, 0)),
+        Better("the weight map helps", Pick(MAP, 1), Pick(PLAIN, 1)),
+        Better("clicks of equal weight in the map help", Pick(DISCS, 1), Pick(MAP, 1)),
+        Better("clicks of equal weight are better than Gaussian ones", Pick(DISCS, 1), Pick(HILLS, 1)),
+        Better("clicks of 1/800 of the object are better than of 5 pixels", Pick(EIGHT_HUNDRED, 1), Pick(DISCS, 1)),
+        Better("clicks of 1/800 are better than of 1/500", Pick(EIGHT_HUNDRED, 1), Pick(FIVE_HUNDRED, 1)),
+        Better("all together is better than IU-Net after one interaction", Pick(EIGHT_HUNDRED, 1), Pick(PLAIN, 1)),
+        Better("... and after 15", Pick(EIGHT_HUNDRED, 15), Pick(PLAIN, 15)),
+        Better("five interactions are better than one", Pick(EIGHT_HUNDRED, 5), Pick(EIGHT_HUNDRED, 1)),
+        Better("fifteen are better than five", Pick(EIGHT_HUNDRED, 15), Pick(EIGHT_HUNDRED, 5)),
+    ),
+    theirs=(
+        *({"arm": arm, "at": int(arm != UNET), "spleen": a, "colon": b} for arm, a, b in THEIRS),
+        *(
+            {"arm": arm, "at": count, "spleen": a, "colon": b}
+            for arm, rows in THEIRS_BY_CLICKS.items()
+            for count, (a, b) in zip(CLICKS, rows, strict=True)
+            if count > 1
+        ),
+    ),
+    notes=NOTES,
+    pictures=pictures,
+)
