@@ -412,9 +412,8 @@ validation split. The liver set has single slices, so slice by slice is measured
 - All slices count, also those without the object, except that a method whose marks follow from the truth alone is not
   asked where there is none.
 - The paper's text leaves open: the seeds' width (a standard deviation of 2 cells), the dilation (3 pixels), losses
-  (soft Dice and cross entropy of the refined and the three initial segmentations), and that `features` of the decoder
-  go along with the initial segmentations. Beyond the paper, some training samples get only part of their seeds and
-  some those of the neighbouring slice.
+  (soft Dice and cross entropy of the refined and the three initial segmentations). Beyond the paper, some training
+  samples get only part of their seeds and some those of the neighbouring slice.
 - The level set of Li et al. and the paper's own preprocessing are not part of this comparison."""
 
 IRCAD = (

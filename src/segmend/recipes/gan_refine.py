@@ -38,7 +38,7 @@ class Settings:
     seed: int = 0
     average: float = 0.99
     widths: tuple[int, ...] = (12, 24, 48, 64, 96)
-    features: int = 6
+    features: int = 0
     refiner: tuple[int, ...] = (32, 24, 16)
     discriminator: tuple[int, ...] = (12, 24, 32)
     strength: float = 0.02  # of the discriminator's gradient in the network

@@ -52,7 +52,7 @@ class Settings:
     kernel: int = 3  # FCN: of the first of these
     decoder: int = 24  # FCN: channels of its scores
     normalise: bool = True  # FCN: batch norm, which it has not in its paper
-    features: int = 6  # what a backbone hands on besides its two classes
+    features: int = 0  # what a backbone hands on besides its two classes
     refiner: tuple[int, ...] = (32, 24, 16)  # from coarse to fine
     partial: float = 0.4  # the share of samples that get only some of their seeds
     carried: float = 0.3  # of those that get the seeds of the slice beside them
@@ -66,7 +66,6 @@ PAPER = replace(
     steps=40000,
     rate=1e-4,
     widths=(64, 128, 256, 512, 1024),
-    features=0,
     refiner=(64, 32, 16),
     partial=0.0,
     carried=0.0,
