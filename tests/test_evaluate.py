@@ -291,6 +291,14 @@ def test_a_method_of_the_house_is_evaluated_end_to_end(folder: Path) -> None:
     assert [c.dice for c in again.curves] == [c.dice for c in found.curves]
 
 
+def test_only_the_sets_that_are_named_are_played(folder: Path) -> None:
+    found = evaluate(folder, "graphcut", "click", interactions=1, names=["volumes"])
+
+    assert found.sets == ("volumes",)
+    with pytest.raises(SettingsError, match="There is no set 'brains' with a split 'val'; there are pictures, volumes"):
+        evaluate(folder, "graphcut", "click", names=["brains"])
+
+
 def test_what_cannot_be_asked_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match="1 interaction or more; got 0"):
         evaluate(folder, "graphcut", "click", interactions=0)

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -182,11 +182,14 @@ def evaluate(
     workers: int = 1,
     limit: int | None = None,
     seed: int = 0,
+    names: Sequence[str] = (),
+    weights: Path | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Return how a method fares with a robot on the data sets in a folder.
 
-    `limit` is the most cases of each set, `workers` the number of processes; one plays here.
+    `limit` is the most cases of each set, `workers` the number of processes; one plays here. `names` are the
+    sets to play, none for all; `weights` is a folder that `segmend train` made, in place of those in the package.
     """
     if interactions < 1:
         raise SettingsError(f"An evaluation needs 1 interaction or more; got {interactions}.")
@@ -198,9 +201,15 @@ def evaluate(
         raise SettingsError(
             f"The user {user!r} puts down {' and '.join(player.kinds)}; {method!r} takes {', '.join(card.prompts)}."
         )
-    found = sets(Path(data), split, limit=limit)
+    if weights is not None:
+        methods.check_weights(method, weights)
+    found = {one.name: one for one in sets(Path(data), split, limit=limit)}
+    if wrong := [name for name in names if name not in found]:
+        raise SettingsError(f"There is no set {wrong[0]!r} with a split {split!r}; there are {', '.join(found)}.")
     jobs = [
-        Job(one.name, case, partial(methods.load, method), player, interactions) for one in found for case in one.cases
+        Job(name, case, partial(methods.load, method, weights), player, interactions)
+        for name in (names or found)
+        for case in found[name].cases
     ]
     results = list(run(jobs, workers=workers, progress=progress))
     return Report(

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import click
 
 from segmend import __version__
+from segmend.cli.compare import compare
 from segmend.cli.convert import convert
 from segmend.cli.doctor import doctor
 from segmend.cli.evaluate import evaluate
@@ -42,7 +43,7 @@ def commands() -> None:
     """
 
 
-for command in (convert, doctor, evaluate, export, methods, reproduce, samples, segment, start, train):
+for command in (compare, convert, doctor, evaluate, export, methods, reproduce, samples, segment, start, train):
     commands.add_command(command)
 
 

@@ -48,7 +48,7 @@ def write(report: Report, folder: Path) -> tuple[Path, ...]:
     written = [folder / "summary.json", *(folder / name for name in tables)]
     write_bytes(written[0], (json.dumps(summary, indent=2) + "\n").encode())
     for path, rows in zip(written[1:], tables.values(), strict=True):
-        write_bytes(path, _csv(rows).encode())
+        write_bytes(path, csv_of(rows).encode())
     for measure in ("dice", "nsd"):
         plot = figure(report, measure)
         for suffix in ("png", "svg"):
@@ -86,7 +86,7 @@ def _object(curve: Curve, report: Report) -> Row:
     return row | {"seconds_per_interaction": float(np.mean(curve.seconds))}
 
 
-def _csv(rows: Sequence[Row]) -> str:
+def csv_of(rows: Sequence[Row]) -> str:
     """Return rows of the same columns as CSV; what is not known is an empty cell."""
     text = io.StringIO()
     if rows:

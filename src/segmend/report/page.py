@@ -30,6 +30,7 @@ class Cell:
     note: str = ""
     tone: str = ""  # good, bad, open or best
     colour: str = ""  # of a dot before the text
+    ring: bool = False  # instead of the dot: the colour's second name
     svg: str = ""
 
 
@@ -208,9 +209,10 @@ def _td(cell: Cell, kind: str) -> str:
         text = f"<b>{text}</b>"
     elif cell.tone:
         text = f'<span class="badge {cell.tone}">{text}</span>'
-    dot = f'<i class="dot" style="background:{cell.colour}"></i>' if cell.colour else ""
+    dot = f'<i class="{"ring" if cell.ring else "dot"}" style="color:{cell.colour}"></i>' if cell.colour else ""
     note = f"<small>{_inline(cell.note)}</small>" if cell.note else ""
-    return f"<td{kind}>{dot}{text}{cell.svg}{note}</td>"
+    text = f'<span class="name">{dot}{text}</span>' if dot else text
+    return f"<td{kind}>{text}{cell.svg}{note}</td>"
 
 
 def _picture(shown: Shown) -> str:

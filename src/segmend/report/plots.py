@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segmend.report.page import INK, LINE
+from segmend.report.page import INK, LINE, Cell
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,6 +70,11 @@ def colours(names: Sequence[str]) -> dict[str, str]:
 def dashes(names: Sequence[str]) -> dict[str, str]:
     """Return how each name's line is dashed: names that share a colour differ in this."""
     return {name: DASHES[number // len(PALETTE) % len(DASHES)] for number, name in enumerate(names)}
+
+
+def named(name: str, names: Sequence[str]) -> Cell:
+    """Return a table's cell with a name and the colour it has in plots."""
+    return Cell(name, colour=colours(names).get(name, ""), ring=dashes(names).get(name, DASHES[0]) != DASHES[0])
 
 
 def lines(
@@ -153,6 +158,25 @@ def scatter(panels: Mapping[str, Mapping[str, Line]], names: Sequence[str], *, a
             panel.set(xlim=span, ylim=span, aspect="equal", xlabel=across)
             panel.grid()
         axes[0].set_ylabel(up)
+        _legend(figure, axes, names)
+        return _svg(figure)
+
+
+def speed(points: Mapping[str, tuple[float, float]], names: Sequence[str], *, up: str = "Dice") -> str:
+    """Return a point for each name: seconds, on a scale of powers of ten, and how good."""
+    colour, dashed = colours(names), dashes(names)
+    with _style():
+        figure, axes = _grid(1, 1, height=3.2, width=6, legend=True)
+        for name in (n for n in names if n in points):
+            seconds, value = points[name]
+            mark = "osD^"[DASHES.index(dashed[name])]
+            axes[0].plot(max(seconds, 1e-4), value, mark, color=colour[name], ms=7, mew=0, label=name)
+        axes[0].set_xscale("log")
+        axes[0].xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes[0].xaxis.set_minor_formatter(lambda value, _: "")
+        axes[0].set(xlabel="Seconds per interaction, median", ylabel=up)
+        _upwards(axes[0], [value for _, value in points.values()])
+        axes[0].grid()
         _legend(figure, axes, names)
         return _svg(figure)
 

@@ -220,7 +220,6 @@ def _full(scores: Sequence[Score], arms: Sequence[str]) -> Table:
     sets = list(dict.fromkeys(score.set for score in scores))
     extra = list(dict.fromkeys(name for score in scores for name in score.more))[:6]
     turns = _turned(scores)
-    colour = plots.colours(arms)
     rows: list[list[Cell | str]] = []
     for arm in arms:
         mine = [score for score in scores if score.arm == arm]
@@ -232,7 +231,7 @@ def _full(scores: Sequence[Score], arms: Sequence[str]) -> Table:
             steps = [s.seconds for s in mine if s.at == at and s.seconds is not None]
             rows.append(
                 [
-                    Cell(arm, colour=colour[arm]),
+                    plots.named(arm, arms),
                     *([str(at)] if turns else []),
                     *(_spread(values.get(name, ())) for name in sets),
                     *(_number(_mean(s.more[name] for s in cases.values() if name in s.more)) for name in extra),
