@@ -11,6 +11,7 @@ import json
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -82,13 +83,24 @@ def weights_of(method: str, name: str, folder: Path | None = None) -> Engine:
     return load_network(str(path))
 
 
+@cache
+def _core() -> Any:
+    """Return this process's one door to OpenVINO, kept to its end.
+
+    With the last of them the library is unloaded, while threads of its own may still run in it.
+    """
+    import openvino
+
+    return openvino.Core()
+
+
 class OpenVinoEngine(Engine):
     """OpenVINO on the processor; compiles once a shape of input (some 60 ms each)."""
 
     def __init__(self, path: str, precision: str = "auto") -> None:
         import openvino
 
-        self._core = openvino.Core()
+        self._core = _core()
         try:
             self._model = self._core.read_model(path)
         except RuntimeError as error:

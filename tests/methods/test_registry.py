@@ -22,11 +22,11 @@ def stranger(monkeypatch):
             return module
 
     monkeypatch.setattr(methods, "entry_points", lambda *, group: [Entry()] * (group == "segmend.methods"))
-    for cached in (methods._modules, methods.load):
+    for cached in (methods._modules, methods._loaded):
         cached.cache_clear()
     yield CARD
     monkeypatch.undo()
-    for cached in (methods._modules, methods.load):
+    for cached in (methods._modules, methods._loaded):
         cached.cache_clear()
 
 
@@ -39,7 +39,7 @@ def test_the_classical_methods_are_there_and_sorted():
 
 
 def test_a_method_is_loaded_once():
-    assert methods.load("graphcut") is methods.load("graphcut")
+    assert methods.load("graphcut") is methods.load("graphcut") is methods.load("graphcut", None)
     assert isinstance(methods.load("randomwalker"), Segmenter)
 
 

@@ -9,7 +9,7 @@ from tests.server.running import PLUGIN, http, in_thread, install_plugin, rooms,
 
 def _forget_methods():
     methods._modules.cache_clear()
-    methods.load.cache_clear()
+    methods._loaded.cache_clear()
 
 
 @pytest.fixture(scope="package")

@@ -34,13 +34,13 @@ def server(tmp_path_factory, bundle, plugin_path):
     paths = [str(plugin_path), str(PLUGIN)]
     sys.path[:0] = paths
     methods._modules.cache_clear()
-    methods.load.cache_clear()
+    methods._loaded.cache_clear()
     with in_thread(settings(tmp_path_factory.mktemp("web-server"), method="ball")) as running:
         yield running
     for path in paths:
         sys.path.remove(path)
     methods._modules.cache_clear()
-    methods.load.cache_clear()
+    methods._loaded.cache_clear()
 
 
 @pytest.fixture(scope="package")

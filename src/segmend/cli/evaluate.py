@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from segmend.cli.words import as_json, say
+from segmend.cli.words import as_json, say, weights_option
 
 
 @click.command(short_help="Measure a method with a robot that annotates.")
@@ -20,6 +20,7 @@ from segmend.cli.words import as_json, say
     help="A data set (images/, labels/, split.json), or a folder of them.",
 )
 @click.option("--method", default="mend", show_default=True, help="One of `segmend methods`.")
+@weights_option
 @click.option("--user", default="click", show_default=True, help="The robot: click, ritm, random, stroke, box, noisy.")
 @click.option("--interactions", default=10, show_default=True, type=click.IntRange(min=1), help="At most, per object.")
 @click.option("--split", default="val", show_default=True, help="Which part of each set: train, val, test.")
@@ -31,6 +32,7 @@ from segmend.cli.words import as_json, say
 def evaluate(
     data: Path,
     method: str,
+    weights: Path | None,
     user: str,
     interactions: int,
     split: str,
@@ -64,6 +66,7 @@ def evaluate(
             workers=workers,
             limit=limit,
             seed=seed,
+            weights=weights,
             progress=tell,
         )
     written = report.write(found, out) if out else ()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from segmend.cli.words import as_json, prompts_of, say
+from segmend.cli.words import as_json, prompts_of, say, weights_option
 
 
 @click.command(short_help="Segment one object of an image.")
@@ -19,6 +19,7 @@ from segmend.cli.words import as_json, prompts_of, say
 @click.option("--prompts", "file", metavar="FILE", help="More prompts, a JSON list as the server takes them.")
 @click.option("--start", "start", metavar="MASK", help="A mask to start from, on the same grid.")
 @click.option("--method", default="mend", show_default=True, help="One of `segmend methods`.")
+@weights_option
 @click.option("--series", default=None, metavar="UID", help="Which DICOM series of a folder.")
 @click.option("--label", "name", default="object", show_default=True, help="What to call the object.")
 @click.option("-o", "--out", required=True, metavar="FILE", help="The mask: .nii.gz, .seg.nrrd, .mha, .dcm, .png ...")
@@ -32,6 +33,7 @@ def segment(
     file: str | None,
     start: str | None,
     method: str,
+    weights: Path | None,
     series: str | None,
     name: str,
     out: str,
@@ -64,7 +66,7 @@ def segment(
     previous = np.zeros(scan.shape, bool) if start is None else io.read_mask(Path(start), scan) > 0
 
     begun = time.perf_counter()
-    workspace = load(method).open(scan)
+    workspace = load(method, weights).open(scan)
     opened = time.perf_counter()
     prediction = answer(workspace, prompts, previous)
     mask = prediction.over(previous)

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 @click.option("--token", envvar="SEGMEND_TOKEN", show_envvar=True, help="What clients must say; drawn when needed.")
 @click.option("--allow-host", "hosts", multiple=True, metavar="NAME", help="Another name this server is reached by.")
 @click.option("--method", default="mend", show_default=True, help="Which method answers first.")
+@click.option(
+    "--weights",
+    multiple=True,
+    metavar="[METHOD=]DIR",
+    help="A folder that `segmend train` made, for --method or another one. Repeat for more.",
+)
 @click.option("--samples/--no-samples", default=True, help="Put sample cases into an empty folder.")
 @place_options
 def start(
@@ -32,6 +38,7 @@ def start(
     token: str | None,
     hosts: tuple[str, ...],
     method: str,
+    weights: tuple[str, ...],
     samples: bool,
     data: Path,
     database: str | None,
@@ -56,6 +63,7 @@ def start(
         token=token,
         allowed_hosts=hosts,
         method=card(method).id,
+        weights=weights_of(weights, method),
     )
     if samples:
         add_samples(settings)
@@ -66,6 +74,19 @@ def start(
             threading.Thread(target=open_browser, args=(address,), daemon=True).start()
 
     serve(settings, ready)
+
+
+def weights_of(texts: tuple[str, ...], method: str) -> dict[str, Path]:
+    """Return the folder of weights of each method, from words such as `runs/mend` or `iunet=runs/iunet`."""
+    from segmend.methods import check_weights
+
+    found: dict[str, Path] = {}
+    for text in texts:
+        name, equals, folder = text.partition("=")
+        owner, path = (name, Path(folder)) if equals and name.isidentifier() else (method, Path(text))
+        check_weights(owner, path)
+        found[owner] = path
+    return found
 
 
 def open_browser(address: str) -> None:

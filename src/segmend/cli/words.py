@@ -89,4 +89,10 @@ def say(values: Any, lines: Sequence[str], *, as_json: bool) -> None:
     click.echo(json.dumps(values, indent=1) if as_json else "\n".join(lines))
 
 
+weights_option = click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A folder that `segmend train` made, in place of the weights in the package.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

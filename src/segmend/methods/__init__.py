@@ -10,6 +10,7 @@ packages add methods through the `segmend.methods` entry point, which names such
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 from functools import cache
 from importlib.metadata import entry_points
@@ -18,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import cast
 
-from segmend.errors import SettingsError
+from segmend.errors import ModelError, SettingsError
 from segmend.segmenter import Method, Segmenter
 
 
@@ -42,13 +43,33 @@ def card(method: str) -> Method:
     return cast(Method, _modules()[method].METHOD)
 
 
-@cache
 def load(method: str, weights: Path | None = None) -> Segmenter:
     """Return one method, ready to run, with its own weights or those in a folder; loaded once a process."""
+    return _loaded(method, weights)
+
+
+@cache
+def _loaded(method: str, weights: Path | None) -> Segmenter:
     card(method)
-    module = _modules()[method]
     if weights is None:
-        return cast(Segmenter, module.load())
-    if "weights" not in signature(module.load).parameters:
+        return cast(Segmenter, _modules()[method].load())
+    check_weights(method, weights)
+    return cast(Segmenter, _modules()[method].load(weights))
+
+
+def check_weights(method: str, weights: Path) -> None:
+    """Refuse a folder of weights that cannot be the method's, without loading them."""
+    card(method)
+    if "weights" not in signature(_modules()[method].load).parameters:
         raise SettingsError(f"The method {method!r} learns nothing, so it takes no weights; got {weights}.")
-    return cast(Segmenter, module.load(weights))
+    if not weights.is_dir():
+        raise ModelError(f"There is no folder {weights} with weights of {method}.")
+    try:
+        about = json.loads((weights / "run.json").read_text(encoding="utf-8"))
+        trained = about.get("method", method)
+    except FileNotFoundError:  # files that somebody copied
+        return
+    except (OSError, ValueError, AttributeError):
+        raise ModelError(f"The run.json in {weights} is damaged, so it does not say whose weights these are.") from None
+    if trained != method:
+        raise ModelError(f"The weights in {weights} are of the method {trained!r}, not of {method!r}.")

@@ -86,7 +86,11 @@ def _opened(settings: ServerSettings) -> Shared:
     _sweep(settings.data)
     store = Store.open(settings.database, settings.blobs)
     desks = Desks(
-        store, limit_bytes=settings.cache_bytes, open_sessions=settings.open_sessions, workers=settings.workers
+        store,
+        limit_bytes=settings.cache_bytes,
+        open_sessions=settings.open_sessions,
+        workers=settings.workers,
+        weights=settings.weights,
     )
     return Shared(settings, store, desks)
 
@@ -101,19 +105,19 @@ def _sweep(data: Path) -> None:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     shared: Shared = app.state.shared
-    loading = threading.Thread(target=_load, args=(shared.settings.method,), name="segmend-load", daemon=True)
+    loading = threading.Thread(target=_load, args=(shared.settings,), name="segmend-load", daemon=True)
     loading.start()
     yield
     await run_in_threadpool(shared.desks.close)
     shared.store.close()
 
 
-def _load(method: str) -> None:
+def _load(settings: ServerSettings) -> None:
     """Load the usual method before somebody waits for it."""
     try:
-        methods.load(method)
+        methods.load(settings.method, settings.weights.get(settings.method))
     except SegmendError as error:
-        log.warning("The method %s is not there: %s", method, error)
+        log.warning("The method %s is not there: %s", settings.method, error)
 
 
 def _add_pages(app: FastAPI, pages: Path) -> None:

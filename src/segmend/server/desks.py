@@ -8,10 +8,11 @@ before a desk's lock, never while holding one.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Lock
 
 from segmend.image import Image
@@ -60,10 +61,18 @@ class Images:
 class Desks:
     """The open sessions."""
 
-    def __init__(self, store: Store, *, limit_bytes: int, open_sessions: int, workers: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        limit_bytes: int,
+        open_sessions: int,
+        workers: int,
+        weights: Mapping[str, Path] | None = None,
+    ) -> None:
         self.pool = Pool(workers)
         self.images = Images(store, limit_bytes)
-        self.workspaces = Workspaces(limit_bytes)
+        self.workspaces = Workspaces(limit_bytes, weights)
         self._store = store
         self._limit = limit_bytes
         self._open_sessions = open_sessions

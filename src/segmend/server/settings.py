@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from segmend.errors import SettingsError
@@ -33,6 +34,7 @@ class ServerSettings:
     allowed_origins: tuple[str, ...] = ()  # pages of other servers that may talk to this one
     links: bool | None = None  # may cases be read from folders of this machine; None: only when it is one's own
     method: str = "mend"
+    weights: Mapping[str, Path] = field(default_factory=dict)  # folders of a method's own weights, by its id
     max_upload_bytes: int = 8 * GIGABYTE
     max_upload_files: int = 20_000
     max_body_bytes: int = 32 << 20  # of one JSON body or WebSocket message

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from threading import Lock
 from types import FunctionType, ModuleType
 from typing import Any
@@ -20,8 +21,9 @@ Key = tuple[str, str]  # session id, method id
 class Workspaces:
     """A cache bounded by bytes; whatever is dropped is opened again when it is wanted."""
 
-    def __init__(self, limit_bytes: int) -> None:
+    def __init__(self, limit_bytes: int, weights: Mapping[str, Path] | None = None) -> None:
         self._limit = limit_bytes
+        self._weights = weights or {}  # folders of a method's own weights, by its id
         self._kept: OrderedDict[Key, tuple[Taking, int]] = OrderedDict()
         self._lock = Lock()
         self._loading = Lock()  # two threads would load one model twice
@@ -34,7 +36,7 @@ class Workspaces:
                 self._kept.move_to_end(key)
                 return self._kept[key][0]
         with self._loading:
-            segmenter = methods.load(method)
+            segmenter = methods.load(method, self._weights.get(method))
         workspace = Taking(segmenter.open(image()), methods.card(method))
         self._keep(key, workspace, weight(workspace, image()))
         return workspace
