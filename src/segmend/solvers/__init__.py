@@ -15,6 +15,7 @@ def warm_up() -> None:
     from segmend.solvers.edges import likeness
     from segmend.solvers.forest import Forest
     from segmend.solvers.geodesic import geodesic
+    from segmend.solvers.geos import geos
     from segmend.solvers.growcut import growcut
     from segmend.solvers.maxflow import cut, offsets, whole_numbers
     from segmend.solvers.randomwalk import walk
@@ -30,6 +31,7 @@ def warm_up() -> None:
     walk(alike[::-1], pinned)
     geodesic(values, pinned == 1)
     densecrf(np.full(pinned.shape, 0.5, np.float32), values, pinned=pinned, rounds=1)
+    geos(values[0], values, pinned=pinned)
     growcut(values, pinned)
     Components.fit(values, pinned == 0, 2)
     Forest.planted(1).grown(values.reshape(-1, 1), values.ravel() > 99).chances(values)

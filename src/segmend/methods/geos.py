@@ -1,0 +1,45 @@
+"""GeoS: Criminisi, Sharp and Blake, GeoS: Geodesic Image Segmentation, ECCV 2008.
+
+What marks, looks and the mask so far make of each voxel (`segmend.solvers.evidence`) is filtered by geodesic
+distances: specks, holes and hairs go, edges of the image stay. How wide they may be is chosen by energy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from segmend.image import Real
+from segmend.methods.solved import Solved
+from segmend.segmenter import Method, Segmenter
+
+if TYPE_CHECKING:
+    from segmend.solvers.evidence import Case
+
+METHOD = Method(
+    id="geos",
+    title="GeoS",
+    paper="Criminisi, Sharp and Blake, GeoS: geodesic image segmentation (ECCV 2008)",
+    prompts=("click", "stroke", "box", "lasso", "mask"),
+    dimensions=(2, 3),
+    weights="none needed",
+)
+
+CELLS = {2: 1 << 15, 3: 1 << 16}
+BOUNDARY = {2: 4.0, 3: 1.5}  # the price of a voxel's side of even boundary, in log odds, by dimensions
+
+
+def load() -> Segmenter:
+    return Solved(METHOD, _chance, band=True, cells=CELLS)
+
+
+def _chance(case: Case) -> Real:
+    from segmend.solvers.geos import INSIDE, OUTSIDE, Widths, geos
+
+    view = case.view
+    widths = Widths(boundary=BOUNDARY[2 if view.shape[0] == 1 else 3])
+    found = geos(case.belief, view.values, spacing=view.spacing, pinned=case.pinned, widths=widths)
+    chance = np.asarray(1 / (1 + np.exp(-np.clip(found.altitude, -20, 20))), np.float32)
+    chance[case.pinned == INSIDE], chance[case.pinned == OUTSIDE] = 1, 0
+    return chance
