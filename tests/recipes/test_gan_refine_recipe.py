@@ -62,3 +62,12 @@ def test_no_sample_has_the_seeds_of_a_neighbour():
     sampler = Sampler([stack()], SMALL)
 
     assert all(sampler[i].beside is None for i in range(8))
+
+
+def test_a_sheet_of_examples_is_drawn():
+    samples = [Sampler([stack()], SMALL)[i] for i in range(5)]
+
+    sheet = how.pictures(how.build(SMALL), samples)
+
+    assert sheet.shape == (2 * 128 + 2, 4 * 128 + 6, 3)
+    assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 3

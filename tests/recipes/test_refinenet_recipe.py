@@ -168,3 +168,12 @@ def test_every_initial_segmentation_is_held_to_the_truth_at_its_size():
 
     assert how.initial_loss(right, truth) < 0.01
     assert how.initial_loss([*right[:2], -right[2]], truth) > 1
+
+
+def test_a_sheet_of_examples_is_drawn():
+    samples = [Sampler([stack()], SMALL)[i] for i in range(5)]
+
+    sheet = how.pictures(how.build(SMALL), samples)
+
+    assert sheet.shape == (2 * 128 + 2, 4 * 128 + 6, 3)
+    assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 3

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -25,6 +26,8 @@ from segmend.nets.gan import Discriminator, GanRefine, reverse
 from segmend.recipes import refinenet
 from segmend.recipes.refinenet import Sample, initial_loss, odds, overlap, stacked, truths
 from segmend.recipes.subjects import Subject
+from segmend.training.precision import mixed
+from segmend.training.sheets import Example, sheet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +109,7 @@ def loss(opponents: Opponents, samples: Sequence[Sample], step: int = 0) -> Tens
     x, truth = stacked(samples), truths(samples)
     settings = opponents.settings
     strength = settings.strength * min(1.0, step / max(settings.rise * settings.steps, 1.0))
-    with torch.autocast("cpu", torch.bfloat16):
+    with mixed():
         initial, refined = opponents.network.both(x)
         probability = odds(refined.float()).sigmoid()
         false = opponents.judge(x, reverse(probability, strength))
@@ -132,17 +135,25 @@ def told_apart(true: Tensor, false: Tensor) -> Tensor:
 
 def validate(opponents: Opponents, samples: Sequence[Sample]) -> dict[str, float]:
     """Return the mean Dice of the refined masks and of the first guesses."""
+    first, refined = _guesses(opponents, samples)
+    return {"dice": overlap(samples, refined), "dice_first": overlap(samples, first)}
+
+
+def pictures(opponents: Opponents, samples: Sequence[Sample]) -> NDArray[np.uint8]:  # [y x 3]
+    """Return a sheet of the refined masks."""
+    _, refined = _guesses(opponents, samples)
+    return sheet([Example(s.image[:3], s.truth, mask) for s, mask in zip(samples, refined, strict=True)])
+
+
+def _guesses(opponents: Opponents, samples: Sequence[Sample]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     opponents.eval()
-    refined, first = [], []
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    first, refined = [], []
+    with torch.inference_mode(), mixed():
         for start in range(0, len(samples), 16):
             initial, last = opponents.network.both(stacked(samples[start : start + 16]))
-            refined.append((odds(last)[:, 0] > 0).numpy())
             first.append((odds(initial[0])[:, 0] > 0).numpy())
-    return {
-        "dice": overlap(samples, np.concatenate(refined)),
-        "dice_first": overlap(samples, np.concatenate(first)),
-    }
+            refined.append((odds(last)[:, 0] > 0).numpy())
+    return np.concatenate(first), np.concatenate(refined)
 
 
 def export(opponents: Opponents, settings: Settings, folder: Path) -> tuple[Path, ...]:

@@ -31,6 +31,8 @@ from segmend.plane import Window, around, inside, normalised, see
 from segmend.recipes.slices import Flat, Shelf, cut_axis
 from segmend.recipes.subjects import Subject
 from segmend.recipes.subjects import subjects as found_subjects
+from segmend.training.precision import mixed
+from segmend.training.sheets import Example, sheet
 from segmend.users.seeds import Seeds, of_errors, of_slice
 
 BACKBONES = ("unet", "fcn", "cascaded")
@@ -285,7 +287,7 @@ def loss(network: RefineNet, samples: Sequence[Sample], step: int = 0) -> Tensor
     """Guess, find the seeds in the errors, refine; return the loss of both guesses."""
     network.train()
     truth = truths(samples)
-    with torch.autocast("cpu", torch.bfloat16):
+    with mixed():
         initial = network.backbone(stacked(samples))
         refined = network.refiner(*initial[:3], seeded(samples, initial[0]))
     return overlap_and_entropy(odds(refined.float()), truth) + initial_loss(initial, truth)
@@ -301,11 +303,18 @@ def validate(network: RefineNet, samples: Sequence[Sample]) -> dict[str, float]:
     }
 
 
+def pictures(network: RefineNet, samples: Sequence[Sample]) -> NDArray[np.uint8]:  # [y x 3]
+    """Return a sheet of the masks after all seeds at once."""
+    whole = [replace(sample, beside=None, share=1.0) for sample in samples]
+    _, refined = guesses(network, whole)
+    return sheet([Example(s.image[:3], s.truth, mask) for s, mask in zip(whole, refined, strict=True)])
+
+
 def guesses(network: RefineNet, samples: Sequence[Sample]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return the first and the refined masks of samples, without gradient."""
     network.eval()
     found: list[tuple[NDArray[np.bool_], NDArray[np.bool_]]] = []
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), mixed():
         for start in range(0, len(samples), 16):
             some = samples[start : start + 16]
             initial = network.backbone(stacked(some))
