@@ -34,7 +34,7 @@ from segmend.training.sheets import Example, sheet
 class Settings:
     """What a run depends on; saved with its weights."""
 
-    steps: int = 2500
+    steps: int = 2000
     batch: int = 8
     rate: float = 2e-3
     decay: float = 1e-4

@@ -42,7 +42,7 @@ BACKBONES = ("unet", "fcn", "cascaded")
 class Settings:
     """What a run depends on; saved with its weights."""
 
-    steps: int = 2500
+    steps: int = 1800
     batch: int = 8
     rate: float = 2e-3
     decay: float = 1e-4
