@@ -196,6 +196,16 @@ def test_a_mask_to_start_from_is_the_mask():
     assert mask[start].all()
 
 
+def test_an_empty_mask_is_answered_with_the_networks_own():
+    _, workspace = opened()
+    own = masked(workspace, [])
+
+    assert own.any()
+    assert (masked(workspace, [Mask(EMPTY)]) == own).all()
+    after = masked(workspace, [Click((3, 5, 13)), Mask(EMPTY), Click((3, 5, 3), positive=False)])
+    assert after.sum() == masked(workspace, [Click((3, 5, 3), positive=False)]).sum() + 1  # the first click is a mark
+
+
 def test_edits_mend_a_mask_from_elsewhere_only_where_they_point():
     _, workspace = opened()
     own = masked(workspace, [])

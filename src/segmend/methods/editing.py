@@ -36,6 +36,7 @@ METHOD = Method(
     prompts=("click", "stroke", "adjust", "mask"),
     dimensions=(3,),
     weights="shipped",
+    refines=True,  # an empty mask is answered with the first one; any other is where edits start
 )
 
 WEIGHTS, ABOUT = "editing.onnx", "editing.json"
@@ -107,13 +108,12 @@ class EditingWorkspace(Workspace):
         self._unedited: Real | None = None
 
     def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
-        """Return the network's answer; the prompts may be none."""
+        """Return the network's answer; the prompts may be none, or an empty mask, before the first edit."""
         METHOD.check(prompts)
         starts = [number for number, prompt in enumerate(prompts) if isinstance(prompt, Mask)]
         edits = prompts[starts[-1] + 1 :] if starts else prompts
-        if starts:
-            given = prompts[starts[-1]]
-            assert isinstance(given, Mask)
+        given = prompts[starts[-1]] if starts else None
+        if isinstance(given, Mask) and given.inside.any():
             return self._mended(given, edits, previous)
         logits = self._logits(edits)
         box = self._box(logits, previous)
