@@ -171,6 +171,27 @@ def test_a_mask_of_several_slices_is_taken_as_it_is(method):
     assert (parts[0].over(np.zeros_like(truth)) == truth).all()
 
 
+def test_an_empty_mask_clears_what_was_there_and_is_no_given_slice(method):
+    image, truth = drawn(9)
+    nothing = Mask(np.zeros((1, 60, 72), bool))
+
+    cleared = answer(method.open(image), (nothing,), truth).over(truth)
+    again = answer(method.open(image), (nothing, Click((5, 33, 30))), cleared).over(cleared)
+
+    assert not cleared.any()
+    assert again.any()
+
+
+def test_a_given_slice_may_be_drawn_in_a_mask_as_large_as_the_image(method):
+    image, truth = drawn(9)
+    alone = np.zeros_like(truth)
+    alone[5] = truth[5]
+
+    parts = list(method.open(image).stream((Mask(alone),), np.zeros_like(truth)))
+
+    assert len(parts) > 5
+
+
 def test_a_correction_spreads_but_leaves_the_given_slice_alone(method):
     image, truth = drawn(9)
     workspace = method.open(image)

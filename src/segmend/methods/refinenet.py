@@ -33,7 +33,7 @@ from segmend.methods.slices import (
     reach,
 )
 from segmend.plane import Window, inside, normalised, see
-from segmend.prompts import Click, Mask, Prompt
+from segmend.prompts import Click, Mask, Prompt, extent
 from segmend.segmenter import Method, Prediction, Segmenter, Workspace
 
 if TYPE_CHECKING:
@@ -99,14 +99,14 @@ class RefineNetWorkspace(SliceWorkspace):
             return
         newest = prompts[-1]
         axis = plane_axis(newest, self.image)
-        index = key_index(newest, axis)
         if isinstance(newest, Mask):
             yield _replaced(newest, previous)
-            if self.image.shape[axis] > 1 and newest.box.shape[axis] == 1 and newest.inside.any():
-                alone = np.zeros_like(previous)
+            if _is_given(newest, axis) and self.image.shape[axis] > 1:
+                alone, index = np.zeros_like(previous), key_index(newest, axis)
                 alone[newest.box.slices] = newest.inside
                 yield from self._propagated(prompts, alone, axis, index, np.take(alone, index, axis))
             return
+        index = key_index(newest, axis)
         first = self.answer(prompts, axis, index, np.take(previous, index, axis))
         yield self._told(first, axis, index)
         if self.image.shape[axis] > 1 and first.mask.any():
@@ -160,7 +160,7 @@ class RefineNetWorkspace(SliceWorkspace):
     ) -> Iterator[Prediction]:
         """Go from slice to slice, both ways, each result giving the next its seeds, until the object ends."""
         first, last = reach(prompts, axis, self.image.shape[axis])
-        given = {key_index(p, axis) for p in prompts if isinstance(p, Mask) and p.box.shape[axis] == 1}
+        given = {key_index(p, axis) for p in prompts if isinstance(p, Mask) and _is_given(p, axis)}
         fronts = dict.fromkeys((-1, 1), (index, here))
         while fronts:
             for step, (at, before) in list(fronts.items()):
@@ -289,6 +289,12 @@ def within_boxes(probability: Real, prompts: Sequence[Prompt], axis: int, index:
         kept[top:bottom, left:right] = probability[top:bottom, left:right]
         probability = kept
     return probability
+
+
+def _is_given(mask: Mask, axis: int) -> bool:
+    """Tell whether a mask is one slice of an object, from which the others follow."""
+    box = extent(mask)
+    return box is not None and box.shape[axis] == 1
 
 
 def _replaced(mask: Mask, previous: MaskArray) -> Prediction:
