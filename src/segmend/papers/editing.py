@@ -27,8 +27,8 @@ HIPPOCAMPUS, ATRIUM, BRAIN = "hippocampus_mr", "left_atrium_mr", "brats2015_mr"
 SETS = (HIPPOCAMPUS, ATRIUM, BRAIN)
 CHANNELS = {BRAIN: 2}  # FLAIR and T1 with contrast agent; of other sets the one there is
 LEFT_OUT = (BRAIN,)  # so few cases that each is measured by networks that learned from all the others
-STEPS = {HIPPOCAMPUS: 900, ATRIUM: 900, BRAIN: 300}  # of F and G together, times the effort; a network each
-STEPS_UNET = 500
+STEPS = {HIPPOCAMPUS: 700, ATRIUM: 700, BRAIN: 200}  # of F and G together, times the effort; a network each
+STEPS_UNET, STEPS_DEEPIGEOS = 350, 400
 GRID, WIDTH, LEVELS = (48, 48, 48), 8, 4
 HELD_OUT = 6  # every so-manieth patient of the training split is kept to validate on
 MOST = 6  # edits of a case
@@ -37,6 +37,7 @@ CONTENT = 0.93  # the Dice that needs no edit
 FIRST, EDITED, SIMULATED = "F, automatic", "G, edited", "G, simulated edits"
 SELECTION, BRUSH, ADJUSTMENT = "selection tool", "brush tool", "adjustment tool"
 HEALTHY, ERASED = "wrong: healthy tissue marked", "wrong: object erased"
+DEEPIGEOS = "DeepIGeoS"
 FIRST_UNET, SELECTION_UNET = "3D U-Net: F", "3D U-Net: selection tool"
 ISENSEE = (FIRST, EDITED, SIMULATED, SELECTION, BRUSH, ADJUSTMENT, HEALTHY, ERASED)
 UNET = (FIRST_UNET, SELECTION_UNET)
@@ -77,6 +78,7 @@ def run(plan: Plan) -> Iterator[Score]:
         yield from plan.once(ISENSEE, seed, partial(with_isensee, plan, names, seed))
         if HIPPOCAMPUS in names:
             yield from plan.once(UNET, seed, partial(with_unet, plan, seed))
+        yield from plan.once(DEEPIGEOS, seed, partial(with_deepigeos, plan, names, seed))
 
 
 def present(data: Path) -> tuple[str, ...]:
@@ -105,23 +107,61 @@ def with_unet(plan: Plan, seed: int) -> Iterator[Score]:
             yield from tool(case, method.open(subject.image), SELECTION_UNET, _tools(seed)[SELECTION])
 
 
-def trained(plan: Plan, name: str, body: str, seed: int) -> Iterator[Networks]:
-    """Train on a set, or go on where it was; a set of few cases is trained on once for each that is left out."""
+def with_deepigeos(plan: Plan, names: Sequence[str], seed: int) -> Iterator[Score]:
+    """Yield what DeepIGeoS makes of the same robot's clicks and strokes, from its own first mask; K it cannot take."""
+    from segmend.methods import deepigeos
+    from segmend.recipes import deepigeos as how
+    from segmend.train import run as train
+    from segmend.users import Editor
+
+    steps = max(2, round(STEPS_DEEPIGEOS * plan.effort))
+    settings = replace(how.Settings(), steps=steps, seed=seed, whole=1.0, synthetic=0.0)
+    for name in names:
+        if name in LEFT_OUT:
+            continue
+        plan.log(f"training {DEEPIGEOS} on {name}")
+        learned, unseen = cases(plan.data, name, _settings(name))
+        out = plan.out / f"{name}-deepigeos-{seed}"
+        train(how, *held_out(learned), settings, out, threads=1, workers=0, log=plan.log, every=steps, exam=8)
+        method = deepigeos.load(out)
+        for subject in unseen[: plan.limit]:
+            case, workspace = _Case(subject, seed), method.open(subject.image)
+            yield from several(
+                case,
+                workspace,
+                DEEPIGEOS,
+                Editor(seed, slight=np.inf, content=CONTENT),
+                MOST,
+                by_slices(workspace, case.truth),
+            )
+
+
+def by_slices(workspace: Workspace, truth: MaskArray) -> MaskArray:
+    """Return what DeepIGeoS makes of every slice without a mark."""
+    from segmend.methods.deepigeos import DeepIGeoSWorkspace
+
+    assert isinstance(workspace, DeepIGeoSWorkspace)
+    return np.stack([workspace.answer((), 0, z, np.zeros_like(plane)).mask for z, plane in enumerate(truth)])
+
+
+def _settings(name: str) -> Settings:
     from segmend.recipes import editing as how
 
+    return how.Settings(channels=CHANNELS.get(name, 1), sets=(name,), width=WIDTH, levels=LEVELS, grid=GRID)
+
+
+def cases(data: Path, name: str, settings: Settings) -> tuple[list[Subject], list[Subject]]:
+    """Return a set's cases to learn from and those to measure on, their labels merged into one object."""
+    from segmend.recipes import editing as how
+
+    return how.subjects(data, "train", settings), how.subjects(data, "val", settings)
+
+
+def trained(plan: Plan, name: str, body: str, seed: int) -> Iterator[Networks]:
+    """Train on a set, or go on where it was; a set of few cases is trained on once for each that is left out."""
     steps = max(4, round((STEPS[name] if body == "isensee" else STEPS_UNET) * plan.effort))
-    settings = how.Settings(
-        steps=steps,
-        first=steps * 7 // 16,
-        seed=seed,
-        body=body,
-        width=WIDTH,
-        levels=LEVELS,
-        grid=GRID,
-        channels=CHANNELS.get(name, 1),
-        sets=(name,),
-    )
-    learned, unseen = how.subjects(plan.data, "train", settings), how.subjects(plan.data, "val", settings)
+    settings = replace(_settings(name), steps=steps, first=steps * 7 // 16, seed=seed, body=body)
+    learned, unseen = cases(plan.data, name, settings)
     if name not in LEFT_OUT:
         folder = _trained(plan, f"{name}-{body}-{seed}", settings, *held_out(learned))
         yield Networks(folder, settings, unseen[: plan.limit])
@@ -198,10 +238,12 @@ def measured(subject: Subject, method: Segmenter, first: MaskArray, seed: int) -
             yield from tool(renamed, workspace, arm, WrongEdit(2 * seed + number, erase=erase, brush=brush))
 
 
-def several(case: _Case, workspace: Workspace, arm: str, user: User, most: int) -> Iterator[Score]:
+def several(
+    case: _Case, workspace: Workspace, arm: str, user: User, most: int, first: MaskArray | None = None
+) -> Iterator[Score]:
     """Yield the score before any edit and after each, until the user is content."""
     nothing = np.zeros_like(case.truth)
-    mask = before = answer(workspace, (), nothing).over(nothing)
+    mask = before = answer(workspace, (), nothing).over(nothing) if first is None else first
     yield case.score(arm, mask)
     game = play(user, case.truth, interactions=most, start=mask)
     turn = next(game, None)
@@ -269,7 +311,9 @@ paper's width and a level less.
   without), where G starts (as F).
 - Instance normalisation takes away what is the same everywhere, as the adjustment channel is. So K also moves the
   threshold of G, by a multiple that is learnt.
-- The other body, 3D U-Net, is trained on the hippocampus alone."""
+- The other body, 3D U-Net, is trained on the hippocampus alone.
+- DeepIGeoS is the slice-wise pair of P-Net and R-Net, trained about as long, not on the brain set. It starts from
+  P-Net's mask of every slice and gets the same robot's clicks and strokes, one an interaction; K it cannot take."""
 
 EXPERIMENT = Experiment(
     paper="editing",
@@ -289,13 +333,14 @@ EXPERIMENT = Experiment(
         ),
         Close("Erasing the object changes little.", Pick(ERASED, at=1), Pick(ERASED, at=0), within=0.02),
         Close("G without edits is close to F.", Pick(EDITED, at=0), Pick(FIRST), within=0.03),
+        Better("Several edits beat DeepIGeoS's.", Pick(EDITED), Pick(DEEPIGEOS)),
         Better("It works with 3D U-Net, too.", Pick(SELECTION_UNET, at=1), Pick(SELECTION_UNET, at=0)),
     ),
     theirs=(
         {"arm": FIRST, "Dice": 0.8622},
         {"arm": EDITED, "at": 1, "Dice": 0.8949},
         {"arm": EDITED, "Dice": 0.9129},
-        {"arm": "DeepIGeoS", "Dice": 0.8993},
+        {"arm": DEEPIGEOS, "Dice": 0.8993},
     ),
     notes=NOTES,
     pictures=pictures,
