@@ -2,10 +2,14 @@
 
     python bench/solvers.py [--repeats 3] [--small] [--json]
 
-Max-flow beside SciPy's `maximum_flow` and, where it has been installed by hand (it is GPL), PyMaxflow;
-the random walker beside scikit-image's, at its usual tolerance and at two of its betas. Times are of the processor,
-best of the repeats, taken in turns, so that the ratios hold on a busy machine too; none of them uses threads.
-Numbers of ours are in brackets where they must be equal. SciPy takes minutes on the large grids and is left out there.
+Max-flow beside SciPy's `maximum_flow` and PyMaxflow; the geodesic distance beside SciPy's `dijkstra`, which is exact,
+and FastGeodis's raster passes; the random walker beside scikit-image's, at its usual tolerance and at two of its betas;
+GrabCut, from a box, beside OpenCV's. What is not installed is left out by name: PyMaxflow is GPL, and none of the
+four is a need. At the end: what one click costs graph cut, crop and all, when it mends a mask that is there.
+
+Times are of the processor, best of the repeats, taken in turns, so that the ratios hold on a busy machine too; none
+uses threads. Numbers of ours are in brackets where they must be equal. SciPy takes minutes on the large grids and is
+left out there.
 """
 
 from __future__ import annotations
@@ -22,11 +26,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.sparse import coo_array
-from scipy.sparse.csgraph import maximum_flow
+from scipy.sparse.csgraph import dijkstra, maximum_flow
 
-from segmend.image import Index
+from segmend import methods
+from segmend.image import Box, Image, Index, MaskArray
+from segmend.prompts import Click, Prompt
+from segmend.segmenter import answer
 from segmend.solvers import warm_up
 from segmend.solvers.edges import likeness
+from segmend.solvers.geodesic import geodesic, lengths_of
 from segmend.solvers.maxflow import INSIDE, OUTSIDE, cut, offsets, whole_numbers
 from segmend.solvers.randomwalk import walk
 
@@ -34,11 +42,12 @@ Ints = NDArray[np.int32]
 SMALL = ((1, 128, 128), (24, 24, 24))
 LARGE = ((1, 512, 512), (128, 128, 128))
 SCIPY_VOXELS = 20_000
+RIVALS = {"maxflow": "PyMaxflow", "FastGeodis": "FastGeodis", "cv2": "OpenCV", "skimage": "scikit-image"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison; seconds are the best of the repeats."""
+    """One comparison; seconds are the best of the repeats, `theirs` may be a limit instead of a library."""
 
     problem: str
     theirs: str
@@ -49,6 +58,11 @@ class Row:
     @property
     def ratio(self) -> float:
         return self.their_seconds / self.our_seconds
+
+
+def here(module: str) -> bool:
+    """Tell whether a library to compare with is installed."""
+    return find_spec(module) is not None
 
 
 def fastest(repeats: int, *calls: Callable[[], object]) -> list[float]:
@@ -88,11 +102,11 @@ def by_scipy(pull: Ints, arcs: Ints) -> Callable[[], int]:
     number = np.arange(pull.size, dtype=np.int32).reshape(pull.shape)
     starts, ends, capacities = [], [], []
     for arc, step in zip(arcs, offsets(pull.shape), strict=True):
-        here = tuple(slice(0, n - s) for n, s in zip(pull.shape, step, strict=True))
-        there = tuple(slice(s, n) for n, s in zip(pull.shape, step, strict=True))
-        starts += [number[here].ravel(), number[there].ravel()]
-        ends += [number[there].ravel(), number[here].ravel()]
-        capacities += [arc[here].ravel()] * 2
+        near = tuple(slice(0, n - s) for n, s in zip(pull.shape, step, strict=True))
+        far = tuple(slice(s, n) for n, s in zip(pull.shape, step, strict=True))
+        starts += [number[near].ravel(), number[far].ravel()]
+        ends += [number[far].ravel(), number[near].ravel()]
+        capacities += [arc[near].ravel()] * 2
     source, sink = pull.size, pull.size + 1
     for sign, turn in ((1, False), (-1, True)):
         some = np.flatnonzero(sign * pull.ravel() > 0).astype(np.int32)
@@ -127,7 +141,7 @@ def cuts(shape: Index, repeats: int) -> list[Row]:
         rivals: dict[str, Callable[[], int]] = {}
         if pull.size <= SCIPY_VOXELS:
             rivals["scipy maximum_flow"] = by_scipy(pull, arcs)
-        if find_spec("maxflow") is not None:
+        if here("maxflow"):
             rivals["PyMaxflow"] = lambda pull=pull, arcs=arcs: by_pymaxflow(pull, arcs)  # type: ignore[misc]
         for rival, call in rivals.items():
             theirs, mine = fastest(repeats, call, lambda pull=pull, arcs=arcs: cut(pull, arcs))  # type: ignore[misc]
@@ -142,6 +156,8 @@ def cuts(shape: Index, repeats: int) -> list[Row]:
 
 
 def walks(shape: Index, repeats: int) -> list[Row]:
+    if not here("skimage"):
+        return []
     from skimage.segmentation import random_walker
 
     image = ball(shape, 0.35)
@@ -171,6 +187,124 @@ def walks(shape: Index, repeats: int) -> list[Row]:
     return rows
 
 
+def geodesics(shape: Index, repeats: int) -> list[Row]:
+    """Compare distances from the middle of a noisy ball; FastGeodis with its 4 raster passes, as is usual."""
+    image = 10 * ball(shape, 0.1)
+    sources = np.zeros(shape, bool)
+    sources[tuple(n // 2 for n in shape)] = True
+    problem = f"geodesic {title(shape)}"
+    rows = []
+
+    def ours(passes: int) -> Callable[[], NDArray[np.float32]]:
+        return lambda: geodesic(image[None], sources, passes=passes)
+
+    if image.size <= SCIPY_VOXELS:
+        graph, source = by_steps(image), int(np.flatnonzero(sources)[0])
+        apart = np.abs(dijkstra(graph, indices=source).reshape(shape) - ours(1000)()).max()
+        exact, mine = fastest(repeats, lambda: dijkstra(graph, indices=source), ours(1000))
+        rows.append(Row(f"{problem}, exact", "scipy dijkstra", exact, mine, f"differ by at most {apart:.1e}"))
+    if here("FastGeodis"):
+        raster = by_fastgeodis(image, sources)
+        apart = np.abs(raster() - ours(1000)()).mean()
+        slow, fast = fastest(repeats, raster, ours(2))
+        rows.append(Row(f"{problem}, 2 passes", "FastGeodis", slow, fast, f"differ by {apart:.4f}"))
+    exact, two = fastest(repeats, ours(1000), ours(2))
+    apart = float(np.mean(ours(2)() - ours(1000)()) / np.mean(ours(1000)()))
+    rows.append(Row(f"{problem}, 2 passes", "until nothing changes", exact, two, f"longer by {100 * apart:.2f} %"))
+    return rows
+
+
+def by_steps(image: NDArray[np.float32]) -> coo_array:
+    """Return the graph of all steps to neighbours, diagonals included, by their lengths."""
+    number = np.arange(image.size).reshape(image.shape)
+    steps = offsets(image.shape, diagonal=True)
+    starts, ends, lengths = [], [], []
+    for step, length in zip(steps, lengths_of(np.asarray(steps), (1, 1, 1)), strict=True):
+        near = tuple(slice(max(0, -s), n - max(0, s)) for n, s in zip(image.shape, step, strict=True))
+        far = tuple(slice(max(0, s), n - max(0, -s)) for n, s in zip(image.shape, step, strict=True))
+        starts.append(number[near].ravel())
+        ends.append(number[far].ravel())
+        lengths.append(np.sqrt(length**2 + (image[near] - image[far]).ravel() ** 2))
+    pairs = (np.concatenate([*starts, *ends]), np.concatenate([*ends, *starts]))
+    return coo_array((np.concatenate([*lengths, *lengths]), pairs), shape=(image.size,) * 2).tocsr()
+
+
+def by_fastgeodis(image: NDArray[np.float32], sources: MaskArray) -> Callable[[], NDArray[np.float32]]:
+    import FastGeodis  # type: ignore[import-not-found]
+    import torch
+
+    torch.set_num_threads(1)
+    flat = len(image) == 1
+    grid, seeds = ((a[0] if flat else a)[None, None] for a in (image, np.where(sources, 0, 1).astype(np.float32)))
+    voxels, marks = torch.from_numpy(grid), torch.from_numpy(seeds)
+
+    def call() -> NDArray[np.float32]:
+        if flat:
+            found = FastGeodis.generalised_geodesic2d(voxels, marks, 1e10, 1.0, 2)
+        else:
+            found = FastGeodis.generalised_geodesic3d(voxels, marks, [1.0, 1.0, 1.0], 1e10, 1.0, 4)
+        return np.asarray(found).reshape(image.shape)
+
+    return call
+
+
+def grabcuts(shape: Index, repeats: int) -> list[Row]:
+    """Compare GrabCut from a box on a picture; OpenCV has it in 2D and colour only, 5 rounds as ours."""
+    if shape[0] > 1 or not here("cv2"):
+        return []
+    import cv2  # type: ignore[import-not-found]
+
+    cv2.setNumThreads(1)
+    truth = ball(shape, 0) > 0
+    noise = np.random.default_rng(0).normal(0, 20, (3, *shape))
+    colours = np.where(truth, np.array([150, 90, 60]).reshape(3, 1, 1, 1), 90)
+    image = Image((colours + noise).clip(0, 255).astype(np.uint8))
+    picture = np.ascontiguousarray(image.voxels[:, 0].transpose(1, 2, 0))
+    (_, y, x), (_, h, w) = (tuple(round(n * share) for n in shape) for share in (0.12, 0.88))
+    nothing = np.zeros(shape, bool)
+
+    def theirs() -> MaskArray:
+        labels = np.zeros(shape[1:], np.uint8)
+        rectangle = (x, y, w - x, h - y)
+        cv2.grabCut(picture, labels, rectangle, np.zeros((1, 65)), np.zeros((1, 65)), 5, cv2.GC_INIT_WITH_RECT)
+        return np.asarray((labels % 2 == 1)[None])
+
+    workspace = methods.load("grabcut").open(image)
+
+    def ours() -> MaskArray:
+        return answer(workspace, [Box((0, y, x), (1, h, w))], nothing).over(nothing)
+
+    slow, fast = fastest(repeats, theirs, ours)
+    note = f"Dice {overlap(truth, theirs()):.3f} ({overlap(truth, ours()):.3f})"
+    return [Row(f"GrabCut from a box {title(shape)}", "OpenCV", slow, fast, note)]
+
+
+def mends(shape: Index, repeats: int) -> list[Row]:
+    """Measure one click on a mask that is there, whole methods against what is allowed on two cores."""
+    allowed = 0.05 if shape[0] == 1 else 0.2
+    truth = ball(shape, 0) > 0
+    image = Image((100 * ball(shape, 0.3))[None].astype(np.int16))
+    rough = np.roll(truth, -max(2, shape[2] // 20), axis=2)
+    wrong = np.argwhere(truth & ~rough)
+    z, y, x = (int(i) for i in wrong[len(wrong) // 2])
+    rows = []
+    for name in ("graphcut", "grabcut", "randomwalker"):
+        workspace = methods.load(name).open(image)
+        prompts: list[Prompt] = [Click((z, y, x))]
+
+        def ask(workspace=workspace, prompts=prompts):  # type: ignore[no-untyped-def]
+            return answer(workspace, prompts, rough).over(rough)
+
+        (mine,) = fastest(repeats, ask)
+        note = f"Dice {overlap(truth, rough):.3f} to {overlap(truth, ask()):.3f}"
+        rows.append(Row(f"{name}, one click {title(shape)}", "allowed", allowed, mine, note))
+    return rows
+
+
+def overlap(truth: MaskArray, mask: MaskArray) -> float:
+    return float(2 * (truth & mask).sum() / (truth.sum() + mask.sum()))
+
+
 def title(shape: Index) -> str:
     return "x".join(str(n) for n in shape if n > 1)
 
@@ -184,9 +318,12 @@ def main() -> None:
     warm_up()
     rows: list[Row] = []
     if not options.json:
+        for module, name in RIVALS.items():
+            if not here(module):
+                print(f"{name} is not installed and left out")
         print(f"{'problem':44} {'beside':20} {'theirs s':>9} {'ours s':>9} {'ratio':>7}  theirs (ours)")
     for shape in SMALL if options.small else SMALL + LARGE:
-        for compare in (cuts, walks):
+        for compare in (cuts, geodesics, walks, grabcuts, mends):
             rows += (found := compare(shape, options.repeats))
             if not options.json:
                 show(found)

@@ -74,12 +74,15 @@ def test_the_loops_do_the_same_without_the_compiler():
     where = np.arange(values.shape[1]) % 3 > 0
     constants = np.array([1.0, 2.0], np.float32)
     results = []
-    for cheapest, gather in ((assign.cheapest, assign.gather), (assign.cheapest.py_func, assign.gather.py_func)):
+    for loops in ("__call__", "py_func"):
+        cheapest, gather, likely = (getattr(loop, loops) for loop in (assign.cheapest, assign.gather, assign.likely))
         costs, owners = np.zeros(len(where), np.float32), np.zeros(len(where), np.uint8)
         cheapest(values, found.means.astype("f4"), found.inverses.astype("f4"), constants, where, costs, owners)
         counts, sums, products = np.zeros(2), np.zeros((2, 3)), np.zeros((2, 3, 3))
         gather(values, where, owners, counts, sums, products)
-        results.append((costs, owners, counts, sums, products))
+        out = np.zeros(len(where), np.float32)
+        likely(values, found.means.astype("f4"), found.inverses.astype("f4"), constants, 1e-3, out)
+        results.append((costs, owners, counts, sums, products, out))
 
     assert all(np.allclose(a, b, atol=1e-4) for a, b in zip(*results, strict=True))
 

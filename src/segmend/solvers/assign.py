@@ -1,4 +1,4 @@
-"""The inner loops of `components.py`: which Gaussian explains a voxel best, and what its voxels add up to."""
+"""The inner loops of `components.py` and `mixture.py`: which Gaussian explains a voxel best, or how well all do."""
 
 from __future__ import annotations
 
@@ -61,3 +61,30 @@ def gather(
                 sums[k, c] += values[c, p]
                 for d in range(c + 1):
                     products[k, c, d] += np.float64(values[c, p]) * np.float64(values[d, p])
+
+
+@compiled
+def likely(
+    values: Real,  # [c n]
+    means: Real,  # [k c]
+    inverses: Real,  # [k c c] lower triangles, as in `cheapest`
+    sizes: Real,  # [k] the density of each component at its mean
+    flat: float,  # the least density
+    out: Real,  # [n]
+) -> None:
+    """Write the logarithm of the sum of all components and the flat one."""
+    channels, count = values.shape
+    away = np.zeros(channels, np.float32)
+    for p in range(count):
+        total = np.float32(flat)
+        for k in range(len(means)):
+            square = np.float32(0)
+            for c in range(channels):
+                away[c] = values[c, p] - means[k, c]
+            for d in range(channels):
+                part = np.float32(0)
+                for c in range(d, channels):
+                    part += away[c] * inverses[k, c, d]
+                square += part * part
+            total += sizes[k] * np.exp(np.float32(-0.5) * square)
+        out[p] = np.log(max(total, np.float32(1e-30)))

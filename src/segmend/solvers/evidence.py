@@ -36,6 +36,7 @@ MEMORY = 2.0  # what the mask so far says
 VOICE = 3.0  # what a contradicting mark says at its place
 RIM = 1.0  # against being inside at the image's own border
 STEEP = 0.5  # a change of one noise lengthens a step by this many voxels
+HEARD = 3.0  # times its reach a mark is still heard, by a ten-thousandth of its voice
 REACH = 2  # voxels round a mark that are taken to look like the object
 
 
@@ -187,10 +188,12 @@ def _blocks(values: Real, stride: Index) -> Real:
     """Return the means of blocks; those at the far end may be smaller."""
     for axis, step in enumerate(stride, start=1):
         if step > 1:
-            starts = np.arange(0, values.shape[axis], step)
-            sizes = np.minimum(step, values.shape[axis] - starts).astype(np.float32)
-            sizes = sizes.reshape([-1 if a == axis else 1 for a in range(4)])
-            values = np.add.reduceat(values, starts, axis=axis) / sizes
+            lines = np.moveaxis(values, axis, 0)
+            total = lines[::step].copy()
+            for part in (lines[k::step] for k in range(1, step)):
+                total[: len(part)] += part
+            sizes = np.minimum(step, len(lines) - np.arange(0, len(lines), step)).astype(np.float32)
+            values = np.moveaxis(total / sizes[:, None, None, None], 0, axis)
     return values
 
 
@@ -346,7 +349,7 @@ def _place(view: View, asked: Request, pinned: NDArray[np.uint8], start: MaskArr
     faith = 1.0
     for sign, wrong in voices:
         reach, depth = _reach(view, start, wrong)
-        away = geodesic(view.values, wrong, spacing=view.spacing, contrast=STEEP, passes=2)
+        away = _way(view, wrong, HEARD * reach)
         near = np.exp(-((away / reach) ** 2))
         memory = memory * (1 - near) + sign * VOICE * near
         heed *= 1 - near
@@ -367,10 +370,26 @@ def _nearness(view: View, pinned: NDArray[np.uint8]) -> Real:
     return np.asarray(PLACE * (far - near) / np.maximum(far + near, 1e-6), np.float32)
 
 
+def _way(view: View, wrong: MaskArray, far: float) -> Real:
+    """Return the geodesic distance from these marks, infinite where even the straight way is longer than `far`."""
+    near = bounds(wrong)
+    assert near is not None
+    z, y, x = (int(np.ceil(far / side)) for side in view.spacing)
+    near = near.grown((z, y, x)).clipped(view.shape)
+    away = np.full(view.shape, np.inf, np.float32)
+    values = view.values[(slice(None), *near.slices)]
+    away[near.slices] = geodesic(values, wrong[near.slices], spacing=view.spacing, contrast=STEEP, passes=2)
+    return away
+
+
 def _reach(view: View, start: MaskArray, wrong: MaskArray) -> tuple[float, float]:
     """Return how far these marks speak, to the mask's edge and half as far again, and the mask's half width."""
-    other = bool(start[wrong][0])
-    depth = distance_transform_edt(start, sampling=view.spacing) if start.any() else np.zeros(start.shape)
-    edge = depth if other else distance_transform_edt(~start, sampling=view.spacing)
-    deepest = float(edge[wrong].max()) if start.any() else 8.0
-    return min(1.5 * deepest + 2.0, 40.0), 2 * float(depth.max()) + 2.0
+    if not start.any():
+        return min(1.5 * 8.0 + 2.0, 40.0), 2.0
+    held = bounds(start | wrong)
+    assert held is not None
+    held = held.grown(1).clipped(start.shape)  # no nearest voxel lies further out
+    start, wrong = start[held.slices], wrong[held.slices]
+    depth = distance_transform_edt(start, sampling=view.spacing)
+    edge = depth if start[wrong][0] else distance_transform_edt(~start, sampling=view.spacing)
+    return min(1.5 * float(edge[wrong].max()) + 2.0, 40.0), 2 * float(depth.max()) + 2.0

@@ -115,13 +115,16 @@ class Gaussians:
 
     def log_density(self, values: Real) -> Real:
         """Return the natural logarithm of the density of values [c ...]."""
-        points = values.reshape(len(values), -1).T.astype(np.float32)
-        total = np.full(len(points), self.flat, np.float32)
-        for share, mean, inverse in zip(self.shares, self.means, self.inverses, strict=True):
-            scaled = (points - mean.astype(np.float32)) @ inverse.astype(np.float32)
-            size = share * (1 - RARE) * np.abs(np.diag(inverse)).prod() / (2 * np.pi) ** (len(mean) / 2)
-            total += np.float32(size) * np.exp(-0.5 * np.einsum("nc,nc->n", scaled, scaled))
-        return np.asarray(np.log(np.maximum(total, np.float32(1e-30))).reshape(values.shape[1:]), np.float32)
+        from segmend.solvers import assign
+
+        channels = len(values)
+        diagonals = np.abs(np.diagonal(self.inverses, axis1=1, axis2=2))
+        sizes = self.shares * (1 - RARE) * diagonals.prod(axis=1) / (2 * np.pi) ** (channels / 2)
+        flat = np.ascontiguousarray(values, np.float32).reshape(channels, -1)
+        out = np.empty(flat.shape[1], np.float32)
+        shapes = self.means.astype(np.float32), self.inverses.astype(np.float32), sizes.astype(np.float32)
+        assign.likely(flat, *shapes, self.flat, out)
+        return out.reshape(values.shape[1:])
 
 
 def clusters(points: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
