@@ -143,12 +143,27 @@ def test_a_new_mask_takes_the_place_of_the_old_one():
     assert prediction.over(old).sum() == 4 and not prediction.over(old)[0, 0, 0]
 
 
-def test_an_empty_mask_empties():
+def test_an_empty_mask_asks_for_a_first_guess():
     image, truth = disc_image()
 
-    prediction = answer(Quality(Bright(), Shrinking()).open(image), [Mask(np.zeros_like(truth))], truth)
+    prediction = answer(
+        Quality(Bright(), Shrinking(rows=31)).open(image), [Mask(np.zeros_like(truth))], np.zeros_like(truth)
+    )
 
-    assert not prediction.over(truth).any()
+    assert 2 * (prediction.mask & truth).sum() / (prediction.mask.sum() + truth.sum()) > 0.97
+
+
+def test_a_first_guess_of_a_volume_begins_in_the_middle_and_takes_the_old_masks_place():
+    image, truth = disc_image(depth=5, thick=(1, 2, 3))
+    old = np.zeros_like(truth)
+    old[0, 3, 3] = True
+    workspace = Quality(Bright(), Shrinking(rows=31)).open(image)
+
+    parts = list(workspace.stream([Mask(np.zeros_like(truth))], old))
+
+    assert [part.box.low[0] for part in parts] == [2, 1, 3, 0, 4]
+    mask = answer(workspace, [Mask(np.zeros_like(truth))], old).over(old)
+    assert np.flatnonzero(mask.any(axis=(1, 2))).tolist() == [1, 2, 3]
 
 
 def test_no_prompts_are_refused():

@@ -35,6 +35,7 @@ METHOD = Method(
     prompts=("mask", "click", "stroke", "lasso"),
     dimensions=(2, 3),
     weights="shipped",
+    refines=True,
 )
 
 CELLS = 128  # the paper's size
@@ -81,10 +82,11 @@ class QualityWorkspace(SliceWorkspace):
             yield from super().stream(prompts, previous)
             return
         mask = prompts[-1]
-        yield replaced(mask, previous)
         here = bounds(mask.inside)
         if here is None:
+            yield from self._guessed(prompts, plane_axis(mask, self.image))
             return
+        yield replaced(mask, previous)
         axis = plane_axis(mask, self.image)
         whole = np.zeros(previous.shape, bool)
         whole[mask.box.slices] = mask.inside
@@ -92,6 +94,15 @@ class QualityWorkspace(SliceWorkspace):
             plane = np.take(whole, index, axis)
             if plane.any():
                 yield part(self._refined(prompts, axis, index, plane), axis, index)
+
+    def _guessed(self, prompts: Sequence[Prompt], axis: int) -> Iterator[Prediction]:
+        """Answer every slice without a mask to start from, the middle one first."""
+        count = self.image.shape[axis]
+        rows, columns = (n for i, n in enumerate(self.image.shape) if i != axis)
+        for index in sorted(range(count), key=lambda i: abs(i - count // 2)):
+            first = self._first(axis, index, np.zeros((rows, columns), bool))
+            refined = self._refined(prompts, axis, index, first) if first.any() else Answer(first.astype(np.float32))
+            yield part(refined, axis, index)
 
     def answer(self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane) -> Answer:
         return self._refined(prompts, axis, index, here if here.any() else self._first(axis, index, here))
