@@ -18,6 +18,7 @@ def warm_up() -> None:
     from segmend.solvers.geos import geos
     from segmend.solvers.growcut import growcut
     from segmend.solvers.maxflow import cut, offsets, whole_numbers
+    from segmend.solvers.mixture import Gaussians
     from segmend.solvers.randomwalk import walk
     from segmend.solvers.sweep import soften
 
@@ -34,4 +35,5 @@ def warm_up() -> None:
     geos(values[0], values, pinned=pinned)
     growcut(values, pinned)
     Components.fit(values, pinned == 0, 2)
+    Gaussians.fit(values.reshape(-1, 1), count=2, spread=np.ones(1, np.float32), volume=300.0).log_density(values)
     Forest.planted(1).grown(values.reshape(-1, 1), values.ravel() > 99).chances(values)
