@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from segmend import io
-from segmend.datasets.folder import Case, sets, stacked
+from segmend.datasets.case import told_splits
+from segmend.datasets.folder import sets, stacked
+from segmend.datasets.generic import NamedCase
 from segmend.errors import FileError, GeometryError, SettingsError
 from segmend.image import Image, scale_affine
 from segmend.session import Label
@@ -118,7 +120,7 @@ def test_names_that_begin_alike_are_told_apart(tmp_path: Path) -> None:
     for name in ("a", "a.b", "a_b"):
         write_case(tmp_path, name, flat_labels())
 
-    assert Case(tmp_path, "a", ("a",)).read().image.flat
+    assert NamedCase(tmp_path, "a", ("a",)).read().image.flat
 
 
 @pytest.mark.parametrize(
@@ -129,22 +131,39 @@ def test_names_that_begin_alike_are_told_apart(tmp_path: Path) -> None:
         ('{"val": ["../secret"]}', "plain names of cases; got '../secret'"),
         ('{"val": ["a"], "images_per_case": ["flair"]}', r"images_per_case with \{id\} in each; got \['flair'\]"),
         ('{"val": ["a"], "images_per_case": []}', r"images_per_case with \{id\} in each"),
-        (None, "split.json of .* could not be read: No such file"),
     ],
 )
-def test_a_wrong_split_is_explained(tmp_path: Path, split: str | None, words: str) -> None:
+def test_a_wrong_split_is_explained(tmp_path: Path, split: str, words: str) -> None:
     write_case(tmp_path, "a", flat_labels())
-    if split is not None:
-        (tmp_path / "split.json").write_text(split)
+    (tmp_path / "split.json").write_text(split)
 
     with pytest.raises(FileError, match=words):
         sets(tmp_path, "val")
 
 
+def test_a_split_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="split.json of .* could not be read: No such file"):
+        told_splits(tmp_path)
+
+
+def test_without_a_split_the_cases_are_those_with_labels(tmp_path: Path) -> None:
+    for number in range(20):
+        write_case(tmp_path, f"case{number}.b", flat_labels())
+    (tmp_path / "labels" / ".DS_Store").write_bytes(b"what a Mac leaves")
+
+    by_split = {split: [case.name for case in sets(tmp_path, split)[0].cases] for split in ("train", "val", "test")}
+
+    assert sorted(name for names in by_split.values() for name in names) == sorted(f"case{i}.b" for i in range(20))
+    assert sets(tmp_path, "train")[0].cases[0].read().labels.any()
+    (tmp_path / "images" / f"{by_split['val'][0]}.png").unlink()
+    with pytest.raises(FileError, match=f"one file images/{by_split['val'][0]} with a suffix"):
+        sets(tmp_path, "val")[0].cases[0].read()
+
+
 def test_folders_and_splits_that_are_not_there_are_named(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="There is no folder .*nowhere"):
         sets(tmp_path / "nowhere", "val")
-    with pytest.raises(FileError, match="images/, labels/ and split.json"):
+    with pytest.raises(FileError, match="images/ and labels/ with split.json"):
         sets(tmp_path, "val")
     write_case(tmp_path, "a", flat_labels())
     write_split(tmp_path, val=["a"], test=[])
@@ -160,10 +179,10 @@ def test_a_missing_or_doubled_file_is_named_when_the_case_is_read(tmp_path: Path
     write_case(tmp_path, "a", flat_labels())
 
     with pytest.raises(FileError, match=r"one file images/b with a suffix that can be read; found none\."):
-        Case(tmp_path, "b", ("b",)).read()
+        NamedCase(tmp_path, "b", ("b",)).read()
     (tmp_path / "images" / "a.jpg").write_bytes(b"")
     with pytest.raises(FileError, match=r"found a\.jpg, a\.png\."):
-        Case(tmp_path, "a", ("a",)).read()
+        NamedCase(tmp_path, "a", ("a",)).read()
 
 
 def test_images_of_one_case_must_share_a_grid() -> None:

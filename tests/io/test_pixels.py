@@ -284,3 +284,41 @@ def test_a_refusal_does_not_say_where_the_file_lies(tmp_path: Path) -> None:
 
     with pytest.raises(FileError, match=r"^photo\.jpg could not be read: it is damaged\.$"):
         io.read(tmp_path / "photo.jpg")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "P"])
+def test_bitmaps_of_windows_are_read(tmp_path: Path, mode: str) -> None:
+    picture = Pillow.fromarray(RGB).convert(mode)
+    picture.save(tmp_path / "photo", "BMP", dpi=(127, 254))
+
+    image = io.read(tmp_path / "photo")
+
+    expected = np.array(picture.convert("RGB")) if mode == "P" else np.array(picture)
+    assert np.array_equal(image.voxels, channels(expected))
+    assert image.spacing.tolist() == pytest.approx([1, 0.1, 0.2])
+
+
+def test_a_bitmap_with_a_screens_resolution_says_no_size(tmp_path: Path) -> None:
+    Pillow.fromarray(GREY).save(tmp_path / "photo.bmp", dpi=(96, 96))
+
+    assert io.read(tmp_path / "photo.bmp").spacing.tolist() == [1, 1, 1]
+
+
+def test_a_bitmap_that_is_cut_short_or_claims_too_much_is_refused(tmp_path: Path) -> None:
+    Pillow.fromarray(RGB).save(tmp_path / "photo.bmp")
+    data = (tmp_path / "photo.bmp").read_bytes()
+
+    (tmp_path / "short.bmp").write_bytes(data[:-7])
+    with pytest.raises(FileError, match=r"short.bmp (could not be read|is damaged)"):
+        io.read(tmp_path / "short.bmp")
+    (tmp_path / "vast.bmp").write_bytes(data[:18] + struct.pack("<ii", 2**30, 2**30) + data[26:])
+    with pytest.raises(FileError, match="vast.bmp"):
+        io.read(tmp_path / "vast.bmp")
+
+
+def test_a_mask_may_be_a_bitmap(tmp_path: Path) -> None:
+    Pillow.fromarray((GREY > 100).astype(np.uint8)).save(tmp_path / "mask.bmp")
+
+    mask = io.read_mask(tmp_path / "mask.bmp", Image(np.zeros((1, 1, *GREY.shape), np.uint8)))
+
+    assert np.array_equal(mask[0], GREY > 100)

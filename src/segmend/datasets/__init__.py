@@ -1,1 +1,5 @@
-"""Data sets, one kind a file: folders of annotated cases, and pictures that we draw ourselves."""
+"""Data sets, one layout a file: generic folders, the papers' public sets, and pictures that we draw ourselves."""
+
+from segmend.datasets.folder import LAYOUTS, Case, DataSet, Example, look, sets
+
+__all__ = ["LAYOUTS", "Case", "DataSet", "Example", "look", "sets"]

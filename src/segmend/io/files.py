@@ -53,6 +53,7 @@ def sniffed(path: Path) -> str:
         "png": head.startswith(pixels.PNG),
         "jpeg": head.startswith(pixels.JPEG),
         "tiff": head.startswith(pixels.TIFF),
+        "bmp": pixels.is_bmp(head),
         "nifti": nifti.is_nifti(head),
         "dicom": dicom.is_dicom(head),
         "metaimage": metaimage.is_metaimage(head),
@@ -124,7 +125,7 @@ def _refusal(path: Path, kind: str) -> str:
         return f"{path.name} is empty."
     if kind == "dicom":
         return f"{path.name} is DICOM without an image; a segmentation or a structure set is read as a mask."
-    known = "NIfTI, NRRD, MetaImage, DICOM, PNG, JPEG, TIFF and zip"
+    known = "NIfTI, NRRD, MetaImage, DICOM, PNG, JPEG, TIFF, BMP and zip"
     return f"{path.name} is no image that is known; {known} are read, whatever their names end in."
 
 
@@ -140,6 +141,7 @@ READERS: dict[str, Reader] = {
     "png": lambda path, fourth, frame: pixels.read_png(path),
     "jpeg": lambda path, fourth, frame: pixels.read_jpeg(path),
     "tiff": lambda path, fourth, frame: pixels.read_tiff(path, fourth=fourth, frame=frame),
+    "bmp": lambda path, fourth, frame: pixels.read_bmp(path),
 }
 
 
@@ -257,7 +259,7 @@ def read_mask(path: str | Path, image: Image) -> LabelMap:
             raise FileError(_refusal(source, kind))
         mask = READERS[kind](source, "channels", 0)
         values = _single(mask.voxels, source.name)
-        if kind not in ("png", "jpeg", "tiff"):
+        if kind not in ("png", "jpeg", "tiff", "bmp"):
             return onto(values, mask.affine, image.shape, image.affine)
         if values.shape != image.shape:
             raise ShapeError(f"{source.name} needs the image's shape {image.shape}; it has {values.shape}.")

@@ -1,4 +1,4 @@
-"""Photographs and slides: PNG, JPEG and TIFF, grey or RGB, 8 or 16 bits.
+"""Photographs and slides: PNG, JPEG, TIFF and BMP, grey or RGB, 8 or 16 bits.
 
 A photograph has no place in the patient. Like other medical readers we take its columns
 to run to the left and its rows to the back, in millimetres when the file says how large
@@ -27,6 +27,7 @@ from segmend.io.nifti import chosen
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # bytes, of every kind of BMP there is
 SCREENS = (72.0, 96.0)  # dots an inch that software writes when it knows nothing
 
 
@@ -56,18 +57,41 @@ def read_jpeg(path: Path) -> Image:
         check_claim(path.name, (photo.height, photo.width, len(photo.getbands())), 1, path.stat().st_size, packed=True)
         dots = photo.info.get("dpi", (72.0, 72.0))
         turned = photo.getexif().get(0x0112, 1) not in (0, 1)
-    spacing = (1.0, 1.0)
-    if all(np.isfinite(d) and d > 0 and d not in SCREENS for d in dots):
-        spacing = (25.4 / float(dots[1]), 25.4 / float(dots[0]))
     note = "The photo asks to be shown turned; its pixels are kept as they are stored."
-    return _photo(_pillow(path), spacing, path.name, (note,) if turned else ())
+    return _photo(_pillow(path), _of_dots(dots), path.name, (note,) if turned else ())
+
+
+def is_bmp(head: bytes) -> bool:
+    """Say whether a file that starts so is a Windows bitmap.
+
+    >>> is_bmp(b"BM" + bytes(12) + b"\\x28\\0\\0\\0"), is_bmp(b"BMI of all patients")
+    (True, False)
+    """
+    return head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in BMP_HEADERS
+
+
+def read_bmp(path: Path) -> Image:
+    """Return the one slice of a BMP; its resolution counts unless it is a screen's 72 or 96 dots an inch."""
+    from PIL import Image as Pillow
+
+    with Pillow.open(path, formats=("BMP",)) as photo:
+        check_claim(path.name, (photo.height, photo.width, len(photo.getbands())), 1, path.stat().st_size, packed=True)
+        dots = photo.info.get("dpi", (72.0, 72.0))
+    return _photo(_pillow(path), _of_dots([float(round(d)) for d in dots]), path.name)  # it counts dots a metre
+
+
+def _of_dots(dots: Sequence[float]) -> tuple[float, float]:
+    """Return (y, x) mm a pixel from dots an inch across and down, 1 where that says nothing."""
+    if all(np.isfinite(d) and d > 0 and d not in SCREENS for d in dots):
+        return 25.4 / float(dots[1]), 25.4 / float(dots[0])
+    return 1.0, 1.0
 
 
 def _pillow(path: Path) -> Numbers:
     """Return [y x] or [y x c] as Pillow decodes it: grey stays grey, the rest becomes RGB."""
     from PIL import Image as Pillow
 
-    with Pillow.open(path, formats=("PNG", "JPEG")) as photo:
+    with Pillow.open(path, formats=("PNG", "JPEG", "BMP")) as photo:
         photo.load()
         mode = photo.mode
         as_it_is = mode in ("1", "I;16", "I;16B", "I;16L", "I")

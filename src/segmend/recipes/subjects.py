@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from segmend.datasets.folder import sets
+from segmend.datasets import sets
 from segmend.errors import SettingsError
 from segmend.image import Image, LabelMap
 

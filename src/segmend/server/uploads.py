@@ -36,7 +36,7 @@ FIELD_BYTES = 1000  # of a form field that is no file
 NAME_LENGTH = 150
 IMAGE_ENDINGS = (
     ".nii.gz", ".seg.nrrd", ".zip", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".png", ".jpg", ".jpeg",
-    ".tiff", ".tif", ".gz",
+    ".tiff", ".tif", ".bmp", ".gz",
 )  # fmt: skip
 BODY: dict[str, Any] = {
     "requestBody": {
