@@ -209,6 +209,31 @@ def _chosen(heed: Real, most: int | None) -> tuple[NDArray[np.intp], Real]:
     return np.concatenate([first, kept]), np.concatenate([heed[first], scaled])
 
 
+class Edges:
+    """What it costs to cut an image of tones 0 to 1 anywhere: priced once, cut often.
+
+    >>> tones = np.array([[[0.1, 0.1, 0.9, 0.9]]], np.float32)
+    >>> odds = np.array([[[-2.0, 0.5, -0.5, 2.0]]], np.float32)
+    >>> Edges(tones, IN_2D).cut(odds, np.zeros((1, 1, 4), np.uint8))
+    array([[[False, False,  True,  True]]])
+    """
+
+    def __init__(self, values: Real, tuning: Tuning, spacing: Sequence[float] = (1.0, 1.0, 1.0)) -> None:
+        from segmend.solvers.edges import likeness
+        from segmend.solvers.maxflow import offsets, whole_numbers
+
+        self.steps = offsets(values.shape, diagonal=values.shape[0] == 1)
+        alike = likeness(values[None], self.steps, spacing=spacing, sharpness=1 / (2 * tuning.tone**2))
+        self.prices = whole_numbers(alike, scale=SCALE * tuning.smoothness)
+
+    def cut(self, odds: Real, marked: NDArray[np.uint8]) -> MaskArray:
+        """Return the labels that follow the log odds at the least cost; marked voxels keep their side."""
+        from segmend.solvers.maxflow import cut, whole_numbers
+
+        pulls = whole_numbers(np.clip(odds, -SURE, SURE), scale=SCALE)
+        return cut(pulls, self.prices, steps=self.steps, fixed=marked).inside
+
+
 @dataclass(frozen=True, eq=False)
 class Adapted:
     """What `alternate` ends with: the taught head, what it says, and the last cut of that."""
@@ -232,24 +257,15 @@ def alternate(
     Without marks it is the unsupervised mode of the paper, with them the supervised one; with no rounds it is a
     graph cut of what the trained head says.
     """
-    from segmend.solvers.edges import likeness
-    from segmend.solvers.maxflow import cut, offsets, whole_numbers
-
     if values.shape != features.shape[1:] or marked.shape != values.shape:
         raise ShapeError(
             f"Adapting needs tones and marks for every voxel of {features.shape[1:]}; "
             f"got {values.shape} and {marked.shape}."
         )
-    steps = offsets(values.shape, diagonal=values.shape[0] == 1)
-    alike = likeness(values[None], steps, spacing=spacing, sharpness=1 / (2 * tuning.tone**2))
-    prices = whole_numbers(alike, scale=SCALE * tuning.smoothness)
-
-    def labelled(odds: Real) -> MaskArray:
-        return cut(whole_numbers(np.clip(odds, -SURE, SURE), scale=SCALE), prices, steps=steps, fixed=marked).inside
-
+    edges = Edges(values, tuning, spacing)
     contradicts = (_near(values, marked == INSIDE, tuning), _near(values, marked == OUTSIDE, tuning))
     odds = head.odds(features)
-    labels = labelled(odds)
+    labels = edges.cut(odds, marked)
     for _ in range(tuning.rounds):
         weights = doubts(_logistic(odds), labels, marked, contradicts, tuning)
         head = adapt(
@@ -263,7 +279,7 @@ def alternate(
             most=tuning.most,
         )
         odds = head.odds(features)
-        labels = labelled(odds)
+        labels = edges.cut(odds, marked)
     return Adapted(head, _logistic(odds), labels)
 
 
