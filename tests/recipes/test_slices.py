@@ -5,7 +5,7 @@ import pytest
 
 from segmend.errors import SettingsError
 from segmend.image import Image, scale_affine
-from segmend.recipes.slices import Shelf, look, varied
+from segmend.recipes.slices import Shelf, areas, look, objects, varied
 from segmend.recipes.subjects import Subject
 
 
@@ -75,3 +75,10 @@ def test_cases_without_an_object_are_never_drawn():
     assert {Shelf([empty, subject()]).draw(np.random.default_rng(i)).group for i in range(20)} == {"squares"}
     with pytest.raises(SettingsError, match="needs at least one case with an object"):
         Shelf([empty]).draw(np.random.default_rng(0))
+
+
+def test_areas_are_counted_in_every_slice_across_the_thickest_axis():
+    found = subject(low=1)
+
+    assert objects(found) == [1, 2]
+    assert areas(found)[:, 1].tolist() == [0, 120, 0, 0] and areas(found)[:, 2].tolist() == [0, 12, 0, 0]

@@ -132,8 +132,8 @@ def samples(plan: Plan, settings: Settings) -> dict[tuple[str, str], Sample]:
                 mask = labels == value
                 there = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
                 for index in sorted({int(there[int(share * len(there))]) for share in SHARES}):
-                    window = frame(np.take(mask, index, axis), aspect)
-                    drawn = seen(example.first, mask, axis, index, window, settings.cells)
+                    plane = np.take(mask, index, axis)
+                    drawn = seen(example.first, plane, axis, index, frame(plane, aspect), settings.cells)
                     name = f"{case.name} label {value} slice {index}"
                     if drawn.truth.any():
                         found[one.name, name] = how.sample(drawn, settings, count=1, seed=1000 * index + value)

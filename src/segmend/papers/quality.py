@@ -159,7 +159,7 @@ def whole(subject: Subject, settings: Settings) -> Sample:
     plane = subject.labels[0] > 0
     rows, columns = subject.image.spacing[1:]
     window = frame(plane, float(rows / columns))
-    return sample(seen(subject.image, plane[None], 0, 0, window, settings.cells), settings)
+    return sample(seen(subject.image, plane, 0, 0, window, settings.cells), settings)
 
 
 def pictures(plan: Plan) -> Sequence[Picture]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,14 +32,14 @@ class Shelf:
     """Cases to draw from; a set's share grows with the root of its size, so that large ones do not drown small ones."""
 
     subjects: Sequence[Subject]
-    groups: dict[str, list[int]] = field(init=False)
+    groups: dict[str, list[Subject]] = field(init=False)
     shares: NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
-        groups: dict[str, list[int]] = {}
-        for i, subject in enumerate(self.subjects):
+        groups: dict[str, list[Subject]] = {}
+        for subject in self.subjects:
             if subject.labels.any():
-                groups.setdefault(subject.group, []).append(i)
+                groups.setdefault(subject.group, []).append(subject)
         size = np.sqrt([float(len(members)) for members in groups.values()])
         object.__setattr__(self, "groups", groups)
         object.__setattr__(self, "shares", size / size.sum() if len(size) else size)
@@ -47,8 +48,8 @@ class Shelf:
         """Return a case; SettingsError where there is none with an object."""
         if not self.groups:
             raise SettingsError("Learning from slices needs at least one case with an object; got none.")
-        group = list(self.groups)[rng.choice(len(self.groups), p=self.shares)]
-        return self.subjects[int(rng.choice(self.groups[group]))]
+        members = self.groups[list(self.groups)[rng.choice(len(self.groups), p=self.shares)]]
+        return members[int(rng.integers(len(members)))]
 
 
 def cut_axis(image: Image) -> int:
@@ -64,6 +65,22 @@ def cut_axis(image: Image) -> int:
     return thickest if image.spacing[thickest] > 1.2 * float(np.median(image.spacing)) else 0
 
 
+_AREAS: WeakKeyDictionary[Subject, NDArray[np.intp]] = WeakKeyDictionary()  # counted once a case: it is drawn often
+
+
+def areas(subject: Subject) -> NDArray[np.intp]:  # [slices values]
+    """Return the pixels of each label value, the background included, in every slice across `cut_axis`.
+
+    >>> labels = np.array([[[0, 2, 2]], [[0, 0, 2]]], np.uint16)
+    >>> areas(Subject(Image(np.zeros((1, 2, 1, 3))), labels, False, "set")).tolist()
+    [[1, 0, 2], [2, 0, 1]]
+    """
+    if subject not in _AREAS:
+        planes, most = np.moveaxis(subject.labels, cut_axis(subject.image), 0), int(subject.labels.max())
+        _AREAS[subject] = np.stack([np.bincount(plane.ravel(), minlength=most + 1) for plane in planes])
+    return _AREAS[subject]
+
+
 def objects(subject: Subject) -> list[int]:
     """Return the label values of a case, in order.
 
@@ -71,7 +88,7 @@ def objects(subject: Subject) -> list[int]:
     >>> objects(Subject(Image(np.zeros((1, 1, 1, 3))), labels, False, "set"))
     [3, 7]
     """
-    return [int(value) for value in np.unique(subject.labels) if value]
+    return [int(value) for value in np.flatnonzero(areas(subject).any(axis=0)) if value]
 
 
 def frame(plane: NDArray[np.generic], aspect: float) -> Window:
@@ -90,12 +107,11 @@ def near(rng: np.random.Generator, plane: Flat, aspect: float, *, margins: tuple
     return Window(top, left, window.height, window.width)
 
 
-def seen(image: Image, mask: NDArray[np.bool_], axis: int, index: int, window: Window, cells: int) -> Look:
-    """Return one slice of an image and a mask through a window."""
+def seen(image: Image, plane: Flat, axis: int, index: int, window: Window, cells: int) -> Look:  # [y x]
+    """Return one slice of an image and the object's plane there through a window."""
     channels = np.take(image.voxels, index, axis + 1)
     channels = channels[: 3 if len(channels) >= 3 else 1]
     picture = np.stack([see(channel, window, cells) for channel in channels])
-    plane = np.take(mask, index, axis)
     return Look(picture, see(plane, window, cells) > 0.5, inside(window, plane.shape[0], plane.shape[1], cells))
 
 
@@ -115,19 +131,19 @@ def look(
     how far the other looks reach, in the object's longer side; `values` are the labels to choose from, none for all.
     An object too small for the whole plane's grid is looked at from near.
     """
+    image, labels, axis = subject.image, subject.labels, cut_axis(subject.image)
     found = [value for value in objects(subject) if not values or value in values]
     if not found:
         raise SettingsError(f"The case {subject.name!r} of {subject.group} has none of the labels {tuple(values)}.")
-    mask = subject.labels > 0 if rng.random() < merged else subject.labels == rng.choice(found)
-    axis = cut_axis(subject.image)
-    areas = mask.sum(axis=tuple(a for a in range(3) if a != axis))
-    index = int(rng.choice(np.flatnonzero(areas >= min(20, areas.max()))))
-    plane = np.take(mask, index, axis)
-    aspect = float(np.divide(*np.delete(subject.image.spacing, axis)))
+    chosen = found if rng.random() < merged else [found[int(rng.integers(len(found)))]]
+    sizes = areas(subject)[:, chosen].sum(axis=1)
+    index = int(rng.choice(np.flatnonzero(sizes >= min(20, sizes.max()))))
+    plane = np.isin(np.take(labels, index, axis), chosen)
+    aspect = float(np.divide(*np.delete(image.spacing, axis)))
     windows = [frame(plane, aspect)] if rng.random() < whole else []
     windows += [near(rng, plane, aspect, margins=reach) for reach in (margins, (1.15, 1.2))]
     for window in windows:  # each nearer than the one before: somewhere the object covers a cell
-        result = seen(subject.image, mask, axis, index, window, cells)
+        result = seen(image, plane, axis, index, window, cells)
         if result.truth.any():
             break
     return result
