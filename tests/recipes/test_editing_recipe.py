@@ -8,13 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from segmend import io, train
 from segmend.encode import marks
 from segmend.engine import OpenVinoEngine, torch_network
 from segmend.errors import SettingsError
 from segmend.image import Image, scale_affine
-from segmend.methods.editing import load
+from segmend.methods.editing import METHOD, load
 from segmend.metrics import dice
 from segmend.nets.edited import PACE, Edited
 from segmend.prompts import Adjust, Click, Stroke
@@ -22,6 +24,7 @@ from segmend.recipes import editing as how
 from segmend.recipes.subjects import Subject
 from segmend.segmenter import answer
 from segmend.users import Adjustment
+from tests.methods.test_marks import SHAPES, picture, prompts
 
 TINY = how.Settings(steps=6, first=3, width=2, levels=2, grid=(8, 8, 16), batch=2)
 
@@ -42,9 +45,9 @@ def quiet(_):
     pass
 
 
-def finished(out, settings=TINY):
-    cases = [subject(seed, channels=settings.channels) for seed in range(4)]
-    return train.run(how, cases, cases[:2], settings, out, threads=1, workers=0, exam=2, log=quiet)
+def finished(out, chosen=TINY):
+    cases = [subject(seed, channels=chosen.channels) for seed in range(4)]
+    return train.run(how, cases, cases[:2], chosen, out, threads=1, workers=0, exam=2, log=quiet)
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +124,9 @@ def test_k_moves_the_threshold_by_the_learnt_multiple():
 
 @pytest.mark.parametrize("body", ["isensee", "unet3d", "deepmedic", "highres3dnet"])
 def test_every_body_learns_f_and_then_g_and_f_rests_while_g_learns(body):
-    settings = replace(TINY, body=body)
-    network = how.build(settings)
-    samples = [how.Sampler([subject(0)], settings)[number] for number in range(2)]
+    chosen = replace(TINY, body=body)
+    network = how.build(chosen)
+    samples = [how.Sampler([subject(0)], chosen)[number] for number in range(2)]
 
     how.loss(network, samples, 0).backward()
     assert all(p.grad is None for p in network.edited.parameters())
@@ -169,6 +172,33 @@ def test_the_method_uses_what_was_trained_and_marks_are_law(trained):
         assert np.isfinite(prediction.probability).all()
 
 
+@settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_marks_are_law_whatever_is_put_down(trained, data):
+    image = picture(data.draw(st.integers(0, 999)), SHAPES[3], data.draw(st.sampled_from([1, 3])))
+    workspace = load(trained.weights[0].parent).open(image)
+    given_prompts = data.draw(prompts(SHAPES[3], METHOD.prompts))
+    previous = np.zeros(SHAPES[3], bool)
+
+    for count in range(1, len(given_prompts) + 1):
+        prediction = answer(workspace, given_prompts[:count], previous)
+        previous = prediction.over(previous)
+
+        positive, negative = marks(given_prompts[:count], previous.shape)
+        assert previous[tuple(positive.T)].all()
+        assert not previous[tuple(negative.T)].any()
+        assert 0 <= prediction.probability.min() <= prediction.probability.max() <= 1
+        assert prediction.box.clipped(previous.shape) == prediction.box
+
+
+def test_pictures_show_f_and_g_side_by_side(trained):
+    samples = [how.Sampler([subject(seed)], TINY)[seed] for seed in range(2)]
+
+    sheet = how.pictures(trained.network, samples)
+
+    assert sheet.shape == (8 + 2 + 8, 4 * (16 + 2) - 2, 3)
+
+
 def test_both_engines_give_one_answer(trained):
     path = str(trained.weights[1])
     x = np.random.default_rng(0).normal(size=(1, 4, 8, 8, 16)).astype(np.float32)
@@ -189,10 +219,10 @@ def test_f_alone_can_be_trained_to_compare_with(tmp_path):
 
 
 def test_f_and_g_learn_a_block_and_g_follows_k(tmp_path):
-    settings = replace(TINY, steps=80, first=40, width=4, rate=1e-2, average=0.9, dropout=0.0)
+    chosen = replace(TINY, steps=80, first=40, width=4, rate=1e-2, average=0.9, dropout=0.0)
     cases = [subject(seed) for seed in range(3)]
 
-    done = train.run(how, cases, cases, settings, tmp_path, threads=1, workers=0, exam=6, log=quiet)
+    done = train.run(how, cases, cases, chosen, tmp_path, threads=1, workers=0, exam=6, log=quiet)
 
     workspace = load(tmp_path).open(cases[0].image)
     truth = cases[0].labels > 0

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
 
@@ -31,6 +32,8 @@ from segmend.play import together
 from segmend.prompts import Adjust, Click, Prompt, Stroke
 from segmend.recipes.subjects import Subject
 from segmend.recipes.subjects import subjects as found_subjects
+from segmend.training.precision import mixed
+from segmend.training.sheets import Example, sheet
 from segmend.users import Edits
 
 FIRST = "editing_first.onnx"
@@ -263,7 +266,7 @@ def frame_of(grid: Index) -> Frame:
 def masks_of(network: nn.Module, inputs: Sequence[Real]) -> list[MaskArray]:
     """Return a network's masks of volumes, without gradient."""
     network.eval()
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), mixed():
         logits = network(torch.from_numpy(np.stack(inputs)))
     return list((logits[:, 0] > 0).numpy())
 
@@ -295,21 +298,33 @@ def loss(network: Pair, samples: Sequence[Sample], step: int = 0) -> Tensor:
 def _overlap(network: nn.Module, inputs: Sequence[Real], samples: Sequence[Sample]) -> Tensor:
     truth = torch.from_numpy(np.stack([sample.truth for sample in samples])[:, None].astype(np.float32))
     network.train()
-    with torch.autocast("cpu", torch.bfloat16):
+    with mixed():
         logits = network(torch.from_numpy(np.stack(inputs)))
     return overlap_and_entropy(logits.float(), truth)
 
 
+def _answers(network: Pair, sample: Sample) -> dict[str, MaskArray]:
+    """Return G's mask after all simulated edits of its own first mask, that first mask, and F's."""
+    first = {"first": masks_of(network.first, [sample.image])[0]}
+    if not network.both:
+        return first
+    whole = replace(sample, tools=(Click, Stroke, Adjust))
+    unedited = masks_of(network.edited, [with_edits(whole, ())])[0]
+    edited = masks_of(network.edited, [with_edits(whole, edits_of(whole, unedited))])[0]
+    return {"edited": edited, "unedited": unedited, **first}
+
+
 def validate(network: Pair, samples: Sequence[Sample]) -> dict[str, float]:
     """Return the mean Dice of G after the simulated edits of its own mask, of G without edits, and of F."""
-    scores: dict[str, list[float]] = {"edited": [], "unedited": [], "first": []} if network.both else {"first": []}
-    for sample in samples:
-        whole = replace(sample, tools=(Click, Stroke, Adjust))
-        masks = {"first": masks_of(network.first, [sample.image])[0]}
-        if network.both:
-            masks["unedited"] = masks_of(network.edited, [with_edits(whole, ())])[0]
-            seen = with_edits(whole, edits_of(whole, masks["unedited"]))
-            masks["edited"] = masks_of(network.edited, [seen])[0]
-        for name, mask in masks.items():
-            scores[name].append(dice(sample.truth, mask))
-    return {name: float(np.mean(values)) for name, values in scores.items()}
+    found = [{name: dice(s.truth, mask) for name, mask in _answers(network, s).items()} for s in samples]
+    return {name: float(np.mean([scores[name] for scores in found])) for name in found[0]}
+
+
+def pictures(network: Pair, samples: Sequence[Sample]) -> NDArray[np.uint8]:  # [y x 3]
+    """Return the truth's largest slice of four samples, each with G's mask before edits, F's, and G's after edits."""
+    examples: list[Example] = []
+    for sample in samples[:4]:
+        at = int(sample.truth.sum(axis=(1, 2)).argmax())
+        masks = [mask for _, mask in sorted(_answers(network, sample).items(), reverse=True)]  # unedited, first, edited
+        examples += [Example(sample.image[:1, at], sample.truth[at], mask[at]) for mask in masks]
+    return sheet(examples)
