@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from string import ascii_letters, digits
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,10 @@ from segmend import significance
 from segmend.papers import Better, Claim, Close, Fast, Pick, Score, Tracks
 from segmend.significance import Difference
 
+PLAIN = f"{ascii_letters}{digits} _"  # an arm of other letters is put in quotes
 HELD, NOT_HELD, NOT_TESTED = "held", "not held", "could not be tested"
 
+CHANCE = "The difference is within chance."
 Cases = dict[tuple[str, str, int], Score]  # by set, case and seed
 
 
@@ -91,9 +94,12 @@ def named(pick: Pick) -> str:
 
     >>> named(Pick("iunet", at=5, sets=("spleen",)))
     'iunet at 5 on spleen'
+    >>> named(Pick("G, edited"))
+    '“G, edited”'
     """
+    arm = pick.arm if set(pick.arm) <= set(PLAIN) else f"“{pick.arm}”"
     at = "" if pick.at is None else f" at {pick.at}"
-    return f"{pick.arm}{at}" + (f" on {', '.join(pick.sets)}" if pick.sets else "")
+    return f"{arm}{at}" + (f" on {', '.join(pick.sets)}" if pick.sets else "")
 
 
 def _of_pairs(
@@ -114,7 +120,7 @@ def _of_pairs(
     remarks = [f"{left} pairs without a number were left out."] if left else []
     outcome = HELD if held(found.mean) else NOT_HELD
     if found.p is not None and found.p >= 1 - significance.CONFIDENCE:
-        remarks.append("The difference is within chance.")
+        remarks.append(CHANCE)
     elif not any(apart.values()):
         remarks.append("The two are equal everywhere.")
     return Verdict(

@@ -9,6 +9,7 @@ from segmend.errors import FileError
 from segmend.report.page import INK, Cell, Gallery, Heading, Page, Plot, Shown, Table, Text, html, markdown, write
 
 EVIL = 'a <b>|</b> & "c"'
+PICTURE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x60\0\0\0\x20..."  # 96 wide, 32 high
 PAGE = Page(
     "Cuts & walks",
     "Both `work`.",
@@ -29,7 +30,7 @@ PAGE = Page(
         ),
         Text("First <paragraph>\ngoes on.\n\nA list:\n- one\n- two\n  and its end"),
         Plot("drawn", "A <line>", f'<?xml version="1.0"?>\n<svg><path stroke="{INK}"/></svg>'),
-        Gallery([Shown("A <title>", b"\x89PNG-one")]),
+        Gallery([Shown("A <title>", PICTURE)]),
     ],
 )
 
@@ -86,6 +87,10 @@ def test_plots_take_the_colours_of_their_page() -> None:
     assert "<?xml" not in html(PAGE)
 
 
+def test_pictures_are_equally_high() -> None:
+    assert '<figure style="width:39.0rem">' in html(PAGE)
+
+
 def test_numbers_stand_at_the_right() -> None:
     read = Checked(html(PAGE))
 
@@ -116,7 +121,7 @@ def test_all_that_the_markdown_shows_is_written(tmp_path) -> None:
     assert names == {"report.html", "report.md", "plots/drawn.svg", "pictures/1.png"}
     for target in re.findall(r"\]\(([^)]+)\)", (tmp_path / "new" / "report.md").read_text(encoding="utf-8")):
         assert (tmp_path / "new" / target).is_file()
-    assert (tmp_path / "new" / "pictures" / "1.png").read_bytes() == b"\x89PNG-one"
+    assert (tmp_path / "new" / "pictures" / "1.png").read_bytes() == PICTURE
     assert INK not in (tmp_path / "new" / "plots" / "drawn.svg").read_text()
 
 

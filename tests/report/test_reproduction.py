@@ -63,9 +63,11 @@ def test_every_file_of_the_report_is_written(found: Reproduction) -> None:
 
 def test_the_result_comes_first(found: Reproduction) -> None:
     lead = reproduction.page_of(found).lead
+    chance = sum(v.outcome == "held" and "within chance" in v.remark for v in found.verdicts)
 
     assert lead == (
-        "5 of 9 claims of the paper (drawn) held, 2 did not, 2 could not be tested: 6 cases of 2 data sets, 2 seeds."
+        f"5 of 9 claims of the paper (drawn) held ({chance} of them within chance), 2 did not, "
+        "2 could not be tested: 6 cases of 2 data sets, 2 seeds."
     )
 
 

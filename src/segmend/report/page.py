@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -216,9 +217,17 @@ def _td(cell: Cell, kind: str) -> str:
 
 
 def _picture(shown: Shown) -> str:
+    """Return a picture that is as high as its neighbours, whatever their widths."""
     data = base64.b64encode(shown.png).decode()
     title = escape(shown.title)
-    return f'<figure><img alt="{title}" src="data:image/png;base64,{data}"><figcaption>{title}</figcaption></figure>'
+    image = f'<img alt="{title}" src="data:image/png;base64,{data}">'
+    return f'<figure style="width:{13 * _aspect(shown.png):.1f}rem">{image}<figcaption>{title}</figcaption></figure>'
+
+
+def _aspect(png: bytes) -> float:
+    """Return width by height, as the header of a PNG tells them."""
+    wide, high = struct.unpack(">II", png[16:24])
+    return float(wide / high)
 
 
 def markdown(page: Page) -> str:

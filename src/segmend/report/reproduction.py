@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from segmend import __version__
-from segmend.claims import HELD, NOT_HELD, NOT_TESTED, Cases, Verdict, followed, picked
+from segmend.claims import CHANCE, HELD, NOT_HELD, NOT_TESTED, Cases, Verdict, followed, picked
 from segmend.io.atomic import write_bytes
 from segmend.papers import Pick, Score, Tracks
 from segmend.report import page, plots
@@ -58,7 +58,9 @@ is corrected for the number of claims."""
 
 def _lead(found: Reproduction) -> str:
     count = {outcome: sum(v.outcome == outcome for v in found.verdicts) for outcome in TONES}
+    chance = sum(v.outcome == HELD and CHANCE in v.remark for v in found.verdicts)
     parts = [f"{count[HELD]} of {_many(len(found.verdicts), 'claim')} of the paper ({found.experiment.paper}) held"]
+    parts[0] += f" ({chance} of them within chance)" if chance else ""
     parts += [f"{count[NOT_HELD]} did not"] if count[NOT_HELD] else []
     parts += [f"{count[NOT_TESTED]} could not be tested"] if count[NOT_TESTED] else []
     cases = len({(score.set, score.case) for score in found.scores})
@@ -84,14 +86,15 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Table:
 
 def _verdict(v: Verdict, reach: float) -> list[Cell | str]:
     sets = ", ".join(f"{name} {_signed(value)}" for name, value in v.by_set.items()) if len(v.by_set) > 1 else ""
-    note = ". ".join(part.removesuffix(".") for part in (f"`{v.rule}`", v.remark, sets) if part) + "."
+    remark = v.remark.replace(CHANCE, "").strip()
+    note = ". ".join(part.removesuffix(".") for part in (f"`{v.rule}`", remark, sets) if part) + "."
     interval = NONE if v.low is None or v.high is None else f"{_value(v.low, v)} to {_value(v.high, v)}"
     drawn = _glyph(v, reach) if v.measure == "Dice" and v.value is not None else ""
     measured = (
         NONE if v.value is None else f"{v.measure} {_value(v.value, v)}" if v.measure == "r" else _value(v.value, v)
     )
     return [
-        Cell(v.outcome, tone=TONES[v.outcome]),
+        Cell(v.outcome, tone=TONES[v.outcome], note="within chance" if CHANCE in v.remark else ""),
         Cell(v.claim, note=note),
         measured,
         Cell(interval, svg=drawn),
