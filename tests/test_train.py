@@ -17,11 +17,12 @@ import pytest
 import torch
 from PIL import Image as Pillow
 
-from segmend.errors import ModelError, SettingsError, StoreError
+from segmend.errors import ModelError, SettingsError, StoreError, UserError
 from segmend.image import Image, scale_affine
 from segmend.recipes import mend as how
 from segmend.recipes import recipe
-from segmend.train import run, settings_from
+from segmend.train import main, run, settings_from
+from tests.datasets.test_folder import write_case, write_split
 from tests.training import recipe as recipe_of_halves
 
 SMALL = how.Settings(steps=12, batch=2, widths=(8, 8, 8, 8, 8, 8), synthetic=0.0, regions=0.0, pasted=0.0)
@@ -298,6 +299,56 @@ def test_a_single_voxel_and_a_single_slice_can_be_learned_from(tmp_path):
     done = run(how, cases, cases, replace(SMALL, steps=3), tmp_path, exam=3, workers=0, log=quiet)
 
     assert all(0 <= score <= 1 for score in done.scores.values())
+
+
+def write_discs(folder: Path, **splits: list[str]) -> None:
+    """Write a generic folder whose cases b0, b1 ... hold two classes, but those named `empty` none."""
+    for name in (name for names in splits.values() for name in names):
+        labels = np.zeros((1, 30, 40), np.uint16)
+        if not name.startswith("empty"):
+            labels[0, 3:14, 5:20] = 1
+            labels[0, 16:28, 20:38] = 3 if name.startswith("rare") else 2
+        write_case(folder, name, labels)
+    write_split(folder, **splits)
+
+
+TINY = {"steps": 1, "batch": 1, "exam": 1, "workers": 0, "widths": (4, 4, 4, 4, 4, 4)}
+
+
+def test_cases_without_an_object_are_left_out_and_unseen_classes_are_told(tmp_path):
+    write_discs(tmp_path / "discs", train=["b0", "b1", "empty0"], val=["rare0", "empty1"])
+    lines: list[str] = []
+
+    main("mend", tmp_path, tmp_path / "out", log=lines.append, **TINY)
+
+    assert lines[0] == "2 cases to learn from and 1 to check on: discs"
+    assert lines[1] == (
+        "Label 3 of discs is in cases to check on but in none to learn from, so its scores are of a class that was "
+        "never seen."
+    )
+    about = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert about["cases"] == {"train": {"discs": 2}, "val": {"discs": 1}}
+
+
+@pytest.mark.parametrize(
+    ("splits", "lost", "words"),
+    [
+        ({"train": ["b0"], "val": ["b1"]}, "b0", r"one file labels/b0 with a suffix that can be read; found none"),
+        ({"val": ["b1"]}, None, r"no split 'train' in .*; there are all, val"),
+        ({"train": ["b0"]}, None, r"no split 'val' in .*; there are all, train"),
+        ({"train": [], "val": ["b0"]}, None, r"The split 'train' of .* has no cases"),
+        ({"train": ["empty0"], "val": ["b0"]}, None, r"train split of .* needs a case with an object; none of its 1"),
+    ],
+)
+def test_data_that_cannot_be_learned_from_is_refused_before_anything_is_written(tmp_path, splits, lost, words):
+    write_discs(tmp_path / "discs", **splits)
+    if lost:
+        (tmp_path / "discs" / "labels" / f"{lost}.png").unlink()
+
+    with pytest.raises(UserError, match=words):
+        main("mend", tmp_path / "discs", tmp_path / "out", log=quiet, **TINY)
+
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("method", ["graphcut", "nobody", "../etc"])

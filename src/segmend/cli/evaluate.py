@@ -17,7 +17,7 @@ from segmend.cli.words import as_json, say, weights_option
     type=click.Path(path_type=Path),
     envvar="SEGMEND_DATA",
     show_envvar=True,
-    help="A data set (images/, labels/, split.json), or a folder of them.",
+    help="A data set in a layout that is known, or a folder of them.",
 )
 @click.option("--method", default="mend", show_default=True, help="One of `segmend methods`.")
 @weights_option

@@ -24,7 +24,7 @@ from segmend.errors import SettingsError
     type=click.Path(path_type=Path),
     envvar="SEGMEND_DATA",
     show_envvar=True,
-    help="A data set (images/, labels/, split.json), or a folder of them.",
+    help="A data set in a layout that is known, or a folder of them.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Where checkpoints and weights go.  [default: runs/METHOD]"

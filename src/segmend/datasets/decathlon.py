@@ -21,7 +21,7 @@ LAYOUT = "a Medical Segmentation Decathlon task (dataset.json, imagesTr/, labels
 
 def look(folder: Path) -> Found | None:
     """Return the labelled cases of a task, None when the folder is none."""
-    if not (folder / "dataset.json").is_file():
+    if not (folder / "dataset.json").is_file() or (folder / "images").is_dir():
         return None
     try:
         values = json.loads((folder / "dataset.json").read_text(encoding="utf-8-sig"))

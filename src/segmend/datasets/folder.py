@@ -32,7 +32,7 @@ def sets(path: Path, split: str, *, limit: int | None = None) -> tuple[DataSet, 
     if not path.is_dir():
         raise FileError(f"There is no folder {path}.")
     one = look(path)
-    inside = sorted(folder for folder in path.iterdir() if folder.is_dir()) if one is None else []
+    inside = sorted(f for f in path.iterdir() if f.is_dir() and not f.name.startswith(".")) if one is None else []
     known = [one] if one is not None else [found for folder in inside if (found := look(folder)) is not None]
     if not known:
         layouts = "; ".join(layout.LAYOUT for layout in LAYOUTS)
