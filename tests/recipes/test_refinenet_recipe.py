@@ -9,6 +9,7 @@ import torch
 from segmend.engine import load_network
 from segmend.errors import SettingsError
 from segmend.image import Image, scale_affine
+from segmend.methods.refinenet import HINT
 from segmend.recipes import refinenet as how
 from segmend.recipes.refinenet import Sample, Sampler, Settings
 from segmend.recipes.subjects import Subject
@@ -94,11 +95,32 @@ def test_shares_and_neighbours_come_as_often_as_told():
 
 
 def test_empty_slices_are_shown_as_often_as_told():
-    always = Sampler([stack()], replace(SMALL, empty=1.0))
-    never = Sampler([stack()], replace(SMALL, empty=0.0))
+    always = Sampler([stack()], replace(SMALL, empty=1.0, beyond=1.0))
+    never = Sampler([stack()], replace(SMALL, empty=0.0, beyond=0.0))
 
     assert not any(always[i].truth.any() for i in range(6))
     assert all(never[i].truth.any() for i in range(6))
+
+
+def test_beyond_the_object_the_seeds_are_those_of_its_last_slice():
+    sampler = Sampler([stack()], replace(SMALL, carried=1.0, beyond=1.0))
+
+    drawn = [sampler[i] for i in range(6)]
+
+    assert not any(one.truth.any() for one in drawn)
+    assert all(one.beside is not None and one.beside.any() for one in drawn)
+
+
+def test_the_seeds_of_a_neighbour_are_lower_than_a_persons():
+    truth = np.zeros((128, 128), bool)
+    truth[40:90, 40:80] = True
+    nothing = torch.zeros(1, 2, 128, 128)
+
+    person = how.seeded([sample(truth)], nothing)
+    neighbour = how.seeded([sample(truth, beside=truth)], nothing)
+
+    assert person.max() == 1
+    assert neighbour.max() == HINT
 
 
 def test_a_one_slice_case_and_a_one_voxel_object_give_samples():

@@ -53,6 +53,7 @@ CHANNELS = 4  # red, green, blue and an equalised grey
 SCALES = ("whole", "half", "quarter")
 BACKBONE, REFINER = "refinenet_backbone.onnx", "refinenet_refiner.onnx"
 SIGMA = 2.0  # cells: the width of a seed
+HINT = 0.5  # how high the seeds are that a neighbouring slice gives, beside a person's: they may be wrong
 AWAY = 3  # cells between a slice's mask and the rim of background seeds that it gives its neighbours
 KEPT = 64  # slices whose guesses are kept: 0.7 MB each
 CLEAR = 4 * SIGMA  # cells round a mark in which older seeds of the other class no longer count
@@ -128,7 +129,7 @@ class RefineNetWorkspace(SliceWorkspace):
                 foreground | _away_from(background, known.foreground),
                 background | _away_from(foreground, known.background),
             )
-        return self._refined(prompts, foreground, background, axis, index)
+        return self._refined(prompts, seed_maps(foreground, background), axis, index)
 
     def follow(self, prompts: Sequence[Prompt], axis: int, index: int, beside: Plane) -> Answer:
         """Return the refined slice, from the seeds that the slice beside it gives and from marks of its own."""
@@ -136,13 +137,9 @@ class RefineNetWorkspace(SliceWorkspace):
 
         given = of_slice(self._seen(beside, axis), away=AWAY)
         foreground, background = self._marks(prompts, axis, index)
-        answer = self._refined(
-            prompts,
-            foreground | _away_from(background, given.foreground),
-            background | _away_from(foreground, given.background),
-            axis,
-            index,
-        )
+        hints = _away_from(background, given.foreground), _away_from(foreground, given.background)
+        seeds = np.maximum(seed_maps(foreground, background), HINT * seed_maps(*hints))
+        answer = self._refined(prompts, seeds, axis, index)
         return replace(answer, probability=touching(answer.probability, beside))
 
     def doubt(self, answer: Answer) -> Real:
@@ -189,10 +186,10 @@ class RefineNetWorkspace(SliceWorkspace):
         self._guesses.move_to_end(key)
         return self._guesses[key]
 
-    def _refined(self, prompts: Sequence[Prompt], foreground: Grid, background: Grid, axis: int, index: int) -> Answer:
+    def _refined(self, prompts: Sequence[Prompt], seeds: Real, axis: int, index: int) -> Answer:
         guess = self._guessed(axis, index)
-        seeds = seed_maps(foreground, background)[None]
-        logits = self._method.refiner.run({**{scale: guess[scale] for scale in SCALES}, "seeds": seeds})["logits"]
+        inputs = {**{scale: guess[scale] for scale in SCALES}, "seeds": seeds[None]}
+        logits = self._method.refiner.run(inputs)["logits"]
         answer = self._laid(of_two_classes(logits), axis, index)
         return replace(answer, probability=within_boxes(answer.probability, prompts, axis, index))
 

@@ -39,9 +39,9 @@ HELD_OUT = 6  # every so-manieth patient of the training split is kept to valida
 UNET, FCN, CASCADED = "RefineNet (U-Net)", "RefineNet (FCN)", "RefineNet (cascaded U-Net)"
 BACKBONES = {UNET: "U-Net", FCN: "FCN", CASCADED: "cascaded U-Net"}
 CRF, CRF_3D, GAN = "U-Net + CRF", "cascaded U-Net + CRF", "GAN"
-CUT, CUT_ERRORS = "U-Net + graph cut", "U-Net + graph cut, RefineNet's seeds"
+CUT, CUT_ERRORS = "U-Net + graph cut", "U-Net + graph cut by RefineNet's seeds"
 GRAPH_CUT, DEXTR = "graph cut", "DEXTR"
-CARRIED = {name: f"{name}, slice by slice" for name in (UNET, GRAPH_CUT, "graph cut with shape", DEXTR)}
+CARRIED = {name: f"{name} slice by slice" for name in (UNET, GRAPH_CUT, "graph cut with shape", DEXTR)}
 SHAPE = "graph cut with shape"
 
 Masks = Mapping[str, MaskArray]

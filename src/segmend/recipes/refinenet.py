@@ -20,12 +20,12 @@ from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from segmend.augment import bend, bent
+from segmend.augment import bend, bent, wobbled
 from segmend.engine import export_network
 from segmend.errors import SettingsError
 from segmend.image import MaskArray, Real
 from segmend.losses import overlap_and_entropy
-from segmend.methods.refinenet import AWAY, BACKBONE, CELLS, CHANNELS, REFINER, SCALES, seed_maps
+from segmend.methods.refinenet import AWAY, BACKBONE, CELLS, CHANNELS, HINT, REFINER, SCALES, seed_maps
 from segmend.nets.refinenet import CascadedBackbone, FCNBackbone, RefineNet, Refiner, UNetBackbone
 from segmend.plane import Window, around, inside, normalised, see
 from segmend.recipes.slices import Flat, Shelf, cut_axis
@@ -57,7 +57,8 @@ class Settings:
     features: int = 0  # what a backbone hands on besides its two classes
     refiner: tuple[int, ...] = (32, 24, 16)  # from coarse to fine
     partial: float = 0.4  # the share of samples that get only some of their seeds
-    carried: float = 0.3  # of those that get the seeds of the slice beside them
+    carried: float = 0.4  # of those that get the seeds of the slice beside them
+    beyond: float = 0.3  # of these: slices beyond the object's ends, where such seeds are wrong
     empty: float = 0.15  # of slices without the object, where a case has any
     values: tuple[int, ...] = ()  # labels that are the object; empty for all
     sets: tuple[str, ...] = ()  # the names of the data sets to learn from; empty for all
@@ -95,7 +96,7 @@ class Sample:
 
     image: Real  # [4 n n]
     truth: Flat
-    beside: Flat | None  # the mask of a neighbouring slice, which gives the seeds; None: errors give them
+    beside: Flat | None  # what a neighbouring slice's mask may be, which gives the seeds; None: errors give them
     share: float  # of the seeds that are kept, part by part
     seed: int
 
@@ -116,8 +117,9 @@ class Sampler:
         subject = self.shelf.draw(rng)
         mask = object_of(subject, self.settings)
         axis = cut_axis(subject.image)
-        index = self._slice(rng, mask, axis)
-        beside = self._beside(rng, mask, axis, index)
+        carried = mask.shape[axis] > 1 and bool(rng.random() < self.settings.carried)
+        index = self._slice(rng, mask, axis, empty=self.settings.beyond if carried else self.settings.empty)
+        beside = _beside(rng, mask, axis, index) if carried else None
         plane = np.take(mask, index, axis)
         window = _window(rng, plane, float(np.divide(*np.delete(subject.image.spacing, axis))))
         channels = np.take(subject.image.voxels, index, axis + 1)
@@ -128,20 +130,25 @@ class Sampler:
         masks = [see(one, window, CELLS) for one in (plane, beside) if one is not None]
         picture, (truth, *rest) = _bent(rng, normalised(np.stack(seen), valid), masks)
         share = float(rng.choice([0.0, 0.3, 0.6])) if rng.random() < self.settings.partial else 1.0
-        return Sample(_toned(rng, picture), truth, rest[0] if rest else None, share, int(rng.integers(2**31)))
+        before = wobbled(rng, rest[0]) if rest and rng.random() < 0.6 else None  # a mask that was carried so far errs
+        before = rest[0] if rest and (before is None or not before.any()) else before
+        return Sample(_toned(rng, picture), truth, before, share, int(rng.integers(2**31)))
 
-    def _slice(self, rng: np.random.Generator, mask: MaskArray, axis: int) -> int:
+    def _slice(self, rng: np.random.Generator, mask: MaskArray, axis: int, *, empty: float) -> int:
         areas = mask.sum(axis=tuple(a for a in range(3) if a != axis))
-        filled, empty = np.flatnonzero(areas), np.flatnonzero(areas == 0)
-        return int(rng.choice(empty if len(empty) and rng.random() < self.settings.empty else filled))
+        filled, without = np.flatnonzero(areas), np.flatnonzero(areas == 0)
+        return int(rng.choice(without if len(without) and rng.random() < empty else filled))
 
-    def _beside(self, rng: np.random.Generator, mask: MaskArray, axis: int, index: int) -> Flat | None:
-        """Return the mask of a slice beside this one, now and then; None where it has none."""
-        near = [i for i in (index - 1, index + 1) if 0 <= i < mask.shape[axis]]
-        if not near or rng.random() >= self.settings.carried:
-            return None
-        beside = np.take(mask, int(rng.choice(near)), axis)
-        return beside if beside.any() else None
+
+def _beside(rng: np.random.Generator, mask: MaskArray, axis: int, index: int) -> Flat | None:
+    """Return the mask of a slice beside this one or, beyond the object's ends, that of the last slice that has any."""
+    areas = mask.sum(axis=tuple(a for a in range(3) if a != axis))
+    others = np.flatnonzero((areas > 0) & (np.arange(len(areas)) != index))
+    if not len(others):
+        return None
+    gaps = np.abs(others - index)
+    nearest = others[gaps == gaps.min()]
+    return np.asarray(np.take(mask, int(rng.choice(nearest)), axis))
 
 
 def _window(rng: np.random.Generator, plane: Flat, aspect: float) -> Window:
@@ -271,7 +278,9 @@ def seeded(samples: Sequence[Sample], initial: Tensor) -> Tensor:  # [b 2 n n]
     """Return the seed maps of a batch from its initial segmentations at full size."""
     guesses = (odds(initial.detach().float())[:, 0] > 0).numpy()
     seeds = [seeds_of(sample, guess) for sample, guess in zip(samples, guesses, strict=True)]
-    return torch.from_numpy(np.stack([seed_maps(s.foreground, s.background) for s in seeds]))
+    heights = [1.0 if sample.beside is None else HINT for sample in samples]
+    maps = [height * seed_maps(s.foreground, s.background) for height, s in zip(heights, seeds, strict=True)]
+    return torch.from_numpy(np.stack(maps))
 
 
 def initial_loss(initial: Sequence[Tensor], truth: Tensor) -> Tensor:
