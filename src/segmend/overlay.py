@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +26,6 @@ def painted(picture: NDArray[np.generic], truth: Flat, mask: Flat) -> Bytes:  # 
         out[where] *= 0.6
         out[where, channel] += 100
     return np.asarray(np.clip(out, 0, 255), np.uint8)
-
-
-def sheet(rows: Sequence[Sequence[Bytes]]) -> Bytes:
-    """Return pictures of one size side by side, row under row.
-
-    >>> sheet([[np.zeros((2, 3, 3), np.uint8)] * 2] * 3).shape
-    (6, 6, 3)
-    """
-    return np.concatenate([np.concatenate(row, axis=1) for row in rows])
 
 
 def png(picture: Bytes) -> bytes:

@@ -102,3 +102,12 @@ def test_nothing_to_learn_from_is_named():
 def test_cells_that_do_not_halve_are_refused():
     with pytest.raises(SettingsError, match="A network of 3 widths needs cells by 4; got 34"):
         replace(SMALL, cells=34)
+
+
+def test_a_sheet_shows_how_it_is_doing():
+    sampler = how.Sampler([bright_disc()], SMALL)
+
+    sheet = how.pictures(how.build(SMALL), [sampler[i] for i in range(4)])
+
+    assert sheet.ndim == 3 and sheet.shape[2] == 3 and sheet.dtype == np.uint8
+    assert sheet.shape[0] * sheet.shape[1] >= 1 * 4 * 32 * 32

@@ -230,3 +230,12 @@ def test_a_class_that_is_missing_is_named():
 def test_settings_that_make_no_sense_are_refused(wrong, words):
     with pytest.raises(SettingsError, match=words):
         replace(SMALL, **wrong)
+
+
+def test_a_sheet_shows_how_it_is_doing():
+    sampler = how.Sampler([bright_disc()], SMALL)
+
+    sheet = how.pictures(how.build(SMALL), [sampler[i] for i in range(4)])
+
+    assert sheet.ndim == 3 and sheet.shape[2] == 3 and sheet.dtype == np.uint8
+    assert sheet.shape[0] * sheet.shape[1] >= 2 * 4 * 32 * 32

@@ -271,3 +271,12 @@ def test_settings_that_make_no_sense_are_refused(wrong, words):
 def test_nothing_to_learn_from_is_named():
     with pytest.raises(SettingsError, match="needs at least one case with an object; got none"):
         how.Sampler([], SMALL)[0]
+
+
+def test_a_sheet_shows_how_it_is_doing():
+    sampler = how.Sampler([bright_disc()], SMALL)
+
+    sheet = how.pictures(how.build(SMALL), [sampler[i] for i in range(4)])
+
+    assert sheet.ndim == 3 and sheet.shape[2] == 3 and sheet.dtype == np.uint8
+    assert sheet.shape[0] * sheet.shape[1] >= 3 * 4 * 32 * 32

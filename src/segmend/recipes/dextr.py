@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from segmend.recipes.slices import Look, Shelf, look, varied
 from segmend.recipes.subjects import Subject
 from segmend.recipes.subjects import subjects as found_subjects
 from segmend.training.precision import mixed
+from segmend.training.sheets import Example, sheet
 from segmend.users import ExtremePoints
 from segmend.users.extremes import rim
 
@@ -152,16 +153,26 @@ def _stacked(samples: Sequence[Sample]) -> Tensor:
     return torch.from_numpy(x).contiguous(memory_format=torch.channels_last)
 
 
-def validate(network: torch.nn.Module, samples: Sequence[Sample]) -> dict[str, float]:
-    """Return the mean Dice of the masks inside their crops."""
+def masks_of(network: torch.nn.Module, samples: Sequence[Sample]) -> NDArray[np.bool_]:  # [b n n]
+    """Return the masks inside the crops."""
     network.eval()
     with torch.inference_mode(), mixed():
-        masks = (network(_stacked(samples))[:, 0] > 0).numpy()
+        return cast(NDArray[np.bool_], (network(_stacked(samples))[:, 0] > 0).numpy())
+
+
+def validate(network: torch.nn.Module, samples: Sequence[Sample]) -> dict[str, float]:
+    """Return the mean Dice of the masks inside their crops."""
     overlaps = [
         2 * float((mask & one.truth).sum()) / max(float(mask.sum() + one.truth.sum()), 1.0)
-        for mask, one in zip(masks, samples, strict=True)
+        for mask, one in zip(masks_of(network, samples), samples, strict=True)
     ]
     return {"dice": float(np.mean(overlaps))}
+
+
+def pictures(network: torch.nn.Module, samples: Sequence[Sample]) -> NDArray[np.uint8]:  # [y x 3]
+    """Return every sample's crop with its mask."""
+    masks = masks_of(network, samples)
+    return sheet([Example(s.x[:3], s.truth, mask) for s, mask in zip(samples, masks, strict=True)])
 
 
 def export(network: torch.nn.Module, settings: Settings, folder: Path) -> tuple[Path, ...]:

@@ -33,6 +33,7 @@ from segmend.recipes.slices import Look, Shelf, look, varied
 from segmend.recipes.subjects import Subject
 from segmend.recipes.subjects import subjects as found_subjects
 from segmend.training.precision import mixed
+from segmend.training.sheets import Example, sheet
 from segmend.users import RandomPair
 
 Flat = NDArray[np.bool_]  # [n n]
@@ -278,6 +279,13 @@ def validate(network: torch.nn.Module, samples: Sequence[Sample]) -> dict[str, f
     if most >= 5:
         scores["dice_5"] = float(np.mean(overlaps(samples, ask(network, samples, 5))))
     return scores | {"weighted_dice": 1 - float(weighted) / 2}
+
+
+def pictures(network: torch.nn.Module, samples: Sequence[Sample]) -> NDArray[np.uint8]:  # [y x 3]
+    """Return the samples after one interaction, then after all of their clicks."""
+    counts = (1, samples[0].settings.most)
+    masks = [ask(network, samples, count) > 0.5 for count in counts]
+    return sheet([Example(s.image, s.truth, m) for row in masks for s, m in zip(samples, row, strict=True)])
 
 
 def export(network: torch.nn.Module, settings: Settings, folder: Path) -> tuple[Path, ...]:

@@ -33,6 +33,7 @@ from segmend.recipes.slices import Look, Shelf, look, varied
 from segmend.recipes.subjects import Subject
 from segmend.recipes.subjects import subjects as found_subjects
 from segmend.training.precision import mixed
+from segmend.training.sheets import Example, sheet
 
 Flat = NDArray[np.bool_]  # [n n]
 Masks = NDArray[np.bool_]  # [b n n]
@@ -355,6 +356,12 @@ def validate(network: Pair, samples: Sequence[Sample]) -> dict[str, float]:
     scores = {"dice": float(np.mean([found.dice[stop, i] for i, stop in enumerate(stops)]))}
     scores |= {f"dice_{k}": float(found.dice[k].mean()) for k in range(3)}
     return scores | {"quality_error": float(np.abs(found.predicted - found.dice)[:3].mean())}
+
+
+def pictures(network: Pair, samples: Sequence[Sample]) -> NDArray[np.uint8]:  # [y x 3]
+    """Return the base's masks of the samples, then those after one and after two looks."""
+    rows = chain(network, samples, 2).masks
+    return sheet([Example(s.image, s.truth, m) for row in rows for s, m in zip(samples, row, strict=True)])
 
 
 def export(network: Pair, settings: Settings, folder: Path) -> tuple[Path, ...]:
