@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PH2, ISIC, BREAST, HEAD = "ph2_dermoscopy", "isic2017_dermoscopy", "breast_us_busi", "fetal_head_us_hc18"
 SETS = (PH2, ISIC, BREAST, HEAD)
-STEPS = 500  # of every training, times the effort
+STEPS, BASE_STEPS = 600, 400  # of a refiner's and of the base's training, times the effort
 CELLS = 64
 LAMBDAS = (0.3, 3.0)
 HELD_OUT = 4  # every so-manieth case of the training split is kept to validate on: about 60-20-20 with the test cases
@@ -62,8 +62,8 @@ def _settings(plan: Plan, seed: int, **changes: Any) -> Settings:
     from segmend.recipes import quality as how
 
     usual: dict[str, Any] = {"cells": CELLS, "batch": 16, "synthetic": 0.0, "own": 0, "varied": False}
-    steps = max(2, round(STEPS * plan.effort))
-    return replace(how.Settings(), seed=seed, steps=steps, **{**usual, **changes})
+    steps = BASE_STEPS if changes.get("first") == 1.0 else STEPS
+    return replace(how.Settings(), seed=seed, steps=max(2, round(steps * plan.effort)), **{**usual, **changes})
 
 
 def _trained(plan: Plan, cases: Cases, seed: int) -> tuple[Finished, dict[str, Finished]]:
