@@ -32,3 +32,11 @@ def test_a_png_reads_back():
     tile = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
 
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png(tile)))), tile)
+
+
+def test_pixels_can_be_larger():
+    tile = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+
+    large = np.asarray(Image.open(io.BytesIO(png(tile, scale=3))))
+
+    assert large.shape == (6, 9, 3) and (large[3:6, 6:9] == tile[1, 2]).all()

@@ -28,10 +28,10 @@ def painted(picture: NDArray[np.generic], truth: Flat, mask: Flat) -> Bytes:  # 
     return np.asarray(np.clip(out, 0, 255), np.uint8)
 
 
-def png(picture: Bytes) -> bytes:
-    """Return a picture as a PNG's bytes."""
+def png(picture: Bytes, *, scale: int = 1) -> bytes:
+    """Return a picture as a PNG's bytes, every pixel `scale` times as large."""
     from PIL import Image as Pillow
 
     buffer = io.BytesIO()
-    Pillow.fromarray(np.ascontiguousarray(picture)).save(buffer, format="PNG")
+    Pillow.fromarray(picture.repeat(scale, axis=0).repeat(scale, axis=1)).save(buffer, format="PNG")
     return buffer.getvalue()

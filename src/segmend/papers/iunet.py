@@ -155,7 +155,7 @@ def pictures(plan: Plan) -> Sequence[Picture]:
         for network, looks in networks.values():
             one = looks[name, case]
             tiles.append(painted(one.image, one.truth, how.ask(network, [one], 1)[0] > 0.5))
-        sheets.append(Picture(f"{name}/{case}: {', '.join(shown)}", png(np.concatenate(tiles, axis=1))))
+        sheets.append(Picture(f"{name}/{case}: {', '.join(shown)}", png(np.concatenate(tiles, axis=1), scale=3)))
     return sheets
 
 

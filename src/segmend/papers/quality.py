@@ -175,7 +175,7 @@ def pictures(plan: Plan) -> Sequence[Picture]:
         tiles = [painted(one.image, one.truth, mask[0]) for mask in (quality.masks[0], quality.masks[1], warm.masks[2])]
         said = " and ".join(f"{100 * p:.0f}" for p in quality.predicted[:2, 0])
         title = f"{cases.set}/{cases.tested[0].name}: base, refined once, warm refined twice; predicted {said}"
-        sheets.append(Picture(title, png(np.concatenate(tiles, axis=1))))
+        sheets.append(Picture(title, png(np.concatenate(tiles, axis=1), scale=3)))
     return sheets
 
 
