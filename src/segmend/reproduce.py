@@ -46,6 +46,7 @@ class Reproduction:
     used: tuple[str, ...]  # data sets
     missing: tuple[str, ...]
     seconds: float  # of all runs into this folder, at least
+    fresh: bool = True  # something was measured, rather than all of it by an earlier run
 
     def summary(self) -> dict[str, Any]:
         """Return what `segmend reproduce --json` prints, as plain JSON values."""
@@ -73,7 +74,8 @@ def reproduce(experiment: Experiment, plan: Plan) -> Reproduction:
         plan.log(f"{name} is not in {plan.data}; the experiment goes without it.")
     made_with = {"paper": experiment.paper, "effort": plan.effort, "limit": plan.limit, "sets": list(used)}
     book = Book(plan.out, made_with)
-    if not set(plan.seeds) <= book.complete:
+    fresh = not set(plan.seeds) <= book.complete
+    if fresh:
         known = replace(plan, measured=book.measured(), done=book.finish)
         yielded = set()
         for score in experiment.run(known):
@@ -81,7 +83,7 @@ def reproduce(experiment: Experiment, plan: Plan) -> Reproduction:
         book.conclude(plan.seeds, yielded)
     scores = book.scores
     verdicts = tuple(judge(claim, scores) for claim in experiment.claims)
-    return Reproduction(experiment, plan, scores, verdicts, used, missing, book.seconds)
+    return Reproduction(experiment, plan, scores, verdicts, used, missing, book.seconds, fresh)
 
 
 def _check(plan: Plan) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from segmend.papers import Better, Pick, Plan, Score
+from segmend.papers import Better, Pick, Picture, Plan, Score
 from segmend.report import plots, reproduction
 from segmend.report.page import Gallery, Plot, Table, Text, html, markdown
 from segmend.reproduce import Reproduction, reproduce
@@ -140,6 +140,26 @@ def test_pictures_and_plots_are_inside_the_html(found: Reproduction) -> None:
     assert "A &lt;wave&gt;, drawn" in document
     assert len(re.findall(r'<figure role="img"', document)) == 3
     assert not re.findall(r'(?:src|href)="(?!data:|#)', document)
+
+
+def test_a_report_that_is_written_again_draws_no_pictures_again(tmp_path: Path) -> None:
+    drawn: list[int] = []
+
+    def pictures(plan: Plan) -> list[Picture]:
+        drawn.append(1)
+        return [*EXPERIMENT.pictures(plan)] if EXPERIMENT.pictures else []
+
+    first = made_up([Score("a", "skin", "x", 0.4)], tmp_path, pictures=pictures)
+    reproduction.write(first)
+    before = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    again = reproduce(first.experiment, first.plan)
+    reproduction.write(again)
+
+    assert drawn == [1]
+    assert (first.fresh, again.fresh) == (True, False)
+    after = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert before.count("data:image/png") == after.count("data:image/png") == 2
+    assert "The same, again" in after
 
 
 def test_an_experiment_with_one_number_a_case_has_no_lines(tmp_path: Path) -> None:

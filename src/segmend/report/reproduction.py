@@ -21,6 +21,7 @@ from segmend.reproduce import Reproduction
 
 TONES = {HELD: "good", NOT_HELD: "bad", NOT_TESTED: "open"}
 NONE = "–"
+TITLES = "titles.json"
 STEPS = (0, 1, 2, 3, 4, 5, 10, 15, 20)  # rows of the full table, and the last
 
 
@@ -28,18 +29,33 @@ def write(found: Reproduction) -> tuple[Path, ...]:
     """Write verdicts.json, report.html, report.md and their pictures into the run's folder; return the paths."""
     verdicts = found.plan.out / "verdicts.json"
     write_bytes(verdicts, (json.dumps(found.summary(), indent=1) + "\n").encode())
-    return (verdicts, *page.write(page_of(found), found.plan.out))
+    report = page_of(found)
+    titles = [one.title for block in report.blocks if isinstance(block, Gallery) for one in block.pictures]
+    paths = page.write(report, found.plan.out)
+    if titles:
+        write_bytes(found.plan.out / "pictures" / TITLES, (json.dumps(titles) + "\n").encode())
+    return (verdicts, *paths)
+
+
+def shown(found: Reproduction) -> list[Shown]:
+    """Return the experiment's pictures; when nothing new was measured, those of the report before, if it had any."""
+    kept = found.plan.out / "pictures"
+    if not found.fresh and (kept / TITLES).is_file():
+        titles = json.loads((kept / TITLES).read_text(encoding="utf-8"))
+        return [Shown(title, (kept / f"{number}.png").read_bytes()) for number, title in enumerate(titles, start=1)]
+    drawn = found.experiment.pictures(found.plan) if found.experiment.pictures else ()
+    return [Shown(one.title, one.png) for one in drawn]
 
 
 def page_of(found: Reproduction) -> Page:
     """Return the report; it has no plots where matplotlib is missing."""
     arms = tuple(dict.fromkeys(score.arm for score in found.scores))
-    pictures = found.experiment.pictures(found.plan) if found.experiment.pictures else ()
+    pictures = shown(found)
     blocks: list[Block] = [Heading("The claims"), _verdicts(found.verdicts), Text(HOW)]
     blocks += [Heading("The paper's table, and ours"), *_beside(found, arms)]
     blocks += [Heading("Plots"), *_plots(found, arms)]
     if pictures:
-        blocks += [Heading("Examples"), Gallery([Shown(one.title, one.png) for one in pictures])]
+        blocks += [Heading("Examples"), Gallery(pictures)]
     blocks += [Heading("Everything that was measured"), _full(found.scores, arms)]
     blocks += [Heading("How it was made"), _made(found)]
     if found.experiment.notes.strip():
