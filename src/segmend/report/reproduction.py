@@ -210,7 +210,7 @@ def _beside(found: Reproduction, arms: Sequence[str]) -> list[Block]:
         lines.append([*lead, *(_plain(row.get(column)) for column in columns), *here])
     first = 1 + turns
     groups = [("", first), *([("the paper", len(columns))] if columns else []), ("here", len(ours))]
-    unit = "Dice in per cent, as in the paper" if percent else "Dice"
+    unit = "Dice (in per cent, as in the paper)" if percent else "Dice"
     last = ", after the last interaction unless a row says otherwise" if turns or _turned(found.scores) else ""
     said = f"Ours are means of {unit} over cases and seeds{last}."
     warning = "The data differ, so compare the order of the arms, not the numbers."
