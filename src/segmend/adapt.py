@@ -15,9 +15,12 @@ teach most, and every cut obeys them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,8 +63,9 @@ class Head:
             raise ShapeError(f"This head needs {self.inputs} features; got {features.shape[0]}.")
         flat = features.reshape(len(features), -1)
         out = np.empty(flat.shape[1], np.float32)
-        for at in range(0, len(out), CHUNK):
-            out[at : at + CHUNK] = self._contrast(self._layers(flat[:, at : at + CHUNK])[-1])
+        with one_thread():
+            for at in range(0, len(out), CHUNK):
+                out[at : at + CHUNK] = self._contrast(self._layers(flat[:, at : at + CHUNK])[-1])
         return out.reshape(features.shape[1:])
 
     def probability(self, features: Real) -> Real:  # [f ...] -> [...]
@@ -100,6 +104,21 @@ class Head:
 
 def _logistic(odds: Real) -> Real:
     return np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))), np.float32)
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Return a context in which matrix products take one thread.
+
+    The products here are small: on a busy machine two threads that wait for each other took 60 times as long.
+    """
+    return cast("AbstractContextManager[Any]", _libraries().limit(limits=1, user_api="blas"))
+
+
+@cache
+def _libraries() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def save_head(head: Head, path: Path) -> None:
@@ -181,17 +200,18 @@ def adapt(
     layers = len(head.weights)
     values = [value.copy() for value in (*head.weights, *head.biases)]
     speed = [np.zeros_like(value) for value in values]
-    for _ in range(steps):
-        slopes = [np.zeros_like(value) for value in values]
-        for at in range(0, len(y), CHUNK):
-            part = slice(at, at + CHUNK)
-            for slope, found in zip(slopes, head.gradients(x[:, part], y[part], heed[part]), strict=True):
-                slope += found
-        for value, velocity, slope in zip(values, speed, slopes, strict=True):
-            velocity *= np.float32(momentum)
-            velocity -= np.float32(rate) * slope
-            value += velocity
-        head = Head(tuple(values[:layers]), tuple(values[layers:]))
+    with one_thread():
+        for _ in range(steps):
+            slopes = [np.zeros_like(value) for value in values]
+            for at in range(0, len(y), CHUNK):
+                part = slice(at, at + CHUNK)
+                for slope, found in zip(slopes, head.gradients(x[:, part], y[part], heed[part]), strict=True):
+                    slope += found
+            for value, velocity, slope in zip(values, speed, slopes, strict=True):
+                velocity *= np.float32(momentum)
+                velocity -= np.float32(rate) * slope
+                value += velocity
+            head = Head(tuple(values[:layers]), tuple(values[layers:]))
     return head
 
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from segmend.adapt import one_thread
 from segmend.encode import Points
 from segmend.image import Box, Index, Real
 
@@ -82,10 +83,11 @@ def solid(box: Box, spacing: Sequence[float], *, longest: int) -> Grid:
 
 
 def _resized(values: Real, shape: Index) -> Real:
-    for axis, count in enumerate(shape):
-        if values.shape[axis] != count:
-            shares = _shares(values.shape[axis], count)
-            values = np.moveaxis(np.tensordot(shares, values, (1, axis)), 0, axis)
+    with one_thread():
+        for axis, count in enumerate(shape):
+            if values.shape[axis] != count:
+                shares = _shares(values.shape[axis], count)
+                values = np.moveaxis(np.tensordot(shares, values, (1, axis)), 0, axis)
     return np.ascontiguousarray(values, np.float32)
 
 
