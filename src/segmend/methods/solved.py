@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from segmend.image import Image, MaskArray, Real
+import numpy as np
+
+from segmend.image import Image, MaskArray, Real, bounds
 from segmend.prompts import Prompt
 from segmend.segmenter import Method, Prediction, Segmenter, Workspace
 
@@ -37,6 +39,25 @@ class Solved(Segmenter):
 
     def open(self, image: Image) -> Workspace:
         return SolvedWorkspace(self, image)
+
+
+def middle(free: MaskArray, share: float) -> MaskArray:
+    """Return the ball, or ellipsoid, in the middle of these voxels' box whose radii are this share of its half sides.
+
+    >>> middle(np.ones((1, 3, 7), bool), 0.7)[0].astype(int)
+    array([[0, 0, 0, 1, 0, 0, 0],
+           [0, 1, 1, 1, 1, 1, 0],
+           [0, 0, 0, 1, 0, 0, 0]])
+    """
+    box = bounds(free)
+    if box is None:
+        return np.zeros(free.shape, bool)
+    axes = np.ogrid[tuple(slice(0, n) for n in free.shape)]
+    away = [
+        ((axis - (low + high - 1) / 2) / max(share * (high - low) / 2, 0.5)) ** 2
+        for axis, low, high in zip(axes, box.low, box.high, strict=True)
+    ]
+    return np.asarray(away[0] + away[1] + away[2] <= 1.0)
 
 
 class SolvedWorkspace(Workspace):

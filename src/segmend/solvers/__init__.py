@@ -17,6 +17,7 @@ def warm_up() -> None:
     from segmend.solvers.geodesic import geodesic
     from segmend.solvers.geos import geos
     from segmend.solvers.growcut import growcut
+    from segmend.solvers.levelset import levelset
     from segmend.solvers.maxflow import cut, offsets, whole_numbers
     from segmend.solvers.mixture import Gaussians
     from segmend.solvers.randomwalk import walk
@@ -34,6 +35,7 @@ def warm_up() -> None:
     densecrf(np.full(pinned.shape, 0.5, np.float32), values, pinned=pinned, rounds=1)
     geos(values[0], values, pinned=pinned)
     growcut(values, pinned)
+    levelset(pinned == 1, values[0], values, pinned=pinned, most=1)
     Components.fit(values, pinned == 0, 2)
     Gaussians.fit(values.reshape(-1, 1), count=2, spread=np.ones(1, np.float32), volume=300.0).log_density(values)
     Forest.planted(1).grown(values.reshape(-1, 1), values.ravel() > 99).chances(values)
