@@ -151,6 +151,25 @@ def test_a_given_slice_goes_both_ways_until_the_object_ends(method):
     assert (mask[at] == truth[at]).all()
 
 
+def test_a_mask_is_not_carried_into_other_tones(method):
+    image, truth = drawn(9)
+    voxels = image.voxels.copy()
+    voxels[:, 7:] = 40 + 3 * (voxels[:, 7:] - 40)  # the body goes on, three times as bright
+    given = Mask(truth[5:6], (5, 0, 0))
+
+    parts = list(method.open(Image(voxels, image.affine)).stream((given,), np.zeros_like(truth)))
+
+    assert max(part.box.low[0] for part in parts) == 6
+
+
+def test_a_mask_ends_where_the_backbone_thinks_far_less_of_it():
+    begun = refinenet._Trace(tone=100.0, spread=10.0, chance=0.8)
+
+    assert not begun.ends(refinenet._Trace(119.0, 3.0, 0.33))
+    assert begun.ends(refinenet._Trace(100.0, 10.0, 0.31))
+    assert begun.ends(refinenet._Trace(121.0, 10.0, 0.8))
+
+
 def test_the_given_slice_replaces_what_was_there(method):
     image, truth = drawn(9)
     given = GivenSlice().opening(truth, np.zeros_like(truth))

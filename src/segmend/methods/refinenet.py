@@ -56,6 +56,8 @@ SIGMA = 2.0  # cells: the width of a seed
 HINT = 0.5  # how high the seeds are that a neighbouring slice gives, beside a person's: they may be wrong
 AWAY = 3  # cells between a slice's mask and the rim of background seeds that it gives its neighbours
 KEPT = 64  # slices whose guesses are kept: 0.7 MB each
+STRANGE = 2.0  # deviations of the tones in the first slice's mask: beyond them a mask is of something else
+BELIEVED = 0.4  # of what the backbone thinks of the first slice's mask: with less the object has ended
 CLEAR = 4 * SIGMA  # cells round a mark in which older seeds of the other class no longer count
 
 Grid = NDArray[np.bool_]  # [n n]
@@ -157,6 +159,7 @@ class RefineNetWorkspace(SliceWorkspace):
     ) -> Iterator[Prediction]:
         """Go from slice to slice, both ways, each result giving the next its seeds, until the object ends."""
         first, last = reach(prompts, axis, self.image.shape[axis])
+        begun = self._trace(axis, index, here)
         given = {key_index(p, axis) for p in prompts if isinstance(p, Mask) and _is_given(p, axis)}
         fronts = dict.fromkeys((-1, 1), (index, here))
         while fronts:
@@ -166,11 +169,17 @@ class RefineNetWorkspace(SliceWorkspace):
                 if not first <= after < last or after in given or has_marks(prompts, axis, after):
                     continue
                 fresh = self.follow(prompts, axis, after, before)
-                if not continues(before, fresh.mask):
+                if not continues(before, fresh.mask) or begun.ends(self._trace(axis, after, fresh.mask)):
                     continue
                 yield self._told(fresh, axis, after)
                 if not alike(np.take(mask, after, axis), fresh.mask):
                     fronts[step] = (after, fresh.mask)
+
+    def _trace(self, axis: int, index: int, here: Plane) -> _Trace:
+        tones = self.channels(axis, index).astype(np.float32).mean(axis=0)
+        floor = 0.05 * float(np.ptp(tones))
+        chance = self.guess(axis, index).probability[here]
+        return _Trace(float(tones[here].mean()), max(float(tones[here].std()), floor), float(chance.mean()))
 
     def _told(self, answer: Answer, axis: int, index: int) -> Prediction:
         return replace(part(answer, axis, index), doubt=np.expand_dims(self.doubt(answer), axis))
@@ -213,6 +222,23 @@ class RefineNetWorkspace(SliceWorkspace):
             for side in sides:
                 background |= _cells(np.column_stack(np.broadcast_arrays(*side)), window)
         return foreground, background & ~foreground
+
+
+@dataclass(frozen=True)
+class _Trace:
+    """What the image and the backbone say of a slice's mask."""
+
+    tone: float
+    spread: float
+    chance: float
+
+    def ends(self, other: _Trace) -> bool:
+        """Tell whether another slice's mask is hardly of the same object any more.
+
+        Both bars were chosen on training cases: 3 % of an object's slices lie beyond them, most of them tips, and
+        three fifths of the slices past the ends into which a network of 180 steps carried its mask.
+        """
+        return abs(other.tone - self.tone) > STRANGE * self.spread or other.chance < BELIEVED * self.chance
 
 
 def see_image(channels: NDArray[np.generic], window: Window, cells: int) -> Real:  # [c y x] -> [4 n n]
