@@ -158,3 +158,10 @@ def test_missing_weights_come_with_the_line_that_trains_them(tmp_path):
         weights_of("iunet", "none.onnx")
     with pytest.raises(ModelError, match=r"none.onnx is not in .*; make it with: segmend train iunet"):
         weights_of("iunet", "none.onnx", tmp_path)
+
+
+def test_engines_share_one_core_that_outlives_them(exported):
+    """With the last core OpenVINO was unloaded while threads of its own still ran in it, and the process died."""
+    first, second = (OpenVinoEngine(str(exported), "float32") for _ in range(2))
+
+    assert first._core is second._core
