@@ -95,3 +95,15 @@ def test_an_experiment_without_cases_to_learn_from_says_what_it_needs(data, tmp_
 
     with pytest.raises(SettingsError, match="needs one of left_atrium_mr, .* to learn from; got none"):
         list(experiment("iunet").run(replace(Plan(folder, tmp_path / "out"), seeds=(0,))))
+
+
+def test_a_dynamic_click_covers_as_much_of_an_object_as_on_the_papers_slices(plan):
+    from segmend.recipes.iunet import width_of
+
+    pixels, side = 4000, 512  # a spleen on the paper's slice: 5 pixels wide
+    here = pixels * (iunet.CELLS / side) ** 2
+
+    width = width_of(here, iunet._settings(plan, EIGHT_HUNDRED, 0))
+
+    assert width_of(here * 9, iunet._settings(plan, EIGHT_HUNDRED, 0)) == pytest.approx(9 * 5 * iunet.CELLS / side)
+    assert width == 1.0  # 5 / 8 of a cell: no click is smaller than one

@@ -24,7 +24,7 @@ SETS = (ATRIUM, HEART, LIVER, HIPPOCAMPUS, SARCOMA)
 LEARNED: Mapping[str, tuple[int, ...]] = {ATRIUM: (), HEART: (1, 2), HIPPOCAMPUS: (), SARCOMA: ()}  # labels; () is all
 MEASURED: Mapping[str, tuple[int, ...]] = {ATRIUM: (), HEART: (3,), LIVER: ()}
 STEPS = 700  # of every arm's training, times the effort
-CELLS = 64
+CELLS, THEIR_CELLS = 64, 512  # a side of a slice
 LIMIT = 10  # cases of each set, unless the plan says otherwise
 HELD_OUT = 6  # every so-manieth case of the training split is kept to validate on
 SHARES = (0.25, 0.5, 0.75)  # of an object's extent: the slices that are measured
@@ -40,8 +40,8 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     DISCS: {"weights": "equal", "width": 5.0},
     SMALL: {"weights": "equal", "width": 2.0},
     LARGE: {"weights": "equal", "width": 10.0},
-    FIVE_HUNDRED: {"weights": "equal", "alpha": 1 / 500},
-    EIGHT_HUNDRED: {"weights": "equal", "alpha": 1 / 800},
+    FIVE_HUNDRED: {"weights": "equal", "alpha": THEIR_CELLS / CELLS / 500},
+    EIGHT_HUNDRED: {"weights": "equal", "alpha": THEIR_CELLS / CELLS / 800},
 }
 
 
@@ -177,7 +177,9 @@ set that it never saw): three whole slices of each object of the validation spli
 quarters of its extent.
 
 - Whole slices at 64 x 64 cells and a network of half a million parameters with batch norm, instead of 512 x 512 and
-  31 million. Click sizes are pixels of these cells. Nothing is augmented, as in the paper.
+  31 million. Nothing is augmented, as in the paper.
+- Fixed click sizes are counted in these cells. 1/500 and 1/800 of the object are scaled so that a click covers as much
+  of an object as it would on 512 x 512: a width grows with the square of the side. Unscaled, both are one cell wide.
 - Clicks are random, one inside and one in the surroundings of the object an interaction; all arms and seeds get the
   same ones in testing. In training an arm sees 1 to 15 interactions, more of them more rarely; the paper does not
   say.
