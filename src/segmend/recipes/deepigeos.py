@@ -38,7 +38,7 @@ Flat = NDArray[np.bool_]  # [n n]
 class Settings:
     """What a run depends on; saved with its weights."""
 
-    steps: int = 2000
+    steps: int = 1400
     batch: int = 4
     rate: float = 2e-3
     decay: float = 1e-4
