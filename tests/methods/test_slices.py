@@ -137,3 +137,18 @@ def test_a_mask_touches_its_windows_edge_only_inside_the_plane():
     assert not touches(mask, Window(-5, 2, 18, 18))
     assert touches(mask, Window(-5, 5, 18, 10))
     assert not touches(np.zeros((20, 20), bool), Window(5, 5, 5, 5))
+
+
+def test_a_correction_leaves_what_is_far_from_it_in_other_slices_alone():
+    voxels, truth = stack()
+    previous = truth.copy()
+    previous[:, 26:29, 2:6] = True  # far from the disc, nothing that this method would find
+    previous[4] = truth[4]
+    previous[4, 5:9, 18:22] = False  # a piece of the disc is missing, in the slices beside it, too
+    previous[3, 5:9, 18:22] = previous[5, 5:9, 18:22] = False
+    workspace = Bright(Image(voxels[None], scale_affine((4, 1, 1))))
+
+    mask = answer(workspace, [Click((4, 6, 20))], previous).over(previous)
+
+    np.testing.assert_array_equal(mask[2:7, :20], truth[2:7, :20])
+    assert mask[3, 26:29, 2:6].all() and mask[5, 26:29, 2:6].all()

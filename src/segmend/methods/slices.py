@@ -2,7 +2,8 @@
 
 A subclass answers a slice (`answer`) and says what it makes of the slice beside an answered one (`follow`). Going
 through a volume ends where a slice is marked itself, where the new mask no longer goes on from the one before, where
-the tones inside it are no longer those of the slice that was answered, or where nothing changes any more.
+the tones inside it are no longer those of the slice that was answered, or where nothing changes any more. A slice that
+has a mask already changes only near what changed beside it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from segmend.prompts import Click, Extremes, Prompt, Stroke, extent
 from segmend.segmenter import Prediction, Workspace, merged
 
 Plane = NDArray[np.bool_]  # [y x]
+NEAR = 6  # pixels round a change in which a neighbouring slice that has a mask may change too
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,9 +91,10 @@ class SliceWorkspace(Workspace):
         tones = self._tones(axis, index, here)
         spread = max(float(tones.std()), 0.05 * float(np.ptp(self.channels(axis, index).astype(np.float32))))
         first, last = reach(prompts, axis, self.image.shape[axis])
-        fronts = dict.fromkeys((-1, 1), (index, here))
+        changed = here ^ np.take(mask, index, axis)
+        fronts = dict.fromkeys((-1, 1), (index, here, changed))
         while fronts:
-            for step, (at, before) in list(fronts.items()):
+            for step, (at, before, changed) in list(fronts.items()):
                 del fronts[step]
                 after = at + step
                 if not first <= after < last or has_marks(prompts, axis, after):
@@ -102,12 +105,26 @@ class SliceWorkspace(Workspace):
                 if abs(float(self._tones(axis, after, fresh.mask).mean() - tones.mean())) > 1.5 * spread:
                     continue
                 old = np.take(mask, after, axis)
+                fresh = near_change(fresh, old, changed)
                 yield part(fresh, axis, after)
                 if not alike(old, fresh.mask):
-                    fronts[step] = (after, fresh.mask)
+                    fronts[step] = (after, fresh.mask, old ^ fresh.mask)
 
     def _tones(self, axis: int, index: int, here: Plane) -> Real:
         return np.asarray(self.channels(axis, index).astype(np.float32).mean(axis=0)[here])
+
+
+def near_change(fresh: Answer, old: Plane, changed: Plane) -> Answer:
+    """Return the answer for a slice that has a mask already: it may change only near what changed in the one beside it.
+
+    So a correction mends what is near it and spoils nothing further off.
+    """
+    if not old.any():
+        return fresh
+    from scipy.ndimage import binary_dilation  # reading a card loads no heavy library
+
+    near = binary_dilation(changed, iterations=NEAR) if changed.any() else changed
+    return Answer(np.where(near, fresh.probability, old).astype(np.float32), fresh.quality)
 
 
 def part(answer: Answer, axis: int, index: int) -> Prediction:
