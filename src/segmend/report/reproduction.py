@@ -206,7 +206,7 @@ def _beside(found: Reproduction, arms: Sequence[str]) -> list[Block]:
     for arm, at, row in rows:
         cases = picked(found.scores, Pick(arm, at=at if isinstance(at, int) else None))
         here = _here({} if isinstance(cases, str) else cases, sets, percent)
-        lead = [arm, *([NONE if at is None else str(at)] if turns else [])]
+        lead: list[Cell | str] = [plots.named(arm, arms), *([NONE if at is None else str(at)] if turns else [])]
         lines.append([*lead, *(_plain(row.get(column)) for column in columns), *here])
     first = 1 + turns
     groups = [("", first), *([("the paper", len(columns))] if columns else []), ("here", len(ours))]
