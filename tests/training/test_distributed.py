@@ -70,7 +70,7 @@ with joined() as world:
 def side_by_side(*command: str) -> subprocess.CompletedProcess[str]:
     """Run a program in two processes that torchrun starts."""
     torchrun = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    return subprocess.run([*torchrun, *command], capture_output=True, text=True, timeout=240, cwd=ROOT)
+    return subprocess.run([*torchrun, *command], capture_output=True, text=True, timeout=500, cwd=ROOT)
 
 
 def losses(folder: Path) -> list[float]:
