@@ -4,8 +4,9 @@
 
 Max-flow beside SciPy's `maximum_flow` and PyMaxflow; the geodesic distance beside SciPy's `dijkstra`, which is exact,
 and FastGeodis's raster passes; the random walker beside scikit-image's, at its usual tolerance and at two of its betas;
-GrabCut, from a box, beside OpenCV's. What is not installed is left out by name: PyMaxflow is GPL, and none of the
-four is a need. At the end: what one click costs graph cut, crop and all, when it mends a mask that is there.
+GrabCut, from a box, beside OpenCV's; the dense CRF beside pydensecrf2's; GrowCut beside SciPy's `dijkstra`; the level
+set beside scikit-image's morphological Chan-Vese. What is not installed is left out by name: PyMaxflow is GPL, and none
+of them is a need. At the end: what one click costs whole methods, crop and all, when they mend a mask that is there.
 
 Times are of the processor, best of the repeats, taken in turns, so that the ratios hold on a busy machine too; none
 uses threads. Numbers of ours are in brackets where they must be equal. SciPy takes minutes on the large grids and is
@@ -33,8 +34,11 @@ from segmend.image import Box, Image, Index, MaskArray
 from segmend.prompts import Click, Prompt
 from segmend.segmenter import answer
 from segmend.solvers import warm_up
+from segmend.solvers.densecrf import Kernels, densecrf
 from segmend.solvers.edges import likeness
 from segmend.solvers.geodesic import geodesic, lengths_of
+from segmend.solvers.growcut import growcut
+from segmend.solvers.levelset import levelset
 from segmend.solvers.maxflow import INSIDE, OUTSIDE, cut, offsets, whole_numbers
 from segmend.solvers.randomwalk import walk
 
@@ -42,7 +46,9 @@ Ints = NDArray[np.int32]
 SMALL = ((1, 128, 128), (24, 24, 24))
 LARGE = ((1, 512, 512), (128, 128, 128))
 SCIPY_VOXELS = 20_000
+CHAN_VESE_VOXELS = 500_000  # more takes it a minute
 RIVALS = {"maxflow": "PyMaxflow", "FastGeodis": "FastGeodis", "cv2": "OpenCV", "skimage": "scikit-image"}
+RIVALS |= {"pydensecrf": "pydensecrf2"}
 
 
 @dataclass(frozen=True)
@@ -279,6 +285,98 @@ def grabcuts(shape: Index, repeats: int) -> list[Row]:
     return [Row(f"GrabCut from a box {title(shape)}", "OpenCV", slow, fast, note)]
 
 
+def fields(shape: Index, repeats: int) -> list[Row]:
+    """Compare five rounds of the dense CRF's mean field at the paper's reaches; grey, and colour in 2D."""
+    if not here("pydensecrf"):
+        return []
+    from pydensecrf.densecrf import DenseCRF  # type: ignore[import-not-found]
+    from pydensecrf.utils import (  # type: ignore[import-not-found]
+        create_pairwise_bilateral,
+        create_pairwise_gaussian,
+    )
+
+    rows = []
+    sides = [n for n in shape if n > 1]
+    truth = ball(shape, 0) > 0
+    random = np.random.default_rng(0)
+    kernels = Kernels(smooth_weight=2, smooth_reach=3, weight=4, reach=30, tone=5)
+    for channels, name in ((1, "grey"), (3, "colour")) if shape[0] == 1 else ((1, "grey"),):
+        values = (20 * truth + random.normal(0, 1, (channels, *shape))).astype(np.float32)
+        unsure = 0.5 + 0.15 * np.where(truth, 1, -1) + random.normal(0, 0.3, shape)
+        probability = np.clip(unsure, 0.02, 0.98).astype(np.float32)
+        energies = -np.log(np.stack([1 - probability, probability]).reshape(2, -1))
+
+        def theirs(values=values, energies=energies, channels=channels):  # type: ignore[no-untyped-def]
+            field = DenseCRF(truth.size, 2)
+            field.setUnaryEnergy(np.ascontiguousarray(energies))
+            field.addPairwiseEnergy(create_pairwise_gaussian([3] * len(sides), sides), compat=2)
+            looks = values.reshape(channels, *sides)
+            alike = create_pairwise_bilateral([30] * len(sides), [5] * channels, looks, chdim=0)
+            field.addPairwiseEnergy(alike, compat=4)
+            return np.asarray(field.inference(5))[1].reshape(shape)
+
+        def ours(values=values, probability=probability):  # type: ignore[no-untyped-def]
+            return densecrf(probability, values, kernels=kernels, rounds=5)
+
+        slow, fast = fastest(repeats, theirs, ours)
+        note = f"differ by {np.abs(theirs() - ours()).mean():.4f}"
+        rows.append(Row(f"dense CRF {name} {title(shape)}", "pydensecrf2", slow, fast, note))
+    return rows
+
+
+def growths(shape: Index, repeats: int) -> list[Row]:
+    """Compare GrowCut's rest state with SciPy's shortest ways, whose lengths are -log g."""
+    if np.prod(shape) > SCIPY_VOXELS:
+        return []
+    image = ball(shape, 0.1)
+    seeds = np.zeros(shape, np.uint8)
+    seeds[tuple(n // 2 for n in shape)] = INSIDE
+    seeds[(0, 0, 0)] = OUTSIDE
+    number = np.arange(image.size).reshape(shape)
+    starts, ends, lengths = [], [], []
+    for step in offsets(shape):
+        here_ = tuple(slice(0, n - s) for n, s in zip(shape, step, strict=True))
+        there = tuple(slice(s, n) for n, s in zip(shape, step, strict=True))
+        kept = 1 - np.abs(image[here_] - image[there]) / np.ptp(image)
+        starts.append(number[here_].ravel())
+        ends.append(number[there].ravel())
+        lengths.append(-np.log(np.clip(kept, 1e-6, 1 - 1e-9)).ravel())
+    pairs = (np.concatenate(starts), np.concatenate(ends))
+    graph = coo_array((np.concatenate(lengths), pairs), shape=(image.size,) * 2).tocsr()
+    marked = np.flatnonzero(seeds.ravel())
+
+    def theirs() -> NDArray[np.float64]:
+        return np.asarray(dijkstra(graph, directed=False, indices=marked, min_only=True))
+
+    def ours() -> NDArray[np.float32]:
+        return growcut(image[None], seeds, diagonal=False).strength
+
+    slow, fast = fastest(repeats, theirs, ours)
+    note = f"differ by {np.abs(np.exp(-theirs()).reshape(shape) - ours()).max():.4f}"
+    return [Row(f"GrowCut {title(shape)}", "SciPy dijkstra", slow, fast, note)]
+
+
+def fronts(shape: Index, repeats: int) -> list[Row]:
+    """Compare a level set with morphological Chan-Vese: from a small ball, 100 steps or until it no longer moves."""
+    if not here("skimage") or np.prod(shape) > CHAN_VESE_VOXELS:
+        return []
+    from skimage.segmentation import morphological_chan_vese
+
+    truth, image = ball(shape, 0) > 0, ball(shape, 0.3)
+    start = np.zeros(shape, bool)
+    start[tuple(slice(n // 2 - n // 8, n // 2 + n // 8 + 1) for n in shape)] = True
+
+    def theirs() -> MaskArray:
+        return np.asarray(morphological_chan_vese(image.squeeze(), 100, init_level_set=start.squeeze()) > 0)
+
+    def ours() -> MaskArray:
+        return levelset(start, 8 * image - 4, image[None] / 0.3, far=True) > 0
+
+    slow, fast = fastest(repeats, theirs, ours)
+    note = f"Dice {overlap(truth, theirs().reshape(shape)):.3f} ({overlap(truth, ours()):.3f})"
+    return [Row(f"level set {title(shape)}", "scikit-image", slow, fast, note)]
+
+
 def mends(shape: Index, repeats: int) -> list[Row]:
     """Measure one click on a mask that is there, whole methods against what is allowed on two cores."""
     allowed = 0.05 if shape[0] == 1 else 0.2
@@ -288,7 +386,7 @@ def mends(shape: Index, repeats: int) -> list[Row]:
     wrong = np.argwhere(truth & ~rough)
     z, y, x = (int(i) for i in wrong[len(wrong) // 2])
     rows = []
-    for name in ("graphcut", "grabcut", "randomwalker"):
+    for name in ("graphcut", "grabcut", "randomwalker", "densecrf", "geos", "growcut", "levelset"):
         workspace = methods.load(name).open(image)
         prompts: list[Prompt] = [Click((z, y, x))]
 
@@ -323,7 +421,7 @@ def main() -> None:
                 print(f"{name} is not installed and left out")
         print(f"{'problem':44} {'beside':20} {'theirs s':>9} {'ours s':>9} {'ratio':>7}  theirs (ours)")
     for shape in SMALL if options.small else SMALL + LARGE:
-        for compare in (cuts, geodesics, walks, grabcuts, mends):
+        for compare in (cuts, geodesics, walks, grabcuts, fields, growths, fronts, mends):
             rows += (found := compare(shape, options.repeats))
             if not options.json:
                 show(found)

@@ -27,6 +27,7 @@ METHOD = Method(
 )
 
 CELLS = {2: 1 << 15, 3: 1 << 16}
+WIDE, NARROW = (1.0, 3.0, 8.0), (1.0,)  # widths tried in a crop, and in a band, where all else is pinned
 BOUNDARY = {2: 4.0, 3: 1.5}  # the price of a voxel's side of even boundary, in log odds, by dimensions
 
 
@@ -35,10 +36,11 @@ def load() -> Segmenter:
 
 
 def _chance(case: Case) -> Real:
-    from segmend.solvers.geos import INSIDE, OUTSIDE, Widths, geos
+    from segmend.solvers.geos import FREE, INSIDE, OUTSIDE, Widths, geos
 
     view = case.view
-    widths = Widths(boundary=BOUNDARY[2 if view.shape[0] == 1 else 3])
+    tried = NARROW if float((case.pinned == FREE).mean()) < 0.5 else WIDE
+    widths = Widths(tried=tried, boundary=BOUNDARY[2 if view.shape[0] == 1 else 3])
     found = geos(case.belief, view.values, spacing=view.spacing, pinned=case.pinned, widths=widths)
     chance = np.asarray(1 / (1 + np.exp(-np.clip(found.altitude, -20, 20))), np.float32)
     chance[case.pinned == INSIDE], chance[case.pinned == OUTSIDE] = 1, 0
