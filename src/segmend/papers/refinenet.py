@@ -159,7 +159,7 @@ def trained(plan: Plan, names: Sequence[str], seed: int, arm: str, how: ModuleTy
     out = plan.out / f"{_plain(arm)}-{seed}"
     learned, kept = held_out(plan.data, names)
     plan.log(f"seed {seed}: training {arm}")
-    train(how, learned, kept, settings, out, threads=1, workers=0, log=plan.log, every=max(1, steps // 3), exam=24)
+    train(how, learned, kept, settings, out, threads=1, workers=0, log=plan.log, every=max(2, steps // 3), exam=16)
     return out
 
 
