@@ -328,9 +328,13 @@ def doubts(
 
 
 def _near(values: Real, sources: MaskArray, tuning: Tuning) -> MaskArray:
-    """Return the voxels that a way of small changes of tone joins to the marks, however long it is."""
+    """Return the voxels that a short way of small changes of tone joins to the marks.
+
+    A way's length counts in the crop's longest side, so that place and tone both go from 0 to 1.
+    """
     from segmend.solvers.geodesic import geodesic
 
     if not sources.any() or not tuning.weighted or not tuning.rounds:
         return np.zeros(sources.shape, bool)
-    return np.asarray(geodesic(values[None], sources, spacing=(0, 0, 0), passes=2) < tuning.near)
+    step = 1 / max(values.shape)
+    return np.asarray(geodesic(values[None], sources, spacing=(step, step, step), passes=2) < tuning.near)
