@@ -131,7 +131,7 @@ def test_scribbles_teach_what_the_network_did_not_know(method):
     image = Image(tones[None, None].astype(np.int16))
     box = Box((0, 5, 5), (1, 75, 75))
     unsure = Head((np.array([[0, 0], [2, -2]], np.float32),), (np.array([0, -1.1], np.float32),))
-    quick = replace(IN_2D, rate=0.5)  # two features teach less in 20 steps than a network's eighty
+    quick = replace(IN_2D, rate=0.5, smoothness=1.0)  # two features teach less in 20 steps than a network's eighty
     method = Bifseg({2: Net(method.nets[2].engine, unsure)}, {2: quick})
     workspace = method.open(image)
 
