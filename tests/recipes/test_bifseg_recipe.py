@@ -169,6 +169,16 @@ def test_it_learns_the_disc():
     assert np.mean(losses[-5:]) < 0.75 * np.mean(losses[:5])
 
 
+def test_soft_dice_is_added_as_the_settings_say():
+    net = how.build(SMALL).eval()
+    plain, both = (how.Sampler([discs()], replace(SMALL, overlap=share))[2] for share in (0.0, 1.0))
+
+    more = how.loss(net, [both]).item() - how.loss(net, [plain]).item()
+
+    assert 0.05 < more < 1
+    assert how.PAPER.overlap == 0
+
+
 def test_a_small_run_warms_up_and_cools_down():
     settings = replace(SMALL, steps=100)
 
