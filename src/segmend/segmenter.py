@@ -77,8 +77,8 @@ class Method:
     """A method's card: what the menus, the CLI and the server say of it before it is loaded.
 
     `prompts` are kinds from `prompts.KINDS`; `dimensions` holds 2, 3 or both; `weights`
-    is "none needed", "shipped" or the one line that trains them. `refines` says that it answers a `Mask`
-    with a better one, an empty mask with its own first guess, without any other mark.
+    is "none needed", "shipped" or the one line that trains them. Without any other
+    mark, one that `refines` answers a `Mask` with a better one, one that `guesses` an empty mask with its own.
     """
 
     id: str
@@ -88,6 +88,7 @@ class Method:
     dimensions: tuple[int, ...]
     weights: str
     refines: bool = False
+    guesses: bool = False
 
     def __post_init__(self) -> None:
         assert set(self.prompts) <= set(KINDS), self.prompts

@@ -8,7 +8,7 @@ from segmend.errors import ModelError, PromptError
 from segmend.image import Box, Image, scale_affine
 from segmend.methods import gan_refine
 from segmend.methods.gan_refine import GanRefine
-from segmend.prompts import Adjust, Click, Stroke
+from segmend.prompts import Adjust, Click, Mask, Stroke
 from segmend.segmenter import answer
 
 
@@ -98,10 +98,26 @@ def test_old_slices_are_forgotten(monkeypatch):
 
 
 def test_other_prompts_are_refused_in_one_sentence():
-    with pytest.raises(PromptError, match="GAN refinement takes click, stroke, box; got adjust"):
+    with pytest.raises(PromptError, match="GAN refinement takes click, stroke, box, mask; got adjust"):
         mask_of((Click(LEFT), Adjust(0.5), Click(RIGHT)))
 
 
 def test_missing_weights_name_the_line_that_trains_them(tmp_path):
     with pytest.raises(ModelError, match="gan_refine.onnx is not in .*segmend train gan_refine"):
         gan_refine.load(tmp_path)
+
+
+def test_an_empty_mask_takes_every_part_and_another_those_that_it_touches():
+    one = np.zeros((1, 3, 3), bool)
+    every, left = mask_of((Mask(one),)), mask_of((Mask(~one, low=(0, 9, 11)),))
+
+    assert every[LEFT] and every[RIGHT]
+    assert left[LEFT] and not left[RIGHT]
+    assert left[0, 15, 19]  # the whole part, not the mask
+
+
+def test_a_volume_is_guessed_slice_by_slice():
+    guess = mask_of((Mask(np.zeros((1, 1, 1), bool)),), slices=4)
+
+    assert guess[[0, 1, 2], 10, 12].all()
+    assert not guess[3].any()

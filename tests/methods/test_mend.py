@@ -7,10 +7,11 @@ from segmend.encode import see_prompts
 from segmend.engine import Engine
 from segmend.errors import PromptError
 from segmend.image import Box, Image, scale_affine
-from segmend.methods.mend import CELLS, Mend, MendWorkspace, expected_dice, key_index, levelled, plane_axis
+from segmend.methods.mend import CELLS, Mend, MendWorkspace, levelled
 from segmend.plane import Window
 from segmend.prompts import Click, Extremes, Lasso, Mask, Stroke
 from segmend.segmenter import answer
+from segmend.workspaces.planes import expected_dice, key_index, plane_axis
 
 
 class Bright(Engine):

@@ -190,14 +190,15 @@ def test_a_mask_of_several_slices_is_taken_as_it_is(method):
     assert (parts[0].over(np.zeros_like(truth)) == truth).all()
 
 
-def test_an_empty_mask_clears_what_was_there_and_is_no_given_slice(method):
+def test_an_empty_mask_asks_for_the_first_guess_and_is_no_given_slice(method):
     image, truth = drawn(9)
-    nothing = Mask(np.zeros((1, 60, 72), bool))
+    nothing, empty = Mask(np.zeros((1, 60, 72), bool)), np.zeros_like(truth)
 
-    cleared = answer(method.open(image), (nothing,), truth).over(truth)
-    again = answer(method.open(image), (nothing, Click((5, 33, 30))), cleared).over(cleared)
+    asked = answer(method.open(image), (nothing,), truth).over(truth)
+    unasked = answer(method.open(image), (), empty).over(empty)
+    again = answer(method.open(image), (nothing, Click((5, 33, 30))), asked).over(asked)
 
-    assert not cleared.any()
+    assert (asked == unasked).all()
     assert again.any()
 
 

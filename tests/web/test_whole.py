@@ -54,7 +54,7 @@ def test_escape_and_another_tool_call_extreme_points_off(opened):
 
 def refine(opened, count):
     """Press the button, and wait for the mark that it packs in the background."""
-    button(opened, "Refine the mask").click()
+    button(opened, "Refine the mask" if count > 1 else "First guess").click()
     expect(opened.page.locator(".mark-row")).to_have_count(count)
     opened.settle()
 
@@ -78,11 +78,11 @@ def test_a_first_guess_is_refined_and_nudged(opened):
 
 
 def test_a_method_that_takes_no_whole_masks_shows_none_of_it(opened):
-    expect(button(opened, "Refine the mask")).to_be_visible()
+    expect(button(opened, "First guess")).to_be_enabled()
 
     opened.page.select_option("#method", "ball")
 
-    expect(button(opened, "Refine the mask")).to_be_hidden()
+    expect(button(opened, "First guess")).to_be_hidden()
     expect(opened.page.get_by_label("Nudge")).to_be_hidden()
 
 
@@ -103,3 +103,14 @@ def test_doubt_is_shown_over_the_image_until_the_mask_changes(opened):
     opened.page.keyboard.press("Control+z")
     opened.settle()
     assert opened.colours([beside]) == [plain]
+
+
+def test_a_method_that_only_refines_needs_a_mask_first(opened):
+    opened.page.select_option("#method", "graphcut")
+    expect(button(opened, "First guess")).to_be_disabled()
+
+    opened.page.keyboard.press("c")
+    opened.click((5, 6, 6))
+    opened.settle()
+
+    expect(button(opened, "Refine the mask")).to_be_enabled()

@@ -519,6 +519,8 @@ export interface components {
         readonly MethodJson: {
             /** Dimensions */
             readonly dimensions: readonly number[];
+            /** Guesses */
+            readonly guesses: boolean;
             /** Id */
             readonly id: string;
             /** Paper */

@@ -91,6 +91,7 @@ describe("small things", () => {
       paper: "",
       weights: "",
       refines: false,
+      guesses: false,
     });
     const all = [method("a", [2], ["click"]), method("b", [2, 3], ["box"])];
     expect(methodsFor(all, true, null)).toHaveLength(2);

@@ -20,7 +20,10 @@ from segmend.adapt import INSIDE, OUTSIDE, Edges, Tuning
 from segmend.encode import in_plane
 from segmend.image import Box, Image, Real
 from segmend.methods.bifseg import between, normal
-from segmend.methods.slices import (
+from segmend.plane import Window, inside, see
+from segmend.prompts import Extremes, Prompt, extent
+from segmend.segmenter import Method, Segmenter, Workspace
+from segmend.workspaces.planes import (
     Answer,
     Plane,
     SliceWorkspace,
@@ -30,9 +33,6 @@ from segmend.methods.slices import (
     round_object,
     touches,
 )
-from segmend.plane import Window, inside, see
-from segmend.prompts import Extremes, Prompt, extent
-from segmend.segmenter import Method, Segmenter, Workspace
 
 if TYPE_CHECKING:
     from segmend.engine import Engine

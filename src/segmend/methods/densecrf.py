@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from segmend.image import Real
-from segmend.methods.solved import Solved
 from segmend.segmenter import Method, Segmenter
+from segmend.workspaces.solved import Solved
 
 if TYPE_CHECKING:
     from segmend.solvers.evidence import Case
@@ -25,6 +25,7 @@ METHOD = Method(
     prompts=("click", "stroke", "box", "lasso", "mask"),
     dimensions=(2, 3),
     weights="none needed",
+    refines=True,
 )
 
 

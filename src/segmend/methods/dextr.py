@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmend.image import Image, Real
-from segmend.methods.slices import Answer, Plane, SliceWorkspace, colours, laid, probabilities
 from segmend.plane import Window
 from segmend.prompts import Extremes, Prompt, extent
 from segmend.segmenter import Method, Segmenter, Workspace
+from segmend.workspaces.planes import Answer, Plane, SliceWorkspace, colours, laid, probabilities
 
 if TYPE_CHECKING:
     from segmend.engine import Engine

@@ -36,7 +36,7 @@ METHOD = Method(
     prompts=("click", "stroke", "adjust", "mask"),
     dimensions=(3,),
     weights="shipped",
-    refines=True,  # an empty mask is answered with the first one; any other is where edits start
+    guesses=True,
 )
 
 WEIGHTS, ABOUT = "editing.onnx", "editing.json"

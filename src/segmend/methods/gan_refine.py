@@ -8,18 +8,18 @@ drop them, and what was chosen in one slice is followed into the next.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from segmend.image import Image, Real
+from segmend.image import Image, MaskArray, Real
 from segmend.methods.refinenet import CELLS, KEPT, of_two_classes, see_image, touching, within_boxes
-from segmend.methods.slices import Answer, Plane, SliceWorkspace, laid, marked_pixels
-from segmend.prompts import Prompt
-from segmend.segmenter import Method, Segmenter, Workspace
+from segmend.prompts import Mask, Prompt
+from segmend.segmenter import Method, Prediction, Segmenter, Workspace
+from segmend.workspaces.planes import Answer, Plane, SliceWorkspace, laid, marked_pixels, part, plane_axis
 
 if TYPE_CHECKING:
     from segmend.engine import Engine
@@ -28,9 +28,10 @@ METHOD = Method(
     id="gan_refine",
     title="GAN refinement",
     paper="Luc et al., Semantic segmentation using adversarial networks (2016), as compared with by RefineNet's paper",
-    prompts=("click", "stroke", "box"),
+    prompts=("click", "stroke", "box", "mask"),
     dimensions=(2, 3),
     weights="shipped",
+    guesses=True,
 )
 
 WEIGHTS = "gan_refine.onnx"
@@ -75,6 +76,19 @@ class GanRefineWorkspace(SliceWorkspace):
                 self._found.popitem(last=False)
         self._found.move_to_end(key)
         return self._found[key]
+
+    def stream(self, prompts: Sequence[Prompt], previous: MaskArray) -> Iterator[Prediction]:
+        """Answer marks; a mask keeps the parts that it touches, an empty one keeps them all."""
+        if not prompts or not isinstance(prompts[-1], Mask):
+            yield from super().stream(prompts, previous)
+            return
+        METHOD.check(prompts)
+        given = np.zeros(previous.shape, bool)
+        given[prompts[-1].box.slices] = prompts[-1].inside
+        axis = plane_axis(prompts[-1], self.image)
+        for index in range(self.image.shape[axis]):
+            found, beside = self.found(axis, index), np.take(given, index, axis)
+            yield part(Answer(touching(found, beside) if given.any() else found), axis, index)
 
     def answer(self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane) -> Answer:
         """Return the parts of the slice's mask that the marks choose."""

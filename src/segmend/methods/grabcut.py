@@ -32,6 +32,7 @@ METHOD = Method(
     prompts=("click", "stroke", "box", "lasso", "mask"),
     dimensions=(2, 3),
     weights="none needed",
+    refines=True,
 )
 
 GAMMA = {2: 8.0, 3: 3.0}  # the price of an even boundary, by dimensions

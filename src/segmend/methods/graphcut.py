@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from segmend.image import Real
-from segmend.methods.solved import CELLS, Solved
 from segmend.segmenter import Method, Segmenter
+from segmend.workspaces.solved import CELLS, Solved
 
 if TYPE_CHECKING:
     from segmend.solvers.evidence import Case
@@ -25,6 +25,7 @@ METHOD = Method(
     prompts=("click", "stroke", "box", "lasso", "mask"),
     dimensions=(2, 3),
     weights="none needed",
+    refines=True,
 )
 
 BOUNDARY = {2: 4.0, 3: 1.5}  # the price of a voxel's side of even boundary, in log odds, by dimensions

@@ -15,9 +15,9 @@ import numpy as np
 
 from segmend.image import Image, MaskArray, Real, bounds
 from segmend.methods import graphcut
-from segmend.methods.slicewise import Plane, Slicewise, depth_in, reach_between
-from segmend.methods.solved import CELLS
 from segmend.segmenter import Method, Prediction, Segmenter
+from segmend.workspaces.slicewise import Plane, Slicewise, depth_in, reach_between
+from segmend.workspaces.solved import CELLS
 
 if TYPE_CHECKING:
     from segmend.solvers.evidence import Case, Request, View

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmend.image import Real
-from segmend.methods.solved import Solved, middle
 from segmend.segmenter import Method, Segmenter
+from segmend.workspaces.solved import Solved, middle
 
 if TYPE_CHECKING:
     from segmend.solvers.evidence import Case
@@ -26,6 +26,7 @@ METHOD = Method(
     prompts=("click", "stroke", "box", "lasso", "mask"),
     dimensions=(2, 3),
     weights="none needed",
+    refines=True,
 )
 
 CELLS = {2: 1 << 16, 3: 1 << 16}

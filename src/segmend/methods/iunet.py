@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 
 from segmend.encode import stamp
 from segmend.image import Image, Real
-from segmend.methods.mend import expected_dice
-from segmend.methods.slices import (
+from segmend.plane import Window, inside, see
+from segmend.prompts import Click, Prompt
+from segmend.segmenter import Method, Segmenter, Workspace
+from segmend.workspaces.planes import (
     Answer,
     Plane,
     SliceWorkspace,
+    expected_dice,
     laid,
     marked_pixels,
     probabilities,
@@ -30,9 +33,6 @@ from segmend.methods.slices import (
     toned,
     touches,
 )
-from segmend.plane import Window, inside, see
-from segmend.prompts import Click, Prompt
-from segmend.segmenter import Method, Segmenter, Workspace
 
 if TYPE_CHECKING:
     from segmend.engine import Engine

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from segmend.encode import filled, in_plane, see_prompts
+from segmend.encode import in_plane, see_prompts
 from segmend.errors import PromptError
 from segmend.image import Box, Image, MaskArray, Real, bounds
 from segmend.plane import Window, around, inside, lay, normalised, see
-from segmend.prompts import Click, Extremes, Lasso, Mask, Prompt, Stroke, extent
+from segmend.prompts import Click, Extremes, Mask, Prompt, Stroke, extent
 from segmend.segmenter import Method, Prediction, Segmenter, Workspace, merged
+from segmend.workspaces.planes import expected_dice, key_index, plane_axis, with_lassos
 
 if TYPE_CHECKING:
     from segmend.engine import Engine
@@ -292,51 +293,6 @@ def sigmoid(logits: Real) -> Real:
     return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
 
 
-def plane_axis(prompt: Prompt, image: Image) -> int:
-    """Return the axis across the plane a prompt was drawn in.
-
-    A flat prompt says so itself; a click or a 3D box takes the axis of the thickest slices.
-
-    >>> volume = Image(np.zeros((1, 5, 6, 7)))
-    >>> plane_axis(Box((1, 2, 0), (4, 3, 5)), volume), plane_axis(Click((1, 2, 3)), volume)
-    (1, 0)
-    """
-    if image.flat:
-        return 0
-    box = extent(prompt)
-    if isinstance(prompt, Lasso):
-        return prompt.axis
-    if box is not None and not isinstance(prompt, Click):
-        thin = [axis for axis in range(3) if box.shape[axis] == 1]
-        if len(thin) == 1:
-            return thin[0]
-    thickest = int(np.argmax(image.spacing))
-    return thickest if image.spacing[thickest] > 1.2 * np.median(image.spacing) else 0
-
-
-def key_index(prompt: Prompt, axis: int) -> int:
-    """Return the slice a prompt is answered on first: its middle one."""
-    box = extent(prompt)
-    if box is None:
-        raise PromptError("Mend needs a prompt with a place; an adjustment has none.")
-    return (box.low[axis] + box.high[axis]) // 2
-
-
-def with_lassos(prompts: Sequence[Prompt], previous: MaskArray) -> MaskArray:
-    """Return the mask so far with what the lassos add and take away."""
-    mask = previous
-    for prompt in prompts:
-        if isinstance(prompt, Lasso):
-            points = np.delete(np.asarray(prompt.points), prompt.axis, axis=1)
-            rows, columns = np.delete(previous.shape, prompt.axis)
-            mask = mask.copy() if mask is previous else mask
-            at: list[slice | int] = [slice(None)] * 3
-            at[prompt.axis] = prompt.points[0][prompt.axis]
-            plane = mask[tuple(at)]
-            plane[filled(points.astype(float), int(rows), int(columns))] = prompt.positive
-    return mask
-
-
 def _replaced(mask: Mask, previous: MaskArray) -> Prediction:
     """Return a mask from elsewhere as the answer; what was there before goes."""
     old = bounds(previous)
@@ -344,20 +300,6 @@ def _replaced(mask: Mask, previous: MaskArray) -> Prediction:
     whole = np.zeros(previous.shape, np.float32)
     whole[mask.box.slices] = mask.inside
     return Prediction(whole[box.slices], box)
-
-
-def expected_dice(probability: Real) -> float | None:
-    """Return the Dice that a mask would have if the probabilities were true; None for an empty mask.
-
-    Good for choosing between looks; too hopeful to be told to people, so no prediction carries it.
-
-    >>> expected_dice(np.array([[1.0, 0.9, 0.1]], np.float32))
-    0.95
-    """
-    mask = probability > 0.5
-    if not mask.any():
-        return None
-    return round(float(2 * probability[mask].sum() / (probability.sum() + mask.sum())), 4)
 
 
 def _shrunk(known: tuple[float, float, float, float], frame: Window, aspect: float, *, margin: float = 1.6) -> Window:

@@ -19,11 +19,10 @@ import numpy as np
 
 from segmend.encode import path, stamp
 from segmend.image import Box, Image, MaskArray, Real, bounds
-from segmend.methods.mend import plane_axis
-from segmend.methods.slices import Answer, Plane, SliceWorkspace, colours, laid, part, probabilities
 from segmend.plane import see
 from segmend.prompts import Click, Mask, Prompt, Stroke
 from segmend.segmenter import Method, Prediction, Segmenter, Workspace
+from segmend.workspaces.planes import Answer, Plane, SliceWorkspace, colours, laid, part, plane_axis, probabilities
 
 if TYPE_CHECKING:
     from segmend.engine import Engine
@@ -36,6 +35,7 @@ METHOD = Method(
     dimensions=(2, 3),
     weights="shipped",
     refines=True,
+    guesses=True,
 )
 
 CELLS = 128  # the paper's size

@@ -19,22 +19,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmend.image import Box, Image, MaskArray, Real, bounds
-from segmend.methods.mend import key_index, plane_axis
-from segmend.methods.slices import (
+from segmend.plane import Window, inside, normalised, see
+from segmend.prompts import Click, Mask, Prompt, extent
+from segmend.segmenter import Method, Prediction, Segmenter, Workspace
+from segmend.workspaces.planes import (
     Answer,
     Plane,
     SliceWorkspace,
     alike,
     continues,
     has_marks,
+    key_index,
     laid,
     marked_pixels,
     part,
+    plane_axis,
     reach,
 )
-from segmend.plane import Window, inside, normalised, see
-from segmend.prompts import Click, Mask, Prompt, extent
-from segmend.segmenter import Method, Prediction, Segmenter, Workspace
 
 if TYPE_CHECKING:
     from segmend.engine import Engine
@@ -46,6 +47,7 @@ METHOD = Method(
     prompts=("click", "stroke", "box", "mask"),
     dimensions=(2, 3),
     weights="shipped",
+    guesses=True,
 )
 
 CELLS = 128  # the side of the grid the networks were trained on
@@ -59,6 +61,8 @@ KEPT = 64  # slices whose guesses are kept: 0.7 MB each
 STRANGE = 2.0  # deviations of the tones in the first slice's mask: beyond them a mask is of something else
 BELIEVED = 0.4  # of what the backbone thinks of the first slice's mask: with less the object has ended
 CLEAR = 4 * SIGMA  # cells round a mark in which older seeds of the other class no longer count
+
+NOTHING = Mask(np.zeros((1, 1, 1), bool))  # asks for the first guess, as no prompt does
 
 Grid = NDArray[np.bool_]  # [n n]
 
@@ -97,10 +101,10 @@ class RefineNetWorkspace(SliceWorkspace):
 
     def stream(self, prompts: Sequence[Prompt], previous: MaskArray) -> Iterator[Prediction]:
         METHOD.check(prompts)
-        if not prompts:
+        newest = prompts[-1] if prompts else NOTHING
+        if isinstance(newest, Mask) and not newest.inside.any():
             yield from self._unasked()
             return
-        newest = prompts[-1]
         axis = plane_axis(newest, self.image)
         if isinstance(newest, Mask):
             yield _replaced(newest, previous)

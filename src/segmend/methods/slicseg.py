@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from segmend.image import Box, Image, MaskArray, Real, bounds
 from segmend.methods import graphcut
-from segmend.methods.slicewise import Plane, Slicewise, depth_in, reach_between
 from segmend.segmenter import Method, Prediction, Segmenter
+from segmend.workspaces.slicewise import Plane, Slicewise, depth_in, reach_between
 
 if TYPE_CHECKING:
     from segmend.solvers.evidence import Case, Request, View

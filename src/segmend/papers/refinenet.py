@@ -274,7 +274,7 @@ def seeds_of_slice(here: MaskArray) -> tuple[Prompt, ...]:
 
 def carried(segment: Callable[[Image, MaskArray], MaskArray], study: Study) -> MaskArray | None:
     """Return a volume from its largest slice, each slice marked by the mask of the one before, to the object's ends."""
-    from segmend.methods.slices import continues
+    from segmend.workspaces.planes import continues
 
     if study.image.flat:
         return None

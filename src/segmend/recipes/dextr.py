@@ -17,7 +17,6 @@ from segmend.engine import export_network
 from segmend.errors import SettingsError
 from segmend.image import Real
 from segmend.methods.dextr import CELLS, crop, heat
-from segmend.methods.slices import toned
 from segmend.nets.unet import UNet
 from segmend.plane import see
 from segmend.prompts import Extremes
@@ -28,6 +27,7 @@ from segmend.training.precision import mixed
 from segmend.training.sheets import Example, sheet
 from segmend.users import ExtremePoints
 from segmend.users.extremes import rim
+from segmend.workspaces.planes import toned
 
 Flat = NDArray[np.bool_]  # [n n]
 

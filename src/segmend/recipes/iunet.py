@@ -25,7 +25,6 @@ from segmend.engine import export_network
 from segmend.errors import SettingsError
 from segmend.image import Real
 from segmend.methods.iunet import ALPHA, CELLS, FIRST_WIDTH, click_maps, click_width
-from segmend.methods.slices import toned
 from segmend.nets.iunet import IUNet
 from segmend.plane import Window
 from segmend.prompts import Click
@@ -35,6 +34,7 @@ from segmend.recipes.subjects import subjects as found_subjects
 from segmend.training.precision import mixed
 from segmend.training.sheets import Example, sheet
 from segmend.users import RandomPair
+from segmend.workspaces.planes import toned
 
 Flat = NDArray[np.bool_]  # [n n]
 Places = NDArray[np.float64]

@@ -27,13 +27,13 @@ from segmend.errors import ModelError, SettingsError
 from segmend.image import Real
 from segmend.losses import soft_dice
 from segmend.methods.quality import CELLS
-from segmend.methods.slices import toned
 from segmend.nets.quality import Base, Refiner
 from segmend.recipes.slices import Look, Shelf, look, varied
 from segmend.recipes.subjects import Subject
 from segmend.recipes.subjects import subjects as found_subjects
 from segmend.training.precision import mixed
 from segmend.training.sheets import Example, sheet
+from segmend.workspaces.planes import toned
 
 Flat = NDArray[np.bool_]  # [n n]
 Masks = NDArray[np.bool_]  # [b n n]

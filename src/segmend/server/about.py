@@ -31,6 +31,7 @@ def installed() -> Response:
                 "dimensions": list(card.dimensions),
                 "weights": card.weights,
                 "refines": card.refines,
+                "guesses": card.guesses,
             }
             for card in methods.cards()
         ]

@@ -165,6 +165,7 @@ class MethodJson(BaseModel):
     dimensions: list[int]
     weights: str
     refines: bool
+    guesses: bool
 
 
 class FormatJson(BaseModel):

@@ -9,7 +9,14 @@ from segmend.segmenter import Method, Prediction, Segmenter, Workspace
 from segmend.solvers.evidence import inside_of
 
 METHOD = Method(
-    "whole_mask", "Whole", "none", ("lasso", "extremes", "adjust", "mask"), (2, 3), "none needed", refines=True
+    "whole_mask",
+    "Whole",
+    "none",
+    ("lasso", "extremes", "adjust", "mask"),
+    (2, 3),
+    "none needed",
+    refines=True,
+    guesses=True,
 )
 
 

@@ -1,23 +1,19 @@
 /** What a person does to a whole mask at once: let the method refine it, or nudge it larger and smaller. */
 
 import type { Actions } from "../actions";
+import { boundsOf } from "../bits";
 import { h } from "../dom";
 import { guarded } from "../toasts";
 
 export function wholePanel(actions: Actions): HTMLElement {
   const store = actions.store;
-  const refine = h(
-    "button",
-    {
-      type: "button",
-      class: "button wide",
-      title: "The method betters the selected label's mask as it stands, or makes a first one",
-      onclick: () => {
-        guarded(() => actions.refine());
-      },
+  const refine = h("button", {
+    type: "button",
+    class: "button wide",
+    onclick: () => {
+      guarded(() => actions.refine());
     },
-    "Refine the mask",
-  );
+  });
   const output = h("output", { for: "nudge" });
   const say = (): void => {
     const percent = Number(nudge.value);
@@ -47,9 +43,20 @@ export function wholePanel(actions: Actions): HTMLElement {
   );
   nudge.value = "0";
   say();
-  store.on(["method", "methods", "opened", "label", "labels"], ({ methods, method, opened }) => {
+  store.on(["method", "methods", "opened", "label", "labels", "maskVersion"], ({ methods, method, opened, label }) => {
     const card = methods.find(({ id }) => id === method);
-    refine.hidden = !(card?.refines ?? false);
+    refine.hidden = !(card?.refines || card?.guesses);
+    if (refine.hidden || opened === null) {
+      // nothing to say
+    } else if (boundsOf(opened.map, label) === null) {
+      refine.textContent = "First guess";
+      refine.title = "The method looks for the object by itself";
+      refine.disabled = !card?.guesses;
+    } else {
+      refine.textContent = "Refine the mask";
+      refine.title = "The method betters the selected label's mask as it stands";
+      refine.disabled = !card?.refines;
+    }
     row.hidden = !(card?.prompts.includes("adjust") ?? false);
     element.hidden = opened === null || (refine.hidden && row.hidden);
   });

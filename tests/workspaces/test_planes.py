@@ -5,10 +5,10 @@ import pytest
 
 from segmend.errors import PromptError
 from segmend.image import Image, scale_affine
-from segmend.methods.slices import Answer, SliceWorkspace, marked_pixels, round_object, touches
 from segmend.plane import Window
 from segmend.prompts import Adjust, Click, Extremes, Stroke
 from segmend.segmenter import answer
+from segmend.workspaces.planes import Answer, SliceWorkspace, marked_pixels, round_object, touches
 
 
 class Bright(SliceWorkspace):

@@ -5,9 +5,9 @@ import pytest
 
 from segmend.errors import PromptError
 from segmend.image import Box, Image, scale_affine, whole
-from segmend.methods.slicewise import Slicewise, slice_axis
 from segmend.prompts import Adjust, Click, Lasso, Mask, Stroke
 from segmend.segmenter import Method, Prediction, answer, answers
+from segmend.workspaces.slicewise import Slicewise, slice_axis
 
 CARD = Method("copies", "Copies", "none", ("click", "stroke", "box", "lasso", "mask"), (2, 3), "none needed")
 SHAPE = (9, 12, 14)
