@@ -95,7 +95,7 @@ from segmend.cli import run
 assert segmend.__file__.startswith({str(site)!r}), segmend.__file__
 assert run(["samples", "demo", "--kind", "head"]) == 0
 assert run(["segment", "demo/head/images/head_000.png", "--click", "0,160,200", "-o", "mask.nii.gz"]) == 0
-assert run(["train", "--data", "demo", "--out", "run"]) == 2
+assert run(["train", "mend", "--data", "demo", "--out", "run"]) == 2
 
 from pathlib import Path
 from segmend.server.app import PAGES, create_app
