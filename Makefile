@@ -74,7 +74,7 @@ $(VENV)/.installed: $(PACKAGE) $(WEB) $(LOCK)
 	@if [ -f $(VENV)/.dev ]; then $(MAKE) --no-print-directory dev; else \
 	  bash tools/python.sh $(PYTHON) $(VENV) && \
 	  echo "Installing Segmend and building the annotator (once, about a minute)." && \
-	  $(PIP) install --quiet --no-compile --constraint $(LOCK) . && \
+	  $(PIP) install --quiet --no-compile --constraint $(LOCK) --editable . && \
 	  $(PIP) uninstall --quiet --yes setuptools ; fi  # Python 3.11 brings 10 MB that nothing here uses
 	@rm -f $(VENV)/.unfinished && touch $@
 

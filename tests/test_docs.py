@@ -13,6 +13,7 @@ import pytest
 
 import segmend
 from segmend.cli import run
+from segmend.methods import cards
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -109,3 +110,18 @@ def test_the_threshold_method_of_the_docs_is_a_method_like_any_other(monkeypatch
     expected = voxels[0] > 50
     expected[1, 3, 6] = False
     assert np.array_equal(mask, expected)
+
+
+def test_the_page_of_methods_says_what_the_cards_say():
+    rows = [
+        line.split("|") for line in (ROOT / "docs" / "methods.md").read_text().splitlines() if line.startswith("| `")
+    ]
+    told = {row[1].strip(" `"): (row[4].strip(), row[5].strip()) for row in rows}
+
+    assert set(told) == {card.id for card in cards()}
+    for card in cards():
+        images, alone = told[card.id]
+        assert [n for n in (2, 3) if f"{n}D" in images] == list(card.dimensions)
+        assert [word for word in ("guess", "refine") if word in alone] == (
+            ["guess"] * card.guesses + ["refine"] * card.refines
+        )

@@ -1,5 +1,7 @@
 import subprocess
 import sys
+from importlib.resources import files
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -60,3 +62,22 @@ def test_reading_the_cards_loads_no_heavy_library():
 
     for heavy in ("numba", "torch", "openvino", "scipy", "matplotlib", "skimage"):
         assert f"'{heavy}'" not in loaded
+
+
+WEIGHTS = Path(str(files("segmend") / "weights"))
+
+
+@pytest.mark.parametrize(
+    "card", [card for card in methods.cards() if card.weights == "shipped"], ids=lambda card: card.id
+)
+def test_what_a_card_calls_shipped_is_there_and_has_its_model_card(card):
+    assert isinstance(methods.load(card.id), Segmenter)
+    assert f"`{card.id}`" in "".join(path.read_text() for path in WEIGHTS.glob("*.md"))
+
+
+def test_every_weights_file_stands_on_a_model_card():
+    told = "".join(path.read_text() for path in WEIGHTS.glob("*.md"))
+
+    left = [path.name for path in WEIGHTS.iterdir() if path.suffix != ".md" and f"`{path.name}`" not in told]
+
+    assert left == []
