@@ -45,8 +45,8 @@ def drawn(rows: list[str]) -> np.ndarray:
     return np.array([[[c == "#" for c in row] for row in rows]])
 
 
-# These leave small mistakes alone, make some, or need an object; test_editing.py and test_extremes.py have their rules.
-OTHERWISE = {"adjustment", "brush", "editor", "edits", "extremes", "selection", "wrong"}
+# These leave small mistakes alone, make some, or need an object; the tests beside this one have their rules.
+OTHERWISE = {"adjustment", "brush", "editor", "edits", "extremes", "regions", "scribbles", "selection", "wrong"}
 
 
 @pytest.mark.parametrize("name", sorted(set(USERS) - OTHERWISE))
@@ -326,7 +326,7 @@ def test_robots_need_two_masks_of_one_shape() -> None:
 
 
 def test_an_unknown_robot_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(SettingsError, match="no user 'clack'; there are .*box, .*click, .*random, ritm, .*stroke"):
+    with pytest.raises(SettingsError, match="no user 'clack'; there are .*box, .*click, .*random, .*ritm, .*stroke"):
         user("clack")
 
 

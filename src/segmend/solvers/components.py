@@ -73,8 +73,8 @@ class Components:
         """Learn up to `count` components of the voxels where asked for, from clusters of their values.
 
         >>> values = np.array([[[[0, 0, 1, 9, 9, 8]]]], np.float32)
-        >>> Components.fit(values, np.ones((1, 1, 6), bool), 2).means.round(1).tolist()
-        [[8.7], [0.3]]
+        >>> sorted(Components.fit(values, np.ones((1, 1, 6), bool), 2).means.round(1).tolist())
+        [[0.3], [8.7]]
         """
         samples = values[:, where].T.astype(np.float64)
         if len(samples) == 0:

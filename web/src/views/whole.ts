@@ -7,13 +7,17 @@ import { guarded } from "../toasts";
 
 export function wholePanel(actions: Actions): HTMLElement {
   const store = actions.store;
-  const refine = h("button", {
-    type: "button",
-    class: "button wide",
-    onclick: () => {
-      guarded(() => actions.refine());
+  const refine = h(
+    "button",
+    {
+      type: "button",
+      class: "button wide",
+      onclick: () => {
+        guarded(() => actions.refine());
+      },
     },
-  });
+    "First guess",
+  );
   const output = h("output", { for: "nudge" });
   const say = (): void => {
     const percent = Number(nudge.value);
