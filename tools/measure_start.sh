@@ -21,6 +21,7 @@ ended=$(date +%s.%N)
 pids=$(pgrep -P "$job" || true)
 kill $pids "$job" 2>/dev/null || true
 echo "seconds until the annotator answers: $(echo "$ended - $begun" | python3 -c 'print(round(eval(input()), 1))')"
-echo "megabytes on disk, with the clone: $(du -sm "$folder" | cut -f1)"
+made=$(du -smc "$folder/.venv" "$folder/src/segmend/web" | tail -1 | cut -f1)
+echo "megabytes on disk that the set-up made: $made, with the clone: $(du -sm "$folder" | cut -f1)"
 echo "the five largest packages:"
 du -sm "$folder"/.git "$folder"/.venv/lib/python3*/site-packages/* | sort -rn | head -${LARGEST:-5}

@@ -1,7 +1,7 @@
 /** The bar on top: which case, which method, undo and redo, layout, download, help. */
 
 import type { Actions } from "../actions";
-import type { Case } from "../api";
+import type { Case, Method } from "../api";
 import { h, icon, iconButton, refill, set } from "../dom";
 import { downloadMenu } from "../export";
 import { showHelp } from "../help";
@@ -79,12 +79,22 @@ export function header(actions: Actions): HTMLElement {
   store.on(["opened", "methods", "method"], (state) => {
     const flat = state.opened?.volume.shape[0] === 1;
     const usable = state.opened === null ? state.methods : methodsFor(state.methods, flat, null);
-    refill(
-      method,
-      usable.map(({ id, title, prompts }) =>
-        h("option", { value: id, title: `Takes ${prompts.join(", ")}`, selected: id === state.method }, title),
+    const option = ({ id, title, prompts }: Method): HTMLElement =>
+      h("option", { value: id, title: `Takes ${prompts.join(", ")}`, selected: id === state.method }, title);
+    const group = (label: string, some: readonly Method[]): HTMLElement | null =>
+      some.length === 0 ? null : h("optgroup", { label }, ...some.map(option));
+    const others = usable.filter(({ id }) => id !== "mend");
+    refill(method, [
+      ...usable.filter(({ id }) => id === "mend").map(option),
+      group(
+        "Networks",
+        others.filter(({ weights }) => weights !== "none needed"),
       ),
-    );
+      group(
+        "Without training",
+        others.filter(({ weights }) => weights === "none needed"),
+      ),
+    ]);
     if (usable.length === 0) method.append(h("option", { value: "" }, "No method for this image"));
     method.value = state.method;
     method.disabled = usable.length < 2 || state.opened === null;

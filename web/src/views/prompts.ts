@@ -78,7 +78,7 @@ export function describe(prompt: Prompt): string {
     case "adjust":
       return prompt.k < 0 ? "Grow" : "Shrink";
     case "mask":
-      return "Mask";
+      return prompt.shape.every((side) => side === 1) ? "First guess" : "Refined mask";
   }
 }
 
