@@ -23,7 +23,7 @@ def test_a_better_arm_is_better_with_its_interval_and_p():
     found = judge(Better("It is.", Pick("good"), Pick("plain")), [*GOOD, *PLAIN])
 
     expected = stats.ttest_rel([0.9, 0.8, 0.9, 0.7], [0.6, 0.7, 0.5, 0.65])
-    assert (found.outcome, found.rule) == (HELD, "good − plain ≥ 0")
+    assert (found.outcome, found.rule) == (HELD, "good − plain > 0")
     assert (found.pairs, found.cases, found.seeds) == (4, 4, 1)
     assert found.value == pytest.approx(0.2125)
     assert found.p == pytest.approx(expected.pvalue)
@@ -41,6 +41,16 @@ def test_a_worse_arm_does_not_hold():
     found = judge(Better("It is.", Pick("plain"), Pick("good")), [*GOOD, *PLAIN])
 
     assert (found.outcome, found.value) == (NOT_HELD, pytest.approx(-0.2125))
+
+
+def test_arms_that_are_equal_everywhere_bear_no_claim_out():
+    same = scores("same", 0.9, 0.8, 0.9, 0.7)
+
+    better = judge(Better("It is.", Pick("same"), Pick("good")), [*GOOD, *same])
+    no_worse = judge(Better("It does not fall.", Pick("same"), Pick("good"), least=-0.001), [*GOOD, *same])
+
+    assert (better.outcome, better.value) == (NOT_HELD, 0)
+    assert no_worse.outcome == HELD
 
 
 def test_a_difference_within_chance_is_said_to_be():

@@ -78,8 +78,9 @@ def judge(claim: Claim, scores: Sequence[Score]) -> Verdict:
     """Return what the scores say to a claim."""
     match claim:
         case Better(says, this, than, least):
-            rule = f"{named(this)} − {named(than)} ≥ {least:g}"
-            return _of_pairs(says, rule, this, than, scores, bar=least, held=lambda mean: mean >= least)
+            rule = f"{named(this)} − {named(than)} {'≥' if least else '>'} {least:g}"
+            beaten = (lambda mean: mean >= least) if least else (lambda mean: mean > 0)
+            return _of_pairs(says, rule, this, than, scores, bar=least, held=beaten)
         case Close(says, this, other, within):
             rule = f"|{named(this)} − {named(other)}| ≤ {within:g}"
             return _of_pairs(says, rule, this, other, scores, bar=within, held=lambda mean: abs(mean) <= within)

@@ -66,7 +66,7 @@ def test_the_result_comes_first(found: Reproduction) -> None:
     chance = sum(v.outcome == "held" and "within chance" in v.remark for v in found.verdicts)
 
     assert lead == (
-        f"5 of 9 claims of the paper (drawn) held ({chance} of them within chance), 2 did not, "
+        f"4 of 9 claims of the paper (drawn) held ({chance} of them within chance), 3 did not, "
         "2 could not be tested: 6 cases of 2 data sets, 2 seeds."
     )
 

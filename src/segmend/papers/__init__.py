@@ -46,8 +46,9 @@ class Pick:
 class Better:
     """A claim: one arm has a higher Dice than another on the same cases, by `least` or more on average.
 
-    Held means the mean of the pairs' differences is at least `least`; the report gives it with its
-    p of a paired t-test, the cases and the seeds.
+    Held means the mean of the pairs' differences is at least `least`, and above 0 where that is 0: arms that are
+    equal everywhere bear no claim out. The report gives the mean with its p of a paired t-test, the cases and
+    the seeds.
     """
 
     says: str
