@@ -121,13 +121,13 @@ def _libraries() -> Any:
     return ThreadpoolController()
 
 
-def save_head(head: Head, path: Path) -> None:
-    """Write a head to a file that `load_head` reads."""
+def save_head(head: Head, path: Path, **sizes: int) -> None:
+    """Write a head to a file that `load_head` reads, and whole numbers that belong to its network beside it."""
     arrays = {f"weight{i}": w for i, w in enumerate(head.weights)} | {f"bias{i}": b for i, b in enumerate(head.biases)}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
-        np.savez(file, **{name: value.astype(np.float16) for name, value in arrays.items()})  # type: ignore[arg-type]
+        np.savez(file, **{name: value.astype(np.float16) for name, value in arrays.items()}, **sizes)  # type: ignore[arg-type]
     partial.replace(path)
 
 
@@ -135,7 +135,7 @@ def load_head(path: Path) -> Head:
     """Return a head from its file; ModelError when the file is missing or no head."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            layers = range(len(arrays.files) // 2)
+            layers = range(sum(name.startswith("weight") for name in arrays.files))
             weights = tuple(arrays[f"weight{i}"].astype(np.float32) for i in layers)
             biases = tuple(arrays[f"bias{i}"].astype(np.float32) for i in layers)
         return Head(weights, biases)
@@ -143,6 +143,12 @@ def load_head(path: Path) -> Head:
         raise ModelError(f"The file {path.name} is missing; it belongs beside the network's weights.") from None
     except Exception as error:
         raise ModelError(f"The file {path.name} could not be read as a network's head: {error}") from None
+
+
+def size_beside(path: Path, name: str, default: int) -> int:
+    """Return a whole number that `save_head` wrote, or the default where the file has none of that name."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return int(arrays[name]) if name in arrays.files else default
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +170,8 @@ class Tuning:
 
 
 IN_2D = Tuning()
-IN_3D = Tuning(smoothness=10.0, high=0.6, most=1 << 14)
+# The paper's lambda of 10 and sigma of .1 cut everything away that a small PC-Net is not sure of; these keep it.
+IN_3D = Tuning(smoothness=1.0, tone=0.02, high=0.6, most=1 << 14)
 
 
 def adapt(

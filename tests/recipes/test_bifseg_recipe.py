@@ -136,6 +136,7 @@ def test_a_small_run_makes_weights_that_the_method_answers_with(settings, tmp_pa
     logits = found["logits"][0]
     taught = method.net(dimensions).head.odds(found["features"][0])
     assert np.allclose(taught, logits[1] - logits[0], atol=0.05)  # block 6 beside the network is the network's
+    assert method.net(dimensions).longest == (20 if dimensions == 3 else 80)  # volumes are seen as they were learned
     prediction = method.open(subject.image).predict([box], np.zeros_like(truth))
     assert np.isfinite(prediction.probability).all()
 

@@ -64,20 +64,25 @@ def load(weights: Path | None = None) -> Segmenter:
 
 @dataclass(frozen=True, eq=False)
 class Net:
-    """A network that maps `x` [1 1 (z) y x] to `features` [1 f (z) y x], and the head that reads these."""
+    """A network that maps `x` [1 1 (z) y x] to `features` [1 f (z) y x], and the head that reads these.
+
+    `longest` is the size of volumes that it learned from: at another one it sees things that it does not know.
+    """
 
     engine: Engine
     head: Head
+    longest: int = LONGEST
 
 
 def net_of(name: str, weights: Path | None) -> Net:
     """Return a network and its head from the package or a folder."""
-    from segmend.adapt import load_head
+    from segmend.adapt import load_head, size_beside
     from segmend.engine import weights_of
 
     engine = weights_of(METHOD.id, f"{name}.onnx", weights)
     folder = Path(__file__).parent.parent / "weights" if weights is None else weights
-    return Net(engine, load_head(folder / f"{name}.npz"))
+    block = folder / f"{name}.npz"
+    return Net(engine, load_head(block), size_beside(block, "longest", LONGEST))
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +147,8 @@ class BifsegWorkspace(Workspace):
 
     def _crop(self, frame: Frame) -> Crop:
         if self._kept is None or self._kept[0] != frame:
-            self._kept = frame, crop_of(self.image, frame, self.method.net(frame.dimensions).engine)
+            net = self.method.net(frame.dimensions)
+            self._kept = frame, crop_of(self.image, frame, net.engine, net.longest)
         return self._kept[1]
 
 
@@ -216,9 +222,9 @@ def _moved(box: Box, axis: int, index: int) -> Box:
     return Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
 
 
-def crop_of(image: Image, frame: Frame, engine: Engine) -> Crop:
+def crop_of(image: Image, frame: Frame, engine: Engine, longest: int = LONGEST) -> Crop:
     """Return a frame as the network sees it, with its features."""
-    grid = grid_of(frame, image)
+    grid = grid_of(frame, image, longest)
     voxels = image.voxels[(slice(None), *frame.box.slices)]
     cells = seen(_turned(grey(voxels), frame.across), Grid(whole(grid.box.shape), grid.cells))
     x = filled_up(normal(cells), frame.dimensions)
@@ -235,13 +241,13 @@ def crop_of(image: Image, frame: Frame, engine: Engine) -> Crop:
     )
 
 
-def grid_of(frame: Frame, image: Image) -> Grid:
+def grid_of(frame: Frame, image: Image, longest: int = LONGEST) -> Grid:
     """Return the cells of a frame, the axis across first."""
     box = Box(_order(frame.box.low, frame.across), _order(frame.box.high, frame.across))
     spacing = _first(image.spacing, frame.across)
     if frame.dimensions == 2:
         return planar(box, spacing, shorter=SHORTER, most=MOST)
-    return solid(box, spacing, longest=LONGEST)
+    return solid(box, spacing, longest=longest)
 
 
 def grey(voxels: NDArray[np.generic]) -> Real:  # [c z y x] -> [z y x]

@@ -232,7 +232,14 @@ def _framed(one: Object, robot: Any) -> tuple[Prompt, Frame]:
 def _crop(one: Object, frame: Frame, network: torch.nn.Module) -> Crop:
     from segmend.methods.bifseg import crop_of
 
-    return crop_of(one.image, frame, _engine(network))
+    return crop_of(one.image, frame, _engine(network), _longest())
+
+
+def _longest() -> int:
+    """Return the cells of a volume's longest side: as many as the networks of this experiment learn from."""
+    from segmend.recipes import bifseg as how
+
+    return how.SMALL_3D.largest
 
 
 def _engine(network: torch.nn.Module) -> Any:
@@ -269,6 +276,7 @@ def _plain(plan: Plan, network: str, arm: str, dimensions: int, found: Sequence[
     """Measure the first answer of a comparison, from the same box."""
     import torch
 
+    from segmend.crops import Grid
     from segmend.methods.bifseg import Crop, between, grid_of
     from segmend.recipes import bifseg as how
     from segmend.users import BoxThenScribbles
@@ -277,10 +285,10 @@ def _plain(plan: Plan, network: str, arm: str, dimensions: int, found: Sequence[
     for one in found:
         _, frame = _framed(one, BoxThenScribbles(seed))
         begun = time.perf_counter()
-        sample = how.cropped(one.image, one.truth, frame)
+        sample = how.cropped(one.image, one.truth, frame, _longest())
         with torch.inference_mode():
             odds = how.predicted(net, sample).numpy()
-        grid = grid_of(frame, one.image)
+        grid = Grid(grid_of(frame, one.image).box, sample.inner)
         crop = Crop(grid, (1.0, 1.0, 1.0), between(odds), odds[None])
         yield _score(arm, one, _whole(one, frame, crop, odds > 0), seed, time.perf_counter() - begun)
 

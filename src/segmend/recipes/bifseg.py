@@ -380,5 +380,6 @@ def export(network: nn.Module, settings: Settings, folder: Path) -> tuple[Path, 
         inputs={"x": torch.zeros(*shape)},
         outputs=("features", "logits"),
     )
-    save_head(head_of(network), folder / f"{name}.npz")
+    sizes = {"longest": settings.largest} if settings.dimensions == 3 else {}
+    save_head(head_of(network), folder / f"{name}.npz", **sizes)
     return path, folder / f"{name}.npz"
