@@ -81,7 +81,7 @@ class Person:
 
 def settled(client, session):
     """Return the session's state once everything pending is answered."""
-    for _ in range(500):
+    for _ in range(3000):
         state = client.get(f"/api/sessions/{session}").json()
         if not state["pending"]:
             return state
