@@ -64,7 +64,7 @@ def test_the_loop_does_the_same_without_the_compiler():
     for loop in (sweep.geodesic, sweep.geodesic.py_func):
         distance = np.full((2, 4, 5), np.inf, np.float32)
         distance[1, 2, 3] = 0
-        loop(distance, values, back, lengths_of(back, (2, 1, 1)), 1.5, 9)
+        loop(distance, distance > 0, values, back, lengths_of(back, (2, 1, 1)), 1.5, 9)
         results.append(distance)
 
     assert np.allclose(*results, rtol=1e-5)

@@ -40,7 +40,7 @@ def geodesic(
     if sources.any():
         back = -np.asarray(offsets(sources.shape, diagonal=True), np.int64)
         lengths = lengths_of(back, spacing)
-        sweep.geodesic(distance, np.ascontiguousarray(values, np.float32), back, lengths, contrast, passes)
+        sweep.geodesic(distance, ~sources, np.ascontiguousarray(values, np.float32), back, lengths, contrast, passes)
     return distance
 
 

@@ -119,10 +119,10 @@ class _Ground:
 
     def way(self, price: NDArray[np.floating]) -> Real:
         """Return the cheapest way from each voxel to any, its end paid for."""
-        from segmend.solvers import shores
+        from segmend.solvers import sweep
 
         distance: Real = np.ascontiguousarray(price, np.float32)
-        shores.carry(distance, self.free, self.values, self.back, self.lengths, self.contrast, TURNS)
+        sweep.geodesic(distance, self.free, self.values, self.back, self.lengths, self.contrast, TURNS)
         return distance
 
     def to(self, goals: MaskArray) -> Real | None:

@@ -12,7 +12,8 @@ Real = NDArray[np.float32]
 
 @compiled
 def geodesic(
-    distance: Real,  # [z y x] changed: 0 at the sources, infinite or a bound elsewhere
+    distance: Real,  # [z y x] changed where free: 0 or a price at the sources, infinite or a bound elsewhere
+    free: NDArray[np.bool_],  # [z y x]
     values: Real,  # [c z y x]
     offsets: NDArray[np.int64],  # [k 3] the neighbours already passed in a forward pass
     lengths: Real,  # [k]
@@ -31,6 +32,8 @@ def geodesic(
                     y = j if sign == 1 else ny - 1 - j
                     for k in range(nx):
                         x = k if sign == 1 else nx - 1 - k
+                        if not free[z, y, x]:
+                            continue
                         best = distance[z, y, x]
                         for n in range(len(offsets)):
                             w = z + sign * offsets[n, 0]
