@@ -8,7 +8,7 @@ answers are the truth bent out of shape, as a neighbouring slice's mask is, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from segmend.augment import wobbled
-from segmend.datasets.synthetic import scene
 from segmend.engine import export_network
 from segmend.image import Real
 from segmend.methods.bifseg import normal
@@ -26,7 +25,7 @@ from segmend.methods.deepigeos import CELLS, MARGIN, nearness
 from segmend.nets.pnet import PNet
 from segmend.play import together
 from segmend.prompts import Click
-from segmend.recipes.slices import Look, Shelf, look, varied
+from segmend.recipes.slices import Look, Shelved, drawn_look, look, varied
 from segmend.recipes.subjects import Subject
 from segmend.recipes.subjects import subjects as found_subjects
 from segmend.users import RegionClicks
@@ -74,15 +73,10 @@ class Sample:
 
 
 @dataclass(frozen=True, eq=False)
-class Sampler:
+class Sampler(Shelved):
     """Draws samples by number: the same number is the same sample in any process."""
 
-    subjects: Sequence[Subject]
     settings: Settings
-    shelf: Shelf = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "shelf", Shelf(self.subjects))
 
     def __getitem__(self, number: int) -> Sample:
         rng, s = np.random.default_rng((self.settings.seed, number)), self.settings
@@ -97,8 +91,7 @@ class Sampler:
     def _look(self, rng: np.random.Generator) -> Look:
         """Return a drawn scene, a whole plane with all that is labelled in it, or one object from near."""
         if rng.random() < self.settings.synthetic:
-            picture, truth = scene(rng, CELLS)
-            return Look(picture, truth, np.ones_like(truth))
+            return drawn_look(rng, CELLS)
         subject = self.shelf.draw(rng)
         if not subject.instances and rng.random() < self.settings.whole:
             return look(rng, subject, CELLS, whole=1.0, merged=1.0)

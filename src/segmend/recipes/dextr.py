@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from segmend.datasets.synthetic import scene
 from segmend.engine import export_network
 from segmend.errors import SettingsError
 from segmend.image import Real
@@ -20,7 +19,7 @@ from segmend.methods.dextr import CELLS, crop, heat
 from segmend.nets.unet import UNet
 from segmend.plane import see
 from segmend.prompts import Extremes
-from segmend.recipes.slices import Look, Shelf, look, varied
+from segmend.recipes.slices import Look, Shelved, drawn_look, look, varied
 from segmend.recipes.subjects import Subject
 from segmend.recipes.subjects import subjects as found_subjects
 from segmend.training.precision import mixed
@@ -73,22 +72,16 @@ class Sample:
 
 
 @dataclass(frozen=True, eq=False)
-class Sampler:
+class Sampler(Shelved):
     """Draws samples by number: the same number is the same sample in any process."""
 
-    subjects: Sequence[Subject]
     settings: Settings
-    shelf: Shelf = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "shelf", Shelf(self.subjects))
 
     def __getitem__(self, number: int) -> Sample:
         rng, s = np.random.default_rng((self.settings.seed, number)), self.settings
         fine = s.cells * 5 // 4
         if rng.random() < s.synthetic:
-            picture, truth = scene(rng, fine)
-            drawn = Look(picture, truth, np.ones_like(truth))
+            drawn = drawn_look(rng, fine)
         else:
             drawn = look(rng, self.shelf.draw(rng), fine, whole=0.0, margins=(1.3, 2.0))
         if s.varied:

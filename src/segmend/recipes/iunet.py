@@ -9,7 +9,7 @@ The same weighted Dice is measured in testing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from segmend.datasets.synthetic import scene
 from segmend.encode import stamp
 from segmend.engine import export_network
 from segmend.errors import SettingsError
@@ -28,7 +27,7 @@ from segmend.methods.iunet import ALPHA, CELLS, FIRST_WIDTH, click_maps, click_w
 from segmend.nets.iunet import IUNet
 from segmend.plane import Window
 from segmend.prompts import Click
-from segmend.recipes.slices import Look, Shelf, look, varied
+from segmend.recipes.slices import Look, Shelved, drawn_look, look, varied
 from segmend.recipes.subjects import Subject
 from segmend.recipes.subjects import subjects as found_subjects
 from segmend.training.precision import mixed
@@ -100,21 +99,15 @@ class Sample:
 
 
 @dataclass(frozen=True, eq=False)
-class Sampler:
+class Sampler(Shelved):
     """Draws samples by number: the same number is the same sample in any process."""
 
-    subjects: Sequence[Subject]
     settings: Settings
-    shelf: Shelf = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "shelf", Shelf(self.subjects))
 
     def __getitem__(self, number: int) -> Sample:
         rng, s = np.random.default_rng((self.settings.seed, number)), self.settings
         if rng.random() < s.synthetic:
-            picture, truth = scene(rng, s.cells)
-            drawn = Look(picture, truth, np.ones_like(truth))
+            drawn = drawn_look(rng, s.cells)
         else:
             drawn = look(rng, self.shelf.draw(rng), s.cells, whole=s.whole, values=s.labels)
         if s.varied:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,14 +21,13 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from segmend.augment import bend, bent
-from segmend.datasets.synthetic import scene
 from segmend.engine import export_network
 from segmend.errors import ModelError, SettingsError
 from segmend.image import Real
 from segmend.losses import soft_dice
 from segmend.methods.quality import CELLS
 from segmend.nets.quality import Base, Refiner
-from segmend.recipes.slices import Look, Shelf, look, varied
+from segmend.recipes.slices import Look, Shelved, drawn_look, look, varied
 from segmend.recipes.subjects import Subject
 from segmend.recipes.subjects import subjects as found_subjects
 from segmend.training.precision import mixed
@@ -99,23 +98,17 @@ class Sample:
 
 
 @dataclass(frozen=True, eq=False)
-class Sampler:
+class Sampler(Shelved):
     """Draws samples by number: the same number is the same sample in any process."""
 
-    subjects: Sequence[Subject]
     settings: Settings
-    shelf: Shelf = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "shelf", Shelf(self.subjects))
 
     def __getitem__(self, number: int) -> Sample:
         s = self.settings
         rng = np.random.default_rng((s.seed, number))
         drawn = number >= s.base_steps * s.batch and rng.random() < s.synthetic
         if drawn:
-            picture, truth = scene(rng, s.cells)
-            seen = Look(picture, truth, np.ones_like(truth))
+            seen = drawn_look(rng, s.cells)
         else:
             seen = look(rng, self.shelf.draw(rng), s.cells, whole=1.0, merged=1.0)
         if s.varied:

@@ -9,7 +9,7 @@ those that the neighbouring slice would give them, as they will when a mask goes
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from segmend.losses import overlap_and_entropy
 from segmend.methods.refinenet import AWAY, BACKBONE, CELLS, CHANNELS, HINT, REFINER, SCALES, seed_maps
 from segmend.nets.refinenet import CascadedBackbone, FCNBackbone, RefineNet, Refiner, UNetBackbone
 from segmend.plane import Window, around, inside, normalised, see
-from segmend.recipes.slices import Flat, Shelf, cut_axis
+from segmend.recipes.slices import Flat, Shelved, cut_axis
 from segmend.recipes.subjects import Subject
 from segmend.recipes.subjects import subjects as found_subjects
 from segmend.training.precision import mixed
@@ -102,15 +102,10 @@ class Sample:
 
 
 @dataclass(frozen=True, eq=False)
-class Sampler:
+class Sampler(Shelved):
     """Draws samples by number: the same number is the same sample in any process."""
 
-    subjects: Sequence[Subject]
     settings: Settings
-    shelf: Shelf = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "shelf", Shelf(self.subjects))
 
     def __getitem__(self, number: int) -> Sample:
         rng = np.random.default_rng((self.settings.seed, number))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segmend.augment import bend, bent, retoned
+from segmend.datasets.synthetic import scene
 from segmend.errors import SettingsError
 from segmend.image import Image, Real
 from segmend.plane import Window, around, inside, see
@@ -50,6 +52,24 @@ class Shelf:
             raise SettingsError("Learning from slices needs at least one case with an object; got none.")
         members = self.groups[list(self.groups)[rng.choice(len(self.groups), p=self.shares)]]
         return members[int(rng.integers(len(members)))]
+
+
+@dataclass(frozen=True, eq=False)
+class Shelved:
+    """What samplers in the plane share: the cases they draw from; the same number is the same sample in any process."""
+
+    subjects: Sequence[Subject]
+    settings: Any
+    shelf: Shelf = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shelf", Shelf(self.subjects))
+
+
+def drawn_look(rng: np.random.Generator, cells: int) -> Look:
+    """Return a drawn scene, all of it on the image."""
+    picture, truth = scene(rng, cells)
+    return Look(picture, truth, np.ones_like(truth))
 
 
 def cut_axis(image: Image) -> int:
