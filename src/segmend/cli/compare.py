@@ -7,21 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segmend.cli.words import as_json, say
+from segmend.cli.words import as_json, data_option, say
 
 if TYPE_CHECKING:
     from segmend.compare import Comparison
 
 
 @click.command(short_help="Measure all methods on the same objects, in one table.")
-@click.option(
-    "--data",
-    required=True,
-    type=click.Path(path_type=Path),
-    envvar="SEGMEND_DATA",
-    show_envvar=True,
-    help="A data set (images/, labels/, split.json), or a folder of them.",
-)
+@data_option()
 @click.option("--methods", default="all", show_default=True, help="Names from `segmend methods`, with commas.")
 @click.option("--user", default="click", show_default=True, help="The robot, as `segmend evaluate` names them.")
 @click.option("--interactions", default=5, show_default=True, type=click.IntRange(min=1), help="At most, per object.")

@@ -7,21 +7,14 @@ from pathlib import Path
 
 import click
 
-from segmend.cli.words import as_json, say, weights_option
+from segmend.cli.words import as_json, data_option, say, weights_option
 
 
 @click.command(short_help="Measure a method with a robot that annotates.")
-@click.option(
-    "--data",
-    required=True,
-    type=click.Path(path_type=Path),
-    envvar="SEGMEND_DATA",
-    show_envvar=True,
-    help="A data set in a layout that is known, or a folder of them.",
-)
+@data_option()
 @click.option("--method", default="mend", show_default=True, help="One of `segmend methods`.")
 @weights_option
-@click.option("--user", default="click", show_default=True, help="The robot: click, ritm, random, stroke, box, noisy.")
+@click.option("--user", default="click", show_default=True, help="The robot; a wrong name lists them all.")
 @click.option("--interactions", default=10, show_default=True, type=click.IntRange(min=1), help="At most, per object.")
 @click.option("--split", default="val", show_default=True, help="Which part of each set: train, val, test.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(min=1), help="Processes side by side.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segmend.cli.words import as_json, say
+from segmend.cli.words import as_json, data_option, say
 from segmend.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -16,13 +16,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Run a paper's experiment and judge its claims.")
 @click.argument("paper", required=False)
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    envvar="SEGMEND_DATA",
-    show_envvar=True,
-    help="A data set (images/, labels/, split.json), or a folder of them.",
-)
+@data_option(required=False)
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Where scores, weights and the report go.  [reproduced/PAPER]"
 )

@@ -12,20 +12,13 @@ from typing import Any
 
 import click
 
-from segmend.cli.words import as_json, say
+from segmend.cli.words import as_json, data_option, say
 from segmend.errors import SettingsError
 
 
 @click.command(short_help="Train a method on a folder of data sets.")
 @click.argument("method")
-@click.option(
-    "--data",
-    required=True,
-    type=click.Path(path_type=Path),
-    envvar="SEGMEND_DATA",
-    show_envvar=True,
-    help="A data set in a layout that is known, or a folder of them.",
-)
+@data_option()
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Where checkpoints and weights go.  [default: runs/METHOD]"
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +87,18 @@ def _read(path: Path) -> list[Prompt]:
 def say(values: Any, lines: Sequence[str], *, as_json: bool) -> None:
     """Print the result: one JSON document for programs, or lines for people."""
     click.echo(json.dumps(values, indent=1) if as_json else "\n".join(lines))
+
+
+def data_option(*, required: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the option that says where data sets are."""
+    return click.option(
+        "--data",
+        required=required,
+        type=click.Path(path_type=Path),
+        envvar="SEGMEND_DATA",
+        show_envvar=True,
+        help="A data set in a layout that is known, or a folder of them.",
+    )
 
 
 weights_option = click.option(
