@@ -1,0 +1,149 @@
+"""Segmend's own network, in the plane and in space: an image is read once, prompts are answered lightly.
+
+    image ──▶ Reader (a U-Net) ──▶ features at full size, 1/2, 1/4, ...          once a window
+                                        │
+    mask so far, marks, boxes ──▶ Refiner (a small U-Net) ──▶ logits, quality    every interaction
+
+The refiner takes the reader's features of each size at its own level of that size. Its last layers are 1 x 1
+convolutions on `hidden` features, which are stored, so that they can be taught one image (`segmend.adapt`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+CONVOLUTIONS = {2: nn.Conv2d, 3: nn.Conv3d}
+NORMS = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+POOLS = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
+
+
+class Reader(nn.Module):
+    """What an image says, whatever may be asked of it: features of every size but the coarsest.
+
+    `widths` are the channels of each level, the finest first; the input's sides must be multiples of
+    2 ** (len(widths) - 1). Every size gives out `features` channels.
+
+    >>> read = Reader(dimensions=2, inputs=4, widths=(4, 6, 8), features=5)
+    >>> [tuple(part.shape) for part in read(torch.zeros(1, 4, 16, 24))]
+    [(1, 5, 16, 24), (1, 5, 8, 12), (1, 5, 4, 6)]
+    """
+
+    def __init__(
+        self,
+        *,
+        dimensions: int,
+        inputs: int = 4,
+        widths: Sequence[int] = (16, 32, 64, 128, 192, 256),
+        features: int = 16,
+    ) -> None:
+        super().__init__()
+        self.down = nn.ModuleList()
+        before = inputs
+        for width in widths:
+            self.down.append(double(dimensions, before, width))
+            before = width
+        self.up = nn.ModuleList()
+        for width in reversed(widths[:-1]):
+            self.up.append(double(dimensions, before + width, width))
+            before = width
+        self.pool = POOLS[dimensions](2)
+        self.out = nn.ModuleList(CONVOLUTIONS[dimensions](width, features, 1) for width in widths)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:  # [b c y x] -> [b f y/s x/s] for s = 1, 2, 4, ...
+        skips = []
+        for i, block in enumerate(self.down):
+            x = block(x if i == 0 else self.pool(x))
+            skips.append(x)
+        levels = [skips.pop()]
+        for block in self.up:
+            x = block(torch.cat([interpolate(x, scale_factor=2.0, mode="nearest"), skips.pop()], dim=1))
+            levels.append(x)
+        return tuple(out(level) for out, level in zip(self.out, reversed(levels), strict=True))
+
+
+class Refiner(nn.Module):
+    """What the prompts make of the features: logits, the Dice it expects of them, and what its last layers read.
+
+    `widths` are the channels of each level, as many as there are sizes of features at most. `prompts` channels say
+    what is known of the object: the mask so far, positive marks, negative marks, boxes.
+
+    >>> refine = Refiner(dimensions=2, prompts=4, widths=(4, 6), features=5)
+    >>> features = torch.zeros(1, 5, 16, 24), torch.zeros(1, 5, 8, 12)
+    >>> [tuple(part.shape) for part in refine(torch.zeros(1, 4, 16, 24), *features)]
+    [(1, 1, 16, 24), (1,), (1, 4, 16, 24)]
+    """
+
+    def __init__(
+        self,
+        *,
+        dimensions: int,
+        prompts: int = 4,
+        widths: Sequence[int] = (16, 24, 32, 48, 64, 64),
+        features: int = 16,
+        head: int = 32,
+    ) -> None:
+        super().__init__()
+        self.down = nn.ModuleList()
+        before = prompts
+        for width in widths:
+            self.down.append(double(dimensions, before + features, width))
+            before = width
+        self.up = nn.ModuleList()
+        for width in reversed(widths[:-1]):
+            self.up.append(double(dimensions, before + width, width))
+            before = width
+        self.pool = POOLS[dimensions](2)
+        convolution = CONVOLUTIONS[dimensions]
+        self.head = nn.Sequential(convolution(before, head, 1), nn.ReLU(), convolution(head, 1, 1))
+        self.judge = nn.Sequential(nn.Linear(widths[-1] + 2 * before + 3, 64), nn.ReLU(), nn.Linear(64, 1))
+
+    def forward(self, prompts: Tensor, *features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return logits [b 1 y x], the expected Dice [b], 0 to 1, and hidden features [b w y x]."""
+        x = prompts
+        skips = []
+        for i, block in enumerate(self.down):
+            x = block(torch.cat([x if i == 0 else self.pool(x), features[i]], dim=1))
+            skips.append(x)
+        deepest = skips.pop()
+        for block in self.up:
+            x = block(torch.cat([interpolate(x, scale_factor=2.0, mode="nearest"), skips.pop()], dim=1))
+        logits = self.head(x)
+        return logits, self._judged(logits, deepest, x), x
+
+    def _judged(self, logits: Tensor, deepest: Tensor, hidden: Tensor) -> Tensor:
+        """Return the expected Dice: from what was seen over all, inside the mask and along its edge."""
+        chance = torch.sigmoid(logits.detach().float())
+        inside, edge = chance.flatten(1), (4 * chance * (1 - chance)).flatten(1)
+        sure = (chance > 0.5).float().flatten(1)
+        seen = hidden.detach().float().flatten(2)
+        expected = 2 * (inside * sure).sum(1) / (inside.sum(1) + sure.sum(1) + 1)
+        facts = torch.cat(
+            [
+                deepest.detach().float().flatten(2).mean(2),
+                _averaged(seen, inside),
+                _averaged(seen, edge),
+                torch.stack([expected, sure.mean(1), edge.sum(1) / (sure.sum(1) + 1)], dim=1),
+            ],
+            dim=1,
+        )
+        return torch.sigmoid(self.judge(facts)).squeeze(1)
+
+
+def _averaged(values: Tensor, weights: Tensor) -> Tensor:  # [b c n], [b n] -> [b c]
+    return (values * weights[:, None]).sum(2) / (weights.sum(1, keepdim=True) + 1)
+
+
+def double(dimensions: int, inputs: int, outputs: int) -> nn.Sequential:
+    """Return two 3-wide convolutions, each with batch norm and ReLU."""
+    layers: list[nn.Module] = []
+    for before in (inputs, outputs):
+        layers += [
+            CONVOLUTIONS[dimensions](before, outputs, 3, padding=1, bias=False),
+            NORMS[dimensions](outputs),
+            nn.ReLU(inplace=True),
+        ]
+    return nn.Sequential(*layers)

@@ -1,0 +1,53 @@
+"""Segmend's own network: sizes, arithmetic, and what each part can and cannot see."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from segmend.nets.mender import Reader, Refiner
+
+
+def parameters(module: torch.nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_features_and_answers_have_the_sizes_of_their_levels(dimensions: int) -> None:
+    cells = (8, 12, 16)[:dimensions]
+    reader = Reader(dimensions=dimensions, inputs=3, widths=(4, 6, 8), features=5)
+    refiner = Refiner(dimensions=dimensions, prompts=2, widths=(4, 6), features=5, head=7)
+    features = reader(torch.rand(2, 3, *cells))
+    assert [tuple(f.shape) for f in features] == [(2, 5, *(n // s for n in cells)) for s in (1, 2, 4)]
+    logits, quality, hidden = refiner(torch.rand(2, 2, *cells), *features)
+    assert (logits.shape, quality.shape, hidden.shape) == ((2, 1, *cells), (2,), (2, 4, *cells))
+
+
+def test_parameters_are_those_counted_by_hand() -> None:
+    reader = Reader(dimensions=2, inputs=3, widths=(4, 6), features=5)
+    doubles = 9 * (3 * 4 + 4 * 4) + 9 * (4 * 6 + 6 * 6) + 9 * (10 * 4 + 4 * 4)
+    norms = 2 * 2 * (4 + 6 + 4)
+    assert parameters(reader) == doubles + norms + (4 * 5 + 5) + (6 * 5 + 5)
+
+
+def test_the_last_layers_read_the_hidden_features_alone() -> None:
+    refiner = Refiner(dimensions=2, prompts=2, widths=(4, 6), features=5).eval()
+    features = torch.rand(1, 5, 8, 8), torch.rand(1, 5, 4, 4)
+    logits, _, hidden = refiner(torch.rand(1, 2, 8, 8), *features)
+    torch.testing.assert_close(refiner.head(hidden), logits)
+
+
+def test_the_judge_teaches_nothing_but_itself() -> None:
+    refiner = Refiner(dimensions=2, prompts=2, widths=(4, 6), features=5)
+    features = torch.rand(2, 5, 8, 8), torch.rand(2, 5, 4, 4)
+    _, quality, _ = refiner(torch.rand(2, 2, 8, 8), *features)
+    quality.sum().backward()
+    taught = {name.split(".")[0] for name, p in refiner.named_parameters() if p.grad is not None and p.grad.any()}
+    assert taught == {"judge"}
+
+
+def test_an_empty_mask_has_a_finite_quality() -> None:
+    refiner = Refiner(dimensions=2, prompts=2, widths=(4, 6), features=5).eval()
+    torch.nn.init.constant_(refiner.head[2].bias, -100.0)
+    _, quality, _ = refiner(torch.zeros(1, 2, 8, 8), torch.zeros(1, 5, 8, 8), torch.zeros(1, 5, 4, 4))
+    assert bool(torch.isfinite(quality).all())
