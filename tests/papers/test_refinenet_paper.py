@@ -3,9 +3,22 @@
 import numpy as np
 import pytest
 
+from segmend import methods
 from segmend.image import Image, scale_affine
 from segmend.papers import Plan, experiment, refinenet
-from segmend.papers.refinenet import ATRIUM, CARRIED, GRAPH_CUT, HEART, LIVER, SETS, Study, carried, painted
+from segmend.papers.refinenet import (
+    ATRIUM,
+    CARRIED,
+    ENDS,
+    GRAPH_CUT,
+    HEART,
+    LIVER,
+    SETS,
+    Study,
+    carried,
+    from_given_slice,
+    painted,
+)
 from segmend.reproduce import reproduce
 from tests.datasets.test_folder import write_case, write_split
 
@@ -47,10 +60,11 @@ def test_arms_in_slices_measure_every_set_and_those_through_volumes_the_volumes(
     for score in done.scores:
         where.setdefault(score.arm, set()).add(score.set)
 
-    assert {frozenset(found) for arm, found in where.items() if arm not in CARRIED.values()} == {
+    carried = {*CARRIED.values(), ENDS}
+    assert {frozenset(found) for arm, found in where.items() if arm not in carried} == {
         frozenset((ATRIUM, HEART, LIVER))
     }
-    assert {frozenset(where[arm]) for arm in CARRIED.values()} == {frozenset((ATRIUM, HEART))}
+    assert {frozenset(where[arm]) for arm in carried} == {frozenset((ATRIUM, HEART))}
     assert {row["arm"] for row in experiment("refinenet").theirs} - where.keys() == {"level set (Li et al.)"}
 
 
@@ -117,6 +131,16 @@ def test_a_mask_is_carried_from_the_largest_slice_until_the_object_ends():
     areas = study().truth.sum(axis=(1, 2)).tolist()
     assert seen[0] == max(areas)
     assert len(seen) == sum(area > 0 for area in areas) + 1  # all but the given slice, and one beyond each end
+
+
+def test_a_mask_stays_between_ends_that_are_given():
+    whole = study()
+    endless = Study("set", "case", whole.image, np.where(np.arange(7)[:, None, None] < 3, False, whole.truth))
+
+    bounded, free = (from_given_slice(methods.load("refinenet"), endless, ends=ends) for ends in (True, False))
+
+    assert not bounded[:3].any()
+    assert free[:3].any()  # the picture goes on where the truth does not
 
 
 def test_a_picture_alone_has_nothing_to_carry():
