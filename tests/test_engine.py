@@ -9,6 +9,7 @@ import torch
 
 from segmend.engine import OpenVinoEngine, TorchEngine, export_network, load_network, torch_network, weights_of
 from segmend.errors import ModelError, SettingsError
+from segmend.nets.mender import Refiner
 from segmend.nets.unet import UNet
 
 SETTINGS = {"inputs": 3, "widths": [4, 8, 12]}
@@ -151,6 +152,24 @@ def test_several_inputs_and_outputs_of_any_size(tmp_path):
     wanted = [value.detach().numpy() for value in network(x, code)]
     np.testing.assert_allclose(answers["maps"], wanted[0], atol=1e-2)  # parameters are stored in half precision
     np.testing.assert_allclose(answers["mean"], wanted[1], atol=1e-2)
+
+
+def test_outputs_keep_their_names_when_they_are_cast(tmp_path):
+    network = Refiner(dimensions=2, prompts=1, widths=(4, 6), features=2, head=4)
+    x, fine, coarse = torch.rand(1, 1, 16, 16), torch.rand(1, 2, 16, 16), torch.rand(1, 2, 8, 8)
+    settings = {"dimensions": 2, "prompts": 1, "widths": [4, 6], "features": 2, "head": 4}
+    inputs = {"prompts": x, "f0": fine, "f1": coarse}
+    outputs = ("logits", "quality", "hidden")
+    path = tmp_path / "refiner.onnx"
+    export_network(network, path, architecture="mender:Refiner", settings=settings, inputs=inputs, outputs=outputs)
+
+    answers = load_network(str(path), device="cpu").run({name: value.numpy() for name, value in inputs.items()})
+
+    assert {name: value.shape for name, value in answers.items()} == {
+        "logits": (1, 1, 16, 16),
+        "quality": (1,),
+        "hidden": (1, 4, 16, 16),
+    }
 
 
 def test_missing_weights_come_with_the_line_that_trains_them(tmp_path):

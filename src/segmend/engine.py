@@ -106,6 +106,7 @@ class OpenVinoEngine(Engine):
         except RuntimeError as error:
             first = str(error).strip().splitlines()[0]
             raise ModelError(f"The weights {Path(path).name} could not be read: {first}.") from None
+        self._outputs = [port.get_any_name() for port in self._model.outputs]  # compiling may add names to them
         fast = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self.precision = ("bfloat16" if fast else "float32") if precision == "auto" else precision
         self.name = f"OpenVINO {openvino.__version__.split('-')[0]}, {self.precision}"
@@ -114,8 +115,8 @@ class OpenVinoEngine(Engine):
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         request = self._request(inputs)
-        outputs = request.infer(dict(inputs), share_inputs=True)
-        return {port.get_any_name(): np.array(value, np.float32) for port, value in outputs.items()}
+        values = request.infer(dict(inputs), share_inputs=True).to_tuple()
+        return {name: np.array(value, np.float32) for name, value in zip(self._outputs, values, strict=True)}
 
     def _request(self, inputs: Arrays) -> Any:
         key = tuple(inputs[name].shape for name in sorted(inputs))
