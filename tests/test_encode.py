@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segmend.encode import filled, in_plane, line, mark, marks, path, see_prompts, stamp
+from segmend.encode import filled, in_plane, line, mark, marks, path, see_marks, see_prompts, stamp
+from segmend.frame import Frame
 from segmend.image import Box
 from segmend.plane import Window
 from segmend.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke
@@ -152,3 +153,76 @@ class TestSeePrompts:
     def test_a_box_reaches_only_its_planes(self) -> None:
         assert not see_prompts([Box((0, 2, 3), (2, 5, 7))], 0, 2, self.WINDOW, 8).any()
         assert in_plane(Box((0, 2, 3), (2, 5, 7)), 2) == ((0, 2), (2, 5))
+
+
+class TestSeeMarks:
+    FRAME = Frame((0, 0, 0), (4, 16, 8), (8, 16, 8))  # cells half a voxel deep
+
+    def test_a_click_is_a_ball_round_its_voxel(self) -> None:
+        positive, negative, box = see_marks([Click((2, 5, 3))], self.FRAME)
+        z, y, x = np.indices((8, 16, 8))
+        np.testing.assert_array_equal(positive, (z - 4.5) ** 2 + (y - 5) ** 2 + (x - 3) ** 2 <= 4)
+        assert not negative.any()
+        assert not box.any()
+
+    @pytest.mark.parametrize("axis", [0, 1, 2])
+    def test_a_stroke_in_any_plane_is_a_tube_without_gaps(self, axis: int) -> None:
+        from scipy.ndimage import label
+
+        low, high = [1, 2, 1], [3, 14, 6]
+        high[axis] = low[axis]
+        start, end = (low[0], low[1], low[2]), (high[0], high[1], high[2])
+        negative = see_marks([Stroke((start, end, start), positive=False)], self.FRAME)[1]
+        assert label(negative)[1] == 1
+        for point in (start, end):
+            assert negative[tuple(self.FRAME.cell(np.array([point]))[0])] == 1
+        steps = 2 * (high[0] - low[0]) + high[1] - low[1] + high[2] - low[2]
+        assert negative.sum() < 12 * (steps + 2)
+
+    def test_long_strokes_in_few_cells_are_quick_and_one_point_is_a_ball(self) -> None:
+        from time import perf_counter
+
+        points = tuple((z % 4, (7 * z) % 16, (5 * z) % 8) for z in range(20_000))
+        begin = perf_counter()
+        assert see_marks([Stroke(points)], self.FRAME)[0].mean() > 0.5
+        assert perf_counter() - begin < 2
+        assert see_marks([Stroke(((1, 5, 4),))], self.FRAME)[0].sum() > 5
+
+    def test_boxes_fill_the_cells_whose_centres_they_hold(self) -> None:
+        box = see_marks([Box((1, 3, 2), (3, 9, 5))], self.FRAME)[2]
+        wanted = np.zeros((8, 16, 8), bool)
+        wanted[2:6, 3:9, 2:5] = True
+        np.testing.assert_array_equal(box, wanted)
+
+    def test_a_flat_box_among_coarse_cells_is_one_cell_thick(self) -> None:
+        frame = Frame((0, 0, 0), (40, 40, 40), (8, 8, 8))
+        for index in range(40):
+            box = see_marks([Box((index, 10, 0), (index + 1, 30, 20))], frame)[2]
+            assert box.any(axis=(1, 2)).sum() == 1
+            assert box.sum() == 4 * 4
+
+    def test_extremes_are_balls_and_the_box_round_them(self) -> None:
+        ends = Extremes(((0, 8, 4), (3, 8, 4), (2, 3, 4), (2, 12, 4), (2, 8, 1), (2, 8, 6)))
+        positive, negative, box = see_marks([ends], self.FRAME)
+        assert all(positive[tuple(cell)] == 1 for cell in self.FRAME.cell(np.asarray(ends.points)))
+        assert not negative.any()
+        assert box.sum() == 8 * 10 * 6
+
+    def test_a_positive_lasso_is_the_box_round_it(self) -> None:
+        ring = ((1, 3, 1), (1, 3, 6), (1, 9, 6), (1, 9, 1))
+        assert see_marks([Lasso(ring)], self.FRAME)[2].sum() == 2 * 7 * 6
+        assert not see_marks([Lasso(ring, positive=False)], self.FRAME).any()
+
+    @given(low=st.tuples(*[st.floats(-60, 60)] * 3), edge=st.floats(0.05, 20))
+    def test_what_lies_outside_the_frame_is_not_seen(self, low: tuple[float, float, float], edge: float) -> None:
+        frame = Frame(low, (6 * edge, 4 * edge, 5 * edge), (6, 4, 5))
+        prompts: list[Prompt] = [
+            Click((9, 9, 9)),
+            Stroke(((3, 0, 0), (3, 30, 9)), positive=False),
+            Box((5, 5, 5), (6, 9, 30)),
+            Adjust(0.4),
+        ]
+        seen = see_marks(prompts, frame)
+        far = np.any((frame.at(np.array([9, 9, 9])) < -3) | (frame.at(np.array([9, 9, 9])) > np.add(frame.cells, 2)))
+        assert not (far and seen[0].any())
+        assert set(np.unique(seen)) <= {0.0, 1.0}

@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segmend.frame import Frame
 from segmend.image import Box, Index, Real
 from segmend.plane import Window
-from segmend.prompts import Click, Extremes, Prompt, Stroke, extent
+from segmend.prompts import Click, Extremes, Lasso, Prompt, Stroke, extent
 
 Points = NDArray[np.intp]  # [n 3] (z, y, x)
 
 CLICK_RADIUS = 3.0  # cells of a network's grid
 STROKE_RADIUS = 2.0
+BALL_RADIUS = 2.0  # of a click in a volume, in cells
+TUBE_RADIUS = 1.5  # of a stroke there
 
 
 def line(start: Index, end: Index) -> Points:
@@ -175,3 +178,67 @@ def in_plane(box: Box, axis: int) -> tuple[tuple[int, int], tuple[int, int]]:
     """
     (a, b), (c, d) = (tuple(v for i, v in enumerate(end) if i != axis) for end in (box.low, box.high))
     return (a, b), (c, d)
+
+
+def see_marks(prompts: Sequence[Prompt], frame: Frame) -> Real:  # [3 *cells]
+    """Return the positive, negative and box channels of a volume: clicks as balls, strokes as tubes, boxes filled.
+
+    Extreme points are positive balls and the box round them. A box one voxel thick is one cell thick at least.
+    A lasso is seen as the box round it where it is positive; what it goes round comes with the mask so far.
+
+    >>> frame = Frame((0, 0, 0), (1, 1, 8), (1, 1, 4))
+    >>> see_marks([Click((0, 0, 7), positive=False), Box((0, 0, 2), (1, 1, 4))], frame)[:, 0, 0].astype(int).tolist()
+    [[0, 0, 0, 0], [0, 0, 1, 1], [0, 1, 0, 0]]
+    """
+    out = np.zeros((3, *frame.cells), np.float32)
+    for prompt in prompts:
+        match prompt:
+            case Click(index=index, positive=positive):
+                _balls(out[0 if positive else 1], frame.at(np.asarray([index])), BALL_RADIUS)
+            case Stroke(points=points, positive=positive):
+                _balls(out[0 if positive else 1], _tube(frame.at(np.asarray(points))), TUBE_RADIUS)
+            case Extremes(points=points):
+                _balls(out[0], frame.at(np.asarray(points)), BALL_RADIUS)
+                _block(out[2], extent(prompt), frame)
+            case Box() | Lasso(positive=True):
+                _block(out[2], extent(prompt), frame)
+            case _:
+                pass
+    return out
+
+
+def _tube(points: NDArray[np.float64]) -> NDArray[np.float64]:  # [n 3] -> [m 3]
+    """Return the cells along a line through points on the grid, each once, with no gaps."""
+    starts, ways = points[:-1], np.diff(points, axis=0)
+    counts = np.ceil(np.abs(ways).max(axis=1, initial=0)).astype(np.intp) if len(ways) else np.zeros(0, np.intp)
+    number = np.repeat(np.arange(len(ways)), counts)
+    share = (np.arange(len(number)) - np.repeat(np.cumsum(counts) - counts, counts)) / counts[number]
+    between = starts[number] + share[:, None] * ways[number]
+    return np.unique(np.rint(np.concatenate([between, points[-1:]])), axis=0)
+
+
+def _balls(grid: Real, centres: NDArray[np.float64], radius: float) -> None:
+    """Set to 1, in place, every cell within `radius` of one of the points."""
+    reach = int(np.ceil(radius))
+    near = ((centres > -reach - 1) & (centres < np.asarray(grid.shape) + reach)).all(axis=1)
+    steps = np.indices((2 * reach + 1,) * 3).reshape(3, -1).T - reach
+    cells = np.rint(centres[near])[:, None] + steps
+    ball = ((cells - centres[near][:, None]) ** 2).sum(axis=2) <= radius**2
+    ball &= ((cells >= 0) & (cells < grid.shape)).all(axis=2)
+    grid[tuple(cells[ball].astype(np.intp).T)] = 1.0
+
+
+def _block(grid: Real, box: Box | None, frame: Frame) -> None:
+    """Set to 1, in place, the cells whose centre lies in a box, and at least those that its middle lies in."""
+    if box is None:
+        return
+    lows = frame.at(np.asarray(box.low) - 0.5)
+    highs = frame.at(np.asarray(box.high) - 0.5)
+    parts = []
+    for low, high, count in zip(lows, highs, grid.shape, strict=True):
+        first, last = int(np.ceil(low)), int(np.ceil(high))
+        if last <= first:
+            first = round((low + high) / 2)
+            last = first + 1
+        parts.append(slice(min(max(first, 0), count), min(max(last, 0), count)))
+    grid[tuple(parts)] = 1.0
