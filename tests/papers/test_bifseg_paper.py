@@ -51,7 +51,7 @@ def test_every_claim_is_tested_on_the_sets_that_are_there(done):
     untested = [verdict.claim for verdict in done.verdicts if verdict.outcome == "could not be tested"]
 
     assert untested == []
-    assert done.missing == ("fetal_head_us_hc18", "ph2_dermoscopy", "ircad_liver_ct2d", "brats2015_mr")
+    assert done.missing == ("fetal_head_us_hc18", "ph2_dermoscopy", "ircad_liver_ct2d", "sarcoma_ct", "brats2015_mr")
 
 
 def test_seen_and_unseen_classes_are_measured_under_every_arm(done):
@@ -72,10 +72,18 @@ def test_scribbles_mend_what_an_untrained_network_has_wrong(done):
 
 
 def test_the_networks_never_learn_the_unseen_labels(plan):
-    _, settings = bifseg.trained(plan, "pnet", 2, 0)
+    cases, _, settings = bifseg.learned(plan, "pnet", 2, 0)
 
-    assert settings.labels == (1, 3)
     assert settings.sets == (HEART,)
+    heart = body((3, 30, 36), 1, 2, 3)
+    assert (cases[0].labels == np.select([heart == 1, heart == 3], [1, 2], 0)).all()
+
+
+def test_two_labels_that_make_one_object_are_learned_as_one(plan):
+    cases, _, _ = bifseg.learned(plan, "pcnet", 3, 0)
+
+    whole = {case.group: case.labels for case in cases}
+    assert ((whole[HIPPOCAMPUS] == 1) == (body((9, 14, 16), 1, 2) > 0)).all()
 
 
 def test_in_a_plane_the_largest_slice_of_a_volume_is_measured(plan):
