@@ -20,6 +20,7 @@ def warm_up() -> None:
     from segmend.solvers.levelset import levelset
     from segmend.solvers.maxflow import cut, offsets, whole_numbers
     from segmend.solvers.mixture import Gaussians
+    from segmend.solvers.nudge import nudged
     from segmend.solvers.randomwalk import walk
     from segmend.solvers.sweep import soften
 
@@ -30,6 +31,7 @@ def warm_up() -> None:
     pinned[0, 0, 0], pinned[2, 9, 9] = 1, 2
     labels = cut(whole_numbers(values[0] - 100, scale=10), whole_numbers(alike, scale=10), fixed=pinned)
     soften(labels.inside, np.empty(pinned.shape, np.float32))
+    nudged(labels.inside, -0.5)
     walk(alike[::-1], pinned)
     geodesic(values, pinned == 1)
     densecrf(np.full(pinned.shape, 0.5, np.float32), values, pinned=pinned, rounds=1)
