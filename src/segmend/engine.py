@@ -74,13 +74,22 @@ def weights_of(method: str, name: str, folder: Path | None = None) -> Engine:
 
     ModelError says in one line how to train a method that has none.
     """
-    from importlib.resources import files
-
-    path = Path(str(files("segmend") / "weights")) / name if folder is None else folder / name
+    path = weights_file(name, folder)
     if not path.is_file():
         where = "is not shipped" if folder is None else f"is not in {folder}"
         raise ModelError(f"The file {name} {where}; make it with: segmend train {method} --data DIR --out DIR")
     return load_network(str(path))
+
+
+def weights_file(name: str, folder: Path | None = None) -> Path:
+    """Return where a file of weights lies or would lie: in a folder or, without one, in the package.
+
+    >>> weights_file("mend2d.onnx", Path("runs")).as_posix()
+    'runs/mend2d.onnx'
+    """
+    from importlib.resources import files
+
+    return (Path(str(files("segmend") / "weights")) if folder is None else folder) / name
 
 
 @cache

@@ -96,10 +96,11 @@ def test_weights_of_another_method_are_refused(weights, tmp_path):
     with pytest.raises(ModelError, match=r"run.json in .* is damaged, so it does not say whose"):
         methods.load("mend", tmp_path)
     (tmp_path / "run.json").unlink()
-    with pytest.raises(ModelError, match=r"mend2d.onnx is not in .*; make it with: segmend train mend"):
+    with pytest.raises(ModelError, match=r"mend2d\S* is not in .*; make it with: segmend train mend"):
         methods.load("mend", tmp_path)
 
-    (tmp_path / "mend2d.onnx").write_bytes((weights / "mend2d.onnx").read_bytes())
+    for part in (*weights.glob("*.onnx"), *weights.glob("*.npz")):
+        (tmp_path / part.name).write_bytes(part.read_bytes())
     assert methods.load("mend", tmp_path)
 
 
@@ -109,9 +110,9 @@ def test_the_server_opens_workspaces_with_the_weights_it_was_given(weights, data
     own = Workspaces(10**9, {"mend": weights}).opened("a", "mend", lambda: image)
     shipped = Workspaces(10**9).opened("a", "mend", lambda: image)
 
-    assert own.inner.engine is methods.load("mend", weights).engine
-    assert shipped.inner.engine is methods.load("mend").engine
-    assert own.inner.engine is not shipped.inner.engine
+    assert own.inner.planes.networks is methods.load("mend", weights).planes
+    assert shipped.inner.planes.networks is methods.load("mend").planes
+    assert own.inner.planes.networks is not shipped.inner.planes.networks
 
 
 def test_start_takes_a_folder_for_each_method(weights, data, monkeypatch):

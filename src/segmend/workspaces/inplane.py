@@ -1,0 +1,436 @@
+"""How mend looks at a plane: windows that follow the object, each read once, answered lightly after every mark.
+
+The reader turns what a window shows into features, which are kept; the refiner turns features, the mask so far and
+the prompts into an answer. Windows have only certain sizes (a ladder of steps of the root of 2, down from the whole
+plane) and lie on a grid an eighth of their side wide. So the window of an object is the same from mark to mark while
+its extent hardly changes, and nothing is read anew. Which window is looked through follows from the prompts and the
+mask so far alone, never from what is kept: a replay gives the same masks.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmend.adapt import IN_2D, INSIDE, OUTSIDE, Head, Tuning, alternate
+from segmend.encode import in_plane, marks, see_prompts
+from segmend.image import Box, Image, Real, bounds
+from segmend.plane import Window, around, inside, lay, normalised, see
+from segmend.prompts import Click, Extremes, Prompt, Stroke, extent
+from segmend.workspaces.planes import probabilities
+
+if TYPE_CHECKING:
+    from segmend.engine import Engine
+
+CELLS = 128  # the side of the grid the networks were trained on
+STEPS = 2  # windows between one size and its half
+PLACES = 8  # of a window's side: the grid that windows lie on
+MARGIN = 1.4  # of the object's longer side at least; with the ladder 1.4 to 2
+LEAST_OBJECT = 24.0  # pixels: a window is cut no closer than for an object as large as this
+LEAST_LOOK = 20.0  # pixels: nearer there is nothing more to see
+KEPT = 32  # windows whose features are kept, 1.4 MB each
+LEAST_ODDS = 0.1  # what a cut's labels say at least, in log odds
+TOUCHING = 0.3  # what a mask that its window cuts off loses of its expected Dice
+
+Plane = NDArray[np.bool_]  # [y x]
+Pixels = NDArray[np.intp]  # [n 2]
+Where = tuple[slice, slice]
+Rectangle = tuple[float, float, float, float]  # top, left, bottom, right
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looking:
+    """How a plane is looked at; each of these was measured (docs/mend.md)."""
+
+    first: tuple[int, ...] = (0, 1, 2, 3, 4, 6)  # the ladder's steps from which marks alone are looked at
+    near: bool = True  # look again from near at the newest mark of a large object
+    coarse: float = 1.5  # ... whose window's cells are at least so many pixels wide
+    again: int = 2  # times at most that the mask is asked for once more, with itself as the mask so far
+    sure: float = 0.93  # ... as long as less Dice than this is expected
+    rise: float = 0.005  # ... and it rises by as much as this
+    adapt: bool = False  # teach the last layers this image when marks disagree with the mask
+    tuning: Tuning = IN_2D
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """The reader `x` [1 4 n n] -> f0, f1, ...; the refiner `prompts` [1 4 n n], f0, ... -> logits, quality, hidden."""
+
+    reader: Engine
+    refiner: Engine
+    head: Head | None = None  # the refiner's last layers, on `hidden`
+    judges: bool = True  # whether the quality is good enough to be told
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """What a window shows and what the reader says of it."""
+
+    tones: Real  # [4 n n]
+    features: dict[str, Real]
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """The answer through one window: on its cells, and on the pixels `where` of its plane."""
+
+    window: Window
+    logits: Real  # [n n]
+    probability: Real  # [y x] of `where`
+    where: Where
+    quality: float | None  # the Dice that the refiner expects; None for an empty mask
+    hidden: Real | None  # [w n n]
+
+    @property
+    def mask(self) -> Plane:
+        return np.asarray(self.probability > 0.5)
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """A plane and what is known of it."""
+
+    prompts: Sequence[Prompt]
+    axis: int
+    index: int
+    here: Plane  # the mask so far
+
+    def with_mask(self, here: Plane) -> Question:
+        return replace(self, here=here)
+
+
+class PlaneLooker:
+    """One image, of which any plane can be asked about."""
+
+    def __init__(self, networks: Networks, image: Image, looking: Looking | None = None) -> None:
+        self.networks = networks
+        self.image = image
+        self.looking = Looking() if looking is None else looking
+        self._kept: OrderedDict[tuple[int, int, Window], Read] = OrderedDict()
+
+    def frame(self, axis: int) -> Window:
+        """Return the window of a whole plane."""
+        rows, columns = np.delete(self.image.shape, axis)
+        return around(0, 0, int(rows), int(columns), margin=1.0, aspect=self.aspect(axis))
+
+    def aspect(self, axis: int) -> float:
+        """Return the row spacing over the column spacing of a plane."""
+        rows, columns = np.delete(self.image.spacing, axis)
+        return float(rows / columns)
+
+    def look(self, question: Question) -> Seen:
+        """Answer one plane, from as near as the object allows, and from nearer at the newest mark of a large one."""
+        known = self.known(question)
+        if known is None:
+            first = self._first(question)
+            question = question.with_mask(_laid(question.here, first))
+            known = self._found(first, question)
+            window = self.frame(question.axis) if known is None else self.window(known, question.axis)
+        else:
+            window = self.window(known, question.axis)
+        answer = self._settled(question, window)
+        for _ in range(3):
+            if not touches(answer, question.here.shape):
+                break
+            question = question.with_mask(_laid(question.here, answer))
+            answer = self._settled(question, self._further(answer.window, question.axis))
+        return self._near(question, self._adapted(question, answer))
+
+    def follow(self, question: Question) -> Seen:
+        """Answer a plane by one look at its mask so far."""
+        known = self.known(question)
+        assert known is not None
+        return self.ask(question, self.window(known, question.axis))
+
+    def ask(self, question: Question, window: Window) -> Seen:
+        """Return the networks' answer through a window."""
+        read = self._read(question.axis, question.index, window)
+        prompts = np.concatenate(
+            [
+                see(question.here, window, CELLS)[None],
+                see_prompts(question.prompts, question.axis, question.index, window, CELLS),
+            ]
+        )
+        answer = self.networks.refiner.run({"prompts": prompts[None], **read.features})
+        logits = answer["logits"][0, 0]
+        hidden = answer["hidden"][0] if "hidden" in answer else None
+        return _seen(logits, window, question.here.shape, float(answer["quality"][0]), hidden)
+
+    def _read(self, axis: int, index: int, window: Window) -> Read:
+        key = (axis, index, window)
+        found = self._kept.pop(key, None)
+        if found is None:
+            tones = see_image(np.take(self.image.voxels, index, axis + 1), window, CELLS)
+            features = {name: np.asarray(value) for name, value in self.networks.reader.run({"x": tones[None]}).items()}
+            found = Read(tones, features)
+        self._kept[key] = found  # the newest last
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return found
+
+    # Where to look.
+
+    def window(self, known: Rectangle, axis: int, *, margin: float = MARGIN) -> Window:
+        """Return the smallest window of the ladder that leaves a margin round a rectangle."""
+        top, left, bottom, right = known
+        side = margin * max((bottom - top) * self.aspect(axis), right - left, LEAST_OBJECT)
+        return on_ladder(self.frame(axis), (top + bottom) / 2, (left + right) / 2, side)
+
+    def _further(self, window: Window, axis: int) -> Window:
+        middle = (window.top + window.bottom) / 2, (window.left + window.right) / 2
+        return on_ladder(self.frame(axis), *middle, 1.9 * window.width)
+
+    def known(self, question: Question) -> Rectangle | None:
+        """Return the rectangle of the mask so far, the boxes and the marks; None where there are marks alone."""
+        rectangles = self._said(question)  # far negative marks widen nothing
+        found = bounds(question.here[None])
+        sized = any(isinstance(p, Box | Extremes) for p in question.prompts)
+        if (found is None and not sized) or (found is None and not rectangles):
+            return None
+        if found is not None:
+            rectangles.append(in_plane(found, 0))
+        return _round_all(rectangles)
+
+    def _said(self, question: Question) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+        boxes = [extent(p) for p in question.prompts if getattr(p, "positive", True)]
+        axis, index = question.axis, question.index
+        return [in_plane(b, axis) for b in boxes if b is not None and b.low[axis] <= index < b.high[axis]]
+
+    def _found(self, first: Seen, question: Question) -> Rectangle | None:
+        """Return the rectangle of what a first look found and the marks; of the newest mark and round it if nothing."""
+        said = self._said(question)
+        found = bounds(first.mask[None])
+        if found is not None:
+            (top, left), (bottom, right) = in_plane(found, 0)
+            y, x = first.where[0].start, first.where[1].start
+            return _round_all([((top + y, left + x), (bottom + y, right + x)), *said])
+        if not said:
+            return None
+        (top, left), (bottom, right) = said[-1]
+        frame, aspect = self.frame(question.axis), self.aspect(question.axis)
+        side = frame.width / 4
+        return top - side / aspect, left - side, bottom + side / aspect, right + side
+
+    # Several looks.
+
+    def _first(self, question: Question) -> Seen:
+        """Answer marks alone, whose object may have any size: look from several distances, keep the surest answer."""
+        frame = self.frame(question.axis)
+        windows = [frame]
+        said = _round_all(_marked(question))
+        if said is not None:
+            top, left, bottom, right = said
+            for step in self.looking.first:
+                side = frame.width * 0.5 ** (step / STEPS)
+                if step > 0 and side >= max(LEAST_LOOK, right - left + 2.0):
+                    windows.append(on_ladder(frame, (top + bottom) / 2, (left + right) / 2, side))
+        answers = [self.ask(question, window) for window in windows]
+
+        def sure(answer: Seen) -> float:
+            return (answer.quality or 0.0) - TOUCHING * touches(answer, question.here.shape)
+
+        return max(answers, key=sure)
+
+    def _settled(self, question: Question, window: Window) -> Seen:
+        """Ask again with the answer as the mask so far, as long as that makes the refiner expect more."""
+        answer = self.ask(question, window)
+        for _ in range(self.looking.again):
+            if answer.quality is None or answer.quality >= self.looking.sure:
+                break
+            after = self.ask(question.with_mask(_laid(question.here, answer)), window)
+            if after.quality is None or after.quality < answer.quality + self.looking.rise:
+                break
+            answer = after
+        return answer
+
+    def _near(self, question: Question, answer: Seen) -> Seen:
+        """Look once more from near at the newest mark, where the window's cells are wide, and mend the mask there."""
+        newest = question.prompts[-1]
+        if not self.looking.near or not isinstance(newest, Click | Stroke) or not question.here.any():
+            return answer
+        box = extent(newest)
+        axis = question.axis
+        if box is None or not box.low[axis] <= question.index < box.high[axis]:
+            return answer
+        (top, left), (bottom, right) = in_plane(box, axis)
+        wanted = max(float(CELLS), 2 * (right - left), 2 * (bottom - top) * self.aspect(axis))
+        window = on_ladder(self.frame(axis), (top + bottom) / 2, (left + right) / 2, wanted)
+        if answer.window.width < self.looking.coarse * max(CELLS, window.width):
+            return answer
+        near = self.ask(question.with_mask(_laid(question.here, answer)), window)
+        return _patched(answer, near)
+
+    def _adapted(self, question: Question, answer: Seen) -> Seen:
+        """Teach the last layers this window where marks disagree with the mask, if that is wanted."""
+        head = self.networks.head
+        if not self.looking.adapt or head is None or answer.hidden is None or not self.disagrees(question, answer):
+            return answer
+        read = self._read(question.axis, question.index, answer.window)
+        taught = alternate(
+            answer.hidden[:, None],
+            read.tones[None, :3].mean(axis=1),
+            head,
+            marked=self._marked_cells(question, answer.window),
+            tuning=self.looking.tuning,
+        )
+        odds = taught.head.odds(answer.hidden)
+        odds = np.where(taught.labels[0], np.maximum(odds, LEAST_ODDS), np.minimum(odds, -LEAST_ODDS))
+        return _seen(odds.astype(np.float32), answer.window, question.here.shape, answer.quality, answer.hidden)
+
+    def marked(self, question: Question) -> tuple[Pixels, Pixels]:
+        """Return the pixels of a plane that are pinned inside and outside."""
+        axis, index = question.axis, question.index
+        positive, negative = (
+            np.delete(points[points[:, axis] == index], axis, axis=1)
+            for points in marks(question.prompts, self.image.shape)
+        )
+        return positive, negative
+
+    def disagrees(self, question: Question, answer: Seen) -> bool:
+        """Tell whether some mark in the window has another label in the mask."""
+        corner = [part.start for part in answer.where]
+        for pixels, positive in zip(self.marked(question), (True, False), strict=True):
+            at = pixels - corner
+            at = at[((at >= 0) & (at < answer.mask.shape)).all(axis=1)]
+            if (answer.mask[tuple(at.T)] != positive).any():
+                return True
+        return False
+
+    def _marked_cells(self, question: Question, window: Window) -> NDArray[np.uint8]:  # [1 n n]
+        """Return which cells the marks pin; where both fall into one cell, inside it is."""
+        pinned = np.zeros((1, CELLS, CELLS), np.uint8)
+        for pixels, side in zip(self.marked(question)[::-1], (OUTSIDE, INSIDE), strict=True):
+            for row, column in pixels.tolist():
+                y, x = (round(at) for at in window.cell(row, column, CELLS))
+                if 0 <= y < CELLS and 0 <= x < CELLS:
+                    pinned[0, y, x] = side
+        return pinned
+
+
+def see_image(channels: NDArray[np.generic], window: Window, cells: int) -> Real:  # [c y x] -> [4 n n]
+    """Return the image's four input channels, 0 to 1 between the window's percentiles."""
+    seen = np.stack([see(channel, window, cells) for channel in channels[: 3 if len(channels) >= 3 else 1]])
+    rows, columns = channels.shape[1:]
+    valid = inside(window, rows, columns, cells)
+    return normalised(levelled(seen, valid) if len(seen) == 1 else seen, valid)
+
+
+def levelled(seen: Real, valid: Plane) -> Real:  # [1 n n]
+    """Return grey tones cut to what the middle third of the window needs, and half as much again.
+
+    A reader sets window and level for the organ, not for the air and the metal around it;
+    so does this (chosen on the validation sets: mean Dice after one click .58, against .53).
+    """
+    third = len(valid) // 3
+    middle = seen[0, third:-third, third:-third][valid[third:-third, third:-third]]
+    if middle.size < 50:
+        return seen
+    low, high = np.percentile(middle, (5, 95))
+    if high - low < 0.02 * np.ptp(seen[0][valid]):  # the middle is all one tone
+        return seen
+    reach = 0.5 * (high - low)
+    return np.asarray(np.clip(seen, low - reach, high + reach), np.float32)
+
+
+def on_ladder(frame: Window, row: float, column: float, side: float) -> Window:
+    """Return the smallest window of the ladder with at least this side, about this middle; at most the frame.
+
+    >>> on_ladder(Window(0, 0, 64, 128), 30, 41, 60)
+    Window(top=14.0, left=8.0, height=32.0, width=64.0)
+    >>> on_ladder(Window(0, 0, 64, 128), 30, 41, 120)
+    Window(top=0, left=0, height=64, width=128)
+    """
+    steps = int(np.floor(STEPS * np.log2(frame.width / side) + 1e-9))
+    if steps <= 0:
+        return frame
+    share = 0.5 ** (steps / STEPS)
+    height, width = share * frame.height, share * frame.width
+    down, across = height / PLACES, width / PLACES
+    top = frame.top + down * round((row - height / 2 - frame.top) / down)
+    left = frame.left + across * round((column - width / 2 - frame.left) / across)
+    return Window(float(top), float(left), float(height), float(width))
+
+
+def touches(answer: Seen, shape: Sequence[int]) -> bool:
+    """Tell whether the mask reaches an edge of its window that is not an edge of the plane."""
+    mask, window = answer.mask, answer.window
+    if not mask.any():
+        return False
+    return bool(
+        (window.top > 0 and mask[0].any())
+        or (window.left > 0 and mask[:, 0].any())
+        or (window.bottom < shape[0] and mask[-1].any())
+        or (window.right < shape[1] and mask[:, -1].any())
+    )
+
+
+def doubt_of(probability: Real) -> Real:
+    """Return how doubtful a probability is: 0 where it is sure, 1 at one half.
+
+    >>> doubt_of(np.array([0.0, 0.25, 0.5, 1.0], np.float32)).tolist()
+    [0.0, 0.5, 1.0, 0.0]
+    """
+    return np.asarray(1 - np.abs(2 * probability - 1), np.float32)
+
+
+def _seen(logits: Real, window: Window, shape: Sequence[int], quality: float | None, hidden: Real | None) -> Seen:
+    values, where = lay(logits, window, shape[0], shape[1])
+    probability = probabilities(values)
+    if not (probability > 0.5).any():
+        quality = None
+    return Seen(window, logits, probability, where, quality, hidden)
+
+
+def _laid(here: Plane, answer: Seen) -> Plane:
+    mask = here.copy()
+    mask[answer.where] = answer.mask
+    return mask
+
+
+def _marked(question: Question) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Return the rectangles of the positive clicks and strokes in a plane."""
+    found = []
+    for prompt in question.prompts:
+        box = extent(prompt) if isinstance(prompt, Click | Stroke) and prompt.positive else None
+        if box is not None and box.low[question.axis] <= question.index < box.high[question.axis]:
+            found.append(in_plane(box, question.axis))
+    return found
+
+
+def _round_all(rectangles: Sequence[tuple[tuple[int, int], tuple[int, int]]]) -> Rectangle | None:
+    if not rectangles:
+        return None
+    lows, highs = zip(*rectangles, strict=True)
+    return (
+        min(a for a, _ in lows),
+        min(b for _, b in lows),
+        max(a for a, _ in highs),
+        max(b for _, b in highs),
+    )
+
+
+def _patched(answer: Seen, near: Seen) -> Seen:
+    """Return the answer with the near one in the middle of its window, fading towards the edges."""
+    ys, xs = near.where
+    down = _fading(ys, near.window.top, near.window.height)
+    across = _fading(xs, near.window.left, near.window.width)
+    weight = down[:, None] * across
+    top, left = answer.where[0].start, answer.where[1].start
+    into = np.s_[max(ys.start, top) - top : ys.stop - top, max(xs.start, left) - left : xs.stop - left]
+    height, width = answer.probability[into].shape
+    y, x = max(top - ys.start, 0), max(left - xs.start, 0)
+    part = np.s_[y : y + height, x : x + width]
+    probability = answer.probability.copy()
+    probability[into] += weight[part] * (near.probability[part] - probability[into])
+    return replace(answer, probability=probability)
+
+
+def _fading(pixels: slice, start: float, length: float) -> Real:
+    """Return 1 in the middle half of a line, falling to 0 at its ends."""
+    at = (np.arange(pixels.start, pixels.stop) + 0.5 - start) / length
+    return np.asarray(np.clip(4 * np.minimum(at, 1 - at), 0, 1), np.float32)
