@@ -1,0 +1,449 @@
+"""Segmend's own network in space: a volume is looked at through frames that follow the object.
+
+    prompts, mask so far ──▶ which frame? ──▶ look at the object ──▶ from near at the newest mark ──▶ a cut round
+                                 ▲                   │                                                marks that are
+                                 └─ reaches a side? ─┘                                                not obeyed
+
+A look is one pass of the refiner on a block of cells, cubes in mm, so voxels of any spacing are seen alike and the
+time depends on neither the volume's size nor the object's. Where a mask or a box says how large the object is, one
+look from near is enough. Marks alone do not, so they are looked at from several distances, and the answer that the
+refiner judges best is looked at again from near. Frames have only certain sizes and places, so that the same one comes
+again while a person works, and what the reader said of it is kept. Which frame is looked through follows from the
+prompts and the mask so far alone, never from what is kept: a replay gives the same masks.
+
+Cells may be coarser than voxels. A look therefore does not replace the mask but changes it by the difference between
+what it answers and what it saw of the mask so far: details finer than a cell stay where nothing else changed.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmend.adapt import INSIDE, OUTSIDE, Edges, Tuning
+from segmend.encode import Points, mark, marks, see_marks
+from segmend.errors import PromptError
+from segmend.frame import Frame, see_block
+from segmend.image import Box, Image, Index, MaskArray, Real, bounds
+from segmend.prompts import Adjust, Click, Extremes, Mask, Prompt, Stroke, extent
+from segmend.segmenter import Prediction, Workspace
+from segmend.workspaces.planes import probabilities, with_lassos
+
+if TYPE_CHECKING:
+    from segmend.engine import Engine
+
+STEPS = 2  # frames between one size and its double
+PLACES = 8  # of a frame's side: the grid that frames lie on
+LEAST_LOOK = 16.0  # voxels of the finest spacing: nearer there is nothing more to see
+LEAST_KNOWN = 4.0  # voxels of it: what is smaller says nothing of the object's size
+TOUCHING = 0.3  # what a mask that its frame cuts off loses of the quality it is told
+BESIDE = 0.5  # what a mask beside the positive mark loses
+FADING = 0.2  # of a near frame's side at either end: there its answer fades out
+SAID = 0.02  # changes of less are none
+KEPT = 12  # frames whose features are kept, some 10 MB each
+HEED_CELLS = 32  # the side of the block that is cut round a mark
+HEED_ODDS = 6.0  # what a mark says at its place; half of that as far away as the mask has to move to reach it
+SURE = 0.9  # no more than that of a network that a mark contradicts
+HEED_MOST = 3  # prompts that are cut for at once
+SAMPLED = 64  # voxels of a stroke that are asked whether they are obeyed
+TUNING = Tuning(smoothness=1.0, tone=0.1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looking:
+    """How a volume is looked at; each of these was measured (docs/mend.md)."""
+
+    cells: int = 48  # the side of a look's block
+    first: int = 32  # ... when marks alone are looked at from several distances
+    doubling: float = 2.0  # from one such distance to the next
+    margin: float = 1.3  # of the object's longest side at least; with the frames' sizes 1.3 to 1.9
+    further: int = 3  # times that a mask reaching its frame's side is looked at from further away
+    near: bool = True  # look again from near at the newest mark
+    coarse: float = 1.5  # ... when cells are as many voxels of the finest spacing wide
+    obey: bool = True  # cut round marks that are not obeyed
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What a look adds to the mask so far, -1 to 1, on its cells."""
+
+    frame: Frame
+    values: Real  # [*cells]
+
+    def seen(self, frame: Frame) -> Real:  # [*cells of the other frame]
+        """Return the change as another frame sees it."""
+        return _between(self.frame, frame).see(self.values)
+
+    def box(self, shape: Index) -> Box:
+        """Return the voxels that it changes."""
+        cells = bounds(np.abs(self.values) > SAID)
+        if cells is None:
+            return Box((0, 0, 0), (0, 0, 0))
+        return self.frame.box(cells.grown(1).clipped(self.frame.cells), shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """The answer in a frame."""
+
+    frame: Frame
+    probability: Real  # [*cells]
+    quality: float  # the Dice that the refiner expects; 0 for an empty mask
+
+    @property
+    def mask(self) -> MaskArray:
+        return np.asarray(self.probability > 0.5)
+
+
+class VolumeWorkspace(Workspace):
+    """One volume; `reader` maps `x` [1 4 n n n] to f0, f1, ..., `refiner` those and `prompts` to logits and quality."""
+
+    def __init__(self, reader: Engine, refiner: Engine, image: Image, looking: Looking | None = None) -> None:
+        self.reader = reader
+        self.refiner = refiner
+        self.image = image
+        self.looking = Looking() if looking is None else looking
+        self._kept: OrderedDict[Frame, dict[str, Real]] = OrderedDict()
+
+    def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
+        placed = [prompt for prompt in prompts if not isinstance(prompt, Adjust)]
+        if not placed:
+            raise PromptError("Mend needs at least one prompt with a place; got none.")
+        if isinstance(placed[-1], Mask):
+            return replaced(placed[-1], previous)
+        mask = with_lassos(placed, previous)
+        look, seen = self._look(placed, mask)
+        changes = [Change(look.frame, look.probability - seen)]
+        near = self._near(placed, mask, changes)
+        if near is not None:
+            changes.append(near)
+        if self.looking.obey:
+            changes += self._heeded(placed, mask, changes)
+        return self._answer(placed[-1], mask, changes, look.quality)
+
+    # The whole object.
+
+    def _look(self, prompts: Sequence[Prompt], mask: MaskArray) -> tuple[Look, Real]:
+        """Return the look at the object from as near as it allows, and what it saw of the mask so far."""
+        known = self._known(prompts, mask)
+        first: Look | None = None
+        if known is None:
+            first = self._first(prompts, mask)
+            known = self._found(first, prompts)
+        frame = self.frame(known)
+        look = self._ask(prompts, frame, self._carried(mask, first, frame))
+        for _ in range(self.looking.further):
+            if not self._touches(look):
+                break
+            frame = self._further(look)
+            look = self._ask(prompts, frame, self._carried(mask, look, frame))
+        return look, frame.see_some(mask)
+
+    def _first(self, prompts: Sequence[Prompt], mask: MaskArray) -> Look:
+        """Look at marks, whose object may have any size, from several distances; keep the answer judged best."""
+        said = self._said(prompts) or [_place(prompts[-1])]
+        box = _round_all(said)
+        spacing_mm, cells = self.image.spacing, (self.looking.first,) * 3
+        widest_mm = float(np.max(spacing_mm * self.image.shape))
+        side_mm = max(LEAST_LOOK * float(spacing_mm.min()), 1.5 * float(np.max(spacing_mm * box.shape)))
+        looks = []
+        while True:
+            frame = _snapped(box, side_mm, spacing_mm, cells)
+            looks.append(self._ask(prompts, frame, frame.see_some(mask)))
+            if side_mm >= widest_mm:
+                break
+            side_mm *= self.looking.doubling
+        positive = marks(prompts, self.image.shape)[0]
+
+        def good(look: Look) -> float:
+            beside = len(positive) and not look.mask[tuple(look.frame.cell(positive).T)].all()
+            return look.quality - TOUCHING * self._touches(look) - BESIDE * bool(beside)
+
+        return max(looks, key=good)
+
+    def _known(self, prompts: Sequence[Prompt], mask: MaskArray) -> Box | None:
+        """Return the box round the mask so far, the boxes and the marks; None where there are marks alone."""
+        found = bounds(mask)
+        if found is not None:
+            longest = float(np.max(self.image.spacing * found.shape))
+            if longest < LEAST_KNOWN * float(self.image.spacing.min()):
+                found = None
+        sized = any(isinstance(prompt, Box | Extremes) for prompt in prompts)
+        if found is None and not sized:
+            return None
+        said = self._said(prompts)
+        return self._deep(_round_all(said if found is None else [found, *said]))
+
+    def _said(self, prompts: Sequence[Prompt]) -> list[Box]:
+        """Return the boxes of what was said to be the object; far negative marks widen nothing."""
+        boxes = [extent(prompt) for prompt in prompts if getattr(prompt, "positive", True)]
+        return [box for box in boxes if box is not None]
+
+    def _deep(self, box: Box) -> Box:
+        """Return the box of something flat as one half as deep in mm as it is wide: nothing has been said of that."""
+        spacing = self.image.spacing
+        if 1 not in box.shape:
+            return box
+        wanted_mm = 0.5 * float(np.max(spacing * box.shape))
+        room = [
+            max(0, int(wanted_mm / step / 2)) if side == 1 else 0 for side, step in zip(box.shape, spacing, strict=True)
+        ]
+        return box.grown((room[0], room[1], room[2])).clipped(self.image.shape)
+
+    def _found(self, look: Look, prompts: Sequence[Prompt]) -> Box:
+        """Return the box of what a look found and the marks; of the look's middle if it found nothing."""
+        cells = bounds(look.mask)
+        if cells is None:
+            side = look.frame.cells[0]
+            cells = Box((side // 4,) * 3, (side - side // 4,) * 3)
+        return _round_all([look.frame.box(cells, self.image.shape), *self._said(prompts)])
+
+    # Frames.
+
+    def frame(self, box: Box) -> Frame:
+        """Return the frame to look at an object through that fills this box."""
+        spacing_mm = self.image.spacing
+        side_mm = self.looking.margin * float(np.max(spacing_mm * box.shape))
+        side_mm = max(side_mm, LEAST_LOOK * float(spacing_mm.min()))
+        return _snapped(box, side_mm, spacing_mm, (self.looking.cells,) * 3)
+
+    def _further(self, look: Look) -> Frame:
+        """Return a frame from further away, round what the look found and what it was cut off from."""
+        cells = bounds(look.mask)
+        assert cells is not None  # it reaches a side
+        box = look.frame.box(cells, self.image.shape)
+        side_mm = 1.9 * float(look.frame.length[0] * self.image.spacing[0])
+        return _snapped(box, side_mm, self.image.spacing, (self.looking.cells,) * 3)
+
+    def _touches(self, look: Look) -> bool:
+        """Tell whether the mask reaches a side of its frame that is not a side of the volume."""
+        mask, frame = look.mask, look.frame
+        for axis, (low, length, count) in enumerate(zip(frame.low, frame.length, self.image.shape, strict=True)):
+            across = np.moveaxis(mask, axis, 0)
+            edge = length / frame.cells[axis]
+            if (low > edge and across[0].any()) or (low + length < count - edge and across[-1].any()):
+                return True
+        return False
+
+    # Looking.
+
+    def _ask(self, prompts: Sequence[Prompt], frame: Frame, seen: Real) -> Look:
+        """Return the networks' answer in a frame, of which this much is in the mask so far."""
+        known = np.concatenate([seen[None], see_marks(prompts, frame)])
+        answer = self.refiner.run({"prompts": known[None], **self._features(frame)})
+        probability = probabilities(answer["logits"][0, 0])
+        probability[~frame.inside(self.image.shape)] = 0
+        quality = float(answer["quality"][0]) if (probability > 0.5).any() else 0.0
+        return Look(frame, probability, quality)
+
+    def _features(self, frame: Frame) -> dict[str, Real]:
+        """Return what the reader says of a frame, from what is kept if it is."""
+        found = self._kept.pop(frame, None)
+        if found is None:
+            found = self.reader.run({"x": see_block(self.image, frame)[None]})
+        self._kept[frame] = found  # the newest last
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return found
+
+    def _carried(self, mask: MaskArray, look: Look | None, frame: Frame) -> Real:
+        """Return the mask so far in a frame: a look's answer where it looked, else the mask that came."""
+        seen = frame.see_some(mask)
+        if look is None:
+            return seen
+        between = _between(look.frame, frame)
+        known = between.inside(look.frame.cells)
+        return np.where(known, between.see(look.mask), seen)
+
+    def _near(self, prompts: Sequence[Prompt], mask: MaskArray, changes: Sequence[Change]) -> Change | None:
+        """Look once more from near at the newest mark, where cells are coarse: what changes fades towards the sides."""
+        newest, frame = prompts[-1], changes[-1].frame
+        if not self.looking.near or not isinstance(newest, Click | Stroke):
+            return None
+        finest_mm = float(self.image.spacing.min())
+        edge_mm = float(frame.length[0] * self.image.spacing[0] / frame.cells[0])
+        box = _place(newest)
+        cells = self.looking.cells
+        side_mm = max(cells * finest_mm, edge_mm * cells / 2, 2 * float(np.max(self.image.spacing * box.shape)))
+        if edge_mm < self.looking.coarse * finest_mm or side_mm >= 0.8 * edge_mm * cells:
+            return None
+        close = _snapped(box, side_mm, self.image.spacing, (cells,) * 3)
+        seen = _composed(close, mask, changes)
+        look = self._ask(prompts, close, seen)
+        return Change(close, (look.probability - seen) * _middle(close.cells))
+
+    # Marks that are not obeyed.
+
+    def _heeded(self, prompts: Sequence[Prompt], mask: MaskArray, changes: Sequence[Change]) -> list[Change]:
+        """Return a change round each mark that the answer so far does not obey, the newest marks first."""
+        found: list[Change] = []
+        for prompt in reversed(prompts):
+            pinned = mark(prompt)
+            if pinned is None or isinstance(prompt, Extremes):
+                continue
+            points, positive = pinned
+            points = points[:: len(points) // SAMPLED + 1]
+            wrong = points[(_at(points, mask, [*changes, *found]) > 0.5) != positive]
+            if len(wrong):
+                found.append(self._cut(prompts, wrong, positive, mask, [*changes, *found]))
+            if len(found) == HEED_MOST:
+                break
+        return found
+
+    def _cut(
+        self, prompts: Sequence[Prompt], points: Points, positive: bool, mask: MaskArray, changes: Sequence[Change]
+    ) -> Change:
+        """Return the change that puts points on their side, with the region round them that the image's edges bound.
+
+        How far a mark speaks follows from how far it lies from what is on its side already: a mark deep in an error
+        means a large error.
+        """
+        from scipy.ndimage import distance_transform_edt, label  # reading a card loads no heavy library
+
+        spacing_mm = self.image.spacing
+        reach_mm = self._reach_mm(points, positive, mask, changes)
+        box = Box(_index(points.min(axis=0)), _index(points.max(axis=0) + 1))
+        side_mm = 4 * reach_mm + float(np.max(spacing_mm * box.shape))
+        length = side_mm / spacing_mm
+        low = (np.add(box.low, box.high) - length) / 2
+        frame = Frame(_three(low), _three(length), (HEED_CELLS,) * 3)
+        now = _composed(frame, mask, changes)
+        fixed = np.zeros(frame.cells, np.uint8)
+        for pinned, side in zip(marks(prompts, self.image.shape), (INSIDE, OUTSIDE), strict=True):
+            at = np.rint(frame.at(pinned)).astype(np.intp)
+            fixed[tuple(at[((at >= 0) & (at < frame.cells)).all(axis=1)].T)] = side
+        sources = np.ones(frame.cells, bool)
+        sources[tuple(frame.cell(points).T)] = False
+        away = distance_transform_edt(sources) * (side_mm / HEED_CELLS / reach_mm)
+        chance = np.clip(now, 1 - SURE, SURE)
+        odds = np.log(chance / (1 - chance)) + (1 if positive else -1) * HEED_ODDS * 0.5**away
+        fixed[~sources] = INSIDE if positive else OUTSIDE
+        labels = Edges(see_block(self.image, frame)[0], TUNING).cut(odds.astype(np.float32), fixed)
+        moved = label((labels != (now > 0.5)) & (labels == positive))[0]
+        named = np.unique(moved[~sources])
+        taken = np.isin(moved, named[named > 0])
+        return Change(frame, np.where(taken, labels - now, 0).astype(np.float32))
+
+    def _reach_mm(self, points: Points, positive: bool, mask: MaskArray, changes: Sequence[Change]) -> float:
+        """Return how far points lie from the nearest cells on their side."""
+        from scipy.ndimage import distance_transform_edt
+
+        frame = changes[0].frame
+        edge_mm = float(frame.length[0] * self.image.spacing[0] / frame.cells[0])
+        least_mm = 2.0 * float(self.image.spacing.min())
+        side = (_composed(frame, mask, changes) > 0.5) == positive
+        if not side.any() or side.all():
+            return max(least_mm, 2 * edge_mm)
+        depth = float(distance_transform_edt(~side)[tuple(frame.cell(points).T)].max())
+        return max(least_mm, depth * edge_mm)
+
+    # The answer.
+
+    def _answer(self, newest: Prompt, mask: MaskArray, changes: Sequence[Change], quality: float) -> Prediction:
+        """Return the mask so far with the changes laid over it, in the box of all that has changed."""
+        shape = self.image.shape
+        box = _round_all([change.box(shape) for change in changes])
+        if box.size == 0 or isinstance(newest, Click | Stroke):
+            box = box.union(_place(newest))
+        values = _over(box, mask, changes)
+        doubt = np.asarray(1 - np.abs(2 * values - 1), np.float32)
+        return Prediction(values, box, quality, doubt)
+
+
+def replaced(mask: Mask, previous: MaskArray) -> Prediction:
+    """Return a mask from elsewhere as the answer; what was there before goes.
+
+    >>> before = np.zeros((1, 2, 5), bool); before[0, 0, 0] = True
+    >>> replaced(Mask(np.ones((1, 1, 2), bool), (0, 0, 2)), before).probability.tolist()
+    [[[0.0, 0.0, 1.0, 1.0]]]
+    """
+    old = bounds(previous)
+    box = mask.box if old is None else mask.box.union(old)
+    values = np.zeros(box.shape, np.float32)
+    values[_within(mask.box, box)] = mask.inside
+    return Prediction(values, box)
+
+
+def _within(part: Box, box: Box) -> tuple[slice, slice, slice]:
+    """Return the slices that cut a part out of an array of a box."""
+    z, y, x = (slice(low - start, high - start) for low, high, start in zip(part.low, part.high, box.low, strict=True))
+    return z, y, x
+
+
+def _place(prompt: Prompt) -> Box:
+    box = extent(prompt)
+    assert box is not None  # adjustments were left out
+    return box
+
+
+def _round_all(boxes: Sequence[Box]) -> Box:
+    found = boxes[0]
+    for box in boxes[1:]:
+        found = found.union(box)
+    return found
+
+
+def _snapped(box: Box, side_mm: float, spacing_mm: NDArray[np.float64], cells: Index) -> Frame:
+    """Return the smallest frame of certain sizes that is so long at least, near the middle of a box.
+
+    >>> _snapped(Box((4, 4, 4), (6, 8, 8)), 12.0, np.array([2.0, 1.0, 1.0]), (8, 8, 8))
+    Frame(low=(1.0, -2.0, -2.0), length=(8.0, 16.0, 16.0), cells=(8, 8, 8))
+    """
+    side = 2.0 ** (np.ceil(STEPS * np.log2(side_mm) - 1e-9) / STEPS)
+    place_mm = side / PLACES
+    middle_mm = (np.add(box.low, box.high) / 2) * spacing_mm
+    low = place_mm * np.round((middle_mm - side / 2) / place_mm) / spacing_mm
+    return Frame(_three(low), _three(side / spacing_mm), cells)
+
+
+def _between(frame: Frame, other: Frame) -> Frame:
+    """Return the other frame in the cells of the first, as if these were voxels."""
+    edge = np.divide(frame.length, frame.cells)
+    low, length = np.subtract(other.low, frame.low) / edge, np.divide(other.length, edge)
+    return Frame(_three(low), _three(length), other.cells)
+
+
+def _composed(frame: Frame, mask: MaskArray, changes: Sequence[Change]) -> Real:
+    """Return the mask so far with changes, as a frame sees it."""
+    seen = frame.see_some(mask)
+    for change in changes:
+        seen = np.clip(seen + change.seen(frame), 0, 1)
+    return np.asarray(seen, np.float32)
+
+
+def _over(box: Box, mask: MaskArray, changes: Sequence[Change]) -> Real:  # [z y x] of the box
+    """Return the mask so far with changes, at the voxels of a box."""
+    values = mask[box.slices].astype(np.float32)
+    for change in changes:
+        part = change.box(mask.shape).intersection(box)
+        if part.size:
+            at = _within(part, box)
+            values[at] = np.clip(values[at] + change.frame.lay(change.values, part), 0, 1)
+    return values
+
+
+def _at(points: Points, mask: MaskArray, changes: Sequence[Change]) -> Real:  # [n]
+    """Return the mask so far with changes, at some voxels."""
+    boxes = [Box(_index(point), _index(point + 1)) for point in points]
+    return np.asarray([_over(box, mask, changes).item() for box in boxes], np.float32)
+
+
+def _index(point: NDArray[np.intp]) -> Index:
+    z, y, x = point.tolist()
+    return z, y, x
+
+
+def _three(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    z, y, x = values.tolist()
+    return z, y, x
+
+
+def _middle(cells: Index) -> Real:  # [*cells]
+    """Return 1 in the middle of a block, falling to 0 at its sides."""
+    z, y, x = (np.clip(np.minimum(np.arange(n) + 0.5, n - 0.5 - np.arange(n)) / (FADING * n), 0, 1) for n in cells)
+    return np.asarray(z[:, None, None] * y[:, None] * x, np.float32)

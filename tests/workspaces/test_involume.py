@@ -1,0 +1,407 @@
+"""mend in space, with small engines that any person can follow: where it looks, what it changes, what it keeps."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import label
+
+from segmend.encode import marks
+from segmend.engine import Arrays, Engine, load_network
+from segmend.errors import PromptError
+from segmend.image import Box, Image, MaskArray, Real, bounds, scale_affine
+from segmend.metrics import dice
+from segmend.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke
+from segmend.segmenter import answer
+from segmend.workspaces.involume import Looking, VolumeWorkspace, replaced
+
+
+class Tones(Engine):
+    """A reader whose features are the tones themselves."""
+
+    name = "tones"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def run(self, inputs: Arrays) -> dict[str, Real]:
+        self.asked += 1
+        return {"f0": np.asarray(inputs["x"], np.float32)}
+
+
+class Grower(Engine):
+    """A refiner that takes what has the tone of the marks, or of the box's middle, and is joined to it."""
+
+    name = "grower"
+
+    def run(self, inputs: Arrays) -> dict[str, Real]:
+        so_far, positive, negative, box = inputs["prompts"][0]
+        tone, valid = inputs["f0"][0, 0], inputs["f0"][0, 3] > 0
+        seeds = (positive > 0) & valid
+        if box.any():
+            seeds[:] = False
+            seeds[tuple(np.argwhere(box > 0).mean(axis=0).round().astype(int))] = True
+        if not seeds.any():
+            seeds = (so_far > 0.5) & valid
+        grown = np.zeros(seeds.shape, bool)
+        if seeds.any():
+            parts, _ = label((np.abs(tone - np.median(tone[seeds])) < 0.2) & valid & (negative == 0))
+            grown = np.isin(parts, np.setdiff1d(parts[seeds], 0))
+        return said(grown, 0.9)
+
+
+class Echo(Engine):
+    """A refiner that never changes its mind: it says the mask so far."""
+
+    name = "echo"
+
+    def run(self, inputs: Arrays) -> dict[str, Real]:
+        so_far = np.clip(inputs["prompts"][0, 0], 1e-4, 1 - 1e-4)
+        logits = np.log(so_far / (1 - so_far)).astype(np.float32)
+        return {"logits": logits[None, None], "quality": np.asarray([0.5], np.float32)}
+
+
+def said(mask: MaskArray, quality: float) -> dict[str, Real]:
+    logits = np.where(mask, 9.0, -9.0).astype(np.float32)
+    return {"logits": logits[None, None], "quality": np.asarray([quality], np.float32)}
+
+
+SHAPE, SPACING, MIDDLE = (16, 60, 70), (3.0, 1.0, 1.25), (8, 28, 33)
+AFFINE = scale_affine(SPACING)
+
+
+def ball(
+    shape: Sequence[int], middle: Sequence[float], radii_mm: Sequence[float], spacing: Sequence[float] = SPACING
+) -> MaskArray:
+    away = [(np.arange(n) - m) * s / r for n, m, s, r in zip(shape, middle, spacing, radii_mm, strict=True)]
+    return np.asarray(away[0][:, None, None] ** 2 + away[1][:, None] ** 2 + away[2] ** 2 <= 1)
+
+
+def scanned(truth: MaskArray, *, spacing: Sequence[float] = SPACING) -> Image:
+    noise = np.random.default_rng(0).normal(0, 20, truth.shape)
+    return Image((noise + 500 * truth).astype(np.int16)[None], scale_affine(spacing))
+
+
+TRUTH = ball(SHAPE, MIDDLE, (13, 14, 19))
+IMAGE = scanned(TRUTH)
+NOTHING = np.zeros(SHAPE, bool)
+BOUNDS = bounds(TRUTH) or Box((0, 0, 0), (0, 0, 0))
+
+
+def opened(image: Image = IMAGE, looking: Looking | None = None) -> VolumeWorkspace:
+    return VolumeWorkspace(Tones(), Grower(), image, looking)
+
+
+def flat(axis: int) -> Box:
+    low, high = list(BOUNDS.low), list(BOUNDS.high)
+    low[axis], high[axis] = MIDDLE[axis], MIDDLE[axis] + 1
+    return Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+
+
+def ends() -> Extremes:
+    voxels = np.argwhere(TRUTH)
+    found = [voxels[voxels[:, axis].argmin()] for axis in range(3)]
+    found += [voxels[voxels[:, axis].argmax()] for axis in range(3)]
+    return Extremes(tuple((int(z), int(y), int(x)) for z, y, x in found))
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        Click(MIDDLE),
+        Click((5, 26, 40)),
+        Stroke(((8, 24, 25), (8, 30, 40))),
+        Stroke(((6, 28, 33), (10, 28, 33))),
+        BOUNDS,
+        flat(0),
+        flat(1),
+        flat(2),
+        ends(),
+        Lasso(((8, 18, 25), (8, 18, 42), (8, 38, 42), (8, 38, 25))),
+        Lasso(((6, 28, 22), (10, 28, 22), (10, 28, 44), (6, 28, 44)), axis=1),
+    ],
+    ids=lambda prompt: type(prompt).__name__,
+)
+def test_any_first_prompt_on_any_plane_finds_the_object(prompt: Prompt) -> None:
+    found = answer(opened(), [prompt], NOTHING)
+
+    assert dice(TRUTH, found.over(NOTHING)) > 0.9
+    assert found.quality == pytest.approx(0.9)
+    assert found.doubt is not None
+    assert found.doubt.shape == found.box.shape
+    assert 0 <= found.doubt.min() <= found.doubt.max() <= 1
+
+
+@pytest.mark.parametrize("radius_mm", [4.0, 9.0, 20.0, 34.0])
+def test_a_click_finds_objects_of_any_size_and_nothing_else(radius_mm: float) -> None:
+    truth = ball((30, 90, 80), (14, 44, 41), (radius_mm,) * 3, (2.5, 1.0, 1.0))
+    image = scanned(truth, spacing=(2.5, 1.0, 1.0))
+    workspace = opened(image)
+
+    found = answer(workspace, [Click((14, 44, 41))], np.zeros(truth.shape, bool))
+
+    assert dice(truth, found.over(np.zeros(truth.shape, bool))) > 0.87
+    assert all(
+        h - l < 2.6 * radius_mm / s + 8 for l, h, s in zip(found.box.low, found.box.high, (2.5, 1, 1), strict=True)
+    )
+
+
+def test_an_object_that_leaves_its_box_is_looked_at_from_further_away() -> None:
+    part = Box((8, 27, 31), (10, 31, 36))
+
+    near = answer(opened(looking=Looking(further=0)), [part], NOTHING).over(NOTHING)
+    far = answer(opened(), [part], NOTHING).over(NOTHING)
+
+    assert dice(TRUTH, near) < 0.7
+    assert dice(TRUTH, far) > 0.9
+
+
+def test_an_object_at_the_volumes_side_is_cut_off_there_alone() -> None:
+    truth = ball(SHAPE, (1, 3, 66), (15, 15, 15))
+
+    found = answer(opened(scanned(truth)), [Click((2, 5, 65))], NOTHING).over(NOTHING)
+
+    assert dice(truth, found) > 0.9
+
+
+def test_what_a_frame_shows_is_read_once_while_a_person_works() -> None:
+    workspace = opened()
+    mask = answer(workspace, [Click(MIDDLE)], NOTHING).over(NOTHING)
+    assert isinstance(workspace.reader, Tones)
+    answer(workspace, [Click(MIDDLE), Click((9, 30, 30))], mask)
+    read = workspace.reader.asked
+
+    prompts: list[Prompt] = [Click(MIDDLE), Click((9, 30, 30))]
+    for index in [(8, 27, 29), (7, 31, 36), (9, 25, 33)]:
+        prompts.append(Click(index))
+        mask = answer(workspace, prompts, mask).over(mask)
+
+    assert workspace.reader.asked == read
+
+
+def test_a_used_workspace_answers_as_a_fresh_one() -> None:
+    used, prompts = opened(), [Click(MIDDLE), Click((2, 50, 60), positive=False), Click((11, 28, 33))]
+    mask = NOTHING
+    for count in range(1, 4):
+        found, fresh = (answer(one, prompts[:count], mask) for one in (used, opened()))
+        np.testing.assert_array_equal(found.probability, fresh.probability)
+        assert found.box == fresh.box
+        mask = found.over(mask)
+
+
+def test_features_of_old_frames_are_forgotten() -> None:
+    workspace = opened()
+    for x in range(4, 68, 4):
+        answer(workspace, [Click((8, 28, x))], NOTHING)
+
+    assert len(workspace._kept) <= 12
+
+
+class TestWhatStays:
+    def test_details_finer_than_cells_stay_where_nothing_changed(self) -> None:
+        mask = ball((60, 200, 200), (30, 100, 100), (25, 90, 90), (1, 1, 1))
+        mask[30, 100, 195:199] = True  # a thread of one voxel
+        mask[30, 40, 60:80] = False  # a gap of one
+        image = scanned(mask, spacing=(1, 1, 1))
+        workspace = VolumeWorkspace(Tones(), Echo(), image)
+
+        after = answer(workspace, [Click((30, 100, 100))], mask).over(mask)
+
+        np.testing.assert_array_equal(after, mask)
+
+    def test_an_object_larger_than_its_cells_can_show_is_looked_at_from_near(self) -> None:
+        truth = ball((60, 200, 200), (30, 100, 100), (25, 90, 90), (1, 1, 1))
+        truth[28:33, 98:103, 100:] = False  # a channel that coarse cells hardly see
+        image = scanned(truth, spacing=(1, 1, 1))
+        mask = truth.copy()
+        mask[28:33, 98:103, 150:] = True
+        prompts = [Click((30, 60, 100)), Click((30, 100, 170), positive=False)]
+
+        near, far = (
+            answer(VolumeWorkspace(Tones(), Grower(), image, Looking(near=near, obey=False)), prompts, mask).over(mask)
+            for near in (True, False)
+        )
+
+        gap = np.s_[28:33, 98:103, 155:185]
+        assert near[gap].mean() < far[gap].mean()
+        assert near[gap].mean() < 0.2
+
+
+class TestObeying:
+    def test_a_mark_moves_the_region_round_it_as_far_as_the_edges(self) -> None:
+        mask = TRUTH & (np.arange(SHAPE[2]) < 36)  # the right part is missing
+        workspace = VolumeWorkspace(Tones(), Echo(), IMAGE)
+
+        after = answer(workspace, [Click((8, 28, 24)), Click((8, 28, 41))], mask).over(mask)
+
+        assert (after & TRUTH & ~mask).sum() > 0.6 * (TRUTH & ~mask).sum()
+        assert (after & ~TRUTH).sum() < 0.05 * TRUTH.sum()
+        np.testing.assert_array_equal(after[:, :, :30], mask[:, :, :30])
+
+    def test_a_negative_mark_takes_a_leak_away(self) -> None:
+        leak = ball(SHAPE, (8, 28, 55), (6, 6, 6))
+        workspace = VolumeWorkspace(Tones(), Echo(), IMAGE)
+
+        after = answer(workspace, [Click(MIDDLE), Click((8, 28, 55), positive=False)], TRUTH | leak).over(TRUTH | leak)
+
+        assert (after & leak).sum() < 0.2 * leak.sum()
+        assert dice(TRUTH, after) > 0.98
+
+    def test_old_marks_are_heeded_too(self) -> None:
+        workspace = VolumeWorkspace(Tones(), Echo(), IMAGE)
+        prompts = [Click((8, 28, 24)), Click((8, 28, 41)), Click((2, 8, 8), positive=False)]
+        mask = TRUTH & (np.arange(SHAPE[2]) < 36)
+
+        after = answer(workspace, prompts, mask).over(mask)
+
+        assert (after & TRUTH & ~mask).sum() > 0.6 * (TRUTH & ~mask).sum()
+
+    def test_a_stroke_moves_all_of_its_length(self) -> None:
+        mask = TRUTH & (np.arange(SHAPE[1])[:, None] < 24)
+        workspace = VolumeWorkspace(Tones(), Echo(), IMAGE)
+        line = Stroke(((8, 34, 24), (8, 34, 42)))
+
+        after = answer(workspace, [line], mask).over(mask)
+
+        for a, b in pairwise(range(24, 43, 6)):
+            assert after[7:10, 30:37, a:b].mean() > 0.8
+
+    def test_without_it_a_mark_is_one_voxel(self) -> None:
+        mask = TRUTH & (np.arange(SHAPE[2]) < 36)
+        workspace = VolumeWorkspace(Tones(), Echo(), IMAGE, Looking(obey=False))
+
+        after = answer(workspace, [Click((8, 28, 41))], mask).over(mask)
+
+        assert (after ^ mask).sum() == 1
+
+    @given(
+        seed=st.integers(0, 10_000),
+        shape=st.tuples(st.integers(1, 8), st.integers(3, 14), st.integers(3, 12)),
+        echo=st.booleans(),
+    )
+    @settings(max_examples=25, deadline=None)
+    def test_marks_are_law_in_any_volume(self, seed: int, shape: tuple[int, int, int], echo: bool) -> None:
+        rng = np.random.default_rng(seed)
+        image = Image(rng.integers(-100, 100, (1, *shape)).astype(np.int16), scale_affine(rng.uniform(0.3, 6, 3)))
+        workspace = VolumeWorkspace(Tones(), Echo() if echo else Grower(), image)
+        prompts: list[Prompt] = []
+        mask = rng.random(shape) < 0.3 if rng.random() < 0.5 else np.zeros(shape, bool)
+        for _ in range(4):
+            a, b = sorted(rng.integers(0, shape, (2, 3)).tolist())
+            low, high = np.minimum(a, b).tolist(), (np.maximum(a, b) + 1).tolist()
+            prompts.append(
+                [
+                    Click(tuple(a), bool(rng.random() < 0.6)),
+                    Stroke((tuple(a), tuple(b)), bool(rng.random() < 0.6)),
+                    Box(tuple(low), tuple(high)),
+                    Adjust(0.2),
+                ][rng.integers(4)]
+            )
+            if all(isinstance(prompt, Adjust) for prompt in prompts):
+                continue
+
+            mask = answer(workspace, prompts, mask).over(mask)
+
+            positive, negative = marks(prompts, shape)
+            assert mask[tuple(positive.T)].all()
+            assert not mask[tuple(negative.T)].any()
+
+
+class TestEdges:
+    def test_nothing_to_go_by_is_said(self) -> None:
+        for prompts in ([], [Adjust(0.3)]):
+            with pytest.raises(PromptError, match="at least one prompt with a place; got none"):
+                opened().predict(prompts, NOTHING)
+
+    def test_a_mask_from_elsewhere_is_the_answer(self) -> None:
+        there = Mask(np.ones((2, 3, 4), bool), (5, 6, 7))
+
+        after = answer(opened(), [there], TRUTH).over(TRUTH)
+
+        assert after.sum() == 24
+        assert after[5:7, 6:9, 7:11].all()
+        assert replaced(there, NOTHING).box == there.box
+
+    def test_a_negative_mark_alone_leaves_nothing(self) -> None:
+        assert not answer(opened(), [Click(MIDDLE, positive=False)], NOTHING).over(NOTHING).any()
+
+    def test_a_volume_of_one_tone_or_one_slice_is_answered(self) -> None:
+        for shape in [(6, 9, 8), (1, 12, 12), (5, 1, 1)]:
+            image = Image(np.full((1, *shape), 7, np.int16), AFFINE)
+            nothing = np.zeros(shape, bool)
+            index = (shape[0] // 2, shape[1] // 2, shape[2] // 2)
+
+            found = answer(VolumeWorkspace(Tones(), Grower(), image), [Click(index)], nothing)
+
+            assert found.over(nothing)[index]
+            assert np.isfinite(found.probability).all()
+
+    def test_memory_follows_the_object_and_not_the_volume(self) -> None:
+        shape = (150, 600, 600)
+        image = Image(np.broadcast_to(np.int16(0), (1, *shape)), scale_affine((1, 1, 1)))
+        mask = np.zeros(shape, bool)
+        mask[70:80, 300:320, 300:320] = True
+        workspace = VolumeWorkspace(Tones(), Echo(), image)
+        workspace.predict([Click((75, 310, 310))], mask)
+
+        tracemalloc.start()
+        workspace.predict([Click((75, 310, 310)), Click((75, 310, 322))], mask)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+
+        assert peak < 40e6  # the volume has 54 million voxels
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Engine, Engine]:
+    """Untrained networks, exported as trained ones are."""
+    import torch
+
+    from segmend.engine import export_network
+    from segmend.nets.mender import Reader, Refiner
+
+    folder: Path = tmp_path_factory.mktemp("mend3d")
+    torch.manual_seed(0)
+    sizes = {"dimensions": 3, "widths": [4, 6, 8], "features": 4}
+    reader, refiner = Reader(inputs=4, **sizes).eval(), Refiner(prompts=4, **sizes).eval()
+    x = torch.zeros(1, 4, 16, 16, 16)
+    with torch.no_grad():
+        features = reader(x)
+    names = [f"f{i}" for i in range(len(features))]
+    export_network(
+        reader,
+        folder / "reader.onnx",
+        architecture="mender:Reader",
+        settings={"inputs": 4, **sizes},
+        inputs={"x": x},
+        outputs=names,
+    )
+    export_network(
+        refiner,
+        folder / "refiner.onnx",
+        architecture="mender:Refiner",
+        settings={"prompts": 4, **sizes},
+        inputs={"prompts": x, **dict(zip(names, features, strict=True))},
+        outputs=("logits", "quality", "hidden"),
+    )
+    return load_network(str(folder / "reader.onnx")), load_network(str(folder / "refiner.onnx"))
+
+
+def test_exported_networks_answer(networks: tuple[Engine, Engine]) -> None:
+    workspace = VolumeWorkspace(*networks, IMAGE, Looking(cells=32, first=16))
+
+    mask = NOTHING
+    for count, prompts in enumerate([[Click(MIDDLE)], [Click(MIDDLE), Click((8, 10, 10), positive=False)]]):
+        found = answer(workspace, prompts, mask)
+        mask = found.over(mask)
+        assert found.quality is not None
+        assert 0 <= found.quality <= 1
+        assert mask[MIDDLE]
+        assert count == 0 or not mask[8, 10, 10]
