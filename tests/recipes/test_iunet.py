@@ -66,7 +66,7 @@ def test_the_map_of_nothing_or_everything_is_finite(full):
 def a_sample(weights, **changes):
     settings = replace(SMALL, weights=weights, width=5.0, **changes)
     clicks = ((Click((0, 10, 10)), Click((0, 1, 1), positive=False)), (Click((0, 7, 12)), Click((0, 2, 2), False)))
-    return how.Sample(np.zeros((1, 21, 21), np.float32), square(), clicks, 1, settings)
+    return how.Sample(np.zeros((1, 21, 21), np.float32), square(), clicks, 1, float(square().sum()), settings)
 
 
 def test_equal_clicks_enter_the_map_with_the_highest_weight():
@@ -239,3 +239,15 @@ def test_a_sheet_shows_how_it_is_doing():
 
     assert sheet.ndim == 3 and sheet.shape[2] == 3 and sheet.dtype == np.uint8
     assert sheet.shape[0] * sheet.shape[1] >= 2 * 4 * 32 * 32
+
+
+def test_in_learning_clicks_follow_a_mask_that_may_be_wrong_where_the_settings_say_so():
+    exact, loose = (
+        [how.Sampler([bright_disc()], replace(SMALL, loose=deviation))[i] for i in range(40)]
+        for deviation in (0.0, 0.7)
+    )
+
+    assert all(one.pixels == one.truth.sum() for one in exact)
+    assert 4 <= sum(one.pixels == 0 for one in loose) <= 18  # a quarter have no mask yet
+    ratios = [one.pixels / one.truth.sum() for one in loose if one.pixels]
+    assert min(ratios) < 0.7 < 1.4 < max(ratios)

@@ -32,6 +32,7 @@ CLICKS = (1, 2, 5, 10, 15)
 
 UNET, PLAIN, MAP, HILLS, DISCS = "U-Net", "IU-Net", "weight map", "map + G clicks", "map + EW clicks"
 SMALL, LARGE, FIVE_HUNDRED, EIGHT_HUNDRED = "EW, 2 px", "EW, 10 px", "EW, 1/500", "EW, 1/800"
+LOOSE = "EW, 1/800, loose"
 ARMS: Mapping[str, Mapping[str, Any]] = {
     UNET: {"clicks": False, "weights": "none"},
     PLAIN: {"weights": "none", "width": 5.0},
@@ -42,6 +43,7 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     LARGE: {"weights": "equal", "width": 10.0},
     FIVE_HUNDRED: {"weights": "equal", "alpha": THEIR_CELLS / CELLS / 500},
     EIGHT_HUNDRED: {"weights": "equal", "alpha": THEIR_CELLS / CELLS / 800},
+    LOOSE: {"weights": "equal", "alpha": THEIR_CELLS / CELLS / 800, "loose": 0.7},
 }
 
 
@@ -74,8 +76,15 @@ def _settings(plan: Plan, arm: str, seed: int) -> Settings:
     from segmend.recipes import iunet as how
 
     steps = max(2, round(STEPS * plan.effort))
-    usual: dict[str, Any] = {"cells": CELLS, "whole": 1.0, "varied": False, "synthetic": 0.0, "most": max(CLICKS)}
-    return replace(how.Settings(), seed=seed, steps=steps, **usual, **ARMS[arm])
+    usual: dict[str, Any] = {
+        "cells": CELLS,
+        "whole": 1.0,
+        "varied": False,
+        "synthetic": 0.0,
+        "most": max(CLICKS),
+        "loose": 0.0,
+    }
+    return replace(how.Settings(), seed=seed, steps=steps, **{**usual, **ARMS[arm]})
 
 
 def _trained(plan: Plan, arm: str, seed: int) -> torch.nn.Module:
@@ -189,6 +198,10 @@ quarters of its extent.
 - In testing there is no truth to weight; the weighted Dice is measured beside the plain one ("weighted dice").
 - A network without clicks cannot know which organ is meant, so the U-Net's Dice on organs it never learned says
   little.
+- In training the paper's clicks follow the true object's size, so a click tells the network how large the object is.
+  In testing it tells what the first mask made of it, and a wrong first mask stays wrong. The arm "loose" is ours: in
+  training a quarter of the samples have the first look's clicks of 5 pixels, the others those of a mask that is too
+  large or too small (by a factor of 2, one deviation).
 - A dynamic click first has 5 pixels; the mask that this gives decides its size for the answer."""
 
 EXPERIMENT = Experiment(
@@ -199,12 +212,21 @@ EXPERIMENT = Experiment(
     claims=(
         Better("clicks help: IU-Net is better than U-Net", Pick(PLAIN, 1), Pick(UNET, 0)),
         Better("the weight map helps", Pick(MAP, 1), Pick(PLAIN, 1)),
+        *(
+            Better(f"the weight map helps on {name}", Pick(MAP, 1, (name,)), Pick(PLAIN, 1, (name,)))
+            for name in MEASURED
+        ),
         Better("clicks of equal weight in the map help", Pick(DISCS, 1), Pick(MAP, 1)),
         Better("clicks of equal weight are better than Gaussian ones", Pick(DISCS, 1), Pick(HILLS, 1)),
         Better("clicks of 1/800 of the object are better than of 5 pixels", Pick(EIGHT_HUNDRED, 1), Pick(DISCS, 1)),
         Better("clicks of 1/800 are better than of 1/500", Pick(EIGHT_HUNDRED, 1), Pick(FIVE_HUNDRED, 1)),
         Better("all together is better than IU-Net after one interaction", Pick(EIGHT_HUNDRED, 1), Pick(PLAIN, 1)),
         Better("... and after 15", Pick(EIGHT_HUNDRED, 15), Pick(PLAIN, 15)),
+        Better(
+            "sizes that are sometimes wrong in training help clicks of 1/800", Pick(LOOSE, 1), Pick(EIGHT_HUNDRED, 1)
+        ),
+        Better("... and then they are better than of 5 pixels", Pick(LOOSE, 1), Pick(DISCS, 1)),
+        Better("... and after 15 interactions better than IU-Net", Pick(LOOSE, 15), Pick(PLAIN, 15)),
         Better("five interactions are better than one", Pick(EIGHT_HUNDRED, 5), Pick(EIGHT_HUNDRED, 1)),
         Better("fifteen are better than five", Pick(EIGHT_HUNDRED, 15), Pick(EIGHT_HUNDRED, 5)),
     ),

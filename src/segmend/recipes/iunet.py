@@ -60,6 +60,9 @@ class Settings:
     weights: str = "equal"  # none; map; map and gaussian or equal clicks
     width: float = 0.0  # of every click, in pixels; 0: alpha decides
     alpha: float = ALPHA  # of a click's width for each pixel of the object
+    loose: float = (
+        0.7  # deviation, in logarithms, of the mask whose size a click follows from the object; 0: the object's
+    )
     most: int = 15  # interactions; each is one click inside and one beside the object
     whole: float = 0.4  # the share of looks at whole planes
     varied: bool = True  # turned, bent and in other tones
@@ -78,7 +81,7 @@ class Settings:
 
 PAPER = replace(
     Settings(), widths=(64, 128, 256, 512, 1024), norm=False, cells=512, batch=8, rate=1e-4, decay=0.0, average=0.0,
-    most=1, whole=1.0, varied=False, synthetic=0.0,
+    loose=0.0, most=1, whole=1.0, varied=False, synthetic=0.0,
 )  # fmt: skip
 
 
@@ -95,6 +98,7 @@ class Sample:
     truth: Flat
     clicks: tuple[tuple[Click, ...], ...]
     count: int
+    pixels: float  # of the mask whose size the clicks follow in learning; 0 for none yet
     settings: Settings
 
 
@@ -113,7 +117,13 @@ class Sampler(Shelved):
         if s.varied:
             drawn = varied(rng, drawn)
         count = int(np.floor(np.exp(rng.uniform(0, np.log(s.most + 1)))))
-        return sample(drawn, s, count=min(count, s.most), seed=int(rng.integers(2**31)))
+        found = sample(drawn, s, count=min(count, s.most), seed=int(rng.integers(2**31)))
+        return replace(found, pixels=_mistaken(rng, found.pixels, s.loose)) if s.loose else found
+
+
+def _mistaken(rng: np.random.Generator, pixels: float, loose: float) -> float:
+    """Return the pixels of a mask that is not the object's yet: of another size, or none."""
+    return 0.0 if rng.random() < 0.25 else pixels * float(np.exp(rng.normal(0, loose)))
 
 
 def sample(drawn: Look, settings: Settings, *, count: int, seed: int) -> Sample:
@@ -121,7 +131,8 @@ def sample(drawn: Look, settings: Settings, *, count: int, seed: int) -> Sample:
     image = toned(drawn.picture.mean(axis=0, keepdims=True), drawn.valid)[:1]
     truth = drawn.truth[None]
     robots = [RandomPair(seed + i) for i in range(settings.most)]
-    return Sample(image, drawn.truth, tuple(robot(truth, ~truth) or () for robot in robots), count, settings)
+    clicks = tuple(robot(truth, ~truth) or () for robot in robots)
+    return Sample(image, drawn.truth, clicks, count, float(truth.sum()), settings)
 
 
 def weight_map(truth: Flat) -> Real:
@@ -222,9 +233,9 @@ def encoded(sample: Sample, count: int, pixels: float) -> Real:  # [1|3 n n]
 
 
 def loss(network: torch.nn.Module, samples: Sequence[Sample], step: int = 0) -> Tensor:
-    """Return the weighted Dice loss of a batch; the true object gives the clicks' size."""
+    """Return the weighted Dice loss of a batch."""
     network.train()
-    x = [encoded(sample, sample.count, float(sample.truth.sum())) for sample in samples]
+    x = [encoded(sample, sample.count, sample.pixels) for sample in samples]
     with mixed():
         logits = network(torch.from_numpy(np.stack(x)).contiguous(memory_format=torch.channels_last))
     truth = torch.from_numpy(np.stack([sample.truth for sample in samples])[:, None].astype(np.float32))
