@@ -86,11 +86,12 @@ USERS: Mapping[str, Callable[[int], Robot]] = MappingProxyType(
 
 
 def user(name: str, seed: int = 0) -> Robot:
-    """Return the robot of that name; SettingsError names the robots there are.
+    """Return the robot of that name, or of its plural; SettingsError names the robots there are.
 
-    >>> user("click", seed=3)
-    LargestError(seed=3)
+    >>> user("click", seed=3), user("clicks")
+    (LargestError(seed=3), LargestError(seed=0))
     """
-    if name not in USERS:
+    made = USERS.get(name) or USERS.get(name.removesuffix("s"))
+    if made is None:
         raise SettingsError(f"There is no user {name!r}; there are {', '.join(sorted(USERS))}.")
-    return USERS[name](seed)
+    return made(seed)
