@@ -330,7 +330,19 @@ class TestEdges:
         assert replaced(there, NOTHING).box == there.box
 
     def test_a_negative_mark_alone_leaves_nothing(self) -> None:
-        assert not answer(opened(), [Click(MIDDLE, positive=False)], NOTHING).over(NOTHING).any()
+        found = answer(opened(), [Click(MIDDLE, positive=False)], NOTHING)
+
+        assert not found.over(NOTHING).any()
+        assert found.quality is None
+
+    def test_a_lasso_adds_and_takes_away_even_if_nothing_follows(self) -> None:
+        workspace = VolumeWorkspace(Tones(), Echo(), IMAGE)
+        ring = ((8, 20, 25), (8, 20, 40), (8, 36, 40), (8, 36, 25))
+
+        for positive, wanted in ((True, TRUTH[8, 20:37, 25:41].size), (False, 0)):
+            after = answer(workspace, [Lasso(ring, positive=positive)], TRUTH).over(TRUTH)
+            assert after[8, 20:37, 25:41].sum() == wanted
+            np.testing.assert_array_equal(after[[0, 7, 9]], TRUTH[[0, 7, 9]])
 
     def test_a_volume_of_one_tone_or_one_slice_is_answered(self) -> None:
         for shape in [(6, 9, 8), (1, 12, 12), (5, 1, 1)]:
@@ -401,7 +413,7 @@ def test_exported_networks_answer(networks: tuple[Engine, Engine]) -> None:
     for count, prompts in enumerate([[Click(MIDDLE)], [Click(MIDDLE), Click((8, 10, 10), positive=False)]]):
         found = answer(workspace, prompts, mask)
         mask = found.over(mask)
-        assert found.quality is not None
-        assert 0 <= found.quality <= 1
+        assert found.quality is None or 0 < found.quality <= 1
+        assert np.isfinite(found.probability).all()
         assert mask[MIDDLE]
         assert count == 0 or not mask[8, 10, 10]

@@ -30,7 +30,7 @@ from segmend.encode import Points, mark, marks, see_marks
 from segmend.errors import PromptError
 from segmend.frame import Frame, see_block
 from segmend.image import Box, Image, Index, MaskArray, Real, bounds
-from segmend.prompts import Adjust, Click, Extremes, Mask, Prompt, Stroke, extent
+from segmend.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke, extent
 from segmend.segmenter import Prediction, Workspace
 from segmend.workspaces.planes import probabilities, with_lassos
 
@@ -116,7 +116,7 @@ class VolumeWorkspace(Workspace):
             raise PromptError("Mend needs at least one prompt with a place; got none.")
         if isinstance(placed[-1], Mask):
             return replaced(placed[-1], previous)
-        mask = with_lassos(placed, previous)
+        mask = with_lassos(placed[-1:], previous)  # earlier ones are in the mask so far
         look, seen = self._look(placed, mask)
         changes = [Change(look.frame, look.probability - seen)]
         near = self._near(placed, mask, changes)
@@ -348,11 +348,11 @@ class VolumeWorkspace(Workspace):
         """Return the mask so far with the changes laid over it, in the box of all that has changed."""
         shape = self.image.shape
         box = _round_all([change.box(shape) for change in changes])
-        if box.size == 0 or isinstance(newest, Click | Stroke):
+        if box.size == 0 or isinstance(newest, Click | Stroke | Lasso):
             box = box.union(_place(newest))
         values = _over(box, mask, changes)
         doubt = np.asarray(1 - np.abs(2 * values - 1), np.float32)
-        return Prediction(values, box, quality, doubt)
+        return Prediction(values, box, quality or None, doubt)
 
 
 def replaced(mask: Mask, previous: MaskArray) -> Prediction:
