@@ -1,17 +1,22 @@
 """mend round a three-line engine: where it looks, what it sends, and how it goes through a volume."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from segmend.adapt import Head
 from segmend.encode import see_prompts
 from segmend.engine import Engine
 from segmend.errors import PromptError
 from segmend.image import Box, Image, scale_affine
-from segmend.methods.mend import CELLS, Mend, MendWorkspace
+from segmend.methods.mend import Mend, MendWorkspace
 from segmend.plane import Window
-from segmend.prompts import Click, Extremes, Lasso, Mask, Stroke
+from segmend.prompts import Adjust, Click, Extremes, Lasso, Mask, Stroke
 from segmend.segmenter import answer
-from segmend.workspaces.inplane import Looking, Networks, levelled, on_ladder
+from segmend.workspaces.inplane import CELLS, Looking, Networks, PlaneLooker, levelled, on_ladder
 from segmend.workspaces.planes import expected_dice, key_index, plane_axis
 
 
@@ -277,3 +282,249 @@ def test_a_negative_click_on_an_empty_slice_changes_nothing_but_itself():
     mask = answer(workspace, prompts, truth).over(truth)
 
     assert not mask[7, 60, 90]
+
+
+def play(workspace, prompts, previous):
+    for count in range(1, len(prompts) + 1):
+        previous = answer(workspace, prompts[:count], previous).over(previous)
+    return previous
+
+
+def test_a_click_that_leaves_the_object_its_size_reads_nothing_anew():
+    voxels, truth = disc_image(rows=400, columns=400, radius=15)
+    eyes = Eyes()
+    workspace = bright(eyes=eyes).open(Image(voxels[None]))
+    mask = play(workspace, [Click((0, 60, 90)), Click((0, 55, 85))], np.zeros_like(truth))
+    before = len(eyes.read)
+
+    clicks = [Click((0, 60, 90)), Click((0, 55, 85)), Click((0, 66, 92)), Click((0, 60, 120), positive=False)]
+    answer(workspace, clicks[:3], mask)
+    answer(workspace, clicks, mask)
+
+    assert len(eyes.read) == before
+
+
+def test_what_was_read_does_not_change_the_answer():
+    voxels, truth = disc_image(rows=300, columns=260, radius=25)
+    kept = bright().open(Image(voxels[None]))
+    clicks = [Click((0, 60, 90)), Click((0, 90, 95), positive=False), Click((0, 50, 80))]
+    mask = np.zeros_like(truth)
+
+    for count in range(1, 4):
+        fresh = answer(bright().open(Image(voxels[None])), clicks[:count], mask)
+        again = answer(kept, clicks[:count], mask)
+
+        np.testing.assert_array_equal(fresh.probability, again.probability)
+        mask = fresh.over(mask)
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    top=st.integers(0, 150),
+    left=st.integers(0, 180),
+    height=st.integers(1, 150),
+    width=st.integers(1, 120),
+    aspect=st.floats(0.5, 2),
+)
+def test_the_window_of_an_object_leaves_room_round_it(top, left, height, width, aspect):
+    image = Image(np.zeros((1, 1, 300, 300), np.uint8), scale_affine((1, aspect, 1)))
+    looker = PlaneLooker(bright().planes, image)
+
+    window = looker.window((top, left, top + height, left + width), 0)
+
+    frame = looker.frame(0)
+    assert window == frame or (
+        window.top <= top - 0.05 * height
+        and window.left <= left - 0.05 * width
+        and window.bottom >= top + 1.05 * height
+        and window.right >= left + 1.05 * width
+    )
+    assert window.width <= max(2.001 * max(height * looker.aspect(0), width, 24), 1)
+    assert window.height * looker.aspect(0) == pytest.approx(window.width)
+
+
+def test_a_small_change_of_the_object_keeps_its_window():
+    image = Image(np.zeros((1, 1, 300, 400), np.uint8))
+    looker = PlaneLooker(bright().planes, image)
+
+    assert looker.window((40, 50, 93, 104), 0) == looker.window((41, 49, 94, 103), 0)
+
+
+class Fine(Bright):
+    """Sees a thin line only where its cells are as fine as pixels."""
+
+    def run(self, inputs):
+        found = super().run(inputs)
+        found["logits"] = np.where(inputs["f0"][:, :1] > 0.85, 9, -9).astype(np.float32)
+        return found
+
+
+def lined_image():
+    truth = np.zeros((1, 600, 600), bool)
+    truth[0, 100:500, 100:500] = True
+    mask = truth.copy()
+    mask[0, 300, 500:560] = truth[0, 300, 500:560] = True
+    return np.where(truth, 100, 0).astype(np.int16), truth, mask
+
+
+def test_a_large_object_is_looked_at_again_from_near_at_the_newest_mark_and_mended_nowhere_else():
+    voxels, truth, _ = lined_image()
+    previous = np.zeros_like(truth)
+    previous[0, 100:500, 100:500] = True
+    click = Click((0, 300, 530))
+
+    blunt, sharp = (answer(bright(Fine(), near=near).open(Image(voxels[None])), [click], previous) for near in (0, 1))
+
+    assert not blunt.over(previous)[0, 300, 515:525].any()
+    mask = sharp.over(previous)
+    assert mask[0, 300, 505:550].all()
+    different = np.argwhere(mask != blunt.over(previous))
+    assert (abs(different - (0, 300, 530)) <= 75).all()
+
+
+def test_a_small_object_is_not_looked_at_again():
+    voxels, truth = disc_image(radius=20)
+    engine = Bright()
+
+    answer(bright(engine).open(Image(voxels[None])), [Click((0, 60, 90))], truth)
+
+    assert len(engine.asked) == 1
+
+
+class Slow(Bright):
+    """Finds the object a little better each time it is shown its own mask."""
+
+    def run(self, inputs):
+        found = super().run(inputs)
+        share = float(inputs["prompts"][:, :1].mean() / max((inputs["f0"][:, :1] > 0.5).mean(), 0.01))
+        return found | {"quality": np.float32([min(0.5 + 0.4 * share, 0.9)])}
+
+
+@pytest.mark.parametrize(("again", "asked"), [(0, 1), (1, 2), (2, 3)])
+def test_it_asks_again_with_its_own_mask_while_that_promises_more(again, asked):
+    voxels, truth = disc_image(radius=20)
+    engine = Slow()
+    box = Box((0, 38, 68), (1, 83, 113))
+
+    prediction = answer(bright(engine, again=again).open(Image(voxels[None])), [box], np.zeros_like(truth))
+
+    assert len(engine.asked) == asked
+    assert prediction.quality == pytest.approx(0.5 if again == 0 else 0.9, abs=0.03)
+
+
+def test_a_sure_answer_is_not_asked_for_again():
+    voxels, truth = disc_image(radius=20)
+    engine = Bright()
+
+    prediction = answer(bright(engine).open(Image(voxels[None])), [Box((0, 38, 68), (1, 83, 113))], truth)
+
+    assert len(engine.asked) == 1
+    assert prediction.quality == pytest.approx(0.95)
+    assert prediction.doubt is not None and prediction.doubt.shape == prediction.box.shape
+
+
+def test_an_empty_mask_has_no_quality():
+    workspace = bright(Fine()).open(Image(np.zeros((1, 1, 40, 50), np.uint8)))
+
+    assert next(workspace.stream([Click((0, 5, 5))], np.zeros((1, 40, 50), bool))).quality is None
+
+
+def test_the_quality_of_a_volume_is_that_of_its_slices_by_their_size():
+    voxels, truth = disc_image(depth=6, thick=range(6))
+
+    prediction = answer(
+        bright().open(Image(voxels[None], scale_affine((4, 1, 1)))), [Click((3, 60, 90))], truth & False
+    )
+
+    assert prediction.quality == pytest.approx(0.95)
+
+
+class Wrong(Bright):
+    """Calls everything the object; its hidden features say where the bright things are."""
+
+    def run(self, inputs):
+        hidden = np.concatenate([inputs["f0"][:, :1], np.ones_like(inputs["f0"][:, :1])], axis=1)
+        return {"logits": HEAD.odds(hidden[0])[None, None], "quality": np.float32([0.5]), "hidden": hidden}
+
+
+HEAD = Head((np.array([[3.0, 0.02]], np.float32),), (np.zeros(1, np.float32),))
+
+
+@pytest.mark.parametrize("adapt", [False, True])
+def test_marks_that_disagree_teach_the_last_layers_this_image(adapt):
+    voxels, truth = disc_image(rows=120, columns=120, centre=(60, 60), radius=20)
+    method = Mend(Networks(Eyes(), Wrong(), HEAD), Looking(adapt=adapt, near=False, again=0))
+    box = Box((0, 35, 35), (1, 85, 85))
+    sides = (((37, 37), (37, 83)), ((83, 37), (83, 83)), ((37, 37), (83, 37)), ((37, 83), (83, 83)))
+    strokes = [Stroke(tuple((0, y, x) for y, x in side), positive=False) for side in sides]
+
+    inner = Stroke(((0, 60, 45), (0, 60, 75)))
+
+    mask = answer(method.open(Image(voxels[None])), [box, inner, *strokes], np.zeros_like(truth)).over(
+        np.zeros_like(truth)
+    )
+
+    assert (dice(mask, truth) > 0.9) == adapt
+    assert mask[0, 60, 60]
+
+
+def test_marks_that_agree_teach_nothing():
+    voxels, truth = disc_image(rows=120, columns=120, centre=(60, 60), radius=20)
+    workspace = Mend(Networks(Eyes(), Wrong(), HEAD), Looking(adapt=True)).open(Image(voxels[None]))
+
+    prediction = answer(workspace, [Box((0, 35, 35), (1, 85, 85)), Click((0, 60, 60))], np.zeros_like(truth))
+
+    assert prediction.mask.all()
+
+
+def test_an_adjustment_moves_the_boundary_and_zero_moves_nothing():
+    voxels, truth = disc_image()
+    far = np.zeros_like(truth)
+    far[0, 150:170, 20:40] = True
+    workspace = bright().open(Image(voxels[None]))
+
+    masks = [answer(workspace, [Click((0, 60, 90)), Adjust(k)], truth).over(truth) for k in (0.5, 0.1, 0.0, -0.1, -0.5)]
+
+    np.testing.assert_array_equal(masks[2], truth)
+    for small, large in pairwise(masks):
+        assert not (small & ~large).any()
+    assert [mask.sum() for mask in masks] == [round(truth.sum() / (1 + k)) for k in (0.5, 0.1, 0.0, -0.1, -0.5)]
+
+
+def test_an_adjustment_keeps_marks_and_works_in_a_volume():
+    voxels, truth = disc_image(depth=5, thick=range(1, 4))
+    workspace = bright().open(Image(voxels[None], scale_affine((4, 1, 1))))
+    edge = Click((2, 60, 109))
+    beside = Click((2, 60, 111), positive=False)
+
+    smaller, larger = (answer(workspace, [edge, beside, Adjust(k)], truth).over(truth) for k in (0.5, -0.4))
+
+    assert smaller[2, 60, 109] and not larger[2, 60, 111]
+    assert smaller.sum() < truth.sum() < larger.sum()
+
+
+def test_an_adjustment_of_nothing_is_nothing():
+    workspace = bright().open(Image(np.zeros((1, 1, 20, 30), np.uint8)))
+    empty = np.zeros((1, 20, 30), bool)
+
+    assert not answer(workspace, [Adjust(-0.5)], empty).over(empty).any()
+
+
+def test_an_older_lasso_is_not_drawn_again():
+    voxels, truth = disc_image()
+    engine = Bright()
+    points = tuple((0, y, x) for y, x in ((40, 70), (40, 110), (80, 110), (80, 70)))
+    previous = np.zeros_like(truth)
+    previous[0, 58:62, 88:92] = True
+
+    answer(bright(engine).open(Image(voxels[None])), [Lasso(points), Click((0, 60, 90))], previous)
+
+    assert previous[0, 40:81, 70:111].sum() == 16
+    assert engine.asked[0][4].sum() < 600
+
+
+def test_the_frame_is_the_ladders_top():
+    frame = PlaneLooker(bright().planes, Image(np.zeros((1, 1, 30, 50), np.uint8))).frame(0)
+
+    assert on_ladder(frame, 15, 25, 49) == frame
+    assert on_ladder(frame, 15, 25, 25).width == 25

@@ -43,6 +43,10 @@ Where = tuple[slice, slice]
 Rectangle = tuple[float, float, float, float]  # top, left, bottom, right
 
 
+# The paper's price of edges isolates single clicks, and its weight of marks is for strokes.
+TUNING = replace(IN_2D, smoothness=1.0, marks=100.0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Looking:
     """How a plane is looked at; each of these was measured (docs/mend.md)."""
@@ -53,8 +57,8 @@ class Looking:
     again: int = 2  # times at most that the mask is asked for once more, with itself as the mask so far
     sure: float = 0.93  # ... as long as less Dice than this is expected
     rise: float = 0.005  # ... and it rises by as much as this
-    adapt: bool = False  # teach the last layers this image when marks disagree with the mask
-    tuning: Tuning = IN_2D
+    adapt: bool = True  # teach the last layers this image when marks disagree with the mask
+    tuning: Tuning = TUNING
 
 
 @dataclass(frozen=True, eq=False)
@@ -340,8 +344,8 @@ def levelled(seen: Real, valid: Plane) -> Real:  # [1 n n]
 def on_ladder(frame: Window, row: float, column: float, side: float) -> Window:
     """Return the smallest window of the ladder with at least this side, about this middle; at most the frame.
 
-    >>> on_ladder(Window(0, 0, 64, 128), 30, 41, 60)
-    Window(top=14.0, left=8.0, height=32.0, width=64.0)
+    >>> on_ladder(Window(0, 0, 64, 128), 29, 41, 60)
+    Window(top=12.0, left=8.0, height=32.0, width=64.0)
     >>> on_ladder(Window(0, 0, 64, 128), 30, 41, 120)
     Window(top=0, left=0, height=64, width=128)
     """
