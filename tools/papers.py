@@ -1,4 +1,4 @@
-"""Put what `segmend reproduce` measured into the papers' pages: python bench/papers.py RUN [RUN ...]
+"""Put what `segmend reproduce` measured into the papers' pages: python tools/papers.py RUN [RUN ...]
 
 A RUN is the folder that `segmend reproduce PAPER --out RUN` wrote. Of its report.md the claims and the paper's table
 beside ours go into docs/PAPER.md, between the lines `<!-- measured -->` and `<!-- end -->`; pictures of patients stay
