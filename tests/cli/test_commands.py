@@ -342,8 +342,9 @@ def test_a_network_is_trained_and_its_weights_are_written(said, images, tmp_path
 
     values = json.loads(out)
     assert code == 0
-    assert (tmp_path / "run" / "mend2d.onnx").is_file()
-    assert values["weights"] == [str(tmp_path / "run" / "mend2d.onnx")]
+    parts = [tmp_path / "run" / name for name in ("mend2d_reader.onnx", "mend2d_refiner.onnx", "mend2d_head.npz")]
+    assert all(part.is_file() for part in parts)
+    assert values["weights"] == [str(part) for part in parts]
     assert values["steps"] == 1
     assert "step 1/1" in err
 

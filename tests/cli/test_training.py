@@ -39,9 +39,9 @@ def test_a_terminal_gets_a_bar_and_weights_go_to_a_folder_of_the_methods_name(da
     code = train(data)
 
     assert code == 0
-    assert (tmp_path / "runs" / "mend" / "mend2d.onnx").is_file()
+    assert (tmp_path / "runs" / "mend" / "mend2d_reader.onnx").is_file()
     assert "\r[############################] step 1/1  loss " in terminal.getvalue()
-    assert capsys.readouterr().out.startswith("runs/mend/mend2d.onnx: 1 steps in ")
+    assert capsys.readouterr().out.startswith("runs/mend/mend2d_reader.onnx, ")
 
 
 def test_a_process_that_torchrun_started_joins_the_others(data, tmp_path, monkeypatch, capsys):
@@ -55,7 +55,7 @@ def test_a_process_that_torchrun_started_joins_the_others(data, tmp_path, monkey
     code = train(data, "--out", str(tmp_path / "out"))
 
     assert code == 0
-    assert (tmp_path / "out" / "mend2d.onnx").is_file()
+    assert (tmp_path / "out" / "mend2d_reader.onnx").is_file()
     assert "step 1/1" in capsys.readouterr().err
     import torch.distributed
 

@@ -20,7 +20,7 @@ Flat = NDArray[np.bool_]  # [n n]
 
 
 @lru_cache(maxsize=64)
-def _splines(knots: int, cells: int) -> Real:  # [cells knots]
+def splines(knots: int, cells: int) -> Real:  # [cells knots]
     """Return the cubic B-splines of a line of knots at a line of cells."""
     at = np.linspace(0, knots - 3, cells, endpoint=False)[:, None] - np.arange(-1, knots - 1)[None]
     t = np.abs(at)
@@ -30,7 +30,7 @@ def _splines(knots: int, cells: int) -> Real:  # [cells knots]
 
 def smooth_field(rng: np.random.Generator, knots: int, cells: int) -> Real:  # [n n]
     """Return a smooth random field of about unit deviation; more knots, finer hills."""
-    basis = _splines(knots + 3, cells)
+    basis = splines(knots + 3, cells)
     field = basis @ rng.standard_normal((knots + 3, knots + 3), dtype=np.float32) @ basis.T
     return np.asarray(field / max(float(field.std()), 1e-6), np.float32)
 
@@ -97,7 +97,7 @@ def _tube(rng: np.random.Generator, cells: int) -> Flat:
 
 def smooth_line(rng: np.random.Generator, count: int) -> Real:  # [count]
     """Return a smooth random walk of about unit deviation."""
-    basis = _splines(int(rng.integers(4, 14)) + 3, count)
+    basis = splines(int(rng.integers(4, 14)) + 3, count)
     return np.asarray(basis @ rng.standard_normal(basis.shape[1], dtype=np.float32) * 1.5, np.float32)
 
 
@@ -127,8 +127,39 @@ def texture(rng: np.random.Generator, cells: int) -> Real:  # [n n]
     return np.asarray(np.sin((np.cos(turn) * rows + np.sin(turn) * columns) * wave + phase) * 1.4, np.float32)
 
 
-def scene(rng: np.random.Generator, cells: int) -> tuple[Real, Flat]:  # [3 n n], [n n]
-    """Return an image, red green blue, and one object in it.
+def vessels(rng: np.random.Generator, cells: int) -> Flat:
+    """Return a tree of thin branches that grow thinner as they part."""
+    mask = np.zeros((cells, cells), bool)
+    start = rng.uniform(0.1, 0.9, 2) * cells
+    stems = [(start, rng.uniform(0, 2 * np.pi), rng.uniform(0.7, 2.8))]
+    for _ in range(int(rng.integers(3, 14))):
+        (y0, x0), heading, width = stems[int(rng.integers(len(stems)))]
+        steps = int(rng.integers(cells // 4, cells))
+        turning = heading + np.cumsum(smooth_line(rng, steps) * rng.uniform(0.01, 0.06))
+        way = np.stack([y0 + np.cumsum(np.sin(turning)), x0 + np.cumsum(np.cos(turning))], axis=1)
+        branch = np.ones((cells, cells), bool)
+        at = way[((way >= 0) & (way < cells)).all(axis=1)].astype(int)
+        branch[tuple(at.T)] = False
+        mask |= ndimage.distance_transform_edt(branch) < width
+        for at_step in rng.integers(0, steps, 2):
+            side = rng.choice([-1, 1]) * rng.uniform(0.3, 1.2)
+            stems.append((way[at_step], turning[at_step] + side, max(width * rng.uniform(0.6, 1.0), 0.7)))
+    return mask
+
+
+def membrane(rng: np.random.Generator, cells: int) -> Flat:
+    """Return the thin walls between cells that fill the plane."""
+    knots = int(rng.integers(3, 9))
+    rooms = np.argmax([smooth_field(rng, knots, cells) for _ in range(int(rng.integers(4, 9)))], axis=0)
+    walls = np.zeros((cells, cells), bool)
+    walls[1:] |= rooms[1:] != rooms[:-1]
+    walls[:, 1:] |= rooms[:, 1:] != rooms[:, :-1]
+    width = int(rng.integers(0, 3))
+    return np.asarray(ndimage.binary_dilation(walls, iterations=width) if width else walls)
+
+
+def scene(rng: np.random.Generator, cells: int, truth: Flat | None = None) -> tuple[Real, Flat]:  # [3 n n], [n n]
+    """Return an image, red green blue, and one object in it: a given one, or any.
 
     >>> image, truth = scene(np.random.default_rng(1), 32)
     >>> image.shape, truth.shape, bool(truth.any())
@@ -137,7 +168,7 @@ def scene(rng: np.random.Generator, cells: int) -> tuple[Real, Flat]:  # [3 n n]
     count = int(rng.integers(2, 9))
     knots = int(np.exp(rng.uniform(np.log(2), np.log(14))))
     regions = np.argmax([smooth_field(rng, knots, cells) + rng.normal(0, 0.4) for _ in range(count)], axis=0)
-    truth: Flat | None = None
+    given = truth is not None
     for _ in range(int(rng.integers(0, 5))):
         regions[shape(rng, cells)] = count
         count += 1
@@ -145,14 +176,14 @@ def scene(rng: np.random.Generator, cells: int) -> tuple[Real, Flat]:  # [3 n n]
         for y, x in rng.uniform(0, cells, (int(rng.integers(5, 40)), 2)):
             regions[_disc(cells, y, x, rng.uniform(2, 9))] = count
         count += 1
-    if rng.random() < 0.45:
-        truth = shape(rng, cells)
+    if given or rng.random() < 0.45:
+        truth = truth if truth is not None else shape(rng, cells)
         regions[truth] = count
         count += 1
     image = _painted(rng, regions, count, cells)
     if truth is None:
         truth = _one_region(rng, regions)
-    if rng.random() < 0.2:  # something lies on top and hides a part
+    if not given and rng.random() < 0.2:  # something lies on top and hides a part
         hidden = shape(rng, cells)
         if (truth & ~hidden).sum() > 0.6 * truth.sum():
             image[:, hidden] = image[:, hidden] * 0.3 + rng.uniform(-1, 1)

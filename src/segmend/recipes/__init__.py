@@ -31,7 +31,7 @@ from types import ModuleType
 
 from segmend.errors import SettingsError
 
-TOOLS = ("slices", "subjects")  # modules of this folder that are no recipes
+TOOLS = ("mend_game", "mend_plane", "mend_volume", "slices", "subjects")  # modules of this folder that are no recipes
 
 
 def names() -> tuple[str, ...]:

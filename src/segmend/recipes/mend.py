@@ -1,313 +1,330 @@
-"""How mend learns: what a training sample is, and one step of the network on a batch.
+"""How mend learns: games between robots and the network, in which every answer is corrected.
 
-A sample is one plane seen through a window round an object, at the network's size, with a
-robot that will correct the network's own answers a few times. The robots and the network
-meet in `play`, as they do in evaluation; only the last answer of a game carries gradient.
+A sample is an object seen through a window, or a block in space, with a robot that will correct the network's own
+answers a few times. The image is read once, with gradient. The games are played on what was read, without; then the
+refiner answers every turn of every game once more, with gradient, and learns from all of them: to find the object, and
+to tell how well it did.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
 
-from segmend.augment import bend, bent, retoned, wobbled
-from segmend.datasets.synthetic import pasted, region_of, scene
-from segmend.encode import see_prompts
-from segmend.engine import export_network
-from segmend.image import Image, Real
-from segmend.losses import overlap_and_entropy
-from segmend.methods.mend import CELLS, CHANNELS
-from segmend.nets.unet import UNet
-from segmend.plane import Window, around, inside, normalised, see
-from segmend.play import Turn, User, play
+from segmend.adapt import Head, save_head
+from segmend.engine import export_network, torch_network
+from segmend.errors import SettingsError
+from segmend.image import MaskArray
+from segmend.nets.mender import Reader, Refiner
+from segmend.play import Turn
+from segmend.recipes.mend_game import Sample, played
+from segmend.recipes.mend_plane import PlaneSampler
+from segmend.recipes.mend_plane import seen_turn as seen_in_plane
+from segmend.recipes.mend_volume import VolumeSampler
+from segmend.recipes.mend_volume import seen_turn as seen_in_volume
 from segmend.recipes.subjects import Subject
 from segmend.recipes.subjects import subjects as found_subjects
-from segmend.training.precision import mixed
+from segmend.training.precision import exact, mixed
 from segmend.training.sheets import Example, sheet
-from segmend.users import BoxFirst, LargestError, NoisyHuman, RandomError, SkeletonStroke
+from segmend.users import LargestError
 
-Flat = NDArray[np.bool_]  # [n n]
-LEAST_PIXELS = 20
+WIDTHS = {2: (16, 32, 64, 128, 192, 256), 3: (12, 24, 48, 96, 128)}  # of the reader
+LIGHT = {2: (16, 24, 32, 48, 64, 64), 3: (12, 16, 24, 32, 48)}  # of the refiner
+FEATURES = {2: 16, 3: 12}
+INPUTS = PROMPTS = 4
+LATER = 0.15  # how much more each later turn of a game counts
+JUDGED = 1.0  # the share of the quality in the loss
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What a run depends on; saved with its weights."""
 
+    dimensions: int = 2
     steps: int = 10000
     batch: int = 16
     rate: float = 2e-3
     decay: float = 1e-4
     seed: int = 0
-    widths: tuple[int, ...] = (16, 32, 64, 128, 192, 256)
-    synthetic: float = 0.38  # the share of drawn scenes
+    start: str = ""  # a folder of earlier weights to go on from, or an earlier network's file
+    widths: tuple[int, ...] = ()  # of the reader; empty for WIDTHS
+    light: tuple[int, ...] = ()  # of the refiner; empty for LIGHT
+    synthetic: float = 0.35  # the share of drawn scenes
     regions: float = 0.12  # of objects taken from real images by their tones
     pasted: float = 0.08  # of drawn objects put into real images
+    small: float = 0.5  # in space, the share of batches with smaller blocks
     average: float = 0.998  # of the weights' moving mean
     sets: tuple[str, ...] = ()  # the names of the data sets to learn from; empty for all
 
+    def __post_init__(self) -> None:
+        if self.dimensions not in WIDTHS:
+            raise SettingsError(f"Mend has 2 or 3 dimensions; got {self.dimensions}.")
+        if len(self.all_light) > len(self.all_widths):
+            raise SettingsError(
+                f"The refiner needs at most as many levels as the reader; got {len(self.all_light)} "
+                f"for {len(self.all_widths)}."
+            )
+
+    @property
+    def all_widths(self) -> tuple[int, ...]:
+        return self.widths or WIDTHS[self.dimensions]
+
+    @property
+    def all_light(self) -> tuple[int, ...]:
+        return self.light or LIGHT[self.dimensions]
+
+
+SMALL_3D = replace(Settings(), dimensions=3, batch=4, synthetic=0.3)
+
 
 def subjects(data: Path, split: str, settings: Settings) -> list[Subject]:
-    """Return the cases of a split that hold an object, of the sets that the settings name."""
-    return found_subjects(data, split, names=settings.sets)
+    """Return the cases of a split that hold an object: all in the plane, volumes in space."""
+    space = settings.dimensions == 3
+    return found_subjects(data, split, names=settings.sets, flat=False if space else None, channels=space)
 
 
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """One game to play: the picture, the truth, the mask it starts from and the robot."""
-
-    image: Real  # [4 n n]
-    truth: Flat
-    start: Flat
-    user: User
-    interactions: int  # 0: mend the starting mask without a prompt
-    again: bool  # look a second time at the last answer before learning
+def Sampler(cases: Sequence[Subject], settings: Settings) -> PlaneSampler | VolumeSampler:
+    """Return what draws samples by number: the same number is the same sample in any process."""
+    return VolumeSampler(cases, settings) if settings.dimensions == 3 else PlaneSampler(cases, settings)
 
 
-@dataclass(frozen=True, eq=False)
-class Sampler:
-    """Draws samples by number: the same number is the same sample in any process."""
+class Mender(nn.Module):
+    """The reader and the refiner, which learn together."""
 
-    subjects: Sequence[Subject]
-    settings: Settings
-    groups: dict[str, list[int]] = field(init=False)
-    weights: NDArray[np.float64] = field(init=False)
-
-    def __post_init__(self) -> None:
-        groups: dict[str, list[int]] = {}
-        for i, subject in enumerate(self.subjects):
-            groups.setdefault(subject.group, []).append(i)
-        size = np.sqrt([len(members) for members in groups.values()])
-        object.__setattr__(self, "groups", groups)
-        object.__setattr__(self, "weights", size / size.sum() if len(size) else size)
-
-    def __getitem__(self, number: int) -> Sample:
-        rng = np.random.default_rng((self.settings.seed, number))
-        for _ in range(8):
-            picture, truth, valid, before = _moved(rng, *self._picture(rng))
-            if truth.sum() >= LEAST_PIXELS:
-                break
-        if rng.random() < 0.8:
-            picture = retoned(rng, picture)
-        image = normalised(picture, valid)
-        return _game(rng, image, truth, before)
-
-    def _picture(self, rng: np.random.Generator) -> tuple[Real, Flat, Flat, Flat | None]:
-        """Return an image, an object, the cells on the image, and a neighbouring slice's object."""
-        drawn, s = rng.random(), self.settings
-        everywhere = np.ones((CELLS, CELLS), bool)
-        if not len(self.subjects) or drawn < s.synthetic:
-            image, truth = scene(rng, CELLS)
-            return image, truth, everywhere, None
-        picture, truth, valid, before = self._real(rng)
-        if drawn < s.synthetic + s.regions:
-            region = region_of(rng, picture)
-            if region is not None:
-                return picture, region & valid, valid, None
-        elif drawn < s.synthetic + s.regions + s.pasted:
-            image, truth = pasted(rng, picture, CELLS)
-            return image, truth & valid, valid, None
-        return picture, truth, valid, before
-
-    def _real(self, rng: np.random.Generator) -> tuple[Real, Flat, Flat, Flat | None]:
-        group = list(self.groups)[rng.choice(len(self.groups), p=self.weights)]
-        subject = self.subjects[rng.choice(self.groups[group])]
-        axis = _axis(rng, subject.image)
-        values = np.unique(subject.labels)
-        value = rng.choice(values[values > 0])
-        mask = subject.labels == value
-        if not subject.instances and len(values) > 2 and rng.random() < 0.15:
-            mask = subject.labels > 0
-        areas = mask.sum(axis=tuple(a for a in range(3) if a != axis))
-        fit = np.flatnonzero(areas >= min(LEAST_PIXELS, areas.max()))
-        index = int(rng.choice(fit))
-        plane = np.take(mask, index, axis)
-        aspect = float(np.divide(*np.delete(subject.image.spacing, axis)))
-        window = _window(rng, plane, aspect)
-        channels = np.take(subject.image.voxels, index, axis + 1)
-        channels = channels[: 3 if len(channels) >= 3 else 1]
-        picture = np.stack([see(c, window, CELLS) for c in channels])
-        near = index + int(rng.choice([-1, 1]))
-        before = None
-        if 0 <= near < mask.shape[axis] and areas[near]:
-            before = see(np.take(mask, near, axis), window, CELLS) > 0.5
-        truth = see(plane, window, CELLS) > 0.5
-        rows, columns = plane.shape
-        return picture, truth, inside(window, rows, columns, CELLS), before
+    def __init__(self, reader: nn.Module, refiner: nn.Module, dimensions: int) -> None:
+        super().__init__()
+        self.reader, self.refiner, self.dimensions = reader, refiner, dimensions
 
 
-def _axis(rng: np.random.Generator, image: Image) -> int:
-    """Return a plane to look at: any where the voxels are about cubes, else the finest."""
-    if image.flat:
-        return 0
-    spacing = image.spacing
-    thickest = int(np.argmax(spacing))
-    if spacing[thickest] > 1.2 * float(np.median(spacing)):
-        return thickest if rng.random() < 0.85 else int(rng.integers(3))
-    return int(rng.integers(3))
+def _options(settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the arguments of the reader and of the refiner."""
+    both = {"dimensions": settings.dimensions, "features": FEATURES[settings.dimensions]}
+    return {**both, "inputs": INPUTS, "widths": list(settings.all_widths)}, {
+        **both,
+        "prompts": PROMPTS,
+        "widths": list(settings.all_light),
+    }
 
 
-def _window(rng: np.random.Generator, plane: Flat, aspect: float) -> Window:
-    """Return a window round the object: mostly near, sometimes far, never quite centred."""
-    ys, xs = np.nonzero(plane)
-    top, left, bottom, right = int(ys.min()), int(xs.min()), int(ys.max()) + 1, int(xs.max()) + 1
-    rows, columns = plane.shape
-    margin = float(np.exp(rng.uniform(np.log(1.15), np.log(2.2) if rng.random() < 0.6 else np.log(8.0))))
-    window = around(top, left, bottom, right, margin=margin, aspect=aspect, least=12.0)
-    largest = 1.25 * max(rows * aspect, columns)
-    if window.width > largest or rng.random() < 0.15:
-        return around(0, 0, rows, columns, margin=float(rng.uniform(1.0, 1.2)), aspect=aspect)
-    slack = (0.5 - 0.5 / margin) * rng.uniform(-0.9, 0.9, 2)
-    return Window(
-        window.top + slack[0] * window.height, window.left + slack[1] * window.width, window.height, window.width
-    )
-
-
-def _moved(
-    rng: np.random.Generator, picture: Real, truth: Flat, valid: Flat, before: Flat | None
-) -> tuple[Real, Flat, Flat, Flat | None]:
-    """Return everything flipped, turned and bent alike."""
-    planes = [*picture, truth, valid] + ([] if before is None else [before])
-    quarter, flip = int(rng.integers(4)), bool(rng.random() < 0.5)
-    planes = [np.rot90(p[::-1] if flip else p, quarter) for p in planes]
-    if rng.random() < 0.5:
-        grid = bend(rng, CELLS)
-        planes = [bent(p, grid) for p in planes]
-        planes[len(picture) :] = [p > 0.5 for p in planes[len(picture) :]]
-    channels = len(picture)
-    moved = np.ascontiguousarray(np.stack(planes[:channels]), np.float32)
-    masks = [np.ascontiguousarray(p, bool) for p in planes[channels:]]
-    return moved, masks[0], masks[1], masks[2] if before is not None else None
-
-
-def _game(rng: np.random.Generator, image: Real, truth: Flat, before: Flat | None) -> Sample:
-    """Return the sample with a way to start and a robot."""
-    seed = int(rng.integers(2**31))
-    correct: User = rng.choice(
-        np.array([LargestError(seed), RandomError(seed), SkeletonStroke(seed), NoisyHuman(seed)], dtype=object),
-        p=[0.5, 0.2, 0.15, 0.15],
-    )
-    start = np.zeros_like(truth)
-    interactions = int(rng.choice([1, 2, 3, 5], p=[0.45, 0.25, 0.2, 0.1]))
-    begin = rng.random()
-    if begin < 0.28:
-        correct = BoxFirst(seed, margin=0.12, then=correct)
-    elif begin < 0.50:
-        start = before if before is not None else wobbled(rng, truth)
-        interactions = int(rng.choice([0, 1, 2], p=[0.5, 0.3, 0.2]))
-    return Sample(image, truth, start, correct, interactions, again=bool(rng.random() < 0.25))
-
-
-def build(settings: Settings) -> UNet:
-    """Return an untrained network."""
+def build(settings: Settings) -> Mender:
+    """Return an untrained network, or one that goes on from earlier weights."""
     torch.manual_seed(settings.seed)
-    return UNet(inputs=CHANNELS, widths=settings.widths)
+    reading, refining = _options(settings)
+    reader, refiner = Reader(**reading), Refiner(**refining)
+    network = Mender(reader, refiner, settings.dimensions)
+    if settings.dimensions == 3:
+        exact(reader.down[-1])
+        exact(refiner.down[-1])
+    if settings.start:
+        begin(network, Path(settings.start))
+    return network.to(memory_format=LAYOUT[settings.dimensions + 2])  # type: ignore[call-overload,no-any-return]
 
 
-def export(network: UNet, settings: Settings, folder: Path) -> tuple[Path, ...]:
-    """Write the network for the engine."""
-    path = folder / "mend2d.onnx"
+def begin(network: Mender, path: Path) -> None:
+    """Take over the weights of a folder with both parts or, into the reader, those of an early-fusion U-Net."""
+    files = {"reader": path / f"mend{network.dimensions}d_reader.onnx"}
+    files["refiner"] = path / f"mend{network.dimensions}d_refiner.onnx"
+    if path.is_dir():
+        for file in files.values():
+            if not file.is_file():
+                raise SettingsError(f"The folder to start from needs {file.name}; {path} has none.")
+        earlier = {name: torch_network(str(file))[0].state_dict() for name, file in files.items()}
+    elif path.is_file():
+        earlier = {"reader": torch_network(str(path))[0].state_dict()}
+        first = "down.0.0.weight"  # the image is its first channels; the mask and the marks came with it
+        if first in earlier["reader"]:
+            earlier["reader"][first] = earlier["reader"][first][:, :INPUTS]
+    else:
+        raise SettingsError(f"The setting start needs a folder or a file of weights; there is no {path}.")
+    for part, state in earlier.items():
+        module = getattr(network, part)
+        own = {name: value for name, value in module.state_dict().items() if value.is_floating_point()}
+        taken = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
+        if path.is_dir() and len(taken) < len(own):
+            raise SettingsError(f"The weights in {path} are of a {part} with other widths.")
+        if not taken:
+            raise SettingsError(f"The network in {path.name} shares no layer with the reader.")
+        module.load_state_dict(taken, strict=False)
+
+
+def export(network: Mender, settings: Settings, folder: Path) -> tuple[Path, ...]:
+    """Write the reader, the refiner and the refiner's last layers for the engine."""
+    name, dimensions = f"mend{settings.dimensions}d", settings.dimensions
+    reading, refining = _options(settings)
+    cells = (1, INPUTS, *[2 * 2 ** (len(settings.all_widths) - 1)] * dimensions)
+    image = torch.zeros(cells)
+    with torch.no_grad():
+        features = network.reader.eval()(image)
+    levels = [f"f{i}" for i in range(len(features))]
+    reader, refiner, head = folder / f"{name}_reader.onnx", folder / f"{name}_refiner.onnx", folder / f"{name}_head.npz"
     export_network(
-        network,
-        path,
-        architecture="unet:UNet",
-        settings={"inputs": CHANNELS, "widths": list(settings.widths)},
-        inputs={"x": torch.zeros(1, CHANNELS, CELLS, CELLS)},
+        network.reader, reader, architecture="mender:Reader", settings=reading, inputs={"x": image}, outputs=levels
     )
-    return (path,)
+    used = dict(list(zip(levels, features, strict=True))[: len(settings.all_light)])
+    export_network(
+        network.refiner,
+        refiner,
+        architecture="mender:Refiner",
+        settings=refining,
+        inputs={"prompts": torch.zeros(1, PROMPTS, *cells[2:]), **used},
+        outputs=("logits", "quality", "hidden"),
+    )
+    save_head(head_of(network), head)
+    return reader, refiner, head
 
 
-GRID = Window(0, 0, CELLS, CELLS)
+def head_of(network: Mender) -> Head:
+    """Return the refiner's last layers, which read each voxel alone."""
+    layers = [layer for layer in network.refiner.head if hasattr(layer, "weight")]  # type: ignore[union-attr]
+    weights = tuple(layer.weight.detach().flatten(1).float().numpy() for layer in layers)
+    return Head(weights, tuple(layer.bias.detach().float().numpy() for layer in layers))
 
 
-def encoded(images: Sequence[Real], turns: Sequence[Turn]) -> Tensor:  # [b 8 n n]
-    """Return the network's input for one turn of each game."""
-    rows = [
-        np.concatenate([image, turn.mask.astype(np.float32), see_prompts(turn.prompts, 0, 0, GRID, CELLS)])
-        for image, turn in zip(images, turns, strict=True)
-    ]
-    return torch.from_numpy(np.stack(rows)).contiguous(memory_format=torch.channels_last)
+LAYOUT = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
-def answer_masks(network: UNet, images: Sequence[Real], turns: Sequence[Turn]) -> list[NDArray[np.bool_]]:
-    """Return the network's masks for one turn of each game, without gradient."""
-    network.eval()
-    with torch.inference_mode(), mixed():
-        logits = network(encoded(images, turns))
-    return list((logits[:, 0] > 0).numpy()[:, None])
+def _tensor(arrays: Sequence[NDArray[np.float32]]) -> Tensor:
+    """Return a batch with its channels last: half the time of the refiner in the plane, two thirds in space."""
+    batch = torch.from_numpy(np.stack(arrays))
+    return batch.contiguous(memory_format=LAYOUT[batch.ndim])
 
 
-def last_turns(network: UNet, samples: Sequence[Sample]) -> list[Turn]:
-    """Play every game up to its last question and return that question."""
-    turns: list[Turn] = []
-    games = []
-    for sample in samples:
-        start = sample.start[None]
-        game = play(sample.user, sample.truth[None], interactions=sample.interactions, start=start)
-        games.append(game)
-        turns.append(next(game, None) or Turn((), start))
-    going = [i for i, sample in enumerate(samples) if sample.interactions > 1]
-    while going:
-        masks = answer_masks(network, [samples[i].image for i in going], [turns[i] for i in going])
-        still = []
-        for i, mask in zip(going, masks, strict=True):
-            try:
-                turns[i] = games[i].send(mask)
-            except StopIteration:
-                continue
-            if len(turns[i].prompts) < samples[i].interactions:
-                still.append(i)
-        going = still
-    again = [i for i, sample in enumerate(samples) if sample.again]
-    if again:
-        masks = answer_masks(network, [samples[i].image for i in again], [turns[i] for i in again])
-        for i, mask in zip(again, masks, strict=True):
-            turns[i] = Turn(turns[i].prompts, mask)
-    return turns
+def _turned(network: Mender, turns: Sequence[Turn]) -> Tensor:  # [b 4 ...]
+    seen = seen_in_volume if network.dimensions == 3 else seen_in_plane
+    return _tensor([seen(turn) for turn in turns])
 
 
-def loss(network: UNet, samples: Sequence[Sample], step: int = 0) -> Tensor:
-    """Play a batch of games and return the loss of their last answers."""
-    turns = last_turns(network, samples)
-    network.train()
+def read(network: Mender, samples: Sequence[Sample]) -> tuple[Tensor, ...]:
+    """Return the features of the samples' images."""
     with mixed():
-        logits = network(encoded([s.image for s in samples], turns))
-    truth = torch.from_numpy(np.stack([s.truth for s in samples])[:, None].astype(np.float32))
-    return overlap_and_entropy(logits.float(), truth)
+        return tuple(network.reader(_tensor([sample.image for sample in samples])))
 
 
-def validate(network: UNet, samples: Sequence[Sample], *, interactions: int = 5) -> dict[str, float]:
-    """Return the mean Dice after 1, 3 and 5 clicks at the centre of the largest mistake."""
-    masks = [np.zeros((1, CELLS, CELLS), bool) for _ in samples]
-    prompts: list[tuple] = [() for _ in samples]  # type: ignore[type-arg]
-    scores: dict[str, float] = {}
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """The network's masks and how good it thinks they are."""
+
+    masks: list[MaskArray]
+    quality: list[float]
+
+
+def answered(
+    network: Mender, features: Sequence[Tensor], which: Sequence[int], turns: Sequence[Turn], *, most: int = 16
+) -> Answers:
+    """Return the refiner's answers to one turn of some games, without gradient."""
+    network.refiner.eval()
+    masks: list[MaskArray] = []
+    quality: list[float] = []
+    with torch.no_grad(), mixed():
+        for at in range(0, len(which), most):
+            part = slice(at, at + most)
+            chosen = features if len(which[part]) == len(features[0]) else _chosen(features, which[part])
+            logits, judged, _ = network.refiner(_turned(network, turns[part]), *chosen)
+            found = (logits[:, 0] > 0).numpy()
+            masks.extend(found if found.ndim == 4 else found[:, None])
+            quality.extend(judged.float().tolist())
+    return Answers(masks, quality)
+
+
+def _chosen(features: Sequence[Tensor], which: Sequence[int]) -> list[Tensor]:
+    index = torch.tensor(list(which))
+    return [part.index_select(0, index) for part in features]
+
+
+def loss(network: Mender, samples: Sequence[Sample], step: int = 0) -> Tensor:
+    """Play a batch of games and return the loss of all their answers, later ones counting a little more."""
+    network.reader.train()
+    features = read(network, samples)
+    still = [part.detach() for part in features]
+    games = played(samples, lambda which, turns: answered(network, still, which, turns).masks)
+    whose = [i for i, turns in enumerate(games) for _ in turns]
+    turns = [turn for some in games for turn in some]
+    network.refiner.train()
+    with mixed():
+        logits, judged, _ = network.refiner(_turned(network, turns), *_chosen(features, whose))
+    flat = np.stack([samples[i].truth.reshape(logits.shape[2:]) for i in whose])[:, None]
+    wrong = losses(logits.float(), judged.float(), torch.from_numpy(flat.astype(np.float32)))
+    shares = [np.arange(len(some)) * LATER + 1.0 for some in games]
+    counts = np.concatenate([share / share.sum() for share in shares]) / len(samples)
+    return (wrong * torch.from_numpy(counts.astype(np.float32))).sum()
+
+
+def losses(logits: Tensor, judged: Tensor, truth: Tensor) -> Tensor:  # [b 1 ...], [b], [b 1 ...] -> [b]
+    """Return each answer's soft Dice, cross entropy and error in judging itself."""
+    entropy = binary_cross_entropy_with_logits(logits, truth, reduction="none").flatten(1).mean(1)
+    chance, wanted = logits.sigmoid().flatten(1), truth.flatten(1)
+    overlap = 1 - (2 * (chance * wanted).sum(1) + 1) / (chance.sum(1) + wanted.sum(1) + 1)
+    sure = (logits.detach() > 0).float().flatten(1)
+    right = (2 * (sure * wanted).sum(1) + 1e-3) / (sure.sum(1) + wanted.sum(1) + 1e-3)
+    return entropy + overlap + JUDGED * smooth_l1_loss(judged, right, reduction="none", beta=0.1)
+
+
+def alike(samples: Sequence[Sample], *, most: int = 16) -> list[list[Sample]]:
+    """Return the samples in groups of one size."""
+    sizes: dict[tuple[int, ...], list[Sample]] = {}
+    for sample in samples:
+        sizes.setdefault(sample.image.shape, []).append(sample)
+    return [group[at : at + most] for group in sizes.values() for at in range(0, len(group), most)]
+
+
+def dice(truth: MaskArray, mask: MaskArray) -> float:
+    return 2 * float((truth & mask).sum()) / max(float(truth.sum() + mask.sum()), 1.0)
+
+
+def validate(network: Mender, samples: Sequence[Sample], *, interactions: int = 5) -> dict[str, float]:
+    """Return the mean Dice after 1, 3 and 5 clicks at the centre of the largest mistake, and how well it is judged.
+
+    `judged` is one less the mean absolute error of the expected Dice, `known` its correlation with the true one.
+    """
     robot = LargestError()
-    for count in range(1, interactions + 1):
-        for i, sample in enumerate(samples):
-            prompt = robot(sample.truth[None], masks[i])
-            prompts[i] = prompts[i] if prompt is None else (*prompts[i], prompt)
-        turns = [Turn(p, m) for p, m in zip(prompts, masks, strict=True)]
-        masks = answer_masks(network, [s.image for s in samples], turns)
-        if count in (1, 3, interactions):
-            overlap = [
-                2 * float((m[0] & s.truth).sum()) / max(float(m.sum() + s.truth.sum()), 1.0)
-                for m, s in zip(masks, samples, strict=True)
+    scores: dict[str, list[float]] = {"dice_1": [], "dice_3": [], f"dice_{interactions}": []}
+    expected: list[float] = []
+    true: list[float] = []
+    for some in alike(samples):
+        network.reader.eval()
+        with torch.no_grad():
+            features = read(network, some)
+        turns = [Turn((), np.zeros_like(sample.truth)) for sample in some]
+        for count in range(1, interactions + 1):
+            clicks = [robot(sample.truth, turn.mask) for sample, turn in zip(some, turns, strict=True)]
+            turns = [
+                Turn(turn.prompts if click is None else (*turn.prompts, click), turn.mask)
+                for turn, click in zip(turns, clicks, strict=True)
             ]
-            scores[f"dice_{count}"] = float(np.mean(overlap))
-    return scores
+            said = answered(network, features, range(len(some)), turns)
+            overlap = [dice(sample.truth, mask) for sample, mask in zip(some, said.masks, strict=True)]
+            expected, true = expected + said.quality, true + overlap
+            turns = [Turn(turn.prompts, mask) for turn, mask in zip(turns, said.masks, strict=True)]
+            scores.get(f"dice_{count}", []).extend(overlap)
+    found = {name: float(np.mean(values)) for name, values in scores.items()}
+    spread = min(np.std(expected), np.std(true)) > 1e-6
+    known = float(np.corrcoef(expected, true)[0, 1]) if spread else 0.0
+    return {**found, "judged": 1 - float(np.mean(np.abs(np.subtract(expected, true)))), "known": known}
 
 
-def pictures(network: UNet, samples: Sequence[Sample]) -> NDArray[np.uint8]:  # [y x 3]
-    """Return a sheet of the masks after one click."""
+def pictures(network: Mender, samples: Sequence[Sample]) -> NDArray[np.uint8]:  # [y x 3]
+    """Return a sheet of the masks after one click; of a volume its middle slice through the object."""
     robot = LargestError()
-    empty = np.zeros((1, CELLS, CELLS), bool)
-    clicks = [robot(sample.truth[None], empty) for sample in samples]
-    turns = [Turn(() if click is None else (click,), empty) for click in clicks]
-    masks = answer_masks(network, [sample.image for sample in samples], turns)
-    return sheet([Example(s.image[:3], s.truth, mask[0]) for s, mask in zip(samples, masks, strict=True)])
+    network.reader.eval()
+    samples = alike(samples)[0]
+    with torch.no_grad():
+        features = read(network, samples)
+    empty = [np.zeros_like(sample.truth) for sample in samples]
+    clicks = [robot(sample.truth, mask) for sample, mask in zip(samples, empty, strict=True)]
+    turns = [Turn(() if click is None else (click,), mask) for click, mask in zip(clicks, empty, strict=True)]
+    masks = answered(network, features, range(len(samples)), turns).masks
+    return sheet([_example(sample, mask) for sample, mask in zip(samples, masks, strict=True)])
+
+
+def _example(sample: Sample, mask: MaskArray) -> Example:
+    z = int(np.argmax(sample.truth.sum(axis=(1, 2))))
+    image = sample.image[:3] if sample.image.ndim == 3 else sample.image[:1, z]
+    return Example(image, sample.truth[z], mask[z])

@@ -23,3 +23,24 @@ def mixed() -> AbstractContextManager[object]:
     True
     """
     return torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16())
+
+
+def exact(module: torch.nn.Module) -> None:
+    """Let a module keep to float32 where all around it is mixed.
+
+    oneDNN's bfloat16 gradient of a 3D convolution's weights reads memory that nobody wrote where a side is as short
+    as the kernel: about one step in forty had gradients beyond any number (torch 2.13). Such layers cost little.
+
+    >>> layer = torch.nn.Linear(2, 3)
+    >>> exact(layer)
+    >>> with mixed():
+    ...     layer(torch.zeros(1, 2, dtype=torch.bfloat16)).dtype
+    torch.float32
+    """
+    inner = module.forward
+
+    def forward(*given: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", enabled=False):
+            return inner(*(value.float() for value in given))  # type: ignore[no-any-return]
+
+    module.forward = forward

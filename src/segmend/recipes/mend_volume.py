@@ -1,0 +1,269 @@
+"""What mend learns from in space: a block of a volume in cells that are cubes, near and far, whole and in part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from segmend.datasets.solids import smooth_solid, solid, thick, volume
+from segmend.encode import see_marks
+from segmend.frame import Frame, frame_round, toned, whole_frame
+from segmend.image import Box, MaskArray, Real
+from segmend.play import Turn
+from segmend.recipes.mend_game import Sample, started
+from segmend.recipes.mend_plane import by_set, places
+from segmend.recipes.subjects import Subject
+
+if TYPE_CHECKING:
+    from segmend.recipes.mend import Settings
+
+CELLS = 48  # the side of a block in training
+FEWER = 32  # and of some batches: in the time of one large block three small ones teach
+LEAST_CELLS = 20
+LEAST_LOOK = 12.0  # voxels across the nearest block
+
+
+def seen_turn(turn: Turn) -> Real:  # [4 n n n]
+    """Return what a turn tells the network: the mask so far, positive and negative marks, boxes."""
+    z, y, x = turn.mask.shape
+    block = Frame((0, 0, 0), (z, y, x), (z, y, x))
+    return np.concatenate([turn.mask[None].astype(np.float32), see_marks(turn.prompts, block)])
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Tones of a block with its object, the cells that lie in the volume, and perhaps a mask to start from."""
+
+    tones: Real  # [n n n]
+    truth: MaskArray
+    valid: MaskArray
+    start: MaskArray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class VolumeSampler:
+    """Draws samples by number: the same number is the same sample in any process."""
+
+    subjects: Sequence[Subject]
+    settings: Settings
+    groups: dict[str, list[Subject]] = field(init=False)
+    shares: NDArray[np.float64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        groups, shares = by_set(self.subjects)
+        object.__setattr__(self, "groups", groups)
+        object.__setattr__(self, "shares", shares)
+
+    def __getitem__(self, number: int) -> Sample:
+        s = self.settings
+        rng = np.random.default_rng((s.seed, number))
+        few = np.random.default_rng((s.seed, number // s.batch, 1)).random() < s.small  # the same for a whole batch
+        cells = FEWER if few else CELLS
+        for _ in range(8):
+            block = self._block(rng, cells)
+            block = _cropped(rng, _moved(rng, block))
+            if block.truth.sum() >= LEAST_CELLS:
+                break
+        tones = retoned(rng, block.tones) if rng.random() < 0.8 else block.tones
+        start = block.start
+        if start is None and rng.random() < 0.2:
+            start = tried(rng, block.truth)
+        if start is not None:
+            start = start & block.valid
+        return started(rng, toned(tones, block.valid), block.truth, start)
+
+    def _block(self, rng: np.random.Generator, cells: int) -> Block:
+        if not self.groups or rng.random() < self.settings.synthetic:
+            tones, truth = volume(rng, cells)
+            return Block(tones, truth, np.ones_like(truth))
+        block = self._real(rng, cells)
+        if rng.random() < self.settings.pasted:
+            truth = solid(rng, cells)
+            return replace(block, tones=blended(rng, block.tones, truth), truth=truth & block.valid, start=None)
+        return block
+
+    def _real(self, rng: np.random.Generator, cells: int) -> Block:
+        members = self.groups[list(self.groups)[rng.choice(len(self.groups), p=self.shares)]]
+        subject = members[int(rng.integers(len(members)))]
+        found = places(subject)
+        value = int(rng.choice(list(found)))
+        if not subject.instances and len(found) > 1 and rng.random() < 0.2:
+            value = 0  # all of them
+        box = _box(found, value)
+        partial = rng.random() < 0.25
+        frame = (_partial if partial else _frame)(rng, subject, box, value, cells)
+        channel = int(rng.integers(len(subject.image.voxels)))
+        tones = frame.see_some(subject.image.voxels[channel])
+        truth = _seen_object(subject, frame, value)
+        start = None
+        if partial and rng.random() < 0.85:
+            start = coarse(rng, truth) if rng.random() < 0.4 else locally_wrong(rng, truth)
+        return Block(tones, truth, frame.inside(subject.labels.shape), start)
+
+
+def _box(found: dict[int, tuple[slice, ...]], value: int) -> Box:
+    """Return the box of a label value, of all of them for 0."""
+    some = list(found.values()) if value == 0 else [found[value]]
+    low = [min(box[axis].start for box in some) for axis in range(3)]
+    high = [max(box[axis].stop for box in some) for axis in range(3)]
+    return Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+
+
+def _object(subject: Subject, box: Box, value: int) -> MaskArray:
+    labels = subject.labels[box.slices]
+    return np.asarray(labels > 0 if value == 0 else labels == value)
+
+
+def _seen_object(subject: Subject, frame: Frame, value: int) -> MaskArray:
+    """Return the object as a frame sees it; no more of the volume is touched than lies there."""
+    shape = subject.labels.shape
+    part = frame.box(Box((0, 0, 0), frame.cells), shape).grown(2).clipped(shape)
+    a, b, c = (low - start for low, start in zip(frame.low, part.low, strict=True))
+    return replace(frame, low=(a, b, c)).see(_object(subject, part, value)) > 0.5
+
+
+def _frame(rng: np.random.Generator, subject: Subject, box: Box, value: int, cells: int) -> Frame:
+    """Return a frame round the object: mostly near, sometimes far, never quite centred."""
+    image, grid = subject.image, (cells,) * 3
+    margin = float(np.exp(rng.uniform(np.log(1.15), np.log(2.0) if rng.random() < 0.6 else np.log(4.0))))
+    whole = whole_frame(image.shape, image.spacing, grid)
+    frame = frame_round(box, image.spacing, margin=margin, cells=grid, least=LEAST_LOOK)
+    if frame.length[0] > 1.1 * whole.length[0] or rng.random() < 0.1:
+        frame = whole
+    slack = (0.5 - 0.5 / margin) * rng.uniform(-0.8, 0.8, 3) * frame.length
+    a, b, c = (np.asarray(frame.low) + slack).tolist()
+    return replace(frame, low=(a, b, c))
+
+
+def _partial(rng: np.random.Generator, subject: Subject, box: Box, value: int, cells: int) -> Frame:
+    """Return a frame on a part of the object's surface."""
+    inside = _object(subject, box, value)
+    areas = inside.sum(axis=(1, 2))
+    z = int(rng.choice(np.flatnonzero(areas)))
+    edge = np.argwhere(inside[z] & ~ndimage.binary_erosion(inside[z]))
+    y, x = edge[rng.integers(len(edge))].tolist()
+    place = Box((z, y, x), (z + 1, y + 1, x + 1))
+    low, high = np.add(place.low, box.low).tolist(), np.add(place.high, box.low).tolist()
+    spacing = subject.image.spacing
+    longest = float((np.asarray(box.shape) * spacing).max() / spacing.min())
+    side = max(LEAST_LOOK, longest * rng.uniform(0.25, 0.75))
+    frame = frame_round(Box((low[0], low[1], low[2]), (high[0], high[1], high[2])), spacing, margin=1.0,
+                        cells=(cells,) * 3, least=side)  # fmt: skip
+    a, b, c = (np.asarray(frame.low) + rng.uniform(-0.25, 0.25, 3) * frame.length).tolist()
+    return replace(frame, low=(a, b, c))
+
+
+def blended(rng: np.random.Generator, tones: Real, truth: MaskArray) -> Real:
+    """Return real tones with a drawn object in them."""
+    soft = ndimage.gaussian_filter(truth.astype(np.float32), rng.uniform(0.4, 1.2))
+    spread = max(float(tones.std()), 1e-6)
+    keep = rng.uniform(0.2, 1.0)
+    inside = tones.mean() * (1 - keep) + tones * keep + spread * rng.choice([-1, 1]) * rng.uniform(0.35, 1.8)
+    return np.asarray(tones * (1 - soft) + inside * soft, np.float32)
+
+
+def _moved(rng: np.random.Generator, block: Block) -> Block:
+    """Return everything flipped, turned and a little bent alike; cells are cubes, so any axis may become any other."""
+    parts = [block.tones, block.truth, block.valid] + ([] if block.start is None else [block.start])
+    order = rng.permutation(3)
+    flips = tuple(slice(None, None, -1 if rng.random() < 0.5 else 1) for _ in range(3))
+    parts = [part.transpose(order)[flips] for part in parts]
+    if rng.random() < 0.35:
+        cells = len(block.tones)
+        matrix = np.eye(3) + rng.normal(0, 0.12, (3, 3))
+        middle = np.full(3, (cells - 1) / 2)
+        offset = middle - matrix @ middle
+        parts = [
+            ndimage.affine_transform(np.asarray(part, np.float32), matrix, offset, order=1, cval=0.0) for part in parts
+        ]
+    tones = np.ascontiguousarray(parts[0], np.float32)
+    truth, valid, *start = (np.ascontiguousarray(np.asarray(part, np.float32) > 0.5) for part in parts[1:])
+    return Block(tones, truth, valid, *start)
+
+
+def _cropped(rng: np.random.Generator, block: Block) -> Block:
+    """Return the block, in one of eight with an end of the volume through or near the object."""
+    if rng.random() > 0.12 or not block.truth.any():
+        return block
+    axis = int(rng.integers(3))
+    along = np.flatnonzero(block.truth.any(axis=tuple(a for a in range(3) if a != axis)))
+    low, high = int(along[0]), int(along[-1]) + 1
+    at = max(int(low + rng.uniform(-0.1, 0.6) * (high - low)), 0)
+    valid = block.valid.copy()
+    valid[tuple(slice(None, at) if a == axis else slice(None) for a in range(3))] = False
+    start = None if block.start is None else block.start & valid
+    return Block(np.where(valid, block.tones, 0).astype(np.float32), block.truth & valid, valid, start)
+
+
+def retoned(rng: np.random.Generator, tones: Real) -> Real:
+    """Return tones with another contrast: gamma, inversion, bias, blur, thick slices, noise."""
+    low, high = np.percentile(tones.ravel()[::7], (0.5, 99.5))
+    out = np.clip((tones - low) / max(float(high - low), 1e-6), 0, 1)
+    if rng.random() < 0.5:
+        out = out ** np.exp(rng.uniform(-0.7, 0.7))
+    if rng.random() < 0.2:
+        out = 1 - out
+    if rng.random() < 0.2:
+        out = ndimage.gaussian_filter(out, rng.uniform(0.4, 1.2))
+    if rng.random() < 0.1:
+        out = thick(rng, out)
+    if rng.random() < 0.4:
+        out = out + rng.standard_normal(out.shape, dtype=np.float32) * rng.uniform(0, 0.12)
+    if rng.random() < 0.25:
+        out = out * (1 + 0.3 * rng.random() * smooth_solid(rng, 2, len(out)))
+    return np.asarray(out, np.float32)
+
+
+def tried(rng: np.random.Generator, truth: MaskArray) -> MaskArray:
+    """Return a mask as it comes from elsewhere: about right, coarse, wrong in one place, of one plane, or another's."""
+    kind = rng.random()
+    if kind < 0.35:
+        return wobbled(rng, truth)
+    if kind < 0.55:
+        return coarse(rng, truth)
+    if kind < 0.8:
+        return locally_wrong(rng, truth)
+    return one_plane(rng, truth) if kind < 0.96 else solid(rng, len(truth))
+
+
+def wobbled(rng: np.random.Generator, truth: MaskArray) -> MaskArray:
+    """Return the mask with its surface moved in and out."""
+    soft = ndimage.gaussian_filter(truth.astype(np.float32), rng.uniform(1.0, 3.0))
+    ripple = smooth_solid(rng, int(rng.integers(2, 9)), len(truth)) * rng.uniform(0.05, 0.3)
+    return np.asarray(soft + ripple * (soft > 0.02) + rng.uniform(-0.2, 0.2) * (soft > 0.02) > 0.5)
+
+
+def coarse(rng: np.random.Generator, truth: MaskArray) -> MaskArray:
+    """Return the mask as it looked from far away, its details lost."""
+    blurred = ndimage.gaussian_filter(truth.astype(np.float32), rng.uniform(0.7, 3.0), mode="nearest")
+    return np.asarray(blurred > rng.uniform(0.3, 0.7))
+
+
+def locally_wrong(rng: np.random.Generator, truth: MaskArray) -> MaskArray:
+    """Return a mask that is right but for one place on its surface."""
+    inside = np.argwhere(truth)
+    if not len(inside):
+        return truth
+    z, y, x = inside[rng.integers(len(inside))] + rng.normal(0, 2, 3)
+    a, b, c = np.ogrid[tuple(slice(0, n) for n in truth.shape)]
+    place = (a - z) ** 2 + (b - y) ** 2 + (c - x) ** 2 < (rng.uniform(0.08, 0.3) * len(truth)) ** 2
+    kind = rng.random()
+    other = np.zeros_like(truth) if kind < 0.35 else np.ones_like(truth) if kind < 0.55 else wobbled(rng, truth)
+    return np.where(place, other, truth)
+
+
+def one_plane(rng: np.random.Generator, truth: MaskArray) -> MaskArray:
+    """Return what a person drew in one plane only."""
+    axis = int(rng.integers(3))
+    areas = truth.sum(axis=tuple(a for a in range(3) if a != axis))
+    out = np.zeros_like(truth)
+    if areas.any():
+        at = int(rng.choice(np.flatnonzero(areas >= 0.5 * areas.max())))
+        plane = tuple(slice(at, at + 1) if a == axis else slice(None) for a in range(3))
+        out[plane] = truth[plane]
+    return out
