@@ -71,6 +71,8 @@ PARTS: Mapping[int, tuple[Part, ...]] = {
     ),
 }
 NEW = {dimensions: tuple(part.title for part in parts if not part.seen) for dimensions, parts in PARTS.items()}
+RING = "myocardium ^"  # lies round a class that was learned, in the same images
+COMPACT = tuple(name for name in NEW[2] if name != RING)
 STEPS = {"pnet": 1200, "fcn": 1000, "unet": 1000, "pcnet": 1600, "deepmedic": 800, "highres3dnet": 800}
 LIMIT = {2: 20, 3: 6}  # cases of each set, unless the plan says otherwise
 HELD_OUT = 6  # every so-manieth case of the training split is kept to validate on
@@ -449,6 +451,14 @@ def _claims() -> tuple[Better | Fast, ...]:
             Better(f"{where}: the compact network beats {arm}", pick(FIRST), pick(arm))
             for arm in NETWORKS[dimensions].values()
         ]
+    where = f"2D, {', '.join(name.removesuffix(' ^') for name in COMPACT)}"
+    for title, one, other in (
+        ("fine-tuning beats a CRF", OURS, CRF),
+        ("a CRF beats the network's first answer", CRF, FIRST),
+        ("the weights help", OURS, EVEN),
+    ):
+        picks = [Pick("2D: " + arm, sets=COMPACT) for arm in (one, other)]
+        claims.append(Better(f"{where}: {title}", picks[0], picks[1]))
     return tuple(claims)
 
 
@@ -475,18 +485,19 @@ def _theirs() -> list[dict[str, Any]]:
 NOTES = """The paper's fetal MRI is not public. In its place the networks in the plane learn the right and the left
 ventricle of cardiac MR and the fetal head in ultrasound, and are also measured on classes they never saw: the
 myocardium of the same cardiac images, and lesions of breast and skin and livers of other modalities, which is harder
-than the paper's other organs of one protocol. In volumes they learn the hippocampus and the two ventricles in MR and
-sarcomas in CT (only three training cases of BraTS 2015 are at hand), and are also measured on left atria and on whole
-tumours in FLAIR.
-Objects are those of the val split; of a volume in the plane experiment the largest slice of each object counts.
-Boxes are the truth's with each side moved out by 0 to 10 voxels; scribbles are strokes along the skeletons of the
-regions of 30 voxels or more that the first answer has wrong, five at most, the same for every arm. The networks are
-narrow (16 and 8 channels in place of 64) and train for minutes. Where the paper says CRF, the arm "+ CRF" is the fully
-connected one; "+ graph cut" is the label update alone, once, which is BIFSeg without fine-tuning. The weight and tone
-of the CRF, and lambda and sigma of BIFSeg, are chosen by a small grid search on cases kept from training, seen classes
-alone and without scribbles, for each network and seed; the paper chose its own so. Seconds of refining arms are those
-of the refinement, without the network's pass; those of networks are with cropping and on one thread. Interactive
-methods that need no box draw strokes from the start, so their first rounds stand beside a box."""
+than the paper's other organs of one protocol. The myocardium is hardest: a ring in whose box lies a ventricle that
+the networks learned; the last claims are without it, as the paper's classes are compact. In volumes they learn the
+hippocampus and the two ventricles in MR and sarcomas in CT (only three training cases of BraTS 2015 are at hand), and
+are also measured on left atria and on whole tumours in FLAIR. Objects are those of the val split; of a volume in the
+plane experiment the largest slice of each object counts. Boxes are the truth's with each side moved out by 0 to 10
+voxels; scribbles are strokes along the skeletons of the regions of 30 voxels or more that the first answer has wrong,
+five at most, the same for every arm. The networks are narrow (16 and 8 channels in place of 64) and train for
+minutes. Where the paper says CRF, the arm "+ CRF" is the fully connected one; "+ graph cut" is the label update
+alone, once, which is BIFSeg without fine-tuning. The weight and tone of the CRF, and lambda and sigma of BIFSeg, are
+chosen by a small grid search on cases kept from training, seen classes alone and without scribbles, for each network
+and seed; the paper chose its own so. Seconds of refining arms are those of the refinement, without the network's
+pass; those of networks are with cropping and on one thread. Interactive methods that need no box draw strokes from
+the start, so their first rounds stand beside a box."""
 
 EXPERIMENT = Experiment(
     paper="bifseg",
