@@ -1,10 +1,11 @@
-"""mend: Segmend's own promptable networks, in 2D and slice by slice in 3D.
+"""mend: Segmend's own promptable networks, in the plane and in space.
 
 A reader network turns what a window of an image shows into features, once; a refiner turns them, the mask so far, marks
 and boxes into a probability, the Dice that it expects of it, and features on which its last layers can be taught
 this image. What makes it precise is where it looks: its windows follow the object (`workspaces.inplane`).
 
-In a volume the plane of the newest prompt is answered first, then its mask is carried from slice to slice in both
+Volumes are answered in space (`workspaces.involume`) where there are networks for it. Else, and in stacks of a few
+slices, the plane of the newest prompt is answered first, then its mask is carried from slice to slice in both
 directions until the object ends (`stream`). An adjustment moves the boundary of the mask so far (`solvers.nudge`).
 """
 
@@ -25,6 +26,7 @@ from segmend.image import Box, Image, MaskArray, Real, bounds
 from segmend.prompts import Adjust, Click, Mask, Prompt, Stroke, extent
 from segmend.segmenter import Method, Prediction, Segmenter, Workspace, merged
 from segmend.workspaces.inplane import CELLS, Looking, Networks, Plane, PlaneLooker, Question, Seen, doubt_of, see_image
+from segmend.workspaces.involume import VolumeWorkspace, replaced
 from segmend.workspaces.planes import (
     alike,
     continues,
@@ -46,6 +48,7 @@ METHOD = Method(
 )
 
 CHANNELS = 8  # of the network before features were read once
+LEAST_SLICES = 4  # of a volume that is answered in space
 NEAR = 6  # pixels round a change in which a neighbouring slice may change too
 
 __all__ = ["CELLS", "CHANNELS", "METHOD", "Mend", "MendWorkspace", "load", "see_image"]
@@ -53,16 +56,35 @@ __all__ = ["CELLS", "CHANNELS", "METHOD", "Mend", "MendWorkspace", "load", "see_
 
 def load(weights: Path | None = None) -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others."""
-    return Mend(networks(weights))
+    return Mend(networks(weights), space=space(weights))
 
 
 def networks(weights: Path | None) -> Networks:
-    """Return the networks for planes from a folder of weights or, without one, from the package."""
+    """Return the networks for planes from a folder of weights, or those in the package where it has none of planes."""
+    if weights is not None and not any(weights.glob("mend2d*.onnx")) and any(weights.glob("mend3d*.onnx")):
+        weights = None
     if not weights_file("mend2d_reader.onnx", weights).is_file():
         early = weights_of(METHOD.id, "mend2d.onnx", weights)
         return Networks(Unread(), Early(early), judges=False)
     reader, refiner = (weights_of(METHOD.id, f"mend2d_{part}.onnx", weights) for part in ("reader", "refiner"))
     return Networks(reader, refiner, load_head(weights_file("mend2d_head.npz", weights)))
+
+
+def space(weights: Path | None) -> tuple[Engine, Engine] | None:
+    """Return the reader and the refiner for volumes from a folder or the package, None where it has none."""
+    if not weights_file("mend3d_reader.onnx", weights).is_file():
+        return None
+    reader, refiner = (weights_of(METHOD.id, f"mend3d_{part}.onnx", weights) for part in ("reader", "refiner"))
+    return reader, refiner
+
+
+def solid(image: Image) -> bool:
+    """Tell whether a volume is answered in space rather than slice by slice.
+
+    >>> solid(Image(np.zeros((1, 20, 30, 30)))), solid(Image(np.zeros((1, 3, 30, 30))))
+    (True, False)
+    """
+    return min(image.shape) >= LEAST_SLICES
 
 
 class Unread(Engine):
@@ -94,17 +116,26 @@ class Mend(Segmenter):
 
     planes: Networks
     looking: Looking = field(default_factory=Looking)
+    space: tuple[Engine, Engine] | None = None
 
     def open(self, image: Image) -> Workspace:
-        return MendWorkspace(self.planes, image, self.looking)
+        in_space = VolumeWorkspace(*self.space, image) if self.space is not None and solid(image) else None
+        return MendWorkspace(self.planes, image, self.looking, in_space)
 
 
 class MendWorkspace(Workspace):
-    """One image, answered a plane at a time."""
+    """One image, answered in space or a plane at a time."""
 
-    def __init__(self, networks: Networks, image: Image, looking: Looking | None = None) -> None:
+    def __init__(
+        self,
+        networks: Networks,
+        image: Image,
+        looking: Looking | None = None,
+        in_space: Workspace | None = None,
+    ) -> None:
         self.image = image
         self.planes = PlaneLooker(networks, image, looking)
+        self.in_space = in_space
 
     def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
         return merged(list(self.stream(prompts, previous)), previous)
@@ -114,9 +145,11 @@ class MendWorkspace(Workspace):
             raise PromptError("Mend needs at least one prompt; got none.")
         newest = prompts[-1]
         if isinstance(newest, Mask):
-            yield _replaced(newest, previous)
+            yield replaced(newest, previous)
         elif isinstance(newest, Adjust):
             yield self._nudged(newest, prompts, previous)
+        elif self.in_space is not None:
+            yield from self.in_space.stream(prompts, previous)
         else:
             yield from self._answered(prompts, with_lassos(prompts[-1:], previous))
 
@@ -242,15 +275,6 @@ def _cut_out(probability: Real, old: Plane) -> tuple[Real, tuple[slice, slice]]:
     (top, left), (bottom, right) = in_plane(box, 0)
     where = slice(top, bottom), slice(left, right)
     return probability[where], where
-
-
-def _replaced(mask: Mask, previous: MaskArray) -> Prediction:
-    """Return a mask from elsewhere as the answer; what was there before goes."""
-    old = bounds(previous)
-    box = mask.box if old is None else mask.box.union(old)
-    whole = np.zeros(previous.shape, np.float32)
-    whole[mask.box.slices] = mask.inside
-    return Prediction(whole[box.slices], box)
 
 
 def _has_marks(prompts: Sequence[Prompt], axis: int, index: int) -> bool:
