@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.ndimage import label
+from scipy.ndimage import binary_dilation, label
 
 from segmend.encode import marks
 from segmend.engine import Arrays, Engine, load_network
@@ -66,6 +66,22 @@ class Echo(Engine):
         so_far = np.clip(inputs["prompts"][0, 0], 1e-4, 1 - 1e-4)
         logits = np.log(so_far / (1 - so_far)).astype(np.float32)
         return {"logits": logits[None, None], "quality": np.asarray([0.5], np.float32)}
+
+
+class Slowly(Engine):
+    """A refiner that goes only four cells further than the mask so far each time it is asked, and knows it."""
+
+    name = "slowly"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def run(self, inputs: Arrays) -> dict[str, Real]:
+        self.asked += 1
+        so_far, positive, _, _ = inputs["prompts"][0]
+        bright = inputs["f0"][0, 0] > 0.5
+        mask = binary_dilation((so_far > 0.5) | (positive > 0), iterations=4) & bright
+        return said(mask, 0.9 * mask.sum() / max(bright.sum(), 1))
 
 
 def said(mask: MaskArray, quality: float) -> dict[str, Real]:
@@ -169,6 +185,20 @@ def test_an_object_at_the_volumes_side_is_cut_off_there_alone() -> None:
     found = answer(opened(scanned(truth)), [Click((2, 5, 65))], NOTHING).over(NOTHING)
 
     assert dice(truth, found) > 0.9
+
+
+def test_a_mask_is_asked_for_again_while_that_makes_it_better() -> None:
+    part = ball(SHAPE, MIDDLE, (8, 8, 8))
+    grown, asked = [], []
+    for again in (0, 1, 2, 9):
+        refiner = Slowly()
+        workspace = VolumeWorkspace(Tones(), refiner, IMAGE, Looking(again=again, obey=False, further=0, sure=0.8))
+        grown.append(int(answer(workspace, [Click(MIDDLE)], part).over(part).sum()))
+        asked.append(refiner.asked)
+
+    assert part.sum() < grown[0] < grown[1] < grown[2] <= grown[3]
+    assert asked[:3] == [1, 2, 3]
+    assert asked[3] < 10  # it was sure
 
 
 def test_what_a_frame_shows_is_read_once_while_a_person_works() -> None:

@@ -66,6 +66,9 @@ class Looking:
     near: bool = True  # look again from near at the newest mark
     coarse: float = 1.5  # ... when cells are as many voxels of the finest spacing wide
     obey: bool = True  # cut round marks that are not obeyed
+    again: int = 0  # times at most that the mask is asked for once more, with itself as the mask so far
+    sure: float = 0.93  # ... as long as less Dice than this is expected
+    rise: float = 0.005  # ... and it rises by as much as this
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,12 +139,12 @@ class VolumeWorkspace(Workspace):
             first = self._first(prompts, mask)
             known = self._found(first, prompts)
         frame = self.frame(known)
-        look = self._ask(prompts, frame, self._carried(mask, first, frame))
+        look = self._settled(prompts, frame, self._carried(mask, first, frame))
         for _ in range(self.looking.further):
             if not self._touches(look):
                 break
             frame = self._further(look)
-            look = self._ask(prompts, frame, self._carried(mask, look, frame))
+            look = self._settled(prompts, frame, self._carried(mask, look, frame))
         return look, frame.see_some(mask)
 
     def _first(self, prompts: Sequence[Prompt], mask: MaskArray) -> Look:
@@ -231,6 +234,18 @@ class VolumeWorkspace(Workspace):
         return False
 
     # Looking.
+
+    def _settled(self, prompts: Sequence[Prompt], frame: Frame, seen: Real) -> Look:
+        """Ask again with the answer as the mask so far, as long as that makes the refiner expect more."""
+        look = self._ask(prompts, frame, seen)
+        for _ in range(self.looking.again):
+            if not 0 < look.quality < self.looking.sure:
+                break
+            after = self._ask(prompts, frame, look.mask.astype(np.float32))
+            if after.quality < look.quality + self.looking.rise:
+                break
+            look = after
+        return look
 
     def _ask(self, prompts: Sequence[Prompt], frame: Frame, seen: Real) -> Look:
         """Return the networks' answer in a frame, of which this much is in the mask so far."""
