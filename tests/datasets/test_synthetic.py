@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from segmend.datasets.synthetic import pasted, region_of, scene, shape, smooth_field
+from segmend.datasets.synthetic import membrane, pasted, region_of, scene, shape, smooth_field, vessels
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -54,3 +55,22 @@ def test_a_pasted_object_changes_the_image_only_around_itself():
     changed = np.abs(after - image).max(axis=0) > 1e-3
     assert (changed & truth).sum() > 0.7 * truth.sum()
     assert (changed & ~truth).sum() < truth.sum() + 400
+
+
+def test_thin_things_are_thin_and_long():
+    for draw in (vessels, membrane):
+        masks = [draw(np.random.default_rng(seed), 128) for seed in range(10)]
+
+        for mask in masks:
+            assert 24 < mask.sum() < 0.6 * mask.size
+        widths = [ndimage.distance_transform_edt(mask).max() for mask in masks]
+        assert np.median(widths) < 5, draw
+
+
+def test_a_given_object_is_the_one_in_the_scene():
+    given = vessels(np.random.default_rng(0), 64)
+
+    image, truth = scene(np.random.default_rng(1), 64, given)
+
+    np.testing.assert_array_equal(truth, given)
+    assert image.shape == (3, 64, 64)

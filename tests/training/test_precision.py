@@ -14,3 +14,18 @@ def test_mixed_precision_is_used_where_the_processor_has_it(monkeypatch):
             found = layer(torch.ones(1, 4)).dtype
 
         assert found == wanted
+
+
+def test_gradients_of_short_solids_are_the_same_every_time():
+    layer = torch.nn.Conv3d(44, 48, 3, padding=1).to(memory_format=torch.channels_last_3d)
+    precision.exact(layer)
+    given = torch.randn(8, 44, 2, 2, 2).contiguous(memory_format=torch.channels_last_3d)
+    found = []
+    for _ in range(6):
+        layer.zero_grad()
+        with precision.mixed():
+            layer(given).square().mean().backward()
+        found.append(layer.weight.grad.clone())
+
+    assert all(torch.equal(one, found[0]) for one in found)
+    assert layer(given).dtype == torch.float32
