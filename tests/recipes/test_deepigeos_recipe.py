@@ -94,3 +94,15 @@ def test_both_networks_learn():
     for one in (net.first, net.refine):
         assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in one.parameters())
         assert any(p.grad.abs().sum() > 0 for p in one.parameters())
+
+
+def test_overlap_adds_the_soft_dice_of_both_networks():
+    net = how.build(SMALL)
+    alone, both, twice = (
+        float(how.loss(net, [how.Sampler([disc()], replace(SMALL, overlap=weight))[0]]).detach())
+        for weight in (0.0, 1.0, 2.0)
+    )
+
+    assert how.PAPER.overlap == 0
+    assert 0 < both - alone < 2  # each Dice loss is below 1
+    assert twice - both == pytest.approx(both - alone, rel=0.02)

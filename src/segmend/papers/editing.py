@@ -28,7 +28,7 @@ SETS = (HIPPOCAMPUS, ATRIUM, BRAIN)
 CHANNELS = {BRAIN: 2}  # FLAIR and T1 with contrast agent; of other sets the one there is
 LEFT_OUT = (BRAIN,)  # so few cases that each is measured by networks that learned from all the others
 STEPS = {HIPPOCAMPUS: 700, ATRIUM: 700, BRAIN: 200}  # of F and G together, times the effort; a network each
-STEPS_UNET, STEPS_DEEPIGEOS = 350, 400
+STEPS_UNET, STEPS_DEEPIGEOS = 350, 1200
 GRID, WIDTH, LEVELS = (48, 48, 48), 8, 4
 HELD_OUT = 6  # every so-manieth patient of the training split is kept to validate on
 MOST = 6  # edits of a case
@@ -312,7 +312,8 @@ paper's width and a level less.
 - Instance normalisation takes away what is the same everywhere, as the adjustment channel is. So K also moves the
   threshold of G, by a multiple that is learnt.
 - The other body, 3D U-Net, is trained on the hippocampus alone.
-- DeepIGeoS is the slice-wise pair of P-Net and R-Net, trained about as long, not on the brain set. It starts from
+- DeepIGeoS is the slice-wise pair of P-Net and R-Net, trained about as long, with soft Dice beside its cross entropy
+  (without it, it found no hippocampus at all), not on the brain set. It starts from
   P-Net's mask of every slice and gets the same robot's clicks and strokes, one an interaction; K it cannot take."""
 
 EXPERIMENT = Experiment(

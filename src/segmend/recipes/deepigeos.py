@@ -20,6 +20,7 @@ from torch.nn.functional import cross_entropy
 from segmend.augment import wobbled
 from segmend.engine import export_network
 from segmend.image import Real
+from segmend.losses import soft_dice
 from segmend.methods.bifseg import normal
 from segmend.methods.deepigeos import CELLS, MARGIN, nearness
 from segmend.nets.pnet import PNet
@@ -51,10 +52,11 @@ class Settings:
     bent: float = 0.3  # the share of R-Net's first answers that are a bent truth
     silent: float = 0.15  # the share of its samples without clicks
     synthetic: float = 0.3  # of drawn scenes
+    overlap: float = 1.0  # of soft Dice beside the cross entropy: small objects in whole planes are not given up
 
 
 PAPER = replace(Settings(), steps=80_000, batch=1, rate=1e-3, decay=5e-4, average=0.0, width=64, hidden=128,
-                dropout=0.5, whole=1.0, bent=0.0, silent=0.0, synthetic=0.0)  # fmt: skip
+                dropout=0.5, whole=1.0, bent=0.0, silent=0.0, synthetic=0.0, overlap=0.0)  # fmt: skip
 
 
 def subjects(data: Path, split: str, settings: Settings) -> list[Subject]:
@@ -70,6 +72,7 @@ class Sample:
     truth: Flat
     start: Flat | None
     robot: RegionClicks | None
+    overlap: float = 0.0  # of soft Dice in its loss
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +89,7 @@ class Sampler(Shelved):
             picture[drawn.valid] = normal(drawn.picture.mean(axis=0)[drawn.valid])
         start = wobbled(rng, drawn.truth) if rng.random() < s.bent else None
         robot = None if rng.random() < s.silent else RegionClicks(int(rng.integers(2**31)))
-        return Sample(picture, drawn.truth, start, robot)
+        return Sample(picture, drawn.truth, start, robot, s.overlap)
 
     def _look(self, rng: np.random.Generator) -> Look:
         """Return a drawn scene, a whole plane with all that is labelled in it, or one object from near."""
@@ -137,7 +140,7 @@ def _batch(arrays: Sequence[Real]) -> Tensor:
 
 
 def loss(network: Pair, samples: Sequence[Sample], step: int = 0) -> Tensor:
-    """Return the cross entropy of P-Net's answers and of R-Net's."""
+    """Return the cross entropy, and the soft Dice, of P-Net's answers and of R-Net's."""
     network.train()
     truth = torch.from_numpy(np.stack([sample.truth for sample in samples]).astype(np.int64))
     with torch.autocast("cpu", torch.bfloat16):
@@ -146,7 +149,13 @@ def loss(network: Pair, samples: Sequence[Sample], step: int = 0) -> Tensor:
     x = [mended(sample, found) for sample, found in zip(samples, probability, strict=True)]
     with torch.autocast("cpu", torch.bfloat16):
         second = network.refine(_batch(x))[1]
-    return cross_entropy(first.float(), truth) + cross_entropy(second.float(), truth)
+    total = torch.zeros(())
+    for logits in (first.float(), second.float()):
+        total = total + cross_entropy(logits, truth)
+        if samples[0].overlap:
+            odds = logits[:, 1:] - logits[:, :1]
+            total = total + samples[0].overlap * soft_dice(odds, truth[:, None].float())
+    return total
 
 
 def validate(network: Pair, samples: Sequence[Sample]) -> dict[str, float]:
