@@ -41,6 +41,7 @@ LIGHT = {2: (16, 24, 32, 48, 64, 64), 3: (12, 16, 24, 32, 48)}  # of the refiner
 FEATURES = {2: 16, 3: 12}
 INPUTS = PROMPTS = 4
 LATER = 0.15  # how much more each later turn of a game counts
+RARE = -2.0  # the first logits: objects are small, and a rush to say so has killed the last layers for good
 JUDGED = 1.0  # the share of the quality in the loss
 
 
@@ -82,7 +83,7 @@ class Settings:
         return self.light or LIGHT[self.dimensions]
 
 
-SMALL_3D = replace(Settings(), dimensions=3, batch=4, synthetic=0.3)
+SMALL_3D = replace(Settings(), dimensions=3, batch=4, rate=1.5e-3, synthetic=0.3)
 
 
 def subjects(data: Path, split: str, settings: Settings) -> list[Subject]:
@@ -119,6 +120,7 @@ def build(settings: Settings) -> Mender:
     torch.manual_seed(settings.seed)
     reading, refining = _options(settings)
     reader, refiner = Reader(**reading), Refiner(**refining)
+    nn.init.constant_(refiner.head[-1].bias, RARE)  # type: ignore[arg-type]
     network = Mender(reader, refiner, settings.dimensions)
     if settings.dimensions == 3:
         exact(reader.down[-1])
