@@ -16,7 +16,7 @@ from segmend.methods.mend import Mend, MendWorkspace
 from segmend.plane import Window
 from segmend.prompts import Adjust, Click, Extremes, Lasso, Mask, Stroke
 from segmend.segmenter import answer
-from segmend.workspaces.inplane import CELLS, Looking, Networks, PlaneLooker, levelled, on_ladder
+from segmend.workspaces.inplane import CELLS, Looking, Networks, PlaneLooker, levelled, on_ladder, reaching
 from segmend.workspaces.planes import expected_dice, key_index, plane_axis
 
 
@@ -528,3 +528,33 @@ def test_the_frame_is_the_ladders_top():
 
     assert on_ladder(frame, 15, 25, 49) == frame
     assert on_ladder(frame, 15, 25, 25).width == 25
+
+
+class Restless(Bright):
+    """Also sees something new far from every mark."""
+
+    def run(self, inputs):
+        found = super().run(inputs)
+        found["logits"][..., 5:15, 5:15] = 9
+        return found
+
+
+@pytest.mark.parametrize(("marks", "spoilt"), [(1, True), (2, False)])
+def test_once_a_person_is_down_to_details_a_click_changes_nothing_far_from_it(marks, spoilt):
+    voxels, truth = disc_image(rows=120, columns=120, centre=(60, 60), radius=30)
+    previous = truth.copy()
+    previous[0, 55:65, 80:95] = False
+    clicks = [Click((0, 60, 60)), Click((0, 60, 88))][-marks:]
+
+    mask = answer(bright(Restless()).open(Image(voxels[None])), clicks, previous).over(previous)
+
+    assert dice(mask[:, 40:], truth[:, 40:]) > 0.97
+    assert bool((mask & ~truth)[0, :30, :40].any()) == spoilt
+
+
+def test_a_change_is_kept_where_it_reaches_a_mark():
+    changed = np.array([[1, 1, 0, 0, 1], [0, 0, 0, 0, 1], [0, 0, 0, 1, 0]], bool)
+
+    assert reaching(changed, np.array([[2, 3]]), 0).sum() == 3
+    assert reaching(changed, np.array([[1, 2]]), 1).sum() == 5
+    assert not reaching(changed, np.array([[-9, 2]]), 3).any()

@@ -34,6 +34,7 @@ MARGIN = 1.4  # of the object's longer side at least; with the ladder 1.4 to 2
 LEAST_OBJECT = 24.0  # pixels: a window is cut no closer than for an object as large as this
 LEAST_LOOK = 20.0  # pixels: nearer there is nothing more to see
 KEPT = 32  # windows whose features are kept, 1.4 MB each
+HOLD = 2.0  # cells from a mark within which a change reaches it
 LEAST_ODDS = 0.1  # what a cut's labels say at least, in log odds
 TOUCHING = 0.3  # what a mask that its window cuts off loses of its expected Dice
 
@@ -57,6 +58,7 @@ class Looking:
     again: int = 2  # times at most that the mask is asked for once more, with itself as the mask so far
     sure: float = 0.93  # ... as long as less Dice than this is expected
     rise: float = 0.005  # ... and it rises by as much as this
+    hold: int = 2  # from so many marks on, the mask changes only where a change reaches the newest of them
     adapt: bool = True  # teach the last layers this image when marks disagree with the mask
     tuning: Tuning = TUNING
 
@@ -129,7 +131,7 @@ class PlaneLooker:
 
     def look(self, question: Question) -> Seen:
         """Answer one plane, from as near as the object allows, and from nearer at the newest mark of a large one."""
-        known = self.known(question)
+        asked, known = question, self.known(question)
         if known is None:
             first = self._first(question)
             question = question.with_mask(_laid(question.here, first))
@@ -143,7 +145,7 @@ class PlaneLooker:
                 break
             question = question.with_mask(_laid(question.here, answer))
             answer = self._settled(question, self._further(answer.window, question.axis))
-        return self._near(question, self._adapted(question, answer))
+        return self._held(asked, self._near(question, self._adapted(question, answer)))
 
     def follow(self, question: Question) -> Seen:
         """Answer a plane by one look at its mask so far."""
@@ -286,6 +288,21 @@ class PlaneLooker:
         odds = np.where(taught.labels[0], np.maximum(odds, LEAST_ODDS), np.minimum(odds, -LEAST_ODDS))
         return _seen(odds.astype(np.float32), answer.window, question.here.shape, answer.quality, answer.hidden)
 
+    def _held(self, question: Question, answer: Seen) -> Seen:
+        """Undo the changes that do not reach the newest mark, once a person is down to details."""
+        newest = question.prompts[-1]
+        given = sum(isinstance(prompt, Click | Stroke) for prompt in question.prompts)
+        pixels = self.marked(replace(question, prompts=[newest]))[0 if getattr(newest, "positive", True) else 1]
+        if given < self.looking.hold or not isinstance(newest, Click | Stroke) or not len(pixels):
+            return answer
+        if not question.here.any():
+            return answer
+        old = question.here[answer.where]
+        reach = round(HOLD * max(answer.window.width / CELLS, 1.0))
+        kept = reaching(answer.mask ^ old, pixels - [part.start for part in answer.where], reach)
+        probability = np.where((answer.mask != old) & ~kept, old, answer.probability)
+        return replace(answer, probability=np.asarray(probability, np.float32))
+
     def marked(self, question: Question) -> tuple[Pixels, Pixels]:
         """Return the pixels of a plane that are pinned inside and outside."""
         axis, index = question.axis, question.index
@@ -371,6 +388,23 @@ def touches(answer: Seen, shape: Sequence[int]) -> bool:
         or (window.bottom < shape[0] and mask[-1].any())
         or (window.right < shape[1] and mask[:, -1].any())
     )
+
+
+def reaching(changed: Plane, pixels: Pixels, reach: int) -> Plane:
+    """Return the pieces of a plane that come within some pixels of one of the given ones, corners included.
+
+    >>> reaching(np.array([[True, True, False, True]]), np.array([[0, 0]]), 1).tolist()
+    [[True, True, False, False]]
+    """
+    from scipy.ndimage import label  # reading a card loads no heavy library
+
+    pieces, count = label(changed, np.ones((3, 3), bool))
+    near = np.zeros(count + 1, bool)
+    for row, column in pixels.tolist():
+        rows, columns = (slice(max(at - reach, 0), max(at + reach + 1, 0)) for at in (row, column))
+        near[np.unique(pieces[rows, columns])] = True
+    near[0] = False
+    return np.asarray(near[pieces])
 
 
 def doubt_of(probability: Real) -> Real:
