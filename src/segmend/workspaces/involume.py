@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from segmend.adapt import INSIDE, OUTSIDE, Edges, Tuning
+from segmend.adapt import INSIDE, OUTSIDE, Edges, Tuning, one_thread
 from segmend.encode import Points, mark, marks, see_marks
 from segmend.errors import PromptError
 from segmend.frame import Frame, see_block
@@ -47,7 +47,8 @@ FADING = 0.2  # of a near frame's side at either end: there its answer fades out
 SAID = 0.02  # changes of less are none
 KEPT = 12  # frames whose features are kept, some 10 MB each
 HEED_CELLS = 32  # the side of the block that is cut round a mark
-HEED_ODDS = 6.0  # what a mark says at its place; half of that as far away as the mask has to move to reach it
+HEED_ODDS = 6.0  # what a mark says at its place ...
+HEARD = 1.3  # ... and nothing this many times as far away as what is on its side already
 SURE = 0.9  # no more than that of a network that a mark contradicts
 HEED_MOST = 3  # prompts that are cut for at once
 SAMPLED = 64  # voxels of a stroke that are asked whether they are obeyed
@@ -119,6 +120,10 @@ class VolumeWorkspace(Workspace):
             raise PromptError("Mend needs at least one prompt with a place; got none.")
         if isinstance(placed[-1], Mask):
             return replaced(placed[-1], previous)
+        with one_thread():
+            return self._answered(placed, previous)
+
+    def _answered(self, placed: Sequence[Prompt], previous: MaskArray) -> Prediction:
         mask = with_lassos(placed[-1:], previous)  # earlier ones are in the mask so far
         look, seen = self._look(placed, mask)
         changes = [Change(look.frame, look.probability - seen)]
@@ -336,7 +341,9 @@ class VolumeWorkspace(Workspace):
         sources[tuple(frame.cell(points).T)] = False
         away = distance_transform_edt(sources) * (side_mm / HEED_CELLS / reach_mm)
         chance = np.clip(now, 1 - SURE, SURE)
-        odds = np.log(chance / (1 - chance)) + (1 if positive else -1) * HEED_ODDS * 0.5**away
+        odds = np.log(chance / (1 - chance)) + (1 if positive else -1) * HEED_ODDS * np.maximum(
+            1 - (away / HEARD) ** 2, 0
+        )
         fixed[~sources] = INSIDE if positive else OUTSIDE
         labels = Edges(see_block(self.image, frame)[0], TUNING).cut(odds.astype(np.float32), fixed)
         moved = label((labels != (now > 0.5)) & (labels == positive))[0]
