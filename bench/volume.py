@@ -68,9 +68,8 @@ def main() -> None:
     folder = parser.parse_args().weights
     reader, refiner = (load_network(str(folder / f"mend3d_{part}.onnx")) for part in ("reader", "refiner"))
     warm_up()
-    print(
-        f"{'volume':>16} {'first click':>12} {'later click':>12} {'in a new place':>15} {'box':>8}   ms {'grown by':>12}"
-    )
+    titles = ("volume", "first click", "later click", "in a new place", "box", "grown by")
+    print("".join(f"{title:>16}" for title in titles))
     for shape, spacing in VOLUMES:
         image, truth = scene(shape, spacing)
         middle = (shape[0] // 2, shape[1] // 2, shape[2] // 2)
@@ -88,9 +87,8 @@ def main() -> None:
 
         first, new, boxed = asked(clicks[:1], nothing), asked(clicks, truth), asked((box,), nothing)
         later = asked(clicks, truth, used)
-        print(
-            f"{'x'.join(map(str, shape)):>16} {first:12.0f} {later:12.0f} {new:15.0f} {boxed:8.0f}      {megabytes() - before:9.0f} MB"
-        )
+        times = "".join(f"{time:>13.0f} ms" for time in (first, later, new, boxed))
+        print(f"{'x'.join(map(str, shape)):>16}{times}{megabytes() - before:>13.0f} MB")
 
 
 if __name__ == "__main__":
