@@ -58,7 +58,8 @@ class Looking:
     again: int = 2  # times at most that the mask is asked for once more, with itself as the mask so far
     sure: float = 0.93  # ... as long as less Dice than this is expected
     rise: float = 0.005  # ... and it rises by as much as this
-    hold: int = 2  # from so many marks on, the mask changes only where a change reaches the newest of them
+    hold: int = 2  # from so many marks on, the mask changes only where a change reaches the newest of them ...
+    details: float = 0.85  # ... if at least this Dice is expected; a worse mask may be thought over as a whole
     adapt: bool = True  # teach the last layers this image when marks disagree with the mask
     tuning: Tuning = TUNING
 
@@ -295,7 +296,7 @@ class PlaneLooker:
         pixels = self.marked(replace(question, prompts=[newest]))[0 if getattr(newest, "positive", True) else 1]
         if given < self.looking.hold or not isinstance(newest, Click | Stroke) or not len(pixels):
             return answer
-        if not question.here.any():
+        if not question.here.any() or (answer.quality or 0.0) < self.looking.details:
             return answer
         old = question.here[answer.where]
         reach = round(HOLD * max(answer.window.width / CELLS, 1.0))
