@@ -120,7 +120,10 @@ class Mend(Segmenter):
 
     def open(self, image: Image) -> Workspace:
         in_space = VolumeWorkspace(*self.space, image) if self.space is not None and solid(image) else None
-        return MendWorkspace(self.planes, image, self.looking, in_space)
+        workspace = MendWorkspace(self.planes, image, self.looking, in_space)
+        if image.flat:
+            workspace.planes.ahead()
+        return workspace
 
 
 class MendWorkspace(Workspace):

@@ -130,6 +130,10 @@ class PlaneLooker:
         rows, columns = np.delete(self.image.spacing, axis)
         return float(rows / columns)
 
+    def ahead(self) -> None:
+        """Read the whole of a picture, which the first mark alone is seen in, before anybody marks it."""
+        self._read(0, 0, self.frame(0))
+
     def look(self, question: Question) -> Seen:
         """Answer one plane, from as near as the object allows, and from nearer at the newest mark of a large one."""
         asked, known = question, self.known(question)
