@@ -60,7 +60,7 @@ class Looking:
     """How a volume is looked at; each of these was measured (docs/mend.md)."""
 
     cells: int = 48  # the side of a look's block
-    first: int = 32  # ... when marks alone are looked at from several distances
+    first: int = 48  # ... when marks alone are looked at from several distances
     doubling: float = 2.0  # from one such distance to the next
     margin: float = 1.3  # of the object's longest side at least; with the frames' sizes 1.3 to 1.9
     further: int = 3  # times that a mask reaching its frame's side is looked at from further away
@@ -295,7 +295,9 @@ class VolumeWorkspace(Workspace):
         close = _snapped(box, side_mm, self.image.spacing, (cells,) * 3)
         seen = _composed(close, mask, changes)
         look = self._ask(prompts, close, seen)
-        return Change(close, (look.probability - seen) * _middle(close.cells))
+        marked = see_marks([newest], close)[0 if newest.positive else 1] > 0
+        values = (look.probability - seen) * _middle(close.cells)
+        return Change(close, np.where(_reaching(look.mask != (seen > 0.5), marked), values, 0))
 
     # Marks that are not obeyed.
 
@@ -463,6 +465,17 @@ def _index(point: NDArray[np.intp]) -> Index:
 def _three(values: NDArray[np.float64]) -> tuple[float, float, float]:
     z, y, x = values.tolist()
     return z, y, x
+
+
+def _reaching(changed: MaskArray, marked: MaskArray) -> MaskArray:
+    """Return the pieces of what changed that reach what is marked, or lie against it."""
+    from scipy.ndimage import binary_dilation, label  # reading a card loads no heavy library
+
+    pieces, count = label(changed, np.ones((3, 3, 3), bool))
+    reached = np.zeros(count + 1, bool)
+    reached[np.unique(pieces[binary_dilation(marked, iterations=2)])] = True
+    reached[0] = False
+    return np.asarray(reached[pieces])
 
 
 def _middle(cells: Index) -> Real:  # [*cells]
