@@ -567,3 +567,16 @@ def test_a_change_is_kept_where_it_reaches_a_mark():
     assert reaching(changed, np.array([[2, 3]]), 0).sum() == 3
     assert reaching(changed, np.array([[1, 2]]), 1).sum() == 5
     assert not reaching(changed, np.array([[-9, 2]]), 3).any()
+
+
+@settings(deadline=None, max_examples=60)
+@given(row=st.integers(0, 599), column=st.integers(0, 599), positive=st.booleans())
+def test_a_mark_anywhere_can_be_looked_at_from_near(row, column, positive):
+    truth = np.zeros((1, 600, 600), bool)
+    truth[0, 20:220, 330:560] = True
+    workspace = bright().open(Image(np.where(truth, 100, 0).astype(np.int16)[None]))
+
+    mask = answer(workspace, [Click((0, row, column), positive)], truth).over(truth)
+
+    assert mask[0, row, column] == positive
+    assert dice(mask, truth) > 0.9

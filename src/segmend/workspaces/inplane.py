@@ -458,18 +458,19 @@ def _round_all(rectangles: Sequence[tuple[tuple[int, int], tuple[int, int]]]) ->
 
 
 def _patched(answer: Seen, near: Seen) -> Seen:
-    """Return the answer with the near one in the middle of its window, fading towards the edges."""
-    ys, xs = near.where
-    down = _fading(ys, near.window.top, near.window.height)
-    across = _fading(xs, near.window.left, near.window.width)
-    weight = down[:, None] * across
-    top, left = answer.where[0].start, answer.where[1].start
-    into = np.s_[max(ys.start, top) - top : ys.stop - top, max(xs.start, left) - left : xs.stop - left]
-    height, width = answer.probability[into].shape
-    y, x = max(top - ys.start, 0), max(left - xs.start, 0)
-    part = np.s_[y : y + height, x : x + width]
+    """Return the answer with the near one in the middle of its window, fading towards the edges, where both look."""
+    both = [
+        slice(max(a.start, b.start), max(min(a.stop, b.stop), a.start, b.start))
+        for a, b in zip(answer.where, near.where, strict=True)
+    ]
+    into, part = (
+        tuple(slice(common.start - at.start, common.stop - at.start) for common, at in zip(both, where, strict=True))
+        for where in (answer.where, near.where)
+    )
+    down = _fading(both[0], near.window.top, near.window.height)
+    across = _fading(both[1], near.window.left, near.window.width)
     probability = answer.probability.copy()
-    probability[into] += weight[part] * (near.probability[part] - probability[into])
+    probability[into] += down[:, None] * across * (near.probability[part] - probability[into])
     return replace(answer, probability=probability)
 
 
