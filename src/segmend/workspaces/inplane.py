@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from segmend.adapt import IN_2D, INSIDE, OUTSIDE, Head, Tuning, alternate
+from segmend.adapt import IN_2D, INSIDE, OUTSIDE, Head, Tuning, alternate, one_thread
 from segmend.encode import in_plane, marks, see_prompts
 from segmend.image import Box, Image, Real, bounds
 from segmend.plane import Window, around, inside, lay, normalised, see
@@ -132,7 +132,8 @@ class PlaneLooker:
 
     def ahead(self) -> None:
         """Read the whole of a picture, which the first mark alone is seen in, before anybody marks it."""
-        self._read(0, 0, self.frame(0))
+        with one_thread():
+            self._read(0, 0, self.frame(0))
 
     def look(self, question: Question) -> Seen:
         """Answer one plane, from as near as the object allows, and from nearer at the newest mark of a large one."""
@@ -160,6 +161,10 @@ class PlaneLooker:
 
     def ask(self, question: Question, window: Window) -> Seen:
         """Return the networks' answer through a window."""
+        with one_thread():  # the products are small: on a busy machine two threads took twice as long a click
+            return self._asked(question, window)
+
+    def _asked(self, question: Question, window: Window) -> Seen:
         read = self._read(question.axis, question.index, window)
         prompts = np.concatenate(
             [
