@@ -17,6 +17,7 @@ from segmend.encode import marks
 from segmend.engine import Arrays, Engine, load_network
 from segmend.errors import PromptError
 from segmend.image import Box, Image, MaskArray, Real, bounds, scale_affine
+from segmend.methods.mend import solid
 from segmend.metrics import dice
 from segmend.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke
 from segmend.segmenter import answer
@@ -232,6 +233,11 @@ def test_features_of_old_frames_are_forgotten() -> None:
         answer(workspace, [Click((8, 28, x))], NOTHING)
 
     assert len(workspace._kept) <= 12
+
+
+def test_stacks_of_thick_slices_are_left_to_the_plane() -> None:
+    for spacing, wanted in [((3.0, 1.0, 1.25), True), ((8.0, 1.5, 1.5), False), ((1.0, 1.0, 5.0), False)]:
+        assert solid(Image(np.zeros((1, 9, 20, 20)), scale_affine(spacing))) is wanted
 
 
 class TestWhatStays:

@@ -49,6 +49,7 @@ METHOD = Method(
 
 CHANNELS = 8  # of the network before features were read once
 LEAST_SLICES = 4  # of a volume that is answered in space
+THICK = 4.0  # times a pixel's side: slices this far apart are answered one by one (docs/mend.md)
 NEAR = 6  # pixels round a change in which a neighbouring slice may change too
 
 __all__ = ["CELLS", "CHANNELS", "METHOD", "Mend", "MendWorkspace", "load", "see_image"]
@@ -84,7 +85,7 @@ def solid(image: Image) -> bool:
     >>> solid(Image(np.zeros((1, 20, 30, 30)))), solid(Image(np.zeros((1, 3, 30, 30))))
     (True, False)
     """
-    return min(image.shape) >= LEAST_SLICES
+    return min(image.shape) >= LEAST_SLICES and bool(image.spacing.max() < THICK * image.spacing.min())
 
 
 class Unread(Engine):

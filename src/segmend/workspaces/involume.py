@@ -48,7 +48,7 @@ SAID = 0.02  # changes of less are none
 KEPT = 12  # frames whose features are kept, some 10 MB each
 HEED_CELLS = 32  # the side of the block that is cut round a mark
 HEED_ODDS = 6.0  # what a mark says at its place ...
-HEARD = 1.3  # ... and nothing this many times as far away as what is on its side already
+HEARD = 1.7  # ... and nothing this many times as far away as what is on its side already
 SURE = 0.9  # no more than that of a network that a mark contradicts
 HEED_MOST = 3  # prompts that are cut for at once
 SAMPLED = 64  # voxels of a stroke that are asked whether they are obeyed
@@ -64,7 +64,7 @@ class Looking:
     doubling: float = 2.0  # from one such distance to the next
     margin: float = 1.3  # of the object's longest side at least; with the frames' sizes 1.3 to 1.9
     further: int = 3  # times that a mask reaching its frame's side is looked at from further away
-    near: bool = True  # look again from near at the newest mark
+    near: bool = False  # look again from near at the newest mark
     coarse: float = 1.5  # ... when cells are as many voxels of the finest spacing wide
     obey: bool = True  # cut round marks that are not obeyed
     again: int = 0  # times at most that the mask is asked for once more, with itself as the mask so far
