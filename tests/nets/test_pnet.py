@@ -50,7 +50,10 @@ def test_pc_net_of_the_paper_has_the_parameters_counted_by_hand():
     assert sum(p.numel() for p in PCNet().parameters()) == deep + flat + compressed + classifier
 
 
-@pytest.mark.parametrize(("net", "shape"), [(PNet(width=3, hidden=4), (7, 5)), (PCNet(width=3, kept=2), (3, 7, 5))])
+@pytest.mark.parametrize(
+    ("net", "shape"),
+    [(PNet(width=3, hidden=4), (7, 5)), (PCNet(width=3, kept=2), (3, 7, 5)), (PCNet(width=3, norm=True), (3, 7, 5))],
+)
 def test_the_logits_are_block_6_on_the_features(net, shape):
     features, logits = net.eval()(torch.randn(2, 1, *shape))
 

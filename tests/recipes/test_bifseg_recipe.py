@@ -14,7 +14,7 @@ from segmend.recipes.subjects import Subject
 from segmend.train import run
 
 SMALL = how.Settings(steps=3, batch=2, width=4, kept=2, hidden=5, synthetic=0.0)
-SMALL_3D = replace(SMALL, dimensions=3, smallest=16, largest=20)
+SMALL_3D = replace(SMALL, dimensions=3, smallest=16, largest=20, norm=True)
 
 
 def discs(depth=1):
@@ -135,7 +135,9 @@ def test_a_small_run_makes_weights_that_the_method_answers_with(settings, tmp_pa
     found = method.net(dimensions).engine.run({"x": x})
     logits = found["logits"][0]
     taught = method.net(dimensions).head.odds(found["features"][0])
-    assert np.allclose(taught, logits[1] - logits[0], atol=0.05)  # block 6 beside the network is the network's
+    assert np.allclose(
+        taught, logits[1] - logits[0], atol=0.05, rtol=0.03
+    )  # block 6 beside the network is the network's
     assert method.net(dimensions).longest == (20 if dimensions == 3 else 80)  # volumes are seen as they were learned
     prediction = method.open(subject.image).predict([box], np.zeros_like(truth))
     assert np.isfinite(prediction.probability).all()

@@ -21,7 +21,8 @@ DEEP = 2  # blocks that look across slices
 class PCNet(nn.Module):
     """Features and logits at the input's size, whatever it is.
 
-    `width` channels a layer, `kept` of each block after compression, `hidden` of block 6's first layer.
+    `width` channels a layer, `kept` of each block after compression, `hidden` of block 6's first layer. The paper says
+    nothing of normalisation; with `norm` each layer is normalised within its crop, which learns far quicker.
 
     >>> net = PCNet(inputs=1, outputs=2, width=4, kept=3, hidden=6)
     >>> features, logits = net(torch.zeros(1, 1, 5, 9, 13))
@@ -39,12 +40,13 @@ class PCNet(nn.Module):
         hidden: int = 128,
         dilations: Sequence[int] = DILATIONS,
         dropout: float = 0.0,
+        norm: bool = False,
     ) -> None:
         super().__init__()
         self.blocks, self.compress = nn.ModuleList(), nn.ModuleList()
         before = inputs
         for number, (count, dilation) in enumerate(zip(CONVOLUTIONS, dilations, strict=True)):
-            self.blocks.append(_block(before, width, count, dilation, deep=number < DEEP))
+            self.blocks.append(_block(before, width, count, dilation, deep=number < DEEP, norm=norm))
             self.compress.append(nn.Sequential(nn.Conv3d(width, kept, 1), nn.ReLU()))
             before = width
         self.head = nn.Sequential(
@@ -64,11 +66,12 @@ class PCNet(nn.Module):
         return features, self.head(features)
 
 
-def _block(inputs: int, width: int, count: int, dilation: int, *, deep: bool) -> nn.Sequential:
+def _block(inputs: int, width: int, count: int, dilation: int, *, deep: bool, norm: bool) -> nn.Sequential:
     across = 1 if deep else 0
     size, padding = (2 * across + 1, 3, 3), (across, dilation, dilation)
     layers: list[nn.Module] = []
     for number in range(count):
         first = inputs if number == 0 else width
-        layers += [nn.Conv3d(first, width, size, padding=padding, dilation=(1, dilation, dilation)), nn.ReLU()]
+        layers.append(nn.Conv3d(first, width, size, padding=padding, dilation=(1, dilation, dilation)))
+        layers += [nn.InstanceNorm3d(width, affine=True), nn.ReLU()] if norm else [nn.ReLU()]
     return nn.Sequential(*layers)

@@ -61,6 +61,7 @@ class Settings:
     kept: int = 4  # channels of each block after compression, in a volume
     hidden: int = 32  # channels of block 6
     dropout: float = 0.0
+    norm: bool = False  # normalise each of PC-Net's layers within its crop
     margin: int = 10  # voxels that each side of the box is moved out at most
     smallest: int = LONGEST  # cells of a volume's longest side at least; smaller learns quicker
     largest: int = LONGEST  # and at most
@@ -92,7 +93,17 @@ PAPER = replace(
     varied=False, synthetic=0.0, overlap=0.0, descent="sgd",
 )  # fmt: skip
 SMALL_3D = replace(
-    Settings(), dimensions=3, steps=1500, batch=2, rate=4e-3, width=8, kept=8, hidden=16, smallest=24, largest=44
+    Settings(),
+    dimensions=3,
+    steps=1500,
+    batch=2,
+    rate=4e-3,
+    width=8,
+    kept=8,
+    hidden=16,
+    norm=True,
+    smallest=24,
+    largest=44,
 )
 
 
@@ -254,7 +265,7 @@ def build(settings: Settings) -> nn.Module:
         case "pnet":
             return PNet(width=width, hidden=s.hidden, dropout=s.dropout)
         case "pcnet":
-            return PCNet(width=width, kept=s.kept, hidden=s.hidden, dropout=s.dropout)
+            return PCNet(width=width, kept=s.kept, hidden=s.hidden, dropout=s.dropout, norm=s.norm)
         case "fcn":
             return FCN8s(
                 inputs=1,
@@ -368,7 +379,7 @@ def export(network: nn.Module, settings: Settings, folder: Path) -> tuple[Path, 
         name, architecture, shape = "bifseg2d", "pnet:PNet", (1, 1, 32, 48)
     elif settings.chosen == "pcnet":
         name, architecture, shape = "bifseg3d", "pcnet:PCNet", (1, 1, 8, 16, 32)
-        kind["kept"] = settings.kept
+        kind |= {"kept": settings.kept, "norm": settings.norm}
     else:
         return ()
     path = folder / f"{name}.onnx"
