@@ -7,6 +7,7 @@ a pixel is and one millimetre a pixel when not.
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 import zlib
@@ -192,7 +193,7 @@ def read_tiff(path: Path, *, fourth: str = "channels", frame: int = 0) -> Image:
     """Return a TIFF: its pages are slices, or what its ImageJ or OME description says."""
     import tifffile
 
-    with tifffile.TiffFile(path) as file:
+    with _Within(path) as raw, tifffile.TiffFile(raw, name=path.name) as file:
         series = file.series[0]
         page = series.keyframe
         check_claim(path.name, series.shape, series.dtype.itemsize, path.stat().st_size, packed=page.compression > 1)
@@ -207,6 +208,18 @@ def read_tiff(path: Path, *, fourth: str = "channels", frame: int = 0) -> Image:
         if page.photometric == 3 and page.colormap is not None:
             values, axes = _coloured(values, page.colormap), axes + "S"
     return _stack(values, axes, spacing, fourth, frame, path.name)
+
+
+class _Within(io.BufferedReader):
+    """A file of which nobody reads more than there is: a damaged TIFF asks for gigabytes, which would be reserved."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._length = path.stat().st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(self._length - self.tell(), 0)
+        return super().read(left if size is None or size < 0 else min(size, left))
 
 
 def _pillow_pages(path: Path, shape: tuple[int, ...], kind: np.dtype[Any]) -> Numbers:
