@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy import inspect, text
 
 import segmend.store.migrations
-from segmend.errors import SegmendError
+from segmend.errors import SegmendError, StoreError
 from segmend.image import Image
 from segmend.prompts import Click
 from segmend.session import PALETTE, Defined, Event, Label, Prompted, Redone, Removed, Session, Undone
@@ -115,3 +116,23 @@ def test_any_session_comes_back_as_it_was(played: Place, script: list[tuple[Even
     assert (found.shape, found.events, found.answers) == (session.shape, session.events, session.answers)
     assert (found.done, found.undone, found.pending) == (session.done, session.undone, session.pending)
     assert found.labels == session.labels
+
+
+def test_many_may_open_new_files_at_once(tmp_path: Path) -> None:
+    errors: list[StoreError] = []
+
+    def enter(url: str) -> None:
+        try:
+            database.Database(url).close()
+        except StoreError as error:
+            errors.append(error)
+
+    for number in range(20):  # one round in forty failed while nobody waited for the switch to WAL
+        url = f"sqlite:///{tmp_path}/{number}.db"
+        threads = [threading.Thread(target=enter, args=(url,)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert errors == []

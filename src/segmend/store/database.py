@@ -8,6 +8,8 @@ processes are waited for up to `timeout_seconds`.
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -119,7 +121,8 @@ def _sqlite(url: URL, timeout_seconds: float) -> Engine:
     @event.listens_for(engine, "connect")
     def settle(connection: Any, _: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves, below
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        _journal_ahead(connection, timeout_seconds)
+        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}").close()
 
     @event.listens_for(engine, "begin")
@@ -128,6 +131,19 @@ def _sqlite(url: URL, timeout_seconds: float) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _journal_ahead(connection: Any, timeout_seconds: float) -> None:
+    """Put a database into WAL mode, also while others do: SQLite does not wait by itself for a lock it must raise."""
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def _postgres(url: URL, timeout_seconds: float) -> Engine:
