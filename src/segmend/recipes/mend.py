@@ -9,7 +9,7 @@ to tell how well it did.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from segmend.adapt import Head, save_head
 from segmend.engine import export_network, torch_network
 from segmend.errors import SettingsError
 from segmend.image import MaskArray
+from segmend.metrics import dice
 from segmend.nets.mender import Reader, Refiner
 from segmend.play import Turn
 from segmend.recipes.mend_game import Sample, played
@@ -81,9 +82,6 @@ class Settings:
     @property
     def all_light(self) -> tuple[int, ...]:
         return self.light or LIGHT[self.dimensions]
-
-
-SMALL_3D = replace(Settings(), dimensions=3, batch=4, rate=1.5e-3, synthetic=0.3)
 
 
 def subjects(data: Path, split: str, settings: Settings) -> list[Subject]:
@@ -275,10 +273,6 @@ def alike(samples: Sequence[Sample], *, most: int = 16) -> list[list[Sample]]:
     for sample in samples:
         sizes.setdefault(sample.image.shape, []).append(sample)
     return [group[at : at + most] for group in sizes.values() for at in range(0, len(group), most)]
-
-
-def dice(truth: MaskArray, mask: MaskArray) -> float:
-    return 2 * float((truth & mask).sum()) / max(float(truth.sum() + mask.sum()), 1.0)
 
 
 def validate(network: Mender, samples: Sequence[Sample], *, interactions: int = 5) -> dict[str, float]:

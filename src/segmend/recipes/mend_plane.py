@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -18,6 +17,7 @@ from segmend.image import Image, Real
 from segmend.plane import Window, around, inside, normalised, see
 from segmend.play import Turn
 from segmend.recipes.mend_game import Sample, started
+from segmend.recipes.slices import Shelved
 from segmend.recipes.subjects import Subject
 from segmend.workspaces.inplane import CELLS, levelled
 
@@ -46,18 +46,10 @@ class View:
 
 
 @dataclass(frozen=True, eq=False)
-class PlaneSampler:
+class PlaneSampler(Shelved):
     """Draws samples by number: the same number is the same sample in any process."""
 
-    subjects: Sequence[Subject]
     settings: Settings
-    groups: dict[str, list[Subject]] = field(init=False)
-    shares: NDArray[np.float64] = field(init=False)
-
-    def __post_init__(self) -> None:
-        groups, shares = by_set(self.subjects)
-        object.__setattr__(self, "groups", groups)
-        object.__setattr__(self, "shares", shares)
 
     def __getitem__(self, number: int) -> Sample:
         rng = np.random.default_rng((self.settings.seed, number))
@@ -76,7 +68,7 @@ class PlaneSampler:
 
     def _view(self, rng: np.random.Generator) -> View:
         drawn, s = rng.random(), self.settings
-        if not self.groups or drawn < s.synthetic:
+        if not self.shelf.groups or drawn < s.synthetic:
             return _drawn(rng)
         view = self._real(rng)
         if drawn < s.synthetic + s.regions:
@@ -89,8 +81,7 @@ class PlaneSampler:
         return view
 
     def _real(self, rng: np.random.Generator) -> View:
-        members = self.groups[list(self.groups)[rng.choice(len(self.groups), p=self.shares)]]
-        subject = members[int(rng.integers(len(members)))]
+        subject = self.shelf.draw(rng)
         axis = _axis(rng, subject.image)
         found = places(subject)
         value = int(rng.choice(list(found)))
@@ -120,15 +111,6 @@ class PlaneSampler:
 
 Place = tuple[slice, ...]
 _PLACES: WeakKeyDictionary[Subject, dict[int, Place]] = WeakKeyDictionary()  # looked for once a case
-
-
-def by_set(subjects: Sequence[Subject]) -> tuple[dict[str, list[Subject]], NDArray[np.float64]]:
-    """Return the cases of each data set and its share, which grows with the root of its size."""
-    groups: dict[str, list[Subject]] = {}
-    for subject in subjects:
-        groups.setdefault(subject.group, []).append(subject)
-    size = np.sqrt([float(len(members)) for members in groups.values()])
-    return groups, size / size.sum() if len(size) else size
 
 
 def places(subject: Subject) -> dict[int, Place]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from segmend.datasets.solids import smooth_solid, solid, thick, volume
@@ -16,7 +14,8 @@ from segmend.frame import Frame, frame_round, toned, whole_frame
 from segmend.image import Box, MaskArray, Real
 from segmend.play import Turn
 from segmend.recipes.mend_game import Sample, started
-from segmend.recipes.mend_plane import by_set, places
+from segmend.recipes.mend_plane import places
+from segmend.recipes.slices import Shelved
 from segmend.recipes.subjects import Subject
 
 if TYPE_CHECKING:
@@ -46,18 +45,10 @@ class Block:
 
 
 @dataclass(frozen=True, eq=False)
-class VolumeSampler:
+class VolumeSampler(Shelved):
     """Draws samples by number: the same number is the same sample in any process."""
 
-    subjects: Sequence[Subject]
     settings: Settings
-    groups: dict[str, list[Subject]] = field(init=False)
-    shares: NDArray[np.float64] = field(init=False)
-
-    def __post_init__(self) -> None:
-        groups, shares = by_set(self.subjects)
-        object.__setattr__(self, "groups", groups)
-        object.__setattr__(self, "shares", shares)
 
     def __getitem__(self, number: int) -> Sample:
         s = self.settings
@@ -78,7 +69,7 @@ class VolumeSampler:
         return started(rng, toned(tones, block.valid), block.truth, start)
 
     def _block(self, rng: np.random.Generator, cells: int) -> Block:
-        if not self.groups or rng.random() < self.settings.synthetic:
+        if not self.shelf.groups or rng.random() < self.settings.synthetic:
             tones, truth = volume(rng, cells)
             return Block(tones, truth, np.ones_like(truth))
         block = self._real(rng, cells)
@@ -88,8 +79,7 @@ class VolumeSampler:
         return block
 
     def _real(self, rng: np.random.Generator, cells: int) -> Block:
-        members = self.groups[list(self.groups)[rng.choice(len(self.groups), p=self.shares)]]
-        subject = members[int(rng.integers(len(members)))]
+        subject = self.shelf.draw(rng)
         found = places(subject)
         value = int(rng.choice(list(found)))
         if not subject.instances and len(found) > 1 and rng.random() < 0.2:
