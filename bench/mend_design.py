@@ -33,15 +33,15 @@ class Untouched(nn.Module):
 
 
 class Fused(nn.Module):
-    """A U-Net on image and prompts, with no idea of how good its mask is."""
+    """A U-Net on image and prompts, with no idea of how good its mask is and where it is wrong."""
 
     def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__()
         self.whole = UNet(inputs=8, widths=widths)
 
-    def forward(self, prompts: Tensor, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, prompts: Tensor, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         logits = self.whole(torch.cat([image, prompts], dim=1))
-        return logits, torch.full((len(logits),), 0.5), logits
+        return logits, torch.full((len(logits),), 0.5), logits, torch.zeros_like(logits)
 
 
 def early_fusion(settings: mend.Settings) -> mend.Mender:

@@ -19,8 +19,9 @@ def test_features_and_answers_have_the_sizes_of_their_levels(dimensions: int) ->
     refiner = Refiner(dimensions=dimensions, prompts=2, widths=(4, 6), features=5, head=7)
     features = reader(torch.rand(2, 3, *cells))
     assert [tuple(f.shape) for f in features] == [(2, 5, *(n // s for n in cells)) for s in (1, 2, 4)]
-    logits, quality, hidden = refiner(torch.rand(2, 2, *cells), *features)
+    logits, quality, hidden, doubt = refiner(torch.rand(2, 2, *cells), *features)
     assert (logits.shape, quality.shape, hidden.shape) == ((2, 1, *cells), (2,), (2, 4, *cells))
+    assert doubt.shape == logits.shape
 
 
 def test_parameters_are_those_counted_by_hand() -> None:
@@ -33,14 +34,14 @@ def test_parameters_are_those_counted_by_hand() -> None:
 def test_the_last_layers_read_the_hidden_features_alone() -> None:
     refiner = Refiner(dimensions=2, prompts=2, widths=(4, 6), features=5).eval()
     features = torch.rand(1, 5, 8, 8), torch.rand(1, 5, 4, 4)
-    logits, _, hidden = refiner(torch.rand(1, 2, 8, 8), *features)
+    logits, _, hidden, _ = refiner(torch.rand(1, 2, 8, 8), *features)
     torch.testing.assert_close(refiner.head(hidden), logits)
 
 
 def test_the_judge_teaches_nothing_but_itself() -> None:
     refiner = Refiner(dimensions=2, prompts=2, widths=(4, 6), features=5)
     features = torch.rand(2, 5, 8, 8), torch.rand(2, 5, 4, 4)
-    _, quality, _ = refiner(torch.rand(2, 2, 8, 8), *features)
+    _, quality, *_ = refiner(torch.rand(2, 2, 8, 8), *features)
     quality.sum().backward()
     taught = {name.split(".")[0] for name, p in refiner.named_parameters() if p.grad is not None and p.grad.any()}
     assert taught == {"judge"}
@@ -49,5 +50,13 @@ def test_the_judge_teaches_nothing_but_itself() -> None:
 def test_an_empty_mask_has_a_finite_quality() -> None:
     refiner = Refiner(dimensions=2, prompts=2, widths=(4, 6), features=5).eval()
     torch.nn.init.constant_(refiner.head[2].bias, -100.0)
-    _, quality, _ = refiner(torch.zeros(1, 2, 8, 8), torch.zeros(1, 5, 8, 8), torch.zeros(1, 5, 4, 4))
+    _, quality, *_ = refiner(torch.zeros(1, 2, 8, 8), torch.zeros(1, 5, 8, 8), torch.zeros(1, 5, 4, 4))
     assert bool(torch.isfinite(quality).all())
+
+
+def test_doubt_teaches_the_last_layers_nothing() -> None:
+    refiner = Refiner(dimensions=2, prompts=2, widths=(4, 6), features=5)
+    *_, doubt = refiner(torch.rand(2, 2, 8, 8), torch.rand(2, 5, 8, 8), torch.rand(2, 5, 4, 4))
+    doubt.sum().backward()
+    taught = {name.split(".")[0] for name, p in refiner.named_parameters() if p.grad is not None and p.grad.any()}
+    assert taught == {"suspect", "down", "up"}

@@ -215,6 +215,16 @@ def test_turns_are_seen_as_mask_marks_and_boxes() -> None:
     assert (solid.shape, solid[1, 4, 5, 6], int(solid[3].sum())) == ((4, 32, 32, 32), 1.0, 12)
 
 
+def test_objects_are_taken_from_real_blocks_by_their_tones() -> None:
+    sampler = VolumeSampler([bright_ball()], replace(SPACE, synthetic=0.0, regions=1.0, pasted=0.0))
+    truths = [sampler[number].truth for number in range(12)]
+    seen = [sampler._block(np.random.default_rng(number), 32) for number in range(12)]
+    assert all(truth.any() for truth in truths)
+    fit = [block for block in seen if block.truth.any() and not block.truth[block.valid].all()]
+    inside = [block.tones[block.truth].mean() - block.tones[~block.truth & block.valid].mean() for block in fit]
+    assert max(inside) > 1 and min(inside) < -1  # the ball, and what is round it
+
+
 @pytest.mark.parametrize("settings", [FLAT, SPACE], ids=["plane", "space"])
 def test_the_loss_teaches_every_part(settings: how.Settings) -> None:
     settings = replace(settings, light=(4,) * len(settings.widths))
@@ -227,15 +237,17 @@ def test_the_loss_teaches_every_part(settings: how.Settings) -> None:
 
 def test_the_loss_is_a_mean_over_samples() -> None:
     logits, truth = torch.randn(3, 1, 8, 8), (torch.rand(3, 1, 8, 8) > 0.5).float()
-    judged = torch.tensor([0.2, 0.5, 0.9])
+    judged, none = torch.tensor([0.2, 0.5, 0.9]), torch.full((3, 1, 8, 8), -20.0)
 
-    each = how.losses(logits, judged, truth)
+    each = how.losses(logits, judged, none, truth)
 
     assert each.shape == (3,)
-    sure = how.losses(20 * (2 * truth - 1), torch.ones(3), truth)
+    sure = how.losses(20 * (2 * truth - 1), torch.ones(3), none, truth)
     assert float(sure.max()) < 0.02 < float(each.min())
-    worse = how.losses(20 * (2 * truth - 1), torch.zeros(3), truth)
+    worse = how.losses(20 * (2 * truth - 1), torch.zeros(3), none, truth)
     torch.testing.assert_close(worse - sure, torch.full((3,), 0.95))  # smooth L1 of an error of 1
+    doubting = how.losses(20 * (2 * truth - 1), torch.ones(3), -none, truth)
+    torch.testing.assert_close(doubting - sure, torch.full((3,), 20 * how.DOUBTED))
 
 
 @pytest.mark.parametrize("settings", [FLAT, SPACE], ids=["plane", "space"])

@@ -234,16 +234,16 @@ def seen_by(rng: np.random.Generator, image: Real, cells: int) -> Real:  # [3 n 
     return np.asarray(image, np.float32)
 
 
-def region_of(rng: np.random.Generator, image: Real) -> Flat | None:  # [c n n] -> [n n]
-    """Return a connected piece of a real image that is alike in tone, None when none is fit."""
+def region_of(rng: np.random.Generator, image: Real) -> NDArray[np.bool_] | None:  # [c ...] -> [...]
+    """Return a connected piece of a real image, flat or in space, that is alike in tone, None when none is fit."""
     grey = ndimage.gaussian_filter(image.mean(axis=0), rng.uniform(0.7, 2.5))
     low, high = np.percentile(grey, (2, 98))
-    y, x = rng.integers(4, len(grey) - 4, 2)
+    at = tuple(rng.integers(4, len(grey) - 4, grey.ndim))
     width = rng.uniform(0.05, 0.2) * max(float(high - low), 1e-6)
-    pieces, _ = ndimage.label(np.abs(grey - grey[y, x]) < width)
-    if pieces[y, x] == 0:
+    pieces, _ = ndimage.label(np.abs(grey - grey[at]) < width)
+    if pieces[at] == 0:
         return None
-    piece = ndimage.binary_fill_holes(ndimage.binary_opening(pieces == pieces[y, x], iterations=1))
+    piece = ndimage.binary_fill_holes(ndimage.binary_opening(pieces == pieces[at], iterations=1))
     if not 40 <= piece.sum() <= 0.45 * piece.size:
         return None
     largest, count = ndimage.label(piece)

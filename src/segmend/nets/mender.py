@@ -2,10 +2,12 @@
 
     image ──▶ Reader (a U-Net) ──▶ features at full size, 1/2, 1/4, ...          once a window
                                         │
-    mask so far, marks, boxes ──▶ Refiner (a small U-Net) ──▶ logits, quality    every interaction
+    mask so far, marks, boxes ──▶ Refiner (a small U-Net) ──▶ logits, quality, doubt    every interaction
 
 The refiner takes the reader's features of each size at its own level of that size. Its last layers are 1 x 1
-convolutions on `hidden` features, which are stored, so that they can be taught one image (`segmend.adapt`).
+convolutions on `hidden` features, which are stored, so that they can be taught one image (`segmend.adapt`). Doubt is
+the chance of each voxel to be wrong in the mask that the logits make: learned from mistakes alone, for logits that have
+learned to overlap are too sure of themselves.
 """
 
 from __future__ import annotations
@@ -66,7 +68,7 @@ class Reader(nn.Module):
 
 
 class Refiner(nn.Module):
-    """What the prompts make of the features: logits, the Dice it expects of them, and what its last layers read.
+    """What the prompts make of the features: logits, the Dice and mistakes it expects, and what its last layers read.
 
     `widths` are the channels of each level, as many as there are sizes of features at most. `prompts` channels say
     what is known of the object: the mask so far, positive marks, negative marks, boxes.
@@ -74,7 +76,7 @@ class Refiner(nn.Module):
     >>> refine = Refiner(dimensions=2, prompts=4, widths=(4, 6), features=5)
     >>> features = torch.zeros(1, 5, 16, 24), torch.zeros(1, 5, 8, 12)
     >>> [tuple(part.shape) for part in refine(torch.zeros(1, 4, 16, 24), *features)]
-    [(1, 1, 16, 24), (1,), (1, 4, 16, 24)]
+    [(1, 1, 16, 24), (1,), (1, 4, 16, 24), (1, 1, 16, 24)]
     """
 
     def __init__(
@@ -99,10 +101,11 @@ class Refiner(nn.Module):
         self.pool = POOLS[dimensions](2)
         convolution = CONVOLUTIONS[dimensions]
         self.head = nn.Sequential(convolution(before, head, 1), nn.ReLU(), convolution(head, 1, 1))
-        self.judge = nn.Sequential(nn.Linear(widths[-1] + 2 * before + 3, 64), nn.ReLU(), nn.Linear(64, 1))
+        self.suspect = convolution(before + 2, 1, 1)
+        self.judge = nn.Sequential(nn.Linear(widths[-1] + 2 * before + 4, 64), nn.ReLU(), nn.Linear(64, 1))
 
-    def forward(self, prompts: Tensor, *features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return logits [b 1 y x], the expected Dice [b], 0 to 1, and hidden features [b w y x]."""
+    def forward(self, prompts: Tensor, *features: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return logits [b 1 y x], the expected Dice [b], hidden features [b w y x], logits of mistakes [b 1 y x]."""
         x = prompts
         skips = []
         for i, block in enumerate(self.down):
@@ -112,21 +115,26 @@ class Refiner(nn.Module):
         for block in self.up:
             x = block(torch.cat([interpolate(x, scale_factor=2.0, mode="nearest"), skips.pop()], dim=1))
         logits = self.head(x)
-        return logits, self._judged(logits, deepest, x), x
+        sure = logits.detach()
+        doubt = self.suspect(torch.cat([x, sure, sure.abs()], dim=1))
+        return logits, self._judged(logits, deepest, x, doubt), x, doubt
 
-    def _judged(self, logits: Tensor, deepest: Tensor, hidden: Tensor) -> Tensor:
-        """Return the expected Dice: from what was seen over all, inside the mask and along its edge."""
+    def _judged(self, logits: Tensor, deepest: Tensor, hidden: Tensor, doubt: Tensor) -> Tensor:
+        """Return the expected Dice: from what was seen over all, inside the mask and along its edge, and from doubt."""
         chance = torch.sigmoid(logits.detach().float())
         inside, edge = chance.flatten(1), (4 * chance * (1 - chance)).flatten(1)
         sure = (chance > 0.5).float().flatten(1)
         seen = hidden.detach().float().flatten(2)
+        wrong = torch.sigmoid(doubt.detach().float()).flatten(1)
+        surplus, missed = (wrong * sure).sum(1), (wrong * (1 - sure)).sum(1)
+        right = 2 * (sure.sum(1) - surplus) / (2 * sure.sum(1) - surplus + missed + 1)
         expected = 2 * (inside * sure).sum(1) / (inside.sum(1) + sure.sum(1) + 1)
         facts = torch.cat(
             [
                 deepest.detach().float().flatten(2).mean(2),
                 _averaged(seen, inside),
                 _averaged(seen, edge),
-                torch.stack([expected, sure.mean(1), edge.sum(1) / (sure.sum(1) + 1)], dim=1),
+                torch.stack([expected, right, sure.mean(1), edge.sum(1) / (sure.sum(1) + 1)], dim=1),
             ],
             dim=1,
         )

@@ -44,6 +44,7 @@ INPUTS = PROMPTS = 4
 LATER = 0.15  # how much more each later turn of a game counts
 RARE = -2.0  # the first logits: objects are small, and a rush to say so has killed the last layers for good
 JUDGED = 1.0  # the share of the quality in the loss
+DOUBTED = 0.3  # and of the mistakes it expects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +176,7 @@ def export(network: Mender, settings: Settings, folder: Path) -> tuple[Path, ...
         architecture="mender:Refiner",
         settings=refining,
         inputs={"prompts": torch.zeros(1, PROMPTS, *cells[2:]), **used},
-        outputs=("logits", "quality", "hidden"),
+        outputs=("logits", "quality", "hidden", "doubt"),
     )
     save_head(head_of(network), head)
     return reader, refiner, head
@@ -227,7 +228,7 @@ def answered(
         for at in range(0, len(which), most):
             part = slice(at, at + most)
             chosen = features if len(which[part]) == len(features[0]) else _chosen(features, which[part])
-            logits, judged, _ = network.refiner(_turned(network, turns[part]), *chosen)
+            logits, judged, *_ = network.refiner(_turned(network, turns[part]), *chosen)
             found = (logits[:, 0] > 0).numpy()
             masks.extend(found if found.ndim == 4 else found[:, None])
             quality.extend(judged.float().tolist())
@@ -249,22 +250,27 @@ def loss(network: Mender, samples: Sequence[Sample], step: int = 0) -> Tensor:
     turns = [turn for some in games for turn in some]
     network.refiner.train()
     with mixed():
-        logits, judged, _ = network.refiner(_turned(network, turns), *_chosen(features, whose))
+        logits, judged, _, doubt = network.refiner(_turned(network, turns), *_chosen(features, whose))
     flat = np.stack([samples[i].truth.reshape(logits.shape[2:]) for i in whose])[:, None]
-    wrong = losses(logits.float(), judged.float(), torch.from_numpy(flat.astype(np.float32)))
+    wrong = losses(logits.float(), judged.float(), doubt.float(), torch.from_numpy(flat.astype(np.float32)))
     shares = [np.arange(len(some)) * LATER + 1.0 for some in games]
     counts = np.concatenate([share / share.sum() for share in shares]) / len(samples)
     return (wrong * torch.from_numpy(counts.astype(np.float32))).sum()
 
 
-def losses(logits: Tensor, judged: Tensor, truth: Tensor) -> Tensor:  # [b 1 ...], [b], [b 1 ...] -> [b]
-    """Return each answer's soft Dice, cross entropy and error in judging itself."""
+def losses(
+    logits: Tensor, judged: Tensor, doubt: Tensor, truth: Tensor
+) -> Tensor:  # [b 1 ...], [b], 2 [b 1 ...] -> [b]
+    """Return each answer's soft Dice, cross entropy and errors in judging itself, over all and voxel by voxel."""
     entropy = binary_cross_entropy_with_logits(logits, truth, reduction="none").flatten(1).mean(1)
     chance, wanted = logits.sigmoid().flatten(1), truth.flatten(1)
     overlap = 1 - (2 * (chance * wanted).sum(1) + 1) / (chance.sum(1) + wanted.sum(1) + 1)
     sure = (logits.detach() > 0).float().flatten(1)
     right = (2 * (sure * wanted).sum(1) + 1e-3) / (sure.sum(1) + wanted.sum(1) + 1e-3)
-    return entropy + overlap + JUDGED * smooth_l1_loss(judged, right, reduction="none", beta=0.1)
+    mistakes = ((logits.detach() > 0) != (truth > 0.5)).float()
+    suspected = binary_cross_entropy_with_logits(doubt, mistakes, reduction="none").flatten(1).mean(1)
+    judging = smooth_l1_loss(judged, right, reduction="none", beta=0.1)
+    return entropy + overlap + JUDGED * judging + DOUBTED * suspected
 
 
 def alike(samples: Sequence[Sample], *, most: int = 16) -> list[list[Sample]]:

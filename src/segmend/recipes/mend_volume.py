@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from segmend.datasets.solids import smooth_solid, solid, thick, volume
+from segmend.datasets.synthetic import region_of
 from segmend.encode import see_marks
 from segmend.frame import Frame, frame_round, toned, whole_frame
 from segmend.image import Box, MaskArray, Real
@@ -72,6 +73,11 @@ class VolumeSampler(Shelved):
         if not self.shelf.groups or rng.random() < self.settings.synthetic:
             tones, truth = volume(rng, cells)
             return Block(tones, truth, np.ones_like(truth))
+        if rng.random() < self.settings.regions:
+            tones, valid = self._anywhere(rng, cells)
+            region = region_of(rng, tones[None])
+            if region is not None:
+                return Block(tones, region & valid, valid)
         block = self._real(rng, cells)
         if rng.random() < self.settings.pasted:
             truth = solid(rng, cells)
@@ -94,6 +100,18 @@ class VolumeSampler(Shelved):
         if partial and rng.random() < 0.85:
             start = coarse(rng, truth) if rng.random() < 0.4 else locally_wrong(rng, truth)
         return Block(tones, truth, frame.inside(subject.labels.shape), start)
+
+    def _anywhere(self, rng: np.random.Generator, cells: int) -> tuple[Real, MaskArray]:
+        """Return some block of a real volume and which of its cells lie in the volume."""
+        image = self.shelf.draw(rng).image
+        whole = whole_frame(image.shape, image.spacing, (cells,) * 3)
+        share = float(np.exp(rng.uniform(np.log(0.15), 0.0)))
+        low = np.add(whole.low, rng.random(3) * (1 - share) * whole.length)
+        length = np.multiply(whole.length, share)
+        (a, b, c), (d, e, f) = low.tolist(), length.tolist()
+        frame = replace(whole, low=(a, b, c), length=(d, e, f))
+        tones = frame.see_some(image.voxels[int(rng.integers(len(image.voxels)))])
+        return tones, frame.inside(image.shape)
 
 
 def _box(found: dict[int, tuple[slice, ...]], value: int) -> Box:
