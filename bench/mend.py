@@ -74,7 +74,7 @@ def main() -> None:
         ("the same, features kept", asked(kept, clicks[:1], empty), None),
         ("later click, window read before", asked(kept, clicks, truth), 25),
         ("later click, window not read", lambda: answer(method.open(image), clicks, truth), 40),
-        ("adjustment", asked(kept, [*clicks, Adjust(-0.2)], truth), 20),
+        ("adjustment", asked(kept, [*clicks, Adjust(0.2)], truth), 20),
     ]
     if method.planes.head is not None:
         rows.append(("click that teaches", asked(taught, clicks, truth), 700))

@@ -62,7 +62,10 @@ class Extremes:
 
 @dataclass(frozen=True)
 class Adjust:
-    """The scalar K: below 0 the mask is too small and must grow, above 0 it must shrink."""
+    """The scalar K: what is missing less what is too much, by the truth's volume. Above 0 the mask must grow.
+
+    The paper on editing has it with the other sign (Zhou, Chen and Wang, 2019); here a larger K means a larger mask.
+    """
 
     k: float
 

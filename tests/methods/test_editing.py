@@ -88,7 +88,7 @@ def test_of_marks_that_contradict_each_other_the_later_one_is_shown():
 def test_adjustments_add_up_and_are_everywhere_and_have_no_limit():
     _, _, k = edit_channels([Adjust(0.5), Click((0, 0, 0)), Adjust(2.25)], ONE_TO_ONE)
 
-    assert (k == 2.75).all()
+    assert (k == -2.75).all()  # the paper's sign
     assert np.isfinite(edit_channels([Adjust(1e300)], ONE_TO_ONE)).all()
 
 
@@ -122,7 +122,7 @@ def test_the_network_gets_the_channels_of_the_image_and_then_the_edits():
 
     (x,) = engine.asked
     assert x.shape == (1, 5, *CELLS)
-    assert (x[0, 4] == 0.25).all()
+    assert (x[0, 4] == -0.25).all()
     assert x.dtype == np.float32
 
 
@@ -158,13 +158,13 @@ def test_edits_are_made_in_a_slice_and_act_in_3d():
     assert not masked(workspace, [])[:, 5, 13].any()
 
 
-def test_a_larger_k_never_gives_a_larger_mask():
+def test_a_larger_k_never_gives_a_smaller_mask():
     _, workspace = opened()
 
     sizes = [int(masked(workspace, [Adjust(k)]).sum()) for k in (-2.0, -0.5, 0.0, 0.5, 2.0)]
 
-    assert sizes == sorted(sizes, reverse=True)
-    assert sizes[0] > sizes[2] > sizes[4]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[2] < sizes[4]
     assert (masked(workspace, [Adjust(0.0)]) == masked(workspace, [])).all()
 
 
@@ -182,7 +182,7 @@ def test_an_empty_answer_clears_the_mask_before():
     previous = np.zeros(SHAPE, bool)
     previous[5, 10, 14] = True
 
-    assert not masked(workspace, [Adjust(50.0)], previous).any()
+    assert not masked(workspace, [Adjust(-50.0)], previous).any()
 
 
 def test_a_mask_to_start_from_is_the_mask():
@@ -226,8 +226,8 @@ def test_a_mask_from_elsewhere_is_adjusted_by_what_k_changes():
     _, workspace = opened()
     own = masked(workspace, [])
 
-    smaller = masked(workspace, [Mask(own), Adjust(0.5)])
-    larger = masked(workspace, [Mask(own), Adjust(-0.5)])
+    smaller = masked(workspace, [Mask(own), Adjust(-0.5)])
+    larger = masked(workspace, [Mask(own), Adjust(0.5)])
 
     assert smaller.sum() < own.sum() < larger.sum()
 

@@ -492,12 +492,12 @@ def test_an_adjustment_moves_the_boundary_and_zero_moves_nothing():
     far[0, 150:170, 20:40] = True
     workspace = bright().open(Image(voxels[None]))
 
-    masks = [answer(workspace, [Click((0, 60, 90)), Adjust(k)], truth).over(truth) for k in (0.5, 0.1, 0.0, -0.1, -0.5)]
+    masks = [answer(workspace, [Click((0, 60, 90)), Adjust(k)], truth).over(truth) for k in (-0.5, -0.1, 0.0, 0.1, 0.5)]
 
     np.testing.assert_array_equal(masks[2], truth)
     for small, large in pairwise(masks):
         assert not (small & ~large).any()
-    assert [mask.sum() for mask in masks] == [round(truth.sum() / (1 + k)) for k in (0.5, 0.1, 0.0, -0.1, -0.5)]
+    assert [mask.sum() for mask in masks] == [round(truth.sum() / (1 - k)) for k in (-0.5, -0.1, 0.0, 0.1, 0.5)]
 
 
 def test_an_adjustment_keeps_marks_and_works_in_a_volume():
@@ -506,7 +506,7 @@ def test_an_adjustment_keeps_marks_and_works_in_a_volume():
     edge = Click((2, 60, 109))
     beside = Click((2, 60, 111), positive=False)
 
-    smaller, larger = (answer(workspace, [edge, beside, Adjust(k)], truth).over(truth) for k in (0.5, -0.4))
+    smaller, larger = (answer(workspace, [edge, beside, Adjust(k)], truth).over(truth) for k in (-0.5, 0.4))
 
     assert smaller[2, 60, 109] and not larger[2, 60, 111]
     assert smaller.sum() < truth.sum() < larger.sum()
@@ -516,7 +516,7 @@ def test_an_adjustment_of_nothing_is_nothing():
     workspace = bright().open(Image(np.zeros((1, 1, 20, 30), np.uint8)))
     empty = np.zeros((1, 20, 30), bool)
 
-    assert not answer(workspace, [Adjust(-0.5)], empty).over(empty).any()
+    assert not answer(workspace, [Adjust(0.5)], empty).over(empty).any()
 
 
 def test_an_older_lasso_is_not_drawn_again():

@@ -1,5 +1,7 @@
 """mend finds its networks in a folder: for planes, for volumes, or both."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,7 @@ from segmend.segmenter import answer
 from segmend.workspaces.involume import VolumeWorkspace
 
 WIDTHS, FEATURES = (4, 4, 4, 4, 6), 3
-OUTPUTS = ("logits", "quality", "hidden")
+OUTPUTS = ("logits", "quality", "hidden", "doubt")
 
 
 def export_untrained(folder, dimensions, cells):
@@ -116,12 +118,12 @@ def test_adjustments_and_masks_are_the_same_in_space(space):
     workspace = load(space).open(image)
 
     taken = answer(workspace, [Mask(truth[3:8], (3, 0, 0))], empty).over(empty)
-    same, less, more = (answer(workspace, [Adjust(k)], truth).over(truth) for k in (0.0, 0.2, -0.2))
+    masks = [answer(workspace, [Adjust(k)], truth).over(truth) for k in (-3.0, -0.2, 0.0, 0.1, 0.2, 2.0)]
 
     np.testing.assert_array_equal(taken, truth)
-    np.testing.assert_array_equal(same, truth)
-    assert not (less & ~truth).any() and not (truth & ~more).any()
-    assert less.sum() < truth.sum() < more.sum()
+    np.testing.assert_array_equal(masks[2], truth)
+    for small, large in pairwise(masks):
+        assert not (small & ~large).any() and small.sum() < large.sum()
 
 
 def test_a_folder_without_networks_is_refused(tmp_path):

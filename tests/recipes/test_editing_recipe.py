@@ -92,8 +92,8 @@ def test_the_edits_of_a_sample_are_those_of_its_tools_and_k_is_clipped():
     sample = replace(how.Sampler([subject(3)], replace(TINY, keep=1.0))[0], tools=(Adjust,))
     nothing = np.zeros_like(sample.truth)
 
-    assert how.edits_of(sample, nothing) == (Adjust(-0.5),)
-    assert Adjustment()(sample.truth, nothing) == Adjust(-1.0)
+    assert how.edits_of(sample, nothing) == (Adjust(0.5),)
+    assert Adjustment()(sample.truth, nothing) == Adjust(1.0)
     assert {type(edit) for edit in how.edits_of(replace(sample, tools=(Click, Adjust)), nothing)} == {Click, Adjust}
     assert how.edits_of(sample, sample.truth) == ()
 
@@ -160,7 +160,7 @@ def test_a_run_writes_both_networks_and_what_the_method_must_know(trained):
 
 def test_the_method_uses_what_was_trained_and_marks_are_law(trained):
     workspace = load(trained.weights[0].parent).open(subject(9).image)
-    prompts = (Click((2, 4, 6)), Stroke(((0, 8, 0), (0, 8, 9)), positive=False), Adjust(-3.0), Click((4, 0, 13)))
+    prompts = (Click((2, 4, 6)), Stroke(((0, 8, 0), (0, 8, 9)), positive=False), Adjust(3.0), Click((4, 0, 13)))
 
     for count in range(len(prompts) + 1):
         prediction = answer(workspace, prompts[:count], np.zeros((5, 9, 14), bool))
@@ -230,7 +230,7 @@ def test_f_and_g_learn_a_block_and_g_follows_k(tmp_path):
     masks = [answer(workspace, k, nothing).over(nothing) for k in ((), [Adjust(1.0)], [Adjust(-1.0)])]
     assert done.scores["first"] > 0.7
     assert dice(truth, masks[0]) > 0.7
-    assert masks[1].sum() < masks[0].sum() < masks[2].sum()
+    assert masks[2].sum() < masks[0].sum() < masks[1].sum()
 
 
 # What cannot be learnt from.

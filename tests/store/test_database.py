@@ -19,7 +19,7 @@ from sqlalchemy import inspect, text
 import segmend.store.migrations
 from segmend.errors import SegmendError, StoreError
 from segmend.image import Image
-from segmend.prompts import Click
+from segmend.prompts import Adjust, Click
 from segmend.session import PALETTE, Defined, Event, Label, Prompted, Redone, Removed, Session, Undone
 from segmend.store import Store, database, tables
 from tests.store.conftest import Place
@@ -50,6 +50,25 @@ def test_a_migration_that_breaks_leaves_the_database_as_it_was(place: Place, mon
             place.open()
     with place.open() as store:
         assert [project.name for project in store.projects()] == ["default"]
+
+
+def test_adjustments_of_an_earlier_version_keep_their_meaning(place: Place) -> None:
+    events: tuple[Event, ...] = (
+        Defined(Label(1, 'a "adjust" label', PALETTE[0])),
+        Prompted(Click((0, 1, 1)), 1, "mend"),
+        Prompted(Adjust(-0.25), 1, "mend"),  # then: too small by a quarter
+    )
+    with place.open() as store:
+        kept = store.add_session(store.add_case("a", image()).id).id
+        for position, event in enumerate(events):
+            store.append(kept, position, event)
+        with store._database.writing() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+
+    with place.open() as store:
+        after = store.session(kept).events
+
+    assert after == (*events[:2], Prompted(Adjust(0.25), 1, "mend"))
 
 
 def test_sqlite_keeps_its_promise_on_every_connection(sqlite_place: Place) -> None:

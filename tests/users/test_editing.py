@@ -165,20 +165,20 @@ def test_a_stroke_stays_in_one_slice_inside_mistakes_of_its_sign(pair: Any) -> N
 # Adjustment.
 
 
-def test_k_is_what_is_too_much_less_what_is_missing_by_the_truth():
+def test_k_is_what_is_missing_less_what_is_too_much_by_the_truth():
     truth = solid(["####", "####"])
     mask = solid(["##..", "####"])
 
-    assert Adjustment()(truth, mask) == Adjust(-2 / 8)
-    assert Adjustment()(mask, truth) == Adjust(2 / 6)
-    assert Adjustment(clip=0.2)(mask, truth) == Adjust(0.2)
+    assert Adjustment()(truth, mask) == Adjust(2 / 8)
+    assert Adjustment()(mask, truth) == Adjust(-2 / 6)
+    assert Adjustment(clip=0.2)(mask, truth) == Adjust(-0.2)
     assert Adjustment(least=0.3)(truth, mask) is None
 
 
 def test_k_has_no_limit_in_use_and_needs_an_object_and_a_difference():
     truth = solid(["#...", "...."])
 
-    assert Adjustment()(truth, ~truth) == Adjust(6.0)
+    assert Adjustment()(truth, ~truth) == Adjust(-6.0)
     assert Adjustment()(np.zeros_like(truth), truth) is None
     assert Adjustment()(truth, truth[..., ::-1]) is None
 
@@ -189,7 +189,7 @@ def test_k_has_no_limit_in_use_and_needs_an_object_and_a_difference():
 def test_the_simulated_edits_are_those_of_the_three_tools():
     edits = Edits(seed=4, clip=0.5)(TRUTH, NOTHING)
 
-    assert edits == (*Selection(4)(TRUTH, NOTHING), Brush(4)(TRUTH, NOTHING), Adjust(-0.5))
+    assert edits == (*Selection(4)(TRUTH, NOTHING), Brush(4)(TRUTH, NOTHING), Adjust(0.5))
     assert Edits()(TRUTH, TRUTH) is None
 
 
@@ -205,7 +205,7 @@ def test_the_editor_selects_blocks_brushes_rims_and_adjusts_the_rest():
     assert isinstance(Editor()(TRUTH, slab), Click)
     assert isinstance(Editor()(TRUTH, rim), Stroke)
     assert isinstance(Editor()(TRUTH, thin), Adjust)
-    assert Editor()(TRUTH, ndimage.binary_erosion(TRUTH)).k < 0
+    assert Editor()(TRUTH, ndimage.binary_erosion(TRUTH)).k > 0
     assert Editor()(TRUTH, stray) is None
     assert Editor(content=0.5)(TRUTH, rim) is None
 

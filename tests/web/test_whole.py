@@ -72,7 +72,7 @@ def test_a_first_guess_is_refined_and_nudged(opened):
     opened.settle()
 
     assert [prompt["kind"] for prompt in opened.prompts] == ["mask", "mask", "adjust"]
-    assert opened.prompts[-1]["k"] == -0.2  # below 0 the mask grows
+    assert opened.prompts[-1]["k"] == 0.2  # above 0 the mask grows
     assert opened.label_at((5, 6, 8)) == 1
     assert nudge.input_value() == "0"
 

@@ -303,7 +303,7 @@ export class Actions {
 
   /** Nudge the whole mask: by 0.2 it should become a fifth larger, by -0.2 smaller. */
   nudge(larger: number): void {
-    if (larger !== 0) this.place({ kind: "adjust", k: -larger });
+    if (larger !== 0) this.place({ kind: "adjust", k: larger });
   }
 
   /** Let the method better the selected label's mask as it stands, or make a first one where there is none. */

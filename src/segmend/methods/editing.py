@@ -208,18 +208,18 @@ def edit_channels(edits: Sequence[Prompt], frame: Frame) -> Real:  # [3 *cells]
     """Return what the network sees of the edits: selection, brush and adjustment.
 
     Marks that contradict each other: the later one holds. Adjustments add up, for each is a wish about the mask
-    that the person saw.
+    that the person saw. The network's K is the paper's: above 0 the mask is too large.
 
     >>> frame = whole_frame((5, 5, 5), (1, 1, 1), (5, 5, 5))
     >>> selection, brush, k = edit_channels([Adjust(0.5), Stroke(((2, 1, 2), (2, 1, 4)), positive=False)], frame)
     >>> brush[2].astype(int).tolist()[0], float(k[0, 0, 0]), bool(selection.any())
-    ([0, -1, -1, -1, -1], 0.5, False)
+    ([0, -1, -1, -1, -1], -0.5, False)
     """
     out = np.zeros((EDITS, *frame.cells), np.float32)
     k = 0.0
     for edit in edits:
         if isinstance(edit, Adjust):
-            k += edit.k
+            k -= edit.k
             continue
         found = mark(edit)
         if found is not None:

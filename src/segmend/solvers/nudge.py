@@ -2,9 +2,9 @@
 
 All voxels outside the mask have one fixed order, that in which a front from the mask reaches them, and so have all
 inside, from the background. A step of the front costs its millimetres, less where the network believes what the front
-would make of the voxel. K says how many voxels to take in that order. So K = 0 changes nothing, a larger K never gives
-a voxel that a smaller one does not, and the volume becomes what the paper's K means: K = (V too much - V missing) /
-V truth, so V truth = V / (1 + K) (Zhou, Chen and Wang, 2019).
+would make of the voxel. K says how many voxels to take in that order. So K = 0 changes nothing, a larger K never takes
+away a voxel that a smaller one leaves, and the volume becomes what K means: K = (V missing - V too much) / V truth, so
+V truth = V / (1 - K). It is the K of Zhou, Chen and Wang (2019) with the other sign.
 """
 
 from __future__ import annotations
@@ -46,21 +46,21 @@ def nudged(
     pinned: NDArray[np.uint8] | None = None,  # [z y x] FREE, INSIDE or OUTSIDE
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
 ) -> MaskArray:
-    """Return the mask grown (K below 0) or shrunk (K above 0) to 1 / (1 + K) of its volume.
+    """Return the mask grown (K above 0) or shrunk (K below 0) to 1 / (1 - K) of its volume.
 
     At most `MOST` times the volume; one voxel stays. What is pinned keeps its side.
 
     >>> mask = np.array([[[False, False, True, True, True, True, False, False]]])
-    >>> nudged(mask, 1.0).astype(int)
+    >>> nudged(mask, -1.0).astype(int)
     array([[[0, 0, 0, 1, 1, 0, 0, 0]]])
-    >>> int(nudged(mask, -1 / 3).sum()), (nudged(mask, 0.0) == mask).all()
+    >>> int(nudged(mask, 1 / 3).sum()), (nudged(mask, 0.0) == mask).all()
     (6, np.True_)
     """
     for name, array in (("odds", odds), ("pinned", pinned)):
         if array is not None and array.shape != mask.shape:
             raise ShapeError(f"Nudging needs {name} of the mask's shape {mask.shape}; got {array.shape}.")
     volume = int(mask.sum())
-    wanted = max(1, round(volume * min(MOST, 1 / max(1 + k, 1 / MOST))))
+    wanted = max(1, round(volume * min(MOST, 1 / max(1 - k, 1 / MOST))))
     if volume == 0 or wanted == volume:
         return mask.copy()
     from segmend.solvers.pushing import reached

@@ -21,7 +21,7 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQL
 
 from segmend.errors import ConflictError, DiskFullError, SettingsError, StoreError
 
-HEAD = "0001"  # the newest change in migrations/versions; a test keeps it true
+HEAD = "0002"  # the newest change in migrations/versions; a test keeps it true
 TIMEOUT_SECONDS = 10.0
 MIGRATION_LOCK = 7346363  # any number, the same for every server that shares a PostgreSQL
 

@@ -14,14 +14,14 @@ from segmend.prompts import Adjust
 
 @dataclass(frozen=True)
 class Adjustment:
-    """Say how much larger or smaller the mask should be: K = (V over - V under) / V truth.
+    """Say how much larger or smaller the mask should be: K = (V under - V over) / V truth, the paper's with a minus.
 
-    Below 0 the mask must grow. `clip` bounds K, as in training (0.5); a person's is unlimited. An adjustment
+    Above 0 the mask must grow. `clip` bounds K, as in training (0.5); a person's is unlimited. An adjustment
     of less than `least` either way is not made, nor is one of an object that is not there.
 
     >>> truth = np.zeros((1, 4, 5), bool); truth[0, 1:3] = True
     >>> Adjustment()(truth, np.ones_like(truth)), Adjustment()(truth, np.zeros_like(truth))
-    (Adjust(k=1.0), Adjust(k=-1.0))
+    (Adjust(k=-1.0), Adjust(k=1.0))
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("adjust",)
@@ -35,7 +35,7 @@ class Adjustment:
         volume, over, under = (int(np.count_nonzero(where)) for where in (truth, mask & ~truth, truth & ~mask))
         if volume == 0 or over == under:
             return None
-        k = (over - under) / volume
+        k = (under - over) / volume
         if abs(k) < self.least:
             return None
         return Adjust(k if self.clip is None else max(-self.clip, min(self.clip, k)))

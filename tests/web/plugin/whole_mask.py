@@ -29,7 +29,7 @@ class WholeWorkspace(Workspace):
             case Extremes() as points:
                 mask[extent(points).slices] = True
             case Adjust(k=k):
-                mask = binary_dilation(mask) if k < 0 else binary_erosion(mask)
+                mask = binary_dilation(mask) if k > 0 else binary_erosion(mask)
             case Mask(inside=inside) as given:
                 mask[:] = False
                 mask[given.box.slices] = inside

@@ -76,7 +76,7 @@ export function describe(prompt: Prompt): string {
     case "extremes":
       return "Extreme points";
     case "adjust":
-      return prompt.k < 0 ? "Grow" : "Shrink";
+      return prompt.k > 0 ? "Grow" : "Shrink";
     case "mask":
       return prompt.shape.every((side) => side === 1) ? "First guess" : "Refined mask";
   }
@@ -84,7 +84,7 @@ export function describe(prompt: Prompt): string {
 
 function iconOf(prompt: Prompt): IconName {
   if (prompt.kind === "click") return prompt.positive ? "plus" : "minus";
-  if (prompt.kind === "adjust") return prompt.k < 0 ? "plus" : "minus";
+  if (prompt.kind === "adjust") return prompt.k > 0 ? "plus" : "minus";
   return prompt.kind === "mask" ? "check" : prompt.kind;
 }
 
