@@ -437,7 +437,7 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Engine, Engine]:
         architecture="mender:Refiner",
         settings={"prompts": 4, **sizes},
         inputs={"prompts": x, **dict(zip(names, features, strict=True))},
-        outputs=("logits", "quality", "hidden"),
+        outputs=("logits", "quality", "hidden", "doubt"),
     )
     return load_network(str(folder / "reader.onnx")), load_network(str(folder / "refiner.onnx"))
 
