@@ -185,9 +185,11 @@ def curve(name: str, values: Sequence[float], seconds: Sequence[float] = (0.5,),
 
 def made_up() -> Report:
     """Two sets of unequal size, five interactions, one problem."""
-    one = CaseResult("one", "a", (curve("one", [0.5, 0.6, 0.9, 0.9, 1.0], [0.1, 0.3]),), 1.0, 100.0)
-    two = CaseResult("two", "a", (curve("two", [0.9] * 5, [0.4]), curve("two", [0.1] * 5, [0.2])), 1.0, 300.0)
-    rest = CaseResult("two", "b", (), 1.0, 200.0)
+    rising = curve("one", [0.5, 0.6, 0.9, 0.9, 1.0], [0.1, 0.3], quality=(0.6, 0.7))
+    falling = curve("two", [0.9, 0.86, 0.86, 0.86, 0.86], [0.4, 0.6], quality=(0.6, None))
+    one = CaseResult("one", "a", (rising,), 1.0, 100.0)
+    two = CaseResult("two", "a", (falling, curve("two", [0.1] * 5, [0.2])), 1.0, 300.0)
+    rest = CaseResult("two", "b", (), 2.0, 200.0)
     return Report("mend", "click", 5, (one, two, rest), (Problem("two", "c", "It is torn."),))
 
 
@@ -206,27 +208,42 @@ def test_the_summary_has_the_agreed_form_and_numbers() -> None:
                 "noc": {"0.85": 3.0},
                 "failures": {"0.85": 0},
                 "seconds_per_interaction": 0.2,
+                "seconds_to_open": 1.0,
+                "lowered": 0.0,
+                "worse_at_last": 0,
+                "quality_error": 0.1,
+                "quality_r": 1.0,
                 "peak_mb": 100.0,
             },
             "two": {
                 "cases": 2,
                 "objects": 2,
-                "dice": {"1": 0.5, "3": 0.5, "5": 0.5},
-                "nsd": {"1": 0.25, "3": 0.25, "5": 0.25},
+                "dice": {"1": 0.5, "3": 0.48, "5": 0.48},
+                "nsd": {"1": 0.25, "3": 0.24, "5": 0.24},
                 "noc": {"0.85": 3.0},
                 "failures": {"0.85": 1},
-                "seconds_per_interaction": 0.3,
+                "seconds_per_interaction": 0.4,
+                "seconds_to_open": 1.5,
+                "lowered": 1.0,
+                "worse_at_last": 1,
+                "quality_error": 0.3,
+                "quality_r": None,
                 "peak_mb": 300.0,
             },
         },
         "mean": {
             "cases": 3,
             "objects": 3,
-            "dice": {"1": 0.5, "3": 0.7, "5": 0.75},
-            "nsd": {"1": 0.25, "3": 0.35, "5": 0.375},
+            "dice": {"1": 0.5, "3": 0.69, "5": 0.74},
+            "nsd": {"1": 0.25, "3": 0.345, "5": 0.37},
             "noc": {"0.85": 3.0},
             "failures": {"0.85": 1},
-            "seconds_per_interaction": 0.25,
+            "seconds_per_interaction": 0.3,
+            "seconds_to_open": 1.25,
+            "lowered": 0.5,
+            "worse_at_last": 1,
+            "quality_error": 0.2,
+            "quality_r": 1.0,
             "peak_mb": 300.0,
         },
         "problems": [{"set": "two", "case": "c", "reason": "It is torn."}],
@@ -291,6 +308,17 @@ def test_a_method_of_the_house_is_evaluated_end_to_end(folder: Path) -> None:
     assert [c.dice for c in again.curves] == [c.dice for c in found.curves]
 
 
+def test_of_many_objects_some_are_played_that_lie_evenly(folder: Path) -> None:
+    found = evaluate(folder, "graphcut", "click", interactions=1, limit=1, objects=2)
+
+    assert [(curve.set, curve.object) for curve in found.curves] == [
+        ("pictures", 1),
+        ("pictures", 4),  # of 1, 2 and 4
+        ("volumes", 1),
+        ("volumes", 3),
+    ]
+
+
 def test_only_the_sets_that_are_named_are_played(folder: Path) -> None:
     found = evaluate(folder, "graphcut", "click", interactions=1, names=["volumes"])
 
@@ -304,6 +332,8 @@ def test_what_cannot_be_asked_is_refused(folder: Path, monkeypatch: pytest.Monke
         evaluate(folder, "graphcut", "click", interactions=0)
     with pytest.raises(SettingsError, match="1 worker or more; got 0"):
         evaluate(folder, "graphcut", "click", workers=0)
+    with pytest.raises(SettingsError, match="1 object of a case or more; got 0"):
+        evaluate(folder, "graphcut", "click", objects=0)
     with pytest.raises(SettingsError, match="no user 'nobody'"):
         evaluate(folder, "graphcut", "nobody")
     with pytest.raises(SettingsError, match="no method 'nothing'"):
@@ -329,17 +359,22 @@ def test_a_report_is_tables_json_and_plots(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert [(row["set"], row["dice_5"], row["failures_0.85"]) for row in rows] == [
         ("one", "1", "0"),
-        ("two", "0.5", "1"),
-        ("mean", "0.75", "1"),
+        ("two", "0.48", "1"),
+        ("mean", "0.74", "1"),
     ]
     with paths[2].open() as file:
         objects = list(csv.DictReader(file))
     assert [(row["set"], row["dice_2"], row["clicks_to_0.85"], row["played"]) for row in objects] == [
         ("one", "0.6", "3", "2"),
-        ("two", "0.9", "1", "1"),
+        ("two", "0.86", "1", "2"),
         ("two", "0.1", "", "1"),
     ]
     assert objects[0]["dice_auc"] == "3.15"
+    assert [(row["quality_1"], row["quality_2"], row["quality_3"]) for row in objects] == [
+        ("0.6", "0.7", ""),
+        ("0.6", "", ""),
+        ("", "", ""),
+    ]
     assert paths[3].read_text() == "set,case,reason\ntwo,c,It is torn.\n"
     assert paths[4].read_bytes().startswith(b"\x89PNG")
 
@@ -348,7 +383,7 @@ def test_a_plot_has_a_named_line_for_each_set_and_their_mean() -> None:
     plot = report.figure(made_up(), "dice")
 
     (axes,) = plot.axes
-    assert [str(line.get_label()) for line in axes.lines] == ["one  1.000", "two  0.500", "mean of sets  0.750"]
+    assert [str(line.get_label()) for line in axes.lines] == ["one  1.000", "two  0.480", "mean of sets  0.740"]
     assert np.asarray(axes.lines[0].get_ydata()).tolist() == [0.5, 0.6, 0.9, 0.9, 1.0]
     assert axes.get_xlabel() == "Interactions"
     assert axes.get_ylabel() == "Dice"

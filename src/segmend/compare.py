@@ -282,4 +282,4 @@ def _report(values: Mapping[str, Any]) -> Report:
 
 
 def _curve(values: Mapping[str, Any]) -> Curve:
-    return Curve(**{**values, **{name: tuple(values[name]) for name in ("dice", "nsd", "seconds")}})
+    return Curve(**{**values, **{name: tuple(values[name]) for name in ("dice", "nsd", "seconds", "quality")}})

@@ -11,10 +11,15 @@ What is reported, a set at a time:
                              which is 2 pixels in a picture without a physical size
     noc, failures            interactions to a Dice of 0.85, a failure counted as the limit; failures
     seconds_per_interaction  the method's answers only, without the robot, opening or measuring
+    seconds_to_open          until a case could be prompted, the mean over cases
+    lowered                  the share of interactions after the first that lowered Dice by more than .01
+    worse_at_last            objects whose last Dice is lower than their first
+    quality_error, quality_r how far the Dice that the method expects lies from the true one, and how they go
+                             together, over all answers that tell; nothing where none does
     peak_mb                  the largest memory of a process that played, libraries included
 
-and their mean over the sets, each set counting once (cases, objects and failures are sums, peak_mb
-the largest). A case that cannot be played is named under `problems` with the reason; nothing of it
+and their mean over the sets, each set counting once (cases, objects, failures and worse_at_last are
+sums, peak_mb the largest). A case that cannot be played is named under `problems` with the reason; nothing of it
 counts, and the others go on.
 """
 
@@ -37,7 +42,7 @@ from segmend import methods
 from segmend.datasets.folder import Case, Example, sets
 from segmend.errors import SegmendError, SettingsError, UserError
 from segmend.image import MaskArray
-from segmend.metrics import TOLERANCE_MM, auc, dice, effort, held
+from segmend.metrics import TOLERANCE_MM, Judged, auc, dice, effort, held, judgement, lowered
 from segmend.play import User, rounds
 from segmend.segmenter import Segmenter, Workspace
 from segmend.surfaces import surfaces
@@ -63,6 +68,7 @@ class Curve:
     seconds: tuple[float, ...]  # of the interactions played
     hd95_mm: float  # of the last mask
     assd_mm: float
+    quality: tuple[float | None, ...] = ()  # the Dice that the method expected after the interactions played
 
     @property
     def dice_auc(self) -> float | None:
@@ -143,13 +149,36 @@ class Report:
             "noc": {target: round(e.noc, 5) if e else None for target, e in efforts.items()},
             "failures": {target: e.failures if e else 0 for target, e in efforts.items()},
             "seconds_per_interaction": _mean(seconds),
+            "seconds_to_open": _mean(case.seconds_to_open for case in cases),
+            **harm_and_judgement(curves),
             "peak_mb": max((case.peak_mb for case in cases if case.peak_mb is not None), default=None),
         }
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    return round(float(np.mean(known)), 5) if known else None
+    return _rounded(float(np.mean(known))) if known else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 5)
+
+
+def harm_and_judgement(curves: Sequence[Curve]) -> dict[str, Any]:
+    """Return what interactions spoiled and how well the method knew its own Dice, as the summary tells it."""
+    known = judged(curves)
+    return {
+        "lowered": _rounded(lowered([curve.dice[: curve.played] for curve in curves])),
+        "worse_at_last": sum(curve.dice[-1] < curve.dice[0] for curve in curves),
+        "quality_error": _rounded(known and known.error),
+        "quality_r": _rounded(known and known.r),
+    }
+
+
+def judged(curves: Iterable[Curve]) -> Judged | None:
+    """Return how far the Dice that was expected lies from the true one, over all answers that tell what they expect."""
+    pairs = [pair for curve in curves for pair in zip(curve.quality, curve.dice, strict=False) if pair[0] is not None]
+    return judgement([float(expected or 0) for expected, _ in pairs], [true for _, true in pairs])
 
 
 def _overall(found: list[dict[str, Any]]) -> dict[str, Any]:
@@ -167,7 +196,9 @@ def _overall(found: list[dict[str, Any]]) -> dict[str, Any]:
         "nsd": over("nsd"),
         "noc": over("noc"),
         "failures": {target: sum(one["failures"][target] for one in found) for target in found[0]["failures"]},
-        "seconds_per_interaction": _mean(one["seconds_per_interaction"] for one in found),
+        **{key: _mean(one[key] for one in found) for key in ("seconds_per_interaction", "seconds_to_open", "lowered")},
+        "worse_at_last": sum(one["worse_at_last"] for one in found),
+        **{key: _mean(one[key] for one in found) for key in ("quality_error", "quality_r")},
         "peak_mb": max((one["peak_mb"] for one in found if one["peak_mb"] is not None), default=None),
     }
 
@@ -181,6 +212,7 @@ def evaluate(
     split: str = "val",
     workers: int = 1,
     limit: int | None = None,
+    objects: int | None = None,
     seed: int = 0,
     names: Sequence[str] = (),
     weights: Path | None = None,
@@ -188,11 +220,13 @@ def evaluate(
 ) -> Report:
     """Return how a method fares with a robot on the data sets in a folder.
 
-    `limit` is the most cases of each set, `workers` the number of processes; one plays here. `names` are the
-    sets to play, none for all; `weights` is a folder that `segmend train` made, in place of those in the package.
+    `limit` is the most cases of each set, `objects` the most objects of a case, `workers` the number of processes; one
+    plays here. `names` are the sets to play, none for all; `weights` is a folder that `segmend train` made, in place of those in the package.
     """
     if interactions < 1:
         raise SettingsError(f"An evaluation needs 1 interaction or more; got {interactions}.")
+    if objects is not None and objects < 1:
+        raise SettingsError(f"An evaluation needs 1 object of a case or more; got {objects}.")
     if workers < 1:
         raise SettingsError(f"An evaluation needs 1 worker or more; got {workers}.")
     player = robot(user, seed)
@@ -207,7 +241,7 @@ def evaluate(
     if wrong := [name for name in names if name not in found]:
         raise SettingsError(f"There is no set {wrong[0]!r} with a split {split!r}; there are {', '.join(found)}.")
     jobs = [
-        Job(name, case, partial(methods.load, method, weights), player, interactions)
+        Job(name, case, partial(methods.load, method, weights), player, interactions, objects)
         for name in (names or found)
         for case in found[name].cases
     ]
@@ -232,6 +266,7 @@ class Job:
     load: Callable[[], Segmenter]
     user: User
     interactions: int
+    objects: int | None = None  # of the case, at most
 
 
 def run(jobs: list[Job], *, workers: int = 1, progress: Progress | None = None) -> Iterator[CaseResult | Problem]:
@@ -278,7 +313,7 @@ def play_case(job: Job) -> CaseResult | Problem:
         begun = time.perf_counter()
         workspace = _open(job.load(), example)
         opened = time.perf_counter() - begun
-        curves = tuple(_curve(job, value, truth, workspace, example) for value, truth in example.objects())
+        curves = tuple(_curve(job, value, truth, workspace, example) for value, truth in example.objects(job.objects))
         return CaseResult(job.set, job.case.name, curves, opened, peak_mb())
     except SegmendError as error:
         return _problem(job, str(error))
@@ -302,7 +337,7 @@ def _open(segmenter: Segmenter, example: Example) -> Workspace:
 
 def _curve(job: Job, value: int, truth: MaskArray, workspace: Workspace, example: Example) -> Curve:
     spacing = example.image.spacing
-    overlaps, shares, seconds = [], [], []
+    overlaps, shares, seconds, expected = [], [], [], []
     mask = np.zeros_like(truth)
     apart = surfaces(truth, mask, spacing)
     for turn in rounds(job.user, workspace, truth, interactions=job.interactions):
@@ -311,6 +346,7 @@ def _curve(job: Job, value: int, truth: MaskArray, workspace: Workspace, example
         overlaps.append(dice(truth, mask))
         shares.append(apart.nsd(TOLERANCE_MM))
         seconds.append(turn.seconds)
+        expected.append(turn.quality)
     return Curve(
         job.set,
         job.case.name,
@@ -322,6 +358,7 @@ def _curve(job: Job, value: int, truth: MaskArray, workspace: Workspace, example
         tuple(seconds),
         apart.hausdorff(95),
         apart.assd(),
+        tuple(expected),
     )
 
 

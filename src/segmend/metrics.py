@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -251,3 +252,40 @@ def effort(curves: Sequence[Sequence[float]], target: float, *, limit: int) -> E
         raise SettingsError("A number of clicks needs at least one object; got none.")
     needed = [clicks_to(curve[:limit], target) for curve in curves]
     return Effort(float(np.mean([limit if n is None else n for n in needed])), needed.count(None))
+
+
+def lowered(curves: Sequence[Sequence[float]], by: float = 0.01) -> float | None:
+    """Return the share of interactions that lowered a value by more than this; None where none could.
+
+    A curve holds the values after each interaction that was played. The first one follows on nothing and is not counted.
+
+    >>> lowered([[0.5, 0.48, 0.6], [0.9, 0.895]])  # one of three
+    0.3333333333333333
+    """
+    changes = [after - before for curve in curves for before, after in pairwise(curve)]
+    return sum(change < -by for change in changes) / len(changes) if changes else None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How far an expected Dice lies from the true one."""
+
+    error: float  # mean absolute
+    r: float | None  # Pearson's; None where either does not vary
+    answers: int
+
+
+def judgement(expected: Sequence[float], true: Sequence[float]) -> Judged | None:
+    """Return how well a method judged its own masks; None where there is nothing to judge.
+
+    >>> judgement([0.5, 0.75, 1.0], [0.5, 0.5, 0.75])
+    Judged(error=0.16666666666666666, r=0.8660254037844387, answers=3)
+    """
+    if len(expected) != len(true):
+        raise SettingsError(f"A judgement needs as many expected as true values; got {len(expected)} and {len(true)}.")
+    if not expected:
+        return None
+    told, found = np.asarray(expected, np.float64), np.asarray(true, np.float64)
+    varies = len(told) > 1 and np.ptp(told) > 0 and np.ptp(found) > 0
+    r = float(np.corrcoef(told, found)[0, 1]) if varies else None
+    return Judged(float(np.abs(told - found).mean()), r, len(told))

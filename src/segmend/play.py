@@ -16,7 +16,7 @@ import numpy as np
 
 from segmend.image import MaskArray
 from segmend.prompts import Prompt
-from segmend.segmenter import Workspace, answer
+from segmend.segmenter import Prediction, Workspace, answer
 
 Marks = Prompt | tuple[Prompt, ...]  # what is put down in one interaction
 
@@ -89,7 +89,11 @@ class Round:
     prompts: tuple[Prompt, ...]
     mask: MaskArray
     seconds: float
-    quality: float | None
+    prediction: Prediction
+
+    @property
+    def quality(self) -> float | None:
+        return self.prediction.quality
 
 
 def rounds(user: User, workspace: Workspace, truth: MaskArray, *, interactions: int) -> Iterator[Round]:
@@ -101,7 +105,7 @@ def rounds(user: User, workspace: Workspace, truth: MaskArray, *, interactions: 
         begun = time.perf_counter()
         prediction = answer(workspace, turn.prompts, turn.mask)
         mask = prediction.over(turn.mask)
-        yield Round(turn.prompts[before:], mask, time.perf_counter() - begun, prediction.quality)
+        yield Round(turn.prompts[before:], mask, time.perf_counter() - begun, prediction)
         before = len(turn.prompts)
         try:
             turn = game.send(mask)

@@ -293,7 +293,8 @@ def test_a_method_is_evaluated_with_a_robot(said, images, tmp_path):
     assert (values["method"], values["user"]) == ("graphcut", "box")
     assert set(values["sets"]) == {"abdomen", "head", "skin"}
     assert set(values["sets"]["head"]) == {
-        "cases", "objects", "dice", "nsd", "noc", "failures", "seconds_per_interaction", "peak_mb",
+        "cases", "objects", "dice", "nsd", "noc", "failures", "seconds_per_interaction", "seconds_to_open",
+        "lowered", "worse_at_last", "quality_error", "quality_r", "peak_mb",
     }  # fmt: skip
     assert values["sets"]["head"]["dice"]["3"] > 0.7
     assert {"summary.json", "sets.csv", "dice.png"} <= {path.name for path in (tmp_path / "report").iterdir()}

@@ -19,6 +19,7 @@ from segmend.cli.words import as_json, data_option, say, weights_option
 @click.option("--split", default="val", show_default=True, help="Which part of each set: train, val, test.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(min=1), help="Processes side by side.")
 @click.option("--limit", default=None, type=click.IntRange(min=1), help="Cases of each set, at most.")
+@click.option("--objects", default=None, type=click.IntRange(min=1), help="Of each case, at most.")
 @click.option("--seed", default=0, show_default=True, help="Of the robots that draw at random.")
 @click.option("--out", type=click.Path(path_type=Path), help="A folder for tables, JSON and plots.")
 @as_json
@@ -31,6 +32,7 @@ def evaluate(
     split: str,
     workers: int,
     limit: int | None,
+    objects: int | None,
     seed: int,
     out: Path | None,
     as_json: bool,
@@ -58,6 +60,7 @@ def evaluate(
             split=split,
             workers=workers,
             limit=limit,
+            objects=objects,
             seed=seed,
             weights=weights,
             progress=tell,

@@ -29,13 +29,18 @@ class Example:
     first: Image  # the first of them alone
     labels: LabelMap  # [z y x]
 
-    def objects(self) -> Iterator[tuple[int, MaskArray]]:
-        """Yield each label value with its mask, those too small to measure left out."""
+    def objects(self, most: int | None = None) -> Iterator[tuple[int, MaskArray]]:
+        """Yield each label value with its mask, those too small to measure left out.
+
+        Of more than `most` those are taken that lie evenly in the order of their values.
+        """
         least = LEAST_PIXELS if self.image.flat else LEAST_VOXELS
         values, sizes = np.unique(self.labels, return_counts=True)
-        for value, size in zip(values.tolist(), sizes.tolist(), strict=True):
-            if value != 0 and size >= least:
-                yield value, np.asarray(self.labels == value)
+        large = values[(values != 0) & (sizes >= least)]
+        if most is not None and len(large) > most:
+            large = large[np.linspace(0, len(large) - 1, most).round().astype(np.intp)]
+        for value in large.tolist():
+            yield value, np.asarray(self.labels == value)
 
 
 @dataclass(frozen=True)
