@@ -170,8 +170,8 @@ def harm_and_judgement(curves: Sequence[Curve]) -> dict[str, Any]:
     return {
         "lowered": _rounded(lowered([curve.dice[: curve.played] for curve in curves])),
         "worse_at_last": sum(curve.dice[-1] < curve.dice[0] for curve in curves),
-        "quality_error": _rounded(known and known.error),
-        "quality_r": _rounded(known and known.r),
+        "quality_error": _rounded(known.error if known else None),
+        "quality_r": _rounded(known.r if known else None),
     }
 
 
@@ -221,7 +221,8 @@ def evaluate(
     """Return how a method fares with a robot on the data sets in a folder.
 
     `limit` is the most cases of each set, `objects` the most objects of a case, `workers` the number of processes; one
-    plays here. `names` are the sets to play, none for all; `weights` is a folder that `segmend train` made, in place of those in the package.
+    plays here. `names` are the sets to play, none for all; `weights` is a folder that `segmend train` made, in place
+    of those in the package.
     """
     if interactions < 1:
         raise SettingsError(f"An evaluation needs 1 interaction or more; got {interactions}.")

@@ -257,7 +257,7 @@ def effort(curves: Sequence[Sequence[float]], target: float, *, limit: int) -> E
 def lowered(curves: Sequence[Sequence[float]], by: float = 0.01) -> float | None:
     """Return the share of interactions that lowered a value by more than this; None where none could.
 
-    A curve holds the values after each interaction that was played. The first one follows on nothing and is not counted.
+    A curve holds the values after each interaction that was played; the first follows on nothing and is not counted.
 
     >>> lowered([[0.5, 0.48, 0.6], [0.9, 0.895]])  # one of three
     0.3333333333333333

@@ -156,9 +156,38 @@ def test_a_slice_with_marks_of_its_own_is_left_as_it_is():
     voxels, truth = disc_image(depth=9, thick=range(9))
     workspace = bright().open(Image(voxels[None], scale_affine((4, 1, 1))))
 
-    parts = list(workspace.stream([Click((1, 60, 90)), Click((4, 60, 90))], np.zeros_like(truth)))
+    before = np.zeros_like(truth)
+    before[1, 60, 90] = True  # the older click was obeyed
+
+    parts = list(workspace.stream([Click((1, 60, 90)), Click((4, 60, 90))], before))
 
     assert min(part.box.low[0] for part in parts) == 2
+
+
+def test_strokes_given_together_are_answered_in_each_of_their_slices_and_carried_to_the_rest():
+    voxels, truth = disc_image(depth=9, thick=range(9))
+    voxels[5] = 0  # the object is not to be seen where the negative stroke is
+    workspace = bright().open(Image(voxels[None], scale_affine((4, 1, 1))))
+    strokes = [Stroke(((z, 60, 86), (z, 60, 94))) for z in (1, 7, 3)]
+    beside = Stroke(((5, 60, 86), (5, 60, 94)), positive=False)
+
+    parts = list(workspace.stream([beside, *strokes], np.zeros_like(truth)))
+
+    assert [part.box.low[0] for part in parts[:3]] == [3, 1, 7]
+    mask = answer(workspace, [beside, *strokes], np.zeros_like(truth)).over(np.zeros_like(truth))
+    assert np.flatnonzero(mask.any(axis=(1, 2))).tolist() == [0, 1, 2, 3, 4, 6, 7, 8]
+    assert dice(mask[[1, 3, 7]], truth[[1, 3, 7]]) > 0.97
+
+
+def test_a_stroke_through_slices_is_answered_in_each():
+    voxels, truth = disc_image(depth=9, thick=range(9))
+    voxels[[1, 7]] = 0  # so that nothing is carried beyond
+    workspace = bright().open(Image(voxels[None], scale_affine((4, 1, 1))))
+
+    parts = list(workspace.stream([Stroke(((2, 60, 90), (6, 62, 94)))], np.zeros_like(truth)))
+
+    assert [part.box.low[0] for part in parts[:5]] == [4, 3, 5, 2, 6]
+    assert all(part.mask.sum() > 1000 for part in parts[:5])
 
 
 def test_a_mask_from_elsewhere_is_taken_as_it_is():

@@ -69,9 +69,24 @@ def test_slices_marked_as_this_object_are_left_alone():
     voxels, truth = stack()
     workspace = Bright(Image(voxels[None], scale_affine((4, 1, 1))))
 
-    parts = list(workspace.stream([Click((3, 12, 20)), Click((5, 12, 20))], np.zeros_like(truth)))
+    before = np.zeros_like(truth)
+    before[3, 12, 20] = True  # the older click was obeyed
+
+    parts = list(workspace.stream([Click((3, 12, 20)), Click((5, 12, 20))], before))
 
     assert [part.box.low[0] for part in parts] == [5, 4, 6]
+
+
+def test_marks_given_together_are_answered_in_each_of_their_slices_and_those_between_once():
+    voxels, truth = stack(depth=11, thick=range(1, 10))
+    workspace = Bright(Image(voxels[None], scale_affine((4, 1, 1))))
+    line = Stroke(((7, 12, 18), (7, 12, 22)))
+
+    parts = list(workspace.stream([Click((2, 12, 20)), line, Click((5, 12, 20))], np.zeros_like(truth)))
+
+    assert [part.box.low[0] for part in parts[:3]] == [5, 7, 2]
+    assert sorted(part.box.low[0] for part in parts) == list(range(1, 10))
+    assert sorted(workspace.asked) == [0, *range(1, 10), 10]  # and the two beyond the object's ends
 
 
 def test_points_on_several_slices_are_the_ends():

@@ -5,13 +5,14 @@ and boxes into a probability, the Dice that it expects of it, and features on wh
 this image. What makes it precise is where it looks: its windows follow the object (`workspaces.inplane`).
 
 Volumes are answered in space (`workspaces.involume`) where there are networks for it. Else, and in stacks of a few
-slices, the plane of the newest prompt is answered first, then its mask is carried from slice to slice in both
-directions until the object ends (`stream`). An adjustment moves the boundary of the mask so far (`solvers.nudge`).
+slices, the plane of the newest prompt is answered first, then every other plane with marks that are new; their masks
+are carried from slice to slice in both directions until the object ends (`stream`). An adjustment moves the
+boundary of the mask so far (`solvers.nudge`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,8 +31,10 @@ from segmend.workspaces.involume import VolumeWorkspace, replaced
 from segmend.workspaces.planes import (
     alike,
     continues,
+    disobeyed,
     expected_dice,
     key_index,
+    newest_there_last,
     plane_axis,
     probabilities,
     reach,
@@ -158,17 +161,19 @@ class MendWorkspace(Workspace):
             yield from self._answered(prompts, with_lassos(prompts[-1:], previous))
 
     def _answered(self, prompts: Sequence[Prompt], mask: MaskArray) -> Iterator[Prediction]:
-        """Yield the plane of the newest prompt, then what its change brings about in the others."""
+        """Yield the plane of the newest prompt, others with new marks, then what this brings about beside them."""
         axis = plane_axis(prompts[-1], self.image)
         index = key_index(prompts[-1], axis)
-        here = np.take(mask, index, axis)
-        answer = self.planes.look(Question(prompts, axis, index, here))
         judged = _Judged(self.planes.networks.judges)
-        yield _prediction(answer.probability, answer.where, axis, index, judged.after(answer))
-        here = here.copy()
-        here[answer.where] = answer.mask
+        answered: dict[int, Plane] = {}
+        for plane in (index, *disobeyed(prompts, mask, axis, index)):
+            here = np.take(mask, plane, axis).copy()
+            answer = self.planes.look(Question(newest_there_last(prompts, axis, plane), axis, plane, here))
+            yield _prediction(answer.probability, answer.where, axis, plane, judged.after(answer))
+            here[answer.where] = answer.mask
+            answered[plane] = here
         if self.image.shape[axis] > 1:
-            yield from self._carry(prompts, mask, axis, index, here, judged)
+            yield from self._carry(prompts, mask, axis, answered, judged)
 
     def _nudged(self, newest: Adjust, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
         """Move the boundary of the mask so far by K; nothing else changes."""
@@ -201,30 +206,33 @@ class MendWorkspace(Workspace):
     # From slice to slice.
 
     def _carry(
-        self, prompts: Sequence[Prompt], mask: MaskArray, axis: int, index: int, here: Plane, judged: _Judged
+        self, prompts: Sequence[Prompt], mask: MaskArray, axis: int, answered: Mapping[int, Plane], judged: _Judged
     ) -> Iterator[Prediction]:
-        """Carry what changed in one slice to its neighbours on both sides, as far as it goes.
+        """Carry what changed in the answered slices to their neighbours on both sides, as far as it goes.
 
         A slice that has a mask already keeps it away from the change, so that a correction
-        mends what is near it and spoils nothing further off.
+        mends what is near it and spoils nothing further off. No slice is answered twice.
         """
         first, last = reach(prompts, axis, self.image.shape[axis])
-        fronts = dict.fromkeys((-1, 1), (index, here))
+        known = set(answered)
+        fronts = [(at, step, here) for at, here in answered.items() for step in (-1, 1)]
         while fronts:
-            for step, (at, fresh) in list(fronts.items()):
-                del fronts[step]
+            onward = []
+            for at, step, fresh in fronts:
                 after, was = at + step, np.take(mask, at, axis)
-                if not first <= after < last or _has_marks(prompts, axis, after):
+                if not first <= after < last or after in known or _has_marks(prompts, axis, after):
                     continue
                 old = np.take(mask, after, axis)
                 carried = (old | (fresh & ~was)) & ~(was & ~fresh)
                 probability, answer = self._beside(Question(prompts, axis, after, carried), old, fresh ^ was)
                 now = np.asarray(probability > 0.5)
                 if now.any() or old.any():
+                    known.add(after)
                     part, where = _cut_out(probability, old)
                     yield _prediction(part, where, axis, after, judged.after(answer))
                 if not alike(old, now):
-                    fronts[step] = (after, now)
+                    onward.append((after, step, now))
+            fronts = onward
 
     def _beside(self, question: Question, old: Plane, changed: Plane) -> tuple[Real, Seen | None]:
         """Return the probability of a slice beside an answered one, and how it was seen, if it was."""

@@ -1,22 +1,23 @@
 """What methods in the plane share: one slice is answered from its marks, the next ones from the slice beside them.
 
-A subclass answers a slice (`answer`) and says what it makes of the slice beside an answered one (`follow`). Going
-through a volume ends where a slice is marked itself, where the new mask no longer goes on from the one before, where
-the tones inside it are no longer those of the slice that was answered, or where nothing changes any more. A slice that
-has a mask already changes only near what changed beside it.
+A subclass answers a slice (`answer`) and says what it makes of the slice beside an answered one (`follow`). The slice
+of the newest prompt is answered first, then every other one whose marks are not obeyed yet. Going through a volume
+ends where a slice is marked itself, where the new mask no longer goes on from the one before, where the tones inside
+it are no longer those of the slice that was answered, or where nothing changes any more. A slice that has a mask
+already changes only near what changed beside it.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segmend.encode import filled, in_plane, path
+from segmend.encode import filled, in_plane, marks, path
 from segmend.errors import PromptError
 from segmend.image import Box, Image, MaskArray, Real, bounds
 from segmend.plane import Window, around, inside, lay, normalised, see
@@ -64,10 +65,14 @@ class SliceWorkspace(Workspace):
         axis = plane_axis(prompts[-1], self.image)
         index = key_index(prompts[-1], axis)
         mask = with_lassos(prompts, previous)
-        first = self.answer(prompts, axis, index, np.take(mask, index, axis))
-        yield part(first, axis, index)
-        if first.mask.any() and self.image.shape[axis] > 1:
-            yield from self._carried(prompts, mask, axis, index, first.mask)
+        answered: dict[int, Plane] = {}
+        for plane in (index, *disobeyed(prompts, mask, axis, index)):
+            first = self.answer(newest_there_last(prompts, axis, plane), axis, plane, np.take(mask, plane, axis))
+            yield part(first, axis, plane)
+            if first.mask.any():
+                answered[plane] = first.mask
+        if self.image.shape[axis] > 1:
+            yield from self._carried(prompts, mask, axis, answered)
 
     def channels(self, axis: int, index: int) -> NDArray[np.generic]:  # [c y x]
         """Return one plane of the image: red, green and blue, or one grey."""
@@ -85,29 +90,40 @@ class SliceWorkspace(Workspace):
         return around(0, 0, int(rows), int(columns), margin=1.0, aspect=self.aspect(axis))
 
     def _carried(
-        self, prompts: Sequence[Prompt], mask: MaskArray, axis: int, index: int, here: Plane
+        self, prompts: Sequence[Prompt], mask: MaskArray, axis: int, answered: Mapping[int, Plane]
     ) -> Iterator[Prediction]:
-        tones = self._tones(axis, index, here)
-        spread = max(float(tones.std()), 0.05 * float(np.ptp(self.channels(axis, index).astype(np.float32))))
+        """Carry the answered planes' masks to both sides, a plane at a time in turn; none is answered twice."""
         first, last = reach(prompts, axis, self.image.shape[axis])
-        changed = here ^ np.take(mask, index, axis)
-        fronts = dict.fromkeys((-1, 1), (index, here, changed))
+        known = set(answered)
+        fronts = [
+            (index, step, here, here ^ np.take(mask, index, axis), self._toned(axis, index, here))
+            for index, here in answered.items()
+            for step in (-1, 1)
+        ]
         while fronts:
-            for step, (at, before, changed) in list(fronts.items()):
-                del fronts[step]
+            onward = []
+            for at, step, before, changed, (tone, spread) in fronts:
                 after = at + step
-                if not first <= after < last or has_marks(prompts, axis, after):
+                if not first <= after < last or after in known or has_marks(prompts, axis, after):
                     continue
                 fresh = self.follow(prompts, axis, after, before)
                 if not continues(before, fresh.mask):
                     continue
-                if abs(float(self._tones(axis, after, fresh.mask).mean() - tones.mean())) > 1.5 * spread:
+                if abs(float(self._tones(axis, after, fresh.mask).mean()) - tone) > 1.5 * spread:
                     continue
+                known.add(after)
                 old = np.take(mask, after, axis)
                 fresh = near_change(fresh, old, changed)
                 yield part(fresh, axis, after)
                 if not alike(old, fresh.mask):
-                    fronts[step] = (after, fresh.mask, old ^ fresh.mask)
+                    onward.append((after, step, fresh.mask, old ^ fresh.mask, (tone, spread)))
+            fronts = onward
+
+    def _toned(self, axis: int, index: int, here: Plane) -> tuple[float, float]:
+        """Return the mean of the tones inside a mask, and how far they spread."""
+        tones = self._tones(axis, index, here)
+        whole = float(np.ptp(self.channels(axis, index).astype(np.float32)))
+        return float(tones.mean()), max(float(tones.std()), 0.05 * whole)
 
     def _tones(self, axis: int, index: int, here: Plane) -> Real:
         return np.asarray(self.channels(axis, index).astype(np.float32).mean(axis=0)[here])
@@ -160,6 +176,37 @@ def has_marks(prompts: Sequence[Prompt], axis: int, index: int) -> bool:
         if box is not None and (positive or flat) and box.low[axis] <= index < box.high[axis]:
             return True
     return False
+
+
+def disobeyed(prompts: Sequence[Prompt], mask: MaskArray, axis: int, index: int) -> list[int]:
+    """Return the other planes in which a click or a stroke has not been obeyed yet, the nearest first.
+
+    So one interaction may mark many slices, or go through them: each is answered from its own marks. Marks that were
+    answered before are obeyed, and so their slices stay as they are.
+
+    >>> mask = np.zeros((9, 2, 2), bool); mask[1] = True
+    >>> disobeyed([Click((1, 0, 0)), Click((7, 0, 0)), Click((1, 1, 1), positive=False), Click((4, 0, 0))], mask, 0, 4)
+    [1, 7]
+    """
+    placed = [prompt for prompt in prompts if isinstance(prompt, Click | Stroke)]
+    wrong = [
+        points[mask[tuple(points.T)] != positive, axis]
+        for points, positive in zip(marks(placed, mask.shape), (True, False), strict=True)
+    ]
+    return sorted(set(np.concatenate(wrong).tolist()) - {index}, key=lambda at: (abs(at - index), at))
+
+
+def newest_there_last(prompts: Sequence[Prompt], axis: int, index: int) -> Sequence[Prompt]:
+    """Return the prompts with the newest mark of one plane as the newest of all.
+
+    >>> newest_there_last([Click((1, 0, 0)), Click((2, 0, 0)), Click((3, 0, 0))], 0, 2)[-1]
+    Click(index=(2, 0, 0), positive=True)
+    """
+    for at in range(len(prompts) - 1, -1, -1):
+        box = extent(prompts[at])
+        if isinstance(prompts[at], Click | Stroke) and box is not None and box.low[axis] <= index < box.high[axis]:
+            return [*prompts[:at], *prompts[at + 1 :], prompts[at]]
+    return prompts
 
 
 def continues(before: Plane, after: Plane) -> bool:
