@@ -235,6 +235,19 @@ def test_the_loss_teaches_every_part(settings: how.Settings) -> None:
     assert all(p.grad is not None and bool(torch.isfinite(p.grad).all()) for p in network.parameters())
 
 
+def test_smaller_blocks_leave_the_norms_means_alone() -> None:
+    """Means over blocks of 32 and 48 fitted neither: later clicks on blocks of 48 changed nothing."""
+
+    def means(small: float) -> list[torch.Tensor]:
+        settings = replace(SPACE, small=small)
+        network, sampler = how.build(settings), how.Sampler([bright_ball()], settings)
+        how.loss(network, [sampler[n] for n in range(2)])
+        return [value for name, value in network.state_dict().items() if name.endswith("running_mean")]
+
+    assert all(not value.any() for value in means(1.0))
+    assert all(value.any() for value in means(0.0))
+
+
 def test_the_loss_is_a_mean_over_samples() -> None:
     logits, truth = torch.randn(3, 1, 8, 8), (torch.rand(3, 1, 8, 8) > 0.5).float()
     judged, none = torch.tensor([0.2, 0.5, 0.9]), torch.full((3, 1, 8, 8), -20.0)

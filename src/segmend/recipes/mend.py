@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from segmend.adapt import Head, save_head
 from segmend.engine import export_network, torch_network
@@ -29,6 +30,7 @@ from segmend.play import Turn
 from segmend.recipes.mend_game import Sample, played
 from segmend.recipes.mend_plane import PlaneSampler
 from segmend.recipes.mend_plane import seen_turn as seen_in_plane
+from segmend.recipes.mend_volume import CELLS as BLOCK
 from segmend.recipes.mend_volume import VolumeSampler
 from segmend.recipes.mend_volume import seen_turn as seen_in_volume
 from segmend.recipes.subjects import Subject
@@ -42,6 +44,7 @@ LIGHT = {2: (16, 24, 32, 48, 64, 64), 3: (12, 16, 24, 32, 48)}  # of the refiner
 FEATURES = {2: 16, 3: 12}
 INPUTS = PROMPTS = 4
 LATER = 0.15  # how much more each later turn of a game counts
+MOMENTUM = 0.1  # of the norms' means
 RARE = -2.0  # the first logits: objects are small, and a rush to say so has killed the last layers for good
 JUDGED = 1.0  # the share of the quality in the loss
 DOUBTED = 0.3  # and of the mistakes it expects
@@ -218,10 +221,16 @@ class Answers:
 
 
 def answered(
-    network: Mender, features: Sequence[Tensor], which: Sequence[int], turns: Sequence[Turn], *, most: int = 16
+    network: Mender,
+    features: Sequence[Tensor],
+    which: Sequence[int],
+    turns: Sequence[Turn],
+    *,
+    most: int = 16,
+    learning: bool = False,
 ) -> Answers:
     """Return the refiner's answers to one turn of some games, without gradient."""
-    network.refiner.eval()
+    network.refiner.train(learning)
     masks: list[MaskArray] = []
     quality: list[float] = []
     with torch.no_grad(), mixed():
@@ -243,9 +252,11 @@ def _chosen(features: Sequence[Tensor], which: Sequence[int]) -> list[Tensor]:
 def loss(network: Mender, samples: Sequence[Sample], step: int = 0) -> Tensor:
     """Play a batch of games and return the loss of all their answers, later ones counting a little more."""
     network.reader.train()
+    fewer = _fewer(samples)
+    _remember(network, not fewer)
     features = read(network, samples)
     still = [part.detach() for part in features]
-    games = played(samples, lambda which, turns: answered(network, still, which, turns).masks)
+    games = played(samples, lambda which, turns: answered(network, still, which, turns, learning=fewer).masks)
     whose = [i for i, turns in enumerate(games) for _ in turns]
     turns = [turn for some in games for turn in some]
     network.refiner.train()
@@ -258,9 +269,19 @@ def loss(network: Mender, samples: Sequence[Sample], step: int = 0) -> Tensor:
     return (wrong * torch.from_numpy(counts.astype(np.float32))).sum()
 
 
-def losses(
-    logits: Tensor, judged: Tensor, doubt: Tensor, truth: Tensor
-) -> Tensor:  # [b 1 ...], [b], 2 [b 1 ...] -> [b]
+def _fewer(samples: Sequence[Sample]) -> bool:
+    """Tell whether the samples are blocks smaller than those that are looked at in use."""
+    return samples[0].image.ndim == 4 and samples[0].image.shape[-1] < BLOCK
+
+
+def _remember(network: nn.Module, norms: bool) -> None:
+    """Let the norms follow this batch, or not: means over blocks of several sizes fit blocks of none."""
+    for module in network.modules():
+        if isinstance(module, _BatchNorm):
+            module.momentum = MOMENTUM if norms else 0.0
+
+
+def losses(logits: Tensor, judged: Tensor, doubt: Tensor, truth: Tensor) -> Tensor:  # [b 1 ...] and [b] -> [b]
     """Return each answer's soft Dice, cross entropy and errors in judging itself, over all and voxel by voxel."""
     entropy = binary_cross_entropy_with_logits(logits, truth, reduction="none").flatten(1).mean(1)
     chance, wanted = logits.sigmoid().flatten(1), truth.flatten(1)
@@ -284,8 +305,10 @@ def alike(samples: Sequence[Sample], *, most: int = 16) -> list[list[Sample]]:
 def validate(network: Mender, samples: Sequence[Sample], *, interactions: int = 5) -> dict[str, float]:
     """Return the mean Dice after 1, 3 and 5 clicks at the centre of the largest mistake, and how well it is judged.
 
-    `judged` is one less the mean absolute error of the expected Dice, `known` its correlation with the true one.
+    `judged` is one less the mean absolute error of the expected Dice, `known` its correlation with the true one. In
+    space only blocks of the size that is looked at in use are asked about, if there are any.
     """
+    samples = [sample for sample in samples if not _fewer([sample])] or samples
     robot = LargestError()
     scores: dict[str, list[float]] = {"dice_1": [], "dice_3": [], f"dice_{interactions}": []}
     expected: list[float] = []
