@@ -23,6 +23,7 @@ from segmend.image import Image, MaskArray, whole
 from segmend.metrics import dice
 from segmend.prompts import Click, Prompt
 from segmend.segmenter import Method, Prediction, Segmenter, Workspace
+from segmend.session import Label
 from segmend.users import LargestError
 from tests.datasets.test_folder import flat_labels, solid_labels, write_case, write_split
 
@@ -306,6 +307,30 @@ def test_a_method_of_the_house_is_evaluated_end_to_end(folder: Path) -> None:
     assert 0 <= summary["mean"]["dice"]["1"] <= 1
     again = evaluate(folder, "graphcut", "click", interactions=3, limit=1)
     assert [c.dice for c in again.curves] == [c.dice for c in found.curves]
+
+
+def test_a_persons_scribbles_are_played_and_a_case_without_them_is_named(folder: Path) -> None:
+    from segmend import io
+
+    image = io.read(folder / "pictures" / "images" / "a.png")
+    lines = np.full((1, 20, 30), 9, np.uint16)
+    lines[0, 5, 4:12], lines[0, 15, 16:27], lines[0, 10] = 1, 2, 0
+    (folder / "pictures" / "scribbles").mkdir()
+    names = [Label(value, f"label {value}", "#ff0000") for value in (1, 2, 9)]
+    io.write_mask(folder / "pictures" / "scribbles" / "a.png", lines, image, names)
+
+    found = evaluate(folder, "graphcut", "human", interactions=1, objects=2)
+
+    assert [(curve.case, curve.object, curve.dice[0] > 0.9) for curve in found.curves] == [
+        ("a", 1, True),
+        ("a", 4, True),
+    ]
+    assert "scribbles" in found.problems[-1].reason
+    assert [(problem.set, problem.case) for problem in found.problems] == [
+        ("pictures", "b"),
+        ("pictures", "c"),
+        ("volumes", "v"),
+    ]
 
 
 def test_of_many_objects_some_are_played_that_lie_evenly(folder: Path) -> None:

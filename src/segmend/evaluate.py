@@ -47,6 +47,7 @@ from segmend.play import User, rounds
 from segmend.segmenter import Segmenter, Workspace
 from segmend.surfaces import surfaces
 from segmend.users import user as robot
+from segmend.users.human import Reader
 
 MILESTONES = (1, 3, 5, 10, 20)
 TARGETS = (0.85,)  # of Dice
@@ -314,7 +315,11 @@ def play_case(job: Job) -> CaseResult | Problem:
         begun = time.perf_counter()
         workspace = _open(job.load(), example)
         opened = time.perf_counter() - begun
-        curves = tuple(_curve(job, value, truth, workspace, example) for value, truth in example.objects(job.objects))
+        player = _player(job, example)
+        curves = tuple(
+            _curve(job, player(value), value, truth, workspace, example)
+            for value, truth in example.objects(job.objects)
+        )
         return CaseResult(job.set, job.case.name, curves, opened, peak_mb())
     except SegmendError as error:
         return _problem(job, str(error))
@@ -336,12 +341,21 @@ def _open(segmenter: Segmenter, example: Example) -> Workspace:
         return segmenter.open(example.first)
 
 
-def _curve(job: Job, value: int, truth: MaskArray, workspace: Workspace, example: Example) -> Curve:
+def _player(job: Job, example: Example) -> Callable[[int], User]:
+    """Return the robot for each label value; one that plays what a person did is told the case's scribbles."""
+    user = job.user
+    if not isinstance(user, Reader):
+        return lambda value: user
+    scribbles = job.case.scribbles(example.image)
+    return lambda value: user.of(scribbles, value)
+
+
+def _curve(job: Job, user: User, value: int, truth: MaskArray, workspace: Workspace, example: Example) -> Curve:
     spacing = example.image.spacing
     overlaps, shares, seconds, expected = [], [], [], []
     mask = np.zeros_like(truth)
     apart = surfaces(truth, mask, spacing)
-    for turn in rounds(job.user, workspace, truth, interactions=job.interactions):
+    for turn in rounds(user, workspace, truth, interactions=job.interactions):
         mask = turn.mask
         apart = surfaces(truth, mask, spacing)
         overlaps.append(dice(truth, mask))

@@ -199,3 +199,21 @@ def test_the_real_data_sets_can_be_read() -> None:
         example = one.cases[0].read()
         assert example.labels.shape == example.image.shape
         assert list(example.objects()), one.name
+
+
+def test_a_persons_scribbles_are_read_by_label_value(tmp_path: Path) -> None:
+    image = write_case(tmp_path, "a", flat_labels())
+    write_split(tmp_path, val=["a"])
+    (case,) = sets(tmp_path, "val")[0].cases
+    assert case.scribbles(image) is None
+    lines = np.full((1, 20, 30), 9, np.uint16)  # nothing was drawn there
+    lines[0, 4, 4:8] = 1
+    lines[0, 19, 20:30] = 0
+    (tmp_path / "scribbles").mkdir()
+    io.write_mask(tmp_path / "scribbles" / "a.png", lines, image, [*LABELS, Label(9, "nothing", "#00ff00")])
+
+    found = case.scribbles(image)
+
+    assert found is not None
+    assert {value: int(mask.sum()) for value, mask in found.items()} == {0: 10, 1: 4}
+    assert found[1][0, 4, 4:8].all()

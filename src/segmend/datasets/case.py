@@ -59,6 +59,10 @@ class Case(ABC):
     def read(self) -> Example:
         """Return the images, as channels of one, and the label map."""
 
+    def scribbles(self, image: Image) -> Mapping[int, MaskArray] | None:
+        """Return what a person drew on the case's image, by label value, 0 the background; None where nobody did."""
+        return None
+
 
 @dataclass(frozen=True)
 class FileCase(Case):
@@ -189,6 +193,17 @@ def drawing(path: Path, image: Image) -> LabelMap:
         raise ShapeError(f"{path.name} needs the image's shape {image.shape}; it has {seen.shape}.")
     tones = seen.voxels.max(axis=0)
     return np.asarray(tones > float(tones.max()) / 2, np.uint16)
+
+
+def scribbled(labels: LabelMap) -> Mapping[int, MaskArray]:
+    """Return which voxels were drawn with each value. The value that most voxels have says that nothing was drawn.
+
+    >>> {value: mask.tolist() for value, mask in scribbled(np.uint16([[[4, 4, 0], [2, 4, 4]]])).items()}
+    {0: [[[False, False, True], [False, False, False]]], 2: [[[False, False, False], [True, False, False]]]}
+    """
+    values, sizes = np.unique(labels, return_counts=True)
+    said = values[values != values[sizes.argmax()]]
+    return {value: np.asarray(labels == value) for value in said.tolist()}
 
 
 def plain_names(folder: Path) -> list[str]:

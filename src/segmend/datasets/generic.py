@@ -8,12 +8,17 @@ label map is `labels/NAME.suffix`. Two more entries of `split.json` are understo
     "labels": "16-bit instance ids"                 any text with the word "instance": labels number
                                                     single things, not kinds of things
 
+Where there is a folder `scribbles/`, a person drew on the images: `scribbles/NAME.suffix` has the values of the
+label map where they drew on that object, 0 where they drew on the background, and one other value, the most
+frequent one, where they did not draw.
+
 Every value of a label map is one object either way. A split called "all" is every case there is.
 Without split.json the cases are those of `labels/`, split by a hash of their names.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,10 +31,12 @@ from segmend.datasets.case import (
     found,
     names_by_split,
     plain_names,
+    scribbled,
     stacked,
     told_splits,
 )
 from segmend.errors import FileError
+from segmend.image import Image, MaskArray
 
 LAYOUT = "images/ and labels/ with split.json"
 SUFFIXES = frozenset(["", ".nii.gz", ".nii", ".nrrd", ".seg.nrrd", ".mha", ".mhd", ".dcm", ".zip"])
@@ -51,6 +58,11 @@ class NamedCase(Case):
         parts = [io.read(file_of(self.folder / "images", name)) for name in self.images]
         image = stacked(parts)
         return Example(image, parts[0], io.read_mask(file_of(self.folder / "labels", self.name), image))
+
+    def scribbles(self, image: Image) -> Mapping[int, MaskArray] | None:
+        if not (self.folder / "scribbles").is_dir():
+            return None
+        return scribbled(io.read_mask(file_of(self.folder / "scribbles", self.name), image))
 
 
 def look(folder: Path) -> Found | None:

@@ -19,6 +19,7 @@ from segmend.users.brush import Brush
 from segmend.users.editor import Editor, Edits
 from segmend.users.extremes import ExtremePoints
 from segmend.users.farthest import FarthestError
+from segmend.users.human import Human
 from segmend.users.largest import LargestError
 from segmend.users.noisy import NoisyHuman
 from segmend.users.pair import RandomPair
@@ -40,6 +41,7 @@ __all__ = [
     "ExtremePoints",
     "FarthestError",
     "GivenSlice",
+    "Human",
     "LargestError",
     "NoisyHuman",
     "RandomError",
@@ -81,6 +83,7 @@ USERS: Mapping[str, Callable[[int], Robot]] = MappingProxyType(
         "extremes": ExtremePoints,
         "scribbles": BoxThenScribbles,
         "regions": RegionClicks,
+        "human": Human,
     }
 )
 
