@@ -38,6 +38,12 @@ class TestLines:
         assert len(set(voxels)) == len(voxels)
         assert voxels[0] == points[0]
 
+    @given(st.lists(INDEX, min_size=2, max_size=5))
+    def test_a_path_is_the_lines_between_its_points_in_order(self, points: list[tuple[int, int, int]]) -> None:
+        lines = [tuple(voxel) for a, b in pairwise(points) for voxel in line(a, b).tolist()]
+
+        assert [tuple(voxel) for voxel in path(points).tolist()] == list(dict.fromkeys(lines))
+
 
 class TestMarks:
     def test_what_pins_voxels_and_what_only_guides(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -42,10 +41,16 @@ def path(points: Sequence[Index]) -> Points:
     >>> path([(0, 0, 0), (0, 0, 2), (0, 0, 1)]).tolist()
     [[0, 0, 0], [0, 0, 1], [0, 0, 2]]
     """
+    corners = np.asarray(points, np.intp)
     if len(points) == 1:
-        return np.asarray(points, np.intp)
-    pieces = [line(a, b) for a, b in pairwise(points)]
-    voxels = np.concatenate(pieces)
+        return corners
+    ways = np.diff(corners, axis=0)  # all lines at once: a person's scribbles have thousands of corners
+    steps = np.abs(ways).max(axis=1)
+    counts = steps + 1
+    number = np.repeat(np.arange(len(ways)), counts)
+    t = (np.arange(len(number)) - np.repeat(np.cumsum(counts) - counts, counts))[:, None]
+    least = np.maximum(steps, 1)[number, None]
+    voxels = corners[number] + (2 * ways[number] * t + least) // (2 * least)
     _, first = np.unique(voxels, axis=0, return_index=True)
     return voxels[np.sort(first)]
 
@@ -140,7 +145,8 @@ def see_prompts(prompts: Sequence[Prompt], axis: int, index: int, window: Window
             case Click(index=voxel, positive=positive):
                 _stamp(out[0 if positive else 1], np.asarray([voxel]), axis, index, window, CLICK_RADIUS)
             case Stroke(points=points, positive=positive):
-                _stamp(out[0 if positive else 1], path(points), axis, index, window, STROKE_RADIUS)
+                if min(point[axis] for point in points) <= index <= max(point[axis] for point in points):
+                    _stamp(out[0 if positive else 1], path(points), axis, index, window, STROKE_RADIUS)
             case Extremes(points=points):
                 _stamp(out[0], np.asarray(points), axis, index, window, CLICK_RADIUS)
                 _fill(out[2], extent(prompt), axis, index, window)
