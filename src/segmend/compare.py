@@ -270,12 +270,13 @@ def _kept(path: Path, question: Question) -> Report | None:
         values = json.loads(path.read_text(encoding="utf-8"))
         if values["asked"] != json.loads(json.dumps(question.told())):
             return None
-        return _report(values["report"])
+        return report_from(values["report"])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # it is played again
 
 
-def _report(values: Mapping[str, Any]) -> Report:
+def report_from(values: Mapping[str, Any]) -> Report:
+    """Return a report from its JSON values, as `dataclasses.asdict` gives them."""
     cases = tuple(CaseResult(**{**case, "curves": tuple(map(_curve, case["curves"]))}) for case in values["cases"])
     problems = tuple(Problem(**problem) for problem in values["problems"])
     return Report(**{**values, "cases": cases, "problems": problems, "targets": tuple(values["targets"])})
