@@ -19,7 +19,7 @@ from segmend.play import Turn
 from segmend.prompts import Click
 from segmend.recipes import mend as how
 from segmend.recipes import mend_plane, mend_volume, names
-from segmend.recipes.mend_game import Mixed, Opening, PlaneBox, Sample, opened, person, played, started
+from segmend.recipes.mend_game import Mixed, Opening, PlaneBox, Sample, forgotten, opened, person, played, started
 from segmend.recipes.mend_plane import PlaneSampler
 from segmend.recipes.mend_volume import VolumeSampler
 from segmend.train import run
@@ -233,6 +233,17 @@ def test_the_loss_teaches_every_part(settings: how.Settings) -> None:
     how.loss(network, [sampler[n] for n in range(2)]).backward()
 
     assert all(p.grad is not None and bool(torch.isfinite(p.grad).all()) for p in network.parameters())
+
+
+@pytest.mark.parametrize("settings", [FLAT, SPACE], ids=["plane", "space"])
+def test_some_games_are_learned_from_without_the_masks_so_far(settings: how.Settings) -> None:
+    plain, forgetful = (how.Sampler([bright_ball()], replace(settings, forget=share)) for share in (0.0, 1.0))
+    assert not plain[0].forgetful and forgetful[0].forgetful
+    assert (plain[0].image == forgetful[0].image).all()  # the games are the same ones
+    turn = Turn((Click((0, 1, 1)),), np.ones((1, 4, 4), bool))
+    assert forgotten(turn).prompts == turn.prompts and not forgotten(turn).mask.any()
+    bare = Turn((), turn.mask)
+    assert forgotten(bare) is bare  # of nothing at all no answer can be asked
 
 
 def test_smaller_blocks_leave_the_norms_means_alone() -> None:

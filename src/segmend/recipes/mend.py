@@ -27,7 +27,7 @@ from segmend.image import MaskArray
 from segmend.metrics import dice
 from segmend.nets.mender import Reader, Refiner
 from segmend.play import Turn
-from segmend.recipes.mend_game import Sample, played
+from segmend.recipes.mend_game import Sample, forgotten, played
 from segmend.recipes.mend_plane import PlaneSampler
 from segmend.recipes.mend_plane import seen_turn as seen_in_plane
 from segmend.recipes.mend_volume import CELLS as BLOCK
@@ -67,6 +67,7 @@ class Settings:
     regions: float = 0.12  # of objects taken from real images by their tones
     pasted: float = 0.08  # of drawn objects put into real images
     small: float = 0.5  # in space, the share of batches with smaller blocks
+    forget: float = 0.0  # the share of games that are learned from without the masks so far, from prompts alone
     average: float = 0.998  # of the weights' moving mean
     sets: tuple[str, ...] = ()  # the names of the data sets to learn from; empty for all
 
@@ -258,7 +259,7 @@ def loss(network: Mender, samples: Sequence[Sample], step: int = 0) -> Tensor:
     still = [part.detach() for part in features]
     games = played(samples, lambda which, turns: answered(network, still, which, turns, learning=fewer).masks)
     whose = [i for i, turns in enumerate(games) for _ in turns]
-    turns = [turn for some in games for turn in some]
+    turns = [forgotten(turn) if samples[i].forgetful else turn for i, some in enumerate(games) for turn in some]
     network.refiner.train()
     with mixed():
         logits, judged, _, doubt = network.refiner(_turned(network, turns), *_chosen(features, whose))

@@ -24,6 +24,7 @@ class Sample:
     user: User
     interactions: int  # 0: mend the starting mask without a prompt
     again: bool  # look a second time at the last answer
+    forgetful: bool = False  # learn from the game without the masks so far
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,11 @@ def started(rng: np.random.Generator, image: Real, truth: MaskArray, start: Mask
         user = opened(rng, user, space=len(truth) > 1)
     some = int(rng.choice([1, 2, 3, 5], p=[0.3, 0.25, 0.25, 0.2]))
     return Sample(image, truth, np.zeros_like(truth), user, some, again)
+
+
+def forgotten(turn: Turn) -> Turn:
+    """Return a turn without its mask: copying that is the first thing a network learns, and it hears no click."""
+    return Turn(turn.prompts, np.zeros_like(turn.mask)) if turn.prompts else turn
 
 
 Answer = Callable[[Sequence[int], Sequence[Turn]], Sequence[MaskArray]]  # which games, their turns -> masks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -64,7 +64,8 @@ class PlaneSampler(Shelved):
             start = tried(rng, view.truth)
         if start is not None:
             start = start & view.valid
-        return started(rng, image, view.truth[None], None if start is None else start[None])
+        sample = started(rng, image, view.truth[None], None if start is None else start[None])
+        return replace(sample, forgetful=bool(rng.random() < self.settings.forget))
 
     def _view(self, rng: np.random.Generator) -> View:
         drawn, s = rng.random(), self.settings

@@ -67,7 +67,8 @@ class VolumeSampler(Shelved):
             start = tried(rng, block.truth)
         if start is not None:
             start = start & block.valid
-        return started(rng, toned(tones, block.valid), block.truth, start)
+        sample = started(rng, toned(tones, block.valid), block.truth, start)
+        return replace(sample, forgetful=bool(rng.random() < s.forget))
 
     def _block(self, rng: np.random.Generator, cells: int) -> Block:
         if not self.shelf.groups or rng.random() < self.settings.synthetic:
