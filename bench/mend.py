@@ -11,7 +11,6 @@ import argparse
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,6 @@ from segmend.methods.mend import Mend, load
 from segmend.prompts import Adjust, Click, Prompt
 from segmend.segmenter import Workspace, answer
 from segmend.solvers import warm_up
-from segmend.workspaces.inplane import PlaneLooker
 
 SIDE, REPEATS = 512, 15
 
@@ -45,13 +43,6 @@ def milliseconds(work: Callable[[], object]) -> float:
     return 1000 * min(taken)
 
 
-class Taught(PlaneLooker):
-    """Takes every mark for one that the network did not obey, so that it always learns."""
-
-    def disagrees(self, *_: object) -> bool:
-        return True
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, help="a folder of weights; those in the package without it")
@@ -66,8 +57,6 @@ def main() -> None:
         return lambda: answer(workspace, prompts, previous)
 
     kept = method.open(image)
-    taught = method.open(image)
-    taught.planes = Taught(method.planes, image, replace(method.looking, adapt=True))  # type: ignore[attr-defined]
     rows = [
         ("open", lambda: method.open(image), 200),
         ("first click", lambda: answer(method.open(image), clicks[:1], empty), 40),
@@ -77,7 +66,7 @@ def main() -> None:
         ("adjustment", asked(kept, [*clicks, Adjust(0.2)], truth), 20),
     ]
     if method.planes.head is not None:
-        rows.append(("click that teaches", asked(taught, clicks, truth), 700))
+        rows.append(("click that teaches", asked(kept.adapting("on"), clicks, truth), 700))
     print(f"{method.planes.reader.name}; {method.planes.refiner.name}")
     for name, work, budget in rows:
         took = milliseconds(work)

@@ -264,6 +264,7 @@ class TestJson:
         [
             LOCKED,
             CLICK,
+            Prompted(Click((0, 0, 0)), 1, "mend", "off"),
             Prompted(Stroke(((0, 0, 0), (0, 2, 3)), positive=False, radius=2.5), 3, "other"),
             Prompted(BoxPrompt((0, 0, 0), (1, 2, 3)), 3, "other"),
             Prompted(Mask(np.eye(3, dtype=bool)[None], (1, 0, 0)), 2, "m"),
@@ -275,9 +276,16 @@ class TestJson:
     def test_an_event_comes_back(self, event: Event) -> None:
         assert event_from_json(json.loads(json.dumps(event_to_json(event)))) == event
 
+    def test_a_prompt_of_before_there_was_a_choice_adapts_by_itself(self) -> None:
+        values = event_to_json(CLICK)
+        del values["adapt"]
+
+        assert event_from_json(values) == CLICK
+
     @pytest.mark.parametrize(
         ("values", "words"),
         [
+            ({**event_to_json(CLICK), "adapt": "maybe"}, "Adapting to the image needs auto, on or off; got 'maybe'"),
             ({}, "An event needs a known kind; got None"),
             ({"event": "dreamt"}, "An event needs a known kind; got 'dreamt'"),
             ({"event": ["undone"]}, r"An event needs a known kind; got \['undone'\]"),

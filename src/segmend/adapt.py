@@ -162,6 +162,7 @@ class Tuning:
     near: float = 0.2  # epsilon: what a mark contradicts within this geodesic distance is not sure
     marks: float = 5.0  # omega: how much a marked voxel teaches
     weighted: bool = True  # without, every voxel teaches alike
+    sure: float = SURE  # log odds of the head beyond this say no more in a cut
     rounds: int = 4
     rate: float = 1e-2
     steps: int = 20
@@ -278,6 +279,7 @@ def alternate(
     marked: NDArray[np.uint8],  # [z y x] FREE, INSIDE or OUTSIDE
     tuning: Tuning = IN_2D,
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
+    said: Real | float = 0.0,  # [z y x] log odds that every cut adds to the head's, such as what a mark says round it
 ) -> Adapted:
     """Return the labels of an image after cutting and teaching in turn, starting from a trained head.
 
@@ -292,7 +294,7 @@ def alternate(
     edges = Edges(values, tuning, spacing)
     contradicts = (_near(values, marked == INSIDE, tuning), _near(values, marked == OUTSIDE, tuning))
     odds = head.odds(features)
-    labels = edges.cut(odds, marked)
+    labels = edges.cut(np.clip(odds, -tuning.sure, tuning.sure) + said, marked)
     for _ in range(tuning.rounds):
         weights = doubts(_logistic(odds), labels, marked, contradicts, tuning)
         head = adapt(
@@ -306,7 +308,7 @@ def alternate(
             most=tuning.most,
         )
         odds = head.odds(features)
-        labels = edges.cut(odds, marked)
+        labels = edges.cut(np.clip(odds, -tuning.sure, tuning.sure) + said, marked)
     return Adapted(head, _logistic(odds), labels)
 
 

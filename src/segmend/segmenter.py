@@ -18,6 +18,7 @@ from segmend.encode import marks
 from segmend.errors import PromptError, ShapeError
 from segmend.image import Box, Image, MaskArray, Real
 from segmend.prompts import KINDS, Prompt, check, kind_of
+from segmend.session import Adapt
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,7 @@ class Prediction:
     box: Box
     quality: float | None = None  # the Dice it expects of its own mask
     doubt: Real | None = None  # [z y x] of the box, 0 (sure) to 1
+    adapted: bool = False  # the network was taught this image for it
 
     def __post_init__(self) -> None:
         if self.probability.shape != self.box.shape:
@@ -63,6 +65,13 @@ class Workspace(ABC):
         """
         yield self.predict(prompts, previous)
 
+    def adapting(self, adapt: Adapt) -> Workspace:
+        """Return a workspace of this image that teaches its network the image as said; one just opened is "auto".
+
+        What costs time is shared by both. A method that cannot adapt gives the same one.
+        """
+        return self
+
 
 class Segmenter(ABC):
     """A method, ready to run."""
@@ -79,6 +88,7 @@ class Method:
     `prompts` are kinds from `prompts.KINDS`; `dimensions` holds 2, 3 or both; `weights`
     is "none needed", "shipped" or the one line that trains them. Without any other
     mark, one that `refines` answers a `Mask` with a better one, one that `guesses` an empty mask with its own.
+    One that `adapts` can teach its network the image while a person works (`Workspace.adapting`).
     """
 
     id: str
@@ -89,6 +99,7 @@ class Method:
     weights: str
     refines: bool = False
     guesses: bool = False
+    adapts: bool = False
 
     def __post_init__(self) -> None:
         assert set(self.prompts) <= set(KINDS), self.prompts
@@ -130,7 +141,8 @@ def answer(workspace: Workspace, prompts: Sequence[Prompt], previous: MaskArray)
 def merged(parts: Sequence[Prediction], previous: MaskArray) -> Prediction:
     """Return parts, laid over each other and over the previous mask, as one prediction.
 
-    Its quality is the one that the last part to judge gave; where no part doubts, doubt is 0.
+    Its quality is the one that the last part to judge gave; where no part doubts, doubt is 0. One part that is
+    adapted makes it adapted.
 
     >>> ones = np.ones((1, 1, 1), np.float32)
     >>> parts = [Prediction(ones, Box((0, 0, x), (1, 1, x + 1))) for x in (1, 3)]
@@ -151,7 +163,8 @@ def merged(parts: Sequence[Prediction], previous: MaskArray) -> Prediction:
         if doubt is not None:
             doubt[z, y, x] = 0 if part.doubt is None else part.doubt
     qualities = [part.quality for part in parts if part.quality is not None]
-    return Prediction(probability, box, qualities[-1] if qualities else None, doubt)
+    adapted = any(part.adapted for part in parts)
+    return Prediction(probability, box, qualities[-1] if qualities else None, doubt, adapted)
 
 
 def _obeying(part: Prediction, positive: np.ndarray, negative: np.ndarray) -> Prediction:

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -32,6 +32,8 @@ from segmend.prompts import from_json as prompt_from_json
 from segmend.prompts import to_json as prompt_to_json
 
 MAX_LABEL = 65535
+Adapt = Literal["auto", "on", "off"]  # may a method's network learn this image: where marks call for it, always, never
+ADAPTS: tuple[Adapt, ...] = get_args(Adapt)
 Colour = tuple[int, int, int]  # red, green, blue, 0 to 255
 PALETTE: tuple[Colour, ...] = (
     (230, 75, 60),
@@ -69,6 +71,7 @@ class Prompted:
     prompt: Prompt
     label: int
     method: str
+    adapt: Adapt = "auto"  # as the person had it then, so that a replay is exact
 
 
 @dataclass(frozen=True)
@@ -314,8 +317,9 @@ def event_to_json(event: Event) -> dict[str, Any]:
     match event:
         case Defined(label=label):
             return {"event": "defined", "label": label_to_json(label)}
-        case Prompted(prompt=prompt, label=value, method=method):
-            return {"event": "prompted", "prompt": prompt_to_json(prompt), "label": value, "method": method}
+        case Prompted(prompt=prompt, label=value, method=method, adapt=adapt):
+            values = {"event": "prompted", "prompt": prompt_to_json(prompt), "label": value, "method": method}
+            return {**values, "adapt": adapt}
         case Removed(event=earlier):
             return {"event": "removed", "of": earlier}
         case Undone():
@@ -336,7 +340,9 @@ def event_from_json(values: Mapping[str, Any]) -> Event:
             case "defined":
                 return Defined(label_from_json(values["label"]))
             case "prompted":
-                return Prompted(prompt_from_json(values["prompt"]), _whole(values["label"]), str(values["method"]))
+                adapt = adapt_of(values.get("adapt", "auto"))
+                prompt = prompt_from_json(values["prompt"])
+                return Prompted(prompt, _whole(values["label"]), str(values["method"]), adapt)
             case "removed":
                 return Removed(_whole(values["of"]))
             case "undone":
@@ -351,6 +357,19 @@ def event_from_json(values: Mapping[str, Any]) -> Event:
         if isinstance(error, UserError):
             raise
         raise PromptError(f"An event of kind {kind!r} could not be read: {error}.") from None
+
+
+def adapt_of(value: object) -> Adapt:
+    """Return whether to adapt, as somebody wrote it.
+
+    >>> adapt_of("always")
+    Traceback (most recent call last):
+    ...
+    segmend.errors.PromptError: Adapting to the image needs auto, on or off; got 'always'.
+    """
+    if value not in ADAPTS:
+        raise PromptError(f"Adapting to the image needs {', '.join(ADAPTS[:-1])} or {ADAPTS[-1]}; got {value!r}.")
+    return value
 
 
 def _whole(value: Any) -> int:

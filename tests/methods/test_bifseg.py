@@ -143,6 +143,20 @@ def test_scribbles_teach_what_the_network_did_not_know(method):
     assert len(method.nets[2].engine.asked) == 1  # the features are stored
 
 
+def test_with_adapting_off_the_answer_is_one_cut_of_what_the_trained_network_says(method):
+    scene = disc()
+    box = [Box((0, 18, 48), (1, 63, 93))]
+    once = Bifseg(method.nets, {2: replace(IN_2D, rounds=0)})
+    workspace = method.open(scene.image)
+
+    off, on, auto = (answer(workspace.adapting(adapt), box, empty(scene.image)) for adapt in ("off", "on", "auto"))
+
+    np.testing.assert_array_equal(off.probability, answer(once.open(scene.image), box, empty(scene.image)).probability)
+    np.testing.assert_array_equal(on.probability, auto.probability)
+    assert [off.adapted, on.adapted, auto.adapted] == [False, True, True]
+    assert len(method.nets[2].engine.asked) == 2  # once for all three, and once for the other
+
+
 def test_an_answer_is_the_same_whatever_was_asked_before(method):
     scene = disc()
     asked = [Box((0, 18, 48), (1, 63, 93)), Click((0, 22, 70), positive=False)]

@@ -488,31 +488,35 @@ class Wrong(Bright):
 HEAD = Head((np.array([[3.0, 0.02]], np.float32),), (np.zeros(1, np.float32),))
 
 
-@pytest.mark.parametrize("adapt", [False, True])
+@pytest.mark.parametrize("adapt", ["off", "auto", "on"])
 def test_marks_that_disagree_teach_the_last_layers_this_image(adapt):
     voxels, truth = disc_image(rows=120, columns=120, centre=(60, 60), radius=20)
-    method = Mend(Networks(Eyes(), Wrong(), HEAD), Looking(adapt=adapt, near=False, again=0))
+    workspace = Mend(Networks(Eyes(), Wrong(), HEAD), Looking(near=False, again=0)).open(Image(voxels[None]))
     box = Box((0, 35, 35), (1, 85, 85))
     sides = (((37, 37), (37, 83)), ((83, 37), (83, 83)), ((37, 37), (83, 37)), ((37, 83), (83, 83)))
     strokes = [Stroke(tuple((0, y, x) for y, x in side), positive=False) for side in sides]
 
     inner = Stroke(((0, 60, 45), (0, 60, 75)))
 
-    mask = answer(method.open(Image(voxels[None])), [box, inner, *strokes], np.zeros_like(truth)).over(
-        np.zeros_like(truth)
-    )
+    found = answer(workspace.adapting(adapt), [box, inner, *strokes], np.zeros_like(truth))
 
-    assert (dice(mask, truth) > 0.9) == adapt
+    mask = found.over(np.zeros_like(truth))
+    assert (dice(mask, truth) > 0.9) == found.adapted == (adapt != "off")
     assert mask[0, 60, 60]
 
 
 def test_marks_that_agree_teach_nothing():
     voxels, truth = disc_image(rows=120, columns=120, centre=(60, 60), radius=20)
-    workspace = Mend(Networks(Eyes(), Wrong(), HEAD), Looking(adapt=True)).open(Image(voxels[None]))
+    workspace = Mend(Networks(Eyes(), Wrong(), HEAD), Looking()).open(Image(voxels[None]))
 
-    prediction = answer(workspace, [Box((0, 35, 35), (1, 85, 85)), Click((0, 60, 60))], np.zeros_like(truth))
+    prompts = [Box((0, 35, 35), (1, 85, 85)), Click((0, 60, 60))]
 
-    assert prediction.mask.all()
+    prediction = answer(workspace, prompts, np.zeros_like(truth))
+
+    assert prediction.mask.all() and not prediction.adapted
+    assert answer(workspace.adapting("on"), prompts, np.zeros_like(truth)).adapted
+    assert not answer(workspace.adapting("on"), prompts[:1], np.zeros_like(truth)).adapted  # nothing to learn from yet
+    assert not answer(workspace.adapting("on").adapting("auto"), prompts, np.zeros_like(truth)).adapted
 
 
 def test_an_adjustment_moves_the_boundary_and_zero_moves_nothing():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import binary_dilation, label
 
+from segmend.adapt import Head
 from segmend.encode import marks
 from segmend.engine import Arrays, Engine, load_network
 from segmend.errors import PromptError
@@ -21,7 +23,8 @@ from segmend.methods.mend import solid
 from segmend.metrics import dice
 from segmend.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke
 from segmend.segmenter import answer
-from segmend.workspaces.involume import Looking, VolumeWorkspace, replaced
+from segmend.session import ADAPTS
+from segmend.workspaces.involume import TEACHING, Looking, VolumeWorkspace, replaced
 
 
 class Tones(Engine):
@@ -348,6 +351,78 @@ class TestObeying:
             positive, negative = marks(prompts, shape)
             assert mask[tuple(positive.T)].all()
             assert not mask[tuple(negative.T)].any()
+
+
+class Heedless(Engine):
+    """A refiner that looks at no mark: it says what its head says of the tones, and gives these as what that saw."""
+
+    name = "heedless"
+
+    def run(self, inputs: Arrays) -> dict[str, Real]:
+        tones = inputs["f0"][0]
+        hidden = np.stack([tones[0], np.ones_like(tones[0])])
+        logits = np.where(tones[3] > 0, BRIGHT.odds(hidden), -9).astype(np.float32)
+        return {"logits": logits[None, None], "quality": np.asarray([0.6], np.float32), "hidden": hidden[None]}
+
+
+BRIGHT = Head((np.array([[20.0, -10.0]], np.float32),), (np.zeros(1, np.float32),))
+SHELL = ball(SHAPE, MIDDLE, (19, 22, 28)) & ~TRUTH
+RING = Image((IMAGE.voxels + 250 * SHELL).astype(np.int16), AFFINE)  # half as bright as the object
+BESIDE = Click((8, 28, 52), positive=False)  # in the shell
+
+
+class TestLearning:
+    @staticmethod
+    def heedless() -> VolumeWorkspace:
+        quick = Looking(teaching=replace(TEACHING, rate=0.5))  # two features teach less in a step than a network's many
+        return VolumeWorkspace(Tones(), Heedless(), RING, quick, BRIGHT)
+
+    def test_a_mark_that_is_not_obeyed_teaches_the_frame(self) -> None:
+        workspace = self.heedless()
+        mask = TRUTH | SHELL
+        prompts = [BOUNDS.grown((4, 8, 8)).clipped(SHAPE), Click(MIDDLE), BESIDE]
+
+        found = {adapt: answer(workspace.adapting(adapt), prompts, mask) for adapt in ADAPTS}
+
+        left = {adapt: int((said.over(mask) & SHELL).sum()) for adapt, said in found.items()}
+        assert left["auto"] < 0.25 * left["off"] < 0.25 * SHELL.sum()
+        assert {adapt: said.adapted for adapt, said in found.items()} == {"auto": True, "on": True, "off": False}
+        assert not found["auto"].over(mask)[BESIDE.index]
+
+    def test_marks_that_agree_teach_only_when_told_to(self) -> None:
+        workspace = self.heedless()
+        prompts = [BOUNDS, Click(MIDDLE)]
+
+        assert not answer(workspace, prompts, NOTHING).adapted
+        assert answer(workspace.adapting("on"), prompts, NOTHING).adapted
+        assert not answer(workspace.adapting("on"), prompts[:1], NOTHING).adapted  # nothing was corrected yet
+
+    def test_nothing_is_kept_of_what_was_taught(self) -> None:
+        used, fresh = self.heedless(), self.heedless()
+        prompts = [BOUNDS, Click(MIDDLE), BESIDE]
+        mask = TRUTH | SHELL
+        for other in ([*prompts, Click((8, 50, 33), positive=False)], prompts):
+            answer(used.adapting("on"), other, mask)
+
+        again, first = answer(used, prompts, mask), answer(fresh, prompts, mask)
+
+        assert again.box == first.box and again.adapted
+        np.testing.assert_array_equal(again.probability, first.probability)
+
+    def test_a_network_without_a_head_cannot_learn(self) -> None:
+        workspace = VolumeWorkspace(Tones(), Heedless(), RING)
+
+        assert not answer(workspace.adapting("on"), [BOUNDS, BESIDE], TRUTH | SHELL).adapted
+
+    def test_both_share_what_was_read(self) -> None:
+        workspace = self.heedless()
+        reader = workspace.reader
+        assert isinstance(reader, Tones)
+        answer(workspace, [BOUNDS], TRUTH)
+
+        answer(workspace.adapting("on"), [BOUNDS], TRUTH)
+
+        assert reader.asked == 1
 
 
 class TestEdges:

@@ -8,7 +8,7 @@ import { DoubtMap, LabelMap } from "./labelmap";
 import { type Answered, Live } from "./live";
 import { isPhoto, readVolume } from "./nifti";
 import { fold, freeValue } from "./session";
-import { methodsFor, type Layout, type Opened, type Store, type Tool } from "./state";
+import { adaptOf, methodsFor, type Layout, type Opened, type Store, type Tool } from "./state";
 import { guarded, toast } from "./toasts";
 import type { DoubtPatch, MaskPatch } from "./wire";
 
@@ -85,6 +85,7 @@ export class Actions {
       planes,
       map: new LabelMap(volume.shape),
       doubt: null,
+      resumed: false,
     };
     this.store.set({
       opened,
@@ -182,6 +183,7 @@ export class Actions {
     this.#live = new Live(api.liveAddress(opened.session), {
       state: (session) => {
         this.#adopt(session.events, session.pending);
+        this.#resume(opened, session.events);
         if (session.events.length === 0 && this.store.state.unsent.length === 0) this.addLabel("Object 1");
       },
       map: (patch) => {
@@ -245,6 +247,13 @@ export class Actions {
     this.store.set({ events, done, undone, labels, pending, label: selected });
   }
 
+  /** Take up adapting as it was in the session, once a case. */
+  #resume(opened: Opened, events: readonly api.Event[]): void {
+    if (opened.resumed) return;
+    opened.resumed = true;
+    this.store.set({ adapt: adaptOf(events) });
+  }
+
   #accepted(event: api.Event, position: number): void {
     const { events, pending, opened } = this.store.state;
     if (position !== events.length) {
@@ -263,10 +272,10 @@ export class Actions {
     }
   }
 
-  #answered(opened: Opened, { position, milliseconds, quality, state }: Answered): void {
+  #answered(opened: Opened, { position, milliseconds, quality, adapted, state }: Answered): void {
     const asked = this.store.state.events.at(position)?.event;
     const answered =
-      asked === "prompted" || asked === "removed" ? { milliseconds, quality } : this.store.state.answered;
+      asked === "prompted" || asked === "removed" ? { milliseconds, quality, adapted } : this.store.state.answered;
     this.store.set({ pending: state.pending, answering: null, answered });
     if (position >= this.store.state.events.length) guarded(() => this.#refresh(opened));
   }
@@ -290,7 +299,7 @@ export class Actions {
 
   /** Put down a prompt on the selected label; a message says why when that cannot be. */
   place(prompt: api.Prompt): void {
-    const { labels, label, methods, method } = this.store.state;
+    const { labels, label, methods, method, adapt } = this.store.state;
     const target = labels.find(({ value }) => value === label);
     const card = methods.find(({ id }) => id === method);
     if (target === undefined) toast("Add a label first: a mark needs one to belong to.", "error");
@@ -298,7 +307,7 @@ export class Actions {
     else if (card === undefined) toast("No method on this server can work on this image.", "error");
     else if (!card.prompts.includes(prompt.kind))
       toast(`${card.title} takes no ${prompt.kind}; choose another method.`, "error");
-    else this.#live?.send({ event: "prompted", prompt, label, method });
+    else this.#live?.send({ event: "prompted", prompt, label, method, adapt });
   }
 
   /** Nudge the whole mask: by 0.2 it should become a fifth larger, by -0.2 smaller. */
@@ -376,6 +385,11 @@ export class Actions {
       card?.prompts.includes(kind),
     );
     this.store.set({ method, points: [], tool: keep ? tool : (first ?? "navigate") });
+  }
+
+  /** Say whether the method may learn this image from the marks to come; each is recorded with it. */
+  setAdapt(adapt: api.Adapt): void {
+    this.store.set({ adapt });
   }
 
   setRadius(radius: number): void {

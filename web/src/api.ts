@@ -8,6 +8,7 @@ export type Format = Schemas["FormatJson"];
 export type Case = Schemas["CaseJson"];
 export type Label = Schemas["LabelJson"];
 export type Event = Schemas["EventJson"];
+export type Adapt = Schemas["PromptedJson"]["adapt"];
 export type Prompt = Schemas["PromptedJson"]["prompt"];
 export type Session = Schemas["StateJson"];
 export type SessionInfo = Schemas["SessionJson"];

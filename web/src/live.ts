@@ -14,6 +14,7 @@ export interface Answered {
   readonly position: number;
   readonly milliseconds: number;
   readonly quality: number | null;
+  readonly adapted: boolean;
   readonly state: { readonly pending: readonly number[] };
 }
 

@@ -314,6 +314,11 @@ export interface components {
          * @description What came of an event.
          */
         readonly AnswerJson: {
+            /**
+             * Adapted
+             * @description by a network that was taught this image
+             */
+            readonly adapted: boolean;
             /** Milliseconds */
             readonly milliseconds: number;
             /** Position */
@@ -517,6 +522,8 @@ export interface components {
         };
         /** MethodJson */
         readonly MethodJson: {
+            /** Adapts */
+            readonly adapts: boolean;
             /** Dimensions */
             readonly dimensions: readonly number[];
             /** Guesses */
@@ -544,6 +551,13 @@ export interface components {
         };
         /** PromptedJson */
         readonly PromptedJson: {
+            /**
+             * Adapt
+             * @description may the method's network learn this image: where marks call for it, always, never
+             * @default auto
+             * @enum {string}
+             */
+            readonly adapt: "auto" | "on" | "off";
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -2482,6 +2496,13 @@ export interface operations {
         readonly requestBody: {
             readonly content: {
                 readonly "application/json": {
+                    /**
+                     * Adapt
+                     * @description may the method's network learn this image: where marks call for it, always, never
+                     * @default auto
+                     * @enum {string}
+                     */
+                    readonly adapt?: "auto" | "on" | "off";
                     /** Label */
                     readonly label: number;
                     /**

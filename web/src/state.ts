@@ -5,7 +5,7 @@
  * The mask's voxels lie in a LabelMap, changed in place; `maskVersion` says that they changed.
  */
 
-import type { Case, Event, Format, Label, Method, Prompt } from "./api";
+import type { Adapt, Case, Event, Format, Label, Method, Prompt } from "./api";
 import type { Contrast, Statistics } from "./contrast";
 import type { Box, Index, Plane, PlaneName, View } from "./geometry";
 import type { DoubtMap, LabelMap } from "./labelmap";
@@ -26,6 +26,7 @@ export interface Opened {
   readonly planes: readonly Plane[];
   readonly map: LabelMap;
   doubt: DoubtMap | null; // made when a method first says where it doubts
+  resumed: boolean; // what the session was left with has been taken up
 }
 
 export interface Progress {
@@ -46,6 +47,7 @@ export interface State {
   readonly unsent: readonly Event[]; // not yet recorded by the server
   readonly label: number; // the one that marks go to
   readonly method: string;
+  readonly adapt: Adapt; // may the method learn this image: where marks call for it, always, never
   readonly tool: Tool;
   readonly positive: boolean;
   readonly radius: number; // of strokes, in voxels
@@ -63,7 +65,11 @@ export interface State {
   readonly connection: Connection;
   readonly loading: Progress | null; // a case or an upload under way
   readonly answering: number | null; // of an answer under way: the part done, when the server tells
-  readonly answered: { readonly milliseconds: number; readonly quality: number | null } | null;
+  readonly answered: {
+    readonly milliseconds: number;
+    readonly quality: number | null;
+    readonly adapted: boolean;
+  } | null;
   readonly maskVersion: number;
   readonly maskChange: Box | null; // what the last version changed; null: everything
   readonly doubtVersion: number; // as maskVersion, of the doubt
@@ -84,6 +90,7 @@ export const INITIAL: State = {
   unsent: [],
   label: 0,
   method: "",
+  adapt: "auto",
   tool: "click",
   positive: true,
   radius: 3,
@@ -174,6 +181,13 @@ export function marksOf({ events, done, pending, unsent }: Marked): Mark[] {
     if (event.event === "prompted") marks.push({ position: -1 - i, event, waiting: true });
   });
   return marks;
+}
+
+/** Return how the newest prompt of a session was adapted to the image; "auto" where there is none. */
+export function adaptOf(events: readonly Event[]): Adapt {
+  let adapt: Adapt = "auto";
+  for (const event of events) if (event.event === "prompted") adapt = event.adapt;
+  return adapt;
 }
 
 /** Return the methods that can work on this image and take this kind of prompt. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Event, Label } from "../src/api";
 import { nameIn, sentenceIn } from "../src/api";
 import { fold, freeValue, same, unrecorded } from "../src/session";
-import { INITIAL, marksOf, methodsFor, Store } from "../src/state";
+import { adaptOf, INITIAL, marksOf, methodsFor, Store } from "../src/state";
 import { wanted } from "../src/uploads";
 
 const label = (value: number, name = "lesion"): Label => ({ value, name, colour: [1, 2, 3], locked: false });
@@ -12,6 +12,7 @@ const clicked = (x: number): Event => ({
   prompt: { kind: "click", index: [0, 0, x], positive: true },
   label: 1,
   method: "mend",
+  adapt: "auto",
 });
 const undone: Event = { event: "undone" };
 const redone: Event = { event: "redone" };
@@ -92,11 +93,19 @@ describe("small things", () => {
       weights: "",
       refines: false,
       guesses: false,
+      adapts: false,
     });
     const all = [method("a", [2], ["click"]), method("b", [2, 3], ["box"])];
     expect(methodsFor(all, true, null)).toHaveLength(2);
     expect(methodsFor(all, false, null).map(({ id }) => id)).toEqual(["b"]);
     expect(methodsFor(all, true, "click").map(({ id }) => id)).toEqual(["a"]);
+  });
+
+  it("a session goes on adapting as its newest prompt did", () => {
+    const off: Event = { ...clicked(1), adapt: "off" } as Event;
+    expect(adaptOf([defined(1)])).toBe("auto");
+    expect(adaptOf([defined(1), clicked(1), off, undone])).toBe("off");
+    expect(adaptOf([defined(1), off, clicked(1)])).toBe("auto");
   });
 
   it("the store tells listeners of what changed, and of nothing else", () => {

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from segmend.cli.words import as_json, prompts_of, say, weights_option
+
+if TYPE_CHECKING:
+    from segmend.session import Adapt
 
 
 @click.command(short_help="Segment one object of an image.")
@@ -19,6 +23,13 @@ from segmend.cli.words import as_json, prompts_of, say, weights_option
 @click.option("--prompts", "file", metavar="FILE", help="More prompts, a JSON list as the server takes them.")
 @click.option("--start", "start", metavar="MASK", help="A mask to start from, on the same grid.")
 @click.option("--method", default="mend", show_default=True, help="One of `segmend methods`.")
+@click.option(
+    "--adapt",
+    type=click.Choice(("auto", "on", "off")),
+    default="auto",
+    show_default=True,
+    help="May its network learn this image: where marks disagree with it, always, never.",
+)
 @weights_option
 @click.option("--series", default=None, metavar="UID", help="Which DICOM series of a folder.")
 @click.option("--label", "name", default="object", show_default=True, help="What to call the object.")
@@ -33,6 +44,7 @@ def segment(
     file: str | None,
     start: str | None,
     method: str,
+    adapt: Adapt,
     weights: Path | None,
     series: str | None,
     name: str,
@@ -66,7 +78,7 @@ def segment(
     previous = np.zeros(scan.shape, bool) if start is None else io.read_mask(Path(start), scan) > 0
 
     begun = time.perf_counter()
-    workspace = load(method, weights).open(scan)
+    workspace = load(method, weights).open(scan).adapting(adapt)
     opened = time.perf_counter()
     prediction = answer(workspace, prompts, previous)
     mask = prediction.over(previous)
@@ -82,9 +94,11 @@ def segment(
         "voxels": voxels,
         "millilitres": round(volume, 6),
         "quality": prediction.quality,
+        "adapted": prediction.adapted,
         "seconds": {"open": round(opened - begun, 4), "answer": round(answered - opened, 4)},
         "notes": list(scan.notes),
     }
     quality = "" if prediction.quality is None else f", expected Dice {prediction.quality:.2f}"
-    lines = [*scan.notes, f"{out}: {voxels} voxels, {volume:.3g} ml{quality}, in {answered - opened:.2f} s."]
+    adapted = ", adapted to this image" if prediction.adapted else ""
+    lines = [*scan.notes, f"{out}: {voxels} voxels, {volume:.3g} ml{quality}{adapted}, in {answered - opened:.2f} s."]
     say(values, lines, as_json=as_json)

@@ -3,7 +3,8 @@
 The crop inside the box, brought to one size and normalised by its own mean and deviation, goes once through P-Net (a
 plane) or PC-Net (a volume). Its features are stored. Then `segmend.adapt.alternate` cuts and teaches block 6 in turn,
 without marks or with all marks so far: every answer starts from the trained network, so it depends on nothing but the
-image, the prompts and the mask so far, and a replay gives the same masks.
+image, the prompts and the mask so far, and a replay gives the same masks. With adapting off, one cut of what the
+trained network says is the answer.
 
 The box is the newest box, or that of the newest extreme points; else it is that of the mask so far or of the positive
 marks, with a margin; else it is the image. A box one voxel thick in a volume asks for that plane.
@@ -12,7 +13,8 @@ marks, with a margin; else it is the image. A box one voxel thick in a volume as
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,7 @@ from segmend.errors import ModelError, PromptError
 from segmend.image import Box, Image, Index, MaskArray, Real, bounds, whole
 from segmend.prompts import Click, Extremes, Prompt, Stroke, extent
 from segmend.segmenter import Method, Prediction, Segmenter, Workspace
+from segmend.session import Adapt
 
 if TYPE_CHECKING:
     from segmend.engine import Engine
@@ -38,6 +41,7 @@ METHOD = Method(
     prompts=("click", "stroke", "box", "extremes"),
     dimensions=(2, 3),
     weights="shipped",
+    adapts=True,
 )
 
 SHORTER, MOST = 96, 256  # cells of a plane's shorter side, and of its longer one at most
@@ -130,7 +134,13 @@ class BifsegWorkspace(Workspace):
     def __init__(self, method: Bifseg, image: Image) -> None:
         self.method = method
         self.image = image
-        self._kept: tuple[Frame, Crop] | None = None
+        self.adapts: Adapt = "auto"
+        self._kept: dict[Frame, Crop] = {}  # one
+
+    def adapting(self, adapt: Adapt) -> BifsegWorkspace:
+        other = copy(self)
+        other.adapts = adapt
+        return other
 
     def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
         METHOD.check(prompts)
@@ -140,16 +150,20 @@ class BifsegWorkspace(Workspace):
         crop = self._crop(frame)
         marked = marked_cells(prompts, previous.shape, frame, crop.grid)
         net, tuning = self.method.net(frame.dimensions), self.method.tunings[frame.dimensions]
+        if self.adapts == "off":
+            tuning = replace(tuning, rounds=0)
         adapted = alternate(crop.features, crop.tones, net.head, marked=marked, tuning=tuning, spacing=crop.spacing)
         inside = laid(adapted.labels.astype(np.float32), crop.grid)
         unsure = laid((1 - np.abs(2 * adapted.probability - 1)).astype(np.float32), crop.grid)
-        return _placed(_back(inside, frame.across), _back(unsure, frame.across), frame, previous)
+        said = _placed(_back(inside, frame.across), _back(unsure, frame.across), frame, previous)
+        return replace(said, adapted=tuning.rounds > 0)
 
     def _crop(self, frame: Frame) -> Crop:
-        if self._kept is None or self._kept[0] != frame:
+        if frame not in self._kept:
             net = self.method.net(frame.dimensions)
-            self._kept = frame, crop_of(self.image, frame, net.engine, net.longest)
-        return self._kept[1]
+            self._kept.clear()
+            self._kept[frame] = crop_of(self.image, frame, net.engine, net.longest)
+        return self._kept[frame]
 
 
 def frame_of(prompts: Sequence[Prompt], previous: MaskArray, image: Image) -> Frame:

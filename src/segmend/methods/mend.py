@@ -13,7 +13,8 @@ boundary of the mask so far (`solvers.nudge`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from segmend.errors import PromptError
 from segmend.image import Box, Image, MaskArray, Real, bounds
 from segmend.prompts import Adjust, Click, Mask, Prompt, Stroke, extent
 from segmend.segmenter import Method, Prediction, Segmenter, Workspace, merged
+from segmend.session import Adapt
 from segmend.workspaces.inplane import CELLS, Looking, Networks, Plane, PlaneLooker, Question, Seen, doubt_of, see_image
 from segmend.workspaces.involume import VolumeWorkspace, replaced
 from segmend.workspaces.planes import (
@@ -48,6 +50,7 @@ METHOD = Method(
     prompts=("click", "stroke", "box", "lasso", "extremes", "adjust", "mask"),
     dimensions=(2, 3),
     weights="shipped",
+    adapts=True,
 )
 
 CHANNELS = 8  # of the network before features were read once
@@ -74,12 +77,12 @@ def networks(weights: Path | None) -> Networks:
     return Networks(reader, refiner, load_head(weights_file("mend2d_head.npz", weights)))
 
 
-def space(weights: Path | None) -> tuple[Engine, Engine] | None:
-    """Return the reader and the refiner for volumes from a folder or the package, None where it has none."""
+def space(weights: Path | None) -> Networks | None:
+    """Return the networks for volumes from a folder or the package, None where it has none."""
     if not weights_file("mend3d_reader.onnx", weights).is_file():
         return None
     reader, refiner = (weights_of(METHOD.id, f"mend3d_{part}.onnx", weights) for part in ("reader", "refiner"))
-    return reader, refiner
+    return Networks(reader, refiner, load_head(weights_file("mend3d_head.npz", weights)))
 
 
 def solid(image: Image) -> bool:
@@ -120,10 +123,12 @@ class Mend(Segmenter):
 
     planes: Networks
     looking: Looking = field(default_factory=Looking)
-    space: tuple[Engine, Engine] | None = None
+    space: Networks | None = None
 
     def open(self, image: Image) -> Workspace:
-        in_space = VolumeWorkspace(*self.space, image) if self.space is not None and solid(image) else None
+        in_space: Workspace | None = None
+        if self.space is not None and solid(image):
+            in_space = VolumeWorkspace(self.space.reader, self.space.refiner, image, head=self.space.head)
         workspace = MendWorkspace(self.planes, image, self.looking, in_space)
         if image.flat:
             workspace.planes.ahead()
@@ -143,6 +148,12 @@ class MendWorkspace(Workspace):
         self.image = image
         self.planes = PlaneLooker(networks, image, looking)
         self.in_space = in_space
+
+    def adapting(self, adapt: Adapt) -> MendWorkspace:
+        other = copy(self)
+        other.planes = self.planes.adapting(adapt)
+        other.in_space = None if self.in_space is None else self.in_space.adapting(adapt)
+        return other
 
     def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
         return merged(list(self.stream(prompts, previous)), previous)
@@ -169,7 +180,8 @@ class MendWorkspace(Workspace):
         for plane in (index, *disobeyed(prompts, mask, axis, index)):
             here = np.take(mask, plane, axis).copy()
             answer = self.planes.look(Question(newest_there_last(prompts, axis, plane), axis, plane, here))
-            yield _prediction(answer.probability, answer.where, axis, plane, judged.after(answer))
+            part = _prediction(answer.probability, answer.where, axis, plane, judged.after(answer))
+            yield replace(part, adapted=answer.adapted)
             here[answer.where] = answer.mask
             answered[plane] = here
         if self.image.shape[axis] > 1:

@@ -32,6 +32,7 @@ def installed() -> Response:
                 "weights": card.weights,
                 "refines": card.refines,
                 "guesses": card.guesses,
+                "adapts": card.adapts,
             }
             for card in methods.cards()
         ]

@@ -14,7 +14,7 @@ from segmend.image import Box, MaskArray, Real, bounds
 from segmend.prompts import Click, Extremes, Prompt, Stroke, kind_of
 from segmend.segmenter import Method, Prediction, Workspace, answers
 from segmend.server.wire import NOTHING
-from segmend.session import Prompted, Removed, Session
+from segmend.session import Adapt, Prompted, Removed, Session
 
 Opened = Callable[[str], "Taking"]  # method id -> its workspace of this session's image
 
@@ -27,6 +27,7 @@ class Part:
     mask: MaskArray  # [z y x] of the box
     quality: float | None = None
     doubt: Real | None = None  # [z y x] of the box
+    adapted: bool = False  # by a network that was taught this image
     others_stay: bool = False  # no other label loses a voxel, as if all were locked
 
 
@@ -39,6 +40,9 @@ class Taking(Workspace):
     def __init__(self, inner: Workspace, card: Method) -> None:
         self.inner = inner
         self.card = card
+
+    def adapting(self, adapt: Adapt) -> Taking:
+        return Taking(self.inner.adapting(adapt), self.card)
 
     def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
         return self.inner.predict(self._taken(prompts), previous)
@@ -93,8 +97,8 @@ def parts(session: Session, position: int, previous: MaskArray, opened: Opened) 
     event = session.events[position]
     if isinstance(event, Prompted):
         prompts = seen(session, event.label, in_effect(session, position))
-        for part in answers(opened(event.method), prompts, previous):
-            yield Part(part.box, part.mask, part.quality, part.doubt)
+        for part in answers(opened(event.method).adapting(event.adapt), prompts, previous):
+            yield Part(part.box, part.mask, part.quality, part.doubt, part.adapted)
     else:
         yield from _worked_out_again(session, position, previous, opened)
 
@@ -104,14 +108,15 @@ def _worked_out_again(session: Session, position: int, previous: MaskArray, open
     everybody = in_effect(session, position)
     own = [i for i in everybody if label_of(session, i) == label]
     mask = np.zeros(previous.shape, bool)
-    reached, quality = bounds(previous) or NOTHING, None
+    reached, quality, adapted = bounds(previous) or NOTHING, None, False
     for n, i in enumerate(own):
         event = session.events[i]
         assert isinstance(event, Prompted), event
         prompts = seen(session, label, [j for j in everybody if j <= i])
-        changes = list(answers(opened(event.method), prompts, mask))
+        changes = list(answers(opened(event.method).adapting(event.adapt), prompts, mask))
+        adapted = any(part.adapted for part in changes)
         for part in changes:
             mask[part.box.slices] = part.mask
             reached, quality = reached.union(part.box), part.quality
         yield (n + 1) / (len(own) + 1)
-    yield Part(reached, mask[reached.slices], quality, others_stay=True)
+    yield Part(reached, mask[reached.slices], quality, adapted=adapted, others_stay=True)

@@ -33,6 +33,7 @@ class Draft:
     parts: int = 0
     reached: Box = NOTHING  # round everything that a part has spoken for
     quality: float | None = None
+    adapted: bool = False
     planes: MaskArray | None = None  # [z] slices that a part has spoken for
     told: float = 0.0  # when progress was last said
 
@@ -80,6 +81,7 @@ class Board:
         draft.parts += 1
         draft.reached = draft.reached.union(part.box)
         draft.quality = part.quality if part.quality is not None else draft.quality
+        draft.adapted = draft.adapted or part.adapted
         if inner is None:
             return None
         box = Box(_plus(inner.low, part.box.low), _plus(inner.high, part.box.low))

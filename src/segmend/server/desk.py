@@ -70,6 +70,7 @@ class Answer:
     box: Box
     milliseconds: float
     quality: float | None
+    adapted: bool  # by a network that was taught this image
     withdrawn: bool  # undone or cancelled before it was answered
 
 
@@ -409,7 +410,7 @@ class Desk:
         patch = draft.patch()
         self._store_answer(draft.position, patch)
         self._board.draft = None
-        self._tell_answered(draft.position, patch.box, draft.quality)
+        self._tell_answered(draft.position, patch.box, draft.quality, adapted=draft.adapted)
 
     def _store_answer(self, position: int, patch: Patch) -> None:
         self._store.answer(self.id, position, patch)
@@ -469,15 +470,22 @@ class Desk:
             self._tell({"type": "progress", "position": draft.position, "fraction": round(fraction, 3)})
 
     def _tell_answered(
-        self, position: int, changed: Box | None, quality: float | None, *, withdrawn: bool = False
+        self,
+        position: int,
+        changed: Box | None,
+        quality: float | None,
+        *,
+        adapted: bool = False,
+        withdrawn: bool = False,
     ) -> None:
         request = self._requests.pop(position, None) or Request()
         milliseconds = round((time.perf_counter() - request.begun) * 1000, 3)
         if self._listeners:
             self._tell(pack(position, NOTHING, np.zeros((0, 0, 0), np.uint16), last=True))
             message = {"type": "answered", "position": position, "milliseconds": milliseconds, "quality": quality}
-            self._tell({**message, "withdrawn": withdrawn, "state": light_state(self._session)})
-        request.end(Answer(position, changed or NOTHING, milliseconds, quality, withdrawn))
+            message |= {"adapted": adapted, "withdrawn": withdrawn, "state": light_state(self._session)}
+            self._tell(message)
+        request.end(Answer(position, changed or NOTHING, milliseconds, quality, adapted, withdrawn))
 
     def _tell_error(self, position: int, error: SegmendError) -> None:
         request = self._requests.get(position, Request())

@@ -10,10 +10,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from segmend.prompts import MAX_POINTS
-from segmend.session import MAX_LABEL
+from segmend.session import MAX_LABEL, Adapt
 
 Voxel = Annotated[list[int], Field(min_length=3, max_length=3, description="(z, y, x)")]
 Voxels = Annotated[list[Voxel], Field(min_length=1, max_length=MAX_POINTS)]
+AdaptJson = Annotated[
+    Adapt, Field(description="may the method's network learn this image: where marks call for it, always, never")
+]
 Channel = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -82,6 +85,7 @@ class PromptedJson(BaseModel):
     prompt: AnyPrompt
     label: int
     method: str
+    adapt: AdaptJson = "auto"
 
 
 class RemovedJson(BaseModel):
@@ -105,6 +109,7 @@ class NewPromptJson(BaseModel):
     prompt: AnyPrompt
     label: int
     method: Annotated[str, Field(description="the server's usual one when left out")] = ""
+    adapt: AdaptJson = "auto"
 
 
 class NewLabelJson(BaseModel):
@@ -133,6 +138,7 @@ class AnswerJson(BaseModel):
     position: int
     milliseconds: float
     quality: float | None
+    adapted: Annotated[bool, Field(description="by a network that was taught this image")]
     withdrawn: Annotated[bool, Field(description="undone or cancelled before it was answered")]
     state: LightStateJson
 
@@ -166,6 +172,7 @@ class MethodJson(BaseModel):
     weights: str
     refines: bool
     guesses: bool
+    adapts: bool
 
 
 class FormatJson(BaseModel):

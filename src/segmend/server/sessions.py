@@ -148,6 +148,7 @@ async def answered(desk: Desk, event: Event, request: Request, who: str) -> Resp
             "position": answer.position,
             "milliseconds": answer.milliseconds,
             "quality": answer.quality,
+            "adapted": answer.adapted,
             "withdrawn": answer.withdrawn,
             "state": desk.light_state(),
         }

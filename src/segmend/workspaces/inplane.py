@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,8 @@ from segmend.encode import in_plane, marks, see_prompts
 from segmend.image import Box, Image, Real, bounds
 from segmend.plane import Window, around, inside, lay, normalised, see
 from segmend.prompts import Click, Extremes, Prompt, Stroke, extent
-from segmend.workspaces.planes import probabilities
+from segmend.session import Adapt
+from segmend.workspaces.planes import corrects, probabilities
 
 if TYPE_CHECKING:
     from segmend.engine import Engine
@@ -60,7 +62,7 @@ class Looking:
     rise: float = 0.005  # ... and it rises by as much as this
     hold: int = 2  # from so many marks on, the mask changes only where a change reaches the newest of them ...
     details: float = 0.85  # ... if at least this Dice is expected; a worse mask may be thought over as a whole
-    adapt: bool = True  # teach the last layers this image when marks disagree with the mask
+    adapt: Adapt = "auto"  # teach the last layers this image: when marks disagree with the mask, with every correction
     tuning: Tuning = TUNING
 
 
@@ -92,6 +94,7 @@ class Seen:
     where: Where
     quality: float | None  # the Dice that the refiner expects; None for an empty mask
     hidden: Real | None  # [w n n]
+    adapted: bool = False  # by layers that were taught this image
 
     @property
     def mask(self) -> Plane:
@@ -119,6 +122,12 @@ class PlaneLooker:
         self.image = image
         self.looking = Looking() if looking is None else looking
         self._kept: OrderedDict[tuple[int, int, Window], Read] = OrderedDict()
+
+    def adapting(self, adapt: Adapt) -> PlaneLooker:
+        """Return one that adapts as said and shares what is kept."""
+        other = copy(self)
+        other.looking = replace(self.looking, adapt=adapt)
+        return other
 
     def frame(self, axis: int) -> Window:
         """Return the window of a whole plane."""
@@ -282,9 +291,11 @@ class PlaneLooker:
         return _patched(answer, near)
 
     def _adapted(self, question: Question, answer: Seen) -> Seen:
-        """Teach the last layers this window where marks disagree with the mask, if that is wanted."""
-        head = self.networks.head
-        if not self.looking.adapt or head is None or answer.hidden is None or not self.disagrees(question, answer):
+        """Teach the last layers this window where marks disagree with the mask, or with every correction."""
+        head, adapt = self.networks.head, self.looking.adapt
+        if adapt == "off" or head is None or answer.hidden is None:
+            return answer
+        if not (adapt == "on" and corrects(question.prompts)) and not self.disagrees(question, answer):
             return answer
         read = self._read(question.axis, question.index, answer.window)
         taught = alternate(
@@ -296,7 +307,8 @@ class PlaneLooker:
         )
         odds = taught.head.odds(answer.hidden)
         odds = np.where(taught.labels[0], np.maximum(odds, LEAST_ODDS), np.minimum(odds, -LEAST_ODDS))
-        return _seen(odds.astype(np.float32), answer.window, question.here.shape, answer.quality, answer.hidden)
+        said = _seen(odds.astype(np.float32), answer.window, question.here.shape, answer.quality, answer.hidden)
+        return replace(said, adapted=True)
 
     def _held(self, question: Question, answer: Seen) -> Seen:
         """Undo the changes that do not reach the newest mark, once a person is down to details."""

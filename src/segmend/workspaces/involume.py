@@ -1,15 +1,16 @@
 """Segmend's own network in space: a volume is looked at through frames that follow the object.
 
-    prompts, mask so far ──▶ which frame? ──▶ look at the object ──▶ from near at the newest mark ──▶ a cut round
-                                 ▲                   │                                                marks that are
-                                 └─ reaches a side? ─┘                                                not obeyed
+    prompts, mask so far ──▶ which frame? ──▶ look at the object ──▶ marks that are not obeyed: teach the last layers
+                                 ▲                   │               this frame, cut round those still not obeyed
+                                 └─ reaches a side? ─┘
 
 A look is one pass of the refiner on a block of cells, cubes in mm, so voxels of any spacing are seen alike and the
 time depends on neither the volume's size nor the object's. Where a mask or a box says how large the object is, one
 look from near is enough. Marks alone do not, so they are looked at from several distances, and the answer that the
 refiner judges best is looked at again from near. Frames have only certain sizes and places, so that the same one comes
-again while a person works, and what the reader said of it is kept. Which frame is looked through follows from the
-prompts and the mask so far alone, never from what is kept: a replay gives the same masks.
+again while a person works, and what the reader said of it is kept. Which frame is looked through, and what is taught
+in it (always from the trained layers on), follows from the prompts and the mask so far alone, never from what is kept:
+a replay gives the same masks.
 
 Cells may be coarser than voxels. A look therefore does not replace the mask but changes it by the difference between
 what it answers and what it saw of the mask so far: details finer than a cell stay where nothing else changed.
@@ -18,21 +19,23 @@ what it answers and what it saw of the mask so far: details finer than a cell st
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segmend.adapt import INSIDE, OUTSIDE, Edges, Tuning, one_thread
+from segmend.adapt import INSIDE, OUTSIDE, Edges, Head, Tuning, alternate, one_thread
 from segmend.encode import Points, mark, marks, see_marks
 from segmend.errors import PromptError
 from segmend.frame import Frame, see_block
 from segmend.image import Box, Image, Index, MaskArray, Real, bounds
 from segmend.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke, extent
 from segmend.segmenter import Prediction, Workspace
-from segmend.workspaces.planes import probabilities, with_lassos
+from segmend.session import Adapt
+from segmend.workspaces.planes import corrects, probabilities, with_lassos
 
 if TYPE_CHECKING:
     from segmend.engine import Engine
@@ -53,6 +56,9 @@ SURE = 0.9  # no more than that of a network that a mark contradicts
 HEED_MOST = 3  # prompts that are cut for at once
 SAMPLED = 64  # voxels of a stroke that are asked whether they are obeyed
 TUNING = Tuning(smoothness=1.0, tone=0.1)
+# A click is one cell of a hundred thousand, so it must teach more than a stroke of the paper does.
+TEACHING = Tuning(smoothness=1.0, tone=0.1, marks=100.0, rounds=2, sure=2.2)
+CUT_ODDS = 8.0  # what was cut round a mark says to what is taught, in log odds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +72,8 @@ class Looking:
     further: int = 3  # times that a mask reaching its frame's side is looked at from further away
     near: bool = False  # look again from near at the newest mark
     coarse: float = 1.5  # ... when cells are as many voxels of the finest spacing wide
+    adapt: Adapt = "auto"  # teach the last layers this frame: when marks are not obeyed, with every correction, never
+    teaching: Tuning = TEACHING
     obey: bool = True  # cut round marks that are not obeyed
     again: int = 0  # times at most that the mask is asked for once more, with itself as the mask so far
     sure: float = 0.93  # ... as long as less Dice than this is expected
@@ -98,6 +106,7 @@ class Look:
     frame: Frame
     probability: Real  # [*cells]
     quality: float  # the Dice that the refiner expects; 0 for an empty mask
+    hidden: Real | None = None  # [w *cells] what its last layers saw
 
     @property
     def mask(self) -> MaskArray:
@@ -105,14 +114,25 @@ class Look:
 
 
 class VolumeWorkspace(Workspace):
-    """One volume; `reader` maps `x` [1 4 n n n] to f0, f1, ..., `refiner` those and `prompts` to logits and quality."""
+    """One volume; `reader` maps `x` [1 4 n n n] to f0, f1, ..., `refiner` those and `prompts` to logits and quality.
 
-    def __init__(self, reader: Engine, refiner: Engine, image: Image, looking: Looking | None = None) -> None:
+    Where the refiner also gives `hidden`, a `head`, its last layers on those, can be taught.
+    """
+
+    def __init__(
+        self, reader: Engine, refiner: Engine, image: Image, looking: Looking | None = None, head: Head | None = None
+    ) -> None:
         self.reader = reader
         self.refiner = refiner
+        self.head = head
         self.image = image
         self.looking = Looking() if looking is None else looking
         self._kept: OrderedDict[Frame, dict[str, Real]] = OrderedDict()
+
+    def adapting(self, adapt: Adapt) -> VolumeWorkspace:
+        other = copy(self)
+        other.looking = replace(self.looking, adapt=adapt)
+        return other
 
     def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
         placed = [prompt for prompt in prompts if not isinstance(prompt, Adjust)]
@@ -130,9 +150,10 @@ class VolumeWorkspace(Workspace):
         near = self._near(placed, mask, changes)
         if near is not None:
             changes.append(near)
-        if self.looking.obey:
-            changes += self._heeded(placed, mask, changes)
-        return self._answer(placed[-1], mask, changes, look.quality)
+        cut = self._heeded(placed, mask, changes) if self.looking.obey else []
+        taught = self._taught(placed, mask, look, changes, cut)
+        changes += cut if taught is None else [*cut, taught]
+        return self._answer(placed[-1], mask, changes, look.quality, adapted=taught is not None)
 
     # The whole object.
 
@@ -162,7 +183,7 @@ class VolumeWorkspace(Workspace):
         looks = []
         while True:
             frame = _snapped(box, side_mm, spacing_mm, cells)
-            looks.append(self._ask(prompts, frame, frame.see_some(mask)))
+            looks.append(replace(self._ask(prompts, frame, frame.see_some(mask)), hidden=None))
             if side_mm >= widest_mm:
                 break
             side_mm *= self.looking.doubling
@@ -259,7 +280,7 @@ class VolumeWorkspace(Workspace):
         probability = probabilities(answer["logits"][0, 0])
         probability[~frame.inside(self.image.shape)] = 0
         quality = float(answer["quality"][0]) if (probability > 0.5).any() else 0.0
-        return Look(frame, probability, quality)
+        return Look(frame, probability, quality, answer["hidden"][0] if "hidden" in answer else None)
 
     def _features(self, frame: Frame) -> dict[str, Real]:
         """Return what the reader says of a frame, from what is kept if it is."""
@@ -303,19 +324,37 @@ class VolumeWorkspace(Workspace):
 
     def _heeded(self, prompts: Sequence[Prompt], mask: MaskArray, changes: Sequence[Change]) -> list[Change]:
         """Return a change round each mark that the answer so far does not obey, the newest marks first."""
-        found: list[Change] = []
+        together = list(changes)
+        for wrong, positive in self._unheeded(prompts, mask, together):
+            together.append(self._cut(prompts, wrong, positive, mask, together))
+            if len(together) == len(changes) + HEED_MOST:
+                break
+        return together[len(changes) :]
+
+    @staticmethod
+    def _unheeded(
+        prompts: Sequence[Prompt], mask: MaskArray, changes: Sequence[Change]
+    ) -> Iterator[tuple[Points, bool]]:
+        """Yield the voxels of each mark that the answer so far does not obey, newest first, and what they should be.
+
+        A change that is added meanwhile counts for the marks that are still to come.
+        """
         for prompt in reversed(prompts):
             pinned = mark(prompt)
             if pinned is None or isinstance(prompt, Extremes):
                 continue
             points, positive = pinned
             points = points[:: len(points) // SAMPLED + 1]
-            wrong = points[(_at(points, mask, [*changes, *found]) > 0.5) != positive]
+            wrong = points[(_at(points, mask, changes) > 0.5) != positive]
             if len(wrong):
-                found.append(self._cut(prompts, wrong, positive, mask, [*changes, *found]))
-            if len(found) == HEED_MOST:
-                break
-        return found
+                yield wrong, positive
+
+    def _pinned(self, prompts: Sequence[Prompt], frame: Frame) -> NDArray[np.uint8]:  # [*cells]
+        """Return which cells the marks pin; where both fall into one, outside it is."""
+        fixed = np.zeros(frame.cells, np.uint8)
+        for points, side in zip(marks(prompts, self.image.shape), (INSIDE, OUTSIDE), strict=True):
+            fixed[_cells(points, frame)] = side
+        return fixed
 
     def _cut(
         self, prompts: Sequence[Prompt], points: Points, positive: bool, mask: MaskArray, changes: Sequence[Change]
@@ -325,7 +364,7 @@ class VolumeWorkspace(Workspace):
         How far a mark speaks follows from how far it lies from what is on its side already: a mark deep in an error
         means a large error.
         """
-        from scipy.ndimage import distance_transform_edt, label  # reading a card loads no heavy library
+        from scipy.ndimage import label  # reading a card loads no heavy library
 
         spacing_mm = self.image.spacing
         reach_mm = self._reach_mm(points, positive, mask, changes)
@@ -335,23 +374,27 @@ class VolumeWorkspace(Workspace):
         low = (np.add(box.low, box.high) - length) / 2
         frame = Frame(_three(low), _three(length), (HEED_CELLS,) * 3)
         now = _composed(frame, mask, changes)
-        fixed = np.zeros(frame.cells, np.uint8)
-        for pinned, side in zip(marks(prompts, self.image.shape), (INSIDE, OUTSIDE), strict=True):
-            at = np.rint(frame.at(pinned)).astype(np.intp)
-            fixed[tuple(at[((at >= 0) & (at < frame.cells)).all(axis=1)].T)] = side
-        sources = np.ones(frame.cells, bool)
-        sources[tuple(frame.cell(points).T)] = False
-        away = distance_transform_edt(sources) * (side_mm / HEED_CELLS / reach_mm)
+        fixed = self._pinned(prompts, frame)
         chance = np.clip(now, 1 - SURE, SURE)
-        odds = np.log(chance / (1 - chance)) + (1 if positive else -1) * HEED_ODDS * np.maximum(
-            1 - (away / HEARD) ** 2, 0
-        )
-        fixed[~sources] = INSIDE if positive else OUTSIDE
+        odds = np.log(chance / (1 - chance)) + self._heard(points, positive, frame, reach_mm)
+        marked = np.zeros(frame.cells, bool)
+        marked[tuple(frame.cell(points).T)] = True
+        fixed[marked] = INSIDE if positive else OUTSIDE
         labels = Edges(see_block(self.image, frame)[0], TUNING).cut(odds.astype(np.float32), fixed)
         moved = label((labels != (now > 0.5)) & (labels == positive))[0]
-        named = np.unique(moved[~sources])
+        named = np.unique(moved[marked])
         taken = np.isin(moved, named[named > 0])
         return Change(frame, np.where(taken, labels - now, 0).astype(np.float32))
+
+    def _heard(self, points: Points, positive: bool, frame: Frame, reach_mm: float) -> Real:  # [*cells]
+        """Return the log odds that a mark says round itself, as far as it is heard."""
+        from scipy.ndimage import distance_transform_edt
+
+        sources = np.ones(frame.cells, bool)
+        sources[tuple(frame.cell(points).T)] = False
+        edge_mm = float(frame.length[0] * self.image.spacing[0] / frame.cells[0])
+        away = distance_transform_edt(sources) * (edge_mm / reach_mm / HEARD)
+        return np.asarray((1 if positive else -1) * HEED_ODDS * np.maximum(1 - away**2, 0), np.float32)
 
     def _reach_mm(self, points: Points, positive: bool, mask: MaskArray, changes: Sequence[Change]) -> float:
         """Return how far points lie from the nearest cells on their side."""
@@ -366,9 +409,44 @@ class VolumeWorkspace(Workspace):
         depth = float(distance_transform_edt(~side)[tuple(frame.cell(points).T)].max())
         return max(least_mm, depth * edge_mm)
 
+    # Learning the frame.
+
+    def _taught(
+        self, prompts: Sequence[Prompt], mask: MaskArray, look: Look, changes: Sequence[Change], cut: Sequence[Change]
+    ) -> Change | None:
+        """Return what the last layers add when they are taught this frame, None where that is not called for.
+
+        They learn the answer so far, with what was cut round marks that were not obeyed, and go on from there: of what
+        they say, that is taken which lies on the side of such a mark, or of the newest, and reaches it.
+        """
+        head, adapt = self.head, self.looking.adapt
+        if adapt == "off" or head is None or look.hidden is None:
+            return None
+        calling = [*self._unheeded(prompts, mask, changes)]
+        newest = mark(prompts[-1])
+        if adapt == "on" and newest is not None and corrects(prompts):
+            calling.append(newest)
+        there = {True: np.zeros(look.frame.cells, bool), False: np.zeros(look.frame.cells, bool)}
+        for points, positive in calling:
+            there[positive][_cells(points, look.frame)] = True
+        if not there[True].any() and not there[False].any():
+            return None
+        said = CUT_ODDS * sum((change.seen(look.frame) for change in cut), np.zeros(look.frame.cells, np.float32))
+        tones = see_block(self.image, look.frame)[0]
+        marked = self._pinned(prompts, look.frame)
+        taught = alternate(look.hidden, tones, head, marked=marked, tuning=self.looking.teaching, said=said)
+        now = _composed(look.frame, mask, [*changes, *cut])
+        taken = np.zeros(now.shape, bool)
+        for positive, cells in there.items():
+            new = ((now > 0.5) != taught.labels) & (taught.labels == positive) & look.frame.inside(self.image.shape)
+            taken |= _reaching(new | cells | (abs(said) > 0), cells) & new
+        return Change(look.frame, np.where(taken, taught.labels - now, 0).astype(np.float32))
+
     # The answer.
 
-    def _answer(self, newest: Prompt, mask: MaskArray, changes: Sequence[Change], quality: float) -> Prediction:
+    def _answer(
+        self, newest: Prompt, mask: MaskArray, changes: Sequence[Change], quality: float, *, adapted: bool
+    ) -> Prediction:
         """Return the mask so far with the changes laid over it, in the box of all that has changed."""
         shape = self.image.shape
         box = _round_all([change.box(shape) for change in changes])
@@ -376,7 +454,7 @@ class VolumeWorkspace(Workspace):
             box = box.union(_place(newest))
         values = _over(box, mask, changes)
         doubt = np.asarray(1 - np.abs(2 * values - 1), np.float32)
-        return Prediction(values, box, quality or None, doubt)
+        return Prediction(values, box, quality or None, doubt, adapted)
 
 
 def replaced(mask: Mask, previous: MaskArray) -> Prediction:
@@ -423,6 +501,12 @@ def _snapped(box: Box, side_mm: float, spacing_mm: NDArray[np.float64], cells: I
     middle_mm = (np.add(box.low, box.high) / 2) * spacing_mm
     low = place_mm * np.round((middle_mm - side / 2) / place_mm) / spacing_mm
     return Frame(_three(low), _three(side / spacing_mm), cells)
+
+
+def _cells(points: Points, frame: Frame) -> tuple[NDArray[np.intp], ...]:
+    """Return the index of the cells that hold voxels' centres, without those that lie outside."""
+    at = np.rint(frame.at(points)).astype(np.intp)
+    return tuple(at[((at >= 0) & (at < frame.cells)).all(axis=1)].T)
 
 
 def _between(frame: Frame, other: Frame) -> Frame:

@@ -328,6 +328,15 @@ def key_index(prompt: Prompt, axis: int) -> int:
     return (box.low[axis] + box.high[axis]) // 2
 
 
+def corrects(prompts: Sequence[Prompt]) -> bool:
+    """Tell whether the newest prompt is a mark and not the first thing that was said.
+
+    >>> corrects([Click((0, 1, 1))]), corrects([Click((0, 1, 1)), Click((0, 5, 1), positive=False)])
+    (False, True)
+    """
+    return len(prompts) > 1 and isinstance(prompts[-1], Click | Stroke)
+
+
 def with_lassos(prompts: Sequence[Prompt], previous: MaskArray) -> MaskArray:
     """Return the mask so far with what the lassos add and take away."""
     mask = previous

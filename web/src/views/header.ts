@@ -1,13 +1,20 @@
 /** The bar on top: which case, which method, undo and redo, layout, download, help. */
 
 import type { Actions } from "../actions";
-import type { Case, Method } from "../api";
+import type { Adapt, Case, Method } from "../api";
 import { h, icon, iconButton, refill, set } from "../dom";
 import { downloadMenu } from "../export";
 import { showHelp } from "../help";
 import { SHORTCUTS } from "../keys";
 import { methodsFor } from "../state";
 import { toggleLayout } from "./layout";
+
+const ADAPT_TITLE =
+  "May the method learn this image from your marks?\n" +
+  "When needed: where its mask and a mark disagree.\n" +
+  "Always: with every correction, which takes a little longer.\n" +
+  "Never: it stays as it was trained.\n" +
+  "It holds for the marks to come, and is forgotten with the image.";
 
 export function header(actions: Actions): HTMLElement {
   const store = actions.store;
@@ -25,6 +32,27 @@ export function header(actions: Actions): HTMLElement {
       method.blur();
     },
   });
+  const adapt = h(
+    "select",
+    {
+      id: "adapt",
+      class: "select",
+      title: ADAPT_TITLE,
+      onchange: () => {
+        actions.setAdapt(adapt.value as Adapt);
+        adapt.blur();
+      },
+    },
+    h("option", { value: "auto" }, "When needed"),
+    h("option", { value: "on" }, "Always"),
+    h("option", { value: "off" }, "Never"),
+  );
+  const adapting = h(
+    "div",
+    { class: "header-group", hidden: true },
+    h("label", { class: "method-label", for: "adapt", title: ADAPT_TITLE }, "Adapts"),
+    adapt,
+  );
   const undo = iconButton(
     "undo",
     "Undo",
@@ -66,6 +94,7 @@ export function header(actions: Actions): HTMLElement {
     h("a", { class: "brand", href: "./", "aria-label": "Segmend, start page" }, mark(), h("span", {}, "Segmend")),
     h("div", { class: "case-title" }, name, details),
     h("div", { class: "header-group" }, h("label", { class: "method-label", for: "method" }, "Method"), method),
+    adapting,
     h("div", { class: "header-group" }, undo, redo, layout),
     download,
     h("div", { class: "header-group" }, help, status),
@@ -98,6 +127,11 @@ export function header(actions: Actions): HTMLElement {
     if (usable.length === 0) method.append(h("option", { value: "" }, "No method for this image"));
     method.value = state.method;
     method.disabled = usable.length < 2 || state.opened === null;
+  });
+  store.on(["opened", "methods", "method", "adapt"], (state) => {
+    const card = state.methods.find(({ id }) => id === state.method);
+    adapting.hidden = state.opened === null || !(card?.adapts ?? false);
+    adapt.value = state.adapt;
   });
   store.on(["done", "undone", "events", "opened", "connection"], ({ undone }) => {
     undo.disabled = !actions.canUndo();

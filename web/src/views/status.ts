@@ -56,7 +56,8 @@ export function statusLine(actions: Actions): HTMLElement {
   store.on(["answered"], ({ answered }) => {
     if (answered === null) return;
     const quality = answered.quality === null ? "" : `, expected Dice ${answered.quality.toFixed(2)}`;
-    answer.textContent = `Answered in ${Math.round(answered.milliseconds)} ms${quality}`;
+    const adapted = answered.adapted ? ", adapted to this image" : "";
+    answer.textContent = `Answered in ${Math.round(answered.milliseconds)} ms${quality}${adapted}`;
   });
   store.on(["opened"], () => {
     answer.textContent = "";
