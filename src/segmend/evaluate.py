@@ -312,8 +312,9 @@ def play_case(job: Job) -> CaseResult | Problem:
     try:
         _forget_peak()
         example = job.case.read()
+        segmenter = job.load()
         begun = time.perf_counter()
-        workspace = _open(job.load(), example)
+        workspace = _open(segmenter, example)
         opened = time.perf_counter() - begun
         player = _player(job, example)
         curves = tuple(
