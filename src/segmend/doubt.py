@@ -8,12 +8,13 @@ where that region is widest. Places that are marked already have been looked at.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segmend.encode import mark
-from segmend.image import Index, Real
+from segmend.image import Box, Index, Real
 from segmend.prompts import Prompt
 from segmend.segmenter import Prediction
 
@@ -30,22 +31,47 @@ def most_doubtful(
     `prompts` are those that the prediction answers. The time does not grow with the prediction's box, of which so much
     is averaged that a click stays a few voxels wide.
 
-    >>> from segmend.image import Box
     >>> doubt = np.zeros((1, 9, 40), np.float32); doubt[0, 2:7, 5:10] = doubt[0, 4, 30] = 1
     >>> most_doubtful(Prediction(doubt, Box((3, 10, 0), (4, 19, 40)), doubt=doubt), np.ones(3))
     (3, 14, 7)
     """
-    doubt = prediction.doubt
-    if doubt is None or doubt.size == 0:
+    return (
+        None
+        if prediction.doubt is None
+        else most_doubtful_of([(prediction.box, prediction.doubt)], spacing_mm, prompts)
+    )
+
+
+def most_doubtful_of(
+    parts: Sequence[tuple[Box, Real]], spacing_mm: NDArray[np.float64], prompts: Sequence[Prompt] = ()
+) -> Index | None:
+    """Return the voxel to look at next in an answer that came in parts, each the doubt of its box; the later ones hold.
+
+    >>> dim, loud = np.full((1, 4, 4), 0.4), np.full((1, 4, 4), 0.8)
+    >>> most_doubtful_of([(Box((2, 0, 0), (3, 4, 4)), dim), (Box((5, 0, 0), (6, 4, 4)), loud)], np.array([4.0, 1, 1]))
+    (5, 1, 1)
+    """
+    box, doubt = _together(parts)
+    if doubt.size == 0:
         return None
     scale_mm = max(SCALE * float(np.max(spacing_mm * doubt.shape)), float(spacing_mm.min()))
     step = np.maximum((scale_mm / spacing_mm / 2).astype(np.intp), 1)
-    place = _widest(_binned(doubt, step), scale_mm, step * spacing_mm, _bins(prediction, prompts, step))
+    place = _widest(_binned(doubt, step), scale_mm, step * spacing_mm, _bins(box, prompts, step))
     if place is None:
         return None
     inner = np.minimum(place * step + step // 2, np.asarray(doubt.shape) - 1)
-    z, y, x = (inner + prediction.box.low).tolist()
+    z, y, x = (inner + box.low).tolist()
     return z, y, x
+
+
+def _together(parts: Sequence[tuple[Box, Real]]) -> tuple[Box, Real]:
+    """Return the parts' doubt in the box round all of them, 0 between them."""
+    box = reduce(Box.union, (part for part, _ in parts), Box((0, 0, 0), (0, 0, 0)))
+    whole = np.zeros(box.shape, np.float32)
+    for part, doubt in parts:
+        z, y, x = (slice(l - o, h - o) for l, h, o in zip(part.low, part.high, box.low, strict=True))
+        whole[z, y, x] = doubt
+    return box, whole
 
 
 def _widest(
@@ -90,9 +116,9 @@ def _binned(values: Real, step: NDArray[np.intp]) -> Real:
     return np.asarray(total / counts, np.float32)
 
 
-def _bins(prediction: Prediction, prompts: Sequence[Prompt], step: NDArray[np.intp]) -> NDArray[np.intp]:  # [n 3]
+def _bins(box: Box, prompts: Sequence[Prompt], step: NDArray[np.intp]) -> NDArray[np.intp]:  # [n 3]
     """Return the blocks with a mark."""
     found = [pinned[0] for prompt in prompts if (pinned := mark(prompt)) is not None]
-    points = np.concatenate([np.zeros((0, 3), np.intp), *found]) - prediction.box.low
-    inside = ((points >= 0) & (points < prediction.box.shape)).all(axis=1)
+    points = np.concatenate([np.zeros((0, 3), np.intp), *found]) - box.low
+    inside = ((points >= 0) & (points < box.shape)).all(axis=1)
     return np.unique(points[inside] // step, axis=0)

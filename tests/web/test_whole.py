@@ -105,6 +105,25 @@ def test_doubt_is_shown_over_the_image_until_the_mask_changes(opened):
     assert opened.colours([beside]) == [plain]
 
 
+def test_one_key_goes_where_the_method_doubts_until_the_mask_changes(opened):
+    opened.go_to((5, 2, 2))
+    look = button(opened, "Look next")
+    expect(look).to_be_hidden()
+    refine(opened, 1)
+    expect(look).to_be_visible()
+
+    opened.page.keyboard.press("g")
+    went = opened.state["crosshair"]
+    opened.go_to((5, 2, 2))
+    look.click()
+
+    assert went == opened.state["crosshair"]
+    assert max(abs(a - b) for a, b in zip(went, (5, 6, 6), strict=True)) <= 2  # by the mask that it doubts the rim of
+    opened.page.keyboard.press("Control+z")
+    opened.settle()
+    expect(look).to_be_hidden()
+
+
 def test_a_method_that_only_refines_needs_a_mask_first(opened):
     opened.page.select_option("#method", "graphcut")
     expect(button(opened, "First guess")).to_be_disabled()

@@ -262,7 +262,9 @@ export class Actions {
     }
     const waits = event.event === "prompted" || event.event === "removed";
     this.#adopt([...events, event], waits ? [...pending, position] : pending);
+    const { answered } = this.store.state;
     if (waits) this.store.set({ answered: null });
+    else if (answered?.next) this.store.set({ answered: { ...answered, next: null } });
     if (opened?.doubt) {
       opened.doubt.clear(); // it was of the mask as it stood
       this.store.set({ doubtVersion: this.store.state.doubtVersion + 1 });
@@ -272,10 +274,12 @@ export class Actions {
     }
   }
 
-  #answered(opened: Opened, { position, milliseconds, quality, adapted, state }: Answered): void {
+  #answered(opened: Opened, { position, milliseconds, quality, adapted, next, state }: Answered): void {
     const asked = this.store.state.events.at(position)?.event;
     const answered =
-      asked === "prompted" || asked === "removed" ? { milliseconds, quality, adapted } : this.store.state.answered;
+      asked === "prompted" || asked === "removed"
+        ? { milliseconds, quality, adapted, next }
+        : this.store.state.answered;
     this.store.set({ pending: state.pending, answering: null, answered });
     if (position >= this.store.state.events.length) guarded(() => this.#refresh(opened));
   }
@@ -405,6 +409,12 @@ export class Actions {
     if (shape === undefined) return;
     const at = (axis: 0 | 1 | 2): number => clamp(index[axis], 0, shape[axis] - 1);
     this.store.set({ crosshair: [at(0), at(1), at(2)] });
+  }
+
+  /** Go to where the method doubts its last answer most, if it says. */
+  lookNext(): void {
+    const { answered } = this.store.state;
+    if (answered?.next) this.setCrosshair(answered.next);
   }
 
   /** Scroll a plane by some slices. */

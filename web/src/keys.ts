@@ -152,6 +152,14 @@ export const SHORTCUTS: readonly Shortcut[] = [
     },
   },
   {
+    shown: "G",
+    what: "go where the method doubts most",
+    matches: letter("g"),
+    act: (actions) => {
+      actions.lookNext();
+    },
+  },
+  {
     shown: "↑, ↓",
     what: "slice by slice",
     matches: (event) => plain(event) && ["ArrowUp", "ArrowDown", "PageUp", "PageDown"].includes(event.key),

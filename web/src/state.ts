@@ -69,6 +69,7 @@ export interface State {
     readonly milliseconds: number;
     readonly quality: number | null;
     readonly adapted: boolean;
+    readonly next: Index | null; // where the method doubts most
   } | null;
   readonly maskVersion: number;
   readonly maskChange: Box | null; // what the last version changed; null: everything

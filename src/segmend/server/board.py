@@ -12,7 +12,7 @@ from functools import reduce
 
 import numpy as np
 
-from segmend.image import Box, Index, LabelMap, MaskArray, bounds
+from segmend.image import Box, Index, LabelMap, MaskArray, Real, bounds
 from segmend.server.answering import Part
 from segmend.server.wire import NOTHING, pack
 from segmend.session import EMPTY, Canvas, Patch, Session, painted
@@ -33,6 +33,7 @@ class Draft:
     parts: int = 0
     reached: Box = NOTHING  # round everything that a part has spoken for
     quality: float | None = None
+    doubts: list[tuple[Box, Real]] = field(default_factory=list)  # of the parts that tell them
     adapted: bool = False
     planes: MaskArray | None = None  # [z] slices that a part has spoken for
     told: float = 0.0  # when progress was last said
@@ -80,6 +81,8 @@ class Board:
         inner = bounds(change) if change.size else None
         draft.parts += 1
         draft.reached = draft.reached.union(part.box)
+        if part.doubt is not None:
+            draft.doubts.append((part.box, part.doubt))
         draft.quality = part.quality if part.quality is not None else draft.quality
         draft.adapted = draft.adapted or part.adapted
         if inner is None:

@@ -28,10 +28,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from segmend import methods
+from segmend.doubt import most_doubtful_of
 from segmend.errors import ConflictError, NotFoundError, PromptError, SegmendError, StoreError
-from segmend.image import Box, Image, LabelMap
+from segmend.image import Box, Image, Index, LabelMap
 from segmend.prompts import extent
-from segmend.server.answering import Part, Taking, label_of, parts
+from segmend.server.answering import Part, Taking, in_effect, label_of, parts, seen
 from segmend.server.board import Board, Draft
 from segmend.server.wire import NOTHING, full_state, light_state, pack, pack_doubt
 from segmend.server.work import Pool, log_failure
@@ -369,9 +370,10 @@ class Desk:
                     if self._enough(draft):
                         break
                 yield
+        place = self._doubtful(draft)
         with self._lock:
             if self._board.draft is draft:
-                self._finish(draft)
+                self._finish(draft, place)
         event = session.events[draft.position]
         if isinstance(event, Prompted):
             self._workspaces.weigh(self.id, event.method, self._image())
@@ -406,11 +408,18 @@ class Desk:
         place = extent(other.prompt)
         return mine.method == other.method and place is not None and place.intersection(draft.reached).size > 0
 
-    def _finish(self, draft: Draft) -> None:
+    def _doubtful(self, draft: Draft) -> Index | None:
+        """Return where the method doubts its answer most, for those who watch."""
+        if not draft.doubts or not self._listeners:
+            return None
+        prompts = seen(draft.session, draft.label, in_effect(draft.session, draft.position))
+        return most_doubtful_of(draft.doubts, self._image().spacing, prompts)
+
+    def _finish(self, draft: Draft, place: Index | None) -> None:
         patch = draft.patch()
         self._store_answer(draft.position, patch)
         self._board.draft = None
-        self._tell_answered(draft.position, patch.box, draft.quality, adapted=draft.adapted)
+        self._tell_answered(draft.position, patch.box, draft.quality, adapted=draft.adapted, place=place)
 
     def _store_answer(self, position: int, patch: Patch) -> None:
         self._store.answer(self.id, position, patch)
@@ -476,6 +485,7 @@ class Desk:
         quality: float | None,
         *,
         adapted: bool = False,
+        place: Index | None = None,
         withdrawn: bool = False,
     ) -> None:
         request = self._requests.pop(position, None) or Request()
@@ -483,7 +493,7 @@ class Desk:
         if self._listeners:
             self._tell(pack(position, NOTHING, np.zeros((0, 0, 0), np.uint16), last=True))
             message = {"type": "answered", "position": position, "milliseconds": milliseconds, "quality": quality}
-            message |= {"adapted": adapted, "withdrawn": withdrawn, "state": light_state(self._session)}
+            message |= {"adapted": adapted, "next": place, "withdrawn": withdrawn, "state": light_state(self._session)}
             self._tell(message)
         request.end(Answer(position, changed or NOTHING, milliseconds, quality, adapted, withdrawn))
 

@@ -23,6 +23,19 @@ export function statusLine(actions: Actions): HTMLElement {
     },
     "Cancel",
   );
+  const next = h(
+    "button",
+    {
+      type: "button",
+      class: "link status-next",
+      title: "Go where the method doubts most (G)",
+      hidden: true,
+      onclick: () => {
+        actions.lookNext();
+      },
+    },
+    "Look next",
+  );
   const busy = h("span", { class: "status-busy", hidden: true }, h("span", {}, "Working"), bar, cancel);
   let timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -53,6 +66,9 @@ export function statusLine(actions: Actions): HTMLElement {
     if (state.answering === null) bar.removeAttribute("value");
     else bar.value = state.answering;
   });
+  store.on(["answered", "opened"], ({ answered }) => {
+    next.hidden = !answered?.next;
+  });
   store.on(["answered"], ({ answered }) => {
     if (answered === null) return;
     const quality = answered.quality === null ? "" : `, expected Dice ${answered.quality.toFixed(2)}`;
@@ -62,5 +78,5 @@ export function statusLine(actions: Actions): HTMLElement {
   store.on(["opened"], () => {
     answer.textContent = "";
   });
-  return h("footer", { class: "status" }, voxel, h("span", { class: "spacer" }), busy, answer);
+  return h("footer", { class: "status" }, voxel, h("span", { class: "spacer" }), busy, answer, next);
 }
