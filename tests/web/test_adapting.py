@@ -30,12 +30,12 @@ def test_every_mark_is_answered_and_recorded_as_the_switch_stands(opened):
     opened.click((5, 5, 5))
     opened.settle()
     assert "adapted" not in said(opened)
-    adapts(opened).select_option("Always")
+    adapts(opened).select_option("Adapts always")
     opened.click((5, 5, 9))
     opened.settle()
     assert said(opened).endswith("adapted to this image")
     assert opened.label_at((5, 5, 11)) == 1
-    adapts(opened).select_option("Never")
+    adapts(opened).select_option("Adapts never")
     opened.click((5, 9, 5))
     opened.settle()
 
@@ -45,7 +45,7 @@ def test_every_mark_is_answered_and_recorded_as_the_switch_stands(opened):
 
 
 def test_a_session_goes_on_as_it_was_left(opened):
-    adapts(opened).select_option("Never")
+    adapts(opened).select_option("Adapts never")
     opened.click((5, 5, 5))
     opened.settle()
 
@@ -57,10 +57,10 @@ def test_a_session_goes_on_as_it_was_left(opened):
 def test_taking_a_mark_away_answers_the_others_as_they_were(opened):
     opened.click((5, 2, 2))
     opened.settle()
-    adapts(opened).select_option("Always")
+    adapts(opened).select_option("Adapts always")
     opened.click((5, 5, 9))
     opened.settle()
-    adapts(opened).select_option("Never")
+    adapts(opened).select_option("Adapts never")
 
     opened.page.get_by_role("button", name="Remove click +").last.click()
     opened.settle()

@@ -38,21 +38,17 @@ export function header(actions: Actions): HTMLElement {
       id: "adapt",
       class: "select",
       title: ADAPT_TITLE,
+      "aria-label": "Adapts",
       onchange: () => {
         actions.setAdapt(adapt.value as Adapt);
         adapt.blur();
       },
     },
-    h("option", { value: "auto" }, "When needed"),
-    h("option", { value: "on" }, "Always"),
-    h("option", { value: "off" }, "Never"),
+    h("option", { value: "auto" }, "Adapts when needed"),
+    h("option", { value: "on" }, "Adapts always"),
+    h("option", { value: "off" }, "Adapts never"),
   );
-  const adapting = h(
-    "div",
-    { class: "header-group", hidden: true },
-    h("label", { class: "method-label", for: "adapt", title: ADAPT_TITLE }, "Adapts"),
-    adapt,
-  );
+  const adapting = h("div", { class: "header-group", hidden: true }, adapt);
   const undo = iconButton(
     "undo",
     "Undo",
