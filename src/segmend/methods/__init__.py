@@ -21,6 +21,7 @@ from typing import cast
 
 from segmend.errors import ModelError, SettingsError
 from segmend.segmenter import Method, Segmenter
+from segmend.versions import in_use
 
 
 @cache
@@ -44,8 +45,11 @@ def card(method: str) -> Method:
 
 
 def load(method: str, weights: Path | None = None) -> Segmenter:
-    """Return one method, ready to run, with its own weights or those in a folder; loaded once a process."""
-    return _loaded(method, weights)
+    """Return one method, ready to run, with its own weights or those in a folder; loaded once a process.
+
+    Of a folder that keeps versions those in use are loaded, as they are at this moment.
+    """
+    return _loaded(method, None if weights is None else in_use(weights))
 
 
 @cache
@@ -65,7 +69,7 @@ def check_weights(method: str, weights: Path) -> None:
     if not weights.is_dir():
         raise ModelError(f"There is no folder {weights} with weights of {method}.")
     try:
-        about = json.loads((weights / "run.json").read_text(encoding="utf-8"))
+        about = json.loads((in_use(weights) / "run.json").read_text(encoding="utf-8"))
         trained = about.get("method", method)
     except FileNotFoundError:  # files that somebody copied
         return

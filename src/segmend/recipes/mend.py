@@ -38,6 +38,7 @@ from segmend.recipes.subjects import subjects as found_subjects
 from segmend.training.precision import exact, mixed
 from segmend.training.sheets import Example, sheet
 from segmend.users import LargestError
+from segmend.versions import in_use
 
 WIDTHS = {2: (16, 32, 64, 128, 192, 256), 3: (12, 24, 48, 96, 128)}  # of the reader
 LIGHT = {2: (16, 24, 32, 48, 64, 64), 3: (12, 16, 24, 32, 48)}  # of the refiner
@@ -135,6 +136,7 @@ def build(settings: Settings) -> Mender:
 
 def begin(network: Mender, path: Path) -> None:
     """Take over the weights of a folder with both parts or, into the reader, those of an early-fusion U-Net."""
+    path = in_use(path)
     files = {"reader": path / f"mend{network.dimensions}d_reader.onnx"}
     files["refiner"] = path / f"mend{network.dimensions}d_refiner.onnx"
     if path.is_dir():
