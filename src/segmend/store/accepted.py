@@ -1,0 +1,57 @@
+"""What people have accepted: objects whose labels are locked, as cases to learn from and to check on.
+
+In the annotator a locked label's voxels never change, so locking a label says that its object is right. A case
+is accepted when a label is locked that has voxels; labels that are not locked count as background. Of several
+sessions at one case the newest with such a label counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from segmend.datasets.case import Case, Example
+from segmend.image import LabelMap
+from segmend.session import Canvas, Session
+from segmend.store.store import Store
+
+
+@dataclass(frozen=True)
+class AcceptedCase(Case):
+    """An accepted case of a store that is open; `name` is the case's id, `title` what people call it."""
+
+    store: Store
+    session: str
+    title: str
+
+    def read(self) -> Example:
+        image = self.store.image(self.name)
+        return Example(image, image, locked(self.store.session(self.session)))
+
+
+def accepted(store: Store, project: str | None = None) -> tuple[AcceptedCase, ...]:
+    """Return the accepted cases of a store, or of one project, oldest first."""
+    found = []
+    for case in store.cases(project):
+        sessions = [record.id for record in store.sessions(case.id)]
+        newest = next((s for s in reversed(sessions) if locked(store.session(s)).any()), None)
+        if newest is not None:
+            found.append(AcceptedCase(Path(case.project), case.id, store, newest, case.name))
+    return tuple(found)
+
+
+def locked(session: Session) -> LabelMap:  # [z y x]
+    """Return the label map of a session with its locked labels alone.
+
+    >>> from segmend.session import PALETTE, Defined, Label
+    >>> bool(locked(Session((1, 2, 3)).add(Defined(Label(1, "lesion", PALETTE[0])))).any())
+    False
+    """
+    kept = [value for value, label in session.labels.items() if label.locked]
+    if not kept:
+        return np.zeros(session.shape, np.uint16)
+    canvas = Canvas(session.shape)
+    canvas.follow(session)
+    return np.where(np.isin(canvas.map, kept), canvas.map, 0).astype(np.uint16)
