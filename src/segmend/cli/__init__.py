@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import click
 
 from segmend import __version__
+from segmend.cli.adapt import adapt
 from segmend.cli.compare import compare
 from segmend.cli.convert import convert
 from segmend.cli.doctor import doctor
@@ -43,7 +44,7 @@ def commands() -> None:
     """
 
 
-for command in (compare, convert, doctor, evaluate, export, methods, reproduce, samples, segment, start, train):
+for command in (adapt, compare, convert, doctor, evaluate, export, methods, reproduce, samples, segment, start, train):
     commands.add_command(command)
 
 
