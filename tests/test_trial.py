@@ -15,7 +15,7 @@ from segmend.errors import UserError
 from segmend.image import Box, Image, MaskArray
 from segmend.prompts import Prompt
 from segmend.segmenter import Prediction, Segmenter, Workspace
-from segmend.trial import CLICKS, MOMENTS, Few, Pair, Rule, Trial, drawn, plain, trial
+from segmend.trial import CLICKS, MOMENTS, Pair, Rule, Trial, drawn, plain, trial
 
 
 @dataclass(frozen=True)
@@ -100,19 +100,6 @@ def test_a_case_without_a_measurable_object_is_a_problem() -> None:
     found = trial([Empty(Path(), "empty")], Sure(0.0), Sure(1.0))
 
     assert found.problems[0].reason == "no object is large enough to measure"
-
-
-def test_of_very_many_objects_some_are_played() -> None:
-    @dataclass(frozen=True)
-    class Many(Case):
-        def read(self) -> Example:
-            labels = np.repeat(np.repeat(np.arange(1, 31, dtype=np.uint16).reshape(1, 5, 6), 5, 1), 5, 2)
-            image = Image(labels[None].astype(np.float32))
-            return Example(image, image, labels)
-
-    values = [value for value, _ in Few(Path(), "many", Many(Path(), "many")).read().objects()]
-
-    assert values == [1, 5, 9, 13, 17, 21, 25, 29]
 
 
 def test_better_weights_that_forgot_nothing_are_taken() -> None:

@@ -135,7 +135,7 @@ def trial(cases: Iterable[Case], old: Segmenter, new: Segmenter, *, tell: Tell =
     """Let a robot play every case with both weights."""
     pairs, problems = [], []
     for case in cases:
-        found = [played(Few(case.folder, case.name, case), segmenter) for segmenter in (old, new)]
+        found = [played(case, segmenter) for segmenter in (old, new)]
         failed = next((one for one in found if isinstance(one, Problem)), None)
         if failed is not None:
             problems.append(failed)
@@ -148,7 +148,7 @@ def trial(cases: Iterable[Case], old: Segmenter, new: Segmenter, *, tell: Tell =
 
 def played(case: Case, segmenter: Segmenter) -> Scores | Problem:
     """Return the mean Dice over a case's objects after some clicks and, in another game, after a box."""
-    job = Job("", case, lambda: segmenter, LargestError(), max(CLICKS))
+    job = Job("", case, lambda: segmenter, LargestError(), max(CLICKS), MOST_OBJECTS)
     clicks, box = play_case(job), play_case(replace(job, user=BoxFirst(), interactions=1))
     for result in (clicks, box):
         if isinstance(result, Problem):
@@ -159,20 +159,6 @@ def played(case: Case, segmenter: Segmenter) -> Scores | Problem:
     values = [np.mean([curve.dice[count - 1] for curve in clicks.curves]) for count in CLICKS]
     values.append(np.mean([curve.dice[0] for curve in box.curves]))
     return {name: float(value) for name, value in zip(MOMENTS, values, strict=True)}
-
-
-@dataclass(frozen=True)
-class Few(Case):
-    """A case with some of its objects, evenly chosen, where it has very many."""
-
-    whole: Case
-
-    def read(self) -> Example:
-        example = self.whole.read()
-        values = [value for value, _ in example.objects()]
-        chosen = values[:: -(-len(values) // MOST_OBJECTS)] if values else []
-        labels = np.where(np.isin(example.labels, chosen), example.labels, 0).astype(np.uint16)
-        return Example(example.image, example.first, labels)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,12 @@ def annotate(store: Store, case: str, values: dict[int, int], *locked: Label) ->
     after = before.copy()
     for z, value in values.items():
         after[z] = value
-    events: list[Event] = [Defined(LESION), Defined(LIVER), CLICK, *(Defined(replace(label, locked=True)) for label in locked)]
+    events: list[Event] = [
+        Defined(LESION),
+        Defined(LIVER),
+        CLICK,
+        *(Defined(replace(label, locked=True)) for label in locked),
+    ]
     for position, event in enumerate(events):
         store.append(session, position, event)
         if isinstance(event, Prompted):
