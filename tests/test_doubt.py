@@ -112,3 +112,17 @@ def test_the_place_does_not_depend_on_how_loudly_it_doubts(value):
     doubt = flat((LARGE, 1), (SMALL, 0.7))
 
     assert most_doubtful(doubting(doubt * np.float32(value)), EVEN) == most_doubtful(doubting(doubt), EVEN)
+
+
+def test_the_next_place_is_away_from_those_that_were_looked_at():
+    prediction = doubting(flat((LARGE, 0.6), (SMALL, 0.9)))
+    places = []
+
+    while (place := most_doubtful(prediction, EVEN, looked_at=places)) is not None:
+        places.append(place)
+
+    assert places[0][1] in (15, 16)
+    assert any(abs(y - 42) <= 3 and abs(x - 7) <= 3 for _, y, x in places)  # the small one has its turn
+    apart = [np.hypot(*np.subtract(a, b)[1:]) for i, a in enumerate(places) for b in places[:i]]
+    assert min(apart) > 7  # three times 2.4 pixels
+    assert len(places) < 12

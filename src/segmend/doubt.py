@@ -2,7 +2,7 @@
 
 Doubt is smoothed at the scale of a click, for one doubtful voxel is no place to look at. Of the regions where it then
 reaches half its peak, the one with the most doubt in all is where most voxels are likely to be wrong; a click belongs
-where that region is widest. Places that are marked already have been looked at.
+where that region is widest. What is marked has been looked at, and so have the places that were named before.
 """
 
 from __future__ import annotations
@@ -15,35 +15,46 @@ from numpy.typing import NDArray
 
 from segmend.encode import mark
 from segmend.image import Box, Index, Real
-from segmend.prompts import Prompt
+from segmend.prompts import Click, Prompt
 from segmend.segmenter import Prediction
 
 SCALE = 0.03  # of the longest side of where the method looked: about the size of a click there
+SEEN = 3  # clicks' sizes round a place that was looked at: what is seen along with it
 LEVEL = 0.5  # of the peak, from which a region is doubtful
 SURE = 0.02  # smoothed doubt below which nothing is doubtful
 
 
 def most_doubtful(
-    prediction: Prediction, spacing_mm: NDArray[np.float64], prompts: Sequence[Prompt] = ()
+    prediction: Prediction,
+    spacing_mm: NDArray[np.float64],
+    prompts: Sequence[Prompt] = (),
+    *,
+    looked_at: Sequence[Index] = (),
 ) -> Index | None:
     """Return the voxel to look at next; None where the method does not tell its doubt, or is sure.
 
-    `prompts` are those that the prediction answers. The time does not grow with the prediction's box, of which so much
-    is averaged that a click stays a few voxels wide.
+    `prompts` are those that the prediction answers, `looked_at` the places returned for it before; what is
+    near either has been seen. The time does not grow with the prediction's box, of which so much is averaged that a
+    click stays a few voxels wide.
 
-    >>> doubt = np.zeros((1, 9, 40), np.float32); doubt[0, 2:7, 5:10] = doubt[0, 4, 30] = 1
-    >>> most_doubtful(Prediction(doubt, Box((3, 10, 0), (4, 19, 40)), doubt=doubt), np.ones(3))
+    >>> doubt = np.zeros((1, 9, 40), np.float32); doubt[0, 3:6, 6:9] = doubt[0, 4, 30] = 1
+    >>> prediction = Prediction(doubt, Box((3, 10, 0), (4, 19, 40)), doubt=doubt)
+    >>> most_doubtful(prediction, np.ones(3))
     (3, 14, 7)
+    >>> most_doubtful(prediction, np.ones(3), looked_at=[(3, 14, 7)])
+    (3, 14, 30)
     """
-    return (
-        None
-        if prediction.doubt is None
-        else most_doubtful_of([(prediction.box, prediction.doubt)], spacing_mm, prompts)
-    )
+    if prediction.doubt is None:
+        return None
+    return most_doubtful_of([(prediction.box, prediction.doubt)], spacing_mm, prompts, looked_at=looked_at)
 
 
 def most_doubtful_of(
-    parts: Sequence[tuple[Box, Real]], spacing_mm: NDArray[np.float64], prompts: Sequence[Prompt] = ()
+    parts: Sequence[tuple[Box, Real]],
+    spacing_mm: NDArray[np.float64],
+    prompts: Sequence[Prompt] = (),
+    *,
+    looked_at: Sequence[Index] = (),
 ) -> Index | None:
     """Return the voxel to look at next in an answer that came in parts, each the doubt of its box; the later ones hold.
 
@@ -56,7 +67,9 @@ def most_doubtful_of(
         return None
     scale_mm = max(SCALE * float(np.max(spacing_mm * doubt.shape)), float(spacing_mm.min()))
     step = np.maximum((scale_mm / spacing_mm / 2).astype(np.intp), 1)
-    place = _widest(_binned(doubt, step), scale_mm, step * spacing_mm, _bins(box, prompts, step))
+    marked = _bins(box, prompts, step)
+    seen = _bins(box, [Click(place) for place in looked_at], step)
+    place = _widest(_binned(doubt, step), scale_mm, step * spacing_mm, marked, seen)
     if place is None:
         return None
     inner = np.minimum(place * step + step // 2, np.asarray(doubt.shape) - 1)
@@ -75,16 +88,17 @@ def _together(parts: Sequence[tuple[Box, Real]]) -> tuple[Box, Real]:
 
 
 def _widest(
-    doubt: Real, scale_mm: float, spacing_mm: NDArray[np.float64], marked: NDArray[np.intp]
+    doubt: Real, scale_mm: float, spacing_mm: NDArray[np.float64], marked: NDArray[np.intp], seen: NDArray[np.intp]
 ) -> NDArray[np.intp] | None:
     """Return the middle of the most doubtful region."""
     from scipy import ndimage  # a method's card is read without it
 
     smooth = ndimage.gaussian_filter(doubt, scale_mm / spacing_mm, mode="nearest", truncate=3)
-    if len(marked):
-        away = np.ones(doubt.shape, bool)
-        away[tuple(marked.T)] = False
-        smooth[ndimage.distance_transform_edt(away, sampling=spacing_mm) <= scale_mm] = 0
+    for known, reach_mm in ((marked, scale_mm), (seen, SEEN * scale_mm)):
+        if len(known):
+            away = np.ones(doubt.shape, bool)
+            away[tuple(known.T)] = False
+            smooth[ndimage.distance_transform_edt(away, sampling=spacing_mm) <= reach_mm] = 0
     peak = float(smooth.max())
     if peak < SURE:
         return None

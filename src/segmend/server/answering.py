@@ -82,6 +82,11 @@ def seen(session: Session, label: int, positions: Sequence[int]) -> tuple[Prompt
     return tuple(prompts)
 
 
+def answered_prompts(session: Session, position: int) -> tuple[Prompt, ...]:
+    """Return the prompts that the answer to this event is given, as its label sees them."""
+    return seen(session, label_of(session, position), in_effect(session, position))
+
+
 def _forbidding(prompt: Prompt) -> list[Prompt]:
     match prompt:
         case Click(positive=True) | Stroke(positive=True):
@@ -96,7 +101,7 @@ def parts(session: Session, position: int, previous: MaskArray, opened: Opened) 
     """Yield what to paint for one event, the most wanted first; a number is the share done so far."""
     event = session.events[position]
     if isinstance(event, Prompted):
-        prompts = seen(session, event.label, in_effect(session, position))
+        prompts = answered_prompts(session, position)
         for part in answers(opened(event.method).adapting(event.adapt), prompts, previous):
             yield Part(part.box, part.mask, part.quality, part.doubt, part.adapted)
     else:

@@ -12,8 +12,9 @@ from functools import reduce
 
 import numpy as np
 
-from segmend.image import Box, Index, LabelMap, MaskArray, Real, bounds
+from segmend.image import Box, Index, LabelMap, MaskArray, bounds
 from segmend.server.answering import Part
+from segmend.server.doubted import Doubted
 from segmend.server.wire import NOTHING, pack
 from segmend.session import EMPTY, Canvas, Patch, Session, painted
 
@@ -29,11 +30,11 @@ class Draft:
     position: int
     label: int
     locked: tuple[int, ...]
+    doubted: Doubted
     changes: list[tuple[Box, LabelMap]] = field(default_factory=list)  # exclusive or, each in its box
     parts: int = 0
     reached: Box = NOTHING  # round everything that a part has spoken for
     quality: float | None = None
-    doubts: list[tuple[Box, Real]] = field(default_factory=list)  # of the parts that tell them
     adapted: bool = False
     planes: MaskArray | None = None  # [z] slices that a part has spoken for
     told: float = 0.0  # when progress was last said
@@ -81,8 +82,6 @@ class Board:
         inner = bounds(change) if change.size else None
         draft.parts += 1
         draft.reached = draft.reached.union(part.box)
-        if part.doubt is not None:
-            draft.doubts.append((part.box, part.doubt))
         draft.quality = part.quality if part.quality is not None else draft.quality
         draft.adapted = draft.adapted or part.adapted
         if inner is None:

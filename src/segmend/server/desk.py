@@ -28,17 +28,18 @@ from typing import Any, Protocol
 import numpy as np
 
 from segmend import methods
-from segmend.doubt import most_doubtful_of
 from segmend.errors import ConflictError, NotFoundError, PromptError, SegmendError, StoreError
 from segmend.image import Box, Image, Index, LabelMap
 from segmend.prompts import extent
-from segmend.server.answering import Part, Taking, in_effect, label_of, parts, seen
+from segmend.server.answering import Part, Taking, answered_prompts, label_of, parts
 from segmend.server.board import Board, Draft
-from segmend.server.wire import NOTHING, full_state, light_state, pack, pack_doubt
+from segmend.server.doubted import Doubted
+from segmend.server.wire import NOTHING, full_state, light_state, pack
 from segmend.server.work import Pool, log_failure
 from segmend.server.workspaces import Workspaces
 from segmend.session import (
     EMPTY,
+    Defined,
     Event,
     Patch,
     Prompted,
@@ -116,6 +117,7 @@ class Desk:
         self._workspaces = workspaces
         self._lock = RLock()
         self._board = Board(session.shape)
+        self._doubted: Doubted | None = None  # of the last answer, while the mask is as it left it
         self._listeners: list[Listener] = []
         self._requests: dict[int, Request] = {}
         self._working = False
@@ -135,7 +137,8 @@ class Desk:
 
     @property
     def size_bytes(self) -> int:
-        return self._board.size_bytes
+        doubted = self._doubted
+        return self._board.size_bytes + (doubted.size_bytes if doubted is not None else 0)
 
     def state(self) -> dict[str, Any]:
         with self._lock:
@@ -164,6 +167,15 @@ class Desk:
         with self._lock:
             return self._board.answered()
 
+    def doubtful(self, rank: int) -> tuple[Doubted, Index | None]:
+        """Return the last answer's doubt, and its most doubtful place but `rank`; None where it is sure."""
+        with self._lock:
+            self._check_open()
+            doubted = self._doubted
+        if doubted is None:
+            raise NotFoundError("The last answer does not say where it is doubtful.")
+        return doubted, doubted.place(rank, self._image().spacing)
+
     def listen(self, listener: Listener) -> None:
         """Tell a listener the state and the map as they are, and from now on everything that happens."""
         with self._lock:
@@ -171,6 +183,8 @@ class Desk:
             self._listeners.append(listener)
             listener.tell(json.dumps({"type": "state", "state": full_state(self.id, self.case, self._session)}))
             listener.tell(self._board.whole_frame(max(0, len(self._session.events) - 1)))
+            for frame in self._doubted.frames() if self._doubted is not None else ():
+                listener.tell(frame)
 
     def leave(self, listener: Listener) -> None:
         """Tell a listener nothing more; what it asked for is answered nevertheless."""
@@ -272,12 +286,15 @@ class Desk:
             session = self._session.add(event)
             self._store.append(self.id, len(self._session.events), event, user=user)
         self._session = session
+        if not isinstance(event, Defined):
+            self._doubted = None
         return len(session.events) - 1
 
     def _reload(self) -> None:
         """Take over what another server has added to this session."""
         changed = self._board.revert()
         self._session = self._store.session(self.id)
+        self._doubted = None
         changed = _both(changed, self._board.follow(self._session))
         last = max(0, len(self._session.events) - 1)
         self._tell({"type": "state", "state": full_state(self.id, self.case, self._session)})
@@ -351,7 +368,9 @@ class Desk:
                 return None
             label = label_of(session, position)
             locked = tuple(v for v, other in session.labels.items() if other.locked and v != label)
-            self._board.draft = Draft(session, position, label, locked, planes=np.zeros(session.shape[0], bool))
+            doubted = Doubted(position, label, answered_prompts(session, position))
+            planes = np.zeros(session.shape[0], bool)
+            self._board.draft = Draft(session, position, label, locked, doubted, planes=planes)
             return self._board.draft
 
     def _answer(self, draft: Draft) -> Iterator[None]:
@@ -383,8 +402,9 @@ class Desk:
             self._tell_progress(draft, part)
             return
         self._tell_frame(draft.position, self._board.take(draft, part))
-        if part.doubt is not None and self._listeners:
-            self._tell(pack_doubt(draft.position, part.box, part.doubt))
+        draft.doubted.take(part.box, part.doubt)
+        for frame in draft.doubted.frames(-1) if self._listeners else ():
+            self._tell(frame)
         if draft.planes is not None and len(draft.planes) > 1:
             draft.planes[part.box.low[0] : part.box.high[0]] = True
             self._tell_progress(draft, float(draft.planes.mean()))
@@ -410,15 +430,13 @@ class Desk:
 
     def _doubtful(self, draft: Draft) -> Index | None:
         """Return where the method doubts its answer most, for those who watch."""
-        if not draft.doubts or not self._listeners:
-            return None
-        prompts = seen(draft.session, draft.label, in_effect(draft.session, draft.position))
-        return most_doubtful_of(draft.doubts, self._image().spacing, prompts)
+        return draft.doubted.place(0, self._image().spacing) if self._listeners else None
 
     def _finish(self, draft: Draft, place: Index | None) -> None:
         patch = draft.patch()
         self._store_answer(draft.position, patch)
         self._board.draft = None
+        self._doubted = draft.doubted if draft.doubted.told else None
         self._tell_answered(draft.position, patch.box, draft.quality, adapted=draft.adapted, place=place)
 
     def _store_answer(self, position: int, patch: Patch) -> None:

@@ -14,7 +14,8 @@ An event that is undone or cancelled first is answered with `"withdrawn": true`.
 refused is told to who asked: `{"type": "error", "id": n, "message": one sentence}`; when
 the event had been accepted, with its `"position"`, and it is then taken back by an event
 of its own. On connecting, a client is told `{"type": "state", "state": {...}}` and gets the
-whole map as one frame; after another server has changed the session, again.
+whole map as one frame, and the last answer's doubt; after another server has changed
+the session, the state and what changed.
 """
 
 from __future__ import annotations

@@ -143,6 +143,15 @@ class AnswerJson(BaseModel):
     state: LightStateJson
 
 
+class DoubtfulJson(BaseModel):
+    """A place where the last answer is doubtful."""
+
+    position: Annotated[int, Field(description="of the event whose answer this is about")]
+    label: int
+    rank: Annotated[int, Field(description="0: the most doubtful")]
+    place: Annotated[Voxel | None, Field(description="null: there is no further one")]
+
+
 class CaseJson(BaseModel):
     id: str
     name: str

@@ -7,14 +7,23 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from segmend.server.bodies import Json, event_of, json_body
 from segmend.server.desk import Answer, Desk
 from segmend.server.replies import PROBLEMS
-from segmend.server.schemas import AnswerJson, EventJson, NewLabelJson, NewPromptJson, SessionJson, StateJson, body
+from segmend.server.schemas import (
+    AnswerJson,
+    DoubtfulJson,
+    EventJson,
+    NewLabelJson,
+    NewPromptJson,
+    SessionJson,
+    StateJson,
+    body,
+)
 from segmend.server.state import Shared, SharedNow, UserNow
 from segmend.session import Event, Redone, Removed, Undone
 
@@ -22,6 +31,7 @@ router = APIRouter(prefix="/api", tags=["sessions"], responses=PROBLEMS)
 FRAME = "application/octet-stream"
 ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {FRAME: {}}, "model": AnswerJson}}
 Position = Annotated[int, Path(ge=0, le=2**31 - 1)]
+Rank = Annotated[int, Query(ge=0, le=2**31 - 1, description="0: the most doubtful place, 1: the next")]
 LOOK_SECONDS = 0.25  # how often to look whether a waiting client has gone
 
 
@@ -55,6 +65,17 @@ def state(session: str, here: SharedNow) -> Response:
 def label_map(session: str, here: SharedNow) -> Response:
     with here.desks.using(session) as desk:
         return Response(desk.frame(), media_type=FRAME)
+
+
+@router.get(
+    "/sessions/{session}/doubtful",
+    response_model=DoubtfulJson,
+    summary="Where the last answer is doubtful, one place after the other",
+)
+def doubtful(session: str, here: SharedNow, rank: Rank = 0) -> Response:
+    with here.desks.using(session) as desk:
+        doubted, place = desk.doubtful(rank)
+        return JSONResponse({"position": doubted.position, "label": doubted.label, "rank": rank, "place": place})
 
 
 @router.post(
