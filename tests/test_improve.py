@@ -19,7 +19,7 @@ from segmend.errors import FileError, ModelError, SettingsError
 from segmend.image import Image, scale_affine
 from segmend.improve import LEARN, Outcome, cases_in, improve, survey
 from segmend.recipes import mend as recipe
-from segmend.trial import MOMENTS, Pair, Rule, Trial
+from segmend.trial import MOMENTS, Pair, Rule, Trial, Trials
 
 WIDTHS = {"widths": (4, 4, 4, 4, 4, 4), "light": (4, 4, 4, 4, 4, 4)}
 FAST = {"batch": 2, "threads": 1, "workers": 0, "exam": 0}
@@ -101,7 +101,7 @@ def home(adapted: tuple[Path, Outcome], tmp_path: Path) -> Path:
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
     """A round of one step, whose check finds the new weights better without playing."""
-    monkeypatch.setattr(room, "check", lambda *_: (TAKE, TAKE))
+    monkeypatch.setattr(room, "check", lambda *_, **__: Trials(TAKE, TAKE))
 
     def done(out: Path, weights: Path | None, cases: Sequence[Case] | None = None, **more: Any) -> Outcome:
         options = {**SITE, "steps": 1, **more}
@@ -180,7 +180,7 @@ def test_two_runs_decide_alike(old: Path, tmp_path: Path) -> None:
 def test_a_run_killed_after_learning_goes_on(
     old: Path, tmp_path: Path, taken: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(*_: object) -> None:
+    def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -274,10 +274,28 @@ def test_volumes_teach_the_networks_for_volumes_alone(tmp_path: Path, taken: Cal
 def test_volumes_can_be_checked_with_a_robot(tmp_path: Path) -> None:
     one, two = untrained(tmp_path / "one", 3), untrained(tmp_path / "two", 3)
 
-    same, general = room.check(one, two, 3, site(3, depth=9), quiet)
+    seen = survey(site(3, depth=9), space=True).seen
+    found = room.check(one, two, 3, seen, log=quiet)
 
-    assert [pair.gain for pair in (*same.pairs, *general.pairs)] == [0.0] * 5
-    assert Rule().against(same, general)
+    assert [pair.gain for pair in (*found.site.pairs, *found.drawn.pairs)] == [0.0] * 5
+    assert Rule().against(found)
+
+
+def test_data_sets_learned_from_before_are_kept_in_mind(old: Path, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        write(tmp_path / "before" / name, list("abcdef"))
+        split = {"train": list("abcd"), "val": list("ef")}
+        (tmp_path / "before" / name / "split.json").write_text(json.dumps(split))
+    assert len(room.remembered(tmp_path / "before", 4)) == 2 * 2 + 2 * 2
+    asked = {**SITE, "steps": 1}
+
+    found = improve(site(), tmp_path / "a", weights=old, replay=tmp_path / "before", options=asked, log=quiet)
+
+    part = found.report["parts"]["pictures"]
+    assert len(part["before"]["cases"]) == 4
+    assert "Pictures of what was learned before" in (found.folder / "report.md").read_text()
+    (run,) = found.folder.glob("pictures/run.json")
+    assert json.loads(run.read_text())["cases"]["train"].keys() == {"accepted", "before"}
 
 
 def test_minutes_become_a_number_of_steps_that_is_kept(
@@ -295,7 +313,7 @@ def test_minutes_become_a_number_of_steps_that_is_kept(
 
 
 def test_a_step_takes_time(old: Path) -> None:
-    seen = survey(site(3), space=False).seen
+    seen = room._subjects(survey(site(3), space=False).seen, "accepted")
     plan = room.Plan.of(old, 2, {**SITE, "batch": 1})
 
     assert 0 < room._seconds_a_step(plan, seen, count=1) < 60

@@ -15,7 +15,7 @@ from segmend.errors import UserError
 from segmend.image import Box, Image, MaskArray
 from segmend.prompts import Prompt
 from segmend.segmenter import Prediction, Segmenter, Workspace
-from segmend.trial import CLICKS, MOMENTS, Pair, Rule, Trial, drawn, plain, trial
+from segmend.trial import CLICKS, MOMENTS, Pair, Rule, Trial, Trials, drawn, plain, trial
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ def test_both_weights_play_every_case_with_clicks_and_with_a_box() -> None:
     found = trial([Drawn(Path(), "squares")], Sure(0.0), Sure(1.0), tell=said.append)
 
     (pair,) = found.pairs
-    assert list(pair.new) == list(MOMENTS) == [*(f"{n} click{'s' * (n > 1)}" for n in CLICKS), "box"]
-    assert pair.new["box"] == pytest.approx(np.mean([2 * n / (600 + n) for n in (36, 80)]))
+    assert list(pair.new) == list(MOMENTS) == [*(f"{n} click{'s' * (n > 1)}" for n in CLICKS), "a box"]
+    assert pair.new["a box"] == pytest.approx(np.mean([2 * n / (600 + n) for n in (36, 80)]))
     assert pair.old["1 click"] < pair.old["3 clicks"] < 0.2  # marks are law, and nothing else
     assert (found.better, found.worse) == (1, 0)
     assert said == [f"  squares: {pair.gain:+.3f}"]
@@ -103,7 +103,7 @@ def test_a_case_without_a_measurable_object_is_a_problem() -> None:
 
 
 def test_better_weights_that_forgot_nothing_are_taken() -> None:
-    assert Rule().against(BETTER, SAME) == ()
+    assert Rule().against(Trials(BETTER, SAME)) == ()
     assert BETTER.gain == pytest.approx(0.025)
 
 
@@ -115,22 +115,29 @@ def test_better_weights_that_forgot_nothing_are_taken() -> None:
         (Trial(pairs(0.4, -0.01, -0.01)), SAME, "1 cases became better and 2 worse"),
         (BETTER, Trial(pairs(-0.03, -0.02)), "On drawn scenes the mean Dice fell by 0.0250; at most 0.02"),
         (
-            Trial(pairs(0.02, 0.03, 0.01, 0.04, moment="box", by=-0.06)),
+            Trial(pairs(0.02, 0.03, 0.01, 0.04, moment="a box", by=-0.06)),
             SAME,
-            "After box the Dice is worse by more than chance .-0.0350, p 0.01",
+            "After a box the Dice is worse by more than chance .-0.0350, 95 % -0.0555 to -0.0145",
         ),
     ],
 )
 def test_what_speaks_against_new_weights_is_said(site: Trial, general: Trial, words: str) -> None:
-    reasons = Rule().against(site, general)
+    reasons = Rule().against(Trials(site, general))
 
     assert any(re.search(words, reason) for reason in reasons), reasons
+
+
+def test_what_was_learned_before_must_not_be_forgotten_either() -> None:
+    (reason,) = Rule().against(Trials(BETTER, SAME, Trial(pairs(-0.05, -0.01))))
+
+    assert reason == "On what was learned before the mean Dice fell by 0.0300; at most 0.02 may be forgotten."
+    assert list(Trials(BETTER, SAME).plain()) == ["site", "drawn"]
 
 
 def test_the_reason_why_nothing_could_be_played_is_said() -> None:
     none = trial([Drawn(Path(), "squares")], Sure(0.0), Boxless(1.0))
 
-    assert Rule().against(none, SAME) == ("Only 0 cases could be played, 3 are needed. squares: no boxes here",)
+    assert Rule().against(Trials(none, SAME)) == ("Only 0 cases could be played, 3 are needed. squares: no boxes here",)
 
 
 def test_drawn_scenes_are_always_the_same_and_hold_an_object() -> None:

@@ -4,7 +4,8 @@ A round goes like this:
 
 1. Every case is put, by a hash of its image, among those to learn from or those to check on. It stays there
    whatever other cases come, so nothing is ever checked on what it, or weights before it, learned from.
-2. Mend's networks learn on from the weights in use, at a low rate, from the site's cases and from drawn scenes.
+2. Mend's networks learn on from the weights in use, at a low rate, from the site's cases, from drawn scenes and, where
+   they are at hand, from the data sets that were learned from before.
 3. A robot plays the cases to check on, and drawn scenes that were never learned from, with both weights (`trial`).
 4. If the rule says so, the new weights are installed as a new version (`versions`); a report is written anyway.
 
@@ -33,7 +34,7 @@ from segmend.errors import FileError, ModelError, SegmendError, SettingsError
 from segmend.image import Image, LabelMap
 from segmend.io.atomic import write_bytes
 from segmend.methods import check_weights, mend
-from segmend.trial import Rule, Trial, drawn, plain, trial
+from segmend.trial import Rule, Trials, drawn, trial
 
 if TYPE_CHECKING:
     from segmend.training.progress import Progress
@@ -51,6 +52,7 @@ DECIDED = ("dimensions", "start", "sets", "widths", "light", "patience")  # sett
 PARTS = ("mend2d*.onnx", "mend2d*.npz", "mend3d*.onnx", "mend3d*.npz")
 REPORT, STEPS = "report.json", "steps.json"
 LEARN, CHECK = "learn", "check"
+REMEMBERED = 12  # cases of earlier data sets to check on
 
 Log = Callable[[str], None]
 
@@ -99,6 +101,7 @@ def improve(
     out: Path,
     *,
     weights: Path | None = None,
+    replay: Path | None = None,
     minutes: float | None = None,
     options: Mapping[str, Any] | None = None,
     rule: Rule | None = None,
@@ -107,41 +110,36 @@ def improve(
 ) -> Outcome:
     """Learn from a site's cases and install the new weights in `out` if they are better than those in use.
 
-    `out` keeps its versions. An empty one begins with those in `weights` or, without, in the package. `options` are
-    settings of mend's recipe and of the training loop; with `minutes` the number of steps follows from this machine's
-    speed.
+    `out` keeps its versions. An empty one begins with those in `weights` or, without, in the package. `replay`
+    holds data sets that were learned from before, so that they are not forgotten. `options` are settings of mend's
+    recipe and of the training loop; with `minutes` the number of steps follows from this machine's speed.
     """
     if minutes is not None and not minutes > 0:
         raise SettingsError(f"Adapting needs a time above 0 minutes; got {minutes:g}.")
     old, rule = weights_in_use(out, weights), rule or Rule()
-    found = survey(cases, space=mend.space(old) is not None)
+    space = mend.space(old) is not None
+    found = survey(cases, space=space)
     for name, reason in found.left_out.items():
         log(f"{name} is left out: {reason}")
     chosen = [d for d in KINDS if _enough(found, d) and (old / f"mend{d}d_reader.onnx").is_file()]
     if not chosen:
         raise SettingsError(_too_few(found, old))
     plans = {d: Plan.of(old, d, options or {}) for d in chosen}
-    asked = _asked(found, plans, minutes, rule)
+    known = survey([] if replay is None else remembered(replay, len(found.seen)), space=space)
+    asked = _asked([*found.seen, *known.seen], plans, minutes, rule)
     folder = out / "rounds" / (_round_of(out, asked) or _named({"asked": asked, "weights": _hashes(old)}))
     if (report := _read(folder / REPORT)) is not None:
         return _settled(out, folder, report, again=True)
     _begin(out, old)
     before = versions.read(out)
     assert before is not None
-    parts: dict[str, Any] = {}
+    parts = {}
     for dimensions, plan in plans.items():
-        kind, mine = KINDS[dimensions], folder / KINDS[dimensions]
-        learned, checked = found.of(dimensions, LEARN), found.of(dimensions, CHECK)
-        log(f"{kind}: {len(learned)} cases to learn from, {len(checked)} to check on")
         begun = versions.version(out, before.current)
         plan = replace(plan, settings=replace(plan.settings, start=str(begun.resolve())))
         share = None if minutes is None else minutes / len(plans)
-        plan = _steps_kept(plan, learned, share, folder / f"{dimensions}-{STEPS}")
-        learn(plan, learned, mine, log=log, progress=progress)
-        site, general = check(begun, mine, dimensions, [one.case for one in checked], log)
-        why = rule.against(site, general)
-        parts[kind] = {"better": not why, "because": list(why), "settings": asdict(plan.settings) | {"start": ""},
-                       "site": plain(site), "drawn": plain(general)}  # fmt: skip
+        job = _Job(dimensions, plan, begun, folder, share, log, progress)
+        parts[KINDS[dimensions]] = job.done(found, known, rule)
     report = {
         "segmend": __version__,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -277,6 +275,17 @@ def cases_in(data: Path) -> list[Case]:
     return found
 
 
+def remembered(data: Path, most: int) -> list[Case]:
+    """Return some cases of data sets that were learned from before, as many of each set: of `train` to learn from
+    again, `most` in all or one a set, and of `val` to check on."""
+    found: list[Case] = []
+    for split, part, count in (("train", LEARN, most), ("val", CHECK, REMEMBERED)):
+        every = sets(data, split)
+        each = max(1, count // len(every))
+        found += [Placed(case.folder, case.name, case, part) for one in every for case in one.cases[:each]]
+    return found
+
+
 def _enough(found: Survey, dimensions: int) -> bool:
     return len(found.of(dimensions, LEARN)) >= LEAST_LEARNED and len(found.of(dimensions, CHECK)) >= LEAST_CHECKED
 
@@ -290,6 +299,37 @@ def _too_few(found: Survey, old: Path) -> str:
         if found.of(d, LEARN) or found.of(d, CHECK)
     ]
     return f"Adapting needs {needed}, which 12 cases of a kind mostly give; there are {'; '.join(counts) or 'none'}."
+
+
+# What is done with one kind of networks.
+
+
+@dataclass(frozen=True)
+class _Job:
+    """The networks of one kind: what they begin with, how they learn on, and where their round lies."""
+
+    dimensions: int
+    plan: Plan
+    old: Path
+    folder: Path
+    minutes: float | None
+    log: Log
+    progress: Progress | None
+
+    def done(self, found: Survey, known: Survey, rule: Rule) -> dict[str, Any]:
+        """Learn, check and judge; return what the report tells of it."""
+        kind, (learned, checked) = KINDS[self.dimensions], (found.of(self.dimensions, part) for part in (LEARN, CHECK))
+        self.log(f"{kind}: {len(learned)} cases to learn from, {len(checked)} to check on")
+        earlier = known.of(self.dimensions, LEARN)[: len(learned)]
+        subjects = _subjects(learned, "accepted") + _subjects(earlier, "before")
+        plan = _steps_kept(self.plan, subjects, self.minutes, self.folder / f"{self.dimensions}-{STEPS}")
+        learn(plan, subjects, self.folder / kind, log=self.log, progress=self.progress)
+        trials = check(
+            self.old, self.folder / kind, self.dimensions, checked, known.of(self.dimensions, CHECK), log=self.log
+        )
+        why = rule.against(trials)
+        settings = asdict(plan.settings) | {"start": ""}
+        return {"better": not why, "because": list(why), "settings": settings, **trials.plain()}
 
 
 # How it learns.
@@ -338,39 +378,38 @@ def _widths(path: Path) -> tuple[int, ...]:
 
 
 def learn(
-    plan: Plan, learned: Sequence[Seen], folder: Path, *, log: Log = print, progress: Progress | None = None
+    plan: Plan, subjects: Sequence[Any], folder: Path, *, log: Log = print, progress: Progress | None = None
 ) -> None:
     """Learn on from the plan's start and write the new weights; a run that was killed goes on."""
     train, recipe = _training()
-    cases = _subjects(learned)
-    train.run(recipe, cases, cases, plan.settings, folder, log=log, progress=progress, **plan.loop)
+    train.run(recipe, subjects, subjects, plan.settings, folder, log=log, progress=progress, **plan.loop)
 
 
-def _subjects(learned: Sequence[Seen]) -> list[Any]:
+def _subjects(learned: Sequence[Seen], group: str) -> list[Any]:
     from segmend.recipes.subjects import Subject
 
     found = []
     for one in learned:
         example = one.case.read()
         image = example.image if one.dimensions == 3 else example.first
-        found.append(Subject(image, example.labels, one.case.instances, "accepted", one.title))
+        found.append(Subject(image, example.labels, one.case.instances, group, one.title))
     return found
 
 
-def _steps_kept(plan: Plan, learned: Sequence[Seen], minutes: float | None, path: Path) -> Plan:
+def _steps_kept(plan: Plan, subjects: Sequence[Any], minutes: float | None, path: Path) -> Plan:
     """Return the plan with as many steps as fit into the minutes; the number is kept for a run that goes on."""
     if minutes is None:
         return plan
     kept = _read(path)
-    steps = kept["steps"] if kept else max(1, int(60 * minutes / _seconds_a_step(plan, learned)))
+    steps = kept["steps"] if kept else max(1, int(60 * minutes / _seconds_a_step(plan, subjects)))
     _write(path, {"steps": steps})
     return replace(plan, settings=replace(plan.settings, steps=steps))
 
 
-def _seconds_a_step(plan: Plan, learned: Sequence[Seen], count: int = 3) -> float:
+def _seconds_a_step(plan: Plan, subjects: Sequence[Any], count: int = 3) -> float:
     """Return how long a step takes here, by the clock, the first one left aside."""
     _, recipe = _training()
-    network, sampler = recipe.build(plan.settings), recipe.Sampler(_subjects(learned), plan.settings)
+    network, sampler = recipe.build(plan.settings), recipe.Sampler(subjects, plan.settings)
     times = []
     for step in range(count + 1):
         begun = time.perf_counter()
@@ -383,23 +422,26 @@ def _seconds_a_step(plan: Plan, learned: Sequence[Seen], count: int = 3) -> floa
 # Whether it is better.
 
 
-def check(old: Path, new: Path, dimensions: int, cases: Sequence[Case], log: Log) -> tuple[Trial, Trial]:
-    """Let a robot play the cases, and drawn scenes, with the weights of both folders."""
+def check(
+    old: Path, new: Path, dimensions: int, cases: Sequence[Seen], earlier: Sequence[Seen] = (), *, log: Log = print
+) -> Trials:
+    """Let a robot play the cases, drawn scenes and cases of earlier data sets with the weights of both folders."""
     both = mend.load(old), mend.load(new)
     log("A robot plays the cases to check on with the old and the new weights:")
-    site = trial(cases, *both, tell=log)
-    log("and drawn scenes, to see what was forgotten ...")
-    return site, trial(drawn(dimensions), *both)
+    site = trial([one.case for one in cases], *both, tell=log)
+    log("and others, to see what was forgotten ...")
+    before = trial([one.case for one in earlier], *both) if earlier else None
+    return Trials(site, trial(drawn(dimensions), *both), before)
 
 
 # What is done about it.
 
 
-def _asked(found: Survey, plans: Mapping[int, Plan], minutes: float | None, rule: Rule) -> str:
+def _asked(seen: Sequence[Seen], plans: Mapping[int, Plan], minutes: float | None, rule: Rule) -> str:
     """Return a name for what a round is to do, apart from the weights that it begins with."""
     return _named(
         {
-            "cases": sorted((one.image_hash, one.labels_hash, one.part) for one in found.seen),
+            "cases": sorted((one.image_hash, one.labels_hash, one.part) for one in seen),
             "settings": {d: asdict(plan.settings) for d, plan in plans.items()},
             "minutes": minutes,
             "rule": asdict(rule),

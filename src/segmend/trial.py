@@ -24,7 +24,7 @@ from segmend.significance import CONFIDENCE, Difference, difference
 from segmend.users import BoxFirst, LargestError
 
 CLICKS = (1, 3, 5)
-MOMENTS = ("1 click", "3 clicks", "5 clicks", "box")
+MOMENTS = ("1 click", "3 clicks", "5 clicks", "a box")
 MOST_OBJECTS = 8  # of a case that are played
 DRAWN = {2: 24, 3: 8}  # scenes
 SIDE = {2: 160, 3: 48}  # of a scene
@@ -96,20 +96,34 @@ def _moment(name: str, pairs: Sequence[Pair]) -> Moment:
 
 
 @dataclass(frozen=True)
+class Trials:
+    """What was played: the site's cases, drawn scenes and, where they are at hand, what was learned from before."""
+
+    site: Trial
+    drawn: Trial
+    before: Trial | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """Return them as plain JSON values."""
+        return {name: plain(one) for name, one in vars(self).items() if one is not None}
+
+
+@dataclass(frozen=True)
 class Rule:
     """When new weights replace the old ones.
 
     On the site's cases the mean over cases and moments must rise by `gain` at least, more cases must become better
-    than worse, and no moment may be worse by more than chance (p < .05). On drawn scenes the mean may fall by `lost`
-    at most.
+    than worse, and no moment may be worse by more than chance (p < .05). On drawn scenes, and on cases of what was
+    learned before, the mean may fall by `lost` at most.
     """
 
     gain: float = 0.005
     lost: float = 0.02
     least: int = 3  # cases that both must be able to play
 
-    def against(self, site: Trial, drawn: Trial) -> tuple[str, ...]:
+    def against(self, trials: Trials) -> tuple[str, ...]:
         """Return what speaks against the new weights, a sentence each; nothing means that they are better."""
+        site = trials.site
         if len(site.pairs) < self.least:
             why = "".join(f" {problem.case}: {' '.join(problem.reason.split())}" for problem in site.problems[:1])
             return (f"Only {len(site.pairs)} cases could be played, {self.least} are needed.{why}",)
@@ -120,14 +134,14 @@ class Rule:
             found.append(f"{site.better} cases became better and {site.worse} worse; more need to become better.")
         found += [
             f"After {moment.name} the Dice is worse by more than chance ({moment.versus.mean:+.4f}, "
-            f"p {moment.versus.p:.3f})."
+            f"95 % {moment.versus.low:+.4f} to {moment.versus.high:+.4f})."
             for moment in site.moments
             if moment.harmed
         ]
-        if drawn.gain < -self.lost:
-            found.append(
-                f"On drawn scenes the mean Dice fell by {-drawn.gain:.4f}; at most {self.lost:g} may be forgotten."
-            )
+        for what, one in (("drawn scenes", trials.drawn), ("what was learned before", trials.before)):
+            if one is not None and one.gain < -self.lost:
+                lost = f"the mean Dice fell by {-one.gain:.4f}; at most {self.lost:g} may be forgotten"
+                found.append(f"On {what} {lost}.")
         return tuple(found)
 
 

@@ -15,6 +15,7 @@ from segmend.cli import run
 from segmend.image import Box
 from segmend.session import PALETTE, Defined, Label, Patch, Prompted
 from segmend.store import Store
+from segmend.trial import Trials
 from tests.test_improve import TAKE, site, untrained, write
 
 LESION = Label(1, "lesion", PALETTE[0])
@@ -45,7 +46,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def better(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every check find the new weights better, without playing."""
-    monkeypatch.setattr(room, "check", lambda *_: (TAKE, TAKE))
+    monkeypatch.setattr(room, "check", lambda *_, **__: Trials(TAKE, TAKE))
 
 
 def test_the_annotators_locked_objects_are_learned_from_and_undone(

@@ -26,6 +26,9 @@ from segmend.errors import FileError, SettingsError
     metavar="DIR",
     help="What an empty --out begins with.  [default: the weights in the package]",
 )
+@click.option(
+    "--replay", type=click.Path(path_type=Path), metavar="DIR", help="Data sets learned from before, to keep in mind."
+)
 @click.option("--steps", type=click.IntRange(min=1), help="Of learning, for each kind of network.  [default: 300]")
 @click.option("--minutes", type=float, help="Of learning, instead of steps.")
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="A setting, such as rate=0.0001.")
@@ -39,6 +42,7 @@ def adapt(
     data: Path | None,
     out: Path | None,
     weights: Path | None,
+    replay: Path | None,
     steps: int | None,
     minutes: float | None,
     changes: tuple[str, ...],
@@ -79,7 +83,7 @@ def adapt(
     options = {**settings_of(changes), **({} if steps is None else {"steps": steps})}
     from segmend.improve import cases_in, improve
 
-    how: dict[str, Any] = {"weights": weights, "minutes": minutes, "options": options, "log": _tell}
+    how: dict[str, Any] = {"weights": weights, "replay": replay, "minutes": minutes, "options": options, "log": _tell}
     if sys.stderr.isatty():
         from segmend.training.progress import Bar
 

@@ -54,7 +54,8 @@ def page_of(report: Mapping[str, Any]) -> Page:
         Heading("How it was decided"),
         Text(
             f"{HOW}\n\nNew weights are used when the mean over cases and moments rises by {rule['gain']:g} or more, "
-            f"more cases become better than worse, no moment is worse with p below .05, and drawn scenes lose at most "
+            f"more cases become better than worse, no moment is worse with p below .05, and what was "
+            f"not to be forgotten loses at most "
             f"{rule['lost']:g}.\n\nFinished {report['finished']} with Segmend {report['segmend']}, over version "
             f"{report['over']}."
         ),
@@ -69,6 +70,9 @@ def _part(kind: str, part: Mapping[str, Any]) -> list[Block]:
         if part["better"]
         else "They are not better:\n\n" + "\n".join(f"- {why}" for why in part["because"])
     )
+    before: list[Block] = []
+    if "before" in part:
+        before = [Heading(f"{kind.capitalize()} of what was learned before"), _moments(part["before"])]
     return [
         Heading(kind.capitalize()),
         Text(f"{verdict}\n\nLearned with {settings}."),
@@ -76,6 +80,7 @@ def _part(kind: str, part: Mapping[str, Any]) -> list[Block]:
         _moments(part["site"]),
         Heading(f"Drawn {kind}, to see what was forgotten"),
         _moments(part["drawn"]),
+        *before,
     ]
 
 
