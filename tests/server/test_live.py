@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from segmend import methods
-from segmend.image import Box, Image
-from segmend.segmenter import Prediction
+from segmend.image import Image
 from segmend.server import live as live_module
 from tests.server.running import BLUE, Client, clicked, defined, rooms
 
@@ -32,22 +30,6 @@ def test_a_click_is_accepted_painted_and_answered(live):
     assert answer["withdrawn"] is False and answer["quality"] == 0.5 and answer["milliseconds"] > 0
     assert answer["state"]["done"] == [0, 1, 2] and answer["state"]["pending"] == []
     np.testing.assert_array_equal(live.map, GREY == 10)
-
-
-def test_an_answer_says_where_its_method_doubts_most(live, monkeypatch):
-    assert live.do(clicked(BAR, label=2))["next"] is None  # it does not say
-    doubt = np.zeros((3, 6, 8), np.float32)
-    doubt[2, 2:5, 3:6] = 0.9
-    doubt[0, 0, 7] = 1
-
-    def doubting(self, prompts, previous):
-        for z in (1, 0, 2):
-            yield Prediction(np.ones((1, 6, 8), np.float32), Box((z, 0, 0), (z + 1, 6, 8)), doubt=doubt[z : z + 1])
-
-    monkeypatch.setattr(type(methods.load("flood").open(rooms())), "stream", doubting)
-
-    assert live.do(clicked(BOX))["next"] == [2, 3, 4]
-    assert live.do(clicked((2, 3, 4)))["next"] != [2, 3, 4]  # it was looked at
 
 
 def test_a_prompt_says_whether_to_adapt_and_the_answer_whether_it_was_done(live, client, session):

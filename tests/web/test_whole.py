@@ -1,5 +1,7 @@
 """Areas and whole masks: lasso, extreme points, nudging, refining, and where the method doubts."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -105,23 +107,48 @@ def test_doubt_is_shown_over_the_image_until_the_mask_changes(opened):
     assert opened.colours([beside]) == [plain]
 
 
-def test_one_key_goes_where_the_method_doubts_until_the_mask_changes(opened):
-    opened.go_to((5, 2, 2))
-    look = button(opened, "Look next")
-    expect(look).to_be_hidden()
+def test_doubtful_places_are_gone_through_until_the_mask_changes(opened):
+    look, said = button(opened, "Next doubtful place"), opened.page.locator(".status-answer")
+    expect(look).to_be_disabled()
+    expect(look).to_have_attribute("title", re.compile("Put down a mark"))
     refine(opened, 1)
-    expect(look).to_be_visible()
-
-    opened.page.keyboard.press("g")
-    went = opened.state["crosshair"]
+    expect(opened.page.locator(".look-dice")).to_have_text("0.50")
     opened.go_to((5, 2, 2))
-    look.click()
 
-    assert went == opened.state["crosshair"]
-    assert max(abs(a - b) for a, b in zip(went, (5, 6, 6), strict=True)) <= 2  # by the mask that it doubts the rim of
+    look.click()
+    expect(said).to_have_text("Looks doubtful here.")
+    first = opened.state["crosshair"]
+    assert opened.state["ring"] == first
+    assert sum(abs(a - b) for a, b in zip(first, (5, 6, 6), strict=True)) <= 2  # by the voxel whose rim is doubted
+    opened.page.keyboard.press("g")
+    expect(said).to_have_text("Looks doubtful here (place 2).")
+    assert opened.state["crosshair"] != first
+    while (looked := opened.state["looked"])["place"] is not None:
+        opened.page.keyboard.press("g")
+        opened.page.wait_for_function("(rank) => window.segmend.state().looked.rank > rank", arg=looked["rank"])
+    expect(said).to_have_text("Nothing else looks doubtful.")
+    opened.page.keyboard.press("g")
+    expect(said).to_have_text("Looks doubtful here.")
+    assert opened.state["crosshair"] == first
+
     opened.page.keyboard.press("Control+z")
     opened.settle()
-    expect(look).to_be_hidden()
+    expect(look).to_be_disabled()
+    assert opened.state["ring"] is None
+    opened.page.keyboard.press("g")
+    opened.toast("Put down a mark")
+
+
+def test_a_method_that_does_not_say_where_it_doubts_says_so(opened):
+    opened.page.select_option("#method", "ball")
+    opened.page.keyboard.press("c")
+    opened.click((5, 6, 6))
+    opened.settle()
+
+    look = button(opened, "Next doubtful place")
+    expect(look).to_be_disabled()
+    expect(look).to_have_attribute("title", "Ball does not say where it doubts.")
+    expect(opened.page.locator(".look-dice")).to_have_text("0.75")
 
 
 def test_a_method_that_only_refines_needs_a_mask_first(opened):

@@ -6,6 +6,7 @@ import { type Box, clamp, type Index, shownPlanes } from "./geometry";
 import { maskPrompt } from "./bits";
 import { DoubtMap, LabelMap } from "./labelmap";
 import { type Answered, Live } from "./live";
+import { centred, nextRank, whyNot } from "./look";
 import { isPhoto, readVolume } from "./nifti";
 import { fold, freeValue } from "./session";
 import { adaptOf, methodsFor, type Layout, type Opened, type Store, type Tool } from "./state";
@@ -23,9 +24,13 @@ const PALETTE: readonly api.Label["colour"][] = [
   [150, 110, 70],
 ];
 
+const RING_MS = 4000;
+
 export class Actions {
   #live: Live | null = null;
   #opening: AbortController | null = null;
+  #looking = false; // for a doubtful place
+  #ringing: ReturnType<typeof setTimeout> | undefined;
 
   constructor(readonly store: Store) {}
 
@@ -132,6 +137,9 @@ export class Actions {
       loading: null,
       answering: null,
       answered: null,
+      doubted: null,
+      looked: null,
+      ring: null,
       pointer: null,
     });
   }
@@ -182,6 +190,7 @@ export class Actions {
     const store = this.store;
     this.#live = new Live(api.liveAddress(opened.session), {
       state: (session) => {
+        this.#forgetDoubt(opened); // the server tells it again when it still holds
         this.#adopt(session.events, session.pending);
         this.#resume(opened, session.events);
         if (session.events.length === 0 && this.store.state.unsent.length === 0) this.addLabel("Object 1");
@@ -262,24 +271,17 @@ export class Actions {
     }
     const waits = event.event === "prompted" || event.event === "removed";
     this.#adopt([...events, event], waits ? [...pending, position] : pending);
-    const { answered } = this.store.state;
     if (waits) this.store.set({ answered: null });
-    else if (answered?.next) this.store.set({ answered: { ...answered, next: null } });
-    if (opened?.doubt) {
-      opened.doubt.clear(); // it was of the mask as it stood
-      this.store.set({ doubtVersion: this.store.state.doubtVersion + 1 });
-    }
+    if (event.event !== "defined") this.#forgetDoubt(opened); // it was of the mask as it stood
     if (event.event === "defined" && !this.store.state.labels.some(({ value }) => value === this.store.state.label)) {
       this.select(event.label.value);
     }
   }
 
-  #answered(opened: Opened, { position, milliseconds, quality, adapted, next, state }: Answered): void {
+  #answered(opened: Opened, { position, milliseconds, quality, adapted, state }: Answered): void {
     const asked = this.store.state.events.at(position)?.event;
     const answered =
-      asked === "prompted" || asked === "removed"
-        ? { milliseconds, quality, adapted, next }
-        : this.store.state.answered;
+      asked === "prompted" || asked === "removed" ? { milliseconds, quality, adapted } : this.store.state.answered;
     this.store.set({ pending: state.pending, answering: null, answered });
     if (position >= this.store.state.events.length) guarded(() => this.#refresh(opened));
   }
@@ -292,9 +294,15 @@ export class Actions {
 
   #doubt(opened: Opened, patch: DoubtPatch): void {
     if (this.store.state.opened !== opened) return;
+    if (this.store.state.doubted !== patch.position) this.#forgetDoubt(opened); // that of an earlier answer
     opened.doubt ??= new DoubtMap(opened.map.shape);
     opened.doubt.apply(patch);
-    this.store.set({ doubtVersion: this.store.state.doubtVersion + 1 });
+    this.store.set({ doubtVersion: this.store.state.doubtVersion + 1, doubted: patch.position });
+  }
+
+  #forgetDoubt(opened: Opened | null): void {
+    opened?.doubt?.clear();
+    this.store.set({ doubtVersion: this.store.state.doubtVersion + 1, doubted: null, looked: null, ring: null });
   }
 
   #changed(box: Box | null): void {
@@ -411,10 +419,36 @@ export class Actions {
     this.store.set({ crosshair: [at(0), at(1), at(2)] });
   }
 
-  /** Go to where the method doubts its last answer most, if it says. */
-  lookNext(): void {
-    const { answered } = this.store.state;
-    if (answered?.next) this.setCrosshair(answered.next);
+  /** Go to where the last answer is most doubtful, then to the next such place; a message says why when there is none. */
+  async look(): Promise<void> {
+    const { opened, doubted, looked } = this.store.state;
+    const reason = whyNot(this.store.state);
+    if (reason !== null) toast(reason);
+    if (reason !== null || opened === null || this.#looking) return;
+    this.#looking = true;
+    try {
+      const { position, rank, place } = await api.doubtful(opened.session, nextRank(looked));
+      if (this.store.state.opened !== opened || this.store.state.doubted !== doubted || position !== doubted) return;
+      this.store.set({ looked: { rank, place } });
+      if (place !== null) this.#showPlace(opened, place);
+    } finally {
+      this.#looking = false;
+    }
+  }
+
+  /** Bring a voxel into view, and ring it for a moment. */
+  #showPlace(opened: Opened, place: Index): void {
+    const { layout, views } = this.store.state;
+    this.setCrosshair(place);
+    this.store.set({
+      ring: place,
+      views: centred(views, opened.planes, opened.volume.shape, place),
+      layout: layout === "render" ? "grid" : layout, // 3D alone shows no slice
+    });
+    clearTimeout(this.#ringing);
+    this.#ringing = setTimeout(() => {
+      this.store.set({ ring: null });
+    }, RING_MS);
   }
 
   /** Scroll a plane by some slices. */

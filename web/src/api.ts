@@ -11,6 +11,7 @@ export type Event = Schemas["EventJson"];
 export type Adapt = Schemas["PromptedJson"]["adapt"];
 export type Prompt = Schemas["PromptedJson"]["prompt"];
 export type Session = Schemas["StateJson"];
+export type Doubtful = Schemas["DoubtfulJson"];
 export type SessionInfo = Schemas["SessionJson"];
 
 export class ApiError extends Error {
@@ -73,6 +74,9 @@ export const linkCase = (path: string): Promise<Case[]> => read("api/cases/link"
 export const sessions = (id: string): Promise<SessionInfo[]> => read(`api/cases/${id}/sessions`);
 export const addSession = (id: string): Promise<Session> => read(`api/cases/${id}/sessions`, { method: "POST" });
 export const session = (id: string): Promise<Session> => read(`api/sessions/${id}`);
+
+export const doubtful = (id: string, rank: number): Promise<Doubtful> =>
+  read(`api/sessions/${id}/doubtful?rank=${rank}`);
 
 export async function deleteCase(id: string): Promise<void> {
   await request(`api/cases/${id}`, { method: "DELETE" });

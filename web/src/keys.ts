@@ -2,6 +2,7 @@
 
 import type { Actions } from "./actions";
 import { showHelp } from "./help";
+import { guarded } from "./toasts";
 import { toggleLayout } from "./views/layout";
 
 interface Shortcut {
@@ -153,10 +154,10 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "G",
-    what: "go where the method doubts most",
+    what: "go to the next doubtful place",
     matches: letter("g"),
     act: (actions) => {
-      actions.lookNext();
+      guarded(() => actions.look());
     },
   },
   {

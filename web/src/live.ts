@@ -7,7 +7,6 @@
  */
 
 import type { Event, Session } from "./api";
-import type { Index } from "./geometry";
 import { unrecorded } from "./session";
 import { type DoubtPatch, isDoubt, type MaskPatch, readPatch } from "./wire";
 
@@ -16,7 +15,6 @@ export interface Answered {
   readonly milliseconds: number;
   readonly quality: number | null;
   readonly adapted: boolean;
-  readonly next: Index | null; // where to look next
   readonly state: { readonly pending: readonly number[] };
 }
 

@@ -12,6 +12,7 @@ import { casesPanel } from "./views/cases";
 import { displayPanel } from "./views/display";
 import { header } from "./views/header";
 import { labelsPanel } from "./views/labels";
+import { lookPanel } from "./views/look";
 import { connectionBanner, emptyState, loadingCard } from "./views/overlays";
 import { promptsPanel } from "./views/prompts";
 import { rail } from "./views/rail";
@@ -37,6 +38,7 @@ app.replaceChildren(
     labelsPanel(actions),
     promptsPanel(actions),
     wholePanel(actions),
+    lookPanel(actions),
     displayPanel(actions),
   ),
   statusLine(actions),

@@ -9,6 +9,7 @@ import type { Adapt, Case, Event, Format, Label, Method, Prompt } from "./api";
 import type { Contrast, Statistics } from "./contrast";
 import type { Box, Index, Plane, PlaneName, View } from "./geometry";
 import type { DoubtMap, LabelMap } from "./labelmap";
+import type { Looked } from "./look";
 import type { Volume } from "./nifti";
 
 export type Tool = "navigate" | "click" | "stroke" | "box" | "lasso" | "extremes";
@@ -69,11 +70,13 @@ export interface State {
     readonly milliseconds: number;
     readonly quality: number | null;
     readonly adapted: boolean;
-    readonly next: Index | null; // where the method doubts most
   } | null;
   readonly maskVersion: number;
   readonly maskChange: Box | null; // what the last version changed; null: everything
   readonly doubtVersion: number; // as maskVersion, of the doubt
+  readonly doubted: number | null; // the event whose answer said where it doubts, while the mask is as it left it
+  readonly looked: Looked | null; // the last look at a doubtful place of that answer
+  readonly ring: Index | null; // shown for a moment round the place looked at
   readonly pointer: Index | null; // the voxel under the mouse
   readonly sidebar: boolean; // the list of cases is open
 }
@@ -113,6 +116,9 @@ export const INITIAL: State = {
   maskVersion: 0,
   maskChange: null,
   doubtVersion: 0,
+  doubted: null,
+  looked: null,
+  ring: null,
   pointer: null,
   sidebar: true,
 };

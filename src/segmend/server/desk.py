@@ -389,10 +389,9 @@ class Desk:
                     if self._enough(draft):
                         break
                 yield
-        place = self._doubtful(draft)
         with self._lock:
             if self._board.draft is draft:
-                self._finish(draft, place)
+                self._finish(draft)
         event = session.events[draft.position]
         if isinstance(event, Prompted):
             self._workspaces.weigh(self.id, event.method, self._image())
@@ -428,16 +427,12 @@ class Desk:
         place = extent(other.prompt)
         return mine.method == other.method and place is not None and place.intersection(draft.reached).size > 0
 
-    def _doubtful(self, draft: Draft) -> Index | None:
-        """Return where the method doubts its answer most, for those who watch."""
-        return draft.doubted.place(0, self._image().spacing) if self._listeners else None
-
-    def _finish(self, draft: Draft, place: Index | None) -> None:
+    def _finish(self, draft: Draft) -> None:
         patch = draft.patch()
         self._store_answer(draft.position, patch)
         self._board.draft = None
         self._doubted = draft.doubted if draft.doubted.told else None
-        self._tell_answered(draft.position, patch.box, draft.quality, adapted=draft.adapted, place=place)
+        self._tell_answered(draft.position, patch.box, draft.quality, adapted=draft.adapted)
 
     def _store_answer(self, position: int, patch: Patch) -> None:
         self._store.answer(self.id, position, patch)
@@ -503,7 +498,6 @@ class Desk:
         quality: float | None,
         *,
         adapted: bool = False,
-        place: Index | None = None,
         withdrawn: bool = False,
     ) -> None:
         request = self._requests.pop(position, None) or Request()
@@ -511,7 +505,7 @@ class Desk:
         if self._listeners:
             self._tell(pack(position, NOTHING, np.zeros((0, 0, 0), np.uint16), last=True))
             message = {"type": "answered", "position": position, "milliseconds": milliseconds, "quality": quality}
-            message |= {"adapted": adapted, "next": place, "withdrawn": withdrawn, "state": light_state(self._session)}
+            message |= {"adapted": adapted, "withdrawn": withdrawn, "state": light_state(self._session)}
             self._tell(message)
         request.end(Answer(position, changed or NOTHING, milliseconds, quality, adapted, withdrawn))
 

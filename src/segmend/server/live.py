@@ -5,10 +5,9 @@ told, in this order for each event:
 
     {"type": "accepted", "id": n, "position": p, "event": {...}}    the event is durable
     binary patch frames and doubt frames, and {"type": "progress", "position": p, "fraction": f}
-    {"type": "answered", "position": p, "milliseconds": t, "quality": q, "adapted": false,
-     "next": [z, y, x], "withdrawn": false, "state": {...}}
+    {"type": "answered", "position": p, "milliseconds": t, "quality": q, "adapted": false, "withdrawn": false,
+     "state": {...}}
 
-`next` is where the method doubts its answer most, null where it does not tell or is sure.
 Everybody who watches the session is told the same, with `"id": null` for what others did.
 An event that is undone or cancelled first is answered with `"withdrawn": true`. What is
 refused is told to who asked: `{"type": "error", "id": n, "message": one sentence}`; when

@@ -49,6 +49,22 @@ export function drawPrompt(
   context.restore();
 }
 
+/** Ring a voxel that lies in the slice, to draw the eye there. */
+export function drawRing(context: CanvasRenderingContext2D, place: Place, index: Index): void {
+  if (index[place.plane.normal] !== place.slice) return;
+  const [x, y] = middle(place, index);
+  for (const [width, colour] of [
+    [6, "rgba(8,10,14,0.6)"],
+    [2.5, "#ff5cff"],
+  ] as const) {
+    context.beginPath();
+    context.arc(x, y, 20, 0, 2 * Math.PI);
+    context.lineWidth = width;
+    context.strokeStyle = colour;
+    context.stroke();
+  }
+}
+
 function middle({ plane, shape, projection }: Place, index: Index): Point {
   const [u, v] = pixelOf(plane, shape, index);
   return toScreen(projection, [u + 0.5, v + 0.5]);

@@ -24,7 +24,7 @@ import {
 } from "../geometry";
 import { type Colour, outlines, paintDoubt, paintLabels, paintVolume } from "../slices";
 import { marksOf, type Opened, type State } from "../state";
-import { drawPrompt } from "./marks";
+import { drawPrompt, drawRing, type Place } from "./marks";
 
 const TITLES = { axial: "Axial", coronal: "Coronal", sagittal: "Sagittal" } as const;
 const AXES_COLOURS = { axial: "#e0b354", coronal: "#6fbf8b", sagittal: "#6ea8e0" } as const;
@@ -223,6 +223,7 @@ export class Pane {
     }
     this.#drawCrosshair(state, p);
     if (state.masked) this.#drawMarks(state, p);
+    if (state.ring !== null) drawRing(this.#context, this.#place(p), state.ring);
     this.#drawPointer(state, p);
     this.#drawLetters();
     this.#label(state);
@@ -333,8 +334,12 @@ export class Pane {
     context.globalAlpha = 1;
   }
 
+  #place(projection: Projection): Place {
+    return { plane: this.plane, shape: this.opened.volume.shape, slice: this.slice, projection };
+  }
+
   #drawMarks(state: State, p: Projection): void {
-    const place = { plane: this.plane, shape: this.opened.volume.shape, slice: this.slice, projection: p };
+    const place = this.#place(p);
     const colourOf = (label: number): Colour =>
       state.labels.find(({ value }) => value === label)?.colour ?? [160, 160, 160];
     for (const mark of marksOf(state)) {

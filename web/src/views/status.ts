@@ -3,6 +3,7 @@
 import type { Actions } from "../actions";
 import { h } from "../dom";
 import { toMm } from "../geometry";
+import { sentence } from "../look";
 import { valueAt } from "../nifti";
 
 const SLOW = 500; // ms until waiting is shown
@@ -22,19 +23,6 @@ export function statusLine(actions: Actions): HTMLElement {
       },
     },
     "Cancel",
-  );
-  const next = h(
-    "button",
-    {
-      type: "button",
-      class: "link status-next",
-      title: "Go where the method doubts most (G)",
-      hidden: true,
-      onclick: () => {
-        actions.lookNext();
-      },
-    },
-    "Look next",
   );
   const busy = h("span", { class: "status-busy", hidden: true }, h("span", {}, "Working"), bar, cancel);
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -66,10 +54,11 @@ export function statusLine(actions: Actions): HTMLElement {
     if (state.answering === null) bar.removeAttribute("value");
     else bar.value = state.answering;
   });
-  store.on(["answered", "opened"], ({ answered }) => {
-    next.hidden = !answered?.next;
-  });
-  store.on(["answered"], ({ answered }) => {
+  store.on(["answered", "looked"], ({ answered, looked }) => {
+    if (looked !== null) {
+      answer.textContent = sentence(looked);
+      return;
+    }
     if (answered === null) return;
     const quality = answered.quality === null ? "" : `, expected Dice ${answered.quality.toFixed(2)}`;
     const adapted = answered.adapted ? ", adapted to this image" : "";
@@ -78,5 +67,5 @@ export function statusLine(actions: Actions): HTMLElement {
   store.on(["opened"], () => {
     answer.textContent = "";
   });
-  return h("footer", { class: "status" }, voxel, h("span", { class: "spacer" }), busy, answer, next);
+  return h("footer", { class: "status" }, voxel, h("span", { class: "spacer" }), busy, answer);
 }

@@ -48,6 +48,7 @@ export class Viewer {
         "points",
         "doubtful",
         "doubtVersion",
+        "ring",
       ],
       () => {
         for (const pane of this.panes) pane.redraw();

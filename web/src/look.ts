@@ -1,0 +1,70 @@
+/**
+ * Where to look next: the places where the last answer is doubtful, one after the other.
+ *
+ * The server finds them, by the rule that the library has; here is only which one to ask for, and what to say of it.
+ */
+
+import type { Event } from "./api";
+import { type Index, type Plane, pixelOf } from "./geometry";
+import type { State } from "./state";
+
+/** What came of the last look. */
+export interface Looked {
+  readonly rank: number; // 0: the most doubtful place
+  readonly place: Index | null; // null: there is no such place
+}
+
+/** Return which place comes next; after the last one the first comes again. */
+export function nextRank(looked: Looked | null): number {
+  return looked === null || looked.place === null ? 0 : looked.rank + 1;
+}
+
+export function sentence({ rank, place }: Looked): string {
+  if (place !== null) return rank === 0 ? "Looks doubtful here." : `Looks doubtful here (place ${rank + 1}).`;
+  return rank === 0 ? "Nothing looks doubtful." : "Nothing else looks doubtful.";
+}
+
+/** The event that last changed masks, as far as it asked for an answer: on which label, by which method. */
+export function lastAsked(events: readonly Event[]): { label: number; method: string | null } | null {
+  const last = events.filter(({ event }) => event !== "defined").at(-1);
+  if (last?.event === "prompted") return { label: last.label, method: last.method };
+  if (last?.event !== "removed") return null;
+  const of = events.at(last.of);
+  return of?.event === "prompted" ? { label: of.label, method: null } : null;
+}
+
+type Asking = Pick<State, "opened" | "events" | "pending" | "unsent" | "doubted" | "label" | "labels" | "methods"> &
+  Pick<State, "connection" | "answered">;
+
+/** Return why there is no place to go to now, in a sentence; null when there may be one. */
+export function whyNot(state: Asking): string | null {
+  const { opened, events, pending, unsent, doubted, label, labels, methods, connection, answered } = state;
+  if (opened === null) return "Open a case first.";
+  if (connection !== "live") return "The connection is lost.";
+  if (pending.length + unsent.length > 0) return "An answer is on its way.";
+  const asked = lastAsked(events);
+  if (doubted !== null && asked !== null) {
+    if (asked.label === label) return null;
+    const name = labels.find(({ value }) => value === asked.label)?.name ?? "another label";
+    return `The last answer was about ${name}; choose it, or put down a mark here.`;
+  }
+  const title = methods.find(({ id }) => id === asked?.method)?.title;
+  if (answered !== null && title !== undefined) return `${title} does not say where it doubts.`;
+  return "Put down a mark: the answer to it may say where it is doubtful.";
+}
+
+/** Return the Dice that the method expects of the selected label's mask; null when nobody has said. */
+export function expectedDice({ answered, events, label }: Pick<State, "answered" | "events" | "label">): number | null {
+  return lastAsked(events)?.label === label ? (answered?.quality ?? null) : null;
+}
+
+/** Return views in which a voxel is in the middle of every plane that does not show all of itself. */
+export function centred(views: State["views"], planes: readonly Plane[], shape: Index, place: Index): State["views"] {
+  const moved = planes.flatMap((plane) => {
+    const view = views[plane.name];
+    if (view === undefined) return [];
+    const [u, v] = pixelOf(plane, shape, place);
+    return [[plane.name, { ...view, centre: [u + 0.5, v + 0.5] }]];
+  });
+  return Object.fromEntries(moved) as State["views"];
+}

@@ -1,0 +1,49 @@
+/** How good the method thinks the mask is, and the way to where a look would pay most. */
+
+import type { Actions } from "../actions";
+import { h } from "../dom";
+import { expectedDice, whyNot } from "../look";
+import { guarded } from "../toasts";
+
+export function lookPanel(actions: Actions): HTMLElement {
+  const store = actions.store;
+  const dice = h("output", { class: "look-dice" });
+  const next = h(
+    "button",
+    {
+      type: "button",
+      class: "button wide",
+      onclick: () => {
+        guarded(() => actions.look());
+      },
+    },
+    "Next doubtful place",
+  );
+  const element = h(
+    "section",
+    { class: "section" },
+    h(
+      "div",
+      { class: "section-head" },
+      h("h2", {}, "How good"),
+      h("span", { class: "look-row" }, "Expected Dice", dice),
+    ),
+    next,
+  );
+  store.on(
+    ["opened", "events", "pending", "unsent", "doubted", "label", "labels", "methods", "connection", "answered"],
+    (state) => {
+      element.hidden = state.opened === null;
+      const expected = expectedDice(state);
+      dice.value = expected === null ? "–" : expected.toFixed(2);
+      dice.title =
+        expected === null
+          ? "Nothing is known of this mask; some methods say it with their answer"
+          : "What the method expects of its mask: 1 would be perfect";
+      const reason = whyNot(state);
+      next.disabled = reason !== null;
+      next.title = reason ?? "Go to where the last answer is most doubtful, then to the next place (G)";
+    },
+  );
+  return element;
+}

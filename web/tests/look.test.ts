@@ -1,0 +1,86 @@
+import { describe, expect, it } from "vitest";
+import type { Event, Method } from "../src/api";
+import { PHOTO } from "../src/geometry";
+import { centred, expectedDice, lastAsked, nextRank, sentence, whyNot } from "../src/look";
+import { INITIAL, type Opened, type State } from "../src/state";
+
+const defined = (value: number): Event => ({
+  event: "defined",
+  label: { value, name: value === 1 ? "liver" : "kidney", colour: [1, 2, 3], locked: false },
+});
+const clicked = (label: number): Event => ({
+  event: "prompted",
+  prompt: { kind: "click", index: [0, 0, 1], positive: true },
+  label,
+  method: "mend",
+  adapt: "auto",
+});
+
+describe("the next doubtful place", () => {
+  it("is the most doubtful, then the next, and after the last the first again", () => {
+    expect(nextRank(null)).toBe(0);
+    expect(nextRank({ rank: 0, place: [1, 2, 3] })).toBe(1);
+    expect(nextRank({ rank: 4, place: null })).toBe(0);
+  });
+
+  it("is told in a plain sentence", () => {
+    expect(sentence({ rank: 0, place: [1, 2, 3] })).toBe("Looks doubtful here.");
+    expect(sentence({ rank: 1, place: [1, 2, 3] })).toBe("Looks doubtful here (place 2).");
+    expect(sentence({ rank: 0, place: null })).toBe("Nothing looks doubtful.");
+    expect(sentence({ rank: 2, place: null })).toBe("Nothing else looks doubtful.");
+  });
+
+  it("comes to the middle of every plane that is panned or zoomed", () => {
+    const views = { axial: { centre: [1, 1], zoom: 5 } } as const;
+    expect(centred(views, [PHOTO], [1, 20, 30], [0, 12, 7])).toEqual({ axial: { centre: [7.5, 12.5], zoom: 5 } });
+    expect(centred({}, [PHOTO], [1, 20, 30], [0, 12, 7])).toEqual({});
+  });
+});
+
+describe("what the last answer was about", () => {
+  it("is its label and method, whatever was renamed since, and nothing after undo", () => {
+    expect(lastAsked([defined(1), clicked(1), defined(2)])).toEqual({ label: 1, method: "mend" });
+    expect(lastAsked([defined(2), clicked(2), { event: "removed", of: 1 }])).toEqual({ label: 2, method: null });
+    expect(lastAsked([defined(1), clicked(1), { event: "undone" }])).toBeNull();
+    expect(lastAsked([defined(1)])).toBeNull();
+  });
+
+  it("is what its expected Dice is about, too", () => {
+    const answered = { milliseconds: 1, quality: 0.9, adapted: false };
+    const events = [defined(1), defined(2), clicked(1)];
+    expect(expectedDice({ answered, events, label: 1 })).toBe(0.9);
+    expect(expectedDice({ answered, events, label: 2 })).toBeNull();
+    expect(expectedDice({ answered: { ...answered, quality: null }, events, label: 1 })).toBeNull();
+    expect(expectedDice({ answered, events: [...events, { event: "undone" }], label: 1 })).toBeNull();
+  });
+});
+
+describe("why there is no place to go to", () => {
+  const state: State = {
+    ...INITIAL,
+    opened: {} as Opened,
+    connection: "live",
+    events: [defined(1), defined(2), clicked(1)],
+    labels: [defined(1), defined(2)].flatMap((event) => (event.event === "defined" ? [event.label] : [])),
+    methods: [{ id: "mend", title: "Mend" } as Method],
+    answered: { milliseconds: 1, quality: null, adapted: false },
+    doubted: 2,
+    label: 1,
+  };
+
+  it("is nothing while the last answer, which doubts, is about the selected label", () => {
+    expect(whyNot(state)).toBeNull();
+    expect(whyNot({ ...state, answered: null })).toBeNull(); // the page was loaded again
+  });
+
+  it("is one sentence otherwise", () => {
+    expect(whyNot({ ...state, opened: null })).toBe("Open a case first.");
+    expect(whyNot({ ...state, connection: "lost" })).toBe("The connection is lost.");
+    expect(whyNot({ ...state, pending: [3] })).toBe("An answer is on its way.");
+    expect(whyNot({ ...state, unsent: [clicked(1)] })).toBe("An answer is on its way.");
+    expect(whyNot({ ...state, label: 2 })).toMatch(/^The last answer was about liver; choose it/);
+    expect(whyNot({ ...state, doubted: null })).toBe("Mend does not say where it doubts.");
+    expect(whyNot({ ...state, doubted: null, answered: null })).toMatch(/^Put down a mark/);
+    expect(whyNot({ ...state, doubted: null, events: [...state.events, { event: "undone" }] })).toMatch(/^Put down/);
+  });
+});
