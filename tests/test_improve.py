@@ -19,6 +19,7 @@ from segmend.errors import FileError, ModelError, SettingsError
 from segmend.image import Image, scale_affine
 from segmend.improve import LEARN, Outcome, cases_in, improve, survey
 from segmend.recipes import mend as recipe
+from segmend.server.workspaces import Workspaces
 from segmend.trial import MOMENTS, Pair, Rule, Trial, Trials
 
 WIDTHS = {"widths": (4, 4, 4, 4, 4, 4), "light": (4, 4, 4, 4, 4, 4)}
@@ -154,6 +155,17 @@ def test_undo_brings_the_old_weights_back(home: Path, old: Path) -> None:
     versions.undo(home)
 
     assert bytes_in_use(home) == bytes_in_use(old)
+
+
+def test_a_server_that_runs_opens_images_with_the_weights_in_use(home: Path) -> None:
+    image, opened = Drawn(Path(), "a", 0).read().image, Workspaces(10**9, {"mend": home})
+
+    new = opened.opened("a", "mend", lambda: image).inner.planes.networks  # type: ignore[attr-defined]
+    versions.undo(home)
+    old = opened.opened("b", "mend", lambda: image).inner.planes.networks  # type: ignore[attr-defined]
+
+    assert opened.opened("a", "mend", lambda: image).inner.planes.networks is new  # type: ignore[attr-defined]
+    assert old is not new
 
 
 def test_what_was_decided_is_not_done_again(home: Path, old: Path) -> None:

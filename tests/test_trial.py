@@ -83,8 +83,11 @@ def test_both_weights_play_every_case_with_clicks_and_with_a_box() -> None:
 
 
 def test_a_case_that_cannot_be_played_is_a_problem_and_not_a_score() -> None:
-    found = trial([Drawn(Path(), "squares")], Sure(0.0), Boxless(1.0))
+    said: list[str] = []
 
+    found = trial([Drawn(Path(), "squares")], Sure(0.0), Boxless(1.0), tell=said.append)
+
+    assert said == ["  squares could not be played: no boxes here"]
     assert (found.pairs, found.gain, found.moments) == ((), 0.0, ())
     assert [problem.reason for problem in found.problems] == ["no boxes here"]
     assert plain(found)["problems"] == [{"case": "squares", "reason": "no boxes here"}]

@@ -124,6 +124,8 @@ def improve(
     chosen = [d for d in KINDS if _enough(found, d) and (old / f"mend{d}d_reader.onnx").is_file()]
     if not chosen:
         raise SettingsError(_too_few(found, old))
+    for kind in (KINDS[d] for d in KINDS if d not in chosen and (found.of(d, LEARN) or found.of(d, CHECK))):
+        log(f"The {kind} are left out, for they are too few or the weights have no network for them.")
     plans = {d: Plan.of(old, d, options or {}) for d in chosen}
     known = survey([] if replay is None else remembered(replay, len(found.seen)), space=space)
     asked = _asked([*found.seen, *known.seen], plans, minutes, rule)

@@ -153,6 +153,7 @@ def trial(cases: Iterable[Case], old: Segmenter, new: Segmenter, *, tell: Tell =
         failed = next((one for one in found if isinstance(one, Problem)), None)
         if failed is not None:
             problems.append(failed)
+            tell(f"  {getattr(case, 'title', case.name)} could not be played: {' '.join(failed.reason.split())}")
             continue
         pair = Pair(case.name, *found)  # type: ignore[arg-type]
         pairs.append(pair)

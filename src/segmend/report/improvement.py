@@ -44,11 +44,13 @@ def page_of(report: Mapping[str, Any]) -> Page:
     for kind, part in report["parts"].items():
         blocks += _part(kind, part)
     blocks += [Heading("The cases"), _cases(report)]
-    if report["left_out"]:
-        blocks += [
-            Heading("Left out"),
-            Table(["case", "why"], [[name, why] for name, why in report["left_out"].items()]),
-        ]
+    unplayed = [
+        [problem["case"], problem["reason"]]
+        for part in report["parts"].values()
+        for problem in part["site"]["problems"]
+    ]
+    if report["left_out"] or unplayed:
+        blocks += [Heading("Left out"), Table(["case", "why"], [*map(list, report["left_out"].items()), *unplayed])]
     rule = report["rule"]
     blocks += [
         Heading("How it was decided"),
