@@ -72,6 +72,16 @@ class Echo(Engine):
         return {"logits": logits[None, None], "quality": np.asarray([0.5], np.float32)}
 
 
+class Dotter(Engine):
+    """A refiner that changes the mask so far by the dots of the marks and no further."""
+
+    name = "dotter"
+
+    def run(self, inputs: Arrays) -> dict[str, Real]:
+        so_far, positive, negative, _ = inputs["prompts"][0]
+        return said(((so_far > 0.5) | (positive > 0)) & (negative == 0), 0.5)
+
+
 class Slowly(Engine):
     """A refiner that goes only four cells further than the mask so far each time it is asked, and knows it."""
 
@@ -353,6 +363,28 @@ class TestObeying:
             assert not mask[tuple(negative.T)].any()
 
 
+class TestDots:
+    @pytest.mark.parametrize("positive", [True, False])
+    def test_a_mark_of_which_only_a_dot_is_left_moves_what_lies_round_it(self, positive: bool) -> None:
+        mask = TRUTH & (np.arange(SHAPE[2]) < MIDDLE[2]) if positive else TRUTH | BESIDE_IT
+        click = Click((8, 28, 42)) if positive else Click((8, 30, 60), positive=False)
+
+        before, after = (
+            dice(TRUTH, answer(VolumeWorkspace(Tones(), Dotter(), IMAGE, looking), [click], mask).over(mask))
+            for looking in (Looking(dot=0.0), Looking())
+        )
+
+        assert after > before + 0.05
+
+    def test_a_mark_that_the_network_follows_is_left_to_it(self) -> None:
+        mask = TRUTH & (np.arange(SHAPE[2]) < 20)
+        click = [Click((8, 28, 42))]
+
+        found = [answer(opened(looking=Looking(dot=dot)), click, mask) for dot in (0.0, 7.0)]
+
+        np.testing.assert_array_equal(found[0].over(mask), found[1].over(mask))
+
+
 class Heedless(Engine):
     """A refiner that looks at no mark: it says what its head says of the tones, and gives these as what that saw."""
 
@@ -367,6 +399,8 @@ class Heedless(Engine):
 
 BRIGHT = Head((np.array([[20.0, -10.0]], np.float32),), (np.zeros(1, np.float32),))
 SHELL = ball(SHAPE, MIDDLE, (19, 22, 28)) & ~TRUTH
+BESIDE_IT = np.zeros(SHAPE, bool)
+BESIDE_IT[3:13, 15:45, 52:68] = True  # taken for the object by mistake
 RING = Image((IMAGE.voxels + 250 * SHELL).astype(np.int16), AFFINE)  # half as bright as the object
 BESIDE = Click((8, 28, 52), positive=False)  # in the shell
 

@@ -75,6 +75,7 @@ class Looking:
     adapt: Adapt = "auto"  # teach the last layers this frame: when marks are not obeyed, with every correction, never
     teaching: Tuning = TEACHING
     obey: bool = True  # cut round marks that are not obeyed
+    dot: float = 7.0  # cells: the newest mark, if nothing further away follows it, is not obeyed, either
     again: int = 0  # times at most that the mask is asked for once more, with itself as the mask so far
     sure: float = 0.93  # ... as long as less Dice than this is expected
     rise: float = 0.005  # ... and it rises by as much as this
@@ -326,18 +327,19 @@ class VolumeWorkspace(Workspace):
         """Return a change round each mark that the answer so far does not obey, the newest marks first."""
         together = list(changes)
         for wrong, positive in self._unheeded(prompts, mask, together):
-            together.append(self._cut(prompts, wrong, positive, mask, together))
+            reach_mm = self._reach_mm(wrong, positive, mask, together)
+            together.append(self._cut(prompts, wrong, positive, mask, together, reach_mm))
             if len(together) == len(changes) + HEED_MOST:
                 break
         return together[len(changes) :]
 
-    @staticmethod
     def _unheeded(
-        prompts: Sequence[Prompt], mask: MaskArray, changes: Sequence[Change]
+        self, prompts: Sequence[Prompt], mask: MaskArray, changes: Sequence[Change]
     ) -> Iterator[tuple[Points, bool]]:
         """Yield the voxels of each mark that the answer so far does not obey, newest first, and what they should be.
 
-        A change that is added meanwhile counts for the marks that are still to come.
+        The newest is not obeyed, either, where hardly more than its own dot follows. A change that is added meanwhile
+        counts for the marks that are still to come.
         """
         for prompt in reversed(prompts):
             pinned = mark(prompt)
@@ -346,8 +348,26 @@ class VolumeWorkspace(Workspace):
             points, positive = pinned
             points = points[:: len(points) // SAMPLED + 1]
             wrong = points[(_at(points, mask, changes) > 0.5) != positive]
+            if prompt is prompts[-1] and self._dotted(points, positive, mask, changes):
+                wrong = points
             if len(wrong):
                 yield wrong, positive
+
+    def _dotted(self, points: Points, positive: bool, mask: MaskArray, changes: Sequence[Change]) -> bool:
+        """Tell whether a mark that the mask so far contradicted has changed hardly more than its own dot."""
+        from scipy.ndimage import distance_transform_edt, label
+
+        frame = changes[0].frame
+        cells = _cells(points, frame)
+        before, after = ((_composed(frame, mask, some) > 0.5) == positive for some in ((), changes[:1]))
+        if not before.any() or not len(cells[0]) or before[cells].all():
+            return False
+        pieces = label(after & ~before)[0]
+        followed = np.isin(pieces, np.setdiff1d(pieces[cells], 0))
+        sources = np.ones(before.shape, bool)
+        sources[cells] = False
+        away = distance_transform_edt(sources)
+        return not followed.any() or bool(away[followed].max() <= self.looking.dot)
 
     def _pinned(self, prompts: Sequence[Prompt], frame: Frame) -> NDArray[np.uint8]:  # [*cells]
         """Return which cells the marks pin; where both fall into one, outside it is."""
@@ -357,7 +377,13 @@ class VolumeWorkspace(Workspace):
         return fixed
 
     def _cut(
-        self, prompts: Sequence[Prompt], points: Points, positive: bool, mask: MaskArray, changes: Sequence[Change]
+        self,
+        prompts: Sequence[Prompt],
+        points: Points,
+        positive: bool,
+        mask: MaskArray,
+        changes: Sequence[Change],
+        reach_mm: float,
     ) -> Change:
         """Return the change that puts points on their side, with the region round them that the image's edges bound.
 
@@ -367,7 +393,6 @@ class VolumeWorkspace(Workspace):
         from scipy.ndimage import label  # reading a card loads no heavy library
 
         spacing_mm = self.image.spacing
-        reach_mm = self._reach_mm(points, positive, mask, changes)
         box = Box(_index(points.min(axis=0)), _index(points.max(axis=0) + 1))
         side_mm = 4 * reach_mm + float(np.max(spacing_mm * box.shape))
         length = side_mm / spacing_mm
@@ -381,7 +406,8 @@ class VolumeWorkspace(Workspace):
         marked[tuple(frame.cell(points).T)] = True
         fixed[marked] = INSIDE if positive else OUTSIDE
         labels = Edges(see_block(self.image, frame)[0], TUNING).cut(odds.astype(np.float32), fixed)
-        moved = label((labels != (now > 0.5)) & (labels == positive))[0]
+        astray = ((now > 0.5) != positive) | ((frame.see_some(mask) > 0.5) != positive)
+        moved = label(astray & (labels == positive))[0]
         named = np.unique(moved[marked])
         taken = np.isin(moved, named[named > 0])
         return Change(frame, np.where(taken, labels - now, 0).astype(np.float32))
@@ -403,7 +429,8 @@ class VolumeWorkspace(Workspace):
         frame = changes[0].frame
         edge_mm = float(frame.length[0] * self.image.spacing[0] / frame.cells[0])
         least_mm = 2.0 * float(self.image.spacing.min())
-        side = (_composed(frame, mask, changes) > 0.5) == positive
+        sides = [(_composed(frame, mask, some) > 0.5) == positive for some in ((), changes)]
+        side = sides[0] if sides[0].any() and not sides[0][_cells(points, frame)].all() else sides[1]
         if not side.any() or side.all():
             return max(least_mm, 2 * edge_mm)
         depth = float(distance_transform_edt(~side)[tuple(frame.cell(points).T)].max())
