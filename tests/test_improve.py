@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from segmend import improve as room
-from segmend import io, methods, versions
+from segmend import io, methods, train, versions
 from segmend.datasets.case import Case, Example
 from segmend.errors import FileError, ModelError, SettingsError
 from segmend.image import Image, scale_affine
@@ -320,8 +320,9 @@ def test_minutes_become_a_number_of_steps_that_is_kept(
 
     assert found.report["parts"]["pictures"]["settings"]["steps"] == 2
     assert json.loads((found.folder / "2-steps.json").read_text()) == {"steps": 2}
-    with pytest.raises(SettingsError, match="needs a time above 0 minutes; got 0"):
-        improve(site(), tmp_path, minutes=0, log=quiet)
+    for wrong in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(SettingsError, match=f"needs a time above 0 minutes; got {wrong:g}"):
+            improve(site(), tmp_path, minutes=wrong, log=quiet)
 
 
 def test_a_step_takes_time(old: Path) -> None:
@@ -361,6 +362,19 @@ def test_settings_that_cannot_be_chosen_are_refused(old: Path, tmp_path: Path, o
     with pytest.raises(SettingsError, match=words):
         improve(site(), tmp_path / "out", weights=old, options=options, log=quiet)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_task_is_not_adapted_for_its_first_masks_would_suffer(old: Path, tmp_path: Path) -> None:
+    task = Path(shutil.copytree(old, tmp_path / "task"))
+    (task / "mend2d_namer.onnx").write_bytes(b"")
+
+    with pytest.raises(SettingsError, match=r"task are of a task, .* segmend train mend --task --data DIR"):
+        improve(site(), tmp_path / "out", weights=task, log=quiet)
+
+
+def test_nothing_is_trained_into_a_folder_that_keeps_versions(home: Path) -> None:
+    with pytest.raises(SettingsError, match="keeps the versions of `segmend adapt`; train into another folder"):
+        train.main("mend", home, home)
 
 
 def test_a_damaged_report_is_told(home: Path) -> None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -48,8 +49,8 @@ GENTLE: Mapping[int, Mapping[str, Any]] = {  # how it learns on, where nobody sa
     3: {"steps": 300, "rate": 1.5e-4, "batch": 4, "synthetic": 0.4, "regions": 0.05, "pasted": 0.05},
 }
 LOOP = {"every": 50, "exam": 8}  # saved more often than a long training
-DECIDED = ("dimensions", "start", "sets", "widths", "light", "patience")  # settings that follow from cases and weights
-PARTS = ("mend2d*.onnx", "mend2d*.npz", "mend3d*.onnx", "mend3d*.npz")
+DECIDED = ("dimensions", "start", "sets", "widths", "light", "patience", "task", "labels", "names", "absent")
+PARTS = tuple(f"mend{d}d*.{suffix}" for d in KINDS for suffix in ("onnx", "npz", "json"))
 REPORT, STEPS = "report.json", "steps.json"
 LEARN, CHECK = "learn", "check"
 REMEMBERED = 12  # cases of earlier data sets to check on
@@ -114,7 +115,7 @@ def improve(
     holds data sets that were learned from before, so that they are not forgotten. `options` are settings of mend's
     recipe and of the training loop; with `minutes` the number of steps follows from this machine's speed.
     """
-    if minutes is not None and not minutes > 0:
+    if minutes is not None and not 0 < minutes < math.inf:
         raise SettingsError(f"Adapting needs a time above 0 minutes; got {minutes:g}.")
     old, rule = weights_in_use(out, weights), rule or Rule()
     space = mend.space(old) is not None
@@ -348,6 +349,11 @@ class Plan:
     def of(cls, old: Path, dimensions: int, options: Mapping[str, Any]) -> Plan:
         """Return the gentle settings with some changed; SettingsError for one that is not to be chosen."""
         train, recipe = _training()
+        if (old / f"mend{dimensions}d_namer.onnx").is_file():
+            raise SettingsError(
+                f"The weights in {old} are of a task, whose own first masks adapting would spoil; train the task on "
+                f"these cases with: segmend train mend --task --data DIR --set start={old}"
+            )
         if wrong := sorted(set(options) & set(DECIDED)):
             raise SettingsError(f"The setting {wrong[0]} follows from the cases and weights; it cannot be chosen here.")
         loop = {**LOOP, **{name: value for name, value in options.items() if name in train.LOOP}}

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from segmend import versions
 from segmend.errors import ModelError, SettingsError
 from segmend.recipes import recipe
 from segmend.recipes.subjects import unseen
@@ -82,6 +83,8 @@ def main(
     `options` are settings of the method's recipe, and what `run` itself may be told.
     """
     how = recipe(method)
+    if versions.read(out) is not None:
+        raise SettingsError(f"The folder {out} keeps the versions of `segmend adapt`; train into another folder.")
     own = {f.name for f in fields(how.Settings)}
     of_loop = {name: _typed(name, options.pop(name), LOOP[name]) for name in [*options] if name in LOOP.keys() - own}
     settings = settings_from(how, options)
