@@ -9,15 +9,16 @@ workspace: they hold each prediction to the marks, so "marks are law" is kept in
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
 from segmend.encode import marks
-from segmend.errors import PromptError, ShapeError
-from segmend.image import Box, Image, MaskArray, Real
-from segmend.prompts import KINDS, Prompt, check, kind_of
+from segmend.errors import PromptError, SettingsError, ShapeError
+from segmend.image import Box, Image, LabelMap, MaskArray, Real, bounds
+from segmend.prompts import KINDS, Mask, Prompt, check, kind_of
 from segmend.session import Adapt
 
 
@@ -72,6 +73,15 @@ class Workspace(ABC):
         """
         return self
 
+    @property
+    def labels(self) -> Mapping[int, str]:
+        """What it finds in this image without a prompt, by the value that it learned; nothing for most methods."""
+        return MappingProxyType({})
+
+    def guess(self, label: int) -> Iterator[Prediction]:
+        """Yield the mask of one of `labels` in parts, of which none has two labels."""
+        raise SettingsError(f"There is no label {label} to be found here; there are {sorted(self.labels) or 'none'}.")
+
 
 class Segmenter(ABC):
     """A method, ready to run."""
@@ -87,7 +97,8 @@ class Method:
 
     `prompts` are kinds from `prompts.KINDS`; `dimensions` holds 2, 3 or both; `weights`
     is "none needed", "shipped" or the one line that trains them. Without any other
-    mark, one that `refines` answers a `Mask` with a better one, one that `guesses` an empty mask with its own.
+    mark, one that `refines` answers a `Mask` with a better one, one that `guesses` an empty mask with its own;
+    one that learned several `labels` finds each of them.
     One that `adapts` can teach its network the image while a person works (`Workspace.adapting`).
     """
 
@@ -100,6 +111,7 @@ class Method:
     refines: bool = False
     guesses: bool = False
     adapts: bool = False
+    labels: tuple[tuple[int, str], ...] = ()  # the values and names of what it learned to find by itself
 
     def __post_init__(self) -> None:
         assert set(self.prompts) <= set(KINDS), self.prompts
@@ -111,16 +123,36 @@ class Method:
                 raise PromptError(f"{self.title} takes {', '.join(self.prompts)}; got {kind_of(prompt)}.")
 
 
-def answers(workspace: Workspace, prompts: Sequence[Prompt], previous: MaskArray) -> Iterator[Prediction]:
+FIRST = Mask(np.zeros((1, 1, 1), bool))  # an empty mask asks for a first one
+
+
+def label_meant(labels: Mapping[int, str], name: str, value: int) -> int | None:
+    """Return which of the labels that a method finds by itself is meant: by name, else by value, else the only one.
+
+    >>> label_meant({1: "liver", 2: "tumour"}, "Tumour", 1), label_meant({1: "liver", 2: "tumour"}, "object", 1)
+    (2, 1)
+    """
+    by_name = [found for found, called in labels.items() if called.casefold() == name.casefold()]
+    if by_name:
+        return by_name[0]
+    if value in labels:
+        return value
+    return next(iter(labels)) if len(labels) == 1 else None
+
+
+def answers(
+    workspace: Workspace, prompts: Sequence[Prompt], previous: MaskArray, *, label: int | None = None
+) -> Iterator[Prediction]:
     """Yield the workspace's answer in parts, each obeying every mark inside its box.
 
-    The last part also covers marks that no part reached.
+    The last part also covers marks that no part reached. `label` says which of the workspace's own labels an empty
+    mask asks for.
     """
     for prompt in prompts:
         check(prompt, previous.shape)
     positive, negative = marks(prompts, previous.shape)
     reached: list[Box] = []
-    for part in workspace.stream(prompts, previous):
+    for part in _parts(workspace, prompts, previous, label):
         reached.append(part.box)
         yield _obeying(part, positive, negative)
     for points, value in ((positive, 1.0), (negative, 0.0)):
@@ -133,9 +165,44 @@ def answers(workspace: Workspace, prompts: Sequence[Prompt], previous: MaskArray
                 yield Prediction(np.full((1, 1, 1), value, np.float32), box)
 
 
-def answer(workspace: Workspace, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
+def _parts(
+    workspace: Workspace, prompts: Sequence[Prompt], previous: MaskArray, label: int | None
+) -> Iterator[Prediction]:
+    newest = prompts[-1] if prompts else None
+    if label is None or not isinstance(newest, Mask) or newest.inside.any():
+        yield from workspace.stream(prompts, previous)
+        return
+    old = bounds(previous)
+    if old is not None:
+        yield Prediction(np.zeros(old.shape, np.float32), old)
+    yield from workspace.guess(label)
+
+
+def answer(
+    workspace: Workspace, prompts: Sequence[Prompt], previous: MaskArray, *, label: int | None = None
+) -> Prediction:
     """Return the whole answer as one prediction; every marked voxel has its mark's label."""
-    return merged(list(answers(workspace, prompts, previous)), previous)
+    return merged(list(answers(workspace, prompts, previous, label=label)), previous)
+
+
+@dataclass(frozen=True, eq=False)
+class FirstMasks:
+    """All that a workspace finds without a prompt: its labels' values, and the Dice that it expects of each."""
+
+    map: LabelMap  # [z y x]
+    qualities: Mapping[int, float]
+
+
+def first_masks(workspace: Workspace, shape: Sequence[int]) -> FirstMasks:
+    """Return the masks of all labels of a workspace on a grid of this shape."""
+    found, qualities = np.zeros(shape, np.uint16), {}
+    nothing = np.zeros(shape, bool)
+    for label in workspace.labels:
+        for part in answers(workspace, [FIRST], nothing, label=label):
+            found[part.box.slices][part.mask] = label
+            if part.quality is not None:
+                qualities[label] = part.quality
+    return FirstMasks(found, qualities)
 
 
 def merged(parts: Sequence[Prediction], previous: MaskArray) -> Prediction:

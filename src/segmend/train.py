@@ -90,6 +90,7 @@ def main(
     settings = settings_from(how, options)
     tell = (progress or Lines(log)) if world.leads else Silence()
     training, validation = how.subjects(data, "train", settings), how.subjects(data, "val", settings)
+    settings = getattr(how, "fitted", _as_it_is)(settings, training)
     names = ", ".join(_counted(training)) or "drawn scenes only"
     tell.say(f"{len(training)} cases to learn from and {len(validation)} to check on: {names}")
     for note in unseen(training, validation):
@@ -123,7 +124,9 @@ def run(
     _check(settings, every, patience, world)
     tell = (progress or Lines(log)) if world.leads else Silence()
     torch.set_num_threads(threads or max(1, ((os.cpu_count() or 2) - 1) // world.size))
-    identity = Run(how.__name__.rpartition(".")[2], {**asdict(settings), "patience": patience}, _counted(training))
+    usual = {f.name: f.default for f in fields(settings) if f.default is not MISSING}
+    told = {**asdict(settings), "patience": patience}
+    identity = Run(how.__name__.rpartition(".")[2], told, _counted(training), usual)
 
     torch.manual_seed(settings.seed)
     network = shared(_laid_out(how.build(settings)), world)
@@ -204,6 +207,10 @@ def _number(loss: float, step: int) -> float:
             f"saved before is intact."
         )
     return loss
+
+
+def _as_it_is(settings: Any, _training: Sequence[Any]) -> Any:
+    return settings
 
 
 def _counted(cases: Sequence[Any]) -> dict[str, int]:

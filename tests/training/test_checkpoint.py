@@ -54,6 +54,15 @@ def test_what_is_saved_comes_back(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
 
 
+def test_a_setting_that_came_later_keeps_its_default(tmp_path):
+    save(tmp_path, RUN, state())
+    later = Run(RUN.method, {**RUN.settings, "task": False}, RUN.cases, {"steps": 1, "task": False})
+
+    assert resume(tmp_path, later, state())
+    with pytest.raises(ModelError, match=r"made with another task \(False, now True\)"):
+        resume(tmp_path, Run(RUN.method, {**RUN.settings, "task": True}, RUN.cases, {"task": False}), state())
+
+
 @pytest.mark.parametrize(
     ("run", "words"),
     [

@@ -468,6 +468,13 @@ export interface components {
             /** Title */
             readonly title: string;
         };
+        /** FoundLabelJson */
+        readonly FoundLabelJson: {
+            /** Name */
+            readonly name: string;
+            /** Value */
+            readonly value: number;
+        };
         /** HealthJson */
         readonly HealthJson: {
             /**
@@ -570,6 +577,11 @@ export interface components {
             readonly guesses: boolean;
             /** Id */
             readonly id: string;
+            /**
+             * Labels
+             * @description what it finds by itself, where it learned a task
+             */
+            readonly labels: readonly components["schemas"]["FoundLabelJson"][];
             /** Paper */
             readonly paper: string;
             /** Prompts */

@@ -94,6 +94,7 @@ describe("small things", () => {
       refines: false,
       guesses: false,
       adapts: false,
+      labels: [],
     });
     const all = [method("a", [2], ["click"]), method("b", [2, 3], ["box"])];
     expect(methodsFor(all, true, null)).toHaveLength(2);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from segmend.session import Adapt
 
 
-@click.command(short_help="Segment one object of an image.")
+@click.command(short_help="Segment one object of an image, or all that a task model knows.")
 @click.argument("image")
 @click.option("--click", "clicks", multiple=True, metavar="Z,Y,X", help="A voxel of the object. Repeat for more.")
 @click.option("--negative", "negatives", multiple=True, metavar="Z,Y,X", help="A voxel that is not of the object.")
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 )
 @weights_option
 @click.option("--series", default=None, metavar="UID", help="Which DICOM series of a folder.")
-@click.option("--label", "name", default="object", show_default=True, help="What to call the object.")
+@click.option(
+    "--label", "name", default="object", show_default=True,
+    help="What to call the object; of a task model, which of its labels the prompts are for.",
+)  # fmt: skip
 @click.option("-o", "--out", required=True, metavar="FILE", help="The mask: .nii.gz, .seg.nrrd, .mha, .dcm, .png ...")
 @as_json
 def segment(
@@ -53,6 +57,9 @@ def segment(
 ) -> None:
     """Segment one object of IMAGE, a file or a folder of DICOM, and write its mask.
 
+    Without a prompt, a method that finds the object by itself does so. With --weights of a task (see `segmend train
+    --task`), mend finds all labels of the task, and prompts mend one of them (--label) in the mask of --start.
+
     \b
     Voxels are z,y,x and count from 0; a photograph is slice 0. A box ends just before its
     second corner, as a slice does in Python.
@@ -60,45 +67,95 @@ def segment(
     \b
     Example:
       segmend segment scan.nii.gz --click 30,110,84 --negative 30,140,90 -o liver.nii.gz
+      segmend segment heart.nii.gz --weights runs/hearts -o first.nii.gz
+      segmend segment heart.nii.gz --weights runs/hearts --start first.nii.gz --label left --click 4,80,90 -o b.nii.gz
     """
     import numpy as np
 
     from segmend import io
     from segmend.errors import PromptError
     from segmend.methods import card, load
-    from segmend.segmenter import answer
-    from segmend.session import PALETTE, Label
+    from segmend.segmenter import FIRST, answer, first_masks
+    from segmend.session import PALETTE, Label, painted
 
-    chosen = card(method)
+    chosen = card(method, weights)
     prompts = prompts_of(clicks=clicks, negatives=negatives, boxes=boxes, strokes=strokes, file=file)
-    if not prompts:
+    if not prompts and (start is not None or not chosen.guesses):
         raise PromptError("A segmentation needs at least one prompt, for example --click 0,120,80; got none.")
     chosen.check(prompts)
     scan = io.read(Path(image), series=series)
-    previous = np.zeros(scan.shape, bool) if start is None else io.read_mask(Path(start), scan) > 0
+    earlier = np.zeros(scan.shape, np.uint16) if start is None else io.read_mask(Path(start), scan)
 
     begun = time.perf_counter()
     workspace = load(method, weights).open(scan).adapting(adapt)
     opened = time.perf_counter()
-    prediction = answer(workspace, prompts, previous)
-    mask = prediction.over(previous)
+    names = dict(workspace.labels) or {1: name}
+    if workspace.labels:
+        names |= {n: f"label {n}" for n in np.unique(earlier).tolist() if n and n not in names}
+    if chosen.labels and not workspace.labels and not prompts:
+        raise PromptError(
+            f"These weights find nothing in this {'picture' if scan.flat else 'volume'} without a prompt."
+        )
+    if workspace.labels and not prompts:
+        first = first_masks(workspace, scan.shape)
+        found, qualities, adapted = first.map, dict(first.qualities), False
+    else:
+        value = label_of(workspace.labels, name) if workspace.labels else 1
+        before = earlier == value if workspace.labels else earlier > 0
+        prediction = answer(workspace, prompts or [FIRST], before)
+        mask = prediction.over(before)
+        found = painted(earlier, mask, value) if workspace.labels else mask.astype(np.uint16)
+        qualities = {} if prediction.quality is None else {value: prediction.quality}
+        adapted = prediction.adapted
     answered = time.perf_counter()
 
-    labels = [Label(1, name, PALETTE[0])]
-    io.write_mask(Path(out), mask.astype(np.uint16), scan, labels, source=Path(image))
-    voxels = int(mask.sum())
-    volume = voxels * float(abs(np.linalg.det(scan.affine[:3, :3]))) / 1000
+    labels = [Label(value, text, PALETTE[i % len(PALETTE)]) for i, (value, text) in enumerate(names.items())]
+    io.write_mask(Path(out), found, scan, labels, source=Path(image))
+    millilitres = float(abs(np.linalg.det(scan.affine[:3, :3]))) / 1000
+    counts = {value: int((found == value).sum()) for value in names}
+    voxels = sum(counts.values())
     values = {
         "out": out,
         "method": method,
         "voxels": voxels,
-        "millilitres": round(volume, 6),
-        "quality": prediction.quality,
-        "adapted": prediction.adapted,
+        "millilitres": round(voxels * millilitres, 6),
+        "quality": next(iter(qualities.values())) if len(qualities) == 1 else None,
+        "adapted": adapted,
+        "labels": [
+            {
+                "value": value,
+                "name": text,
+                "voxels": counts[value],
+                "millilitres": round(counts[value] * millilitres, 6),
+                "quality": qualities.get(value),
+            }
+            for value, text in names.items()
+        ],
         "seconds": {"open": round(opened - begun, 4), "answer": round(answered - opened, 4)},
         "notes": list(scan.notes),
     }
-    quality = "" if prediction.quality is None else f", expected Dice {prediction.quality:.2f}"
-    adapted = ", adapted to this image" if prediction.adapted else ""
-    lines = [*scan.notes, f"{out}: {voxels} voxels, {volume:.3g} ml{quality}{adapted}, in {answered - opened:.2f} s."]
+    lines = [*scan.notes]
+    for value, text in names.items():
+        quality = f", expected Dice {qualities[value]:.2f}" if value in qualities else ""
+        what = f"{out}: {text}: " if workspace.labels else f"{out}: "
+        lines.append(f"{what}{counts[value]} voxels, {counts[value] * millilitres:.3g} ml{quality}.")
+    taught = ", adapted to this image" if adapted else ""
+    lines[-1] = f"{lines[-1][:-1]}{taught}, in {answered - opened:.2f} s."
     say(values, lines, as_json=as_json)
+
+
+def label_of(labels: Mapping[int, str], name: str) -> int:
+    """Return the label of a task that a person named on the command line; PromptError lists the ones there are.
+
+    >>> label_of({1: "liver", 2: "tumour"}, "tumour")
+    2
+    """
+    from segmend.errors import PromptError
+
+    found = [value for value, called in labels.items() if called.casefold() == name.casefold()]
+    if not found and len(labels) == 1:
+        found = list(labels)
+    if not found:
+        known = ", ".join(labels.values())
+        raise PromptError(f"Prompts need one of these weights' labels, --label with {known}; got {name!r}.")
+    return found[0]

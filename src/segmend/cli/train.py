@@ -25,8 +25,13 @@ from segmend.errors import SettingsError
 @click.option(
     "--set", "changes", multiple=True, metavar="NAME=VALUE", help="A setting of the method, such as steps=200."
 )
+@click.option(
+    "--task",
+    is_flag=True,
+    help="Learn to find the labels of one data set without a prompt, too (mend). The same as --set task=true.",
+)
 @as_json
-def train(method: str, data: Path, out: Path | None, changes: tuple[str, ...], as_json: bool) -> None:
+def train(method: str, data: Path, out: Path | None, changes: tuple[str, ...], task: bool, as_json: bool) -> None:
     """Train METHOD, one of `segmend methods` that learns, and write its weights.
 
     A run that was stopped goes on where it was. Besides the method's own settings there are
@@ -39,9 +44,10 @@ def train(method: str, data: Path, out: Path | None, changes: tuple[str, ...], a
     \b
     Examples:
       segmend train mend --data datasets --out runs/mend --set steps=2000
+      segmend train mend --task --data hearts --out runs/hearts --set steps=2000
       torchrun --nproc-per-node 2 -m segmend train mend --data datasets
     """
-    options = settings_of(changes)
+    options = settings_of(changes) | ({"task": True} if task else {})
     try:
         from segmend import train as training
         from segmend.training.distributed import ALONE, joined

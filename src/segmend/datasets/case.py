@@ -55,6 +55,11 @@ class Case(ABC):
         """True when labels number single things, not kinds of things."""
         return False
 
+    @property
+    def label_names(self) -> Mapping[int, str]:
+        """What the data set calls its labels, as far as it says."""
+        return {}
+
     @abstractmethod
     def read(self) -> Example:
         """Return the images, as channels of one, and the label map."""

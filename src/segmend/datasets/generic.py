@@ -2,7 +2,7 @@
 
 A case is named in `split.json` under its split ("train", "val", "test", or any other name). Its image
 is `images/NAME.suffix`, in any format that `segmend.io` reads, a folder of DICOM files included; its
-label map is `labels/NAME.suffix`. Two more entries of `split.json` are understood:
+label map is `labels/NAME.suffix`. Three more entries of `split.json` are understood:
 
     "images_per_case": ["{id}_flair", "{id}_t1c"]   several images a case, which become channels
     "labels": "16-bit instance ids"                 any text with the word "instance": labels number
@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from segmend import io
 from segmend.datasets.case import (
@@ -49,10 +50,15 @@ class NamedCase(Case):
 
     images: tuple[str, ...]  # file names without suffix
     things: bool = False  # labels number single things
+    called: tuple[tuple[int, str], ...] = ()  # the labels' names
 
     @property
     def instances(self) -> bool:
         return self.things
+
+    @property
+    def label_names(self) -> Mapping[int, str]:
+        return dict(self.called)
 
     def read(self) -> Example:
         parts = [io.read(file_of(self.folder / "images", name)) for name in self.images]
@@ -79,13 +85,20 @@ def look(folder: Path) -> Found | None:
             f"The split.json of {folder.name} needs images_per_case with {{id}} in each; got {templates!r}."
         )
     things = "instance" in str(values.get("labels", ""))
+    called = _called(folder, values.get("label_names", {}))
     splits = {
         split: tuple(
-            NamedCase(folder, name, tuple(t.replace("{id}", name) for t in templates), things) for name in names
+            NamedCase(folder, name, tuple(t.replace("{id}", name) for t in templates), things, called) for name in names
         )
         for split, names in names_by_split(folder).items()
     }
     return Found(folder.resolve().name, splits)
+
+
+def _called(folder: Path, told: Any) -> tuple[tuple[int, str], ...]:
+    if not isinstance(told, dict) or not all(key.isdecimal() and isinstance(name, str) for key, name in told.items()):
+        raise FileError(f'The split.json of {folder.name} needs label_names such as {{"1": "liver"}}; got {told!r}.')
+    return tuple((int(key), name) for key, name in told.items())
 
 
 def stem(name: str) -> str:

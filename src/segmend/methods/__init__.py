@@ -2,8 +2,9 @@
 
 A module of this folder is a method when it has `METHOD`, its card, and `load`, which returns
 the Segmenter. A method that learns takes the folder of its weights, `load(weights=None)`, None for
-those in the package; one that does not has `load()`. Neither importing the module nor reading its
-card may load a heavy library. How a method learns is a recipe in `segmend.recipes`. Other
+those in the package; one that does not has `load()`. Where the card depends on the weights, `card(weights)` returns
+that of a folder. Neither importing the module nor reading its card may load a heavy library.
+How a method learns is a recipe in `segmend.recipes`. Other
 packages add methods through the `segmend.methods` entry point, which names such a module.
 """
 
@@ -37,11 +38,14 @@ def cards() -> tuple[Method, ...]:
     return tuple(cast(Method, module.METHOD) for _, module in sorted(_modules().items()))
 
 
-def card(method: str) -> Method:
-    """Return one method's card; SettingsError names the methods there are."""
+def card(method: str, weights: Path | None = None) -> Method:
+    """Return one method's card, perhaps with the weights in a folder; SettingsError names the methods there are."""
     if method not in _modules():
         raise SettingsError(f"There is no method {method!r}; there are {', '.join(sorted(_modules()))}.")
-    return cast(Method, _modules()[method].METHOD)
+    module = _modules()[method]
+    if weights is not None and hasattr(module, "card"):
+        return cast(Method, module.card(in_use(weights)))
+    return cast(Method, module.METHOD)
 
 
 def load(method: str, weights: Path | None = None) -> Segmenter:

@@ -8,6 +8,8 @@ Volumes are answered in space (`workspaces.involume`) where there are networks f
 slices, the plane of the newest prompt is answered first, then every other plane with marks that are new; their masks
 are carried from slice to slice in both directions until the object ends (`stream`). An adjustment moves the
 boundary of the mask so far (`solvers.nudge`).
+
+The weights of a task hold a third network, which finds the task's labels without a prompt (`workspaces.automatic`).
 """
 
 from __future__ import annotations
@@ -22,12 +24,13 @@ from numpy.typing import NDArray
 
 from segmend.adapt import INSIDE, OUTSIDE, load_head
 from segmend.encode import in_plane, marks
-from segmend.engine import Arrays, Engine, weights_file, weights_of
+from segmend.engine import Arrays, Engine, load_network, weights_file, weights_of
 from segmend.errors import PromptError
 from segmend.image import Box, Image, MaskArray, Real, bounds
 from segmend.prompts import Adjust, Click, Mask, Prompt, Stroke, extent
 from segmend.segmenter import Method, Prediction, Segmenter, Workspace, merged
 from segmend.session import Adapt
+from segmend.workspaces.automatic import Automatic, InPlanes, InSpace, Namer, read_labels
 from segmend.workspaces.inplane import CELLS, Looking, Networks, Plane, PlaneLooker, Question, Seen, doubt_of, see_image
 from segmend.workspaces.involume import VolumeWorkspace, replaced
 from segmend.workspaces.planes import (
@@ -63,7 +66,21 @@ __all__ = ["CELLS", "CHANNELS", "METHOD", "Mend", "MendWorkspace", "load", "see_
 
 def load(weights: Path | None = None) -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others."""
-    return Mend(networks(weights), space=space(weights))
+    return Mend(
+        networks(weights),
+        space=space(weights),
+        plane_namer=namer(weights, 2),
+        space_namer=namer(weights, 3),
+    )
+
+
+def card(weights: Path) -> Method:
+    """Return the card with weights of a folder: those of a task find its labels by themselves."""
+    for dimensions in (3, 2):
+        if (weights / f"mend{dimensions}d_namer.onnx").is_file():
+            labels = read_labels(weights / f"mend{dimensions}d_labels.json")
+            return replace(METHOD, guesses=True, labels=tuple(labels.items()))
+    return METHOD
 
 
 def networks(weights: Path | None) -> Networks:
@@ -83,6 +100,15 @@ def space(weights: Path | None) -> Networks | None:
         return None
     reader, refiner = (weights_of(METHOD.id, f"mend3d_{part}.onnx", weights) for part in ("reader", "refiner"))
     return Networks(reader, refiner, load_head(weights_file("mend3d_head.npz", weights)))
+
+
+def namer(weights: Path | None, dimensions: int) -> Namer | None:
+    """Return the network that finds a task's labels, None where there is none beside its reader."""
+    name = f"mend{dimensions}d"
+    file, reader = (weights_file(f"{name}_{part}.onnx", weights) for part in ("namer", "reader"))
+    if not file.is_file() or not reader.is_file():
+        return None
+    return Namer(load_network(str(file)), read_labels(weights_file(f"{name}_labels.json", weights)))
 
 
 def solid(image: Image) -> bool:
@@ -124,15 +150,29 @@ class Mend(Segmenter):
     planes: Networks
     looking: Looking = field(default_factory=Looking)
     space: Networks | None = None
+    plane_namer: Namer | None = None
+    space_namer: Namer | None = None
 
     def open(self, image: Image) -> Workspace:
-        in_space: Workspace | None = None
-        if self.space is not None and solid(image):
-            in_space = VolumeWorkspace(self.space.reader, self.space.refiner, image, head=self.space.head)
+        in_space = self._space(image) if solid(image) else None
         workspace = MendWorkspace(self.planes, image, self.looking, in_space)
+        workspace.automatic = self._automatic(image, workspace.planes, in_space)
         if image.flat:
             workspace.planes.ahead()
         return workspace
+
+    def _space(self, image: Image) -> VolumeWorkspace | None:
+        if self.space is None or image.flat:
+            return None
+        return VolumeWorkspace(self.space.reader, self.space.refiner, image, head=self.space.head)
+
+    def _automatic(self, image: Image, planes: PlaneLooker, in_space: VolumeWorkspace | None) -> Automatic | None:
+        """Return what finds a task's labels: in space where that is how it answers or there is nothing else."""
+        if in_space is None and self.plane_namer is None:
+            in_space = self._space(image)
+        if in_space is not None and self.space_namer is not None:
+            return InSpace(self.space_namer, in_space)
+        return None if self.plane_namer is None else InPlanes(self.plane_namer, planes)
 
 
 class MendWorkspace(Workspace):
@@ -148,6 +188,17 @@ class MendWorkspace(Workspace):
         self.image = image
         self.planes = PlaneLooker(networks, image, looking)
         self.in_space = in_space
+        self.automatic: Automatic | None = None
+
+    @property
+    def labels(self) -> Mapping[int, str]:
+        return super().labels if self.automatic is None else self.automatic.labels
+
+    def guess(self, label: int) -> Iterator[Prediction]:
+        if self.automatic is None or label not in self.labels:
+            yield from super().guess(label)
+        else:
+            yield from self.automatic.of(label)
 
     def adapting(self, adapt: Adapt) -> MendWorkspace:
         other = copy(self)
@@ -162,6 +213,10 @@ class MendWorkspace(Workspace):
         if not prompts:
             raise PromptError("Mend needs at least one prompt; got none.")
         newest = prompts[-1]
+        if isinstance(newest, Mask) and self.automatic is not None and not newest.inside.any():
+            raise PromptError(
+                f"Mend finds {', '.join(self.labels.values())} here; a first mask needs to be of one of them."
+            )
         if isinstance(newest, Mask):
             yield replaced(newest, previous)
         elif isinstance(newest, Adjust):

@@ -4,6 +4,10 @@
                                         │
     mask so far, marks, boxes ──▶ Refiner (a small U-Net) ──▶ logits, quality, doubt    every interaction
 
+The features of a task, one kind of image with known labels, also go to a third network, which asks for no prompt:
+
+    features ──▶ Namer ──▶ logits of the background and of every label                  once a window
+
 The refiner takes the reader's features of each size at its own level of that size. Its last layers are 1 x 1
 convolutions on `hidden` features, which are stored, so that they can be taught one image (`segmend.adapt`). Doubt is
 the chance of each voxel to be wrong in the mask that the logits make: learned from mistakes alone, for logits that have
@@ -141,6 +145,30 @@ class Refiner(nn.Module):
         return torch.sigmoid(self.judge(facts)).squeeze(1)
 
 
+class Namer(nn.Module):
+    """What each place is called: logits of the background and of every label, from the features of all sizes.
+
+    Its norms are those of one sample (group norm), so that it may see some samples of a batch and not others.
+
+    >>> name = Namer(dimensions=2, labels=3, levels=2, features=5, width=8)
+    >>> tuple(name(torch.zeros(1, 5, 16, 24), torch.zeros(1, 5, 8, 12)).shape)
+    (1, 4, 16, 24)
+    """
+
+    def __init__(self, *, dimensions: int, labels: int, levels: int, features: int = 16, width: int = 24) -> None:
+        super().__init__()
+        self.deepest = _alone(dimensions, features, width)
+        self.up = nn.ModuleList(_alone(dimensions, width + features, width) for _ in range(levels - 1))
+        self.out = CONVOLUTIONS[dimensions](width, labels + 1, 1)
+
+    def forward(self, *features: Tensor) -> Tensor:  # [b f y/s x/s] for s = 1, 2, 4, ... -> [b labels+1 y x]
+        x = self.deepest(features[-1])
+        for block, skip in zip(self.up, reversed(features[:-1]), strict=True):
+            x = block(torch.cat([interpolate(x, scale_factor=2.0, mode="nearest"), skip], dim=1))
+        logits: Tensor = self.out(x)
+        return logits
+
+
 def _averaged(values: Tensor, weights: Tensor) -> Tensor:  # [b c n], [b n] -> [b c]
     return (values * weights[:, None]).sum(2) / (weights.sum(1, keepdim=True) + 1)
 
@@ -152,6 +180,18 @@ def double(dimensions: int, inputs: int, outputs: int) -> nn.Sequential:
         layers += [
             CONVOLUTIONS[dimensions](before, outputs, 3, padding=1, bias=False),
             NORMS[dimensions](outputs),
+            nn.ReLU(inplace=True),
+        ]
+    return nn.Sequential(*layers)
+
+
+def _alone(dimensions: int, inputs: int, outputs: int) -> nn.Sequential:
+    """Return two 3-wide convolutions, each with a norm of its own sample and ReLU."""
+    layers: list[nn.Module] = []
+    for before in (inputs, outputs):
+        layers += [
+            CONVOLUTIONS[dimensions](before, outputs, 3, padding=1, bias=False),
+            nn.GroupNorm(4, outputs),
             nn.ReLU(inplace=True),
         ]
     return nn.Sequential(*layers)

@@ -15,9 +15,12 @@ A recipe is a module with these names; `train.run` is the loop that uses them:
 and may have
 
     Settings.patience    validations without a better first score after which a run stops, 0 for never
+    fitted(settings, training) -> the settings, with what the cases to learn from say of them, such as their labels
     optimiser(network, settings) -> another optimiser than AdamW
     share(step, settings) -> the share of the learning rate at a step, in place of a cosine
     pictures(network, samples) -> [y x 3] bytes, a sheet that shows a person how it is doing
+
+A new setting's default keeps what was before it came: checkpoints of earlier versions go on without it.
 
 `segmend.training` has what recipes share: `precision.mixed` for bfloat16 where it pays, `sheets.sheet` for pictures.
 """
@@ -31,7 +34,7 @@ from types import ModuleType
 
 from segmend.errors import SettingsError
 
-TOOLS = ("mend_game", "mend_plane", "mend_volume", "slices", "subjects")  # modules of this folder that are no recipes
+TOOLS = ("mend_game", "mend_plane", "mend_task", "mend_volume", "slices", "subjects")  # modules that are no recipes
 
 
 def names() -> tuple[str, ...]:

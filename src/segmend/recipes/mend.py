@@ -4,12 +4,16 @@ A sample is an object seen through a window, or a block in space, with a robot t
 answers a few times. The image is read once, with gradient. The games are played on what was read, without; then the
 refiner answers every turn of every game once more, with gradient, and learns from all of them: to find the object, and
 to tell how well it did.
+
+A task model (`task`) learns one kind of image besides: half of its samples are views whose every cell has a name, and a
+third network learns to say it, which makes the first masks by itself.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +21,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, smooth_l1_loss
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from segmend.adapt import Head, save_head
-from segmend.engine import export_network, torch_network
+from segmend.engine import export_network, torch_network, weights_file
 from segmend.errors import SettingsError
 from segmend.image import MaskArray
 from segmend.metrics import dice
-from segmend.nets.mender import Reader, Refiner
+from segmend.nets.mender import Namer, Reader, Refiner
 from segmend.play import Turn
 from segmend.recipes.mend_game import Sample, forgotten, played
 from segmend.recipes.mend_plane import PlaneSampler
 from segmend.recipes.mend_plane import seen_turn as seen_in_plane
+from segmend.recipes.mend_task import Named, TaskSampler, game_of, named_labels
 from segmend.recipes.mend_volume import CELLS as BLOCK
 from segmend.recipes.mend_volume import VolumeSampler
 from segmend.recipes.mend_volume import seen_turn as seen_in_volume
@@ -43,12 +48,14 @@ from segmend.versions import in_use
 WIDTHS = {2: (16, 32, 64, 128, 192, 256), 3: (12, 24, 48, 96, 128)}  # of the reader
 LIGHT = {2: (16, 24, 32, 48, 64, 64), 3: (12, 16, 24, 32, 48)}  # of the refiner
 FEATURES = {2: 16, 3: 12}
+NAMING = {2: 24, 3: 16}  # the namer's channels
 INPUTS = PROMPTS = 4
 LATER = 0.15  # how much more each later turn of a game counts
 MOMENTUM = 0.1  # of the norms' means
 RARE = -2.0  # the first logits: objects are small, and a rush to say so has killed the last layers for good
 JUDGED = 1.0  # the share of the quality in the loss
 DOUBTED = 0.3  # and of the mistakes it expects
+MOST_LABEL = 65535
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +78,10 @@ class Settings:
     forget: float = 0.0  # the share of games that are learned from without the masks so far, from prompts alone
     average: float = 0.998  # of the weights' moving mean
     sets: tuple[str, ...] = ()  # the names of the data sets to learn from; empty for all
+    task: bool = False  # learn to find the labels of one data set without a prompt, too
+    labels: tuple[int, ...] = ()  # of a task; empty for all there are
+    names: tuple[str, ...] = ()  # what the task's labels are called; empty for what the data set calls them
+    absent: bool = False  # a label that a case of the task lacks is really not there
 
     def __post_init__(self) -> None:
         if self.dimensions not in WIDTHS:
@@ -80,6 +91,9 @@ class Settings:
                 f"The refiner needs at most as many levels as the reader; got {len(self.all_light)} "
                 f"for {len(self.all_widths)}."
             )
+        for value in self.labels:
+            if type(value) is not int or not 1 <= value <= MOST_LABEL:
+                raise SettingsError(f"The setting labels needs whole numbers of 1 to {MOST_LABEL}; got {value!r}.")
 
     @property
     def all_widths(self) -> tuple[int, ...]:
@@ -96,17 +110,26 @@ def subjects(data: Path, split: str, settings: Settings) -> list[Subject]:
     return found_subjects(data, split, names=settings.sets, flat=False if space else None, channels=space)
 
 
-def Sampler(cases: Sequence[Subject], settings: Settings) -> PlaneSampler | VolumeSampler:
+def fitted(settings: Settings, training: Sequence[Subject]) -> Settings:
+    """Return a task's settings with the labels that its cases have."""
+    if not settings.task:
+        return settings
+    labels, called = named_labels(training, settings)
+    return replace(settings, labels=labels, names=called)
+
+
+def Sampler(cases: Sequence[Subject], settings: Settings) -> PlaneSampler | VolumeSampler | TaskSampler:
     """Return what draws samples by number: the same number is the same sample in any process."""
-    return VolumeSampler(cases, settings) if settings.dimensions == 3 else PlaneSampler(cases, settings)
+    games = VolumeSampler(cases, settings) if settings.dimensions == 3 else PlaneSampler(cases, settings)
+    return TaskSampler(games, settings) if settings.task else games
 
 
 class Mender(nn.Module):
-    """The reader and the refiner, which learn together."""
+    """The reader, the refiner and, of a task, the namer, which learn together."""
 
-    def __init__(self, reader: nn.Module, refiner: nn.Module, dimensions: int) -> None:
+    def __init__(self, reader: nn.Module, refiner: nn.Module, dimensions: int, namer: nn.Module | None = None) -> None:
         super().__init__()
-        self.reader, self.refiner, self.dimensions = reader, refiner, dimensions
+        self.reader, self.refiner, self.dimensions, self.namer = reader, refiner, dimensions, namer
 
 
 def _options(settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -125,13 +148,41 @@ def build(settings: Settings) -> Mender:
     reading, refining = _options(settings)
     reader, refiner = Reader(**reading), Refiner(**refining)
     nn.init.constant_(refiner.head[-1].bias, RARE)  # type: ignore[arg-type]
-    network = Mender(reader, refiner, settings.dimensions)
+    namer = Namer(**_naming(settings)) if settings.task else None
+    network = Mender(reader, refiner, settings.dimensions, namer)
     if settings.dimensions == 3:
         exact(reader.down[-1])
         exact(refiner.down[-1])
-    if settings.start:
-        begin(network, Path(settings.start))
+        if namer is not None:
+            exact(namer.deepest)
+    start = Path(settings.start) if settings.start else usual_start(settings)
+    if start is not None:
+        begin(network, start)
     return network.to(memory_format=LAYOUT[settings.dimensions + 2])  # type: ignore[call-overload,no-any-return]
+
+
+def _naming(settings: Settings) -> dict[str, Any]:
+    """Return the arguments of the namer."""
+    if not settings.labels:
+        raise SettingsError("A task model needs its labels, which are found in the cases to learn from; got none.")
+    return {
+        "dimensions": settings.dimensions,
+        "labels": len(settings.labels),
+        "levels": len(settings.all_widths),
+        "features": FEATURES[settings.dimensions],
+        "width": NAMING[settings.dimensions],
+    }
+
+
+def usual_start(settings: Settings) -> Path | None:
+    """Return what a task goes on from where nobody says: the weights in the package, if they are of its widths."""
+    if not settings.task or settings.widths or settings.light:
+        return None
+    whole = weights_file(f"mend{settings.dimensions}d_reader.onnx")
+    early = weights_file(f"mend{settings.dimensions}d.onnx")
+    if whole.is_file():
+        return whole.parent
+    return early if early.is_file() else None
 
 
 def begin(network: Mender, path: Path) -> None:
@@ -143,6 +194,8 @@ def begin(network: Mender, path: Path) -> None:
         for file in files.values():
             if not file.is_file():
                 raise SettingsError(f"The folder to start from needs {file.name}; {path} has none.")
+        if network.namer is not None and (namer := path / f"mend{network.dimensions}d_namer.onnx").is_file():
+            files["namer"] = namer
         earlier = {name: torch_network(str(file))[0].state_dict() for name, file in files.items()}
     elif path.is_file():
         earlier = {"reader": torch_network(str(path))[0].state_dict()}
@@ -155,6 +208,8 @@ def begin(network: Mender, path: Path) -> None:
         module = getattr(network, part)
         own = {name: value for name, value in module.state_dict().items() if value.is_floating_point()}
         taken = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
+        if part == "namer" and len(taken) < len(own):
+            continue  # of another task
         if path.is_dir() and len(taken) < len(own):
             raise SettingsError(f"The weights in {path} are of a {part} with other widths.")
         if not taken:
@@ -185,7 +240,14 @@ def export(network: Mender, settings: Settings, folder: Path) -> tuple[Path, ...
         outputs=("logits", "quality", "hidden", "doubt"),
     )
     save_head(head_of(network), head)
-    return reader, refiner, head
+    if network.namer is None:
+        return reader, refiner, head
+    namer, labels = folder / f"{name}_namer.onnx", folder / f"{name}_labels.json"
+    named = dict(zip(levels, features, strict=True))
+    export_network(network.namer, namer, architecture="mender:Namer", settings=_naming(settings), inputs=named)
+    called = [{"value": value, "name": text} for value, text in zip(settings.labels, settings.names, strict=True)]
+    labels.write_text(json.dumps({"labels": called}, indent=1) + "\n", encoding="utf-8")
+    return reader, refiner, head, namer, labels
 
 
 def head_of(network: Mender) -> Head:
@@ -252,13 +314,20 @@ def _chosen(features: Sequence[Tensor], which: Sequence[int]) -> list[Tensor]:
     return [part.index_select(0, index) for part in features]
 
 
-def loss(network: Mender, samples: Sequence[Sample], step: int = 0) -> Tensor:
-    """Play a batch of games and return the loss of all their answers, later ones counting a little more."""
+def loss(network: Mender, drawn: Sequence[Sample | Named], step: int = 0) -> Tensor:
+    """Play a batch of games and return the loss of all their answers, later ones counting a little more.
+
+    Of a task, add what the namer said of the views that it is taught by.
+    """
     network.reader.train()
+    samples = [game_of(one) for one in drawn]
     fewer = _fewer(samples)
     _remember(network, not fewer)
     features = read(network, samples)
     still = [part.detach() for part in features]
+    naming: Tensor | None = None
+    if network.namer is not None:
+        naming, samples = _taught_names(network, features, drawn, samples)
     games = played(samples, lambda which, turns: answered(network, still, which, turns, learning=fewer).masks)
     whose = [i for i, turns in enumerate(games) for _ in turns]
     turns = [forgotten(turn) if samples[i].forgetful else turn for i, some in enumerate(games) for turn in some]
@@ -269,7 +338,47 @@ def loss(network: Mender, samples: Sequence[Sample], step: int = 0) -> Tensor:
     wrong = losses(logits.float(), judged.float(), doubt.float(), torch.from_numpy(flat.astype(np.float32)))
     shares = [np.arange(len(some)) * LATER + 1.0 for some in games]
     counts = np.concatenate([share / share.sum() for share in shares]) / len(samples)
-    return (wrong * torch.from_numpy(counts.astype(np.float32))).sum()
+    answering = (wrong * torch.from_numpy(counts.astype(np.float32))).sum()
+    return answering if naming is None else answering + naming
+
+
+def _taught_names(
+    network: Mender, features: Sequence[Tensor], drawn: Sequence[Sample | Named], samples: list[Sample]
+) -> tuple[Tensor, list[Sample]]:
+    """Return the namer's loss, a mean over all samples, and the games with the starts that are the namer's masks."""
+    which = [i for i, one in enumerate(drawn) if isinstance(one, Named)]
+    views = [one for one in drawn if isinstance(one, Named)]
+    if not views:
+        return features[0].new_zeros(()), samples
+    logits = names_of(network, _chosen(features, which))
+    names = torch.from_numpy(np.stack([view.names for view in views]).astype(np.int64))
+    valid = torch.from_numpy(np.stack([view.valid for view in views]))
+    said = logits.detach().argmax(1).numpy()
+    samples = list(samples)
+    for i, view, found in zip(which, views, said, strict=True):
+        start = ((found == view.target) & view.valid).reshape(view.game.truth.shape)
+        if view.few is not None and view.target and start.any():
+            samples[i] = replace(view.game, start=start, interactions=view.few)
+    return naming_losses(logits, names, valid).sum() / len(samples), samples
+
+
+def names_of(network: Mender, features: Sequence[Tensor]) -> Tensor:  # [b labels+1 ...]
+    """Return the namer's logits."""
+    assert network.namer is not None
+    with mixed():
+        logits: Tensor = network.namer(*features)
+    return logits.float()
+
+
+def naming_losses(logits: Tensor, names: Tensor, valid: Tensor) -> Tensor:  # [b k ...], 2 [b ...] -> [b]
+    """Return each view's cross entropy over all labels and their mean soft Dice, where it lies on the image."""
+    there = valid.float().flatten(1)
+    entropy = cross_entropy(logits, names, reduction="none").flatten(1)
+    entropy = (entropy * there).sum(1) / (there.sum(1) + 1)
+    chance = (logits.softmax(1) * valid[:, None]).flatten(2)[:, 1:]
+    wanted = torch.stack([(names == i) & valid for i in range(1, logits.shape[1])], dim=1).float().flatten(2)
+    overlap = (2 * (chance * wanted).sum(2) + 1) / (chance.sum(2) + wanted.sum(2) + 1)
+    return entropy + 1 - overlap.mean(1)
 
 
 def _fewer(samples: Sequence[Sample]) -> bool:
@@ -305,13 +414,43 @@ def alike(samples: Sequence[Sample], *, most: int = 16) -> list[list[Sample]]:
     return [group[at : at + most] for group in sizes.values() for at in range(0, len(group), most)]
 
 
-def validate(network: Mender, samples: Sequence[Sample], *, interactions: int = 5) -> dict[str, float]:
+def validate(network: Mender, drawn: Sequence[Sample | Named], *, interactions: int = 5) -> dict[str, float]:
     """Return the mean Dice after 1, 3 and 5 clicks at the centre of the largest mistake, and how well it is judged.
 
     `judged` is one less the mean absolute error of the expected Dice, `known` its correlation with the true one. In
-    space only blocks of the size that is looked at in use are asked about, if there are any.
+    space only blocks of the size that is looked at in use are asked about, if there are any. Of a task, `automatic`
+    comes first: the mean over its labels of the Dice of the masks without a prompt, then those of each, `automatic_1`
+    and so on by the label's place.
     """
-    samples = [sample for sample in samples if not _fewer([sample])] or samples
+    drawn = [one for one in drawn if not _fewer([game_of(one)])] or drawn
+    views = [one for one in drawn if isinstance(one, Named)]
+    samples = [one.game for one in views if one.target] + [one for one in drawn if isinstance(one, Sample)]
+    found = validate_names(network, views) if views else {}
+    return {**found, **validate_games(network, samples, interactions)} if samples else found
+
+
+def validate_names(network: Mender, views: Sequence[Named], *, most: int = 16) -> dict[str, float]:
+    """Return the Dice of each label over all views together, and their mean; labels that are nowhere do not count."""
+    network.eval()
+    counts = []  # of views, [3 labels+1]: right, said, true
+    for at in range(0, len(views), most):
+        some = views[at : at + most]
+        with torch.no_grad():
+            logits = names_of(network, read(network, [view.game for view in some]))
+        valid = np.stack([view.valid for view in some])
+        said, true = logits.argmax(1).numpy()[valid], np.stack([view.names for view in some])[valid]
+        counts.append([np.bincount(part, minlength=logits.shape[1]) for part in (true[said == true], said, true)])
+    right, said_all, true_all = np.sum(counts, axis=0)[:, 1:]
+    scores = {
+        f"automatic_{i}": float(2 * a / (b + c))
+        for i, (a, b, c) in enumerate(zip(right, said_all, true_all, strict=True), start=1)
+        if b + c
+    }
+    return {"automatic": float(np.mean(list(scores.values()))) if scores else 0.0, **scores}
+
+
+def validate_games(network: Mender, samples: Sequence[Sample], interactions: int) -> dict[str, float]:
+    """Return how good the answers to clicks are, and how well the network judges them."""
     robot = LargestError()
     scores: dict[str, list[float]] = {"dice_1": [], "dice_3": [], f"dice_{interactions}": []}
     expected: list[float] = []
@@ -338,11 +477,11 @@ def validate(network: Mender, samples: Sequence[Sample], *, interactions: int = 
     return {**found, "judged": 1 - float(np.mean(np.abs(np.subtract(expected, true)))), "known": known}
 
 
-def pictures(network: Mender, samples: Sequence[Sample]) -> NDArray[np.uint8]:  # [y x 3]
+def pictures(network: Mender, drawn: Sequence[Sample | Named]) -> NDArray[np.uint8]:  # [y x 3]
     """Return a sheet of the masks after one click; of a volume its middle slice through the object."""
     robot = LargestError()
     network.reader.eval()
-    samples = alike(samples)[0]
+    samples = alike([game_of(one) for one in drawn])[0]
     with torch.no_grad():
         features = read(network, samples)
     empty = [np.zeros_like(sample.truth) for sample in samples]

@@ -95,7 +95,7 @@ class PlaneSampler(Shelved):
         plane = _plane(subject, axis, index, value, together)
         aspect = float(np.divide(*np.delete(subject.image.spacing, axis)))
         partial = _partial(rng, plane, aspect) if rng.random() < 0.25 else None
-        window = partial or _window(rng, plane, aspect)
+        window = partial or window_round(rng, plane, aspect)
         channels = np.take(subject.image.voxels, index, axis + 1)
         channels = channels[: 3 if len(channels) >= 3 else 1]
         picture = np.stack([see(c, window, CELLS) for c in channels])
@@ -148,7 +148,7 @@ def _axis(rng: np.random.Generator, image: Image) -> int:
     return int(rng.integers(3))
 
 
-def _window(rng: np.random.Generator, plane: Flat, aspect: float) -> Window:
+def window_round(rng: np.random.Generator, plane: Flat, aspect: float) -> Window:
     """Return a window round the object: mostly near, sometimes far, never quite centred."""
     ys, xs = np.nonzero(plane)
     top, left, bottom, right = int(ys.min()), int(xs.min()), int(ys.max()) + 1, int(xs.max()) + 1

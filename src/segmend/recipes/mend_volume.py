@@ -54,8 +54,7 @@ class VolumeSampler(Shelved):
     def __getitem__(self, number: int) -> Sample:
         s = self.settings
         rng = np.random.default_rng((s.seed, number))
-        few = np.random.default_rng((s.seed, number // s.batch, 1)).random() < s.small  # the same for a whole batch
-        cells = FEWER if few else CELLS
+        cells = self.cells(number)
         for _ in range(8):
             block = self._block(rng, cells)
             block = _cropped(rng, _moved(rng, block))
@@ -69,6 +68,12 @@ class VolumeSampler(Shelved):
             start = start & block.valid
         sample = started(rng, toned(tones, block.valid), block.truth, start)
         return replace(sample, forgetful=bool(rng.random() < s.forget))
+
+    def cells(self, number: int) -> int:
+        """Return the side of a sample's block, which is the same for a whole batch."""
+        s = self.settings
+        few = np.random.default_rng((s.seed, number // s.batch, 1)).random() < s.small
+        return FEWER if few else CELLS
 
     def _block(self, rng: np.random.Generator, cells: int) -> Block:
         if not self.shelf.groups or rng.random() < self.settings.synthetic:
@@ -91,12 +96,12 @@ class VolumeSampler(Shelved):
         value = int(rng.choice(list(found)))
         if not subject.instances and len(found) > 1 and rng.random() < 0.2:
             value = 0  # all of them
-        box = _box(found, value)
+        box = box_of(found, value)
         partial = rng.random() < 0.25
-        frame = (_partial if partial else _frame)(rng, subject, box, value, cells)
+        frame = (_partial if partial else frame_near)(rng, subject, box, value, cells)
         channel = int(rng.integers(len(subject.image.voxels)))
         tones = frame.see_some(subject.image.voxels[channel])
-        truth = _seen_object(subject, frame, value)
+        truth = seen_share(subject, frame, value) > 0.5
         start = None
         if partial and rng.random() < 0.85:
             start = coarse(rng, truth) if rng.random() < 0.4 else locally_wrong(rng, truth)
@@ -115,7 +120,7 @@ class VolumeSampler(Shelved):
         return tones, frame.inside(image.shape)
 
 
-def _box(found: dict[int, tuple[slice, ...]], value: int) -> Box:
+def box_of(found: dict[int, tuple[slice, ...]], value: int) -> Box:
     """Return the box of a label value, of all of them for 0."""
     some = list(found.values()) if value == 0 else [found[value]]
     low = [min(box[axis].start for box in some) for axis in range(3)]
@@ -128,15 +133,15 @@ def _object(subject: Subject, box: Box, value: int) -> MaskArray:
     return np.asarray(labels > 0 if value == 0 else labels == value)
 
 
-def _seen_object(subject: Subject, frame: Frame, value: int) -> MaskArray:
-    """Return the object as a frame sees it; no more of the volume is touched than lies there."""
+def seen_share(subject: Subject, frame: Frame, value: int) -> Real:  # [*cells]
+    """Return how much of each cell of a frame the object takes; no more of the volume is touched than lies there."""
     shape = subject.labels.shape
     part = frame.box(Box((0, 0, 0), frame.cells), shape).grown(2).clipped(shape)
     a, b, c = (low - start for low, start in zip(frame.low, part.low, strict=True))
-    return replace(frame, low=(a, b, c)).see(_object(subject, part, value)) > 0.5
+    return replace(frame, low=(a, b, c)).see(_object(subject, part, value))
 
 
-def _frame(rng: np.random.Generator, subject: Subject, box: Box, value: int, cells: int) -> Frame:
+def frame_near(rng: np.random.Generator, subject: Subject, box: Box, value: int, cells: int) -> Frame:
     """Return a frame round the object: mostly near, sometimes far, never quite centred."""
     image, grid = subject.image, (cells,) * 3
     margin = float(np.exp(rng.uniform(np.log(1.15), np.log(2.0) if rng.random() < 0.6 else np.log(4.0))))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ class Subject:
     instances: bool  # every value is one thing of its own
     group: str
     name: str = ""
+    names: Mapping[int, str] = field(default_factory=dict)  # of labels, as far as the data set says
 
 
 def subjects(
@@ -43,7 +44,7 @@ def subjects(
             example = case.read()
             if example.labels.any() and flat in (None, example.image.flat):
                 image = example.image if channels else example.first
-                chosen.append(Subject(image, example.labels, case.instances, name, case.name))
+                chosen.append(Subject(image, example.labels, case.instances, name, case.name, case.label_names))
     if not chosen:
         kind = {None: "an object", True: "an object in a picture", False: "an object in a volume"}[flat]
         raise SettingsError(f"The {split} split of {data} needs a case with {kind}; none of its {seen} cases has one.")

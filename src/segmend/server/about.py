@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from segmend import io, methods
 from segmend.server.replies import PROBLEMS
 from segmend.server.schemas import FormatJson, HealthJson, MethodJson
+from segmend.server.state import SharedNow
 
 router = APIRouter(prefix="/api", tags=["server"], responses=PROBLEMS)
 
@@ -20,7 +21,8 @@ async def health() -> Response:
 
 
 @router.get("/methods", response_model=list[MethodJson], summary="The installed methods")
-def installed() -> Response:
+def installed(here: SharedNow) -> Response:
+    weights = here.settings.weights
     return JSONResponse(
         [
             {
@@ -33,8 +35,9 @@ def installed() -> Response:
                 "refines": card.refines,
                 "guesses": card.guesses,
                 "adapts": card.adapts,
+                "labels": [{"value": value, "name": name} for value, name in card.labels],
             }
-            for card in methods.cards()
+            for card in (methods.card(one.id, weights.get(one.id)) for one in methods.cards())
         ]
     )
 

@@ -5,14 +5,14 @@ Pure of locks and of the store; `desk.Desk` runs it and paints what comes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from segmend.image import Box, MaskArray, Real, bounds
 from segmend.prompts import Click, Extremes, Prompt, Stroke, kind_of
-from segmend.segmenter import Method, Prediction, Workspace, answers
+from segmend.segmenter import Method, Prediction, Workspace, answers, label_meant
 from segmend.server.wire import NOTHING
 from segmend.session import Adapt, Prompted, Removed, Session
 
@@ -49,6 +49,13 @@ class Taking(Workspace):
 
     def stream(self, prompts: Sequence[Prompt], previous: MaskArray) -> Iterator[Prediction]:
         return self.inner.stream(self._taken(prompts), previous)
+
+    @property
+    def labels(self) -> Mapping[int, str]:
+        return self.inner.labels
+
+    def guess(self, label: int) -> Iterator[Prediction]:
+        return self.inner.guess(label)
 
     def _taken(self, prompts: Sequence[Prompt]) -> list[Prompt]:
         return [prompt for prompt in prompts if kind_of(prompt) in self.card.prompts]
@@ -102,10 +109,16 @@ def parts(session: Session, position: int, previous: MaskArray, opened: Opened) 
     event = session.events[position]
     if isinstance(event, Prompted):
         prompts = answered_prompts(session, position)
-        for part in answers(opened(event.method).adapting(event.adapt), prompts, previous):
+        workspace = opened(event.method).adapting(event.adapt)
+        for part in answers(workspace, prompts, previous, label=_meant(session, event.label, workspace)):
             yield Part(part.box, part.mask, part.quality, part.doubt, part.adapted)
     else:
         yield from _worked_out_again(session, position, previous, opened)
+
+
+def _meant(session: Session, label: int, workspace: Workspace) -> int | None:
+    """Return which of the labels that a workspace finds by itself a session's label is."""
+    return label_meant(workspace.labels, session.labels[label].name, label)
 
 
 def _worked_out_again(session: Session, position: int, previous: MaskArray, opened: Opened) -> Iterator[Part | float]:
@@ -118,7 +131,8 @@ def _worked_out_again(session: Session, position: int, previous: MaskArray, open
         event = session.events[i]
         assert isinstance(event, Prompted), event
         prompts = seen(session, label, [j for j in everybody if j <= i])
-        changes = list(answers(opened(event.method).adapting(event.adapt), prompts, mask))
+        workspace = opened(event.method).adapting(event.adapt)
+        changes = list(answers(workspace, prompts, mask, label=_meant(session, label, workspace)))
         adapted = any(part.adapted for part in changes)
         for part in changes:
             mask[part.box.slices] = part.mask

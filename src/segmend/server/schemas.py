@@ -172,6 +172,11 @@ class SessionJson(BaseModel):
     created: str
 
 
+class FoundLabelJson(BaseModel):
+    value: int
+    name: str
+
+
 class MethodJson(BaseModel):
     id: str
     title: str
@@ -182,6 +187,7 @@ class MethodJson(BaseModel):
     refines: bool
     guesses: bool
     adapts: bool
+    labels: Annotated[list[FoundLabelJson], Field(description="what it finds by itself, where it learned a task")]
 
 
 class FormatJson(BaseModel):

@@ -46,6 +46,7 @@ class Run:
     method: str
     settings: Mapping[str, Any]
     cases: Mapping[str, int]  # by data set
+    usual: Mapping[str, Any] = field(default_factory=dict)  # the settings' defaults, for what older runs do not tell
 
 
 def save(folder: Path, run: Run, state: State) -> None:
@@ -111,7 +112,7 @@ def _compare(folder: Path, run: Run, kept: Mapping[str, Any]) -> None:
     told = f"The checkpoint in {folder} was made"
     if kept["method"] != run.method:
         raise ModelError(f"{told} for {kept['method']}, not for {run.method}; train into another folder.")
-    then, now = kept["settings"], run.settings
+    then, now = {**run.usual, **kept["settings"]}, run.settings  # a setting that came later: as if it had been there
     changed = sorted(name for name in {*then, *now} if _differs(name, then, now))
     if changed:
         name = changed[0]

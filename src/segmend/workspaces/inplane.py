@@ -142,7 +142,7 @@ class PlaneLooker:
     def ahead(self) -> None:
         """Read the whole of a picture, which the first mark alone is seen in, before anybody marks it."""
         with one_thread():
-            self._read(0, 0, self.frame(0))
+            self.read(0, 0, self.frame(0))
 
     def look(self, question: Question) -> Seen:
         """Answer one plane, from as near as the object allows, and from nearer at the newest mark of a large one."""
@@ -174,7 +174,7 @@ class PlaneLooker:
             return self._asked(question, window)
 
     def _asked(self, question: Question, window: Window) -> Seen:
-        read = self._read(question.axis, question.index, window)
+        read = self.read(question.axis, question.index, window)
         prompts = np.concatenate(
             [
                 see(question.here, window, CELLS)[None],
@@ -186,7 +186,8 @@ class PlaneLooker:
         hidden = answer["hidden"][0] if "hidden" in answer else None
         return _seen(logits, window, question.here.shape, float(answer["quality"][0]), hidden)
 
-    def _read(self, axis: int, index: int, window: Window) -> Read:
+    def read(self, axis: int, index: int, window: Window) -> Read:
+        """Return what a window shows and what the reader says of it, from what is kept if it is."""
         key = (axis, index, window)
         found = self._kept.pop(key, None)
         if found is None:
@@ -297,7 +298,7 @@ class PlaneLooker:
             return answer
         if not (adapt == "on" and corrects(question.prompts)) and not self.disagrees(question, answer):
             return answer
-        read = self._read(question.axis, question.index, answer.window)
+        read = self.read(question.axis, question.index, answer.window)
         taught = alternate(
             answer.hidden[:, None],
             read.tones[None, :3].mean(axis=1),

@@ -166,12 +166,12 @@ class VolumeWorkspace(Workspace):
             first = self._first(prompts, mask)
             known = self._found(first, prompts)
         frame = self.frame(known)
-        look = self._settled(prompts, frame, self._carried(mask, first, frame))
+        look = self.settled(prompts, frame, self._carried(mask, first, frame))
         for _ in range(self.looking.further):
             if not self._touches(look):
                 break
             frame = self._further(look)
-            look = self._settled(prompts, frame, self._carried(mask, look, frame))
+            look = self.settled(prompts, frame, self._carried(mask, look, frame))
         return look, frame.see_some(mask)
 
     def _first(self, prompts: Sequence[Prompt], mask: MaskArray) -> Look:
@@ -262,7 +262,7 @@ class VolumeWorkspace(Workspace):
 
     # Looking.
 
-    def _settled(self, prompts: Sequence[Prompt], frame: Frame, seen: Real) -> Look:
+    def settled(self, prompts: Sequence[Prompt], frame: Frame, seen: Real) -> Look:
         """Ask again with the answer as the mask so far, as long as that makes the refiner expect more."""
         look = self._ask(prompts, frame, seen)
         for _ in range(self.looking.again):
@@ -277,13 +277,13 @@ class VolumeWorkspace(Workspace):
     def _ask(self, prompts: Sequence[Prompt], frame: Frame, seen: Real) -> Look:
         """Return the networks' answer in a frame, of which this much is in the mask so far."""
         known = np.concatenate([seen[None], see_marks(prompts, frame)])
-        answer = self.refiner.run({"prompts": known[None], **self._features(frame)})
+        answer = self.refiner.run({"prompts": known[None], **self.features(frame)})
         probability = probabilities(answer["logits"][0, 0])
         probability[~frame.inside(self.image.shape)] = 0
         quality = float(answer["quality"][0]) if (probability > 0.5).any() else 0.0
         return Look(frame, probability, quality, answer["hidden"][0] if "hidden" in answer else None)
 
-    def _features(self, frame: Frame) -> dict[str, Real]:
+    def features(self, frame: Frame) -> dict[str, Real]:
         """Return what the reader says of a frame, from what is kept if it is."""
         found = self._kept.pop(frame, None)
         if found is None:
