@@ -229,7 +229,7 @@ def survey(cases: Sequence[Case], *, space: bool) -> Survey:
 def part_of(image_hash: str) -> str:
     """Return whether an image is learned from or checked on, whatever other images there are.
 
-    >>> [part_of(f"{number:x}" * 16) for number in (0, 5, 6, 15)]
+    >>> [part_of(f"{number:x}" * 16) for number in (0, 4, 6, 15)]
     ['check', 'check', 'learn', 'learn']
     """
     return CHECK if int(image_hash[:16], 16) / 2**64 < CHECKED else LEARN
@@ -284,8 +284,10 @@ def cases_in(data: Path) -> list[Case]:
 
 
 def remembered(data: Path, most: int) -> list[Case]:
-    """Return some cases of data sets that were learned from before, as many of each set: of `train` to learn from
-    again, `most` in all or one a set, and of `val` to check on."""
+    """Return some cases of data sets that were learned from before, as many of each set.
+
+    Of `train` come `most` in all, or one of each set, to learn from again; of `val` some to check on.
+    """
     found: list[Case] = []
     for split, part, count in (("train", LEARN, most), ("val", CHECK, REMEMBERED)):
         every = sets(data, split)
