@@ -332,17 +332,6 @@ def test_a_step_takes_time(old: Path) -> None:
     assert 0 < room._seconds_a_step(plan, seen, count=1) < 60
 
 
-def test_weights_of_a_task_are_left_to_the_task(tmp_path: Path) -> None:
-    task = untrained(tmp_path / "task", 2)
-    (task / "mend2d_namer.onnx").write_bytes(b"")
-
-    with pytest.raises(
-        SettingsError, match="are of a task, .* segmend train mend --task --data DIR --out NEW --set start="
-    ):
-        improve(site(), tmp_path / "out", weights=task, log=quiet)
-    assert not (tmp_path / "out").exists()
-
-
 def test_weights_that_cannot_be_improved_are_told(old: Path, home: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match=r"need mend2d_reader.onnx or mend3d_reader.onnx; .*empty has neither"):

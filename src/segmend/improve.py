@@ -118,11 +118,6 @@ def improve(
     if minutes is not None and not 0 < minutes < math.inf:
         raise SettingsError(f"Adapting needs a time above 0 minutes; got {minutes:g}.")
     old, rule = weights_in_use(out, weights), rule or Rule()
-    if any(old.glob("mend?d_namer.onnx")):
-        raise SettingsError(
-            f"The weights in {old} are of a task, whose names a changed reader would spoil; let all of it learn more "
-            f"with: segmend train mend --task --data DIR --out NEW --set start={old}"
-        )
     space = mend.space(old) is not None
     found = survey(cases, space=space)
     for name, reason in found.left_out.items():
