@@ -12,10 +12,12 @@ from segmend.errors import PromptError, SettingsError
 from segmend.image import Image, scale_affine
 from segmend.metrics import dice
 from segmend.prompts import Click
+from segmend.recipes import mend
 from segmend.segmenter import FIRST, answer, first_masks
 from segmend.server.answering import Taking, parts
 from segmend.session import PALETTE, Defined, Label, Prompted, Session
-from tests.tasks import DISC, SQUARE, drawn_picture, write_folder
+from segmend.workspaces.automatic import InSpace
+from tests.tasks import DISC, SQUARE, drawn_picture, drawn_volume, write_folder
 
 TINY = {
     "widths": (8, 12, 16, 24), "light": (4, 4, 4, 4), "steps": 60, "batch": 4, "rate": 8e-3, "average": 0.8,
@@ -81,6 +83,24 @@ def test_a_volume_without_networks_in_space_is_named_slice_by_slice(method):
 
     assert dice(truth[0] == SQUARE, found[2] == SQUARE) > 0.3
     np.testing.assert_array_equal(found[1], found[3])
+
+
+def test_networks_in_space_name_volumes_of_any_spacing_but_no_pictures(tmp_path):
+    settings = mend.Settings(
+        task=True, dimensions=3, labels=(SQUARE, DISC), names=("square", "disc"), widths=(4, 4, 4), light=(4, 4, 4)
+    )
+    mend.export(mend.build(settings), settings, tmp_path)
+    method = methods.load("mend", tmp_path)
+    image, _ = drawn_volume(0)
+    thick = Image(image.voxels, scale_affine((9, 1, 1)))
+
+    for volume in (image, thick):
+        workspace = method.open(volume)
+        assert isinstance(workspace.automatic, InSpace)
+        assert set(np.unique(first_masks(workspace, volume.shape).map)) <= {0, SQUARE, DISC}
+    assert method.open(thick).in_space is None
+    assert not method.open(drawn_picture(0)[0]).labels
+    assert methods.card("mend", tmp_path).guesses
 
 
 def test_marks_are_law_in_first_masks_and_after_them(method):
