@@ -119,7 +119,7 @@ class RefineNetWorkspace(SliceWorkspace):
         if self.image.shape[axis] > 1 and first.mask.any():
             yield from self._propagated(prompts, previous, axis, index, first.mask)
 
-    def guess(self, axis: int, index: int) -> Answer:
+    def unaided(self, axis: int, index: int) -> Answer:
         """Return what the backbone alone makes of a slice."""
         return self._laid(of_two_classes(self._guessed(axis, index)["whole"]), axis, index)
 
@@ -182,7 +182,7 @@ class RefineNetWorkspace(SliceWorkspace):
     def _trace(self, axis: int, index: int, here: Plane) -> _Trace:
         tones = self.channels(axis, index).astype(np.float32).mean(axis=0)
         floor = 0.05 * float(np.ptp(tones))
-        chance = self.guess(axis, index).probability[here]
+        chance = self.unaided(axis, index).probability[here]
         return _Trace(float(tones[here].mean()), max(float(tones[here].std()), floor), float(chance.mean()))
 
     def _told(self, answer: Answer, axis: int, index: int) -> Prediction:

@@ -315,7 +315,7 @@ def from_given_slice(method: Segmenter, study: Study, *, ends: bool = False) -> 
 def first_guess(method: Segmenter, study: Study) -> Real:
     """Return the backbone's probabilities."""
     workspace = cast("RefineNetWorkspace", method.open(study.image))
-    return np.stack([workspace.guess(0, z).probability for z in range(study.image.shape[0])])
+    return np.stack([workspace.unaided(0, z).probability for z in range(study.image.shape[0])])
 
 
 def settled(method: Segmenter, study: Study) -> MaskArray:
