@@ -52,7 +52,7 @@ def path(points: Sequence[Index]) -> Points:
     least = np.maximum(steps, 1)[number, None]
     voxels = corners[number] + (2 * ways[number] * t + least) // (2 * least)
     _, first = np.unique(voxels, axis=0, return_index=True)
-    return voxels[np.sort(first)]
+    return np.asarray(voxels[np.sort(first)], np.intp)
 
 
 def mark(prompt: Prompt) -> tuple[Points, bool] | None:

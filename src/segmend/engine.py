@@ -33,7 +33,7 @@ class Engine(ABC):
 
     @abstractmethod
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
-        """Return the network's outputs by name."""
+        """Return the network's outputs by name; what it takes no notice of may be among the inputs."""
 
 
 def load_network(path: str, *, device: str = "auto", precision: str = "auto") -> Engine:
@@ -84,8 +84,8 @@ def weights_of(method: str, name: str, folder: Path | None = None) -> Engine:
 def weights_file(name: str, folder: Path | None = None) -> Path:
     """Return where a file of weights lies or would lie: in a folder or, without one, in the package.
 
-    >>> weights_file("mend2d.onnx", Path("runs")).as_posix()
-    'runs/mend2d.onnx'
+    >>> weights_file("iunet.onnx", Path("runs")).as_posix()
+    'runs/iunet.onnx'
     """
     from importlib.resources import files
 
@@ -115,6 +115,7 @@ class OpenVinoEngine(Engine):
         except RuntimeError as error:
             first = str(error).strip().splitlines()[0]
             raise ModelError(f"The weights {Path(path).name} could not be read: {first}.") from None
+        self._inputs = [port.get_any_name() for port in self._model.inputs]
         self._outputs = [port.get_any_name() for port in self._model.outputs]  # compiling may add names to them
         fast = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self.precision = ("bfloat16" if fast else "float32") if precision == "auto" else precision
@@ -123,8 +124,8 @@ class OpenVinoEngine(Engine):
         self._lock = threading.Lock()
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
-        request = self._request(inputs)
-        values = request.infer(dict(inputs), share_inputs=True).to_tuple()
+        taken = {name: inputs[name] for name in self._inputs}
+        values = self._request(taken).infer(taken, share_inputs=True).to_tuple()
         return {name: np.array(value, np.float32) for name, value in zip(self._outputs, values, strict=True)}
 
     def _request(self, inputs: Arrays) -> Any:
