@@ -36,7 +36,7 @@ from segmend.onemark import BEST, DOUBT, RANDOM, by_method, by_place, wobbled
 from segmend.segmenter import Workspace
 from segmend.solvers import warm_up
 
-SHIPPED = ("fetal_head_us_hc18", "hippocampus_mr", "nuclei_dsb2018", "sarcoma_ct")  # weights/mend2d.md
+SHIPPED = ("fetal_head_us_hc18", "hippocampus_mr", "nuclei_dsb2018", "sarcoma_ct")  # weights/mend.md
 CLICKS, BOX, HUMAN, PLACES, MOVES = PARTS = ("clicks", "box", "human", "places", "moves")
 TURNS = (1, 3, 5, 10)
 DICE = {  # after 1, 3, 5 and 10 clicks, and from a box alone

@@ -96,7 +96,7 @@ def test_weights_of_another_method_are_refused(weights, tmp_path):
     with pytest.raises(ModelError, match=r"run.json in .* is damaged, so it does not say whose"):
         methods.load("mend", tmp_path)
     (tmp_path / "run.json").unlink()
-    with pytest.raises(ModelError, match=r"mend2d\S* is not in .*; make it with: segmend train mend"):
+    with pytest.raises(ModelError, match=r"mend2d_reader.onnx is not in .*; make it with: segmend train mend"):
         methods.load("mend", tmp_path)
 
     for part in (*weights.glob("*.onnx"), *weights.glob("*.npz")):

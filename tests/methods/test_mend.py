@@ -47,11 +47,13 @@ class Bright(Engine):
         tones = inputs["f0"][:, :1]
         plain = np.ptp(tones, axis=(2, 3), keepdims=True) < 0.5
         logits = np.where(plain, -0.1, 20 * (tones - 0.5)).astype(np.float32)
-        return {"logits": logits, "quality": np.float32([0.3 if plain.all() else 0.95])}
+        quality = np.float32([0.3 if plain.all() else 0.95])
+        return {"logits": logits, "quality": quality, "hidden": tones, "doubt": -np.abs(logits)}
 
 
 def bright(engine=None, eyes=None, **looking):
-    return Mend(Networks(eyes or Eyes(), engine or Bright()), Looking(**looking))
+    """Without a second opinion, where a test does not ask for it: it is one look more."""
+    return Mend(Networks(eyes or Eyes(), engine or Bright()), Looking(**{"opinion": False} | looking))
 
 
 def disc_image(rows=200, columns=150, centre=(60, 90), radius=20, depth=1, thick=range(1)):
@@ -259,6 +261,32 @@ def test_no_prompts_are_refused():
 def test_the_expected_dice_of_a_sure_mask_is_one_and_of_none_is_unknown():
     assert expected_dice(np.ones((1, 2, 2), np.float32)) == 1.0
     assert expected_dice(np.zeros((1, 2, 2), np.float32)) is None
+
+
+class Believes(Bright):
+    """Says what the mask so far says, if there is any; else the object is what is bright."""
+
+    def run(self, inputs):
+        found = super().run(inputs)
+        so_far = inputs["prompts"][:, :1]
+        return found | ({"logits": 20 * (so_far - 0.5)} if (so_far > 0.5).any() else {})
+
+
+def test_a_second_opinion_doubts_what_the_mask_so_far_says():
+    voxels, truth = disc_image()
+    wrong = np.roll(truth, 12, axis=1)
+
+    clicks = [Click((0, 70, 90)), Click((0, 68, 90))]
+    prediction = answer(bright(Believes(), opinion=True).open(Image(voxels[None])), clicks, wrong)
+
+    doubt = np.zeros(truth.shape)
+    doubt[prediction.box.slices] = prediction.doubt
+    mask = prediction.over(wrong)
+    inside = np.zeros(truth.shape, bool)
+    inside[prediction.box.slices] = True
+    assert (mask != truth).sum() > 400
+    assert doubt[(mask != truth) & inside].mean() > 0.5
+    assert doubt[(mask == truth) & inside].mean() < 0.05
 
 
 def test_a_correction_leaves_what_is_far_from_it_alone():
@@ -482,7 +510,8 @@ class Wrong(Bright):
 
     def run(self, inputs):
         hidden = np.concatenate([inputs["f0"][:, :1], np.ones_like(inputs["f0"][:, :1])], axis=1)
-        return {"logits": HEAD.odds(hidden[0])[None, None], "quality": np.float32([0.5]), "hidden": hidden}
+        odds = HEAD.odds(hidden[0])[None, None]
+        return {"logits": odds, "quality": np.float32([0.5]), "hidden": hidden, "doubt": -np.abs(odds)}
 
 
 HEAD = Head((np.array([[3.0, 0.02]], np.float32),), (np.zeros(1, np.float32),))

@@ -127,5 +127,5 @@ def test_adjustments_and_masks_are_the_same_in_space(space):
 
 
 def test_a_folder_without_networks_is_refused(tmp_path):
-    with pytest.raises(ModelError, match=r"mend2d\S* is not in .*; make it with: segmend train mend"):
+    with pytest.raises(ModelError, match=r"mend2d_reader.onnx is not in .*; make it with: segmend train mend"):
         load(tmp_path)

@@ -54,7 +54,7 @@ class Content(Engine):
     def run(self, inputs):
         mask = inputs["prompts"][:, :1]
         logits = np.where((mask > 0.5) != self.lost, 9.0, -9.0).astype(np.float32)
-        return {"logits": logits, "quality": np.float32([0.9])}
+        return {"logits": logits, "quality": np.float32([0.9]), "hidden": mask, "doubt": -np.abs(logits)}
 
 
 def in_planes(image, **refiner):

@@ -69,7 +69,8 @@ class Echo(Engine):
     def run(self, inputs: Arrays) -> dict[str, Real]:
         so_far = np.clip(inputs["prompts"][0, 0], 1e-4, 1 - 1e-4)
         logits = np.log(so_far / (1 - so_far)).astype(np.float32)
-        return {"logits": logits[None, None], "quality": np.asarray([0.5], np.float32)}
+        doubt = -np.abs(logits)
+        return {"logits": logits[None, None], "quality": np.asarray([0.5], np.float32), "doubt": doubt[None, None]}
 
 
 class Dotter(Engine):
@@ -100,7 +101,8 @@ class Slowly(Engine):
 
 def said(mask: MaskArray, quality: float) -> dict[str, Real]:
     logits = np.where(mask, 9.0, -9.0).astype(np.float32)
-    return {"logits": logits[None, None], "quality": np.asarray([quality], np.float32)}
+    doubt = -np.abs(logits)[None, None]
+    return {"logits": logits[None, None], "quality": np.asarray([quality], np.float32), "doubt": doubt}
 
 
 SHAPE, SPACING, MIDDLE = (16, 60, 70), (3.0, 1.0, 1.25), (8, 28, 33)
@@ -123,6 +125,9 @@ TRUTH = ball(SHAPE, MIDDLE, (13, 14, 19))
 IMAGE = scanned(TRUTH)
 NOTHING = np.zeros(SHAPE, bool)
 BOUNDS = bounds(TRUTH) or Box((0, 0, 0), (0, 0, 0))
+
+
+SHOWN = Looking(shown=True)  # the mask so far, to networks that go on from it
 
 
 def opened(image: Image = IMAGE, looking: Looking | None = None) -> VolumeWorkspace:
@@ -206,7 +211,8 @@ def test_a_mask_is_asked_for_again_while_that_makes_it_better() -> None:
     grown, asked = [], []
     for again in (0, 1, 2, 9):
         refiner = Slowly()
-        workspace = VolumeWorkspace(Tones(), refiner, IMAGE, Looking(again=again, obey=False, further=0, sure=0.8))
+        looking = replace(SHOWN, again=again, obey=False, further=0, sure=0.8)
+        workspace = VolumeWorkspace(Tones(), refiner, IMAGE, looking)
         grown.append(int(answer(workspace, [Click(MIDDLE)], part).over(part).sum()))
         asked.append(refiner.asked)
 
@@ -253,13 +259,36 @@ def test_stacks_of_thick_slices_are_left_to_the_plane() -> None:
         assert solid(Image(np.zeros((1, 9, 20, 20)), scale_affine(spacing))) is wanted
 
 
+class TestCorrections:
+    """Networks that are not shown the mask so far answer anew each time; what a correction does not reach stays."""
+
+    def test_a_correction_reaches_as_far_as_the_mistake_is_deep(self) -> None:
+        mask = TRUTH | BESIDE_IT
+        mask[8, 5:7, 3:5] = True  # far away, and nothing that the networks would say
+        looking = Looking(obey=False)
+
+        after = answer(VolumeWorkspace(Tones(), Grower(), IMAGE, looking), [Click(MIDDLE)], mask).over(mask)
+        assert after[8, 5:7, 3:5].all()  # the mark is where it should be: there is no mistake
+
+        wrong = TRUTH & (np.arange(SHAPE[2]) < 30)
+        wrong[8, 5:7, 3:5] = True
+        after = answer(VolumeWorkspace(Tones(), Grower(), IMAGE, looking), [Click((8, 28, 40))], wrong).over(wrong)
+        assert (after & TRUTH & ~wrong).sum() > 0.5 * (TRUTH & ~wrong).sum()
+        assert after[8, 5:7, 3:5].all()
+
+    def test_a_first_mark_and_a_box_speak_of_the_whole_object(self) -> None:
+        for prompt in (Click(MIDDLE), Box((4, 16, 20), (13, 41, 46))):
+            after = answer(VolumeWorkspace(Tones(), Grower(), IMAGE, Looking(obey=False)), [prompt], NOTHING)
+            assert dice(TRUTH, after.over(NOTHING)) > 0.9
+
+
 class TestWhatStays:
     def test_details_finer_than_cells_stay_where_nothing_changed(self) -> None:
         mask = ball((60, 200, 200), (30, 100, 100), (25, 90, 90), (1, 1, 1))
         mask[30, 100, 195:199] = True  # a thread of one voxel
         mask[30, 40, 60:80] = False  # a gap of one
         image = scanned(mask, spacing=(1, 1, 1))
-        workspace = VolumeWorkspace(Tones(), Echo(), image)
+        workspace = VolumeWorkspace(Tones(), Echo(), image, SHOWN)
 
         after = answer(workspace, [Click((30, 100, 100))], mask).over(mask)
 
@@ -274,8 +303,8 @@ class TestWhatStays:
         prompts = [Click((30, 60, 100)), Click((30, 100, 170), positive=False)]
 
         near, far = (
-            answer(VolumeWorkspace(Tones(), Grower(), image, Looking(near=near, obey=False)), prompts, mask).over(mask)
-            for near in (True, False)
+            answer(VolumeWorkspace(Tones(), Grower(), image, looking), prompts, mask).over(mask)
+            for looking in (replace(SHOWN, near=True, obey=False), replace(SHOWN, near=False, obey=False))
         )
 
         place = np.s_[24:37, 94:107, 155:185]
@@ -286,7 +315,7 @@ class TestWhatStays:
 class TestObeying:
     def test_a_mark_moves_the_region_round_it_as_far_as_the_edges(self) -> None:
         mask = TRUTH & (np.arange(SHAPE[2]) < 36)  # the right part is missing
-        workspace = VolumeWorkspace(Tones(), Echo(), IMAGE)
+        workspace = VolumeWorkspace(Tones(), Echo(), IMAGE, SHOWN)
 
         after = answer(workspace, [Click((8, 28, 24)), Click((8, 28, 41))], mask).over(mask)
 
@@ -296,7 +325,7 @@ class TestObeying:
 
     def test_a_negative_mark_takes_a_leak_away(self) -> None:
         leak = ball(SHAPE, (8, 28, 55), (6, 6, 6))
-        workspace = VolumeWorkspace(Tones(), Echo(), IMAGE)
+        workspace = VolumeWorkspace(Tones(), Echo(), IMAGE, SHOWN)
 
         after = answer(workspace, [Click(MIDDLE), Click((8, 28, 55), positive=False)], TRUTH | leak).over(TRUTH | leak)
 
@@ -304,7 +333,7 @@ class TestObeying:
         assert dice(TRUTH, after) > 0.98
 
     def test_old_marks_are_heeded_too(self) -> None:
-        workspace = VolumeWorkspace(Tones(), Echo(), IMAGE)
+        workspace = VolumeWorkspace(Tones(), Echo(), IMAGE, SHOWN)
         prompts = [Click((8, 28, 24)), Click((8, 28, 41)), Click((2, 8, 8), positive=False)]
         mask = TRUTH & (np.arange(SHAPE[2]) < 36)
 
@@ -314,7 +343,7 @@ class TestObeying:
 
     def test_a_stroke_moves_all_of_its_length(self) -> None:
         mask = TRUTH & (np.arange(SHAPE[1])[:, None] < 24)
-        workspace = VolumeWorkspace(Tones(), Echo(), IMAGE)
+        workspace = VolumeWorkspace(Tones(), Echo(), IMAGE, SHOWN)
         line = Stroke(((8, 34, 24), (8, 34, 42)))
 
         after = answer(workspace, [line], mask).over(mask)
@@ -324,7 +353,7 @@ class TestObeying:
 
     def test_without_it_a_mark_is_one_voxel(self) -> None:
         mask = TRUTH & (np.arange(SHAPE[2]) < 36)
-        workspace = VolumeWorkspace(Tones(), Echo(), IMAGE, Looking(obey=False))
+        workspace = VolumeWorkspace(Tones(), Echo(), IMAGE, replace(SHOWN, obey=False))
 
         after = answer(workspace, [Click((8, 28, 41))], mask).over(mask)
 
@@ -371,7 +400,7 @@ class TestDots:
 
         before, after = (
             dice(TRUTH, answer(VolumeWorkspace(Tones(), Dotter(), IMAGE, looking), [click], mask).over(mask))
-            for looking in (Looking(dot=0.0), Looking())
+            for looking in (replace(SHOWN, dot=0.0), SHOWN)
         )
 
         assert after > before + 0.05
@@ -394,7 +423,7 @@ class Heedless(Engine):
         tones = inputs["f0"][0]
         hidden = np.stack([tones[0], np.ones_like(tones[0])])
         logits = np.where(tones[3] > 0, BRIGHT.odds(hidden), -9).astype(np.float32)
-        return {"logits": logits[None, None], "quality": np.asarray([0.6], np.float32), "hidden": hidden[None]}
+        return said(logits > 0, 0.6) | {"logits": logits[None, None], "hidden": hidden[None]}
 
 
 BRIGHT = Head((np.array([[20.0, -10.0]], np.float32),), (np.zeros(1, np.float32),))
@@ -481,7 +510,7 @@ class TestEdges:
         assert found.quality is None
 
     def test_a_lasso_adds_and_takes_away_even_if_nothing_follows(self) -> None:
-        workspace = VolumeWorkspace(Tones(), Echo(), IMAGE)
+        workspace = VolumeWorkspace(Tones(), Echo(), IMAGE, SHOWN)
         ring = ((8, 20, 25), (8, 20, 40), (8, 36, 40), (8, 36, 25))
 
         for positive, wanted in ((True, TRUTH[8, 20:37, 25:41].size), (False, 0)):
@@ -505,7 +534,7 @@ class TestEdges:
         image = Image(np.broadcast_to(np.int16(0), (1, *shape)), scale_affine((1, 1, 1)))
         mask = np.zeros(shape, bool)
         mask[70:80, 300:320, 300:320] = True
-        workspace = VolumeWorkspace(Tones(), Echo(), image)
+        workspace = VolumeWorkspace(Tones(), Echo(), image, SHOWN)
         workspace.predict([Click((75, 310, 310))], mask)
 
         tracemalloc.start()

@@ -20,28 +20,25 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from segmend.adapt import INSIDE, OUTSIDE, load_head
 from segmend.encode import in_plane, marks
-from segmend.engine import Arrays, Engine, load_network, weights_file, weights_of
+from segmend.engine import load_network, weights_file, weights_of
 from segmend.errors import PromptError
 from segmend.image import Box, Image, MaskArray, Real, bounds
 from segmend.prompts import Adjust, Click, Mask, Prompt, Stroke, extent
 from segmend.segmenter import Method, Prediction, Segmenter, Workspace, merged
 from segmend.session import Adapt
 from segmend.workspaces.automatic import Automatic, InPlanes, InSpace, Namer, read_labels
-from segmend.workspaces.inplane import CELLS, Looking, Networks, Plane, PlaneLooker, Question, Seen, doubt_of, see_image
+from segmend.workspaces.inplane import CELLS, Looking, Networks, Plane, PlaneLooker, Question, Seen, see_image
 from segmend.workspaces.involume import VolumeWorkspace, replaced
 from segmend.workspaces.planes import (
     alike,
     continues,
     disobeyed,
-    expected_dice,
     key_index,
     newest_there_last,
     plane_axis,
-    probabilities,
     reach,
     with_lassos,
 )
@@ -56,12 +53,11 @@ METHOD = Method(
     adapts=True,
 )
 
-CHANNELS = 8  # of the network before features were read once
 LEAST_SLICES = 4  # of a volume that is answered in space
 THICK = 4.0  # times a pixel's side: slices this far apart are answered one by one (docs/mend.md)
 NEAR = 6  # pixels round a change in which a neighbouring slice may change too
 
-__all__ = ["CELLS", "CHANNELS", "METHOD", "Mend", "MendWorkspace", "load", "see_image"]
+__all__ = ["CELLS", "METHOD", "Mend", "MendWorkspace", "load", "see_image"]
 
 
 def load(weights: Path | None = None) -> Segmenter:
@@ -87,9 +83,6 @@ def networks(weights: Path | None) -> Networks:
     """Return the networks for planes from a folder of weights, or those in the package where it has none of planes."""
     if weights is not None and not any(weights.glob("mend2d*.onnx")) and any(weights.glob("mend3d*.onnx")):
         weights = None
-    if not weights_file("mend2d_reader.onnx", weights).is_file():
-        early = weights_of(METHOD.id, "mend2d.onnx", weights)
-        return Networks(Unread(), Early(early), judges=False)
     reader, refiner = (weights_of(METHOD.id, f"mend2d_{part}.onnx", weights) for part in ("reader", "refiner"))
     return Networks(reader, refiner, load_head(weights_file("mend2d_head.npz", weights)))
 
@@ -118,29 +111,6 @@ def solid(image: Image) -> bool:
     (True, False)
     """
     return min(image.shape) >= LEAST_SLICES and bool(image.spacing.max() < THICK * image.spacing.min())
-
-
-class Unread(Engine):
-    """The reader of a network that reads the image anew at every interaction."""
-
-    name = "as it is"
-
-    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
-        return {"f0": np.asarray(inputs["x"], np.float32)}
-
-
-class Early(Engine):
-    """Such a network as a refiner; the Dice it expects is what its probabilities promise, which is too hopeful."""
-
-    def __init__(self, network: Engine) -> None:
-        self.network = network
-        self.name = network.name
-
-    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
-        x = np.concatenate([inputs["f0"], inputs["prompts"]], axis=1)
-        logits = self.network.run({"x": x})["logits"]
-        quality = [expected_dice(probabilities(one)) or 0.0 for one in logits]
-        return {"logits": logits, "quality": np.asarray(quality, np.float32)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,12 +200,13 @@ class MendWorkspace(Workspace):
         """Yield the plane of the newest prompt, others with new marks, then what this brings about beside them."""
         axis = plane_axis(prompts[-1], self.image)
         index = key_index(prompts[-1], axis)
-        judged = _Judged(self.planes.networks.judges)
+        judged = _Judged()
         answered: dict[int, Plane] = {}
         for plane in (index, *disobeyed(prompts, mask, axis, index)):
             here = np.take(mask, plane, axis).copy()
-            answer = self.planes.look(Question(newest_there_last(prompts, axis, plane), axis, plane, here))
-            part = _prediction(answer.probability, answer.where, axis, plane, judged.after(answer))
+            question = Question(newest_there_last(prompts, axis, plane), axis, plane, here)
+            answer = self.planes.second(question, self.planes.look(question))
+            part = _prediction(answer.probability, answer.doubt, answer.where, axis, plane, judged.after(answer))
             yield replace(part, adapted=answer.adapted)
             here[answer.where] = answer.mask
             answered[plane] = here
@@ -295,8 +266,11 @@ class MendWorkspace(Workspace):
                 now = np.asarray(probability > 0.5)
                 if now.any() or old.any():
                     known.add(after)
-                    part, where = _cut_out(probability, old)
-                    yield _prediction(part, where, axis, after, judged.after(answer))
+                    where = _cut_out(probability, old)
+                    doubt = np.zeros(old.shape, np.float32)
+                    if answer is not None:
+                        doubt[answer.where] = answer.doubt
+                    yield _prediction(probability[where], doubt[where], where, axis, after, judged.after(answer))
                 if not alike(old, now):
                     onward.append((after, step, now))
             fronts = onward
@@ -322,8 +296,7 @@ class MendWorkspace(Workspace):
 class _Judged:
     """The Dice that is expected of all slices so far: the mean of theirs, each counting by its size."""
 
-    def __init__(self, judges: bool) -> None:
-        self.judges = judges
+    def __init__(self) -> None:
         self.total = 0.0
         self.size = 0
 
@@ -333,27 +306,25 @@ class _Judged:
             size = int(answer.mask.sum())
             self.total += answer.quality * size
             self.size += size
-        return self.total / self.size if self.judges and self.size else None
+        return self.total / self.size if self.size else None
 
 
 def _prediction(
-    probability: Real, where: tuple[slice, slice], axis: int, index: int, quality: float | None
+    probability: Real, doubt: Real, where: tuple[slice, slice], axis: int, index: int, quality: float | None
 ) -> Prediction:
     low, high = [s.start for s in where], [s.stop for s in where]
     low.insert(axis, index)
     high.insert(axis, index + 1)
     box = Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
-    probability = np.expand_dims(probability, axis)
-    return Prediction(probability, box, quality, doubt_of(probability))
+    return Prediction(np.expand_dims(probability, axis), box, quality, np.expand_dims(doubt, axis))
 
 
-def _cut_out(probability: Real, old: Plane) -> tuple[Real, tuple[slice, slice]]:
-    """Return the answer for a whole plane, cut to where it or the old mask says anything, and where that is."""
+def _cut_out(probability: Real, old: Plane) -> tuple[slice, slice]:
+    """Return where in a plane the answer or the old mask says anything."""
     box = bounds(((probability > 0.01) | old)[None])
     assert box is not None
     (top, left), (bottom, right) = in_plane(box, 0)
-    where = slice(top, bottom), slice(left, right)
-    return probability[where], where
+    return slice(top, bottom), slice(left, right)
 
 
 def _has_marks(prompts: Sequence[Prompt], axis: int, index: int) -> bool:

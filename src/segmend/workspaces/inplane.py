@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +25,7 @@ from segmend.image import Box, Image, Real, bounds
 from segmend.plane import Window, around, inside, lay, normalised, see
 from segmend.prompts import Click, Extremes, Prompt, Stroke, extent
 from segmend.session import Adapt
-from segmend.workspaces.planes import corrects, probabilities
+from segmend.workspaces.planes import corrects, doubt_of, probabilities
 
 if TYPE_CHECKING:
     from segmend.engine import Engine
@@ -38,7 +39,8 @@ LEAST_LOOK = 20.0  # pixels: nearer there is nothing more to see
 KEPT = 32  # windows whose features are kept, 1.4 MB each
 HOLD = 2.0  # cells from a mark within which a change reaches it
 LEAST_ODDS = 0.1  # what a cut's labels say at least, in log odds
-TOUCHING = 0.3  # what a mask that its window cuts off loses of its expected Dice
+OPINION = 0.35  # the share of a second opinion in what is told of an answer's quality
+TOUCHING = 0.3  # what a mask that its window cuts off loses of its expected Dice and its likeness to the next one
 
 Plane = NDArray[np.bool_]  # [y x]
 Pixels = NDArray[np.intp]  # [n 2]
@@ -62,18 +64,18 @@ class Looking:
     rise: float = 0.005  # ... and it rises by as much as this
     hold: int = 2  # from so many marks on, the mask changes only where a change reaches the newest of them ...
     details: float = 0.85  # ... if at least this Dice is expected; a worse mask may be thought over as a whole
+    opinion: bool = True  # ask for a second opinion of the answer's quality and of where to doubt it
     adapt: Adapt = "auto"  # teach the last layers this image: when marks disagree with the mask, with every correction
     tuning: Tuning = TUNING
 
 
 @dataclass(frozen=True, eq=False)
 class Networks:
-    """The reader `x` [1 4 n n] -> f0, f1, ...; the refiner `prompts` [1 4 n n], f0, ... -> logits, quality, hidden."""
+    """The reader maps `x` [1 4 n n] to f0, f1, ..., the refiner those and `prompts` [1 4 n n] to what it answers."""
 
     reader: Engine
     refiner: Engine
     head: Head | None = None  # the refiner's last layers, on `hidden`
-    judges: bool = True  # whether the quality is good enough to be told
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +93,10 @@ class Seen:
     window: Window
     logits: Real  # [n n]
     probability: Real  # [y x] of `where`
+    doubt: Real  # [y x] of `where`, 0 to 1
     where: Where
     quality: float | None  # the Dice that the refiner expects; None for an empty mask
-    hidden: Real | None  # [w n n]
+    hidden: Real  # [w n n]
     adapted: bool = False  # by layers that were taught this image
 
     @property
@@ -162,6 +165,24 @@ class PlaneLooker:
             answer = self._settled(question, self._further(answer.window, question.axis))
         return self._held(asked, self._near(question, self._adapted(question, answer)))
 
+    def second(self, question: Question, answer: Seen) -> Seen:
+        """Return an answer with what a second opinion says of its quality and of where to doubt it.
+
+        An answer that follows from the mask so far believes it, and is unsure along its own boundary only. The second
+        opinion is asked from twice as far and not shown the mask so far; it finds what is wrong elsewhere
+        (docs/mend.md).
+        """
+        if not self.looking.opinion or answer.quality is None:
+            return answer
+        window = self._further(answer.window, question.axis)
+        opinion = self.ask(question.with_mask(np.zeros_like(question.here)), window)
+        whole = np.zeros(question.here.shape, np.float32)
+        whole[opinion.where] = opinion.probability
+        doubt = (2 * np.abs(answer.mask - whole[answer.where]) + answer.doubt) / 3
+        alike = _overlap((answer.mask, answer.where), (opinion.mask, opinion.where))
+        quality = (1 - OPINION) * answer.quality + OPINION * alike
+        return replace(answer, quality=quality, doubt=np.asarray(doubt, np.float32))
+
     def follow(self, question: Question) -> Seen:
         """Answer a plane by one look at its mask so far."""
         known = self.known(question)
@@ -182,9 +203,10 @@ class PlaneLooker:
             ]
         )
         answer = self.networks.refiner.run({"prompts": prompts[None], **read.features})
-        logits = answer["logits"][0, 0]
-        hidden = answer["hidden"][0] if "hidden" in answer else None
-        return _seen(logits, window, question.here.shape, float(answer["quality"][0]), hidden)
+        shape = question.here.shape
+        seen = _seen(answer["logits"][0, 0], window, shape, float(answer["quality"][0]), answer["hidden"][0])
+        wrong, _ = lay(answer["doubt"][0, 0], window, shape[0], shape[1])
+        return replace(seen, doubt=doubt_of(probabilities(wrong)))
 
     def read(self, axis: int, index: int, window: Window) -> Read:
         """Return what a window shows and what the reader says of it, from what is kept if it is."""
@@ -256,11 +278,13 @@ class PlaneLooker:
                 if step > 0 and side >= max(LEAST_LOOK, right - left + 2.0):
                     windows.append(on_ladder(frame, (top + bottom) / 2, (left + right) / 2, side))
         answers = [self.ask(question, window) for window in windows]
+        shared = agreements([(answer.mask, answer.where) for answer in answers])
 
-        def sure(answer: Seen) -> float:
-            return (answer.quality or 0.0) - TOUCHING * touches(answer, question.here.shape)
+        def sure(at: int) -> float:
+            answer = answers[at]
+            return (answer.quality or 0.0) + shared[at] - TOUCHING * touches(answer, question.here.shape)
 
-        return max(answers, key=sure)
+        return answers[max(range(len(answers)), key=sure)]
 
     def _settled(self, question: Question, window: Window) -> Seen:
         """Ask again with the answer as the mask so far, as long as that makes the refiner expect more."""
@@ -294,7 +318,7 @@ class PlaneLooker:
     def _adapted(self, question: Question, answer: Seen) -> Seen:
         """Teach the last layers this window where marks disagree with the mask, or with every correction."""
         head, adapt = self.networks.head, self.looking.adapt
-        if adapt == "off" or head is None or answer.hidden is None:
+        if adapt == "off" or head is None:
             return answer
         if not (adapt == "on" and corrects(question.prompts)) and not self.disagrees(question, answer):
             return answer
@@ -308,8 +332,8 @@ class PlaneLooker:
         )
         odds = taught.head.odds(answer.hidden)
         odds = np.where(taught.labels[0], np.maximum(odds, LEAST_ODDS), np.minimum(odds, -LEAST_ODDS))
-        said = _seen(odds.astype(np.float32), answer.window, question.here.shape, answer.quality, answer.hidden)
-        return replace(said, adapted=True)
+        seen = _seen(odds.astype(np.float32), answer.window, question.here.shape, answer.quality, answer.hidden)
+        return replace(seen, doubt=np.maximum(answer.doubt, seen.doubt), adapted=True)
 
     def _held(self, question: Question, answer: Seen) -> Seen:
         """Undo the changes that do not reach the newest mark, once a person is down to details."""
@@ -413,6 +437,32 @@ def touches(answer: Seen, shape: Sequence[int]) -> bool:
     )
 
 
+def agreements(masks: Sequence[tuple[Plane, Where]]) -> list[float]:
+    """Return the Dice of each mask with the one before or after it that is more like it; 0 for one alone.
+
+    What is there is seen from two distances; what is imagined, from one.
+
+    >>> one, all_of_it = (np.array([[True, False]]), np.s_[0:1, 0:2]), (np.array([[True, True]]), np.s_[0:1, 0:2])
+    >>> agreements([one, one, all_of_it])
+    [1.0, 1.0, 0.6666666666666666]
+    """
+    beside = [_overlap(one, other) for one, other in pairwise(masks)]
+    return [max(some) for some in zip([0.0, *beside], [*beside, 0.0], strict=True)]
+
+
+def _overlap(one: tuple[Plane, Where], other: tuple[Plane, Where]) -> float:
+    """Return the Dice of two masks, each on its part of a plane; 0 where both are empty."""
+    (mask, where), (near, there) = one, other
+    both = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(where, there, strict=True)]
+    if any(part.start >= part.stop for part in both):
+        return 0.0
+    part, beside = (
+        m[tuple(slice(common.start - at.start, common.stop - at.start) for common, at in zip(both, w, strict=True))]
+        for m, w in (one, other)
+    )
+    return float(2 * (part & beside).sum() / max(int(mask.sum()) + int(near.sum()), 1))
+
+
 def reaching(changed: Plane, pixels: Pixels, reach: int) -> Plane:
     """Return the pieces of a plane that come within some pixels of one of the given ones, corners included.
 
@@ -430,21 +480,12 @@ def reaching(changed: Plane, pixels: Pixels, reach: int) -> Plane:
     return np.asarray(near[pieces])
 
 
-def doubt_of(probability: Real) -> Real:
-    """Return how doubtful a probability is: 0 where it is sure, 1 at one half.
-
-    >>> doubt_of(np.array([0.0, 0.25, 0.5, 1.0], np.float32)).tolist()
-    [0.0, 0.5, 1.0, 0.0]
-    """
-    return np.asarray(1 - np.abs(2 * probability - 1), np.float32)
-
-
-def _seen(logits: Real, window: Window, shape: Sequence[int], quality: float | None, hidden: Real | None) -> Seen:
+def _seen(logits: Real, window: Window, shape: Sequence[int], quality: float | None, hidden: Real) -> Seen:
     values, where = lay(logits, window, shape[0], shape[1])
     probability = probabilities(values)
     if not (probability > 0.5).any():
         quality = None
-    return Seen(window, logits, probability, where, quality, hidden)
+    return Seen(window, logits, probability, doubt_of(np.minimum(probability, 1 - probability)), where, quality, hidden)
 
 
 def _laid(here: Plane, answer: Seen) -> Plane:
@@ -487,9 +528,11 @@ def _patched(answer: Seen, near: Seen) -> Seen:
     )
     down = _fading(both[0], near.window.top, near.window.height)
     across = _fading(both[1], near.window.left, near.window.width)
-    probability = answer.probability.copy()
-    probability[into] += down[:, None] * across * (near.probability[part] - probability[into])
-    return replace(answer, probability=probability)
+    share = down[:, None] * across
+    probability, doubt = answer.probability.copy(), answer.doubt.copy()
+    probability[into] += share * (near.probability[part] - probability[into])
+    doubt[into] += share * (near.doubt[part] - doubt[into])
+    return replace(answer, probability=probability, doubt=doubt)
 
 
 def _fading(pixels: slice, start: float, length: float) -> Real:

@@ -22,6 +22,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,7 +36,7 @@ from segmend.image import Box, Image, Index, MaskArray, Real, bounds
 from segmend.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke, extent
 from segmend.segmenter import Prediction, Workspace
 from segmend.session import Adapt
-from segmend.workspaces.planes import corrects, probabilities, with_lassos
+from segmend.workspaces.planes import corrects, doubt_of, probabilities, with_lassos
 
 if TYPE_CHECKING:
     from segmend.engine import Engine
@@ -47,6 +48,7 @@ LEAST_KNOWN = 4.0  # voxels of it: what is smaller says nothing of the object's 
 TOUCHING = 0.3  # what a mask that its frame cuts off loses of the quality it is told
 BESIDE = 0.5  # what a mask beside the positive mark loses
 FADING = 0.2  # of a near frame's side at either end: there its answer fades out
+LEAST_REACH = 4.0  # cells that a correction reaches at least
 SAID = 0.02  # changes of less are none
 KEPT = 12  # frames whose features are kept, some 10 MB each
 HEED_CELLS = 32  # the side of the block that is cut round a mark
@@ -70,6 +72,8 @@ class Looking:
     doubling: float = 2.0  # from one such distance to the next
     margin: float = 1.3  # of the object's longest side at least; with the frames' sizes 1.3 to 1.9
     further: int = 3  # times that a mask reaching its frame's side is looked at from further away
+    shown: bool = False  # show the networks the mask so far even where it is a correction of their own
+    depths: float = 1.0  # a correction reaches as far as so many depths of the mistake; then it fades
     near: bool = False  # look again from near at the newest mark
     coarse: float = 1.5  # ... when cells are as many voxels of the finest spacing wide
     adapt: Adapt = "auto"  # teach the last layers this frame: when marks are not obeyed, with every correction, never
@@ -106,6 +110,7 @@ class Look:
 
     frame: Frame
     probability: Real  # [*cells]
+    doubt: Real  # [*cells] 0 to 1
     quality: float  # the Dice that the refiner expects; 0 for an empty mask
     hidden: Real | None = None  # [w *cells] what its last layers saw
 
@@ -147,14 +152,33 @@ class VolumeWorkspace(Workspace):
     def _answered(self, placed: Sequence[Prompt], previous: MaskArray) -> Prediction:
         mask = with_lassos(placed[-1:], previous)  # earlier ones are in the mask so far
         look, seen = self._look(placed, mask)
-        changes = [Change(look.frame, look.probability - seen)]
+        changes = [Change(look.frame, (look.probability - seen) * self._reached(placed[-1], look.frame, seen))]
         near = self._near(placed, mask, changes)
         if near is not None:
             changes.append(near)
         cut = self._heeded(placed, mask, changes) if self.looking.obey else []
         taught = self._taught(placed, mask, look, changes, cut)
         changes += cut if taught is None else [*cut, taught]
-        return self._answer(placed[-1], mask, changes, look.quality, adapted=taught is not None)
+        return self._answer(placed[-1], mask, changes, look, adapted=taught is not None)
+
+    def _reached(self, newest: Prompt, frame: Frame, seen: Real) -> Real:  # [*cells]
+        """Return how much of a change is taken where: a correction reaches as far as the mistake is deep, and fades.
+
+        A first mark, and what is no mark, speaks of the whole object. Networks that are shown the mask so far decide
+        for themselves.
+        """
+        from scipy.ndimage import distance_transform_edt  # reading a card loads no heavy library
+
+        everywhere = np.ones((), np.float32)
+        if self.looking.shown or not isinstance(newest, Click | Stroke) or not (seen > 0.5).any():
+            return everywhere
+        side = (seen > 0.5) == newest.positive
+        marked = see_marks([newest], frame)[0 if newest.positive else 1] > 0
+        if not side.any() or not marked.any():
+            return everywhere
+        reach = max(self.looking.depths * float(distance_transform_edt(~side)[marked].max()), LEAST_REACH)
+        away = distance_transform_edt(~marked)
+        return np.asarray(np.clip(2 - away / reach, 0, 1), np.float32)
 
     # The whole object.
 
@@ -165,13 +189,14 @@ class VolumeWorkspace(Workspace):
         if known is None:
             first = self._first(prompts, mask)
             known = self._found(first, prompts)
+        shown = self.looking.shown or first is not None or not isinstance(prompts[-1], Click | Stroke | Box | Extremes)
         frame = self.frame(known)
-        look = self.settled(prompts, frame, self._carried(mask, first, frame))
+        look = self.settled(prompts, frame, self._carried(mask, first, frame), shown=shown)
         for _ in range(self.looking.further):
             if not self._touches(look):
                 break
             frame = self._further(look)
-            look = self.settled(prompts, frame, self._carried(mask, look, frame))
+            look = self.settled(prompts, frame, self._carried(mask, look, frame), shown=shown)
         return look, frame.see_some(mask)
 
     def _first(self, prompts: Sequence[Prompt], mask: MaskArray) -> Look:
@@ -181,7 +206,7 @@ class VolumeWorkspace(Workspace):
         spacing_mm, cells = self.image.spacing, (self.looking.first,) * 3
         widest_mm = float(np.max(spacing_mm * self.image.shape))
         side_mm = max(LEAST_LOOK * float(spacing_mm.min()), 1.5 * float(np.max(spacing_mm * box.shape)))
-        looks = []
+        looks: list[Look] = []
         while True:
             frame = _snapped(box, side_mm, spacing_mm, cells)
             looks.append(replace(self._ask(prompts, frame, frame.see_some(mask)), hidden=None))
@@ -190,11 +215,15 @@ class VolumeWorkspace(Workspace):
             side_mm *= self.looking.doubling
         positive = marks(prompts, self.image.shape)[0]
 
-        def good(look: Look) -> float:
-            beside = len(positive) and not look.mask[tuple(look.frame.cell(positive).T)].all()
-            return look.quality - TOUCHING * self._touches(look) - BESIDE * bool(beside)
+        beside = [_alikeness(one, other) for one, other in pairwise(looks)]
+        alike = [max(some) for some in zip([0.0, *beside], [*beside, 0.0], strict=True)]
 
-        return max(looks, key=good)
+        def good(at: int) -> float:
+            look = looks[at]
+            missed = len(positive) and not look.mask[tuple(look.frame.cell(positive).T)].all()
+            return look.quality + alike[at] - TOUCHING * self._touches(look) - BESIDE * bool(missed)
+
+        return looks[max(range(len(looks)), key=good)]
 
     def _known(self, prompts: Sequence[Prompt], mask: MaskArray) -> Box | None:
         """Return the box round the mask so far, the boxes and the marks; None where there are marks alone."""
@@ -262,9 +291,13 @@ class VolumeWorkspace(Workspace):
 
     # Looking.
 
-    def settled(self, prompts: Sequence[Prompt], frame: Frame, seen: Real) -> Look:
-        """Ask again with the answer as the mask so far, as long as that makes the refiner expect more."""
-        look = self._ask(prompts, frame, seen)
+    def settled(self, prompts: Sequence[Prompt], frame: Frame, seen: Real, *, shown: bool = True) -> Look:
+        """Ask again with the answer as the mask so far, as long as that makes the refiner expect more.
+
+        Shown the mask so far, networks of little learning believe it, and change it where a mark lies and nowhere else.
+        Marks and boxes say the same in fewer words; of a lasso only the mask knows.
+        """
+        look = self._ask(prompts, frame, seen if shown else np.zeros_like(seen))
         for _ in range(self.looking.again):
             if not 0 < look.quality < self.looking.sure:
                 break
@@ -279,9 +312,11 @@ class VolumeWorkspace(Workspace):
         known = np.concatenate([seen[None], see_marks(prompts, frame)])
         answer = self.refiner.run({"prompts": known[None], **self.features(frame)})
         probability = probabilities(answer["logits"][0, 0])
-        probability[~frame.inside(self.image.shape)] = 0
+        doubt = doubt_of(probabilities(answer["doubt"][0, 0]))
+        outside = ~frame.inside(self.image.shape)
+        probability[outside] = doubt[outside] = 0
         quality = float(answer["quality"][0]) if (probability > 0.5).any() else 0.0
-        return Look(frame, probability, quality, answer["hidden"][0] if "hidden" in answer else None)
+        return Look(frame, probability, doubt, quality, answer["hidden"][0] if "hidden" in answer else None)
 
     def features(self, frame: Frame) -> dict[str, Real]:
         """Return what the reader says of a frame, from what is kept if it is."""
@@ -472,16 +507,24 @@ class VolumeWorkspace(Workspace):
     # The answer.
 
     def _answer(
-        self, newest: Prompt, mask: MaskArray, changes: Sequence[Change], quality: float, *, adapted: bool
+        self, newest: Prompt, mask: MaskArray, changes: Sequence[Change], look: Look, *, adapted: bool
     ) -> Prediction:
-        """Return the mask so far with the changes laid over it, in the box of all that has changed."""
+        """Return the mask so far with the changes laid over it, in the box of all that has changed.
+
+        It is doubted where the look, which may have said more than was taken of it, disagrees or doubts itself.
+        """
         shape = self.image.shape
         box = _round_all([change.box(shape) for change in changes])
         if box.size == 0 or isinstance(newest, Click | Stroke | Lasso):
             box = box.union(_place(newest))
         values = _over(box, mask, changes)
-        doubt = np.asarray(1 - np.abs(2 * values - 1), np.float32)
-        return Prediction(values, box, quality or None, doubt, adapted)
+        doubt = np.zeros(box.shape, np.float32)
+        part = look.frame.box(Box((0, 0, 0), look.frame.cells), shape).intersection(box)
+        if part.size:
+            at = _within(part, box)
+            disagreed = np.abs((values[at] > 0.5) - look.frame.lay(look.probability, part))
+            doubt[at] = np.clip((2 * disagreed + look.frame.lay(look.doubt, part)) / 3, 0, 1)
+        return Prediction(values, box, look.quality or None, doubt, adapted)
 
 
 def replaced(mask: Mask, previous: MaskArray) -> Prediction:
@@ -541,6 +584,14 @@ def _between(frame: Frame, other: Frame) -> Frame:
     edge = np.divide(frame.length, frame.cells)
     low, length = np.subtract(other.low, frame.low) / edge, np.divide(other.length, edge)
     return Frame(_three(low), _three(length), other.cells)
+
+
+def _alikeness(near: Look, far: Look) -> float:
+    """Return the Dice of two looks' masks where the nearer one sees, in the cells of the further one."""
+    seen = _between(near.frame, far.frame)
+    inside = seen.inside(near.frame.cells)
+    one, other = (seen.see(near.mask) > 0.5) & inside, far.mask & inside
+    return float(2 * (one & other).sum() / max(int(one.sum()) + int(far.mask.sum()), 1))
 
 
 def _composed(frame: Frame, mask: MaskArray, changes: Sequence[Change]) -> Real:
