@@ -79,7 +79,9 @@ class Looking:
     adapt: Adapt = "auto"  # teach the last layers this frame: when marks are not obeyed, with every correction, never
     teaching: Tuning = TEACHING
     obey: bool = True  # cut round marks that are not obeyed
-    dot: float = 7.0  # cells: the newest mark, if nothing further away follows it, is not obeyed, either
+    dot: float = (
+        7.0  # cells: a mask from elsewhere that no more than this follows a mark has not obeyed it
+    )
     again: int = 0  # times at most that the mask is asked for once more, with itself as the mask so far
     sure: float = 0.93  # ... as long as less Dice than this is expected
     rise: float = 0.005  # ... and it rises by as much as this
@@ -152,7 +154,7 @@ class VolumeWorkspace(Workspace):
     def _answered(self, placed: Sequence[Prompt], previous: MaskArray) -> Prediction:
         mask = with_lassos(placed[-1:], previous)  # earlier ones are in the mask so far
         look, seen = self._look(placed, mask)
-        changes = [Change(look.frame, (look.probability - seen) * self._reached(placed[-1], look.frame, seen))]
+        changes = [Change(look.frame, (look.probability - seen) * self._reached(placed, look.frame, seen))]
         near = self._near(placed, mask, changes)
         if near is not None:
             changes.append(near)
@@ -161,7 +163,15 @@ class VolumeWorkspace(Workspace):
         changes += cut if taught is None else [*cut, taught]
         return self._answer(placed[-1], mask, changes, look, adapted=taught is not None)
 
-    def _reached(self, newest: Prompt, frame: Frame, seen: Real) -> Real:  # [*cells]
+    def _shown(self, prompts: Sequence[Prompt]) -> bool:
+        """Tell whether the networks are shown the mask so far: where marks do not say how it came about.
+
+        Before the first prompt it came from elsewhere or is empty; a lasso and a mask are in it alone.
+        """
+        told = len(prompts) > 1 and not any(isinstance(prompt, Lasso | Mask) for prompt in prompts)
+        return self.looking.shown or not told
+
+    def _reached(self, prompts: Sequence[Prompt], frame: Frame, seen: Real) -> Real:  # [*cells]
         """Return how much of a change is taken where: a correction reaches as far as the mistake is deep, and fades.
 
         A first mark, and what is no mark, speaks of the whole object. Networks that are shown the mask so far decide
@@ -169,8 +179,8 @@ class VolumeWorkspace(Workspace):
         """
         from scipy.ndimage import distance_transform_edt  # reading a card loads no heavy library
 
-        everywhere = np.ones((), np.float32)
-        if self.looking.shown or not isinstance(newest, Click | Stroke) or not (seen > 0.5).any():
+        everywhere, newest = np.ones((), np.float32), prompts[-1]
+        if self._shown(prompts) or not isinstance(newest, Click | Stroke) or not (seen > 0.5).any():
             return everywhere
         side = (seen > 0.5) == newest.positive
         marked = see_marks([newest], frame)[0 if newest.positive else 1] > 0
@@ -189,7 +199,7 @@ class VolumeWorkspace(Workspace):
         if known is None:
             first = self._first(prompts, mask)
             known = self._found(first, prompts)
-        shown = self.looking.shown or first is not None or not isinstance(prompts[-1], Click | Stroke | Box | Extremes)
+        shown = self._shown(prompts)
         frame = self.frame(known)
         look = self.settled(prompts, frame, self._carried(mask, first, frame), shown=shown)
         for _ in range(self.looking.further):
@@ -383,7 +393,7 @@ class VolumeWorkspace(Workspace):
             points, positive = pinned
             points = points[:: len(points) // SAMPLED + 1]
             wrong = points[(_at(points, mask, changes) > 0.5) != positive]
-            if prompt is prompts[-1] and self._dotted(points, positive, mask, changes):
+            if prompt is prompts[-1] and self._shown(prompts) and self._dotted(points, positive, mask, changes):
                 wrong = points
             if len(wrong):
                 yield wrong, positive

@@ -6,7 +6,7 @@ from segmend.image import whole
 from segmend.prompts import extent
 from segmend.segmenter import Method, Prediction, Segmenter, Workspace
 
-METHOD = Method("learner", "Learner", "none", ("click", "box"), (2, 3), "none needed", adapts=True)
+METHOD = Method("pupil", "Pupil", "none", ("click", "box"), (2, 3), "none needed", adapts=True)
 
 
 class LearnerWorkspace(Workspace):
