@@ -9,12 +9,12 @@ from segmend.segmenter import Method, Prediction, Segmenter, Workspace
 METHOD = Method("pupil", "Pupil", "none", ("click", "box"), (2, 3), "none needed", adapts=True)
 
 
-class LearnerWorkspace(Workspace):
+class PupilWorkspace(Workspace):
     def __init__(self, adapt="auto"):
         self.adapt = adapt
 
     def adapting(self, adapt):
-        return LearnerWorkspace(adapt)
+        return PupilWorkspace(adapt)
 
     def predict(self, prompts, previous):
         place = extent(prompts[-1])
@@ -24,10 +24,10 @@ class LearnerWorkspace(Workspace):
         return Prediction(mask.astype(np.float32), whole(mask.shape), quality=0.5, adapted=adapted)
 
 
-class Learner(Segmenter):
+class Pupil(Segmenter):
     def open(self, image):
-        return LearnerWorkspace()
+        return PupilWorkspace()
 
 
 def load():
-    return Learner()
+    return Pupil()
