@@ -84,7 +84,8 @@ def test_methods_are_listed_as_programs_want_them(said):
     assert code == 0
     assert {"mend", "graphcut"} <= {card["id"] for card in cards}
     for card in cards:
-        assert set(card) == {"id", "title", "paper", "prompts", "dimensions", "weights", "refines", "guesses", "adapts"}
+        shown = {"id", "title", "paper", "prompts", "dimensions", "weights", "refines", "guesses", "labels", "adapts"}
+        assert set(card) == shown
 
 
 def test_methods_are_listed_as_people_want_them(said):
