@@ -79,9 +79,7 @@ class Looking:
     adapt: Adapt = "auto"  # teach the last layers this frame: when marks are not obeyed, with every correction, never
     teaching: Tuning = TEACHING
     obey: bool = True  # cut round marks that are not obeyed
-    dot: float = (
-        7.0  # cells: a mask from elsewhere that no more than this follows a mark has not obeyed it
-    )
+    dot: float = 7.0  # cells: a mask from elsewhere that no more than this follows a mark has not obeyed it
     again: int = 0  # times at most that the mask is asked for once more, with itself as the mask so far
     sure: float = 0.93  # ... as long as less Dice than this is expected
     rise: float = 0.005  # ... and it rises by as much as this
