@@ -1,4 +1,4 @@
-"""What mend costs in volumes of several sizes: python bench/volume.py --weights DIR
+"""What mend costs in volumes of several sizes: python bench/volume.py [--weights DIR]
 
 The first click in a fresh workspace (an object of unknown size is looked at from several distances), a later click
 where the features of its frames are kept and where they are not, a box, and by how much all this lets the process grow
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segmend.engine import load_network
+from segmend.engine import weights_of
 from segmend.image import Image, Index, MaskArray, bounds, scale_affine
 from segmend.prompts import Click, Prompt
 from segmend.segmenter import answer
@@ -62,12 +62,9 @@ def milliseconds(work: Callable[[], object]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", type=Path, help="a folder with mend3d_reader.onnx and _refiner.onnx")
+    parser.add_argument("--weights", type=Path, help="a folder of weights; those in the package without it")
     folder = parser.parse_args().weights
-    if folder is None:
-        print("skipped: it needs --weights, for no network for volumes is shipped")
-        return
-    reader, refiner = (load_network(str(folder / f"mend3d_{part}.onnx")) for part in ("reader", "refiner"))
+    reader, refiner = (weights_of("mend", f"mend3d_{part}.onnx", folder) for part in ("reader", "refiner"))
     warm_up()
     titles = ("volume", "first click", "later click", "in a new place", "box", "grown by")
     print("".join(f"{title:>16}" for title in titles))
