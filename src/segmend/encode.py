@@ -27,12 +27,7 @@ def line(start: Index, end: Index) -> Points:
     >>> line((0, 0, 0), (0, 1, 3)).tolist()
     [[0, 0, 0], [0, 0, 1], [0, 1, 2], [0, 1, 3]]
     """
-    a, b = np.asarray(start), np.asarray(end)
-    steps = int(np.abs(b - a).max())
-    if steps == 0:
-        return a[None].astype(np.intp)
-    t = np.arange(steps + 1)[:, None]
-    return np.asarray(a + (2 * (b - a) * t + steps) // (2 * steps), np.intp)
+    return path((start, end))
 
 
 def path(points: Sequence[Index]) -> Points:
