@@ -18,7 +18,7 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from segmend.nets.unet import UNet
+from segmend.nets.mender import Reader
 from segmend.recipes import mend
 from segmend.train import run
 
@@ -33,14 +33,14 @@ class Untouched(nn.Module):
 
 
 class Fused(nn.Module):
-    """A U-Net on image and prompts, with no idea of how good its mask is and where it is wrong."""
+    """The reader's U-Net on image and prompts, with no idea of how good its mask is and where it is wrong."""
 
     def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__()
-        self.whole = UNet(inputs=8, widths=widths)
+        self.whole = Reader(dimensions=2, inputs=8, widths=widths, features=1)
 
     def forward(self, prompts: Tensor, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        logits = self.whole(torch.cat([image, prompts], dim=1))
+        logits = self.whole(torch.cat([image, prompts], dim=1))[0]
         return logits, torch.full((len(logits),), 0.5), logits, torch.zeros_like(logits)
 
 

@@ -11,10 +11,9 @@ import pytest
 import torch
 
 from segmend.adapt import load_head
-from segmend.engine import export_network, load_network
+from segmend.engine import load_network, torch_network
 from segmend.errors import SettingsError
 from segmend.image import Box, Image, MaskArray, scale_affine
-from segmend.nets.unet import UNet
 from segmend.play import Turn
 from segmend.prompts import Click
 from segmend.recipes import mend as how
@@ -174,11 +173,11 @@ def test_views_are_near_and_far_whole_and_in_part() -> None:
 
 
 def test_blocks_of_a_batch_have_one_size() -> None:
-    sampler = VolumeSampler([bright_ball()], replace(SPACE, small=0.5))
+    sampler = VolumeSampler([bright_ball()], replace(SPACE, small=0.4, large=0.2))
 
     sides = np.array([sampler[number].truth.shape[0] for number in range(20)]).reshape(10, 2)
 
-    assert (sides[:, 0] == sides[:, 1]).all() and set(sides[:, 0].tolist()) == {32, 48}
+    assert (sides[:, 0] == sides[:, 1]).all() and set(sides[:, 0].tolist()) == {32, 48, 64}
     samples = [sampler[number] for number in range(20)]
     groups = how.alike(samples, most=3)
     assert sum(map(len, groups)) == 20 and max(map(len, groups)) == 3
@@ -246,32 +245,51 @@ def test_some_games_are_learned_from_without_the_masks_so_far(settings: how.Sett
     assert forgotten(bare) is bare  # of nothing at all no answer can be asked
 
 
-def test_smaller_blocks_leave_the_norms_means_alone() -> None:
-    """Means over blocks of 32 and 48 fitted neither: later clicks on blocks of 48 changed nothing."""
+@pytest.mark.parametrize("settings", [FLAT, SPACE], ids=["plane", "space"])
+def test_a_network_answers_as_it_learned_and_each_sample_as_if_alone(settings: how.Settings) -> None:
+    """With the norms of a batch, clicks in space raised the Dice to .69 in use and to .58 in training's norms."""
+    network, sampler = how.build(settings), how.Sampler([bright_ball()], settings)
+    samples = how.alike([sampler[number] for number in range(4)])[0]
 
-    def means(small: float) -> list[torch.Tensor]:
-        settings = replace(SPACE, small=small)
-        network, sampler = how.build(settings), how.Sampler([bright_ball()], settings)
-        how.loss(network, [sampler[n] for n in range(2)])
-        return [value for name, value in network.state_dict().items() if name.endswith("running_mean")]
+    with torch.no_grad():
+        network.reader.train()
+        learning = how.read(network, samples)
+        network.reader.eval()
+        together, alone = how.read(network, samples), how.read(network, samples[:1])
 
-    assert all(not value.any() for value in means(1.0))
-    assert all(value.any() for value in means(0.0))
+    for one, other, single in zip(learning, together, alone, strict=True):
+        torch.testing.assert_close(one, other)
+        torch.testing.assert_close(other[:1], single, atol=0.05, rtol=0.05)
 
 
 def test_the_loss_is_a_mean_over_samples() -> None:
     logits, truth = torch.randn(3, 1, 8, 8), (torch.rand(3, 1, 8, 8) > 0.5).float()
-    judged, none = torch.tensor([0.2, 0.5, 0.9]), torch.full((3, 1, 8, 8), -20.0)
+    judged, none, bare = torch.tensor([0.2, 0.5, 0.9]), torch.full((3, 1, 8, 8), -20.0), torch.zeros(3, 1, 8, 8)
 
-    each = how.losses(logits, judged, none, truth)
+    each = how.losses(logits, judged, none, truth, bare)
 
     assert each.shape == (3,)
-    sure = how.losses(20 * (2 * truth - 1), torch.ones(3), none, truth)
+    sure = how.losses(20 * (2 * truth - 1), torch.ones(3), none, truth, bare)
     assert float(sure.max()) < 0.02 < float(each.min())
-    worse = how.losses(20 * (2 * truth - 1), torch.zeros(3), none, truth)
+    worse = how.losses(20 * (2 * truth - 1), torch.zeros(3), none, truth, bare)
     torch.testing.assert_close(worse - sure, torch.full((3,), 0.95))  # smooth L1 of an error of 1
-    doubting = how.losses(20 * (2 * truth - 1), torch.ones(3), -none, truth)
+    doubting = how.losses(20 * (2 * truth - 1), torch.ones(3), -none, truth, bare)
     torch.testing.assert_close(doubting - sure, torch.full((3,), 20 * how.DOUBTED))
+
+
+def test_the_loss_asks_for_the_change_and_not_for_a_copy() -> None:
+    truth = torch.zeros(1, 1, 16, 16)
+    truth[..., 2:14, 2:14] = 1
+    shown = truth.clone()
+    shown[..., 2:4, 2:14] = 0  # a fifth of it is missing
+    right, none = torch.ones(1), torch.full_like(truth, -20.0)
+
+    def lost(mask: torch.Tensor, before: torch.Tensor) -> float:
+        return float(how.losses(6 * (2 * mask - 1), right, none, truth, before))
+
+    copied, lazy = lost(shown, shown), lost(shown, torch.zeros_like(truth))
+    assert copied > lazy + 0.4 * how.CHANGED  # the same mask costs less where nothing had to change
+    assert lost(truth, shown) < 0.05
 
 
 @pytest.mark.parametrize("settings", [FLAT, SPACE], ids=["plane", "space"])
@@ -289,10 +307,10 @@ def test_a_run_leaves_weights_that_another_goes_on_from(settings: how.Settings, 
     features = load_network(str(done.weights[0]), device="cpu", precision="float32").run({"x": sample.image[None]})
     used = {f"f{i}": features[f"f{i}"] for i in range(2)}
     said = load_network(str(done.weights[1]), device="cpu", precision="float32").run({"prompts": seen[None], **used})
+    reader, refiner = (torch_network(str(path))[0] for path in done.weights[:2])  # their weights are rounded alike
     with torch.no_grad():
-        parts = done.network.eval().reader(torch.from_numpy(sample.image[None]))  # type: ignore[operator]
-        logits = done.network.refiner(torch.from_numpy(seen[None]), *parts)[0]  # type: ignore[operator]
-    np.testing.assert_allclose(said["logits"], logits, atol=0.02)
+        logits = refiner(torch.from_numpy(seen[None]), *reader(torch.from_numpy(sample.image[None])))[0]
+    np.testing.assert_allclose(said["logits"], logits, atol=2e-3)
     np.testing.assert_allclose(load_head(done.weights[2]).odds(said["hidden"][0]), said["logits"][0, 0], atol=0.02)
 
     on = how.build(replace(settings, start=str(tmp_path)))
@@ -302,28 +320,11 @@ def test_a_run_leaves_weights_that_another_goes_on_from(settings: how.Settings, 
         how.build(replace(settings, start=str(tmp_path), widths=(6, 6, 6, 6, 6, 6)))
 
 
-def test_an_early_fusion_network_can_be_the_reader(tmp_path: Path) -> None:
-    early, path = UNet(inputs=8, widths=(4, 4, 4, 4, 4, 4)), tmp_path / "early.onnx"
-    about = {"inputs": 8, "widths": [4, 4, 4, 4, 4, 4]}
-    export_network(early, path, architecture="unet:UNet", settings=about, inputs={"x": torch.zeros(1, 8, 64, 64)})
-
-    network = how.build(replace(FLAT, start=str(path)))
-
-    own, taken = network.reader.state_dict(), early.state_dict()
-    torch.testing.assert_close(own["down.0.0.weight"], taken["down.0.0.weight"][:, :4], atol=1e-3, rtol=0)
-    torch.testing.assert_close(own["up.4.3.weight"], taken["up.4.3.weight"], atol=1e-3, rtol=0)
-
-
 def test_what_cannot_be_gone_on_from_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="needs a folder or a file of weights; there is no"):
+    with pytest.raises(SettingsError, match="needs a folder of weights; there is none at"):
         how.build(replace(FLAT, start=str(tmp_path / "gone")))
     with pytest.raises(SettingsError, match=r"needs mend2d_reader.onnx; .* has none"):
         how.build(replace(FLAT, start=str(tmp_path)))
-    early, path = UNet(inputs=8, widths=(5, 5)), tmp_path / "early.onnx"
-    about = {"inputs": 8, "widths": [5, 5]}
-    export_network(early, path, architecture="unet:UNet", settings=about, inputs={"x": torch.zeros(1, 8, 64, 64)})
-    with pytest.raises(SettingsError, match="early.onnx shares no layer with the reader"):
-        how.build(replace(FLAT, start=str(path)))
 
 
 @pytest.mark.parametrize(

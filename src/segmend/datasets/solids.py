@@ -26,9 +26,11 @@ def smooth_solid(rng: np.random.Generator, knots: int, cells: int) -> Real:  # [
 
 
 def solid(rng: np.random.Generator, cells: int) -> MaskArray:  # [n n n]
-    """Return one random object: a blob, a shell, a thing with lobes or a tube."""
+    """Return one random object: a blob, a shell, a thing with lobes or branches, or a tube."""
     for _ in range(4):
         mask = _tube(rng, cells) if rng.random() < 0.15 else _lump(rng, cells)
+        if rng.random() < 0.2:
+            mask = _joined(mask, _tube(rng, cells) if rng.random() < 0.5 else _lump(rng, cells))
         if mask.sum() >= LEAST:
             return mask
     return _distance(rng, cells, cells / 4) < 1
@@ -45,8 +47,23 @@ def _distance(rng: np.random.Generator, cells: int, size: float) -> Real:
     return np.asarray(np.sqrt(np.einsum("zyxi,zyxi->zyx", at, at)), np.float32)
 
 
+def _joined(mask: MaskArray, other: MaskArray) -> MaskArray:
+    """Return both as one object, the other rolled to where it meets the first."""
+    if not mask.any() or not other.any():
+        return mask
+    edge, beside = np.argwhere(mask), np.argwhere(other)
+    shift = edge[len(edge) // 3] - beside[len(beside) // 2]
+    out = mask.copy()
+    moved = beside + shift
+    out[tuple(moved[((moved >= 0) & (moved < mask.shape)).all(axis=1)].T)] = True
+    return out
+
+
 def _lump(rng: np.random.Generator, cells: int) -> MaskArray:
-    size = float(np.exp(rng.uniform(np.log(3), np.log(cells * 0.42))))
+    if rng.random() < 0.5:
+        size = float(np.exp(rng.uniform(np.log(3), np.log(cells * 0.42))))
+    else:  # as large as an object is in a frame round it
+        size = float(rng.uniform(0.18, 0.42) * cells)
     distance = _distance(rng, cells, size)
     distance = distance + rng.uniform(0, 0.35) * smooth_solid(rng, int(rng.integers(2, 8)), cells)
     if rng.random() < 0.2:

@@ -17,14 +17,15 @@ learned to overlap are too sure of themselves.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import gcd
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 CONVOLUTIONS = {2: nn.Conv2d, 3: nn.Conv3d}
-NORMS = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 POOLS = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
+GROUPS = 4  # of channels that share a norm
 
 
 class Reader(nn.Module):
@@ -157,8 +158,8 @@ class Namer(nn.Module):
 
     def __init__(self, *, dimensions: int, labels: int, levels: int, features: int = 16, width: int = 24) -> None:
         super().__init__()
-        self.deepest = _alone(dimensions, features, width)
-        self.up = nn.ModuleList(_alone(dimensions, width + features, width) for _ in range(levels - 1))
+        self.deepest = double(dimensions, features, width)
+        self.up = nn.ModuleList(double(dimensions, width + features, width) for _ in range(levels - 1))
         self.out = CONVOLUTIONS[dimensions](width, labels + 1, 1)
 
     def forward(self, *features: Tensor) -> Tensor:  # [b f y/s x/s] for s = 1, 2, 4, ... -> [b labels+1 y x]
@@ -174,24 +175,16 @@ def _averaged(values: Tensor, weights: Tensor) -> Tensor:  # [b c n], [b n] -> [
 
 
 def double(dimensions: int, inputs: int, outputs: int) -> nn.Sequential:
-    """Return two 3-wide convolutions, each with batch norm and ReLU."""
+    """Return two 3-wide convolutions, each with a norm of its own sample and ReLU.
+
+    The norms of a batch are not those of one window in use: batches in space are small, the coarsest level of a block
+    has few cells, and the turns of many games make other batches than one person's mark (docs/mend.md).
+    """
     layers: list[nn.Module] = []
     for before in (inputs, outputs):
         layers += [
-            CONVOLUTIONS[dimensions](before, outputs, 3, padding=1, bias=False),
-            NORMS[dimensions](outputs),
-            nn.ReLU(inplace=True),
-        ]
-    return nn.Sequential(*layers)
-
-
-def _alone(dimensions: int, inputs: int, outputs: int) -> nn.Sequential:
-    """Return two 3-wide convolutions, each with a norm of its own sample and ReLU."""
-    layers: list[nn.Module] = []
-    for before in (inputs, outputs):
-        layers += [
-            CONVOLUTIONS[dimensions](before, outputs, 3, padding=1, bias=False),
-            nn.GroupNorm(4, outputs),
+            CONVOLUTIONS[dimensions](before, outputs, 3, padding=1),
+            nn.GroupNorm(gcd(GROUPS, outputs), outputs),
             nn.ReLU(inplace=True),
         ]
     return nn.Sequential(*layers)

@@ -22,7 +22,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, smooth_l1_loss
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from segmend.adapt import Head, save_head
 from segmend.engine import export_network, torch_network, weights_file
@@ -51,8 +50,8 @@ FEATURES = {2: 16, 3: 12}
 NAMING = {2: 24, 3: 16}  # the namer's channels
 INPUTS = PROMPTS = 4
 LATER = 0.15  # how much more each later turn of a game counts
-MOMENTUM = 0.1  # of the norms' means
 RARE = -2.0  # the first logits: objects are small, and a rush to say so has killed the last layers for good
+CHANGED = 0.5  # the share of the change in what the soft Dice says
 JUDGED = 1.0  # the share of the quality in the loss
 DOUBTED = 0.3  # and of the mistakes it expects
 MOST_LABEL = 65535
@@ -68,13 +67,14 @@ class Settings:
     rate: float = 2e-3
     decay: float = 1e-4
     seed: int = 0
-    start: str = ""  # a folder of earlier weights to go on from, or an earlier network's file
+    start: str = ""  # a folder of earlier weights to go on from
     widths: tuple[int, ...] = ()  # of the reader; empty for WIDTHS
     light: tuple[int, ...] = ()  # of the refiner; empty for LIGHT
     synthetic: float = 0.35  # the share of drawn scenes
     regions: float = 0.12  # of objects taken from real images by their tones
     pasted: float = 0.08  # of drawn objects put into real images
-    small: float = 0.5  # in space, the share of batches with smaller blocks
+    small: float = 0.35  # in space, the share of batches with smaller blocks
+    large: float = 0.15  # ... and with larger ones
     forget: float = 0.0  # the share of games that are learned from without the masks so far, from prompts alone
     average: float = 0.998  # of the weights' moving mean
     sets: tuple[str, ...] = ()  # the names of the data sets to learn from; empty for all
@@ -178,43 +178,30 @@ def usual_start(settings: Settings) -> Path | None:
     """Return what a task goes on from where nobody says: the weights in the package, if they are of its widths."""
     if not settings.task or settings.widths or settings.light:
         return None
-    whole = weights_file(f"mend{settings.dimensions}d_reader.onnx")
-    early = weights_file(f"mend{settings.dimensions}d.onnx")
-    if whole.is_file():
-        return whole.parent
-    return early if early.is_file() else None
+    reader = weights_file(f"mend{settings.dimensions}d_reader.onnx")
+    return reader.parent if reader.is_file() else None
 
 
 def begin(network: Mender, path: Path) -> None:
-    """Take over the weights of a folder with both parts or, into the reader, those of an early-fusion U-Net."""
+    """Take over the weights of a folder with the reader and the refiner; the namer's, if they are of the same task."""
     path = in_use(path)
-    files = {"reader": path / f"mend{network.dimensions}d_reader.onnx"}
-    files["refiner"] = path / f"mend{network.dimensions}d_refiner.onnx"
-    if path.is_dir():
-        for file in files.values():
-            if not file.is_file():
-                raise SettingsError(f"The folder to start from needs {file.name}; {path} has none.")
-        if network.namer is not None and (namer := path / f"mend{network.dimensions}d_namer.onnx").is_file():
-            files["namer"] = namer
-        earlier = {name: torch_network(str(file))[0].state_dict() for name, file in files.items()}
-    elif path.is_file():
-        earlier = {"reader": torch_network(str(path))[0].state_dict()}
-        first = "down.0.0.weight"  # the image is its first channels; the mask and the marks came with it
-        if first in earlier["reader"]:
-            earlier["reader"][first] = earlier["reader"][first][:, :INPUTS]
-    else:
-        raise SettingsError(f"The setting start needs a folder or a file of weights; there is no {path}.")
-    for part, state in earlier.items():
+    if not path.is_dir():
+        raise SettingsError(f"The setting start needs a folder of weights; there is none at {path}.")
+    parts = ["reader", "refiner"] if network.namer is None else ["reader", "refiner", "namer"]
+    for part in parts:
+        file = path / f"mend{network.dimensions}d_{part}.onnx"
+        if not file.is_file():
+            if part == "namer":
+                continue
+            raise SettingsError(f"The folder to start from needs {file.name}; {path} has none.")
+        state = torch_network(str(file))[0].state_dict()
         module = getattr(network, part)
-        own = {name: value for name, value in module.state_dict().items() if value.is_floating_point()}
-        taken = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
-        if part == "namer" and len(taken) < len(own):
-            continue  # of another task
-        if path.is_dir() and len(taken) < len(own):
+        own = module.state_dict()
+        if any(name not in state or own[name].shape != state[name].shape for name in own):
+            if part == "namer":
+                continue  # of another task
             raise SettingsError(f"The weights in {path} are of a {part} with other widths.")
-        if not taken:
-            raise SettingsError(f"The network in {path.name} shares no layer with the reader.")
-        module.load_state_dict(taken, strict=False)
+        module.load_state_dict(state)
 
 
 def export(network: Mender, settings: Settings, folder: Path) -> tuple[Path, ...]:
@@ -292,10 +279,9 @@ def answered(
     turns: Sequence[Turn],
     *,
     most: int = 16,
-    learning: bool = False,
 ) -> Answers:
     """Return the refiner's answers to one turn of some games, without gradient."""
-    network.refiner.train(learning)
+    network.refiner.eval()
     masks: list[MaskArray] = []
     quality: list[float] = []
     with torch.no_grad(), mixed():
@@ -321,21 +307,21 @@ def loss(network: Mender, drawn: Sequence[Sample | Named], step: int = 0) -> Ten
     """
     network.reader.train()
     samples = [game_of(one) for one in drawn]
-    fewer = _fewer(samples)
-    _remember(network, not fewer)
     features = read(network, samples)
     still = [part.detach() for part in features]
     naming: Tensor | None = None
     if network.namer is not None:
         naming, samples = _taught_names(network, features, drawn, samples)
-    games = played(samples, lambda which, turns: answered(network, still, which, turns, learning=fewer).masks)
+    games = played(samples, lambda which, turns: answered(network, still, which, turns).masks)
     whose = [i for i, turns in enumerate(games) for _ in turns]
     turns = [forgotten(turn) if samples[i].forgetful else turn for i, some in enumerate(games) for turn in some]
     network.refiner.train()
+    told = _turned(network, turns)
     with mixed():
-        logits, judged, _, doubt = network.refiner(_turned(network, turns), *_chosen(features, whose))
+        logits, judged, _, doubt = network.refiner(told, *_chosen(features, whose))
     flat = np.stack([samples[i].truth.reshape(logits.shape[2:]) for i in whose])[:, None]
-    wrong = losses(logits.float(), judged.float(), doubt.float(), torch.from_numpy(flat.astype(np.float32)))
+    truth = torch.from_numpy(flat.astype(np.float32))
+    wrong = losses(logits.float(), judged.float(), doubt.float(), truth, told[:, :1])
     shares = [np.arange(len(some)) * LATER + 1.0 for some in games]
     counts = np.concatenate([share / share.sum() for share in shares]) / len(samples)
     answering = (wrong * torch.from_numpy(counts.astype(np.float32))).sum()
@@ -386,24 +372,26 @@ def _fewer(samples: Sequence[Sample]) -> bool:
     return samples[0].image.ndim == 4 and samples[0].image.shape[-1] < BLOCK
 
 
-def _remember(network: nn.Module, norms: bool) -> None:
-    """Let the norms follow this batch, or not: means over blocks of several sizes fit blocks of none."""
-    for module in network.modules():
-        if isinstance(module, _BatchNorm):
-            module.momentum = MOMENTUM if norms else 0.0
+def losses(logits: Tensor, judged: Tensor, doubt: Tensor, truth: Tensor, shown: Tensor) -> Tensor:
+    """Return each answer's cross entropy, soft Dice of the object and of the change, and errors in judging itself.
 
-
-def losses(logits: Tensor, judged: Tensor, doubt: Tensor, truth: Tensor) -> Tensor:  # [b 1 ...] and [b] -> [b]
-    """Return each answer's soft Dice, cross entropy and errors in judging itself, over all and voxel by voxel."""
+    Of a mask so far (`shown`) nearly all is right, so copying it is the first thing that a network learns. The change
+    says what is to be learned besides: where the mask is wrong, and nowhere else.
+    """  # all [b 1 ...] but the judged Dice [b] -> [b]
     entropy = binary_cross_entropy_with_logits(logits, truth, reduction="none").flatten(1).mean(1)
-    chance, wanted = logits.sigmoid().flatten(1), truth.flatten(1)
-    overlap = 1 - (2 * (chance * wanted).sum(1) + 1) / (chance.sum(1) + wanted.sum(1) + 1)
+    chance, wanted, before = logits.sigmoid().flatten(1), truth.flatten(1), shown.flatten(1)
+    overlap = CHANGED * apart((chance - before).abs(), (wanted - before).abs()) + (1 - CHANGED) * apart(chance, wanted)
     sure = (logits.detach() > 0).float().flatten(1)
     right = (2 * (sure * wanted).sum(1) + 1e-3) / (sure.sum(1) + wanted.sum(1) + 1e-3)
     mistakes = ((logits.detach() > 0) != (truth > 0.5)).float()
     suspected = binary_cross_entropy_with_logits(doubt, mistakes, reduction="none").flatten(1).mean(1)
     judging = smooth_l1_loss(judged, right, reduction="none", beta=0.1)
     return entropy + overlap + JUDGED * judging + DOUBTED * suspected
+
+
+def apart(one: Tensor, other: Tensor) -> Tensor:  # 2 [b n] -> [b]
+    """Return one less the soft Dice."""
+    return 1 - (2 * (one * other).sum(1) + 1) / (one.sum(1) + other.sum(1) + 1)
 
 
 def alike(samples: Sequence[Sample], *, most: int = 16) -> list[list[Sample]]:

@@ -128,9 +128,9 @@ def _plane(subject: Subject, axis: int, index: int, value: int, together: bool) 
 
 
 def _drawn(rng: np.random.Generator) -> View:
-    """Return a drawn scene, in one of eight with something thin, in colours or grey."""
+    """Return a drawn scene, in one of five with something thin, in colours or grey."""
     kind = rng.random()
-    thin = vessels(rng, CELLS) if kind < 0.08 else membrane(rng, CELLS) if kind < 0.125 else None
+    thin = vessels(rng, CELLS) if kind < 0.16 else membrane(rng, CELLS) if kind < 0.22 else None
     picture, truth = scene(rng, CELLS, thin)
     if rng.random() < 0.5:
         picture = picture[:1]

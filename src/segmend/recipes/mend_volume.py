@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 CELLS = 48  # the side of a block in training
 FEWER = 32  # and of some batches: in the time of one large block three small ones teach
+MORE = 64  # and of some others: a network should see an object of any size in a block of any size alike
 LEAST_CELLS = 20
 LEAST_LOOK = 12.0  # voxels across the nearest block
 
@@ -72,8 +73,8 @@ class VolumeSampler(Shelved):
     def cells(self, number: int) -> int:
         """Return the side of a sample's block, which is the same for a whole batch."""
         s = self.settings
-        few = np.random.default_rng((s.seed, number // s.batch, 1)).random() < s.small
-        return FEWER if few else CELLS
+        kind = np.random.default_rng((s.seed, number // s.batch, 1)).random()
+        return FEWER if kind < s.small else MORE if kind < s.small + s.large else CELLS
 
     def _block(self, rng: np.random.Generator, cells: int) -> Block:
         if not self.shelf.groups or rng.random() < self.settings.synthetic:
