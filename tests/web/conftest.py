@@ -9,7 +9,7 @@ import hatch_build
 from segmend import methods
 from segmend.image import Image, scale_affine
 from tests.server.running import in_thread, settings
-from tests.web.driving import CHROMIUM, PLUGIN, Annotator, install_plugin, watched
+from tests.web.driving import CHROMIUM, OTHERS, PLUGIN, Annotator, install_plugin, watched
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -31,7 +31,7 @@ def plugin_path(tmp_path_factory):
 @pytest.fixture(scope="package")
 def server(tmp_path_factory, bundle, plugin_path):
     """One server in this process, with the methods of `plugin/`."""
-    paths = [str(plugin_path), str(PLUGIN)]
+    paths = [str(plugin_path), str(PLUGIN), str(OTHERS)]
     sys.path[:0] = paths
     methods._modules.cache_clear()
     methods._loaded.cache_clear()

@@ -10,6 +10,8 @@ import numpy as np
 from PIL import Image as Picture
 from playwright.sync_api import expect
 
+from tests.server.running import PLUGIN as OTHERS
+
 PLUGIN = Path(__file__).parent / "plugin"
 CHROMIUM = {
     "executable_path": "/usr/bin/chromium",
@@ -25,11 +27,15 @@ PATIENCE = 30_000  # ms; a busy machine draws WebGL on its processor
 
 
 def install_plugin(folder):
-    """Make the methods of `plugin/` installed packages for whoever has `folder` and `plugin/` on the path."""
+    """Make the methods of `plugin/`, and of the server's one that adapts, installed packages.
+
+    Whoever has `folder` and both of the plugins' folders on the path finds them.
+    """
     info = folder / "segmend_web_test_methods-0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: segmend-web-test-methods\nVersion: 0\n")
-    names = "".join(f"{path.stem} = {path.stem}\n" for path in sorted(PLUGIN.glob("*.py")))
+    sources = [*sorted(PLUGIN.glob("*.py")), OTHERS / "learner.py"]
+    names = "".join(f"{path.stem} = {path.stem}\n" for path in sources)
     (info / "entry_points.txt").write_text(f"[segmend.methods]\n{names}")
 
 

@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 
 @pytest.fixture
 def opened(annotator, add, volume):
-    return annotator.open(add(volume, "knee"), method="pupil")
+    return annotator.open(add(volume, "knee"), method="learner")
 
 
 def adapts(opened):
@@ -49,7 +49,7 @@ def test_a_session_goes_on_as_it_was_left(opened):
     opened.click((5, 5, 5))
     opened.settle()
 
-    opened.open(opened.state["case"], method="pupil")
+    opened.open(opened.state["case"], method="learner")
 
     expect(adapts(opened)).to_have_value("off")
 
