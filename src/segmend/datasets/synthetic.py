@@ -147,6 +147,27 @@ def vessels(rng: np.random.Generator, cells: int) -> Flat:
     return mask
 
 
+def angiogram(rng: np.random.Generator, cells: int) -> tuple[Real, Flat]:  # [3 n n], [n n]
+    """Return vessels on soft ground, red green blue, as in the ground of an eye, and all of them as one object.
+
+    >>> image, truth = angiogram(np.random.default_rng(0), 64)
+    >>> image.shape, bool(truth.any())
+    ((3, 64, 64), True)
+    """
+    truth = np.any([vessels(rng, cells) for _ in range(int(rng.integers(1, 6)))], axis=0)
+    tint = rng.uniform(0.2, 1.0, (3, 1, 1)).astype(np.float32)
+    ground = np.ones((cells, cells), np.float32)
+    for knots, most in ((2, 0.3), (5, 0.12), (20, 0.08)):
+        ground += rng.uniform(0, most) * smooth_field(rng, knots, cells)
+    if rng.random() < 0.3:  # a bright disc, as where the vessels come in
+        ground += rng.uniform(0.2, 0.8) * ndimage.gaussian_filter(shape(rng, cells).astype(np.float32), 1.0)
+    soft = ndimage.gaussian_filter(truth.astype(np.float32), rng.uniform(0.4, 1.0))
+    fading = np.clip(1 + rng.uniform(0, 0.5) * smooth_field(rng, 4, cells), 0.2, 2)
+    contrast = rng.choice([-1, 1], p=[0.7, 0.3]) * rng.uniform(0.1, 0.5) * rng.uniform(0.3, 1.0, (3, 1, 1))
+    image = tint * (ground + contrast * soft * fading)
+    return np.asarray(image + rng.uniform(0, 0.06) * rng.standard_normal(image.shape), np.float32), truth
+
+
 def membrane(rng: np.random.Generator, cells: int) -> Flat:
     """Return the thin walls between cells that fill the plane."""
     knots = int(rng.integers(3, 9))

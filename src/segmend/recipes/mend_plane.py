@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from segmend.augment import bend, bent, retoned, wobbled
-from segmend.datasets.synthetic import membrane, pasted, region_of, scene, shape, vessels
+from segmend.datasets.synthetic import angiogram, membrane, pasted, region_of, scene, shape, vessels
 from segmend.encode import see_prompts
 from segmend.image import Image, Real
 from segmend.plane import Window, around, inside, normalised, see
@@ -130,8 +130,11 @@ def _plane(subject: Subject, axis: int, index: int, value: int, together: bool) 
 def _drawn(rng: np.random.Generator) -> View:
     """Return a drawn scene, in one of five with something thin, in colours or grey."""
     kind = rng.random()
-    thin = vessels(rng, CELLS) if kind < 0.16 else membrane(rng, CELLS) if kind < 0.22 else None
-    picture, truth = scene(rng, CELLS, thin)
+    if kind < 0.12:
+        picture, truth = angiogram(rng, CELLS)
+    else:
+        thin = vessels(rng, CELLS) if kind < 0.18 else membrane(rng, CELLS) if kind < 0.23 else None
+        picture, truth = scene(rng, CELLS, thin)
     if rng.random() < 0.5:
         picture = picture[:1]
     return View(picture, truth, np.ones((CELLS, CELLS), bool))
