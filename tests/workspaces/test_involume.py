@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,9 +22,11 @@ from segmend.errors import PromptError
 from segmend.image import Box, Image, MaskArray, Real, bounds, scale_affine
 from segmend.methods.mend import solid
 from segmend.metrics import dice
+from segmend.plane import Window
 from segmend.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke
 from segmend.segmenter import answer
 from segmend.session import ADAPTS
+from segmend.workspaces.inplane import PlaneLooker, Question, Seen
 from segmend.workspaces.involume import TEACHING, Looking, VolumeWorkspace, replaced
 
 
@@ -99,6 +102,32 @@ class Slowly(Engine):
         return said(mask, 0.9 * mask.sum() / max(bright.sum(), 1))
 
 
+class Boxed(Engine):
+    """A refiner that fills the boxes, and of a volume without one says nothing."""
+
+    name = "boxed"
+
+    def run(self, inputs: Arrays) -> dict[str, Real]:
+        return said(inputs["prompts"][0, 3] > 0, 0.9)
+
+
+class Ruler(PlaneLooker):
+    """A look at planes that finds what has the tone of the mark and is joined to it."""
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+        self.asked: list[tuple[int, int]] = []
+
+    def look(self, question: Question) -> Seen:
+        self.asked.append((question.axis, question.index))
+        pixels = np.delete(marks(question.prompts, self.image.shape)[0], question.axis, axis=1)
+        bright = np.take(self.image.voxels[0], question.index, question.axis) > 250
+        parts, _ = label(bright)
+        mask = np.isin(parts, np.setdiff1d(parts[tuple(pixels.T)], 0)).astype(np.float32)
+        rows, columns = mask.shape
+        return Seen(Window(0, 0, rows, columns), mask, mask, mask, np.s_[0:rows, 0:columns], 0.9, mask[None])
+
+
 def said(mask: MaskArray, quality: float) -> dict[str, Real]:
     logits = np.where(mask, 9.0, -9.0).astype(np.float32)
     doubt = -np.abs(logits)[None, None]
@@ -134,6 +163,11 @@ def opened(image: Image = IMAGE, looking: Looking | None = None) -> VolumeWorksp
     return VolumeWorkspace(Tones(), Grower(), image, looking)
 
 
+def alone(**options: Any) -> Looking:
+    """Return a way of looking that asks for no second opinion."""
+    return Looking(opinion=False, **options)
+
+
 def flat(axis: int) -> Box:
     low, high = list(BOUNDS.low), list(BOUNDS.high)
     low[axis], high[axis] = MIDDLE[axis], MIDDLE[axis] + 1
@@ -165,7 +199,7 @@ def ends() -> Extremes:
     ids=lambda prompt: type(prompt).__name__,
 )
 def test_any_first_prompt_on_any_plane_finds_the_object(prompt: Prompt) -> None:
-    found = answer(opened(), [prompt], NOTHING)
+    found = answer(opened(looking=alone()), [prompt], NOTHING)
 
     assert dice(TRUTH, found.over(NOTHING)) > 0.9
     assert found.quality == pytest.approx(0.9)
@@ -186,6 +220,55 @@ def test_a_click_finds_objects_of_any_size_and_nothing_else(radius_mm: float) ->
     assert all(
         h - l < 2.6 * radius_mm / s + 8 for l, h, s in zip(found.box.low, found.box.high, (2.5, 1, 1), strict=True)
     )
+
+
+class TestSize:
+    """How large the object is that a mark means, planes through it tell."""
+
+    def opened(self) -> VolumeWorkspace:
+        return VolumeWorkspace(Tones(), Boxed(), IMAGE, planes=Ruler(IMAGE))
+
+    def asked(self, workspace: VolumeWorkspace) -> list[tuple[int, int]]:
+        assert isinstance(workspace.planes, Ruler)
+        return workspace.planes.asked
+
+    @pytest.mark.parametrize("first", [Click(MIDDLE), Stroke(((8, 28, 31), MIDDLE, (8, 28, 35)))])
+    def test_three_planes_through_the_first_mark_make_its_box(self, first: Prompt) -> None:
+        workspace = self.opened()
+        mask = answer(workspace, [first], NOTHING).over(NOTHING)
+        found = bounds(mask)
+        assert found is not None and self.asked(workspace) == [(0, 8), (1, 28), (2, 33)]
+        for low, high, wanted_low, wanted_high in zip(found.low, found.high, BOUNDS.low, BOUNDS.high, strict=True):
+            assert abs(low - wanted_low) <= 1 and abs(high - wanted_high) <= 1
+
+    def test_later_marks_widen_the_box_and_ask_no_plane(self) -> None:
+        workspace = self.opened()
+        mask = answer(workspace, [Click(MIDDLE)], NOTHING).over(NOTHING)
+        outside = (8, 28, 60)
+        answer(workspace, [Click(MIDDLE), Click((8, 20, 20), positive=False)], mask)
+        prompts = [Click(MIDDLE), Click(outside)]
+        told = workspace._with_size(prompts, mask)
+        assert told[:2] == prompts and isinstance(told[2], Box)
+        assert told[2] == BOUNDS.union(Box(outside, (9, 29, 61)))
+        assert len(self.asked(workspace)) == 3
+
+    @pytest.mark.parametrize(
+        "prompts", [[BOUNDS], [Click(MIDDLE), BOUNDS], [ends()], [Click(MIDDLE, positive=False)]], ids=str
+    )
+    def test_what_says_how_large_it_is_itself_is_left_alone(self, prompts: list[Prompt]) -> None:
+        workspace = self.opened()
+        answer(workspace, prompts, NOTHING)
+        assert self.asked(workspace) == []
+
+    def test_a_mask_from_elsewhere_says_it_too(self) -> None:
+        workspace = self.opened()
+        answer(workspace, [Click(MIDDLE)], TRUTH)
+        assert self.asked(workspace) == []
+
+    def test_where_planes_see_nothing_marks_speak_alone(self) -> None:
+        workspace = self.opened()
+        prompts = [Click((1, 2, 3))]
+        assert workspace._with_size(prompts, NOTHING) == prompts
 
 
 def test_an_object_that_leaves_its_box_is_looked_at_from_further_away() -> None:
@@ -211,7 +294,7 @@ def test_a_mask_is_asked_for_again_while_that_makes_it_better() -> None:
     grown, asked = [], []
     for again in (0, 1, 2, 9):
         refiner = Slowly()
-        looking = replace(SHOWN, again=again, obey=False, further=0, sure=0.8)
+        looking = replace(SHOWN, again=again, obey=False, further=0, sure=0.8, opinion=False)
         workspace = VolumeWorkspace(Tones(), refiner, IMAGE, looking)
         grown.append(int(answer(workspace, [Click(MIDDLE)], part).over(part).sum()))
         asked.append(refiner.asked)
@@ -257,6 +340,27 @@ def test_features_of_old_frames_are_forgotten() -> None:
 def test_stacks_of_thick_slices_are_left_to_the_plane() -> None:
     for spacing, wanted in [((3.0, 1.0, 1.25), True), ((8.0, 1.5, 1.5), False), ((1.0, 1.0, 5.0), False)]:
         assert solid(Image(np.zeros((1, 9, 20, 20)), scale_affine(spacing))) is wanted
+
+
+def test_a_second_opinion_lowers_the_quality_of_what_is_not_found_again() -> None:
+    class Flighty(Grower):
+        """A refiner that finds the object, and from further away half of it."""
+
+        def run(self, inputs: Arrays) -> dict[str, Real]:
+            found = super().run(inputs)
+            grown = found["logits"][0, 0] > 0
+            if grown.sum() < 3000:
+                grown[: grown.shape[0] // 2] = False
+            return said(grown, 0.9)
+
+    sure, alone_there, doubted = (
+        answer(VolumeWorkspace(Tones(), refiner, IMAGE, looking), [BOUNDS], NOTHING)
+        for refiner, looking in ((Grower(), Looking()), (Flighty(), alone()), (Flighty(), Looking()))
+    )
+    np.testing.assert_array_equal(sure.probability > 0.5, doubted.probability > 0.5)
+    assert sure.quality is not None and doubted.quality is not None and doubted.quality < sure.quality - 0.1
+    assert alone_there.quality == pytest.approx(0.9)
+    assert doubted.doubt is not None and sure.doubt is not None and doubted.doubt.mean() > 2 * sure.doubt.mean()
 
 
 class TestCorrections:
@@ -437,7 +541,7 @@ BESIDE = Click((8, 28, 52), positive=False)  # in the shell
 class TestLearning:
     @staticmethod
     def heedless() -> VolumeWorkspace:
-        quick = Looking(teaching=replace(TEACHING, rate=0.5))  # two features teach less in a step than a network's many
+        quick = alone(teaching=replace(TEACHING, rate=0.5))  # two features teach less in a step than a network's many
         return VolumeWorkspace(Tones(), Heedless(), RING, quick, BRIGHT)
 
     def test_a_mark_that_is_not_obeyed_teaches_the_frame(self) -> None:

@@ -113,6 +113,10 @@ def solid(image: Image) -> bool:
     return min(image.shape) >= LEAST_SLICES and bool(image.spacing.max() < THICK * image.spacing.min())
 
 
+# How planes are looked at that only tell how large an object is.
+SIZING = Looking(first=(0, 2, 4, 6), again=0, near=False, opinion=False, adapt="off")
+
+
 @dataclass(frozen=True, eq=False)
 class Mend(Segmenter):
     """The method round any networks."""
@@ -134,7 +138,8 @@ class Mend(Segmenter):
     def _space(self, image: Image) -> VolumeWorkspace | None:
         if self.space is None or image.flat:
             return None
-        return VolumeWorkspace(self.space.reader, self.space.refiner, image, head=self.space.head)
+        planes = PlaneLooker(self.planes, image, SIZING)
+        return VolumeWorkspace(self.space.reader, self.space.refiner, image, head=self.space.head, planes=planes)
 
     def _automatic(self, image: Image, planes: PlaneLooker, in_space: VolumeWorkspace | None) -> Automatic | None:
         """Return what finds a task's labels: in space where that is how it answers or there is nothing else."""

@@ -36,6 +36,7 @@ from segmend.image import Box, Image, Index, MaskArray, Real, bounds
 from segmend.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke, extent
 from segmend.segmenter import Prediction, Workspace
 from segmend.session import Adapt
+from segmend.workspaces.inplane import PlaneLooker, Question
 from segmend.workspaces.planes import corrects, doubt_of, probabilities, with_lassos
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ STEPS = 2  # frames between one size and its double
 PLACES = 8  # of a frame's side: the grid that frames lie on
 LEAST_LOOK = 16.0  # voxels of the finest spacing: nearer there is nothing more to see
 LEAST_KNOWN = 4.0  # voxels of it: what is smaller says nothing of the object's size
+OPINION = 0.5  # the share of a second opinion in what is told of an answer's quality
 TOUCHING = 0.3  # what a mask that its frame cuts off loses of the quality it is told
 BESIDE = 0.5  # what a mask beside the positive mark loses
 FADING = 0.2  # of a near frame's side at either end: there its answer fades out
@@ -78,6 +80,7 @@ class Looking:
     coarse: float = 1.5  # ... when cells are as many voxels of the finest spacing wide
     adapt: Adapt = "auto"  # teach the last layers this frame: when marks are not obeyed, with every correction, never
     teaching: Tuning = TEACHING
+    opinion: bool = True  # ask for a second opinion of the answer's quality and of where to doubt it
     obey: bool = True  # cut round marks that are not obeyed
     dot: float = 7.0  # cells: a mask from elsewhere that no more than this follows a mark has not obeyed it
     again: int = 0  # times at most that the mask is asked for once more, with itself as the mask so far
@@ -126,14 +129,22 @@ class VolumeWorkspace(Workspace):
     """
 
     def __init__(
-        self, reader: Engine, refiner: Engine, image: Image, looking: Looking | None = None, head: Head | None = None
+        self,
+        reader: Engine,
+        refiner: Engine,
+        image: Image,
+        looking: Looking | None = None,
+        head: Head | None = None,
+        planes: PlaneLooker | None = None,
     ) -> None:
         self.reader = reader
         self.refiner = refiner
         self.head = head
         self.image = image
         self.looking = Looking() if looking is None else looking
+        self.planes = planes
         self._kept: OrderedDict[Frame, dict[str, Real]] = OrderedDict()
+        self._sized: dict[Prompt, Box | None] = {}
 
     def adapting(self, adapt: Adapt) -> VolumeWorkspace:
         other = copy(self)
@@ -151,7 +162,8 @@ class VolumeWorkspace(Workspace):
 
     def _answered(self, placed: Sequence[Prompt], previous: MaskArray) -> Prediction:
         mask = with_lassos(placed[-1:], previous)  # earlier ones are in the mask so far
-        look, seen = self._look(placed, mask)
+        told = self._with_size(placed, mask)
+        look, seen = self._look(told, mask)
         changes = [Change(look.frame, (look.probability - seen) * self._reached(placed, look.frame, seen))]
         near = self._near(placed, mask, changes)
         if near is not None:
@@ -159,7 +171,41 @@ class VolumeWorkspace(Workspace):
         cut = self._heeded(placed, mask, changes) if self.looking.obey else []
         taught = self._taught(placed, mask, look, changes, cut)
         changes += cut if taught is None else [*cut, taught]
-        return self._answer(placed[-1], mask, changes, look, adapted=taught is not None)
+        opinion = self._opinion(told, look) if self.looking.opinion and look.quality else None
+        return self._answer(placed[-1], mask, changes, look, opinion, adapted=taught is not None)
+
+    def _with_size(self, prompts: Sequence[Prompt], mask: MaskArray) -> Sequence[Prompt]:
+        """Return the prompts with a box round the object, where marks alone brought the mask about.
+
+        How large the object is, networks for planes tell of the first positive mark; later ones make the box wider.
+        """
+        if len(prompts) == 1 and mask.any():
+            return prompts  # the mask came from elsewhere and says how large the object is
+        if self.planes is None or not all(isinstance(prompt, Click | Stroke) for prompt in prompts):
+            return prompts
+        first = next((p for p in prompts if isinstance(p, Click | Stroke) and p.positive), None)
+        if first is None:
+            return prompts
+        if first not in self._sized:
+            self._sized[first] = self._size(first, self.planes)
+        box = self._sized[first]
+        return prompts if box is None else [*prompts, _round_all([box, *self._said(prompts)])]
+
+    def _size(self, first: Click | Stroke, planes: PlaneLooker) -> Box | None:
+        """Return the box round what is seen in the three planes through a mark, None where there is nothing."""
+        points = marks([first], self.image.shape)[0]
+        place = points[len(points) // 2].tolist()
+        found = []
+        for axis in range(3):
+            here = np.zeros(np.delete(self.image.shape, axis), bool)
+            answer = planes.look(Question([first], axis, place[axis], here))
+            here[answer.where] = answer.mask
+            part = bounds(np.expand_dims(here, axis))
+            if part is not None:
+                low, high = list(part.low), list(part.high)
+                low[axis], high[axis] = place[axis], place[axis] + 1
+                found.append(Box(_index(np.array(low)), _index(np.array(high))))
+        return _round_all(found) if found else None
 
     def _shown(self, prompts: Sequence[Prompt]) -> bool:
         """Tell whether the networks are shown the mask so far: where marks do not say how it came about.
@@ -514,12 +560,25 @@ class VolumeWorkspace(Workspace):
 
     # The answer.
 
+    def _opinion(self, prompts: Sequence[Prompt], look: Look) -> Look:
+        """Ask from twice as far, not shown the mask so far: what is really there is found again."""
+        frame = self._further(look)
+        return self._ask(prompts, frame, np.zeros(frame.cells, np.float32))
+
     def _answer(
-        self, newest: Prompt, mask: MaskArray, changes: Sequence[Change], look: Look, *, adapted: bool
+        self,
+        newest: Prompt,
+        mask: MaskArray,
+        changes: Sequence[Change],
+        look: Look,
+        opinion: Look | None,
+        *,
+        adapted: bool,
     ) -> Prediction:
         """Return the mask so far with the changes laid over it, in the box of all that has changed.
 
-        It is doubted where the look, which may have said more than was taken of it, disagrees or doubts itself.
+        It is doubted where the second opinion, or the look, which may have said more than was taken of it, disagrees,
+        and where the look doubts itself.
         """
         shape = self.image.shape
         box = _round_all([change.box(shape) for change in changes])
@@ -531,8 +590,15 @@ class VolumeWorkspace(Workspace):
         if part.size:
             at = _within(part, box)
             disagreed = np.abs((values[at] > 0.5) - look.frame.lay(look.probability, part))
+            if opinion is not None:
+                disagreed = np.maximum(
+                    disagreed, np.abs((values[at] > 0.5) - opinion.frame.lay(opinion.probability, part))
+                )
             doubt[at] = np.clip((2 * disagreed + look.frame.lay(look.doubt, part)) / 3, 0, 1)
-        return Prediction(values, box, look.quality or None, doubt, adapted)
+        quality = look.quality
+        if opinion is not None:
+            quality = (1 - OPINION) * quality + OPINION * _alikeness(look, opinion)
+        return Prediction(values, box, quality or None, doubt, adapted)
 
 
 def replaced(mask: Mask, previous: MaskArray) -> Prediction:
