@@ -36,6 +36,7 @@ from segmend.image import Box, Image, Index, MaskArray, Real, bounds
 from segmend.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke, extent
 from segmend.segmenter import Prediction, Workspace
 from segmend.session import Adapt
+from segmend.workspaces.bytones import by_tones
 from segmend.workspaces.inplane import PlaneLooker, Question
 from segmend.workspaces.planes import corrects, doubt_of, probabilities, with_lassos
 
@@ -80,6 +81,7 @@ class Looking:
     coarse: float = 1.5  # ... when cells are as many voxels of the finest spacing wide
     adapt: Adapt = "auto"  # teach the last layers this frame: when marks are not obeyed, with every correction, never
     teaching: Tuning = TEACHING
+    tones: bool = True  # move an answer's boundary to where the block's tones have one
     opinion: bool = True  # ask for a second opinion of the answer's quality and of where to doubt it
     obey: bool = True  # cut round marks that are not obeyed
     dot: float = 7.0  # cells: a mask from elsewhere that no more than this follows a mark has not obeyed it
@@ -359,7 +361,14 @@ class VolumeWorkspace(Workspace):
             if after.quality < look.quality + self.looking.rise:
                 break
             look = after
-        return look
+        return self._cut_by_tones(prompts, look)
+
+    def _cut_by_tones(self, prompts: Sequence[Prompt], look: Look) -> Look:
+        """Return the look with its boundary moved to where the block's tones have one."""
+        if not self.looking.tones:
+            return look
+        pinned = self._pinned([prompt for prompt in prompts if not isinstance(prompt, Extremes)], look.frame)
+        return replace(look, probability=by_tones(look.probability, see_block(self.image, look.frame), pinned))
 
     def _ask(self, prompts: Sequence[Prompt], frame: Frame, seen: Real) -> Look:
         """Return the networks' answer in a frame, of which this much is in the mask so far."""
