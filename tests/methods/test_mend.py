@@ -617,7 +617,7 @@ def test_once_a_person_is_down_to_details_a_click_changes_nothing_far_from_it(ma
     previous[0, 55:65, 80:95] = False
     clicks = [Click((0, 60, 60)), Click((0, 60, 88))][-marks:]
 
-    mask = answer(bright(Restless()).open(Image(voxels[None])), clicks, previous).over(previous)
+    mask = answer(bright(Restless(), tones=False).open(Image(voxels[None])), clicks, previous).over(previous)
 
     assert dice(mask[:, 40:], truth[:, 40:]) > 0.97
     assert bool((mask & ~truth)[0, :30, :40].any()) == spoilt

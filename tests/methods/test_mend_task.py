@@ -20,8 +20,8 @@ from segmend.workspaces.automatic import InSpace
 from tests.tasks import DISC, SQUARE, drawn_picture, drawn_volume, write_folder
 
 TINY = {
-    "widths": (8, 12, 16, 24), "light": (4, 4, 4, 4), "steps": 60, "batch": 4, "rate": 8e-3, "average": 0.8,
-    "synthetic": 0.0, "regions": 0.0, "pasted": 0.0, "every": 60, "exam": 6, "workers": 0, "threads": 1,
+    "widths": (8, 12, 16, 24), "light": (4, 4, 4, 4), "steps": 100, "batch": 4, "rate": 4e-3, "average": 0.8,
+    "synthetic": 0.0, "regions": 0.0, "pasted": 0.0, "every": 100, "exam": 6, "workers": 0, "threads": 1,
 }  # fmt: skip
 
 

@@ -15,41 +15,45 @@ from segmend.image import Real
 TUNING = Tuning(smoothness=1.0, tone=0.1)
 BELIEVED = 0.5  # the share of the network's log odds
 LEAST = 0.01  # and no more sure than that it is
-BINS = 64  # of equalised tones ...
+BINS = 64  # of tones ...
 SPREAD = 2.0  # ... which are alike within so many
 BAND = 5  # cells round the object that are what it is told apart from
 CLEAR = 2.0  # log odds that a tone says at most
 TRUSTED = 0.6  # a cut that is less like the network's mask than this Dice has found another thing
 
 
-def by_tones(chance: Real, tones: Real, fixed: NDArray[np.uint8]) -> Real:  # [*cells], [4 *cells], [*cells]
+def by_tones(
+    chance: Real,  # [*cells] of a network
+    level: Real,  # [*cells] tones of 0 to 1, which have the edges
+    shades: Real,  # [*cells] tones of 0 to 1 that tell inside from outside
+    valid: NDArray[np.bool_],  # [*cells] what lies on the image
+    fixed: NDArray[np.uint8],  # [*cells] which cells keep their side
+) -> Real:
     """Return the chances on the side of one half that the cut gives them; as they came where it finds another thing.
 
-    `tones` are those that the network sees (`segmend.frame.toned`): the levelled ones have the edges, the equalised
-    ones tell inside from outside, and the last say which cells lie in the volume. `fixed` cells keep their side.
-
-    >>> tones = np.ones((4, 1, 1, 40), np.float32); tones[:3, ..., 20:] = 0.2
+    >>> tones = np.full((1, 1, 40), 0.9, np.float32); tones[..., 20:] = 0.2
     >>> chance = np.full((1, 1, 40), 0.1, np.float32); chance[..., 12:22] = 0.7
-    >>> np.flatnonzero(by_tones(chance, tones, np.zeros((1, 1, 40), np.uint8)) > 0.5).tolist()
+    >>> free, everywhere = np.zeros((1, 1, 40), np.uint8), np.ones((1, 1, 40), bool)
+    >>> np.flatnonzero(by_tones(chance, tones, tones, everywhere, free) > 0.5).tolist()
     [12, 13, 14, 15, 16, 17, 18, 19]
     """
-    mask, valid = chance > 0.5, tones[3] > 0
+    mask = chance > 0.5
     if not mask.any():
         return chance
     likely = np.clip(chance, LEAST, 1 - LEAST)
-    odds = BELIEVED * np.log(likely / (1 - likely)) + _said(likely, mask, tones[2], valid)
+    odds = BELIEVED * np.log(likely / (1 - likely)) + _said(likely, mask, shades, valid)
     sides = np.where(valid, fixed, OUTSIDE).astype(np.uint8)
-    labels = Edges(tones[1], TUNING).cut(odds.astype(np.float32), sides)
+    labels = Edges(level, TUNING).cut(odds.astype(np.float32), sides)
     if 2 * (labels & mask).sum() < TRUSTED * (labels.sum() + mask.sum()):
         return chance
     return np.asarray(np.where(labels, np.maximum(chance, 0.51), np.minimum(chance, 0.49)), np.float32)
 
 
-def _said(likely: Real, mask: NDArray[np.bool_], equalised: Real, valid: NDArray[np.bool_]) -> Real:
+def _said(likely: Real, mask: NDArray[np.bool_], tones: Real, valid: NDArray[np.bool_]) -> Real:
     """Return how much more often, in log odds, each cell's tone is seen inside than round it."""
     from scipy.ndimage import binary_dilation, gaussian_filter1d  # reading a card loads no heavy library
 
-    shade = np.minimum((equalised * BINS).astype(np.intp), BINS - 1)
+    shade = np.clip((tones * BINS).astype(np.intp), 0, BINS - 1)
     near = binary_dilation(mask, iterations=BAND) & valid
     inside, outside = (
         gaussian_filter1d(np.bincount(shade[cells], weights=weights[cells] ** 2, minlength=BINS), SPREAD)

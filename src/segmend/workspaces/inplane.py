@@ -25,6 +25,7 @@ from segmend.image import Box, Image, Real, bounds
 from segmend.plane import Window, around, inside, lay, normalised, see
 from segmend.prompts import Click, Extremes, Prompt, Stroke, extent
 from segmend.session import Adapt
+from segmend.workspaces.bytones import by_tones
 from segmend.workspaces.planes import corrects, doubt_of, probabilities
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ LEAST_OBJECT = 24.0  # pixels: a window is cut no closer than for an object as l
 LEAST_LOOK = 20.0  # pixels: nearer there is nothing more to see
 KEPT = 32  # windows whose features are kept, 1.4 MB each
 HOLD = 2.0  # cells from a mark within which a change reaches it
+LEAST_CHANCE = 1e-4  # that is told apart from none
 LEAST_ODDS = 0.1  # what a cut's labels say at least, in log odds
 OPINION = 0.35  # the share of a second opinion in what is told of an answer's quality
 TOUCHING = 0.3  # what a mask that its window cuts off loses of its expected Dice and its likeness to the next one
@@ -64,6 +66,7 @@ class Looking:
     rise: float = 0.005  # ... and it rises by as much as this
     hold: int = 2  # from so many marks on, the mask changes only where a change reaches the newest of them ...
     details: float = 0.85  # ... if at least this Dice is expected; a worse mask may be thought over as a whole
+    tones: bool = True  # move an answer's boundary to where the window's tones have one
     opinion: bool = True  # ask for a second opinion of the answer's quality and of where to doubt it
     adapt: Adapt = "auto"  # teach the last layers this image: when marks disagree with the mask, with every correction
     tuning: Tuning = TUNING
@@ -296,7 +299,22 @@ class PlaneLooker:
             if after.quality is None or after.quality < answer.quality + self.looking.rise:
                 break
             answer = after
-        return answer
+        return self._cut_by_tones(question, answer)
+
+    def _cut_by_tones(self, question: Question, answer: Seen) -> Seen:
+        """Return the answer with its boundary moved to where the window's tones have one."""
+        if not self.looking.tones or answer.quality is None:
+            return answer
+        *colours, equalised = self.read(question.axis, question.index, answer.window).tones
+        rows, columns = question.here.shape
+        valid = inside(answer.window, rows, columns, CELLS)[None]
+        chance = probabilities(answer.logits)[None]
+        level = np.mean(colours, axis=0)[None]
+        pinned = self._marked_cells(question, answer.window)
+        cut = np.clip(by_tones(chance, level, equalised[None], valid, pinned)[0], LEAST_CHANCE, 1 - LEAST_CHANCE)
+        odds = np.log(cut / (1 - cut)).astype(np.float32)
+        seen = _seen(odds, answer.window, (rows, columns), answer.quality, answer.hidden)
+        return answer if seen.quality is None else replace(seen, doubt=answer.doubt)
 
     def _near(self, question: Question, answer: Seen) -> Seen:
         """Look once more from near at the newest mark, where the window's cells are wide, and mend the mask there."""

@@ -368,7 +368,8 @@ class VolumeWorkspace(Workspace):
         if not self.looking.tones:
             return look
         pinned = self._pinned([prompt for prompt in prompts if not isinstance(prompt, Extremes)], look.frame)
-        return replace(look, probability=by_tones(look.probability, see_block(self.image, look.frame), pinned))
+        _, level, equalised, valid = see_block(self.image, look.frame)
+        return replace(look, probability=by_tones(look.probability, level, equalised, valid > 0, pinned))
 
     def _ask(self, prompts: Sequence[Prompt], frame: Frame, seen: Real) -> Look:
         """Return the networks' answer in a frame, of which this much is in the mask so far."""
