@@ -220,13 +220,12 @@ class VolumeWorkspace(Workspace):
     def _reached(self, prompts: Sequence[Prompt], frame: Frame, seen: Real) -> Real:  # [*cells]
         """Return how much of a change is taken where: a correction reaches as far as the mistake is deep, and fades.
 
-        A first mark, and what is no mark, speaks of the whole object. Networks that are shown the mask so far decide
-        for themselves.
+        Where there is no mask yet a mark speaks of the whole object, and so does what is no mark.
         """
         from scipy.ndimage import distance_transform_edt  # reading a card loads no heavy library
 
         everywhere, newest = np.ones((), np.float32), prompts[-1]
-        if self._shown(prompts) or not isinstance(newest, Click | Stroke) or not (seen > 0.5).any():
+        if self.looking.shown or not isinstance(newest, Click | Stroke) or not (seen > 0.5).any():
             return everywhere
         side = (seen > 0.5) == newest.positive
         marked = see_marks([newest], frame)[0 if newest.positive else 1] > 0
