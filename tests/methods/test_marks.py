@@ -80,3 +80,13 @@ def test_every_marked_voxel_has_the_label_of_its_mark(card, dimensions, data):
         assert 0 <= prediction.probability.min() <= prediction.probability.max() <= 1
         assert prediction.box.clipped(shape) == prediction.box
         previous = mask
+
+
+def test_an_answer_beside_a_small_volume_is_no_empty_box():
+    """Its cells may lie between the last voxel and the end of the block."""
+    shape = SHAPES[3]
+    editing = next(card for card in methods.cards() if card.id == "editing")
+
+    found = answer(segmenter_of(editing).open(picture(0, shape, 1)), [Adjust(-1.5)], np.zeros(shape, bool))
+
+    assert found.probability.size and not found.over(np.zeros(shape, bool)).all()

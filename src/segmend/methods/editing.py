@@ -134,7 +134,8 @@ class EditingWorkspace(Workspace):
         cells = bounds(chance(logits) > SEEN)
         box = Box((0, 0, 0), (1, 1, 1))
         if cells is not None:
-            box = self.frame.box(cells.grown(1).clipped(self.frame.cells), self.shape)
+            seen = self.frame.box(cells.grown(1).clipped(self.frame.cells), self.shape)
+            box = seen if seen.size else box  # cells beside the volume hold no voxel
         for mask in masks:
             found = bounds(mask)
             box = box if found is None else box.union(found)
