@@ -90,7 +90,7 @@ def adapted(old: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     out = tmp_path_factory.mktemp("adapted") / "site"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("segmend.trial.DRAWN", {2: 2, 3: 2})
-        return out, improve(site(), out, weights=old, options={**SITE, "steps": 20, "batch": 4}, log=quiet)
+        return out, improve(site(), out, weights=old, options={**SITE, "steps": 40, "batch": 4}, log=quiet)
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_a_server_that_runs_opens_images_with_the_weights_in_use(home: Path) -> 
 
 
 def test_what_was_decided_is_not_done_again(home: Path, old: Path) -> None:
-    asked = {**SITE, "steps": 20, "batch": 4}
+    asked = {**SITE, "steps": 40, "batch": 4}
 
     found = improve(site(), home, weights=old, options=asked, log=quiet)
     assert (found.installed, found.again) == (True, True)
@@ -382,7 +382,7 @@ def test_a_damaged_report_is_told(home: Path) -> None:
     report.write_text("[")
 
     with pytest.raises(FileError, match=r"report.json is damaged; move it away to do its round again"):
-        improve(site(), home, options={**SITE, "steps": 20, "batch": 4}, log=quiet)
+        improve(site(), home, options={**SITE, "steps": 40, "batch": 4}, log=quiet)
 
 
 def test_a_plain_folder_of_weights_begins_to_keep_versions(

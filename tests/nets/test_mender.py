@@ -27,8 +27,8 @@ def test_features_and_answers_have_the_sizes_of_their_levels(dimensions: int) ->
 def test_parameters_are_those_counted_by_hand() -> None:
     reader = Reader(dimensions=2, inputs=3, widths=(4, 6), features=5)
     doubles = 9 * (3 * 4 + 4 * 4) + 9 * (4 * 6 + 6 * 6) + 9 * (10 * 4 + 4 * 4)
-    norms = 2 * 2 * (4 + 6 + 4)
-    assert parameters(reader) == doubles + norms + (4 * 5 + 5) + (6 * 5 + 5)
+    biases_and_norms = 2 * 3 * (4 + 6 + 4)
+    assert parameters(reader) == doubles + biases_and_norms + (4 * 5 + 5) + (6 * 5 + 5)
 
 
 def test_the_last_layers_read_the_hidden_features_alone() -> None:
