@@ -28,8 +28,9 @@ class Silent(Engine):
     name = "silent"
 
     def run(self, inputs: Arrays) -> dict[str, np.ndarray]:
-        mask = inputs["prompts"][:, :1]
-        return {"logits": np.full(mask.shape, -30, np.float32), "quality": np.zeros(len(mask), np.float32)}
+        nothing = np.full_like(inputs["prompts"][:, :1], -30)
+        quality = np.zeros(len(nothing), np.float32)
+        return {"logits": nothing, "quality": quality, "hidden": nothing, "doubt": nothing}
 
 
 def silenced(workspace: MendWorkspace) -> MendWorkspace:
