@@ -1,6 +1,6 @@
 """What mend costs in volumes of several sizes: python bench/volume.py [--weights DIR]
 
-The first click in a fresh workspace (an object of unknown size is looked at from several distances), a later click
+The first click in a fresh workspace (three planes tell how large the object is), a later click
 where the features of its frames are kept and where they are not, a box, and by how much all this lets the process grow
 once the image and its mask are there. Times are the quickest of some runs, so that what else the machine does counts
 little. Neither may grow with the volume.
@@ -16,12 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from segmend.engine import weights_of
 from segmend.image import Image, Index, MaskArray, bounds, scale_affine
+from segmend.methods import load
 from segmend.prompts import Click, Prompt
-from segmend.segmenter import answer
+from segmend.segmenter import Workspace, answer
 from segmend.solvers import warm_up
-from segmend.workspaces.involume import VolumeWorkspace
 
 REPEATS = 5
 VOLUMES: tuple[tuple[Index, tuple[float, float, float]], ...] = (
@@ -64,7 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, help="a folder of weights; those in the package without it")
     folder = parser.parse_args().weights
-    reader, refiner = (weights_of("mend", f"mend3d_{part}.onnx", folder) for part in ("reader", "refiner"))
+    mend = load("mend", folder)
     warm_up()
     titles = ("volume", "first click", "later click", "in a new place", "box", "grown by")
     print("".join(f"{title:>16}" for title in titles))
@@ -75,13 +74,11 @@ def main() -> None:
         nothing, clicks, box = np.zeros(shape, bool), (Click(middle), Click(beside)), bounds(truth)
         assert box is not None
         before = megabytes()
-        used = VolumeWorkspace(reader, refiner, image)
+        used = mend.open(image)
         answer(used, clicks, truth)
 
-        def asked(prompts: tuple[Prompt, ...], before: MaskArray, workspace: VolumeWorkspace | None = None) -> float:
-            return milliseconds(
-                lambda: answer(workspace or VolumeWorkspace(reader, refiner, image), prompts, before)  # noqa: B023
-            )
+        def asked(prompts: tuple[Prompt, ...], before: MaskArray, workspace: Workspace | None = None) -> float:
+            return milliseconds(lambda: answer(workspace or mend.open(image), prompts, before))  # noqa: B023
 
         first, new, boxed = asked(clicks[:1], nothing), asked(clicks, truth), asked((box,), nothing)
         later = asked(clicks, truth, used)
