@@ -60,7 +60,8 @@ def test_the_wheel_holds_the_annotator_the_weights_and_the_migrations(wheel):
     assert "segmend/web/index.html" in names
     assert any(re.fullmatch(r"segmend/web/assets/.*\.js", name) for name in names)
     weights = [path.name for path in (ROOT / "src" / "segmend" / "weights").iterdir()]
-    assert {"mend2d_reader.onnx", "mend2d_refiner.onnx", "mend2d_head.npz", "mend.md", "examples.md"} <= set(weights)
+    mend = {f"mend{n}d_{part}" for n in (2, 3) for part in ("reader.onnx", "refiner.onnx", "head.npz")}
+    assert {*mend, "mend.md", "examples.md"} <= set(weights)
     assert {"segmend/py.typed", *(f"segmend/weights/{name}" for name in weights)} <= set(names)
     assert any(re.fullmatch(r"segmend/store/migrations/versions/\w+\.py", name) for name in names)
     assert not [name for name in names if "__pycache__" in name or "node_modules" in name]
