@@ -48,13 +48,12 @@ def _distance(rng: np.random.Generator, cells: int, size: float) -> Real:
 
 
 def _joined(mask: MaskArray, other: MaskArray) -> MaskArray:
-    """Return both as one object, the other rolled to where it meets the first."""
+    """Return both as one object, the other moved to where it meets the first."""
     if not mask.any() or not other.any():
         return mask
-    edge, beside = np.argwhere(mask), np.argwhere(other)
-    shift = edge[len(edge) // 3] - beside[len(beside) // 2]
+    first, second = np.argwhere(mask), np.argwhere(other)
+    moved = second + first[len(first) // 3] - second[len(second) // 2]
     out = mask.copy()
-    moved = beside + shift
     out[tuple(moved[((moved >= 0) & (moved < mask.shape)).all(axis=1)].T)] = True
     return out
 

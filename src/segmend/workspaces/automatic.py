@@ -30,7 +30,7 @@ from segmend.prompts import Click
 from segmend.segmenter import Prediction
 from segmend.workspaces.inplane import CELLS, PlaneLooker, Question
 from segmend.workspaces.involume import VolumeWorkspace
-from segmend.workspaces.planes import plane_axis
+from segmend.workspaces.planes import plane_axis, sided
 
 if TYPE_CHECKING:
     from segmend.engine import Engine
@@ -254,15 +254,6 @@ class InSpace(Automatic):
             return None
         named[:] = frame.lay(look.probability, part)
         return look.quality or None
-
-
-def sided(chances: Real, mask: NDArray[np.bool_]) -> Real:
-    """Return how likely each place is one label, more likely than not where it is the likeliest one.
-
-    >>> (sided(np.array([0.4, 0.6], np.float32), np.array([True, False])) > 0.5).tolist()
-    [True, False]
-    """
-    return np.asarray(np.where(mask, np.maximum(chances, 0.501), np.minimum(chances, 0.499)), np.float32)
 
 
 def agree(refined: NDArray[np.bool_], named: NDArray[np.bool_]) -> bool:

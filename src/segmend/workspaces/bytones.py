@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from segmend.adapt import OUTSIDE, Edges, Tuning
 from segmend.image import Real
+from segmend.workspaces.planes import sided
 
 TUNING = Tuning(smoothness=1.0, tone=0.1)
 BELIEVED = 0.5  # the share of the network's log odds
@@ -46,7 +47,7 @@ def by_tones(
     labels = Edges(level, TUNING).cut(odds.astype(np.float32), sides)
     if 2 * (labels & mask).sum() < TRUSTED * (labels.sum() + mask.sum()):
         return chance
-    return np.asarray(np.where(labels, np.maximum(chance, 0.51), np.minimum(chance, 0.49)), np.float32)
+    return sided(chance, labels)
 
 
 def _said(likely: Real, mask: NDArray[np.bool_], tones: Real, valid: NDArray[np.bool_]) -> Real:

@@ -6,11 +6,12 @@
 
 A look is one pass of the refiner on a block of cells, cubes in mm, so voxels of any spacing are seen alike and the
 time depends on neither the volume's size nor the object's. Where a mask or a box says how large the object is, one
-look from near is enough. Marks alone do not, so they are looked at from several distances, and the answer that the
-refiner judges best is looked at again from near. Frames have only certain sizes and places, so that the same one comes
-again while a person works, and what the reader said of it is kept. Which frame is looked through, and what is taught
-in it (always from the trained layers on), follows from the prompts and the mask so far alone, never from what is kept:
-a replay gives the same masks.
+look from near is enough. Marks alone do not, so the three planes through the first of them are looked at as pictures
+are, and the box round what is seen there is one prompt more; where nothing is seen there, marks are looked at in space
+from several distances, and the answer that is judged best is looked at again from near. Frames have only certain sizes
+and places, so that the same one comes again while a person works, and what the reader said of it is kept. Which frame
+is looked through, and what is taught in it (always from the trained layers on), follows from the prompts and the mask
+so far alone, never from what is kept: a replay gives the same masks.
 
 Cells may be coarser than voxels. A look therefore does not replace the mask but changes it by the difference between
 what it answers and what it saw of the mask so far: details finer than a cell stay where nothing else changed.

@@ -238,6 +238,15 @@ def probabilities(logits: Real) -> Real:
     return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)
 
 
+def sided(chances: Real, mask: NDArray[np.bool_]) -> Real:
+    """Return how likely each place is one label, more likely than not where it is the likeliest one.
+
+    >>> (sided(np.array([0.4, 0.6], np.float32), np.array([True, False])) > 0.5).tolist()
+    [True, False]
+    """
+    return np.asarray(np.where(mask, np.maximum(chances, 0.501), np.minimum(chances, 0.499)), np.float32)
+
+
 def colours(channels: NDArray[np.generic], window: Window, cells: int) -> Real:  # [c y x] -> [3 n n]
     """Return red, green and blue of what a window sees, 0 to 1 between its percentiles."""
     seen = np.stack([see(channel, window, cells) for channel in channels])
