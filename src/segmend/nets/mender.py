@@ -174,6 +174,20 @@ def _averaged(values: Tensor, weights: Tensor) -> Tensor:  # [b c n], [b n] -> [
     return (values * weights[:, None]).sum(2) / (weights.sum(1, keepdim=True) + 1)
 
 
+class Norm(nn.GroupNorm):
+    """The norm of a sample's own groups of channels, in the layout in which torch computes it fastest.
+
+    With channels last its gradient takes six times as long as with channels first, both conversions included: a third
+    of the time of a training step in space.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.onnx.is_in_onnx_export():
+            return super().forward(x)
+        layout = torch.channels_last if x.ndim == 4 else torch.channels_last_3d
+        return super().forward(x.contiguous()).contiguous(memory_format=layout)
+
+
 def double(dimensions: int, inputs: int, outputs: int) -> nn.Sequential:
     """Return two 3-wide convolutions, each with a norm of its own sample and ReLU.
 
@@ -184,7 +198,7 @@ def double(dimensions: int, inputs: int, outputs: int) -> nn.Sequential:
     for before in (inputs, outputs):
         layers += [
             CONVOLUTIONS[dimensions](before, outputs, 3, padding=1),
-            nn.GroupNorm(gcd(GROUPS, outputs), outputs),
+            Norm(gcd(GROUPS, outputs), outputs),
             nn.ReLU(inplace=True),
         ]
     return nn.Sequential(*layers)
