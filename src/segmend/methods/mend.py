@@ -210,7 +210,7 @@ class MendWorkspace(Workspace):
         for plane in (index, *disobeyed(prompts, mask, axis, index)):
             here = np.take(mask, plane, axis).copy()
             question = Question(newest_there_last(prompts, axis, plane), axis, plane, here)
-            answer = self.planes.second(question, self.planes.look(question))
+            answer = self.planes.answer(question)
             part = _prediction(answer.probability, answer.doubt, answer.where, axis, plane, judged.after(answer))
             yield replace(part, adapted=answer.adapted)
             here[answer.where] = answer.mask

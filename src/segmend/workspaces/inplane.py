@@ -26,6 +26,7 @@ from segmend.plane import Window, around, inside, lay, normalised, see
 from segmend.prompts import Click, Extremes, Prompt, Stroke, extent
 from segmend.session import Adapt
 from segmend.workspaces.bytones import by_tones
+from segmend.workspaces.lines import Lines, lines_of
 from segmend.workspaces.planes import corrects, doubt_of, probabilities
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ KEPT = 32  # windows whose features are kept, 1.4 MB each
 HOLD = 2.0  # cells from a mark within which a change reaches it
 LEAST_CHANCE = 1e-4  # that is told apart from none
 LEAST_ODDS = 0.1  # what a cut's labels say at least, in log odds
+LINES_QUALITY = 0.68  # the Dice that vessels followed along lines had on train cases (docs/mend.md)
+SAME = 0.8  # the Dice of a mask so far with what was drawn along lines before it
 OPINION = 0.35  # the share of a second opinion in what is told of an answer's quality
 TOUCHING = 0.3  # what a mask that its window cuts off loses of its expected Dice and its likeness to the next one
 
@@ -68,6 +71,7 @@ class Looking:
     details: float = 0.85  # ... if at least this Dice is expected; a worse mask may be thought over as a whole
     tones: bool = True  # move an answer's boundary to where the window's tones have one
     opinion: bool = True  # ask for a second opinion of the answer's quality and of where to doubt it
+    lines: bool = True  # follow the lines of a picture from marks on them
     adapt: Adapt = "auto"  # teach the last layers this image: when marks disagree with the mask, with every correction
     tuning: Tuning = TUNING
 
@@ -128,6 +132,7 @@ class PlaneLooker:
         self.image = image
         self.looking = Looking() if looking is None else looking
         self._kept: OrderedDict[tuple[int, int, Window], Read] = OrderedDict()
+        self._lines: tuple[Lines | None] | None = None
 
     def adapting(self, adapt: Adapt) -> PlaneLooker:
         """Return one that adapts as said and shares what is kept."""
@@ -146,9 +151,47 @@ class PlaneLooker:
         return float(rows / columns)
 
     def ahead(self) -> None:
-        """Read the whole of a picture, which the first mark alone is seen in, before anybody marks it."""
+        """Read the whole of a picture, which the first mark alone is seen in, and its lines before anybody marks it."""
         with one_thread():
             self.read(0, 0, self.frame(0))
+            self.lines()
+
+    def lines(self) -> Lines | None:
+        """Return the lines of a picture, None where it has none."""
+        if self._lines is None:
+            self._lines = (lines_of(colours_of(self.image.voxels[:, 0])),)
+        return self._lines[0]
+
+    def answer(self, question: Question) -> Seen:
+        """Answer one plane: along lines where marks lie on them, else as `look` and `second` do."""
+        along = self._along(question)
+        return self.second(question, self.look(question)) if along is None else along
+
+    def _along(self, question: Question) -> Seen | None:
+        """Answer marks on a line with all that is joined to it; None where the mask so far is of something else."""
+        prompts = question.prompts
+        marked = all(isinstance(p, Click | Stroke) for p in prompts[isinstance(prompts[0], Box) :])
+        if not (self.looking.lines and self.image.flat and marked):
+            return None
+        with one_thread():
+            lines = self.lines()
+            before = self._drawn(lines, replace(question, prompts=prompts[:-1]))
+            if not _same(question.here, before):
+                return None
+            chance = self._drawn(lines, question)
+        if chance is None:
+            return None
+        nothing = np.zeros((0, CELLS, CELLS), np.float32)
+        doubt = doubt_of(np.minimum(chance, 1 - chance))
+        where = np.s_[0 : chance.shape[0], 0 : chance.shape[1]]
+        return Seen(self.frame(question.axis), nothing, chance, doubt, where, LINES_QUALITY, nothing)
+
+    def _drawn(self, lines: Lines | None, question: Question) -> Real | None:
+        if lines is None or not question.prompts:
+            return None
+        first = question.prompts[0]
+        box = first.slices[1:] if isinstance(first, Box) else None
+        return lines.along(*self.marked(question), box)
 
     def look(self, question: Question) -> Seen:
         """Answer one plane, from as near as the object allows, and from nearer at the newest mark of a large one."""
@@ -398,9 +441,22 @@ class PlaneLooker:
         return pinned
 
 
+def colours_of(channels: NDArray[np.generic]) -> NDArray[np.generic]:  # [c ...]
+    """Return the channels that are looked at: the first three as colours, else the first alone."""
+    return channels[: 3 if len(channels) >= 3 else 1]
+
+
+def _same(here: Plane, drawn: Real | None) -> bool:
+    """Tell whether the mask so far is what was drawn along lines, perhaps with marks' own pixels."""
+    if drawn is None:
+        return not here.any()
+    mask = drawn > 0.5
+    return bool(2 * (mask & here).sum() > SAME * (mask.sum() + here.sum()))
+
+
 def see_image(channels: NDArray[np.generic], window: Window, cells: int) -> Real:  # [c y x] -> [4 n n]
     """Return the image's four input channels, 0 to 1 between the window's percentiles."""
-    seen = np.stack([see(channel, window, cells) for channel in channels[: 3 if len(channels) >= 3 else 1]])
+    seen = np.stack([see(channel, window, cells) for channel in colours_of(channels)])
     rows, columns = channels.shape[1:]
     valid = inside(window, rows, columns, cells)
     return normalised(levelled(seen, valid) if len(seen) == 1 else seen, valid)
