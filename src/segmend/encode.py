@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,25 @@ CLICK_RADIUS = 3.0  # cells of a network's grid
 STROKE_RADIUS = 2.0
 BALL_RADIUS = 2.0  # of a click in a volume, in cells
 TUBE_RADIUS = 1.5  # of a stroke there
+GUESSED = 0.5  # what a box that nobody put down says, where one that somebody did says 1
+
+
+@dataclass(frozen=True)
+class Guess(Box):
+    """A box that nobody put down: about as large, and about there, the object is thought to be."""
+
+
+def widened(guess: Guess, prompts: Sequence[Prompt]) -> Guess:
+    """Return a guess that holds all that was said to be inside.
+
+    >>> widened(Guess((0, 0, 2), (1, 1, 4)), [Click((0, 0, 6)), Click((0, 0, 9), positive=False)])
+    Guess(low=(0, 0, 2), high=(1, 1, 7))
+    """
+    box = Box(guess.low, guess.high)
+    for prompt in prompts:
+        there = extent(prompt) if getattr(prompt, "positive", True) else None
+        box = box if there is None else box.union(there)
+    return Guess(box.low, box.high)
 
 
 def line(start: Index, end: Index) -> Points:
@@ -185,7 +205,8 @@ def see_marks(prompts: Sequence[Prompt], frame: Frame) -> Real:  # [3 *cells]
     """Return the positive, negative and box channels of a volume: clicks as balls, strokes as tubes, boxes filled.
 
     Extreme points are positive balls and the box round them. A box one voxel thick is one cell thick at least.
-    A lasso is seen as the box round it where it is positive; what it goes round comes with the mask so far.
+    A lasso is seen as the box round it where it is positive; what it goes round comes with the mask so far. A guess
+    is half a box.
 
     >>> frame = Frame((0, 0, 0), (1, 1, 8), (1, 1, 4))
     >>> see_marks([Click((0, 0, 7), positive=False), Box((0, 0, 2), (1, 1, 4))], frame)[:, 0, 0].astype(int).tolist()
@@ -201,6 +222,8 @@ def see_marks(prompts: Sequence[Prompt], frame: Frame) -> Real:  # [3 *cells]
             case Extremes(points=points):
                 _balls(out[0], frame.at(np.asarray(points)), BALL_RADIUS)
                 _block(out[2], extent(prompt), frame)
+            case Guess():
+                _block(out[2], prompt, frame, GUESSED)
             case Box() | Lasso(positive=True):
                 _block(out[2], extent(prompt), frame)
             case _:
@@ -229,8 +252,8 @@ def _balls(grid: Real, centres: NDArray[np.float64], radius: float) -> None:
     grid[tuple(cells[ball].astype(np.intp).T)] = 1.0
 
 
-def _block(grid: Real, box: Box | None, frame: Frame) -> None:
-    """Set to 1, in place, the cells whose centre lies in a box, and at least those that its middle lies in."""
+def _block(grid: Real, box: Box | None, frame: Frame, value: float = 1.0) -> None:
+    """Raise, in place, the cells whose centre lies in a box, and at least those that its middle lies in."""
     if box is None:
         return
     lows = frame.at(np.asarray(box.low) - 0.5)
@@ -242,4 +265,5 @@ def _block(grid: Real, box: Box | None, frame: Frame) -> None:
             first = round((low + high) / 2)
             last = first + 1
         parts.append(slice(min(max(first, 0), count), min(max(last, 0), count)))
-    grid[tuple(parts)] = 1.0
+    part = grid[tuple(parts)]
+    np.maximum(part, value, out=part)

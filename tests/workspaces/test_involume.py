@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import binary_dilation, label
 
 from segmend.adapt import Head
-from segmend.encode import marks
+from segmend.encode import Guess, marks
 from segmend.engine import Arrays, Engine, load_network
 from segmend.errors import PromptError
 from segmend.image import Box, Image, MaskArray, Real, bounds, scale_affine
@@ -28,6 +28,7 @@ from segmend.segmenter import answer
 from segmend.session import ADAPTS
 from segmend.workspaces.inplane import PlaneLooker, Question, Seen
 from segmend.workspaces.involume import TEACHING, Looking, VolumeWorkspace, replaced
+from segmend.workspaces.threeplanes import crossing, mistake_at
 
 
 class Tones(Engine):
@@ -226,7 +227,7 @@ class TestSize:
     """How large the object is that a mark means, planes through it tell."""
 
     def opened(self) -> VolumeWorkspace:
-        return VolumeWorkspace(Tones(), Boxed(), IMAGE, planes=Ruler(IMAGE))
+        return VolumeWorkspace(Tones(), Boxed(), IMAGE, Looking(across=False), planes=Ruler(IMAGE))
 
     def asked(self, workspace: VolumeWorkspace) -> list[tuple[int, int]]:
         assert isinstance(workspace.planes, Ruler)
@@ -248,8 +249,9 @@ class TestSize:
         answer(workspace, [Click(MIDDLE), Click((8, 20, 20), positive=False)], mask)
         prompts = [Click(MIDDLE), Click(outside)]
         told = workspace._with_size(prompts, mask)
-        assert told[:2] == prompts and isinstance(told[2], Box)
-        assert told[2] == BOUNDS.union(Box(outside, (9, 29, 61)))
+        assert told[:2] == prompts and isinstance(told[2], Guess)
+        wider = BOUNDS.union(Box(outside, (9, 29, 61)))
+        assert told[2] == Guess(wider.low, wider.high)
         assert len(self.asked(workspace)) == 3
 
     @pytest.mark.parametrize(
@@ -386,6 +388,54 @@ class TestCorrections:
             assert dice(TRUTH, after.over(NOTHING)) > 0.9
 
 
+class Seer(PlaneLooker):
+    """A look at planes that finds the truth where it was marked."""
+
+    def __init__(self, truth: MaskArray) -> None:
+        self.truth = truth
+
+    def look(self, question: Question) -> Seen:
+        here = np.take(self.truth, question.index, question.axis)
+        mask = here.astype(np.float32)
+        rows, columns = mask.shape
+        return Seen(Window(0, 0, rows, columns), mask, mask, mask, np.s_[0:rows, 0:columns], 0.9, mask[None])
+
+
+class TestAcross:
+    """What is wrong round a click, the planes through it tell."""
+
+    WRONG = TRUTH & ~ball(SHAPE, (8, 28, 43), (9, 9, 9))
+    LEAK = TRUTH | ball(SHAPE, (8, 28, 50), (9, 9, 9))
+
+    def mended(self, start: MaskArray, prompts: Sequence[Prompt], **options: Any) -> MaskArray:
+        looking = Looking(opinion=False, obey=False, **options)
+        workspace = VolumeWorkspace(Tones(), Echo(), IMAGE, looking, planes=Seer(TRUTH))
+        return answer(workspace, prompts, start).over(start)
+
+    def test_a_mistake_that_space_leaves_alone_is_mended(self) -> None:
+        there, here = Click((8, 28, 43)), Click((8, 28, 50), positive=False)
+        for start, prompts in ((self.WRONG, [there]), (self.LEAK, [here]), (self.WRONG, [Click(MIDDLE), there])):
+            mask = self.mended(start, prompts, together=0)
+            assert (mask ^ TRUTH).sum() < 0.3 * (start ^ TRUTH).sum()
+
+    def test_what_lies_far_from_the_mark_stays(self) -> None:
+        both = self.WRONG & ~ball(SHAPE, (8, 28, 18), (5, 5, 5))
+        mask = self.mended(both, [Click((8, 28, 43))])
+        np.testing.assert_array_equal(mask[:, :, :24], both[:, :, :24])
+
+    @pytest.mark.parametrize("prompt", [Click(MIDDLE), Stroke(((8, 28, 41), (8, 28, 45)))], ids=["right", "a stroke"])
+    def test_a_click_that_is_right_already_and_a_stroke_ask_no_planes(self, prompt: Prompt) -> None:
+        assert mistake_at(Seer(TRUTH), [prompt], self.WRONG) is None
+
+    def test_a_mark_that_planes_do_not_follow_is_a_dot(self) -> None:
+        dot = mistake_at(Seer(self.WRONG), [Click((8, 28, 43))], self.WRONG)
+        assert dot is not None and dot.box == Box((8, 28, 43), (9, 29, 44))
+
+    def test_cross_sections_that_do_not_meet_make_nothing(self) -> None:
+        row = np.eye(4, dtype=bool)
+        assert crossing([row[:1], row[1:2], row[:1]]) is None
+
+
 class TestWhatStays:
     def test_details_finer_than_cells_stay_where_nothing_changed(self) -> None:
         mask = ball((60, 200, 200), (30, 100, 100), (25, 90, 90), (1, 1, 1))
@@ -397,23 +447,6 @@ class TestWhatStays:
         after = answer(workspace, [Click((30, 100, 100))], mask).over(mask)
 
         np.testing.assert_array_equal(after, mask)
-
-    def test_an_object_larger_than_its_cells_can_show_is_looked_at_from_near(self) -> None:
-        truth = ball((60, 200, 200), (30, 100, 100), (25, 90, 90), (1, 1, 1))
-        truth[29:32, 99:102, 100:] = False  # a channel that coarse cells hardly see
-        image = scanned(truth, spacing=(1, 1, 1))
-        mask = truth.copy()
-        mask[29:32, 99:102, 150:] = True
-        prompts = [Click((30, 60, 100)), Click((30, 100, 170), positive=False)]
-
-        near, far = (
-            answer(VolumeWorkspace(Tones(), Grower(), image, looking), prompts, mask).over(mask)
-            for looking in (replace(SHOWN, near=True, obey=False), replace(SHOWN, near=False, obey=False))
-        )
-
-        place = np.s_[24:37, 94:107, 155:185]
-        assert (near ^ truth)[place].sum() < 0.8 * (far ^ truth)[place].sum()
-        np.testing.assert_array_equal(near[:, :, :80], far[:, :, :80])  # far from the newest mark
 
 
 class TestObeying:

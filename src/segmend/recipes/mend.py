@@ -30,7 +30,7 @@ from segmend.image import MaskArray
 from segmend.metrics import dice
 from segmend.nets.mender import Namer, Reader, Refiner
 from segmend.play import Turn
-from segmend.recipes.mend_game import Sample, forgotten, played
+from segmend.recipes.mend_game import Sample, forgotten, played, told
 from segmend.recipes.mend_plane import PlaneSampler
 from segmend.recipes.mend_plane import seen_turn as seen_in_plane
 from segmend.recipes.mend_task import Named, TaskSampler, game_of, named_labels
@@ -312,20 +312,28 @@ def loss(network: Mender, drawn: Sequence[Sample | Named], step: int = 0) -> Ten
     naming: Tensor | None = None
     if network.namer is not None:
         naming, samples = _taught_names(network, features, drawn, samples)
-    games = played(samples, lambda which, turns: answered(network, still, which, turns).masks)
+    games = played(
+        samples, lambda which, turns: answered(network, still, which, _all_told(samples, which, turns)).masks
+    )
     whose = [i for i, turns in enumerate(games) for _ in turns]
     turns = [forgotten(turn) if samples[i].forgetful else turn for i, some in enumerate(games) for turn in some]
+    turns = _all_told(samples, whose, turns)
     network.refiner.train()
-    told = _turned(network, turns)
+    seen = _turned(network, turns)
     with mixed():
-        logits, judged, _, doubt = network.refiner(told, *_chosen(features, whose))
+        logits, judged, _, doubt = network.refiner(seen, *_chosen(features, whose))
     flat = np.stack([samples[i].truth.reshape(logits.shape[2:]) for i in whose])[:, None]
     truth = torch.from_numpy(flat.astype(np.float32))
-    wrong = losses(logits.float(), judged.float(), doubt.float(), truth, told[:, :1])
+    wrong = losses(logits.float(), judged.float(), doubt.float(), truth, seen[:, :1])
     shares = [np.arange(len(some)) * LATER + 1.0 for some in games]
     counts = np.concatenate([share / share.sum() for share in shares]) / len(samples)
     answering = (wrong * torch.from_numpy(counts.astype(np.float32))).sum()
     return answering if naming is None else answering + naming
+
+
+def _all_told(samples: Sequence[Sample], which: Sequence[int], turns: Sequence[Turn]) -> list[Turn]:
+    """Return turns of some games, with what is guessed of their objects."""
+    return [told(samples[i], turn) for i, turn in zip(which, turns, strict=True)]
 
 
 def _taught_names(
@@ -454,7 +462,7 @@ def validate_games(network: Mender, samples: Sequence[Sample], interactions: int
                 Turn(turn.prompts if click is None else (*turn.prompts, click), turn.mask)
                 for turn, click in zip(turns, clicks, strict=True)
             ]
-            said = answered(network, features, range(len(some)), turns)
+            said = answered(network, features, range(len(some)), _all_told(some, range(len(some)), turns))
             overlap = [dice(sample.truth, mask) for sample, mask in zip(some, said.masks, strict=True)]
             expected, true = expected + said.quality, true + overlap
             turns = [Turn(turn.prompts, mask) for turn, mask in zip(turns, said.masks, strict=True)]
@@ -475,7 +483,7 @@ def pictures(network: Mender, drawn: Sequence[Sample | Named]) -> NDArray[np.uin
     empty = [np.zeros_like(sample.truth) for sample in samples]
     clicks = [robot(sample.truth, mask) for sample, mask in zip(samples, empty, strict=True)]
     turns = [Turn(() if click is None else (click,), mask) for click, mask in zip(clicks, empty, strict=True)]
-    masks = answered(network, features, range(len(samples)), turns).masks
+    masks = answered(network, features, range(len(samples)), _all_told(samples, range(len(samples)), turns)).masks
     return sheet([_example(sample, mask) for sample, mask in zip(samples, masks, strict=True)])
 
 

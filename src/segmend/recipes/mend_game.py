@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segmend.image import Box, MaskArray, Real
+from segmend.encode import Guess, widened
+from segmend.image import Box, MaskArray, Real, bounds
 from segmend.play import Marks, Turn, User, play
 from segmend.users import BoxFirst, ExtremePoints, LargestError, NoisyHuman, RandomError, SkeletonStroke
 from segmend.users.boxes import around
@@ -25,6 +26,7 @@ class Sample:
     interactions: int  # 0: mend the starting mask without a prompt
     again: bool  # look a second time at the last answer
     forgetful: bool = False  # learn from the game without the masks so far
+    guess: Guess | None = None  # where the object is thought to lie; beside marks it is told
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,29 @@ def started(rng: np.random.Generator, image: Real, truth: MaskArray, start: Mask
         user = opened(rng, user, space=len(truth) > 1)
     some = int(rng.choice([1, 2, 3, 5], p=[0.3, 0.25, 0.25, 0.2]))
     return Sample(image, truth, np.zeros_like(truth), user, some, again)
+
+
+def guessed(rng: np.random.Generator, truth: MaskArray) -> Guess | None:
+    """Return a box as a look at a few planes gives it: about right, now and then far too small or too large."""
+    box = bounds(truth)
+    if box is None:
+        return None
+    sides = np.asarray(box.shape)
+    spread = 0.12 if rng.random() < 0.65 else 0.35
+    below, above = np.clip(rng.normal(0.0, spread, (2, 3)), -0.6, 1.0) * sides
+    low = np.rint(np.clip(np.asarray(box.low) - below, 0, truth.shape)).astype(int)
+    high = np.rint(np.clip(np.asarray(box.high) + above, 0, truth.shape)).astype(int)
+    if (high <= low).any():
+        return None
+    (a, b, c), (d, e, f) = low.tolist(), high.tolist()
+    return Guess((a, b, c), (d, e, f))
+
+
+def told(sample: Sample, turn: Turn) -> Turn:
+    """Return a turn with the guess of where the object lies, made wide enough for what was marked inside since."""
+    if sample.guess is None or not turn.prompts:
+        return turn
+    return Turn((*turn.prompts, widened(sample.guess, turn.prompts)), turn.mask)
 
 
 def forgotten(turn: Turn) -> Turn:

@@ -14,10 +14,11 @@ from segmend.encode import see_marks
 from segmend.frame import Frame, frame_round, toned, whole_frame
 from segmend.image import Box, MaskArray, Real
 from segmend.play import Turn
-from segmend.recipes.mend_game import Sample, started
+from segmend.recipes.mend_game import Opening, Sample, guessed, started
 from segmend.recipes.mend_plane import places
 from segmend.recipes.slices import Shelved
 from segmend.recipes.subjects import Subject
+from segmend.users import BoxFirst
 
 if TYPE_CHECKING:
     from segmend.recipes.mend import Settings
@@ -26,6 +27,8 @@ CELLS = 48  # the side of a block in training
 FEWER = 32  # and of some batches: in the time of one large block three small ones teach
 MORE = 64  # and of some others: a network should see an object of any size in a block of any size alike
 LEAST_CELLS = 20
+GUESSING = 0.7  # the share of games without a first mask in which it is guessed how large the object is, as in use
+UPRIGHT = 0.6  # the share of real blocks that are neither turned nor mirrored: anatomy has a side
 LEAST_LOOK = 12.0  # voxels across the nearest block
 
 
@@ -44,6 +47,7 @@ class Block:
     truth: MaskArray
     valid: MaskArray
     start: MaskArray | None = None
+    real: bool = False  # a real object where it really is
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +62,7 @@ class VolumeSampler(Shelved):
         cells = self.cells(number)
         for _ in range(8):
             block = self._block(rng, cells)
-            block = _cropped(rng, _moved(rng, block))
+            block = _cropped(rng, _moved(rng, block, upright=block.real and rng.random() < UPRIGHT))
             if block.truth.sum() >= LEAST_CELLS:
                 break
         tones = retoned(rng, block.tones) if rng.random() < 0.8 else block.tones
@@ -68,7 +72,9 @@ class VolumeSampler(Shelved):
         if start is not None:
             start = start & block.valid
         sample = started(rng, toned(tones, block.valid), block.truth, start)
-        return replace(sample, forgetful=bool(rng.random() < s.forget))
+        unsized = start is None and not isinstance(sample.user, BoxFirst | Opening)
+        guess = guessed(rng, block.truth) if unsized and rng.random() < GUESSING else None
+        return replace(sample, forgetful=bool(rng.random() < s.forget), guess=guess)
 
     def cells(self, number: int) -> int:
         """Return the side of a sample's block, which is the same for a whole batch."""
@@ -88,7 +94,8 @@ class VolumeSampler(Shelved):
         block = self._real(rng, cells)
         if rng.random() < self.settings.pasted:
             truth = solid(rng, cells)
-            return replace(block, tones=blended(rng, block.tones, truth), truth=truth & block.valid, start=None)
+            tones = blended(rng, block.tones, truth)
+            return Block(tones, truth & block.valid, block.valid)
         return block
 
     def _real(self, rng: np.random.Generator, cells: int) -> Block:
@@ -106,7 +113,7 @@ class VolumeSampler(Shelved):
         start = None
         if partial and rng.random() < 0.85:
             start = coarse(rng, truth) if rng.random() < 0.4 else locally_wrong(rng, truth)
-        return Block(tones, truth, frame.inside(subject.labels.shape), start)
+        return Block(tones, truth, frame.inside(subject.labels.shape), start, real=True)
 
     def _anywhere(self, rng: np.random.Generator, cells: int) -> tuple[Real, MaskArray]:
         """Return some block of a real volume and which of its cells lie in the volume."""
@@ -182,12 +189,13 @@ def blended(rng: np.random.Generator, tones: Real, truth: MaskArray) -> Real:
     return np.asarray(tones * (1 - soft) + inside * soft, np.float32)
 
 
-def _moved(rng: np.random.Generator, block: Block) -> Block:
+def _moved(rng: np.random.Generator, block: Block, *, upright: bool) -> Block:
     """Return everything flipped, turned and a little bent alike; cells are cubes, so any axis may become any other."""
     parts = [block.tones, block.truth, block.valid] + ([] if block.start is None else [block.start])
-    order = rng.permutation(3)
-    flips = tuple(slice(None, None, -1 if rng.random() < 0.5 else 1) for _ in range(3))
-    parts = [part.transpose(order)[flips] for part in parts]
+    if not upright:
+        order = rng.permutation(3)
+        flips = tuple(slice(None, None, -1 if rng.random() < 0.5 else 1) for _ in range(3))
+        parts = [part.transpose(order)[flips] for part in parts]
     if rng.random() < 0.35:
         cells = len(block.tones)
         matrix = np.eye(3) + rng.normal(0, 0.12, (3, 3))
@@ -198,7 +206,7 @@ def _moved(rng: np.random.Generator, block: Block) -> Block:
         ]
     tones = np.ascontiguousarray(parts[0], np.float32)
     truth, valid, *start = (np.ascontiguousarray(np.asarray(part, np.float32) > 0.5) for part in parts[1:])
-    return Block(tones, truth, valid, *start)
+    return Block(tones, truth, valid, start[0] if start else None)
 
 
 def _cropped(rng: np.random.Generator, block: Block) -> Block:

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmend.adapt import INSIDE, OUTSIDE, Edges, Head, Tuning, alternate, one_thread
-from segmend.encode import Points, mark, marks, see_marks
+from segmend.encode import Guess, Points, mark, marks, see_marks, widened
 from segmend.errors import PromptError
 from segmend.frame import Frame, see_block
 from segmend.image import Box, Image, Index, MaskArray, Real, bounds
@@ -38,8 +38,9 @@ from segmend.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke
 from segmend.segmenter import Prediction, Workspace
 from segmend.session import Adapt
 from segmend.workspaces.bytones import by_tones
-from segmend.workspaces.inplane import PlaneLooker, Question
+from segmend.workspaces.inplane import PlaneLooker
 from segmend.workspaces.planes import corrects, doubt_of, probabilities, with_lassos
+from segmend.workspaces.threeplanes import Solid, box_at, mistake_at
 
 if TYPE_CHECKING:
     from segmend.engine import Engine
@@ -51,7 +52,6 @@ LEAST_KNOWN = 4.0  # voxels of it: what is smaller says nothing of the object's 
 OPINION = 0.5  # the share of a second opinion in what is told of an answer's quality
 TOUCHING = 0.3  # what a mask that its frame cuts off loses of the quality it is told
 BESIDE = 0.5  # what a mask beside the positive mark loses
-FADING = 0.2  # of a near frame's side at either end: there its answer fades out
 LEAST_REACH = 4.0  # cells that a correction reaches at least
 SAID = 0.02  # changes of less are none
 KEPT = 12  # frames whose features are kept, some 10 MB each
@@ -64,6 +64,10 @@ SAMPLED = 64  # voxels of a stroke that are asked whether they are obeyed
 TUNING = Tuning(smoothness=1.0, tone=0.1)
 # A click is one cell of a hundred thousand, so it must teach more than a stroke of the paper does.
 TEACHING = Tuning(smoothness=1.0, tone=0.1, marks=100.0, rounds=2, sure=2.2)
+SOLID_ODDS = 5.0  # what three planes say, in log odds ...
+SOLID_SURE = 0.95  # ... to networks that are no surer than this
+SOLID_SEEN = 0.3  # of a cell that the planes find wrong
+SOLID_ROUND = 2  # cells round it that edges may take
 CUT_ODDS = 8.0  # what was cut round a mark says to what is taught, in log odds
 
 
@@ -78,12 +82,12 @@ class Looking:
     further: int = 3  # times that a mask reaching its frame's side is looked at from further away
     shown: bool = False  # show the networks the mask so far even where it is a correction of their own
     depths: float = 1.0  # a correction reaches as far as so many depths of the mistake; then it fades
-    near: bool = False  # look again from near at the newest mark
-    coarse: float = 1.5  # ... when cells are as many voxels of the finest spacing wide
     adapt: Adapt = "auto"  # teach the last layers this frame: when marks are not obeyed, with every correction, never
     teaching: Tuning = TEACHING
     tones: bool = True  # move an answer's boundary to where the block's tones have one
     opinion: bool = True  # ask for a second opinion of the answer's quality and of where to doubt it
+    across: bool = True  # ask the planes through a click what is wrong there
+    together: int = 3  # marks up to which what space says is taken, too
     obey: bool = True  # cut round marks that are not obeyed
     dot: float = 7.0  # cells: a mask from elsewhere that no more than this follows a mark has not obeyed it
     again: int = 0  # times at most that the mask is asked for once more, with itself as the mask so far
@@ -168,11 +172,14 @@ class VolumeWorkspace(Workspace):
         told = self._with_size(placed, mask)
         look, seen = self._look(told, mask)
         changes = [Change(look.frame, (look.probability - seen) * self._reached(placed, look.frame, seen))]
-        near = self._near(placed, mask, changes)
-        if near is not None:
-            changes.append(near)
+        mistake = self._mistake(placed, mask)
+        if mistake is not None:
+            if self._shown(placed) or _marked(placed) > self.looking.together:
+                changes = [Change(look.frame, np.zeros_like(seen))]
+            changes.append(self._mended(placed, mask, changes, mistake))
         cut = self._heeded(placed, mask, changes) if self.looking.obey else []
-        taught = self._taught(placed, mask, look, changes, cut)
+        calling = mistake is None or self.looking.adapt == "on"
+        taught = self._taught(placed, mask, look, changes, cut) if calling else None
         changes += cut if taught is None else [*cut, taught]
         opinion = self._opinion(told, look) if self.looking.opinion and look.quality else None
         return self._answer(placed[-1], mask, changes, look, opinion, adapted=taught is not None)
@@ -190,25 +197,9 @@ class VolumeWorkspace(Workspace):
         if first is None:
             return prompts
         if first not in self._sized:
-            self._sized[first] = self._size(first, self.planes)
+            self._sized[first] = box_at(self.planes, first, self.image.shape)
         box = self._sized[first]
-        return prompts if box is None else [*prompts, _round_all([box, *self._said(prompts)])]
-
-    def _size(self, first: Click | Stroke, planes: PlaneLooker) -> Box | None:
-        """Return the box round what is seen in the three planes through a mark, None where there is nothing."""
-        points = marks([first], self.image.shape)[0]
-        place = points[len(points) // 2].tolist()
-        found = []
-        for axis in range(3):
-            here = np.zeros(np.delete(self.image.shape, axis), bool)
-            answer = planes.look(Question([first], axis, place[axis], here))
-            here[answer.where] = answer.mask
-            part = bounds(np.expand_dims(here, axis))
-            if part is not None:
-                low, high = list(part.low), list(part.high)
-                low[axis], high[axis] = place[axis], place[axis] + 1
-                found.append(Box(_index(np.array(low)), _index(np.array(high))))
-        return _round_all(found) if found else None
+        return prompts if box is None else [*prompts, widened(Guess(box.low, box.high), prompts)]
 
     def _shown(self, prompts: Sequence[Prompt]) -> bool:
         """Tell whether the networks are shown the mask so far: where marks do not say how it came about.
@@ -401,24 +392,29 @@ class VolumeWorkspace(Workspace):
         known = between.inside(look.frame.cells)
         return np.where(known, between.see(look.mask), seen)
 
-    def _near(self, prompts: Sequence[Prompt], mask: MaskArray, changes: Sequence[Change]) -> Change | None:
-        """Look once more from near at the newest mark, where cells are coarse: what changes fades towards the sides."""
-        newest, frame = prompts[-1], changes[-1].frame
-        if not self.looking.near or not isinstance(newest, Click | Stroke):
+    # What planes say of a correction.
+
+    def _mistake(self, prompts: Sequence[Prompt], mask: MaskArray) -> Solid | None:
+        """Return what is wrong round the newest mark, as the planes through it say, in which more is seen."""
+        if self.planes is None or not self.looking.across or not mask.any():
             return None
-        finest_mm = float(self.image.spacing.min())
-        edge_mm = float(frame.length[0] * self.image.spacing[0] / frame.cells[0])
-        box = _place(newest)
-        cells = self.looking.cells
-        side_mm = max(cells * finest_mm, edge_mm * cells / 2, 2 * float(np.max(self.image.spacing * box.shape)))
-        if edge_mm < self.looking.coarse * finest_mm or side_mm >= 0.8 * edge_mm * cells:
-            return None
-        close = _snapped(box, side_mm, self.image.spacing, (cells,) * 3)
-        seen = _composed(close, mask, changes)
-        look = self._ask(prompts, close, seen)
-        marked = see_marks([newest], close)[0 if newest.positive else 1] > 0
-        values = (look.probability - seen) * _middle(close.cells)
-        return Change(close, np.where(_reaching(look.mask != (seen > 0.5), marked), values, 0))
+        return mistake_at(self.planes, prompts, mask)
+
+    def _mended(self, prompts: Sequence[Prompt], mask: MaskArray, changes: Sequence[Change], mistake: Solid) -> Change:
+        """Return the change that takes the mistake away, with a boundary where the image has edges."""
+        from scipy.ndimage import binary_dilation  # reading a card loads no heavy library
+
+        frame, positive = changes[0].frame, bool(getattr(prompts[-1], "positive", True))
+        low = np.subtract(frame.low, mistake.box.low)
+        wrong = replace(frame, low=_three(low)).see_some(mistake.inside)
+        now = _composed(frame, mask, changes)
+        chance = np.clip(now, 1 - SOLID_SURE, SOLID_SURE)
+        odds = np.log(chance / (1 - chance)) + (1 if positive else -1) * SOLID_ODDS * wrong
+        labels = Edges(see_block(self.image, frame)[0], TUNING).cut(
+            odds.astype(np.float32), self._pinned(prompts, frame)
+        )
+        near = binary_dilation(wrong > SOLID_SEEN, iterations=SOLID_ROUND)
+        return Change(frame, np.where(near & (labels == positive), labels - now, 0).astype(np.float32))
 
     # Marks that are not obeyed.
 
@@ -631,6 +627,11 @@ def _within(part: Box, box: Box) -> tuple[slice, slice, slice]:
     return z, y, x
 
 
+def _marked(prompts: Sequence[Prompt]) -> int:
+    """Return how many clicks and strokes there are."""
+    return sum(isinstance(prompt, Click | Stroke) for prompt in prompts)
+
+
 def _place(prompt: Prompt) -> Box:
     box = extent(prompt)
     assert box is not None  # adjustments were left out
@@ -722,9 +723,3 @@ def _reaching(changed: MaskArray, marked: MaskArray) -> MaskArray:
     reached[np.unique(pieces[binary_dilation(marked, iterations=2)])] = True
     reached[0] = False
     return np.asarray(reached[pieces])
-
-
-def _middle(cells: Index) -> Real:  # [*cells]
-    """Return 1 in the middle of a block, falling to 0 at its sides."""
-    z, y, x = (np.clip(np.minimum(np.arange(n) + 0.5, n - 0.5 - np.arange(n)) / (FADING * n), 0, 1) for n in cells)
-    return np.asarray(z[:, None, None] * y[:, None] * x, np.float32)
