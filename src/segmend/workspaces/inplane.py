@@ -44,7 +44,9 @@ LEAST_CHANCE = 1e-4  # that is told apart from none
 LEAST_ODDS = 0.1  # what a cut's labels say at least, in log odds
 LINES_QUALITY = 0.68  # the Dice that vessels followed along lines had on train cases (docs/mend.md)
 SAME = 0.8  # the Dice of a mask so far with what was drawn along lines before it
-OPINION = 0.35  # the share of a second opinion in what is told of an answer's quality
+OPINION = 0.2  # the share of a second opinion in what is told of an answer's quality
+KNOWN = 0.06  # what marks add to it: so much, less ...
+AMBIGUOUS = 0.2  # ... this by their number, for one alone may mean many things
 TOUCHING = 0.3  # what a mask that its window cuts off loses of its expected Dice and its likeness to the next one
 
 Plane = NDArray[np.bool_]  # [y x]
@@ -67,8 +69,7 @@ class Looking:
     again: int = 2  # times at most that the mask is asked for once more, with itself as the mask so far
     sure: float = 0.93  # ... as long as less Dice than this is expected
     rise: float = 0.005  # ... and it rises by as much as this
-    hold: int = 2  # from so many marks on, the mask changes only where a change reaches the newest of them ...
-    details: float = 0.85  # ... if at least this Dice is expected; a worse mask may be thought over as a whole
+    hold: bool = True  # a mask changes only where a change reaches the newest mark
     tones: bool = True  # move an answer's boundary to where the window's tones have one
     opinion: bool = True  # ask for a second opinion of the answer's quality and of where to doubt it
     lines: bool = True  # follow the lines of a picture from marks on them
@@ -226,8 +227,8 @@ class PlaneLooker:
         whole[opinion.where] = opinion.probability
         doubt = (2 * np.abs(answer.mask - whole[answer.where]) + answer.doubt) / 3
         alike = _overlap((answer.mask, answer.where), (opinion.mask, opinion.where))
-        quality = (1 - OPINION) * answer.quality + OPINION * alike
-        return replace(answer, quality=quality, doubt=np.asarray(doubt, np.float32))
+        quality = (1 - OPINION) * answer.quality + OPINION * alike + known_by(question.prompts)
+        return replace(answer, quality=min(max(quality, 0.0), 1.0), doubt=np.asarray(doubt, np.float32))
 
     def follow(self, question: Question) -> Seen:
         """Answer a plane by one look at its mask so far."""
@@ -397,13 +398,12 @@ class PlaneLooker:
         return replace(seen, doubt=np.maximum(answer.doubt, seen.doubt), adapted=True)
 
     def _held(self, question: Question, answer: Seen) -> Seen:
-        """Undo the changes that do not reach the newest mark, once a person is down to details."""
+        """Undo the changes of a mask that do not reach the newest mark."""
         newest = question.prompts[-1]
-        given = sum(isinstance(prompt, Click | Stroke) for prompt in question.prompts)
-        pixels = self.marked(replace(question, prompts=[newest]))[0 if getattr(newest, "positive", True) else 1]
-        if given < self.looking.hold or not isinstance(newest, Click | Stroke) or not len(pixels):
+        if not self.looking.hold or not isinstance(newest, Click | Stroke) or not question.here.any():
             return answer
-        if not question.here.any() or (answer.quality or 0.0) < self.looking.details:
+        pixels = self.marked(replace(question, prompts=[newest]))[0 if newest.positive else 1]
+        if not len(pixels):
             return answer
         old = question.here[answer.where]
         reach = round(HOLD * max(answer.window.width / CELLS, 1.0))
@@ -496,6 +496,17 @@ def on_ladder(frame: Window, row: float, column: float, side: float) -> Window:
     top = frame.top + down * round((row - height / 2 - frame.top) / down)
     left = frame.left + across * round((column - width / 2 - frame.left) / across)
     return Window(float(top), float(left), float(height), float(width))
+
+
+def known_by(prompts: Sequence[Prompt]) -> float:
+    """Return how much more, or less, Dice than the networks expect is to be expected of so many marks.
+
+    >>> round(known_by([Click((0, 1, 1))]), 2), round(known_by([Click((0, 1, 1))] * 4), 2)
+    (-0.14, 0.01)
+    """
+    if not all(isinstance(prompt, Click | Stroke) for prompt in prompts):
+        return 0.0
+    return KNOWN - AMBIGUOUS / max(len(prompts), 1)
 
 
 def touches(answer: Seen, shape: Sequence[int]) -> bool:
