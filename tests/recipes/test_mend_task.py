@@ -185,6 +185,21 @@ def test_right_names_cost_nothing_and_what_is_off_the_image_does_not_count() -> 
     torch.testing.assert_close(how.naming_losses(beyond, names, valid), cost)
 
 
+def test_a_label_that_is_not_in_a_view_is_not_pushed_away_by_its_overlap() -> None:
+    names = torch.zeros(1, 8, 8, dtype=torch.long)
+    names[:, :3] = 1
+    valid = torch.ones(1, 8, 8, dtype=torch.bool)
+    logits = (4 * torch.nn.functional.one_hot(names, 3).movedim(-1, 1).float()).requires_grad_()
+
+    how.naming_losses(logits, names, valid).sum().backward()
+    entropy = torch.nn.functional.cross_entropy(again := logits.detach().clone().requires_grad_(), names)
+    entropy.backward()
+
+    assert logits.grad is not None and again.grad is not None
+    rare, plain = (float(grad[:, 2].sum()) for grad in (logits.grad, again.grad))
+    assert rare < 2 * plain  # with the overlap of what is not there 8 times as much
+
+
 def test_a_task_goes_on_from_the_weights_in_the_package() -> None:
     start = how.usual_start(how.Settings(task=True))
 

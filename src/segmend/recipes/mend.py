@@ -365,14 +365,19 @@ def names_of(network: Mender, features: Sequence[Tensor]) -> Tensor:  # [b label
 
 
 def naming_losses(logits: Tensor, names: Tensor, valid: Tensor) -> Tensor:  # [b k ...], 2 [b ...] -> [b]
-    """Return each view's cross entropy over all labels and their mean soft Dice, where it lies on the image."""
+    """Return each view's cross entropy and the mean soft Dice of the labels in it, where it lies on the image.
+
+    Of a label that is not in a view overlap says only "nothing, anywhere", and says it loudest where little is found
+    yet: what is rare would never be learned.
+    """
     there = valid.float().flatten(1)
     entropy = cross_entropy(logits, names, reduction="none").flatten(1)
     entropy = (entropy * there).sum(1) / (there.sum(1) + 1)
     chance = (logits.softmax(1) * valid[:, None]).flatten(2)[:, 1:]
     wanted = torch.stack([(names == i) & valid for i in range(1, logits.shape[1])], dim=1).float().flatten(2)
     overlap = (2 * (chance * wanted).sum(2) + 1) / (chance.sum(2) + wanted.sum(2) + 1)
-    return entropy + 1 - overlap.mean(1)
+    present = (wanted.sum(2) > 0).float()
+    return entropy + (present * (1 - overlap)).sum(1) / present.sum(1).clamp_min(1)
 
 
 def _fewer(samples: Sequence[Sample]) -> bool:
