@@ -143,6 +143,15 @@ def test_the_reason_why_nothing_could_be_played_is_said() -> None:
     assert Rule().against(Trials(none, SAME)) == ("Only 0 cases could be played, 3 are needed. squares: no boxes here",)
 
 
+def test_a_few_scenes_alone_are_nothing_forgotten() -> None:
+    few, many = Trial(pairs(*[0.01] * 9, -0.4)), Trial(pairs(*[-0.01] * 9, -0.4))
+    surely = Trial(pairs(*[0.001] * 6, *[-0.2] * 5))
+
+    assert few.gain < -0.02 and not Rule().against(Trials(BETTER, few))
+    assert Rule().against(Trials(BETTER, many))
+    assert surely.better > surely.worse and Rule().against(Trials(BETTER, surely))
+
+
 def test_drawn_scenes_are_always_the_same_and_hold_an_object() -> None:
     for dimensions in (2, 3):
         first, second = drawn(dimensions)[0].read(), drawn(dimensions)[0].read()
