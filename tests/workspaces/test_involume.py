@@ -19,6 +19,7 @@ from segmend.adapt import Head
 from segmend.encode import Guess, marks
 from segmend.engine import Arrays, Engine, load_network
 from segmend.errors import PromptError
+from segmend.frame import Frame
 from segmend.image import Box, Image, MaskArray, Real, bounds, scale_affine
 from segmend.methods.mend import solid
 from segmend.metrics import dice
@@ -27,7 +28,7 @@ from segmend.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke
 from segmend.segmenter import answer
 from segmend.session import ADAPTS
 from segmend.workspaces.inplane import PlaneLooker, Question, Seen
-from segmend.workspaces.involume import TEACHING, Looking, VolumeWorkspace, replaced
+from segmend.workspaces.involume import TEACHING, Look, Looking, VolumeWorkspace, _quality, replaced
 from segmend.workspaces.threeplanes import crossing, mistake_at
 
 
@@ -344,15 +345,16 @@ def test_stacks_of_thick_slices_are_left_to_the_plane() -> None:
         assert solid(Image(np.zeros((1, 9, 20, 20)), scale_affine(spacing))) is wanted
 
 
-def test_a_second_opinion_lowers_the_quality_of_what_is_not_found_again() -> None:
+def test_a_second_opinion_that_expects_little_lowers_the_quality_and_is_doubted() -> None:
     class Flighty(Grower):
-        """A refiner that finds the object, and from further away half of it."""
+        """A refiner that finds the object, and from further away half of it, of which it expects little."""
 
         def run(self, inputs: Arrays) -> dict[str, Real]:
             found = super().run(inputs)
             grown = found["logits"][0, 0] > 0
             if grown.sum() < 3000:
                 grown[: grown.shape[0] // 2] = False
+                return said(grown, 0.3)
             return said(grown, 0.9)
 
     sure, alone_there, doubted = (
@@ -363,6 +365,23 @@ def test_a_second_opinion_lowers_the_quality_of_what_is_not_found_again() -> Non
     assert sure.quality is not None and doubted.quality is not None and doubted.quality < sure.quality - 0.1
     assert alone_there.quality == pytest.approx(0.9)
     assert doubted.doubt is not None and sure.doubt is not None and doubted.doubt.mean() > 2 * sure.doubt.mean()
+
+
+def test_quality_follows_the_doubt_of_the_mask_that_was_made_and_how_much_of_the_look_it_is() -> None:
+    frame = Frame((0, 0, 0), (8, 8, 8), (8, 8, 8))
+    mask = np.zeros(frame.cells, bool)
+    mask[2:6, 2:6, 2:6] = True
+
+    def told(doubted: float, made: MaskArray = mask) -> float:
+        doubt = np.full(frame.cells, doubted, np.float32)
+        look = Look(frame, mask.astype(np.float32), doubt, 0.9)
+        return _quality(look, look, made)
+
+    part = mask.copy()
+    part[4:] = False
+    assert told(0.0) == pytest.approx(0.975, abs=0.01)
+    assert told(0.0) > told(0.1) + 0.1 > told(0.5) + 0.2
+    assert told(0.0, part) < told(0.0) - 0.05
 
 
 class TestCorrections:

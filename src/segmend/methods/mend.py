@@ -114,7 +114,7 @@ def solid(image: Image) -> bool:
 
 
 # How planes are looked at that only tell how large an object is.
-SIZING = Looking(first=(0, 2, 4, 6), again=0, near=False, opinion=False, adapt="off")
+SIZING = Looking(again=0, near=False, opinion=False, adapt="off")
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,7 +38,7 @@ from segmend.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke
 from segmend.segmenter import Prediction, Workspace
 from segmend.session import Adapt
 from segmend.workspaces.bytones import by_tones
-from segmend.workspaces.inplane import PlaneLooker
+from segmend.workspaces.inplane import PlaneLooker, known_by
 from segmend.workspaces.planes import corrects, doubt_of, probabilities, with_lassos
 from segmend.workspaces.threeplanes import Solid, box_at, mistake_at
 
@@ -49,7 +49,8 @@ STEPS = 2  # frames between one size and its double
 PLACES = 8  # of a frame's side: the grid that frames lie on
 LEAST_LOOK = 16.0  # voxels of the finest spacing: nearer there is nothing more to see
 LEAST_KNOWN = 4.0  # voxels of it: what is smaller says nothing of the object's size
-OPINION = 0.5  # the share of a second opinion in what is told of an answer's quality
+OPINION = 0.25  # the share of a second opinion's own quality in what is told of an answer's ...
+TAKEN = 0.25  # ... and of how much of a look was taken; the rest are the look's own doubts
 TOUCHING = 0.3  # what a mask that its frame cuts off loses of the quality it is told
 BESIDE = 0.5  # what a mask beside the positive mark loses
 LEAST_REACH = 4.0  # cells that a correction reaches at least
@@ -182,7 +183,7 @@ class VolumeWorkspace(Workspace):
         taught = self._taught(placed, mask, look, changes, cut) if calling else None
         changes += cut if taught is None else [*cut, taught]
         opinion = self._opinion(told, look) if self.looking.opinion and look.quality else None
-        return self._answer(placed[-1], mask, changes, look, opinion, adapted=taught is not None)
+        return self._answer(placed, mask, changes, look, opinion, adapted=taught is not None)
 
     def _with_size(self, prompts: Sequence[Prompt], mask: MaskArray) -> Sequence[Prompt]:
         """Return the prompts with a box round the object, where marks alone brought the mask about.
@@ -573,7 +574,7 @@ class VolumeWorkspace(Workspace):
 
     def _answer(
         self,
-        newest: Prompt,
+        prompts: Sequence[Prompt],
         mask: MaskArray,
         changes: Sequence[Change],
         look: Look,
@@ -586,7 +587,7 @@ class VolumeWorkspace(Workspace):
         It is doubted where the second opinion, or the look, which may have said more than was taken of it, disagrees,
         and where the look doubts itself.
         """
-        shape = self.image.shape
+        shape, newest = self.image.shape, prompts[-1]
         box = _round_all([change.box(shape) for change in changes])
         if box.size == 0 or isinstance(newest, Click | Stroke | Lasso):
             box = box.union(_place(newest))
@@ -603,8 +604,8 @@ class VolumeWorkspace(Workspace):
             doubt[at] = np.clip((2 * disagreed + look.frame.lay(look.doubt, part)) / 3, 0, 1)
         quality = look.quality
         if opinion is not None:
-            quality = (1 - OPINION) * quality + OPINION * _alikeness(look, opinion)
-        return Prediction(values, box, quality or None, doubt, adapted)
+            quality = _quality(look, opinion, _composed(look.frame, mask, changes) > 0.5) + known_by(prompts)
+        return Prediction(values, box, min(max(quality, 0.0), 1.0) or None, doubt, adapted)
 
 
 def replaced(mask: Mask, previous: MaskArray) -> Prediction:
@@ -669,6 +670,22 @@ def _between(frame: Frame, other: Frame) -> Frame:
     edge = np.divide(frame.length, frame.cells)
     low, length = np.subtract(other.low, frame.low) / edge, np.divide(other.length, edge)
     return Frame(_three(low), _three(length), other.cells)
+
+
+def _quality(look: Look, opinion: Look, made: MaskArray) -> float:
+    """Return the Dice to be expected of the mask that was made.
+
+    Mostly from how likely each of its cells is to be wrong by the look's own doubt; less from what the second opinion
+    expects of itself, and from how much of the look was taken: what was mended by other means is not what it judged.
+    """
+    wrong = look.doubt / 2
+    right = float(made.sum() - wrong[made].sum())
+    expected = 2 * right / (right + float(made.sum() + wrong[~made].sum()) + 1)
+    return (1 - OPINION - TAKEN) * expected + OPINION * opinion.quality + TAKEN * _likeness(look.mask, made)
+
+
+def _likeness(one: MaskArray, other: MaskArray) -> float:
+    return float(2 * (one & other).sum() / max(int(one.sum()) + int(other.sum()), 1))
 
 
 def _alikeness(near: Look, far: Look) -> float:
