@@ -380,7 +380,7 @@ def test_quality_follows_the_doubt_of_the_mask_that_was_made_and_how_much_of_the
     part = mask.copy()
     part[4:] = False
     assert told(0.0) == pytest.approx(0.975, abs=0.01)
-    assert told(0.0) > told(0.1) + 0.1 > told(0.5) + 0.2
+    assert told(0.0) > told(0.1) + 0.05 > told(0.5) + 0.15
     assert told(0.0, part) < told(0.0) - 0.05
 
 
