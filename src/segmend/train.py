@@ -147,7 +147,7 @@ def run(
     for samples in batches(how.Sampler(training, settings), first, last, settings.batch, workers, world):
         torch.manual_seed(_seed(settings.seed, state.step, world.rank))  # of dropout, which takes no generator
         for group in state.optimiser.param_groups:
-            group["lr"] = settings.rate * share(state.step, settings)
+            group["lr"] = settings.rate * share(state.step, settings) * group.get("times", 1.0)
         loss = how.loss(network, samples, state.step) * (len(samples) / settings.batch)
         state.optimiser.zero_grad(set_to_none=True)
         loss.backward()

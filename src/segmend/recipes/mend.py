@@ -48,6 +48,7 @@ WIDTHS = {2: (16, 32, 64, 128, 192, 256), 3: (12, 24, 48, 96, 128)}  # of the re
 LIGHT = {2: (16, 24, 32, 48, 64, 64), 3: (12, 16, 24, 32, 48)}  # of the refiner
 FEATURES = {2: 16, 3: 12}
 NAMING = {2: 24, 3: 16}  # the namer's channels
+NAMER_RATE = 4.0  # how much faster it learns than networks that have learned before
 INPUTS = PROMPTS = 4
 LATER = 0.15  # how much more each later turn of a game counts
 RARE = -2.0  # the first logits: objects are small, and a rush to say so has killed the last layers for good
@@ -159,6 +160,14 @@ def build(settings: Settings) -> Mender:
     if start is not None:
         begin(network, start)
     return network.to(memory_format=LAYOUT[settings.dimensions + 2])  # type: ignore[call-overload,no-any-return]
+
+
+def optimiser(network: Mender, settings: Settings) -> torch.optim.Optimizer:
+    """Return what takes the steps: larger ones for a namer, which begins from nothing beside what has learned much."""
+    groups: list[dict[str, Any]] = [{"params": [*network.reader.parameters(), *network.refiner.parameters()]}]
+    if network.namer is not None:
+        groups.append({"params": list(network.namer.parameters()), "times": NAMER_RATE})
+    return torch.optim.AdamW(groups, lr=settings.rate, weight_decay=settings.decay)
 
 
 def _naming(settings: Settings) -> dict[str, Any]:
