@@ -42,7 +42,7 @@ def by_tones(
     if not mask.any():
         return chance
     likely = np.clip(chance, LEAST, 1 - LEAST)
-    odds = BELIEVED * np.log(likely / (1 - likely)) + _said(likely, mask, shades, valid)
+    odds = BELIEVED * np.log(likely / (1 - likely)) + tone_odds(likely, shades, valid)
     sides = np.where(valid, fixed, OUTSIDE).astype(np.uint8)
     labels = Edges(level, TUNING).cut(odds.astype(np.float32), sides)
     if 2 * (labels & mask).sum() < TRUSTED * (labels.sum() + mask.sum()):
@@ -50,10 +50,11 @@ def by_tones(
     return sided(chance, labels)
 
 
-def _said(likely: Real, mask: NDArray[np.bool_], tones: Real, valid: NDArray[np.bool_]) -> Real:
+def tone_odds(chance: Real, tones: Real, valid: NDArray[np.bool_]) -> Real:
     """Return how much more often, in log odds, each cell's tone is seen inside than round it."""
     from scipy.ndimage import binary_dilation, gaussian_filter1d  # reading a card loads no heavy library
 
+    likely, mask = np.clip(chance, LEAST, 1 - LEAST), chance > 0.5
     shade = np.clip((tones * BINS).astype(np.intp), 0, BINS - 1)
     near = binary_dilation(mask, iterations=BAND) & valid
     inside, outside = (

@@ -25,7 +25,7 @@ from segmend.image import Box, Image, Real, bounds
 from segmend.plane import Window, around, inside, lay, normalised, see
 from segmend.prompts import Click, Extremes, Prompt, Stroke, extent
 from segmend.session import Adapt
-from segmend.workspaces.bytones import by_tones
+from segmend.workspaces.bytones import by_tones, tone_odds
 from segmend.workspaces.lines import Lines, lines_of
 from segmend.workspaces.planes import corrects, doubt_of, probabilities
 
@@ -45,6 +45,7 @@ LEAST_ODDS = 0.1  # what a cut's labels say at least, in log odds
 LINES_QUALITY = 0.68  # the Dice that vessels followed along lines had on train cases (docs/mend.md)
 SAME = 0.8  # the Dice of a mask so far with what was drawn along lines before it
 OPINION = 0.2  # the share of a second opinion in what is told of an answer's quality
+DISAGREED = 0.85  # the share of what a second opinion and tones both disagree on in doubt
 KNOWN = 0.06  # what marks add to it: so much, less ...
 AMBIGUOUS = 0.2  # ... this by their number, for one alone may mean many things
 TOUCHING = 0.3  # what a mask that its window cuts off loses of its expected Dice and its likeness to the next one
@@ -216,8 +217,8 @@ class PlaneLooker:
         """Return an answer with what a second opinion says of its quality and of where to doubt it.
 
         An answer that follows from the mask so far believes it, and is unsure along its own boundary only. The second
-        opinion is asked from twice as far and not shown the mask so far; it finds what is wrong elsewhere
-        (docs/mend.md).
+        opinion is asked from twice as far and not shown the mask so far; it finds what is wrong elsewhere, most surely
+        where a pixel has not the tone of its side (docs/mend.md).
         """
         if not self.looking.opinion or answer.quality is None:
             return answer
@@ -225,10 +226,19 @@ class PlaneLooker:
         opinion = self.ask(question.with_mask(np.zeros_like(question.here)), window)
         whole = np.zeros(question.here.shape, np.float32)
         whole[opinion.where] = opinion.probability
-        doubt = (2 * np.abs(answer.mask - whole[answer.where]) + answer.doubt) / 3
+        disagreed = np.abs(answer.mask - whole[answer.where]) * np.abs(answer.mask - self._toned(question, answer))
+        doubt = DISAGREED * disagreed + (1 - DISAGREED) * answer.doubt
         alike = _overlap((answer.mask, answer.where), (opinion.mask, opinion.where))
         quality = (1 - OPINION) * answer.quality + OPINION * alike + known_by(question.prompts)
         return replace(answer, quality=min(max(quality, 0.0), 1.0), doubt=np.asarray(doubt, np.float32))
+
+    def _toned(self, question: Question, answer: Seen) -> Real:  # [y x] of the answer's `where`
+        """Return the chance of each pixel to be inside by its tone alone."""
+        rows, columns = question.here.shape
+        *_, equalised = self.read(question.axis, question.index, answer.window).tones
+        valid = inside(answer.window, rows, columns, CELLS)[None]
+        odds = tone_odds(probabilities(answer.logits)[None], equalised[None], valid)[0]
+        return probabilities(lay(odds, answer.window, rows, columns)[0])
 
     def follow(self, question: Question) -> Seen:
         """Answer a plane by one look at its mask so far."""
