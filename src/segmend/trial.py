@@ -86,9 +86,9 @@ class Trial:
 
     @property
     def forgot(self) -> bool:
-        """True where it is worse in more cases than better, or by more than chance: not in a few alone."""
+        """True where it is worse in as many cases as better, or by more than chance: not in a few alone."""
         versus = difference([pair.gain for pair in self.pairs], [0.0] * len(self.pairs))
-        return self.worse > self.better or (self.gain < 0 and versus.p is not None and versus.p < 1 - CONFIDENCE)
+        return self.worse >= self.better or (self.gain < 0 and versus.p is not None and versus.p < 1 - CONFIDENCE)
 
     @property
     def moments(self) -> tuple[Moment, ...]:
