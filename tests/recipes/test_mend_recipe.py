@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from segmend.adapt import load_head
+from segmend.encode import Guess
 from segmend.engine import load_network, torch_network
 from segmend.errors import SettingsError
 from segmend.image import Box, Image, MaskArray, scale_affine
@@ -18,7 +19,19 @@ from segmend.play import Turn
 from segmend.prompts import Click
 from segmend.recipes import mend as how
 from segmend.recipes import mend_plane, mend_volume, names
-from segmend.recipes.mend_game import Mixed, Opening, PlaneBox, Sample, forgotten, opened, person, played, started
+from segmend.recipes.mend_game import (
+    Mixed,
+    Opening,
+    PlaneBox,
+    Sample,
+    forgotten,
+    guessed,
+    opened,
+    person,
+    played,
+    started,
+    told,
+)
 from segmend.recipes.mend_plane import PlaneSampler
 from segmend.recipes.mend_volume import VolumeSampler
 from segmend.train import run
@@ -353,3 +366,26 @@ def test_in_space_one_slice_and_one_voxel_can_be_learned_from(tmp_path: Path) ->
     done = run(how, cases, cases, settings, tmp_path, exam=6, workers=0, threads=1, log=quiet)
 
     assert all(np.isfinite(score) for score in done.scores.values())
+
+
+def test_guesses_are_about_right_and_sometimes_too_small_or_too_large() -> None:
+    truth = np.zeros((30, 30, 30), bool)
+    truth[10:20, 10:20, 10:20] = True
+    rng = np.random.default_rng(0)
+    found = [guess for _ in range(200) if (guess := guessed(rng, truth)) is not None]
+    sizes = np.array([np.prod(guess.shape) / 1000 for guess in found])
+
+    assert len(found) > 190 and 0.8 < np.median(sizes) < 1.3
+    assert (sizes < 0.5).any() and (sizes > 2).any()
+    assert guessed(rng, np.zeros_like(truth)) is None
+
+
+def test_a_guess_is_told_beside_marks_and_holds_what_was_marked_inside() -> None:
+    truth = np.zeros((8, 8, 8), bool)
+    guess = Guess((2, 2, 2), (4, 4, 4))
+    game = Sample(np.zeros((4, 8, 8, 8), np.float32), truth, truth, LargestError(), 1, again=False, guess=guess)
+    click = Click((3, 3, 6))
+
+    assert told(game, Turn((click,), truth)).prompts == (click, Guess((2, 2, 2), (4, 4, 7)))
+    assert told(game, Turn((), truth)).prompts == ()
+    assert told(replace(game, guess=None), Turn((click,), truth)).prompts == (click,)

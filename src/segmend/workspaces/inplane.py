@@ -45,9 +45,9 @@ LEAST_ODDS = 0.1  # what a cut's labels say at least, in log odds
 LINES_QUALITY = 0.68  # the Dice that vessels followed along lines had on train cases (docs/mend.md)
 SAME = 0.8  # the Dice of a mask so far with what was drawn along lines before it
 OPINION = 0.2  # the share of a second opinion in what is told of an answer's quality
-DISAGREED = 0.85  # the share of what a second opinion and tones both disagree on in doubt
 KNOWN = 0.06  # what marks add to it: so much, less ...
 AMBIGUOUS = 0.2  # ... this by their number, for one alone may mean many things
+DISAGREED = 0.85  # the share of what a second opinion and tones both disagree on in doubt
 TOUCHING = 0.3  # what a mask that its window cuts off loses of its expected Dice and its likeness to the next one
 
 Plane = NDArray[np.bool_]  # [y x]
