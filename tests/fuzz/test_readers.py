@@ -180,6 +180,7 @@ def read_all(path: Path) -> None:
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=damage())
 @example(changes=[("gap", 0.18359375, 1)])  # an OME-TIFF whose tag then claimed 430 MB
+@example(changes=[("head", 0.3828125, 17)])  # a PNG a part of which then claimed 285 MB
 def test_a_damaged_file_is_read_or_refused(kind: str, changes: list[tuple[str, float, int]], folder: Path) -> None:
     path = folder / "damaged"
     path.write_bytes(damaged(valid(kind, folder), changes))

@@ -45,9 +45,10 @@ def read_png(path: Path) -> Image:
     columns, rows, bits, colour, *_ = struct.unpack(">IIBBBBB", head[16:29])
     samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour, 4)
     check_claim(path.name, (rows, columns, samples), max(1, bits // 8), path.stat().st_size, packed=True)
-    lines = _png_lines(path, rows, (columns * samples * bits + 7) // 8, head[28])
+    chunks = _chunks(path)
+    lines = _png_lines(path.name, chunks, rows, (columns * samples * bits + 7) // 8, head[28])
     values = _deep_png(lines, columns, samples, path.name) if bits == 16 and colour != 0 else _pillow(path)
-    return _photo(values, _png_spacing(path), path.name)
+    return _photo(values, _png_spacing(chunks), path.name)
 
 
 def read_jpeg(path: Path) -> Image:
@@ -113,19 +114,29 @@ def _photo(values: Numbers, spacing: Sequence[float], name: str, notes: tuple[st
     return Image(finite(voxels, name), _plane((1.0, *spacing)), notes)
 
 
-def _chunks(path: Path) -> list[tuple[bytes, bytes]]:
+Chunks = list[tuple[bytes, bytes]]
+
+
+def _chunks(path: Path) -> Chunks:
+    """Return the kinds and contents of a PNG's parts; FileError where one claims more than the file holds.
+
+    Pillow takes the memory that a part claims before it reads the part.
+    """
     data = path.read_bytes()
     found, at = [], len(PNG)
     while at + 12 <= len(data):
-        size = struct.unpack(">I", data[at : at + 4])[0]
-        found.append((data[at + 4 : at + 8], data[at + 8 : at + 8 + size]))
+        size, kind = struct.unpack(">I4s", data[at : at + 8])
+        if size > (rest := len(data) - at - 8):
+            name = kind.decode("ascii", "replace")
+            raise FileError(f"{path.name} is cut short: {size} bytes of its part {name!r} are needed, {rest} came.")
+        found.append((kind, data[at + 8 : at + 8 + size]))
         at += 12 + size
     return found
 
 
-def _png_spacing(path: Path) -> tuple[float, float]:
+def _png_spacing(chunks: Chunks) -> tuple[float, float]:
     """Return (y, x) millimetres a pixel of the pHYs chunk, 1 without one."""
-    for kind, data in _chunks(path):
+    for kind, data in chunks:
         if kind == b"pHYs" and len(data) == 9:
             across, down, unit = struct.unpack(">IIB", data)
             if unit == 1 and across and down:
@@ -133,20 +144,20 @@ def _png_spacing(path: Path) -> tuple[float, float]:
     return 1.0, 1.0
 
 
-def _png_lines(path: Path, rows: int, width: int, interlaced: int) -> Numbers:
+def _png_lines(name: str, chunks: Chunks, rows: int, width: int, interlaced: int) -> Numbers:
     """Return the packed lines of a PNG, a filter and then `width` bytes each; none of an interlaced one.
 
     Pillow fills in what is missing from a short picture, so this is looked at for every PNG.
     """
     if interlaced:
         return np.zeros((0, 0), np.uint8)
-    packed = b"".join(data for kind, data in _chunks(path) if kind == b"IDAT")
+    packed = b"".join(data for kind, data in chunks if kind == b"IDAT")
     try:
         raw = zlib.decompressobj().decompress(packed, rows * (width + 1))
     except zlib.error as error:
-        raise FileError(f"{path.name} is damaged: {error}.") from None
+        raise FileError(f"{name} is damaged: {error}.") from None
     if len(raw) < rows * (width + 1):
-        raise FileError(f"{path.name} is cut short: {rows * (width + 1)} bytes of pixels are needed, {len(raw)} came.")
+        raise FileError(f"{name} is cut short: {rows * (width + 1)} bytes of pixels are needed, {len(raw)} came.")
     return np.frombuffer(raw, np.uint8).reshape(rows, width + 1)
 
 
