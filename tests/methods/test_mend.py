@@ -626,6 +626,23 @@ def test_a_click_changes_nothing_of_a_mask_far_from_it(marks, hold):
     assert bool((mask & ~truth)[0, :30, :40].any()) != hold
 
 
+@pytest.mark.parametrize(("marks", "believed"), [(2, True), (3, False)])
+def test_a_large_change_by_a_third_mark_is_believed_near_it_only(marks, believed):
+    y, x = np.ogrid[:120, :120]
+    left, right = ((y - 60) ** 2 + (x - at) ** 2 < 15**2 for at in (35, 75))
+    bridge = (abs(y - 60) < 6) & (x > 40) & (x < 70)
+    voxels = np.where(left | right | bridge, 100, 0).astype(np.int16)[None]
+    clicks = [Click((0, 60, 35)), Click((0, 55, 30)), Click((0, 60, 53))][-marks:]
+
+    mask = answer(bright(tones=False).open(Image(voxels[None])), clicks, left[None]).over(left[None])[0]
+
+    assert mask[left].mean() > 0.97
+    assert mask[60, 53]  # four pixels from the mask: six round it change, or all
+    assert mask[60, 57]
+    assert (mask[right].mean() > 0.9) == believed
+    assert mask[:, 62:].any() == believed
+
+
 def test_a_change_is_kept_where_it_reaches_a_mark():
     changed = np.array([[1, 1, 0, 0, 1], [0, 0, 0, 0, 1], [0, 0, 0, 1, 0]], bool)
 

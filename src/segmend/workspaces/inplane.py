@@ -40,6 +40,9 @@ LEAST_OBJECT = 24.0  # pixels: a window is cut no closer than for an object as l
 LEAST_LOOK = 20.0  # pixels: nearer there is nothing more to see
 KEPT = 32  # windows whose features are kept, 1.4 MB each
 HOLD = 2.0  # cells from a mark within which a change reaches it
+LARGE = 0.3  # of a mask: a later mark's change that is larger is believed near the mark only ...
+FAR = 1.5  # ... times as far as the mark lies from the boundary that it corrects ...
+LEAST_DEPTH = 2.0  # ... or as these pixels
 LEAST_CHANCE = 1e-4  # that is told apart from none
 LEAST_ODDS = 0.1  # what a cut's labels say at least, in log odds
 LINES_QUALITY = 0.68  # the Dice that vessels followed along lines had on train cases (docs/mend.md)
@@ -71,6 +74,7 @@ class Looking:
     sure: float = 0.93  # ... as long as less Dice than this is expected
     rise: float = 0.005  # ... and it rises by as much as this
     hold: bool = True  # a mask changes only where a change reaches the newest mark
+    later: int = 3  # ... and from this mark on a large change is believed near it only
     tones: bool = True  # move an answer's boundary to where the window's tones have one
     opinion: bool = True  # ask for a second opinion of the answer's quality and of where to doubt it
     lines: bool = True  # follow the lines of a picture from marks on them
@@ -408,7 +412,7 @@ class PlaneLooker:
         return replace(seen, doubt=np.maximum(answer.doubt, seen.doubt), adapted=True)
 
     def _held(self, question: Question, answer: Seen) -> Seen:
-        """Undo the changes of a mask that do not reach the newest mark."""
+        """Undo the changes of a mask that do not reach the newest mark, and the far part of large ones by a later mark."""
         newest = question.prompts[-1]
         if not self.looking.hold or not isinstance(newest, Click | Stroke) or not question.here.any():
             return answer
@@ -417,7 +421,11 @@ class PlaneLooker:
             return answer
         old = question.here[answer.where]
         reach = round(HOLD * max(answer.window.width / CELLS, 1.0))
-        kept = reaching(answer.mask ^ old, pixels - [part.start for part in answer.where], reach)
+        changed, at = answer.mask ^ old, pixels - [part.start for part in answer.where]
+        kept = reaching(changed, at, reach)
+        count = sum(isinstance(prompt, Click | Stroke) for prompt in question.prompts)
+        if count >= self.looking.later and kept.sum() > LARGE * question.here.sum():
+            kept &= within(changed, at, FAR * max(depth_of(pixels, question.here), LEAST_DEPTH))
         probability = np.where((answer.mask != old) & ~kept, old, answer.probability)
         return replace(answer, probability=np.asarray(probability, np.float32))
 
@@ -573,6 +581,33 @@ def reaching(changed: Plane, pixels: Pixels, reach: int) -> Plane:
         near[np.unique(pieces[rows, columns])] = True
     near[0] = False
     return np.asarray(near[pieces])
+
+
+def within(changed: Plane, pixels: Pixels, far: float) -> Plane:
+    """Return the changed pixels that lie so near one of the given ones.
+
+    >>> within(np.array([[True, True, False, True]]), np.array([[0, 0]]), 1.5).tolist()
+    [[True, True, False, False]]
+    """
+    from scipy.spatial import cKDTree  # reading a card loads no heavy library
+
+    places = np.argwhere(changed)
+    kept = np.zeros_like(changed)
+    kept[tuple(places[cKDTree(pixels).query(places)[0] <= far].T)] = True
+    return kept
+
+
+def depth_of(pixels: Pixels, mask: Plane) -> float:
+    """Return how far the deepest of some pixels lies from the edge of a mask, inside it or outside.
+
+    >>> depth_of(np.array([[0, 4], [0, 5]]), np.array([[False, True, True, False, False, False]]))
+    3.0
+    """
+    from scipy.ndimage import binary_erosion
+    from scipy.spatial import cKDTree
+
+    edge = np.argwhere(mask & ~binary_erosion(mask, border_value=1))
+    return float(cKDTree(edge).query(pixels)[0].max()) if len(edge) else np.inf
 
 
 def _seen(logits: Real, window: Window, shape: Sequence[int], quality: float | None, hidden: Real) -> Seen:
