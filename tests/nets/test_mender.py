@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from segmend.nets.mender import Reader, Refiner
+from segmend.nets.mender import Reader, Refiner, inflated
 
 
 def parameters(module: torch.nn.Module) -> int:
@@ -60,3 +60,46 @@ def test_doubt_teaches_the_last_layers_nothing() -> None:
     doubt.sum().backward()
     taught = {name.split(".")[0] for name, p in refiner.named_parameters() if p.grad is not None and p.grad.any()}
     assert taught == {"suspect", "down", "up"}
+
+
+def planes_and_space(part: type[torch.nn.Module], levels: int, **options: int) -> tuple[torch.nn.Module, ...]:
+    torch.manual_seed(3)
+    plane = part(dimensions=2, widths=(4, 6, 8), features=5, **options)
+    space = part(dimensions=3, widths=(4, 6, 8)[:levels], features=5, **options)
+    space.load_state_dict(inflated(plane.state_dict(), space.state_dict()))
+    return plane.eval(), space.eval()
+
+
+def test_a_network_in_space_begins_as_one_for_planes_in_each_plane() -> None:
+    read_plane, read_space = planes_and_space(Reader, 3, inputs=2)
+    refine_plane, refine_space = planes_and_space(Refiner, 3, prompts=2)
+    image, prompts = torch.rand(1, 2, 8, 12), torch.rand(1, 2, 8, 12)
+
+    flat = read_plane(image)
+    solid = read_space(image[:, :, None].expand(-1, -1, 4, -1, -1))
+    logits, *_ = refine_plane(prompts, *flat)
+    told, *_ = refine_space(prompts[:, :, None].expand(-1, -1, 4, -1, -1), *solid)
+
+    for one, other in zip(flat, solid, strict=True):
+        torch.testing.assert_close(other, one[:, :, None].expand_as(other))
+    torch.testing.assert_close(told, logits[:, :, None].expand_as(told))
+
+
+def test_what_a_network_for_planes_has_below_the_levels_in_space_is_left_out() -> None:
+    plane, space = planes_and_space(Reader, 2, inputs=2)
+
+    assert torch.equal(space.up[0][0].within.weight[:, :, 0], plane.up[1][0].weight)
+    assert torch.equal(space.up[0][0].along.bias, plane.up[1][0].bias)
+    assert torch.equal(space.out[1].weight[..., 0], plane.out[1].weight)
+
+
+def test_a_network_in_space_hears_its_neighbours_along_the_third_axis() -> None:
+    _, space = planes_and_space(Reader, 3, inputs=2)
+    for name, weight in space.named_parameters():
+        if name.endswith("along.weight"):
+            torch.nn.init.normal_(weight)
+    image = torch.rand(1, 2, 8, 8, 8)
+    other = image.clone()
+    other[:, :, 3] += 1
+    moved = (space(other)[0] - space(image)[0]).abs().amax(dim=(0, 1, 3, 4))
+    assert (moved > 0).all()

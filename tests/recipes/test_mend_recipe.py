@@ -340,6 +340,23 @@ def test_what_cannot_be_gone_on_from_is_refused(tmp_path: Path) -> None:
         how.build(replace(FLAT, start=str(tmp_path)))
 
 
+def test_networks_in_space_begin_as_those_for_planes(tmp_path: Path) -> None:
+    plane = how.build(FLAT)
+    how.export(plane, FLAT, tmp_path)
+    space = how.build(replace(FLAT, dimensions=3, start=str(tmp_path)))
+    levelled, equalised = torch.rand(2, 1, 1, 64, 64)
+    in_plane = torch.cat([levelled, levelled, levelled, equalised], dim=1)
+    other = torch.rand(1, 2, 1, 64, 64)  # what planes do not know: tones that are not levelled, what is inside
+    in_space = torch.stack([other[:, 0], levelled, equalised, other[:, 1]], dim=1).expand(-1, -1, 32, -1, -1)
+
+    with torch.no_grad():
+        expected = plane.eval().reader(in_plane)[0]
+        found = space.eval().reader(in_space)[0]
+
+    torch.testing.assert_close(found, expected[:, :, None].expand_as(found), atol=2e-2, rtol=1e-2)  # float16 weights
+    assert expected.std() > 0.1
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -188,6 +188,23 @@ class Norm(nn.GroupNorm):
         return super().forward(x.contiguous()).contiguous(memory_format=layout)
 
 
+class Flat(nn.Module):
+    """A convolution within planes and then one along the third axis: in space as in the plane, and a little more.
+
+    It costs about what a third as many channels would with whole kernels, and it can begin as a network for planes that looks
+    at every plane alone (`inflated`).
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.within = nn.Conv3d(inputs, outputs, (1, 3, 3), padding=(0, 1, 1), bias=False)
+        self.along = nn.Conv3d(outputs, outputs, (3, 1, 1), padding=(1, 0, 0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        along: Tensor = self.along(self.within(x))
+        return along
+
+
 def double(dimensions: int, inputs: int, outputs: int) -> nn.Sequential:
     """Return two 3-wide convolutions, each with a norm of its own sample and ReLU.
 
@@ -196,9 +213,29 @@ def double(dimensions: int, inputs: int, outputs: int) -> nn.Sequential:
     """
     layers: list[nn.Module] = []
     for before in (inputs, outputs):
-        layers += [
-            CONVOLUTIONS[dimensions](before, outputs, 3, padding=1),
-            Norm(gcd(GROUPS, outputs), outputs),
-            nn.ReLU(inplace=True),
-        ]
+        wide = nn.Conv2d(before, outputs, 3, padding=1) if dimensions == 2 else Flat(before, outputs)
+        layers += [wide, Norm(gcd(GROUPS, outputs), outputs), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
+
+
+def inflated(plane: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of a network in space that does in each plane what a network for planes does there.
+
+    `own` are its untrained weights. It may have fewer levels: what the network for planes has below them is left out.
+    """
+    deeper = _levels(plane) - _levels(own)
+    state = {}
+    for name, there in own.items():
+        part, *rest = name.split(".")
+        source = ".".join([part, str(int(rest[0]) + deeper), *rest[1:]]) if part == "up" else name
+        if source.endswith("along.weight"):
+            state[name] = torch.zeros_like(there)
+            state[name][range(len(there)), range(len(there)), 1] = 1.0
+            continue
+        values = plane[source.replace(".within.", ".").replace(".along.", ".")]
+        state[name] = values.reshape(there.shape) if values.numel() == there.numel() else values
+    return state
+
+
+def _levels(state: dict[str, Tensor]) -> int:
+    return 1 + max(int(name.split(".")[1]) for name in state if name.startswith("down."))

@@ -28,7 +28,7 @@ from segmend.engine import export_network, torch_network, weights_file
 from segmend.errors import SettingsError
 from segmend.image import MaskArray
 from segmend.metrics import dice
-from segmend.nets.mender import Namer, Reader, Refiner
+from segmend.nets.mender import Namer, Reader, Refiner, inflated
 from segmend.play import Turn
 from segmend.recipes.mend_game import Sample, forgotten, played, told
 from segmend.recipes.mend_plane import PlaneSampler
@@ -44,9 +44,9 @@ from segmend.training.sheets import Example, sheet
 from segmend.users import LargestError
 from segmend.versions import in_use
 
-WIDTHS = {2: (16, 32, 64, 128, 192, 256), 3: (12, 24, 48, 96, 128)}  # of the reader
-LIGHT = {2: (16, 24, 32, 48, 64, 64), 3: (12, 16, 24, 32, 48)}  # of the refiner
-FEATURES = {2: 16, 3: 12}
+WIDTHS = {2: (16, 32, 64, 128, 192, 256), 3: (16, 32, 64, 128, 192)}  # of the reader
+LIGHT = {2: (16, 24, 32, 48, 64, 64), 3: (16, 24, 32, 48, 64)}  # of the refiner
+FEATURES = 16
 NAMING = {2: 24, 3: 16}  # the namer's channels
 NAMER_RATE = 4.0  # how much faster it learns than networks that have learned before
 INPUTS = PROMPTS = 4
@@ -135,7 +135,7 @@ class Mender(nn.Module):
 
 def _options(settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the arguments of the reader and of the refiner."""
-    both = {"dimensions": settings.dimensions, "features": FEATURES[settings.dimensions]}
+    both = {"dimensions": settings.dimensions, "features": FEATURES}
     return {**both, "inputs": INPUTS, "widths": list(settings.all_widths)}, {
         **both,
         "prompts": PROMPTS,
@@ -178,7 +178,7 @@ def _naming(settings: Settings) -> dict[str, Any]:
         "dimensions": settings.dimensions,
         "labels": len(settings.labels),
         "levels": len(settings.all_widths),
-        "features": FEATURES[settings.dimensions],
+        "features": FEATURES,
         "width": NAMING[settings.dimensions],
     }
 
@@ -191,21 +191,40 @@ def usual_start(settings: Settings) -> Path | None:
     return reader.parent if reader.is_file() else None
 
 
+def _in_space(plane: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return a network's weights for planes as one's in space, which are shown other tones (`planes`, `frame.toned`).
+
+    Red, green and blue of a grey image are its levelled tones, the fourth channel are its equalised ones.
+    """
+    state = inflated(plane, own)
+    first = "down.0.0.within.weight"
+    if plane["down.0.0.weight"].shape[1] == INPUTS:  # the refiner has its features behind the prompts
+        weight = torch.zeros_like(state[first])
+        weight[:, 1], weight[:, 2] = state[first][:, :3].sum(1), state[first][:, 3]
+        state[first] = weight
+    return state
+
+
 def begin(network: Mender, path: Path) -> None:
-    """Take over the weights of a folder with the reader and the refiner; the namer's, if they are of the same task."""
+    """Take over the weights of a folder with the reader and the refiner; the namer's, if they are of the same task.
+
+    Where the folder has networks for planes only, a network in space begins as these do in every plane.
+    """
     path = in_use(path)
     if not path.is_dir():
         raise SettingsError(f"The setting start needs a folder of weights; there is none at {path}.")
     parts = ["reader", "refiner"] if network.namer is None else ["reader", "refiner", "namer"]
     for part in parts:
-        file = path / f"mend{network.dimensions}d_{part}.onnx"
-        if not file.is_file():
-            if part == "namer":
-                continue
+        file, flat = path / f"mend{network.dimensions}d_{part}.onnx", path / f"mend2d_{part}.onnx"
+        if not file.is_file() and part == "namer":
+            continue
+        if not file.is_file() and not flat.is_file():
             raise SettingsError(f"The folder to start from needs {file.name}; {path} has none.")
-        state = torch_network(str(file))[0].state_dict()
         module = getattr(network, part)
         own = module.state_dict()
+        state = torch_network(str(file if file.is_file() else flat))[0].state_dict()
+        if not file.is_file():
+            state = _in_space(state, own)
         if any(name not in state or own[name].shape != state[name].shape for name in own):
             if part == "namer":
                 continue  # of another task
