@@ -367,6 +367,22 @@ def test_a_second_opinion_that_expects_little_lowers_the_quality_and_is_doubted(
     assert doubted.doubt is not None and sure.doubt is not None and doubted.doubt.mean() > 2 * sure.doubt.mean()
 
 
+def test_what_has_not_the_tone_of_its_side_is_doubted_most() -> None:
+    class Unsure(Boxed):
+        """A refiner that fills the boxes, and doubts every cell alike."""
+
+        def run(self, inputs: Arrays) -> dict[str, Real]:
+            found = super().run(inputs)
+            return {**found, "doubt": np.full_like(found["doubt"], -1.0)}
+
+    found = answer(VolumeWorkspace(Tones(), Unsure(), IMAGE, alone(tones=False)), [BOUNDS], NOTHING)
+    mask, doubt = found.over(NOTHING), np.zeros(SHAPE, np.float32)
+    assert found.doubt is not None
+    doubt[found.box.slices] = found.doubt
+    assert (mask & ~TRUTH).sum() > 1000  # the corners of the box
+    assert doubt[mask & ~TRUTH].mean() > 3 * doubt[TRUTH].mean() > 0
+
+
 def test_quality_follows_the_doubt_of_the_mask_that_was_made_and_how_much_of_the_look_it_is() -> None:
     frame = Frame((0, 0, 0), (8, 8, 8), (8, 8, 8))
     mask = np.zeros(frame.cells, bool)

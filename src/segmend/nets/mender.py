@@ -191,8 +191,8 @@ class Norm(nn.GroupNorm):
 class Flat(nn.Module):
     """A convolution within planes and then one along the third axis: in space as in the plane, and a little more.
 
-    It costs about what a third as many channels would with whole kernels, and it can begin as a network for planes that looks
-    at every plane alone (`inflated`).
+    It costs less than a whole kernel, and it can begin as a network for planes that looks at every plane alone
+    (`inflated`).
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:

@@ -412,7 +412,7 @@ class PlaneLooker:
         return replace(seen, doubt=np.maximum(answer.doubt, seen.doubt), adapted=True)
 
     def _held(self, question: Question, answer: Seen) -> Seen:
-        """Undo the changes of a mask that do not reach the newest mark, and the far part of large ones by a later mark."""
+        """Undo a mask's changes that do not reach the newest mark, and the far part of large ones by a later mark."""
         newest = question.prompts[-1]
         if not self.looking.hold or not isinstance(newest, Click | Stroke) or not question.here.any():
             return answer

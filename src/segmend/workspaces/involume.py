@@ -37,7 +37,7 @@ from segmend.image import Box, Image, Index, MaskArray, Real, bounds
 from segmend.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke, extent
 from segmend.segmenter import Prediction, Workspace
 from segmend.session import Adapt
-from segmend.workspaces.bytones import by_tones
+from segmend.workspaces.bytones import by_tones, tone_odds
 from segmend.workspaces.inplane import PlaneLooker, known_by
 from segmend.workspaces.planes import corrects, doubt_of, probabilities, with_lassos
 from segmend.workspaces.threeplanes import Solid, box_at, mistake_at
@@ -51,6 +51,7 @@ LEAST_LOOK = 16.0  # voxels of the finest spacing: nearer there is nothing more 
 LEAST_KNOWN = 4.0  # voxels of it: what is smaller says nothing of the object's size
 OPINION = 0.25  # the share of a second opinion's own quality in what is told of an answer's ...
 TAKEN = 0.25  # ... and of how much of a look was taken; the rest are the look's own doubts
+DISAGREED = 0.3  # the weight in doubt of what a second opinion says otherwise, beside the look's own doubt
 TOUCHING = 0.3  # what a mask that its frame cuts off loses of the quality it is told
 BESIDE = 0.5  # what a mask beside the positive mark loses
 LEAST_REACH = 4.0  # cells that a correction reaches at least
@@ -582,30 +583,36 @@ class VolumeWorkspace(Workspace):
         *,
         adapted: bool,
     ) -> Prediction:
-        """Return the mask so far with the changes laid over it, in the box of all that has changed.
-
-        It is doubted where the second opinion, or the look, which may have said more than was taken of it, disagrees,
-        and where the look doubts itself.
-        """
+        """Return the mask so far with the changes laid over it, in the box of all that has changed."""
         shape, newest = self.image.shape, prompts[-1]
         box = _round_all([change.box(shape) for change in changes])
         if box.size == 0 or isinstance(newest, Click | Stroke | Lasso):
             box = box.union(_place(newest))
         values = _over(box, mask, changes)
+        now = _composed(look.frame, mask, changes)
         doubt = np.zeros(box.shape, np.float32)
         part = look.frame.box(Box((0, 0, 0), look.frame.cells), shape).intersection(box)
         if part.size:
-            at = _within(part, box)
-            disagreed = np.abs((values[at] > 0.5) - look.frame.lay(look.probability, part))
-            if opinion is not None:
-                disagreed = np.maximum(
-                    disagreed, np.abs((values[at] > 0.5) - opinion.frame.lay(opinion.probability, part))
-                )
-            doubt[at] = np.clip((2 * disagreed + look.frame.lay(look.doubt, part)) / 3, 0, 1)
+            doubt[_within(part, box)] = look.frame.lay(self._doubted(look, opinion, now), part)
         quality = look.quality
         if opinion is not None:
-            quality = _quality(look, opinion, _composed(look.frame, mask, changes) > 0.5) + known_by(prompts)
+            quality = _quality(look, opinion, now > 0.5) + known_by(prompts)
         return Prediction(values, box, min(max(quality, 0.0), 1.0) or None, doubt, adapted)
+
+    def _doubted(self, look: Look, opinion: Look | None, now: Real) -> Real:  # [*cells]
+        """Return how much to doubt each cell of a mask.
+
+        Where it has not the tone of its side, as much as the look doubts itself; and more where the second opinion, or
+        the look, which may have said more than was taken of it, says otherwise.
+        """
+        mask = now > 0.5
+        disagreed = np.abs(mask - look.probability)
+        if opinion is not None:
+            elsewhere = _between(opinion.frame, look.frame).see(opinion.probability)
+            disagreed = np.maximum(disagreed, np.abs(mask - elsewhere))
+        _, _, equalised, valid = see_block(self.image, look.frame)
+        unlike = np.abs(mask - probabilities(tone_odds(now, equalised, valid > 0)))
+        return np.asarray(np.clip((look.doubt + DISAGREED * disagreed) * unlike, 0, 1), np.float32)
 
 
 def replaced(mask: Mask, previous: MaskArray) -> Prediction:
