@@ -355,6 +355,9 @@ def test_networks_in_space_begin_as_those_for_planes(tmp_path: Path) -> None:
 
     torch.testing.assert_close(found, expected[:, :, None].expand_as(found), atol=2e-2, rtol=1e-2)  # float16 weights
     assert expected.std() > 0.1
+    for widths in ((6, 6, 6, 6, 6, 6), (4,) * 7, (4,) * 5 + (6,)):
+        with pytest.raises(SettingsError, match="are of a reader with other widths"):
+            how.build(replace(FLAT, dimensions=3, start=str(tmp_path), widths=widths))
 
 
 @pytest.mark.parametrize(

@@ -221,7 +221,8 @@ def double(dimensions: int, inputs: int, outputs: int) -> nn.Sequential:
 def inflated(plane: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the weights of a network in space that does in each plane what a network for planes does there.
 
-    `own` are its untrained weights. It may have fewer levels: what the network for planes has below them is left out.
+    `own` are its untrained weights. It may have fewer levels: what the network for planes has below them is left out,
+    and so is what fits nowhere.
     """
     deeper = _levels(plane) - _levels(own)
     state = {}
@@ -232,8 +233,9 @@ def inflated(plane: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tens
             state[name] = torch.zeros_like(there)
             state[name][range(len(there)), range(len(there)), 1] = 1.0
             continue
-        values = plane[source.replace(".within.", ".").replace(".along.", ".")]
-        state[name] = values.reshape(there.shape) if values.numel() == there.numel() else values
+        values = plane.get(source.replace(".within.", ".").replace(".along.", "."))
+        if values is not None and values.numel() == there.numel():
+            state[name] = values.reshape(there.shape)
     return state
 
 

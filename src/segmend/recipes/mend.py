@@ -198,7 +198,9 @@ def _in_space(plane: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Ten
     """
     state = inflated(plane, own)
     first = "down.0.0.within.weight"
-    if plane["down.0.0.weight"].shape[1] == INPUTS:  # the refiner has its features behind the prompts
+    if (
+        first in state and plane["down.0.0.weight"].shape[1] == INPUTS
+    ):  # the refiner has its features behind the prompts
         weight = torch.zeros_like(state[first])
         weight[:, 1], weight[:, 2] = state[first][:, :3].sum(1), state[first][:, 3]
         state[first] = weight
