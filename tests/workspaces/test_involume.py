@@ -28,7 +28,7 @@ from segmend.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke
 from segmend.segmenter import answer
 from segmend.session import ADAPTS
 from segmend.workspaces.inplane import PlaneLooker, Question, Seen
-from segmend.workspaces.involume import TEACHING, Look, Looking, VolumeWorkspace, _quality, replaced
+from segmend.workspaces.involume import TEACHING, Change, Look, Looking, VolumeWorkspace, _bursting, _quality, replaced
 from segmend.workspaces.threeplanes import crossing, mistake_at
 
 
@@ -365,6 +365,15 @@ def test_a_second_opinion_that_expects_little_lowers_the_quality_and_is_doubted(
     assert sure.quality is not None and doubted.quality is not None and doubted.quality < sure.quality - 0.1
     assert alone_there.quality == pytest.approx(0.9)
     assert doubted.doubt is not None and sure.doubt is not None and doubted.doubt.mean() > 2 * sure.doubt.mean()
+
+
+@pytest.mark.parametrize(("rows", "bursting"), [(2, False), (8, False), (9, True)])
+def test_a_change_that_makes_a_mask_many_times_as_large_is_told(rows: int, bursting: bool) -> None:
+    seen, grown = np.zeros((12, 12, 12), np.float32), np.zeros((12, 12, 12), np.float32)
+    seen[0], grown[1:rows] = 1, 1
+    whole = Frame((0, 0, 0), (12, 12, 12), (12, 12, 12))
+
+    assert _bursting(seen, Change(whole, grown)) is bursting
 
 
 def test_what_has_not_the_tone_of_its_side_is_doubted_most() -> None:

@@ -56,6 +56,7 @@ TOUCHING = 0.3  # what a mask that its frame cuts off loses of the quality it is
 BESIDE = 0.5  # what a mask beside the positive mark loses
 LEAST_REACH = 4.0  # cells that a correction reaches at least
 SAID = 0.02  # changes of less are none
+BURSTS = 8.0  # times a mask so far, from which the planes alone are believed of a correction
 KEPT = 12  # frames whose features are kept, some 10 MB each
 HEED_CELLS = 32  # the side of the block that is cut round a mark
 HEED_ODDS = 6.0  # what a mark says at its place ...
@@ -176,7 +177,7 @@ class VolumeWorkspace(Workspace):
         changes = [Change(look.frame, (look.probability - seen) * self._reached(placed, look.frame, seen))]
         mistake = self._mistake(placed, mask)
         if mistake is not None:
-            if self._shown(placed) or _marked(placed) > self.looking.together:
+            if self._shown(placed) or _marked(placed) > self.looking.together or _bursting(seen, changes[0]):
                 changes = [Change(look.frame, np.zeros_like(seen))]
             changes.append(self._mended(placed, mask, changes, mistake))
         cut = self._heeded(placed, mask, changes) if self.looking.obey else []
@@ -613,6 +614,12 @@ class VolumeWorkspace(Workspace):
         _, _, equalised, valid = see_block(self.image, look.frame)
         unlike = np.abs(mask - probabilities(tone_odds(now, equalised, valid > 0)))
         return np.asarray(np.clip((look.doubt + DISAGREED * disagreed) * unlike, 0, 1), np.float32)
+
+
+def _bursting(seen: Real, change: Change) -> bool:
+    """Tell whether a change makes what was seen of the mask so far many times as large: it is of another object."""
+    before, after = (int((cells > 0.5).sum()) for cells in (seen, seen + change.values))
+    return after > BURSTS * max(before, 1)
 
 
 def replaced(mask: Mask, previous: MaskArray) -> Prediction:
