@@ -194,13 +194,12 @@ def usual_start(settings: Settings) -> Path | None:
 def _in_space(plane: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return a network's weights for planes as one's in space, which are shown other tones (`planes`, `frame.toned`).
 
-    Red, green and blue of a grey image are its levelled tones, the fourth channel are its equalised ones.
+    Red, green and blue of a grey image are its levelled tones, the fourth channel are its equalised ones. The refiner
+    is shown the same in both: more channels, of which the first are prompts.
     """
     state = inflated(plane, own)
     first = "down.0.0.within.weight"
-    if (
-        first in state and plane["down.0.0.weight"].shape[1] == INPUTS
-    ):  # the refiner has its features behind the prompts
+    if first in state and plane["down.0.0.weight"].shape[1] == INPUTS:
         weight = torch.zeros_like(state[first])
         weight[:, 1], weight[:, 2] = state[first][:, :3].sum(1), state[first][:, 3]
         state[first] = weight

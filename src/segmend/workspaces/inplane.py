@@ -27,7 +27,7 @@ from segmend.prompts import Click, Extremes, Prompt, Stroke, extent
 from segmend.session import Adapt
 from segmend.workspaces.bytones import by_tones, tone_odds
 from segmend.workspaces.lines import Lines, lines_of
-from segmend.workspaces.planes import corrects, doubt_of, probabilities
+from segmend.workspaces.planes import corrects, doubt_of, mark_count, probabilities
 
 if TYPE_CHECKING:
     from segmend.engine import Engine
@@ -423,8 +423,7 @@ class PlaneLooker:
         reach = round(HOLD * max(answer.window.width / CELLS, 1.0))
         changed, at = answer.mask ^ old, pixels - [part.start for part in answer.where]
         kept = reaching(changed, at, reach)
-        count = sum(isinstance(prompt, Click | Stroke) for prompt in question.prompts)
-        if count >= self.looking.later and kept.sum() > LARGE * question.here.sum():
+        if mark_count(question.prompts) >= self.looking.later and kept.sum() > LARGE * question.here.sum():
             kept &= within(changed, at, FAR * max(depth_of(pixels, question.here), LEAST_DEPTH))
         probability = np.where((answer.mask != old) & ~kept, old, answer.probability)
         return replace(answer, probability=np.asarray(probability, np.float32))

@@ -39,7 +39,7 @@ from segmend.segmenter import Prediction, Workspace
 from segmend.session import Adapt
 from segmend.workspaces.bytones import by_tones, tone_odds
 from segmend.workspaces.inplane import PlaneLooker, known_by
-from segmend.workspaces.planes import corrects, doubt_of, probabilities, with_lassos
+from segmend.workspaces.planes import corrects, doubt_of, mark_count, probabilities, with_lassos
 from segmend.workspaces.threeplanes import Solid, box_at, mistake_at
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class VolumeWorkspace(Workspace):
         changes = [Change(look.frame, (look.probability - seen) * self._reached(placed, look.frame, seen))]
         mistake = self._mistake(placed, mask)
         if mistake is not None:
-            if self._shown(placed) or _marked(placed) > self.looking.together or _bursting(seen, changes[0]):
+            if self._shown(placed) or mark_count(placed) > self.looking.together or _bursting(seen, changes[0]):
                 changes = [Change(look.frame, np.zeros_like(seen))]
             changes.append(self._mended(placed, mask, changes, mistake))
         cut = self._heeded(placed, mask, changes) if self.looking.obey else []
@@ -640,11 +640,6 @@ def _within(part: Box, box: Box) -> tuple[slice, slice, slice]:
     """Return the slices that cut a part out of an array of a box."""
     z, y, x = (slice(low - start, high - start) for low, high, start in zip(part.low, part.high, box.low, strict=True))
     return z, y, x
-
-
-def _marked(prompts: Sequence[Prompt]) -> int:
-    """Return how many clicks and strokes there are."""
-    return sum(isinstance(prompt, Click | Stroke) for prompt in prompts)
 
 
 def _place(prompt: Prompt) -> Box:

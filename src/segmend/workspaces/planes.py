@@ -316,6 +316,11 @@ def marked_pixels(prompts: Sequence[Prompt], axis: int, index: int, *, positive:
     return np.delete(voxels[voxels[:, axis] == index], axis, axis=1)
 
 
+def mark_count(prompts: Sequence[Prompt]) -> int:
+    """Return how many clicks and strokes there are."""
+    return sum(isinstance(prompt, Click | Stroke) for prompt in prompts)
+
+
 def plane_axis(prompt: Prompt, image: Image) -> int:
     """Return the axis across the plane a prompt was drawn in.
 
