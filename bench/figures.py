@@ -2,7 +2,8 @@
 
 On the val split of every set in a folder: a robot clicks on each object ten times, or draws a box; where people's
 scribbles are there, one round of them; clicks where the method doubts, where its mistake is largest, and anywhere in
-the mistake; and one click on wrong masks of volumes, beside the classical methods. Sets are seen (the weights learned
+the mistake; clicks on masks from elsewhere, wrong ones and good ones; and one click on wrong masks of volumes, beside
+the classical methods. Sets are seen (the weights learned
 from their train split) or unseen, and every set counts once. With --out each set's games are kept in a file as they
 end, and a run that is started again with the same questions and weights plays only what is missing.
 
@@ -31,13 +32,15 @@ from segmend.datasets.folder import DataSet, sets
 from segmend.errors import SegmendError, UserError
 from segmend.evaluate import Curve, Report, evaluate, judged
 from segmend.io.atomic import write_bytes
-from segmend.metrics import lowered
+from segmend.metrics import dice, lowered
 from segmend.onemark import BEST, DOUBT, RANDOM, by_method, by_place, wobbled
-from segmend.segmenter import Workspace
+from segmend.prompts import Mask, Prompt
+from segmend.segmenter import Workspace, answer
 from segmend.solvers import warm_up
+from segmend.users import LargestError
 
 SHIPPED = ("fetal_head_us_hc18", "hippocampus_mr", "nuclei_dsb2018", "sarcoma_ct")  # weights/mend.md
-CLICKS, BOX, HUMAN, PLACES, MOVES = PARTS = ("clicks", "box", "human", "places", "moves")
+CLICKS, BOX, HUMAN, PLACES, STARTS, MOVES = PARTS = ("clicks", "box", "human", "places", "starts", "moves")
 TURNS = (1, 3, 5, 10)
 DICE = {  # after 1, 3, 5 and 10 clicks, and from a box alone
     ("2D", "seen"): ((0.87, 0.93, 0.95, 0.965), 0.92),
@@ -45,6 +48,8 @@ DICE = {  # after 1, 3, 5 and 10 clicks, and from a box alone
     ("3D", "seen"): ((0.80, 0.88, 0.91, 0.93), 0.85),
     ("3D", "unseen"): ((0.65, 0.80, 0.85, 0.89), 0.75),
 }
+STARTED = (0.7, 0.9)  # Dice of the masks from elsewhere ...
+STARTED_CLICKS = 5  # ... and clicks on each
 LOWERED, QUALITY_ERROR, QUALITY_R = 0.05, 0.06, 0.8
 ANSWER_MS, OPEN_MS = {"2D": 25, "3D": 250}, {"2D": 200, "3D": 1500}
 
@@ -106,6 +111,7 @@ class Set:
     box: Report | None
     human: Report | None
     places: list[Row]
+    starts: list[Row]
     moves: dict[str, list[Row]]  # by method
 
     def dice(self, turn: int) -> float | None:
@@ -145,6 +151,7 @@ def measured(plan: Plan, one: DataSet) -> Set | None:
             print(f"   {problem.set}/{problem.case} was left out: {problem.reason}", file=sys.stderr)
         return report
 
+    masked = STARTS in plan.parts and {"mask", "click"} <= set(card.prompts)
     scribbled = one.cases[0].scribbles(example.image) is not None and "stroke" in card.prompts
     moving = [] if flat or MOVES not in plan.parts else dict.fromkeys((plan.method, *plan.against))
     return Set(
@@ -155,6 +162,7 @@ def measured(plan: Plan, one: DataSet) -> Set | None:
         reported(BOX, "box", 1) if "box" in card.prompts else None,
         reported(HUMAN, "human", 1) if scribbled else None,
         plan.kept(PLACES, one.name, plan.method, lambda: places(plan, one)) if PLACES in plan.parts else [],
+        plan.kept(STARTS, one.name, plan.method, lambda: starts(plan, one)) if masked else [],
         {m: plan.kept(MOVES, one.name, m, lambda m=m: moves(plan, one, m)) for m in moving},  # type: ignore[misc]
     )
 
@@ -176,6 +184,28 @@ def places(plan: Plan, one: DataSet) -> list[Row]:
         for value, truth in example.objects(plan.objects):
             found = by_place(workspace, truth, example.image.spacing, seed=plan.seed)
             rows += [{"case": case.name, "object": value, **asdict(gain)} for gain in found]
+    return rows
+
+
+def starts(plan: Plan, one: DataSet) -> list[Row]:
+    """Return the Dice of masks from elsewhere and after each of some clicks on them, on the objects of a set."""
+    rows = []
+    for case in one.cases:
+        example = case.read()
+        workspace = opened(plan, plan.method, example)
+        for value, truth in example.objects(plan.objects):
+            for wanted in STARTED:
+                mask = wobbled(truth, example.image.spacing, plan.seed, wanted=wanted)
+                prompts: list[Prompt] = [Mask(mask)]
+                reached = [dice(truth, mask)]
+                for _ in range(STARTED_CLICKS):
+                    click = LargestError(plan.seed)(truth, mask)
+                    if click is None:
+                        break
+                    prompts.append(click)
+                    mask = answer(workspace, prompts, mask).over(mask)
+                    reached.append(dice(truth, mask))
+                rows.append({"case": case.name, "object": value, "wanted": wanted, "dice": reached})
     return rows
 
 
@@ -263,6 +293,7 @@ def goals(plan: Plan, found: Sequence[Set]) -> None:
     times(found)
     scribbles(found)
     clicks_by_place(found)
+    clicks_on_masks(found)
     clicks_by_method(plan, found)
 
 
@@ -335,6 +366,19 @@ def clicks_by_place(found: Sequence[Set]) -> None:
             if one.dimensions == dimensions and one.places:
                 each = (mean(r["after"] - r["before"] for r in one.places if r["arm"] == arm) for arm in gains)
                 print(f"      {one.name}: doubt {{}}, best {{}}, random {{}}".format(*(number(gain) for gain in each)))
+
+
+def clicks_on_masks(found: Sequence[Set]) -> None:
+    for dimensions in ("2D", "3D"):
+        mine = [one for one in found if one.dimensions == dimensions and one.starts]
+        for wanted in STARTED:
+            each = [[row["dice"] for row in one.starts if row["wanted"] == wanted] for one in mine]
+            padded = [[some + some[-1:] * (STARTED_CLICKS + 1 - len(some)) for some in games] for games in each]
+            after = [mean(float(np.mean(games, axis=0)[at]) for games in padded) for at in (0, 1, 3, STARTED_CLICKS)]
+            hurt = mean(lowered(games) for games in each)
+            held = None if not mine else after[-1] >= after[0] and hurt < LOWERED  # type: ignore[operator]
+            goal(f"{dimensions}: a mask from elsewhere, after 1/3/5 clicks on it", line(after),
+                 f"not lower; lowered {number(hurt)}", held)  # fmt: skip
 
 
 def clicks_by_method(plan: Plan, found: Sequence[Set]) -> None:

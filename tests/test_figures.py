@@ -38,7 +38,7 @@ def report(*games: tuple[list[float], list[float | None]], seconds: float = 0.02
 
 
 def one(figures: Any, name: str, kind: str, clicks: Report, **more: Any) -> Any:
-    given = {"dimensions": "2D", "box": None, "human": None, "places": [], "moves": {}} | more
+    given = {"dimensions": "2D", "box": None, "human": None, "places": [], "starts": [], "moves": {}} | more
     return figures.Set(name=name, kind=kind, clicks=clicks, **given)
 
 
@@ -113,6 +113,19 @@ def test_places_and_moves_are_means_of_gains(figures: Any, capsys: Any) -> None:
     assert ".100" in moved
     assert "above .300 (graphcut)" in moved
     assert moved.endswith("NOT reached")
+
+
+def test_clicks_on_masks_from_elsewhere_may_not_lower_them(figures: Any, capsys: Any) -> None:
+    good = [{"wanted": 0.7, "dice": [0.7, 0.8, 0.85, 0.9]}, {"wanted": 0.9, "dice": [0.9, 0.88, 0.9, 0.9, 0.9, 0.92]}]
+
+    figures.clicks_on_masks([one(figures, "a", "seen", report(([0.5], NONE)), starts=good)])
+
+    poor, fine = capsys.readouterr().out.splitlines()[:2]
+    assert ".700/.800/.900/.900" in poor  # content after three clicks
+    assert poor.endswith("  reached")
+    assert ".900/.880/.900/.920" in fine
+    assert "lowered .200" in fine
+    assert fine.endswith("NOT reached")
 
 
 def test_a_run_that_is_started_again_plays_only_what_is_missing(

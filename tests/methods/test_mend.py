@@ -643,6 +643,41 @@ def test_a_large_change_by_a_third_mark_is_believed_near_it_only(marks, believed
     assert mask[:, 62:].any() == believed
 
 
+@pytest.mark.parametrize("inside", [40, 76])
+def test_the_first_mark_on_a_mask_from_elsewhere_is_believed_widely_only_where_the_answer_outdoes_the_mask(inside):
+    voxels, truth = disc_image(rows=120, columns=120, centre=(60, 60), radius=30)
+    started = truth & (np.arange(120) < inside)  # little of the disc, of which the answer is another object; or most
+    prompts = [Mask(started), Click((0, 60, inside + 4))]
+
+    mask = answer(bright(tones=False).open(Image(voxels[None])), prompts, started).over(started)
+
+    assert mask[0, 60, inside + 4]
+    assert (mask & truth & ~started).any() and not (mask & ~truth).any()
+    assert (dice(mask, truth) > 0.97) == (inside == 76)
+
+
+def test_a_later_mark_on_a_mask_from_elsewhere_changes_little_far_from_it():
+    voxels, truth = disc_image(rows=120, columns=120, centre=(60, 60), radius=30)
+    started = truth & (np.arange(120) < 76)
+    prompts = [Mask(started), Click((0, 60, 60)), Click((0, 60, 80))]
+
+    mask = answer(bright(tones=False).open(Image(voxels[None])), prompts, started).over(started)
+
+    assert mask[0, 60, 82]
+    assert not mask[0, 45, 77:].any()
+
+
+def test_a_mask_from_elsewhere_keeps_the_details_that_are_finer_than_cells():
+    voxels, truth, _ = lined_image()
+    started = truth.copy()
+    started[0, 300, 502:560:2] = False  # every second pixel
+    prompts = [Mask(started), Click((0, 200, 515))]
+
+    mask = answer(bright(tones=False).open(Image(voxels[None])), prompts, started).over(started)
+
+    np.testing.assert_array_equal(mask[0, 290:310, 520:], started[0, 290:310, 520:])
+
+
 def test_a_change_is_kept_where_it_reaches_a_mark():
     changed = np.array([[1, 1, 0, 0, 1], [0, 0, 0, 0, 1], [0, 0, 0, 1, 0]], bool)
 

@@ -480,6 +480,48 @@ class TestAcross:
         assert crossing([row[:1], row[1:2], row[:1]]) is None
 
 
+class TestMasksFromElsewhere:
+    """What a first mark says of a mask that came from elsewhere is said of its whole boundary, where that is wrong."""
+
+    THIN = ball(SHAPE, MIDDLE, (10, 11, 16))  # the object, but wrong all round
+    THERE = Click((8, 28, 47))  # three voxels off
+
+    def after(
+        self, quality: float, prompts: Sequence[Prompt], start: MaskArray, planes: MaskArray = TRUTH
+    ) -> MaskArray:
+        class Judging(Grower):
+            def run(self, inputs: Arrays) -> dict[str, Real]:
+                return {**super().run(inputs), "quality": np.asarray([quality], np.float32)}
+
+        looking = Looking(opinion=False, obey=False)
+        workspace = VolumeWorkspace(Tones(), Judging(), IMAGE, looking, planes=Seer(planes))
+        return answer(workspace, prompts, start).over(start)
+
+    @pytest.mark.parametrize(("quality", "believed"), [(0.95, True), (0.5, False)])
+    def test_its_whole_boundary_may_be_as_wrong(self, quality: float, believed: bool) -> None:
+        start = self.THIN
+        mask = self.after(quality, [Mask(start), self.THERE], start)
+        left = np.s_[:, :, :25]
+        assert (mask & TRUTH & ~start)[left].any() == believed
+        assert dice(TRUTH, mask) > dice(TRUTH, start)
+
+    @pytest.mark.parametrize(
+        "between",
+        [Click(MIDDLE), Lasso(((8, 27, 32), (8, 27, 34), (8, 29, 34), (8, 29, 32)), axis=0)],
+        ids=["a mark", "a lasso"],
+    )
+    def test_what_a_person_did_to_it_since_is_left_alone(self, between: Prompt) -> None:
+        mask = self.after(0.95, [Mask(self.THIN), between, self.THERE], self.THIN)
+        np.testing.assert_array_equal(mask[:, :, :25], self.THIN[:, :, :25])
+
+    def test_the_mask_of_another_object_is_left_alone(self) -> None:
+        other = ball(SHAPE, (8, 28, 40), (6, 7, 7))
+        near = TRUTH & (np.arange(SHAPE[2]) < 40)
+        mask = self.after(0.95, [Mask(other), Click((8, 28, 32))], other, planes=near)
+        assert mask[8, 28, 33]
+        np.testing.assert_array_equal(mask[:, :, 42:], other[:, :, 42:])
+
+
 class TestWhatStays:
     def test_details_finer_than_cells_stay_where_nothing_changed(self) -> None:
         mask = ball((60, 200, 200), (30, 100, 100), (25, 90, 90), (1, 1, 1))

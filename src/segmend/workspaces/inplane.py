@@ -27,7 +27,7 @@ from segmend.prompts import Click, Extremes, Prompt, Stroke, extent
 from segmend.session import Adapt
 from segmend.workspaces.bytones import by_tones, tone_odds
 from segmend.workspaces.lines import Lines, lines_of
-from segmend.workspaces.planes import corrects, doubt_of, mark_count, probabilities
+from segmend.workspaces.planes import corrects, doubt_of, mark_count, outdoes, probabilities, since_mask
 
 if TYPE_CHECKING:
     from segmend.engine import Engine
@@ -41,8 +41,10 @@ LEAST_LOOK = 20.0  # pixels: nearer there is nothing more to see
 KEPT = 32  # windows whose features are kept, 1.4 MB each
 HOLD = 2.0  # cells from a mark within which a change reaches it
 LARGE = 0.3  # of a mask: a later mark's change that is larger is believed near the mark only ...
+LARGE_ELSEWHERE = 0.1  # ... and of a mask from elsewhere ...
 FAR = 1.5  # ... times as far as the mark lies from the boundary that it corrects ...
 LEAST_DEPTH = 2.0  # ... or as these pixels
+FINER = 1.2  # pixels: cells this wide hide details of a mask from elsewhere
 LEAST_CHANCE = 1e-4  # that is told apart from none
 LEAST_ODDS = 0.1  # what a cut's labels say at least, in log odds
 LINES_QUALITY = 0.68  # the Dice that vessels followed along lines had on train cases (docs/mend.md)
@@ -189,7 +191,7 @@ class PlaneLooker:
             return None
         nothing = np.zeros((0, CELLS, CELLS), np.float32)
         doubt = doubt_of(np.minimum(chance, 1 - chance))
-        where = np.s_[0 : chance.shape[0], 0 : chance.shape[1]]
+        where = _whole(chance)
         return Seen(self.frame(question.axis), nothing, chance, doubt, where, LINES_QUALITY, nothing)
 
     def _drawn(self, lines: Lines | None, question: Question) -> Real | None:
@@ -215,7 +217,7 @@ class PlaneLooker:
                 break
             question = question.with_mask(_laid(question.here, answer))
             answer = self._settled(question, self._further(answer.window, question.axis))
-        return self._held(asked, self._near(question, self._adapted(question, answer)))
+        return self._held(asked, self._near(question, self._fine(asked, self._adapted(question, answer))))
 
     def second(self, question: Question, answer: Seen) -> Seen:
         """Return an answer with what a second opinion says of its quality and of where to doubt it.
@@ -423,10 +425,34 @@ class PlaneLooker:
         reach = round(HOLD * max(answer.window.width / CELLS, 1.0))
         changed, at = answer.mask ^ old, pixels - [part.start for part in answer.where]
         kept = reaching(changed, at, reach)
-        if mark_count(question.prompts) >= self.looking.later and kept.sum() > LARGE * question.here.sum():
+        large = LARGE if since_mask(question.prompts) is None else LARGE_ELSEWHERE
+        if not self._wholly(question, answer) and kept.sum() > large * question.here.sum():
             kept &= within(changed, at, FAR * max(depth_of(pixels, question.here), LEAST_DEPTH))
         probability = np.where((answer.mask != old) & ~kept, old, answer.probability)
         return replace(answer, probability=np.asarray(probability, np.float32))
+
+    def _wholly(self, question: Question, answer: Seen) -> bool:
+        """Tell whether even a large change is taken as far as it goes.
+
+        It is by early marks; by the first mark on a mask from elsewhere where the answer outdoes that mask.
+        """
+        since = since_mask(question.prompts)
+        if since is None:
+            return mark_count(question.prompts) < self.looking.later
+        like = _overlap((answer.mask, answer.where), (question.here, _whole(question.here)))
+        return mark_count(since) == 1 and outdoes(answer.quality or 0.0, like)
+
+    def _fine(self, question: Question, answer: Seen) -> Seen:
+        """Return the answer with those details of a mask from elsewhere that are finer than its window's cells.
+
+        Not what the cells answer replaces them, but the difference to what the cells show of the mask.
+        """
+        wide = answer.window.width > FINER * CELLS
+        if not wide or since_mask(question.prompts) is None or not question.here.any() or not answer.mask.any():
+            return answer
+        change = probabilities(answer.logits) - see(question.here, answer.window, CELLS)
+        values, _ = lay(change, answer.window, *question.here.shape)
+        return replace(answer, probability=np.clip(question.here[answer.where] + values, 0, 1).astype(np.float32))
 
     def marked(self, question: Question) -> tuple[Pixels, Pixels]:
         """Return the pixels of a plane that are pinned inside and outside."""
@@ -621,6 +647,11 @@ def _laid(here: Plane, answer: Seen) -> Plane:
     mask = here.copy()
     mask[answer.where] = answer.mask
     return mask
+
+
+def _whole(plane: Plane | Real) -> Where:
+    """Return all of a plane."""
+    return slice(0, plane.shape[0]), slice(0, plane.shape[1])
 
 
 def _marked(question: Question) -> list[tuple[tuple[int, int], tuple[int, int]]]:

@@ -39,7 +39,7 @@ from segmend.segmenter import Prediction, Workspace
 from segmend.session import Adapt
 from segmend.workspaces.bytones import by_tones, tone_odds
 from segmend.workspaces.inplane import PlaneLooker, known_by
-from segmend.workspaces.planes import corrects, doubt_of, mark_count, probabilities, with_lassos
+from segmend.workspaces.planes import corrects, doubt_of, mark_count, outdoes, probabilities, since_mask, with_lassos
 from segmend.workspaces.threeplanes import Solid, box_at, mistake_at
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ TOUCHING = 0.3  # what a mask that its frame cuts off loses of the quality it is
 BESIDE = 0.5  # what a mask beside the positive mark loses
 LEAST_REACH = 4.0  # cells that a correction reaches at least
 SAID = 0.02  # changes of less are none
+AS_WRONG = 0.35  # depths of a mistake in a mask from elsewhere: so far its whole boundary may be as wrong
 BURSTS = 8.0  # times a mask so far, from which the planes alone are believed of a correction
 KEPT = 12  # frames whose features are kept, some 10 MB each
 HEED_CELLS = 32  # the side of the block that is cut round a mark
@@ -178,7 +179,7 @@ class VolumeWorkspace(Workspace):
         mistake = self._mistake(placed, mask)
         if mistake is not None:
             if self._shown(placed) or mark_count(placed) > self.looking.together or _bursting(seen, changes[0]):
-                changes = [Change(look.frame, np.zeros_like(seen))]
+                changes = [Change(look.frame, (look.probability - seen) * self._as_wrong(placed, look, seen))]
             changes.append(self._mended(placed, mask, changes, mistake))
         cut = self._heeded(placed, mask, changes) if self.looking.obey else []
         calling = mistake is None or self.looking.adapt == "on"
@@ -222,13 +223,30 @@ class VolumeWorkspace(Workspace):
         everywhere, newest = np.ones((), np.float32), prompts[-1]
         if self.looking.shown or not isinstance(newest, Click | Stroke) or not (seen > 0.5).any():
             return everywhere
-        side = (seen > 0.5) == newest.positive
-        marked = see_marks([newest], frame)[0 if newest.positive else 1] > 0
-        if not side.any() or not marked.any():
+        depth = _depth(newest, frame, seen)
+        if depth is None:
             return everywhere
-        reach = max(self.looking.depths * float(distance_transform_edt(~side)[marked].max()), LEAST_REACH)
-        away = distance_transform_edt(~marked)
+        reach = max(self.looking.depths * depth, LEAST_REACH)
+        away = distance_transform_edt(~_marked(newest, frame))
         return np.asarray(np.clip(2 - away / reach, 0, 1), np.float32)
+
+    def _as_wrong(self, prompts: Sequence[Prompt], look: Look, seen: Real) -> Real:  # [*cells]
+        """Return how much of a look is taken where the planes mend a mistake: nothing, or what lies along the boundary.
+
+        A mask from elsewhere may be as wrong in other places as at the first mark on it.
+        """
+        from scipy.ndimage import distance_transform_edt
+
+        nothing, mask, newest = np.zeros((), np.float32), seen > 0.5, prompts[-1]
+        since = since_mask(prompts) or prompts
+        drawn = any(isinstance(prompt, Lasso) for prompt in since)
+        if drawn or not isinstance(newest, Click | Stroke) or mark_count(since) > 1 or not mask.any():
+            return nothing
+        depth = _depth(newest, look.frame, seen)
+        if depth is None or not outdoes(look.quality, _likeness(look.mask, mask)):
+            return nothing
+        away = np.where(mask, distance_transform_edt(mask), distance_transform_edt(~mask)) - 0.5  # from the boundary
+        return np.asarray(np.clip(1.5 - away / max(AS_WRONG * depth, 0.5), 0, 1), np.float32)
 
     # The whole object.
 
@@ -634,6 +652,21 @@ def replaced(mask: Mask, previous: MaskArray) -> Prediction:
     values = np.zeros(box.shape, np.float32)
     values[_within(mask.box, box)] = mask.inside
     return Prediction(values, box)
+
+
+def _marked(mark: Click | Stroke, frame: Frame) -> MaskArray:  # [*cells]
+    """Return the cells that a mark is drawn on."""
+    return np.asarray(see_marks([mark], frame)[0 if mark.positive else 1] > 0)
+
+
+def _depth(mark: Click | Stroke, frame: Frame, seen: Real) -> float | None:
+    """Return how many cells a mark lies from those on its side; None where there are none, or none of the mark."""
+    from scipy.ndimage import distance_transform_edt  # reading a card loads no heavy library
+
+    side, marked = (seen > 0.5) == mark.positive, _marked(mark, frame)
+    if not side.any() or not marked.any():
+        return None
+    return float(distance_transform_edt(~side)[marked].max())
 
 
 def _within(part: Box, box: Box) -> tuple[slice, slice, slice]:

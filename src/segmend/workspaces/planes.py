@@ -21,10 +21,12 @@ from segmend.encode import filled, in_plane, marks, path
 from segmend.errors import PromptError
 from segmend.image import Box, Image, MaskArray, Real, bounds
 from segmend.plane import Window, around, inside, lay, normalised, see
-from segmend.prompts import Click, Extremes, Lasso, Prompt, Stroke, extent
+from segmend.prompts import Click, Extremes, Lasso, Mask, Prompt, Stroke, extent
 from segmend.segmenter import Prediction, Workspace, merged
 
 Plane = NDArray[np.bool_]  # [y x]
+LIKE = 0.6  # the Dice of an answer with a mask from elsewhere from which it is of the same object ...
+BETTER = 0.03  # ... and so much more Dice than that has to be expected of it
 NEAR = 6  # pixels round a change in which a neighbouring slice that has a mask may change too
 
 
@@ -319,6 +321,28 @@ def marked_pixels(prompts: Sequence[Prompt], axis: int, index: int, *, positive:
 def mark_count(prompts: Sequence[Prompt]) -> int:
     """Return how many clicks and strokes there are."""
     return sum(isinstance(prompt, Click | Stroke) for prompt in prompts)
+
+
+def since_mask(prompts: Sequence[Prompt]) -> Sequence[Prompt] | None:
+    """Return the prompts after the newest mask from elsewhere; None where there is none.
+
+    >>> since_mask([Click((0, 1, 1)), Mask(np.ones((1, 2, 2), bool)), Click((0, 0, 1))])
+    [Click(index=(0, 0, 1), positive=True)]
+    """
+    newest = max((at for at, prompt in enumerate(prompts) if isinstance(prompt, Mask)), default=None)
+    return None if newest is None else prompts[newest + 1 :]
+
+
+def outdoes(quality: float, like: float) -> bool:
+    """Tell whether an answer to the first mark on a mask from elsewhere is believed farther than round the mark.
+
+    It has to be of the same object, and to expect more of itself than it has in common with the mask: else the mask
+    is as good, and its maker may have seen what no network sees.
+
+    >>> outdoes(0.85, 0.7), outdoes(0.85, 0.9), outdoes(0.85, 0.3)
+    (True, False, False)
+    """
+    return like >= LIKE and quality >= like + BETTER
 
 
 def plane_axis(prompt: Prompt, image: Image) -> int:
