@@ -497,14 +497,20 @@ def test_an_empty_mask_has_no_quality():
     assert next(workspace.stream([Click((0, 5, 5))], np.zeros((1, 40, 50), bool))).quality is None
 
 
-def test_the_quality_of_a_volume_is_that_of_its_slices_by_their_size():
+def test_the_quality_of_a_volume_is_that_of_its_slices_less_for_those_far_from_marks():
     voxels, truth = disc_image(depth=6, thick=range(6))
+    image = Image(voxels[None], scale_affine((4, 1, 1)))
+    clicks = [Click((z, 60, 90)) for z in range(6)]
 
-    prediction = answer(
-        bright().open(Image(voxels[None], scale_affine((4, 1, 1)))), [Click((3, 60, 90))], truth & False
-    )
+    alone = answer(bright().open(image), clicks[3:4], truth & False)
+    box = answer(bright().open(image), [Box((0, 40, 70), (6, 80, 110))], truth & False)
+    every = answer(bright().open(image), clicks, truth)
+    first = answer(bright().open(Image(voxels[None, :1])), clicks[:1], truth[:1] & False)
 
-    assert prediction.quality == pytest.approx(0.95)
+    assert alone.quality == pytest.approx(0.95 * 0.82**1.5)  # three, two, one, none, one, two slices away
+    assert box.quality == pytest.approx(alone.quality)
+    assert every.quality == pytest.approx(0.95)
+    assert first.quality == pytest.approx(0.95)
 
 
 class Wrong(Bright):

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segmend.adapt import INSIDE, OUTSIDE, load_head
 from segmend.encode import in_plane, marks
@@ -36,6 +37,7 @@ from segmend.workspaces.planes import (
     alike,
     continues,
     disobeyed,
+    has_marks,
     key_index,
     newest_there_last,
     plane_axis,
@@ -56,6 +58,7 @@ METHOD = Method(
 LEAST_SLICES = 4  # of a volume that is answered in space
 THICK = 4.0  # times a pixel's side: slices this far apart are answered one by one (docs/mend.md)
 NEAR = 6  # pixels round a change in which a neighbouring slice may change too
+FADES = 0.82  # the share of the expected Dice that is left a slice further from the marked ones
 
 __all__ = ["CELLS", "METHOD", "Mend", "MendWorkspace", "load", "see_image"]
 
@@ -205,15 +208,16 @@ class MendWorkspace(Workspace):
         """Yield the plane of the newest prompt, others with new marks, then what this brings about beside them."""
         axis = plane_axis(prompts[-1], self.image)
         index = key_index(prompts[-1], axis)
-        judged = _Judged()
+        judged = _Judged(prompts, mask, axis)
         answered: dict[int, Plane] = {}
         for plane in (index, *disobeyed(prompts, mask, axis, index)):
             here = np.take(mask, plane, axis).copy()
             question = Question(newest_there_last(prompts, axis, plane), axis, plane, here)
             answer = self.planes.answer(question)
-            part = _prediction(answer.probability, answer.doubt, answer.where, axis, plane, judged.after(answer))
-            yield replace(part, adapted=answer.adapted)
             here[answer.where] = answer.mask
+            quality = judged.after(answer, plane, here)
+            part = _prediction(answer.probability, answer.doubt, answer.where, axis, plane, quality)
+            yield replace(part, adapted=answer.adapted)
             answered[plane] = here
         if self.image.shape[axis] > 1:
             yield from self._carry(prompts, mask, axis, answered, judged)
@@ -263,7 +267,7 @@ class MendWorkspace(Workspace):
             onward = []
             for at, step, fresh in fronts:
                 after, was = at + step, np.take(mask, at, axis)
-                if not first <= after < last or after in known or _has_marks(prompts, axis, after):
+                if not first <= after < last or after in known or has_marks(prompts, axis, after):
                     continue
                 old = np.take(mask, after, axis)
                 carried = (old | (fresh & ~was)) & ~(was & ~fresh)
@@ -275,7 +279,8 @@ class MendWorkspace(Workspace):
                     doubt = np.zeros(old.shape, np.float32)
                     if answer is not None:
                         doubt[answer.where] = answer.doubt
-                    yield _prediction(probability[where], doubt[where], where, axis, after, judged.after(answer))
+                    quality = judged.after(answer, after, now)
+                    yield _prediction(probability[where], doubt[where], where, axis, after, quality)
                 if not alike(old, now):
                     onward.append((after, step, now))
             fronts = onward
@@ -299,19 +304,47 @@ class MendWorkspace(Workspace):
 
 
 class _Judged:
-    """The Dice that is expected of all slices so far: the mean of theirs, each counting by its size."""
+    """The Dice that is expected of all slices: the mean of those that were answered, each counting by its size.
 
-    def __init__(self) -> None:
+    It is less, the further the mask goes from the slices that a person marked.
+    """
+
+    def __init__(self, prompts: Sequence[Prompt], mask: MaskArray, axis: int) -> None:
         self.total = 0.0
         self.size = 0
+        self.there = np.asarray(np.moveaxis(mask, axis, 0).reshape(mask.shape[axis], -1).any(axis=1))
+        away = np.ones_like(self.there)
+        for prompt in prompts:
+            box = extent(prompt)
+            if isinstance(prompt, Click | Stroke) and box is not None:
+                away[box.low[axis] : box.high[axis]] = False
+            elif box is not None and not isinstance(prompt, Mask):
+                away[key_index(prompt, axis)] = False
+        self.away = _distances(away)
 
-    def after(self, answer: Seen | None) -> float | None:
-        """Return it with one slice more."""
+    def after(self, answer: Seen | None, index: int, now: Plane) -> float | None:
+        """Return it with one slice more, which has this mask now."""
+        self.there[index] = now.any()
         if answer is not None and answer.quality is not None:
             size = int(answer.mask.sum())
             self.total += answer.quality * size
             self.size += size
-        return self.total / self.size if self.size else None
+        if not self.size:
+            return None
+        far = float(self.away[self.there].mean()) if self.there.any() else 0.0
+        return float(self.total / self.size * FADES**far)
+
+
+def _distances(away: NDArray[np.bool_]) -> Real:  # [n]
+    """Return how many steps each place lies from the nearest that is not away; 0 where all are.
+
+    >>> _distances(np.array([True, False, True, True])).tolist()
+    [1.0, 0.0, 1.0, 2.0]
+    """
+    at, near = np.arange(len(away)), np.flatnonzero(~away)
+    if not len(near):
+        return np.zeros(len(away), np.float32)
+    return np.asarray(np.abs(at[:, None] - near).min(axis=1), np.float32)
 
 
 def _prediction(
@@ -330,9 +363,3 @@ def _cut_out(probability: Real, old: Plane) -> tuple[slice, slice]:
     assert box is not None
     (top, left), (bottom, right) = in_plane(box, 0)
     return slice(top, bottom), slice(left, right)
-
-
-def _has_marks(prompts: Sequence[Prompt], axis: int, index: int) -> bool:
-    """Tell whether a slice has positive marks, which are this object's; negative ones may be another's."""
-    boxes = (extent(p) for p in prompts if isinstance(p, Click | Stroke) and p.positive)
-    return any(b is not None and b.low[axis] <= index < b.high[axis] for b in boxes)
