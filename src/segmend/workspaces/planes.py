@@ -25,7 +25,7 @@ from segmend.prompts import Click, Extremes, Lasso, Mask, Prompt, Stroke, extent
 from segmend.segmenter import Prediction, Workspace, merged
 
 Plane = NDArray[np.bool_]  # [y x]
-LIKE = 0.6  # the Dice of an answer with a mask from elsewhere from which it is of the same object ...
+LIKE = 0.65  # the Dice of an answer with a mask from elsewhere from which it is of the same object ...
 BETTER = 0.03  # ... and so much more Dice than that has to be expected of it
 NEAR = 6  # pixels round a change in which a neighbouring slice that has a mask may change too
 
