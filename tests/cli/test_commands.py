@@ -14,6 +14,7 @@ import pytest
 from segmend import io
 from segmend.cli import commands, run
 from segmend.image import bounds
+from segmend.prompts import Mask
 from segmend.samples import make, write_folder
 from segmend.session import Defined, Patch, Prompted
 from segmend.store import Store
@@ -150,6 +151,42 @@ def test_a_mask_can_be_mended_further(said, skin, images, tmp_path):
 
     assert code == 0
     assert not io.read_mask(second, image)[0, 2, 2]
+
+
+@pytest.mark.parametrize(("method", "told"), [("mend", True), ("graphcut", True), ("iunet", False)])
+def test_methods_that_take_masks_are_told_that_one_is_from_elsewhere(
+    said, skin, images, tmp_path, monkeypatch, method, told
+):
+    from segmend import segmenter
+
+    asked = []
+    answer = segmenter.answer
+
+    def spied(workspace, prompts, previous):
+        asked.append(list(prompts))
+        return answer(workspace, prompts, previous)
+
+    monkeypatch.setattr(segmenter, "answer", spied)
+    start = images / "skin" / "labels" / skin.name
+
+    code, _, _ = said(
+        "segment",
+        skin,
+        "--start",
+        start,
+        "--click",
+        "0,2,2",
+        "--click",
+        "0,4,4",
+        "--method",
+        method,
+        "-o",
+        tmp_path / "a.png",
+    )
+
+    assert code == 0
+    (prompts,) = asked
+    assert [isinstance(prompt, Mask) for prompt in prompts] == [True, False, False] if told else [False, False]
 
 
 @pytest.mark.parametrize(

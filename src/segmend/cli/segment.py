@@ -75,6 +75,7 @@ def segment(
     from segmend import io
     from segmend.errors import PromptError
     from segmend.methods import card, load
+    from segmend.prompts import Mask
     from segmend.segmenter import FIRST, answer, first_masks
     from segmend.session import PALETTE, Label, painted
 
@@ -102,7 +103,8 @@ def segment(
     else:
         value = label_of(workspace.labels, name) if workspace.labels else 1
         before = earlier == value if workspace.labels else earlier > 0
-        prediction = answer(workspace, prompts or [FIRST], before)
+        from_elsewhere = [Mask(before)] if start is not None and "mask" in chosen.prompts else []
+        prediction = answer(workspace, [*from_elsewhere, *prompts] or [FIRST], before)
         mask = prediction.over(before)
         found = painted(earlier, mask, value) if workspace.labels else mask.astype(np.uint16)
         qualities = {} if prediction.quality is None else {value: prediction.quality}
