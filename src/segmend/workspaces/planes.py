@@ -324,13 +324,19 @@ def mark_count(prompts: Sequence[Prompt]) -> int:
 
 
 def since_mask(prompts: Sequence[Prompt]) -> Sequence[Prompt] | None:
-    """Return the prompts after the newest mask from elsewhere; None where there is none.
+    """Return the prompts after the newest mask from elsewhere; None where there is none, or it is empty.
 
-    >>> since_mask([Click((0, 1, 1)), Mask(np.ones((1, 2, 2), bool)), Click((0, 0, 1))])
-    [Click(index=(0, 0, 1), positive=True)]
+    >>> click, ones = Click((0, 1, 1)), np.ones((1, 2, 2), bool)
+    >>> since_mask([click, Mask(ones), click])
+    [Click(index=(0, 1, 1), positive=True)]
+    >>> since_mask([Mask(ones), click, Mask(~ones), click]) is None
+    True
     """
-    newest = max((at for at, prompt in enumerate(prompts) if isinstance(prompt, Mask)), default=None)
-    return None if newest is None else prompts[newest + 1 :]
+    for at in range(len(prompts) - 1, -1, -1):
+        prompt = prompts[at]
+        if isinstance(prompt, Mask):
+            return prompts[at + 1 :] if prompt.inside.any() else None
+    return None
 
 
 def outdoes(quality: float, like: float) -> bool:
