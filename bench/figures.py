@@ -3,9 +3,9 @@
 On the val split of every set in a folder: a robot clicks on each object ten times, or draws a box; where people's
 scribbles are there, one round of them; clicks where the method doubts, where its mistake is largest, and anywhere in
 the mistake; clicks on masks from elsewhere, wrong ones and good ones; and one click on wrong masks of volumes, beside
-the classical methods. Sets are seen (the weights learned
-from their train split) or unseen, and every set counts once. With --out each set's games are kept in a file as they
-end, and a run that is started again with the same questions and weights plays only what is missing.
+the classical methods. Sets are seen (the weights learned from their train split) or unseen, and every set counts once.
+With --out each set's games are kept in a file as they end, and a run that is started again with the same questions and
+weights plays only what is missing.
 
 --method measures another method in the same way; what it cannot do is left out, and said.
 """
@@ -17,7 +17,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -25,17 +25,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segmend import methods
 from segmend.compare import report_from
 from segmend.datasets.folder import DataSet, sets
 from segmend.errors import SegmendError, UserError
 from segmend.evaluate import Curve, Report, evaluate, judged
+from segmend.image import MaskArray
 from segmend.io.atomic import write_bytes
 from segmend.metrics import dice, lowered
 from segmend.onemark import BEST, DOUBT, RANDOM, by_method, by_place, wobbled
+from segmend.play import rounds
 from segmend.prompts import Mask, Prompt
-from segmend.segmenter import Workspace, answer
+from segmend.segmenter import Workspace
 from segmend.solvers import warm_up
 from segmend.users import LargestError
 
@@ -178,48 +181,53 @@ def played(plan: Plan, name: str, user: str, interactions: int) -> Report:
 def places(plan: Plan, one: DataSet) -> list[Row]:
     """Return what clicks at several places bring, on the objects of a set."""
     rows = []
-    for case in one.cases:
-        example = case.read()
-        workspace = opened(plan, plan.method, example)
-        for value, truth in example.objects(plan.objects):
-            found = by_place(workspace, truth, example.image.spacing, seed=plan.seed)
-            rows += [{"case": case.name, "object": value, **asdict(gain)} for gain in found]
+    for row, workspace, truth, spacing in asked(plan, one, plan.method):
+        rows += [row | asdict(gain) for gain in by_place(workspace, truth, spacing, seed=plan.seed)]
     return rows
 
 
 def starts(plan: Plan, one: DataSet) -> list[Row]:
     """Return the Dice of masks from elsewhere and after each of some clicks on them, on the objects of a set."""
     rows = []
-    for case in one.cases:
-        example = case.read()
-        workspace = opened(plan, plan.method, example)
-        for value, truth in example.objects(plan.objects):
-            for wanted in STARTED:
-                mask = wobbled(truth, example.image.spacing, plan.seed, wanted=wanted)
-                prompts: list[Prompt] = [Mask(mask)]
-                reached = [dice(truth, mask)]
-                for _ in range(STARTED_CLICKS):
-                    click = LargestError(plan.seed)(truth, mask)
-                    if click is None:
-                        break
-                    prompts.append(click)
-                    mask = answer(workspace, prompts, mask).over(mask)
-                    reached.append(dice(truth, mask))
-                rows.append({"case": case.name, "object": value, "wanted": wanted, "dice": reached})
+    for row, workspace, truth, spacing in asked(plan, one, plan.method):
+        for wanted in STARTED:
+            user = MaskFirst(wobbled(truth, spacing, plan.seed, wanted=wanted), LargestError(plan.seed))
+            game = rounds(user, workspace, truth, interactions=1 + STARTED_CLICKS)
+            rows.append(row | {"wanted": wanted, "dice": [dice(truth, turn.mask) for turn in game]})
     return rows
+
+
+@dataclass(frozen=True, eq=False)
+class MaskFirst:
+    """Begins with a mask from elsewhere, which a robot then corrects."""
+
+    mask: MaskArray
+    robot: LargestError
+
+    def opening(self, truth: MaskArray, mask: MaskArray) -> Prompt | None:
+        return Mask(self.mask)
+
+    def __call__(self, truth: MaskArray, mask: MaskArray) -> Prompt | None:
+        return self.robot(truth, mask)
 
 
 def moves(plan: Plan, one: DataSet, method: str) -> list[Row]:
     """Return what one click does to a wrong mask, on the objects of a set."""
     rows = []
+    for row, workspace, truth, spacing in asked(plan, one, method):
+        wrong = wobbled(truth, spacing, plan.seed)
+        gain = by_method(methods.card(method), workspace, truth, wrong, seed=plan.seed)
+        rows += [] if gain is None else [row | asdict(gain)]
+    return rows
+
+
+def asked(plan: Plan, one: DataSet, method: str) -> Iterator[tuple[Row, Workspace, MaskArray, NDArray[np.float64]]]:
+    """Yield each object of a set with its row's beginning, its case opened by a method, and the voxels' size."""
     for case in one.cases:
         example = case.read()
         workspace = opened(plan, method, example)
         for value, truth in example.objects(plan.objects):
-            wrong = wobbled(truth, example.image.spacing, plan.seed)
-            gain = by_method(methods.card(method), workspace, truth, wrong, seed=plan.seed)
-            rows += [] if gain is None else [{"case": case.name, "object": value, **asdict(gain)}]
-    return rows
+            yield {"case": case.name, "object": value}, workspace, truth, example.image.spacing
 
 
 def opened(plan: Plan, method: str, example: Any) -> Workspace:
@@ -370,15 +378,17 @@ def clicks_by_place(found: Sequence[Set]) -> None:
 
 def clicks_on_masks(found: Sequence[Set]) -> None:
     for dimensions in ("2D", "3D"):
-        mine = [one for one in found if one.dimensions == dimensions and one.starts]
+        mine = [one.starts for one in found if one.dimensions == dimensions and one.starts]
         for wanted in STARTED:
-            each = [[row["dice"] for row in one.starts if row["wanted"] == wanted] for one in mine]
+            each = [[row["dice"] for row in rows if row["wanted"] == wanted] for rows in mine]
             padded = [[some + some[-1:] * (STARTED_CLICKS + 1 - len(some)) for some in games] for games in each]
             after = [mean(float(np.mean(games, axis=0)[at]) for games in padded) for at in (0, 1, 3, STARTED_CLICKS)]
+            first, *_, last = after
             hurt = mean(lowered(games) for games in each)
-            held = None if not mine else after[-1] >= after[0] and hurt < LOWERED  # type: ignore[operator]
-            goal(f"{dimensions}: a mask from elsewhere, after 1/3/5 clicks on it", line(after),
-                 f"not lower; lowered {number(hurt)}", held)  # fmt: skip
+            known = first is not None and last is not None and hurt is not None
+            goal(f"{dimensions}: a mask of {number(wanted, 1)} from elsewhere, after 1/3/5 clicks",
+                 f"{line(after)}, lowered {number(hurt)}", f"not lower, below {number(LOWERED, 2)}",
+                 last >= first and hurt < LOWERED if known else None)  # type: ignore[operator]  # fmt: skip
 
 
 def clicks_by_method(plan: Plan, found: Sequence[Set]) -> None:
