@@ -235,12 +235,13 @@ class VolumeWorkspace(Workspace):
 
         A mask from elsewhere may be as wrong in other places as at the first mark on it.
         """
-        from scipy.ndimage import distance_transform_edt
+        from scipy.ndimage import distance_transform_edt  # reading a card loads no heavy library
 
         nothing, mask, newest = np.zeros((), np.float32), seen > 0.5, prompts[-1]
-        since = since_mask(prompts) or prompts
-        drawn = any(isinstance(prompt, Lasso) for prompt in since)
-        if drawn or not isinstance(newest, Click | Stroke) or mark_count(since) > 1 or not mask.any():
+        since = prompts if len(prompts) == 1 else since_mask(prompts)
+        if since is None or not isinstance(newest, Click | Stroke) or not mask.any():
+            return nothing
+        if mark_count(since) > 1 or any(isinstance(prompt, Lasso) for prompt in since):
             return nothing
         depth = _depth(newest, look.frame, seen)
         if depth is None or not outdoes(look.quality, _likeness(look.mask, mask)):
