@@ -169,20 +169,8 @@ def test_methods_that_take_masks_are_told_that_one_is_from_elsewhere(
     monkeypatch.setattr(segmenter, "answer", spied)
     start = images / "skin" / "labels" / skin.name
 
-    code, _, _ = said(
-        "segment",
-        skin,
-        "--start",
-        start,
-        "--click",
-        "0,2,2",
-        "--click",
-        "0,4,4",
-        "--method",
-        method,
-        "-o",
-        tmp_path / "a.png",
-    )
+    marks = ("--click", "0,2,2", "--click", "0,4,4")
+    code, _, _ = said("segment", skin, "--start", start, *marks, "--method", method, "-o", tmp_path / "a.png")
 
     assert code == 0
     (prompts,) = asked
