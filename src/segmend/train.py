@@ -28,6 +28,7 @@ from segmend.training.batches import batches
 from segmend.training.checkpoint import CHECKPOINT, Run, State, keep_folder, resume, save
 from segmend.training.distributed import ALONE, World, shared
 from segmend.training.judge import Judge, best, given_up, scores_of
+from segmend.training.memory import keep_freed
 from segmend.training.progress import Lines, Log, Progress, Reached, Silence
 from segmend.training.record import Curve, write_about
 
@@ -123,6 +124,7 @@ def run(
     patience = getattr(settings, "patience", 0) if patience is None else patience
     _check(settings, every, patience, world)
     tell = (progress or Lines(log)) if world.leads else Silence()
+    keep_freed()
     torch.set_num_threads(threads or max(1, ((os.cpu_count() or 2) - 1) // world.size))
     usual = {f.name: f.default for f in fields(settings) if f.default is not MISSING}
     told = {**asdict(settings), "patience": patience}

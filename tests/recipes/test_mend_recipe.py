@@ -36,6 +36,7 @@ from segmend.recipes.mend_plane import PlaneSampler
 from segmend.recipes.mend_volume import VolumeSampler
 from segmend.train import run
 from segmend.users import ExtremePoints, LargestError
+from tests.datasets.test_folder import write_case, write_split
 
 FLAT = how.Settings(widths=(4, 4, 4, 4, 4, 4), light=(4, 4), steps=4, batch=2)
 SPACE = replace(FLAT, dimensions=3, widths=(4, 4, 4), small=1.0)
@@ -235,6 +236,37 @@ def test_objects_are_taken_from_real_blocks_by_their_tones() -> None:
     fit = [block for block in seen if block.truth.any() and not block.truth[block.valid].all()]
     inside = [block.tones[block.truth].mean() - block.tones[~block.truth & block.valid].mean() for block in fit]
     assert max(inside) > 1 and min(inside) < -1  # the ball, and what is round it
+
+
+def bright_disc() -> how.Subject:
+    truth = disc(64, 12)
+    image = np.where(truth, 200.0, 60.0) + np.random.default_rng(1).normal(0, 5, (1, *truth.shape))
+    return how.Subject(Image(image.astype(np.float32)), truth.astype(np.uint16), False, "disc")
+
+
+def test_bodies_are_made_of_pictures_where_some_are_wanted_and_given() -> None:
+    only = replace(SPACE, synthetic=0.0, regions=0.0, pasted=0.0, bodies=1.0)
+    both = VolumeSampler([bright_ball(), bright_disc()], only)
+    assert (list(both.shelf.groups), list(both.pictures.groups)) == (["ball"], ["disc"])
+    blocks = [both._block(np.random.default_rng(number), 32) for number in range(8)]
+    assert all(block.truth.any() and not block.real for block in blocks)
+    assert all(both[number].truth.any() for number in range(4))
+
+    volumes = VolumeSampler([bright_ball()], only)
+    assert all(volumes._block(np.random.default_rng(number), 32).real for number in range(4))
+
+
+def test_the_cases_in_space_are_volumes_and_where_bodies_are_made_pictures_too(tmp_path: Path) -> None:
+    labels = np.zeros((8, 20, 30), np.uint16)
+    labels[2:6, 5:15, 8:20] = 1
+    write_case(tmp_path, "picture", labels[3:4])
+    write_case(tmp_path, "volume", labels, suffix=".nii.gz")
+    write_split(tmp_path, train=["picture", "volume"])
+    kinds = [
+        {case.image.flat for case in how.subjects(tmp_path, "train", replace(SPACE, bodies=bodies))}
+        for bodies in (0.0, 0.2)
+    ]
+    assert kinds == [{False}, {False, True}]
 
 
 @pytest.mark.parametrize("settings", [FLAT, SPACE], ids=["plane", "space"])

@@ -74,6 +74,7 @@ class Settings:
     synthetic: float = 0.35  # the share of drawn scenes
     regions: float = 0.12  # of objects taken from real images by their tones
     pasted: float = 0.08  # of drawn objects put into real images
+    bodies: float = 0.0  # in space, the share of what is not drawn that is made of pictures
     small: float = 0.35  # in space, the share of batches with smaller blocks
     large: float = 0.15  # ... and with larger ones
     forget: float = 0.0  # the share of games that are learned from without the masks so far, from prompts alone
@@ -106,9 +107,10 @@ class Settings:
 
 
 def subjects(data: Path, split: str, settings: Settings) -> list[Subject]:
-    """Return the cases of a split that hold an object: all in the plane, volumes in space."""
+    """Return the cases of a split that hold an object: in space volumes, and pictures if bodies are made of them."""
     space = settings.dimensions == 3
-    return found_subjects(data, split, names=settings.sets, flat=False if space else None, channels=space)
+    flat = False if space and not settings.bodies else None
+    return found_subjects(data, split, names=settings.sets, flat=flat, channels=space)
 
 
 def fitted(settings: Settings, training: Sequence[Subject]) -> Settings:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
+from segmend.datasets.bodies import body
 from segmend.datasets.solids import smooth_solid, solid, thick, volume
 from segmend.datasets.synthetic import region_of
 from segmend.encode import see_marks
 from segmend.frame import Frame, frame_round, toned, whole_frame
 from segmend.image import Box, MaskArray, Real
+from segmend.plane import see
 from segmend.play import Turn
 from segmend.recipes.mend_game import Opening, Sample, guessed, started
-from segmend.recipes.mend_plane import places
-from segmend.recipes.slices import Shelved
+from segmend.recipes.mend_plane import LEAST_PIXELS, Flat, places, window_round
+from segmend.recipes.slices import Shelf
 from segmend.recipes.subjects import Subject
 from segmend.users import BoxFirst
 
@@ -51,10 +54,18 @@ class Block:
 
 
 @dataclass(frozen=True, eq=False)
-class VolumeSampler(Shelved):
+class VolumeSampler:
     """Draws samples by number: the same number is the same sample in any process."""
 
+    subjects: Sequence[Subject]
     settings: Settings
+    shelf: Shelf = field(init=False)
+    pictures: Shelf = field(init=False)
+
+    def __post_init__(self) -> None:
+        flat = [subject for subject in self.subjects if subject.image.flat]
+        object.__setattr__(self, "shelf", Shelf([subject for subject in self.subjects if not subject.image.flat]))
+        object.__setattr__(self, "pictures", Shelf(flat))
 
     def __getitem__(self, number: int) -> Sample:
         s = self.settings
@@ -86,6 +97,9 @@ class VolumeSampler(Shelved):
         if not self.shelf.groups or rng.random() < self.settings.synthetic:
             tones, truth = volume(rng, cells)
             return Block(tones, truth, np.ones_like(truth))
+        if self.pictures.groups and rng.random() < self.settings.bodies:
+            tones, truth = self._body(rng, cells)
+            return Block(tones, truth, np.ones_like(truth))
         if rng.random() < self.settings.regions:
             tones, valid = self._anywhere(rng, cells)
             region = region_of(rng, tones[None])
@@ -115,6 +129,18 @@ class VolumeSampler(Shelved):
             start = coarse(rng, truth) if rng.random() < 0.4 else locally_wrong(rng, truth)
         return Block(tones, truth, frame.inside(subject.labels.shape), start, real=True)
 
+    def _body(self, rng: np.random.Generator, cells: int) -> tuple[Real, MaskArray]:
+        """Return an object of a picture, or what its tones take from it, rounded off into a volume."""
+        for _ in range(8):
+            picture, truth = _picture(rng, self.pictures.draw(rng), cells)
+            region = region_of(rng, picture[None]) if rng.random() < 0.3 else None
+            truth = truth if region is None else region
+            if truth.sum() >= LEAST_PIXELS:
+                break
+        else:
+            return volume(rng, cells)
+        return body(rng, picture, truth, _picture(rng, self.pictures.draw(rng), cells)[0])
+
     def _anywhere(self, rng: np.random.Generator, cells: int) -> tuple[Real, MaskArray]:
         """Return some block of a real volume and which of its cells lie in the volume."""
         image = self.shelf.draw(rng).image
@@ -126,6 +152,14 @@ class VolumeSampler(Shelved):
         frame = replace(whole, low=(a, b, c), length=(d, e, f))
         tones = frame.see_some(image.voxels[int(rng.integers(len(image.voxels)))])
         return tones, frame.inside(image.shape)
+
+
+def _picture(rng: np.random.Generator, subject: Subject, cells: int) -> tuple[Real, Flat]:
+    """Return one channel of a picture near an object, and the object."""
+    plane = subject.labels[0] == int(rng.choice(list(places(subject))))
+    window = window_round(rng, plane, float(np.divide(*subject.image.spacing[1:])))
+    channel = subject.image.voxels[int(rng.integers(len(subject.image.voxels))), 0]
+    return see(channel, window, cells), see(plane, window, cells) > 0.5
 
 
 def box_of(found: dict[int, tuple[slice, ...]], value: int) -> Box:
