@@ -27,13 +27,14 @@ import numpy as np
 
 from segmend.errors import PromptError, ShapeError, UserError
 from segmend.image import Box, Index, LabelMap, MaskArray, bounds
-from segmend.prompts import Prompt, check
+from segmend.prompts import Mask, Prompt, check, kind_of
 from segmend.prompts import from_json as prompt_from_json
 from segmend.prompts import to_json as prompt_to_json
 
 MAX_LABEL = 65535
 Adapt = Literal["auto", "on", "off"]  # may a method's network learn this image: where marks call for it, always, never
 ADAPTS: tuple[Adapt, ...] = get_args(Adapt)
+GIVEN = "given"  # said in place of a method: a mask from elsewhere, taken as it is
 Colour = tuple[int, int, int]  # red, green, blue, 0 to 255
 PALETTE: tuple[Colour, ...] = (
     (230, 75, 60),
@@ -66,7 +67,7 @@ class Defined:
 
 @dataclass(frozen=True)
 class Prompted:
-    """A prompt was put down on a label, to be answered by a method."""
+    """A prompt was put down on a label, to be answered by a method; a mask that was `GIVEN` is its own answer."""
 
     prompt: Prompt
     label: int
@@ -229,9 +230,11 @@ class Session:
                     raise PromptError("A label needs a name; got an empty one.")
                 if not all(0 <= part <= 255 for part in label.colour):
                     raise PromptError(f"A colour needs three numbers of 0 to 255; got {label.colour}.")
-            case Prompted(prompt=prompt, label=value):
+            case Prompted(prompt=prompt, label=value, method=method):
                 self._check_label(value)
                 check(prompt, self.shape)
+                if method == GIVEN and not isinstance(prompt, Mask):
+                    raise PromptError(f"Only a mask can be given as it is; got a {kind_of(prompt)}.")
             case Removed(event=earlier):
                 if earlier not in self.prompted():
                     raise PromptError(f"Only a prompt in effect can be removed; event {earlier} is none.")

@@ -3,7 +3,9 @@
 import numpy as np
 from playwright.sync_api import expect
 
-from segmend.io import write_image
+from segmend.image import Image
+from segmend.io import write_image, write_mask
+from segmend.session import Label
 from tests.io.dicoms import save_all, slices
 from tests.web.driving import PATIENCE
 
@@ -91,3 +93,58 @@ def test_a_linked_file_becomes_a_case(annotator, volume, tmp_path):
 
     annotator.settle()
     assert annotator.page.locator(".case-name").inner_text() == "linked"
+
+
+def load_mask(annotator, path):
+    with annotator.page.expect_file_chooser() as chooser:
+        annotator.page.get_by_role("button", name="Load mask", exact=True).click()
+    chooser.value.set_files(path)
+
+
+def test_another_tools_mask_is_loaded_and_mended_by_a_click(annotator, add, volume, tmp_path):
+    annotator.open(add(volume, "knee"))
+    values = np.zeros(volume.shape, np.uint16)
+    values[4:7, 2:5, 2:6] = 3
+    write_mask(tmp_path / "theirs.nii.gz", values, volume, [Label(3, "theirs", (1, 2, 3))])
+
+    load_mask(annotator, tmp_path / "theirs.nii.gz")
+    annotator.toast("Loaded theirs.nii.gz.")
+    annotator.settle()
+
+    assert annotator.label_at((5, 3, 3)) == 1 and annotator.label_at((5, 6, 6)) == 0
+    expect(annotator.page.locator(".mark-row")).to_have_text(["Loaded maskObject 1"])
+    annotator.go_to((5, 8, 9))
+    annotator.click((5, 8, 9))
+    annotator.settle()
+    assert annotator.label_at((5, 8, 9)) == 1
+    annotator.page.get_by_role("button", name="Remove loaded mask").click()
+    annotator.settle()
+    assert annotator.label_at((5, 3, 3)) == 0 and annotator.label_at((5, 8, 9)) == 1
+
+
+def test_a_mask_of_several_objects_brings_labels_of_its_own(annotator, add, volume, tmp_path):
+    annotator.open(add(volume, "knee"))
+    values = np.zeros(volume.shape, np.uint16)
+    values[4:7, 2:5, 2:6], values[2, 8, 8] = 2, 5
+    write_mask(tmp_path / "both.seg.nrrd", values, volume, [Label(v, f"o{v}", (1, 2, 3)) for v in (2, 5)])
+
+    load_mask(annotator, tmp_path / "both.seg.nrrd")
+    annotator.toast("Loaded both.seg.nrrd: 2 labels.")
+    annotator.settle()
+
+    assert (annotator.label_at((5, 3, 3)), annotator.label_at((2, 8, 8))) == (2, 5)
+    assert [label["value"] for label in annotator.recorded["labels"]] == [1, 2, 5]
+
+
+def test_a_mask_of_another_grid_is_refused_in_words(annotator, add, volume, tmp_path):
+    annotator.open(add(volume, "knee"))
+    other = Image(volume.voxels, volume.affine @ np.diag([1.3, 1, 1, 1]))
+    values = np.ones(volume.shape, np.uint16)
+    write_mask(tmp_path / "other.nii.gz", values, other, [Label(1, "o", (1, 2, 3))])
+
+    load_mask(annotator, tmp_path / "other.nii.gz")
+
+    alert = annotator.page.locator("[role=alert] .toast")
+    expect(alert).to_be_visible(timeout=PATIENCE)
+    assert "other.nii.gz" in alert.inner_text() or "voxels" in alert.inner_text()
+    assert annotator.prompts == []

@@ -164,24 +164,31 @@ export class Actions {
     await this.#adding(`Reading ${path}`, () => api.linkCase(path));
   }
 
-  async #adding(text: string, add: (sent: (part: number) => void) => Promise<api.Case[]>): Promise<void> {
+  async #adding(text: string, add: (sent: api.Sent) => Promise<api.Case[]>): Promise<void> {
+    const added = await this.#sending(text, async (sent) => {
+      const cases = await add(sent);
+      await this.refreshCases();
+      return cases;
+    });
+    const first = added.at(0);
+    if (first === undefined) return;
+    toast(added.length === 1 ? `Added ${first.name}.` : `Added ${added.length} cases.`, "good");
+    await this.openCase(first.id);
+  }
+
+  /** Show how far an upload is until it has been read. */
+  async #sending<T>(text: string, send: (sent: api.Sent) => Promise<T>): Promise<T> {
     this.store.set({ loading: { text, fraction: null } });
-    let added: api.Case[];
     try {
-      added = await add((fraction) => {
+      return await send((fraction) => {
         const reading = fraction >= 1;
         this.store.set({
           loading: { text: reading ? "Reading the files" : text, fraction: reading ? null : fraction },
         });
       });
-      await this.refreshCases();
     } finally {
       this.store.set({ loading: null });
     }
-    const first = added.at(0);
-    if (first === undefined) return;
-    toast(added.length === 1 ? `Added ${first.name}.` : `Added ${added.length} cases.`, "good");
-    await this.openCase(first.id);
   }
 
   // The session
@@ -366,6 +373,17 @@ export class Actions {
     const colour = PALETTE[(value - 1) % PALETTE.length];
     this.define({ value, name: name ?? `Object ${value}`, colour, locked: false });
     this.select(value);
+  }
+
+  /** Take another tool's mask as it is: one object becomes the selected label's mask, several get labels of their own. */
+  async loadMask(mask: api.Upload): Promise<void> {
+    const { opened, label } = this.store.state;
+    if (opened === null) return;
+    const { labels } = await this.#sending(`Uploading ${mask.name}`, (sent) =>
+      api.loadMask(opened.session, label, mask, sent),
+    );
+    this.select(labels[0]);
+    toast(labels.length === 1 ? `Loaded ${mask.name}.` : `Loaded ${mask.name}: ${labels.length} labels.`, "good");
   }
 
   define(label: api.Label): void {

@@ -6,6 +6,7 @@ type Schemas = components["schemas"];
 export type Method = Schemas["MethodJson"];
 export type Format = Schemas["FormatJson"];
 export type Case = Schemas["CaseJson"];
+export type Loaded = Schemas["LoadedJson"];
 export type Label = Schemas["LabelJson"];
 export type Event = Schemas["EventJson"];
 export type Adapt = Schemas["PromptedJson"]["adapt"];
@@ -104,18 +105,29 @@ export interface Upload {
   readonly name: string; // with its folders, for a DICOM series
 }
 
-/** Send files to become cases; `sent` tells the part that has gone up. XMLHttpRequest, because fetch cannot tell. */
-export function addCases(uploads: readonly Upload[], sent: (part: number) => void): Promise<Case[]> {
+/** Tells the part of an upload that has gone up. */
+export type Sent = (part: number) => void;
+
+/** Send files to become cases. */
+export const addCases = (uploads: readonly Upload[], sent: Sent): Promise<Case[]> =>
+  upload<Case[]>("api/cases", uploads, sent);
+
+/** Send a mask that another tool made: one object for this label, several for labels of their own. */
+export const loadMask = (session: string, label: number, mask: Upload, sent: Sent): Promise<Loaded> =>
+  upload<Loaded>(`api/sessions/${session}/masks?label=${label}`, [mask], sent);
+
+/** Send files; XMLHttpRequest, because fetch cannot tell how far it is. */
+function upload<T>(path: string, uploads: readonly Upload[], sent: Sent): Promise<T> {
   const form = new FormData();
   for (const { file, name } of uploads) form.append("files", file, name);
   return new Promise((resolve, reject) => {
     const call = new XMLHttpRequest();
-    call.open("POST", address("api/cases"));
+    call.open("POST", address(path));
     call.upload.onprogress = ({ loaded, total }) => {
       sent(loaded / total);
     };
     call.onload = () => {
-      if (call.status < 300) resolve(JSON.parse(call.responseText) as Case[]);
+      if (call.status < 300) resolve(JSON.parse(call.responseText) as T);
       else reject(new ApiError(sentenceIn(call.responseText, call.status), call.status));
     };
     call.onerror = () => {

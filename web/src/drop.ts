@@ -74,15 +74,12 @@ function add(actions: Actions, uploads: readonly Upload[]): void {
   else guarded(() => actions.addCases(files));
 }
 
-function pick(actions: Actions, attributes: Record<string, unknown>): () => void {
+function pick(attributes: Record<string, unknown>, take: (uploads: Upload[]) => void): () => void {
   return () => {
-    const input = h("input", { type: "file", multiple: true, hidden: true, ...attributes });
+    const input = h("input", { type: "file", hidden: true, ...attributes });
     input.addEventListener("change", () => {
       const files = [...(input.files ?? [])];
-      add(
-        actions,
-        files.map((file) => ({ file, name: file.webkitRelativePath || file.name })),
-      );
+      take(files.map((file) => ({ file, name: file.webkitRelativePath || file.name })));
       input.remove();
     });
     input.addEventListener("cancel", () => {
@@ -93,5 +90,16 @@ function pick(actions: Actions, attributes: Record<string, unknown>): () => void
   };
 }
 
-export const pickFiles = (actions: Actions): (() => void) => pick(actions, {});
-export const pickFolder = (actions: Actions): (() => void) => pick(actions, { webkitdirectory: true });
+const pickCases =
+  (attributes: Record<string, unknown>) =>
+  (actions: Actions): (() => void) =>
+    pick({ multiple: true, ...attributes }, (uploads) => {
+      add(actions, uploads);
+    });
+
+export const pickFiles = pickCases({});
+export const pickFolder = pickCases({ webkitdirectory: true });
+export const pickMask = (actions: Actions): (() => void) =>
+  pick({}, ([mask]) => {
+    guarded(() => actions.loadMask(mask));
+  });

@@ -16,7 +16,7 @@ from segmend.segmenter import Method, Prediction, Workspace, answers, label_mean
 from segmend.server.wire import NOTHING
 from segmend.session import Adapt, Prompted, Removed, Session
 
-Opened = Callable[[str], "Taking"]  # method id -> its workspace of this session's image
+Opened = Callable[[str], Workspace]  # method id -> its workspace of this session's image
 
 
 @dataclass(frozen=True, eq=False)

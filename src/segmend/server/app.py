@@ -43,7 +43,7 @@ from threadpoolctl import threadpool_limits
 
 from segmend import methods
 from segmend.errors import SegmendError, SettingsError, StoreError
-from segmend.server import about, auth, cases, exports, live, replies, sessions
+from segmend.server import about, auth, cases, exports, live, masks, replies, sessions
 from segmend.server.desks import Desks
 from segmend.server.settings import ServerSettings, guarded
 from segmend.server.state import Shared
@@ -72,7 +72,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     replies.add_to(app)
     app.add_middleware(auth.Gate, settings=settings, user_of=shared.store.user_of)
     app.add_middleware(replies.Unbroken)
-    for room in (about, cases, sessions, exports, live):
+    for room in (about, cases, sessions, masks, exports, live):
         app.include_router(room.router)
     _add_pages(app, PAGES)
     return app

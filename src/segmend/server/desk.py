@@ -31,7 +31,8 @@ from segmend import methods
 from segmend.errors import ConflictError, NotFoundError, PromptError, SegmendError, StoreError
 from segmend.image import Box, Image, Index, LabelMap
 from segmend.prompts import extent
-from segmend.server.answering import Part, Taking, answered_prompts, label_of, parts
+from segmend.segmenter import Given, Workspace
+from segmend.server.answering import Part, answered_prompts, label_of, parts
 from segmend.server.board import Board, Draft
 from segmend.server.doubted import Doubted
 from segmend.server.wire import NOTHING, full_state, light_state, pack
@@ -39,6 +40,7 @@ from segmend.server.work import Pool, log_failure
 from segmend.server.workspaces import Workspaces
 from segmend.session import (
     EMPTY,
+    GIVEN,
     Defined,
     Event,
     Patch,
@@ -268,7 +270,7 @@ class Desk:
     def _check(self, event: Event) -> None:
         """Raise unless this event makes sense now, before it is stored for good."""
         self._session.add(event)
-        if isinstance(event, Prompted):
+        if isinstance(event, Prompted) and event.method != GIVEN:
             card = methods.card(event.method)
             card.check([event.prompt])
             dimension = 2 if self._session.shape[0] == 1 else 3
@@ -374,8 +376,8 @@ class Desk:
             return self._board.draft
 
     def _answer(self, draft: Draft) -> Iterator[None]:
-        def opened(method: str) -> Taking:
-            return self._workspaces.opened(self.id, method, self._image)
+        def opened(method: str) -> Workspace:
+            return Given() if method == GIVEN else self._workspaces.opened(self.id, method, self._image)
 
         session = draft.session
         with self._lock:
@@ -393,7 +395,7 @@ class Desk:
             if self._board.draft is draft:
                 self._finish(draft)
         event = session.events[draft.position]
-        if isinstance(event, Prompted):
+        if isinstance(event, Prompted) and event.method != GIVEN:
             self._workspaces.weigh(self.id, event.method, self._image())
 
     def _take(self, draft: Draft, part: Part | float) -> None:

@@ -108,7 +108,7 @@ class EventJson(RootModel[DefinedJson | PromptedJson | RemovedJson | UndoneJson 
 class NewPromptJson(BaseModel):
     prompt: AnyPrompt
     label: int
-    method: Annotated[str, Field(description="the server's usual one when left out")] = ""
+    method: Annotated[str, Field(description="the server's usual one when left out; given: a mask as it is")] = ""
     adapt: AdaptJson = "auto"
 
 
@@ -140,6 +140,13 @@ class AnswerJson(BaseModel):
     quality: float | None
     adapted: Annotated[bool, Field(description="by a network that was taught this image")]
     withdrawn: Annotated[bool, Field(description="undone or cancelled before it was answered")]
+    state: LightStateJson
+
+
+class LoadedJson(BaseModel):
+    """What came of a mask's file."""
+
+    labels: Annotated[list[int], Field(description="whose masks these are now, in the order of the file's values")]
     state: LightStateJson
 
 

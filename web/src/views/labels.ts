@@ -2,6 +2,7 @@
 
 import type { Actions } from "../actions";
 import type { Label } from "../api";
+import { pickMask } from "../drop";
 import { h, icon, iconButton, refill } from "../dom";
 
 const hex = (colour: Label["colour"]): string =>
@@ -23,6 +24,18 @@ export function labelsPanel(actions: Actions): HTMLElement {
     icon("plus"),
     "New label",
   );
+  const load = h(
+    "button",
+    {
+      type: "button",
+      class: "button quiet",
+      "aria-label": "Load mask",
+      title: "Load a mask that another tool made, on this image's grid: one object for the selected label, or several",
+      onclick: pickMask(actions),
+    },
+    icon("upload"),
+    "Load",
+  );
   store.on(["labels", "label", "opened"], ({ labels, label, opened }) => {
     const editing = list.querySelector("input.label-name:focus");
     if (editing === null)
@@ -30,9 +43,10 @@ export function labelsPanel(actions: Actions): HTMLElement {
         list,
         labels.map((one, i) => row(actions, one, one.value === label, i)),
       );
-    add.disabled = opened === null;
+    add.disabled = load.disabled = opened === null;
   });
-  return h("section", { class: "section" }, h("div", { class: "section-head" }, h("h2", {}, "Labels"), add), list);
+  const head = h("div", { class: "section-head" }, h("h2", {}, "Labels"), h("span", {}, load, add));
+  return h("section", { class: "section" }, head, list);
 }
 
 function row(actions: Actions, label: Label, selected: boolean, position: number): HTMLElement {

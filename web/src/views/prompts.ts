@@ -7,6 +7,7 @@ import type { Index } from "../geometry";
 import { type Mark, marksOf, type State } from "../state";
 
 const SHOWN = 200;
+const GIVEN = "given"; // in place of a method: the mask is from elsewhere
 
 export function promptsPanel(actions: Actions): HTMLElement {
   const store = actions.store;
@@ -37,7 +38,7 @@ export function promptsPanel(actions: Actions): HTMLElement {
 function row(actions: Actions, state: State, { position, event, waiting }: Mark): HTMLElement {
   const label = state.labels.find(({ value }) => value === event.label);
   const place = placeOf(event.prompt);
-  const words = describe(event.prompt);
+  const words = describe(event);
   const look = h(
     "button",
     {
@@ -63,7 +64,8 @@ function row(actions: Actions, state: State, { position, event, waiting }: Mark)
 
 const signed = (positive: boolean): string => (positive ? "+" : "−");
 
-export function describe(prompt: Prompt): string {
+export function describe({ prompt, method }: Mark["event"]): string {
+  if (method === GIVEN) return "Loaded mask";
   switch (prompt.kind) {
     case "click":
       return `Click ${signed(prompt.positive)}`;

@@ -1,0 +1,94 @@
+"""Masks from elsewhere: a file of another tool becomes the masks of labels, to be mended like any other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, Response
+
+from segmend import io
+from segmend.errors import FileError, LimitError
+from segmend.image import LabelMap, bounds
+from segmend.prompts import Mask
+from segmend.server import uploads
+from segmend.server.desk import Answer, Desk
+from segmend.server.replies import PROBLEMS
+from segmend.server.schemas import LoadedJson
+from segmend.server.sessions import held
+from segmend.server.state import SharedNow, UserNow
+from segmend.session import GIVEN, PALETTE, Defined, Label, Prompted, Session
+
+MOST = 255  # objects of one file
+
+router = APIRouter(prefix="/api", tags=["sessions"], responses=PROBLEMS)
+
+
+@router.post(
+    "/sessions/{session}/masks",
+    status_code=201,
+    response_model=LoadedJson,
+    summary="Take the mask in a file of another tool as it is: one object for a label, several for labels of their own",
+    openapi_extra=uploads.BODY,
+)
+async def load(
+    session: str, request: Request, here: SharedNow, who: UserNow, label: Annotated[int, Query(ge=1, le=65535)] = 1
+) -> Response:
+    async with held(here, session) as desk, uploads.received(request, here.settings) as upload:
+        found = await run_in_threadpool(_read, upload.files, here, desk)
+        labels, answers = await run_in_threadpool(_given, desk, found, label, who)
+        await asyncio.gather(*map(asyncio.wrap_future, answers))
+        return JSONResponse({"labels": labels, "state": desk.light_state()}, 201)
+
+
+def _read(files: Sequence[Path], here: SharedNow, desk: Desk) -> LabelMap:
+    if len(files) != 1:
+        raise FileError(f"A mask is read from one file; got {len(files)}.")
+    found = io.read_mask(files[0], here.desks.images.get(desk.case))
+    if not found.any():
+        raise FileError(f"{files[0].name} has no object in it: all its voxels are 0.")
+    return found
+
+
+def _given(desk: Desk, found: LabelMap, label: int, who: str) -> tuple[list[int], list[Future[Answer]]]:
+    """Give each object of a label map to a label, all checked before the first; return the labels and the answers."""
+    values = [int(value) for value in np.unique(found) if value]
+    if len(values) > MOST:
+        raise LimitError(f"A mask may have {MOST} objects here; this one has {len(values)}.")
+    labels = places(desk.session, values, label)
+    trial = desk.session
+    events: list[Defined | Prompted] = []
+    for value, place in zip(values, labels, strict=True):
+        if place not in trial.labels:
+            events.append(Defined(Label(place, f"Object {place}", PALETTE[(place - 1) % len(PALETTE)])))
+            trial = trial.add(events[-1])
+        inside = found == value
+        box = bounds(inside)
+        assert box is not None
+        events.append(Prompted(Mask(inside[box.slices], box.low), place, GIVEN))
+        trial = trial.add(events[-1])
+    return labels, [desk.accept(event, user=who)[1] for event in events]
+
+
+def places(session: Session, values: Sequence[int], label: int) -> list[int]:
+    """Return the label for each value of a file: one object is for the label that was meant, several keep their
+    values, where no label of the session has been marked yet under that value, or get free ones.
+
+    >>> one = Session((1, 2, 2)).add(Defined(Label(1, "lesion", PALETTE[0])))
+    >>> places(one, [7], 1), places(one, [1, 7], 1)
+    ([1], [1, 7])
+    >>> marked = one.add(Prompted(Mask(np.ones((1, 1, 1), bool)), 1, GIVEN))
+    >>> places(marked, [1, 7], 1)
+    [2, 7]
+    """
+    if len(values) == 1:
+        return [label]
+    taken = {value for value in session.labels if session.prompted(value)}
+    free = (value for value in range(1, 65536) if value not in {*session.labels, *values})
+    return [next(free) if value in taken else value for value in values]
