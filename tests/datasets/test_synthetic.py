@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from segmend.datasets.synthetic import membrane, pasted, region_of, scene, shape, smooth_field, vessels
+from segmend.datasets.synthetic import (
+    layers,
+    meant,
+    membrane,
+    pasted,
+    refilled,
+    region_of,
+    scene,
+    shape,
+    smooth_field,
+    vessels,
+)
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -74,3 +85,46 @@ def test_a_given_object_is_the_one_in_the_scene():
 
     np.testing.assert_array_equal(truth, given)
     assert image.shape == (3, 64, 64)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_layers_share_an_object_between_them_from_the_outside_in(seed):
+    inside = shape(np.random.default_rng(seed), 64)
+    ripple = smooth_field(np.random.default_rng(seed), 3, 64)
+
+    some = layers(np.random.default_rng(seed), inside, ripple)
+
+    assert len(some) in (1, 2, 3) and all(layer.any() for layer in some)
+    np.testing.assert_array_equal(np.sum(some, axis=0), inside)
+
+
+def test_a_wall_lies_outside_of_what_it_holds():
+    inside = np.zeros((30, 30), bool)
+    inside[4:26, 4:26] = True
+
+    wall, *held = layers(np.random.default_rng(0), inside, np.zeros((30, 30), np.float32))
+
+    assert wall[4].any() and not np.any(held, axis=0)[4].any() and held[-1][15, 15]
+
+
+def test_a_wall_a_core_or_all_may_be_meant():
+    wall, core = np.repeat([True, False], 40), np.repeat([False, True], 40)
+
+    found = {tuple(meant(np.random.default_rng(seed), [wall, core])[[0, -1]]) for seed in range(40)}
+
+    assert found == {(True, False), (False, True), (True, True)}
+    speck = np.arange(80) == 0
+    assert all(meant(np.random.default_rng(seed), [speck, ~speck]).sum() >= 79 for seed in range(20))
+
+
+def test_only_what_a_wall_holds_is_refilled():
+    image = np.random.default_rng(0).normal(0, 1, (3, 40, 40)).astype(np.float32)
+    inside = np.zeros((40, 40), bool)
+    inside[8:32, 8:32] = True
+    wall, *held = layers(np.random.default_rng(3), inside, np.zeros((40, 40), np.float32))
+
+    out = refilled(np.random.default_rng(1), image, [wall, *held])
+
+    assert out.shape == image.shape and out.dtype == np.float32
+    np.testing.assert_array_equal(out[:, :4], image[:, :4])
+    assert abs(out[:, held[0]].mean() - image[:, held[0]].mean()) > 0.2

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from segmend.datasets.synthetic import smooth_line, splines
+from segmend.datasets.synthetic import LAYERED, layers, meant, smooth_line, splines
 from segmend.image import MaskArray, Real
 
 LEAST = 40  # cells of an object
@@ -97,8 +97,13 @@ def volume(rng: np.random.Generator, cells: int) -> tuple[Real, MaskArray]:  # [
         count += 1
     if rng.random() < 0.6:
         truth = solid(rng, cells)
-        regions[truth] = count
-        count += 1
+        some = [truth]
+        if rng.random() < LAYERED:
+            some = layers(rng, truth, smooth_solid(rng, int(rng.integers(2, 6)), cells))
+            truth = meant(rng, some)
+        for layer in some:
+            regions[layer] = count
+            count += 1
     else:
         truth = _one_region(rng, regions)
     return _seen(rng, _painted(rng, regions, count, cells)), truth

@@ -17,6 +17,8 @@ from scipy import ndimage
 from segmend.image import Real
 
 Flat = NDArray[np.bool_]  # [n n]
+LEAST = 24  # pixels of an object
+LAYERED = 0.35  # the share of drawn objects that are walls round something, or something with walls
 
 
 @lru_cache(maxsize=64)
@@ -39,7 +41,7 @@ def shape(rng: np.random.Generator, cells: int) -> Flat:
     """Return one random object: a blob, a ring, a tube, a star of lobes or a thing with corners."""
     for _ in range(8):
         mask = _SHAPES[rng.integers(len(_SHAPES))](rng, cells)
-        if mask.sum() >= 24:
+        if mask.sum() >= LEAST:
             return mask
     return _blob(rng, cells) | _disc(cells, cells / 2, cells / 2, 6.0)
 
@@ -112,6 +114,49 @@ def _corners(rng: np.random.Generator, cells: int) -> Flat:
 
 
 _SHAPES = (_blob, _blob, _ring, _lobes, _tube, _corners)
+
+
+Solid = NDArray[np.bool_]  # [...]
+
+
+def layers(rng: np.random.Generator, inside: Solid, ripple: Real) -> list[Solid]:
+    """Return an object, flat or in space, as two or three layers, the outermost first: a wall and what it holds.
+
+    Their walls are thick here and thin there, and may be open, as `ripple`, a smooth field of unit deviation, has it.
+
+    >>> inside = np.zeros((9, 9), bool); inside[1:8, 1:8] = True
+    >>> wall, core = layers(np.random.default_rng(1), inside, np.zeros((9, 9), np.float32))
+    >>> bool((wall | core == inside).all()), bool((wall & core).any())
+    (True, False)
+    """
+    depth = ndimage.distance_transform_edt(inside)
+    depth = depth / max(float(depth.max()), 1.0) + rng.uniform(0, 0.25) * ripple
+    cuts = np.sort(rng.uniform(0.15, 0.7, int(rng.integers(1, 3))))
+    which = np.searchsorted(cuts, depth)
+    found = [inside & (which == i) for i in range(len(cuts) + 1)]
+    return [layer for layer in found if layer.any()]
+
+
+def meant(rng: np.random.Generator, some: list[Solid]) -> Solid:
+    """Return what a person may mean of a layered object: mostly a wall, a layer, or one with all that it holds."""
+    kind, first = rng.random(), int(rng.integers(len(some)))
+    wall = first % max(len(some) - 1, 1)
+    held = some[first:] if kind < 0.3 else some[first : first + 1] if kind < 0.5 else some[wall : wall + 1]
+    found = np.logical_or.reduce(held)
+    return np.asarray(found if found.sum() >= LEAST else np.logical_or.reduce(some))
+
+
+def refilled(rng: np.random.Generator, image: Real, some: list[Solid]) -> Real:  # [c ...]
+    """Return a real image in which all layers but the outermost have tones of their own."""
+    out = image
+    for layer in some[1:]:
+        soft = ndimage.gaussian_filter(layer.astype(np.float32), rng.uniform(0.4, 1.2))
+        spread = max(float(image.std()), 1e-6)
+        keep = rng.uniform(0.2, 1.0)
+        shift = spread * rng.choice([-1, 1]) * rng.uniform(0.35, 1.8)
+        within = image.mean() * (1 - keep) + image * keep + shift
+        out = out * (1 - soft) + within * soft
+    return np.asarray(out, np.float32)
 
 
 def texture(rng: np.random.Generator, cells: int) -> Real:  # [n n]
@@ -199,8 +244,14 @@ def scene(rng: np.random.Generator, cells: int, truth: Flat | None = None) -> tu
         count += 1
     if given or rng.random() < 0.45:
         truth = truth if truth is not None else shape(rng, cells)
-        regions[truth] = count
-        count += 1
+        if not given and rng.random() < LAYERED:
+            some = layers(rng, truth, smooth_field(rng, int(rng.integers(2, 6)), cells))
+            truth = meant(rng, some)
+        else:
+            some = [truth]
+        for layer in some:
+            regions[layer] = count
+            count += 1
     image = _painted(rng, regions, count, cells)
     if truth is None:
         truth = _one_region(rng, regions)
@@ -232,7 +283,7 @@ def _one_region(rng: np.random.Generator, regions: NDArray[np.intp]) -> Flat:
         y, x = rng.integers(0, len(regions), 2)
         pieces, _ = ndimage.label(regions == regions[y, x])
         piece = np.asarray(pieces == pieces[y, x])
-        if 24 <= piece.sum() <= 0.6 * piece.size:
+        if LEAST <= piece.sum() <= 0.6 * piece.size:
             return piece
     return shape(rng, len(regions))
 

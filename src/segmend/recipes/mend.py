@@ -74,6 +74,7 @@ class Settings:
     synthetic: float = 0.35  # the share of drawn scenes
     regions: float = 0.12  # of objects taken from real images by their tones
     pasted: float = 0.08  # of drawn objects put into real images
+    layered: float = 0.12  # of real objects that are given layers of other tones
     bodies: float = 0.0  # in space, the share of what is not drawn that is made of pictures
     small: float = 0.35  # in space, the share of batches with smaller blocks
     large: float = 0.15  # ... and with larger ones

@@ -11,7 +11,19 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from segmend.augment import bend, bent, retoned, wobbled
-from segmend.datasets.synthetic import angiogram, membrane, pasted, region_of, scene, shape, vessels
+from segmend.datasets.synthetic import (
+    angiogram,
+    layers,
+    meant,
+    membrane,
+    pasted,
+    refilled,
+    region_of,
+    scene,
+    shape,
+    smooth_field,
+    vessels,
+)
 from segmend.encode import see_prompts
 from segmend.image import Image, Real
 from segmend.plane import Window, around, inside, normalised, see
@@ -79,6 +91,9 @@ class PlaneSampler(Shelved):
         elif drawn < s.synthetic + s.regions + s.pasted:
             image, truth = pasted(rng, view.picture, CELLS)
             return View(image, truth & view.valid, view.valid)
+        elif rng.random() < s.layered and view.truth.any():
+            some = layers(rng, view.truth, smooth_field(rng, int(rng.integers(2, 6)), CELLS))
+            return View(refilled(rng, view.picture, some), meant(rng, some) & view.valid, view.valid)
         return view
 
     def _real(self, rng: np.random.Generator) -> View:

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from segmend.datasets.bodies import body
 from segmend.datasets.solids import smooth_solid, solid, thick, volume
-from segmend.datasets.synthetic import region_of
+from segmend.datasets.synthetic import layers, meant, refilled, region_of, smooth_field
 from segmend.encode import see_marks
 from segmend.frame import Frame, frame_round, toned, whole_frame
 from segmend.image import Box, MaskArray, Real
@@ -106,6 +106,10 @@ class VolumeSampler:
             if region is not None:
                 return Block(tones, region & valid, valid)
         block = self._real(rng, cells)
+        if rng.random() < self.settings.layered and block.truth.any():
+            some = layers(rng, block.truth, smooth_solid(rng, int(rng.integers(2, 6)), cells))
+            tones = refilled(rng, block.tones[None], some)[0]
+            return Block(tones, meant(rng, some) & block.valid, block.valid)
         if rng.random() < self.settings.pasted:
             truth = solid(rng, cells)
             tones = blended(rng, block.tones, truth)
@@ -135,6 +139,9 @@ class VolumeSampler:
             picture, truth = _picture(rng, self.pictures.draw(rng), cells)
             region = region_of(rng, picture[None]) if rng.random() < 0.3 else None
             truth = truth if region is None else region
+            if truth.sum() >= LEAST_PIXELS and rng.random() < self.settings.layered:
+                some = layers(rng, truth, smooth_field(rng, int(rng.integers(2, 6)), cells))
+                picture, truth = refilled(rng, picture[None], some)[0], meant(rng, some)
             if truth.sum() >= LEAST_PIXELS:
                 break
         else:
