@@ -78,6 +78,22 @@ def test_a_mask_is_undone_removed_and_mended_like_any_mark(server, client, sessi
         assert live.map[1, 2, 5] == 1  # the click alone
 
 
+def test_a_mask_replaces_the_one_that_the_label_had(server, client, session, one, tmp_path):
+    with Client(server.address, session) as live:
+        live.do(defined(1))
+        live.do(clicked((1, 2, 5)))
+        assert live.map[2, 1, 5] == 1
+        live.do({"event": "removed", "of": 1})
+        load(client, session, written(tmp_path, one), label=1)
+        live.next("answered", position=3)
+        other = np.zeros_like(one)
+        other[0, 0, 0] = 1
+        load(client, session, written(tmp_path, other), label=1)
+        live.next("answered", position=4)
+
+        np.testing.assert_array_equal(live.map, other)
+
+
 def test_marks_that_were_there_hold_over_a_mask_from_elsewhere(server, client, session, one, tmp_path):
     with Client(server.address, session) as live:
         live.do(defined(1))
