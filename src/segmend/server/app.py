@@ -110,6 +110,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     await run_in_threadpool(shared.desks.close)
     shared.store.close()
+    await run_in_threadpool(loading.join)  # a thread that is cut off while it loads a network aborts the process
 
 
 def _load(settings: ServerSettings) -> None:
