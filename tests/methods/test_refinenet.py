@@ -19,7 +19,7 @@ from segmend.train import run
 from segmend.users import GivenSlice, SkeletonErrors
 
 TINY = how.Settings(
-    steps=70, batch=4, rate=1e-2, average=0.9, widths=(6, 8, 10, 12, 16), features=2, refiner=(8, 8, 8), empty=0.2
+    steps=140, batch=4, rate=1e-2, average=0.9, widths=(6, 8, 10, 12, 16), features=2, refiner=(8, 8, 8), empty=0.2
 )
 
 

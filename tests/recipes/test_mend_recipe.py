@@ -300,11 +300,14 @@ def test_a_network_answers_as_it_learned_and_each_sample_as_if_alone(settings: h
         network.reader.train()
         learning = how.read(network, samples)
         network.reader.eval()
-        together, alone = how.read(network, samples), how.read(network, samples[:1])
+        answering = how.read(network, samples)
+        images = torch.from_numpy(np.stack([sample.image for sample in samples]))
+        together, alone = network.reader(images), network.reader(images[:1])  # halved, roundings vary with the batch
 
-    for one, other, single in zip(learning, together, alone, strict=True):
+    for one, other in zip(learning, answering, strict=True):
         torch.testing.assert_close(one, other)
-        torch.testing.assert_close(other[:1], single, atol=0.05, rtol=0.05)
+    for one, other in zip(together, alone, strict=True):
+        torch.testing.assert_close(one[:1], other, atol=0.02, rtol=0.02)
 
 
 def test_the_loss_is_a_mean_over_samples() -> None:
