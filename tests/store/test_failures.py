@@ -361,7 +361,16 @@ class TestPostgres:
             Store.open("postgresql://ada@127.0.0.1/name", str(tmp_path))
 
 
+@pytest.mark.filterwarnings(  # aiohttp and pg8000 leave sockets to a server that is lost to the collector
+    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+)
 class TestLostServers:
+    @pytest.fixture(autouse=True)
+    def collected(self) -> Iterator[None]:
+        """Let the collector find them here, not in a test that comes later."""
+        yield
+        gc.collect()
+
     def test_postgres_stopped_and_started_again(self, postgres_place: Place, postgres: Postgres) -> None:
         with postgres_place.open() as store:
             session = begun(store)
@@ -429,9 +438,6 @@ class TestLostServers:
                 assert len(store.session(session).events) == position + 1
             assert_as_begun(store, session)
 
-    @pytest.mark.filterwarnings(  # aiohttp leaves the sockets to a server that died to the collector
-        "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
-    )
     def test_s3_stopped(self, tmp_path: Path) -> None:
         server = S3()
         try:
@@ -447,7 +453,6 @@ class TestLostServers:
                     place.open()
         finally:
             server.stop()
-            gc.collect()
 
 
 def wait_for_more(kept: list[int]) -> None:
