@@ -9,12 +9,12 @@ from segmend.datasets.synthetic import (
     meant,
     membrane,
     pasted,
-    refilled,
     region_of,
     scene,
     shape,
     smooth_field,
     vessels,
+    walled,
 )
 
 
@@ -117,14 +117,16 @@ def test_a_wall_a_core_or_all_may_be_meant():
     assert all(meant(np.random.default_rng(seed), [speck, ~speck]).sum() >= 79 for seed in range(20))
 
 
-def test_only_what_a_wall_holds_is_refilled():
+def test_only_what_a_wall_holds_has_other_tones():
     image = np.random.default_rng(0).normal(0, 1, (3, 40, 40)).astype(np.float32)
     inside = np.zeros((40, 40), bool)
     inside[8:32, 8:32] = True
-    wall, *held = layers(np.random.default_rng(3), inside, np.zeros((40, 40), np.float32))
+    flat = np.zeros((40, 40), np.float32)
+    _, *held = layers(np.random.default_rng(3), inside, flat)
 
-    out = refilled(np.random.default_rng(1), image, [wall, *held])
+    out, truth = walled(np.random.default_rng(3), image, inside, flat)
 
     assert out.shape == image.shape and out.dtype == np.float32
     np.testing.assert_array_equal(out[:, :4], image[:, :4])
+    assert truth.any() and not (truth & ~inside).any()
     assert abs(out[:, held[0]].mean() - image[:, held[0]].mean()) > 0.2

@@ -146,17 +146,21 @@ def meant(rng: np.random.Generator, some: list[Solid]) -> Solid:
     return np.asarray(found if found.sum() >= LEAST else np.logical_or.reduce(some))
 
 
-def refilled(rng: np.random.Generator, image: Real, some: list[Solid]) -> Real:  # [c ...]
-    """Return a real image in which all layers but the outermost have tones of their own."""
-    out = image
+def blended(rng: np.random.Generator, image: Real, inside: Solid) -> Real:  # [... as `inside`]
+    """Return a real image, flat or in space, with something of other tones in it."""
+    soft = ndimage.gaussian_filter(inside.astype(np.float32), rng.uniform(0.4, 1.2))
+    spread = max(float(image.std()), 1e-6)
+    keep = rng.uniform(0.2, 1.0)
+    within = image.mean() * (1 - keep) + image * keep + spread * rng.choice([-1, 1]) * rng.uniform(0.35, 1.8)
+    return np.asarray(image * (1 - soft) + within * soft, np.float32)
+
+
+def walled(rng: np.random.Generator, image: Real, inside: Solid, ripple: Real) -> tuple[Real, Solid]:
+    """Return a real image in which an object has layers, all but the outermost in other tones, and what is meant."""
+    some = layers(rng, inside, ripple)
     for layer in some[1:]:
-        soft = ndimage.gaussian_filter(layer.astype(np.float32), rng.uniform(0.4, 1.2))
-        spread = max(float(image.std()), 1e-6)
-        keep = rng.uniform(0.2, 1.0)
-        shift = spread * rng.choice([-1, 1]) * rng.uniform(0.35, 1.8)
-        within = image.mean() * (1 - keep) + image * keep + shift
-        out = out * (1 - soft) + within * soft
-    return np.asarray(out, np.float32)
+        image = blended(rng, image, layer)
+    return image, meant(rng, some)
 
 
 def texture(rng: np.random.Generator, cells: int) -> Real:  # [n n]

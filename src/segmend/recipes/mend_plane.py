@@ -13,16 +13,14 @@ from scipy import ndimage
 from segmend.augment import bend, bent, retoned, wobbled
 from segmend.datasets.synthetic import (
     angiogram,
-    layers,
-    meant,
     membrane,
     pasted,
-    refilled,
     region_of,
     scene,
     shape,
     smooth_field,
     vessels,
+    walled,
 )
 from segmend.encode import see_prompts
 from segmend.image import Image, Real
@@ -92,8 +90,9 @@ class PlaneSampler(Shelved):
             image, truth = pasted(rng, view.picture, CELLS)
             return View(image, truth & view.valid, view.valid)
         elif rng.random() < s.layered and view.truth.any():
-            some = layers(rng, view.truth, smooth_field(rng, int(rng.integers(2, 6)), CELLS))
-            return View(refilled(rng, view.picture, some), meant(rng, some) & view.valid, view.valid)
+            ripple = smooth_field(rng, int(rng.integers(2, 6)), CELLS)
+            image, truth = walled(rng, view.picture, view.truth, ripple)
+            return View(image, truth & view.valid, view.valid)
         return view
 
     def _real(self, rng: np.random.Generator) -> View:

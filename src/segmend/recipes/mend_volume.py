@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from segmend.datasets.bodies import body
 from segmend.datasets.solids import smooth_solid, solid, thick, volume
-from segmend.datasets.synthetic import layers, meant, refilled, region_of, smooth_field
+from segmend.datasets.synthetic import blended, region_of, smooth_field, walled
 from segmend.encode import see_marks
 from segmend.frame import Frame, frame_round, toned, whole_frame
 from segmend.image import Box, MaskArray, Real
@@ -107,9 +107,9 @@ class VolumeSampler:
                 return Block(tones, region & valid, valid)
         block = self._real(rng, cells)
         if rng.random() < self.settings.layered and block.truth.any():
-            some = layers(rng, block.truth, smooth_solid(rng, int(rng.integers(2, 6)), cells))
-            tones = refilled(rng, block.tones[None], some)[0]
-            return Block(tones, meant(rng, some) & block.valid, block.valid)
+            ripple = smooth_solid(rng, int(rng.integers(2, 6)), cells)
+            tones, truth = walled(rng, block.tones, block.truth, ripple)
+            return Block(tones, truth & block.valid, block.valid)
         if rng.random() < self.settings.pasted:
             truth = solid(rng, cells)
             tones = blended(rng, block.tones, truth)
@@ -140,8 +140,7 @@ class VolumeSampler:
             region = region_of(rng, picture[None]) if rng.random() < 0.3 else None
             truth = truth if region is None else region
             if truth.sum() >= LEAST_PIXELS and rng.random() < self.settings.layered:
-                some = layers(rng, truth, smooth_field(rng, int(rng.integers(2, 6)), cells))
-                picture, truth = refilled(rng, picture[None], some)[0], meant(rng, some)
+                picture, truth = walled(rng, picture, truth, smooth_field(rng, int(rng.integers(2, 6)), cells))
             if truth.sum() >= LEAST_PIXELS:
                 break
         else:
@@ -219,15 +218,6 @@ def _partial(rng: np.random.Generator, subject: Subject, box: Box, value: int, c
                         cells=(cells,) * 3, least=side)  # fmt: skip
     a, b, c = (np.asarray(frame.low) + rng.uniform(-0.25, 0.25, 3) * frame.length).tolist()
     return replace(frame, low=(a, b, c))
-
-
-def blended(rng: np.random.Generator, tones: Real, truth: MaskArray) -> Real:
-    """Return real tones with a drawn object in them."""
-    soft = ndimage.gaussian_filter(truth.astype(np.float32), rng.uniform(0.4, 1.2))
-    spread = max(float(tones.std()), 1e-6)
-    keep = rng.uniform(0.2, 1.0)
-    inside = tones.mean() * (1 - keep) + tones * keep + spread * rng.choice([-1, 1]) * rng.uniform(0.35, 1.8)
-    return np.asarray(tones * (1 - soft) + inside * soft, np.float32)
 
 
 def _moved(rng: np.random.Generator, block: Block, *, upright: bool) -> Block:
