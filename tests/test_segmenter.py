@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from segmend.encode import marks
 from segmend.errors import PromptError, ShapeError
 from segmend.image import Box, MaskArray
-from segmend.prompts import Adjust, Click, Prompt, Stroke
-from segmend.segmenter import Method, Prediction, Workspace, answer, answers, merged
+from segmend.prompts import Adjust, Click, Mask, Prompt, Stroke
+from segmend.segmenter import Given, Method, Prediction, Workspace, answer, answers, merged
 
 SHAPE = (2, 4, 5)
 METHOD = Method("any", "Any method", "", ("click", "stroke"), (2, 3), "none needed")
@@ -77,6 +77,15 @@ SEEDS = st.integers(0, 2**32 - 1)
 def random_parts(boxes: list[Box], seed: int) -> list[Prediction]:
     generator = np.random.default_rng(seed)
     return [Prediction(generator.random(box.shape).astype(np.float32), box) for box in boxes]
+
+
+class TestGiven:
+    def test_the_newest_mask_takes_the_place_of_what_was_there(self) -> None:
+        old = np.zeros(SHAPE, bool)
+        old[0, 0, 0] = True
+        first, newest = Mask(np.ones((1, 1, 1), bool), (1, 3, 4)), Mask(np.ones((1, 2, 2), bool), (0, 1, 2))
+        found = answer(Given(), [first, newest, Click((1, 0, 0))], old).over(old)
+        assert np.argwhere(found).tolist() == [[0, 1, 2], [0, 1, 3], [0, 2, 2], [0, 2, 3], [1, 0, 0]]
 
 
 class TestAnswers:

@@ -82,8 +82,7 @@ def _together(parts: Sequence[tuple[Box, Real]]) -> tuple[Box, Real]:
     box = reduce(Box.union, (part for part, _ in parts), Box((0, 0, 0), (0, 0, 0)))
     whole = np.zeros(box.shape, np.float32)
     for part, doubt in parts:
-        z, y, x = (slice(l - o, h - o) for l, h, o in zip(part.low, part.high, box.low, strict=True))
-        whole[z, y, x] = doubt
+        whole[part.within(box)] = doubt
     return box, whole
 
 

@@ -53,6 +53,15 @@ class Box:
         z, y, x = (slice(l, h) for l, h in zip(self.low, self.high, strict=True))
         return z, y, x
 
+    def within(self, outer: Box) -> tuple[slice, slice, slice]:
+        """Index an array of an outer box by this one.
+
+        >>> np.ones((3, 4, 5))[Box((1, 2, 3), (2, 3, 5)).within(Box((0, 1, 2), (3, 5, 7)))].shape
+        (1, 1, 2)
+        """
+        z, y, x = (slice(l - o, h - o) for l, h, o in zip(self.low, self.high, outer.low, strict=True))
+        return z, y, x
+
     def contains(self, index: Sequence[float]) -> bool:
         return all(l <= i < h for l, i, h in zip(self.low, index, self.high, strict=True))
 

@@ -87,13 +87,20 @@ class Given(Workspace):
     """What takes the newest mask among the prompts as it is; marks hold over it, as over any answer."""
 
     def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
-        given = next(prompt for prompt in reversed(prompts) if isinstance(prompt, Mask))
-        box = given.box.union(bounds(previous) or given.box)
-        inside = np.zeros(box.shape, np.float32)
-        inside[tuple(slice(l - b, h - b) for l, h, b in zip(given.box.low, given.box.high, box.low, strict=True))] = (
-            given.inside
-        )
-        return Prediction(inside, box)
+        return replaced(next(prompt for prompt in reversed(prompts) if isinstance(prompt, Mask)), previous)
+
+
+def replaced(mask: Mask, previous: MaskArray) -> Prediction:
+    """Return a mask from elsewhere as the answer; what was there before goes.
+
+    >>> before = np.zeros((1, 2, 5), bool); before[0, 0, 0] = True
+    >>> replaced(Mask(np.ones((1, 1, 2), bool), (0, 0, 2)), before).probability.tolist()
+    [[[0.0, 0.0, 1.0, 1.0]]]
+    """
+    box = mask.box.union(bounds(previous) or mask.box)
+    values = np.zeros(box.shape, np.float32)
+    values[mask.box.within(box)] = mask.inside
+    return Prediction(values, box)
 
 
 class Segmenter(ABC):
@@ -237,11 +244,10 @@ def merged(parts: Sequence[Prediction], previous: MaskArray) -> Prediction:
     probability = previous[box.slices].astype(np.float32)
     doubt = np.zeros(box.shape, np.float32) if any(part.doubt is not None for part in parts) else None
     for part in parts:
-        low = [at - start for at, start in zip(part.box.low, box.low, strict=True)]
-        z, y, x = (slice(at, at + count) for at, count in zip(low, part.box.shape, strict=True))
-        probability[z, y, x] = part.probability
+        at = part.box.within(box)
+        probability[at] = part.probability
         if doubt is not None:
-            doubt[z, y, x] = 0 if part.doubt is None else part.doubt
+            doubt[at] = 0 if part.doubt is None else part.doubt
     qualities = [part.quality for part in parts if part.quality is not None]
     adapted = any(part.adapted for part in parts)
     return Prediction(probability, box, qualities[-1] if qualities else None, doubt, adapted)

@@ -6,7 +6,7 @@ import pytest
 from segmend.engine import Engine
 from segmend.errors import PromptError
 from segmend.image import Image, scale_affine
-from segmend.methods.quality import CELLS, MOST, Quality, placed, replaced
+from segmend.methods.quality import CELLS, MOST, Quality, placed
 from segmend.prompts import Click, Lasso, Mask, Stroke
 from segmend.segmenter import answer
 
@@ -132,15 +132,6 @@ def test_a_click_in_a_volume_is_carried_while_the_object_lasts():
     mask = answer(workspace, [Click((2, 60, 50))], np.zeros_like(truth)).over(np.zeros_like(truth))
 
     assert np.flatnonzero(mask.any(axis=(1, 2))).tolist() == [1, 2, 3]
-
-
-def test_a_new_mask_takes_the_place_of_the_old_one():
-    old = np.zeros((1, 6, 8), bool)
-    old[0, 0, 0] = True
-
-    prediction = replaced(Mask(np.ones((1, 2, 2), bool), (0, 3, 4)), old)
-
-    assert prediction.over(old).sum() == 4 and not prediction.over(old)[0, 0, 0]
 
 
 def test_an_empty_mask_asks_for_a_first_guess():

@@ -25,10 +25,10 @@ from segmend.methods.mend import solid
 from segmend.metrics import dice
 from segmend.plane import Window
 from segmend.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke
-from segmend.segmenter import answer
+from segmend.segmenter import answer, replaced
 from segmend.session import ADAPTS
 from segmend.workspaces.inplane import PlaneLooker, Question, Seen
-from segmend.workspaces.involume import TEACHING, Change, Look, Looking, VolumeWorkspace, _bursting, _quality, replaced
+from segmend.workspaces.involume import TEACHING, Change, Look, Looking, VolumeWorkspace, _bursting, _quality
 from segmend.workspaces.threeplanes import crossing, mistake_at
 
 

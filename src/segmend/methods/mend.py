@@ -28,11 +28,11 @@ from segmend.engine import load_network, weights_file, weights_of
 from segmend.errors import PromptError
 from segmend.image import Box, Image, MaskArray, Real, bounds
 from segmend.prompts import Adjust, Click, Mask, Prompt, Stroke, extent
-from segmend.segmenter import Method, Prediction, Segmenter, Workspace, merged
+from segmend.segmenter import Method, Prediction, Segmenter, Workspace, merged, replaced
 from segmend.session import Adapt
 from segmend.workspaces.automatic import Automatic, InPlanes, InSpace, Namer, read_labels
 from segmend.workspaces.inplane import CELLS, Looking, Networks, Plane, PlaneLooker, Question, Seen, see_image
-from segmend.workspaces.involume import VolumeWorkspace, replaced
+from segmend.workspaces.involume import VolumeWorkspace
 from segmend.workspaces.planes import (
     alike,
     continues,

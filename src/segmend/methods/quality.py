@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from segmend.encode import path, stamp
-from segmend.image import Box, Image, MaskArray, Real, bounds
+from segmend.image import Image, MaskArray, Real, bounds
 from segmend.plane import see
 from segmend.prompts import Click, Mask, Prompt, Stroke
-from segmend.segmenter import Method, Prediction, Segmenter, Workspace
+from segmend.segmenter import Method, Prediction, Segmenter, Workspace, replaced
 from segmend.workspaces.planes import Answer, Plane, SliceWorkspace, colours, laid, part, plane_axis, probabilities
 
 if TYPE_CHECKING:
@@ -155,12 +155,3 @@ def placed(probability: Real, prompts: Sequence[Prompt], axis: int, index: int, 
                 stamp(grid, here[:, 0], here[:, 1], radius)
                 out[grid > 0] = float(prompt.positive)
     return out
-
-
-def replaced(mask: Mask, previous: MaskArray) -> Prediction:
-    """Return a mask from elsewhere as an answer; what was there before goes."""
-    old = bounds(previous)
-    box: Box = mask.box if old is None else mask.box.union(old)
-    whole = np.zeros(previous.shape, np.float32)
-    whole[mask.box.slices] = mask.inside
-    return Prediction(whole[box.slices], box)

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from segmend.image import Box, Image, MaskArray, Real, bounds
+from segmend.image import Box, Image, MaskArray, Real
 from segmend.plane import Window, inside, normalised, see
 from segmend.prompts import Click, Mask, Prompt, extent
-from segmend.segmenter import Method, Prediction, Segmenter, Workspace
+from segmend.segmenter import Method, Prediction, Segmenter, Workspace, replaced
 from segmend.workspaces.planes import (
     Answer,
     Plane,
@@ -107,7 +107,8 @@ class RefineNetWorkspace(SliceWorkspace):
             return
         axis = plane_axis(newest, self.image)
         if isinstance(newest, Mask):
-            yield _replaced(newest, previous)
+            given = replaced(newest, previous)
+            yield replace(given, doubt=np.zeros(given.box.shape, np.float32))
             if _is_given(newest, axis) and self.image.shape[axis] > 1:
                 alone, index = np.zeros_like(previous), key_index(newest, axis)
                 alone[newest.box.slices] = newest.inside
@@ -322,12 +323,3 @@ def _is_given(mask: Mask, axis: int) -> bool:
     """Tell whether a mask is one slice of an object, from which the others follow."""
     box = extent(mask)
     return box is not None and box.shape[axis] == 1
-
-
-def _replaced(mask: Mask, previous: MaskArray) -> Prediction:
-    """Return a mask from elsewhere as the answer; what was there before goes."""
-    old = bounds(previous)
-    box = mask.box if old is None else mask.box.union(old)
-    whole = np.zeros(previous.shape, np.float32)
-    whole[mask.box.slices] = mask.inside
-    return Prediction(whole[box.slices], box, doubt=np.zeros(box.shape, np.float32))

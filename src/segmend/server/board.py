@@ -46,8 +46,7 @@ class Draft:
             box = box.union(part)
         total = np.zeros(box.shape, np.uint16)
         for part, values in self.changes:
-            z, y, x = (slice(l - o, h - o) for l, h, o in zip(part.low, part.high, box.low, strict=True))
-            total[z, y, x] ^= values
+            total[part.within(box)] ^= values
         return Patch.between(np.zeros_like(total), total, box.low) if box.size else EMPTY
 
 

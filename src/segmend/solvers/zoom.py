@@ -226,5 +226,5 @@ def predicted(
         solved = Box((int(z), int(y), int(x)), (int(d), int(h), int(w)))
     box = box.union(solved)
     whole = np.zeros(box.shape, np.float32)
-    whole[tuple(slice(l - o, h - o) for l, h, o in zip(solved.low, solved.high, box.low, strict=True))] = chance
+    whole[solved.within(box)] = chance
     return Prediction(whole, box)

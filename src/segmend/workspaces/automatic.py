@@ -242,7 +242,7 @@ class InSpace(Automatic):
         """Look at one label from near, refine it, write its probability, and return the Dice it expects."""
         shape, frame = self.workspace.image.shape, self.workspace.frame(found)
         part = frame.box(whole(frame.cells), shape).intersection(around)
-        named = into[tuple(slice(a - s, b - s) for a, b, s in zip(part.low, part.high, around.low, strict=True))]
+        named = into[part.within(around)]
         chances = self.namer.chances(self.workspace.features(frame))
         here = (np.argmax(chances, axis=0) == place) & frame.inside(shape)
         laid = frame.lay(sided(chances[place], here), part)

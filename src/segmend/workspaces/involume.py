@@ -35,7 +35,7 @@ from segmend.errors import PromptError
 from segmend.frame import Frame, see_block
 from segmend.image import Box, Image, Index, MaskArray, Real, bounds
 from segmend.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke, extent
-from segmend.segmenter import Prediction, Workspace
+from segmend.segmenter import Prediction, Workspace, replaced
 from segmend.session import Adapt
 from segmend.workspaces.bytones import by_tones, tone_odds
 from segmend.workspaces.inplane import PlaneLooker, known_by
@@ -613,7 +613,7 @@ class VolumeWorkspace(Workspace):
         doubt = np.zeros(box.shape, np.float32)
         part = look.frame.box(Box((0, 0, 0), look.frame.cells), shape).intersection(box)
         if part.size:
-            doubt[_within(part, box)] = look.frame.lay(self._doubted(look, opinion, now), part)
+            doubt[part.within(box)] = look.frame.lay(self._doubted(look, opinion, now), part)
         quality = look.quality
         if opinion is not None:
             quality = _quality(look, opinion, now > 0.5) + known_by(prompts)
@@ -641,20 +641,6 @@ def _bursting(seen: Real, change: Change) -> bool:
     return after > BURSTS * max(before, 1)
 
 
-def replaced(mask: Mask, previous: MaskArray) -> Prediction:
-    """Return a mask from elsewhere as the answer; what was there before goes.
-
-    >>> before = np.zeros((1, 2, 5), bool); before[0, 0, 0] = True
-    >>> replaced(Mask(np.ones((1, 1, 2), bool), (0, 0, 2)), before).probability.tolist()
-    [[[0.0, 0.0, 1.0, 1.0]]]
-    """
-    old = bounds(previous)
-    box = mask.box if old is None else mask.box.union(old)
-    values = np.zeros(box.shape, np.float32)
-    values[_within(mask.box, box)] = mask.inside
-    return Prediction(values, box)
-
-
 def _marked(mark: Click | Stroke, frame: Frame) -> MaskArray:  # [*cells]
     """Return the cells that a mark is drawn on."""
     return np.asarray(see_marks([mark], frame)[0 if mark.positive else 1] > 0)
@@ -668,12 +654,6 @@ def _depth(mark: Click | Stroke, frame: Frame, seen: Real) -> float | None:
     if not side.any() or not marked.any():
         return None
     return float(distance_transform_edt(~side)[marked].max())
-
-
-def _within(part: Box, box: Box) -> tuple[slice, slice, slice]:
-    """Return the slices that cut a part out of an array of a box."""
-    z, y, x = (slice(low - start, high - start) for low, high, start in zip(part.low, part.high, box.low, strict=True))
-    return z, y, x
 
 
 def _place(prompt: Prompt) -> Box:
@@ -753,7 +733,7 @@ def _over(box: Box, mask: MaskArray, changes: Sequence[Change]) -> Real:  # [z y
     for change in changes:
         part = change.box(mask.shape).intersection(box)
         if part.size:
-            at = _within(part, box)
+            at = part.within(box)
             values[at] = np.clip(values[at] + change.frame.lay(change.values, part), 0, 1)
     return values
 
