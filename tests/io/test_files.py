@@ -32,6 +32,9 @@ def test_every_mask_format_comes_back_and_names_what_nobody_named(suffix: str, t
 
     assert np.array_equal(io.read_mask(tmp_path / f"Mask{suffix.upper()}", IMAGE), MASK)
     assert [p.name for p in tmp_path.iterdir()] == [f"Mask{suffix.upper()}"]
+    says = suffix in (".seg.nrrd", ".dcm", ".rtstruct.dcm")
+    named = io.mask_names(tmp_path / f"Mask{suffix.upper()}")
+    assert named == ({3: "spleen", 300: "label 300"} if says else {})
 
 
 def test_unnamed_labels_are_called_by_their_number(tmp_path: Path) -> None:

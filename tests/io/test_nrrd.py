@@ -152,6 +152,8 @@ def test_layers_are_merged_and_the_later_segment_lies_on_top(tmp_path: Path) -> 
     merged = io.read_mask(file(tmp_path, head + keys, layers.tobytes()), image)
 
     assert merged[0, 0].tolist() == [1, 2, 0, 0]
+    named = keys + "Segment0_Name:=liver\nSegment1_Name:=lesion\n"
+    assert io.mask_names(file(tmp_path, head + named, layers.tobytes())) == {1: "liver", 2: "lesion"}
     with pytest.raises(FileError, match="has 2 layers; segment 1 is in layer 5"):
         io.read_mask(file(tmp_path, head + keys.replace("Layer:=1", "Layer:=5"), layers.tobytes()), image)
     with pytest.raises(FileError, match="has 2 channels; a mask has one"):

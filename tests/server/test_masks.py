@@ -62,6 +62,18 @@ def test_several_objects_become_labels_of_their_own(server, client, session, one
         np.testing.assert_array_equal(live.map, wanted)
 
 
+@pytest.mark.parametrize("suffix", [".seg.nrrd", ".dcm", ".rtstruct.dcm"])
+def test_several_objects_keep_the_names_that_their_file_gives_them(server, client, session, one, tmp_path, suffix):
+    one[0, 0:3, 0:3] = 4
+    with Client(server.address, session) as live:
+        live.do(defined(4, "mine"))
+        reply = load(client, session, written(tmp_path, one, suffix=suffix))
+        live.next("answered", position=3)
+
+    called = {label["value"]: label["name"] for label in reply.json()["state"]["labels"]}
+    assert called == {4: "mine", 9: "o9"}  # a label that was there keeps its own
+
+
 def test_a_mask_is_undone_removed_and_mended_like_any_mark(server, client, session, one, tmp_path):
     with Client(server.address, session) as live:
         live.do(defined(1))

@@ -189,6 +189,12 @@ def read_segmentation(path: Path, image: Image) -> LabelMap:
     return laid
 
 
+def segment_names(path: Path) -> dict[int, str]:
+    """Return the names of a DICOM-SEG's segments by their values in the label map."""
+    segments = dicom.load(path, pixels=False).SegmentSequence
+    return {_value(segment): str(segment.get("SegmentLabel", "")) for segment in segments}
+
+
 def _value(segment: Dataset) -> int:
     """Return a segment's value in the label map: the one we wrote, else its number."""
     tracked = VALUE.fullmatch(str(segment.get("TrackingID", "")))

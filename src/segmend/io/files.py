@@ -133,6 +133,11 @@ DICOM_MASKS: dict[str, Callable[[Path, Image], LabelMap]] = {
     "SEG": dicomseg.read_segmentation,
     "RTSTRUCT": rtstruct.read_structures,
 }
+NAMED: dict[str, Callable[[Path], dict[int, str]]] = {
+    "nrrd": nrrd.segment_names,
+    "SEG": dicomseg.segment_names,
+    "RTSTRUCT": rtstruct.region_names,
+}
 Reader = Callable[[Path, str, int], Image]
 READERS: dict[str, Reader] = {
     "nifti": lambda path, fourth, frame: nifti.read_nifti(path, fourth=fourth, frame=frame),
@@ -264,6 +269,19 @@ def read_mask(path: str | Path, image: Image) -> LabelMap:
         if values.shape != image.shape:
             raise ShapeError(f"{source.name} needs the image's shape {image.shape}; it has {values.shape}.")
         return values
+
+
+def mask_names(path: str | Path) -> dict[int, str]:
+    """Return what the objects of a mask file are called, by their values in its label map, as far as it says.
+
+    Of the formats that masks come in .seg.nrrd, DICOM-SEG and RTSTRUCT say it.
+    """
+    source = Path(path)
+    with told(source.name):
+        kind = sniffed(source)
+        names = NAMED.get(dicom.modality_of(source) if kind == "dicom" else kind)
+        found = names(source) if names else {}
+        return {value: name for value, text in found.items() if (name := " ".join(text.split()))}
 
 
 def _single(voxels: Numbers, name: str) -> LabelMap:

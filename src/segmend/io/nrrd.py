@@ -295,7 +295,7 @@ def read_segments(path: Path) -> tuple[NDArray[np.uint16], Affine]:
     if len(layers) == 1:
         return layers[0], image.affine
     merged = np.zeros(layers.shape[1:], np.uint16)
-    count = sum(1 for key in keys if key.startswith("Segment") and key.endswith("_LabelValue"))
+    count = _segments(keys)
     for i in range(count):
         layer = _number(keys.get(f"Segment{i}_Layer", "0"), path.name)
         if not 0 <= layer < len(layers):
@@ -305,6 +305,23 @@ def read_segments(path: Path) -> tuple[NDArray[np.uint16], Affine]:
     if not count:
         raise FileError(f"{path.name} has {len(layers)} channels; a mask has one.")
     return merged, image.affine
+
+
+def segment_names(path: Path) -> dict[int, str]:
+    """Return the names of a .seg.nrrd's segments by their values in the label map that `read_segments` makes."""
+    header = read_header(path)
+    sizes, keys = header.sizes(path.name), header.keys
+    in_space = _geometry(header, len(sizes), path.name)[0]
+    layered = any(size > 1 for axis, size in enumerate(sizes) if axis not in in_space)
+    values = [
+        i + 1 if layered else _number(keys.get(f"Segment{i}_LabelValue", "1"), path.name)
+        for i in range(_segments(keys))
+    ]
+    return {value: keys.get(f"Segment{i}_Name", "") for i, value in enumerate(values)}
+
+
+def _segments(keys: dict[str, str]) -> int:
+    return sum(1 for key in keys if key.startswith("Segment") and key.endswith("_LabelValue"))
 
 
 def whole_labels(voxels: Numbers, name: str) -> LabelMap:

@@ -244,6 +244,12 @@ def read_structures(path: Path, image: Image) -> LabelMap:
     return laid
 
 
+def region_names(path: Path) -> dict[int, str]:
+    """Return the names of a structure set's regions by their numbers."""
+    regions = dicom.load(path).get("StructureSetROISequence") or []
+    return {int(region.ROINumber): str(region.get("ROIName", "")) for region in regions}
+
+
 def _closed(contour: Dataset) -> bool:
     return str(contour.get("ContourGeometricType", "")).startswith("CLOSED")
 

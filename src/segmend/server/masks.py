@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,7 @@ from segmend.prompts import Mask
 from segmend.server import uploads
 from segmend.server.desk import Answer, Desk
 from segmend.server.replies import PROBLEMS
-from segmend.server.schemas import LoadedJson
+from segmend.server.schemas import MAX_NAME, LoadedJson
 from segmend.server.sessions import held
 from segmend.server.state import SharedNow, UserNow
 from segmend.session import GIVEN, PALETTE, Defined, Label, Prompted, Session
@@ -41,22 +41,25 @@ async def load(
     session: str, request: Request, here: SharedNow, who: UserNow, label: Annotated[int, Query(ge=1, le=65535)] = 1
 ) -> Response:
     async with held(here, session) as desk, uploads.received(request, here.settings) as upload:
-        found = await run_in_threadpool(_read, upload.files, here, desk)
-        labels, answers = await run_in_threadpool(_given, desk, found, label, who)
+        found, names = await run_in_threadpool(_read, upload.files, here, desk)
+        labels, answers = await run_in_threadpool(_given, desk, found, names, label, who)
         await asyncio.gather(*map(asyncio.wrap_future, answers))
         return JSONResponse({"labels": labels, "state": desk.light_state()}, 201)
 
 
-def _read(files: Sequence[Path], here: SharedNow, desk: Desk) -> LabelMap:
+def _read(files: Sequence[Path], here: SharedNow, desk: Desk) -> tuple[LabelMap, dict[int, str]]:
+    """Return the label map in a file and what its objects are called, as far as it says."""
     if len(files) != 1:
         raise FileError(f"A mask is read from one file; got {len(files)}.")
     found = io.read_mask(files[0], here.desks.images.get(desk.case))
     if not found.any():
         raise FileError(f"{files[0].name} has no object in it: all its voxels are 0.")
-    return found
+    return found, io.mask_names(files[0])
 
 
-def _given(desk: Desk, found: LabelMap, label: int, who: str) -> tuple[list[int], list[Future[Answer]]]:
+def _given(
+    desk: Desk, found: LabelMap, names: Mapping[int, str], label: int, who: str
+) -> tuple[list[int], list[Future[Answer]]]:
     """Give each object of a label map to a label, all checked before the first; return the labels and the answers."""
     values = [int(value) for value in np.unique(found) if value]
     if len(values) > MOST:
@@ -66,7 +69,8 @@ def _given(desk: Desk, found: LabelMap, label: int, who: str) -> tuple[list[int]
     events: list[Defined | Prompted] = []
     for value, place in zip(values, labels, strict=True):
         if place not in trial.labels:
-            events.append(Defined(Label(place, f"Object {place}", PALETTE[(place - 1) % len(PALETTE)])))
+            name = names.get(value, f"Object {place}")[:MAX_NAME]
+            events.append(Defined(Label(place, name, PALETTE[(place - 1) % len(PALETTE)])))
             trial = trial.add(events[-1])
         inside = found == value
         box = bounds(inside)

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 from segmend.prompts import MAX_POINTS
 from segmend.session import MAX_LABEL, Adapt
 
+MAX_NAME = 200  # characters of what a label is called
+
 Voxel = Annotated[list[int], Field(min_length=3, max_length=3, description="(z, y, x)")]
 Voxels = Annotated[list[Voxel], Field(min_length=1, max_length=MAX_POINTS)]
 AdaptJson = Annotated[
@@ -70,7 +72,7 @@ AnyPrompt = Annotated[
 
 class LabelJson(BaseModel):
     value: Annotated[int, Field(ge=1, le=MAX_LABEL)]
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
     colour: Annotated[list[Channel], Field(min_length=3, max_length=3)]
     locked: bool = False
 
@@ -113,7 +115,7 @@ class NewPromptJson(BaseModel):
 
 
 class NewLabelJson(BaseModel):
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
     colour: Annotated[list[Channel], Field(min_length=3, max_length=3)]
     locked: bool = False
 
