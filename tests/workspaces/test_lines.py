@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from segmend.engine import weights_of
 from segmend.image import Box, Image
+from segmend.methods.mend import LINES
 from segmend.metrics import dice
 from segmend.prompts import Click
-from segmend.workspaces.inplane import LINES_QUALITY, Networks, PlaneLooker, Question
-from segmend.workspaces.lines import Lines, lines_of, thin
+from segmend.workspaces.inplane import Networks, PlaneLooker, Question
+from segmend.workspaces.lines import lines_of, thin
 
 SIDE = 320
 
@@ -49,8 +51,13 @@ def scene():
 
 
 @pytest.fixture(scope="module")
-def lines(scene):
-    found = lines_of(scene[0])
+def engine():
+    return weights_of("mend_lines", LINES)
+
+
+@pytest.fixture(scope="module")
+def lines(scene, engine):
+    found = lines_of(scene[0], engine)
     assert found is not None
     return found
 
@@ -75,7 +82,7 @@ class TestMarks:
         assert lines.along(np.array([[40, 40]]), NONE) is None
         assert lines.along(NONE, np.array([[40, 40]])) is None
 
-    def test_a_negative_click_takes_the_line_near_it_and_leaves_the_rest(self, scene, lines):
+    def test_a_negative_click_takes_the_line_near_it_and_hardly_more(self, scene, lines):
         _, truth, _ = scene
         first = on(truth, np.random.default_rng(0))
         before = lines.along(first, NONE) > 0.5
@@ -83,15 +90,16 @@ class TestMarks:
         away = far[np.argmax(((far - first) ** 2).sum(axis=1))][None]
         after = lines.along(first, away) > 0.5
         assert not after[tuple(away[0])]
+        assert (before & ~after).sum() > 20
         assert not (after & ~before).any()
         near = ((far - away) ** 2).sum(axis=1) < 40**2
-        assert (before ^ after)[tuple(far[~near].T)].mean() < 0.02
+        assert (before ^ after)[tuple(far[~near].T)].mean() < 0.05
 
-    def test_fainter_lines_come_with_a_click_on_them(self, scene):
+    def test_fainter_lines_come_with_a_click_on_them(self, scene, engine):
         tones, truth, _ = scene
         right = np.arange(SIDE) > 200
-        faint = np.where(right, tones * 0.25 + 0.75 * tones[:, :, 200:].mean(), tones).astype(np.uint8)
-        lines = lines_of(faint)
+        faint = np.where(right, tones * 0.12 + 0.88 * tones[:, :, 200:].mean(), tones).astype(np.uint8)
+        lines = lines_of(faint, engine)
         left = on(truth & ~right, np.random.default_rng(1))
         places = np.argwhere(truth & right)
         with_one, with_more = (
@@ -112,23 +120,23 @@ class TestBoxes:
 
 
 class TestPictures:
-    def test_the_channel_with_the_clearest_lines_is_taken(self, scene):
+    def test_the_channel_with_the_clearest_lines_is_taken(self, scene, engine):
         tones, truth, _ = scene
         rng = np.random.default_rng(5)
         noise = rng.integers(100, 140, (1, *truth.shape)).astype(np.uint8)
-        lines = lines_of(np.concatenate([noise, tones, noise]))
+        lines = lines_of(np.concatenate([noise, tones, noise]), engine)
         assert dice(truth, lines.along(on(truth, rng), NONE) > 0.5) > 0.75
 
-    def test_bright_lines_are_lines_too(self, scene):
+    def test_bright_lines_are_lines_too(self, scene, engine):
         tones, truth, _ = scene
         bright = np.clip(tones + 90.0 * gaussian_filter(truth.astype(float), 0.8), 0, 255)
-        lines = lines_of(bright)
+        lines = lines_of(bright, engine)
         assert dice(truth, lines.along(on(truth, np.random.default_rng(0)), NONE) > 0.5) > 0.6
 
-    def test_a_large_picture_is_looked_at_in_coarser_pixels(self, scene):
+    def test_a_large_picture_is_looked_at_in_coarser_pixels(self, scene, engine):
         tones, truth, _ = scene
         large = np.pad(tones.repeat(3, 1).repeat(3, 2), ((0, 0), (0, 1), (0, 2)), mode="edge")
-        lines = lines_of(large)
+        lines = lines_of(large, engine)
         mark = 3 * on(truth, np.random.default_rng(0))
         drawn = lines.along(mark, NONE)
         assert drawn.shape == large.shape[1:]
@@ -136,16 +144,12 @@ class TestPictures:
         assert dice(np.pad(truth.repeat(3, 0).repeat(3, 1), ((0, 1), (0, 2))), drawn > 0.5) > 0.65
 
     @pytest.mark.parametrize("tones", [np.zeros((1, 100, 90)), np.full((3, 200, 200), 7.0), np.ones((1, 20, 300))])
-    def test_a_picture_of_one_tone_or_a_small_one_has_none(self, tones):
-        assert lines_of(tones) is None
+    def test_a_picture_of_one_tone_or_a_small_one_has_none(self, tones, engine):
+        assert lines_of(tones, engine) is None
 
 
 def test_what_is_empty_is_not_thin():
     assert not thin(np.zeros((5, 5), bool))
-
-
-def test_clearness_kept_of_a_picture_says_how_clear_most_of_it_is():
-    assert Lines(np.arange(100, dtype=np.float32).reshape(10, 10), (10, 10)).usual == pytest.approx(89.1)
 
 
 class Asked(Exception):
@@ -159,8 +163,8 @@ class Silent:
         raise Asked
 
 
-def looker(voxels):
-    return PlaneLooker(Networks(Silent(), Silent()), Image(voxels))
+def looker(voxels, engine):
+    return PlaneLooker(Networks(Silent(), Silent(), lines=engine), Image(voxels))
 
 
 def question(prompts, here):
@@ -170,39 +174,39 @@ def question(prompts, here):
 class TestALooker:
     """A picture's workspace follows lines without its networks, and asks these in all other cases."""
 
-    def test_marks_on_lines_are_answered_along_them_and_later_ones_go_on(self, scene):
+    def test_marks_on_lines_are_answered_along_them_and_later_ones_go_on(self, scene, engine):
         tones, truth, _ = scene
-        ask, first = looker(tones[:, None]), on(truth, np.random.default_rng(0))[0].tolist()
+        ask, first = looker(tones[:, None], engine), on(truth, np.random.default_rng(0))[0].tolist()
         nothing = np.zeros_like(truth)
         clicks = [Click((0, *first))]
         answer = ask.answer(question(clicks, nothing))
         assert dice(truth, answer.mask) > 0.75
-        assert answer.quality == LINES_QUALITY
+        assert answer.quality == pytest.approx(dice(truth, answer.mask), abs=0.12)
         wrong = np.argwhere(answer.mask & ~truth)[0].tolist()
         clicks.append(Click((0, *wrong), positive=False))
         again = ask.answer(question(clicks, answer.mask))
         assert not again.mask[tuple(wrong)]
         assert dice(truth, again.mask) > dice(truth, answer.mask) - 0.01
 
-    def test_a_box_and_then_clicks(self, scene):
+    def test_a_box_and_then_clicks(self, scene, engine):
         tones, truth, _ = scene
         rows, columns = (np.flatnonzero(truth.any(axis=axis)) for axis in (1, 0))
         box = Box((0, int(rows[0]), int(columns[0])), (1, int(rows[-1]) + 1, int(columns[-1]) + 1))
-        ask = looker(tones[:, None])
+        ask = looker(tones[:, None], engine)
         answer = ask.answer(question([box], np.zeros_like(truth)))
         missed = np.argwhere(truth & ~answer.mask)[0].tolist()
         again = ask.answer(question([box, Click((0, *missed))], answer.mask))
         assert dice(truth, again.mask) >= dice(truth, answer.mask)
 
     @pytest.mark.parametrize("case", ["a blob", "a mask from elsewhere", "a volume", "lines switched off"])
-    def test_else_the_networks_are_asked(self, scene, case):
+    def test_else_the_networks_are_asked(self, scene, engine, case):
         tones, truth, blob = scene
-        ask, here = looker(tones[:, None]), np.zeros_like(truth)
+        ask, here = looker(tones[:, None], engine), np.zeros_like(truth)
         place = (280, 60) if case == "a blob" else on(truth, np.random.default_rng(0))[0].tolist()
         if case == "a mask from elsewhere":
             here = blob
         if case == "a volume":
-            ask = looker(tones[:, None].repeat(5, 1))
+            ask = looker(tones[:, None].repeat(5, 1), engine)
         if case == "lines switched off":
             ask.looking = replace(ask.looking, lines=False)
         with pytest.raises(Asked):

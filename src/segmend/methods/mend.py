@@ -55,6 +55,7 @@ METHOD = Method(
     adapts=True,
 )
 
+LINES = "mend2d_lines.onnx"  # what finds thin things, as `segmend train mend_lines` makes it
 LEAST_SLICES = 4  # of a volume that is answered in space
 THICK = 4.0  # times a pixel's side: slices this far apart are answered one by one (docs/mend.md)
 NEAR = 6  # pixels round a change in which a neighbouring slice may change too
@@ -83,11 +84,13 @@ def card(weights: Path) -> Method:
 
 
 def networks(weights: Path | None) -> Networks:
-    """Return the networks for planes from a folder of weights, or those in the package where it has none of planes."""
-    if weights is not None and not any(weights.glob("mend2d*.onnx")) and any(weights.glob("mend3d*.onnx")):
+    """Return the networks for planes from a folder of weights, or those in the package that it has none of."""
+    own = weights if weights_file(LINES, weights).is_file() else None
+    if weights is not None and not any(weights.glob("mend2d_re*.onnx")) and (own or any(weights.glob("mend3d*.onnx"))):
         weights = None
     reader, refiner = (weights_of(METHOD.id, f"mend2d_{part}.onnx", weights) for part in ("reader", "refiner"))
-    return Networks(reader, refiner, load_head(weights_file("mend2d_head.npz", weights)))
+    head = load_head(weights_file("mend2d_head.npz", weights))
+    return Networks(reader, refiner, head, weights_of("mend_lines", LINES, own))
 
 
 def space(weights: Path | None) -> Networks | None:

@@ -1,4 +1,4 @@
-"""How methods learn, one recipe a file, named as its method is; imported only to train.
+"""How methods learn, one recipe a file, named as its method is or the part of it that learns; imported only to train.
 
 A recipe is a module with these names; `train.run` is the loop that uses them:
 

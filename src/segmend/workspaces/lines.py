@@ -1,45 +1,46 @@
 """Thin things in pictures, such as vessels and fibres: what a network that sees 128 cells across has no cells for.
 
-A line is darker, or brighter, than what lies on both of its sides. Every pixel is asked how much so, along the best of
-some directions and widths: its clearness. What is joined to a marked line and is about a third as clear as that is the
-answer, where it is thin and long; a mark that lies on no such thing is no business of this.
+A small network of its own, which has learned from drawn strands, tells of every pixel how likely it is to lie on a
+dark line. What is joined to a marked line is the answer, where it is thin and long; a mark that lies on no such thing
+is no business of this. A person's marks raise and lower the bar near them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segmend.image import Real
 
-WIDTHS = (1.2, 2.0)  # pixels: the lines that are looked for, as Gaussians
-DIRECTIONS = 8
-SAMPLES = 7  # along a line ...
-HALF = 3.4  # ... as many widths to either side
+if TYPE_CHECKING:
+    from segmend.engine import Engine
+
 LEAST_TONE = 0.04  # of the range: darker is all the same
-STEP = 0.4  # a change over some pixels, in log tones, that is a rim rather than a line
-RIM = 4.0  # pixels over which it is felt ...
-RIM_REACH = 12  # ... and round which nothing is a line
-SPARSE = 2.4  # times as clear as nine tenths of a picture is one in fifty of its pixels, where it has lines
-FAINT = 0.025  # log tones: lines of a picture that are no clearer at their clearest are noise
-ON = 2  # pixels from a mark to its line
-CLEAR = 1.75  # times as clear as nine tenths of the picture has a mark on a line to be
+LEVEL = 10.0  # pixels over which tones are made level
+LEAST_SPREAD = 0.02  # log tones: what varies less is flat
+TILE = 256  # pixels: the network sees squares of one size, so that it is compiled once ...
+SEAM = 32  # ... of whose rims so much is seen by the next one
 LEAST_SIDE = 64  # pixels: in smaller pictures nothing is that long
 MOST_SIDE = 640  # pixels: larger pictures are looked at in coarser ones
+SURE = 2.0  # log odds
+LEAST_SHARE = 0.003  # of the middle of a picture that surely is lines, where it has some ...
+LEAST_SURE = 0.1  # ... and of what may be
+CLEARLY = 0.01  # the product of both from which dark lines leave no doubt that they are those
+ON = 2  # pixels from a mark to its line
+MOST_ODDS = 8.0  # log odds: more is as sure
+BAR = 0.3  # log odds from which a pixel is on a line ...
+CLEAR = 0.0  # ... and which a mark on one has at least
 MOST_MARKS = 32  # pixels of all marks of a side that are heard
-CLEAR_IN_BOX = 2.6  # ... and the clearest lines that fill a box
-FILLED = 0.75  # of both of its sides
-JOINED = 0.35  # of a mark's clearness is on the same line
+FILLED = 0.75  # of both sides of a box that is of lines
 THICK = 5.0  # pixels: half of the width of the widest line
 LONG = 80.0  # times as long as half as wide
-NEAR = 16.0  # pixels: a correction is heard so far away, and fades
-WEIGHT = 8.0  # ... and counts so much where it is
-MORE = 0.5  # what is half as clear as a mark inside is inside, near it
-LESS = 1.15  # what is hardly clearer than a mark outside is outside, near it
-SOFT = 0.15  # of the bar: clearness that is neither
+NEAR = 12.0  # pixels: a correction is heard so far away, and fades
+EVERYWHERE = 0.15  # ... to this share of what it is where it is put down ...
+MOST_MOVED = 1.0  # ... but of so many log odds at most
+MARGIN = 0.5  # log odds between a mark and the bar that it moves
 
 Plane = NDArray[np.bool_]  # [y x]
 Pixels = NDArray[np.intp]  # [n 2]
@@ -55,51 +56,53 @@ def log_tones(channel: NDArray[np.generic]) -> Real:
     return np.asarray(np.log(tones + LEAST_TONE), np.float32)
 
 
-def line_clearness(tones: Real) -> Real:  # [y x] -> [y x]
-    """Return how much darker than both of its sides a line through each pixel is.
+def level_tones(tones: Real) -> Real:  # [y x] -> [y x]
+    """Return log tones that are as bright and as varied everywhere, which leaves what is thin.
 
-    >>> tones = np.zeros((31, 31), np.float32); tones[15] = -1
-    >>> clear = line_clearness(tones)
-    >>> bool(clear[15, 15] > 5 * clear[10, 15] >= 0), float(line_clearness(-tones)[15, 15]) < 0.01
-    (True, True)
+    >>> light = np.tile(np.linspace(5, 9, 64, dtype=np.float32), (64, 1)); light[30] *= 0.8
+    >>> level = level_tones(np.log(light))
+    >>> bool(level[30].max() < -2 < level[25].min())
+    True
     """
-    from scipy.ndimage import gaussian_filter, gaussian_gradient_magnitude, maximum_filter
+    from scipy.ndimage import gaussian_filter
 
-    margin = int(HALF * max(WIDTHS)) + 1
-    padded = np.pad(tones, margin, mode="edge")
-    best = np.zeros_like(padded)
-    for width in WIDTHS:
-        down, across, both = (width * gaussian_filter(padded, width, order=order) for order in ((2, 0), (0, 2), (1, 1)))
-        for at in range(DIRECTIONS):
-            angle = np.pi * at / DIRECTIONS
-            y, x = np.sin(angle), np.cos(angle)
-            bent = x * x * down + y * y * across - 2 * x * y * both
-            steps = np.linspace(-HALF * width, HALF * width, SAMPLES)
-            along = sum(np.roll(bent, (round(step * y), round(step * x)), (0, 1)) for step in steps) / SAMPLES
-            np.maximum(best, along, out=best)
-    clear = best[margin:-margin, margin:-margin].copy()
-    rims = gaussian_gradient_magnitude(tones, RIM) * RIM > STEP
-    clear[maximum_filter(rims, RIM_REACH)] = 0
-    return clear
+    rest = tones - gaussian_filter(tones, LEVEL)
+    spread = np.sqrt(gaussian_filter(rest**2, 2 * LEVEL))
+    return np.asarray(rest / (spread + LEAST_SPREAD), np.float32)
+
+
+def line_odds(engine: Engine, level: Real) -> Real:  # [y x] -> [y x]
+    """Return the log odds of every pixel to lie on a dark line, by squares that overlap."""
+    rows, columns = level.shape
+    found = np.zeros_like(level)
+    for top in _starts(rows):
+        for left in _starts(columns):
+            part = level[top : top + TILE, left : left + TILE]
+            missing = [(0, TILE - side) for side in part.shape]
+            padded = np.pad(part, missing, mode="symmetric")
+            odds = engine.run({"x": padded[None, None]})["logits"][0, 0, : part.shape[0], : part.shape[1]]
+            y, x = (0 if start == 0 else SEAM // 2 for start in (top, left))
+            found[top + y : top + TILE, left + x : left + TILE] = odds[y:, x:]
+    return np.clip(found, -MOST_ODDS, MOST_ODDS)
+
+
+def _starts(side: int) -> list[int]:
+    """Return where the squares along a side begin.
+
+    >>> _starts(200), _starts(256), _starts(400)
+    ([0], [0], [0, 144])
+    """
+    count = 1 + max(0, -(-(side - TILE) // (TILE - SEAM)))
+    return [round(at) for at in np.linspace(0, max(side - TILE, 0), count)]
 
 
 @dataclass(frozen=True, eq=False)
 class Lines:
-    """How clear the lines of one kind, dark or bright, are in one channel of a picture."""
+    """Where the lines of one kind, dark or bright, are in one channel of a picture."""
 
-    clear: Real  # [y x] of squares of `coarse` pixels
+    odds: Real  # [y x] of squares of `coarse` pixels: log odds to lie on one
     shape: tuple[int, ...]  # of the picture; what is left of it at its ends is as the last square
     coarse: int = 1
-
-    @cached_property
-    def usual(self) -> float:
-        """How clear nine tenths of the picture at most are."""
-        return max(float(np.percentile(self.clear, 90)), 1e-6)
-
-    @cached_property
-    def clearest(self) -> float:
-        """How clear the clearest lines are: one in fifty pixels."""
-        return float(np.percentile(self.clear, 98))
 
     def along(self, positive: Pixels, negative: Pixels, box: Where | None = None) -> Real | None:  # [y x] 0 to 1
         """Return the chance of each pixel to be on the lines that are marked, or that fill a box.
@@ -109,11 +112,11 @@ class Lines:
         from scipy.ndimage import label
 
         positive, negative = (self._few(pixels) for pixels in (positive, negative))
-        bar = self._bar(positive, box)
+        bar = BAR if box is not None else self._bar(positive)
         if bar is None:
             return None
         lines = self if box is None else self._inside(box)
-        core = lines.joined_to(lines.clear > bar, positive[:1] if box is None else positive[:0])
+        core = lines.joined_to(lines.odds > bar, positive[:1] if box is None else positive[:0])
         if not thin(core) or not (box is None or _fills(core, self._part(box))):
             return None
         joined = label(lines.chance(bar, positive, negative[:0]) > 0.5, WITH_CORNERS)[0]
@@ -121,20 +124,16 @@ class Lines:
         chance = lines.chance(bar, positive, negative)
         return self._fine(np.where(kept, chance, np.minimum(chance, 0.5)).astype(np.float32))
 
-    def _bar(self, positive: Pixels, box: Where | None) -> float | None:
-        """Return how clear lines have to be at least, as the first mark or the box says."""
-        if box is not None:
-            there = self.clear[self._part(box)]
-            clear = float(np.percentile(there, 99)) if there.size else 0.0
-            return JOINED * clear if clear > CLEAR_IN_BOX * self.usual else None
+    def _bar(self, positive: Pixels) -> float | None:
+        """Return the log odds that lines have at least, as the first mark says; None where it is on none."""
         if not len(positive):
             return None
-        clear = float(self.near(self.clear, positive[:1])[0])
-        return JOINED * min(clear, self.clearest) if clear > CLEAR * self.usual else None
+        clear = float(self.near(self.odds, positive[:1])[0])
+        return min(BAR, clear - MARGIN) if clear > CLEAR else None
 
     def _few(self, pixels: Pixels) -> Pixels:
         """Return some of a picture's pixels where they lie here."""
-        last = np.subtract(self.clear.shape, 1)
+        last = np.subtract(self.odds.shape, 1)
         return np.asarray(np.minimum(pixels[:: len(pixels) // MOST_MARKS + 1] // self.coarse, last))
 
     def _part(self, box: Where) -> Where:
@@ -142,9 +141,9 @@ class Lines:
         return rows, columns
 
     def _inside(self, box: Where) -> Lines:
-        clear = np.zeros_like(self.clear)
-        clear[self._part(box)] = self.clear[self._part(box)]
-        return replace(self, clear=clear)
+        odds = np.full_like(self.odds, -MOST_ODDS)
+        odds[self._part(box)] = self.odds[self._part(box)]
+        return replace(self, odds=odds)
 
     @staticmethod
     def joined_to(mask: Plane, marked: Pixels) -> Plane:
@@ -179,16 +178,20 @@ class Lines:
 
     def chance(self, usual: float, positive: Pixels, negative: Pixels) -> Real:  # [y x]
         """Return the chance of each pixel to lie on as clear a line as usual, or as marks near it say."""
-        weights, wanted = np.ones_like(self.clear), np.full_like(self.clear, usual)
-        for pixels, share in ((positive, MORE), (negative, LESS)):
-            for (y, x), clear in zip(pixels.tolist(), self.near(self.clear, pixels).tolist(), strict=True):
-                told = share * clear
-                if (share < 1) == (told < usual):  # it says something new
-                    heard = WEIGHT * _bell(self.clear.shape, y, x)
-                    weights += heard
-                    wanted += heard * told
-        bar = np.maximum(wanted / weights, 1e-6)
-        return np.asarray(np.clip(0.5 + (self.clear / bar - 1) / (2 * SOFT), 0, 1), np.float32)
+        told: list[tuple[int, int, float]] = []
+        for pixels, side in ((positive, -1), (negative, 1)):
+            for (y, x), clear in zip(pixels.tolist(), self.near(self.odds, pixels).tolist(), strict=True):
+                bar = clear + side * MARGIN
+                if side * bar > side * usual:  # it says something new
+                    told.append((y, x, bar))
+        moved = sum(float(np.clip(bar - usual, -MOST_MOVED, MOST_MOVED)) for *_, bar in told)
+        usual += EVERYWHERE * moved / (1 + EVERYWHERE * len(told))
+        heard, wanted = np.zeros_like(self.odds), np.zeros_like(self.odds)
+        for y, x, bar in told:
+            bell = _bell(self.odds.shape, y, x)
+            heard += bell
+            wanted += bell * (bar - usual)
+        return np.asarray(1 / (1 + np.exp(usual + wanted / np.maximum(heard, 1) - self.odds)), np.float32)
 
 
 def _bell(shape: tuple[int, ...], y: int, x: int) -> Real:
@@ -197,10 +200,10 @@ def _bell(shape: tuple[int, ...], y: int, x: int) -> Real:
     return np.asarray(down[:, None] * across, np.float32)
 
 
-def lines_of(channels: NDArray[np.generic]) -> Lines | None:  # [c y x]
+def lines_of(channels: NDArray[np.generic], engine: Engine) -> Lines | None:  # [c y x]
     """Return the lines of a picture: dark or bright, in the channel that has them clearest; None where it has none.
 
-    Which those are the middle of the picture tells: where there are lines, few pixels are far clearer than most.
+    Which those are the middle of the picture tells: of the wrong ones the network is not sure.
     """
     shape = channels.shape[1:]
     coarse = -(-max(shape) // MOST_SIDE)
@@ -209,16 +212,19 @@ def lines_of(channels: NDArray[np.generic]) -> Lines | None:  # [c y x]
         return None
     parts = channels[:, : rows * coarse, : columns * coarse].reshape(-1, rows, coarse, columns, coarse)
     channels = parts.mean(axis=(2, 4), dtype=np.float32) if coarse > 1 else channels
-    middle = np.s_[rows // 4 : rows - rows // 4, columns // 4 : columns - columns // 4]
+    top, left = (max(0, (side - TILE) // 2) for side in (rows, columns))
+    tones = [log_tones(channel) for channel in channels]
+    middles = [level_tones(part[top : top + TILE, left : left + TILE]) for part in tones]
     best, found = 0.0, None
-    for tones in (sign * tones for tones in map(log_tones, channels) for sign in (1, -1)):
-        usual, clearest = np.percentile(line_clearness(tones[middle]), (75, 98))
-        if clearest > FAINT and clearest > best * usual:
-            best, found = float(clearest / max(usual, 1e-6)), tones
-    if found is None:
-        return None
-    lines = Lines(line_clearness(found), shape, coarse)
-    return lines if lines.clearest > SPARSE * lines.usual else None
+    for sign in (1, -1):
+        for part, middle in zip(tones, middles, strict=True):
+            odds = line_odds(engine, sign * middle)
+            sure, perhaps = (float((odds > bar).mean()) for bar in (SURE, -SURE))
+            if sure > max(LEAST_SHARE, LEAST_SURE * perhaps) and sure**2 > best * perhaps:
+                best, found = sure**2 / perhaps, sign * part
+        if best > CLEARLY:
+            break
+    return None if found is None else Lines(line_odds(engine, level_tones(found)), shape, coarse)
 
 
 def _fills(mask: Plane, part: Where) -> bool:
