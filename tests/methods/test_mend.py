@@ -102,6 +102,38 @@ def test_a_box_is_looked_at_from_near_at_once():
     assert dice(prediction.over(np.zeros_like(truth)), truth) > 0.97
 
 
+class Timid(Bright):
+    """Is sure of what is bright and says that grey is rather not the object."""
+
+    def run(self, inputs):
+        tones = inputs["f0"][:, :1]
+        logits = np.select([tones > 0.9, tones > 0.3], [4.0, -1.0], -8.0).astype(np.float32)
+        return {"logits": logits, "quality": np.float32([0.95]), "hidden": tones, "doubt": -np.abs(logits)}
+
+
+@pytest.mark.parametrize(
+    ("box", "more", "spans"),
+    [
+        (Box((0, 40, 70), (1, 81, 111)), [], True),
+        (Box((0, 50, 80), (1, 71, 101)), [], False),  # what is bright comes near its sides already
+        (Box((0, 40, 70), (1, 81, 111)), [Click((0, 60, 90))], False),
+    ],
+    ids=["a box alone", "a tight one", "a box and a click"],
+)
+def test_the_first_answer_to_a_box_comes_near_its_sides(box, more, spans):
+    bright_disc, disc = (disc_image(radius=radius)[1] for radius in (10, 20))
+    image = Image(np.where(bright_disc, 100, np.where(disc, 50, 0))[None].astype(np.int16))
+    here = np.zeros_like(disc)
+
+    masks = [
+        answer(bright(Timid(), tones=False, span=span, adapt="off").open(image), [box, *more], here).over(here)
+        for span in (False, True)
+    ]
+
+    assert dice(masks[0], bright_disc) > 0.9
+    assert dice(masks[1], disc if spans else bright_disc) > 0.9
+
+
 def test_a_mask_that_reaches_the_crops_edge_is_looked_at_from_further_away():
     voxels, truth = disc_image(rows=400, columns=400, centre=(200, 200), radius=80)
     engine = Bright()

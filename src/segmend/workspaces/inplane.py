@@ -39,6 +39,9 @@ MARGIN = 1.4  # of the object's longer side at least; with the ladder 1.4 to 2
 LEAST_OBJECT = 24.0  # pixels: a window is cut no closer than for an object as large as this
 LEAST_LOOK = 20.0  # pixels: nearer there is nothing more to see
 KEPT = 32  # windows whose features are kept, 1.4 MB each
+GAP = 0.08  # of a box's side that a mask may stay away from either end
+MOST_RAISED = 2.0  # log odds by which chances are raised until it does ...
+RAISES = 21  # ... in so many steps
 HOLD = 2.0  # cells from a mark within which a change reaches it
 LARGE = 0.3  # of a mask: a later mark's change that is larger is believed near the mark only ...
 LARGE_ELSEWHERE = 0.1  # ... and of a mask from elsewhere ...
@@ -75,6 +78,7 @@ class Looking:
     again: int = 2  # times at most that the mask is asked for once more, with itself as the mask so far
     sure: float = 0.93  # ... as long as less Dice than this is expected
     rise: float = 0.005  # ... and it rises by as much as this
+    span: bool = True  # the first answer to a box reaches its sides, or nearly
     hold: bool = True  # a mask changes only where a change reaches the newest mark
     later: int = 3  # ... and from this mark on a large change is believed near it only
     tones: bool = True  # move an answer's boundary to where the window's tones have one
@@ -219,7 +223,8 @@ class PlaneLooker:
                 break
             question = question.with_mask(_laid(question.here, answer))
             answer = self._settled(question, self._further(answer.window, question.axis))
-        return self._held(asked, self._near(question, self._fine(asked, self._adapted(question, answer))))
+        answer = self._near(question, self._fine(asked, self._adapted(question, answer)))
+        return self._held(asked, self._spanned(asked, answer))
 
     def second(self, question: Question, answer: Seen) -> Seen:
         """Return an answer with what a second opinion says of its quality and of where to doubt it.
@@ -433,6 +438,25 @@ class PlaneLooker:
         probability = np.where((answer.mask != old) & ~kept, old, answer.probability)
         return replace(answer, probability=np.asarray(probability, np.float32))
 
+    def _spanned(self, question: Question, answer: Seen) -> Seen:
+        """Return the first answer to a box in this plane with chances raised until it all but reaches the box's sides.
+
+        Whoever draws a box draws it round the object, and networks see one that is rather too small.
+        """
+        box, where = question.prompts[-1], answer.where
+        if not self.looking.span or len(question.prompts) > 1 or question.here.any():
+            return answer
+        if not isinstance(box, Box) or box.shape[question.axis] > 1:
+            return answer
+        sides = [side for axis, side in enumerate(box.slices) if axis != question.axis]
+        both = [
+            slice(max(side.start, at.start) - at.start, min(side.stop, at.stop) - at.start)
+            for side, at in zip(sides, where, strict=True)
+        ]
+        probability = answer.probability.copy()
+        probability[tuple(both)] = spanning(probability[tuple(both)])
+        return replace(answer, probability=probability)
+
     def _wholly(self, question: Question, answer: Seen) -> bool:
         """Tell whether even a large change is taken as far as it goes.
 
@@ -489,6 +513,26 @@ class PlaneLooker:
 def colours_of(channels: NDArray[np.generic]) -> NDArray[np.generic]:  # [c ...]
     """Return the channels that are looked at: the first three as colours, else the first alone."""
     return channels[: 3 if len(channels) >= 3 else 1]
+
+
+def spanning(chance: Real) -> Real:  # [y x] -> [y x]
+    """Return the chances in a box, raised alike until what is likelier than not comes near its sides.
+
+    >>> chance = np.full((40, 40), 0.3, np.float32); chance[10:30, 10:30] = 0.9
+    >>> bool((spanning(chance) > 0.5).all()), bool((spanning(0.1 * chance) > 0.5).any())
+    (True, False)
+    """
+    if not (chance > 0.5).any():
+        return chance
+    odds = np.log(np.clip(chance, LEAST_CHANCE, 1 - LEAST_CHANCE))
+    odds -= np.log1p(-np.exp(odds))
+    lines = [odds.max(axis=axis) for axis in (1, 0)]
+    for more in np.linspace(0, MOST_RAISED, RAISES):
+        reached = [np.flatnonzero(line > -more) for line in lines]
+        gaps = [max(at[0], len(line) - 1 - at[-1]) / len(line) for at, line in zip(reached, lines, strict=True)]
+        if max(gaps) <= GAP:
+            break
+    return chance if more == 0 else np.asarray(1 / (1 + np.exp(-odds - more)), np.float32)
 
 
 def _expected(chance: Real) -> float:
