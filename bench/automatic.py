@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from segmend.core.segmenter import first_masks
 from segmend.datasets import sets
-from segmend.engine import Arrays, Engine
+from segmend.evaluation.metrics import dice
+from segmend.mend.first_masks import InPlanes, InSpace
+from segmend.mend.method import MendWorkspace
 from segmend.methods import load
-from segmend.methods.mend import MendWorkspace
-from segmend.metrics import dice
-from segmend.segmenter import first_masks
-from segmend.workspaces.automatic import InPlanes, InSpace
+from segmend.runtime.engine import Arrays, Engine
 
 
 class Silent(Engine):

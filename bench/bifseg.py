@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from segmend.adapt import IN_2D, IN_3D, INSIDE, OUTSIDE, Head, Tuning, alternate
-from segmend.solvers import warm_up
+from segmend.classical.warm import warm_up
+from segmend.solvers.finetune import IN_2D, IN_3D, INSIDE, OUTSIDE, Head, Tuning, alternate
 
 REPEATS = 5
 CROPS = {  # cells, features, block 6, tuning, the budget and the paper's seconds

@@ -28,19 +28,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmend import methods
-from segmend.compare import report_from
+from segmend.classical.warm import warm_up
+from segmend.core.atomic import write_bytes
+from segmend.core.image import MaskArray
+from segmend.core.prompts import Mask, Prompt
+from segmend.core.segmenter import Workspace
 from segmend.datasets.folder import DataSet, sets
 from segmend.errors import SegmendError, UserError
-from segmend.evaluate import Curve, Report, evaluate, judged
-from segmend.image import MaskArray
-from segmend.io.atomic import write_bytes
-from segmend.metrics import dice, lowered
-from segmend.onemark import BEST, DOUBT, RANDOM, by_method, by_place, wobbled
-from segmend.play import rounds
-from segmend.prompts import Mask, Prompt
-from segmend.segmenter import Workspace
-from segmend.solvers import warm_up
+from segmend.evaluation.compare import report_from
+from segmend.evaluation.evaluate import Curve, Report, evaluate, judged
+from segmend.evaluation.metrics import dice, lowered
+from segmend.evaluation.one_click import BEST, DOUBT, RANDOM, by_method, by_place, wobbled
 from segmend.users import LargestError
+from segmend.users.play import rounds
 
 SHIPPED = ("fetal_head_us_hc18", "hippocampus_mr", "nuclei_dsb2018", "sarcoma_ct")  # weights/mend.md
 CLICKS, BOX, HUMAN, PLACES, STARTS, MOVES = PARTS = ("clicks", "box", "human", "places", "starts", "moves")

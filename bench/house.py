@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from segmend.doctor import interaction
+from segmend.cli.machine import interaction
 
 ROOT = Path(__file__).parent.parent
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from segmend.image import Image, MaskArray
-from segmend.methods.mend import Mend, load
-from segmend.prompts import Adjust, Click, Prompt
-from segmend.segmenter import Workspace, answer
-from segmend.solvers import warm_up
+from segmend.classical.warm import warm_up
+from segmend.core.image import Image, MaskArray
+from segmend.core.prompts import Adjust, Click, Prompt
+from segmend.core.segmenter import Workspace, answer
+from segmend.mend.method import Mend, load
 
 SIDE, REPEATS = 512, 15
 

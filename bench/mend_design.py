@@ -18,9 +18,9 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
+from segmend.learning.loop import run
+from segmend.mend.learning import recipe as mend
 from segmend.nets.mender import Reader
-from segmend.recipes import mend
-from segmend.train import run
 
 SETS = ("fetal_head_us_hc18", "hippocampus_mr", "nuclei_dsb2018", "sarcoma_ct")
 
@@ -50,7 +50,7 @@ def early_fusion(settings: mend.Settings) -> mend.Mender:
 
 
 def recipe(build: object) -> ModuleType:
-    made = ModuleType("segmend.recipes.mend")
+    made = ModuleType("segmend.mend.learning.recipe")
     made.__dict__.update({name: value for name, value in vars(mend).items() if not name.startswith("__")})
     made.__dict__.update(build=build, export=lambda network, settings, folder: ())
     del made.pictures

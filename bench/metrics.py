@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from segmend.surfaces import surfaces
+from segmend.evaluation.surface_distance import surfaces
 
 Mask = NDArray[np.bool_]
 SIDE = 128

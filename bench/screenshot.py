@@ -15,7 +15,7 @@ import numpy as np
 from playwright.sync_api import Page, sync_playwright
 from scipy.ndimage import distance_transform_edt
 
-from segmend.image import LabelMap
+from segmend.core.image import LabelMap
 from segmend.samples import make
 from segmend.server.app import Server
 from segmend.server.settings import ServerSettings

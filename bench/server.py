@@ -29,8 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 from websockets.sync.client import ClientConnection, connect
 
-from segmend.image import Image, scale_affine
-from segmend.prompts import to_json
+from segmend.core.image import Image, scale_affine
+from segmend.core.prompts import to_json
 from segmend.server.wire import DOUBT, unpack
 from segmend.store import Store
 from segmend.users import LargestError

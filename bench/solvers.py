@@ -30,17 +30,17 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import dijkstra, maximum_flow
 
 from segmend import methods
-from segmend.image import Box, Image, Index, MaskArray
-from segmend.prompts import Click, Prompt
-from segmend.segmenter import answer
-from segmend.solvers import warm_up
-from segmend.solvers.densecrf import Kernels, densecrf
+from segmend.classical.solvers.densecrf import Kernels, densecrf
+from segmend.classical.solvers.growcut import growcut
+from segmend.classical.solvers.levelset import levelset
+from segmend.classical.solvers.randomwalk import walk
+from segmend.classical.warm import warm_up
+from segmend.core.image import Box, Image, Index, MaskArray
+from segmend.core.prompts import Click, Prompt
+from segmend.core.segmenter import answer
 from segmend.solvers.edges import likeness
 from segmend.solvers.geodesic import geodesic, lengths_of
-from segmend.solvers.growcut import growcut
-from segmend.solvers.levelset import levelset
 from segmend.solvers.maxflow import INSIDE, OUTSIDE, cut, offsets, whole_numbers
-from segmend.solvers.randomwalk import walk
 
 Ints = NDArray[np.int32]
 SMALL = ((1, 128, 128), (24, 24, 24))

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from segmend.image import Image, Index, MaskArray, bounds, scale_affine
+from segmend.classical.warm import warm_up
+from segmend.core.image import Image, Index, MaskArray, bounds, scale_affine
+from segmend.core.prompts import Click, Prompt
+from segmend.core.segmenter import Workspace, answer
 from segmend.methods import load
-from segmend.prompts import Click, Prompt
-from segmend.segmenter import Workspace, answer
-from segmend.solvers import warm_up
 
 REPEATS = 5
 VOLUMES: tuple[tuple[Index, tuple[float, float, float]], ...] = (

@@ -3,7 +3,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from segmend.compare import compare
+from segmend.evaluation.compare import compare
 from segmend.samples import write_folder
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from segmend import Image, MaskArray, Method, Prediction, Prompt, Segmenter, Workspace
-from segmend.encode import marks
-from segmend.image import whole
+from segmend.core.image import whole
+from segmend.core.marks import marks
 
 METHOD = Method(
     id="threshold",

@@ -3,7 +3,7 @@
 import numpy as np
 
 import segmend
-from segmend.image import bounds, scale_affine
+from segmend.core.image import bounds, scale_affine
 
 # 4 slices of 5 rows and 6 columns; slices 3 mm apart, pixels 0.5 mm: axes are always (z, y, x).
 image = segmend.Image(np.zeros((1, 4, 5, 6), np.int16), scale_affine((3.0, 0.5, 0.5)))

@@ -14,8 +14,8 @@ import numpy as np
 
 from segmend import methods
 from segmend.datasets.folder import sets
-from segmend.evaluate import Job, Problem, play_case
-from segmend.papers import Better, Close, Experiment, Fast, Pick, Picture, Plan, Score, Tracks
+from segmend.evaluation.evaluate import Job, Problem, play_case
+from segmend.papers.study.experiment import Better, Close, Experiment, Fast, Pick, Picture, Plan, Score, Tracks
 from segmend.samples import write_folder
 from segmend.users import RandomError
 

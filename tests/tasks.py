@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from segmend import io
-from segmend.image import Image, LabelMap, scale_affine
-from segmend.session import PALETTE, Label
+from segmend.core.image import Image, LabelMap, scale_affine
+from segmend.core.session import PALETTE, Label
 
 SQUARE, DISC = 3, 5
 

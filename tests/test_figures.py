@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from segmend.evaluate import CaseResult, Curve, Report
+from segmend.evaluation.evaluate import CaseResult, Curve, Report
 from segmend.samples import write_folder
 
 BENCH = Path(__file__).parents[1] / "bench" / "figures.py"

@@ -9,12 +9,12 @@ The names here are what most programs need; `segmend.io` reads and writes files,
 `segmend.store` keeps them, `segmend.methods` holds the methods.
 """
 
+from segmend.core.image import Box, Image, LabelMap, MaskArray
+from segmend.core.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke
+from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace, answer, answers
+from segmend.core.session import Canvas, Defined, Event, Label, Patch, Prompted, Redone, Removed, Session, Undone
 from segmend.errors import SegmendError, UserError
-from segmend.image import Box, Image, LabelMap, MaskArray
 from segmend.methods import card, cards, load
-from segmend.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke
-from segmend.segmenter import Method, Prediction, Segmenter, Workspace, answer, answers
-from segmend.session import Canvas, Defined, Event, Label, Patch, Prompted, Redone, Removed, Session, Undone
 
 __version__ = "0.1.0"
 

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from segmend import io
+from segmend.core.image import Image, Index, LabelMap, MaskArray, Real
+from segmend.core.session import PALETTE, Label
 from segmend.errors import SettingsError
-from segmend.image import Image, Index, LabelMap, MaskArray, Real
-from segmend.session import PALETTE, Label
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +59,6 @@ def write_folder(
 
     The first half of each set is for training, the rest for validation.
     """
-    from segmend import io
-
     written: list[Path] = []
     for kind in kinds or tuple(KINDS):
         names = []

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segmend import improve as room
-from segmend import versions
 from segmend.cli import run
-from segmend.image import Box
-from segmend.session import PALETTE, Defined, Label, Patch, Prompted
+from segmend.continual import improve as room
+from segmend.continual.trial import Trials
+from segmend.core.image import Box
+from segmend.core.session import PALETTE, Defined, Label, Patch, Prompted
+from segmend.runtime import versions
 from segmend.store import Store
-from segmend.trial import Trials
-from tests.test_improve import TAKE, site, untrained, write
+from tests.continual.test_improve import TAKE, site, untrained, write
 
 LESION = Label(1, "lesion", PALETTE[0])
 QUICK = ["--steps", "1", *(w for s in ("batch=2", "threads=1", "workers=0", "exam=0") for w in ("--set", s))]

@@ -13,10 +13,10 @@ import pytest
 
 from segmend import io
 from segmend.cli import commands, run
-from segmend.image import bounds
-from segmend.prompts import Mask
+from segmend.core.image import bounds
+from segmend.core.prompts import Mask
+from segmend.core.session import Defined, Patch, Prompted
 from segmend.samples import make, write_folder
-from segmend.session import Defined, Patch, Prompted
 from segmend.store import Store
 
 SHAPES = {"abdomen": (12, 48, 56), "head": (1, 96, 80), "skin": (1, 96, 128)}
@@ -157,7 +157,7 @@ def test_a_mask_can_be_mended_further(said, skin, images, tmp_path):
 def test_methods_that_take_masks_are_told_that_one_is_from_elsewhere(
     said, skin, images, tmp_path, monkeypatch, method, told
 ):
-    from segmend import segmenter
+    from segmend.core import segmenter
 
     asked = []
     answer = segmenter.answer

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from segmend import papers
 from segmend.cli import run
-from tests.drawn_experiment import draw
+from segmend.runtime import cards
+from segmend.runtime.cards import PaperCard
+from tests.drawn_experiment import EXPERIMENT, draw
 
 
 @pytest.fixture
@@ -23,15 +24,23 @@ def said(capsys: pytest.CaptureFixture[str]):
     return call
 
 
+def install(monkeypatch: pytest.MonkeyPatch, **modules: str) -> None:
+    """Put these papers, by name and module, in the place of Segmend's own."""
+    found = {name: PaperCard(name, EXPERIMENT.title, EXPERIMENT.sets, module) for name, module in modules.items()}
+    monkeypatch.setattr(cards, "papers", lambda: found)
+
+
 @pytest.fixture
 def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Install a paper called `drawn`, and one whose networks need a library that is not there; return data."""
-    folder = tmp_path / "papers"
-    folder.mkdir()
-    (folder / "drawn.py").write_text("from tests.drawn_experiment import EXPERIMENT\n")
-    monkeypatch.setattr(papers, "__path__", [str(folder)])
-    monkeypatch.delitem(sys.modules, "segmend.papers.drawn", raising=False)
+    """Install a paper called `drawn`; return data."""
+    install(monkeypatch, drawn="tests.drawn_experiment")
     return draw(tmp_path / "data", cases=1)
+
+
+def write_module(folder: Path, name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(folder)
+    install(monkeypatch, **{name: name})
 
 
 def test_a_paper_is_run_and_its_verdicts_are_told(said, drawn: Path, tmp_path: Path) -> None:
@@ -95,8 +104,10 @@ def test_no_data_set_at_all_is_one_sentence(said, drawn: Path, tmp_path: Path) -
     assert err == f"The experiment of drawn needs skin or head or abdomen; {tmp_path / 'empty'} has none of them.\n"
 
 
-def test_a_paper_whose_networks_need_torch_says_so(said, drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (Path(papers.__path__[0]) / "learned.py").write_text("import torch\n")
+def test_a_paper_whose_networks_need_torch_says_so(
+    said, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_module(tmp_path, "learned", "import torch\n", monkeypatch)
     monkeypatch.setitem(sys.modules, "torch", None)
 
     code, _, err = said("reproduce", "learned", "--data", drawn)
@@ -104,8 +115,10 @@ def test_a_paper_whose_networks_need_torch_says_so(said, drawn: Path, monkeypatc
     assert (code, err) == (2, "This paper's networks need torch; install it with: pip install 'segmend[train]'.\n")
 
 
-def test_another_missing_library_is_a_bug_and_shows_itself(drawn: Path) -> None:
-    (Path(papers.__path__[0]) / "broken.py").write_text("import there_is_no_such_library\n")
+def test_another_missing_library_is_a_bug_and_shows_itself(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_module(tmp_path, "broken", "import there_is_no_such_library\n", monkeypatch)
 
     with pytest.raises(ModuleNotFoundError, match="there_is_no_such_library"):
         run(["reproduce", "broken", "--data", str(drawn)])

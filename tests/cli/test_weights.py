@@ -10,8 +10,8 @@ import pytest
 from segmend import io, methods
 from segmend.cli import run
 from segmend.cli.start import weights_of
+from segmend.core.image import Image
 from segmend.errors import ModelError, SettingsError
-from segmend.image import Image
 from segmend.server.settings import ServerSettings
 from segmend.server.workspaces import Workspaces
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from segmend.cli.train import settings_of
 from segmend.cli.words import corners, prompts_of, voxel
+from segmend.core.prompts import Box, Click, Lasso, Stroke, to_json
 from segmend.errors import FileError, PromptError, SettingsError
-from segmend.prompts import Box, Click, Lasso, Stroke, to_json
 
 index = st.tuples(*[st.integers(-9, 9999)] * 3)
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from segmend import io
-from segmend.image import Image, scale_affine
+from segmend.core.image import Image, scale_affine
 from tests.io.dicoms import save, slices
 
 SPACING = (3.0, 2.0, 0.5)

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from segmend import io
+from segmend.core.image import Image, scale_affine
+from segmend.core.session import Label
 from segmend.datasets.case import told_splits
 from segmend.datasets.folder import sets, stacked
 from segmend.datasets.generic import NamedCase
 from segmend.errors import FileError, GeometryError, SettingsError
-from segmend.image import Image, scale_affine
-from segmend.session import Label
 
 LABELS = [Label(value, f"label {value}", "#ff0000") for value in range(1, 6)]
 

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segmend import evaluate
 from segmend.datasets import LAYOUTS, look, sets
 from segmend.datasets.case import split_of
 from segmend.errors import FileError, SettingsError, ShapeError
-from segmend.recipes.subjects import subjects
+from segmend.evaluation import evaluate
+from segmend.learning.subjects import subjects
 from tests.datasets import layouts
 from tests.datasets.layouts import BORDER, SPACING, TRUTH
 

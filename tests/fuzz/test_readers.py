@@ -27,10 +27,10 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
 from segmend import io
+from segmend.core.image import Image, scale_affine
+from segmend.core.session import Label
 from segmend.errors import SegmendError
-from segmend.image import Image, scale_affine
-from segmend.io.claims import FLOOR
-from segmend.session import Label
+from segmend.io.sizes import FLOOR
 from tests.io.dicoms import enhanced, save, slices
 
 VOXELS = (np.arange(3 * 40 * 48).reshape(3, 40, 48) % 1999).astype(np.int16)

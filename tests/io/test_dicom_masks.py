@@ -14,10 +14,10 @@ from hypothesis.extra.numpy import arrays
 from pydicom import Dataset, dcmread
 
 from segmend import io
+from segmend.core.image import Image
+from segmend.core.session import Label
 from segmend.errors import FileError, GeometryError
-from segmend.image import Image
 from segmend.io.rtstruct import inside, outlines
-from segmend.session import Label
 from tests.io.dicoms import NAME, enhanced, save, save_all, slices
 from tests.io.polygons import filled_by_winding
 

@@ -12,13 +12,13 @@ import pytest
 from PIL import Image as Pillow
 
 from segmend import io
+from segmend.core.atomic import write_atomically
+from segmend.core.geometry import evened, onto
+from segmend.core.image import Image
+from segmend.core.session import Label
 from segmend.errors import FileError, GeometryError, ShapeError
-from segmend.geometry import evened, onto
-from segmend.image import Image
-from segmend.io.atomic import write_atomically
-from segmend.io.claims import MAX_BYTES, check_claim
 from segmend.io.intensities import rescaled
-from segmend.session import Label
+from segmend.io.sizes import MAX_BYTES, check_claim
 from tests.io.dicoms import save_all, slices
 
 MASK = np.zeros((2, 3, 4), np.uint16)

@@ -16,10 +16,10 @@ import SimpleITK
 from pydicom import dcmread
 
 from segmend import io
+from segmend.core.geometry import from_columns, mirrored, sheared, turned
+from segmend.core.image import Image
+from segmend.core.session import Label
 from segmend.errors import FileError, GeometryError
-from segmend.geometry import from_columns, mirrored, sheared, turned
-from segmend.image import Image
-from segmend.session import Label
 from tests.io.polygons import filled_by_winding
 
 SHAPE = (3, 4, 5)

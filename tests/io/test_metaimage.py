@@ -9,8 +9,8 @@ import pytest
 import SimpleITK
 
 from segmend import io
+from segmend.core.image import Image, scale_affine
 from segmend.errors import FileError, GeometryError
-from segmend.image import Image, scale_affine
 
 VOXELS = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4)
 TURN = (0.0, 1.0, 0.0, 0.6, 0.0, 0.8, 0.8, 0.0, -0.6)

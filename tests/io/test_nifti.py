@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from segmend import io
+from segmend.core.geometry import turned
+from segmend.core.image import Image, scale_affine
 from segmend.errors import FileError, SettingsError
-from segmend.geometry import turned
-from segmend.image import Image, scale_affine
 from segmend.io.nifti import read_nifti, write_nifti
 
 VOXELS = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4)  # z y x

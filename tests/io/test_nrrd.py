@@ -11,10 +11,10 @@ import pytest
 import SimpleITK
 
 from segmend import io
+from segmend.core.image import Image, scale_affine
+from segmend.core.session import Label
 from segmend.errors import FileError, GeometryError
-from segmend.image import Image, scale_affine
 from segmend.io.nrrd import read_header, read_nrrd
-from segmend.session import Label
 
 VOXELS = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4)  # z y x
 HEAD = "type: short\ndimension: 3\nsizes: 4 3 2\nencoding: raw\nendian: little\n"

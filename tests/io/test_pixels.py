@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from segmend import io
+from segmend.core.image import Image, scale_affine
+from segmend.core.session import Label
 from segmend.errors import FileError, ShapeError
-from segmend.image import Image, scale_affine
-from segmend.session import Label
 
 GREY = np.arange(3 * 5, dtype=np.uint8).reshape(3, 5) * 17
 RGB = np.stack([GREY, 255 - GREY, GREY // 2], axis=-1)

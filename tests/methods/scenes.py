@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segmend.image import Image, MaskArray, scale_affine
-from segmend.play import rounds
-from segmend.segmenter import Segmenter, answer
+from segmend.core.image import Image, MaskArray, scale_affine
+from segmend.core.segmenter import Segmenter, answer
 from segmend.users import LargestError
+from segmend.users.play import rounds
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,11 +6,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from segmend import methods
-from segmend.encode import marks
+from segmend.core.image import Box, Image, scale_affine
+from segmend.core.marks import marks
+from segmend.core.prompts import Adjust, Click, Extremes, Lasso, Mask, Stroke
+from segmend.core.segmenter import answer
 from segmend.errors import ModelError
-from segmend.image import Box, Image, scale_affine
-from segmend.prompts import Adjust, Click, Extremes, Lasso, Mask, Stroke
-from segmend.segmenter import answer
 
 SHAPES = {2: (1, 17, 23), 3: (5, 14, 19)}
 

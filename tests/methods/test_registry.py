@@ -7,8 +7,8 @@ from types import ModuleType
 import pytest
 
 from segmend import methods
+from segmend.core.segmenter import Method, Segmenter
 from segmend.errors import SettingsError
-from segmend.segmenter import Method, Segmenter
 
 CARD = Method("stranger", "Stranger", "none", ("click",), (2,), "none needed")
 
@@ -24,11 +24,11 @@ def stranger(monkeypatch):
             return module
 
     monkeypatch.setattr(methods, "entry_points", lambda *, group: [Entry()] * (group == "segmend.methods"))
-    for cached in (methods._modules, methods._loaded):
+    for cached in (methods._others, methods._loaded):
         cached.cache_clear()
     yield CARD
     monkeypatch.undo()
-    for cached in (methods._modules, methods._loaded):
+    for cached in (methods._others, methods._loaded):
         cached.cache_clear()
 
 

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from segmend import methods
-from segmend.encode import marks
-from segmend.recipes import recipe
-from segmend.segmenter import answer
+from segmend.core.marks import marks
+from segmend.core.segmenter import answer
+from segmend.learning.recipe import recipe
 from tests.methods.test_marks import SHAPES, picture, prompts
 
 NETWORKS = {"iunet": {"widths": (4, 4, 4)}, "quality": {"widths": (4, 4, 4)}, "dextr": {"widths": (4, 4, 4)}}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from segmend.evaluate import Problem
+from segmend.continual.trial import MOMENTS, Pair, Trial, Trials
+from segmend.evaluation.evaluate import Problem
 from segmend.report import page
 from segmend.report.improvement import page_of, sentence
-from segmend.trial import MOMENTS, Pair, Trial, Trials
 
 OLD = dict.fromkeys(MOMENTS, 0.5)
 SITE = Trial((Pair("a1", OLD, dict.fromkeys(MOMENTS, 0.6)), Pair("b2", OLD, OLD)), (Problem("", "c3", "torn"),))

@@ -8,7 +8,7 @@ from tests.server.running import PLUGIN, http, in_thread, install_plugin, rooms,
 
 
 def _forget_methods():
-    methods._modules.cache_clear()
+    methods._others.cache_clear()
     methods._loaded.cache_clear()
 
 

@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 from websockets.sync.client import connect
 
-from segmend.image import Image, scale_affine
+from segmend.core.image import Image, scale_affine
 from segmend.server.app import Server
 from segmend.server.settings import ServerSettings
 from segmend.server.wire import unpack

@@ -6,9 +6,9 @@ import time
 import numpy as np
 import pytest
 
+from segmend.core.session import Patch
 from segmend.errors import ConflictError, DiskFullError, StoreError
 from segmend.server import live as live_module
-from segmend.session import Patch
 from segmend.store import Store
 from tests.server.running import Client, clicked, defined, http, in_thread, rooms, settings
 
@@ -142,7 +142,7 @@ def test_a_client_too_far_behind_is_sent_away(server, session, live, monkeypatch
 
 
 def test_pending_events_are_answered_when_a_session_is_opened(tmp_path):
-    from segmend.session import event_from_json
+    from segmend.core.session import event_from_json
 
     with Store.open(f"sqlite:///{tmp_path / 'segmend.db'}", str(tmp_path / "blobs")) as store:
         session = store.add_session(store.add_case("rooms", rooms()).id).id

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from segmend.doubt import most_doubtful
-from segmend.image import Box, Image, scale_affine, whole
-from segmend.prompts import Click
-from segmend.segmenter import Prediction
+from segmend.core.image import Box, Image, scale_affine, whole
+from segmend.core.prompts import Click
+from segmend.core.segmenter import Prediction
+from segmend.core.uncertainty import most_doubtful
 from segmend.server.doubted import MOST, Doubted
 from tests.server.running import Client, clicked, defined
 

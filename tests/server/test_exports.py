@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from segmend.image import Image
+from segmend.core.image import Image
 from segmend.io import MASK_FORMATS, read_mask
 from segmend.server.exports import file_name
 from tests.server.dicom import slices

@@ -6,7 +6,7 @@ import time
 import numpy as np
 from websockets.exceptions import ConnectionClosed
 
-from segmend.image import Image
+from segmend.core.image import Image
 from segmend.server.wire import unpack
 from segmend.store import Store
 from tests.server.running import Client, Process, clicked, defined, http

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from segmend.image import Image
+from segmend.core.image import Image
 from segmend.server import live as live_module
 from tests.server.running import BLUE, Client, clicked, defined, rooms
 

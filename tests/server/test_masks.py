@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from segmend.image import Image, scale_affine
+from segmend.core.image import Image, scale_affine
+from segmend.core.session import Label
 from segmend.io import write_mask
-from segmend.session import Label
 from tests.server.running import Client, clicked, defined, rooms
 
 OTHER = Image(rooms().voxels, scale_affine((1, 1, 7)))

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from segmend.image import Image
+from segmend.core.image import Image
 from segmend.server.wire import unpack
 from tests.server.running import BLUE, RED, Client, clicked, defined, http, rooms
 

@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
-from segmend.image import Image
+from segmend.core.image import Image
 from segmend.io import write_image
 from segmend.server import uploads
 from segmend.server.uploads import safe_name, unique

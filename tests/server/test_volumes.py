@@ -6,8 +6,8 @@ import nibabel
 import numpy as np
 import pytest
 
+from segmend.core.image import Image, scale_affine
 from segmend.errors import LimitError, NotFoundError
-from segmend.image import Image, scale_affine
 from segmend.server.volumes import PIECE_BYTES, Volume
 
 

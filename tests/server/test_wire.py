@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from segmend.core.image import Box
 from segmend.errors import ShapeError
-from segmend.image import Box
 from segmend.server.wire import NOTHING, levels, pack, pack_doubt, unpack
 
 MAP = np.arange(4 * 30 * 50, dtype=np.uint16).reshape(4, 30, 50)

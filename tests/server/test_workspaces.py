@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from segmend.image import Image
+from segmend.core.image import Image
 from segmend.methods import load
 from segmend.server.workspaces import Workspaces, weight
 from tests.server.running import rooms

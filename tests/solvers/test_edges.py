@@ -1,6 +1,6 @@
 import numpy as np
 
-from segmend.solvers import sweep
+from segmend.solvers import grid_loops as sweep
 from segmend.solvers.edges import likeness, noise
 from segmend.solvers.maxflow import offsets
 

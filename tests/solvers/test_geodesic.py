@@ -6,7 +6,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import dijkstra
 
 from segmend.errors import ShapeError
-from segmend.solvers import sweep
+from segmend.solvers import grid_loops as sweep
 from segmend.solvers.geodesic import geodesic, lengths_of
 from segmend.solvers.maxflow import offsets
 

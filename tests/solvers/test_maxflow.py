@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_flow
 
 from segmend.errors import SettingsError, ShapeError
-from segmend.solvers import flow
+from segmend.solvers import maxflow_loops as flow
 from segmend.solvers.maxflow import FREE, INSIDE, LARGEST, OUTSIDE, cut, offsets, whole_numbers
 
 SHAPES = [(1, 1, 1), (1, 4, 7), (1, 9, 2), (3, 4, 5), (2, 1, 6), (4, 2, 3)]

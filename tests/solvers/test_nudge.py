@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segmend.adapt import INSIDE, OUTSIDE
 from segmend.errors import ShapeError
+from segmend.solvers.finetune import INSIDE, OUTSIDE
 from segmend.solvers.nudge import nudged, room
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from segmend.image import Image, scale_affine
-from segmend.prompts import Click
-from segmend.session import PALETTE, Defined, Label, Patch, Prompted
+from segmend.core.image import Image, scale_affine
+from segmend.core.prompts import Click
+from segmend.core.session import PALETTE, Defined, Label, Patch, Prompted
 
 SHAPE = (3, 4, 5)
 LESION = Defined(Label(1, "lesion", PALETTE[0]))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from segmend.image import Image
-from segmend.session import PALETTE, Defined, Event, Label, Patch, Prompted, Undone
+from segmend.core.image import Image
+from segmend.core.session import PALETTE, Defined, Event, Label, Patch, Prompted, Undone
 from segmend.store import Store
 from segmend.store.accepted import accepted
 from tests.store.drawn import CLICK, SHAPE, image

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from sqlalchemy import inspect, text
 
 import segmend.store.migrations
+from segmend.core.image import Image
+from segmend.core.prompts import Adjust, Click
+from segmend.core.session import PALETTE, Defined, Event, Label, Prompted, Redone, Removed, Session, Undone
 from segmend.errors import SegmendError, StoreError
-from segmend.image import Image
-from segmend.prompts import Adjust, Click
-from segmend.session import PALETTE, Defined, Event, Label, Prompted, Redone, Removed, Session, Undone
 from segmend.store import Store, database, tables
 from tests.store.conftest import Place
 from tests.store.drawn import SHAPE, image, patch

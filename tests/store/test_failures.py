@@ -21,9 +21,9 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
+from segmend.core.image import Image
+from segmend.core.session import PALETTE, Defined, Label
 from segmend.errors import ConflictError, DiskFullError, SettingsError, StoreError
-from segmend.image import Image
-from segmend.session import PALETTE, Defined, Label
 from segmend.store import Store, tables
 from tests.store.conftest import Place
 from tests.store.drawn import CLICK, LESION, SHAPE, image, large_patch, patch

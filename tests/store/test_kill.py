@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segmend.session import Canvas
+from segmend.core.session import Canvas
 from segmend.store import Store
 from tests.store.drawn import CLICK, LESION, SHAPE, image, patch
 

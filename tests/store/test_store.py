@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
+from segmend.core.image import Image, scale_affine
+from segmend.core.session import EMPTY, Canvas, Patch, Redone, Undone
 from segmend.errors import ConflictError, NotFoundError, SegmendError, SettingsError, ShapeError, StoreError
-from segmend.image import Image, scale_affine
-from segmend.session import EMPTY, Canvas, Patch, Redone, Undone
 from segmend.store import Store
 from tests.store.conftest import Place
 from tests.store.drawn import CLICK, LESION, SHAPE, image, patch

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from segmend.encode import path
+from segmend.core.marks import path
+from segmend.core.prompts import Adjust, Click, Stroke, check
 from segmend.errors import ShapeError
-from segmend.prompts import Adjust, Click, Stroke, check
 from segmend.users import Adjustment, Brush, Editor, Edits, Selection, WrongEdit, user
 from segmend.users.brush import farthest, way
 from segmend.users.selection import worn

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from segmend.play import play
-from segmend.prompts import Extremes, extent
+from segmend.core.prompts import Extremes, extent
 from segmend.users import ExtremePoints
 from segmend.users.extremes import extreme_points, rim
+from segmend.users.play import play
 
 
 def drawn(*rows):

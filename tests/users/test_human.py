@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from segmend.encode import marks
+from segmend.core.marks import marks
+from segmend.core.prompts import Click, Stroke
 from segmend.errors import SettingsError
-from segmend.play import play
-from segmend.prompts import Click, Stroke
 from segmend.users import Human, user
 from segmend.users.human import Reader, together
+from segmend.users.play import play
 
 SHAPE = (3, 6, 8)
 

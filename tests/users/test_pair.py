@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segmend.play import play
 from segmend.users import RandomPair
 from segmend.users.pair import beside
+from segmend.users.play import play
 
 
 def drawn(*rows):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from segmend.encode import path
-from segmend.image import Box
-from segmend.prompts import Click, Stroke
+from segmend.core.image import Box
+from segmend.core.marks import path
+from segmend.core.prompts import Click, Stroke
 from segmend.users import BoxThenScribbles, RegionClicks
 
 

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from segmend.encode import marks, path
+from segmend.core.marks import marks, path
+from segmend.core.prompts import Mask, Stroke
 from segmend.errors import SettingsError
-from segmend.prompts import Mask, Stroke
 from segmend.users import GivenSlice, SkeletonErrors, user
 from segmend.users.seeds import of_errors, of_slice, on_plane, strokes
 

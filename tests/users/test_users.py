@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from segmend.encode import path
+from segmend.core.image import Box
+from segmend.core.marks import path
+from segmend.core.prompts import Click, Stroke, check, kind_of
+from segmend.core.segmenter import Prediction, Workspace
 from segmend.errors import SettingsError, ShapeError
-from segmend.image import Box
-from segmend.play import play, rounds, together
-from segmend.prompts import Click, Stroke, check, kind_of
-from segmend.segmenter import Prediction, Workspace
 from segmend.users import (
     USERS,
     BoxFirst,
@@ -28,6 +27,7 @@ from segmend.users import (
     SkeletonStroke,
     user,
 )
+from segmend.users.play import play, rounds, together
 
 FLAT = st.tuples(st.just(1), st.integers(1, 9), st.integers(1, 12))
 SOLID = st.tuples(st.integers(2, 5), st.integers(1, 6), st.integers(1, 7))

@@ -7,7 +7,7 @@ from playwright.sync_api import sync_playwright
 
 import hatch_build
 from segmend import methods
-from segmend.image import Image, scale_affine
+from segmend.core.image import Image, scale_affine
 from tests.server.running import in_thread, settings
 from tests.web.driving import CHROMIUM, OTHERS, PLUGIN, Annotator, install_plugin, watched
 
@@ -33,13 +33,13 @@ def server(tmp_path_factory, bundle, plugin_path):
     """One server in this process, with the methods of `plugin/`."""
     paths = [str(plugin_path), str(PLUGIN), str(OTHERS)]
     sys.path[:0] = paths
-    methods._modules.cache_clear()
+    methods._others.cache_clear()
     methods._loaded.cache_clear()
     with in_thread(settings(tmp_path_factory.mktemp("web-server"), method="ball")) as running:
         yield running
     for path in paths:
         sys.path.remove(path)
-    methods._modules.cache_clear()
+    methods._others.cache_clear()
     methods._loaded.cache_clear()
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 from playwright.sync_api import expect
 
-from segmend.image import Image
+from segmend.core.image import Image
+from segmend.core.session import Label
 from segmend.io import write_image, write_mask
-from segmend.session import Label
 from tests.io.dicoms import save_all, slices
 from tests.web.driving import PATIENCE
 

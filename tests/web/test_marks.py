@@ -5,7 +5,7 @@ import pytest
 from playwright.sync_api import expect
 
 from segmend import io
-from segmend.session import PALETTE
+from segmend.core.session import PALETTE
 
 MIDDLE = (5, 6, 6)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from segmend.image import Image
-from segmend.session import PALETTE
+from segmend.core.image import Image
+from segmend.core.session import PALETTE
 from tests.web.plugin.ball import REACH
 
 SHAPE = (11, 12, 13)

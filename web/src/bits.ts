@@ -1,4 +1,4 @@
-/** A label's mask as a prompt: one bit a voxel of its box, packed by zlib, as `segmend.prompts` reads it. */
+/** A label's mask as a prompt: one bit a voxel of its box, packed by zlib, as `segmend.core.prompts` reads it. */
 
 import type { Prompt } from "./api";
 import type { Box } from "./geometry";

@@ -1,4 +1,4 @@
-/** What a log of events means: the same folding as the server's `segmend.session`, so that nothing waits for it. */
+/** What a log of events means: the same folding as the server's `segmend.core.session`, so that nothing waits for it. */
 
 import type { Event, Label } from "./api";
 

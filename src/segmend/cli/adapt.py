@@ -81,11 +81,11 @@ def adapt(
     if steps is not None and minutes is not None:
         raise SettingsError("Adapting needs --steps or --minutes, not both.")
     options = {**settings_of(changes), **({} if steps is None else {"steps": steps})}
-    from segmend.improve import cases_in, improve
+    from segmend.continual.improve import cases_in, improve
 
     how: dict[str, Any] = {"weights": weights, "replay": replay, "minutes": minutes, "options": options, "log": _tell}
     if sys.stderr.isatty():
-        from segmend.training.progress import Bar
+        from segmend.learning.progress import Bar
 
         how["progress"] = Bar(sys.stderr)
     if data is not None:
@@ -114,7 +114,7 @@ def _store(folder: Path | None, database: str | None, blobs: str | None) -> Any:
 
 
 def _undone(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    from segmend.versions import undo
+    from segmend.runtime.versions import undo
 
     current = undo(folder).current
     return {"version": current}, [f"Version {current} of {folder} is in use again."]

@@ -10,7 +10,7 @@ import click
 from segmend.cli.words import as_json, data_option, say
 
 if TYPE_CHECKING:
-    from segmend.compare import Comparison
+    from segmend.evaluation.compare import Comparison
 
 
 @click.command(short_help="Measure all methods on the same objects, in one table.")
@@ -44,7 +44,7 @@ def compare(
     Example:
       segmend compare --data datasets --methods all --user click --limit 10 --out comparison
     """
-    from segmend.compare import compare as play_all
+    from segmend.evaluation.compare import compare as play_all
 
     found = play_all(
         data,

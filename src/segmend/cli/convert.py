@@ -12,7 +12,7 @@ import click
 from segmend.cli.words import as_json, say
 
 if TYPE_CHECKING:
-    from segmend.session import Label
+    from segmend.core.session import Label
 
 
 @click.command(short_help="Write an image or a mask in another format.")
@@ -74,7 +74,7 @@ def convert(
 
 
 def _labels(values: Sequence[int], names: Sequence[str]) -> list[Label]:
-    from segmend.session import PALETTE, Label
+    from segmend.core.session import PALETTE, Label
 
     called = dict(zip(values, names, strict=False))
     return [Label(v, called.get(v, f"label {v}"), PALETTE[i % len(PALETTE)]) for i, v in enumerate(values)]

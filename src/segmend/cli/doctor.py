@@ -21,7 +21,7 @@ def doctor(data: Path, as_json: bool) -> None:
     Example:
       segmend doctor
     """
-    from segmend.doctor import examine
+    from segmend.cli.machine import examine
 
     machine = examine(data)
     features = ", ".join(machine.processor.features) or "no extensions that matter"

@@ -44,7 +44,7 @@ def evaluate(
       segmend evaluate --data datasets --method mend --user click --interactions 10 --out report
     """
     from segmend import report
-    from segmend.evaluate import evaluate as play_all
+    from segmend.evaluation.evaluate import evaluate as play_all
 
     with click.progressbar(length=0, label=f"Playing {user}", file=sys.stderr) as bar:
 

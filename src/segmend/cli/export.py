@@ -60,7 +60,7 @@ def _sessions(store: Store) -> list[dict[str, Any]]:
 
 def _write(store: Store, session_id: str, out: Path) -> dict[str, Any]:
     from segmend import io
-    from segmend.session import Canvas
+    from segmend.core.session import Canvas
 
     record = store.session_record(session_id)
     session = store.session(session_id)

@@ -11,7 +11,7 @@ from segmend.cli.words import as_json, data_option, say
 from segmend.errors import SettingsError
 
 if TYPE_CHECKING:
-    from segmend.papers import Experiment
+    from segmend.papers.study.experiment import Experiment
 
 
 @click.command(short_help="Run a paper's experiment and judge its claims.")
@@ -46,8 +46,8 @@ def reproduce(
     if listed or paper is None:
         _list(as_json=as_json)
         return
-    from segmend.papers import Plan
-    from segmend.reproduce import reproduce as run
+    from segmend.papers.study.experiment import Plan
+    from segmend.papers.study.reproduce import reproduce as run
 
     experiment = _experiment(paper)
     if data is None:
@@ -57,7 +57,8 @@ def reproduce(
     )
     try:
         found = run(experiment, plan)
-        from segmend.report import plots, reproduction
+        from segmend.papers.study import report as reproduction
+        from segmend.report import plots
 
         written = reproduction.write(found)
     except ModuleNotFoundError as missing:
@@ -71,7 +72,7 @@ def reproduce(
 
 
 def _experiment(paper: str) -> Experiment:
-    from segmend import papers
+    from segmend.papers.study import experiment as papers
 
     try:
         return papers.experiment(paper)
@@ -86,11 +87,11 @@ def _untrained(missing: ModuleNotFoundError) -> SettingsError:
 
 
 def _list(*, as_json: bool) -> None:
-    from segmend import papers
+    from segmend.runtime import cards
 
-    found = [_experiment(name) for name in papers.names()]
-    lines = [line for e in found for line in (f"{e.paper:<12} {e.title}", f"{'':<12} on {', '.join(e.sets)}")]
-    say([{"paper": e.paper, "title": e.title, "sets": list(e.sets)} for e in found], lines, as_json=as_json)
+    found = cards.papers().values()
+    lines = [line for card in found for line in (f"{card.id:<12} {card.title}", f"{'':<12} on {', '.join(card.sets)}")]
+    say([{"paper": card.id, "title": card.title, "sets": list(card.sets)} for card in found], lines, as_json=as_json)
 
 
 def seeds_of(text: str) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ import click
 from segmend.cli.words import as_json, prompts_of, say, weights_option
 
 if TYPE_CHECKING:
-    from segmend.session import Adapt
+    from segmend.core.session import Adapt
 
 
 @click.command(short_help="Segment one object of an image, or all that a task model knows.")
@@ -73,11 +73,11 @@ def segment(
     import numpy as np
 
     from segmend import io
+    from segmend.core.prompts import Mask
+    from segmend.core.segmenter import FIRST, answer, first_masks
+    from segmend.core.session import PALETTE, Label, painted
     from segmend.errors import PromptError
     from segmend.methods import card, load
-    from segmend.prompts import Mask
-    from segmend.segmenter import FIRST, answer, first_masks
-    from segmend.session import PALETTE, Label, painted
 
     chosen = card(method, weights)
     prompts = prompts_of(clicks=clicks, negatives=negatives, boxes=boxes, strokes=strokes, file=file)

@@ -49,11 +49,11 @@ def train(method: str, data: Path, out: Path | None, changes: tuple[str, ...], t
     """
     options = settings_of(changes) | ({"task": True} if task else {})
     try:
-        from segmend import train as training
-        from segmend.training.distributed import ALONE, joined
+        from segmend.learning import loop as training
+        from segmend.learning.distributed import ALONE, joined
     except ModuleNotFoundError as missing:
         raise SettingsError(f"Training needs {missing.name}; install it with: pip install 'segmend[train]'.") from None
-    from segmend.training.progress import Bar, Lines
+    from segmend.learning.progress import Bar, Lines
 
     folder = Path("runs", method) if out is None else out
     progress = Bar(sys.stderr) if sys.stderr.isatty() else Lines(lambda line: click.echo(line, err=True))

@@ -12,8 +12,8 @@ import click
 from segmend.errors import FileError, PromptError
 
 if TYPE_CHECKING:
-    from segmend.image import Index
-    from segmend.prompts import Prompt
+    from segmend.core.image import Index
+    from segmend.core.prompts import Prompt
 
 
 def voxel(text: str) -> Index:
@@ -59,8 +59,8 @@ def prompts_of(
     >>> prompts_of(clicks=["0,5,5"], boxes=["0,1,1:1,9,9"])
     [Box(low=(0, 1, 1), high=(1, 9, 9)), Click(index=(0, 5, 5), positive=True)]
     """
-    from segmend.image import Box
-    from segmend.prompts import Click, Stroke
+    from segmend.core.image import Box
+    from segmend.core.prompts import Click, Stroke
 
     found: list[Prompt] = [] if file is None else _read(Path(file))
     found += [Box(*corners(text)) for text in boxes]
@@ -71,7 +71,7 @@ def prompts_of(
 
 
 def _read(path: Path) -> list[Prompt]:
-    from segmend.prompts import from_json
+    from segmend.core.prompts import from_json
 
     try:
         values = json.loads(path.read_text(encoding="utf-8"))

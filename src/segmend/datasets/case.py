@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from segmend import io
+from segmend.core.image import Image, LabelMap, MaskArray
 from segmend.errors import FileError, GeometryError, ShapeError
-from segmend.image import Image, LabelMap, MaskArray
 
 EVERY = "all"
 LEAST_PIXELS, LEAST_VOXELS = 20, 50  # of an object, in a flat image and in a volume

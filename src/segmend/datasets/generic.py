@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from segmend import io
+from segmend.core.image import Image, MaskArray
 from segmend.datasets.case import (
     Case,
     Example,
@@ -37,7 +38,6 @@ from segmend.datasets.case import (
     told_splits,
 )
 from segmend.errors import FileError
-from segmend.image import Image, MaskArray
 
 LAYOUT = "images/ and labels/ with split.json"
 SUFFIXES = frozenset(["", ".nii.gz", ".nii", ".nrrd", ".seg.nrrd", ".mha", ".mhd", ".dcm", ".zip"])

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from segmend import io
+from segmend.core.geometry import onto
 from segmend.datasets.case import Case, Example, Found, found
 from segmend.errors import FileError
-from segmend.geometry import onto
 
 LAYOUT = "3D-IRCADb-01 (3Dircadb1.1/PATIENT_DICOM and MASKS_DICOM/liver)"
 SCAN, MASK = "PATIENT_DICOM", "MASKS_DICOM/liver"

@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from segmend.errors import FileError, LimitError
-from segmend.io.claims import MAX_BYTES
+from segmend.io.sizes import MAX_BYTES
 
 MAX_FILES = 100_000
 PIECE = 2**20

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segmend.core.geometry import Affine, evened, from_columns, mirrored
+from segmend.core.image import Image
 from segmend.errors import FileError
-from segmend.geometry import Affine, evened, from_columns, mirrored
-from segmend.image import Image
-from segmend.io.claims import MAX_BYTES, check_claim
 from segmend.io.intensities import Numbers, finite, native, rescaled
 from segmend.io.jpeglossless import register
 from segmend.io.nifti import chosen
 from segmend.io.series import SeriesInfo
+from segmend.io.sizes import MAX_BYTES, check_claim
 
 if TYPE_CHECKING:
     from pydicom import Dataset

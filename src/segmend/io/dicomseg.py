@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from segmend import __version__
+from segmend.core.atomic import write_atomically
+from segmend.core.geometry import Affine, fit, from_columns, lay, mirrored
+from segmend.core.image import Image, LabelMap
+from segmend.core.session import Label
 from segmend.errors import FileError
-from segmend.geometry import Affine, fit, from_columns, lay, mirrored
-from segmend.image import Image, LabelMap
 from segmend.io import dicom
-from segmend.io.atomic import write_atomically
-from segmend.io.claims import check_claim
 from segmend.io.reference import Reference, ds, identify, referenced, series_items, slice_item
-from segmend.session import Label
+from segmend.io.sizes import check_claim
 
 if TYPE_CHECKING:
     from pydicom import Dataset

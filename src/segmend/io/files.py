@@ -10,14 +10,14 @@ from types import MappingProxyType
 
 import numpy as np
 
+from segmend.core.geometry import onto
+from segmend.core.image import Image, LabelMap
+from segmend.core.session import PALETTE, Label
 from segmend.errors import FileError, SettingsError, ShapeError
-from segmend.geometry import onto
-from segmend.image import Image, LabelMap
 from segmend.io import dicom, dicomseg, folders, metaimage, nifti, nrrd, pixels, rtstruct
 from segmend.io.folders import opened, told
 from segmend.io.intensities import Numbers
 from segmend.io.series import SeriesInfo
-from segmend.session import PALETTE, Label
 
 MASK_FORMATS: Mapping[str, str] = MappingProxyType(
     {

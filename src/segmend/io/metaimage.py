@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from segmend.core.atomic import write_bytes
+from segmend.core.geometry import Affine, mirrored, turned
+from segmend.core.image import Image
 from segmend.errors import FileError
-from segmend.geometry import Affine, mirrored, turned
-from segmend.image import Image
-from segmend.io.atomic import write_bytes
-from segmend.io.claims import check_claim
 from segmend.io.intensities import Numbers, finite, native
 from segmend.io.nifti import chosen
 from segmend.io.nrrd import sibling
+from segmend.io.sizes import check_claim
 
 TYPES = {
     "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from segmend.core.atomic import write_atomically
+from segmend.core.geometry import Affine, sheared, turned
+from segmend.core.image import Image
 from segmend.errors import FileError
-from segmend.geometry import Affine, sheared, turned
-from segmend.image import Image
-from segmend.io.atomic import write_atomically
-from segmend.io.claims import check_claim
 from segmend.io.intensities import Numbers, finite, native, rescaled
+from segmend.io.sizes import check_claim
 
 TYPES: dict[int, str] = {
     2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",

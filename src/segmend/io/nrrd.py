@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from segmend.core.atomic import write_bytes
+from segmend.core.geometry import Affine, mirrored, turned
+from segmend.core.image import Image, LabelMap, bounds
+from segmend.core.session import Label
 from segmend.errors import FileError
-from segmend.geometry import Affine, mirrored, turned
-from segmend.image import Image, LabelMap, bounds
-from segmend.io.atomic import write_bytes
-from segmend.io.claims import check_claim
 from segmend.io.intensities import Numbers, finite, native
 from segmend.io.nifti import chosen
-from segmend.session import Label
+from segmend.io.sizes import check_claim
 
 MAGIC = b"NRRD000"
 HEAD = 2**20  # a header is at most this long

@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from segmend.core.atomic import write_atomically
+from segmend.core.geometry import Affine, mirrored
+from segmend.core.image import Image, scale_affine
 from segmend.errors import FileError
-from segmend.geometry import Affine, mirrored
-from segmend.image import Image, scale_affine
-from segmend.io.atomic import write_atomically
-from segmend.io.claims import check_claim
 from segmend.io.intensities import Numbers, finite, native
 from segmend.io.nifti import chosen
+from segmend.io.sizes import check_claim
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from segmend.core.geometry import same_grid
+from segmend.core.image import Image
 from segmend.errors import FileError, GeometryError
-from segmend.geometry import same_grid
-from segmend.image import Image
 from segmend.io import dicom
 from segmend.io.folders import opened, told
 

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmend import __version__
+from segmend.core.atomic import write_atomically
+from segmend.core.image import Image, LabelMap, MaskArray, bounds
+from segmend.core.session import Label
 from segmend.errors import FileError, GeometryError
-from segmend.image import Image, LabelMap, MaskArray, bounds
 from segmend.io import dicom
-from segmend.io.atomic import write_atomically
 from segmend.io.reference import Reference, ds, identify, referenced, series_items, slice_item
-from segmend.session import Label
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -9,9 +9,9 @@ The features of a task, one kind of image with known labels, also go to a third 
     features ──▶ Namer ──▶ logits of the background and of every label                  once a window
 
 The refiner takes the reader's features of each size at its own level of that size. Its last layers are 1 x 1
-convolutions on `hidden` features, which are stored, so that they can be taught one image (`segmend.adapt`). Doubt is
-the chance of each voxel to be wrong in the mask that the logits make: learned from mistakes alone, for logits that have
-learned to overlap are too sure of themselves.
+convolutions on `hidden` features, which are stored, so that they can be taught one image (`segmend.solvers.finetune`).
+Doubt is the chance of each voxel to be wrong in the mask that the logits make: learned from mistakes alone, for logits
+that have learned to overlap are too sure of themselves.
 """
 
 from __future__ import annotations

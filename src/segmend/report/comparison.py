@@ -11,17 +11,15 @@ from typing import Any
 import numpy as np
 
 from segmend import __version__, methods
-from segmend.compare import KINDS, Comparison, Standing, only
+from segmend.core.atomic import write_bytes
 from segmend.errors import FileError
-from segmend.evaluate import Report
-from segmend.io.atomic import write_bytes
-from segmend.metrics import TOLERANCE_MM
+from segmend.evaluation.compare import KINDS, Comparison, Standing, only
+from segmend.evaluation.evaluate import Report
+from segmend.evaluation.metrics import TOLERANCE_MM
 from segmend.report import page, plots
 from segmend.report.evaluation import Row, csv_of, objects_table, sets_table
-from segmend.report.page import Block, Cell, Heading, Page, Plot, Table, Text
-from segmend.report.reproduction import chance
+from segmend.report.page import NONE, Block, Cell, Heading, Page, Plot, Table, Text, chance
 
-NONE = "–"
 MOST_PROBLEMS = 40  # that are listed
 
 

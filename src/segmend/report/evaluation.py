@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segmend.core.atomic import write_bytes
 from segmend.errors import FileError, SettingsError
-from segmend.evaluate import Curve, Report
-from segmend.io.atomic import write_bytes
-from segmend.metrics import TOLERANCE_MM, clicks_to
+from segmend.evaluation.evaluate import Curve, Report
+from segmend.evaluation.metrics import TOLERANCE_MM, clicks_to
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,9 +15,10 @@ from html import escape
 from itertools import accumulate
 from pathlib import Path
 
+from segmend.core.atomic import write_bytes
 from segmend.errors import FileError
-from segmend.io.atomic import write_bytes
 
+NONE = "–"  # in place of a number that there is not
 NUMBER = re.compile(r"^(?:(?:[<|]|r )?\s*[+−-]?\d[\d.,]*(?:\s*(?:±|/|to)\s*[+−-]?[\d.,]+)*\s*(?:%|s|ms|MB)?|–|)$")
 FIRST = ' class="first"'  # of a group of columns, which stands at a distance
 INK, LINE = "#0a0b0c", "#d0d1d2"  # what plots draw text and lines with; pages put their own colours there
@@ -286,3 +287,14 @@ def _words(cell: Cell) -> str:
 
 def _flat(text: str) -> str:
     return _joined(text).replace("|", "\\|").replace("<", "&lt;")
+
+
+def chance(p: float | None) -> str:
+    """Return a p as people write it.
+
+    >>> chance(0.0004), chance(0.0312), chance(None)
+    ('< 0.001', '0.031', '–')
+    """
+    if p is None:
+        return NONE
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

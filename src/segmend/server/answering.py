@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from segmend.image import Box, MaskArray, Real, bounds
-from segmend.prompts import Click, Extremes, Prompt, Stroke, kind_of
-from segmend.segmenter import Method, Prediction, Workspace, answers, label_meant
+from segmend.core.image import Box, MaskArray, Real, bounds
+from segmend.core.prompts import Click, Extremes, Prompt, Stroke, kind_of
+from segmend.core.segmenter import Method, Prediction, Workspace, answers, label_meant
+from segmend.core.session import Adapt, Prompted, Removed, Session
 from segmend.server.wire import NOTHING
-from segmend.session import Adapt, Prompted, Removed, Session
 
 Opened = Callable[[str], Workspace]  # method id -> its workspace of this session's image
 

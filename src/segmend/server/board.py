@@ -12,11 +12,11 @@ from functools import reduce
 
 import numpy as np
 
-from segmend.image import Box, Index, LabelMap, MaskArray, bounds
+from segmend.core.image import Box, Index, LabelMap, MaskArray, bounds
+from segmend.core.session import EMPTY, Canvas, Patch, Session, painted
 from segmend.server.answering import Part
 from segmend.server.doubted import Doubted
 from segmend.server.wire import NOTHING, pack
-from segmend.session import EMPTY, Canvas, Patch, Session, painted
 
 MASKS_KEPT = 4  # labels whose mask is kept beside the map, so that a click compares only what changed
 STALE_BOXES = 32

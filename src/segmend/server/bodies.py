@@ -10,10 +10,10 @@ from typing import Any
 
 from fastapi import Request
 
+from segmend.core.prompts import Lasso, Stroke
+from segmend.core.session import Defined, Event, Label, Prompted, event_from_json
 from segmend.errors import LimitError, PromptError
-from segmend.prompts import Lasso, Stroke
 from segmend.server.replies import UnreadableError
-from segmend.session import Defined, Event, Label, Prompted, event_from_json
 
 NAME_LENGTH = 200
 LINE_VOXELS = 1_000_000

@@ -28,28 +28,17 @@ from typing import Any, Protocol
 import numpy as np
 
 from segmend import methods
+from segmend.core.image import Box, Image, Index, LabelMap
+from segmend.core.prompts import extent
+from segmend.core.segmenter import Given, Workspace
+from segmend.core.session import EMPTY, GIVEN, Defined, Event, Patch, Prompted, Removed, Session, Undone, event_to_json
 from segmend.errors import ConflictError, NotFoundError, PromptError, SegmendError, StoreError
-from segmend.image import Box, Image, Index, LabelMap
-from segmend.prompts import extent
-from segmend.segmenter import Given, Workspace
 from segmend.server.answering import Part, answered_prompts, label_of, parts
 from segmend.server.board import Board, Draft
 from segmend.server.doubted import Doubted
 from segmend.server.wire import NOTHING, full_state, light_state, pack
 from segmend.server.work import Pool, log_failure
 from segmend.server.workspaces import Workspaces
-from segmend.session import (
-    EMPTY,
-    GIVEN,
-    Defined,
-    Event,
-    Patch,
-    Prompted,
-    Removed,
-    Session,
-    Undone,
-    event_to_json,
-)
 from segmend.store import SessionRecord, Store
 
 DELETED = "This case was deleted."

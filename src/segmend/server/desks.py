@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
-from segmend.image import Image
+from segmend.core.image import Image
 from segmend.server.desk import DELETED, Desk
 from segmend.server.work import Pool
 from segmend.server.workspaces import Workspaces

@@ -1,8 +1,8 @@
 """Where the last answer is doubtful: its doubt, kept while it is the last, and the places found in it so far.
 
-Places are looked for by `segmend.doubt.most_doubtful_of`, one after the other, when somebody asks for them; a client
-asks by rank, so people who watch the same session each go through them at their own pace. Doubt is kept as what
-travels, a byte a voxel, and is gone with the answer: it is in no store.
+Places are looked for by `segmend.core.uncertainty.most_doubtful_of`, one after the other, when somebody asks for them;
+a client asks by rank, so people who watch the same session each go through them at their own pace. Doubt is kept as
+what travels, a byte a voxel, and is gone with the answer: it is in no store.
 
 A desk fills it, under its own lock, before anybody else sees it; from then on only the places grow, and the lock here
 is held while they are looked for.
@@ -16,9 +16,9 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from segmend.doubt import most_doubtful_of
-from segmend.image import Box, Index, Real
-from segmend.prompts import Prompt
+from segmend.core.image import Box, Index, Real
+from segmend.core.prompts import Prompt
+from segmend.core.uncertainty import most_doubtful_of
 from segmend.server.wire import Levels, levels, pack_doubt
 
 MOST = 100  # places of an answer: nobody looks at more

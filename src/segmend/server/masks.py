@@ -14,16 +14,16 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from segmend import io
+from segmend.core.image import LabelMap, bounds
+from segmend.core.prompts import Mask
+from segmend.core.session import GIVEN, PALETTE, Defined, Label, Prompted, Session
 from segmend.errors import FileError, LimitError
-from segmend.image import LabelMap, bounds
-from segmend.prompts import Mask
 from segmend.server import uploads
 from segmend.server.desk import Answer, Desk
 from segmend.server.replies import PROBLEMS
 from segmend.server.schemas import MAX_NAME, LoadedJson
 from segmend.server.sessions import held
 from segmend.server.state import SharedNow, UserNow
-from segmend.session import GIVEN, PALETTE, Defined, Label, Prompted, Session
 
 MOST = 255  # objects of one file
 

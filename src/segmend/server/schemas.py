@@ -1,6 +1,6 @@
 """The shapes of JSON on the wire, for the OpenAPI document; the web annotator's types come from it.
 
-What is read is checked by `segmend.session` and `segmend.prompts`, which know more than a schema can.
+What is read is checked by `segmend.core.session` and `segmend.core.prompts`, which know more than a schema can.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
-from segmend.prompts import MAX_POINTS
-from segmend.session import MAX_LABEL, Adapt
+from segmend.core.prompts import MAX_POINTS
+from segmend.core.session import MAX_LABEL, Adapt
 
 MAX_NAME = 200  # characters of what a label is called
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
+from segmend.core.session import Event, Redone, Removed, Undone
 from segmend.server.bodies import Json, event_of, json_body
 from segmend.server.desk import Answer, Desk
 from segmend.server.replies import PROBLEMS
@@ -25,7 +26,6 @@ from segmend.server.schemas import (
     body,
 )
 from segmend.server.state import Shared, SharedNow, UserNow
-from segmend.session import Event, Redone, Removed, Undone
 
 router = APIRouter(prefix="/api", tags=["sessions"], responses=PROBLEMS)
 FRAME = "application/octet-stream"

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from segmend.core.image import Image
 from segmend.errors import LimitError, NotFoundError
-from segmend.image import Image
 
 HEADER_BYTES = 352  # 348 and four zeros: no extensions
 PIECE_BYTES = 4 << 20

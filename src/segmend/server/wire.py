@@ -29,9 +29,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segmend.core.image import Box, LabelMap, Real
+from segmend.core.session import Session, event_to_json, label_to_json
 from segmend.errors import ShapeError
-from segmend.image import Box, LabelMap, Real
-from segmend.session import Session, event_to_json, label_to_json
 
 MAGIC = b"SGM1"
 DOUBT = b"SGD1"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from segmend import methods
-from segmend.image import Image
+from segmend.core.image import Image
 from segmend.server.answering import Taking
 
 Key = tuple[str, str]  # session id, method id

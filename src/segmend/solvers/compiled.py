@@ -1,10 +1,10 @@
 """How the solvers' inner loops become machine code.
 
-The loops live in modules of their own (`flow.py`, `relax.py`, `sweep.py`), which load numba and
-are therefore imported inside functions. numba compiles a loop at its first call, some seconds
-each, and keeps the machine code beside the module; where that folder is read-only it uses the
-user's cache folder, and where that is read-only too, `compiled` falls back to compiling anew
-in every process. `segmend.solvers.warm_up` compiles everything ahead of the first click.
+The loops live in modules of their own (`maxflow_loops.py`, `grid_loops.py`), which load numba.
+numba compiles a loop at its first call, some seconds each, and keeps the machine code beside the
+module; where that folder is read-only it uses the user's cache folder, and where that is read-only
+too, `compiled` falls back to compiling anew in every process. `segmend.solvers.warm` and
+`segmend.classical.warm` compile everything ahead of the first click.
 """
 
 from __future__ import annotations

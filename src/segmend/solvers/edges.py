@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segmend.image import Index, Real
+from segmend.core.image import Index, Real
+from segmend.solvers import grid_loops
 from segmend.solvers.geodesic import lengths_of
 
 
@@ -27,12 +28,10 @@ def likeness(
     >>> likeness(np.array([[[[0, 0, 9]]]], np.float32), [(0, 0, 1)], spacing=(1, 1, 2)).round(3)
     array([[[[0.5, 0. , 0. ]]]], dtype=float32)
     """
-    from segmend.solvers import sweep
-
     out = np.zeros((len(steps), *values.shape[1:]), np.float32)
     arms = np.asarray(steps, np.int64).reshape(-1, 3)
     factors = lengths_of(arms, spacing) ** np.float32(-power)
-    sweep.likeness(np.ascontiguousarray(values, np.float32), arms, factors, sharpness, floor, out)
+    grid_loops.likeness(np.ascontiguousarray(values, np.float32), arms, factors, sharpness, floor, out)
     return out
 
 

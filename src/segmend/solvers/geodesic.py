@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from segmend.core.image import MaskArray, Real
 from segmend.errors import ShapeError
-from segmend.image import MaskArray, Real
+from segmend.solvers import grid_loops
 from segmend.solvers.maxflow import offsets
 
 
@@ -32,15 +33,15 @@ def geodesic(
     >>> geodesic(values, np.array([[[True, False, False, False]]]), contrast=10).round(1)
     array([[[ 0.,  1., 31., 32.]]], dtype=float32)
     """
-    from segmend.solvers import sweep
-
     if values.ndim != 4 or values.shape[1:] != sources.shape:
         raise ShapeError(f"A geodesic distance needs values (c, z, y, x) of {sources.shape}; got {values.shape}.")
     distance = np.where(sources, 0, np.inf).astype(np.float32)
     if sources.any():
         back = -np.asarray(offsets(sources.shape, diagonal=True), np.int64)
         lengths = lengths_of(back, spacing)
-        sweep.geodesic(distance, ~sources, np.ascontiguousarray(values, np.float32), back, lengths, contrast, passes)
+        grid_loops.geodesic(
+            distance, ~sources, np.ascontiguousarray(values, np.float32), back, lengths, contrast, passes
+        )
     return distance
 
 

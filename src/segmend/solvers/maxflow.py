@@ -17,8 +17,9 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from segmend.core.image import Index, MaskArray
 from segmend.errors import SettingsError, ShapeError
-from segmend.image import Index, MaskArray
+from segmend.solvers import maxflow_loops
 
 Costs = NDArray[np.int32]
 FREE, INSIDE, OUTSIDE = 0, 1, 2  # what `fixed` says of a voxel
@@ -71,8 +72,6 @@ def cut(
     >>> cut(pull, arcs)
     Cut(inside=array([[[ True,  True,  True, False, False]]]), cost=2)
     """
-    from segmend.solvers import flow
-
     shape = pull.shape
     if pull.ndim != 3:
         raise ShapeError(f"A cut needs pulls with 3 axes (z, y, x); got shape {shape}.")
@@ -93,7 +92,7 @@ def cut(
     pad = int(np.abs(strides).max(initial=0))
     room = np.zeros((voxels + 2 * pad, 2 * len(steps)), np.int32)
     supply = np.zeros(voxels + 2 * pad, np.int32)
-    cost = flow.build(
+    cost = maxflow_loops.build(
         np.ascontiguousarray(pull, np.int32).ravel(),
         _lines(arcs),
         _lines(back),
@@ -105,8 +104,8 @@ def cut(
         supply,
     )
     tree = np.zeros(voxels + 2 * pad, np.uint8)
-    cost += flow.fill(room, supply, np.stack([strides, -strides], axis=1).ravel(), tree)
-    inside = (tree[pad : pad + voxels] == flow.SOURCE).reshape(shape)
+    cost += maxflow_loops.fill(room, supply, np.stack([strides, -strides], axis=1).ravel(), tree)
+    inside = (tree[pad : pad + voxels] == maxflow_loops.SOURCE).reshape(shape)
     return Cut((inside & (fixed == FREE)) | (fixed == INSIDE), int(cost))
 
 

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from segmend.adapt import INSIDE, OUTSIDE
+from segmend.core.image import Box, MaskArray, Real, bounds, whole
 from segmend.errors import ShapeError
-from segmend.image import Box, MaskArray, Real, bounds, whole
+from segmend.solvers.finetune import INSIDE, OUTSIDE
+from segmend.solvers.nudge_loops import reached
 
 MOST = 4.0  # times the volume at most
 BEND = 3.0  # log odds beyond this bend the front no more
@@ -63,7 +64,6 @@ def nudged(
     wanted = max(1, round(volume * min(MOST, 1 / max(1 - k, 1 / MOST))))
     if volume == 0 or wanted == volume:
         return mask.copy()
-    from segmend.solvers.pushing import reached
 
     grow = wanted > volume
     inner = bounds(mask)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from segmend.core.image import LabelMap
+from segmend.core.session import Canvas, Session
 from segmend.datasets.case import Case, Example
-from segmend.image import LabelMap
-from segmend.session import Canvas, Session
 from segmend.store.store import Store
 
 
@@ -45,7 +45,7 @@ def accepted(store: Store, project: str | None = None) -> tuple[AcceptedCase, ..
 def locked(session: Session) -> LabelMap:  # [z y x]
     """Return the label map of a session with its locked labels alone.
 
-    >>> from segmend.session import PALETTE, Defined, Label
+    >>> from segmend.core.session import PALETTE, Defined, Label
     >>> bool(locked(Session((1, 2, 3)).add(Defined(Label(1, "lesion", PALETTE[0])))).any())
     False
     """

@@ -8,8 +8,8 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from segmend.image import Index
-from segmend.session import Event
+from segmend.core.image import Index
+from segmend.core.session import Event
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,9 @@ from uuid import uuid4
 import numpy as np
 from sqlalchemy import URL, Column, Connection, Row, delete, func, insert, select
 
+from segmend.core.image import Box, Image, LabelMap
+from segmend.core.session import Event, Patch, Session, event_from_json, event_to_json
 from segmend.errors import ConflictError, NotFoundError, SettingsError, ShapeError, StoreError
-from segmend.image import Box, Image, LabelMap
-from segmend.session import Event, Patch, Session, event_from_json, event_to_json
 from segmend.store import tables, voxels
 from segmend.store.blobs import Blobs
 from segmend.store.database import TIMEOUT_SECONDS, Database
@@ -45,7 +45,7 @@ class Store:
     """Everything that outlives the process.
 
     >>> from tempfile import TemporaryDirectory
-    >>> from segmend.session import Defined, Label, PALETTE
+    >>> from segmend.core.session import Defined, Label, PALETTE
     >>> with TemporaryDirectory() as folder, Store.local(folder) as store:
     ...     case = store.add_case("head", Image(np.zeros((1, 4, 5, 6), np.int16)))
     ...     sitting = store.add_session(case.id)

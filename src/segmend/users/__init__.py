@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import Protocol
 
 from segmend.errors import SettingsError
-from segmend.play import User
 from segmend.users.adjustment import Adjustment
 from segmend.users.boxes import BoxFirst
 from segmend.users.brush import Brush
@@ -23,6 +22,7 @@ from segmend.users.human import Human
 from segmend.users.largest import LargestError
 from segmend.users.noisy import NoisyHuman
 from segmend.users.pair import RandomPair
+from segmend.users.play import User
 from segmend.users.randomly import RandomError
 from segmend.users.region import BoxThenScribbles, RegionClicks
 from segmend.users.seeds import GivenSlice, SkeletonErrors

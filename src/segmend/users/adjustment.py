@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from segmend.core.image import MaskArray
+from segmend.core.prompts import Adjust
 from segmend.errors import ShapeError
-from segmend.image import MaskArray
-from segmend.prompts import Adjust
 
 
 @dataclass(frozen=True)

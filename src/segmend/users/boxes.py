@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segmend.image import Box, MaskArray, bounds
-from segmend.play import Marks, User
+from segmend.core.image import Box, MaskArray, bounds
 from segmend.users.largest import LargestError
 from segmend.users.mistake import mistake
+from segmend.users.play import Marks, User
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import dijkstra
 
-from segmend.image import MaskArray
-from segmend.prompts import Stroke
+from segmend.core.image import MaskArray
+from segmend.core.prompts import Stroke
 from segmend.users.mistake import mistake
 from segmend.users.skeleton import corners
 

@@ -7,12 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from segmend.image import MaskArray
-from segmend.play import Marks, together
-from segmend.prompts import Click
+from segmend.core.image import MaskArray
+from segmend.core.prompts import Click
 from segmend.users.adjustment import Adjustment
 from segmend.users.brush import Brush
 from segmend.users.mistake import Mistake, mistake
+from segmend.users.play import Marks, together
 from segmend.users.selection import Selection, blocks, worn
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from segmend.image import Index, MaskArray
-from segmend.prompts import Extremes
+from segmend.core.image import Index, MaskArray
+from segmend.core.prompts import Extremes
 from segmend.users.mistake import largest, mistake
 
 

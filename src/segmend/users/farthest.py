@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from segmend.image import MaskArray
-from segmend.prompts import Click
+from segmend.core.image import MaskArray
+from segmend.core.prompts import Click
 from segmend.users.mistake import deepest, depth, mistake
 
 

@@ -8,11 +8,11 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
+from segmend.core.image import MaskArray
+from segmend.core.prompts import Stroke
 from segmend.errors import SettingsError
-from segmend.image import MaskArray
-from segmend.play import Marks, User
-from segmend.prompts import Stroke
 from segmend.users.largest import LargestError
+from segmend.users.play import Marks, User
 from segmend.users.seeds import strokes
 
 Scribbles = Mapping[int, MaskArray]  # by label value, 0 the background: which voxels [z y x] a person drew through

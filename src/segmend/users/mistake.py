@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from segmend.core.image import Box, Index, MaskArray, bounds
 from segmend.errors import ShapeError
-from segmend.image import Box, Index, MaskArray, bounds
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from segmend.image import Index, MaskArray, bounds
-from segmend.prompts import Click
+from segmend.core.image import Index, MaskArray, bounds
+from segmend.core.prompts import Click
 from segmend.users.mistake import mistake
 
 BESIDE = 0.5  # of the object's longer side: how far its surroundings reach

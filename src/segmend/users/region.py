@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from segmend.image import Box, Index, MaskArray, bounds
-from segmend.play import Marks
-from segmend.prompts import Click, Stroke
+from segmend.core.image import Box, Index, MaskArray, bounds
+from segmend.core.prompts import Click, Stroke
 from segmend.users.mistake import mistake
+from segmend.users.play import Marks
 from segmend.users.skeleton import corners
 from segmend.users.thinning import longest, thin
 

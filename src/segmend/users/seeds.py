@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from scipy import ndimage
 
+from segmend.core.image import MaskArray
+from segmend.core.prompts import Mask, Stroke
 from segmend.errors import SettingsError
-from segmend.image import MaskArray
-from segmend.play import Marks, User
-from segmend.prompts import Mask, Stroke
 from segmend.users.mistake import mistake
+from segmend.users.play import Marks, User
 from segmend.users.skeleton import corners
 from segmend.users.thinning import RING, Plane, thin
 
@@ -44,8 +45,6 @@ def of_slice(mask: Plane, *, away: int = 3) -> Seeds:
     >>> of_slice(mask, away=2).background.astype(int)[1:4].tolist()
     [[0, 0, 0, 1, 0, 0, 0], [0, 0, 1, 0, 1, 0, 0], [0, 1, 0, 0, 0, 1, 0]]
     """
-    from scipy import ndimage
-
     if not mask.any():
         return Seeds(np.zeros_like(mask), np.zeros_like(mask))
     near = np.asarray(ndimage.distance_transform_edt(~mask)) <= away

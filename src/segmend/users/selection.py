@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from segmend.image import Box, Index, MaskArray
-from segmend.play import Marks
-from segmend.prompts import Click
+from segmend.core.image import Box, Index, MaskArray
+from segmend.core.prompts import Click
 from segmend.users.mistake import Mistake, mistake
+from segmend.users.play import Marks
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from segmend.image import MaskArray
-from segmend.prompts import Stroke
+from segmend.core.image import MaskArray
+from segmend.core.prompts import Stroke
 from segmend.users.mistake import largest, mistake
 from segmend.users.thinning import longest, thin
 

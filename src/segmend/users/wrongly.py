@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from scipy import ndimage
 
+from segmend.core.image import Index, MaskArray
+from segmend.core.prompts import Click, Stroke
 from segmend.errors import ShapeError
-from segmend.image import Index, MaskArray
-from segmend.prompts import Click, Stroke
 from segmend.users.mistake import depth
 
 
@@ -65,8 +66,6 @@ class WrongEdit:
 
 def _apart(tissue: MaskArray) -> np.ndarray:
     """Return each voxel's distance to what is no tissue; the image's border is none."""
-    from scipy import ndimage
-
     if tissue.all():
         return np.full(tissue.shape, np.inf)
     return np.asarray(ndimage.distance_transform_edt(tissue))

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from segmend.core.image import Box
+from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace
 from segmend.errors import ModelError
-from segmend.image import Box
-from segmend.segmenter import Method, Prediction, Segmenter, Workspace
 
 METHOD = Method("broken", "Broken", "none", ("click", "box"), (2, 3), "none needed")
 

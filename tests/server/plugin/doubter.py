@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from segmend.image import Box
-from segmend.segmenter import Method, Prediction, Segmenter, Workspace
+from segmend.core.image import Box
+from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace
 
 METHOD = Method("doubter", "Doubter", "none", ("click",), (2, 3), "none needed")
 

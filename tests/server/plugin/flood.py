@@ -3,9 +3,9 @@
 import numpy as np
 from scipy.ndimage import label
 
-from segmend.image import Box
-from segmend.prompts import Click, Stroke
-from segmend.segmenter import Method, Prediction, Segmenter, Workspace
+from segmend.core.image import Box
+from segmend.core.prompts import Click, Stroke
+from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace
 
 METHOD = Method("flood", "Flood", "none", ("click", "stroke", "box"), (2, 3), "none needed")
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from segmend.image import whole
-from segmend.prompts import extent
-from segmend.segmenter import Method, Prediction, Segmenter, Workspace
+from segmend.core.image import whole
+from segmend.core.prompts import extent
+from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace
 
 METHOD = Method("learner", "Learner", "none", ("click", "box"), (2, 3), "none needed", adapts=True)
 

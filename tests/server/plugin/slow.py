@@ -4,7 +4,7 @@ import time
 
 import flood
 
-from segmend.segmenter import Method, Segmenter
+from segmend.core.segmenter import Method, Segmenter
 
 METHOD = Method("slow", "Slow", "none", ("click",), (3,), "none needed")
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from segmend.image import Box, whole
-from segmend.prompts import Click, Stroke
-from segmend.segmenter import Method, Prediction, Segmenter, Workspace
+from segmend.core.image import Box, whole
+from segmend.core.prompts import Click, Stroke
+from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace
 
 METHOD = Method("ball", "Ball", "none", ("click", "stroke", "box"), (2, 3), "none needed")
 REACH = 2

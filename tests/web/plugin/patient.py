@@ -4,7 +4,7 @@ import time
 
 import ball
 
-from segmend.segmenter import Method, Segmenter
+from segmend.core.segmenter import Method, Segmenter
 
 METHOD = Method("patient", "Patient", "none", ("click",), (2, 3), "none needed")
 

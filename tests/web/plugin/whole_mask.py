@@ -3,10 +3,10 @@
 import numpy as np
 from scipy.ndimage import binary_dilation, binary_erosion
 
-from segmend.image import whole
-from segmend.prompts import Adjust, Extremes, Lasso, Mask, extent
-from segmend.segmenter import Method, Prediction, Segmenter, Workspace
-from segmend.solvers.evidence import inside_of
+from segmend.classical.solvers.evidence import inside_of
+from segmend.core.image import whole
+from segmend.core.prompts import Adjust, Extremes, Lasso, Mask, extent
+from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace
 
 METHOD = Method(
     "whole_mask",

@@ -1,0 +1,274 @@
+"""A volume answered slice by slice from all its marks: what classical methods that carry a mask share.
+
+This is no method itself. Slices lie across the axis of the widest spacing. The slices that the newest marks touch
+are answered from their own marks; then each neighbour follows from the slice before it, in both directions, until
+the object ends or a slice has positive marks of its own. A slice that had a mask keeps it away from the change, and
+the carrying ends where nothing changes any more, so that a correction mends what is near it. Every slice is a part
+of the stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation, distance_transform_edt
+
+from segmend.classical.solvers.evidence import Request, request
+from segmend.core.image import Box, Image, Index, MaskArray, Real, bounds, whole
+from segmend.core.prompts import Mask, Prompt, extent
+from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace, merged
+
+Plane = NDArray[np.bool_]  # [y x]
+
+NEAR = 6  # pixels round a change in which the neighbouring slice may change, too
+AGREE = 0.98  # Dice from which two masks of a slice are the same
+OVERLAP = 0.3  # of the smaller of two neighbours' masks, from which the one goes on from the other
+GROWTH = 3.0  # how many times larger it may be
+STEEP = 1.0  # how far a boundary may move from slice to slice, times the step between them ...
+LEAST, MOST = 3.0, 16.0  # ... and within these, in pixels
+
+
+class Steps(Protocol):
+    """How one method answers the slices of one request; it may learn on the way."""
+
+    def first(self, index: int, asked: Request) -> Prediction:
+        """Return the answer for a slice from its own marks; boxes are of the slice alone, as [1 y x]."""
+        ...
+
+    def following(self, index: int, before: int, mask: Plane, asked: Request) -> Prediction:
+        """Return the answer for a slice whose neighbour `before` has this mask, which is not empty."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Slicewise(Segmenter):
+    """A method that answers slice by slice; `steps` begins with the turned image and all that was asked."""
+
+    card: Method
+    steps: Callable[[Image, Request], Steps]
+
+    def open(self, image: Image) -> Workspace:
+        return SlicewiseWorkspace(self, image)
+
+
+class SlicewiseWorkspace(Workspace):
+    """One image, turned so that its slices come first."""
+
+    def __init__(self, method: Slicewise, image: Image) -> None:
+        self._method = method
+        axis = slice_axis(image)
+        self._order = (axis, *(other for other in range(3) if other != axis))
+        self._image = _turned(image, self._order)
+
+    def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
+        return merged(list(self.stream(prompts, previous)), previous)
+
+    def stream(self, prompts: Sequence[Prompt], previous: MaskArray) -> Iterator[Prediction]:
+        self._method.card.check(prompts)
+        asked = _turned_request(request(prompts, previous), self._order)
+        part = None
+        for index, part in self._parts(prompts, asked, previous.transpose(self._order)):
+            yield self._back(index, part)
+        if part is None:
+            box = bounds(previous) or Box((0, 0, 0), (1, 1, 1))
+            yield Prediction(previous[box.slices].astype(np.float32), box)
+
+    def _parts(self, prompts: Sequence[Prompt], asked: Request, old: MaskArray) -> Iterator[tuple[int, Prediction]]:
+        mask = asked.start.copy()  # as far as it is answered
+        steps = self._method.steps(self._image, asked)
+        if prompts and isinstance(prompts[-1], Mask):
+            keys = np.flatnonzero(mask.any(axis=(1, 2))).tolist()
+            yield from _slices_of(mask, old)
+            if len(keys) == 1:  # a slice from which the volume follows
+                yield from _carried(steps, asked, np.zeros_like(mask), mask, keys)
+            return
+        keys = self._keys(prompts, asked)
+        for index in keys:
+            part = steps.first(index, of_slice(asked, index))
+            mask[index] = _laid(part, mask[index])
+            yield index, part
+        yield from _carried(steps, asked, old, mask, keys)
+
+    def _keys(self, prompts: Sequence[Prompt], asked: Request) -> list[int]:
+        """Return the slices to answer from their own marks, those nearest to the newest marks first."""
+        first, last = _reach(asked, len(asked.start))
+        newest = self._newest(prompts)
+        if asked.known is not None:
+            wrong = {int(z) for z in asked.positive[~asked.start[tuple(asked.positive.T)], 0]}
+            wrong |= {int(z) for z in asked.negative[asked.start[tuple(asked.negative.T)], 0]}
+            keys = wrong | newest
+        elif len(asked.positive):
+            keys = {int(z) for z in asked.positive[:, 0]}
+        else:
+            keys = {(first + last - 1) // 2} if asked.frame is not None else set()
+        middle = float(np.mean(sorted(newest or keys or {0})))
+        return sorted((key for key in keys if first <= key < last), key=lambda key: (abs(key - middle), key))
+
+    def _newest(self, prompts: Sequence[Prompt]) -> set[int]:
+        box = extent(prompts[-1]) if prompts else None
+        if box is None:
+            return set()
+        low, high = box.low[self._order[0]], box.high[self._order[0]]
+        return {(low + high - 1) // 2} if isinstance(prompts[-1], Box) else set(range(low, high))
+
+    def _back(self, index: int, part: Prediction) -> Prediction:
+        """Return a slice's answer as one of the volume, turned back."""
+        (_, y, x), (_, h, w) = part.box.low, part.box.high
+        inverse = np.argsort(self._order)
+        box = Box(_permuted((index, y, x), inverse), _permuted((index + 1, h, w), inverse))
+        return Prediction(np.ascontiguousarray(part.probability.transpose(inverse)), box)
+
+
+def _carried(
+    steps: Steps, asked: Request, before: MaskArray, mask: MaskArray, keys: Sequence[int]
+) -> Iterator[tuple[int, Prediction]]:
+    """Carry what changed in the keys' slices, between `before` and `mask`, to both sides, slice by slice in turn."""
+    first, last = _reach(asked, len(mask))
+    own = {*keys, *(int(z) for z in asked.positive[:, 0])}
+    fronts = [(key, step) for key in keys for step in (-1, 1)]
+    while fronts:
+        onward = []
+        for at, step in fronts:
+            after = at + step
+            if not first <= after < last or after in own:
+                continue
+            old = before[after]
+            if mask[at].any():
+                part = _following(steps, asked, at, after, old, before[at], mask[at])
+            elif any(step * (z - after) > 0 for z in own):  # it ended here, but is marked further on
+                part = None
+            else:
+                part = _nothing(old.shape)
+            if part is None:
+                continue
+            mask[after] = _laid(part, old)
+            own.add(after)
+            if mask[after].any() or old.any():
+                yield after, part
+            if not _agree(old, mask[after]):
+                onward.append((after, step))
+        fronts = onward
+
+
+def _following(
+    steps: Steps, asked: Request, at: int, after: int, old: Plane, was: Plane, fresh: Plane
+) -> Prediction | None:
+    """Return the answer for a slice whose neighbour changed from `was` to `fresh`; None where it stays as it is."""
+    carried = np.asarray((old | (fresh & ~was)) & ~(was & ~fresh))
+    if not carried.any():
+        return None
+    part = steps.following(after, at, carried, of_slice(asked, after))
+    if not _continues(carried, _laid(part, np.zeros_like(old))):
+        part = _nothing(old.shape)
+    return _kept(part, old, fresh ^ was)
+
+
+def slice_axis(image: Image) -> int:
+    """Return the axis across the slices: that of the widest spacing, the first unless another is clearly wider.
+
+    >>> slice_axis(Image(np.zeros((1, 9, 9, 9)), np.diag((1.0, 1.0, 4.0, 1.0))))
+    2
+    """
+    widest = int(np.argmax(image.spacing))
+    return widest if not image.flat and image.spacing[widest] > 1.2 * image.spacing[0] else 0
+
+
+def reach_between(image: Image) -> float:
+    """Return how far a boundary may move between neighbouring slices, in pixels of their finer side.
+
+    >>> reach_between(Image(np.zeros((1, 9, 9, 9)), np.array([[0, 0, 2, 0], [0, 1, 0, 0], [5, 0, 0, 0], [0, 0, 0, 1]])))
+    5.0
+    """
+    step, *sides = (float(side) for side in image.spacing)
+    return min(max(STEEP * step / min(sides), LEAST), MOST)
+
+
+def depth_in(mask: Plane, image: Image) -> Real:  # [y x]
+    """Return how deep each pixel of a slice lies in a mask, in pixels of the finer side; below 0 outside it.
+
+    >>> depth_in(np.array([[False, True, True, True]]), Image(np.zeros((1, 1, 1, 4)))).tolist()
+    [[-0.5, 0.5, 1.5, 2.5]]
+    """
+    spacing = image.spacing[1:] / image.spacing[1:].min()
+    wide = np.pad(mask, 1, mode="edge")
+    depths = [
+        distance_transform_edt(side, sampling=spacing) - 0.5 if not side.all() else None for side in (wide, ~wide)
+    ]
+    inside, outside = (np.full(wide.shape, MOST) if depth is None else depth for depth in depths)
+    return np.asarray(np.where(wide, inside, -outside)[1:-1, 1:-1], np.float32)
+
+
+def of_slice(asked: Request, index: int) -> Request:
+    """Return what was asked of one slice, as of an image of its own."""
+    positive, negative = (
+        np.asarray(marks[marks[:, 0] == index] * (0, 1, 1), np.intp) for marks in (asked.positive, asked.negative)
+    )
+    start = asked.start[index : index + 1]
+    known = whole(start.shape) if start.any() else None
+    frame = asked.frame
+    if frame is not None:
+        frame = Box((0, *frame.low[1:]), (1, *frame.high[1:]))
+    return replace(asked, positive=positive, negative=negative, start=start, known=known, frame=frame)
+
+
+def _turned(image: Image, order: Sequence[int]) -> Image:
+    if tuple(order) == (0, 1, 2):
+        return image
+    voxels = image.voxels.transpose(0, *(axis + 1 for axis in order))
+    return Image(voxels, image.affine[:, [*order, 3]])
+
+
+def _turned_request(asked: Request, order: Sequence[int]) -> Request:
+    known, frame = (
+        box and Box(_permuted(box.low, order), _permuted(box.high, order)) for box in (asked.known, asked.frame)
+    )
+    positive, negative = (np.ascontiguousarray(marks[:, list(order)]) for marks in (asked.positive, asked.negative))
+    start = asked.start.transpose(order)
+    return replace(asked, positive=positive, negative=negative, start=start, known=known, frame=frame)
+
+
+def _permuted(index: Sequence[int], order: Sequence[int] | NDArray[np.intp]) -> Index:
+    z, y, x = (int(index[axis]) for axis in order)
+    return z, y, x
+
+
+def _reach(asked: Request, count: int) -> tuple[int, int]:
+    return (0, count) if asked.frame is None else (max(0, asked.frame.low[0]), min(count, asked.frame.high[0]))
+
+
+def _laid(part: Prediction, old: Plane) -> Plane:
+    return np.asarray(part.over(old[None])[0])
+
+
+def _kept(part: Prediction, old: Plane, changed: Plane) -> Prediction:
+    """Return the answer with the slice's own mask away from the change, where it had one."""
+    if not old.any():
+        return part
+    fresh = np.zeros(old.shape, np.float32)
+    fresh[part.box.slices[1:]] = part.probability[0]
+    near = binary_dilation(changed, iterations=NEAR)
+    return Prediction(np.where(near, fresh, old).astype(np.float32)[None], whole((1, *old.shape)))
+
+
+def _nothing(shape: Sequence[int]) -> Prediction:
+    return Prediction(np.zeros((1, *shape), np.float32), whole((1, *shape)))
+
+
+def _slices_of(mask: MaskArray, old: MaskArray) -> Iterator[tuple[int, Prediction]]:
+    """Yield a mask from elsewhere as it is, and what was there before as nothing."""
+    for index in np.flatnonzero((mask | old).any(axis=(1, 2))).tolist():
+        yield index, Prediction(mask[index][None].astype(np.float32), whole((1, *mask.shape[1:])))
+
+
+def _agree(old: Plane, fresh: Plane) -> bool:
+    return 2 * int((old & fresh).sum()) >= AGREE * (int(old.sum()) + int(fresh.sum()))
+
+
+def _continues(before: Plane, after: Plane) -> bool:
+    """Tell whether a slice's mask goes on from its neighbour's: they overlap, and it is not much larger."""
+    common, was, now = int((before & after).sum()), int(before.sum()), int(after.sum())
+    return now > 0 and common >= OVERLAP * min(was, now) and now <= GROWTH * was + 20

@@ -1,0 +1,71 @@
+"""What the methods that solve one energy at once share: a request, the crop that fits it, and a solver's chances.
+
+This is no method itself: it has no card of its own. A method whose whole idea is one solver is a card, a function
+from a `Case` to chances, and `Solved`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from segmend.classical.solvers.evidence import Case, request
+from segmend.classical.solvers.zoom import predicted, zoom
+from segmend.core.image import Image, MaskArray, Real, bounds
+from segmend.core.prompts import Prompt
+from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace
+
+Chance = Callable[["Case"], Real]  # -> [z y x] the chance of each cell
+
+CELLS: Mapping[int, int] = {2: 1 << 16, 3: 1 << 18}  # of the coarse grid, by dimensions
+
+
+@dataclass(frozen=True, eq=False)
+class Solved(Segmenter):
+    """A method that is one solver; it keeps nothing of an image but the image.
+
+    `band` says whether the solver solves again at full resolution in a band round the coarse boundary;
+    without it the chances of cells are interpolated.
+    """
+
+    card: Method
+    chance: Chance
+    band: bool
+    cells: Mapping[int, int]
+
+    def open(self, image: Image) -> Workspace:
+        return SolvedWorkspace(self, image)
+
+
+def middle(free: MaskArray, share: float) -> MaskArray:
+    """Return the ball, or ellipsoid, in the middle of these voxels' box whose radii are this share of its half sides.
+
+    >>> middle(np.ones((1, 3, 7), bool), 0.7)[0].astype(int)
+    array([[0, 0, 0, 1, 0, 0, 0],
+           [0, 1, 1, 1, 1, 1, 0],
+           [0, 0, 0, 1, 0, 0, 0]])
+    """
+    box = bounds(free)
+    if box is None:
+        return np.zeros(free.shape, bool)
+    axes = np.ogrid[tuple(slice(0, n) for n in free.shape)]
+    away = [
+        ((axis - (low + high - 1) / 2) / max(share * (high - low) / 2, 0.5)) ** 2
+        for axis, low, high in zip(axes, box.low, box.high, strict=True)
+    ]
+    return np.asarray(away[0] + away[1] + away[2] <= 1.0)
+
+
+class SolvedWorkspace(Workspace):
+    def __init__(self, method: Solved, image: Image) -> None:
+        self._method = method
+        self._image = image
+
+    def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
+        method = self._method
+        method.card.check(prompts)
+        asked = request(prompts, previous)
+        answer = zoom(self._image, asked, method.chance, most=method.cells[2 if self._image.flat else 3])
+        return predicted(self._image, answer, asked, previous, method.chance if method.band else None)

@@ -1,0 +1,395 @@
+"""What marks, a mask so far and the looks of a crop say about every voxel, before any solver.
+
+`look` takes a crop of the image onto a grid, coarser where the crop is large, so that time depends on
+neither the image's nor the object's size. `weigh` turns a request into a `Case` for a solver: voxels that are
+pinned, and for the others `belief`, the log odds of being inside. Belief adds up
+
+- looks: how likely the voxel's values are inside and outside, learnt from marks and the mask so far;
+- place: with no mask yet, whether the way that avoids edges is shorter from a positive mark or from the
+  background (negative marks and the crop's rim);
+- the mask so far, except near a mark that contradicts it, where the mark speaks instead. How far a mark
+  speaks follows from how far it lies from the mask's edge: a mark deep in an error means a large error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation, binary_erosion, distance_transform_edt
+
+from segmend.classical.solvers.mixture import Density, fit
+from segmend.core.image import Box, Image, Index, MaskArray, Real, bounds
+from segmend.core.marks import Points, marks
+from segmend.core.prompts import Lasso, Mask, Prompt
+from segmend.solvers.edges import noise
+from segmend.solvers.geodesic import geodesic
+
+FREE, INSIDE, OUTSIDE = 0, 1, 2  # what `pinned` says of a voxel
+
+LOOKS = 4.0  # the most that looks can say, in log odds
+TRUST = 1.0  # neighbours look alike for other reasons, too: a voxel's looks count less than their likelihood
+PLACE = 1.5
+MEMORY = 2.0  # what the mask so far says
+VOICE = 3.0  # what a contradicting mark says at its place
+RIM = 1.0  # against being inside at the image's own border
+STEEP = 0.5  # a change of one noise lengthens a step by this many voxels
+HEARD = 3.0  # times its reach a mark is still heard, by a ten-thousandth of its voice
+REACH = 2  # voxels round a mark that are taken to look like the object
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What the person has said, as voxels of the whole image."""
+
+    positive: Points
+    negative: Points
+    start: MaskArray  # [z y x] the mask so far, with a mask or lasso that has just come
+    known: Box | None  # where `start` says something; None for nowhere
+    frame: Box | None  # the object lies inside
+
+
+def request(prompts: Sequence[Prompt], previous: MaskArray) -> Request:
+    """Return the request that these prompts, oldest first, and the mask so far make."""
+    positive, negative = marks(prompts, previous.shape)
+    start = previous
+    known = bounds(previous) and Box((0, 0, 0), previous.shape)
+    match prompts[-1] if prompts else None:
+        case Mask() as mask:
+            start = np.zeros_like(previous)
+            start[mask.box.slices] = mask.inside
+            known = bounds(start) and Box((0, 0, 0), previous.shape)
+        case Lasso() as lasso:
+            start = previous.copy()
+            area = inside_of(lasso, previous.shape)
+            start[area] = lasso.positive
+            known = known or (bounds(start) and _plane(lasso, previous.shape))
+        case _:
+            pass
+    frames = [prompt for prompt in prompts if isinstance(prompt, Box)]
+    return Request(positive, negative, start, known, _deep(frames[-1], previous.shape) if frames else None)
+
+
+def inside_of(lasso: Lasso, shape: Sequence[int]) -> MaskArray:
+    """Return the voxels inside a lasso, its line included.
+
+    >>> inside_of(Lasso(((0, 0, 0), (0, 0, 2), (0, 2, 2), (0, 2, 0))), (1, 3, 4))[0].astype(int)
+    array([[1, 1, 1, 0],
+           [1, 1, 1, 0],
+           [1, 1, 1, 0]])
+    """
+    from PIL import Image as Picture
+    from PIL import ImageDraw
+
+    rows, columns = (axis for axis in range(3) if axis != lasso.axis)
+    picture = Picture.new("1", (shape[columns], shape[rows]))
+    line = [(point[columns], point[rows]) for point in lasso.points]
+    draw = ImageDraw.Draw(picture)
+    if len(line) > 2:
+        draw.polygon(line, fill=1, outline=1)
+    else:
+        draw.line(line, fill=1)
+        draw.point(line, fill=1)
+    area = np.zeros(shape, bool)
+    where: list[int | slice] = [slice(None)] * 3
+    where[lasso.axis] = lasso.points[0][lasso.axis]
+    area[tuple(where)] = np.asarray(picture)
+    return area
+
+
+def _plane(lasso: Lasso, shape: Sequence[int]) -> Box:
+    low, high = [0, 0, 0], list(shape)
+    low[lasso.axis] = lasso.points[0][lasso.axis]
+    high[lasso.axis] = low[lasso.axis] + 1
+    return Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+
+
+def _deep(frame: Box, shape: Sequence[int]) -> Box:
+    """Return the frame; one drawn in a single plane of a volume holds through the whole depth."""
+    if frame.size == 0:
+        return frame
+    sides = list(zip(frame.low, frame.high, shape, strict=True))
+    (a, d), (b, e), (c, f) = ((0, n) if high - low == 1 else (low, high) for low, high, n in sides)
+    return Box((a, b, c), (d, e, f))
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A crop of the image on a grid whose cells are blocks of voxels."""
+
+    box: Box
+    stride: Index
+    values: Real  # [c z y x] of the cells, in units of the noise
+    spacing: tuple[float, float, float]  # of the cells; the smallest is 1
+    open_sides: tuple[tuple[bool, bool], ...]  # an axis: where the image goes on beyond the crop
+    middle: Real  # [c] what value 0 was in the image
+    unit: Real  # [c] and what 1 was
+
+    @property
+    def shape(self) -> Index:
+        _, z, y, x = self.values.shape
+        return z, y, x
+
+    def cells(self, points: Points) -> Points:
+        """Return the cells of those points that lie in the crop."""
+        low, high = np.asarray(self.box.low), np.asarray(self.box.high)
+        here = ((points >= low) & (points < high)).all(axis=1)
+        return np.asarray((points[here] - low) // np.asarray(self.stride), np.intp)
+
+    def shrunk(self, mask: MaskArray) -> MaskArray:
+        """Return a mask of the whole image on the cells: true where at least half of the block is."""
+        return np.asarray(_blocks(mask[self.box.slices][None].astype(np.float32), self.stride)[0] >= 0.5)
+
+    def enlarged(self, cells: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Return values of cells as values of the crop's voxels."""
+        for axis, step in enumerate(self.stride):
+            if step > 1:
+                cells = np.repeat(cells, step, axis=axis)
+        z, y, x = self.box.shape
+        return cells[:z, :y, :x]
+
+
+def look(image: Image, box: Box, *, most: int) -> View:
+    """Return a crop on a grid of at most about `most` cells, as near to cubes as doubling makes them."""
+    stride, spacing = [1, 1, 1], image.spacing / image.spacing.min()
+    while box.size > most * np.prod(stride):
+        sides = [s * k if n > k else np.inf for s, k, n in zip(spacing, stride, box.shape, strict=True)]
+        stride[int(np.argmin(sides))] *= 2
+    steps = (stride[0], stride[1], stride[2])
+    values = _blocks(image.voxels[(slice(None), *box.slices)].astype(np.float32), steps)
+    unit = np.maximum(noise(values), np.maximum(0.01 * np.ptp(values, axis=(1, 2, 3)), 1e-6))
+    middle = np.median(values.reshape(len(values), -1), axis=1)
+    cell = spacing * stride
+    return _view(image, box, steps, values, _three(cell / cell.min()), middle, unit)
+
+
+def closer(image: Image, view: View, box: Box) -> View:
+    """Return a crop at full resolution whose values mean what they mean in `view`."""
+    values = image.voxels[(slice(None), *box.slices)].astype(np.float32)
+    spacing = _three(image.spacing / image.spacing.min())
+    return _view(image, box, (1, 1, 1), values, spacing, view.middle, view.unit)
+
+
+def _view(
+    image: Image, box: Box, stride: Index, values: Real, spacing: tuple[float, float, float], middle: Real, unit: Real
+) -> View:
+    values = (values - middle[:, None, None, None]) / unit[:, None, None, None]
+    sides = tuple((low > 0, high < n) for low, high, n in zip(box.low, box.high, image.shape, strict=True))
+    return View(box, stride, values.astype(np.float32), spacing, sides, middle, unit)
+
+
+def _three(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    return float(values[0]), float(values[1]), float(values[2])
+
+
+def _blocks(values: Real, stride: Index) -> Real:
+    """Return the means of blocks; those at the far end may be smaller."""
+    for axis, step in enumerate(stride, start=1):
+        if step > 1:
+            lines = np.moveaxis(values, axis, 0)
+            total = lines[::step].copy()
+            for part in (lines[k::step] for k in range(1, step)):
+                total[: len(part)] += part
+            sizes = np.minimum(step, len(lines) - np.arange(0, len(lines), step)).astype(np.float32)
+            values = np.moveaxis(total / sizes[:, None, None, None], 0, axis)
+    return values
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What a solver is asked: a crop, its pinned cells, and the belief in the others."""
+
+    view: View
+    pinned: NDArray[np.uint8]  # [z y x]
+    belief: Real  # [z y x] log odds of being inside
+    seen: Request
+    place: Real  # [z y x] the part of the belief that does not come from looks
+    heed: Real  # [z y x] how much looks count, 0 to 1: not where a mark has just contradicted them
+    outside: Density | None = None
+    inside: Density | None = None
+
+
+def weigh(view: View, asked: Request) -> Case:
+    """Return the case that a request makes in a view."""
+    pinned = _pinned(view, asked)
+    start = view.shrunk(asked.start) if asked.known is not None else np.zeros(view.shape, bool)
+    place, heed = _place(view, asked, pinned, start)
+    like = np.zeros(view.shape, bool)
+    for z, y, x in view.cells(asked.positive):
+        like[_around(z), _around(y), _around(x)] = True
+    unlike = np.ones(view.shape, bool)
+    if start.any():
+        like |= place > 0
+        unlike = place < 0
+    elif asked.frame is not None:
+        core, unlike = _framed(view, asked.frame)
+        like |= core
+    unlike[pinned == OUTSIDE] = True
+    like &= pinned != OUTSIDE
+    return learnt(Case(view, pinned, place, asked, place, heed), like, unlike)
+
+
+def learnt(case: Case, like: MaskArray, unlike: MaskArray) -> Case:
+    """Return the case with its belief in looks learnt from these cells inside and those outside."""
+    found = densities(case.view, like, unlike)
+    return case if found is None else _believing(case, *found)
+
+
+def densities(view: View, like: MaskArray, unlike: MaskArray) -> tuple[Density, Density] | None:
+    """Return the densities of looks inside and outside, learnt from these cells; None without cells of both."""
+    values = view.values
+    if not like.any() or not unlike.any():
+        return None
+    channels = len(values)
+    low, high = values.min(axis=(1, 2, 3)), values.max(axis=(1, 2, 3)) + np.float32(1e-3)
+    spread = np.ones(channels, np.float32)  # values come in units of the noise
+    inner, outer = values[:, like].T, values[:, unlike].T
+    inside = fit(inner, low=low, high=high, spread=_width(inner, spread))
+    outside = fit(outer, low=low, high=high, spread=spread, count=6)
+    return inside, outside
+
+
+def _believing(case: Case, inside: Density, outside: Density) -> Case:
+    belief = case.place + case.heed * looks(case.view.values, inside, outside)
+    return replace(case, belief=belief, inside=inside, outside=outside)
+
+
+def looks(values: Real, inside: Density, outside: Density) -> Real:
+    """Return what looks say of being inside, in log odds, at most LOOKS either way."""
+    ratio = inside.log_density(values) - outside.log_density(values)
+    return np.asarray(LOOKS * np.tanh(TRUST * ratio / LOOKS))
+
+
+def refined(image: Image, case: Case, mask: MaskArray, box: Box) -> Case:
+    """Return the case at full resolution in `box`, everything pinned but a band round the mask of its cells."""
+    view = closer(image, case.view, box)
+    origin = np.asarray(box.low) - case.view.box.low
+    cut = tuple(slice(o, o + n) for o, n in zip(origin, box.shape, strict=True))
+    around = binary_dilation(mask, np.ones((3, 3, 3))) & ~binary_erosion(mask, np.ones((3, 3, 3)), border_value=1)
+    cells = np.where(around, FREE, np.where(mask, INSIDE, OUTSIDE)).astype(np.uint8)
+    pinned = np.asarray(case.view.enlarged(cells)[cut], np.uint8).copy()
+    place, heed = (np.asarray(case.view.enlarged(cells)[cut], np.float32) for cells in (case.place, case.heed))
+    for points, sign in ((case.seen.positive, INSIDE), (case.seen.negative, OUTSIDE)):
+        for z, y, x in view.cells(points):
+            near = pinned[_around(z), _around(y), _around(x)]
+            near[near != sign] = FREE
+    for points, sign in ((case.seen.positive, INSIDE), (case.seen.negative, OUTSIDE)):
+        pinned[tuple(view.cells(points).T)] = sign
+    fine = Case(view, pinned, place, case.seen, place, heed)
+    if case.inside is None or case.outside is None:
+        return fine
+    return _believing(fine, case.inside, case.outside)
+
+
+def _width(samples: Real, spread: Real) -> Real:
+    """Return the blur for few samples (Silverman's rule), at least the noise."""
+    deviation = samples.std(axis=0)
+    return np.asarray(np.maximum(spread, 1.06 * deviation * len(samples) ** -0.2), np.float32)
+
+
+def _around(i: int) -> slice:
+    return slice(max(0, int(i) - REACH), int(i) + REACH + 1)
+
+
+def _pinned(view: View, asked: Request) -> NDArray[np.uint8]:
+    pinned = np.zeros(view.shape, np.uint8)
+    if asked.frame is not None:
+        pinned[:] = OUTSIDE
+        low, high = np.asarray(asked.frame.low), np.asarray(asked.frame.high)
+        a = np.maximum(0, (low - view.box.low) // np.asarray(view.stride))
+        b = np.maximum(0, -((view.box.low - high) // np.asarray(view.stride)))
+        pinned[a[0] : b[0], a[1] : b[1], a[2] : b[2]] = FREE
+    for axis, (before, behind) in enumerate(view.open_sides):
+        faces = np.moveaxis(pinned, axis, 0)
+        if before:
+            faces[0] = OUTSIDE
+        if behind:
+            faces[-1] = OUTSIDE
+    positive, negative = view.cells(asked.positive), view.cells(asked.negative)
+    shared = np.zeros(view.shape, np.uint8)
+    shared[tuple(positive.T)] |= 1
+    shared[tuple(negative.T)] |= 2
+    pinned[shared == 1] = INSIDE
+    pinned[shared == 2] = OUTSIDE
+    pinned[shared == 3] = FREE  # a coarse cell with marks of both kinds is left to the fine grid
+    return pinned
+
+
+def _framed(view: View, frame: Box) -> tuple[MaskArray, MaskArray]:
+    """Return the middle of a frame, where the object must be, and what lies outside it."""
+    low = (np.asarray(frame.low) - view.box.low) / view.stride
+    high = (np.asarray(frame.high) - view.box.low) / view.stride
+    middle, half = (low + high - 1) / 2, np.maximum((high - low) / 2, 0.5)
+    axes = np.ogrid[tuple(slice(0, n) for n in view.shape)]
+    away = [((axis - m) / h) ** 2 for axis, m, h in zip(axes, middle, half, strict=True)]
+    radius = np.broadcast_to(away[0] + away[1] + away[2], view.shape)
+    beyond = np.broadcast_to(np.maximum(np.maximum(away[0], away[1]), away[2]) > 1.0, view.shape)
+    return radius < 0.35, (beyond if beyond.any() else radius > 1.0).copy()
+
+
+def _place(view: View, asked: Request, pinned: NDArray[np.uint8], start: MaskArray) -> tuple[Real, Real]:
+    """Return the belief that comes from where a cell lies, and how much its looks count."""
+    heed = np.ones(view.shape, np.float32)
+    place = np.zeros(view.shape, np.float32)
+    for axis, (before, behind) in enumerate(view.open_sides):
+        faces = np.moveaxis(place, axis, 0)
+        if view.shape[axis] > 2 and asked.known is None:
+            faces[0] -= 0 if before else RIM
+            faces[-1] -= 0 if behind else RIM
+    if asked.known is None:
+        return place + _nearness(view, pinned), heed
+    memory = np.where(start, MEMORY, -MEMORY).astype(np.float32)
+    if asked.known.shape != asked.start.shape:  # a lasso in one plane says nothing of the others
+        silent = np.ones(asked.start.shape, bool)
+        silent[asked.known.slices] = False
+        memory[view.shrunk(silent)] = 0
+    voices = [(s, w) for s, w in ((1, (pinned == INSIDE) & ~start), (-1, (pinned == OUTSIDE) & start)) if w.any()]
+    faith = 1.0
+    for sign, wrong in voices:
+        reach, depth = _reach(view, start, wrong)
+        away = _way(view, wrong, HEARD * reach)
+        near = np.exp(-((away / reach) ** 2))
+        memory = memory * (1 - near) + sign * VOICE * near
+        heed *= 1 - near
+        if sign > 0:
+            faith = min(1.0, (depth / reach) ** 2)
+    if faith < 1:
+        memory = faith * memory + (1 - faith) * _nearness(view, pinned)
+    return np.asarray(place + memory, np.float32), heed
+
+
+def _nearness(view: View, pinned: NDArray[np.uint8]) -> Real:
+    """Return PLACE at positive marks, -PLACE at the background, 0 halfway."""
+    inside, outside = pinned == INSIDE, pinned == OUTSIDE
+    if not inside.any() or not outside.any():
+        return np.zeros(view.shape, np.float32)
+    near = geodesic(view.values, inside, spacing=view.spacing, contrast=STEEP, passes=2)
+    far = geodesic(view.values, outside, spacing=view.spacing, contrast=STEEP, passes=2)
+    return np.asarray(PLACE * (far - near) / np.maximum(far + near, 1e-6), np.float32)
+
+
+def _way(view: View, wrong: MaskArray, far: float) -> Real:
+    """Return the geodesic distance from these marks, infinite where even the straight way is longer than `far`."""
+    near = bounds(wrong)
+    assert near is not None
+    z, y, x = (int(np.ceil(far / side)) for side in view.spacing)
+    near = near.grown((z, y, x)).clipped(view.shape)
+    away = np.full(view.shape, np.inf, np.float32)
+    values = view.values[(slice(None), *near.slices)]
+    away[near.slices] = geodesic(values, wrong[near.slices], spacing=view.spacing, contrast=STEEP, passes=2)
+    return away
+
+
+def _reach(view: View, start: MaskArray, wrong: MaskArray) -> tuple[float, float]:
+    """Return how far these marks speak, to the mask's edge and half as far again, and the mask's half width."""
+    if not start.any():
+        return min(1.5 * 8.0 + 2.0, 40.0), 2.0
+    held = bounds(start | wrong)
+    assert held is not None
+    held = held.grown(1).clipped(start.shape)  # no nearest voxel lies further out
+    start, wrong = start[held.slices], wrong[held.slices]
+    depth = distance_transform_edt(start, sampling=view.spacing)
+    edge = depth if start[wrong][0] else distance_transform_edt(~start, sampling=view.spacing)
+    return min(1.5 * float(edge[wrong].max()) + 2.0, 40.0), 2 * float(depth.max()) + 2.0

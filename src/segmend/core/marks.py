@@ -1,0 +1,117 @@
+"""Prompts as voxels: which voxels a mark pins down, and how prompts enter a network's grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmend.core.image import Box, Index
+from segmend.core.prompts import Click, Extremes, Prompt, Stroke
+
+Points = NDArray[np.intp]  # [n 3] (z, y, x)
+
+
+def line(start: Index, end: Index) -> Points:
+    """Return the voxels of a straight line, both ends included, with no gaps.
+
+    >>> line((0, 0, 0), (0, 1, 3)).tolist()
+    [[0, 0, 0], [0, 0, 1], [0, 1, 2], [0, 1, 3]]
+    """
+    return path((start, end))
+
+
+def path(points: Sequence[Index]) -> Points:
+    """Return the voxels of a line through all the points, each voxel once, in order.
+
+    >>> path([(0, 0, 0), (0, 0, 2), (0, 0, 1)]).tolist()
+    [[0, 0, 0], [0, 0, 1], [0, 0, 2]]
+    """
+    corners = np.asarray(points, np.intp)
+    if len(points) == 1:
+        return corners
+    ways = np.diff(corners, axis=0)  # all lines at once: a person's scribbles have thousands of corners
+    steps = np.abs(ways).max(axis=1)
+    counts = steps + 1
+    number = np.repeat(np.arange(len(ways)), counts)
+    t = (np.arange(len(number)) - np.repeat(np.cumsum(counts) - counts, counts))[:, None]
+    least = np.maximum(steps, 1)[number, None]
+    voxels = corners[number] + (2 * ways[number] * t + least) // (2 * least)
+    _, first = np.unique(voxels, axis=0, return_index=True)
+    return np.asarray(voxels[np.sort(first)], np.intp)
+
+
+def mark(prompt: Prompt) -> tuple[Points, bool] | None:
+    """Return the voxels that a prompt pins down, and their sign; None for the other kinds.
+
+    A click pins its voxel, a stroke the line through its points, extreme points themselves.
+    Boxes, lassos, masks and adjustments guide but do not pin.
+    """
+    match prompt:
+        case Click(index=index, positive=positive):
+            return np.asarray([index], np.intp), positive
+        case Stroke(points=points, positive=positive):
+            return path(points), positive
+        case Extremes(points=points):
+            return np.asarray(points, np.intp), True
+        case _:
+            return None
+
+
+def marks(prompts: Sequence[Prompt], shape: Sequence[int]) -> tuple[Points, Points]:
+    """Return the voxels pinned to the object and those pinned outside it.
+
+    Where marks contradict each other the later one holds.
+
+    >>> a, b = marks([Click((0, 1, 1)), Click((0, 1, 1), positive=False)], (1, 4, 4))
+    >>> a.tolist(), b.tolist()
+    ([], [[0, 1, 1]])
+    """
+    pinned: dict[int, bool] = {}
+    grid = (int(shape[0]), int(shape[1]), int(shape[2]))
+    for prompt in prompts:
+        found = mark(prompt)
+        if found is not None:
+            voxels, positive = found
+            for flat in np.ravel_multi_index(tuple(voxels.T), grid).tolist():
+                pinned[flat] = positive
+    return tuple(_unravel([i for i, sign in pinned.items() if sign is want], grid) for want in (True, False))  # type: ignore[return-value]
+
+
+def _unravel(flat: list[int], shape: Index) -> Points:
+    if not flat:
+        return np.zeros((0, 3), np.intp)
+    return np.stack(np.unravel_index(np.asarray(flat), shape), axis=1).astype(np.intp)
+
+
+def filled(points: NDArray[np.floating[Any]], rows: int, columns: int) -> NDArray[np.bool_]:
+    """Return the pixels of a plane whose centres a closed line goes round (even-odd), and the line itself.
+
+    >>> filled(np.array([[0, 0], [0, 2], [2, 2], [2, 0]]), 4, 4).astype(int).tolist()
+    [[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 0], [0, 0, 0, 0]]
+    """
+    inside = np.zeros((rows, columns), bool)
+    ends = np.roll(points, -1, axis=0)
+    centres = np.arange(columns)
+    for y in range(max(int(points[:, 0].min()), 0), min(int(points[:, 0].max()) + 1, rows)):
+        crosses = (points[:, 0] <= y) != (ends[:, 0] <= y)
+        (ay, ax), (by, bx) = points[crosses].T, ends[crosses].T
+        at = ax + (y - ay) / (by - ay) * (bx - ax)
+        inside[y] = (centres[None] >= at[:, None]).sum(axis=0) % 2 == 1
+    for (ay, ax), (by, bx) in zip(points.tolist(), ends.tolist(), strict=True):
+        drawn = line((0, round(ay), round(ax)), (0, round(by), round(bx)))[:, 1:]
+        drawn = drawn[((drawn >= 0) & (drawn < (rows, columns))).all(axis=1)]
+        inside[tuple(drawn.T)] = True
+    return inside
+
+
+def in_plane(box: Box, axis: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the low and the high corner of a box seen along an axis.
+
+    >>> in_plane(Box((1, 2, 3), (4, 5, 6)), 1)
+    ((1, 3), (4, 6))
+    """
+    (a, b), (c, d) = (tuple(v for i, v in enumerate(end) if i != axis) for end in (box.low, box.high))
+    return (a, b), (c, d)

@@ -1,0 +1,293 @@
+"""What a person puts down on an image: small frozen values on its voxel grid.
+
+Every prompt belongs to one label, which the session keeps beside it. Positive means
+"this is the object", negative "this is not". `to_json` and `from_json` are the one
+form that prompts take in the database, on the wire and in the browser.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmend.core.image import Box, Index, bounds, whole
+from segmend.errors import PromptError
+
+MAX_POINTS = 100_000  # of one stroke or lasso: a day of drawing, not a denial of service
+
+
+@dataclass(frozen=True)
+class Click:
+    """One voxel.
+
+    >>> Click((0, 12, 30), positive=False)
+    Click(index=(0, 12, 30), positive=False)
+    """
+
+    index: Index
+    positive: bool = True
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """A line drawn through voxels; `radius` is its half width in voxels of the drawn plane."""
+
+    points: tuple[Index, ...]
+    positive: bool = True
+    radius: float = 1.0
+
+
+@dataclass(frozen=True)
+class Lasso:
+    """The inside of a closed line in one plane, which is one voxel thick along `axis`."""
+
+    points: tuple[Index, ...]
+    axis: int = 0
+    positive: bool = True
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """The outermost voxels of the object: four in a plane, six in a volume."""
+
+    points: tuple[Index, ...]
+
+
+@dataclass(frozen=True)
+class Adjust:
+    """The scalar K: what is missing less what is too much, by the truth's volume. Above 0 the mask must grow.
+
+    The paper on editing has it with the other sign (Zhou, Chen and Wang, 2019); here a larger K means a larger mask.
+    """
+
+    k: float
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """A mask from elsewhere to start from; outside `low + inside.shape` it is empty."""
+
+    inside: NDArray[np.bool_]  # [z y x]
+    low: Index = (0, 0, 0)
+
+    def __post_init__(self) -> None:
+        inside = np.asarray(self.inside, dtype=bool).view()
+        if inside.ndim != 3:
+            raise PromptError(f"A mask prompt needs 3 axes (z, y, x); got shape {inside.shape}.")
+        inside.flags.writeable = False
+        object.__setattr__(self, "inside", inside)
+
+    @property
+    def box(self) -> Box:
+        z, y, x = (l + n for l, n in zip(self.low, self.inside.shape, strict=True))
+        return Box(self.low, (z, y, x))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mask):
+            return NotImplemented
+        return self.low == other.low and np.array_equal(self.inside, other.inside)
+
+    def __hash__(self) -> int:
+        return hash((self.low, self.inside.tobytes()))
+
+
+Prompt = Click | Stroke | Box | Lasso | Extremes | Adjust | Mask
+
+KINDS: dict[str, type[Prompt]] = {
+    "click": Click,
+    "stroke": Stroke,
+    "box": Box,
+    "lasso": Lasso,
+    "extremes": Extremes,
+    "adjust": Adjust,
+    "mask": Mask,
+}
+
+
+def kind_of(prompt: Prompt) -> str:
+    """Return the prompt's name on the wire.
+
+    >>> kind_of(Click((0, 0, 0)))
+    'click'
+    """
+    return next(kind for kind, cls in KINDS.items() if type(prompt) is cls)
+
+
+def extent(prompt: Prompt) -> Box | None:
+    """Return the box round everything the prompt touches, None for one without a place.
+
+    >>> extent(Stroke(((0, 2, 9), (0, 5, 3))))
+    Box(low=(0, 2, 3), high=(1, 6, 10))
+    """
+    match prompt:
+        case Click(index=index):
+            return _around([index])
+        case Stroke(points=points) | Lasso(points=points) | Extremes(points=points):
+            return _around(points)
+        case Box():
+            return prompt
+        case Mask():
+            inner = bounds(prompt.inside)
+            if inner is None:
+                return None
+            return Box(_plus(inner.low, prompt.low), _plus(inner.high, prompt.low))
+        case Adjust():
+            return None
+
+
+def _around(points: Sequence[Index]) -> Box:
+    lows, highs = zip(*((min(axis), max(axis) + 1) for axis in zip(*points, strict=True)), strict=True)
+    return Box((lows[0], lows[1], lows[2]), (highs[0], highs[1], highs[2]))
+
+
+def _plus(a: Index, b: Index) -> Index:
+    return a[0] + b[0], a[1] + b[1], a[2] + b[2]
+
+
+def check(prompt: Prompt, shape: Sequence[int]) -> None:
+    """Raise PromptError unless the prompt lies inside an image of this shape.
+
+    >>> check(Click((0, 7, 0)), (1, 5, 5))
+    Traceback (most recent call last):
+    ...
+    segmend.errors.PromptError: The click reaches (0, 7, 0), outside the image of shape (1, 5, 5).
+    """
+    kind = kind_of(prompt)
+    match prompt:
+        case Stroke(points=points) | Lasso(points=points) | Extremes(points=points):
+            if not 0 < len(points) <= MAX_POINTS:
+                raise PromptError(f"{_one(kind)} needs 1 to {MAX_POINTS} points; got {len(points)}.")
+        case Adjust(k=k) if not math.isfinite(k):
+            raise PromptError(f"An adjustment needs a finite number; got {k}.")
+        case _:
+            pass
+    if isinstance(prompt, Stroke) and not 0 <= prompt.radius <= 1000:
+        raise PromptError(f"A stroke needs a radius of 0 to 1000 voxels; got {prompt.radius}.")
+    if isinstance(prompt, Lasso):
+        _check_lasso(prompt)
+    box = prompt.box if isinstance(prompt, Mask) else extent(prompt)
+    if box is None:
+        return
+    if box.size == 0:
+        raise PromptError(f"{_one(kind)} needs at least one voxel; got {box.low} to {box.high}.")
+    grid = whole(shape)
+    if box.clipped(shape) != box:
+        last = tuple(h - 1 for h in box.high)
+        culprit = box.low if not grid.contains(box.low) else last
+        raise PromptError(f"The {kind} reaches {culprit}, outside the image of shape {grid.high}.")
+
+
+def _one(kind: str) -> str:
+    return {"adjust": "An adjustment", "extremes": "A set of extremes"}.get(kind, f"A {kind}")
+
+
+def _check_lasso(lasso: Lasso) -> None:
+    if lasso.axis not in (0, 1, 2):
+        raise PromptError(f"A lasso needs axis 0, 1 or 2; got {lasso.axis}.")
+    planes = {point[lasso.axis] for point in lasso.points}
+    if len(planes) != 1:
+        raise PromptError(f"A lasso needs all its points in one plane; got {len(planes)} planes of axis {lasso.axis}.")
+
+
+def to_json(prompt: Prompt) -> dict[str, Any]:
+    """Return the prompt as plain JSON values.
+
+    >>> to_json(Box((0, 1, 2), (1, 5, 6)))
+    {'kind': 'box', 'low': [0, 1, 2], 'high': [1, 5, 6]}
+    """
+    kind = kind_of(prompt)
+    match prompt:
+        case Click(index=index, positive=positive):
+            return {"kind": kind, "index": list(index), "positive": positive}
+        case Stroke(points=points, positive=positive, radius=radius):
+            return {"kind": kind, "points": [list(p) for p in points], "positive": positive, "radius": radius}
+        case Box(low=low, high=high):
+            return {"kind": kind, "low": list(low), "high": list(high)}
+        case Lasso(points=points, axis=axis, positive=positive):
+            return {"kind": kind, "points": [list(p) for p in points], "axis": axis, "positive": positive}
+        case Extremes(points=points):
+            return {"kind": kind, "points": [list(p) for p in points]}
+        case Adjust(k=k):
+            return {"kind": kind, "k": k}
+        case Mask(inside=inside, low=low):
+            bits = base64.b64encode(zlib.compress(np.packbits(inside).tobytes(), 1)).decode()
+            return {"kind": kind, "low": list(low), "shape": list(inside.shape), "bits": bits}
+
+
+def from_json(values: Mapping[str, Any]) -> Prompt:
+    """Return the prompt that `to_json` wrote; PromptError says what is missing or wrong.
+
+    >>> from_json({"kind": "click", "index": [0, 3, 4]})
+    Click(index=(0, 3, 4), positive=True)
+    """
+    kind = values.get("kind") if isinstance(values, Mapping) else None
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise PromptError(f"A prompt needs a kind among {', '.join(KINDS)}; got {kind!r}.")
+    try:
+        match kind:
+            case "click":
+                return Click(_read_index(values["index"]), _read_sign(values))
+            case "stroke":
+                return Stroke(_read_points(values), _read_sign(values), float(values.get("radius", 1.0)))
+            case "box":
+                return Box(_read_index(values["low"]), _read_index(values["high"]))
+            case "lasso":
+                return Lasso(_read_points(values), int(values.get("axis", 0)), _read_sign(values))
+            case "extremes":
+                return Extremes(_read_points(values))
+            case "adjust":
+                return Adjust(float(values["k"]))
+            case _:
+                return _read_mask(values)
+    except KeyError as missing:
+        raise PromptError(f"{_one(kind)} needs {missing.args[0]!r}; got only {sorted(values)}.") from None
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, PromptError):
+            raise
+        raise PromptError(f"The {kind} could not be read: {error}.") from None
+
+
+def _read_index(values: Any) -> Index:
+    if isinstance(values, str) or len(values) != 3:
+        raise PromptError(f"An index needs three whole numbers (z, y, x); got {values!r}.")
+    numbers = [int(v) for v in values]
+    if any(isinstance(v, bool) or n != v for n, v in zip(numbers, values, strict=True)):
+        raise PromptError(f"An index needs three whole numbers (z, y, x); got {values!r}.")
+    return numbers[0], numbers[1], numbers[2]
+
+
+def _read_points(values: Mapping[str, Any]) -> tuple[Index, ...]:
+    points = values["points"]
+    if not 0 < len(points) <= MAX_POINTS:
+        raise PromptError(f"{_one(values['kind'])} needs 1 to {MAX_POINTS} points; got {len(points)}.")
+    return tuple(_read_index(point) for point in points)
+
+
+def _read_sign(values: Mapping[str, Any]) -> bool:
+    positive = values.get("positive", True)
+    if not isinstance(positive, bool):
+        raise PromptError(f"'positive' needs true or false; got {positive!r}.")
+    return positive
+
+
+def _read_mask(values: Mapping[str, Any]) -> Mask:
+    z, y, x = _read_index(values["shape"])
+    voxels = z * y * x
+    if min(z, y, x) < 1 or voxels > 2**31:
+        raise PromptError(f"A mask needs a shape of 1 to 2^31 voxels; got {(z, y, x)}.")
+    try:
+        unpacker = zlib.decompressobj()
+        raw = unpacker.decompress(base64.b64decode(values["bits"], validate=True), (voxels + 7) // 8 + 1)
+    except zlib.error as error:
+        raise PromptError(f"The mask could not be read: {error}.") from None
+    if len(raw) != (voxels + 7) // 8:
+        raise PromptError(f"A mask of shape {(z, y, x)} needs {(voxels + 7) // 8} bytes of bits; got {len(raw)}.")
+    bits = np.unpackbits(np.frombuffer(raw, np.uint8), count=voxels).view(bool)  # a copy could be 2 GB
+    return Mask(bits.reshape(z, y, x), _read_index(values["low"]))

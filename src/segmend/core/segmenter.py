@@ -1,0 +1,263 @@
+"""The interface of every method: open an image once, predict often.
+
+A `Segmenter` opens an image into a `Workspace`, which may keep what costs time (features,
+graphs, seeds). A workspace answers the prompts of *one* label at a time; what other labels
+forbid comes to it as negative prompts. `answer` and `answers` are how everybody asks a
+workspace: they hold each prediction to the marks, so "marks are law" is kept in one place.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+
+from segmend.core.image import Box, Image, LabelMap, MaskArray, Real, bounds
+from segmend.core.marks import marks
+from segmend.core.prompts import KINDS, Mask, Prompt, check, kind_of
+from segmend.core.session import Adapt
+from segmend.errors import PromptError, SettingsError, ShapeError
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a method thinks of the voxels inside `box`; outside it nothing changes."""
+
+    probability: Real  # [z y x] of the box, 0 to 1
+    box: Box
+    quality: float | None = None  # the Dice it expects of its own mask
+    doubt: Real | None = None  # [z y x] of the box, 0 (sure) to 1
+    adapted: bool = False  # the network was taught this image for it
+
+    def __post_init__(self) -> None:
+        if self.probability.shape != self.box.shape:
+            raise ShapeError(f"A prediction for {self.box} needs shape {self.box.shape}; got {self.probability.shape}.")
+
+    @property
+    def mask(self) -> MaskArray:  # [z y x] of the box
+        return np.asarray(self.probability > 0.5)
+
+    def over(self, previous: MaskArray) -> MaskArray:
+        """Return the whole mask: this prediction laid over the previous mask.
+
+        >>> half = Prediction(np.ones((1, 1, 2), np.float32), Box((0, 0, 2), (1, 1, 4)))
+        >>> half.over(np.array([[[True, False, False, False]]]))
+        array([[[ True, False,  True,  True]]])
+        """
+        mask = previous.copy()
+        mask[self.box.slices] = self.mask
+        return mask
+
+
+class Workspace(ABC):
+    """One opened image; used by one thread at a time."""
+
+    @abstractmethod
+    def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
+        """Return the mask of one object from all its prompts, oldest first, and its mask so far."""
+
+    def stream(self, prompts: Sequence[Prompt], previous: MaskArray) -> Iterator[Prediction]:
+        """Yield the answer in parts, the most wanted first; stopping early stops the work.
+
+        Each part speaks for its own box; laid over each other in order they are the answer.
+        """
+        yield self.predict(prompts, previous)
+
+    def adapting(self, adapt: Adapt) -> Workspace:
+        """Return a workspace of this image that teaches its network the image as said; one just opened is "auto".
+
+        What costs time is shared by both. A method that cannot adapt gives the same one.
+        """
+        return self
+
+    @property
+    def labels(self) -> Mapping[int, str]:
+        """What it finds in this image without a prompt, by the value that it learned; nothing for most methods."""
+        return MappingProxyType({})
+
+    def guess(self, label: int) -> Iterator[Prediction]:
+        """Yield the mask of one of `labels` in parts, of which none has two labels."""
+        raise SettingsError(f"There is no label {label} to be found here; there are {sorted(self.labels) or 'none'}.")
+
+
+class Given(Workspace):
+    """What takes the newest mask among the prompts as it is; marks hold over it, as over any answer."""
+
+    def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
+        return replaced(next(prompt for prompt in reversed(prompts) if isinstance(prompt, Mask)), previous)
+
+
+def replaced(mask: Mask, previous: MaskArray) -> Prediction:
+    """Return a mask from elsewhere as the answer; what was there before goes.
+
+    >>> before = np.zeros((1, 2, 5), bool); before[0, 0, 0] = True
+    >>> replaced(Mask(np.ones((1, 1, 2), bool), (0, 0, 2)), before).probability.tolist()
+    [[[0.0, 0.0, 1.0, 1.0]]]
+    """
+    box = mask.box.union(bounds(previous) or mask.box)
+    values = np.zeros(box.shape, np.float32)
+    values[mask.box.within(box)] = mask.inside
+    return Prediction(values, box)
+
+
+class Segmenter(ABC):
+    """A method, ready to run."""
+
+    @abstractmethod
+    def open(self, image: Image) -> Workspace:
+        """Return a workspace of this image; whatever is worth doing once happens here."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method's card: what the menus, the CLI and the server say of it before it is loaded.
+
+    `prompts` are kinds from `prompts.KINDS`; `dimensions` holds 2, 3 or both; `weights`
+    is "none needed", "shipped" or the one line that trains them. Without any other
+    mark, one that `refines` answers a `Mask` with a better one, one that `guesses` an empty mask with its own;
+    one that learned several `labels` finds each of them.
+    One that `adapts` can teach its network the image while a person works (`Workspace.adapting`).
+    """
+
+    id: str
+    title: str
+    paper: str
+    prompts: tuple[str, ...]
+    dimensions: tuple[int, ...]
+    weights: str
+    refines: bool = False
+    guesses: bool = False
+    adapts: bool = False
+    labels: tuple[tuple[int, str], ...] = ()  # the values and names of what it learned to find by itself
+
+    def __post_init__(self) -> None:
+        assert set(self.prompts) <= set(KINDS), self.prompts
+
+    def check(self, prompts: Sequence[Prompt]) -> None:
+        """Raise PromptError when a prompt is of a kind that this method cannot take."""
+        for prompt in prompts:
+            if kind_of(prompt) not in self.prompts:
+                raise PromptError(f"{self.title} takes {', '.join(self.prompts)}; got {kind_of(prompt)}.")
+
+
+FIRST = Mask(np.zeros((1, 1, 1), bool))  # an empty mask asks for a first one
+
+
+def label_meant(labels: Mapping[int, str], name: str, value: int) -> int | None:
+    """Return which of the labels that a method finds by itself is meant: by name, else by value, else the only one.
+
+    >>> label_meant({1: "liver", 2: "tumour"}, "Tumour", 1), label_meant({1: "liver", 2: "tumour"}, "object", 1)
+    (2, 1)
+    """
+    by_name = [found for found, called in labels.items() if called.casefold() == name.casefold()]
+    if by_name:
+        return by_name[0]
+    if value in labels:
+        return value
+    return next(iter(labels)) if len(labels) == 1 else None
+
+
+def answers(
+    workspace: Workspace, prompts: Sequence[Prompt], previous: MaskArray, *, label: int | None = None
+) -> Iterator[Prediction]:
+    """Yield the workspace's answer in parts, each obeying every mark inside its box.
+
+    The last part also covers marks that no part reached. `label` says which of the workspace's own labels an empty
+    mask asks for.
+    """
+    for prompt in prompts:
+        check(prompt, previous.shape)
+    positive, negative = marks(prompts, previous.shape)
+    reached: list[Box] = []
+    for part in _parts(workspace, prompts, previous, label):
+        reached.append(part.box)
+        yield _obeying(part, positive, negative)
+    for points, value in ((positive, 1.0), (negative, 0.0)):
+        missed = np.ones(len(points), bool)
+        for box in reached:
+            missed &= ~((points >= box.low) & (points < box.high)).all(axis=1)
+        for z, y, x in points[missed].tolist():
+            if bool(previous[z, y, x]) != bool(value):
+                box = Box((z, y, x), (z + 1, y + 1, x + 1))
+                yield Prediction(np.full((1, 1, 1), value, np.float32), box)
+
+
+def _parts(
+    workspace: Workspace, prompts: Sequence[Prompt], previous: MaskArray, label: int | None
+) -> Iterator[Prediction]:
+    newest = prompts[-1] if prompts else None
+    if label is None or not isinstance(newest, Mask) or newest.inside.any():
+        yield from workspace.stream(prompts, previous)
+        return
+    old = bounds(previous)
+    if old is not None:
+        yield Prediction(np.zeros(old.shape, np.float32), old)
+    yield from workspace.guess(label)
+
+
+def answer(
+    workspace: Workspace, prompts: Sequence[Prompt], previous: MaskArray, *, label: int | None = None
+) -> Prediction:
+    """Return the whole answer as one prediction; every marked voxel has its mark's label."""
+    return merged(list(answers(workspace, prompts, previous, label=label)), previous)
+
+
+@dataclass(frozen=True, eq=False)
+class FirstMasks:
+    """All that a workspace finds without a prompt: its labels' values, and the Dice that it expects of each."""
+
+    map: LabelMap  # [z y x]
+    qualities: Mapping[int, float]
+
+
+def first_masks(workspace: Workspace, shape: Sequence[int]) -> FirstMasks:
+    """Return the masks of all labels of a workspace on a grid of this shape."""
+    found, qualities = np.zeros(shape, np.uint16), {}
+    nothing = np.zeros(shape, bool)
+    for label in workspace.labels:
+        for part in answers(workspace, [FIRST], nothing, label=label):
+            found[part.box.slices][part.mask] = label
+            if part.quality is not None:
+                qualities[label] = part.quality
+    return FirstMasks(found, qualities)
+
+
+def merged(parts: Sequence[Prediction], previous: MaskArray) -> Prediction:
+    """Return parts, laid over each other and over the previous mask, as one prediction.
+
+    Its quality is the one that the last part to judge gave; where no part doubts, doubt is 0. One part that is
+    adapted makes it adapted.
+
+    >>> ones = np.ones((1, 1, 1), np.float32)
+    >>> parts = [Prediction(ones, Box((0, 0, x), (1, 1, x + 1))) for x in (1, 3)]
+    >>> merged(parts, np.array([[[False, False, True, False]]])).probability.tolist()
+    [[[1.0, 1.0, 1.0]]]
+    """
+    if len(parts) == 1:
+        return parts[0]
+    box = parts[0].box
+    for part in parts[1:]:
+        box = box.union(part.box)
+    probability = previous[box.slices].astype(np.float32)
+    doubt = np.zeros(box.shape, np.float32) if any(part.doubt is not None for part in parts) else None
+    for part in parts:
+        at = part.box.within(box)
+        probability[at] = part.probability
+        if doubt is not None:
+            doubt[at] = 0 if part.doubt is None else part.doubt
+    qualities = [part.quality for part in parts if part.quality is not None]
+    adapted = any(part.adapted for part in parts)
+    return Prediction(probability, box, qualities[-1] if qualities else None, doubt, adapted)
+
+
+def _obeying(part: Prediction, positive: np.ndarray, negative: np.ndarray) -> Prediction:
+    probability = part.probability
+    for points, value in ((positive, 1.0), (negative, 0.0)):
+        inside = ((points >= part.box.low) & (points < part.box.high)).all(axis=1)
+        if inside.any():
+            probability = probability.copy() if probability is part.probability else probability
+            probability[tuple((points[inside] - part.box.low).T)] = value
+    return part if probability is part.probability else replace(part, probability=probability)

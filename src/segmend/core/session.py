@@ -1,0 +1,392 @@
+"""One image being annotated: an append-only log of events, from which everything follows.
+
+An *event* is what the person did: defined a label, put down a prompt, removed an earlier
+prompt, undid, redid. Nothing in the log is ever changed or taken out. `done` folds the
+undo and redo events away and gives the indices of the events in effect.
+
+An *answer* is what changed in the label map because of an event: a `Patch`, the exclusive
+or of the map before and after, in its changed box. Because exclusive or undoes itself and
+does not care about order, the label map of a session is the xor of the patches of the
+events in effect: undo, redo and opening a session again compute no mask. A `Canvas`
+holds that map and follows a session from state to state.
+
+An event is stored before its answer is computed. An event in effect without an answer is
+*pending*; whoever opens the session next answers it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from segmend.core.image import Box, Index, LabelMap, MaskArray, bounds
+from segmend.core.prompts import Mask, Prompt, check, kind_of
+from segmend.core.prompts import from_json as prompt_from_json
+from segmend.core.prompts import to_json as prompt_to_json
+from segmend.errors import PromptError, ShapeError, UserError
+
+MAX_LABEL = 65535
+Adapt = Literal["auto", "on", "off"]  # may a method's network learn this image: where marks call for it, always, never
+ADAPTS: tuple[Adapt, ...] = get_args(Adapt)
+GIVEN = "given"  # said in place of a method: a mask from elsewhere, taken as it is
+Colour = tuple[int, int, int]  # red, green, blue, 0 to 255
+PALETTE: tuple[Colour, ...] = (
+    (230, 75, 60),
+    (60, 160, 230),
+    (90, 190, 90),
+    (240, 180, 40),
+    (160, 100, 220),
+    (50, 200, 190),
+    (235, 120, 175),
+    (150, 110, 70),
+)
+
+
+@dataclass(frozen=True)
+class Label:
+    """A kind of object in this session; `value` is its number in the label map."""
+
+    value: int
+    name: str
+    colour: Colour
+    locked: bool = False  # a locked label's voxels never change
+
+
+@dataclass(frozen=True)
+class Defined:
+    """A label was added, renamed, recoloured, locked or unlocked."""
+
+    label: Label
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """A prompt was put down on a label, to be answered by a method; a mask that was `GIVEN` is its own answer."""
+
+    prompt: Prompt
+    label: int
+    method: str
+    adapt: Adapt = "auto"  # as the person had it then, so that a replay is exact
+
+
+@dataclass(frozen=True)
+class Removed:
+    """The prompt of an earlier event was taken away; its label is worked out again without it."""
+
+    event: int
+
+
+@dataclass(frozen=True)
+class Undone:
+    """The last event in effect was taken back."""
+
+
+@dataclass(frozen=True)
+class Redone:
+    """The last event taken back came into effect again."""
+
+
+Event = Defined | Prompted | Removed | Undone | Redone
+
+
+@dataclass(frozen=True)
+class Patch:
+    """What changed in the label map: the xor of before and after inside `box`, compressed.
+
+    >>> before = np.zeros((1, 4, 4), np.uint16)
+    >>> after = before.copy(); after[0, 1:3, 1:3] = 2
+    >>> patch = Patch.between(before, after)
+    >>> patch.box
+    Box(low=(0, 1, 1), high=(1, 3, 3))
+    """
+
+    box: Box
+    data: bytes  # zlib of the uint16 xor values, little endian, x fastest; empty for an empty box
+
+    @classmethod
+    def between(cls, before: LabelMap, after: LabelMap, low: Index = (0, 0, 0)) -> Patch:
+        """Return the patch from one map to the other; both start at voxel `low` of the grid."""
+        if before.shape != after.shape:
+            raise ShapeError(f"A patch needs two maps of one shape; got {before.shape} and {after.shape}.")
+        xor = before ^ after
+        inner = bounds(xor)
+        if inner is None:
+            return EMPTY
+        values = np.ascontiguousarray(xor[inner.slices]).astype("<u2")
+        return cls(_shifted(inner, low), zlib.compress(values.tobytes(), 1))
+
+    @property
+    def values(self) -> LabelMap:  # [z y x] of the box
+        """Return the xor values of the box."""
+        if self.box.size == 0:
+            return np.zeros((0, 0, 0), np.uint16)
+        raw = np.frombuffer(zlib.decompress(self.data), "<u2")
+        return raw.astype(np.uint16).reshape(self.box.shape)
+
+
+EMPTY = Patch(Box((0, 0, 0), (0, 0, 0)), b"")
+
+
+def _shifted(box: Box, low: Index) -> Box:
+    z, y, x = low
+    (a, b, c), (d, e, f) = box.low, box.high
+    return Box((a + z, b + y, c + x), (d + z, e + y, f + x))
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """An image's shape, the log of events, and the answers computed so far.
+
+    >>> session = Session((1, 8, 8)).add(Defined(Label(1, "lesion", PALETTE[0])))
+    >>> from segmend.core.prompts import Click
+    >>> session = session.add(Prompted(Click((0, 3, 3)), 1, "mend"))
+    >>> session.pending, session.add(Undone()).pending
+    ((1,), ())
+    """
+
+    shape: Index
+    events: tuple[Event, ...] = ()
+    answers: Mapping[int, Patch] = field(default_factory=lambda: MappingProxyType({}))
+
+    def add(self, event: Event) -> Session:
+        """Return the session with one more event; PromptError when it makes no sense here."""
+        self._check(event)
+        return replace(self, events=(*self.events, event))
+
+    def answered(self, event: int, patch: Patch) -> Session:
+        """Return the session with the answer to one of its events."""
+        if not 0 <= event < len(self.events):
+            raise PromptError(f"An answer needs an event of 0 to {len(self.events) - 1}; got {event}.")
+        return replace(self, answers=MappingProxyType({**self.answers, event: patch}))
+
+    @cached_property
+    def _fold(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        done: list[int] = []
+        undone: list[int] = []
+        for i, event in enumerate(self.events):
+            match event:
+                case Undone():
+                    undone.append(done.pop())
+                case Redone():
+                    done.append(undone.pop())
+                case _:
+                    done.append(i)
+                    undone.clear()
+        return tuple(done), tuple(undone)
+
+    @property
+    def done(self) -> tuple[int, ...]:
+        """Indices of the events in effect, oldest first."""
+        return self._fold[0]
+
+    @property
+    def undone(self) -> tuple[int, ...]:
+        """Indices of the events that redo would bring back, the next one last."""
+        return self._fold[1]
+
+    @property
+    def pending(self) -> tuple[int, ...]:
+        """Indices of the events in effect that change the mask and have no answer yet."""
+        return tuple(i for i in self.done if isinstance(self.events[i], Prompted | Removed) and i not in self.answers)
+
+    @cached_property
+    def labels(self) -> Mapping[int, Label]:
+        """The labels in effect by value, in the order they were first defined."""
+        labels: dict[int, Label] = {}
+        for i in self.done:
+            event = self.events[i]
+            if isinstance(event, Defined):
+                labels[event.label.value] = event.label
+        return MappingProxyType(labels)
+
+    def prompted(self, label: int | None = None, *, before: int | None = None) -> tuple[int, ...]:
+        """Return the events whose prompts are in effect: of one label, or of all.
+
+        `before` leaves out the events from that index on, the state in which that
+        event found the session.
+        """
+        done = [i for i in self.done if before is None or i < before]
+        removed = {event.event for i in done if isinstance(event := self.events[i], Removed)}
+        return tuple(
+            i
+            for i in done
+            if i not in removed
+            and isinstance(event := self.events[i], Prompted)
+            and (label is None or event.label == label)
+        )
+
+    def _check(self, event: Event) -> None:
+        match event:
+            case Defined(label=label):
+                if not 1 <= label.value <= MAX_LABEL:
+                    raise PromptError(f"A label needs a value of 1 to {MAX_LABEL}; got {label.value}.")
+                if not label.name.strip():
+                    raise PromptError("A label needs a name; got an empty one.")
+                if not all(0 <= part <= 255 for part in label.colour):
+                    raise PromptError(f"A colour needs three numbers of 0 to 255; got {label.colour}.")
+            case Prompted(prompt=prompt, label=value, method=method):
+                self._check_label(value)
+                check(prompt, self.shape)
+                if method == GIVEN and not isinstance(prompt, Mask):
+                    raise PromptError(f"Only a mask can be given as it is; got a {kind_of(prompt)}.")
+            case Removed(event=earlier):
+                if earlier not in self.prompted():
+                    raise PromptError(f"Only a prompt in effect can be removed; event {earlier} is none.")
+                prompted = self.events[earlier]
+                assert isinstance(prompted, Prompted)
+                self._check_label(prompted.label)
+            case Undone():
+                if not self.done:
+                    raise PromptError("There is nothing to undo.")
+            case Redone():
+                if not self.undone:
+                    raise PromptError("There is nothing to redo.")
+
+    def _check_label(self, value: int) -> None:
+        if value not in self.labels:
+            raise PromptError(f"Label {value} is not defined here; there are {sorted(self.labels) or 'none'}.")
+        if self.labels[value].locked:
+            raise PromptError(f"Label {value} ({self.labels[value].name}) is locked; unlock it to change it.")
+
+
+class Canvas:
+    """The label map of a session as one array, moved from state to state in place.
+
+    The one mutable thing here: a cache that any process can rebuild from the session.
+    """
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        self.map: LabelMap = np.zeros(shape, np.uint16)
+        self._applied: dict[int, Patch] = {}
+
+    def follow(self, session: Session) -> Box | None:
+        """Bring the map to the session's state; return the box that changed, None for nothing."""
+        wanted = {i: session.answers[i] for i in session.done if i in session.answers}
+        changed: Box | None = None
+        for i in self._applied.keys() | wanted.keys():
+            old, new = self._applied.get(i), wanted.get(i)
+            if old is new:
+                continue
+            for patch in (old, new):
+                if patch is not None and patch.box.size:
+                    self.map[patch.box.slices] ^= patch.values
+                    changed = patch.box if changed is None else changed.union(patch.box)
+        self._applied = wanted
+        return changed
+
+    def hold(self, event: int, patch: Patch) -> None:
+        """Take note that the map already shows this answer, painted part by part as it came.
+
+        >>> session = Session((1, 2, 2)).add(Defined(Label(1, "lesion", PALETTE[0])))
+        >>> canvas = Canvas(session.shape)
+        >>> before = canvas.map.copy(); canvas.map[0, 0, 0] = 1
+        >>> patch = Patch.between(before, canvas.map)
+        >>> canvas.hold(0, patch)
+        >>> print(canvas.follow(session.answered(0, patch)))
+        None
+        """
+        self._applied = {**self._applied, event: patch}
+
+    def mask(self, label: int) -> MaskArray:
+        """Return a new boolean array of one label."""
+        return np.asarray(self.map == label)
+
+
+def painted(before: LabelMap, mask: MaskArray, label: int, locked: Iterable[int] = ()) -> LabelMap:
+    """Return the label map after `label` got this mask; locked labels keep their voxels.
+
+    >>> painted(np.array([[[0, 1, 2, 3]]], np.uint16), np.array([[[True, False, True, True]]]), 1, [3])
+    array([[[1, 0, 1, 3]]], dtype=uint16)
+    """
+    after = before.copy()
+    after[(before == label) & ~mask] = 0
+    free = mask if not (values := list(locked)) else mask & ~np.isin(before, values)
+    after[free] = label
+    return after
+
+
+def event_to_json(event: Event) -> dict[str, Any]:
+    """Return the event as plain JSON values.
+
+    >>> event_to_json(Removed(4))
+    {'event': 'removed', 'of': 4}
+    """
+    match event:
+        case Defined(label=label):
+            return {"event": "defined", "label": label_to_json(label)}
+        case Prompted(prompt=prompt, label=value, method=method, adapt=adapt):
+            values = {"event": "prompted", "prompt": prompt_to_json(prompt), "label": value, "method": method}
+            return {**values, "adapt": adapt}
+        case Removed(event=earlier):
+            return {"event": "removed", "of": earlier}
+        case Undone():
+            return {"event": "undone"}
+        case Redone():
+            return {"event": "redone"}
+
+
+def event_from_json(values: Mapping[str, Any]) -> Event:
+    """Return the event that `event_to_json` wrote; PromptError says what is missing or wrong.
+
+    >>> event_from_json({"event": "undone"})
+    Undone()
+    """
+    kind = values.get("event") if isinstance(values, Mapping) else None
+    try:
+        match kind:
+            case "defined":
+                return Defined(label_from_json(values["label"]))
+            case "prompted":
+                adapt = adapt_of(values.get("adapt", "auto"))
+                prompt = prompt_from_json(values["prompt"])
+                return Prompted(prompt, _whole(values["label"]), str(values["method"]), adapt)
+            case "removed":
+                return Removed(_whole(values["of"]))
+            case "undone":
+                return Undone()
+            case "redone":
+                return Redone()
+            case _:
+                raise PromptError(f"An event needs a known kind; got {kind!r}.")
+    except KeyError as missing:
+        raise PromptError(f"An event of kind {kind!r} needs {missing.args[0]!r}; it is not there.") from None
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise PromptError(f"An event of kind {kind!r} could not be read: {error}.") from None
+
+
+def adapt_of(value: object) -> Adapt:
+    """Return whether to adapt, as somebody wrote it.
+
+    >>> adapt_of("always")
+    Traceback (most recent call last):
+    ...
+    segmend.errors.PromptError: Adapting to the image needs auto, on or off; got 'always'.
+    """
+    if value not in ADAPTS:
+        raise PromptError(f"Adapting to the image needs {', '.join(ADAPTS[:-1])} or {ADAPTS[-1]}; got {value!r}.")
+    return value
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or int(value) != value:
+        raise PromptError(f"An event needs whole numbers; got {value!r}.")
+    return int(value)
+
+
+def label_to_json(label: Label) -> dict[str, Any]:
+    """Return the label as plain JSON values."""
+    return {"value": label.value, "name": label.name, "colour": list(label.colour), "locked": label.locked}
+
+
+def label_from_json(values: Mapping[str, Any]) -> Label:
+    """Return the label that `label_to_json` wrote."""
+    r, g, b = (_whole(v) for v in values["colour"])
+    return Label(_whole(values["value"]), str(values["name"]), (r, g, b), bool(values.get("locked", False)))

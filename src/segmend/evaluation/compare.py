@@ -1,0 +1,286 @@
+"""Play the same objects with the same robot through every method that can, and compare them.
+
+Each method plays in a process of its own, so its memory and its time are its own. A method takes part in the sets
+that it can open, pictures or volumes, when it can take every prompt that the robot puts down; one that cannot is
+named with the reason. With a folder to write to, each method's games are kept in `methods/METHOD.json` as it ends,
+and a comparison that is started again with the same questions plays only what is missing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from segmend import methods
+from segmend.core.atomic import write_bytes
+from segmend.core.segmenter import Method
+from segmend.datasets.folder import DataSet, sets
+from segmend.errors import FileError, SegmendError, SettingsError
+from segmend.evaluation.evaluate import CaseResult, Curve, Problem, Report, evaluate
+from segmend.evaluation.significance import Difference, difference
+from segmend.users import user as robot
+
+ALL = "all"
+PICTURES, VOLUMES = "pictures", "volumes"
+KINDS = {PICTURES: 2, VOLUMES: 3}  # and the dimension that a card names
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a method did on the sets of one kind, beside the best of them."""
+
+    method: str
+    report: Report  # of these sets alone
+    values: Mapping[str, Any]  # its summary's mean over sets
+    versus: Difference | None  # its last Dice minus the best method's, object by object; None for the best itself
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All reports, which sets hold pictures and which volumes, and who could not take part."""
+
+    user: str
+    interactions: int
+    split: str
+    limit: int | None
+    seed: int
+    kinds: Mapping[str, str]  # by set
+    reports: Mapping[str, Report]  # by method
+    absent: Mapping[str, str]  # by method, why
+    unreadable: tuple[str, ...] = ()  # sets without a case that can be read
+
+    def standings(self, kind: str) -> tuple[Standing, ...]:
+        """Return who played pictures, or volumes, best first.
+
+        The best is the one with the highest Dice after the last interaction among those that played the most
+        objects; the others are measured against it on the objects that both played.
+        """
+        mine = [name for name, of in self.kinds.items() if of == kind]
+        parts = {method: only(report, mine) for method, report in self.reports.items()}
+        played = {method: part for method, part in parts.items() if part.curves}
+        if not played:
+            return ()
+        values = {method: part.summary()["mean"] for method, part in played.items()}
+        last = {method: values[method]["dice"][str(self.interactions)] for method in played}
+        most = max(len(part.curves) for part in played.values())
+        best = max((m for m in played if len(played[m].curves) == most), key=lambda m: last[m])
+        order = sorted(played, key=lambda m: (m != best, -last[m], m))
+        return tuple(
+            Standing(m, played[m], values[m], None if m == best else against(played[m], played[best])) for m in order
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """Return what `segmend compare --json` prints, as plain JSON values."""
+        ranks = {kind: {one.method: _plain(one) for one in self.standings(kind)} for kind in KINDS}
+        return {
+            "user": self.user,
+            "interactions": self.interactions,
+            "split": self.split,
+            "limit": self.limit,
+            "sets": dict(self.kinds),
+            **ranks,
+            "absent": dict(self.absent),
+            "problems": [{"method": m, **asdict(p)} for m, report in self.reports.items() for p in report.problems],
+        }
+
+
+def _plain(one: Standing) -> dict[str, Any]:
+    return {**one.values, "versus_best": asdict(one.versus) if one.versus else None}
+
+
+def only(report: Report, names: Sequence[str]) -> Report:
+    """Return the part of a report that is about these sets."""
+    cases = tuple(case for case in report.cases if case.set in names)
+    return replace(report, cases=cases, problems=tuple(p for p in report.problems if p.set in names))
+
+
+def against(this: Report, best: Report) -> Difference | None:
+    """Return how much higher the last Dice of one method is than another's, on the objects that both played."""
+    these, those = _last(this), _last(best)
+    shared = [key for key in these if key in those]
+    return difference([these[k] for k in shared], [those[k] for k in shared]) if shared else None
+
+
+def _last(report: Report) -> dict[tuple[str, str, int], float]:
+    return {(curve.set, curve.case, curve.object): curve.dice[-1] for curve in report.curves}
+
+
+def compare(
+    data: Path,
+    chosen: Sequence[str] = (ALL,),
+    user: str = "click",
+    *,
+    interactions: int = 5,
+    split: str = "val",
+    limit: int | None = None,
+    workers: int = 1,
+    seed: int = 0,
+    out: Path | None = None,
+    log: Log = lambda line: None,
+) -> Comparison:
+    """Return how the chosen methods fare with one robot; `workers` of them play side by side.
+
+    Only one at a time (the default) has the machine to itself, as times need.
+    """
+    if interactions < 1 or workers < 1:
+        raise SettingsError(f"A comparison needs 1 interaction and 1 worker or more; got {interactions} and {workers}.")
+    wanted = robot(user, seed).kinds
+    cards = methods.cards() if ALL in chosen else tuple(methods.card(name) for name in dict.fromkeys(chosen))
+    found = sets(Path(data), split, limit=limit)
+    read = {one.name: _kind(one) for one in found}
+    kinds = {name: kind for name, kind in read.items() if kind}
+    refused = {card.id: _why_not(card, wanted, kinds) for card in cards}
+    absent = {method: why for method, why in refused.items() if why}
+    asked = {
+        card.id: Question(
+            Path(data),
+            card.id,
+            user,
+            interactions,
+            split,
+            limit,
+            seed,
+            {one.name: [case.name for case in one.cases] for one in found if _takes(card, kinds.get(one.name))},
+        )
+        for card in cards
+        if card.id not in absent
+    }
+    reports: dict[str, Report] = {}
+    with ThreadPoolExecutor(workers) as pool:
+        for method, answer in zip(asked, pool.map(lambda q: _asked(q, out, log), asked.values()), strict=True):
+            if isinstance(answer, Report):
+                reports[method] = answer
+            else:
+                absent[method] = answer
+    unreadable = tuple(name for name, kind in read.items() if kind is None)
+    return Comparison(user, interactions, split, limit, seed, kinds, reports, absent, unreadable)
+
+
+def _kind(one: DataSet) -> str | None:
+    """Return what a set holds, by its first case that can be read."""
+    for case in one.cases:
+        try:
+            return PICTURES if case.read().image.flat else VOLUMES
+        except SegmendError:
+            continue
+    return None
+
+
+def _takes(card: Method, kind: str | None) -> bool:
+    return kind is not None and KINDS[kind] in card.dimensions
+
+
+def _why_not(card: Method, wanted: Sequence[str], kinds: Mapping[str, str]) -> str:
+    """Return why a method cannot take part, as far as its card says; nothing when it can."""
+    if lacking := [kind for kind in wanted if kind not in card.prompts]:
+        return f"It takes {', '.join(card.prompts)}; the robot puts down {' and '.join(lacking)}."
+    if not any(_takes(card, kind) for kind in kinds.values()):
+        there = " and ".join(sorted(set(kinds.values()))) or "nothing that can be read"
+        return f"It takes {' and '.join(f'{n}D' for n in card.dimensions)} images; the data hold {there}."
+    return ""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What one method is asked; it can be sent to another process."""
+
+    data: Path
+    method: str
+    user: str
+    interactions: int
+    split: str
+    limit: int | None
+    seed: int
+    cases: Mapping[str, Sequence[str]]  # of each set
+
+    def told(self) -> dict[str, Any]:
+        """Return the question as plain JSON values, without the place of the data."""
+        return {name: value for name, value in asdict(self).items() if name != "data"}
+
+
+def _asked(question: Question, out: Path | None, log: Log) -> Report | str:
+    """Return a method's games, from an earlier comparison where that asked the same, or why there are none."""
+    path = out / "methods" / f"{question.method}.json" if out else None
+    if path and (kept := _kept(path, question)):
+        log(f"{question.method}: kept from an earlier run")
+        return kept
+    log(f"{question.method} plays ...")
+    answer = _alone(question)
+    if isinstance(answer, str):
+        log(f"{question.method} does not take part: {answer}")
+        return answer
+    if not answer.curves:
+        reason = answer.problems[0].reason if answer.problems else "no case holds an object that is large enough"
+        return f"It could play no case: {reason.removesuffix('.')}."
+    if path:
+        _keep(path, question, answer)
+    last = answer.summary()["mean"]["dice"][str(question.interactions)]
+    log(f"{question.method}: Dice {last:.3f} over {len(answer.curves)} objects")
+    return answer
+
+
+def _alone(question: Question) -> Report | str:
+    """Play in a process that nothing else ran in."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        try:
+            return pool.submit(play, question).result()
+        except BrokenProcessPool:
+            return "Its process died; it may have run out of memory."
+
+
+def play(question: Question) -> Report | str:
+    """Return a method's games, or why it cannot be loaded."""
+    try:
+        methods.load(question.method)
+    except SegmendError as error:
+        return str(error)
+    except Exception as error:  # a method's own bug must not cost the others
+        return f"{type(error).__name__}: {error}"
+    return evaluate(
+        question.data,
+        question.method,
+        question.user,
+        interactions=question.interactions,
+        split=question.split,
+        limit=question.limit,
+        seed=question.seed,
+        names=tuple(question.cases),
+    )
+
+
+def _keep(path: Path, question: Question, report: Report) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"The folder {path.parent} could not be made: {error.strerror}.") from None
+    write_bytes(path, (json.dumps({"asked": question.told(), "report": asdict(report)}) + "\n").encode())
+
+
+def _kept(path: Path, question: Question) -> Report | None:
+    """Return the kept report, None when there is none that answers this very question."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values["asked"] != json.loads(json.dumps(question.told())):
+            return None
+        return report_from(values["report"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # it is played again
+
+
+def report_from(values: Mapping[str, Any]) -> Report:
+    """Return a report from its JSON values, as `dataclasses.asdict` gives them."""
+    cases = tuple(CaseResult(**{**case, "curves": tuple(map(_curve, case["curves"]))}) for case in values["cases"])
+    problems = tuple(Problem(**problem) for problem in values["problems"])
+    return Report(**{**values, "cases": cases, "problems": problems, "targets": tuple(values["targets"])})
+
+
+def _curve(values: Mapping[str, Any]) -> Curve:
+    return Curve(**{**values, **{name: tuple(values[name]) for name in ("dice", "nsd", "seconds", "quality")}})

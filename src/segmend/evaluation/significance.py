@@ -1,0 +1,81 @@
+"""Whether two measurements of the same cases differ by more than chance, and whether one number follows another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtri, stdtr, stdtrit
+
+CONFIDENCE = 0.95
+SAME = 1e-12  # differences that vary less than this do not vary
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The mean of paired differences, its 95 % confidence interval and the p of a two-sided paired t-test.
+
+    With one pair there is no interval; where all differences are equal there is no p.
+    """
+
+    pairs: int
+    mean: float
+    low: float | None
+    high: float | None
+    p: float | None
+
+
+def difference(these: Sequence[float], those: Sequence[float]) -> Difference:
+    """Return how much these numbers exceed those, pair by pair.
+
+    >>> found = difference([0.9, 0.8, 0.7], [0.8, 0.6, 0.4])
+    >>> found.pairs, round(found.mean, 3), round(found.p, 3)
+    (3, 0.2, 0.074)
+    """
+    apart = np.asarray(these, float) - np.asarray(those, float)
+    assert apart.ndim == 1 and apart.size, "a difference needs pairs"
+    count, mean = len(apart), float(apart.mean())
+    if count == 1:
+        return Difference(1, mean, None, None, None)
+    error = float(apart.std(ddof=1)) / math.sqrt(count)
+    if error < SAME:
+        return Difference(count, mean, mean, mean, None)
+    reach = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * error
+    p = 2 * float(stdtr(count - 1, -abs(mean) / error))
+    return Difference(count, mean, mean - reach, mean + reach, p)
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Pearson's r of two numbers, its 95 % confidence interval, p, and how far they lie apart on average."""
+
+    pairs: int
+    r: float
+    low: float | None
+    high: float | None
+    p: float
+    error: float  # mean absolute difference
+
+
+def correlation(these: Sequence[float], those: Sequence[float]) -> Correlation | None:
+    """Return how these numbers follow those; None for fewer than three pairs, or when either is constant.
+
+    >>> found = correlation([0.1, 0.5, 0.9, 0.8], [0.2, 0.4, 1.0, 0.9])
+    >>> round(found.r, 3), round(found.error, 3)
+    (0.967, 0.1)
+    """
+    first, second = np.asarray(these, float), np.asarray(those, float)
+    count = len(first)
+    if count < 3 or first.std() < SAME or second.std() < SAME:
+        return None
+    r = float(np.clip(np.corrcoef(first, second)[0, 1], -1, 1))
+    error = float(np.abs(first - second).mean())
+    if 1 - abs(r) < SAME:
+        return Correlation(count, r, r, r, 0.0, error)
+    p = 2 * float(stdtr(count - 2, -abs(r) * math.sqrt((count - 2) / (1 - r * r))))
+    if count == 3:  # Fisher's interval needs four
+        return Correlation(count, r, None, None, p, error)
+    middle, reach = math.atanh(r), float(ndtri((1 + CONFIDENCE) / 2)) / math.sqrt(count - 3)
+    return Correlation(count, r, math.tanh(middle - reach), math.tanh(middle + reach), p, error)

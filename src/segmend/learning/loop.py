@@ -1,0 +1,253 @@
+"""Train a method: one loop that reads top to bottom, resumable after a kill, the same for the same seed.
+
+What is particular to a method is its recipe (`segmend.learning.recipe`); what the loop stands on is in
+`segmend.training`. Samples are drawn by number, so a run that is resumed goes on with the very samples it
+would have seen, and several processes (`torchrun`) share the samples of every batch between them.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, fields, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from segmend.errors import ModelError, SettingsError
+from segmend.learning.batches import batches
+from segmend.learning.checkpoint import CHECKPOINT, Run, State, keep_folder, resume, save
+from segmend.learning.distributed import ALONE, World, shared
+from segmend.learning.judge import Judge, best, given_up, scores_of
+from segmend.learning.memory import keep_freed
+from segmend.learning.progress import Lines, Log, Progress, Reached, Silence
+from segmend.learning.recipe import recipe
+from segmend.learning.record import Curve, write_about
+from segmend.learning.subjects import unseen
+from segmend.runtime import versions
+
+__all__ = ["CHECKPOINT", "Finished", "main", "run", "settings_from"]
+
+LOOP = {"every": 500, "exam": 64, "patience": 0, "threads": 1, "workers": 1}  # what `run` itself may be told
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Where a run's weights lie, how good the last validation found them, and the network itself."""
+
+    weights: tuple[Path, ...]
+    scores: Mapping[str, float]
+    steps: int
+    seconds: float
+    network: torch.nn.Module  # with the averaged weights
+
+
+def settings_from(how: ModuleType, options: Mapping[str, Any]) -> Any:
+    """Return a recipe's settings with some changed; SettingsError names the ones there are."""
+    usual = {f.name: f.default for f in fields(how.Settings)}
+    if wrong := sorted(options.keys() - usual.keys()):
+        known = ", ".join(sorted({*usual, *LOOP}))
+        raise SettingsError(f"There is no setting {wrong[0]!r}; there are {known}.")
+    return replace(how.Settings(), **{name: _typed(name, value, usual[name]) for name, value in options.items()})
+
+
+def _typed(name: str, value: Any, usual: Any) -> Any:
+    """Return a value of the type that the setting's default has; SettingsError says which it needs."""
+    if usual is MISSING or usual is None:
+        return value
+    words = {bool: "true or false", int: "a whole number", float: "a number", tuple: "a list", str: "a text"}
+    wanted = type(usual)
+    fits = type(value) is wanted or (wanted is float and type(value) is int)
+    if not fits or (wanted is float and not math.isfinite(value)):
+        raise SettingsError(f"The setting {name} needs {words.get(wanted, wanted.__name__)}; got {value!r}.")
+    return float(value) if wanted is float else value
+
+
+def main(
+    method: str,
+    data: Path,
+    out: Path,
+    *,
+    log: Log = print,
+    progress: Progress | None = None,
+    world: World = ALONE,
+    **options: Any,
+) -> Finished:
+    """Train a method on the `train` split of a data set or a folder of them, validating on `val`.
+
+    `options` are settings of the method's recipe, and what `run` itself may be told.
+    """
+    how = recipe(method)
+    if versions.read(out) is not None:
+        raise SettingsError(f"The folder {out} keeps the versions of `segmend adapt`; train into another folder.")
+    own = {f.name for f in fields(how.Settings)}
+    of_loop = {name: _typed(name, options.pop(name), LOOP[name]) for name in [*options] if name in LOOP.keys() - own}
+    settings = settings_from(how, options)
+    tell = (progress or Lines(log)) if world.leads else Silence()
+    training, validation = how.subjects(data, "train", settings), how.subjects(data, "val", settings)
+    settings = getattr(how, "fitted", _as_it_is)(settings, training)
+    names = ", ".join(_counted(training)) or "drawn scenes only"
+    tell.say(f"{len(training)} cases to learn from and {len(validation)} to check on: {names}")
+    for note in unseen(training, validation):
+        tell.say(note)
+    return run(how, training, validation, settings, out, progress=tell, world=world, **of_loop)
+
+
+def run(
+    how: ModuleType,
+    training: Sequence[Any],
+    validation: Sequence[Any],
+    settings: Any,
+    out: Path,
+    *,
+    threads: int | None = None,
+    workers: int = 1,
+    log: Log = print,
+    every: int = 500,
+    exam: int = 64,
+    patience: int | None = None,
+    progress: Progress | None = None,
+    world: World = ALONE,
+) -> Finished:
+    """Train to the last step, validating and saving as it goes, and export the averaged weights.
+
+    Every `every` steps it validates on `exam` samples and saves. With `patience` (of the recipe's settings
+    where it is not given) it stops after so many validations without a better first score, and the best
+    weights are the ones exported; 0 never stops.
+    """
+    patience = getattr(settings, "patience", 0) if patience is None else patience
+    _check(settings, every, patience, world)
+    tell = (progress or Lines(log)) if world.leads else Silence()
+    keep_freed()
+    torch.set_num_threads(threads or max(1, ((os.cpu_count() or 2) - 1) // world.size))
+    usual = {f.name: f.default for f in fields(settings) if f.default is not MISSING}
+    told = {**asdict(settings), "patience": patience}
+    identity = Run(how.NAME, told, _counted(training), usual)
+
+    torch.manual_seed(settings.seed)
+    network = shared(_laid_out(how.build(settings)), world)
+    average = {key: value.clone() for key, value in network.state_dict().items()}
+    state = State(network, average, getattr(how, "optimiser", _adamw)(network, settings))
+    share = getattr(how, "share", _share)
+    if resume(out, identity, state):
+        tell.say(f"resumed at step {state.step}")
+    first, spent, begun = state.step, state.seconds, time.monotonic()
+    mentor = _laid_out(how.build(settings))  # looks at samples with the averaged weights
+    judge = Judge(how, mentor, validation, settings, exam)
+    curve = Curve(out)
+    checked, loop = _counted(validation), {"every": every, "exam": exam, "processes": world.size}
+    if world.leads:
+        write_about(out, identity, checked, loop=loop, finished=False)
+
+    last = first if given_up(state.rows, patience) else settings.steps
+    for samples in batches(how.Sampler(training, settings), first, last, settings.batch, workers, world):
+        torch.manual_seed(_seed(settings.seed, state.step, world.rank))  # of dropout, which takes no generator
+        for group in state.optimiser.param_groups:
+            group["lr"] = settings.rate * share(state.step, settings) * group.get("times", 1.0)
+        loss = how.loss(network, samples, state.step) * (len(samples) / settings.batch)
+        state.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        found = _number(world.summed(network, loss.item()), state.step)
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        state.optimiser.step()
+        _averaged(average, network, min(settings.average, (state.step + 1) / (state.step + 10)))
+
+        state.step += 1
+        state.loss += (found - state.loss) / min(state.step, 100)
+        state.seconds = spent + time.monotonic() - begun
+        tell.step(Reached(state.step, settings.steps, state.loss, state.step - first, state.seconds - spent))
+        if state.step % every and state.step != settings.steps:
+            continue
+        if world.leads:
+            scores = judge.scores(average)
+            tell.say("  validation " + ("  ".join(f"{k} {v:.4f}" for k, v in scores.items()) or "without samples"))
+            state.rows.append({"step": state.step, "loss": state.loss, **scores})
+            if patience and best(state.rows) == len(state.rows) - 1:
+                state.best = {key: value.clone() for key, value in average.items()}
+            save(out, identity, state)
+            curve.write(state.rows)
+            judge.pictures(out, state.step)
+        if world.told(given_up(state.rows, patience)):
+            tell.say(f"stopped at step {state.step}: {patience} validations without a better score")
+            break
+
+    mentor.load_state_dict(state.average if state.best is None else state.best)
+    row = state.rows[best(state.rows) if state.best is not None else -1] if state.rows else {}
+    scores = scores_of(row)
+    weights: tuple[Path, ...] = ()
+    if world.leads:
+        curve.finish(state.rows)
+        weights = keep_folder(out, lambda folder: how.export(mentor, settings, folder))
+        done = {"steps": state.step, "chosen": row.get("step", state.step), "seconds": round(state.seconds)}
+        files = [path.name for path in weights]
+        write_about(out, identity, checked, loop=loop, finished=True, **done, scores=scores, weights=files)
+    return Finished(world.told(weights), world.told(scores), state.step, state.seconds, mentor)
+
+
+def _check(settings: Any, every: int, patience: int, world: World) -> None:
+    for name, value, least in (
+        ("steps", settings.steps, 1),
+        ("batch", settings.batch, 1),
+        ("every", every, 1),
+        ("patience", patience, 0),
+    ):
+        if value < least:
+            raise SettingsError(f"The setting {name} needs {least} or more; got {value}.")
+    world.check(settings.batch)
+
+
+def _number(loss: float, step: int) -> float:
+    if not math.isfinite(loss):
+        raise ModelError(
+            f"The loss was {loss} at step {step + 1}, so the training stopped; a lower rate may help, and what was "
+            f"saved before is intact."
+        )
+    return loss
+
+
+def _as_it_is(settings: Any, _training: Sequence[Any]) -> Any:
+    return settings
+
+
+def _counted(cases: Sequence[Any]) -> dict[str, int]:
+    """Return how many cases there are of each data set."""
+    return dict(sorted(Counter(str(getattr(case, "group", "")) for case in cases).items()))
+
+
+def _seed(seed: int, step: int, rank: int) -> int:
+    return int(np.random.SeedSequence((seed, step, rank)).generate_state(1)[0])
+
+
+def _laid_out(network: torch.nn.Module) -> torch.nn.Module:
+    """Return the network with its 2D weights laid out as processors like them."""
+    if any(value.ndim == 5 for value in network.parameters()):
+        return network
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _adamw(network: torch.nn.Module, settings: Any) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(network.parameters(), settings.rate, weight_decay=settings.decay)
+
+
+def _share(step: int, settings: Any) -> float:
+    """Return the share of the learning rate at a step: a short rise, then a cosine to a hundredth."""
+    steps = int(settings.steps)
+    rise = min(200, steps // 10 + 1)
+    if step < rise:
+        return (step + 1) / rise
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(steps - rise, 1)))
+
+
+def _averaged(average: dict[str, torch.Tensor], network: torch.nn.Module, keep: float) -> None:
+    with torch.no_grad():
+        for key, value in network.state_dict().items():
+            if value.is_floating_point():
+                average[key].lerp_(value, 1 - keep)
+            else:
+                average[key].copy_(value)

@@ -1,0 +1,53 @@
+"""How methods learn: what a recipe is, and which there are.
+
+`cards.toml` names their modules, which are imported only to train.
+
+A recipe is a module with these names; `loop.run` is the loop that uses them:
+
+    NAME         what `segmend train` calls it: its method's id, or the part of the method that learns
+    Settings     a frozen dataclass of plain values, with at least `steps`, `batch`, `rate`, `decay`, `seed`
+                 and `average` (of the weights' moving mean; 0 keeps the last weights)
+    subjects(data, split, settings) -> list of cases
+    Sampler(subjects, settings)[number] -> a sample; the same number is the same sample in any process
+    build(settings) -> the untrained torch module; one that learns two networks holds both
+    loss(network, samples, step) -> the loss of a batch, a mean over its samples; in training mode the network runs
+                 equally often whatever the samples are, for several processes share a batch
+    validate(network, samples) -> scores by name; the first one is watched, higher is better
+    export(network, settings, folder) -> the weights files it wrote, for the engine
+
+and may have
+
+    Settings.patience    validations without a better first score after which a run stops, 0 for never
+    fitted(settings, training) -> the settings, with what the cases to learn from say of them, such as their labels
+    optimiser(network, settings) -> another optimiser than AdamW
+    share(step, settings) -> the share of the learning rate at a step, in place of a cosine
+    pictures(network, samples) -> [y x 3] bytes, a sheet that shows a person how it is doing
+
+A new setting's default keeps what was before it came: checkpoints of earlier versions go on without it.
+
+`segmend.learning` has what recipes share: `precision.mixed` for bfloat16 where it pays, `sheets.sheet` for pictures.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+from segmend.errors import SettingsError
+from segmend.runtime import cards
+
+
+def names() -> tuple[str, ...]:
+    """Return the methods that learn.
+
+    >>> "mend" in names()
+    True
+    """
+    return tuple(sorted(cards.recipes()))
+
+
+def recipe(method: str) -> ModuleType:
+    """Return how a method learns; SettingsError when it does not."""
+    if method not in names():
+        raise SettingsError(f"The method {method!r} cannot be trained; those that learn are {', '.join(names())}.")
+    return import_module(cards.recipes()[method])

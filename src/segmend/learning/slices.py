@@ -1,0 +1,186 @@
+"""What networks in the plane learn from: one slice of a case, seen through a window at the network's size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmend.core.image import Image, Real
+from segmend.errors import SettingsError
+from segmend.learning.augment import bend, bent, retoned
+from segmend.learning.drawn.synthetic import scene
+from segmend.learning.subjects import Subject
+from segmend.sampling.window import Window, around, inside, see
+
+Flat = NDArray[np.bool_]  # [n n]
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A picture with its object, and which of its cells lie on the image."""
+
+    picture: Real  # [c n n] the image's own tones; 1 or 3 channels
+    truth: Flat
+    valid: Flat
+
+
+@dataclass(frozen=True, eq=False)
+class Shelf:
+    """Cases to draw from; a set's share grows with the root of its size, so that large ones do not drown small ones."""
+
+    subjects: Sequence[Subject]
+    groups: dict[str, list[Subject]] = field(init=False)
+    shares: NDArray[np.float64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        groups: dict[str, list[Subject]] = {}
+        for subject in self.subjects:
+            if subject.labels.any():
+                groups.setdefault(subject.group, []).append(subject)
+        size = np.sqrt([float(len(members)) for members in groups.values()])
+        object.__setattr__(self, "groups", groups)
+        object.__setattr__(self, "shares", size / size.sum() if len(size) else size)
+
+    def draw(self, rng: np.random.Generator) -> Subject:
+        """Return a case; SettingsError where there is none with an object."""
+        if not self.groups:
+            raise SettingsError("Learning from slices needs at least one case with an object; got none.")
+        members = self.groups[list(self.groups)[rng.choice(len(self.groups), p=self.shares)]]
+        return members[int(rng.integers(len(members)))]
+
+
+@dataclass(frozen=True, eq=False)
+class Shelved:
+    """What samplers in the plane share: the cases they draw from; the same number is the same sample in any process."""
+
+    subjects: Sequence[Subject]
+    settings: Any
+    shelf: Shelf = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shelf", Shelf(self.subjects))
+
+
+def drawn_look(rng: np.random.Generator, cells: int) -> Look:
+    """Return a drawn scene, all of it on the image."""
+    picture, truth = scene(rng, cells)
+    return Look(picture, truth, np.ones_like(truth))
+
+
+def cut_axis(image: Image) -> int:
+    """Return the axis to cut slices across: that of the thickest ones, the first where voxels are about cubes.
+
+    >>> from segmend.core.image import scale_affine
+    >>> cut_axis(Image(np.zeros((1, 3, 4, 5)), scale_affine((1, 1, 6))))
+    2
+    """
+    if image.flat:
+        return 0
+    thickest = int(np.argmax(image.spacing))
+    return thickest if image.spacing[thickest] > 1.2 * float(np.median(image.spacing)) else 0
+
+
+_AREAS: WeakKeyDictionary[Subject, NDArray[np.intp]] = WeakKeyDictionary()  # counted once a case: it is drawn often
+
+
+def areas(subject: Subject) -> NDArray[np.intp]:  # [slices values]
+    """Return the pixels of each label value, the background included, in every slice across `cut_axis`.
+
+    >>> labels = np.array([[[0, 2, 2]], [[0, 0, 2]]], np.uint16)
+    >>> areas(Subject(Image(np.zeros((1, 2, 1, 3))), labels, False, "set")).tolist()
+    [[1, 0, 2], [2, 0, 1]]
+    """
+    if subject not in _AREAS:
+        planes, most = np.moveaxis(subject.labels, cut_axis(subject.image), 0), int(subject.labels.max())
+        _AREAS[subject] = np.stack([np.bincount(plane.ravel(), minlength=most + 1) for plane in planes])
+    return _AREAS[subject]
+
+
+def objects(subject: Subject) -> list[int]:
+    """Return the label values of a case, in order.
+
+    >>> labels = np.array([[[0, 7, 3]]], np.uint16)
+    >>> objects(Subject(Image(np.zeros((1, 1, 1, 3))), labels, False, "set"))
+    [3, 7]
+    """
+    return [int(value) for value in np.flatnonzero(areas(subject).any(axis=0)) if value]
+
+
+def frame(plane: NDArray[np.generic], aspect: float) -> Window:
+    """Return the window of a whole plane."""
+    return around(0, 0, *plane.shape, margin=1.0, aspect=aspect)
+
+
+def near(rng: np.random.Generator, plane: Flat, aspect: float, *, margins: tuple[float, float]) -> Window:
+    """Return a window round the object, so many times its longer side, not quite centred on it."""
+    ys, xs = np.nonzero(plane)
+    margin = float(np.exp(rng.uniform(*np.log(margins))))
+    edges = float(ys.min()), float(xs.min()), float(ys.max()) + 1, float(xs.max()) + 1
+    window = around(*edges, margin=margin, aspect=aspect, least=12.0)
+    slack = (0.5 - 0.5 / margin) * rng.uniform(-0.9, 0.9, 2)
+    top, left = window.top + slack[0] * window.height, window.left + slack[1] * window.width
+    return Window(top, left, window.height, window.width)
+
+
+def seen(image: Image, plane: Flat, axis: int, index: int, window: Window, cells: int) -> Look:  # [y x]
+    """Return one slice of an image and the object's plane there through a window."""
+    channels = np.take(image.voxels, index, axis + 1)
+    channels = channels[: 3 if len(channels) >= 3 else 1]
+    picture = np.stack([see(channel, window, cells) for channel in channels])
+    return Look(picture, see(plane, window, cells) > 0.5, inside(window, plane.shape[0], plane.shape[1], cells))
+
+
+def look(
+    rng: np.random.Generator,
+    subject: Subject,
+    cells: int,
+    *,
+    whole: float = 0.5,
+    merged: float = 0.0,
+    margins: tuple[float, float] = (1.15, 4.0),
+    values: Sequence[int] = (),
+) -> Look:
+    """Return a random object of a case in one of its slices.
+
+    `whole` is the share of looks at the whole plane, `merged` that of looks at all objects as one; `margins` say
+    how far the other looks reach, in the object's longer side; `values` are the labels to choose from, none for all.
+    An object too small for the whole plane's grid is looked at from near.
+    """
+    image, labels, axis = subject.image, subject.labels, cut_axis(subject.image)
+    found = [value for value in objects(subject) if not values or value in values]
+    if not found:
+        raise SettingsError(f"The case {subject.name!r} of {subject.group} has none of the labels {tuple(values)}.")
+    chosen = found if rng.random() < merged else [found[int(rng.integers(len(found)))]]
+    sizes = areas(subject)[:, chosen].sum(axis=1)
+    index = int(rng.choice(np.flatnonzero(sizes >= min(20, sizes.max()))))
+    plane = np.isin(np.take(labels, index, axis), chosen)
+    aspect = float(np.divide(*np.delete(image.spacing, axis)))
+    windows = [frame(plane, aspect)] if rng.random() < whole else []
+    windows += [near(rng, plane, aspect, margins=reach) for reach in (margins, (1.15, 1.2))]
+    for window in windows:  # each nearer than the one before: somewhere the object covers a cell
+        result = seen(image, plane, axis, index, window, cells)
+        if result.truth.any():
+            break
+    return result
+
+
+def varied(rng: np.random.Generator, drawn: Look) -> Look:
+    """Return the look flipped, turned and bent, in other tones."""
+    planes = [*drawn.picture, drawn.truth, drawn.valid]
+    quarter, flip = int(rng.integers(4)), bool(rng.random() < 0.5)
+    planes = [np.rot90(plane[::-1] if flip else plane, quarter) for plane in planes]
+    if rng.random() < 0.5:
+        grid = bend(rng, len(drawn.truth))
+        planes = [bent(plane, grid) for plane in planes]
+    picture = np.ascontiguousarray(np.stack(planes[:-2]), np.float32)
+    truth, valid = (np.ascontiguousarray(plane > 0.5, bool) for plane in planes[-2:])
+    if not truth.any():
+        return drawn
+    if rng.random() < 0.8:
+        picture = retoned(rng, picture)
+    return Look(picture, truth, valid)

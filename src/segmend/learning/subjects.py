@@ -1,0 +1,77 @@
+"""What networks learn from: annotated cases in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segmend.core.image import Image, LabelMap
+from segmend.datasets import sets
+from segmend.errors import SettingsError
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A case to learn from; `group` is its data set, which shares a turn among its cases."""
+
+    image: Image
+    labels: LabelMap  # [z y x]
+    instances: bool  # every value is one thing of its own
+    group: str
+    name: str = ""
+    names: Mapping[int, str] = field(default_factory=dict)  # of labels, as far as the data set says
+
+
+def subjects(
+    data: Path, split: str, *, names: Sequence[str] = (), flat: bool | None = None, channels: bool = False
+) -> list[Subject]:
+    """Return the cases of a split that hold an object; SettingsError when none does.
+
+    `names` are the sets to take, none for all; `flat` keeps only pictures or only volumes;
+    `channels` takes all images of a case as channels instead of the first alone.
+    """
+    found = {one.name: one for one in sets(data, split)}
+    if missing := sorted(set(names) - found.keys()):
+        raise SettingsError(f"There is no set {missing[0]!r} with a {split} split; there are {', '.join(found)}.")
+    chosen, seen = [], 0
+    for name in names or found:
+        for case in found[name].cases:
+            seen += 1
+            example = case.read()
+            if example.labels.any() and flat in (None, example.image.flat):
+                image = example.image if channels else example.first
+                chosen.append(Subject(image, example.labels, case.instances, name, case.name, case.label_names))
+    if not chosen:
+        kind = {None: "an object", True: "an object in a picture", False: "an object in a volume"}[flat]
+        raise SettingsError(f"The {split} split of {data} needs a case with {kind}; none of its {seen} cases has one.")
+    return chosen
+
+
+def unseen(training: Sequence[Any], validation: Sequence[Any]) -> list[str]:
+    """Return a sentence for each class that cases to check on hold and no case of their set to learn from does."""
+    known: dict[str, set[int]] = {}
+    for subject in training:
+        if isinstance(subject, Subject) and not subject.instances:
+            known.setdefault(subject.group, set()).update(_values(subject.labels))
+    met: dict[str, set[int]] = {}
+    for subject in validation:
+        if isinstance(subject, Subject) and subject.group in known:
+            met.setdefault(subject.group, set()).update(_values(subject.labels))
+    return [
+        f"Label {value} of {group} is in cases to check on but in none to learn from, so its scores are of a class "
+        f"that was never seen."
+        for group, values in sorted(met.items())
+        for value in sorted(values - known[group])
+    ]
+
+
+def _values(labels: LabelMap) -> set[int]:
+    """Return the labels of a map without the background, counted plane by plane to spare memory."""
+    present = np.zeros(2**16, bool)
+    for plane in labels:
+        present |= np.bincount(plane.ravel(), minlength=2**16) > 0
+    return {int(value) for value in np.flatnonzero(present) if value}

@@ -1,0 +1,262 @@
+"""What mend learns from in the plane: one slice seen through a window, near and far, whole and in part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from segmend.core.image import Image, Real
+from segmend.learning.augment import bend, bent, retoned, wobbled
+from segmend.learning.drawn.synthetic import (
+    angiogram,
+    membrane,
+    pasted,
+    region_of,
+    scene,
+    shape,
+    smooth_field,
+    vessels,
+    walled,
+)
+from segmend.learning.slices import Shelved
+from segmend.learning.subjects import Subject
+from segmend.mend.learning.games import Sample, started
+from segmend.mend.plane import CELLS, levelled
+from segmend.sampling.channels import see_prompts
+from segmend.sampling.window import Window, around, inside, normalised, see
+from segmend.users.play import Turn
+
+if TYPE_CHECKING:
+    from segmend.mend.learning.recipe import Settings
+
+Flat = NDArray[np.bool_]  # [n n]
+LEAST_PIXELS = 20
+LEAST_LOOK = 20.0  # pixels across the nearest window
+GRID = Window(0, 0, CELLS, CELLS)
+
+
+def seen_turn(turn: Turn) -> Real:  # [4 n n]
+    """Return what a turn tells the network: the mask so far, positive and negative marks, boxes."""
+    return np.concatenate([turn.mask.astype(np.float32), see_prompts(turn.prompts, 0, 0, GRID, CELLS)])
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A picture with its object, the cells that lie on the image, and perhaps a mask to start from."""
+
+    picture: Real  # [1|3 n n]
+    truth: Flat
+    valid: Flat
+    start: Flat | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneSampler(Shelved):
+    """Draws samples by number: the same number is the same sample in any process."""
+
+    settings: Settings
+
+    def __getitem__(self, number: int) -> Sample:
+        rng = np.random.default_rng((self.settings.seed, number))
+        for _ in range(8):
+            view = _cropped(rng, _moved(rng, self._view(rng)))
+            if view.truth.sum() >= LEAST_PIXELS:
+                break
+        picture = retoned(rng, view.picture) if rng.random() < 0.8 else view.picture
+        image = normalised(levelled(picture, view.valid) if len(picture) == 1 else picture, view.valid)
+        start = view.start
+        if start is None and rng.random() < 0.25:
+            start = tried(rng, view.truth)
+        if start is not None:
+            start = start & view.valid
+        sample = started(rng, image, view.truth[None], None if start is None else start[None])
+        return replace(sample, forgetful=bool(rng.random() < self.settings.forget))
+
+    def _view(self, rng: np.random.Generator) -> View:
+        drawn, s = rng.random(), self.settings
+        if not self.shelf.groups or drawn < s.synthetic:
+            return _drawn(rng)
+        view = self._real(rng)
+        if drawn < s.synthetic + s.regions:
+            region = region_of(rng, view.picture)
+            if region is not None:
+                return View(view.picture, region & view.valid, view.valid)
+        elif drawn < s.synthetic + s.regions + s.pasted:
+            image, truth = pasted(rng, view.picture, CELLS)
+            return View(image, truth & view.valid, view.valid)
+        elif rng.random() < s.layered and view.truth.any():
+            ripple = smooth_field(rng, int(rng.integers(2, 6)), CELLS)
+            image, truth = walled(rng, view.picture, view.truth, ripple)
+            return View(image, truth & view.valid, view.valid)
+        return view
+
+    def _real(self, rng: np.random.Generator) -> View:
+        subject = self.shelf.draw(rng)
+        axis = _axis(rng, subject.image)
+        found = places(subject)
+        value = int(rng.choice(list(found)))
+        together = not subject.instances and len(found) > 1 and rng.random() < 0.15
+        box = tuple(slice(0, n) for n in subject.labels.shape) if together else found[value]
+        near = subject.labels[box] > 0 if together else subject.labels[box] == value
+        areas = near.sum(axis=tuple(a for a in range(3) if a != axis))
+        at = int(rng.choice(np.flatnonzero(areas >= min(LEAST_PIXELS, areas.max()))))
+        index = at + box[axis].start
+        plane = _plane(subject, axis, index, value, together)
+        aspect = float(np.divide(*np.delete(subject.image.spacing, axis)))
+        partial = _partial(rng, plane, aspect) if rng.random() < 0.25 else None
+        window = partial or window_round(rng, plane, aspect)
+        channels = np.take(subject.image.voxels, index, axis + 1)
+        channels = channels[: 3 if len(channels) >= 3 else 1]
+        picture = np.stack([see(c, window, CELLS) for c in channels])
+        truth = see(plane, window, CELLS) > 0.5
+        start = None
+        beside = at + int(rng.choice([-1, 1]))
+        if partial and rng.random() < 0.85:
+            start = coarse(rng, truth) if rng.random() < 0.4 else locally_wrong(rng, truth)
+        elif rng.random() < 0.15 and 0 <= beside < len(areas) and areas[beside]:
+            start = see(_plane(subject, axis, index + beside - at, value, together), window, CELLS) > 0.5
+        rows, columns = plane.shape
+        return View(picture, truth, inside(window, rows, columns, CELLS), start)
+
+
+Place = tuple[slice, ...]
+_PLACES: WeakKeyDictionary[Subject, dict[int, Place]] = WeakKeyDictionary()  # looked for once a case
+
+
+def places(subject: Subject) -> dict[int, Place]:
+    """Return the box of each label value of a case."""
+    if subject not in _PLACES:
+        found = ndimage.find_objects(subject.labels)
+        _PLACES[subject] = {value: box for value, box in enumerate(found, start=1) if box is not None}
+    return _PLACES[subject]
+
+
+def _plane(subject: Subject, axis: int, index: int, value: int, together: bool) -> Flat:
+    labels = np.take(subject.labels, index, axis)
+    return np.asarray(labels > 0 if together else labels == value)
+
+
+def _drawn(rng: np.random.Generator) -> View:
+    """Return a drawn scene, in one of five with something thin, in colours or grey."""
+    kind = rng.random()
+    if kind < 0.12:
+        picture, truth = angiogram(rng, CELLS)
+    else:
+        thin = vessels(rng, CELLS) if kind < 0.18 else membrane(rng, CELLS) if kind < 0.23 else None
+        picture, truth = scene(rng, CELLS, thin)
+    if rng.random() < 0.5:
+        picture = picture[:1]
+    return View(picture, truth, np.ones((CELLS, CELLS), bool))
+
+
+def _axis(rng: np.random.Generator, image: Image) -> int:
+    """Return a plane to look at: any where the voxels are about cubes, else the finest."""
+    if image.flat:
+        return 0
+    spacing = image.spacing
+    thickest = int(np.argmax(spacing))
+    if spacing[thickest] > 1.2 * float(np.median(spacing)):
+        return thickest if rng.random() < 0.85 else int(rng.integers(3))
+    return int(rng.integers(3))
+
+
+def window_round(rng: np.random.Generator, plane: Flat, aspect: float) -> Window:
+    """Return a window round the object: mostly near, sometimes far, never quite centred."""
+    ys, xs = np.nonzero(plane)
+    top, left, bottom, right = int(ys.min()), int(xs.min()), int(ys.max()) + 1, int(xs.max()) + 1
+    rows, columns = plane.shape
+    margin = float(np.exp(rng.uniform(np.log(1.15), np.log(2.2) if rng.random() < 0.6 else np.log(8.0))))
+    window = around(top, left, bottom, right, margin=margin, aspect=aspect, least=12.0)
+    largest = 1.25 * max(rows * aspect, columns)
+    if window.width > largest or rng.random() < 0.15:
+        return around(0, 0, rows, columns, margin=float(rng.uniform(1.0, 1.2)), aspect=aspect)
+    slack = (0.5 - 0.5 / margin) * rng.uniform(-0.9, 0.9, 2)
+    return Window(
+        window.top + slack[0] * window.height, window.left + slack[1] * window.width, window.height, window.width
+    )
+
+
+def _partial(rng: np.random.Generator, plane: Flat, aspect: float) -> Window | None:
+    """Return a window on a part of the object's edge, None for an object that is small already."""
+    ys, xs = np.nonzero(plane)
+    longest = max((int(np.ptp(ys)) + 1) * aspect, int(np.ptp(xs)) + 1)
+    if longest < 1.5 * LEAST_LOOK:
+        return None
+    side = max(LEAST_LOOK, float(longest * rng.uniform(0.2, 0.75)))
+    edge = np.argwhere(plane & ~ndimage.binary_erosion(plane))
+    y, x = edge[rng.integers(len(edge))] + rng.uniform(-0.3, 0.3, 2) * (side / aspect, side)
+    return Window(y - side / aspect / 2, x - side / 2, side / aspect, side)
+
+
+def tried(rng: np.random.Generator, truth: Flat) -> Flat:
+    """Return a mask as it comes from elsewhere: about right, coarse, wrong in one place, a lasso, or another thing."""
+    kind = rng.random()
+    if kind < 0.45:
+        return wobbled(rng, truth)
+    if kind < 0.6:
+        return coarse(rng, truth)
+    if kind < 0.82:
+        return locally_wrong(rng, truth)
+    if kind < 0.96:
+        return lasso(rng, truth)
+    return shape(rng, len(truth))
+
+
+def coarse(rng: np.random.Generator, truth: Flat) -> Flat:
+    """Return the mask as it looked from far away, its details lost."""
+    blurred = ndimage.gaussian_filter(truth.astype(np.float32), rng.uniform(1.0, 6.0), mode="nearest")
+    return np.asarray(blurred > rng.uniform(0.3, 0.7))
+
+
+def locally_wrong(rng: np.random.Generator, truth: Flat) -> Flat:
+    """Return a mask that is right but for one place on its edge."""
+    edge = np.argwhere(truth & ~ndimage.binary_erosion(truth))
+    if not len(edge):
+        return truth
+    y, x = edge[rng.integers(len(edge))] + rng.normal(0, 3, 2)
+    rows, columns = np.ogrid[: len(truth), : len(truth)]
+    place = (rows - y) ** 2 + (columns - x) ** 2 < (rng.uniform(0.05, 0.3) * len(truth)) ** 2
+    kind = rng.random()
+    other = np.zeros_like(truth) if kind < 0.35 else np.ones_like(truth) if kind < 0.55 else wobbled(rng, truth)
+    return np.where(place, other, truth)
+
+
+def lasso(rng: np.random.Generator, truth: Flat) -> Flat:
+    """Return what a loose line round the object encloses."""
+    if not truth.any():
+        return truth
+    away = ndimage.distance_transform_edt(~truth)
+    return np.asarray(ndimage.binary_fill_holes(away < rng.uniform(1, 10)))
+
+
+def _moved(rng: np.random.Generator, view: View) -> View:
+    """Return everything flipped, turned and bent alike."""
+    masks = [view.truth, view.valid] + ([] if view.start is None else [view.start])
+    planes = [*view.picture, *masks]
+    quarter, flip = int(rng.integers(4)), bool(rng.random() < 0.5)
+    planes = [np.rot90(p[::-1] if flip else p, quarter) for p in planes]
+    if rng.random() < 0.5:
+        grid = bend(rng, CELLS)
+        planes = [bent(p, grid) for p in planes]
+    count = len(view.picture)
+    picture = np.ascontiguousarray(np.stack(planes[:count]), np.float32)
+    truth, valid, *start = (np.ascontiguousarray(p > 0.5) for p in planes[count:])
+    return View(picture, truth, valid, *start)
+
+
+def _cropped(rng: np.random.Generator, view: View) -> View:
+    """Return the view, in one of eight with an edge of the image through or near the object."""
+    if rng.random() > 0.12 or not view.truth.any():
+        return view
+    rows = np.flatnonzero(view.truth.any(axis=1))
+    low, high = int(rows[0]), int(rows[-1]) + 1
+    at = int(low + rng.uniform(-0.1, 0.6) * (high - low))
+    valid = view.valid.copy()
+    valid[: max(at, 0)] = False
+    picture = np.where(valid, view.picture, 0).astype(np.float32)
+    return View(picture, view.truth & valid, valid, None if view.start is None else view.start & valid)

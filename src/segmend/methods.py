@@ -1,0 +1,86 @@
+"""The methods: what there is, and how one is loaded.
+
+`cards.toml` names every method of Segmend with its card and its module, so listing them imports none. Other packages
+add methods through the `segmend.methods` entry point, which names a module with `METHOD`, its card. A method's module
+has `load`, which returns the Segmenter: one that learns takes the folder of its weights, `load(weights=None)`, None for
+those in the package; one that does not has `load()`. Where the card depends on the weights, `card(weights)` returns
+that of a folder. How a method learns is a recipe (`segmend.learning.recipe`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from inspect import signature
+from pathlib import Path
+from types import ModuleType
+from typing import cast
+
+from segmend.core.segmenter import Method, Segmenter
+from segmend.errors import ModelError, SettingsError
+from segmend.runtime import cards as own
+from segmend.runtime.versions import in_use
+
+
+@cache
+def _others() -> Mapping[str, ModuleType]:
+    """Return the modules of other packages' methods, by id."""
+    found = [entry.load() for entry in entry_points(group="segmend.methods")]
+    return {module.METHOD.id: module for module in found if hasattr(module, "METHOD")}
+
+
+def _module(method: str) -> ModuleType:
+    card(method)
+    return _others().get(method) or import_module(own.module_of(method))
+
+
+def cards() -> tuple[Method, ...]:
+    """Return the cards of all installed methods, by id."""
+    found = {**own.methods(), **{name: cast(Method, module.METHOD) for name, module in _others().items()}}
+    return tuple(found[name] for name in sorted(found))
+
+
+def card(method: str, weights: Path | None = None) -> Method:
+    """Return one method's card, perhaps with the weights in a folder; SettingsError names the methods there are."""
+    found = {one.id: one for one in cards()}
+    if method not in found:
+        raise SettingsError(f"There is no method {method!r}; there are {', '.join(found)}.")
+    if weights is not None and hasattr(_module(method), "card"):
+        return cast(Method, _module(method).card(in_use(weights)))
+    return found[method]
+
+
+def load(method: str, weights: Path | None = None) -> Segmenter:
+    """Return one method, ready to run, with its own weights or those in a folder; loaded once a process.
+
+    Of a folder that keeps versions those in use are loaded, as they are at this moment.
+    """
+    return _loaded(method, None if weights is None else in_use(weights))
+
+
+@cache
+def _loaded(method: str, weights: Path | None) -> Segmenter:
+    if weights is None:
+        return cast(Segmenter, _module(method).load())
+    check_weights(method, weights)
+    return cast(Segmenter, _module(method).load(weights))
+
+
+def check_weights(method: str, weights: Path) -> None:
+    """Refuse a folder of weights that cannot be the method's, without loading them."""
+    if "weights" not in signature(_module(method).load).parameters:
+        raise SettingsError(f"The method {method!r} learns nothing, so it takes no weights; got {weights}.")
+    if not weights.is_dir():
+        raise ModelError(f"There is no folder {weights} with weights of {method}.")
+    try:
+        about = json.loads((in_use(weights) / "run.json").read_text(encoding="utf-8"))
+        trained = about.get("method", method)
+    except FileNotFoundError:  # files that somebody copied
+        return
+    except (OSError, ValueError, AttributeError):
+        raise ModelError(f"The run.json in {weights} is damaged, so it does not say whose weights these are.") from None
+    if trained != method:
+        raise ModelError(f"The weights in {weights} are of the method {trained!r}, not of {method!r}.")

@@ -1,0 +1,323 @@
+"""bifseg (Wang et al., TMI 2018): a box, a compact network that never saw such an object, and learning on the image.
+
+The crop inside the box, brought to one size and normalised by its own mean and deviation, goes once through P-Net (a
+plane) or PC-Net (a volume). Its features are stored. Then `segmend.solvers.finetune.alternate` cuts and teaches block 6
+in turn, without marks or with all marks so far: every answer starts from the trained network, so it depends on nothing
+but the image, the prompts and the mask so far, and a replay gives the same masks. With adapting off, one cut of what
+the trained network says is the answer.
+
+The box is the newest box, or that of the newest extreme points; else it is that of the mask so far or of the positive
+marks, with a margin; else it is the image. A box one voxel thick in a volume asks for that plane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmend.core.image import Box, Image, Index, MaskArray, Real, bounds, whole
+from segmend.core.marks import Points, marks
+from segmend.core.prompts import Click, Extremes, Prompt, Stroke, extent
+from segmend.core.segmenter import Prediction, Segmenter, Workspace
+from segmend.core.session import Adapt
+from segmend.errors import ModelError, PromptError
+from segmend.papers.bifseg.crop_grid import Grid, cells_of, laid, planar, seen, solid
+from segmend.runtime import cards
+from segmend.runtime.engine import Engine, weights_file, weights_of
+from segmend.solvers.finetune import IN_2D, IN_3D, INSIDE, OUTSIDE, Head, Tuning, alternate, load_head, size_beside
+
+METHOD = cards.method("bifseg")
+
+SHORTER, MOST = 96, 256  # cells of a plane's shorter side, and of its longer one at most
+LONGEST = 80  # cells of a volume's longest side
+STEP = 16  # sides are filled up to multiples of this, so that few shapes are compiled
+MARGIN = 5  # voxels round extreme points: the middle of the margins in training
+ROOM = 10  # voxels round a mask so far or marks: the largest margin in training
+SHARE = 8  # marks alone say little of an object's size: an eighth of the image round them
+
+
+def load(weights: Path | None = None) -> Segmenter:
+    """Return the method with the weights that are shipped in the package, or others: 2D, 3D or both."""
+    found: dict[int, Net] = {}
+    missing: ModelError | None = None
+    for dimensions in (2, 3):
+        try:
+            found[dimensions] = net_of(f"bifseg{dimensions}d", weights)
+        except ModelError as error:
+            missing = missing or error
+    if missing is not None and not found:
+        raise missing
+    return Bifseg(found)
+
+
+@dataclass(frozen=True, eq=False)
+class Net:
+    """A network that maps `x` [1 1 (z) y x] to `features` [1 f (z) y x], and the head that reads these.
+
+    `longest` is the size of volumes that it learned from: at another one it sees things that it does not know.
+    """
+
+    engine: Engine
+    head: Head
+    longest: int = LONGEST
+
+
+def net_of(name: str, weights: Path | None) -> Net:
+    """Return a network and its head from the package or a folder."""
+    engine = weights_of(METHOD.id, f"{name}.onnx", weights)
+    block = weights_file(f"{name}.npz", weights)
+    return Net(engine, load_head(block), size_beside(block, "longest", LONGEST))
+
+
+@dataclass(frozen=True, eq=False)
+class Bifseg(Segmenter):
+    """The method round its networks, by dimensions."""
+
+    nets: dict[int, Net]
+    tunings: dict[int, Tuning] = field(default_factory=lambda: {2: IN_2D, 3: IN_3D})
+
+    def open(self, image: Image) -> Workspace:
+        return BifsegWorkspace(self, image)
+
+    def net(self, dimensions: int) -> Net:
+        if dimensions not in self.nets:
+            raise ModelError(
+                f"BIFSeg has no weights for {dimensions}D here; make them with: "
+                f"segmend train bifseg --data DIR --out DIR --set dimensions={dimensions}"
+            )
+        return self.nets[dimensions]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where to look: a box, seen with this axis first; `dimensions` is 2 for a single plane of it."""
+
+    box: Box
+    across: int
+    dimensions: int
+    strict: bool  # the person said so: nothing of the object lies outside
+
+
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """A frame as the network sees it: what is computed once a frame."""
+
+    grid: Grid
+    spacing: tuple[float, float, float]  # of the cells; the smallest is 1
+    tones: Real  # [z y x] 0 to 1
+    features: Real  # [f z y x]
+
+
+class BifsegWorkspace(Workspace):
+    """One image, and the crop that was asked about last."""
+
+    def __init__(self, method: Bifseg, image: Image) -> None:
+        self.method = method
+        self.image = image
+        self.adapts: Adapt = "auto"
+        self._kept: dict[Frame, Crop] = {}  # one
+
+    def adapting(self, adapt: Adapt) -> BifsegWorkspace:
+        other = copy(self)
+        other.adapts = adapt
+        return other
+
+    def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
+        METHOD.check(prompts)
+        if not prompts:
+            raise PromptError("BIFSeg needs at least one prompt; got none.")
+        frame = frame_of(prompts, previous, self.image)
+        crop = self._crop(frame)
+        marked = marked_cells(prompts, previous.shape, frame, crop.grid)
+        net, tuning = self.method.net(frame.dimensions), self.method.tunings[frame.dimensions]
+        if self.adapts == "off":
+            tuning = replace(tuning, rounds=0)
+        adapted = alternate(crop.features, crop.tones, net.head, marked=marked, tuning=tuning, spacing=crop.spacing)
+        inside = laid(adapted.labels.astype(np.float32), crop.grid)
+        unsure = laid((1 - np.abs(2 * adapted.probability - 1)).astype(np.float32), crop.grid)
+        said = _placed(_back(inside, frame.across), _back(unsure, frame.across), frame, previous)
+        return replace(said, adapted=tuning.rounds > 0)
+
+    def _crop(self, frame: Frame) -> Crop:
+        if frame not in self._kept:
+            net = self.method.net(frame.dimensions)
+            self._kept.clear()
+            self._kept[frame] = crop_of(self.image, frame, net.engine, net.longest)
+        return self._kept[frame]
+
+
+def frame_of(prompts: Sequence[Prompt], previous: MaskArray, image: Image) -> Frame:
+    """Return where the object is looked for.
+
+    >>> image = Image(np.zeros((1, 1, 40, 50)))
+    >>> frame_of([Click((0, 20, 25))], np.zeros((1, 40, 50), bool), image).box
+    Box(low=(0, 10, 15), high=(1, 31, 36))
+    """
+    framing = [prompt for prompt in prompts if isinstance(prompt, Box | Extremes)]
+    flat = (0, 1, 1) if image.flat else (1, 1, 1)
+    if not framing:
+        return Frame(_guessed(prompts, previous, image), _across(image), 2 if image.flat else 3, strict=False)
+    box = extent(framing[-1])
+    assert box is not None
+    across = _plane_of(box, image)
+    if isinstance(framing[-1], Extremes):
+        away = [MARGIN * side for side in flat]
+        if across is not None:
+            away[across] = 0
+        box = box.grown((away[0], away[1], away[2])).clipped(image.shape)
+    if across is None:
+        return Frame(_with_marks(box, prompts), _across(image), 3, strict=True)
+    newest = extent(prompts[-1]) or box
+    index = (newest.low[across] + newest.high[across]) // 2
+    box = _moved(box, across, index)
+    here = [p for p in prompts if (e := extent(p)) is not None and e.low[across] <= index < e.high[across]]
+    return Frame(_moved(_with_marks(box, here), across, index), across, 2, strict=True)
+
+
+def _guessed(prompts: Sequence[Prompt], previous: MaskArray, image: Image) -> Box:
+    """Return the box of the mask so far and the positive marks with room round it, or the image."""
+    known, said = bounds(previous), _with_marks(Box((0, 0, 0), (0, 0, 0)), prompts)
+    if known is None and said.size == 0:
+        return whole(image.shape)
+    if known is not None:
+        return known.union(said).grown(ROOM).clipped(image.shape)
+    z, y, x = (max(ROOM, side // SHARE) for side in image.shape)
+    return said.grown((z, y, x)).clipped(image.shape)
+
+
+def _with_marks(box: Box, prompts: Sequence[Prompt]) -> Box:
+    for prompt in prompts:
+        if isinstance(prompt, Click | Stroke) and prompt.positive:
+            box = box.union(extent(prompt) or box)
+    return box
+
+
+def _across(image: Image) -> int:
+    """Return the axis across slices: the one of the thickest, the first where voxels are about cubes."""
+    if image.flat:
+        return 0
+    thickest = int(np.argmax(image.spacing))
+    return thickest if image.spacing[thickest] > 1.2 * float(np.median(image.spacing)) else 0
+
+
+def _plane_of(box: Box, image: Image) -> int | None:
+    """Return the axis across the plane that a flat box was drawn in, None for a box with depth."""
+    if image.flat:
+        return 0
+    thin = [axis for axis in range(3) if box.shape[axis] == 1]
+    if not thin:
+        return None
+    return thin[0] if len(thin) == 1 else max(thin, key=lambda axis: float(image.spacing[axis]))
+
+
+def _moved(box: Box, axis: int, index: int) -> Box:
+    low, high = list(box.low), list(box.high)
+    low[axis], high[axis] = index, index + 1
+    return Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+
+
+def crop_of(image: Image, frame: Frame, engine: Engine, longest: int = LONGEST) -> Crop:
+    """Return a frame as the network sees it, with its features."""
+    grid = grid_of(frame, image, longest)
+    voxels = image.voxels[(slice(None), *frame.box.slices)]
+    cells = seen(_turned(grey(voxels), frame.across), Grid(whole(grid.box.shape), grid.cells))
+    x = filled_up(normal(cells), frame.dimensions)
+    found = engine.run({"x": x[0][None, None] if frame.dimensions == 2 else x[None, None]})["features"][0]
+    features = found[:, None] if frame.dimensions == 2 else found
+    z, y, x_ = grid.cells
+    spacing = np.asarray(_first(image.spacing, frame.across)) * grid.box.shape / np.asarray(grid.cells)
+    relative = spacing / spacing[1:].min()
+    return Crop(
+        grid,
+        (float(relative[0]), float(relative[1]), float(relative[2])),
+        between(cells),
+        np.ascontiguousarray(features[:, :z, :y, :x_], np.float32),
+    )
+
+
+def grid_of(frame: Frame, image: Image, longest: int = LONGEST) -> Grid:
+    """Return the cells of a frame, the axis across first."""
+    box = Box(_order(frame.box.low, frame.across), _order(frame.box.high, frame.across))
+    spacing = _first(image.spacing, frame.across)
+    if frame.dimensions == 2:
+        return planar(box, spacing, shorter=SHORTER, most=MOST)
+    return solid(box, spacing, longest=longest)
+
+
+def grey(voxels: NDArray[np.generic]) -> Real:  # [c z y x] -> [z y x]
+    """Return the mean of red, green and blue, or the first channel of other images.
+
+    >>> grey(np.array([1, 2, 6]).reshape(3, 1, 1, 1)).item()
+    3.0
+    """
+    return np.asarray(voxels[:3].astype(np.float32).mean(axis=0) if len(voxels) == 3 else voxels[0], np.float32)
+
+
+def normal(cells: Real) -> Real:
+    """Return tones with mean 0 and deviation 1; one tone everywhere is 0."""
+    spread = float(cells.std())
+    return np.asarray((cells - cells.mean()) / (spread if spread > 1e-6 * (1 + np.abs(cells).max()) else np.inf))
+
+
+def between(cells: Real) -> Real:
+    """Return tones as 0 to 1 between the crop's percentiles."""
+    low, high = np.percentile(cells, (0.5, 99.5))
+    return np.asarray(np.clip((cells - low) / max(float(high - low), 1e-6), 0, 1), np.float32)
+
+
+def filled_up(cells: Real, dimensions: int) -> Real:
+    """Return the cells with zeros behind them, up to multiples of STEP (across slices: of half of it in a volume)."""
+    steps = (1 if dimensions == 2 else STEP // 2, STEP, STEP)
+    return np.pad(cells, [(0, -side % step) for side, step in zip(cells.shape, steps, strict=True)])
+
+
+def marked_cells(prompts: Sequence[Prompt], shape: Index, frame: Frame, grid: Grid) -> NDArray[np.uint8]:
+    """Return which cells the marks pin; where both fall into one cell, inside it is."""
+    pinned = np.zeros(grid.cells, np.uint8)
+    for points, side in zip(marks(prompts, shape)[::-1], (OUTSIDE, INSIDE), strict=True):
+        turned: Points = np.stack([points[:, axis] for axis in _axes(frame.across)], axis=1)
+        pinned[tuple(cells_of(turned, grid).T)] = side
+    return pinned
+
+
+def _axes(across: int) -> tuple[int, int, int]:
+    rows, columns = (axis for axis in range(3) if axis != across)
+    return across, rows, columns
+
+
+def _order(index: Index, across: int) -> Index:
+    z, y, x = (index[axis] for axis in _axes(across))
+    return z, y, x
+
+
+def _first(values: NDArray[np.float64], across: int) -> tuple[float, float, float]:
+    z, y, x = (float(values[axis]) for axis in _axes(across))
+    return z, y, x
+
+
+def _turned(volume: Real, across: int) -> Real:
+    return np.moveaxis(volume, across, 0)
+
+
+def _back(volume: Real, across: int) -> Real:
+    return np.moveaxis(volume, 0, across)
+
+
+def _placed(inside: Real, unsure: Real, frame: Frame, previous: MaskArray) -> Prediction:
+    """Return the crop's answer; where the person drew the box, the object has nothing outside it."""
+    box = frame.box
+    if frame.strict:
+        old = bounds(previous)
+        if old is not None and frame.dimensions == 2:
+            old = old.intersection(_moved(old, frame.across, box.low[frame.across]))
+        box = box if old is None else box.union(old)
+    around = [
+        (l - low, high - h) for l, low, h, high in zip(frame.box.low, box.low, frame.box.high, box.high, strict=True)
+    ]
+    probability, doubt = (np.pad(np.clip(values, 0, 1), around) for values in (inside, unsure))
+    return Prediction(probability, box, doubt=doubt)

@@ -1,0 +1,335 @@
+"""Deep editing's experiment: no edit, one, several, each tool where it is meant to help, and edits that are wrong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from segmend.core.image import Image, MaskArray, whole
+from segmend.core.prompts import Prompt
+from segmend.core.segmenter import Segmenter, Workspace, answer
+from segmend.datasets.folder import sets
+from segmend.evaluation.metrics import dice
+from segmend.learning.loop import run as train
+from segmend.learning.subjects import Subject
+from segmend.papers.deepigeos import method as deepigeos
+from segmend.papers.deepigeos import recipe as deepigeos_recipe
+from segmend.papers.deepigeos.method import DeepIGeoSWorkspace
+from segmend.papers.editing import recipe as editing_recipe
+from segmend.papers.editing.method import load, see_volume
+from segmend.papers.editing.recipe import FIRST as WEIGHTS
+from segmend.papers.editing.recipe import Settings
+from segmend.papers.study.experiment import Better, Close, Experiment, Pick, Picture, Plan, Score
+from segmend.papers.study.overlay import painted, png
+from segmend.runtime import cards
+from segmend.runtime.engine import weights_of
+from segmend.sampling.frame import whole_frame
+from segmend.users import Adjustment, Brush, Editor, Edits, Selection, WrongEdit
+from segmend.users.play import User, play, together
+
+HIPPOCAMPUS, ATRIUM, BRAIN = "hippocampus_mr", "left_atrium_mr", "brats2015_mr"
+CARD = cards.papers()["editing"]
+CHANNELS = {BRAIN: 2}  # FLAIR and T1 with contrast agent; of other sets the one there is
+LEFT_OUT = (BRAIN,)  # so few cases that each is measured by networks that learned from all the others
+STEPS = {HIPPOCAMPUS: 700, ATRIUM: 700, BRAIN: 200}  # of F and G together, times the effort; a network each
+STEPS_UNET, STEPS_DEEPIGEOS = 350, 1200
+GRID, WIDTH, LEVELS = (48, 48, 48), 8, 4
+HELD_OUT = 6  # every so-manieth patient of the training split is kept to validate on
+MOST = 6  # edits of a case
+CONTENT = 0.93  # the Dice that needs no edit
+
+FIRST, EDITED, SIMULATED = "F, automatic", "G, edited", "G, simulated edits"
+SELECTION, BRUSH, ADJUSTMENT = "selection tool", "brush tool", "adjustment tool"
+HEALTHY, ERASED = "wrong: healthy tissue marked", "wrong: object erased"
+DEEPIGEOS = "DeepIGeoS"
+FIRST_UNET, SELECTION_UNET = "3D U-Net: F", "3D U-Net: selection tool"
+ISENSEE = (FIRST, EDITED, SIMULATED, SELECTION, BRUSH, ADJUSTMENT, HEALTHY, ERASED)
+UNET = (FIRST_UNET, SELECTION_UNET)
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """F and G of one training, and the cases that they have not seen."""
+
+    folder: Path
+    settings: Settings
+    unseen: Sequence[Subject]
+
+    def edited(self) -> Segmenter:
+        """Return the method with G."""
+        return load(self.folder)
+
+    def first(self, image: Image) -> MaskArray:
+        """Return F's mask of a volume."""
+        frame = whole_frame(image.shape, image.spacing, self.settings.grid)
+        x = see_volume(image, frame, self.settings.channels)[None]
+        logits = weights_of("editing", WEIGHTS, self.folder).run({"x": x})["logits"][0, 0]
+        return np.asarray(frame.lay(logits, whole(image.shape)) > 0)
+
+
+def run(plan: Plan) -> Iterator[Score]:
+    """Train F and G on each set under every seed, and edit the cases they have not seen."""
+    names = present(plan.data)
+    for seed in plan.seeds:
+        yield from plan.once(ISENSEE, seed, partial(with_isensee, plan, names, seed))
+        if HIPPOCAMPUS in names:
+            yield from plan.once(UNET, seed, partial(with_unet, plan, seed))
+        yield from plan.once(DEEPIGEOS, seed, partial(with_deepigeos, plan, names, seed))
+
+
+def present(data: Path) -> tuple[str, ...]:
+    """Return the sets of this experiment that are there, with cases to learn from and to measure on."""
+    there = [{one.name for one in sets(data, split)} for split in ("train", "val")]
+    return tuple(name for name in CARD.sets if all(name in names for names in there))
+
+
+def with_isensee(plan: Plan, names: Sequence[str], seed: int) -> Iterator[Score]:
+    """Yield what every arm of the paper's own network scores."""
+    for name in names:
+        for networks in trained(plan, name, "isensee", seed):
+            method = networks.edited()
+            for subject in networks.unseen:
+                plan.log(f"seed {seed}: editing {subject.group}/{subject.name}")
+                yield from measured(subject, method, networks.first(subject.image), seed)
+
+
+def with_unet(plan: Plan, seed: int) -> Iterator[Score]:
+    """Yield what the other body scores: F, and G with the selection tool."""
+    for networks in trained(plan, HIPPOCAMPUS, "unet3d", seed):
+        method = networks.edited()
+        for subject in networks.unseen:
+            case = _Case(subject, seed)
+            yield case.score(FIRST_UNET, networks.first(subject.image))
+            yield from tool(case, method.open(subject.image), SELECTION_UNET, _tools(seed)[SELECTION])
+
+
+def with_deepigeos(plan: Plan, names: Sequence[str], seed: int) -> Iterator[Score]:
+    """Yield what DeepIGeoS makes of the same robot's clicks and strokes, from its own first mask; K it cannot take."""
+    steps = max(2, round(STEPS_DEEPIGEOS * plan.effort))
+    settings = replace(deepigeos_recipe.Settings(), steps=steps, seed=seed, whole=1.0, synthetic=0.0)
+    for name in names:
+        if name in LEFT_OUT:
+            continue
+        plan.log(f"training {DEEPIGEOS} on {name}")
+        learned, unseen = cases(plan.data, name, _settings(name))
+        out = plan.out / f"{name}-deepigeos-{seed}"
+        train(
+            deepigeos_recipe, *held_out(learned), settings, out, threads=1, workers=0, log=plan.log, every=steps, exam=8
+        )
+        method = deepigeos.load(out)
+        for subject in unseen[: plan.limit]:
+            case, workspace = _Case(subject, seed), method.open(subject.image)
+            yield from several(
+                case,
+                workspace,
+                DEEPIGEOS,
+                Editor(seed, slight=np.inf, content=CONTENT),
+                MOST,
+                by_slices(workspace, case.truth),
+            )
+
+
+def by_slices(workspace: Workspace, truth: MaskArray) -> MaskArray:
+    """Return what DeepIGeoS makes of every slice without a mark."""
+    assert isinstance(workspace, DeepIGeoSWorkspace)
+    return np.stack([workspace.answer((), 0, z, np.zeros_like(plane)).mask for z, plane in enumerate(truth)])
+
+
+def _settings(name: str) -> Settings:
+
+    return editing_recipe.Settings(channels=CHANNELS.get(name, 1), sets=(name,), width=WIDTH, levels=LEVELS, grid=GRID)
+
+
+def cases(data: Path, name: str, settings: Settings) -> tuple[list[Subject], list[Subject]]:
+    """Return a set's cases to learn from and those to measure on, their labels merged into one object."""
+
+    return editing_recipe.subjects(data, "train", settings), editing_recipe.subjects(data, "val", settings)
+
+
+def trained(plan: Plan, name: str, body: str, seed: int) -> Iterator[Networks]:
+    """Train on a set, or go on where it was; a set of few cases is trained on once for each that is left out."""
+    steps = max(4, round((STEPS[name] if body == "isensee" else STEPS_UNET) * plan.effort))
+    settings = replace(_settings(name), steps=steps, first=steps * 7 // 16, seed=seed, body=body)
+    learned, unseen = cases(plan.data, name, settings)
+    if name not in LEFT_OUT:
+        folder = _trained(plan, f"{name}-{body}-{seed}", settings, *held_out(learned))
+        yield Networks(folder, settings, unseen[: plan.limit])
+        return
+    every = [*learned, *unseen]
+    for subject in every[: plan.limit]:
+        rest = [other for other in every if other is not subject]
+        folder = _trained(plan, f"{name}-{body}-{seed}-without-{subject.name}", settings, rest, rest)
+        yield Networks(folder, settings, [subject])
+
+
+def _trained(plan: Plan, name: str, settings: Settings, learned: Sequence[Subject], kept: Sequence[Subject]) -> Path:
+
+    plan.log(f"training {name} on {len(learned)} cases")
+    out = plan.out / name
+    train(
+        editing_recipe, learned, kept, settings, out, threads=1, workers=0, log=plan.log, every=settings.steps, exam=8
+    )
+    return out
+
+
+def held_out(subjects: Sequence[Subject]) -> tuple[list[Subject], list[Subject]]:
+    """Return the cases to learn from, and every so-manieth patient's to validate on.
+
+    Two hippocampi with the numbers 2k - 1 and 2k are one patient's.
+    """
+    patients: dict[str, int] = {}
+    kept = []
+    for subject in subjects:
+        head, _, number = subject.name.rpartition("_")
+        patient = f"{head} {(int(number) + 1) // 2}" if number.isdigit() else subject.name
+        kept.append(patients.setdefault(patient, len(patients)) % HELD_OUT == HELD_OUT - 1)
+    rest = [subject for subject, out in zip(subjects, kept, strict=True) if not out]
+    return rest, [subject for subject, out in zip(subjects, kept, strict=True) if out] or rest
+
+
+@dataclass(frozen=True, eq=False)
+class _Case:
+    """A case under one seed; what its scores share."""
+
+    subject: Subject
+    seed: int
+
+    @property
+    def truth(self) -> MaskArray:
+        return np.asarray(self.subject.labels > 0)
+
+    def score(self, arm: str, mask: MaskArray, at: int = 0, seconds: float | None = None, **more: float) -> Score:
+        overlap = dice(self.truth, mask)
+        return Score(arm, self.subject.group, self.subject.name, overlap, self.seed, at, seconds, more)
+
+
+def _tools(seed: int) -> dict[str, User]:
+    """Return who uses one tool alone, where it is meant to help and not at all elsewhere."""
+    return {SELECTION: Selection(seed), BRUSH: Brush(seed), ADJUSTMENT: Adjustment(seed, least=0.05)}
+
+
+def measured(subject: Subject, method: Segmenter, first: MaskArray, seed: int) -> Iterator[Score]:
+    """Yield the scores of one case under all arms of one body."""
+    case = _Case(subject, seed)
+    workspace = method.open(subject.image)
+    yield case.score(FIRST, first)
+    yield from several(case, workspace, EDITED, Editor(seed, content=CONTENT), MOST)
+    yield from list(several(case, workspace, SIMULATED, Edits(seed), 1))[-1:]
+    for arm, user in _tools(seed).items():
+        yield from tool(case, workspace, arm, user)
+    for arm, erase in ((HEALTHY, False), (ERASED, True)):
+        for number, brush in enumerate((False, True)):
+            renamed = _Case(replace(subject, name=f"{subject.name}/{'stroke' if brush else 'click'}"), seed)
+            yield from tool(renamed, workspace, arm, WrongEdit(2 * seed + number, erase=erase, brush=brush))
+
+
+def several(
+    case: _Case, workspace: Workspace, arm: str, user: User, most: int, first: MaskArray | None = None
+) -> Iterator[Score]:
+    """Yield the score before any edit and after each, until the user is content."""
+    nothing = np.zeros_like(case.truth)
+    mask = before = answer(workspace, (), nothing).over(nothing) if first is None else first
+    yield case.score(arm, mask)
+    game = play(user, case.truth, interactions=most, start=mask)
+    turn = next(game, None)
+    at = 0
+    while turn is not None:
+        begun = time.perf_counter()
+        mask = answer(workspace, turn.prompts, mask).over(mask)
+        seconds, at = time.perf_counter() - begun, at + 1
+        changed = int(np.count_nonzero(mask ^ before)) / int(np.count_nonzero(case.truth))
+        yield case.score(arm, mask, at, seconds, changed=changed, edits=float(len(turn.prompts)))
+        try:
+            turn = game.send(mask)
+        except StopIteration:
+            return
+
+
+def tool(case: _Case, workspace: Workspace, arm: str, user: User) -> Iterator[Score]:
+    """Yield the score before one interaction and after it; nothing where the user has no use for the tool."""
+    scores = list(several(case, workspace, arm, user, 1))
+    if len(scores) > 1:
+        yield from scores
+
+
+def pictures(plan: Plan) -> Sequence[Picture]:
+    """Return the largest slice of a case of each set: F's mask, G's, and after one and several edits."""
+    seed = plan.seeds[0]
+    sheets = []
+    for name in present(plan.data):
+        networks = next(trained(plan, name, "isensee", seed))
+        subject = networks.unseen[0]
+        case, workspace = _Case(subject, seed), networks.edited().open(subject.image)
+        nothing = np.zeros_like(case.truth)
+        masks = [networks.first(subject.image), answer(workspace, (), nothing).over(nothing)]
+        prompts: tuple[Prompt, ...] = ()
+        for _ in range(MOST):
+            marks = Editor(seed, content=CONTENT)(case.truth, masks[-1])
+            if marks is None:
+                break
+            prompts = (*prompts, *together(marks))
+            masks.append(answer(workspace, prompts, masks[-1]).over(masks[-1]))
+        at = int(case.truth.sum(axis=(1, 2)).argmax())
+        shown = [masks[0], masks[1], masks[min(2, len(masks) - 1)], masks[-1]]
+        tiles = [painted(subject.image.voxels[:1, at], case.truth[at], mask[at]) for mask in shown]
+        told = f"F, G without edits, with one, with {len(prompts)}"
+        sheets.append(Picture(f"{name}/{subject.name}: {told}", png(np.concatenate(tiles, axis=1))))
+    return sheets
+
+
+NOTES = """The paper has 285 tumours of BraTS 2018 in four modalities, half of them to train on, on a grid of 128^3
+cells, edited by people. Here are three sets, one pair of networks each: the hippocampus (both labels as one
+object), the left atrium, and the whole tumour in four cases of BraTS 2015 (FLAIR and T1 with contrast agent), each
+measured by networks that learned from the three others. The grid has 48^3 cells and the networks half the
+paper's width and a level less.
+
+- A robot edits in place of people, one tool at a time: it selects large blocks, adjusts thin mistakes of one kind all
+  round the object, brushes over others, and is content at a Dice of .93 or when nothing is worth an edit, after at
+  most six. `at` counts its edits.
+- Each tool alone is measured where the paper's simulation has a use for it, before (0) and after it (1).
+- A wrong edit is a click or a stroke, as the foreground in healthy tissue or as background deep inside the object.
+- Left open by the text: how large a block is (2 % of the truth's volume), how long a stroke (5 pixels), whether
+  training shows all edits that the simulation makes (each tool in half of the samples, so that G also learns to do
+  without), where G starts (as F).
+- Instance normalisation takes away what is the same everywhere, as the adjustment channel is. So K also moves the
+  threshold of G, by a multiple that is learnt.
+- The other body, 3D U-Net, is trained on the hippocampus alone.
+- DeepIGeoS is the slice-wise pair of P-Net and R-Net, trained about as long, with soft Dice beside its cross entropy
+  (without it, it found no hippocampus at all), not on the brain set. It starts from
+  P-Net's mask of every slice and gets the same robot's clicks and strokes, one an interaction; K it cannot take."""
+
+EXPERIMENT = Experiment(
+    paper=CARD.id,
+    title=CARD.title,
+    sets=CARD.sets,
+    run=run,
+    claims=(
+        Better("One edit beats none.", Pick(EDITED, at=1), Pick(EDITED, at=0)),
+        Better("One edit beats the automatic network.", Pick(EDITED, at=1), Pick(FIRST)),
+        Better("Several edits beat one.", Pick(EDITED), Pick(EDITED, at=1)),
+        Better("The simulated edits beat none.", Pick(SIMULATED), Pick(EDITED, at=0)),
+        Better("The selection tool helps where it is meant to.", Pick(SELECTION, at=1), Pick(SELECTION, at=0)),
+        Better("The brush helps where it is meant to.", Pick(BRUSH, at=1), Pick(BRUSH, at=0)),
+        Better("The adjustment tool helps where it is meant to.", Pick(ADJUSTMENT, at=1), Pick(ADJUSTMENT, at=0)),
+        Close(
+            "Healthy tissue marked by mistake changes little.", Pick(HEALTHY, at=1), Pick(HEALTHY, at=0), within=0.02
+        ),
+        Close("Erasing the object changes little.", Pick(ERASED, at=1), Pick(ERASED, at=0), within=0.02),
+        Close("G without edits is close to F.", Pick(EDITED, at=0), Pick(FIRST), within=0.03),
+        Better("Several edits beat DeepIGeoS's.", Pick(EDITED), Pick(DEEPIGEOS)),
+        Better("It works with 3D U-Net, too.", Pick(SELECTION_UNET, at=1), Pick(SELECTION_UNET, at=0)),
+    ),
+    theirs=(
+        {"arm": FIRST, "Dice": 0.8622},
+        {"arm": EDITED, "at": 1, "Dice": 0.8949},
+        {"arm": EDITED, "Dice": 0.9129},
+        {"arm": DEEPIGEOS, "Dice": 0.8993},
+    ),
+    notes=NOTES,
+    pictures=pictures,
+)

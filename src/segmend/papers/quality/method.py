@@ -1,0 +1,145 @@
+"""quality (Rebelo, Fernandes and Cardoso): a mask is refined again and again while its predicted quality rises.
+
+Two networks: a plain U-Net makes the first mask of a picture, where nobody gave one; the refiner sees the picture and
+a mask, returns a better mask and predicts the Dice of the mask it was given. Its answer goes in again until the
+prediction no longer rises; the mask of the highest prediction is the answer and the prediction is its quality.
+
+The paper knows no marks: nobody clicks. So that the method can be used in a conversation, marks are placed into the
+mask before every look as discs and strokes of the sign they have; the networks never learned what they mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from segmend.core.image import Image, MaskArray, Real, bounds
+from segmend.core.marks import path
+from segmend.core.prompts import Click, Mask, Prompt, Stroke
+from segmend.core.segmenter import Prediction, Segmenter, Workspace, replaced
+from segmend.runtime import cards
+from segmend.runtime.engine import Engine, weights_of
+from segmend.sampling.channels import stamp
+from segmend.sampling.slices import Answer, Plane, SliceWorkspace, colours, laid, part, plane_axis, probabilities
+from segmend.sampling.window import see
+
+METHOD = cards.method("quality")
+
+CELLS = 128  # the paper's size
+MOST = 12  # looks at one mask; the paper's longest chain
+MARK = 2.5  # cells: the radius of a mark in the mask
+
+
+def load(weights: Path | None = None) -> Segmenter:
+    """Return the method with the weights that are shipped in the package, or others."""
+    names = ("quality_base.onnx", "quality_refiner.onnx")
+    base, refiner = (weights_of(METHOD.id, name, weights) for name in names)
+    return Quality(base, refiner)
+
+
+@dataclass(frozen=True, eq=False)
+class Quality(Segmenter):
+    """The method round two engines.
+
+    `base` maps `x` [b 3 128 128] to `logits` [b 1 128 128]; `refiner` maps `x` [b 4 128 128], the mask last, to
+    `logits` and `quality` [b 1].
+    """
+
+    base: Engine
+    refiner: Engine
+
+    def open(self, image: Image) -> Workspace:
+        return QualityWorkspace(self.base, self.refiner, image)
+
+
+class QualityWorkspace(SliceWorkspace):
+    """One image; its planes are looked at whole."""
+
+    title = METHOD.title
+
+    def __init__(self, base: Engine, refiner: Engine, image: Image) -> None:
+        super().__init__(image)
+        self.base = base
+        self.refiner = refiner
+
+    def stream(self, prompts: Sequence[Prompt], previous: MaskArray) -> Iterator[Prediction]:
+        if not prompts or not isinstance(prompts[-1], Mask):
+            yield from super().stream(prompts, previous)
+            return
+        mask = prompts[-1]
+        here = bounds(mask.inside)
+        if here is None:
+            yield from self._guessed(prompts, plane_axis(mask, self.image))
+            return
+        yield replaced(mask, previous)
+        axis = plane_axis(mask, self.image)
+        whole = np.zeros(previous.shape, bool)
+        whole[mask.box.slices] = mask.inside
+        for index in range(mask.low[axis] + here.low[axis], mask.low[axis] + here.high[axis]):
+            plane = np.take(whole, index, axis)
+            if plane.any():
+                yield part(self._refined(prompts, axis, index, plane), axis, index)
+
+    def _guessed(self, prompts: Sequence[Prompt], axis: int) -> Iterator[Prediction]:
+        """Answer every slice without a mask to start from, the middle one first."""
+        count = self.image.shape[axis]
+        rows, columns = (n for i, n in enumerate(self.image.shape) if i != axis)
+        for index in sorted(range(count), key=lambda i: abs(i - count // 2)):
+            first = self._first(axis, index, np.zeros((rows, columns), bool))
+            refined = self._refined(prompts, axis, index, first) if first.any() else Answer(first.astype(np.float32))
+            yield part(refined, axis, index)
+
+    def answer(self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane) -> Answer:
+        return self._refined(prompts, axis, index, here if here.any() else self._first(axis, index, here))
+
+    def follow(self, prompts: Sequence[Prompt], axis: int, index: int, beside: Plane) -> Answer:
+        return self._refined(prompts, axis, index, beside)
+
+    def _first(self, axis: int, index: int, here: Plane) -> Plane:
+        """Return the base network's mask of a plane."""
+        window = self.frame(axis)
+        x = colours(self.channels(axis, index), window, CELLS)[None]
+        logits = self.base.run({"x": x})["logits"][0, 0]
+        return laid(probabilities(logits), window, here.shape[0], here.shape[1]) > 0.5
+
+    def _refined(self, prompts: Sequence[Prompt], axis: int, index: int, start: Plane) -> Answer:
+        """Refine a mask while its predicted quality rises, with the marks placed into it before every look."""
+        window = self.frame(axis)
+        picture = colours(self.channels(axis, index), window, CELLS)
+        radius = MARK * window.width / CELLS
+
+        def look(probability: Real) -> tuple[Real, float]:
+            mask = see(probability > 0.5, window, CELLS) > 0.5
+            found = self.refiner.run({"x": np.concatenate([picture, mask[None].astype(np.float32)])[None]})
+            better = laid(probabilities(found["logits"][0, 0]), window, start.shape[0], start.shape[1])
+            return placed(better, prompts, axis, index, radius), float(found["quality"][0, 0])
+
+        best = placed(start.astype(np.float32), prompts, axis, index, radius)
+        better, quality = look(best)
+        for _ in range(MOST - 1):
+            after, promised = look(better)
+            if promised <= quality:
+                break
+            best, quality, better = better, promised, after
+        return Answer(best, round(min(max(quality, 0.0), 1.0), 4))
+
+
+def placed(probability: Real, prompts: Sequence[Prompt], axis: int, index: int, radius: float) -> Real:
+    """Return a plane with the marks on it in place, as discs of this radius in pixels; later ones lie on top.
+
+    >>> placed(np.ones((1, 5), np.float32), [Click((0, 0, 0), positive=False)], 0, 0, 1.0).tolist()
+    [[0.0, 0.0, 1.0, 1.0, 1.0]]
+    """
+    out = probability.copy()
+    for prompt in prompts:
+        if isinstance(prompt, Click | Stroke):
+            voxels = path(prompt.points) if isinstance(prompt, Stroke) else np.asarray([prompt.index])
+            here = np.delete(voxels[voxels[:, axis] == index], axis, axis=1).astype(float)
+            if len(here):
+                grid = np.zeros_like(out)
+                stamp(grid, here[:, 0], here[:, 1], radius)
+                out[grid > 0] = float(prompt.positive)
+    return out

@@ -1,0 +1,225 @@
+"""Whether a paper's claims hold for the scores at hand.
+
+A claim is *held* when the number it speaks of is on its side of the bar, whatever chance says; the confidence
+interval and the p of a two-sided paired t-test stand beside it. Pairs are scores of the same set, case and seed. Scores
+of one case under several seeds are not independent, so a second p is taken over cases, their seeds averaged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from string import ascii_letters, digits
+from typing import Any
+
+import numpy as np
+
+from segmend.evaluation import significance
+from segmend.evaluation.significance import Difference
+from segmend.papers.study.experiment import Better, Claim, Close, Fast, Pick, Score, Tracks
+
+PLAIN = f"{ascii_letters}{digits} _"  # an arm of other letters is put in quotes
+HELD, NOT_HELD, NOT_TESTED = "held", "not held", "could not be tested"
+
+CHANCE = "The difference is within chance."
+Cases = dict[tuple[str, str, int], Score]  # by set, case and seed
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a claim; `value` is what is held against `bar`, in units of `measure`."""
+
+    claim: str
+    rule: str  # the claim as it was tested
+    outcome: str  # HELD, NOT_HELD or NOT_TESTED
+    remark: str = ""  # why it could not be tested, or what should be known
+    measure: str = "Dice"
+    bar: float | None = None
+    value: float | None = None
+    low: float | None = None  # 95 % confidence
+    high: float | None = None
+    p: float | None = None
+    p_of_cases: float | None = None  # seeds averaged
+    pairs: int = 0
+    cases: int = 0
+    seeds: int = 0
+    by_set: Mapping[str, float] = field(default_factory=dict)
+
+
+def picked(scores: Iterable[Score], pick: Pick) -> Cases | str:
+    """Return one score a case and seed, or why there is none.
+
+    At a number of interactions stands the last score up to it: a game that ended early keeps its mask. No
+    number is the last of each case.
+
+    >>> scores = [Score("a", "skin", "x", 0.5, at=1), Score("a", "skin", "x", 0.75, at=2)]
+    >>> [score.dice for score in picked(scores, Pick("a", at=1)).values()]
+    [0.5]
+    >>> picked(scores, Pick("a", at=3))
+    "'a' was not measured at 3"
+    """
+    mine = [s for s in scores if s.arm == pick.arm]
+    if not mine:
+        return f"{pick.arm!r} was not measured"
+    mine = [s for s in mine if not pick.sets or s.set in pick.sets]
+    if not mine:
+        return f"{pick.arm!r} was not measured on {' or '.join(pick.sets)}"
+    if pick.at is not None and not any(s.at == pick.at for s in mine):
+        return f"{pick.arm!r} was not measured at {pick.at}"
+    found: Cases = {}
+    for score in sorted(mine, key=lambda s: s.at):
+        if pick.at is None or score.at <= pick.at:
+            found[score.set, score.case, score.seed] = score
+    return found
+
+
+def judge(claim: Claim, scores: Sequence[Score]) -> Verdict:
+    """Return what the scores say to a claim."""
+    match claim:
+        case Better(says, this, than, least):
+            rule = f"{named(this)} − {named(than)} {'≥' if least else '>'} {least:g}"
+            beaten = (lambda mean: mean >= least) if least else (lambda mean: mean > 0)
+            return _of_pairs(says, rule, this, than, scores, bar=least, held=beaten)
+        case Close(says, this, other, within):
+            rule = f"|{named(this)} − {named(other)}| ≤ {within:g}"
+            return _of_pairs(says, rule, this, other, scores, bar=within, held=lambda mean: abs(mean) <= within)
+        case Tracks(says, this, number, least):
+            return _tracked(says, this, number, least, scores)
+        case Fast(says, this, most):
+            return _timed(says, this, most, scores)
+
+
+def named(pick: Pick) -> str:
+    """Return a pick in words.
+
+    >>> named(Pick("iunet", at=5, sets=("spleen",)))
+    'iunet at 5 on spleen'
+    >>> named(Pick("G, edited"))
+    '“G, edited”'
+    """
+    arm = pick.arm if set(pick.arm) <= set(PLAIN) else f"“{pick.arm}”"
+    at = "" if pick.at is None else f" at {pick.at}"
+    return f"{arm}{at}" + (f" on {', '.join(pick.sets)}" if pick.sets else "")
+
+
+def _of_pairs(
+    says: str, rule: str, this: Pick, other: Pick, scores: Sequence[Score], *, bar: float, held: Callable[[float], bool]
+) -> Verdict:
+    these, those = picked(scores, this), picked(scores, other)
+    if isinstance(these, str) or isinstance(those, str):
+        why = these if isinstance(these, str) else str(those)
+        return Verdict(says, rule, NOT_TESTED, f"{why}.", bar=bar)
+    shared = [key for key in these if key in those]
+    finite = [key for key in shared if math.isfinite(these[key].dice) and math.isfinite(those[key].dice)]
+    if not finite:
+        return Verdict(says, rule, NOT_TESTED, "The two were not measured on the same case under one seed.", bar=bar)
+    apart = {key: these[key].dice - those[key].dice for key in finite}
+    found = _difference(list(apart.values()))
+    cases = [float(np.mean(values)) for values in _grouped(apart, lambda key: key[:2]).values()]
+    left = len(shared) - len(finite)
+    remarks = [f"{left} pairs without a number were left out."] if left else []
+    outcome = HELD if held(found.mean) else NOT_HELD
+    if found.p is not None and found.p >= 1 - significance.CONFIDENCE:
+        remarks.append(CHANCE)
+    elif not any(apart.values()):
+        remarks.append("The two are equal everywhere.")
+    return Verdict(
+        says,
+        rule,
+        outcome,
+        " ".join(remarks),
+        bar=bar,
+        value=found.mean,
+        low=found.low,
+        high=found.high,
+        p=found.p,
+        p_of_cases=_difference(cases).p,
+        pairs=found.pairs,
+        cases=len(cases),
+        seeds=len({key[2] for key in finite}),
+        by_set={name: float(np.mean(values)) for name, values in _grouped(apart, lambda key: key[0]).items()},
+    )
+
+
+def _difference(apart: Sequence[float]) -> Difference:
+    return significance.difference(apart, [0.0] * len(apart))
+
+
+def _grouped(values: Mapping[Any, float], by: Any) -> dict[Any, list[float]]:
+    groups: dict[Any, list[float]] = {}
+    for key, value in values.items():
+        groups.setdefault(by(key), []).append(value)
+    return groups
+
+
+def followed(scores: Iterable[Score], this: Pick, number: str) -> Cases | str:
+    """Return the picked scores that carry a number beside the Dice, or why there is none."""
+    found = picked(scores, this)
+    if isinstance(found, str):
+        return found
+    carrying = {k: s for k, s in found.items() if math.isfinite(s.more.get(number, math.nan) + s.dice)}
+    return carrying or f"{named(this)} gave no {number!r}"
+
+
+def _tracked(says: str, this: Pick, number: str, least: float, scores: Sequence[Score]) -> Verdict:
+    rule = f"correlation of {number} with Dice, {named(this)} ≥ {least:g}"
+    found = followed(scores, this, number)
+    if isinstance(found, str):
+        return Verdict(says, rule, NOT_TESTED, f"{found}.", measure="r", bar=least)
+    numbers, dices = [s.more[number] for s in found.values()], [s.dice for s in found.values()]
+    together = significance.correlation(numbers, dices)
+    counted = Verdict(
+        says,
+        rule,
+        NOT_TESTED,
+        measure="r",
+        bar=least,
+        pairs=len(found),
+        cases=len({key[:2] for key in found}),
+        seeds=len({key[2] for key in found}),
+    )
+    if together is None:
+        why = f"A correlation needs three scores or more that differ; got {len(found)}."
+        return replace(counted, remark=why)
+    by_set: dict[str, float] = {}
+    for name in dict.fromkeys(key[0] for key in found):
+        of_set = [score for key, score in found.items() if key[0] == name]
+        alone = significance.correlation([s.more[number] for s in of_set], [s.dice for s in of_set])
+        by_set |= {name: alone.r} if alone else {}
+    return replace(
+        counted,
+        outcome=HELD if together.r >= least else NOT_HELD,
+        remark=f"The mean absolute error is {together.error:.3f}.",
+        value=together.r,
+        low=together.low,
+        high=together.high,
+        p=together.p,
+        by_set=by_set,
+    )
+
+
+def _timed(says: str, this: Pick, most: float, scores: Sequence[Score]) -> Verdict:
+    """Judge all timed steps of an arm or, at a number, those that led to it."""
+    rule = f"median seconds, {named(this)} ≤ {most:g}"
+    found = picked(scores, this)
+    if isinstance(found, str):
+        return Verdict(says, rule, NOT_TESTED, f"{found}.", measure="s", bar=most)
+    mine = [s for s in scores if s.arm == this.arm and (not this.sets or s.set in this.sets)]
+    steps = [s for s in mine if s.seconds is not None and this.at in (None, s.at)]
+    if not steps:
+        return Verdict(says, rule, NOT_TESTED, f"{named(this)} was not timed.", measure="s", bar=most)
+    seconds = [s.seconds for s in steps if s.seconds is not None]
+    median = float(np.median(seconds))
+    return Verdict(
+        says,
+        rule,
+        HELD if median <= most else NOT_HELD,
+        f"The slowest of {len(seconds)} steps took {max(seconds):.3g} s.",
+        measure="s",
+        bar=most,
+        value=median,
+        pairs=len(seconds),
+        cases=len({(s.set, s.case) for s in steps}),
+        seeds=len({s.seed for s in steps}),
+    )

@@ -1,0 +1,345 @@
+"""Teach a network's last layers one image, while a person works on it: image-specific fine-tuning.
+
+Wang et al., Interactive Medical Image Segmentation Using Deep Learning With Image-Specific Fine Tuning (TMI 2018).
+The features of an image are computed once and stored; what is taught is the `Head` on them, 1 x 1 convolutions, which
+are a small perceptron that reads each voxel alone. So teaching is a few matrix products in NumPy, and any network
+that gives out its features can be taught:
+
+    head = adapt(features, labels, weights, head)
+
+`alternate` is the paper's whole loop: labels by a graph cut of what the head says, then the head taught those labels,
+four times. Voxels of which the head is not sure, and voxels that a mark close by contradicts, teach nothing; marks
+teach most, and every cut obeys them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmend.core.image import MaskArray, Real
+from segmend.errors import ModelError, ShapeError
+from segmend.solvers.edges import likeness
+from segmend.solvers.geodesic import geodesic
+from segmend.solvers.maxflow import cut, offsets, whole_numbers
+
+FREE, INSIDE, OUTSIDE = 0, 1, 2  # what `marked` says of a voxel
+CHUNK = 4096  # voxels at a time: what is computed of them stays in the processor's cache
+SCALE = 1000  # whole numbers a unit of log odds
+SURE = 16.0  # log odds beyond this say no more
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """Layers on one voxel's features, with ReLU between them, ending in one output or in two classes.
+
+    >>> head = Head((np.array([[1.0, -1.0]], np.float32),), (np.zeros(1, np.float32),))
+    >>> head.odds(np.array([[3.0, 0.0], [1.0, 1.0]], np.float32))
+    array([ 2., -1.], dtype=float32)
+    """
+
+    weights: tuple[Real, ...]  # [outputs inputs] of each layer
+    biases: tuple[Real, ...]  # [outputs]
+
+    def __post_init__(self) -> None:
+        shapes = [weight.shape for weight in self.weights]
+        fits = len(shapes) > 0 and [bias.shape for bias in self.biases] == [shape[:1] for shape in shapes]
+        fits = fits and all(a[0] == b[1] for a, b in pairwise(shapes)) and shapes[-1][0] in (1, 2)
+        if not fits:
+            raise ShapeError(f"A head needs layers that fit and 1 or 2 outputs; got weights of shapes {shapes}.")
+
+    @property
+    def inputs(self) -> int:
+        return int(self.weights[0].shape[1])
+
+    def odds(self, features: Real) -> Real:  # [f ...] -> [...]
+        """Return the log odds of the foreground."""
+        if features.shape[0] != self.inputs:
+            raise ShapeError(f"This head needs {self.inputs} features; got {features.shape[0]}.")
+        flat = features.reshape(len(features), -1)
+        out = np.empty(flat.shape[1], np.float32)
+        with one_thread():
+            for at in range(0, len(out), CHUNK):
+                out[at : at + CHUNK] = self._contrast(self._layers(flat[:, at : at + CHUNK])[-1])
+        return out.reshape(features.shape[1:])
+
+    def probability(self, features: Real) -> Real:  # [f ...] -> [...]
+        """Return the probability of the foreground."""
+        return _logistic(self.odds(features))
+
+    def _layers(self, x: Real) -> list[Real]:
+        """Return what every layer makes of features [f n], themselves first."""
+        found = [x]
+        for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            x = weight @ x + bias[:, None]
+            if number + 1 < len(self.weights):
+                np.maximum(x, 0, out=x)
+            found.append(x)
+        return found
+
+    @staticmethod
+    def _contrast(outputs: Real) -> Real:  # [1 n] or [2 n] -> [n]
+        return np.asarray(outputs[-1] - outputs[0] if len(outputs) == 2 else outputs[0], np.float32)
+
+    def gradients(self, x: Real, labels: Real, weights: Real) -> list[Real]:
+        """Return how the weighted sum of cross entropies grows with each layer's weights, then with its biases."""
+        found = self._layers(x)
+        push = (weights * (_logistic(self._contrast(found[-1])) - labels))[None]
+        if len(found[-1]) == 2:
+            push = np.concatenate([-push, push])
+        steps: list[Real] = []
+        shifts: list[Real] = []
+        for number in reversed(range(len(self.weights))):
+            steps.insert(0, push @ found[number].T)
+            shifts.insert(0, push.sum(axis=1))
+            if number:
+                push = (self.weights[number].T @ push) * (found[number] > 0)
+        return steps + shifts
+
+
+def _logistic(odds: Real) -> Real:
+    return np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))), np.float32)
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Return a context in which matrix products take one thread.
+
+    The products here are small: on a busy machine two threads that wait for each other took 60 times as long.
+    """
+    return cast("AbstractContextManager[Any]", _libraries().limit(limits=1, user_api="blas"))
+
+
+@cache
+def _libraries() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def save_head(head: Head, path: Path, **sizes: int) -> None:
+    """Write a head to a file that `load_head` reads, and whole numbers that belong to its network beside it."""
+    arrays = {f"weight{i}": w for i, w in enumerate(head.weights)} | {f"bias{i}": b for i, b in enumerate(head.biases)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        np.savez(file, **{name: value.astype(np.float16) for name, value in arrays.items()}, **sizes)  # type: ignore[arg-type]
+    partial.replace(path)
+
+
+def load_head(path: Path) -> Head:
+    """Return a head from its file; ModelError when the file is missing or no head."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            layers = range(sum(name.startswith("weight") for name in arrays.files))
+            weights = tuple(arrays[f"weight{i}"].astype(np.float32) for i in layers)
+            biases = tuple(arrays[f"bias{i}"].astype(np.float32) for i in layers)
+        return Head(weights, biases)
+    except FileNotFoundError:
+        raise ModelError(f"The file {path.name} is missing; it belongs beside the network's weights.") from None
+    except Exception as error:
+        raise ModelError(f"The file {path.name} could not be read as a network's head: {error}") from None
+
+
+def size_beside(path: Path, name: str, default: int) -> int:
+    """Return a whole number that `save_head` wrote, or the default where the file has none of that name."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return int(arrays[name]) if name in arrays.files else default
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """How `alternate` cuts and teaches; the values are the paper's for pictures."""
+
+    smoothness: float = 3.0  # lambda: the price of an edge where the image has none, in log odds
+    tone: float = 0.1  # sigma: how different tones of 0 to 1 are that make an edge cheap
+    low: float = 0.2  # t0: between this probability
+    high: float = 0.7  # t1: and this one the head is not sure
+    near: float = 0.2  # epsilon: what a mark contradicts within this geodesic distance is not sure
+    marks: float = 5.0  # omega: how much a marked voxel teaches
+    weighted: bool = True  # without, every voxel teaches alike
+    sure: float = SURE  # log odds of the head beyond this say no more in a cut
+    rounds: int = 4
+    rate: float = 1e-2
+    steps: int = 20
+    momentum: float = 0.9
+    most: int = 1 << 13  # voxels that teach at once; of more, a part is taken that stands for all
+
+
+IN_2D = Tuning()
+# The paper's lambda of 10 and sigma of .1 cut everything away that a small PC-Net is not sure of; these keep it.
+IN_3D = Tuning(smoothness=1.0, tone=0.02, high=0.6, most=1 << 14)
+
+
+def adapt(
+    features: Real,  # [f ...]
+    labels: MaskArray,  # [...]
+    weights: Real,  # [...] how much each voxel teaches, 0 for nothing
+    head: Head,
+    *,
+    rate: float = 1e-2,
+    steps: int = 20,
+    momentum: float = 0.9,
+    most: int | None = None,
+) -> Head:
+    """Return the head after some steps down the weighted mean cross entropy of labels on features.
+
+    >>> features = np.array([[-1.0, -2.0, 1.0, 3.0]], np.float32)
+    >>> blank = Head((np.zeros((1, 1), np.float32),), (np.zeros(1, np.float32),))
+    >>> taught = adapt(features, features[0] > 0, np.ones(4, np.float32), blank, rate=1.0)
+    >>> (taught.odds(features) > 0).tolist()
+    [False, False, True, True]
+    """
+    if labels.shape != features.shape[1:] or weights.shape != labels.shape:
+        raise ShapeError(
+            f"Teaching needs labels and weights for every voxel of {features.shape[1:]}; "
+            f"got {labels.shape} and {weights.shape}."
+        )
+    flat, wanted, heed = features.reshape(len(features), -1), labels.ravel(), weights.ravel()
+    chosen, heed = _chosen(heed, most)
+    if not len(chosen):
+        return head
+    x = np.ascontiguousarray(flat[:, chosen])
+    y, heed = wanted[chosen].astype(np.float32), np.asarray(heed / heed.sum(), np.float32)
+    layers = len(head.weights)
+    values = [value.copy() for value in (*head.weights, *head.biases)]
+    speed = [np.zeros_like(value) for value in values]
+    with one_thread():
+        for _ in range(steps):
+            slopes = [np.zeros_like(value) for value in values]
+            for at in range(0, len(y), CHUNK):
+                part = slice(at, at + CHUNK)
+                for slope, found in zip(slopes, head.gradients(x[:, part], y[part], heed[part]), strict=True):
+                    slope += found
+            for value, velocity, slope in zip(values, speed, slopes, strict=True):
+                velocity *= np.float32(momentum)
+                velocity -= np.float32(rate) * slope
+                value += velocity
+            head = Head(tuple(values[:layers]), tuple(values[layers:]))
+    return head
+
+
+def _chosen(heed: Real, most: int | None) -> tuple[NDArray[np.intp], Real]:
+    """Return the voxels that teach and their weights: all those of most weight, and of the others an even part."""
+    teach = np.flatnonzero(heed > 0)
+    if most is None or len(teach) <= most:
+        return teach, heed[teach]
+    top = heed[teach] == heed.max()
+    first, rest = teach[top], teach[~top]
+    if not len(rest) or len(first) >= most // 2:  # no few that count more than the others
+        first, rest = teach[:0], teach
+    kept = rest[np.arange(most - len(first)) * len(rest) // (most - len(first))]
+    scaled = heed[kept] * np.float32(heed[rest].sum() / heed[kept].sum())
+    return np.concatenate([first, kept]), np.concatenate([heed[first], scaled])
+
+
+class Edges:
+    """What it costs to cut an image of tones 0 to 1 anywhere: priced once, cut often.
+
+    >>> tones = np.array([[[0.1, 0.1, 0.9, 0.9]]], np.float32)
+    >>> odds = np.array([[[-2.0, 0.5, -0.5, 2.0]]], np.float32)
+    >>> Edges(tones, IN_2D).cut(odds, np.zeros((1, 1, 4), np.uint8))
+    array([[[False, False,  True,  True]]])
+    """
+
+    def __init__(self, values: Real, tuning: Tuning, spacing: Sequence[float] = (1.0, 1.0, 1.0)) -> None:
+        self.steps = offsets(values.shape, diagonal=values.shape[0] == 1)
+        alike = likeness(values[None], self.steps, spacing=spacing, sharpness=1 / (2 * tuning.tone**2))
+        self.prices = whole_numbers(alike, scale=SCALE * tuning.smoothness)
+
+    def cut(self, odds: Real, marked: NDArray[np.uint8]) -> MaskArray:
+        """Return the labels that follow the log odds at the least cost; marked voxels keep their side."""
+        pulls = whole_numbers(np.clip(odds, -SURE, SURE), scale=SCALE)
+        return cut(pulls, self.prices, steps=self.steps, fixed=marked).inside
+
+
+@dataclass(frozen=True, eq=False)
+class Adapted:
+    """What `alternate` ends with: the taught head, what it says, and the last cut of that."""
+
+    head: Head
+    probability: Real  # [z y x]
+    labels: MaskArray  # [z y x]
+
+
+def alternate(
+    features: Real,  # [f z y x]
+    values: Real,  # [z y x] the image's tones, 0 to 1
+    head: Head,
+    *,
+    marked: NDArray[np.uint8],  # [z y x] FREE, INSIDE or OUTSIDE
+    tuning: Tuning = IN_2D,
+    spacing: Sequence[float] = (1.0, 1.0, 1.0),
+    said: Real | float = 0.0,  # [z y x] log odds that every cut adds to the head's, such as what a mark says round it
+) -> Adapted:
+    """Return the labels of an image after cutting and teaching in turn, starting from a trained head.
+
+    Without marks it is the unsupervised mode of the paper, with them the supervised one; with no rounds it is a
+    graph cut of what the trained head says.
+    """
+    if values.shape != features.shape[1:] or marked.shape != values.shape:
+        raise ShapeError(
+            f"Adapting needs tones and marks for every voxel of {features.shape[1:]}; "
+            f"got {values.shape} and {marked.shape}."
+        )
+    edges = Edges(values, tuning, spacing)
+    contradicts = (_near(values, marked == INSIDE, tuning), _near(values, marked == OUTSIDE, tuning))
+    odds = head.odds(features)
+    labels = edges.cut(np.clip(odds, -tuning.sure, tuning.sure) + said, marked)
+    for _ in range(tuning.rounds):
+        weights = doubts(_logistic(odds), labels, marked, contradicts, tuning)
+        head = adapt(
+            features,
+            labels,
+            weights,
+            head,
+            rate=tuning.rate,
+            steps=tuning.steps,
+            momentum=tuning.momentum,
+            most=tuning.most,
+        )
+        odds = head.odds(features)
+        labels = edges.cut(np.clip(odds, -tuning.sure, tuning.sure) + said, marked)
+    return Adapted(head, _logistic(odds), labels)
+
+
+def doubts(
+    probability: Real,
+    labels: MaskArray,
+    marked: NDArray[np.uint8],
+    near: tuple[MaskArray, MaskArray],  # voxels close to the marks inside, and to those outside
+    tuning: Tuning,
+) -> Real:
+    """Return how much each voxel may teach: marks most, what is not sure nothing (the paper's equation 12).
+
+    >>> p, labels = np.array([[[0.9, 0.5, 0.1, 0.1]]]), np.array([[[True, True, False, False]]])
+    >>> marked, inside = np.array([[[0, 0, 0, 1]]], np.uint8), np.array([[[False, False, True, True]]])
+    >>> doubts(p, labels, marked, (inside, ~inside & False), Tuning()).tolist()
+    [[[1.0, 0.0, 0.0, 5.0]]]
+    """
+    weights = np.ones(labels.shape, np.float32)
+    if not tuning.weighted:
+        return weights
+    inside, outside = near
+    weights[(probability > tuning.low) & (probability < tuning.high)] = 0
+    weights[(inside & ~labels) | (outside & labels)] = 0
+    weights[marked != FREE] = tuning.marks
+    return weights
+
+
+def _near(values: Real, sources: MaskArray, tuning: Tuning) -> MaskArray:
+    """Return the voxels that a short way of small changes of tone joins to the marks.
+
+    A way's length counts in the crop's longest side, so that place and tone both go from 0 to 1.
+    """
+    if not sources.any() or not tuning.weighted or not tuning.rounds:
+        return np.zeros(sources.shape, bool)
+    step = 1 / max(values.shape)
+    return np.asarray(geodesic(values[None], sources, spacing=(step, step, step), passes=2) < tuning.near)

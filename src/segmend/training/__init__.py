@@ -1,1 +1,0 @@
-"""What the training loop stands on: checkpoints, several processes, progress, curves and precision, a file each."""

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+
+from segmend.classical.solvers.evidence import FREE, INSIDE, OUTSIDE, inside_of, look, refined, request, weigh
+from segmend.core.image import Box, Image, scale_affine
+from segmend.core.prompts import Click, Lasso, Mask
+
+SHAPE = (6, 20, 30)
+
+
+def picture():
+    voxels = np.random.default_rng(0).normal(0, 5, (1, *SHAPE)).astype(np.float32)
+    voxels[0, 2:5, 5:14, 8:20] += 80
+    return Image(voxels, scale_affine((4.0, 1.0, 2.0)))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_lasso_fills_its_plane_whatever_the_axis(axis):
+    corners = [(1, 1), (1, 4), (3, 4), (3, 1)]
+    lasso = Lasso(tuple(tuple(np.insert(corner, axis, 2)) for corner in corners), axis=axis)
+
+    area = inside_of(lasso, (6, 7, 8))
+
+    assert area.sum() == 12
+    assert np.unique(np.nonzero(area)[axis]).tolist() == [2]
+
+
+def test_a_lasso_of_two_points_is_a_line():
+    assert inside_of(Lasso(((0, 1, 1), (0, 1, 4))), (1, 3, 6)).sum() == 4
+
+
+def test_a_mask_just_given_replaces_the_mask_so_far():
+    previous = np.zeros(SHAPE, bool)
+    previous[0, 0, 0] = True
+
+    asked = request([Mask(np.ones((1, 2, 3), bool), (2, 5, 5))], previous)
+
+    assert asked.start.sum() == 6
+    assert not asked.start[0, 0, 0]
+
+
+def test_cells_stay_near_to_cubes_and_hold_the_means():
+    image = picture()
+
+    view = look(image, Box((0, 0, 0), SHAPE), most=1000)
+
+    assert view.stride == (1, 4, 1) or view.stride == (1, 4, 2)
+    assert np.prod(view.shape) <= 1000
+    first = image.voxels[0][: view.stride[0], : view.stride[1], : view.stride[2]].mean()
+    assert np.isclose(view.values[0, 0, 0, 0] * view.unit[0] + view.middle[0], first, atol=1e-3)
+    assert min(view.spacing) == 1.0
+
+
+def test_marks_and_the_open_rim_are_pinned():
+    asked = request([Click((3, 9, 12)), Click((3, 9, 25), positive=False)], np.zeros(SHAPE, bool))
+
+    case = weigh(look(picture(), Box((0, 2, 4), (6, 18, 30)), most=10**6), asked)
+
+    assert case.pinned[3, 7, 8] == INSIDE
+    assert case.pinned[3, 7, 21] == OUTSIDE
+    assert (case.pinned[:, 0] == OUTSIDE).all()
+    assert (case.pinned[:, :, 0] == OUTSIDE).all()
+    assert case.pinned[0, 5, 25] == FREE  # the image itself ends there
+
+
+def test_belief_is_for_what_looks_like_the_click():
+    asked = request([Click((3, 9, 12))], np.zeros(SHAPE, bool))
+
+    case = weigh(look(picture(), Box((0, 0, 0), SHAPE), most=10**6), asked)
+
+    bright = picture().voxels[0] > 40
+    assert np.median(case.belief[bright]) > 0 > np.median(case.belief[~bright])
+
+
+def test_only_a_band_is_left_free_at_full_resolution():
+    image = picture()
+    asked = request([Click((3, 9, 12))], np.zeros(SHAPE, bool))
+    box = Box((0, 0, 0), SHAPE)
+    case = weigh(look(image, box, most=1000), asked)
+    cells = np.zeros(case.view.shape, bool)
+    cells[2:5, 1:4, 4:10] = True
+
+    fine = refined(image, case, cells, box)
+
+    assert fine.view.shape == SHAPE
+    assert fine.pinned[3, 9, 12] == INSIDE
+    assert 0.1 < (fine.pinned == FREE).mean() < 0.9

@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from segmend.classical.solvers.geos import INSIDE, OUTSIDE, Widths, geos
+from segmend.errors import ShapeError
+from segmend.solvers.geodesic import geodesic
+
+FLAT = np.zeros((1, 1, 20, 24), np.float32)
+
+
+def square():
+    belief = np.full((1, 20, 24), -3.0, np.float32)
+    belief[0, 5:15, 6:18] = 3
+    return belief
+
+
+def test_specks_and_holes_go_and_the_square_stays():
+    belief = square()
+    clean = belief > 0
+    belief[0, 2, 2] = belief[0, 17, 20] = 3
+    belief[0, 9, 11] = -3
+
+    found = geos(belief, FLAT, widths=Widths(tried=(1.5, 3.0)))
+
+    assert np.array_equal(found.inside[0, 6:14, 7:17], clean[0, 6:14, 7:17])
+    assert not found.inside[0, 2, 2]
+    assert not found.inside[0, 17, 20]
+    assert (found.inside != clean).sum() <= 8  # the corners may be rounded
+    assert max(found.dilation, found.erosion) > 0
+
+
+def test_a_clean_belief_needs_no_filter():
+    found = geos(square(), FLAT)
+
+    assert np.array_equal(found.inside, square() > 0)
+
+
+def test_widths_are_chosen_by_energy():
+    belief = square()
+    belief[0, 2, 2] = 3
+
+    every = geos(belief, FLAT, widths=Widths(tried=(1.0, 3.0)))
+    none = geos(belief, FLAT, widths=Widths(tried=()))
+
+    assert none.inside[0, 2, 2]
+    assert (none.dilation, none.erosion) == (0, 0)
+    assert every.energy < none.energy
+
+
+def test_the_boundary_runs_where_the_image_changes():
+    values = FLAT.copy()
+    values[..., :14] = 60
+    belief = np.zeros((1, 20, 24), np.float32)
+    belief[0, :, :6], belief[0, :, 18:] = 3, -3
+
+    found = geos(belief, values)
+
+    assert (found.inside == (values[0] > 0)).all()
+
+
+def test_a_way_with_its_end_given_is_the_geodesic_distance():
+    random = np.random.default_rng(3)
+    values = random.normal(0, 2, (1, 4, 9, 11)).astype(np.float32)
+    belief = np.full((4, 9, 11), 0.0, np.float32)
+    pinned = np.zeros(belief.shape, np.uint8)
+    pinned[:, :, :4], pinned[:, :, 7:] = INSIDE, OUTSIDE
+    spacing = (2.0, 1.0, 1.0)
+
+    found = geos(belief, values, spacing=spacing, pinned=pinned, widths=Widths(tried=(), price=1e6, contrast=1))
+
+    free = pinned == 0
+    exact = geodesic(values, pinned == OUTSIDE, spacing=spacing) - geodesic(values, pinned == INSIDE, spacing=spacing)
+    assert np.abs(found.altitude - exact)[free].mean() < 0.2
+    assert ((found.altitude > 0) == (exact > 0))[free].mean() > 0.95
+
+
+def test_pinned_voxels_stay_with_what_lies_round_them():
+    pinned = np.zeros((1, 20, 24), np.uint8)
+    pinned[0, 10, 12], pinned[0, 2, 2] = OUTSIDE, INSIDE
+
+    found = geos(square(), FLAT, pinned=pinned)
+
+    assert not found.inside[0, 10, 12]
+    assert found.inside[0, 2, 2]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_belief_of_one_side_only_stays_whole(sign):
+    assert (geos(np.full((2, 3, 4), 2.0 * sign), np.zeros((1, 2, 3, 4))).inside == (sign > 0)).all()
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 999), flat=st.booleans())
+def test_turning_belief_round_turns_the_answer_round(seed, flat):
+    random = np.random.default_rng(seed)
+    shape = (1, 8, 9) if flat else (3, 5, 6)
+    belief = random.normal(0, 2, shape).astype(np.float32)
+    values = random.normal(0, 2, (2, *shape)).astype(np.float32)
+
+    one, other = (geos(b, values, widths=Widths(tried=())) for b in (belief, -belief))
+
+    assert one.altitude == pytest.approx(-other.altitude, abs=1e-3)
+
+
+def test_grids_that_differ_are_refused():
+    with pytest.raises(ShapeError, match=r"one grid; got \(1, 2, 3\), \(1, 1, 2, 4\) and \(1, 2, 3\)"):
+        geos(np.zeros((1, 2, 3)), np.zeros((1, 1, 2, 4)))

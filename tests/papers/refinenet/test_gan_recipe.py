@@ -1,0 +1,73 @@
+"""How adversarial refinement learns: against the truth and against a discriminator."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from segmend.core.prompts import Click
+from segmend.learning.loop import run
+from segmend.papers.refinenet import gan_method as gan_refine
+from segmend.papers.refinenet import gan_recipe as how
+from segmend.papers.refinenet.gan_recipe import Sampler, Settings, told_apart
+from segmend.runtime.engine import load_network
+from tests.papers.refinenet.test_recipe import stack
+
+SMALL = Settings(
+    steps=60, batch=4, rate=1e-2, average=0.9, widths=(4, 6, 8), features=1, refiner=(6, 6, 6), discriminator=(4, 4)
+)
+
+
+def test_it_learns_and_its_discriminator_stays_behind(tmp_path):
+    finished = run(how, [stack()], [stack(1)], SMALL, tmp_path, threads=1, workers=0, exam=8, log=lambda _: None)
+
+    assert finished.scores["dice"] > 0.8
+    engine = load_network(str(tmp_path / "gan_refine.onnx"), precision="float32")
+    x = torch.rand(1, 4, 128, 128)
+    with torch.no_grad():
+        wanted = finished.network.eval()(x).numpy()
+    assert np.abs(engine.run({"x": x.numpy()})["logits"] - wanted).max() < 0.05 * max(1, np.abs(wanted).max())
+    subject = stack(3)
+    workspace = gan_refine.load(tmp_path).open(subject.image)
+    prediction = workspace.predict((Click((2, 24, 34)),), np.zeros((5, 50, 64), bool))
+    assert prediction.mask.any()
+
+
+def test_the_truth_reaches_the_generator_with_the_discriminators_gradient_reversed():
+    settings = replace(SMALL, strength=1.0, rise=0.0)
+    samples = [Sampler([stack()], settings)[i] for i in range(2)]
+
+    def gradients(strength, step):
+        both = how.build(replace(settings, strength=strength, rise=0.5))
+        how.loss(both, samples, step).backward()
+        return both.network.refiner.head.weight.grad, both.judge.body[0].weight.grad
+
+    calm, judge = gradients(0.0, 60)
+    early, _ = gradients(5.0, 0)
+    late, same_judge = gradients(5.0, 60)
+
+    assert torch.allclose(calm, early)  # the discriminator has not risen yet
+    assert not torch.allclose(calm, late)
+    assert torch.allclose(judge, same_judge)
+
+
+def test_the_discriminator_is_punished_for_taking_one_for_the_other():
+    sure = torch.full((1, 1, 2, 3), 5.0)
+
+    assert told_apart(sure, -sure) < 0.01
+    assert told_apart(-sure, sure) > 4
+
+
+def test_no_sample_has_the_seeds_of_a_neighbour():
+    sampler = Sampler([stack()], SMALL)
+
+    assert all(sampler[i].beside is None for i in range(8))
+
+
+def test_a_sheet_of_examples_is_drawn():
+    samples = [Sampler([stack()], SMALL)[i] for i in range(5)]
+
+    sheet = how.pictures(how.build(SMALL), samples)
+
+    assert sheet.shape == (2 * 128 + 2, 4 * 128 + 6, 3)
+    assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 3

@@ -1,0 +1,195 @@
+"""A claim is judged by the pairs it speaks of, and one that cannot be tested says why."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from segmend.papers.study.claims import HELD, NOT_HELD, NOT_TESTED, judge, picked
+from segmend.papers.study.experiment import Better, Close, Fast, Pick, Score, Tracks
+
+
+def scores(arm: str, *dices: float, seed: int = 0, at: int = 0, name: str = "skin", **more: float) -> list[Score]:
+    """Return a score for each case a, b, c ..."""
+    return [Score(arm, name, "abcdefgh"[i], d, seed, at, more=more) for i, d in enumerate(dices)]
+
+
+GOOD = scores("good", 0.9, 0.8, 0.9, 0.7)
+PLAIN = scores("plain", 0.6, 0.7, 0.5, 0.65)
+
+
+def test_a_better_arm_is_better_with_its_interval_and_p():
+    found = judge(Better("It is.", Pick("good"), Pick("plain")), [*GOOD, *PLAIN])
+
+    expected = stats.ttest_rel([0.9, 0.8, 0.9, 0.7], [0.6, 0.7, 0.5, 0.65])
+    assert (found.outcome, found.rule) == (HELD, "good − plain > 0")
+    assert (found.pairs, found.cases, found.seeds) == (4, 4, 1)
+    assert found.value == pytest.approx(0.2125)
+    assert found.p == pytest.approx(expected.pvalue)
+    assert found.p_of_cases == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval()))
+
+
+def test_the_bar_is_what_the_claim_asks_for():
+    asked = [Better("By a lot.", Pick("good"), Pick("plain"), least=least) for least in (0.2, 0.22)]
+
+    assert [judge(claim, [*GOOD, *PLAIN]).outcome for claim in asked] == [HELD, NOT_HELD]
+
+
+def test_a_worse_arm_does_not_hold():
+    found = judge(Better("It is.", Pick("plain"), Pick("good")), [*GOOD, *PLAIN])
+
+    assert (found.outcome, found.value) == (NOT_HELD, pytest.approx(-0.2125))
+
+
+def test_arms_that_are_equal_everywhere_bear_no_claim_out():
+    same = scores("same", 0.9, 0.8, 0.9, 0.7)
+
+    better = judge(Better("It is.", Pick("same"), Pick("good")), [*GOOD, *same])
+    no_worse = judge(Better("It does not fall.", Pick("same"), Pick("good"), least=-0.001), [*GOOD, *same])
+
+    assert (better.outcome, better.value) == (NOT_HELD, 0)
+    assert no_worse.outcome == HELD
+
+
+def test_a_difference_within_chance_is_said_to_be():
+    found = judge(Better("Hardly.", Pick("a"), Pick("b")), [*scores("a", 0.5, 0.7, 0.6), *scores("b", 0.6, 0.5, 0.6)])
+
+    assert (found.outcome, found.remark) == (HELD, "The difference is within chance.")
+    assert found.low < 0 < found.high
+
+
+def test_only_what_both_arms_measured_is_paired():
+    other = [*scores("b", 0.4, 0.4, seed=1), *scores("b", 0.4, name="head"), *scores("b", 0.3)]
+
+    found = judge(Better("It is.", Pick("good"), Pick("b")), [*GOOD, *other])
+
+    assert (found.pairs, found.value) == (1, pytest.approx(0.6))
+    assert (found.p, found.low) == (None, None)
+
+
+def test_seeds_are_pairs_of_their_own_but_not_cases_of_their_own():
+    both = [
+        s for seed in (0, 1) for s in (*scores("a", 0.9, 0.7, 0.8, seed=seed), *scores("b", 0.6, 0.6, 0.6, seed=seed))
+    ]
+
+    found = judge(Better("It is.", Pick("a"), Pick("b")), both)
+
+    assert (found.pairs, found.cases, found.seeds) == (6, 3, 2)
+    assert found.p_of_cases == pytest.approx(stats.ttest_rel([0.9, 0.7, 0.8], [0.6, 0.6, 0.6]).pvalue)
+    assert found.p < found.p_of_cases
+
+
+def test_sets_are_told_apart():
+    both = [*GOOD, *PLAIN, *scores("good", 0.5, name="head"), *scores("plain", 0.6, name="head")]
+
+    everywhere = judge(Better("It is.", Pick("good"), Pick("plain")), both)
+    there = judge(Better("It is.", Pick("good", sets=("head",)), Pick("plain")), both)
+
+    assert everywhere.by_set == {"skin": pytest.approx(0.2125), "head": pytest.approx(-0.1)}
+    assert (there.pairs, there.outcome) == (1, NOT_HELD)
+
+
+def test_a_game_that_ended_early_keeps_its_last_mask():
+    played = [Score("a", "skin", "x", d, at=at) for at, d in ((1, 0.5), (2, 0.6), (3, 0.7))]
+    content = [Score("a", "skin", "y", 0.95, at=1)]
+
+    def at(number):
+        return [s.dice for s in picked([*played, *content], Pick("a", at=number)).values()]
+
+    assert sorted(at(1)) == [0.5, 0.95]
+    assert sorted(at(3)) == sorted(at(None)) == [0.7, 0.95]
+
+
+@pytest.mark.parametrize(
+    ("pick", "why"),
+    [
+        (Pick("none"), "'none' was not measured."),
+        (Pick("good", at=4), "'good' was not measured at 4."),
+        (Pick("good", sets=("chest", "brain")), "'good' was not measured on chest or brain."),
+    ],
+)
+def test_a_claim_on_what_was_not_measured_says_so(pick, why):
+    asked = [
+        Better("It is.", pick, Pick("plain")),
+        Better("It is.", Pick("plain"), pick),
+        Close("It is.", Pick("plain"), pick, within=1),
+        Tracks("It does.", pick),
+        Fast("It is.", pick, most=1),
+    ]
+
+    assert {(v.outcome, v.remark, v.value) for v in (judge(c, [*GOOD, *PLAIN]) for c in asked)} == {
+        (NOT_TESTED, why, None)
+    }
+
+
+def test_arms_without_a_case_in_common_cannot_be_compared():
+    found = judge(Better("It is.", Pick("good"), Pick("b")), [*GOOD, *scores("b", 0.5, seed=7)])
+
+    assert found.outcome == NOT_TESTED
+    assert found.remark == "The two were not measured on the same case under one seed."
+
+
+def test_scores_that_are_no_numbers_are_left_out_and_counted():
+    found = judge(Better("It is.", Pick("good"), Pick("b")), [*GOOD, *scores("b", 0.5, math.nan, 0.4)])
+
+    assert (found.pairs, found.outcome) == (2, HELD)
+    assert found.remark.startswith("1 pairs without a number were left out.")
+
+
+def test_close_is_close_in_both_directions():
+    for this, other in (("good", "plain"), ("plain", "good")):
+        near = judge(Close("It is.", Pick(this), Pick(other), within=0.22), [*GOOD, *PLAIN])
+        far = judge(Close("It is.", Pick(this), Pick(other), within=0.2), [*GOOD, *PLAIN])
+        assert (near.outcome, far.outcome) == (HELD, NOT_HELD)
+    assert near.rule == "|plain − good| ≤ 0.22"
+
+
+def test_what_is_predicted_is_compared_with_what_is_true():
+    true = [0.2, 0.5, 0.6, 0.9]
+    mine = [Score("q", "skin", str(d), d, more={"predicted": d * d}) for d in true]
+
+    found = judge(Tracks("It does.", Pick("q"), least=0.9), mine)
+    strict = judge(Tracks("It does.", Pick("q"), least=0.995), mine)
+
+    expected = stats.pearsonr([d * d for d in true], true)
+    assert (found.outcome, strict.outcome) == (HELD, NOT_HELD)
+    assert (found.measure, found.value, found.p) == (
+        "r",
+        pytest.approx(expected.statistic),
+        pytest.approx(expected.pvalue),
+    )
+    assert found.remark == f"The mean absolute error is {np.mean([d - d * d for d in true]):.3f}."
+    assert found.by_set == {"skin": pytest.approx(expected.statistic)}
+
+
+def test_a_number_that_nobody_gave_cannot_be_followed():
+    found = judge(Tracks("It does.", Pick("good"), "guess"), GOOD)
+
+    assert (found.outcome, found.remark) == (NOT_TESTED, "good gave no 'guess'.")
+
+
+def test_a_constant_cannot_be_followed():
+    found = judge(Tracks("It does.", Pick("good")), scores("good", 0.5, 0.6, 0.7, predicted=0.5))
+
+    assert (found.outcome, found.remark) == (NOT_TESTED, "A correlation needs three scores or more that differ; got 3.")
+    assert found.pairs == 3
+
+
+def test_the_median_step_is_timed():
+    steps = [Score("a", "skin", c, 0.5, at=at, seconds=s) for c, at, s in (("x", 1, 0.1), ("x", 2, 0.3), ("y", 1, 2.0))]
+    untimed = Score("a", "skin", "z", 0.5, at=1)
+
+    found = judge(Fast("It is.", Pick("a"), most=0.3), [*steps, untimed])
+    second = judge(Fast("It is.", Pick("a", at=2), most=0.2), [*steps, untimed])
+
+    assert (found.outcome, found.value, found.pairs, found.cases) == (HELD, 0.3, 3, 2)
+    assert found.remark == "The slowest of 3 steps took 2 s."
+    assert (second.outcome, second.value) == (NOT_HELD, 0.3)
+
+
+def test_what_was_not_timed_cannot_be_fast():
+    found = judge(Fast("It is.", Pick("good"), most=1), GOOD)
+
+    assert (found.outcome, found.remark) == (NOT_TESTED, "good was not timed.")

@@ -1,0 +1,188 @@
+"""One exported network, two engines, the same answers."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from segmend.errors import ModelError, SettingsError
+from segmend.nets.mender import Refiner
+from segmend.nets.unet import UNet
+from segmend.runtime.engine import OpenVinoEngine, TorchEngine, export_network, load_network, torch_network, weights_of
+
+SETTINGS = {"inputs": 3, "widths": [4, 8, 12]}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    network = UNet(**SETTINGS)
+    for _ in range(5):  # give batch norm something to remember
+        network(torch.randn(4, 3, 32, 32) + 1)
+    path = tmp_path_factory.mktemp("weights") / "tiny.onnx"
+    export_network(network, path, architecture="unet:UNet", settings=SETTINGS, inputs={"x": torch.zeros(1, 3, 32, 32)})
+    return path
+
+
+def random_input(*shape: int) -> dict[str, np.ndarray]:
+    return {"x": np.random.default_rng(0).standard_normal(shape).astype(np.float32)}
+
+
+def test_openvino_in_float32_equals_torch(exported):
+    x = random_input(2, 3, 32, 64)
+
+    ours = load_network(str(exported), device="cpu", precision="float32").run(x)["logits"]
+    reference = TorchEngine(str(exported), "cpu").run(x)["logits"]
+
+    np.testing.assert_allclose(ours, reference, atol=1e-4)
+
+
+def test_the_best_precision_stays_close_to_torch(exported):
+    x = random_input(1, 3, 64, 64)
+
+    ours = load_network(str(exported), device="cpu").run(x)["logits"]
+    reference = TorchEngine(str(exported), "cpu").run(x)["logits"]
+
+    assert np.abs(1 / (1 + np.exp(-ours)) - 1 / (1 + np.exp(-reference))).max() < 0.02
+
+
+def test_every_shape_gets_its_own_answer(exported):
+    engine = load_network(str(exported), device="cpu", precision="float32")
+    x = random_input(3, 3, 32, 32)["x"]
+
+    together = engine.run({"x": x})["logits"]
+    alone = np.concatenate([engine.run({"x": x[i : i + 1]})["logits"] for i in range(3)])
+
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_an_answer_is_not_overwritten_by_the_next(exported):
+    engine = load_network(str(exported), device="cpu")
+    first = engine.run(random_input(1, 3, 32, 32))["logits"]
+    kept = first.copy()
+
+    engine.run({"x": np.ones((1, 3, 32, 32), np.float32)})
+
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_an_engine_says_what_it_is(exported):
+    assert "float32" in load_network(str(exported), device="cpu", precision="float32").name
+    assert "OpenVINO" in load_network(str(exported), device="cpu").name
+
+
+def test_torch_gets_back_every_parameter(exported):
+    network, inputs, outputs = torch_network(str(exported))
+
+    assert (inputs, outputs) == (["x"], ["logits"])
+    assert sum(p.numel() for p in network.parameters()) == sum(p.numel() for p in UNet(**SETTINGS).parameters())
+
+
+def test_missing_weights_are_named(tmp_path):
+    with pytest.raises(ModelError, match="weights gone.onnx are missing"):
+        load_network(str(tmp_path / "gone.onnx"))
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_damaged_weights_are_refused(tmp_path, exported, device):
+    path = tmp_path / "half.onnx"
+    path.write_bytes(exported.read_bytes()[: exported.stat().st_size // 2])
+
+    with pytest.raises(ModelError, match=r"half.onnx (could not be read|do not say)"):
+        load_network(str(path), device=device)
+
+
+def test_weights_without_an_architecture_run_on_openvino_only(tmp_path, exported):
+    model = onnx.load(exported)
+    del model.metadata_props[:]
+    path = tmp_path / "foreign.onnx"
+    onnx.save(model, path)
+
+    assert OpenVinoEngine(str(path)).run(random_input(1, 3, 32, 32))["logits"].shape == (1, 1, 32, 32)
+    with pytest.raises(ModelError, match="do not say which network"):
+        TorchEngine(str(path), "cpu")
+
+
+def test_weights_of_a_larger_network_are_refused(tmp_path, exported):
+    model = onnx.load(exported)
+    for entry in model.metadata_props:
+        if entry.key == "settings":
+            entry.value = '{"inputs": 3, "widths": [4, 8, 12, 16]}'
+    path = tmp_path / "other.onnx"
+    onnx.save(model, path)
+
+    with pytest.raises(ModelError, match=r"lack .* more tensors"):
+        TorchEngine(str(path), "cpu")
+
+
+@pytest.mark.parametrize("option", [{"device": "tpu"}, {"precision": "int3"}])
+def test_unknown_options_name_the_known_ones(exported, option):
+    with pytest.raises(SettingsError, match="needs to be one of"):
+        load_network(str(exported), **option)
+
+
+class Two(torch.nn.Module):
+    """Two inputs of different sizes and two answers, in 3D."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.look = torch.nn.Conv3d(2, 3, 3, padding=1)
+        self.weigh = torch.nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor, code: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        maps = self.look(x) + self.weigh(code)[:, :, None, None, None]
+        return maps, maps.mean(dim=(2, 3, 4))
+
+
+def test_several_inputs_and_outputs_of_any_size(tmp_path):
+    torch.manual_seed(0)
+    network = Two()
+    inputs = {"x": torch.zeros(1, 2, 4, 4, 4), "code": torch.zeros(1, 4)}
+    export_network(
+        network, tmp_path / "two.onnx", architecture="none:Two", settings={}, inputs=inputs, outputs=("maps", "mean")
+    )
+    x, code = torch.randn(2, 2, 3, 5, 7), torch.randn(2, 4)
+
+    answers = load_network(str(tmp_path / "two.onnx"), device="cpu", precision="float32").run(
+        {"x": x.numpy(), "code": code.numpy()}
+    )
+
+    wanted = [value.detach().numpy() for value in network(x, code)]
+    np.testing.assert_allclose(answers["maps"], wanted[0], atol=1e-2)  # parameters are stored in half precision
+    np.testing.assert_allclose(answers["mean"], wanted[1], atol=1e-2)
+
+
+def test_outputs_keep_their_names_when_they_are_cast(tmp_path):
+    network = Refiner(dimensions=2, prompts=1, widths=(4, 6), features=2, head=4)
+    x, fine, coarse = torch.rand(1, 1, 16, 16), torch.rand(1, 2, 16, 16), torch.rand(1, 2, 8, 8)
+    settings = {"dimensions": 2, "prompts": 1, "widths": [4, 6], "features": 2, "head": 4}
+    inputs = {"prompts": x, "f0": fine, "f1": coarse}
+    outputs = ("logits", "quality", "hidden", "doubt")
+    path = tmp_path / "refiner.onnx"
+    export_network(network, path, architecture="mender:Refiner", settings=settings, inputs=inputs, outputs=outputs)
+
+    engine, given = load_network(str(path), device="cpu"), {name: value.numpy() for name, value in inputs.items()}
+    answers = engine.run(given | {"f2": np.zeros((1, 2, 4, 4), np.float32)})  # a reader of more levels than the refiner
+
+    assert {name: value.shape for name, value in answers.items()} == {
+        "logits": (1, 1, 16, 16),
+        "quality": (1,),
+        "hidden": (1, 4, 16, 16),
+        "doubt": (1, 1, 16, 16),
+    }
+
+
+def test_missing_weights_come_with_the_line_that_trains_them(tmp_path):
+    with pytest.raises(ModelError, match=r"none.onnx is not shipped; make it with: segmend train iunet --data"):
+        weights_of("iunet", "none.onnx")
+    with pytest.raises(ModelError, match=r"none.onnx is not in .*; make it with: segmend train iunet"):
+        weights_of("iunet", "none.onnx", tmp_path)
+
+
+def test_engines_share_one_core_that_outlives_them(exported):
+    """With the last core OpenVINO was unloaded while threads of its own still ran in it, and the process died."""
+    first, second = (OpenVinoEngine(str(exported), "float32") for _ in range(2))
+
+    assert first._core is second._core
