@@ -92,15 +92,38 @@ def weights_file(name: str, folder: Path | None = None) -> Path:
     return (Path(str(files("segmend") / "weights")) if folder is None else folder) / name
 
 
-@cache
+# Held while OpenVINO is opened, so that no thread uses it before its first inference is over.
+_opening = threading.Lock()
+
+
 def _core() -> Any:
-    """Return this process's one door to OpenVINO, kept to its end.
+    """Return this process's one door to OpenVINO, kept to its end; safe to call from several threads.
 
     With the last of them the library is unloaded, while threads of its own may still run in it.
     """
-    import openvino
+    with _opening:
+        return _opened()
 
-    return openvino.Core()
+
+@cache
+def _opened() -> Any:
+    """Return a new core that has run one tiny network.
+
+    The binding sets up tables when it first converts an array. A thread that meets this in another
+    thread waits for it while holding Python's global lock, for which the other waits in turn: the process
+    would freeze for ever. So the first conversions, there and back, happen here, in one thread.
+    """
+    import openvino
+    from openvino import opset13
+
+    core = openvino.Core()
+    given = opset13.parameter([1], np.float32, name="given")
+    model = openvino.Model([opset13.add(given, opset13.constant(np.ones(1, np.float32)))], [given], "first")
+    request = core.compile_model(model, "CPU").create_infer_request()
+    for values in (np.zeros(1, np.float32), np.zeros(1, np.float64)):  # as it is given, and converted
+        first = request.infer({"given": values}, share_inputs=True).to_tuple()
+        assert float(np.array(first[0], np.float32)[0]) == 1.0
+    return core
 
 
 class OpenVinoEngine(Engine):
