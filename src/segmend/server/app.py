@@ -47,6 +47,7 @@ from segmend.server import about, auth, cases, exports, live, masks, replies, se
 from segmend.server.desks import Desks
 from segmend.server.settings import ServerSettings, guarded
 from segmend.server.state import Shared
+from segmend.server.watchdog import even_frozen
 from segmend.store import Store
 
 log = logging.getLogger("segmend.server")
@@ -90,6 +91,7 @@ def _opened(settings: ServerSettings) -> Shared:
         limit_bytes=settings.cache_bytes,
         open_sessions=settings.open_sessions,
         workers=settings.workers,
+        late_seconds=settings.late_seconds,
         weights=settings.weights,
     )
     return Shared(settings, store, desks)
@@ -175,7 +177,10 @@ def serve(settings: ServerSettings, on_ready: Callable[[str], None] | None = Non
     """
     _hush_readers()
     server = Server(settings, on_ready)
-    with threadpool_limits(1, user_api="blas"):  # many small products: threads of BLAS wait for each other
+    with (
+        even_frozen(settings.late_seconds),
+        threadpool_limits(1, user_api="blas"),  # many small products: threads of BLAS wait for each other
+    ):
         server.listen()
 
 
