@@ -17,12 +17,15 @@ from functools import cache
 from importlib.metadata import entry_points
 from inspect import signature
 from pathlib import Path
+from threading import RLock
 from types import ModuleType
 from typing import cast
 
 from segmend.errors import ModelError, SettingsError
 from segmend.segmenter import Method, Segmenter
 from segmend.versions import in_use
+
+_loading = RLock()  # two threads would load one method twice, and import one library at the same time
 
 
 @cache
@@ -51,9 +54,12 @@ def card(method: str, weights: Path | None = None) -> Method:
 def load(method: str, weights: Path | None = None) -> Segmenter:
     """Return one method, ready to run, with its own weights or those in a folder; loaded once a process.
 
-    Of a folder that keeps versions those in use are loaded, as they are at this moment.
+    Of a folder that keeps versions those in use are loaded, as they are at this moment. Safe to call from
+    several threads: one loads, the others wait for it.
     """
-    return _loaded(method, None if weights is None else in_use(weights))
+    folder = None if weights is None else in_use(weights)
+    with _loading:
+        return _loaded(method, folder)
 
 
 @cache
