@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segmend import libraries
 from segmend.errors import ModelError, SettingsError
 
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -113,7 +114,7 @@ def _opened() -> Any:
     thread waits for it while holding Python's global lock, for which the other waits in turn: the process
     would freeze for ever. So the first conversions, there and back, happen here, in one thread.
     """
-    import openvino
+    openvino = libraries.openvino()
     from openvino import opset13
 
     core = openvino.Core()
@@ -130,9 +131,9 @@ class OpenVinoEngine(Engine):
     """OpenVINO on the processor; compiles once a shape of input (some 60 ms each)."""
 
     def __init__(self, path: str, precision: str = "auto") -> None:
-        import openvino
-
         self._core = _core()
+        from openvino import __version__
+
         try:
             self._model = self._core.read_model(path)
         except RuntimeError as error:
@@ -142,7 +143,7 @@ class OpenVinoEngine(Engine):
         self._outputs = [port.get_any_name() for port in self._model.outputs]  # compiling may add names to them
         fast = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self.precision = ("bfloat16" if fast else "float32") if precision == "auto" else precision
-        self.name = f"OpenVINO {openvino.__version__.split('-')[0]}, {self.precision}"
+        self.name = f"OpenVINO {__version__.split('-')[0]}, {self.precision}"
         self._compiled: dict[tuple[tuple[int, ...], ...], Any] = {}
         self._lock = threading.Lock()
 

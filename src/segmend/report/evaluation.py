@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from segmend.errors import FileError, SettingsError
 from segmend.evaluate import Curve, Report
 from segmend.io.atomic import write_bytes
+from segmend.libraries import prepare_matplotlib
 from segmend.metrics import TOLERANCE_MM, clicks_to
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def _cell(value: Any) -> str:
 
 def figure(report: Report, measure: str) -> Figure:
     """Return a plot of "dice" or "nsd" against interactions: the sets, best first, and their mean."""
+    prepare_matplotlib()
     try:
         from matplotlib import colormaps
         from matplotlib.figure import Figure

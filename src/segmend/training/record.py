@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from segmend import __version__
 from segmend.errors import ModelError
+from segmend.libraries import prepare_matplotlib
 from segmend.training.checkpoint import Row, Run, keep
 
 ABOUT = "run.json"
@@ -72,6 +73,7 @@ class Curve:
 
 def _curve(rows: Sequence[Row], suffix: str) -> bytes:
     """Return the plot of loss and scores against steps, as a file's bytes."""
+    prepare_matplotlib()
     from matplotlib.figure import Figure
 
     plot = Figure(figsize=(8, 5), layout="constrained")
