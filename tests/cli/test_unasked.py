@@ -14,6 +14,7 @@ from tests.datasets.test_folder import flat_labels, write_case, write_split
 from tests.server.running import Client, clicked, defined, http
 
 WATCHED = Path(__file__).parent / "watched"
+ROOT = Path(__file__).parents[2]
 NAMED = ("CI", "TF_BUILD", "JENKINS_URL", "NUMBA_CACHE_DIR", "MPLCONFIGDIR")  # some libraries behave in CI alone
 SECONDS = 120
 
@@ -136,6 +137,16 @@ def test_train(watched, cells):
 
     assert (watched.asked, watched.written) == ([], [])
     assert (watched.folder / "run" / "mend2d_reader.onnx").is_file()
+
+
+def test_the_tests_themselves(watched):
+    """One that compares with MONAI, which imports torch and matplotlib."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_metrics.py", "-k", "monai"]
+
+    done = subprocess.run(command, env=watched.environment, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
+
+    assert done.returncode == 0, done.stdout
+    assert (watched.asked, watched.written) == ([], [])
 
 
 def test_evaluate_with_its_report(watched, cells):
