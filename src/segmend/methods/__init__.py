@@ -13,6 +13,8 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
+from collections.abc import Collection
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import entry_points
 from inspect import signature
@@ -24,6 +26,7 @@ from typing import cast
 from segmend.errors import ModelError, SettingsError
 from segmend.segmenter import Method, Segmenter
 from segmend.versions import in_use
+from segmend.warming import warm
 
 _loading = RLock()  # two threads would load one method twice, and import one library at the same time
 
@@ -51,15 +54,23 @@ def card(method: str, weights: Path | None = None) -> Method:
     return cast(Method, module.METHOD)
 
 
-def load(method: str, weights: Path | None = None) -> Segmenter:
+def load(method: str, weights: Path | None = None, *, dimensions: Collection[int] | None = None) -> Segmenter:
     """Return one method, ready to run, with its own weights or those in a folder; loaded once a process.
+
+    It is warm, so that its first answer takes as long as any: for images of all `dimensions` that its card names or,
+    where some are given, of those; with none it is not warmed, which is best for one answer alone. Methods of other
+    packages warm themselves.
 
     Of a folder that keeps versions those in use are loaded, as they are at this moment. Safe to call from
     several threads: one loads, the others wait for it.
     """
     folder = None if weights is None else in_use(weights)
     with _loading:
-        return _loaded(method, folder)
+        segmenter = _loaded(method, folder)
+        for dimension in card(method).dimensions:
+            if dimensions is None or dimension in dimensions:
+                _warm(method, folder, dimension)
+        return segmenter
 
 
 @cache
@@ -69,6 +80,13 @@ def _loaded(method: str, weights: Path | None) -> Segmenter:
         return cast(Segmenter, _modules()[method].load())
     check_weights(method, weights)
     return cast(Segmenter, _modules()[method].load(weights))
+
+
+@cache
+def _warm(method: str, weights: Path | None, dimension: int) -> None:
+    if _modules()[method].__name__.startswith("segmend."):
+        with suppress(Exception):  # whatever is wrong, the first prompt will say it to whom it concerns
+            warm(_loaded(method, weights), card(method, weights), dimension)
 
 
 def check_weights(method: str, weights: Path) -> None:

@@ -107,7 +107,7 @@ def _sweep(data: Path) -> None:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     shared: Shared = app.state.shared
-    loading = threading.Thread(target=_load, args=(shared.settings,), name="segmend-load", daemon=True)
+    loading = threading.Thread(target=_load, args=(shared,), name="segmend-load", daemon=True)
     loading.start()
     yield
     await run_in_threadpool(shared.desks.close)
@@ -115,12 +115,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await run_in_threadpool(loading.join)  # a thread that is cut off while it loads a network aborts the process
 
 
-def _load(settings: ServerSettings) -> None:
-    """Load the usual method before somebody waits for it."""
+def _load(shared: Shared) -> None:
+    """Load and warm the usual method before somebody waits for it; pictures, which take less, first."""
+    settings = shared.settings
     try:
-        methods.load(settings.method, settings.weights.get(settings.method))
+        for dimensions in (2, 3):
+            methods.load(settings.method, settings.weights.get(settings.method), dimensions=[dimensions])
     except SegmendError as error:
         log.warning("The method %s is not there: %s", settings.method, error)
+    finally:
+        shared.ready.set()
 
 
 def _add_pages(app: FastAPI, pages: Path) -> None:

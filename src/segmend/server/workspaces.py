@@ -34,7 +34,8 @@ class Workspaces:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key][0]
-        segmenter = methods.load(method, self._weights.get(method))
+        dimensions = 2 if image().flat else 3
+        segmenter = methods.load(method, self._weights.get(method), dimensions=[dimensions])
         workspace = Taking(segmenter.open(image()), methods.card(method))
         self._keep(key, workspace, weight(workspace, image()))
         return workspace
