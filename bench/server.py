@@ -103,8 +103,8 @@ class Served:
 class Sitting:
     """A new session of a case, and the map as its client sees it."""
 
-    def __init__(self, socket: ClientConnection, state: dict[str, Any], method: str) -> None:
-        self.socket, self.method = socket, method
+    def __init__(self, socket: ClientConnection, state: dict[str, Any], method: str, seconds: float = 300) -> None:
+        self.socket, self.method, self.seconds = socket, method, seconds
         self.map = np.zeros(state["shape"], np.uint16)
         self.receive()  # the state
         self.ask(
@@ -112,7 +112,7 @@ class Sitting:
         )
 
     def receive(self) -> dict[str, Any] | None:
-        message = self.socket.recv(timeout=300)
+        message = self.socket.recv(timeout=self.seconds)
         if isinstance(message, str):
             values: dict[str, Any] = json.loads(message)
             return values

@@ -10,12 +10,14 @@ that of a folder. How a method learns is a recipe (`segmend.learning.recipe`).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from inspect import signature
 from pathlib import Path
+from threading import RLock
 from types import ModuleType
 from typing import cast
 
@@ -23,6 +25,9 @@ from segmend.core.segmenter import Method, Segmenter
 from segmend.errors import ModelError, SettingsError
 from segmend.runtime import cards as own
 from segmend.runtime.versions import in_use
+from segmend.runtime.warming import warm
+
+_loading = RLock()  # two threads would load one method twice, and import one library at the same time
 
 
 @cache
@@ -53,12 +58,23 @@ def card(method: str, weights: Path | None = None) -> Method:
     return found[method]
 
 
-def load(method: str, weights: Path | None = None) -> Segmenter:
+def load(method: str, weights: Path | None = None, *, dimensions: Collection[int] | None = None) -> Segmenter:
     """Return one method, ready to run, with its own weights or those in a folder; loaded once a process.
 
-    Of a folder that keeps versions those in use are loaded, as they are at this moment.
+    It is warm, so that its first answer takes as long as any: for images of all `dimensions` that its card names or,
+    where some are given, of those; with none it is not warmed, which is best for one answer alone. Methods of other
+    packages warm themselves.
+
+    Of a folder that keeps versions those in use are loaded, as they are at this moment. Safe to call from
+    several threads: one loads, the others wait for it.
     """
-    return _loaded(method, None if weights is None else in_use(weights))
+    folder = None if weights is None else in_use(weights)
+    with _loading:
+        segmenter = _loaded(method, folder)
+        for dimension in card(method).dimensions:
+            if dimensions is None or dimension in dimensions:
+                _warm(method, folder, dimension)
+        return segmenter
 
 
 @cache
@@ -67,6 +83,13 @@ def _loaded(method: str, weights: Path | None) -> Segmenter:
         return cast(Segmenter, _module(method).load())
     check_weights(method, weights)
     return cast(Segmenter, _module(method).load(weights))
+
+
+@cache
+def _warm(method: str, weights: Path | None, dimension: int) -> None:
+    if _module(method).__name__.startswith("segmend."):
+        with suppress(Exception):  # whatever is wrong, the first prompt will say it to whom it concerns
+            warm(_loaded(method, weights), card(method, weights), dimension)
 
 
 def check_weights(method: str, weights: Path) -> None:

@@ -1,6 +1,8 @@
 """What `segmend doctor` finds, on processors written by hand and on this machine."""
 
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +25,7 @@ FINE = Machine(
     folder="/data",
     browser="chromium",
     versions={"python": "3.12.1", "torch": None},
-    interaction=Interaction("mend", "OpenVINO", 5.0, 60.0, 20.0, 0.9),
+    interaction=Interaction("mend", "OpenVINO", 2000.0, 5.0, 20.0, 12, 0.9),
 )
 
 
@@ -109,6 +111,15 @@ def test_the_interaction_falls_back_to_a_method_that_needs_no_weights():
 
     assert timed.method == "graphcut"
     assert timed.engine == ""
+
+
+def test_the_first_interaction_of_a_process_is_told_apart_from_the_later_ones():
+    """The first took longer than the time that was allowed for all, so it was told as the interaction."""
+    code = "from segmend.cli.machine import interaction; i = interaction(); print(i.first_ms, i.median_ms, i.later)"
+
+    first, median, later = map(float, subprocess.check_output([sys.executable, "-c", code], text=True).split())
+
+    assert later >= 3 and median < first / 2
 
 
 def test_memory_never_exceeds_the_machines_own():

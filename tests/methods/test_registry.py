@@ -1,5 +1,7 @@
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
@@ -43,6 +45,21 @@ def test_the_classical_methods_are_there_and_sorted():
 def test_a_method_is_loaded_once():
     assert methods.load("graphcut") is methods.load("graphcut") is methods.load("graphcut", None)
     assert isinstance(methods.load("randomwalker"), Segmenter)
+
+
+def test_a_method_is_loaded_once_by_threads_that_ask_at_the_same_time(stranger):
+    module, loaded = methods._modules()["stranger"], []
+
+    def load():
+        loaded.append(1)
+        time.sleep(0.2)  # long enough for the others to come
+        return object()
+
+    module.load = load
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(methods.load, ["stranger"] * 4))
+
+    assert len(loaded) == 1 and len(set(map(id, found))) == 1
 
 
 def test_another_package_adds_a_method(stranger):

@@ -49,16 +49,18 @@ def in_thread(settings):
 
 
 class Process:
-    """A server in a process of its own."""
+    """A server in a process of its own, on all cores or pinned to one."""
 
-    def __init__(self, data, plugin_path, port=0):
+    def __init__(self, data, plugin_path, port=0, *, method="flood", core=None):
         code = (
-            "import sys; from pathlib import Path\n"
+            "import os, sys; from pathlib import Path\n"
+            f"{'' if core is None else f'os.sched_setaffinity(0, [{core}])'}\n"
             "from segmend.server.app import serve; from segmend.server.settings import ServerSettings\n"
-            f"serve(ServerSettings(Path({str(data)!r}), port={port}, method='flood'),"
+            f"serve(ServerSettings(Path({str(data)!r}), port={port}, method={method!r}),"
             " on_ready=lambda address: print(address, flush=True))"
         )
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(plugin_path), str(PLUGIN)])}
+        paths = [str(plugin_path), str(PLUGIN), os.environ.get("PYTHONPATH", "")]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
         self.process = subprocess.Popen(
             [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
         )
@@ -71,9 +73,9 @@ class Process:
         self.process.stdout.close()
         self.process.stderr.close()
 
-    def end(self):
-        """End it as Ctrl+C does; return its exit code and what it logged."""
-        self.process.send_signal(signal.SIGINT)
+    def end(self, number=signal.SIGINT):
+        """End it as Ctrl+C does, or by another signal; return its exit code and what it logged."""
+        self.process.send_signal(number)
         _, logged = self.process.communicate(timeout=20)
         return self.process.returncode, logged
 

@@ -1,7 +1,15 @@
 """The pool shares its threads step by step, and no step can break it."""
 
+import logging
+import subprocess
+import sys
 import threading
+import time
 
+import pytest
+
+from segmend.errors import SettingsError
+from segmend.server.settings import ServerSettings
 from segmend.server.work import Pool
 
 
@@ -86,3 +94,81 @@ def test_after_closing_nothing_starts():
     pool.submit(steps())
 
     assert not started.wait(0.1)
+
+
+def stuck(go, over):
+    patient = "Jane Doe"
+    assert go.wait(20) and patient
+    yield
+    over.set()
+
+
+def until(true, seconds=10):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_step_that_does_not_come_back_is_logged_once_with_all_stacks(caplog):
+    caplog.set_level(logging.WARNING)
+    go, over = threading.Event(), threading.Event()
+    pool = Pool(2, late_seconds=0.2)
+
+    pool.submit(stuck(go, over))
+    until(lambda: caplog.records)
+    time.sleep(0.5)
+    (late,) = caplog.records
+    go.set()
+    assert over.wait(5)
+    until(lambda: len(caplog.records) == 2)
+    ended(pool)
+
+    said = late.getMessage()
+    assert late.levelname == "ERROR" and "segmend-work-" in said and "did not come back for 0.2 s" in said
+    assert "server/test_work.py:" in said and " stuck\n" in said and "MainThread:" in said
+    assert "Jane" not in said
+    assert "came back after" in caplog.records[1].getMessage()
+
+
+def test_steps_that_come_back_in_time_are_not_logged(caplog):
+    over = threading.Event()
+
+    def steps():
+        for _ in range(20):
+            time.sleep(0.02)
+            yield
+        over.set()
+
+    pool = Pool(1, late_seconds=0.3)
+    pool.submit(steps())
+    assert over.wait(10)
+    time.sleep(0.4)  # a worker that waits for work is not late
+    ended(pool)
+
+    assert not caplog.records
+
+
+FROZEN = """
+import ctypes, time
+from segmend.server.watchdog import even_frozen
+with even_frozen(0.5):
+    time.sleep(1.5)  # fine: other threads run
+    print("awake", flush=True)
+    def freezes():
+        ctypes.PyDLL(None).usleep(1_500_000)  # holds the global lock, as a library does that waits inside
+    freezes()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no usleep to hold the lock in")
+def test_a_process_in_which_no_thread_can_run_tells_its_stacks_nevertheless():
+    done = subprocess.run([sys.executable, "-c", FROZEN], capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 0 and done.stdout == "awake\n"
+    assert "line 8 in freezes" in done.stderr and "line 5 in" not in done.stderr
+
+
+def test_the_time_that_a_step_may_take_is_above_0(tmp_path):
+    with pytest.raises(SettingsError, match="late_seconds need to be above 0; got 0"):
+        ServerSettings(tmp_path, late_seconds=0)

@@ -9,8 +9,10 @@ had, 130 interrupted. Only a bug in Segmend shows a traceback.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -22,6 +24,7 @@ from segmend.cli.doctor import doctor
 from segmend.cli.evaluate import evaluate
 from segmend.cli.export import export
 from segmend.cli.methods import methods
+from segmend.cli.place import USUAL, has_data_folder, keep_machine_code
 from segmend.cli.reproduce import reproduce
 from segmend.cli.samples import samples
 from segmend.cli.segment import segment
@@ -35,13 +38,17 @@ INTERRUPTED = 130
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="segmend", message="%(prog)s %(version)s")
-def commands() -> None:
+@click.pass_context
+def commands(context: click.Context) -> None:
     """Mend medical segmentations: a few marks, and the mask is right.
 
     \b
     Example, the annotator in your browser:
       segmend start
     """
+    command = commands.commands.get(context.invoked_subcommand or "")
+    if command is not None and not has_data_folder(command):
+        keep_machine_code(Path(os.environ.get("SEGMEND_FOLDER", USUAL)))
 
 
 for command in (adapt, compare, convert, doctor, evaluate, export, methods, reproduce, samples, segment, start, train):

@@ -88,7 +88,7 @@ def segment(
     earlier = np.zeros(scan.shape, np.uint16) if start is None else io.read_mask(Path(start), scan)
 
     begun = time.perf_counter()
-    workspace = load(method, weights).open(scan).adapting(adapt)
+    workspace = load(method, weights, dimensions=()).open(scan).adapting(adapt)
     opened = time.perf_counter()
     names = dict(workspace.labels) or {1: name}
     if workspace.labels:

@@ -239,7 +239,7 @@ def _alone(question: Question) -> Report | str:
 def play(question: Question) -> Report | str:
     """Return a method's games, or why it cannot be loaded."""
     try:
-        methods.load(question.method)
+        methods.load(question.method, dimensions=())
     except SegmendError as error:
         return str(error)
     except Exception as error:  # a method's own bug must not cost the others

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from segmend import __version__
 from segmend.errors import ModelError
 from segmend.learning.checkpoint import Row, Run, keep
+from segmend.runtime.libraries import prepare_matplotlib
 
 ABOUT = "run.json"
 DRAW_SECONDS = 20.0  # between two drawings of the curve while a run goes on
@@ -72,6 +73,7 @@ class Curve:
 
 def _curve(rows: Sequence[Row], suffix: str) -> bytes:
     """Return the plot of loss and scores against steps, as a file's bytes."""
+    prepare_matplotlib()
     from matplotlib.figure import Figure
 
     plot = Figure(figsize=(8, 5), layout="constrained")

@@ -25,6 +25,7 @@ from segmend.core.atomic import write_bytes
 from segmend.errors import FileError, SettingsError
 from segmend.evaluation.evaluate import Curve, Report
 from segmend.evaluation.metrics import TOLERANCE_MM, clicks_to
+from segmend.runtime.libraries import prepare_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -106,6 +107,7 @@ def _cell(value: Any) -> str:
 
 def figure(report: Report, measure: str) -> Figure:
     """Return a plot of "dice" or "nsd" against interactions: the sets, best first, and their mean."""
+    prepare_matplotlib()
     try:
         from matplotlib import colormaps
         from matplotlib.figure import Figure

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segmend.report.page import INK, LINE, Cell
+from segmend.runtime.libraries import prepare_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -182,6 +183,7 @@ def speed(points: Mapping[str, tuple[float, float]], names: Sequence[str], *, up
 
 
 def _style() -> Any:
+    prepare_matplotlib()
     from matplotlib import rc_context
 
     return rc_context(STYLE)
@@ -191,6 +193,7 @@ def _grid(
     count: int, wide: int, *, height: float, width: float = 0.0, legend: bool = False, share: bool = False
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure of this many panels, `wide` in a row at most; each of this width, or eleven inches in all."""
+    prepare_matplotlib()
     from matplotlib.figure import Figure
 
     columns = min(count, wide)

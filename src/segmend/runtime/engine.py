@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmend.errors import ModelError, SettingsError
+from segmend.runtime import libraries
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -92,24 +93,47 @@ def weights_file(name: str, folder: Path | None = None) -> Path:
     return (Path(str(files("segmend") / "weights")) if folder is None else folder) / name
 
 
-@cache
+# Held while OpenVINO is opened, so that no thread uses it before its first inference is over.
+_opening = threading.Lock()
+
+
 def _core() -> Any:
-    """Return this process's one door to OpenVINO, kept to its end.
+    """Return this process's one door to OpenVINO, kept to its end; safe to call from several threads.
 
     With the last of them the library is unloaded, while threads of its own may still run in it.
     """
-    import openvino
+    with _opening:
+        return _opened()
 
-    return openvino.Core()
+
+@cache
+def _opened() -> Any:
+    """Return a new core that has run one tiny network.
+
+    The binding sets up tables when it first converts an array. A thread that meets this in another
+    thread waits for it while holding Python's global lock, for which the other waits in turn: the process
+    would freeze for ever. So the first conversions, there and back, happen here, in one thread.
+    """
+    openvino = libraries.openvino()
+    from openvino import opset13
+
+    core = openvino.Core()
+    given = opset13.parameter([1], np.float32, name="given")
+    model = openvino.Model([opset13.add(given, opset13.constant(np.ones(1, np.float32)))], [given], "first")
+    request = core.compile_model(model, "CPU").create_infer_request()
+    for values in (np.zeros(1, np.float32), np.zeros(1, np.float64)):  # as it is given, and converted
+        first = request.infer({"given": values}, share_inputs=True).to_tuple()
+        assert float(np.array(first[0], np.float32)[0]) == 1.0
+    return core
 
 
 class OpenVinoEngine(Engine):
     """OpenVINO on the processor; compiles once a shape of input (some 60 ms each)."""
 
     def __init__(self, path: str, precision: str = "auto") -> None:
-        import openvino
-
         self._core = _core()
+        from openvino import __version__
+
         try:
             self._model = self._core.read_model(path)
         except RuntimeError as error:
@@ -119,7 +143,7 @@ class OpenVinoEngine(Engine):
         self._outputs = [port.get_any_name() for port in self._model.outputs]  # compiling may add names to them
         fast = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self.precision = ("bfloat16" if fast else "float32") if precision == "auto" else precision
-        self.name = f"OpenVINO {openvino.__version__.split('-')[0]}, {self.precision}"
+        self.name = f"OpenVINO {__version__.split('-')[0]}, {self.precision}"
         self._compiled: dict[tuple[tuple[int, ...], ...], Any] = {}
         self._lock = threading.Lock()
 

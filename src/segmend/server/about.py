@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import importlib.metadata
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from segmend import io, methods
 from segmend.server.replies import PROBLEMS
 from segmend.server.schemas import FormatJson, HealthJson, MethodJson
-from segmend.server.state import SharedNow
+from segmend.server.state import SharedNow, shared
 
 router = APIRouter(prefix="/api", tags=["server"], responses=PROBLEMS)
 
 
 @router.get("/health", response_model=HealthJson, summary="Is the server there; the one route that needs no token")
-async def health() -> Response:
-    return JSONResponse({"status": "ok", "version": importlib.metadata.version("segmend")})
+async def health(request: Request) -> Response:
+    ready = shared(request).ready.is_set()
+    return JSONResponse({"status": "ok", "version": importlib.metadata.version("segmend"), "ready": ready})
 
 
 @router.get("/methods", response_model=list[MethodJson], summary="The installed methods")

@@ -47,6 +47,7 @@ from segmend.server import about, auth, cases, exports, live, masks, replies, se
 from segmend.server.desks import Desks
 from segmend.server.settings import ServerSettings, guarded
 from segmend.server.state import Shared
+from segmend.server.watchdog import even_frozen
 from segmend.store import Store
 
 log = logging.getLogger("segmend.server")
@@ -90,6 +91,7 @@ def _opened(settings: ServerSettings) -> Shared:
         limit_bytes=settings.cache_bytes,
         open_sessions=settings.open_sessions,
         workers=settings.workers,
+        late_seconds=settings.late_seconds,
         weights=settings.weights,
     )
     return Shared(settings, store, desks)
@@ -105,7 +107,7 @@ def _sweep(data: Path) -> None:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     shared: Shared = app.state.shared
-    loading = threading.Thread(target=_load, args=(shared.settings,), name="segmend-load", daemon=True)
+    loading = threading.Thread(target=_load, args=(shared,), name="segmend-load", daemon=True)
     loading.start()
     yield
     await run_in_threadpool(shared.desks.close)
@@ -113,12 +115,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await run_in_threadpool(loading.join)  # a thread that is cut off while it loads a network aborts the process
 
 
-def _load(settings: ServerSettings) -> None:
-    """Load the usual method before somebody waits for it."""
+def _load(shared: Shared) -> None:
+    """Load and warm the usual method before somebody waits for it; pictures, which take less, first."""
+    settings = shared.settings
     try:
-        methods.load(settings.method, settings.weights.get(settings.method))
+        for dimensions in (2, 3):
+            methods.load(settings.method, settings.weights.get(settings.method), dimensions=[dimensions])
     except SegmendError as error:
         log.warning("The method %s is not there: %s", settings.method, error)
+    finally:
+        shared.ready.set()
 
 
 def _add_pages(app: FastAPI, pages: Path) -> None:
@@ -175,7 +181,10 @@ def serve(settings: ServerSettings, on_ready: Callable[[str], None] | None = Non
     """
     _hush_readers()
     server = Server(settings, on_ready)
-    with threadpool_limits(1, user_api="blas"):  # many small products: threads of BLAS wait for each other
+    with (
+        even_frozen(settings.late_seconds),
+        threadpool_limits(1, user_api="blas"),  # many small products: threads of BLAS wait for each other
+    ):
         server.listen()
 
 

@@ -68,9 +68,10 @@ class Desks:
         limit_bytes: int,
         open_sessions: int,
         workers: int,
+        late_seconds: float = 60.0,
         weights: Mapping[str, Path] | None = None,
     ) -> None:
-        self.pool = Pool(workers)
+        self.pool = Pool(workers, late_seconds=late_seconds)
         self.images = Images(store, limit_bytes)
         self.workspaces = Workspaces(limit_bytes, weights)
         self._store = store

@@ -207,6 +207,7 @@ class FormatJson(BaseModel):
 class HealthJson(BaseModel):
     status: Literal["ok"]
     version: str
+    ready: Annotated[bool, Field(description="the usual method is loaded, and its first answer takes as long as any")]
 
 
 class LinkJson(BaseModel):

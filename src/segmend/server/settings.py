@@ -41,6 +41,7 @@ class ServerSettings:
     cache_bytes: int = GIGABYTE  # images, maps and workspaces kept in memory while nobody uses them
     open_sessions: int = 64  # kept in memory while nobody uses them
     workers: int = 2  # threads that compute answers
+    late_seconds: float = 60.0  # a step of an answer that takes longer is told in the log, with all stacks
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", Path(self.data))
@@ -50,6 +51,8 @@ class ServerSettings:
             raise SettingsError("A token needs at least 8 printable ASCII characters.")
         if self.workers < 1:
             raise SettingsError(f"A server needs at least 1 worker; got {self.workers}.")
+        if self.late_seconds <= 0:
+            raise SettingsError(f"A server's late_seconds need to be above 0; got {self.late_seconds}.")
 
     @property
     def database(self) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Event
 from typing import Annotated, cast
 
 from fastapi import Depends
@@ -20,6 +21,7 @@ class Shared:
     settings: ServerSettings
     store: Store
     desks: Desks
+    ready: Event = field(default_factory=Event)  # set when the usual method is loaded and warm, or cannot be
 
 
 def shared(connection: HTTPConnection) -> Shared:

@@ -3,7 +3,7 @@
 A piece of work is an iterator; one `next` is one step. The threads take steps in turn: after
 a step the work goes to the end of the line, so a session whose answer has a hundred parts
 delays another by one part, not by a hundred. A piece of work stands in the line once, so
-its steps never run at the same time.
+its steps never run at the same time. A step that does not come back is told in the log (`watchdog`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import logging
 from collections import deque
 from collections.abc import Iterator
 from threading import Condition, Thread
+
+from segmend.server.watchdog import Watchdog
 
 log = logging.getLogger("segmend.server")
 
@@ -30,10 +32,11 @@ class Pool:
     (True, None)
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, *, late_seconds: float = 60.0) -> None:
         self._line: deque[Iterator[object]] = deque()
         self._changed = Condition()
         self._closed = False
+        self._watchdog = Watchdog(late_seconds)
         self._threads = [Thread(target=self._run, name=f"segmend-work-{i}", daemon=True) for i in range(workers)]
         for thread in self._threads:
             thread.start()
@@ -53,11 +56,13 @@ class Pool:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join(timeout_seconds)
+        self._watchdog.close()
 
     def _run(self) -> None:
         while (steps := self._take()) is not None:
             try:
-                next(steps)
+                with self._watchdog.step():
+                    next(steps)
             except StopIteration:
                 continue
             except Exception as error:  # the work is lost, the thread and the others are not

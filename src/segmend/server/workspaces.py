@@ -26,7 +26,6 @@ class Workspaces:
         self._weights = weights or {}  # folders of a method's own weights, by its id
         self._kept: OrderedDict[Key, tuple[Taking, int]] = OrderedDict()
         self._lock = Lock()
-        self._loading = Lock()  # two threads would load one model twice
 
     def opened(self, session_id: str, method: str, image: Callable[[], Image]) -> Taking:
         """Return the workspace of a method in a session; called by one thread a session at a time."""
@@ -35,8 +34,8 @@ class Workspaces:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key][0]
-        with self._loading:
-            segmenter = methods.load(method, self._weights.get(method))
+        dimensions = 2 if image().flat else 3
+        segmenter = methods.load(method, self._weights.get(method), dimensions=[dimensions])
         workspace = Taking(segmenter.open(image()), methods.card(method))
         self._keep(key, workspace, weight(workspace, image()))
         return workspace

@@ -2,9 +2,11 @@
 
 The loops live in modules of their own (`maxflow_loops.py`, `grid_loops.py`), which load numba.
 numba compiles a loop at its first call, some seconds each, and keeps the machine code beside the
-module; where that folder is read-only it uses the user's cache folder, and where that is read-only
-too, `compiled` falls back to compiling anew in every process. `segmend.solvers.warm` and
-`segmend.classical.warm` compile everything ahead of the first click.
+module; where that folder is read-only, the command line has it kept with the data (`cli.place`)
+and programs in the user's cache folder or that of NUMBA_CACHE_DIR. Where none of these can be
+written, `compiled` falls back to compiling anew in every process. `methods.load` uses a method
+once, so that this happens ahead of the first click; `segmend.solvers.warm` and
+`segmend.classical.warm` compile everything.
 """
 
 from __future__ import annotations
