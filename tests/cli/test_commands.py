@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from segmend import io
-from segmend.cli import commands, run
+from segmend.cli import COMMANDS, commands, run
+from segmend.core import segmenter
 from segmend.core.image import bounds
 from segmend.core.prompts import Mask
 from segmend.core.session import Defined, Patch, Prompted
@@ -52,7 +53,7 @@ def box_of(truth: np.ndarray) -> str:
     return ":".join(",".join(map(str, corner)) for corner in (low, high))
 
 
-@pytest.mark.parametrize("name", sorted(commands.commands))
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_helps_with_an_example(said, name):
     code, out, _ = said(name, "--help")
 
@@ -60,7 +61,7 @@ def test_every_command_helps_with_an_example(said, name):
     assert re.search(rf"Example.*:\n +segmend {name}", out), out
 
 
-@pytest.mark.parametrize("name", sorted(set(commands.commands) - {"start"}))
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"start"}))
 def test_every_command_that_answers_also_does_so_in_json(said, name):
     assert "--json" in said(name, "--help")[1]
 
@@ -157,8 +158,6 @@ def test_a_mask_can_be_mended_further(said, skin, images, tmp_path):
 def test_methods_that_take_masks_are_told_that_one_is_from_elsewhere(
     said, skin, images, tmp_path, monkeypatch, method, told
 ):
-    from segmend.core import segmenter
-
     asked = []
     answer = segmenter.answer
 
@@ -166,7 +165,7 @@ def test_methods_that_take_masks_are_told_that_one_is_from_elsewhere(
         asked.append(list(prompts))
         return answer(workspace, prompts, previous)
 
-    monkeypatch.setattr(segmenter, "answer", spied)
+    monkeypatch.setattr("segmend.cli.segment.answer", spied)
     start = images / "skin" / "labels" / skin.name
 
     marks = ("--click", "0,2,2", "--click", "0,4,4")

@@ -122,7 +122,7 @@ def test_start_takes_a_folder_for_each_method(weights, data, monkeypatch):
         weights_of((f"nobody={weights}",), "mend")
 
     served: list[ServerSettings] = []
-    monkeypatch.setattr("segmend.server.app.serve", lambda settings, ready: served.append(settings))
+    monkeypatch.setattr("segmend.cli.start.serve", lambda settings, ready: served.append(settings))
     kept = str(data.parent / "kept")
     assert run(["start", "--no-browser", "--no-samples", "--data", kept, "--weights", str(weights)]) == 0
     assert served[0].weights == {"mend": weights}

@@ -22,7 +22,7 @@ print(*(len(network._compiled) for network in networks))
 
 
 @pytest.mark.parametrize(
-    ("dimensions", "told"), [("None", "True 1 1 1"), ("[2]", "True 1 0 1"), ("()", "False 0 0 0")], ids=str
+    ("dimensions", "told"), [("None", "True 1 1 1"), ("[2]", "True 1 0 1"), ("()", "True 0 0 0")], ids=str
 )
 def test_libraries_and_networks_are_ready_when_a_method_is_loaded(dimensions, told):
     """As many shapes as one click asks for, of the networks in the plane, in space and for lines."""

@@ -1,7 +1,7 @@
 """The command line: parse, call the library, show the result.
 
-Each command is a file beside this one. They import the library inside the command, so that
-`segmend --help` stays quick, and this is the only room that reads environment variables.
+Each command is a file beside this one, imported when it is called, so that `segmend --help` stays
+quick. This is the only folder that reads environment variables.
 Output for people goes to standard output, or one JSON document with --json; progress and
 errors go to standard error. Exit codes: 0 done, 2 something given was wrong or could not be
 had, 130 interrupted. Only a bug in Segmend shows a traceback.
@@ -12,31 +12,51 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 import click
 
 from segmend import __version__
-from segmend.cli.adapt import adapt
-from segmend.cli.compare import compare
-from segmend.cli.convert import convert
-from segmend.cli.doctor import doctor
-from segmend.cli.evaluate import evaluate
-from segmend.cli.export import export
-from segmend.cli.methods import methods
 from segmend.cli.place import USUAL, has_data_folder, keep_machine_code
-from segmend.cli.reproduce import reproduce
-from segmend.cli.samples import samples
-from segmend.cli.segment import segment
-from segmend.cli.start import start
-from segmend.cli.train import train
 from segmend.errors import SegmendError
 
+COMMANDS = {  # a file beside this one, and the function in it, with what the list of commands says of it
+    "adapt": "Improve mend's weights with your accepted cases.",
+    "compare": "Measure all methods on the same objects, in one table.",
+    "convert": "Write an image or a mask in another format.",
+    "doctor": "Say what this machine is, and time one interaction.",
+    "evaluate": "Measure a method with a robot that annotates.",
+    "export": "Write the masks of an annotated case to a file.",
+    "methods": "List the installed methods.",
+    "reproduce": "Run a paper's experiment and judge its claims.",
+    "samples": "Write sample images with their right masks.",
+    "segment": "Segment one object of an image, or all that a task model knows.",
+    "start": "Open the annotator in a browser.",
+    "train": "Train a method on a folder of data sets.",
+}
 REFUSED = 2
 INTERRUPTED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Commands(click.Group):
+    """The commands of `COMMANDS`; listing them imports none."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        return cast(click.Command, getattr(import_module(f"{__name__}.{name}"), name))
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="segmend", message="%(prog)s %(version)s")
 @click.pass_context
 def commands(context: click.Context) -> None:
@@ -46,13 +66,9 @@ def commands(context: click.Context) -> None:
     Example, the annotator in your browser:
       segmend start
     """
-    command = commands.commands.get(context.invoked_subcommand or "")
+    command = commands.get_command(context, context.invoked_subcommand or "")
     if command is not None and not has_data_folder(command):
         keep_machine_code(Path(os.environ.get("SEGMEND_FOLDER", USUAL)))
-
-
-for command in (adapt, compare, convert, doctor, evaluate, export, methods, reproduce, samples, segment, start, train):
-    commands.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

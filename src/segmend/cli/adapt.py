@@ -13,7 +13,7 @@ from segmend.cli.words import as_json, say
 from segmend.errors import FileError, SettingsError
 
 
-@click.command(short_help="Improve mend's weights with your accepted cases.")
+@click.command()
 @click.option("--store", type=click.Path(path_type=Path), metavar="DIR", help="The annotator's folder: locked labels.")
 @click.option("--database", metavar="URL", envvar="SEGMEND_DATABASE", show_envvar=True, help="Its database elsewhere.")
 @click.option("--blobs", metavar="URL", envvar="SEGMEND_BLOBS", show_envvar=True, help="Its voxels elsewhere.")

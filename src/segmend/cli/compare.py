@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from segmend.evaluation.compare import Comparison
 
 
-@click.command(short_help="Measure all methods on the same objects, in one table.")
+@click.command()
 @data_option()
 @click.option("--methods", default="all", show_default=True, help="Names from `segmend methods`, with commas.")
 @click.option("--user", default="click", show_default=True, help="The robot, as `segmend evaluate` names them.")

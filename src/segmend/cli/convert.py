@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from segmend import io
 from segmend.cli.words import as_json, say
-
-if TYPE_CHECKING:
-    from segmend.core.session import Label
+from segmend.core.session import PALETTE, Label
 
 
-@click.command(short_help="Write an image or a mask in another format.")
+@click.command()
 @click.argument("source")
 @click.argument("target", required=False)
 @click.option("--mask", "image", metavar="IMAGE", help="SOURCE is a mask of this image; keep its labels.")
@@ -46,8 +44,6 @@ def convert(
       segmend convert ct/ ct.nii.gz
       segmend convert liver.nii.gz liver.dcm --mask ct/ --label liver
     """
-    from segmend import io
-
     if target is None:
         found = io.series(Path(source))
         say([asdict(entry) for entry in found], [str(entry) for entry in found], as_json=as_json)
@@ -74,7 +70,5 @@ def convert(
 
 
 def _labels(values: Sequence[int], names: Sequence[str]) -> list[Label]:
-    from segmend.core.session import PALETTE, Label
-
     called = dict(zip(values, names, strict=False))
     return [Label(v, called.get(v, f"label {v}"), PALETTE[i % len(PALETTE)]) for i, v in enumerate(values)]

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
+from segmend.cli.machine import examine
 from segmend.cli.place import data_option
 from segmend.cli.words import as_json, say
 
 
-@click.command(short_help="Say what this machine is, and time one interaction.")
+@click.command()
 @data_option
 @as_json
 def doctor(data: Path, as_json: bool) -> None:
@@ -21,8 +22,6 @@ def doctor(data: Path, as_json: bool) -> None:
     Example:
       segmend doctor
     """
-    from segmend.cli.machine import examine
-
     machine = examine(data)
     features = ", ".join(machine.processor.features) or "no extensions that matter"
     timed = machine.interaction

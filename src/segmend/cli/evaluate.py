@@ -10,7 +10,7 @@ import click
 from segmend.cli.words import as_json, data_option, say, weights_option
 
 
-@click.command(short_help="Measure a method with a robot that annotates.")
+@click.command()
 @data_option()
 @click.option("--method", default="mend", show_default=True, help="One of `segmend methods`.")
 @weights_option

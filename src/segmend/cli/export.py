@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from segmend import io
 from segmend.cli.place import open_store, place_options
 from segmend.cli.words import as_json, say
+from segmend.core.session import Canvas
+from segmend.errors import SettingsError
+from segmend.store import Store
 
-if TYPE_CHECKING:
-    from segmend.store import Store
 
-
-@click.command(short_help="Write the masks of an annotated case to a file.")
+@click.command()
 @click.argument("session", required=False)
 @click.option("-o", "--out", metavar="FILE", help="The masks: .nii.gz, .seg.nrrd, .mha, .dcm, .png ...")
 @place_options
@@ -30,8 +31,6 @@ def export(
       segmend export
       segmend export 1f6cab47d3a94e4c8c1f0ad9a8b6c2aa -o abdomen.seg.nrrd
     """
-    from segmend.errors import SettingsError
-
     with open_store(data, database, blobs) as store:
         if session is None:
             found = _sessions(store)
@@ -59,9 +58,6 @@ def _sessions(store: Store) -> list[dict[str, Any]]:
 
 
 def _write(store: Store, session_id: str, out: Path) -> dict[str, Any]:
-    from segmend import io
-    from segmend.core.session import Canvas
-
     record = store.session_record(session_id)
     session = store.session(session_id)
     image = store.image(record.case)

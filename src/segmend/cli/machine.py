@@ -14,8 +14,12 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from segmend.core.image import Index
+from segmend.core.image import Index, bounds
+from segmend.core.prompts import Click, Prompt
+from segmend.core.segmenter import answer
 from segmend.errors import ModelError, SettingsError
+from segmend.methods import load
+from segmend.samples import make
 
 FLAGS = {
     "AVX2": ("avx2",),
@@ -168,12 +172,6 @@ def interaction(shape: Index = SIZE, *, methods: tuple[str, ...] = ("mend", "gra
     Cold is what this process has not done before, so it says most where it is asked first.
     """
     import numpy as np
-
-    from segmend.core.image import bounds
-    from segmend.core.prompts import Click, Prompt
-    from segmend.core.segmenter import answer
-    from segmend.methods import load
-    from segmend.samples import make
 
     sample = make("skin", shape=shape)
     truth = sample.truth == 1

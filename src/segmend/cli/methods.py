@@ -7,9 +7,10 @@ from dataclasses import asdict
 import click
 
 from segmend.cli.words import as_json, say
+from segmend.methods import cards
 
 
-@click.command(short_help="List the installed methods.")
+@click.command()
 @as_json
 def methods(as_json: bool) -> None:
     """List the installed methods, with the prompts that each takes.
@@ -18,8 +19,6 @@ def methods(as_json: bool) -> None:
     Example:
       segmend methods --json
     """
-    from segmend.methods import cards
-
     found = cards()
     lines = []
     for card in found:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from segmend.papers.study.experiment import Experiment
 
 
-@click.command(short_help="Run a paper's experiment and judge its claims.")
+@click.command()
 @click.argument("paper", required=False)
 @data_option(required=False)
 @click.option(

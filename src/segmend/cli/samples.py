@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from segmend.cli.words import as_json, say
+from segmend.samples import write_folder
 
 
-@click.command(short_help="Write sample images with their right masks.")
+@click.command()
 @click.argument("folder")
 @click.option("--cases", default=1, show_default=True, type=click.IntRange(min=1), help="How many of each kind.")
 @click.option("--seed", default=0, show_default=True, help="Other seeds, other images.")
@@ -26,7 +27,5 @@ def samples(folder: str, cases: int, seed: int, kinds: tuple[str, ...], as_json:
     Example:
       segmend samples demo --cases 4
     """
-    from segmend.samples import write_folder
-
     written = write_folder(Path(folder), cases=cases, seed=seed, kinds=kinds or None)
     say([str(path) for path in written], [str(path) for path in written], as_json=as_json)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from segmend import io
 from segmend.cli.words import as_json, prompts_of, say, weights_option
+from segmend.core.prompts import Mask
+from segmend.core.segmenter import FIRST, answer, first_masks
+from segmend.core.session import PALETTE, Adapt, Label, painted
+from segmend.errors import PromptError
+from segmend.methods import card, load
 
-if TYPE_CHECKING:
-    from segmend.core.session import Adapt
 
-
-@click.command(short_help="Segment one object of an image, or all that a task model knows.")
+@click.command()
 @click.argument("image")
 @click.option("--click", "clicks", multiple=True, metavar="Z,Y,X", help="A voxel of the object. Repeat for more.")
 @click.option("--negative", "negatives", multiple=True, metavar="Z,Y,X", help="A voxel that is not of the object.")
@@ -71,13 +73,6 @@ def segment(
       segmend segment heart.nii.gz --weights runs/hearts --start first.nii.gz --label left --click 4,80,90 -o b.nii.gz
     """
     import numpy as np
-
-    from segmend import io
-    from segmend.core.prompts import Mask
-    from segmend.core.segmenter import FIRST, answer, first_masks
-    from segmend.core.session import PALETTE, Label, painted
-    from segmend.errors import PromptError
-    from segmend.methods import card, load
 
     chosen = card(method, weights)
     prompts = prompts_of(clicks=clicks, negatives=negatives, boxes=boxes, strokes=strokes, file=file)
@@ -152,8 +147,6 @@ def label_of(labels: Mapping[int, str], name: str) -> int:
     >>> label_of({1: "liver", 2: "tumour"}, "tumour")
     2
     """
-    from segmend.errors import PromptError
-
     found = [value for value, called in labels.items() if called.casefold() == name.casefold()]
     if not found and len(labels) == 1:
         found = list(labels)

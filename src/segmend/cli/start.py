@@ -6,17 +6,18 @@ import sys
 import threading
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from segmend.cli.place import place_options
+from segmend.methods import card, check_weights
+from segmend.samples import KINDS, make
+from segmend.server.app import serve
+from segmend.server.settings import ServerSettings
+from segmend.store import Store
 
-if TYPE_CHECKING:
-    from segmend.server.settings import ServerSettings
 
-
-@click.command(short_help="Open the annotator in a browser.")
+@click.command()
 @click.option("--browser/--no-browser", default=True, help="Open a browser, or only print the address.")
 @click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 serves the whole network, with a token.")
@@ -50,10 +51,6 @@ def start(
     Example:
       segmend start --no-browser --port 9000 --data ~/study
     """
-    from segmend.methods import card
-    from segmend.server.app import serve
-    from segmend.server.settings import ServerSettings
-
     settings = ServerSettings(
         data,
         host=host,
@@ -78,8 +75,6 @@ def start(
 
 def weights_of(texts: tuple[str, ...], method: str) -> dict[str, Path]:
     """Return the folder of weights of each method, from words such as `runs/mend` or `iunet=runs/iunet`."""
-    from segmend.methods import check_weights
-
     found: dict[str, Path] = {}
     for text in texts:
         name, equals, folder = text.partition("=")
@@ -97,9 +92,6 @@ def open_browser(address: str) -> None:
 
 def add_samples(settings: ServerSettings) -> None:
     """Put one sample case of each kind into a store that holds none."""
-    from segmend.samples import KINDS, make
-    from segmend.store import Store
-
     with Store.open(settings.database, settings.blobs) as store:
         if store.cases():
             return

@@ -16,7 +16,7 @@ from segmend.cli.words import as_json, data_option, say
 from segmend.errors import SettingsError
 
 
-@click.command(short_help="Train a method on a folder of data sets.")
+@click.command()
 @click.argument("method")
 @data_option()
 @click.option(

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from segmend.core.image import Box, Index
+from segmend.core.prompts import Click, Prompt, Stroke, from_json
 from segmend.errors import FileError, PromptError
-
-if TYPE_CHECKING:
-    from segmend.core.image import Index
-    from segmend.core.prompts import Prompt
 
 
 def voxel(text: str) -> Index:
@@ -59,9 +57,6 @@ def prompts_of(
     >>> prompts_of(clicks=["0,5,5"], boxes=["0,1,1:1,9,9"])
     [Box(low=(0, 1, 1), high=(1, 9, 9)), Click(index=(0, 5, 5), positive=True)]
     """
-    from segmend.core.image import Box
-    from segmend.core.prompts import Click, Stroke
-
     found: list[Prompt] = [] if file is None else _read(Path(file))
     found += [Box(*corners(text)) for text in boxes]
     found += [Stroke(tuple(voxel(word) for word in text.split(":"))) for text in strokes]
@@ -71,8 +66,6 @@ def prompts_of(
 
 
 def _read(path: Path) -> list[Prompt]:
-    from segmend.core.prompts import from_json
-
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
