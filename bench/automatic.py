@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from segmend.core.masks import dice
 from segmend.core.segmenter import first_masks
 from segmend.datasets import sets
-from segmend.evaluation.metrics import dice
 from segmend.mend.first_masks import InPlanes, InSpace
 from segmend.mend.method import MendWorkspace
 from segmend.methods import load

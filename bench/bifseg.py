@@ -14,7 +14,8 @@ from dataclasses import replace
 import numpy as np
 
 from segmend.classical.warm import warm_up
-from segmend.solvers.finetune import IN_2D, IN_3D, INSIDE, OUTSIDE, Head, Tuning, alternate
+from segmend.core.seeds import BACKGROUND, FOREGROUND
+from segmend.solvers.finetune import IN_2D, IN_3D, Head, Tuning, alternate
 
 REPEATS = 5
 CROPS = {  # cells, features, block 6, tuning, the budget and the paper's seconds
@@ -45,7 +46,7 @@ def crop(shape: tuple[int, int, int], inputs: int, hidden: int) -> tuple[np.ndar
     features = rng.normal(0, 1, (inputs, *shape)) + truth * rng.normal(0, 0.5, (inputs, 1, 1, 1))
     marked = np.zeros(shape, np.uint8)
     z, y, x = (n // 2 for n in shape)
-    marked[z, y, x - 8 : x + 8], marked[z, 2, 2:x] = INSIDE, OUTSIDE
+    marked[z, y, x - 8 : x + 8], marked[z, 2, 2:x] = FOREGROUND, BACKGROUND
     weights = (rng.normal(0, (2 / inputs) ** 0.5, (hidden, inputs)), rng.normal(0, (1 / hidden) ** 0.5, (2, hidden)))
     head = Head(tuple(w.astype(np.float32) for w in weights), (np.zeros(hidden, np.float32), np.zeros(2, np.float32)))
     return np.maximum(features, 0).astype(np.float32), tones, marked, head

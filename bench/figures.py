@@ -31,13 +31,14 @@ from segmend import methods
 from segmend.classical.warm import warm_up
 from segmend.core.atomic import write_bytes
 from segmend.core.image import MaskArray
+from segmend.core.masks import dice
 from segmend.core.prompts import Mask, Prompt
 from segmend.core.segmenter import Workspace
 from segmend.datasets.folder import DataSet, sets
 from segmend.errors import SegmendError, UserError
 from segmend.evaluation.compare import report_from
 from segmend.evaluation.evaluate import Curve, Report, evaluate, judged
-from segmend.evaluation.metrics import dice, lowered
+from segmend.evaluation.metrics import lowered
 from segmend.evaluation.one_click import BEST, DOUBT, RANDOM, by_method, by_place, wobbled
 from segmend.users import LargestError
 from segmend.users.play import rounds

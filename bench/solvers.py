@@ -37,10 +37,11 @@ from segmend.classical.solvers.randomwalk import walk
 from segmend.classical.warm import warm_up
 from segmend.core.image import Box, Image, Index, MaskArray
 from segmend.core.prompts import Click, Prompt
+from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.core.segmenter import answer
 from segmend.solvers.edges import likeness
 from segmend.solvers.geodesic import geodesic, lengths_of
-from segmend.solvers.maxflow import INSIDE, OUTSIDE, cut, offsets, whole_numbers
+from segmend.solvers.maxflow import cut, offsets, whole_numbers
 
 Ints = NDArray[np.int32]
 SMALL = ((1, 128, 128), (24, 24, 24))
@@ -152,7 +153,9 @@ def cuts(shape: Index, repeats: int) -> list[Row]:
         for rival, call in rivals.items():
             theirs, mine = fastest(repeats, call, lambda pull=pull, arcs=arcs: cut(pull, arcs))  # type: ignore[misc]
             rows.append(Row(problem, rival, theirs, mine, f"{call()} ({ours.cost})"))
-        band = np.where(gaussian_filter(ours.inside.astype(np.float32), 2, mode="nearest") > 0.5, INSIDE, OUTSIDE)
+        band = np.where(
+            gaussian_filter(ours.inside.astype(np.float32), 2, mode="nearest") > 0.5, FOREGROUND, BACKGROUND
+        )
         edge = np.abs(gaussian_filter(ours.inside.astype(np.float32), 2, mode="nearest") - 0.5) < 0.49
         fixed = np.where(edge, 0, band).astype(np.uint8)
         whole, part = fastest(repeats, lambda: cut(pull, arcs), lambda: cut(pull, arcs, fixed=fixed))  # noqa: B023
@@ -330,8 +333,8 @@ def growths(shape: Index, repeats: int) -> list[Row]:
         return []
     image = ball(shape, 0.1)
     seeds = np.zeros(shape, np.uint8)
-    seeds[tuple(n // 2 for n in shape)] = INSIDE
-    seeds[(0, 0, 0)] = OUTSIDE
+    seeds[tuple(n // 2 for n in shape)] = FOREGROUND
+    seeds[(0, 0, 0)] = BACKGROUND
     number = np.arange(image.size).reshape(shape)
     starts, ends, lengths = [], [], []
     for step in offsets(shape):

@@ -17,13 +17,13 @@ import pytest
 
 from segmend import methods, report
 from segmend.core.image import Image, MaskArray, whole
+from segmend.core.masks import dice
 from segmend.core.prompts import Click, Prompt
 from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace
 from segmend.core.session import Label
 from segmend.datasets.folder import sets
 from segmend.errors import FileError, PromptError, SettingsError, ShapeError
 from segmend.evaluation.evaluate import CaseResult, Curve, Job, Problem, Report, evaluate, peak_mb, play_case, run
-from segmend.evaluation.metrics import dice
 from segmend.users import LargestError
 from tests.datasets.test_folder import flat_labels, solid_labels, write_case, write_split
 

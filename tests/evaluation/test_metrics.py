@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import integrate, ndimage
 
+from segmend.core.masks import dice
 from segmend.errors import GeometryError, SettingsError, ShapeError
 from segmend.evaluation import distance_loops as nearest
 from segmend.evaluation import metrics
@@ -82,7 +83,7 @@ def test_single_measures_are_those_of_the_scores(pair: tuple[Any, Any]) -> None:
     spacing = (3.0, 1.0, 0.5)
 
     singly = [
-        *(f(truth, mask) for f in (metrics.dice, metrics.iou, metrics.sensitivity, metrics.ppv, metrics.volume_error)),
+        *(f(truth, mask) for f in (dice, metrics.iou, metrics.sensitivity, metrics.ppv, metrics.volume_error)),
         *(f(truth, mask, spacing) for f in (metrics.hausdorff, metrics.hd95, metrics.assd, metrics.nsd)),
     ]
 
@@ -275,7 +276,7 @@ def test_monai_counts_voxels_and_so_agrees_within_one() -> None:
 
     assert metrics.hausdorff(truth, mask) == pytest.approx(hd, abs=np.sqrt(3))
     assert metrics.assd(truth, mask) == pytest.approx(mean, abs=1)
-    assert metrics.dice(truth, mask) == pytest.approx(float(monai.compute_dice(*tensors)))
+    assert dice(truth, mask) == pytest.approx(float(monai.compute_dice(*tensors)))
 
 
 @given(pairs(), SPACINGS, st.integers(0, 60))
@@ -369,7 +370,7 @@ def test_a_harder_target_never_takes_fewer_clicks(values: list[float], one: floa
 def test_shapes_must_agree() -> None:
     one, other = np.zeros((1, 2, 3), bool), np.zeros((1, 3, 2), bool)
     with pytest.raises(ShapeError, match=r"one shape; got \(1, 2, 3\) and \(1, 3, 2\)"):
-        metrics.dice(one, other)
+        dice(one, other)
     with pytest.raises(ShapeError, match=r"\[z y x\] of one shape; got \(1, 2, 3\) and \(1, 3, 2\)"):
         surfaces(one, other)
     with pytest.raises(ShapeError, match=r"\[z y x\] of one shape; got \(2, 3\)"):

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segmend.core.image import whole
+from segmend.core.masks import dice
 from segmend.core.prompts import Click, Mask
 from segmend.core.segmenter import Method, Prediction, Workspace
-from segmend.evaluation.metrics import dice
 from segmend.evaluation.one_click import BEST, DOUBT, RANDOM, by_method, by_place, wobbled
 
 SPACING = np.array([1.0, 1.0, 1.0])

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from segmend.core.image import Image, scale_affine
+from segmend.core.masks import dice
 from segmend.core.segmenter import merged
 from segmend.errors import ModelError
-from segmend.evaluation.metrics import dice
 from segmend.mend.first_masks import InPlanes, InSpace, Namer, agree, read_labels
 from segmend.mend.plane import Networks, PlaneLooker
 from segmend.mend.volume import VolumeWorkspace

@@ -87,8 +87,8 @@ def test_the_stored_head_is_what_the_network_ends_with(plane):
 
     found = method.planes.refiner.run({"prompts": x, **method.planes.reader.run({"x": x})})
 
-    odds = method.planes.head.odds(found["hidden"][0])
-    assert np.abs(odds - found["logits"][0, 0]).max() < 0.05 * max(1, np.abs(odds).max())
+    logits = method.planes.head.logits(found["hidden"][0])
+    assert np.abs(logits - found["logits"][0, 0]).max() < 0.05 * max(1, np.abs(logits).max())
 
 
 def test_a_folder_without_networks_for_space_goes_slice_by_slice(plane):

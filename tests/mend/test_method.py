@@ -550,8 +550,8 @@ class Wrong(Bright):
 
     def run(self, inputs):
         hidden = np.concatenate([inputs["f0"][:, :1], np.ones_like(inputs["f0"][:, :1])], axis=1)
-        odds = HEAD.odds(hidden[0])[None, None]
-        return {"logits": odds, "quality": np.float32([0.5]), "hidden": hidden, "doubt": -np.abs(odds)}
+        logits = HEAD.logits(hidden[0])[None, None]
+        return {"logits": logits, "quality": np.float32([0.5]), "hidden": hidden, "doubt": -np.abs(logits)}
 
 
 HEAD = Head((np.array([[3.0, 0.02]], np.float32),), (np.zeros(1, np.float32),))

@@ -9,11 +9,11 @@ import pytest
 from segmend import io, methods
 from segmend.cli import run
 from segmend.core.image import Image, scale_affine
+from segmend.core.masks import dice
 from segmend.core.prompts import Click
 from segmend.core.segmenter import FIRST, answer, first_masks
 from segmend.core.session import PALETTE, Defined, Label, Prompted, Session
 from segmend.errors import PromptError, SettingsError
-from segmend.evaluation.metrics import dice
 from segmend.learning import loop as train
 from segmend.mend.first_masks import InSpace
 from segmend.mend.learning import recipe as mend

@@ -7,8 +7,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from segmend.core.image import Box, Image
+from segmend.core.masks import dice
 from segmend.core.prompts import Click
-from segmend.evaluation.metrics import dice
 from segmend.mend.method import LINES
 from segmend.mend.plane import Networks, PlaneLooker, Question
 from segmend.mend.vessels import lines_of, thin

@@ -17,11 +17,11 @@ from scipy.ndimage import binary_dilation, label
 
 from segmend.core.image import Box, Image, MaskArray, Real, bounds, scale_affine
 from segmend.core.marks import marks
+from segmend.core.masks import dice
 from segmend.core.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke
 from segmend.core.segmenter import answer, replaced
 from segmend.core.session import ADAPTS
 from segmend.errors import PromptError
-from segmend.evaluation.metrics import dice
 from segmend.mend.method import solid
 from segmend.mend.plane import PlaneLooker, Question, Seen
 from segmend.mend.three_planes import crossing, mistake_at
@@ -646,7 +646,7 @@ class Heedless(Engine):
     def run(self, inputs: Arrays) -> dict[str, Real]:
         tones = inputs["f0"][0]
         hidden = np.stack([tones[0], np.ones_like(tones[0])])
-        logits = np.where(tones[3] > 0, BRIGHT.odds(hidden), -9).astype(np.float32)
+        logits = np.where(tones[3] > 0, BRIGHT.logits(hidden), -9).astype(np.float32)
         return said(logits > 0, 0.6) | {"logits": logits[None, None], "hidden": hidden[None]}
 
 

@@ -5,9 +5,9 @@ import pytest
 
 from segmend import methods
 from segmend.core.image import Image
+from segmend.core.masks import dice
 from segmend.core.prompts import Mask
 from segmend.core.segmenter import answer
-from segmend.evaluation.metrics import dice
 from tests.methods.test_marks import segmenter_of
 
 SHAPES = {2: (1, 96, 110), 3: (16, 60, 64)}

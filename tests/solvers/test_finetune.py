@@ -6,8 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.errors import ModelError, ShapeError
-from segmend.solvers.finetune import IN_2D, IN_3D, INSIDE, OUTSIDE, Head, adapt, alternate, doubts, load_head, save_head
+from segmend.solvers.finetune import IN_2D, IN_3D, Head, adapt, alternate, doubts, load_head, save_head
 
 
 def head_of(rng, *sizes):
@@ -66,8 +67,8 @@ def test_a_part_of_the_voxels_stands_for_all_and_marks_are_never_left_out():
     weights[7], labels[7] = 1e6, not labels[7]
     told = adapt(features, labels, weights, head, rate=0.1, most=1000)
 
-    assert ((part.odds(features) > 0) == (whole.odds(features) > 0)).mean() > 0.97
-    assert (told.odds(features)[7] > 0) == labels[7]
+    assert ((part.logits(features) > 0) == (whole.logits(features) > 0)).mean() > 0.97
+    assert (told.logits(features)[7] > 0) == labels[7]
 
 
 def test_weights_are_those_of_equation_12():
@@ -76,7 +77,7 @@ def test_weights_are_those_of_equation_12():
     labels = np.array([[[1, 1, 0, 1, 0, 1, 0]]], bool)
     near_inside = np.array([[[0, 0, 0, 0, 1, 1, 1]]], bool)
     near_outside = np.array([[[0, 0, 0, 0, 0, 1, 1]]], bool)
-    marked = np.array([[[0, 0, 0, 0, 0, 0, OUTSIDE]]], np.uint8)
+    marked = np.array([[[0, 0, 0, 0, 0, 0, BACKGROUND]]], np.uint8)
 
     weights = doubts(probability, labels, marked, (near_inside, near_outside), IN_2D)
     narrower = doubts(probability, labels, marked, (near_inside, near_outside), IN_3D)
@@ -113,22 +114,22 @@ def test_without_rounds_it_is_the_cut_of_what_the_head_says():
 def test_every_cut_obeys_the_marks_and_what_they_say_spreads(shape):
     truth, tones, features, head = scene(shape)
     marked = np.zeros(shape, np.uint8)
-    marked[0, 15, 27:33] = INSIDE
-    marked[0, 2, 3:30] = OUTSIDE
+    marked[0, 15, 27:33] = FOREGROUND
+    marked[0, 2, 3:30] = BACKGROUND
     tuning = IN_2D if shape[0] == 1 else replace(IN_3D, rate=0.05)
 
     before = alternate(features, tones, head, marked=marked * 0, tuning=replace(tuning, rounds=0)).labels
     after = alternate(features, tones, head, marked=marked, tuning=tuning)
 
-    assert after.labels[marked == INSIDE].all()
-    assert not after.labels[marked == OUTSIDE].any()
+    assert after.labels[marked == FOREGROUND].all()
+    assert not after.labels[marked == BACKGROUND].any()
     assert (after.labels != truth).sum() < (before != truth).sum()
 
 
 def test_the_same_question_has_the_same_answer():
     truth, tones, features, head = scene()
     marked = np.zeros(truth.shape, np.uint8)
-    marked[0, 15, 27:33] = INSIDE
+    marked[0, 15, 27:33] = FOREGROUND
 
     first, again = (alternate(features, tones, head, marked=marked) for _ in range(2))
 
@@ -163,7 +164,7 @@ def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ShapeError, match=r"layers that fit and 1 or 2 outputs; got weights of shapes \[\(3, 2\)\]"):
         head_of(np.random.default_rng(0), 2, 3)
     with pytest.raises(ShapeError, match="This head needs 2 features; got 3"):
-        head.odds(np.zeros((3, 4), np.float32))
+        head.logits(np.zeros((3, 4), np.float32))
     with pytest.raises(ShapeError, match=r"labels and weights for every voxel of \(1, 3, 4\); got \(1, 3, 5\)"):
         adapt(features, np.zeros((1, 3, 5), bool), np.zeros((1, 3, 4), np.float32), head)
     with pytest.raises(ShapeError, match=r"tones and marks for every voxel of \(1, 3, 4\); got \(3, 4\)"):

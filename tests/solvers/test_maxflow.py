@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_flow
 
+from segmend.core.seeds import BACKGROUND, FOREGROUND, UNKNOWN
 from segmend.errors import SettingsError, ShapeError
 from segmend.solvers import maxflow_loops as flow
-from segmend.solvers.maxflow import FREE, INSIDE, LARGEST, OUTSIDE, cut, offsets, whole_numbers
+from segmend.solvers.maxflow import LARGEST, cut, offsets, whole_numbers
 
 SHAPES = [(1, 1, 1), (1, 4, 7), (1, 9, 2), (3, 4, 5), (2, 1, 6), (4, 2, 3)]
 
@@ -19,7 +20,7 @@ def random_grid(seed, shape, *, diagonal=False, largest=9):
     steps = offsets(shape, diagonal=diagonal)
     pull = random.integers(-largest, largest + 1, shape, np.int32)
     arcs, back = random.integers(0, largest + 1, (2, len(steps), *shape), np.int32)
-    fixed = random.choice(np.array([FREE, FREE, FREE, INSIDE, OUTSIDE], np.uint8), shape)
+    fixed = random.choice(np.array([UNKNOWN, UNKNOWN, UNKNOWN, FOREGROUND, BACKGROUND], np.uint8), shape)
     return pull, arcs, back, fixed, steps
 
 
@@ -51,8 +52,8 @@ def reference(pull, arcs, back, steps, fixed):
     for i, p, q in pairs(pull.shape, steps):
         capacity[number[p], number[q]] += arcs[i][p]
         capacity[number[q], number[p]] += back[i][p]
-    capacity[source, : pull.size] = (np.maximum(pull, 0) + tied * (fixed == INSIDE)).ravel()
-    capacity[: pull.size, sink] = (np.maximum(-pull, 0) + tied * (fixed == OUTSIDE)).ravel()
+    capacity[source, : pull.size] = (np.maximum(pull, 0) + tied * (fixed == FOREGROUND)).ravel()
+    capacity[: pull.size, sink] = (np.maximum(-pull, 0) + tied * (fixed == BACKGROUND)).ravel()
     return int(maximum_flow(csr_array(capacity), source, sink).flow_value)
 
 
@@ -66,8 +67,8 @@ def test_the_cut_costs_what_the_largest_flow_carries(seed, shape, diagonal, pinn
 
     assert found.cost == reference(pull, arcs, back, steps, fixed)
     assert found.cost == cost_of(found.inside, pull, arcs, back, steps)
-    assert found.inside[fixed == INSIDE].all()
-    assert not found.inside[fixed == OUTSIDE].any()
+    assert found.inside[fixed == FOREGROUND].all()
+    assert not found.inside[fixed == BACKGROUND].any()
 
 
 @pytest.mark.parametrize("shape", [(1, 23, 31), (7, 9, 11)])
@@ -107,9 +108,9 @@ def test_a_band_cut_equals_the_whole_cut_when_the_band_holds_its_boundary():
     edge[:, 1:] |= whole.inside[:, 1:] != whole.inside[:, :-1]
     edge[:, :-1] |= edge[:, 1:]
 
-    fixed = np.where(edge, FREE, np.where(whole.inside, INSIDE, OUTSIDE)).astype(np.uint8)
+    fixed = np.where(edge, UNKNOWN, np.where(whole.inside, FOREGROUND, BACKGROUND)).astype(np.uint8)
 
-    assert 0 < (fixed == FREE).mean() < 1
+    assert 0 < (fixed == UNKNOWN).mean() < 1
     assert cut(pull, arcs, fixed=fixed).cost == whole.cost
 
 

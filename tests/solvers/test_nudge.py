@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.errors import ShapeError
-from segmend.solvers.finetune import INSIDE, OUTSIDE
 from segmend.solvers.nudge import nudged, room
 
 
@@ -19,25 +19,25 @@ def scene(seed, depth):
     random = np.random.default_rng(seed)
     shape = (depth, 12, 17)
     mask = random.random(shape) < random.uniform(0.05, 0.6)
-    odds = random.normal(0, 3, shape).astype(np.float32)
+    logits = random.normal(0, 3, shape).astype(np.float32)
     pinned = np.zeros(shape, np.uint8)
     said = random.random(shape) < 0.1
-    pinned[said & mask], pinned[said & ~mask] = INSIDE, OUTSIDE
-    return mask, odds, pinned
+    pinned[said & mask], pinned[said & ~mask] = FOREGROUND, BACKGROUND
+    return mask, logits, pinned
 
 
 @settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 999), depth=st.sampled_from([1, 4]), a=st.floats(-3, 3), b=st.floats(-3, 3))
 def test_a_larger_k_never_takes_away_a_voxel_that_a_smaller_one_leaves(seed, depth, a, b):
-    mask, odds, pinned = scene(seed, depth)
+    mask, logits, pinned = scene(seed, depth)
     low, high = sorted((a, b))
 
-    small, large = (nudged(mask, k, odds=odds, pinned=pinned, spacing=(3, 1, 2)) for k in (low, high))
+    small, large = (nudged(mask, k, logits=logits, pinned=pinned, spacing=(3, 1, 2)) for k in (low, high))
 
     assert not (small & ~large).any()
-    assert large[pinned == INSIDE].all() and small[pinned == INSIDE].all()
-    assert not large[pinned == OUTSIDE].any()
-    assert mask[mask].all() and (nudged(mask, 0.0, odds=odds, pinned=pinned) == mask).all()
+    assert large[pinned == FOREGROUND].all() and small[pinned == FOREGROUND].all()
+    assert not large[pinned == BACKGROUND].any()
+    assert mask[mask].all() and (nudged(mask, 0.0, logits=logits, pinned=pinned) == mask).all()
 
 
 @pytest.mark.parametrize("k", [0.6, 0.2, 0.01, -0.02, -0.3, -2.0])
@@ -66,9 +66,9 @@ def test_the_boundary_moves_all_round():
 
 def test_it_moves_first_where_the_network_agrees():
     mask = ellipse()
-    odds = np.where(np.arange(50) < 27, -3, 3).astype(np.float32) * np.ones(mask.shape, np.float32)
+    logits = np.where(np.arange(50) < 27, -3, 3).astype(np.float32) * np.ones(mask.shape, np.float32)
 
-    grown, shrunk = nudged(mask, 0.2, odds=odds) & ~mask, mask & ~nudged(mask, -0.2, odds=odds)
+    grown, shrunk = nudged(mask, 0.2, logits=logits) & ~mask, mask & ~nudged(mask, -0.2, logits=logits)
 
     assert grown[..., 27:].sum() > 4 * grown[..., :27].sum()
     assert shrunk[..., :27].sum() > 4 * shrunk[..., 27:].sum()
@@ -99,7 +99,7 @@ def test_an_empty_mask_stays_empty_and_has_no_room():
     assert room(empty) is None
 
 
-@pytest.mark.parametrize("name", ["odds", "pinned"])
+@pytest.mark.parametrize("name", ["logits", "pinned"])
 def test_what_does_not_fit_the_mask_is_refused(name):
     with pytest.raises(ShapeError, match=rf"Nudging needs {name} of the mask's shape \(1, 40, 50\); got \(1, 2, 3\)"):
         nudged(ellipse(), 0.5, **{name: np.zeros((1, 2, 3))})

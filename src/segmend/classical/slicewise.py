@@ -19,6 +19,7 @@ from scipy.ndimage import binary_dilation, distance_transform_edt
 
 from segmend.classical.solvers.evidence import Request, request
 from segmend.core.image import Box, Image, Index, MaskArray, Real, bounds, whole
+from segmend.core.masks import dice
 from segmend.core.prompts import Mask, Prompt, extent
 from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace, merged
 
@@ -265,7 +266,7 @@ def _slices_of(mask: MaskArray, old: MaskArray) -> Iterator[tuple[int, Predictio
 
 
 def _agree(old: Plane, fresh: Plane) -> bool:
-    return 2 * int((old & fresh).sum()) >= AGREE * (int(old.sum()) + int(fresh.sum()))
+    return dice(old, fresh) >= AGREE
 
 
 def _continues(before: Plane, after: Plane) -> bool:

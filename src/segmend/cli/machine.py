@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 from segmend.core.image import Index, bounds
+from segmend.core.masks import dice
 from segmend.core.prompts import Click, Prompt
 from segmend.core.segmenter import answer
 from segmend.errors import ModelError, SettingsError
@@ -200,7 +201,6 @@ def interaction(shape: Index = SIZE, *, methods: tuple[str, ...] = ("mend", "gra
         begun = time.perf_counter()
         answer(workspace, prompts, nowhere)
         times.append(time.perf_counter() - begun)
-    overlap = 2 * (mask & truth).sum() / (mask.sum() + truth.sum())
     return Interaction(
         method=method,
         engine=str(getattr(getattr(segmenter, "engine", None), "name", "")),
@@ -208,5 +208,5 @@ def interaction(shape: Index = SIZE, *, methods: tuple[str, ...] = ("mend", "gra
         open_ms=round(1000 * opened, 1),
         median_ms=round(1000 * statistics.median(times), 1),
         later=len(times),
-        dice=round(float(overlap), 3),
+        dice=round(dice(mask, truth), 3),
     )

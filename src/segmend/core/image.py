@@ -6,8 +6,9 @@ World positions are RAS millimetres and say so in their names. Boxes are half-op
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,6 +33,23 @@ class Box:
 
     low: Index
     high: Index
+
+    @classmethod
+    def of(cls, low: Iterable[float], high: Iterable[float]) -> Self:
+        """Return the box between two corners of any three whole numbers, such as an array's.
+
+        >>> Box.of(np.array([0, 1, 2]), np.array([3, 4, 5]))
+        Box(low=(0, 1, 2), high=(3, 4, 5))
+        """
+        return cls(_index(low), _index(high))
+
+    def moved(self, by: Sequence[int]) -> Box:
+        """Return the box moved by so many voxels along each axis.
+
+        >>> Box((0, 1, 2), (1, 2, 3)).moved((1, 0, 2))
+        Box(low=(1, 1, 4), high=(2, 2, 5))
+        """
+        return Box.of(np.add(self.low, by), np.add(self.high, by))
 
     @property
     def shape(self) -> Index:
@@ -90,8 +108,18 @@ class Box:
         return self.intersection(whole(shape))
 
 
-def _index(values: object) -> Index:
-    z, y, x = (int(v) for v in values)  # type: ignore[attr-defined]
+def _index(values: Iterable[float]) -> Index:
+    z, y, x = (int(v) for v in values)
+    return z, y, x
+
+
+def three(values: Iterable[float]) -> tuple[float, float, float]:
+    """Return three numbers, such as an array's, as a tuple.
+
+    >>> three(np.array([1, 2.5, 3]))
+    (1.0, 2.5, 3.0)
+    """
+    z, y, x = (float(v) for v in values)
     return z, y, x
 
 

@@ -119,7 +119,7 @@ class Patch:
         if inner is None:
             return EMPTY
         values = np.ascontiguousarray(xor[inner.slices]).astype("<u2")
-        return cls(_shifted(inner, low), zlib.compress(values.tobytes(), 1))
+        return cls(inner.moved(low), zlib.compress(values.tobytes(), 1))
 
     @property
     def values(self) -> LabelMap:  # [z y x] of the box
@@ -131,12 +131,6 @@ class Patch:
 
 
 EMPTY = Patch(Box((0, 0, 0), (0, 0, 0)), b"")
-
-
-def _shifted(box: Box, low: Index) -> Box:
-    z, y, x = low
-    (a, b, c), (d, e, f) = box.low, box.high
-    return Box((a + z, b + y, c + x), (d + z, e + y, f + x))
 
 
 @dataclass(frozen=True, eq=False)

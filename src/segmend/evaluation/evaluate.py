@@ -40,10 +40,11 @@ import numpy as np
 
 from segmend import methods
 from segmend.core.image import MaskArray
+from segmend.core.masks import dice
 from segmend.core.segmenter import Segmenter, Workspace
 from segmend.datasets.folder import Case, Example, sets
 from segmend.errors import SegmendError, SettingsError, UserError
-from segmend.evaluation.metrics import TOLERANCE_MM, Judged, auc, dice, effort, held, judgement, lowered
+from segmend.evaluation.metrics import TOLERANCE_MM, Judged, auc, effort, held, judgement, lowered
 from segmend.evaluation.surface_distance import surfaces
 from segmend.users import user as robot
 from segmend.users.human import Reader

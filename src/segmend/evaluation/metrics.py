@@ -23,6 +23,7 @@ from itertools import pairwise
 import numpy as np
 
 from segmend.core.image import MaskArray
+from segmend.core.masks import dice
 from segmend.errors import SettingsError, ShapeError
 from segmend.evaluation.surface_distance import Reals, surfaces
 
@@ -84,15 +85,6 @@ def counts(truth: MaskArray, mask: MaskArray) -> Counts:
         raise ShapeError(f"A comparison needs two masks of one shape; got {truth.shape} and {mask.shape}.")
     both = int(np.count_nonzero(truth & mask))
     return Counts(both, int(np.count_nonzero(truth)) - both, int(np.count_nonzero(mask)) - both)
-
-
-def dice(truth: MaskArray, mask: MaskArray) -> float:
-    """Return twice the voxels in both, over the voxels of each.
-
-    >>> dice(np.array([[[True, True]]]), np.array([[[True, False]]]))
-    0.6666666666666666
-    """
-    return counts(truth, mask).dice
 
 
 def iou(truth: MaskArray, mask: MaskArray) -> float:

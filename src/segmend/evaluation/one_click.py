@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from segmend.core.image import MaskArray, bounds
+from segmend.core.masks import dice
 from segmend.core.prompts import Click, Mask, Prompt
 from segmend.core.segmenter import Method, Workspace, answer
 from segmend.core.uncertainty import most_doubtful
-from segmend.evaluation.metrics import dice
 from segmend.users import LargestError, RandomError
 from segmend.users.play import User, rounds
 

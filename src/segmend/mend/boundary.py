@@ -11,16 +11,19 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter1d
 
 from segmend.core.image import Real
+from segmend.core.logits import logit
+from segmend.core.masks import dice
+from segmend.core.seeds import BACKGROUND
 from segmend.sampling.slices import sided
-from segmend.solvers.finetune import OUTSIDE, Edges, Tuning
+from segmend.solvers.finetune import Edges, Tuning
 
 TUNING = Tuning(smoothness=1.0, tone=0.1)
-BELIEVED = 0.5  # the share of the network's log odds
+BELIEVED = 0.5  # the share of the network's logits
 LEAST = 0.01  # and no more sure than that it is
 BINS = 64  # of tones ...
 SPREAD = 2.0  # ... which are alike within so many
 BAND = 5  # cells round the object that are what it is told apart from
-CLEAR = 2.0  # log odds that a tone says at most
+CLEAR = 2.0  # logits that a tone says at most
 TRUSTED = 0.6  # a cut that is less like the network's mask than this Dice has found another thing
 
 
@@ -42,17 +45,16 @@ def by_tones(
     mask = chance > 0.5
     if not mask.any():
         return chance
-    likely = np.clip(chance, LEAST, 1 - LEAST)
-    odds = BELIEVED * np.log(likely / (1 - likely)) + tone_odds(likely, shades, valid)
-    sides = np.where(valid, fixed, OUTSIDE).astype(np.uint8)
-    labels = Edges(level, TUNING).cut(odds.astype(np.float32), sides)
-    if 2 * (labels & mask).sum() < TRUSTED * (labels.sum() + mask.sum()):
+    logits = BELIEVED * logit(chance, LEAST) + intensity_logits(chance, shades, valid)
+    sides = np.where(valid, fixed, BACKGROUND).astype(np.uint8)
+    labels = Edges(level, TUNING).cut(logits.astype(np.float32), sides)
+    if dice(labels, mask) < TRUSTED:
         return chance
     return sided(chance, labels)
 
 
-def tone_odds(chance: Real, tones: Real, valid: NDArray[np.bool_]) -> Real:
-    """Return how much more often, in log odds, each cell's tone is seen inside than round it."""
+def intensity_logits(chance: Real, tones: Real, valid: NDArray[np.bool_]) -> Real:
+    """Return how much more often, in logits, each cell's tone is seen inside than round it."""
     likely, mask = np.clip(chance, LEAST, 1 - LEAST), chance > 0.5
     shade = np.clip((tones * BINS).astype(np.intp), 0, BINS - 1)
     near = binary_dilation(mask, iterations=BAND) & valid
@@ -60,5 +62,5 @@ def tone_odds(chance: Real, tones: Real, valid: NDArray[np.bool_]) -> Real:
         gaussian_filter1d(np.bincount(shade[cells], weights=weights[cells] ** 2, minlength=BINS), SPREAD)
         for cells, weights in ((valid, likely), (near, 1 - likely))
     )
-    odds = np.log((inside / max(inside.sum(), 1e-6) + 1e-3) / (outside / max(outside.sum(), 1e-6) + 1e-3))
-    return np.asarray(np.clip(odds, -CLEAR, CLEAR)[shade], np.float32)
+    logits = np.log((inside / max(inside.sum(), 1e-6) + 1e-3) / (outside / max(outside.sum(), 1e-6) + 1e-3))
+    return np.asarray(np.clip(logits, -CLEAR, CLEAR)[shade], np.float32)

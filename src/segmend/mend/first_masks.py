@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from segmend.core.image import Box, Image, LabelMap, MaskArray, Real, bounds, whole
 from segmend.core.marks import in_plane
+from segmend.core.masks import dice
 from segmend.core.prompts import Click
 from segmend.core.segmenter import Prediction
 from segmend.errors import ModelError
@@ -81,7 +82,7 @@ class Guess:
         part = here.grown(1).clipped(self.labels.shape)
         low, high = np.add(self.box.low, part.low).tolist(), np.add(self.box.low, part.high).tolist()
         mask = (self.labels[part.slices] == value).astype(np.float32)
-        box = Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+        box = Box.of(low, high)
         return Prediction(mask, box, self.qualities.get(value), self.doubt[part.slices].astype(np.float32))
 
 
@@ -262,7 +263,7 @@ def agree(refined: NDArray[np.bool_], named: NDArray[np.bool_]) -> bool:
     >>> agree(np.array([True, True, False]), np.array([True, False, False])), agree(np.zeros(3, bool), np.ones(3, bool))
     (True, False)
     """
-    return 2 * int((refined & named).sum()) >= AGREED * (int(refined.sum()) + int(named.sum())) > 0
+    return dice(refined, named, empty=0.0) >= AGREED
 
 
 def decided(

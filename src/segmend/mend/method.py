@@ -24,8 +24,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
 from segmend.core.image import Box, Image, MaskArray, Real, bounds
+from segmend.core.logits import logit
 from segmend.core.marks import in_plane, marks
 from segmend.core.prompts import Adjust, Click, Mask, Prompt, Stroke, extent
+from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace, merged, replaced
 from segmend.core.session import Adapt
 from segmend.errors import PromptError
@@ -45,7 +47,7 @@ from segmend.sampling.slices import (
     reach,
     with_lassos,
 )
-from segmend.solvers.finetune import INSIDE, OUTSIDE, load_head
+from segmend.solvers.finetune import load_head
 from segmend.solvers.nudge import nudged, room
 
 METHOD = cards.method("mend")
@@ -227,23 +229,21 @@ class MendWorkspace(Workspace):
         if box is None:  # nothing has no boundary
             return Prediction(np.zeros((1, 1, 1), np.float32), Box((0, 0, 0), (1, 1, 1)))
         pinned = np.zeros(box.shape, np.uint8)
-        for points, side in zip(marks(prompts, previous.shape), (INSIDE, OUTSIDE), strict=True):
+        for points, side in zip(marks(prompts, previous.shape), (FOREGROUND, BACKGROUND), strict=True):
             inside = ((points >= box.low) & (points < box.high)).all(axis=1)
             pinned[tuple((points[inside] - box.low).T)] = side
-        odds = self._odds(prompts, previous, box)
-        moved = nudged(previous[box.slices], newest.k, odds=odds, pinned=pinned, spacing=spacing)
+        logits = self._logits(prompts, previous, box)
+        moved = nudged(previous[box.slices], newest.k, logits=logits, pinned=pinned, spacing=spacing)
         return Prediction(moved.astype(np.float32), box)
 
-    def _odds(self, prompts: Sequence[Prompt], previous: MaskArray, box: Box) -> Real | None:  # [z y x] of the box
-        """Return the log odds that the network gives the mask of a picture; None in a volume."""
+    def _logits(self, prompts: Sequence[Prompt], previous: MaskArray, box: Box) -> Real | None:  # [z y x] of the box
+        """Return the logits that the network gives the mask of a picture; None in a volume."""
         if not self.image.flat:
             return None
         question = Question(prompts, 0, 0, previous[0])
         answer = self.planes.follow(question)
         whole = np.zeros(previous.shape, np.float32)
-        whole[0][answer.where] = np.log(
-            np.clip(answer.probability, 0.01, 0.99) / np.clip(1 - answer.probability, 0.01, 1)
-        )
+        whole[0][answer.where] = logit(answer.probability, 0.01)
         return whole[box.slices]
 
     # From slice to slice.
@@ -347,7 +347,7 @@ def _prediction(
     low, high = [s.start for s in where], [s.stop for s in where]
     low.insert(axis, index)
     high.insert(axis, index + 1)
-    box = Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+    box = Box.of(low, high)
     return Prediction(np.expand_dims(probability, axis), box, quality, np.expand_dims(doubt, axis))
 
 

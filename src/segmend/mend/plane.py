@@ -21,16 +21,19 @@ from scipy.ndimage import binary_erosion, label
 from scipy.spatial import cKDTree
 
 from segmend.core.image import Box, Image, Real, bounds
+from segmend.core.logits import logit, sigmoid
 from segmend.core.marks import in_plane, marks
+from segmend.core.masks import dice
 from segmend.core.prompts import Click, Extremes, Prompt, Stroke, extent
+from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.core.session import Adapt
-from segmend.mend.boundary import by_tones, tone_odds
+from segmend.mend.boundary import by_tones, intensity_logits
 from segmend.mend.vessels import Lines, lines_of
 from segmend.runtime.engine import Engine
 from segmend.sampling.channels import see_prompts
-from segmend.sampling.slices import corrects, doubt_of, mark_count, outdoes, probabilities, since_mask
+from segmend.sampling.slices import corrects, doubt_of, mark_count, outdoes, since_mask
 from segmend.sampling.window import Window, around, inside, lay, normalised, see
-from segmend.solvers.finetune import IN_2D, INSIDE, OUTSIDE, Head, Tuning, alternate, one_thread
+from segmend.solvers.finetune import IN_2D, Head, Tuning, alternate, one_thread
 
 CELLS = 128  # the side of the grid the networks were trained on
 STEPS = 2  # windows between one size and its half
@@ -40,7 +43,7 @@ LEAST_OBJECT = 24.0  # pixels: a window is cut no closer than for an object as l
 LEAST_LOOK = 20.0  # pixels: nearer there is nothing more to see
 KEPT = 32  # windows whose features are kept, 1.4 MB each
 GAP = 0.08  # of a box's side that a mask may stay away from either end
-MOST_RAISED = 2.0  # log odds by which chances are raised until it does ...
+MOST_RAISED = 2.0  # logits by which chances are raised until it does ...
 RAISES = 21  # ... in so many steps
 HOLD = 2.0  # cells from a mark within which a change reaches it
 LARGE = 0.3  # of a mask: a later mark's change that is larger is believed near the mark only ...
@@ -49,7 +52,7 @@ FAR = 1.5  # ... times as far as the mark lies from the boundary that it correct
 LEAST_DEPTH = 2.0  # ... or as these pixels
 FINER = 1.2  # pixels: cells this wide hide details of a mask from elsewhere
 LEAST_CHANCE = 1e-4  # that is told apart from none
-LEAST_ODDS = 0.1  # what a cut's labels say at least, in log odds
+MIN_LOGIT = 0.1  # what a cut's labels say at least, in logits
 LINES_FLATTERED = 0.045  # of the Dice that chances along lines let expect, by train cases (docs/mend.md)
 SAME = 0.8  # the Dice of a mask so far with what was drawn along lines before it
 OPINION = 0.2  # the share of a second opinion in what is told of an answer's quality
@@ -250,8 +253,8 @@ class PlaneLooker:
         rows, columns = question.here.shape
         *_, equalised = self.read(question.axis, question.index, answer.window).tones
         valid = inside(answer.window, rows, columns, CELLS)[None]
-        odds = tone_odds(probabilities(answer.logits)[None], equalised[None], valid)[0]
-        return probabilities(lay(odds, answer.window, rows, columns)[0])
+        logits = intensity_logits(sigmoid(answer.logits)[None], equalised[None], valid)[0]
+        return sigmoid(lay(logits, answer.window, rows, columns)[0])
 
     def follow(self, question: Question) -> Seen:
         """Answer a plane by one look at its mask so far."""
@@ -276,7 +279,7 @@ class PlaneLooker:
         shape = question.here.shape
         seen = _seen(answer["logits"][0, 0], window, shape, float(answer["quality"][0]), answer["hidden"][0])
         wrong, _ = lay(answer["doubt"][0, 0], window, shape[0], shape[1])
-        return replace(seen, doubt=doubt_of(probabilities(wrong)))
+        return replace(seen, doubt=doubt_of(sigmoid(wrong)))
 
     def read(self, axis: int, index: int, window: Window) -> Read:
         """Return what a window shows and what the reader says of it, from what is kept if it is."""
@@ -375,12 +378,11 @@ class PlaneLooker:
         *colours, equalised = self.read(question.axis, question.index, answer.window).tones
         rows, columns = question.here.shape
         valid = inside(answer.window, rows, columns, CELLS)[None]
-        chance = probabilities(answer.logits)[None]
+        chance = sigmoid(answer.logits)[None]
         level = np.mean(colours, axis=0)[None]
         pinned = self._marked_cells(question, answer.window)
-        cut = np.clip(by_tones(chance, level, equalised[None], valid, pinned)[0], LEAST_CHANCE, 1 - LEAST_CHANCE)
-        odds = np.log(cut / (1 - cut)).astype(np.float32)
-        seen = _seen(odds, answer.window, (rows, columns), answer.quality, answer.hidden)
+        logits = logit(by_tones(chance, level, equalised[None], valid, pinned)[0], LEAST_CHANCE)
+        seen = _seen(logits, answer.window, (rows, columns), answer.quality, answer.hidden)
         return answer if seen.quality is None else replace(seen, doubt=answer.doubt)
 
     def _near(self, question: Question, answer: Seen) -> Seen:
@@ -415,9 +417,9 @@ class PlaneLooker:
             marked=self._marked_cells(question, answer.window),
             tuning=self.looking.tuning,
         )
-        odds = taught.head.odds(answer.hidden)
-        odds = np.where(taught.labels[0], np.maximum(odds, LEAST_ODDS), np.minimum(odds, -LEAST_ODDS))
-        seen = _seen(odds.astype(np.float32), answer.window, question.here.shape, answer.quality, answer.hidden)
+        logits = taught.head.logits(answer.hidden)
+        logits = np.where(taught.labels[0], np.maximum(logits, MIN_LOGIT), np.minimum(logits, -MIN_LOGIT))
+        seen = _seen(logits.astype(np.float32), answer.window, question.here.shape, answer.quality, answer.hidden)
         return replace(seen, doubt=np.maximum(answer.doubt, seen.doubt), adapted=True)
 
     def _held(self, question: Question, answer: Seen) -> Seen:
@@ -476,7 +478,7 @@ class PlaneLooker:
         wide = answer.window.width > FINER * CELLS
         if not wide or since_mask(question.prompts) is None or not question.here.any() or not answer.mask.any():
             return answer
-        change = probabilities(answer.logits) - see(question.here, answer.window, CELLS)
+        change = sigmoid(answer.logits) - see(question.here, answer.window, CELLS)
         values, _ = lay(change, answer.window, *question.here.shape)
         return replace(answer, probability=np.clip(question.here[answer.where] + values, 0, 1).astype(np.float32))
 
@@ -502,7 +504,7 @@ class PlaneLooker:
     def _marked_cells(self, question: Question, window: Window) -> NDArray[np.uint8]:  # [1 n n]
         """Return which cells the marks pin; where both fall into one cell, inside it is."""
         pinned = np.zeros((1, CELLS, CELLS), np.uint8)
-        for pixels, side in zip(self.marked(question)[::-1], (OUTSIDE, INSIDE), strict=True):
+        for pixels, side in zip(self.marked(question)[::-1], (BACKGROUND, FOREGROUND), strict=True):
             for row, column in pixels.tolist():
                 y, x = (round(at) for at in window.cell(row, column, CELLS))
                 if 0 <= y < CELLS and 0 <= x < CELLS:
@@ -524,15 +526,14 @@ def spanning(chance: Real) -> Real:  # [y x] -> [y x]
     """
     if not (chance > 0.5).any():
         return chance
-    odds = np.log(np.clip(chance, LEAST_CHANCE, 1 - LEAST_CHANCE))
-    odds -= np.log1p(-np.exp(odds))
-    lines = [odds.max(axis=axis) for axis in (1, 0)]
+    logits = logit(chance, LEAST_CHANCE)
+    lines = [logits.max(axis=axis) for axis in (1, 0)]
     for more in np.linspace(0, MOST_RAISED, RAISES):
         reached = [np.flatnonzero(line > -more) for line in lines]
         gaps = [max(at[0], len(line) - 1 - at[-1]) / len(line) for at, line in zip(reached, lines, strict=True)]
         if max(gaps) <= GAP:
             break
-    return chance if more == 0 else np.asarray(1 / (1 + np.exp(-odds - more)), np.float32)
+    return chance if more == 0 else sigmoid(logits + np.float32(more))
 
 
 def _expected(chance: Real) -> float:
@@ -551,7 +552,7 @@ def _same(here: Plane, drawn: Real | None) -> bool:
     if drawn is None:
         return not here.any()
     mask = drawn > 0.5
-    return bool(2 * (mask & here).sum() > SAME * (mask.sum() + here.sum()))
+    return dice(mask, here) > SAME
 
 
 def see_image(channels: NDArray[np.generic], window: Window, cells: int) -> Real:  # [c y x] -> [4 n n]
@@ -687,7 +688,7 @@ def depth_of(pixels: Pixels, mask: Plane) -> float:
 
 def _seen(logits: Real, window: Window, shape: Sequence[int], quality: float | None, hidden: Real) -> Seen:
     values, where = lay(logits, window, shape[0], shape[1])
-    probability = probabilities(values)
+    probability = sigmoid(values)
     if not (probability > 0.5).any():
         quality = None
     return Seen(window, logits, probability, doubt_of(np.minimum(probability, 1 - probability)), where, quality, hidden)

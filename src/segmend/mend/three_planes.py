@@ -38,7 +38,7 @@ def box_at(planes: PlaneLooker, mark: Click | Stroke, shape: Index) -> Box | Non
         if part is not None:
             low, high = list(part.low), list(part.high)
             low[axis], high[axis] = index, index + 1
-            found.append(Box((low[0], low[1], low[2]), (high[0], high[1], high[2])))
+            found.append(Box.of(low, high))
     return reduce(Box.union, found) if found else None
 
 

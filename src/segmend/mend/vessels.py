@@ -23,13 +23,13 @@ TILE = 256  # pixels: the network sees squares of one size, so that it is compil
 SEAM = 32  # ... of whose rims so much is seen by the next one
 LEAST_SIDE = 64  # pixels: in smaller pictures nothing is that long
 MOST_SIDE = 640  # pixels: larger pictures are looked at in coarser ones
-SURE = 2.0  # log odds
+SURE = 2.0  # logits
 LEAST_SHARE = 0.003  # of the middle of a picture that surely is lines, where it has some ...
 LEAST_SURE = 0.1  # ... and of what may be
 CLEARLY = 0.01  # the product of both from which dark lines leave no doubt that they are those
 ON = 2  # pixels from a mark to its line
-MOST_ODDS = 8.0  # log odds: more is as sure
-BAR = 0.3  # log odds from which a pixel is on a line ...
+MAX_LOGIT = 8.0  # logits: more is as sure
+BAR = 0.3  # logits from which a pixel is on a line ...
 CLEAR = 0.0  # ... and which a mark on one has at least
 MOST_MARKS = 32  # pixels of all marks of a side that are heard
 FILLED = 0.75  # of both sides of a box that is of lines
@@ -37,8 +37,8 @@ THICK = 5.0  # pixels: half of the width of the widest line
 LONG = 80.0  # times as long as half as wide
 NEAR = 12.0  # pixels: a correction is heard so far away, and fades
 EVERYWHERE = 0.15  # ... to this share of what it is where it is put down ...
-MOST_MOVED = 1.0  # ... but of so many log odds at most
-MARGIN = 0.5  # log odds between a mark and the bar that it moves
+MOST_MOVED = 1.0  # ... but of so many logits at most
+MARGIN = 0.5  # logits between a mark and the bar that it moves
 
 Plane = NDArray[np.bool_]  # [y x]
 Pixels = NDArray[np.intp]  # [n 2]
@@ -67,8 +67,8 @@ def level_tones(tones: Real) -> Real:  # [y x] -> [y x]
     return np.asarray(rest / (spread + LEAST_SPREAD), np.float32)
 
 
-def line_odds(engine: Engine, level: Real) -> Real:  # [y x] -> [y x]
-    """Return the log odds of every pixel to lie on a dark line, by squares that overlap."""
+def line_logits(engine: Engine, level: Real) -> Real:  # [y x] -> [y x]
+    """Return the logits of every pixel to lie on a dark line, by squares that overlap."""
     rows, columns = level.shape
     found = np.zeros_like(level)
     for top in _starts(rows):
@@ -76,10 +76,10 @@ def line_odds(engine: Engine, level: Real) -> Real:  # [y x] -> [y x]
             part = level[top : top + TILE, left : left + TILE]
             missing = [(0, TILE - side) for side in part.shape]
             padded = np.pad(part, missing, mode="symmetric")
-            odds = engine.run({"x": padded[None, None]})["logits"][0, 0, : part.shape[0], : part.shape[1]]
+            logits = engine.run({"x": padded[None, None]})["logits"][0, 0, : part.shape[0], : part.shape[1]]
             y, x = (0 if start == 0 else SEAM // 2 for start in (top, left))
-            found[top + y : top + TILE, left + x : left + TILE] = odds[y:, x:]
-    return np.clip(found, -MOST_ODDS, MOST_ODDS)
+            found[top + y : top + TILE, left + x : left + TILE] = logits[y:, x:]
+    return np.clip(found, -MAX_LOGIT, MAX_LOGIT)
 
 
 def _starts(side: int) -> list[int]:
@@ -96,7 +96,7 @@ def _starts(side: int) -> list[int]:
 class Lines:
     """Where the lines of one kind, dark or bright, are in one channel of a picture."""
 
-    odds: Real  # [y x] of squares of `coarse` pixels: log odds to lie on one
+    logits: Real  # [y x] of squares of `coarse` pixels: logits to lie on one
     shape: tuple[int, ...]  # of the picture; what is left of it at its ends is as the last square
     coarse: int = 1
 
@@ -110,7 +110,7 @@ class Lines:
         if bar is None:
             return None
         lines = self if box is None else self._inside(box)
-        core = lines.joined_to(lines.odds > bar, positive[:1] if box is None else positive[:0])
+        core = lines.joined_to(lines.logits > bar, positive[:1] if box is None else positive[:0])
         if not thin(core) or not (box is None or _fills(core, self._part(box))):
             return None
         joined = label(lines.chance(bar, positive, negative[:0]) > 0.5, WITH_CORNERS)[0]
@@ -119,15 +119,15 @@ class Lines:
         return self._fine(np.where(kept, chance, np.minimum(chance, 0.5)).astype(np.float32))
 
     def _bar(self, positive: Pixels) -> float | None:
-        """Return the log odds that lines have at least, as the first mark says; None where it is on none."""
+        """Return the logits that lines have at least, as the first mark says; None where it is on none."""
         if not len(positive):
             return None
-        clear = float(self.near(self.odds, positive[:1])[0])
+        clear = float(self.near(self.logits, positive[:1])[0])
         return min(BAR, clear - MARGIN) if clear > CLEAR else None
 
     def _few(self, pixels: Pixels) -> Pixels:
         """Return some of a picture's pixels where they lie here."""
-        last = np.subtract(self.odds.shape, 1)
+        last = np.subtract(self.logits.shape, 1)
         return np.asarray(np.minimum(pixels[:: len(pixels) // MOST_MARKS + 1] // self.coarse, last))
 
     def _part(self, box: Where) -> Where:
@@ -135,9 +135,9 @@ class Lines:
         return rows, columns
 
     def _inside(self, box: Where) -> Lines:
-        odds = np.full_like(self.odds, -MOST_ODDS)
-        odds[self._part(box)] = self.odds[self._part(box)]
-        return replace(self, odds=odds)
+        logits = np.full_like(self.logits, -MAX_LOGIT)
+        logits[self._part(box)] = self.logits[self._part(box)]
+        return replace(self, logits=logits)
 
     @staticmethod
     def joined_to(mask: Plane, marked: Pixels) -> Plane:
@@ -170,18 +170,18 @@ class Lines:
         """Return the chance of each pixel to lie on as clear a line as usual, or as marks near it say."""
         told: list[tuple[int, int, float]] = []
         for pixels, side in ((positive, -1), (negative, 1)):
-            for (y, x), clear in zip(pixels.tolist(), self.near(self.odds, pixels).tolist(), strict=True):
+            for (y, x), clear in zip(pixels.tolist(), self.near(self.logits, pixels).tolist(), strict=True):
                 bar = clear + side * MARGIN
                 if side * bar > side * usual:  # it says something new
                     told.append((y, x, bar))
         moved = sum(float(np.clip(bar - usual, -MOST_MOVED, MOST_MOVED)) for *_, bar in told)
         usual += EVERYWHERE * moved / (1 + EVERYWHERE * len(told))
-        heard, wanted = np.zeros_like(self.odds), np.zeros_like(self.odds)
+        heard, wanted = np.zeros_like(self.logits), np.zeros_like(self.logits)
         for y, x, bar in told:
-            bell = _bell(self.odds.shape, y, x)
+            bell = _bell(self.logits.shape, y, x)
             heard += bell
             wanted += bell * (bar - usual)
-        return np.asarray(1 / (1 + np.exp(usual + wanted / np.maximum(heard, 1) - self.odds)), np.float32)
+        return np.asarray(1 / (1 + np.exp(usual + wanted / np.maximum(heard, 1) - self.logits)), np.float32)
 
 
 def _bell(shape: tuple[int, ...], y: int, x: int) -> Real:
@@ -208,13 +208,13 @@ def lines_of(channels: NDArray[np.generic], engine: Engine) -> Lines | None:  # 
     best, found = 0.0, None
     for sign in (1, -1):
         for part, middle in zip(tones, middles, strict=True):
-            odds = line_odds(engine, sign * middle)
-            sure, perhaps = (float((odds > bar).mean()) for bar in (SURE, -SURE))
+            logits = line_logits(engine, sign * middle)
+            sure, perhaps = (float((logits > bar).mean()) for bar in (SURE, -SURE))
             if sure > max(LEAST_SHARE, LEAST_SURE * perhaps) and sure**2 > best * perhaps:
                 best, found = sure**2 / perhaps, sign * part
         if best > CLEARLY:
             break
-    return None if found is None else Lines(line_odds(engine, level_tones(found)), shape, coarse)
+    return None if found is None else Lines(line_logits(engine, level_tones(found)), shape, coarse)
 
 
 def _fills(mask: Plane, part: Where) -> bool:

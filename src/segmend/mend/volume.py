@@ -29,20 +29,23 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, distance_transform_edt, label
 
-from segmend.core.image import Box, Image, Index, MaskArray, Real, bounds
+from segmend.core.image import Box, Image, Index, MaskArray, Real, bounds, three
+from segmend.core.logits import logit, sigmoid
 from segmend.core.marks import Points, mark, marks
+from segmend.core.masks import dice
 from segmend.core.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke, extent
+from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.core.segmenter import Prediction, Workspace, replaced
 from segmend.core.session import Adapt
 from segmend.errors import PromptError
-from segmend.mend.boundary import by_tones, tone_odds
+from segmend.mend.boundary import by_tones, intensity_logits
 from segmend.mend.plane import PlaneLooker, known_by
 from segmend.mend.three_planes import Solid, box_at, mistake_at
 from segmend.runtime.engine import Engine
 from segmend.sampling.channels import Guess, see_marks, widened
 from segmend.sampling.frame import Frame, see_block
-from segmend.sampling.slices import corrects, doubt_of, mark_count, outdoes, probabilities, since_mask, with_lassos
-from segmend.solvers.finetune import INSIDE, OUTSIDE, Edges, Head, Tuning, alternate, one_thread
+from segmend.sampling.slices import corrects, doubt_of, mark_count, outdoes, since_mask, with_lassos
+from segmend.solvers.finetune import Edges, Head, Tuning, alternate, one_thread
 
 STEPS = 2  # frames between one size and its double
 PLACES = 8  # of a frame's side: the grid that frames lie on
@@ -59,7 +62,7 @@ AS_WRONG = 0.35  # depths of a mistake in a mask from elsewhere: so far its whol
 BURSTS = 8.0  # times a mask so far, from which the planes alone are believed of a correction
 KEPT = 12  # frames whose features are kept, some 10 MB each
 HEED_CELLS = 32  # the side of the block that is cut round a mark
-HEED_ODDS = 6.0  # what a mark says at its place ...
+SEED_LOGIT = 6.0  # what a mark says at its place ...
 HEARD = 1.7  # ... and nothing this many times as far away as what is on its side already
 SURE = 0.9  # no more than that of a network that a mark contradicts
 HEED_MOST = 3  # prompts that are cut for at once
@@ -67,11 +70,11 @@ SAMPLED = 64  # voxels of a stroke that are asked whether they are obeyed
 TUNING = Tuning(smoothness=1.0, tone=0.1)
 # A click is one cell of a hundred thousand, so it must teach more than a stroke of the paper does.
 TEACHING = Tuning(smoothness=1.0, tone=0.1, marks=100.0, rounds=2, sure=2.2)
-SOLID_ODDS = 5.0  # what three planes say, in log odds ...
+SOLID_LOGIT = 5.0  # what three planes say, in logits ...
 SOLID_SURE = 0.95  # ... to networks that are no surer than this
 SOLID_SEEN = 0.3  # of a cell that the planes find wrong
 SOLID_ROUND = 2  # cells round it that edges may take
-CUT_ODDS = 8.0  # what was cut round a mark says to what is taught, in log odds
+CUT_LOGIT = 8.0  # what was cut round a mark says to what is taught, in logits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,7 +242,7 @@ class VolumeWorkspace(Workspace):
         if mark_count(since) > 1 or any(isinstance(prompt, Lasso) for prompt in since):
             return nothing
         depth = _depth(newest, look.frame, seen)
-        if depth is None or not outdoes(look.quality, _likeness(look.mask, mask)):
+        if depth is None or not outdoes(look.quality, dice(look.mask, mask, empty=0.0)):
             return nothing
         away = np.where(mask, distance_transform_edt(mask), distance_transform_edt(~mask)) - 0.5  # from the boundary
         return np.asarray(np.clip(1.5 - away / max(AS_WRONG * depth, 0.5), 0, 1), np.float32)
@@ -383,8 +386,8 @@ class VolumeWorkspace(Workspace):
         """Return the networks' answer in a frame, of which this much is in the mask so far."""
         known = np.concatenate([seen[None], see_marks(prompts, frame)])
         answer = self.refiner.run({"prompts": known[None], **self.features(frame)})
-        probability = probabilities(answer["logits"][0, 0])
-        doubt = doubt_of(probabilities(answer["doubt"][0, 0]))
+        probability = sigmoid(answer["logits"][0, 0])
+        doubt = doubt_of(sigmoid(answer["doubt"][0, 0]))
         outside = ~frame.inside(self.image.shape)
         probability[outside] = doubt[outside] = 0
         quality = float(answer["quality"][0]) if (probability > 0.5).any() else 0.0
@@ -421,12 +424,11 @@ class VolumeWorkspace(Workspace):
         """Return the change that takes the mistake away, with a boundary where the image has edges."""
         frame, positive = changes[0].frame, bool(getattr(prompts[-1], "positive", True))
         low = np.subtract(frame.low, mistake.box.low)
-        wrong = replace(frame, low=_three(low)).see_some(mistake.inside)
+        wrong = replace(frame, low=three(low)).see_some(mistake.inside)
         now = _composed(frame, mask, changes)
-        chance = np.clip(now, 1 - SOLID_SURE, SOLID_SURE)
-        odds = np.log(chance / (1 - chance)) + (1 if positive else -1) * SOLID_ODDS * wrong
+        logits = logit(now, 1 - SOLID_SURE) + (1 if positive else -1) * SOLID_LOGIT * wrong
         labels = Edges(see_block(self.image, frame)[0], TUNING).cut(
-            odds.astype(np.float32), self._pinned(prompts, frame)
+            logits.astype(np.float32), self._pinned(prompts, frame)
         )
         near = binary_dilation(wrong > SOLID_SEEN, iterations=SOLID_ROUND)
         return Change(frame, np.where(near & (labels == positive), labels - now, 0).astype(np.float32))
@@ -480,7 +482,7 @@ class VolumeWorkspace(Workspace):
     def _pinned(self, prompts: Sequence[Prompt], frame: Frame) -> NDArray[np.uint8]:  # [*cells]
         """Return which cells the marks pin; where both fall into one, outside it is."""
         fixed = np.zeros(frame.cells, np.uint8)
-        for points, side in zip(marks(prompts, self.image.shape), (INSIDE, OUTSIDE), strict=True):
+        for points, side in zip(marks(prompts, self.image.shape), (FOREGROUND, BACKGROUND), strict=True):
             fixed[_cells(points, frame)] = side
         return fixed
 
@@ -503,15 +505,14 @@ class VolumeWorkspace(Workspace):
         side_mm = 4 * reach_mm + float(np.max(spacing_mm * box.shape))
         length = side_mm / spacing_mm
         low = (np.add(box.low, box.high) - length) / 2
-        frame = Frame(_three(low), _three(length), (HEED_CELLS,) * 3)
+        frame = Frame(three(low), three(length), (HEED_CELLS,) * 3)
         now = _composed(frame, mask, changes)
         fixed = self._pinned(prompts, frame)
-        chance = np.clip(now, 1 - SURE, SURE)
-        odds = np.log(chance / (1 - chance)) + self._heard(points, positive, frame, reach_mm)
+        logits = logit(now, 1 - SURE) + self._heard(points, positive, frame, reach_mm)
         marked = np.zeros(frame.cells, bool)
         marked[tuple(frame.cell(points).T)] = True
-        fixed[marked] = INSIDE if positive else OUTSIDE
-        labels = Edges(see_block(self.image, frame)[0], TUNING).cut(odds.astype(np.float32), fixed)
+        fixed[marked] = FOREGROUND if positive else BACKGROUND
+        labels = Edges(see_block(self.image, frame)[0], TUNING).cut(logits.astype(np.float32), fixed)
         astray = ((now > 0.5) != positive) | ((frame.see_some(mask) > 0.5) != positive)
         moved = label(astray & (labels == positive))[0]
         named = np.unique(moved[marked])
@@ -519,12 +520,12 @@ class VolumeWorkspace(Workspace):
         return Change(frame, np.where(taken, labels - now, 0).astype(np.float32))
 
     def _heard(self, points: Points, positive: bool, frame: Frame, reach_mm: float) -> Real:  # [*cells]
-        """Return the log odds that a mark says round itself, as far as it is heard."""
+        """Return the logits that a mark says round itself, as far as it is heard."""
         sources = np.ones(frame.cells, bool)
         sources[tuple(frame.cell(points).T)] = False
         edge_mm = float(frame.length[0] * self.image.spacing[0] / frame.cells[0])
         away = distance_transform_edt(sources) * (edge_mm / reach_mm / HEARD)
-        return np.asarray((1 if positive else -1) * HEED_ODDS * np.maximum(1 - away**2, 0), np.float32)
+        return np.asarray((1 if positive else -1) * SEED_LOGIT * np.maximum(1 - away**2, 0), np.float32)
 
     def _reach_mm(self, points: Points, positive: bool, mask: MaskArray, changes: Sequence[Change]) -> float:
         """Return how far points lie from the nearest cells on their side."""
@@ -560,7 +561,7 @@ class VolumeWorkspace(Workspace):
             there[positive][_cells(points, look.frame)] = True
         if not there[True].any() and not there[False].any():
             return None
-        said = CUT_ODDS * sum((change.seen(look.frame) for change in cut), np.zeros(look.frame.cells, np.float32))
+        said = CUT_LOGIT * sum((change.seen(look.frame) for change in cut), np.zeros(look.frame.cells, np.float32))
         tones = see_block(self.image, look.frame)[0]
         marked = self._pinned(prompts, look.frame)
         taught = alternate(look.hidden, tones, head, marked=marked, tuning=self.looking.teaching, said=said)
@@ -616,7 +617,7 @@ class VolumeWorkspace(Workspace):
             elsewhere = _between(opinion.frame, look.frame).see(opinion.probability)
             disagreed = np.maximum(disagreed, np.abs(mask - elsewhere))
         _, _, equalised, valid = see_block(self.image, look.frame)
-        unlike = np.abs(mask - probabilities(tone_odds(now, equalised, valid > 0)))
+        unlike = np.abs(mask - sigmoid(intensity_logits(now, equalised, valid > 0)))
         return np.asarray(np.clip((look.doubt + DISAGREED * disagreed) * unlike, 0, 1), np.float32)
 
 
@@ -662,7 +663,7 @@ def _snapped(box: Box, side_mm: float, spacing_mm: NDArray[np.float64], cells: I
     place_mm = side / PLACES
     middle_mm = (np.add(box.low, box.high) / 2) * spacing_mm
     low = place_mm * np.round((middle_mm - side / 2) / place_mm) / spacing_mm
-    return Frame(_three(low), _three(side / spacing_mm), cells)
+    return Frame(three(low), three(side / spacing_mm), cells)
 
 
 def _cells(points: Points, frame: Frame) -> tuple[NDArray[np.intp], ...]:
@@ -675,7 +676,7 @@ def _between(frame: Frame, other: Frame) -> Frame:
     """Return the other frame in the cells of the first, as if these were voxels."""
     edge = np.divide(frame.length, frame.cells)
     low, length = np.subtract(other.low, frame.low) / edge, np.divide(other.length, edge)
-    return Frame(_three(low), _three(length), other.cells)
+    return Frame(three(low), three(length), other.cells)
 
 
 def _quality(look: Look, opinion: Look, made: MaskArray) -> float:
@@ -687,11 +688,7 @@ def _quality(look: Look, opinion: Look, made: MaskArray) -> float:
     wrong = look.doubt / 2
     right = float(made.sum() - wrong[made].sum())
     expected = 2 * right / (right + float(made.sum() + wrong[~made].sum()) + 1)
-    return (1 - OPINION - TAKEN) * expected + OPINION * opinion.quality + TAKEN * _likeness(look.mask, made)
-
-
-def _likeness(one: MaskArray, other: MaskArray) -> float:
-    return float(2 * (one & other).sum() / max(int(one.sum()) + int(other.sum()), 1))
+    return (1 - OPINION - TAKEN) * expected + OPINION * opinion.quality + TAKEN * dice(look.mask, made, empty=0.0)
 
 
 def _alikeness(near: Look, far: Look) -> float:
@@ -729,11 +726,6 @@ def _at(points: Points, mask: MaskArray, changes: Sequence[Change]) -> Real:  # 
 
 def _index(point: NDArray[np.intp]) -> Index:
     z, y, x = point.tolist()
-    return z, y, x
-
-
-def _three(values: NDArray[np.float64]) -> tuple[float, float, float]:
-    z, y, x = values.tolist()
     return z, y, x
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from segmend.core.image import Box, Image, Index, MaskArray, Real
+from segmend.core.image import Box, Image, Index, MaskArray, Real, three
 from segmend.sampling.window import cell_weights, pixel_weights
 
 Three = tuple[float, float, float]
@@ -63,9 +63,9 @@ class Frame:
             return self.see(voxels)
         first = every // 2
         some = voxels[tuple(slice(start, None, step) for start, step in zip(first, every, strict=True))]
-        low = ((np.asarray(self.low) - first - 0.5) / every + 0.5).tolist()
-        length = (np.asarray(self.length) / every).tolist()
-        return Frame((low[0], low[1], low[2]), (length[0], length[1], length[2]), self.cells).see(some)
+        low = (np.asarray(self.low) - first - 0.5) / every + 0.5
+        length = np.asarray(self.length) / every
+        return Frame(three(low), three(length), self.cells).see(some)
 
     def at(self, points: NDArray[np.generic]) -> NDArray[np.float64]:  # [n 3] -> [n 3]
         """Return where voxels' centres fall on the grid, in cells, whose own centres are whole.
@@ -112,7 +112,7 @@ class Frame:
         edge = np.divide(self.length, self.cells)
         low = np.floor(np.asarray(self.low) + edge * cells.low).astype(int).tolist()
         high = np.ceil(np.asarray(self.low) + edge * cells.high).astype(int).tolist()
-        return Box((low[0], low[1], low[2]), (high[0], high[1], high[2])).clipped(shape)
+        return Box.of(low, high).clipped(shape)
 
     def _centres(self, axis: int) -> NDArray[np.float64]:
         cells = self.cells[axis]
@@ -135,8 +135,7 @@ def whole_frame(shape: Sequence[int], spacing: ArrayLike, cells: Index) -> Frame
     edge_mm = float(np.max(np.asarray(shape) * step / cells))
     length = edge_mm * np.asarray(cells) / step
     low = (np.asarray(shape) - length) / 2
-    (a, b, c), (d, e, f) = low.tolist(), length.tolist()
-    return Frame((a, b, c), (d, e, f), cells)
+    return Frame(three(low), three(length), cells)
 
 
 def frame_round(box: Box, spacing: ArrayLike, *, margin: float, cells: Index, least: float = 0.0) -> Frame:
@@ -153,8 +152,7 @@ def frame_round(box: Box, spacing: ArrayLike, *, margin: float, cells: Index, le
     edge_mm = float(np.max(sides_mm / cells))
     length = edge_mm * np.asarray(cells) / step
     low = (np.add(box.low, box.high) - length) / 2
-    (a, b, c), (d, e, f) = low.tolist(), length.tolist()
-    return Frame((a, b, c), (d, e, f), cells)
+    return Frame(three(low), three(length), cells)
 
 
 def see_block(image: Image, frame: Frame, *, channel: int = 0) -> Real:  # [4 *cells]

@@ -20,6 +20,7 @@ from scipy.ndimage import binary_dilation
 
 from segmend.core.image import Box, Image, MaskArray, Real, bounds
 from segmend.core.marks import filled, in_plane, marks, path
+from segmend.core.masks import dice
 from segmend.core.prompts import Click, Extremes, Lasso, Mask, Prompt, Stroke, extent
 from segmend.core.segmenter import Prediction, Workspace, merged
 from segmend.errors import PromptError
@@ -149,7 +150,7 @@ def part(answer: Answer, axis: int, index: int) -> Prediction:
     low, high = [0, 0], list(answer.probability.shape)
     low.insert(axis, index)
     high.insert(axis, index + 1)
-    box = Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+    box = Box.of(low, high)
     return Prediction(np.expand_dims(answer.probability, axis), box, quality=answer.quality)
 
 
@@ -219,7 +220,7 @@ def continues(before: Plane, after: Plane) -> bool:
 
 def alike(old: Plane, fresh: Plane) -> bool:
     """Tell whether two masks agree by a Dice of more than .98."""
-    return 2 * int((old & fresh).sum()) > 0.98 * (int(old.sum()) + int(fresh.sum()))
+    return dice(old, fresh, empty=0.0) > 0.98
 
 
 def doubt_of(wrong: Real) -> Real:
@@ -229,15 +230,6 @@ def doubt_of(wrong: Real) -> Real:
     [0.0, 0.5, 1.0, 1.0]
     """
     return np.asarray(np.minimum(2 * wrong, 1), np.float32)
-
-
-def probabilities(logits: Real) -> Real:
-    """Return the probabilities of logits, however large.
-
-    >>> probabilities(np.array([-1e4, 0, 1e4], np.float32)).round(3).tolist()
-    [0.0, 0.5, 1.0]
-    """
-    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)
 
 
 def sided(chances: Real, mask: NDArray[np.bool_]) -> Real:

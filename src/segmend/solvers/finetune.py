@@ -26,15 +26,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmend.core.image import MaskArray, Real
+from segmend.core.logits import sigmoid
+from segmend.core.seeds import BACKGROUND, FOREGROUND, UNKNOWN
 from segmend.errors import ModelError, ShapeError
 from segmend.solvers.edges import likeness
 from segmend.solvers.geodesic import geodesic
 from segmend.solvers.maxflow import cut, offsets, whole_numbers
 
-FREE, INSIDE, OUTSIDE = 0, 1, 2  # what `marked` says of a voxel
 CHUNK = 4096  # voxels at a time: what is computed of them stays in the processor's cache
-SCALE = 1000  # whole numbers a unit of log odds
-SURE = 16.0  # log odds beyond this say no more
+SCALE = 1000  # whole numbers a unit of logits
+SURE = 16.0  # logits beyond this say no more
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +43,7 @@ class Head:
     """Layers on one voxel's features, with ReLU between them, ending in one output or in two classes.
 
     >>> head = Head((np.array([[1.0, -1.0]], np.float32),), (np.zeros(1, np.float32),))
-    >>> head.odds(np.array([[3.0, 0.0], [1.0, 1.0]], np.float32))
+    >>> head.logits(np.array([[3.0, 0.0], [1.0, 1.0]], np.float32))
     array([ 2., -1.], dtype=float32)
     """
 
@@ -60,8 +61,8 @@ class Head:
     def inputs(self) -> int:
         return int(self.weights[0].shape[1])
 
-    def odds(self, features: Real) -> Real:  # [f ...] -> [...]
-        """Return the log odds of the foreground."""
+    def logits(self, features: Real) -> Real:  # [f ...] -> [...]
+        """Return the logits of the foreground."""
         if features.shape[0] != self.inputs:
             raise ShapeError(f"This head needs {self.inputs} features; got {features.shape[0]}.")
         flat = features.reshape(len(features), -1)
@@ -73,7 +74,7 @@ class Head:
 
     def probability(self, features: Real) -> Real:  # [f ...] -> [...]
         """Return the probability of the foreground."""
-        return _logistic(self.odds(features))
+        return sigmoid(self.logits(features))
 
     def _layers(self, x: Real) -> list[Real]:
         """Return what every layer makes of features [f n], themselves first."""
@@ -92,7 +93,7 @@ class Head:
     def gradients(self, x: Real, labels: Real, weights: Real) -> list[Real]:
         """Return how the weighted sum of cross entropies grows with each layer's weights, then with its biases."""
         found = self._layers(x)
-        push = (weights * (_logistic(self._contrast(found[-1])) - labels))[None]
+        push = (weights * (sigmoid(self._contrast(found[-1])) - labels))[None]
         if len(found[-1]) == 2:
             push = np.concatenate([-push, push])
         steps: list[Real] = []
@@ -103,10 +104,6 @@ class Head:
             if number:
                 push = (self.weights[number].T @ push) * (found[number] > 0)
         return steps + shifts
-
-
-def _logistic(odds: Real) -> Real:
-    return np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))), np.float32)
 
 
 def one_thread() -> AbstractContextManager[Any]:
@@ -158,14 +155,14 @@ def size_beside(path: Path, name: str, default: int) -> int:
 class Tuning:
     """How `alternate` cuts and teaches; the values are the paper's for pictures."""
 
-    smoothness: float = 3.0  # lambda: the price of an edge where the image has none, in log odds
+    smoothness: float = 3.0  # lambda: the price of an edge where the image has none, in logits
     tone: float = 0.1  # sigma: how different tones of 0 to 1 are that make an edge cheap
     low: float = 0.2  # t0: between this probability
     high: float = 0.7  # t1: and this one the head is not sure
     near: float = 0.2  # epsilon: what a mark contradicts within this geodesic distance is not sure
     marks: float = 5.0  # omega: how much a marked voxel teaches
     weighted: bool = True  # without, every voxel teaches alike
-    sure: float = SURE  # log odds of the head beyond this say no more in a cut
+    sure: float = SURE  # logits of the head beyond this say no more in a cut
     rounds: int = 4
     rate: float = 1e-2
     steps: int = 20
@@ -194,7 +191,7 @@ def adapt(
     >>> features = np.array([[-1.0, -2.0, 1.0, 3.0]], np.float32)
     >>> blank = Head((np.zeros((1, 1), np.float32),), (np.zeros(1, np.float32),))
     >>> taught = adapt(features, features[0] > 0, np.ones(4, np.float32), blank, rate=1.0)
-    >>> (taught.odds(features) > 0).tolist()
+    >>> (taught.logits(features) > 0).tolist()
     [False, False, True, True]
     """
     if labels.shape != features.shape[1:] or weights.shape != labels.shape:
@@ -244,8 +241,8 @@ class Edges:
     """What it costs to cut an image of tones 0 to 1 anywhere: priced once, cut often.
 
     >>> tones = np.array([[[0.1, 0.1, 0.9, 0.9]]], np.float32)
-    >>> odds = np.array([[[-2.0, 0.5, -0.5, 2.0]]], np.float32)
-    >>> Edges(tones, IN_2D).cut(odds, np.zeros((1, 1, 4), np.uint8))
+    >>> logits = np.array([[[-2.0, 0.5, -0.5, 2.0]]], np.float32)
+    >>> Edges(tones, IN_2D).cut(logits, np.zeros((1, 1, 4), np.uint8))
     array([[[False, False,  True,  True]]])
     """
 
@@ -254,9 +251,9 @@ class Edges:
         alike = likeness(values[None], self.steps, spacing=spacing, sharpness=1 / (2 * tuning.tone**2))
         self.prices = whole_numbers(alike, scale=SCALE * tuning.smoothness)
 
-    def cut(self, odds: Real, marked: NDArray[np.uint8]) -> MaskArray:
-        """Return the labels that follow the log odds at the least cost; marked voxels keep their side."""
-        pulls = whole_numbers(np.clip(odds, -SURE, SURE), scale=SCALE)
+    def cut(self, logits: Real, marked: NDArray[np.uint8]) -> MaskArray:
+        """Return the labels that follow the logits at the least cost; marked voxels keep their side."""
+        pulls = whole_numbers(np.clip(logits, -SURE, SURE), scale=SCALE)
         return cut(pulls, self.prices, steps=self.steps, fixed=marked).inside
 
 
@@ -274,10 +271,10 @@ def alternate(
     values: Real,  # [z y x] the image's tones, 0 to 1
     head: Head,
     *,
-    marked: NDArray[np.uint8],  # [z y x] FREE, INSIDE or OUTSIDE
+    marked: NDArray[np.uint8],  # [z y x] UNKNOWN, FOREGROUND or BACKGROUND
     tuning: Tuning = IN_2D,
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
-    said: Real | float = 0.0,  # [z y x] log odds that every cut adds to the head's, such as what a mark says round it
+    said: Real | float = 0.0,  # [z y x] logits that every cut adds to the head's, such as what a mark says round it
 ) -> Adapted:
     """Return the labels of an image after cutting and teaching in turn, starting from a trained head.
 
@@ -290,11 +287,11 @@ def alternate(
             f"got {values.shape} and {marked.shape}."
         )
     edges = Edges(values, tuning, spacing)
-    contradicts = (_near(values, marked == INSIDE, tuning), _near(values, marked == OUTSIDE, tuning))
-    odds = head.odds(features)
-    labels = edges.cut(np.clip(odds, -tuning.sure, tuning.sure) + said, marked)
+    contradicts = (_near(values, marked == FOREGROUND, tuning), _near(values, marked == BACKGROUND, tuning))
+    logits = head.logits(features)
+    labels = edges.cut(np.clip(logits, -tuning.sure, tuning.sure) + said, marked)
     for _ in range(tuning.rounds):
-        weights = doubts(_logistic(odds), labels, marked, contradicts, tuning)
+        weights = doubts(sigmoid(logits), labels, marked, contradicts, tuning)
         head = adapt(
             features,
             labels,
@@ -305,9 +302,9 @@ def alternate(
             momentum=tuning.momentum,
             most=tuning.most,
         )
-        odds = head.odds(features)
-        labels = edges.cut(np.clip(odds, -tuning.sure, tuning.sure) + said, marked)
-    return Adapted(head, _logistic(odds), labels)
+        logits = head.logits(features)
+        labels = edges.cut(np.clip(logits, -tuning.sure, tuning.sure) + said, marked)
+    return Adapted(head, sigmoid(logits), labels)
 
 
 def doubts(
@@ -330,7 +327,7 @@ def doubts(
     inside, outside = near
     weights[(probability > tuning.low) & (probability < tuning.high)] = 0
     weights[(inside & ~labels) | (outside & labels)] = 0
-    weights[marked != FREE] = tuning.marks
+    weights[marked != UNKNOWN] = tuning.marks
     return weights
 
 

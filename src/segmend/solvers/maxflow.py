@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmend.core.image import Index, MaskArray
+from segmend.core.seeds import FOREGROUND, UNKNOWN
 from segmend.errors import SettingsError, ShapeError
 from segmend.solvers import maxflow_loops
 
 Costs = NDArray[np.int32]
-FREE, INSIDE, OUTSIDE = 0, 1, 2  # what `fixed` says of a voxel
 LARGEST = 1 << 24  # of a single cost: the sum of a voxel's 27 costs stays within 32 bits
 
 
@@ -64,8 +64,8 @@ def cut(
 
     `pull` is what it costs to put a voxel outside (> 0) or inside (< 0). `arcs[i]` is what it costs to cut
     between each voxel and its neighbour at `steps[i]` (as from `offsets`, whose order is the default);
-    `back` makes it dearer or cheaper when the neighbour is the one inside. `fixed` holds FREE, INSIDE or
-    OUTSIDE. Undecided voxels, which cost the same either way, are outside.
+    `back` makes it dearer or cheaper when the neighbour is the one inside. `fixed` holds UNKNOWN, FOREGROUND or
+    BACKGROUND. Undecided voxels, which cost the same either way, are outside.
 
     >>> pull = np.array([[[9, 0, 0, 0, -9]]], np.int32)
     >>> arcs = np.array([[[[5, 5, 2, 5, 0]]], [[[0, 0, 0, 0, 0]]]], np.int32)
@@ -106,7 +106,7 @@ def cut(
     tree = np.zeros(voxels + 2 * pad, np.uint8)
     cost += maxflow_loops.fill(room, supply, np.stack([strides, -strides], axis=1).ravel(), tree)
     inside = (tree[pad : pad + voxels] == maxflow_loops.SOURCE).reshape(shape)
-    return Cut((inside & (fixed == FREE)) | (fixed == INSIDE), int(cost))
+    return Cut((inside & (fixed == UNKNOWN)) | (fixed == FOREGROUND), int(cost))
 
 
 def _check_costs(pull: Costs, arcs: Costs, back: Costs) -> None:

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmend.core.image import Box, MaskArray, Real, bounds, whole
+from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.errors import ShapeError
-from segmend.solvers.finetune import INSIDE, OUTSIDE
 from segmend.solvers.nudge_loops import reached
 
 MOST = 4.0  # times the volume at most
-BEND = 3.0  # log odds beyond this bend the front no more
+BEND = 3.0  # logits beyond this bend the front no more
 ROOM = 0.5  # of the mask's longest side: how far it may grow
 
 
@@ -43,8 +43,8 @@ def nudged(
     mask: MaskArray,  # [z y x]
     k: float,
     *,
-    odds: Real | None = None,  # [z y x] log odds that the network gives the object
-    pinned: NDArray[np.uint8] | None = None,  # [z y x] FREE, INSIDE or OUTSIDE
+    logits: Real | None = None,  # [z y x] logits that the network gives the object
+    pinned: NDArray[np.uint8] | None = None,  # [z y x] UNKNOWN, FOREGROUND or BACKGROUND
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
 ) -> MaskArray:
     """Return the mask grown (K above 0) or shrunk (K below 0) to 1 / (1 - K) of its volume.
@@ -57,7 +57,7 @@ def nudged(
     >>> int(nudged(mask, 1 / 3).sum()), (nudged(mask, 0.0) == mask).all()
     (6, np.True_)
     """
-    for name, array in (("odds", odds), ("pinned", pinned)):
+    for name, array in (("logits", logits), ("pinned", pinned)):
         if array is not None and array.shape != mask.shape:
             raise ShapeError(f"Nudging needs {name} of the mask's shape {mask.shape}; got {array.shape}.")
     volume = int(mask.sum())
@@ -71,11 +71,11 @@ def nudged(
     part = (whole(mask.shape) if grow else inner.grown(1).clipped(mask.shape)).slices
     start = np.ascontiguousarray(mask[part] if grow else ~mask[part])
     price = np.ones(start.shape, np.float32)
-    if odds is not None:
-        np.exp((-0.5 if grow else 0.5) * np.clip(odds[part], -BEND, BEND), out=price)
+    if logits is not None:
+        np.exp((-0.5 if grow else 0.5) * np.clip(logits[part], -BEND, BEND), out=price)
     barred = np.zeros(start.shape, bool)
     if pinned is not None:
-        np.equal(pinned[part], OUTSIDE if grow else INSIDE, out=barred)
+        np.equal(pinned[part], BACKGROUND if grow else FOREGROUND, out=barred)
     order = reached(start, price, barred, np.asarray(spacing, np.float32), abs(wanted - volume))
     inside = mask[part].copy()
     inside.reshape(-1)[order] = grow

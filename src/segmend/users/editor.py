@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from segmend.core.image import MaskArray
+from segmend.core.masks import dice
 from segmend.core.prompts import Click
 from segmend.users.adjustment import Adjustment
 from segmend.users.brush import Brush
@@ -68,7 +69,7 @@ class Editor:
 
     def __call__(self, truth: MaskArray, mask: MaskArray) -> Marks | None:
         found = mistake(truth, mask)
-        if found is None or _overlap(truth, mask) >= self.content:
+        if found is None or dice(truth, mask) >= self.content:
             return None
         largest = blocks(truth, found)[0]
         if largest.voxels >= self.block * np.count_nonzero(truth) and worn(largest.part.wrong).max() > self.thick:
@@ -83,8 +84,3 @@ class Editor:
         wrong = found.wrong.sum(axis=(1, 2))
         of_one_kind = abs(k) * np.count_nonzero(truth) >= self.lean * wrong.sum()
         return bool(of_one_kind and wrong.max() <= self.share * wrong.sum())
-
-
-def _overlap(truth: MaskArray, mask: MaskArray) -> float:
-    total = np.count_nonzero(truth) + np.count_nonzero(mask)
-    return 1.0 if total == 0 else 2 * np.count_nonzero(truth & mask) / total

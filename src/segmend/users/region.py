@@ -98,8 +98,7 @@ class BoxThenScribbles:
             return self(truth, mask)
         moves = found.generator(self.seed).integers(0, self.margin + 1, (2, 3))
         moves[:, 0] *= truth.shape[0] > 1
-        (a, b, c), (d, e, f) = (np.asarray(box.low) - moves[0]).tolist(), (np.asarray(box.high) + moves[1]).tolist()
-        return Box((a, b, c), (d, e, f)).clipped(truth.shape)
+        return Box.of(np.asarray(box.low) - moves[0], np.asarray(box.high) + moves[1]).clipped(truth.shape)
 
     def __call__(self, truth: MaskArray, mask: MaskArray) -> Marks | None:
         strokes: list[Stroke] = []

@@ -81,7 +81,7 @@ def _of_one_sign(found: Mistake, wrong: MaskArray, positive: bool) -> Iterator[B
         low, high = (
             [int(getattr(s, end)) + l for s, l in zip(where, found.box.low, strict=True)] for end in ("start", "stop")
         )
-        box = Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+        box = Box.of(low, high)
         yield Block(Mistake(part, box), positive, int(np.count_nonzero(part)))
 
 

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segmend.classical.solvers.densecrf import FREE, INSIDE, OUTSIDE, Kernels, densecrf
+from segmend.classical.solvers.densecrf import Kernels, densecrf
+from segmend.core.seeds import BACKGROUND, FOREGROUND, UNKNOWN
 from segmend.errors import SettingsError, ShapeError
 
 
@@ -22,11 +23,11 @@ def brute_force(probability, values, spacing, pinned, kernels, rounds):
         neighbours = np.sqrt(kernel.sum(axis=1))
         heed = heed + weight * kernel / neighbours[:, None] / neighbours[None]
     np.fill_diagonal(heed, 0)
-    odds = np.log(probability / (1 - probability)).ravel().astype(float)
-    inside = np.where(pinned.ravel() == FREE, 1 / (1 + np.exp(-odds)), pinned.ravel() == INSIDE)
+    logits = np.log(probability / (1 - probability)).ravel().astype(float)
+    inside = np.where(pinned.ravel() == UNKNOWN, 1 / (1 + np.exp(-logits)), pinned.ravel() == FOREGROUND)
     for _ in range(rounds):
-        energy = odds + heed @ inside - heed @ (1 - inside)
-        inside = np.where(pinned.ravel() == FREE, 1 / (1 + np.exp(-energy)), inside)
+        energy = logits + heed @ inside - heed @ (1 - inside)
+        inside = np.where(pinned.ravel() == UNKNOWN, 1 / (1 + np.exp(-energy)), inside)
     return inside.reshape(probability.shape)
 
 
@@ -37,8 +38,8 @@ def case(shape, channels, seed=0):
     values = 6 * truth + random.normal(0, 1.5, (channels, *shape))
     probability = np.clip(0.5 + 0.25 * (2 * truth - 1) + random.normal(0, 0.3, shape), 0.02, 0.98)
     pinned = np.zeros(shape, np.uint8)
-    pinned[0, 0, 0] = pinned[-1, 3, 4] = OUTSIDE
-    pinned[0, 6, 6] = INSIDE
+    pinned[0, 0, 0] = pinned[-1, 3, 4] = BACKGROUND
+    pinned[0, 6, 6] = FOREGROUND
     return truth, values.astype(np.float32), probability.astype(np.float32), pinned
 
 
@@ -88,18 +89,18 @@ def test_pinned_voxels_stay_and_tell_their_neighbours():
     values[0, 0, 2:6, 3:9] = 20
     unsure = np.full((1, 9, 14), 0.4, np.float32)
     pinned = np.zeros(unsure.shape, np.uint8)
-    pinned[0, 3, 3:9] = INSIDE
-    pinned[0, 0, 0] = OUTSIDE
+    pinned[0, 3, 3:9] = FOREGROUND
+    pinned[0, 0, 0] = BACKGROUND
 
     answer = densecrf(unsure, values, pinned=pinned, kernels=Kernels(smooth_weight=0, weight=8, reach=10, tone=3))
 
-    assert (answer[pinned == INSIDE] == 1).all()
+    assert (answer[pinned == FOREGROUND] == 1).all()
     assert answer[0, 0, 0] == 0
     assert ((answer > 0.5) == (values[0] > 0)).all()
 
 
 def test_everything_pinned_is_the_answer():
-    pinned = np.array([[[INSIDE, OUTSIDE, INSIDE]]], np.uint8)
+    pinned = np.array([[[FOREGROUND, BACKGROUND, FOREGROUND]]], np.uint8)
 
     assert densecrf(np.full((1, 1, 3), 0.5), np.zeros((1, 1, 1, 3)), pinned=pinned).tolist() == [[[1, 0, 1]]]
 

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from segmend.classical.solvers.evidence import FREE, INSIDE, OUTSIDE, inside_of, look, refined, request, weigh
+from segmend.classical.solvers.evidence import inside_of, look, refined, request, weigh
 from segmend.core.image import Box, Image, scale_affine
 from segmend.core.prompts import Click, Lasso, Mask
+from segmend.core.seeds import BACKGROUND, FOREGROUND, UNKNOWN
 
 SHAPE = (6, 20, 30)
 
@@ -56,11 +57,11 @@ def test_marks_and_the_open_rim_are_pinned():
 
     case = weigh(look(picture(), Box((0, 2, 4), (6, 18, 30)), most=10**6), asked)
 
-    assert case.pinned[3, 7, 8] == INSIDE
-    assert case.pinned[3, 7, 21] == OUTSIDE
-    assert (case.pinned[:, 0] == OUTSIDE).all()
-    assert (case.pinned[:, :, 0] == OUTSIDE).all()
-    assert case.pinned[0, 5, 25] == FREE  # the image itself ends there
+    assert case.pinned[3, 7, 8] == FOREGROUND
+    assert case.pinned[3, 7, 21] == BACKGROUND
+    assert (case.pinned[:, 0] == BACKGROUND).all()
+    assert (case.pinned[:, :, 0] == BACKGROUND).all()
+    assert case.pinned[0, 5, 25] == UNKNOWN  # the image itself ends there
 
 
 def test_belief_is_for_what_looks_like_the_click():
@@ -83,5 +84,5 @@ def test_only_a_band_is_left_free_at_full_resolution():
     fine = refined(image, case, cells, box)
 
     assert fine.view.shape == SHAPE
-    assert fine.pinned[3, 9, 12] == INSIDE
-    assert 0.1 < (fine.pinned == FREE).mean() < 0.9
+    assert fine.pinned[3, 9, 12] == FOREGROUND
+    assert 0.1 < (fine.pinned == UNKNOWN).mean() < 0.9

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segmend.classical.solvers.geos import INSIDE, OUTSIDE, Widths, geos
+from segmend.classical.solvers.geos import Widths, geos
+from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.errors import ShapeError
 from segmend.solvers.geodesic import geodesic
 
@@ -65,20 +66,22 @@ def test_a_way_with_its_end_given_is_the_geodesic_distance():
     values = random.normal(0, 2, (1, 4, 9, 11)).astype(np.float32)
     belief = np.full((4, 9, 11), 0.0, np.float32)
     pinned = np.zeros(belief.shape, np.uint8)
-    pinned[:, :, :4], pinned[:, :, 7:] = INSIDE, OUTSIDE
+    pinned[:, :, :4], pinned[:, :, 7:] = FOREGROUND, BACKGROUND
     spacing = (2.0, 1.0, 1.0)
 
     found = geos(belief, values, spacing=spacing, pinned=pinned, widths=Widths(tried=(), price=1e6, contrast=1))
 
     free = pinned == 0
-    exact = geodesic(values, pinned == OUTSIDE, spacing=spacing) - geodesic(values, pinned == INSIDE, spacing=spacing)
+    exact = geodesic(values, pinned == BACKGROUND, spacing=spacing) - geodesic(
+        values, pinned == FOREGROUND, spacing=spacing
+    )
     assert np.abs(found.altitude - exact)[free].mean() < 0.2
     assert ((found.altitude > 0) == (exact > 0))[free].mean() > 0.95
 
 
 def test_pinned_voxels_stay_with_what_lies_round_them():
     pinned = np.zeros((1, 20, 24), np.uint8)
-    pinned[0, 10, 12], pinned[0, 2, 2] = OUTSIDE, INSIDE
+    pinned[0, 10, 12], pinned[0, 2, 2] = BACKGROUND, FOREGROUND
 
     found = geos(square(), FLAT, pinned=pinned)
 

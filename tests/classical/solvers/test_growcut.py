@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segmend.classical.solvers.growcut import FREE, INSIDE, OUTSIDE, growcut
+from segmend.classical.solvers.growcut import growcut
+from segmend.core.seeds import BACKGROUND, FOREGROUND, UNKNOWN
 from segmend.errors import ShapeError
 
 
@@ -14,7 +15,7 @@ def automaton(values, seeds, diagonal):
     """
     values = values.astype(np.float32)
     loss = np.float32(1 / float(np.linalg.norm(np.ptp(values, axis=(1, 2, 3))) or np.inf))
-    strength = (seeds != FREE).astype(np.float32)
+    strength = (seeds != UNKNOWN).astype(np.float32)
     owner = seeds.copy()
     while True:
         old_strength, old_owner = strength.copy(), owner.copy()
@@ -43,7 +44,7 @@ def scattered(seed, shape, channels, levels):
     random = np.random.default_rng(seed)
     values = random.integers(0, levels, (channels, *shape)).astype(np.float32)
     seeds = np.zeros(shape, np.uint8)
-    for label in (INSIDE, OUTSIDE, OUTSIDE, INSIDE):
+    for label in (FOREGROUND, BACKGROUND, BACKGROUND, FOREGROUND):
         seeds[tuple(random.integers(0, n) for n in shape)] = label
     return values, seeds
 
@@ -81,16 +82,16 @@ def test_growth_stops_at_an_edge_that_both_sides_reach():
     values = np.zeros((1, 1, 9, 12), np.float32)
     values[..., 5:] = 50
     seeds = np.zeros((1, 9, 12), np.uint8)
-    seeds[0, 4, 1], seeds[0, 4, 11] = INSIDE, OUTSIDE
+    seeds[0, 4, 1], seeds[0, 4, 11] = FOREGROUND, BACKGROUND
 
     owner = growcut(values, seeds).owner
 
-    assert (owner[..., :5] == INSIDE).all()
-    assert (owner[..., 5:] == OUTSIDE).all()
+    assert (owner[..., :5] == FOREGROUND).all()
+    assert (owner[..., 5:] == BACKGROUND).all()
 
 
 def test_on_even_ground_the_nearer_seed_owns():
-    seeds = np.array([[[INSIDE, 0, 0, 0, 0, 0, OUTSIDE]]], np.uint8)
+    seeds = np.array([[[FOREGROUND, 0, 0, 0, 0, 0, BACKGROUND]]], np.uint8)
 
     assert growcut(np.full((1, 1, 1, 7), 3.0), seeds).owner.tolist() == [[[1, 1, 1, 2, 2, 2, 2]]]
 
@@ -105,7 +106,7 @@ def test_without_seeds_nobody_owns():
 def test_an_edge_as_large_as_the_largest_lets_nobody_pass():
     values = np.array([[[[0, 0, 9, 9]]]], np.float32)
 
-    grown = growcut(values, np.array([[[INSIDE, 0, 0, 0]]], np.uint8))
+    grown = growcut(values, np.array([[[FOREGROUND, 0, 0, 0]]], np.uint8))
 
     assert grown.owner.tolist() == [[[1, 1, 0, 0]]]
     assert growcut(values, grown.owner, largest=18).owner.all()

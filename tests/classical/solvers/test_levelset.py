@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import label
 
-from segmend.classical.solvers.levelset import INSIDE, OUTSIDE, Forces, levelset
+from segmend.classical.solvers.levelset import Forces, levelset
+from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.errors import SettingsError, ShapeError
 
 
@@ -90,7 +91,7 @@ def test_left_alone_the_slope_at_the_front_becomes_one():
 def test_pins_hold_and_start_fronts_of_their_own():
     truth, values, belief = ellipse((1, 40, 52))
     pinned = np.zeros(truth.shape, np.uint8)
-    pinned[0, 20, 26], pinned[0, 3, 3] = OUTSIDE, INSIDE
+    pinned[0, 20, 26], pinned[0, 3, 3] = BACKGROUND, FOREGROUND
 
     mask = levelset(dot(truth.shape), belief, values, pinned=pinned) > 0
 

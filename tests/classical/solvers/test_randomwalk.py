@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segmend.classical.solvers import relax
-from segmend.classical.solvers.randomwalk import INSIDE, OUTSIDE, UNKNOWN, walk
+from segmend.classical.solvers.randomwalk import walk
+from segmend.core.seeds import BACKGROUND, FOREGROUND, UNKNOWN
 from segmend.errors import SettingsError, ShapeError
 
 SHAPES = [(1, 1, 9), (1, 7, 12), (3, 5, 4), (1, 30, 41), (9, 14, 17)]
@@ -15,8 +16,8 @@ SHAPES = [(1, 1, 9), (1, 7, 12), (3, 5, 4), (1, 30, 41), (9, 14, 17)]
 def random_problem(seed, shape):
     random = np.random.default_rng(seed)
     links = random.uniform(0.01, 1, (3, *shape)).astype(np.float32)
-    pinned = random.choice(np.array([UNKNOWN] * 8 + [INSIDE, OUTSIDE], np.uint8), shape)
-    pinned.flat[0], pinned.flat[-1] = INSIDE, OUTSIDE
+    pinned = random.choice(np.array([UNKNOWN] * 8 + [FOREGROUND, BACKGROUND], np.uint8), shape)
+    pinned.flat[0], pinned.flat[-1] = FOREGROUND, BACKGROUND
     stop = random.uniform(0, 0.3, shape).astype(np.float32)
     prior = random.uniform(0, 1, shape).astype(np.float32)
     return links, pinned, stop, prior
@@ -33,7 +34,7 @@ def exact(links, pinned, stop, prior):
             w = links[axis].flat[p]
             matrix[[p, q, p, q], [p, q, q, p]] += [w, w, -w, -w]
     for p in np.flatnonzero(pinned):
-        matrix[p], matrix[p, p], right[p] = 0, 1, pinned.flat[p] == INSIDE
+        matrix[p], matrix[p, p], right[p] = 0, 1, pinned.flat[p] == FOREGROUND
     return np.linalg.solve(matrix, right).reshape(pinned.shape)
 
 
@@ -55,7 +56,7 @@ def test_it_agrees_with_scikit_image(shape):
     random = np.random.default_rng(4)
     image = (np.arange(shape[2]) > shape[2] / 2) + random.normal(0, 0.3, shape)
     pinned = np.zeros(shape, np.uint8)
-    pinned[0, 3, 2], pinned[-1, 5, -3], pinned[0, -1, 4] = INSIDE, OUTSIDE, OUTSIDE
+    pinned[0, 3, 2], pinned[-1, 5, -3], pinned[0, -1, 4] = FOREGROUND, BACKGROUND, BACKGROUND
     links = np.zeros((3, *shape), np.float32)
     for axis in (0, 1, 2):
         fall = np.diff(image, axis=axis) ** 2
@@ -75,7 +76,7 @@ def test_a_wall_of_weak_links_divides_inside_from_outside():
     links = np.ones((3, 2, 3, 8), np.float32)
     links[2, :, :, 2] = 1e-3
     pinned = np.zeros((2, 3, 8), np.uint8)
-    pinned[0, 1, 0], pinned[1, 0, 7] = INSIDE, OUTSIDE
+    pinned[0, 1, 0], pinned[1, 0, 7] = FOREGROUND, BACKGROUND
 
     chance = walk(links, pinned)
 
@@ -86,7 +87,7 @@ def test_thick_slices_do_not_stop_it():
     links = np.ones((3, 6, 40, 50), np.float32)
     links[0] = 1e-3  # an axis with weak links is not made coarser
     pinned = np.zeros((6, 40, 50), np.uint8)
-    pinned[:, :, 0], pinned[:, :, -1] = INSIDE, OUTSIDE
+    pinned[:, :, 0], pinned[:, :, -1] = FOREGROUND, BACKGROUND
 
     chance = walk(links, pinned, tolerance=1e-5)
 
@@ -103,7 +104,7 @@ def test_a_part_cut_off_from_all_marks_is_outside():
     links = np.ones((3, 1, 4, 6), np.float32)
     links[2, :, :, 2] = 0
     pinned = np.zeros((1, 4, 6), np.uint8)
-    pinned[0, 0, 0] = INSIDE
+    pinned[0, 0, 0] = FOREGROUND
 
     chance = walk(links, pinned)
 

@@ -361,7 +361,7 @@ def test_a_run_leaves_weights_that_another_goes_on_from(settings: how.Settings, 
     with torch.no_grad():
         logits = refiner(torch.from_numpy(seen[None]), *reader(torch.from_numpy(sample.image[None])))[0]
     np.testing.assert_allclose(said["logits"], logits, atol=2e-3)
-    np.testing.assert_allclose(load_head(done.weights[2]).odds(said["hidden"][0]), said["logits"][0, 0], atol=0.02)
+    np.testing.assert_allclose(load_head(done.weights[2]).logits(said["hidden"][0]), said["logits"][0, 0], atol=0.02)
 
     on = how.build(replace(settings, start=str(tmp_path)))
     for key, value in on.named_parameters():

@@ -7,7 +7,7 @@ import torch
 from segmend.learning.loop import run
 from segmend.mend import method as mend
 from segmend.mend.learning import vessels as how
-from segmend.mend.vessels import line_odds
+from segmend.mend.vessels import line_logits
 from segmend.runtime.engine import load_network
 
 TINY = how.Settings(steps=30, batch=4, rate=1e-2, average=0.8, widths=(4, 6))
@@ -56,13 +56,13 @@ def test_its_weights_answer_as_it_did(learned):
     tones = np.tile(sample.tones, (2, 2))  # the size that it is asked for in use
     with torch.no_grad():
         wanted = finished.network.eval()(torch.from_numpy(tones)[None, None])[0, 0].numpy()
-    odds = line_odds(load_network(str(out / mend.LINES)), tones)
-    assert np.abs(odds - np.clip(wanted, -8, 8)).mean() < 0.05
+    logits = line_logits(load_network(str(out / mend.LINES)), tones)
+    assert np.abs(logits - np.clip(wanted, -8, 8)).mean() < 0.05
 
 
 def test_a_folder_with_it_alone_takes_its_place(learned):
     own, shipped = mend.networks(learned[0]), mend.networks(None)
     tones = how.Sampler([], TINY)[9].tones
-    assert not np.allclose(line_odds(own.lines, tones), line_odds(shipped.lines, tones))
+    assert not np.allclose(line_logits(own.lines, tones), line_logits(shipped.lines, tones))
     x = {"x": np.zeros((1, 4, 128, 128), np.float32)}
     np.testing.assert_array_equal(own.reader.run(x)["f0"], shipped.reader.run(x)["f0"])

@@ -134,7 +134,7 @@ def test_a_small_run_makes_weights_that_the_method_answers_with(settings, tmp_pa
     x = sample.cells[None, None] if dimensions == 3 else sample.cells[None]
     found = method.net(dimensions).engine.run({"x": x})
     logits = found["logits"][0]
-    taught = method.net(dimensions).head.odds(found["features"][0])
+    taught = method.net(dimensions).head.logits(found["features"][0])
     assert np.allclose(
         taught, logits[1] - logits[0], atol=0.05, rtol=0.03
     )  # block 6 beside the network is the network's

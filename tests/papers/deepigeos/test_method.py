@@ -23,8 +23,8 @@ class First(Engine):
     def run(self, inputs):
         x = inputs["x"]
         self.asked.append(x)
-        odds = 8 * (x[:, :1] - 0.8)
-        return {"logits": np.concatenate([-odds, odds], axis=1)}
+        logits = 8 * (x[:, :1] - 0.8)
+        return {"logits": np.concatenate([-logits, logits], axis=1)}
 
 
 class Refine(First):
@@ -33,8 +33,8 @@ class Refine(First):
     def run(self, inputs):
         x = inputs["x"]
         self.asked.append(x)
-        odds = 4 * (x[:, 1:2] - 0.5) + 2 * (x[:, :1] - 0.5) + 30 * (x[:, 2:3] - x[:, 3:4])
-        return {"logits": np.concatenate([-odds, odds], axis=1)}
+        logits = 4 * (x[:, 1:2] - 0.5) + 2 * (x[:, :1] - 0.5) + 30 * (x[:, 2:3] - x[:, 3:4])
+        return {"logits": np.concatenate([-logits, logits], axis=1)}
 
 
 @pytest.fixture

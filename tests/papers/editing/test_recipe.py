@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from segmend import io
 from segmend.core.image import Image, scale_affine
 from segmend.core.marks import marks
+from segmend.core.masks import dice
 from segmend.core.prompts import Adjust, Click, Stroke
 from segmend.core.segmenter import answer
 from segmend.errors import SettingsError
-from segmend.evaluation.metrics import dice
 from segmend.learning import loop as train
 from segmend.learning.subjects import Subject
 from segmend.nets.edited import PACE, Edited

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from segmend.core.image import Box, Image, scale_affine
+from segmend.core.masks import dice
 from segmend.core.prompts import Adjust, Click, Mask, Stroke
 from segmend.core.segmenter import answer
 from segmend.errors import ModelError, PromptError
-from segmend.evaluation.metrics import dice
 from segmend.learning.loop import run
 from segmend.learning.subjects import Subject
 from segmend.papers.refinenet import method as refinenet

@@ -13,6 +13,7 @@ from segmend.classical.solved import Solved
 from segmend.classical.solvers.densecrf import Kernels, densecrf
 from segmend.classical.solvers.evidence import Case
 from segmend.core.image import Real
+from segmend.core.logits import sigmoid
 from segmend.core.segmenter import Segmenter
 from segmend.runtime import cards
 from segmend.solvers.edges import noise
@@ -31,7 +32,7 @@ def load() -> Segmenter:
 
 def _chance(case: Case) -> Real:
     view = case.view
-    probability = np.asarray(1 / (1 + np.exp(-case.belief)), np.float32)
+    probability = sigmoid(case.belief)
     widest = float(np.ptp(view.values, axis=(1, 2, 3)).max())
     unit = max(1.0, float(np.linalg.norm(noise(view.values))))  # cells of one voxel are noisier than large ones
     kernels = Kernels(tone=max(TONE * unit, widest / FINEST))

@@ -6,12 +6,12 @@ distances: specks, holes and hairs go, edges of the image stay. How wide they ma
 
 from __future__ import annotations
 
-import numpy as np
-
 from segmend.classical.solved import Solved
 from segmend.classical.solvers.evidence import Case
-from segmend.classical.solvers.geos import FREE, INSIDE, OUTSIDE, Widths, geos
+from segmend.classical.solvers.geos import Widths, geos
 from segmend.core.image import Real
+from segmend.core.logits import sigmoid
+from segmend.core.seeds import BACKGROUND, FOREGROUND, UNKNOWN
 from segmend.core.segmenter import Segmenter
 from segmend.runtime import cards
 
@@ -19,7 +19,7 @@ METHOD = cards.method("geos")
 
 CELLS = {2: 1 << 15, 3: 1 << 16}
 WIDE, NARROW = (1.0, 3.0, 8.0), (1.0,)  # widths tried in a crop, and in a band, where all else is pinned
-BOUNDARY = {2: 4.0, 3: 1.5}  # the price of a voxel's side of even boundary, in log odds, by dimensions
+BOUNDARY = {2: 4.0, 3: 1.5}  # the price of a voxel's side of even boundary, in logits, by dimensions
 
 
 def load() -> Segmenter:
@@ -28,9 +28,9 @@ def load() -> Segmenter:
 
 def _chance(case: Case) -> Real:
     view = case.view
-    tried = NARROW if float((case.pinned == FREE).mean()) < 0.5 else WIDE
+    tried = NARROW if float((case.pinned == UNKNOWN).mean()) < 0.5 else WIDE
     widths = Widths(tried=tried, boundary=BOUNDARY[2 if view.shape[0] == 1 else 3])
     found = geos(case.belief, view.values, spacing=view.spacing, pinned=case.pinned, widths=widths)
-    chance = np.asarray(1 / (1 + np.exp(-np.clip(found.altitude, -20, 20))), np.float32)
-    chance[case.pinned == INSIDE], chance[case.pinned == OUTSIDE] = 1, 0
+    chance = sigmoid(found.altitude)
+    chance[case.pinned == FOREGROUND], chance[case.pinned == BACKGROUND] = 1, 0
     return chance

@@ -17,10 +17,11 @@ from functools import partial
 import numpy as np
 
 from segmend.classical.solvers.components import Components
-from segmend.classical.solvers.evidence import FREE, INSIDE, OUTSIDE, Case, request
+from segmend.classical.solvers.evidence import Case, request
 from segmend.classical.solvers.zoom import predicted, zoom
 from segmend.core.image import Image, MaskArray, Real
 from segmend.core.prompts import Prompt
+from segmend.core.seeds import BACKGROUND, FOREGROUND, UNKNOWN
 from segmend.core.segmenter import Prediction, Segmenter, Workspace
 from segmend.runtime import cards
 from segmend.solvers import grid_loops
@@ -111,13 +112,13 @@ def _first(case: Case) -> MaskArray:
     """Return the first labels: the mask so far as marks change it, else what a box leaves free, else the belief."""
     if case.seen.known is not None:
         return _allowed(case, case.place > 0)
-    if case.seen.frame is not None and not (case.pinned == INSIDE).any():
+    if case.seen.frame is not None and not (case.pinned == FOREGROUND).any():
         return _allowed(case, np.ones(case.view.shape, bool))
     return _allowed(case, case.belief > 0)
 
 
 def _allowed(case: Case, inside: MaskArray) -> MaskArray:
-    return np.asarray((inside | (case.pinned == INSIDE)) & (case.pinned != OUTSIDE))
+    return np.asarray((inside | (case.pinned == FOREGROUND)) & (case.pinned != BACKGROUND))
 
 
 def _learnt(case: Case, inside: MaskArray, looks: Looks | None) -> Looks | None:
@@ -155,9 +156,9 @@ def _cut(case: Case, looks: Looks | None, prices: Real) -> tuple[MaskArray, floa
     view = case.view
     inner = outer = np.zeros(view.shape, np.float32)
     if looks is not None:
-        free = case.pinned == FREE
-        inner = case.heed * looks.inside.costs(view.values, free | (case.pinned == INSIDE))[0]
-        outer = case.heed * looks.outside.costs(view.values, free | (case.pinned != INSIDE))[0]
+        free = case.pinned == UNKNOWN
+        inner = case.heed * looks.inside.costs(view.values, free | (case.pinned == FOREGROUND))[0]
+        outer = case.heed * looks.outside.costs(view.values, free | (case.pinned != FOREGROUND))[0]
     pull = whole_numbers(outer - inner + case.place, scale=SCALE)
     steps = offsets(view.shape, diagonal=view.shape[0] == 1)
     found = cut(pull, whole_numbers(prices, scale=SCALE), steps=steps, fixed=case.pinned)

@@ -20,9 +20,9 @@ from segmend.solvers.maxflow import cut, offsets, whole_numbers
 
 METHOD = cards.method("graphcut")
 
-BOUNDARY = {2: 4.0, 3: 1.5}  # the price of a voxel's side of even boundary, in log odds, by dimensions
+BOUNDARY = {2: 4.0, 3: 1.5}  # the price of a voxel's side of even boundary, in logits, by dimensions
 SHARPNESS = 0.1  # how fast a difference, in units of the noise, makes it cheaper
-SCALE = 1000  # whole numbers a unit of log odds
+SCALE = 1000  # whole numbers a unit of logits
 
 
 def load() -> Segmenter:

@@ -16,16 +16,17 @@ from scipy.ndimage import binary_dilation, binary_erosion
 from segmend.classical.methods import graphcut
 from segmend.classical.slicewise import Plane, Slicewise, depth_in, reach_between
 from segmend.classical.solved import CELLS
-from segmend.classical.solvers.evidence import INSIDE, OUTSIDE, Case, Request, View, closer, densities, look, looks
+from segmend.classical.solvers.evidence import Case, Request, View, closer, densities, look, looks
 from segmend.classical.solvers.mixture import Density
 from segmend.classical.solvers.zoom import predicted, zoom
 from segmend.core.image import Image, MaskArray, Real, bounds
+from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.core.segmenter import Prediction, Segmenter
 from segmend.runtime import cards
 
 METHOD = cards.method("graphcut_shape")
 
-SHAPE = 3.5  # the most that the shape can say, in log odds; less than looks can, so that an object may end
+SHAPE = 3.5  # the most that the shape can say, in logits; less than looks can, so that an object may end
 FIRST = 0.8  # how much what the first slice taught counts beside what the last one did
 SURE = 2  # pixels from the boundary of the mask before from which looks are learnt
 
@@ -74,8 +75,8 @@ class ShapeSteps:
         view = closer(self._slice(index), learning, box)
         part = mask[box.slices[1:]]
         depth = depth_in(part, self._image)
-        pinned = np.where(depth < -self._reach, OUTSIDE, 0).astype(np.uint8)[None]
-        for points, sign in ((asked.positive, INSIDE), (asked.negative, OUTSIDE)):
+        pinned = np.where(depth < -self._reach, BACKGROUND, 0).astype(np.uint8)[None]
+        for points, sign in ((asked.positive, FOREGROUND), (asked.negative, BACKGROUND)):
             pinned[tuple(view.cells(points).T)] = sign
         place = (SHAPE * np.clip(depth / self._reach, -1, 1)).astype(np.float32)[None]
         belief = place + self._looks(index, view, _taught(learning, part[None]))

@@ -13,8 +13,9 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from segmend.classical.solved import Solved, middle
 from segmend.classical.solvers.evidence import Case
-from segmend.classical.solvers.growcut import FREE, INSIDE, OUTSIDE, growcut
+from segmend.classical.solvers.growcut import growcut
 from segmend.core.image import Real
+from segmend.core.seeds import BACKGROUND, FOREGROUND, UNKNOWN
 from segmend.core.segmenter import Segmenter
 from segmend.runtime import cards
 from segmend.solvers import grid_loops
@@ -40,28 +41,28 @@ def _chance(case: Case) -> Real:
     values = np.stack([gaussian_filter(channel, blur) for channel in view.values])
     owner = growcut(values, _seeds(case), diagonal=len(view.values[0]) == 1).owner
     chance = np.empty(view.shape, np.float32)
-    grid_loops.soften(owner == INSIDE, chance)
+    grid_loops.soften(owner == FOREGROUND, chance)
     return chance
 
 
 def _seeds(case: Case) -> NDArray[np.uint8]:
     seeds = case.pinned.copy()
     start = case.place > 0
-    held = int((seeds == INSIDE).sum()) > len(case.seen.positive)  # in a band everything else is pinned already
+    held = int((seeds == FOREGROUND).sum()) > len(case.seen.positive)  # in a band everything else is pinned already
     if case.seen.known is not None and start.any() and not start.all() and not held:
         within = distance_transform_edt(start, sampling=case.view.spacing)
         around = distance_transform_edt(~start, sampling=case.view.spacing)
         band = max(LEAST * _cell(case), BAND * float(within.max()))
-        sure = (seeds == FREE) & (case.heed > HEED)
-        seeds[sure & (within > min(band, 0.8 * float(within.max())))] = INSIDE
-        seeds[sure & (around > band) & (case.place < 0)] = OUTSIDE  # where it is 0 the mask says nothing
-    if not (seeds == INSIDE).any() and case.seen.frame is not None:
-        seeds[middle(seeds == FREE, BOX) & (seeds == FREE)] = INSIDE
-    if not (seeds == OUTSIDE).any():
+        sure = (seeds == UNKNOWN) & (case.heed > HEED)
+        seeds[sure & (within > min(band, 0.8 * float(within.max())))] = FOREGROUND
+        seeds[sure & (around > band) & (case.place < 0)] = BACKGROUND  # where it is 0 the mask says nothing
+    if not (seeds == FOREGROUND).any() and case.seen.frame is not None:
+        seeds[middle(seeds == UNKNOWN, BOX) & (seeds == UNKNOWN)] = FOREGROUND
+    if not (seeds == BACKGROUND).any():
         for axis, count in enumerate(seeds.shape):
             if count > 2:
                 faces = np.moveaxis(seeds, axis, 0)[[0, -1]]
-                np.moveaxis(seeds, axis, 0)[[0, -1]] = np.where(faces == FREE, OUTSIDE, faces)
+                np.moveaxis(seeds, axis, 0)[[0, -1]] = np.where(faces == UNKNOWN, BACKGROUND, faces)
     return seeds
 
 

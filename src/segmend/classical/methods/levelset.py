@@ -11,8 +11,9 @@ from scipy.ndimage import distance_transform_edt
 
 from segmend.classical.solved import Solved, middle
 from segmend.classical.solvers.evidence import Case
-from segmend.classical.solvers.levelset import FREE, HEIGHT, INSIDE, OUTSIDE, levelset
+from segmend.classical.solvers.levelset import HEIGHT, levelset
 from segmend.core.image import MaskArray, Real
+from segmend.core.seeds import BACKGROUND, FOREGROUND, UNKNOWN
 from segmend.core.segmenter import Segmenter
 from segmend.runtime import cards
 
@@ -35,17 +36,17 @@ def _chance(case: Case) -> Real:
         _start(case), case.belief, view.values, spacing=view.spacing, pinned=case.pinned, far=far, most=STEPS[far]
     )
     chance = np.asarray(0.5 + height / (2 * HEIGHT), np.float32)  # linear, so that the front can run between cells
-    chance[case.pinned == INSIDE], chance[case.pinned == OUTSIDE] = 1, 0
+    chance[case.pinned == FOREGROUND], chance[case.pinned == BACKGROUND] = 1, 0
     return chance
 
 
 def _start(case: Case) -> MaskArray:
     if case.seen.known is not None:
         return np.asarray(case.place > 0)
-    marked = case.pinned == INSIDE
+    marked = case.pinned == FOREGROUND
     start = np.zeros(marked.shape, bool)
     if case.seen.frame is not None:
-        start |= middle(case.pinned == FREE, BOX)
+        start |= middle(case.pinned == UNKNOWN, BOX)
     if marked.any():
         shape, spacing = case.view.shape, case.view.spacing
         cell = min((side for side, count in zip(spacing, shape, strict=True) if count > 1), default=1.0)

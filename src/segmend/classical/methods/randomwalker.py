@@ -13,6 +13,7 @@ from segmend.classical.solved import CELLS, Solved
 from segmend.classical.solvers.evidence import Case
 from segmend.classical.solvers.randomwalk import walk
 from segmend.core.image import Real
+from segmend.core.logits import sigmoid
 from segmend.core.segmenter import Segmenter
 from segmend.runtime import cards
 from segmend.solvers.edges import likeness
@@ -33,5 +34,5 @@ def load() -> Segmenter:
 def _chance(case: Case) -> Real:
     view = case.view
     links = likeness(view.values, STEPS, spacing=view.spacing, sharpness=SHARPNESS, power=2, floor=FLOOR)
-    prior = np.asarray(1 / (1 + np.exp(-case.belief)), np.float32)
+    prior = sigmoid(case.belief)
     return walk(links, case.pinned, stop=np.full(view.shape, STOP, np.float32), prior=prior, tolerance=TOLERANCE)

@@ -17,11 +17,13 @@ from scipy.ndimage import binary_dilation, binary_erosion
 
 from segmend.classical.methods import graphcut
 from segmend.classical.slicewise import Plane, Slicewise, depth_in, reach_between
-from segmend.classical.solvers.evidence import FREE, INSIDE, MEMORY, OUTSIDE, Case, Request, View, look
+from segmend.classical.solvers.evidence import MEMORY, Case, Request, View, look
 from segmend.classical.solvers.forest import Forest
 from segmend.classical.solvers.texture import features
 from segmend.classical.solvers.zoom import predicted, zoom
 from segmend.core.image import Box, Image, MaskArray, Real, bounds
+from segmend.core.logits import logit
+from segmend.core.seeds import BACKGROUND, FOREGROUND, UNKNOWN
 from segmend.core.segmenter import Prediction, Segmenter
 from segmend.runtime import cards
 from segmend.solvers import grid_loops
@@ -31,11 +33,11 @@ from segmend.solvers.maxflow import cut, offsets, whole_numbers
 METHOD = cards.method("slicseg")
 
 CELLS = 1 << 14  # of a first slice's coarse grid; the band is finer
-BOUNDARY = 3.0  # the price of an even boundary, in log odds
+BOUNDARY = 3.0  # the price of an even boundary, in logits
 SHARPNESS = 0.1  # how fast a difference, in units of the noise, makes it cheaper
-LOOKS = 3.0  # the most that the forest can say, in log odds
+LOOKS = 3.0  # the most that the forest can say, in logits
 SHAPE = 3.0  # the most that the mask before can say
-SCALE = 1000  # whole numbers a unit of log odds
+SCALE = 1000  # whole numbers a unit of logits
 BRUSH = 2  # pixels round a mark that look like it
 SURE = 1  # pixels from a finished mask's boundary from which it teaches
 MOST = 300  # samples of each side that a slice teaches
@@ -69,13 +71,13 @@ class SlicSegSteps:
         forest = self._learning(before, box, part)
         view = look(self._slice(index), box, most=box.size)
         depth = depth_in(part, self._image)
-        pinned = np.where(depth < -self._reach, OUTSIDE, 0).astype(np.uint8)[None]
-        for points, sign in ((asked.positive, INSIDE), (asked.negative, OUTSIDE)):
+        pinned = np.where(depth < -self._reach, BACKGROUND, 0).astype(np.uint8)[None]
+        for points, sign in ((asked.positive, FOREGROUND), (asked.negative, BACKGROUND)):
             pinned[tuple(view.cells(points).T)] = sign
         place = (SHAPE * np.clip(depth / self._reach, -1, 1)).astype(np.float32)[None]
         case = Case(view, pinned, place, asked, place, np.ones_like(place))
         chance = _cut(case, forest)
-        return Prediction(np.where(pinned == OUTSIDE, np.float32(0), chance), box)
+        return Prediction(np.where(pinned == BACKGROUND, np.float32(0), chance), box)
 
     def _slice(self, index: int) -> Image:
         return Image(self._image.voxels[:, index : index + 1], self._image.affine)
@@ -117,12 +119,12 @@ def _samples(case: Case) -> tuple[MaskArray, MaskArray]:
         marked[tuple(view.cells(points).T)] = True
         brushed = binary_dilation(marked, np.ones((1, 3, 3), bool), iterations=BRUSH) if marked.any() else marked
         sure = sign * case.place >= 0.9 * MEMORY if case.seen.known is not None else np.zeros(view.shape, bool)
-        sides.append(brushed | sure | (case.pinned == (INSIDE if sign > 0 else OUTSIDE)))
+        sides.append(brushed | sure | (case.pinned == (FOREGROUND if sign > 0 else BACKGROUND)))
     like, unlike = sides
     if case.seen.frame is not None and not like.any():
         like = case.belief > 0
-    like = like & (case.pinned != OUTSIDE)
-    return like, unlike & (case.pinned != INSIDE) & ~like
+    like = like & (case.pinned != BACKGROUND)
+    return like, unlike & (case.pinned != FOREGROUND) & ~like
 
 
 def _features(view: View) -> Real:
@@ -147,8 +149,7 @@ def _cut(case: Case, forest: Forest, values: Real | None = None) -> Real:
     """Return the cut of the forest's chances and the place, soft at its boundary."""
     view = case.view
     values = _features(view) if values is None else values
-    chance = np.clip(forest.chances(values, case.pinned[0] == FREE)[None], 1e-3, 1 - 1e-3)
-    looks = np.clip(np.log(chance / (1 - chance)), -LOOKS, LOOKS)
+    looks = np.clip(logit(forest.chances(values, case.pinned[0] == UNKNOWN)[None], 1e-3), -LOOKS, LOOKS)
     prices = likeness(view.values, offsets(view.shape), spacing=view.spacing, sharpness=SHARPNESS)
     pull = whole_numbers(case.place + case.heed * looks, scale=SCALE)
     found = cut(pull, whole_numbers(prices, scale=SCALE * BOUNDARY), fixed=case.pinned)

@@ -177,7 +177,7 @@ def mix(
 
 @compiled
 def agree(
-    unary: Real,  # [z y x] log odds
+    unary: Real,  # [z y x] logits
     free: NDArray[np.bool_],  # [z y x]
     weights: Real,  # [k]
     roots: Real,  # [k z y x] 1 / square root of a voxel's neighbours
@@ -193,12 +193,12 @@ def agree(
             for x in range(nx):
                 if not free[z, y, x]:
                     continue
-                odds = unary[z, y, x]
+                logits = unary[z, y, x]
                 old = side[z, y, x]
                 for k in range(len(weights)):
                     root = roots[k, z, y, x]
-                    odds += weights[k] * root * (seen[k, z, y, x] - alone[k] * old * root)
-                new = np.tanh(odds / np.float32(2))
+                    logits += weights[k] * root * (seen[k, z, y, x] - alone[k] * old * root)
+                new = np.tanh(logits / np.float32(2))
                 most = max(most, abs(new - old))
                 side[z, y, x] = new
     return float(most)

@@ -6,7 +6,7 @@ the paper's mean field: each voxel in turn hears what all the others think, weig
     smoothness exp(-|p_i - p_j|^2 / 2 reach^2)    appearance exp(-|p_i - p_j|^2 / 2 reach^2 - |I_i - I_j|^2 / 2 tone^2)
 
 each divided by the square roots of how many neighbours the two voxels have, so that `weight` is how much agreement
-of all neighbours counts, in log odds, in any image. Hearing all others is one blur: values are laid on a coarse grid
+of all neighbours counts, in logits, in any image. Hearing all others is one blur: values are laid on a coarse grid
 of place and tone, blurred there and read back (`bilateral.py`), so time hardly depends on how far the kernels
 reach. Colours are turned to their principal axes first, which changes no distance but makes the grid small.
 """
@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from segmend.classical.solvers import bilateral
 from segmend.core.image import Real
+from segmend.core.logits import logit
+from segmend.core.seeds import FOREGROUND, UNKNOWN
 from segmend.errors import SettingsError, ShapeError
 
-FREE, INSIDE, OUTSIDE = 0, 1, 2  # what `pinned` says of a voxel
 SURE = 1e-4  # no probability says more than this
 LARGEST = 1 << 25  # cells of a grid
 CHANNELS = 3  # principal axes of colour that are kept: all of them for a photograph
@@ -38,7 +39,7 @@ STILL = 1e-3  # a round that changes no voxel by more ends the rounds
 class Kernels:
     """How far and how much voxels heed each other.
 
-    Reaches are standard deviations in units of `spacing`, `tone` is one in units of the values, weights are log odds.
+    Reaches are standard deviations in units of `spacing`, `tone` is one in units of the values, weights are logits.
     """
 
     smooth_weight: float = 6.0
@@ -57,7 +58,7 @@ def densecrf(
     kernels: Kernels | None = None,
     rounds: int = 5,
 ) -> Real:
-    """Return the probability after the field has settled; `pinned` voxels stay INSIDE or OUTSIDE.
+    """Return the probability after the field has settled; `pinned` voxels stay FOREGROUND or BACKGROUND.
 
     >>> noisy = np.array([[[0.9, 0.3, 0.9, 0.1, 0.6, 0.1]]], np.float32)
     >>> values = np.array([[[[9, 9, 9, 0, 0, 0]]]], np.float32)
@@ -67,10 +68,10 @@ def densecrf(
     pinned = np.zeros(probability.shape, np.uint8) if pinned is None else pinned
     kernels = Kernels() if kernels is None else kernels
     _check(probability, values, spacing, pinned, kernels)
-    free = np.asarray(pinned == FREE)
+    free = np.asarray(pinned == UNKNOWN)
     held = ~free
-    unary = _log_odds(probability)
-    side = np.where(free, np.tanh(unary / 2), np.where(pinned == INSIDE, 1, -1)).astype(np.float32)
+    unary = logit(probability, SURE)
+    side = np.where(free, np.tanh(unary / 2), np.where(pinned == FOREGROUND, 1, -1)).astype(np.float32)
     fields = _fields(values, spacing, kernels)
     if not fields or not free.any():
         return np.asarray((side + 1) / 2, np.float32)
@@ -85,11 +86,6 @@ def densecrf(
         if bilateral.agree(unary, free, weights, roots, alone, seen, side) < STILL:
             break
     return np.asarray((side + 1) / 2, np.float32)
-
-
-def _log_odds(probability: Real) -> Real:
-    sure = np.clip(probability, SURE, 1 - SURE).astype(np.float32)
-    return np.asarray(np.log(sure / (1 - sure)), np.float32)
 
 
 def _check(

@@ -2,7 +2,7 @@
 
 `look` takes a crop of the image onto a grid, coarser where the crop is large, so that time depends on
 neither the image's nor the object's size. `weigh` turns a request into a `Case` for a solver: voxels that are
-pinned, and for the others `belief`, the log odds of being inside. Belief adds up
+pinned, and for the others `belief`, the logits of being inside. Belief adds up
 
 - looks: how likely the voxel's values are inside and outside, learnt from marks and the mask so far;
 - place: with no mask yet, whether the way that avoids edges is shorter from a positive mark or from the
@@ -21,15 +21,14 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, binary_erosion, distance_transform_edt
 
 from segmend.classical.solvers.mixture import Density, fit
-from segmend.core.image import Box, Image, Index, MaskArray, Real, bounds
+from segmend.core.image import Box, Image, Index, MaskArray, Real, bounds, three
 from segmend.core.marks import Points, marks
 from segmend.core.prompts import Lasso, Mask, Prompt
+from segmend.core.seeds import BACKGROUND, FOREGROUND, UNKNOWN
 from segmend.solvers.edges import noise
 from segmend.solvers.geodesic import geodesic
 
-FREE, INSIDE, OUTSIDE = 0, 1, 2  # what `pinned` says of a voxel
-
-LOOKS = 4.0  # the most that looks can say, in log odds
+LOOKS = 4.0  # the most that looks can say, in logits
 TRUST = 1.0  # neighbours look alike for other reasons, too: a voxel's looks count less than their likelihood
 PLACE = 1.5
 MEMORY = 2.0  # what the mask so far says
@@ -103,16 +102,16 @@ def _plane(lasso: Lasso, shape: Sequence[int]) -> Box:
     low, high = [0, 0, 0], list(shape)
     low[lasso.axis] = lasso.points[0][lasso.axis]
     high[lasso.axis] = low[lasso.axis] + 1
-    return Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+    return Box.of(low, high)
 
 
 def _deep(frame: Box, shape: Sequence[int]) -> Box:
     """Return the frame; one drawn in a single plane of a volume holds through the whole depth."""
     if frame.size == 0:
         return frame
-    sides = list(zip(frame.low, frame.high, shape, strict=True))
-    (a, d), (b, e), (c, f) = ((0, n) if high - low == 1 else (low, high) for low, high, n in sides)
-    return Box((a, b, c), (d, e, f))
+    sides = zip(frame.low, frame.high, shape, strict=True)
+    low, high = zip(*((0, n) if high - low == 1 else (low, high) for low, high, n in sides), strict=True)
+    return Box.of(low, high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,13 +161,13 @@ def look(image: Image, box: Box, *, most: int) -> View:
     unit = np.maximum(noise(values), np.maximum(0.01 * np.ptp(values, axis=(1, 2, 3)), 1e-6))
     middle = np.median(values.reshape(len(values), -1), axis=1)
     cell = spacing * stride
-    return _view(image, box, steps, values, _three(cell / cell.min()), middle, unit)
+    return _view(image, box, steps, values, three(cell / cell.min()), middle, unit)
 
 
 def closer(image: Image, view: View, box: Box) -> View:
     """Return a crop at full resolution whose values mean what they mean in `view`."""
     values = image.voxels[(slice(None), *box.slices)].astype(np.float32)
-    spacing = _three(image.spacing / image.spacing.min())
+    spacing = three(image.spacing / image.spacing.min())
     return _view(image, box, (1, 1, 1), values, spacing, view.middle, view.unit)
 
 
@@ -178,10 +177,6 @@ def _view(
     values = (values - middle[:, None, None, None]) / unit[:, None, None, None]
     sides = tuple((low > 0, high < n) for low, high, n in zip(box.low, box.high, image.shape, strict=True))
     return View(box, stride, values.astype(np.float32), spacing, sides, middle, unit)
-
-
-def _three(values: NDArray[np.float64]) -> tuple[float, float, float]:
-    return float(values[0]), float(values[1]), float(values[2])
 
 
 def _blocks(values: Real, stride: Index) -> Real:
@@ -203,7 +198,7 @@ class Case:
 
     view: View
     pinned: NDArray[np.uint8]  # [z y x]
-    belief: Real  # [z y x] log odds of being inside
+    belief: Real  # [z y x] logits of being inside
     seen: Request
     place: Real  # [z y x] the part of the belief that does not come from looks
     heed: Real  # [z y x] how much looks count, 0 to 1: not where a mark has just contradicted them
@@ -226,8 +221,8 @@ def weigh(view: View, asked: Request) -> Case:
     elif asked.frame is not None:
         core, unlike = _framed(view, asked.frame)
         like |= core
-    unlike[pinned == OUTSIDE] = True
-    like &= pinned != OUTSIDE
+    unlike[pinned == BACKGROUND] = True
+    like &= pinned != BACKGROUND
     return learnt(Case(view, pinned, place, asked, place, heed), like, unlike)
 
 
@@ -257,7 +252,7 @@ def _believing(case: Case, inside: Density, outside: Density) -> Case:
 
 
 def looks(values: Real, inside: Density, outside: Density) -> Real:
-    """Return what looks say of being inside, in log odds, at most LOOKS either way."""
+    """Return what looks say of being inside, in logits, at most LOOKS either way."""
     ratio = inside.log_density(values) - outside.log_density(values)
     return np.asarray(LOOKS * np.tanh(TRUST * ratio / LOOKS))
 
@@ -268,14 +263,14 @@ def refined(image: Image, case: Case, mask: MaskArray, box: Box) -> Case:
     origin = np.asarray(box.low) - case.view.box.low
     cut = tuple(slice(o, o + n) for o, n in zip(origin, box.shape, strict=True))
     around = binary_dilation(mask, np.ones((3, 3, 3))) & ~binary_erosion(mask, np.ones((3, 3, 3)), border_value=1)
-    cells = np.where(around, FREE, np.where(mask, INSIDE, OUTSIDE)).astype(np.uint8)
+    cells = np.where(around, UNKNOWN, np.where(mask, FOREGROUND, BACKGROUND)).astype(np.uint8)
     pinned = np.asarray(case.view.enlarged(cells)[cut], np.uint8).copy()
     place, heed = (np.asarray(case.view.enlarged(cells)[cut], np.float32) for cells in (case.place, case.heed))
-    for points, sign in ((case.seen.positive, INSIDE), (case.seen.negative, OUTSIDE)):
+    for points, sign in ((case.seen.positive, FOREGROUND), (case.seen.negative, BACKGROUND)):
         for z, y, x in view.cells(points):
             near = pinned[_around(z), _around(y), _around(x)]
-            near[near != sign] = FREE
-    for points, sign in ((case.seen.positive, INSIDE), (case.seen.negative, OUTSIDE)):
+            near[near != sign] = UNKNOWN
+    for points, sign in ((case.seen.positive, FOREGROUND), (case.seen.negative, BACKGROUND)):
         pinned[tuple(view.cells(points).T)] = sign
     fine = Case(view, pinned, place, case.seen, place, heed)
     if case.inside is None or case.outside is None:
@@ -296,24 +291,24 @@ def _around(i: int) -> slice:
 def _pinned(view: View, asked: Request) -> NDArray[np.uint8]:
     pinned = np.zeros(view.shape, np.uint8)
     if asked.frame is not None:
-        pinned[:] = OUTSIDE
+        pinned[:] = BACKGROUND
         low, high = np.asarray(asked.frame.low), np.asarray(asked.frame.high)
         a = np.maximum(0, (low - view.box.low) // np.asarray(view.stride))
         b = np.maximum(0, -((view.box.low - high) // np.asarray(view.stride)))
-        pinned[a[0] : b[0], a[1] : b[1], a[2] : b[2]] = FREE
+        pinned[a[0] : b[0], a[1] : b[1], a[2] : b[2]] = UNKNOWN
     for axis, (before, behind) in enumerate(view.open_sides):
         faces = np.moveaxis(pinned, axis, 0)
         if before:
-            faces[0] = OUTSIDE
+            faces[0] = BACKGROUND
         if behind:
-            faces[-1] = OUTSIDE
+            faces[-1] = BACKGROUND
     positive, negative = view.cells(asked.positive), view.cells(asked.negative)
     shared = np.zeros(view.shape, np.uint8)
     shared[tuple(positive.T)] |= 1
     shared[tuple(negative.T)] |= 2
-    pinned[shared == 1] = INSIDE
-    pinned[shared == 2] = OUTSIDE
-    pinned[shared == 3] = FREE  # a coarse cell with marks of both kinds is left to the fine grid
+    pinned[shared == 1] = FOREGROUND
+    pinned[shared == 2] = BACKGROUND
+    pinned[shared == 3] = UNKNOWN  # a coarse cell with marks of both kinds is left to the fine grid
     return pinned
 
 
@@ -345,7 +340,9 @@ def _place(view: View, asked: Request, pinned: NDArray[np.uint8], start: MaskArr
         silent = np.ones(asked.start.shape, bool)
         silent[asked.known.slices] = False
         memory[view.shrunk(silent)] = 0
-    voices = [(s, w) for s, w in ((1, (pinned == INSIDE) & ~start), (-1, (pinned == OUTSIDE) & start)) if w.any()]
+    voices = [
+        (s, w) for s, w in ((1, (pinned == FOREGROUND) & ~start), (-1, (pinned == BACKGROUND) & start)) if w.any()
+    ]
     faith = 1.0
     for sign, wrong in voices:
         reach, depth = _reach(view, start, wrong)
@@ -362,7 +359,7 @@ def _place(view: View, asked: Request, pinned: NDArray[np.uint8], start: MaskArr
 
 def _nearness(view: View, pinned: NDArray[np.uint8]) -> Real:
     """Return PLACE at positive marks, -PLACE at the background, 0 halfway."""
-    inside, outside = pinned == INSIDE, pinned == OUTSIDE
+    inside, outside = pinned == FOREGROUND, pinned == BACKGROUND
     if not inside.any() or not outside.any():
         return np.zeros(view.shape, np.float32)
     near = geodesic(view.values, inside, spacing=view.spacing, contrast=STEEP, passes=2)

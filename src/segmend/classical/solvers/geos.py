@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmend.core.image import MaskArray, Real
+from segmend.core.logits import sigmoid
+from segmend.core.seeds import BACKGROUND, FOREGROUND, UNKNOWN
 from segmend.errors import ShapeError
 from segmend.solvers import grid_loops
 from segmend.solvers.edges import likeness
 from segmend.solvers.geodesic import lengths_of
 from segmend.solvers.maxflow import offsets
 
-FREE, INSIDE, OUTSIDE = 0, 1, 2  # what `pinned` says of a voxel
 TURNS = 1  # passes forward and back for one distance: the paper's, and close (see `geodesic.py`)
 
 
@@ -33,7 +34,7 @@ class Widths:
 
     `tried` are dilations and erosions in units of `spacing`; `price` is the longest a way is charged for ending where
     it does not belong; `contrast` lengthens a step by that many units per unit of values; `boundary` is the
-    price of a unit of even boundary in log odds, which a difference d makes cheaper by exp(-sharpness d^2).
+    price of a unit of even boundary in logits, which a difference d makes cheaper by exp(-sharpness d^2).
     """
 
     tried: tuple[float, ...] = (1.0, 3.0, 8.0)
@@ -58,14 +59,14 @@ class Filtered:
 
 
 def geos(
-    belief: Real,  # [z y x] log odds
+    belief: Real,  # [z y x] logits
     values: Real,  # [c z y x]
     *,
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
     pinned: NDArray[np.uint8] | None = None,
     widths: Widths | None = None,
 ) -> Filtered:
-    """Return the filtered belief of least energy; `pinned` voxels stay INSIDE or OUTSIDE.
+    """Return the filtered belief of least energy; `pinned` voxels stay FOREGROUND or BACKGROUND.
 
     >>> belief = np.array([[[-3, 3, -3, -3, -3, 3, 3, 3, 3, -3, 3, 3]]], np.float32)
     >>> geos(belief, np.zeros((1, 1, 1, 12)), widths=Widths(tried=(1.5,))).inside.astype(int)
@@ -78,15 +79,15 @@ def geos(
             "Geodesic filtering needs a belief (z, y, x), values (c, z, y, x) and pins of one grid; "
             f"got {belief.shape}, {values.shape} and {pinned.shape}."
         )
-    ground = _Ground.of(values, pinned == FREE, spacing, widths)
-    like: Real = np.asarray(1 / (1 + np.exp(-np.asarray(belief, np.float32))), np.float32)
-    like[pinned == INSIDE], like[pinned == OUTSIDE] = 1, 0
+    ground = _Ground.of(values, pinned == UNKNOWN, spacing, widths)
+    like = sigmoid(np.asarray(belief, np.float32))
+    like[pinned == FOREGROUND], like[pinned == BACKGROUND] = 1, 0
     altitude: Real = np.asarray(ground.way(widths.price * like) - ground.way(widths.price * (1 - like)))
-    altitude[pinned == INSIDE] = np.maximum(altitude[pinned == INSIDE], 1)
-    altitude[pinned == OUTSIDE] = np.minimum(altitude[pinned == OUTSIDE], -1)
+    altitude[pinned == FOREGROUND] = np.maximum(altitude[pinned == FOREGROUND], 1)
+    altitude[pinned == BACKGROUND] = np.minimum(altitude[pinned == BACKGROUND], -1)
     best = Filtered(altitude, 0.0, 0.0, ground.energy(belief, altitude > 0))
-    out = {width: ground.to((altitude <= -width) | (pinned == OUTSIDE)) for width in widths.tried}
-    into = {width: ground.to((altitude > width) | (pinned == INSIDE)) for width in widths.tried}
+    out = {width: ground.to((altitude <= -width) | (pinned == BACKGROUND)) for width in widths.tried}
+    into = {width: ground.to((altitude > width) | (pinned == FOREGROUND)) for width in widths.tried}
     for dilation, away in out.items():
         for erosion, near in into.items():
             if away is None or near is None:  # one side is gone: there is no boundary to put back
@@ -129,7 +130,7 @@ class _Ground:
         return self.way(np.where(goals, np.float32(0), np.float32(np.inf))) if goals.any() else None
 
     def energy(self, belief: Real, inside: MaskArray) -> float:
-        """Return what this mask costs, in log odds."""
+        """Return what this mask costs, in logits."""
         total = -float(belief[inside].sum(dtype=np.float64))
         for price, step in zip(self.prices, self.steps, strict=True):
             here = tuple(slice(0, n - s) for n, s in zip(inside.shape, step, strict=True))

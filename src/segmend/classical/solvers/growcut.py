@@ -15,15 +15,14 @@ from numpy.typing import NDArray
 
 from segmend.classical.solvers import growing
 from segmend.core.image import Real
+from segmend.core.seeds import UNKNOWN
 from segmend.errors import ShapeError
 from segmend.solvers.maxflow import offsets
-
-FREE, INSIDE, OUTSIDE = 0, 1, 2  # what a seed says of a cell
 
 
 @dataclass(frozen=True, eq=False)
 class Grown:
-    """Who owns each cell, FREE where no seed could reach, and how strongly."""
+    """Who owns each cell, UNKNOWN where no seed could reach, and how strongly."""
 
     owner: NDArray[np.uint8]  # [z y x]
     strength: Real  # [z y x] 1 at seeds, down to 0
@@ -49,7 +48,7 @@ def growcut(
         raise ShapeError(f"GrowCut needs values (c, z, y, x) of {seeds.shape}; got {values.shape}.")
     extent = float(np.linalg.norm(np.ptp(values, axis=(1, 2, 3)))) if largest is None else largest
     owner = np.array(seeds, np.uint8, order="C")
-    strength = (owner != FREE).astype(np.float32)
+    strength = (owner != UNKNOWN).astype(np.float32)
     hops = np.zeros(seeds.shape, np.int32)
     half = np.asarray(offsets(seeds.shape, diagonal=diagonal), np.int64).reshape(-1, 3)
     loss = 1 / extent if extent > 0 else 0.0

@@ -3,7 +3,7 @@
 The front is the zero of a height, positive inside. It is driven by two region terms, as in Li et al., "A likelihood
 and local constraint level set model" (TBME 2013), the method that liver papers compare with:
 
-    likelihood  the log odds that a voxel's looks and place speak for the object
+    likelihood  the logits that a voxel's looks and place speak for the object
     local       whether it is nearer to the mean inside or outside, in a window round it (Li et al., TIP 2008)
 
 by the tension of the front, which is less on edges of the image, and by the regularisation of Li et al. (TIP 2010),
@@ -22,9 +22,9 @@ from scipy.ndimage import gaussian_filter
 
 from segmend.classical.solvers import fronts
 from segmend.core.image import MaskArray, Real
+from segmend.core.seeds import BACKGROUND, FOREGROUND, UNKNOWN
 from segmend.errors import SettingsError, ShapeError
 
-FREE, INSIDE, OUTSIDE = 0, 1, 2  # what `pinned` says of a voxel
 HEIGHT = 3.0  # of the plateaus inside and outside, in cells
 LOOK_AGAIN = 10  # steps between two looks at the local means and at whether the front still moves
 COARSEST = 32  # cells: the longest side of the coarsest grid
@@ -46,7 +46,7 @@ class Forces:
 
 def levelset(
     start: MaskArray,  # [z y x]
-    belief: Real,  # [z y x] log odds
+    belief: Real,  # [z y x] logits
     values: Real,  # [c z y x]
     *,
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
@@ -57,9 +57,9 @@ def levelset(
 ) -> Real:
     """Return the height of the front that began round `start`, after it settled or moved `most` times.
 
-    Inside is above 0; `pinned` voxels stay INSIDE or OUTSIDE. The front can only move from where it is: without a
-    start or an INSIDE pin there is nothing to grow, and the height is below 0 everywhere. `far` lets it first
-    settle on coarser grids: a front moves less than a voxel a step.
+    Inside is above 0; `pinned` voxels stay FOREGROUND or BACKGROUND. The front can only move from where it is:
+    without a start or a FOREGROUND pin there is nothing to grow, and the height is below 0 everywhere. `far` lets it
+    first settle on coarser grids: a front moves less than a voxel a step.
 
     >>> belief = np.array([[[-2, -2, 2, 2, 2, 2, 2, -2]]], np.float32)
     >>> start = np.array([[[0, 0, 0, 1, 0, 0, 0, 0]]], bool)
@@ -82,8 +82,8 @@ def levelset(
         most //= 2  # what is left is near
     least = min((side for side, count in zip(spacing, start.shape, strict=True) if count > 1), default=1.0)
     sides = np.asarray(spacing, np.float32) / np.float32(least)
-    free = np.asarray(pinned == FREE)
-    height = _heights((start | (pinned == INSIDE)) & (pinned != OUTSIDE))
+    free = np.asarray(pinned == UNKNOWN)
+    height = _heights((start | (pinned == FOREGROUND)) & (pinned != BACKGROUND))
     likelihood = np.tanh(np.asarray(belief, np.float32) / 2)
     edges = _edges(values, sides, forces.sharpness)
     other = np.empty_like(height)
@@ -110,8 +110,8 @@ def _from_afar(
 ) -> MaskArray:
     """Return the mask of the front that settled on a grid half as fine."""
     steps = tuple(2 if count > COARSEST // 4 else 1 for count in start.shape)
-    inside, outside = (_halved(pinned == side, steps) > 0 for side in (INSIDE, OUTSIDE))
-    pins = np.where(inside & ~outside, INSIDE, np.where(outside & ~inside, OUTSIDE, FREE)).astype(np.uint8)
+    inside, outside = (_halved(pinned == side, steps) > 0 for side in (FOREGROUND, BACKGROUND))
+    pins = np.where(inside & ~outside, FOREGROUND, np.where(outside & ~inside, BACKGROUND, UNKNOWN)).astype(np.uint8)
     height = levelset(
         _halved(start, steps) > 0,
         _halved(belief, steps),

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from segmend.classical.solvers import relax
 from segmend.core.image import Real
+from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.errors import SettingsError, ShapeError
 
-UNKNOWN, INSIDE, OUTSIDE = 0, 1, 2  # what `pinned` says of a voxel
 COARSEST = 160  # unknowns of the grid that is solved directly
 WEAK = 0.2  # an axis whose links are weaker than this part of the strongest is not made coarser
 DAMPING = 0.8
@@ -61,8 +61,8 @@ def walk(
     chance = np.clip(u[grid.pad : grid.pad + pinned.size].reshape(pinned.shape), 0, 1)
     if not grid.anchor.any():
         chance[:] = 0.5
-    chance[pinned == INSIDE] = 1
-    chance[pinned == OUTSIDE] = 0
+    chance[pinned == FOREGROUND] = 1
+    chance[pinned == BACKGROUND] = 0
     return chance
 
 

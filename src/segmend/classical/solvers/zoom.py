@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import binary_dilation, binary_erosion, label
 
-from segmend.classical.solvers.evidence import INSIDE, Case, Request, learnt, look, refined, weigh
+from segmend.classical.solvers.evidence import Case, Request, learnt, look, refined, weigh
 from segmend.core.image import Box, Image, MaskArray, Real, bounds
+from segmend.core.seeds import FOREGROUND
 from segmend.core.segmenter import Prediction
 
 Solver = Callable[[Case], Real]  # -> [z y x] chance of each cell
@@ -137,7 +138,7 @@ def connected(inside: MaskArray, case: Case) -> MaskArray:
     parts, count = label(inside)
     if count <= 1:
         return inside
-    anchors = case.pinned == INSIDE
+    anchors = case.pinned == FOREGROUND
     if case.seen.known is not None:
         anchors = anchors | case.view.shrunk(case.seen.start)
     elif not anchors.any():  # a frame alone: the largest part
@@ -183,7 +184,7 @@ def spread(image: Image, answer: Answer, fine: Solver | None = None) -> tuple[Bo
 def _closer_box(answer: Answer) -> Box:
     """Return the box of voxels round the mask of cells, two cells wider, and round the marks."""
     view = answer.case.view
-    marked = answer.case.pinned == INSIDE
+    marked = answer.case.pinned == FOREGROUND
     inner = bounds(answer.inside | marked) or Box((0, 0, 0), (1, 1, 1))
     low, high = np.asarray(inner.low) - 2, np.asarray(inner.high) + 2
     low, high = low * view.stride + view.box.low, high * view.stride + view.box.low

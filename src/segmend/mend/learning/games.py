@@ -81,7 +81,7 @@ class PlaneBox:
         box = around(plane, self.margin, generator)
         low, high = list(box.low), list(box.high)
         low[axis], high[axis] = at, at + 1
-        return Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+        return Box.of(low, high)
 
 
 def person(rng: np.random.Generator) -> User:
@@ -127,8 +127,7 @@ def guessed(rng: np.random.Generator, truth: MaskArray) -> Guess | None:
     high = np.rint(np.clip(np.asarray(box.high) + above, 0, truth.shape)).astype(int)
     if (high <= low).any():
         return None
-    (a, b, c), (d, e, f) = low.tolist(), high.tolist()
-    return Guess((a, b, c), (d, e, f))
+    return Guess.of(low, high)
 
 
 def told(sample: Sample, turn: Turn) -> Turn:

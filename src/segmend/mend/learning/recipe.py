@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, smooth_l1_loss
 
 from segmend.core.image import MaskArray
+from segmend.core.masks import dice
 from segmend.errors import SettingsError
-from segmend.evaluation.metrics import dice
 from segmend.learning.precision import exact, mixed
 from segmend.learning.sheets import Example, sheet
 from segmend.learning.subjects import Subject

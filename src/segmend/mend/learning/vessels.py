@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from segmend.core.image import Real
-from segmend.evaluation.metrics import dice
+from segmend.core.masks import dice
 from segmend.learning.drawn.strands import strands
 from segmend.learning.precision import mixed
 from segmend.learning.sheets import Example, sheet

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from segmend.core.image import Box, MaskArray, Real
+from segmend.core.image import Box, MaskArray, Real, three
 from segmend.learning.drawn.bodies import body
 from segmend.learning.drawn.solids import smooth_solid, solid, thick, volume
 from segmend.learning.drawn.synthetic import blended, region_of, smooth_field, walled
@@ -154,8 +154,7 @@ class VolumeSampler:
         share = float(np.exp(rng.uniform(np.log(0.15), 0.0)))
         low = np.add(whole.low, rng.random(3) * (1 - share) * whole.length)
         length = np.multiply(whole.length, share)
-        (a, b, c), (d, e, f) = low.tolist(), length.tolist()
-        frame = replace(whole, low=(a, b, c), length=(d, e, f))
+        frame = replace(whole, low=three(low), length=three(length))
         tones = frame.see_some(image.voxels[int(rng.integers(len(image.voxels)))])
         return tones, frame.inside(image.shape)
 
@@ -173,7 +172,7 @@ def box_of(found: dict[int, tuple[slice, ...]], value: int) -> Box:
     some = list(found.values()) if value == 0 else [found[value]]
     low = [min(box[axis].start for box in some) for axis in range(3)]
     high = [max(box[axis].stop for box in some) for axis in range(3)]
-    return Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+    return Box.of(low, high)
 
 
 def _object(subject: Subject, box: Box, value: int) -> MaskArray:
@@ -214,7 +213,7 @@ def _partial(rng: np.random.Generator, subject: Subject, box: Box, value: int, c
     spacing = subject.image.spacing
     longest = float((np.asarray(box.shape) * spacing).max() / spacing.min())
     side = max(LEAST_LOOK, longest * rng.uniform(0.25, 0.75))
-    frame = frame_round(Box((low[0], low[1], low[2]), (high[0], high[1], high[2])), spacing, margin=1.0,
+    frame = frame_round(Box.of(low, high), spacing, margin=1.0,
                         cells=(cells,) * 3, least=side)  # fmt: skip
     a, b, c = (np.asarray(frame.low) + rng.uniform(-0.25, 0.25, 3) * frame.length).tolist()
     return replace(frame, low=(a, b, c))

@@ -21,10 +21,10 @@ from scipy.ndimage import binary_dilation
 from segmend import methods
 from segmend.classical.solvers.densecrf import Kernels, densecrf
 from segmend.core.image import Image, MaskArray, Real
+from segmend.core.masks import dice
 from segmend.core.prompts import Prompt
 from segmend.datasets.folder import sets
 from segmend.errors import ModelError, SettingsError
-from segmend.evaluation.metrics import dice
 from segmend.learning import loop as train
 from segmend.learning.subjects import Subject
 from segmend.papers.bifseg import recipe
@@ -346,10 +346,10 @@ def _plain(plan: Plan, network: str, arm: str, dimensions: int, found: Sequence[
         begun = time.perf_counter()
         sample = recipe.cropped(one.image, one.truth, frame, _longest())
         with torch.inference_mode():
-            odds = recipe.predicted(net, sample).numpy()
+            logits = recipe.predicted(net, sample).numpy()
         grid = Grid(grid_of(frame, one.image).box, sample.inner)
-        crop = Crop(grid, (1.0, 1.0, 1.0), between(odds), odds[None])
-        yield _score(arm, one, _whole(one, frame, crop, odds > 0), seed, time.perf_counter() - begun)
+        crop = Crop(grid, (1.0, 1.0, 1.0), between(logits), logits[None])
+        yield _score(arm, one, _whole(one, frame, crop, logits > 0), seed, time.perf_counter() - begun)
 
 
 def _played(method: str, arm: str, found: Sequence[Object], seed: int) -> Iterator[Score]:

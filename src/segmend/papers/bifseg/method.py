@@ -23,13 +23,14 @@ from numpy.typing import NDArray
 from segmend.core.image import Box, Image, Index, MaskArray, Real, bounds, whole
 from segmend.core.marks import Points, marks
 from segmend.core.prompts import Click, Extremes, Prompt, Stroke, extent
+from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.core.segmenter import Prediction, Segmenter, Workspace
 from segmend.core.session import Adapt
 from segmend.errors import ModelError, PromptError
 from segmend.papers.bifseg.crop_grid import Grid, cells_of, laid, planar, seen, solid
 from segmend.runtime import cards
 from segmend.runtime.engine import Engine, weights_file, weights_of
-from segmend.solvers.finetune import IN_2D, IN_3D, INSIDE, OUTSIDE, Head, Tuning, alternate, load_head, size_beside
+from segmend.solvers.finetune import IN_2D, IN_3D, Head, Tuning, alternate, load_head, size_beside
 
 METHOD = cards.method("bifseg")
 
@@ -218,7 +219,7 @@ def _plane_of(box: Box, image: Image) -> int | None:
 def _moved(box: Box, axis: int, index: int) -> Box:
     low, high = list(box.low), list(box.high)
     low[axis], high[axis] = index, index + 1
-    return Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+    return Box.of(low, high)
 
 
 def crop_of(image: Image, frame: Frame, engine: Engine, longest: int = LONGEST) -> Crop:
@@ -279,7 +280,7 @@ def filled_up(cells: Real, dimensions: int) -> Real:
 def marked_cells(prompts: Sequence[Prompt], shape: Index, frame: Frame, grid: Grid) -> NDArray[np.uint8]:
     """Return which cells the marks pin; where both fall into one cell, inside it is."""
     pinned = np.zeros(grid.cells, np.uint8)
-    for points, side in zip(marks(prompts, shape)[::-1], (OUTSIDE, INSIDE), strict=True):
+    for points, side in zip(marks(prompts, shape)[::-1], (BACKGROUND, FOREGROUND), strict=True):
         turned: Points = np.stack([points[:, axis] for axis in _axes(frame.across)], axis=1)
         pinned[tuple(cells_of(turned, grid).T)] = side
     return pinned

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from segmend.core.image import Box, Image, Index, MaskArray, Real, bounds, scale_affine, whole
+from segmend.core.masks import dice
 from segmend.errors import SettingsError
 from segmend.learning.drawn.synthetic import scene
 from segmend.learning.losses import soft_dice
@@ -171,8 +172,7 @@ def loosened(rng: np.random.Generator, box: Box | None, margin: int, still: int 
     moves = rng.integers(0, margin + 1, (2, 3))
     if still is not None:
         moves[:, still] = 0
-    (a, b, c), (d, e, f) = (np.asarray(box.low) - moves[0]).tolist(), (np.asarray(box.high) + moves[1]).tolist()
-    return Box((a, b, c), (d, e, f))
+    return Box.of(np.asarray(box.low) - moves[0], np.asarray(box.high) + moves[1])
 
 
 def cropped(image: Image, truth: MaskArray, frame: Frame, longest: int = LONGEST) -> Sample:
@@ -287,8 +287,8 @@ def build(settings: Settings) -> nn.Module:
             return HighRes3DNet(inputs=1, outputs=2, widths=widths, last=max(4, round(80 * width / 64)))
 
 
-def odds_of(network: nn.Module, x: Tensor) -> Tensor:  # [b 1 ...] -> [b ...]
-    """Return the log odds of the foreground, whichever network it is."""
+def logits_of(network: nn.Module, x: Tensor) -> Tensor:  # [b 1 ...] -> [b ...]
+    """Return the logits of the foreground, whichever network it is."""
     if isinstance(network, FCN8s):
         rows, columns = x.shape[-2:]
         x = nn.functional.pad(x, (0, -columns % 32, 0, -rows % 32))
@@ -307,11 +307,11 @@ def _input(sample: Sample, settings_2d: bool) -> Tensor:
 
 
 def predicted(network: nn.Module, sample: Sample) -> Tensor:  # -> [z y x]
-    """Return the log odds of the cells of a sample that are not filling."""
+    """Return the logits of the cells of a sample that are not filling."""
     flat = not any(value.ndim == 5 for value in network.parameters())
-    odds = odds_of(network, _input(sample, flat))
+    logits = logits_of(network, _input(sample, flat))
     z, y, x = sample.inner
-    return (odds if flat else odds[0])[:z, :y, :x]
+    return (logits if flat else logits[0])[:z, :y, :x]
 
 
 def loss(network: nn.Module, samples: Sequence[Sample], step: int = 0) -> Tensor:
@@ -320,12 +320,12 @@ def loss(network: nn.Module, samples: Sequence[Sample], step: int = 0) -> Tensor
     total = torch.zeros(())
     for sample in samples:
         with torch.autocast("cpu", torch.bfloat16):
-            odds = predicted(network, sample)
+            logits = predicted(network, sample)
         z, y, x = sample.inner
         truth = torch.from_numpy(sample.truth[:z, :y, :x].astype(np.float32))
-        total = total + binary_cross_entropy_with_logits(odds, truth)
+        total = total + binary_cross_entropy_with_logits(logits, truth)
         if sample.overlap:
-            total = total + sample.overlap * soft_dice(odds[None, None], truth[None, None])
+            total = total + sample.overlap * soft_dice(logits[None, None], truth[None, None])
     return total / len(samples)
 
 
@@ -338,7 +338,7 @@ def validate(network: nn.Module, samples: Sequence[Sample]) -> dict[str, float]:
             mask = (predicted(network, sample) > 0).numpy()
         z, y, x = sample.inner
         truth = sample.truth[:z, :y, :x]
-        found.append(2 * float((mask & truth).sum()) / max(float(mask.sum() + truth.sum()), 1.0))
+        found.append(dice(mask, truth, empty=0.0))
     return {"dice": float(np.mean(found))}
 
 

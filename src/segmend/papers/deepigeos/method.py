@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from segmend.core.image import Box, Image, Real
+from segmend.core.logits import sigmoid
 from segmend.core.marks import in_plane
 from segmend.core.prompts import Extremes, Prompt, extent
+from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.core.segmenter import Segmenter, Workspace
 from segmend.papers.bifseg.method import between, normal
 from segmend.runtime import cards
@@ -29,12 +31,11 @@ from segmend.sampling.slices import (
     SliceWorkspace,
     laid,
     marked_pixels,
-    probabilities,
     round_object,
     touches,
 )
 from segmend.sampling.window import Window, inside, see
-from segmend.solvers.finetune import INSIDE, OUTSIDE, Edges, Tuning
+from segmend.solvers.finetune import Edges, Tuning
 from segmend.solvers.geodesic import geodesic
 
 METHOD = cards.method("deepigeos")
@@ -116,20 +117,20 @@ class DeepIGeoSWorkspace(SliceWorkspace):
             cells_of(marked_pixels(prompts, axis, index, positive=sign), window, CELLS) for sign in (True, False)
         )
         if start is None:
-            first = odds(self.method.first.run({"x": picture[None, None]})["logits"])[0]
-            before = probabilities(first)
+            first = foreground_logits(self.method.first.run({"x": picture[None, None]})["logits"])[0]
+            before = sigmoid(first)
         else:
             before = see(start, window, CELLS)
         if start is None and not len(clicked[0]) and not len(clicked[1]):
             found = first
         else:
             x = np.concatenate([picture[None], before[None], nearness(picture, clicked)])
-            found = odds(self.method.refine.run({"x": x[None]})["logits"])[0]
+            found = foreground_logits(self.method.refine.run({"x": x[None]})["logits"])[0]
         pinned = np.zeros((1, CELLS, CELLS), np.uint8)
-        for points, side in zip(reversed(clicked), (OUTSIDE, INSIDE), strict=True):
+        for points, side in zip(reversed(clicked), (BACKGROUND, FOREGROUND), strict=True):
             pinned[0][tuple(points.T)] = side
         labels = Edges(between(picture)[None], CUTTING).cut(found[None], pinned)[0]
-        sure = probabilities(found)
+        sure = sigmoid(found)
         grid = np.where(labels, np.maximum(sure, 0.51), np.minimum(sure, 0.49)).astype(np.float32)
         return Answer(laid(grid, window, rows, columns))
 
@@ -141,8 +142,8 @@ def _box_here(prompts: Sequence[Prompt], axis: int, index: int) -> Box | None:
     return here[-1] if here else None
 
 
-def odds(logits: Real) -> Real:  # [b 2 y x] -> [b y x]
-    """Return the log odds of the foreground."""
+def foreground_logits(logits: Real) -> Real:  # [b 2 y x] -> [b y x]
+    """Return the logits of the foreground."""
     return np.asarray(logits[:, 1] - logits[:, 0], np.float32)
 
 

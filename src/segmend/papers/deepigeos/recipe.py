@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from segmend.core.image import Real
+from segmend.core.masks import dice
 from segmend.core.prompts import Click
 from segmend.learning.augment import wobbled
 from segmend.learning.losses import soft_dice
@@ -153,11 +154,11 @@ def loss(network: Pair, samples: Sequence[Sample], step: int = 0) -> Tensor:
     with torch.autocast("cpu", torch.bfloat16):
         second = network.refine(_batch(x))[1]
     total = torch.zeros(())
-    for logits in (first.float(), second.float()):
-        total = total + cross_entropy(logits, truth)
+    for classes in (first.float(), second.float()):
+        total = total + cross_entropy(classes, truth)
         if samples[0].overlap:
-            odds = logits[:, 1:] - logits[:, :1]
-            total = total + samples[0].overlap * soft_dice(odds, truth[:, None].float())
+            logits = classes[:, 1:] - classes[:, :1]
+            total = total + samples[0].overlap * soft_dice(logits, truth[:, None].float())
     return total
 
 
@@ -172,7 +173,7 @@ def validate(network: Pair, samples: Sequence[Sample]) -> dict[str, float]:
             second = network.refine(_batch([mended(shown, first)]))[1].float().softmax(dim=1)[0, 1].numpy()
         for name, found in (("refined", second), ("first", first)):
             mask = found > 0.5
-            scores[name].append(2 * float((mask & sample.truth).sum()) / max(float(mask.sum() + sample.truth.sum()), 1))
+            scores[name].append(dice(mask, sample.truth, empty=0.0))
     return {name: float(np.mean(found)) for name, found in scores.items()}
 
 

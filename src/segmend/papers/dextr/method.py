@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmend.core.image import Image, Real
+from segmend.core.logits import sigmoid
 from segmend.core.prompts import Extremes, Prompt, extent
 from segmend.core.segmenter import Segmenter, Workspace
 from segmend.runtime import cards
 from segmend.runtime.engine import Engine, weights_of
-from segmend.sampling.slices import Answer, Plane, SliceWorkspace, colours, laid, probabilities
+from segmend.sampling.slices import Answer, Plane, SliceWorkspace, colours, laid
 from segmend.sampling.window import Window
 from segmend.users.extremes import extreme_points
 
@@ -71,7 +72,7 @@ class DextrWorkspace(SliceWorkspace):
         window = crop(points)
         x = np.concatenate([colours(self.channels(axis, index), window, CELLS), heat(points, window, CELLS)[None]])
         logits = self.engine.run({"x": x[None]})["logits"][0, 0]
-        return Answer(laid(probabilities(logits), window, shape[0], shape[1]))
+        return Answer(laid(sigmoid(logits), window, shape[0], shape[1]))
 
 
 def crop(points: Pixels) -> Window:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segmend.core.image import Real
+from segmend.core.masks import dice
 from segmend.core.prompts import Extremes
 from segmend.errors import SettingsError
 from segmend.learning.precision import mixed
@@ -158,10 +159,7 @@ def masks_of(network: torch.nn.Module, samples: Sequence[Sample]) -> NDArray[np.
 
 def validate(network: torch.nn.Module, samples: Sequence[Sample]) -> dict[str, float]:
     """Return the mean Dice of the masks inside their crops."""
-    overlaps = [
-        2 * float((mask & one.truth).sum()) / max(float(mask.sum() + one.truth.sum()), 1.0)
-        for mask, one in zip(masks_of(network, samples), samples, strict=True)
-    ]
+    overlaps = [dice(mask, one.truth, empty=0.0) for mask, one in zip(masks_of(network, samples), samples, strict=True)]
     return {"dice": float(np.mean(overlaps))}
 
 

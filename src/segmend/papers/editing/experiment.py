@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from segmend.core.image import Image, MaskArray, whole
+from segmend.core.masks import dice
 from segmend.core.prompts import Prompt
 from segmend.core.segmenter import Segmenter, Workspace, answer
 from segmend.datasets.folder import sets
-from segmend.evaluation.metrics import dice
 from segmend.learning.loop import run as train
 from segmend.learning.subjects import Subject
 from segmend.papers.deepigeos import method as deepigeos

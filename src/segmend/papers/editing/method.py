@@ -20,6 +20,7 @@ import numpy as np
 from scipy import ndimage
 
 from segmend.core.image import Box, Image, Index, MaskArray, Real, bounds
+from segmend.core.logits import sigmoid
 from segmend.core.marks import Points, mark, marks
 from segmend.core.prompts import Adjust, Mask, Prompt, Stroke, extent
 from segmend.core.segmenter import Prediction, Segmenter, Workspace
@@ -103,7 +104,7 @@ class EditingWorkspace(Workspace):
             return self._mended(given, edits, previous)
         logits = self._logits(edits)
         box = self._box(logits, previous)
-        return Prediction(chance(self.frame.lay(logits, box)), box)
+        return Prediction(sigmoid(self.frame.lay(logits, box)), box)
 
     def _logits(self, edits: Sequence[Prompt]) -> Real:  # [cells]
         """Return the network's answer on its grid; the one without edits is kept."""
@@ -117,7 +118,7 @@ class EditingWorkspace(Workspace):
 
     def _box(self, logits: Real, *masks: MaskArray) -> Box:
         """Return the voxels that the answer or one of the masks says anything about."""
-        cells = bounds(chance(logits) > SEEN)
+        cells = bounds(sigmoid(logits) > SEEN)
         box = Box((0, 0, 0), (1, 1, 1))
         if cells is not None:
             seen = self.frame.box(cells.grown(1).clipped(self.frame.cells), self.shape)
@@ -144,7 +145,7 @@ class EditingWorkspace(Workspace):
             touched = extent(prompt)
             box = box if touched is None else box.union(touched)
         probability, before, old = (
-            chance(self.frame.lay(edited, box)),
+            sigmoid(self.frame.lay(edited, box)),
             self.frame.lay(unedited, box) > 0,
             start[box.slices],
         )
@@ -155,11 +156,6 @@ class EditingWorkspace(Workspace):
             taken |= np.isin(apart, named[named > 0])
         mended = np.where(taken, probability, np.where(old, SURE, 1 - SURE))
         return Prediction(np.asarray(mended, np.float32), box)
-
-
-def chance(logits: Real) -> Real:
-    """Return the probabilities of logits."""
-    return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
 
 
 def see_volume(image: Image, frame: Frame, channels: int) -> Real:  # [channels *cells]

@@ -20,9 +20,9 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from segmend.core.image import Image, Index, MaskArray, Real
+from segmend.core.masks import dice
 from segmend.core.prompts import Adjust, Click, Prompt, Stroke
 from segmend.errors import SettingsError
-from segmend.evaluation.metrics import dice
 from segmend.learning.losses import overlap_and_entropy
 from segmend.learning.precision import mixed
 from segmend.learning.sheets import Example, sheet

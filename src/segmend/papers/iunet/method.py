@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from segmend.core.image import Image, Real
+from segmend.core.logits import sigmoid
 from segmend.core.prompts import Click, Prompt
 from segmend.core.segmenter import Segmenter, Workspace
 from segmend.runtime import cards
@@ -29,7 +30,6 @@ from segmend.sampling.slices import (
     expected_dice,
     laid,
     marked_pixels,
-    probabilities,
     round_object,
     toned,
     touches,
@@ -120,9 +120,7 @@ class IUNetWorkspace(SliceWorkspace):
             maps = click_maps(prompts, axis, index, window, CELLS, width)
             inputs.append(np.concatenate([grey(channels, window, CELLS), maps]))
         logits = self.engine.run({"x": np.stack(inputs)})["logits"][:, 0]
-        return [
-            Answer(laid(probabilities(grid), window, *mask.shape)) for grid, window in zip(logits, windows, strict=True)
-        ]
+        return [Answer(laid(sigmoid(grid), window, *mask.shape)) for grid, window in zip(logits, windows, strict=True)]
 
 
 def click_width(pixels: float, alpha: float) -> float:

@@ -20,6 +20,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from segmend.core.image import Real
+from segmend.core.masks import dice
 from segmend.core.prompts import Click
 from segmend.errors import SettingsError
 from segmend.learning.precision import mixed
@@ -268,8 +269,7 @@ def overlaps(samples: Sequence[Sample], probability: NDArray[np.float32]) -> lis
     """Return the Dice of each mask."""
     found = []
     for sample, mask in zip(samples, probability > 0.5, strict=True):
-        total = float(mask.sum() + sample.truth.sum())
-        found.append(2 * float((mask & sample.truth).sum()) / total if total else 1.0)
+        found.append(dice(mask, sample.truth))
     return found
 
 

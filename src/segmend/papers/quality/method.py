@@ -17,13 +17,14 @@ from pathlib import Path
 import numpy as np
 
 from segmend.core.image import Image, MaskArray, Real, bounds
+from segmend.core.logits import sigmoid
 from segmend.core.marks import path
 from segmend.core.prompts import Click, Mask, Prompt, Stroke
 from segmend.core.segmenter import Prediction, Segmenter, Workspace, replaced
 from segmend.runtime import cards
 from segmend.runtime.engine import Engine, weights_of
 from segmend.sampling.channels import stamp
-from segmend.sampling.slices import Answer, Plane, SliceWorkspace, colours, laid, part, plane_axis, probabilities
+from segmend.sampling.slices import Answer, Plane, SliceWorkspace, colours, laid, part, plane_axis
 from segmend.sampling.window import see
 
 METHOD = cards.method("quality")
@@ -103,7 +104,7 @@ class QualityWorkspace(SliceWorkspace):
         window = self.frame(axis)
         x = colours(self.channels(axis, index), window, CELLS)[None]
         logits = self.base.run({"x": x})["logits"][0, 0]
-        return laid(probabilities(logits), window, here.shape[0], here.shape[1]) > 0.5
+        return laid(sigmoid(logits), window, here.shape[0], here.shape[1]) > 0.5
 
     def _refined(self, prompts: Sequence[Prompt], axis: int, index: int, start: Plane) -> Answer:
         """Refine a mask while its predicted quality rises, with the marks placed into it before every look."""
@@ -114,7 +115,7 @@ class QualityWorkspace(SliceWorkspace):
         def look(probability: Real) -> tuple[Real, float]:
             mask = see(probability > 0.5, window, CELLS) > 0.5
             found = self.refiner.run({"x": np.concatenate([picture, mask[None].astype(np.float32)])[None]})
-            better = laid(probabilities(found["logits"][0, 0]), window, start.shape[0], start.shape[1])
+            better = laid(sigmoid(found["logits"][0, 0]), window, start.shape[0], start.shape[1])
             return placed(better, prompts, axis, index, radius), float(found["quality"][0, 0])
 
         best = placed(start.astype(np.float32), prompts, axis, index, radius)

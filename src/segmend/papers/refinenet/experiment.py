@@ -17,13 +17,16 @@ from numpy.typing import NDArray
 from segmend import methods
 from segmend.classical.methods.graphcut import BOUNDARY, SCALE, SHARPNESS
 from segmend.classical.solvers.densecrf import densecrf
-from segmend.classical.solvers.evidence import INSIDE, LOOKS, OUTSIDE
+from segmend.classical.solvers.evidence import LOOKS
 from segmend.core.image import Box, Image, MaskArray, Real
+from segmend.core.logits import logit
 from segmend.core.marks import marks
+from segmend.core.masks import dice
 from segmend.core.prompts import Prompt
+from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.core.segmenter import Segmenter, Workspace, answer
 from segmend.datasets.folder import sets
-from segmend.evaluation.metrics import dice, ppv, sensitivity
+from segmend.evaluation.metrics import ppv, sensitivity
 from segmend.learning.loop import run as train
 from segmend.learning.subjects import Subject
 from segmend.papers.dextr import method as dextr
@@ -352,11 +355,11 @@ def cut_guess(
         steps = offsets(shape)
         prices = likeness(values[:, z : z + 1], steps, sharpness=SHARPNESS)
         fixed = np.zeros(shape, np.uint8)
-        for points, value in zip(marks(seeds(truth, here > 0.5), shape), (INSIDE, OUTSIDE), strict=True):
+        for points, value in zip(marks(seeds(truth, here > 0.5), shape), (FOREGROUND, BACKGROUND), strict=True):
             fixed[tuple(points.T)] = value
-        odds = np.clip(np.log(np.clip(here, 1e-6, 1) / np.clip(1 - here, 1e-6, 1)), -LOOKS, LOOKS)
+        logits = np.clip(logit(here, 1e-6), -LOOKS, LOOKS)
         arcs = whole_numbers(prices, scale=SCALE * BOUNDARY[len(steps)])
-        masks.append(cut(whole_numbers(odds, scale=SCALE), arcs, fixed=fixed).inside)
+        masks.append(cut(whole_numbers(logits, scale=SCALE), arcs, fixed=fixed).inside)
     return np.concatenate(masks)
 
 

@@ -26,7 +26,7 @@ from segmend.nets.gan import Discriminator, GanRefine, reverse
 from segmend.papers.refinenet import recipe as refinenet
 from segmend.papers.refinenet.gan_method import WEIGHTS
 from segmend.papers.refinenet.method import CELLS, CHANNELS
-from segmend.papers.refinenet.recipe import Sample, initial_loss, odds, overlap, stacked, truths
+from segmend.papers.refinenet.recipe import Sample, foreground_logits, initial_loss, overlap, stacked, truths
 from segmend.runtime.engine import export_network
 
 NAME = "gan_refine"
@@ -113,11 +113,11 @@ def loss(opponents: Opponents, samples: Sequence[Sample], step: int = 0) -> Tens
     strength = settings.strength * min(1.0, step / max(settings.rise * settings.steps, 1.0))
     with mixed():
         initial, refined = opponents.network.both(x)
-        probability = odds(refined.float()).sigmoid()
+        probability = foreground_logits(refined.float()).sigmoid()
         false = opponents.judge(x, reverse(probability, strength))
         true = opponents.judge(x, truth)
     return (
-        overlap_and_entropy(odds(refined.float()), truth)
+        overlap_and_entropy(foreground_logits(refined.float()), truth)
         + initial_loss(initial, truth)
         + told_apart(true.float(), false.float())
     )
@@ -153,8 +153,8 @@ def _guesses(opponents: Opponents, samples: Sequence[Sample]) -> tuple[NDArray[n
     with torch.inference_mode(), mixed():
         for start in range(0, len(samples), 16):
             initial, last = opponents.network.both(stacked(samples[start : start + 16]))
-            first.append((odds(initial[0])[:, 0] > 0).numpy())
-            refined.append((odds(last)[:, 0] > 0).numpy())
+            first.append((foreground_logits(initial[0])[:, 0] > 0).numpy())
+            refined.append((foreground_logits(last)[:, 0] > 0).numpy())
     return np.concatenate(first), np.concatenate(refined)
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, distance_transform_edt, label
 
 from segmend.core.image import Box, Image, MaskArray, Real
+from segmend.core.logits import sigmoid
 from segmend.core.prompts import Click, Mask, Prompt, extent
 from segmend.core.segmenter import Prediction, Segmenter, Workspace, replaced
 from segmend.runtime import cards
@@ -257,8 +258,7 @@ def seed_maps(foreground: Grid, background: Grid) -> Real:  # -> [2 n n]
 
 def of_two_classes(logits: Real) -> Real:  # [1 c n n] background, foreground, ... -> [n n]
     """Return the probability of the foreground of two classes."""
-    odds = np.clip(logits[0, 1] - logits[0, 0], -30, 30)
-    return np.asarray(1 / (1 + np.exp(-odds)), np.float32)
+    return sigmoid(logits[0, 1] - logits[0, 0])
 
 
 def _cells(pixels: NDArray[np.intp], window: Window) -> Grid:  # [n 2]

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from segmend.core.image import MaskArray, Real
+from segmend.core.masks import dice
 from segmend.errors import SettingsError
 from segmend.learning.augment import bend, bent, wobbled
 from segmend.learning.losses import overlap_and_entropy
@@ -255,8 +256,8 @@ def _some(rng: np.random.Generator, seeds: Flat, share: float) -> Flat:
     return np.asarray(kept)
 
 
-def odds(logits: Tensor) -> Tensor:  # [b c y x] -> [b 1 y x]
-    """Return the log odds of foreground against background."""
+def foreground_logits(logits: Tensor) -> Tensor:  # [b c y x] -> [b 1 y x]
+    """Return the logits of foreground against background."""
     return logits[:, 1:2] - logits[:, :1]
 
 
@@ -272,7 +273,7 @@ def truths(samples: Sequence[Sample]) -> Tensor:  # [b 1 n n]
 
 def seeded(samples: Sequence[Sample], initial: Tensor) -> Tensor:  # [b 2 n n]
     """Return the seed maps of a batch from its initial segmentations at full size."""
-    guesses = (odds(initial.detach().float())[:, 0] > 0).numpy()
+    guesses = (foreground_logits(initial.detach().float())[:, 0] > 0).numpy()
     seeds = [seeds_of(sample, guess) for sample, guess in zip(samples, guesses, strict=True)]
     heights = [1.0 if sample.beside is None else HINT for sample in samples]
     maps = [height * seed_maps(s.foreground, s.background) for height, s in zip(heights, seeds, strict=True)]
@@ -284,7 +285,7 @@ def initial_loss(initial: Sequence[Tensor], truth: Tensor) -> Tensor:
     losses = []
     for logits in initial:
         factor = truth.shape[-1] // logits.shape[-1]
-        losses.append(overlap_and_entropy(odds(logits.float()), avg_pool2d(truth, factor)))
+        losses.append(overlap_and_entropy(foreground_logits(logits.float()), avg_pool2d(truth, factor)))
     return torch.stack(losses).mean()
 
 
@@ -295,7 +296,7 @@ def loss(network: RefineNet, samples: Sequence[Sample], step: int = 0) -> Tensor
     with mixed():
         initial = network.backbone(stacked(samples))
         refined = network.refiner(*initial[:3], seeded(samples, initial[0]))
-    return overlap_and_entropy(odds(refined.float()), truth) + initial_loss(initial, truth)
+    return overlap_and_entropy(foreground_logits(refined.float()), truth) + initial_loss(initial, truth)
 
 
 def validate(network: RefineNet, samples: Sequence[Sample]) -> dict[str, float]:
@@ -324,11 +325,13 @@ def guesses(network: RefineNet, samples: Sequence[Sample]) -> tuple[NDArray[np.b
             some = samples[start : start + 16]
             initial = network.backbone(stacked(some))
             refined = network.refiner(*initial[:3], seeded(some, initial[0]))
-            found.append(((odds(initial[0])[:, 0] > 0).numpy(), (odds(refined)[:, 0] > 0).numpy()))
+            found.append(
+                ((foreground_logits(initial[0])[:, 0] > 0).numpy(), (foreground_logits(refined)[:, 0] > 0).numpy())
+            )
     return np.concatenate([a for a, _ in found]), np.concatenate([b for _, b in found])
 
 
 def overlap(samples: Sequence[Sample], masks: NDArray[np.bool_]) -> float:
     """Return the mean Dice; an empty mask of an empty slice is right."""
     pairs = zip(masks, samples, strict=True)
-    return float(np.mean([(2 * (m & s.truth).sum() + 1e-6) / (m.sum() + s.truth.sum() + 1e-6) for m, s in pairs]))
+    return float(np.mean([dice(mask, sample.truth) for mask, sample in pairs]))

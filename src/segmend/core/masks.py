@@ -1,0 +1,40 @@
+"""Masks beside masks: overlap, and connected components."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+from segmend.errors import ShapeError
+
+
+def dice(one: ArrayLike, other: ArrayLike, *, empty: float = 1.0) -> float:
+    """Return twice what two masks of one shape have in common, over the size of each; `empty` where both are empty.
+
+    >>> dice(np.array([True, True]), np.array([True, False]))
+    0.6666666666666666
+    """
+    a, b = np.asarray(one, bool), np.asarray(other, bool)
+    if a.shape != b.shape:
+        raise ShapeError(f"A comparison needs two masks of one shape; got {a.shape} and {b.shape}.")
+    total = int(np.count_nonzero(a)) + int(np.count_nonzero(b))
+    return 2 * int(np.count_nonzero(a & b)) / total if total else empty
+
+
+def components_touching(
+    mask: NDArray[np.bool_], seeds: NDArray[np.bool_], *, corners: bool = True
+) -> NDArray[np.bool_]:
+    """Return the connected components of a mask that hold a seed; with `corners`, voxels connect over corners too.
+
+    >>> mask = np.array([[1, 0, 0, 1], [0, 1, 0, 1]], bool)
+    >>> components_touching(mask, np.array([[1, 0, 0, 0], [0, 0, 0, 0]], bool)).astype(int).tolist()
+    [[1, 0, 0, 0], [0, 1, 0, 0]]
+    >>> components_touching(mask, np.array([[1, 0, 0, 0], [0, 0, 0, 0]], bool), corners=False).astype(int).tolist()
+    [[1, 0, 0, 0], [0, 0, 0, 0]]
+    """
+    labels, count = ndimage.label(mask, np.ones((3,) * mask.ndim, bool) if corners else None)
+    touched = np.zeros(count + 1, bool)
+    touched[labels[seeds]] = True
+    touched[0] = False
+    return np.asarray(touched[labels])
