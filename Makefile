@@ -15,7 +15,7 @@ WEB := $(shell find web -name node_modules -prune -o -type f -print 2>/dev/null)
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help start test check dev web format lock bench docs measure clean
+.PHONY: help start test check dev web format lock bench docs measure smoke clean
 
 help:
 	@echo "make start    set up and open the annotator with sample cases (ARGS='--no-browser --port 8000')"
@@ -24,6 +24,7 @@ help:
 	@echo "make dev      set up for development    make format   rewrite files in the one style"
 	@echo "make bench    print all figures         make lock     pin today's versions anew"
 	@echo "make docs     build the documentation   make measure  time a fresh 'make start'"
+	@echo "make smoke    install without development tools and make a mask (PYTHON=python3.13)"
 	@echo "make clean    remove everything that the others made"
 
 start: $(VENV)/.installed
@@ -63,6 +64,9 @@ lock:
 
 measure:
 	bash tools/measure_start.sh
+
+smoke:
+	bash tools/smoke.sh $(PYTHON) .
 
 clean:
 	rm -rf $(VENV) web/node_modules src/segmend/web dist site .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
