@@ -18,11 +18,7 @@ from tools import complete_lock
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-LOCK = dict(
-    line.split("==")
-    for line in (ROOT / "requirements" / "lock.txt").read_text(encoding="utf-8").splitlines()
-    if not line.startswith("#")
-)
+PIN = re.compile(r"([a-z0-9.-]+)==([a-z0-9.]+)( ; [^\\]+)? \\((?:\n    --hash=sha256:[0-9a-f]{64}(?: \\)?)+)\n")
 
 
 @pytest.fixture(scope="module")
@@ -161,18 +157,44 @@ app.state.shared.store.close()
     assert (tmp_path / "mask.nii.gz").is_file()
 
 
-def test_the_lock_names_versions_and_nothing_else():
-    lines = (ROOT / "requirements" / "lock.txt").read_text(encoding="utf-8").splitlines()
-
-    assert [line for line in lines if not re.fullmatch(r"#.*|[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line)] == []
-    assert LOCK["torch"] == "2.13.0"
+def pins(file: str) -> str:
+    return (ROOT / "requirements" / file).read_text(encoding="utf-8")
 
 
-def test_the_lock_covers_every_requirement():
-    groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
-    wanted = {plain(requirement) for group in groups for requirement in group} - {"segmend"}
+def names(file: str) -> set[str]:
+    return {name for name, *_ in PIN.findall(pins(file))}
 
-    assert wanted - {plain(name) for name in LOCK} == set(), "run 'make lock'"
+
+@pytest.mark.parametrize("file", ["base.txt", "lock.txt"])
+def test_the_pins_are_versions_and_hashes_and_nothing_else(file):
+    assert re.sub(r"#.*\n", "", PIN.sub("", pins(file))) == ""
+
+
+@pytest.mark.parametrize(
+    ("file", "groups"),
+    [
+        ("base.txt", [PROJECT["dependencies"]]),
+        ("lock.txt", [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]),
+    ],
+)
+def test_the_pins_cover_every_requirement(file, groups):
+    wanted = {plain(requirement) for group in groups for requirement in group} - {"segmend", "torch"}
+
+    assert wanted - names(file) == set(), "run 'make lock'"
+
+
+def test_torch_is_pinned_by_its_version_alone():
+    assert re.search(r"^TORCH := torch==2\.\d+\.\d+$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert not {name for name in names("lock.txt") if re.match(r"torch$|triton|nvidia-|cuda-", name)}
+
+
+def test_people_and_developers_get_the_same_versions():
+    both = {"base.txt": {}, "lock.txt": {}}
+    for file, found in both.items():
+        for name, version, *_ in PIN.findall(pins(file)):
+            found.setdefault(name, set()).add(version)
+
+    assert {name: both["lock.txt"].get(name) for name in both["base.txt"]} == both["base.txt"]
 
 
 def test_the_webs_lock_serves_every_platform():
