@@ -12,8 +12,10 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import yaml
 
 import hatch_build
+import segmend
 from tools import complete_lock
 
 ROOT = Path(__file__).parent.parent
@@ -216,6 +218,33 @@ def test_a_left_out_platform_is_filled_in():
         "os": ["linux"],
         "libc": ["musl"],
     }
+
+
+def test_the_citation_and_the_issue_forms_are_complete():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    forms = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
+
+    assert {"cff-version", "message", "title", "authors", "license"} <= set(citation)
+    assert [author["name"] for author in citation["authors"]] == [author["name"] for author in PROJECT["authors"]]
+    for form in forms:
+        said = yaml.safe_load(form.read_text(encoding="utf-8"))
+        assert form.name == "config.yml" or {"name", "description", "body"} <= set(said), form.name
+
+
+def test_the_version_stands_in_one_place(wheel):
+    places = [
+        path.relative_to(ROOT).as_posix()
+        for path in [
+            ROOT / "pyproject.toml",
+            ROOT / "CITATION.cff",
+            ROOT / "web" / "package.json",
+            *(ROOT / "src").rglob("*.py"),
+        ]
+        if segmend.__version__ in path.read_text(encoding="utf-8")
+    ]
+
+    assert places == ["src/segmend/__init__.py"]
+    assert wheel.name.startswith(f"segmend-{segmend.__version__}-")
 
 
 def page(root: Path) -> Path:
