@@ -17,7 +17,7 @@ WEB := $(shell find web -name node_modules -prune -o -type f -print 2>/dev/null)
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help start test check dev web format lock bench docs measure smoke release clean
+.PHONY: help start test check dev web format lock bench docs measure smoke release sbom clean
 
 help:
 	@echo "make start    set up and open the annotator with sample cases (ARGS='--no-browser --port 8000')"
@@ -28,6 +28,7 @@ help:
 	@echo "make docs     build the documentation   make measure  time a fresh 'make start'"
 	@echo "make smoke    install without development tools and make a mask (PYTHON=python3.13)"
 	@echo "make release  bump, build, check, commit and tag (VERSION=x.y.z); prints how to upload"
+	@echo "make sbom     list all that is shipped and installed, with licences (CycloneDX, in dist/)"
 	@echo "make clean    remove everything that the others made"
 
 start: $(VENV)/.installed
@@ -75,6 +76,9 @@ release:
 	@[ -n "$(VERSION)" ] || { echo "Which version? make release VERSION=x.y.z" >&2; exit 1; }
 	@$(MAKE) --no-print-directory dev
 	$(BIN)/python tools/release.py $(VERSION)
+
+sbom: dev
+	$(BIN)/python tools/sbom.py
 
 clean:
 	rm -rf $(VENV) web/node_modules src/segmend/web dist site .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
