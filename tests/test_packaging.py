@@ -1,5 +1,6 @@
 """The package as people get it: the wheel's content, its needs, and the hook that builds the annotator."""
 
+import email
 import json
 import os
 import re
@@ -11,17 +12,15 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import yaml
 
 import hatch_build
+import segmend
 from tools import complete_lock
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-LOCK = dict(
-    line.split("==")
-    for line in (ROOT / "requirements" / "lock.txt").read_text(encoding="utf-8").splitlines()
-    if not line.startswith("#")
-)
+PIN = re.compile(r"([a-z0-9.-]+)==([a-z0-9.]+)( ; [^\\]+)? \\((?:\n    --hash=sha256:[0-9a-f]{64}(?: \\)?)+)\n")
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +64,47 @@ def test_the_wheel_holds_the_annotator_the_weights_and_the_migrations(wheel):
     assert {"segmend/py.typed", *(f"segmend/weights/{name}" for name in weights)} <= set(names)
     assert any(re.fullmatch(r"segmend/store/migrations/versions/\w+\.py", name) for name in names)
     assert not [name for name in names if "__pycache__" in name or "node_modules" in name]
+
+
+def test_every_package_in_the_annotator_is_named_with_its_licence(wheel):
+    packages = json.loads((ROOT / "web" / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    shipped = {path.split("node_modules/")[-1]: one for path, one in packages.items() if path and "dev" not in one}
+    shipped = {name: one for name, one in shipped.items() if "optional" not in one}  # the bundler's other platforms
+    shipped["vite"] = packages["node_modules/vite"]  # its helpers are in every bundle
+    words = {
+        "MIT": "Permission is hereby granted, free of charge",
+        "ISC": "Permission to use, copy, modify, and/or distribute",
+        "BSD-2-Clause": "Redistribution and use in source and binary forms",
+    }
+
+    sections = zipfile.ZipFile(wheel).read("segmend/web/THIRD_PARTY.txt").decode().split("-" * 80 + "\n")[1:]
+
+    by_title = {section.splitlines()[0]: section for section in sections}
+    assert {f"{name} {one['version']} ({one['license']})" for name, one in shipped.items()} <= set(by_title)
+    for name, one in shipped.items():
+        section = by_title[f"{name} {one['version']} ({one['license']})"]
+        assert words[one["license"]] in section, name
+        assert "Copyright" in section or "(c)" in section, name
+    assert all(word in by_title[f"numcodecs {shipped['numcodecs']['version']} (MIT)"] for word in ("Blosc", "LZ4"))
+
+
+def test_every_file_of_weights_has_its_licence_told(wheel):
+    told = (ROOT / "src" / "segmend" / "weights" / "LICENSES.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in told.splitlines() if line.startswith("| ")]
+    licences = {row[0].strip("`"): row[1] for row in rows if row[0].startswith("`")}
+    sources = {name.strip(): row[2] for row in rows if len(row) == 3 for name in row[0].split(",")}
+    learned = {row[0].strip("`"): row[2].removesuffix(" alone").split(", ") for row in rows if row[0].startswith("`")}
+    weights = {path.name for path in (ROOT / "src" / "segmend" / "weights").iterdir() if path.suffix != ".md"}
+    metadata_of = zipfile.ZipFile(wheel)
+    name = next(name for name in metadata_of.namelist() if name.endswith(".dist-info/METADATA"))
+    said = email.message_from_bytes(metadata_of.read(name))
+
+    assert set(licences) == weights
+    for file, licence in licences.items():
+        shared_alike = any(sources[source] == "CC-BY-SA-4.0" for source in learned[file])
+        assert licence == ("CC-BY-SA-4.0" if shared_alike else "Apache-2.0"), file
+    assert set(licences.values()) <= set(said["License-Expression"].split(" AND "))
+    assert {"LICENSE", "src/segmend/weights/LICENSES.md"} <= set(said.get_all("License-File"))
 
 
 def test_the_wheel_stays_small(wheel):
@@ -119,18 +159,44 @@ app.state.shared.store.close()
     assert (tmp_path / "mask.nii.gz").is_file()
 
 
-def test_the_lock_names_versions_and_nothing_else():
-    lines = (ROOT / "requirements" / "lock.txt").read_text(encoding="utf-8").splitlines()
-
-    assert [line for line in lines if not re.fullmatch(r"#.*|[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line)] == []
-    assert LOCK["torch"] == "2.13.0"
+def pins(file: str) -> str:
+    return (ROOT / "requirements" / file).read_text(encoding="utf-8")
 
 
-def test_the_lock_covers_every_requirement():
-    groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
-    wanted = {plain(requirement) for group in groups for requirement in group} - {"segmend"}
+def names(file: str) -> set[str]:
+    return {name for name, *_ in PIN.findall(pins(file))}
 
-    assert wanted - {plain(name) for name in LOCK} == set(), "run 'make lock'"
+
+@pytest.mark.parametrize("file", ["base.txt", "lock.txt"])
+def test_the_pins_are_versions_and_hashes_and_nothing_else(file):
+    assert re.sub(r"#.*\n", "", PIN.sub("", pins(file))) == ""
+
+
+@pytest.mark.parametrize(
+    ("file", "groups"),
+    [
+        ("base.txt", [PROJECT["dependencies"]]),
+        ("lock.txt", [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]),
+    ],
+)
+def test_the_pins_cover_every_requirement(file, groups):
+    wanted = {plain(requirement) for group in groups for requirement in group} - {"segmend", "torch"}
+
+    assert wanted - names(file) == set(), "run 'make lock'"
+
+
+def test_torch_is_pinned_by_its_version_alone():
+    assert re.search(r"^TORCH := torch==2\.\d+\.\d+$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert not {name for name in names("lock.txt") if re.match(r"torch$|triton|nvidia-|cuda-", name)}
+
+
+def test_people_and_developers_get_the_same_versions():
+    both = {"base.txt": {}, "lock.txt": {}}
+    for file, found in both.items():
+        for name, version, *_ in PIN.findall(pins(file)):
+            found.setdefault(name, set()).add(version)
+
+    assert {name: both["lock.txt"].get(name) for name in both["base.txt"]} == both["base.txt"]
 
 
 def test_the_webs_lock_serves_every_platform():
@@ -154,10 +220,38 @@ def test_a_left_out_platform_is_filled_in():
     }
 
 
+def test_the_citation_and_the_issue_forms_are_complete():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    forms = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
+
+    assert {"cff-version", "message", "title", "authors", "license"} <= set(citation)
+    assert [author["name"] for author in citation["authors"]] == [author["name"] for author in PROJECT["authors"]]
+    for form in forms:
+        said = yaml.safe_load(form.read_text(encoding="utf-8"))
+        assert form.name == "config.yml" or {"name", "description", "body"} <= set(said), form.name
+
+
+def test_the_version_stands_in_one_place(wheel):
+    places = [
+        path.relative_to(ROOT).as_posix()
+        for path in [
+            ROOT / "pyproject.toml",
+            ROOT / "CITATION.cff",
+            ROOT / "web" / "package.json",
+            *(ROOT / "src").rglob("*.py"),
+        ]
+        if segmend.__version__ in path.read_text(encoding="utf-8")
+    ]
+
+    assert places == ["src/segmend/__init__.py"]
+    assert wheel.name.startswith(f"segmend-{segmend.__version__}-")
+
+
 def page(root: Path) -> Path:
     """Make a folder with the sources of a bundle and one that was built from them."""
     built = hatch_build.bundle(root)
-    for path in (root / "web" / "src" / "main.ts", root / "web" / "index.html", built):
+    notices = built.with_name(hatch_build.NOTICES)
+    for path in (root / "web" / "src" / "main.ts", root / "web" / "index.html", notices, built):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
     return built
@@ -192,6 +286,14 @@ def test_a_bundle_without_sources_is_taken_as_it_is(tmp_path):
 
 def test_no_bundle_is_not_current(tmp_path):
     page(tmp_path).unlink()
+
+    assert not hatch_build.is_current(tmp_path)
+
+
+def test_a_bundle_without_its_notices_is_not_current(tmp_path):
+    built = page(tmp_path)
+    later(built, 10)
+    built.with_name(hatch_build.NOTICES).unlink()
 
     assert not hatch_build.is_current(tmp_path)
 

@@ -1,22 +1,47 @@
 #!/usr/bin/env bash
-# Resolve all requirements of pyproject.toml in an empty environment and pin what came out: lock.sh PYTHON TORCH FILE
+# Pin all requirements of pyproject.toml, with the hashes of their files: lock.sh PYTHON TORCH FOLDER [--upgrade]
+#
+# base.txt is what `pip install segmend` brings, lock.txt what a development set-up needs, both for every platform and
+# every Python that Segmend runs on. Pins that still fit are kept, unless --upgrade is given. Torch is not in them: which
+# build of it is right depends on the machine, so its version stands in the Makefile, and the libraries of its
+# builds for GPUs come with it; its other needs are pinned.
 set -euo pipefail
-python=$1 torch=$2 file=$3
+python=$1 torch=$2 pins=$3
+shift 3
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
-"$python" -m venv "$folder"
-"$folder/bin/pip" install --quiet --upgrade pip
-"$folder/bin/pip" install --quiet "$torch"
-"$folder/bin/python" - > "$folder/wanted.txt" << 'WANTED'
-import pathlib, tomllib
-project = tomllib.loads(pathlib.Path("pyproject.toml").read_text())["project"]
-groups = [project["dependencies"], *project["optional-dependencies"].values()]
-print("\n".join(line for group in groups for line in group if not line.startswith("segmend[")))
+"$python" -m venv "$folder/venv"
+"$folder/venv/bin/python" -m pip --disable-pip-version-check install --quiet uv
+"$folder/venv/bin/python" - "$folder" <<'WANTED'
+import pathlib, sys, tomllib
+
+project = tomllib.loads(pathlib.Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+extras = [line for group in project["optional-dependencies"].values() for line in group if not line.startswith("segmend[")]
+folder = pathlib.Path(sys.argv[1])
+(folder / "base.in").write_text("\n".join(project["dependencies"]) + "\n")
+(folder / "lock.in").write_text("\n".join([*project["dependencies"], *extras]) + "\n")
 WANTED
-"$folder/bin/pip" install --quiet --requirement "$folder/wanted.txt"
-{
-  echo "# Every version of a development set-up, written by 'make lock': names and versions only."
-  "$folder/bin/pip" freeze | sed -E 's/\+[a-z0-9.]+$//' | grep -E '^[A-Za-z0-9._-]+=='
-} > "$file.new"
-mv "$file.new" "$file"
+
+pin() { # pin NAME [OPTION ...]: write FOLDER/NAME.txt from NAME.in
+  local name=$1
+  shift
+  [ ! -f "$pins/$name.txt" ] || cp "$pins/$name.txt" "$folder/$name.txt"
+  "$folder/venv/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+    --no-emit-index-url --no-emit-find-links --system-certs "$folder/$name.in" --output-file "$folder/$name.txt" "$@" >/dev/null
+}
+
+echo "$torch" >"$folder/torch.txt"
+pin lock --constraint "$folder/torch.txt" "$@"
+"$python" - "$folder/lock.txt" <<'WITHOUT_TORCH'
+import pathlib, re, sys
+
+path = pathlib.Path(sys.argv[1])
+pins = re.split(r"\n(?=\S)", path.read_text(encoding="utf-8").strip())
+kept = [pin for pin in pins if not re.match(r"(torch|triton|nvidia-|cuda-)", pin)]
+path.write_text("\n".join(kept) + "\n", encoding="utf-8")
+WITHOUT_TORCH
+pin base --constraint "$folder/lock.txt" --upgrade
+for name in base lock; do
+  { echo "# Written by 'make lock': versions, and the hashes of their files."; cat "$folder/$name.txt"; } >"$pins/$name.txt"
+done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
 from pathlib import Path
 
@@ -56,6 +57,19 @@ def test_a_mask_reads_back_on_its_image_and_belongs_to_the_study(
     assert np.array_equal(io.read_mask(path, image), mask)
     assert (ds.StudyInstanceUID, ds.FrameOfReferenceUID) == ("1.2", "1.2.9")
     assert ds.SeriesInstanceUID != "1.2.3"
+
+
+def test_without_highdicom_a_segmentation_is_refused_and_an_rtstruct_is_written(
+    folder: Path, mask: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "highdicom", None)  # as if it were not installed
+    image = io.read(folder)
+
+    with pytest.raises(FileError, match=r"needs highdicom, which is not installed: pip install --no-deps highdicom"):
+        io.write_mask(tmp_path / "mask.dcm", mask, image, LABELS, source=folder)
+    io.write_mask(tmp_path / "mask.rtstruct.dcm", mask, image, LABELS, source=folder)
+
+    assert [path.name for path in tmp_path.glob("mask*")] == ["mask.rtstruct.dcm"]
 
 
 def test_a_segmentation_refers_slice_by_slice_and_highdicom_loads_it(

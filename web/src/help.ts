@@ -30,6 +30,11 @@ export function showHelp(shortcuts: readonly { readonly shown: string; readonly 
       h("section", {}, h("h3", {}, "Keyboard"), rows(shortcuts.map(({ shown, what }) => [shown, what]))),
       h("section", {}, h("h3", {}, "Mouse"), rows(MOUSE)),
     ),
+    h(
+      "p",
+      { class: "hint" },
+      h("a", { href: "./THIRD_PARTY.txt", target: "_blank" }, "Licences of the packages in this page"),
+    ),
   );
   element.classList.add("help");
 }

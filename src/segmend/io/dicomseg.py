@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,11 @@ def write_segmentation(
     """Write a label map as DICOM-SEG; planes may lie anywhere, but rows and columns must be at right angles."""
     if not labels:
         raise FileError("A DICOM segmentation needs at least one label; this mask has none.")
+    if find_spec("highdicom") is None:  # it needs pyjpegls, which has no wheels for Python 3.14
+        raise FileError(
+            "Writing a DICOM segmentation needs highdicom, which is not installed: "
+            "pip install --no-deps highdicom; or write .seg.nrrd or RTSTRUCT instead."
+        )
     rows, columns = image.affine[:3, 1], image.affine[:3, 2]
     if abs(rows @ columns) > 1e-4 * np.linalg.norm(rows) * np.linalg.norm(columns):
         raise FileError("A DICOM segmentation needs rows and columns at right angles; this image's are sheared.")
