@@ -8,7 +8,6 @@ Whatever had to be decided is said in the image's notes. No names of patients ar
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -33,6 +32,9 @@ if TYPE_CHECKING:
     from pydicom.uid import UID
 
 DEFLATED = b"1.2.840.10008.1.2.1.99"
+TYPES = frozenset(  # value representations: the two letters behind a tag in an explicit transfer syntax
+    b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
+)
 MAX_DEFLATED = 2**30  # bytes of one deflated file
 UNEVEN = 0.05  # slices this part of a step away from an even grid are resampled
 TIMES = (
@@ -93,11 +95,26 @@ class Volume:
 
 
 def is_dicom(head: bytes) -> bool:
-    """Say whether a file that starts so is DICOM, the kind without a preamble included."""
-    if head[128:132] == b"DICM":
+    """Say whether a file that starts so is DICOM, the kind without a preamble included.
+
+    Of the kind without, the first element is of group 0002 or 0008 and its number is below 0100; then
+    come its type or, in implicit little endian, an even length below 65536.
+
+    >>> is_dicom(b"II*\\0" + bytes(124) + b"DICM"), is_dicom(b"\\x08\\0\\x05\\0CS")
+    (True, True)
+    """
+    if has_preamble(head):
         return True
-    first = head[:2] in (b"\x08\0", b"\x02\0") and head[3:4] == b"\0"  # an early tag, then its type or its length
-    return first and (re.match(rb"[A-Z]{2}", head[4:6]) is not None or head[6:8] == b"\0\0")
+    little = head[:2] in (b"\x08\0", b"\x02\0") and head[3:4] == b"\0"
+    big = head[:2] in (b"\0\x08", b"\0\x02") and head[2:3] == b"\0"
+    if head[4:6] in TYPES:
+        return little or big
+    return little and len(head) >= 8 and head[6:8] == b"\0\0" and head[4] % 2 == 0
+
+
+def has_preamble(head: bytes) -> bool:
+    """Say whether a file that starts so is DICOM with its preamble, whatever stands in that: a TIFF's header may."""
+    return head[128:132] == b"DICM"
 
 
 def load(path: Path, *, pixels: bool = True, tags: Sequence[str] | None = None) -> Dataset:

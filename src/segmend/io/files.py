@@ -41,6 +41,8 @@ def sniffed(path: Path) -> str:
     """Return the format that a file's first bytes say: 'nifti', 'dicom', 'zip', ..., or '' for none we know."""
     with path.open("rb") as file:
         head = file.read(HEAD)
+    if dicom.has_preamble(head):
+        return "dicom"
     if head.startswith(nifti.GZIP):
         try:
             head = zlib.decompressobj(47).decompress(head, HEAD)
