@@ -24,7 +24,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 from pydicom.encaps import encapsulate
-from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGExtended12Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from segmend import io
 from segmend.errors import SegmendError
@@ -74,6 +81,12 @@ def dicom_as(syntax: str) -> Callable[[Path], bytes]:
             ds.PixelData = encapsulate([imagecodecs.jpeg_encode(stored, lossless=True, predictor=1, bitspersample=16)])
             ds["PixelData"].is_undefined_length = True
             ds.file_meta.TransferSyntaxUID = syntax
+        elif syntax == JPEGExtended12Bit:
+            stored = np.ascontiguousarray(np.tile(VOXELS[0], (2, 2))).view(np.uint16)
+            ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 12, 11, 0
+            ds.PixelData = encapsulate([imagecodecs.jpeg_encode(stored, level=95, bitspersample=12)])
+            ds["PixelData"].is_undefined_length = True
+            ds.file_meta.TransferSyntaxUID = syntax
         elif syntax == DeflatedExplicitVRLittleEndian:
             ds.file_meta.TransferSyntaxUID = syntax
         elif syntax:
@@ -110,6 +123,7 @@ FILES: dict[str, Callable[[Path], bytes]] = {
     "dicom": dicom_as(""),
     "dicom-rle": dicom_as(RLELossless),
     "dicom-jpeg-lossless": dicom_as(JPEGLosslessSV1),
+    "dicom-jpeg-twelve-bits": dicom_as(JPEGExtended12Bit),
     "dicom-jpeg-ls": dicom_as(JPEGLSLossless),
     "dicom-jpeg-2000": dicom_as(JPEG2000Lossless),
     "dicom-deflated": dicom_as(DeflatedExplicitVRLittleEndian),
