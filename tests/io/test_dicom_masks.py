@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import highdicom
 import numpy as np
@@ -12,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pydicom import Dataset, dcmread
+from pydicom.sr.codedict import codes
+from pydicom.uid import UID, JPEGLSLossless, RLELossless
 
 from segmend import io
 from segmend.errors import FileError, GeometryError
@@ -225,9 +228,9 @@ def test_a_label_without_voxels_is_kept_by_name(suffix: str, tmp_path: Path) -> 
 
 
 def test_dicom_masks_are_no_images(mask: np.ndarray, tmp_path: Path) -> None:
-    for suffix in (".dcm", ".rtstruct.dcm"):
+    for suffix, kind in ((".dcm", "segmentation"), (".rtstruct.dcm", "structure set")):
         io.write_mask(tmp_path / f"mask{suffix}", mask, Image(VOXELS[None]), LABELS)
-        with pytest.raises(FileError, match="is DICOM without an image; a segmentation or a structure set"):
+        with pytest.raises(FileError, match=f"is a DICOM {kind}, not an image; it is read as a mask of its image"):
             io.read(tmp_path / f"mask{suffix}")
 
 
@@ -305,3 +308,68 @@ def test_an_outline_has_the_area_of_its_pixels_and_a_hole_is_taken_off() -> None
 
     y, x = ring.T
     assert abs((x * np.roll(y, -1) - np.roll(x, -1) * y).sum() / 2) == 28
+
+
+def others_segmentation(folder: Path, values: np.ndarray, kind: str, **options: Any) -> Dataset:
+    """Return a segmentation of a series as highdicom writes it for any other program."""
+    tissue = codes.SCT.Tissue
+    segments = [
+        highdicom.seg.SegmentDescription(
+            number, f"organ {number}", tissue, tissue, highdicom.seg.SegmentAlgorithmTypeValues.MANUAL
+        )
+        for number in range(1, 3)
+    ]
+    return highdicom.seg.Segmentation(
+        source_images=sorted((dcmread(p) for p in folder.iterdir()), key=lambda ds: ds.InstanceNumber),
+        pixel_array=values, segmentation_type=kind, segment_descriptions=segments,
+        series_instance_uid="1.2.5", series_number=7, sop_instance_uid="1.2.5.1", instance_number=1,
+        manufacturer="Other", manufacturer_model_name="Tool", software_versions="1", device_serial_number="2",
+        **options,
+    )  # fmt: skip
+
+
+ORGANS = np.zeros(VOXELS.shape, np.uint8)
+ORGANS[0, 1:3, 1:4] = 1
+ORGANS[2, 0, 0] = 2
+
+
+@pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+@pytest.mark.parametrize("omitted", [True, False], ids=["without-empty-frames", "with-empty-frames"])
+def test_segmentations_of_other_programs_are_read(kind: str, omitted: bool, folder: Path, tmp_path: Path) -> None:
+    ds = others_segmentation(folder, ORGANS, kind, omit_empty_frames=omitted)
+    ds.save_as(tmp_path / "other.dcm")
+
+    assert np.array_equal(io.read_mask(tmp_path / "other.dcm", io.read(folder)), ORGANS)
+    assert io.mask_names(tmp_path / "other.dcm") == {1: "organ 1", 2: "organ 2"}
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless], ids=["rle", "jpeg-ls"])
+def test_packed_labelmaps_of_other_programs_are_read(syntax: UID, folder: Path, tmp_path: Path) -> None:
+    ds = others_segmentation(folder, ORGANS, "LABELMAP", transfer_syntax_uid=syntax)
+    ds.save_as(tmp_path / "other.dcm")
+
+    assert np.array_equal(io.read_mask(tmp_path / "other.dcm", io.read(folder)), ORGANS)
+
+
+@pytest.mark.parametrize("fractional", ["PROBABILITY", "OCCUPANCY"])
+def test_fractional_segmentations_hold_what_is_above_half(fractional: str, folder: Path, tmp_path: Path) -> None:
+    shares = np.zeros((*ORGANS.shape, 2))
+    shares[..., 0] = np.where(ORGANS == 1, 0.75, 0.25)
+    shares[..., 1] = np.where(ORGANS == 2, 1.0, 0.0)
+    ds = others_segmentation(
+        folder, shares, "FRACTIONAL", fractional_type=fractional, max_fractional_value=200, omit_empty_frames=False
+    )
+    ds.save_as(tmp_path / "other.dcm")
+
+    assert np.array_equal(io.read_mask(tmp_path / "other.dcm", io.read(folder)), ORGANS)
+
+
+def test_a_background_that_is_not_0_is_background(folder: Path, tmp_path: Path) -> None:
+    ds = others_segmentation(folder, ORGANS, "LABELMAP", omit_empty_frames=False)
+    frames = ds.pixel_array
+    ds.PixelData = np.where(frames == 0, 9, frames).astype(np.uint8).tobytes()
+    ds.PixelPaddingValue = ds.SegmentSequence[0].SegmentNumber = 9
+    ds.save_as(tmp_path / "other.dcm")
+
+    assert np.array_equal(io.read_mask(tmp_path / "other.dcm", io.read(folder)), ORGANS)
+    assert io.mask_names(tmp_path / "other.dcm") == {1: "organ 1", 2: "organ 2"}

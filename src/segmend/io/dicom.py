@@ -182,6 +182,11 @@ def modality_of(path: Path) -> str:
     return str(load(path, pixels=False, tags=("Modality",)).get("Modality", ""))
 
 
+def lists_files(path: Path) -> bool:
+    """Say whether a file is a DICOMDIR: a list of the files of a medium."""
+    return "DirectoryRecordSequence" in load(path, pixels=False, tags=("DirectoryRecordSequence",))
+
+
 def _split(uid: str, files: list[tuple[Dataset, list[Plane]]]) -> list[Volume]:
     """Return the volumes of a series: planes of one size and orientation each."""
     groups: list[list[Plane]] = []
@@ -459,7 +464,9 @@ def _decoded(plane: Plane) -> Numbers:
         shape = (count, rows, columns, samples)
         bits = int(data.BitsAllocated)
         if bits != 1:
-            check_claim(name, shape, bits // 8, plane.path.stat().st_size, packed=packed)
+            halved = data.get("PhotometricInterpretation") == "YBR_FULL_422" and samples == 3 and not packed
+            stored = (*shape[:3], 2) if halved else shape  # two pixels share their colour
+            check_claim(name, stored, bits // 8, plane.path.stat().st_size, packed=packed)
         if syntax is None:
             data.file_meta.TransferSyntaxUID = _guessed_syntax(data)
         values = native(pixel_array(data, decoding_plugin=_plugin(data)))

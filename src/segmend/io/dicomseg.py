@@ -172,14 +172,15 @@ def read_segmentation(path: Path, image: Image) -> LabelMap:
     groups = data.PerFrameFunctionalGroupsSequence
     if len(groups) != count:
         raise FileError(f"{path.name} says it has {count} frames but describes {len(groups)}.")
-    values = {int(s.SegmentNumber): _value(s) for s in data.SegmentSequence}
+    values = {int(s.SegmentNumber): _value(s) for s in _segments(data)}
+    background = data.get("PixelPaddingValue")
     labelmap = str(data.get("SegmentationType", "")) == "LABELMAP"
     half = int(data.get("MaximumFractionalValue") or 1) / 2 if data.get("SegmentationType") == "FRACTIONAL" else 0
     shared = data.SharedFunctionalGroupsSequence[0]
     laid = np.zeros(image.shape, np.uint16)
     for frame, group in zip(frames, groups, strict=True):
         if labelmap:
-            plane = frame.astype(np.uint16)
+            plane = np.where(frame == background, 0, frame).astype(np.uint16) if background else frame.astype(np.uint16)
         else:
             number = int(_from(group, shared, "SegmentIdentificationSequence").ReferencedSegmentNumber)
             plane = (frame > half) * np.uint16(values[number])
@@ -191,8 +192,16 @@ def read_segmentation(path: Path, image: Image) -> LabelMap:
 
 def segment_names(path: Path) -> dict[int, str]:
     """Return the names of a DICOM-SEG's segments by their values in the label map."""
-    segments = dicom.load(path, pixels=False).SegmentSequence
+    segments = _segments(dicom.load(path, pixels=False))
     return {_value(segment): str(segment.get("SegmentLabel", "")) for segment in segments}
+
+
+def _segments(data: Dataset) -> list[Dataset]:
+    """Return the segments of a DICOM-SEG; a label map describes its background too, as number 0 or as padding."""
+    if str(data.get("SegmentationType", "")) != "LABELMAP":
+        return list(data.SegmentSequence)
+    background = (0, data.get("PixelPaddingValue"))
+    return [segment for segment in data.SegmentSequence if int(segment.SegmentNumber) not in background]
 
 
 def _value(segment: Dataset) -> int:

@@ -126,9 +126,19 @@ def _refusal(path: Path, kind: str) -> str:
     if size == 0:
         return f"{path.name} is empty."
     if kind == "dicom":
-        return f"{path.name} is DICOM without an image; a segmentation or a structure set is read as a mask."
+        return f"{path.name} is {_imageless(dicom.modality_of(path), dicom.lists_files(path))}."
     known = "NIfTI, NRRD, MetaImage, DICOM, PNG, JPEG, TIFF, BMP and zip"
     return f"{path.name} is no image that is known; {known} are read, whatever their names end in."
+
+
+def _imageless(modality: str, listing: bool) -> str:
+    """Return what a DICOM file without an image is."""
+    if listing:
+        return "a DICOMDIR, which lists other files; give the folder that they lie in"
+    if modality in DICOM_MASKS:
+        kind = "segmentation" if modality == "SEG" else "structure set"
+        return f"a DICOM {kind}, not an image; it is read as a mask of its image"
+    return f"DICOM{f' of modality {modality}' if modality else ''} without an image"
 
 
 DICOM_MASKS: dict[str, Callable[[Path, Image], LabelMap]] = {
