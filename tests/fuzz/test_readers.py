@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 import imagecodecs
+import nibabel
 import numpy as np
 import pytest
 import tifffile
@@ -109,6 +110,7 @@ GREY = VOXELS[0].astype(np.uint8)
 FILES: dict[str, Callable[[Path], bytes]] = {
     "nifti": image_as(".nii"),
     "nifti-packed": lambda folder: gzip.compress(image_as(".nii")(folder), 1),
+    "mgh": written(lambda p: p.write_bytes(nibabel.MGHImage(VOXELS.T, np.eye(4)).to_bytes())),
     "nrrd": image_as(".nrrd"),
     "seg-nrrd": mask_as(".seg.nrrd"),
     "metaimage": image_as(".mha"),
@@ -237,6 +239,24 @@ def test_a_file_cut_anywhere_is_refused_or_whole_enough(kind: str, folder: Path)
     path = folder / "cut"
     for part in (0.02, 0.1, 0.3, 0.6, 0.95):
         path.write_bytes(data[: int(len(data) * part)])
+        read_all(path)
+
+
+@pytest.mark.parametrize("kind", ["nifti", "analyze"])
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=damage())
+def test_a_pair_with_a_damaged_header_is_read_or_refused(
+    kind: str, changes: list[tuple[str, float, int]], folder: Path
+) -> None:
+    made = nibabel.Nifti1Pair if kind == "nifti" else nibabel.AnalyzeImage
+    path = folder / "pair.hdr"
+    (folder / "pair.img").write_bytes(VOXELS.tobytes())
+    header = streams.BytesIO()
+    made(VOXELS.T, np.eye(4)).header.write_to(header)
+    path.write_bytes(damaged(header.getvalue(), changes))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         read_all(path)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from segmend.errors import FileError, SettingsError, ShapeError
 from segmend.geometry import onto
 from segmend.image import Image, LabelMap
-from segmend.io import dicom, dicomseg, folders, metaimage, nifti, nrrd, pixels, rtstruct
+from segmend.io import analyze, dicom, dicomseg, folders, metaimage, mgh, nifti, nrrd, pixels, rtstruct
 from segmend.io.folders import opened, told
 from segmend.io.intensities import Numbers
 from segmend.io.series import SeriesInfo
@@ -48,7 +48,7 @@ def sniffed(path: Path) -> str:
             head = zlib.decompressobj(47).decompress(head, HEAD)
         except zlib.error:
             return ""
-        return "nifti" if nifti.is_nifti(head) else ""
+        return _medical(head)
     tests: dict[str, bool] = {
         "zip": head.startswith(folders.ZIP),
         "nrrd": head.startswith(nrrd.MAGIC),
@@ -56,11 +56,22 @@ def sniffed(path: Path) -> str:
         "jpeg": head.startswith(pixels.JPEG),
         "tiff": head.startswith(pixels.TIFF),
         "bmp": pixels.is_bmp(head),
-        "nifti": nifti.is_nifti(head),
         "dicom": dicom.is_dicom(head),
         "metaimage": metaimage.is_metaimage(head),
     }
+    return _medical(head) or next((kind for kind, found in tests.items() if found), "")
+
+
+def _medical(head: bytes) -> str:
+    """Return which of the formats that gzip may pack starts so: 'nifti', 'analyze', 'mgh', or ''."""
+    tests = {"nifti": nifti.is_nifti(head), "analyze": analyze.is_analyze(head), "mgh": mgh.is_mgh(head)}
     return next((kind for kind, found in tests.items() if found), "")
+
+
+def _headed(path: Path) -> Path:
+    """Return the header of a pair for the .img file in it, any other path as it is."""
+    header = nifti.header_file(path) if path.is_file() else None
+    return header if header and sniffed(header) in ("nifti", "analyze") else path
 
 
 def read(path: str | Path, *, series: str | None = None, fourth: str = "channels", frame: int = 0) -> Image:
@@ -105,7 +116,7 @@ class _Contents:
 @contextmanager
 def _contents(path: Path) -> Iterator[_Contents]:
     """Give what a path holds; a zip file lies unpacked in a folder of its own meanwhile."""
-    with told(path.name), opened(path) as paths:
+    with told(path.name), opened(_headed(path)) as paths:
         yield _Contents(path.name, _entries(paths, path.name))
 
 
@@ -127,7 +138,7 @@ def _refusal(path: Path, kind: str) -> str:
         return f"{path.name} is empty."
     if kind == "dicom":
         return f"{path.name} is {_imageless(dicom.modality_of(path), dicom.lists_files(path))}."
-    known = "NIfTI, NRRD, MetaImage, DICOM, PNG, JPEG, TIFF, BMP and zip"
+    known = "NIfTI, Analyze, MGH, NRRD, MetaImage, DICOM, PNG, JPEG, TIFF, BMP and zip"
     return f"{path.name} is no image that is known; {known} are read, whatever their names end in."
 
 
@@ -153,6 +164,8 @@ NAMED: dict[str, Callable[[Path], dict[int, str]]] = {
 Reader = Callable[[Path, str, int], Image]
 READERS: dict[str, Reader] = {
     "nifti": lambda path, fourth, frame: nifti.read_nifti(path, fourth=fourth, frame=frame),
+    "analyze": lambda path, fourth, frame: analyze.read_analyze(path, fourth=fourth, frame=frame),
+    "mgh": lambda path, fourth, frame: mgh.read_mgh(path, fourth=fourth, frame=frame),
     "nrrd": lambda path, fourth, frame: nrrd.read_nrrd(path, fourth=fourth, frame=frame),
     "metaimage": lambda path, fourth, frame: metaimage.read_metaimage(path, fourth=fourth, frame=frame),
     "png": lambda path, fourth, frame: pixels.read_png(path),
@@ -171,7 +184,7 @@ def _file_reader(path: Path, kind: str) -> Callable[[str, int], Image]:
 
 
 def _file_info(path: Path, kind: str) -> SeriesInfo:
-    titles = {"nifti": "NIfTI", "nrrd": "NRRD", "metaimage": "MetaImage"}
+    titles = {"nifti": "NIfTI", "analyze": "Analyze 7.5", "nrrd": "NRRD", "metaimage": "MetaImage"}
     return SeriesInfo(path.name, path.name, "", titles.get(kind, kind.upper()))
 
 
@@ -267,6 +280,7 @@ def read_mask(path: str | Path, image: Image) -> LabelMap:
     if not source.is_file():
         raise FileError(f"There is no file {source.name}.")
     with told(source.name):
+        source = _headed(source)
         kind = sniffed(source)
         if kind == "nrrd":
             return onto(*nrrd.read_segments(source), image.shape, image.affine)

@@ -36,8 +36,8 @@ PIECE_BYTES = 1 << 20  # gathered before a thread writes them
 FIELD_BYTES = 1000  # of a form field that is no file
 NAME_LENGTH = 150
 IMAGE_ENDINGS = (
-    ".nii.gz", ".seg.nrrd", ".zip", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".png", ".jpg", ".jpeg",
-    ".tiff", ".tif", ".bmp", ".gz",
+    ".nii.gz", ".hdr.gz", ".img.gz", ".seg.nrrd", ".zip", ".nii", ".hdr", ".img", ".mgz", ".mgh", ".nrrd", ".nhdr",
+    ".mha", ".mhd", ".dcm", ".png", ".jpg", ".jpeg", ".tiff", ".tif", ".bmp", ".gz",
 )  # fmt: skip
 BODY: dict[str, Any] = {
     "requestBody": {
