@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segmend.cli.words import as_json, prompts_of, say, weights_option
+from segmend.cli.words import as_json, mask_writer, patient_option, prompts_of, say, weights_option
 
 if TYPE_CHECKING:
     from segmend.session import Adapt
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     help="What to call the object; of a task model, which of its labels the prompts are for.",
 )  # fmt: skip
 @click.option("-o", "--out", required=True, metavar="FILE", help="The mask: .nii.gz, .seg.nrrd, .mha, .dcm, .png ...")
+@patient_option
 @as_json
 def segment(
     image: str,
@@ -53,6 +54,7 @@ def segment(
     series: str | None,
     name: str,
     out: str,
+    patient: str,
     as_json: bool,
 ) -> None:
     """Segment one object of IMAGE, a file or a folder of DICOM, and write its mask.
@@ -85,6 +87,7 @@ def segment(
         raise PromptError("A segmentation needs at least one prompt, for example --click 0,120,80; got none.")
     chosen.check(prompts)
     scan = io.read(Path(image), series=series)
+    write = mask_writer(out, scan, image, patient, series=series)
     earlier = np.zeros(scan.shape, np.uint16) if start is None else io.read_mask(Path(start), scan)
 
     begun = time.perf_counter()
@@ -112,7 +115,7 @@ def segment(
     answered = time.perf_counter()
 
     labels = [Label(value, text, PALETTE[i % len(PALETTE)]) for i, (value, text) in enumerate(names.items())]
-    io.write_mask(Path(out), found, scan, labels, source=Path(image))
+    write(found, labels)
     millilitres = float(abs(np.linalg.det(scan.affine[:3, :3]))) / 1000
     counts = {value: int((found == value).sum()) for value in names}
     voxels = sum(counts.values())

@@ -17,7 +17,7 @@ from segmend.image import Image, LabelMap
 from segmend.io import dicom
 from segmend.io.atomic import write_atomically
 from segmend.io.claims import check_claim
-from segmend.io.reference import Reference, ds, identify, referenced, series_items, slice_item
+from segmend.io.reference import Reference, ds, identify, series_items, slice_item
 from segmend.session import Label
 
 if TYPE_CHECKING:
@@ -27,22 +27,20 @@ VALUE = re.compile(r"Label (\d+)")  # of a segment's tracking identifier: its va
 SERIES_NUMBER = 900
 
 
-def write_segmentation(
-    path: Path,
-    label_map: LabelMap,
-    image: Image,
-    labels: Sequence[Label],
-    *,
-    source: str | Path | None,
-    anonymous: bool,
-) -> None:
-    """Write a label map as DICOM-SEG; planes may lie anywhere, but rows and columns must be at right angles."""
-    if not labels:
-        raise FileError("A DICOM segmentation needs at least one label; this mask has none.")
+def check_grid(image: Image) -> None:
+    """Raise FileError unless rows and columns are at right angles; planes may lie anywhere."""
     rows, columns = image.affine[:3, 1], image.affine[:3, 2]
     if abs(rows @ columns) > 1e-4 * np.linalg.norm(rows) * np.linalg.norm(columns):
         raise FileError("A DICOM segmentation needs rows and columns at right angles; this image's are sheared.")
-    reference = referenced(image, source, anonymous=anonymous)
+
+
+def write_segmentation(
+    path: Path, label_map: LabelMap, image: Image, labels: Sequence[Label], reference: Reference
+) -> None:
+    """Write a label map as DICOM-SEG."""
+    if not labels:
+        raise FileError("A DICOM segmentation needs at least one label; this mask has none.")
+    check_grid(image)
     data = _segmentation(label_map, image, labels, reference)
     write_atomically(path, data.save_as)
 

@@ -16,6 +16,7 @@ from segmend.image import Image, LabelMap
 from segmend.io import analyze, dicom, dicomseg, folders, metaimage, mgh, nifti, nrrd, pixels, rtstruct
 from segmend.io.folders import opened, told
 from segmend.io.intensities import Numbers
+from segmend.io.reference import Reference, referenced
 from segmend.io.series import SeriesInfo
 from segmend.session import PALETTE, Label
 
@@ -34,6 +35,7 @@ MASK_FORMATS: Mapping[str, str] = MappingProxyType(
 )
 IMAGE_FORMATS = (".nii.gz", ".nii", ".nrrd", ".mha", ".tif", ".tiff", ".png")
 ALIASES = {".rtss.dcm": ".rtstruct.dcm", ".tiff": ".tif"}
+DICOM_ENDINGS = (".dcm", ".rtstruct.dcm")
 HEAD = 4096
 
 
@@ -216,17 +218,49 @@ def write_mask(
     refer to it. Without `anonymous=False` nothing that names the patient is copied from it.
     Labels that the map uses and nobody named get a name of their number.
     """
+    mask_writer(path, image, source=source, anonymous=anonymous)(label_map, labels)
+
+
+def mask_writer(
+    path: str | Path,
+    image: Image,
+    *,
+    source: str | Path | None = None,
+    series: str | None = None,
+    anonymous: bool = True,
+) -> Callable[[LabelMap, Sequence[Label]], None]:
+    """Return what writes masks of an image to a file, as `write_mask` does, after all that can be refused is checked.
+
+    So whoever computes a mask first learns before that, and not after it, that the format cannot hold it. Of several
+    series in `source` on the image's grid, `series` says which one the image is, by uid or name.
+    """
     target = Path(path)
+    suffix = suffix_of(target, [*MASK_FORMATS, *ALIASES])
+    suffix = ALIASES.get(suffix, suffix)
+    if not anonymous and suffix not in DICOM_ENDINGS:
+        raise FileError(f"Only a DICOM mask ({', '.join(DICOM_ENDINGS)}) can keep its patient; got {target.name}.")
+    if not target.parent.is_dir():
+        raise FileError(f"{target.name} could not be written: No such file or directory.")
+    if suffix == ".png":
+        pixels.check_flat(image.shape[0])
+    if suffix == ".dcm":
+        dicomseg.check_grid(image)
+    reference = referenced(image, source, anonymous=anonymous, series=series) if suffix in DICOM_ENDINGS else None
+    return lambda label_map, labels: _write(target, suffix, label_map, image, labels, reference)
+
+
+def _write(
+    target: Path, suffix: str, label_map: LabelMap, image: Image, labels: Sequence[Label], reference: Reference | None
+) -> None:
     if label_map.shape != image.shape:
         raise ShapeError(f"A mask needs its image's shape {image.shape}; got {label_map.shape}.")
-    suffix = suffix_of(target, [*MASK_FORMATS, *ALIASES])
     named = _named(label_map, labels)
+    if reference is not None:
+        write = dicomseg.write_segmentation if suffix == ".dcm" else rtstruct.write_structures
+        write(target, label_map, image, named, reference)
+        return
     small = label_map.astype(np.uint8 if label_map.max() < 256 else np.uint16)[None]
-    match ALIASES.get(suffix, suffix):
-        case ".dcm":
-            dicomseg.write_segmentation(target, label_map, image, named, source=source, anonymous=anonymous)
-        case ".rtstruct.dcm":
-            rtstruct.write_structures(target, label_map, image, named, source=source, anonymous=anonymous)
+    match suffix:
         case ".nii.gz" | ".nii":
             nifti.write_nifti(target, small, image.affine)
         case ".seg.nrrd":
@@ -239,6 +273,13 @@ def write_mask(
             pixels.write_tiff(target, small, image.spacing.tolist())
         case ".png":
             pixels.write_png(target, small, image.spacing.tolist())
+
+
+def dicom_source(path: str | Path) -> Path | None:
+    """Return the path when DICOM files are what lies there, so that masks can refer to them, else None."""
+    place = Path(path)
+    with told(place.name), opened(place) as files:
+        return place if any(sniffed(file) == "dicom" for file in files) else None
 
 
 def _named(label_map: LabelMap, labels: Sequence[Label]) -> list[Label]:

@@ -20,7 +20,7 @@ from segmend.errors import FileError, GeometryError
 from segmend.image import Image, LabelMap, MaskArray, bounds
 from segmend.io import dicom
 from segmend.io.atomic import write_atomically
-from segmend.io.reference import Reference, ds, identify, referenced, series_items, slice_item
+from segmend.io.reference import Reference, ds, identify, series_items, slice_item
 from segmend.session import Label
 
 if TYPE_CHECKING:
@@ -135,18 +135,12 @@ def inside(ring: Ring, rows: int, columns: int) -> MaskArray:
 
 
 def write_structures(
-    path: Path,
-    label_map: LabelMap,
-    image: Image,
-    labels: Sequence[Label],
-    *,
-    source: str | Path | None,
-    anonymous: bool,
+    path: Path, label_map: LabelMap, image: Image, labels: Sequence[Label], reference: Reference
 ) -> None:
     """Write a label map as RTSTRUCT: one region a label, with its name and colour."""
     if not labels:
         raise FileError("A DICOM structure set needs at least one label; this mask has none.")
-    data = _structures(label_map, image, labels, referenced(image, source, anonymous=anonymous))
+    data = _structures(label_map, image, labels, reference)
     write_atomically(path, lambda part: data.save_as(part, enforce_file_format=True))
 
 
