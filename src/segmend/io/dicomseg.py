@@ -17,7 +17,8 @@ from segmend.image import Image, LabelMap
 from segmend.io import dicom
 from segmend.io.atomic import write_atomically
 from segmend.io.claims import check_claim
-from segmend.io.reference import Reference, ds, identify, series_items, slice_item
+from segmend.io.reference import Reference, code_item, ds, identify, series_items, slice_item, snomed
+from segmend.io.segmentcodes import codes_of
 from segmend.session import Label
 
 if TYPE_CHECKING:
@@ -105,19 +106,23 @@ def _description(number: int, label: Label) -> Any:
     from pydicom.sr.codedict import codes
     from pydicom.uid import generate_uid
 
-    tissue = codes.SCT.Tissue
+    known = codes_of(label.name)
     algorithm = hd.AlgorithmIdentificationSequence("Segmend", codes.DCM.ArtificialIntelligence, __version__)
-    return hd.seg.SegmentDescription(
+    description = hd.seg.SegmentDescription(
         segment_number=number,
         segment_label=(" ".join(label.name.replace("\\", "/").split()) or f"label {label.value}")[:64],
-        segmented_property_category=tissue,
-        segmented_property_type=tissue,
+        segmented_property_category=snomed(known.category),
+        segmented_property_type=snomed(known.type),
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.SEMIAUTOMATIC,
         algorithm_identification=algorithm,
         tracking_uid=generate_uid(),
         tracking_id=f"Label {label.value}",
         display_color=hd.color.CIELabColor.from_rgb(*label.colour),
     )
+    if known.side is not None:
+        kind = description.SegmentedPropertyTypeCodeSequence[0]
+        kind.SegmentedPropertyTypeModifierCodeSequence = [code_item(snomed(known.side))]
+    return description
 
 
 def _refer(data: Any, reference: Reference, affine: Affine) -> None:
@@ -140,20 +145,12 @@ def _refer(data: Any, reference: Reference, affine: Affine) -> None:
         if "DerivationImageSequence" in group:
             del group.DerivationImageSequence
         if item is not None:
-            item.PurposeOfReferenceCodeSequence = [_code(codes.DCM.SourceImageForImageProcessingOperation)]
+            item.PurposeOfReferenceCodeSequence = [code_item(codes.DCM.SourceImageForImageProcessingOperation)]
             item.SpatialLocationsPreserved = "YES"
             derivation = Dataset()
             derivation.SourceImageSequence = [item]
-            derivation.DerivationCodeSequence = [_code(codes.DCM.Segmentation)]
+            derivation.DerivationCodeSequence = [code_item(codes.DCM.Segmentation)]
             group.DerivationImageSequence = [derivation]
-
-
-def _code(code: Any) -> Dataset:
-    from pydicom import Dataset
-
-    item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme_designator, code.meaning
-    return item
 
 
 def read_segmentation(path: Path, image: Image) -> LabelMap:

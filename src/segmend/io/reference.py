@@ -19,9 +19,11 @@ from segmend.geometry import same_grid
 from segmend.image import Image
 from segmend.io import dicom
 from segmend.io.folders import opened, told
+from segmend.io.segmentcodes import Code
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pydicom.sr.coding import Code as DicomCode
 
 BLANK = (  # an anonymous mask has these too, empty: the standard asks for them
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID",
@@ -159,6 +161,22 @@ def slice_item(reference: Reference, z: int) -> Dataset | None:
 def series_items(reference: Reference) -> list[Dataset]:
     """Return references to every file of the series, each once."""
     return [image_item(plane) for plane in {plane.sop_uid: plane for plane in reference.used}.values()]
+
+
+def code_item(code: DicomCode) -> Dataset:
+    """Return a code as the item of a code sequence."""
+    from pydicom import Dataset
+
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme_designator, code.meaning
+    return item
+
+
+def snomed(code: Code) -> DicomCode:
+    """Return a concept of SNOMED CT as pydicom and highdicom want it."""
+    from pydicom.sr.coding import Code as DicomCode
+
+    return DicomCode(code.value, "SCT", code.meaning)
 
 
 def ds(values: ArrayLike) -> list[str]:

@@ -20,7 +20,8 @@ from segmend.errors import FileError, GeometryError
 from segmend.image import Image, LabelMap, MaskArray, bounds
 from segmend.io import dicom
 from segmend.io.atomic import write_atomically
-from segmend.io.reference import Reference, ds, identify, series_items, slice_item
+from segmend.io.reference import Reference, code_item, ds, identify, series_items, slice_item, snomed
+from segmend.io.segmentcodes import UNKNOWN, codes_of
 from segmend.session import Label
 
 if TYPE_CHECKING:
@@ -197,6 +198,12 @@ def _add_region(data: Dataset, label: Label, contours: list[Dataset], frame_uid:
         drawn.ContourSequence = contours
     observed.ObservationNumber = observed.ReferencedROINumber = label.value
     observed.RTROIInterpretedType = observed.ROIInterpreter = ""
+    if (known := codes_of(label.name)) != UNKNOWN:
+        kind = code_item(snomed(known.type))
+        if known.side is not None:
+            kind.SegmentedPropertyTypeModifierCodeSequence = [code_item(snomed(known.side))]
+        observed.RTROIIdentificationCodeSequence = [kind]
+        observed.SegmentedPropertyCategoryCodeSequence = [code_item(snomed(known.category))]
     data.StructureSetROISequence.append(region)
     data.ROIContourSequence.append(drawn)
     data.RTROIObservationsSequence.append(observed)
