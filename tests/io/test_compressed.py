@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import zlib
 from pathlib import Path
@@ -185,6 +186,22 @@ def changed(where: bytes, offset: int, value: int) -> bytes:
 def test_a_damaged_jpeg_says_what_is_wrong(source: bytes, words: str) -> None:
     with pytest.raises(FileError, match=words):
         decode(source, (70, 80, 1))
+
+
+def test_a_damaged_frame_is_one_sentence_on_the_command_line(tmp_path: Path) -> None:
+    source = lossless()
+    source[-len(source) // 2 : -2] = b"\xff\x00" * (len(source) // 4)  # no code is made of ones alone
+    path = packed(RAMP, JPEGLosslessSV1, bytes(source), tmp_path / "one.dcm")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "segmend", "convert", path, tmp_path / "out.nii"], capture_output=True, text=True
+    )
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "one.dcm holds pixels that could not be decoded: "
+        "A frame's lossless JPEG is damaged, or of a kind that is not read.\n"
+    )
 
 
 def test_a_frame_of_another_size_than_its_header_says_is_refused(tmp_path: Path) -> None:

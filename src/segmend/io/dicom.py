@@ -478,7 +478,7 @@ def _decoded(plane: Plane) -> Numbers:
     except FileError:
         raise
     except Exception as error:  # decoders raise almost anything on damaged pixels
-        words = _words(error).removeprefix(UNDECODED)
+        words = _words(error).removeprefix(UNDECODED).removeprefix("segmend: ")
         raise FileError(f"{name} holds pixels that could not be decoded: {words}.") from None
     if plane.inverted and values.dtype.kind in "ui":
         return _inverted(values, int(data.get("BitsStored") or bits))
