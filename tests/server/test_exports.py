@@ -77,6 +77,31 @@ def test_dicom_masks_refer_to_the_series_that_was_uploaded(server, client, tmp_p
     assert (written.PatientID == "12345") == (patient == "keep")
 
 
+def test_of_two_series_on_one_grid_a_mask_refers_to_its_own(server, client, tmp_path):
+    import pydicom
+
+    files = []
+    for name in ("T1", "T2"):
+        (tmp_path / name).mkdir()
+        for path in slices(tmp_path / name, planes=2, rows=12, columns=10):
+            one = pydicom.dcmread(path)
+            one.SeriesDescription = name
+            one.save_as(tmp_path / f"{name}-{path.name}")
+            files.append(tmp_path / f"{name}-{path.name}")
+    cases = client.post("/api/cases", files=[("files", (p.name, p.read_bytes())) for p in files]).json()
+    series = {one.SeriesDescription: one.SeriesInstanceUID for one in map(pydicom.dcmread, files)}
+
+    assert [case["name"] for case in cases] == ["T1", "T2"]
+    for case in cases:
+        session = client.post(f"/api/cases/{case['id']}/sessions").json()["id"]
+        with Client(server.address, session) as live:
+            live.do(defined(1))
+            live.do(clicked((1, 5, 5)))
+        (tmp_path / "mask.dcm").write_bytes(client.get(f"/api/sessions/{session}/export?format=.dcm").content)
+        referred = pydicom.dcmread(tmp_path / "mask.dcm").ReferencedSeriesSequence[0].SeriesInstanceUID
+        assert referred == series[case["name"]]
+
+
 def test_a_dicom_mask_needs_no_dicom_image(client, drawn, tmp_path):
     import pydicom
 

@@ -72,8 +72,9 @@ def _write(store: Store, session_id: str, out: Path, *, anonymous: bool) -> dict
 
     record = store.session_record(session_id)
     image = store.image(record.case)
-    with store.source_of(record.case) if store.case(record.case).source else nullcontext() as source:
-        write = io.mask_writer(out, image, source=source, anonymous=anonymous)
+    case = store.case(record.case)
+    with store.source_of(case.id) if case.source else nullcontext() as source:
+        write = io.mask_writer(out, image, source=source, series=case.name, anonymous=anonymous)
         session = store.session(session_id)
         canvas = Canvas(session.shape)
         canvas.follow(session)

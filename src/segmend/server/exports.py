@@ -45,7 +45,10 @@ def export(
         with here.store.source_of(case.id) if case.source else nullcontext() as source:
             path = folder / f"mask{suffix}"
             image = here.desks.images.get(case.id)
-            io.write_mask(path, label_map, image, labels, source=source, anonymous=patient == "anonymous")
+            write = io.mask_writer(
+                path, image, source=source, series=case.name, anonymous=patient == "anonymous"
+            )  # a case of a series is called what the series is called
+            write(label_map, labels)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
