@@ -9,6 +9,7 @@ import sys
 import urllib.request
 
 import numpy as np
+import pydicom
 import pytest
 
 from segmend import io
@@ -16,9 +17,10 @@ from segmend.cli import COMMANDS, commands, run
 from segmend.core import segmenter
 from segmend.core.image import bounds
 from segmend.core.prompts import Mask
-from segmend.core.session import Defined, Patch, Prompted
+from segmend.core.session import Defined, Label, Patch, Prompted
 from segmend.samples import make, write_folder
 from segmend.store import Store
+from tests.io.dicoms import NAME, save_all, slices
 
 SHAPES = {"abdomen": (12, 48, 56), "head": (1, 96, 80), "skin": (1, 96, 128)}
 
@@ -256,6 +258,83 @@ def test_what_a_source_holds_is_listed(said, skin):
     (only,) = json.loads(out)
     assert code == 0
     assert only["uid"] == skin.name
+
+
+@pytest.fixture(scope="module")
+def ct(tmp_path_factory):
+    """A folder with a small CT series: dark, with a bright block."""
+    voxels = np.zeros((3, 24, 32), np.int16)
+    voxels[:, 6:18, 8:24] = 900
+    return save_all(slices(voxels, study="1.2"), tmp_path_factory.mktemp("dicom") / "ct")
+
+
+@pytest.mark.parametrize("ending", [".dcm", ".rtstruct.dcm"])
+@pytest.mark.parametrize("patient", ["anonymous", "keep", None])
+def test_whoever_asks_gets_the_patient_into_a_dicom_mask(said, ct, tmp_path, ending, patient):
+    options = () if patient is None else ("--patient", patient)
+    made, converted = tmp_path / f"made{ending}", tmp_path / f"converted{ending}"
+
+    marks = ("--click", "1,12,16", "--negative", "1,2,2", "--method", "graphcut")
+    assert said("segment", ct, *marks, "-o", made, *options)[::2] == (0, "")
+    assert said("convert", made, converted, "--mask", ct, "--label", "block", *options)[::2] == (0, "")
+
+    for path in (made, converted):
+        written = pydicom.dcmread(path)
+        assert written.StudyInstanceUID == "1.2"
+        assert (written.PatientName, written.PatientID) == ((NAME, "ID-4711") if patient == "keep" else ("", ""))
+
+
+@pytest.mark.parametrize("ending", [".dcm", ".rtstruct.dcm"])
+def test_a_dicom_mask_of_another_image_has_identifiers_of_its_own(said, skin, tmp_path, ending):
+    code, _, err = said("segment", skin, "--click", "0,40,60", "--method", "graphcut", "-o", tmp_path / f"m{ending}")
+
+    assert (code, err) == (0, "")
+    assert "ReferencedSeriesSequence" not in pydicom.dcmread(tmp_path / f"m{ending}")
+
+
+@pytest.mark.parametrize(
+    ("out", "options", "sentence"),
+    [
+        ("m.dcm", ("--patient", "keep"), "A mask with its patient needs the DICOM series that its image came from"),
+        ("m.nii.gz", ("--patient", "keep"), "Only a DICOM mask (.dcm, .rtstruct.dcm) can keep its patient; got m.nii"),
+        ("m.stl", (), "m.stl needs a name that ends in"),
+        ("gone/m.nii", (), "m.nii could not be written: No such file or directory."),
+    ],
+)
+def test_what_cannot_be_written_is_said_before_anything_is_computed(
+    said, skin, tmp_path, monkeypatch, out, options, sentence
+):
+    monkeypatch.setattr("segmend.methods.load", None)  # a method that were asked for would fail otherwise
+
+    code, _, err = said("segment", skin, "--click", "0,40,60", "-o", tmp_path / out, *options)
+
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.startswith(sentence)
+
+
+def test_only_masks_keep_a_patient(said, ct, tmp_path):
+    assert said("convert", ct, tmp_path / "ct.nii.gz", "--patient", "keep") == (
+        2, "", "--patient keep is for masks: name the image with --mask.\n",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("patient", ["anonymous", "keep"])
+def test_a_session_leaves_with_its_patient_or_without(said, ct, tmp_path, patient):
+    image = io.read(ct)
+    after = (image.voxels[0] > 0).astype(np.uint16)
+    with Store.local(tmp_path / "data") as store:
+        record = store.add_session(store.add_case("CT", image, modality="CT", source=ct).id)
+        store.append(record.id, 0, Defined(Label(1, "block", (230, 75, 60))))
+        store.append(record.id, 1, Prompted(bounds(after), 1, "graphcut"))
+        store.answer(record.id, 1, Patch.between(np.zeros_like(after), after))
+    out = tmp_path / "mask.dcm"
+
+    assert said("export", record.id, "-o", out, "--data", tmp_path / "data", "--patient", patient)[0] == 0
+
+    written = pydicom.dcmread(out)
+    assert written.PatientName == (NAME if patient == "keep" else "")
+    assert written.StudyInstanceUID == "1.2"
+    assert np.array_equal(io.read_mask(out, image), after)
 
 
 def test_a_session_is_listed_and_exported(said, tmp_path):

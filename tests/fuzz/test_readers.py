@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 import imagecodecs
+import nibabel
 import numpy as np
 import pytest
 import tifffile
@@ -24,7 +25,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 from pydicom.encaps import encapsulate
-from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGExtended12Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from segmend import io
 from segmend.core.image import Image, scale_affine
@@ -74,6 +82,12 @@ def dicom_as(syntax: str) -> Callable[[Path], bytes]:
             ds.PixelData = encapsulate([imagecodecs.jpeg_encode(stored, lossless=True, predictor=1, bitspersample=16)])
             ds["PixelData"].is_undefined_length = True
             ds.file_meta.TransferSyntaxUID = syntax
+        elif syntax == JPEGExtended12Bit:
+            stored = np.ascontiguousarray(np.tile(VOXELS[0], (2, 2))).view(np.uint16)
+            ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 12, 11, 0
+            ds.PixelData = encapsulate([imagecodecs.jpeg_encode(stored, level=95, bitspersample=12)])
+            ds["PixelData"].is_undefined_length = True
+            ds.file_meta.TransferSyntaxUID = syntax
         elif syntax == DeflatedExplicitVRLittleEndian:
             ds.file_meta.TransferSyntaxUID = syntax
         elif syntax:
@@ -96,6 +110,7 @@ GREY = VOXELS[0].astype(np.uint8)
 FILES: dict[str, Callable[[Path], bytes]] = {
     "nifti": image_as(".nii"),
     "nifti-packed": lambda folder: gzip.compress(image_as(".nii")(folder), 1),
+    "mgh": written(lambda p: p.write_bytes(nibabel.MGHImage(VOXELS.T, np.eye(4)).to_bytes())),
     "nrrd": image_as(".nrrd"),
     "seg-nrrd": mask_as(".seg.nrrd"),
     "metaimage": image_as(".mha"),
@@ -110,6 +125,7 @@ FILES: dict[str, Callable[[Path], bytes]] = {
     "dicom": dicom_as(""),
     "dicom-rle": dicom_as(RLELossless),
     "dicom-jpeg-lossless": dicom_as(JPEGLosslessSV1),
+    "dicom-jpeg-twelve-bits": dicom_as(JPEGExtended12Bit),
     "dicom-jpeg-ls": dicom_as(JPEGLSLossless),
     "dicom-jpeg-2000": dicom_as(JPEG2000Lossless),
     "dicom-deflated": dicom_as(DeflatedExplicitVRLittleEndian),
@@ -223,6 +239,24 @@ def test_a_file_cut_anywhere_is_refused_or_whole_enough(kind: str, folder: Path)
     path = folder / "cut"
     for part in (0.02, 0.1, 0.3, 0.6, 0.95):
         path.write_bytes(data[: int(len(data) * part)])
+        read_all(path)
+
+
+@pytest.mark.parametrize("kind", ["nifti", "analyze"])
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=damage())
+def test_a_pair_with_a_damaged_header_is_read_or_refused(
+    kind: str, changes: list[tuple[str, float, int]], folder: Path
+) -> None:
+    made = nibabel.Nifti1Pair if kind == "nifti" else nibabel.AnalyzeImage
+    path = folder / "pair.hdr"
+    (folder / "pair.img").write_bytes(VOXELS.tobytes())
+    header = streams.BytesIO()
+    made(VOXELS.T, np.eye(4)).header.write_to(header)
+    path.write_bytes(damaged(header.getvalue(), changes))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         read_all(path)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
     JPEGLossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
@@ -26,7 +29,7 @@ from pydicom.uid import (
 from segmend import io
 from segmend.errors import FileError
 from segmend.io import dicom
-from segmend.io.jpeglossless import decode
+from segmend.io.dicomjpeg import decode
 from tests.io.dicoms import save, slices
 
 RAMP = (np.arange(70 * 80).reshape(70, 80) * 37 % 4096).astype(np.uint16)
@@ -103,7 +106,7 @@ def test_other_byte_orders_and_deflated_files_give_the_same_numbers(syntax: UID,
 @settings(deadline=None)
 @given(
     st.integers(1, 7),
-    st.sampled_from([8, 12, 16]),
+    st.sampled_from([8, 10, 12, 16]),
     st.tuples(st.integers(1, 12), st.integers(1, 12), st.sampled_from([1, 3])),
     st.integers(0, 2**32 - 1),
 )
@@ -113,15 +116,47 @@ def test_every_predictor_of_lossless_jpeg(predictor: int, bits: int, shape: tupl
     source = imagecodecs.jpeg_encode(values.squeeze(-1) if shape[2] == 1 else values, lossless=True,
                                      predictor=predictor, bitspersample=bits)  # fmt: skip
 
-    assert np.array_equal(decode(source), values)
+    assert np.array_equal(decode(source, shape), values)
 
 
-def test_a_large_lossless_jpeg_crosses_the_blocks_it_is_decoded_in() -> None:
-    values = np.random.default_rng(4).integers(0, 65536, (300, 700)).astype(np.uint16)
-    source = imagecodecs.jpeg_encode(values, lossless=True, predictor=1, bitspersample=16)
-    assert len(source) > 2**18
+def test_lossy_jpeg_of_twelve_bits_gives_nearly_the_same_numbers(tmp_path: Path) -> None:
+    smooth = (np.add.outer(np.arange(64), np.arange(80)) * 25).astype(np.uint16)
+    ds = slices(smooth[None], BitsStored=12, HighBit=11)[0]
+    ds.PixelData = encapsulate([imagecodecs.jpeg_encode(smooth, level=98, bitspersample=12)])
+    ds["PixelData"].is_undefined_length = True
+    ds.file_meta.TransferSyntaxUID = JPEGExtended12Bit
 
-    assert np.array_equal(decode(source)[..., 0], values)
+    image = io.read(save(ds, tmp_path / "one.dcm"))
+
+    assert np.abs(image.voxels[0, 0].astype(int) - smooth).max() <= 20
+
+
+@pytest.mark.parametrize(
+    ("source", "missing", "words"),
+    [
+        (imagecodecs.jpeg_encode(RAMP, level=95, bitspersample=12), ("imagecodecs",),
+         r'Lossy JPEG of 12 bits needs imagecodecs .* pip install "segmend\[jpeg\]"; it is not installed'),
+        (imagecodecs.jpeg_encode(RAMP, lossless=True, predictor=1, bitspersample=12),
+         ("imagecodecs", "pydicom_jpeg_decoder"), "Lossless JPEG needs pydicom-jpeg-decoder or imagecodecs"),
+    ],
+    ids=["lossy", "lossless"],
+)  # fmt: skip
+def test_a_decoder_that_is_not_installed_is_named(
+    source: bytes, missing: tuple[str, ...], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in missing:
+        monkeypatch.setitem(sys.modules, name, None)
+
+    with pytest.raises(FileError, match=words):
+        decode(source, (70, 80, 1))
+
+
+def test_lossless_jpeg_is_decoded_by_imagecodecs_where_there_is_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pydicom_jpeg_decoder", None)
+    source = imagecodecs.jpeg_encode(RGB, lossless=True, predictor=1)
+
+    assert np.array_equal(decode(bytes(lossless()), (70, 80, 1))[..., 0], RAMP)
+    assert np.array_equal(decode(source, (70, 80, 3)), RGB)
 
 
 def lossless() -> bytearray:
@@ -137,22 +172,36 @@ def changed(where: bytes, offset: int, value: int) -> bytes:
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        (changed(b"\xff\xc3", 5, 0xFF), "claims 65350 x 80 samples but has only"),
+        (changed(b"\xff\xc3", 5, 0xFF), r"shape \(65350, 80, 1\), which its header does not say: \(70, 80, 1\)"),
         (b"not a jpeg", "The frame is not a JPEG"),
         (b"\xff\xd8\xff\xc3\x00", "cut short in its headers"),
-        (imagecodecs.jpeg_encode(RGB), "a JPEG, but not a lossless one"),
-        (changed(b"\xff\xc3", 11, 0x22), "subsampled colours or unusual bits"),
-        (changed(b"\xff\xda", 4, 2), "in several scans"),
-        (changed(b"\xff\xda", 6, 0x50), "a table or a predictor that is not there"),
-        (bytes(lossless()[: len(lossless()) // 2]), "samples are needed"),
-        (bytes(lossless()).replace(b"\xff\xda", b"\xff\xdd\x00\x04\x00\x07\xff\xda"), "restarts within a line"),
-        (bytes(lossless()).replace(b"\xff\xda", b"\xff\xdd\x00\x04\x00\x50\xff\xda"), "70 lines are needed, 1 came"),
+        (b"\xff\xd8\xff\xda\x00\x08" + bytes(20), "samples begin before their size is said"),
+        (bytes(lossless()[: len(lossless()) // 2]), "cut short: its [0-9]+ bytes have no end"),
+        (changed(b"\xff\xda", 6, 0x50), "damaged, or of a kind that is not read"),
+        (imagecodecs.jpeg_encode(RAMP, level=95, bitspersample=12).replace(b"\xff\xdb", b"\xff\xfe", 1),
+         "damaged, or of a kind that is not read: Quantization table 0x00 was not defined"),
     ],
     ids=lambda v: v if isinstance(v, str) else "",
-)
-def test_damaged_lossless_jpeg_says_what_is_wrong(source: bytes, words: str) -> None:
+)  # fmt: skip
+def test_a_damaged_jpeg_says_what_is_wrong(source: bytes, words: str) -> None:
     with pytest.raises(FileError, match=words):
-        decode(source)
+        decode(source, (70, 80, 1))
+
+
+def test_a_damaged_frame_is_one_sentence_on_the_command_line(tmp_path: Path) -> None:
+    source = lossless()
+    source[-len(source) // 2 : -2] = b"\xff\x00" * (len(source) // 4)  # no code is made of ones alone
+    path = packed(RAMP, JPEGLosslessSV1, bytes(source), tmp_path / "one.dcm")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "segmend", "convert", path, tmp_path / "out.nii"], capture_output=True, text=True
+    )
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "one.dcm holds pixels that could not be decoded: "
+        "A frame's lossless JPEG is damaged, or of a kind that is not read.\n"
+    )
 
 
 def test_a_frame_of_another_size_than_its_header_says_is_refused(tmp_path: Path) -> None:

@@ -225,6 +225,37 @@ def test_a_file_without_preamble_and_meta_is_read(tmp_path: Path) -> None:
     assert np.array_equal(io.read(path).voxels[0, 0], VOXELS[1])
 
 
+@pytest.mark.parametrize("start", [b"II*\0", b"MM\0*", b"\x1f\x8b\x08", b"PK\x03\x04", b"\x89PNG\r\n\x1a\n"])
+def test_whatever_stands_in_the_preamble_a_dicom_file_is_dicom(start: bytes, tmp_path: Path) -> None:
+    path = save(slices(VOXELS)[1], tmp_path / "one.dcm")
+    path.write_bytes(start + path.read_bytes()[len(start) :])
+
+    assert np.array_equal(io.read(path).voxels[0, 0], VOXELS[1])
+
+
+@pytest.mark.parametrize(
+    ("implicit", "little"),
+    [(True, True), (False, True), (False, False)],
+    ids=["implicit-little", "explicit-little", "explicit-big"],
+)
+def test_every_byte_order_without_preamble_and_meta_is_read(implicit: bool, little: bool, tmp_path: Path) -> None:
+    bare = Dataset(slices(VOXELS)[1])
+    if not little:
+        bare.PixelData = VOXELS[1].astype(VOXELS.dtype.newbyteorder(">")).tobytes()
+    bare.save_as(tmp_path / "old", implicit_vr=implicit, little_endian=little, enforce_file_format=False)
+
+    assert np.array_equal(io.read(tmp_path / "old").voxels[0, 0], VOXELS[1])
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"\x08\0\x05\0ZZ\x04\0", b"\x08\0\x05\x01CS\x04\0", b"\x10\0\x05\0CS\x04\0", b"\x08\0\x05\0\x05\0\0\0"],
+    ids=["no-type", "late-element", "other-group", "odd-length"],
+)
+def test_what_only_looks_like_a_first_element_is_no_dicom(head: bytes) -> None:
+    assert not dicom.is_dicom(head + bytes(200))
+
+
 def test_a_folder_without_images_and_a_missing_file_say_so(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes.txt").write_text("nothing")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import highdicom
 import numpy as np
@@ -13,6 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pydicom import Dataset, dcmread
+from pydicom.data import get_charset_files
+from pydicom.sr.codedict import codes
+from pydicom.uid import UID, JPEGLSLossless, RLELossless
 
 from segmend import io
 from segmend.core.image import Image
@@ -129,6 +133,90 @@ def test_nothing_of_the_patient_is_copied_unless_asked(
     assert "PatientIdentityRemoved" not in named
 
 
+@pytest.mark.parametrize("suffix", DICOM)
+def test_a_mask_with_its_patient_has_all_that_an_archive_files_by(
+    suffix: str, mask: np.ndarray, tmp_path: Path
+) -> None:
+    kept = {
+        "PatientName": NAME, "PatientID": "ID-4711", "PatientBirthDate": "19600102", "PatientSex": "F",
+        "StudyInstanceUID": "1.2", "StudyID": "9", "StudyDate": "20200203", "StudyTime": "101112",
+        "AccessionNumber": "ACC-17", "ReferringPhysicianName": "Ref^Doc", "IssuerOfPatientID": "Clinic",
+        "StudyDescription": "Abdomen, native", "PatientAge": "060Y", "PatientIdentityRemoved": "NO",
+    }  # fmt: skip
+    added = {k: kept[k] for k in ("IssuerOfPatientID", "StudyDescription", "PatientAge", "PatientIdentityRemoved")}
+    folder = save_all(slices(VOXELS, study="1.2", **added), tmp_path / "ct")
+
+    io.write_mask(tmp_path / f"m{suffix}", mask, io.read(folder), LABELS, source=folder, anonymous=False)
+
+    ds = dcmread(tmp_path / f"m{suffix}")
+    assert {name: ds.get(name) for name in kept} == kept
+
+
+def test_names_of_any_script_are_kept_beside_labels_of_any_other(mask: np.ndarray, tmp_path: Path) -> None:
+    japanese = dcmread(get_charset_files("chrH31.dcm")[0])
+    folder = save_all(
+        slices(VOXELS, PatientName=japanese.PatientName, SpecificCharacterSet=japanese.SpecificCharacterSet),
+        tmp_path / "ct",
+    )
+    labels = [Label(2, "печень", (230, 75, 60)), LABELS[1]]
+
+    for suffix in DICOM:
+        io.write_mask(tmp_path / f"m{suffix}", mask, io.read(folder), labels, source=folder, anonymous=False)
+
+        assert str(dcmread(tmp_path / f"m{suffix}").PatientName) == "Yamada^Tarou=山田^太郎=やまだ^たろう"
+        assert io.mask_names(tmp_path / f"m{suffix}")[2] == "печень"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("m.dcm", "A mask with its patient needs the DICOM series that its image came from; there is none"),
+        ("m.rtss.dcm", "A mask with its patient needs the DICOM series that its image came from; there is none"),
+        ("m.nii.gz", r"Only a DICOM mask \(\.dcm, \.rtstruct\.dcm\) can keep its patient; got m\.nii\.gz"),
+    ],
+)
+def test_a_patient_that_is_not_there_is_not_kept(name: str, words: str, mask: np.ndarray, tmp_path: Path) -> None:
+    with pytest.raises(FileError, match=words):
+        io.write_mask(tmp_path / name, mask, Image(VOXELS[None]), LABELS, anonymous=False)
+
+
+def test_all_that_can_be_refused_is_refused_before_there_is_a_mask(folder: Path, tmp_path: Path) -> None:
+    image, sheared = io.read(folder), np.array([[0, 0, 1, 0], [0, 1, 0.5, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]])
+    (tmp_path / "notes.txt").write_text("nothing")
+
+    for name, of, options, words in (
+        ("m.stl", image, {}, "needs a name that ends in"),
+        ("gone/m.nii", image, {}, "could not be written: No such file or directory"),
+        ("m.png", image, {}, "A PNG holds one slice and this has 3"),
+        ("m.dcm", Image(VOXELS[None], sheared), {}, "needs rows and columns at right angles"),
+        ("m.dcm", image, {"source": tmp_path / "notes.txt"}, "holds no DICOM series to refer to"),
+        ("m.rtss.dcm", Image(VOXELS[None]), {"source": folder}, "holds no series on the grid of this image"),
+    ):
+        with pytest.raises((FileError, GeometryError), match=words):
+            io.mask_writer(tmp_path / name, of, **options)
+    assert not list(tmp_path.glob("m*"))
+
+
+def test_of_two_series_on_one_grid_the_one_that_is_named_is_referred_to(mask: np.ndarray, tmp_path: Path) -> None:
+    for number, name in (("1", "first"), ("2", "second")):
+        datasets = slices(VOXELS, series=f"1.2.{number}", study="1.2", frame="1.2.9", SeriesDescription=name)
+        folder = save_all(datasets, tmp_path / "both", prefix=number)
+
+    for asked, found in (("1.2.2", "1.2.2"), ("second", "1.2.2"), ("1.2.1", "1.2.1")):
+        image = io.read(folder, series=asked)
+        io.mask_writer(tmp_path / "m.dcm", image, source=folder, series=asked)(mask, LABELS)
+        assert dcmread(tmp_path / "m.dcm").ReferencedSeriesSequence[0].SeriesInstanceUID == found
+
+
+def test_what_is_dicom_can_be_referred_to(folder: Path, tmp_path: Path) -> None:
+    io.write_image(tmp_path / "scan.nii", Image(VOXELS[None]))
+
+    assert io.dicom_source(folder) == folder
+    assert io.dicom_source(tmp_path / "scan.nii") is None
+    with pytest.raises(FileError, match="There is no file gone"):
+        io.dicom_source(tmp_path / "gone")
+
+
 def test_a_refusal_does_not_quote_the_patient(tmp_path: Path) -> None:
     ds = slices(VOXELS)[0]
     ds.PixelData = b"\0\0"
@@ -239,9 +327,9 @@ def test_a_label_without_voxels_is_kept_by_name(suffix: str, tmp_path: Path) -> 
 
 
 def test_dicom_masks_are_no_images(mask: np.ndarray, tmp_path: Path) -> None:
-    for suffix in (".dcm", ".rtstruct.dcm"):
+    for suffix, kind in ((".dcm", "segmentation"), (".rtstruct.dcm", "structure set")):
         io.write_mask(tmp_path / f"mask{suffix}", mask, Image(VOXELS[None]), LABELS)
-        with pytest.raises(FileError, match="is DICOM without an image; a segmentation or a structure set"):
+        with pytest.raises(FileError, match=f"is a DICOM {kind}, not an image; it is read as a mask of its image"):
             io.read(tmp_path / f"mask{suffix}")
 
 
@@ -319,3 +407,68 @@ def test_an_outline_has_the_area_of_its_pixels_and_a_hole_is_taken_off() -> None
 
     y, x = ring.T
     assert abs((x * np.roll(y, -1) - np.roll(x, -1) * y).sum() / 2) == 28
+
+
+def others_segmentation(folder: Path, values: np.ndarray, kind: str, **options: Any) -> Dataset:
+    """Return a segmentation of a series as highdicom writes it for any other program."""
+    tissue = codes.SCT.Tissue
+    segments = [
+        highdicom.seg.SegmentDescription(
+            number, f"organ {number}", tissue, tissue, highdicom.seg.SegmentAlgorithmTypeValues.MANUAL
+        )
+        for number in range(1, 3)
+    ]
+    return highdicom.seg.Segmentation(
+        source_images=sorted((dcmread(p) for p in folder.iterdir()), key=lambda ds: ds.InstanceNumber),
+        pixel_array=values, segmentation_type=kind, segment_descriptions=segments,
+        series_instance_uid="1.2.5", series_number=7, sop_instance_uid="1.2.5.1", instance_number=1,
+        manufacturer="Other", manufacturer_model_name="Tool", software_versions="1", device_serial_number="2",
+        **options,
+    )  # fmt: skip
+
+
+ORGANS = np.zeros(VOXELS.shape, np.uint8)
+ORGANS[0, 1:3, 1:4] = 1
+ORGANS[2, 0, 0] = 2
+
+
+@pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+@pytest.mark.parametrize("omitted", [True, False], ids=["without-empty-frames", "with-empty-frames"])
+def test_segmentations_of_other_programs_are_read(kind: str, omitted: bool, folder: Path, tmp_path: Path) -> None:
+    ds = others_segmentation(folder, ORGANS, kind, omit_empty_frames=omitted)
+    ds.save_as(tmp_path / "other.dcm")
+
+    assert np.array_equal(io.read_mask(tmp_path / "other.dcm", io.read(folder)), ORGANS)
+    assert io.mask_names(tmp_path / "other.dcm") == {1: "organ 1", 2: "organ 2"}
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless], ids=["rle", "jpeg-ls"])
+def test_packed_labelmaps_of_other_programs_are_read(syntax: UID, folder: Path, tmp_path: Path) -> None:
+    ds = others_segmentation(folder, ORGANS, "LABELMAP", transfer_syntax_uid=syntax)
+    ds.save_as(tmp_path / "other.dcm")
+
+    assert np.array_equal(io.read_mask(tmp_path / "other.dcm", io.read(folder)), ORGANS)
+
+
+@pytest.mark.parametrize("fractional", ["PROBABILITY", "OCCUPANCY"])
+def test_fractional_segmentations_hold_what_is_above_half(fractional: str, folder: Path, tmp_path: Path) -> None:
+    shares = np.zeros((*ORGANS.shape, 2))
+    shares[..., 0] = np.where(ORGANS == 1, 0.75, 0.25)
+    shares[..., 1] = np.where(ORGANS == 2, 1.0, 0.0)
+    ds = others_segmentation(
+        folder, shares, "FRACTIONAL", fractional_type=fractional, max_fractional_value=200, omit_empty_frames=False
+    )
+    ds.save_as(tmp_path / "other.dcm")
+
+    assert np.array_equal(io.read_mask(tmp_path / "other.dcm", io.read(folder)), ORGANS)
+
+
+def test_a_background_that_is_not_0_is_background(folder: Path, tmp_path: Path) -> None:
+    ds = others_segmentation(folder, ORGANS, "LABELMAP", omit_empty_frames=False)
+    frames = ds.pixel_array
+    ds.PixelData = np.where(frames == 0, 9, frames).astype(np.uint8).tobytes()
+    ds.PixelPaddingValue = ds.SegmentSequence[0].SegmentNumber = 9
+    ds.save_as(tmp_path / "other.dcm")
+
+    assert np.array_equal(io.read_mask(tmp_path / "other.dcm", io.read(folder)), ORGANS)
+    assert io.mask_names(tmp_path / "other.dcm") == {1: "organ 1", 2: "organ 2"}

@@ -181,7 +181,7 @@ def test_numbers_that_are_not_finite_are_counted(bad: float, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("offset", "form", "values", "words"),
     [
-        (344, "4s", (b"ni1\0",), "is a header without its voxels"),
+        (344, "4s", (b"ni1\0",), "is a header without its voxels; it needs the .img file of its name beside it"),
         (70, "h", (32,), "its NIfTI datatype is 32"),
         (108, "f", (12.0,), "its voxels start at byte 12"),
         (108, "f", (float("nan"),), "its voxels start at byte nan"),

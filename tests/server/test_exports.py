@@ -53,8 +53,9 @@ def test_a_volume_is_no_png(client, drawn):
     assert reply.status_code == 422 and "slice" in reply.json()["detail"]
 
 
+@pytest.mark.parametrize("patient", [None, "anonymous", "keep"])
 @pytest.mark.parametrize("suffix", [suffix for suffix in MASK_FORMATS if suffix.endswith(".dcm")])
-def test_dicom_masks_refer_to_the_series_that_was_uploaded(server, client, tmp_path, suffix):
+def test_dicom_masks_refer_to_the_series_that_was_uploaded(server, client, tmp_path, suffix, patient):
     import pydicom
 
     files = slices(tmp_path, planes=3, rows=12, columns=10)
@@ -64,14 +65,41 @@ def test_dicom_masks_refer_to_the_series_that_was_uploaded(server, client, tmp_p
         live.do(defined(1))
         live.do(clicked((1, 5, 5)))
 
-    reply = client.get(f"/api/sessions/{session}/export", params={"format": suffix})
+    asked = {} if patient is None else {"patient": patient}
+    reply = client.get(f"/api/sessions/{session}/export", params={"format": suffix, **asked})
 
     assert reply.status_code == 200, reply.text
     (tmp_path / "mask.dcm").write_bytes(reply.content)
     written = pydicom.dcmread(tmp_path / "mask.dcm")
     assert written.Modality in ("SEG", "RTSTRUCT")
     assert written.StudyInstanceUID == pydicom.dcmread(files[0]).StudyInstanceUID
-    assert "Doe" not in str(written)
+    assert ("Doe" in str(written)) == (patient == "keep")
+    assert (written.PatientID == "12345") == (patient == "keep")
+
+
+def test_of_two_series_on_one_grid_a_mask_refers_to_its_own(server, client, tmp_path):
+    import pydicom
+
+    files = []
+    for name in ("T1", "T2"):
+        (tmp_path / name).mkdir()
+        for path in slices(tmp_path / name, planes=2, rows=12, columns=10):
+            one = pydicom.dcmread(path)
+            one.SeriesDescription = name
+            one.save_as(tmp_path / f"{name}-{path.name}")
+            files.append(tmp_path / f"{name}-{path.name}")
+    cases = client.post("/api/cases", files=[("files", (p.name, p.read_bytes())) for p in files]).json()
+    series = {one.SeriesDescription: one.SeriesInstanceUID for one in map(pydicom.dcmread, files)}
+
+    assert [case["name"] for case in cases] == ["T1", "T2"]
+    for case in cases:
+        session = client.post(f"/api/cases/{case['id']}/sessions").json()["id"]
+        with Client(server.address, session) as live:
+            live.do(defined(1))
+            live.do(clicked((1, 5, 5)))
+        (tmp_path / "mask.dcm").write_bytes(client.get(f"/api/sessions/{session}/export?format=.dcm").content)
+        referred = pydicom.dcmread(tmp_path / "mask.dcm").ReferencedSeriesSequence[0].SeriesInstanceUID
+        assert referred == series[case["name"]]
 
 
 def test_a_dicom_mask_needs_no_dicom_image(client, drawn, tmp_path):
@@ -81,6 +109,20 @@ def test_a_dicom_mask_needs_no_dicom_image(client, drawn, tmp_path):
 
     written = pydicom.dcmread(tmp_path / "mask.dcm")
     assert written.Modality == "SEG" and [s.SegmentLabel for s in written.SegmentSequence] == ["lesion", "bar"]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "patient", "words"),
+    [
+        (".dcm", "keep", "A mask with its patient needs the DICOM series that its image came from"),
+        (".nii.gz", "keep", "Only a DICOM mask"),
+        (".dcm", "john", "anonymous"),
+    ],
+)
+def test_a_patient_that_nobody_has_is_refused(client, drawn, suffix, patient, words):
+    reply = client.get(f"/api/sessions/{drawn}/export", params={"format": suffix, "patient": patient})
+
+    assert reply.status_code == 422 and words in reply.text
 
 
 def test_an_unfinished_answer_is_not_exported(server, client, store, tmp_path):

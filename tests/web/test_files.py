@@ -1,12 +1,13 @@
 """How cases come in: dropped files, dropped DICOM folders, the folder picker; and what is no image."""
 
 import numpy as np
+import pydicom
 from playwright.sync_api import expect
 
 from segmend.core.image import Image
 from segmend.core.session import Label
 from segmend.io import write_image, write_mask
-from tests.io.dicoms import save_all, slices
+from tests.io.dicoms import NAME, save_all, slices
 from tests.web.driving import PATIENCE
 
 
@@ -148,3 +149,23 @@ def test_a_mask_of_another_grid_is_refused_in_words(annotator, add, volume, tmp_
     expect(alert).to_be_visible(timeout=PATIENCE)
     assert "other.nii.gz" in alert.inner_text() or "voxels" in alert.inner_text()
     assert annotator.prompts == []
+
+
+def test_a_dicom_mask_is_downloaded_with_its_patient_or_without(annotator, tmp_path):
+    folder = save_all(series(), tmp_path / "patient")
+    annotator.open()
+    annotator.drop(folder)
+    annotator.toast("Added")
+    annotator.settle()
+    annotator.page.select_option("#method", "ball")
+    annotator.click((2, 3, 4))
+    annotator.settle()
+
+    for patient, name in (("anonymous", ""), ("keep", NAME)):
+        annotator.page.get_by_role("button", name="Download").click()
+        item = annotator.page.locator(f".menu-item[data-format='.dcm'][data-patient={patient}]")
+        assert ("with its patient" in item.inner_text()) == (patient == "keep")
+        with annotator.page.expect_download() as download:
+            item.click()
+        download.value.save_as(tmp_path / f"{patient}.dcm")
+        assert pydicom.dcmread(tmp_path / f"{patient}.dcm").PatientName == name

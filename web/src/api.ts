@@ -5,6 +5,7 @@ import type { components } from "./schema";
 type Schemas = components["schemas"];
 export type Method = Schemas["MethodJson"];
 export type Format = Schemas["FormatJson"];
+export type Patient = "anonymous" | "keep"; // does a DICOM mask say whose it is
 export type Case = Schemas["CaseJson"];
 export type Loaded = Schemas["LoadedJson"];
 export type Label = Schemas["LabelJson"];
@@ -138,8 +139,13 @@ function upload<T>(path: string, uploads: readonly Upload[], sent: Sent): Promis
 }
 
 /** Return the session's mask as a file, with the name the server gives it. */
-export async function exportMask(id: string, suffix: string): Promise<{ blob: Blob; name: string }> {
-  const reply = await request(`api/sessions/${id}/export?format=${encodeURIComponent(suffix)}`);
+export async function exportMask(
+  id: string,
+  suffix: string,
+  patient: Patient = "anonymous",
+): Promise<{ blob: Blob; name: string }> {
+  const asked = new URLSearchParams({ format: suffix, patient });
+  const reply = await request(`api/sessions/${id}/export?${asked.toString()}`);
   return { blob: await reply.blob(), name: nameIn(reply.headers.get("Content-Disposition")) ?? `mask${suffix}` };
 }
 

@@ -3,6 +3,7 @@
 import type { Actions } from "./actions";
 import * as api from "./api";
 import { h, icon, refill } from "./dom";
+import { entries } from "./formats";
 import { guarded, toast } from "./toasts";
 
 /** Return the button and its menu of formats. */
@@ -31,10 +32,10 @@ export function downloadMenu(actions: Actions): HTMLElement {
     event.stopPropagation();
     items[(next + items.length) % items.length]?.focus();
   });
-  store.on(["formats"], ({ formats }) => {
+  store.on(["opened", "formats"], ({ opened, formats }) => {
     refill(
       list,
-      formats.map(({ suffix, title }) =>
+      entries(formats, opened?.case.source ?? false).map(({ suffix, title, patient }) =>
         h(
           "li",
           {},
@@ -44,9 +45,10 @@ export function downloadMenu(actions: Actions): HTMLElement {
               type: "button",
               class: "menu-item",
               "data-format": suffix,
+              "data-patient": patient,
               onclick: () => {
                 list.hidePopover();
-                guarded(() => download(actions, suffix));
+                guarded(() => download(actions, suffix, patient));
               },
             },
             h("span", {}, title),
@@ -62,12 +64,12 @@ export function downloadMenu(actions: Actions): HTMLElement {
   return h("div", { class: "download" }, button, list);
 }
 
-async function download({ store }: Actions, suffix: string): Promise<void> {
+async function download({ store }: Actions, suffix: string, patient: api.Patient): Promise<void> {
   const { opened } = store.state;
   if (opened === null) return;
   store.set({ loading: { text: `Writing the mask as ${suffix}`, fraction: null } });
   try {
-    const { blob, name } = await api.exportMask(opened.session, suffix);
+    const { blob, name } = await api.exportMask(opened.session, suffix, patient);
     const url = URL.createObjectURL(blob);
     h("a", { href: url, download: name }).click();
     setTimeout(() => {

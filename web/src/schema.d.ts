@@ -2330,6 +2330,8 @@ export interface operations {
         readonly parameters: {
             readonly query?: {
                 readonly format?: string;
+                /** @description whether a DICOM mask leaves out whose it is, or keeps it */
+                readonly patient?: "anonymous" | "keep";
             };
             readonly header?: never;
             readonly path: {

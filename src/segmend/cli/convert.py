@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 
 from segmend import io
-from segmend.cli.words import as_json, say
+from segmend.cli.words import as_json, mask_writer, patient_option, say
 from segmend.core.session import PALETTE, Label
+from segmend.errors import SettingsError
 
 
 @click.command()
@@ -23,6 +24,7 @@ from segmend.core.session import PALETTE, Label
     "--fourth", type=click.Choice(["channels", "time"]), default="channels", show_default=True, help="A 4th axis is ..."
 )
 @click.option("--frame", default=0, show_default=True, help="Which moment, when the 4th axis is time.")
+@patient_option
 @as_json
 def convert(
     source: str,
@@ -32,6 +34,7 @@ def convert(
     series: str | None,
     fourth: str,
     frame: int,
+    patient: str,
     as_json: bool,
 ) -> None:
     """Write SOURCE, a file or a folder of DICOM, to TARGET in the format of its suffix.
@@ -42,12 +45,14 @@ def convert(
     \b
     Example, a DICOM folder to NIfTI, and a mask of it to a DICOM segmentation:
       segmend convert ct/ ct.nii.gz
-      segmend convert liver.nii.gz liver.dcm --mask ct/ --label liver
+      segmend convert liver.nii.gz liver.dcm --mask ct/ --label liver --patient keep
     """
     if target is None:
         found = io.series(Path(source))
         say([asdict(entry) for entry in found], [str(entry) for entry in found], as_json=as_json)
         return
+    if image is None and patient == "keep":
+        raise SettingsError("--patient keep is for masks: name the image with --mask.")
     reference = io.read(
         Path(image or source),
         series=series,
@@ -58,9 +63,10 @@ def convert(
         io.write_image(Path(target), reference)
         shape, kept = reference.shape, 0
     else:
+        write = mask_writer(target, reference, image, patient, series=series)
         label_map = io.read_mask(Path(source), reference)
         labels = _labels(sorted(set(label_map.ravel().tolist()) - {0}), names)
-        io.write_mask(Path(target), label_map, reference, labels, source=Path(image))
+        write(label_map, labels)
         shape, kept = reference.shape, len(labels)
     values = {"out": target, "shape": list(shape), "labels": kept, "notes": list(reference.notes)}
     size = " x ".join(str(n) for n in shape)

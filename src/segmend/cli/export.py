@@ -10,7 +10,7 @@ import click
 
 from segmend import io
 from segmend.cli.place import open_store, place_options
-from segmend.cli.words import as_json, say
+from segmend.cli.words import as_json, patient_option, say
 from segmend.core.session import Canvas
 from segmend.errors import SettingsError
 from segmend.store import Store
@@ -20,9 +20,16 @@ from segmend.store import Store
 @click.argument("session", required=False)
 @click.option("-o", "--out", metavar="FILE", help="The masks: .nii.gz, .seg.nrrd, .mha, .dcm, .png ...")
 @place_options
+@patient_option
 @as_json
 def export(
-    session: str | None, out: str | None, data: Path, database: str | None, blobs: str | None, as_json: bool
+    session: str | None,
+    out: str | None,
+    data: Path,
+    database: str | None,
+    blobs: str | None,
+    patient: str,
+    as_json: bool,
 ) -> None:
     """Write the masks of SESSION to a file. Without a session, list all there are.
 
@@ -30,6 +37,7 @@ def export(
     Example:
       segmend export
       segmend export 1f6cab47d3a94e4c8c1f0ad9a8b6c2aa -o abdomen.seg.nrrd
+      segmend export 1f6cab47d3a94e4c8c1f0ad9a8b6c2aa -o abdomen.dcm --patient keep
     """
     with open_store(data, database, blobs) as store:
         if session is None:
@@ -39,7 +47,7 @@ def export(
             return
         if out is None:
             raise SettingsError("An export needs a file to write, for example -o masks.nii.gz; got none.")
-        values = _write(store, session, Path(out))
+        values = _write(store, session, Path(out), anonymous=patient == "anonymous")
     line = f"{out}: {', '.join(values['labels']) or 'no labels'}."
     say(values, [line], as_json=as_json)
 
@@ -57,15 +65,17 @@ def _sessions(store: Store) -> list[dict[str, Any]]:
     ]
 
 
-def _write(store: Store, session_id: str, out: Path) -> dict[str, Any]:
+def _write(store: Store, session_id: str, out: Path, *, anonymous: bool) -> dict[str, Any]:
     record = store.session_record(session_id)
-    session = store.session(session_id)
     image = store.image(record.case)
-    canvas = Canvas(session.shape)
-    canvas.follow(session)
-    labels = list(session.labels.values())
-    with store.source_of(record.case) if store.case(record.case).source else nullcontext() as source:
-        io.write_mask(out, canvas.map, image, labels, source=source)
+    case = store.case(record.case)
+    with store.source_of(case.id) if case.source else nullcontext() as source:
+        write = io.mask_writer(out, image, source=source, series=case.name, anonymous=anonymous)
+        session = store.session(session_id)
+        canvas = Canvas(session.shape)
+        canvas.follow(session)
+        labels = list(session.labels.values())
+        write(canvas.map, labels)
     voxels = {label.name: int(canvas.mask(label.value).sum()) for label in labels}
     return {
         "out": str(out),

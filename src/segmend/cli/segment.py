@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from segmend import io
-from segmend.cli.words import as_json, prompts_of, say, weights_option
+from segmend.cli.words import as_json, mask_writer, patient_option, prompts_of, say, weights_option
 from segmend.core.prompts import Mask
 from segmend.core.segmenter import FIRST, answer, first_masks
 from segmend.core.session import PALETTE, Adapt, Label, painted
@@ -40,6 +40,7 @@ from segmend.methods import card, load
     help="What to call the object; of a task model, which of its labels the prompts are for.",
 )  # fmt: skip
 @click.option("-o", "--out", required=True, metavar="FILE", help="The mask: .nii.gz, .seg.nrrd, .mha, .dcm, .png ...")
+@patient_option
 @as_json
 def segment(
     image: str,
@@ -55,6 +56,7 @@ def segment(
     series: str | None,
     name: str,
     out: str,
+    patient: str,
     as_json: bool,
 ) -> None:
     """Segment one object of IMAGE, a file or a folder of DICOM, and write its mask.
@@ -80,6 +82,7 @@ def segment(
         raise PromptError("A segmentation needs at least one prompt, for example --click 0,120,80; got none.")
     chosen.check(prompts)
     scan = io.read(Path(image), series=series)
+    write = mask_writer(out, scan, image, patient, series=series)
     earlier = np.zeros(scan.shape, np.uint16) if start is None else io.read_mask(Path(start), scan)
 
     begun = time.perf_counter()
@@ -107,7 +110,7 @@ def segment(
     answered = time.perf_counter()
 
     labels = [Label(value, text, PALETTE[i % len(PALETTE)]) for i, (value, text) in enumerate(names.items())]
-    io.write_mask(Path(out), found, scan, labels, source=Path(image))
+    write(found, labels)
     millilitres = float(abs(np.linalg.det(scan.affine[:3, :3]))) / 1000
     counts = {value: int((found == value).sum()) for value in names}
     voxels = sum(counts.values())

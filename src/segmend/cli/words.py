@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from segmend.core.image import Box, Index
+from segmend.core.image import Box, Image, Index, LabelMap
 from segmend.core.prompts import Click, Prompt, Stroke, from_json
+from segmend.core.session import Label
 from segmend.errors import FileError, PromptError
 
 
@@ -82,6 +83,19 @@ def say(values: Any, lines: Sequence[str], *, as_json: bool) -> None:
     click.echo(json.dumps(values, indent=1) if as_json else "\n".join(lines))
 
 
+def mask_writer(
+    out: str | Path, scan: Image, image: str, patient: str, *, series: str | None = None
+) -> Callable[[LabelMap, Sequence[Label]], None]:
+    """Return what writes masks of a scan that was read from the path `image`, after all that can be refused is checked.
+
+    A DICOM mask of an image that is DICOM refers to it; of any other image it gets identifiers of its own.
+    """
+    from segmend import io
+
+    source = io.dicom_source(image) if str(out).lower().endswith(".dcm") else None
+    return io.mask_writer(Path(out), scan, source=source, series=series, anonymous=patient == "anonymous")
+
+
 def data_option(*, required: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return the option that says where data sets are."""
     return click.option(
@@ -99,5 +113,12 @@ weights_option = click.option(
     type=click.Path(path_type=Path),
     metavar="DIR",
     help="A folder that `segmend train` made, in place of the weights in the package.",
+)
+patient_option = click.option(
+    "--patient",
+    type=click.Choice(("anonymous", "keep")),
+    default="anonymous",
+    show_default=True,
+    help="A DICOM mask leaves out whose it is, or keeps it from the image, as an archive (PACS) needs it.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

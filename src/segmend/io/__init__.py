@@ -5,7 +5,28 @@
 True
 """
 
-from segmend.io.files import MASK_FORMATS, mask_names, read, read_mask, series, write_image, write_mask
+from segmend.io.files import (
+    MASK_FORMATS,
+    dicom_source,
+    mask_names,
+    mask_writer,
+    read,
+    read_mask,
+    series,
+    write_image,
+    write_mask,
+)
 from segmend.io.series import SeriesInfo
 
-__all__ = ["MASK_FORMATS", "SeriesInfo", "mask_names", "read", "read_mask", "series", "write_image", "write_mask"]
+__all__ = [
+    "MASK_FORMATS",
+    "SeriesInfo",
+    "dicom_source",
+    "mask_names",
+    "mask_writer",
+    "read",
+    "read_mask",
+    "series",
+    "write_image",
+    "write_mask",
+]

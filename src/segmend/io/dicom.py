@@ -8,7 +8,6 @@ Whatever had to be decided is said in the image's notes. No names of patients ar
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,8 +21,8 @@ from numpy.typing import NDArray
 from segmend.core.geometry import Affine, evened, from_columns, mirrored
 from segmend.core.image import Image
 from segmend.errors import FileError
+from segmend.io.dicomjpeg import EXTENDED, register
 from segmend.io.intensities import Numbers, finite, native, rescaled
-from segmend.io.jpeglossless import register
 from segmend.io.nifti import chosen
 from segmend.io.series import SeriesInfo
 from segmend.io.sizes import MAX_BYTES, check_claim
@@ -33,6 +32,10 @@ if TYPE_CHECKING:
     from pydicom.uid import UID
 
 DEFLATED = b"1.2.840.10008.1.2.1.99"
+TYPES = frozenset(  # value representations: the two letters behind a tag in an explicit transfer syntax
+    b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
+)
+UNDECODED = "RuntimeError Unable to decode as exceptions were raised by all available plugins: "  # pydicom's words
 MAX_DEFLATED = 2**30  # bytes of one deflated file
 UNEVEN = 0.05  # slices this part of a step away from an even grid are resampled
 TIMES = (
@@ -93,11 +96,26 @@ class Volume:
 
 
 def is_dicom(head: bytes) -> bool:
-    """Say whether a file that starts so is DICOM, the kind without a preamble included."""
-    if head[128:132] == b"DICM":
+    """Say whether a file that starts so is DICOM, the kind without a preamble included.
+
+    Of the kind without, the first element is of group 0002 or 0008 and its number is below 0100; then
+    come its type or, in implicit little endian, an even length below 65536.
+
+    >>> is_dicom(b"II*\\0" + bytes(124) + b"DICM"), is_dicom(b"\\x08\\0\\x05\\0CS")
+    (True, True)
+    """
+    if has_preamble(head):
         return True
-    first = head[:2] in (b"\x08\0", b"\x02\0") and head[3:4] == b"\0"  # an early tag, then its type or its length
-    return first and (re.match(rb"[A-Z]{2}", head[4:6]) is not None or head[6:8] == b"\0\0")
+    little = head[:2] in (b"\x08\0", b"\x02\0") and head[3:4] == b"\0"
+    big = head[:2] in (b"\0\x08", b"\0\x02") and head[2:3] == b"\0"
+    if head[4:6] in TYPES:
+        return little or big
+    return little and len(head) >= 8 and head[6:8] == b"\0\0" and head[4] % 2 == 0
+
+
+def has_preamble(head: bytes) -> bool:
+    """Say whether a file that starts so is DICOM with its preamble, whatever stands in that: a TIFF's header may."""
+    return head[128:132] == b"DICM"
 
 
 def load(path: Path, *, pixels: bool = True, tags: Sequence[str] | None = None) -> Dataset:
@@ -162,6 +180,11 @@ def volumes(paths: Iterable[Path]) -> tuple[Volume, ...]:
 def modality_of(path: Path) -> str:
     """Return DICOM's code for what a file holds: CT, MR, SEG, RTSTRUCT, ..."""
     return str(load(path, pixels=False, tags=("Modality",)).get("Modality", ""))
+
+
+def lists_files(path: Path) -> bool:
+    """Say whether a file is a DICOMDIR: a list of the files of a medium."""
+    return "DirectoryRecordSequence" in load(path, pixels=False, tags=("DirectoryRecordSequence",))
 
 
 def _split(uid: str, files: list[tuple[Dataset, list[Plane]]]) -> list[Volume]:
@@ -441,10 +464,12 @@ def _decoded(plane: Plane) -> Numbers:
         shape = (count, rows, columns, samples)
         bits = int(data.BitsAllocated)
         if bits != 1:
-            check_claim(name, shape, bits // 8, plane.path.stat().st_size, packed=packed)
+            halved = data.get("PhotometricInterpretation") == "YBR_FULL_422" and samples == 3 and not packed
+            stored = (*shape[:3], 2) if halved else shape  # two pixels share their colour
+            check_claim(name, stored, bits // 8, plane.path.stat().st_size, packed=packed)
         if syntax is None:
             data.file_meta.TransferSyntaxUID = _guessed_syntax(data)
-        values = native(pixel_array(data))
+        values = native(pixel_array(data, decoding_plugin=_plugin(data)))
         if data.PhotometricInterpretation == "PALETTE COLOR":
             values = apply_color_lut(values, data)
             shape = (*shape[:3], values.shape[-1])
@@ -453,10 +478,28 @@ def _decoded(plane: Plane) -> Numbers:
     except FileError:
         raise
     except Exception as error:  # decoders raise almost anything on damaged pixels
-        raise FileError(f"{name} holds pixels that could not be decoded: {_words(error)}.") from None
+        words = _words(error).removeprefix(UNDECODED).removeprefix("segmend: ")
+        raise FileError(f"{name} holds pixels that could not be decoded: {words}.") from None
     if plane.inverted and values.dtype.kind in "ui":
         return _inverted(values, int(data.get("BitsStored") or bits))
     return values
+
+
+def _plugin(data: Dataset) -> str:
+    """Return which of pydicom's decoders unpacks these pixels, empty for whichever is there.
+
+    The choice is ours because a decoder that a user has installed for something else may be one that ends the
+    whole process on damaged pixels, as GDCM's did (version 3.2.6) in one of some 6,000 damaged frames.
+    """
+    from pydicom.pixels import get_decoder  # type: ignore[attr-defined]
+
+    syntax = data.file_meta.TransferSyntaxUID
+    if not syntax.is_compressed:
+        return ""
+    narrow = syntax == EXTENDED and int(data.get("BitsStored") or 8) == 8
+    there = get_decoder(syntax).available_plugins
+    order = ("pillow",) if narrow else ("segmend", "pylibjpeg", "pyjpegls", "pillow", "pydicom")
+    return next((plugin for plugin in order if plugin in there), "")
 
 
 def _guessed_syntax(data: Dataset) -> UID:

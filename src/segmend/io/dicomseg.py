@@ -18,7 +18,8 @@ from segmend.core.image import Image, LabelMap
 from segmend.core.session import Label
 from segmend.errors import FileError
 from segmend.io import dicom
-from segmend.io.reference import Reference, ds, identify, referenced, series_items, slice_item
+from segmend.io.reference import Reference, code_item, ds, identify, series_items, slice_item, snomed
+from segmend.io.segmentcodes import codes_of
 from segmend.io.sizes import check_claim
 
 if TYPE_CHECKING:
@@ -28,18 +29,8 @@ VALUE = re.compile(r"Label (\d+)")  # of a segment's tracking identifier: its va
 SERIES_NUMBER = 900
 
 
-def write_segmentation(
-    path: Path,
-    label_map: LabelMap,
-    image: Image,
-    labels: Sequence[Label],
-    *,
-    source: str | Path | None,
-    anonymous: bool,
-) -> None:
-    """Write a label map as DICOM-SEG; planes may lie anywhere, but rows and columns must be at right angles."""
-    if not labels:
-        raise FileError("A DICOM segmentation needs at least one label; this mask has none.")
+def check_writable(image: Image) -> None:
+    """Raise FileError unless rows and columns are at right angles, planes may lie anywhere, and highdicom is there."""
     if find_spec("highdicom") is None:  # it needs pyjpegls, which has no wheels for Python 3.14
         raise FileError(
             "Writing a DICOM segmentation needs highdicom, which is not installed: "
@@ -48,7 +39,15 @@ def write_segmentation(
     rows, columns = image.affine[:3, 1], image.affine[:3, 2]
     if abs(rows @ columns) > 1e-4 * np.linalg.norm(rows) * np.linalg.norm(columns):
         raise FileError("A DICOM segmentation needs rows and columns at right angles; this image's are sheared.")
-    reference = referenced(image, source, anonymous=anonymous)
+
+
+def write_segmentation(
+    path: Path, label_map: LabelMap, image: Image, labels: Sequence[Label], reference: Reference
+) -> None:
+    """Write a label map as DICOM-SEG."""
+    if not labels:
+        raise FileError("A DICOM segmentation needs at least one label; this mask has none.")
+    check_writable(image)
     data = _segmentation(label_map, image, labels, reference)
     write_atomically(path, data.save_as)
 
@@ -113,19 +112,23 @@ def _description(number: int, label: Label) -> Any:
     from pydicom.sr.codedict import codes
     from pydicom.uid import generate_uid
 
-    tissue = codes.SCT.Tissue
+    known = codes_of(label.name)
     algorithm = hd.AlgorithmIdentificationSequence("Segmend", codes.DCM.ArtificialIntelligence, __version__)
-    return hd.seg.SegmentDescription(
+    description = hd.seg.SegmentDescription(
         segment_number=number,
         segment_label=(" ".join(label.name.replace("\\", "/").split()) or f"label {label.value}")[:64],
-        segmented_property_category=tissue,
-        segmented_property_type=tissue,
+        segmented_property_category=snomed(known.category),
+        segmented_property_type=snomed(known.type),
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.SEMIAUTOMATIC,
         algorithm_identification=algorithm,
         tracking_uid=generate_uid(),
         tracking_id=f"Label {label.value}",
         display_color=hd.color.CIELabColor.from_rgb(*label.colour),
     )
+    if known.side is not None:
+        kind = description.SegmentedPropertyTypeCodeSequence[0]
+        kind.SegmentedPropertyTypeModifierCodeSequence = [code_item(snomed(known.side))]
+    return description
 
 
 def _refer(data: Any, reference: Reference, affine: Affine) -> None:
@@ -148,20 +151,12 @@ def _refer(data: Any, reference: Reference, affine: Affine) -> None:
         if "DerivationImageSequence" in group:
             del group.DerivationImageSequence
         if item is not None:
-            item.PurposeOfReferenceCodeSequence = [_code(codes.DCM.SourceImageForImageProcessingOperation)]
+            item.PurposeOfReferenceCodeSequence = [code_item(codes.DCM.SourceImageForImageProcessingOperation)]
             item.SpatialLocationsPreserved = "YES"
             derivation = Dataset()
             derivation.SourceImageSequence = [item]
-            derivation.DerivationCodeSequence = [_code(codes.DCM.Segmentation)]
+            derivation.DerivationCodeSequence = [code_item(codes.DCM.Segmentation)]
             group.DerivationImageSequence = [derivation]
-
-
-def _code(code: Any) -> Dataset:
-    from pydicom import Dataset
-
-    item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme_designator, code.meaning
-    return item
 
 
 def read_segmentation(path: Path, image: Image) -> LabelMap:
@@ -178,14 +173,15 @@ def read_segmentation(path: Path, image: Image) -> LabelMap:
     groups = data.PerFrameFunctionalGroupsSequence
     if len(groups) != count:
         raise FileError(f"{path.name} says it has {count} frames but describes {len(groups)}.")
-    values = {int(s.SegmentNumber): _value(s) for s in data.SegmentSequence}
+    values = {int(s.SegmentNumber): _value(s) for s in _segments(data)}
+    background = data.get("PixelPaddingValue")
     labelmap = str(data.get("SegmentationType", "")) == "LABELMAP"
     half = int(data.get("MaximumFractionalValue") or 1) / 2 if data.get("SegmentationType") == "FRACTIONAL" else 0
     shared = data.SharedFunctionalGroupsSequence[0]
     laid = np.zeros(image.shape, np.uint16)
     for frame, group in zip(frames, groups, strict=True):
         if labelmap:
-            plane = frame.astype(np.uint16)
+            plane = np.where(frame == background, 0, frame).astype(np.uint16) if background else frame.astype(np.uint16)
         else:
             number = int(_from(group, shared, "SegmentIdentificationSequence").ReferencedSegmentNumber)
             plane = (frame > half) * np.uint16(values[number])
@@ -197,8 +193,16 @@ def read_segmentation(path: Path, image: Image) -> LabelMap:
 
 def segment_names(path: Path) -> dict[int, str]:
     """Return the names of a DICOM-SEG's segments by their values in the label map."""
-    segments = dicom.load(path, pixels=False).SegmentSequence
+    segments = _segments(dicom.load(path, pixels=False))
     return {_value(segment): str(segment.get("SegmentLabel", "")) for segment in segments}
+
+
+def _segments(data: Dataset) -> list[Dataset]:
+    """Return the segments of a DICOM-SEG; a label map describes its background too, as number 0 or as padding."""
+    if str(data.get("SegmentationType", "")) != "LABELMAP":
+        return list(data.SegmentSequence)
+    background = (0, data.get("PixelPaddingValue"))
+    return [segment for segment in data.SegmentSequence if int(segment.SegmentNumber) not in background]
 
 
 def _value(segment: Dataset) -> int:

@@ -14,9 +14,10 @@ from segmend.core.geometry import onto
 from segmend.core.image import Image, LabelMap
 from segmend.core.session import PALETTE, Label
 from segmend.errors import FileError, SettingsError, ShapeError
-from segmend.io import dicom, dicomseg, folders, metaimage, nifti, nrrd, pixels, rtstruct
+from segmend.io import analyze, dicom, dicomseg, folders, metaimage, mgh, nifti, nrrd, pixels, rtstruct
 from segmend.io.folders import opened, told
 from segmend.io.intensities import Numbers
+from segmend.io.reference import Reference, referenced
 from segmend.io.series import SeriesInfo
 
 MASK_FORMATS: Mapping[str, str] = MappingProxyType(
@@ -34,6 +35,7 @@ MASK_FORMATS: Mapping[str, str] = MappingProxyType(
 )
 IMAGE_FORMATS = (".nii.gz", ".nii", ".nrrd", ".mha", ".tif", ".tiff", ".png")
 ALIASES = {".rtss.dcm": ".rtstruct.dcm", ".tiff": ".tif"}
+DICOM_ENDINGS = (".dcm", ".rtstruct.dcm")
 HEAD = 4096
 
 
@@ -41,12 +43,14 @@ def sniffed(path: Path) -> str:
     """Return the format that a file's first bytes say: 'nifti', 'dicom', 'zip', ..., or '' for none we know."""
     with path.open("rb") as file:
         head = file.read(HEAD)
+    if dicom.has_preamble(head):
+        return "dicom"
     if head.startswith(nifti.GZIP):
         try:
             head = zlib.decompressobj(47).decompress(head, HEAD)
         except zlib.error:
             return ""
-        return "nifti" if nifti.is_nifti(head) else ""
+        return _medical(head)
     tests: dict[str, bool] = {
         "zip": head.startswith(folders.ZIP),
         "nrrd": head.startswith(nrrd.MAGIC),
@@ -54,11 +58,22 @@ def sniffed(path: Path) -> str:
         "jpeg": head.startswith(pixels.JPEG),
         "tiff": head.startswith(pixels.TIFF),
         "bmp": pixels.is_bmp(head),
-        "nifti": nifti.is_nifti(head),
         "dicom": dicom.is_dicom(head),
         "metaimage": metaimage.is_metaimage(head),
     }
+    return _medical(head) or next((kind for kind, found in tests.items() if found), "")
+
+
+def _medical(head: bytes) -> str:
+    """Return which of the formats that gzip may pack starts so: 'nifti', 'analyze', 'mgh', or ''."""
+    tests = {"nifti": nifti.is_nifti(head), "analyze": analyze.is_analyze(head), "mgh": mgh.is_mgh(head)}
     return next((kind for kind, found in tests.items() if found), "")
+
+
+def _headed(path: Path) -> Path:
+    """Return the header of a pair for the .img file in it, any other path as it is."""
+    header = nifti.header_file(path) if path.is_file() else None
+    return header if header and sniffed(header) in ("nifti", "analyze") else path
 
 
 def read(path: str | Path, *, series: str | None = None, fourth: str = "channels", frame: int = 0) -> Image:
@@ -103,7 +118,7 @@ class _Contents:
 @contextmanager
 def _contents(path: Path) -> Iterator[_Contents]:
     """Give what a path holds; a zip file lies unpacked in a folder of its own meanwhile."""
-    with told(path.name), opened(path) as paths:
+    with told(path.name), opened(_headed(path)) as paths:
         yield _Contents(path.name, _entries(paths, path.name))
 
 
@@ -124,9 +139,19 @@ def _refusal(path: Path, kind: str) -> str:
     if size == 0:
         return f"{path.name} is empty."
     if kind == "dicom":
-        return f"{path.name} is DICOM without an image; a segmentation or a structure set is read as a mask."
-    known = "NIfTI, NRRD, MetaImage, DICOM, PNG, JPEG, TIFF, BMP and zip"
+        return f"{path.name} is {_imageless(dicom.modality_of(path), dicom.lists_files(path))}."
+    known = "NIfTI, Analyze, MGH, NRRD, MetaImage, DICOM, PNG, JPEG, TIFF, BMP and zip"
     return f"{path.name} is no image that is known; {known} are read, whatever their names end in."
+
+
+def _imageless(modality: str, listing: bool) -> str:
+    """Return what a DICOM file without an image is."""
+    if listing:
+        return "a DICOMDIR, which lists other files; give the folder that they lie in"
+    if modality in DICOM_MASKS:
+        kind = "segmentation" if modality == "SEG" else "structure set"
+        return f"a DICOM {kind}, not an image; it is read as a mask of its image"
+    return f"DICOM{f' of modality {modality}' if modality else ''} without an image"
 
 
 DICOM_MASKS: dict[str, Callable[[Path, Image], LabelMap]] = {
@@ -141,6 +166,8 @@ NAMED: dict[str, Callable[[Path], dict[int, str]]] = {
 Reader = Callable[[Path, str, int], Image]
 READERS: dict[str, Reader] = {
     "nifti": lambda path, fourth, frame: nifti.read_nifti(path, fourth=fourth, frame=frame),
+    "analyze": lambda path, fourth, frame: analyze.read_analyze(path, fourth=fourth, frame=frame),
+    "mgh": lambda path, fourth, frame: mgh.read_mgh(path, fourth=fourth, frame=frame),
     "nrrd": lambda path, fourth, frame: nrrd.read_nrrd(path, fourth=fourth, frame=frame),
     "metaimage": lambda path, fourth, frame: metaimage.read_metaimage(path, fourth=fourth, frame=frame),
     "png": lambda path, fourth, frame: pixels.read_png(path),
@@ -159,7 +186,7 @@ def _file_reader(path: Path, kind: str) -> Callable[[str, int], Image]:
 
 
 def _file_info(path: Path, kind: str) -> SeriesInfo:
-    titles = {"nifti": "NIfTI", "nrrd": "NRRD", "metaimage": "MetaImage"}
+    titles = {"nifti": "NIfTI", "analyze": "Analyze 7.5", "nrrd": "NRRD", "metaimage": "MetaImage"}
     return SeriesInfo(path.name, path.name, "", titles.get(kind, kind.upper()))
 
 
@@ -191,17 +218,49 @@ def write_mask(
     refer to it. Without `anonymous=False` nothing that names the patient is copied from it.
     Labels that the map uses and nobody named get a name of their number.
     """
+    mask_writer(path, image, source=source, anonymous=anonymous)(label_map, labels)
+
+
+def mask_writer(
+    path: str | Path,
+    image: Image,
+    *,
+    source: str | Path | None = None,
+    series: str | None = None,
+    anonymous: bool = True,
+) -> Callable[[LabelMap, Sequence[Label]], None]:
+    """Return what writes masks of an image to a file, as `write_mask` does, after all that can be refused is checked.
+
+    So whoever computes a mask first learns before that, and not after it, that the format cannot hold it. Of several
+    series in `source` on the image's grid, `series` says which one the image is, by uid or name.
+    """
     target = Path(path)
+    suffix = suffix_of(target, [*MASK_FORMATS, *ALIASES])
+    suffix = ALIASES.get(suffix, suffix)
+    if not anonymous and suffix not in DICOM_ENDINGS:
+        raise FileError(f"Only a DICOM mask ({', '.join(DICOM_ENDINGS)}) can keep its patient; got {target.name}.")
+    if not target.parent.is_dir():
+        raise FileError(f"{target.name} could not be written: No such file or directory.")
+    if suffix == ".png":
+        pixels.check_flat(image.shape[0])
+    if suffix == ".dcm":
+        dicomseg.check_writable(image)
+    reference = referenced(image, source, anonymous=anonymous, series=series) if suffix in DICOM_ENDINGS else None
+    return lambda label_map, labels: _write(target, suffix, label_map, image, labels, reference)
+
+
+def _write(
+    target: Path, suffix: str, label_map: LabelMap, image: Image, labels: Sequence[Label], reference: Reference | None
+) -> None:
     if label_map.shape != image.shape:
         raise ShapeError(f"A mask needs its image's shape {image.shape}; got {label_map.shape}.")
-    suffix = suffix_of(target, [*MASK_FORMATS, *ALIASES])
     named = _named(label_map, labels)
+    if reference is not None:
+        write = dicomseg.write_segmentation if suffix == ".dcm" else rtstruct.write_structures
+        write(target, label_map, image, named, reference)
+        return
     small = label_map.astype(np.uint8 if label_map.max() < 256 else np.uint16)[None]
-    match ALIASES.get(suffix, suffix):
-        case ".dcm":
-            dicomseg.write_segmentation(target, label_map, image, named, source=source, anonymous=anonymous)
-        case ".rtstruct.dcm":
-            rtstruct.write_structures(target, label_map, image, named, source=source, anonymous=anonymous)
+    match suffix:
         case ".nii.gz" | ".nii":
             nifti.write_nifti(target, small, image.affine)
         case ".seg.nrrd":
@@ -214,6 +273,13 @@ def write_mask(
             pixels.write_tiff(target, small, image.spacing.tolist())
         case ".png":
             pixels.write_png(target, small, image.spacing.tolist())
+
+
+def dicom_source(path: str | Path) -> Path | None:
+    """Return the path when DICOM files are what lies there, so that masks can refer to them, else None."""
+    place = Path(path)
+    with told(place.name), opened(place) as files:
+        return place if any(sniffed(file) == "dicom" for file in files) else None
 
 
 def _named(label_map: LabelMap, labels: Sequence[Label]) -> list[Label]:
@@ -255,6 +321,7 @@ def read_mask(path: str | Path, image: Image) -> LabelMap:
     if not source.is_file():
         raise FileError(f"There is no file {source.name}.")
     with told(source.name):
+        source = _headed(source)
         kind = sniffed(source)
         if kind == "nrrd":
             return onto(*nrrd.read_segments(source), image.shape, image.affine)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from segmend.errors import FileError, SegmendError
 from segmend.io.archive import MAX_FILES, unpack
+from segmend.io.dicom import has_preamble
 
 ZIP = b"PK\x03\x04"
 
@@ -22,13 +23,18 @@ def opened(path: Path) -> Iterator[list[Path]]:
     if path.is_dir():
         yield walked(path)
         return
-    with path.open("rb") as file:
-        zipped = file.read(len(ZIP)) == ZIP
-    if not zipped:
+    if not is_zip(path):
         yield [path]
         return
     with tempfile.TemporaryDirectory(prefix="segmend-") as folder:
         yield unpack(path, Path(folder))
+
+
+def is_zip(path: Path) -> bool:
+    """Say whether a file is a zip file; a DICOM file may have the same first bytes in its preamble."""
+    with path.open("rb") as file:
+        head = file.read(132)
+    return head.startswith(ZIP) and not has_preamble(head)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""NIfTI-1 and NIfTI-2 in one file (.nii, .nii.gz).
+"""NIfTI-1 and NIfTI-2, in one file (.nii) or as a header with its voxels beside it (.hdr and .img), packed or not.
 
 The place of the voxels follows the standard: the sform when its code says so, else the
 qform, else the spacing alone. Units of metres and microns are turned to millimetres.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import gzip
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -27,6 +29,8 @@ TYPES: dict[int, str] = {
 COLOURS = {128: 3, 2304: 4}  # RGB24, RGBA32: bytes a voxel
 UNITS_MM = {1: 1000.0, 2: 1.0, 3: 0.001}
 GZIP = b"\x1f\x8b"
+
+Header = dict[str, tuple[Any, ...]]  # the fields below, by name
 
 # name: (offset, format) in each header
 VERSION_1 = {
@@ -50,46 +54,93 @@ def is_nifti(head: bytes) -> bool:
 
 
 def read_nifti(path: Path, *, fourth: str = "channels", frame: int = 0) -> Image:
-    """Return the image of a NIfTI file; `fourth` says what a 4th axis is."""
+    """Return the image of a NIfTI file, or of a pair by its header; `fourth` says what a 4th axis is."""
+    with unpacked(path) as file:
+        head = file.read(540)
+        if not is_nifti(head):
+            raise FileError(f"{path.name} is not a NIfTI file.")
+        header, order = _header(head)
+        if b"ni" not in (head[344:346], head[4:6]):
+            stored = stored_voxels(file, path, header, order, least=len(head[:348]))
+            return _image(stored, header, path.name, fourth, frame)
+    with unpacked(source := voxels_file(path)) as file:
+        return _image(stored_voxels(file, source, header, order, least=0), header, path.name, fourth, frame)
+
+
+def _image(stored: Numbers, header: Header, name: str, fourth: str, frame: int) -> Image:
+    affine, notes = _affine(header)
+    if stored.ndim == 6:
+        return Image(colours(stored, name), affine, notes)
+    voxels = chosen(stored, fourth=fourth, frame=frame, name=name)
+    return Image(finite(_scaled(native(voxels), header), name), affine, notes)
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[BufferedIOBase]:
+    """Give a file that may be packed by gzip as the bytes in it."""
     with path.open("rb") as raw:
         packed = raw.read(2) == GZIP
         raw.seek(0)
         if not packed:
-            return _read(raw, path, path.stat().st_size, False, fourth, frame)
-        with gzip.GzipFile(fileobj=raw) as unpacked:
-            return _read(unpacked, path, path.stat().st_size, True, fourth, frame)
+            yield raw
+            return
+        with gzip.GzipFile(fileobj=raw) as file:
+            yield file
 
 
-def _read(file: BufferedIOBase, path: Path, present: int, packed: bool, fourth: str, frame: int) -> Image:
-    head = file.read(540)
-    if not is_nifti(head):
-        raise FileError(f"{path.name} is not a NIfTI file.")
-    header, order = _header(head)
-    if b"ni" in (head[344:346], head[4:6]):
-        raise FileError(f"{path.name} is a header without its voxels; save the pair as one .nii file.")
+def voxels_file(header: Path) -> Path:
+    """Return the .img file beside a header of a pair; FileError when there is none."""
+    return _beside(header, ".hdr", ".img") or _missing(header)
+
+
+def header_file(voxels: Path) -> Path | None:
+    """Return the .hdr file beside an .img file, if there is one."""
+    return _beside(voxels, ".img", ".hdr")
+
+
+def _beside(path: Path, ending: str, other: str) -> Path | None:
+    """Return the other file of a pair, packed or not, in either case of letters."""
+    name = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
+    if not name.lower().endswith(ending):
+        return None
+    wanted = {f"{name[: -len(ending)]}{other}{packed}".lower() for packed in ("", ".gz")}
+    found = [p for p in sorted(path.parent.iterdir()) if p.name.lower() in wanted]
+    return next((p for p in found if p.is_file() and not p.is_symlink()), None)
+
+
+def _missing(header: Path) -> NoReturn:
+    raise FileError(f"{header.name} is a header without its voxels; it needs the .img file of its name beside it.")
+
+
+def stored_voxels(file: BufferedIOBase, path: Path, header: Header, order: str, *, least: int) -> Numbers:
+    """Return [u t z y x] of a file's numbers as they are stored, of colours with one axis more.
+
+    What the header claims is compared with the file before memory is taken; voxels start at byte `least` or later.
+    """
     shape = _shape(header["dim"], path.name)
     code = header["datatype"][0]
     if code not in TYPES and code not in COLOURS:
         raise FileError(f"{path.name} needs whole or real numbers or RGB; its NIfTI datatype is {code}.")
     kind = np.dtype(f"{order}{TYPES[code]}") if code in TYPES else np.dtype("u1")
     offset = header["offset"][0]
-    if not len(head[:348]) <= offset <= 2**31:
+    if not least <= offset <= 2**31:
         raise FileError(f"{path.name} is damaged: its voxels start at byte {offset}.")
     stored_shape = (*shape, COLOURS[code]) if code in COLOURS else shape
+    packed, present = isinstance(file, gzip.GzipFile), path.stat().st_size
     room = present if packed else present - int(offset)
     claimed = check_claim(path.name, stored_shape, kind.itemsize, room, packed=packed)
     file.seek(int(offset))
-    stored = _filled(file, claimed, path.name).view(kind).reshape(stored_shape)
-    affine, notes = _affine(header)
-    if code in COLOURS:
-        if shape[:2] != (1, 1):
-            raise FileError(f"{path.name} has {shape[0] * shape[1]} RGB volumes; one is needed.")
-        return Image(np.ascontiguousarray(np.moveaxis(stored[0, 0, ..., :3], -1, 0)), affine, notes)
-    voxels = chosen(stored, fourth=fourth, frame=frame, name=path.name)
-    return Image(finite(_scaled(native(voxels), header), path.name), affine, notes)
+    return filled(file, claimed, path.name).view(kind).reshape(stored_shape)
 
 
-def _header(head: bytes) -> tuple[dict[str, tuple[Any, ...]], str]:
+def colours(stored: Numbers, name: str) -> Numbers:
+    """Return [c z y x] of one volume [1 1 z y x c] of colours, transparency left out."""
+    if stored.shape[:2] != (1, 1):
+        raise FileError(f"{name} has {stored.shape[0] * stored.shape[1]} RGB volumes; one is needed.")
+    return np.ascontiguousarray(np.moveaxis(stored[0, 0, ..., :3], -1, 0))
+
+
+def _header(head: bytes) -> tuple[Header, str]:
     order = "<" if struct.unpack("<i", head[:4])[0] in (348, 540) else ">"
     fields = VERSION_1 if struct.unpack(f"{order}i", head[:4])[0] == 348 else VERSION_2
     return {name: struct.unpack_from(order + form, head, offset) for name, (offset, form) in fields.items()}, order
@@ -106,7 +157,7 @@ def _shape(dim: tuple[int, ...], name: str) -> tuple[int, int, int, int, int]:
     return u, t, z, y, x
 
 
-def _filled(file: BufferedIOBase, count: int, name: str) -> Numbers:
+def filled(file: BufferedIOBase, count: int, name: str) -> Numbers:
     """Return the next `count` bytes of a file; FileError when it ends before."""
     values = np.empty(count, np.uint8)
     done = 0
@@ -135,14 +186,14 @@ def chosen(stored: Numbers, *, fourth: str, frame: int, name: str) -> Numbers:
     return stored.reshape(channels * frames, *stored.shape[2:])
 
 
-def _scaled(voxels: Numbers, header: dict[str, tuple[Any, ...]]) -> Numbers:
+def _scaled(voxels: Numbers, header: Header) -> Numbers:
     slope, intercept = header["slope"][0], header["intercept"][0]
     if slope == 0 or not np.isfinite([slope, intercept]).all():
         return voxels
     return rescaled(voxels, slope, intercept)
 
 
-def _affine(header: dict[str, tuple[Any, ...]]) -> tuple[Affine, tuple[str, ...]]:
+def _affine(header: Header) -> tuple[Affine, tuple[str, ...]]:
     unit = UNITS_MM.get(header["units"][0] & 7, 1.0)
     steps = [abs(d) if np.isfinite(d) and d != 0 else 1.0 for d in header["pixdim"][1:4]]
     found: Affine | None = None
@@ -164,7 +215,7 @@ def _flat(affine: Affine) -> bool:
     return not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12
 
 
-def _from_quaternion(header: dict[str, tuple[Any, ...]], steps: list[float]) -> Affine:
+def _from_quaternion(header: Header, steps: list[float]) -> Affine:
     b, c, d = (float(v) for v in header["quaternion"])
     a = np.sqrt(max(0.0, 1.0 - (b * b + c * c + d * d)))
     a, b, c, d = np.array([a, b, c, d]) / max(np.linalg.norm([a, b, c, d]), 1e-12)

@@ -294,13 +294,17 @@ def _ome_spacing(text: str) -> tuple[float, float, float]:
     return z, y, x
 
 
+def check_flat(slices: int) -> None:
+    """Raise FileError unless there is one slice, which is what a PNG holds."""
+    if slices != 1:
+        raise FileError(f"A PNG holds one slice and this has {slices}; choose .nii.gz, .nrrd or .tif.")
+
+
 def write_png(path: Path, voxels: Numbers, spacing: Sequence[float]) -> None:
     """Write [c z y x] numbers of one slice as PNG: 8 or 16 bits of grey, or 8 bits of RGB."""
     from PIL import Image as Pillow
 
-    slices = voxels.shape[1]
-    if slices != 1:
-        raise FileError(f"A PNG holds one slice and this has {slices}; choose .nii.gz, .nrrd or .tif.")
+    check_flat(voxels.shape[1])
     if voxels.dtype not in (np.uint8, np.uint16) or (len(voxels), voxels.dtype.itemsize) not in (
         (1, 1),
         (1, 2),

@@ -19,14 +19,22 @@ from segmend.core.image import Image
 from segmend.errors import FileError, GeometryError
 from segmend.io import dicom
 from segmend.io.folders import opened, told
+from segmend.io.segmentcodes import Code
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pydicom.sr.coding import Code as DicomCode
 
-IDENTITY = (
+BLANK = (  # an anonymous mask has these too, empty: the standard asks for them
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID",
     "AccessionNumber", "ReferringPhysicianName",
 )  # fmt: skip
+IDENTITY = (  # what an archive files by; a source that was made anonymous says so, and so does its mask
+    *BLANK, "IssuerOfPatientID", "OtherPatientIDs", "OtherPatientIDsSequence", "IssuerOfAccessionNumberSequence",
+    "StudyDescription", "InstitutionName", "PatientAge", "PatientSize", "PatientWeight", "PatientIdentityRemoved",
+    "DeidentificationMethod", "DeidentificationMethodCodeSequence",
+)  # fmt: skip
+UTF_8 = "ISO_IR 192"  # DICOM's name of the character set
 NEAR = 0.1  # of a step: a slice this close is the one a mask's slice was drawn on
 
 
@@ -46,12 +54,17 @@ class Reference:
         return [plane for plane in self.planes if plane is not None]
 
 
-def referenced(image: Image, source: str | Path | None, *, anonymous: bool) -> Reference:
-    """Return what a mask of this image refers to in `source`; GeometryError when no series there is on its grid."""
+def referenced(image: Image, source: str | Path | None, *, anonymous: bool, series: str | None = None) -> Reference:
+    """Return what a mask of this image refers to in `source`; GeometryError when no series there is on its grid.
+
+    Of several on its grid, `series` chooses by uid or name; without it the first counts.
+    """
     from pydicom import Dataset
     from pydicom.uid import generate_uid
 
     if source is None:
+        if not anonymous:
+            raise FileError("A mask with its patient needs the DICOM series that its image came from; there is none.")
         none: tuple[None, ...] = (None,) * image.shape[0]
         return Reference(generate_uid(), "", generate_uid(), "OT", Dataset(), none)
     path = Path(source)
@@ -59,7 +72,8 @@ def referenced(image: Image, source: str | Path | None, *, anonymous: bool) -> R
         found = dicom.volumes([file for file in files if dicom.is_dicom(_head(file))])
         if not found:
             raise FileError(f"{path.name} holds no DICOM series to refer to.")
-        volume = next((volume for volume in found if _on_grid(volume, image)), None)
+        named = [v for v in found if series == v.uid] or [v for v in found if series == v.name] or found
+        volume = next((volume for volume in named if _on_grid(volume, image)), None)
         if volume is None:
             raise GeometryError(f"{path.name} holds no series on the grid of this image.")
         identity = Dataset() if anonymous else _identity(volume.planes[0].path)
@@ -90,7 +104,8 @@ def _identity(path: Path) -> Dataset:
     from pydicom import Dataset
 
     header, kept = dicom.load(path, pixels=False), Dataset()
-    for tag in (*IDENTITY, "SpecificCharacterSet"):
+    header.decode()
+    for tag in IDENTITY:
         if tag in header:
             kept[tag] = header[tag]
     return kept
@@ -111,7 +126,8 @@ def _matched(planes: Sequence[dicom.Plane], image: Image) -> tuple[dicom.Plane |
 
 def identify(mask: Dataset, reference: Reference) -> None:
     """Write who and what study a mask belongs to; for an anonymous one only that it is."""
-    for tag in IDENTITY:
+    mask.SpecificCharacterSet = UTF_8  # names of labels and of the patient may come in different ones
+    for tag in BLANK:
         setattr(mask, tag, "")
     mask.update(reference.identity)
     mask.StudyInstanceUID = reference.study_uid
@@ -145,6 +161,22 @@ def slice_item(reference: Reference, z: int) -> Dataset | None:
 def series_items(reference: Reference) -> list[Dataset]:
     """Return references to every file of the series, each once."""
     return [image_item(plane) for plane in {plane.sop_uid: plane for plane in reference.used}.values()]
+
+
+def code_item(code: DicomCode) -> Dataset:
+    """Return a code as the item of a code sequence."""
+    from pydicom import Dataset
+
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme_designator, code.meaning
+    return item
+
+
+def snomed(code: Code) -> DicomCode:
+    """Return a concept of SNOMED CT as pydicom and highdicom want it."""
+    from pydicom.sr.coding import Code as DicomCode
+
+    return DicomCode(code.value, "SCT", code.meaning)
 
 
 def ds(values: ArrayLike) -> list[str]:

@@ -21,7 +21,8 @@ from segmend.core.image import Image, LabelMap, MaskArray, bounds
 from segmend.core.session import Label
 from segmend.errors import FileError, GeometryError
 from segmend.io import dicom
-from segmend.io.reference import Reference, ds, identify, referenced, series_items, slice_item
+from segmend.io.reference import Reference, code_item, ds, identify, series_items, slice_item, snomed
+from segmend.io.segmentcodes import UNKNOWN, codes_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -135,18 +136,12 @@ def inside(ring: Ring, rows: int, columns: int) -> MaskArray:
 
 
 def write_structures(
-    path: Path,
-    label_map: LabelMap,
-    image: Image,
-    labels: Sequence[Label],
-    *,
-    source: str | Path | None,
-    anonymous: bool,
+    path: Path, label_map: LabelMap, image: Image, labels: Sequence[Label], reference: Reference
 ) -> None:
     """Write a label map as RTSTRUCT: one region a label, with its name and colour."""
     if not labels:
         raise FileError("A DICOM structure set needs at least one label; this mask has none.")
-    data = _structures(label_map, image, labels, referenced(image, source, anonymous=anonymous))
+    data = _structures(label_map, image, labels, reference)
     write_atomically(path, lambda part: data.save_as(part, enforce_file_format=True))
 
 
@@ -203,6 +198,12 @@ def _add_region(data: Dataset, label: Label, contours: list[Dataset], frame_uid:
         drawn.ContourSequence = contours
     observed.ObservationNumber = observed.ReferencedROINumber = label.value
     observed.RTROIInterpretedType = observed.ROIInterpreter = ""
+    if (known := codes_of(label.name)) != UNKNOWN:
+        kind = code_item(snomed(known.type))
+        if known.side is not None:
+            kind.SegmentedPropertyTypeModifierCodeSequence = [code_item(snomed(known.side))]
+        observed.RTROIIdentificationCodeSequence = [kind]
+        observed.SegmentedPropertyCategoryCodeSequence = [code_item(snomed(known.category))]
     data.StructureSetROISequence.append(region)
     data.ROIContourSequence.append(drawn)
     data.RTROIObservationsSequence.append(observed)

@@ -7,7 +7,7 @@ import shutil
 from contextlib import nullcontext
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse, Response
@@ -28,7 +28,12 @@ router = APIRouter(prefix="/api", tags=["exports"], responses=PROBLEMS)
     responses={200: {"content": {"application/octet-stream": {}}}},
 )
 def export(
-    session: str, here: SharedNow, suffix: Annotated[str, Query(alias="format", max_length=40)] = ".nii.gz"
+    session: str,
+    here: SharedNow,
+    suffix: Annotated[str, Query(alias="format", max_length=40)] = ".nii.gz",
+    patient: Annotated[
+        Literal["anonymous", "keep"], Query(description="whether a DICOM mask leaves out whose it is, or keeps it")
+    ] = "anonymous",
 ) -> Response:
     if suffix not in io.MASK_FORMATS:
         raise SettingsError(f"A mask can be written as {', '.join(io.MASK_FORMATS)}; got {suffix!r}.")
@@ -39,7 +44,11 @@ def export(
     try:
         with here.store.source_of(case.id) if case.source else nullcontext() as source:
             path = folder / f"mask{suffix}"
-            io.write_mask(path, label_map, here.desks.images.get(case.id), labels, source=source)
+            image = here.desks.images.get(case.id)
+            write = io.mask_writer(
+                path, image, source=source, series=case.name, anonymous=patient == "anonymous"
+            )  # a case of a series is called what the series is called
+            write(label_map, labels)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -26,6 +26,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from segmend import io
 from segmend.errors import DiskFullError, FileError, LimitError, NotFoundError, UserError
 from segmend.io.archive import unpack
+from segmend.io.folders import is_zip
 from segmend.server.replies import UnreadableError
 from segmend.server.settings import ServerSettings
 from segmend.store import Case, Store
@@ -35,8 +36,8 @@ PIECE_BYTES = 1 << 20  # gathered before a thread writes them
 FIELD_BYTES = 1000  # of a form field that is no file
 NAME_LENGTH = 150
 IMAGE_ENDINGS = (
-    ".nii.gz", ".seg.nrrd", ".zip", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".png", ".jpg", ".jpeg",
-    ".tiff", ".tif", ".bmp", ".gz",
+    ".nii.gz", ".hdr.gz", ".img.gz", ".seg.nrrd", ".zip", ".nii", ".hdr", ".img", ".mgz", ".mgh", ".nrrd", ".nhdr",
+    ".mha", ".mhd", ".dcm", ".png", ".jpg", ".jpeg", ".tiff", ".tif", ".bmp", ".gz",
 )  # fmt: skip
 BODY: dict[str, Any] = {
     "requestBody": {
@@ -223,9 +224,9 @@ def add_cases(store: Store, upload: Upload) -> list[Case]:
 
     FileError when none can be read.
     """
-    loose = [path for path in upload.files if not _is_zip(path)]
+    loose = [path for path in upload.files if not is_zip(path)]
     places: list[Path] = [upload.folder] if len(loose) > 1 else loose
-    for number, path in enumerate(path for path in upload.files if _is_zip(path)):
+    for number, path in enumerate(path for path in upload.files if is_zip(path)):
         target = upload.folder.parent / f"{number}-{case_name(path.name)}"
         target.mkdir()
         unpack(path, target, max_bytes=upload.max_bytes)
@@ -284,11 +285,6 @@ def case_name(name: str) -> str:
     ending = next((ending for ending in IMAGE_ENDINGS if name.lower().endswith(ending)), "")
     plain = "".join(c for c in name[: len(name) - len(ending)] if c.isprintable()).strip()
     return plain[:NAME_LENGTH]
-
-
-def _is_zip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4) == b"PK\x03\x04"
 
 
 def _too_large(settings: ServerSettings) -> LimitError:
