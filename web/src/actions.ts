@@ -25,11 +25,13 @@ const PALETTE: readonly api.Label["colour"][] = [
 ];
 
 const RING_MS = 4000;
+const ASK_MS = 500; // between two questions whether the server is ready
 
 export class Actions {
   #live: Live | null = null;
   #opening: AbortController | null = null;
   #looking = false; // for a doubtful place
+  #asking = false; // whether the server is ready
   #ringing: ReturnType<typeof setTimeout> | undefined;
 
   constructor(readonly store: Store) {}
@@ -38,6 +40,24 @@ export class Actions {
   async start(): Promise<void> {
     const [methods, formats] = await Promise.all([api.methods(), api.formats(), this.refreshCases()]);
     this.store.set({ methods, formats });
+  }
+
+  /** Ask until the server's method is loaded; meanwhile the page works, but answers come late. */
+  async awaitReady(): Promise<void> {
+    if (this.#asking) return;
+    this.#asking = true;
+    try {
+      for (;;) {
+        const { ready } = await api.health();
+        this.store.set({ warming: !ready });
+        if (ready) return;
+        await new Promise((resolve) => setTimeout(resolve, ASK_MS));
+      }
+    } catch {
+      this.store.set({ warming: false }); // the banner says that the connection is lost; it is asked again after that
+    } finally {
+      this.#asking = false;
+    }
   }
 
   async refreshCases(): Promise<void> {

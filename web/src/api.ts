@@ -3,6 +3,7 @@
 import type { components } from "./schema";
 
 type Schemas = components["schemas"];
+export type Health = Schemas["HealthJson"];
 export type Method = Schemas["MethodJson"];
 export type Format = Schemas["FormatJson"];
 export type Patient = "anonymous" | "keep"; // does a DICOM mask say whose it is
@@ -69,6 +70,7 @@ const post = (body: unknown): RequestInit => ({
   headers: { "Content-Type": "application/json" },
 });
 
+export const health = (): Promise<Health> => read("api/health");
 export const methods = (): Promise<Method[]> => read("api/methods");
 export const formats = (): Promise<Format[]> => read("api/formats");
 export const cases = (): Promise<Case[]> => read("api/cases");

@@ -495,6 +495,11 @@ export interface components {
         /** HealthJson */
         readonly HealthJson: {
             /**
+             * Ready
+             * @description the usual method is loaded, and its first answer takes as long as any
+             */
+            readonly ready: boolean;
+            /**
              * Status
              * @constant
              */

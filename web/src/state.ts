@@ -64,6 +64,7 @@ export interface State {
   readonly draft: Prompt | null; // the gesture under way
   readonly points: readonly Index[]; // extreme points put down so far, all in one slice
   readonly connection: Connection;
+  readonly warming: boolean; // the server still loads its method, so answers come late
   readonly loading: Progress | null; // a case or an upload under way
   readonly answering: number | null; // of an answer under way: the part done, when the server tells
   readonly answered: {
@@ -110,6 +111,7 @@ export const INITIAL: State = {
   draft: null,
   points: [],
   connection: "none",
+  warming: false,
   loading: null,
   answering: null,
   answered: null,

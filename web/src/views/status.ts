@@ -1,4 +1,4 @@
-/** The line at the bottom: the voxel under the pointer, and how the last answer went. */
+/** The line at the bottom: the voxel under the pointer, whether the server is ready, and how the last answer went. */
 
 import type { Actions } from "../actions";
 import { h } from "../dom";
@@ -25,6 +25,7 @@ export function statusLine(actions: Actions): HTMLElement {
     "Cancel",
   );
   const busy = h("span", { class: "status-busy", hidden: true }, h("span", {}, "Working"), bar, cancel);
+  const warming = h("span", { class: "status-busy" }, "Loading the model");
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   store.on(["pointer", "crosshair", "opened", "maskVersion"], ({ pointer, crosshair, opened, labels }) => {
@@ -54,6 +55,9 @@ export function statusLine(actions: Actions): HTMLElement {
     if (state.answering === null) bar.removeAttribute("value");
     else bar.value = state.answering;
   });
+  store.on(["warming"], (state) => {
+    warming.hidden = !state.warming;
+  });
   store.on(["answered", "looked"], ({ answered, looked }) => {
     if (looked !== null) {
       answer.textContent = sentence(looked);
@@ -67,5 +71,5 @@ export function statusLine(actions: Actions): HTMLElement {
   store.on(["opened"], () => {
     answer.textContent = "";
   });
-  return h("footer", { class: "status" }, voxel, h("span", { class: "spacer" }), busy, answer);
+  return h("footer", { class: "status" }, voxel, h("span", { class: "spacer" }), warming, busy, answer);
 }
