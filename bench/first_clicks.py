@@ -28,7 +28,7 @@ import httpx
 import numpy as np
 from websockets.sync.client import connect
 
-from segmend.image import Image, scale_affine
+from segmend.core.image import Image, scale_affine
 from segmend.store import Store
 from server import Served, Sitting
 

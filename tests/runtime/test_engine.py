@@ -194,7 +194,7 @@ def test_engines_share_one_core_that_outlives_them(exported):
 FIRST = """
 import faulthandler, os, threading
 import numpy as np
-from segmend.engine import weights_of
+from segmend.runtime.engine import weights_of
 faulthandler.dump_traceback_later(40, exit=True)
 os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
 reader = weights_of("mend", "mend2d_reader.onnx")
