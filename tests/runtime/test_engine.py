@@ -162,7 +162,7 @@ def test_outputs_keep_their_names_when_they_are_cast(tmp_path):
     x, fine, coarse = torch.rand(1, 1, 16, 16), torch.rand(1, 2, 16, 16), torch.rand(1, 2, 8, 8)
     settings = {"dimensions": 2, "prompts": 1, "widths": [4, 6], "features": 2, "head": 4}
     inputs = {"prompts": x, "f0": fine, "f1": coarse}
-    outputs = ("logits", "quality", "hidden", "doubt")
+    outputs = ("logits", "quality", "hidden", "error_logits")
     path = tmp_path / "refiner.onnx"
     export_network(network, path, architecture="mender:Refiner", settings=settings, inputs=inputs, outputs=outputs)
 
@@ -173,7 +173,7 @@ def test_outputs_keep_their_names_when_they_are_cast(tmp_path):
         "logits": (1, 1, 16, 16),
         "quality": (1,),
         "hidden": (1, 4, 16, 16),
-        "doubt": (1, 1, 16, 16),
+        "error_logits": (1, 1, 16, 16),
     }
 
 

@@ -11,7 +11,7 @@ Concurrency, in full:
   A session's answers come one at a time, in the order of its events, so a workspace is
   used by one thread at a time.
 - Locks are taken in this order and never against it: `Desks` (which session is open), then
-  one desk, then those of `Workspaces`, `Images`, `Pool`, `doubted.Doubted` and the store,
+  one desk, then those of `Workspaces`, `Images`, `Pool`, `uncertainty.UncertaintyMap` and the store,
   which are never held while another is taken.
 - Threads hand messages to the event loop with `call_soon_threadsafe`, under the desk's
   lock, so everybody who watches a session is told the same things in the same order.

@@ -65,8 +65,8 @@ export function statusLine(actions: Actions): HTMLElement {
     }
     if (answered === null) return;
     const quality = answered.quality === null ? "" : `, expected Dice ${answered.quality.toFixed(2)}`;
-    const adapted = answered.adapted ? ", adapted to this image" : "";
-    answer.textContent = `Answered in ${Math.round(answered.milliseconds)} ms${quality}${adapted}`;
+    const finetuned = answered.finetuned ? ", fine-tuned to this image" : "";
+    answer.textContent = `Answered in ${Math.round(answered.milliseconds)} ms${quality}${finetuned}`;
   });
   store.on(["opened"], () => {
     answer.textContent = "";
