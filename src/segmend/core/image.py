@@ -229,7 +229,7 @@ class Image:
         """
         return np.asarray(self.affine[:3, :3] @ np.asarray(index, float) + self.affine[:3, 3])
 
-    def toindex_of(self, point_mm: Sequence[float]) -> NDArray[np.float64]:
+    def to_index(self, point_mm: Sequence[float]) -> NDArray[np.float64]:
         """Return the (z, y, x) index, not rounded, of a RAS position in mm."""
         offset = np.asarray(point_mm, float) - self.affine[:3, 3]
         return np.asarray(np.linalg.solve(self.affine[:3, :3], offset))
