@@ -237,9 +237,7 @@ class _Trace:
 
 def see_image(channels: NDArray[np.generic], window: Window, cells: int) -> Real:  # [c y x] -> [4 n n]
     """Return the image's four input channels, 0 to 1 between the window's percentiles."""
-    seen = np.stack(
-        [resample_to_grid(channel, window, cells) for channel in colour_or_grey(channels)]
-    )
+    seen = np.stack([resample_to_grid(channel, window, cells) for channel in colour_or_grey(channels)])
     rows, columns = channels.shape[1:]
     return plane_intensity_channels(seen, cells_on_plane(window, rows, columns, cells))
 
