@@ -1,5 +1,8 @@
 """One exported network, two engines, the same answers."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -159,7 +162,7 @@ def test_outputs_keep_their_names_when_they_are_cast(tmp_path):
     x, fine, coarse = torch.rand(1, 1, 16, 16), torch.rand(1, 2, 16, 16), torch.rand(1, 2, 8, 8)
     settings = {"dimensions": 2, "prompts": 1, "widths": [4, 6], "features": 2, "head": 4}
     inputs = {"prompts": x, "f0": fine, "f1": coarse}
-    outputs = ("logits", "quality", "hidden", "doubt")
+    outputs = ("logits", "quality", "hidden", "error_logits")
     path = tmp_path / "refiner.onnx"
     export_network(network, path, architecture="mender:Refiner", settings=settings, inputs=inputs, outputs=outputs)
 
@@ -170,7 +173,7 @@ def test_outputs_keep_their_names_when_they_are_cast(tmp_path):
         "logits": (1, 1, 16, 16),
         "quality": (1,),
         "hidden": (1, 4, 16, 16),
-        "doubt": (1, 1, 16, 16),
+        "error_logits": (1, 1, 16, 16),
     }
 
 
@@ -186,3 +189,29 @@ def test_engines_share_one_core_that_outlives_them(exported):
     first, second = (OpenVinoEngine(str(exported), "float32") for _ in range(2))
 
     assert first._core is second._core
+
+
+FIRST = """
+import faulthandler, os, threading
+import numpy as np
+from segmend.runtime.engine import weights_of
+faulthandler.dump_traceback_later(40, exit=True)
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+reader = weights_of("mend", "mend2d_reader.onnx")
+x = {"x": np.zeros((1, 4, 128, 128), np.float32)}
+threads = [threading.Thread(target=reader.run, args=(x,)) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes cannot be pinned to a core here")
+def test_threads_that_infer_first_at_the_same_moment_do_not_freeze():
+    """OpenVINO's first conversion of an array, in two threads, froze every other process on one core."""
+    processes = [subprocess.Popen([sys.executable, "-c", FIRST], stderr=subprocess.PIPE, text=True) for _ in range(8)]
+
+    ended = [(process.communicate(timeout=300)[1], process.returncode) for process in processes]
+
+    assert ended == [("", 0)] * 8

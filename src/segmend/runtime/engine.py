@@ -24,6 +24,8 @@ from segmend.runtime import libraries
 Arrays = Mapping[str, NDArray[np.generic]]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+# What files of earlier versions call an output, and what it is called now.
+RENAMED_OUTPUTS = {"doubt": "error_logits"}
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -127,6 +129,11 @@ def _opened() -> Any:
     return core
 
 
+def _current(output: str) -> str:
+    """Return what an output is called now, whatever an earlier version called it."""
+    return RENAMED_OUTPUTS.get(output, output)
+
+
 class OpenVinoEngine(Engine):
     """OpenVINO on the processor; compiles once a shape of input (some 60 ms each)."""
 
@@ -140,7 +147,9 @@ class OpenVinoEngine(Engine):
             first = str(error).strip().splitlines()[0]
             raise ModelError(f"The weights {Path(path).name} could not be read: {first}.") from None
         self._inputs = [port.get_any_name() for port in self._model.inputs]
-        self._outputs = [port.get_any_name() for port in self._model.outputs]  # compiling may add names to them
+        self._outputs = [
+            _current(port.get_any_name()) for port in self._model.outputs
+        ]  # compiling may add names to them
         fast = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self.precision = ("bfloat16" if fast else "float32") if precision == "auto" else precision
         self.name = f"OpenVINO {__version__.split('-')[0]}, {self.precision}"
@@ -170,7 +179,8 @@ class TorchEngine(Engine):
     def __init__(self, path: str, device: str) -> None:
         import torch
 
-        network, self._inputs, self._outputs = torch_network(path)
+        network, self._inputs, outputs = torch_network(path)
+        self._outputs = [_current(name) for name in outputs]
         self._device = torch.device(device)
         self._network = network.to(self._device).eval()
         self.name = f"torch {torch.__version__}, {device}, float32"
