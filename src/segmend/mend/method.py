@@ -56,7 +56,7 @@ from segmend.sampling.slices import (
     slice_range,
 )
 from segmend.solvers.finetune import load_head
-from segmend.solvers.nudge import nudged, room
+from segmend.solvers.nudge import nudge, room
 
 METHOD = cards.method("mend")
 
@@ -241,7 +241,7 @@ class MendWorkspace(Workspace):
             inside = ((points >= box.low) & (points < box.high)).all(axis=1)
             pinned[tuple((points[inside] - box.low).T)] = side
         logits = self._logits(prompts, previous, box)
-        moved = nudged(previous[box.slices], newest.k, logits=logits, pinned=pinned, spacing=spacing)
+        moved = nudge(previous[box.slices], newest.k, logits=logits, pinned=pinned, spacing=spacing)
         return Prediction(moved.astype(np.float32), box)
 
     def _logits(self, prompts: Sequence[Prompt], previous: MaskArray, box: Box) -> Real | None:  # [z y x] of the box

@@ -113,7 +113,7 @@ class DeepIGeoSWorkspace(SliceWorkspace):
         shape: tuple[int, ...],
     ) -> PlaneAnswer:
         """Return R-Net's answer from a mask, or from P-Net's answer; without marks P-Net's answer stands."""
-        picture = seen(self.channels(axis, index), window, CELLS)
+        picture = standardised_window(self.channels(axis, index), window, CELLS)
         rows, columns = shape
         clicked = tuple(
             cells_of(marked_pixels(prompts, axis, index, positive=sign), window, CELLS) for sign in (True, False)
@@ -149,7 +149,7 @@ def foreground_logits(logits: Real) -> Real:  # [b 2 y x] -> [b y x]
     return np.asarray(logits[:, 1] - logits[:, 0], np.float32)
 
 
-def seen(channels: NDArray[np.generic], window: Window, cells: int) -> Real:  # [c y x] -> [n n]
+def standardised_window(channels: NDArray[np.generic], window: Window, cells: int) -> Real:  # [c y x] -> [n n]
     """Return what a window sees, with mean 0 and deviation 1; cells beside the image are 0."""
     grey = np.stack([resample_to_grid(channel, window, cells) for channel in channels]).mean(axis=0)
     valid = cells_on_plane(window, channels.shape[1], channels.shape[2], cells)

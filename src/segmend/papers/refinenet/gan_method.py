@@ -93,15 +93,15 @@ class GanRefineWorkspace(SliceWorkspace):
         """Return the parts of the slice's mask that the marks choose."""
         METHOD.check(prompts)
         probability = within_boxes(self.found(axis, index), prompts, axis, index)
-        return PlaneAnswer(_chosen(probability, prompts, axis, index))
+        return PlaneAnswer(_choose(probability, prompts, axis, index))
 
     def propagate(self, prompts: Sequence[Prompt], axis: int, index: int, beside: Plane) -> PlaneAnswer:
         """Return the parts of the slice's mask that go on from the slice beside it."""
         probability = within_boxes(self.found(axis, index), prompts, axis, index)
-        return PlaneAnswer(_chosen(touching(probability, beside), prompts, axis, index))
+        return PlaneAnswer(_choose(touching(probability, beside), prompts, axis, index))
 
 
-def _chosen(probability: Real, prompts: Sequence[Prompt], axis: int, index: int) -> Real:
+def _choose(probability: Real, prompts: Sequence[Prompt], axis: int, index: int) -> Real:
     parts, _ = label(probability > 0.5)
     positive, negative = (marked_pixels(prompts, axis, index, positive=sign) for sign in (True, False))
     dropped = np.isin(parts, parts[tuple(negative.T)])
