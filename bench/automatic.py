@@ -30,7 +30,7 @@ class Silent(Engine):
     def run(self, inputs: Arrays) -> dict[str, np.ndarray]:
         nothing = np.full_like(inputs["prompts"][:, :1], -30)
         quality = np.zeros(len(nothing), np.float32)
-        return {"logits": nothing, "quality": quality, "hidden": nothing, "doubt": nothing}
+        return {"logits": nothing, "quality": quality, "hidden": nothing, "error_logits": nothing}
 
 
 def silenced(workspace: MendWorkspace) -> MendWorkspace:

@@ -1,11 +1,11 @@
 """What mend is to reach, measured and beside its goals: python bench/figures.py --data DATA [--weights DIR] [--out DIR]
 
 On the val split of every set in a folder: a robot clicks on each object ten times, or draws a box; where people's
-scribbles are there, one round of them; clicks where the method doubts, where its mistake is largest, and anywhere in
-the mistake; clicks on masks from elsewhere, wrong ones and good ones; and one click on wrong masks of volumes, beside
-the classical methods. Sets are seen (the weights learned from their train split) or unseen, and every set counts once.
-With --out each set's games are kept in a file as they end, and a run that is started again with the same questions and
-weights plays only what is missing.
+scribbles are there, one round of them; clicks where the method is uncertain, where its mistake is largest, and anywhere
+in the mistake; clicks on masks from elsewhere, wrong ones and good ones; and one click on wrong masks of volumes,
+beside the classical methods. Sets are seen (the weights learned from their train split) or unseen, and every set counts
+once. With --out each set's games are kept in a file as they end, and a run that is started again with the same
+questions and weights plays only what is missing.
 
 --method measures another method in the same way; what it cannot do is left out, and said.
 """
@@ -39,7 +39,7 @@ from segmend.errors import SegmendError, UserError
 from segmend.evaluation.compare import report_from
 from segmend.evaluation.evaluate import Curve, Report, evaluate, judged
 from segmend.evaluation.metrics import lowered
-from segmend.evaluation.one_click import BEST, DOUBT, RANDOM, by_method, by_place, wobbled
+from segmend.evaluation.one_click import BEST, RANDOM, UNCERTAINTY, by_method, by_place, wobbled
 from segmend.users import LargestError
 from segmend.users.play import rounds
 
@@ -362,19 +362,23 @@ def scribbles(found: Sequence[Set]) -> None:
 
 def clicks_by_place(found: Sequence[Set]) -> None:
     for dimensions in ("2D", "3D"):
-        gains: dict[str, list[float | None]] = {arm: [] for arm in (DOUBT, BEST, RANDOM)}
+        gains: dict[str, list[float | None]] = {arm: [] for arm in (UNCERTAINTY, BEST, RANDOM)}
         for one in found:
             if one.dimensions == dimensions and one.places:
                 for arm, values in gains.items():
                     values.append(mean(row["after"] - row["before"] for row in one.places if row["arm"] == arm))
-        doubt, best, random = (mean(values) for values in gains.values())
-        goal(f"{dimensions}: Dice gained by a click where it doubts most",
-             f"{number(doubt)} (best {number(best)})", f"above {number(random)} (random wrong)",
-             None if doubt is None or random is None else doubt > random)  # fmt: skip
+        uncertainty, best, random = (mean(values) for values in gains.values())
+        goal(f"{dimensions}: Dice gained by a click where it is most uncertain",
+             f"{number(uncertainty)} (best {number(best)})", f"above {number(random)} (random wrong)",
+             None if uncertainty is None or random is None else uncertainty > random)  # fmt: skip
         for one in found:
             if one.dimensions == dimensions and one.places:
                 each = (mean(r["after"] - r["before"] for r in one.places if r["arm"] == arm) for arm in gains)
-                print(f"      {one.name}: doubt {{}}, best {{}}, random {{}}".format(*(number(gain) for gain in each)))
+                print(
+                    f"      {one.name}: uncertainty {{}}, best {{}}, random {{}}".format(
+                        *(number(gain) for gain in each)
+                    )
+                )
 
 
 def clicks_on_masks(found: Sequence[Set]) -> None:

@@ -70,7 +70,7 @@ def main() -> None:
         ("adjustment", asked(kept, [*clicks, Adjust(0.2)], truth), 20),
     ]
     if method.planes.head is not None:
-        rows.append(("click that teaches", asked(kept.adapting("on"), clicks, truth), 700))
+        rows.append(("click that teaches", asked(kept.with_finetuning("on"), clicks, truth), 700))
     print(f"{method.planes.reader.name}; {method.planes.refiner.name}")
     for name, work, budget in rows:
         took = milliseconds(work)

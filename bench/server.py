@@ -31,7 +31,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from segmend.core.image import Image, scale_affine
 from segmend.core.prompts import to_json
-from segmend.server.wire import DOUBT, unpack
+from segmend.server.wire import UNCERTAINTY, unpack
 from segmend.store import Store
 from segmend.users import LargestError
 
@@ -116,7 +116,7 @@ class Sitting:
         if isinstance(message, str):
             values: dict[str, Any] = json.loads(message)
             return values
-        if message.startswith(DOUBT):
+        if message.startswith(UNCERTAINTY):
             return None  # it is looked at by nobody here
         frame = unpack(message)
         frame.onto(self.map)

@@ -96,7 +96,7 @@ def test_quality_is_judged_on_unseen_sets_over_all_answers(figures: Any, capsys:
 
 
 def test_places_and_moves_are_means_of_gains(figures: Any, capsys: Any) -> None:
-    rows = [{"arm": "doubt", "before": 0.5, "after": 0.6}, {"arm": "doubt", "before": 0.5, "after": 0.8}]
+    rows = [{"arm": "uncertainty", "before": 0.5, "after": 0.6}, {"arm": "uncertainty", "before": 0.5, "after": 0.8}]
     rows += [{"arm": "best", "before": 0.5, "after": 0.9}, {"arm": "random", "before": 0.5, "after": 0.55}]
     moves = {"mend": rows[:1], "graphcut": rows[1:2], "geos": rows[3:]}
     plan = figures.Plan(Path(), "mend", None, "val", 4, 8, 0, (), (), (), (), None)

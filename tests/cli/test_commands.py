@@ -88,7 +88,18 @@ def test_methods_are_listed_as_programs_want_them(said):
     assert code == 0
     assert {"mend", "graphcut"} <= {card["id"] for card in cards}
     for card in cards:
-        shown = {"id", "title", "paper", "prompts", "dimensions", "weights", "refines", "guesses", "labels", "adapts"}
+        shown = {
+            "id",
+            "title",
+            "paper",
+            "prompts",
+            "dimensions",
+            "weights",
+            "refines",
+            "guesses",
+            "labels",
+            "finetunes",
+        }
         assert set(card) == shown
 
 

@@ -278,14 +278,17 @@ class TestJson:
 
     def test_a_prompt_of_before_there_was_a_choice_adapts_by_itself(self) -> None:
         values = event_to_json(CLICK)
-        del values["adapt"]
+        del values["finetune"]
 
         assert event_from_json(values) == CLICK
 
     @pytest.mark.parametrize(
         ("values", "words"),
         [
-            ({**event_to_json(CLICK), "adapt": "maybe"}, "Adapting to the image needs auto, on or off; got 'maybe'"),
+            (
+                {**event_to_json(CLICK), "finetune": "maybe"},
+                "Fine-tuning to the image needs auto, on or off; got 'maybe'",
+            ),
             ({}, "An event needs a known kind; got None"),
             ({"event": "dreamt"}, "An event needs a known kind; got 'dreamt'"),
             ({"event": ["undone"]}, r"An event needs a known kind; got \['undone'\]"),
@@ -322,3 +325,10 @@ class TestJson:
     def test_any_json_is_an_event_or_refused(self, values: Any, kind: str) -> None:
         with suppress(SegmendError):
             event_from_json({**values, "event": kind} if isinstance(values, dict) else values)
+
+
+def test_events_of_earlier_versions_said_adapt_for_finetune():
+    values = event_to_json(CLICK)
+    del values["finetune"]
+
+    assert event_from_json({**values, "adapt": "off"}).finetune == "off"

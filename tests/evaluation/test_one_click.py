@@ -9,7 +9,7 @@ from segmend.core.image import whole
 from segmend.core.masks import dice
 from segmend.core.prompts import Click, Mask
 from segmend.core.segmenter import Method, Prediction, Workspace
-from segmend.evaluation.one_click import BEST, DOUBT, RANDOM, by_method, by_place, wobbled
+from segmend.evaluation.one_click import BEST, RANDOM, UNCERTAINTY, by_method, by_place, wobbled
 
 SPACING = np.array([1.0, 1.0, 1.0])
 TRUTH = np.zeros((1, 12, 30), bool)
@@ -17,19 +17,19 @@ TRUTH[0, 2:8, 2:22] = True  # 120 pixels
 
 
 class Blocks(Workspace):
-    """A positive click adds the block of 6 x 5 pixels it lies in, a negative one takes it away; doubts one block."""
+    """A positive click adds the block of 6 x 5 pixels it lies in, a negative one takes it away; uncertain of one."""
 
-    def __init__(self, doubted, tells=True):
-        self.doubted, self.tells = doubted, tells
+    def __init__(self, uncertainty_map, tells=True):
+        self.uncertainty_map, self.tells = uncertainty_map, tells
 
     def predict(self, prompts, previous):
         mask = previous.copy()
         for prompt in prompts:
             if isinstance(prompt, Click):
                 mask[block(prompt.index)] = prompt.positive
-        doubt = np.zeros(mask.shape, np.float32)
-        doubt[block(self.doubted)] = 1
-        return Prediction(mask.astype(np.float32), whole(mask.shape), doubt=doubt if self.tells else None)
+        uncertainty = np.zeros(mask.shape, np.float32)
+        uncertainty[block(self.uncertainty_map)] = 1
+        return Prediction(mask.astype(np.float32), whole(mask.shape), uncertainty=uncertainty if self.tells else None)
 
 
 def block(index):
@@ -43,30 +43,32 @@ def test_places_are_asked_from_the_same_mask_and_labelled_by_the_truth():
 
     one = dice(TRUTH, TRUTH & (np.arange(30) < 7))  # one block of four: 2 * 30 / (120 + 30)
     assert one == 0.4
-    assert [(gain.arm, gain.at) for gain in gains] == [(arm, at) for at in (1, 2) for arm in (DOUBT, BEST, RANDOM)]
+    assert [(gain.arm, gain.at) for gain in gains] == [
+        (arm, at) for at in (1, 2) for arm in (UNCERTAINTY, BEST, RANDOM)
+    ]
     assert {gain.before for gain in gains if gain.at == 1} == {one}
     assert gains[0].gain == gains[1].gain == pytest.approx(2 * 60 / 180 - 0.4)  # each adds a second block
 
 
-def test_a_doubtful_place_outside_the_object_is_marked_as_outside():
+def test_a_uncertain_place_outside_the_object_is_marked_as_outside():
     gains = list(by_place(Blocks((0, 4, 28)), TRUTH, SPACING, interactions=1))
 
-    assert [gain.gain for gain in gains if gain.arm == DOUBT] == [0]  # nothing was there to be taken away
+    assert [gain.gain for gain in gains if gain.arm == UNCERTAINTY] == [0]  # nothing was there to be taken away
 
 
-def test_a_method_that_is_sure_gains_nothing_by_its_doubt():
+def test_a_method_that_is_sure_gains_nothing_by_its_uncertainty():
     class Sure(Blocks):
         def predict(self, prompts, previous):
             found = super().predict(prompts, previous)
-            return Prediction(found.probability, found.box, doubt=np.zeros_like(found.probability))
+            return Prediction(found.probability, found.box, uncertainty=np.zeros_like(found.probability))
 
     gains = list(by_place(Sure((0, 4, 4)), TRUTH, SPACING, interactions=1))
 
-    assert (gains[0].arm, gains[0].gain) == (DOUBT, 0)
+    assert (gains[0].arm, gains[0].gain) == (UNCERTAINTY, 0)
     assert len(gains) == 3
 
 
-def test_a_method_that_does_not_tell_its_doubt_and_a_right_mask_are_left_out():
+def test_a_method_that_does_not_tell_its_uncertainty_and_a_right_mask_are_left_out():
     assert list(by_place(Blocks((0, 4, 4), tells=False), TRUTH, SPACING)) == []
     small = np.zeros_like(TRUTH)
     small[0, 2:8, 2:7] = True

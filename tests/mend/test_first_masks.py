@@ -54,7 +54,7 @@ class Content(Engine):
     def run(self, inputs):
         mask = inputs["prompts"][:, :1]
         logits = np.where((mask > 0.5) != self.lost, 9.0, -9.0).astype(np.float32)
-        return {"logits": logits, "quality": np.float32([0.9]), "hidden": mask, "doubt": -np.abs(logits)}
+        return {"logits": logits, "quality": np.float32([0.9]), "hidden": mask, "error_logits": -np.abs(logits)}
 
 
 def in_planes(image, **refiner):
@@ -137,7 +137,7 @@ def test_a_refiner_that_finds_another_thing_is_not_followed(make, case):
     assert dice(truth == DISC, mask) > 0.8
 
 
-def test_the_quality_is_the_refiners_and_doubt_lies_at_the_edge():
+def test_the_quality_is_the_refiners_and_uncertainty_lies_at_the_edge():
     image, truth = drawn_picture(0, noise=0)
     automatic, _ = in_planes(image)
 
@@ -145,7 +145,7 @@ def test_the_quality_is_the_refiners_and_doubt_lies_at_the_edge():
 
     assert part.quality == pytest.approx(0.9)
     inner = np.zeros_like(truth, bool)
-    inner[part.box.slices] = part.doubt < 0.01
+    inner[part.box.slices] = part.uncertainty < 0.01
     ys, xs = np.nonzero(truth[0] == SQUARE)
     assert inner[0, round(ys.mean()), round(xs.mean())]
 

@@ -17,7 +17,7 @@ from segmend.runtime.engine import export_network
 from segmend.solvers.finetune import Head, save_head
 
 WIDTHS, FEATURES = (4, 4, 4, 4, 6), 3
-OUTPUTS = ("logits", "quality", "hidden", "doubt")
+OUTPUTS = ("logits", "quality", "hidden", "error_logits")
 
 
 def export_untrained(folder, dimensions, cells):
@@ -76,7 +76,7 @@ def test_networks_for_planes_answer_a_picture_with_a_quality(plane):
     prediction = answer(load(plane).open(image), [Click((0, 15, 20))], empty)
 
     assert prediction.over(empty)[0, 15, 20]
-    assert prediction.doubt is not None
+    assert prediction.uncertainty is not None
     assert prediction.quality is None or 0 <= prediction.quality <= 1
 
 

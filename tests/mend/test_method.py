@@ -48,7 +48,7 @@ class Bright(Engine):
         plain = np.ptp(tones, axis=(2, 3), keepdims=True) < 0.5
         logits = np.where(plain, -0.1, 20 * (tones - 0.5)).astype(np.float32)
         quality = np.float32([0.3 if plain.all() else 0.95])
-        return {"logits": logits, "quality": quality, "hidden": tones, "doubt": -np.abs(logits)}
+        return {"logits": logits, "quality": quality, "hidden": tones, "error_logits": -np.abs(logits)}
 
 
 def bright(engine=None, eyes=None, **looking):
@@ -108,7 +108,7 @@ class Timid(Bright):
     def run(self, inputs):
         tones = inputs["f0"][:, :1]
         logits = np.select([tones > 0.9, tones > 0.3], [4.0, -1.0], -8.0).astype(np.float32)
-        return {"logits": logits, "quality": np.float32([0.95]), "hidden": tones, "doubt": -np.abs(logits)}
+        return {"logits": logits, "quality": np.float32([0.95]), "hidden": tones, "error_logits": -np.abs(logits)}
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_the_first_answer_to_a_box_comes_near_its_sides(box, more, spans):
     here = np.zeros_like(disc)
 
     masks = [
-        answer(bright(Timid(), tones=False, span=span, adapt="off").open(image), [box, *more], here).over(here)
+        answer(bright(Timid(), tones=False, span=span, finetune="off").open(image), [box, *more], here).over(here)
         for span in (False, True)
     ]
 
@@ -304,21 +304,21 @@ class Believes(Bright):
         return found | ({"logits": 20 * (so_far - 0.5)} if (so_far > 0.5).any() else {})
 
 
-def test_a_second_opinion_doubts_what_the_mask_so_far_says():
+def test_a_second_opinion_is_uncertain_of_what_the_mask_so_far_says():
     voxels, truth = disc_image()
     wrong = np.roll(truth, 12, axis=1)
 
     clicks = [Click((0, 70, 90)), Click((0, 68, 90))]
     prediction = answer(bright(Believes(), opinion=True).open(Image(voxels[None])), clicks, wrong)
 
-    doubt = np.zeros(truth.shape)
-    doubt[prediction.box.slices] = prediction.doubt
+    uncertainty = np.zeros(truth.shape)
+    uncertainty[prediction.box.slices] = prediction.uncertainty
     mask = prediction.over(wrong)
     inside = np.zeros(truth.shape, bool)
     inside[prediction.box.slices] = True
     assert (mask != truth).sum() > 400
-    assert doubt[(mask != truth) & inside].mean() > 0.5
-    assert doubt[(mask == truth) & inside].mean() < 0.05
+    assert uncertainty[(mask != truth) & inside].mean() > 0.5
+    assert uncertainty[(mask == truth) & inside].mean() < 0.05
 
 
 def test_a_correction_leaves_what_is_far_from_it_alone():
@@ -520,7 +520,7 @@ def test_a_sure_answer_is_not_asked_for_again():
 
     assert len(engine.asked) == 1
     assert prediction.quality == pytest.approx(0.95)
-    assert prediction.doubt is not None and prediction.doubt.shape == prediction.box.shape
+    assert prediction.uncertainty is not None and prediction.uncertainty.shape == prediction.box.shape
 
 
 def test_an_empty_mask_has_no_quality():
@@ -551,14 +551,14 @@ class Wrong(Bright):
     def run(self, inputs):
         hidden = np.concatenate([inputs["f0"][:, :1], np.ones_like(inputs["f0"][:, :1])], axis=1)
         logits = HEAD.logits(hidden[0])[None, None]
-        return {"logits": logits, "quality": np.float32([0.5]), "hidden": hidden, "doubt": -np.abs(logits)}
+        return {"logits": logits, "quality": np.float32([0.5]), "hidden": hidden, "error_logits": -np.abs(logits)}
 
 
 HEAD = Head((np.array([[3.0, 0.02]], np.float32),), (np.zeros(1, np.float32),))
 
 
-@pytest.mark.parametrize("adapt", ["off", "auto", "on"])
-def test_marks_that_disagree_teach_the_last_layers_this_image(adapt):
+@pytest.mark.parametrize("finetune", ["off", "auto", "on"])
+def test_marks_that_disagree_teach_the_last_layers_this_image(finetune):
     voxels, truth = disc_image(rows=120, columns=120, centre=(60, 60), radius=20)
     workspace = Mend(Networks(Eyes(), Wrong(), HEAD), Looking(near=False, again=0)).open(Image(voxels[None]))
     box = Box((0, 35, 35), (1, 85, 85))
@@ -567,10 +567,10 @@ def test_marks_that_disagree_teach_the_last_layers_this_image(adapt):
 
     inner = Stroke(((0, 60, 45), (0, 60, 75)))
 
-    found = answer(workspace.adapting(adapt), [box, inner, *strokes], np.zeros_like(truth))
+    found = answer(workspace.with_finetuning(finetune), [box, inner, *strokes], np.zeros_like(truth))
 
     mask = found.over(np.zeros_like(truth))
-    assert (dice(mask, truth) > 0.9) == found.adapted == (adapt != "off")
+    assert (dice(mask, truth) > 0.9) == found.finetuned == (finetune != "off")
     assert mask[0, 60, 60]
 
 
@@ -582,10 +582,12 @@ def test_marks_that_agree_teach_nothing():
 
     prediction = answer(workspace, prompts, np.zeros_like(truth))
 
-    assert prediction.mask.all() and not prediction.adapted
-    assert answer(workspace.adapting("on"), prompts, np.zeros_like(truth)).adapted
-    assert not answer(workspace.adapting("on"), prompts[:1], np.zeros_like(truth)).adapted  # nothing to learn from yet
-    assert not answer(workspace.adapting("on").adapting("auto"), prompts, np.zeros_like(truth)).adapted
+    assert prediction.mask.all() and not prediction.finetuned
+    assert answer(workspace.with_finetuning("on"), prompts, np.zeros_like(truth)).finetuned
+    assert not answer(
+        workspace.with_finetuning("on"), prompts[:1], np.zeros_like(truth)
+    ).finetuned  # nothing to learn from yet
+    assert not answer(workspace.with_finetuning("on").with_finetuning("auto"), prompts, np.zeros_like(truth)).finetuned
 
 
 def test_an_adjustment_moves_the_boundary_and_zero_moves_nothing():

@@ -20,7 +20,7 @@ from segmend.core.marks import marks
 from segmend.core.masks import dice
 from segmend.core.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke
 from segmend.core.segmenter import answer, replaced
-from segmend.core.session import ADAPTS
+from segmend.core.session import FINETUNES
 from segmend.errors import PromptError
 from segmend.mend.method import solid
 from segmend.mend.plane import PlaneLooker, Question, Seen
@@ -75,8 +75,12 @@ class Echo(Engine):
     def run(self, inputs: Arrays) -> dict[str, Real]:
         so_far = np.clip(inputs["prompts"][0, 0], 1e-4, 1 - 1e-4)
         logits = np.log(so_far / (1 - so_far)).astype(np.float32)
-        doubt = -np.abs(logits)
-        return {"logits": logits[None, None], "quality": np.asarray([0.5], np.float32), "doubt": doubt[None, None]}
+        uncertainty = -np.abs(logits)
+        return {
+            "logits": logits[None, None],
+            "quality": np.asarray([0.5], np.float32),
+            "error_logits": uncertainty[None, None],
+        }
 
 
 class Dotter(Engine):
@@ -133,8 +137,8 @@ class Ruler(PlaneLooker):
 
 def said(mask: MaskArray, quality: float) -> dict[str, Real]:
     logits = np.where(mask, 9.0, -9.0).astype(np.float32)
-    doubt = -np.abs(logits)[None, None]
-    return {"logits": logits[None, None], "quality": np.asarray([quality], np.float32), "doubt": doubt}
+    uncertainty = -np.abs(logits)[None, None]
+    return {"logits": logits[None, None], "quality": np.asarray([quality], np.float32), "error_logits": uncertainty}
 
 
 SHAPE, SPACING, MIDDLE = (16, 60, 70), (3.0, 1.0, 1.25), (8, 28, 33)
@@ -206,9 +210,9 @@ def test_any_first_prompt_on_any_plane_finds_the_object(prompt: Prompt) -> None:
 
     assert dice(TRUTH, found.over(NOTHING)) > 0.9
     assert found.quality == pytest.approx(0.9)
-    assert found.doubt is not None
-    assert found.doubt.shape == found.box.shape
-    assert 0 <= found.doubt.min() <= found.doubt.max() <= 1
+    assert found.uncertainty is not None
+    assert found.uncertainty.shape == found.box.shape
+    assert 0 <= found.uncertainty.min() <= found.uncertainty.max() <= 1
 
 
 @pytest.mark.parametrize("radius_mm", [4.0, 9.0, 20.0, 34.0])
@@ -346,7 +350,7 @@ def test_stacks_of_thick_slices_are_left_to_the_plane() -> None:
         assert solid(Image(np.zeros((1, 9, 20, 20)), scale_affine(spacing))) is wanted
 
 
-def test_a_second_opinion_that_expects_little_lowers_the_quality_and_is_doubted() -> None:
+def test_a_second_opinion_that_expects_little_lowers_the_quality_and_is_uncertain() -> None:
     class Flighty(Grower):
         """A refiner that finds the object, and from further away half of it, of which it expects little."""
 
@@ -358,14 +362,19 @@ def test_a_second_opinion_that_expects_little_lowers_the_quality_and_is_doubted(
                 return said(grown, 0.3)
             return said(grown, 0.9)
 
-    sure, alone_there, doubted = (
+    sure, alone_there, uncertainty_map = (
         answer(VolumeWorkspace(Tones(), refiner, IMAGE, looking), [BOUNDS], NOTHING)
         for refiner, looking in ((Grower(), Looking()), (Flighty(), alone()), (Flighty(), Looking()))
     )
-    np.testing.assert_array_equal(sure.probability > 0.5, doubted.probability > 0.5)
-    assert sure.quality is not None and doubted.quality is not None and doubted.quality < sure.quality - 0.1
+    np.testing.assert_array_equal(sure.probability > 0.5, uncertainty_map.probability > 0.5)
+    assert (
+        sure.quality is not None
+        and uncertainty_map.quality is not None
+        and uncertainty_map.quality < sure.quality - 0.1
+    )
     assert alone_there.quality == pytest.approx(0.9)
-    assert doubted.doubt is not None and sure.doubt is not None and doubted.doubt.mean() > 2 * sure.doubt.mean()
+    assert uncertainty_map.uncertainty is not None and sure.uncertainty is not None
+    assert uncertainty_map.uncertainty.mean() > 2 * sure.uncertainty.mean()
 
 
 @pytest.mark.parametrize(("rows", "bursting"), [(2, False), (8, False), (9, True)])
@@ -377,30 +386,30 @@ def test_a_change_that_makes_a_mask_many_times_as_large_is_told(rows: int, burst
     assert _bursting(seen, Change(whole, grown)) is bursting
 
 
-def test_what_has_not_the_tone_of_its_side_is_doubted_most() -> None:
+def test_what_has_not_the_tone_of_its_side_is_uncertain_most() -> None:
     class Unsure(Boxed):
-        """A refiner that fills the boxes, and doubts every cell alike."""
+        """A refiner that fills the boxes, and is as uncertain of every cell."""
 
         def run(self, inputs: Arrays) -> dict[str, Real]:
             found = super().run(inputs)
-            return {**found, "doubt": np.full_like(found["doubt"], -1.0)}
+            return {**found, "error_logits": np.full_like(found["error_logits"], -1.0)}
 
     found = answer(VolumeWorkspace(Tones(), Unsure(), IMAGE, alone(tones=False)), [BOUNDS], NOTHING)
-    mask, doubt = found.over(NOTHING), np.zeros(SHAPE, np.float32)
-    assert found.doubt is not None
-    doubt[found.box.slices] = found.doubt
+    mask, uncertainty = found.over(NOTHING), np.zeros(SHAPE, np.float32)
+    assert found.uncertainty is not None
+    uncertainty[found.box.slices] = found.uncertainty
     assert (mask & ~TRUTH).sum() > 1000  # the corners of the box
-    assert doubt[mask & ~TRUTH].mean() > 3 * doubt[TRUTH].mean() > 0
+    assert uncertainty[mask & ~TRUTH].mean() > 3 * uncertainty[TRUTH].mean() > 0
 
 
-def test_quality_follows_the_doubt_of_the_mask_that_was_made_and_how_much_of_the_look_it_is() -> None:
+def test_quality_follows_the_uncertainty_of_the_mask_that_was_made_and_how_much_of_the_look_it_is() -> None:
     frame = Frame((0, 0, 0), (8, 8, 8), (8, 8, 8))
     mask = np.zeros(frame.cells, bool)
     mask[2:6, 2:6, 2:6] = True
 
-    def told(doubted: float, made: MaskArray = mask) -> float:
-        doubt = np.full(frame.cells, doubted, np.float32)
-        look = Look(frame, mask.astype(np.float32), doubt, 0.9)
+    def told(uncertainty_map: float, made: MaskArray = mask) -> float:
+        uncertainty = np.full(frame.cells, uncertainty_map, np.float32)
+        look = Look(frame, mask.astype(np.float32), uncertainty, 0.9)
         return _quality(look, look, made)
 
     part = mask.copy()
@@ -669,37 +678,41 @@ class TestLearning:
         mask = TRUTH | SHELL
         prompts = [BOUNDS.grown((4, 8, 8)).clipped(SHAPE), Click(MIDDLE), BESIDE]
 
-        found = {adapt: answer(workspace.adapting(adapt), prompts, mask) for adapt in ADAPTS}
+        found = {finetune: answer(workspace.with_finetuning(finetune), prompts, mask) for finetune in FINETUNES}
 
-        left = {adapt: int((said.over(mask) & SHELL).sum()) for adapt, said in found.items()}
+        left = {finetune: int((said.over(mask) & SHELL).sum()) for finetune, said in found.items()}
         assert left["auto"] < 0.25 * left["off"] < 0.25 * SHELL.sum()
-        assert {adapt: said.adapted for adapt, said in found.items()} == {"auto": True, "on": True, "off": False}
+        assert {finetune: said.finetuned for finetune, said in found.items()} == {
+            "auto": True,
+            "on": True,
+            "off": False,
+        }
         assert not found["auto"].over(mask)[BESIDE.index]
 
     def test_marks_that_agree_teach_only_when_told_to(self) -> None:
         workspace = self.heedless()
         prompts = [BOUNDS, Click(MIDDLE)]
 
-        assert not answer(workspace, prompts, NOTHING).adapted
-        assert answer(workspace.adapting("on"), prompts, NOTHING).adapted
-        assert not answer(workspace.adapting("on"), prompts[:1], NOTHING).adapted  # nothing was corrected yet
+        assert not answer(workspace, prompts, NOTHING).finetuned
+        assert answer(workspace.with_finetuning("on"), prompts, NOTHING).finetuned
+        assert not answer(workspace.with_finetuning("on"), prompts[:1], NOTHING).finetuned  # nothing was corrected yet
 
     def test_nothing_is_kept_of_what_was_taught(self) -> None:
         used, fresh = self.heedless(), self.heedless()
         prompts = [BOUNDS, Click(MIDDLE), BESIDE]
         mask = TRUTH | SHELL
         for other in ([*prompts, Click((8, 50, 33), positive=False)], prompts):
-            answer(used.adapting("on"), other, mask)
+            answer(used.with_finetuning("on"), other, mask)
 
         again, first = answer(used, prompts, mask), answer(fresh, prompts, mask)
 
-        assert again.box == first.box and again.adapted
+        assert again.box == first.box and again.finetuned
         np.testing.assert_array_equal(again.probability, first.probability)
 
     def test_a_network_without_a_head_cannot_learn(self) -> None:
         workspace = VolumeWorkspace(Tones(), Heedless(), RING)
 
-        assert not answer(workspace.adapting("on"), [BOUNDS, BESIDE], TRUTH | SHELL).adapted
+        assert not answer(workspace.with_finetuning("on"), [BOUNDS, BESIDE], TRUTH | SHELL).finetuned
 
     def test_both_share_what_was_read(self) -> None:
         workspace = self.heedless()
@@ -707,7 +720,7 @@ class TestLearning:
         assert isinstance(reader, Tones)
         answer(workspace, [BOUNDS], TRUTH)
 
-        answer(workspace.adapting("on"), [BOUNDS], TRUTH)
+        answer(workspace.with_finetuning("on"), [BOUNDS], TRUTH)
 
         assert reader.asked == 1
 
@@ -799,7 +812,7 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Engine, Engine]:
         architecture="mender:Refiner",
         settings={"prompts": 4, **sizes},
         inputs={"prompts": x, **dict(zip(names, features, strict=True))},
-        outputs=("logits", "quality", "hidden", "doubt"),
+        outputs=("logits", "quality", "hidden", "error_logits"),
     )
     return load_network(str(folder / "reader.onnx")), load_network(str(folder / "refiner.onnx"))
 

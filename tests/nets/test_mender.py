@@ -19,9 +19,9 @@ def test_features_and_answers_have_the_sizes_of_their_levels(dimensions: int) ->
     refiner = Refiner(dimensions=dimensions, prompts=2, widths=(4, 6), features=5, head=7)
     features = reader(torch.rand(2, 3, *cells))
     assert [tuple(f.shape) for f in features] == [(2, 5, *(n // s for n in cells)) for s in (1, 2, 4)]
-    logits, quality, hidden, doubt = refiner(torch.rand(2, 2, *cells), *features)
+    logits, quality, hidden, uncertainty = refiner(torch.rand(2, 2, *cells), *features)
     assert (logits.shape, quality.shape, hidden.shape) == ((2, 1, *cells), (2,), (2, 4, *cells))
-    assert doubt.shape == logits.shape
+    assert uncertainty.shape == logits.shape
 
 
 def test_parameters_are_those_counted_by_hand() -> None:
@@ -54,10 +54,10 @@ def test_an_empty_mask_has_a_finite_quality() -> None:
     assert bool(torch.isfinite(quality).all())
 
 
-def test_doubt_teaches_the_last_layers_nothing() -> None:
+def test_uncertainty_teaches_the_last_layers_nothing() -> None:
     refiner = Refiner(dimensions=2, prompts=2, widths=(4, 6), features=5)
-    *_, doubt = refiner(torch.rand(2, 2, 8, 8), torch.rand(2, 5, 8, 8), torch.rand(2, 5, 4, 4))
-    doubt.sum().backward()
+    *_, uncertainty = refiner(torch.rand(2, 2, 8, 8), torch.rand(2, 5, 8, 8), torch.rand(2, 5, 4, 4))
+    uncertainty.sum().backward()
     taught = {name.split(".")[0] for name, p in refiner.named_parameters() if p.grad is not None and p.grad.any()}
     assert taught == {"suspect", "down", "up"}
 

@@ -1,5 +1,9 @@
 """One exported network, two engines, the same answers."""
 
+import importlib.util
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +14,15 @@ import torch
 from segmend.errors import ModelError, SettingsError
 from segmend.nets.mender import Refiner
 from segmend.nets.unet import UNet
-from segmend.runtime.engine import OpenVinoEngine, TorchEngine, export_network, load_network, torch_network, weights_of
+from segmend.runtime.engine import (
+    OpenVinoEngine,
+    TorchEngine,
+    export_network,
+    load_network,
+    torch_network,
+    weights_file,
+    weights_of,
+)
 
 SETTINGS = {"inputs": 3, "widths": [4, 8, 12]}
 
@@ -30,13 +42,51 @@ def random_input(*shape: int) -> dict[str, np.ndarray]:
     return {"x": np.random.default_rng(0).standard_normal(shape).astype(np.float32)}
 
 
-def test_openvino_in_float32_equals_torch(exported):
+def without(monkeypatch, *missing):
+    """Let these libraries look as if they were not installed."""
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in missing else found(name))
+
+
+@pytest.mark.parametrize("missing", [(), ("openvino",)], ids=["openvino", "onnxruntime"])
+def test_every_engine_in_float32_equals_torch(exported, monkeypatch, missing):
+    without(monkeypatch, *missing)
     x = random_input(2, 3, 32, 64)
 
     ours = load_network(str(exported), device="cpu", precision="float32").run(x)["logits"]
     reference = TorchEngine(str(exported), "cpu").run(x)["logits"]
 
     np.testing.assert_allclose(ours, reference, atol=1e-4)
+
+
+def test_the_shipped_networks_answer_alike_on_both_engines(monkeypatch):
+    path = str(weights_file("mend2d_reader.onnx"))
+    x = {"x": np.random.default_rng(0).random((1, 4, 128, 128), np.float32)}
+    ours = load_network(path, device="cpu", precision="float32").run(x)
+
+    without(monkeypatch, "openvino")
+    other = load_network(path, device="cpu")
+    theirs = other.run(x | {"unknown": x["x"]})
+
+    assert other.name.startswith("onnxruntime")
+    assert ours.keys() == theirs.keys()
+    for name, values in ours.items():
+        np.testing.assert_allclose(values, theirs[name], atol=2e-3 * max(1, np.abs(values).max()))
+
+
+def test_without_any_engine_it_says_what_to_install(exported, monkeypatch):
+    without(monkeypatch, "openvino", "onnxruntime")
+
+    with pytest.raises(ModelError, match="need openvino or onnxruntime to run; install one of them with pip"):
+        load_network(str(exported), device="cpu")
+
+
+def test_onnxruntime_refuses_a_damaged_file_in_one_sentence(tmp_path, monkeypatch):
+    without(monkeypatch, "openvino")
+    (tmp_path / "torn.onnx").write_bytes(b"no network")
+
+    with pytest.raises(ModelError, match="torn.onnx could not be read"):
+        load_network(str(tmp_path / "torn.onnx"), device="cpu")
 
 
 def test_the_best_precision_stays_close_to_torch(exported):
@@ -159,7 +209,7 @@ def test_outputs_keep_their_names_when_they_are_cast(tmp_path):
     x, fine, coarse = torch.rand(1, 1, 16, 16), torch.rand(1, 2, 16, 16), torch.rand(1, 2, 8, 8)
     settings = {"dimensions": 2, "prompts": 1, "widths": [4, 6], "features": 2, "head": 4}
     inputs = {"prompts": x, "f0": fine, "f1": coarse}
-    outputs = ("logits", "quality", "hidden", "doubt")
+    outputs = ("logits", "quality", "hidden", "error_logits")
     path = tmp_path / "refiner.onnx"
     export_network(network, path, architecture="mender:Refiner", settings=settings, inputs=inputs, outputs=outputs)
 
@@ -170,7 +220,7 @@ def test_outputs_keep_their_names_when_they_are_cast(tmp_path):
         "logits": (1, 1, 16, 16),
         "quality": (1,),
         "hidden": (1, 4, 16, 16),
-        "doubt": (1, 1, 16, 16),
+        "error_logits": (1, 1, 16, 16),
     }
 
 
@@ -186,3 +236,29 @@ def test_engines_share_one_core_that_outlives_them(exported):
     first, second = (OpenVinoEngine(str(exported), "float32") for _ in range(2))
 
     assert first._core is second._core
+
+
+FIRST = """
+import faulthandler, os, threading
+import numpy as np
+from segmend.runtime.engine import weights_of
+faulthandler.dump_traceback_later(40, exit=True)
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+reader = weights_of("mend", "mend2d_reader.onnx")
+x = {"x": np.zeros((1, 4, 128, 128), np.float32)}
+threads = [threading.Thread(target=reader.run, args=(x,)) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes cannot be pinned to a core here")
+def test_threads_that_infer_first_at_the_same_moment_do_not_freeze():
+    """OpenVINO's first conversion of an array, in two threads, froze every other process on one core."""
+    processes = [subprocess.Popen([sys.executable, "-c", FIRST], stderr=subprocess.PIPE, text=True) for _ in range(8)]
+
+    ended = [(process.communicate(timeout=300)[1], process.returncode) for process in processes]
+
+    assert ended == [("", 0)] * 8

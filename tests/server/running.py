@@ -105,7 +105,7 @@ class Client:
     def receive(self, timeout=10):
         """Return the next message; a frame is laid over the map."""
         message = self.socket.recv(timeout=timeout)
-        while isinstance(message, bytes) and message.startswith(b"SGD1"):  # doubt is looked at by nobody here
+        while isinstance(message, bytes) and message.startswith(b"SGD1"):  # uncertainty is looked at by nobody here
             message = self.socket.recv(timeout=timeout)
         if isinstance(message, bytes):
             message = unpack(message)

@@ -55,9 +55,29 @@ def test_a_server_in_a_process_ends_cleanly(tmp_path, plugin_path):
     assert process.end() == (0, "") and time.monotonic() - begun < 5
 
 
+def until_ready(client):
+    """Return what health said first and last, once it says that the server is ready."""
+    said = [client.get("/api/health").json()["ready"]]
+    end = time.monotonic() + 120
+    while not said[-1]:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+        said.append(client.get("/api/health").json()["ready"])
+    return said[0], said[-1]
+
+
+def test_health_says_when_the_method_is_loaded_and_warm(tmp_path, plugin_path):
+    process = Process(tmp_path, plugin_path, method="mend")
+    try:
+        with http(process) as client:
+            assert until_ready(client) == (False, True)
+    finally:
+        process.kill()
+
+
 def test_a_missing_method_is_said_in_the_log_only(tmp_path, caplog):
     with in_thread(settings(tmp_path, method="none such")) as server, http(server) as client:
-        assert client.get("/api/health").status_code == 200
+        assert until_ready(client)[1]
     assert "The method none such is not there: There is no method 'none such'" in caplog.text
 
 

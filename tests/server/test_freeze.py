@@ -13,7 +13,7 @@ from segmend.core.image import Image
 from segmend.store import Store
 from tests.server.running import Client, Process, clicked, defined, http
 
-RESTARTS = 6
+RESTARTS = 4
 SECONDS = 60  # an answer that takes longer will never come
 
 

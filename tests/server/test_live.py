@@ -35,20 +35,22 @@ def test_a_click_is_accepted_painted_and_answered(live):
 def test_a_prompt_says_whether_to_adapt_and_the_answer_whether_it_was_done(live, client, session):
     learning = clicked(BOX, method="learner")
 
-    told = [live.do({**learning, **adapt})["adapted"] for adapt in ({"adapt": "off"}, {"adapt": "on"}, {})]
+    told = [
+        live.do({**learning, **finetune})["finetuned"] for finetune in ({"finetune": "off"}, {"finetune": "on"}, {})
+    ]
 
     assert told == [False, True, True]  # by itself, since the mask was there already
     events = client.get(f"/api/sessions/{session}").json()["events"]
-    assert [event["adapt"] for event in events[2:]] == ["off", "on", "auto"]
+    assert [event["finetune"] for event in events[2:]] == ["off", "on", "auto"]
 
 
 def test_the_others_are_worked_out_again_as_each_was_to_be_adapted(live):
-    first = live.do({**clicked(BAR, method="learner"), "adapt": "off"})["position"]
-    live.do({**clicked((1, 2, 2), method="learner"), "adapt": "on"})
+    first = live.do({**clicked(BAR, method="learner"), "finetune": "off"})["position"]
+    live.do({**clicked((1, 2, 2), method="learner"), "finetune": "on"})
 
     again = live.do({"event": "removed", "of": first})
 
-    assert again["adapted"] is True
+    assert again["finetuned"] is True
     np.testing.assert_array_equal(np.unique(np.nonzero(live.map)[2]), range(5))  # 2 on either side, not 1
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from segmend.core.image import Box
 from segmend.errors import ShapeError
-from segmend.server.wire import NOTHING, levels, pack, pack_doubt, unpack
+from segmend.server.wire import NOTHING, levels, pack, pack_uncertainty, unpack
 
 MAP = np.arange(4 * 30 * 50, dtype=np.uint16).reshape(4, 30, 50)
 
@@ -101,10 +101,10 @@ def test_an_empty_box_has_no_payload():
     assert len(pack(0, NOTHING, np.zeros((0, 0, 0), np.uint16))) == 40
 
 
-def test_a_doubt_frame_has_a_byte_a_voxel():
-    frame = pack_doubt(4, Box((1, 2, 3), (2, 3, 6)), levels(np.array([[[-1, 0.5, 1.1]]], np.float32)))
+def test_a_uncertainty_frame_has_a_byte_a_voxel():
+    frame = pack_uncertainty(4, Box((1, 2, 3), (2, 3, 6)), levels(np.array([[[-1, 0.5, 1.1]]], np.float32)))
 
     assert struct.unpack("<4s9I", frame[:40]) == (b"SGD1", 4, 0, 1, 2, 3, 2, 3, 6, 0)
     assert frame[40:] == bytes([0, 128, 255])
     with pytest.raises(ShapeError, match="needs values of shape"):
-        pack_doubt(4, Box((0, 0, 0), (1, 1, 1)), np.zeros((1, 1, 2), np.uint8))
+        pack_uncertainty(4, Box((0, 0, 0), (1, 1, 1)), np.zeros((1, 1, 2), np.uint8))

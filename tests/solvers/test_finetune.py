@@ -8,7 +8,7 @@ import pytest
 
 from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.errors import ModelError, ShapeError
-from segmend.solvers.finetune import IN_2D, IN_3D, Head, adapt, alternate, doubts, load_head, save_head
+from segmend.solvers.finetune import IN_2D, IN_3D, Head, alternate, finetune, load_head, save_head, teaching_weights
 
 
 def head_of(rng, *sizes):
@@ -45,7 +45,9 @@ def test_a_step_goes_down_the_mean_by_the_rate():
     head = Head((np.zeros((1, 2), np.float32),), (np.zeros(1, np.float32),))
     features = np.array([[1.0, 3.0, 5.0], [0.0, 0.0, 9.0]], np.float32)
 
-    taught = adapt(features, np.array([True, False, False]), np.array([1, 3, 0], np.float32), head, rate=0.1, steps=1)
+    taught = finetune(
+        features, np.array([True, False, False]), np.array([1, 3, 0], np.float32), head, rate=0.1, steps=1
+    )
 
     # At p = 1/2 the slope is the mean of (1/2 - label) feature, weights 1/4 and 3/4; the third voxel teaches nothing.
     assert taught.weights[0] == pytest.approx(np.array([[-0.1 * (-0.5 * 1 / 4 + 0.5 * 3 * 3 / 4), 0]]))
@@ -55,7 +57,7 @@ def test_a_step_goes_down_the_mean_by_the_rate():
 def test_voxels_without_weight_teach_nothing():
     head = head_of(np.random.default_rng(0), 2, 2)
 
-    assert adapt(np.ones((2, 5), np.float32), np.ones(5, bool), np.zeros(5, np.float32), head) is head
+    assert finetune(np.ones((2, 5), np.float32), np.ones(5, bool), np.zeros(5, np.float32), head) is head
 
 
 def test_a_part_of_the_voxels_stands_for_all_and_marks_are_never_left_out():
@@ -63,29 +65,32 @@ def test_a_part_of_the_voxels_stands_for_all_and_marks_are_never_left_out():
     features = rng.normal(0, 1, (3, 5000)).astype(np.float32)
     labels, weights = features[0] > 0.5, np.ones(5000, np.float32)
     head = head_of(rng, 3, 2)
-    whole, part = (adapt(features, labels, weights, head, rate=0.1, most=most) for most in (None, 1000))
+    whole, part = (finetune(features, labels, weights, head, rate=0.1, most=most) for most in (None, 1000))
     weights[7], labels[7] = 1e6, not labels[7]
-    told = adapt(features, labels, weights, head, rate=0.1, most=1000)
+    told = finetune(features, labels, weights, head, rate=0.1, most=1000)
 
     assert ((part.logits(features) > 0) == (whole.logits(features) > 0)).mean() > 0.97
     assert (told.logits(features)[7] > 0) == labels[7]
 
 
 def test_weights_are_those_of_equation_12():
-    #              sure in, doubtful, doubtful's edges stay, near a mark that contradicts, marked
+    #              sure in, uncertain, uncertain's edges stay, near a mark that contradicts, marked
     probability = np.array([[[0.9, 0.5, 0.2, 0.7, 0.1, 0.9, 0.1]]], np.float32)
     labels = np.array([[[1, 1, 0, 1, 0, 1, 0]]], bool)
     near_inside = np.array([[[0, 0, 0, 0, 1, 1, 1]]], bool)
     near_outside = np.array([[[0, 0, 0, 0, 0, 1, 1]]], bool)
     marked = np.array([[[0, 0, 0, 0, 0, 0, BACKGROUND]]], np.uint8)
 
-    weights = doubts(probability, labels, marked, (near_inside, near_outside), IN_2D)
-    narrower = doubts(probability, labels, marked, (near_inside, near_outside), IN_3D)
-    plain = doubts(probability, labels, marked, (near_inside, near_outside), replace(IN_2D, weighted=False))
+    weights = teaching_weights(probability, labels, marked, (near_inside, near_outside), IN_2D)
+    narrower = teaching_weights(probability, labels, marked, (near_inside, near_outside), IN_3D)
+    plain = teaching_weights(probability, labels, marked, (near_inside, near_outside), replace(IN_2D, weighted=False))
 
     assert weights.tolist() == [[[1, 0, 1, 1, 0, 0, 5]]]
     assert narrower.tolist() == [[[1, 0, 1, 1, 0, 0, 5]]]
-    assert doubts(np.full((1, 1, 1), 0.65), labels[..., :1], marked[..., :1], (labels[..., 1:1],) * 2, IN_3D) == 1
+    assert (
+        teaching_weights(np.full((1, 1, 1), 0.65), labels[..., :1], marked[..., :1], (labels[..., 1:1],) * 2, IN_3D)
+        == 1
+    )
     assert plain.tolist() == [[[1] * 7]]
 
 
@@ -166,6 +171,6 @@ def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ShapeError, match="This head needs 2 features; got 3"):
         head.logits(np.zeros((3, 4), np.float32))
     with pytest.raises(ShapeError, match=r"labels and weights for every voxel of \(1, 3, 4\); got \(1, 3, 5\)"):
-        adapt(features, np.zeros((1, 3, 5), bool), np.zeros((1, 3, 4), np.float32), head)
+        finetune(features, np.zeros((1, 3, 5), bool), np.zeros((1, 3, 4), np.float32), head)
     with pytest.raises(ShapeError, match=r"tones and marks for every voxel of \(1, 3, 4\); got \(3, 4\)"):
         alternate(features, np.zeros((3, 4), np.float32), head, marked=np.zeros((1, 3, 4), np.uint8))

@@ -27,7 +27,7 @@ PATIENCE = 30_000  # ms; a busy machine draws WebGL on its processor
 
 
 def install_plugin(folder):
-    """Make the methods of `plugin/`, and of the server's one that adapts, installed packages.
+    """Make the methods of `plugin/`, and of the server's one that fine-tunes, installed packages.
 
     Whoever has `folder` and both of the plugins' folders on the path finds them.
     """

@@ -1,4 +1,4 @@
-"""Areas and whole masks: lasso, extreme points, nudging, refining, and where the method doubts."""
+"""Areas and whole masks: lasso, extreme points, nudging, refining, and where the method is uncertain."""
 
 import re
 
@@ -88,27 +88,27 @@ def test_a_method_that_takes_no_whole_masks_shows_none_of_it(opened):
     expect(opened.page.get_by_label("Nudge")).to_be_hidden()
 
 
-def test_doubt_is_shown_over_the_image_until_the_mask_changes(opened):
+def test_uncertainty_is_shown_over_the_image_until_the_mask_changes(opened):
     beside = (5, 6, 7)
     opened.go_to((5, 2, 2))
     opened.plain()
     (plain,) = opened.colours([beside])
     refine(opened, 1)
 
-    (doubtful,) = opened.colours([beside])
-    assert doubtful[1] < plain[1] - 50 and min(doubtful[0], doubtful[2]) > 200  # magenta over a bright voxel
+    (uncertain,) = opened.colours([beside])
+    assert uncertain[1] < plain[1] - 50 and min(uncertain[0], uncertain[2]) > 200  # magenta over a bright voxel
 
     opened.page.keyboard.press("d")
     assert opened.colours([beside]) == [plain]
     opened.page.keyboard.press("d")
-    assert opened.colours([beside]) == [doubtful]
+    assert opened.colours([beside]) == [uncertain]
     opened.page.keyboard.press("Control+z")
     opened.settle()
     assert opened.colours([beside]) == [plain]
 
 
-def test_doubtful_places_are_gone_through_until_the_mask_changes(opened):
-    look, said = button(opened, "Next doubtful place"), opened.page.locator(".status-answer")
+def test_uncertain_places_are_gone_through_until_the_mask_changes(opened):
+    look, said = button(opened, "Next uncertain place"), opened.page.locator(".status-answer")
     expect(look).to_be_disabled()
     expect(look).to_have_attribute("title", re.compile("Put down a mark"))
     refine(opened, 1)
@@ -116,19 +116,19 @@ def test_doubtful_places_are_gone_through_until_the_mask_changes(opened):
     opened.go_to((5, 2, 2))
 
     look.click()
-    expect(said).to_have_text("Looks doubtful here.")
+    expect(said).to_have_text("Looks uncertain here.")
     first = opened.state["crosshair"]
     assert opened.state["ring"] == first
-    assert sum(abs(a - b) for a, b in zip(first, (5, 6, 6), strict=True)) <= 2  # by the voxel whose rim is doubted
+    assert sum(abs(a - b) for a, b in zip(first, (5, 6, 6), strict=True)) <= 2  # by the voxel whose rim is uncertain
     opened.page.keyboard.press("g")
-    expect(said).to_have_text("Looks doubtful here (place 2).")
+    expect(said).to_have_text("Looks uncertain here (place 2).")
     assert opened.state["crosshair"] != first
     while (looked := opened.state["looked"])["place"] is not None:
         opened.page.keyboard.press("g")
         opened.page.wait_for_function("(rank) => window.segmend.state().looked.rank > rank", arg=looked["rank"])
-    expect(said).to_have_text("Nothing else looks doubtful.")
+    expect(said).to_have_text("Nothing else looks uncertain.")
     opened.page.keyboard.press("g")
-    expect(said).to_have_text("Looks doubtful here.")
+    expect(said).to_have_text("Looks uncertain here.")
     assert opened.state["crosshair"] == first
 
     opened.page.keyboard.press("Control+z")
@@ -139,15 +139,15 @@ def test_doubtful_places_are_gone_through_until_the_mask_changes(opened):
     opened.toast("Put down a mark")
 
 
-def test_a_method_that_does_not_say_where_it_doubts_says_so(opened):
+def test_a_method_that_does_not_say_where_it_is_uncertain_says_so(opened):
     opened.page.select_option("#method", "ball")
     opened.page.keyboard.press("c")
     opened.click((5, 6, 6))
     opened.settle()
 
-    look = button(opened, "Next doubtful place")
+    look = button(opened, "Next uncertain place")
     expect(look).to_be_disabled()
-    expect(look).to_have_attribute("title", "Ball does not say where it doubts.")
+    expect(look).to_have_attribute("title", "Ball does not say where it is uncertain.")
     expect(opened.page.locator(".look-dice")).to_have_text("0.75")
 
 

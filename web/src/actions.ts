@@ -4,14 +4,14 @@ import * as api from "./api";
 import { type Contrast, CT_PRESETS, statisticsOf } from "./contrast";
 import { type Box, clamp, type Index, shownPlanes } from "./geometry";
 import { maskPrompt } from "./bits";
-import { DoubtMap, LabelMap } from "./labelmap";
+import { UncertaintyMap, LabelMap } from "./labelmap";
 import { type Answered, Live } from "./live";
 import { centred, nextRank, whyNot } from "./look";
 import { isPhoto, readVolume } from "./nifti";
 import { fold, freeValue } from "./session";
-import { adaptOf, methodsFor, type Layout, type Opened, type Store, type Tool } from "./state";
+import { finetuneOf, methodsFor, type Layout, type Opened, type Store, type Tool } from "./state";
 import { guarded, toast } from "./toasts";
-import type { DoubtPatch, MaskPatch } from "./wire";
+import type { UncertaintyPatch, MaskPatch } from "./wire";
 
 const PALETTE: readonly api.Label["colour"][] = [
   [230, 75, 60],
@@ -25,11 +25,13 @@ const PALETTE: readonly api.Label["colour"][] = [
 ];
 
 const RING_MS = 4000;
+const ASK_MS = 500; // between two questions whether the server is ready
 
 export class Actions {
   #live: Live | null = null;
   #opening: AbortController | null = null;
-  #looking = false; // for a doubtful place
+  #looking = false; // for an uncertain place
+  #asking = false; // whether the server is ready
   #ringing: ReturnType<typeof setTimeout> | undefined;
 
   constructor(readonly store: Store) {}
@@ -38,6 +40,24 @@ export class Actions {
   async start(): Promise<void> {
     const [methods, formats] = await Promise.all([api.methods(), api.formats(), this.refreshCases()]);
     this.store.set({ methods, formats });
+  }
+
+  /** Ask until the server's method is loaded; meanwhile the page works, but answers come late. */
+  async awaitReady(): Promise<void> {
+    if (this.#asking) return;
+    this.#asking = true;
+    try {
+      for (;;) {
+        const { ready } = await api.health();
+        this.store.set({ warming: !ready });
+        if (ready) return;
+        await new Promise((resolve) => setTimeout(resolve, ASK_MS));
+      }
+    } catch {
+      this.store.set({ warming: false }); // the banner says that the connection is lost; it is asked again after that
+    } finally {
+      this.#asking = false;
+    }
   }
 
   async refreshCases(): Promise<void> {
@@ -89,7 +109,7 @@ export class Actions {
       photo,
       planes,
       map: new LabelMap(volume.shape),
-      doubt: null,
+      uncertainty: null,
       resumed: false,
     };
     this.store.set({
@@ -137,7 +157,7 @@ export class Actions {
       loading: null,
       answering: null,
       answered: null,
-      doubted: null,
+      uncertaintyOf: null,
       looked: null,
       ring: null,
       pointer: null,
@@ -197,7 +217,7 @@ export class Actions {
     const store = this.store;
     this.#live = new Live(api.liveAddress(opened.session), {
       state: (session) => {
-        this.#forgetDoubt(opened); // the server tells it again when it still holds
+        this.#forgetUncertainty(opened); // the server tells it again when it still holds
         this.#adopt(session.events, session.pending);
         this.#resume(opened, session.events);
         if (session.events.length === 0 && this.store.state.unsent.length === 0) this.addLabel("Object 1");
@@ -223,8 +243,8 @@ export class Actions {
       patch: (patch) => {
         this.#paint(opened, patch);
       },
-      doubt: (patch) => {
-        this.#doubt(opened, patch);
+      uncertainty: (patch) => {
+        this.#uncertainty(opened, patch);
       },
       answered: (message) => {
         this.#answered(opened, message);
@@ -263,11 +283,11 @@ export class Actions {
     this.store.set({ events, done, undone, labels, pending, label: selected });
   }
 
-  /** Take up adapting as it was in the session, once a case. */
+  /** Take up finetuning as it was in the session, once a case. */
   #resume(opened: Opened, events: readonly api.Event[]): void {
     if (opened.resumed) return;
     opened.resumed = true;
-    this.store.set({ adapt: adaptOf(events) });
+    this.store.set({ finetune: finetuneOf(events) });
   }
 
   #accepted(event: api.Event, position: number): void {
@@ -279,16 +299,16 @@ export class Actions {
     const waits = event.event === "prompted" || event.event === "removed";
     this.#adopt([...events, event], waits ? [...pending, position] : pending);
     if (waits) this.store.set({ answered: null });
-    if (event.event !== "defined") this.#forgetDoubt(opened); // it was of the mask as it stood
+    if (event.event !== "defined") this.#forgetUncertainty(opened); // it was of the mask as it stood
     if (event.event === "defined" && !this.store.state.labels.some(({ value }) => value === this.store.state.label)) {
       this.select(event.label.value);
     }
   }
 
-  #answered(opened: Opened, { position, milliseconds, quality, adapted, state }: Answered): void {
+  #answered(opened: Opened, { position, milliseconds, quality, finetuned, state }: Answered): void {
     const asked = this.store.state.events.at(position)?.event;
     const answered =
-      asked === "prompted" || asked === "removed" ? { milliseconds, quality, adapted } : this.store.state.answered;
+      asked === "prompted" || asked === "removed" ? { milliseconds, quality, finetuned } : this.store.state.answered;
     this.store.set({ pending: state.pending, answering: null, answered });
     if (position >= this.store.state.events.length) guarded(() => this.#refresh(opened));
   }
@@ -299,17 +319,22 @@ export class Actions {
     this.#changed(patch.box);
   }
 
-  #doubt(opened: Opened, patch: DoubtPatch): void {
+  #uncertainty(opened: Opened, patch: UncertaintyPatch): void {
     if (this.store.state.opened !== opened) return;
-    if (this.store.state.doubted !== patch.position) this.#forgetDoubt(opened); // that of an earlier answer
-    opened.doubt ??= new DoubtMap(opened.map.shape);
-    opened.doubt.apply(patch);
-    this.store.set({ doubtVersion: this.store.state.doubtVersion + 1, doubted: patch.position });
+    if (this.store.state.uncertaintyOf !== patch.position) this.#forgetUncertainty(opened); // that of an earlier answer
+    opened.uncertainty ??= new UncertaintyMap(opened.map.shape);
+    opened.uncertainty.apply(patch);
+    this.store.set({ uncertaintyVersion: this.store.state.uncertaintyVersion + 1, uncertaintyOf: patch.position });
   }
 
-  #forgetDoubt(opened: Opened | null): void {
-    opened?.doubt?.clear();
-    this.store.set({ doubtVersion: this.store.state.doubtVersion + 1, doubted: null, looked: null, ring: null });
+  #forgetUncertainty(opened: Opened | null): void {
+    opened?.uncertainty?.clear();
+    this.store.set({
+      uncertaintyVersion: this.store.state.uncertaintyVersion + 1,
+      uncertaintyOf: null,
+      looked: null,
+      ring: null,
+    });
   }
 
   #changed(box: Box | null): void {
@@ -318,7 +343,7 @@ export class Actions {
 
   /** Put down a prompt on the selected label; a message says why when that cannot be. */
   place(prompt: api.Prompt): void {
-    const { labels, label, methods, method, adapt } = this.store.state;
+    const { labels, label, methods, method, finetune } = this.store.state;
     const target = labels.find(({ value }) => value === label);
     const card = methods.find(({ id }) => id === method);
     if (target === undefined) toast("Add a label first: a mark needs one to belong to.", "error");
@@ -326,7 +351,7 @@ export class Actions {
     else if (card === undefined) toast("No method on this server can work on this image.", "error");
     else if (!card.prompts.includes(prompt.kind))
       toast(`${card.title} takes no ${prompt.kind}; choose another method.`, "error");
-    else this.#live?.send({ event: "prompted", prompt, label, method, adapt });
+    else this.#live?.send({ event: "prompted", prompt, label, method, finetune });
   }
 
   /** Nudge the whole mask: by 0.2 it should become a fifth larger, by -0.2 smaller. */
@@ -418,8 +443,8 @@ export class Actions {
   }
 
   /** Say whether the method may learn this image from the marks to come; each is recorded with it. */
-  setAdapt(adapt: api.Adapt): void {
-    this.store.set({ adapt });
+  setFinetune(finetune: api.Finetune): void {
+    this.store.set({ finetune });
   }
 
   setRadius(radius: number): void {
@@ -437,16 +462,21 @@ export class Actions {
     this.store.set({ crosshair: [at(0), at(1), at(2)] });
   }
 
-  /** Go to where the last answer is most doubtful, then to the next such place; a message says why when there is none. */
+  /** Go to where the last answer is most uncertain, then to the next such place; a message says why when there is none. */
   async look(): Promise<void> {
-    const { opened, doubted, looked } = this.store.state;
+    const { opened, uncertaintyOf, looked } = this.store.state;
     const reason = whyNot(this.store.state);
     if (reason !== null) toast(reason);
     if (reason !== null || opened === null || this.#looking) return;
     this.#looking = true;
     try {
-      const { position, rank, place } = await api.doubtful(opened.session, nextRank(looked));
-      if (this.store.state.opened !== opened || this.store.state.doubted !== doubted || position !== doubted) return;
+      const { position, rank, place } = await api.uncertain(opened.session, nextRank(looked));
+      if (
+        this.store.state.opened !== opened ||
+        this.store.state.uncertaintyOf !== uncertaintyOf ||
+        position !== uncertaintyOf
+      )
+        return;
       this.store.set({ looked: { rank, place } });
       if (place !== null) this.#showPlace(opened, place);
     } finally {

@@ -3,6 +3,7 @@
 import type { components } from "./schema";
 
 type Schemas = components["schemas"];
+export type Health = Schemas["HealthJson"];
 export type Method = Schemas["MethodJson"];
 export type Format = Schemas["FormatJson"];
 export type Patient = "anonymous" | "keep"; // does a DICOM mask say whose it is
@@ -10,10 +11,10 @@ export type Case = Schemas["CaseJson"];
 export type Loaded = Schemas["LoadedJson"];
 export type Label = Schemas["LabelJson"];
 export type Event = Schemas["EventJson"];
-export type Adapt = Schemas["PromptedJson"]["adapt"];
+export type Finetune = Schemas["PromptedJson"]["finetune"];
 export type Prompt = Schemas["PromptedJson"]["prompt"];
 export type Session = Schemas["StateJson"];
-export type Doubtful = Schemas["DoubtfulJson"];
+export type Uncertain = Schemas["UncertainPlaceJson"];
 export type SessionInfo = Schemas["SessionJson"];
 
 export class ApiError extends Error {
@@ -69,6 +70,7 @@ const post = (body: unknown): RequestInit => ({
   headers: { "Content-Type": "application/json" },
 });
 
+export const health = (): Promise<Health> => read("api/health");
 export const methods = (): Promise<Method[]> => read("api/methods");
 export const formats = (): Promise<Format[]> => read("api/formats");
 export const cases = (): Promise<Case[]> => read("api/cases");
@@ -77,8 +79,8 @@ export const sessions = (id: string): Promise<SessionInfo[]> => read(`api/cases/
 export const addSession = (id: string): Promise<Session> => read(`api/cases/${id}/sessions`, { method: "POST" });
 export const session = (id: string): Promise<Session> => read(`api/sessions/${id}`);
 
-export const doubtful = (id: string, rank: number): Promise<Doubtful> =>
-  read(`api/sessions/${id}/doubtful?rank=${rank}`);
+export const uncertain = (id: string, rank: number): Promise<Uncertain> =>
+  read(`api/sessions/${id}/uncertain?rank=${rank}`);
 
 export async function deleteCase(id: string): Promise<void> {
   await request(`api/cases/${id}`, { method: "DELETE" });

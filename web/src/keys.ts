@@ -146,15 +146,15 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "D",
-    what: "show or hide doubt",
+    what: "show or hide uncertainty",
     matches: letter("d"),
     act: ({ store }) => {
-      store.set({ doubtful: !store.state.doubtful });
+      store.set({ uncertain: !store.state.uncertain });
     },
   },
   {
     shown: "G",
-    what: "go to the next doubtful place",
+    what: "go to the next uncertain place",
     matches: letter("g"),
     act: (actions) => {
       guarded(() => actions.look());

@@ -1,4 +1,4 @@
-/** What is shown over the voxels, changed in place, box by box: the mask's label values, and the method's doubt. */
+/** What is shown over the voxels, changed in place, box by box: the mask's label values, and the method's uncertainty. */
 
 import { type Box, type Index, union } from "./geometry";
 
@@ -46,8 +46,8 @@ export class LabelMap extends BoxedMap<Uint16Array> {
   }
 }
 
-/** One doubt a voxel, 0 (sure) to 255. */
-export class DoubtMap extends BoxedMap<Uint8Array> {
+/** One uncertainty a voxel, 0 (sure) to 255. */
+export class UncertaintyMap extends BoxedMap<Uint8Array> {
   constructor(shape: Index) {
     super(shape, new Uint8Array(voxels(shape)));
   }

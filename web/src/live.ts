@@ -8,13 +8,13 @@
 
 import type { Event, Session } from "./api";
 import { unrecorded } from "./session";
-import { type DoubtPatch, isDoubt, type MaskPatch, readPatch } from "./wire";
+import { type UncertaintyPatch, isUncertainty, type MaskPatch, readPatch } from "./wire";
 
 export interface Answered {
   readonly position: number;
   readonly milliseconds: number;
   readonly quality: number | null;
-  readonly adapted: boolean;
+  readonly finetuned: boolean;
   readonly state: { readonly pending: readonly number[] };
 }
 
@@ -28,7 +28,7 @@ export interface Handlers {
   queued(events: readonly Event[]): void;
   accepted(event: Event, position: number): void;
   patch(patch: MaskPatch): void;
-  doubt(patch: DoubtPatch): void;
+  uncertainty(patch: UncertaintyPatch): void;
   answered(message: Answered): void;
   progress(position: number, fraction: number): void;
   error(message: string): void;
@@ -152,8 +152,8 @@ export class Live {
     if (this.#closed) return;
     if (data instanceof ArrayBuffer) {
       const patch = await readPatch(data);
-      if (isDoubt(patch)) {
-        this.handlers.doubt(patch);
+      if (isUncertainty(patch)) {
+        this.handlers.uncertainty(patch);
         return;
       }
       if (this.#whole) this.handlers.map(patch);

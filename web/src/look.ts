@@ -1,5 +1,5 @@
 /**
- * Where to look next: the places where the last answer is doubtful, one after the other.
+ * Where to look next: the places where the last answer is uncertain, one after the other.
  *
  * The server finds them, by the rule that the library has; here is only which one to ask for, and what to say of it.
  */
@@ -10,7 +10,7 @@ import type { State } from "./state";
 
 /** What came of the last look. */
 export interface Looked {
-  readonly rank: number; // 0: the most doubtful place
+  readonly rank: number; // 0: the most uncertain place
   readonly place: Index | null; // null: there is no such place
 }
 
@@ -20,8 +20,8 @@ export function nextRank(looked: Looked | null): number {
 }
 
 export function sentence({ rank, place }: Looked): string {
-  if (place !== null) return rank === 0 ? "Looks doubtful here." : `Looks doubtful here (place ${rank + 1}).`;
-  return rank === 0 ? "Nothing looks doubtful." : "Nothing else looks doubtful.";
+  if (place !== null) return rank === 0 ? "Looks uncertain here." : `Looks uncertain here (place ${rank + 1}).`;
+  return rank === 0 ? "Nothing looks uncertain." : "Nothing else looks uncertain.";
 }
 
 /** The event that last changed masks, as far as it asked for an answer: on which label, by which method. */
@@ -33,24 +33,27 @@ export function lastAsked(events: readonly Event[]): { label: number; method: st
   return of?.event === "prompted" ? { label: of.label, method: null } : null;
 }
 
-type Asking = Pick<State, "opened" | "events" | "pending" | "unsent" | "doubted" | "label" | "labels" | "methods"> &
+type Asking = Pick<
+  State,
+  "opened" | "events" | "pending" | "unsent" | "uncertaintyOf" | "label" | "labels" | "methods"
+> &
   Pick<State, "connection" | "answered">;
 
 /** Return why there is no place to go to now, in a sentence; null when there may be one. */
 export function whyNot(state: Asking): string | null {
-  const { opened, events, pending, unsent, doubted, label, labels, methods, connection, answered } = state;
+  const { opened, events, pending, unsent, uncertaintyOf, label, labels, methods, connection, answered } = state;
   if (opened === null) return "Open a case first.";
   if (connection !== "live") return "The connection is lost.";
   if (pending.length + unsent.length > 0) return "An answer is on its way.";
   const asked = lastAsked(events);
-  if (doubted !== null && asked !== null) {
+  if (uncertaintyOf !== null && asked !== null) {
     if (asked.label === label) return null;
     const name = labels.find(({ value }) => value === asked.label)?.name ?? "another label";
     return `The last answer was about ${name}; choose it, or put down a mark here.`;
   }
   const title = methods.find(({ id }) => id === asked?.method)?.title;
-  if (answered !== null && title !== undefined) return `${title} does not say where it doubts.`;
-  return "Put down a mark: the answer to it may say where it is doubtful.";
+  if (answered !== null && title !== undefined) return `${title} does not say where it is uncertain.`;
+  return "Put down a mark: the answer to it may say where it is uncertain.";
 }
 
 /** Return the Dice that the method expects of the selected label's mask; null when nobody has said. */

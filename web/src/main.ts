@@ -52,6 +52,9 @@ store.on(["opened"], ({ opened }) => {
   if (opened !== null && window.innerWidth < NARROW) store.set({ sidebar: false });
   if (opened === null) store.set({ sidebar: true });
 });
+store.on(["connection"], ({ connection }) => {
+  if (connection !== "lost") void actions.awaitReady(); // a server that comes back has been started anew
+});
 window.addEventListener("beforeunload", (event) => {
   if (store.state.unsent.length > 0) event.preventDefault();
 });

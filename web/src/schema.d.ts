@@ -159,23 +159,6 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
-    readonly "/api/sessions/{session}/doubtful": {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
-        };
-        /** Where the last answer is doubtful, one place after the other */
-        readonly get: operations["doubtful_api_sessions__session__doubtful_get"];
-        readonly put?: never;
-        readonly post?: never;
-        readonly delete?: never;
-        readonly options?: never;
-        readonly head?: never;
-        readonly patch?: never;
-        readonly trace?: never;
-    };
     readonly "/api/sessions/{session}/events": {
         readonly parameters: {
             readonly query?: never;
@@ -312,6 +295,23 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/api/sessions/{session}/uncertain": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Where the last answer is uncertain, one place after the other */
+        readonly get: operations["uncertain_place_api_sessions__session__uncertain_get"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/api/sessions/{session}/undo": {
         readonly parameters: {
             readonly query?: never;
@@ -349,10 +349,10 @@ export interface components {
          */
         readonly AnswerJson: {
             /**
-             * Adapted
+             * Finetuned
              * @description by a network that was taught this image
              */
-            readonly adapted: boolean;
+            readonly finetuned: boolean;
             /** Milliseconds */
             readonly milliseconds: number;
             /** Position */
@@ -443,29 +443,6 @@ export interface components {
             readonly event: "defined";
             readonly label: components["schemas"]["LabelJson"];
         };
-        /**
-         * DoubtfulJson
-         * @description A place where the last answer is doubtful.
-         */
-        readonly DoubtfulJson: {
-            /** Label */
-            readonly label: number;
-            /**
-             * Place
-             * @description null: there is no further one
-             */
-            readonly place: Triple | null;
-            /**
-             * Position
-             * @description of the event whose answer this is about
-             */
-            readonly position: number;
-            /**
-             * Rank
-             * @description 0: the most doubtful
-             */
-            readonly rank: number;
-        };
         /** EventJson */
         readonly EventJson: components["schemas"]["DefinedJson"] | components["schemas"]["PromptedJson"] | components["schemas"]["RemovedJson"] | components["schemas"]["UndoneJson"] | components["schemas"]["RedoneJson"];
         /** ExtremesJson */
@@ -494,6 +471,11 @@ export interface components {
         };
         /** HealthJson */
         readonly HealthJson: {
+            /**
+             * Ready
+             * @description the usual method is loaded, and its first answer takes as long as any
+             */
+            readonly ready: boolean;
             /**
              * Status
              * @constant
@@ -598,10 +580,10 @@ export interface components {
         };
         /** MethodJson */
         readonly MethodJson: {
-            /** Adapts */
-            readonly adapts: boolean;
             /** Dimensions */
             readonly dimensions: readonly number[];
+            /** Finetunes */
+            readonly finetunes: boolean;
             /** Guesses */
             readonly guesses: boolean;
             /** Id */
@@ -633,17 +615,17 @@ export interface components {
         /** PromptedJson */
         readonly PromptedJson: {
             /**
-             * Adapt
-             * @description may the method's network learn this image: where marks call for it, always, never
-             * @default auto
-             * @enum {string}
-             */
-            readonly adapt: "auto" | "on" | "off";
-            /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
             readonly event: "prompted";
+            /**
+             * Finetune
+             * @description may the method's network learn this image: where marks call for it, always, never
+             * @default auto
+             * @enum {string}
+             */
+            readonly finetune: "auto" | "on" | "off";
             /** Label */
             readonly label: number;
             /** Method */
@@ -721,6 +703,29 @@ export interface components {
              * @default 1
              */
             readonly radius: number;
+        };
+        /**
+         * UncertainPlaceJson
+         * @description A place where the last answer is uncertain.
+         */
+        readonly UncertainPlaceJson: {
+            /** Label */
+            readonly label: number;
+            /**
+             * Place
+             * @description null: there is no further one
+             */
+            readonly place: Triple | null;
+            /**
+             * Position
+             * @description of the event whose answer this is about
+             */
+            readonly position: number;
+            /**
+             * Rank
+             * @description 0: the most uncertain
+             */
+            readonly rank: number;
         };
         /** UndoneJson */
         readonly UndoneJson: {
@@ -2094,121 +2099,6 @@ export interface operations {
             };
         };
     };
-    readonly doubtful_api_sessions__session__doubtful_get: {
-        readonly parameters: {
-            readonly query?: {
-                /** @description 0: the most doubtful place, 1: the next */
-                readonly rank?: number;
-            };
-            readonly header?: never;
-            readonly path: {
-                readonly session: string;
-            };
-            readonly cookie?: never;
-        };
-        readonly requestBody?: never;
-        readonly responses: {
-            /** @description Successful Response */
-            readonly 200: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["DoubtfulJson"];
-                };
-            };
-            /** @description The body could not be read. */
-            readonly 400: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The token is missing or wrong. */
-            readonly 401: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request came from another place than it says, or this is not allowed. */
-            readonly 403: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description There is no such thing. */
-            readonly 404: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It exists already, or changed meanwhile. */
-            readonly 409: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It is larger than this server allows. */
-            readonly 413: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Something given is wrong; the sentence says what was needed. */
-            readonly 422: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description A method failed; its prompt was taken back. */
-            readonly 500: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The store or a model is not there now. */
-            readonly 503: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The disk is full. */
-            readonly 507: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     readonly event_api_sessions__session__events_post: {
         readonly parameters: {
             readonly query?: never;
@@ -2819,12 +2709,12 @@ export interface operations {
             readonly content: {
                 readonly "application/json": {
                     /**
-                     * Adapt
+                     * Finetune
                      * @description may the method's network learn this image: where marks call for it, always, never
                      * @default auto
                      * @enum {string}
                      */
-                    readonly adapt?: "auto" | "on" | "off";
+                    readonly finetune?: "auto" | "on" | "off";
                     /** Label */
                     readonly label: number;
                     /**
@@ -3074,6 +2964,121 @@ export interface operations {
                 content: {
                     readonly "application/json": components["schemas"]["AnswerJson"];
                     readonly "application/octet-stream": unknown;
+                };
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly uncertain_place_api_sessions__session__uncertain_get: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description 0: the most uncertain place, 1: the next */
+                readonly rank?: number;
+            };
+            readonly header?: never;
+            readonly path: {
+                readonly session: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["UncertainPlaceJson"];
                 };
             };
             /** @description The body could not be read. */

@@ -7,7 +7,7 @@
 
 import type { Contrast } from "./contrast";
 import { extentOf, type Index, type Plane, type Rect } from "./geometry";
-import type { DoubtMap, LabelMap } from "./labelmap";
+import type { UncertaintyMap, LabelMap } from "./labelmap";
 import type { Volume } from "./nifti";
 
 export type Colour = readonly [number, number, number];
@@ -91,18 +91,24 @@ export function paintLabels(
   }
 }
 
-/** Paint a slice's doubt into RGBA bytes of the rectangle's size: clear where the method is sure, magenta where it is not. */
-export function paintDoubt(map: DoubtMap, plane: Plane, slice: number, rect: Rect, out: Uint8ClampedArray): void {
+/** Paint a slice's uncertainty into RGBA bytes of the rectangle's size: clear where the method is sure, magenta where it is not. */
+export function paintUncertainty(
+  map: UncertaintyMap,
+  plane: Plane,
+  slice: number,
+  rect: Rect,
+  out: Uint8ClampedArray,
+): void {
   const { start, right, down } = walk(plane, map.shape, slice);
   let to = 0;
   for (let v = rect.v; v < rect.v + rect.height; v++) {
     let from = start + v * down + rect.u * right;
     for (let u = 0; u < rect.width; u++, from += right, to += 4) {
-      const doubt = map.values[from];
+      const uncertainty = map.values[from];
       out[to] = 255;
-      out[to + 1] = 200 - 0.7 * doubt;
-      out[to + 2] = doubt;
-      out[to + 3] = (doubt * doubt) / 340;
+      out[to + 1] = 200 - 0.7 * uncertainty;
+      out[to + 2] = uncertainty;
+      out[to + 3] = (uncertainty * uncertainty) / 340;
     }
   }
 }

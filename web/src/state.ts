@@ -5,10 +5,10 @@
  * The mask's voxels lie in a LabelMap, changed in place; `maskVersion` says that they changed.
  */
 
-import type { Adapt, Case, Event, Format, Label, Method, Prompt } from "./api";
+import type { Finetune, Case, Event, Format, Label, Method, Prompt } from "./api";
 import type { Contrast, Statistics } from "./contrast";
 import type { Box, Index, Plane, PlaneName, View } from "./geometry";
-import type { DoubtMap, LabelMap } from "./labelmap";
+import type { UncertaintyMap, LabelMap } from "./labelmap";
 import type { Looked } from "./look";
 import type { Volume } from "./nifti";
 
@@ -26,7 +26,7 @@ export interface Opened {
   readonly photo: boolean;
   readonly planes: readonly Plane[];
   readonly map: LabelMap;
-  doubt: DoubtMap | null; // made when a method first says where it doubts
+  uncertainty: UncertaintyMap | null; // made when a method first says where it is uncertain
   resumed: boolean; // what the session was left with has been taken up
 }
 
@@ -48,7 +48,7 @@ export interface State {
   readonly unsent: readonly Event[]; // not yet recorded by the server
   readonly label: number; // the one that marks go to
   readonly method: string;
-  readonly adapt: Adapt; // may the method learn this image: where marks call for it, always, never
+  readonly finetune: Finetune; // may the method learn this image: where marks call for it, always, never
   readonly tool: Tool;
   readonly positive: boolean;
   readonly radius: number; // of strokes, in voxels
@@ -58,24 +58,25 @@ export interface State {
   readonly outline: boolean;
   readonly masked: boolean; // false while the mask is hidden
   readonly smooth: boolean;
-  readonly doubtful: boolean; // the method's doubt is shown
+  readonly uncertain: boolean; // the method's uncertainty is shown
   readonly layout: Layout;
   readonly views: Readonly<Partial<Record<PlaneName, View>>>; // pan and zoom; all of the plane where there is none
   readonly draft: Prompt | null; // the gesture under way
   readonly points: readonly Index[]; // extreme points put down so far, all in one slice
   readonly connection: Connection;
+  readonly warming: boolean; // the server still loads its method, so answers come late
   readonly loading: Progress | null; // a case or an upload under way
   readonly answering: number | null; // of an answer under way: the part done, when the server tells
   readonly answered: {
     readonly milliseconds: number;
     readonly quality: number | null;
-    readonly adapted: boolean;
+    readonly finetuned: boolean;
   } | null;
   readonly maskVersion: number;
   readonly maskChange: Box | null; // what the last version changed; null: everything
-  readonly doubtVersion: number; // as maskVersion, of the doubt
-  readonly doubted: number | null; // the event whose answer said where it doubts, while the mask is as it left it
-  readonly looked: Looked | null; // the last look at a doubtful place of that answer
+  readonly uncertaintyVersion: number; // as maskVersion, of the uncertainty
+  readonly uncertaintyOf: number | null; // the event whose answer said where it is uncertain, while the mask is as it left it
+  readonly looked: Looked | null; // the last look at an uncertain place of that answer
   readonly ring: Index | null; // shown for a moment round the place looked at
   readonly pointer: Index | null; // the voxel under the mouse
   readonly sidebar: boolean; // the list of cases is open
@@ -94,7 +95,7 @@ export const INITIAL: State = {
   unsent: [],
   label: 0,
   method: "",
-  adapt: "auto",
+  finetune: "auto",
   tool: "click",
   positive: true,
   radius: 3,
@@ -104,19 +105,20 @@ export const INITIAL: State = {
   outline: true,
   masked: true,
   smooth: true,
-  doubtful: true,
+  uncertain: true,
   layout: "grid",
   views: {},
   draft: null,
   points: [],
   connection: "none",
+  warming: false,
   loading: null,
   answering: null,
   answered: null,
   maskVersion: 0,
   maskChange: null,
-  doubtVersion: 0,
-  doubted: null,
+  uncertaintyVersion: 0,
+  uncertaintyOf: null,
   looked: null,
   ring: null,
   pointer: null,
@@ -191,10 +193,10 @@ export function marksOf({ events, done, pending, unsent }: Marked): Mark[] {
 }
 
 /** Return how the newest prompt of a session was adapted to the image; "auto" where there is none. */
-export function adaptOf(events: readonly Event[]): Adapt {
-  let adapt: Adapt = "auto";
-  for (const event of events) if (event.event === "prompted") adapt = event.adapt;
-  return adapt;
+export function finetuneOf(events: readonly Event[]): Finetune {
+  let finetune: Finetune = "auto";
+  for (const event of events) if (event.event === "prompted") finetune = event.finetune;
+  return finetune;
 }
 
 /** Return the methods that can work on this image and take this kind of prompt. */

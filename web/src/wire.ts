@@ -5,7 +5,7 @@
  *
  * The payload is the uint16 label values of the box, x fastest; flag bit 0 marks the last frame of an
  * answer, bit 1 a payload compressed with zlib. A frame that begins with "SGD1" has a uint8 a voxel: the
- * method's doubt.
+ * method's uncertainty.
  */
 
 import type { Box, Index } from "./geometry";
@@ -17,8 +17,8 @@ export interface MaskPatch {
   readonly values: Uint16Array;
 }
 
-/** How doubtful the method is of each voxel of a box, 0 to 255. */
-export interface DoubtPatch {
+/** How uncertain the method is of each voxel of a box, 0 to 255. */
+export interface UncertaintyPatch {
   readonly position: number;
   readonly last: boolean;
   readonly box: Box;
@@ -27,19 +27,19 @@ export interface DoubtPatch {
 
 export const HEADER_BYTES = 40;
 const MASK = 0x53474d31; // "SGM1"
-const DOUBT = 0x53474431; // "SGD1"
+const UNCERTAINTY = 0x53474431; // "SGD1"
 
-export function isDoubt(patch: MaskPatch | DoubtPatch): patch is DoubtPatch {
+export function isUncertainty(patch: MaskPatch | UncertaintyPatch): patch is UncertaintyPatch {
   return patch.values instanceof Uint8Array;
 }
 
 export class FrameError extends Error {}
 
 /** Return the patch in a frame. */
-export async function readPatch(frame: ArrayBuffer): Promise<MaskPatch | DoubtPatch> {
+export async function readPatch(frame: ArrayBuffer): Promise<MaskPatch | UncertaintyPatch> {
   const view = new DataView(frame);
   const magic = frame.byteLength < HEADER_BYTES ? 0 : view.getUint32(0, false);
-  if (magic !== MASK && magic !== DOUBT) {
+  if (magic !== MASK && magic !== UNCERTAINTY) {
     throw new FrameError("The server sent a mask that could not be read; reload the page.");
   }
   const number = (word: number): number => view.getUint32(4 * word, true);

@@ -13,21 +13,21 @@ const clicked = (label: number): Event => ({
   prompt: { kind: "click", index: [0, 0, 1], positive: true },
   label,
   method: "mend",
-  adapt: "auto",
+  finetune: "auto",
 });
 
-describe("the next doubtful place", () => {
-  it("is the most doubtful, then the next, and after the last the first again", () => {
+describe("the next uncertain place", () => {
+  it("is the most uncertain, then the next, and after the last the first again", () => {
     expect(nextRank(null)).toBe(0);
     expect(nextRank({ rank: 0, place: [1, 2, 3] })).toBe(1);
     expect(nextRank({ rank: 4, place: null })).toBe(0);
   });
 
   it("is told in a plain sentence", () => {
-    expect(sentence({ rank: 0, place: [1, 2, 3] })).toBe("Looks doubtful here.");
-    expect(sentence({ rank: 1, place: [1, 2, 3] })).toBe("Looks doubtful here (place 2).");
-    expect(sentence({ rank: 0, place: null })).toBe("Nothing looks doubtful.");
-    expect(sentence({ rank: 2, place: null })).toBe("Nothing else looks doubtful.");
+    expect(sentence({ rank: 0, place: [1, 2, 3] })).toBe("Looks uncertain here.");
+    expect(sentence({ rank: 1, place: [1, 2, 3] })).toBe("Looks uncertain here (place 2).");
+    expect(sentence({ rank: 0, place: null })).toBe("Nothing looks uncertain.");
+    expect(sentence({ rank: 2, place: null })).toBe("Nothing else looks uncertain.");
   });
 
   it("comes to the middle of every plane that is panned or zoomed", () => {
@@ -46,7 +46,7 @@ describe("what the last answer was about", () => {
   });
 
   it("is what its expected Dice is about, too", () => {
-    const answered = { milliseconds: 1, quality: 0.9, adapted: false };
+    const answered = { milliseconds: 1, quality: 0.9, finetuned: false };
     const events = [defined(1), defined(2), clicked(1)];
     expect(expectedDice({ answered, events, label: 1 })).toBe(0.9);
     expect(expectedDice({ answered, events, label: 2 })).toBeNull();
@@ -63,12 +63,12 @@ describe("why there is no place to go to", () => {
     events: [defined(1), defined(2), clicked(1)],
     labels: [defined(1), defined(2)].flatMap((event) => (event.event === "defined" ? [event.label] : [])),
     methods: [{ id: "mend", title: "Mend" } as Method],
-    answered: { milliseconds: 1, quality: null, adapted: false },
-    doubted: 2,
+    answered: { milliseconds: 1, quality: null, finetuned: false },
+    uncertaintyOf: 2,
     label: 1,
   };
 
-  it("is nothing while the last answer, which doubts, is about the selected label", () => {
+  it("is nothing while the last answer, which is uncertain somewhere, is about the selected label", () => {
     expect(whyNot(state)).toBeNull();
     expect(whyNot({ ...state, answered: null })).toBeNull(); // the page was loaded again
   });
@@ -79,8 +79,10 @@ describe("why there is no place to go to", () => {
     expect(whyNot({ ...state, pending: [3] })).toBe("An answer is on its way.");
     expect(whyNot({ ...state, unsent: [clicked(1)] })).toBe("An answer is on its way.");
     expect(whyNot({ ...state, label: 2 })).toMatch(/^The last answer was about liver; choose it/);
-    expect(whyNot({ ...state, doubted: null })).toBe("Mend does not say where it doubts.");
-    expect(whyNot({ ...state, doubted: null, answered: null })).toMatch(/^Put down a mark/);
-    expect(whyNot({ ...state, doubted: null, events: [...state.events, { event: "undone" }] })).toMatch(/^Put down/);
+    expect(whyNot({ ...state, uncertaintyOf: null })).toBe("Mend does not say where it is uncertain.");
+    expect(whyNot({ ...state, uncertaintyOf: null, answered: null })).toMatch(/^Put down a mark/);
+    expect(whyNot({ ...state, uncertaintyOf: null, events: [...state.events, { event: "undone" }] })).toMatch(
+      /^Put down/,
+    );
   });
 });

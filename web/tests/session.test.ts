@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Event, Label } from "../src/api";
 import { nameIn, sentenceIn } from "../src/api";
 import { fold, freeValue, same, unrecorded } from "../src/session";
-import { adaptOf, INITIAL, marksOf, methodsFor, Store } from "../src/state";
+import { finetuneOf, INITIAL, marksOf, methodsFor, Store } from "../src/state";
 import { wanted } from "../src/uploads";
 
 const label = (value: number, name = "lesion"): Label => ({ value, name, colour: [1, 2, 3], locked: false });
@@ -12,7 +12,7 @@ const clicked = (x: number): Event => ({
   prompt: { kind: "click", index: [0, 0, x], positive: true },
   label: 1,
   method: "mend",
-  adapt: "auto",
+  finetune: "auto",
 });
 const undone: Event = { event: "undone" };
 const redone: Event = { event: "redone" };
@@ -93,7 +93,7 @@ describe("small things", () => {
       weights: "",
       refines: false,
       guesses: false,
-      adapts: false,
+      finetunes: false,
       labels: [],
     });
     const all = [method("a", [2], ["click"]), method("b", [2, 3], ["box"])];
@@ -102,11 +102,11 @@ describe("small things", () => {
     expect(methodsFor(all, true, "click").map(({ id }) => id)).toEqual(["a"]);
   });
 
-  it("a session goes on adapting as its newest prompt did", () => {
-    const off: Event = { ...clicked(1), adapt: "off" } as Event;
-    expect(adaptOf([defined(1)])).toBe("auto");
-    expect(adaptOf([defined(1), clicked(1), off, undone])).toBe("off");
-    expect(adaptOf([defined(1), off, clicked(1)])).toBe("auto");
+  it("a session goes on finetuning as its newest prompt did", () => {
+    const off: Event = { ...clicked(1), finetune: "off" } as Event;
+    expect(finetuneOf([defined(1)])).toBe("auto");
+    expect(finetuneOf([defined(1), clicked(1), off, undone])).toBe("off");
+    expect(finetuneOf([defined(1), off, clicked(1)])).toBe("auto");
   });
 
   it("the store tells listeners of what changed, and of nothing else", () => {

@@ -2,7 +2,7 @@ import { deflateSync, inflateSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { LabelMap } from "../src/labelmap";
 import { bitsOf, boundsOf, maskPrompt } from "../src/bits";
-import { isDoubt, readPatch } from "../src/wire";
+import { isUncertainty, readPatch } from "../src/wire";
 
 function frame(flags: number, values: number[], high = [1, 3, 4]): ArrayBuffer {
   const raw = new Uint8Array(Uint16Array.from(values).buffer);
@@ -43,17 +43,17 @@ describe("a patch frame", () => {
   });
 });
 
-describe("a doubt frame", () => {
+describe("a uncertainty frame", () => {
   it("has a byte a voxel", async () => {
     const bytes = new Uint8Array(frame(0, [513, 1027]));
     bytes.set([0x53, 0x47, 0x44, 0x31]);
     const patch = await readPatch(bytes.buffer);
-    expect(isDoubt(patch)).toBe(true);
+    expect(isUncertainty(patch)).toBe(true);
     expect(Array.from(patch.values)).toEqual([1, 2, 3, 4]);
   });
 
   it("is no mask", async () => {
-    expect(isDoubt(await readPatch(frame(0, [1, 2, 3, 4])))).toBe(false);
+    expect(isUncertainty(await readPatch(frame(0, [1, 2, 3, 4])))).toBe(false);
   });
 });
 

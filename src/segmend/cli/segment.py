@@ -12,7 +12,7 @@ from segmend import io
 from segmend.cli.words import as_json, mask_writer, patient_option, prompts_of, say, weights_option
 from segmend.core.prompts import Mask
 from segmend.core.segmenter import FIRST, answer, first_masks
-from segmend.core.session import PALETTE, Adapt, Label, painted
+from segmend.core.session import PALETTE, Finetune, Label, painted
 from segmend.errors import PromptError
 from segmend.methods import card, load
 
@@ -27,7 +27,7 @@ from segmend.methods import card, load
 @click.option("--start", "start", metavar="MASK", help="A mask to start from, on the same grid.")
 @click.option("--method", default="mend", show_default=True, help="One of `segmend methods`.")
 @click.option(
-    "--adapt",
+    "--finetune",
     type=click.Choice(("auto", "on", "off")),
     default="auto",
     show_default=True,
@@ -51,7 +51,7 @@ def segment(
     file: str | None,
     start: str | None,
     method: str,
-    adapt: Adapt,
+    finetune: Finetune,
     weights: Path | None,
     series: str | None,
     name: str,
@@ -86,7 +86,7 @@ def segment(
     earlier = np.zeros(scan.shape, np.uint16) if start is None else io.read_mask(Path(start), scan)
 
     begun = time.perf_counter()
-    workspace = load(method, weights, dimensions=()).open(scan).adapting(adapt)
+    workspace = load(method, weights, dimensions=()).open(scan).with_finetuning(finetune)
     opened = time.perf_counter()
     names = dict(workspace.labels) or {1: name}
     if workspace.labels:
@@ -97,7 +97,7 @@ def segment(
         )
     if workspace.labels and not prompts:
         first = first_masks(workspace, scan.shape)
-        found, qualities, adapted = first.map, dict(first.qualities), False
+        found, qualities, finetuned = first.map, dict(first.qualities), False
     else:
         value = label_of(workspace.labels, name) if workspace.labels else 1
         before = earlier == value if workspace.labels else earlier > 0
@@ -106,7 +106,7 @@ def segment(
         mask = prediction.over(before)
         found = painted(earlier, mask, value) if workspace.labels else mask.astype(np.uint16)
         qualities = {} if prediction.quality is None else {value: prediction.quality}
-        adapted = prediction.adapted
+        finetuned = prediction.finetuned
     answered = time.perf_counter()
 
     labels = [Label(value, text, PALETTE[i % len(PALETTE)]) for i, (value, text) in enumerate(names.items())]
@@ -120,7 +120,7 @@ def segment(
         "voxels": voxels,
         "millilitres": round(voxels * millilitres, 6),
         "quality": next(iter(qualities.values())) if len(qualities) == 1 else None,
-        "adapted": adapted,
+        "finetuned": finetuned,
         "labels": [
             {
                 "value": value,
@@ -139,7 +139,7 @@ def segment(
         quality = f", expected Dice {qualities[value]:.2f}" if value in qualities else ""
         what = f"{out}: {text}: " if workspace.labels else f"{out}: "
         lines.append(f"{what}{counts[value]} voxels, {counts[value] * millilitres:.3g} ml{quality}.")
-    taught = ", adapted to this image" if adapted else ""
+    taught = ", fine-tuned to this image" if finetuned else ""
     lines[-1] = f"{lines[-1][:-1]}{taught}, in {answered - opened:.2f} s."
     say(values, lines, as_json=as_json)
 

@@ -18,7 +18,7 @@ import numpy as np
 from segmend.core.image import Box, Image, LabelMap, MaskArray, Real, bounds
 from segmend.core.marks import marks
 from segmend.core.prompts import KINDS, Mask, Prompt, check, kind_of
-from segmend.core.session import Adapt
+from segmend.core.session import Finetune
 from segmend.errors import PromptError, SettingsError, ShapeError
 
 
@@ -29,8 +29,8 @@ class Prediction:
     probability: Real  # [z y x] of the box, 0 to 1
     box: Box
     quality: float | None = None  # the Dice it expects of its own mask
-    doubt: Real | None = None  # [z y x] of the box, 0 (sure) to 1
-    adapted: bool = False  # the network was taught this image for it
+    uncertainty: Real | None = None  # [z y x] of the box, 0 (sure) to 1
+    finetuned: bool = False  # the network was taught this image for it
 
     def __post_init__(self) -> None:
         if self.probability.shape != self.box.shape:
@@ -66,10 +66,10 @@ class Workspace(ABC):
         """
         yield self.predict(prompts, previous)
 
-    def adapting(self, adapt: Adapt) -> Workspace:
+    def with_finetuning(self, finetune: Finetune) -> Workspace:
         """Return a workspace of this image that teaches its network the image as said; one just opened is "auto".
 
-        What costs time is shared by both. A method that cannot adapt gives the same one.
+        What costs time is shared by both. A method that cannot fine-tune gives the same one.
         """
         return self
 
@@ -119,7 +119,7 @@ class Method:
     is "none needed", "shipped" or the one line that trains them. Without any other
     mark, one that `refines` answers a `Mask` with a better one, one that `guesses` an empty mask with its own;
     one that learned several `labels` finds each of them.
-    One that `adapts` can teach its network the image while a person works (`Workspace.adapting`).
+    One that `finetunes` can teach its network the image while a person works (`Workspace.with_finetuning`).
     """
 
     id: str
@@ -130,7 +130,7 @@ class Method:
     weights: str
     refines: bool = False
     guesses: bool = False
-    adapts: bool = False
+    finetunes: bool = False
     labels: tuple[tuple[int, str], ...] = ()  # the values and names of what it learned to find by itself
 
     def __post_init__(self) -> None:
@@ -228,8 +228,8 @@ def first_masks(workspace: Workspace, shape: Sequence[int]) -> FirstMasks:
 def merged(parts: Sequence[Prediction], previous: MaskArray) -> Prediction:
     """Return parts, laid over each other and over the previous mask, as one prediction.
 
-    Its quality is the one that the last part to judge gave; where no part doubts, doubt is 0. One part that is
-    adapted makes it adapted.
+    Its quality is the one that the last part to judge gave; where no part is uncertain, uncertainty is 0. One part that
+    is fine-tuned makes it fine-tuned.
 
     >>> ones = np.ones((1, 1, 1), np.float32)
     >>> parts = [Prediction(ones, Box((0, 0, x), (1, 1, x + 1))) for x in (1, 3)]
@@ -242,15 +242,15 @@ def merged(parts: Sequence[Prediction], previous: MaskArray) -> Prediction:
     for part in parts[1:]:
         box = box.union(part.box)
     probability = previous[box.slices].astype(np.float32)
-    doubt = np.zeros(box.shape, np.float32) if any(part.doubt is not None for part in parts) else None
+    uncertainty = np.zeros(box.shape, np.float32) if any(part.uncertainty is not None for part in parts) else None
     for part in parts:
         at = part.box.within(box)
         probability[at] = part.probability
-        if doubt is not None:
-            doubt[at] = 0 if part.doubt is None else part.doubt
+        if uncertainty is not None:
+            uncertainty[at] = 0 if part.uncertainty is None else part.uncertainty
     qualities = [part.quality for part in parts if part.quality is not None]
-    adapted = any(part.adapted for part in parts)
-    return Prediction(probability, box, qualities[-1] if qualities else None, doubt, adapted)
+    finetuned = any(part.finetuned for part in parts)
+    return Prediction(probability, box, qualities[-1] if qualities else None, uncertainty, finetuned)
 
 
 def _obeying(part: Prediction, positive: np.ndarray, negative: np.ndarray) -> Prediction:

@@ -32,8 +32,10 @@ from segmend.core.prompts import to_json as prompt_to_json
 from segmend.errors import PromptError, ShapeError, UserError
 
 MAX_LABEL = 65535
-Adapt = Literal["auto", "on", "off"]  # may a method's network learn this image: where marks call for it, always, never
-ADAPTS: tuple[Adapt, ...] = get_args(Adapt)
+Finetune = Literal[
+    "auto", "on", "off"
+]  # may a method's network learn this image: where marks call for it, always, never
+FINETUNES: tuple[Finetune, ...] = get_args(Finetune)
 GIVEN = "given"  # said in place of a method: a mask from elsewhere, taken as it is
 Colour = tuple[int, int, int]  # red, green, blue, 0 to 255
 PALETTE: tuple[Colour, ...] = (
@@ -72,7 +74,7 @@ class Prompted:
     prompt: Prompt
     label: int
     method: str
-    adapt: Adapt = "auto"  # as the person had it then, so that a replay is exact
+    finetune: Finetune = "auto"  # as the person had it then, so that a replay is exact
 
 
 @dataclass(frozen=True)
@@ -314,9 +316,9 @@ def event_to_json(event: Event) -> dict[str, Any]:
     match event:
         case Defined(label=label):
             return {"event": "defined", "label": label_to_json(label)}
-        case Prompted(prompt=prompt, label=value, method=method, adapt=adapt):
+        case Prompted(prompt=prompt, label=value, method=method, finetune=finetune):
             values = {"event": "prompted", "prompt": prompt_to_json(prompt), "label": value, "method": method}
-            return {**values, "adapt": adapt}
+            return {**values, "finetune": finetune}
         case Removed(event=earlier):
             return {"event": "removed", "of": earlier}
         case Undone():
@@ -337,9 +339,9 @@ def event_from_json(values: Mapping[str, Any]) -> Event:
             case "defined":
                 return Defined(label_from_json(values["label"]))
             case "prompted":
-                adapt = adapt_of(values.get("adapt", "auto"))
+                finetune = finetune_of(values.get("finetune", values.get("adapt", "auto")))  # "adapt" before 0.2
                 prompt = prompt_from_json(values["prompt"])
-                return Prompted(prompt, _whole(values["label"]), str(values["method"]), adapt)
+                return Prompted(prompt, _whole(values["label"]), str(values["method"]), finetune)
             case "removed":
                 return Removed(_whole(values["of"]))
             case "undone":
@@ -356,16 +358,18 @@ def event_from_json(values: Mapping[str, Any]) -> Event:
         raise PromptError(f"An event of kind {kind!r} could not be read: {error}.") from None
 
 
-def adapt_of(value: object) -> Adapt:
-    """Return whether to adapt, as somebody wrote it.
+def finetune_of(value: object) -> Finetune:
+    """Return whether to fine-tune, as somebody wrote it.
 
-    >>> adapt_of("always")
+    >>> finetune_of("always")
     Traceback (most recent call last):
     ...
-    segmend.errors.PromptError: Adapting to the image needs auto, on or off; got 'always'.
+    segmend.errors.PromptError: Fine-tuning to the image needs auto, on or off; got 'always'.
     """
-    if value not in ADAPTS:
-        raise PromptError(f"Adapting to the image needs {', '.join(ADAPTS[:-1])} or {ADAPTS[-1]}; got {value!r}.")
+    if value not in FINETUNES:
+        raise PromptError(
+            f"Fine-tuning to the image needs {', '.join(FINETUNES[:-1])} or {FINETUNES[-1]}; got {value!r}."
+        )
     return value
 
 

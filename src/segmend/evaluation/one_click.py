@@ -1,8 +1,8 @@
 """What one more mark brings: Dice before and after, from the same mask by several methods or at several places.
 
-`by_place` compares places: where the method doubts most (`segmend.core.uncertainty`), where the mistake is largest (the
-robot's best click) and anywhere in the mistake; each is labelled by the truth. `by_method` compares methods: all get
-the same wrong mask (`wobbled`) and the same click.
+`by_place` compares places: where the method is most uncertain (`segmend.core.uncertainty`), where the mistake is
+largest (the robot's best click) and anywhere in the mistake; each is labelled by the truth. `by_method` compares
+methods: all get the same wrong mask (`wobbled`) and the same click.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from segmend.core.image import MaskArray, bounds
 from segmend.core.masks import dice
 from segmend.core.prompts import Click, Mask, Prompt
 from segmend.core.segmenter import Method, Workspace, answer
-from segmend.core.uncertainty import most_doubtful
+from segmend.core.uncertainty import most_uncertain
 from segmend.users import LargestError, RandomError
 from segmend.users.play import User, rounds
 
-DOUBT, BEST, RANDOM = "doubt", "best", "random"
+UNCERTAINTY, BEST, RANDOM = "uncertainty", "best", "random"
 WRONG = 0.7  # Dice of the masks that methods start from
 
 
@@ -53,21 +53,22 @@ def by_place(
 ) -> Iterator[Gain]:
     """Yield what a click at each place brings, after each interaction of a game, until a mask is right.
 
-    Nothing is yielded of a mask whose method does not tell its doubt; where it is sure, its doubt brings nothing.
+    Nothing is yielded of a mask whose method does not tell its uncertainty; where it is sure, its uncertainty brings
+    nothing.
     """
     prompts: tuple[Prompt, ...] = ()
     player = user or LargestError(seed)
     for at, turn in enumerate(rounds(player, workspace, truth, interactions=interactions), start=1):
         prompts = (*prompts, *turn.prompts)
         best, random = (robot(truth, turn.mask) for robot in (LargestError(seed), RandomError(seed)))
-        if best is None or random is None or turn.prediction.doubt is None:
+        if best is None or random is None or turn.prediction.uncertainty is None:
             continue
         before = dice(truth, turn.mask)
-        place = most_doubtful(turn.prediction, spacing_mm, prompts)
+        place = most_uncertain(turn.prediction, spacing_mm, prompts)
         if place is None:
-            yield Gain(DOUBT, before, before, 0.0, at)
-        doubtful = [] if place is None else [(DOUBT, Click(place, bool(truth[place])))]
-        for arm, click in [*doubtful, (BEST, best), (RANDOM, random)]:
+            yield Gain(UNCERTAINTY, before, before, 0.0, at)
+        uncertain_place = [] if place is None else [(UNCERTAINTY, Click(place, bool(truth[place])))]
+        for arm, click in [*uncertain_place, (BEST, best), (RANDOM, random)]:
             yield _asked(arm, workspace, (*prompts, click), truth, turn.mask, at)
 
 

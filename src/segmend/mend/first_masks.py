@@ -67,11 +67,11 @@ def read_labels(path: Path) -> dict[int, str]:
 
 @dataclass(frozen=True, eq=False)
 class Guess:
-    """The labels of a box without a prompt, how doubtful each voxel is, and the Dice that each label expects."""
+    """The labels of a box without a prompt, how uncertain each voxel is, and the Dice that each label expects."""
 
     box: Box
     labels: LabelMap  # [z y x] of the box
-    doubt: NDArray[np.float16]  # [z y x] of the box
+    uncertainty: NDArray[np.float16]  # [z y x] of the box
     qualities: Mapping[int, float]
 
     def of(self, value: int) -> Prediction | None:
@@ -83,7 +83,7 @@ class Guess:
         low, high = np.add(self.box.low, part.low).tolist(), np.add(self.box.low, part.high).tolist()
         mask = (self.labels[part.slices] == value).astype(np.float32)
         box = Box.of(low, high)
-        return Prediction(mask, box, self.qualities.get(value), self.doubt[part.slices].astype(np.float32))
+        return Prediction(mask, box, self.qualities.get(value), self.uncertainty[part.slices].astype(np.float32))
 
 
 class Automatic(ABC):
@@ -111,7 +111,7 @@ class Automatic(ABC):
             if part.quality is not None:
                 count = int(part.mask.sum())
                 total, size = total + part.quality * count, size + count
-            yield Prediction(part.probability, part.box, total / size if size else None, part.doubt)
+            yield Prediction(part.probability, part.box, total / size if size else None, part.uncertainty)
         if nothing:
             yield Prediction(np.zeros((1, 1, 1), np.float32), Box((0, 0, 0), (1, 1, 1)))
 
@@ -277,7 +277,7 @@ def decided(
     if inner is None:
         return None
     inner = inner.grown(2).clipped(names.shape)
-    doubt = 1 - np.abs(2 * most[inner.slices] - 1)
+    uncertainty = 1 - np.abs(2 * most[inner.slices] - 1)
     start, stop = np.add(low, inner.low).tolist(), np.add(low, inner.high).tolist()
     box = Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
-    return Guess(box, names[inner.slices].copy(), doubt.astype(np.float16), dict(qualities))
+    return Guess(box, names[inner.slices].copy(), uncertainty.astype(np.float16), dict(qualities))

@@ -29,7 +29,7 @@ from segmend.core.marks import in_plane, marks
 from segmend.core.prompts import Adjust, Click, Mask, Prompt, Stroke, extent
 from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace, merged, replaced
-from segmend.core.session import Adapt
+from segmend.core.session import Finetune
 from segmend.errors import PromptError
 from segmend.mend.first_masks import Automatic, InPlanes, InSpace, Namer, read_labels
 from segmend.mend.plane import CELLS, Looking, Networks, Plane, PlaneLooker, Question, Seen, see_image
@@ -117,7 +117,7 @@ def solid(image: Image) -> bool:
 
 
 # How planes are looked at that only tell how large an object is.
-SIZING = Looking(again=0, near=False, opinion=False, adapt="off")
+SIZING = Looking(again=0, near=False, opinion=False, finetune="off")
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,10 +178,10 @@ class MendWorkspace(Workspace):
         else:
             yield from self.automatic.of(label)
 
-    def adapting(self, adapt: Adapt) -> MendWorkspace:
+    def with_finetuning(self, finetune: Finetune) -> MendWorkspace:
         other = copy(self)
-        other.planes = self.planes.adapting(adapt)
-        other.in_space = None if self.in_space is None else self.in_space.adapting(adapt)
+        other.planes = self.planes.with_finetuning(finetune)
+        other.in_space = None if self.in_space is None else self.in_space.with_finetuning(finetune)
         return other
 
     def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
@@ -216,8 +216,8 @@ class MendWorkspace(Workspace):
             answer = self.planes.answer(question)
             here[answer.where] = answer.mask
             quality = judged.after(answer, plane, here)
-            part = _prediction(answer.probability, answer.doubt, answer.where, axis, plane, quality)
-            yield replace(part, adapted=answer.adapted)
+            part = _prediction(answer.probability, answer.uncertainty, answer.where, axis, plane, quality)
+            yield replace(part, finetuned=answer.finetuned)
             answered[plane] = here
         if self.image.shape[axis] > 1:
             yield from self._carry(prompts, mask, axis, answered, judged)
@@ -272,11 +272,11 @@ class MendWorkspace(Workspace):
                 if now.any() or old.any():
                     known.add(after)
                     where = _cut_out(probability, old)
-                    doubt = np.zeros(old.shape, np.float32)
+                    uncertainty = np.zeros(old.shape, np.float32)
                     if answer is not None:
-                        doubt[answer.where] = answer.doubt
+                        uncertainty[answer.where] = answer.uncertainty
                     quality = judged.after(answer, after, now)
-                    yield _prediction(probability[where], doubt[where], where, axis, after, quality)
+                    yield _prediction(probability[where], uncertainty[where], where, axis, after, quality)
                 if not alike(old, now):
                     onward.append((after, step, now))
             fronts = onward
@@ -342,13 +342,13 @@ def _distances(away: NDArray[np.bool_]) -> Real:  # [n]
 
 
 def _prediction(
-    probability: Real, doubt: Real, where: tuple[slice, slice], axis: int, index: int, quality: float | None
+    probability: Real, uncertainty: Real, where: tuple[slice, slice], axis: int, index: int, quality: float | None
 ) -> Prediction:
     low, high = [s.start for s in where], [s.stop for s in where]
     low.insert(axis, index)
     high.insert(axis, index + 1)
     box = Box.of(low, high)
-    return Prediction(np.expand_dims(probability, axis), box, quality, np.expand_dims(doubt, axis))
+    return Prediction(np.expand_dims(probability, axis), box, quality, np.expand_dims(uncertainty, axis))
 
 
 def _cut_out(probability: Real, old: Plane) -> tuple[slice, slice]:

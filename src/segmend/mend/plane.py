@@ -26,12 +26,12 @@ from segmend.core.marks import in_plane, marks
 from segmend.core.masks import dice
 from segmend.core.prompts import Click, Extremes, Prompt, Stroke, extent
 from segmend.core.seeds import BACKGROUND, FOREGROUND
-from segmend.core.session import Adapt
+from segmend.core.session import Finetune
 from segmend.mend.boundary import by_tones, intensity_logits
 from segmend.mend.vessels import Lines, lines_of
 from segmend.runtime.engine import Engine
 from segmend.sampling.channels import see_prompts
-from segmend.sampling.slices import corrects, doubt_of, mark_count, outdoes, since_mask
+from segmend.sampling.slices import corrects, mark_count, outdoes, since_mask, uncertainty_of
 from segmend.sampling.window import Window, around, inside, lay, normalised, see
 from segmend.solvers.finetune import IN_2D, Head, Tuning, alternate, one_thread
 
@@ -58,7 +58,7 @@ SAME = 0.8  # the Dice of a mask so far with what was drawn along lines before i
 OPINION = 0.2  # the share of a second opinion in what is told of an answer's quality
 KNOWN = 0.06  # what marks add to it: so much, less ...
 AMBIGUOUS = 0.2  # ... this by their number, for one alone may mean many things
-DISAGREED = 0.85  # the share of what a second opinion and tones both disagree on in doubt
+DISAGREED = 0.85  # the share of what a second opinion and tones both disagree on in uncertainty
 TOUCHING = 0.3  # what a mask that its window cuts off loses of its expected Dice and its likeness to the next one
 
 Plane = NDArray[np.bool_]  # [y x]
@@ -85,9 +85,11 @@ class Looking:
     hold: bool = True  # a mask changes only where a change reaches the newest mark
     later: int = 3  # ... and from this mark on a large change is believed near it only
     tones: bool = True  # move an answer's boundary to where the window's tones have one
-    opinion: bool = True  # ask for a second opinion of the answer's quality and of where to doubt it
+    opinion: bool = True  # ask for a second opinion of the answer's quality and of where it is uncertain
     lines: bool = True  # follow the lines of a picture from marks on them
-    adapt: Adapt = "auto"  # teach the last layers this image: when marks disagree with the mask, with every correction
+    finetune: Finetune = (
+        "auto"  # teach the last layers this image: when marks disagree with the mask, with every correction
+    )
     tuning: Tuning = TUNING
 
 
@@ -116,11 +118,11 @@ class Seen:
     window: Window
     logits: Real  # [n n]
     probability: Real  # [y x] of `where`
-    doubt: Real  # [y x] of `where`, 0 to 1
+    uncertainty: Real  # [y x] of `where`, 0 to 1
     where: Where
     quality: float | None  # the Dice that the refiner expects; None for an empty mask
     hidden: Real  # [w n n]
-    adapted: bool = False  # by layers that were taught this image
+    finetuned: bool = False  # by layers that were taught this image
 
     @property
     def mask(self) -> Plane:
@@ -150,10 +152,10 @@ class PlaneLooker:
         self._kept: OrderedDict[tuple[int, int, Window], Read] = OrderedDict()
         self._lines: tuple[Lines | None] | None = None
 
-    def adapting(self, adapt: Adapt) -> PlaneLooker:
-        """Return one that adapts as said and shares what is kept."""
+    def with_finetuning(self, finetune: Finetune) -> PlaneLooker:
+        """Return one that fine-tunes as said and shares what is kept."""
         other = copy(self)
-        other.looking = replace(self.looking, adapt=adapt)
+        other.looking = replace(self.looking, finetune=finetune)
         return other
 
     def frame(self, axis: int) -> Window:
@@ -199,9 +201,9 @@ class PlaneLooker:
         if chance is None:
             return None
         nothing = np.zeros((0, CELLS, CELLS), np.float32)
-        doubt = doubt_of(np.minimum(chance, 1 - chance))
+        uncertainty = uncertainty_of(np.minimum(chance, 1 - chance))
         where = _whole(chance)
-        return Seen(self.frame(question.axis), nothing, chance, doubt, where, _expected(chance), nothing)
+        return Seen(self.frame(question.axis), nothing, chance, uncertainty, where, _expected(chance), nothing)
 
     def _drawn(self, lines: Lines | None, question: Question) -> Real | None:
         if lines is None or not question.prompts:
@@ -226,11 +228,11 @@ class PlaneLooker:
                 break
             question = question.with_mask(_laid(question.here, answer))
             answer = self._settled(question, self._further(answer.window, question.axis))
-        answer = self._near(question, self._fine(asked, self._adapted(question, answer)))
+        answer = self._near(question, self._fine(asked, self._finetuned(question, answer)))
         return self._held(asked, self._spanned(asked, answer))
 
     def second(self, question: Question, answer: Seen) -> Seen:
-        """Return an answer with what a second opinion says of its quality and of where to doubt it.
+        """Return an answer with what a second opinion says of its quality and of where it is uncertain.
 
         An answer that follows from the mask so far believes it, and is unsure along its own boundary only. The second
         opinion is asked from twice as far and not shown the mask so far; it finds what is wrong elsewhere, most surely
@@ -243,10 +245,10 @@ class PlaneLooker:
         whole = np.zeros(question.here.shape, np.float32)
         whole[opinion.where] = opinion.probability
         disagreed = np.abs(answer.mask - whole[answer.where]) * np.abs(answer.mask - self._toned(question, answer))
-        doubt = DISAGREED * disagreed + (1 - DISAGREED) * answer.doubt
+        uncertainty = DISAGREED * disagreed + (1 - DISAGREED) * answer.uncertainty
         alike = _overlap((answer.mask, answer.where), (opinion.mask, opinion.where))
         quality = (1 - OPINION) * answer.quality + OPINION * alike + known_by(question.prompts)
-        return replace(answer, quality=min(max(quality, 0.0), 1.0), doubt=np.asarray(doubt, np.float32))
+        return replace(answer, quality=min(max(quality, 0.0), 1.0), uncertainty=np.asarray(uncertainty, np.float32))
 
     def _toned(self, question: Question, answer: Seen) -> Real:  # [y x] of the answer's `where`
         """Return the chance of each pixel to be inside by its tone alone."""
@@ -278,8 +280,8 @@ class PlaneLooker:
         answer = self.networks.refiner.run({"prompts": prompts[None], **read.features})
         shape = question.here.shape
         seen = _seen(answer["logits"][0, 0], window, shape, float(answer["quality"][0]), answer["hidden"][0])
-        wrong, _ = lay(answer["doubt"][0, 0], window, shape[0], shape[1])
-        return replace(seen, doubt=doubt_of(sigmoid(wrong)))
+        wrong, _ = lay(answer["error_logits"][0, 0], window, shape[0], shape[1])
+        return replace(seen, uncertainty=uncertainty_of(sigmoid(wrong)))
 
     def read(self, axis: int, index: int, window: Window) -> Read:
         """Return what a window shows and what the reader says of it, from what is kept if it is."""
@@ -383,7 +385,7 @@ class PlaneLooker:
         pinned = self._marked_cells(question, answer.window)
         logits = logit(by_tones(chance, level, equalised[None], valid, pinned)[0], LEAST_CHANCE)
         seen = _seen(logits, answer.window, (rows, columns), answer.quality, answer.hidden)
-        return answer if seen.quality is None else replace(seen, doubt=answer.doubt)
+        return answer if seen.quality is None else replace(seen, uncertainty=answer.uncertainty)
 
     def _near(self, question: Question, answer: Seen) -> Seen:
         """Look once more from near at the newest mark, where the window's cells are wide, and mend the mask there."""
@@ -402,12 +404,12 @@ class PlaneLooker:
         near = self.ask(question.with_mask(_laid(question.here, answer)), window)
         return _patched(answer, near)
 
-    def _adapted(self, question: Question, answer: Seen) -> Seen:
+    def _finetuned(self, question: Question, answer: Seen) -> Seen:
         """Teach the last layers this window where marks disagree with the mask, or with every correction."""
-        head, adapt = self.networks.head, self.looking.adapt
-        if adapt == "off" or head is None:
+        head, finetune = self.networks.head, self.looking.finetune
+        if finetune == "off" or head is None:
             return answer
-        if not (adapt == "on" and corrects(question.prompts)) and not self.disagrees(question, answer):
+        if not (finetune == "on" and corrects(question.prompts)) and not self.disagrees(question, answer):
             return answer
         read = self.read(question.axis, question.index, answer.window)
         taught = alternate(
@@ -420,7 +422,7 @@ class PlaneLooker:
         logits = taught.head.logits(answer.hidden)
         logits = np.where(taught.labels[0], np.maximum(logits, MIN_LOGIT), np.minimum(logits, -MIN_LOGIT))
         seen = _seen(logits.astype(np.float32), answer.window, question.here.shape, answer.quality, answer.hidden)
-        return replace(seen, doubt=np.maximum(answer.doubt, seen.doubt), adapted=True)
+        return replace(seen, uncertainty=np.maximum(answer.uncertainty, seen.uncertainty), finetuned=True)
 
     def _held(self, question: Question, answer: Seen) -> Seen:
         """Undo a mask's changes that do not reach the newest mark, and the far part of large ones by a later mark."""
@@ -691,7 +693,9 @@ def _seen(logits: Real, window: Window, shape: Sequence[int], quality: float | N
     probability = sigmoid(values)
     if not (probability > 0.5).any():
         quality = None
-    return Seen(window, logits, probability, doubt_of(np.minimum(probability, 1 - probability)), where, quality, hidden)
+    return Seen(
+        window, logits, probability, uncertainty_of(np.minimum(probability, 1 - probability)), where, quality, hidden
+    )
 
 
 def _laid(here: Plane, answer: Seen) -> Plane:
@@ -740,10 +744,10 @@ def _patched(answer: Seen, near: Seen) -> Seen:
     down = _fading(both[0], near.window.top, near.window.height)
     across = _fading(both[1], near.window.left, near.window.width)
     share = down[:, None] * across
-    probability, doubt = answer.probability.copy(), answer.doubt.copy()
+    probability, uncertainty = answer.probability.copy(), answer.uncertainty.copy()
     probability[into] += share * (near.probability[part] - probability[into])
-    doubt[into] += share * (near.doubt[part] - doubt[into])
-    return replace(answer, probability=probability, doubt=doubt)
+    uncertainty[into] += share * (near.uncertainty[part] - uncertainty[into])
+    return replace(answer, probability=probability, uncertainty=uncertainty)
 
 
 def _fading(pixels: slice, start: float, length: float) -> Real:

@@ -36,7 +36,7 @@ from segmend.core.masks import dice
 from segmend.core.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke, extent
 from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.core.segmenter import Prediction, Workspace, replaced
-from segmend.core.session import Adapt
+from segmend.core.session import Finetune
 from segmend.errors import PromptError
 from segmend.mend.boundary import by_tones, intensity_logits
 from segmend.mend.plane import PlaneLooker, known_by
@@ -44,7 +44,7 @@ from segmend.mend.three_planes import Solid, box_at, mistake_at
 from segmend.runtime.engine import Engine
 from segmend.sampling.channels import Guess, see_marks, widened
 from segmend.sampling.frame import Frame, see_block
-from segmend.sampling.slices import corrects, doubt_of, mark_count, outdoes, since_mask, with_lassos
+from segmend.sampling.slices import corrects, mark_count, outdoes, since_mask, uncertainty_of, with_lassos
 from segmend.solvers.finetune import Edges, Head, Tuning, alternate, one_thread
 
 STEPS = 2  # frames between one size and its double
@@ -52,8 +52,8 @@ PLACES = 8  # of a frame's side: the grid that frames lie on
 LEAST_LOOK = 16.0  # voxels of the finest spacing: nearer there is nothing more to see
 LEAST_KNOWN = 4.0  # voxels of it: what is smaller says nothing of the object's size
 OPINION = 0.25  # the share of a second opinion's own quality in what is told of an answer's ...
-TAKEN = 0.25  # ... and of how much of a look was taken; the rest are the look's own doubts
-DISAGREED = 0.3  # the weight in doubt of what a second opinion says otherwise, beside the look's own doubt
+TAKEN = 0.25  # ... and of how much of a look was taken; the rest is what the look says itself
+DISAGREED = 0.3  # the weight in uncertainty of what a second opinion says otherwise, beside the look's own uncertainty
 TOUCHING = 0.3  # what a mask that its frame cuts off loses of the quality it is told
 BESIDE = 0.5  # what a mask beside the positive mark loses
 LEAST_REACH = 4.0  # cells that a correction reaches at least
@@ -88,10 +88,12 @@ class Looking:
     further: int = 3  # times that a mask reaching its frame's side is looked at from further away
     shown: bool = False  # show the networks the mask so far even where it is a correction of their own
     depths: float = 1.0  # a correction reaches as far as so many depths of the mistake; then it fades
-    adapt: Adapt = "auto"  # teach the last layers this frame: when marks are not obeyed, with every correction, never
+    finetune: Finetune = (
+        "auto"  # teach the last layers this frame: when marks are not obeyed, with every correction, never
+    )
     teaching: Tuning = TEACHING
     tones: bool = True  # move an answer's boundary to where the block's tones have one
-    opinion: bool = True  # ask for a second opinion of the answer's quality and of where to doubt it
+    opinion: bool = True  # ask for a second opinion of the answer's quality and of where it is uncertain
     across: bool = True  # ask the planes through a click what is wrong there
     together: int = 3  # marks up to which what space says is taken, too
     obey: bool = True  # cut round marks that are not obeyed
@@ -126,7 +128,7 @@ class Look:
 
     frame: Frame
     probability: Real  # [*cells]
-    doubt: Real  # [*cells] 0 to 1
+    uncertainty: Real  # [*cells] 0 to 1
     quality: float  # the Dice that the refiner expects; 0 for an empty mask
     hidden: Real | None = None  # [w *cells] what its last layers saw
 
@@ -159,9 +161,9 @@ class VolumeWorkspace(Workspace):
         self._kept: OrderedDict[Frame, dict[str, Real]] = OrderedDict()
         self._sized: dict[Prompt, Box | None] = {}
 
-    def adapting(self, adapt: Adapt) -> VolumeWorkspace:
+    def with_finetuning(self, finetune: Finetune) -> VolumeWorkspace:
         other = copy(self)
-        other.looking = replace(self.looking, adapt=adapt)
+        other.looking = replace(self.looking, finetune=finetune)
         return other
 
     def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
@@ -184,11 +186,11 @@ class VolumeWorkspace(Workspace):
                 changes = [Change(look.frame, (look.probability - seen) * self._as_wrong(placed, look, seen))]
             changes.append(self._mended(placed, mask, changes, mistake))
         cut = self._heeded(placed, mask, changes) if self.looking.obey else []
-        calling = mistake is None or self.looking.adapt == "on"
+        calling = mistake is None or self.looking.finetune == "on"
         taught = self._taught(placed, mask, look, changes, cut) if calling else None
         changes += cut if taught is None else [*cut, taught]
         opinion = self._opinion(told, look) if self.looking.opinion and look.quality else None
-        return self._answer(placed, mask, changes, look, opinion, adapted=taught is not None)
+        return self._answer(placed, mask, changes, look, opinion, finetuned=taught is not None)
 
     def _with_size(self, prompts: Sequence[Prompt], mask: MaskArray) -> Sequence[Prompt]:
         """Return the prompts with a box round the object, where marks alone brought the mask about.
@@ -387,11 +389,11 @@ class VolumeWorkspace(Workspace):
         known = np.concatenate([seen[None], see_marks(prompts, frame)])
         answer = self.refiner.run({"prompts": known[None], **self.features(frame)})
         probability = sigmoid(answer["logits"][0, 0])
-        doubt = doubt_of(sigmoid(answer["doubt"][0, 0]))
+        uncertainty = uncertainty_of(sigmoid(answer["error_logits"][0, 0]))
         outside = ~frame.inside(self.image.shape)
-        probability[outside] = doubt[outside] = 0
+        probability[outside] = uncertainty[outside] = 0
         quality = float(answer["quality"][0]) if (probability > 0.5).any() else 0.0
-        return Look(frame, probability, doubt, quality, answer["hidden"][0] if "hidden" in answer else None)
+        return Look(frame, probability, uncertainty, quality, answer["hidden"][0] if "hidden" in answer else None)
 
     def features(self, frame: Frame) -> dict[str, Real]:
         """Return what the reader says of a frame, from what is kept if it is."""
@@ -549,12 +551,12 @@ class VolumeWorkspace(Workspace):
         They learn the answer so far, with what was cut round marks that were not obeyed, and go on from there: of what
         they say, that is taken which lies on the side of such a mark, or of the newest, and reaches it.
         """
-        head, adapt = self.head, self.looking.adapt
-        if adapt == "off" or head is None or look.hidden is None:
+        head, finetune = self.head, self.looking.finetune
+        if finetune == "off" or head is None or look.hidden is None:
             return None
         calling = [*self._unheeded(prompts, mask, changes)]
         newest = mark(prompts[-1])
-        if adapt == "on" and newest is not None and corrects(prompts):
+        if finetune == "on" and newest is not None and corrects(prompts):
             calling.append(newest)
         there = {True: np.zeros(look.frame.cells, bool), False: np.zeros(look.frame.cells, bool)}
         for points, positive in calling:
@@ -587,7 +589,7 @@ class VolumeWorkspace(Workspace):
         look: Look,
         opinion: Look | None,
         *,
-        adapted: bool,
+        finetuned: bool,
     ) -> Prediction:
         """Return the mask so far with the changes laid over it, in the box of all that has changed."""
         shape, newest = self.image.shape, prompts[-1]
@@ -596,20 +598,20 @@ class VolumeWorkspace(Workspace):
             box = box.union(_place(newest))
         values = _over(box, mask, changes)
         now = _composed(look.frame, mask, changes)
-        doubt = np.zeros(box.shape, np.float32)
+        uncertainty = np.zeros(box.shape, np.float32)
         part = look.frame.box(Box((0, 0, 0), look.frame.cells), shape).intersection(box)
         if part.size:
-            doubt[part.within(box)] = look.frame.lay(self._doubted(look, opinion, now), part)
+            uncertainty[part.within(box)] = look.frame.lay(self._uncertainty_map(look, opinion, now), part)
         quality = look.quality
         if opinion is not None:
             quality = _quality(look, opinion, now > 0.5) + known_by(prompts)
-        return Prediction(values, box, min(max(quality, 0.0), 1.0) or None, doubt, adapted)
+        return Prediction(values, box, min(max(quality, 0.0), 1.0) or None, uncertainty, finetuned)
 
-    def _doubted(self, look: Look, opinion: Look | None, now: Real) -> Real:  # [*cells]
-        """Return how much to doubt each cell of a mask.
+    def _uncertainty_map(self, look: Look, opinion: Look | None, now: Real) -> Real:  # [*cells]
+        """Return how uncertain each cell is of a mask.
 
-        Where it has not the tone of its side, as much as the look doubts itself; and more where the second opinion, or
-        the look, which may have said more than was taken of it, says otherwise.
+        Where it has not the tone of its side, as much as the look itself is uncertain; and more where the second
+        opinion, or the look, which may have said more than was taken of it, says otherwise.
         """
         mask = now > 0.5
         disagreed = np.abs(mask - look.probability)
@@ -618,7 +620,7 @@ class VolumeWorkspace(Workspace):
             disagreed = np.maximum(disagreed, np.abs(mask - elsewhere))
         _, _, equalised, valid = see_block(self.image, look.frame)
         unlike = np.abs(mask - sigmoid(intensity_logits(now, equalised, valid > 0)))
-        return np.asarray(np.clip((look.doubt + DISAGREED * disagreed) * unlike, 0, 1), np.float32)
+        return np.asarray(np.clip((look.uncertainty + DISAGREED * disagreed) * unlike, 0, 1), np.float32)
 
 
 def _bursting(seen: Real, change: Change) -> bool:
@@ -682,10 +684,11 @@ def _between(frame: Frame, other: Frame) -> Frame:
 def _quality(look: Look, opinion: Look, made: MaskArray) -> float:
     """Return the Dice to be expected of the mask that was made.
 
-    Mostly from how likely each of its cells is to be wrong by the look's own doubt; less from what the second opinion
-    expects of itself, and from how much of the look was taken: what was mended by other means is not what it judged.
+    Mostly from how likely each of its cells is to be wrong by the look's own uncertainty; less from what the second
+    opinion expects of itself, and from how much of the look was taken: what was mended by other means is not what it
+    judged.
     """
-    wrong = look.doubt / 2
+    wrong = look.uncertainty / 2
     right = float(made.sum() - wrong[made].sum())
     expected = 2 * right / (right + float(made.sum() + wrong[~made].sum()) + 1)
     return (1 - OPINION - TAKEN) * expected + OPINION * opinion.quality + TAKEN * dice(look.mask, made, empty=0.0)

@@ -2,7 +2,7 @@
 
     image ──▶ Reader (a U-Net) ──▶ features at full size, 1/2, 1/4, ...          once a window
                                         │
-    mask so far, marks, boxes ──▶ Refiner (a small U-Net) ──▶ logits, quality, doubt    every interaction
+    mask so far, marks, boxes ──▶ Refiner (a small U-Net) ──▶ logits, quality, uncertainty    every interaction
 
 The features of a task, one kind of image with known labels, also go to a third network, which asks for no prompt:
 
@@ -10,8 +10,8 @@ The features of a task, one kind of image with known labels, also go to a third 
 
 The refiner takes the reader's features of each size at its own level of that size. Its last layers are 1 x 1
 convolutions on `hidden` features, which are stored, so that they can be taught one image (`segmend.solvers.finetune`).
-Doubt is the chance of each voxel to be wrong in the mask that the logits make: learned from mistakes alone, for logits
-that have learned to overlap are too sure of themselves.
+Uncertainty is the chance of each voxel to be wrong in the mask that the logits make: learned from mistakes alone, for
+logits that have learned to overlap are too sure of themselves.
 """
 
 from __future__ import annotations
@@ -121,16 +121,16 @@ class Refiner(nn.Module):
             x = block(torch.cat([interpolate(x, scale_factor=2.0, mode="nearest"), skips.pop()], dim=1))
         logits = self.head(x)
         sure = logits.detach()
-        doubt = self.suspect(torch.cat([x, sure, sure.abs()], dim=1))
-        return logits, self._judged(logits, deepest, x, doubt), x, doubt
+        uncertainty = self.suspect(torch.cat([x, sure, sure.abs()], dim=1))
+        return logits, self._judged(logits, deepest, x, uncertainty), x, uncertainty
 
-    def _judged(self, logits: Tensor, deepest: Tensor, hidden: Tensor, doubt: Tensor) -> Tensor:
-        """Return the expected Dice: from what was seen over all, inside the mask and along its edge, and from doubt."""
+    def _judged(self, logits: Tensor, deepest: Tensor, hidden: Tensor, uncertainty: Tensor) -> Tensor:
+        """Return the expected Dice: from features over all, in the mask and along its edge, and from uncertainty."""
         chance = torch.sigmoid(logits.detach().float())
         inside, edge = chance.flatten(1), (4 * chance * (1 - chance)).flatten(1)
         sure = (chance > 0.5).float().flatten(1)
         seen = hidden.detach().float().flatten(2)
-        wrong = torch.sigmoid(doubt.detach().float()).flatten(1)
+        wrong = torch.sigmoid(uncertainty.detach().float()).flatten(1)
         surplus, missed = (wrong * sure).sum(1), (wrong * (1 - sure)).sum(1)
         right = 2 * (sure.sum(1) - surplus) / (2 * sure.sum(1) - surplus + missed + 1)
         expected = 2 * (inside * sure).sum(1) / (inside.sum(1) + sure.sum(1) + 1)

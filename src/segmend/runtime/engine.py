@@ -1,13 +1,17 @@
 """Run an exported network: named arrays in, named arrays out.
 
 On a CPU OpenVINO runs the ONNX file in the best precision the processor has (bfloat16
-where there is hardware for it). On CUDA or Apple torch runs the same file: the exported
-network names its architecture and keeps its parameters under their torch names.
+where there is hardware for it); where it is not installed, onnxruntime does in float32. On
+CUDA or Apple torch runs the same file: the exported network names its architecture and
+keeps its parameters under their torch names.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import shutil
+import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -24,6 +28,8 @@ from segmend.runtime import libraries
 Arrays = Mapping[str, NDArray[np.generic]]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+# What files of earlier versions call an output, and what it is called now.
+RENAMED_OUTPUTS = {"doubt": "error_logits"}
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -49,17 +55,17 @@ def load_network(path: str, *, device: str = "auto", precision: str = "auto") ->
         )
     if device == "auto":
         device = _accelerator() or "cpu"
-    if device == "cpu":
+    if device != "cpu":
+        return TorchEngine(path, device)
+    if importlib.util.find_spec("openvino") is not None:
         return OpenVinoEngine(path, precision)
-    return TorchEngine(path, device)
+    if importlib.util.find_spec("onnxruntime") is not None:
+        return OnnxEngine(path)
+    raise ModelError("Networks need openvino or onnxruntime to run; install one of them with pip.")
 
 
 def _accelerator() -> str | None:
     """Return the accelerator that torch can use, without importing torch where it is not installed."""
-    import importlib.util
-    import shutil
-    import sys
-
     likely = sys.platform == "darwin" or shutil.which("nvidia-smi") is not None
     if not likely or importlib.util.find_spec("torch") is None:
         return None
@@ -127,6 +133,11 @@ def _opened() -> Any:
     return core
 
 
+def _current(output: str) -> str:
+    """Return what an output is called now, whatever an earlier version called it."""
+    return RENAMED_OUTPUTS.get(output, output)
+
+
 class OpenVinoEngine(Engine):
     """OpenVINO on the processor; compiles once a shape of input (some 60 ms each)."""
 
@@ -140,7 +151,9 @@ class OpenVinoEngine(Engine):
             first = str(error).strip().splitlines()[0]
             raise ModelError(f"The weights {Path(path).name} could not be read: {first}.") from None
         self._inputs = [port.get_any_name() for port in self._model.inputs]
-        self._outputs = [port.get_any_name() for port in self._model.outputs]  # compiling may add names to them
+        self._outputs = [
+            _current(port.get_any_name()) for port in self._model.outputs
+        ]  # compiling may add names to them
         fast = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self.precision = ("bfloat16" if fast else "float32") if precision == "auto" else precision
         self.name = f"OpenVINO {__version__.split('-')[0]}, {self.precision}"
@@ -164,13 +177,30 @@ class OpenVinoEngine(Engine):
             return self._compiled[key].create_infer_request()
 
 
+class OnnxEngine(Engine):
+    """onnxruntime on the processor, where OpenVINO is not installed; in float32."""
+
+    precision = "float32"
+
+    def __init__(self, path: str) -> None:
+        from segmend.runtime.onnx_engine import OnnxSession
+
+        self._session = OnnxSession(path, Path(path).name)
+        self._outputs = [_current(name) for name in self._session.outputs]
+        self.name = f"onnxruntime {self._session.version}, float32"
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        return dict(zip(self._outputs, self._session.run(dict(inputs)), strict=True))
+
+
 class TorchEngine(Engine):
     """Torch on CUDA, Apple or the processor, from the architecture and parameters in the file."""
 
     def __init__(self, path: str, device: str) -> None:
         import torch
 
-        network, self._inputs, self._outputs = torch_network(path)
+        network, self._inputs, outputs = torch_network(path)
+        self._outputs = [_current(name) for name in outputs]
         self._device = torch.device(device)
         self._network = network.to(self._device).eval()
         self.name = f"torch {torch.__version__}, {device}, float32"

@@ -223,10 +223,10 @@ def alike(old: Plane, fresh: Plane) -> bool:
     return dice(old, fresh, empty=0.0) > 0.98
 
 
-def doubt_of(wrong: Real) -> Real:
-    """Return how doubtful a mask is where it is wrong with some probability: not at all, or 1 from one half on.
+def uncertainty_of(wrong: Real) -> Real:
+    """Return how uncertain a mask is where it is wrong with some probability: not at all, or 1 from one half on.
 
-    >>> doubt_of(np.array([0.0, 0.25, 0.5, 1.0], np.float32)).tolist()
+    >>> uncertainty_of(np.array([0.0, 0.25, 0.5, 1.0], np.float32)).tolist()
     [0.0, 0.5, 1.0, 1.0]
     """
     return np.asarray(np.minimum(2 * wrong, 1), np.float32)

@@ -35,7 +35,7 @@ def installed(here: SharedNow) -> Response:
                 "weights": card.weights,
                 "refines": card.refines,
                 "guesses": card.guesses,
-                "adapts": card.adapts,
+                "finetunes": card.finetunes,
                 "labels": [{"value": value, "name": name} for value, name in card.labels],
             }
             for card in (methods.card(one.id, weights.get(one.id)) for one in methods.cards())

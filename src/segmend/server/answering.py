@@ -13,7 +13,7 @@ import numpy as np
 from segmend.core.image import Box, MaskArray, Real, bounds
 from segmend.core.prompts import Click, Extremes, Prompt, Stroke, kind_of
 from segmend.core.segmenter import Method, Prediction, Workspace, answers, label_meant
-from segmend.core.session import Adapt, Prompted, Removed, Session
+from segmend.core.session import Finetune, Prompted, Removed, Session
 from segmend.server.wire import NOTHING
 
 Opened = Callable[[str], Workspace]  # method id -> its workspace of this session's image
@@ -26,8 +26,8 @@ class Part:
     box: Box
     mask: MaskArray  # [z y x] of the box
     quality: float | None = None
-    doubt: Real | None = None  # [z y x] of the box
-    adapted: bool = False  # by a network that was taught this image
+    uncertainty: Real | None = None  # [z y x] of the box
+    finetuned: bool = False  # by a network that was taught this image
     others_stay: bool = False  # no other label loses a voxel, as if all were locked
 
 
@@ -41,8 +41,8 @@ class Taking(Workspace):
         self.inner = inner
         self.card = card
 
-    def adapting(self, adapt: Adapt) -> Taking:
-        return Taking(self.inner.adapting(adapt), self.card)
+    def with_finetuning(self, finetune: Finetune) -> Taking:
+        return Taking(self.inner.with_finetuning(finetune), self.card)
 
     def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
         return self.inner.predict(self._taken(prompts), previous)
@@ -109,9 +109,9 @@ def parts(session: Session, position: int, previous: MaskArray, opened: Opened) 
     event = session.events[position]
     if isinstance(event, Prompted):
         prompts = answered_prompts(session, position)
-        workspace = opened(event.method).adapting(event.adapt)
+        workspace = opened(event.method).with_finetuning(event.finetune)
         for part in answers(workspace, prompts, previous, label=_meant(session, event.label, workspace)):
-            yield Part(part.box, part.mask, part.quality, part.doubt, part.adapted)
+            yield Part(part.box, part.mask, part.quality, part.uncertainty, part.finetuned)
     else:
         yield from _worked_out_again(session, position, previous, opened)
 
@@ -126,16 +126,16 @@ def _worked_out_again(session: Session, position: int, previous: MaskArray, open
     everybody = in_effect(session, position)
     own = [i for i in everybody if label_of(session, i) == label]
     mask = np.zeros(previous.shape, bool)
-    reached, quality, adapted = bounds(previous) or NOTHING, None, False
+    reached, quality, finetuned = bounds(previous) or NOTHING, None, False
     for n, i in enumerate(own):
         event = session.events[i]
         assert isinstance(event, Prompted), event
         prompts = seen(session, label, [j for j in everybody if j <= i])
-        workspace = opened(event.method).adapting(event.adapt)
+        workspace = opened(event.method).with_finetuning(event.finetune)
         changes = list(answers(workspace, prompts, mask, label=_meant(session, label, workspace)))
-        adapted = any(part.adapted for part in changes)
+        finetuned = any(part.finetuned for part in changes)
         for part in changes:
             mask[part.box.slices] = part.mask
             reached, quality = reached.union(part.box), part.quality
         yield (n + 1) / (len(own) + 1)
-    yield Part(reached, mask[reached.slices], quality, adapted=adapted, others_stay=True)
+    yield Part(reached, mask[reached.slices], quality, finetuned=finetuned, others_stay=True)

@@ -11,7 +11,7 @@ Concurrency, in full:
   A session's answers come one at a time, in the order of its events, so a workspace is
   used by one thread at a time.
 - Locks are taken in this order and never against it: `Desks` (which session is open), then
-  one desk, then those of `Workspaces`, `Images`, `Pool`, `doubted.Doubted` and the store,
+  one desk, then those of `Workspaces`, `Images`, `Pool`, `uncertainty.UncertaintyMap` and the store,
   which are never held while another is taken.
 - Threads hand messages to the event loop with `call_soon_threadsafe`, under the desk's
   lock, so everybody who watches a session is told the same things in the same order.
@@ -107,20 +107,23 @@ def _sweep(data: Path) -> None:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     shared: Shared = app.state.shared
-    loading = threading.Thread(target=_load, args=(shared,), name="segmend-load", daemon=True)
+    ending = threading.Event()
+    loading = threading.Thread(target=_load, args=(shared, ending), name="segmend-load", daemon=True)
     loading.start()
     yield
+    ending.set()
     await run_in_threadpool(shared.desks.close)
     shared.store.close()
     await run_in_threadpool(loading.join)  # a thread that is cut off while it loads a network aborts the process
 
 
-def _load(shared: Shared) -> None:
-    """Load and warm the usual method before somebody waits for it; pictures, which take less, first."""
+def _load(shared: Shared, ending: threading.Event) -> None:
+    """Load and warm the usual method before somebody waits for it; for pictures, which takes less, first."""
     settings = shared.settings
     try:
         for dimensions in (2, 3):
-            methods.load(settings.method, settings.weights.get(settings.method), dimensions=[dimensions])
+            if not ending.is_set():
+                methods.load(settings.method, settings.weights.get(settings.method), dimensions=[dimensions])
     except SegmendError as error:
         log.warning("The method %s is not there: %s", settings.method, error)
     finally:

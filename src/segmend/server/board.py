@@ -15,7 +15,7 @@ import numpy as np
 from segmend.core.image import Box, Index, LabelMap, MaskArray, bounds
 from segmend.core.session import EMPTY, Canvas, Patch, Session, painted
 from segmend.server.answering import Part
-from segmend.server.doubted import Doubted
+from segmend.server.uncertainty import UncertaintyMap
 from segmend.server.wire import NOTHING, pack
 
 MASKS_KEPT = 4  # labels whose mask is kept beside the map, so that a click compares only what changed
@@ -30,12 +30,12 @@ class Draft:
     position: int
     label: int
     locked: tuple[int, ...]
-    doubted: Doubted
+    uncertainty_map: UncertaintyMap
     changes: list[tuple[Box, LabelMap]] = field(default_factory=list)  # exclusive or, each in its box
     parts: int = 0
     reached: Box = NOTHING  # round everything that a part has spoken for
     quality: float | None = None
-    adapted: bool = False
+    finetuned: bool = False
     planes: MaskArray | None = None  # [z] slices that a part has spoken for
     told: float = 0.0  # when progress was last said
 
@@ -82,7 +82,7 @@ class Board:
         draft.parts += 1
         draft.reached = draft.reached.union(part.box)
         draft.quality = part.quality if part.quality is not None else draft.quality
-        draft.adapted = draft.adapted or part.adapted
+        draft.finetuned = draft.finetuned or part.finetuned
         if inner is None:
             return None
         box = Box(_plus(inner.low, part.box.low), _plus(inner.high, part.box.low))

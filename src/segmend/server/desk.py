@@ -35,7 +35,7 @@ from segmend.core.session import EMPTY, GIVEN, Defined, Event, Patch, Prompted, 
 from segmend.errors import ConflictError, NotFoundError, PromptError, SegmendError, StoreError
 from segmend.server.answering import Part, answered_prompts, label_of, parts
 from segmend.server.board import Board, Draft
-from segmend.server.doubted import Doubted
+from segmend.server.uncertainty import UncertaintyMap
 from segmend.server.wire import NOTHING, full_state, light_state, pack
 from segmend.server.work import Pool, log_failure
 from segmend.server.workspaces import Workspaces
@@ -63,7 +63,7 @@ class Answer:
     box: Box
     milliseconds: float
     quality: float | None
-    adapted: bool  # by a network that was taught this image
+    finetuned: bool  # by a network that was taught this image
     withdrawn: bool  # undone or cancelled before it was answered
 
 
@@ -108,7 +108,7 @@ class Desk:
         self._workspaces = workspaces
         self._lock = RLock()
         self._board = Board(session.shape)
-        self._doubted: Doubted | None = None  # of the last answer, while the mask is as it left it
+        self._uncertainty_map: UncertaintyMap | None = None  # of the last answer, while the mask is as it left it
         self._listeners: list[Listener] = []
         self._requests: dict[int, Request] = {}
         self._working = False
@@ -128,8 +128,8 @@ class Desk:
 
     @property
     def size_bytes(self) -> int:
-        doubted = self._doubted
-        return self._board.size_bytes + (doubted.size_bytes if doubted is not None else 0)
+        uncertainty_map = self._uncertainty_map
+        return self._board.size_bytes + (uncertainty_map.size_bytes if uncertainty_map is not None else 0)
 
     def state(self) -> dict[str, Any]:
         with self._lock:
@@ -158,14 +158,14 @@ class Desk:
         with self._lock:
             return self._board.answered()
 
-    def doubtful(self, rank: int) -> tuple[Doubted, Index | None]:
-        """Return the last answer's doubt, and its most doubtful place but `rank`; None where it is sure."""
+    def uncertain_place(self, rank: int) -> tuple[UncertaintyMap, Index | None]:
+        """Return the last answer's uncertainty, and its most uncertain place but `rank`; None where it is sure."""
         with self._lock:
             self._check_open()
-            doubted = self._doubted
-        if doubted is None:
-            raise NotFoundError("The last answer does not say where it is doubtful.")
-        return doubted, doubted.place(rank, self._image().spacing)
+            uncertainty_map = self._uncertainty_map
+        if uncertainty_map is None:
+            raise NotFoundError("The last answer does not say where it is uncertain.")
+        return uncertainty_map, uncertainty_map.place(rank, self._image().spacing)
 
     def listen(self, listener: Listener) -> None:
         """Tell a listener the state and the map as they are, and from now on everything that happens."""
@@ -174,7 +174,7 @@ class Desk:
             self._listeners.append(listener)
             listener.tell(json.dumps({"type": "state", "state": full_state(self.id, self.case, self._session)}))
             listener.tell(self._board.whole_frame(max(0, len(self._session.events) - 1)))
-            for frame in self._doubted.frames() if self._doubted is not None else ():
+            for frame in self._uncertainty_map.frames() if self._uncertainty_map is not None else ():
                 listener.tell(frame)
 
     def leave(self, listener: Listener) -> None:
@@ -278,14 +278,14 @@ class Desk:
             self._store.append(self.id, len(self._session.events), event, user=user)
         self._session = session
         if not isinstance(event, Defined):
-            self._doubted = None
+            self._uncertainty_map = None
         return len(session.events) - 1
 
     def _reload(self) -> None:
         """Take over what another server has added to this session."""
         changed = self._board.revert()
         self._session = self._store.session(self.id)
-        self._doubted = None
+        self._uncertainty_map = None
         changed = _both(changed, self._board.follow(self._session))
         last = max(0, len(self._session.events) - 1)
         self._tell({"type": "state", "state": full_state(self.id, self.case, self._session)})
@@ -359,9 +359,9 @@ class Desk:
                 return None
             label = label_of(session, position)
             locked = tuple(v for v, other in session.labels.items() if other.locked and v != label)
-            doubted = Doubted(position, label, answered_prompts(session, position))
+            uncertainty_map = UncertaintyMap(position, label, answered_prompts(session, position))
             planes = np.zeros(session.shape[0], bool)
-            self._board.draft = Draft(session, position, label, locked, doubted, planes=planes)
+            self._board.draft = Draft(session, position, label, locked, uncertainty_map, planes=planes)
             return self._board.draft
 
     def _answer(self, draft: Draft) -> Iterator[None]:
@@ -392,8 +392,8 @@ class Desk:
             self._tell_progress(draft, part)
             return
         self._tell_frame(draft.position, self._board.take(draft, part))
-        draft.doubted.take(part.box, part.doubt)
-        for frame in draft.doubted.frames(-1) if self._listeners else ():
+        draft.uncertainty_map.take(part.box, part.uncertainty)
+        for frame in draft.uncertainty_map.frames(-1) if self._listeners else ():
             self._tell(frame)
         if draft.planes is not None and len(draft.planes) > 1:
             draft.planes[part.box.low[0] : part.box.high[0]] = True
@@ -422,8 +422,8 @@ class Desk:
         patch = draft.patch()
         self._store_answer(draft.position, patch)
         self._board.draft = None
-        self._doubted = draft.doubted if draft.doubted.told else None
-        self._tell_answered(draft.position, patch.box, draft.quality, adapted=draft.adapted)
+        self._uncertainty_map = draft.uncertainty_map if draft.uncertainty_map.told else None
+        self._tell_answered(draft.position, patch.box, draft.quality, finetuned=draft.finetuned)
 
     def _store_answer(self, position: int, patch: Patch) -> None:
         self._store.answer(self.id, position, patch)
@@ -488,7 +488,7 @@ class Desk:
         changed: Box | None,
         quality: float | None,
         *,
-        adapted: bool = False,
+        finetuned: bool = False,
         withdrawn: bool = False,
     ) -> None:
         request = self._requests.pop(position, None) or Request()
@@ -496,9 +496,9 @@ class Desk:
         if self._listeners:
             self._tell(pack(position, NOTHING, np.zeros((0, 0, 0), np.uint16), last=True))
             message = {"type": "answered", "position": position, "milliseconds": milliseconds, "quality": quality}
-            message |= {"adapted": adapted, "withdrawn": withdrawn, "state": light_state(self._session)}
+            message |= {"finetuned": finetuned, "withdrawn": withdrawn, "state": light_state(self._session)}
             self._tell(message)
-        request.end(Answer(position, changed or NOTHING, milliseconds, quality, adapted, withdrawn))
+        request.end(Answer(position, changed or NOTHING, milliseconds, quality, finetuned, withdrawn))
 
     def _tell_error(self, position: int, error: SegmendError) -> None:
         request = self._requests.get(position, Request())

@@ -4,8 +4,8 @@ A client sends text, `{"id": n, "event": {...}}` or `{"id": n, "cancel": positio
 told, in this order for each event:
 
     {"type": "accepted", "id": n, "position": p, "event": {...}}    the event is durable
-    binary patch frames and doubt frames, and {"type": "progress", "position": p, "fraction": f}
-    {"type": "answered", "position": p, "milliseconds": t, "quality": q, "adapted": false, "withdrawn": false,
+    binary patch frames and uncertainty frames, and {"type": "progress", "position": p, "fraction": f}
+    {"type": "answered", "position": p, "milliseconds": t, "quality": q, "finetuned": false, "withdrawn": false,
      "state": {...}}
 
 Everybody who watches the session is told the same, with `"id": null` for what others did.
@@ -13,7 +13,7 @@ An event that is undone or cancelled first is answered with `"withdrawn": true`.
 refused is told to who asked: `{"type": "error", "id": n, "message": one sentence}`; when
 the event had been accepted, with its `"position"`, and it is then taken back by an event
 of its own. On connecting, a client is told `{"type": "state", "state": {...}}` and gets the
-whole map as one frame, and the last answer's doubt; after another server has changed
+whole map as one frame, and the last answer's uncertainty; after another server has changed
 the session, the state and what changed.
 """
 

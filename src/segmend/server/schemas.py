@@ -10,14 +10,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from segmend.core.prompts import MAX_POINTS
-from segmend.core.session import MAX_LABEL, Adapt
+from segmend.core.session import MAX_LABEL, Finetune
 
 MAX_NAME = 200  # characters of what a label is called
 
 Voxel = Annotated[list[int], Field(min_length=3, max_length=3, description="(z, y, x)")]
 Voxels = Annotated[list[Voxel], Field(min_length=1, max_length=MAX_POINTS)]
-AdaptJson = Annotated[
-    Adapt, Field(description="may the method's network learn this image: where marks call for it, always, never")
+FinetuneJson = Annotated[
+    Finetune, Field(description="may the method's network learn this image: where marks call for it, always, never")
 ]
 Channel = Annotated[int, Field(ge=0, le=255)]
 
@@ -87,7 +87,7 @@ class PromptedJson(BaseModel):
     prompt: AnyPrompt
     label: int
     method: str
-    adapt: AdaptJson = "auto"
+    finetune: FinetuneJson = "auto"
 
 
 class RemovedJson(BaseModel):
@@ -111,7 +111,7 @@ class NewPromptJson(BaseModel):
     prompt: AnyPrompt
     label: int
     method: Annotated[str, Field(description="the server's usual one when left out; given: a mask as it is")] = ""
-    adapt: AdaptJson = "auto"
+    finetune: FinetuneJson = "auto"
 
 
 class NewLabelJson(BaseModel):
@@ -140,7 +140,7 @@ class AnswerJson(BaseModel):
     position: int
     milliseconds: float
     quality: float | None
-    adapted: Annotated[bool, Field(description="by a network that was taught this image")]
+    finetuned: Annotated[bool, Field(description="by a network that was taught this image")]
     withdrawn: Annotated[bool, Field(description="undone or cancelled before it was answered")]
     state: LightStateJson
 
@@ -152,12 +152,12 @@ class LoadedJson(BaseModel):
     state: LightStateJson
 
 
-class DoubtfulJson(BaseModel):
-    """A place where the last answer is doubtful."""
+class UncertainPlaceJson(BaseModel):
+    """A place where the last answer is uncertain."""
 
     position: Annotated[int, Field(description="of the event whose answer this is about")]
     label: int
-    rank: Annotated[int, Field(description="0: the most doubtful")]
+    rank: Annotated[int, Field(description="0: the most uncertain")]
     place: Annotated[Voxel | None, Field(description="null: there is no further one")]
 
 
@@ -195,7 +195,7 @@ class MethodJson(BaseModel):
     weights: str
     refines: bool
     guesses: bool
-    adapts: bool
+    finetunes: bool
     labels: Annotated[list[FoundLabelJson], Field(description="what it finds by itself, where it learned a task")]
 
 

@@ -17,12 +17,12 @@ from segmend.server.desk import Answer, Desk
 from segmend.server.replies import PROBLEMS
 from segmend.server.schemas import (
     AnswerJson,
-    DoubtfulJson,
     EventJson,
     NewLabelJson,
     NewPromptJson,
     SessionJson,
     StateJson,
+    UncertainPlaceJson,
     body,
 )
 from segmend.server.state import Shared, SharedNow, UserNow
@@ -31,7 +31,7 @@ router = APIRouter(prefix="/api", tags=["sessions"], responses=PROBLEMS)
 FRAME = "application/octet-stream"
 ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {FRAME: {}}, "model": AnswerJson}}
 Position = Annotated[int, Path(ge=0, le=2**31 - 1)]
-Rank = Annotated[int, Query(ge=0, le=2**31 - 1, description="0: the most doubtful place, 1: the next")]
+Rank = Annotated[int, Query(ge=0, le=2**31 - 1, description="0: the most uncertain place, 1: the next")]
 LOOK_SECONDS = 0.25  # how often to look whether a waiting client has gone
 
 
@@ -68,14 +68,16 @@ def label_map(session: str, here: SharedNow) -> Response:
 
 
 @router.get(
-    "/sessions/{session}/doubtful",
-    response_model=DoubtfulJson,
-    summary="Where the last answer is doubtful, one place after the other",
+    "/sessions/{session}/uncertain",
+    response_model=UncertainPlaceJson,
+    summary="Where the last answer is uncertain, one place after the other",
 )
-def doubtful(session: str, here: SharedNow, rank: Rank = 0) -> Response:
+def uncertain_place(session: str, here: SharedNow, rank: Rank = 0) -> Response:
     with here.desks.using(session) as desk:
-        doubted, place = desk.doubtful(rank)
-        return JSONResponse({"position": doubted.position, "label": doubted.label, "rank": rank, "place": place})
+        uncertainty_map, place = desk.uncertain_place(rank)
+        return JSONResponse(
+            {"position": uncertainty_map.position, "label": uncertainty_map.label, "rank": rank, "place": place}
+        )
 
 
 @router.post(
@@ -169,7 +171,7 @@ async def answered(desk: Desk, event: Event, request: Request, who: str) -> Resp
             "position": answer.position,
             "milliseconds": answer.milliseconds,
             "quality": answer.quality,
-            "adapted": answer.adapted,
+            "finetuned": answer.finetuned,
             "withdrawn": answer.withdrawn,
             "state": desk.light_state(),
         }

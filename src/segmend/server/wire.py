@@ -13,7 +13,7 @@ A patch frame, little endian, carries the label values of one box as they are no
 Values, not differences: a frame laid over any older state of its box gives the new one.
 A box may be empty; then there is no payload.
 
-A doubt frame has the same header with "SGD1" and a payload of uint8: how doubtful the method is of
+A uncertainty frame has the same header with "SGD1" and a payload of uint8: how uncertain the method is of
 each voxel of the box, 0 (sure) to 255. It is told as an answer is made, and to who comes later while the answer is
 the last; it is not stored.
 """
@@ -34,12 +34,12 @@ from segmend.core.session import Session, event_to_json, label_to_json
 from segmend.errors import ShapeError
 
 MAGIC = b"SGM1"
-DOUBT = b"SGD1"
+UNCERTAINTY = b"SGD1"
 HEADER = struct.Struct("<4s9I")
 LAST, PACKED = 1, 2
 SMALL = 4096  # bytes; below, zlib saves nothing worth its time
 NOTHING = Box((0, 0, 0), (0, 0, 0))
-Levels = NDArray[np.uint8]  # [z y x] doubt, 0 (sure) to 255
+Levels = NDArray[np.uint8]  # [z y x] uncertainty, 0 (sure) to 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,22 +66,22 @@ def pack(position: int, box: Box, values: LabelMap, *, last: bool = False) -> by
     return _frame(MAGIC, position, box, values, "<u2", LAST if last else 0)
 
 
-def levels(doubt: Real) -> Levels:
-    """Return doubt of 0 to 1 as a byte a voxel.
+def levels(uncertainty: Real) -> Levels:
+    """Return uncertainty of 0 to 1 as a byte a voxel.
 
     >>> levels(np.array([[[0, 0.5, 1]]], np.float32)).tolist()
     [[[0, 128, 255]]]
     """
-    return np.rint(255 * np.clip(doubt, 0, 1)).astype(np.uint8)
+    return np.rint(255 * np.clip(uncertainty, 0, 1)).astype(np.uint8)
 
 
-def pack_doubt(position: int, box: Box, doubt: Levels) -> bytes:
-    """Return the frame of a box and the doubt of its voxels.
+def pack_uncertainty(position: int, box: Box, uncertainty: Levels) -> bytes:
+    """Return the frame of a box and the uncertainty of its voxels.
 
-    >>> pack_doubt(3, Box((0, 1, 2), (1, 2, 4)), np.array([[[0, 255]]], np.uint8))[40:]
+    >>> pack_uncertainty(3, Box((0, 1, 2), (1, 2, 4)), np.array([[[0, 255]]], np.uint8))[40:]
     b'\\x00\\xff'
     """
-    return _frame(DOUBT, position, box, doubt, "u1", 0)
+    return _frame(UNCERTAINTY, position, box, uncertainty, "u1", 0)
 
 
 def _frame(magic: bytes, position: int, box: Box, values: NDArray[np.generic], kind: str, flags: int) -> bytes:

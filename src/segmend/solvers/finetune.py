@@ -5,7 +5,7 @@ The features of an image are computed once and stored; what is taught is the `He
 are a small perceptron that reads each voxel alone. So teaching is a few matrix products in NumPy, and any network
 that gives out its features can be taught:
 
-    head = adapt(features, labels, weights, head)
+    head = finetune(features, labels, weights, head)
 
 `alternate` is the paper's whole loop: labels by a graph cut of what the head says, then the head taught those labels,
 four times. Voxels of which the head is not sure, and voxels that a mark close by contradicts, teach nothing; marks
@@ -175,7 +175,7 @@ IN_2D = Tuning()
 IN_3D = Tuning(smoothness=1.0, tone=0.02, high=0.6, most=1 << 14)
 
 
-def adapt(
+def finetune(
     features: Real,  # [f ...]
     labels: MaskArray,  # [...]
     weights: Real,  # [...] how much each voxel teaches, 0 for nothing
@@ -190,7 +190,7 @@ def adapt(
 
     >>> features = np.array([[-1.0, -2.0, 1.0, 3.0]], np.float32)
     >>> blank = Head((np.zeros((1, 1), np.float32),), (np.zeros(1, np.float32),))
-    >>> taught = adapt(features, features[0] > 0, np.ones(4, np.float32), blank, rate=1.0)
+    >>> taught = finetune(features, features[0] > 0, np.ones(4, np.float32), blank, rate=1.0)
     >>> (taught.logits(features) > 0).tolist()
     [False, False, True, True]
     """
@@ -258,7 +258,7 @@ class Edges:
 
 
 @dataclass(frozen=True, eq=False)
-class Adapted:
+class Finetuned:
     """What `alternate` ends with: the taught head, what it says, and the last cut of that."""
 
     head: Head
@@ -275,7 +275,7 @@ def alternate(
     tuning: Tuning = IN_2D,
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
     said: Real | float = 0.0,  # [z y x] logits that every cut adds to the head's, such as what a mark says round it
-) -> Adapted:
+) -> Finetuned:
     """Return the labels of an image after cutting and teaching in turn, starting from a trained head.
 
     Without marks it is the unsupervised mode of the paper, with them the supervised one; with no rounds it is a
@@ -283,7 +283,7 @@ def alternate(
     """
     if values.shape != features.shape[1:] or marked.shape != values.shape:
         raise ShapeError(
-            f"Adapting needs tones and marks for every voxel of {features.shape[1:]}; "
+            f"Fine-tuning needs tones and marks for every voxel of {features.shape[1:]}; "
             f"got {values.shape} and {marked.shape}."
         )
     edges = Edges(values, tuning, spacing)
@@ -291,8 +291,8 @@ def alternate(
     logits = head.logits(features)
     labels = edges.cut(np.clip(logits, -tuning.sure, tuning.sure) + said, marked)
     for _ in range(tuning.rounds):
-        weights = doubts(sigmoid(logits), labels, marked, contradicts, tuning)
-        head = adapt(
+        weights = teaching_weights(sigmoid(logits), labels, marked, contradicts, tuning)
+        head = finetune(
             features,
             labels,
             weights,
@@ -304,10 +304,10 @@ def alternate(
         )
         logits = head.logits(features)
         labels = edges.cut(np.clip(logits, -tuning.sure, tuning.sure) + said, marked)
-    return Adapted(head, sigmoid(logits), labels)
+    return Finetuned(head, sigmoid(logits), labels)
 
 
-def doubts(
+def teaching_weights(
     probability: Real,
     labels: MaskArray,
     marked: NDArray[np.uint8],
@@ -318,7 +318,7 @@ def doubts(
 
     >>> p, labels = np.array([[[0.9, 0.5, 0.1, 0.1]]]), np.array([[[True, True, False, False]]])
     >>> marked, inside = np.array([[[0, 0, 0, 1]]], np.uint8), np.array([[[False, False, True, True]]])
-    >>> doubts(p, labels, marked, (inside, ~inside & False), Tuning()).tolist()
+    >>> teaching_weights(p, labels, marked, (inside, ~inside & False), Tuning()).tolist()
     [[[1.0, 0.0, 0.0, 5.0]]]
     """
     weights = np.ones(labels.shape, np.float32)

@@ -89,14 +89,14 @@ def test_the_same_seed_grows_the_same_forest():
     assert not np.array_equal(a, c)
 
 
-def test_samples_that_look_the_same_are_left_in_doubt():
+def test_samples_that_look_the_same_are_left_in_uncertainty():
     forest = Forest.planted(2).grown(np.ones((60, 2), np.float32), np.arange(60) < 10)
 
     assert forest.used.tolist() == [1] * TREES
     assert forest.chances(np.ones((2, 1), np.float32))[0] == pytest.approx(0.5, abs=0.1)
 
 
-def test_a_forest_that_has_seen_nothing_doubts_everything():
+def test_a_forest_that_has_seen_nothing_is_uncertain_of_everything():
     empty = Forest.planted(3)
 
     assert empty.chances(np.zeros((3, 2, 2), np.float32)).tolist() == [[0.5, 0.5], [0.5, 0.5]]

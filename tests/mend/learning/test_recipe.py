@@ -323,8 +323,8 @@ def test_the_loss_is_a_mean_over_samples() -> None:
     assert float(sure.max()) < 0.02 < float(each.min())
     worse = how.losses(20 * (2 * truth - 1), torch.zeros(3), none, truth, bare)
     torch.testing.assert_close(worse - sure, torch.full((3,), 0.95))  # smooth L1 of an error of 1
-    doubting = how.losses(20 * (2 * truth - 1), torch.ones(3), -none, truth, bare)
-    torch.testing.assert_close(doubting - sure, torch.full((3,), 20 * how.DOUBTED))
+    uncertain = how.losses(20 * (2 * truth - 1), torch.ones(3), -none, truth, bare)
+    torch.testing.assert_close(uncertain - sure, torch.full((3,), 20 * how.ERRORS_SHARE))
 
 
 def test_the_loss_asks_for_the_change_and_not_for_a_copy() -> None:

@@ -149,11 +149,13 @@ def test_with_adapting_off_the_answer_is_one_cut_of_what_the_trained_network_say
     once = Bifseg(method.nets, {2: replace(IN_2D, rounds=0)})
     workspace = method.open(scene.image)
 
-    off, on, auto = (answer(workspace.adapting(adapt), box, empty(scene.image)) for adapt in ("off", "on", "auto"))
+    off, on, auto = (
+        answer(workspace.with_finetuning(finetune), box, empty(scene.image)) for finetune in ("off", "on", "auto")
+    )
 
     np.testing.assert_array_equal(off.probability, answer(once.open(scene.image), box, empty(scene.image)).probability)
     np.testing.assert_array_equal(on.probability, auto.probability)
-    assert [off.adapted, on.adapted, auto.adapted] == [False, True, True]
+    assert [off.finetuned, on.finetuned, auto.finetuned] == [False, True, True]
     assert len(method.nets[2].engine.asked) == 2  # once for all three, and once for the other
 
 
@@ -168,7 +170,7 @@ def test_an_answer_is_the_same_whatever_was_asked_before(method):
 
     assert again.box == fresh.box
     assert np.array_equal(again.probability, fresh.probability)
-    assert np.array_equal(again.doubt, fresh.doubt)
+    assert np.array_equal(again.uncertainty, fresh.uncertainty)
 
 
 def test_without_a_box_it_looks_round_the_mask_the_marks_or_everywhere():

@@ -1,4 +1,4 @@
-"""RefineNet in use: one look at a slice, seeds from marks and from neighbours, and doubt where it may be wrong."""
+"""RefineNet in use: one look at a slice, seeds from marks and from neighbours, and uncertainty where it may err."""
 
 from dataclasses import replace
 
@@ -66,16 +66,16 @@ def flat(image, index):
     return Image(image.voxels[:, index : index + 1], image.affine)
 
 
-def test_without_a_prompt_it_gives_its_first_guess_and_says_where_it_doubts(method):
+def test_without_a_prompt_it_gives_its_first_guess_and_says_where_it_is_uncertain(method):
     image, truth = drawn(7)
 
     guess = method.open(flat(image, 5)).predict((), np.zeros((1, 60, 72), bool))
 
     assert dice(truth[5:6], guess.mask) > 0.7
-    assert guess.doubt.shape == guess.probability.shape
+    assert guess.uncertainty.shape == guess.probability.shape
     wrong = guess.mask != truth[5:6]
-    assert 0 <= guess.doubt.min() <= guess.doubt.max() <= 1
-    assert guess.doubt[wrong].mean() > 2 * guess.doubt[~wrong].mean()
+    assert 0 <= guess.uncertainty.min() <= guess.uncertainty.max() <= 1
+    assert guess.uncertainty[wrong].mean() > 2 * guess.uncertainty[~wrong].mean()
 
 
 def test_without_a_prompt_a_volume_gets_a_guess_of_every_slice(method):
@@ -99,11 +99,11 @@ def test_seeds_on_the_errors_mend_the_guess(method):
     assert dice(here, mended) > dice(here, first)
 
 
-def test_a_mark_where_it_doubts_most_moves_the_probability_its_way(method):
+def test_a_mark_where_it_is_uncertain_most_moves_the_probability_its_way(method):
     image, _ = drawn(7)
     workspace, nothing = method.open(flat(image, 5)), np.zeros((1, 60, 72), bool)
     plain = workspace.predict((), nothing)
-    at = tuple(int(i) for i in np.unravel_index(plain.doubt.argmax(), plain.doubt.shape))
+    at = tuple(int(i) for i in np.unravel_index(plain.uncertainty.argmax(), plain.uncertainty.shape))
 
     more, less = (workspace.predict((Click(at, positive=sign),), nothing).probability[at] for sign in (True, False))
 
@@ -145,7 +145,7 @@ def test_a_given_slice_goes_both_ways_until_the_object_ends(method):
     filled = np.flatnonzero(truth.any(axis=(1, 2)))
     assert filled[0] - 1 <= min(order) <= filled[0] + 1
     assert filled[-1] - 1 <= max(order) <= filled[-1] + 1
-    assert all(part.doubt is not None for part in parts)
+    assert all(part.uncertainty is not None for part in parts)
     mask = answer(method.open(image), (given,), np.zeros(truth.shape, bool)).over(np.zeros(truth.shape, bool))
     assert dice(truth, mask) > 0.8
     assert (mask[at] == truth[at]).all()

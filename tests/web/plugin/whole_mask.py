@@ -1,4 +1,4 @@
-"""A method for tests: it takes areas and whole masks, refines a mask by one voxel, and doubts its rim."""
+"""A method for tests: it takes areas and whole masks, refines a mask by one voxel, and is uncertain of its rim."""
 
 import numpy as np
 from scipy.ndimage import binary_dilation, binary_erosion
@@ -34,8 +34,8 @@ class WholeWorkspace(Workspace):
                 mask[:] = False
                 mask[given.box.slices] = inside
                 mask = binary_dilation(mask) if mask.any() else middle(mask)
-        doubt = (binary_dilation(mask) & ~mask).astype(np.float32)
-        return Prediction(mask.astype(np.float32), whole(mask.shape), quality=0.5, doubt=doubt)
+        uncertainty = (binary_dilation(mask) & ~mask).astype(np.float32)
+        return Prediction(mask.astype(np.float32), whole(mask.shape), quality=0.5, uncertainty=uncertainty)
 
 
 def middle(mask):

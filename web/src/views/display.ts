@@ -33,7 +33,7 @@ export function displayPanel(actions: Actions): HTMLElement {
   });
   Object.assign(opacity.input, { min: "0", max: "100", step: "1" });
   const presets = h("div", { class: "presets", role: "group", "aria-label": "Windows" });
-  const check = (label: string, key: "outline" | "masked" | "smooth" | "doubtful", shortcut: string): HTMLElement => {
+  const check = (label: string, key: "outline" | "masked" | "smooth" | "uncertain", shortcut: string): HTMLElement => {
     const input = h("input", {
       type: "checkbox",
       onchange: () => {
@@ -84,7 +84,7 @@ export function displayPanel(actions: Actions): HTMLElement {
       check("Mask", "masked", "H"),
       check("Outline", "outline", "O"),
       check("Smooth", "smooth", "I"),
-      check("Doubt", "doubtful", "D"),
+      check("Uncertainty", "uncertain", "D"),
     ),
   );
 }

@@ -1,7 +1,7 @@
 /** The bar on top: which case, which method, undo and redo, layout, download, help. */
 
 import type { Actions } from "../actions";
-import type { Adapt, Case, Method } from "../api";
+import type { Finetune, Case, Method } from "../api";
 import { h, icon, iconButton, refill, set } from "../dom";
 import { downloadMenu } from "../export";
 import { showHelp } from "../help";
@@ -32,23 +32,23 @@ export function header(actions: Actions): HTMLElement {
       method.blur();
     },
   });
-  const adapt = h(
+  const finetune = h(
     "select",
     {
-      id: "adapt",
+      id: "finetune",
       class: "select",
       title: ADAPT_TITLE,
-      "aria-label": "Adapts",
+      "aria-label": "Fine-tuning",
       onchange: () => {
-        actions.setAdapt(adapt.value as Adapt);
-        adapt.blur();
+        actions.setFinetune(finetune.value as Finetune);
+        finetune.blur();
       },
     },
-    h("option", { value: "auto" }, "Adapts when needed"),
-    h("option", { value: "on" }, "Adapts always"),
-    h("option", { value: "off" }, "Adapts never"),
+    h("option", { value: "auto" }, "Fine-tunes when needed"),
+    h("option", { value: "on" }, "Fine-tunes always"),
+    h("option", { value: "off" }, "Fine-tunes never"),
   );
-  const adapting = h("div", { class: "header-group", hidden: true }, adapt);
+  const finetuning = h("div", { class: "header-group", hidden: true }, finetune);
   const undo = iconButton(
     "undo",
     "Undo",
@@ -90,7 +90,7 @@ export function header(actions: Actions): HTMLElement {
     h("a", { class: "brand", href: "./", "aria-label": "Segmend, start page" }, mark(), h("span", {}, "Segmend")),
     h("div", { class: "case-title" }, name, details),
     h("div", { class: "header-group" }, h("label", { class: "method-label", for: "method" }, "Method"), method),
-    adapting,
+    finetuning,
     h("div", { class: "header-group" }, undo, redo, layout),
     download,
     h("div", { class: "header-group" }, help, status),
@@ -124,10 +124,10 @@ export function header(actions: Actions): HTMLElement {
     method.value = state.method;
     method.disabled = usable.length < 2 || state.opened === null;
   });
-  store.on(["opened", "methods", "method", "adapt"], (state) => {
+  store.on(["opened", "methods", "method", "finetune"], (state) => {
     const card = state.methods.find(({ id }) => id === state.method);
-    adapting.hidden = state.opened === null || !(card?.adapts ?? false);
-    adapt.value = state.adapt;
+    finetuning.hidden = state.opened === null || !(card?.finetunes ?? false);
+    finetune.value = state.finetune;
   });
   store.on(["done", "undone", "events", "opened", "connection"], ({ undone }) => {
     undo.disabled = !actions.canUndo();

@@ -17,7 +17,7 @@ export function lookPanel(actions: Actions): HTMLElement {
         guarded(() => actions.look());
       },
     },
-    "Next doubtful place",
+    "Next uncertain place",
   );
   const element = h(
     "section",
@@ -31,7 +31,7 @@ export function lookPanel(actions: Actions): HTMLElement {
     next,
   );
   store.on(
-    ["opened", "events", "pending", "unsent", "doubted", "label", "labels", "methods", "connection", "answered"],
+    ["opened", "events", "pending", "unsent", "uncertaintyOf", "label", "labels", "methods", "connection", "answered"],
     (state) => {
       element.hidden = state.opened === null;
       const expected = expectedDice(state);
@@ -42,7 +42,7 @@ export function lookPanel(actions: Actions): HTMLElement {
           : "What the method expects of its mask: 1 would be perfect";
       const reason = whyNot(state);
       next.disabled = reason !== null;
-      next.title = reason ?? "Go to where the last answer is most doubtful, then to the next place (G)";
+      next.title = reason ?? "Go to where the last answer is most uncertain, then to the next place (G)";
     },
   );
   return element;

@@ -22,7 +22,7 @@ import {
   wholeView,
   type Box,
 } from "../geometry";
-import { type Colour, outlines, paintDoubt, paintLabels, paintVolume } from "../slices";
+import { type Colour, outlines, paintUncertainty, paintLabels, paintVolume } from "../slices";
 import { marksOf, type Opened, type State } from "../state";
 import { drawPrompt, drawRing, type Place } from "./marks";
 
@@ -54,10 +54,10 @@ export class Pane {
   readonly #title: HTMLElement;
   readonly #volume: Picture;
   readonly #mask: Picture;
-  #doubt: Picture | null = null;
+  #uncertainty: Picture | null = null;
   readonly #whole: Rect;
   readonly #spacing: Index;
-  #drawn = { volume: "", mask: "", doubt: "" };
+  #drawn = { volume: "", mask: "", uncertainty: "" };
   #dirty: Box | null = null; // of the mask, since it was last painted
   #edges = new Map<number, Path2D>();
   #size: Point = [1, 1];
@@ -218,7 +218,7 @@ export class Pane {
       context.globalAlpha = state.opacity;
       this.#lay(this.#mask, p);
       context.globalAlpha = 1;
-      if (state.doubtful) this.#drawDoubt(state, p);
+      if (state.uncertain) this.#drawUncertainty(state, p);
       if (state.outline) this.#drawEdges(state, p);
     }
     this.#drawCrosshair(state, p);
@@ -276,24 +276,24 @@ export class Pane {
     this.#drawn.mask = key;
   }
 
-  /** Lay where the method doubts over the mask. */
-  #drawDoubt(state: State, p: Projection): void {
-    const { doubt } = this.opened;
-    if (doubt === null || doubt.painted === null) return;
-    const rect = rectOf(this.plane, doubt.shape, this.slice, doubt.painted);
+  /** Lay where the method is uncertain over the mask. */
+  #drawUncertainty(state: State, p: Projection): void {
+    const { uncertainty } = this.opened;
+    if (uncertainty === null || uncertainty.painted === null) return;
+    const rect = rectOf(this.plane, uncertainty.shape, this.slice, uncertainty.painted);
     if (rect === null) return;
     const { width, height } = this.#whole;
-    this.#doubt ??= new Picture([width, height]);
-    const key = `${this.slice} ${state.doubtVersion}`;
-    if (key !== this.#drawn.doubt) {
-      this.#doubt.context.clearRect(0, 0, width, height);
-      this.#doubt.paint(rect, (out) => {
-        paintDoubt(doubt, this.plane, this.slice, rect, out);
+    this.#uncertainty ??= new Picture([width, height]);
+    const key = `${this.slice} ${state.uncertaintyVersion}`;
+    if (key !== this.#drawn.uncertainty) {
+      this.#uncertainty.context.clearRect(0, 0, width, height);
+      this.#uncertainty.paint(rect, (out) => {
+        paintUncertainty(uncertainty, this.plane, this.slice, rect, out);
       });
-      this.#drawn.doubt = key;
+      this.#drawn.uncertainty = key;
     }
     this.#context.imageSmoothingEnabled = state.smooth;
-    this.#lay(this.#doubt, p);
+    this.#lay(this.#uncertainty, p);
   }
 
   #drawEdges(state: State, p: Projection): void {

@@ -1,4 +1,4 @@
-/** The line at the bottom: the voxel under the pointer, and how the last answer went. */
+/** The line at the bottom: the voxel under the pointer, whether the server is ready, and how the last answer went. */
 
 import type { Actions } from "../actions";
 import { h } from "../dom";
@@ -25,6 +25,7 @@ export function statusLine(actions: Actions): HTMLElement {
     "Cancel",
   );
   const busy = h("span", { class: "status-busy", hidden: true }, h("span", {}, "Working"), bar, cancel);
+  const warming = h("span", { class: "status-busy" }, "Loading the model");
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   store.on(["pointer", "crosshair", "opened", "maskVersion"], ({ pointer, crosshair, opened, labels }) => {
@@ -54,6 +55,9 @@ export function statusLine(actions: Actions): HTMLElement {
     if (state.answering === null) bar.removeAttribute("value");
     else bar.value = state.answering;
   });
+  store.on(["warming"], (state) => {
+    warming.hidden = !state.warming;
+  });
   store.on(["answered", "looked"], ({ answered, looked }) => {
     if (looked !== null) {
       answer.textContent = sentence(looked);
@@ -61,11 +65,11 @@ export function statusLine(actions: Actions): HTMLElement {
     }
     if (answered === null) return;
     const quality = answered.quality === null ? "" : `, expected Dice ${answered.quality.toFixed(2)}`;
-    const adapted = answered.adapted ? ", adapted to this image" : "";
-    answer.textContent = `Answered in ${Math.round(answered.milliseconds)} ms${quality}${adapted}`;
+    const finetuned = answered.finetuned ? ", fine-tuned to this image" : "";
+    answer.textContent = `Answered in ${Math.round(answered.milliseconds)} ms${quality}${finetuned}`;
   });
   store.on(["opened"], () => {
     answer.textContent = "";
   });
-  return h("footer", { class: "status" }, voxel, h("span", { class: "spacer" }), busy, answer);
+  return h("footer", { class: "status" }, voxel, h("span", { class: "spacer" }), warming, busy, answer);
 }

@@ -46,8 +46,8 @@ export class Viewer {
         "radius",
         "tool",
         "points",
-        "doubtful",
-        "doubtVersion",
+        "uncertain",
+        "uncertaintyVersion",
         "ring",
       ],
       () => {

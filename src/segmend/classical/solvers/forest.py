@@ -22,7 +22,7 @@ TREES = 20
 NODES = 1023  # of a tree at most
 DEEPEST = 12
 LEAST = 4  # samples that a leaf needs to be split
-DOUBT = 0.5  # samples of each side that a leaf is thought to have had besides, for the chance of a few
+PRIOR_COUNT = 0.5  # samples of each side that a leaf is thought to have had besides, for the chance of a few
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +126,7 @@ class Forest:
         shape = values.shape[1:]
         flat = np.ascontiguousarray(values, np.float32).reshape(len(values), -1)
         asked = np.ones(flat.shape[1], bool) if where is None else np.ascontiguousarray(where).ravel()
-        sides = (self.counts + DOUBT) * self.weights if len(self.samples) else self.counts + DOUBT
+        sides = (self.counts + PRIOR_COUNT) * self.weights if len(self.samples) else self.counts + PRIOR_COUNT
         chances = np.asarray(sides[..., 1] / sides.sum(axis=2), np.float32)
         out = np.zeros(flat.shape[1], np.float32)
         trees.ask(flat, asked, self.feature, self.threshold, self.child, chances, out)

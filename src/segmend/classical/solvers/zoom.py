@@ -24,7 +24,7 @@ FIRST_MARGIN = 12.0  # of the finest voxel side
 LAST_MARGIN = 200.0
 TOUCHED = 0.03  # the share of the rim's cells that may be inside
 COARSER = 4  # how many times fewer cells serve to find the crop
-FULL = {2: 0.35, 3: 0.18}  # the share of a crop that an object may fill before it is doubted
+FULL = {2: 0.35, 3: 0.18}  # the share of a crop that an object may fill before it is uncertain
 ROUNDS = 2  # of solving and learning, for a first answer
 
 

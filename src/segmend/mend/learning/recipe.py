@@ -55,7 +55,7 @@ LATER = 0.15  # how much more each later turn of a game counts
 RARE = -2.0  # the first logits: objects are small, and a rush to say so has killed the last layers for good
 CHANGED = 0.5  # the share of the change in what the soft Dice says
 JUDGED = 1.0  # the share of the quality in the loss
-DOUBTED = 0.3  # and of the mistakes it expects
+ERRORS_SHARE = 0.3  # and of the mistakes it expects
 MOST_LABEL = 65535
 
 
@@ -257,7 +257,7 @@ def export(network: Mender, settings: Settings, folder: Path) -> tuple[Path, ...
         architecture="mender:Refiner",
         settings=refining,
         inputs={"prompts": torch.zeros(1, PROMPTS, *cells[2:]), **used},
-        outputs=("logits", "quality", "hidden", "doubt"),
+        outputs=("logits", "quality", "hidden", "error_logits"),
     )
     save_head(head_of(network), head)
     if network.namer is None:
@@ -354,10 +354,10 @@ def loss(network: Mender, drawn: Sequence[Sample | Named], step: int = 0) -> Ten
     network.refiner.train()
     seen = _turned(network, turns)
     with mixed():
-        logits, judged, _, doubt = network.refiner(seen, *_chosen(features, whose))
+        logits, judged, _, uncertainty = network.refiner(seen, *_chosen(features, whose))
     flat = np.stack([samples[i].truth.reshape(logits.shape[2:]) for i in whose])[:, None]
     truth = torch.from_numpy(flat.astype(np.float32))
-    wrong = losses(logits.float(), judged.float(), doubt.float(), truth, seen[:, :1])
+    wrong = losses(logits.float(), judged.float(), uncertainty.float(), truth, seen[:, :1])
     shares = [np.arange(len(some)) * LATER + 1.0 for some in games]
     counts = np.concatenate([share / share.sum() for share in shares]) / len(samples)
     answering = (wrong * torch.from_numpy(counts.astype(np.float32))).sum()
@@ -418,7 +418,7 @@ def _fewer(samples: Sequence[Sample]) -> bool:
     return samples[0].image.ndim == 4 and samples[0].image.shape[-1] < BLOCK
 
 
-def losses(logits: Tensor, judged: Tensor, doubt: Tensor, truth: Tensor, shown: Tensor) -> Tensor:
+def losses(logits: Tensor, judged: Tensor, uncertainty: Tensor, truth: Tensor, shown: Tensor) -> Tensor:
     """Return each answer's cross entropy, soft Dice of the object and of the change, and errors in judging itself.
 
     Of a mask so far (`shown`) nearly all is right, so copying it is the first thing that a network learns. The change
@@ -430,9 +430,9 @@ def losses(logits: Tensor, judged: Tensor, doubt: Tensor, truth: Tensor, shown: 
     sure = (logits.detach() > 0).float().flatten(1)
     right = (2 * (sure * wanted).sum(1) + 1e-3) / (sure.sum(1) + wanted.sum(1) + 1e-3)
     mistakes = ((logits.detach() > 0) != (truth > 0.5)).float()
-    suspected = binary_cross_entropy_with_logits(doubt, mistakes, reduction="none").flatten(1).mean(1)
+    suspected = binary_cross_entropy_with_logits(uncertainty, mistakes, reduction="none").flatten(1).mean(1)
     judging = smooth_l1_loss(judged, right, reduction="none", beta=0.1)
-    return entropy + overlap + JUDGED * judging + DOUBTED * suspected
+    return entropy + overlap + JUDGED * judging + ERRORS_SHARE * suspected
 
 
 def apart(one: Tensor, other: Tensor) -> Tensor:  # 2 [b n] -> [b]

@@ -1,4 +1,4 @@
-"""bifseg's experiment: objects of classes never trained on, in a plane and in volumes; what adapting to an image adds.
+"""bifseg's experiment: objects of classes never trained on, in a plane and in volumes; what fine-tuning to it adds.
 
 The networks learn from some classes; every network and every refinement then gets the same box of each test object,
 and every refinement with scribbles the same ones, drawn on what the first answer has wrong. Interactive methods that

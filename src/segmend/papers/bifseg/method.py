@@ -3,7 +3,7 @@
 The crop inside the box, brought to one size and normalised by its own mean and deviation, goes once through P-Net (a
 plane) or PC-Net (a volume). Its features are stored. Then `segmend.solvers.finetune.alternate` cuts and teaches block 6
 in turn, without marks or with all marks so far: every answer starts from the trained network, so it depends on nothing
-but the image, the prompts and the mask so far, and a replay gives the same masks. With adapting off, one cut of what
+but the image, the prompts and the mask so far, and a replay gives the same masks. With fine-tuning off, one cut of what
 the trained network says is the answer.
 
 The box is the newest box, or that of the newest extreme points; else it is that of the mask so far or of the positive
@@ -25,7 +25,7 @@ from segmend.core.marks import Points, marks
 from segmend.core.prompts import Click, Extremes, Prompt, Stroke, extent
 from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.core.segmenter import Prediction, Segmenter, Workspace
-from segmend.core.session import Adapt
+from segmend.core.session import Finetune
 from segmend.errors import ModelError, PromptError
 from segmend.papers.bifseg.crop_grid import Grid, cells_of, laid, planar, seen, solid
 from segmend.runtime import cards
@@ -120,12 +120,12 @@ class BifsegWorkspace(Workspace):
     def __init__(self, method: Bifseg, image: Image) -> None:
         self.method = method
         self.image = image
-        self.adapts: Adapt = "auto"
+        self.finetunes: Finetune = "auto"
         self._kept: dict[Frame, Crop] = {}  # one
 
-    def adapting(self, adapt: Adapt) -> BifsegWorkspace:
+    def with_finetuning(self, finetune: Finetune) -> BifsegWorkspace:
         other = copy(self)
-        other.adapts = adapt
+        other.finetunes = finetune
         return other
 
     def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
@@ -136,13 +136,13 @@ class BifsegWorkspace(Workspace):
         crop = self._crop(frame)
         marked = marked_cells(prompts, previous.shape, frame, crop.grid)
         net, tuning = self.method.net(frame.dimensions), self.method.tunings[frame.dimensions]
-        if self.adapts == "off":
+        if self.finetunes == "off":
             tuning = replace(tuning, rounds=0)
-        adapted = alternate(crop.features, crop.tones, net.head, marked=marked, tuning=tuning, spacing=crop.spacing)
-        inside = laid(adapted.labels.astype(np.float32), crop.grid)
-        unsure = laid((1 - np.abs(2 * adapted.probability - 1)).astype(np.float32), crop.grid)
+        finetuned = alternate(crop.features, crop.tones, net.head, marked=marked, tuning=tuning, spacing=crop.spacing)
+        inside = laid(finetuned.labels.astype(np.float32), crop.grid)
+        unsure = laid((1 - np.abs(2 * finetuned.probability - 1)).astype(np.float32), crop.grid)
         said = _placed(_back(inside, frame.across), _back(unsure, frame.across), frame, previous)
-        return replace(said, adapted=tuning.rounds > 0)
+        return replace(said, finetuned=tuning.rounds > 0)
 
     def _crop(self, frame: Frame) -> Crop:
         if frame not in self._kept:
@@ -320,5 +320,5 @@ def _placed(inside: Real, unsure: Real, frame: Frame, previous: MaskArray) -> Pr
     around = [
         (l - low, high - h) for l, low, h, high in zip(frame.box.low, box.low, frame.box.high, box.high, strict=True)
     ]
-    probability, doubt = (np.pad(np.clip(values, 0, 1), around) for values in (inside, unsure))
-    return Prediction(probability, box, doubt=doubt)
+    probability, uncertainty = (np.pad(np.clip(values, 0, 1), around) for values in (inside, unsure))
+    return Prediction(probability, box, uncertainty=uncertainty)

@@ -4,7 +4,7 @@ A backbone guesses the object in a slice, once, at three scales. A light refiner
 each a Gaussian, and guesses again: once an interaction. Seeds are the person's marks or, in a volume, what the slice
 beside an answered one gives: the skeleton of its mask is foreground, the rim of its dilated mask background. So a
 mask goes from slice to slice both ways until the object ends, from one given slice or from one that was corrected.
-Where the guess is near to neither class, the prediction says that it doubts.
+Where the guess is near to neither class, the prediction says that it is uncertain.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class RefineNetWorkspace(SliceWorkspace):
         axis = plane_axis(newest, self.image)
         if isinstance(newest, Mask):
             given = replaced(newest, previous)
-            yield replace(given, doubt=np.zeros(given.box.shape, np.float32))
+            yield replace(given, uncertainty=np.zeros(given.box.shape, np.float32))
             if _is_given(newest, axis) and self.image.shape[axis] > 1:
                 alone, index = np.zeros_like(previous), key_index(newest, axis)
                 alone[newest.box.slices] = newest.inside
@@ -136,7 +136,7 @@ class RefineNetWorkspace(SliceWorkspace):
         answer = self._refined(prompts, seeds, axis, index)
         return replace(answer, probability=touching(answer.probability, beside))
 
-    def doubt(self, answer: Answer) -> Real:
+    def uncertainty(self, answer: Answer) -> Real:
         """Return how near each pixel's probability is to neither class, 0 (sure) to 1."""
         return np.asarray(1 - np.abs(2 * answer.probability - 1), np.float32)
 
@@ -174,7 +174,7 @@ class RefineNetWorkspace(SliceWorkspace):
         return _Trace(float(tones[here].mean()), max(float(tones[here].std()), floor), float(chance.mean()))
 
     def _told(self, answer: Answer, axis: int, index: int) -> Prediction:
-        return replace(part(answer, axis, index), doubt=np.expand_dims(self.doubt(answer), axis))
+        return replace(part(answer, axis, index), uncertainty=np.expand_dims(self.uncertainty(answer), axis))
 
     def _guessed(self, axis: int, index: int) -> dict[str, Real]:
         key = axis, index

@@ -9,8 +9,8 @@ def opened(annotator, add, volume):
     return annotator.open(add(volume, "knee"), method="learner")
 
 
-def adapts(opened):
-    return opened.page.get_by_label("Adapts")
+def finetunes(opened):
+    return opened.page.get_by_label("Fine-tuning")
 
 
 def said(opened):
@@ -18,53 +18,53 @@ def said(opened):
 
 
 def test_a_method_that_cannot_adapt_has_no_switch(opened):
-    expect(adapts(opened)).to_be_visible()
-    expect(adapts(opened)).to_have_value("auto")
+    expect(finetunes(opened)).to_be_visible()
+    expect(finetunes(opened)).to_have_value("auto")
 
     opened.page.select_option("#method", "ball")
 
-    expect(adapts(opened)).to_be_hidden()
+    expect(finetunes(opened)).to_be_hidden()
 
 
 def test_every_mark_is_answered_and_recorded_as_the_switch_stands(opened):
     opened.click((5, 5, 5))
     opened.settle()
-    assert "adapted" not in said(opened)
-    adapts(opened).select_option("Adapts always")
+    assert "finetuned" not in said(opened)
+    finetunes(opened).select_option("Fine-tunes always")
     opened.click((5, 5, 9))
     opened.settle()
-    assert said(opened).endswith("adapted to this image")
+    assert said(opened).endswith("fine-tuned to this image")
     assert opened.label_at((5, 5, 11)) == 1
-    adapts(opened).select_option("Adapts never")
+    finetunes(opened).select_option("Fine-tunes never")
     opened.click((5, 9, 5))
     opened.settle()
 
-    assert "adapted" not in said(opened)
+    assert "finetuned" not in said(opened)
     marks = [event for event in opened.recorded["events"] if event["event"] == "prompted"]
-    assert [mark["adapt"] for mark in marks] == ["auto", "on", "off"]
+    assert [mark["finetune"] for mark in marks] == ["auto", "on", "off"]
 
 
 def test_a_session_goes_on_as_it_was_left(opened):
-    adapts(opened).select_option("Adapts never")
+    finetunes(opened).select_option("Fine-tunes never")
     opened.click((5, 5, 5))
     opened.settle()
 
     opened.open(opened.state["case"], method="learner")
 
-    expect(adapts(opened)).to_have_value("off")
+    expect(finetunes(opened)).to_have_value("off")
 
 
 def test_taking_a_mark_away_answers_the_others_as_they_were(opened):
     opened.click((5, 2, 2))
     opened.settle()
-    adapts(opened).select_option("Adapts always")
+    finetunes(opened).select_option("Fine-tunes always")
     opened.click((5, 5, 9))
     opened.settle()
-    adapts(opened).select_option("Adapts never")
+    finetunes(opened).select_option("Fine-tunes never")
 
     opened.page.get_by_role("button", name="Remove click +").last.click()
     opened.settle()
 
     assert opened.label_at((5, 2, 2)) == 0
     assert opened.label_at((5, 5, 11)) == 1  # as it was when it was put down
-    assert said(opened).endswith("adapted to this image")
+    assert said(opened).endswith("fine-tuned to this image")

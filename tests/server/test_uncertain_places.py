@@ -1,4 +1,4 @@
-"""Where the last answer is doubtful: by the library's rule, one place after the other, gone with the answer."""
+"""Where the last answer is uncertain: by the library's rule, one place after the other, gone with the answer."""
 
 import json
 
@@ -8,13 +8,13 @@ import pytest
 from segmend.core.image import Box, Image, scale_affine, whole
 from segmend.core.prompts import Click
 from segmend.core.segmenter import Prediction
-from segmend.core.uncertainty import most_doubtful
-from segmend.server.doubted import MOST, Doubted
+from segmend.core.uncertainty import most_uncertain
+from segmend.server.uncertainty import MOST, UncertaintyMap
 from tests.server.running import Client, clicked, defined
 
 SHAPE = (2, 20, 30)
 SPACING = (2.0, 0.5, 0.8)
-UNTOLD = "The last answer does not say where it is doubtful."
+UNTOLD = "The last answer does not say where it is uncertain."
 
 
 @pytest.fixture
@@ -26,22 +26,22 @@ def session(client, store):
 
 
 def mark(client, session, index=(0, 1, 1), **options):
-    event = clicked(index, **{"method": "doubter", **options})
+    event = clicked(index, **{"method": "unsure", **options})
     return client.post(f"/api/sessions/{session}/events", json=event).json()["position"]
 
 
 def look(client, session, rank=0):
-    reply = client.get(f"/api/sessions/{session}/doubtful", params={"rank": rank})
+    reply = client.get(f"/api/sessions/{session}/uncertain", params={"rank": rank})
     return reply.status_code, reply.json()
 
 
 def by_the_rule(*prompts):
-    """The places that the library finds in what the test method doubts."""
-    doubt = np.zeros(SHAPE, np.float32)
-    doubt[:, 2:7, 20:25] = doubt[:, 15:18, 3:6] = 1
-    prediction = Prediction(doubt, whole(SHAPE), doubt=doubt)
+    """The places that the library finds where the test method is uncertain."""
+    uncertainty = np.zeros(SHAPE, np.float32)
+    uncertainty[:, 2:7, 20:25] = uncertainty[:, 15:18, 3:6] = 1
+    prediction = Prediction(uncertainty, whole(SHAPE), uncertainty=uncertainty)
     places = []
-    while (place := most_doubtful(prediction, np.array(SPACING), prompts, looked_at=places)) is not None:
+    while (place := most_uncertain(prediction, np.array(SPACING), prompts, looked_at=places)) is not None:
         places.append(place)
     return places
 
@@ -76,7 +76,7 @@ def test_marks_of_the_answer_are_no_places_and_a_sure_answer_has_none(client, se
     [{"event": "undone"}, {"event": "removed", "of": 1}, clicked((0, 5, 5))],
     ids=["undone", "removed", "another method"],
 )
-def test_doubt_is_gone_when_the_mask_changes(client, session, change):
+def test_uncertainty_is_gone_when_the_mask_changes(client, session, change):
     assert look(client, session) == (404, {"detail": UNTOLD})
     mark(client, session)
     client.put(f"/api/sessions/{session}/labels/2", json={"name": "other", "colour": [3, 2, 1]})
@@ -94,7 +94,7 @@ def test_a_rank_is_a_number_from_0(client, session, rank):
     assert status == 422 and "'rank' does not fit" in reply["detail"]
 
 
-def test_newcomers_are_told_the_doubt_of_the_last_answer(server, client, session):
+def test_newcomers_are_told_the_uncertainty_of_the_last_answer(server, client, session):
     mark(client, session)
 
     with Client(server.address, session) as newcomer:
@@ -103,17 +103,17 @@ def test_newcomers_are_told_the_doubt_of_the_last_answer(server, client, session
         newcomer.socket.send(json.dumps({"id": 1, "event": defined(1, "renamed")}))
         after = newcomer.socket.recv(timeout=10)
 
-    assert [doubt[:4] for doubt in doubts] == [b"SGD1"] * 2
+    assert [uncertainty[:4] for uncertainty in doubts] == [b"SGD1"] * 2
     assert json.loads(after)["type"] == "accepted"
 
 
 def test_parts_that_say_nothing_lie_over_those_that_do_and_places_end_somewhere():
-    doubted = Doubted(3, 1)
-    doubted.take(Box((0, 0, 0), (0, 0, 0)), np.zeros((0, 0, 0), np.float32))
-    doubted.take(Box((4, 10, 20), (5, 110, 220)), np.ones((1, 100, 200), np.float32))
-    doubted.take(Box((4, 10, 20), (5, 110, 120)), None)
+    uncertainty_map = UncertaintyMap(3, 1)
+    uncertainty_map.take(Box((0, 0, 0), (0, 0, 0)), np.zeros((0, 0, 0), np.float32))
+    uncertainty_map.take(Box((4, 10, 20), (5, 110, 220)), np.ones((1, 100, 200), np.float32))
+    uncertainty_map.take(Box((4, 10, 20), (5, 110, 120)), None)
 
-    places = [doubted.place(rank, np.array(SPACING)) for rank in (0, 10**9, MOST - 1)]
+    places = [uncertainty_map.place(rank, np.array(SPACING)) for rank in (0, 10**9, MOST - 1)]
 
     assert places[0][2] >= 120 and places[1] is None
-    assert doubted.size_bytes == 100 * 200
+    assert uncertainty_map.size_bytes == 100 * 200
