@@ -244,7 +244,7 @@ def evaluate(
     if wrong := [name for name in names if name not in found]:
         raise SettingsError(f"There is no set {wrong[0]!r} with a split {split!r}; there are {', '.join(found)}.")
     jobs = [
-        Job(name, case, partial(methods.load, method, weights), player, interactions, objects)
+        Job(name, case, partial(methods.load, method, weights, dimensions=()), player, interactions, objects)
         for name in (names or found)
         for case in found[name].cases
     ]

@@ -69,7 +69,7 @@ class Networks:
         frame = whole_frame(image.shape, image.spacing, self.settings.grid)
         x = see_volume(image, frame, self.settings.channels)[None]
         logits = weights_of("editing", WEIGHTS, self.folder).run({"x": x})["logits"][0, 0]
-        return np.asarray(frame.lay(logits, whole(image.shape)) > 0)
+        return np.asarray(frame.resample_to_voxels(logits, whole(image.shape)) > 0)
 
 
 def run(plan: Plan) -> Iterator[Score]:

@@ -104,7 +104,7 @@ class EditingWorkspace(Workspace):
             return self._mended(given, edits, previous)
         logits = self._logits(edits)
         box = self._box(logits, previous)
-        return Prediction(sigmoid(self.frame.lay(logits, box)), box)
+        return Prediction(sigmoid(self.frame.resample_to_voxels(logits, box)), box)
 
     def _logits(self, edits: Sequence[Prompt]) -> Real:  # [cells]
         """Return the network's answer on its grid; the one without edits is kept."""
@@ -145,8 +145,8 @@ class EditingWorkspace(Workspace):
             touched = extent(prompt)
             box = box if touched is None else box.union(touched)
         probability, before, old = (
-            sigmoid(self.frame.lay(edited, box)),
-            self.frame.lay(unedited, box) > 0,
+            sigmoid(self.frame.resample_to_voxels(edited, box)),
+            self.frame.resample_to_voxels(unedited, box) > 0,
             start[box.slices],
         )
         taken = (probability > 0.5) != before
@@ -168,10 +168,10 @@ def see_volume(image: Image, frame: Frame, channels: int) -> Real:  # [channels 
     >>> see_volume(image, frame, 1)[0, 0, 0].round(2)
     array([-2.47, -1.41,  0.71,  0.71], dtype=float32)
     """
-    inside = frame.inside(image.shape)
+    inside = frame.cells_in_volume(image.shape)
     seen = np.zeros((channels, *frame.cells), np.float32)
     for channel, voxels in zip(seen, image.voxels, strict=False):
-        channel[inside] = standardised(frame.see(voxels)[inside])
+        channel[inside] = standardised(frame.resample_to_grid(voxels)[inside])
     return seen
 
 

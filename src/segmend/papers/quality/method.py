@@ -24,8 +24,16 @@ from segmend.core.segmenter import Prediction, Segmenter, Workspace, replaced
 from segmend.runtime import cards
 from segmend.runtime.engine import Engine, weights_of
 from segmend.sampling.channels import stamp
-from segmend.sampling.slices import Answer, Plane, SliceWorkspace, colours, laid, part, plane_axis
-from segmend.sampling.window import see
+from segmend.sampling.slices import (
+    Plane,
+    PlaneAnswer,
+    SliceWorkspace,
+    contrast_colours,
+    plane_axis,
+    plane_prediction,
+    resample_to_whole_plane,
+)
+from segmend.sampling.window import resample_to_grid
 
 METHOD = cards.method("quality")
 
@@ -82,7 +90,7 @@ class QualityWorkspace(SliceWorkspace):
         for index in range(mask.low[axis] + here.low[axis], mask.low[axis] + here.high[axis]):
             plane = np.take(whole, index, axis)
             if plane.any():
-                yield part(self._refined(prompts, axis, index, plane), axis, index)
+                yield plane_prediction(self._refined(prompts, axis, index, plane), axis, index)
 
     def _guessed(self, prompts: Sequence[Prompt], axis: int) -> Iterator[Prediction]:
         """Answer every slice without a mask to start from, the middle one first."""
@@ -90,32 +98,34 @@ class QualityWorkspace(SliceWorkspace):
         rows, columns = (n for i, n in enumerate(self.image.shape) if i != axis)
         for index in sorted(range(count), key=lambda i: abs(i - count // 2)):
             first = self._first(axis, index, np.zeros((rows, columns), bool))
-            refined = self._refined(prompts, axis, index, first) if first.any() else Answer(first.astype(np.float32))
-            yield part(refined, axis, index)
+            refined = (
+                self._refined(prompts, axis, index, first) if first.any() else PlaneAnswer(first.astype(np.float32))
+            )
+            yield plane_prediction(refined, axis, index)
 
-    def answer(self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane) -> Answer:
+    def answer(self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane) -> PlaneAnswer:
         return self._refined(prompts, axis, index, here if here.any() else self._first(axis, index, here))
 
-    def follow(self, prompts: Sequence[Prompt], axis: int, index: int, beside: Plane) -> Answer:
+    def propagate(self, prompts: Sequence[Prompt], axis: int, index: int, beside: Plane) -> PlaneAnswer:
         return self._refined(prompts, axis, index, beside)
 
     def _first(self, axis: int, index: int, here: Plane) -> Plane:
         """Return the base network's mask of a plane."""
-        window = self.frame(axis)
-        x = colours(self.channels(axis, index), window, CELLS)[None]
+        window = self.whole_window(axis)
+        x = contrast_colours(self.channels(axis, index), window, CELLS)[None]
         logits = self.base.run({"x": x})["logits"][0, 0]
-        return laid(sigmoid(logits), window, here.shape[0], here.shape[1]) > 0.5
+        return resample_to_whole_plane(sigmoid(logits), window, here.shape[0], here.shape[1]) > 0.5
 
-    def _refined(self, prompts: Sequence[Prompt], axis: int, index: int, start: Plane) -> Answer:
+    def _refined(self, prompts: Sequence[Prompt], axis: int, index: int, start: Plane) -> PlaneAnswer:
         """Refine a mask while its predicted quality rises, with the marks placed into it before every look."""
-        window = self.frame(axis)
-        picture = colours(self.channels(axis, index), window, CELLS)
+        window = self.whole_window(axis)
+        picture = contrast_colours(self.channels(axis, index), window, CELLS)
         radius = MARK * window.width / CELLS
 
         def look(probability: Real) -> tuple[Real, float]:
-            mask = see(probability > 0.5, window, CELLS) > 0.5
+            mask = resample_to_grid(probability > 0.5, window, CELLS) > 0.5
             found = self.refiner.run({"x": np.concatenate([picture, mask[None].astype(np.float32)])[None]})
-            better = laid(sigmoid(found["logits"][0, 0]), window, start.shape[0], start.shape[1])
+            better = resample_to_whole_plane(sigmoid(found["logits"][0, 0]), window, start.shape[0], start.shape[1])
             return placed(better, prompts, axis, index, radius), float(found["quality"][0, 0])
 
         best = placed(start.astype(np.float32), prompts, axis, index, radius)
@@ -125,7 +135,7 @@ class QualityWorkspace(SliceWorkspace):
             if promised <= quality:
                 break
             best, quality, better = better, promised, after
-        return Answer(best, round(min(max(quality, 0.0), 1.0), 4))
+        return PlaneAnswer(best, round(min(max(quality, 0.0), 1.0), 4))
 
 
 def placed(probability: Real, prompts: Sequence[Prompt], axis: int, index: int, radius: float) -> Real:
