@@ -41,7 +41,7 @@ class Box:
         >>> Box.of(np.array([0, 1, 2]), np.array([3, 4, 5]))
         Box(low=(0, 1, 2), high=(3, 4, 5))
         """
-        return cls(_index(low), _index(high))
+        return cls(index_of(low), index_of(high))
 
     def moved(self, by: Sequence[int]) -> Box:
         """Return the box moved by so many voxels along each axis.
@@ -89,18 +89,18 @@ class Box:
             return other
         if other.size == 0:
             return self
-        return Box(_index(map(min, self.low, other.low)), _index(map(max, self.high, other.high)))
+        return Box(index_of(map(min, self.low, other.low)), index_of(map(max, self.high, other.high)))
 
     def intersection(self, other: Box) -> Box:
         """Return what both share; `size` is 0 when that is nothing."""
-        return Box(_index(map(max, self.low, other.low)), _index(map(min, self.high, other.high)))
+        return Box(index_of(map(max, self.low, other.low)), index_of(map(min, self.high, other.high)))
 
     def grown(self, margin: int | Index) -> Box:
         """Return the box with `margin` voxels more on every side."""
         m = (margin,) * 3 if isinstance(margin, int) else margin
         return Box(
-            _index(l - d for l, d in zip(self.low, m, strict=True)),
-            _index(h + d for h, d in zip(self.high, m, strict=True)),
+            index_of(l - d for l, d in zip(self.low, m, strict=True)),
+            index_of(h + d for h, d in zip(self.high, m, strict=True)),
         )
 
     def clipped(self, shape: Sequence[int]) -> Box:
@@ -108,7 +108,8 @@ class Box:
         return self.intersection(whole(shape))
 
 
-def _index(values: Iterable[float]) -> Index:
+def index_of(values: Iterable[float]) -> Index:
+    """Return three whole numbers, such as an array's, as an index."""
     z, y, x = (int(v) for v in values)
     return z, y, x
 
@@ -129,7 +130,7 @@ def whole(shape: Sequence[int]) -> Box:
     >>> whole((2, 3, 4))
     Box(low=(0, 0, 0), high=(2, 3, 4))
     """
-    return Box((0, 0, 0), _index(shape))
+    return Box((0, 0, 0), index_of(shape))
 
 
 def bounds(mask: ArrayLike) -> Box | None:
@@ -228,7 +229,7 @@ class Image:
         """
         return np.asarray(self.affine[:3, :3] @ np.asarray(index, float) + self.affine[:3, 3])
 
-    def to_index(self, point_mm: Sequence[float]) -> NDArray[np.float64]:
+    def toindex_of(self, point_mm: Sequence[float]) -> NDArray[np.float64]:
         """Return the (z, y, x) index, not rounded, of a RAS position in mm."""
         offset = np.asarray(point_mm, float) - self.affine[:3, 3]
         return np.asarray(np.linalg.solve(self.affine[:3, :3], offset))

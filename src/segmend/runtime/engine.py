@@ -1,13 +1,17 @@
 """Run an exported network: named arrays in, named arrays out.
 
 On a CPU OpenVINO runs the ONNX file in the best precision the processor has (bfloat16
-where there is hardware for it). On CUDA or Apple torch runs the same file: the exported
-network names its architecture and keeps its parameters under their torch names.
+where there is hardware for it); where it is not installed, onnxruntime does in float32. On
+CUDA or Apple torch runs the same file: the exported network names its architecture and
+keeps its parameters under their torch names.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import shutil
+import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Container, Mapping, Sequence
@@ -66,17 +70,17 @@ def load_network(path: str, *, device: str = "auto", precision: str = "auto") ->
         )
     if device == "auto":
         device = _accelerator() or "cpu"
-    if device == "cpu":
+    if device != "cpu":
+        return TorchEngine(path, device)
+    if importlib.util.find_spec("openvino") is not None:
         return OpenVinoEngine(path, precision)
-    return TorchEngine(path, device)
+    if importlib.util.find_spec("onnxruntime") is not None:
+        return OnnxEngine(path)
+    raise ModelError("Networks need openvino or onnxruntime to run; install one of them with pip.")
 
 
 def _accelerator() -> str | None:
     """Return the accelerator that torch can use, without importing torch where it is not installed."""
-    import importlib.util
-    import shutil
-    import sys
-
     likely = sys.platform == "darwin" or shutil.which("nvidia-smi") is not None
     if not likely or importlib.util.find_spec("torch") is None:
         return None
@@ -200,6 +204,22 @@ class OpenVinoEngine(Engine):
                 settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
                 self._compiled[key] = self._core.compile_model(model, "CPU", settings)
             return self._compiled[key].create_infer_request()
+
+
+class OnnxEngine(Engine):
+    """onnxruntime on the processor, where OpenVINO is not installed; in float32."""
+
+    precision = "float32"
+
+    def __init__(self, path: str) -> None:
+        from segmend.runtime.onnx_engine import OnnxSession
+
+        self._session = OnnxSession(path, Path(path).name)
+        self._outputs = [_current(name) for name in self._session.outputs]
+        self.name = f"onnxruntime {self._session.version}, float32"
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        return dict(zip(self._outputs, self._session.run(dict(inputs)), strict=True))
 
 
 class TorchEngine(Engine):

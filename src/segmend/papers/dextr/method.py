@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from segmend.core.image import Image, Real
 from segmend.core.logits import sigmoid
+from segmend.core.masks import extreme_points
 from segmend.core.prompts import Extremes, Prompt, extent
 from segmend.core.segmenter import Segmenter, Workspace
 from segmend.runtime import cards
 from segmend.runtime.engine import Engine, weights_of
 from segmend.sampling.slices import Answer, Plane, SliceWorkspace, colours, laid
 from segmend.sampling.window import Window
-from segmend.users.extremes import extreme_points
 
 METHOD = cards.method("dextr")
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segmend.core.image import Real
-from segmend.core.masks import dice
+from segmend.core.masks import dice, rim
 from segmend.core.prompts import Extremes
 from segmend.errors import SettingsError
 from segmend.learning.precision import mixed
@@ -27,7 +27,6 @@ from segmend.runtime.engine import export_network
 from segmend.sampling.slices import toned
 from segmend.sampling.window import see
 from segmend.users import ExtremePoints
-from segmend.users.extremes import rim
 
 Flat = NDArray[np.bool_]  # [n n]
 

@@ -23,7 +23,7 @@ from segmend.core.logits import logit
 from segmend.core.marks import marks
 from segmend.core.masks import dice
 from segmend.core.prompts import Prompt
-from segmend.core.seeds import BACKGROUND, FOREGROUND
+from segmend.core.seeds import BACKGROUND, FOREGROUND, seeds_of_mask
 from segmend.core.segmenter import Segmenter, Workspace, answer
 from segmend.datasets.folder import sets
 from segmend.evaluation.metrics import ppv, sensitivity
@@ -43,7 +43,7 @@ from segmend.sampling.slices import continues
 from segmend.solvers.edges import likeness, noise
 from segmend.solvers.maxflow import cut, offsets, whole_numbers
 from segmend.users import ExtremePoints, GivenSlice
-from segmend.users.seeds import of_slice, on_plane, strokes
+from segmend.users.seeds import on_plane, strokes
 
 LIVER, ATRIUM, HEART, SARCOMA = "ircad_liver_ct2d", "left_atrium_mr", "cardiac_acdc_mr", "sarcoma_ct"
 CARD = cards.papers()["refinenet"]
@@ -283,7 +283,7 @@ def _answered(workspace: Workspace, marks: Sequence[Prompt], before: MaskArray) 
 
 def seeds_of_slice(here: MaskArray) -> tuple[Prompt, ...]:
     """Return strokes along the skeleton of a mask, and round it along the rim of the dilated mask."""
-    seeds = of_slice(here[0])
+    seeds = seeds_of_mask(here[0])
     return (*strokes(seeds.foreground, 0, positive=True), *strokes(seeds.background, 0, positive=False))
 
 

@@ -21,6 +21,7 @@ from scipy.ndimage import binary_dilation, distance_transform_edt, label
 from segmend.core.image import Box, Image, MaskArray, Real
 from segmend.core.logits import sigmoid
 from segmend.core.prompts import Click, Mask, Prompt, extent
+from segmend.core.seeds import seeds_of_errors, seeds_of_mask
 from segmend.core.segmenter import Prediction, Segmenter, Workspace, replaced
 from segmend.runtime import cards
 from segmend.runtime.engine import Engine, weights_of
@@ -39,7 +40,6 @@ from segmend.sampling.slices import (
     reach,
 )
 from segmend.sampling.window import Window, inside, normalised, see
-from segmend.users.seeds import of_errors, of_slice
 
 METHOD = cards.method("refinenet")
 
@@ -120,7 +120,7 @@ class RefineNetWorkspace(SliceWorkspace):
         foreground, background = self._marks(prompts, axis, index)
         if here.any() and (not self.image.flat or any(isinstance(prompt, Mask) for prompt in prompts)):
             guess = of_two_classes(self._guessed(axis, index)["whole"]) > 0.5
-            known = of_errors(self._seen(here, axis), guess)
+            known = seeds_of_errors(self._seen(here, axis), guess)
             foreground, background = (
                 foreground | _away_from(background, known.foreground),
                 background | _away_from(foreground, known.background),
@@ -129,7 +129,7 @@ class RefineNetWorkspace(SliceWorkspace):
 
     def follow(self, prompts: Sequence[Prompt], axis: int, index: int, beside: Plane) -> Answer:
         """Return the refined slice, from the seeds that the slice beside it gives and from marks of its own."""
-        given = of_slice(self._seen(beside, axis), away=AWAY)
+        given = seeds_of_mask(self._seen(beside, axis), away=AWAY)
         foreground, background = self._marks(prompts, axis, index)
         hints = _away_from(background, given.foreground), _away_from(foreground, given.background)
         seeds = np.maximum(seed_maps(foreground, background), HINT * seed_maps(*hints))

@@ -22,6 +22,7 @@ from torch.nn.functional import avg_pool2d
 
 from segmend.core.image import MaskArray, Real
 from segmend.core.masks import dice
+from segmend.core.seeds import Seeds, seeds_of_errors, seeds_of_mask
 from segmend.errors import SettingsError
 from segmend.learning.augment import bend, bent, wobbled
 from segmend.learning.losses import overlap_and_entropy
@@ -34,7 +35,6 @@ from segmend.nets.refinenet import CascadedBackbone, FCNBackbone, RefineNet, Ref
 from segmend.papers.refinenet.method import AWAY, BACKBONE, CELLS, CHANNELS, HINT, REFINER, SCALES, seed_maps
 from segmend.runtime.engine import export_network
 from segmend.sampling.window import Window, around, inside, normalised, see
-from segmend.users.seeds import Seeds, of_errors, of_slice
 
 NAME = "refinenet"
 BACKBONES = ("unet", "fcn", "cascaded")
@@ -237,8 +237,8 @@ def seeds_of(sample: Sample, guess: Flat) -> Seeds:
     A part that is not kept is left out, or shrinks to a single pixel: a click.
     """
     if sample.beside is not None:
-        return of_slice(sample.beside, away=AWAY)
-    seeds = of_errors(sample.truth, guess)
+        return seeds_of_mask(sample.beside, away=AWAY)
+    seeds = seeds_of_errors(sample.truth, guess)
     if sample.share == 1.0:
         return seeds
     rng = np.random.default_rng(sample.seed)
