@@ -787,13 +787,13 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Engine, Engine]:
     """Untrained networks, exported as trained ones are."""
     import torch
 
-    from segmend.nets.mender import Reader, Refiner
+    from segmend.nets.mend import ImageEncoder, PromptDecoder
     from segmend.runtime.engine import export_network
 
     folder: Path = tmp_path_factory.mktemp("mend3d")
     torch.manual_seed(0)
     sizes = {"dimensions": 3, "widths": [4, 6, 8], "features": 4}
-    reader, refiner = Reader(inputs=4, **sizes).eval(), Refiner(prompts=4, **sizes).eval()
+    reader, refiner = ImageEncoder(inputs=4, **sizes).eval(), PromptDecoder(prompts=4, **sizes).eval()
     x = torch.zeros(1, 4, 16, 16, 16)
     with torch.no_grad():
         features = reader(x)
@@ -801,7 +801,7 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Engine, Engine]:
     export_network(
         reader,
         folder / "reader.onnx",
-        architecture="mender:Reader",
+        architecture="mend:ImageEncoder",
         settings={"inputs": 4, **sizes},
         inputs={"x": x},
         outputs=names,
@@ -809,7 +809,7 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Engine, Engine]:
     export_network(
         refiner,
         folder / "refiner.onnx",
-        architecture="mender:Refiner",
+        architecture="mend:PromptDecoder",
         settings={"prompts": 4, **sizes},
         inputs={"prompts": x, **dict(zip(names, features, strict=True))},
         outputs=("logits", "quality", "hidden", "error_logits"),

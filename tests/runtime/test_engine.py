@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from segmend.errors import ModelError, SettingsError
-from segmend.nets.mender import Refiner
+from segmend.nets.mend import PromptDecoder
 from segmend.nets.unet import UNet
 from segmend.runtime.engine import (
     OpenVinoEngine,
@@ -205,13 +205,13 @@ def test_several_inputs_and_outputs_of_any_size(tmp_path):
 
 
 def test_outputs_keep_their_names_when_they_are_cast(tmp_path):
-    network = Refiner(dimensions=2, prompts=1, widths=(4, 6), features=2, head=4)
+    network = PromptDecoder(dimensions=2, prompts=1, widths=(4, 6), features=2, head=4)
     x, fine, coarse = torch.rand(1, 1, 16, 16), torch.rand(1, 2, 16, 16), torch.rand(1, 2, 8, 8)
     settings = {"dimensions": 2, "prompts": 1, "widths": [4, 6], "features": 2, "head": 4}
     inputs = {"prompts": x, "f0": fine, "f1": coarse}
     outputs = ("logits", "quality", "hidden", "error_logits")
     path = tmp_path / "refiner.onnx"
-    export_network(network, path, architecture="mender:Refiner", settings=settings, inputs=inputs, outputs=outputs)
+    export_network(network, path, architecture="mend:PromptDecoder", settings=settings, inputs=inputs, outputs=outputs)
 
     engine, given = load_network(str(path), device="cpu"), {name: value.numpy() for name, value in inputs.items()}
     answers = engine.run(given | {"f2": np.zeros((1, 2, 4, 4), np.float32)})  # a reader of more levels than the refiner

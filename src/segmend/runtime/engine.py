@@ -14,8 +14,9 @@ import shutil
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,20 @@ Arrays = Mapping[str, NDArray[np.generic]]
 DEVICES = ("auto", "cpu", "cuda", "mps")
 # What files of earlier versions call an output, and what it is called now.
 RENAMED_OUTPUTS = {"doubt": "error_logits"}
+# What files of earlier versions call an architecture, and what it is called now.
+RENAMED_ARCHITECTURES = {
+    "mender:Reader": "mend:ImageEncoder",
+    "mender:Refiner": "mend:PromptDecoder",
+    "mender:Namer": "mend:SemanticHead",
+}
+# What files and checkpoints of earlier versions call a part of a network, and what such a part may be called now.
+RENAMED_PARTS = {
+    "reader": ("encoder",),
+    "refiner": ("decoder",),
+    "namer": ("semantic_head",),
+    "suspect": ("error_head",),
+    "judge": ("quality_head", "discriminator"),
+}
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -136,6 +151,20 @@ def _opened() -> Any:
 def _current(output: str) -> str:
     """Return what an output is called now, whatever an earlier version called it."""
     return RENAMED_OUTPUTS.get(output, output)
+
+
+def current_keys(state: Mapping[str, Any], wanted: Container[str]) -> dict[str, Any]:
+    """Return a network's parameters by the names that they have now; a name that is still `wanted` stays.
+
+    >>> current_keys({"reader.out.bias": 1, "out.bias": 2}, {"encoder.out.bias", "out.bias"})
+    {'encoder.out.bias': 1, 'out.bias': 2}
+    """
+    return {_current_key(key, wanted): value for key, value in state.items()}
+
+
+def _current_key(key: str, wanted: Container[str]) -> str:
+    names = product(*((part, *RENAMED_PARTS.get(part, ())) for part in key.split(".")))
+    return next((name for name in map(".".join, names) if name in wanted), key)
 
 
 class OpenVinoEngine(Engine):
@@ -297,7 +326,8 @@ def torch_network(path: str) -> tuple[Any, list[str], list[str]]:
     try:
         model = onnx.load(path)
         about = {entry.key: entry.value for entry in model.metadata_props}
-        module, name = about["architecture"].split(":")
+        architecture = RENAMED_ARCHITECTURES.get(about["architecture"], about["architecture"])
+        module, name = architecture.split(":")
         settings = json.loads(about["settings"])
     except Exception as error:
         raise ModelError(f"The weights {Path(path).name} do not say which network they belong to: {error}.") from None
@@ -308,6 +338,7 @@ def torch_network(path: str) -> tuple[Any, list[str], list[str]]:
         if node.op_type == "Identity" and node.input[0] in tensors:
             tensors[node.output[0]] = tensors[node.input[0]]
     wanted = {key for key in network.state_dict() if not key.endswith("num_batches_tracked")}
+    tensors = current_keys(tensors, wanted)
     if missing := sorted(wanted - tensors.keys()):
         raise ModelError(f"The weights {Path(path).name} lack {missing[0]} and {len(missing) - 1} more tensors.")
     state = {key: torch.from_numpy(tensors[key].astype(np.float32)) for key in wanted}
