@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import InitVar, dataclass, field
+from html import escape
 from typing import Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from segmend.core.preview import picture
 from segmend.errors import GeometryError, PromptError, ShapeError
 
 Index = tuple[int, int, int]  # (z, y, x)
@@ -261,6 +263,15 @@ class Image:
         affine.flags.writeable = False
         object.__setattr__(self, "voxels", voxels)
         object.__setattr__(self, "affine", affine)
+
+    def __repr__(self) -> str:
+        sides, steps = " x ".join(map(str, self.shape)), " x ".join(f"{step:.3g}" for step in self.spacing)
+        channels = f", {self.channels} channels" if self.channels > 1 else ""
+        return f"<Image of {sides} voxels (z, y, x), {steps} mm each, {self.voxels.dtype}{channels}>"
+
+    def _repr_html_(self) -> str:
+        _, y, x = self.spacing.tolist()
+        return f"{picture(self.voxels[:, self.shape[0] // 2], (y, x))}<br>{escape(repr(self))}"
 
     @property
     def shape(self) -> Index:
