@@ -8,6 +8,7 @@ import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
 from hatchling.metadata.core import ProjectMetadata
 from hatchling.plugin.manager import PluginManager
 
@@ -29,10 +30,23 @@ def _loaded(program: str) -> set[str]:
 
 def test_all_lists_the_public_names_sorted():
     tree = ast.parse(Path(segmend.__file__).read_text(encoding="utf-8"))
-    imported = {alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    lines = [*tree.body, *(line for node in tree.body if isinstance(node, ast.If) for line in node.body)]
+    own = [node for node in lines if isinstance(node, ast.ImportFrom) and str(node.module).startswith("segmend")]
+    imported = {alias.name for node in own for alias in node.names}
 
     assert segmend.__all__ == sorted(segmend.__all__)
     assert set(segmend.__all__) == imported | {"__version__"}
+
+
+def test_every_public_name_is_there_and_what_reads_images_comes_when_it_is_asked_for():
+    assert not loaded_by("import segmend") & {"scipy", "PIL"}
+    for name in segmend.__all__:
+        assert getattr(segmend, name) is not None
+    assert segmend.io.read is not None
+    assert segmend.store.Store is not None
+    assert {"io", "open_image"} <= set(dir(segmend))
+    with pytest.raises(AttributeError, match="no attribute 'opne_image'"):
+        _ = segmend.opne_image
 
 
 def test_the_version_is_the_packages_own():

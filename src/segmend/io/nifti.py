@@ -70,9 +70,9 @@ def read_nifti(path: Path, *, fourth: str = "channels", frame: int = 0) -> Image
 def _image(stored: Numbers, header: Header, name: str, fourth: str, frame: int) -> Image:
     affine, notes = _affine(header)
     if stored.ndim == 6:
-        return Image(colours(stored, name), affine, notes)
+        return Image(colours(stored, name), affine, notes, axes="zyx")
     voxels = chosen(stored, fourth=fourth, frame=frame, name=name)
-    return Image(finite(_scaled(native(voxels), header), name), affine, notes)
+    return Image(finite(_scaled(native(voxels), header), name), affine, notes, axes="zyx")
 
 
 @contextmanager

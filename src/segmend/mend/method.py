@@ -43,7 +43,7 @@ from segmend.mend.plane import (
 )
 from segmend.mend.volume import VolumeWorkspace
 from segmend.runtime import cards
-from segmend.runtime.engine import load_network, weights_file, weights_of
+from segmend.runtime.engine import AUTO, Device, Engine, load_network, weights_file, weights_of
 from segmend.sampling.slices import (
     apply_lassos,
     continues,
@@ -69,13 +69,13 @@ FADES = 0.82  # the share of the expected Dice that is left a slice further from
 __all__ = ["CELLS", "METHOD", "Mend", "MendWorkspace", "load"]
 
 
-def load(weights: Path | None = None) -> Segmenter:
+def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others."""
     return Mend(
-        networks(weights),
-        space=space(weights),
-        plane_namer=namer(weights, 2),
-        space_namer=namer(weights, 3),
+        networks(weights, device),
+        space=space(weights, device),
+        plane_namer=namer(weights, 2, device),
+        space_namer=namer(weights, 3, device),
     )
 
 
@@ -88,31 +88,32 @@ def card(weights: Path) -> Method:
     return METHOD
 
 
-def networks(weights: Path | None) -> Networks:
+def networks(weights: Path | None, device: Device = AUTO) -> Networks:
     """Return the networks for planes from a folder of weights, or those in the package that it has none of."""
     own = weights if weights_file(LINES, weights).is_file() else None
     if weights is not None and not any(weights.glob("mend2d_re*.onnx")) and (own or any(weights.glob("mend3d*.onnx"))):
         weights = None
-    reader, refiner = (weights_of(METHOD.id, f"mend2d_{part}.onnx", weights) for part in ("reader", "refiner"))
+    reader, refiner = (weights_of(METHOD.id, f"mend2d_{part}.onnx", weights, device) for part in ("reader", "refiner"))
     head = load_head(weights_file("mend2d_head.npz", weights))
-    return Networks(reader, refiner, head, weights_of("mend_lines", LINES, own))
+    return Networks(reader, refiner, head, weights_of("mend_lines", LINES, own, device))
 
 
-def space(weights: Path | None) -> Networks | None:
+def space(weights: Path | None, device: Device = AUTO) -> Networks | None:
     """Return the networks for volumes from a folder or the package, None where it has none."""
     if not weights_file("mend3d_reader.onnx", weights).is_file():
         return None
-    reader, refiner = (weights_of(METHOD.id, f"mend3d_{part}.onnx", weights) for part in ("reader", "refiner"))
+    reader, refiner = (weights_of(METHOD.id, f"mend3d_{part}.onnx", weights, device) for part in ("reader", "refiner"))
     return Networks(reader, refiner, load_head(weights_file("mend3d_head.npz", weights)))
 
 
-def namer(weights: Path | None, dimensions: int) -> Namer | None:
+def namer(weights: Path | None, dimensions: int, device: Device = AUTO) -> Namer | None:
     """Return the network that finds a task's labels, None where there is none beside its reader."""
     name = f"mend{dimensions}d"
     file, reader = (weights_file(f"{name}_{part}.onnx", weights) for part in ("namer", "reader"))
     if not file.is_file() or not reader.is_file():
         return None
-    return Namer(load_network(str(file)), read_labels(weights_file(f"{name}_labels.json", weights)))
+    engine = load_network(str(file), device=device.name, precision=device.precision)
+    return Namer(engine, read_labels(weights_file(f"{name}_labels.json", weights)))
 
 
 def solid(image: Image) -> bool:
@@ -137,6 +138,11 @@ class Mend(Segmenter):
     space: Networks | None = None
     plane_namer: Namer | None = None
     space_namer: Namer | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """Return one of the engines, whose name says what runs them all."""
+        return self.planes.reader
 
     def open(self, image: Image) -> Workspace:
         in_space = self._space(image) if solid(image) else None

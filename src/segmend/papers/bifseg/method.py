@@ -29,7 +29,7 @@ from segmend.core.session import Finetune
 from segmend.errors import ModelError, PromptError
 from segmend.papers.bifseg.crop_grid import Grid, cells_of, laid, planar, seen, solid
 from segmend.runtime import cards
-from segmend.runtime.engine import Engine, weights_file, weights_of
+from segmend.runtime.engine import AUTO, Device, Engine, weights_file, weights_of
 from segmend.solvers.finetune import IN_2D, IN_3D, Head, Tuning, alternate, load_head, size_beside
 
 METHOD = cards.method("bifseg")
@@ -42,13 +42,13 @@ ROOM = 10  # voxels round a mask so far or marks: the largest margin in training
 SHARE = 8  # marks alone say little of an object's size: an eighth of the image round them
 
 
-def load(weights: Path | None = None) -> Segmenter:
+def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others: 2D, 3D or both."""
     found: dict[int, Net] = {}
     missing: ModelError | None = None
     for dimensions in (2, 3):
         try:
-            found[dimensions] = net_of(f"bifseg{dimensions}d", weights)
+            found[dimensions] = net_of(f"bifseg{dimensions}d", weights, device)
         except ModelError as error:
             missing = missing or error
     if missing is not None and not found:
@@ -68,9 +68,9 @@ class Net:
     longest: int = LONGEST
 
 
-def net_of(name: str, weights: Path | None) -> Net:
+def net_of(name: str, weights: Path | None, device: Device = AUTO) -> Net:
     """Return a network and its head from the package or a folder."""
-    engine = weights_of(METHOD.id, f"{name}.onnx", weights)
+    engine = weights_of(METHOD.id, f"{name}.onnx", weights, device)
     block = weights_file(f"{name}.npz", weights)
     return Net(engine, load_head(block), size_beside(block, "longest", LONGEST))
 

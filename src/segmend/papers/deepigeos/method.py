@@ -24,7 +24,7 @@ from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.core.segmenter import Segmenter, Workspace
 from segmend.papers.bifseg.method import between, normal
 from segmend.runtime import cards
-from segmend.runtime.engine import Engine, weights_of
+from segmend.runtime.engine import AUTO, Device, Engine, weights_of
 from segmend.sampling.slices import (
     Plane,
     PlaneAnswer,
@@ -48,10 +48,10 @@ FAR = 32.0  # cells of even tone that are as far as a third of that
 CUTTING = Tuning(smoothness=1.0)
 
 
-def load(weights: Path | None = None) -> Segmenter:
+def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others."""
     names = ("deepigeos_first.onnx", "deepigeos_refine.onnx")
-    return DeepIGeoS(*(weights_of(METHOD.id, name, weights) for name in names))
+    return DeepIGeoS(*(weights_of(METHOD.id, name, weights, device) for name in names))
 
 
 @dataclass(frozen=True, eq=False)

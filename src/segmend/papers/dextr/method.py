@@ -21,7 +21,7 @@ from segmend.core.masks import extreme_points
 from segmend.core.prompts import Extremes, Prompt, extent
 from segmend.core.segmenter import Segmenter, Workspace
 from segmend.runtime import cards
-from segmend.runtime.engine import Engine, weights_of
+from segmend.runtime.engine import AUTO, Device, Engine, weights_of
 from segmend.sampling.slices import Plane, PlaneAnswer, SliceWorkspace, contrast_colours, resample_to_whole_plane
 from segmend.sampling.window import Window
 
@@ -35,9 +35,9 @@ LEAST = 8.0  # pixels: the smallest crop
 Pixels = NDArray[np.intp]  # [n 2] (row, column)
 
 
-def load(weights: Path | None = None) -> Segmenter:
+def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others."""
-    return Dextr(weights_of(METHOD.id, "dextr.onnx", weights))
+    return Dextr(weights_of(METHOD.id, "dextr.onnx", weights, device))
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,7 @@ from segmend.core.prompts import Adjust, Mask, Prompt, Stroke, extent
 from segmend.core.segmenter import Prediction, Segmenter, Workspace
 from segmend.errors import ModelError, ShapeError
 from segmend.runtime import cards
-from segmend.runtime.engine import Engine, weights_file, weights_of
+from segmend.runtime.engine import AUTO, Device, Engine, weights_file, weights_of
 from segmend.sampling.frame import Frame, whole_frame
 
 METHOD = cards.method("editing")
@@ -49,9 +49,9 @@ REACH = np.asarray(  # the cells of a click: two dilations by the faces of a cel
 )
 
 
-def load(weights: Path | None = None) -> Segmenter:
+def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others."""
-    engine = weights_of(METHOD.id, WEIGHTS, weights)
+    engine = weights_of(METHOD.id, WEIGHTS, weights, device)
     cells, channels = read_about(weights_file(ABOUT, weights))
     return Editing(engine, cells, channels)
 

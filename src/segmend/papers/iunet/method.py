@@ -21,7 +21,7 @@ from segmend.core.logits import sigmoid
 from segmend.core.prompts import Click, Prompt
 from segmend.core.segmenter import Segmenter, Workspace
 from segmend.runtime import cards
-from segmend.runtime.engine import Engine, weights_of
+from segmend.runtime.engine import AUTO, Device, Engine, weights_of
 from segmend.sampling.channels import stamp
 from segmend.sampling.slices import (
     Plane,
@@ -45,9 +45,9 @@ FIRST_LOOKS = (0.5, 0.25)  # of the plane's longer side, besides the whole
 MARGIN = 2.0  # of the object's longer side, once there is a mask
 
 
-def load(weights: Path | None = None) -> Segmenter:
+def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others."""
-    return IUNetSegmenter(weights_of(METHOD.id, "iunet.onnx", weights))
+    return IUNetSegmenter(weights_of(METHOD.id, "iunet.onnx", weights, device))
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ from segmend.core.marks import path
 from segmend.core.prompts import Click, Mask, Prompt, Stroke
 from segmend.core.segmenter import Prediction, Segmenter, Workspace, replaced
 from segmend.runtime import cards
-from segmend.runtime.engine import Engine, weights_of
+from segmend.runtime.engine import AUTO, Device, Engine, weights_of
 from segmend.sampling.channels import stamp
 from segmend.sampling.slices import (
     Plane,
@@ -42,10 +42,10 @@ MOST = 12  # looks at one mask; the paper's longest chain
 MARK = 2.5  # cells: the radius of a mark in the mask
 
 
-def load(weights: Path | None = None) -> Segmenter:
+def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others."""
     names = ("quality_base.onnx", "quality_refiner.onnx")
-    base, refiner = (weights_of(METHOD.id, name, weights) for name in names)
+    base, refiner = (weights_of(METHOD.id, name, weights, device) for name in names)
     return Quality(base, refiner)
 
 

@@ -20,7 +20,7 @@ from segmend.core.prompts import Mask, Prompt
 from segmend.core.segmenter import Prediction, Segmenter, Workspace
 from segmend.papers.refinenet.method import CELLS, KEPT, of_two_classes, see_image, touching, within_boxes
 from segmend.runtime import cards
-from segmend.runtime.engine import Engine, weights_of
+from segmend.runtime.engine import AUTO, Device, Engine, weights_of
 from segmend.sampling.slices import (
     Plane,
     PlaneAnswer,
@@ -36,9 +36,9 @@ METHOD = cards.method("gan_refine")
 WEIGHTS = "gan_refine.onnx"
 
 
-def load(weights: Path | None = None) -> Segmenter:
+def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others."""
-    return GanRefine(weights_of(METHOD.id, WEIGHTS, weights))
+    return GanRefine(weights_of(METHOD.id, WEIGHTS, weights, device))
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ from segmend.core.prompts import Click, Mask, Prompt, extent
 from segmend.core.seeds import seeds_of_errors, seeds_of_mask
 from segmend.core.segmenter import Prediction, Segmenter, Workspace, replaced
 from segmend.runtime import cards
-from segmend.runtime.engine import Engine, weights_of
+from segmend.runtime.engine import AUTO, Device, Engine, weights_of
 from segmend.sampling.slices import (
     Plane,
     PlaneAnswer,
@@ -60,9 +60,9 @@ NOTHING = Mask(np.zeros((1, 1, 1), bool))  # asks for the first guess, as no pro
 Grid = NDArray[np.bool_]  # [n n]
 
 
-def load(weights: Path | None = None) -> Segmenter:
+def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others."""
-    return RefineNet(weights_of(METHOD.id, BACKBONE, weights), weights_of(METHOD.id, REFINER, weights))
+    return RefineNet(*(weights_of(METHOD.id, name, weights, device) for name in (BACKBONE, REFINER)))
 
 
 @dataclass(frozen=True, eq=False)
