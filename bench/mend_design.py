@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from segmend.learning.loop import run
 from segmend.mend.learning import recipe as mend
-from segmend.nets.mender import Reader
+from segmend.nets.mend import ImageEncoder
 
 SETS = ("fetal_head_us_hc18", "hippocampus_mr", "nuclei_dsb2018", "sarcoma_ct")
 
@@ -37,7 +37,7 @@ class Fused(nn.Module):
 
     def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__()
-        self.whole = Reader(dimensions=2, inputs=8, widths=widths, features=1)
+        self.whole = ImageEncoder(dimensions=2, inputs=8, widths=widths, features=1)
 
     def forward(self, prompts: Tensor, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         logits = self.whole(torch.cat([image, prompts], dim=1))[0]

@@ -100,3 +100,11 @@ def test_a_paper_is_one_folder():
         if folder.is_dir() and folder.name not in ("study", "__pycache__"):
             assert (folder / "method.py").is_file()
             assert (folder / "recipe.py").is_file()
+
+
+def test_methods_in_use_import_no_robots():
+    """Robots need the ground truth; a method that answers a person has none."""
+    allowed = ("recipe", "experiment", "learning", "study")
+    using = [one for one in own_imports() if one.imports == "users" and one.part in ("mend", "papers", "classical")]
+
+    assert [one for one in using if not any(word in one.file for word in allowed)] == []

@@ -147,7 +147,7 @@ app = create_app(ServerSettings(Path("data")))
 assert (PAGES / "index.html").is_file()
 assert any(getattr(route, "name", "") == "pages" for route in app.routes)
 assert not {{"torch", "matplotlib", "onnx"}} & set(sys.modules)
-app.state.shared.desks.close()
+app.state.shared.sessions.close()
 app.state.shared.store.close()
 """
     assert "torch" in hidden

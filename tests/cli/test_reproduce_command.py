@@ -107,10 +107,10 @@ def test_no_data_set_at_all_is_one_sentence(said, drawn: Path, tmp_path: Path) -
 def test_a_paper_whose_networks_need_torch_says_so(
     said, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_module(tmp_path, "learned", "import torch\n", monkeypatch)
+    write_module(tmp_path, "learned_paper", "import torch\n", monkeypatch)
     monkeypatch.setitem(sys.modules, "torch", None)
 
-    code, _, err = said("reproduce", "learned", "--data", drawn)
+    code, _, err = said("reproduce", "learned_paper", "--data", drawn)
 
     assert (code, err) == (2, "This paper's networks need torch; install it with: pip install 'segmend[train]'.\n")
 
@@ -118,10 +118,10 @@ def test_a_paper_whose_networks_need_torch_says_so(
 def test_another_missing_library_is_a_bug_and_shows_itself(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_module(tmp_path, "broken", "import there_is_no_such_library\n", monkeypatch)
+    write_module(tmp_path, "broken_paper", "import there_is_no_such_library\n", monkeypatch)
 
     with pytest.raises(ModuleNotFoundError, match="there_is_no_such_library"):
-        run(["reproduce", "broken", "--data", str(drawn)])
+        run(["reproduce", "broken_paper", "--data", str(drawn)])
 
 
 def test_without_matplotlib_the_tables_are_written(

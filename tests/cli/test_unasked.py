@@ -141,7 +141,17 @@ def test_train(watched, cells):
 
 def test_the_tests_themselves(watched):
     """One that compares with MONAI, which imports torch and matplotlib."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_metrics.py", "-k", "monai"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "tests/evaluation/test_metrics.py",
+        "-k",
+        "monai",
+    ]
 
     done = subprocess.run(command, env=watched.environment, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent.parent
 TRAINS = """
 import os, pathlib, sys
 sys.path.insert(0, sys.argv[1])
-from tests.training import recipe
+from tests.learning import recipe_of_halves as recipe
 from segmend.learning.loop import run
 from segmend.learning.distributed import joined
 lines = []

@@ -96,7 +96,7 @@ CHILD = """
 import sys, pathlib
 sys.path.insert(0, sys.argv[1])
 from tests.learning.test_loop import SMALL, bright_disc, quiet
-from segmend.learning.recipe import mend as how
+from segmend.mend.learning import recipe as how
 from segmend.learning.loop import run
 out = pathlib.Path(sys.argv[2])
 run(how, [bright_disc()], [bright_disc()], SMALL, out, every=4, exam=2, workers=0, log=quiet, threads=1)

@@ -1,5 +1,6 @@
 """One exported network, two engines, the same answers."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -11,9 +12,17 @@ import pytest
 import torch
 
 from segmend.errors import ModelError, SettingsError
-from segmend.nets.mender import Refiner
+from segmend.nets.mend import PromptDecoder
 from segmend.nets.unet import UNet
-from segmend.runtime.engine import OpenVinoEngine, TorchEngine, export_network, load_network, torch_network, weights_of
+from segmend.runtime.engine import (
+    OpenVinoEngine,
+    TorchEngine,
+    export_network,
+    load_network,
+    torch_network,
+    weights_file,
+    weights_of,
+)
 
 SETTINGS = {"inputs": 3, "widths": [4, 8, 12]}
 
@@ -33,13 +42,51 @@ def random_input(*shape: int) -> dict[str, np.ndarray]:
     return {"x": np.random.default_rng(0).standard_normal(shape).astype(np.float32)}
 
 
-def test_openvino_in_float32_equals_torch(exported):
+def without(monkeypatch, *missing):
+    """Let these libraries look as if they were not installed."""
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in missing else found(name))
+
+
+@pytest.mark.parametrize("missing", [(), ("openvino",)], ids=["openvino", "onnxruntime"])
+def test_every_engine_in_float32_equals_torch(exported, monkeypatch, missing):
+    without(monkeypatch, *missing)
     x = random_input(2, 3, 32, 64)
 
     ours = load_network(str(exported), device="cpu", precision="float32").run(x)["logits"]
     reference = TorchEngine(str(exported), "cpu").run(x)["logits"]
 
     np.testing.assert_allclose(ours, reference, atol=1e-4)
+
+
+def test_the_shipped_networks_answer_alike_on_both_engines(monkeypatch):
+    path = str(weights_file("mend2d_reader.onnx"))
+    x = {"x": np.random.default_rng(0).random((1, 4, 128, 128), np.float32)}
+    ours = load_network(path, device="cpu", precision="float32").run(x)
+
+    without(monkeypatch, "openvino")
+    other = load_network(path, device="cpu")
+    theirs = other.run(x | {"unknown": x["x"]})
+
+    assert other.name.startswith("onnxruntime")
+    assert ours.keys() == theirs.keys()
+    for name, values in ours.items():
+        np.testing.assert_allclose(values, theirs[name], atol=2e-3 * max(1, np.abs(values).max()))
+
+
+def test_without_any_engine_it_says_what_to_install(exported, monkeypatch):
+    without(monkeypatch, "openvino", "onnxruntime")
+
+    with pytest.raises(ModelError, match="need openvino or onnxruntime to run; install one of them with pip"):
+        load_network(str(exported), device="cpu")
+
+
+def test_onnxruntime_refuses_a_damaged_file_in_one_sentence(tmp_path, monkeypatch):
+    without(monkeypatch, "openvino")
+    (tmp_path / "torn.onnx").write_bytes(b"no network")
+
+    with pytest.raises(ModelError, match="torn.onnx could not be read"):
+        load_network(str(tmp_path / "torn.onnx"), device="cpu")
 
 
 def test_the_best_precision_stays_close_to_torch(exported):
@@ -158,13 +205,13 @@ def test_several_inputs_and_outputs_of_any_size(tmp_path):
 
 
 def test_outputs_keep_their_names_when_they_are_cast(tmp_path):
-    network = Refiner(dimensions=2, prompts=1, widths=(4, 6), features=2, head=4)
+    network = PromptDecoder(dimensions=2, prompts=1, widths=(4, 6), features=2, head=4)
     x, fine, coarse = torch.rand(1, 1, 16, 16), torch.rand(1, 2, 16, 16), torch.rand(1, 2, 8, 8)
     settings = {"dimensions": 2, "prompts": 1, "widths": [4, 6], "features": 2, "head": 4}
     inputs = {"prompts": x, "f0": fine, "f1": coarse}
     outputs = ("logits", "quality", "hidden", "error_logits")
     path = tmp_path / "refiner.onnx"
-    export_network(network, path, architecture="mender:Refiner", settings=settings, inputs=inputs, outputs=outputs)
+    export_network(network, path, architecture="mend:PromptDecoder", settings=settings, inputs=inputs, outputs=outputs)
 
     engine, given = load_network(str(path), device="cpu"), {name: value.numpy() for name, value in inputs.items()}
     answers = engine.run(given | {"f2": np.zeros((1, 2, 4, 4), np.float32)})  # a reader of more levels than the refiner

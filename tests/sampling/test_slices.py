@@ -7,7 +7,7 @@ from segmend.core.image import Image, scale_affine
 from segmend.core.prompts import Adjust, Click, Extremes, Stroke
 from segmend.core.segmenter import answer
 from segmend.errors import PromptError
-from segmend.sampling.slices import Answer, SliceWorkspace, marked_pixels, round_object, touches
+from segmend.sampling.slices import PlaneAnswer, SliceWorkspace, marked_pixels, touches_window_edge, window_around_mask
 from segmend.sampling.window import Window
 
 
@@ -22,10 +22,10 @@ class Bright(SliceWorkspace):
 
     def answer(self, prompts, axis, index, here):
         self.asked.append(index)
-        return Answer((self.channels(axis, index)[0] > 50).astype(np.float32), quality=0.5)
+        return PlaneAnswer((self.channels(axis, index)[0] > 50).astype(np.float32), quality=0.5)
 
-    def follow(self, prompts, axis, index, beside):
-        return Answer(self.answer(prompts, axis, index, beside).probability, quality=0.9)
+    def propagate(self, prompts, axis, index, beside):
+        return PlaneAnswer(self.answer(prompts, axis, index, beside).probability, quality=0.9)
 
 
 def stack(depth=9, thick=range(2, 7), tone=100):
@@ -139,19 +139,19 @@ def test_a_window_round_a_mask_is_never_larger_than_the_plane():
     mask = np.zeros((40, 60), bool)
     frame = Window(-10, 0, 60, 60)
 
-    assert round_object(mask, frame, 1.0, margin=2) == frame
+    assert window_around_mask(mask, frame, 1.0, margin=2) == frame
     mask[10:30, 20:45] = True
-    assert round_object(mask, frame, 1.0, margin=2) == Window(-5, 7.5, 50, 50)
-    assert round_object(mask, frame, 1.0, margin=4) == frame
+    assert window_around_mask(mask, frame, 1.0, margin=2) == Window(-5, 7.5, 50, 50)
+    assert window_around_mask(mask, frame, 1.0, margin=4) == frame
 
 
 def test_a_mask_touches_its_windows_edge_only_inside_the_plane():
     mask = np.zeros((20, 20), bool)
     mask[0:10, 5:10] = True
 
-    assert not touches(mask, Window(-5, 2, 18, 18))
-    assert touches(mask, Window(-5, 5, 18, 10))
-    assert not touches(np.zeros((20, 20), bool), Window(5, 5, 5, 5))
+    assert not touches_window_edge(mask, Window(-5, 2, 18, 18))
+    assert touches_window_edge(mask, Window(-5, 5, 18, 10))
+    assert not touches_window_edge(np.zeros((20, 20), bool), Window(5, 5, 5, 5))
 
 
 def test_a_correction_leaves_what_is_far_from_it_in_other_slices_alone():

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from segmend.core.masks import extreme_points, rim
 from segmend.core.prompts import Extremes, extent
 from segmend.users import ExtremePoints
-from segmend.users.extremes import extreme_points, rim
 from segmend.users.play import play
 
 

@@ -8,9 +8,10 @@ from hypothesis.extra import numpy as hnp
 
 from segmend.core.marks import marks, path
 from segmend.core.prompts import Mask, Stroke
+from segmend.core.seeds import seeds_of_errors, seeds_of_mask
 from segmend.errors import SettingsError
 from segmend.users import GivenSlice, SkeletonErrors, user
-from segmend.users.seeds import of_errors, of_slice, on_plane, strokes
+from segmend.users.seeds import on_plane, strokes
 
 PLANES = hnp.arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 15)), elements=st.booleans())
 
@@ -39,7 +40,7 @@ def test_what_is_missed_gives_foreground_and_what_is_too_much_background():
         ]
     )
 
-    seeds = of_errors(truth, guess)
+    seeds = seeds_of_errors(truth, guess)
 
     assert np.argwhere(seeds.foreground).tolist() == [[2, 2], [2, 3], [2, 4]]
     assert np.argwhere(seeds.background).tolist() == [[2, 8], [2, 9], [2, 10]]
@@ -70,7 +71,7 @@ def test_the_rim_of_the_dilated_slice_is_a_closed_ring_outside_the_mask():
     mask = np.zeros((20, 24), bool)
     mask[8:12, 9:15] = True
 
-    seeds = of_slice(mask, away=3)
+    seeds = seeds_of_mask(mask, away=3)
 
     assert np.argwhere(seeds.foreground)[:, 0].min() >= 8
     assert (seeds.foreground & ~mask).sum() == 0
@@ -83,11 +84,11 @@ def test_at_the_image_edge_the_rim_is_not_drawn_along_the_edge():
     mask = np.zeros((9, 9), bool)
     mask[:4] = True
 
-    assert np.argwhere(of_slice(mask, away=2).background)[:, 0].tolist() == [5] * 9
+    assert np.argwhere(seeds_of_mask(mask, away=2).background)[:, 0].tolist() == [5] * 9
 
 
 def test_an_empty_slice_gives_no_seeds():
-    seeds = of_slice(np.zeros((3, 4), bool))
+    seeds = seeds_of_mask(np.zeros((3, 4), bool))
 
     assert not seeds.foreground.any()
     assert not seeds.background.any()

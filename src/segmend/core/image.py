@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import InitVar, dataclass, field
+from html import escape
 from typing import Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from segmend.core.preview import picture
 from segmend.errors import GeometryError, PromptError, ShapeError
 
 Index = tuple[int, int, int]  # (z, y, x)
@@ -43,7 +45,22 @@ class Box:
         >>> Box.of(np.array([0, 1, 2]), np.array([3, 4, 5]))
         Box(low=(0, 1, 2), high=(3, 4, 5))
         """
-        return cls(_index(low), _index(high))
+        return cls(index_of(low), index_of(high))
+
+    @classmethod
+    def at_mm(cls, low_mm: Sequence[float], high_mm: Sequence[float], image: Image, *, space: Space = "RAS") -> Self:
+        """Return the smallest box of voxels round a box between two corners in millimetres, cut to the image.
+
+        >>> Box.at_mm((0, 0, 3), (2, 1, 6), Image(np.zeros((1, 4, 5, 6)), scale_affine((3, 1, 1))))
+        Box(low=(1, 0, 0), high=(3, 2, 3))
+        """
+        ends = np.stack([np.asarray(low_mm, float), np.asarray(high_mm, float)])
+        corners = [image.to_index([ends[i, 0], ends[j, 1], ends[k, 2]], space=space) for i, j, k in np.ndindex(2, 2, 2)]
+        low, high = np.floor(np.min(corners, axis=0) + 0.5), np.floor(np.max(corners, axis=0) + 0.5) + 1
+        box = Box.of(low, high).clipped(image.shape)
+        if box.size == 0:
+            raise PromptError(f"The box from {low_mm} to {high_mm} mm ({space}) is outside the image.")
+        return cls(box.low, box.high)
 
     @classmethod
     def at_mm(cls, low_mm: Sequence[float], high_mm: Sequence[float], image: Image, *, space: Space = "RAS") -> Self:
@@ -106,18 +123,18 @@ class Box:
             return other
         if other.size == 0:
             return self
-        return Box(_index(map(min, self.low, other.low)), _index(map(max, self.high, other.high)))
+        return Box(index_of(map(min, self.low, other.low)), index_of(map(max, self.high, other.high)))
 
     def intersection(self, other: Box) -> Box:
         """Return what both share; `size` is 0 when that is nothing."""
-        return Box(_index(map(max, self.low, other.low)), _index(map(min, self.high, other.high)))
+        return Box(index_of(map(max, self.low, other.low)), index_of(map(min, self.high, other.high)))
 
     def grown(self, margin: int | Index) -> Box:
         """Return the box with `margin` voxels more on every side."""
         m = (margin,) * 3 if isinstance(margin, int) else margin
         return Box(
-            _index(l - d for l, d in zip(self.low, m, strict=True)),
-            _index(h + d for h, d in zip(self.high, m, strict=True)),
+            index_of(l - d for l, d in zip(self.low, m, strict=True)),
+            index_of(h + d for h, d in zip(self.high, m, strict=True)),
         )
 
     def clipped(self, shape: Sequence[int]) -> Box:
@@ -125,7 +142,8 @@ class Box:
         return self.intersection(whole(shape))
 
 
-def _index(values: Iterable[float]) -> Index:
+def index_of(values: Iterable[float]) -> Index:
+    """Return three whole numbers, such as an array's, as an index."""
     z, y, x = (int(v) for v in values)
     return z, y, x
 
@@ -146,7 +164,7 @@ def whole(shape: Sequence[int]) -> Box:
     >>> whole((2, 3, 4))
     Box(low=(0, 0, 0), high=(2, 3, 4))
     """
-    return Box((0, 0, 0), _index(shape))
+    return Box((0, 0, 0), index_of(shape))
 
 
 def bounds(mask: ArrayLike) -> Box | None:
@@ -262,6 +280,15 @@ class Image:
         object.__setattr__(self, "voxels", voxels)
         object.__setattr__(self, "affine", affine)
 
+    def __repr__(self) -> str:
+        sides, steps = " x ".join(map(str, self.shape)), " x ".join(f"{step:.3g}" for step in self.spacing)
+        channels = f", {self.channels} channels" if self.channels > 1 else ""
+        return f"<Image of {sides} voxels (z, y, x), {steps} mm each, {self.voxels.dtype}{channels}>"
+
+    def _repr_html_(self) -> str:
+        _, y, x = self.spacing.tolist()
+        return f"{picture(self.voxels[:, self.shape[0] // 2], (y, x))}<br>{escape(repr(self))}"
+
     @property
     def shape(self) -> Index:
         _, z, y, x = self.voxels.shape
@@ -300,7 +327,7 @@ class Image:
         if not whole(self.shape).contains(index.tolist()):
             place = ", ".join(f"{value:g}" for value in point_mm)
             raise PromptError(f"The point ({place}) mm ({space}) is outside the image of shape {self.shape}.")
-        return _index(index)
+        return index_of(index)
 
     def voxel(self, *numbers: int) -> Index:
         """Return the index (z, y, x) of a voxel of the image; of a flat image (y, x) is enough.
@@ -314,4 +341,4 @@ class Image:
             raise PromptError(f"A voxel of an image of shape {self.shape} needs whole numbers {needed}; got {numbers}.")
         if not whole(self.shape).contains(full):
             raise PromptError(f"The voxel {numbers} is outside the image of shape {self.shape}.")
-        return _index(full)
+        return index_of(full)

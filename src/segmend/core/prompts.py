@@ -126,6 +126,10 @@ class Mask:
         inside.flags.writeable = False
         object.__setattr__(self, "inside", inside)
 
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.inside.shape))
+        return f"<Mask of {int(self.inside.sum())} voxels in {shape} from {self.low}>"
+
     @property
     def box(self) -> Box:
         z, y, x = (l + n for l, n in zip(self.low, self.inside.shape, strict=True))

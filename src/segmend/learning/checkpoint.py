@@ -17,6 +17,7 @@ from torch import Tensor
 
 from segmend import __version__
 from segmend.errors import DiskFullError, ModelError, SegmendError, StoreError
+from segmend.runtime.engine import current_keys
 
 CHECKPOINT = "checkpoint.pt"
 FORMAT = 2  # of the file; another number is refused
@@ -79,16 +80,17 @@ def resume(folder: Path, run: Run, state: State) -> bool:
     kept = _read(path)
     _compare(folder, run, kept)
     try:
-        state.network.load_state_dict(kept["network"])
-        state.optimiser.load_state_dict(kept["optimiser"])
-        for key, value in kept["average"].items():
+        wanted = state.network.state_dict().keys()
+        state.network.load_state_dict(current_keys(kept["network"], wanted))
+        state.optimiser.load_state_dict(kept["optimiser"])  # of parameters by number, which names do not change
+        for key, value in current_keys(kept["average"], wanted).items():
             state.average[key].copy_(value)
     except (KeyError, RuntimeError, ValueError):
         raise ModelError(
             f"The checkpoint in {folder} was made by version {kept.get('version')}, whose network was another one "
             f"(this is version {__version__}); train into another folder."
         ) from None
-    state.best = kept["best"]
+    state.best = None if kept["best"] is None else current_keys(kept["best"], wanted)
     state.step, state.seconds, state.loss = int(kept["step"]), float(kept["seconds"]), float(kept["loss"])
     state.rows = list(kept["rows"])
     return True

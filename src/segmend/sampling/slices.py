@@ -1,6 +1,6 @@
 """What methods in the plane share: one slice is answered from its marks, the next ones from the slice beside them.
 
-A subclass answers a slice (`answer`) and says what it makes of the slice beside an answered one (`follow`). The slice
+A subclass answers a slice (`answer`) and the slice beside an answered one (`propagate`). The slice
 of the newest prompt is answered first, then every other one whose marks are not obeyed yet. Going through a volume
 ends where a slice is marked itself, where the new mask no longer goes on from the one before, where the tones inside
 it are no longer those of the slice that was answered, or where nothing changes any more. A slice that has a mask
@@ -24,7 +24,14 @@ from segmend.core.masks import dice
 from segmend.core.prompts import Click, Extremes, Lasso, Mask, Prompt, Stroke, extent
 from segmend.core.segmenter import Prediction, Workspace, merged
 from segmend.errors import PromptError
-from segmend.sampling.window import Window, around, inside, lay, normalised, see
+from segmend.sampling.window import (
+    Window,
+    around,
+    cells_on_plane,
+    plane_intensity_channels,
+    resample_to_grid,
+    resample_to_plane,
+)
 
 Plane = NDArray[np.bool_]  # [y x]
 LIKE = 0.65  # the Dice of an answer with a mask from elsewhere from which it is of the same object ...
@@ -33,7 +40,7 @@ NEAR = 6  # pixels round a change in which a neighbouring slice that has a mask 
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class PlaneAnswer:
     """The probability of every pixel of a plane, and the Dice that the method expects of its mask."""
 
     probability: Real  # [y x]
@@ -53,11 +60,11 @@ class SliceWorkspace(Workspace):
         self.image = image
 
     @abstractmethod
-    def answer(self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane) -> Answer:
+    def answer(self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane) -> PlaneAnswer:
         """Return the answer for a plane from the prompts and its mask so far."""
 
     @abstractmethod
-    def follow(self, prompts: Sequence[Prompt], axis: int, index: int, beside: Plane) -> Answer:
+    def propagate(self, prompts: Sequence[Prompt], axis: int, index: int, beside: Plane) -> PlaneAnswer:
         """Return the answer for a plane whose neighbour has this mask, which is not empty."""
 
     def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
@@ -68,11 +75,11 @@ class SliceWorkspace(Workspace):
             raise PromptError(f"{self.title} needs at least one prompt; got none.")
         axis = plane_axis(prompts[-1], self.image)
         index = key_index(prompts[-1], axis)
-        mask = with_lassos(prompts, previous)
+        mask = apply_lassos(prompts, previous)
         answered: dict[int, Plane] = {}
-        for plane in (index, *disobeyed(prompts, mask, axis, index)):
-            first = self.answer(newest_there_last(prompts, axis, plane), axis, plane, np.take(mask, plane, axis))
-            yield part(first, axis, plane)
+        for plane in (index, *disobeyed_slices(prompts, mask, axis, index)):
+            first = self.answer(newest_mark_last(prompts, axis, plane), axis, plane, np.take(mask, plane, axis))
+            yield plane_prediction(first, axis, plane)
             if first.mask.any():
                 answered[plane] = first.mask
         if self.image.shape[axis] > 1:
@@ -88,7 +95,7 @@ class SliceWorkspace(Workspace):
         rows, columns = np.delete(self.image.spacing, axis)
         return float(rows / columns)
 
-    def frame(self, axis: int) -> Window:
+    def whole_window(self, axis: int) -> Window:
         """Return the window of a whole plane."""
         rows, columns = np.delete(self.image.shape, axis)
         return around(0, 0, int(rows), int(columns), margin=1.0, aspect=self.aspect(axis))
@@ -97,7 +104,7 @@ class SliceWorkspace(Workspace):
         self, prompts: Sequence[Prompt], mask: MaskArray, axis: int, answered: Mapping[int, Plane]
     ) -> Iterator[Prediction]:
         """Carry the answered planes' masks to both sides, a plane at a time in turn; none is answered twice."""
-        first, last = reach(prompts, axis, self.image.shape[axis])
+        first, last = slice_range(prompts, axis, self.image.shape[axis])
         known = set(answered)
         fronts = [
             (index, step, here, here ^ np.take(mask, index, axis), self._toned(axis, index, here))
@@ -110,16 +117,16 @@ class SliceWorkspace(Workspace):
                 after = at + step
                 if not first <= after < last or after in known or has_marks(prompts, axis, after):
                     continue
-                fresh = self.follow(prompts, axis, after, before)
+                fresh = self.propagate(prompts, axis, after, before)
                 if not continues(before, fresh.mask):
                     continue
                 if abs(float(self._tones(axis, after, fresh.mask).mean()) - tone) > 1.5 * spread:
                     continue
                 known.add(after)
                 old = np.take(mask, after, axis)
-                fresh = near_change(fresh, old, changed)
-                yield part(fresh, axis, after)
-                if not alike(old, fresh.mask):
+                fresh = limit_to_change(fresh, old, changed)
+                yield plane_prediction(fresh, axis, after)
+                if not nearly_equal(old, fresh.mask):
                     onward.append((after, step, fresh.mask, old ^ fresh.mask, (tone, spread)))
             fronts = onward
 
@@ -133,7 +140,7 @@ class SliceWorkspace(Workspace):
         return np.asarray(self.channels(axis, index).astype(np.float32).mean(axis=0)[here])
 
 
-def near_change(fresh: Answer, old: Plane, changed: Plane) -> Answer:
+def limit_to_change(fresh: PlaneAnswer, old: Plane, changed: Plane) -> PlaneAnswer:
     """Return the answer for a slice that has a mask already: it may change only near what changed in the one beside it.
 
     So a correction mends what is near it and spoils nothing further off.
@@ -142,10 +149,10 @@ def near_change(fresh: Answer, old: Plane, changed: Plane) -> Answer:
         return fresh
 
     near = binary_dilation(changed, iterations=NEAR) if changed.any() else changed
-    return Answer(np.where(near, fresh.probability, old).astype(np.float32), fresh.quality)
+    return PlaneAnswer(np.where(near, fresh.probability, old).astype(np.float32), fresh.quality)
 
 
-def part(answer: Answer, axis: int, index: int) -> Prediction:
+def plane_prediction(answer: PlaneAnswer, axis: int, index: int) -> Prediction:
     """Return a plane's answer as a prediction."""
     low, high = [0, 0], list(answer.probability.shape)
     low.insert(axis, index)
@@ -154,10 +161,10 @@ def part(answer: Answer, axis: int, index: int) -> Prediction:
     return Prediction(np.expand_dims(answer.probability, axis), box, quality=answer.quality)
 
 
-def reach(prompts: Sequence[Prompt], axis: int, count: int) -> tuple[int, int]:
+def slice_range(prompts: Sequence[Prompt], axis: int, count: int) -> tuple[int, int]:
     """Return the slices a mask may be carried to: those of the 3D boxes and extreme points where there are any.
 
-    >>> reach([Extremes(((2, 0, 0), (5, 1, 1)))], 0, 9)
+    >>> slice_range([Extremes(((2, 0, 0), (5, 1, 1)))], 0, 9)
     (2, 6)
     """
     boxes = [b for p in prompts if isinstance(p, Box | Extremes) and (b := extent(p)) and b.shape[axis] > 1]
@@ -181,14 +188,15 @@ def has_marks(prompts: Sequence[Prompt], axis: int, index: int) -> bool:
     return False
 
 
-def disobeyed(prompts: Sequence[Prompt], mask: MaskArray, axis: int, index: int) -> list[int]:
+def disobeyed_slices(prompts: Sequence[Prompt], mask: MaskArray, axis: int, index: int) -> list[int]:
     """Return the other planes in which a click or a stroke has not been obeyed yet, the nearest first.
 
     So one interaction may mark many slices, or go through them: each is answered from its own marks. Marks that were
     answered before are obeyed, and so their slices stay as they are.
 
     >>> mask = np.zeros((9, 2, 2), bool); mask[1] = True
-    >>> disobeyed([Click((1, 0, 0)), Click((7, 0, 0)), Click((1, 1, 1), positive=False), Click((4, 0, 0))], mask, 0, 4)
+    >>> clicks = [Click((1, 0, 0)), Click((7, 0, 0)), Click((1, 1, 1), positive=False), Click((4, 0, 0))]
+    >>> disobeyed_slices(clicks, mask, 0, 4)
     [1, 7]
     """
     placed = [prompt for prompt in prompts if isinstance(prompt, Click | Stroke)]
@@ -199,10 +207,10 @@ def disobeyed(prompts: Sequence[Prompt], mask: MaskArray, axis: int, index: int)
     return sorted(set(np.concatenate(wrong).tolist()) - {index}, key=lambda at: (abs(at - index), at))
 
 
-def newest_there_last(prompts: Sequence[Prompt], axis: int, index: int) -> Sequence[Prompt]:
+def newest_mark_last(prompts: Sequence[Prompt], axis: int, index: int) -> Sequence[Prompt]:
     """Return the prompts with the newest mark of one plane as the newest of all.
 
-    >>> newest_there_last([Click((1, 0, 0)), Click((2, 0, 0)), Click((3, 0, 0))], 0, 2)[-1]
+    >>> newest_mark_last([Click((1, 0, 0)), Click((2, 0, 0)), Click((3, 0, 0))], 0, 2)[-1]
     Click(index=(2, 0, 0), positive=True)
     """
     for at in range(len(prompts) - 1, -1, -1):
@@ -218,7 +226,7 @@ def continues(before: Plane, after: Plane) -> bool:
     return now >= 4 and common >= 0.3 * min(was, now) and 0.15 * was <= now <= 3 * was + 20
 
 
-def alike(old: Plane, fresh: Plane) -> bool:
+def nearly_equal(old: Plane, fresh: Plane) -> bool:
     """Tell whether two masks agree by a Dice of more than .98."""
     return dice(old, fresh, empty=0.0) > 0.98
 
@@ -232,44 +240,44 @@ def uncertainty_of(wrong: Real) -> Real:
     return np.asarray(np.minimum(2 * wrong, 1), np.float32)
 
 
-def sided(chances: Real, mask: NDArray[np.bool_]) -> Real:
+def clamp_to_mask(chances: Real, mask: NDArray[np.bool_]) -> Real:
     """Return how likely each place is one label, more likely than not where it is the likeliest one.
 
-    >>> (sided(np.array([0.4, 0.6], np.float32), np.array([True, False])) > 0.5).tolist()
+    >>> (clamp_to_mask(np.array([0.4, 0.6], np.float32), np.array([True, False])) > 0.5).tolist()
     [True, False]
     """
     return np.asarray(np.where(mask, np.maximum(chances, 0.501), np.minimum(chances, 0.499)), np.float32)
 
 
-def colours(channels: NDArray[np.generic], window: Window, cells: int) -> Real:  # [c y x] -> [3 n n]
+def contrast_colours(channels: NDArray[np.generic], window: Window, cells: int) -> Real:  # [c y x] -> [3 n n]
     """Return red, green and blue of what a window sees, 0 to 1 between its percentiles."""
-    seen = np.stack([see(channel, window, cells) for channel in channels])
-    return toned(seen, inside(window, channels.shape[1], channels.shape[2], cells))[:3]
+    seen = np.stack([resample_to_grid(channel, window, cells) for channel in channels])
+    return contrast_channels(seen, cells_on_plane(window, channels.shape[1], channels.shape[2], cells))[:3]
 
 
-def toned(seen: Real, valid: Plane) -> Real:  # [1|3 n n] -> [4 n n]
-    """Return red, green, blue and equalised grey as `normalised` does; where all is one tone, 0.
+def contrast_channels(seen: Real, valid: Plane) -> Real:  # [1|3 n n] -> [4 n n]
+    """Return red, green, blue and equalised grey as `plane_intensity_channels` does; where all is one tone, 0.
 
     Averaging leaves traces in a constant picture that must not be taken for its contrast.
 
-    >>> toned(np.full((1, 2, 2), 7.0, np.float32) + 1e-6, np.ones((2, 2), bool)).any()
+    >>> contrast_channels(np.full((1, 2, 2), 7.0, np.float32) + 1e-6, np.ones((2, 2), bool)).any()
     np.False_
     """
     values = seen[:, valid]
     if not values.size or float(np.ptp(values)) <= 1e-5 * float(np.abs(values).max()):
         return np.zeros((4, *valid.shape), np.float32)
-    return normalised(seen, valid)
+    return plane_intensity_channels(seen, valid)
 
 
-def laid(probability: Real, window: Window, rows: int, columns: int) -> Real:  # [n n] -> [y x]
+def resample_to_whole_plane(probability: Real, window: Window, rows: int, columns: int) -> Real:  # [n n] -> [y x]
     """Return a grid's probabilities on their plane, 0 outside the window."""
-    values, where = lay(probability, window, rows, columns)
+    values, where = resample_to_plane(probability, window, rows, columns)
     whole = np.zeros((rows, columns), np.float32)
     whole[where] = np.clip(values, 0, 1)
     return whole
 
 
-def round_object(mask: Plane, frame: Window, aspect: float, *, margin: float, least: float = 24.0) -> Window:
+def window_around_mask(mask: Plane, frame: Window, aspect: float, *, margin: float, least: float = 24.0) -> Window:
     """Return a window round a mask, or the whole plane's where that is no larger."""
     box = bounds(mask[None])
     if box is None:
@@ -279,7 +287,7 @@ def round_object(mask: Plane, frame: Window, aspect: float, *, margin: float, le
     return frame if window.width >= frame.width else window
 
 
-def touches(mask: Plane, window: Window) -> bool:
+def touches_window_edge(mask: Plane, window: Window) -> bool:
     """Tell whether a plane's mask reaches an edge of the window that is not an edge of the plane."""
     rows, columns = mask.shape
     ys, xs = window.pixels(rows, columns)
@@ -315,13 +323,13 @@ def mark_count(prompts: Sequence[Prompt]) -> int:
     return sum(isinstance(prompt, Click | Stroke) for prompt in prompts)
 
 
-def since_mask(prompts: Sequence[Prompt]) -> Sequence[Prompt] | None:
+def prompts_since_mask(prompts: Sequence[Prompt]) -> Sequence[Prompt] | None:
     """Return the prompts after the newest mask from elsewhere; None where there is none, or it is empty.
 
     >>> click, ones = Click((0, 1, 1)), np.ones((1, 2, 2), bool)
-    >>> since_mask([click, Mask(ones), click])
+    >>> prompts_since_mask([click, Mask(ones), click])
     [Click(index=(0, 1, 1), positive=True)]
-    >>> since_mask([Mask(ones), click, Mask(~ones), click]) is None
+    >>> prompts_since_mask([Mask(ones), click, Mask(~ones), click]) is None
     True
     """
     for at in range(len(prompts) - 1, -1, -1):
@@ -331,13 +339,13 @@ def since_mask(prompts: Sequence[Prompt]) -> Sequence[Prompt] | None:
     return None
 
 
-def outdoes(quality: float, like: float) -> bool:
+def trusts_network_over_mask(quality: float, like: float) -> bool:
     """Tell whether an answer to the first mark on a mask from elsewhere is believed farther than round the mark.
 
     It has to be of the same object, and to expect more of itself than it has in common with the mask: else the mask
     is as good, and its maker may have seen what no network sees.
 
-    >>> outdoes(0.85, 0.7), outdoes(0.85, 0.9), outdoes(0.85, 0.3)
+    >>> trusts_network_over_mask(0.85, 0.7), trusts_network_over_mask(0.85, 0.9), trusts_network_over_mask(0.85, 0.3)
     (True, False, False)
     """
     return like >= LIKE and quality >= like + BETTER
@@ -373,16 +381,16 @@ def key_index(prompt: Prompt, axis: int) -> int:
     return (box.low[axis] + box.high[axis]) // 2
 
 
-def corrects(prompts: Sequence[Prompt]) -> bool:
+def is_correction(prompts: Sequence[Prompt]) -> bool:
     """Tell whether the newest prompt is a mark and not the first thing that was said.
 
-    >>> corrects([Click((0, 1, 1))]), corrects([Click((0, 1, 1)), Click((0, 5, 1), positive=False)])
+    >>> is_correction([Click((0, 1, 1))]), is_correction([Click((0, 1, 1)), Click((0, 5, 1), positive=False)])
     (False, True)
     """
     return len(prompts) > 1 and isinstance(prompts[-1], Click | Stroke)
 
 
-def with_lassos(prompts: Sequence[Prompt], previous: MaskArray) -> MaskArray:
+def apply_lassos(prompts: Sequence[Prompt], previous: MaskArray) -> MaskArray:
     """Return the mask so far with what the lassos add and take away."""
     mask = previous
     for prompt in prompts:

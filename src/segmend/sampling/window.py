@@ -1,9 +1,9 @@
-"""Windows on a plane: a rectangle of pixels seen through a square grid, and back again.
+"""Windows on a plane: a rectangle of pixels resampled to a square grid, and back again.
 
 A network looks at N x N cells. A `Window` says which rectangle of a plane those cells
-cover, in pixel edges: pixel i reaches from i to i + 1. Looking (`see`) averages where a
+cover, in pixel edges: pixel i reaches from i to i + 1. `resample_to_grid` averages where a
 cell holds several pixels and interpolates where a pixel holds several cells; what lies
-outside the plane is 0. Laying back (`lay`) interpolates the cells at the pixels' centres.
+outside the plane is 0. `resample_to_plane` interpolates the cells at the pixels' centres.
 Both are two small matrix products, so a window costs well under a millisecond.
 """
 
@@ -66,10 +66,10 @@ def around(
     return Window((top + bottom - height) / 2, (left + right - side) / 2, height, side)
 
 
-def see(plane: NDArray[np.generic], window: Window, cells: int) -> Real:  # [y x] -> [cells cells]
-    """Return what the grid sees of the plane.
+def resample_to_grid(plane: NDArray[np.generic], window: Window, cells: int) -> Real:  # [y x] -> [cells cells]
+    """Return the plane's values in the window, resampled to the grid.
 
-    >>> see(np.arange(16.0).reshape(4, 4), Window(0, 0, 4, 4), 2)
+    >>> resample_to_grid(np.arange(16.0).reshape(4, 4), Window(0, 0, 4, 4), 2)
     array([[ 2.5,  4.5],
            [10.5, 12.5]], dtype=float32)
     """
@@ -80,10 +80,10 @@ def see(plane: NDArray[np.generic], window: Window, cells: int) -> Real:  # [y x
     return np.asarray(down @ part @ across.T, np.float32)
 
 
-def lay(grid: Real, window: Window, rows: int, columns: int) -> tuple[Real, tuple[slice, slice]]:
+def resample_to_plane(grid: Real, window: Window, rows: int, columns: int) -> tuple[Real, tuple[slice, slice]]:
     """Return the grid's values at the pixels it covers, and which pixels these are.
 
-    >>> values, where = lay(np.eye(2, dtype=np.float32), Window(0, 0, 4, 4), 4, 4)
+    >>> values, where = resample_to_plane(np.eye(2, dtype=np.float32), Window(0, 0, 4, 4), 4, 4)
     >>> values[0].tolist(), where[0]
     ([1.0, 0.75, 0.25, 0.0], slice(0, 4, None))
     """
@@ -93,10 +93,10 @@ def lay(grid: Real, window: Window, rows: int, columns: int) -> tuple[Real, tupl
     return np.asarray(down @ grid @ across.T, np.float32), (ys, xs)
 
 
-def inside(window: Window, rows: int, columns: int, cells: int) -> NDArray[np.bool_]:  # [cells cells]
+def cells_on_plane(window: Window, rows: int, columns: int, cells: int) -> NDArray[np.bool_]:  # [cells cells]
     """Return which cells have their centre on the plane.
 
-    >>> inside(Window(-2, 0, 4, 4), 4, 4, 2).tolist()
+    >>> cells_on_plane(Window(-2, 0, 4, 4), 4, 4, 2).tolist()
     [[False, False], [True, True]]
     """
     y = window.top + (np.arange(cells) + 0.5) * window.height / cells
@@ -104,11 +104,11 @@ def inside(window: Window, rows: int, columns: int, cells: int) -> NDArray[np.bo
     return np.asarray(((y > 0) & (y < rows))[:, None] & ((x > 0) & (x < columns))[None])
 
 
-def normalised(seen: Real, valid: NDArray[np.bool_]) -> Real:  # [1|3 n n], [n n] -> [4 n n]
+def plane_intensity_channels(seen: Real, valid: NDArray[np.bool_]) -> Real:  # [1|3 n n], [n n] -> [4 n n]
     """Return red, green, blue and equalised grey, 0 to 1; cells outside the image are 0.
 
     >>> seen = np.arange(4.0, dtype=np.float32).reshape(1, 2, 2)
-    >>> (normalised(seen, np.ones((2, 2), bool))[0] * 3).round().tolist()
+    >>> (plane_intensity_channels(seen, np.ones((2, 2), bool))[0] * 3).round().tolist()
     [[0.0, 1.0], [2.0, 3.0]]
     """
     out = np.zeros((4, *valid.shape), np.float32)

@@ -8,7 +8,7 @@ from segmend.solvers.edges import likeness
 from segmend.solvers.geodesic import geodesic
 from segmend.solvers.grid_loops import soften
 from segmend.solvers.maxflow import cut, offsets, whole_numbers
-from segmend.solvers.nudge import nudged
+from segmend.solvers.nudge import nudge
 
 
 def warm_up() -> None:
@@ -22,5 +22,5 @@ def warm_up() -> None:
     pinned[0, 0, 0], pinned[2, 9, 9] = 1, 2
     labels = cut(whole_numbers(values[0] - 100, scale=10), whole_numbers(alike, scale=10), fixed=pinned)
     soften(labels.inside, np.empty(pinned.shape, np.float32))
-    nudged(labels.inside, -0.5)
+    nudge(labels.inside, -0.5)
     geodesic(values, pinned == 1)

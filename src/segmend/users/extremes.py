@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
 
-from segmend.core.image import Index, MaskArray
+from segmend.core.image import MaskArray, index_of
+from segmend.core.masks import extreme_points, rim
 from segmend.core.prompts import Extremes
 from segmend.users.mistake import largest, mistake
 
@@ -48,38 +47,4 @@ class ExtremePoints:
         edge = np.argwhere(missed if missed.any() else rim(truth))
         apart = ((edge - voxels.mean(axis=0)) ** 2).sum(axis=1)
         nearest = edge[apart == apart.min()]
-        return Extremes((_index(nearest[found.generator(self.seed).integers(len(nearest))]),))
-
-
-def extreme_points(
-    truth: MaskArray, *, slack: int = 0, generator: np.random.Generator | None = None
-) -> tuple[Index, ...]:
-    """Return the lowest and the highest voxel along each axis; a flat image has none above or below.
-
-    With slack they are drawn from the object's voxels that are at most so far from the outermost.
-    """
-    voxels = np.argwhere(truth)
-    points = []
-    for axis in (1, 2) if truth.shape[0] == 1 else (0, 1, 2):
-        along = voxels[:, axis]
-        for near in (along <= along.min() + slack, along >= along.max() - slack):
-            outermost = voxels[near]
-            middle = ((outermost - outermost.mean(axis=0)) ** 2).sum(axis=1).argmin()
-            points.append(_index(outermost[generator.integers(len(outermost)) if slack and generator else middle]))
-    return tuple(points)
-
-
-def rim(mask: MaskArray) -> MaskArray:
-    """Return the voxels of a mask that touch its outside by a face; a flat image has no outside above or below.
-
-    >>> rim(np.ones((1, 3, 3), bool))[0].astype(int).tolist()
-    [[1, 1, 1], [1, 0, 1], [1, 1, 1]]
-    """
-    if mask.shape[0] == 1:
-        return np.asarray(mask & ~ndimage.binary_erosion(mask[0])[None])
-    return np.asarray(mask & ~ndimage.binary_erosion(mask))
-
-
-def _index(voxel: NDArray[np.intp]) -> Index:
-    z, y, x = (int(v) for v in voxel)
-    return z, y, x
+        return Extremes((index_of(nearest[found.generator(self.seed).integers(len(nearest))]),))

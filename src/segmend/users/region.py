@@ -17,10 +17,10 @@ from scipy import ndimage
 
 from segmend.core.image import Box, Index, MaskArray, bounds
 from segmend.core.prompts import Click, Stroke
+from segmend.core.thinning import longest, thin
 from segmend.users.mistake import mistake
 from segmend.users.play import Marks
 from segmend.users.skeleton import corners
-from segmend.users.thinning import longest, thin
 
 LEAST = 30  # voxels of a region that is marked
 EACH = 100  # voxels of a region a click

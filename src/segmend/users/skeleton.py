@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from segmend.core.image import MaskArray
 from segmend.core.prompts import Stroke
+from segmend.core.thinning import longest, thin
 from segmend.users.mistake import largest, mistake
-from segmend.users.thinning import longest, thin
 
 
 @dataclass(frozen=True)

@@ -173,8 +173,8 @@ def test_real_objects_are_seen_where_they_are() -> None:
             (s.image[0][s.truth if s.image.ndim == 4 else s.truth[0]], s.image[0])
             for s in map(sampler.__getitem__, range(25))
         ]
-        apart = [abs(inside.mean() - whole.mean()) > 0.1 for inside, whole in tones if inside.size]
-        assert np.mean(apart) > 0.7
+        soft_dice_loss = [abs(inside.mean() - whole.mean()) > 0.1 for inside, whole in tones if inside.size]
+        assert np.mean(soft_dice_loss) > 0.7
 
 
 def test_views_are_near_and_far_whole_and_in_part() -> None:
@@ -195,7 +195,7 @@ def test_blocks_of_a_batch_have_one_size() -> None:
 
     assert (sides[:, 0] == sides[:, 1]).all() and set(sides[:, 0].tolist()) == {32, 48, 64}
     samples = [sampler[number] for number in range(20)]
-    groups = how.alike(samples, most=3)
+    groups = how.grouped_by_size(samples, most=3)
     assert sum(map(len, groups)) == 20 and max(map(len, groups)) == 3
     assert all(len({sample.image.shape for sample in group}) == 1 for group in groups)
 
@@ -296,15 +296,15 @@ def test_some_games_are_learned_from_without_the_masks_so_far(settings: how.Sett
 def test_a_network_answers_as_it_learned_and_each_sample_as_if_alone(settings: how.Settings) -> None:
     """With the norms of a batch, clicks in space raised the Dice to .69 in use and to .58 in training's norms."""
     network, sampler = how.build(settings), how.Sampler([bright_ball()], settings)
-    samples = how.alike([sampler[number] for number in range(4)])[0]
+    samples = how.grouped_by_size([sampler[number] for number in range(4)])[0]
 
     with torch.no_grad():
-        network.reader.train()
-        learning = how.read(network, samples)
-        network.reader.eval()
-        answering = how.read(network, samples)
+        network.encoder.train()
+        learning = how.encode(network, samples)
+        network.encoder.eval()
+        answering = how.encode(network, samples)
         images = torch.from_numpy(np.stack([sample.image for sample in samples]))
-        together, alone = network.reader(images), network.reader(images[:1])  # halved, roundings vary with the batch
+        together, alone = network.encoder(images), network.encoder(images[:1])  # halved, roundings vary with the batch
 
     for one, other in zip(learning, answering, strict=True):
         torch.testing.assert_close(one, other)
@@ -324,7 +324,7 @@ def test_the_loss_is_a_mean_over_samples() -> None:
     worse = how.losses(20 * (2 * truth - 1), torch.zeros(3), none, truth, bare)
     torch.testing.assert_close(worse - sure, torch.full((3,), 0.95))  # smooth L1 of an error of 1
     uncertain = how.losses(20 * (2 * truth - 1), torch.ones(3), -none, truth, bare)
-    torch.testing.assert_close(uncertain - sure, torch.full((3,), 20 * how.ERRORS_SHARE))
+    torch.testing.assert_close(uncertain - sure, torch.full((3,), 20 * how.ERROR_WEIGHT))
 
 
 def test_the_loss_asks_for_the_change_and_not_for_a_copy() -> None:
@@ -338,7 +338,7 @@ def test_the_loss_asks_for_the_change_and_not_for_a_copy() -> None:
         return float(how.losses(6 * (2 * mask - 1), right, none, truth, before))
 
     copied, lazy = lost(shown, shown), lost(shown, torch.zeros_like(truth))
-    assert copied > lazy + 0.4 * how.CHANGED  # the same mask costs less where nothing had to change
+    assert copied > lazy + 0.4 * how.CHANGE_SHARE  # the same mask costs less where nothing had to change
     assert lost(truth, shown) < 0.05
 
 
@@ -357,16 +357,16 @@ def test_a_run_leaves_weights_that_another_goes_on_from(settings: how.Settings, 
     features = load_network(str(done.weights[0]), device="cpu", precision="float32").run({"x": sample.image[None]})
     used = {f"f{i}": features[f"f{i}"] for i in range(2)}
     said = load_network(str(done.weights[1]), device="cpu", precision="float32").run({"prompts": seen[None], **used})
-    reader, refiner = (torch_network(str(path))[0] for path in done.weights[:2])  # their weights are rounded alike
+    encoder, decoder = (torch_network(str(path))[0] for path in done.weights[:2])  # their weights are rounded alike
     with torch.no_grad():
-        logits = refiner(torch.from_numpy(seen[None]), *reader(torch.from_numpy(sample.image[None])))[0]
+        logits = decoder(torch.from_numpy(seen[None]), *encoder(torch.from_numpy(sample.image[None])))[0]
     np.testing.assert_allclose(said["logits"], logits, atol=2e-3)
     np.testing.assert_allclose(load_head(done.weights[2]).logits(said["hidden"][0]), said["logits"][0, 0], atol=0.02)
 
     on = how.build(replace(settings, start=str(tmp_path)))
     for key, value in on.named_parameters():
         torch.testing.assert_close(value.float(), done.network.state_dict()[key].float(), atol=2e-3, rtol=1e-2)
-    with pytest.raises(SettingsError, match="are of a reader with other widths"):
+    with pytest.raises(SettingsError, match="The encoder in .* has other widths"):
         how.build(replace(settings, start=str(tmp_path), widths=(6, 6, 6, 6, 6, 6)))
 
 
@@ -387,13 +387,13 @@ def test_networks_in_space_begin_as_those_for_planes(tmp_path: Path) -> None:
     in_space = torch.stack([other[:, 0], levelled, equalised, other[:, 1]], dim=1).expand(-1, -1, 32, -1, -1)
 
     with torch.no_grad():
-        expected = plane.eval().reader(in_plane)[0]
-        found = space.eval().reader(in_space)[0]
+        expected = plane.eval().encoder(in_plane)[0]
+        found = space.eval().encoder(in_space)[0]
 
     torch.testing.assert_close(found, expected[:, :, None].expand_as(found), atol=2e-2, rtol=1e-2)  # float16 weights
     assert expected.std() > 0.1
     for widths in ((6, 6, 6, 6, 6, 6), (4,) * 7, (4,) * 5 + (6,)):
-        with pytest.raises(SettingsError, match="are of a reader with other widths"):
+        with pytest.raises(SettingsError, match="The encoder in .* has other widths"):
             how.build(replace(FLAT, dimensions=3, start=str(tmp_path), widths=widths))
 
 
@@ -401,7 +401,7 @@ def test_networks_in_space_begin_as_those_for_planes(tmp_path: Path) -> None:
     ("options", "words"),
     [
         ({"dimensions": 4}, "Mend has 2 or 3 dimensions; got 4"),
-        ({"light": (4,) * 7}, "at most as many levels as the reader; got 7 for 6"),
+        ({"light": (4,) * 7}, "at most as many levels as the encoder \\(widths\\); got 7 for 6"),
     ],
 )
 def test_settings_that_fit_no_network_are_refused(options: dict[str, object], words: str) -> None:

@@ -167,7 +167,7 @@ def test_a_batch_without_a_view_teaches_no_names() -> None:
 
     how.loss(network, [sampler[n] for n in games]).backward()
 
-    assert network.namer is not None and all(p.grad is None for p in network.namer.parameters())
+    assert network.semantic_head is not None and all(p.grad is None for p in network.semantic_head.parameters())
 
 
 def test_right_names_cost_nothing_and_what_is_off_the_image_does_not_count() -> None:
@@ -177,12 +177,12 @@ def test_right_names_cost_nothing_and_what_is_off_the_image_does_not_count() -> 
     valid[:, :, 5] = False
     right = 20 * torch.nn.functional.one_hot(names, 3).movedim(-1, 1).float()
 
-    cost = how.naming_losses(right, names, valid)
+    cost = how.semantic_losses(right, names, valid)
     beyond = right.clone()
     beyond[..., 5] = beyond[:, [1, 2, 0], :, 5]
 
-    assert float(cost) < 0.01 < float(how.naming_losses(-right, names, valid))
-    torch.testing.assert_close(how.naming_losses(beyond, names, valid), cost)
+    assert float(cost) < 0.01 < float(how.semantic_losses(-right, names, valid))
+    torch.testing.assert_close(how.semantic_losses(beyond, names, valid), cost)
 
 
 def test_a_label_that_is_not_in_a_view_is_not_pushed_away_by_its_overlap() -> None:
@@ -191,7 +191,7 @@ def test_a_label_that_is_not_in_a_view_is_not_pushed_away_by_its_overlap() -> No
     valid = torch.ones(1, 8, 8, dtype=torch.bool)
     logits = (4 * torch.nn.functional.one_hot(names, 3).movedim(-1, 1).float()).requires_grad_()
 
-    how.naming_losses(logits, names, valid).sum().backward()
+    how.semantic_losses(logits, names, valid).sum().backward()
     entropy = torch.nn.functional.cross_entropy(again := logits.detach().clone().requires_grad_(), names)
     entropy.backward()
 
@@ -201,11 +201,11 @@ def test_a_label_that_is_not_in_a_view_is_not_pushed_away_by_its_overlap() -> No
 
 
 def test_a_task_goes_on_from_the_weights_in_the_package() -> None:
-    start = how.usual_start(how.Settings(task=True))
+    start = how.default_start(how.Settings(task=True))
 
     assert start is not None and start.exists()
-    assert how.usual_start(how.Settings()) is None
-    assert how.usual_start(FLAT) is None  # of other widths
+    assert how.default_start(how.Settings()) is None
+    assert how.default_start(FLAT) is None  # of other widths
 
 
 def test_a_run_of_a_task_leaves_all_its_weights_and_goes_on_from_them(tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_a_run_of_a_task_leaves_all_its_weights_and_goes_on_from_them(tmp_path: 
     for key, value in on.named_parameters():
         torch.testing.assert_close(value.float(), further.network.state_dict()[key].float(), atol=2e-3, rtol=1e-2)
     other = how.build(replace(settings, start=str(tmp_path), labels=(1, 2, 3), names=("a", "b", "c")))
-    assert other.namer is not None  # another task begins anew, on the same reader
+    assert other.semantic_head is not None  # another task begins anew, on the same encoder
 
 
 def test_a_volume_may_have_any_spacing() -> None:

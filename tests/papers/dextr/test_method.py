@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from segmend.core.image import Image, scale_affine
+from segmend.core.masks import extreme_points
 from segmend.core.prompts import Extremes
 from segmend.core.segmenter import answer
 from segmend.papers.dextr.method import CELLS, LEAST, MARGIN, Dextr, crop, heat
 from segmend.runtime.engine import Engine
 from segmend.sampling.window import Window
-from segmend.users.extremes import extreme_points
 
 
 class Bright(Engine):

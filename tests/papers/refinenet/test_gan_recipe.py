@@ -40,15 +40,15 @@ def test_the_truth_reaches_the_generator_with_the_discriminators_gradient_revers
     def gradients(strength, step):
         both = how.build(replace(settings, strength=strength, rise=0.5))
         how.loss(both, samples, step).backward()
-        return both.network.refiner.head.weight.grad, both.judge.body[0].weight.grad
+        return both.network.refiner.head.weight.grad, both.discriminator.body[0].weight.grad
 
-    calm, judge = gradients(0.0, 60)
+    calm, discriminator = gradients(0.0, 60)
     early, _ = gradients(5.0, 0)
-    late, same_judge = gradients(5.0, 60)
+    late, same_discriminator = gradients(5.0, 60)
 
     assert torch.allclose(calm, early)  # the discriminator has not risen yet
     assert not torch.allclose(calm, late)
-    assert torch.allclose(judge, same_judge)
+    assert torch.allclose(discriminator, same_discriminator)
 
 
 def test_the_discriminator_is_punished_for_taking_one_for_the_other():

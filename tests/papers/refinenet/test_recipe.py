@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from segmend.core.image import Image, scale_affine
+from segmend.core.seeds import seeds_of_errors, seeds_of_mask
 from segmend.errors import SettingsError
 from segmend.learning.loop import run
 from segmend.learning.subjects import Subject
@@ -14,7 +15,6 @@ from segmend.papers.refinenet import recipe as how
 from segmend.papers.refinenet.method import HINT
 from segmend.papers.refinenet.recipe import Sample, Sampler, Settings
 from segmend.runtime.engine import load_network
-from segmend.users.seeds import of_errors, of_slice
 from tests.datasets.test_folder import write_case, write_split
 
 SMALL = Settings(steps=60, batch=4, rate=1e-2, average=0.9, widths=(4, 6, 8, 10, 12), features=1, refiner=(6, 6, 6))
@@ -55,9 +55,9 @@ def test_seeds_follow_from_the_errors_or_from_the_slice_beside():
 
     errors, neighbours = how.seeds_of(sample(truth), guess), how.seeds_of(sample(truth, beside=guess), guess)
 
-    assert np.array_equal(errors.foreground, of_errors(truth, guess).foreground)
-    assert np.array_equal(errors.background, of_errors(truth, guess).background)
-    assert np.array_equal(neighbours.background, of_slice(guess, away=3).background)
+    assert np.array_equal(errors.foreground, seeds_of_errors(truth, guess).foreground)
+    assert np.array_equal(errors.background, seeds_of_errors(truth, guess).background)
+    assert np.array_equal(neighbours.background, seeds_of_mask(guess, away=3).background)
 
 
 def test_a_share_of_the_seeds_is_a_part_of_them():

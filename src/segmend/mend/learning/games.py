@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segmend.core.image import Box, MaskArray, Real, bounds
-from segmend.sampling.channels import Guess, widened
+from segmend.sampling.channels import Guess, widen
 from segmend.users import BoxFirst, ExtremePoints, LargestError, NoisyHuman, RandomError, SkeletonStroke
 from segmend.users.boxes import around
 from segmend.users.mistake import mistake
@@ -134,7 +134,7 @@ def told(sample: Sample, turn: Turn) -> Turn:
     """Return a turn with the guess of where the object lies, made wide enough for what was marked inside since."""
     if sample.guess is None or not turn.prompts:
         return turn
-    return Turn((*turn.prompts, widened(sample.guess, turn.prompts)), turn.mask)
+    return Turn((*turn.prompts, widen(sample.guess, turn.prompts)), turn.mask)
 
 
 def forgotten(turn: Turn) -> Turn:

@@ -26,9 +26,9 @@ from segmend.learning.drawn.synthetic import (
 from segmend.learning.slices import Shelved
 from segmend.learning.subjects import Subject
 from segmend.mend.learning.games import Sample, started
-from segmend.mend.plane import CELLS, levelled
-from segmend.sampling.channels import see_prompts
-from segmend.sampling.window import Window, around, inside, normalised, see
+from segmend.mend.plane import CELLS, clip_to_window_level
+from segmend.sampling.channels import plane_prompt_channels
+from segmend.sampling.window import Window, around, cells_on_plane, plane_intensity_channels, resample_to_grid
 from segmend.users.play import Turn
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ GRID = Window(0, 0, CELLS, CELLS)
 
 def seen_turn(turn: Turn) -> Real:  # [4 n n]
     """Return what a turn tells the network: the mask so far, positive and negative marks, boxes."""
-    return np.concatenate([turn.mask.astype(np.float32), see_prompts(turn.prompts, 0, 0, GRID, CELLS)])
+    return np.concatenate([turn.mask.astype(np.float32), plane_prompt_channels(turn.prompts, 0, 0, GRID, CELLS)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,9 @@ class PlaneSampler(Shelved):
             if view.truth.sum() >= LEAST_PIXELS:
                 break
         picture = retoned(rng, view.picture) if rng.random() < 0.8 else view.picture
-        image = normalised(levelled(picture, view.valid) if len(picture) == 1 else picture, view.valid)
+        image = plane_intensity_channels(
+            clip_to_window_level(picture, view.valid) if len(picture) == 1 else picture, view.valid
+        )
         start = view.start
         if start is None and rng.random() < 0.25:
             start = tried(rng, view.truth)
@@ -112,16 +114,16 @@ class PlaneSampler(Shelved):
         window = partial or window_round(rng, plane, aspect)
         channels = np.take(subject.image.voxels, index, axis + 1)
         channels = channels[: 3 if len(channels) >= 3 else 1]
-        picture = np.stack([see(c, window, CELLS) for c in channels])
-        truth = see(plane, window, CELLS) > 0.5
+        picture = np.stack([resample_to_grid(c, window, CELLS) for c in channels])
+        truth = resample_to_grid(plane, window, CELLS) > 0.5
         start = None
         beside = at + int(rng.choice([-1, 1]))
         if partial and rng.random() < 0.85:
             start = coarse(rng, truth) if rng.random() < 0.4 else locally_wrong(rng, truth)
         elif rng.random() < 0.15 and 0 <= beside < len(areas) and areas[beside]:
-            start = see(_plane(subject, axis, index + beside - at, value, together), window, CELLS) > 0.5
+            start = resample_to_grid(_plane(subject, axis, index + beside - at, value, together), window, CELLS) > 0.5
         rows, columns = plane.shape
-        return View(picture, truth, inside(window, rows, columns, CELLS), start)
+        return View(picture, truth, cells_on_plane(window, rows, columns, CELLS), start)
 
 
 Place = tuple[slice, ...]

@@ -32,7 +32,7 @@ def seen(voxels: NDArray[np.generic], grid: Grid) -> Real:  # [z y x] of the ima
     >>> seen(np.arange(8).reshape(1, 1, 8), Grid(Box((0, 0, 2), (1, 1, 6)), (1, 1, 2)))
     array([[[2.5, 4.5]]], dtype=float32)
     """
-    return _resized(voxels[grid.box.slices].astype(np.float32), grid.cells)
+    return _resample_axes(voxels[grid.box.slices].astype(np.float32), grid.cells)
 
 
 def laid(cells: Real, grid: Grid) -> Real:  # cells -> [z y x] of the box
@@ -41,7 +41,7 @@ def laid(cells: Real, grid: Grid) -> Real:  # cells -> [z y x] of the box
     >>> laid(np.array([[[0.0, 1.0]]], np.float32), Grid(Box((0, 0, 2), (1, 1, 6)), (1, 1, 2)))
     array([[[0.  , 0.25, 0.75, 1.  ]]], dtype=float32)
     """
-    return _resized(cells, grid.box.shape)
+    return _resample_axes(cells, grid.box.shape)
 
 
 def cells_of(points: Points, grid: Grid) -> Points:
@@ -82,7 +82,7 @@ def solid(box: Box, spacing: Sequence[float], *, longest: int) -> Grid:
     return Grid(box, (min(slices, box.shape[0]) if thick else slices, rows, columns))
 
 
-def _resized(values: Real, shape: Index) -> Real:
+def _resample_axes(values: Real, shape: Index) -> Real:
     with one_thread():
         for axis, count in enumerate(shape):
             if values.shape[axis] != count:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segmend.core.image import Real
-from segmend.core.masks import dice
+from segmend.core.masks import dice, rim
 from segmend.core.prompts import Extremes
 from segmend.errors import SettingsError
 from segmend.learning.precision import mixed
@@ -24,10 +24,9 @@ from segmend.learning.subjects import subjects as found_subjects
 from segmend.nets.unet import UNet
 from segmend.papers.dextr.method import CELLS, crop, heat
 from segmend.runtime.engine import export_network
-from segmend.sampling.slices import toned
-from segmend.sampling.window import see
+from segmend.sampling.slices import contrast_channels
+from segmend.sampling.window import resample_to_grid
 from segmend.users import ExtremePoints
-from segmend.users.extremes import rim
 
 Flat = NDArray[np.bool_]  # [n n]
 
@@ -105,10 +104,10 @@ def sample(rng: np.random.Generator, drawn: Look, settings: Settings) -> Sample:
         edge = np.argwhere(rim(truth)[0])
         points = np.concatenate([points, edge[rng.integers(len(edge), size=int(rng.integers(1, 4)))]])
     window, cells = crop(points), settings.cells
-    seen = np.stack([see(channel, window, cells) for channel in drawn.picture])
-    valid = see(drawn.valid, window, cells) > 0.5
-    x = np.concatenate([toned(seen, valid)[:3], heat(points, window, cells)[None]])
-    return Sample(x, see(drawn.truth, window, cells) > 0.5)
+    seen = np.stack([resample_to_grid(channel, window, cells) for channel in drawn.picture])
+    valid = resample_to_grid(drawn.valid, window, cells) > 0.5
+    x = np.concatenate([contrast_channels(seen, valid)[:3], heat(points, window, cells)[None]])
+    return Sample(x, resample_to_grid(drawn.truth, window, cells) > 0.5)
 
 
 def build(settings: Settings) -> UNet:

@@ -79,10 +79,10 @@ class Opponents(nn.Module):
     torch.Size([1, 2, 8, 8])
     """
 
-    def __init__(self, network: GanRefine, judge: Discriminator, settings: Settings) -> None:
+    def __init__(self, network: GanRefine, discriminator: Discriminator, settings: Settings) -> None:
         super().__init__()
         self.network = network
-        self.judge = judge
+        self.discriminator = discriminator
         self.settings = settings
 
     def forward(self, x: Tensor) -> Tensor:
@@ -114,8 +114,8 @@ def loss(opponents: Opponents, samples: Sequence[Sample], step: int = 0) -> Tens
     with mixed():
         initial, refined = opponents.network.both(x)
         probability = foreground_logits(refined.float()).sigmoid()
-        false = opponents.judge(x, reverse(probability, strength))
-        true = opponents.judge(x, truth)
+        false = opponents.discriminator(x, reverse(probability, strength))
+        true = opponents.discriminator(x, truth)
     return (
         overlap_and_entropy(foreground_logits(refined.float()), truth)
         + initial_loss(initial, truth)

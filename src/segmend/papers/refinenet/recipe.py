@@ -22,6 +22,7 @@ from torch.nn.functional import avg_pool2d
 
 from segmend.core.image import MaskArray, Real
 from segmend.core.masks import dice
+from segmend.core.seeds import Seeds, seeds_of_errors, seeds_of_mask
 from segmend.errors import SettingsError
 from segmend.learning.augment import bend, bent, wobbled
 from segmend.learning.losses import overlap_and_entropy
@@ -33,8 +34,7 @@ from segmend.learning.subjects import subjects as found_subjects
 from segmend.nets.refinenet import CascadedBackbone, FCNBackbone, RefineNet, Refiner, UNetBackbone
 from segmend.papers.refinenet.method import AWAY, BACKBONE, CELLS, CHANNELS, HINT, REFINER, SCALES, seed_maps
 from segmend.runtime.engine import export_network
-from segmend.sampling.window import Window, around, inside, normalised, see
-from segmend.users.seeds import Seeds, of_errors, of_slice
+from segmend.sampling.window import Window, around, cells_on_plane, plane_intensity_channels, resample_to_grid
 
 NAME = "refinenet"
 BACKBONES = ("unet", "fcn", "cascaded")
@@ -121,11 +121,11 @@ class Sampler(Shelved):
         window = _window(rng, plane, float(np.divide(*np.delete(subject.image.spacing, axis))))
         channels = np.take(subject.image.voxels, index, axis + 1)
         channels = channels[: 3 if len(channels) >= 3 else 1]
-        seen = [see(channel, window, CELLS) for channel in channels]
+        seen = [resample_to_grid(channel, window, CELLS) for channel in channels]
         rows, columns = plane.shape
-        valid = inside(window, rows, columns, CELLS)
-        masks = [see(one, window, CELLS) for one in (plane, beside) if one is not None]
-        picture, (truth, *rest) = _bent(rng, normalised(np.stack(seen), valid), masks)
+        valid = cells_on_plane(window, rows, columns, CELLS)
+        masks = [resample_to_grid(one, window, CELLS) for one in (plane, beside) if one is not None]
+        picture, (truth, *rest) = _bent(rng, plane_intensity_channels(np.stack(seen), valid), masks)
         share = float(rng.choice([0.0, 0.3, 0.6])) if rng.random() < self.settings.partial else 1.0
         before = wobbled(rng, rest[0]) if rest and rng.random() < 0.6 else None  # a mask that was carried so far errs
         before = rest[0] if rest and (before is None or not before.any()) else before
@@ -237,8 +237,8 @@ def seeds_of(sample: Sample, guess: Flat) -> Seeds:
     A part that is not kept is left out, or shrinks to a single pixel: a click.
     """
     if sample.beside is not None:
-        return of_slice(sample.beside, away=AWAY)
-    seeds = of_errors(sample.truth, guess)
+        return seeds_of_mask(sample.beside, away=AWAY)
+    seeds = seeds_of_errors(sample.truth, guess)
     if sample.share == 1.0:
         return seeds
     rng = np.random.default_rng(sample.seed)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from segmend.users.thinning import longest, thin
+from segmend.core.thinning import longest, thin
 
 SHAPES = st.tuples(st.integers(1, 10), st.integers(1, 14))
 CORNERS = np.ones((3, 3))

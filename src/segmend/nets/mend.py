@@ -1,17 +1,17 @@
-"""Segmend's own network, in the plane and in space: an image is read once, prompts are answered lightly.
+"""Segmend's own network, in the plane and in space: a heavy image encoder, a light prompt decoder.
 
-    image ──▶ Reader (a U-Net) ──▶ features at full size, 1/2, 1/4, ...          once a window
-                                        │
-    mask so far, marks, boxes ──▶ Refiner (a small U-Net) ──▶ logits, quality, uncertainty    every interaction
+    image ──▶ ImageEncoder (a U-Net) ──▶ features at full size, 1/2, 1/4, ...          once a window
+                                              │
+    mask so far, marks, boxes ──▶ PromptDecoder (a small U-Net) ──▶ logits, quality, uncertainty    every interaction
 
-The features of a task, one kind of image with known labels, also go to a third network, which asks for no prompt:
+The features of a task, one kind of image with known labels, also go to a third network, which needs no prompt:
 
-    features ──▶ Namer ──▶ logits of the background and of every label                  once a window
+    features ──▶ SemanticHead ──▶ logits of the background and of every label          once a window
 
-The refiner takes the reader's features of each size at its own level of that size. Its last layers are 1 x 1
+The decoder takes the encoder's features of each size at its own level of that size. Its last layers are 1 x 1
 convolutions on `hidden` features, which are stored, so that they can be taught one image (`segmend.solvers.finetune`).
-Uncertainty is the chance of each voxel to be wrong in the mask that the logits make: learned from mistakes alone, for
-logits that have learned to overlap are too sure of themselves.
+Uncertainty is the probability of each voxel to be wrong in the mask that the logits make. It has a head of its own,
+which learns from errors alone: logits that were trained for overlap are too confident.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from torch.nn.functional import interpolate
 
 CONVOLUTIONS = {2: nn.Conv2d, 3: nn.Conv3d}
 POOLS = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
-GROUPS = 4  # of channels that share a norm
+GROUPS = 4  # groups of channels in each group norm
 
 
-class Reader(nn.Module):
-    """What an image says, whatever may be asked of it: features of every size but the coarsest.
+class ImageEncoder(nn.Module):
+    """An image's features at every size but the coarsest, computed without any prompt.
 
     `widths` are the channels of each level, the finest first; the input's sides must be multiples of
     2 ** (len(widths) - 1). Every size gives out `features` channels.
 
-    >>> read = Reader(dimensions=2, inputs=4, widths=(4, 6, 8), features=5)
-    >>> [tuple(part.shape) for part in read(torch.zeros(1, 4, 16, 24))]
+    >>> encoder = ImageEncoder(dimensions=2, inputs=4, widths=(4, 6, 8), features=5)
+    >>> [tuple(part.shape) for part in encoder(torch.zeros(1, 4, 16, 24))]
     [(1, 5, 16, 24), (1, 5, 8, 12), (1, 5, 4, 6)]
     """
 
@@ -72,15 +72,15 @@ class Reader(nn.Module):
         return tuple(out(level) for out, level in zip(self.out, reversed(levels), strict=True))
 
 
-class Refiner(nn.Module):
-    """What the prompts make of the features: logits, the Dice and mistakes it expects, and what its last layers read.
+class PromptDecoder(nn.Module):
+    """From features and prompts: logits, the expected Dice, logits of errors, and the input of the last layers.
 
     `widths` are the channels of each level, as many as there are sizes of features at most. `prompts` channels say
     what is known of the object: the mask so far, positive marks, negative marks, boxes.
 
-    >>> refine = Refiner(dimensions=2, prompts=4, widths=(4, 6), features=5)
+    >>> decoder = PromptDecoder(dimensions=2, prompts=4, widths=(4, 6), features=5)
     >>> features = torch.zeros(1, 5, 16, 24), torch.zeros(1, 5, 8, 12)
-    >>> [tuple(part.shape) for part in refine(torch.zeros(1, 4, 16, 24), *features)]
+    >>> [tuple(part.shape) for part in decoder(torch.zeros(1, 4, 16, 24), *features)]
     [(1, 1, 16, 24), (1,), (1, 4, 16, 24), (1, 1, 16, 24)]
     """
 
@@ -106,8 +106,8 @@ class Refiner(nn.Module):
         self.pool = POOLS[dimensions](2)
         convolution = CONVOLUTIONS[dimensions]
         self.head = nn.Sequential(convolution(before, head, 1), nn.ReLU(), convolution(head, 1, 1))
-        self.suspect = convolution(before + 2, 1, 1)
-        self.judge = nn.Sequential(nn.Linear(widths[-1] + 2 * before + 4, 64), nn.ReLU(), nn.Linear(64, 1))
+        self.error_head = convolution(before + 2, 1, 1)
+        self.quality_head = nn.Sequential(nn.Linear(widths[-1] + 2 * before + 4, 64), nn.ReLU(), nn.Linear(64, 1))
 
     def forward(self, prompts: Tensor, *features: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return logits [b 1 y x], the expected Dice [b], hidden features [b w y x], logits of mistakes [b 1 y x]."""
@@ -121,10 +121,10 @@ class Refiner(nn.Module):
             x = block(torch.cat([interpolate(x, scale_factor=2.0, mode="nearest"), skips.pop()], dim=1))
         logits = self.head(x)
         sure = logits.detach()
-        uncertainty = self.suspect(torch.cat([x, sure, sure.abs()], dim=1))
-        return logits, self._judged(logits, deepest, x, uncertainty), x, uncertainty
+        uncertainty = self.error_head(torch.cat([x, sure, sure.abs()], dim=1))
+        return logits, self._expected_dice(logits, deepest, x, uncertainty), x, uncertainty
 
-    def _judged(self, logits: Tensor, deepest: Tensor, hidden: Tensor, uncertainty: Tensor) -> Tensor:
+    def _expected_dice(self, logits: Tensor, deepest: Tensor, hidden: Tensor, uncertainty: Tensor) -> Tensor:
         """Return the expected Dice: from features over all, in the mask and along its edge, and from uncertainty."""
         chance = torch.sigmoid(logits.detach().float())
         inside, edge = chance.flatten(1), (4 * chance * (1 - chance)).flatten(1)
@@ -143,16 +143,16 @@ class Refiner(nn.Module):
             ],
             dim=1,
         )
-        return torch.sigmoid(self.judge(facts)).squeeze(1)
+        return torch.sigmoid(self.quality_head(facts)).squeeze(1)
 
 
-class Namer(nn.Module):
-    """What each place is called: logits of the background and of every label, from the features of all sizes.
+class SemanticHead(nn.Module):
+    """Logits of the background and of every label at each place, from the features of all sizes.
 
     Its norms are those of one sample (group norm), so that it may see some samples of a batch and not others.
 
-    >>> name = Namer(dimensions=2, labels=3, levels=2, features=5, width=8)
-    >>> tuple(name(torch.zeros(1, 5, 16, 24), torch.zeros(1, 5, 8, 12)).shape)
+    >>> head = SemanticHead(dimensions=2, labels=3, levels=2, features=5, width=8)
+    >>> tuple(head(torch.zeros(1, 5, 16, 24), torch.zeros(1, 5, 8, 12)).shape)
     (1, 4, 16, 24)
     """
 
