@@ -15,7 +15,7 @@ from segmend.errors import SettingsError
 from segmend.learning.augment import bend, bent, retoned
 from segmend.learning.drawn.synthetic import scene
 from segmend.learning.subjects import Subject
-from segmend.sampling.window import Window, around, cells_on_plane, resample_to_grid
+from segmend.sampling.window import Window, around, cells_on_plane, colour_or_grey, resample_to_grid
 
 Flat = NDArray[np.bool_]  # [n n]
 
@@ -130,7 +130,7 @@ def near(rng: np.random.Generator, plane: Flat, aspect: float, *, margins: tuple
 def seen(image: Image, plane: Flat, axis: int, index: int, window: Window, cells: int) -> Look:  # [y x]
     """Return one slice of an image and the object's plane there through a window."""
     channels = np.take(image.voxels, index, axis + 1)
-    channels = channels[: 3 if len(channels) >= 3 else 1]
+    channels = colour_or_grey(channels)
     picture = np.stack([resample_to_grid(channel, window, cells) for channel in channels])
     return Look(
         picture,

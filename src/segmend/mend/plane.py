@@ -42,6 +42,7 @@ from segmend.sampling.window import (
     Window,
     around,
     cells_on_plane,
+    colour_or_grey,
     plane_intensity_channels,
     resample_to_grid,
     resample_to_plane,
@@ -527,11 +528,6 @@ class PlanePredictor:
                 if 0 <= y < CELLS and 0 <= x < CELLS:
                     pinned[0, y, x] = side
         return pinned
-
-
-def colour_or_grey(channels: NDArray[np.generic]) -> NDArray[np.generic]:  # [c ...]
-    """Return the channels that are looked at: the first three as colours, else the first alone."""
-    return channels[: 3 if len(channels) >= 3 else 1]
 
 
 def spanning(chance: Real) -> Real:  # [y x] -> [y x]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
 from segmend.core.image import Box, Image, MaskArray, Real, bounds
-from segmend.core.marks import filled, in_plane, marks, path
+from segmend.core.marks import fill_lasso, in_plane, marks, path
 from segmend.core.masks import dice
 from segmend.core.prompts import Click, Extremes, Lasso, Mask, Prompt, Stroke, extent
 from segmend.core.segmenter import Prediction, Workspace, merged
@@ -28,6 +28,7 @@ from segmend.sampling.window import (
     Window,
     around,
     cells_on_plane,
+    colour_or_grey,
     plane_intensity_channels,
     resample_to_grid,
     resample_to_plane,
@@ -88,7 +89,7 @@ class SliceWorkspace(Workspace):
     def channels(self, axis: int, index: int) -> NDArray[np.generic]:  # [c y x]
         """Return one plane of the image: red, green and blue, or one grey."""
         plane: NDArray[np.generic] = np.take(self.image.voxels, index, axis + 1)
-        return plane[: 3 if len(plane) >= 3 else 1]
+        return colour_or_grey(plane)
 
     def aspect(self, axis: int) -> float:
         """Return the row spacing over the column spacing of a plane."""
@@ -401,7 +402,7 @@ def apply_lassos(prompts: Sequence[Prompt], previous: MaskArray) -> MaskArray:
             at: list[slice | int] = [slice(None)] * 3
             at[prompt.axis] = prompt.points[0][prompt.axis]
             plane = mask[tuple(at)]
-            plane[filled(points.astype(float), int(rows), int(columns))] = prompt.positive
+            plane[fill_lasso(points, int(rows), int(columns))] = prompt.positive
     return mask
 
 

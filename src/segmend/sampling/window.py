@@ -18,6 +18,15 @@ from numpy.typing import NDArray
 from segmend.core.image import Real
 
 
+def colour_or_grey(channels: NDArray[np.generic]) -> NDArray[np.generic]:  # [c ...]
+    """Return the channels that networks see: the first three as colours, else the first alone.
+
+    >>> len(colour_or_grey(np.zeros((4, 2, 2)))), len(colour_or_grey(np.zeros((2, 2, 2))))
+    (3, 1)
+    """
+    return channels[: 3 if len(channels) >= 3 else 1]
+
+
 @dataclass(frozen=True)
 class Window:
     """The rectangle from `top`, `left` of this height and width, in pixel edges of a plane."""

@@ -28,7 +28,14 @@ from segmend.learning.subjects import Subject
 from segmend.mend.learning.games import Sample, started
 from segmend.mend.plane import CELLS, clip_to_window_level
 from segmend.sampling.channels import plane_prompt_channels
-from segmend.sampling.window import Window, around, cells_on_plane, plane_intensity_channels, resample_to_grid
+from segmend.sampling.window import (
+    Window,
+    around,
+    cells_on_plane,
+    colour_or_grey,
+    plane_intensity_channels,
+    resample_to_grid,
+)
 from segmend.users.play import Turn
 
 if TYPE_CHECKING:
@@ -113,7 +120,7 @@ class PlaneSampler(Shelved):
         partial = _partial(rng, plane, aspect) if rng.random() < 0.25 else None
         window = partial or window_round(rng, plane, aspect)
         channels = np.take(subject.image.voxels, index, axis + 1)
-        channels = channels[: 3 if len(channels) >= 3 else 1]
+        channels = colour_or_grey(channels)
         picture = np.stack([resample_to_grid(c, window, CELLS) for c in channels])
         truth = resample_to_grid(plane, window, CELLS) > 0.5
         start = None

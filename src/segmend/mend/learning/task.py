@@ -28,7 +28,7 @@ from segmend.mend.learning.plane import LEAST_PIXELS, PlaneSampler, places, wind
 from segmend.mend.learning.volume import VolumeSampler, box_of, frame_near, seen_share
 from segmend.mend.plane import CELLS, clip_to_window_level
 from segmend.sampling.frame import volume_intensity_channels, whole_frame
-from segmend.sampling.window import around, cells_on_plane, plane_intensity_channels, resample_to_grid
+from segmend.sampling.window import around, cells_on_plane, colour_or_grey, plane_intensity_channels, resample_to_grid
 from segmend.users import LargestError
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def in_plane(rng: np.random.Generator, subject: Subject, labels: Sequence[int]) 
         one = here[int(rng.integers(len(here)))]
         window = window_round(rng, one if rng.random() < 0.5 else np.logical_or.reduce(here), aspect)
     channels = np.take(image.voxels, index, axis + 1)
-    tones = np.stack([resample_to_grid(c, window, CELLS) for c in channels[: 3 if len(channels) >= 3 else 1]])
+    tones = np.stack([resample_to_grid(c, window, CELLS) for c in colour_or_grey(channels)])
     view = View(
         tones, named([resample_to_grid(p, window, CELLS) for p in planes]), cells_on_plane(window, rows, columns, CELLS)
     )

@@ -39,7 +39,7 @@ from segmend.sampling.slices import (
     resample_to_whole_plane,
     slice_range,
 )
-from segmend.sampling.window import Window, cells_on_plane, plane_intensity_channels, resample_to_grid
+from segmend.sampling.window import Window, cells_on_plane, colour_or_grey, plane_intensity_channels, resample_to_grid
 
 METHOD = cards.method("refinenet")
 
@@ -238,7 +238,7 @@ class _Trace:
 def see_image(channels: NDArray[np.generic], window: Window, cells: int) -> Real:  # [c y x] -> [4 n n]
     """Return the image's four input channels, 0 to 1 between the window's percentiles."""
     seen = np.stack(
-        [resample_to_grid(channel, window, cells) for channel in channels[: 3 if len(channels) >= 3 else 1]]
+        [resample_to_grid(channel, window, cells) for channel in colour_or_grey(channels)]
     )
     rows, columns = channels.shape[1:]
     return plane_intensity_channels(seen, cells_on_plane(window, rows, columns, cells))
