@@ -24,21 +24,16 @@ from segmend.core.prompts import Click, Mask, Prompt, extent
 from segmend.core.segmenter import Prediction, Segmenter, Workspace, replaced
 from segmend.runtime import cards
 from segmend.runtime.engine import Engine, weights_of
-from segmend.sampling.slices import (
-    Plane,
-    PlaneAnswer,
-    SliceWorkspace,
-    continues,
+from segmend.sampling.intensity import plane_intensity_channels
+from segmend.sampling.slice_prompts import (
     has_marks,
     key_index,
     marked_pixels,
-    nearly_equal,
     plane_axis,
-    plane_prediction,
-    resample_to_whole_plane,
     slice_range,
 )
-from segmend.sampling.window import Window, cells_on_plane, plane_intensity_channels, resample_to_grid
+from segmend.sampling.slices import PlaneAnswer, SliceWorkspace, continues, nearly_equal, plane_prediction
+from segmend.sampling.window import Plane, Window, cells_on_plane, resample_to_grid, resample_to_whole_plane
 from segmend.users.seeds import of_errors, of_slice
 
 METHOD = cards.method("refinenet")

@@ -33,7 +33,13 @@ from segmend.learning.subjects import subjects as found_subjects
 from segmend.nets.refinenet import CascadedBackbone, FCNBackbone, RefineNet, Refiner, UNetBackbone
 from segmend.papers.refinenet.method import AWAY, BACKBONE, CELLS, CHANNELS, HINT, REFINER, SCALES, seed_maps
 from segmend.runtime.engine import export_network
-from segmend.sampling.window import Window, around, cells_on_plane, plane_intensity_channels, resample_to_grid
+from segmend.sampling.intensity import plane_intensity_channels
+from segmend.sampling.window import (
+    Window,
+    around,
+    cells_on_plane,
+    resample_to_grid,
+)
 from segmend.users.seeds import Seeds, of_errors, of_slice
 
 NAME = "refinenet"
