@@ -15,7 +15,8 @@ from segmend.errors import SettingsError
 from segmend.learning.augment import bend, bent, retoned
 from segmend.learning.drawn.synthetic import scene
 from segmend.learning.subjects import Subject
-from segmend.sampling.window import Window, around, cells_on_plane, colour_or_grey, resample_to_grid
+from segmend.sampling.intensity import colour_or_grey
+from segmend.sampling.window import Window, around, cells_on_plane, resample_to_grid
 
 Flat = NDArray[np.bool_]  # [n n]
 

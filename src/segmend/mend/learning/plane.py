@@ -26,14 +26,13 @@ from segmend.learning.drawn.synthetic import (
 from segmend.learning.slices import Shelved
 from segmend.learning.subjects import Subject
 from segmend.mend.learning.games import Sample, started
-from segmend.mend.plane import CELLS, clip_to_window_level
+from segmend.mend.plane import CELLS
 from segmend.sampling.channels import plane_prompt_channels
+from segmend.sampling.intensity import clip_to_window_level, colour_or_grey, plane_intensity_channels
 from segmend.sampling.window import (
     Window,
     around,
     cells_on_plane,
-    colour_or_grey,
-    plane_intensity_channels,
     resample_to_grid,
 )
 from segmend.users.play import Turn

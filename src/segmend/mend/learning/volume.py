@@ -18,7 +18,8 @@ from segmend.learning.subjects import Subject
 from segmend.mend.learning.games import Opening, Sample, guessed, started
 from segmend.mend.learning.plane import LEAST_PIXELS, Flat, places, window_round
 from segmend.sampling.channels import volume_prompt_channels
-from segmend.sampling.frame import Frame, frame_around, volume_intensity_channels, whole_frame
+from segmend.sampling.frame import Frame, frame_around, whole_frame
+from segmend.sampling.intensity import volume_intensity_channels
 from segmend.sampling.window import resample_to_grid
 from segmend.users import BoxFirst
 from segmend.users.play import Turn

@@ -24,7 +24,7 @@ from segmend.learning.subjects import subjects as found_subjects
 from segmend.nets.unet import UNet
 from segmend.papers.dextr.method import CELLS, crop, heat
 from segmend.runtime.engine import export_network
-from segmend.sampling.slices import contrast_channels
+from segmend.sampling.intensity import plane_intensity_channels
 from segmend.sampling.window import resample_to_grid
 from segmend.users import ExtremePoints
 
@@ -106,7 +106,8 @@ def sample(rng: np.random.Generator, drawn: Look, settings: Settings) -> Sample:
     window, cells = crop(points), settings.cells
     seen = np.stack([resample_to_grid(channel, window, cells) for channel in drawn.picture])
     valid = resample_to_grid(drawn.valid, window, cells) > 0.5
-    x = np.concatenate([contrast_channels(seen, valid)[:3], heat(points, window, cells)[None]])
+    colours = plane_intensity_channels(seen, valid, zero_if_constant=True)[:3]
+    x = np.concatenate([colours, heat(points, window, cells)[None]])
     return Sample(x, resample_to_grid(drawn.truth, window, cells) > 0.5)
 
 

@@ -39,8 +39,8 @@ from segmend.papers.refinenet.gan_method import GanRefineWorkspace
 from segmend.papers.refinenet.method import RefineNetWorkspace
 from segmend.papers.study.experiment import Better, Close, Experiment, Pick, Picture, Plan, Score
 from segmend.runtime import cards
+from segmend.sampling.intensity import colour_or_grey
 from segmend.sampling.slices import continues
-from segmend.sampling.window import colour_or_grey
 from segmend.solvers.edges import likeness, noise
 from segmend.solvers.maxflow import cut, offsets, whole_numbers
 from segmend.users import ExtremePoints, GivenSlice

@@ -34,12 +34,11 @@ from segmend.learning.subjects import subjects as found_subjects
 from segmend.nets.refinenet import CascadedBackbone, FCNBackbone, RefineNet, Refiner, UNetBackbone
 from segmend.papers.refinenet.method import AWAY, BACKBONE, CELLS, CHANNELS, HINT, REFINER, SCALES, seed_maps
 from segmend.runtime.engine import export_network
+from segmend.sampling.intensity import colour_or_grey, plane_intensity_channels
 from segmend.sampling.window import (
     Window,
     around,
     cells_on_plane,
-    colour_or_grey,
-    plane_intensity_channels,
     resample_to_grid,
 )
 
