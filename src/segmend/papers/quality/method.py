@@ -90,8 +90,8 @@ class QualityWorkspace(SliceWorkspace):
         rows, columns = (n for i, n in enumerate(self.image.shape) if i != axis)
         for index in sorted(range(count), key=lambda i: abs(i - count // 2)):
             first = self._first(axis, index, np.zeros((rows, columns), bool))
-            refined = self._refined(prompts, axis, index, first) if first.any() else Answer(first.astype(np.float32))
-            yield part(refined, axis, index)
+            refine = self._refined(prompts, axis, index, first) if first.any() else Answer(first.astype(np.float32))
+            yield part(refine, axis, index)
 
     def answer(self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane) -> Answer:
         return self._refined(prompts, axis, index, here if here.any() else self._first(axis, index, here))
