@@ -154,19 +154,17 @@ def compile_loops(root: Path, folder: Path, wanted: str | None = None) -> None:
         raise BuildError(f"The inner loops need their sources in {loops(root)}; there are none.")
     command = None if wanted else compiler()
     if command is None:
-        command = [sys.executable, "-m", "ziglang", "cc"]
+        command = [sys.executable, "-m", "ziglang", "cc", "-s"]
         command += ["-target", TARGETS[wanted]] if wanted else ["-mcpu=baseline"]
         if importlib.util.find_spec("ziglang") is None:
             raise BuildError(f"Compiling the inner loops needs a C compiler, or the package {ZIG}.")
     windows = wanted == "win_amd64" if wanted else sys.platform == "win32"
     flags = [*FLAGS, *([] if windows else ["-fPIC"]), f"-DSOURCES={state.checksum(loops(root))}"]
-    partial = folder / f"{state.LIBRARY}.{os.getpid()}"  # a process may be running the one that is there
-    try:
-        command += [*flags, *sources, "-o", str(partial), "-lm"]
+    with tempfile.TemporaryDirectory(dir=folder) as beside:  # a process may be running the library that is there
+        made = Path(beside) / state.LIBRARY
+        command += [*flags, *sources, "-o", str(made), "-lm"]
         run(command, root, dict(os.environ), "Compiling the inner loops")
-        partial.replace(folder / state.LIBRARY)
-    finally:
-        partial.unlink(missing_ok=True)
+        made.replace(folder / state.LIBRARY)
 
 
 # ------------------------------------------------------------------ the annotator
