@@ -13,7 +13,7 @@ from pathlib import Path
 import segmend
 
 ROOT = Path(__file__).parent.parent
-HEAVY = ("torch", "openvino", "scipy", "numba", "matplotlib", "fastapi", "sqlalchemy", "nibabel", "pydicom", "PIL")
+HEAVY = ("torch", "openvino", "scipy", "matplotlib", "fastapi", "sqlalchemy", "nibabel", "pydicom", "PIL")
 MEDDLERS = ("PYTHONDONTWRITEBYTECODE", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")  # they slow imports down
 
 
