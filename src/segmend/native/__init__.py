@@ -71,19 +71,23 @@ class Array:
     sides: tuple[str, ...]
     written: bool
 
-    def checked(self, given: Any, name: str, sizes: dict[str, int]) -> NDArray[Any]:
+    def checked(self, given: Any, sizes: dict[str, int]) -> NDArray[Any]:
         """Return the array as C may have it; its sides join the sizes, or must agree with them."""
-        fits = isinstance(given, np.ndarray) and given.dtype == self.dtype and given.ndim == len(self.sides)
-        for side, size in zip(self.sides, given.shape if fits else (), strict=False):
-            fits = fits and size == sizes.setdefault(side, int(side) if side.isdigit() else size)
-        if not fits:
-            known = ", ".join(f"{side} = {sizes[side]}" for side in self.sides if side in sizes and not side.isdigit())
-            wanted = f"{self.dtype} [{' '.join(self.sides)}]" + (f" with {known}" if known else "")
-            got = f"{given.dtype} of shape {given.shape}" if isinstance(given, np.ndarray) else type(given).__name__
-            raise ShapeError(f"{name} needs {wanted}; got {got}.")
-        if self.written and not (given.flags.c_contiguous and given.flags.writeable):
-            raise ShapeError(f"{name} is written, so it needs to be contiguous and writeable; it is not.")
-        return given if given.flags.c_contiguous else np.ascontiguousarray(given)
+        if not isinstance(given, np.ndarray) or given.dtype != self.dtype or given.ndim != len(self.sides):
+            raise ShapeError(self._need(given, {}))
+        for side, size in zip(self.sides, given.shape, strict=True):
+            if sizes.setdefault(side, size) != size:
+                raise ShapeError(self._need(given, sizes))
+        contiguous = given.flags.c_contiguous
+        if self.written and not (contiguous and given.flags.writeable):
+            raise ShapeError("is written, so it needs to be contiguous and writeable; it is not.")
+        return given if contiguous else np.ascontiguousarray(given)
+
+    def _need(self, given: Any, sizes: dict[str, int]) -> str:
+        known = ", ".join(f"{side} = {sizes[side]}" for side in self.sides if side in sizes and not side.isdigit())
+        wanted = f"{self.dtype} [{' '.join(self.sides)}]" + (f" with {known}" if known else "")
+        got = f"{given.dtype} of shape {given.shape}" if isinstance(given, np.ndarray) else type(given).__name__
+        return f"needs {wanted}; got {got}."
 
 
 class Loop:
@@ -95,6 +99,9 @@ class Loop:
         self._name = name
         self._parameters = code.co_varnames[: code.co_argcount]
         self._wanted = [_wanted(argument) for argument in arguments]
+        sides = dict.fromkeys(side for one in self._wanted if isinstance(one, Array) for side in one.sides)
+        self._fixed = {side: int(side) for side in sides if side.isdigit()}  # sides that are numbers
+        self._named = [side for side in sides if not side.isdigit()]
         self._returns = described.__annotations__["return"]
         assert len(self._parameters) == len(self._wanted), name
 
@@ -118,21 +125,24 @@ class Loop:
         """Return the arrays, which must live while C works on them, and what C is given."""
         arrays: list[NDArray[Any]] = []
         values: list[Any] = []
-        sizes: dict[str, int] = {}
-        for wanted, parameter, given in zip(self._wanted, self._parameters, arguments, strict=False):
+        sizes = self._fixed.copy()
+        for wanted, given in zip(self._wanted, arguments, strict=False):
             if isinstance(wanted, Array):
-                arrays.append(wanted.checked(given, f"{self._name}: {parameter}", sizes))
-                values.append(arrays[-1].ctypes.data)
+                try:
+                    array = wanted.checked(given, sizes)
+                except ShapeError as error:
+                    raise ShapeError(f"{self._name}: {self._parameters[len(values)]} {error}") from None
+                arrays.append(array)
+                values.append(array.ctypes.data)
             else:
                 values.append(NUMBERS[wanted][0](given))
-        return arrays, values, [size for side, size in sizes.items() if not side.isdigit()]
+        return arrays, values, list(sizes.values())[len(self._fixed) :]
 
     @cached_property
     def _function(self) -> Callable[..., Any]:
         function = getattr(library(), self._name)
         kinds = [ctypes.c_void_p if isinstance(one, Array) else NUMBERS[one][1] for one in self._wanted]
-        sides = dict.fromkeys(side for one in self._wanted if isinstance(one, Array) for side in one.sides)
-        function.argtypes = kinds + [ctypes.c_int64 for side in sides if not side.isdigit()]
+        function.argtypes = kinds + [ctypes.c_int64] * len(self._named)
         function.restype = ctypes.c_double if self._returns == "float" else ctypes.c_int64
         return cast("Callable[..., Any]", function)
 

@@ -1,6 +1,8 @@
 /* Passes over a grid that look at neighbours, for solvers/geodesic.py and solvers/edges.py. */
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "native.h"
 
@@ -96,19 +98,27 @@ EXPORT int64_t grid_soften(
     float *restrict out,            /* [z y x] */
     int64_t nz, int64_t ny, int64_t nx
 ) {
+    uint8_t *restrict columns = malloc((size_t)nx + 2); /* how many of the up to 9 voxels beside x are inside */
+    if (!columns)
+        return NO_MEMORY;
     for (int64_t z = 0; z < nz; z++)
-        for (int64_t y = 0; y < ny; y++)
+        for (int64_t y = 0; y < ny; y++) {
+            const int64_t row = (z * ny + y) * nx;
+            int rows = 0;
+            memset(columns, 0, (size_t)nx + 2);
+            for (int64_t w = largest(z - 1, 0); w < least(z + 2, nz); w++)
+                for (int64_t v = largest(y - 1, 0); v < least(y + 2, ny); v++, rows++) {
+                    const uint8_t *beside = inside + (w * ny + v) * nx;
+                    for (int64_t x = 0; x < nx; x++)
+                        columns[x + 1] += beside[x];
+                }
             for (int64_t x = 0; x < nx; x++) {
-                const uint8_t here = inside[(z * ny + y) * nx + x];
-                int agree = 1, seen = 1;
-                for (int64_t w = largest(z - 1, 0); w < least(z + 2, nz); w++)
-                    for (int64_t v = largest(y - 1, 0); v < least(y + 2, ny); v++)
-                        for (int64_t u = largest(x - 1, 0); u < least(x + 2, nx); u++) {
-                            seen++;
-                            agree += inside[(w * ny + v) * nx + u] == here;
-                        }
-                const float share = 0.5f * (float)agree / (float)seen;
-                out[(z * ny + y) * nx + x] = here ? 0.5f + share : 0.5f - share;
+                const int seen = rows * (1 + (x > 0) + (x + 1 < nx)), found = columns[x] + columns[x + 1] + columns[x + 2];
+                const int agree = inside[row + x] ? found : seen - found;
+                const float share = 0.5f * (float)(agree + 1) / (float)(seen + 1);
+                out[row + x] = inside[row + x] ? 0.5f + share : 0.5f - share;
             }
+        }
+    free(columns);
     return 0;
 }
