@@ -10,7 +10,7 @@ import segmend
 PACKAGE = Path(segmend.__file__).parent
 ABOVE = (  # a part imports from those before it in this list, and from those beside it in the same row never
     ("errors",),
-    ("core", "nets"),
+    ("core", "native", "nets"),
     ("runtime", "sampling", "solvers", "users"),
     ("methods",),
     ("__init__",),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segmend.core.image import Box
-from segmend.core.marks import filled, in_plane, line, mark, marks, path
+from segmend.core.marks import fill_lasso, in_plane, line, mark, marks, path
 from segmend.core.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke
 from segmend.sampling.channels import plane_prompt_channels, stamp, volume_prompt_channels
 from segmend.sampling.frame import Frame
@@ -89,9 +89,9 @@ class TestStamp:
         assert np.argwhere(grid).tolist() == [[1, 3]]
 
 
-class TestFilled:
+class TestFillLasso:
     def test_a_triangle_with_its_border(self) -> None:
-        assert filled(np.array([[0, 0], [4, 0], [4, 4]]), 5, 6).astype(int).tolist() == [
+        assert fill_lasso(np.array([[0, 0], [4, 0], [4, 4]]), 5, 6).astype(int).tolist() == [
             [1, 0, 0, 0, 0, 0],
             [1, 1, 0, 0, 0, 0],
             [1, 1, 1, 0, 0, 0],
@@ -101,7 +101,7 @@ class TestFilled:
 
     def test_a_line_that_crosses_itself_leaves_its_hole(self) -> None:
         ring = [[0, 0], [0, 6], [6, 6], [6, 0], [0, 0], [2, 2], [2, 4], [4, 4], [4, 2], [2, 2]]
-        inside = filled(np.array(ring), 7, 7)
+        inside = fill_lasso(np.array(ring), 7, 7)
         assert not inside[3, 3]
         assert inside[1, 3]
         assert inside.sum() == 49 - 1
@@ -109,7 +109,7 @@ class TestFilled:
     @given(st.lists(st.tuples(st.integers(-3, 9), st.integers(-3, 9)), min_size=1, max_size=6))
     def test_whatever_is_drawn_stays_within_its_bounds(self, points: list[tuple[int, int]]) -> None:
         line_drawn = np.array(points)
-        inside = filled(line_drawn, 5, 7)
+        inside = fill_lasso(line_drawn, 5, 7)
         y, x = np.nonzero(inside)
         assert inside.shape == (5, 7)
         if len(y):

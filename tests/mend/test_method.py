@@ -17,13 +17,14 @@ from segmend.mend.plane import (
     Networks,
     PlaneOptions,
     PlanePredictor,
-    clip_to_window_level,
     reaching,
     snap_window,
 )
 from segmend.runtime.engine import Engine
 from segmend.sampling.channels import plane_prompt_channels
-from segmend.sampling.slices import expected_dice, key_index, plane_axis
+from segmend.sampling.intensity import clip_to_window_level
+from segmend.sampling.probability import expected_dice
+from segmend.sampling.slice_prompts import key_index, plane_axis
 from segmend.sampling.window import Window
 from segmend.solvers.finetune import Head
 

@@ -31,7 +31,7 @@ FLAGS = {
     "AMX": ("amx_tile",),
 }  # what to call it, and the flags in /proc/cpuinfo, any of which is enough
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "firefox", "microsoft-edge", "brave-browser", "safari")
-PACKAGES = ("numpy", "scipy", "openvino", "numba", "pydicom", "sqlalchemy", "fastapi", "torch")
+PACKAGES = ("numpy", "scipy", "openvino", "pydicom", "sqlalchemy", "fastapi", "torch")
 LITTLE_MEMORY = 4.0  # GiB
 LITTLE_DISK = 2.0  # GiB
 SIZE: Index = (1, 512, 512)

@@ -62,21 +62,6 @@ class Box:
             raise PromptError(f"The box from {low_mm} to {high_mm} mm ({space}) is outside the image.")
         return cls(box.low, box.high)
 
-    @classmethod
-    def at_mm(cls, low_mm: Sequence[float], high_mm: Sequence[float], image: Image, *, space: Space = "RAS") -> Self:
-        """Return the smallest box of voxels round a box between two corners in millimetres, cut to the image.
-
-        >>> Box.at_mm((0, 0, 3), (2, 1, 6), Image(np.zeros((1, 4, 5, 6)), scale_affine((3, 1, 1))))
-        Box(low=(1, 0, 0), high=(3, 2, 3))
-        """
-        ends = np.stack([np.asarray(low_mm, float), np.asarray(high_mm, float)])
-        corners = [image.to_index([ends[i, 0], ends[j, 1], ends[k, 2]], space=space) for i, j, k in np.ndindex(2, 2, 2)]
-        low, high = np.floor(np.min(corners, axis=0) + 0.5), np.floor(np.max(corners, axis=0) + 0.5) + 1
-        box = Box.of(low, high).clipped(image.shape)
-        if box.size == 0:
-            raise PromptError(f"The box from {low_mm} to {high_mm} mm ({space}) is outside the image.")
-        return cls(box.low, box.high)
-
     def moved(self, by: Sequence[int]) -> Box:
         """Return the box moved by so many voxels along each axis.
 

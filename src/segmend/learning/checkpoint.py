@@ -31,7 +31,7 @@ class State:
     """All that a run has come to; the loop changes it in place."""
 
     network: torch.nn.Module
-    average: Tensors  # the moving mean of the network's weights
+    average: Tensors  # the exponential moving average (EMA) of the network's weights
     optimiser: torch.optim.Optimizer
     step: int = 0  # steps done
     seconds: float = 0.0
@@ -111,19 +111,19 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _compare(folder: Path, run: Run, kept: Mapping[str, Any]) -> None:
-    told = f"The checkpoint in {folder} was made"
+    made = f"The checkpoint in {folder} was made"
     if kept["method"] != run.method:
-        raise ModelError(f"{told} for {kept['method']}, not for {run.method}; train into another folder.")
+        raise ModelError(f"{made} for {kept['method']}, not for {run.method}; train into another folder.")
     then, now = {**run.usual, **kept["settings"]}, run.settings  # a setting that came later: as if it had been there
     changed = sorted(name for name in {*then, *now} if _differs(name, then, now))
     if changed:
         name = changed[0]
         raise ModelError(
-            f"{told} with another {name} ({then.get(name)!r}, now {now.get(name)!r}); train into another folder."
+            f"{made} with another {name} ({then.get(name)!r}, now {now.get(name)!r}); train into another folder."
         )
     if kept["cases"] != dict(run.cases):
         cases = f"{_counted(kept['cases'])}, now {_counted(run.cases)}"
-        raise ModelError(f"{told} with other cases ({cases}); train into another folder.")
+        raise ModelError(f"{made} with other cases ({cases}); train into another folder.")
 
 
 def _differs(name: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

@@ -14,7 +14,7 @@ from segmend.core.image import Real
 from segmend.core.logits import logit
 from segmend.core.masks import dice
 from segmend.core.seeds import BACKGROUND
-from segmend.sampling.slices import clamp_to_mask
+from segmend.sampling.probability import clamp_to_mask
 from segmend.solvers.finetune import Edges, Tuning
 
 TUNING = Tuning(smoothness=1.0, tone=0.1)

@@ -29,7 +29,8 @@ from segmend.errors import ModelError
 from segmend.mend.plane import CELLS, PlanePredictor, Question
 from segmend.mend.volume import VolumeWorkspace
 from segmend.sampling.frame import Frame, whole_frame
-from segmend.sampling.slices import clamp_to_mask, plane_axis
+from segmend.sampling.probability import clamp_to_mask
+from segmend.sampling.slice_prompts import plane_axis
 from segmend.sampling.window import Window, cells_on_plane, resample_to_plane
 from segmend.solvers.finetune import one_thread
 

@@ -44,17 +44,16 @@ from segmend.mend.plane import (
 from segmend.mend.volume import VolumeWorkspace
 from segmend.runtime import cards
 from segmend.runtime.engine import AUTO, Device, Engine, load_network, weights_file, weights_of
-from segmend.sampling.slices import (
+from segmend.sampling.slice_prompts import (
     apply_lassos,
-    continues,
     disobeyed_slices,
     has_marks,
     key_index,
-    nearly_equal,
     newest_mark_last,
     plane_axis,
     slice_range,
 )
+from segmend.sampling.slices import continues, nearly_equal
 from segmend.solvers.finetune import load_head
 from segmend.solvers.nudge import nudge, room
 

@@ -43,15 +43,11 @@ from segmend.mend.plane import PlanePredictor, known_by
 from segmend.mend.three_planes import Solid, box_at, mistake_at
 from segmend.runtime.engine import Engine
 from segmend.sampling.channels import Guess, volume_prompt_channels, widen
-from segmend.sampling.frame import Frame, volume_channels
-from segmend.sampling.slices import (
-    apply_lassos,
-    is_correction,
-    mark_count,
-    prompts_since_mask,
-    trusts_network_over_mask,
-    uncertainty_of,
-)
+from segmend.sampling.frame import Frame
+from segmend.sampling.initial_mask import prompts_since_mask, trusts_network_over_mask
+from segmend.sampling.intensity import frame_channels
+from segmend.sampling.probability import uncertainty_of
+from segmend.sampling.slice_prompts import apply_lassos, is_correction, mark_count
 from segmend.solvers.finetune import Edges, Head, Tuning, alternate, one_thread
 
 STEPS = 2  # frames between one size and its double
@@ -388,7 +384,7 @@ class VolumeWorkspace(Workspace):
         if not self.options.tones:
             return look
         pinned = self._pinned([prompt for prompt in prompts if not isinstance(prompt, Extremes)], look.frame)
-        _, level, equalised, valid = volume_channels(self.image, look.frame)
+        _, level, equalised, valid = frame_channels(self.image, look.frame)
         return replace(look, probability=by_tones(look.probability, level, equalised, valid > 0, pinned))
 
     def _ask(self, prompts: Sequence[Prompt], frame: Frame, seen: Real) -> FrameAnswer:
@@ -408,7 +404,7 @@ class VolumeWorkspace(Workspace):
         """Return what the reader says of a frame, from what is kept if it is."""
         found = self._kept.pop(frame, None)
         if found is None:
-            found = self.reader.run({"x": volume_channels(self.image, frame)[None]})
+            found = self.reader.run({"x": frame_channels(self.image, frame)[None]})
         self._kept[frame] = found  # the newest last
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
@@ -438,7 +434,7 @@ class VolumeWorkspace(Workspace):
         wrong = replace(frame, low=three(low)).subsample_to_grid(mistake.inside)
         now = _composed(frame, mask, changes)
         logits = logit(now, 1 - SOLID_SURE) + (1 if positive else -1) * SOLID_LOGIT * wrong
-        labels = Edges(volume_channels(self.image, frame)[0], TUNING).cut(
+        labels = Edges(frame_channels(self.image, frame)[0], TUNING).cut(
             logits.astype(np.float32), self._pinned(prompts, frame)
         )
         near = binary_dilation(wrong > SOLID_SEEN, iterations=SOLID_ROUND)
@@ -523,7 +519,7 @@ class VolumeWorkspace(Workspace):
         marked = np.zeros(frame.cells, bool)
         marked[tuple(frame.cell(points).T)] = True
         fixed[marked] = FOREGROUND if positive else BACKGROUND
-        labels = Edges(volume_channels(self.image, frame)[0], TUNING).cut(logits.astype(np.float32), fixed)
+        labels = Edges(frame_channels(self.image, frame)[0], TUNING).cut(logits.astype(np.float32), fixed)
         astray = ((now > 0.5) != positive) | ((frame.subsample_to_grid(mask) > 0.5) != positive)
         moved = label(astray & (labels == positive))[0]
         named = np.unique(moved[marked])
@@ -578,7 +574,7 @@ class VolumeWorkspace(Workspace):
         if not there[True].any() and not there[False].any():
             return None
         said = CUT_LOGIT * sum((change.seen(look.frame) for change in cut), np.zeros(look.frame.cells, np.float32))
-        tones = volume_channels(self.image, look.frame)[0]
+        tones = frame_channels(self.image, look.frame)[0]
         marked = self._pinned(prompts, look.frame)
         taught = alternate(look.hidden, tones, head, marked=marked, tuning=self.options.teaching, said=said)
         now = _composed(look.frame, mask, [*changes, *cut])
@@ -638,7 +634,7 @@ class VolumeWorkspace(Workspace):
         if opinion is not None:
             elsewhere = _between(opinion.frame, look.frame).resample_to_grid(opinion.probability)
             disagreed = np.maximum(disagreed, np.abs(mask - elsewhere))
-        _, _, equalised, valid = volume_channels(self.image, look.frame)
+        _, _, equalised, valid = frame_channels(self.image, look.frame)
         unlike = np.abs(mask - sigmoid(intensity_logits(now, equalised, valid > 0)))
         return np.asarray(np.clip((look.uncertainty + DISAGREED * disagreed) * unlike, 0, 1), np.float32)
 

@@ -87,7 +87,7 @@ class DraftMap:
         draft.finetuned = draft.finetuned or part.finetuned
         if inner is None:
             return None
-        box = Box(_plus(inner.low, part.box.low), _plus(inner.high, part.box.low))
+        box = inner.moved(part.box.low)
         draft.changes.append((box, change[inner.slices].copy()))
         before[...] = after
         return self._note(box)
@@ -136,7 +136,7 @@ class DraftMap:
         inner = bounds(self._canvas.map[self._painted.slices]) if self._painted.size else None
         if inner is None:
             return pack(position, NOTHING, np.zeros((0, 0, 0), np.uint16))
-        box = Box(_plus(inner.low, self._painted.low), _plus(inner.high, self._painted.low))
+        box = inner.moved(self._painted.low)
         return self.frame(position, box)
 
     def _note(self, changed: Box | None) -> Box | None:
@@ -147,7 +147,3 @@ class DraftMap:
                 if len(stale) > STALE_BOXES:
                     stale[:] = [reduce(Box.union, stale)]
         return changed
-
-
-def _plus(a: Index, b: Index) -> Index:
-    return a[0] + b[0], a[1] + b[1], a[2] + b[2]

@@ -16,7 +16,7 @@ from segmend.errors import SettingsError
 from segmend.learning.loop import run
 from segmend.learning.subjects import Subject
 from segmend.mend.learning import recipe as how
-from segmend.mend.learning.task import Named, named, toned_a_little
+from segmend.mend.learning.task import LabelledGame, augment_intensity_mildly, label_map
 from tests.tasks import DISC, SQUARE, drawn_picture, drawn_volume
 
 FLAT = how.Settings(
@@ -36,9 +36,9 @@ def volume(number: int) -> Subject:
     return Subject(*drawn_volume(number), False, "drawn", f"case{number}")
 
 
-def views(settings: how.Settings, cases: Sequence[Subject], count: int) -> list[Named]:
+def views(settings: how.Settings, cases: Sequence[Subject], count: int) -> list[LabelledGame]:
     sampler = how.Sampler(cases, settings)
-    return [one for one in map(sampler.__getitem__, range(count)) if isinstance(one, Named)]
+    return [one for one in map(sampler.__getitem__, range(count)) if isinstance(one, LabelledGame)]
 
 
 def quiet(_: str) -> None:
@@ -143,18 +143,18 @@ def test_a_plane_without_a_label_is_learned_from_too() -> None:
 def test_tones_change_a_little_and_are_never_inverted() -> None:
     ramp = np.linspace(0, 50, 32 * 32, dtype=np.float32).reshape(1, 32, 32)
     for number in range(20):
-        changed = toned_a_little(np.random.default_rng(number), ramp)
+        changed = augment_intensity_mildly(np.random.default_rng(number), ramp)
         assert np.corrcoef(changed.ravel(), ramp.ravel())[0, 1] > 0.8
 
 
 def test_cells_between_labels_are_named_by_the_larger_share() -> None:
-    assert named([np.array([0.6, 0.2, 0.1]), np.array([0.3, 0.7, 0.1])]).tolist() == [1, 2, 0]
+    assert label_map([np.array([0.6, 0.2, 0.1]), np.array([0.3, 0.7, 0.1])]).tolist() == [1, 2, 0]
 
 
 @pytest.mark.parametrize(("settings", "case"), [(FLAT, picture(0)), (SPACE, volume(0))], ids=["plane", "space"])
 def test_the_loss_teaches_every_part(settings: how.Settings, case: Subject) -> None:
     network, sampler = how.build(settings), how.Sampler([case], settings)
-    numbers = [n for n in range(12) if isinstance(sampler[n], Named)][:2]
+    numbers = [n for n in range(12) if isinstance(sampler[n], LabelledGame)][:2]
 
     how.loss(network, [sampler[n] for n in numbers]).backward()
 
@@ -163,7 +163,7 @@ def test_the_loss_teaches_every_part(settings: how.Settings, case: Subject) -> N
 
 def test_a_batch_without_a_view_teaches_no_names() -> None:
     network, sampler = how.build(FLAT), how.Sampler([picture(0)], FLAT)
-    games = [n for n in range(12) if not isinstance(sampler[n], Named)][:2]
+    games = [n for n in range(12) if not isinstance(sampler[n], LabelledGame)][:2]
 
     how.loss(network, [sampler[n] for n in games]).backward()
 

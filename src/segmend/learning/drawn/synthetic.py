@@ -2,8 +2,8 @@
 
 `scene` draws a random anatomy: smooth regions, blobs, rings, tubes and cells, each with a
 tone and a texture of its own, seen through a random modality (bias field, blur, noise,
-speckle, colour). `region_of` takes an object out of a real image by its tones, and
-`pasted` puts a drawn object into a real image. Everything is a function of a generator.
+speckle, colour). `similar_region` takes an object out of a real image by its tones, and
+`paste_object` puts a drawn object into a real image. Everything is a function of a generator.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def layers(rng: np.random.Generator, inside: Solid, ripple: Real) -> list[Solid]
     return [layer for layer in found if layer.any()]
 
 
-def meant(rng: np.random.Generator, some: list[Solid]) -> Solid:
+def choose_target(rng: np.random.Generator, some: list[Solid]) -> Solid:
     """Return what a person may mean of a layered object: mostly a wall, a layer, or one with all that it holds."""
     kind, first = rng.random(), int(rng.integers(len(some)))
     wall = first % max(len(some) - 1, 1)
@@ -146,7 +146,7 @@ def meant(rng: np.random.Generator, some: list[Solid]) -> Solid:
     return np.asarray(found if found.sum() >= LEAST else np.logical_or.reduce(some))
 
 
-def blended(rng: np.random.Generator, image: Real, inside: Solid) -> Real:  # [... as `inside`]
+def blend_object(rng: np.random.Generator, image: Real, inside: Solid) -> Real:  # [... as `inside`]
     """Return a real image, flat or in space, with something of other tones in it."""
     soft = ndimage.gaussian_filter(inside.astype(np.float32), rng.uniform(0.4, 1.2))
     spread = max(float(image.std()), 1e-6)
@@ -155,12 +155,12 @@ def blended(rng: np.random.Generator, image: Real, inside: Solid) -> Real:  # [.
     return np.asarray(image * (1 - soft) + within * soft, np.float32)
 
 
-def walled(rng: np.random.Generator, image: Real, inside: Solid, ripple: Real) -> tuple[Real, Solid]:
+def add_layers(rng: np.random.Generator, image: Real, inside: Solid, ripple: Real) -> tuple[Real, Solid]:
     """Return a real image in which an object has layers, all but the outermost in other tones, and what is meant."""
     some = layers(rng, inside, ripple)
     for layer in some[1:]:
-        image = blended(rng, image, layer)
-    return image, meant(rng, some)
+        image = blend_object(rng, image, layer)
+    return image, choose_target(rng, some)
 
 
 def texture(rng: np.random.Generator, cells: int) -> Real:  # [n n]
@@ -250,13 +250,13 @@ def scene(rng: np.random.Generator, cells: int, truth: Flat | None = None) -> tu
         truth = truth if truth is not None else shape(rng, cells)
         if not given and rng.random() < LAYERED:
             some = layers(rng, truth, smooth_field(rng, int(rng.integers(2, 6)), cells))
-            truth = meant(rng, some)
+            truth = choose_target(rng, some)
         else:
             some = [truth]
         for layer in some:
             regions[layer] = count
             count += 1
-    image = _painted(rng, regions, count, cells)
+    image = _paint(rng, regions, count, cells)
     if truth is None:
         truth = _one_region(rng, regions)
     if not given and rng.random() < 0.2:  # something lies on top and hides a part
@@ -264,10 +264,10 @@ def scene(rng: np.random.Generator, cells: int, truth: Flat | None = None) -> tu
         if (truth & ~hidden).sum() > 0.6 * truth.sum():
             image[:, hidden] = image[:, hidden] * 0.3 + rng.uniform(-1, 1)
             truth &= ~hidden
-    return seen_by(rng, image, cells), truth
+    return simulate_device(rng, image, cells), truth
 
 
-def _painted(rng: np.random.Generator, regions: NDArray[np.intp], count: int, cells: int) -> Real:
+def _paint(rng: np.random.Generator, regions: NDArray[np.intp], count: int, cells: int) -> Real:
     """Return every region in a tone and a texture of its own, in colour or in grey."""
     colour = rng.random() < 0.35
     tones = rng.uniform(-1, 1, (3 if colour else 1, count)).astype(np.float32)
@@ -292,7 +292,7 @@ def _one_region(rng: np.random.Generator, regions: NDArray[np.intp]) -> Flat:
     return shape(rng, len(regions))
 
 
-def seen_by(rng: np.random.Generator, image: Real, cells: int) -> Real:  # [3 n n]
+def simulate_device(rng: np.random.Generator, image: Real, cells: int) -> Real:  # [3 n n]
     """Return the image as a random device would show it: bias, blur, noise, speckle."""
     if rng.random() < 0.5:
         image = image * (1 + 0.35 * rng.random() * smooth_field(rng, 2, cells))
@@ -310,7 +310,7 @@ def seen_by(rng: np.random.Generator, image: Real, cells: int) -> Real:  # [3 n 
     return np.asarray(image, np.float32)
 
 
-def region_of(rng: np.random.Generator, image: Real) -> NDArray[np.bool_] | None:  # [c ...] -> [...]
+def similar_region(rng: np.random.Generator, image: Real) -> NDArray[np.bool_] | None:  # [c ...] -> [...]
     """Return a connected piece of a real image, flat or in space, that is alike in tone, None when none is fit."""
     grey = ndimage.gaussian_filter(image.mean(axis=0), rng.uniform(0.7, 2.5))
     low, high = np.percentile(grey, (2, 98))
@@ -328,7 +328,7 @@ def region_of(rng: np.random.Generator, image: Real) -> NDArray[np.bool_] | None
     return np.asarray(piece, bool)
 
 
-def pasted(rng: np.random.Generator, image: Real, cells: int) -> tuple[Real, Flat]:  # [3 n n]
+def paste_object(rng: np.random.Generator, image: Real, cells: int) -> tuple[Real, Flat]:  # [3 n n]
     """Return a real image with a drawn object blended into it, and the object."""
     truth = shape(rng, cells)
     soft = ndimage.gaussian_filter(truth.astype(np.float32), rng.uniform(0.5, 1.6))

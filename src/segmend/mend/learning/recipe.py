@@ -26,17 +26,17 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 from segmend.core.image import MaskArray
 from segmend.core.masks import dice
 from segmend.errors import SettingsError
-from segmend.learning.precision import exact, mixed
+from segmend.learning.precision import autocast, keep_float32
 from segmend.learning.sheets import Example, sheet
 from segmend.learning.subjects import Subject
 from segmend.learning.subjects import subjects as found_subjects
-from segmend.mend.learning.games import Sample, forgotten, played, told
+from segmend.mend.learning.games import Game, play_games, with_guess, without_mask
 from segmend.mend.learning.plane import PlaneSampler
-from segmend.mend.learning.plane import seen_turn as seen_in_plane
-from segmend.mend.learning.task import Named, TaskSampler, game_of, named_labels
+from segmend.mend.learning.plane import turn_channels as plane_channels
+from segmend.mend.learning.task import LabelledGame, TaskSampler, game_of, task_labels
 from segmend.mend.learning.volume import CELLS as BLOCK
 from segmend.mend.learning.volume import VolumeSampler
-from segmend.mend.learning.volume import seen_turn as seen_in_volume
+from segmend.mend.learning.volume import turn_channels as volume_channels
 from segmend.nets.mend import ImageEncoder, PromptDecoder, SemanticHead, inflated
 from segmend.runtime.engine import export_network, torch_network, weights_file
 from segmend.runtime.versions import in_use
@@ -124,7 +124,7 @@ def fitted(settings: Settings, training: Sequence[Subject]) -> Settings:
     """Return a task's settings with the labels that its cases have."""
     if not settings.task:
         return settings
-    labels, called = named_labels(training, settings)
+    labels, called = task_labels(training, settings)
     return replace(settings, labels=labels, names=called)
 
 
@@ -164,10 +164,10 @@ def build(settings: Settings) -> MendNetwork:
     semantic_head = SemanticHead(**_semantic_options(settings)) if settings.task else None
     network = MendNetwork(encoder, decoder, settings.dimensions, semantic_head)
     if settings.dimensions == 3:
-        exact(encoder.down[-1])
-        exact(decoder.down[-1])
+        keep_float32(encoder.down[-1])
+        keep_float32(decoder.down[-1])
         if semantic_head is not None:
-            exact(semantic_head.deepest)
+            keep_float32(semantic_head.deepest)
     start = Path(settings.start) if settings.start else default_start(settings)
     if start is not None:
         load_start(network, start)
@@ -306,14 +306,14 @@ def _tensor(arrays: Sequence[NDArray[np.float32]]) -> Tensor:
     return batch.contiguous(memory_format=LAYOUT[batch.ndim])
 
 
-def prompt_channels(network: MendNetwork, turns: Sequence[Turn]) -> Tensor:  # [b 4 ...]
-    seen = seen_in_volume if network.dimensions == 3 else seen_in_plane
+def decoder_input(network: MendNetwork, turns: Sequence[Turn]) -> Tensor:  # [b 4 ...]
+    seen = volume_channels if network.dimensions == 3 else plane_channels
     return _tensor([seen(turn) for turn in turns])
 
 
-def encode(network: MendNetwork, samples: Sequence[Sample]) -> tuple[Tensor, ...]:
+def encode(network: MendNetwork, samples: Sequence[Game]) -> tuple[Tensor, ...]:
     """Return the features of the samples' images."""
-    with mixed():
+    with autocast():
         return tuple(network.encoder(_tensor([sample.image for sample in samples])))
 
 
@@ -337,11 +337,11 @@ def decode(
     network.decoder.eval()
     masks: list[MaskArray] = []
     quality: list[float] = []
-    with torch.no_grad(), mixed():
+    with torch.no_grad(), autocast():
         for at in range(0, len(which), most):
             part = slice(at, at + most)
             chosen = features if len(which[part]) == len(features[0]) else _select(features, which[part])
-            logits, judged, *_ = network.decoder(prompt_channels(network, turns[part]), *chosen)
+            logits, judged, *_ = network.decoder(decoder_input(network, turns[part]), *chosen)
             found = (logits[:, 0] > 0).numpy()
             masks.extend(found if found.ndim == 4 else found[:, None])
             quality.extend(judged.float().tolist())
@@ -353,7 +353,7 @@ def _select(features: Sequence[Tensor], which: Sequence[int]) -> list[Tensor]:
     return [part.index_select(0, index) for part in features]
 
 
-def loss(network: MendNetwork, drawn: Sequence[Sample | Named], step: int = 0) -> Tensor:
+def loss(network: MendNetwork, drawn: Sequence[Game | LabelledGame], step: int = 0) -> Tensor:
     """Play a batch of games and return the loss of all their answers, later ones counting a little more.
 
     Of a task, add the semantic head's loss on the labelled views.
@@ -365,15 +365,15 @@ def loss(network: MendNetwork, drawn: Sequence[Sample | Named], step: int = 0) -
     semantic: Tensor | None = None
     if network.semantic_head is not None:
         semantic, samples = _semantic_loss(network, features, drawn, samples)
-    games = played(
+    games = play_games(
         samples, lambda which, turns: decode(network, still, which, _with_guesses(samples, which, turns)).masks
     )
     whose = [i for i, turns in enumerate(games) for _ in turns]
-    turns = [forgotten(turn) if samples[i].forgetful else turn for i, some in enumerate(games) for turn in some]
+    turns = [without_mask(turn) if samples[i].forgetful else turn for i, some in enumerate(games) for turn in some]
     turns = _with_guesses(samples, whose, turns)
     network.decoder.train()
-    seen = prompt_channels(network, turns)
-    with mixed():
+    seen = decoder_input(network, turns)
+    with autocast():
         logits, judged, _, uncertainty = network.decoder(seen, *_select(features, whose))
     flat = np.stack([samples[i].truth.reshape(logits.shape[2:]) for i in whose])[:, None]
     truth = torch.from_numpy(flat.astype(np.float32))
@@ -384,17 +384,17 @@ def loss(network: MendNetwork, drawn: Sequence[Sample | Named], step: int = 0) -
     return answering if semantic is None else answering + semantic
 
 
-def _with_guesses(samples: Sequence[Sample], which: Sequence[int], turns: Sequence[Turn]) -> list[Turn]:
+def _with_guesses(samples: Sequence[Game], which: Sequence[int], turns: Sequence[Turn]) -> list[Turn]:
     """Return turns of some games, with what is guessed of their objects."""
-    return [told(samples[i], turn) for i, turn in zip(which, turns, strict=True)]
+    return [with_guess(samples[i], turn) for i, turn in zip(which, turns, strict=True)]
 
 
 def _semantic_loss(
-    network: MendNetwork, features: Sequence[Tensor], drawn: Sequence[Sample | Named], samples: list[Sample]
-) -> tuple[Tensor, list[Sample]]:
+    network: MendNetwork, features: Sequence[Tensor], drawn: Sequence[Game | LabelledGame], samples: list[Game]
+) -> tuple[Tensor, list[Game]]:
     """Return the semantic head's loss, a mean over all samples, and the games, some of which start from its masks."""
-    which = [i for i, one in enumerate(drawn) if isinstance(one, Named)]
-    views = [one for one in drawn if isinstance(one, Named)]
+    which = [i for i, one in enumerate(drawn) if isinstance(one, LabelledGame)]
+    views = [one for one in drawn if isinstance(one, LabelledGame)]
     if not views:
         return features[0].new_zeros(()), samples
     logits = semantic_logits(network, _select(features, which))
@@ -412,7 +412,7 @@ def _semantic_loss(
 def semantic_logits(network: MendNetwork, features: Sequence[Tensor]) -> Tensor:  # [b labels+1 ...]
     """Return the semantic head's logits."""
     assert network.semantic_head is not None
-    with mixed():
+    with autocast():
         logits: Tensor = network.semantic_head(*features)
     return logits.float()
 
@@ -433,7 +433,7 @@ def semantic_losses(logits: Tensor, names: Tensor, valid: Tensor) -> Tensor:  # 
     return entropy + (present * (1 - overlap)).sum(1) / present.sum(1).clamp_min(1)
 
 
-def _smaller_than_in_use(samples: Sequence[Sample]) -> bool:
+def _smaller_than_in_use(samples: Sequence[Game]) -> bool:
     """Tell whether the samples are blocks smaller than those that are looked at in use."""
     return samples[0].image.ndim == 4 and samples[0].image.shape[-1] < BLOCK
 
@@ -462,15 +462,15 @@ def soft_dice_loss(one: Tensor, other: Tensor) -> Tensor:  # 2 [b n] -> [b]
     return 1 - (2 * (one * other).sum(1) + 1) / (one.sum(1) + other.sum(1) + 1)
 
 
-def grouped_by_size(samples: Sequence[Sample], *, most: int = 16) -> list[list[Sample]]:
+def grouped_by_size(samples: Sequence[Game], *, most: int = 16) -> list[list[Game]]:
     """Return the samples in groups of one size."""
-    sizes: dict[tuple[int, ...], list[Sample]] = {}
+    sizes: dict[tuple[int, ...], list[Game]] = {}
     for sample in samples:
         sizes.setdefault(sample.image.shape, []).append(sample)
     return [group[at : at + most] for group in sizes.values() for at in range(0, len(group), most)]
 
 
-def validate(network: MendNetwork, drawn: Sequence[Sample | Named], *, interactions: int = 5) -> dict[str, float]:
+def validate(network: MendNetwork, drawn: Sequence[Game | LabelledGame], *, interactions: int = 5) -> dict[str, float]:
     """Return the mean Dice after 1, 3 and 5 clicks at the centre of the largest mistake, and how well it is judged.
 
     `judged` is one less the mean absolute error of the expected Dice, `known` its correlation with the true one. In
@@ -479,13 +479,13 @@ def validate(network: MendNetwork, drawn: Sequence[Sample | Named], *, interacti
     and so on by the label's place.
     """
     drawn = [one for one in drawn if not _smaller_than_in_use([game_of(one)])] or drawn
-    views = [one for one in drawn if isinstance(one, Named)]
-    samples = [one.game for one in views if one.target] + [one for one in drawn if isinstance(one, Sample)]
+    views = [one for one in drawn if isinstance(one, LabelledGame)]
+    samples = [one.game for one in views if one.target] + [one for one in drawn if isinstance(one, Game)]
     found = validate_labels(network, views) if views else {}
     return {**found, **validate_games(network, samples, interactions)} if samples else found
 
 
-def validate_labels(network: MendNetwork, views: Sequence[Named], *, most: int = 16) -> dict[str, float]:
+def validate_labels(network: MendNetwork, views: Sequence[LabelledGame], *, most: int = 16) -> dict[str, float]:
     """Return the Dice of each label over all views together, and their mean; labels that are nowhere do not count."""
     network.eval()
     counts = []  # of views, [3 labels+1]: right, said, true
@@ -505,7 +505,7 @@ def validate_labels(network: MendNetwork, views: Sequence[Named], *, most: int =
     return {"automatic": float(np.mean(list(scores.values()))) if scores else 0.0, **scores}
 
 
-def validate_games(network: MendNetwork, samples: Sequence[Sample], interactions: int) -> dict[str, float]:
+def validate_games(network: MendNetwork, samples: Sequence[Game], interactions: int) -> dict[str, float]:
     """Return how good the answers to clicks are, and how well the network judges them."""
     robot = LargestError()
     scores: dict[str, list[float]] = {"dice_1": [], "dice_3": [], f"dice_{interactions}": []}
@@ -533,7 +533,7 @@ def validate_games(network: MendNetwork, samples: Sequence[Sample], interactions
     return {**found, "judged": 1 - float(np.mean(np.abs(np.subtract(expected, true)))), "known": known}
 
 
-def pictures(network: MendNetwork, drawn: Sequence[Sample | Named]) -> NDArray[np.uint8]:  # [y x 3]
+def pictures(network: MendNetwork, drawn: Sequence[Game | LabelledGame]) -> NDArray[np.uint8]:  # [y x 3]
     """Return a sheet of the masks after one click; of a volume its middle slice through the object."""
     robot = LargestError()
     network.encoder.eval()
@@ -547,7 +547,7 @@ def pictures(network: MendNetwork, drawn: Sequence[Sample | Named]) -> NDArray[n
     return sheet([_example(sample, mask) for sample, mask in zip(samples, masks, strict=True)])
 
 
-def _example(sample: Sample, mask: MaskArray) -> Example:
+def _example(sample: Game, mask: MaskArray) -> Example:
     z = int(np.argmax(sample.truth.sum(axis=(1, 2))))
     image = sample.image[:3] if sample.image.ndim == 3 else sample.image[:1, z]
     return Example(image, sample.truth[z], mask[z])

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segmend.core.image import Box, Index, Real
 from segmend.core.marks import Points
+from segmend.sampling.resample import line_weights
 from segmend.solvers.finetune import one_thread
 
 
@@ -86,20 +86,6 @@ def _resample_axes(values: Real, shape: Index) -> Real:
     with one_thread():
         for axis, count in enumerate(shape):
             if values.shape[axis] != count:
-                shares = _shares(values.shape[axis], count)
-                values = np.moveaxis(np.tensordot(shares, values, (1, axis)), 0, axis)
+                weights = line_weights(values.shape[axis], count)
+                values = np.moveaxis(np.tensordot(weights, values, (1, axis)), 0, axis)
     return np.ascontiguousarray(values, np.float32)
-
-
-@lru_cache(maxsize=256)
-def _shares(count: int, wanted: int) -> Real:  # [wanted count]
-    """Return how much each wanted element takes of each of those there are."""
-    step = count / wanted
-    centres = (np.arange(wanted) + 0.5)[:, None] * step
-    there = np.arange(count)[None] + 0.5
-    if step >= 1:
-        low, high = np.maximum(centres - step / 2, there - 0.5), np.minimum(centres + step / 2, there + 0.5)
-        shares = np.maximum(high - low, 0) / step
-    else:
-        shares = np.maximum(1 - np.abs(np.clip(centres, 0.5, count - 0.5) - there), 0)
-    return np.asarray(shares, np.float32)

@@ -350,7 +350,7 @@ def _plain(plan: Plan, network: str, arm: str, dimensions: int, found: Sequence[
     for one in found:
         _, frame = _frame_of(one, BoxThenScribbles(seed))
         begun = time.perf_counter()
-        sample = recipe.cropped(one.image, one.truth, frame, _longest())
+        sample = recipe.crop_sample(one.image, one.truth, frame, _longest())
         with torch.inference_mode():
             logits = recipe.predicted(net, sample).numpy()
         grid = Grid(grid_of(frame, one.image).box, sample.inner)

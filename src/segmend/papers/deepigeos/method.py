@@ -25,16 +25,17 @@ from segmend.core.segmenter import Segmenter, Workspace
 from segmend.papers.bifseg.method import between, normal
 from segmend.runtime import cards
 from segmend.runtime.engine import AUTO, Device, Engine, weights_of
-from segmend.sampling.slices import (
+from segmend.sampling.slice_prompts import marked_pixels
+from segmend.sampling.slices import PlaneAnswer, SliceWorkspace
+from segmend.sampling.window import (
     Plane,
-    PlaneAnswer,
-    SliceWorkspace,
-    marked_pixels,
+    Window,
+    cells_on_plane,
+    resample_to_grid,
     resample_to_whole_plane,
     touches_window_edge,
     window_around_mask,
 )
-from segmend.sampling.window import Window, cells_on_plane, resample_to_grid
 from segmend.solvers.finetune import Edges, Tuning
 from segmend.solvers.geodesic import geodesic
 

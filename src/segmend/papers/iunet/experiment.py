@@ -13,7 +13,7 @@ import torch
 from segmend.datasets.folder import sets
 from segmend.errors import SettingsError
 from segmend.learning.loop import run as train
-from segmend.learning.slices import cut_axis, frame, seen
+from segmend.learning.slices import crop_window, cut_axis, whole_window
 from segmend.learning.subjects import Subject
 from segmend.papers.iunet import recipe
 from segmend.papers.iunet.recipe import Sample, Settings
@@ -66,7 +66,7 @@ def _measure(plan: Plan, arm: str, seed: int) -> Iterator[Score]:
     truth = torch.from_numpy(np.stack([one.truth for one in found])[:, None].astype(np.float32))
     weights = torch.from_numpy(np.stack([recipe.weights_of(one) for one in found])[:, None])
     for count in CLICKS if settings.clicks else (0,):
-        probability = recipe.ask(network, found, count)
+        probability = recipe.predict(network, found, count)
         logits = torch.logit(torch.from_numpy(probability)[:, None], 1e-6)
         for i, dice in enumerate(recipe.overlaps(found, probability)):
             weighted = 1 - float(recipe.weighted_dice(logits[i : i + 1], truth[i : i + 1], weights[i : i + 1])) / 2
@@ -131,7 +131,7 @@ def samples(plan: Plan, settings: Settings) -> dict[tuple[str, str], Sample]:
                 there = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
                 for index in sorted({int(there[int(share * len(there))]) for share in SHARES}):
                     plane = np.take(mask, index, axis)
-                    drawn = seen(example.first, plane, axis, index, frame(plane, aspect), settings.cells)
+                    drawn = crop_window(example.first, plane, axis, index, whole_window(plane, aspect), settings.cells)
                     name = f"{case.name} label {value} slice {index}"
                     if drawn.truth.any():
                         found[one.name, name] = recipe.sample(drawn, settings, count=1, seed=1000 * index + value)
@@ -149,7 +149,7 @@ def pictures(plan: Plan) -> Sequence[Picture]:
         tiles = []
         for network, looks in networks.values():
             one = looks[name, case]
-            tiles.append(painted(one.image, one.truth, recipe.ask(network, [one], 1)[0] > 0.5))
+            tiles.append(painted(one.image, one.truth, recipe.predict(network, [one], 1)[0] > 0.5))
         sheets.append(Picture(f"{name}/{case}: {', '.join(shown)}", png(np.concatenate(tiles, axis=1), scale=3)))
     return sheets
 

@@ -24,16 +24,10 @@ from segmend.core.segmenter import Prediction, Segmenter, Workspace, replaced
 from segmend.runtime import cards
 from segmend.runtime.engine import AUTO, Device, Engine, weights_of
 from segmend.sampling.channels import stamp
-from segmend.sampling.slices import (
-    Plane,
-    PlaneAnswer,
-    SliceWorkspace,
-    contrast_colours,
-    plane_axis,
-    plane_prediction,
-    resample_to_whole_plane,
-)
-from segmend.sampling.window import resample_to_grid
+from segmend.sampling.intensity import colour_channels
+from segmend.sampling.slice_prompts import plane_axis
+from segmend.sampling.slices import PlaneAnswer, SliceWorkspace, plane_prediction
+from segmend.sampling.window import Plane, resample_to_grid, resample_to_whole_plane
 
 METHOD = cards.method("quality")
 
@@ -112,14 +106,14 @@ class QualityWorkspace(SliceWorkspace):
     def _first(self, axis: int, index: int, here: Plane) -> Plane:
         """Return the base network's mask of a plane."""
         window = self.whole_window(axis)
-        x = contrast_colours(self.channels(axis, index), window, CELLS)[None]
+        x = colour_channels(self.channels(axis, index), window, CELLS)[None]
         logits = self.base.run({"x": x})["logits"][0, 0]
         return resample_to_whole_plane(sigmoid(logits), window, here.shape[0], here.shape[1]) > 0.5
 
     def _refine(self, prompts: Sequence[Prompt], axis: int, index: int, start: Plane) -> PlaneAnswer:
         """Refine a mask while its predicted quality rises, with the marks placed into it before every look."""
         window = self.whole_window(axis)
-        picture = contrast_colours(self.channels(axis, index), window, CELLS)
+        picture = colour_channels(self.channels(axis, index), window, CELLS)
         radius = MARK * window.width / CELLS
 
         def look(probability: Real) -> tuple[Real, float]:

@@ -39,6 +39,7 @@ from segmend.papers.refinenet.gan_method import GanRefineWorkspace
 from segmend.papers.refinenet.method import RefineNetWorkspace
 from segmend.papers.study.experiment import Better, Close, Experiment, Pick, Picture, Plan, Score
 from segmend.runtime import cards
+from segmend.sampling.intensity import colour_or_grey
 from segmend.sampling.slices import continues
 from segmend.solvers.edges import likeness, noise
 from segmend.solvers.maxflow import cut, offsets, whole_numbers
@@ -364,8 +365,7 @@ def cut_guess(
 
 
 def _in_noise(image: Image) -> Real:  # [c z y x]
-
-    values = image.voxels[: 3 if image.channels >= 3 else 1].astype(np.float32)
+    values = colour_or_grey(image.voxels).astype(np.float32)
     unit = np.maximum(noise(values), 1e-3 * np.maximum(np.ptp(values, axis=(1, 2, 3)), 1e-6))
     return np.asarray(values / unit[:, None, None, None], np.float32)
 

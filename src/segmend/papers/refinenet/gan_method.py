@@ -21,15 +21,9 @@ from segmend.core.segmenter import Prediction, Segmenter, Workspace
 from segmend.papers.refinenet.method import CELLS, KEPT, of_two_classes, see_image, touching, within_boxes
 from segmend.runtime import cards
 from segmend.runtime.engine import AUTO, Device, Engine, weights_of
-from segmend.sampling.slices import (
-    Plane,
-    PlaneAnswer,
-    SliceWorkspace,
-    marked_pixels,
-    plane_axis,
-    plane_prediction,
-    resample_to_whole_plane,
-)
+from segmend.sampling.slice_prompts import marked_pixels, plane_axis
+from segmend.sampling.slices import PlaneAnswer, SliceWorkspace, plane_prediction
+from segmend.sampling.window import Plane, resample_to_whole_plane
 
 METHOD = cards.method("gan_refine")
 

@@ -25,21 +25,16 @@ from segmend.core.seeds import seeds_of_errors, seeds_of_mask
 from segmend.core.segmenter import Prediction, Segmenter, Workspace, replaced
 from segmend.runtime import cards
 from segmend.runtime.engine import AUTO, Device, Engine, weights_of
-from segmend.sampling.slices import (
-    Plane,
-    PlaneAnswer,
-    SliceWorkspace,
-    continues,
+from segmend.sampling.intensity import colour_or_grey, plane_intensity_channels
+from segmend.sampling.slice_prompts import (
     has_marks,
     key_index,
     marked_pixels,
-    nearly_equal,
     plane_axis,
-    plane_prediction,
-    resample_to_whole_plane,
     slice_range,
 )
-from segmend.sampling.window import Window, cells_on_plane, plane_intensity_channels, resample_to_grid
+from segmend.sampling.slices import PlaneAnswer, SliceWorkspace, continues, nearly_equal, plane_prediction
+from segmend.sampling.window import Plane, Window, cells_on_plane, resample_to_grid, resample_to_whole_plane
 
 METHOD = cards.method("refinenet")
 
@@ -237,9 +232,7 @@ class _Trace:
 
 def see_image(channels: NDArray[np.generic], window: Window, cells: int) -> Real:  # [c y x] -> [4 n n]
     """Return the image's four input channels, 0 to 1 between the window's percentiles."""
-    seen = np.stack(
-        [resample_to_grid(channel, window, cells) for channel in channels[: 3 if len(channels) >= 3 else 1]]
-    )
+    seen = np.stack([resample_to_grid(channel, window, cells) for channel in colour_or_grey(channels)])
     rows, columns = channels.shape[1:]
     return plane_intensity_channels(seen, cells_on_plane(window, rows, columns, cells))
 

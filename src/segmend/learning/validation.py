@@ -1,4 +1,4 @@
-"""Validation: the same samples are looked at again and again, and the best look is remembered."""
+"""Validation: scores on fixed samples, and which validation was the best."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ SHOWN = 8  # samples on a sheet of pictures
 PLAIN = ("step", "loss")  # the columns of a row that are no scores
 
 
-class Judge:
+class Validator:
     """Scores weights on `exam` samples, which are drawn when they are first needed."""
 
     def __init__(
-        self, how: ModuleType, mentor: torch.nn.Module, cases: Sequence[Any], settings: Any, exam: int
+        self, how: ModuleType, ema_network: torch.nn.Module, cases: Sequence[Any], settings: Any, exam: int
     ) -> None:
-        self.how, self.mentor, self.cases, self.settings, self.exam = how, mentor, cases, settings, exam
+        self.how, self.ema_network, self.cases, self.settings, self.exam = how, ema_network, cases, settings, exam
         self.samples: list[Any] = []
 
     def scores(self, weights: Mapping[str, torch.Tensor]) -> dict[str, float]:
@@ -32,14 +32,14 @@ class Judge:
         if not self.samples and self.exam:
             sampler = self.how.Sampler(self.cases, replace(self.settings, seed=self.settings.seed + 1))
             self.samples = [sampler[number] for number in range(self.exam)]
-        self.mentor.load_state_dict(weights)
-        found = self.how.validate(self.mentor, self.samples) if self.samples else {}
+        self.ema_network.load_state_dict(weights)
+        found = self.how.validate(self.ema_network, self.samples) if self.samples else {}
         return {name: float(value) for name, value in found.items()}
 
     def pictures(self, out: Path, step: int) -> None:
-        """Write how the first samples look to the weights that were judged last, where the recipe draws them."""
+        """Write how the first samples look to the weights that were scored last, where the recipe draws them."""
         if self.samples and hasattr(self.how, "pictures"):
-            write_picture(out, step, self.how.pictures(self.mentor, self.samples[:SHOWN]))
+            write_picture(out, step, self.how.pictures(self.ema_network, self.samples[:SHOWN]))
 
 
 def best(rows: Sequence[Row]) -> int:
@@ -52,10 +52,10 @@ def best(rows: Sequence[Row]) -> int:
     return max(range(len(rows)), key=lambda i: (rows[i].get(watched, -math.inf), -i))
 
 
-def given_up(rows: Sequence[Row], patience: int) -> bool:
+def out_of_patience(rows: Sequence[Row], patience: int) -> bool:
     """True when so many validations passed since the best one; a patience of 0 never ends.
 
-    >>> given_up([{"dice": 0.5}, {"dice": 0.4}, {"dice": 0.4}], patience=2)
+    >>> out_of_patience([{"dice": 0.5}, {"dice": 0.4}, {"dice": 0.4}], patience=2)
     True
     """
     return bool(patience and rows and len(rows) - 1 - best(rows) >= patience)
