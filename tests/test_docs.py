@@ -20,7 +20,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 STAYS = tuple(  # they serve, or compute for long; tested elsewhere
-    f"segmend {verb}" for verb in ("finetune", "start", "train", "evaluate", "reproduce", "compare")
+    f"segmend {verb}" for verb in ("adapt", "start", "train", "evaluate", "reproduce", "compare")
 )
 
 

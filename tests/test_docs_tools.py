@@ -1,10 +1,11 @@
-"""What makes pages of the documentation: examples of docstrings in the API reference, the executed notebook."""
+"""What makes pages: examples of docstrings in the API reference, the executed notebook, the README of indexes."""
 
 import json
 from pathlib import Path
 
 from PIL import Image as Picture
 
+from hatch_readme import LINK, for_index
 from tools.griffe_doctests import fenced
 from tools.notebook import main, page
 
@@ -52,3 +53,19 @@ def test_the_page_of_the_notebook_is_the_notebook(tmp_path):
     assert page(cells, tmp_path, "notebook") == (DOCS / "notebook.md").read_text(encoding="utf-8")
     for picture in sorted((tmp_path / "images").iterdir()):
         assert picture.read_bytes() == (DOCS / "images" / picture.name).read_bytes()
+
+
+def test_links_of_the_readme_point_to_the_sources_where_their_address_is_known():
+    text = "![a](docs/a.gif) [b](docs/b.md#c) [d](#d) [e](https://e.example/e)"
+
+    assert for_index(text, "https://host.example/us/") == (
+        "![a](https://host.example/us/raw/HEAD/docs/a.gif) [b](https://host.example/us/blob/HEAD/docs/b.md#c) "
+        "[d](#d) [e](https://e.example/e)"
+    )
+
+
+def test_links_of_the_readme_become_words_where_it_is_not():
+    readme = for_index((DOCS.parent / "README.md").read_text(encoding="utf-8"), None)
+
+    assert not LINK.search(readme)
+    assert "Quick start" in readme and "annotator.gif" not in readme
