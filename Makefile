@@ -11,7 +11,7 @@ LOCK := requirements/lock.txt
 BASE := requirements/base.txt
 HASHED := --no-deps --require-hashes --requirement
 TORCH := torch==2.13.0
-PACKAGE := pyproject.toml hatch_build.py $(shell find src/segmend -path src/segmend/web -prune -o -type f -not -name '*.pyc' -print)
+PACKAGE := pyproject.toml hatch_build.py $(shell find src/segmend -path src/segmend/web -prune -o -type f -not -name '*.pyc' -not -name '*.so' -print)
 WEB := $(shell find web -name node_modules -prune -o -type f -print 2>/dev/null)
 
 export PATH := $(BIN):$(PATH)

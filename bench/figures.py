@@ -28,7 +28,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmend import methods
-from segmend.classical.warm import warm_up
 from segmend.core.atomic import write_bytes
 from segmend.core.image import MaskArray
 from segmend.core.masks import dice
@@ -462,7 +461,6 @@ def classical() -> tuple[str, ...]:
 def main() -> None:
     plan = told()
     begun = time.perf_counter()
-    warm_up()
     found = []
     for one in sets(plan.data, plan.split, limit=plan.limit):
         if plan.only and one.name not in plan.only:

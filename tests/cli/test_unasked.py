@@ -15,7 +15,7 @@ from tests.server.running import Client, clicked, defined, http
 
 WATCHED = Path(__file__).parent / "watched"
 ROOT = Path(__file__).parents[2]
-NAMED = ("CI", "TF_BUILD", "JENKINS_URL", "NUMBA_CACHE_DIR", "MPLCONFIGDIR")  # some libraries behave in CI alone
+NAMED = ("CI", "TF_BUILD", "JENKINS_URL", "MPLCONFIGDIR")  # some libraries behave in CI alone
 SECONDS = 120
 
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segmend.core.image import Box
-from segmend.core.marks import filled, in_plane, line, mark, marks, path
+from segmend.core.marks import fill_lasso, in_plane, line, mark, marks, path
 from segmend.core.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke
-from segmend.sampling.channels import see_marks, see_prompts, stamp
+from segmend.sampling.channels import plane_prompt_channels, stamp, volume_prompt_channels
 from segmend.sampling.frame import Frame
 from segmend.sampling.window import Window
 
@@ -89,9 +89,9 @@ class TestStamp:
         assert np.argwhere(grid).tolist() == [[1, 3]]
 
 
-class TestFilled:
+class TestFillLasso:
     def test_a_triangle_with_its_border(self) -> None:
-        assert filled(np.array([[0, 0], [4, 0], [4, 4]]), 5, 6).astype(int).tolist() == [
+        assert fill_lasso(np.array([[0, 0], [4, 0], [4, 4]]), 5, 6).astype(int).tolist() == [
             [1, 0, 0, 0, 0, 0],
             [1, 1, 0, 0, 0, 0],
             [1, 1, 1, 0, 0, 0],
@@ -101,7 +101,7 @@ class TestFilled:
 
     def test_a_line_that_crosses_itself_leaves_its_hole(self) -> None:
         ring = [[0, 0], [0, 6], [6, 6], [6, 0], [0, 0], [2, 2], [2, 4], [4, 4], [4, 2], [2, 2]]
-        inside = filled(np.array(ring), 7, 7)
+        inside = fill_lasso(np.array(ring), 7, 7)
         assert not inside[3, 3]
         assert inside[1, 3]
         assert inside.sum() == 49 - 1
@@ -109,7 +109,7 @@ class TestFilled:
     @given(st.lists(st.tuples(st.integers(-3, 9), st.integers(-3, 9)), min_size=1, max_size=6))
     def test_whatever_is_drawn_stays_within_its_bounds(self, points: list[tuple[int, int]]) -> None:
         line_drawn = np.array(points)
-        inside = filled(line_drawn, 5, 7)
+        inside = fill_lasso(line_drawn, 5, 7)
         y, x = np.nonzero(inside)
         assert inside.shape == (5, 7)
         if len(y):
@@ -126,8 +126,8 @@ class TestSeePrompts:
     @pytest.mark.parametrize("axis", [0, 1, 2])
     def test_a_click_is_seen_in_its_plane_alone(self, axis: int) -> None:
         index = (2, 3, 5)
-        here = see_prompts([Click(index)], axis, index[axis], self.WINDOW, 8)
-        beside = see_prompts([Click(index)], axis, index[axis] + 1, self.WINDOW, 8)
+        here = plane_prompt_channels([Click(index)], axis, index[axis], self.WINDOW, 8)
+        beside = plane_prompt_channels([Click(index)], axis, index[axis] + 1, self.WINDOW, 8)
         row, column = (v for i, v in enumerate(index) if i != axis)
         y, x = np.indices((8, 8))
         np.testing.assert_array_equal(here[0], np.hypot(y - row, x - column) <= 3)
@@ -141,7 +141,7 @@ class TestSeePrompts:
             Box((0, 2, 3), (2, 5, 7)),
             Adjust(1.0),
         ]
-        positive, negative, box = see_prompts(prompts, 0, 1, self.WINDOW, 8)
+        positive, negative, box = plane_prompt_channels(prompts, 0, 1, self.WINDOW, 8)
         assert positive[7].all()
         assert not positive[:5].any()
         assert negative[0, 0] == 1
@@ -152,13 +152,13 @@ class TestSeePrompts:
 
     def test_extremes_are_points_and_a_box(self) -> None:
         corners = Extremes(((0, 2, 4), (0, 6, 4), (0, 4, 1), (0, 4, 7)))
-        positive, negative, box = see_prompts([corners], 0, 0, self.WINDOW, 8)
+        positive, negative, box = plane_prompt_channels([corners], 0, 0, self.WINDOW, 8)
         assert all(positive[y, x] == 1 for _, y, x in corners.points)
         assert not negative.any()
         assert box.sum() == 5 * 7
 
     def test_a_box_reaches_only_its_planes(self) -> None:
-        assert not see_prompts([Box((0, 2, 3), (2, 5, 7))], 0, 2, self.WINDOW, 8).any()
+        assert not plane_prompt_channels([Box((0, 2, 3), (2, 5, 7))], 0, 2, self.WINDOW, 8).any()
         assert in_plane(Box((0, 2, 3), (2, 5, 7)), 2) == ((0, 2), (2, 5))
 
 
@@ -166,7 +166,7 @@ class TestSeeMarks:
     FRAME = Frame((0, 0, 0), (4, 16, 8), (8, 16, 8))  # cells half a voxel deep
 
     def test_a_click_is_a_ball_round_its_voxel(self) -> None:
-        positive, negative, box = see_marks([Click((2, 5, 3))], self.FRAME)
+        positive, negative, box = volume_prompt_channels([Click((2, 5, 3))], self.FRAME)
         z, y, x = np.indices((8, 16, 8))
         np.testing.assert_array_equal(positive, (z - 4.5) ** 2 + (y - 5) ** 2 + (x - 3) ** 2 <= 4)
         assert not negative.any()
@@ -179,7 +179,7 @@ class TestSeeMarks:
         low, high = [1, 2, 1], [3, 14, 6]
         high[axis] = low[axis]
         start, end = (low[0], low[1], low[2]), (high[0], high[1], high[2])
-        negative = see_marks([Stroke((start, end, start), positive=False)], self.FRAME)[1]
+        negative = volume_prompt_channels([Stroke((start, end, start), positive=False)], self.FRAME)[1]
         assert label(negative)[1] == 1
         for point in (start, end):
             assert negative[tuple(self.FRAME.cell(np.array([point]))[0])] == 1
@@ -191,12 +191,12 @@ class TestSeeMarks:
 
         points = tuple((z % 4, (7 * z) % 16, (5 * z) % 8) for z in range(20_000))
         begin = perf_counter()
-        assert see_marks([Stroke(points)], self.FRAME)[0].mean() > 0.5
+        assert volume_prompt_channels([Stroke(points)], self.FRAME)[0].mean() > 0.5
         assert perf_counter() - begin < 2
-        assert see_marks([Stroke(((1, 5, 4),))], self.FRAME)[0].sum() > 5
+        assert volume_prompt_channels([Stroke(((1, 5, 4),))], self.FRAME)[0].sum() > 5
 
     def test_boxes_fill_the_cells_whose_centres_they_hold(self) -> None:
-        box = see_marks([Box((1, 3, 2), (3, 9, 5))], self.FRAME)[2]
+        box = volume_prompt_channels([Box((1, 3, 2), (3, 9, 5))], self.FRAME)[2]
         wanted = np.zeros((8, 16, 8), bool)
         wanted[2:6, 3:9, 2:5] = True
         np.testing.assert_array_equal(box, wanted)
@@ -204,21 +204,21 @@ class TestSeeMarks:
     def test_a_flat_box_among_coarse_cells_is_one_cell_thick(self) -> None:
         frame = Frame((0, 0, 0), (40, 40, 40), (8, 8, 8))
         for index in range(40):
-            box = see_marks([Box((index, 10, 0), (index + 1, 30, 20))], frame)[2]
+            box = volume_prompt_channels([Box((index, 10, 0), (index + 1, 30, 20))], frame)[2]
             assert box.any(axis=(1, 2)).sum() == 1
             assert box.sum() == 4 * 4
 
     def test_extremes_are_balls_and_the_box_round_them(self) -> None:
         ends = Extremes(((0, 8, 4), (3, 8, 4), (2, 3, 4), (2, 12, 4), (2, 8, 1), (2, 8, 6)))
-        positive, negative, box = see_marks([ends], self.FRAME)
+        positive, negative, box = volume_prompt_channels([ends], self.FRAME)
         assert all(positive[tuple(cell)] == 1 for cell in self.FRAME.cell(np.asarray(ends.points)))
         assert not negative.any()
         assert box.sum() == 8 * 10 * 6
 
     def test_a_positive_lasso_is_the_box_round_it(self) -> None:
         ring = ((1, 3, 1), (1, 3, 6), (1, 9, 6), (1, 9, 1))
-        assert see_marks([Lasso(ring)], self.FRAME)[2].sum() == 2 * 7 * 6
-        assert not see_marks([Lasso(ring, positive=False)], self.FRAME).any()
+        assert volume_prompt_channels([Lasso(ring)], self.FRAME)[2].sum() == 2 * 7 * 6
+        assert not volume_prompt_channels([Lasso(ring, positive=False)], self.FRAME).any()
 
     @given(low=st.tuples(*[st.floats(-60, 60)] * 3), edge=st.floats(0.05, 20))
     def test_what_lies_outside_the_frame_is_not_seen(self, low: tuple[float, float, float], edge: float) -> None:
@@ -229,7 +229,8 @@ class TestSeeMarks:
             Box((5, 5, 5), (6, 9, 30)),
             Adjust(0.4),
         ]
-        seen = see_marks(prompts, frame)
-        far = np.any((frame.at(np.array([9, 9, 9])) < -3) | (frame.at(np.array([9, 9, 9])) > np.add(frame.cells, 2)))
+        seen = volume_prompt_channels(prompts, frame)
+        at = frame.to_grid(np.array([9, 9, 9]))
+        far = np.any((at < -3) | (at > np.add(frame.cells, 2)))
         assert not (far and seen[0].any())
         assert set(np.unique(seen)) <= {0.0, 1.0}

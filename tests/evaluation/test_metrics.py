@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
 from itertools import product
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -309,24 +307,6 @@ def test_far_surfaces_are_found_by_the_transform() -> None:
     mask[30:38, 30:38, 30:38] = True
 
     assert ours(truth, mask, (1.0, 2.0, 1.0), 2.0) == pytest.approx(theirs(truth, mask, (1.0, 2.0, 1.0), 2.0))
-
-
-def test_loops_run_where_their_machine_code_cannot_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = numba.njit
-
-    def refusing(*, cache: bool = False, **options: Any) -> Any:
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return real(**options)
-
-    monkeypatch.setattr(numba, "njit", refusing)
-    spec = importlib.util.spec_from_file_location("uncached", nearest.__file__)
-    assert spec is not None
-    assert spec.loader is not None
-    uncached = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(uncached)
-
-    assert uncached.rows(drawn("..#..")).tolist() == [[[2, 1, 0, 1, 2]]]
 
 
 # Interactions

@@ -20,9 +20,10 @@ from pydicom.uid import UID, JPEGLSLossless, RLELossless
 
 from segmend import io
 from segmend.core.image import Image
+from segmend.core.marks import fill_polygon
 from segmend.core.session import Label
 from segmend.errors import FileError, GeometryError
-from segmend.io.rtstruct import inside, outlines
+from segmend.io.rtstruct import outlines
 from tests.io.dicoms import NAME, enhanced, save, save_all, slices
 from tests.io.polygons import filled_by_winding
 
@@ -401,7 +402,7 @@ def test_outlines_give_the_mask_back_by_either_way_of_filling(mask: np.ndarray) 
     odd = np.zeros_like(mask)
     wound = np.zeros_like(mask)
     for ring in rings:
-        odd ^= inside(ring, *mask.shape)
+        odd ^= fill_polygon(ring, *mask.shape)
         wound |= filled_by_winding(ring, *mask.shape)
     assert np.array_equal(odd, mask)
     assert np.array_equal(wound, mask)

@@ -10,7 +10,7 @@ from segmend.core.masks import dice
 from segmend.core.segmenter import merged
 from segmend.errors import ModelError
 from segmend.mend.first_masks import InPlanes, InSpace, Namer, agree, read_labels
-from segmend.mend.plane import Networks, PlaneLooker
+from segmend.mend.plane import Networks, PlanePredictor
 from segmend.mend.volume import VolumeWorkspace
 from segmend.runtime.engine import Engine
 from tests.tasks import DISC, SQUARE, drawn_picture, drawn_volume
@@ -59,7 +59,7 @@ class Content(Engine):
 
 def in_planes(image, **refiner):
     eyes = Eyes()
-    return InPlanes(Namer(Tones(), LABELS), PlaneLooker(Networks(eyes, Content(**refiner)), image)), eyes
+    return InPlanes(Namer(Tones(), LABELS), PlanePredictor(Networks(eyes, Content(**refiner)), image)), eyes
 
 
 def in_space(image, **refiner):

@@ -12,10 +12,19 @@ from segmend.core.prompts import Adjust, Click, Extremes, Lasso, Mask, Stroke
 from segmend.core.segmenter import answer
 from segmend.errors import PromptError
 from segmend.mend.method import Mend, MendWorkspace
-from segmend.mend.plane import CELLS, Looking, Networks, PlaneLooker, levelled, on_ladder, reaching
+from segmend.mend.plane import (
+    CELLS,
+    Networks,
+    PlaneOptions,
+    PlanePredictor,
+    reaching,
+    snap_window,
+)
 from segmend.runtime.engine import Engine
-from segmend.sampling.channels import see_prompts
-from segmend.sampling.slices import expected_dice, key_index, plane_axis
+from segmend.sampling.channels import plane_prompt_channels
+from segmend.sampling.intensity import clip_to_window_level
+from segmend.sampling.probability import expected_dice
+from segmend.sampling.slice_prompts import key_index, plane_axis
 from segmend.sampling.window import Window
 from segmend.solvers.finetune import Head
 
@@ -53,7 +62,7 @@ class Bright(Engine):
 
 def bright(engine=None, eyes=None, **looking):
     """Without a second opinion, where a test does not ask for it: it is one look more."""
-    return Mend(Networks(eyes or Eyes(), engine or Bright()), Looking(**{"opinion": False} | looking))
+    return Mend(Networks(eyes or Eyes(), engine or Bright()), PlaneOptions(**{"opinion": False} | looking))
 
 
 def disc_image(rows=200, columns=150, centre=(60, 90), radius=20, depth=1, thick=range(1)):
@@ -249,20 +258,20 @@ def test_marks_are_drawn_where_they_were_put():
     window = Window(10, 20, 64, 64)
     prompts = [Click((0, 42, 52)), Click((0, 20, 30), positive=False), Stroke(((0, 60, 60), (0, 60, 80)))]
 
-    positive, negative, box = see_prompts(prompts, 0, 0, window, CELLS)
+    positive, negative, box = plane_prompt_channels(prompts, 0, 0, window, CELLS)
 
     assert positive[65, 65] == 1 and negative[21, 21] == 1 and not box.any()
     assert positive[101, 81:121].all()
 
 
 def test_marks_of_other_slices_are_not_drawn():
-    assert not see_prompts([Click((3, 5, 5))], 0, 2, Window(0, 0, 10, 10), CELLS).any()
+    assert not plane_prompt_channels([Click((3, 5, 5))], 0, 2, Window(0, 0, 10, 10), CELLS).any()
 
 
 def test_extreme_points_are_a_box_and_marks():
     points = ((0, 2, 5), (0, 8, 5), (0, 5, 2), (0, 5, 8))
 
-    positive, _, box = see_prompts([Extremes(points)], 0, 0, Window(0, 0, 10, 10), 10)
+    positive, _, box = plane_prompt_channels([Extremes(points)], 0, 0, Window(0, 0, 10, 10), 10)
 
     assert box.sum() == 49
     assert positive[2, 5] == positive[5, 8] == 1
@@ -339,7 +348,7 @@ def test_tones_far_from_the_middle_do_not_flatten_it():
     seen = np.full((1, 9, 9), -1000.0, np.float32)
     seen[0, 3:6, 3:6] = [[0, 10, 20], [30, 40, 50], [60, 70, 80]]
 
-    out = levelled(np.repeat(np.repeat(seen, 3, axis=1), 3, axis=2), np.ones((27, 27), bool))
+    out = clip_to_window_level(np.repeat(np.repeat(seen, 3, axis=1), 3, axis=2), np.ones((27, 27), bool))
 
     assert out.min() > -100 and np.ptp(out[0, 9:18, 9:18]) == 80
 
@@ -426,11 +435,11 @@ def test_what_was_read_does_not_change_the_answer():
 )
 def test_the_window_of_an_object_leaves_room_round_it(top, left, height, width, aspect):
     image = Image(np.zeros((1, 1, 300, 300), np.uint8), scale_affine((1, aspect, 1)))
-    looker = PlaneLooker(bright().planes, image)
+    looker = PlanePredictor(bright().planes, image)
 
     window = looker.window((top, left, top + height, left + width), 0)
 
-    frame = looker.frame(0)
+    frame = looker.whole_window(0)
     assert window == frame or (
         window.top <= top - 0.05 * height
         and window.left <= left - 0.05 * width
@@ -443,7 +452,7 @@ def test_the_window_of_an_object_leaves_room_round_it(top, left, height, width, 
 
 def test_a_small_change_of_the_object_keeps_its_window():
     image = Image(np.zeros((1, 1, 300, 400), np.uint8))
-    looker = PlaneLooker(bright().planes, image)
+    looker = PlanePredictor(bright().planes, image)
 
     assert looker.window((40, 50, 93, 104), 0) == looker.window((41, 49, 94, 103), 0)
 
@@ -560,7 +569,7 @@ HEAD = Head((np.array([[3.0, 0.02]], np.float32),), (np.zeros(1, np.float32),))
 @pytest.mark.parametrize("finetune", ["off", "auto", "on"])
 def test_marks_that_disagree_teach_the_last_layers_this_image(finetune):
     voxels, truth = disc_image(rows=120, columns=120, centre=(60, 60), radius=20)
-    workspace = Mend(Networks(Eyes(), Wrong(), HEAD), Looking(near=False, again=0)).open(Image(voxels[None]))
+    workspace = Mend(Networks(Eyes(), Wrong(), HEAD), PlaneOptions(near=False, again=0)).open(Image(voxels[None]))
     box = Box((0, 35, 35), (1, 85, 85))
     sides = (((37, 37), (37, 83)), ((83, 37), (83, 83)), ((37, 37), (83, 37)), ((37, 83), (83, 83)))
     strokes = [Stroke(tuple((0, y, x) for y, x in side), positive=False) for side in sides]
@@ -576,7 +585,7 @@ def test_marks_that_disagree_teach_the_last_layers_this_image(finetune):
 
 def test_marks_that_agree_teach_nothing():
     voxels, truth = disc_image(rows=120, columns=120, centre=(60, 60), radius=20)
-    workspace = Mend(Networks(Eyes(), Wrong(), HEAD), Looking()).open(Image(voxels[None]))
+    workspace = Mend(Networks(Eyes(), Wrong(), HEAD), PlaneOptions()).open(Image(voxels[None]))
 
     prompts = [Box((0, 35, 35), (1, 85, 85)), Click((0, 60, 60))]
 
@@ -637,10 +646,10 @@ def test_an_older_lasso_is_not_drawn_again():
 
 
 def test_the_frame_is_the_ladders_top():
-    frame = PlaneLooker(bright().planes, Image(np.zeros((1, 1, 30, 50), np.uint8))).frame(0)
+    frame = PlanePredictor(bright().planes, Image(np.zeros((1, 1, 30, 50), np.uint8))).whole_window(0)
 
-    assert on_ladder(frame, 15, 25, 49) == frame
-    assert on_ladder(frame, 15, 25, 25).width == 25
+    assert snap_window(frame, 15, 25, 49) == frame
+    assert snap_window(frame, 15, 25, 25).width == 25
 
 
 class Restless(Bright):

@@ -10,7 +10,7 @@ from segmend.core.image import Box, Image
 from segmend.core.masks import dice
 from segmend.core.prompts import Click
 from segmend.mend.method import LINES
-from segmend.mend.plane import Networks, PlaneLooker, Question
+from segmend.mend.plane import Networks, PlanePredictor, Question
 from segmend.mend.vessels import lines_of, thin
 from segmend.runtime.engine import weights_of
 
@@ -164,7 +164,7 @@ class Silent:
 
 
 def looker(voxels, engine):
-    return PlaneLooker(Networks(Silent(), Silent(), lines=engine), Image(voxels))
+    return PlanePredictor(Networks(Silent(), Silent(), lines=engine), Image(voxels))
 
 
 def question(prompts, here):
@@ -208,6 +208,6 @@ class TestALooker:
         if case == "a volume":
             ask = looker(tones[:, None].repeat(5, 1), engine)
         if case == "lines switched off":
-            ask.looking = replace(ask.looking, lines=False)
+            ask.options = replace(ask.options, lines=False)
         with pytest.raises(Asked):
             ask.answer(question([Click((0, *place))], here))

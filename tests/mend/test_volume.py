@@ -23,9 +23,9 @@ from segmend.core.segmenter import answer, replaced
 from segmend.core.session import FINETUNES
 from segmend.errors import PromptError
 from segmend.mend.method import solid
-from segmend.mend.plane import PlaneLooker, Question, Seen
+from segmend.mend.plane import PlanePredictor, Question, WindowAnswer
 from segmend.mend.three_planes import crossing, mistake_at
-from segmend.mend.volume import TEACHING, Change, Look, Looking, VolumeWorkspace, _bursting, _quality
+from segmend.mend.volume import TEACHING, Change, FrameAnswer, VolumeOptions, VolumeWorkspace, _bursting, _quality
 from segmend.runtime.engine import Arrays, Engine, load_network
 from segmend.sampling.channels import Guess
 from segmend.sampling.frame import Frame
@@ -118,21 +118,21 @@ class Boxed(Engine):
         return said(inputs["prompts"][0, 3] > 0, 0.9)
 
 
-class Ruler(PlaneLooker):
+class Ruler(PlanePredictor):
     """A look at planes that finds what has the tone of the mark and is joined to it."""
 
     def __init__(self, image: Image) -> None:
         self.image = image
         self.asked: list[tuple[int, int]] = []
 
-    def look(self, question: Question) -> Seen:
+    def look(self, question: Question) -> WindowAnswer:
         self.asked.append((question.axis, question.index))
         pixels = np.delete(marks(question.prompts, self.image.shape)[0], question.axis, axis=1)
         bright = np.take(self.image.voxels[0], question.index, question.axis) > 250
         parts, _ = label(bright)
         mask = np.isin(parts, np.setdiff1d(parts[tuple(pixels.T)], 0)).astype(np.float32)
         rows, columns = mask.shape
-        return Seen(Window(0, 0, rows, columns), mask, mask, mask, np.s_[0:rows, 0:columns], 0.9, mask[None])
+        return WindowAnswer(Window(0, 0, rows, columns), mask, mask, mask, np.s_[0:rows, 0:columns], 0.9, mask[None])
 
 
 def said(mask: MaskArray, quality: float) -> dict[str, Real]:
@@ -163,16 +163,16 @@ NOTHING = np.zeros(SHAPE, bool)
 BOUNDS = bounds(TRUTH) or Box((0, 0, 0), (0, 0, 0))
 
 
-SHOWN = Looking(shown=True)  # the mask so far, to networks that go on from it
+SHOWN = VolumeOptions(shown=True)  # the mask so far, to networks that go on from it
 
 
-def opened(image: Image = IMAGE, looking: Looking | None = None) -> VolumeWorkspace:
+def opened(image: Image = IMAGE, looking: VolumeOptions | None = None) -> VolumeWorkspace:
     return VolumeWorkspace(Tones(), Grower(), image, looking)
 
 
-def alone(**options: Any) -> Looking:
+def alone(**options: Any) -> VolumeOptions:
     """Return a way of looking that asks for no second opinion."""
-    return Looking(opinion=False, **options)
+    return VolumeOptions(opinion=False, **options)
 
 
 def flat(axis: int) -> Box:
@@ -206,7 +206,7 @@ def ends() -> Extremes:
     ids=lambda prompt: type(prompt).__name__,
 )
 def test_any_first_prompt_on_any_plane_finds_the_object(prompt: Prompt) -> None:
-    found = answer(opened(looking=alone()), [prompt], NOTHING)
+    found = answer(opened(options=alone()), [prompt], NOTHING)
 
     assert dice(TRUTH, found.over(NOTHING)) > 0.9
     assert found.quality == pytest.approx(0.9)
@@ -233,7 +233,7 @@ class TestSize:
     """How large the object is that a mark means, planes through it tell."""
 
     def opened(self) -> VolumeWorkspace:
-        return VolumeWorkspace(Tones(), Boxed(), IMAGE, Looking(across=False), planes=Ruler(IMAGE))
+        return VolumeWorkspace(Tones(), Boxed(), IMAGE, VolumeOptions(across=False), planes=Ruler(IMAGE))
 
     def asked(self, workspace: VolumeWorkspace) -> list[tuple[int, int]]:
         assert isinstance(workspace.planes, Ruler)
@@ -282,7 +282,7 @@ class TestSize:
 def test_an_object_that_leaves_its_box_is_looked_at_from_further_away() -> None:
     part = Box((8, 27, 31), (10, 31, 36))
 
-    near = answer(opened(looking=Looking(further=0)), [part], NOTHING).over(NOTHING)
+    near = answer(opened(options=VolumeOptions(further=0)), [part], NOTHING).over(NOTHING)
     far = answer(opened(), [part], NOTHING).over(NOTHING)
 
     assert dice(TRUTH, near) < 0.7
@@ -364,7 +364,7 @@ def test_a_second_opinion_that_expects_little_lowers_the_quality_and_is_uncertai
 
     sure, alone_there, uncertainty_map = (
         answer(VolumeWorkspace(Tones(), refiner, IMAGE, looking), [BOUNDS], NOTHING)
-        for refiner, looking in ((Grower(), Looking()), (Flighty(), alone()), (Flighty(), Looking()))
+        for refiner, looking in ((Grower(), VolumeOptions()), (Flighty(), alone()), (Flighty(), VolumeOptions()))
     )
     np.testing.assert_array_equal(sure.probability > 0.5, uncertainty_map.probability > 0.5)
     assert (
@@ -409,7 +409,7 @@ def test_quality_follows_the_uncertainty_of_the_mask_that_was_made_and_how_much_
 
     def told(uncertainty_map: float, made: MaskArray = mask) -> float:
         uncertainty = np.full(frame.cells, uncertainty_map, np.float32)
-        look = Look(frame, mask.astype(np.float32), uncertainty, 0.9)
+        look = FrameAnswer(frame, mask.astype(np.float32), uncertainty, 0.9)
         return _quality(look, look, made)
 
     part = mask.copy()
@@ -425,7 +425,7 @@ class TestCorrections:
     def test_a_correction_reaches_as_far_as_the_mistake_is_deep(self) -> None:
         mask = TRUTH | BESIDE_IT
         mask[8, 5:7, 3:5] = True  # far away, and nothing that the networks would say
-        looking = Looking(obey=False)
+        looking = VolumeOptions(obey=False)
 
         after = answer(VolumeWorkspace(Tones(), Grower(), IMAGE, looking), [Click(MIDDLE)], mask).over(mask)
         assert after[8, 5:7, 3:5].all()  # the mark is where it should be: there is no mistake
@@ -438,21 +438,21 @@ class TestCorrections:
 
     def test_a_first_mark_and_a_box_speak_of_the_whole_object(self) -> None:
         for prompt in (Click(MIDDLE), Box((4, 16, 20), (13, 41, 46))):
-            after = answer(VolumeWorkspace(Tones(), Grower(), IMAGE, Looking(obey=False)), [prompt], NOTHING)
+            after = answer(VolumeWorkspace(Tones(), Grower(), IMAGE, VolumeOptions(obey=False)), [prompt], NOTHING)
             assert dice(TRUTH, after.over(NOTHING)) > 0.9
 
 
-class Seer(PlaneLooker):
+class Seer(PlanePredictor):
     """A look at planes that finds the truth where it was marked."""
 
     def __init__(self, truth: MaskArray) -> None:
         self.truth = truth
 
-    def look(self, question: Question) -> Seen:
+    def look(self, question: Question) -> WindowAnswer:
         here = np.take(self.truth, question.index, question.axis)
         mask = here.astype(np.float32)
         rows, columns = mask.shape
-        return Seen(Window(0, 0, rows, columns), mask, mask, mask, np.s_[0:rows, 0:columns], 0.9, mask[None])
+        return WindowAnswer(Window(0, 0, rows, columns), mask, mask, mask, np.s_[0:rows, 0:columns], 0.9, mask[None])
 
 
 class TestAcross:
@@ -462,7 +462,7 @@ class TestAcross:
     LEAK = TRUTH | ball(SHAPE, (8, 28, 50), (9, 9, 9))
 
     def mended(self, start: MaskArray, prompts: Sequence[Prompt], **options: Any) -> MaskArray:
-        looking = Looking(opinion=False, obey=False, **options)
+        looking = VolumeOptions(opinion=False, obey=False, **options)
         workspace = VolumeWorkspace(Tones(), Echo(), IMAGE, looking, planes=Seer(TRUTH))
         return answer(workspace, prompts, start).over(start)
 
@@ -503,7 +503,7 @@ class TestMasksFromElsewhere:
             def run(self, inputs: Arrays) -> dict[str, Real]:
                 return {**super().run(inputs), "quality": np.asarray([quality], np.float32)}
 
-        looking = Looking(opinion=False, obey=False)
+        looking = VolumeOptions(opinion=False, obey=False)
         workspace = VolumeWorkspace(Tones(), Judging(), IMAGE, looking, planes=Seer(planes))
         return answer(workspace, prompts, start).over(start)
 
@@ -642,7 +642,7 @@ class TestDots:
         mask = TRUTH & (np.arange(SHAPE[2]) < 20)
         click = [Click((8, 28, 42))]
 
-        found = [answer(opened(looking=Looking(dot=dot)), click, mask) for dot in (0.0, 7.0)]
+        found = [answer(opened(options=VolumeOptions(dot=dot)), click, mask) for dot in (0.0, 7.0)]
 
         np.testing.assert_array_equal(found[0].over(mask), found[1].over(mask))
 
@@ -818,7 +818,7 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Engine, Engine]:
 
 
 def test_exported_networks_answer(networks: tuple[Engine, Engine]) -> None:
-    workspace = VolumeWorkspace(*networks, IMAGE, Looking(cells=32, first=16))
+    workspace = VolumeWorkspace(*networks, IMAGE, VolumeOptions(cells=32, first=16))
 
     mask = NOTHING
     for count, prompts in enumerate([[Click(MIDDLE)], [Click(MIDDLE), Click((8, 10, 10), positive=False)]]):

@@ -5,11 +5,12 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from segmend.mend.plane import CELLS, see_image
+from segmend.mend.plane import CELLS
 from segmend.methods import load
 from segmend.runtime.engine import TorchEngine, load_network
 from segmend.samples import make
-from segmend.sampling.channels import see_prompts
+from segmend.sampling.channels import plane_prompt_channels
+from segmend.sampling.intensity import window_channels
 from segmend.sampling.window import around
 from segmend.users import LargestError
 from segmend.users.play import rounds
@@ -36,8 +37,8 @@ def test_the_best_precision_agrees_with_torch_in_float32(kind, engines):
     click = LargestError()(truth[None], np.zeros_like(truth[None]))
     rows, columns = truth.shape
     window = around(0, 0, rows, columns, margin=1.0)
-    image = see_image(sample.image.voxels[:, index], window, CELLS)[None]
-    prompts = np.concatenate([np.zeros((1, CELLS, CELLS)), see_prompts([click], 0, 0, window, CELLS)])[None]
+    image = window_channels(sample.image.voxels[:, index], window, CELLS)[None]
+    prompts = np.concatenate([np.zeros((1, CELLS, CELLS)), plane_prompt_channels([click], 0, 0, window, CELLS)])[None]
 
     fast, exact = (probabilities(pair, image, prompts.astype(np.float32)) for pair in engines)
 

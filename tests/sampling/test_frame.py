@@ -5,24 +5,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segmend.core.image import Box, Image, scale_affine, whole
-from segmend.sampling.frame import TONES, Frame, frame_round, see_block, toned, whole_frame
+from segmend.core.image import Box, whole
+from segmend.sampling.frame import Frame, frame_around, whole_frame
 
 
 def test_seeing_one_to_one_is_the_volume_itself():
     volume = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
 
-    np.testing.assert_allclose(whole_frame((2, 3, 4), (1, 1, 1), (2, 3, 4)).see(volume), volume)
+    np.testing.assert_allclose(whole_frame((2, 3, 4), (1, 1, 1), (2, 3, 4)).resample_to_grid(volume), volume)
 
 
 def test_a_frame_keeps_millimetres_and_pads_with_nothing():
     frame = whole_frame((2, 4, 4), (2.0, 1.0, 2.0), (4, 4, 4))  # 4 x 4 x 8 mm, so cells of 2 mm
 
-    seen = frame.see(np.ones((2, 4, 4)))
+    seen = frame.resample_to_grid(np.ones((2, 4, 4)))
 
     assert np.divide(frame.length, frame.cells) * (2.0, 1.0, 2.0) == pytest.approx([2, 2, 2])
-    assert frame.inside((2, 4, 4)).any(axis=2).tolist() == (seen > 0.5).any(axis=2).tolist()
-    assert frame.inside((2, 4, 4)).sum() == 2 * 2 * 4
+    assert frame.cells_in_volume((2, 4, 4)).any(axis=2).tolist() == (seen > 0.5).any(axis=2).tolist()
+    assert frame.cells_in_volume((2, 4, 4)).sum() == 2 * 2 * 4
     np.testing.assert_allclose(seen[1:3, 1:3], 1)
     assert seen.sum() == pytest.approx(2 * 2 * 4)
 
@@ -30,7 +30,7 @@ def test_a_frame_keeps_millimetres_and_pads_with_nothing():
 def test_a_cell_on_the_border_sees_the_part_inside():
     frame = whole_frame((3, 4, 4), (2.0, 3.0, 3.0), (4, 4, 4))  # 6 mm of 12 in cells of 3 mm, from the middle of one
 
-    seen = frame.see(np.full((3, 4, 4), -7.0))
+    seen = frame.resample_to_grid(np.full((3, 4, 4), -7.0))
 
     assert np.unique(seen).tolist() == pytest.approx([-7, 0])
     assert (seen[1:3] < 0).all()
@@ -39,8 +39,8 @@ def test_a_cell_on_the_border_sees_the_part_inside():
 def test_a_frame_beside_the_volume_sees_nothing():
     frame = Frame((50.0, 0.0, 0.0), (4.0, 4.0, 4.0), (2, 2, 2))
 
-    assert not frame.see(np.ones((4, 4, 4))).any()
-    assert not frame.inside((4, 4, 4)).any()
+    assert not frame.resample_to_grid(np.ones((4, 4, 4))).any()
+    assert not frame.cells_in_volume((4, 4, 4)).any()
 
 
 @given(
@@ -58,7 +58,7 @@ def test_every_voxel_lies_in_its_cell_and_a_constant_comes_back(shape, spacing, 
 
     reached = frame.box(Box(tuple(cell.tolist()), tuple((cell + 1).tolist())), shape)
     assert reached.contains(voxel)
-    laid = frame.lay(np.full((4, 8, 4), 3.0, np.float32), whole(shape))
+    laid = frame.resample_to_voxels(np.full((4, 8, 4), 3.0, np.float32), whole(shape))
     np.testing.assert_allclose(laid, 3.0, rtol=1e-5)
 
 
@@ -67,20 +67,22 @@ def test_laying_back_a_part_is_a_part_of_laying_back_all():
     grid = np.random.default_rng(0).random((4, 4, 4)).astype(np.float32)
     part = Box((1, 2, 3), (4, 8, 5))
 
-    np.testing.assert_allclose(frame.lay(grid, part), frame.lay(grid, whole((5, 9, 7)))[part.slices], rtol=1e-5)
+    np.testing.assert_allclose(
+        frame.resample_to_voxels(grid, part), frame.resample_to_voxels(grid, whole((5, 9, 7)))[part.slices], rtol=1e-5
+    )
 
 
 def test_a_frame_round_a_box_has_cubes_for_cells_and_the_box_in_its_middle():
     box = Box((4, 10, 10), (6, 22, 16))  # 6 x 12 x 12 mm
 
-    frame = frame_round(box, (3.0, 1.0, 2.0), margin=2.0, cells=(4, 8, 8))
+    frame = frame_around(box, (3.0, 1.0, 2.0), margin=2.0, cells=(4, 8, 8))
 
     assert np.divide(frame.length, frame.cells) * (3.0, 1.0, 2.0) == pytest.approx([3, 3, 3])
     assert np.add(frame.low, np.divide(frame.length, 2)) == pytest.approx([5, 16, 13])
 
 
 def test_a_frame_round_a_voxel_is_as_long_as_it_needs_to_be():
-    frame = frame_round(Box((5, 5, 5), (6, 6, 6)), (2.0, 1.0, 1.0), margin=1.5, cells=(8, 8, 8), least=16.0)
+    frame = frame_around(Box((5, 5, 5), (6, 6, 6)), (2.0, 1.0, 1.0), margin=1.5, cells=(8, 8, 8), least=16.0)
 
     assert frame.length == (8.0, 16.0, 16.0)
 
@@ -89,88 +91,19 @@ def test_a_frame_round_a_voxel_is_as_long_as_it_needs_to_be():
 @settings(max_examples=60, deadline=None)
 def test_seeing_some_voxels_keeps_smooth_images_where_they_are(shape, cells, seed):
     rng = np.random.default_rng(seed)
-    frame = frame_round(whole(shape), rng.uniform(0.5, 3, 3), margin=rng.uniform(0.5, 1.5), cells=(cells,) * 3)
+    frame = frame_around(whole(shape), rng.uniform(0.5, 3, 3), margin=rng.uniform(0.5, 1.5), cells=(cells,) * 3)
     ramp = np.einsum("zyxk,k->zyx", np.moveaxis(np.indices(shape), 0, -1), rng.uniform(-1, 1, 3))
     edge = np.divide(frame.length, cells).max()
 
-    all_, some = frame.see(ramp), frame.see_some(ramp)
+    all_, some = frame.resample_to_grid(ramp), frame.subsample_to_grid(ramp)
 
-    within = frame.inside(shape)
+    within = frame.cells_in_volume(shape)
     assert np.abs(all_ - some)[within].max(initial=0) <= 0.75 * edge + 1  # less than a cell, of slopes up to 1 an axis
-    assert not some[~frame.inside(np.add(shape, edge))].any() or edge > 1
+    assert not some[~frame.cells_in_volume(np.add(shape, edge))].any() or edge > 1
 
 
 def test_seeing_some_voxels_is_seeing_all_while_cells_are_fine():
-    frame = frame_round(Box((2, 2, 2), (7, 9, 8)), (2.0, 1.0, 1.0), margin=1.0, cells=(6, 6, 6))
+    frame = frame_around(Box((2, 2, 2), (7, 9, 8)), (2.0, 1.0, 1.0), margin=1.0, cells=(6, 6, 6))
     volume = np.random.default_rng(0).random((9, 11, 10))
 
-    np.testing.assert_array_equal(frame.see_some(volume), frame.see(volume))
-
-
-class TestToned:
-    def test_any_range_and_offset_look_alike(self):
-        rng = np.random.default_rng(1)
-        seen = rng.random((6, 8, 10)).astype(np.float32)
-        valid = np.ones(seen.shape, bool)
-
-        np.testing.assert_allclose(toned(seen, valid)[0], toned(seen * 3000 - 1000, valid)[0], atol=1e-3)
-
-    def test_an_outlier_does_not_take_the_whole_range(self):
-        seen = np.linspace(0, 1, 6 * 8 * 10, dtype=np.float32).reshape(6, 8, 10)
-        seen[0, 0, 0] = 1000.0
-
-        assert toned(seen, np.ones(seen.shape, bool))[0][3].mean() == pytest.approx(0.55, abs=0.1)
-
-    def test_the_levelled_channel_shows_small_contrasts_of_the_middle(self):
-        seen = np.full((9, 9, 9), -1000.0, np.float32)
-        seen[3:6, 3:6, 3:6] = 0.0
-        seen[4, 3:6, 3:6] = 100.0
-        seen[8] = 1000.0
-
-        wide, levelled, _, _ = toned(seen, np.ones(seen.shape, bool))
-
-        assert wide[4, 4, 4] - wide[3, 4, 4] == pytest.approx(0.05)
-        assert levelled[4, 4, 4] - levelled[3, 4, 4] == pytest.approx(0.5)
-
-    def test_cells_outside_are_nothing_and_said_to_be(self):
-        seen = np.full((4, 4, 4), 5.0, np.float32)
-        seen[2] = 9.0
-        valid = np.zeros(seen.shape, bool)
-        valid[1:3] = True
-
-        found = toned(seen, valid)
-
-        assert found.shape == (TONES, 4, 4, 4)
-        assert not found[:, ~valid].any()
-        assert found[3][valid].all()
-
-    def test_one_tone_or_nothing_is_nothing(self):
-        seen = np.full((4, 4, 4), 7.0, np.float32) + np.float32(1e-6)
-
-        assert not toned(seen, np.ones(seen.shape, bool))[:3].any()
-        assert not toned(seen, np.zeros(seen.shape, bool)).any()
-
-    @given(seed=st.integers(0, 99), scale=st.sampled_from([1e-6, 1.0, 1e6]), kind=st.sampled_from(["u1", "i2", "f4"]))
-    @settings(max_examples=30, deadline=None)
-    def test_always_finite_and_between_0_and_1(self, seed, scale, kind):
-        rng = np.random.default_rng(seed)
-        limits = (0, 255) if kind == "u1" else (-1000, 1000)
-        voxels = rng.integers(*limits, (1, 5, 9, 7)).astype(kind)
-        image = Image(voxels * np.float32(scale) if kind == "f4" else voxels, scale_affine((3, 1, 1)))
-        frame = frame_round(Box((0, 2, 2), (3, 6, 6)), image.spacing, margin=2.0, cells=(8, 8, 8))
-
-        seen = see_block(image, frame)
-
-        assert seen.dtype == np.float32
-        assert np.isfinite(seen).all()
-        assert seen.min() >= 0
-        assert seen.max() <= 1
-
-
-def test_a_block_is_of_the_channel_asked_for():
-    voxels = np.zeros((2, 4, 6, 6), np.float32)
-    voxels[1, 2:] = 1.0
-    frame = frame_round(whole((4, 6, 6)), (1, 1, 1), margin=1.0, cells=(6, 6, 6))
-
-    assert not see_block(Image(voxels), frame)[0].any()
-    assert see_block(Image(voxels), frame, channel=1)[0, 3:5].all()
+    np.testing.assert_array_equal(frame.subsample_to_grid(volume), frame.resample_to_grid(volume))

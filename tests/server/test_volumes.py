@@ -34,7 +34,8 @@ def test_voxels_keep_their_type_and_place(kind):
 
     assert file.get_data_dtype() == np.dtype(kind).newbyteorder("<")
     np.testing.assert_array_equal(np.asanyarray(file.dataobj), voxels[0].transpose())
-    assert file.header["sform_code"] == 1 and file.header["qform_code"] == 0
+    assert file.header["sform_code"] == 1 and file.header["qform_code"] == 1
+    np.testing.assert_allclose(file.header.get_qform(), file.header.get_sform(), atol=1e-5)
     assert file.header.get_xyzt_units()[0] == "mm"
 
 

@@ -3,16 +3,14 @@
  *
  *   "SGM1" | u32 position | u32 flags | u32 low z, y, x | u32 high z, y, x | payload
  *
- * The payload is the uint16 label values of the box, x fastest; flag bit 0 marks the last frame of an
- * answer, bit 1 a payload compressed with zlib. A frame that begins with "SGD1" has a uint8 a voxel: the
- * method's uncertainty.
+ * The payload is the uint16 label values of the box, x fastest; flag bit 1 marks a payload
+ * compressed with zlib. A frame that begins with "SGD1" has a uint8 a voxel: the method's uncertainty.
  */
 
 import type { Box, Index } from "./geometry";
 
 export interface MaskPatch {
   readonly position: number; // of the event this answers
-  readonly last: boolean;
   readonly box: Box;
   readonly values: Uint16Array;
 }
@@ -20,7 +18,6 @@ export interface MaskPatch {
 /** How uncertain the method is of each voxel of a box, 0 to 255. */
 export interface UncertaintyPatch {
   readonly position: number;
-  readonly last: boolean;
   readonly box: Box;
   readonly values: Uint8Array;
 }
@@ -53,7 +50,7 @@ export async function readPatch(frame: ArrayBuffer): Promise<MaskPatch | Uncerta
   if (bytes.byteLength !== size * voxels) {
     throw new FrameError(`A mask of ${voxels} voxels came with ${bytes.byteLength} bytes; reload the page.`);
   }
-  const patch = { position: number(1), last: (flags & 1) !== 0, box: { low, high } };
+  const patch = { position: number(1), box: { low, high } };
   return magic === MASK ? { ...patch, values: new Uint16Array(bytes) } : { ...patch, values: new Uint8Array(bytes) };
 }
 

@@ -58,7 +58,6 @@ describe("slices of the volume", () => {
 describe("the mask", () => {
   const patch = (low: Index, high: Index, values: number[]) => ({
     position: 0,
-    last: true,
     box: { low, high },
     values: Uint16Array.from(values),
   });

@@ -86,25 +86,37 @@ def _unravel(flat: list[int], shape: Index) -> Points:
     return np.stack(np.unravel_index(np.asarray(flat), shape), axis=1).astype(np.intp)
 
 
-def filled(points: NDArray[np.floating[Any]], rows: int, columns: int) -> NDArray[np.bool_]:
-    """Return the pixels of a plane whose centres a closed line goes round (even-odd), and the line itself.
+def fill_polygon(corners: NDArray[np.floating[Any]], rows: int, columns: int) -> NDArray[np.bool_]:
+    """Return the pixels of a plane whose centres lie inside a closed line, by the even-odd rule.
 
-    >>> filled(np.array([[0, 0], [0, 2], [2, 2], [2, 0]]), 4, 4).astype(int).tolist()
+    A centre on the line counts where the line is above or to the left of the area.
+
+    >>> fill_polygon(np.array([[-0.5, -0.5], [-0.5, 1.5], [0.5, 1.5], [0.5, -0.5]]), 2, 3).astype(int).tolist()
+    [[1, 1, 0], [0, 0, 0]]
+    """
+    flips = np.zeros((rows, columns + 1), np.uint8)
+    for (ay, ax), (by, bx) in zip(corners.tolist(), np.roll(corners, -1, 0).tolist(), strict=True):
+        if ay == by:
+            continue
+        first, last = int(np.ceil(min(ay, by))), int(np.ceil(max(ay, by)))
+        y = np.arange(max(first, 0), min(last, rows))
+        x = np.ceil(ax + (y - ay) * ((bx - ax) / (by - ay)))
+        flips[y, np.clip(x, 0, columns).astype(np.intp)] ^= 1
+    return np.bitwise_xor.accumulate(flips, axis=1)[:, :columns].astype(bool)
+
+
+def fill_lasso(corners: NDArray[np.integer[Any]], rows: int, columns: int) -> NDArray[np.bool_]:
+    """Return the pixels of a plane that lie inside a closed line of pixels (even-odd), or on it.
+
+    >>> fill_lasso(np.array([[0, 0], [0, 2], [2, 2], [2, 0]]), 4, 4).astype(int).tolist()
     [[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 0], [0, 0, 0, 0]]
     """
-    inside = np.zeros((rows, columns), bool)
-    ends = np.roll(points, -1, axis=0)
-    centres = np.arange(columns)
-    for y in range(max(int(points[:, 0].min()), 0), min(int(points[:, 0].max()) + 1, rows)):
-        crosses = (points[:, 0] <= y) != (ends[:, 0] <= y)
-        (ay, ax), (by, bx) = points[crosses].T, ends[crosses].T
-        at = ax + (y - ay) / (by - ay) * (bx - ax)
-        inside[y] = (centres[None] >= at[:, None]).sum(axis=0) % 2 == 1
-    for (ay, ax), (by, bx) in zip(points.tolist(), ends.tolist(), strict=True):
-        drawn = line((0, round(ay), round(ax)), (0, round(by), round(bx)))[:, 1:]
+    area = fill_polygon(corners.astype(float), rows, columns)
+    for (ay, ax), (by, bx) in zip(corners.tolist(), np.roll(corners, -1, axis=0).tolist(), strict=True):
+        drawn = line((0, ay, ax), (0, by, bx))[:, 1:]
         drawn = drawn[((drawn >= 0) & (drawn < (rows, columns))).all(axis=1)]
-        inside[tuple(drawn.T)] = True
-    return inside
+        area[tuple(drawn.T)] = True
+    return area
 
 
 def in_plane(box: Box, axis: int) -> tuple[tuple[int, int], tuple[int, int]]:

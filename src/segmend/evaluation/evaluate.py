@@ -54,6 +54,7 @@ from segmend.evaluation.metrics import (
     share_lowered,
 )
 from segmend.evaluation.surface_distance import surfaces
+from segmend.runtime.engine import Device
 from segmend.users import user as robot
 from segmend.users.human import ScribblePlayer
 from segmend.users.play import User, rounds
@@ -226,13 +227,15 @@ def evaluate(
     seed: int = 0,
     names: Sequence[str] = (),
     weights: Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
     progress: Progress | None = None,
 ) -> Report:
     """Return how a method fares with a robot on the data sets in a folder.
 
     `limit` is the most cases of each set, `objects` the most objects of a case, `workers` the number of processes; one
     plays here. `names` are the sets to play, none for all; `weights` is a folder that `segmend train` made, in place
-    of those in the package.
+    of those in the package; `device` and `precision` are those of `methods.load`.
     """
     if interactions < 1:
         raise SettingsError(f"An evaluation needs 1 interaction or more; got {interactions}.")
@@ -248,13 +251,13 @@ def evaluate(
         )
     if weights is not None:
         methods.check_weights(method, weights)
+    methods.check_runs_on(method, Device(device, precision))
+    load = partial(methods.load, method, weights, device=device, precision=precision)
     found = {one.name: one for one in sets(Path(data), split, limit=limit)}
     if wrong := [name for name in names if name not in found]:
         raise SettingsError(f"There is no set {wrong[0]!r} with a split {split!r}; there are {', '.join(found)}.")
     jobs = [
-        Job(name, case, partial(methods.load, method, weights), player, interactions, objects)
-        for name in (names or found)
-        for case in found[name].cases
+        Job(name, case, load, player, interactions, objects) for name in (names or found) for case in found[name].cases
     ]
     results = list(run(jobs, workers=workers, progress=progress))
     return Report(

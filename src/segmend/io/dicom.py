@@ -323,7 +323,7 @@ def read_volume(volume: Volume, *, fourth: str = "channels", frame: int = 0) -> 
     stored = np.stack(stacks, axis=1) if len(stacks) > 1 else stacks[0][:, None]
     name = volume.planes[0].path.name
     voxels = chosen(stored, fourth="channels", frame=0, name=name)
-    return Image(finite(voxels, name), affine, tuple(notes))
+    return Image(finite(voxels, name), affine, tuple(notes), axes="zyx")
 
 
 def arranged(volume: Volume) -> tuple[list[list[Plane]], list[str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
@@ -26,9 +26,13 @@ from segmend.io.sizes import check_claim
 TYPES: dict[int, str] = {
     2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",
 }  # fmt: skip
-COLOURS = {128: 3, 2304: 4}  # RGB24, RGBA32: bytes a voxel
+RGB24, RGBA32 = 128, 2304
+COLOURS = {RGB24: 3, RGBA32: 4}  # bytes a voxel
 UNITS_MM = {1: 1000.0, 2: 1.0, 3: 0.001}
 GZIP = b"\x1f\x8b"
+
+# Of a NIfTI-1 file that is written: the header's 348, and four zeros that say that no extension follows.
+HEADER_BYTES = 352
 
 Header = dict[str, tuple[Any, ...]]  # the fields below, by name
 
@@ -70,9 +74,9 @@ def read_nifti(path: Path, *, fourth: str = "channels", frame: int = 0) -> Image
 def _image(stored: Numbers, header: Header, name: str, fourth: str, frame: int) -> Image:
     affine, notes = _affine(header)
     if stored.ndim == 6:
-        return Image(colours(stored, name), affine, notes)
+        return Image(colours(stored, name), affine, notes, axes="zyx")
     voxels = chosen(stored, fourth=fourth, frame=frame, name=name)
-    return Image(finite(_scaled(native(voxels), header), name), affine, notes)
+    return Image(finite(_scaled(native(voxels), header), name), affine, notes, axes="zyx")
 
 
 @contextmanager
@@ -238,10 +242,7 @@ def write_nifti(path: Path, voxels: Numbers, affine: Affine) -> None:
     data = native(voxels)
     colour = data.shape[0] == 3 and data.dtype == np.uint8
     sizes = data.shape[:0:-1] if colour or data.shape[0] == 1 else (*data.shape[:0:-1], data.shape[0])
-    if max(sizes) > 32767:
-        raise FileError(f"NIfTI holds at most 32767 voxels along an axis; got {max(sizes)}.")
-    code = 128 if colour else next(code for code, kind in TYPES.items() if np.dtype(kind) == data.dtype)
-    header = _packed_header(sizes, code, data.dtype.itemsize * (3 if colour else 1), turned(affine))
+    header = nifti_header(sizes, data.dtype, affine, colour=colour)
     body = np.ascontiguousarray(np.moveaxis(data, 0, -1) if colour else data)
     body = body.astype(body.dtype.newbyteorder("<"), copy=False)
 
@@ -258,8 +259,18 @@ def write_nifti(path: Path, voxels: Numbers, affine: Affine) -> None:
     write_atomically(path, write)
 
 
-def _packed_header(sizes: tuple[int, ...], code: int, voxel_bytes: int, affine: Affine) -> bytes:
-    head = bytearray(352)
+def nifti_header(sizes: Sequence[int], kind: np.dtype[Any], affine: Affine, *, colour: bool = False) -> bytes:
+    """Return the header of a NIfTI-1 file, little endian, and its empty extension.
+
+    `sizes` are those of the axes in the file, (x, y, z) or more; `affine` is of (z, y, x). With `colour` a voxel
+    is three bytes, RGB24.
+    """
+    if max(sizes) > 32767:
+        raise FileError(f"NIfTI holds at most 32767 voxels along an axis; got {max(sizes)}.")
+    code = RGB24 if colour else next(code for code, name in TYPES.items() if np.dtype(name) == kind.newbyteorder("="))
+    voxel_bytes = 3 if colour else kind.itemsize
+    affine = turned(affine)
+    head = bytearray(HEADER_BYTES)
     square = not sheared(affine)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     handed, quaternion = _to_quaternion(affine[:3, :3] / spacing) if square else (1.0, (0.0, 0.0, 0.0))
@@ -267,7 +278,7 @@ def _packed_header(sizes: tuple[int, ...], code: int, voxel_bytes: int, affine: 
         "dim": (len(sizes), *sizes, *[1] * (7 - len(sizes))),
         "datatype": (code,),
         "pixdim": (handed, *spacing, *[1.0] * 4),
-        "offset": (352.0,),
+        "offset": (float(HEADER_BYTES),),
         "slope": (1.0,),
         "intercept": (0.0,),
         "units": (2,),

@@ -9,15 +9,16 @@ filling a polygon understand.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segmend import __version__
 from segmend.core.atomic import write_atomically
 from segmend.core.image import Image, LabelMap, MaskArray, bounds
+from segmend.core.marks import fill_polygon
 from segmend.core.session import Label
 from segmend.errors import FileError, GeometryError
 from segmend.io import dicom
@@ -118,23 +119,6 @@ def _straightened(ring: NDArray[np.intp]) -> Ring:
     return np.asarray(ring[(ahead != behind).any(axis=1)], np.float64)
 
 
-def inside(ring: Ring, rows: int, columns: int) -> MaskArray:
-    """Return the pixels whose centres a closed line goes round, by the even-odd rule.
-
-    >>> inside(np.array([[-0.5, -0.5], [-0.5, 1.5], [0.5, 1.5], [0.5, -0.5]]), 2, 3).astype(int).tolist()
-    [[1, 1, 0], [0, 0, 0]]
-    """
-    flips = np.zeros((rows, columns + 1), np.uint8)
-    for (ay, ax), (by, bx) in zip(ring.tolist(), np.roll(ring, -1, 0).tolist(), strict=True):
-        if ay == by:
-            continue
-        first, last = int(np.ceil(min(ay, by))), int(np.ceil(max(ay, by)))
-        y = np.arange(max(first, 0), min(last, rows))
-        x = np.ceil(ax + (y - ay) * ((bx - ax) / (by - ay)))
-        flips[y, np.clip(x, 0, columns).astype(np.intp)] ^= 1
-    return np.bitwise_xor.accumulate(flips, axis=1)[:, :columns].astype(bool)
-
-
 def write_structures(
     path: Path, label_map: LabelMap, image: Image, labels: Sequence[Label], reference: Reference
 ) -> None:
@@ -160,7 +144,7 @@ def _structures(label_map: LabelMap, image: Image, labels: Sequence[Label], refe
     identify(data, reference)
     data.SeriesInstanceUID, data.SeriesNumber, data.Modality = generate_uid(), 901, "RTSTRUCT"
     data.Manufacturer = data.ManufacturerModelName = "Segmend"
-    data.SoftwareVersions = __version__
+    data.SoftwareVersions = version("segmend")
     data.OperatorsName = data.StructureSetDate = data.StructureSetTime = ""
     data.StructureSetLabel, data.SeriesDescription = "Segmentation", "Segmentation"
     data.ReferencedFrameOfReferenceSequence = [_frame_item(reference)]
@@ -274,7 +258,7 @@ def _filled(rings: Sequence[NDArray[np.float64]], shape: Sequence[int], name: st
         if (ring < -0.5 - PLANE).any() or (ring > (rows - 0.5 + PLANE, columns - 0.5 + PLANE)).any():
             raise GeometryError(f"{name} has a contour that reaches outside the image.")
         plane = np.moveaxis(mask, axis, 0)[at]
-        plane ^= inside(_snapped(ring), rows, columns)
+        plane ^= fill_polygon(_snapped(ring), rows, columns)
     return mask
 
 

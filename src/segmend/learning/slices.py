@@ -15,7 +15,8 @@ from segmend.errors import SettingsError
 from segmend.learning.augment import augment_intensity, random_grid, warp
 from segmend.learning.drawn.synthetic import scene
 from segmend.learning.subjects import Subject
-from segmend.sampling.window import Window, around, inside, see
+from segmend.sampling.intensity import colour_or_grey
+from segmend.sampling.window import Window, around, cells_on_plane, resample_to_grid
 
 Flat = NDArray[np.bool_]  # [n n]
 
@@ -130,9 +131,13 @@ def window_near(rng: np.random.Generator, plane: Flat, aspect: float, *, margins
 def crop_window(image: Image, plane: Flat, axis: int, index: int, window: Window, cells: int) -> Crop:  # [y x]
     """Return one slice of an image and the object's plane there through a window."""
     channels = np.take(image.voxels, index, axis + 1)
-    channels = channels[: 3 if len(channels) >= 3 else 1]
-    picture = np.stack([see(channel, window, cells) for channel in channels])
-    return Crop(picture, see(plane, window, cells) > 0.5, inside(window, plane.shape[0], plane.shape[1], cells))
+    channels = colour_or_grey(channels)
+    picture = np.stack([resample_to_grid(channel, window, cells) for channel in channels])
+    return Crop(
+        picture,
+        resample_to_grid(plane, window, cells) > 0.5,
+        cells_on_plane(window, plane.shape[0], plane.shape[1], cells),
+    )
 
 
 def random_crop(

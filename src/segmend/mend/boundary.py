@@ -14,7 +14,7 @@ from segmend.core.image import Real
 from segmend.core.logits import logit
 from segmend.core.masks import dice
 from segmend.core.seeds import BACKGROUND
-from segmend.sampling.slices import sided
+from segmend.sampling.probability import clamp_to_mask
 from segmend.solvers.finetune import Edges, Tuning
 
 TUNING = Tuning(smoothness=1.0, tone=0.1)
@@ -50,7 +50,7 @@ def by_tones(
     labels = Edges(level, TUNING).cut(logits.astype(np.float32), sides)
     if dice(labels, mask) < TRUSTED:
         return chance
-    return sided(chance, labels)
+    return clamp_to_mask(chance, labels)
 
 
 def intensity_logits(chance: Real, tones: Real, valid: NDArray[np.bool_]) -> Real:

@@ -26,11 +26,12 @@ from segmend.core.masks import dice
 from segmend.core.prompts import Click
 from segmend.core.segmenter import Prediction
 from segmend.errors import ModelError
-from segmend.mend.plane import CELLS, PlaneLooker, Question
+from segmend.mend.plane import CELLS, PlanePredictor, Question
 from segmend.mend.volume import VolumeWorkspace
 from segmend.sampling.frame import Frame, whole_frame
-from segmend.sampling.slices import plane_axis, sided
-from segmend.sampling.window import Window, inside, lay
+from segmend.sampling.probability import clamp_to_mask
+from segmend.sampling.slice_prompts import plane_axis
+from segmend.sampling.window import Window, cells_on_plane, resample_to_plane
 from segmend.solvers.finetune import one_thread
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class Automatic(ABC):
 class InPlanes(Automatic):
     """A picture, or a volume plane by plane, the middle one first."""
 
-    def __init__(self, namer: Namer, looker: PlaneLooker) -> None:
+    def __init__(self, namer: Namer, looker: PlanePredictor) -> None:
         super().__init__(namer)
         self.looker = looker
         self.axis = plane_axis(Click((0, 0, 0)), looker.image)
@@ -137,12 +138,12 @@ class InPlanes(Automatic):
         rows, columns = np.delete(self.looker.image.shape, self.axis).tolist()
         chances = np.zeros((len(self.labels) + 1, rows, columns), np.float32)
         chances[0] = 1
-        self._look(chances, index, self.looker.frame(self.axis))
+        self._look(chances, index, self.looker.whole_window(self.axis))
         found = bounds(np.argmax(chances, axis=0)[None])
         if found is None:
             return None
         window = self._window(found)
-        if window != self.looker.frame(self.axis):
+        if window != self.looker.whole_window(self.axis):
             self._look(chances, index, window)
         names = np.argmax(chances, axis=0)
         one = np.zeros_like(chances[1:])
@@ -163,10 +164,10 @@ class InPlanes(Automatic):
         """Put what the namer sees through a window in place of what it saw from further away."""
         seen = self.namer.chances(self.looker.read(self.axis, index, window).features)
         rows, columns = chances.shape[1:]
-        beyond = ~inside(window, rows, columns, CELLS)
+        beyond = ~cells_on_plane(window, rows, columns, CELLS)
         seen[0][beyond], seen[1:, beyond] = 1, 0
         for place, cells in enumerate(seen):
-            values, where = lay(cells, window, rows, columns)
+            values, where = resample_to_plane(cells, window, rows, columns)
             chances[place][where] = values
 
     def _near(self, chances: Real, named: NDArray[np.bool_], place: int, index: int, into: Real) -> float | None:
@@ -180,7 +181,7 @@ class InPlanes(Automatic):
         here = np.argmax(near, axis=0) == place
         if not agree(here, named):
             near, here = chances, named
-        into[:] = sided(near[place], here)
+        into[:] = clamp_to_mask(near[place], here)
         answer = self.looker.ask(Question((), self.axis, index, here), window)
         if not agree(answer.mask, here[answer.where]):
             return None
@@ -204,7 +205,7 @@ class InSpace(Automatic):
 
     def _volume(self) -> Guess | None:
         image = self.workspace.image
-        frame = whole_frame(image.shape, image.spacing, (self.workspace.looking.cells,) * 3)
+        frame = whole_frame(image.shape, image.spacing, (self.workspace.options.cells,) * 3)
         far = self._named(frame)
         box = self._box(far > 0, frame, image)
         if box is None:
@@ -223,7 +224,7 @@ class InSpace(Automatic):
         qualities = {}
         for place, (value, found) in enumerate(zip(self.labels, boxes, strict=True), start=1):
             if found is not None:
-                one[place - 1] = frame.lay(np.asarray(names == place, np.float32), around)
+                one[place - 1] = frame.resample_to_voxels(np.asarray(names == place, np.float32), around)
                 quality = self._near(found, place, around, one[place - 1])
                 if quality is not None:
                     qualities[value] = quality
@@ -231,7 +232,7 @@ class InSpace(Automatic):
 
     def _named(self, frame: Frame) -> NDArray[np.intp]:  # [*cells]
         names: NDArray[np.intp] = np.argmax(self.namer.chances(self.workspace.features(frame)), axis=0)
-        names[~frame.inside(self.workspace.image.shape)] = 0
+        names[~frame.cells_in_volume(self.workspace.image.shape)] = 0
         return names
 
     def _box(self, cells: MaskArray, frame: Frame, image: Image) -> Box | None:
@@ -245,15 +246,15 @@ class InSpace(Automatic):
         part = frame.box(whole(frame.cells), shape).intersection(around)
         named = into[part.within(around)]
         chances = self.namer.chances(self.workspace.features(frame))
-        here = (np.argmax(chances, axis=0) == place) & frame.inside(shape)
-        laid = frame.lay(sided(chances[place], here), part)
+        here = (np.argmax(chances, axis=0) == place) & frame.cells_in_volume(shape)
+        laid = frame.resample_to_voxels(clamp_to_mask(chances[place], here), part)
         if not agree(laid > 0.5, named > 0.5):
             return None
         named[:] = laid
         look = self.workspace.settled((), frame, here.astype(np.float32))
         if not agree(look.mask, here):
             return None
-        named[:] = frame.lay(look.probability, part)
+        named[:] = frame.resample_to_voxels(look.probability, part)
         return look.quality or None
 
 

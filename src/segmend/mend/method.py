@@ -32,23 +32,30 @@ from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace, mer
 from segmend.core.session import Finetune
 from segmend.errors import PromptError
 from segmend.mend.first_masks import Automatic, InPlanes, InSpace, Namer, read_labels
-from segmend.mend.plane import CELLS, Looking, Networks, Plane, PlaneLooker, Question, Seen, see_image
+from segmend.mend.plane import (
+    CELLS,
+    Networks,
+    Plane,
+    PlaneOptions,
+    PlanePredictor,
+    Question,
+    WindowAnswer,
+)
 from segmend.mend.volume import VolumeWorkspace
 from segmend.runtime import cards
-from segmend.runtime.engine import load_network, weights_file, weights_of
-from segmend.sampling.slices import (
-    alike,
-    continues,
-    disobeyed,
+from segmend.runtime.engine import AUTO, Device, Engine, load_network, weights_file, weights_of
+from segmend.sampling.slice_prompts import (
+    apply_lassos,
+    disobeyed_slices,
     has_marks,
     key_index,
-    newest_there_last,
+    newest_mark_last,
     plane_axis,
-    reach,
-    with_lassos,
+    slice_range,
 )
+from segmend.sampling.slices import continues, nearly_equal
 from segmend.solvers.finetune import load_head
-from segmend.solvers.nudge import nudged, room
+from segmend.solvers.nudge import nudge, room
 
 METHOD = cards.method("mend")
 
@@ -58,16 +65,16 @@ THICK = 4.0  # times a pixel's side: slices this far apart are answered one by o
 NEAR = 6  # pixels round a change in which a neighbouring slice may change too
 FADES = 0.82  # the share of the expected Dice that is left a slice further from the marked ones
 
-__all__ = ["CELLS", "METHOD", "Mend", "MendWorkspace", "load", "see_image"]
+__all__ = ["CELLS", "METHOD", "Mend", "MendWorkspace", "load"]
 
 
-def load(weights: Path | None = None) -> Segmenter:
+def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others."""
     return Mend(
-        networks(weights),
-        space=space(weights),
-        plane_namer=namer(weights, 2),
-        space_namer=namer(weights, 3),
+        networks(weights, device),
+        space=space(weights, device),
+        plane_namer=namer(weights, 2, device),
+        space_namer=namer(weights, 3, device),
     )
 
 
@@ -80,31 +87,32 @@ def card(weights: Path) -> Method:
     return METHOD
 
 
-def networks(weights: Path | None) -> Networks:
+def networks(weights: Path | None, device: Device = AUTO) -> Networks:
     """Return the networks for planes from a folder of weights, or those in the package that it has none of."""
     own = weights if weights_file(LINES, weights).is_file() else None
     if weights is not None and not any(weights.glob("mend2d_re*.onnx")) and (own or any(weights.glob("mend3d*.onnx"))):
         weights = None
-    reader, refiner = (weights_of(METHOD.id, f"mend2d_{part}.onnx", weights) for part in ("reader", "refiner"))
+    reader, refiner = (weights_of(METHOD.id, f"mend2d_{part}.onnx", weights, device) for part in ("reader", "refiner"))
     head = load_head(weights_file("mend2d_head.npz", weights))
-    return Networks(reader, refiner, head, weights_of("mend_lines", LINES, own))
+    return Networks(reader, refiner, head, weights_of("mend_lines", LINES, own, device))
 
 
-def space(weights: Path | None) -> Networks | None:
+def space(weights: Path | None, device: Device = AUTO) -> Networks | None:
     """Return the networks for volumes from a folder or the package, None where it has none."""
     if not weights_file("mend3d_reader.onnx", weights).is_file():
         return None
-    reader, refiner = (weights_of(METHOD.id, f"mend3d_{part}.onnx", weights) for part in ("reader", "refiner"))
+    reader, refiner = (weights_of(METHOD.id, f"mend3d_{part}.onnx", weights, device) for part in ("reader", "refiner"))
     return Networks(reader, refiner, load_head(weights_file("mend3d_head.npz", weights)))
 
 
-def namer(weights: Path | None, dimensions: int) -> Namer | None:
+def namer(weights: Path | None, dimensions: int, device: Device = AUTO) -> Namer | None:
     """Return the network that finds a task's labels, None where there is none beside its reader."""
     name = f"mend{dimensions}d"
     file, reader = (weights_file(f"{name}_{part}.onnx", weights) for part in ("namer", "reader"))
     if not file.is_file() or not reader.is_file():
         return None
-    return Namer(load_network(str(file)), read_labels(weights_file(f"{name}_labels.json", weights)))
+    engine = load_network(str(file), device=device.name, precision=device.precision)
+    return Namer(engine, read_labels(weights_file(f"{name}_labels.json", weights)))
 
 
 def solid(image: Image) -> bool:
@@ -117,7 +125,7 @@ def solid(image: Image) -> bool:
 
 
 # How planes are looked at that only tell how large an object is.
-SIZING = Looking(again=0, near=False, opinion=False, finetune="off")
+SIZING = PlaneOptions(again=0, near=False, opinion=False, finetune="off")
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,14 +133,19 @@ class Mend(Segmenter):
     """The method round any networks."""
 
     planes: Networks
-    looking: Looking = field(default_factory=Looking)
+    options: PlaneOptions = field(default_factory=PlaneOptions)
     space: Networks | None = None
     plane_namer: Namer | None = None
     space_namer: Namer | None = None
 
+    @property
+    def engine(self) -> Engine:
+        """Return one of the engines, whose name says what runs them all."""
+        return self.planes.reader
+
     def open(self, image: Image) -> Workspace:
         in_space = self._space(image) if solid(image) else None
-        workspace = MendWorkspace(self.planes, image, self.looking, in_space)
+        workspace = MendWorkspace(self.planes, image, self.options, in_space)
         workspace.automatic = self._automatic(image, workspace.planes, in_space)
         if image.flat:
             workspace.planes.ahead()
@@ -141,10 +154,10 @@ class Mend(Segmenter):
     def _space(self, image: Image) -> VolumeWorkspace | None:
         if self.space is None or image.flat:
             return None
-        planes = PlaneLooker(self.planes, image, SIZING)
+        planes = PlanePredictor(self.planes, image, SIZING)
         return VolumeWorkspace(self.space.reader, self.space.refiner, image, head=self.space.head, planes=planes)
 
-    def _automatic(self, image: Image, planes: PlaneLooker, in_space: VolumeWorkspace | None) -> Automatic | None:
+    def _automatic(self, image: Image, planes: PlanePredictor, in_space: VolumeWorkspace | None) -> Automatic | None:
         """Return what finds a task's labels: in space where that is how it answers or there is nothing else."""
         if in_space is None and self.plane_namer is None:
             in_space = self._space(image)
@@ -160,11 +173,11 @@ class MendWorkspace(Workspace):
         self,
         networks: Networks,
         image: Image,
-        looking: Looking | None = None,
+        looking: PlaneOptions | None = None,
         in_space: Workspace | None = None,
     ) -> None:
         self.image = image
-        self.planes = PlaneLooker(networks, image, looking)
+        self.planes = PlanePredictor(networks, image, looking)
         self.in_space = in_space
         self.automatic: Automatic | None = None
 
@@ -202,7 +215,7 @@ class MendWorkspace(Workspace):
         elif self.in_space is not None:
             yield from self.in_space.stream(prompts, previous)
         else:
-            yield from self._answered(prompts, with_lassos(prompts[-1:], previous))
+            yield from self._answered(prompts, apply_lassos(prompts[-1:], previous))
 
     def _answered(self, prompts: Sequence[Prompt], mask: MaskArray) -> Iterator[Prediction]:
         """Yield the plane of the newest prompt, others with new marks, then what this brings about beside them."""
@@ -210,9 +223,9 @@ class MendWorkspace(Workspace):
         index = key_index(prompts[-1], axis)
         judged = _Judged(prompts, mask, axis)
         answered: dict[int, Plane] = {}
-        for plane in (index, *disobeyed(prompts, mask, axis, index)):
+        for plane in (index, *disobeyed_slices(prompts, mask, axis, index)):
             here = np.take(mask, plane, axis).copy()
-            question = Question(newest_there_last(prompts, axis, plane), axis, plane, here)
+            question = Question(newest_mark_last(prompts, axis, plane), axis, plane, here)
             answer = self.planes.answer(question)
             here[answer.where] = answer.mask
             quality = judged.after(answer, plane, here)
@@ -233,7 +246,7 @@ class MendWorkspace(Workspace):
             inside = ((points >= box.low) & (points < box.high)).all(axis=1)
             pinned[tuple((points[inside] - box.low).T)] = side
         logits = self._logits(prompts, previous, box)
-        moved = nudged(previous[box.slices], newest.k, logits=logits, pinned=pinned, spacing=spacing)
+        moved = nudge(previous[box.slices], newest.k, logits=logits, pinned=pinned, spacing=spacing)
         return Prediction(moved.astype(np.float32), box)
 
     def _logits(self, prompts: Sequence[Prompt], previous: MaskArray, box: Box) -> Real | None:  # [z y x] of the box
@@ -241,7 +254,7 @@ class MendWorkspace(Workspace):
         if not self.image.flat:
             return None
         question = Question(prompts, 0, 0, previous[0])
-        answer = self.planes.follow(question)
+        answer = self.planes.propagate(question)
         whole = np.zeros(previous.shape, np.float32)
         whole[0][answer.where] = logit(answer.probability, 0.01)
         return whole[box.slices]
@@ -256,7 +269,7 @@ class MendWorkspace(Workspace):
         A slice that has a mask already keeps it away from the change, so that a correction
         mends what is near it and spoils nothing further off. No slice is answered twice.
         """
-        first, last = reach(prompts, axis, self.image.shape[axis])
+        first, last = slice_range(prompts, axis, self.image.shape[axis])
         known = set(answered)
         fronts = [(at, step, here) for at, here in answered.items() for step in (-1, 1)]
         while fronts:
@@ -277,16 +290,16 @@ class MendWorkspace(Workspace):
                         uncertainty[answer.where] = answer.uncertainty
                     quality = judged.after(answer, after, now)
                     yield _prediction(probability[where], uncertainty[where], where, axis, after, quality)
-                if not alike(old, now):
+                if not nearly_equal(old, now):
                     onward.append((after, step, now))
             fronts = onward
 
-    def _beside(self, question: Question, old: Plane, changed: Plane) -> tuple[Real, Seen | None]:
+    def _beside(self, question: Question, old: Plane, changed: Plane) -> tuple[Real, WindowAnswer | None]:
         """Return the probability of a slice beside an answered one, and how it was seen, if it was."""
         probability = np.zeros(old.shape, np.float32)
         answer = None
         if question.here.any():
-            answer = self.planes.follow(question)
+            answer = self.planes.propagate(question)
             probability[answer.where] = answer.probability
         if not continues(question.here, probability > 0.5):
             probability[:] = 0
@@ -316,7 +329,7 @@ class _Judged:
                 away[key_index(prompt, axis)] = False
         self.away = _distances(away)
 
-    def after(self, answer: Seen | None, index: int, now: Plane) -> float | None:
+    def after(self, answer: WindowAnswer | None, index: int, now: Plane) -> float | None:
         """Return it with one slice more, which has this mask now."""
         self.there[index] = now.any()
         if answer is not None and answer.quality is not None:

@@ -30,9 +30,18 @@ from segmend.core.session import Finetune
 from segmend.mend.boundary import by_tones, intensity_logits
 from segmend.mend.vessels import Lines, lines_of
 from segmend.runtime.engine import Engine
-from segmend.sampling.channels import see_prompts
-from segmend.sampling.slices import corrects, mark_count, outdoes, since_mask, uncertainty_of
-from segmend.sampling.window import Window, around, inside, lay, normalised, see
+from segmend.sampling.channels import plane_prompt_channels
+from segmend.sampling.initial_mask import prompts_since_mask, trusts_network_over_mask
+from segmend.sampling.intensity import colour_or_grey, window_channels
+from segmend.sampling.probability import uncertainty_of
+from segmend.sampling.slice_prompts import is_correction, mark_count
+from segmend.sampling.window import (
+    Window,
+    around,
+    cells_on_plane,
+    resample_to_grid,
+    resample_to_plane,
+)
 from segmend.solvers.finetune import IN_2D, Head, Tuning, alternate, one_thread
 
 CELLS = 128  # the side of the grid the networks were trained on
@@ -72,7 +81,7 @@ TUNING = replace(IN_2D, smoothness=1.0, marks=100.0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Looking:
+class PlaneOptions:
     """How a plane is looked at; each of these was measured (docs/mend.md)."""
 
     first: tuple[int, ...] = (0, 1, 2, 3, 4, 6)  # the ladder's steps from which marks alone are looked at
@@ -104,7 +113,7 @@ class Networks:
 
 
 @dataclass(frozen=True, eq=False)
-class Read:
+class WindowFeatures:
     """What a window shows and what the reader says of it."""
 
     tones: Real  # [4 n n]
@@ -112,7 +121,7 @@ class Read:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class WindowAnswer:
     """The answer through one window: on its cells, and on the pixels `where` of its plane."""
 
     window: Window
@@ -142,23 +151,23 @@ class Question:
         return replace(self, here=here)
 
 
-class PlaneLooker:
+class PlanePredictor:
     """One image, of which any plane can be asked about."""
 
-    def __init__(self, networks: Networks, image: Image, looking: Looking | None = None) -> None:
+    def __init__(self, networks: Networks, image: Image, looking: PlaneOptions | None = None) -> None:
         self.networks = networks
         self.image = image
-        self.looking = Looking() if looking is None else looking
-        self._kept: OrderedDict[tuple[int, int, Window], Read] = OrderedDict()
+        self.options = PlaneOptions() if looking is None else looking
+        self._kept: OrderedDict[tuple[int, int, Window], WindowFeatures] = OrderedDict()
         self._lines: tuple[Lines | None] | None = None
 
-    def with_finetuning(self, finetune: Finetune) -> PlaneLooker:
+    def with_finetuning(self, finetune: Finetune) -> PlanePredictor:
         """Return one that fine-tunes as said and shares what is kept."""
         other = copy(self)
-        other.looking = replace(self.looking, finetune=finetune)
+        other.options = replace(self.options, finetune=finetune)
         return other
 
-    def frame(self, axis: int) -> Window:
+    def whole_window(self, axis: int) -> Window:
         """Return the window of a whole plane."""
         rows, columns = np.delete(self.image.shape, axis)
         return around(0, 0, int(rows), int(columns), margin=1.0, aspect=self.aspect(axis))
@@ -171,26 +180,26 @@ class PlaneLooker:
     def ahead(self) -> None:
         """Read the whole of a picture, which the first mark alone is seen in, and its lines before anybody marks it."""
         with one_thread():
-            self.read(0, 0, self.frame(0))
+            self.read(0, 0, self.whole_window(0))
             self.lines()
 
     def lines(self) -> Lines | None:
         """Return the lines of a picture, None where it has none."""
         if self._lines is None:
-            engine, channels = self.networks.lines, colours_of(self.image.voxels[:, 0])
+            engine, channels = self.networks.lines, colour_or_grey(self.image.voxels[:, 0])
             self._lines = (None if engine is None else lines_of(channels, engine),)
         return self._lines[0]
 
-    def answer(self, question: Question) -> Seen:
+    def answer(self, question: Question) -> WindowAnswer:
         """Answer one plane: along lines where marks lie on them, else as `look` and `second` do."""
         along = self._along(question)
         return self.second(question, self.look(question)) if along is None else along
 
-    def _along(self, question: Question) -> Seen | None:
+    def _along(self, question: Question) -> WindowAnswer | None:
         """Answer marks on a line with all that is joined to it; None where the mask so far is of something else."""
         prompts = question.prompts
         marked = all(isinstance(p, Click | Stroke) for p in prompts[isinstance(prompts[0], Box) :])
-        if not (self.looking.lines and self.image.flat and marked):
+        if not (self.options.lines and self.image.flat and marked):
             return None
         with one_thread():
             lines = self.lines()
@@ -203,7 +212,9 @@ class PlaneLooker:
         nothing = np.zeros((0, CELLS, CELLS), np.float32)
         uncertainty = uncertainty_of(np.minimum(chance, 1 - chance))
         where = _whole(chance)
-        return Seen(self.frame(question.axis), nothing, chance, uncertainty, where, _expected(chance), nothing)
+        return WindowAnswer(
+            self.whole_window(question.axis), nothing, chance, uncertainty, where, _expected(chance), nothing
+        )
 
     def _drawn(self, lines: Lines | None, question: Question) -> Real | None:
         if lines is None or not question.prompts:
@@ -212,33 +223,33 @@ class PlaneLooker:
         box = first.slices[1:] if isinstance(first, Box) else None
         return lines.along(*self.marked(question), box)
 
-    def look(self, question: Question) -> Seen:
+    def look(self, question: Question) -> WindowAnswer:
         """Answer one plane, from as near as the object allows, and from nearer at the newest mark of a large one."""
         asked, known = question, self.known(question)
         if known is None:
             first = self._first(question)
             question = question.with_mask(_laid(question.here, first))
             known = self._found(first, question)
-            window = self.frame(question.axis) if known is None else self.window(known, question.axis)
+            window = self.whole_window(question.axis) if known is None else self.window(known, question.axis)
         else:
             window = self.window(known, question.axis)
         answer = self._settled(question, window)
         for _ in range(3):
-            if not touches(answer, question.here.shape):
+            if not touches_window_edge(answer, question.here.shape):
                 break
             question = question.with_mask(_laid(question.here, answer))
             answer = self._settled(question, self._further(answer.window, question.axis))
         answer = self._near(question, self._fine(asked, self._finetuned(question, answer)))
         return self._held(asked, self._spanned(asked, answer))
 
-    def second(self, question: Question, answer: Seen) -> Seen:
+    def second(self, question: Question, answer: WindowAnswer) -> WindowAnswer:
         """Return an answer with what a second opinion says of its quality and of where it is uncertain.
 
         An answer that follows from the mask so far believes it, and is unsure along its own boundary only. The second
         opinion is asked from twice as far and not shown the mask so far; it finds what is wrong elsewhere, most surely
         where a pixel has not the tone of its side (docs/mend.md).
         """
-        if not self.looking.opinion or answer.quality is None:
+        if not self.options.opinion or answer.quality is None:
             return answer
         window = self._further(answer.window, question.axis)
         opinion = self.ask(question.with_mask(np.zeros_like(question.here)), window)
@@ -250,47 +261,47 @@ class PlaneLooker:
         quality = (1 - OPINION) * answer.quality + OPINION * alike + known_by(question.prompts)
         return replace(answer, quality=min(max(quality, 0.0), 1.0), uncertainty=np.asarray(uncertainty, np.float32))
 
-    def _toned(self, question: Question, answer: Seen) -> Real:  # [y x] of the answer's `where`
+    def _toned(self, question: Question, answer: WindowAnswer) -> Real:  # [y x] of the answer's `where`
         """Return the chance of each pixel to be inside by its tone alone."""
         rows, columns = question.here.shape
         *_, equalised = self.read(question.axis, question.index, answer.window).tones
-        valid = inside(answer.window, rows, columns, CELLS)[None]
+        valid = cells_on_plane(answer.window, rows, columns, CELLS)[None]
         logits = intensity_logits(sigmoid(answer.logits)[None], equalised[None], valid)[0]
-        return sigmoid(lay(logits, answer.window, rows, columns)[0])
+        return sigmoid(resample_to_plane(logits, answer.window, rows, columns)[0])
 
-    def follow(self, question: Question) -> Seen:
+    def propagate(self, question: Question) -> WindowAnswer:
         """Answer a plane by one look at its mask so far."""
         known = self.known(question)
         assert known is not None
         return self.ask(question, self.window(known, question.axis))
 
-    def ask(self, question: Question, window: Window) -> Seen:
+    def ask(self, question: Question, window: Window) -> WindowAnswer:
         """Return the networks' answer through a window."""
         with one_thread():  # the products are small: on a busy machine two threads took twice as long a click
             return self._asked(question, window)
 
-    def _asked(self, question: Question, window: Window) -> Seen:
+    def _asked(self, question: Question, window: Window) -> WindowAnswer:
         read = self.read(question.axis, question.index, window)
         prompts = np.concatenate(
             [
-                see(question.here, window, CELLS)[None],
-                see_prompts(question.prompts, question.axis, question.index, window, CELLS),
+                resample_to_grid(question.here, window, CELLS)[None],
+                plane_prompt_channels(question.prompts, question.axis, question.index, window, CELLS),
             ]
         )
         answer = self.networks.refiner.run({"prompts": prompts[None], **read.features})
         shape = question.here.shape
         seen = _seen(answer["logits"][0, 0], window, shape, float(answer["quality"][0]), answer["hidden"][0])
-        wrong, _ = lay(answer["error_logits"][0, 0], window, shape[0], shape[1])
+        wrong, _ = resample_to_plane(answer["error_logits"][0, 0], window, shape[0], shape[1])
         return replace(seen, uncertainty=uncertainty_of(sigmoid(wrong)))
 
-    def read(self, axis: int, index: int, window: Window) -> Read:
+    def read(self, axis: int, index: int, window: Window) -> WindowFeatures:
         """Return what a window shows and what the reader says of it, from what is kept if it is."""
         key = (axis, index, window)
         found = self._kept.pop(key, None)
         if found is None:
-            tones = see_image(np.take(self.image.voxels, index, axis + 1), window, CELLS)
+            tones = window_channels(np.take(self.image.voxels, index, axis + 1), window, CELLS)
             features = {name: np.asarray(value) for name, value in self.networks.reader.run({"x": tones[None]}).items()}
-            found = Read(tones, features)
+            found = WindowFeatures(tones, features)
         self._kept[key] = found  # the newest last
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
@@ -302,11 +313,11 @@ class PlaneLooker:
         """Return the smallest window of the ladder that leaves a margin round a rectangle."""
         top, left, bottom, right = known
         side = margin * max((bottom - top) * self.aspect(axis), right - left, LEAST_OBJECT)
-        return on_ladder(self.frame(axis), (top + bottom) / 2, (left + right) / 2, side)
+        return snap_window(self.whole_window(axis), (top + bottom) / 2, (left + right) / 2, side)
 
     def _further(self, window: Window, axis: int) -> Window:
         middle = (window.top + window.bottom) / 2, (window.left + window.right) / 2
-        return on_ladder(self.frame(axis), *middle, 1.9 * window.width)
+        return snap_window(self.whole_window(axis), *middle, 1.9 * window.width)
 
     def known(self, question: Question) -> Rectangle | None:
         """Return the rectangle of the mask so far, the boxes and the marks; None where there are marks alone."""
@@ -324,7 +335,7 @@ class PlaneLooker:
         axis, index = question.axis, question.index
         return [in_plane(b, axis) for b in boxes if b is not None and b.low[axis] <= index < b.high[axis]]
 
-    def _found(self, first: Seen, question: Question) -> Rectangle | None:
+    def _found(self, first: WindowAnswer, question: Question) -> Rectangle | None:
         """Return the rectangle of what a first look found and the marks; of the newest mark and round it if nothing."""
         said = self._said(question)
         found = bounds(first.mask[None])
@@ -335,51 +346,51 @@ class PlaneLooker:
         if not said:
             return None
         (top, left), (bottom, right) = said[-1]
-        frame, aspect = self.frame(question.axis), self.aspect(question.axis)
+        frame, aspect = self.whole_window(question.axis), self.aspect(question.axis)
         side = frame.width / 4
         return top - side / aspect, left - side, bottom + side / aspect, right + side
 
     # Several looks.
 
-    def _first(self, question: Question) -> Seen:
+    def _first(self, question: Question) -> WindowAnswer:
         """Answer marks alone, whose object may have any size: look from several distances, keep the surest answer."""
-        frame = self.frame(question.axis)
+        frame = self.whole_window(question.axis)
         windows = [frame]
         said = _round_all(_marked(question))
         if said is not None:
             top, left, bottom, right = said
-            for step in self.looking.first:
+            for step in self.options.first:
                 side = frame.width * 0.5 ** (step / STEPS)
                 if step > 0 and side >= max(LEAST_LOOK, right - left + 2.0):
-                    windows.append(on_ladder(frame, (top + bottom) / 2, (left + right) / 2, side))
+                    windows.append(snap_window(frame, (top + bottom) / 2, (left + right) / 2, side))
         answers = [self.ask(question, window) for window in windows]
         shared = agreements([(answer.mask, answer.where) for answer in answers])
 
         def sure(at: int) -> float:
             answer = answers[at]
-            return (answer.quality or 0.0) + shared[at] - TOUCHING * touches(answer, question.here.shape)
+            return (answer.quality or 0.0) + shared[at] - TOUCHING * touches_window_edge(answer, question.here.shape)
 
         return answers[max(range(len(answers)), key=sure)]
 
-    def _settled(self, question: Question, window: Window) -> Seen:
+    def _settled(self, question: Question, window: Window) -> WindowAnswer:
         """Ask again with the answer as the mask so far, as long as that makes the refiner expect more."""
         answer = self.ask(question, window)
-        for _ in range(self.looking.again):
-            if answer.quality is None or answer.quality >= self.looking.sure:
+        for _ in range(self.options.again):
+            if answer.quality is None or answer.quality >= self.options.sure:
                 break
             after = self.ask(question.with_mask(_laid(question.here, answer)), window)
-            if after.quality is None or after.quality < answer.quality + self.looking.rise:
+            if after.quality is None or after.quality < answer.quality + self.options.rise:
                 break
             answer = after
         return self._cut_by_tones(question, answer)
 
-    def _cut_by_tones(self, question: Question, answer: Seen) -> Seen:
+    def _cut_by_tones(self, question: Question, answer: WindowAnswer) -> WindowAnswer:
         """Return the answer with its boundary moved to where the window's tones have one."""
-        if not self.looking.tones or answer.quality is None:
+        if not self.options.tones or answer.quality is None:
             return answer
         *colours, equalised = self.read(question.axis, question.index, answer.window).tones
         rows, columns = question.here.shape
-        valid = inside(answer.window, rows, columns, CELLS)[None]
+        valid = cells_on_plane(answer.window, rows, columns, CELLS)[None]
         chance = sigmoid(answer.logits)[None]
         level = np.mean(colours, axis=0)[None]
         pinned = self._marked_cells(question, answer.window)
@@ -387,10 +398,10 @@ class PlaneLooker:
         seen = _seen(logits, answer.window, (rows, columns), answer.quality, answer.hidden)
         return answer if seen.quality is None else replace(seen, uncertainty=answer.uncertainty)
 
-    def _near(self, question: Question, answer: Seen) -> Seen:
+    def _near(self, question: Question, answer: WindowAnswer) -> WindowAnswer:
         """Look once more from near at the newest mark, where the window's cells are wide, and mend the mask there."""
         newest = question.prompts[-1]
-        if not self.looking.near or not isinstance(newest, Click | Stroke) or not question.here.any():
+        if not self.options.near or not isinstance(newest, Click | Stroke) or not question.here.any():
             return answer
         box = extent(newest)
         axis = question.axis
@@ -398,18 +409,18 @@ class PlaneLooker:
             return answer
         (top, left), (bottom, right) = in_plane(box, axis)
         wanted = max(float(CELLS), 2 * (right - left), 2 * (bottom - top) * self.aspect(axis))
-        window = on_ladder(self.frame(axis), (top + bottom) / 2, (left + right) / 2, wanted)
-        if answer.window.width < self.looking.coarse * max(CELLS, window.width):
+        window = snap_window(self.whole_window(axis), (top + bottom) / 2, (left + right) / 2, wanted)
+        if answer.window.width < self.options.coarse * max(CELLS, window.width):
             return answer
         near = self.ask(question.with_mask(_laid(question.here, answer)), window)
         return _patched(answer, near)
 
-    def _finetuned(self, question: Question, answer: Seen) -> Seen:
+    def _finetuned(self, question: Question, answer: WindowAnswer) -> WindowAnswer:
         """Teach the last layers this window where marks disagree with the mask, or with every correction."""
-        head, finetune = self.networks.head, self.looking.finetune
+        head, finetune = self.networks.head, self.options.finetune
         if finetune == "off" or head is None:
             return answer
-        if not (finetune == "on" and corrects(question.prompts)) and not self.disagrees(question, answer):
+        if not (finetune == "on" and is_correction(question.prompts)) and not self.disagrees(question, answer):
             return answer
         read = self.read(question.axis, question.index, answer.window)
         taught = alternate(
@@ -417,17 +428,17 @@ class PlaneLooker:
             read.tones[None, :3].mean(axis=1),
             head,
             marked=self._marked_cells(question, answer.window),
-            tuning=self.looking.tuning,
+            tuning=self.options.tuning,
         )
         logits = taught.head.logits(answer.hidden)
         logits = np.where(taught.labels[0], np.maximum(logits, MIN_LOGIT), np.minimum(logits, -MIN_LOGIT))
         seen = _seen(logits.astype(np.float32), answer.window, question.here.shape, answer.quality, answer.hidden)
         return replace(seen, uncertainty=np.maximum(answer.uncertainty, seen.uncertainty), finetuned=True)
 
-    def _held(self, question: Question, answer: Seen) -> Seen:
+    def _held(self, question: Question, answer: WindowAnswer) -> WindowAnswer:
         """Undo a mask's changes that do not reach the newest mark, and the far part of large ones by a later mark."""
         newest = question.prompts[-1]
-        if not self.looking.hold or not isinstance(newest, Click | Stroke) or not question.here.any():
+        if not self.options.hold or not isinstance(newest, Click | Stroke) or not question.here.any():
             return answer
         pixels = self.marked(replace(question, prompts=[newest]))[0 if newest.positive else 1]
         if not len(pixels):
@@ -436,19 +447,19 @@ class PlaneLooker:
         reach = round(HOLD * max(answer.window.width / CELLS, 1.0))
         changed, at = answer.mask ^ old, pixels - [part.start for part in answer.where]
         kept = reaching(changed, at, reach)
-        large = LARGE if since_mask(question.prompts) is None else LARGE_ELSEWHERE
+        large = LARGE if prompts_since_mask(question.prompts) is None else LARGE_ELSEWHERE
         if not self._wholly(question, answer) and kept.sum() > large * question.here.sum():
             kept &= within(changed, at, FAR * max(depth_of(pixels, question.here), LEAST_DEPTH))
         probability = np.where((answer.mask != old) & ~kept, old, answer.probability)
         return replace(answer, probability=np.asarray(probability, np.float32))
 
-    def _spanned(self, question: Question, answer: Seen) -> Seen:
+    def _spanned(self, question: Question, answer: WindowAnswer) -> WindowAnswer:
         """Return the first answer to a box in this plane with chances raised until it all but reaches the box's sides.
 
         Whoever draws a box draws it round the object, and networks see one that is rather too small.
         """
         box, where = question.prompts[-1], answer.where
-        if not self.looking.span or len(question.prompts) > 1 or question.here.any():
+        if not self.options.span or len(question.prompts) > 1 or question.here.any():
             return answer
         if not isinstance(box, Box) or box.shape[question.axis] > 1:
             return answer
@@ -461,27 +472,27 @@ class PlaneLooker:
         probability[tuple(both)] = spanning(probability[tuple(both)])
         return replace(answer, probability=probability)
 
-    def _wholly(self, question: Question, answer: Seen) -> bool:
+    def _wholly(self, question: Question, answer: WindowAnswer) -> bool:
         """Tell whether even a large change is taken as far as it goes.
 
         It is by early marks; by the first mark on a mask from elsewhere where the answer outdoes that mask.
         """
-        since = since_mask(question.prompts)
+        since = prompts_since_mask(question.prompts)
         if since is None:
-            return mark_count(question.prompts) < self.looking.later
+            return mark_count(question.prompts) < self.options.later
         like = _overlap((answer.mask, answer.where), (question.here, _whole(question.here)))
-        return mark_count(since) == 1 and outdoes(answer.quality or 0.0, like)
+        return mark_count(since) == 1 and trusts_network_over_mask(answer.quality or 0.0, like)
 
-    def _fine(self, question: Question, answer: Seen) -> Seen:
+    def _fine(self, question: Question, answer: WindowAnswer) -> WindowAnswer:
         """Return the answer with those details of a mask from elsewhere that are finer than its window's cells.
 
         Not what the cells answer replaces them, but the difference to what the cells show of the mask.
         """
         wide = answer.window.width > FINER * CELLS
-        if not wide or since_mask(question.prompts) is None or not question.here.any() or not answer.mask.any():
+        if not wide or prompts_since_mask(question.prompts) is None or not question.here.any() or not answer.mask.any():
             return answer
-        change = sigmoid(answer.logits) - see(question.here, answer.window, CELLS)
-        values, _ = lay(change, answer.window, *question.here.shape)
+        change = sigmoid(answer.logits) - resample_to_grid(question.here, answer.window, CELLS)
+        values, _ = resample_to_plane(change, answer.window, *question.here.shape)
         return replace(answer, probability=np.clip(question.here[answer.where] + values, 0, 1).astype(np.float32))
 
     def marked(self, question: Question) -> tuple[Pixels, Pixels]:
@@ -493,7 +504,7 @@ class PlaneLooker:
         )
         return positive, negative
 
-    def disagrees(self, question: Question, answer: Seen) -> bool:
+    def disagrees(self, question: Question, answer: WindowAnswer) -> bool:
         """Tell whether some mark in the window has another label in the mask."""
         corner = [part.start for part in answer.where]
         for pixels, positive in zip(self.marked(question), (True, False), strict=True):
@@ -512,11 +523,6 @@ class PlaneLooker:
                 if 0 <= y < CELLS and 0 <= x < CELLS:
                     pinned[0, y, x] = side
         return pinned
-
-
-def colours_of(channels: NDArray[np.generic]) -> NDArray[np.generic]:  # [c ...]
-    """Return the channels that are looked at: the first three as colours, else the first alone."""
-    return channels[: 3 if len(channels) >= 3 else 1]
 
 
 def spanning(chance: Real) -> Real:  # [y x] -> [y x]
@@ -557,37 +563,12 @@ def _same(here: Plane, drawn: Real | None) -> bool:
     return dice(mask, here) > SAME
 
 
-def see_image(channels: NDArray[np.generic], window: Window, cells: int) -> Real:  # [c y x] -> [4 n n]
-    """Return the image's four input channels, 0 to 1 between the window's percentiles."""
-    seen = np.stack([see(channel, window, cells) for channel in colours_of(channels)])
-    rows, columns = channels.shape[1:]
-    valid = inside(window, rows, columns, cells)
-    return normalised(levelled(seen, valid) if len(seen) == 1 else seen, valid)
-
-
-def levelled(seen: Real, valid: Plane) -> Real:  # [1 n n]
-    """Return grey tones cut to what the middle third of the window needs, and half as much again.
-
-    A reader sets window and level for the organ, not for the air and the metal around it;
-    so does this (chosen on the validation sets: mean Dice after one click .58, against .53).
-    """
-    third = len(valid) // 3
-    middle = seen[0, third:-third, third:-third][valid[third:-third, third:-third]]
-    if middle.size < 50:
-        return seen
-    low, high = np.percentile(middle, (5, 95))
-    if high - low < 0.02 * np.ptp(seen[0][valid]):  # the middle is all one tone
-        return seen
-    reach = 0.5 * (high - low)
-    return np.asarray(np.clip(seen, low - reach, high + reach), np.float32)
-
-
-def on_ladder(frame: Window, row: float, column: float, side: float) -> Window:
+def snap_window(frame: Window, row: float, column: float, side: float) -> Window:
     """Return the smallest window of the ladder with at least this side, about this middle; at most the frame.
 
-    >>> on_ladder(Window(0, 0, 64, 128), 29, 41, 60)
+    >>> snap_window(Window(0, 0, 64, 128), 29, 41, 60)
     Window(top=12.0, left=8.0, height=32.0, width=64.0)
-    >>> on_ladder(Window(0, 0, 64, 128), 30, 41, 120)
+    >>> snap_window(Window(0, 0, 64, 128), 30, 41, 120)
     Window(top=0, left=0, height=64, width=128)
     """
     steps = int(np.floor(STEPS * np.log2(frame.width / side) + 1e-9))
@@ -612,7 +593,7 @@ def known_by(prompts: Sequence[Prompt]) -> float:
     return KNOWN - AMBIGUOUS / max(len(prompts), 1)
 
 
-def touches(answer: Seen, shape: Sequence[int]) -> bool:
+def touches_window_edge(answer: WindowAnswer, shape: Sequence[int]) -> bool:
     """Tell whether the mask reaches an edge of its window that is not an edge of the plane."""
     mask, window = answer.mask, answer.window
     if not mask.any():
@@ -688,17 +669,17 @@ def depth_of(pixels: Pixels, mask: Plane) -> float:
     return float(cKDTree(edge).query(pixels)[0].max()) if len(edge) else np.inf
 
 
-def _seen(logits: Real, window: Window, shape: Sequence[int], quality: float | None, hidden: Real) -> Seen:
-    values, where = lay(logits, window, shape[0], shape[1])
+def _seen(logits: Real, window: Window, shape: Sequence[int], quality: float | None, hidden: Real) -> WindowAnswer:
+    values, where = resample_to_plane(logits, window, shape[0], shape[1])
     probability = sigmoid(values)
     if not (probability > 0.5).any():
         quality = None
-    return Seen(
+    return WindowAnswer(
         window, logits, probability, uncertainty_of(np.minimum(probability, 1 - probability)), where, quality, hidden
     )
 
 
-def _laid(here: Plane, answer: Seen) -> Plane:
+def _laid(here: Plane, answer: WindowAnswer) -> Plane:
     mask = here.copy()
     mask[answer.where] = answer.mask
     return mask
@@ -731,7 +712,7 @@ def _round_all(rectangles: Sequence[tuple[tuple[int, int], tuple[int, int]]]) ->
     )
 
 
-def _patched(answer: Seen, near: Seen) -> Seen:
+def _patched(answer: WindowAnswer, near: WindowAnswer) -> WindowAnswer:
     """Return the answer with the near one in the middle of its window, fading towards the edges, where both look."""
     both = [
         slice(max(a.start, b.start), max(min(a.stop, b.stop), a.start, b.start))

@@ -17,7 +17,7 @@ from scipy.ndimage import label
 from segmend.core.image import Box, Index, MaskArray, bounds
 from segmend.core.marks import marks
 from segmend.core.prompts import Click, Prompt, Stroke
-from segmend.mend.plane import PlaneLooker, Question
+from segmend.mend.plane import PlanePredictor, Question
 
 Plane = NDArray[np.bool_]  # [y x]
 
@@ -30,7 +30,7 @@ class Solid:
     inside: MaskArray  # [z y x] of the box
 
 
-def box_at(planes: PlaneLooker, mark: Click | Stroke, shape: Index) -> Box | None:
+def box_at(planes: PlanePredictor, mark: Click | Stroke, shape: Index) -> Box | None:
     """Return the box round what is seen in the planes through a mark, None where nothing is."""
     found: list[Box] = []
     for axis, index, (_, after) in _answers(planes, [mark], np.zeros(shape, bool)):
@@ -42,7 +42,7 @@ def box_at(planes: PlaneLooker, mark: Click | Stroke, shape: Index) -> Box | Non
     return reduce(Box.union, found) if found else None
 
 
-def mistake_at(planes: PlaneLooker, prompts: Sequence[Prompt], mask: MaskArray) -> Solid | None:
+def mistake_at(planes: PlanePredictor, prompts: Sequence[Prompt], mask: MaskArray) -> Solid | None:
     """Return what three planes find wrong round the newest click; None where they change nothing there."""
     newest = prompts[-1]
     if not isinstance(newest, Click) or bool(mask[newest.index]) == newest.positive:
@@ -55,7 +55,7 @@ def mistake_at(planes: PlaneLooker, prompts: Sequence[Prompt], mask: MaskArray) 
 
 
 def _answers(
-    planes: PlaneLooker, prompts: Sequence[Prompt], mask: MaskArray
+    planes: PlanePredictor, prompts: Sequence[Prompt], mask: MaskArray
 ) -> Iterator[tuple[int, int, tuple[Plane, Plane]]]:
     """Yield the axis and the place of each plane through the newest mark, with its mask before and after."""
     newest = prompts[-1]

@@ -39,12 +39,15 @@ from segmend.core.segmenter import Prediction, Workspace, replaced
 from segmend.core.session import Finetune
 from segmend.errors import PromptError
 from segmend.mend.boundary import by_tones, intensity_logits
-from segmend.mend.plane import PlaneLooker, known_by
+from segmend.mend.plane import PlanePredictor, known_by
 from segmend.mend.three_planes import Solid, box_at, mistake_at
 from segmend.runtime.engine import Engine
-from segmend.sampling.channels import Guess, see_marks, widened
-from segmend.sampling.frame import Frame, see_block
-from segmend.sampling.slices import corrects, mark_count, outdoes, since_mask, uncertainty_of, with_lassos
+from segmend.sampling.channels import Guess, volume_prompt_channels, widen
+from segmend.sampling.frame import Frame
+from segmend.sampling.initial_mask import prompts_since_mask, trusts_network_over_mask
+from segmend.sampling.intensity import frame_channels
+from segmend.sampling.probability import uncertainty_of
+from segmend.sampling.slice_prompts import apply_lassos, is_correction, mark_count
 from segmend.solvers.finetune import Edges, Head, Tuning, alternate, one_thread
 
 STEPS = 2  # frames between one size and its double
@@ -78,7 +81,7 @@ CUT_LOGIT = 8.0  # what was cut round a mark says to what is taught, in logits
 
 
 @dataclass(frozen=True, kw_only=True)
-class Looking:
+class VolumeOptions:
     """How a volume is looked at; each of these was measured (docs/mend.md)."""
 
     cells: int = 48  # the side of a look's block
@@ -112,7 +115,7 @@ class Change:
 
     def seen(self, frame: Frame) -> Real:  # [*cells of the other frame]
         """Return the change as another frame sees it."""
-        return _between(self.frame, frame).see(self.values)
+        return _between(self.frame, frame).resample_to_grid(self.values)
 
     def box(self, shape: Index) -> Box:
         """Return the voxels that it changes."""
@@ -123,7 +126,7 @@ class Change:
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class FrameAnswer:
     """The answer in a frame."""
 
     frame: Frame
@@ -148,22 +151,22 @@ class VolumeWorkspace(Workspace):
         reader: Engine,
         refiner: Engine,
         image: Image,
-        looking: Looking | None = None,
+        looking: VolumeOptions | None = None,
         head: Head | None = None,
-        planes: PlaneLooker | None = None,
+        planes: PlanePredictor | None = None,
     ) -> None:
         self.reader = reader
         self.refiner = refiner
         self.head = head
         self.image = image
-        self.looking = Looking() if looking is None else looking
+        self.options = VolumeOptions() if looking is None else looking
         self.planes = planes
         self._kept: OrderedDict[Frame, dict[str, Real]] = OrderedDict()
         self._sized: dict[Prompt, Box | None] = {}
 
     def with_finetuning(self, finetune: Finetune) -> VolumeWorkspace:
         other = copy(self)
-        other.looking = replace(self.looking, finetune=finetune)
+        other.options = replace(self.options, finetune=finetune)
         return other
 
     def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
@@ -176,20 +179,20 @@ class VolumeWorkspace(Workspace):
             return self._answered(placed, previous)
 
     def _answered(self, placed: Sequence[Prompt], previous: MaskArray) -> Prediction:
-        mask = with_lassos(placed[-1:], previous)  # earlier ones are in the mask so far
+        mask = apply_lassos(placed[-1:], previous)  # earlier ones are in the mask so far
         told = self._with_size(placed, mask)
         look, seen = self._look(told, mask)
         changes = [Change(look.frame, (look.probability - seen) * self._reached(placed, look.frame, seen))]
         mistake = self._mistake(placed, mask)
         if mistake is not None:
-            if self._shown(placed) or mark_count(placed) > self.looking.together or _bursting(seen, changes[0]):
+            if self._shown(placed) or mark_count(placed) > self.options.together or _bursting(seen, changes[0]):
                 changes = [Change(look.frame, (look.probability - seen) * self._as_wrong(placed, look, seen))]
             changes.append(self._mended(placed, mask, changes, mistake))
-        cut = self._heeded(placed, mask, changes) if self.looking.obey else []
-        calling = mistake is None or self.looking.finetune == "on"
+        cut = self._heeded(placed, mask, changes) if self.options.obey else []
+        calling = mistake is None or self.options.finetune == "on"
         taught = self._taught(placed, mask, look, changes, cut) if calling else None
         changes += cut if taught is None else [*cut, taught]
-        opinion = self._opinion(told, look) if self.looking.opinion and look.quality else None
+        opinion = self._opinion(told, look) if self.options.opinion and look.quality else None
         return self._answer(placed, mask, changes, look, opinion, finetuned=taught is not None)
 
     def _with_size(self, prompts: Sequence[Prompt], mask: MaskArray) -> Sequence[Prompt]:
@@ -207,7 +210,7 @@ class VolumeWorkspace(Workspace):
         if first not in self._sized:
             self._sized[first] = box_at(self.planes, first, self.image.shape)
         box = self._sized[first]
-        return prompts if box is None else [*prompts, widened(Guess(box.low, box.high), prompts)]
+        return prompts if box is None else [*prompts, widen(Guess(box.low, box.high), prompts)]
 
     def _shown(self, prompts: Sequence[Prompt]) -> bool:
         """Tell whether the networks are shown the mask so far: where marks do not say how it came about.
@@ -215,7 +218,7 @@ class VolumeWorkspace(Workspace):
         Before the first prompt it came from elsewhere or is empty; a lasso and a mask are in it alone.
         """
         told = len(prompts) > 1 and not any(isinstance(prompt, Lasso | Mask) for prompt in prompts)
-        return self.looking.shown or not told
+        return self.options.shown or not told
 
     def _reached(self, prompts: Sequence[Prompt], frame: Frame, seen: Real) -> Real:  # [*cells]
         """Return how much of a change is taken where: a correction reaches as far as the mistake is deep, and fades.
@@ -223,65 +226,65 @@ class VolumeWorkspace(Workspace):
         Where there is no mask yet a mark speaks of the whole object, and so does what is no mark.
         """
         everywhere, newest = np.ones((), np.float32), prompts[-1]
-        if self.looking.shown or not isinstance(newest, Click | Stroke) or not (seen > 0.5).any():
+        if self.options.shown or not isinstance(newest, Click | Stroke) or not (seen > 0.5).any():
             return everywhere
         depth = _depth(newest, frame, seen)
         if depth is None:
             return everywhere
-        reach = max(self.looking.depths * depth, LEAST_REACH)
+        reach = max(self.options.depths * depth, LEAST_REACH)
         away = distance_transform_edt(~_marked(newest, frame))
         return np.asarray(np.clip(2 - away / reach, 0, 1), np.float32)
 
-    def _as_wrong(self, prompts: Sequence[Prompt], look: Look, seen: Real) -> Real:  # [*cells]
+    def _as_wrong(self, prompts: Sequence[Prompt], look: FrameAnswer, seen: Real) -> Real:  # [*cells]
         """Return how much of a look is taken where the planes mend a mistake: nothing, or what lies along the boundary.
 
         A mask from elsewhere may be as wrong in other places as at the first mark on it.
         """
         nothing, mask, newest = np.zeros((), np.float32), seen > 0.5, prompts[-1]
-        since = prompts if len(prompts) == 1 else since_mask(prompts)
+        since = prompts if len(prompts) == 1 else prompts_since_mask(prompts)
         if since is None or not isinstance(newest, Click | Stroke) or not mask.any():
             return nothing
         if mark_count(since) > 1 or any(isinstance(prompt, Lasso) for prompt in since):
             return nothing
         depth = _depth(newest, look.frame, seen)
-        if depth is None or not outdoes(look.quality, dice(look.mask, mask, empty=0.0)):
+        if depth is None or not trusts_network_over_mask(look.quality, dice(look.mask, mask, empty=0.0)):
             return nothing
         away = np.where(mask, distance_transform_edt(mask), distance_transform_edt(~mask)) - 0.5  # from the boundary
         return np.asarray(np.clip(1.5 - away / max(AS_WRONG * depth, 0.5), 0, 1), np.float32)
 
     # The whole object.
 
-    def _look(self, prompts: Sequence[Prompt], mask: MaskArray) -> tuple[Look, Real]:
+    def _look(self, prompts: Sequence[Prompt], mask: MaskArray) -> tuple[FrameAnswer, Real]:
         """Return the look at the object from as near as it allows, and what it saw of the mask so far."""
         known = self._known(prompts, mask)
-        first: Look | None = None
+        first: FrameAnswer | None = None
         if known is None:
             first = self._first(prompts, mask)
             known = self._found(first, prompts)
         shown = self._shown(prompts)
         frame = self.frame(known)
         look = self.settled(prompts, frame, self._carried(mask, first, frame), shown=shown)
-        for _ in range(self.looking.further):
+        for _ in range(self.options.further):
             if not self._touches(look):
                 break
             frame = self._further(look)
             look = self.settled(prompts, frame, self._carried(mask, look, frame), shown=shown)
-        return look, frame.see_some(mask)
+        return look, frame.subsample_to_grid(mask)
 
-    def _first(self, prompts: Sequence[Prompt], mask: MaskArray) -> Look:
+    def _first(self, prompts: Sequence[Prompt], mask: MaskArray) -> FrameAnswer:
         """Look at marks, whose object may have any size, from several distances; keep the answer judged best."""
         said = self._said(prompts) or [_place(prompts[-1])]
         box = _round_all(said)
-        spacing_mm, cells = self.image.spacing, (self.looking.first,) * 3
+        spacing_mm, cells = self.image.spacing, (self.options.first,) * 3
         widest_mm = float(np.max(spacing_mm * self.image.shape))
         side_mm = max(LEAST_LOOK * float(spacing_mm.min()), 1.5 * float(np.max(spacing_mm * box.shape)))
-        looks: list[Look] = []
+        looks: list[FrameAnswer] = []
         while True:
             frame = _snapped(box, side_mm, spacing_mm, cells)
-            looks.append(replace(self._ask(prompts, frame, frame.see_some(mask)), hidden=None))
+            looks.append(replace(self._ask(prompts, frame, frame.subsample_to_grid(mask)), hidden=None))
             if side_mm >= widest_mm:
                 break
-            side_mm *= self.looking.doubling
+            side_mm *= self.options.doubling
         positive = marks(prompts, self.image.shape)[0]
 
         beside = [_alikeness(one, other) for one, other in pairwise(looks)]
@@ -323,7 +326,7 @@ class VolumeWorkspace(Workspace):
         ]
         return box.grown((room[0], room[1], room[2])).clipped(self.image.shape)
 
-    def _found(self, look: Look, prompts: Sequence[Prompt]) -> Box:
+    def _found(self, look: FrameAnswer, prompts: Sequence[Prompt]) -> Box:
         """Return the box of what a look found and the marks; of the look's middle if it found nothing."""
         cells = bounds(look.mask)
         if cells is None:
@@ -336,19 +339,19 @@ class VolumeWorkspace(Workspace):
     def frame(self, box: Box) -> Frame:
         """Return the frame to look at an object through that fills this box."""
         spacing_mm = self.image.spacing
-        side_mm = self.looking.margin * float(np.max(spacing_mm * box.shape))
+        side_mm = self.options.margin * float(np.max(spacing_mm * box.shape))
         side_mm = max(side_mm, LEAST_LOOK * float(spacing_mm.min()))
-        return _snapped(box, side_mm, spacing_mm, (self.looking.cells,) * 3)
+        return _snapped(box, side_mm, spacing_mm, (self.options.cells,) * 3)
 
-    def _further(self, look: Look) -> Frame:
+    def _further(self, look: FrameAnswer) -> Frame:
         """Return a frame from further away, round what the look found and what it was cut off from."""
         cells = bounds(look.mask)
         assert cells is not None  # it reaches a side
         box = look.frame.box(cells, self.image.shape)
         side_mm = 1.9 * float(look.frame.length[0] * self.image.spacing[0])
-        return _snapped(box, side_mm, self.image.spacing, (self.looking.cells,) * 3)
+        return _snapped(box, side_mm, self.image.spacing, (self.options.cells,) * 3)
 
-    def _touches(self, look: Look) -> bool:
+    def _touches(self, look: FrameAnswer) -> bool:
         """Tell whether the mask reaches a side of its frame that is not a side of the volume."""
         mask, frame = look.mask, look.frame
         for axis, (low, length, count) in enumerate(zip(frame.low, frame.length, self.image.shape, strict=True)):
@@ -360,65 +363,67 @@ class VolumeWorkspace(Workspace):
 
     # Looking.
 
-    def settled(self, prompts: Sequence[Prompt], frame: Frame, seen: Real, *, shown: bool = True) -> Look:
+    def settled(self, prompts: Sequence[Prompt], frame: Frame, seen: Real, *, shown: bool = True) -> FrameAnswer:
         """Ask again with the answer as the mask so far, as long as that makes the refiner expect more.
 
         Shown the mask so far, networks of little learning believe it, and change it where a mark lies and nowhere else.
         Marks and boxes say the same in fewer words; of a lasso only the mask knows.
         """
         look = self._ask(prompts, frame, seen if shown else np.zeros_like(seen))
-        for _ in range(self.looking.again):
-            if not 0 < look.quality < self.looking.sure:
+        for _ in range(self.options.again):
+            if not 0 < look.quality < self.options.sure:
                 break
             after = self._ask(prompts, frame, look.mask.astype(np.float32))
-            if after.quality < look.quality + self.looking.rise:
+            if after.quality < look.quality + self.options.rise:
                 break
             look = after
         return self._cut_by_tones(prompts, look)
 
-    def _cut_by_tones(self, prompts: Sequence[Prompt], look: Look) -> Look:
+    def _cut_by_tones(self, prompts: Sequence[Prompt], look: FrameAnswer) -> FrameAnswer:
         """Return the look with its boundary moved to where the block's tones have one."""
-        if not self.looking.tones:
+        if not self.options.tones:
             return look
         pinned = self._pinned([prompt for prompt in prompts if not isinstance(prompt, Extremes)], look.frame)
-        _, level, equalised, valid = see_block(self.image, look.frame)
+        _, level, equalised, valid = frame_channels(self.image, look.frame)
         return replace(look, probability=by_tones(look.probability, level, equalised, valid > 0, pinned))
 
-    def _ask(self, prompts: Sequence[Prompt], frame: Frame, seen: Real) -> Look:
+    def _ask(self, prompts: Sequence[Prompt], frame: Frame, seen: Real) -> FrameAnswer:
         """Return the networks' answer in a frame, of which this much is in the mask so far."""
-        known = np.concatenate([seen[None], see_marks(prompts, frame)])
+        known = np.concatenate([seen[None], volume_prompt_channels(prompts, frame)])
         answer = self.refiner.run({"prompts": known[None], **self.features(frame)})
         probability = sigmoid(answer["logits"][0, 0])
         uncertainty = uncertainty_of(sigmoid(answer["error_logits"][0, 0]))
-        outside = ~frame.inside(self.image.shape)
+        outside = ~frame.cells_in_volume(self.image.shape)
         probability[outside] = uncertainty[outside] = 0
         quality = float(answer["quality"][0]) if (probability > 0.5).any() else 0.0
-        return Look(frame, probability, uncertainty, quality, answer["hidden"][0] if "hidden" in answer else None)
+        return FrameAnswer(
+            frame, probability, uncertainty, quality, answer["hidden"][0] if "hidden" in answer else None
+        )
 
     def features(self, frame: Frame) -> dict[str, Real]:
         """Return what the reader says of a frame, from what is kept if it is."""
         found = self._kept.pop(frame, None)
         if found is None:
-            found = self.reader.run({"x": see_block(self.image, frame)[None]})
+            found = self.reader.run({"x": frame_channels(self.image, frame)[None]})
         self._kept[frame] = found  # the newest last
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
         return found
 
-    def _carried(self, mask: MaskArray, look: Look | None, frame: Frame) -> Real:
+    def _carried(self, mask: MaskArray, look: FrameAnswer | None, frame: Frame) -> Real:
         """Return the mask so far in a frame: a look's answer where it looked, else the mask that came."""
-        seen = frame.see_some(mask)
+        seen = frame.subsample_to_grid(mask)
         if look is None:
             return seen
         between = _between(look.frame, frame)
-        known = between.inside(look.frame.cells)
-        return np.where(known, between.see(look.mask), seen)
+        known = between.cells_in_volume(look.frame.cells)
+        return np.where(known, between.resample_to_grid(look.mask), seen)
 
     # What planes say of a correction.
 
     def _mistake(self, prompts: Sequence[Prompt], mask: MaskArray) -> Solid | None:
         """Return what is wrong round the newest mark, as the planes through it say, in which more is seen."""
-        if self.planes is None or not self.looking.across or not mask.any():
+        if self.planes is None or not self.options.across or not mask.any():
             return None
         return mistake_at(self.planes, prompts, mask)
 
@@ -426,10 +431,10 @@ class VolumeWorkspace(Workspace):
         """Return the change that takes the mistake away, with a boundary where the image has edges."""
         frame, positive = changes[0].frame, bool(getattr(prompts[-1], "positive", True))
         low = np.subtract(frame.low, mistake.box.low)
-        wrong = replace(frame, low=three(low)).see_some(mistake.inside)
+        wrong = replace(frame, low=three(low)).subsample_to_grid(mistake.inside)
         now = _composed(frame, mask, changes)
         logits = logit(now, 1 - SOLID_SURE) + (1 if positive else -1) * SOLID_LOGIT * wrong
-        labels = Edges(see_block(self.image, frame)[0], TUNING).cut(
+        labels = Edges(frame_channels(self.image, frame)[0], TUNING).cut(
             logits.astype(np.float32), self._pinned(prompts, frame)
         )
         near = binary_dilation(wrong > SOLID_SEEN, iterations=SOLID_ROUND)
@@ -479,7 +484,7 @@ class VolumeWorkspace(Workspace):
         sources = np.ones(before.shape, bool)
         sources[cells] = False
         away = distance_transform_edt(sources)
-        return not followed.any() or bool(away[followed].max() <= self.looking.dot)
+        return not followed.any() or bool(away[followed].max() <= self.options.dot)
 
     def _pinned(self, prompts: Sequence[Prompt], frame: Frame) -> NDArray[np.uint8]:  # [*cells]
         """Return which cells the marks pin; where both fall into one, outside it is."""
@@ -514,8 +519,8 @@ class VolumeWorkspace(Workspace):
         marked = np.zeros(frame.cells, bool)
         marked[tuple(frame.cell(points).T)] = True
         fixed[marked] = FOREGROUND if positive else BACKGROUND
-        labels = Edges(see_block(self.image, frame)[0], TUNING).cut(logits.astype(np.float32), fixed)
-        astray = ((now > 0.5) != positive) | ((frame.see_some(mask) > 0.5) != positive)
+        labels = Edges(frame_channels(self.image, frame)[0], TUNING).cut(logits.astype(np.float32), fixed)
+        astray = ((now > 0.5) != positive) | ((frame.subsample_to_grid(mask) > 0.5) != positive)
         moved = label(astray & (labels == positive))[0]
         named = np.unique(moved[marked])
         taken = np.isin(moved, named[named > 0])
@@ -544,19 +549,24 @@ class VolumeWorkspace(Workspace):
     # Learning the frame.
 
     def _taught(
-        self, prompts: Sequence[Prompt], mask: MaskArray, look: Look, changes: Sequence[Change], cut: Sequence[Change]
+        self,
+        prompts: Sequence[Prompt],
+        mask: MaskArray,
+        look: FrameAnswer,
+        changes: Sequence[Change],
+        cut: Sequence[Change],
     ) -> Change | None:
         """Return what the last layers add when they are taught this frame, None where that is not called for.
 
         They learn the answer so far, with what was cut round marks that were not obeyed, and go on from there: of what
         they say, that is taken which lies on the side of such a mark, or of the newest, and reaches it.
         """
-        head, finetune = self.head, self.looking.finetune
+        head, finetune = self.head, self.options.finetune
         if finetune == "off" or head is None or look.hidden is None:
             return None
         calling = [*self._unheeded(prompts, mask, changes)]
         newest = mark(prompts[-1])
-        if finetune == "on" and newest is not None and corrects(prompts):
+        if finetune == "on" and newest is not None and is_correction(prompts):
             calling.append(newest)
         there = {True: np.zeros(look.frame.cells, bool), False: np.zeros(look.frame.cells, bool)}
         for points, positive in calling:
@@ -564,19 +574,23 @@ class VolumeWorkspace(Workspace):
         if not there[True].any() and not there[False].any():
             return None
         said = CUT_LOGIT * sum((change.seen(look.frame) for change in cut), np.zeros(look.frame.cells, np.float32))
-        tones = see_block(self.image, look.frame)[0]
+        tones = frame_channels(self.image, look.frame)[0]
         marked = self._pinned(prompts, look.frame)
-        taught = alternate(look.hidden, tones, head, marked=marked, tuning=self.looking.teaching, said=said)
+        taught = alternate(look.hidden, tones, head, marked=marked, tuning=self.options.teaching, said=said)
         now = _composed(look.frame, mask, [*changes, *cut])
         taken = np.zeros(now.shape, bool)
         for positive, cells in there.items():
-            new = ((now > 0.5) != taught.labels) & (taught.labels == positive) & look.frame.inside(self.image.shape)
+            new = (
+                ((now > 0.5) != taught.labels)
+                & (taught.labels == positive)
+                & look.frame.cells_in_volume(self.image.shape)
+            )
             taken |= _reaching(new | cells | (abs(said) > 0), cells) & new
         return Change(look.frame, np.where(taken, taught.labels - now, 0).astype(np.float32))
 
     # The answer.
 
-    def _opinion(self, prompts: Sequence[Prompt], look: Look) -> Look:
+    def _opinion(self, prompts: Sequence[Prompt], look: FrameAnswer) -> FrameAnswer:
         """Ask from twice as far, not shown the mask so far: what is really there is found again."""
         frame = self._further(look)
         return self._ask(prompts, frame, np.zeros(frame.cells, np.float32))
@@ -586,8 +600,8 @@ class VolumeWorkspace(Workspace):
         prompts: Sequence[Prompt],
         mask: MaskArray,
         changes: Sequence[Change],
-        look: Look,
-        opinion: Look | None,
+        look: FrameAnswer,
+        opinion: FrameAnswer | None,
         *,
         finetuned: bool,
     ) -> Prediction:
@@ -601,13 +615,15 @@ class VolumeWorkspace(Workspace):
         uncertainty = np.zeros(box.shape, np.float32)
         part = look.frame.box(Box((0, 0, 0), look.frame.cells), shape).intersection(box)
         if part.size:
-            uncertainty[part.within(box)] = look.frame.lay(self._uncertainty_map(look, opinion, now), part)
+            uncertainty[part.within(box)] = look.frame.resample_to_voxels(
+                self._uncertainty_map(look, opinion, now), part
+            )
         quality = look.quality
         if opinion is not None:
             quality = _quality(look, opinion, now > 0.5) + known_by(prompts)
         return Prediction(values, box, min(max(quality, 0.0), 1.0) or None, uncertainty, finetuned)
 
-    def _uncertainty_map(self, look: Look, opinion: Look | None, now: Real) -> Real:  # [*cells]
+    def _uncertainty_map(self, look: FrameAnswer, opinion: FrameAnswer | None, now: Real) -> Real:  # [*cells]
         """Return how uncertain each cell is of a mask.
 
         Where it has not the tone of its side, as much as the look itself is uncertain; and more where the second
@@ -616,9 +632,9 @@ class VolumeWorkspace(Workspace):
         mask = now > 0.5
         disagreed = np.abs(mask - look.probability)
         if opinion is not None:
-            elsewhere = _between(opinion.frame, look.frame).see(opinion.probability)
+            elsewhere = _between(opinion.frame, look.frame).resample_to_grid(opinion.probability)
             disagreed = np.maximum(disagreed, np.abs(mask - elsewhere))
-        _, _, equalised, valid = see_block(self.image, look.frame)
+        _, _, equalised, valid = frame_channels(self.image, look.frame)
         unlike = np.abs(mask - sigmoid(intensity_logits(now, equalised, valid > 0)))
         return np.asarray(np.clip((look.uncertainty + DISAGREED * disagreed) * unlike, 0, 1), np.float32)
 
@@ -631,7 +647,7 @@ def _bursting(seen: Real, change: Change) -> bool:
 
 def _marked(mark: Click | Stroke, frame: Frame) -> MaskArray:  # [*cells]
     """Return the cells that a mark is drawn on."""
-    return np.asarray(see_marks([mark], frame)[0 if mark.positive else 1] > 0)
+    return np.asarray(volume_prompt_channels([mark], frame)[0 if mark.positive else 1] > 0)
 
 
 def _depth(mark: Click | Stroke, frame: Frame, seen: Real) -> float | None:
@@ -670,7 +686,7 @@ def _snapped(box: Box, side_mm: float, spacing_mm: NDArray[np.float64], cells: I
 
 def _cells(points: Points, frame: Frame) -> tuple[NDArray[np.intp], ...]:
     """Return the index of the cells that hold voxels' centres, without those that lie outside."""
-    at = np.rint(frame.at(points)).astype(np.intp)
+    at = np.rint(frame.to_grid(points)).astype(np.intp)
     return tuple(at[((at >= 0) & (at < frame.cells)).all(axis=1)].T)
 
 
@@ -681,7 +697,7 @@ def _between(frame: Frame, other: Frame) -> Frame:
     return Frame(three(low), three(length), other.cells)
 
 
-def _quality(look: Look, opinion: Look, made: MaskArray) -> float:
+def _quality(look: FrameAnswer, opinion: FrameAnswer, made: MaskArray) -> float:
     """Return the Dice to be expected of the mask that was made.
 
     Mostly from how likely each of its cells is to be wrong by the look's own uncertainty; less from what the second
@@ -694,17 +710,17 @@ def _quality(look: Look, opinion: Look, made: MaskArray) -> float:
     return (1 - OPINION - TAKEN) * expected + OPINION * opinion.quality + TAKEN * dice(look.mask, made, empty=0.0)
 
 
-def _alikeness(near: Look, far: Look) -> float:
+def _alikeness(near: FrameAnswer, far: FrameAnswer) -> float:
     """Return the Dice of two looks' masks where the nearer one sees, in the cells of the further one."""
     seen = _between(near.frame, far.frame)
-    inside = seen.inside(near.frame.cells)
-    one, other = (seen.see(near.mask) > 0.5) & inside, far.mask & inside
+    inside = seen.cells_in_volume(near.frame.cells)
+    one, other = (seen.resample_to_grid(near.mask) > 0.5) & inside, far.mask & inside
     return float(2 * (one & other).sum() / max(int(one.sum()) + int(far.mask.sum()), 1))
 
 
 def _composed(frame: Frame, mask: MaskArray, changes: Sequence[Change]) -> Real:
     """Return the mask so far with changes, as a frame sees it."""
-    seen = frame.see_some(mask)
+    seen = frame.subsample_to_grid(mask)
     for change in changes:
         seen = np.clip(seen + change.seen(frame), 0, 1)
     return np.asarray(seen, np.float32)
@@ -717,7 +733,7 @@ def _over(box: Box, mask: MaskArray, changes: Sequence[Change]) -> Real:  # [z y
         part = change.box(mask.shape).intersection(box)
         if part.size:
             at = part.within(box)
-            values[at] = np.clip(values[at] + change.frame.lay(change.values, part), 0, 1)
+            values[at] = np.clip(values[at] + change.frame.resample_to_voxels(change.values, part), 0, 1)
     return values
 
 

@@ -19,7 +19,7 @@ CLICK_RADIUS = 3.0  # cells of a network's grid
 STROKE_RADIUS = 2.0
 BALL_RADIUS = 2.0  # of a click in a volume, in cells
 TUBE_RADIUS = 1.5  # of a stroke there
-GUESSED = 0.5  # what a box that nobody put down says, where one that somebody did says 1
+GUESS_VALUE = 0.5  # what a box that nobody put down says, where one that somebody did says 1
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Guess(Box):
     """A box that nobody put down: about as large, and about there, the object is thought to be."""
 
 
-def widened(guess: Guess, prompts: Sequence[Prompt]) -> Guess:
+def widen(guess: Guess, prompts: Sequence[Prompt]) -> Guess:
     """Return a guess that holds all that was said to be inside.
 
-    >>> widened(Guess((0, 0, 2), (1, 1, 4)), [Click((0, 0, 6)), Click((0, 0, 9), positive=False)])
+    >>> widen(Guess((0, 0, 2), (1, 1, 4)), [Click((0, 0, 6)), Click((0, 0, 9), positive=False)])
     Guess(low=(0, 0, 2), high=(1, 1, 7))
     """
     box = Box(guess.low, guess.high)
@@ -58,7 +58,9 @@ def stamp(grid: Real, rows: NDArray[np.floating[Any]], columns: NDArray[np.float
     grid[y[near].astype(np.intp), x[near].astype(np.intp)] = 1.0
 
 
-def see_prompts(prompts: Sequence[Prompt], axis: int, index: int, window: Window, cells: int) -> Real:  # [3 n n]
+def plane_prompt_channels(
+    prompts: Sequence[Prompt], axis: int, index: int, window: Window, cells: int
+) -> Real:  # [3 n n]
     """Return the positive, negative and box channels of one plane."""
     out = np.zeros((3, cells, cells), np.float32)
     for prompt in prompts:
@@ -97,7 +99,7 @@ def _fill(grid: Real, box: Box | None, axis: int, index: int, window: Window) ->
     grid[((rows >= y0) & (rows < y1))[:, None] & ((columns >= x0) & (columns < x1))[None]] = 1.0
 
 
-def see_marks(prompts: Sequence[Prompt], frame: Frame) -> Real:  # [3 *cells]
+def volume_prompt_channels(prompts: Sequence[Prompt], frame: Frame) -> Real:  # [3 *cells]
     """Return the positive, negative and box channels of a volume: clicks as balls, strokes as tubes, boxes filled.
 
     Extreme points are positive balls and the box round them. A box one voxel thick is one cell thick at least.
@@ -105,21 +107,22 @@ def see_marks(prompts: Sequence[Prompt], frame: Frame) -> Real:  # [3 *cells]
     is half a box.
 
     >>> frame = Frame((0, 0, 0), (1, 1, 8), (1, 1, 4))
-    >>> see_marks([Click((0, 0, 7), positive=False), Box((0, 0, 2), (1, 1, 4))], frame)[:, 0, 0].astype(int).tolist()
+    >>> prompts = [Click((0, 0, 7), positive=False), Box((0, 0, 2), (1, 1, 4))]
+    >>> volume_prompt_channels(prompts, frame)[:, 0, 0].astype(int).tolist()
     [[0, 0, 0, 0], [0, 0, 1, 1], [0, 1, 0, 0]]
     """
     out = np.zeros((3, *frame.cells), np.float32)
     for prompt in prompts:
         match prompt:
             case Click(index=index, positive=positive):
-                _balls(out[0 if positive else 1], frame.at(np.asarray([index])), BALL_RADIUS)
+                _balls(out[0 if positive else 1], frame.to_grid(np.asarray([index])), BALL_RADIUS)
             case Stroke(points=points, positive=positive):
-                _balls(out[0 if positive else 1], _tube(frame.at(np.asarray(points))), TUBE_RADIUS)
+                _balls(out[0 if positive else 1], _tube(frame.to_grid(np.asarray(points))), TUBE_RADIUS)
             case Extremes(points=points):
-                _balls(out[0], frame.at(np.asarray(points)), BALL_RADIUS)
+                _balls(out[0], frame.to_grid(np.asarray(points)), BALL_RADIUS)
                 _block(out[2], extent(prompt), frame)
             case Guess():
-                _block(out[2], prompt, frame, GUESSED)
+                _block(out[2], prompt, frame, GUESS_VALUE)
             case Box() | Lasso(positive=True):
                 _block(out[2], extent(prompt), frame)
             case _:
@@ -152,8 +155,8 @@ def _block(grid: Real, box: Box | None, frame: Frame, value: float = 1.0) -> Non
     """Raise, in place, the cells whose centre lies in a box, and at least those that its middle lies in."""
     if box is None:
         return
-    lows = frame.at(np.asarray(box.low) - 0.5)
-    highs = frame.at(np.asarray(box.high) - 0.5)
+    lows = frame.to_grid(np.asarray(box.low) - 0.5)
+    highs = frame.to_grid(np.asarray(box.high) - 0.5)
     parts = []
     for low, high, count in zip(lows, highs, grid.shape, strict=True):
         first, last = int(np.ceil(low)), int(np.ceil(high))

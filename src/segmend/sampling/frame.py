@@ -1,10 +1,8 @@
-"""Frames on a volume: the whole of it seen through a grid of cells, and back again.
+"""Frames on a volume: a block of voxels resampled to a grid of cells, and back again.
 
-What `plane.Window` is to a plane, a `Frame` is to a volume: a block, in voxel edges, that a network's cells
-cover. Looking averages where a cell holds several voxels and interpolates where a voxel holds several cells;
-cells outside the volume are 0. Laying back interpolates the cells at the voxels' centres.
-
-What `see_block` returns is what a network in space reads, in training and in use.
+What a `window.Window` is to a plane, a `Frame` is to a volume: a block, in voxel edges, that a network's cells
+cover. Resampling to the grid averages where a cell holds several voxels and interpolates where a voxel holds several
+cells; cells outside the volume are 0. Resampling back interpolates the cells at the voxels' centres.
 """
 
 from __future__ import annotations
@@ -15,14 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from segmend.core.image import Box, Image, Index, MaskArray, Real, three
-from segmend.sampling.window import cell_weights, pixel_weights
+from segmend.core.image import Box, Index, MaskArray, Real, three
+from segmend.sampling.resample import cell_weights, pixel_weights
 
 Three = tuple[float, float, float]
 
-TONES = 4  # channels of a block: between percentiles, levelled to the middle, equalised, inside the volume
 SAMPLES = 2  # voxels that a cell sees along each axis at least, of the more that lie in it
-MANY = 1 << 15  # values that stand for all when percentiles are taken
 
 
 @dataclass(frozen=True)
@@ -33,12 +29,12 @@ class Frame:
     length: Three
     cells: Index
 
-    def see(self, voxels: NDArray[np.generic]) -> Real:  # [z y x] -> [cells]
-        """Return what the grid sees of a volume; one slice at a time, so no float copy of it is made.
+    def resample_to_grid(self, voxels: NDArray[np.generic]) -> Real:  # [z y x] -> [cells]
+        """Return a volume's values on the grid; one slice at a time, so no float copy of it is made.
 
-        A cell on the volume's border sees the part of it that lies inside.
+        A cell on the volume's border is the mean of its part that lies inside.
 
-        >>> Frame((0, 0, 0), (2, 2, 4), (1, 1, 2)).see(np.arange(16).reshape(2, 2, 4)).tolist()
+        >>> Frame((0, 0, 0), (2, 2, 4), (1, 1, 2)).resample_to_grid(np.arange(16).reshape(2, 2, 4)).tolist()
         [[[6.5, 8.5]]]
         """
         (z, deep), (y, down), (x, across) = (
@@ -50,42 +46,43 @@ class Frame:
         planes = np.stack([down @ plane[y, x].astype(np.float32) @ across.T for plane in voxels[z]])
         return np.asarray(np.tensordot(deep, planes, axes=1), np.float32)
 
-    def see_some(self, voxels: NDArray[np.generic]) -> Real:  # [z y x] -> [cells]
-        """Return what the grid sees of every so-many-th voxel, so that time does not grow with the volume.
+    def subsample_to_grid(self, voxels: NDArray[np.generic]) -> Real:  # [z y x] -> [cells]
+        """Return every n-th voxel resampled to the grid, so that time does not grow with the volume.
 
         >>> frame = Frame((0, 0, 0), (1, 1, 6), (1, 1, 1))
-        >>> frame.see_some(np.arange(6.0).reshape(1, 1, 6)).item()  # of voxels 1 and 4
+        >>> frame.subsample_to_grid(np.arange(6.0).reshape(1, 1, 6)).item()  # of voxels 1 and 4
         2.5
         """
         edge = np.divide(self.length, self.cells)
         every = np.minimum(np.maximum(edge / SAMPLES, 1).astype(int), voxels.shape)
         if not (every > 1).any():
-            return self.see(voxels)
+            return self.resample_to_grid(voxels)
         first = every // 2
         some = voxels[tuple(slice(start, None, step) for start, step in zip(first, every, strict=True))]
         low = (np.asarray(self.low) - first - 0.5) / every + 0.5
         length = np.asarray(self.length) / every
-        return Frame(three(low), three(length), self.cells).see(some)
+        return Frame(three(low), three(length), self.cells).resample_to_grid(some)
 
-    def at(self, points: NDArray[np.generic]) -> NDArray[np.float64]:  # [n 3] -> [n 3]
+    def to_grid(self, points: NDArray[np.generic]) -> NDArray[np.float64]:  # [n 3] -> [n 3]
         """Return where voxels' centres fall on the grid, in cells, whose own centres are whole.
 
-        >>> Frame((0, -2, 0), (2, 6, 4), (1, 3, 2)).at(np.array([[1, 3, 2]])).tolist()
+        >>> Frame((0, -2, 0), (2, 6, 4), (1, 3, 2)).to_grid(np.array([[1, 3, 2]])).tolist()
         [[0.25, 2.25, 0.75]]
         """
         return np.asarray((np.asarray(points, np.float64) + 0.5 - self.low) / self.length * self.cells - 0.5)
 
-    def inside(self, shape: Sequence[int]) -> MaskArray:  # [cells]
+    def cells_in_volume(self, shape: Sequence[int]) -> MaskArray:  # [cells]
         """Return which cells have their centre in a volume of this shape."""
         z, y, x = (
             (at > 0) & (at < count) for at, count in zip((self._centres(axis) for axis in range(3)), shape, strict=True)
         )
         return np.asarray(z[:, None, None] & y[:, None] & x)
 
-    def lay(self, grid: Real, box: Box) -> Real:  # [cells] -> [z y x] of the box
+    def resample_to_voxels(self, grid: Real, box: Box) -> Real:  # [cells] -> [z y x] of the box
         """Return the grid's values at the voxels of a box, interpolated between the cells' centres.
 
-        >>> Frame((0, 0, 0), (2, 2, 4), (1, 1, 2)).lay(np.array([[[0, 1]]], np.float32), Box((0, 0, 0), (1, 1, 4)))
+        >>> frame, grid = Frame((0, 0, 0), (2, 2, 4), (1, 1, 2)), np.array([[[0, 1]]], np.float32)
+        >>> frame.resample_to_voxels(grid, Box((0, 0, 0), (1, 1, 4)))
         array([[[0.  , 0.25, 0.75, 1.  ]]], dtype=float32)
         """
         deep, down, across = (
@@ -138,13 +135,13 @@ def whole_frame(shape: Sequence[int], spacing: ArrayLike, cells: Index) -> Frame
     return Frame(three(low), three(length), cells)
 
 
-def frame_round(box: Box, spacing: ArrayLike, *, margin: float, cells: Index, least: float = 0.0) -> Frame:
+def frame_around(box: Box, spacing: ArrayLike, *, margin: float, cells: Index, least: float = 0.0) -> Frame:
     """Return a frame round the middle of a box, whose cells are cubes in mm.
 
     The box takes 1/`margin` of the frame along the axis where it is longest for the frame; no side of the frame
     is shorter than `least` voxels of the finest spacing.
 
-    >>> frame_round(Box((4, 10, 10), (6, 20, 15)), (2.0, 1.0, 1.0), margin=2, cells=(4, 4, 4))
+    >>> frame_around(Box((4, 10, 10), (6, 20, 15)), (2.0, 1.0, 1.0), margin=2, cells=(4, 4, 4))
     Frame(low=(0.0, 5.0, 2.5), length=(10.0, 20.0, 20.0), cells=(4, 4, 4))
     """
     step = np.asarray(spacing, np.float64)
@@ -153,57 +150,3 @@ def frame_round(box: Box, spacing: ArrayLike, *, margin: float, cells: Index, le
     length = edge_mm * np.asarray(cells) / step
     low = (np.add(box.low, box.high) - length) / 2
     return Frame(three(low), three(length), cells)
-
-
-def see_block(image: Image, frame: Frame, *, channel: int = 0) -> Real:  # [4 *cells]
-    """Return what a network reads of one channel of an image in a frame (see `toned`)."""
-    return toned(frame.see_some(image.voxels[channel]), frame.inside(image.shape))
-
-
-def toned(seen: Real, valid: MaskArray) -> Real:  # [*cells], [*cells] -> [4 *cells]
-    """Return grey tones as a network reads them, 0 to 1: whatever the modality and the range, alike.
-
-    Tones between the frame's own percentiles, tones levelled to the middle third of the frame, equalised tones,
-    and which cells lie in the volume; there alone the others are not 0. A frame of one tone is 0.
-
-    >>> seen = np.array([[[0, 10, 20, 20]]], np.float32)
-    >>> wide, _, equalised, inside = toned(seen, np.ones((1, 1, 4), bool))
-    >>> wide[0, 0].round(1).tolist(), equalised[0, 0].tolist(), inside[0, 0].tolist()
-    ([0.0, 0.5, 1.0, 1.0], [0.25, 0.5, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0])
-    """
-    out = np.zeros((TONES, *valid.shape), np.float32)
-    out[3] = valid
-    values = seen[valid]
-    if not values.size:
-        return out
-    low, high = np.percentile(_some(values), (0.5, 99.5))
-    if not high - low > 1e-5 * max(abs(low), abs(high)):
-        return out
-    wide = np.clip((values - low) / (high - low), 0, 1)
-    out[0][valid] = wide
-    start, length = _level(out[0], valid)
-    out[1][valid] = np.clip((wide - start) / length, 0, 1)
-    grey = np.rint(wide * 255).astype(np.intp)
-    share = np.cumsum(np.bincount(grey, minlength=256)) / len(grey)
-    out[2][valid] = share[grey]
-    return out
-
-
-def _level(wide: Real, valid: MaskArray) -> tuple[float, float]:
-    """Return which tone is black, and how far white is from it: the middle third's tones and half as much again.
-
-    A reader sets window and level for the organ, not for the air round it; so does this.
-    """
-    middle = tuple(slice(side // 3, side - side // 3) for side in valid.shape)
-    values = wide[middle][valid[middle]]
-    if not values.size:
-        return 0.0, 1.0
-    low, high = np.percentile(_some(values), (5, 95))
-    if high - low < 0.02:  # the middle is all one tone
-        return 0.0, 1.0
-    start, end = max(1.5 * low - 0.5 * high, 0.0), min(1.5 * high - 0.5 * low, 1.0)
-    return float(start), float(end - start)
-
-
-def _some(values: Real) -> Real:
-    return values[:: len(values) // MANY + 1]

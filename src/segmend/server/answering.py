@@ -1,6 +1,6 @@
 """How one event is answered: which prompts a method sees, and what it says to paint.
 
-Pure of locks and of the store; `desk.Desk` runs it and paints what comes.
+Pure of locks and of the store; `open_session.OpenSession` runs it and paints what comes.
 """
 
 from __future__ import annotations

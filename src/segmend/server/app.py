@@ -6,14 +6,14 @@ Concurrency, in full:
   database, a lock of a session, or a method: all of these happen in threads.
 - Short work (routes, storing an event) runs on Starlette's threads. Answers run on the
   few threads of `work.Pool`, which take one part of each waiting session in turn.
-- A session is one `desk.Desk` with one lock, which guards its log, map and watchers. It is
-  held to store an event, to paint one part, to pack a frame; never while a method computes.
-  A session's answers come one at a time, in the order of its events, so a workspace is
-  used by one thread at a time.
-- Locks are taken in this order and never against it: `Desks` (which session is open), then
-  one desk, then those of `Workspaces`, `Images`, `Pool`, `uncertainty.UncertaintyMap` and the store,
-  which are never held while another is taken.
-- Threads hand messages to the event loop with `call_soon_threadsafe`, under the desk's
+- A session is one `open_session.OpenSession` with one lock, which guards its log, its `DraftMap` and its
+  `Audience`. It is held to store an event, to paint one part, to pack a frame; never while a
+  method computes. A session's answers come one at a time, in the order of its events, so a
+  workspace is used by one thread at a time.
+- Locks are taken in this order and never against it: `OpenSessions` (which session is open), then
+  one open session, then those of `Workspaces`, `Images`, `Pool`, `uncertainty.UncertaintyMap` and the
+  store, which are never held while another is taken.
+- Threads hand messages to the event loop with `call_soon_threadsafe`, under the session's
   lock, so everybody who watches a session is told the same things in the same order.
 - An event is in the store before it is accepted, and its answer before `answered` is said.
   Everything here is a cache of the store: a killed server loses nothing it answered, and
@@ -44,7 +44,7 @@ from threadpoolctl import threadpool_limits
 from segmend import methods
 from segmend.errors import SegmendError, SettingsError, StoreError
 from segmend.server import about, auth, cases, exports, live, masks, replies, sessions
-from segmend.server.desks import Desks
+from segmend.server.open_sessions import OpenSessions
 from segmend.server.settings import ServerSettings, guarded
 from segmend.server.state import Shared
 from segmend.server.watchdog import even_frozen
@@ -86,15 +86,16 @@ def _opened(settings: ServerSettings) -> Shared:
         raise StoreError(f"The data folder {settings.data} cannot be made: {error.strerror}.") from None
     _sweep(settings.data)
     store = Store.open(settings.database, settings.blobs)
-    desks = Desks(
+    sessions = OpenSessions(
         store,
         limit_bytes=settings.cache_bytes,
         open_sessions=settings.open_sessions,
         workers=settings.workers,
         late_seconds=settings.late_seconds,
         weights=settings.weights,
+        device=settings.device,
     )
-    return Shared(settings, store, desks)
+    return Shared(settings, store, sessions)
 
 
 def _sweep(data: Path) -> None:
@@ -112,7 +113,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     loading.start()
     yield
     ending.set()
-    await run_in_threadpool(shared.desks.close)
+    await run_in_threadpool(shared.sessions.close)
     shared.store.close()
     await run_in_threadpool(loading.join)  # a thread that is cut off while it loads a network aborts the process
 
@@ -123,7 +124,8 @@ def _load(shared: Shared, ending: threading.Event) -> None:
     try:
         for dimensions in (2, 3):
             if not ending.is_set():
-                methods.load(settings.method, settings.weights.get(settings.method), dimensions=[dimensions])
+                weights = settings.weights.get(settings.method)
+                methods.load_where_possible(settings.method, weights, settings.device, dimensions=[dimensions])
     except SegmendError as error:
         log.warning("The method %s is not there: %s", settings.method, error)
     finally:

@@ -70,7 +70,7 @@ def one(case: str, here: SharedNow) -> Response:
 @router.delete("/{case}", status_code=204, summary="Delete a case with its sessions and masks")
 def delete(case: str, here: SharedNow) -> Response:
     here.store.delete_case(case)
-    here.desks.forget_case(case)
+    here.sessions.forget_case(case)
     return Response(status_code=204)
 
 
@@ -89,9 +89,9 @@ def volume(
         here.store.case(case)
         return Response(status_code=304, headers=headers)
     try:
-        file = Volume(here.desks.images.get(case), channel)
+        file = Volume(here.sessions.images.get(case), channel)
     except NotFoundError:
-        here.desks.images.forget(case)
+        here.sessions.images.forget(case)
         raise
     headers["Content-Length"] = str(file.size_bytes)
     return StreamingResponse(file.pieces(), media_type=NIFTI, headers=headers)

@@ -37,14 +37,14 @@ def export(
 ) -> Response:
     if suffix not in io.MASK_FORMATS:
         raise SettingsError(f"A mask can be written as {', '.join(io.MASK_FORMATS)}; got {suffix!r}.")
-    with here.desks.using(session) as desk:
-        labels, label_map = list(desk.session.labels.values()), desk.map()
-        case = here.store.case(desk.case)
+    with here.sessions.using(session) as opened:
+        labels, label_map = list(opened.session.labels.values()), opened.map()
+        case = here.store.case(opened.case)
     folder = Path(mkdtemp(prefix="export-", dir=here.settings.data))
     try:
         with here.store.source_of(case.id) if case.source else nullcontext() as source:
             path = folder / f"mask{suffix}"
-            image = here.desks.images.get(case.id)
+            image = here.sessions.images.get(case.id)
             write = io.mask_writer(
                 path, image, source=source, series=case.name, anonymous=patient == "anonymous"
             )  # a case of a series is called what the series is called

@@ -30,9 +30,9 @@ from fastapi.concurrency import run_in_threadpool
 
 from segmend.errors import PromptError, SegmendError
 from segmend.server.bodies import event_of, json_object
-from segmend.server.desk import Desk
+from segmend.server.open_session import OpenSession
 from segmend.server.replies import UNEXPECTED, UnreadableError, problem, status_of
-from segmend.server.sessions import held
+from segmend.server.sessions import open_session
 from segmend.server.state import shared, user
 from segmend.server.work import log_failure
 
@@ -72,16 +72,16 @@ class Outbox:
 async def live(socket: WebSocket, session: str) -> None:
     here, who = shared(socket), user(socket)
     try:
-        async with held(here, session) as desk:
+        async with open_session(here, session) as opened:
             await socket.accept()
             outbox = Outbox()
             sending = asyncio.create_task(outbox.send_to(socket))
             try:
-                await run_in_threadpool(desk.listen, outbox)
-                desk.warm(here.settings.method)
-                await _receive(socket, desk, outbox, method=here.settings.method, who=who)
+                await run_in_threadpool(opened.listen, outbox)
+                opened.warm(here.settings.method)
+                await _receive(socket, opened, outbox, method=here.settings.method, who=who)
             finally:
-                desk.leave(outbox)
+                opened.leave(outbox)
                 sending.cancel()
                 with suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
                     await sending
@@ -89,7 +89,7 @@ async def live(socket: WebSocket, session: str) -> None:
         await socket.send_denial_response(problem(status_of(error), str(error)))
 
 
-async def _receive(socket: WebSocket, desk: Desk, outbox: Outbox, *, method: str, who: str) -> None:
+async def _receive(socket: WebSocket, session: OpenSession, outbox: Outbox, *, method: str, who: str) -> None:
     while True:
         message = await socket.receive()
         if message["type"] == "websocket.disconnect":
@@ -100,7 +100,7 @@ async def _receive(socket: WebSocket, desk: Desk, outbox: Outbox, *, method: str
                 raise UnreadableError("This connection takes text; got bytes.")
             values = json_object(message["text"])
             number = values.get("id")
-            await run_in_threadpool(_do, desk, values, outbox, method, who)
+            await run_in_threadpool(_do, session, values, outbox, method, who)
         except (SegmendError, UnreadableError) as error:
             outbox.tell(json.dumps({"type": "error", "id": number, "message": str(error)}))
         except Exception as error:
@@ -108,13 +108,13 @@ async def _receive(socket: WebSocket, desk: Desk, outbox: Outbox, *, method: str
             outbox.tell(json.dumps({"type": "error", "id": number, "message": UNEXPECTED}))
 
 
-def _do(desk: Desk, values: dict[str, Any], outbox: Outbox, method: str, who: str) -> None:
+def _do(session: OpenSession, values: dict[str, Any], outbox: Outbox, method: str, who: str) -> None:
     number, cancel, event = values.get("id"), values.get("cancel"), values.get("event")
     if not (number is None or isinstance(number, int)):
         raise PromptError("A message's id needs a whole number.")
     if isinstance(event, dict):
-        desk.accept(event_of(event, desk.session.shape, method=method), user=who, sender=outbox, number=number)
+        session.accept(event_of(event, session.session.shape, method=method), user=who, sender=outbox, number=number)
     elif isinstance(cancel, int) and not isinstance(cancel, bool):
-        desk.cancel(cancel, user=who)
+        session.cancel(cancel, user=who)
     else:
         raise PromptError("A message needs an 'event' or the position to 'cancel'.")

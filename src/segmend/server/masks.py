@@ -19,10 +19,11 @@ from segmend.core.prompts import Mask
 from segmend.core.session import GIVEN, PALETTE, Defined, Label, Prompted, Session
 from segmend.errors import FileError, LimitError
 from segmend.server import uploads
-from segmend.server.desk import Answer, Desk
+from segmend.server.audience import Answer
+from segmend.server.open_session import OpenSession
 from segmend.server.replies import PROBLEMS
 from segmend.server.schemas import MAX_NAME, LoadedJson
-from segmend.server.sessions import held
+from segmend.server.sessions import open_session
 from segmend.server.state import SharedNow, UserNow
 
 MOST = 255  # objects of one file
@@ -40,32 +41,32 @@ router = APIRouter(prefix="/api", tags=["sessions"], responses=PROBLEMS)
 async def load(
     session: str, request: Request, here: SharedNow, who: UserNow, label: Annotated[int, Query(ge=1, le=65535)] = 1
 ) -> Response:
-    async with held(here, session) as desk, uploads.received(request, here.settings) as upload:
-        found, names = await run_in_threadpool(_read, upload.files, here, desk)
-        labels, answers = await run_in_threadpool(_given, desk, found, names, label, who)
+    async with open_session(here, session) as opened, uploads.received(request, here.settings) as upload:
+        found, names = await run_in_threadpool(_read, upload.files, here, opened)
+        labels, answers = await run_in_threadpool(_given, opened, found, names, label, who)
         await asyncio.gather(*map(asyncio.wrap_future, answers))
-        return JSONResponse({"labels": labels, "state": desk.light_state()}, 201)
+        return JSONResponse({"labels": labels, "state": opened.light_state()}, 201)
 
 
-def _read(files: Sequence[Path], here: SharedNow, desk: Desk) -> tuple[LabelMap, dict[int, str]]:
+def _read(files: Sequence[Path], here: SharedNow, session: OpenSession) -> tuple[LabelMap, dict[int, str]]:
     """Return the label map in a file and what its objects are called, as far as it says."""
     if len(files) != 1:
         raise FileError(f"A mask is read from one file; got {len(files)}.")
-    found = io.read_mask(files[0], here.desks.images.get(desk.case))
+    found = io.read_mask(files[0], here.sessions.images.get(session.case))
     if not found.any():
         raise FileError(f"{files[0].name} has no object in it: all its voxels are 0.")
     return found, io.mask_names(files[0])
 
 
 def _given(
-    desk: Desk, found: LabelMap, names: Mapping[int, str], label: int, who: str
+    session: OpenSession, found: LabelMap, names: Mapping[int, str], label: int, who: str
 ) -> tuple[list[int], list[Future[Answer]]]:
     """Give each object of a label map to a label, all checked before the first; return the labels and the answers."""
     values = [int(value) for value in np.unique(found) if value]
     if len(values) > MOST:
         raise LimitError(f"A mask may have {MOST} objects here; this one has {len(values)}.")
-    labels = places(desk.session, values, label)
-    trial = desk.session
+    labels = places(session.session, values, label)
+    trial = session.session
     events: list[Defined | Prompted] = []
     for value, place in zip(values, labels, strict=True):
         if place not in trial.labels:
@@ -77,7 +78,7 @@ def _given(
         assert box is not None
         events.append(Prompted(Mask(inside[box.slices], box.low), place, GIVEN))
         trial = trial.add(events[-1])
-    return labels, [desk.accept(event, user=who)[1] for event in events]
+    return labels, [session.accept(event, user=who)[1] for event in events]
 
 
 def places(session: Session, values: Sequence[int], label: int) -> list[int]:

@@ -12,8 +12,9 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from segmend.core.session import Event, Redone, Removed, Undone
+from segmend.server.audience import Answer
 from segmend.server.bodies import Json, event_of, json_body
-from segmend.server.desk import Answer, Desk
+from segmend.server.open_session import OpenSession
 from segmend.server.replies import PROBLEMS
 from segmend.server.schemas import (
     AnswerJson,
@@ -38,8 +39,8 @@ LOOK_SECONDS = 0.25  # how often to look whether a waiting client has gone
 @router.post("/cases/{case}/sessions", status_code=201, response_model=StateJson, summary="Open a new session")
 def create(case: str, here: SharedNow, who: UserNow) -> Response:
     record = here.store.add_session(case, user=who)
-    with here.desks.using(record.id) as desk:
-        return JSONResponse(desk.state(), 201)
+    with here.sessions.using(record.id) as opened:
+        return JSONResponse(opened.state(), 201)
 
 
 @router.get("/cases/{case}/sessions", response_model=list[SessionJson], summary="The sessions of a case")
@@ -52,8 +53,8 @@ def of_case(case: str, here: SharedNow) -> Response:
 
 @router.get("/sessions/{session}", response_model=StateJson, summary="A session's labels and log")
 def state(session: str, here: SharedNow) -> Response:
-    with here.desks.using(session) as desk:
-        return JSONResponse(desk.state())
+    with here.sessions.using(session) as opened:
+        return JSONResponse(opened.state())
 
 
 @router.get(
@@ -63,8 +64,8 @@ def state(session: str, here: SharedNow) -> Response:
     responses={200: {"content": {FRAME: {}}}},
 )
 def label_map(session: str, here: SharedNow) -> Response:
-    with here.desks.using(session) as desk:
-        return Response(desk.frame(), media_type=FRAME)
+    with here.sessions.using(session) as opened:
+        return Response(opened.frame(), media_type=FRAME)
 
 
 @router.get(
@@ -73,8 +74,8 @@ def label_map(session: str, here: SharedNow) -> Response:
     summary="Where the last answer is uncertain, one place after the other",
 )
 def uncertain_place(session: str, here: SharedNow, rank: Rank = 0) -> Response:
-    with here.desks.using(session) as desk:
-        uncertainty_map, place = desk.uncertain_place(rank)
+    with here.sessions.using(session) as opened:
+        uncertainty_map, place = opened.uncertain_place(rank)
         return JSONResponse(
             {"position": uncertainty_map.position, "label": uncertainty_map.label, "rank": rank, "place": place}
         )
@@ -88,9 +89,9 @@ def uncertain_place(session: str, here: SharedNow, rank: Rank = 0) -> Response:
     openapi_extra=body(EventJson),
 )
 async def event(session: str, request: Request, here: SharedNow, who: UserNow) -> Response:
-    async with held(here, session) as desk:
+    async with open_session(here, session) as opened:
         values = await json_body(request, here.settings.max_body_bytes)
-        return await answered(desk, event_of(values, desk.session.shape, method=here.settings.method), request, who)
+        return await answered(opened, event_of(values, opened.session.shape, method=here.settings.method), request, who)
 
 
 @router.put(
@@ -101,10 +102,10 @@ async def event(session: str, request: Request, here: SharedNow, who: UserNow) -
     openapi_extra=body(NewLabelJson),
 )
 async def label(session: str, value: Position, request: Request, here: SharedNow, who: UserNow) -> Response:
-    async with held(here, session) as desk:
+    async with open_session(here, session) as opened:
         values = await json_body(request, here.settings.max_body_bytes)
-        defined = event_of({"event": "defined", "label": {**values, "value": value}}, desk.session.shape, method="")
-        return await answered(desk, defined, request, who)
+        defined = event_of({"event": "defined", "label": {**values, "value": value}}, opened.session.shape, method="")
+        return await answered(opened, defined, request, who)
 
 
 @router.post(
@@ -115,11 +116,11 @@ async def label(session: str, value: Position, request: Request, here: SharedNow
     openapi_extra=body(NewPromptJson),
 )
 async def prompt(session: str, request: Request, here: SharedNow, who: UserNow) -> Response:
-    async with held(here, session) as desk:
+    async with open_session(here, session) as opened:
         values: Json = {**await json_body(request, here.settings.max_body_bytes), "event": "prompted"}
         if not values.get("method"):
             values["method"] = here.settings.method
-        return await answered(desk, event_of(values, desk.session.shape, method=here.settings.method), request, who)
+        return await answered(opened, event_of(values, opened.session.shape, method=here.settings.method), request, who)
 
 
 @router.delete(
@@ -129,43 +130,43 @@ async def prompt(session: str, request: Request, here: SharedNow, who: UserNow) 
     summary="Take an earlier prompt away; its label is worked out again without it",
 )
 async def remove(session: str, event: Position, request: Request, here: SharedNow, who: UserNow) -> Response:
-    async with held(here, session) as desk:
-        return await answered(desk, Removed(event), request, who)
+    async with open_session(here, session) as opened:
+        return await answered(opened, Removed(event), request, who)
 
 
 @router.post("/sessions/{session}/undo", response_model=AnswerJson, responses=ANSWER, summary="Undo the last event")
 async def undo(session: str, request: Request, here: SharedNow, who: UserNow) -> Response:
-    async with held(here, session) as desk:
-        return await answered(desk, Undone(), request, who)
+    async with open_session(here, session) as opened:
+        return await answered(opened, Undone(), request, who)
 
 
 @router.post("/sessions/{session}/redo", response_model=AnswerJson, responses=ANSWER, summary="Redo what was undone")
 async def redo(session: str, request: Request, here: SharedNow, who: UserNow) -> Response:
-    async with held(here, session) as desk:
-        return await answered(desk, Redone(), request, who)
+    async with open_session(here, session) as opened:
+        return await answered(opened, Redone(), request, who)
 
 
 @asynccontextmanager
-async def held(here: Shared, session: str) -> AsyncIterator[Desk]:
-    """Give a session's desk to a coroutine; opening it happens off the event loop."""
-    manager = here.desks.using(session)
-    desk = await run_in_threadpool(manager.__enter__)
+async def open_session(here: Shared, session: str) -> AsyncIterator[OpenSession]:
+    """Lend an open session to a coroutine; opening it happens off the event loop."""
+    manager = here.sessions.using(session)
+    opened = await run_in_threadpool(manager.__enter__)
     try:
-        yield desk
+        yield opened
     finally:
         await run_in_threadpool(manager.__exit__, None, None, None)
 
 
-async def answered(desk: Desk, event: Event, request: Request, who: str) -> Response:
+async def answered(opened: OpenSession, event: Event, request: Request, who: str) -> Response:
     """Return what came of an event: JSON, or a patch frame for who asks for bytes."""
-    position, future = await run_in_threadpool(desk.accept, event, user=who)
+    position, future = await run_in_threadpool(opened.accept, event, user=who)
     waiting = asyncio.wrap_future(future)
     while not (await asyncio.wait([waiting], timeout=LOOK_SECONDS))[0]:
         if await request.is_disconnected():
-            desk.curtail(position)
+            opened.curtail(position)
     answer: Answer = await waiting
     if FRAME in request.headers.get("accept", ""):
-        return Response(await run_in_threadpool(desk.frame_of, answer), media_type=FRAME)
+        return Response(await run_in_threadpool(opened.frame_of, answer), media_type=FRAME)
     return JSONResponse(
         {
             "position": answer.position,
@@ -173,6 +174,6 @@ async def answered(desk: Desk, event: Event, request: Request, who: str) -> Resp
             "quality": answer.quality,
             "finetuned": answer.finetuned,
             "withdrawn": answer.withdrawn,
-            "state": desk.light_state(),
+            "state": opened.light_state(),
         }
     )

@@ -9,7 +9,7 @@ from typing import Annotated, cast
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from segmend.server.desks import Desks
+from segmend.server.open_sessions import OpenSessions
 from segmend.server.settings import ServerSettings
 from segmend.store import Store
 
@@ -20,7 +20,7 @@ class Shared:
 
     settings: ServerSettings
     store: Store
-    desks: Desks
+    sessions: OpenSessions
     ready: Event = field(default_factory=Event)  # set when the usual method is loaded and warm, or cannot be
 
 

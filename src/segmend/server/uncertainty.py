@@ -4,8 +4,8 @@ Places are looked for by `segmend.core.uncertainty.most_uncertain_of`, one after
 a client asks by rank, so people who watch the same session each go through them at their own pace. Uncertainty is kept
 as what travels, a byte a voxel, and is gone with the answer: it is in no store.
 
-A desk fills it, under its own lock, before anybody else sees it; from then on only the places grow, and the lock here
-is held while they are looked for.
+An open session fills it, under its own lock, before anybody else sees it; from then on only the places grow, and the
+lock here is held while they are looked for.
 """
 
 from __future__ import annotations

@@ -1,25 +1,20 @@
 """A case's voxels as an uncompressed NIfTI-1 file, streamed slice by slice for the viewer.
 
 NIfTI counts (x, y, z) with x fastest, which is how our (z, y, x) arrays already lie in
-memory, so only the affine's columns are turned; no voxel is.
+memory, so only the affine's columns are reversed; no voxel is moved.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 
 import numpy as np
 
 from segmend.core.image import Image
 from segmend.errors import LimitError, NotFoundError
+from segmend.io.nifti import HEADER_BYTES, nifti_header
 
-HEADER_BYTES = 352  # 348 and four zeros: no extensions
 PIECE_BYTES = 4 << 20
-RGB24 = 128
-CODES = {  # NumPy type -> NIfTI data type
-    "u1": 2, "i2": 4, "i4": 8, "f4": 16, "f8": 64, "i1": 256, "u2": 512, "u4": 768, "i8": 1024, "u8": 1280,
-}  # fmt: skip
 
 
 class Volume:
@@ -60,23 +55,7 @@ class Volume:
 
     def header(self) -> bytes:
         """Return the NIfTI-1 header and its empty extension."""
-        z, y, x = self._image.shape
-        code, bits = CODES.get(self._kind.str[1:], 0), self._kind.itemsize * 8
-        if self._coloured:
-            code, bits = RGB24, 24
-        affine = np.asarray(self._image.affine)[:3, [2, 1, 0, 3]]  # columns for x, y, z, offset
-        spacing = self._image.spacing[::-1].tolist()
-        header = bytearray(HEADER_BYTES)
-        struct.pack_into("<i", header, 0, 348)
-        struct.pack_into("<8h", header, 40, 3, x, y, z, 1, 1, 1, 1)
-        struct.pack_into("<2h", header, 70, code, bits)
-        struct.pack_into("<8f", header, 76, 1.0, *spacing, 1.0, 1.0, 1.0, 1.0)
-        struct.pack_into("<3f", header, 108, HEADER_BYTES, 1.0, 0.0)
-        header[123] = 2  # millimetres
-        struct.pack_into("<2h", header, 252, 0, 1)  # the affine is the sform, scanner coordinates
-        struct.pack_into("<12f", header, 280, *affine.ravel().tolist())
-        header[344:348] = b"n+1\0"
-        return bytes(header)
+        return nifti_header(self._image.shape[::-1], self._kind, self._image.affine, colour=self._coloured)
 
 
 def _to_bytes(image: Image) -> tuple[float, float]:

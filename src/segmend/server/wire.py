@@ -4,7 +4,7 @@ A patch frame, little endian, carries the label values of one box as they are no
 
     bytes  0-3   "SGM1"
     bytes  4-7   u32 position of the event this answers
-    bytes  8-11  u32 flags: bit 0 the last frame of this answer, bit 1 the payload is zlib
+    bytes  8-11  u32 flags: bit 1 the payload is zlib; all others are zero
     bytes 12-23  u32 low z, y, x    (inside)
     bytes 24-35  u32 high z, y, x   (just outside)
     bytes 36-39  u32 zero, kept for later
@@ -13,9 +13,9 @@ A patch frame, little endian, carries the label values of one box as they are no
 Values, not differences: a frame laid over any older state of its box gives the new one.
 A box may be empty; then there is no payload.
 
-A uncertainty frame has the same header with "SGD1" and a payload of uint8: how uncertain the method is of
-each voxel of the box, 0 (sure) to 255. It is told as an answer is made, and to who comes later while the answer is
-the last; it is not stored.
+An uncertainty frame has the same header with "SGD1" and a payload of uint8: how uncertain the method is of
+each voxel of the box, 0 (sure) to 255. It is sent as an answer is made, and to a client that connects while the answer
+is the last; it is not stored.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from segmend.errors import ShapeError
 MAGIC = b"SGM1"
 UNCERTAINTY = b"SGD1"
 HEADER = struct.Struct("<4s9I")
-LAST, PACKED = 1, 2
+PACKED = 2  # flag bit 1
 SMALL = 4096  # bytes; below, zlib saves nothing worth its time
 NOTHING = Box((0, 0, 0), (0, 0, 0))
 Levels = NDArray[np.uint8]  # [z y x] uncertainty, 0 (sure) to 255
@@ -49,21 +49,20 @@ class Frame:
     position: int
     box: Box
     values: LabelMap  # [z y x] of the box
-    last: bool = False
 
     def onto(self, label_map: LabelMap) -> None:
         """Lay the frame over a label map, in place."""
         label_map[self.box.slices] = self.values
 
 
-def pack(position: int, box: Box, values: LabelMap, *, last: bool = False) -> bytes:
+def pack(position: int, box: Box, values: LabelMap) -> bytes:
     """Return the frame of a box and its label values; any strides and byte order will do.
 
     >>> frame = pack(3, Box((0, 1, 2), (1, 2, 4)), np.array([[[7, 8]]], np.uint16))
     >>> len(frame), frame[:4], frame[40:]
     (44, b'SGM1', b'\\x07\\x00\\x08\\x00')
     """
-    return _frame(MAGIC, position, box, values, "<u2", LAST if last else 0)
+    return _frame(MAGIC, position, box, values, "<u2")
 
 
 def levels(uncertainty: Real) -> Levels:
@@ -81,23 +80,23 @@ def pack_uncertainty(position: int, box: Box, uncertainty: Levels) -> bytes:
     >>> pack_uncertainty(3, Box((0, 1, 2), (1, 2, 4)), np.array([[[0, 255]]], np.uint8))[40:]
     b'\\x00\\xff'
     """
-    return _frame(UNCERTAINTY, position, box, uncertainty, "u1", 0)
+    return _frame(UNCERTAINTY, position, box, uncertainty, "u1")
 
 
-def _frame(magic: bytes, position: int, box: Box, values: NDArray[np.generic], kind: str, flags: int) -> bytes:
+def _frame(magic: bytes, position: int, box: Box, values: NDArray[np.generic], kind: str) -> bytes:
     if values.shape != box.shape:
         raise ShapeError(f"A frame of {box} needs values of shape {box.shape}; got {values.shape}.")
-    payload = np.ascontiguousarray(values, kind).tobytes()
+    payload, flags = np.ascontiguousarray(values, kind).tobytes(), 0
     if len(payload) > SMALL:
-        payload, flags = zlib.compress(payload, 1), flags | PACKED
+        payload, flags = zlib.compress(payload, 1), PACKED
     return HEADER.pack(magic, position, flags, *box.low, *box.high, 0) + payload
 
 
 def unpack(frame: bytes) -> Frame:
     """Return what `pack` packed; ShapeError when it is no such frame.
 
-    >>> unpack(pack(3, NOTHING, np.zeros((0, 0, 0), np.uint16), last=True)).last
-    True
+    >>> unpack(pack(3, NOTHING, np.zeros((0, 0, 0), np.uint16))).position
+    3
     """
     if len(frame) < HEADER.size or frame[:4] != MAGIC:
         raise ShapeError(f"A patch frame needs a header of {HEADER.size} bytes that begins with SGM1.")
@@ -109,7 +108,7 @@ def unpack(frame: bytes) -> Frame:
     if len(payload) != 2 * box.size:
         raise ShapeError(f"A frame of {box.size} voxels needs {2 * box.size} bytes; got {len(payload)}.")
     values = np.frombuffer(payload, "<u2").astype(np.uint16).reshape(box.shape)
-    return Frame(position, box, values, bool(flags & LAST))
+    return Frame(position, box, values)
 
 
 def light_state(session: Session) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def test_marks_lie_where_their_voxels_lie_in_the_grid():
 
     selection = edit_channels([Click((3, 5, 9))], frame)[0]
 
-    densest = np.unravel_index(frame.see(marked).argmax(), CELLS)
+    densest = np.unravel_index(frame.resample_to_grid(marked).argmax(), CELLS)
     assert np.abs(np.argwhere(selection).mean(axis=0) - densest).max() <= 1
 
 
@@ -112,7 +112,7 @@ def test_the_image_is_seen_the_same_at_any_range_and_a_constant_one_is_nothing()
 
     np.testing.assert_allclose(see_volume(larger, frame, 1), seen, atol=1e-3)
     assert not see_volume(Image(np.full((1, *SHAPE), 9)), frame, 1).any()
-    assert not seen[0][~frame.inside(SHAPE)].any()
+    assert not seen[0][~frame.cells_in_volume(SHAPE)].any()
 
 
 def test_the_network_gets_the_channels_of_the_image_and_then_the_edits():

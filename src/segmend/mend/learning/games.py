@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segmend.core.image import Box, MaskArray, Real, bounds
-from segmend.sampling.channels import Guess, widened
+from segmend.sampling.channels import Guess, widen
 from segmend.users import BoxFirst, ExtremePoints, LargestError, NoisyHuman, RandomError, SkeletonStroke
 from segmend.users.boxes import box_around
 from segmend.users.error_region import error_region
@@ -134,7 +134,7 @@ def with_guess(sample: Game, turn: Turn) -> Turn:
     """Return a turn with the game's rough bounding box, widened to hold the positive marks."""
     if sample.guess is None or not turn.prompts:
         return turn
-    return Turn((*turn.prompts, widened(sample.guess, turn.prompts)), turn.mask)
+    return Turn((*turn.prompts, widen(sample.guess, turn.prompts)), turn.mask)
 
 
 def without_mask(turn: Turn) -> Turn:

@@ -27,9 +27,15 @@ from segmend.learning.perturb import add_local_error, blur_mask, perturb_mask
 from segmend.learning.slices import SliceSampler
 from segmend.learning.subjects import Subject
 from segmend.mend.learning.games import Game, new_game
-from segmend.mend.plane import CELLS, levelled
-from segmend.sampling.channels import see_prompts
-from segmend.sampling.window import Window, around, inside, normalised, see
+from segmend.mend.plane import CELLS
+from segmend.sampling.channels import plane_prompt_channels
+from segmend.sampling.intensity import clip_to_window_level, colour_or_grey, plane_intensity_channels
+from segmend.sampling.window import (
+    Window,
+    around,
+    cells_on_plane,
+    resample_to_grid,
+)
 from segmend.users.play import Turn
 
 if TYPE_CHECKING:
@@ -43,7 +49,7 @@ GRID = Window(0, 0, CELLS, CELLS)  # the network's input as a window of its own
 
 def turn_channels(turn: Turn) -> Real:  # [4 n n]
     """Return a turn as the decoder's input: the mask so far, positive marks, negative marks, boxes."""
-    return np.concatenate([turn.mask.astype(np.float32), see_prompts(turn.prompts, 0, 0, GRID, CELLS)])
+    return np.concatenate([turn.mask.astype(np.float32), plane_prompt_channels(turn.prompts, 0, 0, GRID, CELLS)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +75,9 @@ class PlaneSampler(SliceSampler):
             if view.truth.sum() >= MIN_OBJECT_PIXELS:
                 break
         picture = augment_intensity(rng, view.picture) if rng.random() < 0.8 else view.picture
-        image = normalised(levelled(picture, view.valid) if len(picture) == 1 else picture, view.valid)
+        image = plane_intensity_channels(
+            clip_to_window_level(picture, view.valid) if len(picture) == 1 else picture, view.valid
+        )
         start = view.start
         if start is None and rng.random() < 0.25:
             start = initial_mask(rng, view.truth)
@@ -112,17 +120,17 @@ class PlaneSampler(SliceSampler):
         partial = _partial(rng, plane, aspect) if rng.random() < 0.25 else None
         window = partial or window_round(rng, plane, aspect)
         channels = np.take(subject.image.voxels, index, axis + 1)
-        channels = channels[: 3 if len(channels) >= 3 else 1]
-        picture = np.stack([see(c, window, CELLS) for c in channels])
-        truth = see(plane, window, CELLS) > 0.5
+        channels = colour_or_grey(channels)
+        picture = np.stack([resample_to_grid(c, window, CELLS) for c in channels])
+        truth = resample_to_grid(plane, window, CELLS) > 0.5
         start = None
         beside = at + int(rng.choice([-1, 1]))
         if partial and rng.random() < 0.85:
             start = blur_mask(rng, truth) if rng.random() < 0.4 else add_local_error(rng, truth)
         elif rng.random() < 0.15 and 0 <= beside < len(areas) and areas[beside]:
-            start = see(_plane(subject, axis, index + beside - at, value, together), window, CELLS) > 0.5
+            start = resample_to_grid(_plane(subject, axis, index + beside - at, value, together), window, CELLS) > 0.5
         rows, columns = plane.shape
-        return SliceView(picture, truth, inside(window, rows, columns, CELLS), start)
+        return SliceView(picture, truth, cells_on_plane(window, rows, columns, CELLS), start)
 
 
 Place = tuple[slice, ...]

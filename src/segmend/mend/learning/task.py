@@ -26,9 +26,15 @@ from segmend.learning.subjects import Subject
 from segmend.mend.learning.games import Game, new_game
 from segmend.mend.learning.plane import MIN_OBJECT_PIXELS, PlaneSampler, places, window_round
 from segmend.mend.learning.volume import VolumeSampler, box_of, frame_near, object_share
-from segmend.mend.plane import CELLS, levelled
-from segmend.sampling.frame import toned, whole_frame
-from segmend.sampling.window import around, inside, normalised, see
+from segmend.mend.plane import CELLS
+from segmend.sampling.frame import whole_frame
+from segmend.sampling.intensity import (
+    clip_to_window_level,
+    colour_or_grey,
+    plane_intensity_channels,
+    volume_intensity_channels,
+)
+from segmend.sampling.window import around, cells_on_plane, resample_to_grid
 from segmend.users import LargestError
 
 if TYPE_CHECKING:
@@ -112,11 +118,13 @@ class TaskSampler:
         labels = self.settings.labels
         if isinstance(self.games, VolumeSampler):
             view = volume_view(rng, subject, labels, self.games.cells(number))
-            image = toned(view.tones[0], view.valid)
+            image = volume_intensity_channels(view.tones[0], view.valid)
         else:
             view = plane_view(rng, subject, labels)
             grey = len(view.tones) == 1
-            image = normalised(levelled(view.tones, view.valid) if grey else view.tones, view.valid)
+            image = plane_intensity_channels(
+                clip_to_window_level(view.tones, view.valid) if grey else view.tones, view.valid
+            )
         found = labelled_game(rng, image, view)
         return replace(found, game=replace(found.game, forgetful=forgetful))
 
@@ -146,8 +154,12 @@ def plane_view(rng: np.random.Generator, subject: Subject, labels: Sequence[int]
         one = here[int(rng.integers(len(here)))]
         window = window_round(rng, one if rng.random() < 0.5 else np.logical_or.reduce(here), aspect)
     channels = np.take(image.voxels, index, axis + 1)
-    tones = np.stack([see(c, window, CELLS) for c in channels[: 3 if len(channels) >= 3 else 1]])
-    view = LabelledView(tones, label_map([see(p, window, CELLS) for p in planes]), inside(window, rows, columns, CELLS))
+    tones = np.stack([resample_to_grid(c, window, CELLS) for c in colour_or_grey(channels)])
+    view = LabelledView(
+        tones,
+        label_map([resample_to_grid(p, window, CELLS) for p in planes]),
+        cells_on_plane(window, rows, columns, CELLS),
+    )
     if rng.random() < 0.5:
         grid = random_grid(rng, CELLS, turn=0.2, stretch=0.15, ripple=2.0)
         names, valid = (_nearest(part, grid) for part in (view.names, view.valid))
@@ -163,9 +175,9 @@ def volume_view(rng: np.random.Generator, subject: Subject, labels: Sequence[int
     if found and rng.random() >= WHOLE_SHARE:
         value = 0 if rng.random() < 0.5 else int(rng.choice(list(found)))
         frame = frame_near(rng, subject, box_of(found, value), value, cells)
-    tones = frame.see_some(image.voxels[0])[None]
+    tones = frame.subsample_to_grid(image.voxels[0])[None]
     names = label_map([object_share(subject, frame, value) for value in labels])
-    view = LabelledView(tones, names, frame.inside(image.shape))
+    view = LabelledView(tones, names, frame.cells_in_volume(image.shape))
     if rng.random() < 0.5:
         matrix = np.eye(3) + rng.normal(0, 0.06, (3, 3))
         offset = np.full(3, (cells - 1) / 2) @ (np.eye(3) - matrix).T

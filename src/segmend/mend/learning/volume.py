@@ -18,9 +18,10 @@ from segmend.learning.slices import CasePool
 from segmend.learning.subjects import Subject
 from segmend.mend.learning.games import Game, OpenThen, new_game, rough_box
 from segmend.mend.learning.plane import MIN_OBJECT_PIXELS, Flat, places, window_round
-from segmend.sampling.channels import see_marks
-from segmend.sampling.frame import Frame, frame_round, toned, whole_frame
-from segmend.sampling.window import see
+from segmend.sampling.channels import volume_prompt_channels
+from segmend.sampling.frame import Frame, frame_around, whole_frame
+from segmend.sampling.intensity import volume_intensity_channels
+from segmend.sampling.window import resample_to_grid
 from segmend.users import BoxFirst
 from segmend.users.play import Turn
 
@@ -41,7 +42,7 @@ def turn_channels(turn: Turn) -> Real:  # [4 n n n]
     """Return a turn as the decoder's input: the mask so far, positive marks, negative marks, boxes."""
     z, y, x = turn.mask.shape
     block = Frame((0, 0, 0), (z, y, x), (z, y, x))
-    return np.concatenate([turn.mask[None].astype(np.float32), see_marks(turn.prompts, block)])
+    return np.concatenate([turn.mask[None].astype(np.float32), volume_prompt_channels(turn.prompts, block)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +87,7 @@ class VolumeSampler:
             start = initial_mask(rng, block.truth)
         if start is not None:
             start = start & block.valid
-        sample = new_game(rng, toned(tones, block.valid), block.truth, start)
+        sample = new_game(rng, volume_intensity_channels(tones, block.valid), block.truth, start)
         unsized = start is None and not isinstance(sample.user, BoxFirst | OpenThen)
         guess = rough_box(rng, block.truth) if unsized and rng.random() < GUESS_SHARE else None
         return replace(sample, forgetful=bool(rng.random() < s.forget), guess=guess)
@@ -130,12 +131,12 @@ class VolumeSampler:
         partial = rng.random() < 0.25
         frame = (_partial if partial else frame_near)(rng, subject, box, value, cells)
         channel = int(rng.integers(len(subject.image.voxels)))
-        tones = frame.see_some(subject.image.voxels[channel])
+        tones = frame.subsample_to_grid(subject.image.voxels[channel])
         truth = object_share(subject, frame, value) > 0.5
         start = None
         if partial and rng.random() < 0.85:
             start = blur_mask(rng, truth) if rng.random() < 0.4 else add_local_error(rng, truth)
-        return Block(tones, truth, frame.inside(subject.labels.shape), start, real=True)
+        return Block(tones, truth, frame.cells_in_volume(subject.labels.shape), start, real=True)
 
     def _body(self, rng: np.random.Generator, cells: int) -> tuple[Real, MaskArray]:
         """Return an object of a picture, or a region of similar intensity, made into a volume (`drawn.bodies`)."""
@@ -159,8 +160,8 @@ class VolumeSampler:
         low = np.add(whole.low, rng.random(3) * (1 - share) * whole.length)
         length = np.multiply(whole.length, share)
         frame = replace(whole, low=three(low), length=three(length))
-        tones = frame.see_some(image.voxels[int(rng.integers(len(image.voxels)))])
-        return tones, frame.inside(image.shape)
+        tones = frame.subsample_to_grid(image.voxels[int(rng.integers(len(image.voxels)))])
+        return tones, frame.cells_in_volume(image.shape)
 
 
 def _picture(rng: np.random.Generator, subject: Subject, cells: int) -> tuple[Real, Flat]:
@@ -168,7 +169,7 @@ def _picture(rng: np.random.Generator, subject: Subject, cells: int) -> tuple[Re
     plane = subject.labels[0] == int(rng.choice(list(places(subject))))
     window = window_round(rng, plane, float(np.divide(*subject.image.spacing[1:])))
     channel = subject.image.voxels[int(rng.integers(len(subject.image.voxels))), 0]
-    return see(channel, window, cells), see(plane, window, cells) > 0.5
+    return resample_to_grid(channel, window, cells), resample_to_grid(plane, window, cells) > 0.5
 
 
 def box_of(found: dict[int, tuple[slice, ...]], value: int) -> Box:
@@ -189,7 +190,7 @@ def object_share(subject: Subject, frame: Frame, value: int) -> Real:  # [*cells
     shape = subject.labels.shape
     part = frame.box(Box((0, 0, 0), frame.cells), shape).grown(2).clipped(shape)
     a, b, c = (low - start for low, start in zip(frame.low, part.low, strict=True))
-    return replace(frame, low=(a, b, c)).see(_object(subject, part, value))
+    return replace(frame, low=(a, b, c)).resample_to_grid(_object(subject, part, value))
 
 
 def frame_near(rng: np.random.Generator, subject: Subject, box: Box, value: int, cells: int) -> Frame:
@@ -197,7 +198,7 @@ def frame_near(rng: np.random.Generator, subject: Subject, box: Box, value: int,
     image, grid = subject.image, (cells,) * 3
     margin = float(np.exp(rng.uniform(np.log(1.15), np.log(2.0) if rng.random() < 0.6 else np.log(4.0))))
     whole = whole_frame(image.shape, image.spacing, grid)
-    frame = frame_round(box, image.spacing, margin=margin, cells=grid, least=MIN_BLOCK_VOXELS)
+    frame = frame_around(box, image.spacing, margin=margin, cells=grid, least=MIN_BLOCK_VOXELS)
     if frame.length[0] > 1.1 * whole.length[0] or rng.random() < 0.1:
         frame = whole
     slack = (0.5 - 0.5 / margin) * rng.uniform(-0.8, 0.8, 3) * frame.length
@@ -217,7 +218,7 @@ def _partial(rng: np.random.Generator, subject: Subject, box: Box, value: int, c
     spacing = subject.image.spacing
     longest = float((np.asarray(box.shape) * spacing).max() / spacing.min())
     side = max(MIN_BLOCK_VOXELS, longest * rng.uniform(0.25, 0.75))
-    frame = frame_round(Box.of(low, high), spacing, margin=1.0,
+    frame = frame_around(Box.of(low, high), spacing, margin=1.0,
                         cells=(cells,) * 3, least=side)  # fmt: skip
     a, b, c = (np.asarray(frame.low) + rng.uniform(-0.25, 0.25, 3) * frame.length).tolist()
     return replace(frame, low=(a, b, c))

@@ -24,17 +24,18 @@ from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.core.segmenter import Segmenter, Workspace
 from segmend.papers.bifseg.method import between, normal
 from segmend.runtime import cards
-from segmend.runtime.engine import Engine, weights_of
-from segmend.sampling.slices import (
-    Answer,
+from segmend.runtime.engine import AUTO, Device, Engine, weights_of
+from segmend.sampling.slice_prompts import marked_pixels
+from segmend.sampling.slices import PlaneAnswer, SliceWorkspace
+from segmend.sampling.window import (
     Plane,
-    SliceWorkspace,
-    laid,
-    marked_pixels,
-    round_object,
-    touches,
+    Window,
+    cells_on_plane,
+    resample_to_grid,
+    resample_to_whole_plane,
+    touches_window_edge,
+    window_around_mask,
 )
-from segmend.sampling.window import Window, inside, see
 from segmend.solvers.finetune import Edges, Tuning
 from segmend.solvers.geodesic import geodesic
 
@@ -48,10 +49,10 @@ FAR = 32.0  # cells of even tone that are as far as a third of that
 CUTTING = Tuning(smoothness=1.0)
 
 
-def load(weights: Path | None = None) -> Segmenter:
+def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others."""
     names = ("deepigeos_first.onnx", "deepigeos_refine.onnx")
-    return DeepIGeoS(*(weights_of(METHOD.id, name, weights) for name in names))
+    return DeepIGeoS(*(weights_of(METHOD.id, name, weights, device) for name in names))
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,19 +75,21 @@ class DeepIGeoSWorkspace(SliceWorkspace):
         super().__init__(image)
         self.method = method
 
-    def answer(self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane) -> Answer:
+    def answer(self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane) -> PlaneAnswer:
         METHOD.check(prompts)
         drawn = _box_here(prompts, axis, index)
         window = self._window(prompts, axis, index, here, drawn)
         answer = self._ask(prompts, axis, index, window, here if here.any() else None, here.shape)
-        if drawn is None and touches(answer.mask, window):
-            window = round_object(answer.mask | here, self.frame(axis), self.aspect(axis), margin=1.5 * MASK_MARGIN)
+        if drawn is None and touches_window_edge(answer.mask, window):
+            window = window_around_mask(
+                answer.mask | here, self.whole_window(axis), self.aspect(axis), margin=1.5 * MASK_MARGIN
+            )
             answer = self._ask(prompts, axis, index, window, answer.mask, here.shape)
         return answer
 
-    def follow(self, prompts: Sequence[Prompt], axis: int, index: int, beside: Plane) -> Answer:
+    def propagate(self, prompts: Sequence[Prompt], axis: int, index: int, beside: Plane) -> PlaneAnswer:
         """Let R-Net mend the neighbour's mask on this slice."""
-        window = round_object(beside, self.frame(axis), self.aspect(axis), margin=MASK_MARGIN)
+        window = window_around_mask(beside, self.whole_window(axis), self.aspect(axis), margin=MASK_MARGIN)
         return self._ask(prompts, axis, index, window, beside, beside.shape)
 
     def _window(self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane, drawn: Box | None) -> Window:
@@ -96,10 +99,10 @@ class DeepIGeoSWorkspace(SliceWorkspace):
             (top, left), (bottom, right) = in_plane(drawn, axis)
             shown[top:bottom, left:right] = True
         elif not here.any():
-            return self.frame(axis)
+            return self.whole_window(axis)
         shown[tuple(marked_pixels(prompts, axis, index, positive=True).T)] = True
         margin = MARGIN if drawn is not None and not here.any() else MASK_MARGIN
-        return round_object(shown, self.frame(axis), self.aspect(axis), margin=margin)
+        return window_around_mask(shown, self.whole_window(axis), self.aspect(axis), margin=margin)
 
     def _ask(
         self,
@@ -109,9 +112,9 @@ class DeepIGeoSWorkspace(SliceWorkspace):
         window: Window,
         start: Plane | None,
         shape: tuple[int, ...],
-    ) -> Answer:
+    ) -> PlaneAnswer:
         """Return R-Net's answer from a mask, or from P-Net's answer; without marks P-Net's answer stands."""
-        picture = seen(self.channels(axis, index), window, CELLS)
+        picture = standardised_window(self.channels(axis, index), window, CELLS)
         rows, columns = shape
         clicked = tuple(
             cells_of(marked_pixels(prompts, axis, index, positive=sign), window, CELLS) for sign in (True, False)
@@ -120,7 +123,7 @@ class DeepIGeoSWorkspace(SliceWorkspace):
             first = foreground_logits(self.method.first.run({"x": picture[None, None]})["logits"])[0]
             before = sigmoid(first)
         else:
-            before = see(start, window, CELLS)
+            before = resample_to_grid(start, window, CELLS)
         if start is None and not len(clicked[0]) and not len(clicked[1]):
             found = first
         else:
@@ -132,7 +135,7 @@ class DeepIGeoSWorkspace(SliceWorkspace):
         labels = Edges(between(picture)[None], CUTTING).cut(found[None], pinned)[0]
         sure = sigmoid(found)
         grid = np.where(labels, np.maximum(sure, 0.51), np.minimum(sure, 0.49)).astype(np.float32)
-        return Answer(laid(grid, window, rows, columns))
+        return PlaneAnswer(resample_to_whole_plane(grid, window, rows, columns))
 
 
 def _box_here(prompts: Sequence[Prompt], axis: int, index: int) -> Box | None:
@@ -147,10 +150,10 @@ def foreground_logits(logits: Real) -> Real:  # [b 2 y x] -> [b y x]
     return np.asarray(logits[:, 1] - logits[:, 0], np.float32)
 
 
-def seen(channels: NDArray[np.generic], window: Window, cells: int) -> Real:  # [c y x] -> [n n]
+def standardised_window(channels: NDArray[np.generic], window: Window, cells: int) -> Real:  # [c y x] -> [n n]
     """Return what a window sees, with mean 0 and deviation 1; cells beside the image are 0."""
-    grey = np.stack([see(channel, window, cells) for channel in channels]).mean(axis=0)
-    valid = inside(window, channels.shape[1], channels.shape[2], cells)
+    grey = np.stack([resample_to_grid(channel, window, cells) for channel in channels]).mean(axis=0)
+    valid = cells_on_plane(window, channels.shape[1], channels.shape[2], cells)
     out = np.zeros((cells, cells), np.float32)
     if valid.any():
         out[valid] = normal(grey[valid])

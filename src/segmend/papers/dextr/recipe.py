@@ -24,8 +24,8 @@ from segmend.learning.subjects import subjects as found_subjects
 from segmend.nets.unet import UNet
 from segmend.papers.dextr.method import CELLS, crop, heat
 from segmend.runtime.engine import export_network
-from segmend.sampling.slices import toned
-from segmend.sampling.window import see
+from segmend.sampling.intensity import plane_intensity_channels
+from segmend.sampling.window import resample_to_grid
 from segmend.users import ExtremePoints
 
 Flat = NDArray[np.bool_]  # [n n]
@@ -104,10 +104,11 @@ def sample(rng: np.random.Generator, drawn: Crop, settings: Settings) -> Sample:
         edge = np.argwhere(rim(truth)[0])
         points = np.concatenate([points, edge[rng.integers(len(edge), size=int(rng.integers(1, 4)))]])
     window, cells = crop(points), settings.cells
-    seen = np.stack([see(channel, window, cells) for channel in drawn.picture])
-    valid = see(drawn.valid, window, cells) > 0.5
-    x = np.concatenate([toned(seen, valid)[:3], heat(points, window, cells)[None]])
-    return Sample(x, see(drawn.truth, window, cells) > 0.5)
+    seen = np.stack([resample_to_grid(channel, window, cells) for channel in drawn.picture])
+    valid = resample_to_grid(drawn.valid, window, cells) > 0.5
+    colours = plane_intensity_channels(seen, valid, zero_if_constant=True)[:3]
+    x = np.concatenate([colours, heat(points, window, cells)[None]])
+    return Sample(x, resample_to_grid(drawn.truth, window, cells) > 0.5)
 
 
 def build(settings: Settings) -> UNet:

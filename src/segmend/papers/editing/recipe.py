@@ -135,7 +135,7 @@ def resampled_mask(mask: MaskArray, frame: Frame) -> MaskArray:  # [z y x] -> [*
     >>> np.argwhere(resampled_mask(tiny, whole_frame((4, 4, 4), (1, 1, 1), (2, 2, 2)))).tolist()
     [[0, 1, 1]]
     """
-    share = frame.see(mask)
+    share = frame.resample_to_grid(mask)
     seen = share > 0.5
     if mask.any() and not seen.any():
         seen = share == share.max()
@@ -147,7 +147,7 @@ def _augment_intensity(rng: np.random.Generator, image: Real, frame: Frame, whol
     scale = np.exp(rng.normal(0, 0.15, (len(image), 1, 1, 1)))
     shift = rng.normal(0, 0.15, (len(image), 1, 1, 1))
     noise = rng.standard_normal(image.shape, np.float32) * rng.uniform(0, 0.15)
-    return np.asarray((image * scale + shift + noise) * frame.inside(whole.shape), np.float32)
+    return np.asarray((image * scale + shift + noise) * frame.cells_in_volume(whole.shape), np.float32)
 
 
 def _augment_geometry(rng: np.random.Generator, image: Real, truth: MaskArray) -> tuple[Real, MaskArray]:

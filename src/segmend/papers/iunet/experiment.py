@@ -54,13 +54,13 @@ def run(plan: Plan) -> Iterator[Score]:
     """Train and measure every arm under every seed."""
     for seed in plan.seeds:
         for arm in ARMS:
-            yield from plan.once(arm, seed, partial(_measured, plan, arm, seed))
+            yield from plan.once(arm, seed, partial(_measure, plan, arm, seed))
 
 
-def _measured(plan: Plan, arm: str, seed: int) -> Iterator[Score]:
+def _measure(plan: Plan, arm: str, seed: int) -> Iterator[Score]:
     import torch
 
-    network, settings = _trained(plan, arm, seed), _settings(plan, arm, seed)
+    network, settings = _train(plan, arm, seed), _settings(plan, arm, seed)
     looks = samples(plan, settings)
     names, found = list(looks), list(looks.values())
     truth = torch.from_numpy(np.stack([one.truth for one in found])[:, None].astype(np.float32))
@@ -86,7 +86,7 @@ def _settings(plan: Plan, arm: str, seed: int) -> Settings:
     return replace(recipe.Settings(), seed=seed, steps=steps, **{**usual, **ARMS[arm]})
 
 
-def _trained(plan: Plan, arm: str, seed: int) -> torch.nn.Module:
+def _train(plan: Plan, arm: str, seed: int) -> torch.nn.Module:
     settings = _settings(plan, arm, seed)
     learned, kept = cases(plan)
     plan.log(f"seed {seed}: training {arm}")
@@ -143,7 +143,7 @@ def pictures(plan: Plan) -> Sequence[Picture]:
     sheets = []
     shown = (UNET, PLAIN, DISCS, EIGHT_HUNDRED)
     seed = plan.seeds[0]
-    networks = {arm: (_trained(plan, arm, seed), samples(plan, _settings(plan, arm, seed))) for arm in shown}
+    networks = {arm: (_train(plan, arm, seed), samples(plan, _settings(plan, arm, seed))) for arm in shown}
     of_one = networks[UNET][1]
     for name, case in {name: (name, case) for name, case in reversed(of_one)}.values():
         tiles = []

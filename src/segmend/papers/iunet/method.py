@@ -21,20 +21,21 @@ from segmend.core.logits import sigmoid
 from segmend.core.prompts import Click, Prompt
 from segmend.core.segmenter import Segmenter, Workspace
 from segmend.runtime import cards
-from segmend.runtime.engine import Engine, weights_of
+from segmend.runtime.engine import AUTO, Device, Engine, weights_of
 from segmend.sampling.channels import stamp
-from segmend.sampling.slices import (
-    Answer,
+from segmend.sampling.intensity import plane_intensity_channels
+from segmend.sampling.probability import expected_dice
+from segmend.sampling.slice_prompts import marked_pixels
+from segmend.sampling.slices import PlaneAnswer, SliceWorkspace
+from segmend.sampling.window import (
     Plane,
-    SliceWorkspace,
-    expected_dice,
-    laid,
-    marked_pixels,
-    round_object,
-    toned,
-    touches,
+    Window,
+    cells_on_plane,
+    resample_to_grid,
+    resample_to_whole_plane,
+    touches_window_edge,
+    window_around_mask,
 )
-from segmend.sampling.window import Window, inside, see
 
 METHOD = cards.method("iunet")
 
@@ -45,9 +46,9 @@ FIRST_LOOKS = (0.5, 0.25)  # of the plane's longer side, besides the whole
 MARGIN = 2.0  # of the object's longer side, once there is a mask
 
 
-def load(weights: Path | None = None) -> Segmenter:
+def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others."""
-    return IUNetSegmenter(weights_of(METHOD.id, "iunet.onnx", weights))
+    return IUNetSegmenter(weights_of(METHOD.id, "iunet.onnx", weights, device))
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,29 +70,29 @@ class IUNetWorkspace(SliceWorkspace):
         super().__init__(image)
         self.engine = engine
 
-    def answer(self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane) -> Answer:
+    def answer(self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane) -> PlaneAnswer:
         mask = here if here.any() else self._first(prompts, axis, index, here.shape).mask
-        frame, aspect = self.frame(axis), self.aspect(axis)
+        frame, aspect = self.whole_window(axis), self.aspect(axis)
         shown = mask.copy()
         shown[tuple(marked_pixels(prompts, axis, index, positive=True).T)] = True
-        window = round_object(shown, frame, aspect, margin=MARGIN)
+        window = window_around_mask(shown, frame, aspect, margin=MARGIN)
         answer = self._ask(prompts, axis, index, [window], mask)[0]
         for _ in range(2):
-            if not touches(answer.mask, window):
+            if not touches_window_edge(answer.mask, window):
                 break
-            window = round_object(answer.mask | shown, frame, aspect, margin=1.5 * MARGIN)
+            window = window_around_mask(answer.mask | shown, frame, aspect, margin=1.5 * MARGIN)
             answer = self._ask(prompts, axis, index, [window], answer.mask)[0]
         return answer
 
-    def follow(self, prompts: Sequence[Prompt], axis: int, index: int, beside: Plane) -> Answer:
+    def propagate(self, prompts: Sequence[Prompt], axis: int, index: int, beside: Plane) -> PlaneAnswer:
         """Click the deepest pixel of the neighbour's mask and the corners beside it, with the neighbour's size."""
-        window = round_object(beside, self.frame(axis), self.aspect(axis), margin=MARGIN)
+        window = window_around_mask(beside, self.whole_window(axis), self.aspect(axis), margin=MARGIN)
         clicks = [Click(_voxel(p, axis, index), positive) for p, positive in _stand_ins(beside)]
         return self._ask([*clicks, *prompts], axis, index, [window], beside)[0]
 
-    def _first(self, prompts: Sequence[Prompt], axis: int, index: int, shape: tuple[int, ...]) -> Answer:
+    def _first(self, prompts: Sequence[Prompt], axis: int, index: int, shape: tuple[int, ...]) -> PlaneAnswer:
         """Answer without a mask: look from three distances with clicks of 5 pixels and keep the surest answer."""
-        frame = self.frame(axis)
+        frame = self.whole_window(axis)
         windows = [frame]
         inner = marked_pixels(prompts, axis, index, positive=True)
         if len(inner):
@@ -104,23 +105,26 @@ class IUNetWorkspace(SliceWorkspace):
 
         def sure(number: int) -> float:
             answer = answers[number]
-            return (expected_dice(answer.probability) or 0.0) - 0.3 * touches(answer.mask, windows[number])
+            return (expected_dice(answer.probability) or 0.0) - 0.3 * touches_window_edge(answer.mask, windows[number])
 
         return answers[max(range(len(windows)), key=sure)]
 
     def _ask(
         self, prompts: Sequence[Prompt], axis: int, index: int, windows: Sequence[Window], mask: Plane
-    ) -> list[Answer]:
+    ) -> list[PlaneAnswer]:
         """Run the network on windows of one plane; the mask so far gives the clicks' size."""
         channels = self.channels(axis, index)
         inputs = []
         for window in windows:
-            pixels = float((see(mask, window, CELLS) > 0.5).sum())
+            pixels = float((resample_to_grid(mask, window, CELLS) > 0.5).sum())
             width = click_width(pixels, ALPHA) if mask.any() else FIRST_WIDTH
             maps = click_maps(prompts, axis, index, window, CELLS, width)
             inputs.append(np.concatenate([grey(channels, window, CELLS), maps]))
         logits = self.engine.run({"x": np.stack(inputs)})["logits"][:, 0]
-        return [Answer(laid(sigmoid(grid), window, *mask.shape)) for grid, window in zip(logits, windows, strict=True)]
+        return [
+            PlaneAnswer(resample_to_whole_plane(sigmoid(grid), window, *mask.shape))
+            for grid, window in zip(logits, windows, strict=True)
+        ]
 
 
 def click_width(pixels: float, alpha: float) -> float:
@@ -134,8 +138,9 @@ def click_width(pixels: float, alpha: float) -> float:
 
 def grey(channels: NDArray[np.generic], window: Window, cells: int) -> Real:  # [c y x] -> [1 n n]
     """Return the mean tone of what a window sees, 0 to 1 between its percentiles."""
-    seen = np.stack([see(channel, window, cells) for channel in channels]).mean(axis=0, keepdims=True)
-    return toned(np.asarray(seen, np.float32), inside(window, channels.shape[1], channels.shape[2], cells))[:1]
+    seen = np.stack([resample_to_grid(channel, window, cells) for channel in channels]).mean(axis=0, keepdims=True)
+    valid = cells_on_plane(window, channels.shape[1], channels.shape[2], cells)
+    return plane_intensity_channels(np.asarray(seen, np.float32), valid, zero_if_constant=True)[:1]
 
 
 def click_maps(

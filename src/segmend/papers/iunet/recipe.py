@@ -32,7 +32,7 @@ from segmend.nets.iunet import IUNet
 from segmend.papers.iunet.method import ALPHA, CELLS, FIRST_WIDTH, click_maps, click_width
 from segmend.runtime.engine import export_network
 from segmend.sampling.channels import stamp
-from segmend.sampling.slices import toned
+from segmend.sampling.intensity import plane_intensity_channels
 from segmend.sampling.window import Window
 from segmend.users import RandomPair
 
@@ -130,7 +130,7 @@ def _noisy_size(rng: np.random.Generator, pixels: float, loose: float) -> float:
 
 def sample(drawn: Crop, settings: Settings, *, count: int, seed: int) -> Sample:
     """Return a look with its clicks."""
-    image = toned(drawn.picture.mean(axis=0, keepdims=True), drawn.valid)[:1]
+    image = plane_intensity_channels(drawn.picture.mean(axis=0, keepdims=True), drawn.valid, zero_if_constant=True)[:1]
     truth = drawn.truth[None]
     robots = [RandomPair(seed + i) for i in range(settings.most)]
     clicks = tuple(robot(truth, ~truth) or () for robot in robots)

@@ -33,7 +33,7 @@ from segmend.learning.subjects import subjects as found_subjects
 from segmend.nets.quality import Base, Refiner
 from segmend.papers.quality.method import CELLS
 from segmend.runtime.engine import export_network
-from segmend.sampling.slices import toned
+from segmend.sampling.intensity import plane_intensity_channels
 
 Flat = NDArray[np.bool_]  # [n n]
 Masks = NDArray[np.bool_]  # [b n n]
@@ -125,7 +125,15 @@ def sample(
     crop: Crop, settings: Settings, *, start: str = "base", times: int = 0, seed: int = 0, drawn: bool = False
 ) -> Sample:
     """Return a look as a sample."""
-    return Sample(toned(crop.picture, crop.valid)[:3], crop.truth, start, times, seed, drawn, settings)
+    return Sample(
+        plane_intensity_channels(crop.picture, crop.valid, zero_if_constant=True)[:3],
+        crop.truth,
+        start,
+        times,
+        seed,
+        drawn,
+        settings,
+    )
 
 
 def spoil(rng: np.random.Generator, mask: Flat) -> Flat:

@@ -20,17 +20,19 @@ from segmend.core.prompts import Mask, Prompt
 from segmend.core.segmenter import Prediction, Segmenter, Workspace
 from segmend.papers.refinenet.method import CELLS, KEPT, of_two_classes, see_image, touching, within_boxes
 from segmend.runtime import cards
-from segmend.runtime.engine import Engine, weights_of
-from segmend.sampling.slices import Answer, Plane, SliceWorkspace, laid, marked_pixels, part, plane_axis
+from segmend.runtime.engine import AUTO, Device, Engine, weights_of
+from segmend.sampling.slice_prompts import marked_pixels, plane_axis
+from segmend.sampling.slices import PlaneAnswer, SliceWorkspace, plane_prediction
+from segmend.sampling.window import Plane, resample_to_whole_plane
 
 METHOD = cards.method("gan_refine")
 
 WEIGHTS = "gan_refine.onnx"
 
 
-def load(weights: Path | None = None) -> Segmenter:
+def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others."""
-    return GanRefine(weights_of(METHOD.id, WEIGHTS, weights))
+    return GanRefine(weights_of(METHOD.id, WEIGHTS, weights, device))
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +59,12 @@ class GanRefineWorkspace(SliceWorkspace):
         """Return the network's probabilities of a slice."""
         key = axis, index
         if key not in self._found:
-            window = self.frame(axis)
+            window = self.whole_window(axis)
             x = see_image(self.channels(axis, index), window, CELLS)[None]
             rows, columns = (int(n) for n in np.delete(self.image.shape, axis))
-            self._found[key] = laid(of_two_classes(self._engine.run({"x": x})["logits"]), window, rows, columns)
+            self._found[key] = resample_to_whole_plane(
+                of_two_classes(self._engine.run({"x": x})["logits"]), window, rows, columns
+            )
             if len(self._found) > KEPT:
                 self._found.popitem(last=False)
         self._found.move_to_end(key)
@@ -77,21 +81,21 @@ class GanRefineWorkspace(SliceWorkspace):
         axis = plane_axis(prompts[-1], self.image)
         for index in range(self.image.shape[axis]):
             found, beside = self.found(axis, index), np.take(given, index, axis)
-            yield part(Answer(touching(found, beside) if given.any() else found), axis, index)
+            yield plane_prediction(PlaneAnswer(touching(found, beside) if given.any() else found), axis, index)
 
-    def answer(self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane) -> Answer:
+    def answer(self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane) -> PlaneAnswer:
         """Return the parts of the slice's mask that the marks choose."""
         METHOD.check(prompts)
         probability = within_boxes(self.found(axis, index), prompts, axis, index)
-        return Answer(_chosen(probability, prompts, axis, index))
+        return PlaneAnswer(_choose(probability, prompts, axis, index))
 
-    def follow(self, prompts: Sequence[Prompt], axis: int, index: int, beside: Plane) -> Answer:
+    def propagate(self, prompts: Sequence[Prompt], axis: int, index: int, beside: Plane) -> PlaneAnswer:
         """Return the parts of the slice's mask that go on from the slice beside it."""
         probability = within_boxes(self.found(axis, index), prompts, axis, index)
-        return Answer(_chosen(touching(probability, beside), prompts, axis, index))
+        return PlaneAnswer(_choose(touching(probability, beside), prompts, axis, index))
 
 
-def _chosen(probability: Real, prompts: Sequence[Prompt], axis: int, index: int) -> Real:
+def _choose(probability: Real, prompts: Sequence[Prompt], axis: int, index: int) -> Real:
     parts, _ = label(probability > 0.5)
     positive, negative = (marked_pixels(prompts, axis, index, positive=sign) for sign in (True, False))
     dropped = np.isin(parts, parts[tuple(negative.T)])

@@ -35,7 +35,13 @@ from segmend.learning.subjects import subjects as found_subjects
 from segmend.nets.refinenet import CascadedBackbone, FCNBackbone, RefineNet, Refiner, UNetBackbone
 from segmend.papers.refinenet.method import AWAY, BACKBONE, CELLS, CHANNELS, HINT, REFINER, SCALES, seed_maps
 from segmend.runtime.engine import export_network
-from segmend.sampling.window import Window, around, inside, normalised, see
+from segmend.sampling.intensity import colour_or_grey, plane_intensity_channels
+from segmend.sampling.window import (
+    Window,
+    around,
+    cells_on_plane,
+    resample_to_grid,
+)
 
 NAME = "refinenet"
 BACKBONES = ("unet", "fcn", "cascaded")
@@ -121,12 +127,12 @@ class Sampler(SliceSampler):
         plane = np.take(mask, index, axis)
         window = _window(rng, plane, float(np.divide(*np.delete(subject.image.spacing, axis))))
         channels = np.take(subject.image.voxels, index, axis + 1)
-        channels = channels[: 3 if len(channels) >= 3 else 1]
-        seen = [see(channel, window, CELLS) for channel in channels]
+        channels = colour_or_grey(channels)
+        seen = [resample_to_grid(channel, window, CELLS) for channel in channels]
         rows, columns = plane.shape
-        valid = inside(window, rows, columns, CELLS)
-        masks = [see(one, window, CELLS) for one in (plane, beside) if one is not None]
-        picture, (truth, *rest) = _warp(rng, normalised(np.stack(seen), valid), masks)
+        valid = cells_on_plane(window, rows, columns, CELLS)
+        masks = [resample_to_grid(one, window, CELLS) for one in (plane, beside) if one is not None]
+        picture, (truth, *rest) = _warp(rng, plane_intensity_channels(np.stack(seen), valid), masks)
         share = float(rng.choice([0.0, 0.3, 0.6])) if rng.random() < self.settings.partial else 1.0
         before = (
             perturb_mask(rng, rest[0]) if rest and rng.random() < 0.6 else None

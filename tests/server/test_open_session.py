@@ -118,15 +118,15 @@ def test_a_failing_method_whose_prompt_cannot_be_taken_back_waits(client, sessio
     np.testing.assert_array_equal(live.map, GREY == 20)
 
 
-def test_a_desk_that_stumbles_works_again(server, session, live, monkeypatch):
-    with server.config.app.state.shared.desks.using(session) as desk:
-        real = desk._begin
+def test_a_session_that_stumbles_works_again(server, session, live, monkeypatch):
+    with server.config.app.state.shared.sessions.using(session) as opened:
+        real = opened._begin
 
         def stumbling():
-            monkeypatch.setattr(desk, "_begin", real)
+            monkeypatch.setattr(opened, "_begin", real)
             raise MemoryError
 
-        monkeypatch.setattr(desk, "_begin", stumbling)
+        monkeypatch.setattr(opened, "_begin", stumbling)
         live.next("accepted", id=live.send(clicked(BOX)))
         time.sleep(0.1)
         live.do(clicked(BAR))

@@ -1,7 +1,7 @@
 """The label map of an open session, and the answer that is being painted on it.
 
 Each part of a draft is kept as an exclusive or, so that calling the draft off takes exactly it away
-again. The desk's lock guards a board; nothing here waits, tells or stores.
+again. The lock of the session guards its map; nothing here waits, sends or stores.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from segmend.server.answering import Part
 from segmend.server.uncertainty import UncertaintyMap
 from segmend.server.wire import NOTHING, pack
 
-MASKS_KEPT = 4  # labels whose mask is kept beside the map, so that a click compares only what changed
+# Labels whose mask is cached, so that a click compares only what has changed since the last one.
+MASKS_KEPT = 4
+
+# Changed boxes a cached mask may wait for before they are joined into one.
 STALE_BOXES = 32
 
 
@@ -33,11 +36,10 @@ class Draft:
     uncertainty_map: UncertaintyMap
     changes: list[tuple[Box, LabelMap]] = field(default_factory=list)  # exclusive or, each in its box
     parts: int = 0
-    reached: Box = NOTHING  # round everything that a part has spoken for
+    reached: Box = NOTHING  # the bounding box of all parts so far
     quality: float | None = None
     finetuned: bool = False
-    planes: MaskArray | None = None  # [z] slices that a part has spoken for
-    told: float = 0.0  # when progress was last said
+    planes: MaskArray | None = None  # [z] slices that a part has covered
 
     def patch(self) -> Patch:
         """Return all changes as one."""
@@ -50,7 +52,7 @@ class Draft:
         return Patch.between(np.zeros_like(total), total, box.low) if box.size else EMPTY
 
 
-class Board:
+class DraftMap:
     """The map, the draft on it, and the masks of the labels worked on lately."""
 
     def __init__(self, shape: Index) -> None:
@@ -72,7 +74,7 @@ class Board:
         """Know that this event's answer, the draft, is on the map already."""
         self._canvas.hold(position, patch)
 
-    def take(self, draft: Draft, part: Part) -> Box | None:
+    def paint(self, draft: Draft, part: Part) -> Box | None:
         """Paint one part of a draft; return the box that changed."""
         before = self._canvas.map[part.box.slices]
         mask = part.mask & ((before == 0) | (before == draft.label)) if part.others_stay else part.mask
@@ -85,7 +87,7 @@ class Board:
         draft.finetuned = draft.finetuned or part.finetuned
         if inner is None:
             return None
-        box = Box(_plus(inner.low, part.box.low), _plus(inner.high, part.box.low))
+        box = inner.moved(part.box.low)
         draft.changes.append((box, change[inner.slices].copy()))
         before[...] = after
         return self._note(box)
@@ -116,7 +118,7 @@ class Board:
         view.flags.writeable = False
         return view
 
-    def answered(self) -> LabelMap:
+    def without_draft(self) -> LabelMap:
         """Return a copy of the map without the draft."""
         copy = np.zeros(self._canvas.map.shape, np.uint16)
         copy[self._painted.slices] = self._canvas.map[self._painted.slices]
@@ -125,17 +127,17 @@ class Board:
                 copy[box.slices] ^= values
         return copy
 
-    def frame(self, position: int, box: Box, *, last: bool = False) -> bytes:
+    def frame(self, position: int, box: Box) -> bytes:
         """Return the frame of a box as it is now."""
-        return pack(position, box, self._canvas.map[box.slices], last=last)
+        return pack(position, box, self._canvas.map[box.slices])
 
     def whole_frame(self, position: int) -> bytes:
         """Return everything that is painted as one frame."""
         inner = bounds(self._canvas.map[self._painted.slices]) if self._painted.size else None
         if inner is None:
-            return pack(position, NOTHING, np.zeros((0, 0, 0), np.uint16), last=True)
-        box = Box(_plus(inner.low, self._painted.low), _plus(inner.high, self._painted.low))
-        return self.frame(position, box, last=True)
+            return pack(position, NOTHING, np.zeros((0, 0, 0), np.uint16))
+        box = inner.moved(self._painted.low)
+        return self.frame(position, box)
 
     def _note(self, changed: Box | None) -> Box | None:
         if changed is not None and changed.size:
@@ -145,7 +147,3 @@ class Board:
                 if len(stale) > STALE_BOXES:
                     stale[:] = [reduce(Box.union, stale)]
         return changed
-
-
-def _plus(a: Index, b: Index) -> Index:
-    return a[0] + b[0], a[1] + b[1], a[2] + b[2]

@@ -1,13 +1,13 @@
-"""One open session: its log, its label map, those who watch it, and the answers in the making.
+"""One open session: its log, its label map, its audience, and the answers in the making.
 
-The lock of a desk guards all of these. It is held to check and store an event, to paint one
+The lock of an open session guards all of these. It is held to check and store an event, to paint one
 part, to pack a frame; never while a method computes. Who holds it may use the store and the
-workspaces, which have locks of their own and know nothing of desks.
+workspaces, which have locks of their own and know nothing of open sessions.
 
 Events are answered in the order of their places in the log, one at a time. The answer in the making
-is a *draft*: it is painted on the board's map part by part, so that undoing or cancelling takes exactly
+is a *draft*: it is painted on the `DraftMap` part by part, so that undoing or cancelling takes exactly
 it away again. When the method has finished, the draft becomes the event's `Patch`, is stored, and
-`answered` is said.
+the `Audience` is told `answered`.
 
 Two short cuts save work. A newer prompt on the same label and method, at a place that this
 answer has already reached, will be answered with all prompts, so this answer ends with what
@@ -16,14 +16,11 @@ is painted. And an event that is undone or cancelled is left as soon as its meth
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, InvalidStateError
-from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from concurrent.futures import Future
+from contextlib import closing
 from threading import RLock
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -31,62 +28,25 @@ from segmend import methods
 from segmend.core.image import Box, Image, Index, LabelMap
 from segmend.core.prompts import extent
 from segmend.core.segmenter import Given, Workspace
-from segmend.core.session import EMPTY, GIVEN, Defined, Event, Patch, Prompted, Removed, Session, Undone, event_to_json
+from segmend.core.session import EMPTY, GIVEN, Defined, Event, Patch, Prompted, Removed, Session, Undone
 from segmend.errors import ConflictError, NotFoundError, PromptError, SegmendError, StoreError
 from segmend.server.answering import Part, answered_prompts, label_of, parts
-from segmend.server.board import Board, Draft
+from segmend.server.audience import Answer, Audience, Listener
+from segmend.server.draft_map import Draft, DraftMap
 from segmend.server.uncertainty import UncertaintyMap
-from segmend.server.wire import NOTHING, full_state, light_state, pack
+from segmend.server.wire import full_state, light_state
 from segmend.server.work import Pool, log_failure
 from segmend.server.workspaces import Workspaces
 from segmend.store import SessionRecord, Store
 
 DELETED = "This case was deleted."
-PROGRESS_SECONDS = 0.2
-
-
-class Listener(Protocol):
-    """Somebody who watches a session; `tell` may be called from any thread and never waits."""
-
-    def tell(self, message: str | bytes) -> None: ...
 
 
 class MethodFailure(SegmendError):
     """A method that stopped with an error of its own; the event it was to answer was taken back."""
 
 
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What came of one event."""
-
-    position: int
-    box: Box
-    milliseconds: float
-    quality: float | None
-    finetuned: bool  # by a network that was taught this image
-    withdrawn: bool  # undone or cancelled before it was answered
-
-
-@dataclass(eq=False)
-class Request:
-    """Who asked for an event's answer, and since when."""
-
-    begun: float = field(default_factory=time.perf_counter)
-    answer: Future[Answer] = field(default_factory=Future)
-    sender: Listener | None = None
-    number: int | None = None  # the sender's own, repeated to it
-    abandoned: bool = False  # nobody waits for it any longer
-
-    def end(self, outcome: Answer | Exception) -> None:
-        """Say what came of it to whoever waits; only the first time counts."""
-        with suppress(InvalidStateError):  # said already, or nobody waits any longer
-            if isinstance(outcome, Answer):
-                self.answer.set_result(outcome)
-            else:
-                self.answer.set_exception(outcome)
-
-
-class Desk:
+class OpenSession:
     """One open session; every public method may be called from any thread."""
 
     def __init__(
@@ -107,29 +67,28 @@ class Desk:
         self._pool = pool
         self._workspaces = workspaces
         self._lock = RLock()
-        self._board = Board(session.shape)
+        self._draft_map = DraftMap(session.shape)
         self._uncertainty_map: UncertaintyMap | None = None  # of the last answer, while the mask is as it left it
-        self._listeners: list[Listener] = []
-        self._requests: dict[int, Request] = {}
+        self._audience = Audience(record.id, record.case)
         self._working = False
         self._stuck = False  # the store refused an answer; it is tried again after the next event
         self._closed = False
-        self._board.follow(session)
+        self._draft_map.follow(session)
         with self._lock:
             self._start()
 
-    # What others see
+    # State
 
     @property
     def idle(self) -> bool:
         """True when nobody watches and nothing is in the making."""
         with self._lock:
-            return not self._listeners and not self._working
+            return not self._audience and not self._working
 
     @property
     def size_bytes(self) -> int:
         uncertainty_map = self._uncertainty_map
-        return self._board.size_bytes + (uncertainty_map.size_bytes if uncertainty_map is not None else 0)
+        return self._draft_map.size_bytes + (uncertainty_map.size_bytes if uncertainty_map is not None else 0)
 
     def state(self) -> dict[str, Any]:
         with self._lock:
@@ -146,17 +105,17 @@ class Desk:
     def frame(self) -> bytes:
         """Return the whole map as one frame."""
         with self._lock:
-            return self._board.whole_frame(max(0, len(self._session.events) - 1))
+            return self._draft_map.whole_frame(max(0, len(self._session.events) - 1))
 
     def frame_of(self, answer: Answer) -> bytes:
         """Return the frame of one answer's box as it is now."""
         with self._lock:
-            return self._board.frame(answer.position, answer.box, last=True)
+            return self._draft_map.frame(answer.position, answer.box)
 
     def map(self) -> LabelMap:
         """Return a copy of the label map as the answered events made it."""
         with self._lock:
-            return self._board.answered()
+            return self._draft_map.without_draft()
 
     def uncertain_place(self, rank: int) -> tuple[UncertaintyMap, Index | None]:
         """Return the last answer's uncertainty, and its most uncertain place but `rank`; None where it is sure."""
@@ -171,32 +130,23 @@ class Desk:
         """Tell a listener the state and the map as they are, and from now on everything that happens."""
         with self._lock:
             self._check_open()
-            self._listeners.append(listener)
-            listener.tell(json.dumps({"type": "state", "state": full_state(self.id, self.case, self._session)}))
-            listener.tell(self._board.whole_frame(max(0, len(self._session.events) - 1)))
-            for frame in self._uncertainty_map.frames() if self._uncertainty_map is not None else ():
-                listener.tell(frame)
+            frames = [self._draft_map.whole_frame(max(0, len(self._session.events) - 1))]
+            frames += self._uncertainty_map.frames() if self._uncertainty_map is not None else ()
+            self._audience.add(listener, self._session, frames)
 
     def leave(self, listener: Listener) -> None:
         """Tell a listener nothing more; what it asked for is answered nevertheless."""
         with self._lock:
-            self._listeners = [other for other in self._listeners if other is not listener]
-            for request in self._requests.values():
-                if request.sender is listener:
-                    request.sender = None
+            self._audience.remove(listener)
 
     def close(self, message: str) -> None:
         """Stop working and tell everybody why."""
         with self._lock:
             self._closed = True
-            self._board.draft = None
-            self._tell({"type": "error", "id": None, "message": message})
-            self._listeners = []
-            for request in self._requests.values():
-                request.end(NotFoundError(message))
-            self._requests = {}
+            self._draft_map.draft = None
+            self._audience.dismiss(message)
 
-    # What others ask
+    # Requests of clients
 
     def accept(
         self, event: Event, *, user: str = "", sender: Listener | None = None, number: int | None = None
@@ -210,14 +160,13 @@ class Desk:
             self._check(event)
             position = self._append(event, user)
             self._stuck = False
-            request = self._requests[position] = Request(sender=sender, number=number)
-            self._tell_accepted(position, request)
+            answer = self._audience.tell_accepted(position, event, sender=sender, number=number)
             changed = self._settle()
             self._tell_frame(position, changed)
             if position not in self._session.pending:
-                self._tell_answered(position, changed, None)
+                self._audience.tell_answered(position, self._session, changed)
             self._start()
-            return position, request.answer
+            return position, answer
 
     def cancel(self, position: int, *, user: str = "") -> None:
         """Take back an event that has no answer yet, so that it costs nothing more."""
@@ -230,8 +179,7 @@ class Desk:
     def curtail(self, position: int) -> None:
         """Let an answer that nobody waits for any longer end with its first part."""
         with self._lock:
-            if position in self._requests:
-                self._requests[position].abandoned = True
+            self._audience.abandon(position)
 
     def warm(self, method: str) -> None:
         """Open the image for a method before the first prompt, when there is nothing better to do."""
@@ -283,24 +231,25 @@ class Desk:
 
     def _reload(self) -> None:
         """Take over what another server has added to this session."""
-        changed = self._board.revert()
+        changed = self._draft_map.revert()
         self._session = self._store.session(self.id)
         self._uncertainty_map = None
-        changed = _both(changed, self._board.follow(self._session))
+        changed = _both(changed, self._draft_map.follow(self._session))
         last = max(0, len(self._session.events) - 1)
-        self._tell({"type": "state", "state": full_state(self.id, self.case, self._session)})
+        self._audience.tell_state(self._session)
         self._tell_frame(last, changed)
 
     def _settle(self) -> Box | None:
         """Bring map and draft in line with the log; return the box that changed."""
         changed = None
-        if self._board.draft is not None and self._board.draft.position not in self._session.pending:
-            changed = self._board.revert()
-        changed = _both(changed, self._board.follow(self._session))
+        if self._draft_map.draft is not None and self._draft_map.draft.position not in self._session.pending:
+            changed = self._draft_map.revert()
+        changed = _both(changed, self._draft_map.follow(self._session))
         waiting = set(self._session.pending)
-        for position in [p for p, request in self._requests.items() if p not in waiting]:
-            if isinstance(self._session.events[position], Prompted | Removed):
-                self._tell_answered(position, None, None, withdrawn=position not in self._session.done)
+        for position in self._audience.positions():
+            if position not in waiting and isinstance(self._session.events[position], Prompted | Removed):
+                withdrawn = position not in self._session.done
+                self._audience.tell_answered(position, self._session, withdrawn=withdrawn)
         return changed
 
     def _withdraw(self, position: int, user: str = "") -> None:
@@ -308,19 +257,17 @@ class Desk:
         if self._session.done[-1] == position:
             self.accept(Undone(), user=user)
             return
-        changed = (
-            self._board.revert() if self._board.draft is not None and self._board.draft.position == position else None
-        )
+        draft = self._draft_map.draft
+        changed = self._draft_map.revert() if draft is not None and draft.position == position else None
         self._tell_frame(position, changed)
         self._store_answer(position, EMPTY)
         event = self._session.events[position]
         if isinstance(event, Prompted) and self._removable(position, event):
             removal = self._append(Removed(position), user)
             self._store_answer(removal, EMPTY)
-            request = self._requests[removal] = Request()
-            self._tell_accepted(removal, request)
-            self._tell_answered(removal, None, None)
-        self._tell_answered(position, changed, None, withdrawn=True)
+            self._audience.tell_accepted(removal, self._session.events[removal])
+            self._audience.tell_answered(removal, self._session)
+        self._audience.tell_answered(position, self._session, changed, withdrawn=True)
         self._start()
 
     def _removable(self, position: int, event: Prompted) -> bool:
@@ -361,8 +308,8 @@ class Desk:
             locked = tuple(v for v, other in session.labels.items() if other.locked and v != label)
             uncertainty_map = UncertaintyMap(position, label, answered_prompts(session, position))
             planes = np.zeros(session.shape[0], bool)
-            self._board.draft = Draft(session, position, label, locked, uncertainty_map, planes=planes)
-            return self._board.draft
+            self._draft_map.draft = Draft(session, position, label, locked, uncertainty_map, planes=planes)
+            return self._draft_map.draft
 
     def _answer(self, draft: Draft) -> Iterator[None]:
         def opened(method: str) -> Workspace:
@@ -370,18 +317,18 @@ class Desk:
 
         session = draft.session
         with self._lock:
-            previous = self._board.previous(draft.label)
+            previous = self._draft_map.previous(draft.label)
         with closing(parts(session, draft.position, previous, opened)) as stream:
             for part in stream:
                 with self._lock:
-                    if self._board.draft is not draft:
+                    if self._draft_map.draft is not draft:
                         return
                     self._take(draft, part)
                     if self._enough(draft):
                         break
                 yield
         with self._lock:
-            if self._board.draft is draft:
+            if self._draft_map.draft is draft:
                 self._finish(draft)
         event = session.events[draft.position]
         if isinstance(event, Prompted) and event.method != GIVEN:
@@ -389,22 +336,21 @@ class Desk:
 
     def _take(self, draft: Draft, part: Part | float) -> None:
         if isinstance(part, float):
-            self._tell_progress(draft, part)
+            self._audience.tell_progress(draft.position, part)
             return
-        self._tell_frame(draft.position, self._board.take(draft, part))
+        self._tell_frame(draft.position, self._draft_map.paint(draft, part))
         draft.uncertainty_map.take(part.box, part.uncertainty)
-        for frame in draft.uncertainty_map.frames(-1) if self._listeners else ():
-            self._tell(frame)
+        for frame in draft.uncertainty_map.frames(-1) if self._audience else ():
+            self._audience.tell_frame(frame)
         if draft.planes is not None and len(draft.planes) > 1:
             draft.planes[part.box.low[0] : part.box.high[0]] = True
-            self._tell_progress(draft, float(draft.planes.mean()))
+            self._audience.tell_progress(draft.position, float(draft.planes.mean()))
 
     def _enough(self, draft: Draft) -> bool:
         """True when the parts so far will do: nobody waits for more, or a newer prompt asks for all of it again."""
         if not draft.parts:
             return False
-        request = self._requests.get(draft.position)
-        if request is not None and request.abandoned and not self._listeners:
+        if not self._audience.waits_for(draft.position):
             return True
         return any(self._repeats(position, draft) for position in self._session.pending if position > draft.position)
 
@@ -421,24 +367,24 @@ class Desk:
     def _finish(self, draft: Draft) -> None:
         patch = draft.patch()
         self._store_answer(draft.position, patch)
-        self._board.draft = None
+        self._draft_map.draft = None
         self._uncertainty_map = draft.uncertainty_map if draft.uncertainty_map.told else None
-        self._tell_answered(draft.position, patch.box, draft.quality, finetuned=draft.finetuned)
+        self._audience.tell_answered(draft.position, self._session, patch.box, draft.quality, finetuned=draft.finetuned)
 
     def _store_answer(self, position: int, patch: Patch) -> None:
         self._store.answer(self.id, position, patch)
         self._session = self._session.answered(position, patch)
-        self._board.hold(position, patch)
+        self._draft_map.hold(position, patch)
 
     def _failed(self, draft: Draft, error: Exception) -> None:
         """Say what went wrong to whom it concerns, and take the event back; the others go on."""
         with self._lock:
-            if self._closed or self._board.draft is not draft:
+            if self._closed or self._draft_map.draft is not draft:
                 return
-            said = error if isinstance(error, SegmendError) else None
-            if said is None:
+            reason = error if isinstance(error, SegmendError) else None
+            if reason is None:
                 log_failure(f"An answer in session {self.id} failed", error)
-                said = MethodFailure("The method failed on this prompt, which was taken back; the log has more.")
+                reason = MethodFailure("The method failed on this prompt, which was taken back; the log has more.")
             try:
                 if isinstance(error, NotFoundError):  # the store has no such session any longer
                     self.close(DELETED)
@@ -447,66 +393,21 @@ class Desk:
                     self._reload()
                     self._settle()
                     return
-                self._tell_error(draft.position, said)
+                self._audience.tell_error(draft.position, reason)
                 if isinstance(error, StoreError):
-                    self._tell_frame(draft.position, self._board.revert())
+                    self._tell_frame(draft.position, self._draft_map.revert())
                     self._stuck = True
                 else:
                     self._withdraw(draft.position)
             except SegmendError as refusal:
                 log_failure(f"An event in session {self.id} could not be taken back", refusal)
-                self._board.revert()
+                self._draft_map.revert()
                 self._stuck = True
 
-    # Telling
-
-    def _tell(self, message: dict[str, Any] | bytes) -> None:
-        text = message if isinstance(message, bytes) else json.dumps(message)
-        for listener in self._listeners:
-            listener.tell(text)
-
-    def _tell_accepted(self, position: int, request: Request) -> None:
-        message = {"type": "accepted", "position": position, "event": event_to_json(self._session.events[position])}
-        others = json.dumps({**message, "id": None})
-        for listener in self._listeners:
-            own = listener is request.sender
-            listener.tell(json.dumps({**message, "id": request.number}) if own else others)
-
     def _tell_frame(self, position: int, changed: Box | None) -> None:
-        if changed is not None and changed.size and self._listeners:
-            self._tell(self._board.frame(position, changed))
-
-    def _tell_progress(self, draft: Draft, fraction: float) -> None:
-        now = time.perf_counter()
-        if now - draft.told >= PROGRESS_SECONDS:
-            draft.told = now
-            self._tell({"type": "progress", "position": draft.position, "fraction": round(fraction, 3)})
-
-    def _tell_answered(
-        self,
-        position: int,
-        changed: Box | None,
-        quality: float | None,
-        *,
-        finetuned: bool = False,
-        withdrawn: bool = False,
-    ) -> None:
-        request = self._requests.pop(position, None) or Request()
-        milliseconds = round((time.perf_counter() - request.begun) * 1000, 3)
-        if self._listeners:
-            self._tell(pack(position, NOTHING, np.zeros((0, 0, 0), np.uint16), last=True))
-            message = {"type": "answered", "position": position, "milliseconds": milliseconds, "quality": quality}
-            message |= {"finetuned": finetuned, "withdrawn": withdrawn, "state": light_state(self._session)}
-            self._tell(message)
-        request.end(Answer(position, changed or NOTHING, milliseconds, quality, finetuned, withdrawn))
-
-    def _tell_error(self, position: int, error: SegmendError) -> None:
-        request = self._requests.get(position, Request())
-        request.end(error)
-        message = {"type": "error", "id": request.number, "position": position, "message": str(error)}
-        listeners = self._listeners if request.sender is None else [request.sender]
-        for listener in listeners:
-            listener.tell(json.dumps(message))
+        """Tell the audience the label values of a box as they are now."""
+        if changed is not None and changed.size and self._audience:
+            self._audience.tell_frame(self._draft_map.frame(position, changed))
 
 
 def _both(one: Box | None, other: Box | None) -> Box | None:

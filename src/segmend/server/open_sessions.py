@@ -2,7 +2,7 @@
 
 A session is opened once, however many ask for it at the same time, and stays until nobody
 uses it and room is needed; then it is opened again from the store. The lock here is taken
-before a desk's lock, never while holding one.
+before the lock of an open session, never while holding one.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from pathlib import Path
 from threading import Lock
 
 from segmend.core.image import Image
-from segmend.server.desk import DELETED, Desk
+from segmend.runtime.engine import AUTO, Device
+from segmend.server.open_session import DELETED, OpenSession
 from segmend.server.work import Pool
 from segmend.server.workspaces import Workspaces
 from segmend.store import Store
 
 
 @dataclass(eq=False)
-class Place:
-    """A desk that is open or being opened, and how many hold on to it."""
+class Slot:
+    """A session that is open or being opened, and how many use it."""
 
-    desk: Future[Desk] = field(default_factory=Future)
-    holders: int = 0
+    session: Future[OpenSession] = field(default_factory=Future)
+    users: int = 0
 
 
 class Images:
@@ -58,7 +59,7 @@ class Images:
             self._kept.pop(case_id, None)
 
 
-class Desks:
+class OpenSessions:
     """The open sessions."""
 
     def __init__(
@@ -70,60 +71,61 @@ class Desks:
         workers: int,
         late_seconds: float = 60.0,
         weights: Mapping[str, Path] | None = None,
+        device: Device = AUTO,
     ) -> None:
         self.pool = Pool(workers, late_seconds=late_seconds)
         self.images = Images(store, limit_bytes)
-        self.workspaces = Workspaces(limit_bytes, weights)
+        self.workspaces = Workspaces(limit_bytes, weights, device)
         self._store = store
         self._limit = limit_bytes
         self._open_sessions = open_sessions
-        self._places: OrderedDict[str, Place] = OrderedDict()
+        self._slots: OrderedDict[str, Slot] = OrderedDict()
         self._lock = Lock()
 
     @contextmanager
-    def using(self, session_id: str) -> Iterator[Desk]:
-        """Give a session's desk, opened if need be; it stays open as long as somebody holds it."""
+    def using(self, session_id: str) -> Iterator[OpenSession]:
+        """Lend an open session, opening it if need be; it stays open as long as somebody uses it."""
         with self._lock:
-            place = self._places.get(session_id)
-            first = place is None
-            if place is None:
-                place = self._places[session_id] = Place()
-            place.holders += 1
-            self._places.move_to_end(session_id)
+            slot = self._slots.get(session_id)
+            first = slot is None
+            if slot is None:
+                slot = self._slots[session_id] = Slot()
+            slot.users += 1
+            self._slots.move_to_end(session_id)
         try:
             if first:
-                self._open(session_id, place)
-            yield place.desk.result()
+                self._open(session_id, slot)
+            yield slot.session.result()
         finally:
             with self._lock:
-                place.holders -= 1
+                slot.users -= 1
                 dropped = self._crowded()
-            for desk in dropped:
-                self._drop(desk)
+            for session in dropped:
+                self._drop(session)
 
     def forget_case(self, case_id: str) -> None:
         """Close the sessions of a case that is gone."""
         self.images.forget(case_id)
         with self._lock:
-            gone = [d for place in self._places.values() if (d := _ready(place)) is not None and d.case == case_id]
-            for desk in gone:
-                del self._places[desk.id]
-        for desk in gone:
-            self._drop(desk, DELETED)
+            gone = [s for slot in self._slots.values() if (s := _ready(slot)) is not None and s.case == case_id]
+            for session in gone:
+                del self._slots[session.id]
+        for session in gone:
+            self._drop(session, DELETED)
 
     def close(self) -> None:
         """Finish the steps that run and close every session; what waits stays in the store."""
         self.pool.close()
         with self._lock:
-            desks = [desk for place in self._places.values() if (desk := _ready(place)) is not None]
-            self._places.clear()
-        for desk in desks:
-            desk.close("The server is shutting down.")
+            sessions = [session for slot in self._slots.values() if (session := _ready(slot)) is not None]
+            self._slots.clear()
+        for session in sessions:
+            session.close("The server is shutting down.")
 
-    def _open(self, session_id: str, place: Place) -> None:
+    def _open(self, session_id: str, slot: Slot) -> None:
         try:
             record = self._store.session_record(session_id)
-            desk = Desk(
+            session = OpenSession(
                 record,
                 self._store.session(session_id),
                 lambda: self.images.get(record.case),
@@ -133,31 +135,31 @@ class Desks:
             )
         except BaseException as error:
             with self._lock:
-                self._places.pop(session_id, None)
-            place.desk.set_exception(error)
+                self._slots.pop(session_id, None)
+            slot.session.set_exception(error)
         else:
-            place.desk.set_result(desk)
+            slot.session.set_result(session)
 
-    def _crowded(self) -> list[Desk]:
+    def _crowded(self) -> list[OpenSession]:
         """Take out the sessions used least, as many as there are too many; nobody uses them."""
         idle = [
-            desk
-            for place in self._places.values()
-            if not place.holders and (desk := _ready(place)) is not None and desk.idle
+            session
+            for slot in self._slots.values()
+            if not slot.users and (session := _ready(slot)) is not None and session.idle
         ]
-        total = sum(desk.size_bytes for desk in idle)
-        dropped: list[Desk] = []
+        total = sum(session.size_bytes for session in idle)
+        dropped: list[OpenSession] = []
         while idle and (len(idle) > self._open_sessions or total > self._limit):
-            desk = idle.pop(0)
-            total -= desk.size_bytes
-            del self._places[desk.id]
-            dropped.append(desk)
+            session = idle.pop(0)
+            total -= session.size_bytes
+            del self._slots[session.id]
+            dropped.append(session)
         return dropped
 
-    def _drop(self, desk: Desk, message: str = "This session was closed.") -> None:
-        desk.close(message)
-        self.workspaces.forget(desk.id)
+    def _drop(self, session: OpenSession, message: str = "This session was closed.") -> None:
+        session.close(message)
+        self.workspaces.forget(session.id)
 
 
-def _ready(place: Place) -> Desk | None:
-    return place.desk.result() if place.desk.done() and place.desk.exception() is None else None
+def _ready(slot: Slot) -> OpenSession | None:
+    return slot.session.result() if slot.session.done() and slot.session.exception() is None else None
