@@ -26,7 +26,7 @@ from segmend.learning.drawn.synthetic import (
 from segmend.learning.slices import Shelved
 from segmend.learning.subjects import Subject
 from segmend.mend.learning.games import Sample, started
-from segmend.mend.plane import CELLS
+from segmend.mend.plane_networks import CELLS
 from segmend.sampling.channels import plane_prompt_channels
 from segmend.sampling.intensity import clip_to_window_level, plane_intensity_channels
 from segmend.sampling.window import (
