@@ -1,6 +1,7 @@
 """What the documentation shows is run: every Python block, every `segmend` command, every example, every link."""
 
 import importlib.util
+import itertools
 import os
 import re
 import shlex
@@ -12,13 +13,17 @@ import numpy as np
 import pytest
 
 import segmend
+from segmend import io
 from segmend.cli import run
+from segmend.core.masks import dice
 from segmend.methods import cards
+from segmend.samples import Sample
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+GOOD = 0.9  # the least Dice that a mask of an example may have with the sample's truth
 STAYS = tuple(  # they serve, or compute for long; tested elsewhere
     f"segmend {verb}" for verb in ("adapt", "start", "train", "evaluate", "reproduce", "compare")
 )
@@ -47,6 +52,8 @@ def test_the_python_on_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatc
 
     for code in blocks(page, "python"):
         exec(compile(code, relative(page), "exec"), names)
+        if isinstance(names.get("sample"), Sample) and "mask" in names:
+            assert best_dice(names["sample"].truth, names["mask"]) >= GOOD
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if commands(p)], ids=relative)
@@ -58,6 +65,26 @@ def test_the_commands_on_a_page_run_in_order(page, tmp_path, monkeypatch, capsys
         code = run(shlex.split(line)[1:])
 
         assert code == 0, f"{line}: {capsys.readouterr().err}"
+        if line.startswith("segmend segment "):
+            check_mask(shlex.split(line)[2:])
+
+
+def check_mask(arguments: list[str]) -> None:
+    """Check that a shown `segmend segment` found an object of a sample, and better than the mask that it mends."""
+    image = Path(arguments[0])
+    scan = io.read(image)
+    truth = io.read_mask(image.parent.parent / "labels" / image.name, scan)
+    options = dict(itertools.pairwise(arguments))
+    found = best_dice(truth, io.read_mask(options["-o"], scan) > 0)
+
+    assert found >= GOOD, (arguments, found)
+    if "--start" in options:
+        assert found > best_dice(truth, io.read_mask(options["--start"], scan) > 0), arguments
+
+
+def best_dice(truth: np.ndarray, mask: np.ndarray) -> float:
+    """Return the Dice of a mask with the object of a label map that it is nearest to."""
+    return max(dice(truth == value, mask) for value in np.unique(truth) if value)
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=relative)
@@ -67,6 +94,10 @@ def test_an_example_runs(example, tmp_path):
     )
 
     assert done.returncode == 0, done.stderr
+    steps = [float(value) for value in re.findall(r"Dice (\d\.\d+)", done.stdout)]
+    assert all(value >= GOOD for value in steps), done.stdout
+    assert all(later > earlier for earlier, later in itertools.pairwise(steps)), done.stdout
+    assert ("segmend.answer(" in example.read_text("utf-8")) == bool(steps), "an example tells the Dice of its masks"
 
 
 def test_every_example_is_shown_on_a_page():
