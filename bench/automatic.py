@@ -37,7 +37,7 @@ def silenced(workspace: MendWorkspace) -> MendWorkspace:
     """Return the workspace with nothing but names."""
     automatic = workspace.automatic
     if isinstance(automatic, InPlanes):
-        automatic.looker.networks = replace(automatic.looker.networks, refiner=Silent())
+        automatic.windows.networks = replace(automatic.windows.networks, refiner=Silent())
     elif isinstance(automatic, InSpace):
         automatic.workspace.refiner = Silent()
     return workspace

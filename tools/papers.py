@@ -1,8 +1,8 @@
 """Put what `segmend reproduce` measured into the papers' pages: python tools/papers.py RUN [RUN ...]
 
 A RUN is the folder that `segmend reproduce PAPER --out RUN` wrote. Of its report.md the claims and the paper's table
-beside ours go into docs/PAPER-measured.md, between the lines `<!-- measured -->` and `<!-- end -->`; pictures of patients stay
-where they are.
+beside ours go into docs/PAPER-measured.md, between the lines `<!-- measured -->` and `<!-- end -->`; pictures of
+patients stay where they are.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from segmend.core.geometry import evened, onto
 from segmend.core.image import Image
 from segmend.core.session import Label
 from segmend.errors import FileError, GeometryError, ShapeError
-from segmend.io.intensities import rescaled
+from segmend.io.intensities import rescale
 from segmend.io.sizes import MAX_BYTES, check_claim
 from tests.io.dicoms import save_all, slices
 
@@ -145,11 +145,11 @@ def test_more_than_fits_in_memory_is_refused() -> None:
 def test_rescaling_takes_the_narrowest_type_that_holds_the_result() -> None:
     values = np.array([0, 60000], np.uint16)
 
-    assert rescaled(values, 1, 0) is values
-    assert rescaled(values, 1, -1024).dtype == np.int32
-    assert rescaled(values, 10, 0).dtype == np.uint32
-    assert rescaled(values, 1e9, 0).dtype == np.float32
-    assert rescaled(np.array([0, 2**31 - 1], np.int32), 0.5, 0).dtype == np.float64
+    assert rescale(values, 1, 0) is values
+    assert rescale(values, 1, -1024).dtype == np.int32
+    assert rescale(values, 10, 0).dtype == np.uint32
+    assert rescale(values, 1e9, 0).dtype == np.float32
+    assert rescale(np.array([0, 2**31 - 1], np.int32), 0.5, 0).dtype == np.float64
 
 
 def test_stacks_and_grids_that_do_not_fit_are_refused() -> None:

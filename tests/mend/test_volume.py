@@ -23,7 +23,8 @@ from segmend.core.segmenter import answer, replaced
 from segmend.core.session import FINETUNES
 from segmend.errors import PromptError
 from segmend.mend.method import solid
-from segmend.mend.plane import PlanePredictor, Question, WindowAnswer
+from segmend.mend.plane import PlanePredictor
+from segmend.mend.plane_networks import Question, WindowAnswer
 from segmend.mend.three_planes import crossing, mistake_at
 from segmend.mend.volume import TEACHING, Change, FrameAnswer, VolumeOptions, VolumeWorkspace, _bursting, _quality
 from segmend.runtime.engine import Arrays, Engine, load_network
@@ -119,13 +120,13 @@ class Boxed(Engine):
 
 
 class Ruler(PlanePredictor):
-    """A look at planes that finds what has the tone of the mark and is joined to it."""
+    """An answer for planes that finds what has the tone of the mark and is joined to it."""
 
     def __init__(self, image: Image) -> None:
         self.image = image
         self.asked: list[tuple[int, int]] = []
 
-    def look(self, question: Question) -> WindowAnswer:
+    def answer_by_networks(self, question: Question) -> WindowAnswer:
         self.asked.append((question.axis, question.index))
         pixels = np.delete(marks(question.prompts, self.image.shape)[0], question.axis, axis=1)
         bright = np.take(self.image.voxels[0], question.index, question.axis) > 250
@@ -443,12 +444,12 @@ class TestCorrections:
 
 
 class Seer(PlanePredictor):
-    """A look at planes that finds the truth where it was marked."""
+    """An answer for planes that finds the truth where it was marked."""
 
     def __init__(self, truth: MaskArray) -> None:
         self.truth = truth
 
-    def look(self, question: Question) -> WindowAnswer:
+    def answer_by_networks(self, question: Question) -> WindowAnswer:
         here = np.take(self.truth, question.index, question.axis)
         mask = here.astype(np.float32)
         rows, columns = mask.shape

@@ -5,7 +5,7 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from segmend.mend.plane import CELLS
+from segmend.mend.plane_networks import CELLS
 from segmend.methods import load
 from segmend.runtime.engine import TorchEngine, load_network
 from segmend.samples import make

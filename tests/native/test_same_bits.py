@@ -14,7 +14,7 @@ from segmend.classical.solvers.randomwalk import walk
 from segmend.evaluation import distance_loops
 from segmend.solvers.geodesic import geodesic
 from segmend.solvers.maxflow import cut, offsets
-from segmend.solvers.nudge import nudged
+from segmend.solvers.nudge import nudge
 
 SHAPE = (7, 21, 30)
 
@@ -45,7 +45,7 @@ def test_a_geodesic_distance(random):
 def test_a_nudge(random):
     mask = random.random(SHAPE) < 0.2
 
-    assert checksum(nudged(mask, 0.4, spacing=(3, 0.7, 1.1)), nudged(mask, -0.4)) == "bc74b606cd5511ac"
+    assert checksum(nudge(mask, 0.4, spacing=(3, 0.7, 1.1)), nudge(mask, -0.4)) == "bc74b606cd5511ac"
 
 
 def test_a_random_walk(random):

@@ -166,6 +166,15 @@ def kind_of(prompt: Prompt) -> str:
     return next(kind for kind, cls in KINDS.items() if type(prompt) is cls)
 
 
+def is_positive(prompt: Prompt) -> bool:
+    """Tell whether a prompt says "this is the object"; of kinds that have no sign it does.
+
+    >>> is_positive(Click((0, 0, 0), positive=False)), is_positive(Extremes(((0, 0, 0), (0, 5, 5))))
+    (False, True)
+    """
+    return prompt.positive if isinstance(prompt, Click | Stroke | Lasso) else True
+
+
 def extent(prompt: Prompt) -> Box | None:
     """Return the box round everything the prompt touches, None for one without a place.
 

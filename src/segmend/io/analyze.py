@@ -14,13 +14,22 @@ import numpy as np
 
 from segmend.core.geometry import Affine, turned
 from segmend.core.image import Image
-from segmend.io.intensities import finite, native, rescaled
-from segmend.io.nifti import VERSION_1, Header, chosen, colours, stored_voxels, unpacked, voxels_file
+from segmend.io.axes import select_channels
+from segmend.io.intensities import check_finite, rescale, to_native
+from segmend.io.nifti import (
+    VERSION_1,
+    Header,
+    open_unpacked,
+    rgb_channels,
+    stored_voxels,
+    voxels_file,
+)
 
 SIZE = 348  # bytes of the header
 BITS = {2: 8, 4: 16, 8: 32, 16: 32, 64: 64, 128: 24}  # of each datatype; bits and complex numbers are not read
 FIELDS = {name: VERSION_1[name] for name in ("dim", "datatype", "pixdim", "offset")}
-SCALE, ORIGIN = (112, "f"), (253, "3h")  # SPM's own use of unused fields: a factor, and a voxel counted from 1
+# Where SPM keeps a factor, and the origin as a voxel counted from 1, in fields that Analyze leaves unused.
+SCALE, ORIGIN = (112, "f"), (253, "3h")
 NOTE = (
     "An Analyze file does not say which side is left; its columns are taken to run to the left, as SPM and nibabel "
     "take them. Check this before left and right matter."
@@ -45,20 +54,20 @@ def _order(head: bytes) -> str:
 
 def read_analyze(path: Path, *, fourth: str = "channels", frame: int = 0) -> Image:
     """Return the image of an Analyze header and the .img file beside it; `fourth` says what a 4th axis is."""
-    with unpacked(path) as file:
+    with open_unpacked(path) as file:
         head = file.read(SIZE)
     order, source = _order(head), voxels_file(path)
     header = {name: struct.unpack_from(order + form, head, at) for name, (at, form) in FIELDS.items()}
-    with unpacked(source) as file:
+    with open_unpacked(source) as file:
         stored = stored_voxels(file, source, header, order, least=0)
     affine = _affine(header, struct.unpack_from(order + ORIGIN[1], head, ORIGIN[0]))
     if stored.ndim == 6:
-        return Image(colours(stored, path.name), affine, (NOTE,), axes="zyx")
-    voxels = native(chosen(stored, fourth=fourth, frame=frame, name=path.name))
+        return Image(rgb_channels(stored, path.name), affine, (NOTE,), axes="zyx")
+    voxels = to_native(select_channels(stored, fourth=fourth, frame=frame, name=path.name))
     scale = struct.unpack_from(order + SCALE[1], head, SCALE[0])[0]
     if np.isfinite(scale) and scale != 0:
-        voxels = rescaled(voxels, scale, 0)
-    return Image(finite(voxels, path.name), affine, (NOTE,), axes="zyx")
+        voxels = rescale(voxels, scale, 0)
+    return Image(check_finite(voxels, path.name), affine, (NOTE,), axes="zyx")
 
 
 def _affine(header: Header, origin: tuple[int, ...]) -> Affine:

@@ -11,7 +11,9 @@ from segmend.errors import FileError, LimitError
 from segmend.io.sizes import MAX_BYTES
 
 MAX_FILES = 100_000
+# Bytes unpacked at once.
 PIECE = 2**20
+# Names that operating systems add to archives.
 SKIPPED = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 
 
@@ -24,7 +26,9 @@ def unpack(path: Path, folder: Path, *, max_bytes: int = MAX_BYTES, max_files: i
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir() and not _skipped(member.filename)]
+            members = [
+                member for member in archive.infolist() if not member.is_dir() and not _is_skipped(member.filename)
+            ]
             _check(members, path.name, max_bytes, max_files)
             room, made = max_bytes, []
             for member in members:
@@ -38,7 +42,7 @@ def unpack(path: Path, folder: Path, *, max_bytes: int = MAX_BYTES, max_files: i
         raise FileError(f"{path.name} could not be unpacked: {error.strerror or error}.") from None
 
 
-def _skipped(name: str) -> bool:
+def _is_skipped(name: str) -> bool:
     return any(part in SKIPPED for part in PurePosixPath(name).parts)
 
 

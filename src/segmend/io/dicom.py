@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from segmend.core.geometry import Affine, evened, from_columns, mirrored
 from segmend.core.image import Image
 from segmend.errors import FileError
+from segmend.io.axes import select_channels
 from segmend.io.dicomjpeg import EXTENDED, register
-from segmend.io.intensities import Numbers, finite, native, rescaled
-from segmend.io.nifti import chosen
+from segmend.io.intensities import Numbers, check_finite, rescale, to_native
 from segmend.io.series import SeriesInfo
 from segmend.io.sizes import MAX_BYTES, check_claim
 
@@ -31,17 +31,24 @@ if TYPE_CHECKING:
     from pydicom import Dataset
     from pydicom.uid import UID
 
+# Transfer syntax of deflated files.
 DEFLATED = b"1.2.840.10008.1.2.1.99"
-TYPES = frozenset(  # value representations: the two letters behind a tag in an explicit transfer syntax
+# DICOM's value representations: the two letters after a tag in an explicit transfer syntax.
+TYPES = frozenset(
     b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
 )
-UNDECODED = "RuntimeError Unable to decode as exceptions were raised by all available plugins: "  # pydicom's words
-MAX_DEFLATED = 2**30  # bytes of one deflated file
-UNEVEN = 0.05  # slices this part of a step away from an even grid are resampled
+# How pydicom begins its message when every decoder has failed; left out of ours.
+UNDECODED = "RuntimeError Unable to decode as exceptions were raised by all available plugins: "
+# Bytes that one deflated file may inflate to.
+MAX_DEFLATED = 2**30
+# A series is resampled when a slice lies further than this share of a step from an even grid.
+UNEVEN = 0.05
+# Tags by which volumes at the same place are told apart, the first that differs.
 TIMES = (
     "TemporalPositionIdentifier", "TemporalPositionIndex", "DiffusionBValue", "EchoTime", "InversionTime",
     "AcquisitionNumber", "TriggerTime", "NominalPercentageOfCardiacPhase", "AcquisitionTime", "ContentTime",
 )  # fmt: skip
+# All that is read of a file before its pixels.
 HEADER_TAGS = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality",
     "SeriesDescription", "SeriesNumber", "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient",
@@ -50,6 +57,7 @@ HEADER_TAGS = (
     "PhotometricInterpretation", "RescaleSlope", "RescaleIntercept", "GridFrameOffsetVector", "DoseGridScaling",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "SequenceOfUltrasoundRegions", *TIMES,
 )  # fmt: skip
+# Modalities whose files hold no image, though some have rows and columns.
 NOT_IMAGES = ("SEG", "RTSTRUCT", "RTPLAN", "SR", "PR", "KO", "REG", "DOC")
 
 
@@ -129,7 +137,7 @@ def load(path: Path, *, pixels: bool = True, tags: Sequence[str] | None = None) 
         with _Clamped(path) as file:
             return dcmread(file, stop_before_pixels=not pixels, force=True, specific_tags=wanted)
     except Exception as error:  # a damaged file makes the parser raise almost anything
-        raise FileError(f"{path.name} could not be read as DICOM: {_words(error)}.") from None
+        raise FileError(f"{path.name} could not be read as DICOM: {_one_line(error)}.") from None
 
 
 class _Clamped(BufferedReader):
@@ -161,7 +169,7 @@ def _check_deflated(path: Path) -> None:
             raise FileError(f"{path.name} inflates to more than {MAX_DEFLATED} bytes.")
 
 
-def _words(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     """Return an error in a few words, on one line."""
     return " ".join(f"{type(error).__name__} {error}".split())[:240].rstrip(".")
 
@@ -191,7 +199,7 @@ def _split(uid: str, files: list[tuple[Dataset, list[Plane]]]) -> list[Volume]:
     """Return the volumes of a series: planes of one size and orientation each."""
     groups: list[list[Plane]] = []
     for plane in (plane for _, planes in files for plane in planes):
-        group = next((group for group in groups if _alike(group[0], plane)), None)
+        group = next((group for group in groups if _match(group[0], plane)), None)
         if group is None:
             groups.append([plane])
         else:
@@ -205,7 +213,7 @@ def _split(uid: str, files: list[tuple[Dataset, list[Plane]]]) -> list[Volume]:
     ]
 
 
-def _alike(one: Plane, other: Plane) -> bool:
+def _match(one: Plane, other: Plane) -> bool:
     if one.size != other.size or (one.orientation is None) != (other.orientation is None):
         return False
     here, there = one.orientation, other.orientation
@@ -229,7 +237,7 @@ def _planes(header: Dataset, path: Path) -> list[Plane]:
     except FileError:
         raise
     except Exception as error:  # values are not validated when read, so anything may be in them
-        raise FileError(f"{path.name} has a damaged DICOM header: {_words(error)}.") from None
+        raise FileError(f"{path.name} has a damaged DICOM header: {_one_line(error)}.") from None
 
 
 def _plane(
@@ -306,12 +314,12 @@ def _spacing(header: Dataset, own: Any) -> tuple[float, float] | None:
 
 def read_volume(volume: Volume, *, fourth: str = "channels", frame: int = 0) -> Image:
     """Return the image of one volume, its slices in order of place."""
-    frames, notes = arranged(volume)
-    affine, at = placed(frames[0])
+    frames, notes = sort_planes(volume)
+    affine, at = place_planes(frames[0])
     if fourth == "time" and not 0 <= frame < len(frames):
         raise FileError(f"{volume.uid} has frames 0 to {len(frames) - 1}; got frame {frame}.")
     wanted = frames if fourth != "time" else frames[frame : frame + 1]
-    stacks = [_stacked(planes) for planes in wanted]  # each [c z y x]
+    stacks = [_stack(planes) for planes in wanted]  # each [c z y x]
     if at is not None:
         step, count = _even_step(at)
         stacks = [np.stack([evened(channel, at, count) for channel in stack]) for stack in stacks]
@@ -322,11 +330,11 @@ def read_volume(volume: Volume, *, fourth: str = "channels", frame: int = 0) -> 
         notes.append("The image was stored with white as 0 (MONOCHROME1) and is inverted.")
     stored = np.stack(stacks, axis=1) if len(stacks) > 1 else stacks[0][:, None]
     name = volume.planes[0].path.name
-    voxels = chosen(stored, fourth="channels", frame=0, name=name)
-    return Image(finite(voxels, name), affine, tuple(notes), axes="zyx")
+    voxels = select_channels(stored, fourth="channels", frame=0, name=name)
+    return Image(check_finite(voxels, name), affine, tuple(notes), axes="zyx")
 
 
-def arranged(volume: Volume) -> tuple[list[list[Plane]], list[str]]:
+def sort_planes(volume: Volume) -> tuple[list[list[Plane]], list[str]]:
     """Return the planes by time and then by place, each place once, and what was decided."""
     notes: list[str] = []
     seen: dict[tuple[str, int], Plane] = {}
@@ -341,7 +349,7 @@ def arranged(volume: Volume) -> tuple[list[list[Plane]], list[str]]:
             )
         frames = [planes]
     else:
-        frames, repeated, tag = _by_place(planes)
+        frames, repeated, tag = _group_by_place(planes)
         dropped += repeated
         if tag:
             notes.append(f"Every place was scanned {len(frames)} times; the volumes are told apart by {tag}.")
@@ -362,7 +370,7 @@ def _heights(planes: Sequence[Plane]) -> NDArray[np.float64]:
     )
 
 
-def _by_place(planes: list[Plane]) -> tuple[list[list[Plane]], int, str]:
+def _group_by_place(planes: list[Plane]) -> tuple[list[list[Plane]], int, str]:
     """Return volumes of planes in order of place, how many planes were left out, and what tells volumes apart."""
     heights = _heights(planes)
     order = np.argsort(heights, kind="stable")
@@ -380,19 +388,19 @@ def _by_place(planes: list[Plane]) -> tuple[list[list[Plane]], int, str]:
         for tag in TIMES:
             values = {frozenset(plane.times.get(tag, "") for plane in place) for place in places}
             if len(values) == 1 and len(next(iter(values))) == count:
-                sorted_places = [sorted(place, key=lambda p: _sortable(p.times.get(tag, ""))) for place in places]
+                sorted_places = [sorted(place, key=lambda p: _sort_key(p.times.get(tag, ""))) for place in places]
                 return [list(frame) for frame in zip(*sorted_places, strict=True)], 0, tag
     return [[place[0] for place in places]], len(planes) - len(places), ""
 
 
-def _sortable(text: str) -> tuple[float, str]:
+def _sort_key(text: str) -> tuple[float, str]:
     try:
         return float(text), text
     except ValueError:
         return 0.0, text
 
 
-def placed(planes: Sequence[Plane]) -> tuple[Affine, NDArray[np.float64] | None]:
+def place_planes(planes: Sequence[Plane]) -> tuple[Affine, NDArray[np.float64] | None]:
     """Return the affine of planes in order, and their heights in mm when they are uneven and must be resampled."""
     first = planes[0]
     down, across = first.spacing or (1.0, 1.0)
@@ -428,7 +436,7 @@ def _even_step(heights: NDArray[np.float64]) -> tuple[float, int]:
     return total / (count - 1), count
 
 
-def _stacked(planes: Sequence[Plane]) -> Numbers:
+def _stack(planes: Sequence[Plane]) -> Numbers:
     """Return [c z y x] of planes of one size, rescaled."""
     rows, columns, samples = planes[0].size
     if rows * columns * samples * len(planes) * 2 > MAX_BYTES:
@@ -437,11 +445,11 @@ def _stacked(planes: Sequence[Plane]) -> Numbers:
     slices = []
     for plane in planes:
         if cache is None or cache[0] != plane.path:
-            cache = plane.path, _decoded(plane)
+            cache = plane.path, _decode(plane)
         slices.append(cache[1][plane.frame])
     scales = {plane.scale for plane in planes}
     if len(scales) == 1:
-        stacked = rescaled(np.stack(slices), *scales.pop())
+        stacked = rescale(np.stack(slices), *scales.pop())
     else:
         stacked = np.stack(
             [(s * p.scale[0] + p.scale[1]).astype(np.float32) for s, p in zip(slices, planes, strict=True)]
@@ -449,7 +457,7 @@ def _stacked(planes: Sequence[Plane]) -> Numbers:
     return np.ascontiguousarray(np.moveaxis(stacked, -1, 0))
 
 
-def _decoded(plane: Plane) -> Numbers:
+def _decode(plane: Plane) -> Numbers:
     """Return the stored numbers of a file, [frame y x sample], MONOCHROME1 inverted."""
     from pydicom.pixels import apply_color_lut, pixel_array  # type: ignore[attr-defined]
 
@@ -468,8 +476,8 @@ def _decoded(plane: Plane) -> Numbers:
             stored = (*shape[:3], 2) if halved else shape  # two pixels share their colour
             check_claim(name, stored, bits // 8, plane.path.stat().st_size, packed=packed)
         if syntax is None:
-            data.file_meta.TransferSyntaxUID = _guessed_syntax(data)
-        values = native(pixel_array(data, decoding_plugin=_plugin(data)))
+            data.file_meta.TransferSyntaxUID = _guess_syntax(data)
+        values = to_native(pixel_array(data, decoding_plugin=_plugin(data)))
         if data.PhotometricInterpretation == "PALETTE COLOR":
             values = apply_color_lut(values, data)
             shape = (*shape[:3], values.shape[-1])
@@ -478,10 +486,10 @@ def _decoded(plane: Plane) -> Numbers:
     except FileError:
         raise
     except Exception as error:  # decoders raise almost anything on damaged pixels
-        words = _words(error).removeprefix(UNDECODED).removeprefix("segmend: ")
+        words = _one_line(error).removeprefix(UNDECODED).removeprefix("segmend: ")
         raise FileError(f"{name} holds pixels that could not be decoded: {words}.") from None
     if plane.inverted and values.dtype.kind in "ui":
-        return _inverted(values, int(data.get("BitsStored") or bits))
+        return _invert(values, int(data.get("BitsStored") or bits))
     return values
 
 
@@ -502,7 +510,7 @@ def _plugin(data: Dataset) -> str:
     return next((plugin for plugin in order if plugin in there), "")
 
 
-def _guessed_syntax(data: Dataset) -> UID:
+def _guess_syntax(data: Dataset) -> UID:
     """Return the transfer syntax of a file that does not say it: as its header turned out to be written."""
     explicit, little = data.original_encoding[0] is False, data.original_encoding[1] is not False
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -512,5 +520,5 @@ def _guessed_syntax(data: Dataset) -> UID:
     return ExplicitVRLittleEndian if explicit else ImplicitVRLittleEndian
 
 
-def _inverted(values: Numbers, bits: int) -> Numbers:
+def _invert(values: Numbers, bits: int) -> Numbers:
     return ~values if values.dtype.kind == "i" else np.asarray(values.dtype.type((1 << bits) - 1) - values)

@@ -30,7 +30,8 @@ DECODER_DEPENDENCIES = {  # pydicom asks for it, to name what is missing
     "1.2.840.10008.1.2.4.57": ("pydicom-jpeg-decoder",),
     "1.2.840.10008.1.2.4.70": ("pydicom-jpeg-decoder",),
 }
-START, LOSSLESS, SCAN, END = b"\xff\xd8", 0xFFC3, 0xFFDA, b"\xff\xd9"  # markers: of image, lossless frame, scan, end
+# Markers of JPEG: start of image, lossless frame, start of scan, end of image.
+START, LOSSLESS, SCAN, END = b"\xff\xd8", 0xFFC3, 0xFFDA, b"\xff\xd9"
 
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
 

@@ -25,7 +25,9 @@ from segmend.io.sizes import check_claim
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-VALUE = re.compile(r"Label (\d+)")  # of a segment's tracking identifier: its value in the label map
+# Our tracking identifiers of segments, which hold the value in the label map.
+VALUE = re.compile(r"Label (\d+)")
+# Of the series that a mask makes, apart from a scanner's own numbers.
 SERIES_NUMBER = 900
 
 

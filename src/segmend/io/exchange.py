@@ -18,9 +18,9 @@ from numpy.typing import ArrayLike
 from segmend.core.geometry import Affine, mirrored, turned
 from segmend.core.image import Image, Space, check_space, scale_affine
 from segmend.errors import GeometryError, SettingsError, ShapeError
+from segmend.io.axes import select_channels
 from segmend.io.files import read
-from segmend.io.intensities import Numbers, finite, native, rescaled
-from segmend.io.nifti import chosen
+from segmend.io.intensities import Numbers, check_finite, rescale, to_native
 
 MILLIMETRES = {"meter": 1000.0, "micron": 0.001}  # in a unit, as nibabel's headers name it
 USUAL_AXES = {2: "yx", 3: "zyx", 4: "czyx"}  # of an array that nothing else is said of, by its axes
@@ -100,7 +100,7 @@ def _library(name: str) -> Any:
 def _on_grid(values: Image | ArrayLike, image: Image | None) -> tuple[Numbers, Image]:
     if isinstance(values, Image):
         return values.voxels, values
-    array = native(np.asarray(values))
+    array = to_native(np.asarray(values))
     if image is None:
         raise SettingsError("Numbers without a place need the image that they belong to: to_nibabel(mask, image).")
     if array.shape != image.shape:
@@ -117,18 +117,18 @@ def _from_nibabel(thing: Any, fourth: str, frame: int) -> Image:
         raise GeometryError("This nibabel image has no affine, so nothing says where it is; give its array and axes.")
     stored = thing.dataobj
     if hasattr(stored, "get_unscaled"):  # of a file: whole numbers stay whole
-        data = rescaled(native(np.asanyarray(stored.get_unscaled())), float(stored.slope), float(stored.inter))
+        data = rescale(to_native(np.asanyarray(stored.get_unscaled())), float(stored.slope), float(stored.inter))
     else:
         data = np.asanyarray(stored)
     if data.dtype.names:  # a colour a voxel
         data = np.stack([data[name] for name in data.dtype.names[:3]], axis=-1).reshape(*data.shape, 1, -1)
-    data = native(data)
+    data = to_native(data)
     full = data.reshape(data.shape + (1,) * (5 - data.ndim))  # [x y z t u]
     unit = thing.header.get_xyzt_units()[0] if hasattr(thing.header, "get_xyzt_units") else "mm"
     affine = turned(thing.affine)
     affine[:3] *= MILLIMETRES.get(unit, 1.0)
-    voxels = chosen(full.transpose(4, 3, 2, 1, 0), fourth=fourth, frame=frame, name="This nibabel image")
-    return Image(finite(np.ascontiguousarray(voxels), "This nibabel image"), affine, axes="zyx")
+    voxels = select_channels(full.transpose(4, 3, 2, 1, 0), fourth=fourth, frame=frame, name="This nibabel image")
+    return Image(check_finite(np.ascontiguousarray(voxels), "This nibabel image"), affine, axes="zyx")
 
 
 def _is_simpleitk(thing: Any) -> bool:
@@ -136,7 +136,7 @@ def _is_simpleitk(thing: Any) -> bool:
 
 
 def _from_simpleitk(thing: Any, fourth: str, frame: int) -> Image:
-    array = native(_library("SimpleITK").GetArrayFromImage(thing))
+    array = to_native(_library("SimpleITK").GetArrayFromImage(thing))
     if thing.GetNumberOfComponentsPerPixel() == 1:
         array = array[..., None]
     full = np.moveaxis(array.reshape((1,) * (5 - array.ndim) + array.shape), -1, 0)  # [c t z y x]
@@ -146,8 +146,10 @@ def _from_simpleitk(thing: Any, fourth: str, frame: int) -> Image:
     affine[:count, :count] = np.reshape(thing.GetDirection(), (sides, sides))[:count, :count]
     affine[:count, :count] *= thing.GetSpacing()[:count]
     affine[:count, 3] = thing.GetOrigin()[:count]
-    voxels = chosen(full, fourth=fourth, frame=frame, name="This SimpleITK image")
-    return Image(finite(np.ascontiguousarray(voxels), "This SimpleITK image"), mirrored(turned(affine)), axes="zyx")
+    voxels = select_channels(full, fourth=fourth, frame=frame, name="This SimpleITK image")
+    return Image(
+        check_finite(np.ascontiguousarray(voxels), "This SimpleITK image"), mirrored(turned(affine)), axes="zyx"
+    )
 
 
 def _numbers(thing: Any) -> Numbers:
@@ -160,7 +162,7 @@ def _numbers(thing: Any) -> Numbers:
     if array.dtype.kind not in "buif":
         name = type(thing).__name__
         raise ShapeError(f"An image is opened from a path, an array of real numbers, nibabel or SimpleITK; got {name}.")
-    return finite(native(array), "This array") if array.size else array
+    return check_finite(to_native(array), "This array") if array.size else array
 
 
 def _from_array(

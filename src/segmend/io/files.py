@@ -15,9 +15,9 @@ from segmend.core.image import Image, LabelMap
 from segmend.core.session import PALETTE, Label
 from segmend.errors import FileError, SettingsError, ShapeError
 from segmend.io import analyze, dicom, dicomseg, folders, metaimage, mgh, nifti, nrrd, pixels, rtstruct
-from segmend.io.folders import opened, told
-from segmend.io.intensities import Numbers
-from segmend.io.reference import Reference, referenced
+from segmend.io.folders import explain_errors, open_files
+from segmend.io.intensities import Numbers, whole_labels
+from segmend.io.reference import Reference, find_reference
 from segmend.io.series import SeriesInfo
 
 MASK_FORMATS: Mapping[str, str] = MappingProxyType(
@@ -34,12 +34,14 @@ MASK_FORMATS: Mapping[str, str] = MappingProxyType(
     }
 )
 IMAGE_FORMATS = (".nii.gz", ".nii", ".nrrd", ".mha", ".tif", ".tiff", ".png")
+# Other endings of the same formats.
 ALIASES = {".rtss.dcm": ".rtstruct.dcm", ".tiff": ".tif"}
 DICOM_ENDINGS = (".dcm", ".rtstruct.dcm")
+# Bytes of a file by which its format is known.
 HEAD = 4096
 
 
-def sniffed(path: Path) -> str:
+def sniff_format(path: Path) -> str:
     """Return the format that a file's first bytes say: 'nifti', 'dicom', 'zip', ..., or '' for none we know."""
     with path.open("rb") as file:
         head = file.read(HEAD)
@@ -50,7 +52,7 @@ def sniffed(path: Path) -> str:
             head = zlib.decompressobj(47).decompress(head, HEAD)
         except zlib.error:
             return ""
-        return _medical(head)
+        return _sniff_medical(head)
     tests: dict[str, bool] = {
         "zip": head.startswith(folders.ZIP),
         "nrrd": head.startswith(nrrd.MAGIC),
@@ -61,19 +63,19 @@ def sniffed(path: Path) -> str:
         "dicom": dicom.is_dicom(head),
         "metaimage": metaimage.is_metaimage(head),
     }
-    return _medical(head) or next((kind for kind, found in tests.items() if found), "")
+    return _sniff_medical(head) or next((kind for kind, found in tests.items() if found), "")
 
 
-def _medical(head: bytes) -> str:
+def _sniff_medical(head: bytes) -> str:
     """Return which of the formats that gzip may pack starts so: 'nifti', 'analyze', 'mgh', or ''."""
     tests = {"nifti": nifti.is_nifti(head), "analyze": analyze.is_analyze(head), "mgh": mgh.is_mgh(head)}
     return next((kind for kind, found in tests.items() if found), "")
 
 
-def _headed(path: Path) -> Path:
+def _header_of_pair(path: Path) -> Path:
     """Return the header of a pair for the .img file in it, any other path as it is."""
     header = nifti.header_file(path) if path.is_file() else None
-    return header if header and sniffed(header) in ("nifti", "analyze") else path
+    return header if header and sniff_format(header) in ("nifti", "analyze") else path
 
 
 def read(path: str | Path, *, series: str | None = None, fourth: str = "channels", frame: int = 0) -> Image:
@@ -118,12 +120,12 @@ class _Contents:
 @contextmanager
 def _contents(path: Path) -> Iterator[_Contents]:
     """Give what a path holds; a zip file lies unpacked in a folder of its own meanwhile."""
-    with told(path.name), opened(_headed(path)) as paths:
+    with explain_errors(path.name), open_files(_header_of_pair(path)) as paths:
         yield _Contents(path.name, _entries(paths, path.name))
 
 
 def _entries(paths: Sequence[Path], name: str) -> list[_Entry]:
-    kinds = {path: sniffed(path) for path in paths}
+    kinds = {path: sniff_format(path) for path in paths}
     slices = [path for path, kind in kinds.items() if kind == "dicom"]
     found = [_Entry(volume.info, _dicom_reader(volume)) for volume in dicom.volumes(slices)]
     found += [_Entry(_file_info(p, kind), _file_reader(p, kind)) for p, kind in kinds.items() if kind in READERS]
@@ -139,12 +141,12 @@ def _refusal(path: Path, kind: str) -> str:
     if size == 0:
         return f"{path.name} is empty."
     if kind == "dicom":
-        return f"{path.name} is {_imageless(dicom.modality_of(path), dicom.lists_files(path))}."
+        return f"{path.name} is {_describe_imageless(dicom.modality_of(path), dicom.lists_files(path))}."
     known = "NIfTI, Analyze, MGH, NRRD, MetaImage, DICOM, PNG, JPEG, TIFF, BMP and zip"
     return f"{path.name} is no image that is known; {known} are read, whatever their names end in."
 
 
-def _imageless(modality: str, listing: bool) -> str:
+def _describe_imageless(modality: str, listing: bool) -> str:
     """Return what a DICOM file without an image is."""
     if listing:
         return "a DICOMDIR, which lists other files; give the folder that they lie in"
@@ -154,11 +156,13 @@ def _imageless(modality: str, listing: bool) -> str:
     return f"DICOM{f' of modality {modality}' if modality else ''} without an image"
 
 
+# Readers of DICOM masks by modality.
 DICOM_MASKS: dict[str, Callable[[Path, Image], LabelMap]] = {
     "SEG": dicomseg.read_segmentation,
     "RTSTRUCT": rtstruct.read_structures,
 }
-NAMED: dict[str, Callable[[Path], dict[int, str]]] = {
+# Readers of the names in a mask, by format or DICOM modality.
+NAME_READERS: dict[str, Callable[[Path], dict[int, str]]] = {
     "nrrd": nrrd.segment_names,
     "SEG": dicomseg.segment_names,
     "RTSTRUCT": rtstruct.region_names,
@@ -245,7 +249,7 @@ def mask_writer(
         pixels.check_flat(image.shape[0])
     if suffix == ".dcm":
         dicomseg.check_writable(image)
-    reference = referenced(image, source, anonymous=anonymous, series=series) if suffix in DICOM_ENDINGS else None
+    reference = find_reference(image, source, anonymous=anonymous, series=series) if suffix in DICOM_ENDINGS else None
     return lambda label_map, labels: _write(target, suffix, label_map, image, labels, reference)
 
 
@@ -254,7 +258,7 @@ def _write(
 ) -> None:
     if label_map.shape != image.shape:
         raise ShapeError(f"A mask needs its image's shape {image.shape}; got {label_map.shape}.")
-    named = _named(label_map, labels)
+    named = _complete_labels(label_map, labels)
     if reference is not None:
         write = dicomseg.write_segmentation if suffix == ".dcm" else rtstruct.write_structures
         write(target, label_map, image, named, reference)
@@ -278,11 +282,11 @@ def _write(
 def dicom_source(path: str | Path) -> Path | None:
     """Return the path when DICOM files are what lies there, so that masks can refer to them, else None."""
     place = Path(path)
-    with told(place.name), opened(place) as files:
-        return place if any(sniffed(file) == "dicom" for file in files) else None
+    with explain_errors(place.name), open_files(place) as files:
+        return place if any(sniff_format(file) == "dicom" for file in files) else None
 
 
-def _named(label_map: LabelMap, labels: Sequence[Label]) -> list[Label]:
+def _complete_labels(label_map: LabelMap, labels: Sequence[Label]) -> list[Label]:
     """Return the labels given and one for every other value in the map, by value."""
     known = {label.value: label for label in labels if label.value != 0}
     present = np.zeros(2**16, bool)
@@ -320,9 +324,9 @@ def read_mask(path: str | Path, image: Image) -> LabelMap:
     source = Path(path)
     if not source.is_file():
         raise FileError(f"There is no file {source.name}.")
-    with told(source.name):
-        source = _headed(source)
-        kind = sniffed(source)
+    with explain_errors(source.name):
+        source = _header_of_pair(source)
+        kind = sniff_format(source)
         if kind == "nrrd":
             return onto(*nrrd.read_segments(source), image.shape, image.affine)
         if kind == "dicom" and (modality := dicom.modality_of(source)) in DICOM_MASKS:
@@ -330,7 +334,7 @@ def read_mask(path: str | Path, image: Image) -> LabelMap:
         if kind not in READERS:
             raise FileError(_refusal(source, kind))
         mask = READERS[kind](source, "channels", 0)
-        values = _single(mask.voxels, source.name)
+        values = _single_layer(mask.voxels, source.name)
         if kind not in ("png", "jpeg", "tiff", "bmp"):
             return onto(values, mask.affine, image.shape, image.affine)
         if values.shape != image.shape:
@@ -344,14 +348,14 @@ def mask_names(path: str | Path) -> dict[int, str]:
     Of the formats that masks come in .seg.nrrd, DICOM-SEG and RTSTRUCT say it.
     """
     source = Path(path)
-    with told(source.name):
-        kind = sniffed(source)
-        names = NAMED.get(dicom.modality_of(source) if kind == "dicom" else kind)
+    with explain_errors(source.name):
+        kind = sniff_format(source)
+        names = NAME_READERS.get(dicom.modality_of(source) if kind == "dicom" else kind)
         found = names(source) if names else {}
         return {value: name for value, text in found.items() if (name := " ".join(text.split()))}
 
 
-def _single(voxels: Numbers, name: str) -> LabelMap:
+def _single_layer(voxels: Numbers, name: str) -> LabelMap:
     if len(voxels) != 1:
         raise FileError(f"{name} has {len(voxels)} channels; a mask has one.")
-    return nrrd.whole_labels(voxels[0], name)
+    return whole_labels(voxels[0], name)

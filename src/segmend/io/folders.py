@@ -16,12 +16,12 @@ ZIP = b"PK\x03\x04"
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[list[Path]]:
+def open_files(path: Path) -> Iterator[list[Path]]:
     """Give the files of a folder, of a zip file (unpacked meanwhile in a folder of its own), or the one file."""
     if not path.exists():
         raise FileError(f"There is no file {path.name}.")
     if path.is_dir():
-        yield walked(path)
+        yield list_files(path)
         return
     if not is_zip(path):
         yield [path]
@@ -38,7 +38,7 @@ def is_zip(path: Path) -> bool:
 
 
 @contextmanager
-def told(name: str) -> Iterator[None]:
+def explain_errors(name: str) -> Iterator[None]:
     """Turn whatever a parser raises on a damaged file into one sentence.
 
     Readers check what they can name; the libraries below them raise almost anything else.
@@ -58,7 +58,7 @@ def told(name: str) -> Iterator[None]:
         raise FileError(f"{name} is damaged and could not be read: {words}.") from None
 
 
-def walked(folder: Path) -> list[Path]:
+def list_files(folder: Path) -> list[Path]:
     """Return the files below a folder in order of name, links left out."""
     found: list[Path] = []
     for root, folders, names in os.walk(folder):

@@ -1,4 +1,4 @@
-"""Stored numbers as real ones: byte order, slope and intercept, and only finite values."""
+"""Stored numbers as real ones: byte order, slope and intercept, only finite values; and as labels."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segmend.core.image import LabelMap
 from segmend.errors import FileError
 
 Numbers = NDArray[Any]
-WHOLE = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
+WHOLE_TYPES = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
 
 
-def native(values: Numbers) -> Numbers:
+def to_native(values: Numbers) -> Numbers:
     """Return the same numbers in this machine's byte order; truths become 0 and 1, half floats float32.
 
-    >>> native(np.array([1, 2], ">i2")).dtype
+    >>> to_native(np.array([1, 2], ">i2")).dtype
     dtype('int16')
     """
     if values.dtype.kind == "b":
@@ -26,10 +27,10 @@ def native(values: Numbers) -> Numbers:
     return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
 
 
-def finite(values: Numbers, name: str) -> Numbers:
+def check_finite(values: Numbers, name: str) -> Numbers:
     """Return the values; FileError when some are NaN or infinite.
 
-    >>> finite(np.array([1.0, np.nan]), "scan.nii")
+    >>> check_finite(np.array([1.0, np.nan]), "scan.nii")
     Traceback (most recent call last):
     ...
     segmend.errors.FileError: scan.nii has 1 voxels that are not finite numbers (NaN or infinite).
@@ -41,17 +42,17 @@ def finite(values: Numbers, name: str) -> Numbers:
     return values
 
 
-def rescaled(values: Numbers, slope: float, intercept: float) -> Numbers:
+def rescale(values: Numbers, slope: float, intercept: float) -> Numbers:
     """Return slope * values + intercept: whole numbers where nothing is lost by it, else floats.
 
-    >>> rescaled(np.array([0, 4095], np.uint16), 1, -1024)
+    >>> rescale(np.array([0, 4095], np.uint16), 1, -1024)
     array([-1024,  3071], dtype=int16)
-    >>> rescaled(np.array([0, 10], np.uint16), 0.5, 0).dtype
+    >>> rescale(np.array([0, 10], np.uint16), 0.5, 0).dtype
     dtype('float32')
     """
     if slope == 1 and intercept == 0:
         return values
-    kind = _rescaled_kind(values, slope, intercept)
+    kind = _rescaled_type(values, slope, intercept)
     out = np.empty(values.shape, kind)
     wide = np.int64 if kind.kind in "ui" else np.float64
     for k, part in enumerate(values):  # part by part: the wide copies stay small
@@ -59,12 +60,27 @@ def rescaled(values: Numbers, slope: float, intercept: float) -> Numbers:
     return out
 
 
-def _rescaled_kind(values: Numbers, slope: float, intercept: float) -> np.dtype[Any]:
+def _rescaled_type(values: Numbers, slope: float, intercept: float) -> np.dtype[Any]:
     if values.dtype.kind in "ui" and float(slope).is_integer() and float(intercept).is_integer():
         ends = sorted(int(v) * int(slope) + int(intercept) for v in (values.min(), values.max()))
-        for kind in (values.dtype.type, *WHOLE[2:]):
+        for kind in (values.dtype.type, *WHOLE_TYPES[2:]):
             limits = np.iinfo(kind)
             if limits.min <= ends[0] and ends[1] <= limits.max:
                 return np.dtype(kind)
     exact = (values.dtype.kind == "f" and values.dtype.itemsize <= 4) or values.dtype.itemsize <= 2
     return np.dtype(np.float32 if exact else np.float64)
+
+
+def whole_labels(voxels: Numbers, name: str) -> LabelMap:
+    """Return the numbers as labels 0 to 65535; FileError when they are something else.
+
+    >>> whole_labels(np.array([0.0, 2.0]), "mask.nii").dtype
+    dtype('uint16')
+    """
+    low, high = float(voxels.min()), float(voxels.max())
+    if low < 0 or high > 65535:
+        raise FileError(f"{name} needs labels of 0 to 65535; it has {low:g} to {high:g}.")
+    labels = voxels.astype(np.uint16)
+    if voxels.dtype.kind == "f" and (labels != voxels).any():
+        raise FileError(f"{name} needs whole numbers as labels; it has fractions.")
+    return labels

@@ -12,9 +12,9 @@ from segmend.core.atomic import write_bytes
 from segmend.core.geometry import Affine, mirrored, turned
 from segmend.core.image import Image
 from segmend.errors import FileError
-from segmend.io.intensities import Numbers, finite, native
-from segmend.io.nifti import chosen
-from segmend.io.nrrd import sibling
+from segmend.io.axes import select_channels
+from segmend.io.intensities import Numbers, check_finite, to_native
+from segmend.io.nrrd import detached_file
 from segmend.io.sizes import check_claim
 
 TYPES = {
@@ -22,7 +22,9 @@ TYPES = {
     "MET_LONG": "i4", "MET_ULONG": "u4", "MET_LONG_LONG": "i8", "MET_ULONG_LONG": "u8", "MET_FLOAT": "f4",
     "MET_DOUBLE": "f8",
 }  # fmt: skip
+# The name under which each NumPy type is written, where two names read as one.
 WRITTEN = {kind: name for name, kind in TYPES.items() if name not in ("MET_LONG", "MET_ULONG")}
+# Bytes in which a header must end.
 HEAD = 65536
 
 
@@ -82,13 +84,13 @@ def read_metaimage(path: Path, *, fourth: str = "channels", frame: int = 0) -> I
     shape = (*reversed(sizes), channels)
     stored = _voxels(path, keys, end, shape, np.dtype(kind))
     full = stored.reshape((1,) * (5 - len(shape)) + shape)  # [t z y x c]
-    voxels = chosen(native(np.moveaxis(full, -1, 0)), fourth=fourth, frame=frame, name=name)
-    return Image(finite(np.ascontiguousarray(voxels), name), _affine(keys, axes, name), axes="zyx")
+    voxels = select_channels(to_native(np.moveaxis(full, -1, 0)), fourth=fourth, frame=frame, name=name)
+    return Image(check_finite(np.ascontiguousarray(voxels), name), _affine(keys, axes, name), axes="zyx")
 
 
 def _voxels(path: Path, keys: dict[str, str], end: int, shape: tuple[int, ...], kind: np.dtype[np.generic]) -> Numbers:
     name, inside = path.name, keys["ElementDataFile"].upper() == "LOCAL"
-    source = path if inside else sibling(path, keys["ElementDataFile"])
+    source = path if inside else detached_file(path, keys["ElementDataFile"])
     packed = keys.get("CompressedData", "False").lower() == "true"
     start = end if inside else 0
     count = check_claim(name, shape, kind.itemsize, source.stat().st_size - start, packed=packed)
@@ -124,7 +126,7 @@ def _affine(keys: dict[str, str], axes: int, name: str) -> Affine:
 
 def write_metaimage(path: Path, voxels: Numbers, affine: Affine) -> None:
     """Write [c z y x] numbers as one .mha file, packed."""
-    data = np.ascontiguousarray(np.moveaxis(native(voxels), 0, -1))
+    data = np.ascontiguousarray(np.moveaxis(to_native(voxels), 0, -1))
     out = turned(mirrored(affine))
     spacing = np.linalg.norm(out[:3, :3], axis=0)
     directions = (out[:3, :3] / spacing).T

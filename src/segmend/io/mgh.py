@@ -16,13 +16,15 @@ import numpy as np
 from segmend.core.geometry import Affine, turned
 from segmend.core.image import Image
 from segmend.errors import FileError
-from segmend.io.intensities import finite, native
-from segmend.io.nifti import chosen, filled, unpacked
+from segmend.io.axes import select_channels
+from segmend.io.intensities import check_finite, to_native
+from segmend.io.nifti import open_unpacked, read_bytes
 from segmend.io.sizes import check_claim
 
 SIZE = 284  # bytes of the header
 TYPES = {0: "u1", 1: ">i4", 3: ">f4", 4: ">i2", 10: ">u2"}
-CORONAL = (-1.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, 1.0, 0.0)  # directions that FreeSurfer takes where none are known
+# Directions of the axes that FreeSurfer takes where a file gives none.
+CORONAL = (-1.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, 1.0, 0.0)
 NOTE = "The file says no orientation: coronal slices of 1 mm are taken, as FreeSurfer takes them."
 
 
@@ -36,7 +38,7 @@ def is_mgh(head: bytes) -> bool:
 
 def read_mgh(path: Path, *, fourth: str = "channels", frame: int = 0) -> Image:
     """Return the image of an MGH or MGZ file; `fourth` says what its frames are."""
-    with unpacked(path) as file:
+    with open_unpacked(path) as file:
         head = file.read(SIZE)
         if not is_mgh(head):
             raise FileError(f"{path.name} is not an MGH file.")
@@ -46,11 +48,11 @@ def read_mgh(path: Path, *, fourth: str = "channels", frame: int = 0) -> Image:
         kind, shape = np.dtype(TYPES[code]), (frames, depth, height, width)
         packed, present = isinstance(file, gzip.GzipFile), path.stat().st_size
         claimed = check_claim(path.name, shape, kind.itemsize, present if packed else present - SIZE, packed=packed)
-        stored = filled(file, claimed, path.name).view(kind).reshape(1, *shape)
-    voxels = native(chosen(stored, fourth=fourth, frame=frame, name=path.name))
+        stored = read_bytes(file, claimed, path.name).view(kind).reshape(1, *shape)
+    voxels = to_native(select_channels(stored, fourth=fourth, frame=frame, name=path.name))
     known = struct.unpack_from(">h", head, 28)[0] > 0
     affine = _affine(head, (width, height, depth), known=known, name=path.name)
-    return Image(finite(voxels, path.name), affine, () if known else (NOTE,), axes="zyx")
+    return Image(check_finite(voxels, path.name), affine, () if known else (NOTE,), axes="zyx")
 
 
 def _affine(head: bytes, sizes: tuple[int, int, int], *, known: bool, name: str) -> Affine:

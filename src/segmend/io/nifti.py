@@ -20,7 +20,8 @@ from segmend.core.atomic import write_atomically
 from segmend.core.geometry import Affine, sheared, turned
 from segmend.core.image import Image
 from segmend.errors import FileError
-from segmend.io.intensities import Numbers, finite, native, rescaled
+from segmend.io.axes import select_channels
+from segmend.io.intensities import Numbers, check_finite, rescale, to_native
 from segmend.io.sizes import check_claim
 
 TYPES: dict[int, str] = {
@@ -59,7 +60,7 @@ def is_nifti(head: bytes) -> bool:
 
 def read_nifti(path: Path, *, fourth: str = "channels", frame: int = 0) -> Image:
     """Return the image of a NIfTI file, or of a pair by its header; `fourth` says what a 4th axis is."""
-    with unpacked(path) as file:
+    with open_unpacked(path) as file:
         head = file.read(540)
         if not is_nifti(head):
             raise FileError(f"{path.name} is not a NIfTI file.")
@@ -67,20 +68,20 @@ def read_nifti(path: Path, *, fourth: str = "channels", frame: int = 0) -> Image
         if b"ni" not in (head[344:346], head[4:6]):
             stored = stored_voxels(file, path, header, order, least=len(head[:348]))
             return _image(stored, header, path.name, fourth, frame)
-    with unpacked(source := voxels_file(path)) as file:
+    with open_unpacked(source := voxels_file(path)) as file:
         return _image(stored_voxels(file, source, header, order, least=0), header, path.name, fourth, frame)
 
 
 def _image(stored: Numbers, header: Header, name: str, fourth: str, frame: int) -> Image:
     affine, notes = _affine(header)
     if stored.ndim == 6:
-        return Image(colours(stored, name), affine, notes, axes="zyx")
-    voxels = chosen(stored, fourth=fourth, frame=frame, name=name)
-    return Image(finite(_scaled(native(voxels), header), name), affine, notes, axes="zyx")
+        return Image(rgb_channels(stored, name), affine, notes, axes="zyx")
+    voxels = select_channels(stored, fourth=fourth, frame=frame, name=name)
+    return Image(check_finite(_rescale(to_native(voxels), header), name), affine, notes, axes="zyx")
 
 
 @contextmanager
-def unpacked(path: Path) -> Iterator[BufferedIOBase]:
+def open_unpacked(path: Path) -> Iterator[BufferedIOBase]:
     """Give a file that may be packed by gzip as the bytes in it."""
     with path.open("rb") as raw:
         packed = raw.read(2) == GZIP
@@ -94,15 +95,15 @@ def unpacked(path: Path) -> Iterator[BufferedIOBase]:
 
 def voxels_file(header: Path) -> Path:
     """Return the .img file beside a header of a pair; FileError when there is none."""
-    return _beside(header, ".hdr", ".img") or _missing(header)
+    return _other_of_pair(header, ".hdr", ".img") or _refuse_missing(header)
 
 
 def header_file(voxels: Path) -> Path | None:
     """Return the .hdr file beside an .img file, if there is one."""
-    return _beside(voxels, ".img", ".hdr")
+    return _other_of_pair(voxels, ".img", ".hdr")
 
 
-def _beside(path: Path, ending: str, other: str) -> Path | None:
+def _other_of_pair(path: Path, ending: str, other: str) -> Path | None:
     """Return the other file of a pair, packed or not, in either case of letters."""
     name = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
     if not name.lower().endswith(ending):
@@ -112,7 +113,7 @@ def _beside(path: Path, ending: str, other: str) -> Path | None:
     return next((p for p in found if p.is_file() and not p.is_symlink()), None)
 
 
-def _missing(header: Path) -> NoReturn:
+def _refuse_missing(header: Path) -> NoReturn:
     raise FileError(f"{header.name} is a header without its voxels; it needs the .img file of its name beside it.")
 
 
@@ -134,10 +135,10 @@ def stored_voxels(file: BufferedIOBase, path: Path, header: Header, order: str, 
     room = present if packed else present - int(offset)
     claimed = check_claim(path.name, stored_shape, kind.itemsize, room, packed=packed)
     file.seek(int(offset))
-    return filled(file, claimed, path.name).view(kind).reshape(stored_shape)
+    return read_bytes(file, claimed, path.name).view(kind).reshape(stored_shape)
 
 
-def colours(stored: Numbers, name: str) -> Numbers:
+def rgb_channels(stored: Numbers, name: str) -> Numbers:
     """Return [c z y x] of one volume [1 1 z y x c] of colours, transparency left out."""
     if stored.shape[:2] != (1, 1):
         raise FileError(f"{name} has {stored.shape[0] * stored.shape[1]} RGB volumes; one is needed.")
@@ -161,7 +162,7 @@ def _shape(dim: tuple[int, ...], name: str) -> tuple[int, int, int, int, int]:
     return u, t, z, y, x
 
 
-def filled(file: BufferedIOBase, count: int, name: str) -> Numbers:
+def read_bytes(file: BufferedIOBase, count: int, name: str) -> Numbers:
     """Return the next `count` bytes of a file; FileError when it ends before."""
     values = np.empty(count, np.uint8)
     done = 0
@@ -173,28 +174,11 @@ def filled(file: BufferedIOBase, count: int, name: str) -> Numbers:
     return values
 
 
-def chosen(stored: Numbers, *, fourth: str, frame: int, name: str) -> Numbers:
-    """Return [c z y x] of [u t z y x]: the 4th axis as channels, or one frame of it as time.
-
-    >>> stored = np.arange(3).reshape(1, 3, 1, 1, 1)
-    >>> chosen(stored, fourth="time", frame=2, name="scan.nii").ravel().tolist()
-    [2]
-    """
-    channels, frames = stored.shape[:2]
-    if fourth == "time":
-        if not 0 <= frame < frames:
-            raise FileError(f"{name} has frames 0 to {frames - 1}; got frame {frame}.")
-        return stored[:, frame]
-    if channels > 1 and frames > 1:
-        raise FileError(f"{name} has {frames} frames of {channels} channels; read one with fourth='time' and frame=.")
-    return stored.reshape(channels * frames, *stored.shape[2:])
-
-
-def _scaled(voxels: Numbers, header: Header) -> Numbers:
+def _rescale(voxels: Numbers, header: Header) -> Numbers:
     slope, intercept = header["slope"][0], header["intercept"][0]
     if slope == 0 or not np.isfinite([slope, intercept]).all():
         return voxels
-    return rescaled(voxels, slope, intercept)
+    return rescale(voxels, slope, intercept)
 
 
 def _affine(header: Header) -> tuple[Affine, tuple[str, ...]]:
@@ -204,9 +188,9 @@ def _affine(header: Header) -> tuple[Affine, tuple[str, ...]]:
     notes: tuple[str, ...] = ()
     if header["sform"][0] > 0:
         found = np.vstack([np.reshape(header["rows"], (3, 4)), [0, 0, 0, 1]]).astype(np.float64)
-    if (found is None or _flat(found)) and header["qform"][0] > 0:
+    if (found is None or _is_singular(found)) and header["qform"][0] > 0:
         found = _from_quaternion(header, steps)
-    if found is None or _flat(found):
+    if found is None or _is_singular(found):
         affine = turned(np.diag([*steps, 1.0]))
         notes = ("The file says no orientation: its axes are taken as right, anterior and superior.",)
     else:
@@ -215,7 +199,7 @@ def _affine(header: Header) -> tuple[Affine, tuple[str, ...]]:
     return affine, notes
 
 
-def _flat(affine: Affine) -> bool:
+def _is_singular(affine: Affine) -> bool:
     return not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12
 
 
@@ -239,7 +223,7 @@ def _from_quaternion(header: Header, steps: list[float]) -> Affine:
 
 def write_nifti(path: Path, voxels: Numbers, affine: Affine) -> None:
     """Write [c z y x] numbers as NIfTI-1; three channels of bytes as RGB24, packed when it ends in .gz."""
-    data = native(voxels)
+    data = to_native(voxels)
     colour = data.shape[0] == 3 and data.dtype == np.uint8
     sizes = data.shape[:0:-1] if colour or data.shape[0] == 1 else (*data.shape[:0:-1], data.shape[0])
     header = nifti_header(sizes, data.dtype, affine, colour=colour)

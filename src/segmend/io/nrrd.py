@@ -16,12 +16,13 @@ from segmend.core.geometry import Affine, mirrored, turned
 from segmend.core.image import Image, LabelMap, bounds
 from segmend.core.session import Label
 from segmend.errors import FileError
-from segmend.io.intensities import Numbers, finite, native
-from segmend.io.nifti import chosen
+from segmend.io.axes import select_channels
+from segmend.io.intensities import Numbers, check_finite, to_native, whole_labels
 from segmend.io.sizes import check_claim
 
 MAGIC = b"NRRD000"
-HEAD = 2**20  # a header is at most this long
+# Bytes in which a header must end.
+HEAD = 2**20
 TYPES = {
     "i1": "signed char, int8, int8_t",
     "u1": "uchar, unsigned char, uint8, uint8_t",
@@ -35,6 +36,7 @@ TYPES = {
     "f8": "double",
 }
 KINDS = {name: code for code, names in TYPES.items() for name in names.split(", ")}
+# The name under which each NumPy type is written.
 WRITTEN = {code: names.split(", ")[-1] for code, names in TYPES.items()}
 SPACES = {
     "right-anterior-superior": (1, 1, 1), "ras": (1, 1, 1), "left-anterior-superior": (-1, 1, 1), "las": (-1, 1, 1),
@@ -103,8 +105,8 @@ def read_nrrd(path: Path, *, fourth: str = "channels", frame: int = 0) -> Image:
     moved = np.transpose(stored, [stored.ndim - 1 - axis for axis in (*others, *reversed(spatial))])
     shape = (*(1,) * (3 - len(spatial)), *moved.shape[len(others) :])
     voxels = np.ascontiguousarray(moved.reshape(1, moved.shape[0] if others else 1, *shape))
-    image = chosen(native(voxels), fourth=fourth, frame=frame, name=path.name)
-    return Image(finite(image, path.name), affine, notes, axes="zyx")
+    image = select_channels(to_native(voxels), fourth=fourth, frame=frame, name=path.name)
+    return Image(check_finite(image, path.name), affine, notes, axes="zyx")
 
 
 def _voxels(path: Path, header: Header) -> Numbers:
@@ -121,7 +123,7 @@ def _voxels(path: Path, header: Header) -> Numbers:
     in_text = encoding in ("ascii", "text", "txt")  # a digit at least for each number
     claimed = check_claim(name, sizes, 1 if in_text else np.dtype(kind).itemsize, len(body), packed=packed)
     count = claimed * np.dtype(kind).itemsize if in_text else claimed
-    data = _decoded(body, encoding, count, np.dtype(kind), name)
+    data = _decode(body, encoding, count, np.dtype(kind), name)
     big = header.fields.get("endian", "little").lower() == "big"
     return data.view(np.dtype(kind).newbyteorder(">" if big else "<")).reshape(sizes[::-1])
 
@@ -136,11 +138,11 @@ def _body(path: Path, header: Header) -> bytes:
             file.seek(header.end)
             body = file.read()
     else:
-        body = sibling(path, data_file).read_bytes()
+        body = detached_file(path, data_file).read_bytes()
     return body[skip:] if skip >= 0 else body
 
 
-def sibling(path: Path, name: str) -> Path:
+def detached_file(path: Path, name: str) -> Path:
     """Return the file of voxels that a header names; FileError unless it lies beside the header."""
     beside = path.with_name(Path(name).name)
     if Path(name).name != name.removeprefix("./") or not beside.is_file() or beside.is_symlink():
@@ -148,7 +150,7 @@ def sibling(path: Path, name: str) -> Path:
     return beside
 
 
-def _decoded(body: bytes, encoding: str, count: int, kind: np.dtype[np.generic], name: str) -> NDArray[np.uint8]:
+def _decode(body: bytes, encoding: str, count: int, kind: np.dtype[np.generic], name: str) -> NDArray[np.uint8]:
     try:
         match encoding:
             case "raw":
@@ -192,7 +194,7 @@ def _geometry(header: Header, axes: int, name: str) -> tuple[list[int], Affine, 
         if len(vectors) != axes:
             raise FileError(f"{name} has {axes} axes but {len(vectors)} space directions.")
         spatial = [i for i, vector in enumerate(vectors) if vector is not None]
-        columns = [_in_space(vectors[i] or [], name) for i in spatial]
+        columns = [_position(vectors[i] or [], name) for i in spatial]
     else:
         spatial = _without_directions(header, axes)
         steps = [float(s) for s in header.fields.get("spacings", " ".join(["1"] * axes)).split()]
@@ -202,9 +204,9 @@ def _geometry(header: Header, axes: int, name: str) -> tuple[list[int], Affine, 
         columns = [np.eye(3)[k] * step for k, step in enumerate(sized)]
     if not 1 <= len(columns) <= 3:
         raise FileError(f"{name} needs 1 to 3 axes in space; it has {len(columns)}.")
-    origin = _in_space(_vector(header.fields.get("space origin", "(0,0,0)"), name) or [0.0, 0.0, 0.0], name)
+    origin = _position(_vector(header.fields.get("space origin", "(0,0,0)"), name) or [0.0, 0.0, 0.0], name)
     affine = np.eye(4)
-    affine[:3, :3] = _completed(columns)
+    affine[:3, :3] = _complete_axes(columns)
     affine[:3, 3] = origin
     return spatial, turned(np.diag([*signs, 1.0]) @ affine), notes
 
@@ -214,13 +216,13 @@ def _split(text: str) -> list[str]:
     return text.replace(", ", ",").replace("( ", "(").replace(" )", ")").split()
 
 
-def _in_space(vector: Sequence[float], name: str) -> NDArray[np.float64]:
+def _position(vector: Sequence[float], name: str) -> NDArray[np.float64]:
     if len(vector) not in (2, 3):
         raise FileError(f"{name} needs positions of 2 or 3 numbers; got {len(vector)}.")
     return np.array([*vector, *[0.0] * (3 - len(vector))])
 
 
-def _completed(columns: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+def _complete_axes(columns: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     """Return three columns: a plane gets its normal of 1 mm, a line two."""
     while len(columns) < 3:
         if len(columns) == 1:
@@ -240,7 +242,7 @@ def _without_directions(header: Header, axes: int) -> list[int]:
 
 def write_nrrd(path: Path, voxels: Numbers, affine: Affine, keys: dict[str, str] | None = None) -> None:
     """Write [c z y x] numbers as NRRD in LPS, gzip-packed; `keys` become its key:=value lines."""
-    data = np.ascontiguousarray(np.moveaxis(native(voxels), 0, -1) if len(voxels) > 1 else native(voxels)[0])
+    data = np.ascontiguousarray(np.moveaxis(to_native(voxels), 0, -1) if len(voxels) > 1 else to_native(voxels)[0])
     out = turned(mirrored(affine))
     vectors = [_text(out[:3, k]) for k in range(3)]
     many = len(voxels) > 1
@@ -322,18 +324,3 @@ def segment_names(path: Path) -> dict[int, str]:
 
 def _segments(keys: dict[str, str]) -> int:
     return sum(1 for key in keys if key.startswith("Segment") and key.endswith("_LabelValue"))
-
-
-def whole_labels(voxels: Numbers, name: str) -> LabelMap:
-    """Return the numbers as labels 0 to 65535; FileError when they are something else.
-
-    >>> whole_labels(np.array([0.0, 2.0]), "mask.nii").dtype
-    dtype('uint16')
-    """
-    low, high = float(voxels.min()), float(voxels.max())
-    if low < 0 or high > 65535:
-        raise FileError(f"{name} needs labels of 0 to 65535; it has {low:g} to {high:g}.")
-    labels = voxels.astype(np.uint16)
-    if voxels.dtype.kind == "f" and (labels != voxels).any():
-        raise FileError(f"{name} needs whole numbers as labels; it has fractions.")
-    return labels

@@ -21,15 +21,16 @@ from segmend.core.atomic import write_atomically
 from segmend.core.geometry import Affine, mirrored
 from segmend.core.image import Image, scale_affine
 from segmend.errors import FileError
-from segmend.io.intensities import Numbers, finite, native
-from segmend.io.nifti import chosen
+from segmend.io.axes import select_channels
+from segmend.io.intensities import Numbers, check_finite, to_native
 from segmend.io.sizes import check_claim
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # bytes, of every kind of BMP there is
-SCREENS = (72.0, 96.0)  # dots an inch that software writes when it knows nothing
+# Dots an inch that software writes where no resolution is known.
+SCREENS = (72.0, 96.0)
 
 
 def _plane(spacing: Sequence[float]) -> Affine:
@@ -110,8 +111,8 @@ def _is_index(palette: list[int] | None) -> bool:
 
 def _photo(values: Numbers, spacing: Sequence[float], name: str, notes: tuple[str, ...] = ()) -> Image:
     stacked = values[None] if values.ndim == 2 else np.moveaxis(values, -1, 0)
-    voxels = np.ascontiguousarray(native(stacked)[:, None])
-    return Image(finite(voxels, name), _plane((1.0, *spacing)), notes)
+    voxels = np.ascontiguousarray(to_native(stacked)[:, None])
+    return Image(check_finite(voxels, name), _plane((1.0, *spacing)), notes)
 
 
 Chunks = list[tuple[bytes, bytes]]
@@ -168,12 +169,12 @@ def _deep_png(lines: Numbers, columns: int, samples: int, name: str) -> Numbers:
     step = samples * 2
     plain = np.zeros((len(lines) + 1, columns * step), np.uint8)
     for y, line in enumerate(lines):
-        plain[y + 1] = _unfiltered(int(line[0]), line[1:], plain[y], step, name)
+        plain[y + 1] = _unfilter(int(line[0]), line[1:], plain[y], step, name)
     values = plain[1:].reshape(len(lines), columns, step).view(">u2")
     return values[..., 0] if samples == 2 else values[..., :3]
 
 
-def _unfiltered(kind: int, line: Numbers, above: Numbers, step: int, name: str) -> Numbers:
+def _unfilter(kind: int, line: Numbers, above: Numbers, step: int, name: str) -> Numbers:
     match kind:
         case 0:
             return line
@@ -182,11 +183,11 @@ def _unfiltered(kind: int, line: Numbers, above: Numbers, step: int, name: str) 
         case 2:
             return line + above
         case 3 | 4:
-            return _predicted(kind, line.tolist(), above.tolist(), step)
+            return _unfilter_predicted(kind, line.tolist(), above.tolist(), step)
     raise FileError(f"{name} is damaged: a PNG line has filter {kind}.")
 
 
-def _predicted(kind: int, line: list[int], above: list[int], step: int) -> Numbers:
+def _unfilter_predicted(kind: int, line: list[int], above: list[int], step: int) -> Numbers:
     out = [0] * step
     corner = [0] * step + above
     for i, value in enumerate(line):
@@ -217,7 +218,7 @@ def read_tiff(path: Path, *, fourth: str = "channels", frame: int = 0) -> Image:
                 raise
             values = _pillow_pages(path, series.shape, series.dtype)
         if page.photometric == 3 and page.colormap is not None:
-            values, axes = _coloured(values, page.colormap), axes + "S"
+            values, axes = _apply_palette(values, page.colormap), axes + "S"
     return _stack(values, axes, spacing, fourth, frame, path.name)
 
 
@@ -245,7 +246,7 @@ def _pillow_pages(path: Path, shape: tuple[int, ...], kind: np.dtype[Any]) -> Nu
     return values.reshape(shape)
 
 
-def _coloured(values: Numbers, colours: Numbers) -> Numbers:
+def _apply_palette(values: Numbers, colours: Numbers) -> Numbers:
     return (np.moveaxis(colours, 0, -1)[values] >> 8).astype(np.uint8)
 
 
@@ -262,10 +263,10 @@ def _stack(values: Numbers, axes: str, spacing: Sequence[float], fourth: str, fr
     if sizes.get("S", 1) == 4 and colours == 4:
         full = full[:, :3]  # the fourth is transparency
     if full.shape[0] > 1:
-        voxels = chosen(full.swapaxes(0, 1), fourth=fourth, frame=frame, name=name)
+        voxels = select_channels(full.swapaxes(0, 1), fourth=fourth, frame=frame, name=name)
     else:
         voxels = full[0]
-    return Image(finite(native(np.ascontiguousarray(voxels)), name), _plane(spacing))
+    return Image(check_finite(to_native(np.ascontiguousarray(voxels)), name), _plane(spacing))
 
 
 def _tiff_spacing(file: Any, page: Any) -> tuple[float, float, float]:
@@ -322,7 +323,7 @@ def write_tiff(path: Path, voxels: Numbers, spacing: Sequence[float]) -> None:
     """Write [c z y x] numbers as TIFF, a page a slice, deflated, with its spacing the way ImageJ reads it."""
     import tifffile
 
-    data = native(voxels)
+    data = to_native(voxels)
     colour = len(data) == 3 and data.dtype == np.uint8
     if not colour and len(data) != 1:
         raise FileError(f"A TIFF holds one channel or 8 bits of RGB here; this has {len(data)} x {data.dtype}.")

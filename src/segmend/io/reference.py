@@ -18,24 +18,29 @@ from segmend.core.geometry import same_grid
 from segmend.core.image import Image
 from segmend.errors import FileError, GeometryError
 from segmend.io import dicom
-from segmend.io.folders import opened, told
+from segmend.io.folders import explain_errors, open_files
 from segmend.io.segmentcodes import Code
 
 if TYPE_CHECKING:
     from pydicom import Dataset
     from pydicom.sr.coding import Code as DicomCode
 
-BLANK = (  # an anonymous mask has these too, empty: the standard asks for them
+# Attributes that the standard asks for: an anonymous mask has them empty.
+BLANK = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID",
     "AccessionNumber", "ReferringPhysicianName",
 )  # fmt: skip
-IDENTITY = (  # what an archive files by; a source that was made anonymous says so, and so does its mask
+# Attributes copied from the source when the mask keeps its patient. A source that was made anonymous says so in
+# the last three, and so does its mask.
+IDENTITY = (
     *BLANK, "IssuerOfPatientID", "OtherPatientIDs", "OtherPatientIDsSequence", "IssuerOfAccessionNumberSequence",
     "StudyDescription", "InstitutionName", "PatientAge", "PatientSize", "PatientWeight", "PatientIdentityRemoved",
     "DeidentificationMethod", "DeidentificationMethodCodeSequence",
 )  # fmt: skip
-UTF_8 = "ISO_IR 192"  # DICOM's name of the character set
-NEAR = 0.1  # of a step: a slice this close is the one a mask's slice was drawn on
+# DICOM's name of the character set UTF-8.
+UTF_8 = "ISO_IR 192"
+# Steps between slices that a source's slice may lie from a slice of the image to be the same one.
+MAX_DISTANCE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +59,7 @@ class Reference:
         return [plane for plane in self.planes if plane is not None]
 
 
-def referenced(image: Image, source: str | Path | None, *, anonymous: bool, series: str | None = None) -> Reference:
+def find_reference(image: Image, source: str | Path | None, *, anonymous: bool, series: str | None = None) -> Reference:
     """Return what a mask of this image refers to in `source`; GeometryError when no series there is on its grid.
 
     Of several on its grid, `series` chooses by uid or name; without it the first counts.
@@ -68,7 +73,7 @@ def referenced(image: Image, source: str | Path | None, *, anonymous: bool, seri
         none: tuple[None, ...] = (None,) * image.shape[0]
         return Reference(generate_uid(), "", generate_uid(), "OT", Dataset(), none)
     path = Path(source)
-    with told(path.name), opened(path) as files:
+    with explain_errors(path.name), open_files(path) as files:
         found = dicom.volumes([file for file in files if dicom.is_dicom(_head(file))])
         if not found:
             raise FileError(f"{path.name} holds no DICOM series to refer to.")
@@ -77,8 +82,8 @@ def referenced(image: Image, source: str | Path | None, *, anonymous: bool, seri
         if volume is None:
             raise GeometryError(f"{path.name} holds no series on the grid of this image.")
         identity = Dataset() if anonymous else _identity(volume.planes[0].path)
-        frames, _ = dicom.arranged(volume)
-        planes = _matched(frames[0], image)
+        frames, _ = dicom.sort_planes(volume)
+        planes = _match_planes(frames[0], image)
     frame_uid = volume.frame_uid or generate_uid()
     return Reference(
         volume.study_uid or generate_uid(), volume.series_uid, frame_uid, volume.modality, identity, planes
@@ -91,10 +96,10 @@ def _head(path: Path) -> bytes:
 
 
 def _on_grid(volume: dicom.Volume, image: Image) -> bool:
-    frames, _ = dicom.arranged(volume)
+    frames, _ = dicom.sort_planes(volume)
     rows, columns, _ = frames[0][0].size
     try:
-        affine, _ = dicom.placed(frames[0])
+        affine, _ = dicom.place_planes(frames[0])
     except FileError:  # slices off the line: no image was read from this one
         return False
     return (rows, columns) == image.shape[1:] and same_grid(affine, image.affine, image.shape)
@@ -111,7 +116,7 @@ def _identity(path: Path) -> Dataset:
     return kept
 
 
-def _matched(planes: Sequence[dicom.Plane], image: Image) -> tuple[dicom.Plane | None, ...]:
+def _match_planes(planes: Sequence[dicom.Plane], image: Image) -> tuple[dicom.Plane | None, ...]:
     """Return for every slice of the image the plane at its place."""
     if planes[0].position is None:
         return tuple(planes)
@@ -119,7 +124,7 @@ def _matched(planes: Sequence[dicom.Plane], image: Image) -> tuple[dicom.Plane |
     for plane in planes:
         assert plane.position is not None  # arranged keeps places all or none
         z = float(image.to_index((plane.position * (-1, -1, 1)).tolist())[0])
-        if 0 <= round(z) < len(matched) and abs(z - round(z)) <= NEAR:
+        if 0 <= round(z) < len(matched) and abs(z - round(z)) <= MAX_DISTANCE:
             matched[round(z)] = plane
     return tuple(matched)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 Ring = NDArray[np.float64]  # [n 2] (row, column), in pixels
-PLANE = 0.25  # voxels that a contour may lie off a slice
+MAX_OFFSET = 0.25  # voxels that a contour may lie off a slice
 
 
 def outlines(mask: MaskArray) -> list[Ring]:
@@ -43,7 +43,7 @@ def outlines(mask: MaskArray) -> list[Ring]:
     holes = sorted((ring for ring in rings if _area(ring) < 0), key=lambda ring: int(ring[:, 1].min()))
     for hole in holes:
         _join(outer, hole)
-    return [_straightened(ring) - 0.5 for ring in outer]
+    return [_straighten(ring) - 0.5 for ring in outer]
 
 
 def _rings(mask: MaskArray) -> list[NDArray[np.intp]]:
@@ -112,7 +112,7 @@ def _join(outer: list[NDArray[np.intp]], hole: NDArray[np.intp]) -> None:
     outer[k] = np.concatenate([outer[k][: at + 1], around, outer[k][at:]])
 
 
-def _straightened(ring: NDArray[np.intp]) -> Ring:
+def _straighten(ring: NDArray[np.intp]) -> Ring:
     """Return the ring without the corners on a straight run."""
     ahead, behind = np.roll(ring, -1, 0) - ring, ring - np.roll(ring, 1, 0)
     ahead, behind = np.sign(ahead), np.sign(behind)
@@ -224,8 +224,8 @@ def read_structures(path: Path, image: Image) -> LabelMap:
         value = int(drawn.ReferencedROINumber)
         if not 0 < value < 65536:
             raise FileError(f"{path.name} has region {value}; a label is 1 to 65535.")
-        rings = [_indices(c, image) for c in drawn.get("ContourSequence") or [] if _closed(c)]
-        laid[_filled(rings, image.shape, path.name)] = value
+        rings = [_indices(c, image) for c in drawn.get("ContourSequence") or [] if _is_closed(c)]
+        laid[_fill_rings(rings, image.shape, path.name)] = value
     return laid
 
 
@@ -235,7 +235,7 @@ def region_names(path: Path) -> dict[int, str]:
     return {int(region.ROINumber): str(region.get("ROIName", "")) for region in regions}
 
 
-def _closed(contour: Dataset) -> bool:
+def _is_closed(contour: Dataset) -> bool:
     return str(contour.get("ContourGeometricType", "")).startswith("CLOSED")
 
 
@@ -246,23 +246,23 @@ def _indices(contour: Dataset, image: Image) -> NDArray[np.float64]:
     return np.asarray(np.linalg.solve(image.affine[:3, :3], (points_mm - image.affine[:3, 3]).T).T)
 
 
-def _filled(rings: Sequence[NDArray[np.float64]], shape: Sequence[int], name: str) -> MaskArray:
+def _fill_rings(rings: Sequence[NDArray[np.float64]], shape: Sequence[int], name: str) -> MaskArray:
     mask = np.zeros(tuple(shape), bool)
     for points in rings:
         axis = int(np.ptp(points, axis=0).argmin())
         at = round(float(points[:, axis].mean()))
-        if np.abs(points[:, axis] - at).max() > PLANE or not 0 <= at < shape[axis]:
+        if np.abs(points[:, axis] - at).max() > MAX_OFFSET or not 0 <= at < shape[axis]:
             raise GeometryError(f"{name} has a contour that lies in no slice of the image.")
         ring = np.delete(points, axis, axis=1)
         rows, columns = (n for k, n in enumerate(shape) if k != axis)
-        if (ring < -0.5 - PLANE).any() or (ring > (rows - 0.5 + PLANE, columns - 0.5 + PLANE)).any():
+        if (ring < -0.5 - MAX_OFFSET).any() or (ring > (rows - 0.5 + MAX_OFFSET, columns - 0.5 + MAX_OFFSET)).any():
             raise GeometryError(f"{name} has a contour that reaches outside the image.")
         plane = np.moveaxis(mask, axis, 0)[at]
-        plane ^= fill_polygon(_snapped(ring), rows, columns)
+        plane ^= fill_polygon(_snap_to_edges(ring), rows, columns)
     return mask
 
 
-def _snapped(ring: Ring) -> Ring:
+def _snap_to_edges(ring: Ring) -> Ring:
     """Return the ring with corners a rounding error away from a pixel's edge put on it."""
     edges = np.rint(ring - 0.5) + 0.5
     return np.where(np.abs(ring - edges) < 1e-3, edges, ring)

@@ -15,7 +15,8 @@ from functools import cache
 from pathlib import Path
 
 TABLE = Path(__file__).with_name("segment_codes.csv")
-FILLERS = frozenset({"of", "the", "and"})  # words that tell no two structures apart
+# Words that no two structures differ by.
+FILLERS = frozenset({"of", "the", "and"})
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ UNKNOWN = SegmentCodes(CATEGORIES["tissue"], CATEGORIES["tissue"])
 LEFT, RIGHT = Code("7771000", "Left"), Code("24028007", "Right")  # context group 244
 BOTH = Code("51440002", "Bilateral")
 SIDES = {"left": {LEFT}, "right": {RIGHT}, "both": {LEFT, RIGHT}, "bilateral": {LEFT, RIGHT}}
-SHORT_SIDES = {"l": "left", "lt": "left", "r": "right", "rt": "right"}  # at either end of a name only
+# Abbreviations that count at either end of a name only.
+SHORT_SIDES = {"l": "left", "lt": "left", "r": "right", "rt": "right"}
 
 
 def codes_of(name: str) -> SegmentCodes:

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from segmend.errors import FileError
 
 MAX_BYTES = 16 * 2**30  # of one image's voxels
-RATIO = 1040  # deflate packs at most 1032 bytes into one
-FLOOR = 64 * 2**20  # a packed file may always unpack to this much
+# Bytes that one packed byte may claim; deflate packs at most 1032 into one.
+RATIO = 1040
+# Bytes that any packed file may claim, however small it is.
+FLOOR = 64 * 2**20
 
 
 def check_claim(name: str, shape: Sequence[int], voxel_bytes: int, present: int, *, packed: bool = False) -> int:

@@ -26,7 +26,9 @@ from segmend.core.masks import dice
 from segmend.core.prompts import Click
 from segmend.core.segmenter import Prediction
 from segmend.errors import ModelError
-from segmend.mend.plane import CELLS, PlanePredictor, Question
+from segmend.mend.plane import PlanePredictor
+from segmend.mend.plane_networks import CELLS, Question
+from segmend.mend.plane_windows import object_window
 from segmend.mend.volume import VolumeWorkspace
 from segmend.sampling.frame import Frame, whole_frame
 from segmend.sampling.probability import clamp_to_mask
@@ -120,14 +122,14 @@ class Automatic(ABC):
 class InPlanes(Automatic):
     """A picture, or a volume plane by plane, the middle one first."""
 
-    def __init__(self, namer: Namer, looker: PlanePredictor) -> None:
+    def __init__(self, namer: Namer, planes: PlanePredictor) -> None:
         super().__init__(namer)
-        self.looker = looker
-        self.axis = plane_axis(Click((0, 0, 0)), looker.image)
+        self.windows = planes.windows
+        self.axis = plane_axis(Click((0, 0, 0)), self.windows.image)
         self._kept: dict[int, Guess | None] = {}
 
     def guesses(self) -> Iterator[Guess | None]:
-        count = self.looker.image.shape[self.axis]
+        count = self.windows.image.shape[self.axis]
         for index in sorted(range(count), key=lambda i: abs(i - count // 2)):
             if index not in self._kept:
                 with one_thread():
@@ -135,15 +137,15 @@ class InPlanes(Automatic):
             yield self._kept[index]
 
     def _plane(self, index: int) -> Guess | None:
-        rows, columns = np.delete(self.looker.image.shape, self.axis).tolist()
+        rows, columns = np.delete(self.windows.image.shape, self.axis).tolist()
         chances = np.zeros((len(self.labels) + 1, rows, columns), np.float32)
         chances[0] = 1
-        self._look(chances, index, self.looker.whole_window(self.axis))
+        self._look(chances, index, self.windows.whole_window(self.axis))
         found = bounds(np.argmax(chances, axis=0)[None])
         if found is None:
             return None
         window = self._window(found)
-        if window != self.looker.whole_window(self.axis):
+        if window != self.windows.whole_window(self.axis):
             self._look(chances, index, window)
         names = np.argmax(chances, axis=0)
         one = np.zeros_like(chances[1:])
@@ -158,11 +160,11 @@ class InPlanes(Automatic):
 
     def _window(self, found: Box) -> Window:
         (top, left), (bottom, right) = in_plane(found, 0)
-        return self.looker.window((top, left, bottom, right), self.axis)
+        return object_window(self.windows, (top, left, bottom, right), self.axis)
 
     def _look(self, chances: Real, index: int, window: Window) -> None:
         """Put what the namer sees through a window in place of what it saw from further away."""
-        seen = self.namer.chances(self.looker.read(self.axis, index, window).features)
+        seen = self.namer.chances(self.windows.features(self.axis, index, window).features)
         rows, columns = chances.shape[1:]
         beyond = ~cells_on_plane(window, rows, columns, CELLS)
         seen[0][beyond], seen[1:, beyond] = 1, 0
@@ -182,7 +184,7 @@ class InPlanes(Automatic):
         if not agree(here, named):
             near, here = chances, named
         into[:] = clamp_to_mask(near[place], here)
-        answer = self.looker.ask(Question((), self.axis, index, here), window)
+        answer = self.windows.predict(Question((), self.axis, index, here), window)
         if not agree(answer.mask, here[answer.where]):
             return None
         into[answer.where] = answer.probability

@@ -32,15 +32,9 @@ from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace, mer
 from segmend.core.session import Finetune
 from segmend.errors import PromptError
 from segmend.mend.first_masks import Automatic, InPlanes, InSpace, Namer, read_labels
-from segmend.mend.plane import (
-    CELLS,
-    Networks,
-    Plane,
-    PlaneOptions,
-    PlanePredictor,
-    Question,
-    WindowAnswer,
-)
+from segmend.mend.plane import PlanePredictor
+from segmend.mend.plane_networks import CELLS, Networks, Question, WindowAnswer
+from segmend.mend.plane_options import PlaneOptions
 from segmend.mend.volume import VolumeWorkspace
 from segmend.runtime import cards
 from segmend.runtime.engine import AUTO, Device, Engine, load_network, weights_file, weights_of
@@ -54,6 +48,7 @@ from segmend.sampling.slice_prompts import (
     slice_range,
 )
 from segmend.sampling.slices import continues, nearly_equal
+from segmend.sampling.window import Plane
 from segmend.solvers.finetune import load_head
 from segmend.solvers.nudge import nudge, room
 
@@ -148,7 +143,7 @@ class Mend(Segmenter):
         workspace = MendWorkspace(self.planes, image, self.options, in_space)
         workspace.automatic = self._automatic(image, workspace.planes, in_space)
         if image.flat:
-            workspace.planes.ahead()
+            workspace.planes.prepare()
         return workspace
 
     def _space(self, image: Image) -> VolumeWorkspace | None:

@@ -38,8 +38,9 @@ from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.core.segmenter import Prediction, Workspace, replaced
 from segmend.core.session import Finetune
 from segmend.errors import PromptError
-from segmend.mend.boundary import by_tones, intensity_logits
-from segmend.mend.plane import PlanePredictor, known_by
+from segmend.mend.boundary import cut_by_intensity, intensity_logits
+from segmend.mend.plane import PlanePredictor
+from segmend.mend.quality import mark_count_gain
 from segmend.mend.three_planes import Solid, box_at, mistake_at
 from segmend.runtime.engine import Engine
 from segmend.sampling.channels import Guess, volume_prompt_channels, widen
@@ -377,15 +378,15 @@ class VolumeWorkspace(Workspace):
             if after.quality < look.quality + self.options.rise:
                 break
             look = after
-        return self._cut_by_tones(prompts, look)
+        return self._cut_cut_by_intensity(prompts, look)
 
-    def _cut_by_tones(self, prompts: Sequence[Prompt], look: FrameAnswer) -> FrameAnswer:
+    def _cut_cut_by_intensity(self, prompts: Sequence[Prompt], look: FrameAnswer) -> FrameAnswer:
         """Return the look with its boundary moved to where the block's tones have one."""
         if not self.options.tones:
             return look
         pinned = self._pinned([prompt for prompt in prompts if not isinstance(prompt, Extremes)], look.frame)
         _, level, equalised, valid = frame_channels(self.image, look.frame)
-        return replace(look, probability=by_tones(look.probability, level, equalised, valid > 0, pinned))
+        return replace(look, probability=cut_by_intensity(look.probability, level, equalised, valid > 0, pinned))
 
     def _ask(self, prompts: Sequence[Prompt], frame: Frame, seen: Real) -> FrameAnswer:
         """Return the networks' answer in a frame, of which this much is in the mask so far."""
@@ -620,7 +621,7 @@ class VolumeWorkspace(Workspace):
             )
         quality = look.quality
         if opinion is not None:
-            quality = _quality(look, opinion, now > 0.5) + known_by(prompts)
+            quality = _quality(look, opinion, now > 0.5) + mark_count_gain(prompts)
         return Prediction(values, box, min(max(quality, 0.0), 1.0) or None, uncertainty, finetuned)
 
     def _uncertainty_map(self, look: FrameAnswer, opinion: FrameAnswer | None, now: Real) -> Real:  # [*cells]

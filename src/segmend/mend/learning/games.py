@@ -10,8 +10,8 @@ import numpy as np
 from segmend.core.image import Box, MaskArray, Real, bounds
 from segmend.sampling.channels import Guess, widen
 from segmend.users import BoxFirst, ExtremePoints, LargestError, NoisyHuman, RandomError, SkeletonStroke
-from segmend.users.boxes import around
-from segmend.users.mistake import mistake
+from segmend.users.boxes import box_around
+from segmend.users.error_region import error_region
 from segmend.users.play import Marks, Turn, User, play
 
 
@@ -54,7 +54,7 @@ class MixedRobots:
     seed: int
 
     def __call__(self, truth: MaskArray, mask: MaskArray) -> Marks | None:
-        found = mistake(truth, mask)
+        found = error_region(truth, mask)
         if found is None:
             return None
         return self.robots[int(found.generator(self.seed).integers(len(self.robots)))](truth, mask)
@@ -68,7 +68,7 @@ class PlaneBox:
     margin: float = 0.12
 
     def __call__(self, truth: MaskArray, mask: MaskArray) -> Box | None:
-        found = mistake(truth, mask)
+        found = error_region(truth, mask)
         if found is None or not truth.any():
             return None
         generator = found.generator(self.seed)
@@ -78,7 +78,7 @@ class PlaneBox:
         plane = np.zeros_like(truth)
         where = tuple(slice(at, at + 1) if a == axis else slice(None) for a in range(3))
         plane[where] = truth[where]
-        box = around(plane, self.margin, generator)
+        box = box_around(plane, self.margin, generator)
         low, high = list(box.low), list(box.high)
         low[axis], high[axis] = at, at + 1
         return Box.of(low, high)

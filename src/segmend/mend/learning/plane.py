@@ -27,7 +27,7 @@ from segmend.learning.perturb import add_local_error, blur_mask, perturb_mask
 from segmend.learning.slices import SliceSampler
 from segmend.learning.subjects import Subject
 from segmend.mend.learning.games import Game, new_game
-from segmend.mend.plane import CELLS
+from segmend.mend.plane_networks import CELLS
 from segmend.sampling.channels import plane_prompt_channels
 from segmend.sampling.intensity import clip_to_window_level, colour_or_grey, plane_intensity_channels
 from segmend.sampling.window import (

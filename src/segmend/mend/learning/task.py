@@ -26,7 +26,7 @@ from segmend.learning.subjects import Subject
 from segmend.mend.learning.games import Game, new_game
 from segmend.mend.learning.plane import MIN_OBJECT_PIXELS, PlaneSampler, places, window_round
 from segmend.mend.learning.volume import VolumeSampler, box_of, frame_near, object_share
-from segmend.mend.plane import CELLS
+from segmend.mend.plane_networks import CELLS
 from segmend.sampling.frame import whole_frame
 from segmend.sampling.intensity import (
     clip_to_window_level,

@@ -30,7 +30,7 @@ from segmend.papers.bifseg.method import normal
 from segmend.papers.deepigeos.method import CELLS, MARGIN, nearness
 from segmend.runtime.engine import export_network
 from segmend.users import RegionClicks
-from segmend.users.play import together
+from segmend.users.play import as_prompts
 
 Flat = NDArray[np.bool_]  # [n n]
 
@@ -124,7 +124,7 @@ def build(settings: Settings) -> TwoStageNetwork:
 def clicks_of(sample: Sample, mask: Flat) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the cells of the robot's clicks on what a mask has wrong, inside the object and outside."""
     marks = None if sample.robot is None else sample.robot(sample.truth[None], mask[None])
-    clicks = [mark for mark in together(marks or ()) if isinstance(mark, Click)]
+    clicks = [mark for mark in as_prompts(marks or ()) if isinstance(mark, Click)]
     inner, outer = (
         np.asarray([click.index[1:] for click in clicks if click.positive is sign], np.intp).reshape(-1, 2)
         for sign in (True, False)

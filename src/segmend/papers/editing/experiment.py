@@ -30,7 +30,7 @@ from segmend.runtime import cards
 from segmend.runtime.engine import weights_of
 from segmend.sampling.frame import whole_frame
 from segmend.users import Adjustment, Brush, Editor, Edits, Selection, WrongEdit
-from segmend.users.play import User, play, together
+from segmend.users.play import User, as_prompts, play
 
 HIPPOCAMPUS, ATRIUM, BRAIN = "hippocampus_mr", "left_atrium_mr", "brats2015_mr"
 CARD = cards.papers()["editing"]
@@ -272,7 +272,7 @@ def pictures(plan: Plan) -> Sequence[Picture]:
             marks = Editor(seed, content=CONTENT)(case.truth, masks[-1])
             if marks is None:
                 break
-            prompts = (*prompts, *together(marks))
+            prompts = (*prompts, *as_prompts(marks))
             masks.append(answer(workspace, prompts, masks[-1]).over(masks[-1]))
         at = int(case.truth.sum(axis=(1, 2)).argmax())
         shown = [masks[0], masks[1], masks[min(2, len(masks) - 1)], masks[-1]]

@@ -34,7 +34,7 @@ from segmend.papers.editing.method import ABOUT, EDITS, WEIGHTS, edit_channels, 
 from segmend.runtime.engine import export_network
 from segmend.sampling.frame import Frame, whole_frame
 from segmend.users import Edits
-from segmend.users.play import together
+from segmend.users.play import as_prompts
 
 NAME = "editing"
 FIRST = "editing_first.onnx"
@@ -275,7 +275,7 @@ def masks_of(network: nn.Module, inputs: Sequence[Real]) -> list[MaskArray]:
 def edits_of(sample: Sample, mask: MaskArray) -> tuple[Prompt, ...]:
     """Return the edits that the simulated person makes to a mask, of the sample's tools alone."""
     marks = Edits(sample.seed, clip=CLIP)(sample.truth, mask)
-    return () if marks is None else tuple(edit for edit in together(marks) if isinstance(edit, sample.tools))
+    return () if marks is None else tuple(edit for edit in as_prompts(marks) if isinstance(edit, sample.tools))
 
 
 def with_edits(sample: Sample, edits: Sequence[Prompt]) -> Real:  # [c + 3 *cells]

@@ -1,6 +1,6 @@
-"""Where a mask is wrong, cut out small: what every robot looks at first.
+"""Where a mask is wrong: what every robot looks at first.
 
-All of it works on the box round the mistake, not on the whole grid, and in a flat image on
+All of it works on the bounding box of the errors, not on the whole grid, and in a flat image on
 one plane: training asks a robot tens of thousands of times.
 """
 
@@ -18,8 +18,8 @@ from segmend.errors import ShapeError
 
 
 @dataclass(frozen=True, eq=False)
-class Mistake:
-    """The voxels where mask and truth differ, inside the box round them."""
+class ErrorRegion:
+    """The voxels where mask and ground truth differ, cut to their bounding box."""
 
     wrong: MaskArray  # [z y x] of the box
     box: Box
@@ -30,27 +30,27 @@ class Mistake:
         return z, y, x
 
     def generator(self, seed: int) -> np.random.Generator:
-        """Return a generator that the seed and this mistake decide.
+        """Return a generator that the seed and this error decide.
 
-        The same robot shown the same mistake always does the same, in whatever order,
+        The same robot shown the same error always does the same, in whatever order,
         process or thread it is asked.
         """
         key = zlib.crc32(np.packbits(self.wrong).tobytes(), zlib.crc32(repr(self.box).encode()))
         return np.random.default_rng((seed, key))
 
 
-def mistake(truth: MaskArray, mask: MaskArray) -> Mistake | None:
+def error_region(truth: MaskArray, mask: MaskArray) -> ErrorRegion | None:
     """Return where the mask is wrong, None when it is right everywhere.
 
     >>> truth = np.zeros((1, 4, 5), bool); truth[0, 1:3, 2:4] = True
-    >>> mistake(truth, np.zeros_like(truth)).box
+    >>> error_region(truth, np.zeros_like(truth)).box
     Box(low=(0, 1, 2), high=(1, 3, 4))
     """
     if truth.shape != mask.shape:
         raise ShapeError(f"A robot needs a truth and a mask of one shape; got {truth.shape} and {mask.shape}.")
     wrong = truth != mask
     box = bounds(wrong)
-    return None if box is None else Mistake(wrong[box.slices], box)
+    return None if box is None else ErrorRegion(wrong[box.slices], box)
 
 
 def depth(inside: MaskArray) -> NDArray[np.float64]:
@@ -67,20 +67,20 @@ def depth(inside: MaskArray) -> NDArray[np.float64]:
     return distance[None, 1:-1, 1:-1] if flat else distance[1:-1, 1:-1, 1:-1]
 
 
-def largest(wrong: MaskArray) -> Mistake:
+def largest_component(wrong: MaskArray) -> ErrorRegion:
     """Return the component with the most voxels, neighbours by faces, edges and corners; the first of equals."""
     flat = wrong.shape[0] == 1
     plane = wrong[0] if flat else wrong
     found, count = ndimage.label(plane, np.ones((3,) * plane.ndim, bool))
     labels = np.asarray(found)
     if count == 1:
-        return Mistake(wrong, Box((0, 0, 0), _shape(wrong)))
+        return ErrorRegion(wrong, Box((0, 0, 0), _shape(wrong)))
     best = int(np.bincount(labels.ravel())[1:].argmax()) + 1
     part = labels == best
     part = part[None] if flat else part
     box = bounds(part)
     assert box is not None
-    return Mistake(part[box.slices], box)
+    return ErrorRegion(part[box.slices], box)
 
 
 def _shape(array: MaskArray) -> Index:
