@@ -1,7 +1,7 @@
 """Put the files of examples/ into the pages that show them: `python tools/show_examples.py`.
 
-A page shows a file in the block of Python after a line such as `<!-- examples/first_mask.py -->`. The code itself stands
-in the page, for code hosts know no snippets; a test holds it to the file.
+A page shows a file in the block of Python after a line such as `<!-- examples/first_mask.py -->`. The code itself
+stands in the page, for code hosts know no snippets; a test holds it to the file.
 """
 
 import re
