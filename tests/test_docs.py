@@ -18,10 +18,12 @@ from segmend.cli import run
 from segmend.core.masks import dice
 from segmend.methods import cards
 from segmend.samples import Sample
+from tools.show_examples import SHOWN, filled
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+SHOWN_ELSEWHERE = {path.read_text(encoding="utf-8") for path in EXAMPLES}  # run as files
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 GOOD = 0.9  # the least Dice that a mask of an example may have with the sample's truth
 STAYS = tuple(  # they serve, or compute for long; tested elsewhere
@@ -30,9 +32,9 @@ STAYS = tuple(  # they serve, or compute for long; tested elsewhere
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    """Return the page's code blocks of one language, without those that show a file of examples/."""
+    """Return the page's code blocks of one language, without those that show a file of examples/, run by itself."""
     found = BLOCK.findall(page.read_text(encoding="utf-8"))
-    return [code for kind, code in found if kind == language and not code.startswith("--8<--")]
+    return [code for kind, code in found if kind == language and code not in SHOWN_ELSEWHERE]
 
 
 def commands(page: Path) -> list[str]:
@@ -101,9 +103,17 @@ def test_an_example_runs(example, tmp_path):
 
 
 def test_every_example_is_shown_on_a_page():
-    shown = {name for page in PAGES for name in re.findall(r'--8<-- "(examples/\S+)"', page.read_text("utf-8"))}
+    shown = {name for page in PAGES for name, _ in SHOWN.findall(page.read_text("utf-8"))}
 
     assert shown == {relative(example) for example in EXAMPLES}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_a_page_shows_an_example_as_it_is(page):
+    text = page.read_text("utf-8")
+
+    assert filled(text) == text  # else: python tools/show_examples.py
+    assert "--8<--" not in text  # code hosts would show that line instead of the code
 
 
 @pytest.mark.parametrize("page", PAGES, ids=relative)

@@ -56,7 +56,7 @@ METHOD = cards.method("mend")
 
 LINES = "mend2d_lines.onnx"  # what finds thin things, as `segmend train mend_lines` makes it
 LEAST_SLICES = 4  # of a volume that is answered in space
-THICK = 4.0  # times a pixel's side: slices this far apart are answered one by one (docs/mend.md)
+THICK = 4.0  # times a pixel's side: slices this far apart are answered one by one (docs/mend-experiments.md)
 NEAR = 6  # pixels round a change in which a neighbouring slice may change too
 FADES = 0.82  # the share of the expected Dice that is left a slice further from the marked ones
 

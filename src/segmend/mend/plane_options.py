@@ -13,7 +13,7 @@ TUNING = replace(IN_2D, smoothness=1.0, marks=100.0)
 
 @dataclass(frozen=True, kw_only=True)
 class PlaneOptions:
-    """Which steps an answer for a plane takes; each of these was measured (docs/mend.md)."""
+    """Which steps an answer for a plane takes; each of these was measured (docs/mend-experiments.md)."""
 
     # Sizes of windows that marks alone are looked at from, in steps of the root of 2 down from the whole plane.
     first: tuple[int, ...] = (0, 1, 2, 3, 4, 6)

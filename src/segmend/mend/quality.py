@@ -2,7 +2,7 @@
 
 The networks tell both of their own answers. A second opinion, from further away and without the mask so far, finds
 what is wrong elsewhere. The constants here calibrate the networks' quality to real cases, so they belong to the
-shipped weights (docs/mend.md).
+shipped weights (docs/mend-experiments.md).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def add_second_opinion(windows: WindowNetworks, question: Question, answer: Wind
 
     An answer that follows from the mask so far believes it, and is uncertain along its own boundary only. The second
     opinion is asked from twice as far and not shown the mask so far; it finds what is wrong elsewhere, most surely
-    where a pixel has not the intensity of its side (docs/mend.md).
+    where a pixel has not the intensity of its side (docs/mend-experiments.md).
     """
     if answer.quality is None:
         return answer

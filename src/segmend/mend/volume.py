@@ -83,7 +83,7 @@ CUT_LOGIT = 8.0  # what was cut round a mark says to what is taught, in logits
 
 @dataclass(frozen=True, kw_only=True)
 class VolumeOptions:
-    """How a volume is looked at; each of these was measured (docs/mend.md)."""
+    """How a volume is looked at; each of these was measured (docs/mend-experiments.md)."""
 
     cells: int = 48  # the side of a look's block
     first: int = 48  # ... when marks alone are looked at from several distances

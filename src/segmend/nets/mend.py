@@ -209,7 +209,7 @@ def double(dimensions: int, inputs: int, outputs: int) -> nn.Sequential:
     """Return two 3-wide convolutions, each with a norm of its own sample and ReLU.
 
     The norms of a batch are not those of one window in use: batches in space are small, the coarsest level of a block
-    has few cells, and the turns of many games make other batches than one person's mark (docs/mend.md).
+    has few cells, and the turns of many games make other batches than one person's mark (docs/mend-experiments.md).
     """
     layers: list[nn.Module] = []
     for before in (inputs, outputs):

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from segmend.core.prompts import Mask, Prompt
 
 # The Dice of an answer with a mask from elsewhere, below which the answer is of another object.
-# Measured on answers of the shipped weights (docs/mend.md).
+# Measured on answers of the shipped weights (docs/mend-experiments.md).
 LEAST_DICE_WITH_MASK = 0.65
 # How much more Dice than it has in common with the mask an answer must expect of itself to be trusted over it.
-# Measured on answers of the shipped weights (docs/mend.md).
+# Measured on answers of the shipped weights (docs/mend-experiments.md).
 LEAST_GAIN = 0.03
 
 
