@@ -37,9 +37,9 @@ def silenced(workspace: MendWorkspace) -> MendWorkspace:
     """Return the workspace with nothing but names."""
     automatic = workspace.automatic
     if isinstance(automatic, InPlanes):
-        automatic.looker.networks = replace(automatic.looker.networks, refiner=Silent())
+        automatic.windows.networks = replace(automatic.windows.networks, refiner=Silent())
     elif isinstance(automatic, InSpace):
-        automatic.workspace.refiner = Silent()
+        automatic.frames.refiner = Silent()
     return workspace
 
 

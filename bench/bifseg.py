@@ -13,7 +13,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from segmend.classical.warm import warm_up
 from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.solvers.finetune import IN_2D, IN_3D, Head, Tuning, alternate
 
@@ -66,7 +65,6 @@ def timed(shape: tuple[int, int, int], inputs: int, hidden: int, tuning: Tuning)
 
 
 def main() -> None:
-    warm_up()
     print(f"{'':<22}{'with marks':>12}{'without':>10}{'one cut':>10}{'budget':>9}{'paper':>8}   s")
     for name, (shape, inputs, hidden, tuning, budget, paper) in CROPS.items():
         found = timed(shape, inputs, hidden, tuning)

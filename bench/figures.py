@@ -28,7 +28,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmend import methods
-from segmend.classical.warm import warm_up
 from segmend.core.atomic import write_bytes
 from segmend.core.image import MaskArray
 from segmend.core.masks import dice
@@ -37,9 +36,9 @@ from segmend.core.segmenter import Workspace
 from segmend.datasets.folder import DataSet, sets
 from segmend.errors import SegmendError, UserError
 from segmend.evaluation.compare import report_from
-from segmend.evaluation.evaluate import Curve, Report, evaluate, judged
-from segmend.evaluation.metrics import lowered
-from segmend.evaluation.one_click import BEST, RANDOM, UNCERTAINTY, by_method, by_place, wobbled
+from segmend.evaluation.evaluate import Curve, Report, agreement_of, evaluate
+from segmend.evaluation.metrics import share_lowered
+from segmend.evaluation.one_click import BEST, RANDOM, UNCERTAINTY, by_method, by_place, perturb_to_dice
 from segmend.users import LargestError
 from segmend.users.play import rounds
 
@@ -192,7 +191,7 @@ def starts(plan: Plan, one: DataSet) -> list[Row]:
     rows = []
     for row, workspace, truth, spacing in asked(plan, one, plan.method):
         for wanted in STARTED:
-            user = MaskFirst(wobbled(truth, spacing, plan.seed, wanted=wanted), LargestError(plan.seed))
+            user = MaskFirst(perturb_to_dice(truth, spacing, plan.seed, wanted=wanted), LargestError(plan.seed))
             game = rounds(user, workspace, truth, interactions=1 + STARTED_CLICKS)
             rows.append(row | {"wanted": wanted, "dice": [dice(truth, turn.mask) for turn in game]})
     return rows
@@ -216,7 +215,7 @@ def moves(plan: Plan, one: DataSet, method: str) -> list[Row]:
     """Return what one click does to a wrong mask, on the objects of a set."""
     rows = []
     for row, workspace, truth, spacing in asked(plan, one, method):
-        wrong = wobbled(truth, spacing, plan.seed)
+        wrong = perturb_to_dice(truth, spacing, plan.seed)
         gain = by_method(methods.card(method), workspace, truth, wrong, seed=plan.seed)
         rows += [] if gain is None else [row | asdict(gain)]
     return rows
@@ -254,7 +253,7 @@ def table(found: Sequence[Set]) -> None:
         mine = curves(one.clicks)
         ms = [1000 * second for curve in mine for second in curve.seconds]
         open_ms = [1000 * case.seconds_to_open for case in one.clicks.cases] if one.clicks else []
-        known = judged(mine)
+        known = agreement_of(mine)
         print(
             f"{one.name:<22}{one.dimensions:>3}{one.kind:>8}{len(mine):>8}",
             *(f"{number(one.dice(turn)):>6}" for turn in TURNS),
@@ -269,7 +268,7 @@ def table(found: Sequence[Set]) -> None:
 
 
 def share(mine: Sequence[Curve]) -> float | None:
-    return lowered([curve.dice[: curve.played] for curve in mine])
+    return share_lowered([curve.dice[: curve.played] for curve in mine])
 
 
 def goal(says: str, reached: str, wanted: str, held: bool | None) -> None:
@@ -327,8 +326,8 @@ def harm(found: Sequence[Set]) -> None:
 def quality(found: Sequence[Set]) -> None:
     for says, kinds in (("unseen", ["unseen"]), ("all", ["seen", "unseen"])):
         mine = [one for one in found if one.kind in kinds]
-        pooled = judged([curve for one in mine for curve in curves(one.clicks)])
-        each = [judged(curves(one.clicks)) for one in mine]
+        pooled = agreement_of([curve for one in mine for curve in curves(one.clicks)])
+        each = [agreement_of(curves(one.clicks)) for one in mine]
         error = mean(one.error for one in each if one)
         r = mean(one.r for one in each if one)
         told = f"Quality on {says} sets ({pooled.answers if pooled else 0} answers)"
@@ -389,7 +388,7 @@ def clicks_on_masks(found: Sequence[Set]) -> None:
             padded = [[some + some[-1:] * (STARTED_CLICKS + 1 - len(some)) for some in games] for games in each]
             after = [mean(float(np.mean(games, axis=0)[at]) for games in padded) for at in (0, 1, 3, STARTED_CLICKS)]
             first, *_, last = after
-            hurt = mean(lowered(games) for games in each)
+            hurt = mean(share_lowered(games) for games in each)
             known = first is not None and last is not None and hurt is not None
             goal(f"{dimensions}: a mask of {number(wanted, 1)} from elsewhere, after 1/3/5 clicks",
                  f"{line(after)}, lowered {number(hurt)}", f"not lower, below {number(LOWERED, 2)}",
@@ -462,7 +461,6 @@ def classical() -> tuple[str, ...]:
 def main() -> None:
     plan = told()
     begun = time.perf_counter()
-    warm_up()
     found = []
     for one in sets(plan.data, plan.split, limit=plan.limit):
         if plan.only and one.name not in plan.only:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-from segmend.classical.warm import warm_up
 from segmend.core.image import Image, MaskArray
 from segmend.core.prompts import Adjust, Click, Prompt
 from segmend.core.segmenter import Workspace, answer
@@ -48,7 +47,6 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="a folder of weights; those in the package without it")
     method = load(parser.parse_args().weights)
     assert isinstance(method, Mend)
-    warm_up()
     image, truth = scene()
     empty = np.zeros_like(truth)
     clicks: list[Prompt] = [Click((0, 230, 270)), Click((0, 150, 270)), Click((0, 230, 365), positive=False)]

@@ -34,7 +34,6 @@ from segmend.classical.solvers.densecrf import Kernels, densecrf
 from segmend.classical.solvers.growcut import growcut
 from segmend.classical.solvers.levelset import levelset
 from segmend.classical.solvers.randomwalk import walk
-from segmend.classical.warm import warm_up
 from segmend.core.image import Box, Image, Index, MaskArray
 from segmend.core.prompts import Click, Prompt
 from segmend.core.seeds import BACKGROUND, FOREGROUND
@@ -416,7 +415,6 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="only the small grids, a few seconds")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    warm_up()
     rows: list[Row] = []
     if not options.json:
         for module, name in RIVALS.items():

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-from segmend.classical.warm import warm_up
 from segmend.core.image import Image, Index, MaskArray, bounds, scale_affine
 from segmend.core.prompts import Click, Prompt
 from segmend.core.segmenter import Workspace, answer
@@ -64,7 +63,6 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="a folder of weights; those in the package without it")
     folder = parser.parse_args().weights
     mend = load("mend", folder)
-    warm_up()
     titles = ("volume", "first click", "later click", "in a new place", "box", "grown by")
     print("".join(f"{title:>16}" for title in titles))
     for shape, spacing in VOLUMES:

@@ -1,6 +1,7 @@
 """What the documentation shows is run: every Python block, every `segmend` command, every example, every link."""
 
 import importlib.util
+import itertools
 import os
 import re
 import shlex
@@ -12,22 +13,28 @@ import numpy as np
 import pytest
 
 import segmend
+from segmend import io
 from segmend.cli import run
+from segmend.core.masks import dice
 from segmend.methods import cards
+from segmend.samples import Sample
+from tools.show_examples import SHOWN, filled
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+SHOWN_ELSEWHERE = {path.read_text(encoding="utf-8") for path in EXAMPLES}  # run as files
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+GOOD = 0.9  # the least Dice that a mask of an example may have with the sample's truth
 STAYS = tuple(  # they serve, or compute for long; tested elsewhere
-    f"segmend {verb}" for verb in ("finetune", "start", "train", "evaluate", "reproduce", "compare")
+    f"segmend {verb}" for verb in ("adapt", "start", "train", "evaluate", "reproduce", "compare")
 )
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    """Return the page's code blocks of one language, without those that show a file of examples/."""
+    """Return the page's code blocks of one language, without those that show a file of examples/, run by itself."""
     found = BLOCK.findall(page.read_text(encoding="utf-8"))
-    return [code for kind, code in found if kind == language and not code.startswith("--8<--")]
+    return [code for kind, code in found if kind == language and code not in SHOWN_ELSEWHERE]
 
 
 def commands(page: Path) -> list[str]:
@@ -47,6 +54,8 @@ def test_the_python_on_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatc
 
     for code in blocks(page, "python"):
         exec(compile(code, relative(page), "exec"), names)
+        if isinstance(names.get("sample"), Sample) and "mask" in names:
+            assert best_dice(names["sample"].truth, names["mask"]) >= GOOD
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if commands(p)], ids=relative)
@@ -58,6 +67,26 @@ def test_the_commands_on_a_page_run_in_order(page, tmp_path, monkeypatch, capsys
         code = run(shlex.split(line)[1:])
 
         assert code == 0, f"{line}: {capsys.readouterr().err}"
+        if line.startswith("segmend segment "):
+            check_mask(shlex.split(line)[2:])
+
+
+def check_mask(arguments: list[str]) -> None:
+    """Check that a shown `segmend segment` found an object of a sample, and better than the mask that it mends."""
+    image = Path(arguments[0])
+    scan = io.read(image)
+    truth = io.read_mask(image.parent.parent / "labels" / image.name, scan)
+    options = dict(itertools.pairwise(arguments))
+    found = best_dice(truth, io.read_mask(options["-o"], scan) > 0)
+
+    assert found >= GOOD, (arguments, found)
+    if "--start" in options:
+        assert found > best_dice(truth, io.read_mask(options["--start"], scan) > 0), arguments
+
+
+def best_dice(truth: np.ndarray, mask: np.ndarray) -> float:
+    """Return the Dice of a mask with the object of a label map that it is nearest to."""
+    return max(dice(truth == value, mask) for value in np.unique(truth) if value)
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=relative)
@@ -67,12 +96,24 @@ def test_an_example_runs(example, tmp_path):
     )
 
     assert done.returncode == 0, done.stderr
+    steps = [float(value) for value in re.findall(r"Dice (\d\.\d+)", done.stdout)]
+    assert all(value >= GOOD for value in steps), done.stdout
+    assert all(later > earlier for earlier, later in itertools.pairwise(steps)), done.stdout
+    assert ("segmend.answer(" in example.read_text("utf-8")) == bool(steps), "an example tells the Dice of its masks"
 
 
 def test_every_example_is_shown_on_a_page():
-    shown = {name for page in PAGES for name in re.findall(r'--8<-- "(examples/\S+)"', page.read_text("utf-8"))}
+    shown = {name for page in PAGES for name, _ in SHOWN.findall(page.read_text("utf-8"))}
 
     assert shown == {relative(example) for example in EXAMPLES}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_a_page_shows_an_example_as_it_is(page):
+    text = page.read_text("utf-8")
+
+    assert filled(text) == text  # else: python tools/show_examples.py
+    assert "--8<--" not in text  # code hosts would show that line instead of the code
 
 
 @pytest.mark.parametrize("page", PAGES, ids=relative)

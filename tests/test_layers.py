@@ -10,7 +10,7 @@ import segmend
 PACKAGE = Path(segmend.__file__).parent
 ABOVE = (  # a part imports from those before it in this list, and from those beside it in the same row never
     ("errors",),
-    ("core", "nets"),
+    ("core", "native", "nets"),
     ("runtime", "sampling", "solvers", "users"),
     ("methods",),
     ("__init__",),
@@ -55,7 +55,15 @@ def own_imports() -> Iterator[Import]:
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
             for inner in ast.walk(function)
         }
+        named = {  # for the type checker: what the package's own file imports when it is first asked for
+            id(inner)
+            for node in tree.body
+            if isinstance(node, ast.If) and path == PACKAGE / "__init__.py"
+            for inner in node.body
+        }
         for node in ast.walk(tree):
+            if id(node) in named:
+                continue
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "segmend":
                 for name in node.names:
                     file = path.relative_to(PACKAGE).as_posix()

@@ -1,9 +1,11 @@
 """The package as people get it: the wheel's content, its needs, and the hook that builds the annotator."""
 
+import ctypes
 import email
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -64,6 +66,17 @@ def test_the_wheel_holds_the_annotator_the_weights_and_the_migrations(wheel):
     assert {"segmend/py.typed", *(f"segmend/weights/{name}" for name in weights)} <= set(names)
     assert any(re.fullmatch(r"segmend/store/migrations/versions/\w+\.py", name) for name in names)
     assert not [name for name in names if "__pycache__" in name or "node_modules" in name]
+
+
+def test_the_wheel_brings_the_compiled_loops_and_says_for_which_platform(wheel):
+    archive = zipfile.ZipFile(wheel)
+    names = archive.namelist()
+    tags = next(archive.read(name).decode() for name in names if name.endswith(".dist-info/WHEEL"))
+
+    assert names.count("segmend/native/loops.so") == 1
+    assert not [name for name in names if name.endswith((".c", ".h"))]
+    assert wheel.name.endswith(f"-py3-none-{hatch_build.own_platform()}.whl")
+    assert "Root-Is-Purelib: false" in tags
 
 
 def test_every_package_in_the_annotator_is_named_with_its_licence(wheel):
@@ -317,15 +330,97 @@ def test_without_a_node_pip_is_asked_for_one(tmp_path, monkeypatch):
     assert (hatch_build.node_from_wheel() / "node").exists()
 
 
+def native(root: Path) -> Path:
+    """Make a folder with sources of inner loops."""
+    folder = hatch_build.loops(root)
+    folder.mkdir(parents=True)
+    for name in ("built.py", "mark.c", "native.h"):
+        shutil.copy(hatch_build.loops(ROOT) / name, folder)
+    return folder
+
+
+def test_loops_are_compiled_until_they_are_those_of_their_sources(tmp_path):
+    folder = native(tmp_path)
+    is_current = hatch_build.built(tmp_path).is_current
+    before = is_current(folder)
+
+    hatch_build.compile_loops(tmp_path, folder)
+
+    assert (before, is_current(folder)) == (False, True)
+    (folder / "mark.c").write_text("/* another */")
+    assert not is_current(folder)
+    assert sorted(path.suffix for path in folder.iterdir() if path.is_file()) == [".c", ".h", ".py", ".so"]
+
+
+def test_a_compiler_of_ones_own_choice_is_used(monkeypatch):
+    monkeypatch.setenv("CC", "ccache 'my gcc'")
+
+    assert hatch_build.compiler() == ["ccache", "my gcc"]
+
+
+@pytest.mark.parametrize("program", [None, "exit 1"], ids=["none", "one that only has the name"])
+def test_without_a_compiler_pip_is_asked_for_one(tmp_path, monkeypatch, program):
+    if program is not None:
+        (tmp_path / "cc").write_text(f"#!/bin/sh\n{program}\n")
+        (tmp_path / "cc").chmod(0o755)
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    native(tmp_path)
+    page(tmp_path)
+    hook = hatch_build.Parts(str(tmp_path), {}, None, None, str(tmp_path), "wheel")
+    source = hatch_build.Parts(str(tmp_path), {}, None, None, str(tmp_path), "sdist")
+
+    assert hatch_build.compiler() is None
+    assert hook.dependencies() == [hatch_build.ZIG]
+    assert source.dependencies() == []
+
+
+def test_the_package_with_a_compiler_makes_the_same_library_for_this_machine(tmp_path, monkeypatch):
+    folder = native(tmp_path)
+    monkeypatch.setattr(hatch_build, "compiler", lambda: None)
+
+    hatch_build.compile_loops(tmp_path, folder)
+
+    told = ctypes.c_char * 33
+    loaded = ctypes.CDLL(str(folder / "loops.so"))
+    assert told.in_dll(loaded, "segmend_sources").value.decode() == (
+        f"segmend loops of {hatch_build.built(tmp_path).checksum(folder)}"
+    )
+
+
+def test_a_platform_that_nobody_compiles_for_is_refused(monkeypatch):
+    monkeypatch.setenv("SEGMEND_PLATFORM", "amiga")
+
+    with pytest.raises(hatch_build.BuildError, match="SEGMEND_PLATFORM needs one of manylinux.*; got amiga"):
+        hatch_build.platform()
+
+
+def test_loops_without_sources_are_said(tmp_path):
+    folder = native(tmp_path)
+    (folder / "mark.c").unlink()
+
+    with pytest.raises(hatch_build.BuildError, match="need their sources in .*native; there are none"):
+        hatch_build.compile_loops(tmp_path, folder)
+
+
+def test_loops_that_cannot_be_compiled_are_said_in_one_line(tmp_path):
+    folder = native(tmp_path)
+    (folder / "mark.c").write_text("no C")
+
+    with pytest.raises(hatch_build.BuildError, match=r"Compiling the inner loops failed at '.*': .*mark\.c"):
+        hatch_build.compile_loops(tmp_path, folder)
+    assert not list(folder.glob("*.so*"))
+
+
 def test_missing_sources_are_said(tmp_path):
-    with pytest.raises(hatch_build.BundleError, match="needs its sources in .*web; there is no package-lock.json"):
+    with pytest.raises(hatch_build.BuildError, match="needs its sources in .*web; there is no package-lock.json"):
         hatch_build.build(tmp_path)
 
 
 def test_a_command_that_fails_is_said_in_one_line_without_its_stack(tmp_path):
     program = "console.error('Could not resolve main.ts\\n    at somewhere.js:1'); process.exit(1)"
 
-    with pytest.raises(hatch_build.BundleError) as raised:
+    with pytest.raises(hatch_build.BuildError) as raised:
         hatch_build.run(["node", "-e", program], tmp_path, dict(os.environ))
 
     assert str(raised.value) == "Building the annotator failed at 'node -e': Could not resolve main.ts"

@@ -30,7 +30,7 @@ REPORT = """# A title
 
 def test_a_run_replaces_what_stood_between_the_marks(tmp_path, monkeypatch):
     monkeypatch.setattr(papers, "DOCS", tmp_path)
-    page, run = tmp_path / "toy.md", tmp_path / "run"
+    page, run = tmp_path / "toy-measured.md", tmp_path / "run"
     page.write_text("before\n\n<!-- measured -->\n\nold\n\n<!-- end -->\n\nafter\n")
     run.mkdir()
     (run / "run.json").write_text(json.dumps({"made_with": {"paper": "toy", "effort": 0.5}}))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import hatch_build
 from tools import release
 
 DAY = datetime.date(2031, 2, 3)
@@ -100,6 +101,19 @@ def test_a_failed_build_leaves_the_tree_as_it_was(tree):
     assert release.git(tree, "status", "--porcelain") == ""
     assert (tree / release.VERSION_FILE).read_text(encoding="utf-8") == MODULE
     assert release.git(tree, "tag") == ""
+
+
+def test_a_wheel_is_built_for_every_platform_that_the_loops_are_compiled_for():
+    assert tuple(hatch_build.TARGETS) == release.PLATFORMS
+
+
+def test_the_wheel_of_this_machine_is_the_one_that_is_tried(monkeypatch):
+    files = [Path("segmend-1.0.0.tar.gz"), *(Path(f"segmend-1.0.0-py3-none-{one}.whl") for one in release.PLATFORMS)]
+
+    monkeypatch.setattr(release, "platform_tags", lambda: iter(["macosx_12_0_arm64", "macosx_11_0_arm64"]))
+    assert release.own(files).name == "segmend-1.0.0-py3-none-macosx_11_0_arm64.whl"
+    monkeypatch.setattr(release, "platform_tags", lambda: iter(["musllinux_1_2_riscv64"]))
+    assert release.own(files) == files[0]
 
 
 def test_without_a_version_the_command_says_what_it_needs():

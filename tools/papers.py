@@ -1,8 +1,8 @@
 """Put what `segmend reproduce` measured into the papers' pages: python tools/papers.py RUN [RUN ...]
 
 A RUN is the folder that `segmend reproduce PAPER --out RUN` wrote. Of its report.md the claims and the paper's table
-beside ours go into docs/PAPER.md, between the lines `<!-- measured -->` and `<!-- end -->`; pictures of patients stay
-where they are.
+beside ours go into docs/PAPER-measured.md, between the lines `<!-- measured -->` and `<!-- end -->`; pictures of
+patients stay where they are.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main(runs: list[str]) -> None:
         report = (run / "report.md").read_text()
         said = f"`segmend reproduce {made['paper']} --effort {made['effort']:g}`."
         summary = report.split("\n\n")[1].replace("\n", " ")
-        page = DOCS / f"{made['paper']}.md"
+        page = DOCS / f"{made['paper']}-measured.md"
         parts = [f"{said} {summary}", *(section(report, title) for title in SECTIONS)]
         page.write_text(put(page.read_text(), "\n\n".join(parts)))
         print(f"{page}: {summary}")

@@ -1,9 +1,9 @@
 """Make a release, all but the upload: python tools/release.py VERSION (make release VERSION=1.2.0)
 
 The tree must be clean and CHANGELOG.md must say something under [Unreleased]. The version and the
-changelog's section are moved on, an sdist and a wheel are built into dist/ and checked: `twine check`, then
-the wheel in an empty environment, where it has to make a mask. Then all is committed and tagged. Whatever
-fails before that leaves the tree as it was.
+changelog's section are moved on, an sdist and a wheel for each platform are built into dist/ and checked:
+`twine check`, then this machine's wheel in an empty environment, where it has to make a mask. Then all is
+committed and tagged. Whatever fails before that leaves the tree as it was.
 """
 
 import datetime
@@ -15,10 +15,19 @@ import tempfile
 import venv
 from pathlib import Path
 
+from packaging.tags import platform_tags
+
 ROOT = Path(__file__).parent.parent
 VERSION_FILE = Path("src/segmend/__init__.py")  # the one place where the version stands
 CHANGELOG = Path("CHANGELOG.md")
 VERSION = re.compile(r'^__version__ = "(.+)"$', re.MULTILINE)
+PLATFORMS = (  # hatch_build.TARGETS; on others pip compiles the sdist
+    "manylinux_2_28_x86_64",
+    "manylinux_2_28_aarch64",
+    "macosx_11_0_x86_64",
+    "macosx_11_0_arm64",
+    "win_amd64",
+)
 UNRELEASED = re.compile(r"^## \[Unreleased\]\n(.*?)(?=^## \[|\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -91,9 +100,13 @@ def release(root: Path, version: str) -> None:
 
 
 def build(root: Path, version: str) -> list[Path]:
-    """Return the sdist and the wheel in dist/."""
-    run(root, sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--target", "wheel")
-    files = [root / "dist" / f"segmend-{version}{end}" for end in (".tar.gz", "-py3-none-any.whl")]
+    """Return the sdist and the wheels in dist/."""
+    run(root, sys.executable, "-m", "hatchling", "build", "--target", "sdist")
+    for platform in PLATFORMS:
+        wheel = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
+        run(root, *wheel, environment={"SEGMEND_PLATFORM": platform})
+    ends = [".tar.gz", *(f"-py3-none-{platform}.whl" for platform in PLATFORMS)]
+    files = [root / "dist" / f"segmend-{version}{end}" for end in ends]
     missing = [file.name for file in files if not file.is_file()]
     if missing:
         raise ReleaseError(f"The build finished without {', '.join(missing)}.")
@@ -101,13 +114,22 @@ def build(root: Path, version: str) -> list[Path]:
 
 
 def check(root: Path, files: list[Path]) -> None:
-    """Check the files' metadata, and that the wheel alone makes a mask."""
+    """Check the files' metadata, and that the wheel that fits this machine, or the sdist, alone makes a mask."""
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         python = Path(folder) / ("Scripts" if os.name == "nt" else "bin") / "python"
         run(root, python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "twine")
         run(root, python, "-m", "twine", "check", "--strict", *files)
-    run(root, "bash", "tools/smoke.sh", sys.executable, files[-1])
+    run(root, "bash", "tools/smoke.sh", sys.executable, own(files))
+
+
+def own(files: list[Path]) -> Path:
+    """Return the wheel that pip would take on this machine; the sdist, which is the first, where none fits."""
+    for tag in platform_tags():
+        for file in files:
+            if file.name.endswith(f"-{tag}.whl"):
+                return file
+    return files[0]
 
 
 def git(root: Path, *words: str) -> str:
@@ -118,9 +140,10 @@ def git(root: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-def run(root: Path, *words: str | Path) -> None:
+def run(root: Path, *words: str | Path, environment: dict[str, str] | None = None) -> None:
     """Run one step, whose output is shown."""
-    if subprocess.run([str(word) for word in words], cwd=root, check=False).returncode != 0:
+    around = {**os.environ, **(environment or {})}
+    if subprocess.run([str(word) for word in words], cwd=root, env=around, check=False).returncode != 0:
         raise ReleaseError(
             f"The step '{' '.join(Path(word).name for word in words[:4])}' failed; nothing was released."
         )

@@ -6,8 +6,13 @@
 'lesion'
 
 The names here are what most programs need; `segmend.io` reads and writes files,
-`segmend.store` keeps them, `segmend.methods` holds the methods.
+`segmend.store` keeps them, `segmend.methods` holds the methods. What reads images is imported when it is first used.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from segmend.core.image import Box, Image, LabelMap, MaskArray
 from segmend.core.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke
@@ -15,6 +20,9 @@ from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace, ans
 from segmend.core.session import Canvas, Defined, Event, Label, Patch, Prompted, Redone, Removed, Session, Undone
 from segmend.errors import SegmendError, UserError
 from segmend.methods import card, cards, load
+
+if TYPE_CHECKING:
+    from segmend.io import open_image, to_nibabel, to_simpleitk
 
 __version__ = "0.1.0"
 
@@ -52,4 +60,23 @@ __all__ = [
     "card",
     "cards",
     "load",
+    "open_image",
+    "to_nibabel",
+    "to_simpleitk",
 ]
+
+# What is imported when somebody first asks for it, so that `import segmend` stays quick.
+_OF_IO = ("open_image", "to_nibabel", "to_simpleitk")
+_MODULES = ("datasets", "io", "samples", "store")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    if name in _OF_IO:
+        return getattr(import_module(f"{__name__}.io"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_OF_IO, *_MODULES})

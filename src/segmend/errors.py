@@ -13,6 +13,7 @@ SegmendError
   StoreError          the disk or the database refused; nothing already saved is lost
     DiskFullError       there is no space left
   ModelError          weights that are missing, damaged, or of another method or version
+  LibraryError        the compiled part of Segmend is missing or does not belong to it
 """
 
 
@@ -66,3 +67,7 @@ class DiskFullError(StoreError):
 
 class ModelError(SegmendError):
     """Weights that are missing, damaged, or of another method or version."""
+
+
+class LibraryError(SegmendError):
+    """The compiled part of Segmend is missing or does not belong to it."""

@@ -2,9 +2,10 @@
 
 `cards.toml` names every method of Segmend with its card and its module, so listing them imports none. Other packages
 add methods through the `segmend.methods` entry point, which names a module with `METHOD`, its card. A method's module
-has `load`, which returns the Segmenter: one that learns takes the folder of its weights, `load(weights=None)`, None for
-those in the package; one that does not has `load()`. Where the card depends on the weights, `card(weights)` returns
-that of a folder. How a method learns is a recipe (`segmend.learning.recipe`).
+has `load`, which returns the Segmenter: one that learns takes the folder of its weights, None for those in the package,
+and perhaps the device that its networks run on, `load(weights=None, device=AUTO)`; one that does not has `load()`.
+Where the card depends on the weights, `card(weights)` returns that of a folder. How a method learns is a recipe
+(`segmend.learning.recipe`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import cast
 from segmend.core.segmenter import Method, Segmenter
 from segmend.errors import ModelError, SettingsError
 from segmend.runtime import cards as own
+from segmend.runtime.engine import Device, check_device
 from segmend.runtime.versions import in_use
 from segmend.runtime.warming import warm
 
@@ -58,8 +60,18 @@ def card(method: str, weights: Path | None = None) -> Method:
     return found[method]
 
 
-def load(method: str, weights: Path | None = None, *, dimensions: Collection[int] | None = None) -> Segmenter:
-    """Return one method, ready to run, with its own weights or those in a folder; loaded once a process.
+def load(
+    method: str,
+    weights: Path | None = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    dimensions: Collection[int] | None = None,
+) -> Segmenter:
+    """Return one method, ready to run, with its own weights or those in a folder; loaded once a process and device.
+
+    Its networks run on `device`: "cpu", "cuda", "mps", or the quickest of them that is there, in the `precision`
+    "float32" or "bfloat16", or that which is best for the device. A method without networks runs on the processor.
 
     It is warm, so that its first answer takes as long as any: for images of all `dimensions` that its card names or,
     where some are given, of those; with none it is not warmed, which is best for one answer alone. Methods of other
@@ -69,27 +81,62 @@ def load(method: str, weights: Path | None = None, *, dimensions: Collection[int
     several threads: one loads, the others wait for it.
     """
     folder = None if weights is None else in_use(weights)
+    where = Device(device, precision)
     with _loading:
-        segmenter = _loaded(method, folder)
+        segmenter = _loaded(method, folder, where)
         for dimension in card(method).dimensions:
             if dimensions is None or dimension in dimensions:
-                _warm(method, folder, dimension)
+                _warm(method, folder, where, dimension)
         return segmenter
 
 
 @cache
-def _loaded(method: str, weights: Path | None) -> Segmenter:
-    if weights is None:
-        return cast(Segmenter, _module(method).load())
-    check_weights(method, weights)
-    return cast(Segmenter, _module(method).load(weights))
+def _loaded(method: str, weights: Path | None, device: Device) -> Segmenter:
+    options: dict[str, object] = {}
+    if weights is not None:
+        check_weights(method, weights)
+        options["weights"] = weights
+    check_runs_on(method, device)
+    if takes_device(method):
+        options["device"] = device
+    segmenter = cast(Segmenter, _module(method).load(**options))
+    with suppress(AttributeError, TypeError):  # another package's may allow no attribute
+        given = (method, None if weights is None else weights.absolute(), device)
+        object.__setattr__(segmenter, "loaded_by", (_load_again, given))
+    return segmenter
+
+
+def _load_again(method: str, weights: Path | None, device: Device) -> Segmenter:
+    return load(method, weights, device=device.name, precision=device.precision, dimensions=())
+
+
+def load_where_possible(
+    method: str, weights: Path | None, device: Device, *, dimensions: Collection[int] | None = None
+) -> Segmenter:
+    """Return one method as `load` does, on the device if it runs networks, on the processor if it runs none."""
+    where = device if takes_device(method) else Device()
+    return load(method, weights, device=where.name, precision=where.precision, dimensions=dimensions)
+
+
+def check_runs_on(method: str, device: Device) -> None:
+    """Refuse a device that is not there or that a method cannot run on, without loading the method."""
+    if takes_device(method):
+        check_device(device.name)
+    elif device.name not in ("auto", "cpu") or device.precision != "auto":
+        wanted = " in ".join(word for word in (device.name, device.precision) if word != "auto")
+        raise SettingsError(f"The method {method!r} runs no network, so it takes no device or precision; got {wanted}.")
+
+
+def takes_device(method: str) -> bool:
+    """Tell whether a method runs networks that may run on another device than the processor."""
+    return "device" in signature(_module(method).load).parameters
 
 
 @cache
-def _warm(method: str, weights: Path | None, dimension: int) -> None:
+def _warm(method: str, weights: Path | None, device: Device, dimension: int) -> None:
     if _module(method).__name__.startswith("segmend."):
         with suppress(Exception):  # whatever is wrong, the first prompt will say it to whom it concerns
-            warm(_loaded(method, weights), card(method, weights), dimension)
+            warm(_loaded(method, weights, device), card(method, weights), dimension)
 
 
 def check_weights(method: str, weights: Path) -> None:

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from segmend import io, methods
 from segmend.cli import run
 from segmend.cli.start import weights_of
 from segmend.core.image import Image
 from segmend.errors import ModelError, SettingsError
+from segmend.runtime.engine import Device
 from segmend.server.settings import ServerSettings
 from segmend.server.workspaces import Workspaces
 
@@ -127,3 +129,42 @@ def test_start_takes_a_folder_for_each_method(weights, data, monkeypatch):
     assert run(["start", "--no-browser", "--no-samples", "--data", kept, "--weights", str(weights)]) == 0
     assert served[0].weights == {"mend": weights}
     assert isinstance(served[0].data, Path)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a graphics processor")
+def test_a_device_that_is_not_there_is_one_sentence_of_every_command(data, tmp_path, capsys):
+    image = str(data / "images" / "a.png")
+    for command in (
+        ["segment", image, "--click", "0,30,30", "-o", str(tmp_path / "mask.png")],
+        ["evaluate", "--data", str(data)],
+        ["doctor"],
+        ["start", "--no-browser"],
+    ):
+        assert run([*command, "--device", "cuda"]) == 2
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last == "This machine has no device cuda that torch can use; choose cpu or auto."
+    assert not (tmp_path / "mask.png").exists()
+
+
+def test_the_precision_that_was_asked_for_runs(data, tmp_path, capsys, monkeypatch):
+    asked, real = [], methods._loaded
+    monkeypatch.setattr(methods, "_loaded", lambda *given: asked.append(given[2]) or real(*given))
+    chosen = ["--device", "cpu", "--precision", "float32"]
+
+    assert (
+        run(["segment", str(data / "images" / "a.png"), "--click", "0,30,30", "-o", str(tmp_path / "m.png"), *chosen])
+        == 0
+    )
+    assert run(["evaluate", "--data", str(data), "--interactions", "1", *chosen]) == 0
+
+    assert set(asked) == {Device("cpu", "float32")}
+
+
+def test_the_server_runs_networks_on_its_device_and_other_methods_all_the_same():
+    workspaces = Workspaces(1 << 30, device=Device("cpu", "float32"))
+    image = Image(np.zeros((1, 1, 40, 40), np.uint8))
+
+    network, classical = (workspaces.opened("s", method, lambda: image).inner for method in ("iunet", "graphcut"))
+
+    assert network.engine.name.endswith("float32")
+    assert classical is not None

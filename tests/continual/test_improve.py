@@ -15,7 +15,7 @@ import pytest
 from segmend import io, methods
 from segmend.continual import improve as room
 from segmend.continual.improve import LEARN, Outcome, cases_in, improve, survey
-from segmend.continual.trial import MOMENTS, Pair, Rule, Trial, Trials
+from segmend.continual.trial import MOMENTS, PairedScores, Rule, Trial, Trials
 from segmend.core.image import Image, scale_affine
 from segmend.datasets.case import Case, Example
 from segmend.errors import FileError, ModelError, SettingsError
@@ -27,7 +27,9 @@ from segmend.server.workspaces import Workspaces
 WIDTHS = {"widths": (4, 4, 4, 4, 4, 4), "light": (4, 4, 4, 4, 4, 4)}
 FAST = {"batch": 2, "threads": 1, "workers": 0, "exam": 0}
 SITE = {**FAST, "synthetic": 0.0, "regions": 0.0, "pasted": 0.0, "rate": 1e-2}
-TAKE = Trial(tuple(Pair(f"case {i}", dict.fromkeys(MOMENTS, 0.5), dict.fromkeys(MOMENTS, 0.6)) for i in range(3)))
+TAKE = Trial(
+    tuple(PairedScores(f"case {i}", dict.fromkeys(MOMENTS, 0.5), dict.fromkeys(MOMENTS, 0.6)) for i in range(3))
+)
 
 
 CHECKED = (0, 3, 8)  # cases that are checked on, by the hash of their images
@@ -81,7 +83,7 @@ def again(found: Outcome) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def few_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segmend.continual.trial.DRAWN", {2: 2, 3: 2})
+    monkeypatch.setattr("segmend.continual.trial.SCENES", {2: 2, 3: 2})
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +96,7 @@ def adapted(old: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     """A folder whose weights have learned what this site's objects look like."""
     out = tmp_path_factory.mktemp("adapted") / "site"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("segmend.continual.trial.DRAWN", {2: 2, 3: 2})
+        patch.setattr("segmend.continual.trial.SCENES", {2: 2, 3: 2})
         return out, improve(site(), out, weights=old, options={**SITE, "steps": 40, "batch": 4}, log=quiet)
 
 
@@ -186,6 +188,7 @@ def test_what_was_decided_is_not_done_again(home: Path, old: Path) -> None:
     assert len(list((home / "rounds").iterdir())) == 1
 
 
+@pytest.mark.long
 def test_two_runs_decide_alike(old: Path, tmp_path: Path) -> None:
     runs = [improve(site(), tmp_path / name, weights=old, options={**SITE, "steps": 1}, log=quiet) for name in "ab"]
 
@@ -288,6 +291,7 @@ def test_volumes_teach_the_networks_for_volumes_alone(tmp_path: Path, taken: Cal
     assert all(now[name] == before[name] for name in before if name.startswith("mend2d"))
 
 
+@pytest.mark.long
 def test_volumes_can_be_checked_with_a_robot(tmp_path: Path) -> None:
     one, two = untrained(tmp_path / "one", 3), untrained(tmp_path / "two", 3)
 
@@ -300,16 +304,16 @@ def test_volumes_can_be_checked_with_a_robot(tmp_path: Path) -> None:
 
 def test_data_sets_learned_from_before_are_kept_in_mind(old: Path, tmp_path: Path) -> None:
     for name in ("first", "second"):
-        write(tmp_path / "before" / name, list("abcdef"))
-        split = {"train": list("abcd"), "val": list("ef")}
+        write(tmp_path / "before" / name, list("abc"))
+        split = {"train": list("ab"), "val": list("c")}
         (tmp_path / "before" / name / "split.json").write_text(json.dumps(split))
-    assert len(room.remembered(tmp_path / "before", 4)) == 2 * 2 + 2 * 2
+    assert len(room.replay_cases(tmp_path / "before", 2)) == 2 * 1 + 2 * 1
     asked = {**SITE, "steps": 1}
 
     found = improve(site(), tmp_path / "a", weights=old, replay=tmp_path / "before", options=asked, log=quiet)
 
     part = found.report["parts"]["pictures"]
-    assert len(part["before"]["cases"]) == 4
+    assert len(part["before"]["cases"]) == 2
     assert "Pictures of what was learned before" in (found.folder / "report.md").read_text()
     (run,) = found.folder.glob("pictures/run.json")
     assert json.loads(run.read_text())["cases"]["train"].keys() == {"accepted", "before"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segmend.continual.trial import CLICKS, MOMENTS, Pair, Rule, Trial, Trials, drawn, plain, trial
+from segmend.continual.trial import CLICKS, MOMENTS, PairedScores, Rule, Trial, Trials, drawn_scenes, to_json, trial
 from segmend.core.image import Box, Image, MaskArray
 from segmend.core.prompts import Prompt
 from segmend.core.segmenter import Prediction, Segmenter, Workspace
@@ -57,10 +57,10 @@ class Boxless(Sure):
         return super().predict(prompts, previous)
 
 
-def pairs(*gains: float, moment: str = "", by: float = 0.0) -> tuple[Pair, ...]:
+def pairs(*gains: float, moment: str = "", by: float = 0.0) -> tuple[PairedScores, ...]:
     """Return cases that gained so much at every moment, and at one moment something else besides."""
     return tuple(
-        Pair(f"case {i}", dict.fromkeys(MOMENTS, 0.5), {m: 0.5 + gain + by * (m == moment) for m in MOMENTS})
+        PairedScores(f"case {i}", dict.fromkeys(MOMENTS, 0.5), {m: 0.5 + gain + by * (m == moment) for m in MOMENTS})
         for i, gain in enumerate(gains)
     )
 
@@ -90,7 +90,7 @@ def test_a_case_that_cannot_be_played_is_a_problem_and_not_a_score() -> None:
     assert said == ["  squares could not be played: no boxes here"]
     assert (found.pairs, found.gain, found.moments) == ((), 0.0, ())
     assert [problem.reason for problem in found.problems] == ["no boxes here"]
-    assert plain(found)["problems"] == [{"case": "squares", "reason": "no boxes here"}]
+    assert to_json(found)["problems"] == [{"case": "squares", "reason": "no boxes here"}]
 
 
 def test_a_case_without_a_measurable_object_is_a_problem() -> None:
@@ -134,7 +134,7 @@ def test_what_was_learned_before_must_not_be_forgotten_either() -> None:
     (reason,) = Rule().against(Trials(BETTER, SAME, Trial(pairs(-0.05, -0.01))))
 
     assert reason == "On what was learned before the mean Dice fell by 0.0300; at most 0.02 may be forgotten."
-    assert list(Trials(BETTER, SAME).plain()) == ["site", "drawn"]
+    assert list(Trials(BETTER, SAME).to_json()) == ["site", "drawn"]
 
 
 def test_the_reason_why_nothing_could_be_played_is_said() -> None:
@@ -154,8 +154,8 @@ def test_a_few_scenes_alone_are_nothing_forgotten() -> None:
 
 def test_drawn_scenes_are_always_the_same_and_hold_an_object() -> None:
     for dimensions in (2, 3):
-        first, second = drawn(dimensions)[0].read(), drawn(dimensions)[0].read()
-        other = drawn(dimensions)[1].read()
+        first, second = drawn_scenes(dimensions)[0].read(), drawn_scenes(dimensions)[0].read()
+        other = drawn_scenes(dimensions)[1].read()
         assert (first.image.voxels == second.image.voxels).all() and first.labels.any()
         assert first.image.voxels.shape != other.image.voxels.shape or (first.image.voxels != other.image.voxels).any()
         assert first.image.flat == (dimensions == 2)

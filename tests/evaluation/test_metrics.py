@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
 from itertools import product
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -311,24 +309,6 @@ def test_far_surfaces_are_found_by_the_transform() -> None:
     assert ours(truth, mask, (1.0, 2.0, 1.0), 2.0) == pytest.approx(theirs(truth, mask, (1.0, 2.0, 1.0), 2.0))
 
 
-def test_loops_run_where_their_machine_code_cannot_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = numba.njit
-
-    def refusing(*, cache: bool = False, **options: Any) -> Any:
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return real(**options)
-
-    monkeypatch.setattr(numba, "njit", refusing)
-    spec = importlib.util.spec_from_file_location("uncached", nearest.__file__)
-    assert spec is not None
-    assert spec.loader is not None
-    uncached = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(uncached)
-
-    assert uncached.rows(drawn("..#..")).tolist() == [[[2, 1, 0, 1, 2]]]
-
-
 # Interactions
 
 
@@ -395,9 +375,9 @@ def test_percentiles_and_tolerances_have_limits() -> None:
 
 def test_curves_need_values() -> None:
     with pytest.raises(SettingsError, match="needs 1 to 2 values; got 3"):
-        metrics.held([1, 2, 3], 2)
+        metrics.pad_to([1, 2, 3], 2)
     with pytest.raises(SettingsError, match="needs 1 to 2 values; got 0"):
-        metrics.held([], 2)
+        metrics.pad_to([], 2)
     with pytest.raises(SettingsError, match="got 3 for 5"):
         metrics.auc([1, 1, 1])
     with pytest.raises(SettingsError, match="at least one object"):
@@ -405,25 +385,27 @@ def test_curves_need_values() -> None:
 
 
 def test_the_share_of_interactions_that_lowered_a_value_counts_none_before_the_first() -> None:
-    assert metrics.lowered([[0.9, 0.895, 0.88, 0.95], [0.2]]) == pytest.approx(1 / 3)  # .005 is no loss, .015 is one
-    assert metrics.lowered([[0.9], []]) is None
+    assert metrics.share_lowered([[0.9, 0.895, 0.88, 0.95], [0.2]]) == pytest.approx(
+        1 / 3
+    )  # .005 is no loss, .015 is one
+    assert metrics.share_lowered([[0.9], []]) is None
 
 
 def test_a_judgement_is_the_mean_error_and_the_correlation() -> None:
-    found = metrics.judgement([0.9, 0.5, 0.7], [0.6, 0.4, 0.5])
+    found = metrics.quality_agreement([0.9, 0.5, 0.7], [0.6, 0.4, 0.5])
 
     assert found is not None
     assert found.error == pytest.approx(0.2)  # of .3, .1 and .2
     assert found.r == pytest.approx(1.0)
     assert found.answers == 3
-    falling = metrics.judgement([0.2, 0.4], [0.9, 0.1])
+    falling = metrics.quality_agreement([0.2, 0.4], [0.9, 0.1])
     assert falling is not None
     assert falling.r == pytest.approx(-1.0)
 
 
 def test_what_does_not_vary_goes_together_with_nothing() -> None:
-    assert metrics.judgement([0.5, 0.5], [0.1, 0.9]) == metrics.Judged(pytest.approx(0.4), None, 2)
-    assert metrics.judgement([0.5], [0.5]) == metrics.Judged(0.0, None, 1)
-    assert metrics.judgement([], []) is None
+    assert metrics.quality_agreement([0.5, 0.5], [0.1, 0.9]) == metrics.QualityAgreement(pytest.approx(0.4), None, 2)
+    assert metrics.quality_agreement([0.5], [0.5]) == metrics.QualityAgreement(0.0, None, 1)
+    assert metrics.quality_agreement([], []) is None
     with pytest.raises(SettingsError, match="as many expected as true values; got 1 and 2"):
-        metrics.judgement([0.5], [0.5, 0.6])
+        metrics.quality_agreement([0.5], [0.5, 0.6])

@@ -9,7 +9,7 @@ from segmend.core.image import whole
 from segmend.core.masks import dice
 from segmend.core.prompts import Click, Mask
 from segmend.core.segmenter import Method, Prediction, Workspace
-from segmend.evaluation.one_click import BEST, RANDOM, UNCERTAINTY, by_method, by_place, wobbled
+from segmend.evaluation.one_click import BEST, RANDOM, UNCERTAINTY, by_method, by_place, perturb_to_dice
 
 SPACING = np.array([1.0, 1.0, 1.0])
 TRUTH = np.zeros((1, 12, 30), bool)
@@ -103,19 +103,19 @@ SOLID[4:10, 8:22, 7:25] = True
 def test_a_wrong_mask_is_as_wrong_as_was_asked_for_and_the_same_each_time(seed, wanted):
     spacing = np.array([3.0, 1.0, 1.5])
 
-    mask = wobbled(SOLID, spacing, seed, wanted=wanted)
+    mask = perturb_to_dice(SOLID, spacing, seed, wanted=wanted)
 
     assert dice(SOLID, mask) == pytest.approx(wanted, abs=0.06)
-    np.testing.assert_array_equal(mask, wobbled(SOLID, spacing, seed, wanted=wanted))
+    np.testing.assert_array_equal(mask, perturb_to_dice(SOLID, spacing, seed, wanted=wanted))
 
 
 def test_a_wrong_mask_is_wrong_on_both_sides_and_another_with_another_seed():
-    mask = wobbled(SOLID, SPACING, 3)
+    mask = perturb_to_dice(SOLID, SPACING, 3)
 
     assert (mask & ~SOLID).sum() > 50
     assert (SOLID & ~mask).sum() > 50
-    assert (mask != wobbled(SOLID, SPACING, 4)).any()
+    assert (mask != perturb_to_dice(SOLID, SPACING, 4)).any()
 
 
-def test_a_pictures_mask_is_wobbled_in_its_plane():
-    assert dice(TRUTH, wobbled(TRUTH, SPACING, 1)) == pytest.approx(0.7, abs=0.06)
+def test_a_pictures_mask_is_perturbed_in_its_plane():
+    assert dice(TRUTH, perturb_to_dice(TRUTH, SPACING, 1)) == pytest.approx(0.7, abs=0.06)

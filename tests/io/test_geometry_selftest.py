@@ -120,7 +120,7 @@ def region_mm(path: Path, number: int, image: Image) -> np.ndarray:
 def test_volumes_land_where_simpleitk_and_nibabel_read_them(
     suffix: str, affine: np.ndarray, mask: np.ndarray, tmp_path: Path
 ) -> None:
-    image, path = Image(np.zeros((1, *SHAPE), np.int16), affine), tmp_path / f"mask{suffix}"
+    image, path = Image(np.zeros((1, *SHAPE), np.int16), affine, axes="zyx"), tmp_path / f"mask{suffix}"
 
     io.write_mask(path, mask, image, LABELS)
 
@@ -136,7 +136,7 @@ def test_volumes_land_where_simpleitk_and_nibabel_read_them(
 def test_dicom_segmentations_land_by_the_standards_equation(
     affine: np.ndarray, mask: np.ndarray, tmp_path: Path
 ) -> None:
-    image, path = Image(np.zeros((1, *SHAPE), np.int16), affine), tmp_path / "mask.dcm"
+    image, path = Image(np.zeros((1, *SHAPE), np.int16), affine, axes="zyx"), tmp_path / "mask.dcm"
 
     io.write_mask(path, mask, image, LABELS)
 
@@ -147,7 +147,7 @@ def test_dicom_segmentations_land_by_the_standards_equation(
 
 @pytest.mark.parametrize("affine", [*EVERY, TILTED, SKEWED], ids=[*NAMES, "tilted", "skewed"])
 def test_structure_sets_go_round_the_same_millimetres(affine: np.ndarray, mask: np.ndarray, tmp_path: Path) -> None:
-    image, path = Image(np.zeros((1, *SHAPE), np.int16), affine), tmp_path / "mask.rtstruct.dcm"
+    image, path = Image(np.zeros((1, *SHAPE), np.int16), affine, axes="zyx"), tmp_path / "mask.rtstruct.dcm"
 
     io.write_mask(path, mask, image, LABELS)
 
@@ -159,7 +159,7 @@ def test_structure_sets_go_round_the_same_millimetres(affine: np.ndarray, mask: 
 @pytest.mark.parametrize("affine", [TILTED, SKEWED], ids=["tilted", "skewed"])
 @pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".seg.nrrd", ".mha"])
 def test_sheared_grids_survive(suffix: str, affine: np.ndarray, mask: np.ndarray, tmp_path: Path) -> None:
-    image, path = Image(np.zeros((1, *SHAPE), np.int16), affine), tmp_path / f"mask{suffix}"
+    image, path = Image(np.zeros((1, *SHAPE), np.int16), affine, axes="zyx"), tmp_path / f"mask{suffix}"
 
     io.write_mask(path, mask, image, LABELS)
 
@@ -181,12 +181,12 @@ def test_a_dicom_segmentation_refuses_rows_and_columns_that_are_not_square(mask:
 @pytest.mark.parametrize("suffix", [".nii.gz", ".seg.nrrd", ".mha", ".dcm", ".rtstruct.dcm"])
 def test_a_mask_of_another_place_is_refused(suffix: str, mask: np.ndarray, tmp_path: Path) -> None:
     affine, path = flipped((0, 1, 2), (1.0, 1.0, 1.0)), tmp_path / f"mask{suffix}"
-    io.write_mask(path, mask, Image(np.zeros((1, *SHAPE)), affine), LABELS)
+    io.write_mask(path, mask, Image(np.zeros((1, *SHAPE)), affine, axes="zyx"), LABELS)
     moved = affine.copy()
     moved[:3, 3] += 0.43 * affine[:3, 0]
 
     with pytest.raises(GeometryError, match=r"lies on another grid|lies in no slice"):
-        io.read_mask(path, Image(np.zeros((1, *SHAPE)), moved))
+        io.read_mask(path, Image(np.zeros((1, *SHAPE)), moved, axes="zyx"))
 
 
 @pytest.mark.parametrize("affine", OBLIQUE, ids=NAMES[-3:])
@@ -195,7 +195,7 @@ def test_images_land_too_and_keep_their_numbers(suffix: str, affine: np.ndarray,
     voxels = np.arange(60, dtype=np.int16).reshape(1, *SHAPE) - 30
     path = tmp_path / f"image{suffix}"
 
-    io.write_image(path, Image(voxels, affine))
+    io.write_image(path, Image(voxels, affine, axes="zyx"))
 
     read, place = with_simpleitk(path)
     again = io.read(path)

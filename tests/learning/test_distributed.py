@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from segmend.errors import SettingsError
-from segmend.learning.distributed import ALONE, SharedBatchNorm, World, shared
+from segmend.learning.distributed import ALONE, SharedBatchNorm, World, share_batch_norms
 from segmend.learning.loop import run
 from tests.learning import recipe_of_halves as recipe
 
@@ -20,9 +20,9 @@ import os, pathlib, sys
 sys.path.insert(0, sys.argv[1])
 from tests.learning import recipe_of_halves as recipe
 from segmend.learning.loop import run
-from segmend.learning.distributed import joined
+from segmend.learning.distributed import join_processes
 lines = []
-with joined() as world:
+with join_processes() as world:
     done = run(recipe, [], [], recipe.Settings(), pathlib.Path(sys.argv[2]), every=1, exam=3, workers=0, threads=1,
                log=lines.append, world=world)
     assert done.steps == 20 and set(done.scores) == {"right"} and all(path.is_file() for path in done.weights)
@@ -34,16 +34,16 @@ MEASURES = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import torch
-from segmend.learning.distributed import joined, shared
-with joined() as world:
+from segmend.learning.distributed import join_processes, share_batch_norms
+with join_processes() as world:
     torch.manual_seed(3)
     batch = torch.randn(5, 3, 4, 2, dtype=torch.float32) * 7 + 100  # far from zero: sums of squares would lose it
     weight = torch.randn(5, 3, 4, 2)
-    whole, halves = torch.nn.BatchNorm2d(3), shared(torch.nn.Sequential(torch.nn.BatchNorm2d(3)), world)[0]
+    whole, halves = torch.nn.BatchNorm2d(3), share_batch_norms(torch.nn.Sequential(torch.nn.BatchNorm2d(3)), world)[0]
     everything, mine = batch.clone().requires_grad_(), batch[world.rank :: 2].clone().requires_grad_()
     (whole(everything) * weight).sum().backward()
     (halves(mine) * weight[world.rank :: 2]).sum().backward()
-    world.summed(halves, 0.0)
+    world.sum_gradients(halves, 0.0)
     close = dict(rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(mine.grad, everything.grad[world.rank :: 2], **close)
     torch.testing.assert_close(halves.weight.grad, whole.weight.grad, **close)
@@ -60,10 +60,10 @@ with joined() as world:
     for parameter in idle.parameters():
         parameter.grad = None
     used(torch.ones(1, 2)).sum().backward()
-    assert world.summed(idle, world.rank + 1.0) == 3.0
+    assert world.sum_gradients(idle, world.rank + 1.0) == 3.0
     assert idle.first.weight.grad.tolist() == idle.second.weight.grad.tolist() == [[1.0, 1.0]]
     assert linear.weight.grad is None
-    assert world.told(["leader"] if world.leads else None) == ["leader"]
+    assert world.broadcast(["leader"] if world.leads else None) == ["leader"]
 """
 
 
@@ -122,7 +122,7 @@ def test_a_batch_too_small_to_share_is_refused(tmp_path):
 def test_alone_a_network_stays_as_it_is():
     network = recipe.build(recipe.Settings())
 
-    assert shared(network, ALONE) is network
+    assert share_batch_norms(network, ALONE) is network
     assert not any(isinstance(part, SharedBatchNorm) for part in network.modules())
 
 
@@ -134,7 +134,7 @@ def test_the_names_and_values_of_parameters_survive_the_change():
     image = torch.randn(2, 1, 2, 3, 4)
     expected = network(image)
 
-    changed = shared(network, World(0, 2))
+    changed = share_batch_norms(network, World(0, 2))
 
     assert isinstance(changed[1][0], SharedBatchNorm) and not changed[1][0].training
     assert list(changed.state_dict()) == list(before)
@@ -142,6 +142,6 @@ def test_the_names_and_values_of_parameters_survive_the_change():
 
 
 def test_a_norm_without_memory_stays_one():
-    changed = shared(torch.nn.BatchNorm2d(3, affine=False, track_running_stats=False), World(0, 2))
+    changed = share_batch_norms(torch.nn.BatchNorm2d(3, affine=False, track_running_stats=False), World(0, 2))
 
     assert changed.running_mean is None and changed.weight is None

@@ -5,7 +5,7 @@ import pytest
 
 from segmend.core.image import Image, scale_affine
 from segmend.errors import SettingsError
-from segmend.learning.slices import Shelf, areas, look, objects, varied
+from segmend.learning.slices import CasePool, augment_crop, label_areas, label_values, random_crop
 from segmend.learning.subjects import Subject
 
 
@@ -18,7 +18,7 @@ def subject(*, spacing=(5.0, 1.0, 1.0), group="squares", low=2, channels=1):
 
 
 def test_a_whole_look_sees_the_plane_and_says_what_is_beyond_it():
-    found = look(np.random.default_rng(0), subject(), 30, whole=1.0, values=(1,))
+    found = random_crop(np.random.default_rng(0), subject(), 30, whole=1.0, values=(1,))
 
     assert found.truth.sum() == 120 and found.valid.sum() == 20 * 30
     assert found.picture.shape == (1, 30, 30) and found.picture[0][found.truth].min() == 50
@@ -29,42 +29,42 @@ def test_slices_lie_across_the_thickest_axis():
     labels = np.ascontiguousarray(turned.labels.transpose(1, 2, 0))
     image = Image(np.ascontiguousarray(turned.image.voxels.transpose(0, 2, 3, 1)), scale_affine((1, 1, 5)))
 
-    found = look(np.random.default_rng(0), Subject(image, labels, False, "turned"), 30, whole=1.0, values=(1,))
+    found = random_crop(np.random.default_rng(0), Subject(image, labels, False, "turned"), 30, whole=1.0, values=(1,))
 
     assert found.truth.sum() == 120
 
 
 def test_a_near_look_holds_the_whole_object():
     for seed in range(20):
-        found = look(np.random.default_rng(seed), subject(), 64, whole=0.0, values=(1,))
+        found = random_crop(np.random.default_rng(seed), subject(), 64, whole=0.0, values=(1,))
 
         ys, xs = np.nonzero(found.truth)
         assert ys.size and 0 < ys.min() and ys.max() < 63 and 0 < xs.min() and xs.max() < 63
 
 
 def test_all_objects_can_be_one():
-    found = look(np.random.default_rng(0), subject(), 30, whole=1.0, merged=1.0)
+    found = random_crop(np.random.default_rng(0), subject(), 30, whole=1.0, merged=1.0)
 
     assert found.truth.sum() == 120 + 12
 
 
 def test_colours_are_kept_and_other_channels_left_out():
-    assert look(np.random.default_rng(0), subject(channels=4), 30).picture.shape[0] == 3
-    assert look(np.random.default_rng(0), subject(channels=2), 30).picture.shape[0] == 1
+    assert random_crop(np.random.default_rng(0), subject(channels=4), 30).picture.shape[0] == 3
+    assert random_crop(np.random.default_rng(0), subject(channels=2), 30).picture.shape[0] == 1
 
 
 def test_varied_looks_keep_their_object_and_their_size():
     rng = np.random.default_rng(1)
     for _ in range(20):
-        found = varied(rng, look(rng, subject(), 40))
+        found = augment_crop(rng, random_crop(rng, subject(), 40))
         assert found.truth.any() and found.truth.shape == found.valid.shape == (40, 40)
         assert np.isfinite(found.picture).all()
 
 
 def test_every_set_has_its_turn():
-    shelf = Shelf([subject(group="small"), *[subject(group="large")] * 9])
+    pool = CasePool([subject(group="small"), *[subject(group="large")] * 9])
 
-    drawn = [shelf.draw(np.random.default_rng(i)).group for i in range(400)]
+    drawn = [pool.draw(np.random.default_rng(i)).group for i in range(400)]
 
     assert 0.15 < drawn.count("small") / 400 < 0.35  # 1 of 1 + 3
 
@@ -72,13 +72,13 @@ def test_every_set_has_its_turn():
 def test_cases_without_an_object_are_never_drawn():
     empty = Subject(Image(np.zeros((1, 1, 3, 3))), np.zeros((1, 3, 3), np.uint16), False, "empty")
 
-    assert {Shelf([empty, subject()]).draw(np.random.default_rng(i)).group for i in range(20)} == {"squares"}
+    assert {CasePool([empty, subject()]).draw(np.random.default_rng(i)).group for i in range(20)} == {"squares"}
     with pytest.raises(SettingsError, match="needs at least one case with an object"):
-        Shelf([empty]).draw(np.random.default_rng(0))
+        CasePool([empty]).draw(np.random.default_rng(0))
 
 
 def test_areas_are_counted_in_every_slice_across_the_thickest_axis():
     found = subject(low=1)
 
-    assert objects(found) == [1, 2]
-    assert areas(found)[:, 1].tolist() == [0, 120, 0, 0] and areas(found)[:, 2].tolist() == [0, 12, 0, 0]
+    assert label_values(found) == [1, 2]
+    assert label_areas(found)[:, 1].tolist() == [0, 120, 0, 0] and label_areas(found)[:, 2].tolist() == [0, 12, 0, 0]

@@ -10,7 +10,8 @@ from segmend.core.masks import dice
 from segmend.core.segmenter import merged
 from segmend.errors import ModelError
 from segmend.mend.first_masks import InPlanes, InSpace, Namer, agree, read_labels
-from segmend.mend.plane import Networks, PlanePredictor
+from segmend.mend.plane import PlanePredictor
+from segmend.mend.plane_networks import Networks
 from segmend.mend.volume import VolumeWorkspace
 from segmend.runtime.engine import Engine
 from tests.tasks import DISC, SQUARE, drawn_picture, drawn_volume

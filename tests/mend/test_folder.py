@@ -12,7 +12,7 @@ from segmend.core.segmenter import answer
 from segmend.errors import ModelError
 from segmend.mend.method import load
 from segmend.mend.volume import VolumeWorkspace
-from segmend.nets.mender import Reader, Refiner
+from segmend.nets.mend import ImageEncoder, PromptDecoder
 from segmend.runtime.engine import export_network
 from segmend.solvers.finetune import Head, save_head
 
@@ -23,13 +23,13 @@ OUTPUTS = ("logits", "quality", "hidden", "error_logits")
 def export_untrained(folder, dimensions, cells):
     torch.manual_seed(0)
     settings = {"dimensions": dimensions, "widths": list(WIDTHS), "features": FEATURES}
-    reader, refiner = Reader(**settings).eval(), Refiner(**settings, head=5).eval()
+    reader, refiner = ImageEncoder(**settings).eval(), PromptDecoder(**settings, head=5).eval()
     x = torch.zeros(1, 4, *(cells,) * dimensions)
     features = {f"f{i}": part.detach() for i, part in enumerate(reader(x))}
     export_network(
         reader,
         folder / f"mend{dimensions}d_reader.onnx",
-        architecture="mender:Reader",
+        architecture="mend:ImageEncoder",
         settings=settings,
         inputs={"x": x},
         outputs=tuple(features),
@@ -37,7 +37,7 @@ def export_untrained(folder, dimensions, cells):
     export_network(
         refiner,
         folder / f"mend{dimensions}d_refiner.onnx",
-        architecture="mender:Refiner",
+        architecture="mend:PromptDecoder",
         settings=settings | {"head": 5},
         inputs={"prompts": x, **features},
         outputs=OUTPUTS,

@@ -12,18 +12,15 @@ from segmend.core.prompts import Adjust, Click, Extremes, Lasso, Mask, Stroke
 from segmend.core.segmenter import answer
 from segmend.errors import PromptError
 from segmend.mend.method import Mend, MendWorkspace
-from segmend.mend.plane import (
-    CELLS,
-    Networks,
-    PlaneOptions,
-    PlanePredictor,
-    clip_to_window_level,
-    reaching,
-    snap_window,
-)
+from segmend.mend.plane_networks import CELLS, Networks, WindowNetworks
+from segmend.mend.plane_options import PlaneOptions
+from segmend.mend.plane_refine import components_near
+from segmend.mend.plane_windows import object_window, snap_window
 from segmend.runtime.engine import Engine
 from segmend.sampling.channels import plane_prompt_channels
-from segmend.sampling.slices import expected_dice, key_index, plane_axis
+from segmend.sampling.intensity import clip_to_window_level
+from segmend.sampling.probability import expected_dice
+from segmend.sampling.slice_prompts import key_index, plane_axis
 from segmend.sampling.window import Window
 from segmend.solvers.finetune import Head
 
@@ -59,9 +56,9 @@ class Bright(Engine):
         return {"logits": logits, "quality": quality, "hidden": tones, "error_logits": -np.abs(logits)}
 
 
-def bright(engine=None, eyes=None, **looking):
-    """Without a second opinion, where a test does not ask for it: it is one look more."""
-    return Mend(Networks(eyes or Eyes(), engine or Bright()), PlaneOptions(**{"opinion": False} | looking))
+def bright(engine=None, eyes=None, **options):
+    """Without a second opinion, where a test does not ask for it: it is one pass of the networks more."""
+    return Mend(Networks(eyes or Eyes(), engine or Bright()), PlaneOptions(**{"opinion": False} | options))
 
 
 def disc_image(rows=200, columns=150, centre=(60, 90), radius=20, depth=1, thick=range(1)):
@@ -434,26 +431,26 @@ def test_what_was_read_does_not_change_the_answer():
 )
 def test_the_window_of_an_object_leaves_room_round_it(top, left, height, width, aspect):
     image = Image(np.zeros((1, 1, 300, 300), np.uint8), scale_affine((1, aspect, 1)))
-    looker = PlanePredictor(bright().planes, image)
+    windows = WindowNetworks(bright().planes, image)
 
-    window = looker.window((top, left, top + height, left + width), 0)
+    window = object_window(windows, (top, left, top + height, left + width), 0)
 
-    frame = looker.whole_window(0)
+    frame = windows.whole_window(0)
     assert window == frame or (
         window.top <= top - 0.05 * height
         and window.left <= left - 0.05 * width
         and window.bottom >= top + 1.05 * height
         and window.right >= left + 1.05 * width
     )
-    assert window.width <= max(2.001 * max(height * looker.aspect(0), width, 24), 1)
-    assert window.height * looker.aspect(0) == pytest.approx(window.width)
+    assert window.width <= max(2.001 * max(height * windows.aspect(0), width, 24), 1)
+    assert window.height * windows.aspect(0) == pytest.approx(window.width)
 
 
 def test_a_small_change_of_the_object_keeps_its_window():
     image = Image(np.zeros((1, 1, 300, 400), np.uint8))
-    looker = PlanePredictor(bright().planes, image)
+    windows = WindowNetworks(bright().planes, image)
 
-    assert looker.window((40, 50, 93, 104), 0) == looker.window((41, 49, 94, 103), 0)
+    assert object_window(windows, (40, 50, 93, 104), 0) == object_window(windows, (41, 49, 94, 103), 0)
 
 
 class Fine(Bright):
@@ -645,7 +642,7 @@ def test_an_older_lasso_is_not_drawn_again():
 
 
 def test_the_frame_is_the_ladders_top():
-    frame = PlanePredictor(bright().planes, Image(np.zeros((1, 1, 30, 50), np.uint8))).whole_window(0)
+    frame = WindowNetworks(bright().planes, Image(np.zeros((1, 1, 30, 50), np.uint8))).whole_window(0)
 
     assert snap_window(frame, 15, 25, 49) == frame
     assert snap_window(frame, 15, 25, 25).width == 25
@@ -729,9 +726,9 @@ def test_a_mask_from_elsewhere_keeps_the_details_that_are_finer_than_cells():
 def test_a_change_is_kept_where_it_reaches_a_mark():
     changed = np.array([[1, 1, 0, 0, 1], [0, 0, 0, 0, 1], [0, 0, 0, 1, 0]], bool)
 
-    assert reaching(changed, np.array([[2, 3]]), 0).sum() == 3
-    assert reaching(changed, np.array([[1, 2]]), 1).sum() == 5
-    assert not reaching(changed, np.array([[-9, 2]]), 3).any()
+    assert components_near(changed, np.array([[2, 3]]), 0).sum() == 3
+    assert components_near(changed, np.array([[1, 2]]), 1).sum() == 5
+    assert not components_near(changed, np.array([[-9, 2]]), 3).any()
 
 
 @settings(deadline=None, max_examples=60)

@@ -10,7 +10,8 @@ from segmend.core.image import Box, Image
 from segmend.core.masks import dice
 from segmend.core.prompts import Click
 from segmend.mend.method import LINES
-from segmend.mend.plane import Networks, PlanePredictor, Question
+from segmend.mend.plane import PlanePredictor
+from segmend.mend.plane_networks import Networks, Question
 from segmend.mend.vessels import lines_of, thin
 from segmend.runtime.engine import weights_of
 
@@ -163,7 +164,7 @@ class Silent:
         raise Asked
 
 
-def looker(voxels, engine):
+def predictor(voxels, engine):
     return PlanePredictor(Networks(Silent(), Silent(), lines=engine), Image(voxels))
 
 
@@ -171,12 +172,12 @@ def question(prompts, here):
     return Question(prompts, 0, 0, here)
 
 
-class TestALooker:
+class TestAPredictor:
     """A picture's workspace follows lines without its networks, and asks these in all other cases."""
 
     def test_marks_on_lines_are_answered_along_them_and_later_ones_go_on(self, scene, engine):
         tones, truth, _ = scene
-        ask, first = looker(tones[:, None], engine), on(truth, np.random.default_rng(0))[0].tolist()
+        ask, first = predictor(tones[:, None], engine), on(truth, np.random.default_rng(0))[0].tolist()
         nothing = np.zeros_like(truth)
         clicks = [Click((0, *first))]
         answer = ask.answer(question(clicks, nothing))
@@ -192,7 +193,7 @@ class TestALooker:
         tones, truth, _ = scene
         rows, columns = (np.flatnonzero(truth.any(axis=axis)) for axis in (1, 0))
         box = Box((0, int(rows[0]), int(columns[0])), (1, int(rows[-1]) + 1, int(columns[-1]) + 1))
-        ask = looker(tones[:, None], engine)
+        ask = predictor(tones[:, None], engine)
         answer = ask.answer(question([box], np.zeros_like(truth)))
         missed = np.argwhere(truth & ~answer.mask)[0].tolist()
         again = ask.answer(question([box, Click((0, *missed))], answer.mask))
@@ -201,12 +202,12 @@ class TestALooker:
     @pytest.mark.parametrize("case", ["a blob", "a mask from elsewhere", "a volume", "lines switched off"])
     def test_else_the_networks_are_asked(self, scene, engine, case):
         tones, truth, blob = scene
-        ask, here = looker(tones[:, None], engine), np.zeros_like(truth)
+        ask, here = predictor(tones[:, None], engine), np.zeros_like(truth)
         place = (280, 60) if case == "a blob" else on(truth, np.random.default_rng(0))[0].tolist()
         if case == "a mask from elsewhere":
             here = blob
         if case == "a volume":
-            ask = looker(tones[:, None].repeat(5, 1), engine)
+            ask = predictor(tones[:, None].repeat(5, 1), engine)
         if case == "lines switched off":
             ask.options = replace(ask.options, lines=False)
         with pytest.raises(Asked):

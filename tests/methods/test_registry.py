@@ -77,7 +77,7 @@ def test_reading_the_cards_loads_no_heavy_library():
 
     loaded = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True).stdout
 
-    for heavy in ("numba", "torch", "openvino", "scipy", "matplotlib", "skimage"):
+    for heavy in ("torch", "openvino", "scipy", "matplotlib", "skimage"):
         assert f"'{heavy}'" not in loaded
 
 

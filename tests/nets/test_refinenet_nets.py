@@ -122,17 +122,17 @@ def test_the_cascades_parameters_are_two_unets():
 
 def test_the_discriminator_learns_while_its_gradient_is_reversed_for_the_generator():
     torch.manual_seed(0)
-    judge = Discriminator(inputs=2, widths=(4, 4))
+    discriminator = Discriminator(inputs=2, widths=(4, 4))
     x, mask = torch.randn(1, 1, 16, 24), torch.rand(1, 1, 16, 24)
     plain, turned = mask.clone().requires_grad_(), mask.clone().requires_grad_()
 
-    judge(x, plain).mean().backward()
-    to_judge = judge.body[0].weight.grad.clone()
-    judge.zero_grad()
-    judge(x, reverse(turned, 0.5)).mean().backward()
+    discriminator(x, plain).mean().backward()
+    to_discriminator = discriminator.body[0].weight.grad.clone()
+    discriminator.zero_grad()
+    discriminator(x, reverse(turned, 0.5)).mean().backward()
 
     torch.testing.assert_close(turned.grad, -0.5 * plain.grad)
-    torch.testing.assert_close(judge.body[0].weight.grad, to_judge)
+    torch.testing.assert_close(discriminator.body[0].weight.grad, to_discriminator)
 
 
 def test_the_generators_refiner_takes_no_seeds():

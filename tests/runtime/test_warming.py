@@ -11,18 +11,20 @@ from segmend.core.segmenter import FIRST
 from segmend.runtime.warming import SHAPES, first_prompts, phantom
 
 LOADED = """
-import sys, time
+import sys
+import segmend.native
 from segmend import methods
 methods.cards()
 segmenter = methods.load("mend", dimensions={dimensions})
-print({{"numba", "scipy.ndimage", "scipy.spatial"}} <= set(sys.modules), end=" ")
+print({{"scipy.ndimage", "scipy.spatial"}} <= set(sys.modules), end=" ")
+print(segmend.native.library.cache_info().currsize, end=" ")
 networks = segmenter.planes.refiner, segmenter.space.refiner, segmenter.planes.lines
 print(*(len(network._compiled) for network in networks))
 """
 
 
 @pytest.mark.parametrize(
-    ("dimensions", "told"), [("None", "True 1 1 1"), ("[2]", "True 1 0 1"), ("()", "True 0 0 0")], ids=str
+    ("dimensions", "told"), [("None", "True 1 1 1 1"), ("[2]", "True 1 1 0 1"), ("()", "True 0 0 0 0")], ids=str
 )
 def test_libraries_and_networks_are_ready_when_a_method_is_loaded(dimensions, told):
     """As many shapes as one click asks for, of the networks in the plane, in space and for lines."""

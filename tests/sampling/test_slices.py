@@ -7,8 +7,7 @@ from segmend.core.image import Image, scale_affine
 from segmend.core.prompts import Adjust, Click, Extremes, Stroke
 from segmend.core.segmenter import answer
 from segmend.errors import PromptError
-from segmend.sampling.slices import PlaneAnswer, SliceWorkspace, marked_pixels, touches_window_edge, window_around_mask
-from segmend.sampling.window import Window
+from segmend.sampling.slices import PlaneAnswer, SliceWorkspace
 
 
 class Bright(SliceWorkspace):
@@ -125,33 +124,6 @@ def test_no_prompts_are_refused():
 def test_a_prompt_without_a_place_is_refused():
     with pytest.raises(PromptError, match="needs a prompt with a place"):
         Bright(Image(np.zeros((1, 1, 4, 4)))).predict([Adjust(0.2)], np.zeros((1, 4, 4), bool))
-
-
-def test_a_stroke_marks_all_the_pixels_under_it():
-    prompts = [Stroke(((0, 1, 1), (0, 1, 4))), Click((0, 3, 3), positive=False)]
-
-    assert marked_pixels(prompts, 0, 0, positive=True).tolist() == [[1, 1], [1, 2], [1, 3], [1, 4]]
-    assert marked_pixels(prompts, 0, 0, positive=False).tolist() == [[3, 3]]
-    assert marked_pixels(prompts, 0, 1, positive=True).shape == (0, 2)
-
-
-def test_a_window_round_a_mask_is_never_larger_than_the_plane():
-    mask = np.zeros((40, 60), bool)
-    frame = Window(-10, 0, 60, 60)
-
-    assert window_around_mask(mask, frame, 1.0, margin=2) == frame
-    mask[10:30, 20:45] = True
-    assert window_around_mask(mask, frame, 1.0, margin=2) == Window(-5, 7.5, 50, 50)
-    assert window_around_mask(mask, frame, 1.0, margin=4) == frame
-
-
-def test_a_mask_touches_its_windows_edge_only_inside_the_plane():
-    mask = np.zeros((20, 20), bool)
-    mask[0:10, 5:10] = True
-
-    assert not touches_window_edge(mask, Window(-5, 2, 18, 18))
-    assert touches_window_edge(mask, Window(-5, 5, 18, 10))
-    assert not touches_window_edge(np.zeros((20, 20), bool), Window(5, 5, 5, 5))
 
 
 def test_a_correction_leaves_what_is_far_from_it_in_other_slices_alone():

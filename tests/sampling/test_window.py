@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segmend.sampling.window import Window, around, cells_on_plane, resample_to_grid, resample_to_plane
+from segmend.sampling.window import (
+    Window,
+    around,
+    cells_on_plane,
+    resample_to_grid,
+    resample_to_plane,
+    touches_window_edge,
+    window_around_mask,
+)
 
 
 def test_seeing_one_to_one_is_the_plane_itself():
@@ -78,3 +86,22 @@ def test_a_window_is_square_in_millimetres():
 
 def test_inside_says_which_cells_are_on_the_plane():
     assert cells_on_plane(Window(0, -4, 4, 8), 4, 4, 4).tolist() == [[False, False, True, True]] * 4
+
+
+def test_a_window_round_a_mask_is_never_larger_than_the_plane():
+    mask = np.zeros((40, 60), bool)
+    frame = Window(-10, 0, 60, 60)
+
+    assert window_around_mask(mask, frame, 1.0, margin=2) == frame
+    mask[10:30, 20:45] = True
+    assert window_around_mask(mask, frame, 1.0, margin=2) == Window(-5, 7.5, 50, 50)
+    assert window_around_mask(mask, frame, 1.0, margin=4) == frame
+
+
+def test_a_mask_touches_its_windows_edge_only_inside_the_plane():
+    mask = np.zeros((20, 20), bool)
+    mask[0:10, 5:10] = True
+
+    assert not touches_window_edge(mask, Window(-5, 2, 18, 18))
+    assert touches_window_edge(mask, Window(-5, 5, 18, 10))
+    assert not touches_window_edge(np.zeros((20, 20), bool), Window(5, 5, 5, 5))

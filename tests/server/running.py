@@ -21,6 +21,7 @@ from segmend.server.wire import unpack
 PLUGIN = Path(__file__).parent / "plugin"
 RED = [230, 75, 60]
 BLUE = [60, 160, 230]
+PATIENCE = 60  # seconds: what a busy machine may take for what takes an instant; only a fault takes as long
 
 
 def install_plugin(folder):
@@ -40,11 +41,11 @@ def in_thread(settings):
     thread = threading.Thread(target=server.listen)
     thread.start()
     try:
-        assert ready.wait(20)
+        assert ready.wait(PATIENCE)
         yield server
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
 
 
@@ -69,14 +70,14 @@ class Process:
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
         self.process.stdout.close()
         self.process.stderr.close()
 
     def end(self, number=signal.SIGINT):
         """End it as Ctrl+C does, or by another signal; return its exit code and what it logged."""
         self.process.send_signal(number)
-        _, logged = self.process.communicate(timeout=20)
+        _, logged = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, logged
 
 
@@ -102,7 +103,7 @@ class Client:
     def close(self):
         self.connection.__exit__(None, None, None)
 
-    def receive(self, timeout=10):
+    def receive(self, timeout=PATIENCE):
         """Return the next message; a frame is laid over the map."""
         message = self.socket.recv(timeout=timeout)
         while isinstance(message, bytes) and message.startswith(b"SGD1"):  # uncertainty is looked at by nobody here
@@ -117,7 +118,7 @@ class Client:
         self.messages.append(message)
         return message
 
-    def next(self, kind, timeout=10, **values):
+    def next(self, kind, timeout=PATIENCE, **values):
         """Return the next message of a kind (or "frame") with these values."""
         while True:
             message = self.receive(timeout)
@@ -171,7 +172,7 @@ def rooms():
 
 def http(server_or_address, **options):
     address = getattr(server_or_address, "address", server_or_address)
-    return httpx.Client(base_url=address.split("?")[0], timeout=20, **options)
+    return httpx.Client(base_url=address.split("?")[0], timeout=PATIENCE, **options)
 
 
 def settings(data, **options):

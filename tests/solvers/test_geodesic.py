@@ -7,7 +7,7 @@ from scipy.sparse.csgraph import dijkstra
 
 from segmend.errors import ShapeError
 from segmend.solvers import grid_loops as sweep
-from segmend.solvers.geodesic import geodesic, lengths_of
+from segmend.solvers.geodesic import geodesic
 from segmend.solvers.maxflow import offsets
 
 
@@ -57,17 +57,14 @@ def test_without_sources_everything_is_infinitely_far():
     assert np.isinf(geodesic(np.zeros((1, 1, 2, 3), np.float32), np.zeros((1, 2, 3), bool))).all()
 
 
-def test_the_loop_does_the_same_without_the_compiler():
-    values = np.random.default_rng(2).normal(0, 1, (2, 2, 4, 5)).astype(np.float32)
-    back = -np.asarray(offsets(values.shape[1:], diagonal=True), np.int64)
-    results = []
-    for loop in (sweep.geodesic, sweep.geodesic.py_func):
-        distance = np.full((2, 4, 5), np.inf, np.float32)
-        distance[1, 2, 3] = 0
-        loop(distance, distance > 0, values, back, lengths_of(back, (2, 1, 1)), 1.5, 9)
-        results.append(distance)
+def test_prices_to_start_with_and_voxels_that_keep_theirs():
+    distance, free = np.array([[[5, 0.5, 9, 9, 9]]], np.float32), np.array([[[True, True, True, False, True]]])
+    back = np.asarray([(0, 0, -1)])
 
-    assert np.allclose(*results, rtol=1e-5)
+    turns = sweep.geodesic(distance, free, np.zeros((1, 1, 1, 5), np.float32), back, np.ones(1, np.float32), 1.0, 9)
+
+    assert distance.tolist() == [[[1.5, 0.5, 1.5, 9, 9]]]
+    assert turns == 2
 
 
 def test_it_says_what_it_needs():

@@ -9,7 +9,6 @@ from scipy.sparse.csgraph import maximum_flow
 
 from segmend.core.seeds import BACKGROUND, FOREGROUND, UNKNOWN
 from segmend.errors import SettingsError, ShapeError
-from segmend.solvers import maxflow_loops as flow
 from segmend.solvers.maxflow import LARGEST, cut, offsets, whole_numbers
 
 SHAPES = [(1, 1, 1), (1, 4, 7), (1, 9, 2), (3, 4, 5), (2, 1, 6), (4, 2, 3)]
@@ -120,22 +119,6 @@ def test_costs_up_to_the_largest_do_not_overflow():
 
     assert cut(pull, arcs).cost == LARGEST
     assert cut(pull, arcs, fixed=np.array([[[1, 0, 1]]], np.uint8)).inside.all()
-
-
-def test_the_loops_do_the_same_without_the_compiler():
-    pull, arcs, back, fixed, steps = random_grid(5, (2, 3, 4))
-    shape = np.asarray(pull.shape, np.int64)
-    strides = np.asarray([(z * 3 + y) * 4 + x for z, y, x in steps])
-    pad, around = int(strides.max()), np.stack([strides, -strides], axis=1).ravel()
-    grid = (pull.ravel(), arcs.reshape(3, -1), back.reshape(3, -1), fixed.ravel(), np.asarray(steps), shape)
-    results = []
-    for build, fill in ((flow.build, flow.fill), (flow.build.py_func, flow.fill.py_func)):
-        room = np.zeros((pull.size + 2 * pad, 6), np.int32)
-        supply, tree = np.zeros(len(room), np.int32), np.zeros(len(room), np.uint8)
-        must = build(*grid, pad, room, supply)
-        results.append((must + fill(room, supply, around, tree), tree.tolist(), room.tolist()))
-
-    assert results[0] == results[1]
 
 
 def test_real_costs_become_whole_numbers_that_keep_their_order():

@@ -14,8 +14,8 @@ from segmend.core.marks import path
 from segmend.core.prompts import Adjust, Click, Stroke, check
 from segmend.errors import ShapeError
 from segmend.users import Adjustment, Brush, Editor, Edits, Selection, WrongEdit, user
-from segmend.users.brush import farthest, way
-from segmend.users.selection import worn
+from segmend.users.brush import farthest, shortest_path
+from segmend.users.selection import erosion_rounds
 from tests.users.test_users import pairs
 
 
@@ -78,7 +78,7 @@ def test_a_missed_and_a_wrong_block_that_touch_are_two_blocks():
 def test_the_core_is_what_repeated_erosion_leaves_last(part: Any) -> None:
     block = part[0]
 
-    rounds = worn(block)
+    rounds = erosion_rounds(block)
 
     assert (rounds == (worn_by_hand(block[0])[None] if block.shape[0] == 1 else worn_by_hand(block))).all()
 
@@ -122,7 +122,7 @@ def test_the_way_is_the_shortest_inside_the_region_and_never_crosses_a_gap():
         ]
     )[0]
 
-    line = way(region, np.array([0, 0]), np.array([2, 5]))
+    line = shortest_path(region, np.array([0, 0]), np.array([2, 5]))
 
     assert line.tolist()[0] == [0, 0]
     assert line.tolist()[-1] == [2, 5]

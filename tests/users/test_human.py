@@ -7,7 +7,7 @@ from segmend.core.marks import marks
 from segmend.core.prompts import Click, Stroke
 from segmend.errors import SettingsError
 from segmend.users import Human, user
-from segmend.users.human import Reader, together
+from segmend.users.human import ScribblePlayer, scribble_strokes
 from segmend.users.play import play
 
 SHAPE = (3, 6, 8)
@@ -27,21 +27,21 @@ SCRIBBLES = {
 
 
 def test_a_round_pins_just_the_voxels_that_were_drawn():
-    positive, negative = marks(together(SCRIBBLES, 1), SHAPE)
+    positive, negative = marks(scribble_strokes(SCRIBBLES, 1), SHAPE)
 
     assert {tuple(v) for v in positive.tolist()} == set(zip(*np.nonzero(SCRIBBLES[1]), strict=True))
     assert {tuple(v) for v in negative.tolist()} == set(zip(*np.nonzero(SCRIBBLES[0] | SCRIBBLES[3]), strict=True))
 
 
 def test_the_slice_with_most_of_the_object_is_the_newest():
-    given = together(SCRIBBLES, 1)
+    given = scribble_strokes(SCRIBBLES, 1)
 
     assert given[-1] == Stroke(((1, 2, 2), (1, 2, 3), (1, 3, 4)), positive=True, radius=0.5)
     assert [stroke.points[0][0] for stroke in given] == [0, 2, 2, 1, 1]
 
 
 def test_a_voxel_drawn_for_two_objects_is_this_ones():
-    positive, negative = marks(together({0: SCRIBBLES[1], 1: SCRIBBLES[1]}, 1), SHAPE)
+    positive, negative = marks(scribble_strokes({0: SCRIBBLES[1], 1: SCRIBBLES[1]}, 1), SHAPE)
 
     assert len(positive) == 4
     assert len(negative) == 0
@@ -53,7 +53,7 @@ def test_one_round_is_put_down_at_once_and_then_it_clicks():
 
     game = play(user("human").of(SCRIBBLES, 1), truth, interactions=2)
 
-    assert next(game).prompts == together(SCRIBBLES, 1)
+    assert next(game).prompts == scribble_strokes(SCRIBBLES, 1)
     newest = game.send(np.zeros(SHAPE, bool)).prompts[-1]
     assert isinstance(newest, Click)
     assert truth[newest.index]
@@ -69,7 +69,7 @@ def test_where_nobody_drew_on_the_object_or_there_is_a_mask_it_clicks():
 
 
 def test_it_needs_scribbles():
-    assert isinstance(user("human"), Reader)
-    assert not isinstance(user("click"), Reader)
+    assert isinstance(user("human"), ScribblePlayer)
+    assert not isinstance(user("click"), ScribblePlayer)
     with pytest.raises(SettingsError, match="'human' needs a person's scribbles; the case has none"):
         Human().of(None, 1)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segmend.users import RandomPair
-from segmend.users.pair import beside
+from segmend.users.pair import surroundings
 from segmend.users.play import play
 
 
@@ -77,7 +77,7 @@ def test_the_surroundings_of_an_object_at_the_border_stay_on_the_image():
     plane = np.zeros((4, 9), bool)
     plane[0, :2] = True
 
-    around = beside(plane)
+    around = surroundings(plane)
 
     assert around[:, :7].sum() == 4 * 7 - 2 and not around[:, 7:].any()
 

@@ -27,7 +27,7 @@ from segmend.users import (
     SkeletonStroke,
     user,
 )
-from segmend.users.play import play, rounds, together
+from segmend.users.play import as_prompts, play, rounds
 
 FLAT = st.tuples(st.just(1), st.integers(1, 9), st.integers(1, 12))
 SOLID = st.tuples(st.integers(2, 5), st.integers(1, 6), st.integers(1, 7))
@@ -61,7 +61,7 @@ def test_robots_are_content_exactly_when_the_mask_is_right(name: str, pair: tupl
     assert (prompt is None) == bool((truth == mask).all())
     assert robot(truth, truth) is None
     if prompt is not None:
-        for one in together(prompt):
+        for one in as_prompts(prompt):
             check(one, truth.shape)
         assert robot(truth.copy(), mask.copy()) == prompt
         assert user(name, seed)(truth, mask) == prompt

@@ -171,7 +171,7 @@ def _following(
 def slice_axis(image: Image) -> int:
     """Return the axis across the slices: that of the widest spacing, the first unless another is clearly wider.
 
-    >>> slice_axis(Image(np.zeros((1, 9, 9, 9)), np.diag((1.0, 1.0, 4.0, 1.0))))
+    >>> slice_axis(Image(np.zeros((1, 9, 9, 9)), np.diag((1.0, 1.0, 4.0, 1.0)), axes="zyx"))
     2
     """
     widest = int(np.argmax(image.spacing))
@@ -220,7 +220,7 @@ def _turned(image: Image, order: Sequence[int]) -> Image:
     if tuple(order) == (0, 1, 2):
         return image
     voxels = image.voxels.transpose(0, *(axis + 1 for axis in order))
-    return Image(voxels, image.affine[:, [*order, 3]])
+    return Image(voxels, image.affine[:, [*order, 3]], axes="zyx")
 
 
 def _turned_request(asked: Request, order: Sequence[int]) -> Request:

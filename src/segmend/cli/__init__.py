@@ -9,17 +9,14 @@ had, 130 interrupted. Only a bug in Segmend shows a traceback.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import cast
 
 import click
 
 from segmend import __version__
-from segmend.cli.place import USUAL, has_data_folder, keep_machine_code
 from segmend.errors import SegmendError
 
 COMMANDS = {  # a file beside this one, and the function in it, with what the list of commands says of it
@@ -58,17 +55,13 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="segmend", message="%(prog)s %(version)s")
-@click.pass_context
-def commands(context: click.Context) -> None:
+def commands() -> None:
     """Mend medical segmentations: a few marks, and the mask is right.
 
     \b
     Example, the annotator in your browser:
       segmend start
     """
-    command = commands.get_command(context, context.invoked_subcommand or "")
-    if command is not None and not has_data_folder(command):
-        keep_machine_code(Path(os.environ.get("SEGMEND_FOLDER", USUAL)))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -9,20 +9,21 @@ import click
 
 from segmend.cli.machine import examine
 from segmend.cli.place import data_option
-from segmend.cli.words import as_json, say
+from segmend.cli.words import as_json, device_options, say
 
 
 @click.command()
 @data_option
+@device_options
 @as_json
-def doctor(data: Path, as_json: bool) -> None:
+def doctor(data: Path, device: str, precision: str, as_json: bool) -> None:
     """Say what this machine is and what will be in the way, and time one interaction on it.
 
     \b
     Example:
       segmend doctor
     """
-    machine = examine(data)
+    machine = examine(data, device=device, precision=precision)
     features = ", ".join(machine.processor.features) or "no extensions that matter"
     timed = machine.interaction
     engine = f" ({timed.engine})" if timed.engine else ""

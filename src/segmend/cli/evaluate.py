@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
-from segmend.cli.words import as_json, data_option, say, weights_option
+from segmend.cli.words import as_json, data_option, device_options, say, weights_option
 
 
 @click.command()
 @data_option()
 @click.option("--method", default="mend", show_default=True, help="One of `segmend methods`.")
 @weights_option
+@device_options
 @click.option("--user", default="click", show_default=True, help="The robot; a wrong name lists them all.")
 @click.option("--interactions", default=10, show_default=True, type=click.IntRange(min=1), help="At most, per object.")
 @click.option("--split", default="val", show_default=True, help="Which part of each set: train, val, test.")
@@ -27,6 +28,8 @@ def evaluate(
     data: Path,
     method: str,
     weights: Path | None,
+    device: str,
+    precision: str,
     user: str,
     interactions: int,
     split: str,
@@ -63,6 +66,8 @@ def evaluate(
             objects=objects,
             seed=seed,
             weights=weights,
+            device=device,
+            precision=precision,
             progress=tell,
         )
     written = report.write(found, out) if out else ()

@@ -19,7 +19,8 @@ from segmend.core.masks import dice
 from segmend.core.prompts import Click, Prompt
 from segmend.core.segmenter import answer
 from segmend.errors import ModelError, SettingsError
-from segmend.methods import load
+from segmend.methods import load_where_possible
+from segmend.runtime.engine import Device, check_device
 from segmend.samples import make
 
 FLAGS = {
@@ -30,7 +31,7 @@ FLAGS = {
     "AMX": ("amx_tile",),
 }  # what to call it, and the flags in /proc/cpuinfo, any of which is enough
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "firefox", "microsoft-edge", "brave-browser", "safari")
-PACKAGES = ("numpy", "scipy", "openvino", "numba", "pydicom", "sqlalchemy", "fastapi", "torch")
+PACKAGES = ("numpy", "scipy", "openvino", "pydicom", "sqlalchemy", "fastapi", "torch")
 LITTLE_MEMORY = 4.0  # GiB
 LITTLE_DISK = 2.0  # GiB
 SIZE: Index = (1, 512, 512)
@@ -85,7 +86,7 @@ class Machine:
         return tuple(found)
 
 
-def examine(folder: Path) -> Machine:
+def examine(folder: Path, *, device: str = "auto", precision: str = "auto") -> Machine:
     """Return what this machine is; `folder` is where annotations will be kept. Takes about two seconds."""
     return Machine(
         system=f"{platform.system()} {platform.release()}, {platform.machine()}",
@@ -96,7 +97,7 @@ def examine(folder: Path) -> Machine:
         folder=str(folder),
         browser=browser(),
         versions=versions(),
-        interaction=interaction(),
+        interaction=interaction(device=device, precision=precision),
     )
 
 
@@ -167,7 +168,13 @@ def versions() -> dict[str, str | None]:
     return found
 
 
-def interaction(shape: Index = SIZE, *, methods: tuple[str, ...] = ("mend", "graphcut")) -> Interaction:
+def interaction(
+    shape: Index = SIZE,
+    *,
+    methods: tuple[str, ...] = ("mend", "graphcut"),
+    device: str = "auto",
+    precision: str = "auto",
+) -> Interaction:
     """Time a click in a box on a drawn photograph with the first of these methods that can run, cold and warm.
 
     Cold is what this process has not done before, so it says most where it is asked first.
@@ -183,10 +190,11 @@ def interaction(shape: Index = SIZE, *, methods: tuple[str, ...] = ("mend", "gra
     nowhere = np.zeros(shape, bool)
     prompts: list[Prompt] = [around.grown((0, 6, 6)).clipped(shape), Click((z, y, x))]
 
+    check_device(device)
     begun = time.perf_counter()
     for method in methods:
         try:
-            segmenter = load(method, dimensions=())
+            segmenter = load_where_possible(method, None, Device(device, precision), dimensions=())
             break
         except (ModelError, SettingsError):
             if method == methods[-1]:

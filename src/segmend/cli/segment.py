@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from segmend import io
-from segmend.cli.words import as_json, mask_writer, patient_option, prompts_of, say, weights_option
+from segmend.cli.words import as_json, device_options, mask_writer, patient_option, prompts_of, say, weights_option
 from segmend.core.prompts import Mask
 from segmend.core.segmenter import FIRST, answer, first_masks
 from segmend.core.session import PALETTE, Finetune, Label, painted
@@ -34,6 +34,7 @@ from segmend.methods import card, load
     help="May its network learn this image: where marks disagree with it, always, never.",
 )
 @weights_option
+@device_options
 @click.option("--series", default=None, metavar="UID", help="Which DICOM series of a folder.")
 @click.option(
     "--label", "name", default="object", show_default=True,
@@ -53,6 +54,8 @@ def segment(
     method: str,
     finetune: Finetune,
     weights: Path | None,
+    device: str,
+    precision: str,
     series: str | None,
     name: str,
     out: str,
@@ -86,7 +89,8 @@ def segment(
     earlier = np.zeros(scan.shape, np.uint16) if start is None else io.read_mask(Path(start), scan)
 
     begun = time.perf_counter()
-    workspace = load(method, weights, dimensions=()).open(scan).with_finetuning(finetune)
+    segmenter = load(method, weights, device=device, precision=precision, dimensions=())
+    workspace = segmenter.open(scan).with_finetuning(finetune)
     opened = time.perf_counter()
     names = dict(workspace.labels) or {1: name}
     if workspace.labels:

@@ -10,7 +10,9 @@ from pathlib import Path
 import click
 
 from segmend.cli.place import place_options
+from segmend.cli.words import device_options
 from segmend.methods import card, check_weights
+from segmend.runtime.engine import Device, check_device
 from segmend.samples import KINDS, make
 from segmend.server.app import serve
 from segmend.server.settings import ServerSettings
@@ -30,6 +32,7 @@ from segmend.store import Store
     metavar="[METHOD=]DIR",
     help="A folder that `segmend train` made, for --method or another one. Repeat for more.",
 )
+@device_options
 @click.option("--samples/--no-samples", default=True, help="Put sample cases into an empty folder.")
 @place_options
 def start(
@@ -40,6 +43,8 @@ def start(
     hosts: tuple[str, ...],
     method: str,
     weights: tuple[str, ...],
+    device: str,
+    precision: str,
     samples: bool,
     data: Path,
     database: str | None,
@@ -51,6 +56,7 @@ def start(
     Example:
       segmend start --no-browser --port 9000 --data ~/study
     """
+    check_device(device)
     settings = ServerSettings(
         data,
         host=host,
@@ -61,6 +67,7 @@ def start(
         allowed_hosts=hosts,
         method=card(method).id,
         weights=weights_of(weights, method),
+        device=Device(device, precision),
     )
     if samples:
         add_samples(settings)

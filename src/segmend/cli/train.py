@@ -50,14 +50,14 @@ def train(method: str, data: Path, out: Path | None, changes: tuple[str, ...], t
     options = settings_of(changes) | ({"task": True} if task else {})
     try:
         from segmend.learning import loop as training
-        from segmend.learning.distributed import ALONE, joined
+        from segmend.learning.distributed import ALONE, join_processes
     except ModuleNotFoundError as missing:
         raise SettingsError(f"Training needs {missing.name}; install it with: pip install 'segmend[train]'.") from None
     from segmend.learning.progress import Bar, Lines
 
     folder = Path("runs", method) if out is None else out
     progress = Bar(sys.stderr) if sys.stderr.isatty() else Lines(lambda line: click.echo(line, err=True))
-    with joined() if "TORCHELASTIC_RUN_ID" in os.environ else nullcontext(ALONE) as world:
+    with join_processes() if "TORCHELASTIC_RUN_ID" in os.environ else nullcontext(ALONE) as world:
         finished = training.main(method, data, folder, progress=progress, world=world, **options)
     if not world.leads:
         return

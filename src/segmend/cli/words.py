@@ -13,6 +13,7 @@ from segmend.core.image import Box, Image, Index, LabelMap
 from segmend.core.prompts import Click, Prompt, Stroke, from_json
 from segmend.core.session import Label
 from segmend.errors import FileError, PromptError
+from segmend.runtime.engine import DEVICES, PRECISIONS
 
 
 def voxel(text: str) -> Index:
@@ -114,6 +115,27 @@ weights_option = click.option(
     metavar="DIR",
     help="A folder that `segmend train` made, in place of the weights in the package.",
 )
+
+
+def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options --device and --precision."""
+    device = click.option(
+        "--device",
+        type=click.Choice(DEVICES),
+        default="auto",
+        show_default=True,
+        help="Where the method's networks run.",
+    )
+    precision = click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        default="auto",
+        show_default=True,
+        help="Of its networks; bfloat16 is quicker where there is hardware for it.",
+    )
+    return device(precision(command))
+
+
 patient_option = click.option(
     "--patient",
     type=click.Choice(("anonymous", "keep")),

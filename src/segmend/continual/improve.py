@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from segmend import __version__
-from segmend.continual.trial import Rule, Trials, drawn, trial
+from segmend.continual.trial import Rule, Trials, drawn_scenes, trial
 from segmend.core.atomic import write_bytes
 from segmend.core.image import Image, LabelMap
 from segmend.datasets.case import Case, Example
@@ -43,26 +43,29 @@ from segmend.runtime import versions
 from segmend.runtime.engine import weights_file
 
 METHOD = mend.METHOD.id
-KINDS = {2: "pictures", 3: "volumes"}  # what the networks of so many dimensions answer
-CHECKED = 1 / 3  # the share of cases to check on
-LEAST_LEARNED, LEAST_CHECKED = 3, 3  # cases
-GENTLE: Mapping[int, Mapping[str, Any]] = {  # how it learns on, where nobody says otherwise
+KINDS = {2: "pictures", 3: "volumes"}  # the kind of image by the dimensions of its networks
+CHECK_SHARE = 1 / 3  # the share of cases that are held out to check on
+MIN_LEARNED = 3  # cases to learn from that a kind of image needs
+MIN_CHECKED = 3  # held-out cases that a kind of image needs
+# The settings of mend's recipe for a round, by dimensions: a low learning rate and few steps.
+DEFAULTS: Mapping[int, Mapping[str, Any]] = {
     2: {"steps": 300, "rate": 2e-4, "batch": 16, "synthetic": 0.4, "regions": 0.05, "pasted": 0.05},
     3: {"steps": 300, "rate": 1.5e-4, "batch": 4, "synthetic": 0.4, "regions": 0.05, "pasted": 0.05},
 }
-LOOP = {"every": 50, "exam": 8}  # saved more often than a long training
-DECIDED = ("dimensions", "start", "sets", "widths", "light", "patience", "task", "labels", "names", "absent")
-PARTS = tuple(f"mend{d}d*.{suffix}" for d in KINDS for suffix in ("onnx", "npz", "json"))
+LOOP = {"every": 50, "exam": 8}  # settings of the training loop: checkpoints are more frequent than in a long run
+# Settings that follow from the cases and the weights, so that nobody may choose them.
+FIXED = ("dimensions", "start", "sets", "widths", "light", "patience", "task", "labels", "names", "absent")
+WEIGHT_FILES = tuple(f"mend{d}d*.{suffix}" for d in KINDS for suffix in ("onnx", "npz", "json"))
 REPORT, STEPS = "report.json", "steps.json"
 LEARN, CHECK = "learn", "check"
-REMEMBERED = 12  # cases of earlier data sets to check on
+REPLAY_CHECKED = 12  # held-out cases of earlier data sets
 
 Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """An accepted case as it was looked at: what it is, and which part it has."""
+class SurveyedCase:
+    """An accepted case, hashes of its image and labels, and whether it is learned from or checked on."""
 
     case: Case
     title: str
@@ -71,7 +74,7 @@ class Seen:
     dimensions: int  # of the networks that answer it
     part: str  # LEARN or CHECK
 
-    def told(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
         return {"id": self.case.name, "name": self.title, "image": self.image_hash, "labels": self.labels_hash,
                 "kind": KINDS[self.dimensions], "part": self.part}  # fmt: skip
@@ -79,12 +82,12 @@ class Seen:
 
 @dataclass(frozen=True)
 class Survey:
-    """All cases, and those that cannot be used with the reason."""
+    """The cases that can be used, and why others cannot."""
 
-    seen: tuple[Seen, ...]
+    seen: tuple[SurveyedCase, ...]
     left_out: Mapping[str, str]
 
-    def of(self, dimensions: int, part: str) -> list[Seen]:
+    def of(self, dimensions: int, part: str) -> list[SurveyedCase]:
         return [one for one in self.seen if (one.dimensions, one.part) == (dimensions, part)]
 
 
@@ -93,10 +96,10 @@ class Outcome:
     """What came of a round."""
 
     installed: bool
-    said: str  # the decision in words
+    said: str  # the decision, as a sentence for the user
     report: Mapping[str, Any]  # what report.json holds
     folder: Path  # of the report
-    again: bool = False  # it had been decided before
+    again: bool = False  # True where an earlier run had decided it
 
 
 def improve(
@@ -124,17 +127,17 @@ def improve(
     found = survey(cases, space=space)
     for name, reason in found.left_out.items():
         log(f"{name} is left out: {reason}")
-    chosen = [d for d in KINDS if _enough(found, d) and (old / f"mend{d}d_reader.onnx").is_file()]
+    chosen = [d for d in KINDS if _is_enough(found, d) and (old / f"mend{d}d_reader.onnx").is_file()]
     if not chosen:
         raise SettingsError(_too_few(found, old))
     for kind in (KINDS[d] for d in KINDS if d not in chosen and (found.of(d, LEARN) or found.of(d, CHECK))):
         log(f"The {kind} are left out, for they are too few or the weights have no network for them.")
     plans = {d: Plan.of(old, d, options or {}) for d in chosen}
-    known = survey([] if replay is None else remembered(replay, len(found.seen)), space=space)
-    asked = _asked([*found.seen, *known.seen], plans, minutes, rule)
-    folder = out / "rounds" / (_round_of(out, asked) or _named({"asked": asked, "weights": _hashes(old)}))
+    known = survey([] if replay is None else replay_cases(replay, len(found.seen)), space=space)
+    asked = _request_hash([*found.seen, *known.seen], plans, minutes, rule)
+    folder = out / "rounds" / (_earlier_round(out, asked) or _hash_of({"asked": asked, "weights": _hashes(old)}))
     if (report := _read(folder / REPORT)) is not None:
-        return _settled(out, folder, report, again=True)
+        return _conclude(out, folder, report, again=True)
     _begin(out, old)
     before = versions.read(out)
     assert before is not None
@@ -144,7 +147,7 @@ def improve(
         plan = replace(plan, settings=replace(plan.settings, start=str(begun.resolve())))
         share = None if minutes is None else minutes / len(plans)
         job = _Job(dimensions, plan, begun, folder, share, log, progress)
-        parts[KINDS[dimensions]] = job.done(found, known, rule)
+        parts[KINDS[dimensions]] = job.run(found, known, rule)
     report = {
         "segmend": __version__,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -153,10 +156,10 @@ def improve(
         "version": max(before.replaced) + 1 if any(part["better"] for part in parts.values()) else None,
         "rule": asdict(rule),
         "parts": parts,
-        "cases": [one.told() for one in found.seen],
+        "cases": [one.to_json() for one in found.seen],
         "left_out": dict(found.left_out),
     }
-    return _settled(out, folder, json.loads(json.dumps(report)))
+    return _conclude(out, folder, json.loads(json.dumps(report)))
 
 
 # Which weights.
@@ -186,7 +189,7 @@ def weights_in_use(out: Path, weights: Path | None) -> Path:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for pattern in PARTS for path in folder.glob(pattern))
+    return sorted(path for pattern in WEIGHT_FILES for path in folder.glob(pattern))
 
 
 def _hashes(folder: Path) -> dict[str, str]:
@@ -204,10 +207,10 @@ def _begin(out: Path, old: Path) -> None:
 
 def survey(cases: Sequence[Case], *, space: bool) -> Survey:
     """Look at every case once; `space` says whether there are networks for volumes."""
-    seen: list[Seen] = []
+    seen: list[SurveyedCase] = []
     left_out: dict[str, str] = {}
     for case in cases:
-        title = getattr(case, "title", case.name)
+        title = case.title
         try:
             example = case.read()
         except SegmendError as error:
@@ -216,10 +219,10 @@ def survey(cases: Sequence[Case], *, space: bool) -> Survey:
         if next(example.objects(), None) is None:
             left_out[title] = "It holds no object that is large enough to measure."
             continue
-        image_hash, labels_hash = hashed(example.first), _hashed_labels(example.labels)
+        image_hash, labels_hash = image_hash_of(example.first), _labels_hash_of(example.labels)
         dimensions = 3 if space and not example.first.flat and mend.solid(example.first) else 2
-        part = getattr(case, "part", None) or part_of(image_hash)
-        seen.append(Seen(case, title, image_hash, labels_hash, dimensions, part))
+        part = case.part if isinstance(case, AssignedCase) else part_of(image_hash)
+        seen.append(SurveyedCase(case, title, image_hash, labels_hash, dimensions, part))
     return Survey(tuple(seen), left_out)
 
 
@@ -229,10 +232,10 @@ def part_of(image_hash: str) -> str:
     >>> [part_of(f"{number:x}" * 16) for number in (0, 4, 6, 15)]
     ['check', 'check', 'learn', 'learn']
     """
-    return CHECK if int(image_hash[:16], 16) / 2**64 < CHECKED else LEARN
+    return CHECK if int(image_hash[:16], 16) / 2**64 < CHECK_SHARE else LEARN
 
 
-def hashed(image: Image) -> str:
+def image_hash_of(image: Image) -> str:
     """Return a hash of an image's shape and voxels, which a file of another name or format does not change."""
     found = hashlib.sha256(repr(image.voxels.shape).encode())
     for channel in image.voxels:
@@ -241,13 +244,13 @@ def hashed(image: Image) -> str:
     return found.hexdigest()[:32]
 
 
-def _hashed_labels(labels: LabelMap) -> str:
+def _labels_hash_of(labels: LabelMap) -> str:
     return hashlib.sha256(np.ascontiguousarray(labels, np.uint16).tobytes()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
-class Placed(Case):
-    """A case that its set's own split says what to do with."""
+class AssignedCase(Case):
+    """A case whose data set says in its split.json whether to learn from it or to check on it."""
 
     whole: Case
     part: str
@@ -276,29 +279,29 @@ def cases_in(data: Path) -> list[Case]:
             found += one.cases
             continue
         for split, part in (("train", LEARN), ("val", CHECK)):
-            found += [Placed(case.folder, case.name, case, part) for case in known.cases(split)]
+            found += [AssignedCase(case.folder, case.name, case, part) for case in known.cases(split)]
     return found
 
 
-def remembered(data: Path, most: int) -> list[Case]:
+def replay_cases(data: Path, most: int) -> list[Case]:
     """Return some cases of data sets that were learned from before, as many of each set.
 
     Of `train` come `most` in all, or one of each set, to learn from again; of `val` some to check on.
     """
     found: list[Case] = []
-    for split, part, count in (("train", LEARN, most), ("val", CHECK, REMEMBERED)):
+    for split, part, count in (("train", LEARN, most), ("val", CHECK, REPLAY_CHECKED)):
         every = sets(data, split)
         each = max(1, count // len(every))
-        found += [Placed(case.folder, case.name, case, part) for one in every for case in one.cases[:each]]
+        found += [AssignedCase(case.folder, case.name, case, part) for one in every for case in one.cases[:each]]
     return found
 
 
-def _enough(found: Survey, dimensions: int) -> bool:
-    return len(found.of(dimensions, LEARN)) >= LEAST_LEARNED and len(found.of(dimensions, CHECK)) >= LEAST_CHECKED
+def _is_enough(found: Survey, dimensions: int) -> bool:
+    return len(found.of(dimensions, LEARN)) >= MIN_LEARNED and len(found.of(dimensions, CHECK)) >= MIN_CHECKED
 
 
 def _too_few(found: Survey, old: Path) -> str:
-    needed = f"{LEAST_LEARNED} accepted cases to learn from and {LEAST_CHECKED} to check on, pictures or volumes"
+    needed = f"{MIN_LEARNED} accepted cases to learn from and {MIN_CHECKED} to check on, pictures or volumes"
     counts = [
         f"{len(found.of(d, LEARN))} and {len(found.of(d, CHECK))} {kind}"
         + ("" if (old / f"mend{d}d_reader.onnx").is_file() else ", for which these weights have no network")
@@ -323,20 +326,20 @@ class _Job:
     log: Log
     progress: Progress | None
 
-    def done(self, found: Survey, known: Survey, rule: Rule) -> dict[str, Any]:
-        """Learn, check and judge; return what the report tells of it."""
+    def run(self, found: Survey, known: Survey, rule: Rule) -> dict[str, Any]:
+        """Learn, compare with the old weights and decide; return this kind's part of the report."""
         kind, (learned, checked) = KINDS[self.dimensions], (found.of(self.dimensions, part) for part in (LEARN, CHECK))
         self.log(f"{kind}: {len(learned)} cases to learn from, {len(checked)} to check on")
         earlier = known.of(self.dimensions, LEARN)[: len(learned)]
         subjects = _subjects(learned, "accepted") + _subjects(earlier, "before")
-        plan = _steps_kept(self.plan, subjects, self.minutes, self.folder / f"{self.dimensions}-{STEPS}")
+        plan = _with_steps(self.plan, subjects, self.minutes, self.folder / f"{self.dimensions}-{STEPS}")
         learn(plan, subjects, self.folder / kind, log=self.log, progress=self.progress)
         trials = check(
             self.old, self.folder / kind, self.dimensions, checked, known.of(self.dimensions, CHECK), log=self.log
         )
         why = rule.against(trials)
         settings = asdict(plan.settings) | {"start": ""}
-        return {"better": not why, "because": list(why), "settings": settings, **trials.plain()}
+        return {"better": not why, "because": list(why), "settings": settings, **trials.to_json()}
 
 
 # How it learns.
@@ -346,22 +349,22 @@ class _Job:
 class Plan:
     """The settings of the recipe for one kind of networks, and of the loop."""
 
-    settings: Any  # recipes.mend.Settings
+    settings: Any  # segmend.mend.learning.recipe.Settings
     loop: Mapping[str, Any]
 
     @classmethod
     def of(cls, old: Path, dimensions: int, options: Mapping[str, Any]) -> Plan:
-        """Return the gentle settings with some changed; SettingsError for one that is not to be chosen."""
+        """Return the default settings with some changed; SettingsError for one that is not to be chosen."""
         train, recipe = _training()
         if (old / f"mend{dimensions}d_namer.onnx").is_file():
             raise SettingsError(
                 f"The weights in {old} are of a task, whose own first masks adapting would spoil; train the task on "
                 f"these cases with: segmend train mend --task --data DIR --set start={old}"
             )
-        if wrong := sorted(set(options) & set(DECIDED)):
+        if wrong := sorted(set(options) & set(FIXED)):
             raise SettingsError(f"The setting {wrong[0]} follows from the cases and weights; it cannot be chosen here.")
         loop = {**LOOP, **{name: value for name, value in options.items() if name in train.LOOP}}
-        own = {**GENTLE[dimensions], **{name: value for name, value in options.items() if name not in train.LOOP}}
+        own = {**DEFAULTS[dimensions], **{name: value for name, value in options.items() if name not in train.LOOP}}
         widths = {part: _widths(old / f"mend{dimensions}d_{part}.onnx") for part in ("reader", "refiner")}
         shape = {"dimensions": dimensions, "widths": widths["reader"], "light": widths["refiner"]}
         return cls(train.settings_from(recipe, {**own, **shape}), loop)
@@ -397,7 +400,7 @@ def learn(
     train.run(recipe, subjects, subjects, plan.settings, folder, log=log, progress=progress, **plan.loop)
 
 
-def _subjects(learned: Sequence[Seen], group: str) -> list[Any]:
+def _subjects(learned: Sequence[SurveyedCase], group: str) -> list[Any]:
     found = []
     for one in learned:
         example = one.case.read()
@@ -406,7 +409,7 @@ def _subjects(learned: Sequence[Seen], group: str) -> list[Any]:
     return found
 
 
-def _steps_kept(plan: Plan, subjects: Sequence[Any], minutes: float | None, path: Path) -> Plan:
+def _with_steps(plan: Plan, subjects: Sequence[Any], minutes: float | None, path: Path) -> Plan:
     """Return the plan with as many steps as fit into the minutes; the number is kept for a run that goes on."""
     if minutes is None:
         return plan
@@ -433,7 +436,13 @@ def _seconds_a_step(plan: Plan, subjects: Sequence[Any], count: int = 3) -> floa
 
 
 def check(
-    old: Path, new: Path, dimensions: int, cases: Sequence[Seen], earlier: Sequence[Seen] = (), *, log: Log = print
+    old: Path,
+    new: Path,
+    dimensions: int,
+    cases: Sequence[SurveyedCase],
+    earlier: Sequence[SurveyedCase] = (),
+    *,
+    log: Log = print,
 ) -> Trials:
     """Let a robot play the cases, drawn scenes and cases of earlier data sets with the weights of both folders."""
     both = mend.load(old), mend.load(new)
@@ -441,15 +450,15 @@ def check(
     site = trial([one.case for one in cases], *both, tell=log)
     log("and others, to see what was forgotten ...")
     before = trial([one.case for one in earlier], *both) if earlier else None
-    return Trials(site, trial(drawn(dimensions), *both), before)
+    return Trials(site, trial(drawn_scenes(dimensions), *both), before)
 
 
 # What is done about it.
 
 
-def _asked(seen: Sequence[Seen], plans: Mapping[int, Plan], minutes: float | None, rule: Rule) -> str:
+def _request_hash(seen: Sequence[SurveyedCase], plans: Mapping[int, Plan], minutes: float | None, rule: Rule) -> str:
     """Return a name for what a round is to do, apart from the weights that it begins with."""
-    return _named(
+    return _hash_of(
         {
             "cases": sorted((one.image_hash, one.labels_hash, one.part) for one in seen),
             "settings": {d: asdict(plan.settings) for d, plan in plans.items()},
@@ -459,17 +468,17 @@ def _asked(seen: Sequence[Seen], plans: Mapping[int, Plan], minutes: float | Non
     )
 
 
-def _named(values: Mapping[str, Any]) -> str:
+def _hash_of(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _round_of(out: Path, asked: str) -> str | None:
+def _earlier_round(out: Path, asked: str) -> str | None:
     """Return the round that made the weights in use, if it was asked the same; to do it again would gain nothing."""
     about = _read(versions.in_use(out) / "run.json") or {}
     return str(about["round"]) if about.get("asked") == asked and "round" in about else None
 
 
-def _settled(out: Path, folder: Path, report: Mapping[str, Any], *, again: bool = False) -> Outcome:
+def _conclude(out: Path, folder: Path, report: Mapping[str, Any], *, again: bool = False) -> Outcome:
     """Keep the report, install what it found better if that is not done, and tidy up."""
     if not again:
         _write(folder / REPORT, report)
@@ -484,11 +493,11 @@ def _settled(out: Path, folder: Path, report: Mapping[str, Any], *, again: bool 
         ledger = versions.install(out, list(files.values()), about, over=report["over"])
     installed = ledger is not None and ledger.current == number
     if ledger is not None:
-        _tidy(folder)
+        _delete_leftovers(folder)
     return Outcome(installed, improvement.sentence(report, installed=installed, out=out), report, folder, again)
 
 
-def _tidy(folder: Path) -> None:
+def _delete_leftovers(folder: Path) -> None:
     """Delete what a round needs no more once it is decided: its checkpoints and weights, tens of megabytes each."""
     for kind in KINDS.values():
         for path in [*_files(folder / kind), folder / kind / "checkpoint.pt"]:

@@ -1,6 +1,6 @@
 """Old weights against new ones: a robot plays the same cases with both, and a rule says which are to be used.
 
-Both play a case's objects with clicks at the centre of the largest mistake and, anew, with a box; what counts is
+Both play a case's objects with clicks at the centre of the largest error and, anew, with a box; what counts is
 the Dice after 1, 3 and 5 clicks and after the box, a mean over the objects of a case, so that every case counts
 once. The same is played on drawn scenes, to see what was forgotten.
 """
@@ -23,19 +23,19 @@ from segmend.learning.drawn.solids import volume
 from segmend.learning.drawn.synthetic import scene
 from segmend.users import BoxFirst, LargestError
 
-CLICKS = (1, 3, 5)
-MOMENTS = ("1 click", "3 clicks", "5 clicks", "a box")
-MOST_OBJECTS = 8  # of a case that are played
-DRAWN = {2: 72, 3: 24}  # scenes; of fewer a handful decides
-SIDE = {2: 160, 3: 48}  # of a scene
+CLICKS = (1, 3, 5)  # the numbers of clicks after which the Dice counts
+MOMENTS = ("1 click", "3 clicks", "5 clicks", "a box")  # the prompts after which the Dice counts, by name
+MOST_OBJECTS = 8  # objects of a case that are played
+SCENES = {2: 72, 3: 24}  # how many scenes are drawn, by dimensions; with fewer a handful decides
+SCENE_SIDE = {2: 160, 3: 48}  # the side of a drawn scene, in pixels or voxels
 
 Scores = dict[str, float]  # Dice by moment
 Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Pair:
-    """One case as both played it."""
+class PairedScores:
+    """The scores of one case with the old and the new weights."""
 
     case: str
     old: Scores
@@ -68,7 +68,7 @@ class Moment:
 class Trial:
     """The cases that both could play, and those that one could not."""
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[PairedScores, ...]
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -92,10 +92,10 @@ class Trial:
 
     @property
     def moments(self) -> tuple[Moment, ...]:
-        return tuple(_moment(name, self.pairs) for name in MOMENTS) if self.pairs else ()
+        return tuple(_score_at(name, self.pairs) for name in MOMENTS) if self.pairs else ()
 
 
-def _moment(name: str, pairs: Sequence[Pair]) -> Moment:
+def _score_at(name: str, pairs: Sequence[PairedScores]) -> Moment:
     old, new = [pair.old[name] for pair in pairs], [pair.new[name] for pair in pairs]
     better, worse = (sum(map(so, new, old)) for so in (float.__gt__, float.__lt__))
     return Moment(name, float(np.mean(old)), float(np.mean(new)), difference(new, old), better, worse)
@@ -109,9 +109,9 @@ class Trials:
     drawn: Trial
     before: Trial | None = None
 
-    def plain(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return them as plain JSON values."""
-        return {name: plain(one) for name, one in vars(self).items() if one is not None}
+        return {name: to_json(one) for name, one in vars(self).items() if one is not None}
 
 
 @dataclass(frozen=True)
@@ -155,19 +155,19 @@ def trial(cases: Iterable[Case], old: Segmenter, new: Segmenter, *, tell: Tell =
     """Let a robot play every case with both weights."""
     pairs, problems = [], []
     for case in cases:
-        found = [played(case, segmenter) for segmenter in (old, new)]
+        found = [mean_dice(case, segmenter) for segmenter in (old, new)]
         failed = next((one for one in found if isinstance(one, Problem)), None)
         if failed is not None:
             problems.append(failed)
-            tell(f"  {getattr(case, 'title', case.name)} could not be played: {' '.join(failed.reason.split())}")
+            tell(f"  {case.title} could not be played: {' '.join(failed.reason.split())}")
             continue
-        pair = Pair(case.name, *found)  # type: ignore[arg-type]
+        pair = PairedScores(case.name, *found)  # type: ignore[arg-type]
         pairs.append(pair)
-        tell(f"  {getattr(case, 'title', case.name)}: {pair.gain:+.3f}")
+        tell(f"  {case.title}: {pair.gain:+.3f}")
     return Trial(tuple(pairs), tuple(problems))
 
 
-def played(case: Case, segmenter: Segmenter) -> Scores | Problem:
+def mean_dice(case: Case, segmenter: Segmenter) -> Scores | Problem:
     """Return the mean Dice over a case's objects after some clicks and, in another game, after a box."""
     job = Job("", case, lambda: segmenter, LargestError(), max(CLICKS), MOST_OBJECTS)
     clicks, box = play_case(job), play_case(replace(job, user=BoxFirst(), interactions=1))
@@ -190,7 +190,7 @@ class DrawnCase(Case):
     number: int
 
     def read(self) -> Example:
-        rng, side = np.random.default_rng((2, 7, 1, self.number)), SIDE[self.dimensions]
+        rng, side = np.random.default_rng((2, 7, 1, self.number)), SCENE_SIDE[self.dimensions]
         if self.dimensions == 3:
             tones, truth = volume(rng, side)
             image, labels = Image(tones[None]), truth
@@ -200,16 +200,16 @@ class DrawnCase(Case):
         return Example(image, image, labels.astype(np.uint16))
 
 
-def drawn(dimensions: int) -> tuple[DrawnCase, ...]:
+def drawn_scenes(dimensions: int) -> tuple[DrawnCase, ...]:
     """Return the scenes on which weights must not become worse, always the same ones.
 
-    >>> len(drawn(3)), drawn(2)[0].read().image.shape
+    >>> len(drawn_scenes(3)), drawn_scenes(2)[0].read().image.shape
     (24, (1, 160, 160))
     """
-    return tuple(DrawnCase(Path(), f"scene {n}", dimensions, n) for n in range(DRAWN[dimensions]))
+    return tuple(DrawnCase(Path(), f"scene {n}", dimensions, n) for n in range(SCENES[dimensions]))
 
 
-def plain(found: Trial) -> dict[str, Any]:
+def to_json(found: Trial) -> dict[str, Any]:
     """Return a trial as plain JSON values."""
     return {
         "gain": found.gain,

@@ -7,18 +7,22 @@ World positions are RAS millimetres and say so in their names. Boxes are half-op
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Self
+from dataclasses import InitVar, dataclass, field
+from html import escape
+from typing import Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from segmend.errors import GeometryError, ShapeError
+from segmend.core.preview import picture
+from segmend.errors import GeometryError, PromptError, ShapeError
 
 Index = tuple[int, int, int]  # (z, y, x)
 MaskArray = NDArray[np.bool_]  # [z y x]
 LabelMap = NDArray[np.uint16]  # [z y x]
 Real = NDArray[np.float32]
+Space = Literal["RAS", "LPS"]  # what millimetres count towards: right, front and head, or left, back and head
+SPACES: tuple[Space, ...] = get_args(Space)
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,21 @@ class Box:
         Box(low=(0, 1, 2), high=(3, 4, 5))
         """
         return cls(index_of(low), index_of(high))
+
+    @classmethod
+    def at_mm(cls, low_mm: Sequence[float], high_mm: Sequence[float], image: Image, *, space: Space = "RAS") -> Self:
+        """Return the smallest box of voxels round a box between two corners in millimetres, cut to the image.
+
+        >>> Box.at_mm((0, 0, 3), (2, 1, 6), Image(np.zeros((1, 4, 5, 6)), scale_affine((3, 1, 1))))
+        Box(low=(1, 0, 0), high=(3, 2, 3))
+        """
+        ends = np.stack([np.asarray(low_mm, float), np.asarray(high_mm, float)])
+        corners = [image.to_index([ends[i, 0], ends[j, 1], ends[k, 2]], space=space) for i, j, k in np.ndindex(2, 2, 2)]
+        low, high = np.floor(np.min(corners, axis=0) + 0.5), np.floor(np.max(corners, axis=0) + 0.5) + 1
+        box = Box.of(low, high).clipped(image.shape)
+        if box.size == 0:
+            raise PromptError(f"The box from {low_mm} to {high_mm} mm ({space}) is outside the image.")
+        return cls(box.low, box.high)
 
     def moved(self, by: Sequence[int]) -> Box:
         """Return the box moved by so many voxels along each axis.
@@ -167,6 +186,28 @@ def scale_affine(spacing: Sequence[float] = (1.0, 1.0, 1.0)) -> NDArray[np.float
     return affine
 
 
+def check_space(space: str) -> None:
+    """Raise GeometryError unless millimetres are said to be of a space that is known."""
+    if space not in SPACES:
+        raise GeometryError(f"Millimetres are of the space {' or '.join(SPACES)}; got {space!r}.")
+
+
+def _signs(space: Space) -> NDArray[np.float64]:
+    """Return what turns RAS millimetres to those of a space, and back."""
+    check_space(space)
+    return np.asarray((-1.0, -1.0, 1.0) if space == "LPS" else (1.0, 1.0, 1.0))
+
+
+# Libraries whose images are objects with a geometry of their own.
+FOREIGN = ("nibabel", "SimpleITK", "itk", "monai", "torchio")
+
+
+def _counts_from_x(affine: NDArray[np.float64]) -> bool:
+    """Tell whether an affine's first axis runs left or right, its second to front or back, its third up or down."""
+    steps = np.abs(affine[:3, :3]) / np.linalg.norm(affine[:3, :3], axis=0)
+    return bool((steps.argmax(axis=0) == np.arange(3)).all())
+
+
 @dataclass(frozen=True, eq=False)
 class Image:
     """A scan or photograph on its voxel grid.
@@ -176,6 +217,11 @@ class Image:
     be oblique or sheared (a tilted gantry), never flat. `notes` are sentences on what
     the reader had to decide, such as slices it dropped.
 
+    Other libraries count (x, y, z): `segmend.open_image` takes their images as they are. An affine whose z runs to
+    the patient's side, y to the front or back and x to the head or feet is theirs for an axial scan, and hardly ever
+    one of (z, y, x): it is refused unless `axes` says which one it is. With axes="xyz" the voxels are [c x y z] and
+    turned; other affines of (x, y, z) cannot be told from ours and are taken as said, (z, y, x).
+
     >>> image = Image(np.zeros((1, 4, 5, 6), np.int16), scale_affine((3, 1, 1)))
     >>> image.shape, image.spacing.tolist(), image.flat
     ((4, 5, 6), [3.0, 1.0, 1.0], False)
@@ -184,24 +230,49 @@ class Image:
     voxels: NDArray[np.generic]  # [c z y x]
     affine: NDArray[np.float64] = field(default_factory=scale_affine)  # [4 4] (z, y, x, 1) -> RAS mm
     notes: tuple[str, ...] = ()
+    axes: InitVar[str] = field(default="", kw_only=True)  # "zyx" or "xyz", of voxels and affine; "" is "zyx" unless odd
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, axes: str) -> None:
+        if axes not in ("", "zyx", "xyz"):
+            raise GeometryError(f"The axes of an image's voxels and affine need to be 'zyx' or 'xyz'; got {axes!r}.")
+        if type(self.voxels).__module__.split(".")[0] in FOREIGN and not isinstance(self.voxels, np.ndarray):
+            raise ShapeError(
+                f"An image needs an array (c, z, y, x); got {type(self.voxels).__name__}: use segmend.open_image(...)."
+            )
         voxels = np.asarray(self.voxels)
+        own = isinstance(self.affine, np.ndarray) and not self.affine.flags.writeable  # another image's: (z, y, x)
         affine = np.asarray(self.affine, dtype=np.float64)
         if voxels.ndim != 4 or voxels.size == 0:
-            raise ShapeError(f"An image needs 4 axes (c, z, y, x), none empty; got shape {voxels.shape}.")
+            hint = " segmend.open_image takes arrays of 2 and 3 axes." if voxels.ndim in (2, 3) else ""
+            raise ShapeError(f"An image needs 4 axes (c, z, y, x), none empty; got shape {voxels.shape}.{hint}")
         if voxels.dtype.kind not in "uif":
             raise ShapeError(f"An image needs real numbers; got {voxels.dtype}.")
         if affine.shape != (4, 4):
             raise GeometryError(f"An affine needs shape (4, 4); got {affine.shape}.")
         if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
             raise GeometryError("An affine needs finite numbers and a volume; this one is flat or not finite.")
+        if axes == "xyz":
+            voxels, affine = voxels.transpose(0, 3, 2, 1), affine[:, [2, 1, 0, 3]]
+        elif not axes and not own and _counts_from_x(affine):
+            raise GeometryError(
+                "This affine looks like one of (x, y, z), as nibabel has them, and an image needs one of (z, y, x): "
+                "use segmend.open_image(...), or say axes='xyz', or axes='zyx' if that is what it is."
+            )
         voxels = voxels.view()
         voxels.flags.writeable = False
         affine = affine.copy()
         affine.flags.writeable = False
         object.__setattr__(self, "voxels", voxels)
         object.__setattr__(self, "affine", affine)
+
+    def __repr__(self) -> str:
+        sides, steps = " x ".join(map(str, self.shape)), " x ".join(f"{step:.3g}" for step in self.spacing)
+        channels = f", {self.channels} channels" if self.channels > 1 else ""
+        return f"<Image of {sides} voxels (z, y, x), {steps} mm each, {self.voxels.dtype}{channels}>"
+
+    def _repr_html_(self) -> str:
+        _, y, x = self.spacing.tolist()
+        return f"{picture(self.voxels[:, self.shape[0] // 2], (y, x))}<br>{escape(repr(self))}"
 
     @property
     def shape(self) -> Index:
@@ -221,15 +292,38 @@ class Image:
         """True for a photograph or a single slice."""
         return self.shape[0] == 1
 
-    def to_mm(self, index: Sequence[float]) -> NDArray[np.float64]:
-        """Return the RAS position of a voxel's centre, in mm.
+    def to_mm(self, index: Sequence[float], *, space: Space = "RAS") -> NDArray[np.float64]:
+        """Return the position of a voxel's centre, in mm.
 
-        >>> Image(np.zeros((1, 4, 5, 6)), scale_affine((3, 1, 1))).to_mm((2, 1, 0))
-        array([0., 1., 6.])
+        >>> image = Image(np.zeros((1, 4, 5, 6)), scale_affine((3, 1, 1)))
+        >>> image.to_mm((2, 1, 0)).tolist(), image.to_mm((2, 1, 0), space="LPS").tolist()
+        ([0.0, 1.0, 6.0], [-0.0, -1.0, 6.0])
         """
-        return np.asarray(self.affine[:3, :3] @ np.asarray(index, float) + self.affine[:3, 3])
+        return np.asarray((self.affine[:3, :3] @ np.asarray(index, float) + self.affine[:3, 3]) * _signs(space))
 
-    def to_index(self, point_mm: Sequence[float]) -> NDArray[np.float64]:
-        """Return the (z, y, x) index, not rounded, of a RAS position in mm."""
-        offset = np.asarray(point_mm, float) - self.affine[:3, 3]
+    def to_index(self, point_mm: Sequence[float], *, space: Space = "RAS") -> NDArray[np.float64]:
+        """Return the (z, y, x) index, not rounded, of a position in mm."""
+        offset = np.asarray(point_mm, float) * _signs(space) - self.affine[:3, 3]
         return np.asarray(np.linalg.solve(self.affine[:3, :3], offset))
+
+    def voxel_at_mm(self, point_mm: Sequence[float], *, space: Space = "RAS") -> Index:
+        """Return the index of the voxel that a position in mm lies in; PromptError when it is outside the image."""
+        index = np.floor(self.to_index(point_mm, space=space) + 0.5)
+        if not whole(self.shape).contains(index.tolist()):
+            place = ", ".join(f"{value:g}" for value in point_mm)
+            raise PromptError(f"The point ({place}) mm ({space}) is outside the image of shape {self.shape}.")
+        return index_of(index)
+
+    def voxel(self, *numbers: int) -> Index:
+        """Return the index (z, y, x) of a voxel of the image; of a flat image (y, x) is enough.
+
+        >>> Image(np.zeros((3, 1, 40, 60), np.uint8)).voxel(12, 30)
+        (0, 12, 30)
+        """
+        needed = "(y, x)" if self.flat else "(z, y, x)"
+        full = (0, *numbers) if self.flat and len(numbers) == 2 else numbers
+        if len(full) != 3 or any(int(n) != n for n in full):
+            raise PromptError(f"A voxel of an image of shape {self.shape} needs whole numbers {needed}; got {numbers}.")
+        if not whole(self.shape).contains(full):
+            raise PromptError(f"The voxel {numbers} is outside the image of shape {self.shape}.")
+        return index_of(full)

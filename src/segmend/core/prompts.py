@@ -12,12 +12,12 @@ import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segmend.core.image import Box, Index, bounds, whole
+from segmend.core.image import Box, Image, Index, Space, bounds, whole
 from segmend.errors import PromptError
 
 MAX_POINTS = 100_000  # of one stroke or lasso: a day of drawing, not a denial of service
@@ -34,6 +34,11 @@ class Click:
     index: Index
     positive: bool = True
 
+    @classmethod
+    def at_mm(cls, point_mm: Sequence[float], image: Image, *, positive: bool = True, space: Space = "RAS") -> Self:
+        """Return a click on the voxel that a position in mm lies in."""
+        return cls(image.voxel_at_mm(point_mm, space=space), positive)
+
 
 @dataclass(frozen=True)
 class Stroke:
@@ -42,6 +47,19 @@ class Stroke:
     points: tuple[Index, ...]
     positive: bool = True
     radius: float = 1.0
+
+    @classmethod
+    def at_mm(
+        cls,
+        points_mm: Sequence[Sequence[float]],
+        image: Image,
+        *,
+        positive: bool = True,
+        radius: float = 1.0,
+        space: Space = "RAS",
+    ) -> Self:
+        """Return a stroke through positions in mm; `radius` stays in voxels."""
+        return cls(_at_mm(points_mm, image, space), positive, radius)
 
 
 @dataclass(frozen=True)
@@ -52,12 +70,36 @@ class Lasso:
     axis: int = 0
     positive: bool = True
 
+    @classmethod
+    def at_mm(
+        cls,
+        points_mm: Sequence[Sequence[float]],
+        image: Image,
+        *,
+        axis: int = 0,
+        positive: bool = True,
+        space: Space = "RAS",
+    ) -> Self:
+        """Return a lasso through positions in mm, which need to lie in one plane of voxels."""
+        lasso = cls(_at_mm(points_mm, image, space), axis, positive)
+        _check_lasso(lasso)
+        return lasso
+
 
 @dataclass(frozen=True)
 class Extremes:
     """The outermost voxels of the object: four in a plane, six in a volume."""
 
     points: tuple[Index, ...]
+
+    @classmethod
+    def at_mm(cls, points_mm: Sequence[Sequence[float]], image: Image, *, space: Space = "RAS") -> Self:
+        """Return the outermost voxels by their positions in mm."""
+        return cls(_at_mm(points_mm, image, space))
+
+
+def _at_mm(points_mm: Sequence[Sequence[float]], image: Image, space: Space) -> tuple[Index, ...]:
+    return tuple(image.voxel_at_mm(point, space=space) for point in points_mm)
 
 
 @dataclass(frozen=True)
@@ -83,6 +125,10 @@ class Mask:
             raise PromptError(f"A mask prompt needs 3 axes (z, y, x); got shape {inside.shape}.")
         inside.flags.writeable = False
         object.__setattr__(self, "inside", inside)
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.inside.shape))
+        return f"<Mask of {int(self.inside.sum())} voxels in {shape} from {self.low}>"
 
     @property
     def box(self) -> Box:
@@ -118,6 +164,15 @@ def kind_of(prompt: Prompt) -> str:
     'click'
     """
     return next(kind for kind, cls in KINDS.items() if type(prompt) is cls)
+
+
+def is_positive(prompt: Prompt) -> bool:
+    """Tell whether a prompt says "this is the object"; of kinds that have no sign it does.
+
+    >>> is_positive(Click((0, 0, 0), positive=False)), is_positive(Extremes(((0, 0, 0), (0, 5, 5))))
+    (False, True)
+    """
+    return prompt.positive if isinstance(prompt, Click | Stroke | Lasso) else True
 
 
 def extent(prompt: Prompt) -> Box | None:

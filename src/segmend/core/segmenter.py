@@ -9,17 +9,22 @@ workspace: they hold each prediction to the marks, so "marks are law" is kept in
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from types import MappingProxyType
+from typing import Any, SupportsIndex
 
 import numpy as np
 
 from segmend.core.image import Box, Image, LabelMap, MaskArray, Real, bounds
 from segmend.core.marks import marks
+from segmend.core.preview import picture
 from segmend.core.prompts import KINDS, Mask, Prompt, check, kind_of
 from segmend.core.session import Finetune
 from segmend.errors import PromptError, SettingsError, ShapeError
+
+Loading = tuple[Callable[..., "Segmenter"], tuple[object, ...]]  # a function and what it is called with
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +40,17 @@ class Prediction:
     def __post_init__(self) -> None:
         if self.probability.shape != self.box.shape:
             raise ShapeError(f"A prediction for {self.box} needs shape {self.box.shape}; got {self.probability.shape}.")
+
+    def __repr__(self) -> str:
+        expected = "" if self.quality is None else f", expected Dice {self.quality:.2f}"
+        return f"<Prediction of {int(self.mask.sum())} voxels in {self.box}{expected}>"
+
+    def _repr_html_(self) -> str:
+        if self.box.size == 0:
+            return escape(repr(self))
+        largest = int(self.mask.sum(axis=(1, 2)).argmax())
+        shown = picture(self.probability[largest][None], (1, 1), self.mask[largest])
+        return f"{shown}<br>{escape(repr(self))}, slice {self.box.low[0] + largest}"
 
     @property
     def mask(self) -> MaskArray:  # [z y x] of the box
@@ -54,6 +70,15 @@ class Prediction:
 
 class Workspace(ABC):
     """One opened image; used by one thread at a time."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__repr__" not in vars(cls):  # else a dataclass would print its arrays
+            cls.__repr__ = Workspace.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        image = next((value for value in vars(self).values() if isinstance(value, Image)), None)
+        return f"<{type(self).__name__}>" if image is None else f"<{type(self).__name__} of {image!r}>"
 
     @abstractmethod
     def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
@@ -104,7 +129,23 @@ def replaced(mask: Mask, previous: MaskArray) -> Prediction:
 
 
 class Segmenter(ABC):
-    """A method, ready to run."""
+    """A method, ready to run.
+
+    One that `methods.load` gave can be pickled: on the other side it is loaded again, from the same weights.
+    """
+
+    loaded_by: Loading | None = None  # how to load it again, None where it was made in another way
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__repr__" not in vars(cls):  # else a dataclass would print its networks
+            cls.__repr__ = Segmenter.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>" if self.loaded_by is None else f"<{type(self).__name__}, {self.loaded_by[1]}>"
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        return super().__reduce_ex__(protocol) if self.loaded_by is None else self.loaded_by
 
     @abstractmethod
     def open(self, image: Image) -> Workspace:

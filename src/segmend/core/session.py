@@ -109,7 +109,7 @@ class Patch:
     """
 
     box: Box
-    data: bytes  # zlib of the uint16 xor values, little endian, x fastest; empty for an empty box
+    data: bytes = field(repr=False)  # zlib of the uint16 xor values, little endian, x fastest; empty for an empty box
 
     @classmethod
     def between(cls, before: LabelMap, after: LabelMap, low: Index = (0, 0, 0)) -> Patch:
@@ -149,6 +149,13 @@ class Session:
     shape: Index
     events: tuple[Event, ...] = ()
     answers: Mapping[int, Patch] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __repr__(self) -> str:
+        sides, names = " x ".join(map(str, self.shape)), ", ".join(label.name for label in self.labels.values())
+        return (
+            f"<Session on {sides} voxels: {len(self.done)} of {len(self.events)} events in effect, "
+            f"{len(self.pending)} unanswered, labels: {names or 'none'}>"
+        )
 
     def add(self, event: Event) -> Session:
         """Return the session with one more event; PromptError when it makes no sense here."""

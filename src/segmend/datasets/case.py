@@ -51,6 +51,11 @@ class Case(ABC):
     name: str
 
     @property
+    def title(self) -> str:
+        """What people call the case."""
+        return self.name
+
+    @property
     def instances(self) -> bool:
         """True when labels number single things, not kinds of things."""
         return False

@@ -3,7 +3,7 @@
 Each method plays in a process of its own, so its memory and its time are its own. A method takes part in the sets
 that it can open, pictures or volumes, when it can take every prompt that the robot puts down; one that cannot is
 named with the reason. With a folder to write to, each method's games are kept in `methods/METHOD.json` as it ends,
-and a comparison that is started again with the same questions plays only what is missing.
+and a comparison that is started again with the same settings plays only what is missing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from segmend.users import user as robot
 
 ALL = "all"
 PICTURES, VOLUMES = "pictures", "volumes"
-KINDS = {PICTURES: 2, VOLUMES: 3}  # and the dimension that a card names
+KINDS = {PICTURES: 2, VOLUMES: 3}  # the dimensions of each, as cards name them
 
 Log = Callable[[str], None]
 
@@ -79,7 +79,7 @@ class Comparison:
 
     def summary(self) -> dict[str, Any]:
         """Return what `segmend compare --json` prints, as plain JSON values."""
-        ranks = {kind: {one.method: _plain(one) for one in self.standings(kind)} for kind in KINDS}
+        ranks = {kind: {one.method: _to_json(one) for one in self.standings(kind)} for kind in KINDS}
         return {
             "user": self.user,
             "interactions": self.interactions,
@@ -92,7 +92,7 @@ class Comparison:
         }
 
 
-def _plain(one: Standing) -> dict[str, Any]:
+def _to_json(one: Standing) -> dict[str, Any]:
     return {**one.values, "versus_best": asdict(one.versus) if one.versus else None}
 
 
@@ -137,10 +137,10 @@ def compare(
     found = sets(Path(data), split, limit=limit)
     read = {one.name: _kind(one) for one in found}
     kinds = {name: kind for name, kind in read.items() if kind}
-    refused = {card.id: _why_not(card, wanted, kinds) for card in cards}
+    refused = {card.id: _reason_absent(card, wanted, kinds) for card in cards}
     absent = {method: why for method, why in refused.items() if why}
     asked = {
-        card.id: Question(
+        card.id: MethodRun(
             Path(data),
             card.id,
             user,
@@ -155,7 +155,7 @@ def compare(
     }
     reports: dict[str, Report] = {}
     with ThreadPoolExecutor(workers) as pool:
-        for method, answer in zip(asked, pool.map(lambda q: _asked(q, out, log), asked.values()), strict=True):
+        for method, answer in zip(asked, pool.map(lambda q: _run_method(q, out, log), asked.values()), strict=True):
             if isinstance(answer, Report):
                 reports[method] = answer
             else:
@@ -178,7 +178,7 @@ def _takes(card: Method, kind: str | None) -> bool:
     return kind is not None and KINDS[kind] in card.dimensions
 
 
-def _why_not(card: Method, wanted: Sequence[str], kinds: Mapping[str, str]) -> str:
+def _reason_absent(card: Method, wanted: Sequence[str], kinds: Mapping[str, str]) -> str:
     """Return why a method cannot take part, as far as its card says; nothing when it can."""
     if lacking := [kind for kind in wanted if kind not in card.prompts]:
         return f"It takes {', '.join(card.prompts)}; the robot puts down {' and '.join(lacking)}."
@@ -189,8 +189,8 @@ def _why_not(card: Method, wanted: Sequence[str], kinds: Mapping[str, str]) -> s
 
 
 @dataclass(frozen=True)
-class Question:
-    """What one method is asked; it can be sent to another process."""
+class MethodRun:
+    """What one method is to play; it can be sent to another process."""
 
     data: Path
     method: str
@@ -201,74 +201,74 @@ class Question:
     seed: int
     cases: Mapping[str, Sequence[str]]  # of each set
 
-    def told(self) -> dict[str, Any]:
-        """Return the question as plain JSON values, without the place of the data."""
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values, without the place of the data."""
         return {name: value for name, value in asdict(self).items() if name != "data"}
 
 
-def _asked(question: Question, out: Path | None, log: Log) -> Report | str:
+def _run_method(run: MethodRun, out: Path | None, log: Log) -> Report | str:
     """Return a method's games, from an earlier comparison where that asked the same, or why there are none."""
-    path = out / "methods" / f"{question.method}.json" if out else None
-    if path and (kept := _kept(path, question)):
-        log(f"{question.method}: kept from an earlier run")
+    path = out / "methods" / f"{run.method}.json" if out else None
+    if path and (kept := _load_saved(path, run)):
+        log(f"{run.method}: kept from an earlier run")
         return kept
-    log(f"{question.method} plays ...")
-    answer = _alone(question)
+    log(f"{run.method} plays ...")
+    answer = _play_in_process(run)
     if isinstance(answer, str):
-        log(f"{question.method} does not take part: {answer}")
+        log(f"{run.method} does not take part: {answer}")
         return answer
     if not answer.curves:
         reason = answer.problems[0].reason if answer.problems else "no case holds an object that is large enough"
         return f"It could play no case: {reason.removesuffix('.')}."
     if path:
-        _keep(path, question, answer)
-    last = answer.summary()["mean"]["dice"][str(question.interactions)]
-    log(f"{question.method}: Dice {last:.3f} over {len(answer.curves)} objects")
+        _save(path, run, answer)
+    last = answer.summary()["mean"]["dice"][str(run.interactions)]
+    log(f"{run.method}: Dice {last:.3f} over {len(answer.curves)} objects")
     return answer
 
 
-def _alone(question: Question) -> Report | str:
+def _play_in_process(run: MethodRun) -> Report | str:
     """Play in a process that nothing else ran in."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
-            return pool.submit(play, question).result()
+            return pool.submit(play, run).result()
         except BrokenProcessPool:
             return "Its process died; it may have run out of memory."
 
 
-def play(question: Question) -> Report | str:
+def play(run: MethodRun) -> Report | str:
     """Return a method's games, or why it cannot be loaded."""
     try:
-        methods.load(question.method, dimensions=())
+        methods.load(run.method, dimensions=())
     except SegmendError as error:
         return str(error)
     except Exception as error:  # a method's own bug must not cost the others
         return f"{type(error).__name__}: {error}"
     return evaluate(
-        question.data,
-        question.method,
-        question.user,
-        interactions=question.interactions,
-        split=question.split,
-        limit=question.limit,
-        seed=question.seed,
-        names=tuple(question.cases),
+        run.data,
+        run.method,
+        run.user,
+        interactions=run.interactions,
+        split=run.split,
+        limit=run.limit,
+        seed=run.seed,
+        names=tuple(run.cases),
     )
 
 
-def _keep(path: Path, question: Question, report: Report) -> None:
+def _save(path: Path, run: MethodRun, report: Report) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FileError(f"The folder {path.parent} could not be made: {error.strerror}.") from None
-    write_bytes(path, (json.dumps({"asked": question.told(), "report": asdict(report)}) + "\n").encode())
+    write_bytes(path, (json.dumps({"asked": run.to_json(), "report": asdict(report)}) + "\n").encode())
 
 
-def _kept(path: Path, question: Question) -> Report | None:
-    """Return the kept report, None when there is none that answers this very question."""
+def _load_saved(path: Path, run: MethodRun) -> Report | None:
+    """Return the kept report, None when there is none that is of this very run."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        if values["asked"] != json.loads(json.dumps(question.told())):
+        if values["asked"] != json.loads(json.dumps(run.to_json())):
             return None
         return report_from(values["report"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -44,21 +44,30 @@ from segmend.core.masks import dice
 from segmend.core.segmenter import Segmenter, Workspace
 from segmend.datasets.folder import Case, Example, sets
 from segmend.errors import SegmendError, SettingsError, UserError
-from segmend.evaluation.metrics import TOLERANCE_MM, Judged, auc, effort, held, judgement, lowered
+from segmend.evaluation.metrics import (
+    TOLERANCE_MM,
+    QualityAgreement,
+    auc,
+    effort,
+    pad_to,
+    quality_agreement,
+    share_lowered,
+)
 from segmend.evaluation.surface_distance import surfaces
+from segmend.runtime.engine import Device
 from segmend.users import user as robot
-from segmend.users.human import Reader
+from segmend.users.human import ScribblePlayer
 from segmend.users.play import User, rounds
 
 MILESTONES = (1, 3, 5, 10, 20)
-TARGETS = (0.85,)  # of Dice
+TARGETS = (0.85,)  # Dice values whose number of clicks (NoC) is reported
 
 Progress = Callable[[int, int, str], None]  # cases done, cases in all, the name of the last one
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One object's game; one value for every interaction, played or held."""
+    """One object's game; one value for every interaction, played or padded."""
 
     set: str
     case: str
@@ -152,7 +161,7 @@ class Report:
             "failures": {target: e.failures if e else 0 for target, e in efforts.items()},
             "seconds_per_interaction": _mean(seconds),
             "seconds_to_open": _mean(case.seconds_to_open for case in cases),
-            **harm_and_judgement(curves),
+            **harm_and_quality(curves),
             "peak_mb": max((case.peak_mb for case in cases if case.peak_mb is not None), default=None),
         }
 
@@ -166,21 +175,21 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 5)
 
 
-def harm_and_judgement(curves: Sequence[Curve]) -> dict[str, Any]:
+def harm_and_quality(curves: Sequence[Curve]) -> dict[str, Any]:
     """Return what interactions spoiled and how well the method knew its own Dice, as the summary tells it."""
-    known = judged(curves)
+    known = agreement_of(curves)
     return {
-        "lowered": _rounded(lowered([curve.dice[: curve.played] for curve in curves])),
+        "lowered": _rounded(share_lowered([curve.dice[: curve.played] for curve in curves])),
         "worse_at_last": sum(curve.dice[-1] < curve.dice[0] for curve in curves),
         "quality_error": _rounded(known.error if known else None),
         "quality_r": _rounded(known.r if known else None),
     }
 
 
-def judged(curves: Iterable[Curve]) -> Judged | None:
+def agreement_of(curves: Iterable[Curve]) -> QualityAgreement | None:
     """Return how far the Dice that was expected lies from the true one, over all answers that tell what they expect."""
     pairs = [pair for curve in curves for pair in zip(curve.quality, curve.dice, strict=False) if pair[0] is not None]
-    return judgement([float(expected or 0) for expected, _ in pairs], [true for _, true in pairs])
+    return quality_agreement([float(expected or 0) for expected, _ in pairs], [true for _, true in pairs])
 
 
 def _overall(found: list[dict[str, Any]]) -> dict[str, Any]:
@@ -218,13 +227,15 @@ def evaluate(
     seed: int = 0,
     names: Sequence[str] = (),
     weights: Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
     progress: Progress | None = None,
 ) -> Report:
     """Return how a method fares with a robot on the data sets in a folder.
 
     `limit` is the most cases of each set, `objects` the most objects of a case, `workers` the number of processes; one
     plays here. `names` are the sets to play, none for all; `weights` is a folder that `segmend train` made, in place
-    of those in the package.
+    of those in the package; `device` and `precision` are those of `methods.load`.
     """
     if interactions < 1:
         raise SettingsError(f"An evaluation needs 1 interaction or more; got {interactions}.")
@@ -240,13 +251,13 @@ def evaluate(
         )
     if weights is not None:
         methods.check_weights(method, weights)
+    methods.check_runs_on(method, Device(device, precision))
+    load = partial(methods.load, method, weights, device=device, precision=precision)
     found = {one.name: one for one in sets(Path(data), split, limit=limit)}
     if wrong := [name for name in names if name not in found]:
         raise SettingsError(f"There is no set {wrong[0]!r} with a split {split!r}; there are {', '.join(found)}.")
     jobs = [
-        Job(name, case, partial(methods.load, method, weights, dimensions=()), player, interactions, objects)
-        for name in (names or found)
-        for case in found[name].cases
+        Job(name, case, load, player, interactions, objects) for name in (names or found) for case in found[name].cases
     ]
     results = list(run(jobs, workers=workers, progress=progress))
     return Report(
@@ -346,7 +357,7 @@ def _open(segmenter: Segmenter, example: Example) -> Workspace:
 def _player(job: Job, example: Example) -> Callable[[int], User]:
     """Return the robot for each label value; one that plays what a person did is told the case's scribbles."""
     user = job.user
-    if not isinstance(user, Reader):
+    if not isinstance(user, ScribblePlayer):
         return lambda value: user
     scribbles = job.case.scribbles(example.image)
     return lambda value: user.of(scribbles, value)
@@ -370,8 +381,8 @@ def _curve(job: Job, user: User, value: int, truth: MaskArray, workspace: Worksp
         value,
         int(np.count_nonzero(truth)),
         len(seconds),
-        tuple(held(overlaps, job.interactions)),
-        tuple(held(shares, job.interactions)),
+        tuple(pad_to(overlaps, job.interactions)),
+        tuple(pad_to(shares, job.interactions)),
         tuple(seconds),
         apart.hausdorff(95),
         apart.assd(),

@@ -28,8 +28,8 @@ from segmend.errors import SettingsError, ShapeError
 from segmend.evaluation.surface_distance import Reals, surfaces
 
 Spacing = Sequence[float] | Reals
-CUBES = (1.0, 1.0, 1.0)
-TOLERANCE_MM = 2.0  # of the CVPR 2025 challenge's NSD
+CUBES = (1.0, 1.0, 1.0)  # the spacing where none is given: distances in voxels
+TOLERANCE_MM = 2.0  # the tolerance of the CVPR 2025 challenge's NSD
 
 
 @dataclass(frozen=True)
@@ -191,10 +191,10 @@ def challenge_nsd(truth: MaskArray, mask: MaskArray, spacing: Spacing = CUBES) -
     return nsd(truth, mask, spacing) if dice(truth, mask) > 0.2 else 0.0
 
 
-def held(values: Sequence[float], interactions: int) -> list[float]:
+def pad_to(values: Sequence[float], interactions: int) -> list[float]:
     """Return one value for every interaction; a robot that was content early leaves its last one.
 
-    >>> held([0.5, 1.0], 4)
+    >>> pad_to([0.5, 1.0], 4)
     [0.5, 1.0, 1.0, 1.0]
     """
     if not 0 < len(values) <= interactions:
@@ -206,7 +206,7 @@ def auc(values: Sequence[float], *, clicks: int = 5) -> float:
     """Return the area under the last `clicks` values by the trapezoid rule, one apart; 4 at most for five.
 
     This is the CVPR 2025 challenge's AUC of Dice or NSD: five clicks after a box, whose own value
-    stays out. Values that the robot no longer played are filled in by `held` before.
+    stays out. Values that the robot no longer played are filled in by `pad_to` before.
 
     >>> auc([0.1, 0.5, 1.0, 1.0, 1.0, 1.0])
     3.75
@@ -246,12 +246,12 @@ def effort(curves: Sequence[Sequence[float]], target: float, *, limit: int) -> E
     return Effort(float(np.mean([limit if n is None else n for n in needed])), needed.count(None))
 
 
-def lowered(curves: Sequence[Sequence[float]], by: float = 0.01) -> float | None:
+def share_lowered(curves: Sequence[Sequence[float]], by: float = 0.01) -> float | None:
     """Return the share of interactions that lowered a value by more than this; None where none could.
 
     A curve holds the values after each interaction that was played; the first follows on nothing and is not counted.
 
-    >>> lowered([[0.5, 0.48, 0.6], [0.9, 0.895]])  # one of three
+    >>> share_lowered([[0.5, 0.48, 0.6], [0.9, 0.895]])  # one of three
     0.3333333333333333
     """
     changes = [after - before for curve in curves for before, after in pairwise(curve)]
@@ -259,7 +259,7 @@ def lowered(curves: Sequence[Sequence[float]], by: float = 0.01) -> float | None
 
 
 @dataclass(frozen=True)
-class Judged:
+class QualityAgreement:
     """How far an expected Dice lies from the true one."""
 
     error: float  # mean absolute
@@ -267,17 +267,17 @@ class Judged:
     answers: int
 
 
-def judgement(expected: Sequence[float], true: Sequence[float]) -> Judged | None:
-    """Return how well a method judged its own masks; None where there is nothing to judge.
+def quality_agreement(expected: Sequence[float], true: Sequence[float]) -> QualityAgreement | None:
+    """Return how well a method predicted the Dice of its masks; None where it predicted none.
 
-    >>> judgement([0.5, 0.75, 1.0], [0.5, 0.5, 0.75])
-    Judged(error=0.16666666666666666, r=0.8660254037844387, answers=3)
+    >>> quality_agreement([0.5, 0.75, 1.0], [0.5, 0.5, 0.75])
+    QualityAgreement(error=0.16666666666666666, r=0.8660254037844387, answers=3)
     """
     if len(expected) != len(true):
-        raise SettingsError(f"A judgement needs as many expected as true values; got {len(expected)} and {len(true)}.")
+        raise SettingsError(f"An agreement needs as many expected as true values; got {len(expected)} and {len(true)}.")
     if not expected:
         return None
-    told, found = np.asarray(expected, np.float64), np.asarray(true, np.float64)
-    varies = len(told) > 1 and np.ptp(told) > 0 and np.ptp(found) > 0
-    r = float(np.corrcoef(told, found)[0, 1]) if varies else None
-    return Judged(float(np.abs(told - found).mean()), r, len(told))
+    predicted, found = np.asarray(expected, np.float64), np.asarray(true, np.float64)
+    varies = len(predicted) > 1 and np.ptp(predicted) > 0 and np.ptp(found) > 0
+    r = float(np.corrcoef(predicted, found)[0, 1]) if varies else None
+    return QualityAgreement(float(np.abs(predicted - found).mean()), r, len(predicted))

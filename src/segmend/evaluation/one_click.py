@@ -2,7 +2,7 @@
 
 `by_place` compares places: where the method is most uncertain (`segmend.core.uncertainty`), where the mistake is
 largest (the robot's best click) and anywhere in the mistake; each is labelled by the truth. `by_method` compares
-methods: all get the same wrong mask (`wobbled`) and the same click.
+methods: all get the same wrong mask (`perturb_to_dice`) and the same click.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from segmend.users import LargestError, RandomError
 from segmend.users.play import User, rounds
 
 UNCERTAINTY, BEST, RANDOM = "uncertainty", "best", "random"
-WRONG = 0.7  # Dice of the masks that methods start from
+START_DICE = 0.7  # the Dice of the wrong masks that methods start from
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def by_place(
             yield Gain(UNCERTAINTY, before, before, 0.0, at)
         uncertain_place = [] if place is None else [(UNCERTAINTY, Click(place, bool(truth[place])))]
         for arm, click in [*uncertain_place, (BEST, best), (RANDOM, random)]:
-            yield _asked(arm, workspace, (*prompts, click), truth, turn.mask, at)
+            yield _answer_click(arm, workspace, (*prompts, click), truth, turn.mask, at)
 
 
 def by_method(card: Method, workspace: Workspace, truth: MaskArray, mask: MaskArray, *, seed: int = 0) -> Gain | None:
@@ -81,10 +81,10 @@ def by_method(card: Method, workspace: Workspace, truth: MaskArray, mask: MaskAr
     if click is None:
         return None
     given: list[Prompt] = [Mask(mask)] if "mask" in card.prompts else []
-    return _asked(card.id, workspace, [*given, click], truth, mask, 0)
+    return _answer_click(card.id, workspace, [*given, click], truth, mask, 0)
 
 
-def _asked(
+def _answer_click(
     arm: str, workspace: Workspace, prompts: Sequence[Prompt], truth: MaskArray, mask: MaskArray, at: int
 ) -> Gain:
     begun = time.perf_counter()
@@ -93,25 +93,27 @@ def _asked(
     return Gain(arm, dice(truth, mask), dice(truth, after), taken, at)
 
 
-def wobbled(truth: MaskArray, spacing_mm: NDArray[np.float64], seed: int, *, wanted: float = WRONG) -> MaskArray:
+def perturb_to_dice(
+    truth: MaskArray, spacing_mm: NDArray[np.float64], seed: int, *, wanted: float = START_DICE
+) -> MaskArray:
     """Return a truth whose boundary is pushed in here and out there, so far that its Dice is about what is wanted.
 
     The push is smooth noise as wide as the object is thick, in mm; how strong it is is found by halving. What is drawn
     at random follows from the seed and the truth's shape alone.
 
     >>> truth = np.zeros((12, 20, 24), bool); truth[3:9, 4:16, 5:19] = True
-    >>> round(dice(truth, wobbled(truth, np.array([2.0, 1.0, 1.0]), seed=0)), 1)
+    >>> round(dice(truth, perturb_to_dice(truth, np.array([2.0, 1.0, 1.0]), seed=0)), 1)
     0.7
     """
     found = bounds(truth)
     assert found is not None
     flat = truth.shape[0] == 1
-    thick_mm = float(_depth(truth[found.grown(1).clipped(truth.shape).slices], spacing_mm).max())
+    thick_mm = float(_depth_mm(truth[found.grown(1).clipped(truth.shape).slices], spacing_mm).max())
     room = np.ceil(2 * thick_mm / spacing_mm).astype(np.intp)
     z, y, x = room.tolist()
     box = found.grown((0 if flat else z, y, x)).clipped(truth.shape)
     inside = truth[box.slices]
-    away_mm = _depth(inside, spacing_mm) - _depth(~inside, spacing_mm)
+    away_mm = _depth_mm(inside, spacing_mm) - _depth_mm(~inside, spacing_mm)
     noise = np.random.default_rng((seed, *box.shape)).normal(size=box.shape)
     wide = thick_mm / spacing_mm
     smooth = ndimage.gaussian_filter(noise, np.where([flat, False, False], 0, wide), mode="reflect")
@@ -125,6 +127,6 @@ def wobbled(truth: MaskArray, spacing_mm: NDArray[np.float64], seed: int, *, wan
     return mask
 
 
-def _depth(mask: MaskArray, spacing_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+def _depth_mm(mask: MaskArray, spacing_mm: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return how deep inside a mask each voxel lies, in mm; what lies beyond the array is like its side."""
     return np.asarray(ndimage.distance_transform_edt(mask, sampling=spacing_mm), np.float64)

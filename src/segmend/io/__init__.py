@@ -5,6 +5,7 @@
 True
 """
 
+from segmend.io.exchange import open_image, to_nibabel, to_simpleitk
 from segmend.io.files import (
     MASK_FORMATS,
     dicom_source,
@@ -24,9 +25,12 @@ __all__ = [
     "dicom_source",
     "mask_names",
     "mask_writer",
+    "open_image",
     "read",
     "read_mask",
     "series",
+    "to_nibabel",
+    "to_simpleitk",
     "write_image",
     "write_mask",
 ]

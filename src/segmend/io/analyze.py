@@ -62,12 +62,12 @@ def read_analyze(path: Path, *, fourth: str = "channels", frame: int = 0) -> Ima
         stored = stored_voxels(file, source, header, order, least=0)
     affine = _affine(header, struct.unpack_from(order + ORIGIN[1], head, ORIGIN[0]))
     if stored.ndim == 6:
-        return Image(rgb_channels(stored, path.name), affine, (NOTE,))
+        return Image(rgb_channels(stored, path.name), affine, (NOTE,), axes="zyx")
     voxels = to_native(select_channels(stored, fourth=fourth, frame=frame, name=path.name))
     scale = struct.unpack_from(order + SCALE[1], head, SCALE[0])[0]
     if np.isfinite(scale) and scale != 0:
         voxels = rescale(voxels, scale, 0)
-    return Image(check_finite(voxels, path.name), affine, (NOTE,))
+    return Image(check_finite(voxels, path.name), affine, (NOTE,), axes="zyx")
 
 
 def _affine(header: Header, origin: tuple[int, ...]) -> Affine:

@@ -331,7 +331,7 @@ def read_volume(volume: Volume, *, fourth: str = "channels", frame: int = 0) -> 
     stored = np.stack(stacks, axis=1) if len(stacks) > 1 else stacks[0][:, None]
     name = volume.planes[0].path.name
     voxels = select_channels(stored, fourth="channels", frame=0, name=name)
-    return Image(check_finite(voxels, name), affine, tuple(notes))
+    return Image(check_finite(voxels, name), affine, tuple(notes), axes="zyx")
 
 
 def sort_planes(volume: Volume) -> tuple[list[list[Plane]], list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from segmend import __version__
 from segmend.core.atomic import write_atomically
 from segmend.core.geometry import Affine, fit, from_columns, lay, mirrored
 from segmend.core.image import Image, LabelMap
@@ -77,7 +77,7 @@ def _segmentation(label_map: LabelMap, image: Image, labels: Sequence[Label], re
         instance_number=1,
         manufacturer="Segmend",
         manufacturer_model_name="Segmend",
-        software_versions=__version__,
+        software_versions=version("segmend"),
         device_serial_number="0",
         content_label="SEGMENTATION",
         series_description="Segmentation",
@@ -115,7 +115,7 @@ def _description(number: int, label: Label) -> Any:
     from pydicom.uid import generate_uid
 
     known = codes_of(label.name)
-    algorithm = hd.AlgorithmIdentificationSequence("Segmend", codes.DCM.ArtificialIntelligence, __version__)
+    algorithm = hd.AlgorithmIdentificationSequence("Segmend", codes.DCM.ArtificialIntelligence, version("segmend"))
     description = hd.seg.SegmentDescription(
         segment_number=number,
         segment_label=(" ".join(label.name.replace("\\", "/").split()) or f"label {label.value}")[:64],

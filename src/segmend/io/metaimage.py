@@ -85,7 +85,7 @@ def read_metaimage(path: Path, *, fourth: str = "channels", frame: int = 0) -> I
     stored = _voxels(path, keys, end, shape, np.dtype(kind))
     full = stored.reshape((1,) * (5 - len(shape)) + shape)  # [t z y x c]
     voxels = select_channels(to_native(np.moveaxis(full, -1, 0)), fourth=fourth, frame=frame, name=name)
-    return Image(check_finite(np.ascontiguousarray(voxels), name), _affine(keys, axes, name))
+    return Image(check_finite(np.ascontiguousarray(voxels), name), _affine(keys, axes, name), axes="zyx")
 
 
 def _voxels(path: Path, keys: dict[str, str], end: int, shape: tuple[int, ...], kind: np.dtype[np.generic]) -> Numbers:

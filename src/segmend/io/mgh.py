@@ -52,7 +52,7 @@ def read_mgh(path: Path, *, fourth: str = "channels", frame: int = 0) -> Image:
     voxels = to_native(select_channels(stored, fourth=fourth, frame=frame, name=path.name))
     known = struct.unpack_from(">h", head, 28)[0] > 0
     affine = _affine(head, (width, height, depth), known=known, name=path.name)
-    return Image(check_finite(voxels, path.name), affine, () if known else (NOTE,))
+    return Image(check_finite(voxels, path.name), affine, () if known else (NOTE,), axes="zyx")
 
 
 def _affine(head: bytes, sizes: tuple[int, int, int], *, known: bool, name: str) -> Affine:

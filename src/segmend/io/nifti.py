@@ -75,9 +75,9 @@ def read_nifti(path: Path, *, fourth: str = "channels", frame: int = 0) -> Image
 def _image(stored: Numbers, header: Header, name: str, fourth: str, frame: int) -> Image:
     affine, notes = _affine(header)
     if stored.ndim == 6:
-        return Image(rgb_channels(stored, name), affine, notes)
+        return Image(rgb_channels(stored, name), affine, notes, axes="zyx")
     voxels = select_channels(stored, fourth=fourth, frame=frame, name=name)
-    return Image(check_finite(_rescale(to_native(voxels), header), name), affine, notes)
+    return Image(check_finite(_rescale(to_native(voxels), header), name), affine, notes, axes="zyx")
 
 
 @contextmanager

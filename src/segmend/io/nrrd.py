@@ -106,7 +106,7 @@ def read_nrrd(path: Path, *, fourth: str = "channels", frame: int = 0) -> Image:
     shape = (*(1,) * (3 - len(spatial)), *moved.shape[len(others) :])
     voxels = np.ascontiguousarray(moved.reshape(1, moved.shape[0] if others else 1, *shape))
     image = select_channels(to_native(voxels), fourth=fourth, frame=frame, name=path.name)
-    return Image(check_finite(image, path.name), affine, notes)
+    return Image(check_finite(image, path.name), affine, notes, axes="zyx")
 
 
 def _voxels(path: Path, header: Header) -> Numbers:

@@ -9,13 +9,13 @@ filling a polygon understand.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segmend import __version__
 from segmend.core.atomic import write_atomically
 from segmend.core.image import Image, LabelMap, MaskArray, bounds
 from segmend.core.marks import fill_polygon
@@ -144,7 +144,7 @@ def _structures(label_map: LabelMap, image: Image, labels: Sequence[Label], refe
     identify(data, reference)
     data.SeriesInstanceUID, data.SeriesNumber, data.Modality = generate_uid(), 901, "RTSTRUCT"
     data.Manufacturer = data.ManufacturerModelName = "Segmend"
-    data.SoftwareVersions = __version__
+    data.SoftwareVersions = version("segmend")
     data.OperatorsName = data.StructureSetDate = data.StructureSetTime = ""
     data.StructureSetLabel, data.SeriesDescription = "Segmentation", "Segmentation"
     data.ReferencedFrameOfReferenceSequence = [_frame_item(reference)]

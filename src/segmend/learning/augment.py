@@ -1,4 +1,4 @@
-"""Random changes of a training picture: a drawn bend of its grid, and a drawn change of its tones."""
+"""Random augmentation of a training picture: of its geometry, by a warped grid, and of its intensity."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from segmend.learning.drawn.synthetic import smooth_field
 Grid = NDArray[np.float32]  # [2 n n] where each cell looks, in cells
 
 
-def bend(
+def random_grid(
     rng: np.random.Generator, cells: int, *, turn: float = 0.5, stretch: float = 0.25, ripple: float = 3.0
 ) -> Grid:
-    """Return a random turn (radians), stretch and elastic ripple (cells) of a square grid.
+    """Return a square sampling grid under a random rotation (radians), scaling and elastic deformation (cells).
 
-    >>> bend(np.random.default_rng(0), 8, turn=0, stretch=0, ripple=0)[0, :3, 0].tolist()
+    >>> random_grid(np.random.default_rng(0), 8, turn=0, stretch=0, ripple=0)[0, :3, 0].tolist()
     [0.0, 1.0, 2.0]
     """
     angle = rng.uniform(-turn, turn)
@@ -33,13 +33,13 @@ def bend(
     return np.asarray(grid, np.float32)
 
 
-def bent(channel: NDArray[np.generic], grid: Grid) -> Real:  # [n n]
-    """Return the channel as the bent grid sees it; outside it is 0."""
+def warp(channel: NDArray[np.generic], grid: Grid) -> Real:  # [n n]
+    """Return the channel sampled at the grid; outside it is 0."""
     return np.asarray(ndimage.map_coordinates(channel.astype(np.float32), grid, order=1, cval=0.0), np.float32)
 
 
-def retoned(rng: np.random.Generator, image: Real) -> Real:  # [c n n]
-    """Return the image with another contrast: gamma, inversion, colour cast, blur, noise."""
+def augment_intensity(rng: np.random.Generator, image: Real) -> Real:  # [c n n]
+    """Return the image with a random gamma, inversion, colour cast, blur, noise and bias field."""
     low, high = np.percentile(image, (0.5, 99.5))
     out = np.clip((image - low) / max(float(high - low), 1e-6), 0, 1)
     if rng.random() < 0.5:
@@ -56,19 +56,3 @@ def retoned(rng: np.random.Generator, image: Real) -> Real:  # [c n n]
     if rng.random() < 0.25:
         out = out * (1 + 0.3 * rng.random() * smooth_field(rng, 2, out.shape[1]))
     return np.asarray(out, np.float32)
-
-
-def wobbled(rng: np.random.Generator, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:  # [n n]
-    """Return a mask as somebody's first try: its edge moved in and out, pieces lost and gained.
-
-    >>> mask = np.zeros((32, 32), bool); mask[8:24, 8:24] = True
-    >>> tried = wobbled(np.random.default_rng(0), mask)
-    >>> bool(0 < (tried ^ mask).sum() < 200)
-    True
-    """
-    if not mask.any():
-        return mask
-    signed = ndimage.distance_transform_edt(mask) - ndimage.distance_transform_edt(~mask)
-    reach = 0.5 * float(signed.max())
-    ripple = smooth_field(rng, int(rng.integers(3, 14)), len(mask)) * rng.uniform(0.1, 1.0) * min(reach, 8.0)
-    return np.asarray(signed + ripple + rng.uniform(-0.5, 0.5) * reach > 0)

@@ -17,9 +17,10 @@ from torch import Tensor
 
 from segmend import __version__
 from segmend.errors import DiskFullError, ModelError, SegmendError, StoreError
+from segmend.runtime.engine import current_keys
 
 CHECKPOINT = "checkpoint.pt"
-FORMAT = 2  # of the file; another number is refused
+FORMAT = 2  # the format of checkpoints; files of another one are refused
 
 Row = dict[str, float]
 Tensors = dict[str, Tensor]
@@ -30,7 +31,7 @@ class State:
     """All that a run has come to; the loop changes it in place."""
 
     network: torch.nn.Module
-    average: Tensors  # the moving mean of the network's weights
+    average: Tensors  # the exponential moving average (EMA) of the network's weights
     optimiser: torch.optim.Optimizer
     step: int = 0  # steps done
     seconds: float = 0.0
@@ -79,16 +80,17 @@ def resume(folder: Path, run: Run, state: State) -> bool:
     kept = _read(path)
     _compare(folder, run, kept)
     try:
-        state.network.load_state_dict(kept["network"])
-        state.optimiser.load_state_dict(kept["optimiser"])
-        for key, value in kept["average"].items():
+        wanted = state.network.state_dict().keys()
+        state.network.load_state_dict(current_keys(kept["network"], wanted))
+        state.optimiser.load_state_dict(kept["optimiser"])  # of parameters by number, which names do not change
+        for key, value in current_keys(kept["average"], wanted).items():
             state.average[key].copy_(value)
     except (KeyError, RuntimeError, ValueError):
         raise ModelError(
             f"The checkpoint in {folder} was made by version {kept.get('version')}, whose network was another one "
             f"(this is version {__version__}); train into another folder."
         ) from None
-    state.best = kept["best"]
+    state.best = None if kept["best"] is None else current_keys(kept["best"], wanted)
     state.step, state.seconds, state.loss = int(kept["step"]), float(kept["seconds"]), float(kept["loss"])
     state.rows = list(kept["rows"])
     return True
@@ -109,19 +111,19 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _compare(folder: Path, run: Run, kept: Mapping[str, Any]) -> None:
-    told = f"The checkpoint in {folder} was made"
+    made = f"The checkpoint in {folder} was made"
     if kept["method"] != run.method:
-        raise ModelError(f"{told} for {kept['method']}, not for {run.method}; train into another folder.")
+        raise ModelError(f"{made} for {kept['method']}, not for {run.method}; train into another folder.")
     then, now = {**run.usual, **kept["settings"]}, run.settings  # a setting that came later: as if it had been there
     changed = sorted(name for name in {*then, *now} if _differs(name, then, now))
     if changed:
         name = changed[0]
         raise ModelError(
-            f"{told} with another {name} ({then.get(name)!r}, now {now.get(name)!r}); train into another folder."
+            f"{made} with another {name} ({then.get(name)!r}, now {now.get(name)!r}); train into another folder."
         )
     if kept["cases"] != dict(run.cases):
         cases = f"{_counted(kept['cases'])}, now {_counted(run.cases)}"
-        raise ModelError(f"{told} with other cases ({cases}); train into another folder.")
+        raise ModelError(f"{made} with other cases ({cases}); train into another folder.")
 
 
 def _differs(name: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

@@ -23,7 +23,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from segmend.errors import SettingsError
 
-PATIENCE = timedelta(hours=2)  # the others wait so long for the leader to validate
+TIMEOUT = timedelta(hours=2)  # how long the other processes wait while the leader validates
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class World:
         if batch < self.size:
             raise SettingsError(f"{self.size} processes need a batch of {self.size} or more samples; got {batch}.")
 
-    def told(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """Return the leader's value, in every process."""
         if self.size == 1:
             return value
@@ -59,7 +59,7 @@ class World:
         dist.broadcast_object_list(said, src=0)
         return said[0]
 
-    def summed(self, network: torch.nn.Module, loss: float) -> float:
+    def sum_gradients(self, network: torch.nn.Module, loss: float) -> float:
         """Sum the gradients of all processes into each, and return the sum of their losses.
 
         A parameter that no process used keeps no gradient, as it would in one process.
@@ -81,9 +81,9 @@ ALONE = World()
 
 
 @contextmanager
-def joined() -> Iterator[World]:
+def join_processes() -> Iterator[World]:
     """Give the processes that torchrun started together, and part from them at the end."""
-    dist.init_process_group("gloo", timeout=PATIENCE)
+    dist.init_process_group("gloo", timeout=TIMEOUT)
     try:
         yield World(dist.get_rank(), dist.get_world_size())
     finally:
@@ -106,7 +106,7 @@ class _Sum(torch.autograd.Function):
         return total
 
 
-def _summed(value: Tensor) -> Tensor:
+def _all_reduce(value: Tensor) -> Tensor:
     total: Tensor = _Sum.apply(value)  # type: ignore[no-untyped-call]
     return total
 
@@ -124,11 +124,11 @@ class SharedBatchNorm(_BatchNorm):
         column = (1, -1, *[1] * (given.ndim - 2))
         values = given.float()
         held = values.new_full((1,), values.numel() / values.shape[1])
-        sums = _summed(torch.cat([values.sum(across), held]))
+        sums = _all_reduce(torch.cat([values.sum(across), held]))
         count = sums[-1].detach()
         mean = sums[:-1] / count
         centred = values - mean.view(column)
-        variance = _summed(centred.square().sum(across)) / count
+        variance = _all_reduce(centred.square().sum(across)) / count
         self._remember(mean.detach(), variance.detach() * count / (count - 1).clamp(min=1))
         out = centred * (variance + self.eps).rsqrt().view(column)
         if self.affine:
@@ -144,7 +144,7 @@ class SharedBatchNorm(_BatchNorm):
         self.running_var.lerp_(variance, share)
 
 
-def shared(network: torch.nn.Module, world: World) -> torch.nn.Module:
+def share_batch_norms(network: torch.nn.Module, world: World) -> torch.nn.Module:
     """Return the network with every batch norm taken over all processes; alone, the network as it is.
 
     Its parameters and their names stay the same.
@@ -160,5 +160,5 @@ def shared(network: torch.nn.Module, world: World) -> torch.nn.Module:
             setattr(norm, name, buffer)
         return norm.train(network.training)
     for name, child in network.named_children():
-        setattr(network, name, shared(child, world))
+        setattr(network, name, share_batch_norms(child, world))
     return network

@@ -1,7 +1,7 @@
 """Train a method: one loop that reads top to bottom, resumable after a kill, the same for the same seed.
 
-What is particular to a method is its recipe (`segmend.learning.recipe`); what the loop stands on is in
-`segmend.training`. Samples are drawn by number, so a run that is resumed goes on with the very samples it
+What is particular to a method is its recipe (`segmend.learning.recipe`); what the loop uses is beside it.
+Samples are drawn by number, so a run that is resumed goes on with the very samples it
 would have seen, and several processes (`torchrun`) share the samples of every batch between them.
 """
 
@@ -23,13 +23,13 @@ import torch
 from segmend.errors import ModelError, SettingsError
 from segmend.learning.batches import batches
 from segmend.learning.checkpoint import CHECKPOINT, Run, State, keep_folder, resume, save
-from segmend.learning.distributed import ALONE, World, shared
-from segmend.learning.judge import Judge, best, given_up, scores_of
+from segmend.learning.distributed import ALONE, World, share_batch_norms
 from segmend.learning.memory import keep_freed
 from segmend.learning.progress import Lines, Log, Progress, Reached, Silence
 from segmend.learning.recipe import recipe
 from segmend.learning.record import Curve, write_about
 from segmend.learning.subjects import unseen
+from segmend.learning.validation import Validator, best, out_of_patience, scores_of
 from segmend.runtime import versions
 
 __all__ = ["CHECKPOINT", "Finished", "main", "run", "settings_from"]
@@ -91,8 +91,8 @@ def main(
     settings = settings_from(how, options)
     tell = (progress or Lines(log)) if world.leads else Silence()
     training, validation = how.subjects(data, "train", settings), how.subjects(data, "val", settings)
-    settings = getattr(how, "fitted", _as_it_is)(settings, training)
-    names = ", ".join(_counted(training)) or "drawn scenes only"
+    settings = getattr(how, "fitted", _unchanged)(settings, training)
+    names = ", ".join(_count_by_set(training)) or "drawn scenes only"
     tell.say(f"{len(training)} cases to learn from and {len(validation)} to check on: {names}")
     for note in unseen(training, validation):
         tell.say(note)
@@ -127,25 +127,25 @@ def run(
     keep_freed()
     torch.set_num_threads(threads or max(1, ((os.cpu_count() or 2) - 1) // world.size))
     usual = {f.name: f.default for f in fields(settings) if f.default is not MISSING}
-    told = {**asdict(settings), "patience": patience}
-    identity = Run(how.NAME, told, _counted(training), usual)
+    recorded = {**asdict(settings), "patience": patience}
+    identity = Run(how.NAME, recorded, _count_by_set(training), usual)
 
     torch.manual_seed(settings.seed)
-    network = shared(_laid_out(how.build(settings)), world)
+    network = share_batch_norms(_channels_last(how.build(settings)), world)
     average = {key: value.clone() for key, value in network.state_dict().items()}
     state = State(network, average, getattr(how, "optimiser", _adamw)(network, settings))
-    share = getattr(how, "share", _share)
+    share = getattr(how, "share", _cosine_schedule)
     if resume(out, identity, state):
         tell.say(f"resumed at step {state.step}")
     first, spent, begun = state.step, state.seconds, time.monotonic()
-    mentor = _laid_out(how.build(settings))  # looks at samples with the averaged weights
-    judge = Judge(how, mentor, validation, settings, exam)
+    ema_network = _channels_last(how.build(settings))  # with the moving average of the weights, for validation
+    validator = Validator(how, ema_network, validation, settings, exam)
     curve = Curve(out)
-    checked, loop = _counted(validation), {"every": every, "exam": exam, "processes": world.size}
+    checked, loop = _count_by_set(validation), {"every": every, "exam": exam, "processes": world.size}
     if world.leads:
         write_about(out, identity, checked, loop=loop, finished=False)
 
-    last = first if given_up(state.rows, patience) else settings.steps
+    last = first if out_of_patience(state.rows, patience) else settings.steps
     for samples in batches(how.Sampler(training, settings), first, last, settings.batch, workers, world):
         torch.manual_seed(_seed(settings.seed, state.step, world.rank))  # of dropout, which takes no generator
         for group in state.optimiser.param_groups:
@@ -153,10 +153,10 @@ def run(
         loss = how.loss(network, samples, state.step) * (len(samples) / settings.batch)
         state.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        found = _number(world.summed(network, loss.item()), state.step)
+        found = _finite(world.sum_gradients(network, loss.item()), state.step)
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         state.optimiser.step()
-        _averaged(average, network, min(settings.average, (state.step + 1) / (state.step + 10)))
+        _update_average(average, network, min(settings.average, (state.step + 1) / (state.step + 10)))
 
         state.step += 1
         state.loss += (found - state.loss) / min(state.step, 100)
@@ -165,29 +165,29 @@ def run(
         if state.step % every and state.step != settings.steps:
             continue
         if world.leads:
-            scores = judge.scores(average)
+            scores = validator.scores(average)
             tell.say("  validation " + ("  ".join(f"{k} {v:.4f}" for k, v in scores.items()) or "without samples"))
             state.rows.append({"step": state.step, "loss": state.loss, **scores})
             if patience and best(state.rows) == len(state.rows) - 1:
                 state.best = {key: value.clone() for key, value in average.items()}
             save(out, identity, state)
             curve.write(state.rows)
-            judge.pictures(out, state.step)
-        if world.told(given_up(state.rows, patience)):
+            validator.pictures(out, state.step)
+        if world.broadcast(out_of_patience(state.rows, patience)):
             tell.say(f"stopped at step {state.step}: {patience} validations without a better score")
             break
 
-    mentor.load_state_dict(state.average if state.best is None else state.best)
+    ema_network.load_state_dict(state.average if state.best is None else state.best)
     row = state.rows[best(state.rows) if state.best is not None else -1] if state.rows else {}
     scores = scores_of(row)
     weights: tuple[Path, ...] = ()
     if world.leads:
         curve.finish(state.rows)
-        weights = keep_folder(out, lambda folder: how.export(mentor, settings, folder))
+        weights = keep_folder(out, lambda folder: how.export(ema_network, settings, folder))
         done = {"steps": state.step, "chosen": row.get("step", state.step), "seconds": round(state.seconds)}
         files = [path.name for path in weights]
         write_about(out, identity, checked, loop=loop, finished=True, **done, scores=scores, weights=files)
-    return Finished(world.told(weights), world.told(scores), state.step, state.seconds, mentor)
+    return Finished(world.broadcast(weights), world.broadcast(scores), state.step, state.seconds, ema_network)
 
 
 def _check(settings: Any, every: int, patience: int, world: World) -> None:
@@ -202,7 +202,7 @@ def _check(settings: Any, every: int, patience: int, world: World) -> None:
     world.check(settings.batch)
 
 
-def _number(loss: float, step: int) -> float:
+def _finite(loss: float, step: int) -> float:
     if not math.isfinite(loss):
         raise ModelError(
             f"The loss was {loss} at step {step + 1}, so the training stopped; a lower rate may help, and what was "
@@ -211,11 +211,11 @@ def _number(loss: float, step: int) -> float:
     return loss
 
 
-def _as_it_is(settings: Any, _training: Sequence[Any]) -> Any:
+def _unchanged(settings: Any, _training: Sequence[Any]) -> Any:
     return settings
 
 
-def _counted(cases: Sequence[Any]) -> dict[str, int]:
+def _count_by_set(cases: Sequence[Any]) -> dict[str, int]:
     """Return how many cases there are of each data set."""
     return dict(sorted(Counter(str(getattr(case, "group", "")) for case in cases).items()))
 
@@ -224,7 +224,7 @@ def _seed(seed: int, step: int, rank: int) -> int:
     return int(np.random.SeedSequence((seed, step, rank)).generate_state(1)[0])
 
 
-def _laid_out(network: torch.nn.Module) -> torch.nn.Module:
+def _channels_last(network: torch.nn.Module) -> torch.nn.Module:
     """Return the network with its 2D weights laid out as processors like them."""
     if any(value.ndim == 5 for value in network.parameters()):
         return network
@@ -235,7 +235,7 @@ def _adamw(network: torch.nn.Module, settings: Any) -> torch.optim.Optimizer:
     return torch.optim.AdamW(network.parameters(), settings.rate, weight_decay=settings.decay)
 
 
-def _share(step: int, settings: Any) -> float:
+def _cosine_schedule(step: int, settings: Any) -> float:
     """Return the share of the learning rate at a step: a short rise, then a cosine to a hundredth."""
     steps = int(settings.steps)
     rise = min(200, steps // 10 + 1)
@@ -244,7 +244,7 @@ def _share(step: int, settings: Any) -> float:
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(steps - rise, 1)))
 
 
-def _averaged(average: dict[str, torch.Tensor], network: torch.nn.Module, keep: float) -> None:
+def _update_average(average: dict[str, torch.Tensor], network: torch.nn.Module, keep: float) -> None:
     with torch.no_grad():
         for key, value in network.state_dict().items():
             if value.is_floating_point():

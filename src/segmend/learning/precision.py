@@ -14,10 +14,10 @@ def has_bfloat16() -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def mixed() -> AbstractContextManager[object]:
+def autocast() -> AbstractContextManager[object]:
     """Return autocast to bfloat16 where the processor has it, and plain float32 elsewhere.
 
-    >>> with mixed():
+    >>> with autocast():
     ...     out = torch.nn.Linear(2, 3)(torch.zeros(1, 2))
     >>> out.dtype == (torch.bfloat16 if has_bfloat16() else torch.float32)
     True
@@ -25,15 +25,15 @@ def mixed() -> AbstractContextManager[object]:
     return torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16())
 
 
-def exact(module: torch.nn.Module) -> None:
+def keep_float32(module: torch.nn.Module) -> None:
     """Let a module keep to float32 where all around it is mixed.
 
     oneDNN's bfloat16 gradient of a 3D convolution's weights reads memory that nobody wrote where a side is as short
     as the kernel: about one step in forty had gradients beyond any number (torch 2.13). Such layers cost little.
 
     >>> layer = torch.nn.Linear(2, 3)
-    >>> exact(layer)
-    >>> with mixed():
+    >>> keep_float32(layer)
+    >>> with autocast():
     ...     layer(torch.zeros(1, 2, dtype=torch.bfloat16)).dtype
     torch.float32
     """

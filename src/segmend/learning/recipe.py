@@ -6,7 +6,7 @@ A recipe is a module with these names; `loop.run` is the loop that uses them:
 
     NAME         what `segmend train` calls it: its method's id, or the part of the method that learns
     Settings     a frozen dataclass of plain values, with at least `steps`, `batch`, `rate`, `decay`, `seed`
-                 and `average` (of the weights' moving mean; 0 keeps the last weights)
+                 and `average` (of the weights' EMA: the share that is kept at each step; 0 keeps the last weights)
     subjects(data, split, settings) -> list of cases
     Sampler(subjects, settings)[number] -> a sample; the same number is the same sample in any process
     build(settings) -> the untrained torch module; one that learns two networks holds both
@@ -25,7 +25,7 @@ and may have
 
 A new setting's default keeps what was before it came: checkpoints of earlier versions go on without it.
 
-`segmend.learning` has what recipes share: `precision.mixed` for bfloat16 where it pays, `sheets.sheet` for pictures.
+`segmend.learning` has what recipes share: `precision.autocast` for bfloat16 where it pays, `sheets.sheet` for pictures.
 """
 
 from __future__ import annotations

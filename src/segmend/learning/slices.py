@@ -1,4 +1,4 @@
-"""What networks in the plane learn from: one slice of a case, seen through a window at the network's size."""
+"""What networks in the plane learn from: a window of one slice of a case, resampled to the network's size."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from numpy.typing import NDArray
 
 from segmend.core.image import Image, Real
 from segmend.errors import SettingsError
-from segmend.learning.augment import bend, bent, retoned
+from segmend.learning.augment import augment_intensity, random_grid, warp
 from segmend.learning.drawn.synthetic import scene
 from segmend.learning.subjects import Subject
-from segmend.sampling.window import Window, around, cells_on_plane, colour_or_grey, resample_to_grid
+from segmend.sampling.intensity import colour_or_grey
+from segmend.sampling.window import Window, around, cells_on_plane, resample_to_grid
 
 Flat = NDArray[np.bool_]  # [n n]
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """A picture with its object, and which of its cells lie on the image."""
+class Crop:
+    """A resampled part of a slice, its object, and which of its cells lie on the image."""
 
     picture: Real  # [c n n] the image's own tones; 1 or 3 channels
     truth: Flat
@@ -30,8 +31,8 @@ class Look:
 
 
 @dataclass(frozen=True, eq=False)
-class Shelf:
-    """Cases to draw from; a set's share grows with the root of its size, so that large ones do not drown small ones."""
+class CasePool:
+    """Cases to draw from; a set's probability grows with the root of its size, so that small ones are drawn, too."""
 
     subjects: Sequence[Subject]
     groups: dict[str, list[Subject]] = field(init=False)
@@ -55,21 +56,21 @@ class Shelf:
 
 
 @dataclass(frozen=True, eq=False)
-class Shelved:
+class SliceSampler:
     """What samplers in the plane share: the cases they draw from; the same number is the same sample in any process."""
 
     subjects: Sequence[Subject]
     settings: Any
-    shelf: Shelf = field(init=False)
+    pool: CasePool = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shelf", Shelf(self.subjects))
+        object.__setattr__(self, "pool", CasePool(self.subjects))
 
 
-def drawn_look(rng: np.random.Generator, cells: int) -> Look:
+def drawn_crop(rng: np.random.Generator, cells: int) -> Crop:
     """Return a drawn scene, all of it on the image."""
     picture, truth = scene(rng, cells)
-    return Look(picture, truth, np.ones_like(truth))
+    return Crop(picture, truth, np.ones_like(truth))
 
 
 def cut_axis(image: Image) -> int:
@@ -85,14 +86,14 @@ def cut_axis(image: Image) -> int:
     return thickest if image.spacing[thickest] > 1.2 * float(np.median(image.spacing)) else 0
 
 
-_AREAS: WeakKeyDictionary[Subject, NDArray[np.intp]] = WeakKeyDictionary()  # counted once a case: it is drawn often
+_AREAS: WeakKeyDictionary[Subject, NDArray[np.intp]] = WeakKeyDictionary()  # counted once a case
 
 
-def areas(subject: Subject) -> NDArray[np.intp]:  # [slices values]
+def label_areas(subject: Subject) -> NDArray[np.intp]:  # [slices values]
     """Return the pixels of each label value, the background included, in every slice across `cut_axis`.
 
     >>> labels = np.array([[[0, 2, 2]], [[0, 0, 2]]], np.uint16)
-    >>> areas(Subject(Image(np.zeros((1, 2, 1, 3))), labels, False, "set")).tolist()
+    >>> label_areas(Subject(Image(np.zeros((1, 2, 1, 3))), labels, False, "set")).tolist()
     [[1, 0, 2], [2, 0, 1]]
     """
     if subject not in _AREAS:
@@ -101,22 +102,22 @@ def areas(subject: Subject) -> NDArray[np.intp]:  # [slices values]
     return _AREAS[subject]
 
 
-def objects(subject: Subject) -> list[int]:
+def label_values(subject: Subject) -> list[int]:
     """Return the label values of a case, in order.
 
     >>> labels = np.array([[[0, 7, 3]]], np.uint16)
-    >>> objects(Subject(Image(np.zeros((1, 1, 1, 3))), labels, False, "set"))
+    >>> label_values(Subject(Image(np.zeros((1, 1, 1, 3))), labels, False, "set"))
     [3, 7]
     """
-    return [int(value) for value in np.flatnonzero(areas(subject).any(axis=0)) if value]
+    return [int(value) for value in np.flatnonzero(label_areas(subject).any(axis=0)) if value]
 
 
-def frame(plane: NDArray[np.generic], aspect: float) -> Window:
+def whole_window(plane: NDArray[np.generic], aspect: float) -> Window:
     """Return the window of a whole plane."""
     return around(0, 0, *plane.shape, margin=1.0, aspect=aspect)
 
 
-def near(rng: np.random.Generator, plane: Flat, aspect: float, *, margins: tuple[float, float]) -> Window:
+def window_near(rng: np.random.Generator, plane: Flat, aspect: float, *, margins: tuple[float, float]) -> Window:
     """Return a window round the object, so many times its longer side, not quite centred on it."""
     ys, xs = np.nonzero(plane)
     margin = float(np.exp(rng.uniform(*np.log(margins))))
@@ -127,19 +128,19 @@ def near(rng: np.random.Generator, plane: Flat, aspect: float, *, margins: tuple
     return Window(top, left, window.height, window.width)
 
 
-def seen(image: Image, plane: Flat, axis: int, index: int, window: Window, cells: int) -> Look:  # [y x]
+def crop_window(image: Image, plane: Flat, axis: int, index: int, window: Window, cells: int) -> Crop:  # [y x]
     """Return one slice of an image and the object's plane there through a window."""
     channels = np.take(image.voxels, index, axis + 1)
     channels = colour_or_grey(channels)
     picture = np.stack([resample_to_grid(channel, window, cells) for channel in channels])
-    return Look(
+    return Crop(
         picture,
         resample_to_grid(plane, window, cells) > 0.5,
         cells_on_plane(window, plane.shape[0], plane.shape[1], cells),
     )
 
 
-def look(
+def random_crop(
     rng: np.random.Generator,
     subject: Subject,
     cells: int,
@@ -148,7 +149,7 @@ def look(
     merged: float = 0.0,
     margins: tuple[float, float] = (1.15, 4.0),
     values: Sequence[int] = (),
-) -> Look:
+) -> Crop:
     """Return a random object of a case in one of its slices.
 
     `whole` is the share of looks at the whole plane, `merged` that of looks at all objects as one; `margins` say
@@ -156,35 +157,35 @@ def look(
     An object too small for the whole plane's grid is looked at from near.
     """
     image, labels, axis = subject.image, subject.labels, cut_axis(subject.image)
-    found = [value for value in objects(subject) if not values or value in values]
+    found = [value for value in label_values(subject) if not values or value in values]
     if not found:
         raise SettingsError(f"The case {subject.name!r} of {subject.group} has none of the labels {tuple(values)}.")
     chosen = found if rng.random() < merged else [found[int(rng.integers(len(found)))]]
-    sizes = areas(subject)[:, chosen].sum(axis=1)
+    sizes = label_areas(subject)[:, chosen].sum(axis=1)
     index = int(rng.choice(np.flatnonzero(sizes >= min(20, sizes.max()))))
     plane = np.isin(np.take(labels, index, axis), chosen)
     aspect = float(np.divide(*np.delete(image.spacing, axis)))
-    windows = [frame(plane, aspect)] if rng.random() < whole else []
-    windows += [near(rng, plane, aspect, margins=reach) for reach in (margins, (1.15, 1.2))]
+    windows = [whole_window(plane, aspect)] if rng.random() < whole else []
+    windows += [window_near(rng, plane, aspect, margins=reach) for reach in (margins, (1.15, 1.2))]
     for window in windows:  # each nearer than the one before: somewhere the object covers a cell
-        result = seen(image, plane, axis, index, window, cells)
+        result = crop_window(image, plane, axis, index, window, cells)
         if result.truth.any():
             break
     return result
 
 
-def varied(rng: np.random.Generator, drawn: Look) -> Look:
+def augment_crop(rng: np.random.Generator, drawn: Crop) -> Crop:
     """Return the look flipped, turned and bent, in other tones."""
     planes = [*drawn.picture, drawn.truth, drawn.valid]
     quarter, flip = int(rng.integers(4)), bool(rng.random() < 0.5)
     planes = [np.rot90(plane[::-1] if flip else plane, quarter) for plane in planes]
     if rng.random() < 0.5:
-        grid = bend(rng, len(drawn.truth))
-        planes = [bent(plane, grid) for plane in planes]
+        grid = random_grid(rng, len(drawn.truth))
+        planes = [warp(plane, grid) for plane in planes]
     picture = np.ascontiguousarray(np.stack(planes[:-2]), np.float32)
     truth, valid = (np.ascontiguousarray(plane > 0.5, bool) for plane in planes[-2:])
     if not truth.any():
         return drawn
     if rng.random() < 0.8:
-        picture = retoned(rng, picture)
-    return Look(picture, truth, valid)
+        picture = augment_intensity(rng, picture)
+    return Crop(picture, truth, valid)

@@ -1,7 +1,7 @@
-"""Where a network's boundary is moved to: it knows about where the object is, the block's tones know where it ends.
+"""Moves a network's boundary to where the image has one: the network knows about where, the intensities exactly where.
 
-What is inside by the network and what lies round that have tones of their own. How much more often a tone is seen
-inside is added to half of what the network says, and a graph cut along the image's edges decides.
+How much more often an intensity is found inside the network's mask than round it is added, as logits, to half of the
+network's logits, and a graph cut along the image's edges decides.
 """
 
 from __future__ import annotations
@@ -14,53 +14,61 @@ from segmend.core.image import Real
 from segmend.core.logits import logit
 from segmend.core.masks import dice
 from segmend.core.seeds import BACKGROUND
-from segmend.sampling.slices import clamp_to_mask
+from segmend.sampling.probability import clamp_to_mask
 from segmend.solvers.finetune import Edges, Tuning
 
+# Weights of the graph cut's edges.
 TUNING = Tuning(smoothness=1.0, tone=0.1)
-BELIEVED = 0.5  # the share of the network's logits
-LEAST = 0.01  # and no more sure than that it is
-BINS = 64  # of tones ...
-SPREAD = 2.0  # ... which are alike within so many
-BAND = 5  # cells round the object that are what it is told apart from
-CLEAR = 2.0  # logits that a tone says at most
-TRUSTED = 0.6  # a cut that is less like the network's mask than this Dice has found another thing
+# The weight of the network's logits; those of the intensities have a weight of 1. It belongs to the shipped weights.
+NETWORK_WEIGHT = 0.5
+# Probabilities of the network nearer to 0 or 1 than this count as this.
+LEAST_PROBABILITY = 0.01
+# Bins of the histograms of intensities.
+BINS = 64
+# The standard deviation, in bins, by which the histograms are smoothed.
+SMOOTHING = 2.0
+# The width in cells of the band round the mask that it is compared with.
+BAND = 5
+# The largest logit that an intensity says.
+MAX_LOGIT = 2.0
+# The Dice of the cut with the network's mask, below which it has found another object and does not count.
+LEAST_DICE = 0.6
 
 
-def by_tones(
-    chance: Real,  # [*cells] of a network
-    level: Real,  # [*cells] tones of 0 to 1, which have the edges
-    shades: Real,  # [*cells] tones of 0 to 1 that tell inside from outside
+def cut_by_intensity(
+    probability: Real,  # [*cells] of a network
+    grey: Real,  # [*cells] 0 to 1, whose edges the cut follows
+    equalised: Real,  # [*cells] 0 to 1, whose histograms tell inside from outside
     valid: NDArray[np.bool_],  # [*cells] what lies on the image
-    fixed: NDArray[np.uint8],  # [*cells] which cells keep their side
+    seeds: NDArray[np.uint8],  # [*cells] which cells keep their side
 ) -> Real:
-    """Return the chances on the side of one half that the cut gives them; as they came where it finds another thing.
+    """Return the probabilities on the side of one half that the cut gives them; unchanged where it finds another thing.
 
-    >>> tones = np.full((1, 1, 40), 0.9, np.float32); tones[..., 20:] = 0.2
-    >>> chance = np.full((1, 1, 40), 0.1, np.float32); chance[..., 12:22] = 0.7
-    >>> free, everywhere = np.zeros((1, 1, 40), np.uint8), np.ones((1, 1, 40), bool)
-    >>> np.flatnonzero(by_tones(chance, tones, tones, everywhere, free) > 0.5).tolist()
+    >>> grey = np.full((1, 1, 40), 0.9, np.float32); grey[..., 20:] = 0.2
+    >>> probability = np.full((1, 1, 40), 0.1, np.float32); probability[..., 12:22] = 0.7
+    >>> unknown, everywhere = np.zeros((1, 1, 40), np.uint8), np.ones((1, 1, 40), bool)
+    >>> np.flatnonzero(cut_by_intensity(probability, grey, grey, everywhere, unknown) > 0.5).tolist()
     [12, 13, 14, 15, 16, 17, 18, 19]
     """
-    mask = chance > 0.5
+    mask = probability > 0.5
     if not mask.any():
-        return chance
-    logits = BELIEVED * logit(chance, LEAST) + intensity_logits(chance, shades, valid)
-    sides = np.where(valid, fixed, BACKGROUND).astype(np.uint8)
-    labels = Edges(level, TUNING).cut(logits.astype(np.float32), sides)
-    if dice(labels, mask) < TRUSTED:
-        return chance
-    return clamp_to_mask(chance, labels)
+        return probability
+    logits = NETWORK_WEIGHT * logit(probability, LEAST_PROBABILITY) + intensity_logits(probability, equalised, valid)
+    sides = np.where(valid, seeds, BACKGROUND).astype(np.uint8)
+    labels = Edges(grey, TUNING).cut(logits.astype(np.float32), sides)
+    if dice(labels, mask) < LEAST_DICE:
+        return probability
+    return clamp_to_mask(probability, labels)
 
 
-def intensity_logits(chance: Real, tones: Real, valid: NDArray[np.bool_]) -> Real:
-    """Return how much more often, in logits, each cell's tone is seen inside than round it."""
-    likely, mask = np.clip(chance, LEAST, 1 - LEAST), chance > 0.5
-    shade = np.clip((tones * BINS).astype(np.intp), 0, BINS - 1)
+def intensity_logits(probability: Real, equalised: Real, valid: NDArray[np.bool_]) -> Real:
+    """Return how much more often, in logits, each cell's intensity is found inside the mask than round it."""
+    likely, mask = np.clip(probability, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY), probability > 0.5
+    bins = np.clip((equalised * BINS).astype(np.intp), 0, BINS - 1)
     near = binary_dilation(mask, iterations=BAND) & valid
     inside, outside = (
-        gaussian_filter1d(np.bincount(shade[cells], weights=weights[cells] ** 2, minlength=BINS), SPREAD)
+        gaussian_filter1d(np.bincount(bins[cells], weights=weights[cells] ** 2, minlength=BINS), SMOOTHING)
         for cells, weights in ((valid, likely), (near, 1 - likely))
     )
     logits = np.log((inside / max(inside.sum(), 1e-6) + 1e-3) / (outside / max(outside.sum(), 1e-6) + 1e-3))
-    return np.asarray(np.clip(logits, -CLEAR, CLEAR)[shade], np.float32)
+    return np.asarray(np.clip(logits, -MAX_LOGIT, MAX_LOGIT)[bins], np.float32)

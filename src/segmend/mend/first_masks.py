@@ -26,10 +26,15 @@ from segmend.core.masks import dice
 from segmend.core.prompts import Click
 from segmend.core.segmenter import Prediction
 from segmend.errors import ModelError
-from segmend.mend.plane import CELLS, PlanePredictor, Question
+from segmend.mend.plane import PlanePredictor
+from segmend.mend.plane_networks import CELLS, Question
+from segmend.mend.plane_windows import object_window
 from segmend.mend.volume import VolumeWorkspace
+from segmend.mend.volume_first import settle
+from segmend.mend.volume_frames import object_frame
 from segmend.sampling.frame import Frame, whole_frame
-from segmend.sampling.slices import clamp_to_mask, plane_axis
+from segmend.sampling.probability import clamp_to_mask
+from segmend.sampling.slice_prompts import plane_axis
 from segmend.sampling.window import Window, cells_on_plane, resample_to_plane
 from segmend.solvers.finetune import one_thread
 
@@ -119,14 +124,14 @@ class Automatic(ABC):
 class InPlanes(Automatic):
     """A picture, or a volume plane by plane, the middle one first."""
 
-    def __init__(self, namer: Namer, looker: PlanePredictor) -> None:
+    def __init__(self, namer: Namer, planes: PlanePredictor) -> None:
         super().__init__(namer)
-        self.looker = looker
-        self.axis = plane_axis(Click((0, 0, 0)), looker.image)
+        self.windows = planes.windows
+        self.axis = plane_axis(Click((0, 0, 0)), self.windows.image)
         self._kept: dict[int, Guess | None] = {}
 
     def guesses(self) -> Iterator[Guess | None]:
-        count = self.looker.image.shape[self.axis]
+        count = self.windows.image.shape[self.axis]
         for index in sorted(range(count), key=lambda i: abs(i - count // 2)):
             if index not in self._kept:
                 with one_thread():
@@ -134,15 +139,15 @@ class InPlanes(Automatic):
             yield self._kept[index]
 
     def _plane(self, index: int) -> Guess | None:
-        rows, columns = np.delete(self.looker.image.shape, self.axis).tolist()
+        rows, columns = np.delete(self.windows.image.shape, self.axis).tolist()
         chances = np.zeros((len(self.labels) + 1, rows, columns), np.float32)
         chances[0] = 1
-        self._look(chances, index, self.looker.whole_window(self.axis))
+        self._look(chances, index, self.windows.whole_window(self.axis))
         found = bounds(np.argmax(chances, axis=0)[None])
         if found is None:
             return None
         window = self._window(found)
-        if window != self.looker.whole_window(self.axis):
+        if window != self.windows.whole_window(self.axis):
             self._look(chances, index, window)
         names = np.argmax(chances, axis=0)
         one = np.zeros_like(chances[1:])
@@ -157,11 +162,11 @@ class InPlanes(Automatic):
 
     def _window(self, found: Box) -> Window:
         (top, left), (bottom, right) = in_plane(found, 0)
-        return self.looker.window((top, left, bottom, right), self.axis)
+        return object_window(self.windows, (top, left, bottom, right), self.axis)
 
     def _look(self, chances: Real, index: int, window: Window) -> None:
         """Put what the namer sees through a window in place of what it saw from further away."""
-        seen = self.namer.chances(self.looker.read(self.axis, index, window).features)
+        seen = self.namer.chances(self.windows.features(self.axis, index, window).features)
         rows, columns = chances.shape[1:]
         beyond = ~cells_on_plane(window, rows, columns, CELLS)
         seen[0][beyond], seen[1:, beyond] = 1, 0
@@ -181,7 +186,7 @@ class InPlanes(Automatic):
         if not agree(here, named):
             near, here = chances, named
         into[:] = clamp_to_mask(near[place], here)
-        answer = self.looker.ask(Question((), self.axis, index, here), window)
+        answer = self.windows.predict(Question((), self.axis, index, here), window)
         if not agree(answer.mask, here[answer.where]):
             return None
         into[answer.where] = answer.probability
@@ -193,7 +198,8 @@ class InSpace(Automatic):
 
     def __init__(self, namer: Namer, workspace: VolumeWorkspace) -> None:
         super().__init__(namer)
-        self.workspace = workspace
+        self.frames = workspace.frames
+        self.options = workspace.options
         self._kept: list[Guess | None] = []
 
     def guesses(self) -> Iterator[Guess | None]:
@@ -203,13 +209,13 @@ class InSpace(Automatic):
         yield self._kept[0]
 
     def _volume(self) -> Guess | None:
-        image = self.workspace.image
-        frame = whole_frame(image.shape, image.spacing, (self.workspace.options.cells,) * 3)
+        image = self.frames.image
+        frame = whole_frame(image.shape, image.spacing, (self.options.cells,) * 3)
         far = self._named(frame)
         box = self._box(far > 0, frame, image)
         if box is None:
             return None
-        frame = self.workspace.frame(box)
+        frame = object_frame(image, box, self.options)
         names = self._named(frame)
         boxes = [self._box(names == place, frame, image) for place in range(1, len(self.labels) + 1)]
         every = [found for found in boxes if found is not None]
@@ -230,8 +236,8 @@ class InSpace(Automatic):
         return decided(one, self.labels, qualities, around.low)
 
     def _named(self, frame: Frame) -> NDArray[np.intp]:  # [*cells]
-        names: NDArray[np.intp] = np.argmax(self.namer.chances(self.workspace.features(frame)), axis=0)
-        names[~frame.cells_in_volume(self.workspace.image.shape)] = 0
+        names: NDArray[np.intp] = np.argmax(self.namer.chances(self.frames.features(frame)), axis=0)
+        names[~frame.cells_in_volume(self.frames.image.shape)] = 0
         return names
 
     def _box(self, cells: MaskArray, frame: Frame, image: Image) -> Box | None:
@@ -241,20 +247,20 @@ class InSpace(Automatic):
 
     def _near(self, found: Box, place: int, around: Box, into: Real) -> float | None:
         """Look at one label from near, refine it, write its probability, and return the Dice it expects."""
-        shape, frame = self.workspace.image.shape, self.workspace.frame(found)
+        shape, frame = self.frames.image.shape, object_frame(self.frames.image, found, self.options)
         part = frame.box(whole(frame.cells), shape).intersection(around)
         named = into[part.within(around)]
-        chances = self.namer.chances(self.workspace.features(frame))
+        chances = self.namer.chances(self.frames.features(frame))
         here = (np.argmax(chances, axis=0) == place) & frame.cells_in_volume(shape)
         laid = frame.resample_to_voxels(clamp_to_mask(chances[place], here), part)
         if not agree(laid > 0.5, named > 0.5):
             return None
         named[:] = laid
-        look = self.workspace.settled((), frame, here.astype(np.float32))
-        if not agree(look.mask, here):
+        answer = settle(self.frames, (), frame, here.astype(np.float32), self.options)
+        if not agree(answer.mask, here):
             return None
-        named[:] = frame.resample_to_voxels(look.probability, part)
-        return look.quality or None
+        named[:] = frame.resample_to_voxels(answer.probability, part)
+        return answer.quality or None
 
 
 def agree(refined: NDArray[np.bool_], named: NDArray[np.bool_]) -> bool:

@@ -32,50 +32,44 @@ from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace, mer
 from segmend.core.session import Finetune
 from segmend.errors import PromptError
 from segmend.mend.first_masks import Automatic, InPlanes, InSpace, Namer, read_labels
-from segmend.mend.plane import (
-    CELLS,
-    Networks,
-    Plane,
-    PlaneOptions,
-    PlanePredictor,
-    Question,
-    WindowAnswer,
-)
+from segmend.mend.plane import PlanePredictor
+from segmend.mend.plane_networks import CELLS, Networks, Question, WindowAnswer
+from segmend.mend.plane_options import PlaneOptions
 from segmend.mend.volume import VolumeWorkspace
 from segmend.runtime import cards
-from segmend.runtime.engine import load_network, weights_file, weights_of
-from segmend.sampling.slices import (
+from segmend.runtime.engine import AUTO, Device, Engine, load_network, weights_file, weights_of
+from segmend.sampling.slice_prompts import (
     apply_lassos,
-    continues,
     disobeyed_slices,
     has_marks,
     key_index,
-    nearly_equal,
     newest_mark_last,
     plane_axis,
     slice_range,
 )
+from segmend.sampling.slices import continues, nearly_equal
+from segmend.sampling.window import Plane
 from segmend.solvers.finetune import load_head
-from segmend.solvers.nudge import nudged, room
+from segmend.solvers.nudge import nudge, room
 
 METHOD = cards.method("mend")
 
 LINES = "mend2d_lines.onnx"  # what finds thin things, as `segmend train mend_lines` makes it
 LEAST_SLICES = 4  # of a volume that is answered in space
-THICK = 4.0  # times a pixel's side: slices this far apart are answered one by one (docs/mend.md)
+THICK = 4.0  # times a pixel's side: slices this far apart are answered one by one (docs/mend-experiments.md)
 NEAR = 6  # pixels round a change in which a neighbouring slice may change too
 FADES = 0.82  # the share of the expected Dice that is left a slice further from the marked ones
 
 __all__ = ["CELLS", "METHOD", "Mend", "MendWorkspace", "load"]
 
 
-def load(weights: Path | None = None) -> Segmenter:
+def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others."""
     return Mend(
-        networks(weights),
-        space=space(weights),
-        plane_namer=namer(weights, 2),
-        space_namer=namer(weights, 3),
+        networks(weights, device),
+        space=space(weights, device),
+        plane_namer=namer(weights, 2, device),
+        space_namer=namer(weights, 3, device),
     )
 
 
@@ -88,31 +82,32 @@ def card(weights: Path) -> Method:
     return METHOD
 
 
-def networks(weights: Path | None) -> Networks:
+def networks(weights: Path | None, device: Device = AUTO) -> Networks:
     """Return the networks for planes from a folder of weights, or those in the package that it has none of."""
     own = weights if weights_file(LINES, weights).is_file() else None
     if weights is not None and not any(weights.glob("mend2d_re*.onnx")) and (own or any(weights.glob("mend3d*.onnx"))):
         weights = None
-    reader, refiner = (weights_of(METHOD.id, f"mend2d_{part}.onnx", weights) for part in ("reader", "refiner"))
+    reader, refiner = (weights_of(METHOD.id, f"mend2d_{part}.onnx", weights, device) for part in ("reader", "refiner"))
     head = load_head(weights_file("mend2d_head.npz", weights))
-    return Networks(reader, refiner, head, weights_of("mend_lines", LINES, own))
+    return Networks(reader, refiner, head, weights_of("mend_lines", LINES, own, device))
 
 
-def space(weights: Path | None) -> Networks | None:
+def space(weights: Path | None, device: Device = AUTO) -> Networks | None:
     """Return the networks for volumes from a folder or the package, None where it has none."""
     if not weights_file("mend3d_reader.onnx", weights).is_file():
         return None
-    reader, refiner = (weights_of(METHOD.id, f"mend3d_{part}.onnx", weights) for part in ("reader", "refiner"))
+    reader, refiner = (weights_of(METHOD.id, f"mend3d_{part}.onnx", weights, device) for part in ("reader", "refiner"))
     return Networks(reader, refiner, load_head(weights_file("mend3d_head.npz", weights)))
 
 
-def namer(weights: Path | None, dimensions: int) -> Namer | None:
+def namer(weights: Path | None, dimensions: int, device: Device = AUTO) -> Namer | None:
     """Return the network that finds a task's labels, None where there is none beside its reader."""
     name = f"mend{dimensions}d"
     file, reader = (weights_file(f"{name}_{part}.onnx", weights) for part in ("namer", "reader"))
     if not file.is_file() or not reader.is_file():
         return None
-    return Namer(load_network(str(file)), read_labels(weights_file(f"{name}_labels.json", weights)))
+    engine = load_network(str(file), device=device.name, precision=device.precision)
+    return Namer(engine, read_labels(weights_file(f"{name}_labels.json", weights)))
 
 
 def solid(image: Image) -> bool:
@@ -138,12 +133,17 @@ class Mend(Segmenter):
     plane_namer: Namer | None = None
     space_namer: Namer | None = None
 
+    @property
+    def engine(self) -> Engine:
+        """Return one of the engines, whose name says what runs them all."""
+        return self.planes.reader
+
     def open(self, image: Image) -> Workspace:
         in_space = self._space(image) if solid(image) else None
         workspace = MendWorkspace(self.planes, image, self.options, in_space)
         workspace.automatic = self._automatic(image, workspace.planes, in_space)
         if image.flat:
-            workspace.planes.ahead()
+            workspace.planes.prepare()
         return workspace
 
     def _space(self, image: Image) -> VolumeWorkspace | None:
@@ -241,7 +241,7 @@ class MendWorkspace(Workspace):
             inside = ((points >= box.low) & (points < box.high)).all(axis=1)
             pinned[tuple((points[inside] - box.low).T)] = side
         logits = self._logits(prompts, previous, box)
-        moved = nudged(previous[box.slices], newest.k, logits=logits, pinned=pinned, spacing=spacing)
+        moved = nudge(previous[box.slices], newest.k, logits=logits, pinned=pinned, spacing=spacing)
         return Prediction(moved.astype(np.float32), box)
 
     def _logits(self, prompts: Sequence[Prompt], previous: MaskArray, box: Box) -> Real | None:  # [z y x] of the box

@@ -1,7 +1,7 @@
-"""What the three planes through a mark, answered as pictures are, say of the space round it.
+"""What the three planes through a mark, answered as pictures are, say of the volume round it.
 
-Networks for planes have learned from far more than those for space. In the plane of a click they mend a mistake better,
-and of three cross-sections of a thing most of it follows.
+Networks for planes have learned from far more than those for volumes. In the plane of a click they mend a mistake
+better, and three cross-sections tell most of an object.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.ndimage import label
 
 from segmend.core.image import Box, Index, MaskArray, bounds
 from segmend.core.marks import marks
-from segmend.core.prompts import Click, Prompt, Stroke
-from segmend.mend.plane import PlanePredictor, Question
-
-Plane = NDArray[np.bool_]  # [y x]
+from segmend.core.masks import components_touching
+from segmend.core.prompts import Click, Prompt, Stroke, is_positive
+from segmend.mend.plane import PlanePredictor
+from segmend.mend.plane_networks import Question, whole_mask
+from segmend.sampling.window import Plane
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +30,7 @@ class Solid:
 
 
 def box_at(planes: PlanePredictor, mark: Click | Stroke, shape: Index) -> Box | None:
-    """Return the box round what is seen in the planes through a mark, None where nothing is."""
+    """Return the box round the answers in the planes through a mark, None where these are empty."""
     found: list[Box] = []
     for axis, index, (_, after) in _answers(planes, [mark], np.zeros(shape, bool)):
         part = bounds(np.expand_dims(after, axis))
@@ -50,7 +49,7 @@ def mistake_at(planes: PlanePredictor, prompts: Sequence[Prompt], mask: MaskArra
     sections = []
     for axis, _, (before, after) in _answers(planes, prompts, mask):
         at = tuple(np.delete(newest.index, axis).tolist())
-        sections.append(_piece((after != before) & (after == newest.positive), at))
+        sections.append(_component_at((after != before) & (after == newest.positive), at))
     return crossing(sections)
 
 
@@ -59,21 +58,18 @@ def _answers(
 ) -> Iterator[tuple[int, int, tuple[Plane, Plane]]]:
     """Yield the axis and the place of each plane through the newest mark, with its mask before and after."""
     newest = prompts[-1]
-    points = marks([newest], mask.shape)[0 if getattr(newest, "positive", True) else 1]
+    points = marks([newest], mask.shape)[0 if is_positive(newest) else 1]
     for axis, index in enumerate(points[len(points) // 2].tolist()):
         before = np.take(mask, index, axis).copy()
-        answer = planes.look(Question(prompts, axis, index, before))
-        after = before.copy()
-        after[answer.where] = answer.mask
-        yield axis, index, (before, after)
+        answer = planes.answer_by_networks(Question(prompts, axis, index, before))
+        yield axis, index, (before, whole_mask(before, answer))
 
 
-def _piece(moved: Plane, at: tuple[int, ...]) -> Plane:
-    """Return the piece of a plane at a pixel; the pixel alone where there is none."""
-    pieces = label(moved)[0]
-    alone = np.zeros_like(moved)
-    alone[at] = True
-    return np.asarray(pieces == pieces[at]) if pieces[at] else alone
+def _component_at(changed: Plane, at: tuple[int, ...]) -> Plane:
+    """Return the connected component of a plane at a pixel; the pixel alone where there is none."""
+    seed = np.zeros_like(changed)
+    seed[at] = True
+    return components_touching(changed, seed, corners=False) if changed[at] else seed
 
 
 def crossing(sections: Sequence[Plane]) -> Solid | None:  # [y x], [z x], [z y]

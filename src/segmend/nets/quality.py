@@ -75,7 +75,7 @@ class Refiner(Base):
         norm: bool = False,
     ) -> None:
         super().__init__(inputs=inputs, widths=widths, norm=norm)
-        self.judge = nn.Sequential(
+        self.quality_head = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
             nn.Linear(widths[-1], dense),
@@ -86,7 +86,7 @@ class Refiner(Base):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         features = self.encoded(x)
-        return self.decoded(features), self.judge(features[-1])
+        return self.decoded(features), self.quality_head(features[-1])
 
 
 def _block(inputs: int, outputs: int, norm: bool) -> nn.Sequential:

@@ -14,8 +14,10 @@ import shutil
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,44 @@ Arrays = Mapping[str, NDArray[np.generic]]
 DEVICES = ("auto", "cpu", "cuda", "mps")
 # What files of earlier versions call an output, and what it is called now.
 RENAMED_OUTPUTS = {"doubt": "error_logits"}
+# What files of earlier versions call an architecture, and what it is called now.
+RENAMED_ARCHITECTURES = {
+    "mender:Reader": "mend:ImageEncoder",
+    "mender:Refiner": "mend:PromptDecoder",
+    "mender:Namer": "mend:SemanticHead",
+}
+# What files and checkpoints of earlier versions call a part of a network, and what such a part may be called now.
+RENAMED_PARTS = {
+    "reader": ("encoder",),
+    "refiner": ("decoder",),
+    "namer": ("semantic_head",),
+    "suspect": ("error_head",),
+    "judge": ("quality_head", "discriminator"),
+}
 PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where networks run and how precisely: "auto" takes the quickest that is there.
+
+    >>> Device("gpu")
+    Traceback (most recent call last):
+    ...
+    segmend.errors.SettingsError: A device needs to be one of auto, cpu, cuda, mps; got 'gpu'.
+    """
+
+    name: str = "auto"
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.name not in DEVICES:
+            raise SettingsError(f"A device needs to be one of {', '.join(DEVICES)}; got {self.name!r}.")
+        if self.precision not in PRECISIONS:
+            raise SettingsError(f"A precision needs to be one of {', '.join(PRECISIONS)}; got {self.precision!r}.")
+
+
+AUTO = Device()
 
 
 class Engine(ABC):
@@ -45,10 +84,7 @@ class Engine(ABC):
 
 def load_network(path: str, *, device: str = "auto", precision: str = "auto") -> Engine:
     """Return the engine for an exported network; ModelError when the file is missing or damaged."""
-    if device not in DEVICES:
-        raise SettingsError(f"A device needs to be one of {', '.join(DEVICES)}; got {device!r}.")
-    if precision not in PRECISIONS:
-        raise SettingsError(f"A precision needs to be one of {', '.join(PRECISIONS)}; got {precision!r}.")
+    Device(device, precision)
     if not Path(path).is_file():
         raise ModelError(
             f"The weights {Path(path).name} are missing; reinstall segmend or train them with 'segmend train'."
@@ -56,12 +92,29 @@ def load_network(path: str, *, device: str = "auto", precision: str = "auto") ->
     if device == "auto":
         device = _accelerator() or "cpu"
     if device != "cpu":
-        return TorchEngine(path, device)
+        _check_torch(device)
+        return TorchEngine(path, device, precision)
     if importlib.util.find_spec("openvino") is not None:
         return OpenVinoEngine(path, precision)
     if importlib.util.find_spec("onnxruntime") is not None:
         return OnnxEngine(path)
     raise ModelError("Networks need openvino or onnxruntime to run; install one of them with pip.")
+
+
+def check_device(device: str) -> None:
+    """Raise SettingsError when this machine has no such device, or nothing that could use it."""
+    if device in ("auto", "cpu"):
+        return
+    _check_torch(device)
+    import torch
+
+    if not (torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available()):
+        raise SettingsError(f"This machine has no device {device} that torch can use; choose cpu or auto.")
+
+
+def _check_torch(device: str) -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise SettingsError(f"The device {device} needs torch; install it with: pip install 'segmend[train]'.")
 
 
 def _accelerator() -> str | None:
@@ -76,7 +129,7 @@ def _accelerator() -> str | None:
     return "mps" if torch.backends.mps.is_available() else None
 
 
-def weights_of(method: str, name: str, folder: Path | None = None) -> Engine:
+def weights_of(method: str, name: str, folder: Path | None = None, device: Device = AUTO) -> Engine:
     """Return the engine for a method's weights: those in the package or, if one is given, in a folder.
 
     ModelError says in one line how to train a method that has none.
@@ -85,7 +138,7 @@ def weights_of(method: str, name: str, folder: Path | None = None) -> Engine:
     if not path.is_file():
         where = "is not shipped" if folder is None else f"is not in {folder}"
         raise ModelError(f"The file {name} {where}; make it with: segmend train {method} --data DIR --out DIR")
-    return load_network(str(path))
+    return load_network(str(path), device=device.name, precision=device.precision)
 
 
 def weights_file(name: str, folder: Path | None = None) -> Path:
@@ -138,10 +191,25 @@ def _current(output: str) -> str:
     return RENAMED_OUTPUTS.get(output, output)
 
 
+def current_keys(state: Mapping[str, Any], wanted: Container[str]) -> dict[str, Any]:
+    """Return a network's parameters by the names that they have now; a name that is still `wanted` stays.
+
+    >>> current_keys({"reader.out.bias": 1, "out.bias": 2}, {"encoder.out.bias", "out.bias"})
+    {'encoder.out.bias': 1, 'out.bias': 2}
+    """
+    return {_current_key(key, wanted): value for key, value in state.items()}
+
+
+def _current_key(key: str, wanted: Container[str]) -> str:
+    names = product(*((part, *RENAMED_PARTS.get(part, ())) for part in key.split(".")))
+    return next((name for name in map(".".join, names) if name in wanted), key)
+
+
 class OpenVinoEngine(Engine):
     """OpenVINO on the processor; compiles once a shape of input (some 60 ms each)."""
 
     def __init__(self, path: str, precision: str = "auto") -> None:
+        self._given = path, precision
         self._core = _core()
         from openvino import __version__
 
@@ -159,6 +227,9 @@ class OpenVinoEngine(Engine):
         self.name = f"OpenVINO {__version__.split('-')[0]}, {self.precision}"
         self._compiled: dict[tuple[tuple[int, ...], ...], Any] = {}
         self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return OpenVinoEngine, self._given
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         taken = {name: inputs[name] for name in self._inputs}
@@ -185,9 +256,13 @@ class OnnxEngine(Engine):
     def __init__(self, path: str) -> None:
         from segmend.runtime.onnx_engine import OnnxSession
 
+        self._path = path
         self._session = OnnxSession(path, Path(path).name)
         self._outputs = [_current(name) for name in self._session.outputs]
         self.name = f"onnxruntime {self._session.version}, float32"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return OnnxEngine, (self._path,)
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         return dict(zip(self._outputs, self._session.run(dict(inputs)), strict=True))
@@ -196,19 +271,26 @@ class OnnxEngine(Engine):
 class TorchEngine(Engine):
     """Torch on CUDA, Apple or the processor, from the architecture and parameters in the file."""
 
-    def __init__(self, path: str, device: str) -> None:
+    def __init__(self, path: str, device: str, precision: str = "auto") -> None:
         import torch
 
+        self._given = path, device, precision
+        self._half = precision == "bfloat16"
         network, self._inputs, outputs = torch_network(path)
         self._outputs = [_current(name) for name in outputs]
+        check_device(device)
         self._device = torch.device(device)
         self._network = network.to(self._device).eval()
-        self.name = f"torch {torch.__version__}, {device}, float32"
+        self.name = f"torch {torch.__version__}, {device}, {'bfloat16' if self._half else 'float32'}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TorchEngine, self._given
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         import torch
 
-        with torch.inference_mode():
+        half = torch.autocast(self._device.type, torch.bfloat16, enabled=self._half)
+        with torch.inference_mode(), half:
             tensors = [torch.from_numpy(np.array(inputs[name], np.float32)).to(self._device) for name in self._inputs]
             outputs = self._network(*tensors)
         outputs = (outputs,) if isinstance(outputs, torch.Tensor) else outputs
@@ -297,7 +379,8 @@ def torch_network(path: str) -> tuple[Any, list[str], list[str]]:
     try:
         model = onnx.load(path)
         about = {entry.key: entry.value for entry in model.metadata_props}
-        module, name = about["architecture"].split(":")
+        architecture = RENAMED_ARCHITECTURES.get(about["architecture"], about["architecture"])
+        module, name = architecture.split(":")
         settings = json.loads(about["settings"])
     except Exception as error:
         raise ModelError(f"The weights {Path(path).name} do not say which network they belong to: {error}.") from None
@@ -308,6 +391,7 @@ def torch_network(path: str) -> tuple[Any, list[str], list[str]]:
         if node.op_type == "Identity" and node.input[0] in tensors:
             tensors[node.output[0]] = tensors[node.input[0]]
     wanted = {key for key in network.state_dict() if not key.endswith("num_batches_tracked")}
+    tensors = current_keys(tensors, wanted)
     if missing := sorted(wanted - tensors.keys()):
         raise ModelError(f"The weights {Path(path).name} lack {missing[0]} and {len(missing) - 1} more tensors.")
     state = {key: torch.from_numpy(tensors[key].astype(np.float32)) for key in wanted}

@@ -1,7 +1,7 @@
 """What only the first interaction with a method costs, paid before somebody waits for it.
 
-Libraries are imported, loops become machine code and networks are made ready for their shapes when they are first used.
-`warm` uses them all once: it opens a small phantom and clicks in it, as a person would.
+Libraries are imported and networks are made ready for their shapes when they are first used. `warm` uses them all once:
+it opens a small phantom and clicks in it, as a person would.
 """
 
 from __future__ import annotations

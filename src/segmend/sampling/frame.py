@@ -13,14 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from segmend.core.image import Box, Image, Index, MaskArray, Real, three
-from segmend.sampling.window import cell_weights, pixel_weights
+from segmend.core.image import Box, Index, MaskArray, Real, three
+from segmend.sampling.resample import cell_weights, pixel_weights
 
 Three = tuple[float, float, float]
 
-VOLUME_CHANNELS = 4  # channels of a block: between percentiles, levelled to the middle, equalised, inside the volume
 SAMPLES = 2  # voxels that a cell sees along each axis at least, of the more that lie in it
-MANY = 1 << 15  # values that stand for all when percentiles are taken
 
 
 @dataclass(frozen=True)
@@ -152,57 +150,3 @@ def frame_around(box: Box, spacing: ArrayLike, *, margin: float, cells: Index, l
     length = edge_mm * np.asarray(cells) / step
     low = (np.add(box.low, box.high) - length) / 2
     return Frame(three(low), three(length), cells)
-
-
-def volume_channels(image: Image, frame: Frame, *, channel: int = 0) -> Real:  # [4 *cells]
-    """Return what a network reads of one channel of an image in a frame (see `volume_intensity_channels`)."""
-    return volume_intensity_channels(frame.subsample_to_grid(image.voxels[channel]), frame.cells_in_volume(image.shape))
-
-
-def volume_intensity_channels(seen: Real, valid: MaskArray) -> Real:  # [*cells], [*cells] -> [4 *cells]
-    """Return grey tones as a network reads them, 0 to 1: whatever the modality and the range, alike.
-
-    Tones between the frame's own percentiles, tones levelled to the middle third of the frame, equalised tones,
-    and which cells lie in the volume; there alone the others are not 0. A frame of one tone is 0.
-
-    >>> seen = np.array([[[0, 10, 20, 20]]], np.float32)
-    >>> wide, _, equalised, inside = volume_intensity_channels(seen, np.ones((1, 1, 4), bool))
-    >>> wide[0, 0].round(1).tolist(), equalised[0, 0].tolist(), inside[0, 0].tolist()
-    ([0.0, 0.5, 1.0, 1.0], [0.25, 0.5, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0])
-    """
-    out = np.zeros((VOLUME_CHANNELS, *valid.shape), np.float32)
-    out[3] = valid
-    values = seen[valid]
-    if not values.size:
-        return out
-    low, high = np.percentile(_some(values), (0.5, 99.5))
-    if not high - low > 1e-5 * max(abs(low), abs(high)):
-        return out
-    wide = np.clip((values - low) / (high - low), 0, 1)
-    out[0][valid] = wide
-    start, length = _level(out[0], valid)
-    out[1][valid] = np.clip((wide - start) / length, 0, 1)
-    grey = np.rint(wide * 255).astype(np.intp)
-    share = np.cumsum(np.bincount(grey, minlength=256)) / len(grey)
-    out[2][valid] = share[grey]
-    return out
-
-
-def _level(wide: Real, valid: MaskArray) -> tuple[float, float]:
-    """Return which tone is black, and how far white is from it: the middle third's tones and half as much again.
-
-    A reader sets window and level for the organ, not for the air round it; so does this.
-    """
-    middle = tuple(slice(side // 3, side - side // 3) for side in valid.shape)
-    values = wide[middle][valid[middle]]
-    if not values.size:
-        return 0.0, 1.0
-    low, high = np.percentile(_some(values), (5, 95))
-    if high - low < 0.02:  # the middle is all one tone
-        return 0.0, 1.0
-    start, end = max(1.5 * low - 0.5 * high, 0.0), min(1.5 * high - 0.5 * low, 1.0)
-    return float(start), float(end - start)
-
-
-def _some(values: Real) -> Real:
-    return values[:: len(values) // MANY + 1]

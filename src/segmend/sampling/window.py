@@ -10,21 +10,15 @@ Both are two small matrix products, so a window costs well under a millisecond.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segmend.core.image import Real
+from segmend.core.image import Real, bounds
+from segmend.core.marks import in_plane
+from segmend.sampling.resample import cell_weights, pixel_weights
 
-
-def colour_or_grey(channels: NDArray[np.generic]) -> NDArray[np.generic]:  # [c ...]
-    """Return the channels that networks see: the first three as colours, else the first alone.
-
-    >>> len(colour_or_grey(np.zeros((4, 2, 2)))), len(colour_or_grey(np.zeros((2, 2, 2))))
-    (3, 1)
-    """
-    return channels[: 3 if len(channels) >= 3 else 1]
+Plane = NDArray[np.bool_]  # [y x]
 
 
 @dataclass(frozen=True)
@@ -113,65 +107,40 @@ def cells_on_plane(window: Window, rows: int, columns: int, cells: int) -> NDArr
     return np.asarray(((y > 0) & (y < rows))[:, None] & ((x > 0) & (x < columns))[None])
 
 
-def plane_intensity_channels(seen: Real, valid: NDArray[np.bool_]) -> Real:  # [1|3 n n], [n n] -> [4 n n]
-    """Return red, green, blue and equalised grey, 0 to 1; cells outside the image are 0.
-
-    >>> seen = np.arange(4.0, dtype=np.float32).reshape(1, 2, 2)
-    >>> (plane_intensity_channels(seen, np.ones((2, 2), bool))[0] * 3).round().tolist()
-    [[0.0, 1.0], [2.0, 3.0]]
-    """
-    out = np.zeros((4, *valid.shape), np.float32)
-    if not valid.any():
-        return out
-    values = seen[:, valid]
-    low, high = np.percentile(values, (0.5, 99.5))
-    scaled = np.clip((values - low) / max(float(high - low), 1e-6), 0, 1)
-    out[:3, valid] = scaled
-    grey = np.rint(scaled.mean(axis=0) * 255).astype(np.intp)
-    share = np.cumsum(np.bincount(grey, minlength=256)) / len(grey)
-    out[3, valid] = share[grey]
-    return out
-
-
 def _covered(low: float, high: float, count: int) -> slice:
     first = min(max(int(np.ceil(low - 0.5)), 0), count)
     last = min(max(int(np.ceil(high - 0.5)), first), count)
     return slice(first, last)
 
 
-@lru_cache(maxsize=256)
-def cell_weights(start: float, length: float, count: int, cells: int) -> tuple[slice, Real]:
-    """Return the pixels of a line that the cells touch, and how much each cell takes of each: [cells pixels].
-
-    >>> where, weights = cell_weights(0.0, 4.0, 4, 2)
-    >>> where, weights.tolist()
-    (slice(0, 4, None), [[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]])
-    """
-    step = length / cells
-    low = max(int(np.floor(start - 1)), 0)
-    high = min(int(np.ceil(start + length + 1)), count)
-    if high <= low:
-        return slice(0, 0), np.zeros((cells, 0), np.float32)
-    centres = start + (np.arange(cells) + 0.5) * step
-    pixels = np.arange(low, high) + 0.5
-    if step >= 1:  # the share of the cell that the pixel fills
-        reach = np.minimum(centres[:, None] + step / 2, pixels + 0.5) - np.maximum(
-            centres[:, None] - step / 2, pixels - 0.5
-        )
-        weights = np.maximum(reach, 0) / step
-    else:  # a tent as wide as a pixel
-        weights = np.maximum(1 - np.abs(centres[:, None] - pixels), 0)
-        inside = (centres >= 0) & (centres <= count)
-        weights *= (inside / np.maximum(weights.sum(axis=1), 1e-6))[:, None]
-    return slice(low, high), weights.astype(np.float32)
+def resample_to_whole_plane(probability: Real, window: Window, rows: int, columns: int) -> Real:  # [n n] -> [y x]
+    """Return a grid's probabilities on their plane, 0 outside the window."""
+    values, where = resample_to_plane(probability, window, rows, columns)
+    whole = np.zeros((rows, columns), np.float32)
+    whole[where] = np.clip(values, 0, 1)
+    return whole
 
 
-def pixel_weights(pixels: slice, start: float, length: float, cells: int) -> Real:
-    """Return how much each pixel of a line takes of each cell: [pixels cells].
+def window_around_mask(mask: Plane, frame: Window, aspect: float, *, margin: float, least: float = 24.0) -> Window:
+    """Return a window round a mask, or the whole plane's where that is no larger."""
+    box = bounds(mask[None])
+    if box is None:
+        return frame
+    (top, left), (bottom, right) = in_plane(box, 0)
+    window = around(top, left, bottom, right, margin=margin, aspect=aspect, least=least)
+    return frame if window.width >= frame.width else window
 
-    >>> pixel_weights(slice(0, 4), 0.0, 4.0, 2).tolist()
-    [[1.0, 0.0], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]]
-    """
-    places = (np.arange(pixels.start, pixels.stop) + 0.5 - start) * cells / length - 0.5
-    places = np.clip(places, 0, cells - 1)
-    return np.asarray(np.maximum(1 - np.abs(places[:, None] - np.arange(cells)), 0), np.float32)
+
+def touches_window_edge(mask: Plane, window: Window) -> bool:
+    """Tell whether a plane's mask reaches an edge of the window that is not an edge of the plane."""
+    rows, columns = mask.shape
+    ys, xs = window.pixels(rows, columns)
+    inner = mask[ys, xs]
+    if not inner.any():
+        return False
+    return bool(
+        (ys.start > 0 and inner[0].any())
+        or (xs.start > 0 and inner[:, 0].any())
+        or (ys.stop < rows and inner[-1].any())
+        or (xs.stop < columns and inner[:, -1].any())
+    )

@@ -96,6 +96,7 @@ def _open(settings: ServerSettings) -> Shared:
         workers=settings.workers,
         late_seconds=settings.late_seconds,
         weights=settings.weights,
+        device=settings.device,
     )
     return Shared(settings, store, sessions)
 
@@ -126,7 +127,8 @@ def _load(shared: Shared, ending: threading.Event) -> None:
     try:
         for dimensions in (2, 3):
             if not ending.is_set():
-                methods.load(settings.method, settings.weights.get(settings.method), dimensions=[dimensions])
+                weights = settings.weights.get(settings.method)
+                methods.load_where_possible(settings.method, weights, settings.device, dimensions=[dimensions])
     except SegmendError as error:
         log.warning("The method %s is not there: %s", settings.method, error)
     finally:

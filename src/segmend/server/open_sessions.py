@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Lock
 
 from segmend.core.image import Image
+from segmend.runtime.engine import AUTO, Device
 from segmend.server.open_session import DELETED, OpenSession
 from segmend.server.work import Pool
 from segmend.server.workspaces import Workspaces
@@ -70,10 +71,11 @@ class OpenSessions:
         workers: int,
         late_seconds: float = 60.0,
         weights: Mapping[str, Path] | None = None,
+        device: Device = AUTO,
     ) -> None:
         self.pool = Pool(workers, late_seconds=late_seconds)
         self.images = Images(store, limit_bytes)
-        self.workspaces = Workspaces(limit_bytes, weights)
+        self.workspaces = Workspaces(limit_bytes, weights, device)
         self._store = store
         self._limit = limit_bytes
         self._open_sessions = open_sessions

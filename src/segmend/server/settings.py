@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from segmend.errors import SettingsError
+from segmend.runtime.engine import AUTO, Device
 
 GIGABYTE = 1 << 30
 
@@ -35,6 +36,7 @@ class ServerSettings:
     links: bool | None = None  # may cases be read from folders of this machine; None: only when it is one's own
     method: str = "mend"
     weights: Mapping[str, Path] = field(default_factory=dict)  # folders of a method's own weights, by its id
+    device: Device = AUTO  # where the methods' networks run
     max_upload_bytes: int = 8 * GIGABYTE
     max_upload_files: int = 20_000
     max_body_bytes: int = 32 << 20  # of one JSON body or WebSocket message

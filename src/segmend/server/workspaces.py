@@ -13,6 +13,7 @@ import numpy as np
 
 from segmend import methods
 from segmend.core.image import Image
+from segmend.runtime.engine import AUTO, Device
 from segmend.server.answering import FilteredWorkspace
 
 Key = tuple[str, str]  # session id, method id
@@ -21,9 +22,10 @@ Key = tuple[str, str]  # session id, method id
 class Workspaces:
     """A cache bounded by bytes; whatever is dropped is opened again when it is wanted."""
 
-    def __init__(self, limit_bytes: int, weights: Mapping[str, Path] | None = None) -> None:
+    def __init__(self, limit_bytes: int, weights: Mapping[str, Path] | None = None, device: Device = AUTO) -> None:
         self._limit = limit_bytes
         self._weights = weights or {}  # folders of a method's own weights, by its id
+        self._device = device
         self._kept: OrderedDict[Key, tuple[FilteredWorkspace, int]] = OrderedDict()
         self._lock = Lock()
 
@@ -35,7 +37,8 @@ class Workspaces:
                 self._kept.move_to_end(key)
                 return self._kept[key][0]
         dimensions = 2 if image().flat else 3
-        segmenter = methods.load(method, self._weights.get(method), dimensions=[dimensions])
+        weights = self._weights.get(method)
+        segmenter = methods.load_where_possible(method, weights, self._device, dimensions=[dimensions])
         workspace = FilteredWorkspace(segmenter.open(image()), methods.card(method))
         self._keep(key, workspace, array_bytes(workspace, image()))
         return workspace

@@ -39,7 +39,7 @@ def room(mask: MaskArray, spacing: Sequence[float] = (1.0, 1.0, 1.0)) -> Box | N
     return box.grown((z, y, x)).clipped(mask.shape)
 
 
-def nudged(
+def nudge(
     mask: MaskArray,  # [z y x]
     k: float,
     *,
@@ -52,9 +52,9 @@ def nudged(
     At most `MOST` times the volume; one voxel stays. What is pinned keeps its side.
 
     >>> mask = np.array([[[False, False, True, True, True, True, False, False]]])
-    >>> nudged(mask, -1.0).astype(int)
+    >>> nudge(mask, -1.0).astype(int)
     array([[[0, 0, 0, 1, 1, 0, 0, 0]]])
-    >>> int(nudged(mask, 1 / 3).sum()), (nudged(mask, 0.0) == mask).all()
+    >>> int(nudge(mask, 1 / 3).sum()), (nudge(mask, 0.0) == mask).all()
     (6, np.True_)
     """
     for name, array in (("logits", logits), ("pinned", pinned)):

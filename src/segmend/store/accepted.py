@@ -20,11 +20,15 @@ from segmend.store.store import Store
 
 @dataclass(frozen=True)
 class AcceptedCase(Case):
-    """An accepted case of a store that is open; `name` is the case's id, `title` what people call it."""
+    """An accepted case of a store that is open; `name` is the case's id, `given_name` what people call it."""
 
     store: Store
     session: str
-    title: str
+    given_name: str
+
+    @property
+    def title(self) -> str:
+        return self.given_name
 
     def read(self) -> Example:
         image = self.store.image(self.name)

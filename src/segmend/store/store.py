@@ -179,7 +179,7 @@ class Store:
             raise StoreError(
                 f"The blob {key} is damaged: it needs shape {(case.channels, *case.shape)}, not {array.shape}."
             )
-        return Image(array, np.asarray(case.affine), case.notes)
+        return Image(array, np.asarray(case.affine), case.notes, axes="zyx")
 
     @contextmanager
     def source_of(self, case_id: str) -> Iterator[Path]:

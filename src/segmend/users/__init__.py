@@ -1,7 +1,7 @@
 """Robots that play the person, one a file: `user(truth, mask)` is a prompt, or None when all is right.
 
 A robot is frozen and holds a seed. What it draws at random follows from that seed and from
-the mistake it is shown, so the same game is played the same way in any process or order.
+the error it is shown, so the same game is played the same way in any process or order.
 `kinds` names the prompts it puts down, as `prompts.KINDS` does.
 """
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from segmend.core.image import Box, MaskArray, bounds
+from segmend.users.error_region import error_region
 from segmend.users.largest import LargestError
-from segmend.users.mistake import mistake
 from segmend.users.play import Marks, User
 
 
@@ -35,10 +35,10 @@ class BoxFirst:
 
     def opening(self, truth: MaskArray, mask: MaskArray) -> Marks | None:
         """Return the first prompt of a game."""
-        found = mistake(truth, mask)
+        found = error_region(truth, mask)
         if found is None or mask.any():
             return self(truth, mask)
-        return around(truth, self.margin, found.generator(self.seed))
+        return box_around(truth, self.margin, found.generator(self.seed))
 
     def __call__(self, truth: MaskArray, mask: MaskArray) -> Marks | None:
         return self._corrector(truth, mask)
@@ -48,7 +48,7 @@ class BoxFirst:
         return self.then or LargestError(self.seed)
 
 
-def around(truth: MaskArray, margin: float, generator: np.random.Generator) -> Box:
+def box_around(truth: MaskArray, margin: float, generator: np.random.Generator) -> Box:
     """Return a box round the truth, each side up to `margin` of the object's length outside it."""
     box = bounds(truth)
     assert box is not None

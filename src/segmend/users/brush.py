@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import dijkstra
 
 from segmend.core.image import MaskArray
 from segmend.core.prompts import Stroke
-from segmend.users.mistake import mistake
+from segmend.users.error_region import error_region
 from segmend.users.skeleton import corners
 
 Plane = NDArray[np.bool_]  # [y x]
@@ -39,13 +39,13 @@ class Brush:
     radius: float = 1.0
 
     def __call__(self, truth: MaskArray, mask: MaskArray) -> Stroke | None:
-        found = mistake(truth, mask)
+        found = error_region(truth, mask)
         if found is None:
             return None
         wanted = truth[found.box.slices]
         sides = [(positive, *_largest_region(found.wrong & (wanted == positive))) for positive in (True, False)]
         positive, index, region = max(sides, key=lambda side: np.count_nonzero(side[2]))
-        line = way(region, *farthest(region))
+        line = shortest_path(region, *farthest(region))
         if len(line) < self.least:
             return None
         voxels = np.column_stack([np.full(len(line), index), line]).astype(np.intp)
@@ -84,11 +84,11 @@ def farthest(region: Plane) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return np.asarray(pair[0], np.intp), np.asarray(pair[1], np.intp)
 
 
-def way(region: Plane, start: NDArray[np.intp], end: NDArray[np.intp]) -> Pixels:
+def shortest_path(region: Plane, start: NDArray[np.intp], end: NDArray[np.intp]) -> Pixels:
     """Return the pixels of a shortest way inside a region, by sides (1) and corners (the root of 2).
 
     >>> bow = np.array([[1, 1, 1], [1, 0, 0], [1, 1, 1]], bool)
-    >>> way(bow, np.array([0, 2]), np.array([2, 2])).tolist()
+    >>> shortest_path(bow, np.array([0, 2]), np.array([2, 2])).tolist()
     [[0, 2], [0, 1], [1, 0], [2, 1], [2, 2]]
     """
     number = np.full(np.add(region.shape, 2), -1, np.intp)

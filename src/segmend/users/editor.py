@@ -12,9 +12,9 @@ from segmend.core.masks import dice
 from segmend.core.prompts import Click
 from segmend.users.adjustment import Adjustment
 from segmend.users.brush import Brush
-from segmend.users.mistake import Mistake, mistake
-from segmend.users.play import Marks, together
-from segmend.users.selection import Selection, blocks, worn
+from segmend.users.error_region import ErrorRegion, error_region
+from segmend.users.play import Marks, as_prompts
+from segmend.users.selection import Selection, erosion_rounds, error_blocks
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,17 @@ class Edits:
     def __call__(self, truth: MaskArray, mask: MaskArray) -> Marks | None:
         tools = (Selection(self.seed), Brush(self.seed), Adjustment(self.seed, clip=self.clip))
         return (
-            tuple(edit for tool in tools if (marks := tool(truth, mask)) is not None for edit in together(marks))
+            tuple(edit for tool in tools if (marks := tool(truth, mask)) is not None for edit in as_prompts(marks))
             or None
         )
 
 
 @dataclass(frozen=True)
 class Editor:
-    """Use the tool that the mistake asks for, one edit at a time, until nothing is worth an edit.
+    """Use the tool that the error asks for, one edit at a time, until nothing is worth an edit.
 
     The paper says what each tool is for. A large block (at least `block` of the truth's volume, and so thick
-    that `thick` rounds of erosion leave something) is selected. Thin mistakes all round the object, of one kind
+    that `thick` rounds of erosion leave something) is selected. Thin errors all round the object, of one kind
     (K is at least `slight` and `lean` of the wrong voxels, no slice has more than `share` of them), are
     adjusted. Others are brushed over in the slice with the largest, where its stroke is not too short; what is
     left is adjusted, if K is at least `slight`. A Dice of `content` is good enough.
@@ -68,18 +68,21 @@ class Editor:
     content: float = 1.0
 
     def __call__(self, truth: MaskArray, mask: MaskArray) -> Marks | None:
-        found = mistake(truth, mask)
+        found = error_region(truth, mask)
         if found is None or dice(truth, mask) >= self.content:
             return None
-        largest = blocks(truth, found)[0]
-        if largest.voxels >= self.block * np.count_nonzero(truth) and worn(largest.part.wrong).max() > self.thick:
+        largest = error_blocks(truth, found)[0]
+        if (
+            largest.voxels >= self.block * np.count_nonzero(truth)
+            and erosion_rounds(largest.part.wrong).max() > self.thick
+        ):
             return Click(largest.core(found.generator(self.seed)), largest.positive)
         adjustment = Adjustment(self.seed, least=self.slight)(truth, mask)
         if adjustment is not None and self._all_round(truth, found, adjustment.k):
             return adjustment
         return Brush(self.seed)(truth, mask) or adjustment
 
-    def _all_round(self, truth: MaskArray, found: Mistake, k: float) -> bool:
+    def _all_round(self, truth: MaskArray, found: ErrorRegion, k: float) -> bool:
         """Say whether most that is wrong is of one kind, and in no slice in particular."""
         wrong = found.wrong.sum(axis=(1, 2))
         of_one_kind = abs(k) * np.count_nonzero(truth) >= self.lean * wrong.sum()

@@ -10,7 +10,7 @@ import numpy as np
 from segmend.core.image import MaskArray, index_of
 from segmend.core.masks import extreme_points, rim
 from segmend.core.prompts import Extremes
-from segmend.users.mistake import largest, mistake
+from segmend.users.error_region import error_region, largest_component
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class ExtremePoints:
     """Mark the outermost voxels along each axis, four in a flat image and six in a volume; then more edge voxels.
 
     Where several voxels are outermost the middle one of them is marked, and each is a voxel of the object. What
-    comes after is the voxel of the object's edge that lies nearest to the middle of the largest mistake. An
+    comes after is the voxel of the object's edge that lies nearest to the middle of the largest error. An
     object that is gone has no such points, so there this robot stops.
 
     >>> truth = np.zeros((1, 5, 9), bool); truth[0, 1:4, 2:7] = True
@@ -32,16 +32,16 @@ class ExtremePoints:
 
     def opening(self, truth: MaskArray, mask: MaskArray) -> Extremes | None:
         """Return the first prompt of a game."""
-        found = mistake(truth, mask)
+        found = error_region(truth, mask)
         if found is None or not truth.any():
             return None
         return Extremes(extreme_points(truth, slack=self.slack, generator=found.generator(self.seed)))
 
     def __call__(self, truth: MaskArray, mask: MaskArray) -> Extremes | None:
-        found = mistake(truth, mask)
+        found = error_region(truth, mask)
         if found is None or not truth.any():
             return None
-        part = largest(found.wrong)
+        part = largest_component(found.wrong)
         voxels = np.argwhere(part.wrong) + np.asarray(part.box.low) + np.asarray(found.box.low)
         missed = rim(truth) & ~rim(mask)  # no point twice, and none where the edge is right already
         edge = np.argwhere(missed if missed.any() else rim(truth))

@@ -19,8 +19,8 @@ Scribbles = Mapping[int, MaskArray]  # by label value, 0 the background: which v
 
 
 @runtime_checkable
-class Reader(User, Protocol):
-    """A robot that plays what a person did to one object of one case."""
+class ScribblePlayer(User, Protocol):
+    """A robot that plays what a person scribbled on one object of one case."""
 
     def of(self, scribbles: Scribbles | None, value: int) -> User: ...
 
@@ -39,7 +39,7 @@ class Human:
         """Return the robot that puts down a case's scribbles on the object of this label value."""
         if scribbles is None:
             raise SettingsError("The user 'human' needs a person's scribbles; the case has none.")
-        return Scribbled(together(scribbles, value), self.seed)
+        return Scribbled(scribble_strokes(scribbles, value), self.seed)
 
     def __call__(self, truth: MaskArray, mask: MaskArray) -> Marks | None:
         return LargestError(self.seed)(truth, mask)
@@ -60,14 +60,14 @@ class Scribbled:
         return LargestError(self.seed)(truth, mask)
 
 
-def together(scribbles: Scribbles, value: int) -> tuple[Stroke, ...]:
+def scribble_strokes(scribbles: Scribbles, value: int) -> tuple[Stroke, ...]:
     """Return a round of scribbles as strokes: those of one label value positive, all others negative.
 
     Strokes run through just the voxels that were drawn. The slice in which most of the object was drawn comes last, so
     that its strokes are the newest. Nothing was said where nobody drew on the object.
 
     >>> drawn = np.zeros((2, 1, 4), bool); drawn[1, 0, 1:] = True
-    >>> together({0: np.roll(drawn, 1, axis=0), 2: drawn}, 2)[-1]
+    >>> scribble_strokes({0: np.roll(drawn, 1, axis=0), 2: drawn}, 2)[-1]
     Stroke(points=((1, 0, 1), (1, 0, 3)), positive=True, radius=0.5)
     """
     mine = scribbles.get(value)

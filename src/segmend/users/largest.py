@@ -1,4 +1,4 @@
-"""The centre of the largest mistake: the robot of the CVPR 2025 interactive 3D challenge."""
+"""The centre of the largest error: the robot of the CVPR 2025 interactive 3D challenge."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 from segmend.core.image import Index, MaskArray
 from segmend.core.prompts import Click
-from segmend.users.mistake import Mistake, deepest, depth, largest, mistake
+from segmend.users.error_region import ErrorRegion, deepest, depth, error_region, largest_component
 
 
 @dataclass(frozen=True)
 class LargestError:
-    """Click the voxel deepest inside the largest component of the mistake.
+    """Click the voxel deepest inside the largest component of the error.
 
     Components join by faces, edges and corners (26 neighbours, 8 in a flat image), the
     largest has the most voxels, depth is Euclidean in voxels, and the seed decides ties.
@@ -32,15 +32,15 @@ class LargestError:
     seed: int = 0
 
     def __call__(self, truth: MaskArray, mask: MaskArray) -> Click | None:
-        found = mistake(truth, mask)
+        found = error_region(truth, mask)
         if found is None:
             return None
         index = centre(found, found.generator(self.seed))
         return Click(index, bool(truth[index]))
 
 
-def centre(found: Mistake, generator: np.random.Generator) -> Index:
-    """Return the voxel deepest inside the mistake's largest component."""
-    part = largest(found.wrong)
+def centre(found: ErrorRegion, generator: np.random.Generator) -> Index:
+    """Return the voxel deepest inside the error's largest component."""
+    part = largest_component(found.wrong)
     inner = deepest(depth(part.wrong), generator)
     return found.place(inner + part.box.low)

@@ -1,4 +1,4 @@
-"""A person's clicks: near the centre of the mistake, sometimes near its edge, now and then wrong."""
+"""A person's clicks: near the centre of the error, sometimes near its edge, now and then wrong."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 
 from segmend.core.image import Index, MaskArray
 from segmend.core.prompts import Click
+from segmend.users.error_region import ErrorRegion, depth, error_region, largest_component
 from segmend.users.largest import centre
-from segmend.users.mistake import Mistake, depth, largest, mistake
 
 
 @dataclass(frozen=True)
 class NoisyHuman:
     """Click about where LargestError does, as people do.
 
-    The aim is the centre of the largest mistake or, with chance `edge`, a voxel on its
+    The aim is the centre of the largest error or, with chance `edge`, a voxel on its
     rim. The hand misses it by about `jitter` voxels along each axis (not along z in a
     flat image). With chance `wrong` the sign is the opposite of what the aim wanted.
     A person clicks where the mask is visibly wrong: a click that tells the mask nothing
@@ -35,27 +35,27 @@ class NoisyHuman:
     wrong: float = 0.05
 
     def __call__(self, truth: MaskArray, mask: MaskArray) -> Click | None:
-        found = mistake(truth, mask)
+        found = error_region(truth, mask)
         if found is None:
             return None
         generator = found.generator(self.seed)
-        aim = _rim(found, generator) if generator.random() < self.edge else centre(found, generator)
+        aim = _boundary_voxel(found, generator) if generator.random() < self.edge else centre(found, generator)
         flip = bool(generator.random() < self.wrong)
         positive = bool(truth[aim]) != flip
         for _ in range(8):
-            index = self._shaken(aim, truth.shape, generator)
+            index = self._jittered(aim, truth.shape, generator)
             if flip or bool(mask[index]) != positive:
                 return Click(index, positive)
         return Click(aim, positive)
 
-    def _shaken(self, aim: Index, shape: tuple[int, ...], generator: np.random.Generator) -> Index:
+    def _jittered(self, aim: Index, shape: tuple[int, ...], generator: np.random.Generator) -> Index:
         moved = np.rint(np.asarray(aim) + generator.normal(0, self.jitter, 3)).astype(int)
         z, y, x = np.clip(moved, 0, np.asarray(shape) - 1).tolist()
         return z, y, x
 
 
-def _rim(found: Mistake, generator: np.random.Generator) -> Index:
-    """Return a voxel of the largest mistake that touches its outside."""
-    part = largest(found.wrong)
+def _boundary_voxel(found: ErrorRegion, generator: np.random.Generator) -> Index:
+    """Return a voxel of the largest error that touches its outside."""
+    part = largest_component(found.wrong)
     voxels = np.argwhere(part.wrong & (depth(part.wrong) <= 1))
     return found.place(voxels[generator.integers(len(voxels))] + part.box.low)

@@ -68,15 +68,15 @@ def play(
         new = (user if prompts else opening)(truth, mask)
         if new is None:
             return
-        prompts = (*prompts, *together(new))
+        prompts = (*prompts, *as_prompts(new))
         mask = yield Turn(prompts, mask)
 
 
-def together(marks: Marks) -> tuple[Prompt, ...]:
+def as_prompts(marks: Marks) -> tuple[Prompt, ...]:
     """Return the prompts of one interaction.
 
     >>> from segmend.core.prompts import Adjust
-    >>> together(Adjust(0.5))
+    >>> as_prompts(Adjust(0.5))
     (Adjust(k=0.5),)
     """
     return marks if isinstance(marks, tuple) else (marks,)

@@ -1,4 +1,4 @@
-"""A click anywhere in the mistake."""
+"""A click anywhere in the error."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 from segmend.core.image import MaskArray
 from segmend.core.prompts import Click
-from segmend.users.mistake import mistake
+from segmend.users.error_region import error_region
 
 
 @dataclass(frozen=True)
 class RandomError:
-    """Click a voxel of the mistake, each as likely as any other.
+    """Click a voxel of the error, each as likely as any other.
 
     >>> truth = np.zeros((1, 5, 9), bool); truth[0, 3, 6] = True
     >>> RandomError(seed=5)(truth, np.zeros_like(truth))
@@ -25,7 +25,7 @@ class RandomError:
     seed: int = 0
 
     def __call__(self, truth: MaskArray, mask: MaskArray) -> Click | None:
-        found = mistake(truth, mask)
+        found = error_region(truth, mask)
         if found is None:
             return None
         voxels = np.flatnonzero(found.wrong)

@@ -18,20 +18,20 @@ from scipy import ndimage
 from segmend.core.image import Box, Index, MaskArray, bounds
 from segmend.core.prompts import Click, Stroke
 from segmend.core.thinning import longest, thin
-from segmend.users.mistake import mistake
+from segmend.users.error_region import error_region
 from segmend.users.play import Marks
 from segmend.users.skeleton import corners
 
-LEAST = 30  # voxels of a region that is marked
-EACH = 100  # voxels of a region a click
+MIN_VOXELS = 30  # regions of fewer voxels are left alone
+VOXELS_PER_CLICK = 100  # a region is clicked once for so many voxels, and once for the rest
 
 
-def regions(truth: MaskArray, mask: MaskArray, *, least: int = LEAST) -> Iterator[tuple[MaskArray, Index, bool]]:
+def regions(truth: MaskArray, mask: MaskArray, *, least: int = MIN_VOXELS) -> Iterator[tuple[MaskArray, Index, bool]]:
     """Yield each region that is wrong, cut out, with its place, and whether it was missed; largest first.
 
     Regions join by faces, edges and corners; missed voxels and false ones are regions apart.
     """
-    found = mistake(truth, mask)
+    found = error_region(truth, mask)
     if found is None:
         return
     wanted = truth[found.box.slices]
@@ -60,16 +60,16 @@ class RegionClicks:
     seed: int = 0
 
     def __call__(self, truth: MaskArray, mask: MaskArray) -> Marks | None:
-        found = mistake(truth, mask)
+        found = error_region(truth, mask)
         if found is None:
             return None
         generator = found.generator(self.seed)
         clicks = []
         for part, place, missed in regions(truth, mask):
             voxels = np.argwhere(part)
-            count = -(-len(voxels) // EACH)
+            count = -(-len(voxels) // VOXELS_PER_CLICK)
             chosen = voxels[generator.choice(len(voxels), size=count, replace=False)]
-            clicks += [Click(_at(voxel, place), missed) for voxel in chosen]
+            clicks += [Click(_to_grid(voxel, place), missed) for voxel in chosen]
         return tuple(clicks) or None
 
 
@@ -93,7 +93,7 @@ class BoxThenScribbles:
 
     def opening(self, truth: MaskArray, mask: MaskArray) -> Marks | None:
         """Return the first prompt of a game: the box, unless there is a mask or no object."""
-        box, found = bounds(truth), mistake(truth, mask)
+        box, found = bounds(truth), error_region(truth, mask)
         if box is None or found is None or mask.any():
             return self(truth, mask)
         moves = found.generator(self.seed).integers(0, self.margin + 1, (2, 3))
@@ -105,20 +105,20 @@ class BoxThenScribbles:
         for part, place, missed in regions(truth, mask):
             if len(strokes) == self.most:
                 break
-            strokes.append(Stroke(_along(part, place), missed))
+            strokes.append(Stroke(_skeleton_path(part, place), missed))
         return tuple(strokes) or None
 
 
-def _along(part: MaskArray, place: Index) -> tuple[Index, ...]:
+def _skeleton_path(part: MaskArray, place: Index) -> tuple[Index, ...]:
     """Return a way along the skeleton of a region's widest plane."""
     plane = int(part.sum(axis=(1, 2)).argmax())
     labels, _ = ndimage.label(part[plane], np.ones((3, 3)))
     piece = np.asarray(labels == np.bincount(np.asarray(labels).ravel())[1:].argmax() + 1)
-    way = longest(thin(piece))
-    voxels = np.column_stack([np.full(len(way), plane), way]).astype(np.intp)
-    return tuple(_at(voxel, place) for voxel in corners(voxels))
+    shortest_path = longest(thin(piece))
+    voxels = np.column_stack([np.full(len(shortest_path), plane), shortest_path]).astype(np.intp)
+    return tuple(_to_grid(voxel, place) for voxel in corners(voxels))
 
 
-def _at(voxel: NDArray[np.intp], place: Index) -> Index:
+def _to_grid(voxel: NDArray[np.intp], place: Index) -> Index:
     z, y, x = (int(v) + low for v, low in zip(voxel, place, strict=True))
     return z, y, x

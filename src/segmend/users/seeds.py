@@ -1,4 +1,4 @@
-"""Seed points as RefineNet's paper makes them: skeletons of mistakes, or those that one slice gives the next."""
+"""Seed points as RefineNet's paper makes them: skeletons of errors, or those that one slice gives the next."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from segmend.core.prompts import Mask, Stroke
 from segmend.core.seeds import seeds_of_errors
 from segmend.core.thinning import RING, Plane
 from segmend.errors import SettingsError
-from segmend.users.mistake import mistake
+from segmend.users.error_region import error_region
 from segmend.users.play import Marks, User
 from segmend.users.skeleton import corners
 
@@ -48,9 +48,9 @@ def strokes(pixels: Plane, plane: int, *, positive: bool) -> tuple[Stroke, ...]:
 
 @dataclass(frozen=True)
 class SkeletonErrors:
-    """Draw the skeletons of all mistakes of a plane at once: missed ones positive, those too many negative.
+    """Draw the skeletons of all errors of a plane at once: missed ones positive, those too many negative.
 
-    In a volume the plane is the axial one with the most mistakes; the seed decides between equal ones.
+    In a volume the plane is the axial one with the most errors; the seed decides between equal ones.
 
     >>> truth = np.zeros((1, 5, 9), bool); truth[0, 1:4, 1:8] = True
     >>> SkeletonErrors()(truth, np.zeros_like(truth))
@@ -61,7 +61,7 @@ class SkeletonErrors:
     seed: int = 0
 
     def __call__(self, truth: MaskArray, mask: MaskArray) -> tuple[Stroke, ...] | None:
-        found = mistake(truth, mask)
+        found = error_region(truth, mask)
         if found is None:
             return None
         areas = found.wrong.sum(axis=(1, 2))
@@ -71,7 +71,7 @@ class SkeletonErrors:
 
 
 def on_plane(truth: MaskArray, mask: MaskArray, plane: int) -> tuple[Stroke, ...]:
-    """Return the skeletons of all mistakes of one axial plane as strokes."""
+    """Return the skeletons of all errors of one axial plane as strokes."""
     seeds = seeds_of_errors(truth[plane], mask[plane])
     return (
         *strokes(seeds.foreground, plane, positive=True),
@@ -105,7 +105,7 @@ class GivenSlice:
 
     def opening(self, truth: MaskArray, mask: MaskArray) -> Marks | None:
         """Return the given slice."""
-        if truth.shape[0] == 1 or not truth.any() or mistake(truth, mask) is None:
+        if truth.shape[0] == 1 or not truth.any() or error_region(truth, mask) is None:
             return self(truth, mask)
         areas = truth.sum(axis=(1, 2))
         filled = np.flatnonzero(areas)

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from segmend.core.image import Box, Index, MaskArray
 from segmend.core.prompts import Click
-from segmend.users.mistake import Mistake, mistake
+from segmend.users.error_region import ErrorRegion, error_region
 from segmend.users.play import Marks
 
 
@@ -21,7 +21,7 @@ class Selection:
     """Click the core of every large wrong block at once.
 
     A block is a 3D component, joined by faces, edges and corners, of voxels that were missed or of voxels that
-    are too many. It is worn down by its faces, again and again, until the next round would leave nothing; one
+    are too many. It is eroded by its faces, again and again, until the next round would leave nothing; one
     voxel of what is left, chosen by the seed, is clicked. Blocks of less than `least` of the truth's volume
     are left alone. The largest block comes first; `most` is how many clicks there may be, None for any number.
 
@@ -37,31 +37,31 @@ class Selection:
     most: int | None = None
 
     def __call__(self, truth: MaskArray, mask: MaskArray) -> Marks | None:
-        found = mistake(truth, mask)
+        found = error_region(truth, mask)
         if found is None:
             return None
         generator = found.generator(self.seed)
-        large = [block for block in blocks(truth, found) if block.voxels >= self.least * np.count_nonzero(truth)]
+        large = [block for block in error_blocks(truth, found) if block.voxels >= self.least * np.count_nonzero(truth)]
         clicks = tuple(Click(block.core(generator), block.positive) for block in large[: self.most])
         return clicks or None
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class ErrorBlock:
     """A wrong component of one sign, cut out small; `positive` where the truth has it."""
 
-    part: Mistake
+    part: ErrorRegion
     positive: bool
     voxels: int
 
     def core(self, generator: np.random.Generator) -> Index:
         """Return one voxel of what repeated erosion leaves last."""
-        rounds = worn(self.part.wrong)
+        rounds = erosion_rounds(self.part.wrong)
         last = np.argwhere(rounds == rounds.max())
         return self.part.place(last[generator.integers(len(last))])
 
 
-def blocks(truth: MaskArray, found: Mistake) -> list[Block]:
+def error_blocks(truth: MaskArray, found: ErrorRegion) -> list[ErrorBlock]:
     """Return the wrong components, the largest first."""
     wanted = truth[found.box.slices]
     return sorted(
@@ -74,7 +74,7 @@ def blocks(truth: MaskArray, found: Mistake) -> list[Block]:
     )
 
 
-def _of_one_sign(found: Mistake, wrong: MaskArray, positive: bool) -> Iterator[Block]:
+def _of_one_sign(found: ErrorRegion, wrong: MaskArray, positive: bool) -> Iterator[ErrorBlock]:
     labels, _ = ndimage.label(wrong, np.ones((3, 3, 3), bool))
     for value, where in enumerate(ndimage.find_objects(labels), start=1):
         part = np.asarray(labels[where] == value)
@@ -82,15 +82,15 @@ def _of_one_sign(found: Mistake, wrong: MaskArray, positive: bool) -> Iterator[B
             [int(getattr(s, end)) + l for s, l in zip(where, found.box.low, strict=True)] for end in ("start", "stop")
         )
         box = Box.of(low, high)
-        yield Block(Mistake(part, box), positive, int(np.count_nonzero(part)))
+        yield ErrorBlock(ErrorRegion(part, box), positive, int(np.count_nonzero(part)))
 
 
-def worn(part: MaskArray) -> NDArray[np.intp]:
-    """Return in which round of erosion by its faces each voxel goes, from 1; beyond the array is outside.
+def erosion_rounds(part: MaskArray) -> NDArray[np.intp]:
+    """Return the round of erosion by faces that removes each voxel, from 1; beyond the array is outside.
 
-    A part of one slice is worn in its plane alone.
+    A part of one slice is eroded in its plane alone.
 
-    >>> worn(np.ones((1, 3, 5), bool))[0].tolist()
+    >>> erosion_rounds(np.ones((1, 3, 5), bool))[0].tolist()
     [[1, 1, 1, 1, 1], [1, 2, 2, 2, 1], [1, 1, 1, 1, 1]]
     """
     flat = part.shape[0] == 1

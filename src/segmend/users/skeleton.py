@@ -1,4 +1,4 @@
-"""A stroke along the middle of the largest mistake."""
+"""A stroke along the middle of the largest error."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from segmend.core.image import MaskArray
 from segmend.core.prompts import Stroke
 from segmend.core.thinning import longest, thin
-from segmend.users.mistake import largest, mistake
+from segmend.users.error_region import error_region, largest_component
 
 
 @dataclass(frozen=True)
 class SkeletonStroke:
-    """Draw along the skeleton of the largest mistake, in the axial plane where it is widest.
+    """Draw along the skeleton of the largest error, in the axial plane where it is widest.
 
     People draw in one plane, so in a volume this robot does too. Voxels that were missed
-    and voxels that are too many are separate mistakes here: a stroke has one sign. The
+    and voxels that are too many are separate errors here: a stroke has one sign. The
     seed decides which of two equally wide planes.
 
     >>> truth = np.zeros((1, 5, 9), bool); truth[0, 1:4, 1:8] = True
@@ -32,17 +32,17 @@ class SkeletonStroke:
     radius: float = 1.0
 
     def __call__(self, truth: MaskArray, mask: MaskArray) -> Stroke | None:
-        found = mistake(truth, mask)
+        found = error_region(truth, mask)
         if found is None:
             return None
         wanted = truth[found.box.slices]
         sides = [(positive, found.wrong & (wanted == positive)) for positive in (True, False)]
-        parts = [(positive, largest(side)) for positive, side in sides if side.any()]
+        parts = [(positive, largest_component(side)) for positive, side in sides if side.any()]
         positive, part = max(parts, key=lambda side: int(side[1].wrong.sum()))
         areas = part.wrong.sum(axis=(1, 2))
         planes = np.flatnonzero(areas == areas.max())
         plane = planes[0] if len(planes) == 1 else planes[found.generator(self.seed).integers(len(planes))]
-        inside = largest(part.wrong[plane][None])
+        inside = largest_component(part.wrong[plane][None])
         way = longest(thin(inside.wrong[0])) + np.asarray(inside.box.low[1:], np.intp)
         voxels = np.column_stack([np.full(len(way), plane), way]).astype(np.intp) + np.asarray(part.box.low, np.intp)
         return Stroke(tuple(found.place(v) for v in corners(voxels)), positive, self.radius)

@@ -12,7 +12,7 @@ from scipy import ndimage
 from segmend.core.image import Index, MaskArray
 from segmend.core.prompts import Click, Stroke
 from segmend.errors import ShapeError
-from segmend.users.mistake import depth
+from segmend.users.error_region import depth
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class WrongEdit:
         tissue = truth & mask if erase else ~(truth | mask)
         if not tissue.any():
             return None
-        deep = depth(tissue) if erase else _apart(tissue)
+        deep = depth(tissue) if erase else _distance_to_other(tissue)
         least = deep.max() / 2 if erase else min(self.away, deep.max())
         fit = np.argwhere(deep >= least)
         z, y, x = fit[generator.integers(len(fit))].tolist()
@@ -64,7 +64,7 @@ class WrongEdit:
         return ((z, y, low), (z, y, high)) if low < high else ((z, y, x),)
 
 
-def _apart(tissue: MaskArray) -> np.ndarray:
+def _distance_to_other(tissue: MaskArray) -> np.ndarray:
     """Return each voxel's distance to what is no tissue; the image's border is none."""
     if tissue.all():
         return np.full(tissue.shape, np.inf)

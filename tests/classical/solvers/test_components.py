@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from segmend.classical.solvers import assign
 from segmend.classical.solvers.components import LEAST_VARIANCE, Components
 from segmend.errors import ShapeError
 
@@ -66,25 +65,6 @@ def test_a_component_that_explains_nothing_is_left_out():
 
     assert found.shares.tolist() == [1.0]
     assert found.means.tolist() == [[0.0]]
-
-
-def test_the_loops_do_the_same_without_the_compiler():
-    values = coloured().reshape(3, -1)
-    found = Components.fit(coloured(), np.ones((2, 5, 7), bool), 2)
-    where = np.arange(values.shape[1]) % 3 > 0
-    constants = np.array([1.0, 2.0], np.float32)
-    results = []
-    for loops in ("__call__", "py_func"):
-        cheapest, gather, likely = (getattr(loop, loops) for loop in (assign.cheapest, assign.gather, assign.likely))
-        costs, owners = np.zeros(len(where), np.float32), np.zeros(len(where), np.uint8)
-        cheapest(values, found.means.astype("f4"), found.inverses.astype("f4"), constants, where, costs, owners)
-        counts, sums, products = np.zeros(2), np.zeros((2, 3)), np.zeros((2, 3, 3))
-        gather(values, where, owners, counts, sums, products)
-        out = np.zeros(len(where), np.float32)
-        likely(values, found.means.astype("f4"), found.inverses.astype("f4"), constants, 1e-3, out)
-        results.append((costs, owners, counts, sums, products, out))
-
-    assert all(np.allclose(a, b, atol=1e-4) for a, b in zip(*results, strict=True))
 
 
 def test_components_of_nothing_are_refused():

@@ -126,29 +126,6 @@ def test_it_is_no_worse_than_the_library_of_its_kind():
     assert right(Forest.planted(9).grown(*sides(2000, share=0.1)), samples, inside) > known - 0.02
 
 
-def test_the_loops_do_the_same_without_the_compiler():
-    samples, inside = sides(40)
-    draws, weights = np.ones(40, np.uint8), np.ones(2, np.float32)
-    results = []
-    for place, split, ask in (
-        (trees.place, trees.split, trees.ask),
-        (trees.place.py_func, trees.split.py_func, trees.ask.py_func),
-    ):
-        feature, threshold = np.full(63, trees.LEAF, np.int16), np.zeros(63, np.float32)
-        child, depth, counts = np.zeros(63, np.int32), np.zeros(63, np.uint8), np.zeros((63, 2), np.float32)
-        leaves, state = np.zeros(40, np.int32), np.array([7], np.uint64)
-        with np.errstate(over="ignore"):
-            place(samples, 0, inside, draws, feature, threshold, child, counts, leaves)
-            rows = feature, threshold, child, depth, counts, leaves
-            used = split(samples, inside, draws, weights, 6, 4, 9, state, *rows, 1)
-        out = np.zeros(40, np.float32)
-        tree = feature[None], threshold[None], child[None]
-        ask(samples.T.copy(), np.ones(40, bool), *tree, counts[None, :, 1] / 9, out)
-        results.append((used, feature.tolist(), leaves.tolist(), out.tolist()))
-
-    assert results[0] == results[1]
-
-
 def test_samples_of_another_size_are_refused():
     with pytest.raises(ShapeError, match=r"forest of 9 features needs samples of shape \(n, 9\) and n sides; got"):
         Forest.planted(9).grown(np.zeros((5, 4), np.float32), np.zeros(5, bool))

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segmend.classical.solvers import relax
 from segmend.classical.solvers.randomwalk import walk
 from segmend.core.seeds import BACKGROUND, FOREGROUND, UNKNOWN
 from segmend.errors import SettingsError, ShapeError
@@ -110,17 +109,6 @@ def test_a_part_cut_off_from_all_marks_is_outside():
 
     assert np.allclose(chance[..., :3], 1, atol=1e-3)
     assert (chance[..., 3:] == 0).all()
-
-
-def test_the_loops_do_the_same_without_the_compiler(monkeypatch):
-    links, pinned, stop, prior = random_problem(1, (3, 8, 9))
-    fast = walk(links, pinned, stop=stop, prior=prior)
-    for name in ("set_up", "coarsen", "multiply", "smooth", "begin", "restrict", "prolong", "dot", "advance", "turn"):
-        monkeypatch.setattr(relax, name, getattr(relax, name).py_func)
-
-    slow = walk(links, pinned, stop=stop, prior=prior)
-
-    assert np.abs(fast - slow).max() < 1e-4
 
 
 def test_a_random_walk_says_what_it_needs():

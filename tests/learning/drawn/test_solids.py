@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from segmend.learning.drawn.solids import smooth_solid, solid, thick, volume
+from segmend.learning.drawn.solids import smooth_solid, solid, thicken_slices, volume
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -40,7 +40,7 @@ def test_solids_are_no_specks_and_of_many_sizes():
 def test_thick_slices_are_means_of_thin_ones():
     image = np.random.default_rng(0).normal(size=(12, 12, 12)).astype(np.float32)
 
-    after = thick(np.random.default_rng(1), image)
+    after = thicken_slices(np.random.default_rng(1), image)
 
     same = [(np.diff(after, axis=axis) == 0).mean() for axis in range(3)]
     assert sorted(share > 0.4 for share in same) == [False, False, True]

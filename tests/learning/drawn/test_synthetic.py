@@ -5,16 +5,16 @@ import pytest
 from scipy import ndimage
 
 from segmend.learning.drawn.synthetic import (
+    add_layers,
+    choose_target,
     layers,
-    meant,
     membrane,
-    pasted,
-    region_of,
+    paste_object,
     scene,
     shape,
+    similar_region,
     smooth_field,
     vessels,
-    walled,
 )
 
 
@@ -52,7 +52,7 @@ def test_a_region_of_a_bright_disc_is_the_disc():
     disc = (rows - 32) ** 2 + (columns - 30) ** 2 < 15**2
     image = np.where(disc, 10.0, 0.0)[None].astype(np.float32)
 
-    found = [region_of(np.random.default_rng(i), image) for i in range(40)]
+    found = [similar_region(np.random.default_rng(i), image) for i in range(40)]
     overlaps = [(r & disc).sum() / (r | disc).sum() for r in found if r is not None]
 
     assert max(overlaps) > 0.8
@@ -61,7 +61,7 @@ def test_a_region_of_a_bright_disc_is_the_disc():
 def test_a_pasted_object_changes_the_image_only_around_itself():
     image = np.random.default_rng(3).random((3, 64, 64)).astype(np.float32)
 
-    after, truth = pasted(np.random.default_rng(4), image, 64)
+    after, truth = paste_object(np.random.default_rng(4), image, 64)
 
     changed = np.abs(after - image).max(axis=0) > 1e-3
     assert (changed & truth).sum() > 0.7 * truth.sum()
@@ -110,11 +110,11 @@ def test_a_wall_lies_outside_of_what_it_holds():
 def test_a_wall_a_core_or_all_may_be_meant():
     wall, core = np.repeat([True, False], 40), np.repeat([False, True], 40)
 
-    found = {tuple(meant(np.random.default_rng(seed), [wall, core])[[0, -1]]) for seed in range(40)}
+    found = {tuple(choose_target(np.random.default_rng(seed), [wall, core])[[0, -1]]) for seed in range(40)}
 
     assert found == {(True, False), (False, True), (True, True)}
     speck = np.arange(80) == 0
-    assert all(meant(np.random.default_rng(seed), [speck, ~speck]).sum() >= 79 for seed in range(20))
+    assert all(choose_target(np.random.default_rng(seed), [speck, ~speck]).sum() >= 79 for seed in range(20))
 
 
 def test_only_what_a_wall_holds_has_other_tones():
@@ -124,7 +124,7 @@ def test_only_what_a_wall_holds_has_other_tones():
     flat = np.zeros((40, 40), np.float32)
     _, *held = layers(np.random.default_rng(3), inside, flat)
 
-    out, truth = walled(np.random.default_rng(3), image, inside, flat)
+    out, truth = add_layers(np.random.default_rng(3), image, inside, flat)
 
     assert out.shape == image.shape and out.dtype == np.float32
     np.testing.assert_array_equal(out[:, :4], image[:, :4])

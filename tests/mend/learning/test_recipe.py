@@ -14,22 +14,23 @@ from segmend.core.image import Box, Image, MaskArray, scale_affine
 from segmend.core.prompts import Click
 from segmend.errors import SettingsError
 from segmend.learning.loop import run
+from segmend.learning.perturb import add_local_error, blur_mask, perturb_mask
 from segmend.learning.recipe import names, recipe
 from segmend.mend.learning import plane as mend_plane
 from segmend.mend.learning import recipe as how
 from segmend.mend.learning import volume as mend_volume
 from segmend.mend.learning.games import (
-    Mixed,
-    Opening,
+    Game,
+    MixedRobots,
+    OpenThen,
     PlaneBox,
-    Sample,
-    forgotten,
-    guessed,
-    opened,
-    person,
-    played,
-    started,
-    told,
+    correcting_robot,
+    new_game,
+    opening_robot,
+    play_games,
+    rough_box,
+    with_guess,
+    without_mask,
 )
 from segmend.mend.learning.plane import PlaneSampler
 from segmend.mend.learning.volume import VolumeSampler
@@ -63,10 +64,10 @@ def quiet(_: str) -> None:
     pass
 
 
-def game(**differs: object) -> Sample:
+def game(**differs: object) -> Game:
     truth = disc()
     usual = {"start": np.zeros_like(truth), "user": LargestError(), "interactions": 3, "again": False}
-    return Sample(np.zeros((4, 32, 32), np.float32), truth, **{**usual, **differs})  # type: ignore[arg-type]
+    return Game(np.zeros((4, 32, 32), np.float32), truth, **{**usual, **differs})  # type: ignore[arg-type]
 
 
 def nothing(which: Sequence[int], turns: Sequence[Turn]) -> list[MaskArray]:
@@ -79,7 +80,7 @@ def test_every_recipe_is_found_under_its_own_name() -> None:
 
 
 def test_every_turn_of_every_game_is_kept() -> None:
-    turns = played([game(), game(interactions=1), game(interactions=2)], nothing)
+    turns = play_games([game(), game(interactions=1), game(interactions=2)], nothing)
 
     assert [[len(turn.prompts) for turn in some] for some in turns] == [[1, 2, 3], [1], [1, 2]]
 
@@ -87,7 +88,7 @@ def test_every_turn_of_every_game_is_kept() -> None:
 def test_a_game_may_look_again_at_its_last_answer() -> None:
     truth = disc()
 
-    (turns,) = played([game(interactions=1, again=True)], lambda which, turns: [truth])
+    (turns,) = play_games([game(interactions=1, again=True)], lambda which, turns: [truth])
 
     assert [len(turn.prompts) for turn in turns] == [1, 1]
     assert (turns[1].mask == truth).all()
@@ -96,7 +97,7 @@ def test_a_game_may_look_again_at_its_last_answer() -> None:
 def test_a_robot_that_is_content_ends_its_game() -> None:
     truth = disc()
 
-    turns = played([game(), game(again=True)], lambda which, turns: [truth for _ in which])
+    turns = play_games([game(), game(again=True)], lambda which, turns: [truth for _ in which])
 
     assert [len(some) for some in turns] == [1, 2]
 
@@ -104,13 +105,13 @@ def test_a_robot_that_is_content_ends_its_game() -> None:
 def test_a_mask_may_be_mended_without_a_prompt() -> None:
     start = disc(radius=5)
 
-    (turns,) = played([game(start=start, interactions=0)], nothing)
+    (turns,) = play_games([game(start=start, interactions=0)], nothing)
 
     assert (turns[0].prompts, bool((turns[0].mask == start).all())) == ((), True)
 
 
 def test_an_opening_is_for_games_without_a_mask() -> None:
-    robot, truth = Opening(ExtremePoints(), LargestError()), disc()
+    robot, truth = OpenThen(ExtremePoints(), LargestError()), disc()
 
     assert len(robot.opening(truth, np.zeros_like(truth)).points) == 4  # type: ignore[union-attr]
     assert isinstance(robot.opening(truth, disc(radius=4)), Click)
@@ -118,7 +119,7 @@ def test_an_opening_is_for_games_without_a_mask() -> None:
 
 
 def test_a_mixed_robot_always_does_the_same_with_the_same_mistake() -> None:
-    truth, robot = disc(), Mixed((LargestError(), ExtremePoints()), 3)
+    truth, robot = disc(), MixedRobots((LargestError(), ExtremePoints()), 3)
     masks = [disc(radius=r) for r in range(1, 9)]
 
     kinds = [type(robot(truth, mask)).__name__ for mask in masks]
@@ -144,12 +145,16 @@ def test_a_box_of_one_plane_holds_the_widest_part_there() -> None:
 
 def test_games_begin_in_every_way() -> None:
     rng, truth = np.random.default_rng(0), disc()
-    games = [started(rng, np.zeros((4, 32, 32), np.float32), truth, None) for _ in range(60)]
-    openings = {type(played([g], nothing)[0][0].prompts[0]).__name__ for g in games}
+    games = [new_game(rng, np.zeros((4, 32, 32), np.float32), truth, None) for _ in range(60)]
+    openings = {type(play_games([g], nothing)[0][0].prompts[0]).__name__ for g in games}
 
     assert openings == {"Click", "Stroke", "Box", "Extremes"}
     assert {g.interactions for g in games} == {1, 2, 3, 5}
-    assert {type(opened(rng, person(rng), space=True)).__name__ for _ in range(40)} == {"BoxFirst", "Opening"}
+    openers = [opening_robot(rng, correcting_robot(rng), space=True) for _ in range(40)]
+    assert {type(robot).__name__ for robot in openers} == {
+        "BoxFirst",
+        "OpenThen",
+    }
 
 
 @pytest.mark.parametrize("settings", [FLAT, SPACE], ids=["plane", "space"])
@@ -173,8 +178,8 @@ def test_real_objects_are_seen_where_they_are() -> None:
             (s.image[0][s.truth if s.image.ndim == 4 else s.truth[0]], s.image[0])
             for s in map(sampler.__getitem__, range(25))
         ]
-        apart = [abs(inside.mean() - whole.mean()) > 0.1 for inside, whole in tones if inside.size]
-        assert np.mean(apart) > 0.7
+        soft_dice_loss = [abs(inside.mean() - whole.mean()) > 0.1 for inside, whole in tones if inside.size]
+        assert np.mean(soft_dice_loss) > 0.7
 
 
 def test_views_are_near_and_far_whole_and_in_part() -> None:
@@ -195,38 +200,38 @@ def test_blocks_of_a_batch_have_one_size() -> None:
 
     assert (sides[:, 0] == sides[:, 1]).all() and set(sides[:, 0].tolist()) == {32, 48, 64}
     samples = [sampler[number] for number in range(20)]
-    groups = how.alike(samples, most=3)
+    groups = how.grouped_by_size(samples, most=3)
     assert sum(map(len, groups)) == 20 and max(map(len, groups)) == 3
     assert all(len({sample.image.shape for sample in group}) == 1 for group in groups)
 
 
-def test_first_tries_differ_from_the_truth_but_not_too_much() -> None:
+def test_masks_to_start_from_differ_from_the_truth_but_not_too_much() -> None:
     flat, solid = disc(64, 15)[0], np.zeros((32, 32, 32), bool)
     solid[8:22, 10:24, 6:20] = True
     rng = np.random.default_rng(0)
-    for module, truth in ((mend_plane, flat), (mend_volume, solid)):
-        for make, least in ((module.coarse, 0.5), (module.locally_wrong, 0.4), (module.wobbled, 0.3)):
+    for truth in (flat, solid):
+        for make, least in ((blur_mask, 0.5), (add_local_error, 0.4), (perturb_mask, 0.3)):
             scores = [how.dice(truth, make(rng, truth)) for _ in range(20)]
             assert min(scores) > least and np.mean(scores) < 1, make
             assert not make(rng, np.zeros_like(truth)).sum() > 0.6 * truth.size
-    assert all((mend_plane.lasso(rng, flat) >= flat).all() for _ in range(5))
-    assert not mend_plane.lasso(rng, np.zeros_like(flat)).any()
-    plane = mend_volume.one_plane(rng, solid)
-    assert plane.sum() == 14 * 14 and not mend_volume.one_plane(rng, np.zeros_like(solid)).any()
-    assert len({mend_plane.tried(rng, flat).tobytes() for _ in range(30)}) > 20
-    assert len({mend_volume.tried(rng, solid).tobytes() for _ in range(30)}) > 15
+    assert all((mend_plane.loose_lasso(rng, flat) >= flat).all() for _ in range(5))
+    assert not mend_plane.loose_lasso(rng, np.zeros_like(flat)).any()
+    plane = mend_volume.single_plane(rng, solid)
+    assert plane.sum() == 14 * 14 and not mend_volume.single_plane(rng, np.zeros_like(solid)).any()
+    assert len({mend_plane.initial_mask(rng, flat).tobytes() for _ in range(30)}) > 20
+    assert len({mend_volume.initial_mask(rng, solid).tobytes() for _ in range(30)}) > 15
 
 
 def test_turns_are_seen_as_mask_marks_and_boxes() -> None:
     mask = np.zeros((1, 128, 128), bool)
     mask[0, :3] = True
     prompts = (Click((0, 60, 70)), Click((0, 9, 9), positive=False), Box((0, 5, 5), (1, 8, 9)))
-    flat = mend_plane.seen_turn(Turn(prompts, mask))
+    flat = mend_plane.turn_channels(Turn(prompts, mask))
     assert [int(part.sum()) for part in flat] == [384, 29, 29, 12]
     assert flat[1, 60, 70] == 1
 
     whole = np.zeros((32, 32, 32), bool)
-    solid = mend_volume.seen_turn(Turn((Click((4, 5, 6)), Box((1, 2, 3), (3, 4, 6))), whole))
+    solid = mend_volume.turn_channels(Turn((Click((4, 5, 6)), Box((1, 2, 3), (3, 4, 6))), whole))
     assert (solid.shape, solid[1, 4, 5, 6], int(solid[3].sum())) == ((4, 32, 32, 32), 1.0, 12)
 
 
@@ -249,7 +254,7 @@ def bright_disc() -> how.Subject:
 def test_bodies_are_made_of_pictures_where_some_are_wanted_and_given() -> None:
     only = replace(SPACE, synthetic=0.0, regions=0.0, pasted=0.0, bodies=1.0)
     both = VolumeSampler([bright_ball(), bright_disc()], only)
-    assert (list(both.shelf.groups), list(both.pictures.groups)) == (["ball"], ["disc"])
+    assert (list(both.pool.groups), list(both.pictures.groups)) == (["ball"], ["disc"])
     blocks = [both._block(np.random.default_rng(number), 32) for number in range(8)]
     assert all(block.truth.any() and not block.real for block in blocks)
     assert all(both[number].truth.any() for number in range(4))
@@ -287,24 +292,24 @@ def test_some_games_are_learned_from_without_the_masks_so_far(settings: how.Sett
     assert not plain[0].forgetful and forgetful[0].forgetful
     assert (plain[0].image == forgetful[0].image).all()  # the games are the same ones
     turn = Turn((Click((0, 1, 1)),), np.ones((1, 4, 4), bool))
-    assert forgotten(turn).prompts == turn.prompts and not forgotten(turn).mask.any()
+    assert without_mask(turn).prompts == turn.prompts and not without_mask(turn).mask.any()
     bare = Turn((), turn.mask)
-    assert forgotten(bare) is bare  # of nothing at all no answer can be asked
+    assert without_mask(bare) is bare  # of nothing at all no answer can be asked
 
 
 @pytest.mark.parametrize("settings", [FLAT, SPACE], ids=["plane", "space"])
 def test_a_network_answers_as_it_learned_and_each_sample_as_if_alone(settings: how.Settings) -> None:
     """With the norms of a batch, clicks in space raised the Dice to .69 in use and to .58 in training's norms."""
     network, sampler = how.build(settings), how.Sampler([bright_ball()], settings)
-    samples = how.alike([sampler[number] for number in range(4)])[0]
+    samples = how.grouped_by_size([sampler[number] for number in range(4)])[0]
 
     with torch.no_grad():
-        network.reader.train()
-        learning = how.read(network, samples)
-        network.reader.eval()
-        answering = how.read(network, samples)
+        network.encoder.train()
+        learning = how.encode(network, samples)
+        network.encoder.eval()
+        answering = how.encode(network, samples)
         images = torch.from_numpy(np.stack([sample.image for sample in samples]))
-        together, alone = network.reader(images), network.reader(images[:1])  # halved, roundings vary with the batch
+        together, alone = network.encoder(images), network.encoder(images[:1])  # halved, roundings vary with the batch
 
     for one, other in zip(learning, answering, strict=True):
         torch.testing.assert_close(one, other)
@@ -324,7 +329,7 @@ def test_the_loss_is_a_mean_over_samples() -> None:
     worse = how.losses(20 * (2 * truth - 1), torch.zeros(3), none, truth, bare)
     torch.testing.assert_close(worse - sure, torch.full((3,), 0.95))  # smooth L1 of an error of 1
     uncertain = how.losses(20 * (2 * truth - 1), torch.ones(3), -none, truth, bare)
-    torch.testing.assert_close(uncertain - sure, torch.full((3,), 20 * how.ERRORS_SHARE))
+    torch.testing.assert_close(uncertain - sure, torch.full((3,), 20 * how.ERROR_WEIGHT))
 
 
 def test_the_loss_asks_for_the_change_and_not_for_a_copy() -> None:
@@ -338,7 +343,7 @@ def test_the_loss_asks_for_the_change_and_not_for_a_copy() -> None:
         return float(how.losses(6 * (2 * mask - 1), right, none, truth, before))
 
     copied, lazy = lost(shown, shown), lost(shown, torch.zeros_like(truth))
-    assert copied > lazy + 0.4 * how.CHANGED  # the same mask costs less where nothing had to change
+    assert copied > lazy + 0.4 * how.CHANGE_SHARE  # the same mask costs less where nothing had to change
     assert lost(truth, shown) < 0.05
 
 
@@ -353,20 +358,20 @@ def test_a_run_leaves_weights_that_another_goes_on_from(settings: how.Settings, 
     assert all(-1 <= score <= 1 for score in done.scores.values())
     assert next(tmp_path.glob("pictures/*.png"))
     sample = how.Sampler(cases, settings)[0]
-    seen = (mend_volume if settings.dimensions == 3 else mend_plane).seen_turn(Turn((), sample.truth))
+    seen = (mend_volume if settings.dimensions == 3 else mend_plane).turn_channels(Turn((), sample.truth))
     features = load_network(str(done.weights[0]), device="cpu", precision="float32").run({"x": sample.image[None]})
     used = {f"f{i}": features[f"f{i}"] for i in range(2)}
     said = load_network(str(done.weights[1]), device="cpu", precision="float32").run({"prompts": seen[None], **used})
-    reader, refiner = (torch_network(str(path))[0] for path in done.weights[:2])  # their weights are rounded alike
+    encoder, decoder = (torch_network(str(path))[0] for path in done.weights[:2])  # their weights are rounded alike
     with torch.no_grad():
-        logits = refiner(torch.from_numpy(seen[None]), *reader(torch.from_numpy(sample.image[None])))[0]
+        logits = decoder(torch.from_numpy(seen[None]), *encoder(torch.from_numpy(sample.image[None])))[0]
     np.testing.assert_allclose(said["logits"], logits, atol=2e-3)
     np.testing.assert_allclose(load_head(done.weights[2]).logits(said["hidden"][0]), said["logits"][0, 0], atol=0.02)
 
     on = how.build(replace(settings, start=str(tmp_path)))
     for key, value in on.named_parameters():
         torch.testing.assert_close(value.float(), done.network.state_dict()[key].float(), atol=2e-3, rtol=1e-2)
-    with pytest.raises(SettingsError, match="are of a reader with other widths"):
+    with pytest.raises(SettingsError, match="The encoder in .* has other widths"):
         how.build(replace(settings, start=str(tmp_path), widths=(6, 6, 6, 6, 6, 6)))
 
 
@@ -387,13 +392,13 @@ def test_networks_in_space_begin_as_those_for_planes(tmp_path: Path) -> None:
     in_space = torch.stack([other[:, 0], levelled, equalised, other[:, 1]], dim=1).expand(-1, -1, 32, -1, -1)
 
     with torch.no_grad():
-        expected = plane.eval().reader(in_plane)[0]
-        found = space.eval().reader(in_space)[0]
+        expected = plane.eval().encoder(in_plane)[0]
+        found = space.eval().encoder(in_space)[0]
 
     torch.testing.assert_close(found, expected[:, :, None].expand_as(found), atol=2e-2, rtol=1e-2)  # float16 weights
     assert expected.std() > 0.1
     for widths in ((6, 6, 6, 6, 6, 6), (4,) * 7, (4,) * 5 + (6,)):
-        with pytest.raises(SettingsError, match="are of a reader with other widths"):
+        with pytest.raises(SettingsError, match="The encoder in .* has other widths"):
             how.build(replace(FLAT, dimensions=3, start=str(tmp_path), widths=widths))
 
 
@@ -401,7 +406,7 @@ def test_networks_in_space_begin_as_those_for_planes(tmp_path: Path) -> None:
     ("options", "words"),
     [
         ({"dimensions": 4}, "Mend has 2 or 3 dimensions; got 4"),
-        ({"light": (4,) * 7}, "at most as many levels as the reader; got 7 for 6"),
+        ({"light": (4,) * 7}, "at most as many levels as the encoder \\(widths\\); got 7 for 6"),
     ],
 )
 def test_settings_that_fit_no_network_are_refused(options: dict[str, object], words: str) -> None:
@@ -429,20 +434,20 @@ def test_guesses_are_about_right_and_sometimes_too_small_or_too_large() -> None:
     truth = np.zeros((30, 30, 30), bool)
     truth[10:20, 10:20, 10:20] = True
     rng = np.random.default_rng(0)
-    found = [guess for _ in range(200) if (guess := guessed(rng, truth)) is not None]
+    found = [guess for _ in range(200) if (guess := rough_box(rng, truth)) is not None]
     sizes = np.array([np.prod(guess.shape) / 1000 for guess in found])
 
     assert len(found) > 190 and 0.8 < np.median(sizes) < 1.3
     assert (sizes < 0.5).any() and (sizes > 2).any()
-    assert guessed(rng, np.zeros_like(truth)) is None
+    assert rough_box(rng, np.zeros_like(truth)) is None
 
 
 def test_a_guess_is_told_beside_marks_and_holds_what_was_marked_inside() -> None:
     truth = np.zeros((8, 8, 8), bool)
     guess = Guess((2, 2, 2), (4, 4, 4))
-    game = Sample(np.zeros((4, 8, 8, 8), np.float32), truth, truth, LargestError(), 1, again=False, guess=guess)
+    game = Game(np.zeros((4, 8, 8, 8), np.float32), truth, truth, LargestError(), 1, again=False, guess=guess)
     click = Click((3, 3, 6))
 
-    assert told(game, Turn((click,), truth)).prompts == (click, Guess((2, 2, 2), (4, 4, 7)))
-    assert told(game, Turn((), truth)).prompts == ()
-    assert told(replace(game, guess=None), Turn((click,), truth)).prompts == (click,)
+    assert with_guess(game, Turn((click,), truth)).prompts == (click, Guess((2, 2, 2), (4, 4, 7)))
+    assert with_guess(game, Turn((), truth)).prompts == ()
+    assert with_guess(replace(game, guess=None), Turn((click,), truth)).prompts == (click,)

@@ -16,7 +16,7 @@ from segmend.errors import SettingsError
 from segmend.learning.loop import run
 from segmend.learning.subjects import Subject
 from segmend.mend.learning import recipe as how
-from segmend.mend.learning.task import Named, named, toned_a_little
+from segmend.mend.learning.task import LabelledGame, augment_intensity_mildly, label_map
 from tests.tasks import DISC, SQUARE, drawn_picture, drawn_volume
 
 FLAT = how.Settings(
@@ -36,9 +36,9 @@ def volume(number: int) -> Subject:
     return Subject(*drawn_volume(number), False, "drawn", f"case{number}")
 
 
-def views(settings: how.Settings, cases: Sequence[Subject], count: int) -> list[Named]:
+def views(settings: how.Settings, cases: Sequence[Subject], count: int) -> list[LabelledGame]:
     sampler = how.Sampler(cases, settings)
-    return [one for one in map(sampler.__getitem__, range(count)) if isinstance(one, Named)]
+    return [one for one in map(sampler.__getitem__, range(count)) if isinstance(one, LabelledGame)]
 
 
 def quiet(_: str) -> None:
@@ -143,18 +143,18 @@ def test_a_plane_without_a_label_is_learned_from_too() -> None:
 def test_tones_change_a_little_and_are_never_inverted() -> None:
     ramp = np.linspace(0, 50, 32 * 32, dtype=np.float32).reshape(1, 32, 32)
     for number in range(20):
-        changed = toned_a_little(np.random.default_rng(number), ramp)
+        changed = augment_intensity_mildly(np.random.default_rng(number), ramp)
         assert np.corrcoef(changed.ravel(), ramp.ravel())[0, 1] > 0.8
 
 
 def test_cells_between_labels_are_named_by_the_larger_share() -> None:
-    assert named([np.array([0.6, 0.2, 0.1]), np.array([0.3, 0.7, 0.1])]).tolist() == [1, 2, 0]
+    assert label_map([np.array([0.6, 0.2, 0.1]), np.array([0.3, 0.7, 0.1])]).tolist() == [1, 2, 0]
 
 
 @pytest.mark.parametrize(("settings", "case"), [(FLAT, picture(0)), (SPACE, volume(0))], ids=["plane", "space"])
 def test_the_loss_teaches_every_part(settings: how.Settings, case: Subject) -> None:
     network, sampler = how.build(settings), how.Sampler([case], settings)
-    numbers = [n for n in range(12) if isinstance(sampler[n], Named)][:2]
+    numbers = [n for n in range(12) if isinstance(sampler[n], LabelledGame)][:2]
 
     how.loss(network, [sampler[n] for n in numbers]).backward()
 
@@ -163,11 +163,11 @@ def test_the_loss_teaches_every_part(settings: how.Settings, case: Subject) -> N
 
 def test_a_batch_without_a_view_teaches_no_names() -> None:
     network, sampler = how.build(FLAT), how.Sampler([picture(0)], FLAT)
-    games = [n for n in range(12) if not isinstance(sampler[n], Named)][:2]
+    games = [n for n in range(12) if not isinstance(sampler[n], LabelledGame)][:2]
 
     how.loss(network, [sampler[n] for n in games]).backward()
 
-    assert network.namer is not None and all(p.grad is None for p in network.namer.parameters())
+    assert network.semantic_head is not None and all(p.grad is None for p in network.semantic_head.parameters())
 
 
 def test_right_names_cost_nothing_and_what_is_off_the_image_does_not_count() -> None:
@@ -177,12 +177,12 @@ def test_right_names_cost_nothing_and_what_is_off_the_image_does_not_count() -> 
     valid[:, :, 5] = False
     right = 20 * torch.nn.functional.one_hot(names, 3).movedim(-1, 1).float()
 
-    cost = how.naming_losses(right, names, valid)
+    cost = how.semantic_losses(right, names, valid)
     beyond = right.clone()
     beyond[..., 5] = beyond[:, [1, 2, 0], :, 5]
 
-    assert float(cost) < 0.01 < float(how.naming_losses(-right, names, valid))
-    torch.testing.assert_close(how.naming_losses(beyond, names, valid), cost)
+    assert float(cost) < 0.01 < float(how.semantic_losses(-right, names, valid))
+    torch.testing.assert_close(how.semantic_losses(beyond, names, valid), cost)
 
 
 def test_a_label_that_is_not_in_a_view_is_not_pushed_away_by_its_overlap() -> None:
@@ -191,7 +191,7 @@ def test_a_label_that_is_not_in_a_view_is_not_pushed_away_by_its_overlap() -> No
     valid = torch.ones(1, 8, 8, dtype=torch.bool)
     logits = (4 * torch.nn.functional.one_hot(names, 3).movedim(-1, 1).float()).requires_grad_()
 
-    how.naming_losses(logits, names, valid).sum().backward()
+    how.semantic_losses(logits, names, valid).sum().backward()
     entropy = torch.nn.functional.cross_entropy(again := logits.detach().clone().requires_grad_(), names)
     entropy.backward()
 
@@ -201,17 +201,17 @@ def test_a_label_that_is_not_in_a_view_is_not_pushed_away_by_its_overlap() -> No
 
 
 def test_a_task_goes_on_from_the_weights_in_the_package() -> None:
-    start = how.usual_start(how.Settings(task=True))
+    start = how.default_start(how.Settings(task=True))
 
     assert start is not None and start.exists()
-    assert how.usual_start(how.Settings()) is None
-    assert how.usual_start(FLAT) is None  # of other widths
+    assert how.default_start(how.Settings()) is None
+    assert how.default_start(FLAT) is None  # of other widths
 
 
 def test_a_run_of_a_task_leaves_all_its_weights_and_goes_on_from_them(tmp_path: Path) -> None:
     cases = [volume(0), volume(1)]
     settings = replace(SPACE, steps=2)
-    told = {"exam": 6, "workers": 0, "threads": 1, "log": quiet}
+    told = {"exam": 4, "workers": 0, "threads": 1, "log": quiet}
 
     done = run(how, cases, cases, settings, tmp_path, **told)  # type: ignore[arg-type]
 
@@ -227,7 +227,7 @@ def test_a_run_of_a_task_leaves_all_its_weights_and_goes_on_from_them(tmp_path: 
     for key, value in on.named_parameters():
         torch.testing.assert_close(value.float(), further.network.state_dict()[key].float(), atol=2e-3, rtol=1e-2)
     other = how.build(replace(settings, start=str(tmp_path), labels=(1, 2, 3), names=("a", "b", "c")))
-    assert other.namer is not None  # another task begins anew, on the same reader
+    assert other.semantic_head is not None  # another task begins anew, on the same encoder
 
 
 def test_a_volume_may_have_any_spacing() -> None:

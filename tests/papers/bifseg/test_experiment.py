@@ -73,7 +73,7 @@ def test_scribbles_mend_what_an_untrained_network_has_wrong(done):
 
 
 def test_the_networks_never_learn_the_unseen_labels(plan):
-    cases, _, settings = bifseg.learned(plan, "pnet", 2, 0)
+    cases, _, settings = bifseg.split_cases(plan, "pnet", 2, 0)
 
     assert settings.sets == (HEART,)
     heart = body((3, 30, 36), 1, 2, 3)
@@ -81,7 +81,7 @@ def test_the_networks_never_learn_the_unseen_labels(plan):
 
 
 def test_two_labels_that_make_one_object_are_learned_as_one(plan):
-    cases, _, _ = bifseg.learned(plan, "pcnet", 3, 0)
+    cases, _, _ = bifseg.split_cases(plan, "pcnet", 3, 0)
 
     whole = {case.group: case.labels for case in cases}
     assert ((whole[HIPPOCAMPUS] == 1) == (body((9, 14, 16), 1, 2) > 0)).all()

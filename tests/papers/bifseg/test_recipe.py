@@ -43,7 +43,7 @@ def test_the_box_is_moved_out_by_0_to_10_voxels_a_side():
     rng = np.random.default_rng(0)
     box = Box((3, 20, 30), (4, 40, 50))
 
-    moved = [how.loosened(rng, box, 10, 0) for _ in range(200)]
+    moved = [how.jitter_box(rng, box, 10, 0) for _ in range(200)]
 
     assert {b.low[0] for b in moved} == {3}
     assert {b.high[0] for b in moved} == {4}
@@ -93,7 +93,7 @@ def test_an_object_of_one_voxel_or_line_is_still_there():
     labels[0, 30, 30] = 1
     frame = Frame(Box((0, 0, 0), (1, 60, 70)), 0, 2, strict=True)
 
-    assert how.cropped(subject.image, labels > 0, frame).truth.any()
+    assert how.crop_sample(subject.image, labels > 0, frame).truth.any()
     sample = how.Sampler([Subject(subject.image, labels, False, "dot")], SMALL)[0]
     assert sample.truth.any()
 
@@ -130,7 +130,7 @@ def test_a_small_run_makes_weights_that_the_method_answers_with(settings, tmp_pa
     truth = subject.labels == 1
     box = bounds(truth if dimensions == 3 else truth[:1])
     frame = Frame(box.grown((0, 3, 3)), 0, dimensions, strict=True)
-    sample = how.cropped(subject.image, truth, frame)
+    sample = how.crop_sample(subject.image, truth, frame)
     x = sample.cells[None, None] if dimensions == 3 else sample.cells[None]
     found = method.net(dimensions).engine.run({"x": x})
     logits = found["logits"][0]

@@ -51,7 +51,7 @@ def test_clicks_lie_on_what_is_wrong_and_say_so_in_the_maps():
     sample = how.Sample(np.zeros((CELLS, CELLS), np.float32), truth, None, RegionClicks(1))
 
     inner, outer = how.clicks_of(sample, mask)
-    x = how.mended(sample, mask.astype(np.float32))
+    x = how.refinement_input(sample, mask.astype(np.float32))
 
     assert (len(inner), len(outer)) == (4, 4)
     assert truth[tuple(inner.T)].all()
@@ -67,7 +67,7 @@ def test_without_a_robot_the_maps_are_empty_and_a_start_replaces_the_first_answe
     truth[20:40, 20:40] = True
     sample = how.Sample(np.zeros((CELLS, CELLS), np.float32), truth, truth, None)
 
-    x = how.mended(sample, np.zeros((CELLS, CELLS), np.float32))
+    x = how.refinement_input(sample, np.zeros((CELLS, CELLS), np.float32))
 
     assert (x[1] == truth).all()
     assert not x[2:].any()

@@ -9,7 +9,7 @@ import torch
 from segmend.core.image import Image
 from segmend.errors import SettingsError
 from segmend.learning.loop import run
-from segmend.learning.slices import Look
+from segmend.learning.slices import Crop
 from segmend.learning.subjects import Subject
 from segmend.papers.dextr import recipe as how
 
@@ -26,7 +26,7 @@ def bright_disc(seed=0):
 def test_the_object_fills_the_crop_but_for_its_margin():
     truth = np.zeros((100, 100), bool)
     truth[30:70, 20:90] = True
-    drawn = Look(np.zeros((1, 100, 100), np.float32), truth, np.ones_like(truth))
+    drawn = Crop(np.zeros((1, 100, 100), np.float32), truth, np.ones_like(truth))
 
     sample = how.sample(np.random.default_rng(0), drawn, replace(SMALL, slack=0.0, fifth=0.0, cells=512))
 
@@ -38,7 +38,7 @@ def test_the_object_fills_the_crop_but_for_its_margin():
 def test_more_points_lie_on_the_edge():
     truth = np.zeros((100, 100), bool)
     truth[30:70, 20:90] = True
-    drawn = Look(np.zeros((1, 100, 100), np.float32), truth, np.ones_like(truth))
+    drawn = Crop(np.zeros((1, 100, 100), np.float32), truth, np.ones_like(truth))
 
     samples = [
         how.sample(np.random.default_rng(i), drawn, replace(SMALL, slack=0.0, fifth=1.0, cells=128)) for i in range(10)

@@ -7,7 +7,7 @@ from segmend.core.image import Image, scale_affine
 from segmend.core.prompts import Click, Lasso, Mask, Stroke
 from segmend.core.segmenter import answer
 from segmend.errors import PromptError
-from segmend.papers.quality.method import CELLS, MOST, Quality, placed
+from segmend.papers.quality.method import CELLS, MOST, Quality, place_marks
 from segmend.runtime.engine import Engine
 
 
@@ -101,10 +101,10 @@ def test_marks_are_placed_into_the_mask_before_every_look():
 def test_a_later_mark_lies_over_an_earlier_one():
     prompts = [Stroke(((0, 2, 0), (0, 2, 8))), Click((0, 2, 4), positive=False)]
 
-    out = placed(np.zeros((5, 9), np.float32), prompts, 0, 0, 1.0)
+    out = place_marks(np.zeros((5, 9), np.float32), prompts, 0, 0, 1.0)
 
     assert out[2].tolist() == [1, 1, 1, 0, 0, 0, 1, 1, 1]
-    assert placed(np.zeros((5, 9), np.float32), prompts, 0, 3, 1.0).sum() == 0
+    assert place_marks(np.zeros((5, 9), np.float32), prompts, 0, 3, 1.0).sum() == 0
 
 
 def test_a_lasso_changes_the_mask_it_starts_from():

@@ -50,7 +50,7 @@ def test_every_fault_keeps_the_size_and_leaves_the_mask_it_was_given(fault, kind
 
 
 def test_a_shift_moves_and_lets_nothing_in():
-    moved = how.shifted(np.random.default_rng(3), bar())
+    moved = how.shift(np.random.default_rng(3), bar())
 
     assert moved.sum() == bar().sum() and (moved != bar()).any()
 
@@ -60,18 +60,18 @@ def test_a_flip_stays_where_the_object_is():
     corner[8:20, 10:12] = corner[18:20, 10:20] = True
 
     for seed in range(4):
-        found = np.argwhere(how.flipped(np.random.default_rng(seed), corner))
+        found = np.argwhere(how.flip(np.random.default_rng(seed), corner))
         assert np.abs(found.mean(axis=0) - np.argwhere(corner).mean(axis=0)).max() <= 1
 
 
 def test_erosion_and_dilation_change_the_size_both_ways():
-    sizes = [how.eroded_or_dilated(np.random.default_rng(seed), bar()).sum() for seed in range(20)]
+    sizes = [how.erode_or_dilate(np.random.default_rng(seed), bar()).sum() for seed in range(20)]
 
     assert min(sizes) < bar().sum() < max(sizes)
 
 
 def test_noise_flips_cells_of_both_kinds():
-    noisy = how.sprinkled(np.random.default_rng(0), np.repeat([[True] * 16 + [False] * 16], 32, axis=0))
+    noisy = how.sprinkle(np.random.default_rng(0), np.repeat([[True] * 16 + [False] * 16], 32, axis=0))
 
     assert 0 < (~noisy[:, :16]).sum() < 90 and 0 < noisy[:, 16:].sum() < 90
 
@@ -79,7 +79,7 @@ def test_noise_flips_cells_of_both_kinds():
 @given(st.integers(0, 2**32 - 1))
 @examples(max_examples=30, deadline=None)
 def test_spoiling_follows_from_its_generator(seed):
-    one, two = (how.spoiled(np.random.default_rng(seed), bar()) for _ in range(2))
+    one, two = (how.spoil(np.random.default_rng(seed), bar()) for _ in range(2))
 
     np.testing.assert_array_equal(one, two)
 
@@ -132,8 +132,8 @@ def test_the_refiner_is_given_the_bases_mask_or_a_spoiled_one():
     masks = how.given_masks(network, samples, how._images(samples))
 
     np.testing.assert_array_equal(masks[0], base[0])
-    np.testing.assert_array_equal(masks[1], how.spoiled(np.random.default_rng(5), base[1]))
-    np.testing.assert_array_equal(masks[2], how.spoiled(np.random.default_rng(5), samples[2].truth))
+    np.testing.assert_array_equal(masks[1], how.spoil(np.random.default_rng(5), base[1]))
+    np.testing.assert_array_equal(masks[2], how.spoil(np.random.default_rng(5), samples[2].truth))
 
 
 def test_masks_go_through_the_refiner_as_often_as_their_samples_say():
@@ -143,10 +143,10 @@ def test_masks_go_through_the_refiner_as_often_as_their_samples_say():
 
     masks = how.given_masks(network, samples, images)
 
-    spoiled = how.spoiled(np.random.default_rng(5), samples[0].truth)
-    once = how.refined(network, images[:1], spoiled[None])[0]
-    twice = how.refined(network, images[:1], once)[0]
-    np.testing.assert_array_equal(masks, np.concatenate([spoiled[None], once, twice]))
+    spoil = how.spoil(np.random.default_rng(5), samples[0].truth)
+    once = how.refine(network, images[:1], spoil[None])[0]
+    twice = how.refine(network, images[:1], once)[0]
+    np.testing.assert_array_equal(masks, np.concatenate([spoil[None], once, twice]))
 
 
 def test_the_quality_that_is_learned_is_the_dice_of_the_given_mask():
@@ -161,7 +161,7 @@ def test_the_quality_that_is_learned_is_the_dice_of_the_given_mask():
     difference = how.loss(with_quality, one).detach() - how.loss(without, one).detach()
 
     with_quality.refiner.train()
-    _, quality = with_quality.refiner(how._with(how._images(one), masks))
+    _, quality = with_quality.refiner(how._image_and_mask(how._images(one), masks))
     wanted = 3 * float(((quality[:, 0].detach() - torch.tensor(true)) ** 2).mean())
     assert float(difference) == pytest.approx(wanted, abs=0.02)
 
@@ -182,7 +182,7 @@ def test_a_chain_begins_with_the_base_and_knows_the_true_dice():
     ("values", "stop"), [([0.5], 0), ([0.5, 0.4, 0.9], 0), ([0.1, 0.2, 0.3], 2), ([0.1, 0.3, 0.3, 0.9], 1)]
 )
 def test_it_stops_where_the_row_no_longer_rises(values, stop):
-    assert how.rises(np.array(values)) == stop
+    assert how.count_rises(np.array(values)) == stop
 
 
 def test_samples_are_the_same_by_number_and_the_base_sees_no_drawn_scenes():

@@ -9,7 +9,7 @@ from segmend.core.prompts import Click
 from segmend.learning.loop import run
 from segmend.papers.refinenet import gan_method as gan_refine
 from segmend.papers.refinenet import gan_recipe as how
-from segmend.papers.refinenet.gan_recipe import Sampler, Settings, told_apart
+from segmend.papers.refinenet.gan_recipe import Sampler, Settings, discriminator_loss
 from segmend.runtime.engine import load_network
 from tests.papers.refinenet.test_recipe import stack
 
@@ -40,22 +40,22 @@ def test_the_truth_reaches_the_generator_with_the_discriminators_gradient_revers
     def gradients(strength, step):
         both = how.build(replace(settings, strength=strength, rise=0.5))
         how.loss(both, samples, step).backward()
-        return both.network.refiner.head.weight.grad, both.judge.body[0].weight.grad
+        return both.network.refiner.head.weight.grad, both.discriminator.body[0].weight.grad
 
-    calm, judge = gradients(0.0, 60)
+    calm, discriminator = gradients(0.0, 60)
     early, _ = gradients(5.0, 0)
-    late, same_judge = gradients(5.0, 60)
+    late, same_discriminator = gradients(5.0, 60)
 
     assert torch.allclose(calm, early)  # the discriminator has not risen yet
     assert not torch.allclose(calm, late)
-    assert torch.allclose(judge, same_judge)
+    assert torch.allclose(discriminator, same_discriminator)
 
 
 def test_the_discriminator_is_punished_for_taking_one_for_the_other():
     sure = torch.full((1, 1, 2, 3), 5.0)
 
-    assert told_apart(sure, -sure) < 0.01
-    assert told_apart(-sure, sure) > 4
+    assert discriminator_loss(sure, -sure) < 0.01
+    assert discriminator_loss(-sure, sure) > 4
 
 
 def test_no_sample_has_the_seeds_of_a_neighbour():

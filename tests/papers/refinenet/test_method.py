@@ -229,7 +229,7 @@ def test_a_correction_spreads_but_leaves_the_given_slice_alone(method):
 def test_a_mask_so_far_is_not_forgotten_by_the_next_click(method):
     image, truth = drawn(9)
     workspace = method.open(image)
-    guess = workspace.unaided(0, 4).mask
+    guess = workspace.backbone_answer(0, 4).mask
     so_far = np.zeros_like(truth)
     so_far[4] = guess
     so_far[4, 46:54, 10:18] = True  # what somebody added by hand

@@ -116,8 +116,8 @@ def test_the_seeds_of_a_neighbour_are_lower_than_a_persons():
     truth[40:90, 40:80] = True
     nothing = torch.zeros(1, 2, 128, 128)
 
-    person = how.seeded([sample(truth)], nothing)
-    neighbour = how.seeded([sample(truth, beside=truth)], nothing)
+    person = how.seed_channels([sample(truth)], nothing)
+    neighbour = how.seed_channels([sample(truth, beside=truth)], nothing)
 
     assert person.max() == 1
     assert neighbour.max() == HINT

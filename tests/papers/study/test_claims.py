@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from segmend.papers.study.claims import HELD, NOT_HELD, NOT_TESTED, judge, picked
+from segmend.papers.study.claims import HELD, NOT_HELD, NOT_TESTED, judge, pick_scores
 from segmend.papers.study.experiment import Better, Close, Fast, Pick, Score, Tracks
 
 
@@ -96,7 +96,7 @@ def test_a_game_that_ended_early_keeps_its_last_mask():
     content = [Score("a", "skin", "y", 0.95, at=1)]
 
     def at(number):
-        return [s.dice for s in picked([*played, *content], Pick("a", at=number)).values()]
+        return [s.dice for s in pick_scores([*played, *content], Pick("a", at=number)).values()]
 
     assert sorted(at(1)) == [0.5, 0.95]
     assert sorted(at(3)) == sorted(at(None)) == [0.7, 0.95]

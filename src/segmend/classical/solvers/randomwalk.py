@@ -11,7 +11,9 @@ the size of the grid, and each costs a few passes over it (bench/solvers.py).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ from segmend.classical.solvers import relax
 from segmend.core.image import Real
 from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.errors import SettingsError, ShapeError
+from segmend.native import bound
 
 COARSEST = 160  # unknowns of the grid that is solved directly
 WEAK = 0.2  # an axis whose links are weaker than this part of the strongest is not made coarser
@@ -139,25 +142,46 @@ def _hierarchy(grid: _Grid) -> list[_Grid]:
     return grids
 
 
-def _cycle(grids: list[_Grid], level: int, bottom: NDArray[np.float32]) -> None:
+@dataclass(frozen=True, eq=False)
+class _Passes:
+    """The loops over one grid that has a coarser one, on their arrays."""
+
+    begin: Callable[[], None]
+    multiply: Callable[[], None]
+    smooth: Callable[[], None]
+    restrict: Callable[[], None]
+    prolong: Callable[[], None]
+
+    @classmethod
+    def between(cls, grid: _Grid, wide: _Grid) -> _Passes:
+        pad, coarser = grid.pad, (grid.shape, grid.pad, grid.factor)
+        return cls(
+            bound(relax.begin, grid.u, grid.b, grid.inverse, DAMPING, pad),
+            bound(relax.multiply, grid.links, grid.diagonal, grid.u, grid.product, grid.strides, pad),
+            bound(relax.smooth, grid.u, grid.b, grid.product, grid.inverse, DAMPING, pad),
+            bound(relax.restrict, grid.b, grid.product, *coarser, wide.b, wide.shape, wide.pad),
+            bound(relax.prolong, grid.u, grid.inverse, *coarser, wide.u, wide.shape, wide.pad),
+        )
+
+
+def _cycle(passes: list[_Passes], level: int, coarsest: _Grid, bottom: NDArray[np.float32]) -> None:
     """Improve `u` of a grid from 0, given its `b`: smooth, correct on the next grid twice, smooth."""
-    grid = grids[level]
-    pad, strides = grid.pad, grid.strides
-    if level == len(grids) - 1:
-        grid.u[pad:-pad] = bottom @ grid.b[pad:-pad]
+    if level == len(passes):
+        inner = slice(coarsest.pad, -coarsest.pad)
+        coarsest.u[inner] = bottom @ coarsest.b[inner]
         return
-    wide = grids[level + 1]
-    relax.begin(grid.u, grid.b, grid.inverse, DAMPING, pad)
-    relax.multiply(grid.links, grid.diagonal, grid.u, grid.product, strides, pad)
-    relax.smooth(grid.u, grid.b, grid.product, grid.inverse, DAMPING, pad)
-    for _ in range(1 if level + 2 == len(grids) else 2):
-        relax.multiply(grid.links, grid.diagonal, grid.u, grid.product, strides, pad)
-        relax.restrict(grid.b, grid.product, grid.shape, pad, grid.factor, wide.b, wide.shape, wide.pad)
-        _cycle(grids, level + 1, bottom)
-        relax.prolong(grid.u, grid.inverse, grid.shape, pad, grid.factor, wide.u, wide.shape, wide.pad)
+    on = passes[level]
+    on.begin()
+    on.multiply()
+    on.smooth()
+    for _ in range(1 if level + 1 == len(passes) else 2):
+        on.multiply()
+        on.restrict()
+        _cycle(passes, level + 1, coarsest, bottom)
+        on.prolong()
     for _ in range(2):
-        relax.multiply(grid.links, grid.diagonal, grid.u, grid.product, strides, pad)
-        relax.smooth(grid.u, grid.b, grid.product, grid.inverse, DAMPING, pad)
+        on.multiply()
+        on.smooth()
 
 
 def _bottom(grid: _Grid) -> NDArray[np.float32]:
@@ -165,9 +189,10 @@ def _bottom(grid: _Grid) -> NDArray[np.float32]:
     n, pad = int(np.prod(grid.shape)), grid.pad
     matrix = np.zeros((n, n))
     unit, out = np.zeros((2, n + 2 * pad), np.float32)
+    multiply = bound(relax.multiply, grid.links, grid.diagonal, unit, out, grid.strides, pad)
     for i in range(n):
         unit[pad + i] = 1
-        relax.multiply(grid.links, grid.diagonal, unit, out, grid.strides, pad)
+        multiply()
         matrix[i] = out[pad : pad + n]
         unit[pad + i] = 0
     empty = grid.diagonal[pad : pad + n] <= 0
@@ -182,19 +207,24 @@ def _bottom(grid: _Grid) -> NDArray[np.float32]:
 def _conjugate_gradients(grids: list[_Grid], b: Flat, tolerance: float, most: int) -> Flat:
     grid = grids[0]
     bottom = _bottom(grids[-1])
+    passes = [_Passes.between(grid, wide) for grid, wide in pairwise(grids)]
     u, direction, product = np.zeros_like(b), np.zeros_like(b), np.zeros_like(b)
     r = b.copy()
+    squares, with_u = bound(relax.dot, r, r), bound(relax.dot, r, grid.u)
+    turn, along = bound(relax.turn, direction, grid.u), bound(relax.dot, direction, product)
+    multiply = bound(relax.multiply, grid.links, grid.diagonal, direction, product, grid.strides, grid.pad)
+    advance = bound(relax.advance, u, r, direction, product)
     enough = tolerance**2 * relax.dot(b, b)
     rho = 1.0
     iterations = 0
-    while relax.dot(r, r) > enough:
+    while squares() > enough:
         if iterations == most:
             raise SettingsError(f"A random walk needs a tolerance that {most} steps reach; {tolerance} took more.")
         grid.b[:] = r
-        _cycle(grids, 0, bottom)
-        before, rho = rho, relax.dot(r, grid.u)
-        relax.turn(direction, grid.u, rho / before if iterations else 0.0)
-        relax.multiply(grid.links, grid.diagonal, direction, product, grid.strides, grid.pad)
-        relax.advance(u, r, direction, product, rho / relax.dot(direction, product))
+        _cycle(passes, 0, grids[-1], bottom)
+        before, rho = rho, with_u()
+        turn(rho / before if iterations else 0.0)
+        multiply()
+        advance(rho / along())
         iterations += 1
     return u

@@ -1,4 +1,4 @@
-"""Drawn volumes: random anatomy in space, as `datasets.synthetic` draws it in the plane; cells are cubes."""
+"""Drawn volumes: random anatomy in space, as `synthetic` draws it in the plane; cells are cubes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from segmend.core.image import MaskArray, Real
-from segmend.learning.drawn.synthetic import LAYERED, layers, meant, smooth_line, splines
+from segmend.learning.drawn.synthetic import LAYERED_SHARE, choose_target, layers, smooth_line, splines
 
-LEAST = 40  # cells of an object
+MIN_OBJECT_SIZE = 40  # the fewest cells of a drawn object
 
 
 def smooth_solid(rng: np.random.Generator, knots: int, cells: int) -> Real:  # [n n n]
@@ -30,8 +30,8 @@ def solid(rng: np.random.Generator, cells: int) -> MaskArray:  # [n n n]
     for _ in range(4):
         mask = _tube(rng, cells) if rng.random() < 0.15 else _lump(rng, cells)
         if rng.random() < 0.2:
-            mask = _joined(mask, _tube(rng, cells) if rng.random() < 0.5 else _lump(rng, cells))
-        if mask.sum() >= LEAST:
+            mask = _join(mask, _tube(rng, cells) if rng.random() < 0.5 else _lump(rng, cells))
+        if mask.sum() >= MIN_OBJECT_SIZE:
             return mask
     return _distance(rng, cells, cells / 4) < 1
 
@@ -47,7 +47,7 @@ def _distance(rng: np.random.Generator, cells: int, size: float) -> Real:
     return np.asarray(np.sqrt(np.einsum("zyxi,zyxi->zyx", at, at)), np.float32)
 
 
-def _joined(mask: MaskArray, other: MaskArray) -> MaskArray:
+def _join(mask: MaskArray, other: MaskArray) -> MaskArray:
     """Return both as one object, the other moved to where it meets the first."""
     if not mask.any() or not other.any():
         return mask
@@ -98,15 +98,15 @@ def volume(rng: np.random.Generator, cells: int) -> tuple[Real, MaskArray]:  # [
     if rng.random() < 0.6:
         truth = solid(rng, cells)
         some = [truth]
-        if rng.random() < LAYERED:
+        if rng.random() < LAYERED_SHARE:
             some = layers(rng, truth, smooth_solid(rng, int(rng.integers(2, 6)), cells))
-            truth = meant(rng, some)
+            truth = choose_target(rng, some)
         for layer in some:
             regions[layer] = count
             count += 1
     else:
         truth = _one_region(rng, regions)
-    return _seen(rng, _painted(rng, regions, count, cells)), truth
+    return _simulate_device(rng, _paint(rng, regions, count, cells)), truth
 
 
 def _one_region(rng: np.random.Generator, regions: NDArray[np.intp]) -> MaskArray:
@@ -115,12 +115,12 @@ def _one_region(rng: np.random.Generator, regions: NDArray[np.intp]) -> MaskArra
         place = tuple(rng.integers(0, len(regions), 3))
         pieces, _ = ndimage.label(regions == regions[place])
         piece = np.asarray(pieces == pieces[place])
-        if LEAST <= piece.sum() <= 0.5 * piece.size:
+        if MIN_OBJECT_SIZE <= piece.sum() <= 0.5 * piece.size:
             return piece
     return solid(rng, len(regions))
 
 
-def _painted(rng: np.random.Generator, regions: NDArray[np.intp], count: int, cells: int) -> Real:
+def _paint(rng: np.random.Generator, regions: NDArray[np.intp], count: int, cells: int) -> Real:
     tones = rng.uniform(-1, 1, count).astype(np.float32)
     image = tones[regions]
     strength = float(rng.choice([0.0, 0.1, 0.25, 0.5]))
@@ -135,7 +135,7 @@ def _painted(rng: np.random.Generator, regions: NDArray[np.intp], count: int, ce
     return np.asarray(image, np.float32)
 
 
-def _seen(rng: np.random.Generator, image: Real) -> Real:
+def _simulate_device(rng: np.random.Generator, image: Real) -> Real:
     """Return the volume as a random scanner would show it: bias, thick slices, blur, noise."""
     if rng.random() < 0.5:
         image = image * (1 + 0.35 * rng.random() * smooth_solid(rng, 2, len(image)))
@@ -144,11 +144,11 @@ def _seen(rng: np.random.Generator, image: Real) -> Real:
     level = rng.uniform(0, 0.35)
     image = image + level * rng.standard_normal(image.shape, dtype=np.float32)
     if rng.random() < 0.25:
-        image = thick(rng, image)
+        image = thicken_slices(rng, image)
     return np.asarray(image, np.float32)
 
 
-def thick(rng: np.random.Generator, image: Real) -> Real:  # [n n n]
+def thicken_slices(rng: np.random.Generator, image: Real) -> Real:  # [n n n]
     """Return a volume as thicker slices along one axis show it."""
     axis, step = int(rng.integers(3)), int(rng.integers(2, 6))
     moved = np.moveaxis(image, axis, 0)

@@ -1,4 +1,4 @@
-"""The games mend learns from: robots and the network's own answers, in the plane and in space alike."""
+"""The games mend learns from: a robot corrects the network's own answers, in the plane and in space."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import numpy as np
 from segmend.core.image import Box, MaskArray, Real, bounds
 from segmend.sampling.channels import Guess, widen
 from segmend.users import BoxFirst, ExtremePoints, LargestError, NoisyHuman, RandomError, SkeletonStroke
-from segmend.users.boxes import around
-from segmend.users.mistake import mistake
+from segmend.users.boxes import box_around
+from segmend.users.error_region import error_region
 from segmend.users.play import Marks, Turn, User, play
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
-    """One game to play: the picture, the truth, the mask it starts from and the robot."""
+class Game:
+    """One game to play: the image, the ground truth, the mask it starts from and the robot."""
 
     image: Real  # [c y x] or [c z y x]
     truth: MaskArray  # [z y x]; a plane is one slice
     start: MaskArray
     user: User
-    interactions: int  # 0: mend the starting mask without a prompt
-    again: bool  # look a second time at the last answer
-    forgetful: bool = False  # learn from the game without the masks so far
-    guess: Guess | None = None  # where the object is thought to lie; beside marks it is told
+    interactions: int  # 0: improve the starting mask without a prompt
+    again: bool  # ask once more with the last answer and no new prompt
+    forgetful: bool = False  # learn from the prompts alone, without the masks so far
+    guess: Guess | None = None  # a rough bounding box, which is given with the first marks
 
 
 @dataclass(frozen=True)
-class Opening:
-    """Open as one robot does, go on as another; a game that starts from a mask needs no opening."""
+class OpenThen:
+    """Begin as one robot does, go on as another; a game that starts from a mask needs no first prompt."""
 
     first: User
     then: User
@@ -47,14 +47,14 @@ class Opening:
 
 
 @dataclass(frozen=True)
-class Mixed:
-    """Another robot every time, as people change tools; the seed and the mistake decide which."""
+class MixedRobots:
+    """Another robot every time, as people change tools; the seed and the error decide which."""
 
     robots: tuple[User, ...]
     seed: int
 
     def __call__(self, truth: MaskArray, mask: MaskArray) -> Marks | None:
-        found = mistake(truth, mask)
+        found = error_region(truth, mask)
         if found is None:
             return None
         return self.robots[int(found.generator(self.seed).integers(len(self.robots)))](truth, mask)
@@ -68,7 +68,7 @@ class PlaneBox:
     margin: float = 0.12
 
     def __call__(self, truth: MaskArray, mask: MaskArray) -> Box | None:
-        found = mistake(truth, mask)
+        found = error_region(truth, mask)
         if found is None or not truth.any():
             return None
         generator = found.generator(self.seed)
@@ -78,45 +78,45 @@ class PlaneBox:
         plane = np.zeros_like(truth)
         where = tuple(slice(at, at + 1) if a == axis else slice(None) for a in range(3))
         plane[where] = truth[where]
-        box = around(plane, self.margin, generator)
+        box = box_around(plane, self.margin, generator)
         low, high = list(box.low), list(box.high)
         low[axis], high[axis] = at, at + 1
         return Box.of(low, high)
 
 
-def person(rng: np.random.Generator) -> User:
-    """Return a robot that corrects masks: mostly the centre of the largest mistake, sometimes a careless one."""
+def correcting_robot(rng: np.random.Generator) -> User:
+    """Return a robot that corrects masks: mostly at the centre of the largest error, sometimes a careless one."""
     seed = int(rng.integers(2**31))
     robots: tuple[User, ...] = (LargestError(seed), RandomError(seed), SkeletonStroke(seed), NoisyHuman(seed))
     kind = rng.choice(5, p=[0.45, 0.18, 0.12, 0.15, 0.1])
-    return robots[kind] if kind < 4 else Mixed(robots, seed)
+    return robots[kind] if kind < 4 else MixedRobots(robots, seed)
 
 
-def opened(rng: np.random.Generator, then: User, *, space: bool) -> User:
+def opening_robot(rng: np.random.Generator, then: User, *, space: bool) -> User:
     """Return a robot that begins with a box, in space perhaps of one plane, or with extreme points."""
     seed, kind = int(rng.integers(2**31)), rng.random()
     if kind < 0.2:
-        return Opening(ExtremePoints(seed, slack=1), then)
+        return OpenThen(ExtremePoints(seed, slack=1), then)
     if space and kind < 0.45:
-        return Opening(PlaneBox(seed), then)
+        return OpenThen(PlaneBox(seed), then)
     return BoxFirst(seed, margin=0.12, then=then)
 
 
-def started(rng: np.random.Generator, image: Real, truth: MaskArray, start: MaskArray | None) -> Sample:
+def new_game(rng: np.random.Generator, image: Real, truth: MaskArray, start: MaskArray | None) -> Game:
     """Return a game: from a mask where there is one, else from a click, a stroke, a box or extreme points."""
-    user = person(rng)
+    user = correcting_robot(rng)
     again = bool(rng.random() < 0.25)
     if start is not None:
         few = int(rng.choice([0, 1, 2, 3], p=[0.3, 0.35, 0.2, 0.15]))
-        return Sample(image, truth, start, user, few, again)
+        return Game(image, truth, start, user, few, again)
     if rng.random() < 0.36:
-        user = opened(rng, user, space=len(truth) > 1)
+        user = opening_robot(rng, user, space=len(truth) > 1)
     some = int(rng.choice([1, 2, 3, 5], p=[0.3, 0.25, 0.25, 0.2]))
-    return Sample(image, truth, np.zeros_like(truth), user, some, again)
+    return Game(image, truth, np.zeros_like(truth), user, some, again)
 
 
-def guessed(rng: np.random.Generator, truth: MaskArray) -> Guess | None:
-    """Return a box as a look at a few planes gives it: about right, now and then far too small or too large."""
+def rough_box(rng: np.random.Generator, truth: MaskArray) -> Guess | None:
+    """Return a rough bounding box, as three planes give it: about right, now and then far too small or too large."""
     box = bounds(truth)
     if box is None:
         return None
@@ -130,25 +130,25 @@ def guessed(rng: np.random.Generator, truth: MaskArray) -> Guess | None:
     return Guess.of(low, high)
 
 
-def told(sample: Sample, turn: Turn) -> Turn:
-    """Return a turn with the guess of where the object lies, made wide enough for what was marked inside since."""
+def with_guess(sample: Game, turn: Turn) -> Turn:
+    """Return a turn with the game's rough bounding box, widened to hold the positive marks."""
     if sample.guess is None or not turn.prompts:
         return turn
     return Turn((*turn.prompts, widen(sample.guess, turn.prompts)), turn.mask)
 
 
-def forgotten(turn: Turn) -> Turn:
-    """Return a turn without its mask: copying that is the first thing a network learns, and it hears no click."""
+def without_mask(turn: Turn) -> Turn:
+    """Return a turn without its mask, which a network otherwise learns to copy without regard to the click."""
     return Turn(turn.prompts, np.zeros_like(turn.mask)) if turn.prompts else turn
 
 
 Answer = Callable[[Sequence[int], Sequence[Turn]], Sequence[MaskArray]]  # which games, their turns -> masks
 
 
-def played(samples: Sequence[Sample], answer: Answer) -> list[list[Turn]]:
+def play_games(samples: Sequence[Game], answer: Answer) -> list[list[Turn]]:
     """Play all games side by side and return every turn of each; the last ones are not answered.
 
-    `answer` gives the masks for one turn of some of the games, which it is told by number.
+    `answer` takes the numbers of some games and a turn of each, and returns their masks.
     """
     talks = [play(s.user, s.truth, interactions=s.interactions, start=s.start) for s in samples]
     turns = [[next(talk, None) or Turn((), s.start)] for talk, s in zip(talks, samples, strict=True)]
@@ -156,7 +156,7 @@ def played(samples: Sequence[Sample], answer: Answer) -> list[list[Turn]]:
     while going:
         still = []
         for i, mask in zip(going, answer(going, [turns[i][-1] for i in going]), strict=True):
-            more = _following(talks[i], mask) if len(turns[i]) < samples[i].interactions else None
+            more = _next_turn(talks[i], mask) if len(turns[i]) < samples[i].interactions else None
             if more is not None:
                 turns[i].append(more)
                 if len(turns[i]) < samples[i].interactions or samples[i].again:
@@ -167,7 +167,7 @@ def played(samples: Sequence[Sample], answer: Answer) -> list[list[Turn]]:
     return turns
 
 
-def _following(talk: Generator[Turn, MaskArray, None], mask: MaskArray) -> Turn | None:
+def _next_turn(talk: Generator[Turn, MaskArray, None], mask: MaskArray) -> Turn | None:
     """Return the robot's next turn, None when it is content."""
     try:
         return talk.send(mask)

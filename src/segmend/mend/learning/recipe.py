@@ -1,12 +1,12 @@
 """How mend learns: games between robots and the network, in which every answer is corrected.
 
 A sample is an object seen through a window, or a block in space, with a robot that will correct the network's own
-answers a few times. The image is read once, with gradient. The games are played on what was read, without; then the
-refiner answers every turn of every game once more, with gradient, and learns from all of them: to find the object, and
-to tell how well it did.
+answers a few times. The image is encoded once, with gradient. The games are played on its features, without; then the
+decoder answers every turn of every game once more, with gradient, and learns from all of them: to find the object, and
+to predict the Dice and the errors of its own mask.
 
-A task model (`task`) learns one kind of image besides: half of its samples are views whose every cell has a name, and a
-third network learns to say it, which makes the first masks by itself.
+A task model (`task`) learns one kind of image besides: half of its samples are views with a label for every cell, and a
+third network, the semantic head, learns to predict it, which makes the first masks by itself.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 from segmend.core.image import MaskArray
 from segmend.core.masks import dice
 from segmend.errors import SettingsError
-from segmend.learning.precision import exact, mixed
+from segmend.learning.precision import autocast, keep_float32
 from segmend.learning.sheets import Example, sheet
 from segmend.learning.subjects import Subject
 from segmend.learning.subjects import subjects as found_subjects
-from segmend.mend.learning.games import Sample, forgotten, played, told
+from segmend.mend.learning.games import Game, play_games, with_guess, without_mask
 from segmend.mend.learning.plane import PlaneSampler
-from segmend.mend.learning.plane import seen_turn as seen_in_plane
-from segmend.mend.learning.task import Named, TaskSampler, game_of, named_labels
+from segmend.mend.learning.plane import turn_channels as plane_channels
+from segmend.mend.learning.task import LabelledGame, TaskSampler, game_of, task_labels
 from segmend.mend.learning.volume import CELLS as BLOCK
 from segmend.mend.learning.volume import VolumeSampler
-from segmend.mend.learning.volume import seen_turn as seen_in_volume
-from segmend.nets.mender import Namer, Reader, Refiner, inflated
+from segmend.mend.learning.volume import turn_channels as volume_channels
+from segmend.nets.mend import ImageEncoder, PromptDecoder, SemanticHead, inflated
 from segmend.runtime.engine import export_network, torch_network, weights_file
 from segmend.runtime.versions import in_use
 from segmend.solvers.finetune import Head, save_head
@@ -45,18 +45,23 @@ from segmend.users import LargestError
 from segmend.users.play import Turn
 
 NAME = "mend"
-WIDTHS = {2: (16, 32, 64, 128, 192, 256), 3: (16, 32, 64, 128, 192)}  # of the reader
-LIGHT = {2: (16, 24, 32, 48, 64, 64), 3: (16, 24, 32, 48, 64)}  # of the refiner
-FEATURES = 16
-NAMING = {2: 24, 3: 16}  # the namer's channels
-NAMER_RATE = 4.0  # how much faster it learns than networks that have learned before
-INPUTS = PROMPTS = 4
-LATER = 0.15  # how much more each later turn of a game counts
-RARE = -2.0  # the first logits: objects are small, and a rush to say so has killed the last layers for good
-CHANGED = 0.5  # the share of the change in what the soft Dice says
-JUDGED = 1.0  # the share of the quality in the loss
-ERRORS_SHARE = 0.3  # and of the mistakes it expects
-MOST_LABEL = 65535
+ENCODER_WIDTHS = {2: (16, 32, 64, 128, 192, 256), 3: (16, 32, 64, 128, 192)}  # channels of each level, by dimensions
+DECODER_WIDTHS = {2: (16, 24, 32, 48, 64, 64), 3: (16, 24, 32, 48, 64)}  # channels of each level, by dimensions
+FEATURES = 16  # channels of the encoder's output at each level
+SEMANTIC_WIDTH = {2: 24, 3: 16}  # channels of the semantic head, by dimensions
+SEMANTIC_RATE = 4.0  # the semantic head's learning rate, in that of the pretrained networks
+IMAGE_CHANNELS = 4  # of the encoder's input
+PROMPT_CHANNELS = 4  # of the decoder's input: mask so far, positive marks, negative marks, boxes
+TURN_WEIGHT = 0.15  # the loss of turn n of a game is weighted by 1 + TURN_WEIGHT * n
+# The initial bias of the output layer: objects are rare (as in focal loss). Begun at 0, the first steps drive all
+# logits down so fast that units of the last layers die.
+PRIOR_LOGIT = -2.0
+CHANGE_SHARE = 0.5  # the share of the soft Dice that is taken of the change to the mask so far, the rest of the mask
+QUALITY_WEIGHT = 1.0  # the weight in the loss of the error of the predicted Dice
+ERROR_WEIGHT = 0.3  # the weight in the loss of the cross entropy of the predicted errors
+# What a folder of weights calls the file of each part, as in mend2d_reader.onnx.
+FILES = {"encoder": "reader", "decoder": "refiner", "semantic_head": "namer"}
+MOST_LABEL = 65535  # label maps are uint16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,15 +75,15 @@ class Settings:
     decay: float = 1e-4
     seed: int = 0
     start: str = ""  # a folder of earlier weights to go on from
-    widths: tuple[int, ...] = ()  # of the reader; empty for WIDTHS
-    light: tuple[int, ...] = ()  # of the refiner; empty for LIGHT
+    widths: tuple[int, ...] = ()  # of the encoder; empty for ENCODER_WIDTHS
+    light: tuple[int, ...] = ()  # of the decoder; empty for DECODER_WIDTHS
     synthetic: float = 0.35  # the share of drawn scenes
     regions: float = 0.12  # of objects taken from real images by their tones
     pasted: float = 0.08  # of drawn objects put into real images
     layered: float = 0.12  # of real objects that are given layers of other tones
     bodies: float = 0.0  # in space, the share of what is not drawn that is made of pictures
-    small: float = 0.35  # in space, the share of batches with smaller blocks
-    large: float = 0.15  # ... and with larger ones
+    small: float = 0.35  # in space, the share of batches with blocks of SMALL_BLOCK cells
+    large: float = 0.15  # in space, the share of batches with blocks of LARGE_BLOCK cells
     forget: float = 0.0  # the share of games that are learned from without the masks so far, from prompts alone
     average: float = 0.998  # of the weights' moving mean
     sets: tuple[str, ...] = ()  # the names of the data sets to learn from; empty for all
@@ -88,24 +93,24 @@ class Settings:
     absent: bool = False  # a label that a case of the task lacks is really not there
 
     def __post_init__(self) -> None:
-        if self.dimensions not in WIDTHS:
+        if self.dimensions not in ENCODER_WIDTHS:
             raise SettingsError(f"Mend has 2 or 3 dimensions; got {self.dimensions}.")
-        if len(self.all_light) > len(self.all_widths):
+        if len(self.decoder_widths) > len(self.encoder_widths):
             raise SettingsError(
-                f"The refiner needs at most as many levels as the reader; got {len(self.all_light)} "
-                f"for {len(self.all_widths)}."
+                f"The decoder (light) needs at most as many levels as the encoder (widths); "
+                f"got {len(self.decoder_widths)} for {len(self.encoder_widths)}."
             )
         for value in self.labels:
             if type(value) is not int or not 1 <= value <= MOST_LABEL:
                 raise SettingsError(f"The setting labels needs whole numbers of 1 to {MOST_LABEL}; got {value!r}.")
 
     @property
-    def all_widths(self) -> tuple[int, ...]:
-        return self.widths or WIDTHS[self.dimensions]
+    def encoder_widths(self) -> tuple[int, ...]:
+        return self.widths or ENCODER_WIDTHS[self.dimensions]
 
     @property
-    def all_light(self) -> tuple[int, ...]:
-        return self.light or LIGHT[self.dimensions]
+    def decoder_widths(self) -> tuple[int, ...]:
+        return self.light or DECODER_WIDTHS[self.dimensions]
 
 
 def subjects(data: Path, split: str, settings: Settings) -> list[Subject]:
@@ -119,7 +124,7 @@ def fitted(settings: Settings, training: Sequence[Subject]) -> Settings:
     """Return a task's settings with the labels that its cases have."""
     if not settings.task:
         return settings
-    labels, called = named_labels(training, settings)
+    labels, called = task_labels(training, settings)
     return replace(settings, labels=labels, names=called)
 
 
@@ -129,99 +134,102 @@ def Sampler(cases: Sequence[Subject], settings: Settings) -> PlaneSampler | Volu
     return TaskSampler(games, settings) if settings.task else games
 
 
-class Mender(nn.Module):
-    """The reader, the refiner and, of a task, the namer, which learn together."""
+class MendNetwork(nn.Module):
+    """The image encoder, the prompt decoder and, of a task, the semantic head, which learn together."""
 
-    def __init__(self, reader: nn.Module, refiner: nn.Module, dimensions: int, namer: nn.Module | None = None) -> None:
+    def __init__(
+        self, encoder: nn.Module, decoder: nn.Module, dimensions: int, semantic_head: nn.Module | None = None
+    ) -> None:
         super().__init__()
-        self.reader, self.refiner, self.dimensions, self.namer = reader, refiner, dimensions, namer
+        # Optimiser states number the parameters in this order: keep it.
+        self.encoder, self.decoder, self.dimensions, self.semantic_head = encoder, decoder, dimensions, semantic_head
 
 
 def _options(settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the arguments of the reader and of the refiner."""
+    """Return the arguments of the encoder and of the decoder."""
     both = {"dimensions": settings.dimensions, "features": FEATURES}
-    return {**both, "inputs": INPUTS, "widths": list(settings.all_widths)}, {
+    return {**both, "inputs": IMAGE_CHANNELS, "widths": list(settings.encoder_widths)}, {
         **both,
-        "prompts": PROMPTS,
-        "widths": list(settings.all_light),
+        "prompts": PROMPT_CHANNELS,
+        "widths": list(settings.decoder_widths),
     }
 
 
-def build(settings: Settings) -> Mender:
+def build(settings: Settings) -> MendNetwork:
     """Return an untrained network, or one that goes on from earlier weights."""
     torch.manual_seed(settings.seed)
-    reading, refining = _options(settings)
-    reader, refiner = Reader(**reading), Refiner(**refining)
-    nn.init.constant_(refiner.head[-1].bias, RARE)  # type: ignore[arg-type]
-    namer = Namer(**_naming(settings)) if settings.task else None
-    network = Mender(reader, refiner, settings.dimensions, namer)
+    encoder_options, decoder_options = _options(settings)
+    encoder, decoder = ImageEncoder(**encoder_options), PromptDecoder(**decoder_options)
+    nn.init.constant_(decoder.head[-1].bias, PRIOR_LOGIT)  # type: ignore[arg-type]
+    semantic_head = SemanticHead(**_semantic_options(settings)) if settings.task else None
+    network = MendNetwork(encoder, decoder, settings.dimensions, semantic_head)
     if settings.dimensions == 3:
-        exact(reader.down[-1])
-        exact(refiner.down[-1])
-        if namer is not None:
-            exact(namer.deepest)
-    start = Path(settings.start) if settings.start else usual_start(settings)
+        keep_float32(encoder.down[-1])
+        keep_float32(decoder.down[-1])
+        if semantic_head is not None:
+            keep_float32(semantic_head.deepest)
+    start = Path(settings.start) if settings.start else default_start(settings)
     if start is not None:
-        begin(network, start)
+        load_start(network, start)
     return network.to(memory_format=LAYOUT[settings.dimensions + 2])  # type: ignore[call-overload,no-any-return]
 
 
-def optimiser(network: Mender, settings: Settings) -> torch.optim.Optimizer:
-    """Return what takes the steps: larger ones for a namer, which begins from nothing beside what has learned much."""
-    groups: list[dict[str, Any]] = [{"params": [*network.reader.parameters(), *network.refiner.parameters()]}]
-    if network.namer is not None:
-        groups.append({"params": list(network.namer.parameters()), "times": NAMER_RATE})
+def optimiser(network: MendNetwork, settings: Settings) -> torch.optim.Optimizer:
+    """Return AdamW; a semantic head, which begins untrained beside pretrained networks, has a larger learning rate."""
+    groups: list[dict[str, Any]] = [{"params": [*network.encoder.parameters(), *network.decoder.parameters()]}]
+    if network.semantic_head is not None:
+        groups.append({"params": list(network.semantic_head.parameters()), "times": SEMANTIC_RATE})
     return torch.optim.AdamW(groups, lr=settings.rate, weight_decay=settings.decay)
 
 
-def _naming(settings: Settings) -> dict[str, Any]:
-    """Return the arguments of the namer."""
+def _semantic_options(settings: Settings) -> dict[str, Any]:
+    """Return the arguments of the semantic head."""
     if not settings.labels:
         raise SettingsError("A task model needs its labels, which are found in the cases to learn from; got none.")
     return {
         "dimensions": settings.dimensions,
         "labels": len(settings.labels),
-        "levels": len(settings.all_widths),
+        "levels": len(settings.encoder_widths),
         "features": FEATURES,
-        "width": NAMING[settings.dimensions],
+        "width": SEMANTIC_WIDTH[settings.dimensions],
     }
 
 
-def usual_start(settings: Settings) -> Path | None:
+def default_start(settings: Settings) -> Path | None:
     """Return what a task goes on from where nobody says: the weights in the package, if they are of its widths."""
     if not settings.task or settings.widths or settings.light:
         return None
-    reader = weights_file(f"mend{settings.dimensions}d_reader.onnx")
-    return reader.parent if reader.is_file() else None
+    encoder = weights_file(f"mend{settings.dimensions}d_{FILES['encoder']}.onnx")
+    return encoder.parent if encoder.is_file() else None
 
 
-def _in_space(plane: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+def inflated_from_planes(plane: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return a network's weights for planes as one's in space, which are shown other tones (`planes`, `frame.toned`).
 
-    Red, green and blue of a grey image are its levelled tones, the fourth channel are its equalised ones. The refiner
+    Red, green and blue of a grey image are its levelled tones, the fourth channel are its equalised ones. The decoder
     is shown the same in both: more channels, of which the first are prompts.
     """
     state = inflated(plane, own)
     first = "down.0.0.within.weight"
-    if first in state and plane["down.0.0.weight"].shape[1] == INPUTS:
+    if first in state and plane["down.0.0.weight"].shape[1] == IMAGE_CHANNELS:
         weight = torch.zeros_like(state[first])
         weight[:, 1], weight[:, 2] = state[first][:, :3].sum(1), state[first][:, 3]
         state[first] = weight
     return state
 
 
-def begin(network: Mender, path: Path) -> None:
-    """Take over the weights of a folder with the reader and the refiner; the namer's, if they are of the same task.
+def load_start(network: MendNetwork, path: Path) -> None:
+    """Load the encoder and the decoder of a folder of weights; the semantic head, if it is of the same task.
 
     Where the folder has networks for planes only, a network in space begins as these do in every plane.
     """
     path = in_use(path)
     if not path.is_dir():
         raise SettingsError(f"The setting start needs a folder of weights; there is none at {path}.")
-    parts = ["reader", "refiner"] if network.namer is None else ["reader", "refiner", "namer"]
+    parts = ["encoder", "decoder"] if network.semantic_head is None else ["encoder", "decoder", "semantic_head"]
     for part in parts:
-        file, flat = path / f"mend{network.dimensions}d_{part}.onnx", path / f"mend2d_{part}.onnx"
-        if not file.is_file() and part == "namer":
+        file, flat = (path / f"mend{dimensions}d_{FILES[part]}.onnx" for dimensions in (network.dimensions, 2))
+        if not file.is_file() and part == "semantic_head":
             continue
         if not file.is_file() and not flat.is_file():
             raise SettingsError(f"The folder to start from needs {file.name}; {path} has none.")
@@ -229,50 +237,62 @@ def begin(network: Mender, path: Path) -> None:
         own = module.state_dict()
         state = torch_network(str(file if file.is_file() else flat))[0].state_dict()
         if not file.is_file():
-            state = _in_space(state, own)
+            state = inflated_from_planes(state, own)
         if any(name not in state or own[name].shape != state[name].shape for name in own):
-            if part == "namer":
+            if part == "semantic_head":
                 continue  # of another task
-            raise SettingsError(f"The weights in {path} are of a {part} with other widths.")
+            raise SettingsError(f"The {part} in {path} has other widths than the settings.")
         module.load_state_dict(state)
 
 
-def export(network: Mender, settings: Settings, folder: Path) -> tuple[Path, ...]:
-    """Write the reader, the refiner and the refiner's last layers for the engine."""
+def export(network: MendNetwork, settings: Settings, folder: Path) -> tuple[Path, ...]:
+    """Write the encoder, the decoder and the decoder's last layers for the engine."""
     name, dimensions = f"mend{settings.dimensions}d", settings.dimensions
-    reading, refining = _options(settings)
-    cells = (1, INPUTS, *[2 * 2 ** (len(settings.all_widths) - 1)] * dimensions)
+    encoder_options, decoder_options = _options(settings)
+    cells = (1, IMAGE_CHANNELS, *[2 * 2 ** (len(settings.encoder_widths) - 1)] * dimensions)
     image = torch.zeros(cells)
     with torch.no_grad():
-        features = network.reader.eval()(image)
+        features = network.encoder.eval()(image)
     levels = [f"f{i}" for i in range(len(features))]
-    reader, refiner, head = folder / f"{name}_reader.onnx", folder / f"{name}_refiner.onnx", folder / f"{name}_head.npz"
+    encoder, decoder = (folder / f"{name}_{FILES[part]}.onnx" for part in ("encoder", "decoder"))
+    head = folder / f"{name}_head.npz"
     export_network(
-        network.reader, reader, architecture="mender:Reader", settings=reading, inputs={"x": image}, outputs=levels
+        network.encoder,
+        encoder,
+        architecture="mend:ImageEncoder",
+        settings=encoder_options,
+        inputs={"x": image},
+        outputs=levels,
     )
-    used = dict(list(zip(levels, features, strict=True))[: len(settings.all_light)])
+    used = dict(list(zip(levels, features, strict=True))[: len(settings.decoder_widths)])
     export_network(
-        network.refiner,
-        refiner,
-        architecture="mender:Refiner",
-        settings=refining,
-        inputs={"prompts": torch.zeros(1, PROMPTS, *cells[2:]), **used},
+        network.decoder,
+        decoder,
+        architecture="mend:PromptDecoder",
+        settings=decoder_options,
+        inputs={"prompts": torch.zeros(1, PROMPT_CHANNELS, *cells[2:]), **used},
         outputs=("logits", "quality", "hidden", "error_logits"),
     )
-    save_head(head_of(network), head)
-    if network.namer is None:
-        return reader, refiner, head
-    namer, labels = folder / f"{name}_namer.onnx", folder / f"{name}_labels.json"
+    save_head(last_layers(network), head)
+    if network.semantic_head is None:
+        return encoder, decoder, head
+    semantic_head, labels = folder / f"{name}_{FILES['semantic_head']}.onnx", folder / f"{name}_labels.json"
     named = dict(zip(levels, features, strict=True))
-    export_network(network.namer, namer, architecture="mender:Namer", settings=_naming(settings), inputs=named)
+    export_network(
+        network.semantic_head,
+        semantic_head,
+        architecture="mend:SemanticHead",
+        settings=_semantic_options(settings),
+        inputs=named,
+    )
     called = [{"value": value, "name": text} for value, text in zip(settings.labels, settings.names, strict=True)]
     labels.write_text(json.dumps({"labels": called}, indent=1) + "\n", encoding="utf-8")
-    return reader, refiner, head, namer, labels
+    return encoder, decoder, head, semantic_head, labels
 
 
-def head_of(network: Mender) -> Head:
-    """Return the refiner's last layers, which read each voxel alone."""
-    layers = [layer for layer in network.refiner.head if hasattr(layer, "weight")]  # type: ignore[union-attr]
+def last_layers(network: MendNetwork) -> Head:
+    """Return the decoder's last layers, which see each voxel alone."""
+    layers = [layer for layer in network.decoder.head if hasattr(layer, "weight")]  # type: ignore[union-attr]
     weights = tuple(layer.weight.detach().flatten(1).float().numpy() for layer in layers)
     return Head(weights, tuple(layer.bias.detach().float().numpy() for layer in layers))
 
@@ -281,20 +301,20 @@ LAYOUT = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 def _tensor(arrays: Sequence[NDArray[np.float32]]) -> Tensor:
-    """Return a batch with its channels last: half the time of the refiner in the plane, two thirds in space."""
+    """Return a batch with its channels last: half the time of the decoder in the plane, two thirds in space."""
     batch = torch.from_numpy(np.stack(arrays))
     return batch.contiguous(memory_format=LAYOUT[batch.ndim])
 
 
-def _turned(network: Mender, turns: Sequence[Turn]) -> Tensor:  # [b 4 ...]
-    seen = seen_in_volume if network.dimensions == 3 else seen_in_plane
+def decoder_input(network: MendNetwork, turns: Sequence[Turn]) -> Tensor:  # [b 4 ...]
+    seen = volume_channels if network.dimensions == 3 else plane_channels
     return _tensor([seen(turn) for turn in turns])
 
 
-def read(network: Mender, samples: Sequence[Sample]) -> tuple[Tensor, ...]:
+def encode(network: MendNetwork, samples: Sequence[Game]) -> tuple[Tensor, ...]:
     """Return the features of the samples' images."""
-    with mixed():
-        return tuple(network.reader(_tensor([sample.image for sample in samples])))
+    with autocast():
+        return tuple(network.encoder(_tensor([sample.image for sample in samples])))
 
 
 @dataclass(frozen=True, eq=False)
@@ -305,79 +325,79 @@ class Answers:
     quality: list[float]
 
 
-def answered(
-    network: Mender,
+def decode(
+    network: MendNetwork,
     features: Sequence[Tensor],
     which: Sequence[int],
     turns: Sequence[Turn],
     *,
     most: int = 16,
 ) -> Answers:
-    """Return the refiner's answers to one turn of some games, without gradient."""
-    network.refiner.eval()
+    """Return the decoder's answers to one turn of some games, without gradient."""
+    network.decoder.eval()
     masks: list[MaskArray] = []
     quality: list[float] = []
-    with torch.no_grad(), mixed():
+    with torch.no_grad(), autocast():
         for at in range(0, len(which), most):
             part = slice(at, at + most)
-            chosen = features if len(which[part]) == len(features[0]) else _chosen(features, which[part])
-            logits, judged, *_ = network.refiner(_turned(network, turns[part]), *chosen)
+            chosen = features if len(which[part]) == len(features[0]) else _select(features, which[part])
+            logits, judged, *_ = network.decoder(decoder_input(network, turns[part]), *chosen)
             found = (logits[:, 0] > 0).numpy()
             masks.extend(found if found.ndim == 4 else found[:, None])
             quality.extend(judged.float().tolist())
     return Answers(masks, quality)
 
 
-def _chosen(features: Sequence[Tensor], which: Sequence[int]) -> list[Tensor]:
+def _select(features: Sequence[Tensor], which: Sequence[int]) -> list[Tensor]:
     index = torch.tensor(list(which))
     return [part.index_select(0, index) for part in features]
 
 
-def loss(network: Mender, drawn: Sequence[Sample | Named], step: int = 0) -> Tensor:
+def loss(network: MendNetwork, drawn: Sequence[Game | LabelledGame], step: int = 0) -> Tensor:
     """Play a batch of games and return the loss of all their answers, later ones counting a little more.
 
-    Of a task, add what the namer said of the views that it is taught by.
+    Of a task, add the semantic head's loss on the labelled views.
     """
-    network.reader.train()
+    network.encoder.train()
     samples = [game_of(one) for one in drawn]
-    features = read(network, samples)
+    features = encode(network, samples)
     still = [part.detach() for part in features]
-    naming: Tensor | None = None
-    if network.namer is not None:
-        naming, samples = _taught_names(network, features, drawn, samples)
-    games = played(
-        samples, lambda which, turns: answered(network, still, which, _all_told(samples, which, turns)).masks
+    semantic: Tensor | None = None
+    if network.semantic_head is not None:
+        semantic, samples = _semantic_loss(network, features, drawn, samples)
+    games = play_games(
+        samples, lambda which, turns: decode(network, still, which, _with_guesses(samples, which, turns)).masks
     )
     whose = [i for i, turns in enumerate(games) for _ in turns]
-    turns = [forgotten(turn) if samples[i].forgetful else turn for i, some in enumerate(games) for turn in some]
-    turns = _all_told(samples, whose, turns)
-    network.refiner.train()
-    seen = _turned(network, turns)
-    with mixed():
-        logits, judged, _, uncertainty = network.refiner(seen, *_chosen(features, whose))
+    turns = [without_mask(turn) if samples[i].forgetful else turn for i, some in enumerate(games) for turn in some]
+    turns = _with_guesses(samples, whose, turns)
+    network.decoder.train()
+    seen = decoder_input(network, turns)
+    with autocast():
+        logits, judged, _, uncertainty = network.decoder(seen, *_select(features, whose))
     flat = np.stack([samples[i].truth.reshape(logits.shape[2:]) for i in whose])[:, None]
     truth = torch.from_numpy(flat.astype(np.float32))
     wrong = losses(logits.float(), judged.float(), uncertainty.float(), truth, seen[:, :1])
-    shares = [np.arange(len(some)) * LATER + 1.0 for some in games]
+    shares = [np.arange(len(some)) * TURN_WEIGHT + 1.0 for some in games]
     counts = np.concatenate([share / share.sum() for share in shares]) / len(samples)
     answering = (wrong * torch.from_numpy(counts.astype(np.float32))).sum()
-    return answering if naming is None else answering + naming
+    return answering if semantic is None else answering + semantic
 
 
-def _all_told(samples: Sequence[Sample], which: Sequence[int], turns: Sequence[Turn]) -> list[Turn]:
+def _with_guesses(samples: Sequence[Game], which: Sequence[int], turns: Sequence[Turn]) -> list[Turn]:
     """Return turns of some games, with what is guessed of their objects."""
-    return [told(samples[i], turn) for i, turn in zip(which, turns, strict=True)]
+    return [with_guess(samples[i], turn) for i, turn in zip(which, turns, strict=True)]
 
 
-def _taught_names(
-    network: Mender, features: Sequence[Tensor], drawn: Sequence[Sample | Named], samples: list[Sample]
-) -> tuple[Tensor, list[Sample]]:
-    """Return the namer's loss, a mean over all samples, and the games with the starts that are the namer's masks."""
-    which = [i for i, one in enumerate(drawn) if isinstance(one, Named)]
-    views = [one for one in drawn if isinstance(one, Named)]
+def _semantic_loss(
+    network: MendNetwork, features: Sequence[Tensor], drawn: Sequence[Game | LabelledGame], samples: list[Game]
+) -> tuple[Tensor, list[Game]]:
+    """Return the semantic head's loss, a mean over all samples, and the games, some of which start from its masks."""
+    which = [i for i, one in enumerate(drawn) if isinstance(one, LabelledGame)]
+    views = [one for one in drawn if isinstance(one, LabelledGame)]
     if not views:
         return features[0].new_zeros(()), samples
-    logits = names_of(network, _chosen(features, which))
+    logits = semantic_logits(network, _select(features, which))
     names = torch.from_numpy(np.stack([view.names for view in views]).astype(np.int64))
     valid = torch.from_numpy(np.stack([view.valid for view in views]))
     said = logits.detach().argmax(1).numpy()
@@ -386,18 +406,18 @@ def _taught_names(
         start = ((found == view.target) & view.valid).reshape(view.game.truth.shape)
         if view.few is not None and view.target and start.any():
             samples[i] = replace(view.game, start=start, interactions=view.few)
-    return naming_losses(logits, names, valid).sum() / len(samples), samples
+    return semantic_losses(logits, names, valid).sum() / len(samples), samples
 
 
-def names_of(network: Mender, features: Sequence[Tensor]) -> Tensor:  # [b labels+1 ...]
-    """Return the namer's logits."""
-    assert network.namer is not None
-    with mixed():
-        logits: Tensor = network.namer(*features)
+def semantic_logits(network: MendNetwork, features: Sequence[Tensor]) -> Tensor:  # [b labels+1 ...]
+    """Return the semantic head's logits."""
+    assert network.semantic_head is not None
+    with autocast():
+        logits: Tensor = network.semantic_head(*features)
     return logits.float()
 
 
-def naming_losses(logits: Tensor, names: Tensor, valid: Tensor) -> Tensor:  # [b k ...], 2 [b ...] -> [b]
+def semantic_losses(logits: Tensor, names: Tensor, valid: Tensor) -> Tensor:  # [b k ...], 2 [b ...] -> [b]
     """Return each view's cross entropy and the mean soft Dice of the labels in it, where it lies on the image.
 
     Of a label that is not in a view overlap says only "nothing, anywhere", and says it loudest where little is found
@@ -413,7 +433,7 @@ def naming_losses(logits: Tensor, names: Tensor, valid: Tensor) -> Tensor:  # [b
     return entropy + (present * (1 - overlap)).sum(1) / present.sum(1).clamp_min(1)
 
 
-def _fewer(samples: Sequence[Sample]) -> bool:
+def _smaller_than_in_use(samples: Sequence[Game]) -> bool:
     """Tell whether the samples are blocks smaller than those that are looked at in use."""
     return samples[0].image.ndim == 4 and samples[0].image.shape[-1] < BLOCK
 
@@ -426,29 +446,31 @@ def losses(logits: Tensor, judged: Tensor, uncertainty: Tensor, truth: Tensor, s
     """  # all [b 1 ...] but the judged Dice [b] -> [b]
     entropy = binary_cross_entropy_with_logits(logits, truth, reduction="none").flatten(1).mean(1)
     chance, wanted, before = logits.sigmoid().flatten(1), truth.flatten(1), shown.flatten(1)
-    overlap = CHANGED * apart((chance - before).abs(), (wanted - before).abs()) + (1 - CHANGED) * apart(chance, wanted)
+    overlap = CHANGE_SHARE * soft_dice_loss((chance - before).abs(), (wanted - before).abs()) + (
+        1 - CHANGE_SHARE
+    ) * soft_dice_loss(chance, wanted)
     sure = (logits.detach() > 0).float().flatten(1)
     right = (2 * (sure * wanted).sum(1) + 1e-3) / (sure.sum(1) + wanted.sum(1) + 1e-3)
     mistakes = ((logits.detach() > 0) != (truth > 0.5)).float()
     suspected = binary_cross_entropy_with_logits(uncertainty, mistakes, reduction="none").flatten(1).mean(1)
     judging = smooth_l1_loss(judged, right, reduction="none", beta=0.1)
-    return entropy + overlap + JUDGED * judging + ERRORS_SHARE * suspected
+    return entropy + overlap + QUALITY_WEIGHT * judging + ERROR_WEIGHT * suspected
 
 
-def apart(one: Tensor, other: Tensor) -> Tensor:  # 2 [b n] -> [b]
+def soft_dice_loss(one: Tensor, other: Tensor) -> Tensor:  # 2 [b n] -> [b]
     """Return one less the soft Dice."""
     return 1 - (2 * (one * other).sum(1) + 1) / (one.sum(1) + other.sum(1) + 1)
 
 
-def alike(samples: Sequence[Sample], *, most: int = 16) -> list[list[Sample]]:
+def grouped_by_size(samples: Sequence[Game], *, most: int = 16) -> list[list[Game]]:
     """Return the samples in groups of one size."""
-    sizes: dict[tuple[int, ...], list[Sample]] = {}
+    sizes: dict[tuple[int, ...], list[Game]] = {}
     for sample in samples:
         sizes.setdefault(sample.image.shape, []).append(sample)
     return [group[at : at + most] for group in sizes.values() for at in range(0, len(group), most)]
 
 
-def validate(network: Mender, drawn: Sequence[Sample | Named], *, interactions: int = 5) -> dict[str, float]:
+def validate(network: MendNetwork, drawn: Sequence[Game | LabelledGame], *, interactions: int = 5) -> dict[str, float]:
     """Return the mean Dice after 1, 3 and 5 clicks at the centre of the largest mistake, and how well it is judged.
 
     `judged` is one less the mean absolute error of the expected Dice, `known` its correlation with the true one. In
@@ -456,21 +478,21 @@ def validate(network: Mender, drawn: Sequence[Sample | Named], *, interactions: 
     comes first: the mean over its labels of the Dice of the masks without a prompt, then those of each, `automatic_1`
     and so on by the label's place.
     """
-    drawn = [one for one in drawn if not _fewer([game_of(one)])] or drawn
-    views = [one for one in drawn if isinstance(one, Named)]
-    samples = [one.game for one in views if one.target] + [one for one in drawn if isinstance(one, Sample)]
-    found = validate_names(network, views) if views else {}
+    drawn = [one for one in drawn if not _smaller_than_in_use([game_of(one)])] or drawn
+    views = [one for one in drawn if isinstance(one, LabelledGame)]
+    samples = [one.game for one in views if one.target] + [one for one in drawn if isinstance(one, Game)]
+    found = validate_labels(network, views) if views else {}
     return {**found, **validate_games(network, samples, interactions)} if samples else found
 
 
-def validate_names(network: Mender, views: Sequence[Named], *, most: int = 16) -> dict[str, float]:
+def validate_labels(network: MendNetwork, views: Sequence[LabelledGame], *, most: int = 16) -> dict[str, float]:
     """Return the Dice of each label over all views together, and their mean; labels that are nowhere do not count."""
     network.eval()
     counts = []  # of views, [3 labels+1]: right, said, true
     for at in range(0, len(views), most):
         some = views[at : at + most]
         with torch.no_grad():
-            logits = names_of(network, read(network, [view.game for view in some]))
+            logits = semantic_logits(network, encode(network, [view.game for view in some]))
         valid = np.stack([view.valid for view in some])
         said, true = logits.argmax(1).numpy()[valid], np.stack([view.names for view in some])[valid]
         counts.append([np.bincount(part, minlength=logits.shape[1]) for part in (true[said == true], said, true)])
@@ -483,16 +505,16 @@ def validate_names(network: Mender, views: Sequence[Named], *, most: int = 16) -
     return {"automatic": float(np.mean(list(scores.values()))) if scores else 0.0, **scores}
 
 
-def validate_games(network: Mender, samples: Sequence[Sample], interactions: int) -> dict[str, float]:
+def validate_games(network: MendNetwork, samples: Sequence[Game], interactions: int) -> dict[str, float]:
     """Return how good the answers to clicks are, and how well the network judges them."""
     robot = LargestError()
     scores: dict[str, list[float]] = {"dice_1": [], "dice_3": [], f"dice_{interactions}": []}
     expected: list[float] = []
     true: list[float] = []
-    for some in alike(samples):
-        network.reader.eval()
+    for some in grouped_by_size(samples):
+        network.encoder.eval()
         with torch.no_grad():
-            features = read(network, some)
+            features = encode(network, some)
         turns = [Turn((), np.zeros_like(sample.truth)) for sample in some]
         for count in range(1, interactions + 1):
             clicks = [robot(sample.truth, turn.mask) for sample, turn in zip(some, turns, strict=True)]
@@ -500,7 +522,7 @@ def validate_games(network: Mender, samples: Sequence[Sample], interactions: int
                 Turn(turn.prompts if click is None else (*turn.prompts, click), turn.mask)
                 for turn, click in zip(turns, clicks, strict=True)
             ]
-            said = answered(network, features, range(len(some)), _all_told(some, range(len(some)), turns))
+            said = decode(network, features, range(len(some)), _with_guesses(some, range(len(some)), turns))
             overlap = [dice(sample.truth, mask) for sample, mask in zip(some, said.masks, strict=True)]
             expected, true = expected + said.quality, true + overlap
             turns = [Turn(turn.prompts, mask) for turn, mask in zip(turns, said.masks, strict=True)]
@@ -511,21 +533,21 @@ def validate_games(network: Mender, samples: Sequence[Sample], interactions: int
     return {**found, "judged": 1 - float(np.mean(np.abs(np.subtract(expected, true)))), "known": known}
 
 
-def pictures(network: Mender, drawn: Sequence[Sample | Named]) -> NDArray[np.uint8]:  # [y x 3]
+def pictures(network: MendNetwork, drawn: Sequence[Game | LabelledGame]) -> NDArray[np.uint8]:  # [y x 3]
     """Return a sheet of the masks after one click; of a volume its middle slice through the object."""
     robot = LargestError()
-    network.reader.eval()
-    samples = alike([game_of(one) for one in drawn])[0]
+    network.encoder.eval()
+    samples = grouped_by_size([game_of(one) for one in drawn])[0]
     with torch.no_grad():
-        features = read(network, samples)
+        features = encode(network, samples)
     empty = [np.zeros_like(sample.truth) for sample in samples]
     clicks = [robot(sample.truth, mask) for sample, mask in zip(samples, empty, strict=True)]
     turns = [Turn(() if click is None else (click,), mask) for click, mask in zip(clicks, empty, strict=True)]
-    masks = answered(network, features, range(len(samples)), _all_told(samples, range(len(samples)), turns)).masks
+    masks = decode(network, features, range(len(samples)), _with_guesses(samples, range(len(samples)), turns)).masks
     return sheet([_example(sample, mask) for sample, mask in zip(samples, masks, strict=True)])
 
 
-def _example(sample: Sample, mask: MaskArray) -> Example:
+def _example(sample: Game, mask: MaskArray) -> Example:
     z = int(np.argmax(sample.truth.sum(axis=(1, 2))))
     image = sample.image[:3] if sample.image.ndim == 3 else sample.image[:1, z]
     return Example(image, sample.truth[z], mask[z])

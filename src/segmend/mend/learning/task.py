@@ -1,9 +1,9 @@
-"""What mend learns of a task, one kind of image with known labels: views as they are, every cell with its name.
+"""What mend learns of a task, one kind of image with known labels: labelled views with little augmentation.
 
-Games are turned and mirrored, so that the object may be anything. What is named may not: left is not right, and dark
-is not bright. So half of a task's samples are views of whole planes and volumes, or near to what has a name, hardly
-moved and hardly retoned. They teach the names, and a game is played on each of them too, which often begins from the
-network's own automatic mask: that is what a person will mend.
+Games are rotated and mirrored, so that the object may be anything. Labels do not allow it: left is not right, and dark
+is not bright. So half of a task's samples are views of whole slices and volumes, or windows round a label, with mild
+augmentation. They teach the semantic head, and a game is played on each of them too, which often begins from the
+network's own automatic mask: that is what a person will correct.
 """
 
 from __future__ import annotations
@@ -18,33 +18,39 @@ from scipy import ndimage
 
 from segmend.core.image import MaskArray, Real
 from segmend.errors import SettingsError
-from segmend.learning.augment import bend, bent
+from segmend.learning.augment import random_grid, warp
 from segmend.learning.drawn.solids import smooth_solid
 from segmend.learning.drawn.synthetic import smooth_field
-from segmend.learning.slices import areas, cut_axis
+from segmend.learning.slices import cut_axis, label_areas
 from segmend.learning.subjects import Subject
-from segmend.mend.learning.games import Sample, started
-from segmend.mend.learning.plane import LEAST_PIXELS, PlaneSampler, places, window_round
-from segmend.mend.learning.volume import VolumeSampler, box_of, frame_near, seen_share
-from segmend.mend.plane import CELLS, clip_to_window_level
-from segmend.sampling.frame import volume_intensity_channels, whole_frame
-from segmend.sampling.window import around, cells_on_plane, colour_or_grey, plane_intensity_channels, resample_to_grid
+from segmend.mend.learning.games import Game, new_game
+from segmend.mend.learning.plane import MIN_OBJECT_PIXELS, PlaneSampler, places, window_round
+from segmend.mend.learning.volume import VolumeSampler, box_of, frame_near, object_share
+from segmend.mend.plane_networks import CELLS
+from segmend.sampling.frame import whole_frame
+from segmend.sampling.intensity import (
+    clip_to_window_level,
+    colour_or_grey,
+    plane_intensity_channels,
+    volume_intensity_channels,
+)
+from segmend.sampling.window import around, cells_on_plane, resample_to_grid
 from segmend.users import LargestError
 
 if TYPE_CHECKING:
     from segmend.mend.learning.recipe import Settings
 
-NAMED = 0.5  # the share of a task's samples that teach names
-WHOLE = 0.4  # and of these the share that shows all of a plane or a volume
-ANYWHERE = 0.2  # of planes, the share that may hold no label
-OWN_START = 0.5  # of their games, the share that begins from the network's own mask
-MOST_LABELS = 64
-APART = 7  # keeps the draws of names apart from those of games
+LABELLED_SHARE = 0.5  # the share of a task's samples that teach the semantic head
+WHOLE_SHARE = 0.4  # the share of labelled samples that show a whole slice or volume
+ANYWHERE_SHARE = 0.2  # the share of labelled slices that are chosen without regard to their labels
+OWN_START_SHARE = 0.5  # the share of games on labelled samples that begin from the semantic head's own mask
+MAX_LABELS = 64  # of one task
+LABEL_STREAM = 7  # the random stream of labelled samples, apart from that of games
 
 Names = NDArray[np.uint8]  # 0 for none, else the label's place in the settings' labels, counted from 1
 
 
-def named_labels(training: Sequence[Subject], settings: Settings) -> tuple[tuple[int, ...], tuple[str, ...]]:
+def task_labels(training: Sequence[Subject], settings: Settings) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Return the labels of a task and their names; SettingsError when the cases do not make up one task."""
     groups = sorted({subject.group for subject in training})
     if len(groups) > 1:
@@ -54,122 +60,124 @@ def named_labels(training: Sequence[Subject], settings: Settings) -> tuple[tuple
         )
     if any(subject.instances for subject in training):
         raise SettingsError(f"The labels of {groups[0]} number single things; a task model needs kinds of things.")
-    held = [{int(value) for value in np.flatnonzero(_present(subject))} for subject in training]
-    values = sorted(set().union(*held))
+    present = [{int(value) for value in np.flatnonzero(_present(subject))} for subject in training]
+    values = sorted(set().union(*present))
     labels = tuple(settings.labels) or tuple(values)
     if unknown := sorted(set(labels) - set(values)):
         raise SettingsError(f"No case of {groups[0]} to learn from has label {unknown[0]}; they have {values}.")
-    if len(labels) > MOST_LABELS:
-        raise SettingsError(f"A task model names {MOST_LABELS} labels at most; {groups[0]} has {len(labels)}.")
-    for subject, found in zip(training, held, strict=True):
+    if len(labels) > MAX_LABELS:
+        raise SettingsError(f"A task model names {MAX_LABELS} labels at most; {groups[0]} has {len(labels)}.")
+    for subject, found in zip(training, present, strict=True):
         if not settings.absent and (lost := sorted(set(labels) - found)):
             raise SettingsError(
                 f"The case {subject.name} of {groups[0]} has no label {lost[0]}, which others have. If it is really "
                 f"not there, say so with --set absent=true; if nobody drew it, draw it or leave the case out."
             )
-    told = training[0].names
-    names = tuple(settings.names) or tuple(told.get(value, f"label {value}") for value in labels)
+    known = training[0].names
+    names = tuple(settings.names) or tuple(known.get(value, f"label {value}") for value in labels)
     if len(names) != len(labels):
         raise SettingsError(f"The setting names needs a name for each of {len(labels)} labels; got {len(names)}.")
     return labels, names
 
 
 def _present(subject: Subject) -> NDArray[np.bool_]:  # [values]
-    found: NDArray[np.bool_] = np.array(areas(subject).any(axis=0))
+    found: NDArray[np.bool_] = np.array(label_areas(subject).any(axis=0))
     found[0] = False
     return found
 
 
 @dataclass(frozen=True, eq=False)
-class Named:
-    """A game on a view of which the name of every cell is known."""
+class LabelledGame:
+    """A game on a view with a label for every cell."""
 
-    game: Sample
+    game: Game
     names: Names  # [y x] or [z y x]
     valid: MaskArray  # of the same shape: what lies on the image
-    target: int  # the game's name; 0 for none
+    target: int  # the label of the game's object; 0 for none
     few: int | None  # interactions of the game if it begins from the network's own mask, None if it does not
 
 
-def game_of(drawn: Sample | Named) -> Sample:
+def game_of(drawn: Game | LabelledGame) -> Game:
     """Return the game of any sample."""
-    return drawn.game if isinstance(drawn, Named) else drawn
+    return drawn.game if isinstance(drawn, LabelledGame) else drawn
 
 
 @dataclass(frozen=True, eq=False)
 class TaskSampler:
-    """Draws games and named views by number: the same number is the same sample in any process."""
+    """Draws games and labelled views by number: the same number is the same sample in any process."""
 
     games: PlaneSampler | VolumeSampler
     settings: Settings
 
-    def __getitem__(self, number: int) -> Sample | Named:
-        rng = np.random.default_rng((self.settings.seed, number, APART))
-        if rng.random() >= NAMED:
+    def __getitem__(self, number: int) -> Game | LabelledGame:
+        rng = np.random.default_rng((self.settings.seed, number, LABEL_STREAM))
+        if rng.random() >= LABELLED_SHARE:
             return self.games[number]
         forgetful = bool(rng.random() < self.settings.forget)
-        subject = self.games.shelf.draw(rng)
+        subject = self.games.pool.draw(rng)
         labels = self.settings.labels
         if isinstance(self.games, VolumeSampler):
-            view = in_space(rng, subject, labels, self.games.cells(number))
+            view = volume_view(rng, subject, labels, self.games.cells(number))
             image = volume_intensity_channels(view.tones[0], view.valid)
         else:
-            view = in_plane(rng, subject, labels)
+            view = plane_view(rng, subject, labels)
             grey = len(view.tones) == 1
             image = plane_intensity_channels(
                 clip_to_window_level(view.tones, view.valid) if grey else view.tones, view.valid
             )
-        found = played_on(rng, image, view)
+        found = labelled_game(rng, image, view)
         return replace(found, game=replace(found.game, forgetful=forgetful))
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """What is seen of a case, the name of every cell, and the cells that lie on the image."""
+class LabelledView:
+    """A part of a case, the label of every cell, and the cells that lie on the image."""
 
     tones: Real  # [c y x] or [1 z y x]
     names: Names
     valid: MaskArray
 
 
-def in_plane(rng: np.random.Generator, subject: Subject, labels: Sequence[int]) -> View:
-    """Return a slice of a case: all of it, or a window round what has a name."""
+def plane_view(rng: np.random.Generator, subject: Subject, labels: Sequence[int]) -> LabelledView:
+    """Return a slice of a case: all of it, or a window round a label."""
     image, axis = subject.image, cut_axis(subject.image)
-    sizes = areas(subject)[:, [value for value in labels if value < areas(subject).shape[1]]]
+    sizes = label_areas(subject)[:, [value for value in labels if value < label_areas(subject).shape[1]]]
     value = int(rng.choice(np.flatnonzero(sizes.any(axis=0)))) if sizes.any() else 0
-    some = np.flatnonzero(sizes[:, value]) if sizes.any() and rng.random() >= ANYWHERE else np.arange(len(sizes))
+    some = np.flatnonzero(sizes[:, value]) if sizes.any() and rng.random() >= ANYWHERE_SHARE else np.arange(len(sizes))
     index = int(rng.choice(some))
     planes = [np.take(subject.labels, index, axis) == value for value in labels]
     aspect = float(np.divide(*np.delete(image.spacing, axis)))
     rows, columns = planes[0].shape
     here = [plane for plane in planes if plane.any()]
     window = around(0, 0, rows, columns, margin=1.0, aspect=aspect)
-    if here and rng.random() >= WHOLE:
+    if here and rng.random() >= WHOLE_SHARE:
         one = here[int(rng.integers(len(here)))]
         window = window_round(rng, one if rng.random() < 0.5 else np.logical_or.reduce(here), aspect)
     channels = np.take(image.voxels, index, axis + 1)
     tones = np.stack([resample_to_grid(c, window, CELLS) for c in colour_or_grey(channels)])
-    view = View(
-        tones, named([resample_to_grid(p, window, CELLS) for p in planes]), cells_on_plane(window, rows, columns, CELLS)
+    view = LabelledView(
+        tones,
+        label_map([resample_to_grid(p, window, CELLS) for p in planes]),
+        cells_on_plane(window, rows, columns, CELLS),
     )
     if rng.random() < 0.5:
-        grid = bend(rng, CELLS, turn=0.2, stretch=0.15, ripple=2.0)
+        grid = random_grid(rng, CELLS, turn=0.2, stretch=0.15, ripple=2.0)
         names, valid = (_nearest(part, grid) for part in (view.names, view.valid))
-        view = View(np.stack([bent(c, grid) for c in view.tones]), names, valid > 0)
-    return replace(view, tones=toned_a_little(rng, view.tones)) if rng.random() < 0.6 else view
+        view = LabelledView(np.stack([warp(c, grid) for c in view.tones]), names, valid > 0)
+    return replace(view, tones=augment_intensity_mildly(rng, view.tones)) if rng.random() < 0.6 else view
 
 
-def in_space(rng: np.random.Generator, subject: Subject, labels: Sequence[int], cells: int) -> View:
-    """Return a block of a case: all of it, or round what has a name."""
+def volume_view(rng: np.random.Generator, subject: Subject, labels: Sequence[int], cells: int) -> LabelledView:
+    """Return a block of a case: all of it, or round a label."""
     image = subject.image
     found = {value: box for value, box in places(subject).items() if value in labels}
     frame = whole_frame(image.shape, image.spacing, (cells,) * 3)
-    if found and rng.random() >= WHOLE:
+    if found and rng.random() >= WHOLE_SHARE:
         value = 0 if rng.random() < 0.5 else int(rng.choice(list(found)))
         frame = frame_near(rng, subject, box_of(found, value), value, cells)
     tones = frame.subsample_to_grid(image.voxels[0])[None]
-    names = named([seen_share(subject, frame, value) for value in labels])
-    view = View(tones, names, frame.cells_in_volume(image.shape))
+    names = label_map([object_share(subject, frame, value) for value in labels])
+    view = LabelledView(tones, names, frame.cells_in_volume(image.shape))
     if rng.random() < 0.5:
         matrix = np.eye(3) + rng.normal(0, 0.06, (3, 3))
         offset = np.full(3, (cells - 1) / 2) @ (np.eye(3) - matrix).T
@@ -177,14 +185,14 @@ def in_space(rng: np.random.Generator, subject: Subject, labels: Sequence[int], 
         names, inner = (
             ndimage.affine_transform(part.astype(np.uint8), matrix, offset, order=0) for part in (names, view.valid)
         )
-        view = View(tones, names, inner > 0)
-    return replace(view, tones=toned_a_little(rng, view.tones)) if rng.random() < 0.6 else view
+        view = LabelledView(tones, names, inner > 0)
+    return replace(view, tones=augment_intensity_mildly(rng, view.tones)) if rng.random() < 0.6 else view
 
 
-def named(shares: Sequence[Real]) -> Names:
-    """Return the name of each cell: of what takes most of it.
+def label_map(shares: Sequence[Real]) -> Names:
+    """Return the label of each cell: the one with the largest share.
 
-    >>> named([np.array([[0.6, 0.3, 0.0]]), np.array([[0.0, 0.5, 0.4]])]).tolist()
+    >>> label_map([np.array([[0.6, 0.3, 0.0]]), np.array([[0.0, 0.5, 0.4]])]).tolist()
     [[1, 2, 0]]
     """
     none = 1 - np.sum(shares, axis=0)
@@ -195,8 +203,8 @@ def _nearest(part: NDArray[np.generic], grid: NDArray[np.float32]) -> NDArray[np
     return np.asarray(ndimage.map_coordinates(part.astype(np.uint8), grid, order=0, cval=0))
 
 
-def toned_a_little(rng: np.random.Generator, tones: Real) -> Real:  # [c *cells]
-    """Return tones as another scanner of the same kind might make them: gamma, shading, noise; never inverted."""
+def augment_intensity_mildly(rng: np.random.Generator, tones: Real) -> Real:  # [c *cells]
+    """Return intensities as from another scanner of the same kind: mild gamma, bias field, noise; never inverted."""
     low, high = np.percentile(tones.ravel()[::7], (0.5, 99.5))
     out = np.clip((tones - low) / max(float(high - low), 1e-6), 0, 1) ** np.exp(rng.uniform(-0.3, 0.3))
     if rng.random() < 0.4:
@@ -207,16 +215,16 @@ def toned_a_little(rng: np.random.Generator, tones: Real) -> Real:  # [c *cells]
     return np.asarray(out, np.float32)
 
 
-def played_on(rng: np.random.Generator, image: Real, view: View) -> Named:
-    """Return a view with a game for one of the names in it; where there are none, to take a mask away."""
+def labelled_game(rng: np.random.Generator, image: Real, view: LabelledView) -> LabelledGame:
+    """Return a view with a game for one of its labels; where it has none, a game to remove a mask."""
     names = view.names if view.valid.all() else np.where(view.valid, view.names, 0).astype(np.uint8)
     counts = np.bincount(names.ravel())
-    some = np.flatnonzero(counts[1:] >= LEAST_PIXELS) + 1
+    some = np.flatnonzero(counts[1:] >= MIN_OBJECT_PIXELS) + 1
     target = int(rng.choice(some)) if len(some) else 0
     solid = names if names.ndim == 3 else names[None]
     truth = solid == target if target else np.zeros(solid.shape, bool)
-    game = started(rng, image, truth, None)
+    game = new_game(rng, image, truth, None)
     if not target:  # the other robots need an object
         game = replace(game, user=LargestError(int(rng.integers(2**31))))
-    few = int(rng.choice([0, 1, 2, 3], p=[0.3, 0.35, 0.2, 0.15])) if rng.random() < OWN_START else None
-    return Named(game, names, view.valid, target, few)
+    few = int(rng.choice([0, 1, 2, 3], p=[0.3, 0.35, 0.2, 0.15])) if rng.random() < OWN_START_SHARE else None
+    return LabelledGame(game, names, view.valid, target, few)

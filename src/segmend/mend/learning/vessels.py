@@ -15,7 +15,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from segmend.core.image import Real
 from segmend.core.masks import dice
 from segmend.learning.drawn.strands import strands
-from segmend.learning.precision import mixed
+from segmend.learning.precision import autocast
 from segmend.learning.sheets import Example, sheet
 from segmend.learning.subjects import Subject
 from segmend.mend.vessels import level_tones, log_tones
@@ -75,7 +75,7 @@ def _batch(arrays: Sequence[NDArray[np.generic]]) -> Tensor:  # [y x], ... -> [b
 
 def loss(network: UNet, samples: Sequence[Sample], step: int) -> Tensor:
     """Return half of the cross entropy and of one less the soft Dice of every picture."""
-    with mixed():
+    with autocast():
         logits = network(_batch([sample.tones for sample in samples])).float()
     truth = _batch([sample.truth for sample in samples])
     chance = torch.sigmoid(logits)
@@ -98,7 +98,7 @@ def pictures(network: UNet, samples: Sequence[Sample]) -> NDArray[np.uint8]:  # 
 
 def _answers(network: UNet, samples: Sequence[Sample]) -> list[NDArray[np.bool_]]:
     network.eval()
-    with torch.no_grad(), mixed():
+    with torch.no_grad(), autocast():
         return [np.asarray(network(_batch([s.tones])).float()[0, 0] > 0) for s in samples]
 
 

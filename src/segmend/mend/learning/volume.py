@@ -1,4 +1,4 @@
-"""What mend learns from in space: a block of a volume in cells that are cubes, near and far, whole and in part."""
+"""What mend learns from in space: blocks of a volume resampled to isotropic cells, round objects and parts of them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from scipy import ndimage
 
 from segmend.core.image import Box, MaskArray, Real, three
 from segmend.learning.drawn.bodies import body
-from segmend.learning.drawn.solids import smooth_solid, solid, thick, volume
-from segmend.learning.drawn.synthetic import blended, region_of, smooth_field, walled
-from segmend.learning.slices import Shelf
+from segmend.learning.drawn.solids import smooth_solid, solid, thicken_slices, volume
+from segmend.learning.drawn.synthetic import add_layers, blend_object, similar_region, smooth_field
+from segmend.learning.perturb import add_local_error, blur_mask, perturb_mask
+from segmend.learning.slices import CasePool
 from segmend.learning.subjects import Subject
-from segmend.mend.learning.games import Opening, Sample, guessed, started
-from segmend.mend.learning.plane import LEAST_PIXELS, Flat, places, window_round
+from segmend.mend.learning.games import Game, OpenThen, new_game, rough_box
+from segmend.mend.learning.plane import MIN_OBJECT_PIXELS, Flat, places, window_round
 from segmend.sampling.channels import volume_prompt_channels
-from segmend.sampling.frame import Frame, frame_around, volume_intensity_channels, whole_frame
+from segmend.sampling.frame import Frame, frame_around, whole_frame
+from segmend.sampling.intensity import volume_intensity_channels
 from segmend.sampling.window import resample_to_grid
 from segmend.users import BoxFirst
 from segmend.users.play import Turn
@@ -26,17 +28,18 @@ from segmend.users.play import Turn
 if TYPE_CHECKING:
     from segmend.mend.learning.recipe import Settings
 
-CELLS = 48  # the side of a block in training
-FEWER = 32  # and of some batches: in the time of one large block three small ones teach
-MORE = 64  # and of some others: a network should see an object of any size in a block of any size alike
-LEAST_CELLS = 20
-GUESSING = 0.7  # the share of games without a first mask in which it is guessed how large the object is, as in use
-UPRIGHT = 0.6  # the share of real blocks that are neither turned nor mirrored: anatomy has a side
-LEAST_LOOK = 12.0  # voxels across the nearest block
+CELLS = 48  # the side of a training block, in cells
+SMALL_BLOCK = 32  # the side of a small block: three of them take the time of one of CELLS
+LARGE_BLOCK = 64  # the side of a large block: the network shall answer alike at any size of block
+MIN_OBJECT_CELLS = 20  # objects of fewer are drawn again, up to eight times
+GUESS_SHARE = 0.7  # the share of games without a first mask that are told a rough bounding box, as in use
+UPRIGHT_SHARE = 0.6  # the share of real blocks that are neither rotated nor mirrored: anatomy has a left and a right
+# The shortest side of a training block, in the finest voxels. In use it is at least 16 (`segmend.mend.volume`).
+MIN_BLOCK_VOXELS = 12.0
 
 
-def seen_turn(turn: Turn) -> Real:  # [4 n n n]
-    """Return what a turn tells the network: the mask so far, positive and negative marks, boxes."""
+def turn_channels(turn: Turn) -> Real:  # [4 n n n]
+    """Return a turn as the decoder's input: the mask so far, positive marks, negative marks, boxes."""
     z, y, x = turn.mask.shape
     block = Frame((0, 0, 0), (z, y, x), (z, y, x))
     return np.concatenate([turn.mask[None].astype(np.float32), volume_prompt_channels(turn.prompts, block)])
@@ -44,13 +47,13 @@ def seen_turn(turn: Turn) -> Real:  # [4 n n n]
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Tones of a block with its object, the cells that lie in the volume, and perhaps a mask to start from."""
+    """The intensities of a block with its object, the cells inside the volume, and perhaps a mask to start from."""
 
     tones: Real  # [n n n]
     truth: MaskArray
     valid: MaskArray
     start: MaskArray | None = None
-    real: bool = False  # a real object where it really is
+    real: bool = False  # a real object in its own surroundings
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,42 +62,44 @@ class VolumeSampler:
 
     subjects: Sequence[Subject]
     settings: Settings
-    shelf: Shelf = field(init=False)
-    pictures: Shelf = field(init=False)
+    pool: CasePool = field(init=False)
+    pictures: CasePool = field(init=False)
 
     def __post_init__(self) -> None:
         flat = [subject for subject in self.subjects if subject.image.flat]
-        object.__setattr__(self, "shelf", Shelf([subject for subject in self.subjects if not subject.image.flat]))
-        object.__setattr__(self, "pictures", Shelf(flat))
+        object.__setattr__(self, "pool", CasePool([subject for subject in self.subjects if not subject.image.flat]))
+        object.__setattr__(self, "pictures", CasePool(flat))
 
-    def __getitem__(self, number: int) -> Sample:
+    def __getitem__(self, number: int) -> Game:
         s = self.settings
         rng = np.random.default_rng((s.seed, number))
         cells = self.cells(number)
         for _ in range(8):
             block = self._block(rng, cells)
-            block = _cropped(rng, _moved(rng, block, upright=block.real and rng.random() < UPRIGHT))
-            if block.truth.sum() >= LEAST_CELLS:
+            block = _cut_by_border(
+                rng, _augment_geometry(rng, block, upright=block.real and rng.random() < UPRIGHT_SHARE)
+            )
+            if block.truth.sum() >= MIN_OBJECT_CELLS:
                 break
-        tones = retoned(rng, block.tones) if rng.random() < 0.8 else block.tones
+        tones = augment_intensity(rng, block.tones) if rng.random() < 0.8 else block.tones
         start = block.start
         if start is None and rng.random() < 0.2:
-            start = tried(rng, block.truth)
+            start = initial_mask(rng, block.truth)
         if start is not None:
             start = start & block.valid
-        sample = started(rng, volume_intensity_channels(tones, block.valid), block.truth, start)
-        unsized = start is None and not isinstance(sample.user, BoxFirst | Opening)
-        guess = guessed(rng, block.truth) if unsized and rng.random() < GUESSING else None
+        sample = new_game(rng, volume_intensity_channels(tones, block.valid), block.truth, start)
+        unsized = start is None and not isinstance(sample.user, BoxFirst | OpenThen)
+        guess = rough_box(rng, block.truth) if unsized and rng.random() < GUESS_SHARE else None
         return replace(sample, forgetful=bool(rng.random() < s.forget), guess=guess)
 
     def cells(self, number: int) -> int:
         """Return the side of a sample's block, which is the same for a whole batch."""
         s = self.settings
         kind = np.random.default_rng((s.seed, number // s.batch, 1)).random()
-        return FEWER if kind < s.small else MORE if kind < s.small + s.large else CELLS
+        return SMALL_BLOCK if kind < s.small else LARGE_BLOCK if kind < s.small + s.large else CELLS
 
     def _block(self, rng: np.random.Generator, cells: int) -> Block:
-        if not self.shelf.groups or rng.random() < self.settings.synthetic:
+        if not self.pool.groups or rng.random() < self.settings.synthetic:
             tones, truth = volume(rng, cells)
             return Block(tones, truth, np.ones_like(truth))
         if self.pictures.groups and rng.random() < self.settings.bodies:
@@ -102,22 +107,22 @@ class VolumeSampler:
             return Block(tones, truth, np.ones_like(truth))
         if rng.random() < self.settings.regions:
             tones, valid = self._anywhere(rng, cells)
-            region = region_of(rng, tones[None])
+            region = similar_region(rng, tones[None])
             if region is not None:
                 return Block(tones, region & valid, valid)
         block = self._real(rng, cells)
         if rng.random() < self.settings.layered and block.truth.any():
             ripple = smooth_solid(rng, int(rng.integers(2, 6)), cells)
-            tones, truth = walled(rng, block.tones, block.truth, ripple)
+            tones, truth = add_layers(rng, block.tones, block.truth, ripple)
             return Block(tones, truth & block.valid, block.valid)
         if rng.random() < self.settings.pasted:
             truth = solid(rng, cells)
-            tones = blended(rng, block.tones, truth)
+            tones = blend_object(rng, block.tones, truth)
             return Block(tones, truth & block.valid, block.valid)
         return block
 
     def _real(self, rng: np.random.Generator, cells: int) -> Block:
-        subject = self.shelf.draw(rng)
+        subject = self.pool.draw(rng)
         found = places(subject)
         value = int(rng.choice(list(found)))
         if not subject.instances and len(found) > 1 and rng.random() < 0.2:
@@ -127,21 +132,21 @@ class VolumeSampler:
         frame = (_partial if partial else frame_near)(rng, subject, box, value, cells)
         channel = int(rng.integers(len(subject.image.voxels)))
         tones = frame.subsample_to_grid(subject.image.voxels[channel])
-        truth = seen_share(subject, frame, value) > 0.5
+        truth = object_share(subject, frame, value) > 0.5
         start = None
         if partial and rng.random() < 0.85:
-            start = coarse(rng, truth) if rng.random() < 0.4 else locally_wrong(rng, truth)
+            start = blur_mask(rng, truth) if rng.random() < 0.4 else add_local_error(rng, truth)
         return Block(tones, truth, frame.cells_in_volume(subject.labels.shape), start, real=True)
 
     def _body(self, rng: np.random.Generator, cells: int) -> tuple[Real, MaskArray]:
-        """Return an object of a picture, or what its tones take from it, rounded off into a volume."""
+        """Return an object of a picture, or a region of similar intensity, made into a volume (`drawn.bodies`)."""
         for _ in range(8):
             picture, truth = _picture(rng, self.pictures.draw(rng), cells)
-            region = region_of(rng, picture[None]) if rng.random() < 0.3 else None
+            region = similar_region(rng, picture[None]) if rng.random() < 0.3 else None
             truth = truth if region is None else region
-            if truth.sum() >= LEAST_PIXELS and rng.random() < self.settings.layered:
-                picture, truth = walled(rng, picture, truth, smooth_field(rng, int(rng.integers(2, 6)), cells))
-            if truth.sum() >= LEAST_PIXELS:
+            if truth.sum() >= MIN_OBJECT_PIXELS and rng.random() < self.settings.layered:
+                picture, truth = add_layers(rng, picture, truth, smooth_field(rng, int(rng.integers(2, 6)), cells))
+            if truth.sum() >= MIN_OBJECT_PIXELS:
                 break
         else:
             return volume(rng, cells)
@@ -149,7 +154,7 @@ class VolumeSampler:
 
     def _anywhere(self, rng: np.random.Generator, cells: int) -> tuple[Real, MaskArray]:
         """Return some block of a real volume and which of its cells lie in the volume."""
-        image = self.shelf.draw(rng).image
+        image = self.pool.draw(rng).image
         whole = whole_frame(image.shape, image.spacing, (cells,) * 3)
         share = float(np.exp(rng.uniform(np.log(0.15), 0.0)))
         low = np.add(whole.low, rng.random(3) * (1 - share) * whole.length)
@@ -180,8 +185,8 @@ def _object(subject: Subject, box: Box, value: int) -> MaskArray:
     return np.asarray(labels > 0 if value == 0 else labels == value)
 
 
-def seen_share(subject: Subject, frame: Frame, value: int) -> Real:  # [*cells]
-    """Return how much of each cell of a frame the object takes; no more of the volume is touched than lies there."""
+def object_share(subject: Subject, frame: Frame, value: int) -> Real:  # [*cells]
+    """Return the object's share of each cell of a frame, from the part of the volume that the frame covers."""
     shape = subject.labels.shape
     part = frame.box(Box((0, 0, 0), frame.cells), shape).grown(2).clipped(shape)
     a, b, c = (low - start for low, start in zip(frame.low, part.low, strict=True))
@@ -189,11 +194,11 @@ def seen_share(subject: Subject, frame: Frame, value: int) -> Real:  # [*cells]
 
 
 def frame_near(rng: np.random.Generator, subject: Subject, box: Box, value: int, cells: int) -> Frame:
-    """Return a frame round the object: mostly near, sometimes far, never quite centred."""
+    """Return a frame round the object, mostly narrow and sometimes wide, at a random offset."""
     image, grid = subject.image, (cells,) * 3
     margin = float(np.exp(rng.uniform(np.log(1.15), np.log(2.0) if rng.random() < 0.6 else np.log(4.0))))
     whole = whole_frame(image.shape, image.spacing, grid)
-    frame = frame_around(box, image.spacing, margin=margin, cells=grid, least=LEAST_LOOK)
+    frame = frame_around(box, image.spacing, margin=margin, cells=grid, least=MIN_BLOCK_VOXELS)
     if frame.length[0] > 1.1 * whole.length[0] or rng.random() < 0.1:
         frame = whole
     slack = (0.5 - 0.5 / margin) * rng.uniform(-0.8, 0.8, 3) * frame.length
@@ -212,15 +217,15 @@ def _partial(rng: np.random.Generator, subject: Subject, box: Box, value: int, c
     low, high = np.add(place.low, box.low).tolist(), np.add(place.high, box.low).tolist()
     spacing = subject.image.spacing
     longest = float((np.asarray(box.shape) * spacing).max() / spacing.min())
-    side = max(LEAST_LOOK, longest * rng.uniform(0.25, 0.75))
+    side = max(MIN_BLOCK_VOXELS, longest * rng.uniform(0.25, 0.75))
     frame = frame_around(Box.of(low, high), spacing, margin=1.0,
                         cells=(cells,) * 3, least=side)  # fmt: skip
     a, b, c = (np.asarray(frame.low) + rng.uniform(-0.25, 0.25, 3) * frame.length).tolist()
     return replace(frame, low=(a, b, c))
 
 
-def _moved(rng: np.random.Generator, block: Block, *, upright: bool) -> Block:
-    """Return everything flipped, turned and a little bent alike; cells are cubes, so any axis may become any other."""
+def _augment_geometry(rng: np.random.Generator, block: Block, *, upright: bool) -> Block:
+    """Return a block flipped, with its axes permuted, and under a small affine transform; cells are isotropic."""
     parts = [block.tones, block.truth, block.valid] + ([] if block.start is None else [block.start])
     if not upright:
         order = rng.permutation(3)
@@ -239,8 +244,8 @@ def _moved(rng: np.random.Generator, block: Block, *, upright: bool) -> Block:
     return Block(tones, truth, valid, start[0] if start else None)
 
 
-def _cropped(rng: np.random.Generator, block: Block) -> Block:
-    """Return the block, in one of eight with an end of the volume through or near the object."""
+def _cut_by_border(rng: np.random.Generator, block: Block) -> Block:
+    """Return the block, in one of eight with the volume's border through or near the object."""
     if rng.random() > 0.12 or not block.truth.any():
         return block
     axis = int(rng.integers(3))
@@ -253,8 +258,8 @@ def _cropped(rng: np.random.Generator, block: Block) -> Block:
     return Block(np.where(valid, block.tones, 0).astype(np.float32), block.truth & valid, valid, start)
 
 
-def retoned(rng: np.random.Generator, tones: Real) -> Real:
-    """Return tones with another contrast: gamma, inversion, bias, blur, thick slices, noise."""
+def augment_intensity(rng: np.random.Generator, tones: Real) -> Real:
+    """Return intensities in [0, 1] with random gamma, inversion, blur, thick slices, noise and bias field."""
     low, high = np.percentile(tones.ravel()[::7], (0.5, 99.5))
     out = np.clip((tones - low) / max(float(high - low), 1e-6), 0, 1)
     if rng.random() < 0.5:
@@ -264,7 +269,7 @@ def retoned(rng: np.random.Generator, tones: Real) -> Real:
     if rng.random() < 0.2:
         out = ndimage.gaussian_filter(out, rng.uniform(0.4, 1.2))
     if rng.random() < 0.1:
-        out = thick(rng, out)
+        out = thicken_slices(rng, out)
     if rng.random() < 0.4:
         out = out + rng.standard_normal(out.shape, dtype=np.float32) * rng.uniform(0, 0.12)
     if rng.random() < 0.25:
@@ -272,45 +277,19 @@ def retoned(rng: np.random.Generator, tones: Real) -> Real:
     return np.asarray(out, np.float32)
 
 
-def tried(rng: np.random.Generator, truth: MaskArray) -> MaskArray:
-    """Return a mask as it comes from elsewhere: about right, coarse, wrong in one place, of one plane, or another's."""
+def initial_mask(rng: np.random.Generator, truth: MaskArray) -> MaskArray:
+    """Return a mask to start a game from: perturbed, blurred, wrong in one place, of one plane, or another object's."""
     kind = rng.random()
     if kind < 0.35:
-        return wobbled(rng, truth)
+        return perturb_mask(rng, truth)
     if kind < 0.55:
-        return coarse(rng, truth)
+        return blur_mask(rng, truth)
     if kind < 0.8:
-        return locally_wrong(rng, truth)
-    return one_plane(rng, truth) if kind < 0.96 else solid(rng, len(truth))
+        return add_local_error(rng, truth)
+    return single_plane(rng, truth) if kind < 0.96 else solid(rng, len(truth))
 
 
-def wobbled(rng: np.random.Generator, truth: MaskArray) -> MaskArray:
-    """Return the mask with its surface moved in and out."""
-    soft = ndimage.gaussian_filter(truth.astype(np.float32), rng.uniform(1.0, 3.0))
-    ripple = smooth_solid(rng, int(rng.integers(2, 9)), len(truth)) * rng.uniform(0.05, 0.3)
-    return np.asarray(soft + ripple * (soft > 0.02) + rng.uniform(-0.2, 0.2) * (soft > 0.02) > 0.5)
-
-
-def coarse(rng: np.random.Generator, truth: MaskArray) -> MaskArray:
-    """Return the mask as it looked from far away, its details lost."""
-    blurred = ndimage.gaussian_filter(truth.astype(np.float32), rng.uniform(0.7, 3.0), mode="nearest")
-    return np.asarray(blurred > rng.uniform(0.3, 0.7))
-
-
-def locally_wrong(rng: np.random.Generator, truth: MaskArray) -> MaskArray:
-    """Return a mask that is right but for one place on its surface."""
-    inside = np.argwhere(truth)
-    if not len(inside):
-        return truth
-    z, y, x = inside[rng.integers(len(inside))] + rng.normal(0, 2, 3)
-    a, b, c = np.ogrid[tuple(slice(0, n) for n in truth.shape)]
-    place = (a - z) ** 2 + (b - y) ** 2 + (c - x) ** 2 < (rng.uniform(0.08, 0.3) * len(truth)) ** 2
-    kind = rng.random()
-    other = np.zeros_like(truth) if kind < 0.35 else np.ones_like(truth) if kind < 0.55 else wobbled(rng, truth)
-    return np.where(place, other, truth)
-
-
-def one_plane(rng: np.random.Generator, truth: MaskArray) -> MaskArray:
+def single_plane(rng: np.random.Generator, truth: MaskArray) -> MaskArray:
     """Return what a person drew in one plane only."""
     axis = int(rng.integers(3))
     areas = truth.sum(axis=tuple(a for a in range(3) if a != axis))

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segmend.core.image import Box, Index, Real
 from segmend.core.marks import Points
+from segmend.sampling.resample import line_weights
 from segmend.solvers.finetune import one_thread
 
 
@@ -32,7 +32,7 @@ def seen(voxels: NDArray[np.generic], grid: Grid) -> Real:  # [z y x] of the ima
     >>> seen(np.arange(8).reshape(1, 1, 8), Grid(Box((0, 0, 2), (1, 1, 6)), (1, 1, 2)))
     array([[[2.5, 4.5]]], dtype=float32)
     """
-    return _resized(voxels[grid.box.slices].astype(np.float32), grid.cells)
+    return _resample_axes(voxels[grid.box.slices].astype(np.float32), grid.cells)
 
 
 def laid(cells: Real, grid: Grid) -> Real:  # cells -> [z y x] of the box
@@ -41,7 +41,7 @@ def laid(cells: Real, grid: Grid) -> Real:  # cells -> [z y x] of the box
     >>> laid(np.array([[[0.0, 1.0]]], np.float32), Grid(Box((0, 0, 2), (1, 1, 6)), (1, 1, 2)))
     array([[[0.  , 0.25, 0.75, 1.  ]]], dtype=float32)
     """
-    return _resized(cells, grid.box.shape)
+    return _resample_axes(cells, grid.box.shape)
 
 
 def cells_of(points: Points, grid: Grid) -> Points:
@@ -82,24 +82,10 @@ def solid(box: Box, spacing: Sequence[float], *, longest: int) -> Grid:
     return Grid(box, (min(slices, box.shape[0]) if thick else slices, rows, columns))
 
 
-def _resized(values: Real, shape: Index) -> Real:
+def _resample_axes(values: Real, shape: Index) -> Real:
     with one_thread():
         for axis, count in enumerate(shape):
             if values.shape[axis] != count:
-                shares = _shares(values.shape[axis], count)
-                values = np.moveaxis(np.tensordot(shares, values, (1, axis)), 0, axis)
+                weights = line_weights(values.shape[axis], count)
+                values = np.moveaxis(np.tensordot(weights, values, (1, axis)), 0, axis)
     return np.ascontiguousarray(values, np.float32)
-
-
-@lru_cache(maxsize=256)
-def _shares(count: int, wanted: int) -> Real:  # [wanted count]
-    """Return how much each wanted element takes of each of those there are."""
-    step = count / wanted
-    centres = (np.arange(wanted) + 0.5)[:, None] * step
-    there = np.arange(count)[None] + 0.5
-    if step >= 1:
-        low, high = np.maximum(centres - step / 2, there - 0.5), np.minimum(centres + step / 2, there + 0.5)
-        shares = np.maximum(high - low, 0) / step
-    else:
-        shares = np.maximum(1 - np.abs(np.clip(centres, 0.5, count - 0.5) - there), 0)
-    return np.asarray(shares, np.float32)

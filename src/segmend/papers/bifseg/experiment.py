@@ -114,11 +114,11 @@ def run(plan: Plan) -> Iterator[Score]:
                 continue
             own = "pnet" if dimensions == 2 else "pcnet"
             at = f"{dimensions}D: "
-            yield from _once(plan, at, REFINED, seed, partial(_refined, plan, own, dimensions, found, seed))
+            yield from _once(plan, at, REFINED, seed, partial(_refinements, plan, own, dimensions, found, seed))
             for network, arm in NETWORKS[dimensions].items():
                 yield from _once(plan, at, (arm,), seed, partial(_plain, plan, network, arm, dimensions, found, seed))
             for method, arm in PLAYED.items():
-                yield from _once(plan, at, (arm,), seed, partial(_played, method, arm, found, seed))
+                yield from _once(plan, at, (arm,), seed, partial(_play, method, arm, found, seed))
 
 
 def _once(
@@ -161,7 +161,7 @@ def _flat(image: Image, truth: MaskArray) -> tuple[Image, MaskArray]:
 
 def trained(plan: Plan, network: str, dimensions: int, seed: int) -> torch.nn.Module:
     """Return a network that learned the seen classes."""
-    training, validation, settings = learned(plan, network, dimensions, seed)
+    training, validation, settings = split_cases(plan, network, dimensions, seed)
     plan.log(f"{network}, seed {seed}")
     finished = train.run(
         recipe,
@@ -177,7 +177,7 @@ def trained(plan: Plan, network: str, dimensions: int, seed: int) -> torch.nn.Mo
     return finished.network.eval()
 
 
-def learned(
+def split_cases(
     plan: Plan, network: str, dimensions: int, seed: int
 ) -> tuple[Sequence[Subject], Sequence[Subject], Settings]:
     """Return the cases to learn from and those to validate on, with the seen classes alone, and how to learn."""
@@ -191,13 +191,13 @@ def learned(
         synthetic=0.0,
     )
     found = recipe.subjects(plan.data, "train", settings)
-    every = [one for case in found if (one := _parted(case, seen)).labels.any()]
+    every = [one for case in found if (one := _one_object_a_part(case, seen)).labels.any()]
     if len(every) <= HELD_OUT:
         return every, every, settings
     return [one for number, one in enumerate(every) if number % HELD_OUT], every[::HELD_OUT], settings
 
 
-def _parted(subject: Subject, parts: Sequence[Part]) -> Subject:
+def _one_object_a_part(subject: Subject, parts: Sequence[Part]) -> Subject:
     """Return a case whose labels are the parts of its set: those that may be learned, each one object."""
     labels = np.zeros_like(subject.labels)
     for number, part in enumerate(parts, start=1):
@@ -206,13 +206,13 @@ def _parted(subject: Subject, parts: Sequence[Part]) -> Subject:
     return replace(subject, labels=labels)
 
 
-def _refined(plan: Plan, network: str, dimensions: int, found: Sequence[Object], seed: int) -> Iterator[Score]:
+def _refinements(plan: Plan, network: str, dimensions: int, found: Sequence[Object], seed: int) -> Iterator[Score]:
     """Measure the first answer and all that refines it, with the same box and the same scribbles."""
     net = trained(plan, network, dimensions, seed)
     head, robot = recipe.head_of(net), BoxThenScribbles(seed)
-    kernels, tuning = searched(plan, network, dimensions, seed, net)
+    kernels, tuning = search_settings(plan, network, dimensions, seed, net)
     for one in found:
-        box, frame, begun = *_framed(one, robot), time.perf_counter()
+        box, frame, begun = *_frame_of(one, robot), time.perf_counter()
         crop = _crop(one, frame, net)
         probability = head.probability(crop.features)
         first = _whole(one, frame, crop, probability)
@@ -223,7 +223,11 @@ def _refined(plan: Plan, network: str, dimensions: int, found: Sequence[Object],
             marked = marked_cells(said, one.image.shape, frame, crop.grid)
             for arm, tune in _tunings(tuning).items():
                 begun = time.perf_counter()
-                labels = settled(crop, probability, marked, kernels) if arm == CRF else taught(crop, head, marked, tune)
+                labels = (
+                    refine_by_crf(crop, probability, marked, kernels)
+                    if arm == CRF
+                    else refine_by_cutting(crop, head, marked, tune)
+                )
                 seconds = time.perf_counter() - begun
                 answers[names[arm]] = _whole(one, frame, crop, labels), seconds
             said = (*said, *_strokes(robot, one.truth, first))
@@ -235,17 +239,19 @@ def _tunings(tuning: Tuning) -> dict[str, Tuning]:
     return {CRF: tuning, CUT: replace(tuning, rounds=0), EVEN: replace(tuning, weighted=False), OURS: tuning}
 
 
-def settled(crop: Crop, probability: Real, marked: NDArray[np.uint8], kernels: Kernels) -> Real:
+def refine_by_crf(crop: Crop, probability: Real, marked: NDArray[np.uint8], kernels: Kernels) -> Real:
     """Return a first answer after the fully connected CRF; marks hold."""
     return densecrf(probability, crop.tones[None], spacing=crop.spacing, pinned=marked, kernels=kernels)
 
 
-def taught(crop: Crop, head: Head, marked: NDArray[np.uint8], tuning: Tuning) -> MaskArray:
+def refine_by_cutting(crop: Crop, head: Head, marked: NDArray[np.uint8], tuning: Tuning) -> MaskArray:
     """Return what becomes of a first answer by cutting and teaching in turn."""
     return alternate(crop.features, crop.tones, head, marked=marked, tuning=tuning, spacing=crop.spacing).labels
 
 
-def searched(plan: Plan, network: str, dimensions: int, seed: int, net: torch.nn.Module) -> tuple[Kernels, Tuning]:
+def search_settings(
+    plan: Plan, network: str, dimensions: int, seed: int, net: torch.nn.Module
+) -> tuple[Kernels, Tuning]:
     """Return the kernels of the CRF and the cut of BIFSeg that serve a network best on cases kept from its training."""
     usual = IN_2D if dimensions == 2 else IN_3D
     fields = [
@@ -260,20 +266,20 @@ def searched(plan: Plan, network: str, dimensions: int, seed: int, net: torch.nn
         for rate in (1e-2, 3e-3)
     ]
     scores = np.zeros(len(fields)), np.zeros(len(tunings))
-    _, kept, _ = learned(plan, network, dimensions, seed)
+    _, kept, _ = split_cases(plan, network, dimensions, seed)
     head, robot = recipe.head_of(net), BoxThenScribbles(seed)
     for one in _of_cases(kept[:: max(1, len(kept) // SEARCHED)], dimensions):
-        box, frame = _framed(one, robot)
+        box, frame = _frame_of(one, robot)
         crop = _crop(one, frame, net)
         probability = head.probability(crop.features)
         said = (box, *_strokes(robot, one.truth, _whole(one, frame, crop, probability)))
         for prompts in ((box,), said):
             marked = marked_cells(prompts, one.image.shape, frame, crop.grid)
             for number, kernels in enumerate(fields):
-                chance = settled(crop, probability, marked, kernels)
+                chance = refine_by_crf(crop, probability, marked, kernels)
                 scores[0][number] += dice(one.truth, _whole(one, frame, crop, chance))
             for number, tuning in enumerate(tunings):
-                labels = taught(crop, head, marked, tuning)
+                labels = refine_by_cutting(crop, head, marked, tuning)
                 scores[1][number] += dice(one.truth, _whole(one, frame, crop, labels))
     kernels, tuning = fields[int(scores[0].argmax())], tunings[int(scores[1].argmax())]
     plan.log(
@@ -295,7 +301,7 @@ def _strokes(robot: Any, truth: MaskArray, mask: MaskArray) -> tuple[Prompt, ...
     return robot(truth, mask) or ()
 
 
-def _framed(one: Object, robot: Any) -> tuple[Prompt, Frame]:
+def _frame_of(one: Object, robot: Any) -> tuple[Prompt, Frame]:
     nothing = np.zeros_like(one.truth)
     box = robot.opening(one.truth, nothing)
     return box, frame_of([box], nothing, one.image)
@@ -342,9 +348,9 @@ def _plain(plan: Plan, network: str, arm: str, dimensions: int, found: Sequence[
 
     net = trained(plan, network, dimensions, seed)
     for one in found:
-        _, frame = _framed(one, BoxThenScribbles(seed))
+        _, frame = _frame_of(one, BoxThenScribbles(seed))
         begun = time.perf_counter()
-        sample = recipe.cropped(one.image, one.truth, frame, _longest())
+        sample = recipe.crop_sample(one.image, one.truth, frame, _longest())
         with torch.inference_mode():
             logits = recipe.predicted(net, sample).numpy()
         grid = Grid(grid_of(frame, one.image).box, sample.inner)
@@ -352,7 +358,7 @@ def _plain(plan: Plan, network: str, arm: str, dimensions: int, found: Sequence[
         yield _score(arm, one, _whole(one, frame, crop, logits > 0), seed, time.perf_counter() - begun)
 
 
-def _played(method: str, arm: str, found: Sequence[Object], seed: int) -> Iterator[Score]:
+def _play(method: str, arm: str, found: Sequence[Object], seed: int) -> Iterator[Score]:
     """Play the objects with a method that learns nothing; one that is not installed plays none."""
     try:
         segmenter = methods.load(method)
@@ -375,7 +381,7 @@ def pictures(plan: Plan) -> Sequence[Picture]:
     head, robot = recipe.head_of(net), BoxThenScribbles(seed)
     sheets = []
     for one in found:
-        box, frame = _framed(one, robot)
+        box, frame = _frame_of(one, robot)
         crop = _crop(one, frame, net)
         first = _whole(one, frame, crop, head.probability(crop.features))
         said = (box, *_strokes(robot, one.truth, first))

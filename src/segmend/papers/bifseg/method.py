@@ -29,7 +29,7 @@ from segmend.core.session import Finetune
 from segmend.errors import ModelError, PromptError
 from segmend.papers.bifseg.crop_grid import Grid, cells_of, laid, planar, seen, solid
 from segmend.runtime import cards
-from segmend.runtime.engine import Engine, weights_file, weights_of
+from segmend.runtime.engine import AUTO, Device, Engine, weights_file, weights_of
 from segmend.solvers.finetune import IN_2D, IN_3D, Head, Tuning, alternate, load_head, size_beside
 
 METHOD = cards.method("bifseg")
@@ -42,13 +42,13 @@ ROOM = 10  # voxels round a mask so far or marks: the largest margin in training
 SHARE = 8  # marks alone say little of an object's size: an eighth of the image round them
 
 
-def load(weights: Path | None = None) -> Segmenter:
+def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others: 2D, 3D or both."""
     found: dict[int, Net] = {}
     missing: ModelError | None = None
     for dimensions in (2, 3):
         try:
-            found[dimensions] = net_of(f"bifseg{dimensions}d", weights)
+            found[dimensions] = net_of(f"bifseg{dimensions}d", weights, device)
         except ModelError as error:
             missing = missing or error
     if missing is not None and not found:
@@ -68,9 +68,9 @@ class Net:
     longest: int = LONGEST
 
 
-def net_of(name: str, weights: Path | None) -> Net:
+def net_of(name: str, weights: Path | None, device: Device = AUTO) -> Net:
     """Return a network and its head from the package or a folder."""
-    engine = weights_of(METHOD.id, f"{name}.onnx", weights)
+    engine = weights_of(METHOD.id, f"{name}.onnx", weights, device)
     block = weights_file(f"{name}.npz", weights)
     return Net(engine, load_head(block), size_beside(block, "longest", LONGEST))
 
@@ -141,7 +141,7 @@ class BifsegWorkspace(Workspace):
         finetuned = alternate(crop.features, crop.tones, net.head, marked=marked, tuning=tuning, spacing=crop.spacing)
         inside = laid(finetuned.labels.astype(np.float32), crop.grid)
         unsure = laid((1 - np.abs(2 * finetuned.probability - 1)).astype(np.float32), crop.grid)
-        said = _placed(_back(inside, frame.across), _back(unsure, frame.across), frame, previous)
+        said = _place_answer(_back(inside, frame.across), _back(unsure, frame.across), frame, previous)
         return replace(said, finetuned=tuning.rounds > 0)
 
     def _crop(self, frame: Frame) -> Crop:
@@ -162,7 +162,7 @@ def frame_of(prompts: Sequence[Prompt], previous: MaskArray, image: Image) -> Fr
     framing = [prompt for prompt in prompts if isinstance(prompt, Box | Extremes)]
     flat = (0, 1, 1) if image.flat else (1, 1, 1)
     if not framing:
-        return Frame(_guessed(prompts, previous, image), _across(image), 2 if image.flat else 3, strict=False)
+        return Frame(_guess_box(prompts, previous, image), _across(image), 2 if image.flat else 3, strict=False)
     box = extent(framing[-1])
     assert box is not None
     across = _plane_of(box, image)
@@ -175,12 +175,12 @@ def frame_of(prompts: Sequence[Prompt], previous: MaskArray, image: Image) -> Fr
         return Frame(_with_marks(box, prompts), _across(image), 3, strict=True)
     newest = extent(prompts[-1]) or box
     index = (newest.low[across] + newest.high[across]) // 2
-    box = _moved(box, across, index)
+    box = _move_axis(box, across, index)
     here = [p for p in prompts if (e := extent(p)) is not None and e.low[across] <= index < e.high[across]]
-    return Frame(_moved(_with_marks(box, here), across, index), across, 2, strict=True)
+    return Frame(_move_axis(_with_marks(box, here), across, index), across, 2, strict=True)
 
 
-def _guessed(prompts: Sequence[Prompt], previous: MaskArray, image: Image) -> Box:
+def _guess_box(prompts: Sequence[Prompt], previous: MaskArray, image: Image) -> Box:
     """Return the box of the mask so far and the positive marks with room round it, or the image."""
     known, said = bounds(previous), _with_marks(Box((0, 0, 0), (0, 0, 0)), prompts)
     if known is None and said.size == 0:
@@ -216,7 +216,7 @@ def _plane_of(box: Box, image: Image) -> int | None:
     return thin[0] if len(thin) == 1 else max(thin, key=lambda axis: float(image.spacing[axis]))
 
 
-def _moved(box: Box, axis: int, index: int) -> Box:
+def _move_axis(box: Box, axis: int, index: int) -> Box:
     low, high = list(box.low), list(box.high)
     low[axis], high[axis] = index, index + 1
     return Box.of(low, high)
@@ -226,7 +226,7 @@ def crop_of(image: Image, frame: Frame, engine: Engine, longest: int = LONGEST) 
     """Return a frame as the network sees it, with its features."""
     grid = grid_of(frame, image, longest)
     voxels = image.voxels[(slice(None), *frame.box.slices)]
-    cells = seen(_turned(grey(voxels), frame.across), Grid(whole(grid.box.shape), grid.cells))
+    cells = seen(_turn_axes(grey(voxels), frame.across), Grid(whole(grid.box.shape), grid.cells))
     x = filled_up(normal(cells), frame.dimensions)
     found = engine.run({"x": x[0][None, None] if frame.dimensions == 2 else x[None, None]})["features"][0]
     features = found[:, None] if frame.dimensions == 2 else found
@@ -301,7 +301,7 @@ def _first(values: NDArray[np.float64], across: int) -> tuple[float, float, floa
     return z, y, x
 
 
-def _turned(volume: Real, across: int) -> Real:
+def _turn_axes(volume: Real, across: int) -> Real:
     return np.moveaxis(volume, across, 0)
 
 
@@ -309,13 +309,13 @@ def _back(volume: Real, across: int) -> Real:
     return np.moveaxis(volume, 0, across)
 
 
-def _placed(inside: Real, unsure: Real, frame: Frame, previous: MaskArray) -> Prediction:
+def _place_answer(inside: Real, unsure: Real, frame: Frame, previous: MaskArray) -> Prediction:
     """Return the crop's answer; where the person drew the box, the object has nothing outside it."""
     box = frame.box
     if frame.strict:
         old = bounds(previous)
         if old is not None and frame.dimensions == 2:
-            old = old.intersection(_moved(old, frame.across, box.low[frame.across]))
+            old = old.intersection(_move_axis(old, frame.across, box.low[frame.across]))
         box = box if old is None else box.union(old)
     around = [
         (l - low, high - h) for l, low, h, high in zip(frame.box.low, box.low, frame.box.high, box.high, strict=True)

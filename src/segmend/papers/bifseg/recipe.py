@@ -25,7 +25,7 @@ from segmend.core.masks import dice
 from segmend.errors import SettingsError
 from segmend.learning.drawn.synthetic import scene
 from segmend.learning.losses import soft_dice
-from segmend.learning.slices import Shelf, cut_axis, objects
+from segmend.learning.slices import CasePool, cut_axis, label_values
 from segmend.learning.subjects import Subject
 from segmend.learning.subjects import subjects as found_subjects
 from segmend.nets.deepmedic import DeepMedic
@@ -41,8 +41,8 @@ from segmend.solvers.finetune import Head, save_head
 
 NAME = "bifseg"
 NETWORKS = {2: ("pnet", "fcn", "unet"), 3: ("pcnet", "deepmedic", "highres3dnet")}
-DRAWN = {2: 128, 3: 48}  # the side of drawn scenes
-LEAST = 12  # voxels of an object in a plane that is worth a look, where it has so many anywhere
+SCENE_SIDE = {2: 128, 3: 48}  # the side of drawn scenes, in cells, by dimensions
+MIN_SLICE_VOXELS = 12  # a slice is drawn from those with so many voxels of the object, if there are any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,19 +130,19 @@ class Sampler:
 
     subjects: Sequence[Subject]
     settings: Settings
-    shelf: Shelf = field(init=False)
+    pool: CasePool = field(init=False)
 
     def __post_init__(self) -> None:
-        able = [one for one in self.subjects if set(objects(one)) & set(self.settings.labels or objects(one))]
-        object.__setattr__(self, "shelf", Shelf(able))
+        able = [one for one in self.subjects if set(label_values(one)) & set(self.settings.labels or label_values(one))]
+        object.__setattr__(self, "pool", CasePool(able))
 
     def __getitem__(self, number: int) -> Sample:
         rng, s = np.random.default_rng((self.settings.seed, number)), self.settings
         if rng.random() < s.synthetic:
-            subject = _drawn(rng, s.dimensions)
+            subject = _drawn_case(rng, s.dimensions)
             return replace(_sample(rng, subject.image, subject.labels > 0, s), overlap=s.overlap)
-        subject = self.shelf.draw(rng)
-        values = [value for value in objects(subject) if not s.labels or value in s.labels]
+        subject = self.pool.draw(rng)
+        values = [value for value in label_values(subject) if not s.labels or value in s.labels]
         return replace(_sample(rng, subject.image, subject.labels == rng.choice(values), s), overlap=s.overlap)
 
 
@@ -152,21 +152,21 @@ def _sample(rng: np.random.Generator, image: Image, truth: MaskArray, settings: 
     across, flat = cut_axis(image), settings.dimensions == 2
     if flat:
         areas = truth.sum(axis=tuple(axis for axis in range(3) if axis != across))
-        index = int(rng.choice(np.flatnonzero(areas >= min(LEAST, areas.max()))))
+        index = int(rng.choice(np.flatnonzero(areas >= min(MIN_SLICE_VOXELS, areas.max()))))
         here = np.zeros_like(truth)
         at: tuple[slice | int, ...] = tuple(index if axis == across else slice(None) for axis in range(3))
         here[at] = truth[at]
         truth = here
-    box = loosened(rng, bounds(truth), settings.margin, across if flat else None).clipped(truth.shape)
-    sample = cropped(image, truth, Frame(box, across, settings.dimensions, strict=True), _longest(rng, settings))
-    return _varied(rng, sample, settings) if settings.varied else sample
+    box = jitter_box(rng, bounds(truth), settings.margin, across if flat else None).clipped(truth.shape)
+    sample = crop_sample(image, truth, Frame(box, across, settings.dimensions, strict=True), _longest(rng, settings))
+    return _augment(rng, sample, settings) if settings.varied else sample
 
 
 def _longest(rng: np.random.Generator, settings: Settings) -> int:
     return int(rng.integers(settings.smallest, settings.largest + 1))
 
 
-def loosened(rng: np.random.Generator, box: Box | None, margin: int, still: int | None) -> Box:
+def jitter_box(rng: np.random.Generator, box: Box | None, margin: int, still: int | None) -> Box:
     """Return the box with each side moved out by 0 to `margin` voxels, but not along the axis `still`."""
     assert box is not None
     moves = rng.integers(0, margin + 1, (2, 3))
@@ -175,7 +175,7 @@ def loosened(rng: np.random.Generator, box: Box | None, margin: int, still: int 
     return Box.of(np.asarray(box.low) - moves[0], np.asarray(box.high) + moves[1])
 
 
-def cropped(image: Image, truth: MaskArray, frame: Frame, longest: int = LONGEST) -> Sample:
+def crop_sample(image: Image, truth: MaskArray, frame: Frame, longest: int = LONGEST) -> Sample:
     """Return a crop of an image and its truth on the network's cells."""
     grid = grid_of(frame, image)
     if frame.dimensions == 3 and longest < LONGEST:
@@ -193,7 +193,7 @@ def cropped(image: Image, truth: MaskArray, frame: Frame, longest: int = LONGEST
     return Sample(filled_up(cells, dimensions), filled_up(mask.astype(np.float32), dimensions) > 0, grid.cells)
 
 
-def _varied(rng: np.random.Generator, sample: Sample, settings: Settings) -> Sample:
+def _augment(rng: np.random.Generator, sample: Sample, settings: Settings) -> Sample:
     """Return the sample flipped, and in other tones."""
     z, y, x = sample.inner
     cells, truth = sample.cells[:z, :y, :x], sample.truth[:z, :y, :x]
@@ -203,13 +203,13 @@ def _varied(rng: np.random.Generator, sample: Sample, settings: Settings) -> Sam
     if rng.random() < 0.5:
         cells, truth = cells.swapaxes(1, 2), truth.swapaxes(1, 2)
     if rng.random() < 0.8:
-        cells = _toned(rng, cells)
+        cells = _augment_intensity(rng, cells)
     inner = (int(cells.shape[0]), int(cells.shape[1]), int(cells.shape[2]))
     full = filled_up(truth.astype(np.float32), settings.dimensions) > 0
     return Sample(filled_up(normal(np.ascontiguousarray(cells)), settings.dimensions), full, inner)
 
 
-def _toned(rng: np.random.Generator, cells: Real) -> Real:
+def _augment_intensity(rng: np.random.Generator, cells: Real) -> Real:
     """Return a crop with another contrast: gamma, inversion, blur, noise."""
     low, high = np.percentile(cells, (0.5, 99.5))
     out = np.clip((cells - low) / max(float(high - low), 1e-6), 0, 1) ** np.exp(rng.uniform(-0.6, 0.6))
@@ -220,9 +220,9 @@ def _toned(rng: np.random.Generator, cells: Real) -> Real:
     return np.asarray(out + rng.standard_normal(out.shape) * rng.uniform(0, 0.1), np.float32)
 
 
-def _drawn(rng: np.random.Generator, dimensions: int) -> Subject:
+def _drawn_case(rng: np.random.Generator, dimensions: int) -> Subject:
     """Return a drawn scene with one object."""
-    side = DRAWN[dimensions]
+    side = SCENE_SIDE[dimensions]
     if dimensions == 2:
         picture, truth = scene(rng, side)
         return Subject(Image(picture[:, None]), truth[None].astype(np.uint16), False, "drawn")

@@ -24,17 +24,18 @@ from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.core.segmenter import Segmenter, Workspace
 from segmend.papers.bifseg.method import between, normal
 from segmend.runtime import cards
-from segmend.runtime.engine import Engine, weights_of
-from segmend.sampling.slices import (
+from segmend.runtime.engine import AUTO, Device, Engine, weights_of
+from segmend.sampling.slice_prompts import marked_pixels
+from segmend.sampling.slices import PlaneAnswer, SliceWorkspace
+from segmend.sampling.window import (
     Plane,
-    PlaneAnswer,
-    SliceWorkspace,
-    marked_pixels,
+    Window,
+    cells_on_plane,
+    resample_to_grid,
     resample_to_whole_plane,
     touches_window_edge,
     window_around_mask,
 )
-from segmend.sampling.window import Window, cells_on_plane, resample_to_grid
 from segmend.solvers.finetune import Edges, Tuning
 from segmend.solvers.geodesic import geodesic
 
@@ -48,10 +49,10 @@ FAR = 32.0  # cells of even tone that are as far as a third of that
 CUTTING = Tuning(smoothness=1.0)
 
 
-def load(weights: Path | None = None) -> Segmenter:
+def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others."""
     names = ("deepigeos_first.onnx", "deepigeos_refine.onnx")
-    return DeepIGeoS(*(weights_of(METHOD.id, name, weights) for name in names))
+    return DeepIGeoS(*(weights_of(METHOD.id, name, weights, device) for name in names))
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +114,7 @@ class DeepIGeoSWorkspace(SliceWorkspace):
         shape: tuple[int, ...],
     ) -> PlaneAnswer:
         """Return R-Net's answer from a mask, or from P-Net's answer; without marks P-Net's answer stands."""
-        picture = seen(self.channels(axis, index), window, CELLS)
+        picture = standardised_window(self.channels(axis, index), window, CELLS)
         rows, columns = shape
         clicked = tuple(
             cells_of(marked_pixels(prompts, axis, index, positive=sign), window, CELLS) for sign in (True, False)
@@ -149,7 +150,7 @@ def foreground_logits(logits: Real) -> Real:  # [b 2 y x] -> [b y x]
     return np.asarray(logits[:, 1] - logits[:, 0], np.float32)
 
 
-def seen(channels: NDArray[np.generic], window: Window, cells: int) -> Real:  # [c y x] -> [n n]
+def standardised_window(channels: NDArray[np.generic], window: Window, cells: int) -> Real:  # [c y x] -> [n n]
     """Return what a window sees, with mean 0 and deviation 1; cells beside the image are 0."""
     grey = np.stack([resample_to_grid(channel, window, cells) for channel in channels]).mean(axis=0)
     valid = cells_on_plane(window, channels.shape[1], channels.shape[2], cells)

@@ -20,9 +20,9 @@ from torch.nn.functional import cross_entropy
 from segmend.core.image import Real
 from segmend.core.masks import dice
 from segmend.core.prompts import Click
-from segmend.learning.augment import wobbled
 from segmend.learning.losses import soft_dice
-from segmend.learning.slices import Look, Shelved, drawn_look, look, varied
+from segmend.learning.perturb import perturb_mask
+from segmend.learning.slices import Crop, SliceSampler, augment_crop, drawn_crop, random_crop
 from segmend.learning.subjects import Subject
 from segmend.learning.subjects import subjects as found_subjects
 from segmend.nets.pnet import PNet
@@ -30,7 +30,7 @@ from segmend.papers.bifseg.method import normal
 from segmend.papers.deepigeos.method import CELLS, MARGIN, nearness
 from segmend.runtime.engine import export_network
 from segmend.users import RegionClicks
-from segmend.users.play import together
+from segmend.users.play import as_prompts
 
 Flat = NDArray[np.bool_]  # [n n]
 
@@ -80,32 +80,32 @@ class Sample:
 
 
 @dataclass(frozen=True, eq=False)
-class Sampler(Shelved):
+class Sampler(SliceSampler):
     """Draws samples by number: the same number is the same sample in any process."""
 
     settings: Settings
 
     def __getitem__(self, number: int) -> Sample:
         rng, s = np.random.default_rng((self.settings.seed, number)), self.settings
-        drawn = varied(rng, self._look(rng))
+        drawn = augment_crop(rng, self._crop(rng))
         picture = np.zeros(drawn.truth.shape, np.float32)
         if drawn.valid.any():
             picture[drawn.valid] = normal(drawn.picture.mean(axis=0)[drawn.valid])
-        start = wobbled(rng, drawn.truth) if rng.random() < s.bent else None
+        start = perturb_mask(rng, drawn.truth) if rng.random() < s.bent else None
         robot = None if rng.random() < s.silent else RegionClicks(int(rng.integers(2**31)))
         return Sample(picture, drawn.truth, start, robot, s.overlap)
 
-    def _look(self, rng: np.random.Generator) -> Look:
+    def _crop(self, rng: np.random.Generator) -> Crop:
         """Return a drawn scene, a whole plane with all that is labelled in it, or one object from near."""
         if rng.random() < self.settings.synthetic:
-            return drawn_look(rng, CELLS)
-        subject = self.shelf.draw(rng)
+            return drawn_crop(rng, CELLS)
+        subject = self.pool.draw(rng)
         if not subject.instances and rng.random() < self.settings.whole:
-            return look(rng, subject, CELLS, whole=1.0, merged=1.0)
-        return look(rng, subject, CELLS, whole=0.0, margins=(1.05, 1.5 * MARGIN))
+            return random_crop(rng, subject, CELLS, whole=1.0, merged=1.0)
+        return random_crop(rng, subject, CELLS, whole=0.0, margins=(1.05, 1.5 * MARGIN))
 
 
-class Pair(nn.Module):
+class TwoStageNetwork(nn.Module):
     """P-Net and R-Net, which is a P-Net with three channels more."""
 
     def __init__(self, settings: Settings) -> None:
@@ -115,16 +115,16 @@ class Pair(nn.Module):
         self.refine = PNet(inputs=4, **kind)  # type: ignore[arg-type]
 
 
-def build(settings: Settings) -> Pair:
+def build(settings: Settings) -> TwoStageNetwork:
     """Return both networks, untrained."""
     torch.manual_seed(settings.seed)
-    return Pair(settings)
+    return TwoStageNetwork(settings)
 
 
 def clicks_of(sample: Sample, mask: Flat) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the cells of the robot's clicks on what a mask has wrong, inside the object and outside."""
     marks = None if sample.robot is None else sample.robot(sample.truth[None], mask[None])
-    clicks = [mark for mark in together(marks or ()) if isinstance(mark, Click)]
+    clicks = [mark for mark in as_prompts(marks or ()) if isinstance(mark, Click)]
     inner, outer = (
         np.asarray([click.index[1:] for click in clicks if click.positive is sign], np.intp).reshape(-1, 2)
         for sign in (True, False)
@@ -132,7 +132,7 @@ def clicks_of(sample: Sample, mask: Flat) -> tuple[NDArray[np.intp], NDArray[np.
     return inner, outer
 
 
-def mended(sample: Sample, probability: Real) -> Real:  # [n n] -> [4 n n]
+def refinement_input(sample: Sample, probability: Real) -> Real:  # [n n] -> [4 n n]
     """Return R-Net's input: the picture, the answer it starts from, and how near the clicks on its errors are."""
     before = probability if sample.start is None else sample.start.astype(np.float32)
     clicks = clicks_of(sample, before > 0.5)
@@ -143,14 +143,14 @@ def _batch(arrays: Sequence[Real]) -> Tensor:
     return torch.from_numpy(np.stack(arrays)).contiguous(memory_format=torch.channels_last)
 
 
-def loss(network: Pair, samples: Sequence[Sample], step: int = 0) -> Tensor:
+def loss(network: TwoStageNetwork, samples: Sequence[Sample], step: int = 0) -> Tensor:
     """Return the cross entropy, and the soft Dice, of P-Net's answers and of R-Net's."""
     network.train()
     truth = torch.from_numpy(np.stack([sample.truth for sample in samples]).astype(np.int64))
     with torch.autocast("cpu", torch.bfloat16):
         first = network.first(_batch([sample.picture[None] for sample in samples]))[1]
     probability = first.detach().float().softmax(dim=1)[:, 1].numpy()
-    x = [mended(sample, found) for sample, found in zip(samples, probability, strict=True)]
+    x = [refinement_input(sample, found) for sample, found in zip(samples, probability, strict=True)]
     with torch.autocast("cpu", torch.bfloat16):
         second = network.refine(_batch(x))[1]
     total = torch.zeros(())
@@ -162,7 +162,7 @@ def loss(network: Pair, samples: Sequence[Sample], step: int = 0) -> Tensor:
     return total
 
 
-def validate(network: Pair, samples: Sequence[Sample]) -> dict[str, float]:
+def validate(network: TwoStageNetwork, samples: Sequence[Sample]) -> dict[str, float]:
     """Return the mean Dice of R-Net after one round of clicks on P-Net's errors, and P-Net's own."""
     network.eval()
     scores: dict[str, list[float]] = {"refined": [], "first": []}
@@ -170,14 +170,14 @@ def validate(network: Pair, samples: Sequence[Sample]) -> dict[str, float]:
         shown = replace(sample, start=None, robot=sample.robot or RegionClicks())
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
             first = network.first(_batch([shown.picture[None]]))[1].float().softmax(dim=1)[0, 1].numpy()
-            second = network.refine(_batch([mended(shown, first)]))[1].float().softmax(dim=1)[0, 1].numpy()
+            second = network.refine(_batch([refinement_input(shown, first)]))[1].float().softmax(dim=1)[0, 1].numpy()
         for name, found in (("refined", second), ("first", first)):
             mask = found > 0.5
             scores[name].append(dice(mask, sample.truth, empty=0.0))
     return {name: float(np.mean(found)) for name, found in scores.items()}
 
 
-def export(network: Pair, settings: Settings, folder: Path) -> tuple[Path, ...]:
+def export(network: TwoStageNetwork, settings: Settings, folder: Path) -> tuple[Path, ...]:
     """Write both networks for the engine."""
     paths = []
     for name, net, inputs in (("first", network.first, 1), ("refine", network.refine, 4)):

@@ -21,9 +21,10 @@ from segmend.core.masks import extreme_points
 from segmend.core.prompts import Extremes, Prompt, extent
 from segmend.core.segmenter import Segmenter, Workspace
 from segmend.runtime import cards
-from segmend.runtime.engine import Engine, weights_of
-from segmend.sampling.slices import Plane, PlaneAnswer, SliceWorkspace, contrast_colours, resample_to_whole_plane
-from segmend.sampling.window import Window
+from segmend.runtime.engine import AUTO, Device, Engine, weights_of
+from segmend.sampling.intensity import colour_channels
+from segmend.sampling.slices import PlaneAnswer, SliceWorkspace
+from segmend.sampling.window import Plane, Window, resample_to_whole_plane
 
 METHOD = cards.method("dextr")
 
@@ -35,9 +36,9 @@ LEAST = 8.0  # pixels: the smallest crop
 Pixels = NDArray[np.intp]  # [n 2] (row, column)
 
 
-def load(weights: Path | None = None) -> Segmenter:
+def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others."""
-    return Dextr(weights_of(METHOD.id, "dextr.onnx", weights))
+    return Dextr(weights_of(METHOD.id, "dextr.onnx", weights, device))
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +72,7 @@ class DextrWorkspace(SliceWorkspace):
     def _ask(self, points: Pixels, axis: int, index: int, shape: tuple[int, ...]) -> PlaneAnswer:
         window = crop(points)
         x = np.concatenate(
-            [contrast_colours(self.channels(axis, index), window, CELLS), heat(points, window, CELLS)[None]]
+            [colour_channels(self.channels(axis, index), window, CELLS), heat(points, window, CELLS)[None]]
         )
         logits = self.engine.run({"x": x[None]})["logits"][0, 0]
         return PlaneAnswer(resample_to_whole_plane(sigmoid(logits), window, shape[0], shape[1]))

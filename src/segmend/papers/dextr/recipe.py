@@ -16,15 +16,15 @@ from segmend.core.image import Real
 from segmend.core.masks import dice, rim
 from segmend.core.prompts import Extremes
 from segmend.errors import SettingsError
-from segmend.learning.precision import mixed
+from segmend.learning.precision import autocast
 from segmend.learning.sheets import Example, sheet
-from segmend.learning.slices import Look, Shelved, drawn_look, look, varied
+from segmend.learning.slices import Crop, SliceSampler, augment_crop, drawn_crop, random_crop
 from segmend.learning.subjects import Subject
 from segmend.learning.subjects import subjects as found_subjects
 from segmend.nets.unet import UNet
 from segmend.papers.dextr.method import CELLS, crop, heat
 from segmend.runtime.engine import export_network
-from segmend.sampling.slices import contrast_channels
+from segmend.sampling.intensity import plane_intensity_channels
 from segmend.sampling.window import resample_to_grid
 from segmend.users import ExtremePoints
 
@@ -75,7 +75,7 @@ class Sample:
 
 
 @dataclass(frozen=True, eq=False)
-class Sampler(Shelved):
+class Sampler(SliceSampler):
     """Draws samples by number: the same number is the same sample in any process."""
 
     settings: Settings
@@ -84,15 +84,15 @@ class Sampler(Shelved):
         rng, s = np.random.default_rng((self.settings.seed, number)), self.settings
         fine = s.cells * 5 // 4
         if rng.random() < s.synthetic:
-            drawn = drawn_look(rng, fine)
+            drawn = drawn_crop(rng, fine)
         else:
-            drawn = look(rng, self.shelf.draw(rng), fine, whole=0.0, margins=(1.3, 2.0))
+            drawn = random_crop(rng, self.pool.draw(rng), fine, whole=0.0, margins=(1.3, 2.0))
         if s.varied:
-            drawn = varied(rng, drawn)
+            drawn = augment_crop(rng, drawn)
         return sample(rng, drawn, s)
 
 
-def sample(rng: np.random.Generator, drawn: Look, settings: Settings) -> Sample:
+def sample(rng: np.random.Generator, drawn: Crop, settings: Settings) -> Sample:
     """Return an object cut out by its extreme points."""
     ys, xs = np.nonzero(drawn.truth)
     slack = round(settings.slack * max(np.ptp(ys), np.ptp(xs)))
@@ -106,7 +106,8 @@ def sample(rng: np.random.Generator, drawn: Look, settings: Settings) -> Sample:
     window, cells = crop(points), settings.cells
     seen = np.stack([resample_to_grid(channel, window, cells) for channel in drawn.picture])
     valid = resample_to_grid(drawn.valid, window, cells) > 0.5
-    x = np.concatenate([contrast_channels(seen, valid)[:3], heat(points, window, cells)[None]])
+    colours = plane_intensity_channels(seen, valid, zero_if_constant=True)[:3]
+    x = np.concatenate([colours, heat(points, window, cells)[None]])
     return Sample(x, resample_to_grid(drawn.truth, window, cells) > 0.5)
 
 
@@ -138,7 +139,7 @@ def balanced_entropy(logits: Tensor, truth: Tensor) -> Tensor:  # [b 1 y x] both
 def loss(network: torch.nn.Module, samples: Sequence[Sample], step: int = 0) -> Tensor:
     """Return the balanced cross entropy of a batch."""
     network.train()
-    with mixed():
+    with autocast():
         logits = network(_stacked(samples))
     truth = torch.from_numpy(np.stack([sample.truth for sample in samples])[:, None].astype(np.float32))
     return balanced_entropy(logits.float(), truth)
@@ -152,7 +153,7 @@ def _stacked(samples: Sequence[Sample]) -> Tensor:
 def masks_of(network: torch.nn.Module, samples: Sequence[Sample]) -> NDArray[np.bool_]:  # [b n n]
     """Return the masks inside the crops."""
     network.eval()
-    with torch.inference_mode(), mixed():
+    with torch.inference_mode(), autocast():
         return cast(NDArray[np.bool_], (network(_stacked(samples))[:, 0] > 0).numpy())
 
 

@@ -30,7 +30,7 @@ from segmend.runtime import cards
 from segmend.runtime.engine import weights_of
 from segmend.sampling.frame import whole_frame
 from segmend.users import Adjustment, Brush, Editor, Edits, Selection, WrongEdit
-from segmend.users.play import User, play, together
+from segmend.users.play import User, as_prompts, play
 
 HIPPOCAMPUS, ATRIUM, BRAIN = "hippocampus_mr", "left_atrium_mr", "brats2015_mr"
 CARD = cards.papers()["editing"]
@@ -91,16 +91,16 @@ def present(data: Path) -> tuple[str, ...]:
 def with_isensee(plan: Plan, names: Sequence[str], seed: int) -> Iterator[Score]:
     """Yield what every arm of the paper's own network scores."""
     for name in names:
-        for networks in trained(plan, name, "isensee", seed):
+        for networks in train_on_set(plan, name, "isensee", seed):
             method = networks.edited()
             for subject in networks.unseen:
                 plan.log(f"seed {seed}: editing {subject.group}/{subject.name}")
-                yield from measured(subject, method, networks.first(subject.image), seed)
+                yield from score_arms(subject, method, networks.first(subject.image), seed)
 
 
 def with_unet(plan: Plan, seed: int) -> Iterator[Score]:
     """Yield what the other body scores: F, and G with the selection tool."""
-    for networks in trained(plan, HIPPOCAMPUS, "unet3d", seed):
+    for networks in train_on_set(plan, HIPPOCAMPUS, "unet3d", seed):
         method = networks.edited()
         for subject in networks.unseen:
             case = _Case(subject, seed)
@@ -151,23 +151,23 @@ def cases(data: Path, name: str, settings: Settings) -> tuple[list[Subject], lis
     return editing_recipe.subjects(data, "train", settings), editing_recipe.subjects(data, "val", settings)
 
 
-def trained(plan: Plan, name: str, body: str, seed: int) -> Iterator[Networks]:
+def train_on_set(plan: Plan, name: str, body: str, seed: int) -> Iterator[Networks]:
     """Train on a set, or go on where it was; a set of few cases is trained on once for each that is left out."""
     steps = max(4, round((STEPS[name] if body == "isensee" else STEPS_UNET) * plan.effort))
     settings = replace(_settings(name), steps=steps, first=steps * 7 // 16, seed=seed, body=body)
     learned, unseen = cases(plan.data, name, settings)
     if name not in LEFT_OUT:
-        folder = _trained(plan, f"{name}-{body}-{seed}", settings, *held_out(learned))
+        folder = _train(plan, f"{name}-{body}-{seed}", settings, *held_out(learned))
         yield Networks(folder, settings, unseen[: plan.limit])
         return
     every = [*learned, *unseen]
     for subject in every[: plan.limit]:
         rest = [other for other in every if other is not subject]
-        folder = _trained(plan, f"{name}-{body}-{seed}-without-{subject.name}", settings, rest, rest)
+        folder = _train(plan, f"{name}-{body}-{seed}-without-{subject.name}", settings, rest, rest)
         yield Networks(folder, settings, [subject])
 
 
-def _trained(plan: Plan, name: str, settings: Settings, learned: Sequence[Subject], kept: Sequence[Subject]) -> Path:
+def _train(plan: Plan, name: str, settings: Settings, learned: Sequence[Subject], kept: Sequence[Subject]) -> Path:
 
     plan.log(f"training {name} on {len(learned)} cases")
     out = plan.out / name
@@ -213,7 +213,7 @@ def _tools(seed: int) -> dict[str, User]:
     return {SELECTION: Selection(seed), BRUSH: Brush(seed), ADJUSTMENT: Adjustment(seed, least=0.05)}
 
 
-def measured(subject: Subject, method: Segmenter, first: MaskArray, seed: int) -> Iterator[Score]:
+def score_arms(subject: Subject, method: Segmenter, first: MaskArray, seed: int) -> Iterator[Score]:
     """Yield the scores of one case under all arms of one body."""
     case = _Case(subject, seed)
     workspace = method.open(subject.image)
@@ -262,7 +262,7 @@ def pictures(plan: Plan) -> Sequence[Picture]:
     seed = plan.seeds[0]
     sheets = []
     for name in present(plan.data):
-        networks = next(trained(plan, name, "isensee", seed))
+        networks = next(train_on_set(plan, name, "isensee", seed))
         subject = networks.unseen[0]
         case, workspace = _Case(subject, seed), networks.edited().open(subject.image)
         nothing = np.zeros_like(case.truth)
@@ -272,7 +272,7 @@ def pictures(plan: Plan) -> Sequence[Picture]:
             marks = Editor(seed, content=CONTENT)(case.truth, masks[-1])
             if marks is None:
                 break
-            prompts = (*prompts, *together(marks))
+            prompts = (*prompts, *as_prompts(marks))
             masks.append(answer(workspace, prompts, masks[-1]).over(masks[-1]))
         at = int(case.truth.sum(axis=(1, 2)).argmax())
         shown = [masks[0], masks[1], masks[min(2, len(masks) - 1)], masks[-1]]

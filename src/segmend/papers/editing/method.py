@@ -26,7 +26,7 @@ from segmend.core.prompts import Adjust, Mask, Prompt, Stroke, extent
 from segmend.core.segmenter import Prediction, Segmenter, Workspace
 from segmend.errors import ModelError, ShapeError
 from segmend.runtime import cards
-from segmend.runtime.engine import Engine, weights_file, weights_of
+from segmend.runtime.engine import AUTO, Device, Engine, weights_file, weights_of
 from segmend.sampling.frame import Frame, whole_frame
 
 METHOD = cards.method("editing")
@@ -49,9 +49,9 @@ REACH = np.asarray(  # the cells of a click: two dilations by the faces of a cel
 )
 
 
-def load(weights: Path | None = None) -> Segmenter:
+def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others."""
-    engine = weights_of(METHOD.id, WEIGHTS, weights)
+    engine = weights_of(METHOD.id, WEIGHTS, weights, device)
     cells, channels = read_about(weights_file(ABOUT, weights))
     return Editing(engine, cells, channels)
 
@@ -101,7 +101,7 @@ class EditingWorkspace(Workspace):
         edits = prompts[starts[-1] + 1 :] if starts else prompts
         given = prompts[starts[-1]] if starts else None
         if isinstance(given, Mask) and given.inside.any():
-            return self._mended(given, edits, previous)
+            return self._edit_given_mask(given, edits, previous)
         logits = self._logits(edits)
         box = self._box(logits, previous)
         return Prediction(sigmoid(self.frame.resample_to_voxels(logits, box)), box)
@@ -128,7 +128,7 @@ class EditingWorkspace(Workspace):
             box = box if found is None else box.union(found)
         return box
 
-    def _mended(self, given: Mask, edits: Sequence[Prompt], previous: MaskArray) -> Prediction:
+    def _edit_given_mask(self, given: Mask, edits: Sequence[Prompt], previous: MaskArray) -> Prediction:
         """Return a mask from elsewhere with what the edits after it change.
 
         The network does not see that mask. Taken over from its answer is what the edits changed in it, and the
@@ -171,11 +171,11 @@ def see_volume(image: Image, frame: Frame, channels: int) -> Real:  # [channels 
     inside = frame.cells_in_volume(image.shape)
     seen = np.zeros((channels, *frame.cells), np.float32)
     for channel, voxels in zip(seen, image.voxels, strict=False):
-        channel[inside] = standardised(frame.resample_to_grid(voxels)[inside])
+        channel[inside] = standardise(frame.resample_to_grid(voxels)[inside])
     return seen
 
 
-def standardised(values: Real) -> Real:
+def standardise(values: Real) -> Real:
     """Return values with mean 0 and deviation 1, their least value left out of both and outliers cut at 5."""
     above = values[values > values.min()] if values.size else values
     if not above.size:
@@ -205,7 +205,7 @@ def edit_channels(edits: Sequence[Prompt], frame: Frame) -> Real:  # [3 *cells]
         found = mark(edit)
         if found is not None:
             voxels, positive = found
-            where = dilated(frame.cell(voxels), frame.cells)
+            where = dilate(frame.cell(voxels), frame.cells)
             tool, other = (1, 0) if isinstance(edit, Stroke) else (0, 1)
             out[tool][where] = 1.0 if positive else -1.0
             out[other][where] *= out[other][where] == out[tool][where]
@@ -213,10 +213,10 @@ def edit_channels(edits: Sequence[Prompt], frame: Frame) -> Real:  # [3 *cells]
     return out
 
 
-def dilated(cells: Points, grid: Sequence[int]) -> tuple[Points, Points, Points]:
+def dilate(cells: Points, grid: Sequence[int]) -> tuple[Points, Points, Points]:
     """Return the index of every cell within two steps of some cells, inside the grid.
 
-    >>> [len(axis) for axis in dilated(np.array([[5, 5, 5]]), (9, 9, 9))]
+    >>> [len(axis) for axis in dilate(np.array([[5, 5, 5]]), (9, 9, 9))]
     [25, 25, 25]
     """
     near = (np.asarray(cells)[:, None] + REACH).reshape(-1, 3)

@@ -24,7 +24,7 @@ from segmend.core.masks import dice
 from segmend.core.prompts import Adjust, Click, Prompt, Stroke
 from segmend.errors import SettingsError
 from segmend.learning.losses import overlap_and_entropy
-from segmend.learning.precision import mixed
+from segmend.learning.precision import autocast
 from segmend.learning.sheets import Example, sheet
 from segmend.learning.subjects import Subject
 from segmend.learning.subjects import subjects as found_subjects
@@ -34,11 +34,11 @@ from segmend.papers.editing.method import ABOUT, EDITS, WEIGHTS, edit_channels, 
 from segmend.runtime.engine import export_network
 from segmend.sampling.frame import Frame, whole_frame
 from segmend.users import Edits
-from segmend.users.play import together
+from segmend.users.play import as_prompts
 
 NAME = "editing"
 FIRST = "editing_first.onnx"
-CLIP = 0.5  # of K, in training only
+CLIP = 0.5  # K is clipped to this in training; in use it is not
 TURN, STRETCH = 0.2, 0.12  # the most a volume is turned (radians) and the spread of its stretching
 
 
@@ -121,18 +121,18 @@ class Sampler:
         subject = self.subjects[int(rng.integers(len(self.subjects)))]
         frame = whole_frame(subject.image.shape, subject.image.spacing, self.settings.grid)
         image = see_volume(subject.image, frame, self.settings.channels)
-        truth = seen_mask(subject.labels > 0, frame)
-        image = _toned(rng, image, frame, subject.image)
-        image, truth = _moved(rng, image, truth)
+        truth = resampled_mask(subject.labels > 0, frame)
+        image = _augment_intensity(rng, image, frame, subject.image)
+        image, truth = _augment_geometry(rng, image, truth)
         tools = tuple(tool for tool in (Click, Stroke, Adjust) if rng.random() < self.settings.keep)
         return Sample(image, truth, int(rng.integers(2**31)), tools)
 
 
-def seen_mask(mask: MaskArray, frame: Frame) -> MaskArray:  # [z y x] -> [*cells]
+def resampled_mask(mask: MaskArray, frame: Frame) -> MaskArray:  # [z y x] -> [*cells]
     """Return the cells that a mask mostly fills; one that fills none keeps the cell where it is densest.
 
     >>> tiny = np.zeros((4, 4, 4), bool); tiny[1, 2, 3] = True
-    >>> np.argwhere(seen_mask(tiny, whole_frame((4, 4, 4), (1, 1, 1), (2, 2, 2)))).tolist()
+    >>> np.argwhere(resampled_mask(tiny, whole_frame((4, 4, 4), (1, 1, 1), (2, 2, 2)))).tolist()
     [[0, 1, 1]]
     """
     share = frame.resample_to_grid(mask)
@@ -142,7 +142,7 @@ def seen_mask(mask: MaskArray, frame: Frame) -> MaskArray:  # [z y x] -> [*cells
     return np.asarray(seen)
 
 
-def _toned(rng: np.random.Generator, image: Real, frame: Frame, whole: Image) -> Real:
+def _augment_intensity(rng: np.random.Generator, image: Real, frame: Frame, whole: Image) -> Real:
     """Return the image with another contrast and brightness, and some noise."""
     scale = np.exp(rng.normal(0, 0.15, (len(image), 1, 1, 1)))
     shift = rng.normal(0, 0.15, (len(image), 1, 1, 1))
@@ -150,7 +150,7 @@ def _toned(rng: np.random.Generator, image: Real, frame: Frame, whole: Image) ->
     return np.asarray((image * scale + shift + noise) * frame.cells_in_volume(whole.shape), np.float32)
 
 
-def _moved(rng: np.random.Generator, image: Real, truth: MaskArray) -> tuple[Real, MaskArray]:
+def _augment_geometry(rng: np.random.Generator, image: Real, truth: MaskArray) -> tuple[Real, MaskArray]:
     """Return both mirrored left to right half of the time, turned and stretched; the object never leaves."""
     if rng.random() < 0.5:
         image, truth = image[..., ::-1], truth[..., ::-1]
@@ -164,7 +164,7 @@ def _moved(rng: np.random.Generator, image: Real, truth: MaskArray) -> tuple[Rea
     return np.stack([ndimage.affine_transform(c, turn, offset, order=1) for c in image]), np.asarray(moved)
 
 
-class Pair(nn.Module):
+class FirstAndEdited(nn.Module):
     """F, which learns up to step `switch`, and G, which learns from there on; `warm` makes G start as F."""
 
     def __init__(self, first: nn.Module, edited: Edited, *, switch: int, warm: bool, both: bool) -> None:
@@ -187,7 +187,7 @@ class Pair(nn.Module):
                     value[:, : state[key].shape[1]] = state[key]
 
 
-def build(settings: Settings) -> Pair:
+def build(settings: Settings) -> FirstAndEdited:
     """Return two untrained networks of one kind; the second also sees the edits."""
     torch.manual_seed(settings.seed)
     if settings.body not in BODIES:
@@ -195,7 +195,7 @@ def build(settings: Settings) -> Pair:
     first = BODIES[settings.body](**arguments(settings, settings.channels))
     edited = Edited(body=settings.body, arguments=arguments(settings, settings.channels + EDITS))
     both = settings.steps > settings.first
-    return Pair(first, edited, switch=settings.first, warm=settings.warm, both=both)
+    return FirstAndEdited(first, edited, switch=settings.first, warm=settings.warm, both=both)
 
 
 def share(step: int, settings: Settings) -> float:
@@ -233,7 +233,7 @@ def arguments(settings: Settings, inputs: int) -> dict[str, object]:
     return {"inputs": inputs, "width": width, "levels": settings.levels, "dropout": settings.dropout}
 
 
-def export(network: Pair, settings: Settings, folder: Path) -> tuple[Path, ...]:
+def export(network: FirstAndEdited, settings: Settings, folder: Path) -> tuple[Path, ...]:
     """Write F and, if it was trained, G for the engine, and what the method must know of them."""
     channels, grid = settings.channels, settings.grid
     written = [folder / FIRST]
@@ -267,7 +267,7 @@ def frame_of(grid: Index) -> Frame:
 def masks_of(network: nn.Module, inputs: Sequence[Real]) -> list[MaskArray]:
     """Return a network's masks of volumes, without gradient."""
     network.eval()
-    with torch.inference_mode(), mixed():
+    with torch.inference_mode(), autocast():
         logits = network(torch.from_numpy(np.stack(inputs)))
     return list((logits[:, 0] > 0).numpy())
 
@@ -275,7 +275,7 @@ def masks_of(network: nn.Module, inputs: Sequence[Real]) -> list[MaskArray]:
 def edits_of(sample: Sample, mask: MaskArray) -> tuple[Prompt, ...]:
     """Return the edits that the simulated person makes to a mask, of the sample's tools alone."""
     marks = Edits(sample.seed, clip=CLIP)(sample.truth, mask)
-    return () if marks is None else tuple(edit for edit in together(marks) if isinstance(edit, sample.tools))
+    return () if marks is None else tuple(edit for edit in as_prompts(marks) if isinstance(edit, sample.tools))
 
 
 def with_edits(sample: Sample, edits: Sequence[Prompt]) -> Real:  # [c + 3 *cells]
@@ -284,7 +284,7 @@ def with_edits(sample: Sample, edits: Sequence[Prompt]) -> Real:  # [c + 3 *cell
     return np.concatenate([sample.image, edit_channels(edits, frame_of((z, y, x)))])
 
 
-def loss(network: Pair, samples: Sequence[Sample], step: int = 0) -> Tensor:
+def loss(network: FirstAndEdited, samples: Sequence[Sample], step: int = 0) -> Tensor:
     """Return F's loss before the switch, and G's, with the edits that F's masks call for, from there on."""
     images = [sample.image for sample in samples]
     if step < network.switch:
@@ -299,12 +299,12 @@ def loss(network: Pair, samples: Sequence[Sample], step: int = 0) -> Tensor:
 def _overlap(network: nn.Module, inputs: Sequence[Real], samples: Sequence[Sample]) -> Tensor:
     truth = torch.from_numpy(np.stack([sample.truth for sample in samples])[:, None].astype(np.float32))
     network.train()
-    with mixed():
+    with autocast():
         logits = network(torch.from_numpy(np.stack(inputs)))
     return overlap_and_entropy(logits.float(), truth)
 
 
-def _answers(network: Pair, sample: Sample) -> dict[str, MaskArray]:
+def _answers(network: FirstAndEdited, sample: Sample) -> dict[str, MaskArray]:
     """Return G's mask after all simulated edits of its own first mask, that first mask, and F's."""
     first = {"first": masks_of(network.first, [sample.image])[0]}
     if not network.both:
@@ -315,13 +315,13 @@ def _answers(network: Pair, sample: Sample) -> dict[str, MaskArray]:
     return {"edited": edited, "unedited": unedited, **first}
 
 
-def validate(network: Pair, samples: Sequence[Sample]) -> dict[str, float]:
+def validate(network: FirstAndEdited, samples: Sequence[Sample]) -> dict[str, float]:
     """Return the mean Dice of G after the simulated edits of its own mask, of G without edits, and of F."""
     found = [{name: dice(s.truth, mask) for name, mask in _answers(network, s).items()} for s in samples]
     return {name: float(np.mean([scores[name] for scores in found])) for name in found[0]}
 
 
-def pictures(network: Pair, samples: Sequence[Sample]) -> NDArray[np.uint8]:  # [y x 3]
+def pictures(network: FirstAndEdited, samples: Sequence[Sample]) -> NDArray[np.uint8]:  # [y x 3]
     """Return the truth's largest slice of four samples, each with G's mask before edits, F's, and G's after edits."""
     examples: list[Example] = []
     for sample in samples[:4]:

@@ -13,7 +13,7 @@ import torch
 from segmend.datasets.folder import sets
 from segmend.errors import SettingsError
 from segmend.learning.loop import run as train
-from segmend.learning.slices import cut_axis, frame, seen
+from segmend.learning.slices import crop_window, cut_axis, whole_window
 from segmend.learning.subjects import Subject
 from segmend.papers.iunet import recipe
 from segmend.papers.iunet.recipe import Sample, Settings
@@ -54,19 +54,19 @@ def run(plan: Plan) -> Iterator[Score]:
     """Train and measure every arm under every seed."""
     for seed in plan.seeds:
         for arm in ARMS:
-            yield from plan.once(arm, seed, partial(_measured, plan, arm, seed))
+            yield from plan.once(arm, seed, partial(_measure, plan, arm, seed))
 
 
-def _measured(plan: Plan, arm: str, seed: int) -> Iterator[Score]:
+def _measure(plan: Plan, arm: str, seed: int) -> Iterator[Score]:
     import torch
 
-    network, settings = _trained(plan, arm, seed), _settings(plan, arm, seed)
+    network, settings = _train(plan, arm, seed), _settings(plan, arm, seed)
     looks = samples(plan, settings)
     names, found = list(looks), list(looks.values())
     truth = torch.from_numpy(np.stack([one.truth for one in found])[:, None].astype(np.float32))
     weights = torch.from_numpy(np.stack([recipe.weights_of(one) for one in found])[:, None])
     for count in CLICKS if settings.clicks else (0,):
-        probability = recipe.ask(network, found, count)
+        probability = recipe.predict(network, found, count)
         logits = torch.logit(torch.from_numpy(probability)[:, None], 1e-6)
         for i, dice in enumerate(recipe.overlaps(found, probability)):
             weighted = 1 - float(recipe.weighted_dice(logits[i : i + 1], truth[i : i + 1], weights[i : i + 1])) / 2
@@ -86,7 +86,7 @@ def _settings(plan: Plan, arm: str, seed: int) -> Settings:
     return replace(recipe.Settings(), seed=seed, steps=steps, **{**usual, **ARMS[arm]})
 
 
-def _trained(plan: Plan, arm: str, seed: int) -> torch.nn.Module:
+def _train(plan: Plan, arm: str, seed: int) -> torch.nn.Module:
     settings = _settings(plan, arm, seed)
     learned, kept = cases(plan)
     plan.log(f"seed {seed}: training {arm}")
@@ -131,7 +131,7 @@ def samples(plan: Plan, settings: Settings) -> dict[tuple[str, str], Sample]:
                 there = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
                 for index in sorted({int(there[int(share * len(there))]) for share in SHARES}):
                     plane = np.take(mask, index, axis)
-                    drawn = seen(example.first, plane, axis, index, frame(plane, aspect), settings.cells)
+                    drawn = crop_window(example.first, plane, axis, index, whole_window(plane, aspect), settings.cells)
                     name = f"{case.name} label {value} slice {index}"
                     if drawn.truth.any():
                         found[one.name, name] = recipe.sample(drawn, settings, count=1, seed=1000 * index + value)
@@ -143,13 +143,13 @@ def pictures(plan: Plan) -> Sequence[Picture]:
     sheets = []
     shown = (UNET, PLAIN, DISCS, EIGHT_HUNDRED)
     seed = plan.seeds[0]
-    networks = {arm: (_trained(plan, arm, seed), samples(plan, _settings(plan, arm, seed))) for arm in shown}
+    networks = {arm: (_train(plan, arm, seed), samples(plan, _settings(plan, arm, seed))) for arm in shown}
     of_one = networks[UNET][1]
     for name, case in {name: (name, case) for name, case in reversed(of_one)}.values():
         tiles = []
         for network, looks in networks.values():
             one = looks[name, case]
-            tiles.append(painted(one.image, one.truth, recipe.ask(network, [one], 1)[0] > 0.5))
+            tiles.append(painted(one.image, one.truth, recipe.predict(network, [one], 1)[0] > 0.5))
         sheets.append(Picture(f"{name}/{case}: {', '.join(shown)}", png(np.concatenate(tiles, axis=1), scale=3)))
     return sheets
 

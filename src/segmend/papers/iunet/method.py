@@ -21,20 +21,21 @@ from segmend.core.logits import sigmoid
 from segmend.core.prompts import Click, Prompt
 from segmend.core.segmenter import Segmenter, Workspace
 from segmend.runtime import cards
-from segmend.runtime.engine import Engine, weights_of
+from segmend.runtime.engine import AUTO, Device, Engine, weights_of
 from segmend.sampling.channels import stamp
-from segmend.sampling.slices import (
+from segmend.sampling.intensity import plane_intensity_channels
+from segmend.sampling.probability import expected_dice
+from segmend.sampling.slice_prompts import marked_pixels
+from segmend.sampling.slices import PlaneAnswer, SliceWorkspace
+from segmend.sampling.window import (
     Plane,
-    PlaneAnswer,
-    SliceWorkspace,
-    contrast_channels,
-    expected_dice,
-    marked_pixels,
+    Window,
+    cells_on_plane,
+    resample_to_grid,
     resample_to_whole_plane,
     touches_window_edge,
     window_around_mask,
 )
-from segmend.sampling.window import Window, cells_on_plane, resample_to_grid
 
 METHOD = cards.method("iunet")
 
@@ -45,9 +46,9 @@ FIRST_LOOKS = (0.5, 0.25)  # of the plane's longer side, besides the whole
 MARGIN = 2.0  # of the object's longer side, once there is a mask
 
 
-def load(weights: Path | None = None) -> Segmenter:
+def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others."""
-    return IUNetSegmenter(weights_of(METHOD.id, "iunet.onnx", weights))
+    return IUNetSegmenter(weights_of(METHOD.id, "iunet.onnx", weights, device))
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,9 +139,8 @@ def click_width(pixels: float, alpha: float) -> float:
 def grey(channels: NDArray[np.generic], window: Window, cells: int) -> Real:  # [c y x] -> [1 n n]
     """Return the mean tone of what a window sees, 0 to 1 between its percentiles."""
     seen = np.stack([resample_to_grid(channel, window, cells) for channel in channels]).mean(axis=0, keepdims=True)
-    return contrast_channels(
-        np.asarray(seen, np.float32), cells_on_plane(window, channels.shape[1], channels.shape[2], cells)
-    )[:1]
+    valid = cells_on_plane(window, channels.shape[1], channels.shape[2], cells)
+    return plane_intensity_channels(np.asarray(seen, np.float32), valid, zero_if_constant=True)[:1]
 
 
 def click_maps(

@@ -23,23 +23,23 @@ from segmend.core.image import Real
 from segmend.core.masks import dice
 from segmend.core.prompts import Click
 from segmend.errors import SettingsError
-from segmend.learning.precision import mixed
+from segmend.learning.precision import autocast
 from segmend.learning.sheets import Example, sheet
-from segmend.learning.slices import Look, Shelved, drawn_look, look, varied
+from segmend.learning.slices import Crop, SliceSampler, augment_crop, drawn_crop, random_crop
 from segmend.learning.subjects import Subject
 from segmend.learning.subjects import subjects as found_subjects
 from segmend.nets.iunet import IUNet
 from segmend.papers.iunet.method import ALPHA, CELLS, FIRST_WIDTH, click_maps, click_width
 from segmend.runtime.engine import export_network
 from segmend.sampling.channels import stamp
-from segmend.sampling.slices import contrast_channels
+from segmend.sampling.intensity import plane_intensity_channels
 from segmend.sampling.window import Window
 from segmend.users import RandomPair
 
 Flat = NDArray[np.bool_]  # [n n]
 Places = NDArray[np.float64]
 NAME = "iunet"
-HIGHEST = 10.0  # weight, at the object's edge and under clicks
+MAX_WEIGHT = 10.0  # the loss's weight at the object's edge and under clicks
 WEIGHTS = ("none", "map", "gaussian", "equal")
 
 
@@ -105,7 +105,7 @@ class Sample:
 
 
 @dataclass(frozen=True, eq=False)
-class Sampler(Shelved):
+class Sampler(SliceSampler):
     """Draws samples by number: the same number is the same sample in any process."""
 
     settings: Settings
@@ -113,24 +113,24 @@ class Sampler(Shelved):
     def __getitem__(self, number: int) -> Sample:
         rng, s = np.random.default_rng((self.settings.seed, number)), self.settings
         if rng.random() < s.synthetic:
-            drawn = drawn_look(rng, s.cells)
+            drawn = drawn_crop(rng, s.cells)
         else:
-            drawn = look(rng, self.shelf.draw(rng), s.cells, whole=s.whole, values=s.labels)
+            drawn = random_crop(rng, self.pool.draw(rng), s.cells, whole=s.whole, values=s.labels)
         if s.varied:
-            drawn = varied(rng, drawn)
+            drawn = augment_crop(rng, drawn)
         count = int(np.floor(np.exp(rng.uniform(0, np.log(s.most + 1)))))
         found = sample(drawn, s, count=min(count, s.most), seed=int(rng.integers(2**31)))
-        return replace(found, pixels=_mistaken(rng, found.pixels, s.loose)) if s.loose else found
+        return replace(found, pixels=_noisy_size(rng, found.pixels, s.loose)) if s.loose else found
 
 
-def _mistaken(rng: np.random.Generator, pixels: float, loose: float) -> float:
+def _noisy_size(rng: np.random.Generator, pixels: float, loose: float) -> float:
     """Return the pixels of a mask that is not the object's yet: of another size, or none."""
     return 0.0 if rng.random() < 0.25 else pixels * float(np.exp(rng.normal(0, loose)))
 
 
-def sample(drawn: Look, settings: Settings, *, count: int, seed: int) -> Sample:
+def sample(drawn: Crop, settings: Settings, *, count: int, seed: int) -> Sample:
     """Return a look with its clicks."""
-    image = contrast_channels(drawn.picture.mean(axis=0, keepdims=True), drawn.valid)[:1]
+    image = plane_intensity_channels(drawn.picture.mean(axis=0, keepdims=True), drawn.valid, zero_if_constant=True)[:1]
     truth = drawn.truth[None]
     robots = [RandomPair(seed + i) for i in range(settings.most)]
     clicks = tuple(robot(truth, ~truth) or () for robot in robots)
@@ -152,10 +152,10 @@ def weight_map(truth: Flat) -> Real:
     distance = np.where(truth, inner, outer) - 1
     deepest = float(inner.max()) - 1
     if deepest == 0:
-        return np.asarray(HIGHEST * (distance <= 0), np.float32)
+        return np.asarray(MAX_WEIGHT * (distance <= 0), np.float32)
     least = np.exp(-4.5)
     hill = (np.exp(-4.5 * (distance / deepest) ** 2) - least) / (1 - least)
-    return np.asarray(HIGHEST * np.clip(hill, 0, 1), np.float32)
+    return np.asarray(MAX_WEIGHT * np.clip(hill, 0, 1), np.float32)
 
 
 def weights_of(sample: Sample) -> Real:  # [n n]
@@ -168,22 +168,22 @@ def weights_of(sample: Sample) -> Real:  # [n n]
     if settings.weights != "map" and settings.clicks and clicks:
         width = width_of(float(sample.truth.sum()), settings)
         y, x = np.asarray([click.index[1:] for click in clicks], float).T
-        marked = discs if settings.weights == "equal" else hills
-        heights = np.maximum(heights, HIGHEST * marked(heights.shape, y, x, width))
+        marked = disks if settings.weights == "equal" else gaussians
+        heights = np.maximum(heights, MAX_WEIGHT * marked(heights.shape, y, x, width))
     return 1 + heights
 
 
-def discs(shape: tuple[int, ...], y: Places, x: Places, width: float) -> Real:
+def disks(shape: tuple[int, ...], y: Places, x: Places, width: float) -> Real:
     """Return 1 under clicks of this width, 0 elsewhere."""
     grid = np.zeros(shape, np.float32)
     stamp(grid, y, x, width / 2)
     return grid
 
 
-def hills(shape: tuple[int, ...], y: Places, x: Places, width: float) -> Real:
+def gaussians(shape: tuple[int, ...], y: Places, x: Places, width: float) -> Real:
     """Return a Gaussian of height 1 at each click, whose deviation is a quarter of the click's width.
 
-    >>> print(hills((1, 5), np.array([0.0]), np.array([2.0]), 8.0).round(2))
+    >>> print(gaussians((1, 5), np.array([0.0]), np.array([2.0]), 8.0).round(2))
     [[0.61 0.88 1.   0.88 0.61]]
     """
     rows, columns = np.ogrid[: shape[0], : shape[1]]
@@ -238,31 +238,31 @@ def loss(network: torch.nn.Module, samples: Sequence[Sample], step: int = 0) -> 
     """Return the weighted Dice loss of a batch."""
     network.train()
     x = [encoded(sample, sample.count, sample.pixels) for sample in samples]
-    with mixed():
+    with autocast():
         logits = network(torch.from_numpy(np.stack(x)).contiguous(memory_format=torch.channels_last))
     truth = torch.from_numpy(np.stack([sample.truth for sample in samples])[:, None].astype(np.float32))
     weights = torch.from_numpy(np.stack([weights_of(sample) for sample in samples])[:, None])
     return weighted_dice(logits.float(), truth, weights)
 
 
-def ask(network: torch.nn.Module, samples: Sequence[Sample], count: int) -> NDArray[np.float32]:  # [b n n]
+def predict(network: torch.nn.Module, samples: Sequence[Sample], count: int) -> NDArray[np.float32]:  # [b n n]
     """Return probabilities after so many interactions.
 
     Where the clicks' size follows the mask, a first look with clicks of 5 pixels gives the mask.
     """
     network.eval()
 
-    def look_at(pixels: Sequence[float]) -> NDArray[np.float32]:
+    def predict_with(pixels: Sequence[float]) -> NDArray[np.float32]:
         x = [encoded(sample, count, size) for sample, size in zip(samples, pixels, strict=True)]
-        with torch.inference_mode(), mixed():
+        with torch.inference_mode(), autocast():
             logits = network(torch.from_numpy(np.stack(x)).contiguous(memory_format=torch.channels_last))
         return cast(NDArray[np.float32], logits[:, 0].float().sigmoid().numpy())
 
-    first = look_at([0.0] * len(samples))
+    first = predict_with([0.0] * len(samples))
     settings = samples[0].settings
     if settings.width or not settings.clicks:
         return first
-    return look_at((first > 0.5).sum(axis=(1, 2)).astype(float).tolist())
+    return predict_with((first > 0.5).sum(axis=(1, 2)).astype(float).tolist())
 
 
 def overlaps(samples: Sequence[Sample], probability: NDArray[np.float32]) -> list[float]:
@@ -276,20 +276,20 @@ def overlaps(samples: Sequence[Sample], probability: NDArray[np.float32]) -> lis
 def validate(network: torch.nn.Module, samples: Sequence[Sample]) -> dict[str, float]:
     """Return the mean Dice after one and after five interactions, and the weighted Dice after one."""
     most = samples[0].settings.most
-    first = ask(network, samples, 1)
+    first = predict(network, samples, 1)
     truth = torch.from_numpy(np.stack([s.truth for s in samples])[:, None].astype(np.float32))
     weights = torch.from_numpy(np.stack([weights_of(s) for s in samples])[:, None])
     weighted = weighted_dice(torch.logit(torch.from_numpy(first)[:, None], 1e-6), truth, weights)
     scores = {"dice_1": float(np.mean(overlaps(samples, first)))}
     if most >= 5:
-        scores["dice_5"] = float(np.mean(overlaps(samples, ask(network, samples, 5))))
+        scores["dice_5"] = float(np.mean(overlaps(samples, predict(network, samples, 5))))
     return scores | {"weighted_dice": 1 - float(weighted) / 2}
 
 
 def pictures(network: torch.nn.Module, samples: Sequence[Sample]) -> NDArray[np.uint8]:  # [y x 3]
     """Return the samples after one interaction, then after all of their clicks."""
     counts = (1, samples[0].settings.most)
-    masks = [ask(network, samples, count) > 0.5 for count in counts]
+    masks = [predict(network, samples, count) > 0.5 for count in counts]
     return sheet([Example(s.image, s.truth, m) for row in masks for s, m in zip(samples, row, strict=True)])
 
 

@@ -14,10 +14,10 @@ from segmend.datasets.folder import sets
 from segmend.errors import SettingsError
 from segmend.learning.loop import Finished
 from segmend.learning.loop import run as train
-from segmend.learning.slices import frame, seen
+from segmend.learning.slices import crop_window, whole_window
 from segmend.learning.subjects import Subject
 from segmend.papers.quality import recipe
-from segmend.papers.quality.recipe import Chain, Pair, Sample, Settings, chain, rises, sample
+from segmend.papers.quality.recipe import BaseAndRefiner, Chain, Sample, Settings, chain, count_rises, sample
 from segmend.papers.study.experiment import Better, Experiment, Pick, Picture, Plan, Score, Tracks
 from segmend.papers.study.overlay import painted, png
 from segmend.runtime import cards
@@ -125,7 +125,7 @@ def scores_of(name: str, finished: Finished, cases: Cases, seed: int, settings: 
         for at in range(1, ITERATIONS + 1):
             more = {"predicted": float(predicted[at])} if name != PLAIN else {}
             yield Score(name, cases.set, subject.name, float(dice[at]), seed, at, more=more)
-        stops = (validated, rises(predicted), rises(dice))
+        stops = (validated, count_rises(predicted), count_rises(dice))
         for arm, at in zip(STOPS.get(name, ()), stops, strict=False):
             more = {"predicted": float(predicted[at]), "iterations": float(at)}
             yield Score(arm, cases.set, subject.name, float(dice[at]), seed, 1, more=more)
@@ -136,8 +136,8 @@ def chains(finished: Finished, subjects: Sequence[Subject], settings: Settings) 
     return chain(_pair(finished), [whole(subject, settings) for subject in subjects], ITERATIONS)
 
 
-def _pair(finished: Finished) -> Pair:
-    assert isinstance(finished.network, Pair)
+def _pair(finished: Finished) -> BaseAndRefiner:
+    assert isinstance(finished.network, BaseAndRefiner)
     return finished.network
 
 
@@ -145,8 +145,8 @@ def whole(subject: Subject, settings: Settings) -> Sample:
     """Return a whole picture as a sample."""
     plane = subject.labels[0] > 0
     rows, columns = subject.image.spacing[1:]
-    window = frame(plane, float(rows / columns))
-    return sample(seen(subject.image, plane, 0, 0, window, settings.cells), settings)
+    window = whole_window(plane, float(rows / columns))
+    return sample(crop_window(subject.image, plane, 0, 0, window, settings.cells), settings)
 
 
 def pictures(plan: Plan) -> Sequence[Picture]:

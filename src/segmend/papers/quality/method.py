@@ -22,18 +22,12 @@ from segmend.core.marks import path
 from segmend.core.prompts import Click, Mask, Prompt, Stroke
 from segmend.core.segmenter import Prediction, Segmenter, Workspace, replaced
 from segmend.runtime import cards
-from segmend.runtime.engine import Engine, weights_of
+from segmend.runtime.engine import AUTO, Device, Engine, weights_of
 from segmend.sampling.channels import stamp
-from segmend.sampling.slices import (
-    Plane,
-    PlaneAnswer,
-    SliceWorkspace,
-    contrast_colours,
-    plane_axis,
-    plane_prediction,
-    resample_to_whole_plane,
-)
-from segmend.sampling.window import resample_to_grid
+from segmend.sampling.intensity import colour_channels
+from segmend.sampling.slice_prompts import plane_axis
+from segmend.sampling.slices import PlaneAnswer, SliceWorkspace, plane_prediction
+from segmend.sampling.window import Plane, resample_to_grid, resample_to_whole_plane
 
 METHOD = cards.method("quality")
 
@@ -42,10 +36,10 @@ MOST = 12  # looks at one mask; the paper's longest chain
 MARK = 2.5  # cells: the radius of a mark in the mask
 
 
-def load(weights: Path | None = None) -> Segmenter:
+def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others."""
     names = ("quality_base.onnx", "quality_refiner.onnx")
-    base, refiner = (weights_of(METHOD.id, name, weights) for name in names)
+    base, refiner = (weights_of(METHOD.id, name, weights, device) for name in names)
     return Quality(base, refiner)
 
 
@@ -81,7 +75,7 @@ class QualityWorkspace(SliceWorkspace):
         mask = prompts[-1]
         here = bounds(mask.inside)
         if here is None:
-            yield from self._guessed(prompts, plane_axis(mask, self.image))
+            yield from self._guess_slices(prompts, plane_axis(mask, self.image))
             return
         yield replaced(mask, previous)
         axis = plane_axis(mask, self.image)
@@ -90,45 +84,45 @@ class QualityWorkspace(SliceWorkspace):
         for index in range(mask.low[axis] + here.low[axis], mask.low[axis] + here.high[axis]):
             plane = np.take(whole, index, axis)
             if plane.any():
-                yield plane_prediction(self._refined(prompts, axis, index, plane), axis, index)
+                yield plane_prediction(self._refine(prompts, axis, index, plane), axis, index)
 
-    def _guessed(self, prompts: Sequence[Prompt], axis: int) -> Iterator[Prediction]:
+    def _guess_slices(self, prompts: Sequence[Prompt], axis: int) -> Iterator[Prediction]:
         """Answer every slice without a mask to start from, the middle one first."""
         count = self.image.shape[axis]
         rows, columns = (n for i, n in enumerate(self.image.shape) if i != axis)
         for index in sorted(range(count), key=lambda i: abs(i - count // 2)):
             first = self._first(axis, index, np.zeros((rows, columns), bool))
             refined = (
-                self._refined(prompts, axis, index, first) if first.any() else PlaneAnswer(first.astype(np.float32))
+                self._refine(prompts, axis, index, first) if first.any() else PlaneAnswer(first.astype(np.float32))
             )
             yield plane_prediction(refined, axis, index)
 
     def answer(self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane) -> PlaneAnswer:
-        return self._refined(prompts, axis, index, here if here.any() else self._first(axis, index, here))
+        return self._refine(prompts, axis, index, here if here.any() else self._first(axis, index, here))
 
     def propagate(self, prompts: Sequence[Prompt], axis: int, index: int, beside: Plane) -> PlaneAnswer:
-        return self._refined(prompts, axis, index, beside)
+        return self._refine(prompts, axis, index, beside)
 
     def _first(self, axis: int, index: int, here: Plane) -> Plane:
         """Return the base network's mask of a plane."""
         window = self.whole_window(axis)
-        x = contrast_colours(self.channels(axis, index), window, CELLS)[None]
+        x = colour_channels(self.channels(axis, index), window, CELLS)[None]
         logits = self.base.run({"x": x})["logits"][0, 0]
         return resample_to_whole_plane(sigmoid(logits), window, here.shape[0], here.shape[1]) > 0.5
 
-    def _refined(self, prompts: Sequence[Prompt], axis: int, index: int, start: Plane) -> PlaneAnswer:
+    def _refine(self, prompts: Sequence[Prompt], axis: int, index: int, start: Plane) -> PlaneAnswer:
         """Refine a mask while its predicted quality rises, with the marks placed into it before every look."""
         window = self.whole_window(axis)
-        picture = contrast_colours(self.channels(axis, index), window, CELLS)
+        picture = colour_channels(self.channels(axis, index), window, CELLS)
         radius = MARK * window.width / CELLS
 
         def look(probability: Real) -> tuple[Real, float]:
             mask = resample_to_grid(probability > 0.5, window, CELLS) > 0.5
             found = self.refiner.run({"x": np.concatenate([picture, mask[None].astype(np.float32)])[None]})
             better = resample_to_whole_plane(sigmoid(found["logits"][0, 0]), window, start.shape[0], start.shape[1])
-            return placed(better, prompts, axis, index, radius), float(found["quality"][0, 0])
+            return place_marks(better, prompts, axis, index, radius), float(found["quality"][0, 0])
 
-        best = placed(start.astype(np.float32), prompts, axis, index, radius)
+        best = place_marks(start.astype(np.float32), prompts, axis, index, radius)
         better, quality = look(best)
         for _ in range(MOST - 1):
             after, promised = look(better)
@@ -138,10 +132,10 @@ class QualityWorkspace(SliceWorkspace):
         return PlaneAnswer(best, round(min(max(quality, 0.0), 1.0), 4))
 
 
-def placed(probability: Real, prompts: Sequence[Prompt], axis: int, index: int, radius: float) -> Real:
+def place_marks(probability: Real, prompts: Sequence[Prompt], axis: int, index: int, radius: float) -> Real:
     """Return a plane with the marks on it in place, as discs of this radius in pixels; later ones lie on top.
 
-    >>> placed(np.ones((1, 5), np.float32), [Click((0, 0, 0), positive=False)], 0, 0, 1.0).tolist()
+    >>> place_marks(np.ones((1, 5), np.float32), [Click((0, 0, 0), positive=False)], 0, 0, 1.0).tolist()
     [[0.0, 0.0, 1.0, 1.0, 1.0]]
     """
     out = probability.copy()

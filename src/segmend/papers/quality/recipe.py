@@ -22,18 +22,18 @@ from torch import Tensor, nn
 
 from segmend.core.image import Real
 from segmend.errors import ModelError, SettingsError
-from segmend.learning.augment import bend, bent
+from segmend.learning.augment import random_grid, warp
 from segmend.learning.loop import CHECKPOINT
 from segmend.learning.losses import soft_dice
-from segmend.learning.precision import mixed
+from segmend.learning.precision import autocast
 from segmend.learning.sheets import Example, sheet
-from segmend.learning.slices import Look, Shelved, drawn_look, look, varied
+from segmend.learning.slices import Crop, SliceSampler, augment_crop, drawn_crop, random_crop
 from segmend.learning.subjects import Subject
 from segmend.learning.subjects import subjects as found_subjects
 from segmend.nets.quality import Base, Refiner
 from segmend.papers.quality.method import CELLS
 from segmend.runtime.engine import export_network
-from segmend.sampling.slices import contrast_channels
+from segmend.sampling.intensity import plane_intensity_channels
 
 Flat = NDArray[np.bool_]  # [n n]
 Masks = NDArray[np.bool_]  # [b n n]
@@ -100,7 +100,7 @@ class Sample:
 
 
 @dataclass(frozen=True, eq=False)
-class Sampler(Shelved):
+class Sampler(SliceSampler):
     """Draws samples by number: the same number is the same sample in any process."""
 
     settings: Settings
@@ -110,25 +110,33 @@ class Sampler(Shelved):
         rng = np.random.default_rng((s.seed, number))
         drawn = number >= s.base_steps * s.batch and rng.random() < s.synthetic
         if drawn:
-            seen = drawn_look(rng, s.cells)
+            crop = drawn_crop(rng, s.cells)
         else:
-            seen = look(rng, self.shelf.draw(rng), s.cells, whole=1.0, merged=1.0)
+            crop = random_crop(rng, self.pool.draw(rng), s.cells, whole=1.0, merged=1.0)
         if s.varied:
-            seen = varied(rng, seen)
+            crop = augment_crop(rng, crop)
         start = "spoiled truth" if drawn else str(rng.choice(STARTS, p=[0.4, 0.2, 0.4]))
         return sample(
-            seen, s, start=start, times=int(rng.integers(s.own + 1)), seed=int(rng.integers(2**31)), drawn=drawn
+            crop, s, start=start, times=int(rng.integers(s.own + 1)), seed=int(rng.integers(2**31)), drawn=drawn
         )
 
 
 def sample(
-    seen: Look, settings: Settings, *, start: str = "base", times: int = 0, seed: int = 0, drawn: bool = False
+    crop: Crop, settings: Settings, *, start: str = "base", times: int = 0, seed: int = 0, drawn: bool = False
 ) -> Sample:
     """Return a look as a sample."""
-    return Sample(contrast_channels(seen.picture, seen.valid)[:3], seen.truth, start, times, seed, drawn, settings)
+    return Sample(
+        plane_intensity_channels(crop.picture, crop.valid, zero_if_constant=True)[:3],
+        crop.truth,
+        start,
+        times,
+        seed,
+        drawn,
+        settings,
+    )
 
 
-def spoiled(rng: np.random.Generator, mask: Flat) -> Flat:
+def spoil(rng: np.random.Generator, mask: Flat) -> Flat:
     """Return the mask with one to three of the paper's faults, each of a random size."""
     out = mask
     for fault in rng.permutation(len(FAULTS))[: int(rng.integers(1, 4))]:
@@ -136,27 +144,27 @@ def spoiled(rng: np.random.Generator, mask: Flat) -> Flat:
     return out
 
 
-def elastic(rng: np.random.Generator, mask: Flat) -> Flat:
+def deform(rng: np.random.Generator, mask: Flat) -> Flat:
     """Return the mask bent like rubber."""
-    grid = bend(rng, len(mask), turn=0, stretch=0, ripple=len(mask) / 16)
-    return bent(mask, grid) > 0.5
+    grid = random_grid(rng, len(mask), turn=0, stretch=0, ripple=len(mask) / 16)
+    return warp(mask, grid) > 0.5
 
 
-def eroded_or_dilated(rng: np.random.Generator, mask: Flat) -> Flat:
+def erode_or_dilate(rng: np.random.Generator, mask: Flat) -> Flat:
     """Return the mask worn down or grown by a few cells."""
     times = int(rng.integers(1, max(2, len(mask) // 20)))
     change = ndimage.binary_erosion if rng.random() < 0.5 else ndimage.binary_dilation
     return np.asarray(change(mask, iterations=times), bool)
 
 
-def sprinkled(rng: np.random.Generator, mask: Flat) -> Flat:
+def sprinkle(rng: np.random.Generator, mask: Flat) -> Flat:
     """Return the mask with cells, or blots of cells, of the other kind."""
     size = float(rng.uniform(0, 2.0))
     grain = ndimage.gaussian_filter(rng.standard_normal(mask.shape), size) if size > 0.5 else rng.random(mask.shape)
     return mask ^ (grain >= np.quantile(grain, 1 - rng.uniform(0.005, 0.08)))
 
 
-def turned(rng: np.random.Generator, mask: Flat) -> Flat:
+def rotate(rng: np.random.Generator, mask: Flat) -> Flat:
     """Return the mask turned by up to 25 degrees round the middle of its object."""
     angle, middle = rng.uniform(-0.45, 0.45), _middle(mask)
     matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -164,22 +172,22 @@ def turned(rng: np.random.Generator, mask: Flat) -> Flat:
     return np.asarray(moved > 0.5)
 
 
-def flipped(rng: np.random.Generator, mask: Flat) -> Flat:
+def flip(rng: np.random.Generator, mask: Flat) -> Flat:
     """Return the mask mirrored about the middle of its object."""
     axis = int(rng.integers(2))
     middle = _middle(mask)[axis]
-    return _shifted(np.flip(mask, axis), axis, round(2 * middle - (len(mask) - 1)))
+    return _shift(np.flip(mask, axis), axis, round(2 * middle - (len(mask) - 1)))
 
 
-def shifted(rng: np.random.Generator, mask: Flat) -> Flat:
+def shift(rng: np.random.Generator, mask: Flat) -> Flat:
     """Return the mask moved by up to an eighth of the picture."""
     most = len(mask) // 8
     for axis in (0, 1):
-        mask = _shifted(mask, axis, int(rng.integers(-most, most + 1)))
+        mask = _shift(mask, axis, int(rng.integers(-most, most + 1)))
     return mask
 
 
-FAULTS = (elastic, eroded_or_dilated, sprinkled, turned, flipped, shifted)
+FAULTS = (deform, erode_or_dilate, sprinkle, rotate, flip, shift)
 
 
 def _middle(mask: Flat) -> NDArray[np.float64]:
@@ -188,7 +196,7 @@ def _middle(mask: Flat) -> NDArray[np.float64]:
     return np.asarray(np.argwhere(mask).mean(axis=0))
 
 
-def _shifted(mask: Flat, axis: int, by: int) -> Flat:
+def _shift(mask: Flat, axis: int, by: int) -> Flat:
     """Return the mask moved along an axis; what comes in is empty."""
     out = np.zeros_like(mask)
     count = mask.shape[axis]
@@ -199,7 +207,7 @@ def _shifted(mask: Flat, axis: int, by: int) -> Flat:
     return out
 
 
-class Pair(nn.Module):
+class BaseAndRefiner(nn.Module):
     """The two networks of the method; they learn one after the other."""
 
     def __init__(self, settings: Settings) -> None:
@@ -209,10 +217,10 @@ class Pair(nn.Module):
         self.refiner = Refiner(inputs=4, widths=settings.widths, dense=settings.dense, norm=settings.norm)
 
 
-def build(settings: Settings) -> Pair:
+def build(settings: Settings) -> BaseAndRefiner:
     """Return the networks, untrained or with the averaged weights of the run in `start`."""
     torch.manual_seed(settings.seed)
-    pair = Pair(settings)
+    pair = BaseAndRefiner(settings)
     if settings.start:
         path = Path(settings.start) / CHECKPOINT
         try:
@@ -242,19 +250,19 @@ def share(step: int, settings: Settings) -> float:
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (at - rise) / max(steps - rise, 1)))
 
 
-def loss(network: Pair, samples: Sequence[Sample], step: int = 0) -> Tensor:
+def loss(network: BaseAndRefiner, samples: Sequence[Sample], step: int = 0) -> Tensor:
     """Return the base's Dice loss in its steps, then the refiner's Dice loss and its quality's squared error."""
     truth = torch.from_numpy(np.stack([s.truth for s in samples])[:, None].astype(np.float32))
     images = _images(samples)
     if step < network.settings.base_steps:
         network.base.train()
-        with mixed():
+        with autocast():
             logits = network.base(images)
         return soft_dice(logits.float(), truth)
     masks = given_masks(network, samples, images)
     network.refiner.train()
-    with mixed():
-        logits, quality = network.refiner(_with(images, masks))
+    with autocast():
+        logits, quality = network.refiner(_image_and_mask(images, masks))
     found = soft_dice(logits.float(), truth)
     if not network.settings.weight:
         return found
@@ -263,31 +271,31 @@ def loss(network: Pair, samples: Sequence[Sample], step: int = 0) -> Tensor:
     return found + network.settings.weight * missed
 
 
-def given_masks(network: Pair, samples: Sequence[Sample], images: Tensor) -> Masks:
+def given_masks(network: BaseAndRefiner, samples: Sequence[Sample], images: Tensor) -> Masks:
     """Return the masks that the refiner is given."""
     masks = np.stack([s.truth for s in samples])
     base = first_masks(network, images) if any(s.start != "spoiled truth" for s in samples) else masks
     for i, one in enumerate(samples):
         mask = masks[i] if one.start == "spoiled truth" else base[i]
-        masks[i] = mask if one.start == "base" else spoiled(np.random.default_rng(one.seed), mask)
+        masks[i] = mask if one.start == "base" else spoil(np.random.default_rng(one.seed), mask)
     for time in range(max(s.times for s in samples)):
         again = [i for i, s in enumerate(samples) if s.times > time]
-        masks[again] = refined(network, images[again], masks[again])[0]
+        masks[again] = refine(network, images[again], masks[again])[0]
     return masks
 
 
-def first_masks(network: Pair, images: Tensor) -> Masks:
+def first_masks(network: BaseAndRefiner, images: Tensor) -> Masks:
     """Return the base's masks."""
     network.base.eval()
-    with torch.inference_mode(), mixed():
+    with torch.inference_mode(), autocast():
         return cast(Masks, (network.base(images)[:, 0] > 0).numpy())
 
 
-def refined(network: Pair, images: Tensor, masks: Masks) -> tuple[Masks, NDArray[np.float32]]:
+def refine(network: BaseAndRefiner, images: Tensor, masks: Masks) -> tuple[Masks, NDArray[np.float32]]:
     """Return the refiner's masks, and the quality that it predicts of those it was given."""
     network.refiner.eval()
-    with torch.inference_mode(), mixed():
-        logits, quality = network.refiner(_with(images, masks))
+    with torch.inference_mode(), autocast():
+        logits, quality = network.refiner(_image_and_mask(images, masks))
     return (logits[:, 0] > 0).numpy(), quality[:, 0].float().numpy()
 
 
@@ -300,22 +308,22 @@ class Chain:
     masks: Masks  # [iterations + 1, b, n, n]
 
 
-def chain(network: Pair, samples: Sequence[Sample], iterations: int) -> Chain:
+def chain(network: BaseAndRefiner, samples: Sequence[Sample], iterations: int) -> Chain:
     """Return what becomes of the base's masks when they are refined so many times, and how good each is."""
     images = _images(samples)
     masks, predicted = [first_masks(network, images)], []
     for _ in range(iterations + 1):
-        better, quality = refined(network, images, masks[-1])
+        better, quality = refine(network, images, masks[-1])
         masks.append(better)
         predicted.append(quality)
     masks.pop()
     return Chain(np.stack([dices(m, samples) for m in masks]), np.stack(predicted), np.stack(masks))
 
 
-def rises(values: NDArray[np.floating[Any]]) -> int:
+def count_rises(values: NDArray[np.floating[Any]]) -> int:
     """Return the number after which a row of values no longer rises.
 
-    >>> rises(np.array([0.5, 0.7, 0.7, 0.9]))
+    >>> count_rises(np.array([0.5, 0.7, 0.7, 0.9]))
     1
     """
     for number in range(len(values) - 1):
@@ -335,29 +343,29 @@ def _images(samples: Sequence[Sample]) -> Tensor:
     return torch.from_numpy(np.stack([s.image for s in samples])).contiguous(memory_format=torch.channels_last)
 
 
-def _with(images: Tensor, masks: Masks) -> Tensor:
+def _image_and_mask(images: Tensor, masks: Masks) -> Tensor:
     return torch.cat([images, torch.from_numpy(masks[:, None].astype(np.float32))], dim=1)
 
 
-def validate(network: Pair, samples: Sequence[Sample]) -> dict[str, float]:
+def validate(network: BaseAndRefiner, samples: Sequence[Sample]) -> dict[str, float]:
     """Return the mean Dice where the predicted quality says stop, that of the base and after one and two looks.
 
     And how far the predicted quality is off.
     """
     found = chain(network, samples, 4)
-    stops = [rises(found.predicted[:, i]) for i in range(len(samples))]
+    stops = [count_rises(found.predicted[:, i]) for i in range(len(samples))]
     scores = {"dice": float(np.mean([found.dice[stop, i] for i, stop in enumerate(stops)]))}
     scores |= {f"dice_{k}": float(found.dice[k].mean()) for k in range(3)}
     return scores | {"quality_error": float(np.abs(found.predicted - found.dice)[:3].mean())}
 
 
-def pictures(network: Pair, samples: Sequence[Sample]) -> NDArray[np.uint8]:  # [y x 3]
+def pictures(network: BaseAndRefiner, samples: Sequence[Sample]) -> NDArray[np.uint8]:  # [y x 3]
     """Return the base's masks of the samples, then those after one and after two looks."""
     rows = chain(network, samples, 2).masks
     return sheet([Example(s.image, s.truth, m) for row in rows for s, m in zip(samples, row, strict=True)])
 
 
-def export(network: Pair, settings: Settings, folder: Path) -> tuple[Path, ...]:
+def export(network: BaseAndRefiner, settings: Settings, folder: Path) -> tuple[Path, ...]:
     """Write both networks for the engine."""
     shared = {"widths": list(settings.widths), "norm": settings.norm}
     size = (settings.cells, settings.cells)

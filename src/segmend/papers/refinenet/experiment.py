@@ -39,8 +39,8 @@ from segmend.papers.refinenet.gan_method import GanRefineWorkspace
 from segmend.papers.refinenet.method import RefineNetWorkspace
 from segmend.papers.study.experiment import Better, Close, Experiment, Pick, Picture, Plan, Score
 from segmend.runtime import cards
+from segmend.sampling.intensity import colour_or_grey
 from segmend.sampling.slices import continues
-from segmend.sampling.window import colour_or_grey
 from segmend.solvers.edges import likeness, noise
 from segmend.solvers.maxflow import cut, offsets, whole_numbers
 from segmend.users import ExtremePoints, GivenSlice
@@ -88,7 +88,7 @@ def run(plan: Plan) -> Iterator[Score]:
     names = present(plan.data)
     classical: list[Score] = []  # they learn nothing: what one seed gave holds for all
     for seed in plan.seeds:
-        measured = partial(_measured, plan, names, seed)
+        measured = partial(_measure, plan, names, seed)
         for arm, first in BACKBONES.items():
             arms = [first, arm]
             if arm == UNET:
@@ -110,7 +110,7 @@ def run(plan: Plan) -> Iterator[Score]:
 Arms = Mapping[str, Callable[[Study], MaskArray | None]]  # None: the arm has nothing to say to a case of this kind
 
 
-def _measured(
+def _measure(
     plan: Plan, names: Sequence[str], seed: int, wanted: Sequence[str], arms: Callable[[], Arms]
 ) -> Iterator[Score]:
     found = arms()
@@ -168,7 +168,7 @@ def held_out(data: Path, names: Sequence[str]) -> tuple[list[Subject], list[Subj
     return learned, kept or learned
 
 
-def trained(plan: Plan, names: Sequence[str], seed: int, arm: str, how: ModuleType, **options: Any) -> Path:
+def train_arm(plan: Plan, names: Sequence[str], seed: int, arm: str, how: ModuleType, **options: Any) -> Path:
     """Train an arm, or go on with it, and return the folder of its weights."""
     steps = max(2, round(STEPS * plan.effort))
     settings = replace(how.Settings(), seed=seed, steps=steps, **options)
@@ -201,28 +201,28 @@ def refined_arms(plan: Plan, names: Sequence[str], seed: int, arm: str) -> Arms:
         FCN: {"backbone": "fcn", "widths": (16, 24, 48, 64, 64)},
         CASCADED: {"backbone": "cascaded"},
     }
-    method = refinenet.load(trained(plan, names, seed, arm, refinenet_recipe, **backbones[arm]))
+    method = refinenet.load(train_arm(plan, names, seed, arm, refinenet_recipe, **backbones[arm]))
     arms: dict[str, Callable[[Study], MaskArray | None]] = {
         BACKBONES[arm]: lambda study: first_guess(method, study) > 0.5,
         arm: partial(by_slices, partial(refined_slice, method)),
     }
     if arm == UNET:
         arms |= {
-            CRF: partial(settled, method),
+            CRF: partial(refine_by_crf, method),
             CUT: partial(cut_guess, method, seeds_of_truth),
             CUT_ERRORS: partial(cut_guess, method, seeds_of_errors),
             CARRIED[UNET]: partial(from_given_slice, method),
             ENDS: partial(from_given_slice, method, ends=True),
         }
     if arm == CASCADED:
-        arms |= {CRF_3D: partial(settled, method)}
+        arms |= {CRF_3D: partial(refine_by_crf, method)}
     return arms
 
 
 def gan_arm(plan: Plan, names: Sequence[str], seed: int) -> Arms:
     """Return the network refined by its discriminator."""
 
-    method = gan_refine.load(trained(plan, names, seed, GAN, gan_recipe))
+    method = gan_refine.load(train_arm(plan, names, seed, GAN, gan_recipe))
 
     def found(study: Study) -> MaskArray:
         workspace = cast("GanRefineWorkspace", method.open(study.image))
@@ -234,7 +234,7 @@ def gan_arm(plan: Plan, names: Sequence[str], seed: int) -> Arms:
 def dextr_arms(plan: Plan, names: Sequence[str], seed: int) -> Arms:
     """Return DEXTR with four extreme points in each slice, and with those that the slice beside it gives."""
 
-    method = dextr.load(trained(plan, names, seed, DEXTR, dextr_recipe))
+    method = dextr.load(train_arm(plan, names, seed, DEXTR, dextr_recipe))
 
     def marks(here: MaskArray) -> tuple[Prompt, ...]:
         found = ExtremePoints().opening(here, np.zeros_like(here))
@@ -268,17 +268,17 @@ def refined_slice(method: Segmenter, image: Image, truth: MaskArray) -> MaskArra
     """Return the first guess, mended once by the skeletons of its errors."""
     workspace = method.open(image)
     first = workspace.predict((), np.zeros_like(truth)).mask
-    return _answered(workspace, on_plane(truth, first, 0), first)
+    return _answer(workspace, on_plane(truth, first, 0), first)
 
 
 def marked_slice(
     method: Segmenter, marks: Callable[[MaskArray], tuple[Prompt, ...]], image: Image, near: MaskArray
 ) -> MaskArray:
     """Return what a method makes of a slice from marks that follow from a mask: the truth, or the slice beside."""
-    return _answered(method.open(image), marks(near), np.zeros_like(near))
+    return _answer(method.open(image), marks(near), np.zeros_like(near))
 
 
-def _answered(workspace: Workspace, marks: Sequence[Prompt], before: MaskArray) -> MaskArray:
+def _answer(workspace: Workspace, marks: Sequence[Prompt], before: MaskArray) -> MaskArray:
     return answer(workspace, marks, before).over(before) if marks else before
 
 
@@ -319,16 +319,16 @@ def from_given_slice(method: Segmenter, study: Study, *, ends: bool = False) -> 
         there = np.flatnonzero(study.truth.any(axis=(1, 2)))
         _, rows, columns = study.truth.shape
         marks.insert(0, Box((int(there[0]), 0, 0), (int(there[-1]) + 1, rows, columns)))
-    return _answered(method.open(study.image), marks, nothing)
+    return _answer(method.open(study.image), marks, nothing)
 
 
 def first_guess(method: Segmenter, study: Study) -> Real:
     """Return the backbone's probabilities."""
     workspace = cast("RefineNetWorkspace", method.open(study.image))
-    return np.stack([workspace.unaided(0, z).probability for z in range(study.image.shape[0])])
+    return np.stack([workspace.backbone_answer(0, z).probability for z in range(study.image.shape[0])])
 
 
-def settled(method: Segmenter, study: Study) -> MaskArray:
+def refine_by_crf(method: Segmenter, study: Study) -> MaskArray:
     """Return the first guess after a dense CRF: in 3D for a volume."""
     values, spacing = _in_noise(study.image), study.image.spacing
     chance = densecrf(first_guess(method, study), values, spacing=(spacing / spacing.min()).tolist())

@@ -20,25 +20,19 @@ from segmend.core.prompts import Mask, Prompt
 from segmend.core.segmenter import Prediction, Segmenter, Workspace
 from segmend.papers.refinenet.method import CELLS, KEPT, of_two_classes, see_image, touching, within_boxes
 from segmend.runtime import cards
-from segmend.runtime.engine import Engine, weights_of
-from segmend.sampling.slices import (
-    Plane,
-    PlaneAnswer,
-    SliceWorkspace,
-    marked_pixels,
-    plane_axis,
-    plane_prediction,
-    resample_to_whole_plane,
-)
+from segmend.runtime.engine import AUTO, Device, Engine, weights_of
+from segmend.sampling.slice_prompts import marked_pixels, plane_axis
+from segmend.sampling.slices import PlaneAnswer, SliceWorkspace, plane_prediction
+from segmend.sampling.window import Plane, resample_to_whole_plane
 
 METHOD = cards.method("gan_refine")
 
 WEIGHTS = "gan_refine.onnx"
 
 
-def load(weights: Path | None = None) -> Segmenter:
+def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others."""
-    return GanRefine(weights_of(METHOD.id, WEIGHTS, weights))
+    return GanRefine(weights_of(METHOD.id, WEIGHTS, weights, device))
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,15 +87,15 @@ class GanRefineWorkspace(SliceWorkspace):
         """Return the parts of the slice's mask that the marks choose."""
         METHOD.check(prompts)
         probability = within_boxes(self.found(axis, index), prompts, axis, index)
-        return PlaneAnswer(_chosen(probability, prompts, axis, index))
+        return PlaneAnswer(_choose(probability, prompts, axis, index))
 
     def propagate(self, prompts: Sequence[Prompt], axis: int, index: int, beside: Plane) -> PlaneAnswer:
         """Return the parts of the slice's mask that go on from the slice beside it."""
         probability = within_boxes(self.found(axis, index), prompts, axis, index)
-        return PlaneAnswer(_chosen(touching(probability, beside), prompts, axis, index))
+        return PlaneAnswer(_choose(touching(probability, beside), prompts, axis, index))
 
 
-def _chosen(probability: Real, prompts: Sequence[Prompt], axis: int, index: int) -> Real:
+def _choose(probability: Real, prompts: Sequence[Prompt], axis: int, index: int) -> Real:
     parts, _ = label(probability > 0.5)
     positive, negative = (marked_pixels(prompts, axis, index, positive=sign) for sign in (True, False))
     dropped = np.isin(parts, parts[tuple(negative.T)])

@@ -19,14 +19,14 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from segmend.learning.losses import overlap_and_entropy
-from segmend.learning.precision import mixed
+from segmend.learning.precision import autocast
 from segmend.learning.sheets import Example, sheet
 from segmend.learning.subjects import Subject
 from segmend.nets.gan import Discriminator, GanRefine, reverse
 from segmend.papers.refinenet import recipe as refinenet
 from segmend.papers.refinenet.gan_method import WEIGHTS
 from segmend.papers.refinenet.method import CELLS, CHANNELS
-from segmend.papers.refinenet.recipe import Sample, foreground_logits, initial_loss, overlap, stacked, truths
+from segmend.papers.refinenet.recipe import Sample, foreground_logits, image_batch, initial_loss, overlap, truths
 from segmend.runtime.engine import export_network
 
 NAME = "gan_refine"
@@ -71,7 +71,7 @@ class Sampler(refinenet.Sampler):
         super().__init__(subjects, _as_refinenet(settings))
 
 
-class Opponents(nn.Module):
+class GeneratorAndDiscriminator(nn.Module):
     """The segmentation network and its discriminator, which learn from each other.
 
     >>> both = build(Settings(widths=(2, 3, 4), features=0, refiner=(2, 2, 2), discriminator=(2,)))
@@ -79,21 +79,23 @@ class Opponents(nn.Module):
     torch.Size([1, 2, 8, 8])
     """
 
-    def __init__(self, network: GanRefine, judge: Discriminator, settings: Settings) -> None:
+    def __init__(self, network: GanRefine, discriminator: Discriminator, settings: Settings) -> None:
         super().__init__()
         self.network = network
-        self.judge = judge
+        self.discriminator = discriminator
         self.settings = settings
 
     def forward(self, x: Tensor) -> Tensor:
         return self.network(x)  # type: ignore[no-any-return]
 
 
-def build(settings: Settings) -> Opponents:
+def build(settings: Settings) -> GeneratorAndDiscriminator:
     """Return both networks, untrained."""
     torch.manual_seed(settings.seed)
     network = GanRefine(**_options(settings))
-    return Opponents(network, Discriminator(inputs=CHANNELS + 1, widths=settings.discriminator), settings)
+    return GeneratorAndDiscriminator(
+        network, Discriminator(inputs=CHANNELS + 1, widths=settings.discriminator), settings
+    )
 
 
 def _options(settings: Settings) -> dict[str, Any]:
@@ -105,28 +107,28 @@ def _options(settings: Settings) -> dict[str, Any]:
     }
 
 
-def loss(opponents: Opponents, samples: Sequence[Sample], step: int = 0) -> Tensor:
+def loss(networks: GeneratorAndDiscriminator, samples: Sequence[Sample], step: int = 0) -> Tensor:
     """Return the loss of both guesses and that of the discriminator, whose gradient is reversed in the network."""
-    opponents.train()
-    x, truth = stacked(samples), truths(samples)
-    settings = opponents.settings
+    networks.train()
+    x, truth = image_batch(samples), truths(samples)
+    settings = networks.settings
     strength = settings.strength * min(1.0, step / max(settings.rise * settings.steps, 1.0))
-    with mixed():
-        initial, refined = opponents.network.both(x)
+    with autocast():
+        initial, refined = networks.network.both(x)
         probability = foreground_logits(refined.float()).sigmoid()
-        false = opponents.judge(x, reverse(probability, strength))
-        true = opponents.judge(x, truth)
+        false = networks.discriminator(x, reverse(probability, strength))
+        true = networks.discriminator(x, truth)
     return (
         overlap_and_entropy(foreground_logits(refined.float()), truth)
         + initial_loss(initial, truth)
-        + told_apart(true.float(), false.float())
+        + discriminator_loss(true.float(), false.float())
     )
 
 
-def told_apart(true: Tensor, false: Tensor) -> Tensor:
+def discriminator_loss(true: Tensor, false: Tensor) -> Tensor:
     """Return the discriminator's loss: low where it takes the truth for true and the network's masks for false.
 
-    >>> round(float(told_apart(torch.tensor(9.0), torch.tensor(-9.0))), 3)
+    >>> round(float(discriminator_loss(torch.tensor(9.0), torch.tensor(-9.0))), 3)
     0.0
     """
     return (
@@ -135,33 +137,35 @@ def told_apart(true: Tensor, false: Tensor) -> Tensor:
     ) / 2
 
 
-def validate(opponents: Opponents, samples: Sequence[Sample]) -> dict[str, float]:
+def validate(networks: GeneratorAndDiscriminator, samples: Sequence[Sample]) -> dict[str, float]:
     """Return the mean Dice of the refined masks and of the first guesses."""
-    first, refined = _guesses(opponents, samples)
+    first, refined = _guesses(networks, samples)
     return {"dice": overlap(samples, refined), "dice_first": overlap(samples, first)}
 
 
-def pictures(opponents: Opponents, samples: Sequence[Sample]) -> NDArray[np.uint8]:  # [y x 3]
+def pictures(networks: GeneratorAndDiscriminator, samples: Sequence[Sample]) -> NDArray[np.uint8]:  # [y x 3]
     """Return a sheet of the refined masks."""
-    _, refined = _guesses(opponents, samples)
+    _, refined = _guesses(networks, samples)
     return sheet([Example(s.image[:3], s.truth, mask) for s, mask in zip(samples, refined, strict=True)])
 
 
-def _guesses(opponents: Opponents, samples: Sequence[Sample]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    opponents.eval()
+def _guesses(
+    networks: GeneratorAndDiscriminator, samples: Sequence[Sample]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    networks.eval()
     first, refined = [], []
-    with torch.inference_mode(), mixed():
+    with torch.inference_mode(), autocast():
         for start in range(0, len(samples), 16):
-            initial, last = opponents.network.both(stacked(samples[start : start + 16]))
+            initial, last = networks.network.both(image_batch(samples[start : start + 16]))
             first.append((foreground_logits(initial[0])[:, 0] > 0).numpy())
             refined.append((foreground_logits(last)[:, 0] > 0).numpy())
     return np.concatenate(first), np.concatenate(refined)
 
 
-def export(opponents: Opponents, settings: Settings, folder: Path) -> tuple[Path, ...]:
+def export(networks: GeneratorAndDiscriminator, settings: Settings, folder: Path) -> tuple[Path, ...]:
     """Write the segmentation network for the engine; the discriminator has done its work."""
     export_network(
-        opponents.network,
+        networks.network,
         folder / WEIGHTS,
         architecture="gan:GanRefine",
         settings=_options(settings),

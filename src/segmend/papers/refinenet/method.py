@@ -24,22 +24,17 @@ from segmend.core.prompts import Click, Mask, Prompt, extent
 from segmend.core.seeds import seeds_of_errors, seeds_of_mask
 from segmend.core.segmenter import Prediction, Segmenter, Workspace, replaced
 from segmend.runtime import cards
-from segmend.runtime.engine import Engine, weights_of
-from segmend.sampling.slices import (
-    Plane,
-    PlaneAnswer,
-    SliceWorkspace,
-    continues,
+from segmend.runtime.engine import AUTO, Device, Engine, weights_of
+from segmend.sampling.intensity import colour_or_grey, plane_intensity_channels
+from segmend.sampling.slice_prompts import (
     has_marks,
     key_index,
     marked_pixels,
-    nearly_equal,
     plane_axis,
-    plane_prediction,
-    resample_to_whole_plane,
     slice_range,
 )
-from segmend.sampling.window import Window, cells_on_plane, colour_or_grey, plane_intensity_channels, resample_to_grid
+from segmend.sampling.slices import PlaneAnswer, SliceWorkspace, continues, nearly_equal, plane_prediction
+from segmend.sampling.window import Plane, Window, cells_on_plane, resample_to_grid, resample_to_whole_plane
 
 METHOD = cards.method("refinenet")
 
@@ -60,9 +55,9 @@ NOTHING = Mask(np.zeros((1, 1, 1), bool))  # asks for the first guess, as no pro
 Grid = NDArray[np.bool_]  # [n n]
 
 
-def load(weights: Path | None = None) -> Segmenter:
+def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others."""
-    return RefineNet(weights_of(METHOD.id, BACKBONE, weights), weights_of(METHOD.id, REFINER, weights))
+    return RefineNet(*(weights_of(METHOD.id, name, weights, device) for name in (BACKBONE, REFINER)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +89,7 @@ class RefineNetWorkspace(SliceWorkspace):
         METHOD.check(prompts)
         newest = prompts[-1] if prompts else NOTHING
         if isinstance(newest, Mask) and not newest.inside.any():
-            yield from self._unasked()
+            yield from self._without_prompts()
             return
         axis = plane_axis(newest, self.image)
         if isinstance(newest, Mask):
@@ -103,50 +98,50 @@ class RefineNetWorkspace(SliceWorkspace):
             if _is_given(newest, axis) and self.image.shape[axis] > 1:
                 alone, index = np.zeros_like(previous), key_index(newest, axis)
                 alone[newest.box.slices] = newest.inside
-                yield from self._propagated(prompts, alone, axis, index, np.take(alone, index, axis))
+                yield from self._propagate(prompts, alone, axis, index, np.take(alone, index, axis))
             return
         index = key_index(newest, axis)
         first = self.answer(prompts, axis, index, np.take(previous, index, axis))
-        yield self._told(first, axis, index)
+        yield self._person_seeds(first, axis, index)
         if self.image.shape[axis] > 1 and first.mask.any():
-            yield from self._propagated(prompts, previous, axis, index, first.mask)
+            yield from self._propagate(prompts, previous, axis, index, first.mask)
 
-    def unaided(self, axis: int, index: int) -> PlaneAnswer:
+    def backbone_answer(self, axis: int, index: int) -> PlaneAnswer:
         """Return what the backbone alone makes of a slice."""
-        return self._laid(of_two_classes(self._guessed(axis, index)["whole"]), axis, index)
+        return self._to_plane(of_two_classes(self._guess(axis, index)["whole"]), axis, index)
 
     def answer(self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane) -> PlaneAnswer:
         """Return the refined slice, from its marks and from how its mask so far differs from the first guess."""
         foreground, background = self._marks(prompts, axis, index)
         if here.any() and (not self.image.flat or any(isinstance(prompt, Mask) for prompt in prompts)):
-            guess = of_two_classes(self._guessed(axis, index)["whole"]) > 0.5
-            known = seeds_of_errors(self._seen(here, axis), guess)
+            guess = of_two_classes(self._guess(axis, index)["whole"]) > 0.5
+            known = seeds_of_errors(self._to_grid(here, axis), guess)
             foreground, background = (
                 foreground | _away_from(background, known.foreground),
                 background | _away_from(foreground, known.background),
             )
-        return self._refined(prompts, seed_maps(foreground, background), axis, index)
+        return self._refine(prompts, seed_maps(foreground, background), axis, index)
 
     def propagate(self, prompts: Sequence[Prompt], axis: int, index: int, beside: Plane) -> PlaneAnswer:
         """Return the refined slice, from the seeds that the slice beside it gives and from marks of its own."""
-        given = seeds_of_mask(self._seen(beside, axis), away=AWAY)
+        given = seeds_of_mask(self._to_grid(beside, axis), away=AWAY)
         foreground, background = self._marks(prompts, axis, index)
         hints = _away_from(background, given.foreground), _away_from(foreground, given.background)
         seeds = np.maximum(seed_maps(foreground, background), HINT * seed_maps(*hints))
-        answer = self._refined(prompts, seeds, axis, index)
+        answer = self._refine(prompts, seeds, axis, index)
         return replace(answer, probability=touching(answer.probability, beside))
 
     def uncertainty(self, answer: PlaneAnswer) -> Real:
         """Return how near each pixel's probability is to neither class, 0 (sure) to 1."""
         return np.asarray(1 - np.abs(2 * answer.probability - 1), np.float32)
 
-    def _unasked(self) -> Iterator[Prediction]:
+    def _without_prompts(self) -> Iterator[Prediction]:
         axis = plane_axis(Click((0, 0, 0)), self.image)
         for index in range(self.image.shape[axis]):
             nothing = np.zeros(np.delete(self.image.shape, axis), bool)
-            yield self._told(self.answer((), axis, index, nothing), axis, index)
+            yield self._person_seeds(self.answer((), axis, index, nothing), axis, index)
 
-    def _propagated(
+    def _propagate(
         self, prompts: Sequence[Prompt], mask: MaskArray, axis: int, index: int, here: Plane
     ) -> Iterator[Prediction]:
         """Go from slice to slice, both ways, each result giving the next its seeds, until the object ends."""
@@ -163,22 +158,22 @@ class RefineNetWorkspace(SliceWorkspace):
                 fresh = self.propagate(prompts, axis, after, before)
                 if not continues(before, fresh.mask) or begun.ends(self._trace(axis, after, fresh.mask)):
                     continue
-                yield self._told(fresh, axis, after)
+                yield self._person_seeds(fresh, axis, after)
                 if not nearly_equal(np.take(mask, after, axis), fresh.mask):
                     fronts[step] = (after, fresh.mask)
 
     def _trace(self, axis: int, index: int, here: Plane) -> _Trace:
         tones = self.channels(axis, index).astype(np.float32).mean(axis=0)
         floor = 0.05 * float(np.ptp(tones))
-        chance = self.unaided(axis, index).probability[here]
+        chance = self.backbone_answer(axis, index).probability[here]
         return _Trace(float(tones[here].mean()), max(float(tones[here].std()), floor), float(chance.mean()))
 
-    def _told(self, answer: PlaneAnswer, axis: int, index: int) -> Prediction:
+    def _person_seeds(self, answer: PlaneAnswer, axis: int, index: int) -> Prediction:
         return replace(
             plane_prediction(answer, axis, index), uncertainty=np.expand_dims(self.uncertainty(answer), axis)
         )
 
-    def _guessed(self, axis: int, index: int) -> dict[str, Real]:
+    def _guess(self, axis: int, index: int) -> dict[str, Real]:
         key = axis, index
         if key not in self._guesses:
             channels = self.channels(axis, index)
@@ -189,18 +184,18 @@ class RefineNetWorkspace(SliceWorkspace):
         self._guesses.move_to_end(key)
         return self._guesses[key]
 
-    def _refined(self, prompts: Sequence[Prompt], seeds: Real, axis: int, index: int) -> PlaneAnswer:
-        guess = self._guessed(axis, index)
+    def _refine(self, prompts: Sequence[Prompt], seeds: Real, axis: int, index: int) -> PlaneAnswer:
+        guess = self._guess(axis, index)
         inputs = {**{scale: guess[scale] for scale in SCALES}, "seeds": seeds[None]}
         logits = self._method.refiner.run(inputs)["logits"]
-        answer = self._laid(of_two_classes(logits), axis, index)
+        answer = self._to_plane(of_two_classes(logits), axis, index)
         return replace(answer, probability=within_boxes(answer.probability, prompts, axis, index))
 
-    def _laid(self, probability: Real, axis: int, index: int) -> PlaneAnswer:
+    def _to_plane(self, probability: Real, axis: int, index: int) -> PlaneAnswer:
         rows, columns = (int(n) for n in np.delete(self.image.shape, axis))
         return PlaneAnswer(resample_to_whole_plane(probability, self.whole_window(axis), rows, columns))
 
-    def _seen(self, plane: Plane, axis: int) -> Grid:
+    def _to_grid(self, plane: Plane, axis: int) -> Grid:
         return np.asarray(resample_to_grid(plane, self.whole_window(axis), CELLS) > 0.5)
 
     def _marks(self, prompts: Sequence[Prompt], axis: int, index: int) -> tuple[Grid, Grid]:

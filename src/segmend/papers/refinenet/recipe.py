@@ -24,22 +24,22 @@ from segmend.core.image import MaskArray, Real
 from segmend.core.masks import dice
 from segmend.core.seeds import Seeds, seeds_of_errors, seeds_of_mask
 from segmend.errors import SettingsError
-from segmend.learning.augment import bend, bent, wobbled
+from segmend.learning.augment import random_grid, warp
 from segmend.learning.losses import overlap_and_entropy
-from segmend.learning.precision import mixed
+from segmend.learning.perturb import perturb_mask
+from segmend.learning.precision import autocast
 from segmend.learning.sheets import Example, sheet
-from segmend.learning.slices import Flat, Shelved, cut_axis
+from segmend.learning.slices import Flat, SliceSampler, cut_axis
 from segmend.learning.subjects import Subject
 from segmend.learning.subjects import subjects as found_subjects
 from segmend.nets.refinenet import CascadedBackbone, FCNBackbone, RefineNet, Refiner, UNetBackbone
 from segmend.papers.refinenet.method import AWAY, BACKBONE, CELLS, CHANNELS, HINT, REFINER, SCALES, seed_maps
 from segmend.runtime.engine import export_network
+from segmend.sampling.intensity import colour_or_grey, plane_intensity_channels
 from segmend.sampling.window import (
     Window,
     around,
     cells_on_plane,
-    colour_or_grey,
-    plane_intensity_channels,
     resample_to_grid,
 )
 
@@ -111,19 +111,19 @@ class Sample:
 
 
 @dataclass(frozen=True, eq=False)
-class Sampler(Shelved):
+class Sampler(SliceSampler):
     """Draws samples by number: the same number is the same sample in any process."""
 
     settings: Settings
 
     def __getitem__(self, number: int) -> Sample:
         rng = np.random.default_rng((self.settings.seed, number))
-        subject = self.shelf.draw(rng)
+        subject = self.pool.draw(rng)
         mask = object_of(subject, self.settings)
         axis = cut_axis(subject.image)
         carried = mask.shape[axis] > 1 and bool(rng.random() < self.settings.carried)
         index = self._slice(rng, mask, axis, empty=self.settings.beyond if carried else self.settings.empty)
-        beside = _beside(rng, mask, axis, index) if carried else None
+        beside = _another_slice(rng, mask, axis, index) if carried else None
         plane = np.take(mask, index, axis)
         window = _window(rng, plane, float(np.divide(*np.delete(subject.image.spacing, axis))))
         channels = np.take(subject.image.voxels, index, axis + 1)
@@ -132,11 +132,13 @@ class Sampler(Shelved):
         rows, columns = plane.shape
         valid = cells_on_plane(window, rows, columns, CELLS)
         masks = [resample_to_grid(one, window, CELLS) for one in (plane, beside) if one is not None]
-        picture, (truth, *rest) = _bent(rng, plane_intensity_channels(np.stack(seen), valid), masks)
+        picture, (truth, *rest) = _warp(rng, plane_intensity_channels(np.stack(seen), valid), masks)
         share = float(rng.choice([0.0, 0.3, 0.6])) if rng.random() < self.settings.partial else 1.0
-        before = wobbled(rng, rest[0]) if rest and rng.random() < 0.6 else None  # a mask that was carried so far errs
+        before = (
+            perturb_mask(rng, rest[0]) if rest and rng.random() < 0.6 else None
+        )  # a mask that was carried so far errs
         before = rest[0] if rest and (before is None or not before.any()) else before
-        return Sample(_toned(rng, picture), truth, before, share, int(rng.integers(2**31)))
+        return Sample(_augment_intensity(rng, picture), truth, before, share, int(rng.integers(2**31)))
 
     def _slice(self, rng: np.random.Generator, mask: MaskArray, axis: int, *, empty: float) -> int:
         areas = mask.sum(axis=tuple(a for a in range(3) if a != axis))
@@ -144,7 +146,7 @@ class Sampler(Shelved):
         return int(rng.choice(without if len(without) and rng.random() < empty else filled))
 
 
-def _beside(rng: np.random.Generator, mask: MaskArray, axis: int, index: int) -> Flat | None:
+def _another_slice(rng: np.random.Generator, mask: MaskArray, axis: int, index: int) -> Flat | None:
     """Return the mask of a slice beside this one or, beyond the object's ends, that of the last slice that has any."""
     areas = mask.sum(axis=tuple(a for a in range(3) if a != axis))
     others = np.flatnonzero((areas > 0) & (np.arange(len(areas)) != index))
@@ -163,16 +165,16 @@ def _window(rng: np.random.Generator, plane: Flat, aspect: float) -> Window:
     return Window(window.top + top, window.left + left, window.height, window.width)
 
 
-def _bent(rng: np.random.Generator, picture: Real, masks: Sequence[Real]) -> tuple[Real, list[Flat]]:
+def _warp(rng: np.random.Generator, picture: Real, masks: Sequence[Real]) -> tuple[Real, list[Flat]]:
     """Return everything bent alike: never mirrored, since organs have sides."""
     if rng.random() < 0.6:
-        grid = bend(rng, CELLS, turn=0.25, stretch=0.12, ripple=2.0)
-        picture = np.stack([bent(channel, grid) for channel in picture])
-        masks = [bent(mask, grid) for mask in masks]
+        grid = random_grid(rng, CELLS, turn=0.25, stretch=0.12, ripple=2.0)
+        picture = np.stack([warp(channel, grid) for channel in picture])
+        masks = [warp(mask, grid) for mask in masks]
     return picture, [np.asarray(mask > 0.5) for mask in masks]
 
 
-def _toned(rng: np.random.Generator, picture: Real) -> Real:
+def _augment_intensity(rng: np.random.Generator, picture: Real) -> Real:
     """Return the picture a little darker or lighter, and noisier."""
     out = np.clip(picture, 0, 1)
     if rng.random() < 0.5:
@@ -268,7 +270,7 @@ def foreground_logits(logits: Tensor) -> Tensor:  # [b c y x] -> [b 1 y x]
     return logits[:, 1:2] - logits[:, :1]
 
 
-def stacked(samples: Sequence[Sample]) -> Tensor:  # [b 4 n n]
+def image_batch(samples: Sequence[Sample]) -> Tensor:  # [b 4 n n]
     """Return the backbone's input."""
     return torch.from_numpy(np.stack([s.image for s in samples])).contiguous(memory_format=torch.channels_last)
 
@@ -278,7 +280,7 @@ def truths(samples: Sequence[Sample]) -> Tensor:  # [b 1 n n]
     return torch.from_numpy(np.stack([s.truth for s in samples])[:, None].astype(np.float32))
 
 
-def seeded(samples: Sequence[Sample], initial: Tensor) -> Tensor:  # [b 2 n n]
+def seed_channels(samples: Sequence[Sample], initial: Tensor) -> Tensor:  # [b 2 n n]
     """Return the seed maps of a batch from its initial segmentations at full size."""
     guesses = (foreground_logits(initial.detach().float())[:, 0] > 0).numpy()
     seeds = [seeds_of(sample, guess) for sample, guess in zip(samples, guesses, strict=True)]
@@ -300,9 +302,9 @@ def loss(network: RefineNet, samples: Sequence[Sample], step: int = 0) -> Tensor
     """Guess, find the seeds in the errors, refine; return the loss of both guesses."""
     network.train()
     truth = truths(samples)
-    with mixed():
-        initial = network.backbone(stacked(samples))
-        refined = network.refiner(*initial[:3], seeded(samples, initial[0]))
+    with autocast():
+        initial = network.backbone(image_batch(samples))
+        refined = network.refiner(*initial[:3], seed_channels(samples, initial[0]))
     return overlap_and_entropy(foreground_logits(refined.float()), truth) + initial_loss(initial, truth)
 
 
@@ -327,11 +329,11 @@ def guesses(network: RefineNet, samples: Sequence[Sample]) -> tuple[NDArray[np.b
     """Return the first and the refined masks of samples, without gradient."""
     network.eval()
     found: list[tuple[NDArray[np.bool_], NDArray[np.bool_]]] = []
-    with torch.inference_mode(), mixed():
+    with torch.inference_mode(), autocast():
         for start in range(0, len(samples), 16):
             some = samples[start : start + 16]
-            initial = network.backbone(stacked(some))
-            refined = network.refiner(*initial[:3], seeded(some, initial[0]))
+            initial = network.backbone(image_batch(some))
+            refined = network.refiner(*initial[:3], seed_channels(some, initial[0]))
             found.append(
                 ((foreground_logits(initial[0])[:, 0] > 0).numpy(), (foreground_logits(refined)[:, 0] > 0).numpy())
             )

@@ -47,16 +47,16 @@ class Verdict:
     by_set: Mapping[str, float] = field(default_factory=dict)
 
 
-def picked(scores: Iterable[Score], pick: Pick) -> Cases | str:
+def pick_scores(scores: Iterable[Score], pick: Pick) -> Cases | str:
     """Return one score a case and seed, or why there is none.
 
     At a number of interactions stands the last score up to it: a game that ended early keeps its mask. No
     number is the last of each case.
 
     >>> scores = [Score("a", "skin", "x", 0.5, at=1), Score("a", "skin", "x", 0.75, at=2)]
-    >>> [score.dice for score in picked(scores, Pick("a", at=1)).values()]
+    >>> [score.dice for score in pick_scores(scores, Pick("a", at=1)).values()]
     [0.5]
-    >>> picked(scores, Pick("a", at=3))
+    >>> pick_scores(scores, Pick("a", at=3))
     "'a' was not measured at 3"
     """
     mine = [s for s in scores if s.arm == pick.arm]
@@ -85,9 +85,9 @@ def judge(claim: Claim, scores: Sequence[Score]) -> Verdict:
             rule = f"|{named(this)} − {named(other)}| ≤ {within:g}"
             return _of_pairs(says, rule, this, other, scores, bar=within, held=lambda mean: abs(mean) <= within)
         case Tracks(says, this, number, least):
-            return _tracked(says, this, number, least, scores)
+            return _judge_tracking(says, this, number, least, scores)
         case Fast(says, this, most):
-            return _timed(says, this, most, scores)
+            return _judge_speed(says, this, most, scores)
 
 
 def named(pick: Pick) -> str:
@@ -106,7 +106,7 @@ def named(pick: Pick) -> str:
 def _of_pairs(
     says: str, rule: str, this: Pick, other: Pick, scores: Sequence[Score], *, bar: float, held: Callable[[float], bool]
 ) -> Verdict:
-    these, those = picked(scores, this), picked(scores, other)
+    these, those = pick_scores(scores, this), pick_scores(scores, other)
     if isinstance(these, str) or isinstance(those, str):
         why = these if isinstance(these, str) else str(those)
         return Verdict(says, rule, NOT_TESTED, f"{why}.", bar=bar)
@@ -116,7 +116,7 @@ def _of_pairs(
         return Verdict(says, rule, NOT_TESTED, "The two were not measured on the same case under one seed.", bar=bar)
     apart = {key: these[key].dice - those[key].dice for key in finite}
     found = _difference(list(apart.values()))
-    cases = [float(np.mean(values)) for values in _grouped(apart, lambda key: key[:2]).values()]
+    cases = [float(np.mean(values)) for values in _group(apart, lambda key: key[:2]).values()]
     left = len(shared) - len(finite)
     remarks = [f"{left} pairs without a number were left out."] if left else []
     outcome = HELD if held(found.mean) else NOT_HELD
@@ -138,7 +138,7 @@ def _of_pairs(
         pairs=found.pairs,
         cases=len(cases),
         seeds=len({key[2] for key in finite}),
-        by_set={name: float(np.mean(values)) for name, values in _grouped(apart, lambda key: key[0]).items()},
+        by_set={name: float(np.mean(values)) for name, values in _group(apart, lambda key: key[0]).items()},
     )
 
 
@@ -146,25 +146,25 @@ def _difference(apart: Sequence[float]) -> Difference:
     return significance.difference(apart, [0.0] * len(apart))
 
 
-def _grouped(values: Mapping[Any, float], by: Any) -> dict[Any, list[float]]:
+def _group(values: Mapping[Any, float], by: Any) -> dict[Any, list[float]]:
     groups: dict[Any, list[float]] = {}
     for key, value in values.items():
         groups.setdefault(by(key), []).append(value)
     return groups
 
 
-def followed(scores: Iterable[Score], this: Pick, number: str) -> Cases | str:
+def pick_numbers(scores: Iterable[Score], this: Pick, number: str) -> Cases | str:
     """Return the picked scores that carry a number beside the Dice, or why there is none."""
-    found = picked(scores, this)
+    found = pick_scores(scores, this)
     if isinstance(found, str):
         return found
     carrying = {k: s for k, s in found.items() if math.isfinite(s.more.get(number, math.nan) + s.dice)}
     return carrying or f"{named(this)} gave no {number!r}"
 
 
-def _tracked(says: str, this: Pick, number: str, least: float, scores: Sequence[Score]) -> Verdict:
+def _judge_tracking(says: str, this: Pick, number: str, least: float, scores: Sequence[Score]) -> Verdict:
     rule = f"correlation of {number} with Dice, {named(this)} ≥ {least:g}"
-    found = followed(scores, this, number)
+    found = pick_numbers(scores, this, number)
     if isinstance(found, str):
         return Verdict(says, rule, NOT_TESTED, f"{found}.", measure="r", bar=least)
     numbers, dices = [s.more[number] for s in found.values()], [s.dice for s in found.values()]
@@ -199,10 +199,10 @@ def _tracked(says: str, this: Pick, number: str, least: float, scores: Sequence[
     )
 
 
-def _timed(says: str, this: Pick, most: float, scores: Sequence[Score]) -> Verdict:
+def _judge_speed(says: str, this: Pick, most: float, scores: Sequence[Score]) -> Verdict:
     """Judge all timed steps of an arm or, at a number, those that led to it."""
     rule = f"median seconds, {named(this)} ≤ {most:g}"
-    found = picked(scores, this)
+    found = pick_scores(scores, this)
     if isinstance(found, str):
         return Verdict(says, rule, NOT_TESTED, f"{found}.", measure="s", bar=most)
     mine = [s for s in scores if s.arm == this.arm and (not this.sets or s.set in this.sets)]

@@ -13,7 +13,7 @@ import numpy as np
 
 from segmend import __version__
 from segmend.core.atomic import write_bytes
-from segmend.papers.study.claims import CHANCE, HELD, NOT_HELD, NOT_TESTED, Cases, Verdict, followed, picked
+from segmend.papers.study.claims import CHANCE, HELD, NOT_HELD, NOT_TESTED, Cases, Verdict, pick_numbers, pick_scores
 from segmend.papers.study.experiment import Pick, Score, Tracks
 from segmend.papers.study.reproduce import Reproduction
 from segmend.report import page, plots
@@ -192,7 +192,7 @@ def _beside(found: Reproduction, arms: Sequence[str]) -> list[Block]:
     rows += [(arm, None, {}) for arm in arms if arm not in {str(row.get("arm")) for row in theirs}]
     lines: list[list[Cell | str]] = []
     for arm, at, row in rows:
-        cases = picked(found.scores, Pick(arm, at=at if isinstance(at, int) else None))
+        cases = pick_scores(found.scores, Pick(arm, at=at if isinstance(at, int) else None))
         here = _here({} if isinstance(cases, str) else cases, sets, percent)
         lead: list[Cell | str] = [plots.named(arm, arms), *([NONE if at is None else str(at)] if turns else [])]
         lines.append([*lead, *(_plain(row.get(column)) for column in columns), *here])
@@ -232,7 +232,7 @@ def _full(scores: Sequence[Score], arms: Sequence[str]) -> Table:
         mine = [score for score in scores if score.arm == arm]
         known = sorted({score.at for score in mine})
         for at in (at for at in known if at in STEPS or at == known[-1]):
-            cases = picked(mine, Pick(arm, at=at))
+            cases = pick_scores(mine, Pick(arm, at=at))
             assert not isinstance(cases, str)
             values = by_set(cases)
             steps = [s.seconds for s in mine if s.at == at and s.seconds is not None]
@@ -285,7 +285,7 @@ def _plots(found: Reproduction, arms: Sequence[str]) -> list[Block]:
     if _turned(found.scores):
         blocks += [Text("Dice against interactions, the mean over cases and seeds."), _lines(found.scores, sets, arms)]
     followers = [claim for claim in found.experiment.claims if isinstance(claim, Tracks)]
-    drawn = {f"{c.this.arm}: {c.number}": followed(found.scores, c.this, c.number) for c in followers}
+    drawn = {f"{c.this.arm}: {c.number}": pick_numbers(found.scores, c.this, c.number) for c in followers}
     known = {title: cases for title, cases in drawn.items() if not isinstance(cases, str)}
     if known:
         blocks += [
@@ -298,7 +298,7 @@ def _plots(found: Reproduction, arms: Sequence[str]) -> list[Block]:
 def _boxes(scores: Sequence[Score], sets: Sequence[str], arms: Sequence[str]) -> Plot:
     panels: dict[str, dict[str, list[float]]] = {name: {} for name in sets}
     for arm in arms:
-        cases = picked(scores, Pick(arm))
+        cases = pick_scores(scores, Pick(arm))
         assert not isinstance(cases, str)
         for name, values in by_set(cases).items():
             panels[name][arm] = [value for value in values if math.isfinite(value)]
@@ -311,7 +311,7 @@ def _lines(scores: Sequence[Score], sets: Sequence[str], arms: Sequence[str]) ->
     }
     for arm in arms:
         known = sorted({score.at for score in scores if score.arm == arm})
-        at = {turn: picked(scores, Pick(arm, at=turn)) for turn in known}
+        at = {turn: pick_scores(scores, Pick(arm, at=turn)) for turn in known}
         cases = {turn: found for turn, found in at.items() if not isinstance(found, str)}
         for name in panels:
             means = {t: overall(c) if name not in sets else _mean(by_set(c).get(name, ())) for t, c in cases.items()}

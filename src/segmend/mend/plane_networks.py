@@ -1,0 +1,178 @@
+"""The networks of a plane, asked through one window at a time.
+
+The reader turns what a window shows into features, which are kept; the refiner turns features, the mask so far and
+the prompts into an answer. Nothing else of mend touches the two.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmend.core.image import Image, Real
+from segmend.core.logits import sigmoid
+from segmend.core.marks import marks
+from segmend.core.prompts import Prompt
+from segmend.core.seeds import BACKGROUND, FOREGROUND
+from segmend.runtime.engine import Engine
+from segmend.sampling.channels import plane_prompt_channels
+from segmend.sampling.intensity import window_channels
+from segmend.sampling.probability import uncertainty_of
+from segmend.sampling.window import Plane, Window, around, cells_on_plane, resample_to_grid, resample_to_plane
+from segmend.solvers.finetune import Head, one_thread
+
+# The side of the grid in cells. The shipped weights were trained on it.
+CELLS = 128
+# How many windows' features are kept, 1.4 MB each: memory, not quality.
+KEPT = 32
+
+Pixels = NDArray[np.intp]  # [n 2] (row, column)
+Where = tuple[slice, slice]  # a part of a plane
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """The reader maps `x` [1 4 n n] to f0, f1, ..., the refiner those and `prompts` [1 4 n n] to what it answers."""
+
+    reader: Engine
+    refiner: Engine
+    head: Head | None = None  # the refiner's last layers, on `hidden`
+    lines: Engine | None = None  # maps levelled intensities `x` [1 1 n n] to `logits` of lying on a dark line
+
+
+@dataclass(frozen=True, eq=False)
+class WindowFeatures:
+    """What a window shows, and what the reader makes of it."""
+
+    channels: Real  # [4 n n] red, green, blue, equalised grey
+    features: dict[str, Real]
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """A plane, its mask so far, and the prompts."""
+
+    prompts: Sequence[Prompt]
+    axis: int
+    index: int
+    here: Plane  # the mask so far
+
+    def with_mask(self, here: Plane) -> Question:
+        return replace(self, here=here)
+
+
+@dataclass(frozen=True, eq=False)
+class WindowAnswer:
+    """The answer through one window: on its cells, and on the pixels `where` of its plane."""
+
+    window: Window
+    logits: Real  # [n n]
+    probability: Real  # [y x] of `where`
+    uncertainty: Real  # [y x] of `where`, 0 to 1
+    where: Where
+    quality: float | None  # the Dice that the refiner expects; None for an empty mask
+    hidden: Real  # [w n n] the features that the refiner's last layers read
+    finetuned: bool = False  # by last layers that were fine-tuned to this image
+
+    @property
+    def mask(self) -> Plane:
+        return np.asarray(self.probability > 0.5)
+
+
+class WindowNetworks:
+    """One image, of which the networks answer any plane through any window; the newest windows' features are kept."""
+
+    def __init__(self, networks: Networks, image: Image) -> None:
+        self.networks = networks
+        self.image = image
+        self._kept: OrderedDict[tuple[int, int, Window], WindowFeatures] = OrderedDict()
+
+    def whole_window(self, axis: int) -> Window:
+        """Return the window of a whole plane."""
+        rows, columns = np.delete(self.image.shape, axis)
+        return around(0, 0, int(rows), int(columns), margin=1.0, aspect=self.aspect(axis))
+
+    def aspect(self, axis: int) -> float:
+        """Return the row spacing over the column spacing of a plane."""
+        rows, columns = np.delete(self.image.spacing, axis)
+        return float(rows / columns)
+
+    def predict(self, question: Question, window: Window) -> WindowAnswer:
+        """Return the networks' answer through a window."""
+        with one_thread():  # the products are small: on a busy machine two threads took twice as long a click
+            return self._predict(question, window)
+
+    def _predict(self, question: Question, window: Window) -> WindowAnswer:
+        features = self.features(question.axis, question.index, window).features
+        prompts = plane_prompt_channels(question.prompts, question.axis, question.index, window, CELLS)
+        mask = resample_to_grid(question.here, window, CELLS)[None]
+        answer = self.networks.refiner.run({"prompts": np.concatenate([mask, prompts])[None], **features})
+        shape = question.here.shape
+        made = window_answer(answer["logits"][0, 0], window, shape, float(answer["quality"][0]), answer["hidden"][0])
+        wrong, _ = resample_to_plane(answer["error_logits"][0, 0], window, shape[0], shape[1])
+        return replace(made, uncertainty=uncertainty_of(sigmoid(wrong)))
+
+    def features(self, axis: int, index: int, window: Window) -> WindowFeatures:
+        """Return what a window shows and what the reader makes of it, from what is kept if it is."""
+        key = (axis, index, window)
+        found = self._kept.pop(key, None)
+        if found is None:
+            channels = window_channels(np.take(self.image.voxels, index, axis + 1), window, CELLS)
+            read = self.networks.reader.run({"x": channels[None]})
+            found = WindowFeatures(channels, {name: np.asarray(value) for name, value in read.items()})
+        self._kept[key] = found  # the newest last
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return found
+
+    def cells_on_image(self, question: Question, window: Window) -> NDArray[np.bool_]:  # [1 n n]
+        """Return which cells of a window lie on the plane."""
+        rows, columns = question.here.shape
+        return cells_on_plane(window, rows, columns, CELLS)[None]
+
+    def marked_pixels(self, question: Question) -> tuple[Pixels, Pixels]:
+        """Return the pixels of a plane that are pinned inside and outside."""
+        axis, index = question.axis, question.index
+        positive, negative = (
+            np.delete(points[points[:, axis] == index], axis, axis=1)
+            for points in marks(question.prompts, self.image.shape)
+        )
+        return positive, negative
+
+    def marked_cells(self, question: Question, window: Window) -> NDArray[np.uint8]:  # [1 n n]
+        """Return which cells the marks pin as seeds; where both fall into one cell, it is foreground."""
+        pinned = np.zeros((1, CELLS, CELLS), np.uint8)
+        for pixels, side in zip(self.marked_pixels(question)[::-1], (BACKGROUND, FOREGROUND), strict=True):
+            for row, column in pixels.tolist():
+                y, x = (round(at) for at in window.cell(row, column, CELLS))
+                if 0 <= y < CELLS and 0 <= x < CELLS:
+                    pinned[0, y, x] = side
+        return pinned
+
+
+def window_answer(
+    logits: Real, window: Window, shape: Sequence[int], quality: float | None, hidden: Real
+) -> WindowAnswer:
+    """Return logits on a window's cells as an answer for a plane of this shape; an empty mask has no quality."""
+    values, where = resample_to_plane(logits, window, shape[0], shape[1])
+    probability = sigmoid(values)
+    if not (probability > 0.5).any():
+        quality = None
+    uncertainty = uncertainty_of(np.minimum(probability, 1 - probability))
+    return WindowAnswer(window, logits, probability, uncertainty, where, quality, hidden)
+
+
+def whole_mask(here: Plane, answer: WindowAnswer) -> Plane:
+    """Return a plane's mask so far with the answer in its place."""
+    mask = here.copy()
+    mask[answer.where] = answer.mask
+    return mask
+
+
+def whole_plane(plane: Plane | Real) -> Where:
+    """Return all of a plane as a part of it."""
+    return slice(0, plane.shape[0]), slice(0, plane.shape[1])
