@@ -15,7 +15,7 @@ import pytest
 from segmend import io
 from segmend.cli import COMMANDS, commands, run
 from segmend.core import segmenter
-from segmend.core.image import bounds
+from segmend.core.image import Image, bounds, scale_affine
 from segmend.core.prompts import Mask
 from segmend.core.session import Defined, Label, Patch, Prompted
 from segmend.samples import make, write_folder
@@ -140,6 +140,27 @@ def test_a_volume_is_segmented_and_every_mark_holds(said, images, tmp_path):
     assert mask[tuple(inside)]
     assert not mask[tuple(outside)]
     assert re.match(r".*liver\.seg\.nrrd: \d+ voxels, [\d.e+]+ ml.*, in \d+\.\d\d s\.$", printed)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "told", "area"),
+    [((1, 1, 1), r"\d+ pixels, ", None), ((1, 0.5, 0.1), r"\d+ pixels, [\d.]+ mm², ", 0.05)],
+)
+def test_a_picture_is_measured_in_pixels_and_areas(said, tmp_path, spacing, told, area):
+    path = tmp_path / "picture.png"
+    voxels = np.full((1, 1, 40, 60), 20, np.uint8)
+    voxels[0, 0, 10:30, 10:50] = 200
+    io.write_image(path, Image(voxels, scale_affine(spacing)))
+    asked = ("segment", path, "--click", "0,20,30", "--method", "graphcut")
+
+    _, printed, _ = said(*asked, "-o", tmp_path / "a.png")
+    _, values, _ = said(*asked, "-o", tmp_path / "b.png", "--json")
+
+    found = json.loads(values)
+    assert re.search(f"a.png: {told}in ", printed)
+    assert found["millilitres"] is None
+    assert found["labels"][0]["millilitres"] is None
+    assert found["square_millimetres"] == (None if area is None else pytest.approx(found["voxels"] * area))
 
 
 def test_a_mask_can_be_mended_further(said, skin, images, tmp_path):
@@ -329,7 +350,7 @@ def test_a_session_leaves_with_its_patient_or_without(said, ct, tmp_path, patien
         store.answer(record.id, 1, Patch.between(np.zeros_like(after), after))
     out = tmp_path / "mask.dcm"
 
-    assert said("export", record.id, "-o", out, "--data", tmp_path / "data", "--patient", patient)[0] == 0
+    assert said("export", record.id, "-o", out, "--folder", tmp_path / "data", "--patient", patient)[0] == 0
 
     written = pydicom.dcmread(out)
     assert written.PatientName == (NAME if patient == "keep" else "")
@@ -349,8 +370,8 @@ def test_a_session_is_listed_and_exported(said, tmp_path):
         store.answer(record.id, 1, Patch.between(np.zeros_like(after), after))
     out = tmp_path / "tumour.nii.gz"
 
-    listed = said("export", "--data", tmp_path / "data", "--json")
-    code, printed, err = said("export", record.id, "-o", out, "--data", tmp_path / "data")
+    listed = said("export", "--folder", tmp_path / "data", "--json")
+    code, printed, err = said("export", record.id, "-o", out, "--folder", tmp_path / "data")
 
     assert [entry["session"] for entry in json.loads(listed[1])] == [record.id]
     assert (code, printed, err) == (0, f"{out}: tumour.\n", "")
@@ -358,20 +379,20 @@ def test_a_session_is_listed_and_exported(said, tmp_path):
 
 
 def test_an_export_without_a_file_or_of_nothing_is_said(said, tmp_path):
-    assert said("export", "--data", tmp_path)[1] == "Nothing is annotated yet.\n"
-    assert said("export", "abc", "--data", tmp_path)[::2] == (
+    assert said("export", "--folder", tmp_path)[1] == "Nothing is annotated yet.\n"
+    assert said("export", "abc", "--folder", tmp_path)[::2] == (
         2,
         "An export needs a file to write, for example -o masks.nii.gz; got none.\n",
     )
 
-    code, _, err = said("export", "abc", "-o", tmp_path / "x.nii.gz", "--data", tmp_path)
+    code, _, err = said("export", "abc", "-o", tmp_path / "x.nii.gz", "--folder", tmp_path)
 
     assert code == 2
     assert "abc" in err
 
 
 def test_the_doctor_tells_what_the_machine_is(said, tmp_path):
-    code, out, _ = said("doctor", "--data", tmp_path, "--json")
+    code, out, _ = said("doctor", "--folder", tmp_path, "--json")
 
     values = json.loads(out)
     assert code == 0
@@ -380,7 +401,7 @@ def test_the_doctor_tells_what_the_machine_is(said, tmp_path):
 
 
 def test_the_doctor_tells_people_too(said, tmp_path):
-    _, out, _ = said("doctor", "--data", tmp_path)
+    _, out, _ = said("doctor", "--folder", tmp_path)
 
     assert re.search(r"^processor +\S", out, re.MULTILINE)
     assert re.search(r"^interaction +[\d.]+ ms", out, re.MULTILINE)
@@ -414,6 +435,20 @@ def test_an_evaluation_is_shown_as_a_table(said, images):
     assert re.match(r"set +cases +objects +dice@1 +dice@2 +seconds\nhead +1 +2 +0\.\d{3} +0\.\d{3} +", out)
 
 
+@pytest.mark.parametrize("command", [("evaluate", "--method"), ("compare", "--methods")])
+def test_without_matplotlib_the_table_is_printed_all_the_same(said, images, tmp_path, monkeypatch, command):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+
+    code, out, err = said(
+        command[0], "--data", images / "skin", command[1], "graphcut", "--interactions", 1, "--out", tmp_path / "out"
+    )
+
+    assert code == 0
+    assert "graphcut" in out or out.startswith("set ")
+    assert str(tmp_path / "out") in out
+    assert err.startswith("Plots need matplotlib: pip install 'segmend[report]'")
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [(("--user", "nobody"), "nobody"), (("--method", "magic"), "magic"), (("--split", "exam"), "exam")],
@@ -431,6 +466,15 @@ def test_training_refuses_a_method_that_does_not_learn(said, tmp_path):
     assert code == 2
     assert "graphcut" in err
     assert err.count("\n") == 1
+
+
+def test_a_method_there_is_not_is_said_before_torch_is_missed(said, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "segmend.learning.loop", None)
+
+    code, _, err = said("train", "bogus", "--data", tmp_path)
+
+    assert code == 2
+    assert err.startswith("The method 'bogus' cannot be trained; those that learn are ")
 
 
 def test_training_refuses_a_setting_there_is_not(said, tmp_path):
@@ -462,7 +506,7 @@ def test_starting_on_a_taken_port_is_said(said, tmp_path):
         taken.listen()
         port = taken.getsockname()[1]
 
-        code, _, err = said("start", "--no-browser", "--no-samples", "--port", port, "--data", tmp_path)
+        code, _, err = said("start", "--no-browser", "--no-samples", "--port", port, "--folder", tmp_path)
 
     assert code == 2
     assert re.fullmatch(rf"The server cannot listen at 127\.0\.0\.1:{port}: .*\n", err)
@@ -475,7 +519,7 @@ def started(tmp_path):
     browser = tmp_path / "browser"
     browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
     browser.chmod(0o755)
-    command = [sys.executable, "-m", "segmend", "start", "--port", "0", "--data", str(tmp_path / "data")]
+    command = [sys.executable, "-m", "segmend", "start", "--port", "0", "--folder", str(tmp_path / "data")]
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,

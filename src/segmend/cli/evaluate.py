@@ -48,6 +48,10 @@ def evaluate(
     """
     from segmend import report
     from segmend.evaluation.evaluate import evaluate as play_all
+    from segmend.report import plots
+
+    if out is not None and not plots.available():
+        click.echo(plots.WITHOUT, err=True)
 
     with click.progressbar(length=0, label=f"Playing {user}", file=sys.stderr) as bar:
 

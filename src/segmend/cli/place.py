@@ -34,7 +34,8 @@ def _given(_context: click.Context, _option: click.Parameter, value: Path) -> Pa
 
 
 data_option = click.option(
-    "--data",
+    "--folder",
+    "data",
     type=click.Path(path_type=Path),
     default=USUAL,
     show_default=True,
@@ -56,12 +57,12 @@ _blobs_option = click.option(
 
 
 def has_data_folder(command: click.Command) -> bool:
-    """Tell whether a command has the option --data for the folder where annotations are kept."""
+    """Tell whether a command has the option --folder, where annotations are kept."""
     return any(option.callback is _given for option in command.params)
 
 
 def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options --data, --database and --blobs."""
+    """Give a command the options --folder, --database and --blobs."""
     return data_option(_database_option(_blobs_option(command)))
 
 

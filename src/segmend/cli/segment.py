@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import click
+import numpy as np
 
 from segmend import io
 from segmend.cli.words import as_json, device_options, mask_writer, patient_option, prompts_of, say, weights_option
+from segmend.core.image import Image
 from segmend.core.prompts import Mask
 from segmend.core.segmenter import FIRST, answer, first_masks
 from segmend.core.session import PALETTE, Adapt, Label, painted
@@ -77,8 +79,6 @@ def segment(
       segmend segment heart.nii.gz --weights runs/hearts -o first.nii.gz
       segmend segment heart.nii.gz --weights runs/hearts --start first.nii.gz --label left --click 4,80,90 -o b.nii.gz
     """
-    import numpy as np
-
     chosen = card(method, weights)
     prompts = prompts_of(clicks=clicks, negatives=negatives, boxes=boxes, strokes=strokes, file=file)
     if not prompts and (start is not None or not chosen.guesses):
@@ -115,14 +115,13 @@ def segment(
 
     labels = [Label(value, text, PALETTE[i % len(PALETTE)]) for i, (value, text) in enumerate(names.items())]
     write(found, labels)
-    millilitres = float(abs(np.linalg.det(scan.affine[:3, :3]))) / 1000
     counts = {value: int((found == value).sum()) for value in names}
     voxels = sum(counts.values())
     values = {
         "out": out,
         "method": method,
         "voxels": voxels,
-        "millilitres": round(voxels * millilitres, 6),
+        **sizes_of(voxels, scan),
         "quality": next(iter(qualities.values())) if len(qualities) == 1 else None,
         "adapted": adapted,
         "labels": [
@@ -130,7 +129,7 @@ def segment(
                 "value": value,
                 "name": text,
                 "voxels": counts[value],
-                "millilitres": round(counts[value] * millilitres, 6),
+                **sizes_of(counts[value], scan),
                 "quality": qualities.get(value),
             }
             for value, text in names.items()
@@ -142,10 +141,38 @@ def segment(
     for value, text in names.items():
         quality = f", expected Dice {qualities[value]:.2f}" if value in qualities else ""
         what = f"{out}: {text}: " if workspace.labels else f"{out}: "
-        lines.append(f"{what}{counts[value]} voxels, {counts[value] * millilitres:.3g} ml{quality}.")
+        lines.append(f"{what}{size_of(counts[value], scan)}{quality}.")
     taught = ", adapted to this image" if adapted else ""
     lines[-1] = f"{lines[-1][:-1]}{taught}, in {answered - opened:.2f} s."
     say(values, lines, as_json=as_json)
+
+
+def sizes_of(voxels: int, scan: Image) -> dict[str, float | None]:
+    """Return the volume of so many voxels of a scan, or their area in a flat image that says how large its pixels are.
+
+    >>> sizes_of(2000, Image(np.zeros((1, 1, 40, 50))))
+    {'millilitres': None, 'square_millimetres': None}
+    """
+    _, y, x = scan.spacing.tolist()
+    sized = (y, x) != (1.0, 1.0)  # pictures that say nothing are read as one millimetre a pixel
+    volume = float(abs(np.linalg.det(scan.affine[:3, :3]))) / 1000
+    return {
+        "millilitres": None if scan.flat else round(voxels * volume, 6),
+        "square_millimetres": round(voxels * y * x, 6) if scan.flat and sized else None,
+    }
+
+
+def size_of(voxels: int, scan: Image) -> str:
+    """Return what a person is told of so many voxels of a scan.
+
+    >>> size_of(2000, Image(np.zeros((1, 1, 40, 50)))), size_of(2000, Image(np.zeros((1, 40, 50, 60))))
+    ('2000 pixels', '2000 voxels, 2 ml')
+    """
+    sizes = sizes_of(voxels, scan)
+    if sizes["millilitres"] is not None:
+        return f"{voxels} voxels, {sizes['millilitres']:.3g} ml"
+    area = sizes["square_millimetres"]
+    return f"{voxels} pixels" if area is None else f"{voxels} pixels, {area:.4g} mm²"
 
 
 def label_of(labels: Mapping[int, str], name: str) -> int:
