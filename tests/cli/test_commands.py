@@ -16,7 +16,7 @@ from segmend import io
 from segmend.cli import COMMANDS, commands, run
 from segmend.core import segmenter
 from segmend.core.image import Image, bounds, scale_affine
-from segmend.core.prompts import Mask
+from segmend.core.prompts import KINDS, Mask, from_json, to_json
 from segmend.core.session import Defined, Label, Patch, Prompted
 from segmend.samples import make, write_folder
 from segmend.store import Store
@@ -203,7 +203,7 @@ def test_methods_that_take_masks_are_told_that_one_is_from_elsewhere(
     ("arguments", "sentence"),
     [
         ((), "A segmentation needs at least one prompt, for example --click 0,120,80; got none."),
-        (("--click", "1,2"), "A voxel needs three whole numbers z,y,x (a photograph is slice 0); got '1,2'."),
+        (("--click", "1"), "A voxel needs three whole numbers z,y,x, or y,x in a flat image; got '1'."),
         (
             ("--click", "0,9000,3", "--method", "graphcut"),
             "The click reaches (0, 9000, 3), outside the image of shape (1, 96, 128).",
@@ -232,6 +232,98 @@ def test_a_file_that_is_no_image_is_said_in_one_sentence(said, tmp_path, content
     assert "scan.nii.gz" in err
     assert err.count("\n") == 1
     assert "Traceback" not in err
+
+
+def test_a_photograph_needs_no_z_and_a_volume_does(said, skin, images, tmp_path):
+    with_z, without = tmp_path / "with.png", tmp_path / "without.png"
+    volume = images / "abdomen" / "images" / "abdomen_000.nii.gz"
+
+    said("segment", skin, "--box", "0,20,30:1,70,100", "--click", "0,45,60", "--method", "graphcut", "-o", with_z)
+    said("segment", skin, "--box", "20,30:70,100", "--click", "45,60", "--method", "graphcut", "-o", without)
+    code, _, err = said("segment", volume, "--click", "5,6", "-o", tmp_path / "liver.nii.gz")
+
+    assert with_z.read_bytes() == without.read_bytes()
+    assert (code, err) == (2, "In a volume of shape (12, 48, 56) a voxel needs three numbers z,y,x; got '5,6'.\n")
+
+
+def test_every_kind_of_mark_has_an_option(said, skin, images, tmp_path):
+    truth = io.read_mask(images / "skin" / "labels" / skin.name, io.read(skin)) > 0
+    (_, top, left), (_, bottom, right) = bounds(truth).low, bounds(truth).high
+    middle = ((top + bottom) // 2, (left + right) // 2)
+    sides = [(top, int(truth[0, top].argmax())), (int(truth[0, :, left].argmax()), left)]
+    sides += [(bottom - 1, int(truth[0, bottom - 1].argmax())), (int(truth[0, :, right - 1].argmax()), right - 1)]
+    extremes = ":".join(f"{y},{x}" for y, x in sides)
+    lassos = [[[0, 30, 40], [0, 30, 80], [0, 60, 80], [0, 60, 40]], [[0, 2, 2], [0, 2, 20], [0, 20, 20], [0, 20, 2]]]
+    forms = [{"kind": "lasso", "points": points, "positive": n == 0} for n, points in enumerate(lassos)]
+    (tmp_path / "lassos.json").write_text(json.dumps(forms))
+    masks = {}
+    for name, options in {
+        "extremes": ["--extremes", extremes],
+        "line": ["--stroke", f"{middle[0]},{middle[1]}:{middle[0]},{middle[1] + 4}", "--negative-stroke", "2,2:2,90"],
+        "lasso": ["--lasso", "30,40:30,80:60,80:60,40", "--negative-lasso", "2,2:2,20:20,20:20,2"],
+        "as json": ["--prompts", tmp_path / "lassos.json"],
+    }.items():
+        assert said("segment", skin, *options, "-o", tmp_path / f"{name}.png")[0] == 0
+        masks[name] = io.read_mask(tmp_path / f"{name}.png", io.read(skin))[0] > 0
+    larger = ["--start", tmp_path / "extremes.png", "--adjust", "0.2"]
+    assert said("segment", skin, *larger, "-o", tmp_path / "larger.png")[0] == 0
+
+    assert 2 * (masks["extremes"] & truth[0]).sum() / (masks["extremes"].sum() + truth.sum()) > 0.8
+    assert not masks["line"][2, 2:91].any()
+    assert masks["lasso"].any()
+    assert np.array_equal(masks["lasso"], masks["as json"])
+    assert (io.read_mask(tmp_path / "larger.png", io.read(skin)) > 0).sum() > masks["extremes"].sum()
+
+
+def test_the_help_shows_every_kind_of_prompt_as_it_is_read(said):
+    _, out, _ = said("segment", "--help")
+    shown = re.findall(r"^ +(\{.*\})$", out, re.MULTILINE)
+
+    kinds = {}
+    for text in shown:
+        words = text.replace("[z, y, x], ...", "[0, 1, 2], [0, 5, 2], [0, 5, 9]").replace("[z, y, x]", "[0, 1, 2]")
+        values = json.loads(words)
+        kinds[values["kind"]] = values
+    kinds["mask"] |= {"shape": [1, 1, 8], "bits": to_json(Mask(np.ones((1, 1, 8), bool)))["bits"]}
+
+    assert set(kinds) == set(KINDS)
+    for values in kinds.values():
+        assert set(to_json(from_json(values))) == set(values)
+
+
+def test_files_that_are_there_are_written_over_only_by_force(said, skin, images, tmp_path, monkeypatch):
+    taken = tmp_path / "taken.png"
+    taken.write_bytes(b"mine")
+    (tmp_path / "summary.json").write_text("{}")
+    monkeypatch.setattr("segmend.methods._loaded", None)  # nothing is computed
+    commands = [
+        ("segment", skin, "--click", "45,60", "-o", taken),
+        ("convert", skin, taken),
+        ("export", "abc", "-o", taken, "--folder", tmp_path),
+        ("evaluate", "--data", images, "--method", "graphcut", "--out", tmp_path),
+        ("samples", images),
+    ]
+
+    for command in commands:
+        code, out, err = said(*command)
+        assert (code, out) == (2, "")
+        assert re.match(r"The file .* is there already; choose another one, or write over it with --force\.\n$", err)
+    assert taken.read_bytes() == b"mine"
+    assert said("convert", skin, taken, "--force")[0] == 0
+    assert taken.read_bytes() != b"mine"
+
+
+def test_samples_that_are_there_can_be_kept(said, tmp_path):
+    said("samples", tmp_path, "--kind", "skin")
+    first = tmp_path / "skin" / "images" / "skin_000.png"
+    first.write_bytes(b"mine")
+
+    code, out, _ = said("samples", tmp_path, "--kind", "skin", "--cases", 2, "--skip-existing")
+
+    assert code == 0
+    assert out == f"{tmp_path / 'skin' / 'images' / 'skin_001.png'}\n"
+    assert first.read_bytes() == b"mine"
+    assert json.loads((tmp_path / "skin" / "split.json").read_text())["val"] == ["skin_001"]
 
 
 def test_a_wrong_option_ends_with_2(said):

@@ -5,12 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
 from segmend import io
-from segmend.cli.words import as_json, device_options, mask_writer, patient_option, prompts_of, say, weights_option
+from segmend.cli.words import (
+    Marks,
+    as_json,
+    check_free,
+    device_options,
+    force_option,
+    mask_writer,
+    patient_option,
+    say,
+    weights_option,
+)
 from segmend.core.image import Image
 from segmend.core.prompts import Mask
 from segmend.core.segmenter import FIRST, answer, first_masks
@@ -25,7 +36,15 @@ from segmend.methods import card, load
 @click.option("--negative", "negatives", multiple=True, metavar="Z,Y,X", help="A voxel that is not of the object.")
 @click.option("--box", "boxes", multiple=True, metavar="Z,Y,X:Z,Y,X", help="The object lies in this box, low:high.")
 @click.option("--stroke", "strokes", multiple=True, metavar="Z,Y,X:...", help="A line through the object.")
-@click.option("--prompts", "file", metavar="FILE", help="More prompts, a JSON list as the server takes them.")
+@click.option("--negative-stroke", "negative_strokes", multiple=True, metavar="Z,Y,X:...", help="A line outside it.")
+@click.option("--radius", default=1.0, show_default=True, help="Half the width of the strokes, in voxels.")
+@click.option("--lasso", "lassos", multiple=True, metavar="Z,Y,X:...", help="A closed line; its inside is the object.")
+@click.option("--negative-lasso", "negative_lassos", multiple=True, metavar="Z,Y,X:...", help="Its inside is not.")
+@click.option(
+    "--extremes", multiple=True, metavar="Z,Y,X:...", help="The outermost voxels: 4 in a plane, 6 in a volume."
+)
+@click.option("--adjust", type=float, metavar="K", help="Grow the mask so far by K of its volume; below 0 shrinks it.")
+@click.option("--prompts", "file", metavar="FILE", help="More prompts, a JSON list of the forms below.")
 @click.option("--start", "start", metavar="MASK", help="A mask to start from, on the same grid.")
 @click.option("--method", default="mend", show_default=True, help="One of `segmend methods`.")
 @click.option(
@@ -44,14 +63,10 @@ from segmend.methods import card, load
 )  # fmt: skip
 @click.option("-o", "--out", required=True, metavar="FILE", help="The mask: .nii.gz, .seg.nrrd, .mha, .dcm, .png ...")
 @patient_option
+@force_option
 @as_json
 def segment(
     image: str,
-    clicks: tuple[str, ...],
-    negatives: tuple[str, ...],
-    boxes: tuple[str, ...],
-    strokes: tuple[str, ...],
-    file: str | None,
     start: str | None,
     method: str,
     adapt: Adapt,
@@ -62,7 +77,9 @@ def segment(
     name: str,
     out: str,
     patient: str,
+    force: bool,
     as_json: bool,
+    **written: Any,
 ) -> None:
     """Segment one object of IMAGE, a file or a folder of DICOM, and write its mask.
 
@@ -70,21 +87,36 @@ def segment(
     --task`), mend finds all labels of the task, and prompts mend one of them (--label) in the mask of --start.
 
     \b
-    Voxels are z,y,x and count from 0; a photograph is slice 0. A box ends just before its
-    second corner, as a slice does in Python.
+    Voxels are z,y,x and count from 0; in a photograph or another flat image y,x is enough. A
+    box ends just before its second corner, as a slice does in Python.
+
+    \b
+    A file of --prompts is a JSON list; the newest prompt comes last. "positive" is true and
+    "radius" is 1 where nothing is said:
+      {"kind": "click", "index": [z, y, x], "positive": true}
+      {"kind": "stroke", "points": [[z, y, x], ...], "positive": true, "radius": 1}
+      {"kind": "box", "low": [z, y, x], "high": [z, y, x]}
+      {"kind": "lasso", "points": [[z, y, x], ...], "axis": 0, "positive": true}
+      {"kind": "extremes", "points": [[z, y, x], ...]}
+      {"kind": "adjust", "k": 0.1}
+      {"kind": "mask", "low": [z, y, x], "shape": [z, y, x], "bits": "..."}
 
     \b
     Example:
       segmend segment scan.nii.gz --click 30,110,84 --negative 30,140,90 -o liver.nii.gz
+      segmend segment mole.png --extremes 80,120:130,60:180,125:125,190 -o mask.png
       segmend segment heart.nii.gz --weights runs/hearts -o first.nii.gz
       segmend segment heart.nii.gz --weights runs/hearts --start first.nii.gz --label left --click 4,80,90 -o b.nii.gz
     """
     chosen = card(method, weights)
-    prompts = prompts_of(clicks=clicks, negatives=negatives, boxes=boxes, strokes=strokes, file=file)
+    marks = Marks(**written)
+    prompts = marks.prompts()
     if not prompts and (start is not None or not chosen.guesses):
         raise PromptError("A segmentation needs at least one prompt, for example --click 0,120,80; got none.")
     chosen.check(prompts)
+    check_free([Path(out)], force=force)
     scan = io.read(Path(image), series=series)
+    marks.check_flat(scan)
     write = mask_writer(out, scan, image, patient, series=series)
     earlier = np.zeros(scan.shape, np.uint16) if start is None else io.read_mask(Path(start), scan)
 
