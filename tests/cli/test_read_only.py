@@ -40,7 +40,7 @@ def test_compiled_loops_are_kept_with_the_data(package, tmp_path):
 
     def segmented():
         command = [*OBEDIENT, sys.executable, "-m", "segmend", "segment", "half.png", "--method", "graphcut"]
-        command += ["--click", "0,5,5", "-o", "mask.png"]
+        command += ["--click", "0,5,5", "-o", "mask.png", "--force"]
         done = subprocess.run(command, env=kept | settings, cwd=tmp_path, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         return done.stdout
