@@ -1,9 +1,10 @@
-# Two commands matter: `make start` opens the annotator, `make test` runs every test.
+# Two commands matter: `make start` opens the annotator, `make test` runs the tests.
 # Both set up what they need in .venv; the others are for people who change Segmend (see CONTRIBUTING.md).
 
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n : 4)))
 
 BIN := $(CURDIR)/$(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -11,17 +12,19 @@ LOCK := requirements/lock.txt
 BASE := requirements/base.txt
 HASHED := --no-deps --require-hashes --requirement
 TORCH := torch==2.13.0
+# A process a core, each on one thread, a file of tests at a time: what a file sets up once is set up once.
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile
 PACKAGE := pyproject.toml hatch_build.py hatch_readme.py $(shell find src/segmend -path src/segmend/web -prune -o -type f -not -name '*.pyc' -not -name '*.so' -print)
 WEB := $(shell find web -name node_modules -prune -o -type f -print 2>/dev/null)
 
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help start test check dev web format lock bench docs measure smoke release sbom clean
+.PHONY: help start test test-long check dev web format lock bench docs measure smoke release sbom clean
 
 help:
 	@echo "make start    set up and open the annotator with sample cases (ARGS='--no-browser --port 8000')"
-	@echo "make test     set up and run every test"
+	@echo "make test     set up and run the tests          make test-long  those of training and long games, too"
 	@echo "make check    format, lint, types, every test, docs: what must pass before a commit lands"
 	@echo "make dev      set up for development    make format   rewrite files in the one style"
 	@echo "make bench    print all figures         make lock     pin what pyproject.toml asks for"
@@ -37,7 +40,10 @@ start: $(VENV)/.installed
 test: dev
 	@bash tools/system.sh chromium postgresql
 	cd web && npm run --silent test
-	$(BIN)/pytest --cov --cov-report=term $(ARGS)
+	$(PYTEST) --cov --cov-report=term $(ARGS)
+
+test-long: dev
+	$(PYTEST) -m long $(ARGS)
 
 check: dev
 	$(BIN)/ruff format --check .

@@ -39,7 +39,7 @@ def silenced(workspace: MendWorkspace) -> MendWorkspace:
     if isinstance(automatic, InPlanes):
         automatic.windows.networks = replace(automatic.windows.networks, refiner=Silent())
     elif isinstance(automatic, InSpace):
-        automatic.workspace.refiner = Silent()
+        automatic.frames.refiner = Silent()
     return workspace
 
 

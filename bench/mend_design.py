@@ -1,8 +1,8 @@
-"""Which design learns more in one time of one core: the image read once and prompts answered lightly, or all at once.
+"""Which design learns more in one time of one core: the image encoded once, or image and prompts together.
 
     python bench/mend_design.py --data DATA --seconds 150
 
-Both play the same games on the same samples and learn from every answer; early fusion is one U-Net of the reader's
+Both play the same games on the same samples and learn from every answer; early fusion is one U-Net of the encoder's
 widths on image and prompts together. Prints the Dice after 1, 3 and 5 clicks on validation samples, and the time of one
 answer at 128 x 128.
 """
@@ -26,14 +26,14 @@ SETS = ("fetal_head_us_hc18", "hippocampus_mr", "nuclei_dsb2018", "sarcoma_ct")
 
 
 class Untouched(nn.Module):
-    """A reader that hands the image on as it is."""
+    """An encoder that returns the image as it is."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         return (x,)
 
 
 class Fused(nn.Module):
-    """The reader's U-Net on image and prompts, with no idea of how good its mask is and where it is wrong."""
+    """The encoder's U-Net on image and prompts, with a constant quality and no uncertainty."""
 
     def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__()
@@ -44,9 +44,9 @@ class Fused(nn.Module):
         return logits, torch.full((len(logits),), 0.5), logits, torch.zeros_like(logits)
 
 
-def early_fusion(settings: mend.Settings) -> mend.Mender:
+def early_fusion(settings: mend.Settings) -> mend.MendNetwork:
     torch.manual_seed(settings.seed)
-    return mend.Mender(Untouched(), Fused(settings.all_widths), 2).to(memory_format=torch.channels_last)
+    return mend.MendNetwork(Untouched(), Fused(settings.encoder_widths), 2).to(memory_format=torch.channels_last)
 
 
 def recipe(build: object) -> ModuleType:
@@ -68,14 +68,14 @@ def seconds_a_step(how: ModuleType, cases: list[mend.Subject], settings: mend.Se
     return (time.process_time() - begun) / 3
 
 
-def milliseconds_an_answer(network: mend.Mender) -> float:
+def milliseconds_an_answer(network: mend.MendNetwork) -> float:
     image, prompts = torch.zeros(1, 4, 128, 128), torch.zeros(1, 4, 128, 128)
     with torch.inference_mode():
-        features = network.eval().reader(image)
-        network.refiner(prompts, *features)
+        features = network.eval().encoder(image)
+        network.decoder(prompts, *features)
         begun = time.process_time()
         for _ in range(10):
-            network.refiner(prompts, *features)
+            network.decoder(prompts, *features)
     return (time.process_time() - begun) * 100
 
 

@@ -504,10 +504,10 @@ def test_start_opens_the_annotator_with_samples_and_ends_on_interrupt(started):
     process, line, opened = started
     address = re.match(r"Segmend is at (http://\S+) ", line)[1]
 
-    with urllib.request.urlopen(f"{address}api/cases", timeout=20) as reply:
+    with urllib.request.urlopen(f"{address}api/cases", timeout=60) as reply:
         cases = json.load(reply)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=60)
 
     assert {tuple(case["shape"]) for case in cases} == {(64, 256, 256), (1, 320, 288), (1, 384, 512)}
     assert opened.read_text().strip() == address

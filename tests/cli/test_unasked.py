@@ -109,7 +109,7 @@ def test_start_and_one_click(watched, picture):
             person.next("answered", SECONDS, position=position)
             assert person.map[0, 30, 40] == 1
         server.send_signal(signal.SIGINT)
-        _, logged = server.communicate(timeout=30)
+        _, logged = server.communicate(timeout=60)
     finally:
         server.kill()
 
@@ -121,7 +121,7 @@ def test_start_keeps_everything_in_its_own_folder(watched):
     try:
         assert "http" in server.stdout.readline()
         server.send_signal(signal.SIGINT)
-        server.communicate(timeout=30)
+        server.communicate(timeout=60)
     finally:
         server.kill()
 

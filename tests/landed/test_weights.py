@@ -17,7 +17,7 @@ from segmend.learning import loop
 from segmend.runtime.engine import TorchEngine, load_network
 
 HERE = Path(__file__).parent
-FAST = {"threads": 1, "workers": 0, "exam": 4, "sets": ("skin",), "batch": 2, "synthetic": 0.0}
+FAST = {"threads": 1, "workers": 0, "exam": 1, "sets": ("skin",), "batch": 2, "synthetic": 0.0}
 OPTIONS = {  # of the runs that were stopped
     "mend": FAST | {"widths": (4,) * 6, "light": (4,) * 6},
     "iunet": FAST | {"batch": 4, "widths": (4, 8, 12), "cells": 64},

@@ -26,7 +26,11 @@ from segmend.mend.method import solid
 from segmend.mend.plane import PlanePredictor
 from segmend.mend.plane_networks import Question, WindowAnswer
 from segmend.mend.three_planes import crossing, mistake_at
-from segmend.mend.volume import TEACHING, Change, FrameAnswer, VolumeOptions, VolumeWorkspace, _bursting, _quality
+from segmend.mend.volume import VolumeWorkspace
+from segmend.mend.volume_changes import Change, leaks
+from segmend.mend.volume_networks import FrameAnswer
+from segmend.mend.volume_options import TEACHING, VolumeOptions
+from segmend.mend.volume_quality import expected_dice
 from segmend.runtime.engine import Arrays, Engine, load_network
 from segmend.sampling.channels import Guess
 from segmend.sampling.frame import Frame
@@ -167,12 +171,12 @@ BOUNDS = bounds(TRUTH) or Box((0, 0, 0), (0, 0, 0))
 SHOWN = VolumeOptions(shown=True)  # the mask so far, to networks that go on from it
 
 
-def opened(image: Image = IMAGE, looking: VolumeOptions | None = None) -> VolumeWorkspace:
-    return VolumeWorkspace(Tones(), Grower(), image, looking)
+def opened(image: Image = IMAGE, options: VolumeOptions | None = None) -> VolumeWorkspace:
+    return VolumeWorkspace(Tones(), Grower(), image, options)
 
 
 def alone(**options: Any) -> VolumeOptions:
-    """Return a way of looking that asks for no second opinion."""
+    """Return a way of options that asks for no second opinion."""
     return VolumeOptions(opinion=False, **options)
 
 
@@ -255,7 +259,7 @@ class TestSize:
         outside = (8, 28, 60)
         answer(workspace, [Click(MIDDLE), Click((8, 20, 20), positive=False)], mask)
         prompts = [Click(MIDDLE), Click(outside)]
-        told = workspace._with_size(prompts, mask)
+        told = workspace._with_object_box(prompts, mask)
         assert told[:2] == prompts and isinstance(told[2], Guess)
         wider = BOUNDS.union(Box(outside, (9, 29, 61)))
         assert told[2] == Guess(wider.low, wider.high)
@@ -277,7 +281,7 @@ class TestSize:
     def test_where_planes_see_nothing_marks_speak_alone(self) -> None:
         workspace = self.opened()
         prompts = [Click((1, 2, 3))]
-        assert workspace._with_size(prompts, NOTHING) == prompts
+        assert workspace._with_object_box(prompts, NOTHING) == prompts
 
 
 def test_an_object_that_leaves_its_box_is_looked_at_from_further_away() -> None:
@@ -303,8 +307,8 @@ def test_a_mask_is_asked_for_again_while_that_makes_it_better() -> None:
     grown, asked = [], []
     for again in (0, 1, 2, 9):
         refiner = Slowly()
-        looking = replace(SHOWN, again=again, obey=False, further=0, sure=0.8, opinion=False)
-        workspace = VolumeWorkspace(Tones(), refiner, IMAGE, looking)
+        options = replace(SHOWN, again=again, obey=False, further=0, sure=0.8, opinion=False)
+        workspace = VolumeWorkspace(Tones(), refiner, IMAGE, options)
         grown.append(int(answer(workspace, [Click(MIDDLE)], part).over(part).sum()))
         asked.append(refiner.asked)
 
@@ -316,16 +320,16 @@ def test_a_mask_is_asked_for_again_while_that_makes_it_better() -> None:
 def test_what_a_frame_shows_is_read_once_while_a_person_works() -> None:
     workspace = opened()
     mask = answer(workspace, [Click(MIDDLE)], NOTHING).over(NOTHING)
-    assert isinstance(workspace.reader, Tones)
+    assert isinstance(workspace.frames.reader, Tones)
     answer(workspace, [Click(MIDDLE), Click((9, 30, 30))], mask)
-    read = workspace.reader.asked
+    read = workspace.frames.reader.asked
 
     prompts: list[Prompt] = [Click(MIDDLE), Click((9, 30, 30))]
     for index in [(8, 27, 29), (7, 31, 36), (9, 25, 33)]:
         prompts.append(Click(index))
         mask = answer(workspace, prompts, mask).over(mask)
 
-    assert workspace.reader.asked == read
+    assert workspace.frames.reader.asked == read
 
 
 def test_a_used_workspace_answers_as_a_fresh_one() -> None:
@@ -343,7 +347,7 @@ def test_features_of_old_frames_are_forgotten() -> None:
     for x in range(4, 68, 4):
         answer(workspace, [Click((8, 28, x))], NOTHING)
 
-    assert len(workspace._kept) <= 12
+    assert len(workspace.frames._kept) <= 12
 
 
 def test_stacks_of_thick_slices_are_left_to_the_plane() -> None:
@@ -364,8 +368,8 @@ def test_a_second_opinion_that_expects_little_lowers_the_quality_and_is_uncertai
             return said(grown, 0.9)
 
     sure, alone_there, uncertainty_map = (
-        answer(VolumeWorkspace(Tones(), refiner, IMAGE, looking), [BOUNDS], NOTHING)
-        for refiner, looking in ((Grower(), VolumeOptions()), (Flighty(), alone()), (Flighty(), VolumeOptions()))
+        answer(VolumeWorkspace(Tones(), refiner, IMAGE, options), [BOUNDS], NOTHING)
+        for refiner, options in ((Grower(), VolumeOptions()), (Flighty(), alone()), (Flighty(), VolumeOptions()))
     )
     np.testing.assert_array_equal(sure.probability > 0.5, uncertainty_map.probability > 0.5)
     assert (
@@ -378,13 +382,13 @@ def test_a_second_opinion_that_expects_little_lowers_the_quality_and_is_uncertai
     assert uncertainty_map.uncertainty.mean() > 2 * sure.uncertainty.mean()
 
 
-@pytest.mark.parametrize(("rows", "bursting"), [(2, False), (8, False), (9, True)])
-def test_a_change_that_makes_a_mask_many_times_as_large_is_told(rows: int, bursting: bool) -> None:
+@pytest.mark.parametrize(("rows", "leaking"), [(2, False), (8, False), (9, True)])
+def test_a_change_that_makes_a_mask_many_times_as_large_is_told(rows: int, leaking: bool) -> None:
     seen, grown = np.zeros((12, 12, 12), np.float32), np.zeros((12, 12, 12), np.float32)
     seen[0], grown[1:rows] = 1, 1
     whole = Frame((0, 0, 0), (12, 12, 12), (12, 12, 12))
 
-    assert _bursting(seen, Change(whole, grown)) is bursting
+    assert leaks(seen, Change(whole, grown)) is leaking
 
 
 def test_what_has_not_the_tone_of_its_side_is_uncertain_most() -> None:
@@ -411,7 +415,7 @@ def test_quality_follows_the_uncertainty_of_the_mask_that_was_made_and_how_much_
     def told(uncertainty_map: float, made: MaskArray = mask) -> float:
         uncertainty = np.full(frame.cells, uncertainty_map, np.float32)
         look = FrameAnswer(frame, mask.astype(np.float32), uncertainty, 0.9)
-        return _quality(look, look, made)
+        return expected_dice(look, look, made)
 
     part = mask.copy()
     part[4:] = False
@@ -426,14 +430,14 @@ class TestCorrections:
     def test_a_correction_reaches_as_far_as_the_mistake_is_deep(self) -> None:
         mask = TRUTH | BESIDE_IT
         mask[8, 5:7, 3:5] = True  # far away, and nothing that the networks would say
-        looking = VolumeOptions(obey=False)
+        options = VolumeOptions(obey=False)
 
-        after = answer(VolumeWorkspace(Tones(), Grower(), IMAGE, looking), [Click(MIDDLE)], mask).over(mask)
+        after = answer(VolumeWorkspace(Tones(), Grower(), IMAGE, options), [Click(MIDDLE)], mask).over(mask)
         assert after[8, 5:7, 3:5].all()  # the mark is where it should be: there is no mistake
 
         wrong = TRUTH & (np.arange(SHAPE[2]) < 30)
         wrong[8, 5:7, 3:5] = True
-        after = answer(VolumeWorkspace(Tones(), Grower(), IMAGE, looking), [Click((8, 28, 40))], wrong).over(wrong)
+        after = answer(VolumeWorkspace(Tones(), Grower(), IMAGE, options), [Click((8, 28, 40))], wrong).over(wrong)
         assert (after & TRUTH & ~wrong).sum() > 0.5 * (TRUTH & ~wrong).sum()
         assert after[8, 5:7, 3:5].all()
 
@@ -463,8 +467,8 @@ class TestAcross:
     LEAK = TRUTH | ball(SHAPE, (8, 28, 50), (9, 9, 9))
 
     def mended(self, start: MaskArray, prompts: Sequence[Prompt], **options: Any) -> MaskArray:
-        looking = VolumeOptions(opinion=False, obey=False, **options)
-        workspace = VolumeWorkspace(Tones(), Echo(), IMAGE, looking, planes=Seer(TRUTH))
+        how = VolumeOptions(opinion=False, obey=False, **options)
+        workspace = VolumeWorkspace(Tones(), Echo(), IMAGE, how, planes=Seer(TRUTH))
         return answer(workspace, prompts, start).over(start)
 
     def test_a_mistake_that_space_leaves_alone_is_mended(self) -> None:
@@ -504,8 +508,8 @@ class TestMasksFromElsewhere:
             def run(self, inputs: Arrays) -> dict[str, Real]:
                 return {**super().run(inputs), "quality": np.asarray([quality], np.float32)}
 
-        looking = VolumeOptions(opinion=False, obey=False)
-        workspace = VolumeWorkspace(Tones(), Judging(), IMAGE, looking, planes=Seer(planes))
+        options = VolumeOptions(opinion=False, obey=False)
+        workspace = VolumeWorkspace(Tones(), Judging(), IMAGE, options, planes=Seer(planes))
         return answer(workspace, prompts, start).over(start)
 
     @pytest.mark.parametrize(("quality", "believed"), [(0.95, True), (0.5, False)])
@@ -633,8 +637,8 @@ class TestDots:
         click = Click((8, 28, 42)) if positive else Click((8, 30, 60), positive=False)
 
         before, after = (
-            dice(TRUTH, answer(VolumeWorkspace(Tones(), Dotter(), IMAGE, looking), [click], mask).over(mask))
-            for looking in (replace(SHOWN, dot=0.0), SHOWN)
+            dice(TRUTH, answer(VolumeWorkspace(Tones(), Dotter(), IMAGE, options), [click], mask).over(mask))
+            for options in (replace(SHOWN, dot=0.0), SHOWN)
         )
 
         assert after > before + 0.05
@@ -717,7 +721,7 @@ class TestLearning:
 
     def test_both_share_what_was_read(self) -> None:
         workspace = self.heedless()
-        reader = workspace.reader
+        reader = workspace.frames.reader
         assert isinstance(reader, Tones)
         answer(workspace, [BOUNDS], TRUTH)
 

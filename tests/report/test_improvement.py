@@ -5,18 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from segmend.continual.trial import MOMENTS, Pair, Trial, Trials
+from segmend.continual.trial import MOMENTS, PairedScores, Trial, Trials
 from segmend.evaluation.evaluate import Problem
 from segmend.report import page
 from segmend.report.improvement import page_of, sentence
 
 OLD = dict.fromkeys(MOMENTS, 0.5)
-SITE = Trial((Pair("a1", OLD, dict.fromkeys(MOMENTS, 0.6)), Pair("b2", OLD, OLD)), (Problem("", "c3", "torn"),))
+SITE = Trial(
+    (PairedScores("a1", OLD, dict.fromkeys(MOMENTS, 0.6)), PairedScores("b2", OLD, OLD)), (Problem("", "c3", "torn"),)
+)
 SETTINGS = {"steps": 3, "batch": 2, "rate": 0.1, "synthetic": 0.4, "seed": 0}
 
 
 def report(*because: str, site: Trial = SITE) -> dict[str, Any]:
-    part = {"better": not because, "because": list(because), "settings": SETTINGS, **Trials(site, Trial(())).plain()}
+    part = {"better": not because, "because": list(because), "settings": SETTINGS, **Trials(site, Trial(())).to_json()}
     cases = [
         {"id": "a1", "name": "a head", "image": "0123456789abcdef", "kind": "pictures", "part": "check"},
         {"id": "d4", "name": "a hand", "image": "fedcba9876543210", "kind": "pictures", "part": "learn"},

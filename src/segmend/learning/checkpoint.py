@@ -20,7 +20,7 @@ from segmend.errors import DiskFullError, ModelError, SegmendError, StoreError
 from segmend.runtime.engine import current_keys
 
 CHECKPOINT = "checkpoint.pt"
-FORMAT = 2  # of the file; another number is refused
+FORMAT = 2  # the format of checkpoints; files of another one are refused
 
 Row = dict[str, float]
 Tensors = dict[str, Tensor]

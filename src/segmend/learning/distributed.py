@@ -23,7 +23,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from segmend.errors import SettingsError
 
-PATIENCE = timedelta(hours=2)  # the others wait so long for the leader to validate
+TIMEOUT = timedelta(hours=2)  # how long the other processes wait while the leader validates
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ ALONE = World()
 @contextmanager
 def join_processes() -> Iterator[World]:
     """Give the processes that torchrun started together, and part from them at the end."""
-    dist.init_process_group("gloo", timeout=PATIENCE)
+    dist.init_process_group("gloo", timeout=TIMEOUT)
     try:
         yield World(dist.get_rank(), dist.get_world_size())
     finally:

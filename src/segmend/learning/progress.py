@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
 Log = Callable[[str], None]
-EVERY = 50  # steps between two lines of a log
+LOG_STEPS = 50  # training steps between two lines of a log
 REDRAW_SECONDS = 0.2
-WIDTH = 28  # of the bar, in letters
+BAR_LETTERS = 28  # the width of the progress bar
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Lines:
     log: Log
 
     def step(self, reached: Reached) -> None:
-        if reached.done % EVERY == 0 or reached.done == reached.steps:
+        if reached.done % LOG_STEPS == 0 or reached.done == reached.steps:
             self.log(str(reached))
 
     def say(self, line: str) -> None:
@@ -85,8 +85,8 @@ class Bar:
         if now - self._drawn < REDRAW_SECONDS and reached.done != reached.steps:
             return
         self._drawn = now
-        full = WIDTH * reached.done // max(reached.steps, 1)
-        line = f"[{'#' * full}{'-' * (WIDTH - full)}] {reached}"
+        full = BAR_LETTERS * reached.done // max(reached.steps, 1)
+        line = f"[{'#' * full}{'-' * (BAR_LETTERS - full)}] {reached}"
         self._put("\r" + line.ljust(self._length))
         self._length = len(line)
         if reached.done == reached.steps:

@@ -22,7 +22,7 @@ from segmend.learning.checkpoint import Row, Run, keep
 from segmend.runtime.libraries import prepare_matplotlib
 
 ABOUT = "run.json"
-DRAW_SECONDS = 20.0  # between two drawings of the curve while a run goes on
+DRAW_SECONDS = 20.0  # the least time between two drawings of the curve during a run
 
 
 def write_about(folder: Path, run: Run, validation: Mapping[str, int], **more: Any) -> None:

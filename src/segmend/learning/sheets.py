@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from segmend.core.image import Real
 
 TRUTH, ANSWER = (60, 200, 90), (235, 60, 200)
-ACROSS = 4  # examples beside each other
-GAP = 2  # pixels between two examples
+COLUMNS = 4  # examples in a row of a sheet
+GAP_PIXELS = 2  # pixels between two examples
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +33,13 @@ def sheet(examples: Sequence[Example]) -> NDArray[np.uint8]:  # [y x 3]
     """
     tiles = [_tile(example) for example in examples]
     height, width = (max(tile.shape[axis] for tile in tiles) for axis in (0, 1))
-    columns = min(ACROSS, len(tiles))
+    columns = min(COLUMNS, len(tiles))
     rows = -(-len(tiles) // columns)
-    made = np.zeros((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), np.uint8)
+    made = np.zeros(
+        (rows * (height + GAP_PIXELS) - GAP_PIXELS, columns * (width + GAP_PIXELS) - GAP_PIXELS, 3), np.uint8
+    )
     for number, tile in enumerate(tiles):
-        y, x = number // columns * (height + GAP), number % columns * (width + GAP)
+        y, x = number // columns * (height + GAP_PIXELS), number % columns * (width + GAP_PIXELS)
         made[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
     return made
 

@@ -86,7 +86,7 @@ def cut_axis(image: Image) -> int:
     return thickest if image.spacing[thickest] > 1.2 * float(np.median(image.spacing)) else 0
 
 
-_AREAS: WeakKeyDictionary[Subject, NDArray[np.intp]] = WeakKeyDictionary()  # counted once a case: it is drawn often
+_AREAS: WeakKeyDictionary[Subject, NDArray[np.intp]] = WeakKeyDictionary()  # counted once a case
 
 
 def label_areas(subject: Subject) -> NDArray[np.intp]:  # [slices values]

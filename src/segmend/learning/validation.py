@@ -14,8 +14,8 @@ import torch
 from segmend.learning.checkpoint import Row
 from segmend.learning.record import write_picture
 
-SHOWN = 8  # samples on a sheet of pictures
-PLAIN = ("step", "loss")  # the columns of a row that are no scores
+SHOWN = 8  # how many samples a sheet of pictures shows
+NOT_SCORES = ("step", "loss")  # columns of a validation's row beside its scores
 
 
 class Validator:
@@ -48,7 +48,7 @@ def best(rows: Sequence[Row]) -> int:
     >>> best([{"step": 5, "loss": 1.0, "dice": 0.5}, {"step": 10, "loss": 0.5, "dice": 0.5}])
     0
     """
-    watched = next((name for name in rows[0] if name not in PLAIN), "step")
+    watched = next((name for name in rows[0] if name not in NOT_SCORES), "step")
     return max(range(len(rows)), key=lambda i: (rows[i].get(watched, -math.inf), -i))
 
 
@@ -63,4 +63,4 @@ def out_of_patience(rows: Sequence[Row], patience: int) -> bool:
 
 def scores_of(row: Row) -> dict[str, float]:
     """Return the scores of a row without its step and loss."""
-    return {name: value for name, value in row.items() if name not in PLAIN}
+    return {name: value for name, value in row.items() if name not in NOT_SCORES}

@@ -30,6 +30,8 @@ from segmend.mend.plane import PlanePredictor
 from segmend.mend.plane_networks import CELLS, Question
 from segmend.mend.plane_windows import object_window
 from segmend.mend.volume import VolumeWorkspace
+from segmend.mend.volume_first import settle
+from segmend.mend.volume_frames import object_frame
 from segmend.sampling.frame import Frame, whole_frame
 from segmend.sampling.probability import clamp_to_mask
 from segmend.sampling.slice_prompts import plane_axis
@@ -196,7 +198,8 @@ class InSpace(Automatic):
 
     def __init__(self, namer: Namer, workspace: VolumeWorkspace) -> None:
         super().__init__(namer)
-        self.workspace = workspace
+        self.frames = workspace.frames
+        self.options = workspace.options
         self._kept: list[Guess | None] = []
 
     def guesses(self) -> Iterator[Guess | None]:
@@ -206,13 +209,13 @@ class InSpace(Automatic):
         yield self._kept[0]
 
     def _volume(self) -> Guess | None:
-        image = self.workspace.image
-        frame = whole_frame(image.shape, image.spacing, (self.workspace.options.cells,) * 3)
+        image = self.frames.image
+        frame = whole_frame(image.shape, image.spacing, (self.options.cells,) * 3)
         far = self._named(frame)
         box = self._box(far > 0, frame, image)
         if box is None:
             return None
-        frame = self.workspace.frame(box)
+        frame = object_frame(image, box, self.options)
         names = self._named(frame)
         boxes = [self._box(names == place, frame, image) for place in range(1, len(self.labels) + 1)]
         every = [found for found in boxes if found is not None]
@@ -233,8 +236,8 @@ class InSpace(Automatic):
         return decided(one, self.labels, qualities, around.low)
 
     def _named(self, frame: Frame) -> NDArray[np.intp]:  # [*cells]
-        names: NDArray[np.intp] = np.argmax(self.namer.chances(self.workspace.features(frame)), axis=0)
-        names[~frame.cells_in_volume(self.workspace.image.shape)] = 0
+        names: NDArray[np.intp] = np.argmax(self.namer.chances(self.frames.features(frame)), axis=0)
+        names[~frame.cells_in_volume(self.frames.image.shape)] = 0
         return names
 
     def _box(self, cells: MaskArray, frame: Frame, image: Image) -> Box | None:
@@ -244,20 +247,20 @@ class InSpace(Automatic):
 
     def _near(self, found: Box, place: int, around: Box, into: Real) -> float | None:
         """Look at one label from near, refine it, write its probability, and return the Dice it expects."""
-        shape, frame = self.workspace.image.shape, self.workspace.frame(found)
+        shape, frame = self.frames.image.shape, object_frame(self.frames.image, found, self.options)
         part = frame.box(whole(frame.cells), shape).intersection(around)
         named = into[part.within(around)]
-        chances = self.namer.chances(self.workspace.features(frame))
+        chances = self.namer.chances(self.frames.features(frame))
         here = (np.argmax(chances, axis=0) == place) & frame.cells_in_volume(shape)
         laid = frame.resample_to_voxels(clamp_to_mask(chances[place], here), part)
         if not agree(laid > 0.5, named > 0.5):
             return None
         named[:] = laid
-        look = self.workspace.settled((), frame, here.astype(np.float32))
-        if not agree(look.mask, here):
+        answer = settle(self.frames, (), frame, here.astype(np.float32), self.options)
+        if not agree(answer.mask, here):
             return None
-        named[:] = frame.resample_to_voxels(look.probability, part)
-        return look.quality or None
+        named[:] = frame.resample_to_voxels(answer.probability, part)
+        return answer.quality or None
 
 
 def agree(refined: NDArray[np.bool_], named: NDArray[np.bool_]) -> bool:

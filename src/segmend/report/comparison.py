@@ -20,7 +20,7 @@ from segmend.report import page, plots
 from segmend.report.evaluation import Row, csv_of, objects_table, sets_table
 from segmend.report.page import NONE, Block, Cell, Heading, Page, Plot, Table, Text, chance
 
-MOST_PROBLEMS = 40  # that are listed
+MAX_PROBLEMS = 40  # problems that a report lists
 
 
 def write(found: Comparison, folder: Path) -> tuple[Path, ...]:
@@ -71,8 +71,8 @@ def page_of(found: Comparison) -> Page:
     blocks += [Heading("Methods that did not take part"), _absent(found)]
     problems = [(method, p) for method, report in found.reports.items() for p in report.problems]
     if problems:
-        rows = [[method, p.set, p.case, p.reason] for method, p in problems[:MOST_PROBLEMS]]
-        more = f" These are the first {MOST_PROBLEMS}." if len(problems) > MOST_PROBLEMS else ""
+        rows = [[method, p.set, p.case, p.reason] for method, p in problems[:MAX_PROBLEMS]]
+        more = f" These are the first {MAX_PROBLEMS}." if len(problems) > MAX_PROBLEMS else ""
         blocks += [Heading("Cases that could not be played"), Text(f"{len(problems)} games are missing.{more}")]
         blocks += [Table(["method", "set", "case", "why"], rows)]
     blocks += [Heading("How it was made"), _made(found), Text(HOW)]

@@ -18,9 +18,9 @@ from pathlib import Path
 from segmend.core.atomic import write_bytes
 from segmend.errors import FileError
 
-NONE = "–"  # in place of a number that there is not
+NONE = "–"  # stands in tables where there is no number
 NUMBER = re.compile(r"^(?:(?:[<|]|r )?\s*[+−-]?\d[\d.,]*(?:\s*(?:±|/|to)\s*[+−-]?[\d.,]+)*\s*(?:%|s|ms|MB)?|–|)$")
-FIRST = ' class="first"'  # of a group of columns, which stands at a distance
+FIRST = ' class="first"'  # the HTML class of the first column of a group, which is set off
 INK, LINE = "#0a0b0c", "#d0d1d2"  # what plots draw text and lines with; pages put their own colours there
 
 

@@ -49,7 +49,7 @@ STYLE: Any = {
     "axes.titleweight": "bold",
     "legend.frameon": False,
 }
-MOST_POINTS = 80  # of one box; more would hide it
+MAX_POINTS = 80  # points drawn over one box of a box plot; more would hide it
 
 Line = tuple[Sequence[float], Sequence[float]]  # x and y
 
@@ -131,7 +131,7 @@ def _box(panel: Axes, values: Any, row: int, colour: str) -> None:
         orientation="horizontal",
         widths=0.6,
         patch_artist=True,
-        showfliers=values.size > MOST_POINTS,
+        showfliers=values.size > MAX_POINTS,
         manage_ticks=False,
         boxprops={"facecolor": colour + "38", "edgecolor": colour},
         medianprops={"color": colour, "linewidth": 2.2},
@@ -139,7 +139,7 @@ def _box(panel: Axes, values: Any, row: int, colour: str) -> None:
         capprops={"color": colour},
         flierprops={"marker": ".", "markersize": 3, "markerfacecolor": colour, "markeredgecolor": "none"},
     )
-    if values.size <= MOST_POINTS:
+    if values.size <= MAX_POINTS:
         jitter = (np.arange(values.size) * 0.618034 % 1 - 0.5) * 0.36
         panel.plot(values, row + jitter, ".", color=colour, ms=3.5, alpha=0.55, mew=0)
 

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.ndimage import binary_dilation, distance_transform_edt
 
-from segmend.learning.drawn.strands import RADII, strands
+from segmend.learning.drawn.strands import RADII_PIXELS, strands
 
 DRAWN = [strands(np.random.default_rng(seed), 96) for seed in range(40)]
 
@@ -34,7 +34,7 @@ def test_strands_are_darker_than_what_lies_beside_them():
 def test_most_pixels_are_near_the_rim_of_their_strand():
     """Where strands lie upon each other they are wide."""
     depths = [distance_transform_edt(truth)[truth] for _, truth in DRAWN if truth.any()]
-    assert np.percentile(np.concatenate(depths), 75) <= RADII[-1]
+    assert np.percentile(np.concatenate(depths), 75) <= RADII_PIXELS[-1]
 
 
 def test_some_pictures_have_few_strands_and_some_have_many():

@@ -211,7 +211,7 @@ def test_a_task_goes_on_from_the_weights_in_the_package() -> None:
 def test_a_run_of_a_task_leaves_all_its_weights_and_goes_on_from_them(tmp_path: Path) -> None:
     cases = [volume(0), volume(1)]
     settings = replace(SPACE, steps=2)
-    told = {"exam": 6, "workers": 0, "threads": 1, "log": quiet}
+    told = {"exam": 4, "workers": 0, "threads": 1, "log": quiet}
 
     done = run(how, cases, cases, settings, tmp_path, **told)  # type: ignore[arg-type]
 

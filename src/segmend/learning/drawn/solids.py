@@ -1,4 +1,4 @@
-"""Drawn volumes: random anatomy in space, as `datasets.synthetic` draws it in the plane; cells are cubes."""
+"""Drawn volumes: random anatomy in space, as `synthetic` draws it in the plane; cells are cubes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from segmend.core.image import MaskArray, Real
-from segmend.learning.drawn.synthetic import LAYERED, choose_target, layers, smooth_line, splines
+from segmend.learning.drawn.synthetic import LAYERED_SHARE, choose_target, layers, smooth_line, splines
 
-LEAST = 40  # cells of an object
+MIN_OBJECT_SIZE = 40  # the fewest cells of a drawn object
 
 
 def smooth_solid(rng: np.random.Generator, knots: int, cells: int) -> Real:  # [n n n]
@@ -31,7 +31,7 @@ def solid(rng: np.random.Generator, cells: int) -> MaskArray:  # [n n n]
         mask = _tube(rng, cells) if rng.random() < 0.15 else _lump(rng, cells)
         if rng.random() < 0.2:
             mask = _join(mask, _tube(rng, cells) if rng.random() < 0.5 else _lump(rng, cells))
-        if mask.sum() >= LEAST:
+        if mask.sum() >= MIN_OBJECT_SIZE:
             return mask
     return _distance(rng, cells, cells / 4) < 1
 
@@ -98,7 +98,7 @@ def volume(rng: np.random.Generator, cells: int) -> tuple[Real, MaskArray]:  # [
     if rng.random() < 0.6:
         truth = solid(rng, cells)
         some = [truth]
-        if rng.random() < LAYERED:
+        if rng.random() < LAYERED_SHARE:
             some = layers(rng, truth, smooth_solid(rng, int(rng.integers(2, 6)), cells))
             truth = choose_target(rng, some)
         for layer in some:
@@ -115,7 +115,7 @@ def _one_region(rng: np.random.Generator, regions: NDArray[np.intp]) -> MaskArra
         place = tuple(rng.integers(0, len(regions), 3))
         pieces, _ = ndimage.label(regions == regions[place])
         piece = np.asarray(pieces == pieces[place])
-        if LEAST <= piece.sum() <= 0.5 * piece.size:
+        if MIN_OBJECT_SIZE <= piece.sum() <= 0.5 * piece.size:
             return piece
     return solid(rng, len(regions))
 

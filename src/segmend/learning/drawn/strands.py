@@ -15,8 +15,8 @@ from segmend.core.image import Real
 from segmend.learning.drawn.synthetic import scene, shape, smooth_field, smooth_line
 
 Flat = NDArray[np.bool_]  # [n n]
-RADII = (0.5, 0.75, 1.0, 1.4, 2.0, 2.8, 4.0)  # pixels
-DRAWN = (-0.4, 1.0)  # pixels that a mark's rim lies outside of a strand's
+RADII_PIXELS = (0.5, 0.75, 1.0, 1.4, 2.0, 2.8, 4.0)  # the radii of strands, in pixels
+RIM_PIXELS = (-0.4, 1.0)  # how far outside a strand's edge the ground truth's edge may lie, in pixels
 
 
 def strands(rng: np.random.Generator, cells: int) -> tuple[Real, Flat]:  # [n n], [n n]
@@ -27,7 +27,7 @@ def strands(rng: np.random.Generator, cells: int) -> tuple[Real, Flat]:  # [n n]
     ((64, 64), True, True)
     """
     ground, seen = _ground(rng, cells)
-    drawn = rng.uniform(*DRAWN)
+    drawn = rng.uniform(*RIM_PIXELS)
     depth, truth = np.zeros((cells, cells), np.float32), np.zeros((cells, cells), bool)
     strength, share, soft = np.exp(rng.uniform(np.log(0.15), np.log(1.0))), rng.uniform(0.2, 0.9), rng.uniform(0.3, 0.9)
     for _ in range(int(rng.integers(1, 5))):
@@ -35,7 +35,9 @@ def strands(rng: np.random.Generator, cells: int) -> tuple[Real, Flat]:  # [n n]
         for radius, away in _tree(rng, cells):
             inside = away <= radius
             truth |= away <= max(radius + drawn, 0)
-            dark = mine * (radius / RADII[-2]) ** share * ndimage.gaussian_filter(inside.astype(np.float32), soft)
+            dark = (
+                mine * (radius / RADII_PIXELS[-2]) ** share * ndimage.gaussian_filter(inside.astype(np.float32), soft)
+            )
             if radius > 1.5 and rng.random() < 0.4:  # light is thrown back from the middle of a wide one
                 core = ndimage.gaussian_filter(ndimage.binary_erosion(inside).astype(np.float32), 0.6)
                 dark = dark - rng.uniform(0, 0.5) * mine * core
@@ -92,18 +94,18 @@ def _tree(rng: np.random.Generator, cells: int) -> list[tuple[float, Real]]:
     start = rng.uniform(-0.2, 1.2, 2) * cells
     towards = np.arctan2(*(cells * rng.uniform(0.2, 0.8, 2) - start))
     todo = [(start, towards, np.exp(rng.uniform(np.log(0.6), np.log(4.0))))]
-    middles = {radius: np.ones((cells, cells), bool) for radius in RADII}
+    middles = {radius: np.ones((cells, cells), bool) for radius in RADII_PIXELS}
     for _ in range(int(rng.integers(3, 16))):
         place, heading, radius = todo.pop(int(rng.integers(len(todo)))) if len(todo) > 1 else todo[0]
         steps = int(rng.integers(cells // 4, int(1.5 * cells)))
         turning = heading + np.cumsum(smooth_line(rng, steps) * rng.uniform(0.002, 0.045))
         way = place + np.cumsum(np.stack([np.sin(turning), np.cos(turning)], axis=1), axis=0)
         width = radius * np.linspace(1, rng.uniform(0.5, 1), steps)
-        nearest = np.abs(np.log(width[:, None] / RADII)).argmin(axis=1)
+        nearest = np.abs(np.log(width[:, None] / RADII_PIXELS)).argmin(axis=1)
         here = np.rint(way).astype(int)
         inside = ((here >= 0) & (here < cells)).all(axis=1)
         for at in np.unique(nearest[inside]):
-            middles[RADII[at]][tuple(here[inside & (nearest == at)].T)] = False
+            middles[RADII_PIXELS[at]][tuple(here[inside & (nearest == at)].T)] = False
         for at_step in rng.integers(0, steps, int(rng.integers(1, 4))):
             side = rng.choice([-1, 1]) * rng.uniform(0.3, 1.3)
             todo.append((way[at_step], turning[at_step] + side, max(width[at_step] * rng.uniform(0.4, 0.95), 0.45)))

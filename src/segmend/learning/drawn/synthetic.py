@@ -1,8 +1,8 @@
-"""Images and objects made on the fly, so that a network learns "the thing that is meant", not an organ.
+"""Images and objects made on the fly, so that a network learns to find any object that is marked, not certain organs.
 
 `scene` draws a random anatomy: smooth regions, blobs, rings, tubes and cells, each with a
 tone and a texture of its own, seen through a random modality (bias field, blur, noise,
-speckle, colour). `similar_region` takes an object out of a real image by its tones, and
+speckle, colour). `similar_region` takes a region of similar intensity from a real image, and
 `paste_object` puts a drawn object into a real image. Everything is a function of a generator.
 """
 
@@ -17,8 +17,8 @@ from scipy import ndimage
 from segmend.core.image import Real
 
 Flat = NDArray[np.bool_]  # [n n]
-LEAST = 24  # pixels of an object
-LAYERED = 0.35  # the share of drawn objects that are walls round something, or something with walls
+MIN_OBJECT_SIZE = 24  # the fewest pixels of a drawn object
+LAYERED_SHARE = 0.35  # the share of drawn objects that are made of layers, as a wall and what it holds
 
 
 @lru_cache(maxsize=64)
@@ -41,7 +41,7 @@ def shape(rng: np.random.Generator, cells: int) -> Flat:
     """Return one random object: a blob, a ring, a tube, a star of lobes or a thing with corners."""
     for _ in range(8):
         mask = _SHAPES[rng.integers(len(_SHAPES))](rng, cells)
-        if mask.sum() >= LEAST:
+        if mask.sum() >= MIN_OBJECT_SIZE:
             return mask
     return _blob(rng, cells) | _disc(cells, cells / 2, cells / 2, 6.0)
 
@@ -138,16 +138,16 @@ def layers(rng: np.random.Generator, inside: Solid, ripple: Real) -> list[Solid]
 
 
 def choose_target(rng: np.random.Generator, some: list[Solid]) -> Solid:
-    """Return what a person may mean of a layered object: mostly a wall, a layer, or one with all that it holds."""
+    """Return the ground truth in a layered object: mostly a wall, a layer, or a layer with all inside it."""
     kind, first = rng.random(), int(rng.integers(len(some)))
     wall = first % max(len(some) - 1, 1)
     held = some[first:] if kind < 0.3 else some[first : first + 1] if kind < 0.5 else some[wall : wall + 1]
     found = np.logical_or.reduce(held)
-    return np.asarray(found if found.sum() >= LEAST else np.logical_or.reduce(some))
+    return np.asarray(found if found.sum() >= MIN_OBJECT_SIZE else np.logical_or.reduce(some))
 
 
 def blend_object(rng: np.random.Generator, image: Real, inside: Solid) -> Real:  # [... as `inside`]
-    """Return a real image, flat or in space, with something of other tones in it."""
+    """Return a real image, flat or in space, in which an object has other intensities."""
     soft = ndimage.gaussian_filter(inside.astype(np.float32), rng.uniform(0.4, 1.2))
     spread = max(float(image.std()), 1e-6)
     keep = rng.uniform(0.2, 1.0)
@@ -156,7 +156,7 @@ def blend_object(rng: np.random.Generator, image: Real, inside: Solid) -> Real: 
 
 
 def add_layers(rng: np.random.Generator, image: Real, inside: Solid, ripple: Real) -> tuple[Real, Solid]:
-    """Return a real image in which an object has layers, all but the outermost in other tones, and what is meant."""
+    """Return a real image in which an object has layers, all but the outermost in other intensities, and the truth."""
     some = layers(rng, inside, ripple)
     for layer in some[1:]:
         image = blend_object(rng, image, layer)
@@ -248,7 +248,7 @@ def scene(rng: np.random.Generator, cells: int, truth: Flat | None = None) -> tu
         count += 1
     if given or rng.random() < 0.45:
         truth = truth if truth is not None else shape(rng, cells)
-        if not given and rng.random() < LAYERED:
+        if not given and rng.random() < LAYERED_SHARE:
             some = layers(rng, truth, smooth_field(rng, int(rng.integers(2, 6)), cells))
             truth = choose_target(rng, some)
         else:
@@ -268,7 +268,7 @@ def scene(rng: np.random.Generator, cells: int, truth: Flat | None = None) -> tu
 
 
 def _paint(rng: np.random.Generator, regions: NDArray[np.intp], count: int, cells: int) -> Real:
-    """Return every region in a tone and a texture of its own, in colour or in grey."""
+    """Return every region in an intensity and a texture of its own, in colour or in grey."""
     colour = rng.random() < 0.35
     tones = rng.uniform(-1, 1, (3 if colour else 1, count)).astype(np.float32)
     image = tones[:, regions]
@@ -282,18 +282,18 @@ def _paint(rng: np.random.Generator, regions: NDArray[np.intp], count: int, cell
 
 
 def _one_region(rng: np.random.Generator, regions: NDArray[np.intp]) -> Flat:
-    """Return one connected piece of the regions, neither a speck nor everything."""
+    """Return one connected component of the regions, neither tiny nor nearly everything."""
     for _ in range(10):
         y, x = rng.integers(0, len(regions), 2)
         pieces, _ = ndimage.label(regions == regions[y, x])
         piece = np.asarray(pieces == pieces[y, x])
-        if LEAST <= piece.sum() <= 0.6 * piece.size:
+        if MIN_OBJECT_SIZE <= piece.sum() <= 0.6 * piece.size:
             return piece
     return shape(rng, len(regions))
 
 
 def simulate_device(rng: np.random.Generator, image: Real, cells: int) -> Real:  # [3 n n]
-    """Return the image as a random device would show it: bias, blur, noise, speckle."""
+    """Return the image as a random scanner would give it: bias field, blur, noise, speckle."""
     if rng.random() < 0.5:
         image = image * (1 + 0.35 * rng.random() * smooth_field(rng, 2, cells))
     if rng.random() < 0.6:
@@ -311,7 +311,7 @@ def simulate_device(rng: np.random.Generator, image: Real, cells: int) -> Real: 
 
 
 def similar_region(rng: np.random.Generator, image: Real) -> NDArray[np.bool_] | None:  # [c ...] -> [...]
-    """Return a connected piece of a real image, flat or in space, that is alike in tone, None when none is fit."""
+    """Return a connected component of similar intensity in a real image, flat or in space; None where none fits."""
     grey = ndimage.gaussian_filter(image.mean(axis=0), rng.uniform(0.7, 2.5))
     low, high = np.percentile(grey, (2, 98))
     at = tuple(rng.integers(4, len(grey) - 4, grey.ndim))

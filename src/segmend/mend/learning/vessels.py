@@ -41,7 +41,7 @@ class Settings:
 
 
 @dataclass(frozen=True, eq=False)
-class Game:
+class Sample:
     """A drawn picture as the network sees it, and where its strands are."""
 
     tones: Real  # [n n]
@@ -54,9 +54,9 @@ class Sampler:
     def __init__(self, cases: Sequence[Subject], settings: Settings) -> None:
         self.settings = settings
 
-    def __getitem__(self, number: int) -> Game:
+    def __getitem__(self, number: int) -> Sample:
         light, truth = strands(np.random.default_rng((self.settings.seed, number)), CELLS)
-        return Game(level_tones(log_tones(light)), truth)
+        return Sample(level_tones(log_tones(light)), truth)
 
 
 def subjects(data: Path, split: str, settings: Settings) -> list[Subject]:
@@ -73,7 +73,7 @@ def _batch(arrays: Sequence[NDArray[np.generic]]) -> Tensor:  # [y x], ... -> [b
     return torch.from_numpy(np.stack(arrays)[:, None].astype(np.float32)).contiguous(memory_format=torch.channels_last)
 
 
-def loss(network: UNet, samples: Sequence[Game], step: int) -> Tensor:
+def loss(network: UNet, samples: Sequence[Sample], step: int) -> Tensor:
     """Return half of the cross entropy and of one less the soft Dice of every picture."""
     with autocast():
         logits = network(_batch([sample.tones for sample in samples])).float()
@@ -83,20 +83,20 @@ def loss(network: UNet, samples: Sequence[Game], step: int) -> Tensor:
     return binary_cross_entropy_with_logits(logits, truth) + 0.5 * (1 - (2 * both + 10) / (either + 10)).mean()
 
 
-def validate(network: UNet, samples: Sequence[Game]) -> dict[str, float]:
+def validate(network: UNet, samples: Sequence[Sample]) -> dict[str, float]:
     """Return the mean Dice of the pictures that have strands."""
     masks = _answers(network, samples)
     there = [(s.truth, mask) for s, mask in zip(samples, masks, strict=True) if s.truth.mean() > LEAST_SEEN]
     return {"dice": float(np.mean([dice(truth, mask) for truth, mask in there])) if there else 0.0}
 
 
-def pictures(network: UNet, samples: Sequence[Game]) -> NDArray[np.uint8]:  # [y x 3]
+def pictures(network: UNet, samples: Sequence[Sample]) -> NDArray[np.uint8]:  # [y x 3]
     """Return a sheet of what was found."""
     masks = _answers(network, samples)
     return sheet([Example(s.tones[None], s.truth, mask) for s, mask in zip(samples, masks, strict=True)])
 
 
-def _answers(network: UNet, samples: Sequence[Game]) -> list[NDArray[np.bool_]]:
+def _answers(network: UNet, samples: Sequence[Sample]) -> list[NDArray[np.bool_]]:
     network.eval()
     with torch.no_grad(), autocast():
         return [np.asarray(network(_batch([s.tones])).float()[0, 0] > 0) for s in samples]

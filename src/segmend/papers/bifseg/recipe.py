@@ -41,8 +41,8 @@ from segmend.solvers.finetune import Head, save_head
 
 NAME = "bifseg"
 NETWORKS = {2: ("pnet", "fcn", "unet"), 3: ("pcnet", "deepmedic", "highres3dnet")}
-DRAWN = {2: 128, 3: 48}  # the side of drawn scenes
-LEAST = 12  # voxels of an object in a plane that is worth a look, where it has so many anywhere
+SCENE_SIDE = {2: 128, 3: 48}  # the side of drawn scenes, in cells, by dimensions
+MIN_SLICE_VOXELS = 12  # a slice is drawn from those with so many voxels of the object, if there are any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +152,7 @@ def _sample(rng: np.random.Generator, image: Image, truth: MaskArray, settings: 
     across, flat = cut_axis(image), settings.dimensions == 2
     if flat:
         areas = truth.sum(axis=tuple(axis for axis in range(3) if axis != across))
-        index = int(rng.choice(np.flatnonzero(areas >= min(LEAST, areas.max()))))
+        index = int(rng.choice(np.flatnonzero(areas >= min(MIN_SLICE_VOXELS, areas.max()))))
         here = np.zeros_like(truth)
         at: tuple[slice | int, ...] = tuple(index if axis == across else slice(None) for axis in range(3))
         here[at] = truth[at]
@@ -222,7 +222,7 @@ def _augment_intensity(rng: np.random.Generator, cells: Real) -> Real:
 
 def _drawn_case(rng: np.random.Generator, dimensions: int) -> Subject:
     """Return a drawn scene with one object."""
-    side = DRAWN[dimensions]
+    side = SCENE_SIDE[dimensions]
     if dimensions == 2:
         picture, truth = scene(rng, side)
         return Subject(Image(picture[:, None]), truth[None].astype(np.uint16), False, "drawn")

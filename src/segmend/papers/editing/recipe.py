@@ -38,7 +38,7 @@ from segmend.users.play import as_prompts
 
 NAME = "editing"
 FIRST = "editing_first.onnx"
-CLIP = 0.5  # of K, in training only
+CLIP = 0.5  # K is clipped to this in training; in use it is not
 TURN, STRETCH = 0.2, 0.12  # the most a volume is turned (radians) and the spread of its stretching
 
 

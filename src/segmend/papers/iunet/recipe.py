@@ -39,7 +39,7 @@ from segmend.users import RandomPair
 Flat = NDArray[np.bool_]  # [n n]
 Places = NDArray[np.float64]
 NAME = "iunet"
-HIGHEST = 10.0  # weight, at the object's edge and under clicks
+MAX_WEIGHT = 10.0  # the loss's weight at the object's edge and under clicks
 WEIGHTS = ("none", "map", "gaussian", "equal")
 
 
@@ -152,10 +152,10 @@ def weight_map(truth: Flat) -> Real:
     distance = np.where(truth, inner, outer) - 1
     deepest = float(inner.max()) - 1
     if deepest == 0:
-        return np.asarray(HIGHEST * (distance <= 0), np.float32)
+        return np.asarray(MAX_WEIGHT * (distance <= 0), np.float32)
     least = np.exp(-4.5)
     hill = (np.exp(-4.5 * (distance / deepest) ** 2) - least) / (1 - least)
-    return np.asarray(HIGHEST * np.clip(hill, 0, 1), np.float32)
+    return np.asarray(MAX_WEIGHT * np.clip(hill, 0, 1), np.float32)
 
 
 def weights_of(sample: Sample) -> Real:  # [n n]
@@ -169,7 +169,7 @@ def weights_of(sample: Sample) -> Real:  # [n n]
         width = width_of(float(sample.truth.sum()), settings)
         y, x = np.asarray([click.index[1:] for click in clicks], float).T
         marked = disks if settings.weights == "equal" else gaussians
-        heights = np.maximum(heights, HIGHEST * marked(heights.shape, y, x, width))
+        heights = np.maximum(heights, MAX_WEIGHT * marked(heights.shape, y, x, width))
     return 1 + heights
 
 
