@@ -99,7 +99,9 @@ def main() -> None:
             for kind, sample in samples.items()
         }
         browser = player.chromium.launch(executable_path=options.chromium, args=FLAGS)
-        person = Person(browser.new_page(viewport=SIZE), server.address, options.method)
+        page = browser.new_page(viewport=SIZE)
+        page.set_default_timeout(180_000)  # ms; 3D is drawn by the processor, which may have other work
+        person = Person(page, server.address, options.method)
         for kind, picture in (("abdomen", "annotator.png"), ("skin", "annotator-photo.png")):
             sample = samples[kind]
             person.open(cases[kind])
