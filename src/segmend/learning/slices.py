@@ -15,6 +15,7 @@ from segmend.errors import SettingsError
 from segmend.learning.augment import bend, bent, retoned
 from segmend.learning.drawn.synthetic import scene
 from segmend.learning.subjects import Subject
+from segmend.sampling.intensity import colour_or_grey
 from segmend.sampling.window import Window, around, cells_on_plane, resample_to_grid
 
 Flat = NDArray[np.bool_]  # [n n]
@@ -79,10 +80,7 @@ def cut_axis(image: Image) -> int:
     >>> cut_axis(Image(np.zeros((1, 3, 4, 5)), scale_affine((1, 1, 6))))
     2
     """
-    if image.flat:
-        return 0
-    thickest = int(np.argmax(image.spacing))
-    return thickest if image.spacing[thickest] > 1.2 * float(np.median(image.spacing)) else 0
+    return 0 if image.flat else image.thick_axis or 0
 
 
 _AREAS: WeakKeyDictionary[Subject, NDArray[np.intp]] = WeakKeyDictionary()  # counted once a case: it is drawn often
@@ -130,7 +128,7 @@ def near(rng: np.random.Generator, plane: Flat, aspect: float, *, margins: tuple
 def seen(image: Image, plane: Flat, axis: int, index: int, window: Window, cells: int) -> Look:  # [y x]
     """Return one slice of an image and the object's plane there through a window."""
     channels = np.take(image.voxels, index, axis + 1)
-    channels = channels[: 3 if len(channels) >= 3 else 1]
+    channels = colour_or_grey(channels)
     picture = np.stack([resample_to_grid(channel, window, cells) for channel in channels])
     return Look(
         picture,

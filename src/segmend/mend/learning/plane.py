@@ -28,7 +28,7 @@ from segmend.learning.subjects import Subject
 from segmend.mend.learning.games import Sample, started
 from segmend.mend.plane_networks import CELLS
 from segmend.sampling.channels import plane_prompt_channels
-from segmend.sampling.intensity import clip_to_window_level, plane_intensity_channels
+from segmend.sampling.intensity import clip_to_window_level, colour_or_grey, plane_intensity_channels
 from segmend.sampling.window import (
     Window,
     around,
@@ -119,8 +119,7 @@ class PlaneSampler(Shelved):
         partial = _partial(rng, plane, aspect) if rng.random() < 0.25 else None
         window = partial or window_round(rng, plane, aspect)
         channels = np.take(subject.image.voxels, index, axis + 1)
-        channels = channels[: 3 if len(channels) >= 3 else 1]
-        picture = np.stack([resample_to_grid(c, window, CELLS) for c in channels])
+        picture = np.stack([resample_to_grid(c, window, CELLS) for c in colour_or_grey(channels)])
         truth = resample_to_grid(plane, window, CELLS) > 0.5
         start = None
         beside = at + int(rng.choice([-1, 1]))
@@ -166,10 +165,8 @@ def _axis(rng: np.random.Generator, image: Image) -> int:
     """Return a plane to look at: any where the voxels are about cubes, else the finest."""
     if image.flat:
         return 0
-    spacing = image.spacing
-    thickest = int(np.argmax(spacing))
-    if spacing[thickest] > 1.2 * float(np.median(spacing)):
-        return thickest if rng.random() < 0.85 else int(rng.integers(3))
+    if image.thick_axis is not None:
+        return image.thick_axis if rng.random() < 0.85 else int(rng.integers(3))
     return int(rng.integers(3))
 
 

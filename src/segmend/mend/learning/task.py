@@ -28,7 +28,12 @@ from segmend.mend.learning.plane import LEAST_PIXELS, PlaneSampler, places, wind
 from segmend.mend.learning.volume import VolumeSampler, box_of, frame_near, seen_share
 from segmend.mend.plane_networks import CELLS
 from segmend.sampling.frame import whole_frame
-from segmend.sampling.intensity import clip_to_window_level, plane_intensity_channels, volume_intensity_channels
+from segmend.sampling.intensity import (
+    clip_to_window_level,
+    colour_or_grey,
+    plane_intensity_channels,
+    volume_intensity_channels,
+)
 from segmend.sampling.window import around, cells_on_plane, resample_to_grid
 from segmend.users import LargestError
 
@@ -149,7 +154,7 @@ def in_plane(rng: np.random.Generator, subject: Subject, labels: Sequence[int]) 
         one = here[int(rng.integers(len(here)))]
         window = window_round(rng, one if rng.random() < 0.5 else np.logical_or.reduce(here), aspect)
     channels = np.take(image.voxels, index, axis + 1)
-    tones = np.stack([resample_to_grid(c, window, CELLS) for c in channels[: 3 if len(channels) >= 3 else 1]])
+    tones = np.stack([resample_to_grid(c, window, CELLS) for c in colour_or_grey(channels)])
     view = View(
         tones, named([resample_to_grid(p, window, CELLS) for p in planes]), cells_on_plane(window, rows, columns, CELLS)
     )

@@ -24,7 +24,7 @@ from segmend.core.prompts import Click, Mask, Prompt, extent
 from segmend.core.segmenter import Prediction, Segmenter, Workspace, replaced
 from segmend.runtime import cards
 from segmend.runtime.engine import Engine, weights_of
-from segmend.sampling.intensity import plane_intensity_channels
+from segmend.sampling.intensity import colour_or_grey, plane_intensity_channels
 from segmend.sampling.slice_prompts import (
     has_marks,
     key_index,
@@ -232,9 +232,7 @@ class _Trace:
 
 def see_image(channels: NDArray[np.generic], window: Window, cells: int) -> Real:  # [c y x] -> [4 n n]
     """Return the image's four input channels, 0 to 1 between the window's percentiles."""
-    seen = np.stack(
-        [resample_to_grid(channel, window, cells) for channel in channels[: 3 if len(channels) >= 3 else 1]]
-    )
+    seen = np.stack([resample_to_grid(channel, window, cells) for channel in colour_or_grey(channels)])
     rows, columns = channels.shape[1:]
     return plane_intensity_channels(seen, cells_on_plane(window, rows, columns, cells))
 

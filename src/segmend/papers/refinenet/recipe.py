@@ -33,7 +33,7 @@ from segmend.learning.subjects import subjects as found_subjects
 from segmend.nets.refinenet import CascadedBackbone, FCNBackbone, RefineNet, Refiner, UNetBackbone
 from segmend.papers.refinenet.method import AWAY, BACKBONE, CELLS, CHANNELS, HINT, REFINER, SCALES, seed_maps
 from segmend.runtime.engine import export_network
-from segmend.sampling.intensity import plane_intensity_channels
+from segmend.sampling.intensity import colour_or_grey, plane_intensity_channels
 from segmend.sampling.window import (
     Window,
     around,
@@ -126,7 +126,7 @@ class Sampler(Shelved):
         plane = np.take(mask, index, axis)
         window = _window(rng, plane, float(np.divide(*np.delete(subject.image.spacing, axis))))
         channels = np.take(subject.image.voxels, index, axis + 1)
-        channels = channels[: 3 if len(channels) >= 3 else 1]
+        channels = colour_or_grey(channels)
         seen = [resample_to_grid(channel, window, CELLS) for channel in channels]
         rows, columns = plane.shape
         valid = cells_on_plane(window, rows, columns, CELLS)
