@@ -120,8 +120,7 @@ class PlaneSampler(SliceSampler):
         partial = _partial(rng, plane, aspect) if rng.random() < 0.25 else None
         window = partial or window_round(rng, plane, aspect)
         channels = np.take(subject.image.voxels, index, axis + 1)
-        channels = colour_or_grey(channels)
-        picture = np.stack([resample_to_grid(c, window, CELLS) for c in channels])
+        picture = np.stack([resample_to_grid(c, window, CELLS) for c in colour_or_grey(channels)])
         truth = resample_to_grid(plane, window, CELLS) > 0.5
         start = None
         beside = at + int(rng.choice([-1, 1]))
@@ -167,10 +166,8 @@ def _axis(rng: np.random.Generator, image: Image) -> int:
     """Return an axis to cut a slice across: any where the voxels are about cubes, else mostly the thickest one."""
     if image.flat:
         return 0
-    spacing = image.spacing
-    thickest = int(np.argmax(spacing))
-    if spacing[thickest] > 1.2 * float(np.median(spacing)):
-        return thickest if rng.random() < 0.85 else int(rng.integers(3))
+    if image.thick_axis is not None:
+        return image.thick_axis if rng.random() < 0.85 else int(rng.integers(3))
     return int(rng.integers(3))
 
 
