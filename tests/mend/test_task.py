@@ -17,7 +17,7 @@ from segmend.errors import PromptError, SettingsError
 from segmend.learning import loop as train
 from segmend.mend.first_masks import InSpace
 from segmend.mend.learning import recipe as mend
-from segmend.server.answering import Taking, parts
+from segmend.server.answering import FilteredWorkspace, parts
 from tests.tasks import DISC, SQUARE, drawn_picture, drawn_volume, write_folder
 
 TINY = {
@@ -130,7 +130,7 @@ def test_a_first_mask_takes_the_place_of_what_was_there(method):
 def test_a_label_is_found_by_its_name_in_a_session(method, weights):
     image, _ = drawn_picture(35)
     session = Session(image.shape).add(Defined(Label(1, "Disc", PALETTE[0]))).add(Prompted(FIRST, 1, "mend"))
-    workspace = Taking(method.open(image), methods.card("mend", weights))
+    workspace = FilteredWorkspace(method.open(image), methods.card("mend", weights))
 
     with closing(parts(session, 1, np.zeros(image.shape, bool), lambda _: workspace)) as stream:
         mask = np.zeros(image.shape, bool)

@@ -119,7 +119,7 @@ def test_a_failing_method_whose_prompt_cannot_be_taken_back_waits(client, sessio
 
 
 def test_a_session_that_stumbles_works_again(server, session, live, monkeypatch):
-    with server.config.app.state.shared.sessions.using(session) as opened:
+    with server.config.app.state.shared.sessions.open(session) as opened:
         real = opened._begin
 
         def stumbling():
@@ -135,7 +135,7 @@ def test_a_session_that_stumbles_works_again(server, session, live, monkeypatch)
 
 
 def test_a_client_too_far_behind_is_sent_away(server, session, live, monkeypatch):
-    monkeypatch.setattr(live_module, "TOO_FAR_BEHIND", 10)
+    monkeypatch.setattr(live_module, "MAX_WAITING_BYTES", 10)
     with pytest.raises(Exception, match="too far behind") as sent_away, Client(server.address, session) as slow:
         slow.receive()
     assert sent_away.value.rcvd.code == 1013

@@ -9,7 +9,7 @@ from segmend.core.image import Box, Image, scale_affine, whole
 from segmend.core.prompts import Click
 from segmend.core.segmenter import Prediction
 from segmend.core.uncertainty import most_uncertain
-from segmend.server.uncertainty import MOST, UncertaintyMap
+from segmend.server.uncertainty import MAX_PLACES, UncertaintyMap
 from tests.server.running import Client, clicked, defined
 
 SHAPE = (2, 20, 30)
@@ -52,7 +52,7 @@ def test_places_are_those_of_the_library_in_its_order(client, session):
 
     told = [look(client, session, rank) for rank in (1, 0, *range(len(wanted) + 1))]
 
-    assert 2 <= len(wanted) < MOST
+    assert 2 <= len(wanted) < MAX_PLACES
     assert told[2:] == [
         (200, {"position": position, "label": 1, "rank": rank, "place": place and list(place)})
         for rank, place in enumerate([*wanted, None])
@@ -113,7 +113,7 @@ def test_parts_that_say_nothing_lie_over_those_that_do_and_places_end_somewhere(
     uncertainty_map.take(Box((4, 10, 20), (5, 110, 220)), np.ones((1, 100, 200), np.float32))
     uncertainty_map.take(Box((4, 10, 20), (5, 110, 120)), None)
 
-    places = [uncertainty_map.place(rank, np.array(SPACING)) for rank in (0, 10**9, MOST - 1)]
+    places = [uncertainty_map.place(rank, np.array(SPACING)) for rank in (0, 10**9, MAX_PLACES - 1)]
 
     assert places[0][2] >= 120 and places[1] is None
     assert uncertainty_map.size_bytes == 100 * 200

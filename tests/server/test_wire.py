@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from segmend.core.image import Box
 from segmend.errors import ShapeError
-from segmend.server.wire import NOTHING, levels, pack, pack_uncertainty, unpack
+from segmend.server.wire import EMPTY_BOX, pack, pack_uncertainty, to_levels, unpack
 
 MAP = np.arange(4 * 30 * 50, dtype=np.uint16).reshape(4, 30, 50)
 
@@ -98,11 +98,11 @@ def test_values_must_fit_the_box():
 
 
 def test_an_empty_box_has_no_payload():
-    assert len(pack(0, NOTHING, np.zeros((0, 0, 0), np.uint16))) == 40
+    assert len(pack(0, EMPTY_BOX, np.zeros((0, 0, 0), np.uint16))) == 40
 
 
 def test_a_uncertainty_frame_has_a_byte_a_voxel():
-    frame = pack_uncertainty(4, Box((1, 2, 3), (2, 3, 6)), levels(np.array([[[-1, 0.5, 1.1]]], np.float32)))
+    frame = pack_uncertainty(4, Box((1, 2, 3), (2, 3, 6)), to_levels(np.array([[[-1, 0.5, 1.1]]], np.float32)))
 
     assert struct.unpack("<4s9I", frame[:40]) == (b"SGD1", 4, 0, 1, 2, 3, 2, 3, 6, 0)
     assert frame[40:] == bytes([0, 128, 255])

@@ -151,8 +151,8 @@ def test_steps_that_come_back_in_time_are_not_logged(caplog):
 
 FROZEN = """
 import ctypes, time
-from segmend.server.watchdog import even_frozen
-with even_frozen(0.5):
+from segmend.server.watchdog import report_freeze
+with report_freeze(0.5):
     time.sleep(1.5)  # fine: other threads run
     print("awake", flush=True)
     def freezes():

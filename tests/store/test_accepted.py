@@ -10,7 +10,7 @@ import numpy as np
 from segmend.core.image import Image
 from segmend.core.session import PALETTE, Defined, Event, Label, Patch, Prompted, Undone
 from segmend.store import Store
-from segmend.store.accepted import accepted
+from segmend.store.accepted import accepted_cases
 from tests.store.drawn import CLICK, SHAPE, image
 
 LESION, LIVER = Label(1, "lesion", PALETTE[0]), Label(2, "liver", PALETTE[1])
@@ -41,7 +41,7 @@ def test_only_locked_labels_are_accepted(tmp_path: Path) -> None:
         case = store.add_case("a head", image())
         annotate(store, case.id, {0: 1, 2: 2}, LIVER)
 
-        (found,) = accepted(store)
+        (found,) = accepted_cases(store)
         example = found.read()
 
         assert (found.title, found.name, found.instances) == ("a head", case.id, False)
@@ -55,18 +55,18 @@ def test_cases_without_a_locked_object_are_not_accepted(tmp_path: Path) -> None:
             annotate(store, store.add_case("a head", image()).id, values, *labels)
         store.add_case("not looked at", Image(np.zeros((1, 2, 3, 4))))
 
-        assert accepted(store) == ()
+        assert accepted_cases(store) == ()
 
 
 def test_what_was_unlocked_or_undone_is_not_accepted_any_more(tmp_path: Path) -> None:
     with Store.local(tmp_path) as store:
         case = store.add_case("a head", image())
         session = annotate(store, case.id, {0: 1}, LESION)
-        assert len(accepted(store)) == 1
+        assert len(accepted_cases(store)) == 1
 
         store.append(session, 4, Undone())
 
-        assert accepted(store) == ()
+        assert accepted_cases(store) == ()
 
 
 def test_the_newest_session_that_was_accepted_counts(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_the_newest_session_that_was_accepted_counts(tmp_path: Path) -> None:
         newer = annotate(store, case.id, {1: 1}, LESION)
         annotate(store, case.id, {2: 1})  # and is not accepted
 
-        (found,) = accepted(store)
+        (found,) = accepted_cases(store)
 
         assert found.session == newer
         assert found.read().labels.any(axis=(1, 2)).tolist() == [False, True, False]
@@ -88,5 +88,5 @@ def test_a_project_has_its_own_cases(tmp_path: Path) -> None:
         for project in ("default", "livers"):
             annotate(store, store.add_case(f"of {project}", image(), project=project).id, {0: 1}, LESION)
 
-        assert [case.title for case in accepted(store, "livers")] == ["of livers"]
-        assert len(accepted(store)) == 2
+        assert [case.title for case in accepted_cases(store, "livers")] == ["of livers"]
+        assert len(accepted_cases(store)) == 2

@@ -123,9 +123,9 @@ def test_uncertain_places_are_gone_through_until_the_mask_changes(opened):
     opened.page.keyboard.press("g")
     expect(said).to_have_text("Looks uncertain here (place 2).")
     assert opened.state["crosshair"] != first
-    while (looked := opened.state["looked"])["place"] is not None:
+    while (found := opened.state["uncertainPlace"])["place"] is not None:
         opened.page.keyboard.press("g")
-        opened.page.wait_for_function("(rank) => window.segmend.state().looked.rank > rank", arg=looked["rank"])
+        opened.page.wait_for_function("(rank) => window.segmend.state().uncertainPlace.rank > rank", arg=found["rank"])
     expect(said).to_have_text("Nothing else looks uncertain.")
     opened.page.keyboard.press("g")
     expect(said).to_have_text("Looks uncertain here.")

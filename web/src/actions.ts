@@ -6,11 +6,11 @@ import { type Box, clamp, type Index, shownPlanes } from "./geometry";
 import { maskPrompt } from "./bits";
 import { UncertaintyMap, LabelMap } from "./labelmap";
 import { type Answered, Live } from "./live";
-import { centred, nextRank, whyNot } from "./look";
+import { centreViews, nextRank, whyNot } from "./look";
 import { isPhoto, readVolume } from "./nifti";
 import { fold, freeValue } from "./session";
 import { finetuneOf, methodsFor, type Layout, type Opened, type Store, type Tool } from "./state";
-import { guarded, toast } from "./toasts";
+import { reportErrors, toast } from "./toasts";
 import type { UncertaintyPatch, MaskPatch } from "./wire";
 
 const PALETTE: readonly api.Label["colour"][] = [
@@ -158,7 +158,7 @@ export class Actions {
       answering: null,
       answered: null,
       uncertaintyOf: null,
-      looked: null,
+      uncertainPlace: null,
       ring: null,
       pointer: null,
     });
@@ -254,7 +254,7 @@ export class Actions {
       },
       error: (message) => {
         toast(message, "error");
-        guarded(() => this.#refresh(opened));
+        reportErrors(() => this.#refresh(opened));
       },
     });
   }
@@ -266,7 +266,7 @@ export class Actions {
       if (!gone || this.store.state.opened !== opened) return;
       this.closeCase();
       toast(error.message, "error");
-      guarded(() => this.refreshCases());
+      reportErrors(() => this.refreshCases());
     });
   }
 
@@ -293,7 +293,7 @@ export class Actions {
   #accepted(event: api.Event, position: number): void {
     const { events, pending, opened } = this.store.state;
     if (position !== events.length) {
-      if (opened !== null) guarded(() => this.#refresh(opened));
+      if (opened !== null) reportErrors(() => this.#refresh(opened));
       return;
     }
     const waits = event.event === "prompted" || event.event === "removed";
@@ -310,7 +310,7 @@ export class Actions {
     const answered =
       asked === "prompted" || asked === "removed" ? { milliseconds, quality, finetuned } : this.store.state.answered;
     this.store.set({ pending: state.pending, answering: null, answered });
-    if (position >= this.store.state.events.length) guarded(() => this.#refresh(opened));
+    if (position >= this.store.state.events.length) reportErrors(() => this.#refresh(opened));
   }
 
   #paint(opened: Opened, patch: MaskPatch): void {
@@ -332,7 +332,7 @@ export class Actions {
     this.store.set({
       uncertaintyVersion: this.store.state.uncertaintyVersion + 1,
       uncertaintyOf: null,
-      looked: null,
+      uncertainPlace: null,
       ring: null,
     });
   }
@@ -464,20 +464,20 @@ export class Actions {
 
   /** Go to where the last answer is most uncertain, then to the next such place; a message says why when there is none. */
   async look(): Promise<void> {
-    const { opened, uncertaintyOf, looked } = this.store.state;
+    const { opened, uncertaintyOf, uncertainPlace } = this.store.state;
     const reason = whyNot(this.store.state);
     if (reason !== null) toast(reason);
     if (reason !== null || opened === null || this.#looking) return;
     this.#looking = true;
     try {
-      const { position, rank, place } = await api.uncertain(opened.session, nextRank(looked));
+      const { position, rank, place } = await api.uncertain(opened.session, nextRank(uncertainPlace));
       if (
         this.store.state.opened !== opened ||
         this.store.state.uncertaintyOf !== uncertaintyOf ||
         position !== uncertaintyOf
       )
         return;
-      this.store.set({ looked: { rank, place } });
+      this.store.set({ uncertainPlace: { rank, place } });
       if (place !== null) this.#showPlace(opened, place);
     } finally {
       this.#looking = false;
@@ -490,7 +490,7 @@ export class Actions {
     this.setCrosshair(place);
     this.store.set({
       ring: place,
-      views: centred(views, opened.planes, opened.volume.shape, place),
+      views: centreViews(views, opened.planes, opened.volume.shape, place),
       layout: layout === "render" ? "grid" : layout, // 3D alone shows no slice
     });
     clearTimeout(this.#ringing);

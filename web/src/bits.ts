@@ -8,7 +8,7 @@ import type { LabelMap } from "./labelmap";
 export async function maskPrompt(map: LabelMap, label: number): Promise<Extract<Prompt, { kind: "mask" }>> {
   const box = boundsOf(map, label) ?? { low: [0, 0, 0], high: [1, 1, 1] };
   const shape = [0, 1, 2].map((axis) => box.high[axis] - box.low[axis]);
-  const bits = await deflated(bitsOf(map, label, box));
+  const bits = await deflate(bitsOf(map, label, box));
   return { kind: "mask", low: box.low, shape: [shape[0], shape[1], shape[2]], bits: base64(bits) };
 }
 
@@ -50,7 +50,7 @@ export function bitsOf(map: LabelMap, label: number, { low, high }: Box): Uint8A
   return bytes;
 }
 
-async function deflated(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+async function deflate(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
   const stream = new Blob([bytes]).stream().pipeThrough(new CompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }

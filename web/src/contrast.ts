@@ -53,7 +53,7 @@ export function statisticsOf(volume: Volume, modality = ""): Statistics {
 }
 
 /** Return the contrast after a drag: to the right widens the window, upwards lowers its level and brightens. */
-export function dragged(from: Contrast, statistics: Statistics, dx: number, dy: number): Contrast {
+export function dragContrast(from: Contrast, statistics: Statistics, dx: number, dy: number): Contrast {
   const range = Math.min(statistics.high - statistics.low, 8 * (from.high - from.low)) || 1;
   const width = Math.max(from.high - from.low + (dx / 400) * range, range / 1000);
   const level = (from.low + from.high) / 2 + (dy / 400) * range;

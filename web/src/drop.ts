@@ -3,8 +3,8 @@
 import type { Actions } from "./actions";
 import type { Upload } from "./api";
 import { h, icon } from "./dom";
-import { guarded, toast } from "./toasts";
-import { wanted } from "./uploads";
+import { reportErrors, toast } from "./toasts";
+import { withoutHidden } from "./uploads";
 
 /** Take files that are dropped on the page; returns the veil that shows where. */
 export function listenToDrops(actions: Actions): HTMLElement {
@@ -33,7 +33,7 @@ export function listenToDrops(actions: Actions): HTMLElement {
     event.preventDefault();
     show(false);
     const dropped = read(event.dataTransfer); // at once: the items are gone after this event
-    guarded(async () => {
+    reportErrors(async () => {
       add(actions, await dropped);
     });
   });
@@ -69,9 +69,9 @@ async function walk(entry: FileSystemEntry, folder: string): Promise<Upload[]> {
 }
 
 function add(actions: Actions, uploads: readonly Upload[]): void {
-  const files = wanted(uploads);
+  const files = withoutHidden(uploads);
   if (files.length === 0) toast("There were no files in what you dropped.", "error");
-  else guarded(() => actions.addCases(files));
+  else reportErrors(() => actions.addCases(files));
 }
 
 function pick(attributes: Record<string, unknown>, take: (uploads: Upload[]) => void): () => void {
@@ -101,5 +101,5 @@ export const pickFiles = pickCases({});
 export const pickFolder = pickCases({ webkitdirectory: true });
 export const pickMask = (actions: Actions): (() => void) =>
   pick({}, ([mask]) => {
-    guarded(() => actions.loadMask(mask));
+    reportErrors(() => actions.loadMask(mask));
   });

@@ -4,7 +4,7 @@ import type { Actions } from "./actions";
 import * as api from "./api";
 import { h, icon, refill } from "./dom";
 import { entries } from "./formats";
-import { guarded, toast } from "./toasts";
+import { reportErrors, toast } from "./toasts";
 
 /** Return the button and its menu of formats. */
 export function downloadMenu(actions: Actions): HTMLElement {
@@ -48,7 +48,7 @@ export function downloadMenu(actions: Actions): HTMLElement {
               "data-patient": patient,
               onclick: () => {
                 list.hidePopover();
-                guarded(() => download(actions, suffix, patient));
+                reportErrors(() => download(actions, suffix, patient));
               },
             },
             h("span", {}, title),

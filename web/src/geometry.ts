@@ -191,7 +191,7 @@ export function wholeView(plane: Plane, shape: Index): View {
 }
 
 /** Return the view magnified by `factor` with the pixel under `at` staying where it is. */
-export function zoomed(view: View, p: Projection, at: Point, size: Point, factor: number): View {
+export function zoomView(view: View, p: Projection, at: Point, size: Point, factor: number): View {
   const zoom = clamp(view.zoom * factor, 0.5, 60);
   const [u, v] = toPixel(p, at);
   const ratio = view.zoom / zoom;
@@ -200,7 +200,7 @@ export function zoomed(view: View, p: Projection, at: Point, size: Point, factor
 }
 
 /** Return the view moved by (dx, dy) CSS pixels. */
-export function panned(view: View, p: Projection, dx: number, dy: number): View {
+export function panView(view: View, p: Projection, dx: number, dy: number): View {
   return { centre: [view.centre[0] - dx / p.scaleX, view.centre[1] - dy / p.scaleY], zoom: view.zoom };
 }
 

@@ -2,7 +2,7 @@
 
 import type { Actions } from "./actions";
 import { showHelp } from "./help";
-import { guarded } from "./toasts";
+import { reportErrors } from "./toasts";
 import { toggleLayout } from "./views/layout";
 
 interface Shortcut {
@@ -157,7 +157,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: "go to the next uncertain place",
     matches: letter("g"),
     act: (actions) => {
-      guarded(() => actions.look());
+      reportErrors(() => actions.look());
     },
   },
   {

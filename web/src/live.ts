@@ -46,7 +46,7 @@ interface Sent {
   readonly event: Event;
 }
 
-const PATIENCE = 15_000; // ms for an event to be recorded before the connection is taken for dead
+const RECORD_TIMEOUT_MS = 15_000; // ms for an event to be recorded before the connection is taken for dead
 
 export class Live {
   #socket: WebSocket | null = null;
@@ -131,7 +131,7 @@ export class Live {
   #post(sent: Sent): void {
     this.#socket?.send(JSON.stringify(sent));
     clearTimeout(this.#patience);
-    this.#patience = setTimeout(() => this.#socket?.close(), PATIENCE);
+    this.#patience = setTimeout(() => this.#socket?.close(), RECORD_TIMEOUT_MS);
   }
 
   #lost(socket: WebSocket): void {

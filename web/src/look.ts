@@ -1,25 +1,19 @@
 /**
  * Where to look next: the places where the last answer is uncertain, one after the other.
  *
- * The server finds them, by the rule that the library has; here is only which one to ask for, and what to say of it.
+ * The server finds them, by the rule that the library has; here is only which one to ask for, and the sentence about it.
  */
 
 import type { Event } from "./api";
 import { type Index, type Plane, pixelOf } from "./geometry";
-import type { State } from "./state";
-
-/** What came of the last look. */
-export interface Looked {
-  readonly rank: number; // 0: the most uncertain place
-  readonly place: Index | null; // null: there is no such place
-}
+import type { State, UncertainPlace } from "./state";
 
 /** Return which place comes next; after the last one the first comes again. */
-export function nextRank(looked: Looked | null): number {
-  return looked === null || looked.place === null ? 0 : looked.rank + 1;
+export function nextRank(uncertainPlace: UncertainPlace | null): number {
+  return uncertainPlace === null || uncertainPlace.place === null ? 0 : uncertainPlace.rank + 1;
 }
 
-export function sentence({ rank, place }: Looked): string {
+export function sentence({ rank, place }: UncertainPlace): string {
   if (place !== null) return rank === 0 ? "Looks uncertain here." : `Looks uncertain here (place ${rank + 1}).`;
   return rank === 0 ? "Nothing looks uncertain." : "Nothing else looks uncertain.";
 }
@@ -62,7 +56,12 @@ export function expectedDice({ answered, events, label }: Pick<State, "answered"
 }
 
 /** Return views in which a voxel is in the middle of every plane that does not show all of itself. */
-export function centred(views: State["views"], planes: readonly Plane[], shape: Index, place: Index): State["views"] {
+export function centreViews(
+  views: State["views"],
+  planes: readonly Plane[],
+  shape: Index,
+  place: Index,
+): State["views"] {
   const moved = planes.flatMap((plane) => {
     const view = views[plane.name];
     if (view === undefined) return [];

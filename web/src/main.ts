@@ -7,7 +7,7 @@ import { listenToDrops } from "./drop";
 import { exposeHook } from "./hook";
 import { listenToKeys } from "./keys";
 import { LAYOUTS, Store } from "./state";
-import { guarded, toastRegion } from "./toasts";
+import { reportErrors, toastRegion } from "./toasts";
 import { casesPanel } from "./views/cases";
 import { displayPanel } from "./views/display";
 import { header } from "./views/header";
@@ -59,7 +59,7 @@ window.addEventListener("beforeunload", (event) => {
   if (store.state.unsent.length > 0) event.preventDefault();
 });
 
-guarded(async () => {
+reportErrors(async () => {
   await actions.start();
   // An address may name a case and how to show it: #case=ID&layout=axial
   const asked = new URLSearchParams(location.hash.slice(1));

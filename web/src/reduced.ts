@@ -8,8 +8,8 @@ import { type Affine, type Axis, type Box, type Index, orientation, spacingOf } 
 import type { LabelMap } from "./labelmap";
 import type { Volume } from "./nifti";
 
-export const MOST = 160; // voxels a side
-export const MOST_SOFT = 96; // where the processor has to draw them
+export const MAX_SIDE = 160; // voxels a side
+export const MAX_SIDE_SOFTWARE = 96; // voxels a side, where there is no graphics card to draw them
 
 export interface Reduction {
   readonly axes: readonly [Axis, Axis, Axis]; // of the file, for x, y and z

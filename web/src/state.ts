@@ -9,7 +9,6 @@ import type { Finetune, Case, Event, Format, Label, Method, Prompt } from "./api
 import type { Contrast, Statistics } from "./contrast";
 import type { Box, Index, Plane, PlaneName, View } from "./geometry";
 import type { UncertaintyMap, LabelMap } from "./labelmap";
-import type { Looked } from "./look";
 import type { Volume } from "./nifti";
 
 export type Tool = "navigate" | "click" | "stroke" | "box" | "lasso" | "extremes";
@@ -33,6 +32,12 @@ export interface Opened {
 export interface Progress {
   readonly text: string;
   readonly fraction: number | null; // null when nobody knows
+}
+
+/** A place where the last answer is uncertain, as the server last named it. */
+export interface UncertainPlace {
+  readonly rank: number; // 0: the most uncertain place
+  readonly place: Index | null; // null: there is no such place
 }
 
 export interface State {
@@ -76,7 +81,7 @@ export interface State {
   readonly maskChange: Box | null; // what the last version changed; null: everything
   readonly uncertaintyVersion: number; // as maskVersion, of the uncertainty
   readonly uncertaintyOf: number | null; // the event whose answer said where it is uncertain, while the mask is as it left it
-  readonly looked: Looked | null; // the last look at an uncertain place of that answer
+  readonly uncertainPlace: UncertainPlace | null; // the last look at an uncertain place of that answer
   readonly ring: Index | null; // shown for a moment round the place looked at
   readonly pointer: Index | null; // the voxel under the mouse
   readonly sidebar: boolean; // the list of cases is open
@@ -119,7 +124,7 @@ export const INITIAL: State = {
   maskChange: null,
   uncertaintyVersion: 0,
   uncertaintyOf: null,
-  looked: null,
+  uncertainPlace: null,
   ring: null,
   pointer: null,
   sidebar: true,

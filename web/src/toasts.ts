@@ -2,25 +2,25 @@
 
 import { h, icon } from "./dom";
 
-export type Tone = "error" | "info" | "good";
+export type ToastKind = "error" | "info" | "good";
 
-const region = (tone: "assertive" | "polite"): HTMLElement =>
-  h("div", { class: "toasts", role: tone === "assertive" ? "alert" : "status", "aria-live": tone });
+const region = (kind: "assertive" | "polite"): HTMLElement =>
+  h("div", { class: "toasts", role: kind === "assertive" ? "alert" : "status", "aria-live": kind });
 
 const polite = region("polite");
 const assertive = region("assertive");
 export const toastRegion = h("div", { class: "toast-corner" }, assertive, polite);
 
 /** Show a message: errors for twelve seconds, others for four; longer while the pointer rests on it. */
-export function toast(text: string, tone: Tone = "info"): void {
-  const host = tone === "error" ? assertive : polite;
+export function toast(text: string, kind: ToastKind = "info"): void {
+  const host = kind === "error" ? assertive : polite;
   const twin = [...host.children].find((child) => (child as HTMLElement).dataset.text === text);
   twin?.remove();
   const dismiss = h("button", { type: "button", class: "icon-button small", "aria-label": "Dismiss" }, icon("close"));
   const card = h(
     "div",
-    { class: `toast ${tone}`, "data-text": text },
-    icon(tone === "error" ? "warning" : tone === "good" ? "check" : "help"),
+    { class: `toast ${kind}`, "data-text": text },
+    icon(kind === "error" ? "warning" : kind === "good" ? "check" : "help"),
     h("p", {}, text),
     dismiss,
   );
@@ -30,7 +30,7 @@ export function toast(text: string, tone: Tone = "info"): void {
       () => {
         card.remove();
       },
-      tone === "error" ? 12_000 : 4_000,
+      kind === "error" ? 12_000 : 4_000,
     );
   };
   dismiss.addEventListener("click", () => {
@@ -47,7 +47,7 @@ export function toast(text: string, tone: Tone = "info"): void {
 }
 
 /** Run a task and show what went wrong as a sentence. */
-export function guarded(task: () => Promise<unknown>): void {
+export function reportErrors(task: () => Promise<unknown>): void {
   task().catch((error: unknown) => {
     if (error instanceof DOMException && error.name === "AbortError") return;
     toast(error instanceof Error ? error.message : String(error), "error");

@@ -5,6 +5,6 @@ import type { Upload } from "./api";
 const HIDDEN = /(^|\/)(\.|__MACOSX|Thumbs\.db$|desktop\.ini$)/i;
 
 /** Return the files that people mean: none that the system hides. */
-export function wanted(uploads: readonly Upload[]): Upload[] {
+export function withoutHidden(uploads: readonly Upload[]): Upload[] {
   return uploads.filter(({ name }) => !HIDDEN.test(name));
 }

@@ -9,7 +9,7 @@ import {
   lineTo,
   nearestIndexAt,
   orientation,
-  panned,
+  panView,
   PHOTO,
   pixelOf,
   planesOf,
@@ -21,7 +21,7 @@ import {
   toPixel,
   toScreen,
   wholeView,
-  zoomed,
+  zoomView,
 } from "../src/geometry";
 import { permutations, random, signs } from "./orientations";
 
@@ -163,7 +163,7 @@ describe("views", () => {
     const view = wholeView(PHOTO, shape);
     const p = project(PHOTO, shape, spacing, view, size);
     const at = [123, 45] as const;
-    const next = project(PHOTO, shape, spacing, zoomed(view, p, at, size, 2.5), size);
+    const next = project(PHOTO, shape, spacing, zoomView(view, p, at, size, 2.5), size);
     expect(toPixel(next, at)[0]).toBeCloseTo(toPixel(p, at)[0]);
     expect(toPixel(next, at)[1]).toBeCloseTo(toPixel(p, at)[1]);
   });
@@ -171,7 +171,7 @@ describe("views", () => {
   it("move with the pointer when they pan", () => {
     const view = wholeView(PHOTO, shape);
     const p = project(PHOTO, shape, spacing, view, size);
-    const next = project(PHOTO, shape, spacing, panned(view, p, 20, -10), size);
+    const next = project(PHOTO, shape, spacing, panView(view, p, 20, -10), size);
     expect(toScreen(next, [3, 4])).toEqual([toScreen(p, [3, 4])[0] + 20, toScreen(p, [3, 4])[1] - 10]);
   });
 });

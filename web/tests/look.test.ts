@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Event, Method } from "../src/api";
 import { PHOTO } from "../src/geometry";
-import { centred, expectedDice, lastAsked, nextRank, sentence, whyNot } from "../src/look";
+import { centreViews, expectedDice, lastAsked, nextRank, sentence, whyNot } from "../src/look";
 import { INITIAL, type Opened, type State } from "../src/state";
 
 const defined = (value: number): Event => ({
@@ -32,8 +32,8 @@ describe("the next uncertain place", () => {
 
   it("comes to the middle of every plane that is panned or zoomed", () => {
     const views = { axial: { centre: [1, 1], zoom: 5 } } as const;
-    expect(centred(views, [PHOTO], [1, 20, 30], [0, 12, 7])).toEqual({ axial: { centre: [7.5, 12.5], zoom: 5 } });
-    expect(centred({}, [PHOTO], [1, 20, 30], [0, 12, 7])).toEqual({});
+    expect(centreViews(views, [PHOTO], [1, 20, 30], [0, 12, 7])).toEqual({ axial: { centre: [7.5, 12.5], zoom: 5 } });
+    expect(centreViews({}, [PHOTO], [1, 20, 30], [0, 12, 7])).toEqual({});
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { CT_PRESETS, dragged, statisticsOf } from "../src/contrast";
+import { CT_PRESETS, dragContrast, statisticsOf } from "../src/contrast";
 import { extentOf, type Index, indexAt, PHOTO, pixelOf, planesOf } from "../src/geometry";
 import { LabelMap } from "../src/labelmap";
 import type { Volume } from "../src/nifti";
@@ -137,10 +137,10 @@ describe("contrast", () => {
   it("widens to the right, brightens upwards and never turns over", () => {
     const statistics = statisticsOf(volume([0, 1000]));
     const from = { low: 100, high: 500 };
-    const wide = dragged(from, statistics, 100, 0);
+    const wide = dragContrast(from, statistics, 100, 0);
     expect(wide.high - wide.low).toBeGreaterThan(400);
-    expect(dragged(from, statistics, 0, -100).high).toBeLessThan(500);
-    const narrow = dragged(from, statistics, -1e6, 0);
+    expect(dragContrast(from, statistics, 0, -100).high).toBeLessThan(500);
+    const narrow = dragContrast(from, statistics, -1e6, 0);
     expect(narrow.high).toBeGreaterThan(narrow.low);
   });
 });

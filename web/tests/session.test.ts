@@ -3,7 +3,7 @@ import type { Event, Label } from "../src/api";
 import { nameIn, sentenceIn } from "../src/api";
 import { fold, freeValue, same, unrecorded } from "../src/session";
 import { finetuneOf, INITIAL, marksOf, methodsFor, Store } from "../src/state";
-import { wanted } from "../src/uploads";
+import { withoutHidden } from "../src/uploads";
 
 const label = (value: number, name = "lesion"): Label => ({ value, name, colour: [1, 2, 3], locked: false });
 const defined = (value: number, name?: string): Event => ({ event: "defined", label: label(value, name) });
@@ -134,6 +134,6 @@ describe("small things", () => {
   it("hidden files of the desktop are left out of what is dropped", () => {
     const file = new Blob([]);
     const names = ["ct/1.dcm", "ct/.DS_Store", "__MACOSX/ct/1.dcm", "ct/Thumbs.db", "a.nii"];
-    expect(wanted(names.map((name) => ({ file, name }))).map(({ name }) => name)).toEqual(["ct/1.dcm", "a.nii"]);
+    expect(withoutHidden(names.map((name) => ({ file, name }))).map(({ name }) => name)).toEqual(["ct/1.dcm", "a.nii"]);
   });
 });

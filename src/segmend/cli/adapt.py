@@ -91,10 +91,10 @@ def adapt(
     if data is not None:
         found = improve(cases_in(data), out, **how)
     else:
-        from segmend.store.accepted import accepted
+        from segmend.store.accepted import accepted_cases
 
         with _store(store, database, blobs) as opened:
-            found = improve(accepted(opened, project), out, **how)
+            found = improve(accepted_cases(opened, project), out, **how)
     before = "This was decided before; accept more cases, or change the settings. " if found.again else ""
     values = {"installed": found.installed, "again": found.again, "folder": str(found.folder), **found.report}
     say(values, [f"{before}{found.said}", f"The report is {found.folder / 'report.html'}."], as_json=as_json)

@@ -14,9 +14,9 @@ from segmend.core.image import Box, MaskArray, Real, bounds
 from segmend.core.prompts import Click, Extremes, Prompt, Stroke, kind_of
 from segmend.core.segmenter import Method, Prediction, Workspace, answers, label_meant
 from segmend.core.session import Finetune, Prompted, Removed, Session
-from segmend.server.wire import NOTHING
+from segmend.server.wire import EMPTY_BOX
 
-Opened = Callable[[str], Workspace]  # method id -> its workspace of this session's image
+OpenWorkspace = Callable[[str], Workspace]  # method id -> its workspace of this session's image
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Part:
     others_stay: bool = False  # no other label loses a voxel, as if all were locked
 
 
-class Taking(Workspace):
+class FilteredWorkspace(Workspace):
     """A workspace that is shown only the kinds of prompt its method takes.
 
     The marks of the others still hold, because `answers` is given all of them.
@@ -41,14 +41,14 @@ class Taking(Workspace):
         self.inner = inner
         self.card = card
 
-    def with_finetuning(self, finetune: Finetune) -> Taking:
-        return Taking(self.inner.with_finetuning(finetune), self.card)
+    def with_finetuning(self, finetune: Finetune) -> FilteredWorkspace:
+        return FilteredWorkspace(self.inner.with_finetuning(finetune), self.card)
 
     def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
-        return self.inner.predict(self._taken(prompts), previous)
+        return self.inner.predict(self._supported(prompts), previous)
 
     def stream(self, prompts: Sequence[Prompt], previous: MaskArray) -> Iterator[Prediction]:
-        return self.inner.stream(self._taken(prompts), previous)
+        return self.inner.stream(self._supported(prompts), previous)
 
     @property
     def labels(self) -> Mapping[int, str]:
@@ -57,7 +57,7 @@ class Taking(Workspace):
     def guess(self, label: int) -> Iterator[Prediction]:
         return self.inner.guess(label)
 
-    def _taken(self, prompts: Sequence[Prompt]) -> list[Prompt]:
+    def _supported(self, prompts: Sequence[Prompt]) -> list[Prompt]:
         return [prompt for prompt in prompts if kind_of(prompt) in self.card.prompts]
 
 
@@ -70,13 +70,13 @@ def label_of(session: Session, position: int) -> int:
     return event.label
 
 
-def in_effect(session: Session, position: int) -> list[int]:
+def prompts_in_effect(session: Session, position: int) -> list[int]:
     """Return the prompts that this event is answered with: those before it that are still wanted, and itself."""
     wanted = {*session.prompted(), position}
     return [i for i in session.prompted(before=position + 1) if i in wanted]
 
 
-def seen(session: Session, label: int, positions: Sequence[int]) -> tuple[Prompt, ...]:
+def prompts_for(session: Session, label: int, positions: Sequence[int]) -> tuple[Prompt, ...]:
     """Return the prompts of these events as one label sees them, oldest first.
 
     What marks another label positively is not this one.
@@ -85,16 +85,16 @@ def seen(session: Session, label: int, positions: Sequence[int]) -> tuple[Prompt
     for i in positions:
         event = session.events[i]
         assert isinstance(event, Prompted), event
-        prompts += [event.prompt] if event.label == label else _forbidding(event.prompt)
+        prompts += [event.prompt] if event.label == label else _as_negative(event.prompt)
     return tuple(prompts)
 
 
 def answered_prompts(session: Session, position: int) -> tuple[Prompt, ...]:
     """Return the prompts that the answer to this event is given, as its label sees them."""
-    return seen(session, label_of(session, position), in_effect(session, position))
+    return prompts_for(session, label_of(session, position), prompts_in_effect(session, position))
 
 
-def _forbidding(prompt: Prompt) -> list[Prompt]:
+def _as_negative(prompt: Prompt) -> list[Prompt]:
     match prompt:
         case Click(positive=True) | Stroke(positive=True):
             return [replace(prompt, positive=False)]
@@ -104,35 +104,39 @@ def _forbidding(prompt: Prompt) -> list[Prompt]:
             return []
 
 
-def parts(session: Session, position: int, previous: MaskArray, opened: Opened) -> Generator[Part | float, None, None]:
+def parts(
+    session: Session, position: int, previous: MaskArray, open_workspace: OpenWorkspace
+) -> Generator[Part | float, None, None]:
     """Yield what to paint for one event, the most wanted first; a number is the share done so far."""
     event = session.events[position]
     if isinstance(event, Prompted):
         prompts = answered_prompts(session, position)
-        workspace = opened(event.method).with_finetuning(event.finetune)
-        for part in answers(workspace, prompts, previous, label=_meant(session, event.label, workspace)):
+        workspace = open_workspace(event.method).with_finetuning(event.finetune)
+        for part in answers(workspace, prompts, previous, label=_workspace_label(session, event.label, workspace)):
             yield Part(part.box, part.mask, part.quality, part.uncertainty, part.finetuned)
     else:
-        yield from _worked_out_again(session, position, previous, opened)
+        yield from _recompute(session, position, previous, open_workspace)
 
 
-def _meant(session: Session, label: int, workspace: Workspace) -> int | None:
+def _workspace_label(session: Session, label: int, workspace: Workspace) -> int | None:
     """Return which of the labels that a workspace finds by itself a session's label is."""
     return label_meant(workspace.labels, session.labels[label].name, label)
 
 
-def _worked_out_again(session: Session, position: int, previous: MaskArray, opened: Opened) -> Iterator[Part | float]:
+def _recompute(
+    session: Session, position: int, previous: MaskArray, open_workspace: OpenWorkspace
+) -> Iterator[Part | float]:
     label = label_of(session, position)
-    everybody = in_effect(session, position)
-    own = [i for i in everybody if label_of(session, i) == label]
+    positions = prompts_in_effect(session, position)
+    own = [i for i in positions if label_of(session, i) == label]
     mask = np.zeros(previous.shape, bool)
-    reached, quality, finetuned = bounds(previous) or NOTHING, None, False
+    reached, quality, finetuned = bounds(previous) or EMPTY_BOX, None, False
     for n, i in enumerate(own):
         event = session.events[i]
         assert isinstance(event, Prompted), event
-        prompts = seen(session, label, [j for j in everybody if j <= i])
-        workspace = opened(event.method).with_finetuning(event.finetune)
-        changes = list(answers(workspace, prompts, mask, label=_meant(session, label, workspace)))
+        prompts = prompts_for(session, label, [j for j in positions if j <= i])
+        workspace = open_workspace(event.method).with_finetuning(event.finetune)
+        changes = list(answers(workspace, prompts, mask, label=_workspace_label(session, label, workspace)))
         finetuned = any(part.finetuned for part in changes)
         for part in changes:
             mask[part.box.slices] = part.mask

@@ -14,7 +14,7 @@ Concurrency, in full:
   one open session, then those of `Workspaces`, `Images`, `Pool`, `uncertainty.UncertaintyMap` and the
   store, which are never held while another is taken.
 - Threads hand messages to the event loop with `call_soon_threadsafe`, under the session's
-  lock, so everybody who watches a session is told the same things in the same order.
+  lock, so everybody who watches a session receives the same things in the same order.
 - An event is in the store before it is accepted, and its answer before `answered` is said.
   Everything here is a cache of the store: a killed server loses nothing it answered, and
   answers what it accepted when the session is opened next.
@@ -45,21 +45,24 @@ from segmend import methods
 from segmend.errors import SegmendError, SettingsError, StoreError
 from segmend.server import about, auth, cases, exports, live, masks, replies, sessions
 from segmend.server.open_sessions import OpenSessions
-from segmend.server.settings import ServerSettings, guarded
+from segmend.server.settings import ServerSettings, require_token
 from segmend.server.state import Shared
-from segmend.server.watchdog import even_frozen
+from segmend.server.watchdog import report_freeze
 from segmend.store import Store
 
 log = logging.getLogger("segmend.server")
 PAGES = Path(__file__).parent.parent / "web"
+
+# Age at which the folder of an upload or export is taken for a killed server's.
 ABANDONED_SECONDS = 3600
+
 NO_PAGES = "<!doctype html><title>Segmend</title><p>The server runs; its annotator was not built with this package."
 
 
 def create_app(settings: ServerSettings) -> FastAPI:
     """Return the app on its store; beyond localhost it gets a token when it was given none."""
-    settings = guarded(settings)
-    shared = _opened(settings)
+    settings = require_token(settings)
+    shared = _open(settings)
     app = FastAPI(
         title="Segmend",
         version=importlib.metadata.version("segmend"),
@@ -70,16 +73,16 @@ def create_app(settings: ServerSettings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.shared = shared
-    replies.add_to(app)
+    replies.add_handlers(app)
     app.add_middleware(auth.Gate, settings=settings, user_of=shared.store.user_of)
-    app.add_middleware(replies.Unbroken)
-    for room in (about, cases, sessions, masks, exports, live):
-        app.include_router(room.router)
+    app.add_middleware(replies.CatchErrors)
+    for module in (about, cases, sessions, masks, exports, live):
+        app.include_router(module.router)
     _add_pages(app, PAGES)
     return app
 
 
-def _opened(settings: ServerSettings) -> Shared:
+def _open(settings: ServerSettings) -> Shared:
     try:
         settings.data.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -146,9 +149,9 @@ class Server(uvicorn.Server):
     """A server that listens from the start and says when it is ready; `should_exit` ends it."""
 
     def __init__(self, settings: ServerSettings, on_ready: Callable[[str], None] | None = None) -> None:
-        self._listener = _listening(settings)
+        self._listener = _bind(settings)
         host, port = self._listener.getsockname()[:2]
-        self.settings = guarded(replace(settings, port=port))
+        self.settings = require_token(replace(settings, port=port))
         self.address = address(self.settings, host)
         self._on_ready = on_ready
         try:
@@ -169,7 +172,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
 
     def listen(self) -> None:
-        """Serve until interrupted or told to exit; what runs is finished first, for three seconds at most."""
+        """Serve until interrupted or `should_exit` is set; what runs is finished first, for three seconds at most."""
         with self._listener, suppress(KeyboardInterrupt):
             self.run(sockets=[self._listener])
 
@@ -187,7 +190,7 @@ def serve(settings: ServerSettings, on_ready: Callable[[str], None] | None = Non
     _hush_readers()
     server = Server(settings, on_ready)
     with (
-        even_frozen(settings.late_seconds),
+        report_freeze(settings.late_seconds),
         threadpool_limits(1, user_api="blas"),  # many small products: threads of BLAS wait for each other
     ):
         server.listen()
@@ -214,7 +217,7 @@ def address(settings: ServerSettings, host: str) -> str:
     return f"http://{shown}:{settings.port}/{query}"
 
 
-def _listening(settings: ServerSettings) -> socket.socket:
+def _bind(settings: ServerSettings) -> socket.socket:
     """Return a socket that listens where the settings say."""
     place = f"{settings.host}:{settings.port}"
     try:

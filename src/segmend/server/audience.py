@@ -1,6 +1,6 @@
-"""Who watches an open session, who waits for which answer, and what all of them are told.
+"""Who watches an open session, who waits for which answer, and what each of them is sent.
 
-An audience has no lock of its own: the lock of its session guards it, so that everybody is told the same
+An audience has no lock of its own: the lock of its session guards it, so that everybody is sent the same
 things in the same order. `Listener.tell` never waits, so nothing here does either.
 """
 
@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from segmend.core.image import Box
 from segmend.core.session import Event, Session, event_to_json
 from segmend.errors import NotFoundError, SegmendError
-from segmend.server.wire import NOTHING, full_state, light_state
+from segmend.server.wire import EMPTY_BOX, full_state, light_state
 
 # Progress messages of one answer are at least this far apart.
 PROGRESS_SECONDS = 0.2
@@ -121,7 +121,7 @@ class Audience:
     def tell_accepted(
         self, position: int, event: Event, *, sender: Listener | None = None, number: int | None = None
     ) -> Future[Answer]:
-        """Tell that an event is stored, and return what will come of it; only the sender is told its number."""
+        """Tell that an event is stored, and return what will come of it; only the sender gets its number."""
         request = self._requests[position] = Request(sender=sender, number=number)
         message = {"type": "accepted", "position": position, "event": event_to_json(event)}
         others = json.dumps({**message, "id": None})
@@ -135,7 +135,7 @@ class Audience:
         self._tell(frame)
 
     def tell_progress(self, position: int, fraction: float) -> None:
-        """Tell how much of an answer is done, unless that was told a moment ago."""
+        """Tell how much of an answer is done, unless a message about it went out a moment ago."""
         now = time.perf_counter()
         last_position, last_time = self._progress_at
         if position != last_position or now - last_time >= PROGRESS_SECONDS:
@@ -159,7 +159,7 @@ class Audience:
             message = {"type": "answered", "position": position, "milliseconds": milliseconds, "quality": quality}
             message |= {"finetuned": finetuned, "withdrawn": withdrawn, "state": light_state(session)}
             self._tell(message)
-        request.end(Answer(position, changed or NOTHING, milliseconds, quality, finetuned, withdrawn))
+        request.end(Answer(position, changed or EMPTY_BOX, milliseconds, quality, finetuned, withdrawn))
 
     def tell_error(self, position: int, error: SegmendError) -> None:
         """Tell who asked for an answer, or else everybody, why there is none."""

@@ -2,7 +2,7 @@
 
 Host stops DNS rebinding: a page of another site that has its name point to this machine
 still says its own name. On localhost only loopback names are taken; beyond it also bare
-addresses, which cannot be rebound, this machine's name, and the names it was told.
+addresses, which cannot be rebound, this machine's name, and the names in the settings.
 
 Origin stops other sites' pages: a browser says where a page came from on every WebSocket
 and every change, and it must be this server. Programs say nothing and pass.
@@ -30,7 +30,10 @@ from segmend.errors import SegmendError
 from segmend.server.replies import problem, status_of
 from segmend.server.settings import ServerSettings, is_loopback
 
+# The one path that needs no token.
 OPEN = "/api/health"
+
+# Headers that every reply gets unless it has its own.
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -54,7 +57,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
 
-        async def dressed(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
@@ -63,9 +66,9 @@ class Gate:
 
         refusal = await self._refusal(scope)
         if refusal is None:
-            await self._app(scope, receive, dressed)
+            await self._app(scope, receive, send_with_headers)
         elif scope["type"] == "http" or "websocket.http.response" in scope.get("extensions", {}):
-            await refusal(scope, receive, dressed)
+            await refusal(scope, receive, send_with_headers)
         else:
             await send({"type": "websocket.close", "code": 1008, "reason": "refused"})
 
@@ -80,30 +83,30 @@ class Gate:
         if self._settings.token is None or scope["path"] == OPEN:
             return None
         try:
-            return await self._checked(scope, headers)
+            return await self._check_token(scope, headers)
         except SegmendError as error:
             return problem(status_of(error), str(error))
 
-    async def _checked(self, scope: Scope, headers: Headers) -> Response | None:
+    async def _check_token(self, scope: Scope, headers: Headers) -> Response | None:
         query = scope.get("query_string", b"").decode("latin-1")
-        asked = dict(parse_qsl(query)).get("token")
-        given = asked or bearer(headers.get("authorization", "")) or self._cookie_of(headers)
-        user = await self._known(given) if given else None
+        in_query = dict(parse_qsl(query)).get("token")
+        token = in_query or bearer(headers.get("authorization", "")) or self._cookie_of(headers)
+        user = await self._find_user(token) if token else None
         if user is None:
-            said = "The token is wrong." if given else "This server needs a token: open the address it printed."
-            return JSONResponse({"detail": said}, 401, {"WWW-Authenticate": "Bearer"})
+            detail = "The token is wrong." if token else "This server needs a token: open the address it printed."
+            return JSONResponse({"detail": detail}, 401, {"WWW-Authenticate": "Bearer"})
         scope["state"]["user"] = user
-        if asked and scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
-            return self._cookied(scope, query, asked)
+        if in_query and scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
+            return self._move_token_to_cookie(scope, query, in_query)
         return None
 
-    async def _known(self, given: str) -> str | None:
+    async def _find_user(self, token: str) -> str | None:
         own = self._settings.token or ""
-        if hmac.compare_digest(given.encode("utf-8", "replace"), own.encode()):
+        if hmac.compare_digest(token.encode("utf-8", "replace"), own.encode()):
             return ""
-        return await run_in_threadpool(self._user_of, given)
+        return await run_in_threadpool(self._user_of, token)
 
-    def _cookied(self, scope: Scope, query: str, token: str) -> Response:
+    def _move_token_to_cookie(self, scope: Scope, query: str, token: str) -> Response:
         """Return to the same address without the token in it, which goes into a cookie."""
         rest = urlencode([(name, value) for name, value in parse_qsl(query) if name != "token"])
         path = "/" + quote(scope["path"].lstrip("/\\"))  # never to //another.site

@@ -15,8 +15,8 @@ from segmend.core.session import Defined, Event, Label, Prompted, event_from_jso
 from segmend.errors import LimitError, PromptError
 from segmend.server.replies import UnreadableError
 
-NAME_LENGTH = 200
-LINE_VOXELS = 1_000_000
+MAX_NAME_LENGTH = 200  # characters of a label's name
+MAX_LINE_VOXELS = 1_000_000  # length of a stroke or lasso
 Json = dict[str, Any]
 
 
@@ -67,8 +67,8 @@ def event_of(values: Json, shape: Sequence[int], *, method: str) -> Event:
 
 def check_label(label: Label) -> None:
     """Raise PromptError for a name or colour that cannot be shown."""
-    if len(label.name) > NAME_LENGTH or not label.name.isprintable():
-        raise PromptError(f"A label needs a name of at most {NAME_LENGTH} printable characters.")
+    if len(label.name) > MAX_NAME_LENGTH or not label.name.isprintable():
+        raise PromptError(f"A label needs a name of at most {MAX_NAME_LENGTH} printable characters.")
     if not all(0 <= part <= 255 for part in label.colour):
         raise PromptError(f"A colour needs three numbers of 0 to 255; got {list(label.colour)}.")
 
@@ -83,5 +83,5 @@ def _check_mask(prompt: Any, shape: Sequence[int]) -> None:
 def _check_length(prompt: Stroke | Lasso) -> None:
     """Refuse a line that leads to and fro so often that drawing it would hold up everybody."""
     length = sum(max(abs(b - a) for a, b in zip(*pair, strict=True)) for pair in pairwise(prompt.points))
-    if length > LINE_VOXELS:
-        raise LimitError(f"A line may be {LINE_VOXELS} voxels long; this one has {length}.")
+    if length > MAX_LINE_VOXELS:
+        raise LimitError(f"A line may be {MAX_LINE_VOXELS} voxels long; this one has {length}.")

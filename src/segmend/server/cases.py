@@ -14,13 +14,13 @@ from segmend.server.replies import PROBLEMS, problem
 from segmend.server.schemas import CaseJson, LinkJson
 from segmend.server.state import SharedNow
 from segmend.server.volumes import Volume
-from segmend.store import Case
+from segmend.store import CaseRecord
 
 router = APIRouter(prefix="/api/cases", tags=["cases"], responses=PROBLEMS)
 NIFTI = "application/octet-stream"
 
 
-def case_to_json(case: Case) -> dict[str, Any]:
+def case_to_json(case: CaseRecord) -> dict[str, Any]:
     """Return a case as plain JSON values."""
     return {
         "id": case.id,
@@ -49,7 +49,7 @@ def cases(here: SharedNow, project: Annotated[str | None, Query()] = None) -> Re
     openapi_extra=uploads.BODY,
 )
 async def upload(request: Request, here: SharedNow) -> Response:
-    async with uploads.received(request, here.settings) as upload:
+    async with uploads.receive(request, here.settings) as upload:
         added = await run_in_threadpool(uploads.add_cases, here.store, upload)
     return JSONResponse([case_to_json(case) for case in added], 201)
 

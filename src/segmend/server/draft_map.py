@@ -16,7 +16,7 @@ from segmend.core.image import Box, Index, LabelMap, MaskArray, bounds
 from segmend.core.session import EMPTY, Canvas, Patch, Session, painted
 from segmend.server.answering import Part
 from segmend.server.uncertainty import UncertaintyMap
-from segmend.server.wire import NOTHING, pack
+from segmend.server.wire import EMPTY_BOX, pack
 
 # Labels whose mask is cached, so that a click compares only what has changed since the last one.
 MASKS_KEPT = 4
@@ -36,14 +36,14 @@ class Draft:
     uncertainty_map: UncertaintyMap
     changes: list[tuple[Box, LabelMap]] = field(default_factory=list)  # exclusive or, each in its box
     parts: int = 0
-    reached: Box = NOTHING  # the bounding box of all parts so far
+    reached: Box = EMPTY_BOX  # the bounding box of all parts so far
     quality: float | None = None
     finetuned: bool = False
     planes: MaskArray | None = None  # [z] slices that a part has covered
 
     def patch(self) -> Patch:
         """Return all changes as one."""
-        box = NOTHING
+        box = EMPTY_BOX
         for part, _ in self.changes:
             box = box.union(part)
         total = np.zeros(box.shape, np.uint16)
@@ -58,7 +58,7 @@ class DraftMap:
     def __init__(self, shape: Index) -> None:
         self.draft: Draft | None = None
         self._canvas = Canvas(shape)
-        self._painted = NOTHING  # a box round everything that was ever painted
+        self._painted = EMPTY_BOX  # a box round everything that was ever painted
         self._masks: OrderedDict[int, tuple[MaskArray, list[Box]]] = OrderedDict()  # by label, with what is out of date
 
     @property
@@ -97,7 +97,7 @@ class DraftMap:
         draft, self.draft = self.draft, None
         if draft is None or not draft.changes:
             return None
-        changed = NOTHING
+        changed = EMPTY_BOX
         for box, values in draft.changes:
             self._canvas.map[box.slices] ^= values
             changed = changed.union(box)
@@ -135,7 +135,7 @@ class DraftMap:
         """Return everything that is painted as one frame."""
         inner = bounds(self._canvas.map[self._painted.slices]) if self._painted.size else None
         if inner is None:
-            return pack(position, NOTHING, np.zeros((0, 0, 0), np.uint16))
+            return pack(position, EMPTY_BOX, np.zeros((0, 0, 0), np.uint16))
         box = inner.moved(self._painted.low)
         return self.frame(position, box)
 

@@ -37,7 +37,7 @@ def export(
 ) -> Response:
     if suffix not in io.MASK_FORMATS:
         raise SettingsError(f"A mask can be written as {', '.join(io.MASK_FORMATS)}; got {suffix!r}.")
-    with here.sessions.using(session) as opened:
+    with here.sessions.open(session) as opened:
         labels, label_map = list(opened.session.labels.values()), opened.map()
         case = here.store.case(opened.case)
     folder = Path(mkdtemp(prefix="export-", dir=here.settings.data))

@@ -1,18 +1,18 @@
 """The WebSocket of a session: events in, answers out as they are painted.
 
-A client sends text, `{"id": n, "event": {...}}` or `{"id": n, "cancel": position}`, and is
-told, in this order for each event:
+A client sends text, `{"id": n, "event": {...}}` or `{"id": n, "cancel": position}`, and
+receives, in this order for each event:
 
     {"type": "accepted", "id": n, "position": p, "event": {...}}    the event is durable
     binary patch frames and uncertainty frames, and {"type": "progress", "position": p, "fraction": f}
     {"type": "answered", "position": p, "milliseconds": t, "quality": q, "finetuned": false, "withdrawn": false,
      "state": {...}}
 
-Everybody who watches the session is told the same, with `"id": null` for what others did.
+Everybody who watches the session receives the same, with `"id": null` for what others did.
 An event that is undone or cancelled first is answered with `"withdrawn": true`. What is
-refused is told to who asked: `{"type": "error", "id": n, "message": one sentence}`; when
+refused is sent to who asked: `{"type": "error", "id": n, "message": one sentence}`; when
 the event had been accepted, with its `"position"`, and it is then taken back by an event
-of its own. On connecting, a client is told `{"type": "state", "state": {...}}` and gets the
+of its own. On connecting, a client receives `{"type": "state", "state": {...}}` and the
 whole map as one frame, and the last answer's uncertainty; after another server has changed
 the session, the state and what changed.
 """
@@ -38,7 +38,8 @@ from segmend.server.work import log_failure
 
 router = APIRouter()
 log = logging.getLogger("segmend.server")
-TOO_FAR_BEHIND = 256 << 20  # bytes waiting for a client before it is sent away to come back
+# Bytes that may wait for a client; one that reads more slowly is disconnected and may connect again.
+MAX_WAITING_BYTES = 256 << 20
 
 
 class Outbox:
@@ -55,7 +56,7 @@ class Outbox:
 
     def _put(self, message: str | bytes) -> None:
         self._size += len(message)
-        self._waiting.put_nowait(None if self._size > TOO_FAR_BEHIND else message)
+        self._waiting.put_nowait(None if self._size > MAX_WAITING_BYTES else message)
 
     async def send_to(self, socket: WebSocket) -> None:
         """Send everything as it comes, for ever, or until the client is too far behind."""

@@ -26,7 +26,8 @@ from segmend.server.schemas import MAX_NAME, LoadedJson
 from segmend.server.sessions import open_session
 from segmend.server.state import SharedNow, UserNow
 
-MOST = 255  # objects of one file
+# In one file.
+MAX_OBJECTS = 255
 
 router = APIRouter(prefix="/api", tags=["sessions"], responses=PROBLEMS)
 
@@ -41,9 +42,9 @@ router = APIRouter(prefix="/api", tags=["sessions"], responses=PROBLEMS)
 async def load(
     session: str, request: Request, here: SharedNow, who: UserNow, label: Annotated[int, Query(ge=1, le=65535)] = 1
 ) -> Response:
-    async with open_session(here, session) as opened, uploads.received(request, here.settings) as upload:
+    async with open_session(here, session) as opened, uploads.receive(request, here.settings) as upload:
         found, names = await run_in_threadpool(_read, upload.files, here, opened)
-        labels, answers = await run_in_threadpool(_given, opened, found, names, label, who)
+        labels, answers = await run_in_threadpool(_prompt_masks, opened, found, names, label, who)
         await asyncio.gather(*map(asyncio.wrap_future, answers))
         return JSONResponse({"labels": labels, "state": opened.light_state()}, 201)
 
@@ -58,14 +59,14 @@ def _read(files: Sequence[Path], here: SharedNow, session: OpenSession) -> tuple
     return found, io.mask_names(files[0])
 
 
-def _given(
+def _prompt_masks(
     session: OpenSession, found: LabelMap, names: Mapping[int, str], label: int, who: str
 ) -> tuple[list[int], list[Future[Answer]]]:
     """Give each object of a label map to a label, all checked before the first; return the labels and the answers."""
     values = [int(value) for value in np.unique(found) if value]
-    if len(values) > MOST:
-        raise LimitError(f"A mask may have {MOST} objects here; this one has {len(values)}.")
-    labels = places(session.session, values, label)
+    if len(values) > MAX_OBJECTS:
+        raise LimitError(f"A mask may have {MAX_OBJECTS} objects here; this one has {len(values)}.")
+    labels = assign_labels(session.session, values, label)
     trial = session.session
     events: list[Defined | Prompted] = []
     for value, place in zip(values, labels, strict=True):
@@ -81,15 +82,15 @@ def _given(
     return labels, [session.accept(event, user=who)[1] for event in events]
 
 
-def places(session: Session, values: Sequence[int], label: int) -> list[int]:
+def assign_labels(session: Session, values: Sequence[int], label: int) -> list[int]:
     """Return the label for each value of a file: one object is for the label that was meant, several keep their
     values, where no label of the session has been marked yet under that value, or get free ones.
 
     >>> one = Session((1, 2, 2)).add(Defined(Label(1, "lesion", PALETTE[0])))
-    >>> places(one, [7], 1), places(one, [1, 7], 1)
+    >>> assign_labels(one, [7], 1), assign_labels(one, [1, 7], 1)
     ([1], [1, 7])
     >>> marked = one.add(Prompted(Mask(np.ones((1, 1, 1), bool)), 1, GIVEN))
-    >>> places(marked, [1, 7], 1)
+    >>> assign_labels(marked, [1, 7], 1)
     [2, 7]
     """
     if len(values) == 1:

@@ -190,7 +190,7 @@ class OpenSession:
                     return
                 self._working = True
             try:
-                self._workspaces.opened(self.id, method, self._image)
+                self._workspaces.open(self.id, method, self._image)
             except Exception as error:  # the first prompt will say the same to somebody
                 log_failure(f"Method {method} could not be opened ahead", error)
             yield
@@ -234,7 +234,7 @@ class OpenSession:
         changed = self._draft_map.revert()
         self._session = self._store.session(self.id)
         self._uncertainty_map = None
-        changed = _both(changed, self._draft_map.follow(self._session))
+        changed = _union(changed, self._draft_map.follow(self._session))
         last = max(0, len(self._session.events) - 1)
         self._audience.tell_state(self._session)
         self._tell_frame(last, changed)
@@ -244,7 +244,7 @@ class OpenSession:
         changed = None
         if self._draft_map.draft is not None and self._draft_map.draft.position not in self._session.pending:
             changed = self._draft_map.revert()
-        changed = _both(changed, self._draft_map.follow(self._session))
+        changed = _union(changed, self._draft_map.follow(self._session))
         waiting = set(self._session.pending)
         for position in self._audience.positions():
             if position not in waiting and isinstance(self._session.events[position], Prompted | Removed):
@@ -291,7 +291,7 @@ class OpenSession:
                 try:
                     yield from self._answer(draft)
                 except Exception as error:
-                    self._failed(draft, error)
+                    self._fail(draft, error)
         except BaseException:
             with self._lock:  # or nobody would ever work here again
                 self._working = False
@@ -312,19 +312,19 @@ class OpenSession:
             return self._draft_map.draft
 
     def _answer(self, draft: Draft) -> Iterator[None]:
-        def opened(method: str) -> Workspace:
-            return Given() if method == GIVEN else self._workspaces.opened(self.id, method, self._image)
+        def open_workspace(method: str) -> Workspace:
+            return Given() if method == GIVEN else self._workspaces.open(self.id, method, self._image)
 
         session = draft.session
         with self._lock:
             previous = self._draft_map.previous(draft.label)
-        with closing(parts(session, draft.position, previous, opened)) as stream:
+        with closing(parts(session, draft.position, previous, open_workspace)) as stream:
             for part in stream:
                 with self._lock:
                     if self._draft_map.draft is not draft:
                         return
-                    self._take(draft, part)
-                    if self._enough(draft):
+                    self._paint(draft, part)
+                    if self._is_enough(draft):
                         break
                 yield
         with self._lock:
@@ -332,9 +332,9 @@ class OpenSession:
                 self._finish(draft)
         event = session.events[draft.position]
         if isinstance(event, Prompted) and event.method != GIVEN:
-            self._workspaces.weigh(self.id, event.method, self._image())
+            self._workspaces.measure(self.id, event.method, self._image())
 
-    def _take(self, draft: Draft, part: Part | float) -> None:
+    def _paint(self, draft: Draft, part: Part | float) -> None:
         if isinstance(part, float):
             self._audience.tell_progress(draft.position, part)
             return
@@ -346,7 +346,7 @@ class OpenSession:
             draft.planes[part.box.low[0] : part.box.high[0]] = True
             self._audience.tell_progress(draft.position, float(draft.planes.mean()))
 
-    def _enough(self, draft: Draft) -> bool:
+    def _is_enough(self, draft: Draft) -> bool:
         """True when the parts so far will do: nobody waits for more, or a newer prompt asks for all of it again."""
         if not draft.parts:
             return False
@@ -368,7 +368,7 @@ class OpenSession:
         patch = draft.patch()
         self._store_answer(draft.position, patch)
         self._draft_map.draft = None
-        self._uncertainty_map = draft.uncertainty_map if draft.uncertainty_map.told else None
+        self._uncertainty_map = draft.uncertainty_map if draft.uncertainty_map.known else None
         self._audience.tell_answered(draft.position, self._session, patch.box, draft.quality, finetuned=draft.finetuned)
 
     def _store_answer(self, position: int, patch: Patch) -> None:
@@ -376,7 +376,7 @@ class OpenSession:
         self._session = self._session.answered(position, patch)
         self._draft_map.hold(position, patch)
 
-    def _failed(self, draft: Draft, error: Exception) -> None:
+    def _fail(self, draft: Draft, error: Exception) -> None:
         """Say what went wrong to whom it concerns, and take the event back; the others go on."""
         with self._lock:
             if self._closed or self._draft_map.draft is not draft:
@@ -410,7 +410,7 @@ class OpenSession:
             self._audience.tell_frame(self._draft_map.frame(position, changed))
 
 
-def _both(one: Box | None, other: Box | None) -> Box | None:
+def _union(one: Box | None, other: Box | None) -> Box | None:
     if one is None or other is None:
         return one or other
     return one.union(other)

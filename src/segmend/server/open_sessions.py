@@ -83,7 +83,7 @@ class OpenSessions:
         self._lock = Lock()
 
     @contextmanager
-    def using(self, session_id: str) -> Iterator[OpenSession]:
+    def open(self, session_id: str) -> Iterator[OpenSession]:
         """Lend an open session, opening it if need be; it stays open as long as somebody uses it."""
         with self._lock:
             slot = self._slots.get(session_id)
@@ -94,12 +94,12 @@ class OpenSessions:
             self._slots.move_to_end(session_id)
         try:
             if first:
-                self._open(session_id, slot)
+                self._load(session_id, slot)
             yield slot.session.result()
         finally:
             with self._lock:
                 slot.users -= 1
-                dropped = self._crowded()
+                dropped = self._evict()
             for session in dropped:
                 self._drop(session)
 
@@ -107,7 +107,7 @@ class OpenSessions:
         """Close the sessions of a case that is gone."""
         self.images.forget(case_id)
         with self._lock:
-            gone = [s for slot in self._slots.values() if (s := _ready(slot)) is not None and s.case == case_id]
+            gone = [s for slot in self._slots.values() if (s := _session_of(slot)) is not None and s.case == case_id]
             for session in gone:
                 del self._slots[session.id]
         for session in gone:
@@ -117,12 +117,12 @@ class OpenSessions:
         """Finish the steps that run and close every session; what waits stays in the store."""
         self.pool.close()
         with self._lock:
-            sessions = [session for slot in self._slots.values() if (session := _ready(slot)) is not None]
+            sessions = [session for slot in self._slots.values() if (session := _session_of(slot)) is not None]
             self._slots.clear()
         for session in sessions:
             session.close("The server is shutting down.")
 
-    def _open(self, session_id: str, slot: Slot) -> None:
+    def _load(self, session_id: str, slot: Slot) -> None:
         try:
             record = self._store.session_record(session_id)
             session = OpenSession(
@@ -140,12 +140,12 @@ class OpenSessions:
         else:
             slot.session.set_result(session)
 
-    def _crowded(self) -> list[OpenSession]:
+    def _evict(self) -> list[OpenSession]:
         """Take out the sessions used least, as many as there are too many; nobody uses them."""
         idle = [
             session
             for slot in self._slots.values()
-            if not slot.users and (session := _ready(slot)) is not None and session.idle
+            if not slot.users and (session := _session_of(slot)) is not None and session.idle
         ]
         total = sum(session.size_bytes for session in idle)
         dropped: list[OpenSession] = []
@@ -161,5 +161,5 @@ class OpenSessions:
         self.workspaces.forget(session.id)
 
 
-def _ready(slot: Slot) -> OpenSession | None:
+def _session_of(slot: Slot) -> OpenSession | None:
     return slot.session.result() if slot.session.done() and slot.session.exception() is None else None

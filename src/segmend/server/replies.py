@@ -23,7 +23,8 @@ from segmend.errors import (
 )
 from segmend.server.work import log_failure
 
-STATUSES: tuple[tuple[type[SegmendError], int], ...] = (  # the first that fits
+# The HTTP status of each error; the first class that fits counts.
+STATUSES: tuple[tuple[type[SegmendError], int], ...] = (
     (NotFoundError, 404),
     (ConflictError, 409),
     (LimitError, 413),
@@ -33,6 +34,7 @@ STATUSES: tuple[tuple[type[SegmendError], int], ...] = (  # the first that fits
     (ModelError, 503),
     (SegmendError, 500),
 )
+# What a client reads when an error was not foreseen.
 UNEXPECTED = "Something went wrong in the server; its log says where."
 
 
@@ -73,31 +75,31 @@ def problem(status: int, detail: str) -> JSONResponse:
     return JSONResponse({"detail": detail}, status)
 
 
-def add_to(app: FastAPI) -> None:
+def add_handlers(app: FastAPI) -> None:
     """Make an app answer all errors in one way."""
 
     @app.exception_handler(SegmendError)
-    async def refused(_: Request, error: SegmendError) -> JSONResponse:
+    async def handle_segmend_error(_: Request, error: SegmendError) -> JSONResponse:
         return problem(status_of(error), str(error))
 
     @app.exception_handler(UnreadableError)
-    async def unreadable(_: Request, error: UnreadableError) -> JSONResponse:
+    async def handle_unreadable(_: Request, error: UnreadableError) -> JSONResponse:
         return problem(400, str(error))
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def handle_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         where = " ".join(str(place) for place in first["loc"][1:]) or "body"
         return problem(422, f"The {first['loc'][0]} value {where!r} does not fit: {first['msg']}.")
 
     @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> JSONResponse:
+    async def handle_http(_: Request, error: HTTPException) -> JSONResponse:
         sentences = {404: "There is nothing at this address.", 405: "This address does not take this method."}
         detail = sentences.get(error.status_code, str(error.detail))
         return JSONResponse({"detail": detail}, error.status_code, dict(error.headers or {}))
 
 
-class Unbroken:
+class CatchErrors:
     """The outermost layer: an error nobody foresaw becomes a 500 with one sentence, and a line in the log."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -106,13 +108,13 @@ class Unbroken:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
 
-        async def watched(message: Message) -> None:
+        async def send_and_note(message: Message) -> None:
             nonlocal started
             started = True
             await send(message)
 
         try:
-            await self._app(scope, receive, watched)
+            await self._app(scope, receive, send_and_note)
         except Exception as error:
             if scope["type"] == "lifespan":
                 raise

@@ -33,13 +33,15 @@ FRAME = "application/octet-stream"
 ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {FRAME: {}}, "model": AnswerJson}}
 Position = Annotated[int, Path(ge=0, le=2**31 - 1)]
 Rank = Annotated[int, Query(ge=0, le=2**31 - 1, description="0: the most uncertain place, 1: the next")]
-LOOK_SECONDS = 0.25  # how often to look whether a waiting client has gone
+
+# How often to look whether a client that waits for an answer has gone.
+POLL_SECONDS = 0.25
 
 
 @router.post("/cases/{case}/sessions", status_code=201, response_model=StateJson, summary="Open a new session")
 def create(case: str, here: SharedNow, who: UserNow) -> Response:
     record = here.store.add_session(case, user=who)
-    with here.sessions.using(record.id) as opened:
+    with here.sessions.open(record.id) as opened:
         return JSONResponse(opened.state(), 201)
 
 
@@ -53,7 +55,7 @@ def of_case(case: str, here: SharedNow) -> Response:
 
 @router.get("/sessions/{session}", response_model=StateJson, summary="A session's labels and log")
 def state(session: str, here: SharedNow) -> Response:
-    with here.sessions.using(session) as opened:
+    with here.sessions.open(session) as opened:
         return JSONResponse(opened.state())
 
 
@@ -64,7 +66,7 @@ def state(session: str, here: SharedNow) -> Response:
     responses={200: {"content": {FRAME: {}}}},
 )
 def label_map(session: str, here: SharedNow) -> Response:
-    with here.sessions.using(session) as opened:
+    with here.sessions.open(session) as opened:
         return Response(opened.frame(), media_type=FRAME)
 
 
@@ -74,7 +76,7 @@ def label_map(session: str, here: SharedNow) -> Response:
     summary="Where the last answer is uncertain, one place after the other",
 )
 def uncertain_place(session: str, here: SharedNow, rank: Rank = 0) -> Response:
-    with here.sessions.using(session) as opened:
+    with here.sessions.open(session) as opened:
         uncertainty_map, place = opened.uncertain_place(rank)
         return JSONResponse(
             {"position": uncertainty_map.position, "label": uncertainty_map.label, "rank": rank, "place": place}
@@ -91,7 +93,9 @@ def uncertain_place(session: str, here: SharedNow, rank: Rank = 0) -> Response:
 async def event(session: str, request: Request, here: SharedNow, who: UserNow) -> Response:
     async with open_session(here, session) as opened:
         values = await json_body(request, here.settings.max_body_bytes)
-        return await answered(opened, event_of(values, opened.session.shape, method=here.settings.method), request, who)
+        return await accept_and_wait(
+            opened, event_of(values, opened.session.shape, method=here.settings.method), request, who
+        )
 
 
 @router.put(
@@ -105,7 +109,7 @@ async def label(session: str, value: Position, request: Request, here: SharedNow
     async with open_session(here, session) as opened:
         values = await json_body(request, here.settings.max_body_bytes)
         defined = event_of({"event": "defined", "label": {**values, "value": value}}, opened.session.shape, method="")
-        return await answered(opened, defined, request, who)
+        return await accept_and_wait(opened, defined, request, who)
 
 
 @router.post(
@@ -120,7 +124,9 @@ async def prompt(session: str, request: Request, here: SharedNow, who: UserNow) 
         values: Json = {**await json_body(request, here.settings.max_body_bytes), "event": "prompted"}
         if not values.get("method"):
             values["method"] = here.settings.method
-        return await answered(opened, event_of(values, opened.session.shape, method=here.settings.method), request, who)
+        return await accept_and_wait(
+            opened, event_of(values, opened.session.shape, method=here.settings.method), request, who
+        )
 
 
 @router.delete(
@@ -131,25 +137,25 @@ async def prompt(session: str, request: Request, here: SharedNow, who: UserNow) 
 )
 async def remove(session: str, event: Position, request: Request, here: SharedNow, who: UserNow) -> Response:
     async with open_session(here, session) as opened:
-        return await answered(opened, Removed(event), request, who)
+        return await accept_and_wait(opened, Removed(event), request, who)
 
 
 @router.post("/sessions/{session}/undo", response_model=AnswerJson, responses=ANSWER, summary="Undo the last event")
 async def undo(session: str, request: Request, here: SharedNow, who: UserNow) -> Response:
     async with open_session(here, session) as opened:
-        return await answered(opened, Undone(), request, who)
+        return await accept_and_wait(opened, Undone(), request, who)
 
 
 @router.post("/sessions/{session}/redo", response_model=AnswerJson, responses=ANSWER, summary="Redo what was undone")
 async def redo(session: str, request: Request, here: SharedNow, who: UserNow) -> Response:
     async with open_session(here, session) as opened:
-        return await answered(opened, Redone(), request, who)
+        return await accept_and_wait(opened, Redone(), request, who)
 
 
 @asynccontextmanager
 async def open_session(here: Shared, session: str) -> AsyncIterator[OpenSession]:
     """Lend an open session to a coroutine; opening it happens off the event loop."""
-    manager = here.sessions.using(session)
+    manager = here.sessions.open(session)
     opened = await run_in_threadpool(manager.__enter__)
     try:
         yield opened
@@ -157,11 +163,11 @@ async def open_session(here: Shared, session: str) -> AsyncIterator[OpenSession]
         await run_in_threadpool(manager.__exit__, None, None, None)
 
 
-async def answered(opened: OpenSession, event: Event, request: Request, who: str) -> Response:
+async def accept_and_wait(opened: OpenSession, event: Event, request: Request, who: str) -> Response:
     """Return what came of an event: JSON, or a patch frame for who asks for bytes."""
     position, future = await run_in_threadpool(opened.accept, event, user=who)
     waiting = asyncio.wrap_future(future)
-    while not (await asyncio.wait([waiting], timeout=LOOK_SECONDS))[0]:
+    while not (await asyncio.wait([waiting], timeout=POLL_SECONDS))[0]:
         if await request.is_disconnected():
             opened.curtail(position)
     answer: Answer = await waiting

@@ -1,4 +1,4 @@
-"""What a server may be told, in one frozen value; only the command line reads the environment."""
+"""The settings of a server, one frozen value; only the command line reads the environment."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ServerSettings:
     cache_bytes: int = GIGABYTE  # images, maps and workspaces kept in memory while nobody uses them
     open_sessions: int = 64  # kept in memory while nobody uses them
     workers: int = 2  # threads that compute answers
-    late_seconds: float = 60.0  # a step of an answer that takes longer is told in the log, with all stacks
+    late_seconds: float = 60.0  # a step of an answer that takes longer is logged, with all stacks
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", Path(self.data))
@@ -75,7 +75,7 @@ class ServerSettings:
         return self.links if self.links is not None else self.local and self.token is None
 
 
-def guarded(settings: ServerSettings) -> ServerSettings:
+def require_token(settings: ServerSettings) -> ServerSettings:
     """Return the settings with a token wherever one is needed: beyond localhost, unless waived."""
     if settings.token is None and not settings.local and not settings.without_token:
         return replace(settings, token=secrets.token_urlsafe(24))

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from segmend.core.image import Box, Index, Real
 from segmend.core.prompts import Prompt
 from segmend.core.uncertainty import most_uncertain_of
-from segmend.server.wire import Levels, levels, pack_uncertainty
+from segmend.server.wire import Levels, pack_uncertainty, to_levels
 
-MOST = 100  # places of an answer: nobody looks at more
+# Uncertain places that are looked for in one answer.
+MAX_PLACES = 100
 
 
 class UncertaintyMap:
@@ -37,7 +38,7 @@ class UncertaintyMap:
     def __init__(self, position: int, label: int, prompts: Sequence[Prompt] = ()) -> None:
         self.position = position
         self.label = label
-        self.told = False  # True once a part has said where it is uncertain
+        self.known = False  # True once a part has said where it is uncertain
         self._prompts = tuple(prompts)
         self._parts: list[tuple[Box, Levels | None]] = []
         self._places: list[Index] = []
@@ -50,8 +51,8 @@ class UncertaintyMap:
 
     def take(self, box: Box, uncertainty: Real | None) -> None:
         """Add one part of the answer."""
-        self._parts.append((box, None if uncertainty is None else levels(uncertainty)))
-        self.told = self.told or uncertainty is not None
+        self._parts.append((box, None if uncertainty is None else to_levels(uncertainty)))
+        self.known = self.known or uncertainty is not None
 
     def frames(self, first: int = 0) -> Iterator[bytes]:
         """Yield the frames that tell the uncertainty of all parts, or of those from one on."""
@@ -62,7 +63,7 @@ class UncertaintyMap:
     def place(self, rank: int, spacing_mm: NDArray[np.float64]) -> Index | None:
         """Return the most uncertain place but `rank`; None where there are no more."""
         with self._lock:
-            wanted = min(rank + 1, MOST) if self.told else 0
+            wanted = min(rank + 1, MAX_PLACES) if self.known else 0
             if len(self._places) < wanted and not self._all:
                 self._look(wanted, spacing_mm)
             return self._places[rank] if rank < len(self._places) else None

@@ -29,12 +29,16 @@ from segmend.io.archive import unpack
 from segmend.io.folders import is_zip
 from segmend.server.replies import UnreadableError
 from segmend.server.settings import ServerSettings
-from segmend.store import Case, Store
+from segmend.store import CaseRecord, Store
 
 log = logging.getLogger("segmend.server")
-PIECE_BYTES = 1 << 20  # gathered before a thread writes them
-FIELD_BYTES = 1000  # of a form field that is no file
-NAME_LENGTH = 150
+# Bytes gathered before a thread writes them.
+PIECE_BYTES = 1 << 20
+# Of a form field that is no file.
+MAX_FIELD_BYTES = 1000
+# Characters of a file's or a case's name.
+MAX_NAME_LENGTH = 150
+# Endings that are no part of a case's name, the longer before the shorter.
 IMAGE_ENDINGS = (
     ".nii.gz", ".hdr.gz", ".img.gz", ".seg.nrrd", ".zip", ".nii", ".hdr", ".img", ".mgz", ".mgh", ".nrrd", ".nhdr",
     ".mha", ".mhd", ".dcm", ".png", ".jpg", ".jpeg", ".tiff", ".tif", ".bmp", ".gz",
@@ -69,7 +73,7 @@ class Upload:
 
 
 @asynccontextmanager
-async def received(request: Request, settings: ServerSettings) -> AsyncIterator[Upload]:
+async def receive(request: Request, settings: ServerSettings) -> AsyncIterator[Upload]:
     """Give the files of a multipart body, written to a folder that is gone afterwards."""
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
@@ -126,7 +130,7 @@ class Incoming:
                 "on_headers_finished": self._open,
                 "on_part_data": self._data,
                 "on_part_end": self._end,
-                "on_end": self._all,
+                "on_end": self._note_end,
             },
         )
 
@@ -170,7 +174,7 @@ class Incoming:
             return
         if len(self.upload.files) >= self._settings.max_upload_files:
             raise LimitError(f"At most {self._settings.max_upload_files} files are taken at once; send them zipped.")
-        name = unique(safe_name(options[b"filename"].decode("utf-8", "replace")), self._taken)
+        name = unique_name(safe_name(options[b"filename"].decode("utf-8", "replace")), self._taken)
         self._taken.add(name.lower())
         path = self.upload.folder / name
         self._file = path.open("xb")
@@ -181,8 +185,8 @@ class Incoming:
             self._file.write(data[start:end])
         else:
             self._text += data[start:end]
-            if len(self._text) > FIELD_BYTES:
-                raise LimitError(f"A field of an upload may have {FIELD_BYTES} bytes; send files with a file name.")
+            if len(self._text) > MAX_FIELD_BYTES:
+                raise LimitError(f"A field of an upload may have {MAX_FIELD_BYTES} bytes; send files with a file name.")
 
     def _end(self) -> None:
         if self._file is not None:
@@ -191,7 +195,7 @@ class Incoming:
         elif self._field == "project":
             self.upload.project = self._text.decode("utf-8", "replace")
 
-    def _all(self) -> None:
+    def _note_end(self) -> None:
         self._complete = True
 
 
@@ -203,13 +207,13 @@ def safe_name(name: str) -> str:
     """
     last = PureWindowsPath(name.replace("\0", "")).name
     kept = re.sub(r"[^\w .()+-]", "_", last).lstrip(". ").rstrip(". ")
-    return kept[-NAME_LENGTH:] or "file"
+    return kept[-MAX_NAME_LENGTH:] or "file"
 
 
-def unique(name: str, taken: set[str]) -> str:
+def unique_name(name: str, taken: set[str]) -> str:
     """Return the name, numbered when there is one like it already (in any case of letters).
 
-    >>> unique("a.nii", {"a.nii"})
+    >>> unique_name("a.nii", {"a.nii"})
     '2-a.nii'
     """
     number, candidate = 1, name
@@ -219,7 +223,7 @@ def unique(name: str, taken: set[str]) -> str:
     return candidate
 
 
-def add_cases(store: Store, upload: Upload) -> list[Case]:
+def add_cases(store: Store, upload: Upload) -> list[CaseRecord]:
     """Return the new cases of an upload; those that cannot be read are named in the first one's notes.
 
     FileError when none can be read.
@@ -232,10 +236,10 @@ def add_cases(store: Store, upload: Upload) -> list[Case]:
         unpack(path, target, max_bytes=upload.max_bytes)
         path.unlink()
         places.append(target)
-    return _added(store, places, upload.project)
+    return _add(store, places, upload.project)
 
 
-def add_linked(store: Store, path: str, project: str) -> list[Case]:
+def add_linked(store: Store, path: str, project: str) -> list[CaseRecord]:
     """Return the new cases of a file or folder of this machine."""
     place = Path(path).expanduser()
     try:
@@ -244,11 +248,11 @@ def add_linked(store: Store, path: str, project: str) -> list[Case]:
         there = False
     if not there:
         raise NotFoundError("There is no such file or folder on the server's machine.")
-    return _added(store, [place], project)
+    return _add(store, [place], project)
 
 
-def _added(store: Store, places: list[Path], project: str) -> list[Case]:
-    added: list[Case] = []
+def _add(store: Store, places: list[Path], project: str) -> list[CaseRecord]:
+    added: list[CaseRecord] = []
     refused: list[UserError] = []
     for place in places:
         try:
@@ -284,7 +288,7 @@ def case_name(name: str) -> str:
     """
     ending = next((ending for ending in IMAGE_ENDINGS if name.lower().endswith(ending)), "")
     plain = "".join(c for c in name[: len(name) - len(ending)] if c.isprintable()).strip()
-    return plain[:NAME_LENGTH]
+    return plain[:MAX_NAME_LENGTH]
 
 
 def _too_large(settings: ServerSettings) -> LimitError:

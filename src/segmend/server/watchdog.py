@@ -1,11 +1,11 @@
 """Says in the log where all threads are when a piece of work does not come back.
 
-A thread of its own looks at the steps that run. A step that takes longer than is allowed is told in the
-log once, with the stacks of all threads, and once more when it has come back. Stacks are files, lines and
+A thread of its own looks at the steps that run. A step that takes longer than is allowed is logged
+once, with the stacks of all threads, and once more when it has come back. Stacks are files, lines and
 functions, never values, which may be a patient's.
 
 A thread that waits in a library while it holds Python's global lock stops this thread, too. For that case
-`even_frozen` has faulthandler's timer, which needs no lock, print the stacks to standard error.
+`report_freeze` has faulthandler's timer, which needs no lock, print the stacks to standard error.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Watchdog:
         self._seconds = seconds
         self._lock = threading.Lock()
         self._begun: dict[str, float] = {}  # when the step of each thread began, by the thread's name
-        self._late: set[str] = set()  # threads whose step was told in the log
+        self._late: set[str] = set()  # threads whose step has been logged
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="segmend-watchdog", daemon=True)
         self._thread.start()
@@ -70,11 +70,11 @@ class Watchdog:
 def stacks() -> str:
     """Return where all threads are, the innermost call of each first, without any values."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
-    told = []
+    lines = []
     for ident, frame in sys._current_frames().items():
-        told.append(f"{names.get(ident, 'a thread of a library')}:")
-        told += [f"  {line}" for line in _calls(frame)]
-    return "\n".join(told)
+        lines.append(f"{names.get(ident, 'a thread of a library')}:")
+        lines += [f"  {line}" for line in _calls(frame)]
+    return "\n".join(lines)
 
 
 def _calls(frame: FrameType | None) -> Iterator[str]:
@@ -85,7 +85,7 @@ def _calls(frame: FrameType | None) -> Iterator[str]:
 
 
 @contextmanager
-def even_frozen(seconds: float) -> Iterator[None]:
+def report_freeze(seconds: float) -> Iterator[None]:
     """Print all stacks to standard error when no Python thread could run for so long; one such guard a process."""
     if sys.__stderr__ is None or sys.__stderr__.closed:  # a process without a place for it
         yield

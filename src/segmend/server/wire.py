@@ -37,8 +37,9 @@ MAGIC = b"SGM1"
 UNCERTAINTY = b"SGD1"
 HEADER = struct.Struct("<4s9I")
 PACKED = 2  # flag bit 1
-SMALL = 4096  # bytes; below, zlib saves nothing worth its time
-NOTHING = Box((0, 0, 0), (0, 0, 0))
+# Payloads up to this size stay unpacked: zlib saves nothing worth its time.
+MIN_PACKED_BYTES = 4096
+EMPTY_BOX = Box((0, 0, 0), (0, 0, 0))
 Levels = NDArray[np.uint8]  # [z y x] uncertainty, 0 (sure) to 255
 
 
@@ -65,10 +66,10 @@ def pack(position: int, box: Box, values: LabelMap) -> bytes:
     return _frame(MAGIC, position, box, values, "<u2")
 
 
-def levels(uncertainty: Real) -> Levels:
+def to_levels(uncertainty: Real) -> Levels:
     """Return uncertainty of 0 to 1 as a byte a voxel.
 
-    >>> levels(np.array([[[0, 0.5, 1]]], np.float32)).tolist()
+    >>> to_levels(np.array([[[0, 0.5, 1]]], np.float32)).tolist()
     [[[0, 128, 255]]]
     """
     return np.rint(255 * np.clip(uncertainty, 0, 1)).astype(np.uint8)
@@ -87,7 +88,7 @@ def _frame(magic: bytes, position: int, box: Box, values: NDArray[np.generic], k
     if values.shape != box.shape:
         raise ShapeError(f"A frame of {box} needs values of shape {box.shape}; got {values.shape}.")
     payload, flags = np.ascontiguousarray(values, kind).tobytes(), 0
-    if len(payload) > SMALL:
+    if len(payload) > MIN_PACKED_BYTES:
         payload, flags = zlib.compress(payload, 1), PACKED
     return HEADER.pack(magic, position, flags, *box.low, *box.high, 0) + payload
 
@@ -95,7 +96,7 @@ def _frame(magic: bytes, position: int, box: Box, values: NDArray[np.generic], k
 def unpack(frame: bytes) -> Frame:
     """Return what `pack` packed; ShapeError when it is no such frame.
 
-    >>> unpack(pack(3, NOTHING, np.zeros((0, 0, 0), np.uint16))).position
+    >>> unpack(pack(3, EMPTY_BOX, np.zeros((0, 0, 0), np.uint16))).position
     3
     """
     if len(frame) < HEADER.size or frame[:4] != MAGIC:

@@ -1,9 +1,9 @@
 """A few threads that share many pieces of work fairly.
 
 A piece of work is an iterator; one `next` is one step. The threads take steps in turn: after
-a step the work goes to the end of the line, so a session whose answer has a hundred parts
-delays another by one part, not by a hundred. A piece of work stands in the line once, so
-its steps never run at the same time. A step that does not come back is told in the log (`watchdog`).
+a step the work goes to the end of the queue, so a session whose answer has a hundred parts
+delays another by one part, not by a hundred. A piece of work is in the queue once, so
+its steps never run at the same time. A step that does not come back is logged (`watchdog`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Pool:
     """
 
     def __init__(self, workers: int, *, late_seconds: float = 60.0) -> None:
-        self._line: deque[Iterator[object]] = deque()
+        self._queue: deque[Iterator[object]] = deque()
         self._changed = Condition()
         self._closed = False
         self._watchdog = Watchdog(late_seconds)
@@ -42,17 +42,17 @@ class Pool:
             thread.start()
 
     def submit(self, steps: Iterator[object]) -> None:
-        """Put a new piece of work at the end of the line; after `close` it is dropped."""
+        """Put a new piece of work at the end of the queue; after `close` it is dropped."""
         with self._changed:
             if not self._closed:
-                self._line.append(steps)
+                self._queue.append(steps)
                 self._changed.notify()
 
     def close(self, *, timeout_seconds: float = 5.0) -> None:
         """Finish the steps that run, start no other, and end the threads."""
         with self._changed:
             self._closed = True
-            self._line.clear()
+            self._queue.clear()
             self._changed.notify_all()
         for thread in self._threads:
             thread.join(timeout_seconds)
@@ -72,8 +72,8 @@ class Pool:
 
     def _take(self) -> Iterator[object] | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._line or self._closed)
-            return None if self._closed else self._line.popleft()
+            self._changed.wait_for(lambda: self._queue or self._closed)
+            return None if self._closed else self._queue.popleft()
 
 
 def log_failure(what: str, error: BaseException) -> None:

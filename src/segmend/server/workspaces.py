@@ -14,7 +14,7 @@ import numpy as np
 from segmend import methods
 from segmend.core.image import Image
 from segmend.runtime.engine import AUTO, Device
-from segmend.server.answering import Taking
+from segmend.server.answering import FilteredWorkspace
 
 Key = tuple[str, str]  # session id, method id
 
@@ -26,10 +26,10 @@ class Workspaces:
         self._limit = limit_bytes
         self._weights = weights or {}  # folders of a method's own weights, by its id
         self._device = device
-        self._kept: OrderedDict[Key, tuple[Taking, int]] = OrderedDict()
+        self._kept: OrderedDict[Key, tuple[FilteredWorkspace, int]] = OrderedDict()
         self._lock = Lock()
 
-    def opened(self, session_id: str, method: str, image: Callable[[], Image]) -> Taking:
+    def open(self, session_id: str, method: str, image: Callable[[], Image]) -> FilteredWorkspace:
         """Return the workspace of a method in a session; called by one thread a session at a time."""
         key = (session_id, method)
         with self._lock:
@@ -39,17 +39,17 @@ class Workspaces:
         dimensions = 2 if image().flat else 3
         weights = self._weights.get(method)
         segmenter = methods.load_where_possible(method, weights, self._device, dimensions=[dimensions])
-        workspace = Taking(segmenter.open(image()), methods.card(method))
-        self._keep(key, workspace, weight(workspace, image()))
+        workspace = FilteredWorkspace(segmenter.open(image()), methods.card(method))
+        self._keep(key, workspace, array_bytes(workspace, image()))
         return workspace
 
-    def weigh(self, session_id: str, method: str, image: Image) -> None:
+    def measure(self, session_id: str, method: str, image: Image) -> None:
         """Look again how much memory a workspace holds, after it has answered."""
         key = (session_id, method)
         with self._lock:
             workspace = self._kept[key][0] if key in self._kept else None
         if workspace is not None:
-            self._keep(key, workspace, weight(workspace, image))
+            self._keep(key, workspace, array_bytes(workspace, image))
 
     def forget(self, session_id: str) -> None:
         """Close a session's workspaces."""
@@ -63,7 +63,7 @@ class Workspaces:
         with self._lock:
             return sum(size for _, size in self._kept.values())
 
-    def _keep(self, key: Key, workspace: Taking, size: int) -> None:
+    def _keep(self, key: Key, workspace: FilteredWorkspace, size: int) -> None:
         with self._lock:
             self._kept[key] = (workspace, size)
             total = sum(size for _, size in self._kept.values())
@@ -72,11 +72,11 @@ class Workspaces:
                 total -= self._kept.pop(oldest)[1]
 
 
-def weight(thing: object, besides: Image) -> int:
+def array_bytes(thing: object, besides: Image) -> int:
     """Return the bytes of all arrays that an object holds, without those of the image itself.
 
     >>> image = Image(np.zeros((1, 2, 3, 4), np.int16))
-    >>> weight({"image": image, "features": np.zeros(10)}, image)
+    >>> array_bytes({"image": image, "features": np.zeros(10)}, image)
     80
     """
     known = {id(besides), id(_owner(besides.voxels))}

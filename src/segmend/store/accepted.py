@@ -32,25 +32,25 @@ class AcceptedCase(Case):
 
     def read(self) -> Example:
         image = self.store.image(self.name)
-        return Example(image, image, locked(self.store.session(self.session)))
+        return Example(image, image, locked_labels(self.store.session(self.session)))
 
 
-def accepted(store: Store, project: str | None = None) -> tuple[AcceptedCase, ...]:
+def accepted_cases(store: Store, project: str | None = None) -> tuple[AcceptedCase, ...]:
     """Return the accepted cases of a store, or of one project, oldest first."""
     found = []
     for case in store.cases(project):
         sessions = [record.id for record in store.sessions(case.id)]
-        newest = next((s for s in reversed(sessions) if locked(store.session(s)).any()), None)
+        newest = next((s for s in reversed(sessions) if locked_labels(store.session(s)).any()), None)
         if newest is not None:
             found.append(AcceptedCase(Path(case.project), case.id, store, newest, case.name))
     return tuple(found)
 
 
-def locked(session: Session) -> LabelMap:  # [z y x]
+def locked_labels(session: Session) -> LabelMap:  # [z y x]
     """Return the label map of a session with its locked labels alone.
 
     >>> from segmend.core.session import PALETTE, Defined, Label
-    >>> bool(locked(Session((1, 2, 3)).add(Defined(Label(1, "lesion", PALETTE[0])))).any())
+    >>> bool(locked_labels(Session((1, 2, 3)).add(Defined(Label(1, "lesion", PALETTE[0])))).any())
     False
     """
     kept = [value for value, label in session.labels.items() if label.locked]

@@ -19,7 +19,9 @@ from uuid import uuid4
 
 from segmend.errors import DiskFullError, SettingsError, StoreError
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# Error numbers that say that the disk is full.
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# Ending of a blob that is not complete.
 PART = ".part"
 
 
@@ -39,7 +41,7 @@ class Blobs:
         else:
             self._root = url.partition("?")[0].rstrip("/")
             self._files, self._refusals = _file_system(protocol, url, options or {})
-        with self._translated("be opened"):
+        with self._translate_errors("be opened"):
             self._probe()
 
     @property
@@ -54,20 +56,23 @@ class Blobs:
     @contextmanager
     def writer(self, key: str) -> Iterator[IO[bytes]]:
         """Give a file to write; the blob is there, complete and durable, when this ends without an error."""
-        with self._translated(f"take {key}"), (self._local_writer if self._local else self._remote_writer)(key) as file:
+        with (
+            self._translate_errors(f"take {key}"),
+            (self._local_writer if self._local else self._remote_writer)(key) as file,
+        ):
             yield file
 
     @contextmanager
     def reader(self, key: str) -> Iterator[IO[bytes]]:
         """Give a file to read; StoreError when the blob is not there or does not come."""
-        with self._translated(f"give {key}"):
+        with self._translate_errors(f"give {key}"):
             path = self.path(key)
             with path.open("rb") if path else self._files.open(self._remote(key), "rb") as file:
                 yield file
 
     def keys(self, folder: str) -> list[str]:
         """Return the keys of all blobs in a folder and the folders in it, sorted."""
-        with self._translated(f"list {folder}"):
+        with self._translate_errors(f"list {folder}"):
             path = self.path(folder)
             if path:
                 found = [str(p.relative_to(path)) for p in path.rglob("*") if p.is_file() and p.suffix != PART]
@@ -78,7 +83,7 @@ class Blobs:
 
     def remove(self, key: str) -> None:
         """Delete a blob, or a folder of blobs; nothing happens when there is none."""
-        with self._translated(f"delete {key}"), suppress(FileNotFoundError):
+        with self._translate_errors(f"delete {key}"), suppress(FileNotFoundError):
             path = self.path(key)
             if path is None:
                 self._files.rm(self._remote(key), recursive=True)
@@ -133,11 +138,11 @@ class Blobs:
         file.commit()
 
     @contextmanager
-    def _translated(self, act: str) -> Iterator[None]:
+    def _translate_errors(self, act: str) -> Iterator[None]:
         try:
             yield
         except self._refusals as error:
-            if getattr(error, "errno", None) in FULL:
+            if getattr(error, "errno", None) in DISK_FULL:
                 raise DiskFullError(f"The disk of {self.name} is full; free some space and try again.") from error
             absent = "it is not there" if isinstance(error, FileNotFoundError) else error
             reason = getattr(error, "strerror", None) or absent

@@ -21,21 +21,23 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQL
 
 from segmend.errors import ConflictError, DiskFullError, SettingsError, StoreError
 
-HEAD = "0002"  # the newest change in migrations/versions; a test keeps it true
+# The newest change in migrations/versions; a test keeps it true.
+HEAD = "0002"
 TIMEOUT_SECONDS = 10.0
-MIGRATION_LOCK = 7346363  # any number, the same for every server that shares a PostgreSQL
+# Key of the lock under which servers that share a PostgreSQL migrate it: any number, the same for all.
+MIGRATION_LOCK = 7346363
 
 
 class Database:
     """One database with its tables up to date."""
 
     def __init__(self, url: str | URL, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        self._url = _parsed(url)
+        self._url = _parse_url(url)
         self.sqlite = self._url.get_backend_name() == "sqlite"
         self._lock: AbstractContextManager[Any] = Lock() if self.sqlite else nullcontext()
         if self.sqlite:
             _prepare_file(Path(self._url.database or ""))
-        with self._translated():
+        with self._translate_errors():
             self._engine = _sqlite(self._url, timeout_seconds) if self.sqlite else _postgres(self._url, timeout_seconds)
         try:
             self._migrate()
@@ -53,13 +55,13 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Give a connection to read with."""
-        with self._translated(), self._engine.connect() as connection, connection.begin():
+        with self._translate_errors(), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Give a connection to write with; all of it is durable at the end, or none is there."""
-        with self._translated(), self._lock, self._engine.connect() as connection:
+        with self._translate_errors(), self._lock, self._engine.connect() as connection:
             connection = connection.execution_options(segmend_writes=True)
             with connection.begin():
                 yield connection
@@ -78,7 +80,7 @@ class Database:
             _upgrade(connection, self.name)
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except IntegrityError as error:
@@ -91,7 +93,7 @@ class Database:
         return _sqlite_refusal(cause, self.name) if self.sqlite else _postgres_refusal(cause, self.name)
 
 
-def _parsed(url: str | URL) -> URL:
+def _parse_url(url: str | URL) -> URL:
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -110,7 +112,7 @@ def _prepare_file(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         journal = path.with_name(path.name + "-wal")
         if path.is_file() and path.stat().st_size == 0 and journal.is_file() and journal.stat().st_size > 0:
-            raise _damaged(str(path), "it is empty but its journal is not")
+            raise _damage_error(str(path), "it is empty but its journal is not")
     except OSError as error:
         raise StoreError(f"The folder {path.parent} cannot be made or read: {error.strerror}.") from error
 
@@ -121,7 +123,7 @@ def _sqlite(url: URL, timeout_seconds: float) -> Engine:
     @event.listens_for(engine, "connect")
     def settle(connection: Any, _: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves, below
-        _journal_ahead(connection, timeout_seconds)
+        _enable_wal(connection, timeout_seconds)
         for pragma in ("synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}").close()
 
@@ -133,7 +135,7 @@ def _sqlite(url: URL, timeout_seconds: float) -> Engine:
     return engine
 
 
-def _journal_ahead(connection: Any, timeout_seconds: float) -> None:
+def _enable_wal(connection: Any, timeout_seconds: float) -> None:
     """Put a database into WAL mode, also while others do: SQLite does not wait by itself for a lock it must raise."""
     deadline = time.monotonic() + timeout_seconds
     while True:
@@ -189,7 +191,7 @@ def _upgrade(connection: Connection, name: str) -> None:
     command.upgrade(config, "head")
 
 
-def _damaged(name: str, reason: str) -> StoreError:
+def _damage_error(name: str, reason: str) -> StoreError:
     return StoreError(
         f"The database {name} is damaged ({reason}); nothing was changed: "
         "put it aside and restore a copy, or recover it with the sqlite3 program."
@@ -203,7 +205,7 @@ def _sqlite_refusal(cause: BaseException, name: str) -> StoreError:
     if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return StoreError(f"The database {name} is locked by another program; close it or try again.")
     if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return _damaged(name, str(cause))
+        return _damage_error(name, str(cause))
     if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return StoreError(f"The database {name} cannot be written ({cause}); check the folder's permissions.")
     return StoreError(f"The database {name} refused: {cause}.")

@@ -21,12 +21,12 @@ class Project:
 
 
 @dataclass(frozen=True)
-class Case:
+class CaseRecord:
     """One image in the store, without its voxels.
 
     >>> from datetime import UTC
     >>> affine = ((0., 0., 1., 0.), (0., 1., 0., 0.), (3., 0., 0., 0.), (0., 0., 0., 1.))
-    >>> Case("a1", "head", "default", (9, 8, 7), 1, affine, "CT", (), False, datetime.now(UTC)).spacing
+    >>> CaseRecord("a1", "head", "default", (9, 8, 7), 1, affine, "CT", (), False, datetime.now(UTC)).spacing
     (3.0, 1.0, 1.0)
     """
 

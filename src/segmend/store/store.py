@@ -33,11 +33,15 @@ from segmend.errors import ConflictError, NotFoundError, SettingsError, ShapeErr
 from segmend.store import tables, voxels
 from segmend.store.blobs import Blobs
 from segmend.store.database import TIMEOUT_SECONDS, Database
-from segmend.store.records import Case, EventRecord, Project, SavedMask, SessionRecord, User
+from segmend.store.records import CaseRecord, EventRecord, Project, SavedMask, SessionRecord, User
 
 DEFAULT_PROJECT = "default"
+
+# States of a leftover: its blobs are being written, or are to be deleted.
 WRITING, DELETING = "writing", "deleting"
-ABANDONED = timedelta(hours=1)  # no upload takes longer between its first byte and its row
+# Age at which blobs without a row are taken for a killed server's: no upload takes longer.
+ABANDONED = timedelta(hours=1)
+# Least characters of a user's token.
 TOKEN_LENGTH = 16
 
 
@@ -123,10 +127,10 @@ class Store:
         project: str = DEFAULT_PROJECT,
         modality: str = "",
         source: str | Path | None = None,
-    ) -> Case:
+    ) -> CaseRecord:
         """Return a new case; `source` is the file or folder of its original DICOM, which is copied."""
         affine = tuple(tuple(float(v) for v in row) for row in image.affine)
-        case = Case(
+        case = CaseRecord(
             id=uuid4().hex,
             name=_name("case", name),
             project=project,
@@ -139,17 +143,17 @@ class Store:
             created=_now(),
         )
         self._row("project", tables.projects.c.name, project)
-        with self._written(_folder(case.id)):
+        with self._write_blobs(_folder(case.id)):
             with self._blobs.writer(_image_key(case.id)) as file:
                 voxels.write(file, image.voxels)
             if source is not None:
                 self._copy_source(Path(source), f"{_folder(case.id)}/source")
             with self._database.writing() as connection:
                 connection.execute(insert(tables.cases).values(_case_values(case)))
-                _settle(connection, _folder(case.id))
+                _remove_leftover(connection, _folder(case.id))
         return case
 
-    def cases(self, project: str | None = None) -> list[Case]:
+    def cases(self, project: str | None = None) -> list[CaseRecord]:
         """Return all cases, or those of one project, oldest first."""
         query = select(tables.cases).order_by(tables.cases.c.created, tables.cases.c.id)
         if project is not None:
@@ -158,7 +162,7 @@ class Store:
         with self._database.reading() as connection:
             return [_case(row) for row in connection.execute(query).all()]
 
-    def case(self, case_id: str) -> Case:
+    def case(self, case_id: str) -> CaseRecord:
         return _case(self._row("case", tables.cases.c.id, case_id))
 
     def image(self, case_id: str) -> Image:
@@ -167,7 +171,7 @@ class Store:
         key = _image_key(case.id)
         path = self._blobs.path(key)
         if path is not None:
-            array = voxels.mapped(path)
+            array = voxels.open_mapped(path)
         else:
             with self._blobs.reader(key) as file:
                 array = voxels.read(file, key)
@@ -201,7 +205,7 @@ class Store:
         self.case(case_id)
         with self._database.writing() as connection:
             connection.execute(delete(tables.cases).where(tables.cases.c.id == case_id))
-            _leave(connection, _folder(case_id), DELETING)
+            _add_leftover(connection, _folder(case_id), DELETING)
         self._discard(_folder(case_id))
 
     # Sessions
@@ -288,13 +292,13 @@ class Store:
             came = f"{label_map.dtype} of shape {label_map.shape}"
             raise ShapeError(f"A mask of this session needs uint16 of shape {case.shape}; got {came}.")
         key = _mask_key(case.id, mask.id)
-        with self._written(key):
+        with self._write_blobs(key):
             with self._blobs.writer(key) as file, gzip.GzipFile("", "wb", 1, file, mtime=0) as packed:
                 voxels.write(packed, label_map[None])
             values = {"id": mask.id, "session": session_id, "name": mask.name, "created": mask.created}
             with self._database.writing() as connection:
                 connection.execute(insert(tables.masks).values(values))
-                _settle(connection, key)
+                _remove_leftover(connection, key)
         return mask
 
     def masks(self, session_id: str) -> list[SavedMask]:
@@ -317,7 +321,7 @@ class Store:
         key = _mask_key(self._case_of_mask(mask_id), mask_id)
         with self._database.writing() as connection:
             connection.execute(delete(tables.masks).where(tables.masks.c.id == mask_id))
-            _leave(connection, key, DELETING)
+            _add_leftover(connection, key, DELETING)
         self._discard(key)
 
     # Users
@@ -365,10 +369,10 @@ class Store:
             self._discard(blob)
 
     @contextmanager
-    def _written(self, blob: str) -> Iterator[None]:
+    def _write_blobs(self, blob: str) -> Iterator[None]:
         """Name blobs as nobody's while they are written; delete them when that fails."""
         with self._database.writing() as connection:
-            _leave(connection, blob, WRITING)
+            _add_leftover(connection, blob, WRITING)
         try:
             yield
         except BaseException:
@@ -455,25 +459,25 @@ def _mask_key(case_id: str, mask_id: str) -> str:
     return f"{_folder(case_id)}/masks/{mask_id}.npy.gz"
 
 
-def _leave(connection: Connection, blob: str, state: str) -> None:
+def _add_leftover(connection: Connection, blob: str, state: str) -> None:
     connection.execute(insert(tables.leftovers).values(blob=blob, state=state, created=_now()))
 
 
-def _settle(connection: Connection, blob: str) -> None:
+def _remove_leftover(connection: Connection, blob: str) -> None:
     if not connection.execute(delete(tables.leftovers).where(tables.leftovers.c.blob == blob)).rowcount:
         raise StoreError("Writing took so long that it was taken for abandoned and swept; try again.")
 
 
-def _case_values(case: Case) -> dict[str, Any]:
+def _case_values(case: CaseRecord) -> dict[str, Any]:
     return {column.name: getattr(case, column.name) for column in tables.cases.columns}
 
 
-def _case(row: Row[Any]) -> Case:
+def _case(row: Row[Any]) -> CaseRecord:
     values = dict(row._mapping)
     values["shape"] = tuple(values["shape"])
     values["affine"] = tuple(tuple(line) for line in values["affine"])
     values["notes"] = tuple(values["notes"])
-    return Case(**values)
+    return CaseRecord(**values)
 
 
 def _session(row: Row[Any]) -> SessionRecord:

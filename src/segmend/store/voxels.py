@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from segmend.errors import StoreError
 
 Array = NDArray[np.generic]
-PIECE = 1 << 22  # bytes asked for at once
+# Bytes asked for at once.
+PIECE = 1 << 22
 
 
 class Writable(Protocol):
@@ -50,18 +51,18 @@ def read(file: Readable, name: str) -> Array:
         if file.read(1):  # and this is where gzip compares its checksum
             raise ValueError("it goes on after its end")
     except (ValueError, EOFError, zlib.error) as error:
-        raise _damaged(name, error) from error
+        raise _damage_error(name, error) from error
     return array
 
 
-def mapped(path: Path) -> Array:
+def open_mapped(path: Path) -> Array:
     """Return the array of a local .npy file, mapped read-only: no voxel is read before it is needed."""
     try:
         array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise StoreError(f"The blob {path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, EOFError) as error:
-        raise _damaged(str(path), error) from error
+        raise _damage_error(str(path), error) from error
     return array
 
 
@@ -73,6 +74,6 @@ def _fill(file: Readable, target: memoryview) -> int:
     return filled
 
 
-def _damaged(name: str, reason: Exception) -> StoreError:
+def _damage_error(name: str, reason: Exception) -> StoreError:
     cure = "put back a copy of it, or delete the case and add it again"
     return StoreError(f"The blob {name} is damaged ({reason}); {cure}.")

@@ -1,7 +1,7 @@
 import { sameIndex } from "../geometry";
 import type { Press } from "./gesture";
 
-const ENOUGH = 4; // leftmost, rightmost, top and bottom
+const POINTS = 4; // leftmost, rightmost, top and bottom
 
 /** Put down one of the object's four outermost points; the fourth sends them. */
 export async function extremes({ pane, start }: Press): Promise<void> {
@@ -13,7 +13,7 @@ export async function extremes({ pane, start }: Press): Promise<void> {
   const here = state.points.filter((point) => point[normal] === index[normal] && !sameIndex(point, index));
   const points = [...here, index];
   actions.setCrosshair(index);
-  actions.store.set({ points: points.length < ENOUGH ? points : [] });
-  if (points.length === ENOUGH) actions.place({ kind: "extremes", points });
+  actions.store.set({ points: points.length < POINTS ? points : [] });
+  if (points.length === POINTS) actions.place({ kind: "extremes", points });
   await Promise.resolve();
 }

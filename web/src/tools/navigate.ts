@@ -1,5 +1,5 @@
-import { dragged } from "../contrast";
-import { panned } from "../geometry";
+import { dragContrast } from "../contrast";
+import { panView } from "../geometry";
 import type { Press } from "./gesture";
 
 /** Move the crosshair, and with it the slices of the other planes. */
@@ -12,7 +12,7 @@ export async function point({ pane, start, moves }: Press): Promise<void> {
 export async function pan({ pane, start, moves }: Press): Promise<void> {
   const { view, projection } = pane;
   for await (const move of moves()) {
-    pane.view = panned(view, projection, move.clientX - start.clientX, move.clientY - start.clientY);
+    pane.view = panView(view, projection, move.clientX - start.clientX, move.clientY - start.clientY);
   }
 }
 
@@ -21,6 +21,8 @@ export async function level({ pane, start, moves }: Press): Promise<void> {
   const from = pane.actions.store.state.contrast;
   for await (const move of moves()) {
     const { clientX, clientY } = move;
-    pane.actions.setContrast(dragged(from, pane.opened.statistics, clientX - start.clientX, clientY - start.clientY));
+    pane.actions.setContrast(
+      dragContrast(from, pane.opened.statistics, clientX - start.clientX, clientY - start.clientY),
+    );
   }
 }

@@ -7,7 +7,7 @@
  * Wheel: slices, or zoom on a single slice and with Ctrl.
  */
 
-import { zoomed } from "../geometry";
+import { zoomView } from "../geometry";
 import type { Pane } from "../views/pane";
 import { box } from "./box";
 import { click } from "./click";
@@ -78,7 +78,7 @@ function wheel(pane: Pane, event: WheelEvent): void {
   event.preventDefault();
   const pixels = event.deltaY * (event.deltaMode === 1 ? 33 : 1);
   if (event.ctrlKey || event.metaKey || pane.opened.planes.length === 1) {
-    pane.view = zoomed(pane.view, pane.projection, pane.at(event), pane.size, Math.exp(-pixels / 400));
+    pane.view = zoomView(pane.view, pane.projection, pane.at(event), pane.size, Math.exp(-pixels / 400));
     return;
   }
   wheeled += pixels / 50;

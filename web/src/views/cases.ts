@@ -5,7 +5,7 @@ import type { Case } from "../api";
 import { h, icon, iconButton, refill, set } from "../dom";
 import { confirmDelete, linkDialog } from "./dialogs";
 import { pickFiles, pickFolder } from "../drop";
-import { guarded } from "../toasts";
+import { reportErrors } from "../toasts";
 import { kindAndSize } from "./header";
 
 export function casesPanel(actions: Actions): HTMLElement {
@@ -68,7 +68,7 @@ function row(actions: Actions, one: Case, current: boolean): HTMLElement {
       "data-key": `case-${one.id}`,
       "aria-current": current ? "true" : null,
       onclick: () => {
-        guarded(() => actions.openCase(one.id));
+        reportErrors(() => actions.openCase(one.id));
       },
     },
     h("span", { class: "case-row-name", title: one.name }, one.name),

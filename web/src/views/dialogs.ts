@@ -3,7 +3,7 @@
 import type { Actions } from "../actions";
 import type { Case } from "../api";
 import { h, iconButton } from "../dom";
-import { guarded } from "../toasts";
+import { reportErrors } from "../toasts";
 
 /** Show a modal dialog; Escape and the cross close it, and it leaves the page when it closes. */
 export function dialog(title: string, ...content: Node[]): HTMLDialogElement {
@@ -45,7 +45,7 @@ export function confirmDelete(actions: Actions, one: Case): void {
   });
   remove.addEventListener("click", () => {
     element.close();
-    guarded(() => actions.deleteCase(one.id));
+    reportErrors(() => actions.deleteCase(one.id));
   });
   cancel.focus();
 }
@@ -70,7 +70,7 @@ export function linkDialog(actions: Actions): void {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     element.close();
-    guarded(() => actions.linkCase(path.value.trim()));
+    reportErrors(() => actions.linkCase(path.value.trim()));
   });
   path.focus();
 }

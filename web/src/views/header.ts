@@ -9,7 +9,7 @@ import { SHORTCUTS } from "../keys";
 import { methodsFor } from "../state";
 import { toggleLayout } from "./layout";
 
-const ADAPT_TITLE =
+const FINETUNE_TITLE =
   "May the method learn this image from your marks?\n" +
   "When needed: where its mask and a mark disagree.\n" +
   "Always: with every correction, which takes a little longer.\n" +
@@ -37,7 +37,7 @@ export function header(actions: Actions): HTMLElement {
     {
       id: "finetune",
       class: "select",
-      title: ADAPT_TITLE,
+      title: FINETUNE_TITLE,
       "aria-label": "Fine-tuning",
       onchange: () => {
         actions.setFinetune(finetune.value as Finetune);
@@ -97,7 +97,7 @@ export function header(actions: Actions): HTMLElement {
   );
   store.on(["opened"], ({ opened }) => {
     name.textContent = opened?.case.name ?? "";
-    details.textContent = opened === null ? "" : described(opened.case);
+    details.textContent = opened === null ? "" : caseTitle(opened.case);
     name.title = opened?.case.name ?? "";
     layout.hidden = opened === null || opened.planes.length === 1;
   });
@@ -153,7 +153,7 @@ export function kindAndSize({ shape: [z, y, x], modality }: Sized): string {
 }
 
 /** Return the same with the spacing, where it is known. */
-export function described(one: Sized): string {
+export function caseTitle(one: Sized): string {
   const z = one.shape[0];
   const mm = one.spacing.map((value) => String(Number(value.toPrecision(3))));
   const spacing = z === 1 ? `${mm[2]} × ${mm[1]} mm` : `${mm[2]} × ${mm[1]} × ${mm[0]} mm`;

@@ -3,7 +3,7 @@
 import type { Actions } from "../actions";
 import { h } from "../dom";
 import { expectedDice, whyNot } from "../look";
-import { guarded } from "../toasts";
+import { reportErrors } from "../toasts";
 
 export function lookPanel(actions: Actions): HTMLElement {
   const store = actions.store;
@@ -14,7 +14,7 @@ export function lookPanel(actions: Actions): HTMLElement {
       type: "button",
       class: "button wide",
       onclick: () => {
-        guarded(() => actions.look());
+        reportErrors(() => actions.look());
       },
     },
     "Next uncertain place",

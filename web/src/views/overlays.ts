@@ -3,7 +3,7 @@
 import type { Actions } from "../actions";
 import { h, icon } from "../dom";
 import { pickFiles, pickFolder } from "../drop";
-import { guarded } from "../toasts";
+import { reportErrors } from "../toasts";
 import { mark } from "./header";
 
 const SLOW = 500;
@@ -14,7 +14,7 @@ export function emptyState(actions: Actions): HTMLElement {
   const lead = h("p", { class: "empty-lead" });
   sample.addEventListener("click", () => {
     const first = store.state.cases?.at(0);
-    if (first !== undefined) guarded(() => actions.openCase(first.id));
+    if (first !== undefined) reportErrors(() => actions.openCase(first.id));
   });
   const element = h(
     "div",

@@ -5,7 +5,15 @@ import type { Actions } from "../actions";
 import { h, iconButton } from "../dom";
 import { type Box, union } from "../geometry";
 import { drawnByProcessor } from "../graphics";
-import { MOST, MOST_SOFT, niftiOf, reduceMask, reduceVolume, type Reduction, reductionOf } from "../reduced";
+import {
+  MAX_SIDE,
+  MAX_SIDE_SOFTWARE,
+  niftiOf,
+  reduceMask,
+  reduceVolume,
+  type Reduction,
+  reductionOf,
+} from "../reduced";
 import type { Opened, State } from "../state";
 
 const PAUSE = 120; // ms after the last change of mask or window until 3D follows
@@ -30,7 +38,7 @@ export class Render {
     readonly opened: Opened,
   ) {
     this.#soft = drawnByProcessor();
-    this.#reduction = reductionOf(opened.volume.shape, opened.volume.affine, this.#soft ? MOST_SOFT : MOST);
+    this.#reduction = reductionOf(opened.volume.shape, opened.volume.affine, this.#soft ? MAX_SIDE_SOFTWARE : MAX_SIDE);
     this.#dirty = { low: [0, 0, 0], high: opened.volume.shape };
     this.canvas = h("canvas", { class: "pane-canvas", "aria-label": `3D view of ${opened.case.name}`, role: "img" });
     this.#note = h("p", { class: "render-note" }, "Preparing 3D");

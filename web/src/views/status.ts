@@ -58,9 +58,9 @@ export function statusLine(actions: Actions): HTMLElement {
   store.on(["warming"], (state) => {
     warming.hidden = !state.warming;
   });
-  store.on(["answered", "looked"], ({ answered, looked }) => {
-    if (looked !== null) {
-      answer.textContent = sentence(looked);
+  store.on(["answered", "uncertainPlace"], ({ answered, uncertainPlace }) => {
+    if (uncertainPlace !== null) {
+      answer.textContent = sentence(uncertainPlace);
       return;
     }
     if (answered === null) return;

@@ -3,7 +3,7 @@
 import type { Actions } from "../actions";
 import { boundsOf } from "../bits";
 import { h } from "../dom";
-import { guarded } from "../toasts";
+import { reportErrors } from "../toasts";
 
 export function wholePanel(actions: Actions): HTMLElement {
   const store = actions.store;
@@ -13,7 +13,7 @@ export function wholePanel(actions: Actions): HTMLElement {
       type: "button",
       class: "button wide",
       onclick: () => {
-        guarded(() => actions.refine());
+        reportErrors(() => actions.refine());
       },
     },
     "First guess",
