@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -27,6 +26,7 @@ from segmend.learning.perturb import add_local_error, blur_mask, perturb_mask
 from segmend.learning.slices import SliceSampler
 from segmend.learning.subjects import Subject
 from segmend.mend.learning.games import Game, new_game
+from segmend.mend.learning.settings import Settings
 from segmend.mend.plane_networks import CELLS
 from segmend.sampling.channels import plane_prompt_channels
 from segmend.sampling.intensity import clip_to_window_level, colour_or_grey, plane_intensity_channels
@@ -37,9 +37,6 @@ from segmend.sampling.window import (
     resample_to_grid,
 )
 from segmend.users.play import Turn
-
-if TYPE_CHECKING:
-    from segmend.mend.learning.recipe import Settings
 
 Flat = NDArray[np.bool_]  # [n n]
 MIN_OBJECT_PIXELS = 20  # objects of fewer are drawn again, up to eight times
