@@ -2,6 +2,7 @@
 
 import importlib.util
 import itertools
+import json
 import os
 import re
 import shlex
@@ -16,6 +17,7 @@ import segmend
 from segmend import io
 from segmend.cli import run
 from segmend.core.masks import dice
+from segmend.core.prompts import KINDS, check, from_json, kind_of, to_json
 from segmend.methods import cards
 from segmend.samples import Sample
 from tools.show_examples import SHOWN, filled
@@ -100,6 +102,16 @@ def test_an_example_runs(example, tmp_path):
     assert all(value >= GOOD for value in steps), done.stdout
     assert all(later > earlier for earlier, later in itertools.pairwise(steps)), done.stdout
     assert ("segmend.answer(" in example.read_text("utf-8")) == bool(steps), "an example tells the Dice of its masks"
+
+
+def test_the_prompts_shown_as_json_are_of_every_kind_and_read():
+    (shown,) = blocks(ROOT / "docs" / "quick-start.md", "json")
+    prompts = [from_json(values) for values in json.loads(shown)]
+
+    assert {kind_of(prompt) for prompt in prompts} == set(KINDS)
+    assert [to_json(prompt) for prompt in prompts] == json.loads(shown)
+    for prompt in prompts:
+        check(prompt, (1, 384, 512))
 
 
 def test_every_example_is_shown_on_a_page():

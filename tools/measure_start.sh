@@ -9,7 +9,7 @@ trap 'kill "$job" 2>/dev/null || true; rm -rf "$data"; [ $# -gt 0 ] || rm -rf "$
 git clone --quiet "$(git rev-parse --show-toplevel)" "$folder"
 cd "$folder"
 begun=$(date +%s.%N)
-make --no-print-directory start ARGS="--no-browser --port 0 --data $data" > "$data/said" 2> "$data/errors" &
+make --no-print-directory start ARGS="--no-browser --port 0 --folder $data" > "$data/said" 2> "$data/errors" &
 job=$!
 until address=$(grep -oE 'http://[^ ]+' "$data/said"); do
   kill -0 "$job" 2>/dev/null || { cat "$data/said" "$data/errors" >&2; exit 1; }

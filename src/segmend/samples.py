@@ -54,29 +54,49 @@ def write_folder(
     seed: int = 0,
     kinds: Sequence[str] | None = None,
     shapes: Mapping[str, Index] = MappingProxyType({}),
+    keep: bool = False,
 ) -> tuple[Path, ...]:
-    """Write sets of samples as folders with images, labels and split.json; return the images' paths.
+    """Write sets of samples as folders with images, labels and split.json; return the paths of the images it wrote.
 
-    The first half of each set is for training, the rest for validation.
+    The first half of each set is for training, the rest for validation. With `keep` cases whose image and labels are
+    there are left as they are.
     """
     written: list[Path] = []
     for kind in kinds or tuple(KINDS):
+        if kind not in KINDS:
+            raise SettingsError(f"There is no sample {kind!r}; there are {', '.join(KINDS)}.")
         names = []
         for number in range(cases):
-            sample = make(kind, seed=seed + number, shape=shapes.get(kind))
-            suffix = ".png" if sample.image.flat else ".nii.gz"
-            name = f"{kind}_{number:03d}"
-            for part in ("images", "labels"):
-                (folder / kind / part).mkdir(parents=True, exist_ok=True)
-            path = folder / kind / "images" / f"{name}{suffix}"
+            shape = shapes.get(kind) or KINDS[kind][1]
+            path, labels = _image_path(folder, kind, number, shape), _labels_path(folder, kind, number, shape)
+            names.append(path.name.split(".")[0])
+            if keep and path.exists() and labels.exists():
+                continue
+            sample = make(kind, seed=seed + number, shape=shape)
+            for file in (path, labels):
+                file.parent.mkdir(parents=True, exist_ok=True)
             io.write_image(path, sample.image)
-            io.write_mask(folder / kind / "labels" / f"{name}{suffix}", sample.truth, sample.image, sample.labels)
-            names.append(name)
+            io.write_mask(labels, sample.truth, sample.image, sample.labels)
             written.append(path)
         half = (cases + 1) // 2
         split = {"train": names[:half], "val": names[half:], "test": []}
         (folder / kind / "split.json").write_text(json.dumps(split, indent=1) + "\n", encoding="utf-8")
     return tuple(written)
+
+
+def paths_in(folder: Path, *, cases: int, kinds: Sequence[str] | None = None) -> tuple[Path, ...]:
+    """Return the images that `write_folder` writes to a folder."""
+    known = [kind for kind in kinds or tuple(KINDS) if kind in KINDS]
+    return tuple(_image_path(folder, kind, number, KINDS[kind][1]) for kind in known for number in range(cases))
+
+
+def _image_path(folder: Path, kind: str, number: int, shape: Index) -> Path:
+    return folder / kind / "images" / f"{kind}_{number:03d}{'.png' if shape[0] == 1 else '.nii.gz'}"
+
+
+def _labels_path(folder: Path, kind: str, number: int, shape: Index) -> Path:
+    image = _image_path(folder, kind, number, shape)
+    return folder / kind / "labels" / image.name
 
 
 def _abdomen(rng: np.random.Generator, shape: Index) -> Sample:

@@ -15,8 +15,8 @@ import pytest
 from segmend import io
 from segmend.cli import COMMANDS, commands, run
 from segmend.core import segmenter
-from segmend.core.image import bounds
-from segmend.core.prompts import Mask
+from segmend.core.image import Image, bounds, scale_affine
+from segmend.core.prompts import KINDS, Mask, from_json, to_json
 from segmend.core.session import Defined, Label, Patch, Prompted
 from segmend.samples import make, write_folder
 from segmend.store import Store
@@ -153,6 +153,27 @@ def test_a_volume_is_segmented_and_every_mark_holds(said, images, tmp_path):
     assert re.match(r".*liver\.seg\.nrrd: \d+ voxels, [\d.e+]+ ml.*, in \d+\.\d\d s\.$", printed)
 
 
+@pytest.mark.parametrize(
+    ("spacing", "told", "area"),
+    [((1, 1, 1), r"\d+ pixels, ", None), ((1, 0.5, 0.1), r"\d+ pixels, [\d.]+ mm², ", 0.05)],
+)
+def test_a_picture_is_measured_in_pixels_and_areas(said, tmp_path, spacing, told, area):
+    path = tmp_path / "picture.png"
+    voxels = np.full((1, 1, 40, 60), 20, np.uint8)
+    voxels[0, 0, 10:30, 10:50] = 200
+    io.write_image(path, Image(voxels, scale_affine(spacing)))
+    asked = ("segment", path, "--click", "0,20,30", "--method", "graphcut")
+
+    _, printed, _ = said(*asked, "-o", tmp_path / "a.png")
+    _, values, _ = said(*asked, "-o", tmp_path / "b.png", "--json")
+
+    found = json.loads(values)
+    assert re.search(f"a.png: {told}in ", printed)
+    assert found["millilitres"] is None
+    assert found["labels"][0]["millilitres"] is None
+    assert found["square_millimetres"] == (None if area is None else pytest.approx(found["voxels"] * area))
+
+
 def test_a_mask_can_be_mended_further(said, skin, images, tmp_path):
     image = io.read(skin)
     first, second = tmp_path / "first.png", tmp_path / "second.png"
@@ -193,7 +214,7 @@ def test_methods_that_take_masks_are_told_that_one_is_from_elsewhere(
     ("arguments", "sentence"),
     [
         ((), "A segmentation needs at least one prompt, for example --click 0,120,80; got none."),
-        (("--click", "1,2"), "A voxel needs three whole numbers z,y,x (a photograph is slice 0); got '1,2'."),
+        (("--click", "1"), "A voxel needs three whole numbers z,y,x, or y,x in a flat image; got '1'."),
         (
             ("--click", "0,9000,3", "--method", "graphcut"),
             "The click reaches (0, 9000, 3), outside the image of shape (1, 96, 128).",
@@ -222,6 +243,98 @@ def test_a_file_that_is_no_image_is_said_in_one_sentence(said, tmp_path, content
     assert "scan.nii.gz" in err
     assert err.count("\n") == 1
     assert "Traceback" not in err
+
+
+def test_a_photograph_needs_no_z_and_a_volume_does(said, skin, images, tmp_path):
+    with_z, without = tmp_path / "with.png", tmp_path / "without.png"
+    volume = images / "abdomen" / "images" / "abdomen_000.nii.gz"
+
+    said("segment", skin, "--box", "0,20,30:1,70,100", "--click", "0,45,60", "--method", "graphcut", "-o", with_z)
+    said("segment", skin, "--box", "20,30:70,100", "--click", "45,60", "--method", "graphcut", "-o", without)
+    code, _, err = said("segment", volume, "--click", "5,6", "-o", tmp_path / "liver.nii.gz")
+
+    assert with_z.read_bytes() == without.read_bytes()
+    assert (code, err) == (2, "In a volume of shape (12, 48, 56) a voxel needs three numbers z,y,x; got '5,6'.\n")
+
+
+def test_every_kind_of_mark_has_an_option(said, skin, images, tmp_path):
+    truth = io.read_mask(images / "skin" / "labels" / skin.name, io.read(skin)) > 0
+    (_, top, left), (_, bottom, right) = bounds(truth).low, bounds(truth).high
+    middle = ((top + bottom) // 2, (left + right) // 2)
+    sides = [(top, int(truth[0, top].argmax())), (int(truth[0, :, left].argmax()), left)]
+    sides += [(bottom - 1, int(truth[0, bottom - 1].argmax())), (int(truth[0, :, right - 1].argmax()), right - 1)]
+    extremes = ":".join(f"{y},{x}" for y, x in sides)
+    lassos = [[[0, 30, 40], [0, 30, 80], [0, 60, 80], [0, 60, 40]], [[0, 2, 2], [0, 2, 20], [0, 20, 20], [0, 20, 2]]]
+    forms = [{"kind": "lasso", "points": points, "positive": n == 0} for n, points in enumerate(lassos)]
+    (tmp_path / "lassos.json").write_text(json.dumps(forms))
+    masks = {}
+    for name, options in {
+        "extremes": ["--extremes", extremes],
+        "line": ["--stroke", f"{middle[0]},{middle[1]}:{middle[0]},{middle[1] + 4}", "--negative-stroke", "2,2:2,90"],
+        "lasso": ["--lasso", "30,40:30,80:60,80:60,40", "--negative-lasso", "2,2:2,20:20,20:20,2"],
+        "as json": ["--prompts", tmp_path / "lassos.json"],
+    }.items():
+        assert said("segment", skin, *options, "-o", tmp_path / f"{name}.png")[0] == 0
+        masks[name] = io.read_mask(tmp_path / f"{name}.png", io.read(skin))[0] > 0
+    larger = ["--start", tmp_path / "extremes.png", "--adjust", "0.2"]
+    assert said("segment", skin, *larger, "-o", tmp_path / "larger.png")[0] == 0
+
+    assert 2 * (masks["extremes"] & truth[0]).sum() / (masks["extremes"].sum() + truth.sum()) > 0.8
+    assert not masks["line"][2, 2:91].any()
+    assert masks["lasso"].any()
+    assert np.array_equal(masks["lasso"], masks["as json"])
+    assert (io.read_mask(tmp_path / "larger.png", io.read(skin)) > 0).sum() > masks["extremes"].sum()
+
+
+def test_the_help_shows_every_kind_of_prompt_as_it_is_read(said):
+    _, out, _ = said("segment", "--help")
+    shown = re.findall(r"^ +(\{.*\})$", out, re.MULTILINE)
+
+    kinds = {}
+    for text in shown:
+        words = text.replace("[z, y, x], ...", "[0, 1, 2], [0, 5, 2], [0, 5, 9]").replace("[z, y, x]", "[0, 1, 2]")
+        values = json.loads(words)
+        kinds[values["kind"]] = values
+    kinds["mask"] |= {"shape": [1, 1, 8], "bits": to_json(Mask(np.ones((1, 1, 8), bool)))["bits"]}
+
+    assert set(kinds) == set(KINDS)
+    for values in kinds.values():
+        assert set(to_json(from_json(values))) == set(values)
+
+
+def test_files_that_are_there_are_written_over_only_by_force(said, skin, images, tmp_path, monkeypatch):
+    taken = tmp_path / "taken.png"
+    taken.write_bytes(b"mine")
+    (tmp_path / "summary.json").write_text("{}")
+    monkeypatch.setattr("segmend.methods._loaded", None)  # nothing is computed
+    commands = [
+        ("segment", skin, "--click", "45,60", "-o", taken),
+        ("convert", skin, taken),
+        ("export", "abc", "-o", taken, "--folder", tmp_path),
+        ("evaluate", "--data", images, "--method", "graphcut", "--out", tmp_path),
+        ("samples", images),
+    ]
+
+    for command in commands:
+        code, out, err = said(*command)
+        assert (code, out) == (2, "")
+        assert re.match(r"The file .* is there already; choose another one, or write over it with --force\.\n$", err)
+    assert taken.read_bytes() == b"mine"
+    assert said("convert", skin, taken, "--force")[0] == 0
+    assert taken.read_bytes() != b"mine"
+
+
+def test_samples_that_are_there_can_be_kept(said, tmp_path):
+    said("samples", tmp_path, "--kind", "skin")
+    first = tmp_path / "skin" / "images" / "skin_000.png"
+    first.write_bytes(b"mine")
+
+    code, out, _ = said("samples", tmp_path, "--kind", "skin", "--cases", 2, "--skip-existing")
+
+    assert code == 0
+    assert out == f"{tmp_path / 'skin' / 'images' / 'skin_001.png'}\n"
+    assert first.read_bytes() == b"mine"
+    assert json.loads((tmp_path / "skin" / "split.json").read_text())["val"] == ["skin_001"]
 
 
 def test_a_wrong_option_ends_with_2(said):
@@ -340,7 +453,7 @@ def test_a_session_leaves_with_its_patient_or_without(said, ct, tmp_path, patien
         store.answer(record.id, 1, Patch.between(np.zeros_like(after), after))
     out = tmp_path / "mask.dcm"
 
-    assert said("export", record.id, "-o", out, "--data", tmp_path / "data", "--patient", patient)[0] == 0
+    assert said("export", record.id, "-o", out, "--folder", tmp_path / "data", "--patient", patient)[0] == 0
 
     written = pydicom.dcmread(out)
     assert written.PatientName == (NAME if patient == "keep" else "")
@@ -360,8 +473,8 @@ def test_a_session_is_listed_and_exported(said, tmp_path):
         store.answer(record.id, 1, Patch.between(np.zeros_like(after), after))
     out = tmp_path / "tumour.nii.gz"
 
-    listed = said("export", "--data", tmp_path / "data", "--json")
-    code, printed, err = said("export", record.id, "-o", out, "--data", tmp_path / "data")
+    listed = said("export", "--folder", tmp_path / "data", "--json")
+    code, printed, err = said("export", record.id, "-o", out, "--folder", tmp_path / "data")
 
     assert [entry["session"] for entry in json.loads(listed[1])] == [record.id]
     assert (code, printed, err) == (0, f"{out}: tumour.\n", "")
@@ -369,20 +482,20 @@ def test_a_session_is_listed_and_exported(said, tmp_path):
 
 
 def test_an_export_without_a_file_or_of_nothing_is_said(said, tmp_path):
-    assert said("export", "--data", tmp_path)[1] == "Nothing is annotated yet.\n"
-    assert said("export", "abc", "--data", tmp_path)[::2] == (
+    assert said("export", "--folder", tmp_path)[1] == "Nothing is annotated yet.\n"
+    assert said("export", "abc", "--folder", tmp_path)[::2] == (
         2,
         "An export needs a file to write, for example -o masks.nii.gz; got none.\n",
     )
 
-    code, _, err = said("export", "abc", "-o", tmp_path / "x.nii.gz", "--data", tmp_path)
+    code, _, err = said("export", "abc", "-o", tmp_path / "x.nii.gz", "--folder", tmp_path)
 
     assert code == 2
     assert "abc" in err
 
 
 def test_the_doctor_tells_what_the_machine_is(said, tmp_path):
-    code, out, _ = said("doctor", "--data", tmp_path, "--json")
+    code, out, _ = said("doctor", "--folder", tmp_path, "--json")
 
     values = json.loads(out)
     assert code == 0
@@ -391,7 +504,7 @@ def test_the_doctor_tells_what_the_machine_is(said, tmp_path):
 
 
 def test_the_doctor_tells_people_too(said, tmp_path):
-    _, out, _ = said("doctor", "--data", tmp_path)
+    _, out, _ = said("doctor", "--folder", tmp_path)
 
     assert re.search(r"^processor +\S", out, re.MULTILINE)
     assert re.search(r"^interaction +[\d.]+ ms", out, re.MULTILINE)
@@ -425,6 +538,20 @@ def test_an_evaluation_is_shown_as_a_table(said, images):
     assert re.match(r"set +cases +objects +dice@1 +dice@2 +seconds\nhead +1 +2 +0\.\d{3} +0\.\d{3} +", out)
 
 
+@pytest.mark.parametrize("command", [("evaluate", "--method"), ("compare", "--methods")])
+def test_without_matplotlib_the_table_is_printed_all_the_same(said, images, tmp_path, monkeypatch, command):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+
+    code, out, err = said(
+        command[0], "--data", images / "skin", command[1], "graphcut", "--interactions", 1, "--out", tmp_path / "out"
+    )
+
+    assert code == 0
+    assert "graphcut" in out or out.startswith("set ")
+    assert str(tmp_path / "out") in out
+    assert err.startswith("Plots need matplotlib: pip install 'segmend[report]'")
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [(("--user", "nobody"), "nobody"), (("--method", "magic"), "magic"), (("--split", "exam"), "exam")],
@@ -442,6 +569,15 @@ def test_training_refuses_a_method_that_does_not_learn(said, tmp_path):
     assert code == 2
     assert "graphcut" in err
     assert err.count("\n") == 1
+
+
+def test_a_method_there_is_not_is_said_before_torch_is_missed(said, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "segmend.learning.loop", None)
+
+    code, _, err = said("train", "bogus", "--data", tmp_path)
+
+    assert code == 2
+    assert err.startswith("The method 'bogus' cannot be trained; those that learn are ")
 
 
 def test_training_refuses_a_setting_there_is_not(said, tmp_path):
@@ -473,7 +609,7 @@ def test_starting_on_a_taken_port_is_said(said, tmp_path):
         taken.listen()
         port = taken.getsockname()[1]
 
-        code, _, err = said("start", "--no-browser", "--no-samples", "--port", port, "--data", tmp_path)
+        code, _, err = said("start", "--no-browser", "--no-samples", "--port", port, "--folder", tmp_path)
 
     assert code == 2
     assert re.fullmatch(rf"The server cannot listen at 127\.0\.0\.1:{port}: .*\n", err)
@@ -486,7 +622,7 @@ def started(tmp_path):
     browser = tmp_path / "browser"
     browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
     browser.chmod(0o755)
-    command = [sys.executable, "-m", "segmend", "start", "--port", "0", "--data", str(tmp_path / "data")]
+    command = [sys.executable, "-m", "segmend", "start", "--port", "0", "--folder", str(tmp_path / "data")]
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,

@@ -96,7 +96,7 @@ def test_segment(watched, picture):
 
 
 def test_start_and_one_click(watched, picture):
-    server = watched.begun("start", "--no-browser", "--port", "0", "--no-samples", "--data", "study")
+    server = watched.begun("start", "--no-browser", "--port", "0", "--no-samples", "--folder", "study")
     try:
         address = next(word for word in server.stdout.readline().split() if word.startswith("http"))
         with http(address) as client:

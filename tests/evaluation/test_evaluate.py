@@ -428,10 +428,12 @@ def test_without_matplotlib_the_tables_are_there(tmp_path: Path, monkeypatch: py
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
 
-    with pytest.raises(SettingsError, match=r"Plots need matplotlib: pip install 'segmend\[report\]'"):
-        report.write(made_up(), tmp_path)
+    written = report.write(made_up(), tmp_path)
 
-    assert (tmp_path / "sets.csv").exists()
+    assert {path.name for path in written} >= {"summary.json", "sets.csv", "objects.csv"}
+    assert not list(tmp_path.glob("*.png"))
+    with pytest.raises(SettingsError, match=r"Plots need matplotlib: pip install 'segmend\[report\]'"):
+        report.figure(made_up(), "dice")
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

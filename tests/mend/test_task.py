@@ -217,7 +217,7 @@ def test_an_image_is_segmented_without_a_prompt_and_mended_with_one(said, weight
     mended = io.read_mask(second, image)
     np.testing.assert_array_equal(mended == SQUARE, (found == SQUARE) & (mended != DISC))
     assert mended[tuple(np.argwhere(truth == DISC)[40])] == 0
-    code, _, err = said("segment", path, *more)
+    code, _, err = said("segment", path, *more, "--force")
     assert (code, err) == (2, "Prompts need one of these weights' labels, --label with square, disc; got 'object'.\n")
 
 

@@ -141,6 +141,23 @@ def test_an_array_that_is_only_read_need_not_be_contiguous():
     assert np.array_equal(soft, same)
 
 
+def test_an_array_that_is_only_read_may_be_kept_from_writing():
+    inside = np.arange(24).reshape(2, 3, 4) % 5 < 2
+    soft, same = np.zeros((2, *inside.shape), np.float32)
+    soften(inside, soft)
+    inside.flags.writeable = False
+
+    soften(inside, same)
+
+    assert np.array_equal(soft, same)
+
+
+def test_arrays_of_nothing_are_taken():
+    nothing = np.zeros((0, 3, 4), bool)
+
+    soften(nothing, np.zeros(nothing.shape, np.float32))
+
+
 def test_numbers_left_out_of_a_bound_call_are_given_later():
     free, distance = np.array([[[False, True, True]]]), np.zeros((1, 1, 3), np.float32)
     back, values = np.array([(0, 0, -1)]), np.array([[[[0, 1, 3]]]], np.float32)

@@ -285,10 +285,11 @@ def test_work_of_more_than_half_a_second_shows_itself_and_the_mark_waits(opened)
     opened.page.select_option("#method", "patient")
     opened.click(MIDDLE)
 
+    working = opened.page.locator(".status-busy", has_text="Working")
     expect(opened.page.locator(".mark-row.waiting")).to_be_visible()
-    expect(opened.page.locator(".status-busy")).to_be_visible(timeout=1900)
+    expect(working).to_be_visible(timeout=1900)
     opened.settle()
-    expect(opened.page.locator(".status-busy")).to_be_hidden()
+    expect(working).to_be_hidden()
     expect(opened.page.locator(".status-answer")).to_contain_text("ms, expected Dice 0.75")
 
 

@@ -15,17 +15,16 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, distance_transform_edt
+from scipy.ndimage import distance_transform_edt
 
 from segmend.classical.solvers.evidence import Request, request
 from segmend.core.image import Box, Image, Index, MaskArray, Real, bounds, whole
 from segmend.core.masks import dice
 from segmend.core.prompts import Mask, Prompt, extent
 from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace, merged
+from segmend.sampling.propagation import Step, apply_change, limit_to_change, propagate
+from segmend.sampling.window import Plane
 
-Plane = NDArray[np.bool_]  # [y x]
-
-NEAR = 6  # pixels round a change in which the neighbouring slice may change, too
 AGREE = 0.98  # Dice from which two masks of a slice are the same
 OVERLAP = 0.3  # of the smaller of two neighbours' masks, from which the one goes on from the other
 GROWTH = 3.0  # how many times larger it may be
@@ -128,38 +127,32 @@ def _carried(
     steps: Steps, asked: Request, before: MaskArray, mask: MaskArray, keys: Sequence[int]
 ) -> Iterator[tuple[int, Prediction]]:
     """Carry what changed in the keys' slices, between `before` and `mask`, to both sides, slice by slice in turn."""
-    first, last = _reach(asked, len(mask))
     own = {*keys, *(int(z) for z in asked.positive[:, 0])}
-    fronts = [(key, step) for key in keys for step in (-1, 1)]
-    while fronts:
-        onward = []
-        for at, step in fronts:
-            after = at + step
-            if not first <= after < last or after in own:
-                continue
-            old = before[after]
-            if mask[at].any():
-                part = _following(steps, asked, at, after, old, before[at], mask[at])
-            elif any(step * (z - after) > 0 for z in own):  # it ended here, but is marked further on
-                part = None
-            else:
-                part = _nothing(old.shape)
-            if part is None:
-                continue
-            mask[after] = _laid(part, old)
-            own.add(after)
-            if mask[after].any() or old.any():
-                yield after, part
-            if not _agree(old, mask[after]):
-                onward.append((after, step))
-        fronts = onward
+
+    def step(at: int, after: int, _: bool) -> Step[bool, tuple[int, Prediction]] | None:
+        old = before[after]
+        if mask[at].any():
+            part = _following(steps, asked, at, after, old, before[at], mask[at])
+        elif any((after - at) * (z - after) > 0 for z in own):  # it ended here, but is marked further on
+            part = None
+        else:
+            part = _nothing(old.shape)
+        if part is None:
+            return None
+        mask[after] = _laid(part, old)
+        own.add(after)
+        empty = not mask[after].any() and not old.any()
+        return Step(None if empty else (after, part), None if _agree(old, mask[after]) else True, final=True)
+
+    first, last = _reach(asked, len(mask))
+    yield from propagate(dict.fromkeys(keys, True), step, slices=range(first, last), fixed=own.__contains__)
 
 
 def _following(
     steps: Steps, asked: Request, at: int, after: int, old: Plane, was: Plane, fresh: Plane
 ) -> Prediction | None:
     """Return the answer for a slice whose neighbour changed from `was` to `fresh`; None where it stays as it is."""
-    carried = np.asarray((old | (fresh & ~was)) & ~(was & ~fresh))
+    carried = apply_change(old, was, fresh)
     if not carried.any():
         return None
     part = steps.following(after, at, carried, of_slice(asked, after))
@@ -251,8 +244,7 @@ def _kept(part: Prediction, old: Plane, changed: Plane) -> Prediction:
         return part
     fresh = np.zeros(old.shape, np.float32)
     fresh[part.box.slices[1:]] = part.probability[0]
-    near = binary_dilation(changed, iterations=NEAR)
-    return Prediction(np.where(near, fresh, old).astype(np.float32)[None], whole((1, *old.shape)))
+    return Prediction(limit_to_change(fresh, old, changed)[None], whole((1, *old.shape)))
 
 
 def _nothing(shape: Sequence[int]) -> Prediction:

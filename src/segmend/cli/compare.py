@@ -45,7 +45,10 @@ def compare(
       segmend compare --data datasets --methods all --user click --limit 10 --out comparison
     """
     from segmend.evaluation.compare import compare as play_all
+    from segmend.report import comparison, plots
 
+    if out is not None and not plots.available():
+        click.echo(plots.WITHOUT, err=True)
     found = play_all(
         data,
         [name.strip() for name in methods.split(",")],
@@ -58,13 +61,7 @@ def compare(
         out=out,
         log=lambda line: click.echo(line, err=True),
     )
-    written: tuple[Path, ...] = ()
-    if out:
-        from segmend.report import comparison, plots
-
-        written = comparison.write(found, out)
-        if not plots.available():
-            click.echo(plots.WITHOUT, err=True)
+    written = comparison.write(found, out) if out is not None else ()
     say(found.summary(), [*_lines(found), *map(str, written[:5])], as_json=as_json)
 
 

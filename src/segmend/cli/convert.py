@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from segmend import io
-from segmend.cli.words import as_json, mask_writer, patient_option, say
+from segmend.cli.words import as_json, check_free, force_option, mask_writer, patient_option, say
 from segmend.core.session import PALETTE, Label
 from segmend.errors import SettingsError
 
@@ -25,6 +25,7 @@ from segmend.errors import SettingsError
 )
 @click.option("--frame", default=0, show_default=True, help="Which moment, when the 4th axis is time.")
 @patient_option
+@force_option
 @as_json
 def convert(
     source: str,
@@ -35,6 +36,7 @@ def convert(
     fourth: str,
     frame: int,
     patient: str,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Write SOURCE, a file or a folder of DICOM, to TARGET in the format of its suffix.
@@ -51,6 +53,7 @@ def convert(
         found = io.series(Path(source))
         say([asdict(entry) for entry in found], [str(entry) for entry in found], as_json=as_json)
         return
+    check_free([Path(target)], force=force)
     if image is None and patient == "keep":
         raise SettingsError("--patient keep is for masks: name the image with --mask.")
     reference = io.read(

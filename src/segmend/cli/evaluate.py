@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from segmend.cli.words import as_json, data_option, device_options, say, weights_option
+from segmend.cli.words import as_json, check_free, data_option, device_options, force_option, say, weights_option
 
 
 @click.command()
@@ -23,6 +23,7 @@ from segmend.cli.words import as_json, data_option, device_options, say, weights
 @click.option("--objects", default=None, type=click.IntRange(min=1), help="Of each case, at most.")
 @click.option("--seed", default=0, show_default=True, help="Of the robots that draw at random.")
 @click.option("--out", type=click.Path(path_type=Path), help="A folder for tables, JSON and plots.")
+@force_option
 @as_json
 def evaluate(
     data: Path,
@@ -38,6 +39,7 @@ def evaluate(
     objects: int | None,
     seed: int,
     out: Path | None,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Let a robot annotate every object of the data sets and measure how well each mask gets.
@@ -48,6 +50,12 @@ def evaluate(
     """
     from segmend import report
     from segmend.evaluation.evaluate import evaluate as play_all
+    from segmend.report import plots
+
+    if out is not None:
+        check_free([out / "summary.json"], force=force)
+    if out is not None and not plots.available():
+        click.echo(plots.WITHOUT, err=True)
 
     with click.progressbar(length=0, label=f"Playing {user}", file=sys.stderr) as bar:
 

@@ -10,7 +10,7 @@ import click
 
 from segmend import io
 from segmend.cli.place import open_store, place_options
-from segmend.cli.words import as_json, patient_option, say
+from segmend.cli.words import as_json, check_free, force_option, patient_option, say
 from segmend.core.session import Canvas
 from segmend.errors import SettingsError
 from segmend.store import Store
@@ -21,6 +21,7 @@ from segmend.store import Store
 @click.option("-o", "--out", metavar="FILE", help="The masks: .nii.gz, .seg.nrrd, .mha, .dcm, .png ...")
 @place_options
 @patient_option
+@force_option
 @as_json
 def export(
     session: str | None,
@@ -29,6 +30,7 @@ def export(
     database: str | None,
     blobs: str | None,
     patient: str,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Write the masks of SESSION to a file. Without a session, list all there are.
@@ -39,6 +41,8 @@ def export(
       segmend export 1f6cab47d3a94e4c8c1f0ad9a8b6c2aa -o abdomen.seg.nrrd
       segmend export 1f6cab47d3a94e4c8c1f0ad9a8b6c2aa -o abdomen.dcm --patient keep
     """
+    if out is not None:
+        check_free([Path(out)], force=force)
     with open_store(data, database, blobs) as store:
         if session is None:
             found = _sessions(store)

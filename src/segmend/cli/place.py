@@ -15,7 +15,8 @@ USUAL = Path("~/.segmend")
 
 
 data_option = click.option(
-    "--data",
+    "--folder",
+    "data",
     type=click.Path(path_type=Path),
     default=USUAL,
     show_default=True,
@@ -37,7 +38,7 @@ _blobs_option = click.option(
 
 
 def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options --data, --database and --blobs."""
+    """Give a command the options --folder, --database and --blobs."""
     return data_option(_database_option(_blobs_option(command)))
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from segmend.cli.words import as_json, say
-from segmend.samples import write_folder
+from segmend.cli.words import as_json, check_free, force_option, say
+from segmend.samples import paths_in, write_folder
 
 
 @click.command()
@@ -15,8 +15,12 @@ from segmend.samples import write_folder
 @click.option("--cases", default=1, show_default=True, type=click.IntRange(min=1), help="How many of each kind.")
 @click.option("--seed", default=0, show_default=True, help="Other seeds, other images.")
 @click.option("--kind", "kinds", multiple=True, help="Only this kind. Repeat for more.")
+@click.option("--skip-existing", is_flag=True, help="Leave cases that are there as they are, and write the others.")
+@force_option
 @as_json
-def samples(folder: str, cases: int, seed: int, kinds: tuple[str, ...], as_json: bool) -> None:
+def samples(
+    folder: str, cases: int, seed: int, kinds: tuple[str, ...], skip_existing: bool, force: bool, as_json: bool
+) -> None:
     """Write sample images with their right masks to FOLDER, one data set a kind.
 
     \b
@@ -27,5 +31,7 @@ def samples(folder: str, cases: int, seed: int, kinds: tuple[str, ...], as_json:
     Example:
       segmend samples demo --cases 4
     """
-    written = write_folder(Path(folder), cases=cases, seed=seed, kinds=kinds or None)
+    check_free([*paths_in(Path(folder), cases=cases, kinds=kinds or None)], force=force or skip_existing)
+    keep = skip_existing and not force
+    written = write_folder(Path(folder), cases=cases, seed=seed, kinds=kinds or None, keep=keep)
     say([str(path) for path in written], [str(path) for path in written], as_json=as_json)

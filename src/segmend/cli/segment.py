@@ -5,11 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
+import numpy as np
 
 from segmend import io
-from segmend.cli.words import as_json, device_options, mask_writer, patient_option, prompts_of, say, weights_option
+from segmend.cli.words import (
+    Marks,
+    as_json,
+    check_free,
+    device_options,
+    force_option,
+    mask_writer,
+    patient_option,
+    say,
+    weights_option,
+)
+from segmend.core.image import Image
 from segmend.core.prompts import Mask
 from segmend.core.segmenter import FIRST, answer, first_masks
 from segmend.core.session import PALETTE, Finetune, Label, painted
@@ -23,7 +36,15 @@ from segmend.methods import card, load
 @click.option("--negative", "negatives", multiple=True, metavar="Z,Y,X", help="A voxel that is not of the object.")
 @click.option("--box", "boxes", multiple=True, metavar="Z,Y,X:Z,Y,X", help="The object lies in this box, low:high.")
 @click.option("--stroke", "strokes", multiple=True, metavar="Z,Y,X:...", help="A line through the object.")
-@click.option("--prompts", "file", metavar="FILE", help="More prompts, a JSON list as the server takes them.")
+@click.option("--negative-stroke", "negative_strokes", multiple=True, metavar="Z,Y,X:...", help="A line outside it.")
+@click.option("--radius", default=1.0, show_default=True, help="Half the width of the strokes, in voxels.")
+@click.option("--lasso", "lassos", multiple=True, metavar="Z,Y,X:...", help="A closed line; its inside is the object.")
+@click.option("--negative-lasso", "negative_lassos", multiple=True, metavar="Z,Y,X:...", help="Its inside is not.")
+@click.option(
+    "--extremes", multiple=True, metavar="Z,Y,X:...", help="The outermost voxels: 4 in a plane, 6 in a volume."
+)
+@click.option("--adjust", type=float, metavar="K", help="Grow the mask so far by K of its volume; below 0 shrinks it.")
+@click.option("--prompts", "file", metavar="FILE", help="More prompts, a JSON list of the forms below.")
 @click.option("--start", "start", metavar="MASK", help="A mask to start from, on the same grid.")
 @click.option("--method", default="mend", show_default=True, help="One of `segmend methods`.")
 @click.option(
@@ -42,14 +63,10 @@ from segmend.methods import card, load
 )  # fmt: skip
 @click.option("-o", "--out", required=True, metavar="FILE", help="The mask: .nii.gz, .seg.nrrd, .mha, .dcm, .png ...")
 @patient_option
+@force_option
 @as_json
 def segment(
     image: str,
-    clicks: tuple[str, ...],
-    negatives: tuple[str, ...],
-    boxes: tuple[str, ...],
-    strokes: tuple[str, ...],
-    file: str | None,
     start: str | None,
     method: str,
     finetune: Finetune,
@@ -60,7 +77,9 @@ def segment(
     name: str,
     out: str,
     patient: str,
+    force: bool,
     as_json: bool,
+    **written: Any,
 ) -> None:
     """Segment one object of IMAGE, a file or a folder of DICOM, and write its mask.
 
@@ -68,23 +87,36 @@ def segment(
     --task`), mend finds all labels of the task, and prompts mend one of them (--label) in the mask of --start.
 
     \b
-    Voxels are z,y,x and count from 0; a photograph is slice 0. A box ends just before its
-    second corner, as a slice does in Python.
+    Voxels are z,y,x and count from 0; in a photograph or another flat image y,x is enough. A
+    box ends just before its second corner, as a slice does in Python.
+
+    \b
+    A file of --prompts is a JSON list; the newest prompt comes last. "positive" is true and
+    "radius" is 1 where nothing is said:
+      {"kind": "click", "index": [z, y, x], "positive": true}
+      {"kind": "stroke", "points": [[z, y, x], ...], "positive": true, "radius": 1}
+      {"kind": "box", "low": [z, y, x], "high": [z, y, x]}
+      {"kind": "lasso", "points": [[z, y, x], ...], "axis": 0, "positive": true}
+      {"kind": "extremes", "points": [[z, y, x], ...]}
+      {"kind": "adjust", "k": 0.1}
+      {"kind": "mask", "low": [z, y, x], "shape": [z, y, x], "bits": "..."}
 
     \b
     Example:
       segmend segment scan.nii.gz --click 30,110,84 --negative 30,140,90 -o liver.nii.gz
+      segmend segment mole.png --extremes 80,120:130,60:180,125:125,190 -o mask.png
       segmend segment heart.nii.gz --weights runs/hearts -o first.nii.gz
       segmend segment heart.nii.gz --weights runs/hearts --start first.nii.gz --label left --click 4,80,90 -o b.nii.gz
     """
-    import numpy as np
-
     chosen = card(method, weights)
-    prompts = prompts_of(clicks=clicks, negatives=negatives, boxes=boxes, strokes=strokes, file=file)
+    marks = Marks(**written)
+    prompts = marks.prompts()
     if not prompts and (start is not None or not chosen.guesses):
         raise PromptError("A segmentation needs at least one prompt, for example --click 0,120,80; got none.")
     chosen.check(prompts)
+    check_free([Path(out)], force=force)
     scan = io.read(Path(image), series=series)
+    marks.check_flat(scan)
     write = mask_writer(out, scan, image, patient, series=series)
     earlier = np.zeros(scan.shape, np.uint16) if start is None else io.read_mask(Path(start), scan)
 
@@ -115,14 +147,13 @@ def segment(
 
     labels = [Label(value, text, PALETTE[i % len(PALETTE)]) for i, (value, text) in enumerate(names.items())]
     write(found, labels)
-    millilitres = float(abs(np.linalg.det(scan.affine[:3, :3]))) / 1000
     counts = {value: int((found == value).sum()) for value in names}
     voxels = sum(counts.values())
     values = {
         "out": out,
         "method": method,
         "voxels": voxels,
-        "millilitres": round(voxels * millilitres, 6),
+        **sizes_of(voxels, scan),
         "quality": next(iter(qualities.values())) if len(qualities) == 1 else None,
         "finetuned": finetuned,
         "labels": [
@@ -130,7 +161,7 @@ def segment(
                 "value": value,
                 "name": text,
                 "voxels": counts[value],
-                "millilitres": round(counts[value] * millilitres, 6),
+                **sizes_of(counts[value], scan),
                 "quality": qualities.get(value),
             }
             for value, text in names.items()
@@ -142,10 +173,38 @@ def segment(
     for value, text in names.items():
         quality = f", expected Dice {qualities[value]:.2f}" if value in qualities else ""
         what = f"{out}: {text}: " if workspace.labels else f"{out}: "
-        lines.append(f"{what}{counts[value]} voxels, {counts[value] * millilitres:.3g} ml{quality}.")
+        lines.append(f"{what}{size_of(counts[value], scan)}{quality}.")
     taught = ", fine-tuned to this image" if finetuned else ""
     lines[-1] = f"{lines[-1][:-1]}{taught}, in {answered - opened:.2f} s."
     say(values, lines, as_json=as_json)
+
+
+def sizes_of(voxels: int, scan: Image) -> dict[str, float | None]:
+    """Return the volume of so many voxels of a scan, or their area in a flat image that says how large its pixels are.
+
+    >>> sizes_of(2000, Image(np.zeros((1, 1, 40, 50))))
+    {'millilitres': None, 'square_millimetres': None}
+    """
+    _, y, x = scan.spacing.tolist()
+    sized = (y, x) != (1.0, 1.0)  # pictures that say nothing are read as one millimetre a pixel
+    volume = float(abs(np.linalg.det(scan.affine[:3, :3]))) / 1000
+    return {
+        "millilitres": None if scan.flat else round(voxels * volume, 6),
+        "square_millimetres": round(voxels * y * x, 6) if scan.flat and sized else None,
+    }
+
+
+def size_of(voxels: int, scan: Image) -> str:
+    """Return what a person is told of so many voxels of a scan.
+
+    >>> size_of(2000, Image(np.zeros((1, 1, 40, 50)))), size_of(2000, Image(np.zeros((1, 40, 50, 60))))
+    ('2000 pixels', '2000 voxels, 2 ml')
+    """
+    sizes = sizes_of(voxels, scan)
+    if sizes["millilitres"] is not None:
+        return f"{voxels} voxels, {sizes['millilitres']:.3g} ml"
+    area = sizes["square_millimetres"]
+    return f"{voxels} pixels" if area is None else f"{voxels} pixels, {area:.4g} mm²"
 
 
 def label_of(labels: Mapping[int, str], name: str) -> int:

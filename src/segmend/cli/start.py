@@ -54,7 +54,7 @@ def start(
 
     \b
     Example:
-      segmend start --no-browser --port 9000 --data ~/study
+      segmend start --no-browser --port 9000 --folder ~/study
     """
     check_device(device)
     settings = ServerSettings(

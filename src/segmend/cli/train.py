@@ -14,6 +14,7 @@ import click
 
 from segmend.cli.words import as_json, data_option, say
 from segmend.errors import SettingsError
+from segmend.learning.recipe import check_learns
 
 
 @click.command()
@@ -47,6 +48,7 @@ def train(method: str, data: Path, out: Path | None, changes: tuple[str, ...], t
       segmend train mend --task --data hearts --out runs/hearts --set steps=2000
       torchrun --nproc-per-node 2 -m segmend train mend --data datasets
     """
+    check_learns(method)
     options = settings_of(changes) | ({"task": True} if task else {})
     try:
         from segmend.learning import loop as training

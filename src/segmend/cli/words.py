@@ -4,67 +4,117 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
 from segmend.core.image import Box, Image, Index, LabelMap
-from segmend.core.prompts import Click, Prompt, Stroke, from_json
+from segmend.core.prompts import Adjust, Click, Extremes, Lasso, Prompt, Stroke, from_json
 from segmend.core.session import Label
-from segmend.errors import FileError, PromptError
+from segmend.errors import ConflictError, FileError, PromptError
 from segmend.runtime.engine import DEVICES, PRECISIONS
 
 
 def voxel(text: str) -> Index:
-    """Return the voxel that a person wrote as z,y,x.
+    """Return the voxel that a person wrote as z,y,x, or as y,x of a flat image.
 
-    >>> voxel("0,12,30")
-    (0, 12, 30)
+    >>> voxel("3,12,30"), voxel("12,30")
+    ((3, 12, 30), (0, 12, 30))
     """
-    z, y, x = _whole_numbers(text, 3, "A voxel needs three whole numbers z,y,x (a photograph is slice 0)")
+    z, y, x = [0, *_whole_numbers(text, (2, 3), "A voxel needs three whole numbers z,y,x, or y,x in a flat image")][-3:]
     return z, y, x
 
 
 def corners(text: str) -> tuple[Index, Index]:
-    """Return the two corners of a box written as z,y,x:z,y,x; the second one lies just outside.
+    """Return the two corners of a box written as z,y,x:z,y,x or y,x:y,x; the second one lies just outside.
 
-    >>> corners("0,2,3:1,8,9")
-    ((0, 2, 3), (1, 8, 9))
+    >>> corners("0,2,3:1,8,9"), corners("2,3:8,9")
+    (((0, 2, 3), (1, 8, 9)), ((0, 2, 3), (1, 8, 9)))
     """
-    a, b, c, d, e, f = _whole_numbers(text.replace(":", ","), 6, "A box needs two corners z,y,x:z,y,x")
+    needed = "A box needs two corners z,y,x:z,y,x, or y,x:y,x in a flat image"
+    numbers = _whole_numbers(text.replace(":", ","), (4, 6), needed)
+    if len(numbers) == 4:
+        numbers = [0, *numbers[:2], 1, *numbers[2:]]
+    a, b, c, d, e, f = numbers
     return (a, b, c), (d, e, f)
 
 
-def _whole_numbers(text: str, count: int, needed: str) -> list[int]:
+def line(text: str) -> tuple[Index, ...]:
+    """Return the voxels of a line, written one after the other with colons between them."""
+    return tuple(voxel(word) for word in text.split(":"))
+
+
+def flat_only(texts: Sequence[str]) -> str | None:
+    """Return the first voxel, box or line that is written with y,x alone, as only a flat image's can be.
+
+    >>> flat_only(["1,2,3", "4,5:6,7"])
+    '4,5:6,7'
+    """
+    return next((text for text in texts if any(word.count(",") == 1 for word in text.split(":"))), None)
+
+
+def _whole_numbers(text: str, counts: Sequence[int], needed: str) -> list[int]:
     try:
         numbers = [int(word) for word in text.split(",")]
     except ValueError:
         numbers = []
-    if len(numbers) != count:
+    if len(numbers) not in counts:
         raise PromptError(f"{needed}; got {text!r}.")
     return numbers
 
 
-def prompts_of(
-    *,
-    clicks: Sequence[str] = (),
-    negatives: Sequence[str] = (),
-    boxes: Sequence[str] = (),
-    strokes: Sequence[str] = (),
-    file: str | None = None,
-) -> list[Prompt]:
-    """Return all prompts of one command: those of the file, boxes, strokes, then clicks.
+@dataclass(frozen=True)
+class Marks:
+    """The prompts of one command as they were written."""
 
-    >>> prompts_of(clicks=["0,5,5"], boxes=["0,1,1:1,9,9"])
-    [Box(low=(0, 1, 1), high=(1, 9, 9)), Click(index=(0, 5, 5), positive=True)]
+    clicks: Sequence[str] = ()
+    negatives: Sequence[str] = ()
+    boxes: Sequence[str] = ()
+    strokes: Sequence[str] = ()
+    negative_strokes: Sequence[str] = ()
+    lassos: Sequence[str] = ()
+    negative_lassos: Sequence[str] = ()
+    extremes: Sequence[str] = ()
+    adjust: float | None = None
+    radius: float = 1.0  # of the strokes, in voxels
+    file: str | None = None
+
+    def prompts(self) -> list[Prompt]:
+        """Return all of them: those of the file, boxes, extremes, lassos, strokes, clicks, and the adjustment.
+
+        >>> Marks(clicks=["0,5,5"], boxes=["1,1:9,9"]).prompts()
+        [Box(low=(0, 1, 1), high=(1, 9, 9)), Click(index=(0, 5, 5), positive=True)]
+        """
+        found: list[Prompt] = [] if self.file is None else _read(Path(self.file))
+        found += [Box(*corners(text)) for text in self.boxes]
+        found += [Extremes(line(text)) for text in self.extremes]
+        for lassos, positive in ((self.lassos, True), (self.negative_lassos, False)):
+            found += [Lasso(line(text), plane_of(line(text)), positive) for text in lassos]
+        for strokes, positive in ((self.strokes, True), (self.negative_strokes, False)):
+            found += [Stroke(line(text), positive, self.radius) for text in strokes]
+        found += [Click(voxel(text)) for text in self.clicks]
+        found += [Click(voxel(text), positive=False) for text in self.negatives]
+        return [*found, *([] if self.adjust is None else [Adjust(self.adjust)])]
+
+    def check_flat(self, image: Image) -> None:
+        """Raise PromptError when a voxel is written y,x though the image is a volume."""
+        texts = (
+            *self.clicks, *self.negatives, *self.boxes, *self.strokes, *self.negative_strokes, *self.lassos,
+            *self.negative_lassos, *self.extremes,
+        )  # fmt: skip
+        if not image.flat and (text := flat_only(texts)) is not None:
+            raise PromptError(f"In a volume of shape {image.shape} a voxel needs three numbers z,y,x; got {text!r}.")
+
+
+def plane_of(points: Sequence[Index]) -> int:
+    """Return the axis along which all points of a lasso have one index, the first where there are several.
+
+    >>> plane_of([(3, 2, 5), (7, 2, 9), (4, 2, 1)])
+    1
     """
-    found: list[Prompt] = [] if file is None else _read(Path(file))
-    found += [Box(*corners(text)) for text in boxes]
-    found += [Stroke(tuple(voxel(word) for word in text.split(":"))) for text in strokes]
-    found += [Click(voxel(text)) for text in clicks]
-    found += [Click(voxel(text), positive=False) for text in negatives]
-    return found
+    return next((axis for axis in range(3) if len({point[axis] for point in points}) == 1), 0)
 
 
 def _read(path: Path) -> list[Prompt]:
@@ -143,4 +193,14 @@ patient_option = click.option(
     show_default=True,
     help="A DICOM mask leaves out whose it is, or keeps it from the image, as an archive (PACS) needs it.",
 )
+force_option = click.option("--force", is_flag=True, help="Write over a file that is there.")
+
+
+def check_free(paths: Sequence[Path], *, force: bool) -> None:
+    """Raise ConflictError when one of the files is there already, unless it may be written over."""
+    there = next((path for path in paths if path.exists()), None)
+    if there is not None and not force:
+        raise ConflictError(f"The file {there} is there already; choose another one, or write over it with --force.")
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

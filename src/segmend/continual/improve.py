@@ -349,7 +349,7 @@ class _Job:
 class Plan:
     """The settings of the recipe for one kind of networks, and of the loop."""
 
-    settings: Any  # segmend.mend.learning.recipe.Settings
+    settings: Any  # segmend.mend.learning.settings.Settings
     loop: Mapping[str, Any]
 
     @classmethod

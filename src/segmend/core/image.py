@@ -292,6 +292,19 @@ class Image:
         """True for a photograph or a single slice."""
         return self.shape[0] == 1
 
+    @property
+    def thick_axis(self) -> int | None:
+        """The axis across slices that are clearly thicker than the other sides of voxels; None where none are.
+
+        >>> Image(np.zeros((1, 3, 4, 5)), scale_affine((1, 1, 6))).thick_axis
+        2
+        >>> Image(np.zeros((1, 3, 4, 5)), scale_affine((1.1, 1, 1))).thick_axis is None
+        True
+        """
+        spacing = self.spacing
+        thickest = int(np.argmax(spacing))
+        return thickest if spacing[thickest] > 1.2 * float(np.median(spacing)) else None
+
     def to_mm(self, index: Sequence[float], *, space: Space = "RAS") -> NDArray[np.float64]:
         """Return the position of a voxel's centre, in mm.
 

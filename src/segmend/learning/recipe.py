@@ -46,8 +46,13 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(cards.recipes()))
 
 
-def recipe(method: str) -> ModuleType:
-    """Return how a method learns; SettingsError when it does not."""
+def check_learns(method: str) -> None:
+    """Raise SettingsError when a method does not learn; nothing is imported for it."""
     if method not in names():
         raise SettingsError(f"The method {method!r} cannot be trained; those that learn are {', '.join(names())}.")
+
+
+def recipe(method: str) -> ModuleType:
+    """Return how a method learns; SettingsError when it does not."""
+    check_learns(method)
     return import_module(cards.recipes()[method])

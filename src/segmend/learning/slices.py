@@ -80,10 +80,7 @@ def cut_axis(image: Image) -> int:
     >>> cut_axis(Image(np.zeros((1, 3, 4, 5)), scale_affine((1, 1, 6))))
     2
     """
-    if image.flat:
-        return 0
-    thickest = int(np.argmax(image.spacing))
-    return thickest if image.spacing[thickest] > 1.2 * float(np.median(image.spacing)) else 0
+    return 0 if image.flat else image.thick_axis or 0
 
 
 _AREAS: WeakKeyDictionary[Subject, NDArray[np.intp]] = WeakKeyDictionary()  # counted once a case

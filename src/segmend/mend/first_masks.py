@@ -3,9 +3,9 @@
     all of it ──▶ what is where, roughly ──▶ round all that was found ──▶ round each label, from near ──▶ refined
 
 Of a plane or a volume the namer first sees all, then the part that holds anything, then each label from near, where
-the refiner looks once more at the label's mask; a look that finds another thing does not count. What a place is called
-is decided last, among all labels, so that they never overlap. Volumes without networks in space are named plane by
-plane.
+the refiner answers once more from the label's mask; an answer that finds another thing does not count. What a place
+is called is decided last, among all labels, so that they never overlap. Volumes without networks in space are named
+plane by plane.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ from segmend.solvers.finetune import one_thread
 if TYPE_CHECKING:
     from segmend.runtime.engine import Engine
 
-AGREED = 0.5  # the Dice with what was seen before that a nearer look has at least: else it is of another thing
+# The least Dice of a nearer answer with the one before; else it is of another object.
+AGREED = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +52,8 @@ class Namer:
     engine: Engine
     labels: Mapping[int, str]  # by value, in the network's order
 
-    def chances(self, features: Mapping[str, Real]) -> Real:  # [labels+1 *cells]
-        """Return how likely each cell is nothing and each label."""
+    def probabilities(self, features: Mapping[str, Real]) -> Real:  # [labels+1 *cells]
+        """Return the probability of each cell to be background and each label."""
         logits = self.engine.run(features)["logits"][0]
         powers = np.exp(logits - logits.max(axis=0))
         return np.asarray(powers / powers.sum(axis=0), np.float32)
@@ -61,8 +62,8 @@ class Namer:
 def read_labels(path: Path) -> dict[int, str]:
     """Return the labels that weights were trained with, by value; ModelError when the file does not say."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))["labels"]
-        labels = {int(label["value"]): str(label["name"]) for label in told}
+        found = json.loads(path.read_text(encoding="utf-8"))["labels"]
+        labels = {int(label["value"]): str(label["name"]) for label in found}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"The weights of a task need {path.name} with its labels: {error}.") from None
     if not labels:
@@ -140,51 +141,53 @@ class InPlanes(Automatic):
 
     def _plane(self, index: int) -> Guess | None:
         rows, columns = np.delete(self.windows.image.shape, self.axis).tolist()
-        chances = np.zeros((len(self.labels) + 1, rows, columns), np.float32)
-        chances[0] = 1
-        self._look(chances, index, self.windows.whole_window(self.axis))
-        found = bounds(np.argmax(chances, axis=0)[None])
+        probabilities = np.zeros((len(self.labels) + 1, rows, columns), np.float32)
+        probabilities[0] = 1
+        self._predict(probabilities, index, self.windows.whole_window(self.axis))
+        found = bounds(np.argmax(probabilities, axis=0)[None])
         if found is None:
             return None
         window = self._window(found)
         if window != self.windows.whole_window(self.axis):
-            self._look(chances, index, window)
-        names = np.argmax(chances, axis=0)
-        one = np.zeros_like(chances[1:])
+            self._predict(probabilities, index, window)
+        names = np.argmax(probabilities, axis=0)
+        one = np.zeros_like(probabilities[1:])
         qualities = {}
         for place, value in enumerate(self.labels, start=1):
-            quality = self._near(chances, names == place, place, index, one[place - 1])
+            quality = self._refine(probabilities, names == place, place, index, one[place - 1])
             if quality is not None:
                 qualities[value] = quality
         low = [0, 0, 0]
         low[self.axis] = index
-        return decided(np.expand_dims(one, self.axis + 1), self.labels, qualities, low)
+        return choose_labels(np.expand_dims(one, self.axis + 1), self.labels, qualities, low)
 
     def _window(self, found: Box) -> Window:
         (top, left), (bottom, right) = in_plane(found, 0)
         return object_window(self.windows, (top, left, bottom, right), self.axis)
 
-    def _look(self, chances: Real, index: int, window: Window) -> None:
-        """Put what the namer sees through a window in place of what it saw from further away."""
-        seen = self.namer.chances(self.windows.features(self.axis, index, window).features)
-        rows, columns = chances.shape[1:]
+    def _predict(self, probabilities: Real, index: int, window: Window) -> None:
+        """Put what the namer finds through a window in place of what it found from further away."""
+        seen = self.namer.probabilities(self.windows.features(self.axis, index, window).features)
+        rows, columns = probabilities.shape[1:]
         beyond = ~cells_on_plane(window, rows, columns, CELLS)
         seen[0][beyond], seen[1:, beyond] = 1, 0
         for place, cells in enumerate(seen):
-            values, where = resample_to_plane(cells, window, rows, columns)
-            chances[place][where] = values
+            filled, where = resample_to_plane(cells, window, rows, columns)
+            probabilities[place][where] = filled
 
-    def _near(self, chances: Real, named: NDArray[np.bool_], place: int, index: int, into: Real) -> float | None:
-        """Look at one label from near, refine it, write its probability, and return the Dice it expects."""
+    def _refine(
+        self, probabilities: Real, named: NDArray[np.bool_], place: int, index: int, into: Real
+    ) -> float | None:
+        """Answer one label from near, refine it, write its probability, and return the Dice it expects."""
         found = bounds(named[None])
         if found is None:
             return None
         window = self._window(found)
-        near = chances.copy()
-        self._look(near, index, window)
+        near = probabilities.copy()
+        self._predict(near, index, window)
         here = np.argmax(near, axis=0) == place
         if not agree(here, named):
-            near, here = chances, named
+            near, here = probabilities, named
         into[:] = clamp_to_mask(near[place], here)
         answer = self.windows.predict(Question((), self.axis, index, here), window)
         if not agree(answer.mask, here[answer.where]):
@@ -211,12 +214,12 @@ class InSpace(Automatic):
     def _volume(self) -> Guess | None:
         image = self.frames.image
         frame = whole_frame(image.shape, image.spacing, (self.options.cells,) * 3)
-        far = self._named(frame)
+        far = self._label_cells(frame)
         box = self._box(far > 0, frame, image)
         if box is None:
             return None
         frame = object_frame(image, box, self.options)
-        names = self._named(frame)
+        names = self._label_cells(frame)
         boxes = [self._box(names == place, frame, image) for place in range(1, len(self.labels) + 1)]
         every = [found for found in boxes if found is not None]
         if not every:
@@ -230,13 +233,13 @@ class InSpace(Automatic):
         for place, (value, found) in enumerate(zip(self.labels, boxes, strict=True), start=1):
             if found is not None:
                 one[place - 1] = frame.resample_to_voxels(np.asarray(names == place, np.float32), around)
-                quality = self._near(found, place, around, one[place - 1])
+                quality = self._refine(found, place, around, one[place - 1])
                 if quality is not None:
                     qualities[value] = quality
-        return decided(one, self.labels, qualities, around.low)
+        return choose_labels(one, self.labels, qualities, around.low)
 
-    def _named(self, frame: Frame) -> NDArray[np.intp]:  # [*cells]
-        names: NDArray[np.intp] = np.argmax(self.namer.chances(self.frames.features(frame)), axis=0)
+    def _label_cells(self, frame: Frame) -> NDArray[np.intp]:  # [*cells]
+        names: NDArray[np.intp] = np.argmax(self.namer.probabilities(self.frames.features(frame)), axis=0)
         names[~frame.cells_in_volume(self.frames.image.shape)] = 0
         return names
 
@@ -245,17 +248,17 @@ class InSpace(Automatic):
         box = None if found is None else frame.box(found, image.shape)
         return box if box is not None and box.size else None
 
-    def _near(self, found: Box, place: int, around: Box, into: Real) -> float | None:
-        """Look at one label from near, refine it, write its probability, and return the Dice it expects."""
+    def _refine(self, found: Box, place: int, around: Box, into: Real) -> float | None:
+        """Answer one label from near, refine it, write its probability, and return the Dice it expects."""
         shape, frame = self.frames.image.shape, object_frame(self.frames.image, found, self.options)
         part = frame.box(whole(frame.cells), shape).intersection(around)
         named = into[part.within(around)]
-        chances = self.namer.chances(self.frames.features(frame))
-        here = (np.argmax(chances, axis=0) == place) & frame.cells_in_volume(shape)
-        laid = frame.resample_to_voxels(clamp_to_mask(chances[place], here), part)
-        if not agree(laid > 0.5, named > 0.5):
+        probabilities = self.namer.probabilities(self.frames.features(frame))
+        here = (np.argmax(probabilities, axis=0) == place) & frame.cells_in_volume(shape)
+        nearer = frame.resample_to_voxels(clamp_to_mask(probabilities[place], here), part)
+        if not agree(nearer > 0.5, named > 0.5):
             return None
-        named[:] = laid
+        named[:] = nearer
         answer = settle(self.frames, (), frame, here.astype(np.float32), self.options)
         if not agree(answer.mask, here):
             return None
@@ -264,7 +267,7 @@ class InSpace(Automatic):
 
 
 def agree(refined: NDArray[np.bool_], named: NDArray[np.bool_]) -> bool:
-    """Tell whether a nearer look's mask is still of what was named before.
+    """Tell whether a nearer answer's mask is still of what was named before.
 
     >>> agree(np.array([True, True, False]), np.array([True, False, False])), agree(np.zeros(3, bool), np.ones(3, bool))
     (True, False)
@@ -272,11 +275,11 @@ def agree(refined: NDArray[np.bool_], named: NDArray[np.bool_]) -> bool:
     return dice(refined, named, empty=0.0) >= AGREED
 
 
-def decided(
-    chances: Real, labels: Mapping[int, str], qualities: Mapping[int, float], low: Sequence[int]
+def choose_labels(
+    probabilities: Real, labels: Mapping[int, str], qualities: Mapping[int, float], low: Sequence[int]
 ) -> Guess | None:  # [labels z y x] of a box that begins at voxel `low`
     """Return which label each voxel of a box has, if any: the likeliest of those more likely than not."""
-    best, most = np.argmax(chances, axis=0), chances.max(axis=0)
+    best, most = np.argmax(probabilities, axis=0), probabilities.max(axis=0)
     values = np.asarray(list(labels), np.uint16)
     names = np.where(most > 0.5, values[best], 0).astype(np.uint16)
     inner = bounds(names)

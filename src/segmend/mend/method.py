@@ -2,14 +2,14 @@
 
 A reader network turns what a window of an image shows into features, once; a refiner turns them, the mask so far, marks
 and boxes into a probability, the Dice that it expects of it, and features on which its last layers can be taught
-this image. What makes it precise is where it looks: its windows follow the object (`workspaces.inplane`).
+this image. What makes it precise is where it looks: its windows follow the object (`mend.plane`).
 
-Volumes are answered in space (`workspaces.involume`) where there are networks for it. Else, and in stacks of a few
+Volumes are answered as one (`mend.volume`) where there are networks for it. Else, and in stacks of a few
 slices, the plane of the newest prompt is answered first, then every other plane with marks that are new; their masks
-are carried from slice to slice in both directions until the object ends (`stream`). An adjustment moves the
+are propagated from slice to slice in both directions until the object ends (`stream`). An adjustment moves the
 boundary of the mask so far (`solvers.nudge`).
 
-The weights of a task hold a third network, which finds the task's labels without a prompt (`workspaces.automatic`).
+The weights of a task hold a third network, which finds the task's labels without a prompt (`mend.first_masks`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation
 
 from segmend.core.image import Box, Image, MaskArray, Real, bounds
 from segmend.core.logits import logit
@@ -38,6 +37,7 @@ from segmend.mend.plane_options import PlaneOptions
 from segmend.mend.volume import VolumeWorkspace
 from segmend.runtime import cards
 from segmend.runtime.engine import AUTO, Device, Engine, load_network, weights_file, weights_of
+from segmend.sampling.propagation import Step, apply_change, limit_to_change, propagate
 from segmend.sampling.slice_prompts import (
     apply_lassos,
     disobeyed_slices,
@@ -54,11 +54,15 @@ from segmend.solvers.nudge import nudge, room
 
 METHOD = cards.method("mend")
 
-LINES = "mend2d_lines.onnx"  # what finds thin things, as `segmend train mend_lines` makes it
-LEAST_SLICES = 4  # of a volume that is answered in space
-THICK = 4.0  # times a pixel's side: slices this far apart are answered one by one (docs/mend-experiments.md)
-NEAR = 6  # pixels round a change in which a neighbouring slice may change too
-FADES = 0.82  # the share of the expected Dice that is left a slice further from the marked ones
+# The file of the network that finds thin things, as `segmend train mend_lines` makes it.
+LINES = "mend2d_lines.onnx"
+# The least number of slices of a volume that is answered as one; fewer are answered one by one.
+LEAST_SLICES = 4
+# The distance of slices, in pixels' sides, from which they are answered one by one (docs/mend-experiments.md).
+THICK = 4.0
+# The factor by which the expected Dice falls from slice to slice away from the marked ones. It was fitted to answers of
+# the shipped weights (docs/mend-experiments.md).
+SLICE_FACTOR = 0.82
 
 __all__ = ["CELLS", "METHOD", "Mend", "MendWorkspace", "load"]
 
@@ -216,19 +220,19 @@ class MendWorkspace(Workspace):
         """Yield the plane of the newest prompt, others with new marks, then what this brings about beside them."""
         axis = plane_axis(prompts[-1], self.image)
         index = key_index(prompts[-1], axis)
-        judged = _Judged(prompts, mask, axis)
+        quality = _StackQuality(prompts, mask, axis)
         answered: dict[int, Plane] = {}
         for plane in (index, *disobeyed_slices(prompts, mask, axis, index)):
             here = np.take(mask, plane, axis).copy()
             question = Question(newest_mark_last(prompts, axis, plane), axis, plane, here)
             answer = self.planes.answer(question)
             here[answer.where] = answer.mask
-            quality = judged.after(answer, plane, here)
-            part = _prediction(answer.probability, answer.uncertainty, answer.where, axis, plane, quality)
+            expected = quality.add(answer, plane, here)
+            part = _prediction(answer.probability, answer.uncertainty, answer.where, axis, plane, expected)
             yield replace(part, finetuned=answer.finetuned)
             answered[plane] = here
         if self.image.shape[axis] > 1:
-            yield from self._carry(prompts, mask, axis, answered, judged)
+            yield from self._propagated(prompts, mask, axis, answered, quality)
 
     def _nudged(self, newest: Adjust, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
         """Move the boundary of the mask so far by K; nothing else changes."""
@@ -256,41 +260,43 @@ class MendWorkspace(Workspace):
 
     # From slice to slice.
 
-    def _carry(
-        self, prompts: Sequence[Prompt], mask: MaskArray, axis: int, answered: Mapping[int, Plane], judged: _Judged
+    def _propagated(
+        self,
+        prompts: Sequence[Prompt],
+        mask: MaskArray,
+        axis: int,
+        answered: Mapping[int, Plane],
+        quality: _StackQuality,
     ) -> Iterator[Prediction]:
-        """Carry what changed in the answered slices to their neighbours on both sides, as far as it goes.
+        """Yield the slices on both sides of the answered ones, each with what changed in the slice beside it.
 
-        A slice that has a mask already keeps it away from the change, so that a correction
-        mends what is near it and spoils nothing further off. No slice is answered twice.
+        A slice that has a mask already keeps it away from the change, so that a correction mends what is near it and
+        spoils nothing further off.
         """
-        first, last = slice_range(prompts, axis, self.image.shape[axis])
-        known = set(answered)
-        fronts = [(at, step, here) for at, here in answered.items() for step in (-1, 1)]
-        while fronts:
-            onward = []
-            for at, step, fresh in fronts:
-                after, was = at + step, np.take(mask, at, axis)
-                if not first <= after < last or after in known or has_marks(prompts, axis, after):
-                    continue
-                old = np.take(mask, after, axis)
-                carried = (old | (fresh & ~was)) & ~(was & ~fresh)
-                probability, answer = self._beside(Question(prompts, axis, after, carried), old, fresh ^ was)
-                now = np.asarray(probability > 0.5)
-                if now.any() or old.any():
-                    known.add(after)
-                    where = _cut_out(probability, old)
-                    uncertainty = np.zeros(old.shape, np.float32)
-                    if answer is not None:
-                        uncertainty[answer.where] = answer.uncertainty
-                    quality = judged.after(answer, after, now)
-                    yield _prediction(probability[where], uncertainty[where], where, axis, after, quality)
-                if not nearly_equal(old, now):
-                    onward.append((after, step, now))
-            fronts = onward
 
-    def _beside(self, question: Question, old: Plane, changed: Plane) -> tuple[Real, WindowAnswer | None]:
-        """Return the probability of a slice beside an answered one, and how it was seen, if it was."""
+        def step(before: int, after: int, fresh: Plane) -> Step[Plane, Prediction]:
+            was, old = np.take(mask, before, axis), np.take(mask, after, axis)
+            question = Question(prompts, axis, after, apply_change(old, was, fresh))
+            probability, answer = self._answer_beside(question, old, fresh ^ was)
+            now = np.asarray(probability > 0.5)
+            onward = None if nearly_equal(old, now) else now
+            if not now.any() and not old.any():
+                return Step(None, onward, final=False)
+            where = _bounds(probability, old)
+            uncertainty = np.zeros(old.shape, np.float32)
+            if answer is not None:
+                uncertainty[answer.where] = answer.uncertainty
+            expected = quality.add(answer, after, now)
+            part = _prediction(probability[where], uncertainty[where], where, axis, after, expected)
+            return Step(part, onward, final=True)
+
+        first, last = slice_range(prompts, axis, self.image.shape[axis])
+        yield from propagate(
+            answered, step, slices=range(first, last), fixed=lambda index: has_marks(prompts, axis, index)
+        )
+
+    def _answer_beside(self, question: Question, old: Plane, changed: Plane) -> tuple[Real, WindowAnswer | None]:
+        """Return the probability of a slice beside an answered one, and the networks' answer, if it counts."""
         probability = np.zeros(old.shape, np.float32)
         answer = None
         if question.here.any():
@@ -299,13 +305,10 @@ class MendWorkspace(Workspace):
         if not continues(question.here, probability > 0.5):
             probability[:] = 0
             answer = None
-        if old.any():
-            near = binary_dilation(changed, iterations=NEAR) if changed.any() else changed
-            probability = np.where(near, probability, old).astype(np.float32)
-        return probability, answer
+        return limit_to_change(probability, old, changed), answer
 
 
-class _Judged:
+class _StackQuality:
     """The Dice that is expected of all slices: the mean of those that were answered, each counting by its size.
 
     It is less, the further the mask goes from the slices that a person marked.
@@ -324,7 +327,7 @@ class _Judged:
                 away[key_index(prompt, axis)] = False
         self.away = _distances(away)
 
-    def after(self, answer: WindowAnswer | None, index: int, now: Plane) -> float | None:
+    def add(self, answer: WindowAnswer | None, index: int, now: Plane) -> float | None:
         """Return it with one slice more, which has this mask now."""
         self.there[index] = now.any()
         if answer is not None and answer.quality is not None:
@@ -334,7 +337,7 @@ class _Judged:
         if not self.size:
             return None
         far = float(self.away[self.there].mean()) if self.there.any() else 0.0
-        return float(self.total / self.size * FADES**far)
+        return float(self.total / self.size * SLICE_FACTOR**far)
 
 
 def _distances(away: NDArray[np.bool_]) -> Real:  # [n]
@@ -359,7 +362,7 @@ def _prediction(
     return Prediction(np.expand_dims(probability, axis), box, quality, np.expand_dims(uncertainty, axis))
 
 
-def _cut_out(probability: Real, old: Plane) -> tuple[slice, slice]:
+def _bounds(probability: Real, old: Plane) -> tuple[slice, slice]:
     """Return where in a plane the answer or the old mask says anything."""
     box = bounds(((probability > 0.01) | old)[None])
     assert box is not None

@@ -2,7 +2,7 @@
 
 A small network of its own, which has learned from drawn strands, tells of every pixel how likely it is to lie on a
 dark line. What is joined to a marked line is the answer, where it is thin and long; a mark that lies on no such thing
-is no business of this. A person's marks raise and lower the bar near them.
+is not answered here. A person's marks raise and lower the threshold near them.
 """
 
 from __future__ import annotations
@@ -15,55 +15,83 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter, label, unifor
 
 from segmend.core.image import Real
 from segmend.runtime.engine import Engine
+from segmend.sampling.intensity import intensity_range, rescale
+from segmend.sampling.window import Plane
 
-LEAST_TONE = 0.04  # of the range: darker is all the same
-LEVEL = 10.0  # pixels over which tones are made level
-LEAST_SPREAD = 0.02  # log tones: what varies less is flat
-TILE = 256  # pixels: the network sees squares of one size, so that it is compiled once ...
-SEAM = 32  # ... of whose rims so much is seen by the next one
-LEAST_SIDE = 64  # pixels: in smaller pictures nothing is that long
-MOST_SIDE = 640  # pixels: larger pictures are looked at in coarser ones
-SURE = 2.0  # logits
-LEAST_SHARE = 0.003  # of the middle of a picture that surely is lines, where it has some ...
-LEAST_SURE = 0.1  # ... and of what may be
-CLEARLY = 0.01  # the product of both from which dark lines leave no uncertainty that they are those
-ON = 2  # pixels from a mark to its line
-MAX_LOGIT = 8.0  # logits: more is as sure
-BAR = 0.3  # logits from which a pixel is on a line ...
-CLEAR = 0.0  # ... and which a mark on one has at least
-MOST_MARKS = 32  # pixels of all marks of a side that are heard
-FILLED = 0.75  # of both sides of a box that is of lines
-THICK = 5.0  # pixels: half of the width of the widest line
-LONG = 80.0  # times as long as half as wide
-NEAR = 12.0  # pixels: a correction is heard so far away, and fades
-EVERYWHERE = 0.15  # ... to this share of what it is where it is put down ...
-MOST_MOVED = 1.0  # ... but of so many logits at most
-MARGIN = 0.5  # logits between a mark and the bar that it moves
+# Grey, 0 to 1, below which all is the same.
+LEAST_GREY = 0.04
+# The standard deviation in pixels of the light that is taken out. The shipped weights belong to it.
+BACKGROUND_SCALE = 10.0
+# The log intensity below whose spread a picture is flat. The shipped weights belong to it.
+LEAST_SPREAD = 0.02
 
-Plane = NDArray[np.bool_]  # [y x]
+# The side in pixels of the squares that the network sees: of one size, so that it is compiled once.
+TILE = 256
+# How many pixels two squares overlap.
+OVERLAP = 32
+# The least side in pixels of a picture that is asked for lines: in smaller ones nothing is that long.
+LEAST_SIDE = 64
+# The largest side in pixels that is looked at; larger pictures are averaged first.
+MOST_SIDE = 640
+
+# The logit from which a pixel surely lies on a line, when it is asked whether a picture has any.
+CERTAIN_LOGIT = 2.0
+# The least share of the middle of a picture that surely is lines, where it has some.
+LEAST_SHARE = 0.003
+# The least share of what surely is lines among what may be.
+LEAST_CERTAIN = 0.1
+# The product of both shares from which dark lines are taken without asking for bright ones.
+CLEAR_SHARE = 0.01
+
+# The distance in pixels from a mark to its line.
+MARK_REACH = 2
+# The largest logit, either way: beyond it the network is as certain.
+MAX_LOGIT = 8.0
+# The logit from which a pixel is on a line. It belongs to the shipped weights.
+LINE_LOGIT = 0.3
+# The least logit on a line of a mark that means the line. It belongs to the shipped weights.
+MARK_LOGIT = 0.0
+# How many pixels of all marks of one sign count.
+MOST_MARKS = 32
+# The share of both sides of a box that its lines span.
+FILLED = 0.75
+# Half of the width in pixels of the widest line.
+THICK = 5.0
+# The least length of lines, in halves of their width.
+LONG = 80.0
+
+# The standard deviation in pixels of the region in which a correction moves the threshold.
+CORRECTION_SCALE = 12.0
+# The share of a correction by which the threshold moves everywhere.
+EVERYWHERE = 0.15
+# The largest logit by which one correction moves the threshold everywhere.
+MOST_MOVED = 1.0
+# The logit between a mark and the threshold that it moves.
+MARGIN = 0.5
+
 Pixels = NDArray[np.intp]  # [n 2]
 Where = tuple[slice, slice]
-WITH_CORNERS = np.ones((3, 3), bool)
+# Connectivity over corners.
+CORNERS = np.ones((3, 3), bool)
 
 
-def log_tones(channel: NDArray[np.generic]) -> Real:
-    """Return tones whose differences are ratios, as light that is swallowed leaves them."""
+def log_intensity(channel: NDArray[np.generic]) -> Real:
+    """Return log intensities, whose differences are ratios, as absorbed light leaves them."""
     values = channel.astype(np.float32)
-    low, high = np.percentile(values[::2, ::2], (0.5, 99.5))
-    tones = np.clip((values - low) / max(float(high - low), 1e-6), 0, 1)
-    return np.asarray(np.log(tones + LEAST_TONE), np.float32)
+    grey = rescale(values, intensity_range(values[::2, ::2]))
+    return np.asarray(np.log(grey + LEAST_GREY), np.float32)
 
 
-def level_tones(tones: Real) -> Real:  # [y x] -> [y x]
-    """Return log tones that are as bright and as varied everywhere, which leaves what is thin.
+def remove_background(grey: Real) -> Real:  # [y x] -> [y x]
+    """Return log intensities that are as bright and as varied everywhere, which leaves what is thin.
 
     >>> light = np.tile(np.linspace(5, 9, 64, dtype=np.float32), (64, 1)); light[30] *= 0.8
-    >>> level = level_tones(np.log(light))
+    >>> level = remove_background(np.log(light))
     >>> bool(level[30].max() < -2 < level[25].min())
     True
     """
-    rest = tones - gaussian_filter(tones, LEVEL)
-    spread = np.sqrt(gaussian_filter(rest**2, 2 * LEVEL))
+    rest = grey - gaussian_filter(grey, BACKGROUND_SCALE)
+    spread = np.sqrt(gaussian_filter(rest**2, 2 * BACKGROUND_SCALE))
     return np.asarray(rest / (spread + LEAST_SPREAD), np.float32)
 
 
@@ -77,7 +105,7 @@ def line_logits(engine: Engine, level: Real) -> Real:  # [y x] -> [y x]
             missing = [(0, TILE - side) for side in part.shape]
             padded = np.pad(part, missing, mode="symmetric")
             logits = engine.run({"x": padded[None, None]})["logits"][0, 0, : part.shape[0], : part.shape[1]]
-            y, x = (0 if start == 0 else SEAM // 2 for start in (top, left))
+            y, x = (0 if start == 0 else OVERLAP // 2 for start in (top, left))
             found[top + y : top + TILE, left + x : left + TILE] = logits[y:, x:]
     return np.clip(found, -MAX_LOGIT, MAX_LOGIT)
 
@@ -88,7 +116,7 @@ def _starts(side: int) -> list[int]:
     >>> _starts(200), _starts(256), _starts(400)
     ([0], [0], [0, 144])
     """
-    count = 1 + max(0, -(-(side - TILE) // (TILE - SEAM)))
+    count = 1 + max(0, -(-(side - TILE) // (TILE - OVERLAP)))
     return [round(at) for at in np.linspace(0, max(side - TILE, 0), count)]
 
 
@@ -101,31 +129,31 @@ class Lines:
     coarse: int = 1
 
     def along(self, positive: Pixels, negative: Pixels, box: Where | None = None) -> Real | None:  # [y x] 0 to 1
-        """Return the chance of each pixel to be on the lines that are marked, or that fill a box.
+        """Return the probability of each pixel to be on the lines that are marked, or that fill a box.
 
         None where the first mark is on no line, or what fills the box is none.
         """
-        positive, negative = (self._few(pixels) for pixels in (positive, negative))
-        bar = BAR if box is not None else self._bar(positive)
-        if bar is None:
+        positive, negative = (self._sampled(pixels) for pixels in (positive, negative))
+        threshold = LINE_LOGIT if box is not None else self._threshold(positive)
+        if threshold is None:
             return None
         lines = self if box is None else self._inside(box)
-        core = lines.joined_to(lines.logits > bar, positive[:1] if box is None else positive[:0])
+        core = lines.components_near(lines.logits > threshold, positive[:1] if box is None else positive[:0])
         if not thin(core) or not (box is None or _fills(core, self._part(box))):
             return None
-        joined = label(lines.chance(bar, positive, negative[:0]) > 0.5, WITH_CORNERS)[0]
-        kept = np.isin(joined, np.setdiff1d(np.concatenate([joined[core], lines.near(joined, positive)]), 0))
-        chance = lines.chance(bar, positive, negative)
-        return self._fine(np.where(kept, chance, np.minimum(chance, 0.5)).astype(np.float32))
+        joined = label(lines.probability(threshold, positive, negative[:0]) > 0.5, CORNERS)[0]
+        kept = np.isin(joined, np.setdiff1d(np.concatenate([joined[core], lines.largest_near(joined, positive)]), 0))
+        probability = lines.probability(threshold, positive, negative)
+        return self._to_pixels(np.where(kept, probability, np.minimum(probability, 0.5)).astype(np.float32))
 
-    def _bar(self, positive: Pixels) -> float | None:
+    def _threshold(self, positive: Pixels) -> float | None:
         """Return the logits that lines have at least, as the first mark says; None where it is on none."""
         if not len(positive):
             return None
-        clear = float(self.near(self.logits, positive[:1])[0])
-        return min(BAR, clear - MARGIN) if clear > CLEAR else None
+        marked = float(self.largest_near(self.logits, positive[:1])[0])
+        return min(LINE_LOGIT, marked - MARGIN) if marked > MARK_LOGIT else None
 
-    def _few(self, pixels: Pixels) -> Pixels:
+    def _sampled(self, pixels: Pixels) -> Pixels:
         """Return some of a picture's pixels where they lie here."""
         last = np.subtract(self.logits.shape, 1)
         return np.asarray(np.minimum(pixels[:: len(pixels) // MOST_MARKS + 1] // self.coarse, last))
@@ -140,52 +168,55 @@ class Lines:
         return replace(self, logits=logits)
 
     @staticmethod
-    def joined_to(mask: Plane, marked: Pixels) -> Plane:
-        """Return the pieces of a mask at the marks; without marks the largest piece."""
-        pieces = label(mask, WITH_CORNERS)[0]
+    def components_near(mask: Plane, marked: Pixels) -> Plane:
+        """Return the connected components of a mask at the marks; without marks the largest one."""
+        labels = label(mask, CORNERS)[0]
         if len(marked):
-            return np.isin(pieces, np.setdiff1d(Lines.near(pieces, marked), 0))
-        sizes = np.bincount(pieces.ravel())
+            return np.isin(labels, np.setdiff1d(Lines.largest_near(labels, marked), 0))
+        sizes = np.bincount(labels.ravel())
         sizes[0] = 0
-        return np.asarray((pieces == sizes.argmax()) & mask)
+        return np.asarray((labels == sizes.argmax()) & mask)
 
-    def _fine(self, chance: Real) -> Real:
+    def _to_pixels(self, probability: Real) -> Real:
         if self.coarse == 1:
-            return chance
-        fine = uniform_filter(chance.repeat(self.coarse, 0).repeat(self.coarse, 1), self.coarse)
+            return probability
+        fine = uniform_filter(probability.repeat(self.coarse, 0).repeat(self.coarse, 1), self.coarse)
         rest = [(0, size - side) for size, side in zip(self.shape, fine.shape, strict=True)]
         return np.asarray(np.pad(fine, rest, mode="edge"), np.float32)
 
     @staticmethod
-    def near(values: NDArray[np.generic], pixels: Pixels) -> NDArray[np.generic]:  # [y x], [n 2] -> [n]
+    def largest_near(values: NDArray[np.generic], pixels: Pixels) -> NDArray[np.generic]:  # [y x], [n 2] -> [n]
         """Return the largest value within a step or two of each pixel."""
         rows, columns = values.shape
         found = [
-            values[max(y - ON, 0) : min(y + ON + 1, rows), max(x - ON, 0) : min(x + ON + 1, columns)].max()
+            values[
+                max(y - MARK_REACH, 0) : min(y + MARK_REACH + 1, rows),
+                max(x - MARK_REACH, 0) : min(x + MARK_REACH + 1, columns),
+            ].max()
             for y, x in pixels.tolist()
         ]
         return np.asarray(found, values.dtype)
 
-    def chance(self, usual: float, positive: Pixels, negative: Pixels) -> Real:  # [y x]
-        """Return the chance of each pixel to lie on as clear a line as usual, or as marks near it say."""
-        told: list[tuple[int, int, float]] = []
+    def probability(self, usual: float, positive: Pixels, negative: Pixels) -> Real:  # [y x]
+        """Return the probability of each pixel to lie on a line, above the usual threshold or that of marks near it."""
+        corrections: list[tuple[int, int, float]] = []
         for pixels, side in ((positive, -1), (negative, 1)):
-            for (y, x), clear in zip(pixels.tolist(), self.near(self.logits, pixels).tolist(), strict=True):
-                bar = clear + side * MARGIN
-                if side * bar > side * usual:  # it says something new
-                    told.append((y, x, bar))
-        moved = sum(float(np.clip(bar - usual, -MOST_MOVED, MOST_MOVED)) for *_, bar in told)
-        usual += EVERYWHERE * moved / (1 + EVERYWHERE * len(told))
-        heard, wanted = np.zeros_like(self.logits), np.zeros_like(self.logits)
-        for y, x, bar in told:
+            for (y, x), marked in zip(pixels.tolist(), self.largest_near(self.logits, pixels).tolist(), strict=True):
+                threshold = marked + side * MARGIN
+                if side * threshold > side * usual:  # it says something new
+                    corrections.append((y, x, threshold))
+        moved = sum(float(np.clip(threshold - usual, -MOST_MOVED, MOST_MOVED)) for *_, threshold in corrections)
+        usual += EVERYWHERE * moved / (1 + EVERYWHERE * len(corrections))
+        weight, wanted = np.zeros_like(self.logits), np.zeros_like(self.logits)
+        for y, x, threshold in corrections:
             bell = _bell(self.logits.shape, y, x)
-            heard += bell
-            wanted += bell * (bar - usual)
-        return np.asarray(1 / (1 + np.exp(usual + wanted / np.maximum(heard, 1) - self.logits)), np.float32)
+            weight += bell
+            wanted += bell * (threshold - usual)
+        return np.asarray(1 / (1 + np.exp(usual + wanted / np.maximum(weight, 1) - self.logits)), np.float32)
 
 
 def _bell(shape: tuple[int, ...], y: int, x: int) -> Real:
-    away = [(np.arange(count) - at) / NEAR for count, at in zip(shape, (y, x), strict=True)]
+    away = [(np.arange(count) - at) / CORRECTION_SCALE for count, at in zip(shape, (y, x), strict=True)]
     down, across = (np.exp(-(part**2) / 2) for part in away)
     return np.asarray(down[:, None] * across, np.float32)
 
@@ -203,18 +234,18 @@ def lines_of(channels: NDArray[np.generic], engine: Engine) -> Lines | None:  # 
     parts = channels[:, : rows * coarse, : columns * coarse].reshape(-1, rows, coarse, columns, coarse)
     channels = parts.mean(axis=(2, 4), dtype=np.float32) if coarse > 1 else channels
     top, left = (max(0, (side - TILE) // 2) for side in (rows, columns))
-    tones = [log_tones(channel) for channel in channels]
-    middles = [level_tones(part[top : top + TILE, left : left + TILE]) for part in tones]
+    greys = [log_intensity(channel) for channel in channels]
+    middles = [remove_background(part[top : top + TILE, left : left + TILE]) for part in greys]
     best, found = 0.0, None
     for sign in (1, -1):
-        for part, middle in zip(tones, middles, strict=True):
+        for part, middle in zip(greys, middles, strict=True):
             logits = line_logits(engine, sign * middle)
-            sure, perhaps = (float((logits > bar).mean()) for bar in (SURE, -SURE))
-            if sure > max(LEAST_SHARE, LEAST_SURE * perhaps) and sure**2 > best * perhaps:
+            sure, perhaps = (float((logits > threshold).mean()) for threshold in (CERTAIN_LOGIT, -CERTAIN_LOGIT))
+            if sure > max(LEAST_SHARE, LEAST_CERTAIN * perhaps) and sure**2 > best * perhaps:
                 best, found = sure**2 / perhaps, sign * part
-        if best > CLEARLY:
+        if best > CLEAR_SHARE:
             break
-    return None if found is None else Lines(line_logits(engine, level_tones(found)), shape, coarse)
+    return None if found is None else Lines(line_logits(engine, remove_background(found)), shape, coarse)
 
 
 def _fills(mask: Plane, part: Where) -> bool:

@@ -31,6 +31,7 @@ from segmend.native.built import LIBRARY, is_current
 
 HERE = Path(__file__).parent
 ARRAY = re.compile(r"(\w+)\[([\w ]+)\](!?)")
+NO_BYTES = ctypes.c_char * 0
 NUMBERS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "i8": (operator.index, ctypes.c_int64),
     "f8": (float, ctypes.c_double),
@@ -133,7 +134,7 @@ class Loop:
                 except ShapeError as error:
                     raise ShapeError(f"{self._name}: {self._parameters[len(values)]} {error}") from None
                 arrays.append(array)
-                values.append(array.ctypes.data)
+                values.append(_address(array))
             else:
                 values.append(NUMBERS[wanted][0](given))
         return arrays, values, list(sizes.values())[len(self._fixed) :]
@@ -152,6 +153,11 @@ class Loop:
         if result < 0:
             raise MemoryError(f"{self._name} found no memory.")
         return result if self._returns == "int" else None
+
+
+def _address(array: Any) -> int:
+    """Return where a contiguous array lies; `array.ctypes.data` says the same and takes five times as long."""
+    return ctypes.addressof(NO_BYTES.from_buffer(array)) if array.flags.writeable else int(array.ctypes.data)
 
 
 def _wanted(argument: str) -> Array | str:

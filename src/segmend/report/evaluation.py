@@ -25,6 +25,7 @@ from segmend.core.atomic import write_bytes
 from segmend.errors import FileError, SettingsError
 from segmend.evaluation.evaluate import Curve, Report
 from segmend.evaluation.metrics import TOLERANCE_MM, clicks_to
+from segmend.report import plots
 from segmend.runtime.libraries import prepare_matplotlib
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ Row = dict[str, Any]
 def write(report: Report, folder: Path) -> tuple[Path, ...]:
     """Write the report's files into a folder, made if need be, and return their paths.
 
-    Tables come first, so they are there even when the plots' library is not.
+    Without the plots' library there are tables only.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -50,7 +51,7 @@ def write(report: Report, folder: Path) -> tuple[Path, ...]:
     write_bytes(written[0], (json.dumps(summary, indent=2) + "\n").encode())
     for path, rows in zip(written[1:], tables.values(), strict=True):
         write_bytes(path, csv_of(rows).encode())
-    for measure in ("dice", "nsd"):
+    for measure in ("dice", "nsd") if plots.available() else ():
         plot = figure(report, measure)
         for suffix in ("png", "svg"):
             picture = io.BytesIO()
@@ -113,7 +114,7 @@ def figure(report: Report, measure: str) -> Figure:
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
     except ImportError:
-        raise SettingsError("Plots need matplotlib: pip install 'segmend[report]'; the tables are written.") from None
+        raise SettingsError(plots.WITHOUT) from None
     plot = Figure(figsize=(8, 4.5), layout="constrained")
     axes = plot.add_subplot()
     lines = _lines(report, measure)

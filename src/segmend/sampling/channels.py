@@ -11,15 +11,21 @@ from numpy.typing import NDArray
 
 from segmend.core.image import Box, Real
 from segmend.core.marks import in_plane, path
-from segmend.core.prompts import Click, Extremes, Lasso, Prompt, Stroke, extent
+from segmend.core.prompts import Click, Extremes, Lasso, Prompt, Stroke, extent, is_positive
 from segmend.sampling.frame import Frame
 from segmend.sampling.window import Window
 
-CLICK_RADIUS = 3.0  # cells of a network's grid
+# Radii of marks in cells of a network's grid. The shipped weights were trained with all of these.
+# Of a click in a plane.
+CLICK_RADIUS = 3.0
+# Of a stroke in a plane.
 STROKE_RADIUS = 2.0
-BALL_RADIUS = 2.0  # of a click in a volume, in cells
-TUBE_RADIUS = 1.5  # of a stroke there
-GUESS_VALUE = 0.5  # what a box that nobody put down says, where one that somebody did says 1
+# Of a click in a volume.
+BALL_RADIUS = 2.0
+# Of a stroke in a volume.
+TUBE_RADIUS = 1.5
+# The value of a guessed box in its channel, where a person's box has 1.
+GUESS_VALUE = 0.5
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ def widen(guess: Guess, prompts: Sequence[Prompt]) -> Guess:
     """
     box = Box(guess.low, guess.high)
     for prompt in prompts:
-        there = extent(prompt) if getattr(prompt, "positive", True) else None
+        there = extent(prompt) if is_positive(prompt) else None
         box = box if there is None else box.union(there)
     return Guess(box.low, box.high)
 

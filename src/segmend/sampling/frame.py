@@ -18,7 +18,8 @@ from segmend.sampling.resample import cell_weights, pixel_weights
 
 Three = tuple[float, float, float]
 
-SAMPLES = 2  # voxels that a cell sees along each axis at least, of the more that lie in it
+# How many voxels along each axis a cell averages at least, of those that lie in it.
+SAMPLES = 2
 
 
 @dataclass(frozen=True)

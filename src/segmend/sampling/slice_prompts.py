@@ -111,8 +111,7 @@ def plane_axis(prompt: Prompt, image: Image) -> int:
         thin = [axis for axis in range(3) if box.shape[axis] == 1]
         if len(thin) == 1:
             return thin[0]
-    thickest = int(np.argmax(image.spacing))
-    return thickest if image.spacing[thickest] > 1.2 * np.median(image.spacing) else 0
+    return image.thick_axis or 0
 
 
 def key_index(prompt: Prompt, axis: int) -> int:

@@ -1,22 +1,21 @@
 """What methods in the plane share: one slice is answered from its marks, the next ones from the slice beside them.
 
-A subclass answers a slice (`answer`) and the slice beside an answered one (`propagate`). The slice
-of the newest prompt is answered first, then every other one whose marks are not obeyed yet. Going through a volume
-ends where a slice is marked itself, where the new mask no longer goes on from the one before, where the tones inside
-it are no longer those of the slice that was answered, or where nothing changes any more. A slice that has a mask
-already changes only near what changed beside it.
+A subclass answers a slice (`answer`) and the slice beside an answered one (`propagate`). The slice of the newest
+prompt is answered first, then every other one whose marks are not obeyed yet. Propagation through a volume ends where
+a slice is marked itself, where the new mask no longer goes on from the one before, where the intensities inside it are
+no longer those of the slice that was answered, or where nothing changes any more. A slice that has a mask already
+changes only near what changed beside it.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation
 
 from segmend.core.image import Box, Image, MaskArray, Real
 from segmend.core.masks import dice
@@ -24,6 +23,7 @@ from segmend.core.prompts import Prompt
 from segmend.core.segmenter import Prediction, Workspace, merged
 from segmend.errors import PromptError
 from segmend.sampling.intensity import colour_or_grey
+from segmend.sampling.propagation import Step, limit_to_change, propagate
 from segmend.sampling.slice_prompts import (
     apply_lassos,
     disobeyed_slices,
@@ -34,8 +34,6 @@ from segmend.sampling.slice_prompts import (
     slice_range,
 )
 from segmend.sampling.window import Plane, Window, around
-
-NEAR = 6  # pixels round a change in which a neighbouring slice that has a mask may change too
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +80,7 @@ class SliceWorkspace(Workspace):
             if first.mask.any():
                 answered[plane] = first.mask
         if self.image.shape[axis] > 1:
-            yield from self._carried(prompts, mask, axis, answered)
+            yield from self._propagate_to_both_sides(prompts, mask, axis, answered)
 
     def channels(self, axis: int, index: int) -> NDArray[np.generic]:  # [c y x]
         """Return one plane of the image: red, green and blue, or one grey."""
@@ -99,56 +97,50 @@ class SliceWorkspace(Workspace):
         rows, columns = np.delete(self.image.shape, axis)
         return around(0, 0, int(rows), int(columns), margin=1.0, aspect=self.aspect(axis))
 
-    def _carried(
+    def _propagate_to_both_sides(
         self, prompts: Sequence[Prompt], mask: MaskArray, axis: int, answered: Mapping[int, Plane]
     ) -> Iterator[Prediction]:
-        """Carry the answered planes' masks to both sides, a plane at a time in turn; none is answered twice."""
+        """Yield the slices on both sides of the answered ones, each from the mask of the slice beside it."""
+
+        def step(_: int, after: int, beside: _Slice) -> Step[_Slice, Prediction] | None:
+            fresh = self.propagate(prompts, axis, after, beside.mask)
+            if not continues(beside.mask, fresh.mask):
+                return None
+            if abs(float(self._intensities(axis, after, fresh.mask).mean()) - beside.mean) > 1.5 * beside.spread:
+                return None
+            old = np.take(mask, after, axis)
+            fresh = replace(fresh, probability=limit_to_change(fresh.probability, old, beside.changed))
+            onward = replace(beside, mask=fresh.mask, changed=old ^ fresh.mask)
+            state = None if nearly_equal(old, fresh.mask) else onward
+            return Step(plane_prediction(fresh, axis, after), state, final=True)
+
         first, last = slice_range(prompts, axis, self.image.shape[axis])
-        known = set(answered)
-        fronts = [
-            (index, step, here, here ^ np.take(mask, index, axis), self._toned(axis, index, here))
+        begun = {
+            index: _Slice(here, here ^ np.take(mask, index, axis), *self._intensity_range(axis, index, here))
             for index, here in answered.items()
-            for step in (-1, 1)
-        ]
-        while fronts:
-            onward = []
-            for at, step, before, changed, (tone, spread) in fronts:
-                after = at + step
-                if not first <= after < last or after in known or has_marks(prompts, axis, after):
-                    continue
-                fresh = self.propagate(prompts, axis, after, before)
-                if not continues(before, fresh.mask):
-                    continue
-                if abs(float(self._tones(axis, after, fresh.mask).mean()) - tone) > 1.5 * spread:
-                    continue
-                known.add(after)
-                old = np.take(mask, after, axis)
-                fresh = limit_to_change(fresh, old, changed)
-                yield plane_prediction(fresh, axis, after)
-                if not nearly_equal(old, fresh.mask):
-                    onward.append((after, step, fresh.mask, old ^ fresh.mask, (tone, spread)))
-            fronts = onward
+        }
+        yield from propagate(
+            begun, step, slices=range(first, last), fixed=lambda index: has_marks(prompts, axis, index)
+        )
 
-    def _toned(self, axis: int, index: int, here: Plane) -> tuple[float, float]:
-        """Return the mean of the tones inside a mask, and how far they spread."""
-        tones = self._tones(axis, index, here)
+    def _intensity_range(self, axis: int, index: int, here: Plane) -> tuple[float, float]:
+        """Return the mean of the intensities inside a mask, and their spread, of which there is always some."""
+        inside = self._intensities(axis, index, here)
         whole = float(np.ptp(self.channels(axis, index).astype(np.float32)))
-        return float(tones.mean()), max(float(tones.std()), 0.05 * whole)
+        return float(inside.mean()), max(float(inside.std()), 0.05 * whole)
 
-    def _tones(self, axis: int, index: int, here: Plane) -> Real:
+    def _intensities(self, axis: int, index: int, here: Plane) -> Real:
         return np.asarray(self.channels(axis, index).astype(np.float32).mean(axis=0)[here])
 
 
-def limit_to_change(fresh: PlaneAnswer, old: Plane, changed: Plane) -> PlaneAnswer:
-    """Return the answer for a slice that has a mask already: it may change only near what changed in the one beside it.
+@dataclass(frozen=True, eq=False)
+class _Slice:
+    """What the next slice follows from: a mask, what changed in it, and the intensities of the slice answered first."""
 
-    So a correction mends what is near it and spoils nothing further off.
-    """
-    if not old.any():
-        return fresh
-
-    near = binary_dilation(changed, iterations=NEAR) if changed.any() else changed
-    return PlaneAnswer(np.where(near, fresh.probability, old).astype(np.float32), fresh.quality)
+    mask: Plane
+    changed: Plane
+    mean: float
+    spread: float
 
 
 def plane_prediction(answer: PlaneAnswer, axis: int, index: int) -> Prediction:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.ndimage import binary_dilation, binary_erosion
 
 from segmend.classical.methods import graphcut
-from segmend.classical.slicewise import Plane, Slicewise, depth_in, reach_between
+from segmend.classical.slicewise import Slicewise, depth_in, reach_between
 from segmend.classical.solved import CELLS
 from segmend.classical.solvers.evidence import Case, Request, View, closer, densities, look, looks
 from segmend.classical.solvers.mixture import Density
@@ -23,6 +23,7 @@ from segmend.core.image import Image, MaskArray, Real, bounds
 from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.core.segmenter import Prediction, Segmenter
 from segmend.runtime import cards
+from segmend.sampling.window import Plane
 
 METHOD = cards.method("graphcut_shape")
 

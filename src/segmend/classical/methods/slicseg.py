@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, binary_erosion
 
 from segmend.classical.methods import graphcut
-from segmend.classical.slicewise import Plane, Slicewise, depth_in, reach_between
+from segmend.classical.slicewise import Slicewise, depth_in, reach_between
 from segmend.classical.solvers.evidence import MEMORY, Case, Request, View, look
 from segmend.classical.solvers.forest import Forest
 from segmend.classical.solvers.texture import features
@@ -26,6 +26,7 @@ from segmend.core.logits import logit
 from segmend.core.seeds import BACKGROUND, FOREGROUND, UNKNOWN
 from segmend.core.segmenter import Prediction, Segmenter
 from segmend.runtime import cards
+from segmend.sampling.window import Plane
 from segmend.solvers import grid_loops
 from segmend.solvers.edges import likeness
 from segmend.solvers.maxflow import cut, offsets, whole_numbers

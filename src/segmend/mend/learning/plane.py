@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -27,6 +26,7 @@ from segmend.learning.perturb import add_local_error, blur_mask, perturb_mask
 from segmend.learning.slices import SliceSampler
 from segmend.learning.subjects import Subject
 from segmend.mend.learning.games import Game, new_game
+from segmend.mend.learning.settings import Settings
 from segmend.mend.plane_networks import CELLS
 from segmend.sampling.channels import plane_prompt_channels
 from segmend.sampling.intensity import clip_to_window_level, colour_or_grey, plane_intensity_channels
@@ -37,9 +37,6 @@ from segmend.sampling.window import (
     resample_to_grid,
 )
 from segmend.users.play import Turn
-
-if TYPE_CHECKING:
-    from segmend.mend.learning.recipe import Settings
 
 Flat = NDArray[np.bool_]  # [n n]
 MIN_OBJECT_PIXELS = 20  # objects of fewer are drawn again, up to eight times
@@ -120,8 +117,7 @@ class PlaneSampler(SliceSampler):
         partial = _partial(rng, plane, aspect) if rng.random() < 0.25 else None
         window = partial or window_round(rng, plane, aspect)
         channels = np.take(subject.image.voxels, index, axis + 1)
-        channels = colour_or_grey(channels)
-        picture = np.stack([resample_to_grid(c, window, CELLS) for c in channels])
+        picture = np.stack([resample_to_grid(c, window, CELLS) for c in colour_or_grey(channels)])
         truth = resample_to_grid(plane, window, CELLS) > 0.5
         start = None
         beside = at + int(rng.choice([-1, 1]))
@@ -167,10 +163,8 @@ def _axis(rng: np.random.Generator, image: Image) -> int:
     """Return an axis to cut a slice across: any where the voxels are about cubes, else mostly the thickest one."""
     if image.flat:
         return 0
-    spacing = image.spacing
-    thickest = int(np.argmax(spacing))
-    if spacing[thickest] > 1.2 * float(np.median(spacing)):
-        return thickest if rng.random() < 0.85 else int(rng.integers(3))
+    if image.thick_axis is not None:
+        return image.thick_axis if rng.random() < 0.85 else int(rng.integers(3))
     return int(rng.integers(3))
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,7 @@ from segmend.learning.slices import cut_axis, label_areas
 from segmend.learning.subjects import Subject
 from segmend.mend.learning.games import Game, new_game
 from segmend.mend.learning.plane import MIN_OBJECT_PIXELS, PlaneSampler, places, window_round
+from segmend.mend.learning.settings import Settings
 from segmend.mend.learning.volume import VolumeSampler, box_of, frame_near, object_share
 from segmend.mend.plane_networks import CELLS
 from segmend.sampling.frame import whole_frame
@@ -36,9 +36,6 @@ from segmend.sampling.intensity import (
 )
 from segmend.sampling.window import around, cells_on_plane, resample_to_grid
 from segmend.users import LargestError
-
-if TYPE_CHECKING:
-    from segmend.mend.learning.recipe import Settings
 
 LABELLED_SHARE = 0.5  # the share of a task's samples that teach the semantic head
 WHOLE_SHARE = 0.4  # the share of labelled samples that show a whole slice or volume

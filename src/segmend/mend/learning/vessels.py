@@ -18,7 +18,7 @@ from segmend.learning.drawn.strands import strands
 from segmend.learning.precision import autocast
 from segmend.learning.sheets import Example, sheet
 from segmend.learning.subjects import Subject
-from segmend.mend.vessels import level_tones, log_tones
+from segmend.mend.vessels import log_intensity, remove_background
 from segmend.nets.unet import UNet
 from segmend.runtime.engine import export_network
 
@@ -56,7 +56,7 @@ class Sampler:
 
     def __getitem__(self, number: int) -> Sample:
         light, truth = strands(np.random.default_rng((self.settings.seed, number)), CELLS)
-        return Sample(level_tones(log_tones(light)), truth)
+        return Sample(remove_background(log_intensity(light)), truth)
 
 
 def subjects(data: Path, split: str, settings: Settings) -> list[Subject]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
@@ -18,15 +17,13 @@ from segmend.learning.slices import CasePool
 from segmend.learning.subjects import Subject
 from segmend.mend.learning.games import Game, OpenThen, new_game, rough_box
 from segmend.mend.learning.plane import MIN_OBJECT_PIXELS, Flat, places, window_round
+from segmend.mend.learning.settings import Settings
 from segmend.sampling.channels import volume_prompt_channels
 from segmend.sampling.frame import Frame, frame_around, whole_frame
 from segmend.sampling.intensity import volume_intensity_channels
 from segmend.sampling.window import resample_to_grid
 from segmend.users import BoxFirst
 from segmend.users.play import Turn
-
-if TYPE_CHECKING:
-    from segmend.mend.learning.recipe import Settings
 
 CELLS = 48  # the side of a training block, in cells
 SMALL_BLOCK = 32  # the side of a small block: three of them take the time of one of CELLS

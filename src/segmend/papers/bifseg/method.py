@@ -200,10 +200,7 @@ def _with_marks(box: Box, prompts: Sequence[Prompt]) -> Box:
 
 def _across(image: Image) -> int:
     """Return the axis across slices: the one of the thickest, the first where voxels are about cubes."""
-    if image.flat:
-        return 0
-    thickest = int(np.argmax(image.spacing))
-    return thickest if image.spacing[thickest] > 1.2 * float(np.median(image.spacing)) else 0
+    return 0 if image.flat else image.thick_axis or 0
 
 
 def _plane_of(box: Box, image: Image) -> int | None:
