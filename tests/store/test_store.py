@@ -357,7 +357,7 @@ def wait_for_blobs(store: Store, count: int) -> None:
 class TestLeftovers:
     def test_a_crash_while_adding_leaves_nothing(self, place: Place) -> None:
         def half_of_a_case(store: Store) -> None:
-            with store._written("cases/young"):
+            with store._write_blobs("cases/young"):
                 with store._blobs.writer("cases/young/image.npy") as file:
                     file.write(b"half")
                 raise KeyboardInterrupt

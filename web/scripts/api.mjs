@@ -13,7 +13,7 @@ from segmend.server.settings import ServerSettings
 with tempfile.TemporaryDirectory() as folder:
     app = create_app(ServerSettings(pathlib.Path(folder)))
     print(json.dumps(app.openapi()))
-    app.state.shared.desks.close()
+    app.state.shared.sessions.close()
     app.state.shared.store.close()
 `;
 const target = new URL("../src/schema.d.ts", import.meta.url);
