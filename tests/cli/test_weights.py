@@ -109,12 +109,12 @@ def test_weights_of_another_method_are_refused(weights, tmp_path):
 def test_the_server_opens_workspaces_with_the_weights_it_was_given(weights, data):
     image = io.read(data / "images" / "a.png")
 
-    own = Workspaces(10**9, {"mend": weights}).opened("a", "mend", lambda: image)
-    shipped = Workspaces(10**9).opened("a", "mend", lambda: image)
+    own = Workspaces(10**9, {"mend": weights}).open("a", "mend", lambda: image)
+    shipped = Workspaces(10**9).open("a", "mend", lambda: image)
 
-    assert own.inner.planes.networks is methods.load("mend", weights).planes
-    assert shipped.inner.planes.networks is methods.load("mend").planes
-    assert own.inner.planes.networks is not shipped.inner.planes.networks
+    assert own.inner.planes.windows.networks is methods.load("mend", weights).planes
+    assert shipped.inner.planes.windows.networks is methods.load("mend").planes
+    assert own.inner.planes.windows.networks is not shipped.inner.planes.windows.networks
 
 
 def test_start_takes_a_folder_for_each_method(weights, data, monkeypatch):
@@ -164,7 +164,7 @@ def test_the_server_runs_networks_on_its_device_and_other_methods_all_the_same()
     workspaces = Workspaces(1 << 30, device=Device("cpu", "float32"))
     image = Image(np.zeros((1, 1, 40, 40), np.uint8))
 
-    network, classical = (workspaces.opened("s", method, lambda: image).inner for method in ("iunet", "graphcut"))
+    network, classical = (workspaces.open("s", method, lambda: image).inner for method in ("iunet", "graphcut"))
 
     assert network.engine.name.endswith("float32")
     assert classical is not None

@@ -167,11 +167,11 @@ def test_undo_brings_the_old_weights_back(home: Path, old: Path) -> None:
 def test_a_server_that_runs_opens_images_with_the_weights_in_use(home: Path) -> None:
     image, opened = Drawn(Path(), "a", 0).read().image, Workspaces(10**9, {"mend": home})
 
-    new = opened.opened("a", "mend", lambda: image).inner.planes.networks  # type: ignore[attr-defined]
+    new = opened.open("a", "mend", lambda: image).inner.planes.windows.networks  # type: ignore[attr-defined]
     versions.undo(home)
-    old = opened.opened("b", "mend", lambda: image).inner.planes.networks  # type: ignore[attr-defined]
+    old = opened.open("b", "mend", lambda: image).inner.planes.windows.networks  # type: ignore[attr-defined]
 
-    assert opened.opened("a", "mend", lambda: image).inner.planes.networks is new  # type: ignore[attr-defined]
+    assert opened.open("a", "mend", lambda: image).inner.planes.windows.networks is new  # type: ignore[attr-defined]
     assert old is not new
 
 

@@ -66,11 +66,11 @@ def test_a_pickle_holds_the_id_the_weights_and_the_device_and_no_network(tmp_pat
 
 def test_a_segmenter_that_was_changed_is_pickled_with_its_networks():
     mend = segmend.load("mend", device="cpu", dimensions=())
-    changed = replace(mend, looking=replace(mend.looking, tones=False))
+    changed = replace(mend, options=replace(mend.options, tones=False))
 
     again = pickle.loads(pickle.dumps(changed))
 
-    assert again.looking == changed.looking
+    assert again.options == changed.options
     assert np.array_equal(mask_of(again), mask_of(changed))
 
 

@@ -48,7 +48,7 @@ def test_a_method_is_loaded_once():
 
 
 def test_a_method_is_loaded_once_by_threads_that_ask_at_the_same_time(stranger):
-    module, loaded = methods._modules()["stranger"], []
+    module, loaded = methods._others()["stranger"], []
 
     def load():
         loaded.append(1)

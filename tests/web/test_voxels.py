@@ -42,7 +42,7 @@ def noise():
 
 @pytest.mark.parametrize("name", ORIENTATIONS)
 def test_a_click_in_each_plane_reaches_its_voxel_and_changes_its_pixels(annotator, add, name):
-    image = Image(noise(), ORIENTATIONS[name])
+    image = Image(noise(), ORIENTATIONS[name], axes="zyx")
     case = add(image, name)
     annotator.open(case).plain()
     direction = image.affine[:3, :3] / image.spacing

@@ -19,4 +19,5 @@ def watch(event, arguments):
             file.write(f"{event} {name}\n")
 
 
-sys.addaudithook(watch)
+if "SEGMEND_WATCHED" in os.environ:  # not where a test run merely collects this file
+    sys.addaudithook(watch)
