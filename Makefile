@@ -20,11 +20,12 @@ WEB := $(shell find web -name node_modules -prune -o -type f -print 2>/dev/null)
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help start test test-long check dev web format lock bench docs measure smoke release sbom clean
+.PHONY: help start test test-long coverage check dev web format lock bench docs measure smoke release sbom clean
 
 help:
 	@echo "make start    set up and open the annotator with sample cases (ARGS='--no-browser --port 8000')"
 	@echo "make test     set up and run the tests          make test-long  those of training and long games, too"
+	@echo "make coverage the tests, and which lines they reach: half as long again"
 	@echo "make check    format, lint, types, every test, docs: what must pass before a commit lands"
 	@echo "make dev      set up for development    make format   rewrite files in the one style"
 	@echo "make bench    print all figures         make lock     pin what pyproject.toml asks for"
@@ -40,6 +41,10 @@ start: $(VENV)/.installed
 test: dev
 	@bash tools/system.sh chromium postgresql
 	cd web && npm run --silent test
+	$(PYTEST) $(ARGS)
+
+coverage: dev
+	@bash tools/system.sh chromium postgresql
 	$(PYTEST) --cov --cov-report=term $(ARGS)
 
 test-long: dev
@@ -51,7 +56,8 @@ check: dev
 	$(BIN)/mypy
 	cd web && npm run --silent types && npm run --silent lint && npm run --silent format:check
 	$(MAKE) --no-print-directory docs
-	$(MAKE) --no-print-directory test
+	cd web && npm run --silent test
+	$(MAKE) --no-print-directory coverage
 
 dev: $(VENV)/.dev web
 
