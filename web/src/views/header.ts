@@ -44,7 +44,7 @@ export function header(actions: Actions): HTMLElement {
         finetune.blur();
       },
     },
-    h("option", { value: "auto" }, "Fine-tunes when needed"),
+    h("option", { value: "auto" }, "Fine-tunes if needed"),
     h("option", { value: "on" }, "Fine-tunes always"),
     h("option", { value: "off" }, "Fine-tunes never"),
   );
