@@ -62,7 +62,7 @@ class SlicewiseWorkspace(Workspace):
         self._method = method
         axis = slice_axis(image)
         self._order = (axis, *(other for other in range(3) if other != axis))
-        self._image = _turned(image, self._order)
+        self._image = _reorder_axes(image, self._order)
 
     def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
         return merged(list(self.stream(prompts, previous)), previous)
@@ -84,14 +84,14 @@ class SlicewiseWorkspace(Workspace):
             keys = np.flatnonzero(mask.any(axis=(1, 2))).tolist()
             yield from _slices_of(mask, old)
             if len(keys) == 1:  # a slice from which the volume follows
-                yield from _carried(steps, asked, np.zeros_like(mask), mask, keys)
+                yield from _carry(steps, asked, np.zeros_like(mask), mask, keys)
             return
         keys = self._keys(prompts, asked)
         for index in keys:
             part = steps.first(index, of_slice(asked, index))
             mask[index] = _laid(part, mask[index])
             yield index, part
-        yield from _carried(steps, asked, old, mask, keys)
+        yield from _carry(steps, asked, old, mask, keys)
 
     def _keys(self, prompts: Sequence[Prompt], asked: Request) -> list[int]:
         """Return the slices to answer from their own marks, those nearest to the newest marks first."""
@@ -119,11 +119,11 @@ class SlicewiseWorkspace(Workspace):
         """Return a slice's answer as one of the volume, turned back."""
         (_, y, x), (_, h, w) = part.box.low, part.box.high
         inverse = np.argsort(self._order)
-        box = Box(_permuted((index, y, x), inverse), _permuted((index + 1, h, w), inverse))
+        box = Box(_permute((index, y, x), inverse), _permute((index + 1, h, w), inverse))
         return Prediction(np.ascontiguousarray(part.probability.transpose(inverse)), box)
 
 
-def _carried(
+def _carry(
     steps: Steps, asked: Request, before: MaskArray, mask: MaskArray, keys: Sequence[int]
 ) -> Iterator[tuple[int, Prediction]]:
     """Carry what changed in the keys' slices, between `before` and `mask`, to both sides, slice by slice in turn."""
@@ -209,7 +209,7 @@ def of_slice(asked: Request, index: int) -> Request:
     return replace(asked, positive=positive, negative=negative, start=start, known=known, frame=frame)
 
 
-def _turned(image: Image, order: Sequence[int]) -> Image:
+def _reorder_axes(image: Image, order: Sequence[int]) -> Image:
     if tuple(order) == (0, 1, 2):
         return image
     voxels = image.voxels.transpose(0, *(axis + 1 for axis in order))
@@ -218,14 +218,14 @@ def _turned(image: Image, order: Sequence[int]) -> Image:
 
 def _turned_request(asked: Request, order: Sequence[int]) -> Request:
     known, frame = (
-        box and Box(_permuted(box.low, order), _permuted(box.high, order)) for box in (asked.known, asked.frame)
+        box and Box(_permute(box.low, order), _permute(box.high, order)) for box in (asked.known, asked.frame)
     )
     positive, negative = (np.ascontiguousarray(marks[:, list(order)]) for marks in (asked.positive, asked.negative))
     start = asked.start.transpose(order)
     return replace(asked, positive=positive, negative=negative, start=start, known=known, frame=frame)
 
 
-def _permuted(index: Sequence[int], order: Sequence[int] | NDArray[np.intp]) -> Index:
+def _permute(index: Sequence[int], order: Sequence[int] | NDArray[np.intp]) -> Index:
     z, y, x = (int(index[axis]) for axis in order)
     return z, y, x
 

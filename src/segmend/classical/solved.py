@@ -1,7 +1,7 @@
 """What the methods that solve one energy at once share: a request, the crop that fits it, and a solver's chances.
 
 This is no method itself: it has no card of its own. A method whose whole idea is one solver is a card, a function
-from a `Case` to chances, and `Solved`.
+from a `SolverInput` to chances, and `Solved`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segmend.classical.solvers.evidence import Case, request
+from segmend.classical.solvers.evidence import SolverInput, request
 from segmend.classical.solvers.zoom import predicted, zoom
 from segmend.core.image import Image, MaskArray, Real, bounds
 from segmend.core.prompts import Prompt
 from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace
 
-Chance = Callable[["Case"], Real]  # -> [z y x] the chance of each cell
+Chance = Callable[["SolverInput"], Real]  # -> [z y x] the chance of each cell
 
 CELLS: Mapping[int, int] = {2: 1 << 16, 3: 1 << 18}  # of the coarse grid, by dimensions
 

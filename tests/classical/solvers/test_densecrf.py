@@ -15,18 +15,18 @@ def brute_force(probability, values, spacing, pinned, kernels, rounds):
     looks = values.reshape(len(values), -1).T.astype(float)
     far = ((places[:, None] - places[None]) ** 2).sum(axis=2)
     unlike = ((looks[:, None] - looks[None]) ** 2).sum(axis=2)
-    heed = 0
+    appearance_weight = 0
     for weight, kernel in (
         (kernels.smooth_weight, np.exp(-far / 2 / kernels.smooth_reach**2)),
         (kernels.weight, np.exp(-far / 2 / kernels.reach**2 - unlike / 2 / kernels.tone**2)),
     ):
         neighbours = np.sqrt(kernel.sum(axis=1))
-        heed = heed + weight * kernel / neighbours[:, None] / neighbours[None]
-    np.fill_diagonal(heed, 0)
+        appearance_weight = appearance_weight + weight * kernel / neighbours[:, None] / neighbours[None]
+    np.fill_diagonal(appearance_weight, 0)
     logits = np.log(probability / (1 - probability)).ravel().astype(float)
     inside = np.where(pinned.ravel() == UNKNOWN, 1 / (1 + np.exp(-logits)), pinned.ravel() == FOREGROUND)
     for _ in range(rounds):
-        energy = logits + heed @ inside - heed @ (1 - inside)
+        energy = logits + appearance_weight @ inside - appearance_weight @ (1 - inside)
         inside = np.where(pinned.ravel() == UNKNOWN, 1 / (1 + np.exp(-energy)), inside)
     return inside.reshape(probability.shape)
 

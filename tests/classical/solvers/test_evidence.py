@@ -70,7 +70,7 @@ def test_belief_is_for_what_looks_like_the_click():
     case = weigh(look(picture(), Box((0, 0, 0), SHAPE), most=10**6), asked)
 
     bright = picture().voxels[0] > 40
-    assert np.median(case.belief[bright]) > 0 > np.median(case.belief[~bright])
+    assert np.median(case.unary[bright]) > 0 > np.median(case.unary[~bright])
 
 
 def test_only_a_band_is_left_free_at_full_resolution():

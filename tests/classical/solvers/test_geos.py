@@ -12,18 +12,18 @@ FLAT = np.zeros((1, 1, 20, 24), np.float32)
 
 
 def square():
-    belief = np.full((1, 20, 24), -3.0, np.float32)
-    belief[0, 5:15, 6:18] = 3
-    return belief
+    unary = np.full((1, 20, 24), -3.0, np.float32)
+    unary[0, 5:15, 6:18] = 3
+    return unary
 
 
 def test_specks_and_holes_go_and_the_square_stays():
-    belief = square()
-    clean = belief > 0
-    belief[0, 2, 2] = belief[0, 17, 20] = 3
-    belief[0, 9, 11] = -3
+    unary = square()
+    clean = unary > 0
+    unary[0, 2, 2] = unary[0, 17, 20] = 3
+    unary[0, 9, 11] = -3
 
-    found = geos(belief, FLAT, widths=Widths(tried=(1.5, 3.0)))
+    found = geos(unary, FLAT, widths=Widths(tried=(1.5, 3.0)))
 
     assert np.array_equal(found.inside[0, 6:14, 7:17], clean[0, 6:14, 7:17])
     assert not found.inside[0, 2, 2]
@@ -39,11 +39,11 @@ def test_a_clean_belief_needs_no_filter():
 
 
 def test_widths_are_chosen_by_energy():
-    belief = square()
-    belief[0, 2, 2] = 3
+    unary = square()
+    unary[0, 2, 2] = 3
 
-    every = geos(belief, FLAT, widths=Widths(tried=(1.0, 3.0)))
-    none = geos(belief, FLAT, widths=Widths(tried=()))
+    every = geos(unary, FLAT, widths=Widths(tried=(1.0, 3.0)))
+    none = geos(unary, FLAT, widths=Widths(tried=()))
 
     assert none.inside[0, 2, 2]
     assert (none.dilation, none.erosion) == (0, 0)
@@ -53,10 +53,10 @@ def test_widths_are_chosen_by_energy():
 def test_the_boundary_runs_where_the_image_changes():
     values = FLAT.copy()
     values[..., :14] = 60
-    belief = np.zeros((1, 20, 24), np.float32)
-    belief[0, :, :6], belief[0, :, 18:] = 3, -3
+    unary = np.zeros((1, 20, 24), np.float32)
+    unary[0, :, :6], unary[0, :, 18:] = 3, -3
 
-    found = geos(belief, values)
+    found = geos(unary, values)
 
     assert (found.inside == (values[0] > 0)).all()
 
@@ -64,12 +64,12 @@ def test_the_boundary_runs_where_the_image_changes():
 def test_a_way_with_its_end_given_is_the_geodesic_distance():
     random = np.random.default_rng(3)
     values = random.normal(0, 2, (1, 4, 9, 11)).astype(np.float32)
-    belief = np.full((4, 9, 11), 0.0, np.float32)
-    pinned = np.zeros(belief.shape, np.uint8)
+    unary = np.full((4, 9, 11), 0.0, np.float32)
+    pinned = np.zeros(unary.shape, np.uint8)
     pinned[:, :, :4], pinned[:, :, 7:] = FOREGROUND, BACKGROUND
     spacing = (2.0, 1.0, 1.0)
 
-    found = geos(belief, values, spacing=spacing, pinned=pinned, widths=Widths(tried=(), price=1e6, contrast=1))
+    found = geos(unary, values, spacing=spacing, pinned=pinned, widths=Widths(tried=(), price=1e6, contrast=1))
 
     free = pinned == 0
     exact = geodesic(values, pinned == BACKGROUND, spacing=spacing) - geodesic(
@@ -99,10 +99,10 @@ def test_a_belief_of_one_side_only_stays_whole(sign):
 def test_turning_belief_round_turns_the_answer_round(seed, flat):
     random = np.random.default_rng(seed)
     shape = (1, 8, 9) if flat else (3, 5, 6)
-    belief = random.normal(0, 2, shape).astype(np.float32)
+    unary = random.normal(0, 2, shape).astype(np.float32)
     values = random.normal(0, 2, (2, *shape)).astype(np.float32)
 
-    one, other = (geos(b, values, widths=Widths(tried=())) for b in (belief, -belief))
+    one, other = (geos(b, values, widths=Widths(tried=())) for b in (unary, -unary))
 
     assert one.altitude == pytest.approx(-other.altitude, abs=1e-3)
 

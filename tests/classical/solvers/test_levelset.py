@@ -14,8 +14,8 @@ def ellipse(shape, *, spacing=(1.0, 1.0, 1.0), radius=9.0, contrast=8.0, noise=1
     away = sum(((a - n // 2) * s) ** 2 for a, n, s in zip(axes, shape, spacing, strict=True) if n > 1)
     truth = np.broadcast_to(away < radius**2, shape).copy()
     values = contrast * truth + np.random.default_rng(seed).normal(0, noise, (1, *shape))
-    belief = np.where(truth, 2.0, -2.0) + np.random.default_rng(seed + 1).normal(0, 2, shape)
-    return truth, values.astype(np.float32), belief.astype(np.float32)
+    unary = np.where(truth, 2.0, -2.0) + np.random.default_rng(seed + 1).normal(0, 2, shape)
+    return truth, values.astype(np.float32), unary.astype(np.float32)
 
 
 def dot(shape, size=2):
@@ -33,25 +33,25 @@ def dice(truth, mask):
 )
 @pytest.mark.parametrize("far", [False, True])
 def test_a_front_grows_to_the_object_through_noise(shape, spacing, far):
-    truth, values, belief = ellipse(shape, spacing=spacing)
+    truth, values, unary = ellipse(shape, spacing=spacing)
 
-    mask = levelset(dot(shape), belief, values, spacing=spacing, far=far) > 0
+    mask = levelset(dot(shape), unary, values, spacing=spacing, far=far) > 0
 
-    assert dice(truth, belief > 0) < 0.8
+    assert dice(truth, unary > 0) < 0.8
     assert dice(truth, mask) > 0.93
 
 
 def test_a_front_shrinks_to_the_object():
-    truth, values, belief = ellipse((1, 40, 52))
+    truth, values, unary = ellipse((1, 40, 52))
 
-    assert dice(truth, levelset(dot(truth.shape, size=16), belief, values) > 0) > 0.93
+    assert dice(truth, levelset(dot(truth.shape, size=16), unary, values) > 0) > 0.93
 
 
 def test_a_front_that_has_far_to_go_gets_there():
-    truth, values, belief = ellipse((1, 200, 240), radius=70)
+    truth, values, unary = ellipse((1, 200, 240), radius=70)
 
-    near = levelset(dot(truth.shape), belief, values, most=100) > 0
-    far = levelset(dot(truth.shape), belief, values, most=100, far=True) > 0
+    near = levelset(dot(truth.shape), unary, values, most=100) > 0
+    far = levelset(dot(truth.shape), unary, values, most=100, far=True) > 0
 
     assert dice(truth, near) < 0.9
     assert dice(truth, far) > 0.97
@@ -77,10 +77,10 @@ def test_tension_makes_a_lone_front_vanish():
 
 
 def test_left_alone_the_slope_at_the_front_becomes_one():
-    truth, values, belief = ellipse((1, 40, 52))
+    truth, values, unary = ellipse((1, 40, 52))
     none = Forces(likelihood=0, local=0, tension=0)
 
-    height = levelset(truth, belief, values, forces=none, most=300)[0]
+    height = levelset(truth, unary, values, forces=none, most=300)[0]
 
     down, across = np.gradient(height)
     front = np.abs(height) < 1
@@ -89,32 +89,32 @@ def test_left_alone_the_slope_at_the_front_becomes_one():
 
 
 def test_pins_hold_and_start_fronts_of_their_own():
-    truth, values, belief = ellipse((1, 40, 52))
+    truth, values, unary = ellipse((1, 40, 52))
     pinned = np.zeros(truth.shape, np.uint8)
     pinned[0, 20, 26], pinned[0, 3, 3] = BACKGROUND, FOREGROUND
 
-    mask = levelset(dot(truth.shape), belief, values, pinned=pinned) > 0
+    mask = levelset(dot(truth.shape), unary, values, pinned=pinned) > 0
 
     assert not mask[0, 20, 26]
     assert mask[0, 3, 3]
 
 
 def test_one_front_makes_one_part_and_without_a_start_none():
-    truth, values, belief = ellipse((1, 40, 52), noise=3)
+    truth, values, unary = ellipse((1, 40, 52), noise=3)
 
-    assert label(levelset(dot(truth.shape), belief, values) > 0)[1] == 1
-    assert not (levelset(np.zeros(truth.shape, bool), belief, values) > 0).any()
+    assert label(levelset(dot(truth.shape), unary, values) > 0)[1] == 1
+    assert not (levelset(np.zeros(truth.shape, bool), unary, values) > 0).any()
 
 
 @settings(deadline=None, max_examples=20)
 @given(seed=st.integers(0, 999), flat=st.booleans())
 def test_turning_the_image_turns_the_front(seed, flat):
     shape = (1, 12, 15) if flat else (5, 9, 11)
-    _, values, belief = ellipse(shape, radius=4, seed=seed)
+    _, values, unary = ellipse(shape, radius=4, seed=seed)
 
-    straight = levelset(dot(shape), belief, values, most=30)
+    straight = levelset(dot(shape), unary, values, most=30)
     turned = levelset(
-        dot(shape)[:, ::-1].swapaxes(1, 2), belief[:, ::-1].swapaxes(1, 2), values[:, :, ::-1].swapaxes(2, 3), most=30
+        dot(shape)[:, ::-1].swapaxes(1, 2), unary[:, ::-1].swapaxes(1, 2), values[:, :, ::-1].swapaxes(2, 3), most=30
     )
 
     assert turned == pytest.approx(straight[:, ::-1].swapaxes(1, 2), abs=2e-2)

@@ -11,7 +11,7 @@ import numpy as np
 
 from segmend.classical.solved import Solved
 from segmend.classical.solvers.densecrf import Kernels, densecrf
-from segmend.classical.solvers.evidence import Case
+from segmend.classical.solvers.evidence import SolverInput
 from segmend.core.image import Real
 from segmend.core.logits import sigmoid
 from segmend.core.segmenter import Segmenter
@@ -30,9 +30,9 @@ def load() -> Segmenter:
     return Solved(METHOD, _chance, band=True, cells=CELLS)
 
 
-def _chance(case: Case) -> Real:
+def _chance(case: SolverInput) -> Real:
     view = case.view
-    probability = sigmoid(case.belief)
+    probability = sigmoid(case.unary)
     widest = float(np.ptp(view.values, axis=(1, 2, 3)).max())
     unit = max(1.0, float(np.linalg.norm(noise(view.values))))  # cells of one voxel are noisier than large ones
     kernels = Kernels(tone=max(TONE * unit, widest / FINEST))

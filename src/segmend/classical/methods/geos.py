@@ -7,7 +7,7 @@ distances: specks, holes and hairs go, edges of the image stay. How wide they ma
 from __future__ import annotations
 
 from segmend.classical.solved import Solved
-from segmend.classical.solvers.evidence import Case
+from segmend.classical.solvers.evidence import SolverInput
 from segmend.classical.solvers.geos import Widths, geos
 from segmend.core.image import Real
 from segmend.core.logits import sigmoid
@@ -26,11 +26,11 @@ def load() -> Segmenter:
     return Solved(METHOD, _chance, band=True, cells=CELLS)
 
 
-def _chance(case: Case) -> Real:
+def _chance(case: SolverInput) -> Real:
     view = case.view
     tried = NARROW if float((case.pinned == UNKNOWN).mean()) < 0.5 else WIDE
     widths = Widths(tried=tried, boundary=BOUNDARY[2 if view.shape[0] == 1 else 3])
-    found = geos(case.belief, view.values, spacing=view.spacing, pinned=case.pinned, widths=widths)
+    found = geos(case.unary, view.values, spacing=view.spacing, pinned=case.pinned, widths=widths)
     chance = sigmoid(found.altitude)
     chance[case.pinned == FOREGROUND], chance[case.pinned == BACKGROUND] = 1, 0
     return chance

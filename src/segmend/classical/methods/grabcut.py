@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 
 from segmend.classical.solvers.components import Components
-from segmend.classical.solvers.evidence import Case, request
+from segmend.classical.solvers.evidence import SolverInput, request
 from segmend.classical.solvers.zoom import predicted, zoom
 from segmend.core.image import Image, MaskArray, Real
 from segmend.core.prompts import Prompt
@@ -81,13 +81,13 @@ class State:
     energies: tuple[float, ...]
 
 
-def grabcut(case: Case, rounds: int = ROUNDS) -> State:
+def grabcut(case: SolverInput, rounds: int = ROUNDS) -> State:
     """Return the cut after up to `rounds` rounds; it ends early when a round changes nothing.
 
     Where nothing of the object is left, the rounds start anew from what the case believes, and where that loses it,
-    too, the belief is the answer; an even image has none, so that its answer to a box is the box.
+    too, the unary is the answer; an even image has none, so that its answer to a box is the box.
     """
-    first, believed = _first(case), _allowed(case, case.belief > 0)
+    first, believed = _first(case), _allowed(case, case.unary > 0)
     for labels in (first, believed):
         state = _rounds(case, labels, rounds)
         if state.inside.any():
@@ -95,7 +95,7 @@ def grabcut(case: Case, rounds: int = ROUNDS) -> State:
     return State(believed if believed.any() else first, None, state.energies)
 
 
-def _rounds(case: Case, first: MaskArray, rounds: int) -> State:
+def _rounds(case: SolverInput, first: MaskArray, rounds: int) -> State:
     prices = _prices(case)
     state = State(first, None, ())
     for _ in range(rounds):
@@ -108,20 +108,20 @@ def _rounds(case: Case, first: MaskArray, rounds: int) -> State:
     return state
 
 
-def _first(case: Case) -> MaskArray:
-    """Return the first labels: the mask so far as marks change it, else what a box leaves free, else the belief."""
+def _first(case: SolverInput) -> MaskArray:
+    """Return the first labels: the mask so far as marks change it, else what a box leaves free, else the unary."""
     if case.seen.known is not None:
         return _allowed(case, case.place > 0)
     if case.seen.frame is not None and not (case.pinned == FOREGROUND).any():
         return _allowed(case, np.ones(case.view.shape, bool))
-    return _allowed(case, case.belief > 0)
+    return _allowed(case, case.unary > 0)
 
 
-def _allowed(case: Case, inside: MaskArray) -> MaskArray:
+def _allowed(case: SolverInput, inside: MaskArray) -> MaskArray:
     return np.asarray((inside | (case.pinned == FOREGROUND)) & (case.pinned != BACKGROUND))
 
 
-def _learnt(case: Case, inside: MaskArray, looks: Looks | None) -> Looks | None:
+def _learnt(case: SolverInput, inside: MaskArray, looks: Looks | None) -> Looks | None:
     """Return what the two sides look like, from components so far where there are any."""
     if inside.all() or not inside.any():
         return None
@@ -131,7 +131,7 @@ def _learnt(case: Case, inside: MaskArray, looks: Looks | None) -> Looks | None:
     return Looks(looks.inside.learnt(values, inside), looks.outside.learnt(values, ~inside))
 
 
-def _prices(case: Case) -> Real:
+def _prices(case: SolverInput) -> Real:
     """Return what it costs to cut between neighbours: gamma exp(-beta d^2) over their distance."""
     view = case.view
     steps = offsets(view.shape, diagonal=view.shape[0] == 1)
@@ -151,14 +151,14 @@ def sharpness(values: Real) -> float:
     return count / (2 * total) if total > 0 else 0.0
 
 
-def _cut(case: Case, looks: Looks | None, prices: Real) -> tuple[MaskArray, float]:
+def _cut(case: SolverInput, looks: Looks | None, prices: Real) -> tuple[MaskArray, float]:
     """Return the cheapest labels and their energy."""
     view = case.view
     inner = outer = np.zeros(view.shape, np.float32)
     if looks is not None:
         free = case.pinned == UNKNOWN
-        inner = case.heed * looks.inside.costs(view.values, free | (case.pinned == FOREGROUND))[0]
-        outer = case.heed * looks.outside.costs(view.values, free | (case.pinned != FOREGROUND))[0]
+        inner = case.appearance_weight * looks.inside.costs(view.values, free | (case.pinned == FOREGROUND))[0]
+        outer = case.appearance_weight * looks.outside.costs(view.values, free | (case.pinned != FOREGROUND))[0]
     pull = whole_numbers(outer - inner + case.place, scale=SCALE)
     steps = offsets(view.shape, diagonal=view.shape[0] == 1)
     found = cut(pull, whole_numbers(prices, scale=SCALE), steps=steps, fixed=case.pinned)
@@ -166,7 +166,7 @@ def _cut(case: Case, looks: Looks | None, prices: Real) -> tuple[MaskArray, floa
     return found.inside, found.cost / SCALE + float(even.sum(dtype=np.float64))
 
 
-def _finer(looks: Looks, case: Case) -> Real:
+def _finer(looks: Looks, case: SolverInput) -> Real:
     return _soft(_cut(case, looks, _prices(case))[0])
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from segmend.classical.solved import CELLS, Solved
-from segmend.classical.solvers.evidence import Case
+from segmend.classical.solvers.evidence import SolverInput
 from segmend.core.image import Real
 from segmend.core.segmenter import Segmenter
 from segmend.runtime import cards
@@ -29,12 +29,12 @@ def load() -> Segmenter:
     return Solved(METHOD, chance, band=True, cells=CELLS)
 
 
-def chance(case: Case) -> Real:
+def chance(case: SolverInput) -> Real:
     """Return the cut as chances that are soft at its boundary."""
     view = case.view
     steps = offsets(view.shape)
     prices = likeness(view.values, steps, spacing=view.spacing, sharpness=SHARPNESS)
-    pulls = whole_numbers(case.belief, scale=SCALE)
+    pulls = whole_numbers(case.unary, scale=SCALE)
     labels = cut(pulls, whole_numbers(prices, scale=SCALE * BOUNDARY[len(steps)]), fixed=case.pinned)
     chance = np.empty(view.shape, np.float32)
     grid_loops.soften(labels.inside, chance)

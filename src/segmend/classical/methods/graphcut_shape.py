@@ -16,7 +16,7 @@ from scipy.ndimage import binary_dilation, binary_erosion
 from segmend.classical.methods import graphcut
 from segmend.classical.slicewise import Slicewise, depth_in, reach_between
 from segmend.classical.solved import CELLS
-from segmend.classical.solvers.evidence import Case, Request, View, closer, densities, look, looks
+from segmend.classical.solvers.evidence import Request, SolverInput, View, closer, densities, look, looks
 from segmend.classical.solvers.mixture import Density
 from segmend.classical.solvers.zoom import predicted, zoom
 from segmend.core.image import Image, MaskArray, Real, bounds
@@ -51,7 +51,7 @@ class ShapeSteps:
     def __init__(self, image: Image, asked: Request) -> None:
         self._image = image
         self._reach = reach_between(image)
-        self._taught: Taught | None = None
+        self._learn_appearance: Taught | None = None
 
     def first(self, index: int, asked: Request) -> Prediction:
         image = self._slice(index)
@@ -59,14 +59,14 @@ class ShapeSteps:
         return predicted(image, answer, asked, asked.start, graphcut.chance)
 
     def following(self, index: int, before: int, mask: Plane, asked: Request) -> Prediction:
-        case = self._shaped(index, before, mask, asked)
+        case = self._with_shape(index, before, mask, asked)
         chance = np.where(case.pinned == 2, np.float32(0), graphcut.chance(case))
         return Prediction(chance, case.view.box)
 
     def _slice(self, index: int) -> Image:
         return Image(self._image.voxels[:, index : index + 1], self._image.affine)
 
-    def _shaped(self, index: int, before: int, mask: Plane, asked: Request) -> Case:
+    def _with_shape(self, index: int, before: int, mask: Plane, asked: Request) -> SolverInput:
         """Return the case of a slice, in the box that the object may have reached."""
         inner = bounds(mask[None])
         assert inner is not None
@@ -80,20 +80,20 @@ class ShapeSteps:
         for points, sign in ((asked.positive, FOREGROUND), (asked.negative, BACKGROUND)):
             pinned[tuple(view.cells(points).T)] = sign
         place = (SHAPE * np.clip(depth / self._reach, -1, 1)).astype(np.float32)[None]
-        belief = place + self._looks(index, view, _taught(learning, part[None]))
-        return Case(view, pinned, belief, asked, place, np.ones_like(place))
+        unary = place + self._looks(index, view, _learn_appearance(learning, part[None]))
+        return SolverInput(view, pinned, unary, asked, place, np.ones_like(place))
 
     def _looks(self, index: int, view: View, taught: Taught | None) -> Real:
         """Return what the slice before says of looks, and what the first one said, half and half."""
-        self._taught = self._taught or taught
-        if taught is None or self._taught is None:
+        self._learn_appearance = self._learn_appearance or taught
+        if taught is None or self._learn_appearance is None:
             return np.zeros(view.shape, np.float32)
-        first = closer(self._slice(index), self._taught.view, view.box)
-        old = looks(first.values, self._taught.inside, self._taught.outside)
+        first = closer(self._slice(index), self._learn_appearance.view, view.box)
+        old = looks(first.values, self._learn_appearance.inside, self._learn_appearance.outside)
         return np.asarray(FIRST * old + (1 - FIRST) * looks(view.values, taught.inside, taught.outside))
 
 
-def _taught(view: View, mask: MaskArray) -> Taught | None:
+def _learn_appearance(view: View, mask: MaskArray) -> Taught | None:
     """Return what a slice teaches of looks, from pixels away from its mask's boundary where there are any."""
     disc = np.ones((1, 3, 3), bool)
     sure = binary_erosion(mask, disc, iterations=SURE, border_value=1)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from segmend.classical.solved import Solved, middle
-from segmend.classical.solvers.evidence import Case
+from segmend.classical.solvers.evidence import SolverInput
 from segmend.classical.solvers.growcut import growcut
 from segmend.core.image import Real
 from segmend.core.seeds import BACKGROUND, FOREGROUND, UNKNOWN
@@ -34,7 +34,7 @@ def load() -> Segmenter:
     return Solved(METHOD, _chance, band=True, cells=CELLS)
 
 
-def _chance(case: Case) -> Real:
+def _chance(case: SolverInput) -> Real:
     """Return the owners as chances that are soft at their boundary."""
     view = case.view
     blur = [SMOOTH * (n > 1) * _cell(case) / s for n, s in zip(view.shape, view.spacing, strict=True)]
@@ -45,7 +45,7 @@ def _chance(case: Case) -> Real:
     return chance
 
 
-def _seeds(case: Case) -> NDArray[np.uint8]:
+def _seeds(case: SolverInput) -> NDArray[np.uint8]:
     seeds = case.pinned.copy()
     start = case.place > 0
     held = int((seeds == FOREGROUND).sum()) > len(case.seen.positive)  # in a band everything else is pinned already
@@ -53,7 +53,7 @@ def _seeds(case: Case) -> NDArray[np.uint8]:
         within = distance_transform_edt(start, sampling=case.view.spacing)
         around = distance_transform_edt(~start, sampling=case.view.spacing)
         band = max(LEAST * _cell(case), BAND * float(within.max()))
-        sure = (seeds == UNKNOWN) & (case.heed > HEED)
+        sure = (seeds == UNKNOWN) & (case.appearance_weight > HEED)
         seeds[sure & (within > min(band, 0.8 * float(within.max())))] = FOREGROUND
         seeds[sure & (around > band) & (case.place < 0)] = BACKGROUND  # where it is 0 the mask says nothing
     if not (seeds == FOREGROUND).any() and case.seen.frame is not None:
@@ -66,7 +66,7 @@ def _seeds(case: Case) -> NDArray[np.uint8]:
     return seeds
 
 
-def _cell(case: Case) -> float:
+def _cell(case: SolverInput) -> float:
     """Return the shortest side of a cell, in the units of its spacing."""
     view = case.view
     return min((side for side, count in zip(view.spacing, view.shape, strict=True) if count > 1), default=1.0)

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from segmend.classical.solved import Solved, middle
-from segmend.classical.solvers.evidence import Case
+from segmend.classical.solvers.evidence import SolverInput
 from segmend.classical.solvers.levelset import HEIGHT, levelset
 from segmend.core.image import MaskArray, Real
 from segmend.core.seeds import BACKGROUND, FOREGROUND, UNKNOWN
@@ -29,18 +29,18 @@ def load() -> Segmenter:
     return Solved(METHOD, _chance, band=False, cells=CELLS)
 
 
-def _chance(case: Case) -> Real:
+def _chance(case: SolverInput) -> Real:
     view = case.view
     far = case.seen.known is None
     height = levelset(
-        _start(case), case.belief, view.values, spacing=view.spacing, pinned=case.pinned, far=far, most=STEPS[far]
+        _start(case), case.unary, view.values, spacing=view.spacing, pinned=case.pinned, far=far, most=STEPS[far]
     )
     chance = np.asarray(0.5 + height / (2 * HEIGHT), np.float32)  # linear, so that the front can run between cells
     chance[case.pinned == FOREGROUND], chance[case.pinned == BACKGROUND] = 1, 0
     return chance
 
 
-def _start(case: Case) -> MaskArray:
+def _start(case: SolverInput) -> MaskArray:
     if case.seen.known is not None:
         return np.asarray(case.place > 0)
     marked = case.pinned == FOREGROUND

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from segmend.classical.solved import CELLS, Solved
-from segmend.classical.solvers.evidence import Case
+from segmend.classical.solvers.evidence import SolverInput
 from segmend.classical.solvers.randomwalk import walk
 from segmend.core.image import Real
 from segmend.core.logits import sigmoid
@@ -31,8 +31,8 @@ def load() -> Segmenter:
     return Solved(METHOD, _chance, band=False, cells=CELLS)
 
 
-def _chance(case: Case) -> Real:
+def _chance(case: SolverInput) -> Real:
     view = case.view
     links = likeness(view.values, STEPS, spacing=view.spacing, sharpness=SHARPNESS, power=2, floor=FLOOR)
-    prior = sigmoid(case.belief)
+    prior = sigmoid(case.unary)
     return walk(links, case.pinned, stop=np.full(view.shape, STOP, np.float32), prior=prior, tolerance=TOLERANCE)

@@ -17,7 +17,7 @@ from scipy.ndimage import binary_dilation, binary_erosion
 
 from segmend.classical.methods import graphcut
 from segmend.classical.slicewise import Slicewise, depth_in, reach_between
-from segmend.classical.solvers.evidence import MEMORY, Case, Request, View, look
+from segmend.classical.solvers.evidence import MEMORY, Request, SolverInput, View, look
 from segmend.classical.solvers.forest import Forest
 from segmend.classical.solvers.texture import features
 from segmend.classical.solvers.zoom import predicted, zoom
@@ -56,7 +56,7 @@ class SlicSegSteps:
         self._image = image
         self._reach = reach_between(image)
         self._forest: Forest | None = None
-        self._taught: set[int] = set()
+        self._learn_appearance: set[int] = set()
 
     def first(self, index: int, asked: Request) -> Prediction:
         image = self._slice(index)
@@ -76,7 +76,7 @@ class SlicSegSteps:
         for points, sign in ((asked.positive, FOREGROUND), (asked.negative, BACKGROUND)):
             pinned[tuple(view.cells(points).T)] = sign
         place = (SHAPE * np.clip(depth / self._reach, -1, 1)).astype(np.float32)[None]
-        case = Case(view, pinned, place, asked, place, np.ones_like(place))
+        case = SolverInput(view, pinned, place, asked, place, np.ones_like(place))
         chance = _cut(case, forest)
         return Prediction(np.where(pinned == BACKGROUND, np.float32(0), chance), box)
 
@@ -85,17 +85,17 @@ class SlicSegSteps:
 
     def _learning(self, index: int, box: Box, mask: Plane) -> Forest:
         """Return the forest after this finished slice has joined its samples."""
-        if self._forest is None or index not in self._taught:
-            self._taught.add(index)
+        if self._forest is None or index not in self._learn_appearance:
+            self._learn_appearance.add(index)
             values = _features(look(self._slice(index), box, most=box.size))
             sure = binary_erosion(mask, np.ones((3, 3), bool), iterations=SURE, border_value=1)
             like = sure if sure.any() else mask
             unlike = ~binary_dilation(mask, np.ones((3, 3), bool), iterations=SURE)
-            self._forest = _taught(self._forest or Forest.planted(len(values)), values, like, unlike)
+            self._forest = _learn_appearance(self._forest or Forest.planted(len(values)), values, like, unlike)
         return self._forest
 
 
-def _alone(case: Case) -> Real:
+def _alone(case: SolverInput) -> Real:
     """Return the chances of a slice on its own, from a forest that its marks have taught."""
     values = _features(case.view)
     like, unlike = _samples(case)
@@ -104,14 +104,14 @@ def _alone(case: Case) -> Real:
     rounds = ROUNDS if case.seen.known is None else 1
     chance = np.zeros(case.view.shape, np.float32)
     for _ in range(rounds):
-        forest = _taught(Forest.planted(len(values)), values, like[0], unlike[0])
+        forest = _learn_appearance(Forest.planted(len(values)), values, like[0], unlike[0])
         chance = _cut(case, forest, values)
         inside = chance > 0.5
         like, unlike = like | (inside & ~unlike), unlike | (~inside & ~like)
     return chance
 
 
-def _samples(case: Case) -> tuple[MaskArray, MaskArray]:
+def _samples(case: SolverInput) -> tuple[MaskArray, MaskArray]:
     """Return the cells that teach what is inside and what is outside: those pinned, those round marks, sure ones."""
     view = case.view
     sides = []
@@ -123,7 +123,7 @@ def _samples(case: Case) -> tuple[MaskArray, MaskArray]:
         sides.append(brushed | sure | (case.pinned == (FOREGROUND if sign > 0 else BACKGROUND)))
     like, unlike = sides
     if case.seen.frame is not None and not like.any():
-        like = case.belief > 0
+        like = case.unary > 0
     like = like & (case.pinned != BACKGROUND)
     return like, unlike & (case.pinned != FOREGROUND) & ~like
 
@@ -134,7 +134,7 @@ def _features(view: View) -> Real:
     return features(raw[:, 0])
 
 
-def _taught(forest: Forest, values: Real, like: Plane, unlike: Plane) -> Forest:
+def _learn_appearance(forest: Forest, values: Real, like: Plane, unlike: Plane) -> Forest:
     """Return the forest after it has seen some pixels of each side."""
     chosen, sides = [], []
     for side, where in ((True, like), (False, unlike)):
@@ -146,13 +146,13 @@ def _taught(forest: Forest, values: Real, like: Plane, unlike: Plane) -> Forest:
     return forest.grown(np.ascontiguousarray(samples), np.concatenate(sides))
 
 
-def _cut(case: Case, forest: Forest, values: Real | None = None) -> Real:
+def _cut(case: SolverInput, forest: Forest, values: Real | None = None) -> Real:
     """Return the cut of the forest's chances and the place, soft at its boundary."""
     view = case.view
     values = _features(view) if values is None else values
     looks = np.clip(logit(forest.chances(values, case.pinned[0] == UNKNOWN)[None], 1e-3), -LOOKS, LOOKS)
     prices = likeness(view.values, offsets(view.shape), spacing=view.spacing, sharpness=SHARPNESS)
-    pull = whole_numbers(case.place + case.heed * looks, scale=SCALE)
+    pull = whole_numbers(case.place + case.appearance_weight * looks, scale=SCALE)
     found = cut(pull, whole_numbers(prices, scale=SCALE * BOUNDARY), fixed=case.pinned)
     soft = np.empty(view.shape, np.float32)
     grid_loops.soften(found.inside, soft)

@@ -110,11 +110,11 @@ def _fields(values: Real, spacing: Sequence[float], kernels: Kernels) -> list[_F
         none = np.zeros((0, *shape), np.float32)
         fields.append(_field(none, spacing, kernels.smooth_weight, kernels.smooth_reach, kernels.tone))
     if kernels.weight > 0:
-        fields.append(_field(_turned(values), spacing, kernels.weight, kernels.reach, kernels.tone))
+        fields.append(_field(_reorder_axes(values), spacing, kernels.weight, kernels.reach, kernels.tone))
     return fields
 
 
-def _turned(values: Real) -> Real:
+def _reorder_axes(values: Real) -> Real:
     """Return the values along their principal axes, the three longest at most."""
     if len(values) == 1:
         return np.ascontiguousarray(values, np.float32)

@@ -1,8 +1,8 @@
 """What marks, a mask so far and the looks of a crop say about every voxel, before any solver.
 
 `look` takes a crop of the image onto a grid, coarser where the crop is large, so that time depends on
-neither the image's nor the object's size. `weigh` turns a request into a `Case` for a solver: voxels that are
-pinned, and for the others `belief`, the logits of being inside. Belief adds up
+neither the image's nor the object's size. `weigh` turns a request into a `SolverInput` for a solver: voxels that are
+pinned, and for the others `unary`, the logits of being inside. The unary adds up
 
 - looks: how likely the voxel's values are inside and outside, learnt from marks and the mask so far;
 - place: with no mask yet, whether the way that avoids edges is shorter from a positive mark or from the
@@ -196,24 +196,24 @@ def _blocks(values: Real, stride: Index) -> Real:
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
-    """What a solver is asked: a crop, its pinned cells, and the belief in the others."""
+class SolverInput:
+    """What a solver is asked: a crop, its pinned cells, and the unary of the others."""
 
     view: View
     pinned: NDArray[np.uint8]  # [z y x]
-    belief: Real  # [z y x] logits of being inside
+    unary: Real  # [z y x] logits of being inside
     seen: Request
-    place: Real  # [z y x] the part of the belief that does not come from looks
-    heed: Real  # [z y x] how much looks count, 0 to 1: not where a mark has just contradicted them
+    place: Real  # [z y x] the part of the unary that does not come from looks
+    appearance_weight: Real  # [z y x] how much looks count, 0 to 1: not where a mark has just contradicted them
     outside: Density | None = None
     inside: Density | None = None
 
 
-def weigh(view: View, asked: Request) -> Case:
+def weigh(view: View, asked: Request) -> SolverInput:
     """Return the case that a request makes in a view."""
-    pinned = _pinned(view, asked)
+    pinned = _pin_marks(view, asked)
     start = view.shrunk(asked.start) if asked.known is not None else np.zeros(view.shape, bool)
-    place, heed = _place(view, asked, pinned, start)
+    place, appearance_weight = _place(view, asked, pinned, start)
     like = np.zeros(view.shape, bool)
     for z, y, x in view.cells(asked.positive):
         like[_around(z), _around(y), _around(x)] = True
@@ -222,15 +222,15 @@ def weigh(view: View, asked: Request) -> Case:
         like |= place > 0
         unlike = place < 0
     elif asked.frame is not None:
-        core, unlike = _framed(view, asked.frame)
+        core, unlike = _frame_of(view, asked.frame)
         like |= core
     unlike[pinned == BACKGROUND] = True
     like &= pinned != BACKGROUND
-    return learnt(Case(view, pinned, place, asked, place, heed), like, unlike)
+    return learnt(SolverInput(view, pinned, place, asked, place, appearance_weight), like, unlike)
 
 
-def learnt(case: Case, like: MaskArray, unlike: MaskArray) -> Case:
-    """Return the case with its belief in looks learnt from these cells inside and those outside."""
+def learnt(case: SolverInput, like: MaskArray, unlike: MaskArray) -> SolverInput:
+    """Return the case with its unary by looks learnt from these cells inside and those outside."""
     found = densities(case.view, like, unlike)
     return case if found is None else _believing(case, *found)
 
@@ -249,9 +249,9 @@ def densities(view: View, like: MaskArray, unlike: MaskArray) -> tuple[Density, 
     return inside, outside
 
 
-def _believing(case: Case, inside: Density, outside: Density) -> Case:
-    belief = case.place + case.heed * looks(case.view.values, inside, outside)
-    return replace(case, belief=belief, inside=inside, outside=outside)
+def _believing(case: SolverInput, inside: Density, outside: Density) -> SolverInput:
+    unary = case.place + case.appearance_weight * looks(case.view.values, inside, outside)
+    return replace(case, unary=unary, inside=inside, outside=outside)
 
 
 def looks(values: Real, inside: Density, outside: Density) -> Real:
@@ -260,7 +260,7 @@ def looks(values: Real, inside: Density, outside: Density) -> Real:
     return np.asarray(LOOKS * np.tanh(TRUST * ratio / LOOKS))
 
 
-def refined(image: Image, case: Case, mask: MaskArray, box: Box) -> Case:
+def refined(image: Image, case: SolverInput, mask: MaskArray, box: Box) -> SolverInput:
     """Return the case at full resolution in `box`, everything pinned but a band round the mask of its cells."""
     view = closer(image, case.view, box)
     origin = np.asarray(box.low) - case.view.box.low
@@ -268,14 +268,16 @@ def refined(image: Image, case: Case, mask: MaskArray, box: Box) -> Case:
     around = binary_dilation(mask, np.ones((3, 3, 3))) & ~binary_erosion(mask, np.ones((3, 3, 3)), border_value=1)
     cells = np.where(around, UNKNOWN, np.where(mask, FOREGROUND, BACKGROUND)).astype(np.uint8)
     pinned = np.asarray(case.view.enlarged(cells)[cut], np.uint8).copy()
-    place, heed = (np.asarray(case.view.enlarged(cells)[cut], np.float32) for cells in (case.place, case.heed))
+    place, appearance_weight = (
+        np.asarray(case.view.enlarged(cells)[cut], np.float32) for cells in (case.place, case.appearance_weight)
+    )
     for points, sign in ((case.seen.positive, FOREGROUND), (case.seen.negative, BACKGROUND)):
         for z, y, x in view.cells(points):
             near = pinned[_around(z), _around(y), _around(x)]
             near[near != sign] = UNKNOWN
     for points, sign in ((case.seen.positive, FOREGROUND), (case.seen.negative, BACKGROUND)):
         pinned[tuple(view.cells(points).T)] = sign
-    fine = Case(view, pinned, place, case.seen, place, heed)
+    fine = SolverInput(view, pinned, place, case.seen, place, appearance_weight)
     if case.inside is None or case.outside is None:
         return fine
     return _believing(fine, case.inside, case.outside)
@@ -291,7 +293,7 @@ def _around(i: int) -> slice:
     return slice(max(0, int(i) - REACH), int(i) + REACH + 1)
 
 
-def _pinned(view: View, asked: Request) -> NDArray[np.uint8]:
+def _pin_marks(view: View, asked: Request) -> NDArray[np.uint8]:
     pinned = np.zeros(view.shape, np.uint8)
     if asked.frame is not None:
         pinned[:] = BACKGROUND
@@ -315,7 +317,7 @@ def _pinned(view: View, asked: Request) -> NDArray[np.uint8]:
     return pinned
 
 
-def _framed(view: View, frame: Box) -> tuple[MaskArray, MaskArray]:
+def _frame_of(view: View, frame: Box) -> tuple[MaskArray, MaskArray]:
     """Return the middle of a frame, where the object must be, and what lies outside it."""
     low = (np.asarray(frame.low) - view.box.low) / view.stride
     high = (np.asarray(frame.high) - view.box.low) / view.stride
@@ -328,8 +330,8 @@ def _framed(view: View, frame: Box) -> tuple[MaskArray, MaskArray]:
 
 
 def _place(view: View, asked: Request, pinned: NDArray[np.uint8], start: MaskArray) -> tuple[Real, Real]:
-    """Return the belief that comes from where a cell lies, and how much its looks count."""
-    heed = np.ones(view.shape, np.float32)
+    """Return the unary that comes from where a cell lies, and how much its looks count."""
+    appearance_weight = np.ones(view.shape, np.float32)
     place = np.zeros(view.shape, np.float32)
     for axis, (before, behind) in enumerate(view.open_sides):
         faces = np.moveaxis(place, axis, 0)
@@ -337,7 +339,7 @@ def _place(view: View, asked: Request, pinned: NDArray[np.uint8], start: MaskArr
             faces[0] -= 0 if before else RIM
             faces[-1] -= 0 if behind else RIM
     if asked.known is None:
-        return place + _nearness(view, pinned), heed
+        return place + _nearness(view, pinned), appearance_weight
     memory = np.where(start, MEMORY, -MEMORY).astype(np.float32)
     if asked.known.shape != asked.start.shape:  # a lasso in one plane says nothing of the others
         silent = np.ones(asked.start.shape, bool)
@@ -352,12 +354,12 @@ def _place(view: View, asked: Request, pinned: NDArray[np.uint8], start: MaskArr
         away = _way(view, wrong, HEARD * reach)
         near = np.exp(-((away / reach) ** 2))
         memory = memory * (1 - near) + sign * VOICE * near
-        heed *= 1 - near
+        appearance_weight *= 1 - near
         if sign > 0:
             faith = min(1.0, (depth / reach) ** 2)
     if faith < 1:
         memory = faith * memory + (1 - faith) * _nearness(view, pinned)
-    return np.asarray(place + memory, np.float32), heed
+    return np.asarray(place + memory, np.float32), appearance_weight
 
 
 def _nearness(view: View, pinned: NDArray[np.uint8]) -> Real:

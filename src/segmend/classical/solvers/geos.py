@@ -1,10 +1,10 @@
-"""Geodesic symmetric filtering (Criminisi, Sharp and Blake, ECCV 2008): noise out of a belief, edges kept.
+"""Geodesic symmetric filtering (Criminisi, Sharp and Blake, ECCV 2008): noise out of a unary, edges kept.
 
 Distances are geodesic, long across edges, and soft: a way may end anywhere at a price that grows with how little the
 place looks like the goal. The difference of the distances to the outside and to the inside is an altitude; a shore that
-lies `dilation` lower or `erosion` higher makes the belief's objects wider or narrower, and the distances from these two
+lies `dilation` lower or `erosion` higher makes the unary's objects wider or narrower, and the distances from these two
 shores, put back to the middle, give objects without specks, holes and hairs of up to these widths.
-Of all pairs of widths the one whose mask has the least energy is taken: voxels side with their belief, and the boundary
+Of all pairs of widths the one whose mask has the least energy is taken: voxels side with their unary, and the boundary
 runs where neighbours differ.
 """
 
@@ -59,33 +59,33 @@ class Filtered:
 
 
 def geos(
-    belief: Real,  # [z y x] logits
+    unary: Real,  # [z y x] logits
     values: Real,  # [c z y x]
     *,
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
     pinned: NDArray[np.uint8] | None = None,
     widths: Widths | None = None,
 ) -> Filtered:
-    """Return the filtered belief of least energy; `pinned` voxels stay FOREGROUND or BACKGROUND.
+    """Return the filtered unary of least energy; `pinned` voxels stay FOREGROUND or BACKGROUND.
 
-    >>> belief = np.array([[[-3, 3, -3, -3, -3, 3, 3, 3, 3, -3, 3, 3]]], np.float32)
-    >>> geos(belief, np.zeros((1, 1, 1, 12)), widths=Widths(tried=(1.5,))).inside.astype(int)
+    >>> unary = np.array([[[-3, 3, -3, -3, -3, 3, 3, 3, 3, -3, 3, 3]]], np.float32)
+    >>> geos(unary, np.zeros((1, 1, 1, 12)), widths=Widths(tried=(1.5,))).inside.astype(int)
     array([[[0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1]]])
     """
     widths = Widths() if widths is None else widths
-    pinned = np.zeros(belief.shape, np.uint8) if pinned is None else pinned
-    if values.ndim != 4 or values.shape[1:] != belief.shape or pinned.shape != belief.shape:
+    pinned = np.zeros(unary.shape, np.uint8) if pinned is None else pinned
+    if values.ndim != 4 or values.shape[1:] != unary.shape or pinned.shape != unary.shape:
         raise ShapeError(
-            "Geodesic filtering needs a belief (z, y, x), values (c, z, y, x) and pins of one grid; "
-            f"got {belief.shape}, {values.shape} and {pinned.shape}."
+            "Geodesic filtering needs a unary (z, y, x), values (c, z, y, x) and pins of one grid; "
+            f"got {unary.shape}, {values.shape} and {pinned.shape}."
         )
     ground = _Ground.of(values, pinned == UNKNOWN, spacing, widths)
-    like = sigmoid(np.asarray(belief, np.float32))
+    like = sigmoid(np.asarray(unary, np.float32))
     like[pinned == FOREGROUND], like[pinned == BACKGROUND] = 1, 0
     altitude: Real = np.asarray(ground.way(widths.price * like) - ground.way(widths.price * (1 - like)))
     altitude[pinned == FOREGROUND] = np.maximum(altitude[pinned == FOREGROUND], 1)
     altitude[pinned == BACKGROUND] = np.minimum(altitude[pinned == BACKGROUND], -1)
-    best = Filtered(altitude, 0.0, 0.0, ground.energy(belief, altitude > 0))
+    best = Filtered(altitude, 0.0, 0.0, ground.energy(unary, altitude > 0))
     out = {width: ground.to((altitude <= -width) | (pinned == BACKGROUND)) for width in widths.tried}
     into = {width: ground.to((altitude > width) | (pinned == FOREGROUND)) for width in widths.tried}
     for dilation, away in out.items():
@@ -93,7 +93,7 @@ def geos(
             if away is None or near is None:  # one side is gone: there is no boundary to put back
                 continue
             found = away - near + np.float32(erosion - dilation)
-            energy = ground.energy(belief, found > 0)
+            energy = ground.energy(unary, found > 0)
             if energy < best.energy:
                 best = Filtered(found, dilation, erosion, energy)
     return best
@@ -129,9 +129,9 @@ class _Ground:
         """Return the way to the nearest goal; None when there is none."""
         return self.way(np.where(goals, np.float32(0), np.float32(np.inf))) if goals.any() else None
 
-    def energy(self, belief: Real, inside: MaskArray) -> float:
+    def energy(self, unary: Real, inside: MaskArray) -> float:
         """Return what this mask costs, in logits."""
-        total = -float(belief[inside].sum(dtype=np.float64))
+        total = -float(unary[inside].sum(dtype=np.float64))
         for price, step in zip(self.prices, self.steps, strict=True):
             here = tuple(slice(0, n - s) for n, s in zip(inside.shape, step, strict=True))
             there = tuple(slice(s, n) for n, s in zip(inside.shape, step, strict=True))

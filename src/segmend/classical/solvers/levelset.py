@@ -46,7 +46,7 @@ class Forces:
 
 def levelset(
     start: MaskArray,  # [z y x]
-    belief: Real,  # [z y x] logits
+    unary: Real,  # [z y x] logits
     values: Real,  # [c z y x]
     *,
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
@@ -61,30 +61,30 @@ def levelset(
     without a start or a FOREGROUND pin there is nothing to grow, and the height is below 0 everywhere. `far` lets it
     first settle on coarser grids: a front moves less than a voxel a step.
 
-    >>> belief = np.array([[[-2, -2, 2, 2, 2, 2, 2, -2]]], np.float32)
+    >>> unary = np.array([[[-2, -2, 2, 2, 2, 2, 2, -2]]], np.float32)
     >>> start = np.array([[[0, 0, 0, 1, 0, 0, 0, 0]]], bool)
-    >>> (levelset(start, belief, np.zeros((1, 1, 1, 8))) > 0).astype(int)
+    >>> (levelset(start, unary, np.zeros((1, 1, 1, 8))) > 0).astype(int)
     array([[[0, 0, 1, 1, 1, 1, 1, 0]]])
     """
     forces = Forces() if forces is None else forces
     pinned = np.zeros(start.shape, np.uint8) if pinned is None else pinned
-    if values.ndim != 4 or not start.shape == belief.shape == pinned.shape == values.shape[1:]:
+    if values.ndim != 4 or not start.shape == unary.shape == pinned.shape == values.shape[1:]:
         raise ShapeError(
-            "A level set needs a start, a belief, values and pins of one grid; "
-            f"got {start.shape}, {belief.shape}, {values.shape} and {pinned.shape}."
+            "A level set needs a start, a unary, values and pins of one grid; "
+            f"got {start.shape}, {unary.shape}, {values.shape} and {pinned.shape}."
         )
     if min(forces.window, forces.pace, *spacing) <= 0 or min(forces.tension, forces.keep) < 0:
         raise SettingsError(
             f"A level set needs a window, pace and spacing above 0 and no negative tension; got {forces}."
         )
     if far and max(start.shape) > COARSEST:
-        start = _from_afar(start, belief, values, spacing, pinned, forces, most)
+        start = _from_afar(start, unary, values, spacing, pinned, forces, most)
         most //= 2  # what is left is near
     least = min((side for side, count in zip(spacing, start.shape, strict=True) if count > 1), default=1.0)
     sides = np.asarray(spacing, np.float32) / np.float32(least)
     free = np.asarray(pinned == UNKNOWN)
     height = _heights((start | (pinned == FOREGROUND)) & (pinned != BACKGROUND))
-    likelihood = np.tanh(np.asarray(belief, np.float32) / 2)
+    likelihood = np.tanh(np.asarray(unary, np.float32) / 2)
     edges = _edges(values, sides, forces.sharpness)
     other = np.empty_like(height)
     for begun in range(0, most, LOOK_AGAIN):
@@ -101,7 +101,7 @@ def levelset(
 
 def _from_afar(
     start: MaskArray,
-    belief: Real,
+    unary: Real,
     values: Real,
     spacing: Sequence[float],
     pinned: NDArray[np.uint8],
@@ -110,12 +110,12 @@ def _from_afar(
 ) -> MaskArray:
     """Return the mask of the front that settled on a grid half as fine."""
     steps = tuple(2 if count > COARSEST // 4 else 1 for count in start.shape)
-    inside, outside = (_halved(pinned == side, steps) > 0 for side in (FOREGROUND, BACKGROUND))
+    inside, outside = (_halve(pinned == side, steps) > 0 for side in (FOREGROUND, BACKGROUND))
     pins = np.where(inside & ~outside, FOREGROUND, np.where(outside & ~inside, BACKGROUND, UNKNOWN)).astype(np.uint8)
     height = levelset(
-        _halved(start, steps) > 0,
-        _halved(belief, steps),
-        np.stack([_halved(channel, steps) for channel in values]),
+        _halve(start, steps) > 0,
+        _halve(unary, steps),
+        np.stack([_halve(channel, steps) for channel in values]),
         spacing=tuple(side * step for side, step in zip(spacing, steps, strict=True)),
         pinned=pins,
         forces=replace(forces, tension=forces.tension / 2),  # the same tension in larger cells
@@ -128,7 +128,7 @@ def _from_afar(
     return mask[tuple(slice(0, count) for count in start.shape)]
 
 
-def _halved(values: NDArray[np.generic], steps: tuple[int, ...]) -> Real:
+def _halve(values: NDArray[np.generic], steps: tuple[int, ...]) -> Real:
     """Return the means of blocks; the last ones are filled up by repeating the end."""
     room = [(0, -count % step) for count, step in zip(values.shape, steps, strict=True)]
     padded = np.pad(values.astype(np.float32), room, mode="edge")

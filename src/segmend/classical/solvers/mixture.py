@@ -153,10 +153,10 @@ def _spread_out(points: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     return np.asarray(points[chosen])
 
 
-def thinned(samples: Real) -> Real:
+def thin_out(samples: Real) -> Real:
     """Return at most MOST_SAMPLES of the samples [n c], evenly spread over them.
 
-    >>> len(thinned(np.zeros((9001, 3)))) <= MOST_SAMPLES
+    >>> len(thin_out(np.zeros((9001, 3)))) <= MOST_SAMPLES
     True
     """
     return np.asarray(samples[:: -(-max(1, len(samples)) // MOST_SAMPLES)])
@@ -170,6 +170,6 @@ def fit(samples: Real, *, low: Real, high: Real, spread: Real, count: int = 4) -
     """
     if samples.shape[1] == 1:
         return Histogram.fit(samples[:, 0], low=float(low[0]), high=float(high[0]), spread=float(spread[0]))
-    few = thinned(samples)
+    few = thin_out(samples)
     volume = float(np.prod(np.asarray(high, np.float64) - low))
     return Gaussians.fit(few, count=min(count, 1 + len(few) // 40), spread=spread, volume=volume)

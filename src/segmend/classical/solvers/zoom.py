@@ -1,6 +1,6 @@
 """From a request to a prediction: find the crop that holds the object, solve in it, learn, solve again.
 
-A solver is a function from a `Case` to the chance of every cell to be inside. The crop starts small round
+A solver is a function from a `SolverInput` to the chance of every cell to be inside. The crop starts small round
 what is marked and grows while the answer touches its rim, so a click in a lesion stays a lesion and
 a click in a liver becomes a liver; when no crop holds it, the one whose rim is touched least is taken.
 """
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import binary_dilation, binary_erosion, label
 
-from segmend.classical.solvers.evidence import Case, Request, learnt, look, refined, weigh
+from segmend.classical.solvers.evidence import Request, SolverInput, learnt, look, refined, weigh
 from segmend.core.image import Box, Image, MaskArray, Real, bounds
 from segmend.core.seeds import FOREGROUND
 from segmend.core.segmenter import Prediction
 
-Solver = Callable[[Case], Real]  # -> [z y x] chance of each cell
+Solver = Callable[[SolverInput], Real]  # -> [z y x] chance of each cell
 
 FIRST_MARGIN = 12.0  # of the finest voxel side
 LAST_MARGIN = 200.0
@@ -32,7 +32,7 @@ ROUNDS = 2  # of solving and learning, for a first answer
 class Answer:
     """A case and the chances of its cells."""
 
-    case: Case
+    case: SolverInput
     chance: Real  # [z y x]
 
     @property
@@ -57,14 +57,14 @@ def zoom(image: Image, asked: Request, solver: Solver, *, most: int, rounds: int
     return _learning(weigh(look(image, box, most=most), asked), solver, rounds)
 
 
-def _learning(case: Case, solver: Solver, rounds: int) -> Answer:
+def _learning(case: SolverInput, solver: Solver, rounds: int) -> Answer:
     """Return the answer; where no mask was known to learn looks from, after learning them from the first answer."""
-    answer = _solved(case, solver)
+    answer = _solve(case, solver)
     if case.seen.known is not None:
         return answer
     for _ in range(rounds - 1):
         inside = answer.inside
-        answer = _solved(learnt(case, inside, ~inside), solver)
+        answer = _solve(learnt(case, inside, ~inside), solver)
     return answer
 
 
@@ -85,7 +85,7 @@ def _fitness(answer: Answer) -> float:
     flat = values.shape[1] == 1
     radius = (int(inside.sum()) * float(np.prod(answer.case.view.stride))) ** (1 / 2 if flat else 1 / 3)
     leak = float(inside.mean()) / (FULL[2] if flat else FULL[3])
-    touching = 0.2 if _touched(answer.case, inside) > TOUCHED else 1.0
+    touching = 0.2 if _share_at_rim(answer.case, inside) > TOUCHED else 1.0
     size = 1 - np.exp(-radius / 4) + 0.02 * radius
     return float(contrast * size * np.exp(-(leak**2)) * touching)
 
@@ -126,14 +126,14 @@ def _margin(length: float, spacing: np.ndarray) -> tuple[int, int, int]:
     return z, y, x
 
 
-def _solved(case: Case, solver: Solver) -> Answer:
+def _solve(case: SolverInput, solver: Solver) -> Answer:
     chance = solver(case)
     keep = connected(chance > 0.5, case)
     chance = np.where(keep, chance, np.minimum(chance, np.float32(0.49)))
     return Answer(case, chance)
 
 
-def connected(inside: MaskArray, case: Case) -> MaskArray:
+def connected(inside: MaskArray, case: SolverInput) -> MaskArray:
     """Return the parts of a mask that hold a positive mark or much of the mask so far."""
     parts, count = label(inside)
     if count <= 1:
@@ -151,7 +151,7 @@ def connected(inside: MaskArray, case: Case) -> MaskArray:
     return np.asarray(wanted[parts])
 
 
-def _touched(case: Case, inside: MaskArray) -> float:
+def _share_at_rim(case: SolverInput, inside: MaskArray) -> float:
     """Return the share of cells just within the crop's open rim that are inside."""
     touching, cells = 0, 0
     for axis, sides in enumerate(case.view.open_sides):
@@ -175,7 +175,7 @@ def spread(image: Image, answer: Answer, fine: Solver | None = None) -> tuple[Bo
     if view.stride == (1, 1, 1):
         return box, answer.chance
     if fine is None:
-        return box, _interpolated(answer, box)
+        return box, _interpolate(answer, box)
     case = refined(image, answer.case, answer.inside, box)
     chance = fine(case)
     return box, np.where(connected(chance > 0.5, case), chance, np.minimum(chance, np.float32(0.49)))
@@ -193,7 +193,7 @@ def _closer_box(answer: Answer) -> Box:
     return Box((z, y, x), (d, h, w)).intersection(view.box)
 
 
-def _interpolated(answer: Answer, box: Box) -> Real:
+def _interpolate(answer: Answer, box: Box) -> Real:
     """Return the chances of cells as those of voxels, linear between the cells' centres."""
     view, chance = answer.case.view, answer.chance
     for axis, step in enumerate(view.stride):
