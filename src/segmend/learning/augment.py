@@ -38,20 +38,24 @@ def warp(channel: NDArray[np.generic], grid: Grid) -> Real:  # [n n]
     return np.asarray(ndimage.map_coordinates(channel.astype(np.float32), grid, order=1, cval=0.0), np.float32)
 
 
-def augment_intensity(rng: np.random.Generator, image: Real) -> Real:  # [c n n]
-    """Return the image with a random gamma, inversion, colour cast, blur, noise and bias field."""
+def augment_intensity(rng: np.random.Generator, image: Real, *, colour: bool | None = None) -> Real:  # [c n n]
+    """Return the image with a random gamma, inversion, colour cast, blur, noise and bias field.
+
+    The channels are colours (`colour`, usual where there are three), or planes that each have noise of their own.
+    """
+    planes = colour is False
     low, high = np.percentile(image, (0.5, 99.5))
     out = np.clip((image - low) / max(float(high - low), 1e-6), 0, 1)
     if rng.random() < 0.5:
         out = out ** np.exp(rng.uniform(-0.7, 0.7))
     if rng.random() < 0.25:
         out = 1 - out
-    if len(out) == 3 and rng.random() < 0.5:
+    if colour is not False and len(out) == 3 and rng.random() < 0.5:
         out = out * rng.uniform(0.6, 1.3, (3, 1, 1)) + rng.uniform(-0.15, 0.15, (3, 1, 1))
     if rng.random() < 0.2:
         out = np.stack([ndimage.gaussian_filter(c, rng.uniform(0.5, 1.5)) for c in out])
     if rng.random() < 0.4:
-        noise = rng.standard_normal(out.shape[1:]) * rng.uniform(0, 0.12)
+        noise = rng.standard_normal(out.shape if planes else out.shape[1:]) * rng.uniform(0, 0.12)
         out = out * (1 + noise) if rng.random() < 0.4 else out + noise
     if rng.random() < 0.25:
         out = out * (1 + 0.3 * rng.random() * smooth_field(rng, 2, out.shape[1]))

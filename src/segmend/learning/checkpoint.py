@@ -98,7 +98,7 @@ def resume(folder: Path, run: Run, state: State) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        kept = torch.load(path, weights_only=True)
+        kept = torch.load(path, map_location="cpu", weights_only=True)
         found = kept.get("format", 1)
     except Exception as error:
         reason = type(error).__name__

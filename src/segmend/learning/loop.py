@@ -25,6 +25,7 @@ from segmend.learning.batches import batches
 from segmend.learning.checkpoint import CHECKPOINT, Run, State, keep_folder, resume, save
 from segmend.learning.distributed import ALONE, World, share_batch_norms
 from segmend.learning.memory import keep_freed
+from segmend.learning.precision import training_device
 from segmend.learning.progress import Lines, Log, Progress, Reached, Silence
 from segmend.learning.recipe import recipe
 from segmend.learning.record import Curve, write_about
@@ -34,7 +35,14 @@ from segmend.runtime import versions
 
 __all__ = ["CHECKPOINT", "Finished", "main", "run", "settings_from"]
 
-LOOP = {"every": 500, "exam": 64, "patience": 0, "threads": 1, "workers": 1}  # what `run` itself may be told
+LOOP = {
+    "every": 500,
+    "exam": 64,
+    "patience": 0,
+    "threads": 1,
+    "workers": 1,
+    "device": "cpu",
+}  # what `run` itself may be told
 
 
 @dataclass(frozen=True)
@@ -114,8 +122,12 @@ def run(
     patience: int | None = None,
     progress: Progress | None = None,
     world: World = ALONE,
+    device: str = "cpu",
 ) -> Finished:
     """Train to the last step, validating and saving as it goes, and export the averaged weights.
+
+    `device` is "cpu", "cuda", "cuda:1", "mps", or "auto" for the fastest there is. Where a run goes on need not be
+    where it began; only on one and the same processor are its steps the very same.
 
     Every `every` steps it validates on `exam` samples and saves. With `patience` (of the recipe's settings
     where it is not given) it stops after so many validations without a better first score, and the best
@@ -131,17 +143,21 @@ def run(
     identity = Run(how.NAME, recorded, _count_by_set(training), usual)
 
     torch.manual_seed(settings.seed)
-    network = share_batch_norms(_channels_last(how.build(settings)), world)
+    place = training_device(device, world.rank)
+    network = share_batch_norms(_channels_last(how.build(settings)), world).to(place)
     average = {key: value.clone() for key, value in network.state_dict().items()}
     state = State(network, average, getattr(how, "optimiser", _adamw)(network, settings))
     share = getattr(how, "share", _cosine_schedule)
     if resume(out, identity, state):
         tell.say(f"resumed at step {state.step}")
     first, spent, begun = state.step, state.seconds, time.monotonic()
-    ema_network = _channels_last(how.build(settings))  # with the moving average of the weights, for validation
+    ema_network = _channels_last(how.build(settings)).to(
+        place
+    )  # with the moving average of the weights, for validation
     validator = Validator(how, ema_network, validation, settings, exam)
     curve = Curve(out)
-    checked, loop = _count_by_set(validation), {"every": every, "exam": exam, "processes": world.size}
+    checked = _count_by_set(validation)
+    loop = {"every": every, "exam": exam, "processes": world.size, "device": str(place)}
     if world.leads:
         write_about(out, identity, checked, loop=loop, finished=False)
 

@@ -19,6 +19,7 @@ and may have
 
     Settings.patience    validations without a better first score after which a run stops, 0 for never
     fitted(settings, training) -> the settings, with what the cases to learn from say of them, such as their labels
+    to_check(settings) -> the settings with which samples to check on are drawn, where they are others
     optimiser(network, settings) -> another optimiser than AdamW
     share(step, settings) -> the share of the learning rate at a step, in place of a cosine
     pictures(network, samples) -> [y x 3] bytes, a sheet that shows a person how it is doing

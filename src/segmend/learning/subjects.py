@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,10 @@ import numpy as np
 
 from segmend.core.image import Image, LabelMap
 from segmend.datasets import sets
+from segmend.datasets.case import names_by_split
+from segmend.datasets.generic import file_of
 from segmend.errors import SettingsError
+from segmend.io import read
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +27,7 @@ class Subject:
     group: str
     name: str = ""
     names: Mapping[int, str] = field(default_factory=dict)  # of labels, as far as the data set says
+    has_image: bool = True  # False for a label map alone, of which images are drawn
 
 
 def subjects(
@@ -49,6 +53,26 @@ def subjects(
         kind = {None: "an object", True: "an object in a picture", False: "an object in a volume"}[flat]
         raise SettingsError(f"The {split} split of {data} needs a case with {kind}; none of its {seen} cases has one.")
     return chosen
+
+
+def label_maps(data: Path, split: str, *, names: Collection[str] | None = None) -> list[Subject]:
+    """Return the cases of the folders that have label maps and no images, from which images can be drawn.
+
+    `names` are the sets to take, None for all.
+    """
+    found = []
+    for folder in sorted(path for path in data.iterdir() if path.is_dir()):
+        if (folder / "images").exists() or not (folder / "labels").is_dir() or not (folder / "split.json").is_file():
+            continue
+        if names is not None and folder.name not in names:
+            continue
+        for name in names_by_split(folder).get(split, ()):
+            drawn = read(file_of(folder / "labels", name))
+            labels = drawn.voxels[0].astype(np.uint16)
+            blank = np.broadcast_to(np.zeros((), np.uint8), (1, *labels.shape))
+            image = Image(blank, drawn.affine)
+            found.append(Subject(image, labels, False, folder.name, name, has_image=False))
+    return found
 
 
 def unseen(training: Sequence[Any], validation: Sequence[Any]) -> list[str]:

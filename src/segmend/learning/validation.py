@@ -30,7 +30,8 @@ class Validator:
     def scores(self, weights: Mapping[str, torch.Tensor]) -> dict[str, float]:
         """Return the scores of these weights, none when there are no samples."""
         if not self.samples and self.exam:
-            sampler = self.how.Sampler(self.cases, replace(self.settings, seed=self.settings.seed + 1))
+            checked = getattr(self.how, "to_check", replace)(self.settings)
+            sampler = self.how.Sampler(self.cases, replace(checked, seed=self.settings.seed + 1))
             self.samples = [sampler[number] for number in range(self.exam)]
         self.ema_network.load_state_dict(weights)
         found = self.how.validate(self.ema_network, self.samples) if self.samples else {}

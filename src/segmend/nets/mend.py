@@ -107,7 +107,9 @@ class PromptDecoder(nn.Module):
         convolution = CONVOLUTIONS[dimensions]
         self.head = nn.Sequential(convolution(before, head, 1), nn.ReLU(), convolution(head, 1, 1))
         self.error_head = convolution(before + 2, 1, 1)
-        self.quality_head = nn.Sequential(nn.Linear(widths[-1] + 2 * before + 4, 64), nn.ReLU(), nn.Linear(64, 1))
+        self.quality_head = nn.Sequential(
+            nn.Linear(quality_inputs(widths[-1], before), 64), nn.ReLU(), nn.Linear(64, 1)
+        )
 
     def forward(self, prompts: Tensor, *features: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return logits [b 1 y x], the expected Dice [b], hidden features [b w y x], logits of mistakes [b 1 y x]."""
@@ -122,28 +124,7 @@ class PromptDecoder(nn.Module):
         logits = self.head(x)
         sure = logits.detach()
         uncertainty = self.error_head(torch.cat([x, sure, sure.abs()], dim=1))
-        return logits, self._expected_dice(logits, deepest, x, uncertainty), x, uncertainty
-
-    def _expected_dice(self, logits: Tensor, deepest: Tensor, hidden: Tensor, uncertainty: Tensor) -> Tensor:
-        """Return the expected Dice: from features over all, in the mask and along its edge, and from uncertainty."""
-        chance = torch.sigmoid(logits.detach().float())
-        inside, edge = chance.flatten(1), (4 * chance * (1 - chance)).flatten(1)
-        sure = (chance > 0.5).float().flatten(1)
-        seen = hidden.detach().float().flatten(2)
-        wrong = torch.sigmoid(uncertainty.detach().float()).flatten(1)
-        surplus, missed = (wrong * sure).sum(1), (wrong * (1 - sure)).sum(1)
-        right = 2 * (sure.sum(1) - surplus) / (2 * sure.sum(1) - surplus + missed + 1)
-        expected = 2 * (inside * sure).sum(1) / (inside.sum(1) + sure.sum(1) + 1)
-        facts = torch.cat(
-            [
-                deepest.detach().float().flatten(2).mean(2),
-                _averaged(seen, inside),
-                _averaged(seen, edge),
-                torch.stack([expected, right, sure.mean(1), edge.sum(1) / (sure.sum(1) + 1)], dim=1),
-            ],
-            dim=1,
-        )
-        return torch.sigmoid(self.quality_head(facts)).squeeze(1)
+        return logits, expected_dice(self.quality_head, logits, deepest, x, uncertainty), x, uncertainty
 
 
 class SemanticHead(nn.Module):
@@ -168,6 +149,36 @@ class SemanticHead(nn.Module):
             x = block(torch.cat([interpolate(x, scale_factor=2.0, mode="nearest"), skip], dim=1))
         logits: Tensor = self.out(x)
         return logits
+
+
+def quality_inputs(deepest: int, hidden: int) -> int:
+    """Return how many values `expected_dice` gives to a quality head."""
+    return deepest + 2 * hidden + 4
+
+
+def expected_dice(
+    quality_head: nn.Module, logits: Tensor, deepest: Tensor, hidden: Tensor, uncertainty: Tensor
+) -> Tensor:
+    """Return the expected Dice: from features over all, in the mask and along its edge, and from uncertainty."""
+    chance = torch.sigmoid(logits.detach().float())
+    inside, edge = chance.flatten(1), (4 * chance * (1 - chance)).flatten(1)
+    sure = (chance > 0.5).float().flatten(1)
+    seen = hidden.detach().float().flatten(2)
+    wrong = torch.sigmoid(uncertainty.detach().float()).flatten(1)
+    surplus, missed = (wrong * sure).sum(1), (wrong * (1 - sure)).sum(1)
+    right = 2 * (sure.sum(1) - surplus) / (2 * sure.sum(1) - surplus + missed + 1)
+    expected = 2 * (inside * sure).sum(1) / (inside.sum(1) + sure.sum(1) + 1)
+    facts = torch.cat(
+        [
+            deepest.detach().float().flatten(2).mean(2),
+            _averaged(seen, inside),
+            _averaged(seen, edge),
+            torch.stack([expected, right, sure.mean(1), edge.sum(1) / (sure.sum(1) + 1)], dim=1),
+        ],
+        dim=1,
+    )
+    quality: Tensor = quality_head(facts)
+    return torch.sigmoid(quality).squeeze(1)
 
 
 def _averaged(values: Tensor, weights: Tensor) -> Tensor:  # [b c n], [b n] -> [b c]

@@ -86,7 +86,7 @@ class PlaneSampler(SliceSampler):
     def _view(self, rng: np.random.Generator) -> SliceView:
         drawn, s = rng.random(), self.settings
         if not self.pool.groups or drawn < s.synthetic:
-            return _drawn_view(rng)
+            return drawn_view(rng)
         view = self._real(rng)
         if drawn < s.synthetic + s.regions:
             region = similar_region(rng, view.picture)
@@ -103,7 +103,7 @@ class PlaneSampler(SliceSampler):
 
     def _real(self, rng: np.random.Generator) -> SliceView:
         subject = self.pool.draw(rng)
-        axis = _axis(rng, subject.image)
+        axis = slice_axis(rng, subject.image)
         found = places(subject)
         value = int(rng.choice(list(found)))
         together = not subject.instances and len(found) > 1 and rng.random() < 0.15
@@ -114,7 +114,7 @@ class PlaneSampler(SliceSampler):
         index = at + box[axis].start
         plane = _plane(subject, axis, index, value, together)
         aspect = float(np.divide(*np.delete(subject.image.spacing, axis)))
-        partial = _partial(rng, plane, aspect) if rng.random() < 0.25 else None
+        partial = window_on_part(rng, plane, aspect) if rng.random() < 0.25 else None
         window = partial or window_round(rng, plane, aspect)
         channels = np.take(subject.image.voxels, index, axis + 1)
         picture = np.stack([resample_to_grid(c, window, CELLS) for c in colour_or_grey(channels)])
@@ -146,7 +146,7 @@ def _plane(subject: Subject, axis: int, index: int, value: int, together: bool) 
     return np.asarray(labels > 0 if together else labels == value)
 
 
-def _drawn_view(rng: np.random.Generator) -> SliceView:
+def drawn_view(rng: np.random.Generator) -> SliceView:
     """Return a drawn scene, in one of five with something thin, in colours or grey."""
     kind = rng.random()
     if kind < 0.12:
@@ -159,7 +159,7 @@ def _drawn_view(rng: np.random.Generator) -> SliceView:
     return SliceView(picture, truth, np.ones((CELLS, CELLS), bool))
 
 
-def _axis(rng: np.random.Generator, image: Image) -> int:
+def slice_axis(rng: np.random.Generator, image: Image) -> int:
     """Return an axis to cut a slice across: any where the voxels are about cubes, else mostly the thickest one."""
     if image.flat:
         return 0
@@ -184,7 +184,7 @@ def window_round(rng: np.random.Generator, plane: Flat, aspect: float) -> Window
     )
 
 
-def _partial(rng: np.random.Generator, plane: Flat, aspect: float) -> Window | None:
+def window_on_part(rng: np.random.Generator, plane: Flat, aspect: float) -> Window | None:
     """Return a window on a part of the object's edge, None for an object that is small already."""
     ys, xs = np.nonzero(plane)
     longest = max((int(np.ptp(ys)) + 1) * aspect, int(np.ptp(xs)) + 1)
