@@ -207,7 +207,9 @@ def test_a_run_tells_what_it_was(tmp_path):
     assert about["cases"] == {"train": {"discs": 2}, "val": {"discs": 1}}
     assert about["weights"] == ["halves.pt", "half.onnx"]
     assert about["scores"].keys() == {"right"}
-    assert about["loop"] == {"every": 5, "exam": 3, "processes": 1}
+    assert about["loop"] == {"every": 5, "exam": 3, "processes": 1, "device": "cpu"}
+    page = (tmp_path / "index.html").read_text()
+    assert "pictures/000020.png" in page and "curve.svg" in page and page.count("<tr>") == 5
     assert (tmp_path / "curve.png").stat().st_size > 5000
     assert b"right" in (tmp_path / "curve.svg").read_bytes() or (tmp_path / "curve.svg").stat().st_size > 5000
     with Pillow.open(tmp_path / "pictures" / "000010.png") as sheet:

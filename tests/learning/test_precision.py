@@ -1,7 +1,9 @@
 """Half the bits only where the processor has them."""
 
+import pytest
 import torch
 
+from segmend.errors import SettingsError
 from segmend.learning import precision
 
 
@@ -29,3 +31,18 @@ def test_gradients_of_short_solids_are_the_same_every_time():
 
     assert all(torch.equal(one, found[0]) for one in found)
     assert layer(given).dtype == torch.float32
+
+
+def test_a_device_is_named_or_the_fastest_there_is(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert precision.training_device("auto") == precision.training_device("cpu") == torch.device("cpu")
+    with pytest.raises(SettingsError, match=r"\(cpu\) or auto; got 'cuda:1'"):
+        precision.training_device("cuda:1")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert precision.training_device("auto", rank=3) == torch.device("cuda", 1)
+    assert precision.training_device("cuda:0", rank=3) == torch.device("cuda", 0)
+    with pytest.raises(SettingsError, match="cuda or cuda:1; got 'cuda:one'"):
+        precision.training_device("cuda:one")

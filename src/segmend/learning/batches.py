@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,3 +48,15 @@ def batches(sampler: Any, first: int, last: int, batch: int, workers: int, world
                 if isinstance(sample, SegmendError):
                     raise sample
             yield samples
+
+
+def timed(drawn: Iterator[list[Any]]) -> Iterator[tuple[list[Any], float]]:
+    """Yield each batch and for how many seconds it was waited for.
+
+    >>> [samples for samples, seconds in timed(iter([[1], [2]]))]
+    [[1], [2]]
+    """
+    begun = time.monotonic()
+    for samples in drawn:
+        yield samples, time.monotonic() - begun
+        begun = time.monotonic()

@@ -21,14 +21,14 @@ import numpy as np
 import torch
 
 from segmend.errors import ModelError, SettingsError
-from segmend.learning.batches import batches
+from segmend.learning.batches import batches, timed
 from segmend.learning.checkpoint import CHECKPOINT, Run, State, keep_folder, resume, save
 from segmend.learning.distributed import ALONE, World, share_batch_norms
 from segmend.learning.memory import keep_freed
 from segmend.learning.precision import training_device
 from segmend.learning.progress import Lines, Log, Progress, Reached, Silence
 from segmend.learning.recipe import recipe
-from segmend.learning.record import Curve, write_about
+from segmend.learning.record import Curve, write_about, write_page
 from segmend.learning.subjects import unseen
 from segmend.learning.validation import Validator, best, out_of_patience, scores_of
 from segmend.runtime import versions
@@ -144,6 +144,8 @@ def run(
 
     torch.manual_seed(settings.seed)
     place = training_device(device, world.rank)
+    if place.type != "cpu" and not getattr(how, "ANY_DEVICE", False):
+        raise SettingsError(f"The method {how.NAME} learns on the processor only; say device=cpu (got {device!r}).")
     network = share_batch_norms(_channels_last(how.build(settings)), world).to(place)
     average = {key: value.clone() for key, value in network.state_dict().items()}
     state = State(network, average, getattr(how, "optimiser", _adamw)(network, settings))
@@ -162,7 +164,10 @@ def run(
         write_about(out, identity, checked, loop=loop, finished=False)
 
     last = first if out_of_patience(state.rows, patience) else settings.steps
-    for samples in batches(how.Sampler(training, settings), first, last, settings.batch, workers, world):
+    drawn = batches(how.Sampler(training, settings), first, last, settings.batch, workers, world)
+    waited = 0.0
+    for samples, seconds in timed(drawn):
+        waited += seconds
         torch.manual_seed(_seed(settings.seed, state.step, world.rank))  # of dropout, which takes no generator
         for group in state.optimiser.param_groups:
             group["lr"] = settings.rate * share(state.step, settings) * group.get("times", 1.0)
@@ -177,7 +182,8 @@ def run(
         state.step += 1
         state.loss += (found - state.loss) / min(state.step, 100)
         state.seconds = spent + time.monotonic() - begun
-        tell.step(Reached(state.step, settings.steps, state.loss, state.step - first, state.seconds - spent))
+        fresh, took = state.step - first, state.seconds - spent
+        tell.step(Reached(state.step, settings.steps, state.loss, fresh, took, settings.batch, waited))
         if state.step % every and state.step != settings.steps:
             continue
         if world.leads:
@@ -189,6 +195,7 @@ def run(
             save(out, identity, state)
             curve.write(state.rows)
             validator.pictures(out, state.step)
+            write_page(out, state.rows)
         if world.broadcast(out_of_patience(state.rows, patience)):
             tell.say(f"stopped at step {state.step}: {patience} validations without a better score")
             break
@@ -199,6 +206,7 @@ def run(
     weights: tuple[Path, ...] = ()
     if world.leads:
         curve.finish(state.rows)
+        write_page(out, state.rows)
         weights = keep_folder(out, lambda folder: how.export(ema_network, settings, folder))
         done = {"steps": state.step, "chosen": row.get("step", state.step), "seconds": round(state.seconds)}
         files = [path.name for path in weights]

@@ -76,7 +76,7 @@ def keep_float32(module: torch.nn.Module) -> None:
     inner = module.forward
 
     def forward(*given: torch.Tensor) -> torch.Tensor:
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(given[0].device.type, enabled=False):
             return inner(*(value.float() for value in given))  # type: ignore[no-any-return]
 
     module.forward = forward

@@ -17,8 +17,8 @@ BAR_LETTERS = 28  # the width of the progress bar
 class Reached:
     """Where a run is; `fresh` steps took `seconds`, the steps before it was resumed do not count.
 
-    >>> str(Reached(done=50, steps=200, loss=0.25, fresh=50, seconds=10.0))
-    'step 50/200  loss 0.2500  10 s, about 30 s left'
+    >>> str(Reached(done=50, steps=200, loss=0.25, fresh=50, seconds=10.0, batch=8, waited=1.0))
+    'step 50/200  loss 0.2500  10 s, about 30 s left  40 samples/s, 10 % waiting for them'
     """
 
     done: int
@@ -26,6 +26,8 @@ class Reached:
     loss: float
     fresh: int
     seconds: float
+    batch: int  # samples of a step
+    waited: float  # seconds in which no sample was ready
 
     @property
     def left(self) -> float:
@@ -34,7 +36,12 @@ class Reached:
 
     def __str__(self) -> str:
         gone, left = spoken(self.seconds), spoken(self.left)
-        return f"step {self.done}/{self.steps}  loss {self.loss:.4f}  {gone}, about {left} left"
+        pace = self.fresh * self.batch / max(self.seconds, 1e-9)
+        waiting = f"{self.waited / max(self.seconds, 1e-9):.0%}".replace("%", " %")
+        return (
+            f"step {self.done}/{self.steps}  loss {self.loss:.4f}  {gone}, about {left} left  "
+            f"{pace:.{0 if pace >= 10 else 1}f} samples/s, {waiting} waiting for them"
+        )
 
 
 def spoken(seconds: float) -> str:

@@ -17,6 +17,7 @@ A recipe is a module with these names; `loop.run` is the loop that uses them:
 
 and may have
 
+    ANY_DEVICE           True where `loss` and `validate` put their tensors where the network's parameters lie
     Settings.patience    validations without a better first score after which a run stops, 0 for never
     fitted(settings, training) -> the settings, with what the cases to learn from say of them, such as their labels
     to_check(settings) -> the settings with which samples to check on are drawn, where they are others

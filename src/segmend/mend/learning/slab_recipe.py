@@ -27,6 +27,7 @@ from segmend.datasets import sets
 from segmend.errors import SettingsError
 from segmend.learning.licences import may_ship
 from segmend.learning.precision import autocast, device_of
+from segmend.learning.record import UNSEEN
 from segmend.learning.sheets import Example, sheet
 from segmend.learning.subjects import Subject, label_maps
 from segmend.learning.subjects import subjects as found_subjects
@@ -41,6 +42,7 @@ from segmend.users import LargestError, RandomError
 from segmend.users.play import User, as_prompts
 
 NAME = "mend_slabs"
+ANY_DEVICE = True
 HIDDEN = 16  # channels of the decoder's last features
 FEATURES = 32  # channels of the encoder's output at each level
 FINE = 4  # channels of the encoder's output at full size
@@ -50,7 +52,6 @@ NEAR_WEIGHT = 3.0  # the weight of errors near a mark, besides 1
 KEPT_WEIGHT = 1.0  # the weight of what was right and lies far from the newest marks, besides 1
 CHANGE_SHARE = 0.4  # the share of the soft Dice that is taken of the change to the mask so far, the rest of the mask
 FILES = {"encoder": "slab_reader.onnx", "decoder": "slab_refiner.onnx", "head": "slab_head.npz"}
-UNSEEN = "unseen_"  # the beginning of the names of scores on sets that nothing is learned from
 
 
 @dataclass(frozen=True, kw_only=True)
