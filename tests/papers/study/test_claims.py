@@ -56,7 +56,7 @@ def test_arms_that_are_equal_everywhere_bear_no_claim_out():
 def test_a_difference_within_chance_is_said_to_be():
     found = judge(Better("Hardly.", Pick("a"), Pick("b")), [*scores("a", 0.5, 0.7, 0.6), *scores("b", 0.6, 0.5, 0.6)])
 
-    assert (found.outcome, found.remark) == (HELD, "The difference is within chance.")
+    assert (found.outcome, found.remark) == (HELD, "The difference is not significant.")
     assert found.low < 0 < found.high
 
 

@@ -204,12 +204,17 @@ EXPERIMENT = Experiment(
             for s in CARD.sets
         ),
         Better("refining without a quality is better than the base", Pick(PLAIN, 1), Pick(BASE, 0)),
-        Better("the predicted quality helps the first look", Pick(QUALITY, 1), Pick(PLAIN, 1)),
+        Better("the predicted quality helps the first iteration", Pick(QUALITY, 1), Pick(PLAIN, 1)),
         Better("... and the second", Pick(QUALITY, 2), Pick(PLAIN, 2)),
-        Better("with it the second look does not fall (by .001)", Pick(QUALITY, 2), Pick(QUALITY, 1), least=-0.001),
-        Tracks("the predicted quality tracks the true Dice after one look", Pick(QUALITY, 1)),
+        Better(
+            "with it the second iteration does not lower the Dice (by .001)",
+            Pick(QUALITY, 2),
+            Pick(QUALITY, 1),
+            least=-0.001,
+        ),
+        Tracks("the predicted quality tracks the true Dice after one iteration", Pick(QUALITY, 1)),
         Better("own output, warm and stopped by validation, is better still", Pick(STOPS[WARM][0]), Pick(QUALITY, 2)),
-        Better("a better rule could stop it better", Pick(STOPS[WARM][2]), Pick(STOPS[WARM][0])),
+        Better("a better stopping rule would raise the Dice", Pick(STOPS[WARM][2]), Pick(STOPS[WARM][0])),
         Better(
             "stopping by the predicted quality costs nothing (by .002)",
             Pick(STOPS[WARM][1]),
