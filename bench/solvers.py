@@ -301,7 +301,7 @@ def fields(shape: Index, repeats: int) -> list[Row]:
     sides = [n for n in shape if n > 1]
     truth = ball(shape, 0) > 0
     random = np.random.default_rng(0)
-    kernels = Kernels(smooth_weight=2, smooth_reach=3, weight=4, reach=30, tone=5)
+    kernels = Kernels(smooth_weight=2, smooth_reach=3, weight=4, reach=30, intensity=5)
     for channels, name in ((1, "grey"), (3, "colour")) if shape[0] == 1 else ((1, "grey"),):
         values = (20 * truth + random.normal(0, 1, (channels, *shape))).astype(np.float32)
         unsure = 0.5 + 0.15 * np.where(truth, 1, -1) + random.normal(0, 0.3, shape)

@@ -41,7 +41,7 @@ from segmend.solvers.finetune import Head
 class Tones(Engine):
     """A reader whose features are the tones themselves."""
 
-    name = "tones"
+    name = "intensities"
 
     def __init__(self) -> None:
         self.asked = 0
@@ -391,7 +391,7 @@ def test_a_change_that_makes_a_mask_many_times_as_large_is_told(rows: int, leaki
     assert leaks(seen, Change(whole, grown)) is leaking
 
 
-def test_what_has_not_the_tone_of_its_side_is_uncertain_most() -> None:
+def test_voxels_without_the_intensity_of_their_side_are_most_uncertain() -> None:
     class Unsure(Boxed):
         """A refiner that fills the boxes, and is as uncertain of every cell."""
 
@@ -399,7 +399,7 @@ def test_what_has_not_the_tone_of_its_side_is_uncertain_most() -> None:
             found = super().run(inputs)
             return {**found, "error_logits": np.full_like(found["error_logits"], -1.0)}
 
-    found = answer(VolumeWorkspace(Tones(), Unsure(), IMAGE, alone(tones=False)), [BOUNDS], NOTHING)
+    found = answer(VolumeWorkspace(Tones(), Unsure(), IMAGE, alone(boundary_cut=False)), [BOUNDS], NOTHING)
     mask, uncertainty = found.over(NOTHING), np.zeros(SHAPE, np.float32)
     assert found.uncertainty is not None
     uncertainty[found.box.slices] = found.uncertainty
@@ -658,9 +658,9 @@ class Heedless(Engine):
     name = "heedless"
 
     def run(self, inputs: Arrays) -> dict[str, Real]:
-        tones = inputs["f0"][0]
-        hidden = np.stack([tones[0], np.ones_like(tones[0])])
-        logits = np.where(tones[3] > 0, BRIGHT.logits(hidden), -9).astype(np.float32)
+        intensities = inputs["f0"][0]
+        hidden = np.stack([intensities[0], np.ones_like(intensities[0])])
+        logits = np.where(intensities[3] > 0, BRIGHT.logits(hidden), -9).astype(np.float32)
         return said(logits > 0, 0.6) | {"logits": logits[None, None], "hidden": hidden[None]}
 
 
@@ -760,7 +760,7 @@ class TestEdges:
             assert after[8, 20:37, 25:41].sum() == wanted
             np.testing.assert_array_equal(after[[0, 7, 9]], TRUTH[[0, 7, 9]])
 
-    def test_a_volume_of_one_tone_or_one_slice_is_answered(self) -> None:
+    def test_a_constant_volume_or_one_slice_is_answered(self) -> None:
         for shape in [(6, 9, 8), (1, 12, 12), (5, 1, 1)]:
             image = Image(np.full((1, *shape), 7, np.int16), AFFINE)
             nothing = np.zeros(shape, bool)

@@ -140,7 +140,7 @@ class PlanePredictor:
             if after.quality is None or after.quality < answer.quality + options.rise:
                 break
             answer = after
-        return plane_refine.move_boundary(self.windows, question, answer) if options.tones else answer
+        return plane_refine.move_boundary(self.windows, question, answer) if options.boundary_cut else answer
 
     # Along lines.
 

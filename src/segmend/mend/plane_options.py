@@ -34,7 +34,7 @@ class PlaneOptions:
     # The number of marks from which on a large change is taken near the newest mark only.
     later: int = 3
     # Move the boundary to where the window's intensities have one.
-    tones: bool = True
+    boundary_cut: bool = True
     # Ask for a second opinion on the answer's quality and its uncertainty.
     opinion: bool = True
     # Answer marks on thin lines of a picture along the lines.

@@ -73,7 +73,7 @@ def settle(
         if after.quality < answer.quality + options.rise:
             break
         answer = after
-    return _move_boundary(frames, prompts, answer) if options.tones else answer
+    return _move_boundary(frames, prompts, answer) if options.boundary_cut else answer
 
 
 def _move_boundary(frames: FrameNetworks, prompts: Sequence[Prompt], answer: FrameAnswer) -> FrameAnswer:

@@ -9,7 +9,7 @@ from segmend.solvers.finetune import Tuning
 
 # How the last layers are fine-tuned to a frame. A click is one cell of a hundred thousand, so it weighs more than a
 # stroke of the paper does.
-TEACHING = Tuning(smoothness=1.0, tone=0.1, marks=100.0, rounds=2, sure=2.2)
+TEACHING = Tuning(smoothness=1.0, sigma=0.1, marks=100.0, rounds=2, sure=2.2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class VolumeOptions:
     finetune: Finetune = "auto"
     teaching: Tuning = TEACHING
     # Move the boundary to where the frame's intensities have one.
-    tones: bool = True
+    boundary_cut: bool = True
     # Ask for a second opinion on the answer's quality and its uncertainty.
     opinion: bool = True
     # Ask the planes through a click what is wrong there.

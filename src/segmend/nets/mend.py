@@ -126,9 +126,9 @@ class PromptDecoder(nn.Module):
 
     def _expected_dice(self, logits: Tensor, deepest: Tensor, hidden: Tensor, uncertainty: Tensor) -> Tensor:
         """Return the expected Dice: from features over all, in the mask and along its edge, and from uncertainty."""
-        chance = torch.sigmoid(logits.detach().float())
-        inside, edge = chance.flatten(1), (4 * chance * (1 - chance)).flatten(1)
-        sure = (chance > 0.5).float().flatten(1)
+        probability = torch.sigmoid(logits.detach().float())
+        inside, edge = probability.flatten(1), (4 * probability * (1 - probability)).flatten(1)
+        sure = (probability > 0.5).float().flatten(1)
         seen = hidden.detach().float().flatten(2)
         wrong = torch.sigmoid(uncertainty.detach().float()).flatten(1)
         surplus, missed = (wrong * sure).sum(1), (wrong * (1 - sure)).sum(1)

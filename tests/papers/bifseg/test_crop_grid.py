@@ -23,7 +23,7 @@ sides = st.tuples(*[st.integers(1, 9)] * 3)
 
 
 @given(sides, sides)
-def test_one_tone_stays_one_tone_both_ways(shape, cells):
+def test_a_constant_stays_constant_both_ways(shape, cells):
     grid = Grid(whole(shape), cells)
 
     assert np.allclose(seen(np.full(shape, 7), grid), 7, atol=1e-5)

@@ -25,8 +25,8 @@ def stack(seed=0, *, slices=5, value=1):
     rows, columns = np.mgrid[:50, :64]
     labels = np.zeros((slices, 50, 64), np.uint16)
     labels[1:] = value * ((rows - 24) ** 2 + (columns - 34) ** 2 < 15**2)
-    tones = 100 * (labels > 0) + rng.normal(0, 5, labels.shape)
-    return Subject(Image(tones[None].astype(np.float32), scale_affine((5, 1, 1))), labels, False, "discs", "one")
+    intensities = 100 * (labels > 0) + rng.normal(0, 5, labels.shape)
+    return Subject(Image(intensities[None].astype(np.float32), scale_affine((5, 1, 1))), labels, False, "discs", "one")
 
 
 def sample(truth, *, beside=None, share=1.0, seed=0):

@@ -121,8 +121,8 @@ def _one_region(rng: np.random.Generator, regions: NDArray[np.intp]) -> MaskArra
 
 
 def _paint(rng: np.random.Generator, regions: NDArray[np.intp], count: int, cells: int) -> Real:
-    tones = rng.uniform(-1, 1, count).astype(np.float32)
-    image = tones[regions]
+    intensities = rng.uniform(-1, 1, count).astype(np.float32)
+    image = intensities[regions]
     strength = float(rng.choice([0.0, 0.1, 0.25, 0.5]))
     if strength:
         grain = rng.random() < 0.3

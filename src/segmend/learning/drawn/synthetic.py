@@ -1,7 +1,7 @@
 """Images and objects made on the fly, so that a network learns to find any object that is marked, not certain organs.
 
 `scene` draws a random anatomy: smooth regions, blobs, rings, tubes and cells, each with a
-tone and a texture of its own, seen through a random modality (bias field, blur, noise,
+intensity and a texture of its own, seen through a random modality (bias field, blur, noise,
 speckle, colour). `similar_region` takes a region of similar intensity from a real image, and
 `paste_object` puts a drawn object into a real image. Everything is a function of a generator.
 """
@@ -270,8 +270,8 @@ def scene(rng: np.random.Generator, cells: int, truth: Flat | None = None) -> tu
 def _paint(rng: np.random.Generator, regions: NDArray[np.intp], count: int, cells: int) -> Real:
     """Return every region in an intensity and a texture of its own, in colour or in grey."""
     colour = rng.random() < 0.35
-    tones = rng.uniform(-1, 1, (3 if colour else 1, count)).astype(np.float32)
-    image = tones[:, regions]
+    intensities = rng.uniform(-1, 1, (3 if colour else 1, count)).astype(np.float32)
+    image = intensities[:, regions]
     strength = float(rng.choice([0.0, 0.1, 0.25, 0.5]))
     if strength:
         textures = [texture(rng, cells) for _ in range(min(count, 3))]

@@ -110,7 +110,7 @@ class Crop:
 
     grid: Grid
     spacing: tuple[float, float, float]  # of the cells; the smallest is 1
-    tones: Real  # [z y x] 0 to 1
+    intensities: Real  # [z y x] 0 to 1
     features: Real  # [f z y x]
 
 
@@ -138,7 +138,9 @@ class BifsegWorkspace(Workspace):
         net, tuning = self.method.net(frame.dimensions), self.method.tunings[frame.dimensions]
         if self.finetunes == "off":
             tuning = replace(tuning, rounds=0)
-        finetuned = alternate(crop.features, crop.tones, net.head, marked=marked, tuning=tuning, spacing=crop.spacing)
+        finetuned = alternate(
+            crop.features, crop.intensities, net.head, marked=marked, tuning=tuning, spacing=crop.spacing
+        )
         inside = laid(finetuned.labels.astype(np.float32), crop.grid)
         unsure = laid((1 - np.abs(2 * finetuned.probability - 1)).astype(np.float32), crop.grid)
         said = _place_answer(_back(inside, frame.across), _back(unsure, frame.across), frame, previous)
@@ -257,13 +259,13 @@ def grey(voxels: NDArray[np.generic]) -> Real:  # [c z y x] -> [z y x]
 
 
 def normal(cells: Real) -> Real:
-    """Return tones with mean 0 and deviation 1; one tone everywhere is 0."""
+    """Return intensities with mean 0 and deviation 1; a constant is 0."""
     spread = float(cells.std())
     return np.asarray((cells - cells.mean()) / (spread if spread > 1e-6 * (1 + np.abs(cells).max()) else np.inf))
 
 
 def between(cells: Real) -> Real:
-    """Return tones as 0 to 1 between the crop's percentiles."""
+    """Return intensities as 0 to 1 between the crop's percentiles."""
     low, high = np.percentile(cells, (0.5, 99.5))
     return np.asarray(np.clip((cells - low) / max(float(high - low), 1e-6), 0, 1), np.float32)
 

@@ -44,8 +44,8 @@ METHOD = cards.method("deepigeos")
 CELLS = 128  # the side of the grid the networks were trained on
 MARGIN = 1.3  # of a box, and MASK_MARGIN of a mask, the window's side
 MASK_MARGIN = 1.8
-STEEP = 3.0  # the way across an edge from the darkest tone to the brightest
-FAR = 32.0  # cells of even tone that are as far as a third of that
+STEEP = 3.0  # the length of a path across an edge from the darkest intensity to the brightest
+FAR = 32.0  # cells of even intensity that are as far as a third of that
 CUTTING = Tuning(smoothness=1.0)
 
 
@@ -177,12 +177,12 @@ def nearness(picture: Real, clicked: Sequence[NDArray[np.intp]]) -> Real:  # [n 
 
     The way is geodesic: it is long where it crosses edges. Noise is smoothed first, for it lengthens every way.
     """
-    tones = np.asarray(gaussian_filter(between(picture), 1.0), np.float32)[None, None]
+    intensities = np.asarray(gaussian_filter(between(picture), 1.0), np.float32)[None, None]
     maps = np.zeros((len(clicked), *picture.shape), np.float32)
     for grid, points in zip(maps, clicked, strict=True):
         if len(points):
             sources = np.zeros((1, *picture.shape), bool)
             sources[0][tuple(points.T)] = True
             step = STEEP / 3 / FAR
-            grid[:] = np.exp(-geodesic(tones, sources, spacing=(step,) * 3, contrast=STEEP, passes=2)[0])
+            grid[:] = np.exp(-geodesic(intensities, sources, spacing=(step,) * 3, contrast=STEEP, passes=2)[0])
     return maps

@@ -35,8 +35,8 @@ WEIGHTS, ABOUT = "editing.onnx", "editing.json"
 EDITS = 3  # channels: selection, brush, adjustment
 DILATION = 2  # cells
 LARGEST_K = 1e4  # no mask is so much too large; what a network can be given
-SURE = 0.98  # the chance of a mask from elsewhere
-SEEN = 0.02  # chances below this are not worth laying back
+SURE = 0.98  # the probability inside a mask from elsewhere
+SEEN = 0.02  # probabilities below this are not resampled to voxels
 
 REACH = np.asarray(  # the cells of a click: two dilations by the faces of a cell
     [

@@ -61,7 +61,7 @@ class Settings:
     channels: int = 1  # of the image
     labels: tuple[int, ...] = ()  # the values that are the object together; empty for all
     sets: tuple[str, ...] = ()  # the names of the data sets to learn from; empty for all
-    keep: float = 0.5  # the chance of each tool to be used in a sample where it would be
+    keep: float = 0.5  # the probability of each tool to be used in a sample where it would be
     warm: bool = True  # G starts as F, blind to edits
 
 

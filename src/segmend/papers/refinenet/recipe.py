@@ -256,10 +256,10 @@ def seeds_of(sample: Sample, guess: Flat) -> Seeds:
 
 def _some(rng: np.random.Generator, seeds: Flat, share: float) -> Flat:
     parts, count = ndimage.label(seeds, np.ones((3, 3)))
-    chances = rng.random(count + 1)
-    kept = np.isin(parts, np.flatnonzero(chances < share)) & seeds
+    draws = rng.random(count + 1)
+    kept = np.isin(parts, np.flatnonzero(draws < share)) & seeds
     for number in range(1, count + 1):
-        if chances[number] >= share and rng.random() < 0.5:
+        if draws[number] >= share and rng.random() < 0.5:
             pixels = np.argwhere(parts == number)
             kept[tuple(pixels[rng.integers(len(pixels))])] = True
     return np.asarray(kept)
