@@ -58,7 +58,7 @@ class Bright(Engine):
 
 def bright(engine=None, eyes=None, **options):
     """Without a second opinion, where a test does not ask for it: it is one pass of the networks more."""
-    return Mend(Networks(eyes or Eyes(), engine or Bright()), PlaneOptions(**{"opinion": False} | options))
+    return Mend(Networks(eyes or Eyes(), engine or Bright()), PlaneOptions(**{"second_prediction": False} | options))
 
 
 def disc_image(rows=200, columns=150, centre=(60, 90), radius=20, depth=1, thick=range(1)):
@@ -316,7 +316,7 @@ def test_a_second_opinion_is_uncertain_of_what_the_mask_so_far_says():
     wrong = np.roll(truth, 12, axis=1)
 
     clicks = [Click((0, 70, 90)), Click((0, 68, 90))]
-    prediction = answer(bright(Believes(), opinion=True).open(Image(voxels[None])), clicks, wrong)
+    prediction = answer(bright(Believes(), second_prediction=True).open(Image(voxels[None])), clicks, wrong)
 
     uncertainty = np.zeros(truth.shape)
     uncertainty[prediction.box.slices] = prediction.uncertainty

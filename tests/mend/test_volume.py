@@ -29,7 +29,7 @@ from segmend.mend.three_planes import crossing, mistake_at
 from segmend.mend.volume import VolumeWorkspace
 from segmend.mend.volume_changes import Change, leaks
 from segmend.mend.volume_networks import FrameAnswer
-from segmend.mend.volume_options import TEACHING, VolumeOptions
+from segmend.mend.volume_options import TUNING, VolumeOptions
 from segmend.mend.volume_quality import expected_dice
 from segmend.runtime.engine import Arrays, Engine, load_network
 from segmend.sampling.channels import Guess
@@ -177,7 +177,7 @@ def opened(image: Image = IMAGE, options: VolumeOptions | None = None) -> Volume
 
 def alone(**options: Any) -> VolumeOptions:
     """Return a way of options that asks for no second opinion."""
-    return VolumeOptions(opinion=False, **options)
+    return VolumeOptions(second_prediction=False, **options)
 
 
 def flat(axis: int) -> Box:
@@ -307,7 +307,7 @@ def test_a_mask_is_asked_for_again_while_that_makes_it_better() -> None:
     grown, asked = [], []
     for again in (0, 1, 2, 9):
         refiner = Slowly()
-        options = replace(SHOWN, again=again, obey=False, further=0, sure=0.8, opinion=False)
+        options = replace(SHOWN, again=again, obey=False, further=0, sure=0.8, second_prediction=False)
         workspace = VolumeWorkspace(Tones(), refiner, IMAGE, options)
         grown.append(int(answer(workspace, [Click(MIDDLE)], part).over(part).sum()))
         asked.append(refiner.asked)
@@ -467,7 +467,7 @@ class TestAcross:
     LEAK = TRUTH | ball(SHAPE, (8, 28, 50), (9, 9, 9))
 
     def mended(self, start: MaskArray, prompts: Sequence[Prompt], **options: Any) -> MaskArray:
-        how = VolumeOptions(opinion=False, obey=False, **options)
+        how = VolumeOptions(second_prediction=False, obey=False, **options)
         workspace = VolumeWorkspace(Tones(), Echo(), IMAGE, how, planes=Seer(TRUTH))
         return answer(workspace, prompts, start).over(start)
 
@@ -508,7 +508,7 @@ class TestMasksFromElsewhere:
             def run(self, inputs: Arrays) -> dict[str, Real]:
                 return {**super().run(inputs), "quality": np.asarray([quality], np.float32)}
 
-        options = VolumeOptions(opinion=False, obey=False)
+        options = VolumeOptions(second_prediction=False, obey=False)
         workspace = VolumeWorkspace(Tones(), Judging(), IMAGE, options, planes=Seer(planes))
         return answer(workspace, prompts, start).over(start)
 
@@ -675,7 +675,7 @@ BESIDE = Click((8, 28, 52), positive=False)  # in the shell
 class TestLearning:
     @staticmethod
     def heedless() -> VolumeWorkspace:
-        quick = alone(teaching=replace(TEACHING, rate=0.5))  # two features teach less in a step than a network's many
+        quick = alone(tuning=replace(TUNING, rate=0.5))  # two features teach less in a step than a network's many
         return VolumeWorkspace(Tones(), Heedless(), RING, quick, BRIGHT)
 
     def test_a_mark_that_is_not_obeyed_teaches_the_frame(self) -> None:

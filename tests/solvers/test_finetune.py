@@ -8,7 +8,7 @@ import pytest
 
 from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.errors import ModelError, ShapeError
-from segmend.solvers.finetune import IN_2D, IN_3D, Head, alternate, finetune, load_head, save_head, teaching_weights
+from segmend.solvers.finetune import IN_2D, IN_3D, Head, alternate, finetune, load_head, save_head, voxel_weights
 
 
 def head_of(rng, *sizes):
@@ -81,15 +81,14 @@ def test_weights_are_those_of_equation_12():
     near_outside = np.array([[[0, 0, 0, 0, 0, 1, 1]]], bool)
     marked = np.array([[[0, 0, 0, 0, 0, 0, BACKGROUND]]], np.uint8)
 
-    weights = teaching_weights(probability, labels, marked, (near_inside, near_outside), IN_2D)
-    narrower = teaching_weights(probability, labels, marked, (near_inside, near_outside), IN_3D)
-    plain = teaching_weights(probability, labels, marked, (near_inside, near_outside), replace(IN_2D, weighted=False))
+    weights = voxel_weights(probability, labels, marked, (near_inside, near_outside), IN_2D)
+    narrower = voxel_weights(probability, labels, marked, (near_inside, near_outside), IN_3D)
+    plain = voxel_weights(probability, labels, marked, (near_inside, near_outside), replace(IN_2D, weighted=False))
 
     assert weights.tolist() == [[[1, 0, 1, 1, 0, 0, 5]]]
     assert narrower.tolist() == [[[1, 0, 1, 1, 0, 0, 5]]]
     assert (
-        teaching_weights(np.full((1, 1, 1), 0.65), labels[..., :1], marked[..., :1], (labels[..., 1:1],) * 2, IN_3D)
-        == 1
+        voxel_weights(np.full((1, 1, 1), 0.65), labels[..., :1], marked[..., :1], (labels[..., 1:1],) * 2, IN_3D) == 1
     )
     assert plain.tolist() == [[[1] * 7]]
 

@@ -1,7 +1,7 @@
 """mend: Segmend's own promptable networks, in the plane and in space.
 
 A reader network turns what a window of an image shows into features, once; a refiner turns them, the mask so far, marks
-and boxes into a probability, the Dice that it expects of it, and features on which its last layers can be taught
+and boxes into a probability, the Dice that it expects of it, and features for fine-tuning its last layers to
 this image. What makes it precise is where it looks: its windows follow the object (`mend.plane`).
 
 Volumes are answered as one (`mend.volume`) where there are networks for it. Else, and in stacks of a few
@@ -50,7 +50,7 @@ from segmend.sampling.slice_prompts import (
 from segmend.sampling.slices import continues, nearly_equal
 from segmend.sampling.window import Plane
 from segmend.solvers.finetune import load_head
-from segmend.solvers.nudge import nudge, room
+from segmend.solvers.nudge import nudge, nudge_box
 
 METHOD = cards.method("mend")
 
@@ -124,7 +124,7 @@ def solid(image: Image) -> bool:
 
 
 # How planes are looked at that only tell how large an object is.
-SIZING = PlaneOptions(again=0, near=False, opinion=False, finetune="off")
+SIZING = PlaneOptions(again=0, near=False, second_prediction=False, finetune="off")
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,7 +237,7 @@ class MendWorkspace(Workspace):
     def _nudged(self, newest: Adjust, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
         """Move the boundary of the mask so far by K; nothing else changes."""
         spacing = self.image.spacing.tolist()
-        box = room(previous, spacing)
+        box = nudge_box(previous, spacing)
         if box is None:  # nothing has no boundary
             return Prediction(np.zeros((1, 1, 1), np.float32), Box((0, 0, 0), (1, 1, 1)))
         pinned = np.zeros(box.shape, np.uint8)

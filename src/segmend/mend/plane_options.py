@@ -35,8 +35,8 @@ class PlaneOptions:
     later: int = 3
     # Move the boundary to where the window's intensities have one.
     boundary_cut: bool = True
-    # Ask for a second opinion on the answer's quality and its uncertainty.
-    opinion: bool = True
+    # Predict a second time, from further away, for the answer's quality and its uncertainty.
+    second_prediction: bool = True
     # Answer marks on thin lines of a picture along the lines.
     lines: bool = True
     # Fine-tune the last layers to this image: where marks disagree with the mask, with every correction, or never.

@@ -9,9 +9,9 @@ The features of a task, one kind of image with known labels, also go to a third 
     features ──▶ SemanticHead ──▶ logits of the background and of every label          once a window
 
 The decoder takes the encoder's features of each size at its own level of that size. Its last layers are 1 x 1
-convolutions on `hidden` features, which are stored, so that they can be taught one image (`segmend.solvers.finetune`).
-Uncertainty is the probability of each voxel to be wrong in the mask that the logits make. It has a head of its own,
-which learns from errors alone: logits that were trained for overlap are too confident.
+convolutions on `hidden` features, which are stored, so that they can be fine-tuned to one image
+(`segmend.solvers.finetune`). Uncertainty is the probability of each voxel to be wrong in the mask that the logits make.
+It has a head of its own, which learns from errors alone: logits that were trained for overlap are too confident.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""Teach a network's last layers one image, while a person works on it: image-specific fine-tuning.
+"""Fine-tune a network's last layers to one image, while a person works on it: image-specific fine-tuning.
 
 Wang et al., Interactive Medical Image Segmentation Using Deep Learning With Image-Specific Fine Tuning (TMI 2018).
-The features of an image are computed once and stored; what is taught is the `Head` on them, 1 x 1 convolutions, which
-are a small perceptron that reads each voxel alone. So teaching is a few matrix products in NumPy, and any network
-that gives out its features can be taught:
+The features of an image are computed once and stored; what is trained is the `Head` on them, 1 x 1 convolutions, which
+are a small perceptron on each voxel alone. So fine-tuning is a few matrix products in NumPy, and works with any network
+that gives out its features:
 
     head = finetune(features, labels, weights, head)
 
-`alternate` is the paper's whole loop: labels by a graph cut of what the head says, then the head taught those labels,
-four times. Voxels of which the head is not sure, and voxels that a mark close by contradicts, teach nothing; marks
-teach most, and every cut obeys them.
+`alternate` is the paper's whole loop: labels by a graph cut of the head's logits, then the head trained on those
+labels, four times. Voxels with an uncertain probability, and voxels that a mark close by contradicts, have weight 0;
+marks have the largest weight, and are hard constraints of every cut.
 """
 
 from __future__ import annotations
@@ -225,13 +225,13 @@ def finetune(
 
 def _chosen(weights: Real, most: int | None) -> tuple[NDArray[np.intp], Real]:
     """Return the voxels to train on and their weights: all of the largest weight, and an even sample of the others."""
-    teach = np.flatnonzero(weights > 0)
-    if most is None or len(teach) <= most:
-        return teach, weights[teach]
-    top = weights[teach] == weights.max()
-    first, rest = teach[top], teach[~top]
+    chosen = np.flatnonzero(weights > 0)
+    if most is None or len(chosen) <= most:
+        return chosen, weights[chosen]
+    top = weights[chosen] == weights.max()
+    first, rest = chosen[top], chosen[~top]
     if not len(rest) or len(first) >= most // 2:  # no few that count more than the others
-        first, rest = teach[:0], teach
+        first, rest = chosen[:0], chosen
     kept = rest[np.arange(most - len(first)) * len(rest) // (most - len(first))]
     scaled = weights[kept] * np.float32(weights[rest].sum() / weights[kept].sum())
     return np.concatenate([first, kept]), np.concatenate([weights[first], scaled])
@@ -291,7 +291,7 @@ def alternate(
     logits = head.logits(features)
     labels = edges.cut(np.clip(logits, -tuning.sure, tuning.sure) + said, marked)
     for _ in range(tuning.rounds):
-        weights = teaching_weights(sigmoid(logits), labels, marked, contradicts, tuning)
+        weights = voxel_weights(sigmoid(logits), labels, marked, contradicts, tuning)
         head = finetune(
             features,
             labels,
@@ -307,7 +307,7 @@ def alternate(
     return Finetuned(head, sigmoid(logits), labels)
 
 
-def teaching_weights(
+def voxel_weights(
     probability: Real,
     labels: MaskArray,
     marked: NDArray[np.uint8],
@@ -318,7 +318,7 @@ def teaching_weights(
 
     >>> p, labels = np.array([[[0.9, 0.5, 0.1, 0.1]]]), np.array([[[True, True, False, False]]])
     >>> marked, inside = np.array([[[0, 0, 0, 1]]], np.uint8), np.array([[[False, False, True, True]]])
-    >>> teaching_weights(p, labels, marked, (inside, ~inside & False), Tuning()).tolist()
+    >>> voxel_weights(p, labels, marked, (inside, ~inside & False), Tuning()).tolist()
     [[[1.0, 0.0, 0.0, 5.0]]]
     """
     weights = np.ones(labels.shape, np.float32)

@@ -1,4 +1,4 @@
-"""Bodies: a picture and its object rounded off into a volume, so that pictures teach networks in space, too."""
+"""Bodies: a picture and its object rounded off into a volume, so that 3D networks can be trained on pictures, too."""
 
 from __future__ import annotations
 

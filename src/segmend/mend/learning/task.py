@@ -2,8 +2,8 @@
 
 Games are rotated and mirrored, so that the object may be anything. Labels do not allow it: left is not right, and dark
 is not bright. So half of a task's samples are views of whole slices and volumes, or windows round a label, with mild
-augmentation. They teach the semantic head, and a game is played on each of them too, which often begins from the
-network's own automatic mask: that is what a person will correct.
+augmentation. The semantic head is trained on them, and a game is played on each of them too, which often begins from
+the network's own automatic mask: that is what a person will correct.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from segmend.sampling.intensity import (
 from segmend.sampling.window import around, cells_on_plane, resample_to_grid
 from segmend.users import LargestError
 
-LABELLED_SHARE = 0.5  # the share of a task's samples that teach the semantic head
+LABELLED_SHARE = 0.5  # the share of a task's samples on which the semantic head is trained
 WHOLE_SHARE = 0.4  # the share of labelled samples that show a whole slice or volume
 ANYWHERE_SHARE = 0.2  # the share of labelled slices that are chosen without regard to their labels
 OWN_START_SHARE = 0.5  # the share of games on labelled samples that begin from the semantic head's own mask

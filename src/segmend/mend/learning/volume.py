@@ -29,7 +29,7 @@ CELLS = 48  # the side of a training block, in cells
 SMALL_BLOCK = 32  # the side of a small block: three of them take the time of one of CELLS
 LARGE_BLOCK = 64  # the side of a large block: the network shall answer alike at any size of block
 MIN_OBJECT_CELLS = 20  # objects of fewer are drawn again, up to eight times
-GUESS_SHARE = 0.7  # the share of games without a first mask that are told a rough bounding box, as in use
+GUESS_SHARE = 0.7  # the share of games without a first mask that are given a rough bounding box, as in use
 UPRIGHT_SHARE = 0.6  # the share of real blocks that are neither rotated nor mirrored: anatomy has a left and a right
 # The shortest side of a training block, in the finest voxels. In use it is at least 16 (`segmend.mend.volume`).
 MIN_BLOCK_VOXELS = 12.0

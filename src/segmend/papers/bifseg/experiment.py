@@ -28,7 +28,7 @@ from segmend.errors import ModelError, SettingsError
 from segmend.learning import loop as train
 from segmend.learning.subjects import Subject
 from segmend.papers.bifseg import recipe
-from segmend.papers.bifseg.crop_grid import Grid, laid
+from segmend.papers.bifseg.crop_grid import Grid, resample_to_box
 from segmend.papers.bifseg.method import Crop, Frame, between, crop_of, frame_of, grid_of, marked_cells
 from segmend.papers.bifseg.recipe import Settings
 from segmend.papers.study.experiment import Better, Experiment, Fast, Pick, Picture, Plan, Score
@@ -245,7 +245,7 @@ def refine_by_crf(crop: Crop, probability: Real, marked: NDArray[np.uint8], kern
 
 
 def refine_by_cutting(crop: Crop, head: Head, marked: NDArray[np.uint8], tuning: Tuning) -> MaskArray:
-    """Return what becomes of a first answer by cutting and teaching in turn."""
+    """Return a first answer after graph cuts and fine-tuning in turn."""
     return alternate(crop.features, crop.intensities, head, marked=marked, tuning=tuning, spacing=crop.spacing).labels
 
 
@@ -334,7 +334,7 @@ def _engine(network: torch.nn.Module) -> Any:
 def _whole(one: Object, frame: Frame, crop: Crop, labels: NDArray[np.generic]) -> MaskArray:
     """Return a crop's answer as a mask of the image."""
     mask = np.zeros(one.truth.shape, bool)
-    mask[frame.box.slices] = np.moveaxis(laid(labels.astype(np.float32), crop.grid), 0, frame.across) > 0.5
+    mask[frame.box.slices] = np.moveaxis(resample_to_box(labels.astype(np.float32), crop.grid), 0, frame.across) > 0.5
     return mask
 
 

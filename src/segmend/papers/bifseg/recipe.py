@@ -34,7 +34,7 @@ from segmend.nets.highres3dnet import HighRes3DNet
 from segmend.nets.pcnet import PCNet
 from segmend.nets.pnet import PNet
 from segmend.nets.unet import UNet
-from segmend.papers.bifseg.crop_grid import Grid, seen
+from segmend.papers.bifseg.crop_grid import Grid, resample_to_cells
 from segmend.papers.bifseg.method import LONGEST, Frame, filled_up, grey, grid_of, normal
 from segmend.runtime.engine import export_network
 from segmend.solvers.finetune import Head, save_head
@@ -185,8 +185,8 @@ def crop_sample(image: Image, truth: MaskArray, frame: Frame, longest: int = LON
     inner = Grid(whole(grid.box.shape), grid.cells)
     intensities = np.moveaxis(grey(image.voxels[(slice(None), *frame.box.slices)]), frame.across, 0)
     object_ = np.moveaxis(truth[frame.box.slices], frame.across, 0)
-    cells = normal(seen(intensities, inner))
-    inside = seen(object_, inner)
+    cells = normal(resample_to_cells(intensities, inner))
+    inside = resample_to_cells(object_, inner)
     # a thin thing may fill no cell by half: then its fullest cells stand for it
     mask = inside > min(0.5, 0.99 * float(inside.max()))
     dimensions = frame.dimensions
@@ -364,7 +364,7 @@ def share(step: int, settings: Settings) -> float:
 
 
 def head_of(network: nn.Module) -> Head:
-    """Return block 6 of P-Net or PC-Net as a head that can be taught without torch."""
+    """Return block 6 of P-Net or PC-Net as a head that can be fine-tuned without torch."""
     layers = [layer for layer in network.head if isinstance(layer, nn.Conv2d | nn.Conv3d)]  # type: ignore[union-attr]
     with torch.no_grad():
         weights = tuple(layer.weight.flatten(1).float().numpy().copy() for layer in layers)

@@ -188,7 +188,7 @@ def standardise(values: Real) -> Real:
 def edit_channels(edits: Sequence[Prompt], frame: Frame) -> Real:  # [3 *cells]
     """Return what the network sees of the edits: selection, brush and adjustment.
 
-    Marks that contradict each other: the later one holds. Adjustments add up, for each is a wish about the mask
+    Marks that contradict each other: the later one holds. Adjustments add up, for each refers to the mask
     that the person saw. The network's K is the paper's: above 0 the mask is too large.
 
     >>> frame = whole_frame((5, 5, 5), (1, 1, 1), (5, 5, 5))

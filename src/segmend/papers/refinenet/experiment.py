@@ -348,7 +348,7 @@ def seeds_of_errors(truth: MaskArray, guess: MaskArray) -> tuple[Prompt, ...]:
 def cut_guess(
     method: Segmenter, seeds: Callable[[MaskArray, MaskArray], tuple[Prompt, ...]], study: Study
 ) -> MaskArray:
-    """Return the first guess after a graph cut in which seeds are fixed and the guess is each pixel's opinion."""
+    """Return the first guess after a graph cut in which seeds are fixed and the guess is each pixel's unary."""
     guess, values = first_guess(method, study), _in_noise(study.image)
     masks = []
     for z, (_, truth) in enumerate(study.slices):

@@ -166,7 +166,7 @@ def _window(rng: np.random.Generator, plane: Flat, aspect: float) -> Window:
 
 
 def _warp(rng: np.random.Generator, picture: Real, masks: Sequence[Real]) -> tuple[Real, list[Flat]]:
-    """Return everything bent alike: never mirrored, since organs have sides."""
+    """Return everything deformed alike: never mirrored, since organs have sides."""
     if rng.random() < 0.6:
         grid = random_grid(rng, CELLS, turn=0.25, stretch=0.12, ripple=2.0)
         picture = np.stack([warp(channel, grid) for channel in picture])
