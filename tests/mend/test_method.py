@@ -676,7 +676,7 @@ def test_a_click_changes_nothing_of_a_mask_far_from_it(marks, hold):
 
 
 @pytest.mark.parametrize(("marks", "believed"), [(2, True), (3, False)])
-def test_a_large_change_by_a_third_mark_is_believed_near_it_only(marks, believed):
+def test_a_large_change_by_a_third_mark_is_accepted_near_it_only(marks, believed):
     y, x = np.ogrid[:120, :120]
     left, right = ((y - 60) ** 2 + (x - at) ** 2 < 15**2 for at in (35, 75))
     bridge = (abs(y - 60) < 6) & (x > 40) & (x < 70)
@@ -693,7 +693,7 @@ def test_a_large_change_by_a_third_mark_is_believed_near_it_only(marks, believed
 
 
 @pytest.mark.parametrize("inside", [40, 76])
-def test_the_first_mark_on_a_mask_from_elsewhere_is_believed_widely_only_where_the_answer_outdoes_the_mask(inside):
+def test_the_first_mark_on_a_mask_from_elsewhere_changes_it_widely_only_where_the_answer_is_better(inside):
     voxels, truth = disc_image(rows=120, columns=120, centre=(60, 60), radius=30)
     started = truth & (np.arange(120) < inside)  # little of the disc, of which the answer is another object; or most
     prompts = [Mask(started), Click((0, 60, inside + 4))]

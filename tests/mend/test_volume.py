@@ -383,7 +383,7 @@ def test_a_second_opinion_that_expects_little_lowers_the_quality_and_is_uncertai
 
 
 @pytest.mark.parametrize(("rows", "leaking"), [(2, False), (8, False), (9, True)])
-def test_a_change_that_makes_a_mask_many_times_as_large_is_told(rows: int, leaking: bool) -> None:
+def test_a_change_that_makes_a_mask_many_times_as_large_is_found(rows: int, leaking: bool) -> None:
     seen, grown = np.zeros((12, 12, 12), np.float32), np.zeros((12, 12, 12), np.float32)
     seen[0], grown[1:rows] = 1, 1
     whole = Frame((0, 0, 0), (12, 12, 12), (12, 12, 12))
@@ -570,7 +570,7 @@ class TestObeying:
         assert (after & leak).sum() < 0.2 * leak.sum()
         assert dice(TRUTH, after) > 0.98
 
-    def test_old_marks_are_heeded_too(self) -> None:
+    def test_old_marks_count_too(self) -> None:
         workspace = VolumeWorkspace(Tones(), Echo(), IMAGE, SHOWN)
         prompts = [Click((8, 28, 24)), Click((8, 28, 41)), Click((2, 8, 8), positive=False)]
         mask = TRUTH & (np.arange(SHAPE[2]) < 36)
@@ -694,7 +694,7 @@ class TestLearning:
         }
         assert not found["auto"].over(mask)[BESIDE.index]
 
-    def test_marks_that_agree_teach_only_when_told_to(self) -> None:
+    def test_marks_that_agree_fine_tune_only_when_set(self) -> None:
         workspace = self.heedless()
         prompts = [BOUNDS, Click(MIDDLE)]
 

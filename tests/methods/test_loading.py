@@ -84,7 +84,7 @@ def test_the_precision_that_is_asked_for_is_what_runs():
 
 
 @pytest.mark.parametrize("method", NETWORKED)
-def test_every_network_of_a_method_runs_where_it_was_told(method, monkeypatch):
+def test_every_network_of_a_method_runs_on_the_chosen_device(method, monkeypatch):
     asked = []
     monkeypatch.setattr(
         OpenVinoEngine,

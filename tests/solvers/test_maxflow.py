@@ -125,7 +125,7 @@ def test_real_costs_become_whole_numbers_that_keep_their_order():
     assert whole_numbers(np.array([-np.inf, -0.5, 0.004, 1.0]), scale=100).tolist() == [-LARGEST, -50, 0, 100]
 
 
-def test_a_cut_says_what_it_needs():
+def test_arguments_that_do_not_fit_a_cut_are_refused():
     unary, arcs = np.zeros((1, 2, 3), np.int32), np.zeros((2, 1, 2, 3), np.int32)
     with pytest.raises(ShapeError, match=r"3 axes \(z, y, x\); got shape \(2, 3\)"):
         cut(unary[0], arcs)

@@ -444,7 +444,7 @@ def test_guesses_are_about_right_and_sometimes_too_small_or_too_large() -> None:
     assert rough_box(rng, np.zeros_like(truth)) is None
 
 
-def test_a_guess_is_told_beside_marks_and_holds_what_was_marked_inside() -> None:
+def test_an_estimated_box_is_given_with_marks_and_holds_what_was_marked_inside() -> None:
     truth = np.zeros((8, 8, 8), bool)
     guess = Guess((2, 2, 2), (4, 4, 4))
     game = Game(np.zeros((4, 8, 8, 8), np.float32), truth, truth, LargestError(), 1, again=False, guess=guess)

@@ -173,7 +173,7 @@ def test_an_answer_is_the_same_whatever_was_asked_before(method):
     assert np.array_equal(again.uncertainty, fresh.uncertainty)
 
 
-def test_without_a_box_it_looks_round_the_mask_the_marks_or_everywhere():
+def test_without_a_box_the_crop_is_round_the_mask_the_marks_or_everything():
     image = Image(np.zeros((1, 30, 160, 200)))
     none = empty(image)
     some = none.copy()

@@ -85,7 +85,7 @@ def test_no_seed_at_all_is_possible_and_harmless():
     assert not seeds.background.any()
 
 
-def test_shares_and_neighbours_come_as_often_as_told():
+def test_shares_and_neighbours_come_as_often_as_set():
     often = Sampler([stack()], replace(SMALL, partial=1.0, carried=1.0, empty=0.0))
     never = Sampler([stack()], replace(SMALL, partial=0.0, carried=0.0, empty=0.0))
 
@@ -94,7 +94,7 @@ def test_shares_and_neighbours_come_as_often_as_told():
     assert all(never[i].share == 1 and never[i].beside is None for i in range(10))
 
 
-def test_empty_slices_are_shown_as_often_as_told():
+def test_empty_slices_come_as_often_as_set():
     always = Sampler([stack()], replace(SMALL, empty=1.0, beyond=1.0))
     never = Sampler([stack()], replace(SMALL, empty=0.0, beyond=0.0))
 

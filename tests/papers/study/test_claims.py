@@ -81,7 +81,7 @@ def test_seeds_are_pairs_of_their_own_but_not_cases_of_their_own():
     assert found.p < found.p_of_cases
 
 
-def test_sets_are_told_apart():
+def test_data_sets_can_be_judged_alone():
     both = [*GOOD, *PLAIN, *scores("good", 0.5, name="head"), *scores("plain", 0.6, name="head")]
 
     everywhere = judge(Better("It is.", Pick("good"), Pick("plain")), both)
