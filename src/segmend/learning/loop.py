@@ -34,7 +34,7 @@ from segmend.runtime import versions
 
 __all__ = ["CHECKPOINT", "Finished", "main", "run", "settings_from"]
 
-LOOP = {"every": 500, "exam": 64, "patience": 0, "threads": 1, "workers": 1}  # the options of `run` itself
+LOOP = {"every": 500, "exam": 64, "patience": 0, "threads": 1, "workers": 1}  # what `run` itself may be told
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def main(
 ) -> Finished:
     """Train a method on the `train` split of a data set or a folder of them, validating on `val`.
 
-    `options` are settings of the method's recipe, and those of `run` itself.
+    `options` are settings of the method's recipe, and what `run` itself may be told.
     """
     how = recipe(method)
     if versions.read(out) is not None:

@@ -9,9 +9,9 @@ The features of a task, one kind of image with known labels, also go to a third 
     features ──▶ SemanticHead ──▶ logits of the background and of every label          once a window
 
 The decoder takes the encoder's features of each size at its own level of that size. Its last layers are 1 x 1
-convolutions on `hidden` features, which are stored, so that they can be fine-tuned to one image
-(`segmend.solvers.finetune`). Uncertainty is the probability of each voxel to be wrong in the mask that the logits make.
-It has a head of its own, which learns from errors alone: logits that were trained for overlap are too confident.
+convolutions on `hidden` features, which are stored, so that they can be taught one image (`segmend.solvers.finetune`).
+Uncertainty is the probability of each voxel to be wrong in the mask that the logits make. It has a head of its own,
+which learns from errors alone: logits that were trained for overlap are too confident.
 """
 
 from __future__ import annotations
@@ -126,9 +126,9 @@ class PromptDecoder(nn.Module):
 
     def _expected_dice(self, logits: Tensor, deepest: Tensor, hidden: Tensor, uncertainty: Tensor) -> Tensor:
         """Return the expected Dice: from features over all, in the mask and along its edge, and from uncertainty."""
-        probability = torch.sigmoid(logits.detach().float())
-        inside, edge = probability.flatten(1), (4 * probability * (1 - probability)).flatten(1)
-        sure = (probability > 0.5).float().flatten(1)
+        chance = torch.sigmoid(logits.detach().float())
+        inside, edge = chance.flatten(1), (4 * chance * (1 - chance)).flatten(1)
+        sure = (chance > 0.5).float().flatten(1)
         seen = hidden.detach().float().flatten(2)
         wrong = torch.sigmoid(uncertainty.detach().float()).flatten(1)
         surplus, missed = (wrong * sure).sum(1), (wrong * (1 - sure)).sum(1)
