@@ -41,21 +41,21 @@ def crop(shape: tuple[int, int, int], inputs: int, hidden: int) -> tuple[np.ndar
     rng = np.random.default_rng(0)
     at = np.meshgrid(*(np.linspace(-1, 1, n) if n > 1 else np.zeros(1) for n in shape), indexing="ij")
     truth = sum(a**2 for a in at) < 0.6
-    tones = np.clip(0.35 + 0.3 * truth + rng.normal(0, 0.08, shape), 0, 1).astype(np.float32)
+    intensities = np.clip(0.35 + 0.3 * truth + rng.normal(0, 0.08, shape), 0, 1).astype(np.float32)
     features = rng.normal(0, 1, (inputs, *shape)) + truth * rng.normal(0, 0.5, (inputs, 1, 1, 1))
     marked = np.zeros(shape, np.uint8)
     z, y, x = (n // 2 for n in shape)
     marked[z, y, x - 8 : x + 8], marked[z, 2, 2:x] = FOREGROUND, BACKGROUND
     weights = (rng.normal(0, (2 / inputs) ** 0.5, (hidden, inputs)), rng.normal(0, (1 / hidden) ** 0.5, (2, hidden)))
     head = Head(tuple(w.astype(np.float32) for w in weights), (np.zeros(hidden, np.float32), np.zeros(2, np.float32)))
-    return np.maximum(features, 0).astype(np.float32), tones, marked, head
+    return np.maximum(features, 0).astype(np.float32), intensities, marked, head
 
 
 def timed(shape: tuple[int, int, int], inputs: int, hidden: int, tuning: Tuning) -> dict[str, float]:
-    features, tones, marked, head = crop(shape, inputs, hidden)
+    features, intensities, marked, head = crop(shape, inputs, hidden)
 
     def learn(marks: np.ndarray, tune: Tuning) -> Callable[[], object]:
-        return lambda: alternate(features, tones, head, marked=marks, tuning=tune)
+        return lambda: alternate(features, intensities, head, marked=marks, tuning=tune)
 
     return {
         "with marks": seconds(learn(marked, tuning)),

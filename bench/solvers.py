@@ -90,74 +90,74 @@ def ball(shape: Index, noise: float) -> NDArray[np.float32]:
 
 
 def cut_problem(shape: Index, *, seeds: bool) -> tuple[Ints, Ints]:
-    """Return pulls and arcs: every voxel with a noisy opinion, or seeds in the middle and at the rim only."""
+    """Return a unary and arcs: every voxel with a noisy opinion, or seeds in the middle and at the rim only."""
     image = ball(shape, 0.6)
     smooth = gaussian_filter(image, [0 if n == 1 else 1 for n in shape])
     arcs = whole_numbers(likeness(smooth[None], offsets(shape), sharpness=22), scale=150)
     if not seeds:
         return whole_numbers(2 * image - 1, scale=100), arcs
-    pull = np.zeros(shape, np.int32)
+    unary = np.zeros(shape, np.int32)
     for axis, n in enumerate(shape):
         if n > 1:
-            np.moveaxis(pull, axis, 0)[[0, -1]] = -100_000
-    pull[tuple(slice(n // 2 - n // 12, n // 2 + n // 12 + 1) for n in shape)] = 100_000
-    return pull, arcs
+            np.moveaxis(unary, axis, 0)[[0, -1]] = -100_000
+    unary[tuple(slice(n // 2 - n // 12, n // 2 + n // 12 + 1) for n in shape)] = 100_000
+    return unary, arcs
 
 
-def by_scipy(pull: Ints, arcs: Ints) -> Callable[[], int]:
-    number = np.arange(pull.size, dtype=np.int32).reshape(pull.shape)
+def by_scipy(unary: Ints, arcs: Ints) -> Callable[[], int]:
+    number = np.arange(unary.size, dtype=np.int32).reshape(unary.shape)
     starts, ends, capacities = [], [], []
-    for arc, step in zip(arcs, offsets(pull.shape), strict=True):
-        near = tuple(slice(0, n - s) for n, s in zip(pull.shape, step, strict=True))
-        far = tuple(slice(s, n) for n, s in zip(pull.shape, step, strict=True))
+    for arc, step in zip(arcs, offsets(unary.shape), strict=True):
+        near = tuple(slice(0, n - s) for n, s in zip(unary.shape, step, strict=True))
+        far = tuple(slice(s, n) for n, s in zip(unary.shape, step, strict=True))
         starts += [number[near].ravel(), number[far].ravel()]
         ends += [number[far].ravel(), number[near].ravel()]
         capacities += [arc[near].ravel()] * 2
-    source, sink = pull.size, pull.size + 1
+    source, sink = unary.size, unary.size + 1
     for sign, turn in ((1, False), (-1, True)):
-        some = np.flatnonzero(sign * pull.ravel() > 0).astype(np.int32)
+        some = np.flatnonzero(sign * unary.ravel() > 0).astype(np.int32)
         terminal = np.full(len(some), sink if turn else source, np.int32)
         starts.append(some if turn else terminal)
         ends.append(terminal if turn else some)
-        capacities.append(np.abs(pull.ravel()[some]))
+        capacities.append(np.abs(unary.ravel()[some]))
     pairs = (np.concatenate(starts), np.concatenate(ends))
-    graph = coo_array((np.concatenate(capacities), pairs), shape=(pull.size + 2,) * 2).tocsr()
+    graph = coo_array((np.concatenate(capacities), pairs), shape=(unary.size + 2,) * 2).tocsr()
     return lambda: int(maximum_flow(graph, source, sink).flow_value)
 
 
-def by_pymaxflow(pull: Ints, arcs: Ints) -> int:
+def by_pymaxflow(unary: Ints, arcs: Ints) -> int:
     import maxflow  # type: ignore[import-not-found]
 
-    graph = maxflow.Graph[int](pull.size, arcs.size)
-    nodes = graph.add_grid_nodes(pull.shape)
-    for arc, (z, y, x) in zip(arcs, offsets(pull.shape), strict=True):
+    graph = maxflow.Graph[int](unary.size, arcs.size)
+    nodes = graph.add_grid_nodes(unary.shape)
+    for arc, (z, y, x) in zip(arcs, offsets(unary.shape), strict=True):
         structure = np.zeros((3, 3, 3), int)
         structure[1 + z, 1 + y, 1 + x] = 1
         graph.add_grid_edges(nodes, arc, structure, symmetric=True)
-    graph.add_grid_tedges(nodes, np.maximum(pull, 0), np.maximum(-pull, 0))
+    graph.add_grid_tedges(nodes, np.maximum(unary, 0), np.maximum(-unary, 0))
     return int(graph.maxflow())
 
 
 def cuts(shape: Index, repeats: int) -> list[Row]:
     rows = []
     for name, seeds in (("opinions", False), ("seeds", True)):
-        pull, arcs = cut_problem(shape, seeds=seeds)
+        unary, arcs = cut_problem(shape, seeds=seeds)
         problem = f"max-flow {name} {title(shape)}"
-        ours = cut(pull, arcs)
+        ours = cut(unary, arcs)
         rivals: dict[str, Callable[[], int]] = {}
-        if pull.size <= SCIPY_VOXELS:
-            rivals["scipy maximum_flow"] = by_scipy(pull, arcs)
+        if unary.size <= SCIPY_VOXELS:
+            rivals["scipy maximum_flow"] = by_scipy(unary, arcs)
         if here("maxflow"):
-            rivals["PyMaxflow"] = lambda pull=pull, arcs=arcs: by_pymaxflow(pull, arcs)  # type: ignore[misc]
+            rivals["PyMaxflow"] = lambda unary=unary, arcs=arcs: by_pymaxflow(unary, arcs)  # type: ignore[misc]
         for rival, call in rivals.items():
-            theirs, mine = fastest(repeats, call, lambda pull=pull, arcs=arcs: cut(pull, arcs))  # type: ignore[misc]
+            theirs, mine = fastest(repeats, call, lambda unary=unary, arcs=arcs: cut(unary, arcs))  # type: ignore[misc]
             rows.append(Row(problem, rival, theirs, mine, f"{call()} ({ours.cost})"))
         band = np.where(
             gaussian_filter(ours.inside.astype(np.float32), 2, mode="nearest") > 0.5, FOREGROUND, BACKGROUND
         )
         edge = np.abs(gaussian_filter(ours.inside.astype(np.float32), 2, mode="nearest") - 0.5) < 0.49
         fixed = np.where(edge, 0, band).astype(np.uint8)
-        whole, part = fastest(repeats, lambda: cut(pull, arcs), lambda: cut(pull, arcs, fixed=fixed))  # noqa: B023
+        whole, part = fastest(repeats, lambda: cut(unary, arcs), lambda: cut(unary, arcs, fixed=fixed))  # noqa: B023
         share = f"{100 * edge.mean():.0f} % of the voxels"
         rows.append(Row(f"{problem}, band", "the whole grid", whole, part, share))
     return rows
@@ -301,7 +301,7 @@ def fields(shape: Index, repeats: int) -> list[Row]:
     sides = [n for n in shape if n > 1]
     truth = ball(shape, 0) > 0
     random = np.random.default_rng(0)
-    kernels = Kernels(smooth_weight=2, smooth_reach=3, weight=4, reach=30, tone=5)
+    kernels = Kernels(smooth_weight=2, smooth_reach=3, weight=4, reach=30, intensity=5)
     for channels, name in ((1, "grey"), (3, "colour")) if shape[0] == 1 else ((1, "grey"),):
         values = (20 * truth + random.normal(0, 1, (channels, *shape))).astype(np.float32)
         unsure = 0.5 + 0.15 * np.where(truth, 1, -1) + random.normal(0, 0.3, shape)

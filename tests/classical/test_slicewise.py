@@ -16,18 +16,18 @@ SHAPE = (9, 12, 14)
 class Copies:
     """A slice is a square round each positive mark and nothing else; the next one is the same, up to slice 6."""
 
-    def __init__(self, image, asked):
+    def __init__(self, image, request):
         self.image = image
 
-    def first(self, index, asked):
-        mask = asked.start.copy()
-        for _, y, x in asked.positive:
+    def first(self, index, request):
+        mask = request.start.copy()
+        for _, y, x in request.positive:
             mask[0, y - 1 : y + 2, x - 1 : x + 2] = True
-        for _, y, x in asked.negative:
+        for _, y, x in request.negative:
             mask[0, y - 2 : y + 3, x - 2 : x + 3] = False
         return Prediction(mask.astype(np.float32), whole(mask.shape))
 
-    def following(self, index, before, mask, asked):
+    def following(self, index, before, mask, request):
         assert abs(index - before) == 1
         return Prediction((mask[None] if index <= 6 else 0 * mask[None]).astype(np.float32), whole((1, *mask.shape)))
 
@@ -134,7 +134,7 @@ def test_a_stroke_through_several_slices_is_answered_in_each():
     assert np.array_equal(mask[6], square(6, 5, 8)[6])
 
 
-def test_without_a_place_nothing_changes():
+def test_without_a_location_nothing_changes():
     previous = square(8, 2, 2)
 
     assert np.array_equal(ask([Click((3, 5, 6), positive=False)], np.zeros(SHAPE, bool)), np.zeros(SHAPE, bool))

@@ -101,9 +101,9 @@ def test_a_lasso_and_a_mask_start_from_what_they_hold(segmenter):
     assert dice(scene, from_mask) > 0.95
 
 
-def test_a_lasso_in_one_slice_says_nothing_of_the_others(segmenter):
+def test_a_lasso_in_one_slice_does_not_hold_for_the_others(segmenter):
     scene = ball()
-    least = 0.6 if segmenter is methods.load("growcut") else 0.8  # it knows no looks
+    least = 0.6 if segmenter is methods.load("growcut") else 0.8  # it has no model of appearance
 
     mask = ask(segmenter, scene, [Lasso(((9, 16, 24), (9, 16, 36), (9, 40, 36), (9, 40, 24)))])
 
@@ -120,7 +120,7 @@ def test_a_uniform_image_is_not_flooded(segmenter):
     assert mask.mean() < 0.25
 
 
-def test_without_a_place_there_is_no_object(segmenter):
+def test_without_a_location_there_is_no_object(segmenter):
     scene = disc()
 
     mask = ask(segmenter, scene, [Click((0, 5, 5), positive=False)])

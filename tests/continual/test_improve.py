@@ -341,7 +341,7 @@ def test_a_step_takes_time(old: Path) -> None:
     assert 0 < room._seconds_a_step(plan, seen, count=1) < 60
 
 
-def test_weights_that_cannot_be_improved_are_told(old: Path, home: Path, tmp_path: Path) -> None:
+def test_weights_that_cannot_be_improved_are_refused(old: Path, home: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match=r"need mend2d_reader.onnx or mend3d_reader.onnx; .*empty has neither"):
         improve(site(), tmp_path / "out", weights=tmp_path / "empty", log=quiet)
@@ -386,7 +386,7 @@ def test_nothing_is_trained_into_a_folder_that_keeps_versions(home: Path) -> Non
         train.main("mend", home, home)
 
 
-def test_a_damaged_report_is_told(home: Path) -> None:
+def test_a_damaged_report_is_named(home: Path) -> None:
     (report,) = home.glob("rounds/*/report.json")
     report.write_text("[")
 

@@ -32,7 +32,7 @@ def test_an_image_shows_its_middle_slice_in_its_true_proportions():
     assert len(html) < 5000
 
 
-def test_a_photograph_keeps_its_colours_and_one_tone_is_no_error():
+def test_a_photograph_keeps_its_colours_and_a_constant_is_no_error():
     red = np.zeros((3, 1, 20, 20), np.uint8)
     red[0] = 200
 

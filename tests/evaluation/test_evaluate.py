@@ -269,7 +269,7 @@ def test_milestones_end_with_the_last_interaction(interactions: int, expected: t
     assert Report("m", "u", interactions, ()).milestones == expected
 
 
-def test_memory_is_told_in_megabytes_and_rises_with_use() -> None:
+def test_memory_is_in_megabytes_and_rises_with_use() -> None:
     before = peak_mb()
     block = np.ones(40_000_000, np.uint8)
     after = peak_mb()

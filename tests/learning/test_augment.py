@@ -12,7 +12,7 @@ def test_a_grid_that_is_not_bent_shows_the_picture_as_it_is():
     np.testing.assert_allclose(warp(picture, grid), picture, atol=1e-6)
 
 
-def test_the_same_generator_bends_and_retones_alike():
+def test_the_same_generator_augments_alike():
     image = np.random.default_rng(0).random((3, 24, 24)).astype(np.float32)
 
     for change in (lambda rng: warp(image[0], random_grid(rng, 24)), lambda rng: augment_intensity(rng, image)):

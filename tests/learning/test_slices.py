@@ -53,7 +53,7 @@ def test_colours_are_kept_and_other_channels_left_out():
     assert random_crop(np.random.default_rng(0), subject(channels=2), 30).picture.shape[0] == 1
 
 
-def test_varied_looks_keep_their_object_and_their_size():
+def test_augmented_slices_keep_their_object_and_their_size():
     rng = np.random.default_rng(1)
     for _ in range(20):
         found = augment_crop(rng, random_crop(rng, subject(), 40))

@@ -35,13 +35,13 @@ class Eyes(Engine):
 class Tones(Engine):
     """Names what is bright and what is dark."""
 
-    name = "tones"
+    name = "intensities"
 
     def run(self, inputs):
-        tones = inputs["f0"][0, 0]
-        plain = np.ptp(tones) < 0.8
-        bright, dark = (np.where(part & ~plain, 9.0, -9.0) for part in (tones > 0.8, tones < 0.2))
-        return {"logits": np.stack([np.zeros_like(tones), bright, dark])[None].astype(np.float32)}
+        intensities = inputs["f0"][0, 0]
+        plain = np.ptp(intensities) < 0.8
+        bright, dark = (np.where(part & ~plain, 9.0, -9.0) for part in (intensities > 0.8, intensities < 0.2))
+        return {"logits": np.stack([np.zeros_like(intensities), bright, dark])[None].astype(np.float32)}
 
 
 class Content(Engine):

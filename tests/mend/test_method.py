@@ -49,16 +49,16 @@ class Bright(Engine):
     def run(self, inputs):
         assert len(inputs["f0"]) == len(inputs["prompts"]) == 1
         self.asked.append(np.concatenate([inputs["f0"], inputs["prompts"]], axis=1)[0])
-        tones = inputs["f0"][:, :1]
-        plain = np.ptp(tones, axis=(2, 3), keepdims=True) < 0.5
-        logits = np.where(plain, -0.1, 20 * (tones - 0.5)).astype(np.float32)
+        intensities = inputs["f0"][:, :1]
+        plain = np.ptp(intensities, axis=(2, 3), keepdims=True) < 0.5
+        logits = np.where(plain, -0.1, 20 * (intensities - 0.5)).astype(np.float32)
         quality = np.float32([0.3 if plain.all() else 0.95])
-        return {"logits": logits, "quality": quality, "hidden": tones, "error_logits": -np.abs(logits)}
+        return {"logits": logits, "quality": quality, "hidden": intensities, "error_logits": -np.abs(logits)}
 
 
 def bright(engine=None, eyes=None, **options):
     """Without a second opinion, where a test does not ask for it: it is one pass of the networks more."""
-    return Mend(Networks(eyes or Eyes(), engine or Bright()), PlaneOptions(**{"opinion": False} | options))
+    return Mend(Networks(eyes or Eyes(), engine or Bright()), PlaneOptions(**{"second_prediction": False} | options))
 
 
 def disc_image(rows=200, columns=150, centre=(60, 90), radius=20, depth=1, thick=range(1)):
@@ -111,9 +111,9 @@ class Timid(Bright):
     """Is sure of what is bright and says that grey is rather not the object."""
 
     def run(self, inputs):
-        tones = inputs["f0"][:, :1]
-        logits = np.select([tones > 0.9, tones > 0.3], [4.0, -1.0], -8.0).astype(np.float32)
-        return {"logits": logits, "quality": np.float32([0.95]), "hidden": tones, "error_logits": -np.abs(logits)}
+        intensities = inputs["f0"][:, :1]
+        logits = np.select([intensities > 0.9, intensities > 0.3], [4.0, -1.0], -8.0).astype(np.float32)
+        return {"logits": logits, "quality": np.float32([0.95]), "hidden": intensities, "error_logits": -np.abs(logits)}
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,9 @@ def test_the_first_answer_to_a_box_comes_near_its_sides(box, more, spans):
     here = np.zeros_like(disc)
 
     masks = [
-        answer(bright(Timid(), tones=False, span=span, finetune="off").open(image), [box, *more], here).over(here)
+        answer(bright(Timid(), boundary_cut=False, span=span, finetune="off").open(image), [box, *more], here).over(
+            here
+        )
         for span in (False, True)
     ]
 
@@ -314,7 +316,7 @@ def test_a_second_opinion_is_uncertain_of_what_the_mask_so_far_says():
     wrong = np.roll(truth, 12, axis=1)
 
     clicks = [Click((0, 70, 90)), Click((0, 68, 90))]
-    prediction = answer(bright(Believes(), opinion=True).open(Image(voxels[None])), clicks, wrong)
+    prediction = answer(bright(Believes(), second_prediction=True).open(Image(voxels[None])), clicks, wrong)
 
     uncertainty = np.zeros(truth.shape)
     uncertainty[prediction.box.slices] = prediction.uncertainty
@@ -340,7 +342,7 @@ def test_a_correction_leaves_what_is_far_from_it_alone():
     assert mask[:4, 150:170, 20:40].all() and mask[5:, 150:170, 20:40].all()
 
 
-def test_tones_far_from_the_middle_do_not_flatten_it():
+def test_intensities_far_from_the_middle_do_not_flatten_it():
     seen = np.full((1, 9, 9), -1000.0, np.float32)
     seen[0, 3:6, 3:6] = [[0, 10, 20], [30, 40, 50], [60, 70, 80]]
 
@@ -665,21 +667,23 @@ def test_a_click_changes_nothing_of_a_mask_far_from_it(marks, hold):
     previous[0, 55:65, 80:95] = False
     clicks = [Click((0, 60, 60)), Click((0, 60, 88))][-marks:]
 
-    mask = answer(bright(Restless(), tones=False, hold=hold).open(Image(voxels[None])), clicks, previous).over(previous)
+    mask = answer(bright(Restless(), boundary_cut=False, hold=hold).open(Image(voxels[None])), clicks, previous).over(
+        previous
+    )
 
     assert dice(mask[:, 40:], truth[:, 40:]) > 0.97
     assert bool((mask & ~truth)[0, :30, :40].any()) != hold
 
 
 @pytest.mark.parametrize(("marks", "believed"), [(2, True), (3, False)])
-def test_a_large_change_by_a_third_mark_is_believed_near_it_only(marks, believed):
+def test_a_large_change_by_a_third_mark_is_accepted_near_it_only(marks, believed):
     y, x = np.ogrid[:120, :120]
     left, right = ((y - 60) ** 2 + (x - at) ** 2 < 15**2 for at in (35, 75))
     bridge = (abs(y - 60) < 6) & (x > 40) & (x < 70)
     voxels = np.where(left | right | bridge, 100, 0).astype(np.int16)[None]
     clicks = [Click((0, 60, 35)), Click((0, 55, 30)), Click((0, 60, 53))][-marks:]
 
-    mask = answer(bright(tones=False).open(Image(voxels[None])), clicks, left[None]).over(left[None])[0]
+    mask = answer(bright(boundary_cut=False).open(Image(voxels[None])), clicks, left[None]).over(left[None])[0]
 
     assert mask[left].mean() > 0.97
     assert mask[60, 53]  # four pixels from the mask: six round it change, or all
@@ -689,12 +693,12 @@ def test_a_large_change_by_a_third_mark_is_believed_near_it_only(marks, believed
 
 
 @pytest.mark.parametrize("inside", [40, 76])
-def test_the_first_mark_on_a_mask_from_elsewhere_is_believed_widely_only_where_the_answer_outdoes_the_mask(inside):
+def test_the_first_mark_on_a_mask_from_elsewhere_changes_it_widely_only_where_the_answer_is_better(inside):
     voxels, truth = disc_image(rows=120, columns=120, centre=(60, 60), radius=30)
     started = truth & (np.arange(120) < inside)  # little of the disc, of which the answer is another object; or most
     prompts = [Mask(started), Click((0, 60, inside + 4))]
 
-    mask = answer(bright(tones=False).open(Image(voxels[None])), prompts, started).over(started)
+    mask = answer(bright(boundary_cut=False).open(Image(voxels[None])), prompts, started).over(started)
 
     assert mask[0, 60, inside + 4]
     assert (mask & truth & ~started).any() and not (mask & ~truth).any()
@@ -706,7 +710,7 @@ def test_a_later_mark_on_a_mask_from_elsewhere_changes_little_far_from_it():
     started = truth & (np.arange(120) < 76)
     prompts = [Mask(started), Click((0, 60, 60)), Click((0, 60, 80))]
 
-    mask = answer(bright(tones=False).open(Image(voxels[None])), prompts, started).over(started)
+    mask = answer(bright(boundary_cut=False).open(Image(voxels[None])), prompts, started).over(started)
 
     assert mask[0, 60, 82]
     assert not mask[0, 45, 77:].any()
@@ -718,7 +722,7 @@ def test_a_mask_from_elsewhere_keeps_the_details_that_are_finer_than_cells():
     started[0, 300, 502:560:2] = False  # every second pixel
     prompts = [Mask(started), Click((0, 200, 515))]
 
-    mask = answer(bright(tones=False).open(Image(voxels[None])), prompts, started).over(started)
+    mask = answer(bright(boundary_cut=False).open(Image(voxels[None])), prompts, started).over(started)
 
     np.testing.assert_array_equal(mask[0, 290:310, 520:], started[0, 290:310, 520:])
 

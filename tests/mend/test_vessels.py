@@ -43,12 +43,12 @@ def tree(rng, side=SIDE, width=1.5):
 def scene():
     rng = np.random.default_rng(3)
     truth = tree(rng)
-    tones = 150 + 20 * gaussian_filter(rng.standard_normal(truth.shape), 30) * 30
-    tones = tones - 45 * gaussian_filter(truth.astype(float), 0.8) + 4 * rng.standard_normal(truth.shape)
+    intensities = 150 + 20 * gaussian_filter(rng.standard_normal(truth.shape), 30) * 30
+    intensities = intensities - 45 * gaussian_filter(truth.astype(float), 0.8) + 4 * rng.standard_normal(truth.shape)
     yy, xx = np.indices(truth.shape)
     blob = (yy - 280) ** 2 + (xx - 60) ** 2 < 18**2
-    tones[blob] -= 60
-    return np.clip(tones, 0, 255).astype(np.uint8)[None], truth, blob
+    intensities[blob] -= 60
+    return np.clip(intensities, 0, 255).astype(np.uint8)[None], truth, blob
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +97,11 @@ class TestMarks:
         assert (before ^ after)[tuple(far[~near].T)].mean() < 0.05
 
     def test_fainter_lines_come_with_a_click_on_them(self, scene, engine):
-        tones, truth, _ = scene
+        intensities, truth, _ = scene
         right = np.arange(SIDE) > 200
-        faint = np.where(right, tones * 0.12 + 0.88 * tones[:, :, 200:].mean(), tones).astype(np.uint8)
+        faint = np.where(right, intensities * 0.12 + 0.88 * intensities[:, :, 200:].mean(), intensities).astype(
+            np.uint8
+        )
         lines = lines_of(faint, engine)
         left = on(truth & ~right, np.random.default_rng(1))
         places = np.argwhere(truth & right)
@@ -122,21 +124,21 @@ class TestBoxes:
 
 class TestPictures:
     def test_the_channel_with_the_clearest_lines_is_taken(self, scene, engine):
-        tones, truth, _ = scene
+        intensities, truth, _ = scene
         rng = np.random.default_rng(5)
         noise = rng.integers(100, 140, (1, *truth.shape)).astype(np.uint8)
-        lines = lines_of(np.concatenate([noise, tones, noise]), engine)
+        lines = lines_of(np.concatenate([noise, intensities, noise]), engine)
         assert dice(truth, lines.along(on(truth, rng), NONE) > 0.5) > 0.75
 
     def test_bright_lines_are_lines_too(self, scene, engine):
-        tones, truth, _ = scene
-        bright = np.clip(tones + 90.0 * gaussian_filter(truth.astype(float), 0.8), 0, 255)
+        intensities, truth, _ = scene
+        bright = np.clip(intensities + 90.0 * gaussian_filter(truth.astype(float), 0.8), 0, 255)
         lines = lines_of(bright, engine)
         assert dice(truth, lines.along(on(truth, np.random.default_rng(0)), NONE) > 0.5) > 0.6
 
     def test_a_large_picture_is_looked_at_in_coarser_pixels(self, scene, engine):
-        tones, truth, _ = scene
-        large = np.pad(tones.repeat(3, 1).repeat(3, 2), ((0, 0), (0, 1), (0, 2)), mode="edge")
+        intensities, truth, _ = scene
+        large = np.pad(intensities.repeat(3, 1).repeat(3, 2), ((0, 0), (0, 1), (0, 2)), mode="edge")
         lines = lines_of(large, engine)
         mark = 3 * on(truth, np.random.default_rng(0))
         drawn = lines.along(mark, NONE)
@@ -144,9 +146,11 @@ class TestPictures:
         assert lines.coarse == 2
         assert dice(np.pad(truth.repeat(3, 0).repeat(3, 1), ((0, 1), (0, 2))), drawn > 0.5) > 0.65
 
-    @pytest.mark.parametrize("tones", [np.zeros((1, 100, 90)), np.full((3, 200, 200), 7.0), np.ones((1, 20, 300))])
-    def test_a_picture_of_one_tone_or_a_small_one_has_none(self, tones, engine):
-        assert lines_of(tones, engine) is None
+    @pytest.mark.parametrize(
+        "intensities", [np.zeros((1, 100, 90)), np.full((3, 200, 200), 7.0), np.ones((1, 20, 300))]
+    )
+    def test_a_constant_or_a_small_picture_has_none(self, intensities, engine):
+        assert lines_of(intensities, engine) is None
 
 
 def test_what_is_empty_is_not_thin():
@@ -176,8 +180,8 @@ class TestAPredictor:
     """A picture's workspace follows lines without its networks, and asks these in all other cases."""
 
     def test_marks_on_lines_are_answered_along_them_and_later_ones_go_on(self, scene, engine):
-        tones, truth, _ = scene
-        ask, first = predictor(tones[:, None], engine), on(truth, np.random.default_rng(0))[0].tolist()
+        intensities, truth, _ = scene
+        ask, first = predictor(intensities[:, None], engine), on(truth, np.random.default_rng(0))[0].tolist()
         nothing = np.zeros_like(truth)
         clicks = [Click((0, *first))]
         answer = ask.answer(question(clicks, nothing))
@@ -190,10 +194,10 @@ class TestAPredictor:
         assert dice(truth, again.mask) > dice(truth, answer.mask) - 0.01
 
     def test_a_box_and_then_clicks(self, scene, engine):
-        tones, truth, _ = scene
+        intensities, truth, _ = scene
         rows, columns = (np.flatnonzero(truth.any(axis=axis)) for axis in (1, 0))
         box = Box((0, int(rows[0]), int(columns[0])), (1, int(rows[-1]) + 1, int(columns[-1]) + 1))
-        ask = predictor(tones[:, None], engine)
+        ask = predictor(intensities[:, None], engine)
         answer = ask.answer(question([box], np.zeros_like(truth)))
         missed = np.argwhere(truth & ~answer.mask)[0].tolist()
         again = ask.answer(question([box, Click((0, *missed))], answer.mask))
@@ -201,13 +205,13 @@ class TestAPredictor:
 
     @pytest.mark.parametrize("case", ["a blob", "a mask from elsewhere", "a volume", "lines switched off"])
     def test_else_the_networks_are_asked(self, scene, engine, case):
-        tones, truth, blob = scene
-        ask, here = predictor(tones[:, None], engine), np.zeros_like(truth)
+        intensities, truth, blob = scene
+        ask, here = predictor(intensities[:, None], engine), np.zeros_like(truth)
         place = (280, 60) if case == "a blob" else on(truth, np.random.default_rng(0))[0].tolist()
         if case == "a mask from elsewhere":
             here = blob
         if case == "a volume":
-            ask = predictor(tones[:, None].repeat(5, 1), engine)
+            ask = predictor(intensities[:, None].repeat(5, 1), engine)
         if case == "lines switched off":
             ask.options = replace(ask.options, lines=False)
         with pytest.raises(Asked):

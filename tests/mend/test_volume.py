@@ -29,7 +29,7 @@ from segmend.mend.three_planes import crossing, mistake_at
 from segmend.mend.volume import VolumeWorkspace
 from segmend.mend.volume_changes import Change, leaks
 from segmend.mend.volume_networks import FrameAnswer
-from segmend.mend.volume_options import TEACHING, VolumeOptions
+from segmend.mend.volume_options import TUNING, VolumeOptions
 from segmend.mend.volume_quality import expected_dice
 from segmend.runtime.engine import Arrays, Engine, load_network
 from segmend.sampling.channels import Guess
@@ -41,7 +41,7 @@ from segmend.solvers.finetune import Head
 class Tones(Engine):
     """A reader whose features are the tones themselves."""
 
-    name = "tones"
+    name = "intensities"
 
     def __init__(self) -> None:
         self.asked = 0
@@ -177,7 +177,7 @@ def opened(image: Image = IMAGE, options: VolumeOptions | None = None) -> Volume
 
 def alone(**options: Any) -> VolumeOptions:
     """Return a way of options that asks for no second opinion."""
-    return VolumeOptions(opinion=False, **options)
+    return VolumeOptions(second_prediction=False, **options)
 
 
 def flat(axis: int) -> Box:
@@ -307,7 +307,7 @@ def test_a_mask_is_asked_for_again_while_that_makes_it_better() -> None:
     grown, asked = [], []
     for again in (0, 1, 2, 9):
         refiner = Slowly()
-        options = replace(SHOWN, again=again, obey=False, further=0, sure=0.8, opinion=False)
+        options = replace(SHOWN, again=again, obey=False, further=0, sure=0.8, second_prediction=False)
         workspace = VolumeWorkspace(Tones(), refiner, IMAGE, options)
         grown.append(int(answer(workspace, [Click(MIDDLE)], part).over(part).sum()))
         asked.append(refiner.asked)
@@ -383,7 +383,7 @@ def test_a_second_opinion_that_expects_little_lowers_the_quality_and_is_uncertai
 
 
 @pytest.mark.parametrize(("rows", "leaking"), [(2, False), (8, False), (9, True)])
-def test_a_change_that_makes_a_mask_many_times_as_large_is_told(rows: int, leaking: bool) -> None:
+def test_a_change_that_makes_a_mask_many_times_as_large_is_found(rows: int, leaking: bool) -> None:
     seen, grown = np.zeros((12, 12, 12), np.float32), np.zeros((12, 12, 12), np.float32)
     seen[0], grown[1:rows] = 1, 1
     whole = Frame((0, 0, 0), (12, 12, 12), (12, 12, 12))
@@ -391,7 +391,7 @@ def test_a_change_that_makes_a_mask_many_times_as_large_is_told(rows: int, leaki
     assert leaks(seen, Change(whole, grown)) is leaking
 
 
-def test_what_has_not_the_tone_of_its_side_is_uncertain_most() -> None:
+def test_voxels_without_the_intensity_of_their_side_are_most_uncertain() -> None:
     class Unsure(Boxed):
         """A refiner that fills the boxes, and is as uncertain of every cell."""
 
@@ -399,7 +399,7 @@ def test_what_has_not_the_tone_of_its_side_is_uncertain_most() -> None:
             found = super().run(inputs)
             return {**found, "error_logits": np.full_like(found["error_logits"], -1.0)}
 
-    found = answer(VolumeWorkspace(Tones(), Unsure(), IMAGE, alone(tones=False)), [BOUNDS], NOTHING)
+    found = answer(VolumeWorkspace(Tones(), Unsure(), IMAGE, alone(boundary_cut=False)), [BOUNDS], NOTHING)
     mask, uncertainty = found.over(NOTHING), np.zeros(SHAPE, np.float32)
     assert found.uncertainty is not None
     uncertainty[found.box.slices] = found.uncertainty
@@ -467,7 +467,7 @@ class TestAcross:
     LEAK = TRUTH | ball(SHAPE, (8, 28, 50), (9, 9, 9))
 
     def mended(self, start: MaskArray, prompts: Sequence[Prompt], **options: Any) -> MaskArray:
-        how = VolumeOptions(opinion=False, obey=False, **options)
+        how = VolumeOptions(second_prediction=False, obey=False, **options)
         workspace = VolumeWorkspace(Tones(), Echo(), IMAGE, how, planes=Seer(TRUTH))
         return answer(workspace, prompts, start).over(start)
 
@@ -508,7 +508,7 @@ class TestMasksFromElsewhere:
             def run(self, inputs: Arrays) -> dict[str, Real]:
                 return {**super().run(inputs), "quality": np.asarray([quality], np.float32)}
 
-        options = VolumeOptions(opinion=False, obey=False)
+        options = VolumeOptions(second_prediction=False, obey=False)
         workspace = VolumeWorkspace(Tones(), Judging(), IMAGE, options, planes=Seer(planes))
         return answer(workspace, prompts, start).over(start)
 
@@ -570,7 +570,7 @@ class TestObeying:
         assert (after & leak).sum() < 0.2 * leak.sum()
         assert dice(TRUTH, after) > 0.98
 
-    def test_old_marks_are_heeded_too(self) -> None:
+    def test_old_marks_count_too(self) -> None:
         workspace = VolumeWorkspace(Tones(), Echo(), IMAGE, SHOWN)
         prompts = [Click((8, 28, 24)), Click((8, 28, 41)), Click((2, 8, 8), positive=False)]
         mask = TRUTH & (np.arange(SHAPE[2]) < 36)
@@ -658,9 +658,9 @@ class Heedless(Engine):
     name = "heedless"
 
     def run(self, inputs: Arrays) -> dict[str, Real]:
-        tones = inputs["f0"][0]
-        hidden = np.stack([tones[0], np.ones_like(tones[0])])
-        logits = np.where(tones[3] > 0, BRIGHT.logits(hidden), -9).astype(np.float32)
+        intensities = inputs["f0"][0]
+        hidden = np.stack([intensities[0], np.ones_like(intensities[0])])
+        logits = np.where(intensities[3] > 0, BRIGHT.logits(hidden), -9).astype(np.float32)
         return said(logits > 0, 0.6) | {"logits": logits[None, None], "hidden": hidden[None]}
 
 
@@ -675,7 +675,7 @@ BESIDE = Click((8, 28, 52), positive=False)  # in the shell
 class TestLearning:
     @staticmethod
     def heedless() -> VolumeWorkspace:
-        quick = alone(teaching=replace(TEACHING, rate=0.5))  # two features teach less in a step than a network's many
+        quick = alone(tuning=replace(TUNING, rate=0.5))  # two features teach less in a step than a network's many
         return VolumeWorkspace(Tones(), Heedless(), RING, quick, BRIGHT)
 
     def test_a_mark_that_is_not_obeyed_teaches_the_frame(self) -> None:
@@ -694,7 +694,7 @@ class TestLearning:
         }
         assert not found["auto"].over(mask)[BESIDE.index]
 
-    def test_marks_that_agree_teach_only_when_told_to(self) -> None:
+    def test_marks_that_agree_fine_tune_only_when_set(self) -> None:
         workspace = self.heedless()
         prompts = [BOUNDS, Click(MIDDLE)]
 
@@ -760,7 +760,7 @@ class TestEdges:
             assert after[8, 20:37, 25:41].sum() == wanted
             np.testing.assert_array_equal(after[[0, 7, 9]], TRUTH[[0, 7, 9]])
 
-    def test_a_volume_of_one_tone_or_one_slice_is_answered(self) -> None:
+    def test_a_constant_volume_or_one_slice_is_answered(self) -> None:
         for shape in [(6, 9, 8), (1, 12, 12), (5, 1, 1)]:
             image = Image(np.full((1, *shape), 7, np.int16), AFFINE)
             nothing = np.zeros(shape, bool)

@@ -85,11 +85,11 @@ def test_games_end_no_worse_in_bfloat16_beyond_chance(dimensions):
     found = {precision: [] for precision in methods}
     for _ in range({2: 100, 3: 24}[dimensions]):
         if dimensions == 2:
-            tones, truth = scene(rng, CELLS)
-            image, truth = Image((127 + 60 * tones[:, None]).clip(0, 255).astype(np.uint8)), truth[None]
+            intensities, truth = scene(rng, CELLS)
+            image, truth = Image((127 + 60 * intensities[:, None]).clip(0, 255).astype(np.uint8)), truth[None]
         else:
-            tones, truth = volume(rng, 48)
-            image = Image((1000 * tones[None]).astype(np.int16))
+            intensities, truth = volume(rng, 48)
+            image = Image((1000 * intensities[None]).astype(np.int16))
         for precision, method in methods.items():
             for played in rounds(LargestError(), method.open(image), truth, interactions=3):
                 mask = played.mask

@@ -66,7 +66,7 @@ def test_a_pickle_holds_the_id_the_weights_and_the_device_and_no_network(tmp_pat
 
 def test_a_segmenter_that_was_changed_is_pickled_with_its_networks():
     mend = segmend.load("mend", device="cpu", dimensions=())
-    changed = replace(mend, options=replace(mend.options, tones=False))
+    changed = replace(mend, options=replace(mend.options, boundary_cut=False))
 
     again = pickle.loads(pickle.dumps(changed))
 
@@ -84,7 +84,7 @@ def test_the_precision_that_is_asked_for_is_what_runs():
 
 
 @pytest.mark.parametrize("method", NETWORKED)
-def test_every_network_of_a_method_runs_where_it_was_told(method, monkeypatch):
+def test_every_network_of_a_method_runs_on_the_chosen_device(method, monkeypatch):
     asked = []
     monkeypatch.setattr(
         OpenVinoEngine,

@@ -199,7 +199,7 @@ except MemoryError as error:
 def test_other_threads_run_while_c_works():
     shape = (40, 90, 90)
     random = np.random.default_rng(0)
-    pull = random.integers(-9, 10, shape, np.int32)
+    unary = random.integers(-9, 10, shape, np.int32)
     arcs = random.integers(0, 10, (3, *shape), np.int32)
     beats, done = [], threading.Event()
 
@@ -210,7 +210,7 @@ def test_other_threads_run_while_c_works():
     thread = threading.Thread(target=beat)
     thread.start()
     begun = time.perf_counter()
-    cut(pull, arcs, steps=offsets(shape))
+    cut(unary, arcs, steps=offsets(shape))
     ended = time.perf_counter()
     done.set()
     thread.join()

@@ -30,8 +30,8 @@ def checksum(*arrays):
 
 def test_a_cut(random):
     steps = offsets(SHAPE, diagonal=True)
-    pull = random.integers(-99, 100, SHAPE, np.int32)
-    found = cut(pull, random.integers(0, 60, (len(steps), *SHAPE), np.int32), steps=steps)
+    unary = random.integers(-99, 100, SHAPE, np.int32)
+    found = cut(unary, random.integers(0, 60, (len(steps), *SHAPE), np.int32), steps=steps)
 
     assert (checksum(found.inside), found.cost) == ("32f4b9a7332f8cb5", 107393)
 

@@ -51,7 +51,7 @@ class TestVolumeChannels:
         assert not found[:, ~valid].any()
         assert found[3][valid].all()
 
-    def test_one_tone_or_nothing_is_nothing(self):
+    def test_a_constant_or_nothing_is_nothing(self):
         seen = np.full((4, 4, 4), 7.0, np.float32) + np.float32(1e-6)
 
         assert not volume_intensity_channels(seen, np.ones(seen.shape, bool))[:3].any()

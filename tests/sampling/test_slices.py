@@ -55,7 +55,7 @@ def test_a_volume_is_followed_as_far_as_the_object_goes():
     assert prediction.quality == 0.9
 
 
-def test_it_stops_where_the_tones_are_no_longer_the_objects():
+def test_it_stops_where_the_intensities_are_no_longer_the_objects():
     voxels, truth = stack()
     voxels[5:] *= 10
 

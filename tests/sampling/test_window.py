@@ -60,7 +60,7 @@ def test_a_pixel_is_seen_where_its_cell_says(row, column, side, y, x):
 
 
 @given(top=st.floats(-5, 10), left=st.floats(-5, 10), side=st.floats(4, 40))
-def test_a_ramp_seen_and_laid_back_is_the_ramp(top, left, side):
+def test_a_ramp_resampled_there_and_back_is_the_ramp(top, left, side):
     rows, columns = 24, 18
     ramp = np.add.outer(np.arange(rows), 2.0 * np.arange(columns))
     window = Window(top, left, side, side)

@@ -8,7 +8,7 @@ import pytest
 
 from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.errors import ModelError, ShapeError
-from segmend.solvers.finetune import IN_2D, IN_3D, Head, alternate, finetune, load_head, save_head, teaching_weights
+from segmend.solvers.finetune import IN_2D, IN_3D, Head, alternate, finetune, load_head, save_head, voxel_weights
 
 
 def head_of(rng, *sizes):
@@ -81,15 +81,14 @@ def test_weights_are_those_of_equation_12():
     near_outside = np.array([[[0, 0, 0, 0, 0, 1, 1]]], bool)
     marked = np.array([[[0, 0, 0, 0, 0, 0, BACKGROUND]]], np.uint8)
 
-    weights = teaching_weights(probability, labels, marked, (near_inside, near_outside), IN_2D)
-    narrower = teaching_weights(probability, labels, marked, (near_inside, near_outside), IN_3D)
-    plain = teaching_weights(probability, labels, marked, (near_inside, near_outside), replace(IN_2D, weighted=False))
+    weights = voxel_weights(probability, labels, marked, (near_inside, near_outside), IN_2D)
+    narrower = voxel_weights(probability, labels, marked, (near_inside, near_outside), IN_3D)
+    plain = voxel_weights(probability, labels, marked, (near_inside, near_outside), replace(IN_2D, weighted=False))
 
     assert weights.tolist() == [[[1, 0, 1, 1, 0, 0, 5]]]
     assert narrower.tolist() == [[[1, 0, 1, 1, 0, 0, 5]]]
     assert (
-        teaching_weights(np.full((1, 1, 1), 0.65), labels[..., :1], marked[..., :1], (labels[..., 1:1],) * 2, IN_3D)
-        == 1
+        voxel_weights(np.full((1, 1, 1), 0.65), labels[..., :1], marked[..., :1], (labels[..., 1:1],) * 2, IN_3D) == 1
     )
     assert plain.tolist() == [[[1] * 7]]
 
@@ -98,17 +97,17 @@ def scene(shape=(1, 30, 40)):
     """Two bright squares; the head was trained to want the left one only half-heartedly, and the right one not."""
     truth = np.zeros(shape, bool)
     truth[:, 8:22, 5:15] = truth[:, 8:22, 25:35] = True
-    tones = (0.2 + 0.6 * truth + np.random.default_rng(0).normal(0, 0.02, shape)).astype(np.float32)
-    features = np.stack([tones, np.broadcast_to(np.linspace(1, 0, shape[2]), shape)]).astype(np.float32)
+    intensities = (0.2 + 0.6 * truth + np.random.default_rng(0).normal(0, 0.02, shape)).astype(np.float32)
+    features = np.stack([intensities, np.broadcast_to(np.linspace(1, 0, shape[2]), shape)]).astype(np.float32)
     head = Head((np.array([[6.0, 2.0]], np.float32),), (np.array([-5.5], np.float32),))
-    return truth, tones, features, head
+    return truth, intensities, features, head
 
 
 def test_without_rounds_it_is_the_cut_of_what_the_head_says():
-    truth, tones, features, head = scene()
+    truth, intensities, features, head = scene()
     free = np.zeros(truth.shape, np.uint8)
 
-    cut = alternate(features, tones, head, marked=free, tuning=replace(IN_2D, rounds=0))
+    cut = alternate(features, intensities, head, marked=free, tuning=replace(IN_2D, rounds=0))
 
     assert cut.head is head
     assert np.array_equal(cut.probability, head.probability(features))
@@ -117,14 +116,14 @@ def test_without_rounds_it_is_the_cut_of_what_the_head_says():
 
 @pytest.mark.parametrize("shape", [(1, 30, 40), (4, 30, 40)])
 def test_every_cut_obeys_the_marks_and_what_they_say_spreads(shape):
-    truth, tones, features, head = scene(shape)
+    truth, intensities, features, head = scene(shape)
     marked = np.zeros(shape, np.uint8)
     marked[0, 15, 27:33] = FOREGROUND
     marked[0, 2, 3:30] = BACKGROUND
     tuning = IN_2D if shape[0] == 1 else replace(IN_3D, rate=0.05)
 
-    before = alternate(features, tones, head, marked=marked * 0, tuning=replace(tuning, rounds=0)).labels
-    after = alternate(features, tones, head, marked=marked, tuning=tuning)
+    before = alternate(features, intensities, head, marked=marked * 0, tuning=replace(tuning, rounds=0)).labels
+    after = alternate(features, intensities, head, marked=marked, tuning=tuning)
 
     assert after.labels[marked == FOREGROUND].all()
     assert not after.labels[marked == BACKGROUND].any()
@@ -132,11 +131,11 @@ def test_every_cut_obeys_the_marks_and_what_they_say_spreads(shape):
 
 
 def test_the_same_question_has_the_same_answer():
-    truth, tones, features, head = scene()
+    truth, intensities, features, head = scene()
     marked = np.zeros(truth.shape, np.uint8)
     marked[0, 15, 27:33] = FOREGROUND
 
-    first, again = (alternate(features, tones, head, marked=marked) for _ in range(2))
+    first, again = (alternate(features, intensities, head, marked=marked) for _ in range(2))
 
     assert np.array_equal(first.probability, again.probability)
     assert np.array_equal(first.labels, again.labels)
@@ -172,5 +171,5 @@ def test_shapes_that_do_not_fit_are_refused():
         head.logits(np.zeros((3, 4), np.float32))
     with pytest.raises(ShapeError, match=r"labels and weights for every voxel of \(1, 3, 4\); got \(1, 3, 5\)"):
         finetune(features, np.zeros((1, 3, 5), bool), np.zeros((1, 3, 4), np.float32), head)
-    with pytest.raises(ShapeError, match=r"tones and marks for every voxel of \(1, 3, 4\); got \(3, 4\)"):
+    with pytest.raises(ShapeError, match=r"intensities and marks for every voxel of \(1, 3, 4\); got \(3, 4\)"):
         alternate(features, np.zeros((3, 4), np.float32), head, marked=np.zeros((1, 3, 4), np.uint8))

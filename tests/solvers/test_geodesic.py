@@ -67,6 +67,6 @@ def test_prices_to_start_with_and_voxels_that_keep_theirs():
     assert turns == 2
 
 
-def test_it_says_what_it_needs():
+def test_arguments_that_do_not_fit_are_refused():
     with pytest.raises(ShapeError, match=r"values \(c, z, y, x\) of \(1, 2, 3\); got \(1, 2, 3\)"):
         geodesic(np.zeros((1, 2, 3), np.float32), np.zeros((1, 2, 3), bool))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.errors import ShapeError
-from segmend.solvers.nudge import nudge, room
+from segmend.solvers.nudge import nudge, nudge_box
 
 
 def ellipse(shape=(1, 40, 50), middle=(0, 18, 27), radii=(1, 9, 12)):
@@ -96,7 +96,7 @@ def test_an_empty_mask_stays_empty_and_has_no_room():
     empty = np.zeros((1, 4, 5), bool)
 
     assert not nudge(empty, 0.5).any()
-    assert room(empty) is None
+    assert nudge_box(empty) is None
 
 
 @pytest.mark.parametrize("name", ["logits", "pinned"])

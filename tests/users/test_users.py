@@ -244,7 +244,7 @@ def test_a_box_is_drawn_once_even_when_it_is_answered_with_nothing() -> None:
     assert [type(prompt) for prompt in prompts] == [Box, Click, Click, Click]
 
 
-def test_a_noisy_human_errs_about_as_often_as_told() -> None:
+def test_a_noisy_human_errs_about_as_often_as_set() -> None:
     truth = np.zeros((1, 40, 50), bool)
     truth[0, 5:35, 5:45] = True
     mask = np.zeros_like(truth)

@@ -3,8 +3,8 @@
 This is no method itself. Slices lie across the axis of the widest spacing. The slices that the newest marks touch
 are answered from their own marks; then each neighbour follows from the slice before it, in both directions, until
 the object ends or a slice has positive marks of its own. A slice that had a mask keeps it away from the change, and
-the carrying ends where nothing changes any more, so that a correction mends what is near it. Every slice is a part
-of the stream.
+the propagation ends where nothing changes any more, so that a correction stays local. Every slice is a part of the
+stream.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from segmend.classical.solvers.evidence import Request, request
+from segmend.classical.solvers.unary import Request, request_of
 from segmend.core.image import Box, Image, Index, MaskArray, Real, bounds, whole
 from segmend.core.masks import dice
 from segmend.core.prompts import Mask, Prompt, extent
@@ -28,25 +28,25 @@ from segmend.sampling.window import Plane
 AGREE = 0.98  # Dice from which two masks of a slice are the same
 OVERLAP = 0.3  # of the smaller of two neighbours' masks, from which the one goes on from the other
 GROWTH = 3.0  # how many times larger it may be
-STEEP = 1.0  # how far a boundary may move from slice to slice, times the step between them ...
+BOUNDARY_SHIFT = 1.0  # how far a boundary may move from slice to slice, times the step between them ...
 LEAST, MOST = 3.0, 16.0  # ... and within these, in pixels
 
 
 class Steps(Protocol):
     """How one method answers the slices of one request; it may learn on the way."""
 
-    def first(self, index: int, asked: Request) -> Prediction:
+    def first(self, index: int, request: Request) -> Prediction:
         """Return the answer for a slice from its own marks; boxes are of the slice alone, as [1 y x]."""
         ...
 
-    def following(self, index: int, before: int, mask: Plane, asked: Request) -> Prediction:
+    def following(self, index: int, before: int, mask: Plane, request: Request) -> Prediction:
         """Return the answer for a slice whose neighbour `before` has this mask, which is not empty."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Slicewise(Segmenter):
-    """A method that answers slice by slice; `steps` begins with the turned image and all that was asked."""
+    """A method that answers slice by slice; `steps` begins with the turned image and the request."""
 
     card: Method
     steps: Callable[[Image, Request], Steps]
@@ -69,42 +69,42 @@ class SlicewiseWorkspace(Workspace):
 
     def stream(self, prompts: Sequence[Prompt], previous: MaskArray) -> Iterator[Prediction]:
         self._method.card.check(prompts)
-        asked = _turned_request(request(prompts, previous), self._order)
+        request = _reorder_request(request_of(prompts, previous), self._order)
         part = None
-        for index, part in self._parts(prompts, asked, previous.transpose(self._order)):
-            yield self._back(index, part)
+        for index, part in self._parts(prompts, request, previous.transpose(self._order)):
+            yield self._to_volume(index, part)
         if part is None:
             box = bounds(previous) or Box((0, 0, 0), (1, 1, 1))
             yield Prediction(previous[box.slices].astype(np.float32), box)
 
-    def _parts(self, prompts: Sequence[Prompt], asked: Request, old: MaskArray) -> Iterator[tuple[int, Prediction]]:
-        mask = asked.start.copy()  # as far as it is answered
-        steps = self._method.steps(self._image, asked)
+    def _parts(self, prompts: Sequence[Prompt], request: Request, old: MaskArray) -> Iterator[tuple[int, Prediction]]:
+        mask = request.start.copy()  # as far as it is answered
+        steps = self._method.steps(self._image, request)
         if prompts and isinstance(prompts[-1], Mask):
             keys = np.flatnonzero(mask.any(axis=(1, 2))).tolist()
             yield from _slices_of(mask, old)
             if len(keys) == 1:  # a slice from which the volume follows
-                yield from _carry(steps, asked, np.zeros_like(mask), mask, keys)
+                yield from _carry(steps, request, np.zeros_like(mask), mask, keys)
             return
-        keys = self._keys(prompts, asked)
+        keys = self._keys(prompts, request)
         for index in keys:
-            part = steps.first(index, of_slice(asked, index))
-            mask[index] = _laid(part, mask[index])
+            part = steps.first(index, of_slice(request, index))
+            mask[index] = _applied(part, mask[index])
             yield index, part
-        yield from _carry(steps, asked, old, mask, keys)
+        yield from _carry(steps, request, old, mask, keys)
 
-    def _keys(self, prompts: Sequence[Prompt], asked: Request) -> list[int]:
+    def _keys(self, prompts: Sequence[Prompt], request: Request) -> list[int]:
         """Return the slices to answer from their own marks, those nearest to the newest marks first."""
-        first, last = _reach(asked, len(asked.start))
+        first, last = _reach(request, len(request.start))
         newest = self._newest(prompts)
-        if asked.known is not None:
-            wrong = {int(z) for z in asked.positive[~asked.start[tuple(asked.positive.T)], 0]}
-            wrong |= {int(z) for z in asked.negative[asked.start[tuple(asked.negative.T)], 0]}
+        if request.known is not None:
+            wrong = {int(z) for z in request.positive[~request.start[tuple(request.positive.T)], 0]}
+            wrong |= {int(z) for z in request.negative[request.start[tuple(request.negative.T)], 0]}
             keys = wrong | newest
-        elif len(asked.positive):
-            keys = {int(z) for z in asked.positive[:, 0]}
+        elif len(request.positive):
+            keys = {int(z) for z in request.positive[:, 0]}
         else:
-            keys = {(first + last - 1) // 2} if asked.frame is not None else set()
+            keys = {(first + last - 1) // 2} if request.frame is not None else set()
         middle = float(np.mean(sorted(newest or keys or {0})))
         return sorted((key for key in keys if first <= key < last), key=lambda key: (abs(key - middle), key))
 
@@ -115,7 +115,7 @@ class SlicewiseWorkspace(Workspace):
         low, high = box.low[self._order[0]], box.high[self._order[0]]
         return {(low + high - 1) // 2} if isinstance(prompts[-1], Box) else set(range(low, high))
 
-    def _back(self, index: int, part: Prediction) -> Prediction:
+    def _to_volume(self, index: int, part: Prediction) -> Prediction:
         """Return a slice's answer as one of the volume, turned back."""
         (_, y, x), (_, h, w) = part.box.low, part.box.high
         inverse = np.argsort(self._order)
@@ -124,41 +124,41 @@ class SlicewiseWorkspace(Workspace):
 
 
 def _carry(
-    steps: Steps, asked: Request, before: MaskArray, mask: MaskArray, keys: Sequence[int]
+    steps: Steps, request: Request, before: MaskArray, mask: MaskArray, keys: Sequence[int]
 ) -> Iterator[tuple[int, Prediction]]:
     """Carry what changed in the keys' slices, between `before` and `mask`, to both sides, slice by slice in turn."""
-    own = {*keys, *(int(z) for z in asked.positive[:, 0])}
+    own = {*keys, *(int(z) for z in request.positive[:, 0])}
 
     def step(at: int, after: int, _: bool) -> Step[bool, tuple[int, Prediction]] | None:
         old = before[after]
         if mask[at].any():
-            part = _following(steps, asked, at, after, old, before[at], mask[at])
+            part = _following(steps, request, at, after, old, before[at], mask[at])
         elif any((after - at) * (z - after) > 0 for z in own):  # it ended here, but is marked further on
             part = None
         else:
-            part = _nothing(old.shape)
+            part = _empty(old.shape)
         if part is None:
             return None
-        mask[after] = _laid(part, old)
+        mask[after] = _applied(part, old)
         own.add(after)
         empty = not mask[after].any() and not old.any()
         return Step(None if empty else (after, part), None if _agree(old, mask[after]) else True, final=True)
 
-    first, last = _reach(asked, len(mask))
+    first, last = _reach(request, len(mask))
     yield from propagate(dict.fromkeys(keys, True), step, slices=range(first, last), fixed=own.__contains__)
 
 
 def _following(
-    steps: Steps, asked: Request, at: int, after: int, old: Plane, was: Plane, fresh: Plane
+    steps: Steps, request: Request, at: int, after: int, old: Plane, was: Plane, new: Plane
 ) -> Prediction | None:
-    """Return the answer for a slice whose neighbour changed from `was` to `fresh`; None where it stays as it is."""
-    carried = apply_change(old, was, fresh)
+    """Return the answer for a slice whose neighbour changed from `was` to `new`; None where it stays as it is."""
+    carried = apply_change(old, was, new)
     if not carried.any():
         return None
-    part = steps.following(after, at, carried, of_slice(asked, after))
-    if not _continues(carried, _laid(part, np.zeros_like(old))):
-        part = _nothing(old.shape)
-    return _kept(part, old, fresh ^ was)
+    part = steps.following(after, at, carried, of_slice(request, after))
+    if not _continues(carried, _applied(part, np.zeros_like(old))):
+        part = _empty(old.shape)
+    return _limit_to_change(part, old, new ^ was)
 
 
 def slice_axis(image: Image) -> int:
@@ -178,7 +178,7 @@ def reach_between(image: Image) -> float:
     5.0
     """
     step, *sides = (float(side) for side in image.spacing)
-    return min(max(STEEP * step / min(sides), LEAST), MOST)
+    return min(max(BOUNDARY_SHIFT * step / min(sides), LEAST), MOST)
 
 
 def depth_in(mask: Plane, image: Image) -> Real:  # [y x]
@@ -196,17 +196,17 @@ def depth_in(mask: Plane, image: Image) -> Real:  # [y x]
     return np.asarray(np.where(wide, inside, -outside)[1:-1, 1:-1], np.float32)
 
 
-def of_slice(asked: Request, index: int) -> Request:
-    """Return what was asked of one slice, as of an image of its own."""
+def of_slice(request: Request, index: int) -> Request:
+    """Return the request for one slice, as for an image of its own."""
     positive, negative = (
-        np.asarray(marks[marks[:, 0] == index] * (0, 1, 1), np.intp) for marks in (asked.positive, asked.negative)
+        np.asarray(marks[marks[:, 0] == index] * (0, 1, 1), np.intp) for marks in (request.positive, request.negative)
     )
-    start = asked.start[index : index + 1]
+    start = request.start[index : index + 1]
     known = whole(start.shape) if start.any() else None
-    frame = asked.frame
+    frame = request.frame
     if frame is not None:
         frame = Box((0, *frame.low[1:]), (1, *frame.high[1:]))
-    return replace(asked, positive=positive, negative=negative, start=start, known=known, frame=frame)
+    return replace(request, positive=positive, negative=negative, start=start, known=known, frame=frame)
 
 
 def _reorder_axes(image: Image, order: Sequence[int]) -> Image:
@@ -216,13 +216,13 @@ def _reorder_axes(image: Image, order: Sequence[int]) -> Image:
     return Image(voxels, image.affine[:, [*order, 3]], axes="zyx")
 
 
-def _turned_request(asked: Request, order: Sequence[int]) -> Request:
+def _reorder_request(request: Request, order: Sequence[int]) -> Request:
     known, frame = (
-        box and Box(_permute(box.low, order), _permute(box.high, order)) for box in (asked.known, asked.frame)
+        box and Box(_permute(box.low, order), _permute(box.high, order)) for box in (request.known, request.frame)
     )
-    positive, negative = (np.ascontiguousarray(marks[:, list(order)]) for marks in (asked.positive, asked.negative))
-    start = asked.start.transpose(order)
-    return replace(asked, positive=positive, negative=negative, start=start, known=known, frame=frame)
+    positive, negative = (np.ascontiguousarray(marks[:, list(order)]) for marks in (request.positive, request.negative))
+    start = request.start.transpose(order)
+    return replace(request, positive=positive, negative=negative, start=start, known=known, frame=frame)
 
 
 def _permute(index: Sequence[int], order: Sequence[int] | NDArray[np.intp]) -> Index:
@@ -230,24 +230,24 @@ def _permute(index: Sequence[int], order: Sequence[int] | NDArray[np.intp]) -> I
     return z, y, x
 
 
-def _reach(asked: Request, count: int) -> tuple[int, int]:
-    return (0, count) if asked.frame is None else (max(0, asked.frame.low[0]), min(count, asked.frame.high[0]))
+def _reach(request: Request, count: int) -> tuple[int, int]:
+    return (0, count) if request.frame is None else (max(0, request.frame.low[0]), min(count, request.frame.high[0]))
 
 
-def _laid(part: Prediction, old: Plane) -> Plane:
+def _applied(part: Prediction, old: Plane) -> Plane:
     return np.asarray(part.over(old[None])[0])
 
 
-def _kept(part: Prediction, old: Plane, changed: Plane) -> Prediction:
+def _limit_to_change(part: Prediction, old: Plane, changed: Plane) -> Prediction:
     """Return the answer with the slice's own mask away from the change, where it had one."""
     if not old.any():
         return part
-    fresh = np.zeros(old.shape, np.float32)
-    fresh[part.box.slices[1:]] = part.probability[0]
-    return Prediction(limit_to_change(fresh, old, changed)[None], whole((1, *old.shape)))
+    new = np.zeros(old.shape, np.float32)
+    new[part.box.slices[1:]] = part.probability[0]
+    return Prediction(limit_to_change(new, old, changed)[None], whole((1, *old.shape)))
 
 
-def _nothing(shape: Sequence[int]) -> Prediction:
+def _empty(shape: Sequence[int]) -> Prediction:
     return Prediction(np.zeros((1, *shape), np.float32), whole((1, *shape)))
 
 
@@ -257,8 +257,8 @@ def _slices_of(mask: MaskArray, old: MaskArray) -> Iterator[tuple[int, Predictio
         yield index, Prediction(mask[index][None].astype(np.float32), whole((1, *mask.shape[1:])))
 
 
-def _agree(old: Plane, fresh: Plane) -> bool:
-    return dice(old, fresh) >= AGREE
+def _agree(old: Plane, new: Plane) -> bool:
+    return dice(old, new) >= AGREE
 
 
 def _continues(before: Plane, after: Plane) -> bool:

@@ -1,42 +1,40 @@
-"""What the methods that solve one energy at once share: a request, the crop that fits it, and a solver's chances.
+"""What methods of a single solver share: a request, the crop that fits it, and the solver's probabilities.
 
 This is no method itself: it has no card of its own. A method whose whole idea is one solver is a card, a function
-from a `SolverInput` to chances, and `Solved`.
+from a `SolverInput` to probabilities, and `SolverMethod`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from segmend.classical.solvers.evidence import SolverInput, request
-from segmend.classical.solvers.zoom import predicted, zoom
-from segmend.core.image import Image, MaskArray, Real, bounds
+from segmend.classical.solvers.unary import request_of
+from segmend.classical.solvers.zoom import Solver, whole_prediction, zoom
+from segmend.core.image import Image, MaskArray, bounds
 from segmend.core.prompts import Prompt
 from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace
-
-Chance = Callable[["SolverInput"], Real]  # -> [z y x] the chance of each cell
 
 CELLS: Mapping[int, int] = {2: 1 << 16, 3: 1 << 18}  # of the coarse grid, by dimensions
 
 
 @dataclass(frozen=True, eq=False)
-class Solved(Segmenter):
+class SolverMethod(Segmenter):
     """A method that is one solver; it keeps nothing of an image but the image.
 
     `band` says whether the solver solves again at full resolution in a band round the coarse boundary;
-    without it the chances of cells are interpolated.
+    without it the probabilities of cells are interpolated.
     """
 
     card: Method
-    chance: Chance
+    solver: Solver
     band: bool
     cells: Mapping[int, int]
 
     def open(self, image: Image) -> Workspace:
-        return SolvedWorkspace(self, image)
+        return SolverWorkspace(self, image)
 
 
 def middle(free: MaskArray, share: float) -> MaskArray:
@@ -58,14 +56,14 @@ def middle(free: MaskArray, share: float) -> MaskArray:
     return np.asarray(away[0] + away[1] + away[2] <= 1.0)
 
 
-class SolvedWorkspace(Workspace):
-    def __init__(self, method: Solved, image: Image) -> None:
+class SolverWorkspace(Workspace):
+    def __init__(self, method: SolverMethod, image: Image) -> None:
         self._method = method
         self._image = image
 
     def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
         method = self._method
         method.card.check(prompts)
-        asked = request(prompts, previous)
-        answer = zoom(self._image, asked, method.chance, most=method.cells[2 if self._image.flat else 3])
-        return predicted(self._image, answer, asked, previous, method.chance if method.band else None)
+        request = request_of(prompts, previous)
+        answer = zoom(self._image, request, method.solver, most=method.cells[2 if self._image.flat else 3])
+        return whole_prediction(self._image, answer, request, previous, method.solver if method.band else None)

@@ -11,7 +11,7 @@ A round goes like this:
 
 What a round has come to lies in OUT/rounds/ID; ID follows from the weights in use, the cases and the settings, so a
 round that was killed goes on and one that has ended is not done again. This is not `segmend.solvers.finetune`, which
-teaches the last layers one image while a person works on it, and forgets it with the image.
+fine-tunes the last layers to one image while a person works on it, and forgets it with the image.
 """
 
 from __future__ import annotations

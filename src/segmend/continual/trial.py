@@ -192,8 +192,8 @@ class DrawnCase(Case):
     def read(self) -> Example:
         rng, side = np.random.default_rng((2, 7, 1, self.number)), SCENE_SIDE[self.dimensions]
         if self.dimensions == 3:
-            tones, truth = volume(rng, side)
-            image, labels = Image(tones[None]), truth
+            intensities, truth = volume(rng, side)
+            image, labels = Image(intensities[None]), truth
         else:
             picture, flat = scene(rng, side)
             image, labels = Image(picture[:, None] if self.number % 2 else picture[:1, None]), flat[None]

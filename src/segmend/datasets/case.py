@@ -80,7 +80,7 @@ class FileCase(Case):
 
     images: tuple[str, ...]
     truth: str
-    drawn: bool = False  # the mask is a drawing of one object, in any tone
+    drawn: bool = False  # the mask is a drawing of one object, in any intensity
 
     def read(self) -> Example:
         parts = [io.read(self._there(name)) for name in self.images]
@@ -197,12 +197,12 @@ def stacked(images: Sequence[Image]) -> Image:
 
 
 def drawing(path: Path, image: Image) -> LabelMap:
-    """Return a picture of a mask as one object: everything in the brighter half of its tones, whatever its colour."""
+    """Return a picture of a mask as one object: the brighter half of its intensities, whatever its colour."""
     seen = io.read(path)
     if seen.shape != image.shape:
         raise ShapeError(f"{path.name} needs the image's shape {image.shape}; it has {seen.shape}.")
-    tones = seen.voxels.max(axis=0)
-    return np.asarray(tones > float(tones.max()) / 2, np.uint16)
+    intensities = seen.voxels.max(axis=0)
+    return np.asarray(intensities > float(intensities.max()) / 2, np.uint16)
 
 
 def scribbled(labels: LabelMap) -> Mapping[int, MaskArray]:

@@ -355,7 +355,7 @@ def _open(segmenter: Segmenter, example: Example) -> Workspace:
 
 
 def _player(job: Job, example: Example) -> Callable[[int], User]:
-    """Return the robot for each label value; one that plays what a person did is told the case's scribbles."""
+    """Return the robot for each label value; one that plays what a person did gets the case's scribbles."""
     user = job.user
     if not isinstance(user, ScribblePlayer):
         return lambda value: user

@@ -25,7 +25,7 @@ Flat = NDArray[np.bool_]  # [n n]
 class Crop:
     """A resampled part of a slice, its object, and which of its cells lie on the image."""
 
-    picture: Real  # [c n n] the image's own tones; 1 or 3 channels
+    picture: Real  # [c n n] the image's own intensities; 1 or 3 channels
     truth: Flat
     valid: Flat
 
@@ -172,7 +172,7 @@ def random_crop(
 
 
 def augment_crop(rng: np.random.Generator, drawn: Crop) -> Crop:
-    """Return the look flipped, turned and bent, in other tones."""
+    """Return the slice flipped, rotated and deformed, with other intensities."""
     planes = [*drawn.picture, drawn.truth, drawn.valid]
     quarter, flip = int(rng.integers(4)), bool(rng.random() < 0.5)
     planes = [np.rot90(plane[::-1] if flip else plane, quarter) for plane in planes]

@@ -18,7 +18,7 @@ from segmend.sampling.probability import clamp_to_mask
 from segmend.solvers.finetune import Edges, Tuning
 
 # Weights of the graph cut's edges.
-TUNING = Tuning(smoothness=1.0, tone=0.1)
+TUNING = Tuning(smoothness=1.0, sigma=0.1)
 # The weight of the network's logits; those of the intensities have a weight of 1. It belongs to the shipped weights.
 NETWORK_WEIGHT = 0.5
 # Probabilities of the network nearer to 0 or 1 than this count as this.

@@ -1,13 +1,11 @@
-"""mend: Segmend's own promptable networks, in the plane and in space.
+"""mend: Segmend's own promptable networks, in 2D and in 3D.
 
-A reader network turns what a window of an image shows into features, once; a refiner turns them, the mask so far, marks
-and boxes into a probability, the Dice that it expects of it, and features on which its last layers can be taught
-this image. What makes it precise is where it looks: its windows follow the object (`mend.plane`).
+An image encoder (the reader) computes features of a window of an image, once; a prompt decoder (the refiner) turns
+them, the mask so far, marks and boxes into a probability, the Dice that it expects of it, and features for fine-tuning
+its last layers to this image. It is precise because its windows follow the object (`mend.plane`).
 
-Volumes are answered as one (`mend.volume`) where there are networks for it. Else, and in stacks of a few
-slices, the plane of the newest prompt is answered first, then every other plane with marks that are new; their masks
-are propagated from slice to slice in both directions until the object ends (`stream`). An adjustment moves the
-boundary of the mask so far (`solvers.nudge`).
+Volumes are segmented as one (`mend.volume`) where there are networks for it, stacks of a few slices and thick ones
+slice by slice (`mend.slicewise`). An adjustment moves the boundary of the mask so far (`solvers.nudge`).
 
 The weights of a task hold a third network, which finds the task's labels without a prompt (`mend.first_masks`).
 """
@@ -20,37 +18,28 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from segmend.core.image import Box, Image, MaskArray, Real, bounds
+from segmend.core.image import Box, Image, MaskArray, Real
 from segmend.core.logits import logit
-from segmend.core.marks import in_plane, marks
-from segmend.core.prompts import Adjust, Click, Mask, Prompt, Stroke, extent
+from segmend.core.marks import marks
+from segmend.core.prompts import Adjust, Mask, Prompt
 from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace, merged, replaced
 from segmend.core.session import Finetune
 from segmend.errors import PromptError
 from segmend.mend.first_masks import Automatic, InPlanes, InSpace, Namer, read_labels
 from segmend.mend.plane import PlanePredictor
-from segmend.mend.plane_networks import CELLS, Networks, Question, WindowAnswer
+from segmend.mend.plane_networks import CELLS, Networks, Question
 from segmend.mend.plane_options import PlaneOptions
+from segmend.mend.slicewise import answer_slices
 from segmend.mend.volume import VolumeWorkspace
 from segmend.runtime import cards
 from segmend.runtime.engine import AUTO, Device, Engine, load_network, weights_file, weights_of
-from segmend.sampling.propagation import Step, apply_change, limit_to_change, propagate
 from segmend.sampling.slice_prompts import (
     apply_lassos,
-    disobeyed_slices,
-    has_marks,
-    key_index,
-    newest_mark_last,
-    plane_axis,
-    slice_range,
 )
-from segmend.sampling.slices import continues, nearly_equal
-from segmend.sampling.window import Plane
 from segmend.solvers.finetune import load_head
-from segmend.solvers.nudge import nudge, room
+from segmend.solvers.nudge import nudge, nudge_box
 
 METHOD = cards.method("mend")
 
@@ -60,9 +49,6 @@ LINES = "mend2d_lines.onnx"
 LEAST_SLICES = 4
 # The distance of slices, in pixels' sides, from which they are answered one by one (docs/mend-experiments.md).
 THICK = 4.0
-# The factor by which the expected Dice falls from slice to slice away from the marked ones. It was fitted to answers of
-# the shipped weights (docs/mend-experiments.md).
-SLICE_FACTOR = 0.82
 
 __all__ = ["CELLS", "METHOD", "Mend", "MendWorkspace", "load"]
 
@@ -124,7 +110,7 @@ def solid(image: Image) -> bool:
 
 
 # How planes are looked at that only tell how large an object is.
-SIZING = PlaneOptions(again=0, near=False, opinion=False, finetune="off")
+SIZING = PlaneOptions(again=0, near=False, second_prediction=False, finetune="off")
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,30 +200,12 @@ class MendWorkspace(Workspace):
         elif self.in_space is not None:
             yield from self.in_space.stream(prompts, previous)
         else:
-            yield from self._answered(prompts, apply_lassos(prompts[-1:], previous))
-
-    def _answered(self, prompts: Sequence[Prompt], mask: MaskArray) -> Iterator[Prediction]:
-        """Yield the plane of the newest prompt, others with new marks, then what this brings about beside them."""
-        axis = plane_axis(prompts[-1], self.image)
-        index = key_index(prompts[-1], axis)
-        quality = _StackQuality(prompts, mask, axis)
-        answered: dict[int, Plane] = {}
-        for plane in (index, *disobeyed_slices(prompts, mask, axis, index)):
-            here = np.take(mask, plane, axis).copy()
-            question = Question(newest_mark_last(prompts, axis, plane), axis, plane, here)
-            answer = self.planes.answer(question)
-            here[answer.where] = answer.mask
-            expected = quality.add(answer, plane, here)
-            part = _prediction(answer.probability, answer.uncertainty, answer.where, axis, plane, expected)
-            yield replace(part, finetuned=answer.finetuned)
-            answered[plane] = here
-        if self.image.shape[axis] > 1:
-            yield from self._propagated(prompts, mask, axis, answered, quality)
+            yield from answer_slices(self.planes, prompts, apply_lassos(prompts[-1:], previous))
 
     def _nudged(self, newest: Adjust, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
         """Move the boundary of the mask so far by K; nothing else changes."""
         spacing = self.image.spacing.tolist()
-        box = room(previous, spacing)
+        box = nudge_box(previous, spacing)
         if box is None:  # nothing has no boundary
             return Prediction(np.zeros((1, 1, 1), np.float32), Box((0, 0, 0), (1, 1, 1)))
         pinned = np.zeros(box.shape, np.uint8)
@@ -257,114 +225,3 @@ class MendWorkspace(Workspace):
         whole = np.zeros(previous.shape, np.float32)
         whole[0][answer.where] = logit(answer.probability, 0.01)
         return whole[box.slices]
-
-    # From slice to slice.
-
-    def _propagated(
-        self,
-        prompts: Sequence[Prompt],
-        mask: MaskArray,
-        axis: int,
-        answered: Mapping[int, Plane],
-        quality: _StackQuality,
-    ) -> Iterator[Prediction]:
-        """Yield the slices on both sides of the answered ones, each with what changed in the slice beside it.
-
-        A slice that has a mask already keeps it away from the change, so that a correction mends what is near it and
-        spoils nothing further off.
-        """
-
-        def step(before: int, after: int, fresh: Plane) -> Step[Plane, Prediction]:
-            was, old = np.take(mask, before, axis), np.take(mask, after, axis)
-            question = Question(prompts, axis, after, apply_change(old, was, fresh))
-            probability, answer = self._answer_beside(question, old, fresh ^ was)
-            now = np.asarray(probability > 0.5)
-            onward = None if nearly_equal(old, now) else now
-            if not now.any() and not old.any():
-                return Step(None, onward, final=False)
-            where = _bounds(probability, old)
-            uncertainty = np.zeros(old.shape, np.float32)
-            if answer is not None:
-                uncertainty[answer.where] = answer.uncertainty
-            expected = quality.add(answer, after, now)
-            part = _prediction(probability[where], uncertainty[where], where, axis, after, expected)
-            return Step(part, onward, final=True)
-
-        first, last = slice_range(prompts, axis, self.image.shape[axis])
-        yield from propagate(
-            answered, step, slices=range(first, last), fixed=lambda index: has_marks(prompts, axis, index)
-        )
-
-    def _answer_beside(self, question: Question, old: Plane, changed: Plane) -> tuple[Real, WindowAnswer | None]:
-        """Return the probability of a slice beside an answered one, and the networks' answer, if it counts."""
-        probability = np.zeros(old.shape, np.float32)
-        answer = None
-        if question.here.any():
-            answer = self.planes.propagate(question)
-            probability[answer.where] = answer.probability
-        if not continues(question.here, probability > 0.5):
-            probability[:] = 0
-            answer = None
-        return limit_to_change(probability, old, changed), answer
-
-
-class _StackQuality:
-    """The Dice that is expected of all slices: the mean of those that were answered, each counting by its size.
-
-    It is less, the further the mask goes from the slices that a person marked.
-    """
-
-    def __init__(self, prompts: Sequence[Prompt], mask: MaskArray, axis: int) -> None:
-        self.total = 0.0
-        self.size = 0
-        self.there = np.asarray(np.moveaxis(mask, axis, 0).reshape(mask.shape[axis], -1).any(axis=1))
-        away = np.ones_like(self.there)
-        for prompt in prompts:
-            box = extent(prompt)
-            if isinstance(prompt, Click | Stroke) and box is not None:
-                away[box.low[axis] : box.high[axis]] = False
-            elif box is not None and not isinstance(prompt, Mask):
-                away[key_index(prompt, axis)] = False
-        self.away = _distances(away)
-
-    def add(self, answer: WindowAnswer | None, index: int, now: Plane) -> float | None:
-        """Return it with one slice more, which has this mask now."""
-        self.there[index] = now.any()
-        if answer is not None and answer.quality is not None:
-            size = int(answer.mask.sum())
-            self.total += answer.quality * size
-            self.size += size
-        if not self.size:
-            return None
-        far = float(self.away[self.there].mean()) if self.there.any() else 0.0
-        return float(self.total / self.size * SLICE_FACTOR**far)
-
-
-def _distances(away: NDArray[np.bool_]) -> Real:  # [n]
-    """Return how many steps each place lies from the nearest that is not away; 0 where all are.
-
-    >>> _distances(np.array([True, False, True, True])).tolist()
-    [1.0, 0.0, 1.0, 2.0]
-    """
-    at, near = np.arange(len(away)), np.flatnonzero(~away)
-    if not len(near):
-        return np.zeros(len(away), np.float32)
-    return np.asarray(np.abs(at[:, None] - near).min(axis=1), np.float32)
-
-
-def _prediction(
-    probability: Real, uncertainty: Real, where: tuple[slice, slice], axis: int, index: int, quality: float | None
-) -> Prediction:
-    low, high = [s.start for s in where], [s.stop for s in where]
-    low.insert(axis, index)
-    high.insert(axis, index + 1)
-    box = Box.of(low, high)
-    return Prediction(np.expand_dims(probability, axis), box, quality, np.expand_dims(uncertainty, axis))
-
-
-def _bounds(probability: Real, old: Plane) -> tuple[slice, slice]:
-    """Return where in a plane the answer or the old mask says anything."""
-    box = bounds(((probability > 0.01) | old)[None])
-    assert box is not None
-    (top, left), (bottom, right) = in_plane(box, 0)
-    return slice(top, bottom), slice(left, right)

@@ -38,7 +38,7 @@ from segmend.mend.plane_windows import (
     touches_window_edge,
     wider_window,
 )
-from segmend.mend.quality import add_second_opinion, agreements, lines_quality
+from segmend.mend.quality import add_second_prediction, agreements, lines_quality
 from segmend.mend.vessels import Lines, lines_of
 from segmend.sampling.intensity import colour_or_grey
 from segmend.sampling.probability import uncertainty_of
@@ -62,7 +62,7 @@ class PlanePredictor:
         self._lines: tuple[Lines | None] | None = None  # None until they are found
 
     def with_finetuning(self, finetune: Finetune) -> PlanePredictor:
-        """Return one that fine-tunes as told, and shares the features that are kept."""
+        """Return one with this setting of fine-tuning, which shares the features that are kept."""
         other = copy(self)
         other.options = replace(self.options, finetune=finetune)
         return other
@@ -74,12 +74,12 @@ class PlanePredictor:
             self.lines()
 
     def answer(self, question: Question) -> WindowAnswer:
-        """Answer one plane: along lines where marks lie on them, else by the networks, with a second opinion."""
+        """Answer one plane: along lines where marks lie on them, else by the networks, with a second prediction."""
         along = self._answer_along_lines(question)
         if along is not None:
             return along
         answer = self.answer_by_networks(question)
-        return add_second_opinion(self.windows, question, answer) if self.options.opinion else answer
+        return add_second_prediction(self.windows, question, answer) if self.options.second_prediction else answer
 
     def answer_by_networks(self, question: Question) -> WindowAnswer:
         """Answer one plane through the window of its object, and refine the answer."""
@@ -140,7 +140,7 @@ class PlanePredictor:
             if after.quality is None or after.quality < answer.quality + options.rise:
                 break
             answer = after
-        return plane_refine.move_boundary(self.windows, question, answer) if options.tones else answer
+        return plane_refine.move_boundary(self.windows, question, answer) if options.boundary_cut else answer
 
     # Along lines.
 

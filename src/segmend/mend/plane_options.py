@@ -34,9 +34,9 @@ class PlaneOptions:
     # The number of marks from which on a large change is taken near the newest mark only.
     later: int = 3
     # Move the boundary to where the window's intensities have one.
-    tones: bool = True
-    # Ask for a second opinion on the answer's quality and its uncertainty.
-    opinion: bool = True
+    boundary_cut: bool = True
+    # Predict a second time, from further away, for the answer's quality and its uncertainty.
+    second_prediction: bool = True
     # Answer marks on thin lines of a picture along the lines.
     lines: bool = True
     # Fine-tune the last layers to this image: where marks disagree with the mask, with every correction, or never.

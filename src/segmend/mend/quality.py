@@ -1,7 +1,7 @@
 """How good an answer is likely to be: its expected Dice and its uncertainty.
 
-The networks tell both of their own answers. A second opinion, from further away and without the mask so far, finds
-what is wrong elsewhere. The constants here calibrate the networks' quality to real cases, so they belong to the
+The networks predict both for their own answers. A second prediction, from further away and without the mask so far,
+finds what is wrong elsewhere. The constants here calibrate the networks' quality to real cases, so they belong to the
 shipped weights (docs/mend-experiments.md).
 """
 
@@ -21,37 +21,37 @@ from segmend.mend.plane_networks import Question, Where, WindowAnswer, WindowNet
 from segmend.mend.plane_windows import wider_window
 from segmend.sampling.window import Plane, resample_to_plane
 
-# The weight of the likeness to the second opinion in an answer's expected Dice; the rest is the answer's own.
-OPINION_WEIGHT = 0.2
+# The weight of the likeness to the second prediction in an answer's expected Dice; the rest is the answer's own.
+SECOND_WEIGHT = 0.2
 # The Dice that is added to the expected one for an answer to many marks.
 MANY_MARKS_GAIN = 0.06
 # The Dice that is taken from the expected one for an answer to one mark, which may mean many things; for more marks it
 # is divided by their number.
 ONE_MARK_LOSS = 0.2
-# The weight in uncertainty of what the second opinion and the intensities both contradict; the rest is the answer's.
+# The weight in uncertainty of what the second prediction and the intensities both contradict; the rest is the answer's.
 DISAGREED_WEIGHT = 0.85
-# The Dice that is taken from the one that probabilities along lines let expect: they are too hopeful on train cases.
+# The Dice that is taken from the one that probabilities along lines imply: they are too high on train cases.
 LINES_LOSS = 0.045
 
 
-def add_second_opinion(windows: WindowNetworks, question: Question, answer: WindowAnswer) -> WindowAnswer:
-    """Return an answer with what a second opinion says of its quality and its uncertainty.
+def add_second_prediction(windows: WindowNetworks, question: Question, answer: WindowAnswer) -> WindowAnswer:
+    """Return an answer with the quality and the uncertainty that follow from a second prediction.
 
-    An answer that follows from the mask so far believes it, and is uncertain along its own boundary only. The second
-    opinion is asked from twice as far and not shown the mask so far; it finds what is wrong elsewhere, most surely
+    An answer that follows from the mask so far relies on it, and is uncertain along its own boundary only. The second
+    prediction is made from twice as far without the mask so far; it finds what is wrong elsewhere, most reliably
     where a pixel has not the intensity of its side (docs/mend-experiments.md).
     """
     if answer.quality is None:
         return answer
     window = wider_window(windows, answer.window, question.axis)
-    opinion = windows.predict(question.with_mask(np.zeros_like(question.here)), window)
+    second_prediction = windows.predict(question.with_mask(np.zeros_like(question.here)), window)
     whole = np.zeros(question.here.shape, np.float32)
-    whole[opinion.where] = opinion.probability
+    whole[second_prediction.where] = second_prediction.probability
     by_intensity = _probability_by_intensity(windows, question, answer)
     disagreed = np.abs(answer.mask - whole[answer.where]) * np.abs(answer.mask - by_intensity)
     uncertainty = DISAGREED_WEIGHT * disagreed + (1 - DISAGREED_WEIGHT) * answer.uncertainty
-    alike = overlap((answer.mask, answer.where), (opinion.mask, opinion.where))
-    quality = (1 - OPINION_WEIGHT) * answer.quality + OPINION_WEIGHT * alike + mark_count_gain(question.prompts)
+    alike = overlap((answer.mask, answer.where), (second_prediction.mask, second_prediction.where))
+    quality = (1 - SECOND_WEIGHT) * answer.quality + SECOND_WEIGHT * alike + mark_count_gain(question.prompts)
     return replace(answer, quality=min(max(quality, 0.0), 1.0), uncertainty=np.asarray(uncertainty, np.float32))
 
 

@@ -34,7 +34,7 @@ from segmend.mend.volume_frames import place, union
 from segmend.mend.volume_marks import enforce_marks, mend_mistake
 from segmend.mend.volume_networks import FrameAnswer, FrameNetworks
 from segmend.mend.volume_options import VolumeOptions
-from segmend.mend.volume_quality import expected_dice, second_opinion, uncertainty_map
+from segmend.mend.volume_quality import expected_dice, predict_from_further, uncertainty_map
 from segmend.runtime.engine import Engine
 from segmend.sampling.channels import Guess, widen
 from segmend.sampling.slice_prompts import apply_lassos, mark_count
@@ -92,8 +92,12 @@ class VolumeWorkspace(Workspace):
         if mistake is None or options.finetune == "on":
             tuned = volume_finetune.finetune(frames, self.head, prompts, mask, answer, changes, cuts, options, dot=dot)
         changes += cuts if tuned is None else [*cuts, tuned]
-        opinion = second_opinion(frames, sized, answer, options) if options.opinion and answer.quality else None
-        return self._prediction(prompts, mask, changes, answer, opinion, finetuned=tuned is not None)
+        second_prediction = (
+            predict_from_further(frames, sized, answer, options)
+            if options.second_prediction and answer.quality
+            else None
+        )
+        return self._prediction(prompts, mask, changes, answer, second_prediction, finetuned=tuned is not None)
 
     def _with_object_box(self, prompts: Sequence[Prompt], mask: MaskArray) -> Sequence[Prompt]:
         """Return the prompts with a box round the object, where marks alone brought the mask about.
@@ -145,7 +149,7 @@ class VolumeWorkspace(Workspace):
         mask: MaskArray,
         changes: Sequence[Change],
         answer: FrameAnswer,
-        opinion: FrameAnswer | None,
+        second_prediction: FrameAnswer | None,
         *,
         finetuned: bool,
     ) -> Prediction:
@@ -159,9 +163,9 @@ class VolumeWorkspace(Workspace):
         uncertainty = np.zeros(box.shape, np.float32)
         part = answer.frame.box(Box((0, 0, 0), answer.frame.cells), shape).intersection(box)
         if part.size:
-            cells = uncertainty_map(self.frames, answer, opinion, now)
+            cells = uncertainty_map(self.frames, answer, second_prediction, now)
             uncertainty[part.within(box)] = answer.frame.resample_to_voxels(cells, part)
         quality = answer.quality
-        if opinion is not None:
-            quality = expected_dice(answer, opinion, now > 0.5) + mark_count_gain(prompts)
+        if second_prediction is not None:
+            quality = expected_dice(answer, second_prediction, now > 0.5) + mark_count_gain(prompts)
         return Prediction(values, box, min(max(quality, 0.0), 1.0) or None, uncertainty, finetuned)

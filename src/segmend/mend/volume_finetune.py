@@ -59,7 +59,7 @@ def finetune(
         frames.channels(frame)[0],
         head,
         marked=frames.marked_cells(prompts, frame),
-        tuning=options.teaching,
+        tuning=options.tuning,
         said=cut_logits,
     )
     now = compose(frame, mask, [*changes, *cuts])

@@ -62,8 +62,8 @@ def settle(
 ) -> FrameAnswer:
     """Ask again with the answer as the mask so far, as long as that makes the refiner expect more.
 
-    Shown the mask so far, networks of little learning believe it, and change it where a mark lies and nowhere else.
-    Marks and boxes say the same in fewer words; a lasso is in the mask alone.
+    Shown the mask so far, networks that were trained for a short time rely on it, and change it where a mark lies and
+    nowhere else. Marks and boxes say the same in fewer words; a lasso is in the mask alone.
     """
     answer = frames.predict(prompts, frame, mask if shown else np.zeros_like(mask))
     for _ in range(options.again):
@@ -73,7 +73,7 @@ def settle(
         if after.quality < answer.quality + options.rise:
             break
         answer = after
-    return _move_boundary(frames, prompts, answer) if options.tones else answer
+    return _move_boundary(frames, prompts, answer) if options.boundary_cut else answer
 
 
 def _move_boundary(frames: FrameNetworks, prompts: Sequence[Prompt], answer: FrameAnswer) -> FrameAnswer:

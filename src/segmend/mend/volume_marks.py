@@ -26,7 +26,7 @@ from segmend.sampling.frame import Frame
 from segmend.solvers.finetune import Edges, Tuning
 
 # Weights of the graph cuts' edges.
-TUNING = Tuning(smoothness=1.0, tone=0.1)
+TUNING = Tuning(smoothness=1.0, sigma=0.1)
 
 # The side in cells of the frame that is cut round a mark.
 CELLS = 32

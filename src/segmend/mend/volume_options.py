@@ -9,7 +9,7 @@ from segmend.solvers.finetune import Tuning
 
 # How the last layers are fine-tuned to a frame. A click is one cell of a hundred thousand, so it weighs more than a
 # stroke of the paper does.
-TEACHING = Tuning(smoothness=1.0, tone=0.1, marks=100.0, rounds=2, sure=2.2)
+TUNING = Tuning(smoothness=1.0, sigma=0.1, marks=100.0, rounds=2, sure=2.2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +32,11 @@ class VolumeOptions:
     depths: float = 1.0
     # Fine-tune the last layers to the frame: where marks are not obeyed, with every correction, or never.
     finetune: Finetune = "auto"
-    teaching: Tuning = TEACHING
+    tuning: Tuning = TUNING
     # Move the boundary to where the frame's intensities have one.
-    tones: bool = True
-    # Ask for a second opinion on the answer's quality and its uncertainty.
-    opinion: bool = True
+    boundary_cut: bool = True
+    # Predict a second time, from further away, for the answer's quality and its uncertainty.
+    second_prediction: bool = True
     # Ask the planes through a click what is wrong there.
     across: bool = True
     # The number of marks up to which the volume's own answer is taken beside the planes'.

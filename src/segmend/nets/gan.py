@@ -38,7 +38,7 @@ class Discriminator(nn.Module):
 
 
 class GanRefine(nn.Module):
-    """RefineNet's backbone and refiner without seeds: it refines by what its discriminator taught it.
+    """RefineNet's backbone and refiner without seeds: it was trained against a discriminator.
 
     >>> net = GanRefine(inputs=1, widths=(2, 4, 6), refiner=(4, 4, 4))
     >>> net(torch.zeros(1, 1, 8, 12)).shape

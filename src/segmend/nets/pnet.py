@@ -2,7 +2,7 @@
 
 Five blocks of 2, 2, 3, 3 and 3 convolutions with dilations 1, 2, 4, 8 and 16 see 181 x 181 pixels. What all five
 found is concatenated and read by block 6, 1 x 1 convolutions that classify each pixel alone. So block 6 can be
-taught anew for one image from features that are stored (`segmend.solvers.finetune`).
+fine-tuned to one image from features that are stored (`segmend.solvers.finetune`).
 """
 
 from __future__ import annotations

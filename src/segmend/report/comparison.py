@@ -18,7 +18,7 @@ from segmend.evaluation.evaluate import Report
 from segmend.evaluation.metrics import TOLERANCE_MM
 from segmend.report import page, plots
 from segmend.report.evaluation import Row, csv_of, objects_table, sets_table
-from segmend.report.page import NONE, Block, Cell, Heading, Page, Plot, Table, Text, chance
+from segmend.report.page import NONE, Block, Cell, Heading, Page, Plot, Table, Text, p_value
 
 MAX_PROBLEMS = 40  # problems that a report lists
 
@@ -160,7 +160,7 @@ def _versus(one: Standing) -> tuple[Cell | str, str]:
         return Cell(NONE, note="the best"), NONE
     mean, low, high = one.versus.mean, one.versus.low, one.versus.high
     note = "" if low is None or high is None else f"{_signed(low)} to {_signed(high)}"
-    return Cell(_signed(mean), note=note), chance(one.versus.p)
+    return Cell(_signed(mean), note=note), p_value(one.versus.p)
 
 
 def _signed(value: float) -> str:

@@ -82,8 +82,8 @@ def _object(curve: Curve, report: Report) -> Row:
     row["played"] = curve.played
     row |= {f"dice_{turn}": value for turn, value in enumerate(curve.dice, start=1)}
     row |= {f"nsd_{turn}": value for turn, value in enumerate(curve.nsd, start=1)}
-    told = (*curve.quality, *[None] * (report.interactions - len(curve.quality)))
-    row |= {f"quality_{turn}": value for turn, value in enumerate(told, start=1)}
+    qualities = (*curve.quality, *[None] * (report.interactions - len(curve.quality)))
+    row |= {f"quality_{turn}": value for turn, value in enumerate(qualities, start=1)}
     row |= {"dice_auc": curve.dice_auc, "nsd_auc": curve.nsd_auc}
     row |= {f"clicks_to_{target}": clicks_to(curve.dice, target) for target in report.targets}
     row |= {"hd95_mm": curve.hd95_mm, "assd_mm": curve.assd_mm}

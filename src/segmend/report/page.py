@@ -289,10 +289,10 @@ def _flat(text: str) -> str:
     return _joined(text).replace("|", "\\|").replace("<", "&lt;")
 
 
-def chance(p: float | None) -> str:
-    """Return a p as people write it.
+def p_value(p: float | None) -> str:
+    """Return a p value as a report shows it.
 
-    >>> chance(0.0004), chance(0.0312), chance(None)
+    >>> p_value(0.0004), p_value(0.0312), p_value(None)
     ('< 0.001', '0.031', '–')
     """
     if p is None:

@@ -1,15 +1,15 @@
-"""Teach a network's last layers one image, while a person works on it: image-specific fine-tuning.
+"""Fine-tune a network's last layers to one image, while a person works on it: image-specific fine-tuning.
 
 Wang et al., Interactive Medical Image Segmentation Using Deep Learning With Image-Specific Fine Tuning (TMI 2018).
-The features of an image are computed once and stored; what is taught is the `Head` on them, 1 x 1 convolutions, which
-are a small perceptron that reads each voxel alone. So teaching is a few matrix products in NumPy, and any network
-that gives out its features can be taught:
+The features of an image are computed once and stored; what is trained is the `Head` on them, 1 x 1 convolutions, which
+are a small perceptron on each voxel alone. So fine-tuning is a few matrix products in NumPy, and works with any network
+that gives out its features:
 
     head = finetune(features, labels, weights, head)
 
-`alternate` is the paper's whole loop: labels by a graph cut of what the head says, then the head taught those labels,
-four times. Voxels of which the head is not sure, and voxels that a mark close by contradicts, teach nothing; marks
-teach most, and every cut obeys them.
+`alternate` is the paper's whole loop: labels by a graph cut of the head's logits, then the head trained on those
+labels, four times. Voxels with an uncertain probability, and voxels that a mark close by contradicts, have weight 0;
+marks have the largest weight, and are hard constraints of every cut.
 """
 
 from __future__ import annotations
@@ -153,32 +153,32 @@ def size_beside(path: Path, name: str, default: int) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Tuning:
-    """How `alternate` cuts and teaches; the values are the paper's for pictures."""
+    """The settings of `alternate`; the values are the paper's for 2D images."""
 
-    smoothness: float = 3.0  # lambda: the price of an edge where the image has none, in logits
-    tone: float = 0.1  # sigma: how different tones of 0 to 1 are that make an edge cheap
-    low: float = 0.2  # t0: between this probability
-    high: float = 0.7  # t1: and this one the head is not sure
-    near: float = 0.2  # epsilon: what a mark contradicts within this geodesic distance is not sure
-    marks: float = 5.0  # omega: how much a marked voxel teaches
-    weighted: bool = True  # without, every voxel teaches alike
-    sure: float = SURE  # logits of the head beyond this say no more in a cut
+    smoothness: float = 3.0  # lambda: the cost of a boundary where the image has no edge, in logits
+    sigma: float = 0.1  # the difference of intensities (0 to 1) at which a boundary becomes cheap
+    low: float = 0.2  # t0: a voxel between this probability
+    high: float = 0.7  # t1: and this one has weight 0
+    near: float = 0.2  # epsilon: so has one within this geodesic distance of a mark that contradicts it
+    marks: float = 5.0  # omega: the weight of a marked voxel
+    weighted: bool = True  # without, every voxel has weight 1
+    sure: float = SURE  # logits of the head are clipped to this in a cut
     rounds: int = 4
     rate: float = 1e-2
     steps: int = 20
     momentum: float = 0.9
-    most: int = 1 << 13  # voxels that teach at once; of more, a part is taken that stands for all
+    most: int = 1 << 13  # voxels in a step; of more, an even sample is taken
 
 
 IN_2D = Tuning()
-# The paper's lambda of 10 and sigma of .1 cut everything away that a small PC-Net is not sure of; these keep it.
-IN_3D = Tuning(smoothness=1.0, tone=0.02, high=0.6, most=1 << 14)
+# The paper's lambda of 10 and sigma of .1 cut everything away where a small PC-Net is not confident; these keep it.
+IN_3D = Tuning(smoothness=1.0, sigma=0.02, high=0.6, most=1 << 14)
 
 
 def finetune(
     features: Real,  # [f ...]
     labels: MaskArray,  # [...]
-    weights: Real,  # [...] how much each voxel teaches, 0 for nothing
+    weights: Real,  # [...] of the voxels
     head: Head,
     *,
     rate: float = 1e-2,
@@ -190,21 +190,21 @@ def finetune(
 
     >>> features = np.array([[-1.0, -2.0, 1.0, 3.0]], np.float32)
     >>> blank = Head((np.zeros((1, 1), np.float32),), (np.zeros(1, np.float32),))
-    >>> taught = finetune(features, features[0] > 0, np.ones(4, np.float32), blank, rate=1.0)
-    >>> (taught.logits(features) > 0).tolist()
+    >>> finetuned = finetune(features, features[0] > 0, np.ones(4, np.float32), blank, rate=1.0)
+    >>> (finetuned.logits(features) > 0).tolist()
     [False, False, True, True]
     """
     if labels.shape != features.shape[1:] or weights.shape != labels.shape:
         raise ShapeError(
-            f"Teaching needs labels and weights for every voxel of {features.shape[1:]}; "
+            f"Fine-tuning needs labels and weights for every voxel of {features.shape[1:]}; "
             f"got {labels.shape} and {weights.shape}."
         )
-    flat, wanted, heed = features.reshape(len(features), -1), labels.ravel(), weights.ravel()
-    chosen, heed = _chosen(heed, most)
+    flat, wanted = features.reshape(len(features), -1), labels.ravel()
+    chosen, shares = _chosen(weights.ravel(), most)
     if not len(chosen):
         return head
     x = np.ascontiguousarray(flat[:, chosen])
-    y, heed = wanted[chosen].astype(np.float32), np.asarray(heed / heed.sum(), np.float32)
+    y, shares = wanted[chosen].astype(np.float32), np.asarray(shares / shares.sum(), np.float32)
     layers = len(head.weights)
     values = [value.copy() for value in (*head.weights, *head.biases)]
     speed = [np.zeros_like(value) for value in values]
@@ -213,7 +213,7 @@ def finetune(
             slopes = [np.zeros_like(value) for value in values]
             for at in range(0, len(y), CHUNK):
                 part = slice(at, at + CHUNK)
-                for slope, found in zip(slopes, head.gradients(x[:, part], y[part], heed[part]), strict=True):
+                for slope, found in zip(slopes, head.gradients(x[:, part], y[part], shares[part]), strict=True):
                     slope += found
             for value, velocity, slope in zip(values, speed, slopes, strict=True):
                 velocity *= np.float32(momentum)
@@ -223,43 +223,43 @@ def finetune(
     return head
 
 
-def _chosen(heed: Real, most: int | None) -> tuple[NDArray[np.intp], Real]:
-    """Return the voxels that teach and their weights: all those of most weight, and of the others an even part."""
-    teach = np.flatnonzero(heed > 0)
-    if most is None or len(teach) <= most:
-        return teach, heed[teach]
-    top = heed[teach] == heed.max()
-    first, rest = teach[top], teach[~top]
+def _chosen(weights: Real, most: int | None) -> tuple[NDArray[np.intp], Real]:
+    """Return the voxels to train on and their weights: all of the largest weight, and an even sample of the others."""
+    chosen = np.flatnonzero(weights > 0)
+    if most is None or len(chosen) <= most:
+        return chosen, weights[chosen]
+    top = weights[chosen] == weights.max()
+    first, rest = chosen[top], chosen[~top]
     if not len(rest) or len(first) >= most // 2:  # no few that count more than the others
-        first, rest = teach[:0], teach
+        first, rest = chosen[:0], chosen
     kept = rest[np.arange(most - len(first)) * len(rest) // (most - len(first))]
-    scaled = heed[kept] * np.float32(heed[rest].sum() / heed[kept].sum())
-    return np.concatenate([first, kept]), np.concatenate([heed[first], scaled])
+    scaled = weights[kept] * np.float32(weights[rest].sum() / weights[kept].sum())
+    return np.concatenate([first, kept]), np.concatenate([weights[first], scaled])
 
 
 class Edges:
-    """What it costs to cut an image of tones 0 to 1 anywhere: priced once, cut often.
+    """The pairwise costs of an image of intensities 0 to 1, computed once for many cuts.
 
-    >>> tones = np.array([[[0.1, 0.1, 0.9, 0.9]]], np.float32)
+    >>> intensities = np.array([[[0.1, 0.1, 0.9, 0.9]]], np.float32)
     >>> logits = np.array([[[-2.0, 0.5, -0.5, 2.0]]], np.float32)
-    >>> Edges(tones, IN_2D).cut(logits, np.zeros((1, 1, 4), np.uint8))
+    >>> Edges(intensities, IN_2D).cut(logits, np.zeros((1, 1, 4), np.uint8))
     array([[[False, False,  True,  True]]])
     """
 
     def __init__(self, values: Real, tuning: Tuning, spacing: Sequence[float] = (1.0, 1.0, 1.0)) -> None:
         self.steps = offsets(values.shape, diagonal=values.shape[0] == 1)
-        alike = likeness(values[None], self.steps, spacing=spacing, sharpness=1 / (2 * tuning.tone**2))
-        self.prices = whole_numbers(alike, scale=SCALE * tuning.smoothness)
+        alike = likeness(values[None], self.steps, spacing=spacing, sharpness=1 / (2 * tuning.sigma**2))
+        self.pairwise = whole_numbers(alike, scale=SCALE * tuning.smoothness)
 
     def cut(self, logits: Real, marked: NDArray[np.uint8]) -> MaskArray:
-        """Return the labels that follow the logits at the least cost; marked voxels keep their side."""
-        pulls = whole_numbers(np.clip(logits, -SURE, SURE), scale=SCALE)
-        return cut(pulls, self.prices, steps=self.steps, fixed=marked).inside
+        """Return the labels of least energy; marked voxels keep their label."""
+        unary = whole_numbers(np.clip(logits, -SURE, SURE), scale=SCALE)
+        return cut(unary, self.pairwise, steps=self.steps, fixed=marked).inside
 
 
 @dataclass(frozen=True, eq=False)
 class Finetuned:
-    """What `alternate` ends with: the taught head, what it says, and the last cut of that."""
+    """The result of `alternate`: the fine-tuned head, its probability, and the last cut of that."""
 
     head: Head
     probability: Real  # [z y x]
@@ -268,22 +268,22 @@ class Finetuned:
 
 def alternate(
     features: Real,  # [f z y x]
-    values: Real,  # [z y x] the image's tones, 0 to 1
+    values: Real,  # [z y x] the image's intensities, 0 to 1
     head: Head,
     *,
     marked: NDArray[np.uint8],  # [z y x] UNKNOWN, FOREGROUND or BACKGROUND
     tuning: Tuning = IN_2D,
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
-    said: Real | float = 0.0,  # [z y x] logits that every cut adds to the head's, such as what a mark says round it
+    said: Real | float = 0.0,  # [z y x] logits that every cut adds to the head's, such as those round a mark
 ) -> Finetuned:
-    """Return the labels of an image after cutting and teaching in turn, starting from a trained head.
+    """Return the labels of an image after graph cuts and fine-tuning in turn, starting from a trained head.
 
     Without marks it is the unsupervised mode of the paper, with them the supervised one; with no rounds it is a
-    graph cut of what the trained head says.
+    graph cut of the trained head's logits.
     """
     if values.shape != features.shape[1:] or marked.shape != values.shape:
         raise ShapeError(
-            f"Fine-tuning needs tones and marks for every voxel of {features.shape[1:]}; "
+            f"Fine-tuning needs intensities and marks for every voxel of {features.shape[1:]}; "
             f"got {values.shape} and {marked.shape}."
         )
     edges = Edges(values, tuning, spacing)
@@ -291,7 +291,7 @@ def alternate(
     logits = head.logits(features)
     labels = edges.cut(np.clip(logits, -tuning.sure, tuning.sure) + said, marked)
     for _ in range(tuning.rounds):
-        weights = teaching_weights(sigmoid(logits), labels, marked, contradicts, tuning)
+        weights = voxel_weights(sigmoid(logits), labels, marked, contradicts, tuning)
         head = finetune(
             features,
             labels,
@@ -307,18 +307,18 @@ def alternate(
     return Finetuned(head, sigmoid(logits), labels)
 
 
-def teaching_weights(
+def voxel_weights(
     probability: Real,
     labels: MaskArray,
     marked: NDArray[np.uint8],
     near: tuple[MaskArray, MaskArray],  # voxels close to the marks inside, and to those outside
     tuning: Tuning,
 ) -> Real:
-    """Return how much each voxel may teach: marks most, what is not sure nothing (the paper's equation 12).
+    """Return the weight of each voxel: marks most, uncertain ones 0 (the paper's equation 12).
 
     >>> p, labels = np.array([[[0.9, 0.5, 0.1, 0.1]]]), np.array([[[True, True, False, False]]])
     >>> marked, inside = np.array([[[0, 0, 0, 1]]], np.uint8), np.array([[[False, False, True, True]]])
-    >>> teaching_weights(p, labels, marked, (inside, ~inside & False), Tuning()).tolist()
+    >>> voxel_weights(p, labels, marked, (inside, ~inside & False), Tuning()).tolist()
     [[[1.0, 0.0, 0.0, 5.0]]]
     """
     weights = np.ones(labels.shape, np.float32)
@@ -332,9 +332,9 @@ def teaching_weights(
 
 
 def _near(values: Real, sources: MaskArray, tuning: Tuning) -> MaskArray:
-    """Return the voxels that a short way of small changes of tone joins to the marks.
+    """Return the voxels within a short geodesic distance of the marks.
 
-    A way's length counts in the crop's longest side, so that place and tone both go from 0 to 1.
+    A path's length counts in the crop's longest side, so that position and intensity both go from 0 to 1.
     """
     if not sources.any() or not tuning.weighted or not tuning.rounds:
         return np.zeros(sources.shape, bool)

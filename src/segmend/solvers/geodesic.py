@@ -1,4 +1,4 @@
-"""Distance along a way that avoids edges: steps are longer the more the image changes.
+"""Geodesic distance: steps are longer the more the image changes.
 
 Passes back and forth over the grid (Toivanen 1996) carry the distance from neighbour to neighbour,
 diagonals included. Passing until nothing changes is exact; two passes are close.
@@ -25,7 +25,7 @@ def geodesic(
     contrast: float = 1.0,
     passes: int = 1000,
 ) -> Real:
-    """Return the shortest way from the sources to every voxel; infinite everywhere when there are none.
+    """Return the geodesic distance from the sources to every voxel; infinite everywhere when there are none.
 
     A step of length s over a change d costs sqrt(s^2 + (contrast d)^2).
 

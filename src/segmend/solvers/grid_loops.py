@@ -37,4 +37,4 @@ def likeness(
 
 @loop("grid_soften", "b1[z y x]", "f4[z y x]!")
 def soften(inside: NDArray[np.bool_], out: Real) -> None:
-    """Write a chance that is above one half exactly inside, and nearer to it the more neighbours disagree."""
+    """Write a probability that is above one half exactly inside, and nearer to it the more neighbours disagree."""

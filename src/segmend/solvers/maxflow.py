@@ -1,7 +1,7 @@
 """The smallest cut of a grid into inside and outside, exactly.
 
-Every voxel pulls towards the inside or the outside, and every pair of neighbours costs
-something when the cut runs between them; `cut` returns the labels whose total cost is least.
+Every voxel has a unary, what it costs to put it outside or inside, and every pair of neighbours a
+cost when the cut runs between them; `cut` returns the labels whose total cost is least.
 Costs are whole numbers so that "least" is exact: `whole_numbers` scales real ones.
 
 A `fixed` voxel keeps its label and costs next to nothing: cutting again only in a `band`
@@ -45,7 +45,7 @@ def offsets(shape: Sequence[int], *, diagonal: bool = False) -> tuple[Index, ...
 class Cut:
     """The labels that cost least, and what they cost.
 
-    `cost` counts a voxel's pull where it is not followed and an arc where it leads from inside to outside.
+    `cost` counts a voxel's unary where its label is the other one, and an arc where it leads from inside to outside.
     """
 
     inside: MaskArray  # [z y x]
@@ -53,7 +53,7 @@ class Cut:
 
 
 def cut(
-    pull: Costs,  # [z y x]
+    unary: Costs,  # [z y x]
     arcs: Costs,  # [h z y x]
     *,
     steps: Sequence[Index] | None = None,
@@ -62,19 +62,19 @@ def cut(
 ) -> Cut:
     """Return the cheapest cut of a grid.
 
-    `pull` is what it costs to put a voxel outside (> 0) or inside (< 0). `arcs[i]` is what it costs to cut
+    `unary` is what it costs to put a voxel outside (> 0) or inside (< 0). `arcs[i]` is what it costs to cut
     between each voxel and its neighbour at `steps[i]` (as from `offsets`, whose order is the default);
     `back` makes it dearer or cheaper when the neighbour is the one inside. `fixed` holds UNKNOWN, FOREGROUND or
     BACKGROUND. Undecided voxels, which cost the same either way, are outside.
 
-    >>> pull = np.array([[[9, 0, 0, 0, -9]]], np.int32)
+    >>> unary = np.array([[[9, 0, 0, 0, -9]]], np.int32)
     >>> arcs = np.array([[[[5, 5, 2, 5, 0]]], [[[0, 0, 0, 0, 0]]]], np.int32)
-    >>> cut(pull, arcs)
+    >>> cut(unary, arcs)
     Cut(inside=array([[[ True,  True,  True, False, False]]]), cost=2)
     """
-    shape = pull.shape
-    if pull.ndim != 3:
-        raise ShapeError(f"A cut needs pulls with 3 axes (z, y, x); got shape {shape}.")
+    shape = unary.shape
+    if unary.ndim != 3:
+        raise ShapeError(f"A cut needs a unary with 3 axes (z, y, x); got shape {shape}.")
     steps = offsets(shape) if steps is None else steps
     back = arcs if back is None else back
     fixed = np.zeros(shape, np.uint8) if fixed is None else fixed
@@ -85,36 +85,36 @@ def cut(
     ):
         if array.shape != wanted:
             raise ShapeError(f"A cut of {shape} needs {name} of shape {wanted}; got {array.shape}.")
-    _check_costs(pull, arcs, back)
+    _check_costs(unary, arcs, back)
 
-    voxels = pull.size
+    voxels = unary.size
     strides = np.asarray([(z * shape[1] + y) * shape[2] + x for z, y, x in steps], np.int64)
     pad = int(np.abs(strides).max(initial=0))
-    room = np.zeros((voxels + 2 * pad, 2 * len(steps)), np.int32)
+    capacity = np.zeros((voxels + 2 * pad, 2 * len(steps)), np.int32)
     supply = np.zeros(voxels + 2 * pad, np.int32)
     cost = maxflow_loops.build(
-        np.ascontiguousarray(pull, np.int32).ravel(),
+        np.ascontiguousarray(unary, np.int32).ravel(),
         _lines(arcs),
         _lines(back),
         np.ascontiguousarray(fixed, np.uint8).ravel(),
         np.asarray(steps, np.int64).reshape(len(steps), 3),
         np.asarray(shape, np.int64),
         pad,
-        room,
+        capacity,
         supply,
     )
     tree = np.zeros(voxels + 2 * pad, np.uint8)
-    cost += maxflow_loops.fill(room, supply, np.stack([strides, -strides], axis=1).ravel(), tree)
+    cost += maxflow_loops.fill(capacity, supply, np.stack([strides, -strides], axis=1).ravel(), tree)
     inside = (tree[pad : pad + voxels] == maxflow_loops.SOURCE).reshape(shape)
     return Cut((inside & (fixed == UNKNOWN)) | (fixed == FOREGROUND), int(cost))
 
 
-def _check_costs(pull: Costs, arcs: Costs, back: Costs) -> None:
-    for name, array in (("pulls", pull), ("arcs", arcs), ("arcs", back)):
+def _check_costs(unary: Costs, arcs: Costs, back: Costs) -> None:
+    for name, array in (("a unary", unary), ("arcs", arcs), ("arcs", back)):
         if array.dtype.kind not in "iu":
             raise ShapeError(f"A cut needs whole numbers; got {name} of {array.dtype}.")
     low = min(int(arcs.min(initial=0)), int(back.min(initial=0)))
-    high = max(int(np.abs(pull).max(initial=0)), int(arcs.max(initial=0)), int(back.max(initial=0)))
+    high = max(int(np.abs(unary).max(initial=0)), int(arcs.max(initial=0)), int(back.max(initial=0)))
     if low < 0 or high > LARGEST:
         raise SettingsError(f"A cut needs arcs of at least 0 and costs of at most {LARGEST}; got {low} and {high}.")
 

@@ -1,10 +1,10 @@
 """Move a mask's whole boundary a little by one number: the adjustment K, nested by construction.
 
 All voxels outside the mask have one fixed order, that in which a front from the mask reaches them, and so have all
-inside, from the background. A step of the front costs its millimetres, less where the network believes what the front
-would make of the voxel. K says how many voxels to take in that order. So K = 0 changes nothing, a larger K never takes
-away a voxel that a smaller one leaves, and the volume becomes what K means: K = (V missing - V too much) / V truth, so
-V truth = V / (1 - K). It is the K of Zhou, Chen and Wang (2019) with the other sign.
+inside, from the background. A step of the front costs its millimetres, less where the logits of the network agree with
+what the front would make of the voxel. K says how many voxels to take in that order. So K = 0 changes nothing, a larger
+K never takes away a voxel that a smaller one leaves, and the volume becomes what K means: K = (V missing - V too much)
+/ V truth, so V truth = V / (1 - K). It is the K of Zhou, Chen and Wang (2019) with the other sign.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from segmend.errors import ShapeError
 from segmend.solvers.nudge_loops import reached
 
 MOST = 4.0  # times the volume at most
-BEND = 3.0  # logits beyond this bend the front no more
-ROOM = 0.5  # of the mask's longest side: how far it may grow
+LOGIT_LIMIT = 3.0  # the logits that change the speed of the front are clipped to this
+GROWTH = 0.5  # of the mask's longest side: how far it may grow
 
 
-def room(mask: MaskArray, spacing: Sequence[float] = (1.0, 1.0, 1.0)) -> Box | None:
-    """Return the box in which a mask may be nudged, None for an empty mask.
+def nudge_box(mask: MaskArray, spacing: Sequence[float] = (1.0, 1.0, 1.0)) -> Box | None:
+    """Return the box in which an adjustment may change a mask, None for an empty mask.
 
     >>> mask = np.zeros((1, 20, 30), bool); mask[0, 8:12, 10:20] = True
-    >>> room(mask)
+    >>> nudge_box(mask)
     Box(low=(0, 1, 3), high=(1, 19, 27))
     """
     box = bounds(mask)
     if box is None:
         return None
     longest = max(side * step for side, step in zip(box.shape, spacing, strict=True))
-    z, y, x = (2 + int(np.ceil(ROOM * longest / step)) for step in spacing)
+    z, y, x = (2 + int(np.ceil(GROWTH * longest / step)) for step in spacing)
     return box.grown((z, y, x)).clipped(mask.shape)
 
 
@@ -72,7 +72,7 @@ def nudge(
     start = np.ascontiguousarray(mask[part] if grow else ~mask[part])
     price = np.ones(start.shape, np.float32)
     if logits is not None:
-        np.exp((-0.5 if grow else 0.5) * np.clip(logits[part], -BEND, BEND), out=price)
+        np.exp((-0.5 if grow else 0.5) * np.clip(logits[part], -LOGIT_LIMIT, LOGIT_LIMIT), out=price)
     barred = np.zeros(start.shape, bool)
     if pinned is not None:
         np.equal(pinned[part], BACKGROUND if grow else FOREGROUND, out=barred)

@@ -25,7 +25,7 @@ class Brush:
     """Draw one stroke through the largest wrong region of any axial slice, from end to end.
 
     A region is a 2D component, joined by sides and corners, of voxels that were missed or of voxels that are
-    too many. Its ends are its two pixels that lie farthest apart; the stroke is the shortest way between them
+    too many. Its ends are its two pixels that lie farthest apart; the stroke is the shortest path between them
     inside it. A stroke of fewer than `least` pixels is not drawn. Between equal regions the first is taken.
 
     >>> truth = np.zeros((2, 5, 9), bool); truth[1, 2:4, 1:8] = True
@@ -85,7 +85,7 @@ def farthest(region: Plane) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def shortest_path(region: Plane, start: NDArray[np.intp], end: NDArray[np.intp]) -> Pixels:
-    """Return the pixels of a shortest way inside a region, by sides (1) and corners (the root of 2).
+    """Return the pixels of a shortest path inside a region, by sides (1) and corners (the root of 2).
 
     >>> bow = np.array([[1, 1, 1], [1, 0, 0], [1, 1, 1]], bool)
     >>> shortest_path(bow, np.array([0, 2]), np.array([2, 2])).tolist()

@@ -29,7 +29,7 @@ class ScribblePlayer(User, Protocol):
 class Human:
     """The robot `human`: one round of a person's scribbles on an object, then clicks like `LargestError`.
 
-    Evaluation tells it the scribbles of each case first (`of`); a robot that was told none clicks.
+    Evaluation gives it the scribbles of each case first (`of`); a robot without any clicks.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("stroke", "click")

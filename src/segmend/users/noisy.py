@@ -17,9 +17,9 @@ from segmend.users.largest import centre
 class NoisyHuman:
     """Click about where LargestError does, as people do.
 
-    The aim is the centre of the largest error or, with chance `edge`, a voxel on its
+    The aim is the centre of the largest error or, with probability `edge`, a voxel on its
     rim. The hand misses it by about `jitter` voxels along each axis (not along z in a
-    flat image). With chance `wrong` the sign is the opposite of what the aim wanted.
+    flat image). With probability `wrong` the sign is the opposite of what the aim wanted.
     A person clicks where the mask is visibly wrong: a click that tells the mask nothing
     new is taken again, at last without jitter.
 

@@ -110,7 +110,7 @@ class BoxThenScribbles:
 
 
 def _skeleton_path(part: MaskArray, place: Index) -> tuple[Index, ...]:
-    """Return a way along the skeleton of a region's widest plane."""
+    """Return a path along the skeleton of a region's widest plane."""
     plane = int(part.sum(axis=(1, 2)).argmax())
     labels, _ = ndimage.label(part[plane], np.ones((3, 3)))
     piece = np.asarray(labels == np.bincount(np.asarray(labels).ravel())[1:].argmax() + 1)

@@ -35,12 +35,12 @@ def strokes(pixels: Plane, plane: int, *, positive: bool) -> tuple[Stroke, ...]:
     for start in sorted(left, key=lambda pixel: (len(following(*pixel)) > 1, pixel)):
         if start not in left:
             continue
-        way = [start]
+        path = [start]
         left.remove(start)
-        while ahead := following(*way[-1]):
-            way.append(ahead[0])
+        while ahead := following(*path[-1]):
+            path.append(ahead[0])
             left.remove(ahead[0])
-        voxels = np.column_stack([np.full(len(way), plane), way]).astype(np.intp)
+        voxels = np.column_stack([np.full(len(path), plane), path]).astype(np.intp)
         points = tuple((int(z), int(y), int(x)) for z, y, x in corners(voxels))
         found.append(Stroke(points, positive, radius=0.5))
     return tuple(found)

@@ -43,19 +43,19 @@ class SkeletonStroke:
         planes = np.flatnonzero(areas == areas.max())
         plane = planes[0] if len(planes) == 1 else planes[found.generator(self.seed).integers(len(planes))]
         inside = largest_component(part.wrong[plane][None])
-        way = longest(thin(inside.wrong[0])) + np.asarray(inside.box.low[1:], np.intp)
-        voxels = np.column_stack([np.full(len(way), plane), way]).astype(np.intp) + np.asarray(part.box.low, np.intp)
+        path = longest(thin(inside.wrong[0])) + np.asarray(inside.box.low[1:], np.intp)
+        voxels = np.column_stack([np.full(len(path), plane), path]).astype(np.intp) + np.asarray(part.box.low, np.intp)
         return Stroke(tuple(found.place(v) for v in corners(voxels)), positive, self.radius)
 
 
-def corners(way: NDArray[np.intp]) -> NDArray[np.intp]:  # [n 3]
-    """Return the ends of a way's straight pieces; the lines between them are the way again.
+def corners(path: NDArray[np.intp]) -> NDArray[np.intp]:  # [n 3]
+    """Return the ends of a path's straight pieces; the lines between them are the path again.
 
     >>> corners(np.array([[0, 0, 0], [0, 1, 1], [0, 2, 2], [0, 2, 3]])).tolist()
     [[0, 0, 0], [0, 2, 2], [0, 2, 3]]
     """
-    if len(way) < 3:
-        return way
-    steps = np.diff(way, axis=0)
+    if len(path) < 3:
+        return path
+    steps = np.diff(path, axis=0)
     turns = np.flatnonzero((steps[1:] != steps[:-1]).any(axis=1)) + 1
-    return np.asarray(way[np.concatenate([[0], turns, [len(way) - 1]])])
+    return np.asarray(path[np.concatenate([[0], turns, [len(path) - 1]])])

@@ -17,7 +17,7 @@ def segmenter(request):
     return methods.load(request.param)
 
 
-def asked(segmenter, image, prompts, previous=None):
+def answer_of(segmenter, image, prompts, previous=None):
     previous = np.zeros(image.shape, bool) if previous is None else previous
     return answer(segmenter.open(image), prompts, previous).over(previous)
 
@@ -44,7 +44,7 @@ def test_a_rough_mask_is_refined(segmenter, scene):
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 9), (3, 1, 2), (1, 6, 7), (2, 9, 8)])
 def test_the_smallest_images_have_an_answer(segmenter, shape):
-    mask = asked(segmenter, Image(np.zeros((1, *shape), np.uint8)), [Click((0, 0, 0))])
+    mask = answer_of(segmenter, Image(np.zeros((1, *shape), np.uint8)), [Click((0, 0, 0))])
 
     assert mask[0, 0, 0]
 
@@ -54,7 +54,7 @@ def test_an_object_of_one_voxel_is_found_and_the_rest_left(segmenter):
     voxels[0, 0, 17, 30] = 200
     image = Image(voxels)
 
-    mask = asked(segmenter, image, [Click((0, 17, 30)), Click((0, 17, 32), positive=False)])
+    mask = answer_of(segmenter, image, [Click((0, 17, 30)), Click((0, 17, 32), positive=False)])
 
     assert mask[0, 17, 30]
     assert not mask[0, 17, 32]
@@ -68,7 +68,7 @@ def test_contradicting_scribbles_on_a_constant_image_each_hold(segmenter, shape)
     across = Stroke(((z, y, 5), (z, y, 28)))
     through = Stroke(((z, y - 8, 15), (z, y + 8, 15)), positive=False)
 
-    mask = asked(segmenter, image, [across, through])
+    mask = answer_of(segmenter, image, [across, through])
 
     assert not mask[z, y - 8 : y + 9, 15].any()
     assert mask[z, y, 5:15].all()
@@ -78,7 +78,7 @@ def test_contradicting_scribbles_on_a_constant_image_each_hold(segmenter, shape)
 def test_only_positive_marks_that_fill_the_image_are_enough(segmenter):
     image = Image(np.random.default_rng(0).integers(0, 9, (1, 1, 8, 9)).astype(np.uint8))
 
-    mask = asked(segmenter, image, [Stroke(tuple((0, y, x) for y in range(8) for x in (0, 8)))])
+    mask = answer_of(segmenter, image, [Stroke(tuple((0, y, x) for y in range(8) for x in (0, 8)))])
 
     assert mask[0, :, 0].all()
 
@@ -92,7 +92,7 @@ def test_a_box_round_the_whole_image_finds_what_is_in_it(segmenter):
 
 
 @pytest.mark.parametrize("method", ["densecrf", "geos", "levelset"])
-def test_the_chance_is_soft_at_the_boundary_and_sure_away_from_it(method):
+def test_the_probability_is_soft_at_the_boundary_and_certain_away_from_it(method):
     scene = disc()
     nothing = np.zeros(scene.truth.shape, bool)
 

@@ -3,7 +3,7 @@ import pytest
 
 from segmend import methods
 from segmend.classical.methods.grabcut import grabcut, sharpness
-from segmend.classical.solvers.evidence import look, request, weigh
+from segmend.classical.solvers.unary import crop_view, request_of, solver_input
 from segmend.core.image import Box, Image
 from segmend.core.prompts import Click, Stroke
 from tests.methods.scenes import Scene, ask, ball, dice, disc, two_toned
@@ -23,8 +23,8 @@ def patchwork(seed=0):
 
 
 def framed(scene, box):
-    asked = request([box], np.zeros(scene.truth.shape, bool))
-    return weigh(look(scene.image, box.grown(8).clipped(scene.image.shape), most=1 << 16), asked)
+    request = request_of([box], np.zeros(scene.truth.shape, bool))
+    return solver_input(crop_view(scene.image, box.grown(8).clipped(scene.image.shape), most=1 << 16), request)
 
 
 def test_a_box_finds_an_object_of_two_colours_on_ground_of_two_colours():
@@ -59,7 +59,7 @@ def test_the_rounds_end_where_nothing_changes_any_more():
     assert (most.inside != truth).sum() < (one.inside != truth).sum() < 0.03 * truth.sum()
 
 
-def test_an_object_that_the_rounds_lose_is_found_anew_from_the_belief():
+def test_an_object_that_the_rounds_lose_is_found_anew_from_the_unary():
     scene = disc(noise=25, radius=9)
     case = framed(scene, Box((0, 15, 45), (1, 65, 95)))
 
@@ -89,7 +89,7 @@ def test_a_box_round_the_whole_image_finds_the_object_in_its_middle():
     assert dice(scene, mask) > 0.9
 
 
-def test_an_even_image_keeps_what_the_box_says():
+def test_an_even_image_keeps_the_box():
     scene = Scene(Image(np.full((1, 1, 40, 50), 7, np.uint8)), np.zeros((1, 40, 50), bool))
 
     mask = ask(SEGMENTER, scene, [Box((0, 10, 12), (1, 30, 40))])

@@ -17,7 +17,7 @@ def test_a_large_object_is_cut_at_full_resolution_in_a_band():
     assert dice(scene, mask) > 0.995 > dice(scene, rough)
 
 
-def test_the_chance_is_soft_at_the_boundary_and_sure_away_from_it():
+def test_the_probability_is_soft_at_the_boundary_and_certain_away_from_it():
     scene = disc()
     nothing = np.zeros(scene.truth.shape, bool)
 

@@ -8,7 +8,7 @@ from tests.methods.scenes import disc
 SEGMENTER = methods.load("randomwalker")
 
 
-def test_the_chance_falls_across_the_boundary():
+def test_the_probability_falls_across_the_boundary():
     scene = disc()
     nothing = np.zeros(scene.truth.shape, bool)
 

@@ -13,7 +13,7 @@ def coloured(seed=0, shape=(2, 5, 7)):
     return values
 
 
-def test_a_voxel_costs_what_its_best_component_asks():
+def test_a_voxel_has_the_cost_of_its_best_component():
     values = coloured()
     everywhere = np.ones(values.shape[1:], bool)
     found = Components.fit(values, everywhere, 2)
@@ -43,12 +43,12 @@ def test_components_have_the_share_mean_and_covariance_of_their_voxels():
     assert np.allclose(np.linalg.inv(found.inverses[red] @ found.inverses[red].T), wanted, atol=1e-4)
 
 
-def test_only_the_voxels_asked_for_are_learnt_from_and_priced():
+def test_only_wanted_voxels_are_fitted_and_get_a_cost():
     values = coloured()
     second = np.zeros(values.shape[1:], bool)
     second[1] = True
 
-    found = Components.fit(values, second, 2).learnt(values, second)
+    found = Components.fit(values, second, 2).refit(values, second)
     costs, _ = found.costs(values, second)
 
     assert abs(found.means[:, 0]).max() < 4
@@ -61,7 +61,7 @@ def test_a_component_that_explains_nothing_is_left_out():
     values[0, 0, 0, 0] = 50
     most = values[0] < 1
 
-    found = Components.fit(values, np.ones((1, 2, 3), bool), 2).learnt(values, most)
+    found = Components.fit(values, np.ones((1, 2, 3), bool), 2).refit(values, most)
 
     assert found.shares.tolist() == [1.0]
     assert found.means.tolist() == [[0.0]]

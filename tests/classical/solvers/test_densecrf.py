@@ -18,7 +18,7 @@ def brute_force(probability, values, spacing, pinned, kernels, rounds):
     appearance_weight = 0
     for weight, kernel in (
         (kernels.smooth_weight, np.exp(-far / 2 / kernels.smooth_reach**2)),
-        (kernels.weight, np.exp(-far / 2 / kernels.reach**2 - unlike / 2 / kernels.tone**2)),
+        (kernels.weight, np.exp(-far / 2 / kernels.reach**2 - unlike / 2 / kernels.intensity**2)),
     ):
         neighbours = np.sqrt(kernel.sum(axis=1))
         appearance_weight = appearance_weight + weight * kernel / neighbours[:, None] / neighbours[None]
@@ -57,8 +57,8 @@ def case(shape, channels, seed=0):
     "kernels",
     [
         Kernels(),
-        Kernels(smooth_weight=2, smooth_reach=2, weight=4, reach=6, tone=2),
-        Kernels(smooth_weight=0, weight=4, reach=10, tone=4),
+        Kernels(smooth_weight=2, smooth_reach=2, weight=4, reach=6, intensity=2),
+        Kernels(smooth_weight=0, weight=4, reach=10, intensity=4),
         Kernels(smooth_weight=3, smooth_reach=0.7, weight=0),
     ],
     ids=["usual", "far", "appearance", "smoothness"],
@@ -84,7 +84,7 @@ def test_a_noisy_probability_becomes_the_object(shape):
     assert (after != truth).sum() < 0.5 * (before != truth).sum()
 
 
-def test_pinned_voxels_stay_and_tell_their_neighbours():
+def test_pinned_voxels_stay_and_change_their_neighbours():
     values = np.zeros((1, 1, 9, 14), np.float32)
     values[0, 0, 2:6, 3:9] = 20
     unsure = np.full((1, 9, 14), 0.4, np.float32)
@@ -92,7 +92,7 @@ def test_pinned_voxels_stay_and_tell_their_neighbours():
     pinned[0, 3, 3:9] = FOREGROUND
     pinned[0, 0, 0] = BACKGROUND
 
-    answer = densecrf(unsure, values, pinned=pinned, kernels=Kernels(smooth_weight=0, weight=8, reach=10, tone=3))
+    answer = densecrf(unsure, values, pinned=pinned, kernels=Kernels(smooth_weight=0, weight=8, reach=10, intensity=3))
 
     assert (answer[pinned == FOREGROUND] == 1).all()
     assert answer[0, 0, 0] == 0
@@ -121,7 +121,7 @@ def test_the_smallest_and_flattest_grids_have_an_answer(shape):
     assert (answer > 0.7).all()
 
 
-def test_more_than_three_channels_are_heard_along_their_principal_axes():
+def test_more_than_three_channels_are_reduced_to_principal_axes():
     truth, values, probability, _ = case((1, 24, 31), 5)
 
     before, after = probability > 0.5, densecrf(probability, values) > 0.5
@@ -149,14 +149,16 @@ def test_arrays_of_different_grids_are_refused():
         densecrf(np.zeros((1, 2, 3)), np.zeros((1, 1, 2, 4)))
 
 
-@pytest.mark.parametrize("kernels", [Kernels(reach=0), Kernels(tone=-1), Kernels(weight=-0.1)])
+@pytest.mark.parametrize("kernels", [Kernels(reach=0), Kernels(intensity=-1), Kernels(weight=-0.1)])
 def test_kernels_without_a_width_or_with_a_negative_weight_are_refused(kernels):
-    with pytest.raises(SettingsError, match="reaches, tone and spacing above 0 and no negative weight"):
+    with pytest.raises(SettingsError, match="reaches, intensity and spacing above 0 and no negative weight"):
         densecrf(np.full((1, 2, 3), 0.5), np.zeros((1, 1, 2, 3)), kernels=kernels)
 
 
-def test_a_tone_too_fine_for_the_values_is_refused():
+def test_an_intensity_width_too_fine_for_the_values_is_refused():
     values = np.array([0, 1e9], np.float32).reshape(1, 1, 1, 2)
 
-    with pytest.raises(SettingsError, match=r"whose grid has at most 33554432 cells; a tone of 1.5 and a reach of 4"):
+    with pytest.raises(
+        SettingsError, match=r"whose grid has at most 33554432 cells; an intensity of 1.5 and a reach of 4"
+    ):
         densecrf(np.full((1, 1, 2), 0.5), values)

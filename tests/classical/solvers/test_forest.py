@@ -19,7 +19,7 @@ def sides(count, *, share=0.5, seed=0):
 
 
 def right(forest, samples, inside):
-    return float(((forest.chances(samples.T) > 0.5) == inside).mean())
+    return float(((forest.probabilities(samples.T) > 0.5) == inside).mean())
 
 
 def test_it_learns_what_separates_the_sides():
@@ -32,13 +32,13 @@ def test_a_rare_side_counts_as_much_as_a_common_one():
     forest = Forest.planted(9).grown(*sides(2000, share=0.05))
     samples, inside = sides(5000, seed=1)
 
-    found = forest.chances(samples.T) > 0.5
+    found = forest.probabilities(samples.T) > 0.5
 
     assert found[inside].mean() > 0.6
     assert (~found)[~inside].mean() > 0.6
 
 
-def test_samples_that_come_bit_by_bit_teach_nearly_as_much():
+def test_training_in_parts_is_nearly_as_good():
     samples, inside = sides(2000)
     forest = Forest.planted(9)
     for start in range(0, 2000, 250):
@@ -51,11 +51,11 @@ def test_trees_only_grow():
     first = Forest.planted(9).grown(*sides(300))
     second = first.grown(*sides(300, seed=1))
 
-    asked = first.feature != trees.LEAF
+    split = first.feature != trees.LEAF
     assert (second.used >= first.used).all()
     assert second.used.sum() > first.used.sum()
-    assert np.array_equal(second.feature[asked], first.feature[asked])
-    assert np.array_equal(second.threshold[asked], first.threshold[asked])
+    assert np.array_equal(second.feature[split], first.feature[split])
+    assert np.array_equal(second.threshold[split], first.threshold[split])
     assert len(first.samples) == 300
 
 
@@ -65,8 +65,8 @@ def test_new_samples_of_another_kind_are_learnt():
     strange = samples[:200] + 20
     nothing = np.zeros(200, bool)
 
-    before = forest.chances(strange.T).mean()
-    after = forest.grown(strange, nothing).chances(strange.T).mean()
+    before = forest.probabilities(strange.T).mean()
+    after = forest.grown(strange, nothing).probabilities(strange.T).mean()
 
     assert after < 0.1 < before
 
@@ -83,31 +83,32 @@ def test_every_leaf_counts_the_samples_that_came_to_it():
 
 
 def test_the_same_seed_grows_the_same_forest():
-    a, b, c = (Forest.planted(9, seed).grown(*sides(300)).chances(sides(50)[0].T) for seed in (0, 0, 1))
+    a, b, c = (Forest.planted(9, seed).grown(*sides(300)).probabilities(sides(50)[0].T) for seed in (0, 0, 1))
 
     assert np.array_equal(a, b)
     assert not np.array_equal(a, c)
 
 
-def test_samples_that_look_the_same_are_left_in_uncertainty():
+def test_equal_samples_of_both_sides_get_one_half():
     forest = Forest.planted(2).grown(np.ones((60, 2), np.float32), np.arange(60) < 10)
 
     assert forest.used.tolist() == [1] * TREES
-    assert forest.chances(np.ones((2, 1), np.float32))[0] == pytest.approx(0.5, abs=0.1)
+    assert forest.probabilities(np.ones((2, 1), np.float32))[0] == pytest.approx(0.5, abs=0.1)
 
 
-def test_a_forest_that_has_seen_nothing_is_uncertain_of_everything():
+def test_an_untrained_forest_gives_one_half():
     empty = Forest.planted(3)
 
-    assert empty.chances(np.zeros((3, 2, 2), np.float32)).tolist() == [[0.5, 0.5], [0.5, 0.5]]
-    assert empty.grown(np.zeros((0, 3), np.float32), np.zeros(0, bool)).chances(np.zeros((3, 1))).tolist() == [0.5]
+    assert empty.probabilities(np.zeros((3, 2, 2), np.float32)).tolist() == [[0.5, 0.5], [0.5, 0.5]]
+    still = empty.grown(np.zeros((0, 3), np.float32), np.zeros(0, bool))
+    assert still.probabilities(np.zeros((3, 1))).tolist() == [0.5]
 
 
-def test_only_what_is_asked_for_is_answered():
+def test_only_split_get_a_probability():
     forest = Forest.planted(9).grown(*sides(300))
     values, where = sides(6)[0].T.reshape(9, 2, 3), np.array([[True, False, True], [False, False, True]])
 
-    some, every = forest.chances(values, where), forest.chances(values)
+    some, every = forest.probabilities(values, where), forest.probabilities(values)
 
     assert np.array_equal(some[where], every[where])
     assert not some[~where].any()

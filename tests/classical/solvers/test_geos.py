@@ -23,7 +23,7 @@ def test_specks_and_holes_go_and_the_square_stays():
     unary[0, 2, 2] = unary[0, 17, 20] = 3
     unary[0, 9, 11] = -3
 
-    found = geos(unary, FLAT, widths=Widths(tried=(1.5, 3.0)))
+    found = geos(unary, FLAT, widths=Widths(candidates=(1.5, 3.0)))
 
     assert np.array_equal(found.inside[0, 6:14, 7:17], clean[0, 6:14, 7:17])
     assert not found.inside[0, 2, 2]
@@ -32,7 +32,7 @@ def test_specks_and_holes_go_and_the_square_stays():
     assert max(found.dilation, found.erosion) > 0
 
 
-def test_a_clean_belief_needs_no_filter():
+def test_a_clean_unary_needs_no_filter():
     found = geos(square(), FLAT)
 
     assert np.array_equal(found.inside, square() > 0)
@@ -42,8 +42,8 @@ def test_widths_are_chosen_by_energy():
     unary = square()
     unary[0, 2, 2] = 3
 
-    every = geos(unary, FLAT, widths=Widths(tried=(1.0, 3.0)))
-    none = geos(unary, FLAT, widths=Widths(tried=()))
+    every = geos(unary, FLAT, widths=Widths(candidates=(1.0, 3.0)))
+    none = geos(unary, FLAT, widths=Widths(candidates=()))
 
     assert none.inside[0, 2, 2]
     assert (none.dilation, none.erosion) == (0, 0)
@@ -61,7 +61,7 @@ def test_the_boundary_runs_where_the_image_changes():
     assert (found.inside == (values[0] > 0)).all()
 
 
-def test_a_way_with_its_end_given_is_the_geodesic_distance():
+def test_a_path_with_its_end_given_is_the_geodesic_distance():
     random = np.random.default_rng(3)
     values = random.normal(0, 2, (1, 4, 9, 11)).astype(np.float32)
     unary = np.full((4, 9, 11), 0.0, np.float32)
@@ -69,14 +69,14 @@ def test_a_way_with_its_end_given_is_the_geodesic_distance():
     pinned[:, :, :4], pinned[:, :, 7:] = FOREGROUND, BACKGROUND
     spacing = (2.0, 1.0, 1.0)
 
-    found = geos(unary, values, spacing=spacing, pinned=pinned, widths=Widths(tried=(), price=1e6, contrast=1))
+    found = geos(unary, values, spacing=spacing, pinned=pinned, widths=Widths(candidates=(), end_cost=1e6, contrast=1))
 
     free = pinned == 0
     exact = geodesic(values, pinned == BACKGROUND, spacing=spacing) - geodesic(
         values, pinned == FOREGROUND, spacing=spacing
     )
-    assert np.abs(found.altitude - exact)[free].mean() < 0.2
-    assert ((found.altitude > 0) == (exact > 0))[free].mean() > 0.95
+    assert np.abs(found.signed_distance - exact)[free].mean() < 0.2
+    assert ((found.signed_distance > 0) == (exact > 0))[free].mean() > 0.95
 
 
 def test_pinned_voxels_stay_with_what_lies_round_them():
@@ -90,21 +90,21 @@ def test_pinned_voxels_stay_with_what_lies_round_them():
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_belief_of_one_side_only_stays_whole(sign):
+def test_a_unary_of_one_side_only_stays_whole(sign):
     assert (geos(np.full((2, 3, 4), 2.0 * sign), np.zeros((1, 2, 3, 4))).inside == (sign > 0)).all()
 
 
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 999), flat=st.booleans())
-def test_turning_belief_round_turns_the_answer_round(seed, flat):
+def test_negating_the_unary_negates_the_answer(seed, flat):
     random = np.random.default_rng(seed)
     shape = (1, 8, 9) if flat else (3, 5, 6)
     unary = random.normal(0, 2, shape).astype(np.float32)
     values = random.normal(0, 2, (2, *shape)).astype(np.float32)
 
-    one, other = (geos(b, values, widths=Widths(tried=())) for b in (unary, -unary))
+    one, other = (geos(b, values, widths=Widths(candidates=())) for b in (unary, -unary))
 
-    assert one.altitude == pytest.approx(-other.altitude, abs=1e-3)
+    assert one.signed_distance == pytest.approx(-other.signed_distance, abs=1e-3)
 
 
 def test_grids_that_differ_are_refused():

@@ -57,7 +57,7 @@ def scattered(seed, shape, channels, levels):
     levels=st.sampled_from([2, 5, 1000]),
     diagonal=st.booleans(),
 )
-def test_it_rests_where_the_automaton_rests(seed, shape, channels, levels, diagonal):
+def test_it_converges_to_the_automatons_labels(seed, shape, channels, levels, diagonal):
     values, seeds = scattered(seed, shape, channels, levels)
 
     grown = growcut(values, seeds, diagonal=diagonal)
@@ -90,20 +90,20 @@ def test_growth_stops_at_an_edge_that_both_sides_reach():
     assert (owner[..., 5:] == BACKGROUND).all()
 
 
-def test_on_even_ground_the_nearer_seed_owns():
+def test_in_an_even_image_the_nearer_seed_wins():
     seeds = np.array([[[FOREGROUND, 0, 0, 0, 0, 0, BACKGROUND]]], np.uint8)
 
     assert growcut(np.full((1, 1, 1, 7), 3.0), seeds).owner.tolist() == [[[1, 1, 1, 2, 2, 2, 2]]]
 
 
-def test_without_seeds_nobody_owns():
+def test_without_seeds_there_are_no_labels():
     grown = growcut(np.ones((1, 1, 2, 3)), np.zeros((1, 2, 3), np.uint8))
 
     assert not grown.owner.any()
     assert not grown.strength.any()
 
 
-def test_an_edge_as_large_as_the_largest_lets_nobody_pass():
+def test_an_edge_as_large_as_the_largest_stops_growth():
     values = np.array([[[[0, 0, 9, 9]]]], np.float32)
 
     grown = growcut(values, np.array([[[FOREGROUND, 0, 0, 0]]], np.uint8))

@@ -31,11 +31,11 @@ def dice(truth, mask):
 @pytest.mark.parametrize(
     ("shape", "spacing"), [((1, 40, 52), (1.0, 1.0, 1.0)), ((11, 34, 40), (2.5, 1.0, 1.0))], ids=["2D", "3D"]
 )
-@pytest.mark.parametrize("far", [False, True])
-def test_a_front_grows_to_the_object_through_noise(shape, spacing, far):
+@pytest.mark.parametrize("coarse_first", [False, True])
+def test_a_front_grows_to_the_object_through_noise(shape, spacing, coarse_first):
     truth, values, unary = ellipse(shape, spacing=spacing)
 
-    mask = levelset(dot(shape), unary, values, spacing=spacing, far=far) > 0
+    mask = levelset(dot(shape), unary, values, spacing=spacing, coarse_first=coarse_first) > 0
 
     assert dice(truth, unary > 0) < 0.8
     assert dice(truth, mask) > 0.93
@@ -51,13 +51,13 @@ def test_a_front_that_has_far_to_go_gets_there():
     truth, values, unary = ellipse((1, 200, 240), radius=70)
 
     near = levelset(dot(truth.shape), unary, values, most=100) > 0
-    far = levelset(dot(truth.shape), unary, values, most=100, far=True) > 0
+    settled = levelset(dot(truth.shape), unary, values, most=100, coarse_first=True) > 0
 
     assert dice(truth, near) < 0.9
-    assert dice(truth, far) > 0.97
+    assert dice(truth, settled) > 0.97
 
 
-def test_local_means_find_what_looks_different_from_its_surroundings():
+def test_local_means_find_what_differs_from_its_surroundings():
     truth, values, _ = ellipse((1, 40, 52), contrast=5, noise=0.5)
     slanted = values + np.linspace(0, 12, 52, dtype=np.float32)  # no one threshold separates these
     unsure = np.zeros(truth.shape, np.float32)

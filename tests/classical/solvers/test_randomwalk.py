@@ -39,13 +39,13 @@ def exact(links, pinned, stop, prior):
 
 @settings(deadline=None, max_examples=40)
 @given(seed=st.integers(0, 2**32), shape=st.sampled_from(SHAPES[:4]), priors=st.booleans())
-def test_the_chance_solves_the_equations(seed, shape, priors):
+def test_the_probability_solves_the_equations(seed, shape, priors):
     links, pinned, stop, prior = random_problem(seed, shape)
     given_prior = {"stop": stop, "prior": prior} if priors else {}
 
-    chance = walk(links, pinned, tolerance=1e-5, **given_prior)
+    probability = walk(links, pinned, tolerance=1e-5, **given_prior)
 
-    assert np.abs(chance - exact(links, pinned, stop * priors, prior)).max() < 2e-3
+    assert np.abs(probability - exact(links, pinned, stop * priors, prior)).max() < 2e-3
 
 
 @pytest.mark.parametrize("shape", [(1, 40, 37), (12, 30, 17)])
@@ -71,15 +71,15 @@ def test_it_agrees_with_scikit_image(shape):
     assert np.abs(ours - theirs).max() < 1e-3
 
 
-def test_a_wall_of_weak_links_divides_inside_from_outside():
+def test_a_wall_of_weak_links_separates_inside_from_outside():
     links = np.ones((3, 2, 3, 8), np.float32)
     links[2, :, :, 2] = 1e-3
     pinned = np.zeros((2, 3, 8), np.uint8)
     pinned[0, 1, 0], pinned[1, 0, 7] = FOREGROUND, BACKGROUND
 
-    chance = walk(links, pinned)
+    probability = walk(links, pinned)
 
-    assert ((chance > 0.5) == (np.arange(8) <= 2)).all()
+    assert ((probability > 0.5) == (np.arange(8) <= 2)).all()
 
 
 def test_thick_slices_do_not_stop_it():
@@ -88,15 +88,15 @@ def test_thick_slices_do_not_stop_it():
     pinned = np.zeros((6, 40, 50), np.uint8)
     pinned[:, :, 0], pinned[:, :, -1] = FOREGROUND, BACKGROUND
 
-    chance = walk(links, pinned, tolerance=1e-5)
+    probability = walk(links, pinned, tolerance=1e-5)
 
-    assert np.abs(chance - np.linspace(1, 0, 50)).max() < 1e-3
+    assert np.abs(probability - np.linspace(1, 0, 50)).max() < 1e-3
 
 
-def test_what_no_mark_reaches_stays_undecided():
-    chance = walk(np.ones((3, 1, 2, 3), np.float32), np.zeros((1, 2, 3), np.uint8))
+def test_what_no_mark_reaches_has_a_probability_of_one_half():
+    probability = walk(np.ones((3, 1, 2, 3), np.float32), np.zeros((1, 2, 3), np.uint8))
 
-    assert (chance == 0.5).all()
+    assert (probability == 0.5).all()
 
 
 def test_a_part_cut_off_from_all_marks_is_outside():
@@ -105,13 +105,13 @@ def test_a_part_cut_off_from_all_marks_is_outside():
     pinned = np.zeros((1, 4, 6), np.uint8)
     pinned[0, 0, 0] = FOREGROUND
 
-    chance = walk(links, pinned)
+    probability = walk(links, pinned)
 
-    assert np.allclose(chance[..., :3], 1, atol=1e-3)
-    assert (chance[..., 3:] == 0).all()
+    assert np.allclose(probability[..., :3], 1, atol=1e-3)
+    assert (probability[..., 3:] == 0).all()
 
 
-def test_a_random_walk_says_what_it_needs():
+def test_arguments_that_do_not_fit_are_refused():
     links, pinned, stop, prior = random_problem(0, (1, 20, 30))
     with pytest.raises(ShapeError, match=r"needs links of shape \(3, 1, 20, 30\); got \(2, 1, 20, 30\)"):
         walk(links[:2], pinned)

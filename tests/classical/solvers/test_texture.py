@@ -32,7 +32,7 @@ def test_means_and_deviations_are_of_squares():
     assert found[4, 10, 15] == pytest.approx(values[0, 6:15, 11:20].std(), abs=1e-4)
 
 
-def test_wavelets_and_directions_tell_upright_edges_from_lying_ones():
+def test_wavelets_and_directions_separate_vertical_and_horizontal_edges():
     upright = np.zeros((1, 20, 30), np.float32)
     upright[:, :, 15:] = 1
 

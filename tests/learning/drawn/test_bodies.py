@@ -20,21 +20,21 @@ def ground():
 
 @pytest.mark.parametrize("seed", range(12))
 def test_a_body_is_finite_and_smaller_at_the_ends_of_the_block(seed):
-    tones, inside = body(np.random.default_rng(seed), *bright_disc(), ground())
+    intensities, inside = body(np.random.default_rng(seed), *bright_disc(), ground())
 
-    assert tones.shape == inside.shape == (CELLS,) * 3
-    assert (tones.dtype, inside.dtype) == (np.float32, bool)
-    assert np.isfinite(tones).all()
+    assert intensities.shape == inside.shape == (CELLS,) * 3
+    assert (intensities.dtype, inside.dtype) == (np.float32, bool)
+    assert np.isfinite(intensities).all()
     areas = inside.sum(axis=(1, 2))
     assert areas.any()
     assert min(areas[0], areas[-1]) < 0.8 * areas.max()
 
 
-def test_inside_has_the_tones_of_the_object_and_round_it_those_of_its_surroundings():
+def test_inside_has_the_intensities_of_the_object_and_round_it_those_of_its_surroundings():
     for seed in range(6):
-        tones, inside = body(np.random.default_rng(seed), *bright_disc(), ground())
-        assert np.median(tones[inside]) == pytest.approx(2.0, abs=0.05)
-        assert np.median(tones[~inside]) < 1.2
+        intensities, inside = body(np.random.default_rng(seed), *bright_disc(), ground())
+        assert np.median(intensities[inside]) == pytest.approx(2.0, abs=0.05)
+        assert np.median(intensities[~inside]) < 1.2
 
 
 def test_a_body_shrinks_towards_its_ends():

@@ -117,7 +117,7 @@ def test_a_wall_a_core_or_all_may_be_meant():
     assert all(choose_target(np.random.default_rng(seed), [speck, ~speck]).sum() >= 79 for seed in range(20))
 
 
-def test_only_what_a_wall_holds_has_other_tones():
+def test_only_what_a_wall_holds_has_other_intensities():
     image = np.random.default_rng(0).normal(0, 1, (3, 40, 40)).astype(np.float32)
     inside = np.zeros((40, 40), bool)
     inside[8:32, 8:32] = True

@@ -174,11 +174,11 @@ def test_real_objects_are_seen_where_they_are() -> None:
     only = {"synthetic": 0.0, "regions": 0.0, "pasted": 0.0}
     for settings in (replace(FLAT, **only), replace(SPACE, **only)):
         sampler = how.Sampler([bright_ball()], settings)
-        tones = [
+        intensities = [
             (s.image[0][s.truth if s.image.ndim == 4 else s.truth[0]], s.image[0])
             for s in map(sampler.__getitem__, range(25))
         ]
-        soft_dice_loss = [abs(inside.mean() - whole.mean()) > 0.1 for inside, whole in tones if inside.size]
+        soft_dice_loss = [abs(inside.mean() - whole.mean()) > 0.1 for inside, whole in intensities if inside.size]
         assert np.mean(soft_dice_loss) > 0.7
 
 
@@ -235,13 +235,15 @@ def test_turns_are_seen_as_mask_marks_and_boxes() -> None:
     assert (solid.shape, solid[1, 4, 5, 6], int(solid[3].sum())) == ((4, 32, 32, 32), 1.0, 12)
 
 
-def test_objects_are_taken_from_real_blocks_by_their_tones() -> None:
+def test_objects_are_taken_from_real_blocks_by_their_intensities() -> None:
     sampler = VolumeSampler([bright_ball()], replace(SPACE, synthetic=0.0, regions=1.0, pasted=0.0))
     truths = [sampler[number].truth for number in range(12)]
     seen = [sampler._block(np.random.default_rng(number), 32) for number in range(12)]
     assert all(truth.any() for truth in truths)
     fit = [block for block in seen if block.truth.any() and not block.truth[block.valid].all()]
-    inside = [block.tones[block.truth].mean() - block.tones[~block.truth & block.valid].mean() for block in fit]
+    inside = [
+        block.intensities[block.truth].mean() - block.intensities[~block.truth & block.valid].mean() for block in fit
+    ]
     assert max(inside) > 1 and min(inside) < -1  # the ball, and what is round it
 
 
@@ -442,7 +444,7 @@ def test_guesses_are_about_right_and_sometimes_too_small_or_too_large() -> None:
     assert rough_box(rng, np.zeros_like(truth)) is None
 
 
-def test_a_guess_is_told_beside_marks_and_holds_what_was_marked_inside() -> None:
+def test_an_estimated_box_is_given_with_marks_and_holds_what_was_marked_inside() -> None:
     truth = np.zeros((8, 8, 8), bool)
     guess = Guess((2, 2, 2), (4, 4, 4))
     game = Game(np.zeros((4, 8, 8, 8), np.float32), truth, truth, LargestError(), 1, again=False, guess=guess)

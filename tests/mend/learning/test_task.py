@@ -116,8 +116,8 @@ def test_views_name_what_is_bright_and_what_is_dark(settings: how.Settings, case
     seen = [view for view in one if min((view.names == 1).sum(), (view.names == 2).sum()) > 30]
     assert len(seen) > 4
     for view in seen:
-        tones = view.game.image[0]
-        bright, dark = (tones[(view.names == name) & view.valid].mean() for name in (1, 2))
+        intensities = view.game.image[0]
+        bright, dark = (intensities[(view.names == name) & view.valid].mean() for name in (1, 2))
         assert bright > dark + 0.2
         if view.target:
             np.testing.assert_array_equal(
@@ -140,7 +140,7 @@ def test_a_plane_without_a_label_is_learned_from_too() -> None:
     assert empty and all(view.target == 0 and not view.game.truth.any() for view in empty)
 
 
-def test_tones_change_a_little_and_are_never_inverted() -> None:
+def test_intensities_change_a_little_and_are_never_inverted() -> None:
     ramp = np.linspace(0, 50, 32 * 32, dtype=np.float32).reshape(1, 32, 32)
     for number in range(20):
         changed = augment_intensity_mildly(np.random.default_rng(number), ramp)

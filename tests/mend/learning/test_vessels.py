@@ -27,8 +27,8 @@ def test_nobodys_pictures_are_learned_from(tmp_path):
 
 def test_the_same_number_is_the_same_sample():
     one, same, other = how.Sampler([], TINY)[4], how.Sampler([], TINY)[4], how.Sampler([], TINY)[5]
-    np.testing.assert_array_equal(one.tones, same.tones)
-    assert not np.array_equal(one.tones, other.tones)
+    np.testing.assert_array_equal(one.intensities, same.intensities)
+    assert not np.array_equal(one.intensities, other.intensities)
 
 
 def test_it_learns(learned):
@@ -53,16 +53,16 @@ def test_a_sheet_shows_what_was_found(learned):
 def test_its_weights_answer_as_it_did(learned):
     out, finished, _ = learned
     sample = how.Sampler([], TINY)[9]
-    tones = np.tile(sample.tones, (2, 2))  # the size that it is asked for in use
+    intensities = np.tile(sample.intensities, (2, 2))  # the size that it is asked for in use
     with torch.no_grad():
-        wanted = finished.network.eval()(torch.from_numpy(tones)[None, None])[0, 0].numpy()
-    logits = line_logits(load_network(str(out / mend.LINES)), tones)
+        wanted = finished.network.eval()(torch.from_numpy(intensities)[None, None])[0, 0].numpy()
+    logits = line_logits(load_network(str(out / mend.LINES)), intensities)
     assert np.abs(logits - np.clip(wanted, -8, 8)).mean() < 0.05
 
 
 def test_a_folder_with_it_alone_takes_its_place(learned):
     own, shipped = mend.networks(learned[0]), mend.networks(None)
-    tones = how.Sampler([], TINY)[9].tones
-    assert not np.allclose(line_logits(own.lines, tones), line_logits(shipped.lines, tones))
+    intensities = how.Sampler([], TINY)[9].intensities
+    assert not np.allclose(line_logits(own.lines, intensities), line_logits(shipped.lines, intensities))
     x = {"x": np.zeros((1, 4, 128, 128), np.float32)}
     np.testing.assert_array_equal(own.reader.run(x)["f0"], shipped.reader.run(x)["f0"])

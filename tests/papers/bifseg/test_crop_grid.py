@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segmend.core.image import Box, whole
-from segmend.papers.bifseg.crop_grid import Grid, cells_of, laid, planar, seen, solid
+from segmend.papers.bifseg.crop_grid import Grid, cells_of, planar, resample_to_box, resample_to_cells, solid
 
 
 def test_cells_are_means_of_voxels_and_voxels_lie_between_cells():
     voxels = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
 
-    fewer = seen(voxels, Grid(whole(voxels.shape), (1, 3, 2)))
-    more = seen(voxels, Grid(whole(voxels.shape), (2, 3, 8)))
+    fewer = resample_to_cells(voxels, Grid(whole(voxels.shape), (1, 3, 2)))
+    more = resample_to_cells(voxels, Grid(whole(voxels.shape), (2, 3, 8)))
 
     assert fewer[0, 0].tolist() == [(0 + 1 + 12 + 13) / 4, (2 + 3 + 14 + 15) / 4]
     assert more[0, 0].tolist() == [0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3]
@@ -23,11 +23,11 @@ sides = st.tuples(*[st.integers(1, 9)] * 3)
 
 
 @given(sides, sides)
-def test_one_tone_stays_one_tone_both_ways(shape, cells):
+def test_a_constant_stays_constant_both_ways(shape, cells):
     grid = Grid(whole(shape), cells)
 
-    assert np.allclose(seen(np.full(shape, 7), grid), 7, atol=1e-5)
-    assert np.allclose(laid(np.full(cells, 7, np.float32), grid), 7, atol=1e-5)
+    assert np.allclose(resample_to_cells(np.full(shape, 7), grid), 7, atol=1e-5)
+    assert np.allclose(resample_to_box(np.full(cells, 7, np.float32), grid), 7, atol=1e-5)
 
 
 @given(sides, sides)
@@ -48,7 +48,7 @@ def test_an_object_larger_than_a_cell_comes_back_as_it_was():
     mask[0, 8:31, 13:47] = True
     grid = planar(whole(mask.shape), (1, 1, 1), shorter=96, most=256)
 
-    back = laid((seen(mask, grid) > 0.5).astype(np.float32), grid) > 0.5
+    back = resample_to_box((resample_to_cells(mask, grid) > 0.5).astype(np.float32), grid) > 0.5
 
     assert grid.cells == (1, 96, 144)
     assert (back == mask).all()

@@ -18,7 +18,7 @@ from tests.methods.scenes import ball, disc
 class Tones(Engine):
     """Its features are how much brighter and how much darker than the crop's mean a cell is."""
 
-    name = "tones"
+    name = "intensities"
 
     def __init__(self):
         self.asked = []
@@ -127,8 +127,8 @@ def test_scribbles_teach_what_the_network_did_not_know(method):
     y, x = np.ogrid[:80, :80]
     r = np.hypot(y - 40, x - 40)
     truth = (r < 30)[None]
-    tones = np.where(r < 15, 200, np.where(r < 30, 120, 60)) + np.random.default_rng(0).normal(0, 4, (80, 80))
-    image = Image(tones[None, None].astype(np.int16))
+    intensities = np.where(r < 15, 200, np.where(r < 30, 120, 60)) + np.random.default_rng(0).normal(0, 4, (80, 80))
+    image = Image(intensities[None, None].astype(np.int16))
     box = Box((0, 5, 5), (1, 75, 75))
     unsure = Head((np.array([[0, 0], [2, -2]], np.float32),), (np.array([0, -1.1], np.float32),))
     quick = replace(IN_2D, rate=0.5, smoothness=1.0)  # two features teach less in 20 steps than a network's eighty
@@ -173,7 +173,7 @@ def test_an_answer_is_the_same_whatever_was_asked_before(method):
     assert np.array_equal(again.uncertainty, fresh.uncertainty)
 
 
-def test_without_a_box_it_looks_round_the_mask_the_marks_or_everywhere():
+def test_without_a_box_the_crop_is_round_the_mask_the_marks_or_everything():
     image = Image(np.zeros((1, 30, 160, 200)))
     none = empty(image)
     some = none.copy()
@@ -194,9 +194,11 @@ def test_extreme_points_are_a_box_with_a_margin():
     assert frame_of([deep], empty(image), image).box == Box((0, 15, 15), (15, 46, 47))
 
 
-@pytest.mark.parametrize("tones", [np.zeros((3, 1, 20, 30)), np.full((1, 4, 9, 12), 7), np.full((1, 1, 1, 1), -3)])
-def test_one_tone_everywhere_and_a_single_voxel_have_finite_answers(method, tones):
-    image = Image(tones.astype(np.int16))
+@pytest.mark.parametrize(
+    "intensities", [np.zeros((3, 1, 20, 30)), np.full((1, 4, 9, 12), 7), np.full((1, 1, 1, 1), -3)]
+)
+def test_constant_images_and_a_single_voxel_have_finite_answers(method, intensities):
+    image = Image(intensities.astype(np.int16))
 
     prediction = answer(method.open(image), [Click((0, 0, 0))], empty(image))
 

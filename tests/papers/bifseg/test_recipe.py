@@ -22,8 +22,8 @@ def discs(depth=1):
     labels = np.zeros((depth, 60, 70), np.uint16)
     labels[:, (rows - 25) ** 2 + (columns - 20) ** 2 < 12**2] = 1
     labels[:, (rows - 30) ** 2 + (columns - 55) ** 2 < 9**2] = 4
-    tones = 50.0 + 60 * (labels > 0) + np.random.default_rng(0).normal(0, 4, labels.shape)
-    return Subject(Image(tones[None].astype(np.int16), scale_affine((3, 1, 1))), labels, False, "discs", "one")
+    intensities = 50.0 + 60 * (labels > 0) + np.random.default_rng(0).normal(0, 4, labels.shape)
+    return Subject(Image(intensities[None].astype(np.int16), scale_affine((3, 1, 1))), labels, False, "discs", "one")
 
 
 def quiet(_):

@@ -104,9 +104,11 @@ def test_a_volume_is_gone_through_from_the_marked_slice(method):
     assert len(method.refine.asked) >= 8  # one a slice, from the neighbour's mask
 
 
-@pytest.mark.parametrize("tones", [np.zeros((3, 1, 20, 30)), np.full((1, 4, 9, 12), 7), np.full((1, 1, 1, 1), -3)])
-def test_one_tone_everywhere_and_a_single_voxel_have_finite_answers(method, tones):
-    image = Image(tones.astype(np.int16))
+@pytest.mark.parametrize(
+    "intensities", [np.zeros((3, 1, 20, 30)), np.full((1, 4, 9, 12), 7), np.full((1, 1, 1, 1), -3)]
+)
+def test_constant_images_and_a_single_voxel_have_finite_answers(method, intensities):
+    image = Image(intensities.astype(np.int16))
 
     prediction = answer(method.open(image), [Click((0, 0, 0))], empty(image))
 

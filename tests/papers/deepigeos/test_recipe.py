@@ -21,8 +21,8 @@ SMALL = how.Settings(steps=2, batch=2, width=4, hidden=4, synthetic=0.0)
 def disc(depth=1):
     rows, columns = np.ogrid[:60, :70]
     truth = np.repeat(((rows - 25) ** 2 + (columns - 30) ** 2 < 14**2)[None], depth, axis=0)
-    tones = np.where(truth, 180.0, 60.0) + np.random.default_rng(0).normal(0, 5, truth.shape)
-    return Subject(Image(tones[None].astype(np.int16)), truth.astype(np.uint16), False, "discs", "one")
+    intensities = np.where(truth, 180.0, 60.0) + np.random.default_rng(0).normal(0, 5, truth.shape)
+    return Subject(Image(intensities[None].astype(np.int16)), truth.astype(np.uint16), False, "discs", "one")
 
 
 @pytest.fixture(autouse=True)

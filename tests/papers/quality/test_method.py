@@ -66,7 +66,7 @@ def test_a_mask_that_is_thought_best_is_left_as_it_is():
     np.testing.assert_array_equal(prediction.over(np.zeros_like(truth)), truth)
 
 
-def test_it_never_looks_more_often_than_the_papers_longest_chain():
+def test_it_never_takes_more_iterations_than_the_papers_longest_chain():
     image, truth = disc_image()
     refiner = Shrinking(rows=0)
 

@@ -37,7 +37,7 @@ def bar():
     return mask
 
 
-@pytest.mark.parametrize("fault", how.FAULTS, ids=lambda fault: fault.__name__)
+@pytest.mark.parametrize("fault", how.PERTURBATIONS, ids=lambda fault: fault.__name__)
 @pytest.mark.parametrize("kind", ["bar", "empty", "full"])
 def test_every_fault_keeps_the_size_and_leaves_the_mask_it_was_given(fault, kind):
     mask = {"bar": bar(), "empty": np.zeros((32, 32), bool), "full": np.ones((32, 32), bool)}[kind]
@@ -71,15 +71,15 @@ def test_erosion_and_dilation_change_the_size_both_ways():
 
 
 def test_noise_flips_cells_of_both_kinds():
-    noisy = how.sprinkle(np.random.default_rng(0), np.repeat([[True] * 16 + [False] * 16], 32, axis=0))
+    noisy = how.add_noise(np.random.default_rng(0), np.repeat([[True] * 16 + [False] * 16], 32, axis=0))
 
     assert 0 < (~noisy[:, :16]).sum() < 90 and 0 < noisy[:, 16:].sum() < 90
 
 
 @given(st.integers(0, 2**32 - 1))
 @examples(max_examples=30, deadline=None)
-def test_spoiling_follows_from_its_generator(seed):
-    one, two = (how.spoil(np.random.default_rng(seed), bar()) for _ in range(2))
+def test_perturbation_follows_from_its_generator(seed):
+    one, two = (how.perturb(np.random.default_rng(seed), bar()) for _ in range(2))
 
     np.testing.assert_array_equal(one, two)
 
@@ -124,7 +124,7 @@ def sample(start, **changes):
     return replace(how.Sample(image, truth, start, 0, 5, False, SMALL), **changes)
 
 
-def test_the_refiner_is_given_the_bases_mask_or_a_spoiled_one():
+def test_the_refiner_is_given_the_bases_mask_or_a_perturbed_one():
     network = how.build(SMALL)
     samples = [sample(start) for start in how.STARTS]
     base = how.first_masks(network, how._images(samples))
@@ -132,27 +132,27 @@ def test_the_refiner_is_given_the_bases_mask_or_a_spoiled_one():
     masks = how.given_masks(network, samples, how._images(samples))
 
     np.testing.assert_array_equal(masks[0], base[0])
-    np.testing.assert_array_equal(masks[1], how.spoil(np.random.default_rng(5), base[1]))
-    np.testing.assert_array_equal(masks[2], how.spoil(np.random.default_rng(5), samples[2].truth))
+    np.testing.assert_array_equal(masks[1], how.perturb(np.random.default_rng(5), base[1]))
+    np.testing.assert_array_equal(masks[2], how.perturb(np.random.default_rng(5), samples[2].truth))
 
 
 def test_masks_go_through_the_refiner_as_often_as_their_samples_say():
     network = how.build(SMALL)
-    samples = [sample("spoiled truth", times=times) for times in (0, 1, 2)]
+    samples = [sample("perturbed truth", times=times) for times in (0, 1, 2)]
     images = how._images(samples)
 
     masks = how.given_masks(network, samples, images)
 
-    spoil = how.spoil(np.random.default_rng(5), samples[0].truth)
-    once = how.refine(network, images[:1], spoil[None])[0]
+    perturb = how.perturb(np.random.default_rng(5), samples[0].truth)
+    once = how.refine(network, images[:1], perturb[None])[0]
     twice = how.refine(network, images[:1], once)[0]
-    np.testing.assert_array_equal(masks, np.concatenate([spoil[None], once, twice]))
+    np.testing.assert_array_equal(masks, np.concatenate([perturb[None], once, twice]))
 
 
 def test_the_quality_that_is_learned_is_the_dice_of_the_given_mask():
     torch.manual_seed(0)
     settings = replace(SMALL, first=0.0, weight=3.0)
-    one = [sample("spoiled truth", settings=settings), sample("spoiled truth", seed=9, settings=settings)]
+    one = [sample("perturbed truth", settings=settings), sample("perturbed truth", seed=9, settings=settings)]
     with_quality, without = (how.build(replace(settings, weight=weight)) for weight in (3.0, 0.0))
     without.load_state_dict(with_quality.state_dict())
     masks = how.given_masks(with_quality, one, how._images(one))

@@ -29,8 +29,8 @@ def drawn(seed):
     z, y, x = np.mgrid[:11, :60, :72].astype(float)
     inside = ((z - 5) / 4.2) ** 2 + ((y - 28 - z) / 14) ** 2 + ((x - 30) / 17) ** 2 < 1
     other = ((z - 5) / 4.5) ** 2 + ((y - 14) / 6) ** 2 + ((x - 62) / 6) ** 2 < 1
-    tones = 40 + 60 * inside + 45 * other + rng.normal(0, 8, inside.shape)
-    return Image(tones[None].astype(np.float32), scale_affine((4.0, 1.0, 1.2))), inside
+    intensities = 40 + 60 * inside + 45 * other + rng.normal(0, 8, inside.shape)
+    return Image(intensities[None].astype(np.float32), scale_affine((4.0, 1.0, 1.2))), inside
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ def test_a_given_slice_goes_both_ways_until_the_object_ends(method):
     assert (mask[at] == truth[at]).all()
 
 
-def test_a_mask_is_not_carried_into_other_tones(method):
+def test_a_mask_is_not_propagated_into_other_intensities(method):
     image, truth = drawn(9)
     voxels = image.voxels.copy()
     voxels[:, 7:] = 40 + 3 * (voxels[:, 7:] - 40)  # the body goes on, three times as bright
@@ -163,11 +163,11 @@ def test_a_mask_is_not_carried_into_other_tones(method):
 
 
 def test_a_mask_ends_where_the_backbone_thinks_far_less_of_it():
-    begun = refinenet._Trace(tone=100.0, spread=10.0, chance=0.8)
+    begun = refinenet._SliceStatistics(intensity=100.0, spread=10.0, probability=0.8)
 
-    assert not begun.ends(refinenet._Trace(119.0, 3.0, 0.33))
-    assert begun.ends(refinenet._Trace(100.0, 10.0, 0.31))
-    assert begun.ends(refinenet._Trace(121.0, 10.0, 0.8))
+    assert not begun.ends(refinenet._SliceStatistics(119.0, 3.0, 0.33))
+    assert begun.ends(refinenet._SliceStatistics(100.0, 10.0, 0.31))
+    assert begun.ends(refinenet._SliceStatistics(121.0, 10.0, 0.8))
 
 
 def test_the_given_slice_replaces_what_was_there(method):
@@ -255,9 +255,9 @@ def test_nothing_is_found_outside_a_box(method):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("tones", [0.0, 1e6])
-def test_images_without_contrast_are_answered(method, channels, tones):
-    image = Image(np.full((channels, 1, 17, 23), tones, np.float32))
+@pytest.mark.parametrize("intensities", [0.0, 1e6])
+def test_images_without_contrast_are_answered(method, channels, intensities):
+    image = Image(np.full((channels, 1, 17, 23), intensities, np.float32))
 
     found = answer(method.open(image), (Click((0, 4, 5)),), np.zeros((1, 17, 23), bool))
 

@@ -25,8 +25,8 @@ def stack(seed=0, *, slices=5, value=1):
     rows, columns = np.mgrid[:50, :64]
     labels = np.zeros((slices, 50, 64), np.uint16)
     labels[1:] = value * ((rows - 24) ** 2 + (columns - 34) ** 2 < 15**2)
-    tones = 100 * (labels > 0) + rng.normal(0, 5, labels.shape)
-    return Subject(Image(tones[None].astype(np.float32), scale_affine((5, 1, 1))), labels, False, "discs", "one")
+    intensities = 100 * (labels > 0) + rng.normal(0, 5, labels.shape)
+    return Subject(Image(intensities[None].astype(np.float32), scale_affine((5, 1, 1))), labels, False, "discs", "one")
 
 
 def sample(truth, *, beside=None, share=1.0, seed=0):
@@ -85,7 +85,7 @@ def test_no_seed_at_all_is_possible_and_harmless():
     assert not seeds.background.any()
 
 
-def test_shares_and_neighbours_come_as_often_as_told():
+def test_shares_and_neighbours_come_as_often_as_set():
     often = Sampler([stack()], replace(SMALL, partial=1.0, carried=1.0, empty=0.0))
     never = Sampler([stack()], replace(SMALL, partial=0.0, carried=0.0, empty=0.0))
 
@@ -94,7 +94,7 @@ def test_shares_and_neighbours_come_as_often_as_told():
     assert all(never[i].share == 1 and never[i].beside is None for i in range(10))
 
 
-def test_empty_slices_are_shown_as_often_as_told():
+def test_empty_slices_come_as_often_as_set():
     always = Sampler([stack()], replace(SMALL, empty=1.0, beyond=1.0))
     never = Sampler([stack()], replace(SMALL, empty=0.0, beyond=0.0))
 

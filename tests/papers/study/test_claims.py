@@ -56,7 +56,7 @@ def test_arms_that_are_equal_everywhere_bear_no_claim_out():
 def test_a_difference_within_chance_is_said_to_be():
     found = judge(Better("Hardly.", Pick("a"), Pick("b")), [*scores("a", 0.5, 0.7, 0.6), *scores("b", 0.6, 0.5, 0.6)])
 
-    assert (found.outcome, found.remark) == (HELD, "The difference is within chance.")
+    assert (found.outcome, found.remark) == (HELD, "The difference is not significant.")
     assert found.low < 0 < found.high
 
 
@@ -81,7 +81,7 @@ def test_seeds_are_pairs_of_their_own_but_not_cases_of_their_own():
     assert found.p < found.p_of_cases
 
 
-def test_sets_are_told_apart():
+def test_data_sets_can_be_judged_alone():
     both = [*GOOD, *PLAIN, *scores("good", 0.5, name="head"), *scores("plain", 0.6, name="head")]
 
     everywhere = judge(Better("It is.", Pick("good"), Pick("plain")), both)

@@ -64,10 +64,10 @@ def test_every_file_of_the_report_is_written(found: Reproduction) -> None:
 
 def test_the_result_comes_first(found: Reproduction) -> None:
     lead = reproduction.page_of(found).lead
-    chance = sum(v.outcome == "held" and "within chance" in v.remark for v in found.verdicts)
+    unsure = sum(v.outcome == "held" and "not significant" in v.remark for v in found.verdicts)
 
     assert lead == (
-        f"4 of 9 claims of the paper (drawn) held ({chance} of them within chance), 3 did not, "
+        f"4 of 9 claims of the paper (drawn) held ({unsure} of them not significant), 3 did not, "
         "2 could not be tested: 6 cases of 2 data sets, 2 seeds."
     )
 
@@ -79,7 +79,7 @@ def test_every_claim_has_its_verdict_and_numbers(found: Reproduction) -> None:
     first = found.verdicts[0]
     assert rows[0]["verdict"] == "held"
     assert rows[0]["measured"] == f"{first.value:+.3f}".replace("-", "−")
-    assert rows[0]["p"] == reproduction.chance(first.p)
+    assert rows[0]["p"] == reproduction.p_value(first.p)
     assert rows[5]["measured"] == f"r {found.verdicts[5].value:.2f}"
     assert rows[7]["measured"].endswith(" s")
     assert rows[3] == rows[3] | {"verdict": "could not be tested", "measured": "–", "p": "–", "cases": "–"}

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.ndimage import binary_dilation, binary_erosion
 
-from segmend.classical.solvers.evidence import inside_of
+from segmend.classical.solvers.unary import inside_of
 from segmend.core.image import whole
 from segmend.core.prompts import Adjust, Extremes, Lasso, Mask, extent
 from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace

@@ -1,7 +1,7 @@
 """Level set: a region-based active contour after Li et al., TBME 2013, with the regularisation of Li et al., TIP 2010.
 
-A front starts from the mask so far, a box, or a disc round each positive mark, and moves until it encloses what looks
-and lies like the object (`segmend.classical.solvers.evidence`). Marks hold it where they are.
+A front starts from the mask so far, a box, or a disc round each positive mark, and moves until it encloses what has
+the object's appearance and location (`segmend.classical.solvers.unary`). Marks are hard constraints.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from segmend.classical.solved import Solved, middle
-from segmend.classical.solvers.evidence import SolverInput
+from segmend.classical.solved import SolverMethod, middle
 from segmend.classical.solvers.levelset import HEIGHT, levelset
+from segmend.classical.solvers.unary import SolverInput
 from segmend.core.image import MaskArray, Real
 from segmend.core.seeds import BACKGROUND, FOREGROUND, UNKNOWN
 from segmend.core.segmenter import Segmenter
@@ -26,26 +26,32 @@ BOX = 0.6  # of a box's half sides: the ball that starts in it
 
 
 def load() -> Segmenter:
-    return Solved(METHOD, _chance, band=False, cells=CELLS)
+    return SolverMethod(METHOD, _probability, band=False, cells=CELLS)
 
 
-def _chance(case: SolverInput) -> Real:
+def _probability(case: SolverInput) -> Real:
     view = case.view
-    far = case.seen.known is None
+    coarse_first = case.request.known is None
     height = levelset(
-        _start(case), case.unary, view.values, spacing=view.spacing, pinned=case.pinned, far=far, most=STEPS[far]
+        _start(case),
+        case.unary,
+        view.values,
+        spacing=view.spacing,
+        pinned=case.pinned,
+        coarse_first=coarse_first,
+        most=STEPS[coarse_first],
     )
-    chance = np.asarray(0.5 + height / (2 * HEIGHT), np.float32)  # linear, so that the front can run between cells
-    chance[case.pinned == FOREGROUND], chance[case.pinned == BACKGROUND] = 1, 0
-    return chance
+    probability = np.asarray(0.5 + height / (2 * HEIGHT), np.float32)  # linear, so that the front can run between cells
+    probability[case.pinned == FOREGROUND], probability[case.pinned == BACKGROUND] = 1, 0
+    return probability
 
 
 def _start(case: SolverInput) -> MaskArray:
-    if case.seen.known is not None:
-        return np.asarray(case.place > 0)
+    if case.request.known is not None:
+        return np.asarray(case.location > 0)
     marked = case.pinned == FOREGROUND
     start = np.zeros(marked.shape, bool)
-    if case.seen.frame is not None:
+    if case.request.frame is not None:
         start |= middle(case.pinned == UNKNOWN, BOX)
     if marked.any():
         shape, spacing = case.view.shape, case.view.spacing

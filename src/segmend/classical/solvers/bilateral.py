@@ -1,8 +1,8 @@
-"""The inner loops of `densecrf.py`, in native/bilateral.c: onto a coarse grid of place and tone, blur there, and back.
+"""The inner loops of `densecrf.py`, in native/bilateral.c: onto a grid of position and intensity, blur, and back.
 
-A voxel's place on the grid is its index over `strides`, its tone is given in levels; it shares its value among
-the nearest cells, linearly. A row of voxels is gathered first and then added to the rows of cells beside it,
-so a voxel touches two cells per tone and the passes stay in the processor's cache.
+A voxel's position on the grid is its index over `strides`, its intensity is given in levels; its value is divided
+linearly among the nearest cells. A row of voxels is gathered first and then added to the adjacent rows of cells, so a
+voxel touches two cells per level and the passes stay in the processor's cache.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ Sizes = NDArray[np.int64]
 def splat(
     source: Real,  # [z y x]
     taken: NDArray[np.bool_],  # [z y x] the voxels that count
-    tones: Real,  # [c z y x] in levels
+    intensities: Real,  # [c z y x] in levels
     levels: Sizes,  # [c]
-    table: Sizes,  # [levels] which column of the grid a tone is
+    table: Sizes,  # [levels] the column of the grid of each level
     strides: Sizes,  # [3]
     grid: Real,  # [z y x t] added to
 ) -> None:
@@ -33,13 +33,13 @@ def splat(
 def gather(
     grid: Real,  # [z y x t]
     taken: NDArray[np.bool_],  # [z y x] the voxels that are wanted
-    tones: Real,  # [c z y x] in levels
+    intensities: Real,  # [c z y x] in levels
     levels: Sizes,  # [c]
-    table: Sizes,  # [levels] which column of the grid a tone is
+    table: Sizes,  # [levels] the column of the grid of each level
     strides: Sizes,  # [3]
     out: Real,  # [z y x] written where taken
 ) -> None:
-    """Write what the grid says at the voxels that are wanted."""
+    """Write the grid's values at the voxels that are wanted."""
 
 
 @loop("bilateral_blur", "f4[outer n inner]", "f4[radius]", "f4[outer n inner]!")
@@ -51,11 +51,11 @@ def blur(source: Real, taps: Real, out: Real) -> None:  # [outer n inner], [1 + 
 def mix(
     source: Real,  # [cells t]
     taps: Real,  # [2]
-    before: Sizes,  # [t] the column of the tone one level lower; t - 1, which is empty, where there is none
+    before: Sizes,  # [t] the column one level lower; t - 1, which is empty, where there is none
     behind: Sizes,  # [t]
     out: Real,  # [cells t]
 ) -> None:
-    """Write the source blurred over neighbouring tones."""
+    """Write the source blurred over neighbouring levels."""
 
 
 @loop("bilateral_agree", "f4[z y x]", "b1[z y x]", "f4[k]", "f4[k z y x]", "f4[k]", "f4[k z y x]", "f4[z y x]!")
@@ -64,8 +64,8 @@ def agree(
     free: NDArray[np.bool_],  # [z y x]
     weights: Real,  # [k]
     roots: Real,  # [k z y x] 1 / square root of a voxel's neighbours
-    alone: Real,  # [k] what of its neighbours is the voxel itself
-    seen: Real,  # [k z y x] what the neighbours say
+    alone: Real,  # [k] the share of the voxel itself among its neighbours
+    seen: Real,  # [k z y x] the messages of the neighbours
     side: Real,  # [z y x] from -1 (outside) to 1 (inside); changed
 ) -> float:
-    """Take up what the neighbours say; return the largest change of a side."""
+    """Update every free voxel from its neighbours' messages; return the largest change."""

@@ -81,6 +81,6 @@ class Components:
         even = cls(np.full(size, 1 / size), centres, np.broadcast_to(np.eye(channels), (size, channels, channels)))
         return cls.of(values, where, even.costs(values, where)[1], size)
 
-    def learnt(self, values: Real, where: MaskArray) -> Components:
-        """Return the components after each voxel has chosen among these anew."""
+    def refit(self, values: Real, where: MaskArray) -> Components:
+        """Return the components fitted anew, each voxel assigned to the best of these."""
         return self.of(values, where, self.costs(values, where)[1], len(self.shares))

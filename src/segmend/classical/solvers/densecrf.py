@@ -1,13 +1,14 @@
 """The fully connected random field (Kraehenbuehl and Koltun, NIPS 2011) that refines a probability, in 2D and 3D.
 
-Every pair of voxels would rather agree, the more so the nearer they are, and the more alike. The answer is that of
-the paper's mean field: each voxel in turn hears what all the others think, weighted by two Gaussian kernels
+Every pair of voxels with different labels costs, the more the nearer they are, and the more alike. The answer is that
+of the paper's mean field: messages from all other voxels, weighted by two Gaussian kernels
 
-    smoothness exp(-|p_i - p_j|^2 / 2 reach^2)    appearance exp(-|p_i - p_j|^2 / 2 reach^2 - |I_i - I_j|^2 / 2 tone^2)
+    smoothness exp(-|p_i - p_j|^2 / 2 reach^2)
+    appearance exp(-|p_i - p_j|^2 / 2 reach^2 - |I_i - I_j|^2 / 2 intensity^2)
 
 each divided by the square roots of how many neighbours the two voxels have, so that `weight` is how much agreement
-of all neighbours counts, in logits, in any image. Hearing all others is one blur: values are laid on a coarse grid
-of place and tone, blurred there and read back (`bilateral.py`), so time hardly depends on how far the kernels
+of all neighbours counts, in logits, in any image. The messages are one blur: values are added to a coarse grid of
+position and intensity, blurred there and read back (`bilateral.py`), so time hardly depends on how far the kernels
 reach. Colours are turned to their principal axes first, which changes no distance but makes the grid small.
 """
 
@@ -25,28 +26,29 @@ from segmend.core.logits import logit
 from segmend.core.seeds import FOREGROUND, UNKNOWN
 from segmend.errors import SettingsError, ShapeError
 
-SURE = 1e-4  # no probability says more than this
+SURE = 1e-4  # probabilities are clipped to this and 1 minus this
 LARGEST = 1 << 25  # cells of a grid
 CHANNELS = 3  # principal axes of colour that are kept: all of them for a photograph
 BLURRED = 0.3  # the least variance, in cells, left to the blur; the rest comes from spreading over cells
 NARROW = 0.5  # up to this variance, in cells, three taps make the blur
-TONE_TAPS = np.asarray([1 - BLURRED, BLURRED / 2], np.float32)
+INTENSITY_TAPS = np.asarray([1 - BLURRED, BLURRED / 2], np.float32)
 FAINT = 0.01  # taps of a blur below this part of the middle one are left out
 STILL = 1e-3  # a round that changes no voxel by more ends the rounds
 
 
 @dataclass(frozen=True)
 class Kernels:
-    """How far and how much voxels heed each other.
+    """The two kernels of the pairwise term.
 
-    Reaches are standard deviations in units of `spacing`, `tone` is one in units of the values, weights are logits.
+    Reaches are standard deviations in units of `spacing`, `intensity` is one in units of the values; weights are in
+    logits.
     """
 
     smooth_weight: float = 6.0
     smooth_reach: float = 1.5
     weight: float = 1.5
     reach: float = 4.0
-    tone: float = 1.5
+    intensity: float = 1.5
 
 
 def densecrf(
@@ -62,7 +64,7 @@ def densecrf(
 
     >>> noisy = np.array([[[0.9, 0.3, 0.9, 0.1, 0.6, 0.1]]], np.float32)
     >>> values = np.array([[[[9, 9, 9, 0, 0, 0]]]], np.float32)
-    >>> densecrf(noisy, values, kernels=Kernels(smooth_weight=0, weight=5, tone=1)).round()[0, 0]
+    >>> densecrf(noisy, values, kernels=Kernels(smooth_weight=0, weight=5, intensity=1)).round()[0, 0]
     array([1., 1., 1., 0., 0., 0.], dtype=float32)
     """
     pinned = np.zeros(probability.shape, np.uint8) if pinned is None else pinned
@@ -97,10 +99,11 @@ def _check(
             "A dense CRF needs a probability (z, y, x), values (c, z, y, x) and pins of one grid; "
             f"got {shape}, {values.shape} and {pinned.shape}."
         )
-    reaches = (kernels.smooth_reach, kernels.reach, kernels.tone, *spacing)
+    reaches = (kernels.smooth_reach, kernels.reach, kernels.intensity, *spacing)
     if not min(reaches) > 0 or min(kernels.weight, kernels.smooth_weight) < 0:
         raise SettingsError(
-            f"A dense CRF needs reaches, tone and spacing above 0 and no negative weight; got {kernels} and {spacing}."
+            "A dense CRF needs reaches, intensity and spacing above 0 and no negative weight; "
+            f"got {kernels} and {spacing}."
         )
 
 
@@ -108,9 +111,9 @@ def _fields(values: Real, spacing: Sequence[float], kernels: Kernels) -> list[_F
     shape, fields = values.shape[1:], []
     if kernels.smooth_weight > 0:
         none = np.zeros((0, *shape), np.float32)
-        fields.append(_field(none, spacing, kernels.smooth_weight, kernels.smooth_reach, kernels.tone))
+        fields.append(_field(none, spacing, kernels.smooth_weight, kernels.smooth_reach, kernels.intensity))
     if kernels.weight > 0:
-        fields.append(_field(_reorder_axes(values), spacing, kernels.weight, kernels.reach, kernels.tone))
+        fields.append(_field(_reorder_axes(values), spacing, kernels.weight, kernels.reach, kernels.intensity))
     return fields
 
 
@@ -127,46 +130,48 @@ def _reorder_axes(values: Real) -> Real:
 
 @dataclass(frozen=True, eq=False)
 class _Field:
-    """One kernel: its grid, and how it blurs. Only tones that occur near some voxel have a column."""
+    """One kernel: its grid, and how it blurs. Only intensities that occur near some voxel have a column."""
 
     weight: float
-    tones: Real  # [c z y x] in levels
+    intensities: Real  # [c z y x] in levels
     levels: NDArray[np.int64]  # [c]
-    table: NDArray[np.int64]  # [levels] the column of each tone
-    beside: NDArray[np.int64]  # [c 2 t] the columns one level lower and higher; the last, always empty, for none
+    table: NDArray[np.int64]  # [levels] the column of each level
+    adjacent: NDArray[np.int64]  # [c 2 t] the columns one level lower and higher; the last, always empty, for none
     strides: NDArray[np.int64]  # [3] voxels a cell
     cells: tuple[int, int, int, int]  # [z y x t]
     taps: tuple[Real, ...]  # along z, y and x, each from its middle on
     alone: float  # what a voxel counts among its own neighbours
 
     def blurred(self, source: Real, taken: NDArray[np.bool_]) -> Real:
-        """Return the grid after those voxels were laid on it and blurred."""
+        """Return the grid after those voxels were added to it and blurred."""
         grid, other = np.zeros((2, *self.cells), np.float32)
-        bilateral.splat(np.ascontiguousarray(source), taken, self.tones, self.levels, self.table, self.strides, grid)
+        bilateral.splat(
+            np.ascontiguousarray(source), taken, self.intensities, self.levels, self.table, self.strides, grid
+        )
         for axis, taps in enumerate(self.taps):
             if len(taps) > 1:
                 lines = (int(np.prod(self.cells[:axis])), self.cells[axis], -1)
                 bilateral.blur(grid.reshape(lines), taps, other.reshape(lines))
                 grid, other = other, grid
-        for before, behind in self.beside:
+        for before, behind in self.adjacent:
             columns = (-1, self.cells[3])
-            bilateral.mix(grid.reshape(columns), TONE_TAPS, before, behind, other.reshape(columns))
+            bilateral.mix(grid.reshape(columns), INTENSITY_TAPS, before, behind, other.reshape(columns))
             grid, other = other, grid
         return grid
 
     def read(self, grid: Real, taken: NDArray[np.bool_], out: Real) -> None:
-        """Write what the grid says at those voxels."""
-        bilateral.gather(grid, taken, self.tones, self.levels, self.table, self.strides, out)
+        """Write the grid's values at those voxels."""
+        bilateral.gather(grid, taken, self.intensities, self.levels, self.table, self.strides, out)
 
     def roots(self) -> Real:
         """Return 1 / the square root of how many neighbours each voxel has, itself included."""
-        everywhere = np.ones(self.tones.shape[1:], bool)
+        everywhere = np.ones(self.intensities.shape[1:], bool)
         count = np.empty(everywhere.shape, np.float32)
         self.read(self.blurred(np.ones(everywhere.shape, np.float32), everywhere), everywhere, count)
         return np.asarray(1 / np.sqrt(np.maximum(count, self.alone)), np.float32)
 
 
-def _field(values: Real, spacing: Sequence[float], weight: float, reach: float, tone: float) -> _Field:
+def _field(values: Real, spacing: Sequence[float], weight: float, reach: float, intensity: float) -> _Field:
     strides: list[int] = []
     cells: list[int] = []
     taps: list[Real] = []
@@ -184,40 +189,40 @@ def _field(values: Real, spacing: Sequence[float], weight: float, reach: float, 
         taps.append(_taps(sigma, stride, count))
         across = np.exp(-0.5 * (np.arange(1, min(count, int(6 * sigma) + 2)) / sigma) ** 2)
         alone *= stride / (1 + 2 * across.sum())
-    width = tone / np.sqrt(1 / 3 + BLURRED)  # of a level
-    tones = (values - values.min(axis=(1, 2, 3), keepdims=True)) / np.float32(width)
-    levels = tones.max(axis=(1, 2, 3)).astype(np.float64) + 2
-    _afford(levels, 1, tone, reach)
+    width = intensity / np.sqrt(1 / 3 + BLURRED)  # of a level
+    intensities = (values - values.min(axis=(1, 2, 3), keepdims=True)) / np.float32(width)
+    levels = intensities.max(axis=(1, 2, 3)).astype(np.float64) + 2
+    _check_size(levels, 1, intensity, reach)
     levels = levels.astype(np.int64)
-    table, beside = _columns(tones, levels)
-    _afford(beside.shape[2:], int(np.prod(cells)), tone, reach)
+    table, adjacent = _columns(intensities, levels)
+    _check_size(adjacent.shape[2:], int(np.prod(cells)), intensity, reach)
     return _Field(
         weight,
-        tones,
+        intensities,
         levels,
         table,
-        beside,
+        adjacent,
         np.asarray(strides, np.int64),
-        (cells[0], cells[1], cells[2], beside.shape[2]),
+        (cells[0], cells[1], cells[2], adjacent.shape[2]),
         tuple(taps),
-        float(alone * (width / (tone * np.sqrt(2 * np.pi))) ** len(values)),
+        float(alone * (width / (intensity * np.sqrt(2 * np.pi))) ** len(values)),
     )
 
 
-def _afford(tones: Sequence[float] | NDArray[np.float64], cells: int, tone: float, reach: float) -> None:
-    size = float(np.prod(np.asarray(tones, np.float64))) * cells
+def _check_size(intensities: Sequence[float] | NDArray[np.float64], cells: int, intensity: float, reach: float) -> None:
+    size = float(np.prod(np.asarray(intensities, np.float64))) * cells
     if size > LARGEST:
         raise SettingsError(
-            f"A dense CRF needs a tone and a reach whose grid has at most {LARGEST} cells; "
-            f"a tone of {tone:g} and a reach of {reach:g} make {size:.0f} in this image."
+            f"A dense CRF needs an intensity and a reach whose grid has at most {LARGEST} cells; "
+            f"an intensity of {intensity:g} and a reach of {reach:g} make {size:.0f} in this image."
         )
 
 
-def _columns(tones: Real, levels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return each tone's column, and the columns beside each: only tones that a voxel touches have one."""
-    number = np.zeros(tones.shape[1:], np.int64)
+def _columns(intensities: Real, levels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return each level's column, and the columns next to each: only levels that a voxel touches have one."""
+    number = np.zeros(intensities.shape[1:], np.int64)
     steps = np.ones(len(levels), np.int64)
-    for channel, count in zip(tones, levels, strict=True):
+    for channel, count in zip(intensities, levels, strict=True):
         number = number * count + channel.astype(np.int64)
     for axis in range(len(levels) - 1, 0, -1):
         steps[axis - 1] = steps[axis] * levels[axis]
@@ -228,13 +233,13 @@ def _columns(tones: Real, levels: NDArray[np.int64]) -> tuple[NDArray[np.int64],
     wanted = np.flatnonzero(touched)
     table = np.full(len(touched), len(wanted), np.int64)
     table[wanted] = np.arange(len(wanted))
-    beside = np.full((len(levels), 2, len(wanted) + 1), len(wanted), np.int64)
+    adjacent = np.full((len(levels), 2, len(wanted) + 1), len(wanted), np.int64)
     for axis, (step, count) in enumerate(zip(steps, levels, strict=True)):
         level = wanted // step % count
         lower, higher = level > 0, level < count - 1
-        beside[axis, 0, :-1][lower] = table[wanted[lower] - step]
-        beside[axis, 1, :-1][higher] = table[wanted[higher] + step]
-    return table, beside
+        adjacent[axis, 0, :-1][lower] = table[wanted[lower] - step]
+        adjacent[axis, 1, :-1][higher] = table[wanted[higher] + step]
+    return table, adjacent
 
 
 def _taps(sigma: float, stride: int, count: int) -> Real:

@@ -1,9 +1,9 @@
 """A random forest that goes on growing with new samples: Saffari et al., ICCV workshops 2009, as Slic-Seg uses it.
 
 Every tree draws each sample a Poisson number of times, which is bagging for samples that come one after another. A
-leaf keeps the samples that came to it and is split when it holds both sides: of a few random questions, whose
-thresholds lie between two of its samples, the one that separates the sides best. Object and background may come in
-any proportion: each counts half of the whole, and this balance is struck anew whenever samples come.
+leaf keeps the samples that came to it and is split when it holds both sides: of a few random features, with thresholds
+between two of its samples, by the one that separates the sides best. Object and background may come in any proportion:
+each has half of the weight, which is computed anew whenever samples come.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TREES = 20
 NODES = 1023  # of a tree at most
 DEEPEST = 12
 LEAST = 4  # samples that a leaf needs to be split
-PRIOR_COUNT = 0.5  # samples of each side that a leaf is thought to have had besides, for the chance of a few
+PRIOR_COUNT = 0.5  # samples of each side that are added to a leaf's counts, for the probability of a few
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class Forest:
         """Return a forest that has seen nothing.
 
         >>> forest = Forest.planted(2).grown(np.array([[0, 0], [0, 1], [5, 0], [5, 1]]), np.array([0, 0, 1, 1], bool))
-        >>> low, high = forest.chances(np.array([[1, 4], [0, 1]], np.float32)).tolist()
+        >>> low, high = forest.probabilities(np.array([[1, 4], [0, 1]], np.float32)).tolist()
         >>> low < high
         True
         """
@@ -95,7 +95,7 @@ class Forest:
         weights = forest.weights
         for t in range(TREES):
             rows = forest.draws[t], forest.feature[t], forest.threshold[t], forest.child[t]
-            trees.place(every, before, sides, *rows, forest.counts[t], forest.leaves[t])
+            trees.sort_samples(every, before, sides, *rows, forest.counts[t], forest.leaves[t])
             forest.used[t] = trees.split(
                 every,
                 sides,
@@ -121,13 +121,13 @@ class Forest:
         half = len(self.inside) / 2
         return np.asarray([half / max(outside, 1), half / max(inside, 1)], np.float32)
 
-    def chances(self, values: Real, where: MaskArray | None = None) -> Real:
-        """Return the chance to be inside of values [f ...], where it is asked for; 0 elsewhere."""
+    def probabilities(self, values: Real, where: MaskArray | None = None) -> Real:
+        """Return the probability to be inside of values [f ...], where it is wanted; 0 elsewhere."""
         shape = values.shape[1:]
         flat = np.ascontiguousarray(values, np.float32).reshape(len(values), -1)
-        asked = np.ones(flat.shape[1], bool) if where is None else np.ascontiguousarray(where).ravel()
+        wanted = np.ones(flat.shape[1], bool) if where is None else np.ascontiguousarray(where).ravel()
         sides = (self.counts + PRIOR_COUNT) * self.weights if len(self.samples) else self.counts + PRIOR_COUNT
-        chances = np.asarray(sides[..., 1] / sides.sum(axis=2), np.float32)
+        probabilities = np.asarray(sides[..., 1] / sides.sum(axis=2), np.float32)
         out = np.zeros(flat.shape[1], np.float32)
-        trees.ask(flat, asked, self.feature, self.threshold, self.child, chances, out)
+        trees.predict(flat, wanted, self.feature, self.threshold, self.child, probabilities, out)
         return out.reshape(shape)

@@ -2,7 +2,7 @@
 
 In the paper's automaton a cell attacks its neighbours with its strength times g = 1 - |difference| / largest, and
 takes those that are weaker. Where it comes to rest, the strength of a cell is the largest product of g along any
-way from a seed: a shortest way in which lengths are -log g. So, as in "fast GrowCut" (Zhu et al., MICCAI 2014), cells
+path from a seed: a shortest path in which lengths are -log g. So, as in "fast GrowCut" (Zhu et al., MICCAI 2014), cells
 attack once, the strongest first, and the answer equals the automaton's bit for bit.
 """
 

@@ -23,7 +23,7 @@ QUEUES = (ONE >> SHIFT) + 1
 def grow(
     strength: Real,  # [z y x] changed; 0 to 1
     owner: NDArray[np.uint8],  # [z y x] changed; 0 where nobody is
-    hops: Links,  # [z y x] changed: cells on the way from the seed
+    hops: Links,  # [z y x] changed: cells on the path from the seed
     values: Real,  # [c z y x]
     offsets: NDArray[np.int64],  # [k 3] all neighbours
     scale: float,  # a difference in values times this is what an attack loses

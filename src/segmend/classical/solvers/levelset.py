@@ -1,9 +1,9 @@
-"""A region-based level set: a front that moves until it encloses what looks and lies like the object.
+"""A region-based level set: a front that moves until it encloses what has the object's appearance and location.
 
 The front is the zero of a height, positive inside. It is driven by two region terms, as in Li et al., "A likelihood
 and local constraint level set model" (TBME 2013), the method that liver papers compare with:
 
-    likelihood  the logits that a voxel's looks and place speak for the object
+    likelihood  the unary, in logits
     local       whether it is nearer to the mean inside or outside, in a window round it (Li et al., TIP 2008)
 
 by the tension of the front, which is less on edges of the image, and by the regularisation of Li et al. (TIP 2010),
@@ -26,9 +26,9 @@ from segmend.core.seeds import BACKGROUND, FOREGROUND, UNKNOWN
 from segmend.errors import SettingsError, ShapeError
 
 HEIGHT = 3.0  # of the plateaus inside and outside, in cells
-LOOK_AGAIN = 10  # steps between two looks at the local means and at whether the front still moves
+CHECK_EVERY = 10  # steps after which the local means, and whether the front still moves, are computed again
 COARSEST = 32  # cells: the longest side of the coarsest grid
-STILL = 2e-4  # of the cells: a front that crosses fewer between two looks has settled
+STILL = 2e-4  # of the cells: a front that crosses fewer between two checks has settled
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ def levelset(
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
     pinned: NDArray[np.uint8] | None = None,
     forces: Forces | None = None,
-    far: bool = False,
+    coarse_first: bool = False,
     most: int = 100,
 ) -> Real:
     """Return the height of the front that began round `start`, after it settled or moved `most` times.
 
     Inside is above 0; `pinned` voxels stay FOREGROUND or BACKGROUND. The front can only move from where it is:
-    without a start or a FOREGROUND pin there is nothing to grow, and the height is below 0 everywhere. `far` lets it
-    first settle on coarser grids: a front moves less than a voxel a step.
+    without a start or a FOREGROUND pin there is nothing to grow, and the height is below 0 everywhere. With
+    `coarse_first` it settles on coarser grids first: a front moves less than a voxel a step.
 
     >>> unary = np.array([[[-2, -2, 2, 2, 2, 2, 2, -2]]], np.float32)
     >>> start = np.array([[[0, 0, 0, 1, 0, 0, 0, 0]]], bool)
@@ -77,8 +77,8 @@ def levelset(
         raise SettingsError(
             f"A level set needs a window, pace and spacing above 0 and no negative tension; got {forces}."
         )
-    if far and max(start.shape) > COARSEST:
-        start = _from_afar(start, unary, values, spacing, pinned, forces, most)
+    if coarse_first and max(start.shape) > COARSEST:
+        start = _settle_on_coarser_grid(start, unary, values, spacing, pinned, forces, most)
         most //= 2  # what is left is near
     least = min((side for side, count in zip(spacing, start.shape, strict=True) if count > 1), default=1.0)
     sides = np.asarray(spacing, np.float32) / np.float32(least)
@@ -87,11 +87,11 @@ def levelset(
     likelihood = np.tanh(np.asarray(unary, np.float32) / 2)
     edges = _edges(values, sides, forces.sharpness)
     other = np.empty_like(height)
-    for begun in range(0, most, LOOK_AGAIN):
+    for begun in range(0, most, CHECK_EVERY):
         local = _local(values, height > 0, sides, forces.window)
         force = (forces.likelihood * likelihood + forces.local * local).astype(np.float32)
         crossed = 0
-        for _ in range(min(LOOK_AGAIN, most - begun)):
+        for _ in range(min(CHECK_EVERY, most - begun)):
             crossed += fronts.step(height, other, force, edges, free, sides, forces.tension, forces.keep, forces.pace)
             height, other = other, height
         if crossed <= STILL * height.size:
@@ -99,7 +99,7 @@ def levelset(
     return height
 
 
-def _from_afar(
+def _settle_on_coarser_grid(
     start: MaskArray,
     unary: Real,
     values: Real,
@@ -119,7 +119,7 @@ def _from_afar(
         spacing=tuple(side * step for side, step in zip(spacing, steps, strict=True)),
         pinned=pins,
         forces=replace(forces, tension=forces.tension / 2),  # the same tension in larger cells
-        far=True,
+        coarse_first=True,
         most=most,
     )
     mask: MaskArray = height > 0
@@ -157,7 +157,7 @@ def _edges(values: Real, sides: Real, sharpness: float) -> Real:
 
 
 def _local(values: Real, inside: MaskArray, sides: Real, window: float) -> Real:
-    """Return from -1 to 1 whether a voxel is nearer the mean of the outside or of the inside round it."""
+    """Return from -1 to 1 whether a voxel is nearer to the mean of the outside or of the inside round it."""
     blur = [(n > 1) * window / s for n, s in zip(inside.shape, sides, strict=True)]
     within = gaussian_filter(inside.astype(np.float32), blur)
     seen_in = np.maximum(within, 1e-3)
@@ -168,5 +168,5 @@ def _local(values: Real, inside: MaskArray, sides: Real, window: float) -> Real:
         mean_out = gaussian_filter(channel * ~inside, blur) / seen_out
         to_in += (channel - mean_in) ** 2
         to_out += (channel - mean_out) ** 2
-    known = np.minimum(1, np.minimum(within, 1 - within) / 0.02)  # one side alone says nothing
+    known = np.minimum(1, np.minimum(within, 1 - within) / 0.02)  # a mean needs both sides
     return np.asarray(known * np.tanh((to_out - to_in) / 2), np.float32)

@@ -1,4 +1,4 @@
-"""How likely a look is inside and outside: densities learnt from samples of voxels.
+"""Densities of intensities inside and outside, learnt from samples of voxels.
 
 One channel is a smoothed histogram; more are a mixture of Gaussians. Both are made for few samples as well
 as many: a spread, from the image's noise, is the least width that a density may have.
@@ -21,7 +21,7 @@ from segmend.errors import ShapeError
 LEVELS = 256
 MOST_SAMPLES = 1500
 ROUNDS = 8
-RARE = 1e-4  # no look is impossible: each density holds this much of a flat one
+RARE = 1e-4  # no value is impossible: each density has this share of a flat one
 
 
 class Density(Protocol):
@@ -77,7 +77,7 @@ class Gaussians:
     def fit(cls, samples: Real, *, count: int, spread: Real, volume: float) -> Gaussians:
         """Learn `count` Gaussians from samples [n c]; `spread` [c] is their least standard deviation.
 
-        `volume` is that of the space of values, over which a little probability is laid evenly.
+        `volume` is that of the space of values, over which a little probability is spread evenly.
 
         >>> samples = np.array([[0, 0, 0]] * 9 + [[5, 5, 5]] * 3, np.float32)
         >>> two = Gaussians.fit(samples, count=2, spread=np.full(3, 0.5), volume=1000)

@@ -1,10 +1,10 @@
 """The random walker (Grady, PAMI 2006; with priors, CVPR 2005) on a grid.
 
-The value of a voxel is the chance that a walker who starts there and prefers strong links reaches
+The value of a voxel is the probability that a walker who starts there and prefers strong links reaches
 a voxel marked inside before one marked outside. With a prior, the walker may also stop at any
-voxel, and then is inside with the chance that the prior gives there.
+voxel, and then is inside with the probability of the prior there.
 
-That chance solves a weighted Laplace equation. It is solved by conjugate gradients, with one
+That probability solves a weighted Laplace equation. It is solved by conjugate gradients, with one
 multigrid cycle on ever coarser grids as preconditioner: the number of iterations hardly depends on
 the size of the grid, and each costs a few passes over it (bench/solvers.py).
 """
@@ -40,11 +40,11 @@ def walk(
     tolerance: float = 1e-4,
     most: int = 1000,
 ) -> Real:
-    """Return the chance of every voxel to be inside.
+    """Return the probability of every voxel to be inside.
 
     `links[a]` joins each voxel to the next one along axis a. `stop` [z y x] is how readily a walker stops
-    at a voxel, and `prior` its chance to be inside there. `tolerance` is the largest residual relative to the
-    right-hand side, reached within `most` steps. Without marks and prior a voxel says nothing: it gets 0.5.
+    at a voxel, and `prior` its probability to be inside there. `tolerance` is the largest residual relative to the
+    right-hand side, reached within `most` steps. Without marks and prior it is 0.5.
 
     >>> links = np.ones((3, 1, 1, 5), np.float32)
     >>> walk(links, np.array([[[1, 0, 0, 0, 2]]], np.uint8)).round(2)
@@ -61,17 +61,17 @@ def walk(
         raise ShapeError("A random walk needs stops and a prior together; got one of them.")
     grid, b = _finest(links, pinned, stop, prior)
     u = _conjugate_gradients(_hierarchy(grid), b, max(tolerance, 1e-7), most)
-    chance = np.clip(u[grid.pad : grid.pad + pinned.size].reshape(pinned.shape), 0, 1)
+    probability = np.clip(u[grid.pad : grid.pad + pinned.size].reshape(pinned.shape), 0, 1)
     if not grid.anchor.any():
-        chance[:] = 0.5
-    chance[pinned == FOREGROUND] = 1
-    chance[pinned == BACKGROUND] = 0
-    return chance
+        probability[:] = 0.5
+    probability[pinned == FOREGROUND] = 1
+    probability[pinned == BACKGROUND] = 0
+    return probability
 
 
 @dataclass(frozen=True, eq=False)
 class _Grid:
-    """The operator on one grid, with room for its part of a cycle."""
+    """The operator on one grid, with memory for its part of a cycle."""
 
     shape: Sizes  # [3]
     links: Flat  # [3 m]

@@ -1,4 +1,4 @@
-"""What a pixel and its surroundings look like, as numbers that a forest can ask about.
+"""Texture features of a pixel and its surroundings, for a random forest.
 
 As in Slic-Seg, from squares of up to 9 x 9 pixels: the pixel's values, their means and deviations, Haar wavelets of
 two sizes, and a histogram of the directions of gradients. Colours give the first kind each, the others are of their

@@ -1,4 +1,4 @@
-"""The inner loops of `forest.py`, in native/forest.c: sorting samples into leaves, splitting leaves, asking trees.
+"""The inner loops of `forest.py`, in native/forest.c: sorting samples into leaves, splitting leaves, prediction.
 
 A tree is rows of arrays: node i asks whether `feature[i]` is below `threshold[i]` and leads to `child[i]` when it is,
 to `child[i] + 1` when not; `feature[i]` is LEAF in a leaf. `counts[i]` is how many samples of each side came to it.
@@ -19,7 +19,7 @@ LEAF = -1
 @loop(
     "forest_place", "f4[n f]", "i8", "b1[n]", "u1[n]", "i2[nodes]", "f4[nodes]", "i4[nodes]", "f4[nodes 2]!", "i4[n]!"
 )
-def place(
+def sort_samples(
     samples: Real,  # [n f]
     first: int,  # samples before this one have a leaf already
     inside: NDArray[np.bool_],  # [n]
@@ -72,13 +72,13 @@ def split(
 
 
 @loop("forest_ask", "f4[f n]", "b1[n]", "i2[t nodes]", "f4[t nodes]", "i4[t nodes]", "f4[t nodes]", "f4[n]!")
-def ask(
+def predict(
     values: Real,  # [f n]
     where: NDArray[np.bool_],  # [n]
     feature: NDArray[np.int16],  # [t nodes]
     threshold: Real,  # [t nodes]
     child: NDArray[np.int32],  # [t nodes]
-    chances: Real,  # [t nodes] of a sample in each leaf to be inside
+    probabilities: Real,  # [t nodes] of a sample in each leaf to be inside
     out: Real,  # [n]
 ) -> None:
-    """Write the mean of the trees' chances where it is asked for."""
+    """Write the mean of the trees' probabilities where it is wanted."""

@@ -1,4 +1,4 @@
-"""Bodies: a picture and its object rounded off into a volume, so that pictures teach networks in space, too."""
+"""Bodies: a picture and its object rounded off into a volume, so that 3D networks can be trained on pictures, too."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def body(
 ) -> tuple[Real, MaskArray]:  # 3 [n n] -> 2 [n n n]
     """Return a volume round the picture's object, which shrinks towards a point at both ends of the first axis.
 
-    Its surroundings shrink with it and pass into those of another picture (`beyond`), in the first one's tones. Planes
-    drift and turn as they follow each other, and all is bent a little.
+    Its surroundings shrink with it and pass into those of another picture (`beyond`), in the first one's intensities.
+    Planes shift and rotate from one to the next, and all is deformed a little.
 
     >>> truth = np.zeros((24, 24), bool); truth[8:16, 9:15] = True
-    >>> tones, inside = body(np.random.default_rng(0), truth.astype(np.float32), truth, np.zeros((24, 24), np.float32))
-    >>> tones.shape, bool(inside.any()), bool(inside[0].any()), bool(inside[:, 0].any())
+    >>> image, inside = body(np.random.default_rng(0), truth.astype(np.float32), truth, np.zeros((24, 24), np.float32))
+    >>> image.shape, bool(inside.any()), bool(inside[0].any()), bool(inside[:, 0].any())
     ((24, 24, 24), True, False, False)
     """
     cells = len(picture)
@@ -34,13 +34,13 @@ def body(
     y, x = _followed(rng, at, z, middle, 0.15 * reach)
     away = np.hypot(y, x) / reach / np.maximum(share, 1e-3)  # in reaches of the object in this plane
     own = np.stack([y, x]) / np.maximum(share, 1e-3)
-    tones = _tones_at(picture, own, middle)
+    intensities = _intensities_at(picture, own, middle)
     inside = ndimage.map_coordinates(truth.astype(np.float32), own + middle[:, None, None, None], order=1) > 0.5
     centre = np.full(2, (cells - 1) / 2)
-    ground = _tones_at(beyond, np.stack(_followed(rng, at, z, centre, 0.2 * cells)), centre)
+    ground = _intensities_at(beyond, np.stack(_followed(rng, at, z, centre, 0.2 * cells)), centre)
     ground = (ground - ground.mean()) / max(float(ground.std()), 1e-6) * picture.std() + picture.mean()
     kept = np.clip((rng.uniform(1.5, 3.0) - away) / 0.5, 0, 1) * (share > 0)
-    return np.asarray(kept * tones + (1 - kept) * ground, np.float32), np.asarray(inside & (share > 0))
+    return np.asarray(kept * intensities + (1 - kept) * ground, np.float32), np.asarray(inside & (share > 0))
 
 
 def _shares(rng: np.random.Generator, cells: int, reach: float) -> Real:  # [n]
@@ -68,6 +68,6 @@ def _drift(rng: np.random.Generator, cells: int) -> Real:  # [n]
     return np.asarray(line - line[cells // 2], np.float32)
 
 
-def _tones_at(picture: Real, from_middle: Real, middle: NDArray[np.float64]) -> Real:
+def _intensities_at(picture: Real, from_middle: Real, middle: NDArray[np.float64]) -> Real:
     where = from_middle + middle[:, None, None, None]
     return np.asarray(ndimage.map_coordinates(picture, where, order=1, mode="mirror"), np.float32)

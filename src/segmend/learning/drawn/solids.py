@@ -74,8 +74,8 @@ def _tube(rng: np.random.Generator, cells: int) -> MaskArray:
     steps = 4 * cells
     heading = np.stack([smooth_line(rng, steps) for _ in range(3)])
     heading /= np.maximum(np.linalg.norm(heading, axis=0), 1e-6)
-    way = rng.uniform(0.2, 0.8, (3, 1)) * cells + np.cumsum(heading * 0.5, axis=1)
-    at = way[:, ((way >= 0) & (way < cells)).all(axis=0)].astype(int)
+    path = rng.uniform(0.2, 0.8, (3, 1)) * cells + np.cumsum(heading * 0.5, axis=1)
+    at = path[:, ((path >= 0) & (path < cells)).all(axis=0)].astype(int)
     line = np.ones((cells,) * 3, bool)
     line[tuple(at)] = False
     return np.asarray(ndimage.distance_transform_edt(line) < rng.uniform(1.2, 4.5)) & bool(at.size)
@@ -121,8 +121,8 @@ def _one_region(rng: np.random.Generator, regions: NDArray[np.intp]) -> MaskArra
 
 
 def _paint(rng: np.random.Generator, regions: NDArray[np.intp], count: int, cells: int) -> Real:
-    tones = rng.uniform(-1, 1, count).astype(np.float32)
-    image = tones[regions]
+    intensities = rng.uniform(-1, 1, count).astype(np.float32)
+    image = intensities[regions]
     strength = float(rng.choice([0.0, 0.1, 0.25, 0.5]))
     if strength:
         grain = rng.random() < 0.3

@@ -1,7 +1,7 @@
 """Images and objects made on the fly, so that a network learns to find any object that is marked, not certain organs.
 
 `scene` draws a random anatomy: smooth regions, blobs, rings, tubes and cells, each with a
-tone and a texture of its own, seen through a random modality (bias field, blur, noise,
+intensity and a texture of its own, seen through a random modality (bias field, blur, noise,
 speckle, colour). `similar_region` takes a region of similar intensity from a real image, and
 `paste_object` puts a drawn object into a real image. Everything is a function of a generator.
 """
@@ -56,10 +56,10 @@ def _polar(rng: np.random.Generator, cells: int) -> tuple[Real, Real, float]:
     size = float(np.exp(rng.uniform(np.log(4), np.log(cells * 0.45))))
     y0, x0 = rng.uniform(0.15 * cells, 0.85 * cells, 2)
     rows, columns = (a.astype(np.float32) for a in np.mgrid[:cells, :cells])
-    wobble = rng.uniform(0, 0.35) * size
+    deformation = rng.uniform(0, 0.35) * size
     knots = int(rng.integers(3, 10))
-    rows = rows - y0 + wobble * smooth_field(rng, knots, cells)
-    columns = columns - x0 + wobble * smooth_field(rng, knots, cells)
+    rows = rows - y0 + deformation * smooth_field(rng, knots, cells)
+    columns = columns - x0 + deformation * smooth_field(rng, knots, cells)
     turn, stretch = rng.uniform(0, np.pi), float(np.exp(rng.uniform(-0.7, 0.7)))
     u = (np.cos(turn) * rows + np.sin(turn) * columns) * stretch
     v = (-np.sin(turn) * rows + np.cos(turn) * columns) / stretch
@@ -185,14 +185,14 @@ def vessels(rng: np.random.Generator, cells: int) -> Flat:
         (y0, x0), heading, width = stems[int(rng.integers(len(stems)))]
         steps = int(rng.integers(cells // 4, cells))
         turning = heading + np.cumsum(smooth_line(rng, steps) * rng.uniform(0.01, 0.06))
-        way = np.stack([y0 + np.cumsum(np.sin(turning)), x0 + np.cumsum(np.cos(turning))], axis=1)
+        path = np.stack([y0 + np.cumsum(np.sin(turning)), x0 + np.cumsum(np.cos(turning))], axis=1)
         branch = np.ones((cells, cells), bool)
-        at = way[((way >= 0) & (way < cells)).all(axis=1)].astype(int)
+        at = path[((path >= 0) & (path < cells)).all(axis=1)].astype(int)
         branch[tuple(at.T)] = False
         mask |= ndimage.distance_transform_edt(branch) < width
         for at_step in rng.integers(0, steps, 2):
             side = rng.choice([-1, 1]) * rng.uniform(0.3, 1.2)
-            stems.append((way[at_step], turning[at_step] + side, max(width * rng.uniform(0.6, 1.0), 0.7)))
+            stems.append((path[at_step], turning[at_step] + side, max(width * rng.uniform(0.6, 1.0), 0.7)))
     return mask
 
 
@@ -220,10 +220,10 @@ def angiogram(rng: np.random.Generator, cells: int) -> tuple[Real, Flat]:  # [3 
 def membrane(rng: np.random.Generator, cells: int) -> Flat:
     """Return the thin walls between cells that fill the plane."""
     knots = int(rng.integers(3, 9))
-    rooms = np.argmax([smooth_field(rng, knots, cells) for _ in range(int(rng.integers(4, 9)))], axis=0)
+    regions = np.argmax([smooth_field(rng, knots, cells) for _ in range(int(rng.integers(4, 9)))], axis=0)
     walls = np.zeros((cells, cells), bool)
-    walls[1:] |= rooms[1:] != rooms[:-1]
-    walls[:, 1:] |= rooms[:, 1:] != rooms[:, :-1]
+    walls[1:] |= regions[1:] != regions[:-1]
+    walls[:, 1:] |= regions[:, 1:] != regions[:, :-1]
     width = int(rng.integers(0, 3))
     return np.asarray(ndimage.binary_dilation(walls, iterations=width) if width else walls)
 
@@ -270,8 +270,8 @@ def scene(rng: np.random.Generator, cells: int, truth: Flat | None = None) -> tu
 def _paint(rng: np.random.Generator, regions: NDArray[np.intp], count: int, cells: int) -> Real:
     """Return every region in an intensity and a texture of its own, in colour or in grey."""
     colour = rng.random() < 0.35
-    tones = rng.uniform(-1, 1, (3 if colour else 1, count)).astype(np.float32)
-    image = tones[:, regions]
+    intensities = rng.uniform(-1, 1, (3 if colour else 1, count)).astype(np.float32)
+    image = intensities[:, regions]
     strength = float(rng.choice([0.0, 0.1, 0.25, 0.5]))
     if strength:
         textures = [texture(rng, cells) for _ in range(min(count, 3))]

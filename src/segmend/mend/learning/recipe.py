@@ -153,10 +153,10 @@ def default_start(settings: Settings) -> Path | None:
 
 
 def inflated_from_planes(plane: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return a network's weights for planes as one's in space, which are shown other tones (`planes`, `frame.toned`).
+    """Return 2D weights as those of a 3D network, whose input channels differ.
 
-    Red, green and blue of a grey image are its levelled tones, the fourth channel are its equalised ones. The decoder
-    is shown the same in both: more channels, of which the first are prompts.
+    Red, green and blue of a grey image are its intensities after window and level, the fourth channel are its equalised
+    ones. The decoder's input is the same in both: more channels, of which the first are prompts.
     """
     state = inflated(plane, own)
     first = "down.0.0.within.weight"
@@ -375,9 +375,9 @@ def semantic_losses(logits: Tensor, names: Tensor, valid: Tensor) -> Tensor:  # 
     there = valid.float().flatten(1)
     entropy = cross_entropy(logits, names, reduction="none").flatten(1)
     entropy = (entropy * there).sum(1) / (there.sum(1) + 1)
-    chance = (logits.softmax(1) * valid[:, None]).flatten(2)[:, 1:]
+    probability = (logits.softmax(1) * valid[:, None]).flatten(2)[:, 1:]
     wanted = torch.stack([(names == i) & valid for i in range(1, logits.shape[1])], dim=1).float().flatten(2)
-    overlap = (2 * (chance * wanted).sum(2) + 1) / (chance.sum(2) + wanted.sum(2) + 1)
+    overlap = (2 * (probability * wanted).sum(2) + 1) / (probability.sum(2) + wanted.sum(2) + 1)
     present = (wanted.sum(2) > 0).float()
     return entropy + (present * (1 - overlap)).sum(1) / present.sum(1).clamp_min(1)
 
@@ -394,10 +394,10 @@ def losses(logits: Tensor, judged: Tensor, uncertainty: Tensor, truth: Tensor, s
     says what is to be learned besides: where the mask is wrong, and nowhere else.
     """  # all [b 1 ...] but the judged Dice [b] -> [b]
     entropy = binary_cross_entropy_with_logits(logits, truth, reduction="none").flatten(1).mean(1)
-    chance, wanted, before = logits.sigmoid().flatten(1), truth.flatten(1), shown.flatten(1)
-    overlap = CHANGE_SHARE * soft_dice_loss((chance - before).abs(), (wanted - before).abs()) + (
+    probability, wanted, before = logits.sigmoid().flatten(1), truth.flatten(1), shown.flatten(1)
+    overlap = CHANGE_SHARE * soft_dice_loss((probability - before).abs(), (wanted - before).abs()) + (
         1 - CHANGE_SHARE
-    ) * soft_dice_loss(chance, wanted)
+    ) * soft_dice_loss(probability, wanted)
     sure = (logits.detach() > 0).float().flatten(1)
     right = (2 * (sure * wanted).sum(1) + 1e-3) / (sure.sum(1) + wanted.sum(1) + 1e-3)
     mistakes = ((logits.detach() > 0) != (truth > 0.5)).float()

@@ -25,9 +25,9 @@ class Settings:
     widths: tuple[int, ...] = ()  # of the encoder; empty for ENCODER_WIDTHS
     light: tuple[int, ...] = ()  # of the decoder; empty for DECODER_WIDTHS
     synthetic: float = 0.35  # the share of drawn scenes
-    regions: float = 0.12  # of objects taken from real images by their tones
+    regions: float = 0.12  # of objects taken from real images by their intensities
     pasted: float = 0.08  # of drawn objects put into real images
-    layered: float = 0.12  # of real objects that are given layers of other tones
+    layered: float = 0.12  # of real objects that are given layers of other intensities
     bodies: float = 0.0  # in space, the share of what is not drawn that is made of pictures
     small: float = 0.35  # in space, the share of batches with blocks of SMALL_BLOCK cells
     large: float = 0.15  # in space, the share of batches with blocks of LARGE_BLOCK cells

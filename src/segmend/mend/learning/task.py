@@ -2,8 +2,8 @@
 
 Games are rotated and mirrored, so that the object may be anything. Labels do not allow it: left is not right, and dark
 is not bright. So half of a task's samples are views of whole slices and volumes, or windows round a label, with mild
-augmentation. They teach the semantic head, and a game is played on each of them too, which often begins from the
-network's own automatic mask: that is what a person will correct.
+augmentation. The semantic head is trained on them, and a game is played on each of them too, which often begins from
+the network's own automatic mask: that is what a person will correct.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from segmend.sampling.intensity import (
 from segmend.sampling.window import around, cells_on_plane, resample_to_grid
 from segmend.users import LargestError
 
-LABELLED_SHARE = 0.5  # the share of a task's samples that teach the semantic head
+LABELLED_SHARE = 0.5  # the share of a task's samples on which the semantic head is trained
 WHOLE_SHARE = 0.4  # the share of labelled samples that show a whole slice or volume
 ANYWHERE_SHARE = 0.2  # the share of labelled slices that are chosen without regard to their labels
 OWN_START_SHARE = 0.5  # the share of games on labelled samples that begin from the semantic head's own mask
@@ -115,12 +115,12 @@ class TaskSampler:
         labels = self.settings.labels
         if isinstance(self.games, VolumeSampler):
             view = volume_view(rng, subject, labels, self.games.cells(number))
-            image = volume_intensity_channels(view.tones[0], view.valid)
+            image = volume_intensity_channels(view.intensities[0], view.valid)
         else:
             view = plane_view(rng, subject, labels)
-            grey = len(view.tones) == 1
+            grey = len(view.intensities) == 1
             image = plane_intensity_channels(
-                clip_to_window_level(view.tones, view.valid) if grey else view.tones, view.valid
+                clip_to_window_level(view.intensities, view.valid) if grey else view.intensities, view.valid
             )
         found = labelled_game(rng, image, view)
         return replace(found, game=replace(found.game, forgetful=forgetful))
@@ -130,7 +130,7 @@ class TaskSampler:
 class LabelledView:
     """A part of a case, the label of every cell, and the cells that lie on the image."""
 
-    tones: Real  # [c y x] or [1 z y x]
+    intensities: Real  # [c y x] or [1 z y x]
     names: Names
     valid: MaskArray
 
@@ -151,17 +151,17 @@ def plane_view(rng: np.random.Generator, subject: Subject, labels: Sequence[int]
         one = here[int(rng.integers(len(here)))]
         window = window_round(rng, one if rng.random() < 0.5 else np.logical_or.reduce(here), aspect)
     channels = np.take(image.voxels, index, axis + 1)
-    tones = np.stack([resample_to_grid(c, window, CELLS) for c in colour_or_grey(channels)])
+    intensities = np.stack([resample_to_grid(c, window, CELLS) for c in colour_or_grey(channels)])
     view = LabelledView(
-        tones,
+        intensities,
         label_map([resample_to_grid(p, window, CELLS) for p in planes]),
         cells_on_plane(window, rows, columns, CELLS),
     )
     if rng.random() < 0.5:
         grid = random_grid(rng, CELLS, turn=0.2, stretch=0.15, ripple=2.0)
         names, valid = (_nearest(part, grid) for part in (view.names, view.valid))
-        view = LabelledView(np.stack([warp(c, grid) for c in view.tones]), names, valid > 0)
-    return replace(view, tones=augment_intensity_mildly(rng, view.tones)) if rng.random() < 0.6 else view
+        view = LabelledView(np.stack([warp(c, grid) for c in view.intensities]), names, valid > 0)
+    return replace(view, intensities=augment_intensity_mildly(rng, view.intensities)) if rng.random() < 0.6 else view
 
 
 def volume_view(rng: np.random.Generator, subject: Subject, labels: Sequence[int], cells: int) -> LabelledView:
@@ -172,18 +172,18 @@ def volume_view(rng: np.random.Generator, subject: Subject, labels: Sequence[int
     if found and rng.random() >= WHOLE_SHARE:
         value = 0 if rng.random() < 0.5 else int(rng.choice(list(found)))
         frame = frame_near(rng, subject, box_of(found, value), value, cells)
-    tones = frame.subsample_to_grid(image.voxels[0])[None]
+    intensities = frame.subsample_to_grid(image.voxels[0])[None]
     names = label_map([object_share(subject, frame, value) for value in labels])
-    view = LabelledView(tones, names, frame.cells_in_volume(image.shape))
+    view = LabelledView(intensities, names, frame.cells_in_volume(image.shape))
     if rng.random() < 0.5:
         matrix = np.eye(3) + rng.normal(0, 0.06, (3, 3))
         offset = np.full(3, (cells - 1) / 2) @ (np.eye(3) - matrix).T
-        tones = ndimage.affine_transform(view.tones[0], matrix, offset, order=1, cval=0.0)[None]
+        intensities = ndimage.affine_transform(view.intensities[0], matrix, offset, order=1, cval=0.0)[None]
         names, inner = (
             ndimage.affine_transform(part.astype(np.uint8), matrix, offset, order=0) for part in (names, view.valid)
         )
-        view = LabelledView(tones, names, inner > 0)
-    return replace(view, tones=augment_intensity_mildly(rng, view.tones)) if rng.random() < 0.6 else view
+        view = LabelledView(intensities, names, inner > 0)
+    return replace(view, intensities=augment_intensity_mildly(rng, view.intensities)) if rng.random() < 0.6 else view
 
 
 def label_map(shares: Sequence[Real]) -> Names:
@@ -200,15 +200,15 @@ def _nearest(part: NDArray[np.generic], grid: NDArray[np.float32]) -> NDArray[np
     return np.asarray(ndimage.map_coordinates(part.astype(np.uint8), grid, order=0, cval=0))
 
 
-def augment_intensity_mildly(rng: np.random.Generator, tones: Real) -> Real:  # [c *cells]
+def augment_intensity_mildly(rng: np.random.Generator, intensities: Real) -> Real:  # [c *cells]
     """Return intensities as from another scanner of the same kind: mild gamma, bias field, noise; never inverted."""
-    low, high = np.percentile(tones.ravel()[::7], (0.5, 99.5))
-    out = np.clip((tones - low) / max(float(high - low), 1e-6), 0, 1) ** np.exp(rng.uniform(-0.3, 0.3))
+    low, high = np.percentile(intensities.ravel()[::7], (0.5, 99.5))
+    out = np.clip((intensities - low) / max(float(high - low), 1e-6), 0, 1) ** np.exp(rng.uniform(-0.3, 0.3))
     if rng.random() < 0.4:
-        smooth = smooth_field if tones.ndim == 3 else smooth_solid
-        out = out * (1 + 0.15 * rng.random() * smooth(rng, 2, tones.shape[-1]))
+        smooth = smooth_field if intensities.ndim == 3 else smooth_solid
+        out = out * (1 + 0.15 * rng.random() * smooth(rng, 2, intensities.shape[-1]))
     if rng.random() < 0.4:
-        out = out + rng.standard_normal(tones.shape, dtype=np.float32) * rng.uniform(0, 0.05)
+        out = out + rng.standard_normal(intensities.shape, dtype=np.float32) * rng.uniform(0, 0.05)
     return np.asarray(out, np.float32)
 
 

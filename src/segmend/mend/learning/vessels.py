@@ -44,7 +44,7 @@ class Settings:
 class Sample:
     """A drawn picture as the network sees it, and where its strands are."""
 
-    tones: Real  # [n n]
+    intensities: Real  # [n n]
     truth: NDArray[np.bool_]  # [n n]
 
 
@@ -76,10 +76,10 @@ def _batch(arrays: Sequence[NDArray[np.generic]]) -> Tensor:  # [y x], ... -> [b
 def loss(network: UNet, samples: Sequence[Sample], step: int) -> Tensor:
     """Return half of the cross entropy and of one less the soft Dice of every picture."""
     with autocast():
-        logits = network(_batch([sample.tones for sample in samples])).float()
+        logits = network(_batch([sample.intensities for sample in samples])).float()
     truth = _batch([sample.truth for sample in samples])
-    chance = torch.sigmoid(logits)
-    both, either = (chance * truth).sum((1, 2, 3)), (chance + truth).sum((1, 2, 3))
+    probability = torch.sigmoid(logits)
+    both, either = (probability * truth).sum((1, 2, 3)), (probability + truth).sum((1, 2, 3))
     return binary_cross_entropy_with_logits(logits, truth) + 0.5 * (1 - (2 * both + 10) / (either + 10)).mean()
 
 
@@ -93,13 +93,13 @@ def validate(network: UNet, samples: Sequence[Sample]) -> dict[str, float]:
 def pictures(network: UNet, samples: Sequence[Sample]) -> NDArray[np.uint8]:  # [y x 3]
     """Return a sheet of what was found."""
     masks = _answers(network, samples)
-    return sheet([Example(s.tones[None], s.truth, mask) for s, mask in zip(samples, masks, strict=True)])
+    return sheet([Example(s.intensities[None], s.truth, mask) for s, mask in zip(samples, masks, strict=True)])
 
 
 def _answers(network: UNet, samples: Sequence[Sample]) -> list[NDArray[np.bool_]]:
     network.eval()
     with torch.no_grad(), autocast():
-        return [np.asarray(network(_batch([s.tones])).float()[0, 0] > 0) for s in samples]
+        return [np.asarray(network(_batch([s.intensities])).float()[0, 0] > 0) for s in samples]
 
 
 def export(network: UNet, settings: Settings, folder: Path) -> tuple[Path, ...]:

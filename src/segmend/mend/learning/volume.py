@@ -29,7 +29,7 @@ CELLS = 48  # the side of a training block, in cells
 SMALL_BLOCK = 32  # the side of a small block: three of them take the time of one of CELLS
 LARGE_BLOCK = 64  # the side of a large block: the network shall answer alike at any size of block
 MIN_OBJECT_CELLS = 20  # objects of fewer are drawn again, up to eight times
-GUESS_SHARE = 0.7  # the share of games without a first mask that are told a rough bounding box, as in use
+GUESS_SHARE = 0.7  # the share of games without a first mask that are given a rough bounding box, as in use
 UPRIGHT_SHARE = 0.6  # the share of real blocks that are neither rotated nor mirrored: anatomy has a left and a right
 # The shortest side of a training block, in the finest voxels. In use it is at least 16 (`segmend.mend.volume`).
 MIN_BLOCK_VOXELS = 12.0
@@ -46,7 +46,7 @@ def turn_channels(turn: Turn) -> Real:  # [4 n n n]
 class Block:
     """The intensities of a block with its object, the cells inside the volume, and perhaps a mask to start from."""
 
-    tones: Real  # [n n n]
+    intensities: Real  # [n n n]
     truth: MaskArray
     valid: MaskArray
     start: MaskArray | None = None
@@ -78,13 +78,13 @@ class VolumeSampler:
             )
             if block.truth.sum() >= MIN_OBJECT_CELLS:
                 break
-        tones = augment_intensity(rng, block.tones) if rng.random() < 0.8 else block.tones
+        intensities = augment_intensity(rng, block.intensities) if rng.random() < 0.8 else block.intensities
         start = block.start
         if start is None and rng.random() < 0.2:
             start = initial_mask(rng, block.truth)
         if start is not None:
             start = start & block.valid
-        sample = new_game(rng, volume_intensity_channels(tones, block.valid), block.truth, start)
+        sample = new_game(rng, volume_intensity_channels(intensities, block.valid), block.truth, start)
         unsized = start is None and not isinstance(sample.user, BoxFirst | OpenThen)
         guess = rough_box(rng, block.truth) if unsized and rng.random() < GUESS_SHARE else None
         return replace(sample, forgetful=bool(rng.random() < s.forget), guess=guess)
@@ -97,25 +97,25 @@ class VolumeSampler:
 
     def _block(self, rng: np.random.Generator, cells: int) -> Block:
         if not self.pool.groups or rng.random() < self.settings.synthetic:
-            tones, truth = volume(rng, cells)
-            return Block(tones, truth, np.ones_like(truth))
+            intensities, truth = volume(rng, cells)
+            return Block(intensities, truth, np.ones_like(truth))
         if self.pictures.groups and rng.random() < self.settings.bodies:
-            tones, truth = self._body(rng, cells)
-            return Block(tones, truth, np.ones_like(truth))
+            intensities, truth = self._body(rng, cells)
+            return Block(intensities, truth, np.ones_like(truth))
         if rng.random() < self.settings.regions:
-            tones, valid = self._anywhere(rng, cells)
-            region = similar_region(rng, tones[None])
+            intensities, valid = self._anywhere(rng, cells)
+            region = similar_region(rng, intensities[None])
             if region is not None:
-                return Block(tones, region & valid, valid)
+                return Block(intensities, region & valid, valid)
         block = self._real(rng, cells)
         if rng.random() < self.settings.layered and block.truth.any():
             ripple = smooth_solid(rng, int(rng.integers(2, 6)), cells)
-            tones, truth = add_layers(rng, block.tones, block.truth, ripple)
-            return Block(tones, truth & block.valid, block.valid)
+            intensities, truth = add_layers(rng, block.intensities, block.truth, ripple)
+            return Block(intensities, truth & block.valid, block.valid)
         if rng.random() < self.settings.pasted:
             truth = solid(rng, cells)
-            tones = blend_object(rng, block.tones, truth)
-            return Block(tones, truth & block.valid, block.valid)
+            intensities = blend_object(rng, block.intensities, truth)
+            return Block(intensities, truth & block.valid, block.valid)
         return block
 
     def _real(self, rng: np.random.Generator, cells: int) -> Block:
@@ -128,12 +128,12 @@ class VolumeSampler:
         partial = rng.random() < 0.25
         frame = (_partial if partial else frame_near)(rng, subject, box, value, cells)
         channel = int(rng.integers(len(subject.image.voxels)))
-        tones = frame.subsample_to_grid(subject.image.voxels[channel])
+        intensities = frame.subsample_to_grid(subject.image.voxels[channel])
         truth = object_share(subject, frame, value) > 0.5
         start = None
         if partial and rng.random() < 0.85:
             start = blur_mask(rng, truth) if rng.random() < 0.4 else add_local_error(rng, truth)
-        return Block(tones, truth, frame.cells_in_volume(subject.labels.shape), start, real=True)
+        return Block(intensities, truth, frame.cells_in_volume(subject.labels.shape), start, real=True)
 
     def _body(self, rng: np.random.Generator, cells: int) -> tuple[Real, MaskArray]:
         """Return an object of a picture, or a region of similar intensity, made into a volume (`drawn.bodies`)."""
@@ -157,8 +157,8 @@ class VolumeSampler:
         low = np.add(whole.low, rng.random(3) * (1 - share) * whole.length)
         length = np.multiply(whole.length, share)
         frame = replace(whole, low=three(low), length=three(length))
-        tones = frame.subsample_to_grid(image.voxels[int(rng.integers(len(image.voxels)))])
-        return tones, frame.cells_in_volume(image.shape)
+        intensities = frame.subsample_to_grid(image.voxels[int(rng.integers(len(image.voxels)))])
+        return intensities, frame.cells_in_volume(image.shape)
 
 
 def _picture(rng: np.random.Generator, subject: Subject, cells: int) -> tuple[Real, Flat]:
@@ -223,22 +223,22 @@ def _partial(rng: np.random.Generator, subject: Subject, box: Box, value: int, c
 
 def _augment_geometry(rng: np.random.Generator, block: Block, *, upright: bool) -> Block:
     """Return a block flipped, with its axes permuted, and under a small affine transform; cells are isotropic."""
-    parts = [block.tones, block.truth, block.valid] + ([] if block.start is None else [block.start])
+    parts = [block.intensities, block.truth, block.valid] + ([] if block.start is None else [block.start])
     if not upright:
         order = rng.permutation(3)
         flips = tuple(slice(None, None, -1 if rng.random() < 0.5 else 1) for _ in range(3))
         parts = [part.transpose(order)[flips] for part in parts]
     if rng.random() < 0.35:
-        cells = len(block.tones)
+        cells = len(block.intensities)
         matrix = np.eye(3) + rng.normal(0, 0.12, (3, 3))
         middle = np.full(3, (cells - 1) / 2)
         offset = middle - matrix @ middle
         parts = [
             ndimage.affine_transform(np.asarray(part, np.float32), matrix, offset, order=1, cval=0.0) for part in parts
         ]
-    tones = np.ascontiguousarray(parts[0], np.float32)
+    intensities = np.ascontiguousarray(parts[0], np.float32)
     truth, valid, *start = (np.ascontiguousarray(np.asarray(part, np.float32) > 0.5) for part in parts[1:])
-    return Block(tones, truth, valid, start[0] if start else None)
+    return Block(intensities, truth, valid, start[0] if start else None)
 
 
 def _cut_by_border(rng: np.random.Generator, block: Block) -> Block:
@@ -252,13 +252,13 @@ def _cut_by_border(rng: np.random.Generator, block: Block) -> Block:
     valid = block.valid.copy()
     valid[tuple(slice(None, at) if a == axis else slice(None) for a in range(3))] = False
     start = None if block.start is None else block.start & valid
-    return Block(np.where(valid, block.tones, 0).astype(np.float32), block.truth & valid, valid, start)
+    return Block(np.where(valid, block.intensities, 0).astype(np.float32), block.truth & valid, valid, start)
 
 
-def augment_intensity(rng: np.random.Generator, tones: Real) -> Real:
+def augment_intensity(rng: np.random.Generator, intensities: Real) -> Real:
     """Return intensities in [0, 1] with random gamma, inversion, blur, thick slices, noise and bias field."""
-    low, high = np.percentile(tones.ravel()[::7], (0.5, 99.5))
-    out = np.clip((tones - low) / max(float(high - low), 1e-6), 0, 1)
+    low, high = np.percentile(intensities.ravel()[::7], (0.5, 99.5))
+    out = np.clip((intensities - low) / max(float(high - low), 1e-6), 0, 1)
     if rng.random() < 0.5:
         out = out ** np.exp(rng.uniform(-0.7, 0.7))
     if rng.random() < 0.2:

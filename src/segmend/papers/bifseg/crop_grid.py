@@ -1,7 +1,7 @@
 """A box of voxels as a block of cells of another size, and back: how a network of a fixed size sees any object.
 
-Where a cell holds several voxels it is their mean, where a voxel holds several cells they are interpolated; laying
-back does the same the other way. Axes are independent, so both are three small matrix products.
+Where a cell holds several voxels it is their mean, where a voxel holds several cells they are interpolated; and
+the same in the other direction. Axes are independent, so both are three small matrix products.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from segmend.solvers.finetune import one_thread
 
 @dataclass(frozen=True)
 class Grid:
-    """A box of an image, seen as this many cells along each axis."""
+    """A box of an image, resampled to this many cells along each axis."""
 
     box: Box
     cells: Index
 
 
-def seen(voxels: NDArray[np.generic], grid: Grid) -> Real:  # [z y x] of the image -> cells
-    """Return what the cells see of an image.
+def resample_to_cells(voxels: NDArray[np.generic], grid: Grid) -> Real:  # [z y x] of the image -> cells
+    """Return an image's values in the cells.
 
-    >>> seen(np.arange(8).reshape(1, 1, 8), Grid(Box((0, 0, 2), (1, 1, 6)), (1, 1, 2)))
+    >>> resample_to_cells(np.arange(8).reshape(1, 1, 8), Grid(Box((0, 0, 2), (1, 1, 6)), (1, 1, 2)))
     array([[[2.5, 4.5]]], dtype=float32)
     """
     return _resample_axes(voxels[grid.box.slices].astype(np.float32), grid.cells)
 
 
-def laid(cells: Real, grid: Grid) -> Real:  # cells -> [z y x] of the box
+def resample_to_box(cells: Real, grid: Grid) -> Real:  # cells -> [z y x] of the box
     """Return the cells' values at the voxels of their box.
 
-    >>> laid(np.array([[[0.0, 1.0]]], np.float32), Grid(Box((0, 0, 2), (1, 1, 6)), (1, 1, 2)))
+    >>> resample_to_box(np.array([[[0.0, 1.0]]], np.float32), Grid(Box((0, 0, 2), (1, 1, 6)), (1, 1, 2)))
     array([[[0.  , 0.25, 0.75, 1.  ]]], dtype=float32)
     """
     return _resample_axes(cells, grid.box.shape)

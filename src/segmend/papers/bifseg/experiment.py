@@ -28,7 +28,7 @@ from segmend.errors import ModelError, SettingsError
 from segmend.learning import loop as train
 from segmend.learning.subjects import Subject
 from segmend.papers.bifseg import recipe
-from segmend.papers.bifseg.crop_grid import Grid, laid
+from segmend.papers.bifseg.crop_grid import Grid, resample_to_box
 from segmend.papers.bifseg.method import Crop, Frame, between, crop_of, frame_of, grid_of, marked_cells
 from segmend.papers.bifseg.recipe import Settings
 from segmend.papers.study.experiment import Better, Experiment, Fast, Pick, Picture, Plan, Score
@@ -241,12 +241,12 @@ def _tunings(tuning: Tuning) -> dict[str, Tuning]:
 
 def refine_by_crf(crop: Crop, probability: Real, marked: NDArray[np.uint8], kernels: Kernels) -> Real:
     """Return a first answer after the fully connected CRF; marks hold."""
-    return densecrf(probability, crop.tones[None], spacing=crop.spacing, pinned=marked, kernels=kernels)
+    return densecrf(probability, crop.intensities[None], spacing=crop.spacing, pinned=marked, kernels=kernels)
 
 
 def refine_by_cutting(crop: Crop, head: Head, marked: NDArray[np.uint8], tuning: Tuning) -> MaskArray:
-    """Return what becomes of a first answer by cutting and teaching in turn."""
-    return alternate(crop.features, crop.tones, head, marked=marked, tuning=tuning, spacing=crop.spacing).labels
+    """Return a first answer after graph cuts and fine-tuning in turn."""
+    return alternate(crop.features, crop.intensities, head, marked=marked, tuning=tuning, spacing=crop.spacing).labels
 
 
 def search_settings(
@@ -255,14 +255,14 @@ def search_settings(
     """Return the kernels of the CRF and the cut of BIFSeg that serve a network best on cases kept from its training."""
     usual = IN_2D if dimensions == 2 else IN_3D
     fields = [
-        Kernels(smooth_weight=6 * much, weight=1.5 * much, tone=tone)
+        Kernels(smooth_weight=6 * much, weight=1.5 * much, intensity=intensity)
         for much in (0.1, 0.3, 1)
-        for tone in (0.02, 0.1, 0.3)
+        for intensity in (0.02, 0.1, 0.3)
     ]
     tunings = [
-        replace(usual, smoothness=much, tone=tone, rate=rate)
+        replace(usual, smoothness=much, sigma=sigma, rate=rate)
         for much in (1.0, 3.0)
-        for tone in (0.02, 0.05, 0.1)
+        for sigma in (0.02, 0.05, 0.1)
         for rate in (1e-2, 3e-3)
     ]
     scores = np.zeros(len(fields)), np.zeros(len(tunings))
@@ -276,15 +276,15 @@ def search_settings(
         for prompts in ((box,), said):
             marked = marked_cells(prompts, one.image.shape, frame, crop.grid)
             for number, kernels in enumerate(fields):
-                chance = refine_by_crf(crop, probability, marked, kernels)
-                scores[0][number] += dice(one.truth, _whole(one, frame, crop, chance))
+                refined = refine_by_crf(crop, probability, marked, kernels)
+                scores[0][number] += dice(one.truth, _whole(one, frame, crop, refined))
             for number, tuning in enumerate(tunings):
                 labels = refine_by_cutting(crop, head, marked, tuning)
                 scores[1][number] += dice(one.truth, _whole(one, frame, crop, labels))
     kernels, tuning = fields[int(scores[0].argmax())], tunings[int(scores[1].argmax())]
     plan.log(
-        f"{network}, seed {seed}: CRF of weight {kernels.weight:g} and tone {kernels.tone:g}; "
-        f"lambda {tuning.smoothness:g}, sigma {tuning.tone:g}, rate {tuning.rate:g}"
+        f"{network}, seed {seed}: CRF of weight {kernels.weight:g} and intensity {kernels.intensity:g}; "
+        f"lambda {tuning.smoothness:g}, sigma {tuning.sigma:g}, rate {tuning.rate:g}"
     )
     return kernels, tuning
 
@@ -334,7 +334,7 @@ def _engine(network: torch.nn.Module) -> Any:
 def _whole(one: Object, frame: Frame, crop: Crop, labels: NDArray[np.generic]) -> MaskArray:
     """Return a crop's answer as a mask of the image."""
     mask = np.zeros(one.truth.shape, bool)
-    mask[frame.box.slices] = np.moveaxis(laid(labels.astype(np.float32), crop.grid), 0, frame.across) > 0.5
+    mask[frame.box.slices] = np.moveaxis(resample_to_box(labels.astype(np.float32), crop.grid), 0, frame.across) > 0.5
     return mask
 
 
@@ -386,7 +386,7 @@ def pictures(plan: Plan) -> Sequence[Picture]:
         first = _whole(one, frame, crop, head.probability(crop.features))
         said = (box, *_strokes(robot, one.truth, first))
         marked = marked_cells(said, one.image.shape, frame, crop.grid)
-        after = _whole(one, frame, crop, alternate(crop.features, crop.tones, head, marked=marked).labels)
+        after = _whole(one, frame, crop, alternate(crop.features, crop.intensities, head, marked=marked).labels)
         masks = {"truth": one.truth, "P-Net": first, "BIFSeg with scribbles": after}
         sheets.append(Picture(f"{one.set}, {one.case}: {', '.join(masks)}", _sheet(one.image, list(masks.values()))))
     return sheets
@@ -398,9 +398,9 @@ def _sheet(image: Image, masks: Sequence[MaskArray]) -> bytes:
 
     from PIL import Image as Drawing
 
-    tones = image.voxels[0, 0].astype(np.float32)
-    low, high = np.percentile(tones, (0.5, 99.5))
-    grey = np.clip(255 * (tones - low) / max(float(high - low), 1e-6), 0, 255).astype(np.uint8)
+    intensities = image.voxels[0, 0].astype(np.float32)
+    low, high = np.percentile(intensities, (0.5, 99.5))
+    grey = np.clip(255 * (intensities - low) / max(float(high - low), 1e-6), 0, 255).astype(np.uint8)
     panels = []
     for mask in masks:
         panel = np.stack([grey] * 3, axis=-1)
@@ -481,11 +481,11 @@ plane experiment the largest slice of each object counts. Boxes are the truth's 
 voxels; scribbles are strokes along the skeletons of the regions of 30 voxels or more that the first answer has wrong,
 five at most, the same for every arm. The networks are narrow (16 and 8 channels in place of 64) and train for
 minutes. Where the paper says CRF, the arm "+ CRF" is the fully connected one; "+ graph cut" is the label update
-alone, once, which is BIFSeg without fine-tuning. The weight and tone of the CRF, and lambda, sigma and the rate of
-BIFSeg, are chosen by a small grid search on cases kept from training, seen classes alone, with scribbles and without,
-for each network and seed; the paper chose its own so, but for the rate. Seconds of refining arms are those of the
-refinement, without the network's pass; those of networks are with cropping and on one thread. Interactive methods
-that need no box draw strokes from the start, so their first rounds stand beside a box."""
+alone, once, which is BIFSeg without fine-tuning. The weight and intensity width of the CRF, and lambda, sigma and the
+rate of BIFSeg, are chosen by a small grid search on cases kept from training, seen classes alone, with scribbles and
+without, for each network and seed; the paper chose its own so, but for the rate. Seconds of refining arms are those
+of the refinement, without the network's pass; those of networks are with cropping and on one thread. Interactive
+methods that need no box get strokes from the start, so their first rounds compare with a box."""
 
 EXPERIMENT = Experiment(
     paper=CARD.id,

@@ -1,10 +1,10 @@
 """bifseg (Wang et al., TMI 2018): a box, a compact network that never saw such an object, and learning on the image.
 
 The crop inside the box, brought to one size and normalised by its own mean and deviation, goes once through P-Net (a
-plane) or PC-Net (a volume). Its features are stored. Then `segmend.solvers.finetune.alternate` cuts and teaches block 6
-in turn, without marks or with all marks so far: every answer starts from the trained network, so it depends on nothing
-but the image, the prompts and the mask so far, and a replay gives the same masks. With fine-tuning off, one cut of what
-the trained network says is the answer.
+plane) or PC-Net (a volume). Its features are stored. Then `segmend.solvers.finetune.alternate` cuts and fine-tunes
+block 6 in turn, without marks or with all marks so far: every answer starts from the trained network, so it depends on
+nothing but the image, the prompts and the mask so far, and a replay gives the same masks. With fine-tuning off, one cut
+of what the trained network says is the answer.
 
 The box is the newest box, or that of the newest extreme points; else it is that of the mask so far or of the positive
 marks, with a margin; else it is the image. A box one voxel thick in a volume asks for that plane.
@@ -27,7 +27,7 @@ from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.core.segmenter import Prediction, Segmenter, Workspace
 from segmend.core.session import Finetune
 from segmend.errors import ModelError, PromptError
-from segmend.papers.bifseg.crop_grid import Grid, cells_of, laid, planar, seen, solid
+from segmend.papers.bifseg.crop_grid import Grid, cells_of, planar, resample_to_box, resample_to_cells, solid
 from segmend.runtime import cards
 from segmend.runtime.engine import AUTO, Device, Engine, weights_file, weights_of
 from segmend.solvers.finetune import IN_2D, IN_3D, Head, Tuning, alternate, load_head, size_beside
@@ -110,7 +110,7 @@ class Crop:
 
     grid: Grid
     spacing: tuple[float, float, float]  # of the cells; the smallest is 1
-    tones: Real  # [z y x] 0 to 1
+    intensities: Real  # [z y x] 0 to 1
     features: Real  # [f z y x]
 
 
@@ -138,9 +138,11 @@ class BifsegWorkspace(Workspace):
         net, tuning = self.method.net(frame.dimensions), self.method.tunings[frame.dimensions]
         if self.finetunes == "off":
             tuning = replace(tuning, rounds=0)
-        finetuned = alternate(crop.features, crop.tones, net.head, marked=marked, tuning=tuning, spacing=crop.spacing)
-        inside = laid(finetuned.labels.astype(np.float32), crop.grid)
-        unsure = laid((1 - np.abs(2 * finetuned.probability - 1)).astype(np.float32), crop.grid)
+        finetuned = alternate(
+            crop.features, crop.intensities, net.head, marked=marked, tuning=tuning, spacing=crop.spacing
+        )
+        inside = resample_to_box(finetuned.labels.astype(np.float32), crop.grid)
+        unsure = resample_to_box((1 - np.abs(2 * finetuned.probability - 1)).astype(np.float32), crop.grid)
         said = _place_answer(_back(inside, frame.across), _back(unsure, frame.across), frame, previous)
         return replace(said, finetuned=tuning.rounds > 0)
 
@@ -181,7 +183,7 @@ def frame_of(prompts: Sequence[Prompt], previous: MaskArray, image: Image) -> Fr
 
 
 def _guess_box(prompts: Sequence[Prompt], previous: MaskArray, image: Image) -> Box:
-    """Return the box of the mask so far and the positive marks with room round it, or the image."""
+    """Return the box of the mask so far and the positive marks with a margin, or the image."""
     known, said = bounds(previous), _with_marks(Box((0, 0, 0), (0, 0, 0)), prompts)
     if known is None and said.size == 0:
         return whole(image.shape)
@@ -223,7 +225,7 @@ def crop_of(image: Image, frame: Frame, engine: Engine, longest: int = LONGEST) 
     """Return a frame as the network sees it, with its features."""
     grid = grid_of(frame, image, longest)
     voxels = image.voxels[(slice(None), *frame.box.slices)]
-    cells = seen(_turn_axes(grey(voxels), frame.across), Grid(whole(grid.box.shape), grid.cells))
+    cells = resample_to_cells(_turn_axes(grey(voxels), frame.across), Grid(whole(grid.box.shape), grid.cells))
     x = filled_up(normal(cells), frame.dimensions)
     found = engine.run({"x": x[0][None, None] if frame.dimensions == 2 else x[None, None]})["features"][0]
     features = found[:, None] if frame.dimensions == 2 else found
@@ -257,13 +259,13 @@ def grey(voxels: NDArray[np.generic]) -> Real:  # [c z y x] -> [z y x]
 
 
 def normal(cells: Real) -> Real:
-    """Return tones with mean 0 and deviation 1; one tone everywhere is 0."""
+    """Return intensities with mean 0 and deviation 1; a constant is 0."""
     spread = float(cells.std())
     return np.asarray((cells - cells.mean()) / (spread if spread > 1e-6 * (1 + np.abs(cells).max()) else np.inf))
 
 
 def between(cells: Real) -> Real:
-    """Return tones as 0 to 1 between the crop's percentiles."""
+    """Return intensities as 0 to 1 between the crop's percentiles."""
     low, high = np.percentile(cells, (0.5, 99.5))
     return np.asarray(np.clip((cells - low) / max(float(high - low), 1e-6), 0, 1), np.float32)
 

@@ -34,7 +34,7 @@ from segmend.nets.highres3dnet import HighRes3DNet
 from segmend.nets.pcnet import PCNet
 from segmend.nets.pnet import PNet
 from segmend.nets.unet import UNet
-from segmend.papers.bifseg.crop_grid import Grid, seen
+from segmend.papers.bifseg.crop_grid import Grid, resample_to_cells
 from segmend.papers.bifseg.method import LONGEST, Frame, filled_up, grey, grid_of, normal
 from segmend.runtime.engine import export_network
 from segmend.solvers.finetune import Head, save_head
@@ -67,7 +67,7 @@ class Settings:
     margin: int = 10  # voxels that each side of the box is moved out at most
     smallest: int = LONGEST  # cells of a volume's longest side at least; smaller learns quicker
     largest: int = LONGEST  # and at most
-    varied: bool = True  # turned and in other tones
+    varied: bool = True  # rotation and intensity augmentation
     synthetic: float = 0.3  # the share of drawn scenes
     overlap: float = 1.0  # of soft Dice beside the cross entropy: small objects in loose boxes are not given up
     descent: str = "adamw"  # or sgd, with momentum 0.9 and a rate that halves every 5000 steps
@@ -183,10 +183,10 @@ def crop_sample(image: Image, truth: MaskArray, frame: Frame, longest: int = LON
         slices = grid.cells[0] if grid.cells[0] == grid.box.shape[0] else int(shares[0])
         grid = Grid(grid.box, (slices, int(shares[1]), int(shares[2])))
     inner = Grid(whole(grid.box.shape), grid.cells)
-    tones = np.moveaxis(grey(image.voxels[(slice(None), *frame.box.slices)]), frame.across, 0)
+    intensities = np.moveaxis(grey(image.voxels[(slice(None), *frame.box.slices)]), frame.across, 0)
     object_ = np.moveaxis(truth[frame.box.slices], frame.across, 0)
-    cells = normal(seen(tones, inner))
-    inside = seen(object_, inner)
+    cells = normal(resample_to_cells(intensities, inner))
+    inside = resample_to_cells(object_, inner)
     # a thin thing may fill no cell by half: then its fullest cells stand for it
     mask = inside > min(0.5, 0.99 * float(inside.max()))
     dimensions = frame.dimensions
@@ -194,7 +194,7 @@ def crop_sample(image: Image, truth: MaskArray, frame: Frame, longest: int = LON
 
 
 def _augment(rng: np.random.Generator, sample: Sample, settings: Settings) -> Sample:
-    """Return the sample flipped, and in other tones."""
+    """Return the sample flipped, with other intensities."""
     z, y, x = sample.inner
     cells, truth = sample.cells[:z, :y, :x], sample.truth[:z, :y, :x]
     for axis in (1, 2) if settings.dimensions == 2 else (0, 1, 2):
@@ -231,7 +231,7 @@ def _drawn_case(rng: np.random.Generator, dimensions: int) -> Subject:
 
 
 def ball(rng: np.random.Generator, side: int) -> tuple[Real, MaskArray]:
-    """Return a drawn volume and the lumpy ellipsoid in it, among others of other tones.
+    """Return a drawn volume and the lumpy ellipsoid in it, among others of other intensities.
 
     >>> image, truth = ball(np.random.default_rng(0), 24)
     >>> image.shape, bool(truth.any())
@@ -364,7 +364,7 @@ def share(step: int, settings: Settings) -> float:
 
 
 def head_of(network: nn.Module) -> Head:
-    """Return block 6 of P-Net or PC-Net as a head that can be taught without torch."""
+    """Return block 6 of P-Net or PC-Net as a head that can be fine-tuned without torch."""
     layers = [layer for layer in network.head if isinstance(layer, nn.Conv2d | nn.Conv3d)]  # type: ignore[union-attr]
     with torch.no_grad():
         weights = tuple(layer.weight.flatten(1).float().numpy().copy() for layer in layers)

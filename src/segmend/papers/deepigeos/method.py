@@ -1,7 +1,7 @@
-"""deepigeos (Wang et al., TPAMI 2018): P-Net answers alone, R-Net mends that from the geodesic way to the marks.
+"""deepigeos (Wang et al., TPAMI 2018): P-Net answers alone, R-Net corrects that from geodesic distances to the marks.
 
 P-Net sees the picture, R-Net the picture, the answer so far and how near each pixel is to the marks inside and to
-those outside, along ways that avoid edges. Where the paper ends with a CRF that is trained with the networks and a
+those outside. Where the paper ends with a CRF that is trained with the networks and a
 user's marks as hard constraints, a graph cut with the marks pinned stands here. Slices of a volume are answered one at
 a time, as the paper's placentas are; a neighbour's mask is R-Net's first answer for the next slice.
 """
@@ -44,8 +44,8 @@ METHOD = cards.method("deepigeos")
 CELLS = 128  # the side of the grid the networks were trained on
 MARGIN = 1.3  # of a box, and MASK_MARGIN of a mask, the window's side
 MASK_MARGIN = 1.8
-STEEP = 3.0  # the way across an edge from the darkest tone to the brightest
-FAR = 32.0  # cells of even tone that are as far as a third of that
+STEEP = 3.0  # the length of a path across an edge from the darkest intensity to the brightest
+FAR = 32.0  # cells of even intensity that are as far as a third of that
 CUTTING = Tuning(smoothness=1.0)
 
 
@@ -173,16 +173,16 @@ def cells_of(pixels: NDArray[np.intp], window: Window, cells: int) -> NDArray[np
 
 
 def nearness(picture: Real, clicked: Sequence[NDArray[np.intp]]) -> Real:  # [n n] -> [2 n n]
-    """Return how near each cell is to the marks inside and to those outside: exp(-way), 0 where there are none.
+    """Return exp(-geodesic distance) of each cell to the marks inside and to those outside, 0 where there are none.
 
-    The way is geodesic: it is long where it crosses edges. Noise is smoothed first, for it lengthens every way.
+    Noise is smoothed first, for it lengthens every path.
     """
-    tones = np.asarray(gaussian_filter(between(picture), 1.0), np.float32)[None, None]
+    intensities = np.asarray(gaussian_filter(between(picture), 1.0), np.float32)[None, None]
     maps = np.zeros((len(clicked), *picture.shape), np.float32)
     for grid, points in zip(maps, clicked, strict=True):
         if len(points):
             sources = np.zeros((1, *picture.shape), bool)
             sources[0][tuple(points.T)] = True
             step = STEEP / 3 / FAR
-            grid[:] = np.exp(-geodesic(tones, sources, spacing=(step,) * 3, contrast=STEEP, passes=2)[0])
+            grid[:] = np.exp(-geodesic(intensities, sources, spacing=(step,) * 3, contrast=STEEP, passes=2)[0])
     return maps

@@ -1,8 +1,8 @@
 """How deepigeos learns: P-Net from pictures, R-Net from what P-Net has wrong and simulated clicks on it.
 
 The clicks are the paper's: in every wrong region of N pixels ceil(N / 100) at random, none below 30. The paper trains
-P-Net first and R-Net after it; here one step teaches both, R-Net on the P-Net of that moment. Some of R-Net's first
-answers are the truth bent out of shape, as a neighbouring slice's mask is, and some of its samples have no clicks.
+P-Net first and R-Net after it; here one step trains both, R-Net on the P-Net of that moment. Some of R-Net's first
+answers are the truth deformed, as a neighbouring slice's mask is, and some of its samples have no clicks.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Settings:
     hidden: int = 32
     dropout: float = 0.0
     whole: float = 0.3  # the share of looks at whole planes; the others are at one object from near
-    bent: float = 0.3  # the share of R-Net's first answers that are a bent truth
+    bent: float = 0.3  # the share of R-Net's first answers that are a deformed truth
     silent: float = 0.15  # the share of its samples without clicks
     synthetic: float = 0.3  # of drawn scenes
     overlap: float = 1.0  # of soft Dice beside the cross entropy: small objects in whole planes are not given up

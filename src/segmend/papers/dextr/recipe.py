@@ -48,7 +48,7 @@ class Settings:
     cells: int = CELLS
     widths: tuple[int, ...] = (16, 32, 48, 64, 96)
     synthetic: float = 0.35  # the share of drawn scenes
-    varied: bool = True  # turned, bent and in other tones
+    varied: bool = True  # rotation, deformation and intensity augmentation
     slack: float = 0.02  # of the object's size: how careless the points are
     fifth: float = 0.3  # the share of samples with one to three more points of the edge
 

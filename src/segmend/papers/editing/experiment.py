@@ -277,8 +277,8 @@ def pictures(plan: Plan) -> Sequence[Picture]:
         at = int(case.truth.sum(axis=(1, 2)).argmax())
         shown = [masks[0], masks[1], masks[min(2, len(masks) - 1)], masks[-1]]
         tiles = [painted(subject.image.voxels[:1, at], case.truth[at], mask[at]) for mask in shown]
-        told = f"F, G without edits, with one, with {len(prompts)}"
-        sheets.append(Picture(f"{name}/{subject.name}: {told}", png(np.concatenate(tiles, axis=1))))
+        caption = f"F, G without edits, with one, with {len(prompts)}"
+        sheets.append(Picture(f"{name}/{subject.name}: {caption}", png(np.concatenate(tiles, axis=1))))
     return sheets
 
 

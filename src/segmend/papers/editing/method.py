@@ -35,8 +35,8 @@ WEIGHTS, ABOUT = "editing.onnx", "editing.json"
 EDITS = 3  # channels: selection, brush, adjustment
 DILATION = 2  # cells
 LARGEST_K = 1e4  # no mask is so much too large; what a network can be given
-SURE = 0.98  # the chance of a mask from elsewhere
-SEEN = 0.02  # chances below this are not worth laying back
+SURE = 0.98  # the probability inside a mask from elsewhere
+SEEN = 0.02  # probabilities below this are not resampled to voxels
 
 REACH = np.asarray(  # the cells of a click: two dilations by the faces of a cell
     [
@@ -188,7 +188,7 @@ def standardise(values: Real) -> Real:
 def edit_channels(edits: Sequence[Prompt], frame: Frame) -> Real:  # [3 *cells]
     """Return what the network sees of the edits: selection, brush and adjustment.
 
-    Marks that contradict each other: the later one holds. Adjustments add up, for each is a wish about the mask
+    Marks that contradict each other: the later one holds. Adjustments add up, for each refers to the mask
     that the person saw. The network's K is the paper's: above 0 the mask is too large.
 
     >>> frame = whole_frame((5, 5, 5), (1, 1, 1), (5, 5, 5))

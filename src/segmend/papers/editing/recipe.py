@@ -1,7 +1,7 @@
 """How editing learns: first F, the automatic network, then G, which sees the edits that F's mistakes call for.
 
-One run trains both. Until step `first` the batch teaches F. From then on F is frozen: its masks are compared with
-the truth, the simulated person of `users.Edits` puts down what the three tools would, and the batch teaches G. F is
+One run trains both. Until step `first` F is trained. From then on F is frozen: its masks are compared with
+the truth, the simulated person of `users.Edits` makes the edits of the three tools, and G is trained. F is
 kept as the automatic network to compare with, and for a new run of G.
 """
 
@@ -61,7 +61,7 @@ class Settings:
     channels: int = 1  # of the image
     labels: tuple[int, ...] = ()  # the values that are the object together; empty for all
     sets: tuple[str, ...] = ()  # the names of the data sets to learn from; empty for all
-    keep: float = 0.5  # the chance of each tool to be used in a sample where it would be
+    keep: float = 0.5  # the probability of each tool to be used in a sample where it would be
     warm: bool = True  # G starts as F, blind to edits
 
 

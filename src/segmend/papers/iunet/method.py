@@ -137,7 +137,7 @@ def click_width(pixels: float, alpha: float) -> float:
 
 
 def grey(channels: NDArray[np.generic], window: Window, cells: int) -> Real:  # [c y x] -> [1 n n]
-    """Return the mean tone of what a window sees, 0 to 1 between its percentiles."""
+    """Return the mean intensity in a window, 0 to 1 between its percentiles."""
     seen = np.stack([resample_to_grid(channel, window, cells) for channel in channels]).mean(axis=0, keepdims=True)
     valid = cells_on_plane(window, channels.shape[1], channels.shape[2], cells)
     return plane_intensity_channels(np.asarray(seen, np.float32), valid, zero_if_constant=True)[:1]

@@ -67,7 +67,7 @@ class Settings:
     )
     most: int = 15  # interactions; each is one click inside and one beside the object
     whole: float = 0.4  # the share of looks at whole planes
-    varied: bool = True  # turned, bent and in other tones
+    varied: bool = True  # rotation, deformation and intensity augmentation
     synthetic: float = 0.35  # the share of drawn scenes
     labels: tuple[int, ...] = ()  # the label values to learn; empty for all
 

@@ -117,7 +117,7 @@ def pictures_of(plan: Plan) -> Iterator[Cases]:
 
 
 def scores_of(name: str, finished: Finished, cases: Cases, seed: int, settings: Settings) -> Iterator[Score]:
-    """Yield an arm's Dice after every look, and where each way to stop stops it."""
+    """Yield an arm's Dice after every iteration, and where each stopping rule stops it."""
     kept, tested = (chains(finished, part, settings) for part in (cases.kept, cases.tested))
     validated = int(kept.dice.mean(axis=1).argmax())
     for i, subject in enumerate(cases.tested):
@@ -185,11 +185,11 @@ heads in ultrasound stand for the others. Each set has networks of its own, as i
 - 64 x 64 cells instead of 128 x 128, 12 filters at the first level instead of 32, batch norm, a larger rate and fewer
   steps.
 - Lambda is chosen from 0.3 and 3 by validation, for each set and seed.
-- The refiner's masks in training are the base's own, the same spoiled, and the truth spoiled; the paper says how masks
-  are augmented and not which. The size of each fault is ours.
+- The refiner's masks in training are the base's own, the same perturbed, and the truth perturbed; the paper says how
+  masks are augmented and not which. The size of each fault is ours.
 - "No quality" is the same network with lambda 0. "Own output" sends masks through the network up to twice before it
   learns from them: from scratch, or warm from the network with a predicted quality, at a third of the rate.
-- Rows that are stopped count 1 look in the tables; the number of looks is beside each score as "iterations".
+- Rows that are stopped count 1 iteration in the tables; the number of iterations is stored with each score.
   Stopping by validation takes one number for a whole set, from 0; by predicted quality and by oracle each picture
   has its own."""
 
@@ -204,12 +204,17 @@ EXPERIMENT = Experiment(
             for s in CARD.sets
         ),
         Better("refining without a quality is better than the base", Pick(PLAIN, 1), Pick(BASE, 0)),
-        Better("the predicted quality helps the first look", Pick(QUALITY, 1), Pick(PLAIN, 1)),
+        Better("the predicted quality helps the first iteration", Pick(QUALITY, 1), Pick(PLAIN, 1)),
         Better("... and the second", Pick(QUALITY, 2), Pick(PLAIN, 2)),
-        Better("with it the second look does not fall (by .001)", Pick(QUALITY, 2), Pick(QUALITY, 1), least=-0.001),
-        Tracks("the predicted quality tracks the true Dice after one look", Pick(QUALITY, 1)),
+        Better(
+            "with it the second iteration does not lower the Dice (by .001)",
+            Pick(QUALITY, 2),
+            Pick(QUALITY, 1),
+            least=-0.001,
+        ),
+        Tracks("the predicted quality tracks the true Dice after one iteration", Pick(QUALITY, 1)),
         Better("own output, warm and stopped by validation, is better still", Pick(STOPS[WARM][0]), Pick(QUALITY, 2)),
-        Better("a better rule could stop it better", Pick(STOPS[WARM][2]), Pick(STOPS[WARM][0])),
+        Better("a better stopping rule would raise the Dice", Pick(STOPS[WARM][2]), Pick(STOPS[WARM][0])),
         Better(
             "stopping by the predicted quality costs nothing (by .002)",
             Pick(STOPS[WARM][1]),

@@ -1,7 +1,7 @@
 """How quality learns: a plain U-Net first, then a refiner of its masks that also says how good each of them is.
 
-The refiner's masks are the base network's, the same spoiled, and the truth spoiled: bent, eroded or dilated,
-sprinkled with noise, turned, flipped, shifted. The quality of each is known, since the truth is. With `own`, a mask
+The refiner's masks are the base network's, the same perturbed, and the truth perturbed: deformed, eroded or dilated,
+with noise, rotated, flipped, shifted. The quality of each is known, since the truth is. With `own`, a mask
 first goes through the refiner up to so many times, so that it learns to refine its own output: from scratch, or, with
 `start`, from the weights of an earlier run (the paper's "warm").
 """
@@ -38,7 +38,7 @@ from segmend.sampling.intensity import plane_intensity_channels
 Flat = NDArray[np.bool_]  # [n n]
 Masks = NDArray[np.bool_]  # [b n n]
 NAME = "quality"
-STARTS = ("base", "spoiled base", "spoiled truth")
+STARTS = ("base", "perturbed base", "perturbed truth")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ class Sampler(SliceSampler):
             crop = random_crop(rng, self.pool.draw(rng), s.cells, whole=1.0, merged=1.0)
         if s.varied:
             crop = augment_crop(rng, crop)
-        start = "spoiled truth" if drawn else str(rng.choice(STARTS, p=[0.4, 0.2, 0.4]))
+        start = "perturbed truth" if drawn else str(rng.choice(STARTS, p=[0.4, 0.2, 0.4]))
         return sample(
             crop, s, start=start, times=int(rng.integers(s.own + 1)), seed=int(rng.integers(2**31)), drawn=drawn
         )
@@ -124,7 +124,7 @@ class Sampler(SliceSampler):
 def sample(
     crop: Crop, settings: Settings, *, start: str = "base", times: int = 0, seed: int = 0, drawn: bool = False
 ) -> Sample:
-    """Return a look as a sample."""
+    """Return a crop as a sample."""
     return Sample(
         plane_intensity_channels(crop.picture, crop.valid, zero_if_constant=True)[:3],
         crop.truth,
@@ -136,29 +136,29 @@ def sample(
     )
 
 
-def spoil(rng: np.random.Generator, mask: Flat) -> Flat:
-    """Return the mask with one to three of the paper's faults, each of a random size."""
+def perturb(rng: np.random.Generator, mask: Flat) -> Flat:
+    """Return the mask with one to three of the paper's perturbations, each of a random size."""
     out = mask
-    for fault in rng.permutation(len(FAULTS))[: int(rng.integers(1, 4))]:
-        out = FAULTS[fault](rng, out)
+    for fault in rng.permutation(len(PERTURBATIONS))[: int(rng.integers(1, 4))]:
+        out = PERTURBATIONS[fault](rng, out)
     return out
 
 
 def deform(rng: np.random.Generator, mask: Flat) -> Flat:
-    """Return the mask bent like rubber."""
+    """Return the mask after an elastic deformation."""
     grid = random_grid(rng, len(mask), turn=0, stretch=0, ripple=len(mask) / 16)
     return warp(mask, grid) > 0.5
 
 
 def erode_or_dilate(rng: np.random.Generator, mask: Flat) -> Flat:
-    """Return the mask worn down or grown by a few cells."""
+    """Return the mask eroded or dilated by a few cells."""
     times = int(rng.integers(1, max(2, len(mask) // 20)))
     change = ndimage.binary_erosion if rng.random() < 0.5 else ndimage.binary_dilation
     return np.asarray(change(mask, iterations=times), bool)
 
 
-def sprinkle(rng: np.random.Generator, mask: Flat) -> Flat:
-    """Return the mask with cells, or blots of cells, of the other kind."""
+def add_noise(rng: np.random.Generator, mask: Flat) -> Flat:
+    """Return the mask with flipped cells, or blobs of cells."""
     size = float(rng.uniform(0, 2.0))
     grain = ndimage.gaussian_filter(rng.standard_normal(mask.shape), size) if size > 0.5 else rng.random(mask.shape)
     return mask ^ (grain >= np.quantile(grain, 1 - rng.uniform(0.005, 0.08)))
@@ -187,7 +187,7 @@ def shift(rng: np.random.Generator, mask: Flat) -> Flat:
     return mask
 
 
-FAULTS = (deform, erode_or_dilate, sprinkle, rotate, flip, shift)
+PERTURBATIONS = (deform, erode_or_dilate, add_noise, rotate, flip, shift)
 
 
 def _middle(mask: Flat) -> NDArray[np.float64]:
@@ -274,10 +274,10 @@ def loss(network: BaseAndRefiner, samples: Sequence[Sample], step: int = 0) -> T
 def given_masks(network: BaseAndRefiner, samples: Sequence[Sample], images: Tensor) -> Masks:
     """Return the masks that the refiner is given."""
     masks = np.stack([s.truth for s in samples])
-    base = first_masks(network, images) if any(s.start != "spoiled truth" for s in samples) else masks
+    base = first_masks(network, images) if any(s.start != "perturbed truth" for s in samples) else masks
     for i, one in enumerate(samples):
-        mask = masks[i] if one.start == "spoiled truth" else base[i]
-        masks[i] = mask if one.start == "base" else spoil(np.random.default_rng(one.seed), mask)
+        mask = masks[i] if one.start == "perturbed truth" else base[i]
+        masks[i] = mask if one.start == "base" else perturb(np.random.default_rng(one.seed), mask)
     for time in range(max(s.times for s in samples)):
         again = [i for i, s in enumerate(samples) if s.times > time]
         masks[again] = refine(network, images[again], masks[again])[0]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from segmend import methods
 from segmend.classical.methods.graphcut import BOUNDARY, SCALE, SHARPNESS
 from segmend.classical.solvers.densecrf import densecrf
-from segmend.classical.solvers.evidence import LOOKS
+from segmend.classical.solvers.unary import APPEARANCE_LIMIT
 from segmend.core.image import Box, Image, MaskArray, Real
 from segmend.core.logits import logit
 from segmend.core.marks import marks
@@ -331,8 +331,8 @@ def first_guess(method: Segmenter, study: Study) -> Real:
 def refine_by_crf(method: Segmenter, study: Study) -> MaskArray:
     """Return the first guess after a dense CRF: in 3D for a volume."""
     values, spacing = _in_noise(study.image), study.image.spacing
-    chance = densecrf(first_guess(method, study), values, spacing=(spacing / spacing.min()).tolist())
-    return np.asarray(chance > 0.5)
+    probability = densecrf(first_guess(method, study), values, spacing=(spacing / spacing.min()).tolist())
+    return np.asarray(probability > 0.5)
 
 
 def seeds_of_truth(truth: MaskArray, guess: MaskArray) -> tuple[Prompt, ...]:
@@ -348,7 +348,7 @@ def seeds_of_errors(truth: MaskArray, guess: MaskArray) -> tuple[Prompt, ...]:
 def cut_guess(
     method: Segmenter, seeds: Callable[[MaskArray, MaskArray], tuple[Prompt, ...]], study: Study
 ) -> MaskArray:
-    """Return the first guess after a graph cut in which seeds are fixed and the guess is each pixel's opinion."""
+    """Return the first guess after a graph cut in which seeds are fixed and the guess is each pixel's unary."""
     guess, values = first_guess(method, study), _in_noise(study.image)
     masks = []
     for z, (_, truth) in enumerate(study.slices):
@@ -358,7 +358,7 @@ def cut_guess(
         fixed = np.zeros(shape, np.uint8)
         for points, value in zip(marks(seeds(truth, here > 0.5), shape), (FOREGROUND, BACKGROUND), strict=True):
             fixed[tuple(points.T)] = value
-        logits = np.clip(logit(here, 1e-6), -LOOKS, LOOKS)
+        logits = np.clip(logit(here, 1e-6), -APPEARANCE_LIMIT, APPEARANCE_LIMIT)
         arcs = whole_numbers(prices, scale=SCALE * BOUNDARY[len(steps)])
         masks.append(cut(whole_numbers(logits, scale=SCALE), arcs, fixed=fixed).inside)
     return np.concatenate(masks)

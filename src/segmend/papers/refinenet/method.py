@@ -46,7 +46,7 @@ SIGMA = 2.0  # cells: the width of a seed
 HINT = 0.5  # how high the seeds are that a neighbouring slice gives, beside a person's: they may be wrong
 AWAY = 3  # cells between a slice's mask and the rim of background seeds that it gives its neighbours
 KEPT = 64  # slices whose guesses are kept: 0.7 MB each
-STRANGE = 2.0  # deviations of the tones in the first slice's mask: beyond them a mask is of something else
+STRANGE = 2.0  # deviations of the intensities in the first slice's mask: beyond them a mask is of something else
 BELIEVED = 0.4  # of what the backbone thinks of the first slice's mask: with less the object has ended
 CLEAR = 4 * SIGMA  # cells round a mark in which older seeds of the other class no longer count
 
@@ -162,11 +162,13 @@ class RefineNetWorkspace(SliceWorkspace):
                 if not nearly_equal(np.take(mask, after, axis), fresh.mask):
                     fronts[step] = (after, fresh.mask)
 
-    def _trace(self, axis: int, index: int, here: Plane) -> _Trace:
-        tones = self.channels(axis, index).astype(np.float32).mean(axis=0)
-        floor = 0.05 * float(np.ptp(tones))
-        chance = self.backbone_answer(axis, index).probability[here]
-        return _Trace(float(tones[here].mean()), max(float(tones[here].std()), floor), float(chance.mean()))
+    def _trace(self, axis: int, index: int, here: Plane) -> _SliceStatistics:
+        intensities = self.channels(axis, index).astype(np.float32).mean(axis=0)
+        floor = 0.05 * float(np.ptp(intensities))
+        probability = self.backbone_answer(axis, index).probability[here]
+        return _SliceStatistics(
+            float(intensities[here].mean()), max(float(intensities[here].std()), floor), float(probability.mean())
+        )
 
     def _person_seeds(self, answer: PlaneAnswer, axis: int, index: int) -> Prediction:
         return replace(
@@ -214,20 +216,23 @@ class RefineNetWorkspace(SliceWorkspace):
 
 
 @dataclass(frozen=True)
-class _Trace:
+class _SliceStatistics:
     """What the image and the backbone say of a slice's mask."""
 
-    tone: float
+    intensity: float
     spread: float
-    chance: float
+    probability: float
 
-    def ends(self, other: _Trace) -> bool:
+    def ends(self, other: _SliceStatistics) -> bool:
         """Tell whether another slice's mask is hardly of the same object any more.
 
         Both bars were chosen on training cases: 3 % of an object's slices lie beyond them, most of them tips, and
         three fifths of the slices past the ends into which a network of 180 steps carried its mask.
         """
-        return abs(other.tone - self.tone) > STRANGE * self.spread or other.chance < BELIEVED * self.chance
+        return (
+            abs(other.intensity - self.intensity) > STRANGE * self.spread
+            or other.probability < BELIEVED * self.probability
+        )
 
 
 def see_image(channels: NDArray[np.generic], window: Window, cells: int) -> Real:  # [c y x] -> [4 n n]

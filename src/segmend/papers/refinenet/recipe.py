@@ -166,7 +166,7 @@ def _window(rng: np.random.Generator, plane: Flat, aspect: float) -> Window:
 
 
 def _warp(rng: np.random.Generator, picture: Real, masks: Sequence[Real]) -> tuple[Real, list[Flat]]:
-    """Return everything bent alike: never mirrored, since organs have sides."""
+    """Return everything deformed alike: never mirrored, since organs have sides."""
     if rng.random() < 0.6:
         grid = random_grid(rng, CELLS, turn=0.25, stretch=0.12, ripple=2.0)
         picture = np.stack([warp(channel, grid) for channel in picture])
@@ -256,10 +256,10 @@ def seeds_of(sample: Sample, guess: Flat) -> Seeds:
 
 def _some(rng: np.random.Generator, seeds: Flat, share: float) -> Flat:
     parts, count = ndimage.label(seeds, np.ones((3, 3)))
-    chances = rng.random(count + 1)
-    kept = np.isin(parts, np.flatnonzero(chances < share)) & seeds
+    draws = rng.random(count + 1)
+    kept = np.isin(parts, np.flatnonzero(draws < share)) & seeds
     for number in range(1, count + 1):
-        if chances[number] >= share and rng.random() < 0.5:
+        if draws[number] >= share and rng.random() < 0.5:
             pixels = np.argwhere(parts == number)
             kept[tuple(pixels[rng.integers(len(pixels))])] = True
     return np.asarray(kept)

@@ -1,8 +1,9 @@
 """Whether a paper's claims hold for the scores at hand.
 
-A claim is *held* when the number it speaks of is on its side of the bar, whatever chance says; the confidence
-interval and the p of a two-sided paired t-test stand beside it. Pairs are scores of the same set, case and seed. Scores
-of one case under several seeds are not independent, so a second p is taken over cases, their seeds averaged.
+A claim is *held* when the number it speaks of is on its side of the bar, significant or not; the confidence
+interval and the p value of a two-sided paired t-test are given with it. Pairs are scores of the same set, case and
+seed. Scores of one case under several seeds are not independent, so a second p value is taken over cases, their seeds
+averaged.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from segmend.papers.study.experiment import Better, Claim, Close, Fast, Pick, Sc
 PLAIN = f"{ascii_letters}{digits} _"  # an arm of other letters is put in quotes
 HELD, NOT_HELD, NOT_TESTED = "held", "not held", "could not be tested"
 
-CHANCE = "The difference is within chance."
+# The remark on a verdict whose difference has a p value of 0.05 or more.
+NOT_SIGNIFICANT = "The difference is not significant."
 Cases = dict[tuple[str, str, int], Score]  # by set, case and seed
 
 
@@ -78,11 +80,13 @@ def judge(claim: Claim, scores: Sequence[Score]) -> Verdict:
     """Return what the scores say to a claim."""
     match claim:
         case Better(says, this, than, least):
-            rule = f"{named(this)} − {named(than)} {'≥' if least else '>'} {least:g}"
+            apart, sets = difference(this, than)
+            rule = f"{apart} {'≥' if least else '>'} {least:g}{sets}"
             beaten = (lambda mean: mean >= least) if least else (lambda mean: mean > 0)
             return _of_pairs(says, rule, this, than, scores, bar=least, held=beaten)
         case Close(says, this, other, within):
-            rule = f"|{named(this)} − {named(other)}| ≤ {within:g}"
+            apart, sets = difference(this, other)
+            rule = f"|{apart}| ≤ {within:g}{sets}"
             return _of_pairs(says, rule, this, other, scores, bar=within, held=lambda mean: abs(mean) <= within)
         case Tracks(says, this, number, least):
             return _judge_tracking(says, this, number, least, scores)
@@ -103,6 +107,20 @@ def named(pick: Pick) -> str:
     return f"{arm}{at}" + (f" on {', '.join(pick.sets)}" if pick.sets else "")
 
 
+def difference(this: Pick, other: Pick) -> tuple[str, str]:
+    """Return the difference of two picks in words, and the sets of both, which are not named twice.
+
+    >>> difference(Pick("a", at=1, sets=("skin", "head")), Pick("b", sets=("skin", "head")))
+    ('a at 1 − b', ' on skin, head')
+    >>> difference(Pick("a", sets=("skin",)), Pick("b", sets=("head",)))
+    ('a on skin − b on head', '')
+    """
+    if this.sets != other.sets:
+        return f"{named(this)} − {named(other)}", ""
+    sets = f" on {', '.join(this.sets)}" if this.sets else ""
+    return f"{named(replace(this, sets=()))} − {named(replace(other, sets=()))}", sets
+
+
 def _of_pairs(
     says: str, rule: str, this: Pick, other: Pick, scores: Sequence[Score], *, bar: float, held: Callable[[float], bool]
 ) -> Verdict:
@@ -121,7 +139,7 @@ def _of_pairs(
     remarks = [f"{left} pairs without a number were left out."] if left else []
     outcome = HELD if held(found.mean) else NOT_HELD
     if found.p is not None and found.p >= 1 - significance.CONFIDENCE:
-        remarks.append(CHANCE)
+        remarks.append(NOT_SIGNIFICANT)
     elif not any(apart.values()):
         remarks.append("The two are equal everywhere.")
     return Verdict(

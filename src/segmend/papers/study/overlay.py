@@ -18,9 +18,9 @@ def painted(picture: NDArray[np.generic], truth: Flat, mask: Flat) -> Bytes:  # 
     >>> painted(np.zeros((1, 1, 2)), missed, right).tolist()
     [[[100, 0, 0], [0, 100, 0]]]
     """
-    tones = picture.astype(np.float32)
-    low, high = np.percentile(tones, (1, 99))
-    grey = np.clip((tones - low) / max(float(high - low), 1e-6), 0, 1) * 255
+    intensities = picture.astype(np.float32)
+    low, high = np.percentile(intensities, (1, 99))
+    grey = np.clip((intensities - low) / max(float(high - low), 1e-6), 0, 1) * 255
     out = np.broadcast_to(grey, (3, *grey.shape[1:])).transpose(1, 2, 0).copy()
     for channel, where in enumerate((truth & mask, truth & ~mask, mask & ~truth)):
         out[where] *= 0.6

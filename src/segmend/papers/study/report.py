@@ -13,11 +13,20 @@ import numpy as np
 
 from segmend import __version__
 from segmend.core.atomic import write_bytes
-from segmend.papers.study.claims import CHANCE, HELD, NOT_HELD, NOT_TESTED, Cases, Verdict, pick_numbers, pick_scores
+from segmend.papers.study.claims import (
+    HELD,
+    NOT_HELD,
+    NOT_SIGNIFICANT,
+    NOT_TESTED,
+    Cases,
+    Verdict,
+    pick_numbers,
+    pick_scores,
+)
 from segmend.papers.study.experiment import Pick, Score, Tracks
 from segmend.papers.study.reproduce import Reproduction
 from segmend.report import page, plots
-from segmend.report.page import NONE, Block, Cell, Gallery, Heading, Page, Plot, Shown, Table, Text, chance
+from segmend.report.page import NONE, Block, Cell, Gallery, Heading, Page, Plot, Shown, Table, Text, p_value
 
 TONES = {HELD: "good", NOT_HELD: "bad", NOT_TESTED: "open"}
 TITLES = "titles.json"
@@ -65,17 +74,17 @@ def page_of(found: Reproduction) -> Page:
     return Page(f"{found.experiment.title}", _lead(found), blocks)
 
 
-HOW = """A claim holds when the measured mean is on its side of the bar, whatever chance says; read the interval and
-the p beside it. Differences are of the same set, case and seed; p is of a two-sided paired t-test over these pairs, and
-"p, cases" of the same test with the seeds of a case averaged, because seeds of one case are not independent. Nothing
-is corrected for the number of claims."""
+HOW = """A claim holds when the measured mean is on its side of the bar, significant or not; read the confidence
+interval and the p value beside it. Differences are of the same data set, case and seed; p is of a two-sided paired
+t-test over these pairs. Seeds of one case are not independent, so "p, cases" is of the same test with the seeds of a
+case averaged. There is no correction for the number of claims."""
 
 
 def _lead(found: Reproduction) -> str:
     count = {outcome: sum(v.outcome == outcome for v in found.verdicts) for outcome in TONES}
-    chance = sum(v.outcome == HELD and CHANCE in v.remark for v in found.verdicts)
+    unsure = sum(v.outcome == HELD and NOT_SIGNIFICANT in v.remark for v in found.verdicts)
     parts = [f"{count[HELD]} of {_many(len(found.verdicts), 'claim')} of the paper ({found.experiment.paper}) held"]
-    parts[0] += f" ({chance} of them within chance)" if chance else ""
+    parts[0] += f" ({unsure} of them not significant)" if unsure else ""
     parts += [f"{count[NOT_HELD]} did not"] if count[NOT_HELD] else []
     parts += [f"{count[NOT_TESTED]} could not be tested"] if count[NOT_TESTED] else []
     cases = len({(score.set, score.case) for score in found.scores})
@@ -101,7 +110,7 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Table:
 
 def _verdict(v: Verdict, reach: float) -> list[Cell | str]:
     sets = ", ".join(f"{name} {_signed(value)}" for name, value in v.by_set.items()) if len(v.by_set) > 1 else ""
-    remark = v.remark.replace(CHANCE, "").strip()
+    remark = v.remark.replace(NOT_SIGNIFICANT, "").strip()
     note = ". ".join(part.removesuffix(".") for part in (f"`{v.rule}`", remark, sets) if part) + "."
     interval = NONE if v.low is None or v.high is None else f"{_value(v.low, v)} to {_value(v.high, v)}"
     drawn = _glyph(v, reach) if v.measure == "Dice" and v.value is not None else ""
@@ -109,12 +118,12 @@ def _verdict(v: Verdict, reach: float) -> list[Cell | str]:
         NONE if v.value is None else f"{v.measure} {_value(v.value, v)}" if v.measure == "r" else _value(v.value, v)
     )
     return [
-        Cell(v.outcome, tone=TONES[v.outcome], note="within chance" if CHANCE in v.remark else ""),
+        Cell(v.outcome, tone=TONES[v.outcome], note="not significant" if NOT_SIGNIFICANT in v.remark else ""),
         Cell(v.claim, note=note),
         measured,
         Cell(interval, svg=drawn),
-        chance(v.p),
-        chance(v.p_of_cases),
+        p_value(v.p),
+        p_value(v.p_of_cases),
         Cell(str(v.cases or NONE), note=f"{v.pairs} {'steps' if v.measure == 's' else 'pairs'}" if v.pairs else ""),
         str(v.seeds or NONE),
     ]

@@ -172,11 +172,11 @@ class Book:
             self._write_about()
             return
         try:
-            told = json.loads(self._about.read_text(encoding="utf-8"))
-            made_with = told["made_with"]
-            self._finished = {(str(arm), int(seed)) for arm, seed in told["finished"]}
-            self.complete = {int(seed) for seed in told["complete"]}
-            self._before = float(told["seconds"])
+            record = json.loads(self._about.read_text(encoding="utf-8"))
+            made_with = record["made_with"]
+            self._finished = {(str(arm), int(seed)) for arm, seed in record["finished"]}
+            self.complete = {int(seed) for seed in record["complete"]}
+            self._before = float(record["seconds"])
         except (OSError, ValueError, TypeError, KeyError):
             raise FileError(f"{self._about} could not be read; move it away, or write to another folder.") from None
         for name, value in self._made_with.items():
@@ -187,13 +187,13 @@ class Book:
                 )
 
     def _write_about(self) -> None:
-        told = {
+        record = {
             "made_with": self._made_with,
             "finished": [list(pair) for pair in sorted(self._finished)],
             "complete": sorted(self.complete),
             "seconds": round(self.seconds, 1),
         }
-        write_bytes(self._about, (json.dumps(told, indent=1) + "\n").encode())
+        write_bytes(self._about, (json.dumps(record, indent=1) + "\n").encode())
 
     def _read_scores(self) -> None:
         """Read the scores; a last line without an end is one that a killed run was writing."""

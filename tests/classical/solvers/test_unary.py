@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from segmend.classical.solvers.evidence import inside_of, look, refined, request, weigh
+from segmend.classical.solvers.unary import crop_view, full_resolution_input, inside_of, request_of, solver_input
 from segmend.core.image import Box, Image, scale_affine
 from segmend.core.prompts import Click, Lasso, Mask
 from segmend.core.seeds import BACKGROUND, FOREGROUND, UNKNOWN
@@ -34,16 +34,16 @@ def test_a_mask_just_given_replaces_the_mask_so_far():
     previous = np.zeros(SHAPE, bool)
     previous[0, 0, 0] = True
 
-    asked = request([Mask(np.ones((1, 2, 3), bool), (2, 5, 5))], previous)
+    request = request_of([Mask(np.ones((1, 2, 3), bool), (2, 5, 5))], previous)
 
-    assert asked.start.sum() == 6
-    assert not asked.start[0, 0, 0]
+    assert request.start.sum() == 6
+    assert not request.start[0, 0, 0]
 
 
 def test_cells_stay_near_to_cubes_and_hold_the_means():
     image = picture()
 
-    view = look(image, Box((0, 0, 0), SHAPE), most=1000)
+    view = crop_view(image, Box((0, 0, 0), SHAPE), most=1000)
 
     assert view.stride == (1, 4, 1) or view.stride == (1, 4, 2)
     assert np.prod(view.shape) <= 1000
@@ -52,10 +52,10 @@ def test_cells_stay_near_to_cubes_and_hold_the_means():
     assert min(view.spacing) == 1.0
 
 
-def test_marks_and_the_open_rim_are_pinned():
-    asked = request([Click((3, 9, 12)), Click((3, 9, 25), positive=False)], np.zeros(SHAPE, bool))
+def test_marks_and_the_open_border_are_pinned():
+    request = request_of([Click((3, 9, 12)), Click((3, 9, 25), positive=False)], np.zeros(SHAPE, bool))
 
-    case = weigh(look(picture(), Box((0, 2, 4), (6, 18, 30)), most=10**6), asked)
+    case = solver_input(crop_view(picture(), Box((0, 2, 4), (6, 18, 30)), most=10**6), request)
 
     assert case.pinned[3, 7, 8] == FOREGROUND
     assert case.pinned[3, 7, 21] == BACKGROUND
@@ -64,10 +64,10 @@ def test_marks_and_the_open_rim_are_pinned():
     assert case.pinned[0, 5, 25] == UNKNOWN  # the image itself ends there
 
 
-def test_belief_is_for_what_looks_like_the_click():
-    asked = request([Click((3, 9, 12))], np.zeros(SHAPE, bool))
+def test_the_unary_is_high_where_the_appearance_is_that_of_the_click():
+    request = request_of([Click((3, 9, 12))], np.zeros(SHAPE, bool))
 
-    case = weigh(look(picture(), Box((0, 0, 0), SHAPE), most=10**6), asked)
+    case = solver_input(crop_view(picture(), Box((0, 0, 0), SHAPE), most=10**6), request)
 
     bright = picture().voxels[0] > 40
     assert np.median(case.unary[bright]) > 0 > np.median(case.unary[~bright])
@@ -75,13 +75,13 @@ def test_belief_is_for_what_looks_like_the_click():
 
 def test_only_a_band_is_left_free_at_full_resolution():
     image = picture()
-    asked = request([Click((3, 9, 12))], np.zeros(SHAPE, bool))
+    request = request_of([Click((3, 9, 12))], np.zeros(SHAPE, bool))
     box = Box((0, 0, 0), SHAPE)
-    case = weigh(look(image, box, most=1000), asked)
+    case = solver_input(crop_view(image, box, most=1000), request)
     cells = np.zeros(case.view.shape, bool)
     cells[2:5, 1:4, 4:10] = True
 
-    fine = refined(image, case, cells, box)
+    fine = full_resolution_input(image, case, cells, box)
 
     assert fine.view.shape == SHAPE
     assert fine.pinned[3, 9, 12] == FOREGROUND

@@ -1,14 +1,14 @@
-"""What marks, a mask so far and the looks of a crop say about every voxel, before any solver.
+"""The input of a solver: a crop on a grid, its marked voxels, and the unary of the others.
 
-`look` takes a crop of the image onto a grid, coarser where the crop is large, so that time depends on
-neither the image's nor the object's size. `weigh` turns a request into a `SolverInput` for a solver: voxels that are
-pinned, and for the others `unary`, the logits of being inside. The unary adds up
+`crop_view` takes a crop of the image onto a grid, coarser where the crop is large, so that time depends on neither the
+image's nor the object's size. `solver_input` turns a request into a `SolverInput`: voxels that are pinned to a label,
+and for the others `unary`, the logits of being inside. The unary is a sum of
 
-- looks: how likely the voxel's values are inside and outside, learnt from marks and the mask so far;
-- place: with no mask yet, whether the way that avoids edges is shorter from a positive mark or from the
-  background (negative marks and the crop's rim);
-- the mask so far, except near a mark that contradicts it, where the mark speaks instead. How far a mark
-  speaks follows from how far it lies from the mask's edge: a mark deep in an error means a large error.
+- appearance: the log likelihood ratio of the voxel's values inside and outside, learnt from marks and the mask so far;
+- location: without a mask so far, whether the geodesic distance is shorter to a positive mark or to the background
+  (negative marks and the crop's border);
+- the mask so far, except near a mark that contradicts it, where the mark counts instead. The range of a mark follows
+  from its distance to the mask's boundary: a mark deep in an error means a large error.
 """
 
 from __future__ import annotations
@@ -28,29 +28,38 @@ from segmend.core.seeds import BACKGROUND, FOREGROUND, UNKNOWN
 from segmend.solvers.edges import noise
 from segmend.solvers.geodesic import geodesic
 
-LOOKS = 4.0  # the most that looks can say, in logits
-TRUST = 1.0  # neighbours look alike for other reasons, too: a voxel's looks count less than their likelihood
-PLACE = 1.5
-MEMORY = 2.0  # what the mask so far says
-VOICE = 3.0  # what a contradicting mark says at its place
-RIM = 1.0  # against being inside at the image's own border
-STEEP = 0.5  # a change of one noise lengthens a step by this many voxels
-HEARD = 3.0  # times its reach a mark is still heard, by a ten-thousandth of its voice
-REACH = 2  # voxels round a mark that are taken to look like the object
+# The largest unary of appearance, in logits.
+APPEARANCE_LIMIT = 4.0
+# The weight of the log likelihood ratio of one voxel.
+LIKELIHOOD_WEIGHT = 1.0
+# The largest unary of location, in logits: at a positive mark.
+LOCATION_LIMIT = 1.5
+# The unary of the mask so far: this inside, minus this outside.
+PREVIOUS_LOGIT = 2.0
+# The unary at a mark that contradicts the mask so far.
+MARK_LOGIT = 3.0
+# What is subtracted from the unary at the image's own border.
+BORDER_LOGIT = 1.0
+# The voxels by which a change of one noise lengthens a step of a geodesic path.
+CONTRAST = 0.5
+# The distance, in ranges of a mark, beyond which its weight (a ten-thousandth there) is 0.
+MARK_RANGE = 3.0
+# The voxels round a positive mark from which the object's appearance is learnt.
+MARK_RADIUS = 2
 
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """What the person has said, as voxels of the whole image."""
+    """The prompts and the mask so far, as voxels of the whole image."""
 
     positive: Points
     negative: Points
     start: MaskArray  # [z y x] the mask so far, with a mask or lasso that has just come
-    known: Box | None  # where `start` says something; None for nowhere
+    known: Box | None  # where `start` is given; None for nowhere
     frame: Box | None  # the object lies inside
 
 
-def request(prompts: Sequence[Prompt], previous: MaskArray) -> Request:
+def request_of(prompts: Sequence[Prompt], previous: MaskArray) -> Request:
     """Return the request that these prompts, oldest first, and the mask so far make."""
     positive, negative = marks(prompts, previous.shape)
     start = previous
@@ -64,11 +73,11 @@ def request(prompts: Sequence[Prompt], previous: MaskArray) -> Request:
             start = previous.copy()
             area = inside_of(lasso, previous.shape)
             start[area] = lasso.positive
-            known = known or (bounds(start) and _plane(lasso, previous.shape))
+            known = known or (bounds(start) and _lasso_plane(lasso, previous.shape))
         case _:
             pass
     frames = [prompt for prompt in prompts if isinstance(prompt, Box)]
-    return Request(positive, negative, start, known, _deep(frames[-1], previous.shape) if frames else None)
+    return Request(positive, negative, start, known, _through_volume(frames[-1], previous.shape) if frames else None)
 
 
 def inside_of(lasso: Lasso, shape: Sequence[int]) -> MaskArray:
@@ -101,14 +110,14 @@ def inside_of(lasso: Lasso, shape: Sequence[int]) -> MaskArray:
     return area
 
 
-def _plane(lasso: Lasso, shape: Sequence[int]) -> Box:
+def _lasso_plane(lasso: Lasso, shape: Sequence[int]) -> Box:
     low, high = [0, 0, 0], list(shape)
     low[lasso.axis] = lasso.points[0][lasso.axis]
     high[lasso.axis] = low[lasso.axis] + 1
     return Box.of(low, high)
 
 
-def _deep(frame: Box, shape: Sequence[int]) -> Box:
+def _through_volume(frame: Box, shape: Sequence[int]) -> Box:
     """Return the frame; one drawn in a single plane of a volume holds through the whole depth."""
     if frame.size == 0:
         return frame
@@ -153,7 +162,7 @@ class View:
         return cells[:z, :y, :x]
 
 
-def look(image: Image, box: Box, *, most: int) -> View:
+def crop_view(image: Image, box: Box, *, most: int) -> View:
     """Return a crop on a grid of at most about `most` cells, as near to cubes as doubling makes them."""
     stride, spacing = [1, 1, 1], image.spacing / image.spacing.min()
     while box.size > most * np.prod(stride):
@@ -167,8 +176,8 @@ def look(image: Image, box: Box, *, most: int) -> View:
     return _view(image, box, steps, values, three(cell / cell.min()), middle, unit)
 
 
-def closer(image: Image, view: View, box: Box) -> View:
-    """Return a crop at full resolution whose values mean what they mean in `view`."""
+def full_resolution_view(image: Image, view: View, box: Box) -> View:
+    """Return a crop at full resolution whose values are in the units of `view`."""
     values = image.voxels[(slice(None), *box.slices)].astype(np.float32)
     spacing = three(image.spacing / image.spacing.min())
     return _view(image, box, (1, 1, 1), values, spacing, view.middle, view.unit)
@@ -197,90 +206,92 @@ def _blocks(values: Real, stride: Index) -> Real:
 
 @dataclass(frozen=True, eq=False)
 class SolverInput:
-    """What a solver is asked: a crop, its pinned cells, and the unary of the others."""
+    """What a solver gets: a crop, its pinned cells, and the unary of the others."""
 
     view: View
     pinned: NDArray[np.uint8]  # [z y x]
     unary: Real  # [z y x] logits of being inside
-    seen: Request
-    place: Real  # [z y x] the part of the unary that does not come from looks
-    appearance_weight: Real  # [z y x] how much looks count, 0 to 1: not where a mark has just contradicted them
+    request: Request
+    location: Real  # [z y x] the unary without appearance: location and the mask so far
+    appearance_weight: Real  # [z y x] the weight of appearance, 0 to 1: 0 at a mark that contradicts the mask so far
     outside: Density | None = None
     inside: Density | None = None
 
 
-def weigh(view: View, asked: Request) -> SolverInput:
-    """Return the case that a request makes in a view."""
-    pinned = _pin_marks(view, asked)
-    start = view.shrunk(asked.start) if asked.known is not None else np.zeros(view.shape, bool)
-    place, appearance_weight = _place(view, asked, pinned, start)
-    like = np.zeros(view.shape, bool)
-    for z, y, x in view.cells(asked.positive):
-        like[_around(z), _around(y), _around(x)] = True
-    unlike = np.ones(view.shape, bool)
+def solver_input(view: View, request: Request) -> SolverInput:
+    """Return the solver's input for a request in a view."""
+    pinned = _pin_marks(view, request)
+    start = view.shrunk(request.start) if request.known is not None else np.zeros(view.shape, bool)
+    location, appearance_weight = _location_unary(view, request, pinned, start)
+    object_cells = np.zeros(view.shape, bool)
+    for z, y, x in view.cells(request.positive):
+        object_cells[_near(z), _near(y), _near(x)] = True
+    background_cells = np.ones(view.shape, bool)
     if start.any():
-        like |= place > 0
-        unlike = place < 0
-    elif asked.frame is not None:
-        core, unlike = _frame_of(view, asked.frame)
-        like |= core
-    unlike[pinned == BACKGROUND] = True
-    like &= pinned != BACKGROUND
-    return learnt(SolverInput(view, pinned, place, asked, place, appearance_weight), like, unlike)
+        object_cells |= location > 0
+        background_cells = location < 0
+    elif request.frame is not None:
+        core, background_cells = _split_by_box(view, request.frame)
+        object_cells |= core
+    background_cells[pinned == BACKGROUND] = True
+    object_cells &= pinned != BACKGROUND
+    return with_appearance(
+        SolverInput(view, pinned, location, request, location, appearance_weight), object_cells, background_cells
+    )
 
 
-def learnt(case: SolverInput, like: MaskArray, unlike: MaskArray) -> SolverInput:
-    """Return the case with its unary by looks learnt from these cells inside and those outside."""
-    found = densities(case.view, like, unlike)
-    return case if found is None else _believing(case, *found)
+def with_appearance(case: SolverInput, object_cells: MaskArray, background_cells: MaskArray) -> SolverInput:
+    """Return the input with the unary of appearance, learnt from these cells inside and those outside."""
+    found = densities(case.view, object_cells, background_cells)
+    return case if found is None else _with_densities(case, *found)
 
 
-def densities(view: View, like: MaskArray, unlike: MaskArray) -> tuple[Density, Density] | None:
-    """Return the densities of looks inside and outside, learnt from these cells; None without cells of both."""
+def densities(view: View, object_cells: MaskArray, background_cells: MaskArray) -> tuple[Density, Density] | None:
+    """Return the densities of values inside and outside, learnt from these cells; None without cells of both."""
     values = view.values
-    if not like.any() or not unlike.any():
+    if not object_cells.any() or not background_cells.any():
         return None
     channels = len(values)
     low, high = values.min(axis=(1, 2, 3)), values.max(axis=(1, 2, 3)) + np.float32(1e-3)
     spread = np.ones(channels, np.float32)  # values come in units of the noise
-    inner, outer = values[:, like].T, values[:, unlike].T
+    inner, outer = values[:, object_cells].T, values[:, background_cells].T
     inside = fit(inner, low=low, high=high, spread=_width(inner, spread))
     outside = fit(outer, low=low, high=high, spread=spread, count=6)
     return inside, outside
 
 
-def _believing(case: SolverInput, inside: Density, outside: Density) -> SolverInput:
-    unary = case.place + case.appearance_weight * looks(case.view.values, inside, outside)
+def _with_densities(case: SolverInput, inside: Density, outside: Density) -> SolverInput:
+    unary = case.location + case.appearance_weight * appearance_logits(case.view.values, inside, outside)
     return replace(case, unary=unary, inside=inside, outside=outside)
 
 
-def looks(values: Real, inside: Density, outside: Density) -> Real:
-    """Return what looks say of being inside, in logits, at most LOOKS either way."""
+def appearance_logits(values: Real, inside: Density, outside: Density) -> Real:
+    """Return the log likelihood ratio of the values, limited to APPEARANCE_LIMIT either way."""
     ratio = inside.log_density(values) - outside.log_density(values)
-    return np.asarray(LOOKS * np.tanh(TRUST * ratio / LOOKS))
+    return np.asarray(APPEARANCE_LIMIT * np.tanh(LIKELIHOOD_WEIGHT * ratio / APPEARANCE_LIMIT))
 
 
-def refined(image: Image, case: SolverInput, mask: MaskArray, box: Box) -> SolverInput:
-    """Return the case at full resolution in `box`, everything pinned but a band round the mask of its cells."""
-    view = closer(image, case.view, box)
+def full_resolution_input(image: Image, case: SolverInput, mask: MaskArray, box: Box) -> SolverInput:
+    """Return the input at full resolution in `box`, everything pinned but a band round the mask of its cells."""
+    view = full_resolution_view(image, case.view, box)
     origin = np.asarray(box.low) - case.view.box.low
     cut = tuple(slice(o, o + n) for o, n in zip(origin, box.shape, strict=True))
     around = binary_dilation(mask, np.ones((3, 3, 3))) & ~binary_erosion(mask, np.ones((3, 3, 3)), border_value=1)
     cells = np.where(around, UNKNOWN, np.where(mask, FOREGROUND, BACKGROUND)).astype(np.uint8)
     pinned = np.asarray(case.view.enlarged(cells)[cut], np.uint8).copy()
-    place, appearance_weight = (
-        np.asarray(case.view.enlarged(cells)[cut], np.float32) for cells in (case.place, case.appearance_weight)
+    location, appearance_weight = (
+        np.asarray(case.view.enlarged(cells)[cut], np.float32) for cells in (case.location, case.appearance_weight)
     )
-    for points, sign in ((case.seen.positive, FOREGROUND), (case.seen.negative, BACKGROUND)):
+    for points, sign in ((case.request.positive, FOREGROUND), (case.request.negative, BACKGROUND)):
         for z, y, x in view.cells(points):
-            near = pinned[_around(z), _around(y), _around(x)]
+            near = pinned[_near(z), _near(y), _near(x)]
             near[near != sign] = UNKNOWN
-    for points, sign in ((case.seen.positive, FOREGROUND), (case.seen.negative, BACKGROUND)):
+    for points, sign in ((case.request.positive, FOREGROUND), (case.request.negative, BACKGROUND)):
         pinned[tuple(view.cells(points).T)] = sign
-    fine = SolverInput(view, pinned, place, case.seen, place, appearance_weight)
+    fine = SolverInput(view, pinned, location, case.request, location, appearance_weight)
     if case.inside is None or case.outside is None:
         return fine
-    return _believing(fine, case.inside, case.outside)
+    return _with_densities(fine, case.inside, case.outside)
 
 
 def _width(samples: Real, spread: Real) -> Real:
@@ -289,15 +300,15 @@ def _width(samples: Real, spread: Real) -> Real:
     return np.asarray(np.maximum(spread, 1.06 * deviation * len(samples) ** -0.2), np.float32)
 
 
-def _around(i: int) -> slice:
-    return slice(max(0, int(i) - REACH), int(i) + REACH + 1)
+def _near(i: int) -> slice:
+    return slice(max(0, int(i) - MARK_RADIUS), int(i) + MARK_RADIUS + 1)
 
 
-def _pin_marks(view: View, asked: Request) -> NDArray[np.uint8]:
+def _pin_marks(view: View, request: Request) -> NDArray[np.uint8]:
     pinned = np.zeros(view.shape, np.uint8)
-    if asked.frame is not None:
+    if request.frame is not None:
         pinned[:] = BACKGROUND
-        low, high = np.asarray(asked.frame.low), np.asarray(asked.frame.high)
+        low, high = np.asarray(request.frame.low), np.asarray(request.frame.high)
         a = np.maximum(0, (low - view.box.low) // np.asarray(view.stride))
         b = np.maximum(0, -((view.box.low - high) // np.asarray(view.stride)))
         pinned[a[0] : b[0], a[1] : b[1], a[2] : b[2]] = UNKNOWN
@@ -307,7 +318,7 @@ def _pin_marks(view: View, asked: Request) -> NDArray[np.uint8]:
             faces[0] = BACKGROUND
         if behind:
             faces[-1] = BACKGROUND
-    positive, negative = view.cells(asked.positive), view.cells(asked.negative)
+    positive, negative = view.cells(request.positive), view.cells(request.negative)
     shared = np.zeros(view.shape, np.uint8)
     shared[tuple(positive.T)] |= 1
     shared[tuple(negative.T)] |= 2
@@ -317,7 +328,7 @@ def _pin_marks(view: View, asked: Request) -> NDArray[np.uint8]:
     return pinned
 
 
-def _frame_of(view: View, frame: Box) -> tuple[MaskArray, MaskArray]:
+def _split_by_box(view: View, frame: Box) -> tuple[MaskArray, MaskArray]:
     """Return the middle of a frame, where the object must be, and what lies outside it."""
     low = (np.asarray(frame.low) - view.box.low) / view.stride
     high = (np.asarray(frame.high) - view.box.low) / view.stride
@@ -329,69 +340,69 @@ def _frame_of(view: View, frame: Box) -> tuple[MaskArray, MaskArray]:
     return radius < 0.35, (beyond if beyond.any() else radius > 1.0).copy()
 
 
-def _place(view: View, asked: Request, pinned: NDArray[np.uint8], start: MaskArray) -> tuple[Real, Real]:
-    """Return the unary that comes from where a cell lies, and how much its looks count."""
+def _location_unary(view: View, request: Request, pinned: NDArray[np.uint8], start: MaskArray) -> tuple[Real, Real]:
+    """Return the unary without appearance, and the weight of appearance."""
     appearance_weight = np.ones(view.shape, np.float32)
-    place = np.zeros(view.shape, np.float32)
+    location = np.zeros(view.shape, np.float32)
     for axis, (before, behind) in enumerate(view.open_sides):
-        faces = np.moveaxis(place, axis, 0)
-        if view.shape[axis] > 2 and asked.known is None:
-            faces[0] -= 0 if before else RIM
-            faces[-1] -= 0 if behind else RIM
-    if asked.known is None:
-        return place + _nearness(view, pinned), appearance_weight
-    memory = np.where(start, MEMORY, -MEMORY).astype(np.float32)
-    if asked.known.shape != asked.start.shape:  # a lasso in one plane says nothing of the others
-        silent = np.ones(asked.start.shape, bool)
-        silent[asked.known.slices] = False
-        memory[view.shrunk(silent)] = 0
-    voices = [
+        faces = np.moveaxis(location, axis, 0)
+        if view.shape[axis] > 2 and request.known is None:
+            faces[0] -= 0 if before else BORDER_LOGIT
+            faces[-1] -= 0 if behind else BORDER_LOGIT
+    if request.known is None:
+        return location + _nearness_logits(view, pinned), appearance_weight
+    previous = np.where(start, PREVIOUS_LOGIT, -PREVIOUS_LOGIT).astype(np.float32)
+    if request.known.shape != request.start.shape:  # a lasso in one plane holds for that plane
+        unknown = np.ones(request.start.shape, bool)
+        unknown[request.known.slices] = False
+        previous[view.shrunk(unknown)] = 0
+    contradictions = [
         (s, w) for s, w in ((1, (pinned == FOREGROUND) & ~start), (-1, (pinned == BACKGROUND) & start)) if w.any()
     ]
-    faith = 1.0
-    for sign, wrong in voices:
-        reach, depth = _reach(view, start, wrong)
-        away = _way(view, wrong, HEARD * reach)
+    previous_weight = 1.0
+    for sign, wrong in contradictions:
+        reach, depth = _mark_reach(view, start, wrong)
+        away = _geodesic_distance(view, wrong, MARK_RANGE * reach)
         near = np.exp(-((away / reach) ** 2))
-        memory = memory * (1 - near) + sign * VOICE * near
+        previous = previous * (1 - near) + sign * MARK_LOGIT * near
         appearance_weight *= 1 - near
         if sign > 0:
-            faith = min(1.0, (depth / reach) ** 2)
-    if faith < 1:
-        memory = faith * memory + (1 - faith) * _nearness(view, pinned)
-    return np.asarray(place + memory, np.float32), appearance_weight
+            previous_weight = min(1.0, (depth / reach) ** 2)
+    if previous_weight < 1:
+        previous = previous_weight * previous + (1 - previous_weight) * _nearness_logits(view, pinned)
+    return np.asarray(location + previous, np.float32), appearance_weight
 
 
-def _nearness(view: View, pinned: NDArray[np.uint8]) -> Real:
-    """Return PLACE at positive marks, -PLACE at the background, 0 halfway."""
+def _nearness_logits(view: View, pinned: NDArray[np.uint8]) -> Real:
+    """Return the limit of location at positive marks, minus it at the background, 0 halfway, by geodesic distance."""
     inside, outside = pinned == FOREGROUND, pinned == BACKGROUND
     if not inside.any() or not outside.any():
         return np.zeros(view.shape, np.float32)
-    near = geodesic(view.values, inside, spacing=view.spacing, contrast=STEEP, passes=2)
-    far = geodesic(view.values, outside, spacing=view.spacing, contrast=STEEP, passes=2)
-    return np.asarray(PLACE * (far - near) / np.maximum(far + near, 1e-6), np.float32)
+    near = geodesic(view.values, inside, spacing=view.spacing, contrast=CONTRAST, passes=2)
+    far = geodesic(view.values, outside, spacing=view.spacing, contrast=CONTRAST, passes=2)
+    return np.asarray(LOCATION_LIMIT * (far - near) / np.maximum(far + near, 1e-6), np.float32)
 
 
-def _way(view: View, wrong: MaskArray, far: float) -> Real:
-    """Return the geodesic distance from these marks, infinite where even the straight way is longer than `far`."""
+def _geodesic_distance(view: View, wrong: MaskArray, far: float) -> Real:
+    """Return the geodesic distance from these marks, infinite where even the straight distance is longer than `far`."""
     near = bounds(wrong)
     assert near is not None
     z, y, x = (int(np.ceil(far / side)) for side in view.spacing)
     near = near.grown((z, y, x)).clipped(view.shape)
     away = np.full(view.shape, np.inf, np.float32)
     values = view.values[(slice(None), *near.slices)]
-    away[near.slices] = geodesic(values, wrong[near.slices], spacing=view.spacing, contrast=STEEP, passes=2)
+    away[near.slices] = geodesic(values, wrong[near.slices], spacing=view.spacing, contrast=CONTRAST, passes=2)
     return away
 
 
-def _reach(view: View, start: MaskArray, wrong: MaskArray) -> tuple[float, float]:
-    """Return how far these marks speak, to the mask's edge and half as far again, and the mask's half width."""
+def _mark_reach(view: View, start: MaskArray, wrong: MaskArray) -> tuple[float, float]:
+    """Return the range of these marks, 1.5 times their distance to the boundary, and the mask's half width."""
     if not start.any():
         return min(1.5 * 8.0 + 2.0, 40.0), 2.0
-    held = bounds(start | wrong)
-    assert held is not None
-    held = held.grown(1).clipped(start.shape)  # no nearest voxel lies further out
-    start, wrong = start[held.slices], wrong[held.slices]
+    box = bounds(start | wrong)
+    assert box is not None
+    box = box.grown(1).clipped(start.shape)  # no nearest voxel is farther out
+    start, wrong = start[box.slices], wrong[box.slices]
     depth = distance_transform_edt(start, sampling=view.spacing)
     edge = depth if start[wrong][0] else distance_transform_edt(~start, sampling=view.spacing)
     return min(1.5 * float(edge[wrong].max()) + 2.0, 40.0), 2 * float(depth.max()) + 2.0
