@@ -152,5 +152,5 @@ def check_weights(method: str, weights: Path) -> None:
         return
     except (OSError, ValueError, AttributeError):
         raise ModelError(f"The run.json in {weights} is damaged, so it does not say whose weights these are.") from None
-    if trained != method:
+    if trained != method and not str(trained).startswith(f"{method}_"):  # a part of it, such as mend_slabs
         raise ModelError(f"The weights in {weights} are of the method {trained!r}, not of {method!r}.")

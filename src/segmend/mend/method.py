@@ -31,6 +31,7 @@ from segmend.mend.first_masks import Automatic, InPlanes, InSpace, Namer, read_l
 from segmend.mend.plane import PlanePredictor
 from segmend.mend.plane_networks import CELLS, Networks, Question
 from segmend.mend.plane_options import PlaneOptions
+from segmend.mend.slab_method import has_slab_networks, load_slabs
 from segmend.mend.slicewise import answer_slices
 from segmend.mend.volume import VolumeWorkspace
 from segmend.runtime import cards
@@ -54,7 +55,12 @@ __all__ = ["CELLS", "METHOD", "Mend", "MendWorkspace", "load"]
 
 
 def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
-    """Return the method with the weights that are shipped in the package, or others."""
+    """Return the method with the weights that are shipped in the package, or others.
+
+    A folder with the networks for slabs (`segmend train mend_slabs`) is used by the way of answering that is theirs.
+    """
+    if weights is not None and has_slab_networks(weights):
+        return load_slabs(weights, device)
     return Mend(
         networks(weights, device),
         space=space(weights, device),
