@@ -39,7 +39,7 @@ class Bright(Engine):
 
 
 class Touched(Engine):
-    """A decoder that answers with the bright components that marks, a box or a mask touch, and no negative mark does."""
+    """A decoder that answers with the bright components that marks, boxes or masks touch, and no negative mark does."""
 
     name = "touched"
 
