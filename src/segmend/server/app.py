@@ -49,12 +49,15 @@ from segmend.server.settings import ServerSettings, require_token
 from segmend.server.state import Shared
 from segmend.server.watchdog import report_freeze
 from segmend.store import Store
+from segmend.store.private import close_to_others, make_folder
 
 log = logging.getLogger("segmend.server")
 PAGES = Path(__file__).parent.parent / "web"
 
 # Age at which the folder of an upload or export is taken for a killed server's.
 ABANDONED_SECONDS = 3600
+# What a server keeps in its data folder.
+OWN_FILES = ("segmend.db*", "blobs", "upload-*", "export-*")
 
 NO_PAGES = "<!doctype html><title>Segmend</title><p>The server runs; its annotator was not built with this package."
 
@@ -83,10 +86,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
 
 
 def _open(settings: ServerSettings) -> Shared:
-    try:
-        settings.data.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"The data folder {settings.data} cannot be made: {error.strerror}.") from None
+    _make_private(settings.data)
     _sweep(settings.data)
     store = Store.open(settings.database, settings.blobs)
     sessions = OpenSessions(
@@ -99,6 +99,19 @@ def _open(settings: ServerSettings) -> Shared:
         device=settings.device,
     )
     return Shared(settings, store, sessions)
+
+
+def _make_private(data: Path) -> None:
+    """Make the data folder, or take an older one from the other accounts of this machine."""
+    try:
+        make_folder(data)
+    except OSError as error:
+        raise StoreError(f"The data folder {data} cannot be made: {error.strerror}.") from None
+    try:
+        if close_to_others(data, OWN_FILES):
+            log.warning("Other accounts could look into the data folder %s; now only its owner can.", data)
+    except OSError as error:
+        log.warning("Other accounts can look into the data folder %s: %s.", data, error.strerror)
 
 
 def _sweep(data: Path) -> None:

@@ -20,6 +20,7 @@ from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine,
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from segmend.errors import ConflictError, DiskFullError, SettingsError, StoreError
+from segmend.store.private import make_folder, open_private
 
 # The newest change in migrations/versions; a test keeps it true.
 HEAD = "0002"
@@ -109,10 +110,12 @@ def _parse_url(url: str | URL) -> URL:
 
 def _prepare_file(path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         journal = path.with_name(path.name + "-wal")
         if path.is_file() and path.stat().st_size == 0 and journal.is_file() and journal.stat().st_size > 0:
             raise _damage_error(str(path), "it is empty but its journal is not")
+        if not path.exists():  # its journal gets the same mode
+            open(path, "ab", opener=open_private).close()
     except OSError as error:
         raise StoreError(f"The folder {path.parent} cannot be made or read: {error.strerror}.") from error
 
