@@ -44,12 +44,15 @@ from threadpoolctl import threadpool_limits
 from segmend import methods
 from segmend.errors import SegmendError, SettingsError, StoreError
 from segmend.server import about, auth, cases, exports, live, masks, replies, sessions
+from segmend.server.logins import LOGINS_FOLDER, Logins
 from segmend.server.open_sessions import OpenSessions
-from segmend.server.settings import ServerSettings, require_token
+from segmend.server.settings import ServerSettings
 from segmend.server.state import Shared
+from segmend.server.tokens import TOKEN_FILE, with_token
 from segmend.server.watchdog import report_freeze
 from segmend.store import Store
 from segmend.store.private import close_to_others, make_folder
+from segmend.store.store import token_hash
 
 log = logging.getLogger("segmend.server")
 PAGES = Path(__file__).parent.parent / "web"
@@ -57,14 +60,14 @@ PAGES = Path(__file__).parent.parent / "web"
 # Age at which the folder of an upload or export is taken for a killed server's.
 ABANDONED_SECONDS = 3600
 # What a server keeps in its data folder.
-OWN_FILES = ("segmend.db*", "blobs", "upload-*", "export-*")
+OWN_FILES = ("segmend.db*", "blobs", "upload-*", "export-*", "open.html", TOKEN_FILE, LOGINS_FOLDER)
 
 NO_PAGES = "<!doctype html><title>Segmend</title><p>The server runs; its annotator was not built with this package."
 
 
 def create_app(settings: ServerSettings) -> FastAPI:
-    """Return the app on its store; beyond localhost it gets a token when it was given none."""
-    settings = require_token(settings)
+    """Return the app on its store; it gets a token when it was given none."""
+    settings = _prepare(settings)
     shared = _open(settings)
     app = FastAPI(
         title="Segmend",
@@ -77,7 +80,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     )
     app.state.shared = shared
     replies.add_handlers(app)
-    app.add_middleware(auth.Gate, settings=settings, user_of=shared.store.user_of)
+    app.add_middleware(auth.Gate, settings=settings, user_of=shared.store.user_of, logins=shared.logins)
     app.add_middleware(replies.CatchErrors)
     for module in (about, cases, sessions, masks, exports, live):
         app.include_router(module.router)
@@ -85,8 +88,13 @@ def create_app(settings: ServerSettings) -> FastAPI:
     return app
 
 
-def _open(settings: ServerSettings) -> Shared:
+def _prepare(settings: ServerSettings) -> ServerSettings:
+    """Make the data folder, and return the settings with the token that may be kept in it."""
     _make_private(settings.data)
+    return with_token(settings)
+
+
+def _open(settings: ServerSettings) -> Shared:
     _sweep(settings.data)
     store = Store.open(settings.database, settings.blobs)
     sessions = OpenSessions(
@@ -98,7 +106,9 @@ def _open(settings: ServerSettings) -> Shared:
         weights=settings.weights,
         device=settings.device,
     )
-    return Shared(settings, store, sessions)
+    own = token_hash(settings.token or "")
+    logins = Logins(settings.data, lambda user, key: key == own if not user else store.user_with(key) == user)
+    return Shared(settings, store, sessions, logins)
 
 
 def _make_private(data: Path) -> None:
@@ -164,10 +174,10 @@ class Server(uvicorn.Server):
     def __init__(self, settings: ServerSettings, on_ready: Callable[[str], None] | None = None) -> None:
         self._listener = _bind(settings)
         host, port = self._listener.getsockname()[:2]
-        self.settings = require_token(replace(settings, port=port))
-        self.address = address(self.settings, host)
         self._on_ready = on_ready
         try:
+            self.settings = _prepare(replace(settings, port=port))
+            self.address = address(self.settings, host)
             app = create_app(self.settings)
         except BaseException:
             self._listener.close()
@@ -182,6 +192,8 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=3,
             server_header=False,
         )
+        config.load()
+        config.loaded_app = auth.NotePeer(config.loaded_app)
         super().__init__(config)
 
     def listen(self) -> None:

@@ -56,6 +56,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     409: {"model": Problem, "description": "It exists already, or changed meanwhile."},
     413: {"model": Problem, "description": "It is larger than this server allows."},
     422: {"model": Problem, "description": "Something given is wrong; the sentence says what was needed."},
+    429: {"model": Problem, "description": "Too many wrong tokens came from the same place; wait."},
     500: {"model": Problem, "description": "A method failed; its prompt was taken back."},
     503: {"model": Problem, "description": "The store or a model is not there now."},
     507: {"model": Problem, "description": "The disk is full."},

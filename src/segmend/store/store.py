@@ -331,7 +331,7 @@ class Store:
         user = User(_name("user", name), _now())
         if len(token) < TOKEN_LENGTH:
             raise SettingsError(f"A token needs at least {TOKEN_LENGTH} characters; got {len(token)}.")
-        table, hashed = tables.users, _hash(token)
+        table, hashed = tables.users, token_hash(token)
         with self._database.writing() as connection:
             if connection.scalar(select(func.count()).where((table.c.name == name) | (table.c.token_hash == hashed))):
                 raise ConflictError(f"The user {name!r} or this token exists already; choose another.")
@@ -346,7 +346,11 @@ class Store:
 
     def user_of(self, token: str) -> str | None:
         """Return the name of the user with this token, None when there is none."""
-        query = select(tables.users.c.name).where(tables.users.c.token_hash == _hash(token))
+        return self.user_with(token_hash(token))
+
+    def user_with(self, hashed: str) -> str | None:
+        """Return the name of the user whose token has this hash, None when there is none."""
+        query = select(tables.users.c.name).where(tables.users.c.token_hash == hashed)
         with self._database.reading() as connection:
             name: str | None = connection.scalar(query)
         return name
@@ -443,7 +447,8 @@ def _user(name: str) -> str:
     return _short("user's name", name)
 
 
-def _hash(token: str) -> str:
+def token_hash(token: str) -> str:
+    """Return what is kept of a token."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
