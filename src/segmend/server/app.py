@@ -4,6 +4,7 @@ Concurrency, in full:
 
 - The event loop parses, checks who asks, and sends. It never waits for the disk, the
   database, a lock of a session, or a method: all of these happen in threads.
+- A thread of its own follows what other servers do to the store (`_follow`), and has the open sessions take it over.
 - Short work (routes, storing an event) runs on Starlette's threads. Answers run on the
   few threads of `work.Pool`, which take one part of each waiting session in turn.
 - A session is one `open_session.OpenSession` with one lock, which guards its log, its `DraftMap` and its
@@ -50,6 +51,7 @@ from segmend.server.settings import ServerSettings
 from segmend.server.state import Shared
 from segmend.server.tokens import TOKEN_FILE, with_token
 from segmend.server.watchdog import report_freeze
+from segmend.server.work import log_failure
 from segmend.store import Store
 from segmend.store.private import close_to_others, make_folder
 from segmend.store.store import token_hash
@@ -61,6 +63,9 @@ PAGES = Path(__file__).parent.parent / "web"
 ABANDONED_SECONDS = 3600
 # What a server keeps in its data folder.
 OWN_FILES = ("segmend.db*", "blobs", "upload-*", "export-*", "open.html", TOKEN_FILE, LOGINS_FOLDER)
+
+# Seconds after which a store that refused is asked again what other servers did.
+FOLLOW_SECONDS = 1.0
 
 NO_PAGES = "<!doctype html><title>Segmend</title><p>The server runs; its annotator was not built with this package."
 
@@ -136,9 +141,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     shared: Shared = app.state.shared
     ending = threading.Event()
     loading = threading.Thread(target=_load, args=(shared, ending), name="segmend-load", daemon=True)
+    following = threading.Thread(target=_follow, args=(shared, ending), name="segmend-follow", daemon=True)
     loading.start()
+    following.start()
     yield
     ending.set()
+    await run_in_threadpool(following.join)
     await run_in_threadpool(shared.sessions.close)
     shared.store.close()
     await run_in_threadpool(loading.join)  # a thread that is cut off while it loads a network aborts the process
@@ -156,6 +164,25 @@ def _load(shared: Shared, ending: threading.Event) -> None:
         log.warning("The method %s is not there: %s", settings.method, error)
     finally:
         shared.ready.set()
+
+
+def _follow(shared: Shared, ending: threading.Event) -> None:
+    """Take over what other servers on this store do, until the server ends."""
+    changes, behind = None, False
+    while not ending.is_set():
+        try:
+            changes = changes or shared.store.changes()
+            behind = changes.wait(ending) or behind or shared.sessions.waits_for_others()
+            if behind:
+                shared.sessions.catch_up()
+                behind = False
+        except Exception as error:  # this thread outlives whatever the store and its drivers say
+            if not behind:
+                log_failure("What other servers do cannot be seen now", error)
+            behind = True
+            ending.wait(FOLLOW_SECONDS)
+    if changes is not None:
+        changes.close()
 
 
 def _add_pages(app: FastAPI, pages: Path) -> None:

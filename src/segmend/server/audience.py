@@ -114,10 +114,6 @@ class Audience:
 
     # Messages
 
-    def tell_state(self, session: Session) -> None:
-        """Tell the whole state, after another server has changed the session."""
-        self._tell(self._state(session))
-
     def tell_accepted(
         self, position: int, event: Event, *, sender: Listener | None = None, number: int | None = None
     ) -> Future[Answer]:

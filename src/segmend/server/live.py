@@ -13,8 +13,8 @@ An event that is undone or cancelled first is answered with `"withdrawn": true`.
 refused is sent to who asked: `{"type": "error", "id": n, "message": one sentence}`; when
 the event had been accepted, with its `"position"`, and it is then taken back by an event
 of its own. On connecting, a client receives `{"type": "state", "state": {...}}` and the
-whole map as one frame, and the last answer's uncertainty; after another server has changed
-the session, the state and what changed.
+whole map as one frame, and the last answer's uncertainty. What another server on the same store
+did to the session is told as if it had happened here, without progress and in one frame.
 """
 
 from __future__ import annotations

@@ -113,6 +113,23 @@ class OpenSessions:
         for session in gone:
             self._drop(session, DELETED)
 
+    def catch_up(self) -> None:
+        """Take over what other servers have added to the open sessions; close those whose case is gone."""
+        with self._lock:
+            there = [session for slot in self._slots.values() if (session := _session_of(slot)) is not None]
+        lengths = self._store.lengths([session.id for session in there]) if there else {}
+        for session in there:
+            if session.id in lengths:
+                session.catch_up(*lengths[session.id])
+            else:
+                self.forget_case(session.case)
+
+    def waits_for_others(self) -> bool:
+        """True while an event waits for another server's answer, which may never come."""
+        with self._lock:
+            there = [session for slot in self._slots.values() if (session := _session_of(slot)) is not None]
+        return any(session.waits_for_others for session in there)
+
     def close(self) -> None:
         """Finish the steps that run and close every session; what waits stays in the store."""
         self.pool.close()

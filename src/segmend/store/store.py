@@ -15,7 +15,7 @@ import gzip
 import hashlib
 import shutil
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +32,7 @@ from segmend.core.session import Event, Patch, Session, event_from_json, event_t
 from segmend.errors import ConflictError, NotFoundError, SettingsError, ShapeError, StoreError
 from segmend.store import tables, voxels
 from segmend.store.blobs import Blobs
+from segmend.store.changes import Changes
 from segmend.store.database import TIMEOUT_SECONDS, Database
 from segmend.store.records import CaseRecord, EventRecord, Project, SavedMask, SessionRecord, User
 
@@ -93,6 +94,10 @@ class Store:
 
     def close(self) -> None:
         self._database.close()
+
+    def changes(self) -> Changes:
+        """Return a watch over what other servers and commands change here."""
+        return self._database.changes()
 
     def __enter__(self) -> Self:
         return self
@@ -245,6 +250,16 @@ class Store:
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
         return [EventRecord(row.position, _event(row), row.user, row.created) for row in rows]
+
+    def lengths(self, session_ids: Collection[str]) -> dict[str, tuple[int, int]]:
+        """Return how many events and answers each of these sessions has; those that are gone are left out."""
+        sessions, events, answers = tables.sessions.c, tables.events.c, tables.answers.c
+        last = select(func.max(events.position)).where(events.session == sessions.id).scalar_subquery()
+        answered = select(func.count()).where(answers.session == sessions.id).scalar_subquery()
+        query = select(sessions.id, last, answered).where(sessions.id.in_(session_ids))
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return {name: (0 if last is None else last + 1, answered) for name, last, answered in rows}
 
     def append(self, session_id: str, position: int, event: Event, *, user: str = "") -> None:
         """Add an event to the log; it is durable when this returns.
