@@ -50,6 +50,7 @@ from segmend.server.open_sessions import OpenSessions
 from segmend.server.settings import ServerSettings
 from segmend.server.state import Shared
 from segmend.server.tokens import TOKEN_FILE, with_token
+from segmend.server.told import told_by
 from segmend.server.watchdog import report_freeze
 from segmend.server.work import log_failure
 from segmend.store import Store
@@ -84,8 +85,10 @@ def create_app(settings: ServerSettings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.shared = shared
-    replies.add_handlers(app)
-    app.add_middleware(auth.Gate, settings=settings, user_of=shared.store.user_of, logins=shared.logins)
+    replies.add_handlers(app, shared.told)
+    app.add_middleware(
+        auth.Gate, settings=settings, user_of=shared.store.user_of, logins=shared.logins, tell=shared.told
+    )
     app.add_middleware(replies.CatchErrors)
     for module in (about, cases, sessions, masks, exports, live):
         app.include_router(module.router)
@@ -101,6 +104,7 @@ def _prepare(settings: ServerSettings) -> ServerSettings:
 
 def _open(settings: ServerSettings) -> Shared:
     _sweep(settings.data)
+    told = told_by([settings.data, *settings.weights.values(), *settings.link_folders, *local_places(settings)])
     store = Store.open(settings.database, settings.blobs)
     sessions = OpenSessions(
         store,
@@ -110,10 +114,11 @@ def _open(settings: ServerSettings) -> Shared:
         late_seconds=settings.late_seconds,
         weights=settings.weights,
         device=settings.device,
+        told=told,
     )
     own = token_hash(settings.token or "")
     logins = Logins(settings.data, lambda user, key: key == own if not user else store.user_with(key) == user)
-    return Shared(settings, store, sessions, logins)
+    return Shared(settings, store, sessions, logins, told)
 
 
 def _make_private(data: Path) -> None:
@@ -127,6 +132,13 @@ def _make_private(data: Path) -> None:
             log.warning("Other accounts could look into the data folder %s; now only its owner can.", data)
     except OSError as error:
         log.warning("Other accounts can look into the data folder %s: %s.", data, error.strerror)
+
+
+def local_places(settings: ServerSettings) -> list[Path]:
+    """Return the folders of this machine in which a database or blobs lie."""
+    database, blobs = settings.database.partition(":///"), settings.blobs.removeprefix("file://")
+    found = [Path(database[2]).parent] if database[0].startswith("sqlite") else []
+    return found if "://" in blobs else [*found, Path(blobs)]
 
 
 def _sweep(data: Path) -> None:

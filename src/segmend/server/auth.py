@@ -39,6 +39,7 @@ from segmend.server.logins import LIFE_SECONDS, REVIEW_SECONDS, Logins
 from segmend.server.peers import account_of, own_account
 from segmend.server.replies import problem, status_of
 from segmend.server.settings import ServerSettings, is_loopback
+from segmend.server.told import Told
 
 # The one path that needs no token.
 OPEN = "/api/health"
@@ -87,12 +88,13 @@ class Gate:
     """The layer that lets a request through or answers it with 401, 403 or 429."""
 
     def __init__(
-        self, app: ASGIApp, settings: ServerSettings, user_of: Callable[[str], str | None], logins: Logins
+        self, app: ASGIApp, settings: ServerSettings, user_of: Callable[[str], str | None], logins: Logins, tell: Told
     ) -> None:
         self._app = app
         self._settings = settings
         self._user_of = user_of
         self._logins = logins
+        self._tell = tell
         self._guesses = Guesses()
         self._account = own_account() if settings.own_account_enters else None
         self._cookie = cookie_name(settings)
@@ -135,7 +137,7 @@ class Gate:
         try:
             return await self._check_who(scope, headers)
         except SegmendError as error:
-            return problem(status_of(error), str(error))
+            return problem(status_of(error), self._tell(error))
 
     async def _check_who(self, scope: Scope, headers: Headers) -> Response | None:
         query = scope.get("query_string", b"").decode("latin-1")

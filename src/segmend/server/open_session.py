@@ -38,6 +38,7 @@ from segmend.errors import ConflictError, NotFoundError, PromptError, SegmendErr
 from segmend.server.answering import Part, answered_prompts, label_of, parts
 from segmend.server.audience import Answer, Audience, Listener
 from segmend.server.draft_map import Draft, DraftMap
+from segmend.server.told import Told
 from segmend.server.uncertainty import UncertaintyMap
 from segmend.server.wire import full_state, light_state
 from segmend.server.work import Pool, log_failure
@@ -67,6 +68,7 @@ class OpenSession:
         store: Store,
         pool: Pool,
         workspaces: Workspaces,
+        told: Told = str,
     ) -> None:
         self.id = record.id
         self.case = record.case
@@ -78,7 +80,7 @@ class OpenSession:
         self._lock = RLock()
         self._draft_map = DraftMap(session.shape)
         self._uncertainty_map: UncertaintyMap | None = None  # of the last answer, while the mask is as it left it
-        self._audience = Audience(record.id, record.case)
+        self._audience = Audience(record.id, record.case, told)
         self._working = False
         self._stuck = False  # the store refused an answer; it is tried again after the next event
         self._closed = False

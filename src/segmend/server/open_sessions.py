@@ -18,6 +18,7 @@ from threading import Lock
 from segmend.core.image import Image
 from segmend.runtime.engine import AUTO, Device
 from segmend.server.open_session import DELETED, OpenSession
+from segmend.server.told import Told
 from segmend.server.work import Pool
 from segmend.server.workspaces import Workspaces
 from segmend.store import Store
@@ -72,12 +73,14 @@ class OpenSessions:
         late_seconds: float = 60.0,
         weights: Mapping[str, Path] | None = None,
         device: Device = AUTO,
+        told: Told = str,
     ) -> None:
         self.pool = Pool(workers, late_seconds=late_seconds)
         self.images = Images(store, limit_bytes)
         self.workspaces = Workspaces(limit_bytes, weights, device)
         self._store = store
         self._limit = limit_bytes
+        self._told = told
         self._open_sessions = open_sessions
         self._slots: OrderedDict[str, Slot] = OrderedDict()
         self._lock = Lock()
@@ -149,6 +152,7 @@ class OpenSessions:
                 store=self._store,
                 pool=self.pool,
                 workspaces=self.workspaces,
+                told=self._told,
             )
         except BaseException as error:
             with self._lock:

@@ -21,6 +21,7 @@ from segmend.errors import (
     StoreError,
     UserError,
 )
+from segmend.server.told import Told
 from segmend.server.work import log_failure
 
 # The HTTP status of each error; the first class that fits counts.
@@ -76,12 +77,12 @@ def problem(status: int, detail: str) -> JSONResponse:
     return JSONResponse({"detail": detail}, status)
 
 
-def add_handlers(app: FastAPI) -> None:
-    """Make an app answer all errors in one way."""
+def add_handlers(app: FastAPI, tell: Told) -> None:
+    """Make an app answer all errors in one way, with the sentences that `tell` makes of them."""
 
     @app.exception_handler(SegmendError)
     async def handle_segmend_error(_: Request, error: SegmendError) -> JSONResponse:
-        return problem(status_of(error), str(error))
+        return problem(status_of(error), tell(error))
 
     @app.exception_handler(UnreadableError)
     async def handle_unreadable(_: Request, error: UnreadableError) -> JSONResponse:
