@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.server.running import in_thread, settings
-from tests.web.driving import watched
+from tests.web.driving import PATIENCE, Annotator, watched
 
 TOKEN = "correct horse battery"
 
@@ -97,3 +97,30 @@ def test_a_link_of_another_site_may_hold_the_token(chromium, guarded):
         expect(page.locator(".empty")).to_be_visible()
         assert "token" not in page.url
     context.close()
+
+
+def test_a_browser_whose_login_ended_says_so_and_sends_its_marks_after_the_next_one(chromium, guarded, volume):
+    case = guarded.config.app.state.shared.store.add_case("knee", volume).id
+    bare = guarded.address.partition("?")[0]
+    context = chromium.new_context(viewport={"width": 1280, "height": 800})
+    context.request.get(guarded.address)
+    person = Annotator(context.new_page(), guarded.address).open(case)
+    person.click((5, 3, 3))
+    person.settle()
+    banner = person.page.locator(".banner")
+    expect(banner).to_be_hidden()
+
+    assert context.request.post(f"{bare}api/logout").status == 204
+    expect(banner).to_contain_text("This server needs a token", timeout=PATIENCE)
+    person.click((5, 9, 9))
+    expect(banner).to_contain_text("One mark waits")
+    context.request.get(guarded.address)
+    expect(banner).to_be_hidden(timeout=PATIENCE)
+    person.settle()
+
+    assert [person.label_at(index) for index in [(5, 3, 3), (5, 9, 9)]] == [1, 1]
+    person.page.keyboard.press("?")
+    person.page.get_by_role("button", name="Log out this browser").click()
+    expect(person.page.locator("body")).to_contain_text("needs a token")
+    context.close()
+    person.http.close()
