@@ -63,7 +63,8 @@ class Person:
         self.page.select_option("#method", self.method)
 
     def settle(self) -> None:
-        self.page.wait_for_function("window.segmend?.settled()", timeout=120_000, polling=100)
+        while not self.page.evaluate("window.segmend?.settled()"):
+            self.page.wait_for_timeout(100)
 
     def click(self, index: list[int]) -> None:
         self.page.evaluate("(index) => window.segmend.goTo(index)", index)
@@ -102,7 +103,7 @@ def main() -> None:
         browser = player.chromium.launch(executable_path=options.chromium, args=FLAGS)
         page = browser.new_page(viewport=SIZE)
         page.set_default_timeout(180_000)  # ms; 3D is drawn by the processor, which may have other work
-        person = Person(page, server.address, options.method)
+        person = Person(page, server.address.partition("?")[0], options.method)
         for kind, picture in (("abdomen", "annotator.png"), ("skin", "annotator-photo.png")):
             sample = samples[kind]
             person.open(cases[kind])

@@ -72,7 +72,7 @@ class Served:
             [sys.executable, "-c", START, str(data), method], stdout=subprocess.PIPE, text=True
         )
         assert self.process.stdout is not None
-        self.address = self.process.stdout.readline().strip()
+        self.address = self.process.stdout.readline().strip().partition("?")[0]  # this account needs no token
         if not self.address:
             sys.exit("The server did not start.")
         self.seconds = time.perf_counter() - begun

@@ -69,7 +69,8 @@ class Recorder:
         self.page.evaluate("(words) => { document.getElementById('caption').textContent = words; }", words)
 
     def settle(self) -> None:
-        self.page.wait_for_function("window.segmend?.settled()", timeout=120_000, polling=50)
+        while not self.page.evaluate("window.segmend?.settled()"):
+            self.page.wait_for_timeout(50)
         self.page.wait_for_timeout(150)
 
     def move(self, x: float, y: float, steps: int = 4) -> None:
@@ -145,10 +146,11 @@ def main() -> None:
         case = server.config.app.state.shared.store.add_case(sample.name, sample.image, modality=sample.modality).id
         browser = player.chromium.launch(executable_path=options.chromium, args=FLAGS)
         page = browser.new_page(viewport=VIEW)
-        page.goto(f"{server.address}#case={case}&layout=axial")
+        address = server.address.partition("?")[0]  # this account needs no token
+        page.goto(f"{address}#case={case}&layout=axial")
         recorder = Recorder(page)
         recorder.settle()
-        while not page.request.get(f"{server.address}api/health").json()["ready"]:
+        while not page.request.get(f"{address}api/health").json()["ready"]:
             page.wait_for_timeout(200)  # the method is still warming up
         page.evaluate(POINTER)
         page.mouse.move(*recorder.at)

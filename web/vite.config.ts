@@ -12,8 +12,14 @@ export default defineConfig({
     chunkSizeWarningLimit: 2500, // NiiVue, which is loaded only when a volume is shown in 3D
   },
   plugins: [notices()],
-  server: { proxy: { "/api": { target: "http://127.0.0.1:8765", ws: true } } },
+  server: { proxy: { "/api": { target: "http://127.0.0.1:8765", ws: true, headers: authorization() } } },
 });
+
+/** A page of another port needs the server's token: SEGMEND_TOKEN, the same for both. */
+function authorization(): Record<string, string> {
+  const token = process.env.SEGMEND_TOKEN;
+  return token === undefined ? {} : { Authorization: `Bearer ${token}` };
+}
 
 /** Put the licence texts of all packages in the bundle, and of all that these need, into THIRD_PARTY.txt. */
 function notices(): Plugin {

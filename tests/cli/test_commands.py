@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pydicom
@@ -14,11 +16,13 @@ import pytest
 
 from segmend import io
 from segmend.cli import COMMANDS, commands, run
+from segmend.cli.start import address_to_open
 from segmend.core import segmenter
 from segmend.core.image import Image, bounds, scale_affine
 from segmend.core.prompts import KINDS, Mask, from_json, to_json
 from segmend.core.session import Defined, Label, Patch, Prompted
 from segmend.samples import make, write_folder
+from segmend.server.settings import ServerSettings
 from segmend.store import Store
 from tests.io.dicoms import NAME, save_all, slices
 
@@ -639,16 +643,28 @@ def started(tmp_path):
 def test_start_opens_the_annotator_with_samples_and_ends_on_interrupt(started):
     process, line, opened = started
     address = re.match(r"Segmend is at (http://\S+) ", line)[1]
+    bare, token = address.split("?token=")
 
-    with urllib.request.urlopen(f"{address}api/cases", timeout=60) as reply:
+    with urllib.request.urlopen(f"{bare}api/cases?token={token}", timeout=60) as reply:
         cases = json.load(reply)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
 
     assert {tuple(case["shape"]) for case in cases} == {(64, 256, 256), (1, 320, 288), (1, 384, 512)}
-    assert opened.read_text().strip() == address
+    assert opened.read_text().strip() == bare  # the command line of a browser is for everybody to read
     assert "Traceback" not in err
     assert process.returncode in (0, 130, -signal.SIGINT)
+
+
+def test_a_browser_is_led_to_a_token_by_a_page_that_others_cannot_read(tmp_path):
+    settings = ServerSettings(tmp_path, token="correct&horse")
+
+    opened = address_to_open("http://localhost:8765/?token=correct%26horse", settings)
+
+    page = Path(urlsplit(opened).path)
+    assert opened.startswith("file:///") and "horse" not in opened
+    assert 'content="0;url=http://localhost:8765/?token=correct%26horse"' in page.read_text()
+    assert page.parent == tmp_path and page.stat().st_mode & 0o777 == 0o600
 
 
 def test_an_interrupted_command_says_so(said, monkeypatch):

@@ -34,7 +34,9 @@ def plugin(plugin_path):
 @pytest.fixture(scope="package")
 def server(tmp_path_factory):
     """One server for all tests that do not change how it is set."""
-    with in_thread(settings(tmp_path_factory.mktemp("server"))) as running:
+    with in_thread(
+        settings(tmp_path_factory.mktemp("server"), link_folders=(tmp_path_factory.getbasetemp(),))
+    ) as running:
         yield running
 
 

@@ -52,12 +52,12 @@ def in_thread(settings):
 class Process:
     """A server in a process of its own, on all cores or pinned to one."""
 
-    def __init__(self, data, plugin_path, port=0, *, method="flood", core=None):
+    def __init__(self, data, plugin_path, port=0, *, method="flood", core=None, database=None):
         code = (
             "import os, sys; from pathlib import Path\n"
             f"{'' if core is None else f'os.sched_setaffinity(0, [{core}])'}\n"
             "from segmend.server.app import serve; from segmend.server.settings import ServerSettings\n"
-            f"serve(ServerSettings(Path({str(data)!r}), port={port}, method={method!r}),"
+            f"serve(ServerSettings(Path({str(data)!r}), port={port}, method={method!r}, database_url={database!r}),"
             " on_ready=lambda address: print(address, flush=True))"
         )
         paths = [str(plugin_path), str(PLUGIN), os.environ.get("PYTHONPATH", "")]
@@ -65,7 +65,7 @@ class Process:
         self.process = subprocess.Popen(
             [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
         )
-        self.address = self.process.stdout.readline().strip()
+        self.address = self.process.stdout.readline().strip().partition("?")[0]  # this account needs no token
         assert self.address, self.process.stderr.read()
 
     def kill(self):

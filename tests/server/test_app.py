@@ -1,5 +1,6 @@
 """Starting and ending: settings, taken ports, folders that cannot be, pages, errors nobody foresaw."""
 
+import os
 import re
 import signal
 import socket
@@ -12,6 +13,7 @@ from segmend.server import app as app_module
 from segmend.server import replies
 from segmend.server.app import Server
 from segmend.server.settings import ServerSettings
+from segmend.store import Store
 from tests.server.running import Process, http, in_thread, settings
 
 
@@ -81,14 +83,34 @@ def test_a_missing_method_is_said_in_the_log_only(tmp_path, caplog):
 
 
 def test_leftovers_of_a_killed_server_are_swept(tmp_path):
-    import os
-
     for name, age in [("upload-old", 7200), ("export-old", 7200), ("upload-new", 0)]:
         (tmp_path / name).mkdir()
         os.utime(tmp_path / name, (time.time() - age,) * 2)
 
     with in_thread(settings(tmp_path)):
         assert sorted(p.name for p in tmp_path.iterdir() if "load-" in p.name or "port-" in p.name) == ["upload-new"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_an_older_data_folder_is_taken_from_other_accounts_with_one_line(tmp_path, caplog):
+    before = os.umask(0o022)
+    try:
+        (tmp_path / "blobs").mkdir()
+        Store.local(tmp_path).close()
+        for path in (tmp_path, tmp_path / "blobs"):
+            path.chmod(0o755)
+        (tmp_path / "segmend.db").chmod(0o644)
+        with in_thread(settings(tmp_path)) as server, http(server) as client:
+            assert client.get("/api/health").status_code == 200
+            found = {path.name: oct(path.stat().st_mode & 0o777) for path in [tmp_path, *tmp_path.iterdir()]}
+    finally:
+        os.umask(before)
+
+    assert found[tmp_path.name] == found["blobs"] == "0o700"
+    assert found["segmend.db"] == found["segmend.db-wal"] == "0o600"
+    assert [line for line in caplog.messages if "accounts" in line] == [
+        f"Other accounts could look into the data folder {tmp_path}; now only its owner can."
+    ]
 
 
 def test_pages_are_served_and_nothing_beside_them(tmp_path, monkeypatch):

@@ -67,7 +67,8 @@ def test_a_token_in_the_address_becomes_a_cookie_that_scripts_cannot_read(guarde
 
         assert reply.status_code == 303 and reply.headers["location"] == "/api/cases?project=default"
         cookie = reply.headers["set-cookie"]
-        assert "HttpOnly" in cookie and "SameSite=lax" in cookie and f"segmend_{guarded.settings.port}=" in cookie
+        assert "HttpOnly" in cookie and "SameSite=strict" in cookie and f"segmend_{guarded.settings.port}=" in cookie
+        assert TOKEN not in cookie and "Max-Age=604800" in cookie
         assert client.get("/api/cases").status_code == 200
         assert client.get("/api/cases?token=wrong").status_code == 401
 
@@ -182,7 +183,7 @@ def test_a_broken_cookie_is_no_token(guarded):
     with http(guarded) as client:
         assert client.get("/api/cases", headers={"Cookie": "a=b; ;;\x01=;"}).status_code in (400, 401)
         name = f"segmend_{guarded.settings.port}"
-        assert client.get("/api/cases", headers={"Cookie": f"{name}={TOKEN}"}).status_code == 200
+        assert client.get("/api/cases", headers={"Cookie": f"{name}={TOKEN}"}).status_code == 401  # it is no login
 
 
 def test_beyond_localhost_there_is_a_token_by_default(tmp_path):

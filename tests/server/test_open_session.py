@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from segmend.core.session import Patch
+from segmend.core.session import Patch, event_from_json
 from segmend.errors import ConflictError, DiskFullError, StoreError
 from segmend.server import live as live_module
 from segmend.store import Store
@@ -70,8 +70,30 @@ def test_an_event_that_cannot_be_stored_changes_nothing(client, session, live, m
     np.testing.assert_array_equal(live.map, GREY == 20)
 
 
-def test_a_log_that_moves_on_twice_is_a_conflict(client, session, live, monkeypatch):
-    refusing(monkeypatch, "append", ConflictError("The session has 9 events; load it again."), times=2)
+def test_a_log_that_moves_on_again_and_again_gets_the_event_at_last(client, store, session, live, monkeypatch):
+    real, others = Store.append, [2, 3, 4, 5, 6]
+
+    def beaten(self, session_id, position, event, *, user=""):
+        if others:
+            value = others.pop(0)
+            real(self, session_id, position, event_from_json(defined(value, name=f"of another server {value}")))
+        real(self, session_id, position, event, user=user)
+
+    monkeypatch.setattr(Store, "append", beaten)
+
+    assert client.post(f"/api/sessions/{session}/events", json=clicked(BOX)).json()["position"] == 6
+    live.next("answered", position=6)
+    accepted = [message["event"]["event"] for message in live.messages if message_is(message, "accepted")]
+    assert accepted[-6:] == [*["defined"] * 5, "prompted"]
+    np.testing.assert_array_equal(live.map, GREY == 10)
+
+
+def message_is(message, kind):
+    return isinstance(message, dict) and message["type"] == kind
+
+
+def test_a_log_that_refuses_though_nobody_added_anything_is_a_conflict(client, session, live, monkeypatch):
+    refusing(monkeypatch, "append", ConflictError("The session has 9 events; load it again."), times=3)
 
     reply = client.post(f"/api/sessions/{session}/events", json=clicked(BOX))
 

@@ -158,7 +158,7 @@ def test_a_prompt_without_a_method_gets_the_usual_one(client, session):
         ("GET", "/api/sessions/{s}/export?format=.exe", None, 422, "got '.exe'"),
         ("POST", "/api/cases", b"x", 400, "needs a multipart/form-data body"),
         ("POST", "/api/cases/link", b"{}", 422, "The body value 'path' does not fit: Field required"),
-        ("POST", "/api/cases/link", b'{"path": "/none/such"}', 404, "no such file or folder"),
+        ("POST", "/api/cases/link", b'{"path": "none/such"}', 404, "no such file or folder"),
         ("POST", "/api/cases/link", b'{"path": "a\\u0000b"}', 404, "no such file or folder"),
         ("POST", "/api/cases/link", b'{"path": "' + b"x" * 3000 + b'"}', 404, "no such file or folder"),
         ("GET", "/api/../../../etc/passwd", None, 404, "nothing at this address"),

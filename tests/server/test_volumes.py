@@ -109,15 +109,12 @@ def test_the_route_sends_it_once(client, case):
 
     assert first.status_code == 200 and int(first.headers["content-length"]) == len(first.content)
     assert nibabel.Nifti1Image.from_bytes(first.content).shape == (8, 6, 3)
-    again = client.get(f"/api/cases/{case}/volume.nii", headers={"If-None-Match": first.headers["etag"]})
-    assert again.status_code == 304 and again.content == b""
     assert client.get(f"/api/cases/{case}/volume.nii?channel=1").status_code == 404
     assert client.get(f"/api/cases/{case}/volume.nii?channel=-1").status_code == 422
 
 
 def test_a_deleted_case_is_not_sent_from_memory(client, case):
-    tag = client.get(f"/api/cases/{case}/volume.nii").headers["etag"]
+    assert client.get(f"/api/cases/{case}/volume.nii").status_code == 200
     client.delete(f"/api/cases/{case}")
 
-    for headers in ({}, {"If-None-Match": tag}):
-        assert client.get(f"/api/cases/{case}/volume.nii", headers=headers).status_code == 404
+    assert client.get(f"/api/cases/{case}/volume.nii").status_code == 404

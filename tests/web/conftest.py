@@ -35,7 +35,8 @@ def server(tmp_path_factory, bundle, plugin_path):
     sys.path[:0] = paths
     methods._others.cache_clear()
     methods._loaded.cache_clear()
-    with in_thread(settings(tmp_path_factory.mktemp("web-server"), method="ball")) as running:
+    folder, linked = tmp_path_factory.mktemp("web-server"), (tmp_path_factory.getbasetemp(),)
+    with in_thread(settings(folder, method="ball", link_folders=linked)) as running:
         yield running
     for path in paths:
         sys.path.remove(path)

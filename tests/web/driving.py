@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -60,7 +61,7 @@ class Annotator:
 
     def settle(self):
         """Wait until everything is loaded, sent and answered, and drawn."""
-        self.page.wait_for_function("window.segmend?.settled()", timeout=PATIENCE, polling=50)
+        wait_for(self.page, "window.segmend?.settled()")
         self.drawn()
 
     def drawn(self):
@@ -138,10 +139,19 @@ class Annotator:
         expect(self.page.locator(".toast", has_text=words).first).to_be_visible(timeout=PATIENCE)
 
 
+def wait_for(page, expression):
+    """Wait until an expression holds; `Page.wait_for_function` evaluates texts, which the page's policy forbids."""
+    end = time.monotonic() + PATIENCE / 1000
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, expression
+        page.wait_for_timeout(50)
+
+
 @contextmanager
 def watched(page):
-    """Fail when the page has an error that nobody expected."""
+    """Fail when the page has an error that nobody expected, or does what its security policy forbids."""
     problems = []
     page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda said: problems.append(said.text) if "Content Security Policy" in said.text else None)
     yield
     assert not problems, json.dumps(problems)

@@ -78,7 +78,7 @@ def test_a_file_that_is_no_image_is_refused_in_words(annotator, tmp_path):
 def test_a_linked_path_that_is_not_there_is_refused_in_words(annotator):
     annotator.open()
     annotator.page.get_by_role("button", name="Link a folder or file of this computer").click()
-    annotator.page.get_by_label("Path of a file or a DICOM folder").fill("/nowhere/at/all.nii")
+    annotator.page.get_by_label("Path of a file or a DICOM folder").fill("nowhere/at/all.nii")
     annotator.page.get_by_role("button", name="Link", exact=True).click()
 
     annotator.toast("There is no such file or folder on the server's machine.")

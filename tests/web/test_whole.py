@@ -5,6 +5,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.web.driving import wait_for
+
 
 @pytest.fixture
 def opened(annotator, add, volume):
@@ -125,7 +127,7 @@ def test_uncertain_places_are_gone_through_until_the_mask_changes(opened):
     assert opened.state["crosshair"] != first
     while (found := opened.state["uncertainPlace"])["place"] is not None:
         opened.page.keyboard.press("g")
-        opened.page.wait_for_function("(rank) => window.segmend.state().uncertainPlace.rank > rank", arg=found["rank"])
+        wait_for(opened.page, f"window.segmend.state().uncertainPlace.rank > {found['rank']}")
     expect(said).to_have_text("Nothing else looks uncertain.")
     opened.page.keyboard.press("g")
     expect(said).to_have_text("Looks uncertain here.")

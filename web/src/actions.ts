@@ -26,6 +26,7 @@ const PALETTE: readonly api.Label["colour"][] = [
 
 const RING_MS = 4000;
 const ASK_MS = 500; // between two questions whether the server is ready
+const UNKNOWN = 401; // the status of a reply to who is not known to the server
 
 export class Actions {
   #live: Live | null = null;
@@ -228,7 +229,7 @@ export class Actions {
         this.#changed(null);
       },
       ready: () => {
-        store.set({ connection: "live" });
+        store.set({ connection: "live", refused: null });
       },
       lost: () => {
         store.set({ connection: "lost", answering: null });
@@ -262,10 +263,15 @@ export class Actions {
   /** A session that the server no longer has, or no longer shows us, is closed instead of waited for. */
   #leaveIfGone(opened: Opened): void {
     api.session(opened.session).catch((error: unknown) => {
-      const gone = error instanceof api.ApiError && error.status >= 400 && error.status < 500;
+      const status = error instanceof api.ApiError ? error.status : 0;
+      if (status === UNKNOWN && error instanceof Error) {
+        this.store.set({ refused: error.message }); // the case stays open: its marks can be sent after the next login
+        return;
+      }
+      const gone = status >= 400 && status < 500;
       if (!gone || this.store.state.opened !== opened) return;
       this.closeCase();
-      toast(error.message, "error");
+      toast(error instanceof Error ? error.message : String(error), "error");
       reportErrors(() => this.refreshCases());
     });
   }

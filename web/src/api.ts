@@ -82,6 +82,11 @@ export const session = (id: string): Promise<Session> => read(`api/sessions/${id
 export const uncertain = (id: string, rank: number): Promise<Uncertain> =>
   read(`api/sessions/${id}/uncertain?rank=${rank}`);
 
+/** End this browser's login, and its connections. */
+export async function logout(): Promise<void> {
+  await request("api/logout", { method: "POST" });
+}
+
 export async function deleteCase(id: string): Promise<void> {
   await request(`api/cases/${id}`, { method: "DELETE" });
 }

@@ -1,6 +1,8 @@
 /** The list of shortcuts, and what the mouse does. */
 
+import { logout } from "./api";
 import { h } from "./dom";
+import { reportErrors } from "./toasts";
 import { dialog } from "./views/dialogs";
 
 const MOUSE: readonly (readonly [string, string])[] = [
@@ -34,9 +36,19 @@ export function showHelp(shortcuts: readonly { readonly shown: string; readonly 
       "p",
       { class: "hint" },
       h("a", { href: "./THIRD_PARTY.txt", target: "_blank" }, "Licences of the packages in this page"),
+      " · ",
+      h("button", { type: "button", class: "link", onclick: leave }, "Log out this browser"),
     ),
   );
   element.classList.add("help");
+}
+
+/** End the login; the page that comes back says what is needed to log in again. */
+function leave(): void {
+  reportErrors(async () => {
+    await logout();
+    location.reload();
+  });
 }
 
 function caps(keys: string): (Node | string)[] {

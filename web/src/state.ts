@@ -69,6 +69,7 @@ export interface State {
   readonly draft: Prompt | null; // the gesture under way
   readonly points: readonly Index[]; // extreme points put down so far, all in one slice
   readonly connection: Connection;
+  readonly refused: string | null; // why the server takes no connection from this page, such as a login that ended
   readonly warming: boolean; // the server still loads its method, so answers come late
   readonly loading: Progress | null; // a case or an upload under way
   readonly answering: number | null; // of an answer under way: the part done, when the server tells
@@ -116,6 +117,7 @@ export const INITIAL: State = {
   draft: null,
   points: [],
   connection: "none",
+  refused: null,
   warming: false,
   loading: null,
   answering: null,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 import webbrowser
+from contextlib import suppress
+from html import escape
 from pathlib import Path
 
 import click
@@ -15,16 +17,34 @@ from segmend.methods import card, check_weights
 from segmend.runtime.engine import Device, check_device
 from segmend.samples import KINDS, make
 from segmend.server.app import serve
+from segmend.server.peers import own_account
 from segmend.server.settings import ServerSettings
 from segmend.store import Store
+from segmend.store.private import open_private
+
+# The page in the data folder by which a browser is told an address with a token.
+DOOR = "open.html"
 
 
 @click.command()
 @click.option("--browser/--no-browser", default=True, help="Open a browser, or only print the address.")
 @click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 serves the whole network, with a token.")
-@click.option("--token", envvar="SEGMEND_TOKEN", show_envvar=True, help="What clients must say; drawn when needed.")
+@click.option(
+    "--token",
+    envvar="SEGMEND_TOKEN",
+    show_envvar=True,
+    help="What everybody must say. Without it, one is drawn for all but your own account on this machine.",
+)
 @click.option("--allow-host", "hosts", multiple=True, metavar="NAME", help="Another name this server is reached by.")
+@click.option(
+    "--link-folder",
+    "link_folders",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="A folder of this machine that images may be read from without uploading them. Repeat for more.",
+)
 @click.option("--method", default="mend", show_default=True, help="Which method answers first.")
 @click.option(
     "--weights",
@@ -41,6 +61,7 @@ def start(
     host: str,
     token: str | None,
     hosts: tuple[str, ...],
+    link_folders: tuple[Path, ...],
     method: str,
     weights: tuple[str, ...],
     device: str,
@@ -65,6 +86,7 @@ def start(
         blobs_url=blobs,
         token=token,
         allowed_hosts=hosts,
+        link_folders=link_folders,
         method=card(method).id,
         weights=weights_of(weights, method),
         device=Device(device, precision),
@@ -75,9 +97,31 @@ def start(
     def ready(address: str) -> None:
         click.echo(f"Segmend is at {address} (Ctrl+C ends it; everything is kept in {data}).")
         if browser:  # in a thread, for a browser may keep whoever opens it waiting
-            threading.Thread(target=open_browser, args=(address,), daemon=True).start()
+            threading.Thread(target=open_browser, args=(address_to_open(address, settings),), daemon=True).start()
 
-    serve(settings, ready)
+    try:
+        serve(settings, ready)
+    finally:
+        with suppress(OSError):
+            (data / DOOR).unlink()
+
+
+def address_to_open(address: str, settings: ServerSettings) -> str:
+    """Return what to give a browser: other accounts may read its command line, so never the token.
+
+    Where this account needs none, the address without it; elsewhere, a page that only this account can read, and
+    that leads to the address.
+    """
+    bare = address.partition("?")[0]
+    if settings.without_token or (settings.own_account_enters and own_account() is not None):
+        return bare
+    page = settings.data / DOOR
+    page.unlink(missing_ok=True)
+    with open(page, "x", opener=open_private, encoding="utf-8") as file:
+        file.write(
+            f'<!doctype html><title>Segmend</title><meta http-equiv="refresh" content="0;url={escape(address)}">'
+        )
+    return page.absolute().as_uri()
 
 
 def weights_of(texts: tuple[str, ...], method: str) -> dict[str, Path]:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from segmend import io, methods
+from segmend.server.auth import cookie_name
 from segmend.server.replies import PROBLEMS
 from segmend.server.schemas import FormatJson, HealthJson, MethodJson
 from segmend.server.state import SharedNow, shared
@@ -46,3 +47,13 @@ def installed(here: SharedNow) -> Response:
 @router.get("/formats", response_model=list[FormatJson], summary="What masks can be written as")
 def formats() -> Response:
     return JSONResponse([{"suffix": suffix, "title": title} for suffix, title in io.MASK_FORMATS.items()])
+
+
+@router.post("/logout", status_code=204, summary="End this browser's login; the token opens the server again")
+def logout(request: Request, here: SharedNow) -> Response:
+    login = request.scope["state"].get("login")
+    if login is not None:
+        here.logins.end(login)
+    response = Response(status_code=204)
+    response.delete_cookie(cookie_name(here.settings), path="/", httponly=True, samesite="strict")
+    return response

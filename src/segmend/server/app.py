@@ -4,6 +4,7 @@ Concurrency, in full:
 
 - The event loop parses, checks who asks, and sends. It never waits for the disk, the
   database, a lock of a session, or a method: all of these happen in threads.
+- A thread of its own follows what other servers do to the store (`_follow`), and has the open sessions take it over.
 - Short work (routes, storing an event) runs on Starlette's threads. Answers run on the
   few threads of `work.Pool`, which take one part of each waiting session in turn.
 - A session is one `open_session.OpenSession` with one lock, which guards its log, its `DraftMap` and its
@@ -44,24 +45,35 @@ from threadpoolctl import threadpool_limits
 from segmend import methods
 from segmend.errors import SegmendError, SettingsError, StoreError
 from segmend.server import about, auth, cases, exports, live, masks, replies, sessions
+from segmend.server.logins import LOGINS_FOLDER, Logins
 from segmend.server.open_sessions import OpenSessions
-from segmend.server.settings import ServerSettings, require_token
+from segmend.server.settings import ServerSettings
 from segmend.server.state import Shared
+from segmend.server.tokens import TOKEN_FILE, with_token
+from segmend.server.told import told_by
 from segmend.server.watchdog import report_freeze
+from segmend.server.work import log_failure
 from segmend.store import Store
+from segmend.store.private import close_to_others, make_folder
+from segmend.store.store import token_hash
 
 log = logging.getLogger("segmend.server")
 PAGES = Path(__file__).parent.parent / "web"
 
 # Age at which the folder of an upload or export is taken for a killed server's.
 ABANDONED_SECONDS = 3600
+# What a server keeps in its data folder.
+OWN_FILES = ("segmend.db*", "blobs", "upload-*", "export-*", "open.html", TOKEN_FILE, LOGINS_FOLDER)
+
+# Seconds after which a store that refused is asked again what other servers did.
+FOLLOW_SECONDS = 1.0
 
 NO_PAGES = "<!doctype html><title>Segmend</title><p>The server runs; its annotator was not built with this package."
 
 
 def create_app(settings: ServerSettings) -> FastAPI:
-    """Return the app on its store; beyond localhost it gets a token when it was given none."""
-    settings = require_token(settings)
+    """Return the app on its store; it gets a token when it was given none."""
+    settings = _prepare(settings)
     shared = _open(settings)
     app = FastAPI(
         title="Segmend",
@@ -73,8 +85,10 @@ def create_app(settings: ServerSettings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.shared = shared
-    replies.add_handlers(app)
-    app.add_middleware(auth.Gate, settings=settings, user_of=shared.store.user_of)
+    replies.add_handlers(app, shared.told)
+    app.add_middleware(
+        auth.Gate, settings=settings, user_of=shared.store.user_of, logins=shared.logins, tell=shared.told
+    )
     app.add_middleware(replies.CatchErrors)
     for module in (about, cases, sessions, masks, exports, live):
         app.include_router(module.router)
@@ -82,12 +96,15 @@ def create_app(settings: ServerSettings) -> FastAPI:
     return app
 
 
+def _prepare(settings: ServerSettings) -> ServerSettings:
+    """Make the data folder, and return the settings with the token that may be kept in it."""
+    _make_private(settings.data)
+    return with_token(settings)
+
+
 def _open(settings: ServerSettings) -> Shared:
-    try:
-        settings.data.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"The data folder {settings.data} cannot be made: {error.strerror}.") from None
     _sweep(settings.data)
+    told = told_by([settings.data, *settings.weights.values(), *settings.link_folders, *local_places(settings)])
     store = Store.open(settings.database, settings.blobs)
     sessions = OpenSessions(
         store,
@@ -97,8 +114,31 @@ def _open(settings: ServerSettings) -> Shared:
         late_seconds=settings.late_seconds,
         weights=settings.weights,
         device=settings.device,
+        told=told,
     )
-    return Shared(settings, store, sessions)
+    own = token_hash(settings.token or "")
+    logins = Logins(settings.data, lambda user, key: key == own if not user else store.user_with(key) == user)
+    return Shared(settings, store, sessions, logins, told)
+
+
+def _make_private(data: Path) -> None:
+    """Make the data folder, or take an older one from the other accounts of this machine."""
+    try:
+        make_folder(data)
+    except OSError as error:
+        raise StoreError(f"The data folder {data} cannot be made: {error.strerror}.") from None
+    try:
+        if close_to_others(data, OWN_FILES):
+            log.warning("Other accounts could look into the data folder %s; now only its owner can.", data)
+    except OSError as error:
+        log.warning("Other accounts can look into the data folder %s: %s.", data, error.strerror)
+
+
+def local_places(settings: ServerSettings) -> list[Path]:
+    """Return the folders of this machine in which a database or blobs lie."""
+    database, blobs = settings.database.partition(":///"), settings.blobs.removeprefix("file://")
+    found = [Path(database[2]).parent] if database[0].startswith("sqlite") else []
+    return found if "://" in blobs else [*found, Path(blobs)]
 
 
 def _sweep(data: Path) -> None:
@@ -113,9 +153,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     shared: Shared = app.state.shared
     ending = threading.Event()
     loading = threading.Thread(target=_load, args=(shared, ending), name="segmend-load", daemon=True)
+    following = threading.Thread(target=_follow, args=(shared, ending), name="segmend-follow", daemon=True)
     loading.start()
+    following.start()
     yield
     ending.set()
+    await run_in_threadpool(following.join)
     await run_in_threadpool(shared.sessions.close)
     shared.store.close()
     await run_in_threadpool(loading.join)  # a thread that is cut off while it loads a network aborts the process
@@ -135,6 +178,25 @@ def _load(shared: Shared, ending: threading.Event) -> None:
         shared.ready.set()
 
 
+def _follow(shared: Shared, ending: threading.Event) -> None:
+    """Take over what other servers on this store do, until the server ends."""
+    changes, behind = None, False
+    while not ending.is_set():
+        try:
+            changes = changes or shared.store.changes()
+            behind = changes.wait(ending) or behind or shared.sessions.waits_for_others()
+            if behind:
+                shared.sessions.catch_up()
+                behind = False
+        except Exception as error:  # this thread outlives whatever the store and its drivers say
+            if not behind:
+                log_failure("What other servers do cannot be seen now", error)
+            behind = True
+            ending.wait(FOLLOW_SECONDS)
+    if changes is not None:
+        changes.close()
+
+
 def _add_pages(app: FastAPI, pages: Path) -> None:
     if (pages / "index.html").is_file():
         app.mount("/", StaticFiles(directory=pages, html=True), name="pages")
@@ -151,10 +213,10 @@ class Server(uvicorn.Server):
     def __init__(self, settings: ServerSettings, on_ready: Callable[[str], None] | None = None) -> None:
         self._listener = _bind(settings)
         host, port = self._listener.getsockname()[:2]
-        self.settings = require_token(replace(settings, port=port))
-        self.address = address(self.settings, host)
         self._on_ready = on_ready
         try:
+            self.settings = _prepare(replace(settings, port=port))
+            self.address = address(self.settings, host)
             app = create_app(self.settings)
         except BaseException:
             self._listener.close()
@@ -169,6 +231,8 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=3,
             server_header=False,
         )
+        config.load()
+        config.loaded_app = auth.NotePeer(config.loaded_app)
         super().__init__(config)
 
     def listen(self) -> None:

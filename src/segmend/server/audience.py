@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from segmend.core.image import Box
 from segmend.core.session import Event, Session, event_to_json
 from segmend.errors import NotFoundError, SegmendError
+from segmend.server.told import Told
 from segmend.server.wire import EMPTY_BOX, full_state, light_state
 
 # Progress messages of one answer are at least this far apart.
@@ -63,9 +64,10 @@ class Request:
 class Audience:
     """The listeners of one session and the requests that wait for its answers."""
 
-    def __init__(self, session_id: str, case_id: str) -> None:
+    def __init__(self, session_id: str, case_id: str, told: Told = str) -> None:
         self._session_id = session_id
         self._case_id = case_id
+        self._told = told
         self._listeners: list[Listener] = []
         self._requests: dict[int, Request] = {}  # by the position of the event
         self._progress_at = (-1, 0.0)  # the position of the last progress message, and when it was sent
@@ -114,10 +116,6 @@ class Audience:
 
     # Messages
 
-    def tell_state(self, session: Session) -> None:
-        """Tell the whole state, after another server has changed the session."""
-        self._tell(self._state(session))
-
     def tell_accepted(
         self, position: int, event: Event, *, sender: Listener | None = None, number: int | None = None
     ) -> Future[Answer]:
@@ -165,7 +163,7 @@ class Audience:
         """Tell who asked for an answer, or else everybody, why there is none."""
         request = self._requests.get(position, Request())
         request.end(error)
-        message = {"type": "error", "id": request.number, "position": position, "message": str(error)}
+        message = {"type": "error", "id": request.number, "position": position, "message": self._told(error)}
         listeners = self._listeners if request.sender is None else [request.sender]
         for listener in listeners:
             listener.tell(json.dumps(message))

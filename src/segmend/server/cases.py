@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from segmend.errors import NotFoundError
 from segmend.server import uploads
+from segmend.server.links import OutsideError
 from segmend.server.replies import PROBLEMS, problem
 from segmend.server.schemas import CaseJson, LinkJson
 from segmend.server.state import SharedNow
@@ -56,9 +57,15 @@ async def upload(request: Request, here: SharedNow) -> Response:
 
 @router.post("/link", status_code=201, response_model=list[CaseJson], summary="Read images of the server's own machine")
 def link(body: Annotated[LinkJson, Body()], here: SharedNow) -> Response:
-    if not here.settings.links_allowed:
-        return problem(403, "This server does not read folders of its machine; upload the files instead.")
-    added = uploads.add_linked(here.store, body.path, body.project)
+    if not here.settings.link_folders:
+        detail = (
+            "This server does not read folders of its machine (--link-folder names some); upload the files instead."
+        )
+        return problem(403, detail)
+    try:
+        added = uploads.add_linked(here.store, body.path, body.project, here.settings)
+    except OutsideError as error:
+        return problem(403, str(error))
     return JSONResponse([case_to_json(case) for case in added], 201)
 
 
@@ -78,20 +85,14 @@ def delete(case: str, here: SharedNow) -> Response:
     "/{case}/volume.nii",
     summary="The voxels as an uncompressed NIfTI-1 file",
     response_class=Response,
-    responses={200: {"content": {NIFTI: {}}}, 304: {"description": "You have it already."}},
+    responses={200: {"content": {NIFTI: {}}}},
 )
-def volume(
-    case: str, request: Request, here: SharedNow, channel: Annotated[int | None, Query(ge=0, le=65535)] = None
-) -> Response:
-    tag = f'"{case}-{"all" if channel is None else channel}"'
-    headers = {"ETag": tag, "Cache-Control": "private, max-age=31536000, immutable"}
-    if request.headers.get("if-none-match") == tag:
-        here.store.case(case)
-        return Response(status_code=304, headers=headers)
+def volume(case: str, here: SharedNow, channel: Annotated[int | None, Query(ge=0, le=65535)] = None) -> Response:
+    here.store.case(case)  # another server may have deleted it
     try:
         file = Volume(here.sessions.images.get(case), channel)
     except NotFoundError:
         here.sessions.images.forget(case)
         raise
-    headers["Content-Length"] = str(file.size_bytes)
+    headers = {"Content-Length": str(file.size_bytes)}
     return StreamingResponse(file.pieces(), media_type=NIFTI, headers=headers)

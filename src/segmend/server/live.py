@@ -13,8 +13,8 @@ An event that is undone or cancelled first is answered with `"withdrawn": true`.
 refused is sent to who asked: `{"type": "error", "id": n, "message": one sentence}`; when
 the event had been accepted, with its `"position"`, and it is then taken back by an event
 of its own. On connecting, a client receives `{"type": "state", "state": {...}}` and the
-whole map as one frame, and the last answer's uncertainty; after another server has changed
-the session, the state and what changed.
+whole map as one frame, and the last answer's uncertainty. What another server on the same store
+did to the session is told as if it had happened here, without progress and in one frame.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from segmend.server.bodies import event_of, json_object
 from segmend.server.open_session import OpenSession
 from segmend.server.replies import UNEXPECTED, UnreadableError, problem, status_of
 from segmend.server.sessions import open_session
-from segmend.server.state import shared, user
+from segmend.server.state import Shared, shared, user
 from segmend.server.work import log_failure
 
 router = APIRouter()
@@ -80,17 +80,17 @@ async def live(socket: WebSocket, session: str) -> None:
             try:
                 await run_in_threadpool(opened.listen, outbox)
                 opened.warm(here.settings.method)
-                await _receive(socket, opened, outbox, method=here.settings.method, who=who)
+                await _receive(socket, opened, outbox, here, who)
             finally:
                 opened.leave(outbox)
                 sending.cancel()
                 with suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
                     await sending
     except SegmendError as error:
-        await socket.send_denial_response(problem(status_of(error), str(error)))
+        await socket.send_denial_response(problem(status_of(error), here.told(error)))
 
 
-async def _receive(socket: WebSocket, session: OpenSession, outbox: Outbox, *, method: str, who: str) -> None:
+async def _receive(socket: WebSocket, session: OpenSession, outbox: Outbox, here: Shared, who: str) -> None:
     while True:
         message = await socket.receive()
         if message["type"] == "websocket.disconnect":
@@ -101,9 +101,9 @@ async def _receive(socket: WebSocket, session: OpenSession, outbox: Outbox, *, m
                 raise UnreadableError("This connection takes text; got bytes.")
             values = json_object(message["text"])
             number = values.get("id")
-            await run_in_threadpool(_do, session, values, outbox, method, who)
+            await run_in_threadpool(_do, session, values, outbox, here.settings.method, who)
         except (SegmendError, UnreadableError) as error:
-            outbox.tell(json.dumps({"type": "error", "id": number, "message": str(error)}))
+            outbox.tell(json.dumps({"type": "error", "id": number, "message": here.told(error)}))
         except Exception as error:
             log_failure("A message could not be answered", error)
             outbox.tell(json.dumps({"type": "error", "id": number, "message": UNEXPECTED}))

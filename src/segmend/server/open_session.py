@@ -12,10 +12,15 @@ the `Audience` is told `answered`.
 Two short cuts save work. A newer prompt on the same label and method, at a place that this
 answer has already reached, will be answered with all prompts, so this answer ends with what
 is painted. And an event that is undone or cancelled is left as soon as its method next yields.
+
+Other servers may share the store. What they add is taken over when the store says so (`catch_up`), or when an event
+of ours loses the race for a place in the log, and is then told as if it had happened here. An event
+is answered by the server that accepted it; by another one only when it is left unanswered.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import closing
@@ -33,6 +38,7 @@ from segmend.errors import ConflictError, NotFoundError, PromptError, SegmendErr
 from segmend.server.answering import Part, answered_prompts, label_of, parts
 from segmend.server.audience import Answer, Audience, Listener
 from segmend.server.draft_map import Draft, DraftMap
+from segmend.server.told import Told
 from segmend.server.uncertainty import UncertaintyMap
 from segmend.server.wire import full_state, light_state
 from segmend.server.work import Pool, log_failure
@@ -40,6 +46,10 @@ from segmend.server.workspaces import Workspaces
 from segmend.store import SessionRecord, Store
 
 DELETED = "This case was deleted."
+# Seconds that another server has to answer an event that it accepted before this one does.
+OTHERS_SECONDS = 10.0
+# Refused events in a row after which the store is believed, though nobody else seems to have added anything.
+FUTILE = 3
 
 
 class MethodFailure(SegmendError):
@@ -58,6 +68,7 @@ class OpenSession:
         store: Store,
         pool: Pool,
         workspaces: Workspaces,
+        told: Told = str,
     ) -> None:
         self.id = record.id
         self.case = record.case
@@ -69,10 +80,11 @@ class OpenSession:
         self._lock = RLock()
         self._draft_map = DraftMap(session.shape)
         self._uncertainty_map: UncertaintyMap | None = None  # of the last answer, while the mask is as it left it
-        self._audience = Audience(record.id, record.case)
+        self._audience = Audience(record.id, record.case, told)
         self._working = False
         self._stuck = False  # the store refused an answer; it is tried again after the next event
         self._closed = False
+        self._others: dict[int, float] = {}  # events of other servers, and when they are answered here nevertheless
         self._draft_map.follow(session)
         with self._lock:
             self._start()
@@ -198,6 +210,22 @@ class OpenSession:
 
         self._pool.submit(steps())
 
+    def catch_up(self, events: int, answers: int) -> None:
+        """Take over what other servers have added to the log, which has so many events and answers in the store."""
+        with self._lock:
+            if self._closed:
+                return
+            if events > len(self._session.events) or answers > len(self._session.answers):
+                self._take_over()
+            waiting = set(self._session.pending)
+            self._others = {position: until for position, until in self._others.items() if position in waiting}
+            self._start()
+
+    @property
+    def waits_for_others(self) -> bool:
+        """True while an event waits for the answer of the server that accepted it."""
+        return bool(self._others)
+
     # Events
 
     def _check_open(self) -> None:
@@ -216,35 +244,54 @@ class OpenSession:
                 raise PromptError(f"{card.title} takes {takes} images; this one is {dimension}D.")
 
     def _append(self, event: Event, user: str) -> int:
-        """Store one more event and return its place; a log that moved on elsewhere is loaded once."""
-        session = self._session.add(event)
-        try:
-            self._store.append(self.id, len(self._session.events), event, user=user)
-        except ConflictError:
-            self._reload()
+        """Store one more event and return its place, behind what other servers add meanwhile."""
+        futile = 0
+        while True:
             session = self._session.add(event)
-            self._store.append(self.id, len(self._session.events), event, user=user)
+            try:
+                self._store.append(self.id, len(self._session.events), event, user=user)
+                break
+            except ConflictError:
+                known = len(self._session.events)
+                self._take_over()
+                futile = 0 if len(self._session.events) > known else futile + 1
+                if futile >= FUTILE:
+                    raise
         self._session = session
         if not isinstance(event, Defined):
             self._uncertainty_map = None
         return len(session.events) - 1
 
-    def _reload(self) -> None:
-        """Take over what another server has added to this session."""
-        changed = self._draft_map.revert()
+    def _take_over(self) -> None:
+        """Take over what other servers have added to this session, and tell it as if it had happened here."""
+        known = len(self._session.events)
         self._session = self._store.session(self.id)
-        self._uncertainty_map = None
-        changed = _union(changed, self._draft_map.follow(self._session))
-        last = max(0, len(self._session.events) - 1)
-        self._audience.tell_state(self._session)
-        self._tell_frame(last, changed)
+        waiting = set(self._session.pending)
+        until = time.monotonic() + OTHERS_SECONDS
+        for position in range(known, len(self._session.events)):
+            self._audience.tell_accepted(position, self._session.events[position])
+            if position in waiting:
+                self._others[position] = until
+        changed = self._align()
+        if changed is not None:
+            self._uncertainty_map = None
+        self._tell_frame(max(0, len(self._session.events) - 1), changed)
+        for position in self._audience.positions():
+            if position not in waiting:
+                event = self._session.events[position]
+                withdrawn = isinstance(event, Prompted | Removed) and position not in self._session.done
+                self._audience.tell_answered(position, self._session, changed, withdrawn=withdrawn)
 
-    def _settle(self) -> Box | None:
+    def _align(self) -> Box | None:
         """Bring map and draft in line with the log; return the box that changed."""
         changed = None
         if self._draft_map.draft is not None and self._draft_map.draft.position not in self._session.pending:
             changed = self._draft_map.revert()
-        changed = _union(changed, self._draft_map.follow(self._session))
+        return _union(changed, self._draft_map.follow(self._session))
+
+    def _settle(self) -> Box | None:
+        """Bring map and draft in line with the log, and tell what was withdrawn; return the box that changed."""
+        changed = self._align()
         waiting = set(self._session.pending)
         for position in self._audience.positions():
             if position not in waiting and isinstance(self._session.events[position], Prompted | Removed):
@@ -282,7 +329,9 @@ class OpenSession:
 
     def _next(self) -> int | None:
         pending = self._session.pending
-        return pending[0] if pending and not self._closed and not self._stuck else None
+        if not pending or self._closed or self._stuck:
+            return None
+        return pending[0] if self._others.get(pending[0], 0.0) <= time.monotonic() else None
 
     def _work(self) -> Iterator[None]:
         """Answer what is pending, one part a step, until nothing is."""
@@ -390,8 +439,7 @@ class OpenSession:
                     self.close(DELETED)
                     return
                 if isinstance(error, ConflictError):  # another server has answered it
-                    self._reload()
-                    self._settle()
+                    self._take_over()
                     return
                 self._audience.tell_error(draft.position, reason)
                 if isinstance(error, StoreError):

@@ -18,6 +18,7 @@ from threading import Lock
 from segmend.core.image import Image
 from segmend.runtime.engine import AUTO, Device
 from segmend.server.open_session import DELETED, OpenSession
+from segmend.server.told import Told
 from segmend.server.work import Pool
 from segmend.server.workspaces import Workspaces
 from segmend.store import Store
@@ -72,12 +73,14 @@ class OpenSessions:
         late_seconds: float = 60.0,
         weights: Mapping[str, Path] | None = None,
         device: Device = AUTO,
+        told: Told = str,
     ) -> None:
         self.pool = Pool(workers, late_seconds=late_seconds)
         self.images = Images(store, limit_bytes)
         self.workspaces = Workspaces(limit_bytes, weights, device)
         self._store = store
         self._limit = limit_bytes
+        self._told = told
         self._open_sessions = open_sessions
         self._slots: OrderedDict[str, Slot] = OrderedDict()
         self._lock = Lock()
@@ -113,6 +116,23 @@ class OpenSessions:
         for session in gone:
             self._drop(session, DELETED)
 
+    def catch_up(self) -> None:
+        """Take over what other servers have added to the open sessions; close those whose case is gone."""
+        with self._lock:
+            there = [session for slot in self._slots.values() if (session := _session_of(slot)) is not None]
+        lengths = self._store.lengths([session.id for session in there]) if there else {}
+        for session in there:
+            if session.id in lengths:
+                session.catch_up(*lengths[session.id])
+            else:
+                self.forget_case(session.case)
+
+    def waits_for_others(self) -> bool:
+        """True while an event waits for another server's answer, which may never come."""
+        with self._lock:
+            there = [session for slot in self._slots.values() if (session := _session_of(slot)) is not None]
+        return any(session.waits_for_others for session in there)
+
     def close(self) -> None:
         """Finish the steps that run and close every session; what waits stays in the store."""
         self.pool.close()
@@ -132,6 +152,7 @@ class OpenSessions:
                 store=self._store,
                 pool=self.pool,
                 workspaces=self.workspaces,
+                told=self._told,
             )
         except BaseException as error:
             with self._lock:

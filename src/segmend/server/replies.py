@@ -21,6 +21,7 @@ from segmend.errors import (
     StoreError,
     UserError,
 )
+from segmend.server.told import Told
 from segmend.server.work import log_failure
 
 # The HTTP status of each error; the first class that fits counts.
@@ -56,6 +57,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     409: {"model": Problem, "description": "It exists already, or changed meanwhile."},
     413: {"model": Problem, "description": "It is larger than this server allows."},
     422: {"model": Problem, "description": "Something given is wrong; the sentence says what was needed."},
+    429: {"model": Problem, "description": "Too many wrong tokens came from the same place; wait."},
     500: {"model": Problem, "description": "A method failed; its prompt was taken back."},
     503: {"model": Problem, "description": "The store or a model is not there now."},
     507: {"model": Problem, "description": "The disk is full."},
@@ -75,12 +77,12 @@ def problem(status: int, detail: str) -> JSONResponse:
     return JSONResponse({"detail": detail}, status)
 
 
-def add_handlers(app: FastAPI) -> None:
-    """Make an app answer all errors in one way."""
+def add_handlers(app: FastAPI, tell: Told) -> None:
+    """Make an app answer all errors in one way, with the sentences that `tell` makes of them."""
 
     @app.exception_handler(SegmendError)
     async def handle_segmend_error(_: Request, error: SegmendError) -> JSONResponse:
-        return problem(status_of(error), str(error))
+        return problem(status_of(error), tell(error))
 
     @app.exception_handler(UnreadableError)
     async def handle_unreadable(_: Request, error: UnreadableError) -> JSONResponse:

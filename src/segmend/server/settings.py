@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from segmend.errors import SettingsError
@@ -29,11 +28,12 @@ class ServerSettings:
     port: int = 8765
     database_url: str | None = None  # a SQLite file in the data folder
     blobs_url: str | None = None  # a folder in the data folder
-    token: str | None = None
+    token: str | None = None  # None: one is drawn and kept in the data folder
+    own_account: bool | None = None  # programs of this account and machine need no token; None: unless one was given
     without_token: bool = False  # really let everybody in who can reach the port
     allowed_hosts: tuple[str, ...] = ()  # further names this server is reached by; "*" is any
     allowed_origins: tuple[str, ...] = ()  # pages of other servers that may talk to this one
-    links: bool | None = None  # may cases be read from folders of this machine; None: only when it is one's own
+    link_folders: tuple[Path, ...] = ()  # folders of this machine that cases may be read from
     method: str = "mend"
     weights: Mapping[str, Path] = field(default_factory=dict)  # folders of a method's own weights, by its id
     device: Device = AUTO  # where the methods' networks run
@@ -70,16 +70,9 @@ class ServerSettings:
         return is_loopback(self.host)
 
     @property
-    def links_allowed(self) -> bool:
-        """True when a case may be linked to a folder of this machine."""
-        return self.links if self.links is not None else self.local and self.token is None
-
-
-def require_token(settings: ServerSettings) -> ServerSettings:
-    """Return the settings with a token wherever one is needed: beyond localhost, unless waived."""
-    if settings.token is None and not settings.local and not settings.without_token:
-        return replace(settings, token=secrets.token_urlsafe(24))
-    return settings
+    def own_account_enters(self) -> bool:
+        """True when programs of the account that runs the server, on this machine, need no token."""
+        return self.local and (self.token is None if self.own_account is None else self.own_account)
 
 
 def is_loopback(host: str) -> bool:

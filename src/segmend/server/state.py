@@ -9,8 +9,10 @@ from typing import Annotated, cast
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from segmend.server.logins import Logins
 from segmend.server.open_sessions import OpenSessions
 from segmend.server.settings import ServerSettings
+from segmend.server.told import Told
 from segmend.store import Store
 
 
@@ -21,6 +23,8 @@ class Shared:
     settings: ServerSettings
     store: Store
     sessions: OpenSessions
+    logins: Logins
+    told: Told  # what a client is told of an error
     ready: Event = field(default_factory=Event)  # set when the usual method is loaded and warm, or cannot be
 
 

@@ -24,9 +24,10 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from segmend import io
-from segmend.errors import DiskFullError, FileError, LimitError, NotFoundError, UserError
+from segmend.errors import DiskFullError, FileError, LimitError, UserError
 from segmend.io.archive import unpack
 from segmend.io.folders import is_zip
+from segmend.server.links import copy_linked
 from segmend.server.replies import UnreadableError
 from segmend.server.settings import ServerSettings
 from segmend.store import CaseRecord, Store
@@ -239,16 +240,14 @@ def add_cases(store: Store, upload: Upload) -> list[CaseRecord]:
     return _add(store, places, upload.project)
 
 
-def add_linked(store: Store, path: str, project: str) -> list[CaseRecord]:
+def add_linked(store: Store, path: str, project: str, settings: ServerSettings) -> list[CaseRecord]:
     """Return the new cases of a file or folder of this machine."""
-    place = Path(path).expanduser()
+    folder = Path(mkdtemp(prefix="upload-", dir=settings.data))
+    limits = {"max_bytes": settings.max_upload_bytes, "max_files": settings.max_upload_files}
     try:
-        there = place.exists()
-    except (OSError, ValueError):
-        there = False
-    if not there:
-        raise NotFoundError("There is no such file or folder on the server's machine.")
-    return _add(store, [place], project)
+        return _add(store, [copy_linked(path, settings.link_folders, folder, **limits)], project)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _add(store: Store, places: list[Path], project: str) -> list[CaseRecord]:

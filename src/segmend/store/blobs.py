@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 from uuid import uuid4
 
 from segmend.errors import DiskFullError, SettingsError, StoreError
+from segmend.store.private import make_folder, open_private
 
 # Error numbers that say that the disk is full.
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -96,7 +97,7 @@ class Blobs:
         """Write a blob and delete it again: better refused now than when something is to be kept."""
         probe = f"{uuid4().hex}{PART}"
         if self._local:
-            os.makedirs(self._root, exist_ok=True)
+            make_folder(Path(self._root))
             with suppress(PermissionError):  # of a folder above ours, which may not be ours to read
                 _flush(Path(self._root).parent)
             Path(self._root, probe).touch()
@@ -111,10 +112,10 @@ class Blobs:
     @contextmanager
     def _local_writer(self, key: str) -> Iterator[IO[bytes]]:
         path = Path(self._root, key)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         part = path.with_name(f"{uuid4().hex}{PART}")
         try:
-            with part.open("xb") as file:
+            with open(part, "xb", opener=open_private) as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

@@ -15,11 +15,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from segmend.errors import ConflictError, DiskFullError, SettingsError, StoreError
+from segmend.store.changes import Changes, PostgresChanges, SqliteChanges, announce
+from segmend.store.private import make_folder, open_private
 
 # The newest change in migrations/versions; a test keeps it true.
 HEAD = "0002"
@@ -34,6 +37,7 @@ class Database:
     def __init__(self, url: str | URL, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self._url = _parse_url(url)
         self.sqlite = self._url.get_backend_name() == "sqlite"
+        self._sender = uuid4().hex  # by which our own changes are known
         self._lock: AbstractContextManager[Any] = Lock() if self.sqlite else nullcontext()
         if self.sqlite:
             _prepare_file(Path(self._url.database or ""))
@@ -65,6 +69,13 @@ class Database:
             connection = connection.execution_options(segmend_writes=True)
             with connection.begin():
                 yield connection
+                if not self.sqlite:
+                    announce(connection, self._sender)
+
+    def changes(self) -> Changes:
+        """Return a watch over what others change here."""
+        with self._translate_errors():
+            return SqliteChanges(self._engine) if self.sqlite else PostgresChanges(self._engine, self._sender)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -109,10 +120,12 @@ def _parse_url(url: str | URL) -> URL:
 
 def _prepare_file(path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         journal = path.with_name(path.name + "-wal")
         if path.is_file() and path.stat().st_size == 0 and journal.is_file() and journal.stat().st_size > 0:
             raise _damage_error(str(path), "it is empty but its journal is not")
+        if not path.exists():  # its journal gets the same mode
+            open(path, "ab", opener=open_private).close()
     except OSError as error:
         raise StoreError(f"The folder {path.parent} cannot be made or read: {error.strerror}.") from error
 

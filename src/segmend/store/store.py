@@ -15,7 +15,7 @@ import gzip
 import hashlib
 import shutil
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +32,7 @@ from segmend.core.session import Event, Patch, Session, event_from_json, event_t
 from segmend.errors import ConflictError, NotFoundError, SettingsError, ShapeError, StoreError
 from segmend.store import tables, voxels
 from segmend.store.blobs import Blobs
+from segmend.store.changes import Changes
 from segmend.store.database import TIMEOUT_SECONDS, Database
 from segmend.store.records import CaseRecord, EventRecord, Project, SavedMask, SessionRecord, User
 
@@ -93,6 +94,10 @@ class Store:
 
     def close(self) -> None:
         self._database.close()
+
+    def changes(self) -> Changes:
+        """Return a watch over what other servers and commands change here."""
+        return self._database.changes()
 
     def __enter__(self) -> Self:
         return self
@@ -246,6 +251,16 @@ class Store:
             rows = connection.execute(query).all()
         return [EventRecord(row.position, _event(row), row.user, row.created) for row in rows]
 
+    def lengths(self, session_ids: Collection[str]) -> dict[str, tuple[int, int]]:
+        """Return how many events and answers each of these sessions has; those that are gone are left out."""
+        sessions, events, answers = tables.sessions.c, tables.events.c, tables.answers.c
+        last = select(func.max(events.position)).where(events.session == sessions.id).scalar_subquery()
+        answered = select(func.count()).where(answers.session == sessions.id).scalar_subquery()
+        query = select(sessions.id, last, answered).where(sessions.id.in_(session_ids))
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return {name: (0 if last is None else last + 1, answered) for name, last, answered in rows}
+
     def append(self, session_id: str, position: int, event: Event, *, user: str = "") -> None:
         """Add an event to the log; it is durable when this returns.
 
@@ -331,7 +346,7 @@ class Store:
         user = User(_name("user", name), _now())
         if len(token) < TOKEN_LENGTH:
             raise SettingsError(f"A token needs at least {TOKEN_LENGTH} characters; got {len(token)}.")
-        table, hashed = tables.users, _hash(token)
+        table, hashed = tables.users, token_hash(token)
         with self._database.writing() as connection:
             if connection.scalar(select(func.count()).where((table.c.name == name) | (table.c.token_hash == hashed))):
                 raise ConflictError(f"The user {name!r} or this token exists already; choose another.")
@@ -346,7 +361,11 @@ class Store:
 
     def user_of(self, token: str) -> str | None:
         """Return the name of the user with this token, None when there is none."""
-        query = select(tables.users.c.name).where(tables.users.c.token_hash == _hash(token))
+        return self.user_with(token_hash(token))
+
+    def user_with(self, hashed: str) -> str | None:
+        """Return the name of the user whose token has this hash, None when there is none."""
+        query = select(tables.users.c.name).where(tables.users.c.token_hash == hashed)
         with self._database.reading() as connection:
             name: str | None = connection.scalar(query)
         return name
@@ -443,7 +462,8 @@ def _user(name: str) -> str:
     return _short("user's name", name)
 
 
-def _hash(token: str) -> str:
+def token_hash(token: str) -> str:
+    """Return what is kept of a token."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -92,13 +92,13 @@ export function connectionBanner(actions: Actions): HTMLElement {
     "Try now",
   );
   const element = h("div", { class: "banner", role: "alert", hidden: true }, icon("warning"), text, retry);
-  actions.store.on(["connection", "unsent"], ({ connection, unsent }) => {
+  actions.store.on(["connection", "refused", "unsent"], ({ connection, refused, unsent }) => {
     element.hidden = connection !== "lost";
     const waiting =
       unsent.length === 0
         ? "Nothing is lost."
         : `${unsent.length === 1 ? "One mark waits" : `${unsent.length} marks wait`} and will be sent.`;
-    text.textContent = `The connection to Segmend is lost; reconnecting. ${waiting}`;
+    text.textContent = `${refused ?? "The connection to Segmend is lost; reconnecting."} ${waiting}`;
   });
   return element;
 }
