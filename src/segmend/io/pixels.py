@@ -8,6 +8,7 @@ a pixel is and one millimetre a pixel when not.
 from __future__ import annotations
 
 import io
+import math
 import re
 import struct
 import zlib
@@ -24,6 +25,7 @@ from segmend.errors import FileError
 from segmend.io.axes import select_channels
 from segmend.io.intensities import Numbers, check_finite, to_native
 from segmend.io.sizes import check_claim
+from segmend.io.tiffpages import check_pages
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
@@ -202,24 +204,65 @@ def _unfilter_predicted(kind: int, line: list[int], above: list[int], step: int)
 
 
 def read_tiff(path: Path, *, fourth: str = "channels", frame: int = 0) -> Image:
-    """Return a TIFF: its pages are slices, or what its ImageJ or OME description says."""
+    """Return a TIFF: its pages are slices, or what its ImageJ or OME description says.
+
+    Of a scanned slide, in a format of its maker, it is the slide itself; its label and its small pictures are left out,
+    and a note says so. Other files whose pictures do not make one image are refused.
+    """
     import tifffile
 
+    check_pages(path)
     with _Within(path) as raw, tifffile.TiffFile(raw, name=path.name) as file:
-        series = file.series[0]
-        page = series.keyframe
-        check_claim(path.name, series.shape, series.dtype.itemsize, path.stat().st_size, packed=page.compression > 1)
+        parts, notes = _parts(file, path.name)
+        page = parts[0].keyframe
+        shape, kind = (*((len(parts),) if len(parts) > 1 else ()), *parts[0].shape), parts[0].dtype
+        check_claim(path.name, shape, kind.itemsize, path.stat().st_size, packed=page.compression > 1)
         spacing = _tiff_spacing(file, page)
-        axes = series.axes.upper()
+        axes = ("Z" if len(parts) > 1 else "") + parts[0].axes.upper()
         try:
-            values = series.asarray()
+            pages = [part.asarray() for part in parts]
+            values = np.stack(pages) if len(pages) > 1 else pages[0]
         except ValueError as error:
             if "imagecodecs" not in str(error):
                 raise
-            values = _pillow_pages(path, series.shape, series.dtype)
+            values = _pillow_pages(path, shape, kind)
+        if values.shape != shape:  # of a description that says more pages than there are
+            said, held = (" x ".join(map(str, sizes)) for sizes in (shape, values.shape))
+            raise FileError(f"{path.name} says that it has {said} pixels; it holds {held} of them.")
         if page.photometric == 3 and page.colormap is not None:
             values, axes = _apply_palette(values, page.colormap), axes + "S"
-    return _stack(values, axes, spacing, fourth, frame, path.name)
+    return _stack(values, axes, spacing, fourth, frame, path.name, notes)
+
+
+# Whose descriptions, or none, a TIFF of slices has; others are of makers of slide scanners.
+STACKS = ("shaped", "uniform", "generic", "imagej", "ome")
+
+
+def _parts(file: Any, name: str) -> tuple[list[Any], tuple[str, ...]]:
+    """Return the series of a TIFF that are the slices of one image, mostly one series of all of them, and notes."""
+    found = [series for series in file.series if not series.keyframe.is_reduced] or list(file.series[:1])
+    if any(page is None for series in found for page in series.pages):
+        held = sum(page is not None for page in found[0].pages)
+        raise FileError(f"{name} says that it has {len(found[0].pages)} pages; it holds {held} of them.")
+    _check_imagej(file, found[0], name)
+    if len(found) == 1:
+        return found, ()
+    if found[0].kind not in STACKS:
+        return found[:1], (f"The file holds {len(found) - 1} more pictures, such as a label, which are left out.",)
+    same = len({(series.shape, series.dtype, series.axes) for series in found}) == 1
+    if not same or found[0].axes.upper() not in ("YX", "YXS"):
+        sizes = "; ".join(" x ".join(map(str, series.shape)) for series in found[:4])
+        more = f"; and {len(found) - 4} more" if len(found) > 4 else ""
+        raise FileError(f"{name} holds {len(found)} pictures that make no one image ({sizes}{more}); save one alone.")
+    return found, ()
+
+
+def _check_imagej(file: Any, series: Any, name: str) -> None:
+    """Refuse a file of ImageJ that has fewer slices than it says."""
+    said = int((file.imagej_metadata or {}).get("images", 0)) if file.is_imagej else 0
+    held = math.prod(size for axis, size in zip(series.axes.upper(), series.shape, strict=True) if axis not in "YXS")
+    if said > held:
+        raise FileError(f"{name} says that it has {said} slices; it holds {held} of them.")
 
 
 class _Within(io.BufferedReader):
@@ -250,7 +293,9 @@ def _apply_palette(values: Numbers, colours: Numbers) -> Numbers:
     return (np.moveaxis(colours, 0, -1)[values] >> 8).astype(np.uint8)
 
 
-def _stack(values: Numbers, axes: str, spacing: Sequence[float], fourth: str, frame: int, name: str) -> Image:
+def _stack(
+    values: Numbers, axes: str, spacing: Sequence[float], fourth: str, frame: int, name: str, notes: tuple[str, ...]
+) -> Image:
     """Return the image of an array whose axes are named as TIFF writers do."""
     known = "".join(a if a in "TZCYXS" else "Z" if "Z" not in axes and axes.count(a) == 1 else "?" for a in axes)
     if sorted(set(known)) != sorted(known) or "?" in known or not {"Y", "X"} <= set(known):
@@ -266,7 +311,7 @@ def _stack(values: Numbers, axes: str, spacing: Sequence[float], fourth: str, fr
         voxels = select_channels(full.swapaxes(0, 1), fourth=fourth, frame=frame, name=name)
     else:
         voxels = full[0]
-    return Image(check_finite(to_native(np.ascontiguousarray(voxels)), name), _plane(spacing))
+    return Image(check_finite(to_native(np.ascontiguousarray(voxels)), name), _plane(spacing), notes)
 
 
 def _tiff_spacing(file: Any, page: Any) -> tuple[float, float, float]:
