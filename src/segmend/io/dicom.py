@@ -22,6 +22,7 @@ from segmend.core.geometry import Affine, evened, from_columns, mirrored
 from segmend.core.image import Image
 from segmend.errors import FileError
 from segmend.io.axes import select_channels
+from segmend.io.dicomelements import check_whole
 from segmend.io.dicomjpeg import EXTENDED, register
 from segmend.io.intensities import Numbers, check_finite, rescale, to_native
 from segmend.io.series import SeriesInfo
@@ -138,6 +139,16 @@ def load(path: Path, *, pixels: bool = True, tags: Sequence[str] | None = None) 
             return dcmread(file, stop_before_pixels=not pixels, force=True, specific_tags=wanted)
     except Exception as error:  # a damaged file makes the parser raise almost anything
         raise FileError(f"{path.name} could not be read as DICOM: {_one_line(error)}.") from None
+
+
+def load_whole(path: Path) -> Dataset:
+    """Return a DICOM file's data set; FileError when the file is cut short, wherever that is."""
+    data = load(path)
+    implicit, little = data.original_encoding
+    syntax = data.file_meta.get("TransferSyntaxUID") if hasattr(data, "file_meta") else None
+    if syntax is None or str(syntax).encode() != DEFLATED:  # of a deflated one the reader says so
+        check_whole(path, explicit=implicit is False, little=little is not False)
+    return data
 
 
 class _Clamped(BufferedReader):
