@@ -132,6 +132,20 @@ def test_of_a_scanned_slide_the_slide_is_read_and_a_note_says_what_is_not(tmp_pa
     assert image.notes == ("The file holds 2 more pictures, such as a label, which are left out.",)
 
 
+def test_a_height_that_the_strips_cannot_fill_is_refused(tmp_path: Path) -> None:
+    tifffile.imwrite(
+        tmp_path / "scan.tif", np.zeros((512, 512), np.uint8), rowsperstrip=8, compression="zlib", metadata=None
+    )
+    with tifffile.TiffFile(tmp_path / "scan.tif") as file:
+        place = file.pages[0].tags["ImageLength"].valueoffset
+    data = bytearray((tmp_path / "scan.tif").read_bytes())
+    data[place - 6 : place + 4] = struct.pack("<HII", 4, 1, 100_000)  # it kept the reader busy, strip by strip
+    (tmp_path / "scan.tif").write_bytes(data)
+
+    with pytest.raises(FileError, match=r"needs 12500 strips or tiles of pixels a page; it has 64"):
+        io.read(tmp_path / "scan.tif")
+
+
 def chain(count: int) -> bytes:
     """Return a TIFF of so many pages without a pixel."""
     pages = b"".join(struct.pack("<HI", 0, 8 + 6 * (number + 1)) for number in range(count - 1))

@@ -267,9 +267,8 @@ STACKS = ("shaped", "uniform", "generic", "imagej", "ome")
 def _parts(file: Any, name: str) -> tuple[list[Any], tuple[str, ...]]:
     """Return the series of a TIFF that are the slices of one image, mostly one series of all of them, and notes."""
     found = [series for series in file.series if not series.keyframe.is_reduced] or list(file.series[:1])
-    if any(page is None for series in found for page in series.pages):
-        held = sum(page is not None for page in found[0].pages)
-        raise FileError(f"{name} says that it has {len(found[0].pages)} pages; it holds {held} of them.")
+    for series in found:
+        _check_series(series, name)
     _check_imagej(file, found[0], name)
     if len(found) == 1:
         return found, ()
@@ -281,6 +280,18 @@ def _parts(file: Any, name: str) -> tuple[list[Any], tuple[str, ...]]:
         more = f"; and {len(found) - 4} more" if len(found) > 4 else ""
         raise FileError(f"{name} holds {len(found)} pictures that make no one image ({sizes}{more}); save one alone.")
     return found, ()
+
+
+def _check_series(series: Any, name: str) -> None:
+    """Refuse a series that lacks pages, or strips or tiles of them: tifffile fills in millions of them, in Python."""
+    pages = list(series.pages)
+    if None in pages:
+        held = sum(page is not None for page in pages)
+        raise FileError(f"{name} says that it has {len(pages)} pages; it holds {held} of them.")
+    needed = math.prod(series.keyframe.chunked)
+    held = min(len(page.dataoffsets) for page in pages)
+    if held < needed:
+        raise FileError(f"{name} needs {needed} strips or tiles of pixels a page; it has {held}.")
 
 
 def _check_imagej(file: Any, series: Any, name: str) -> None:
