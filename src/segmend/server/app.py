@@ -45,6 +45,7 @@ from segmend import methods
 from segmend.errors import SegmendError, SettingsError, StoreError
 from segmend.server import about, auth, cases, exports, live, masks, replies, sessions
 from segmend.server.open_sessions import OpenSessions
+from segmend.server.reading import Reading
 from segmend.server.settings import ServerSettings, require_token
 from segmend.server.state import Shared
 from segmend.server.watchdog import report_freeze
@@ -98,7 +99,7 @@ def _open(settings: ServerSettings) -> Shared:
         weights=settings.weights,
         device=settings.device,
     )
-    return Shared(settings, store, sessions)
+    return Shared(settings, store, sessions, Reading(settings))
 
 
 def _sweep(data: Path) -> None:

@@ -10,6 +10,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from segmend.server.open_sessions import OpenSessions
+from segmend.server.reading import Reading
 from segmend.server.settings import ServerSettings
 from segmend.store import Store
 
@@ -21,6 +22,7 @@ class Shared:
     settings: ServerSettings
     store: Store
     sessions: OpenSessions
+    reading: Reading
     ready: Event = field(default_factory=Event)  # set when the usual method is loaded and warm, or cannot be
 
 
