@@ -16,11 +16,12 @@ import pytest
 
 from segmend import io
 from segmend.cli import COMMANDS, commands, run
-from segmend.cli.start import address_to_open
+from segmend.cli.start import address_to_open, limits_of
 from segmend.core import segmenter
 from segmend.core.image import Image, bounds, scale_affine
 from segmend.core.prompts import KINDS, Mask, from_json, to_json
 from segmend.core.session import Defined, Label, Patch, Prompted
+from segmend.errors import SettingsError
 from segmend.samples import make, write_folder
 from segmend.server.settings import ServerSettings
 from segmend.store import Store
@@ -674,3 +675,12 @@ def test_an_interrupted_command_says_so(said, monkeypatch):
     monkeypatch.setattr(commands, "main", interrupted)
 
     assert said("methods") == (130, "", "Interrupted.\n")
+
+
+def test_limits_of_a_server_are_set_by_name():
+    assert limits_of(("max_image_bytes=4e9", "read_seconds=0.5")) == {"max_image_bytes": 4 * 10**9, "read_seconds": 0.5}
+    for wrong in ("host=3", "readers", "readers=many", "readers=inf"):
+        with pytest.raises(SettingsError, match="--limit needs NAME=NUMBER with a name among max_upload_bytes, "):
+            limits_of((wrong,))
+    with pytest.raises(SettingsError, match="The limit readers needs a number above 0; got 0"):
+        limits_of(("readers=0",))

@@ -11,8 +11,9 @@ import pytest
 from pydicom import Dataset
 
 from segmend import io
-from segmend.errors import FileError
+from segmend.errors import FileError, LimitError
 from segmend.io import dicom
+from segmend.io.sizes import Limits, limited
 from tests.io.dicoms import enhanced, save, save_all, slices, without_preamble
 
 VOXELS = np.arange(3 * 4 * 5, dtype=np.int16).reshape(3, 4, 5)
@@ -300,11 +301,11 @@ def test_headers_that_are_damaged_say_so(tmp_path: Path) -> None:
         io.read(tmp_path / "meta.dcm")
 
 
-def test_a_series_that_needs_too_much_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dicom, "MAX_BYTES", 100)
+def test_a_series_that_needs_too_much_memory_is_refused(tmp_path: Path) -> None:
+    folder = save_all(slices(np.zeros((4, 30, 40), np.int16)), tmp_path / "ct")
 
-    with pytest.raises(FileError, match="3 slices of 4 x 5 need more than 100 bytes of memory"):
-        io.read(save_all(slices(VOXELS), tmp_path / "ct"))
+    with limited(Limits(max_bytes=2 * 3 * 30 * 40)), pytest.raises(LimitError, match="The 4 slices of 30 x 40 in"):
+        io.read(folder)
 
 
 def test_ultrasound_says_its_size_in_regions_and_projections_at_the_detector(tmp_path: Path) -> None:

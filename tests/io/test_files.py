@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from segmend.core.atomic import write_atomically
 from segmend.core.geometry import evened, onto
 from segmend.core.image import Image
 from segmend.core.session import Label
-from segmend.errors import FileError, GeometryError, ShapeError
+from segmend.errors import FileError, GeometryError, LimitError, ShapeError
 from segmend.io.intensities import rescale
-from segmend.io.sizes import MAX_BYTES, check_claim
+from segmend.io.sizes import FLOOR, MAX_BYTES, Limits, check_claim, check_room, limited
+from segmend.runtime.memory import free_memory
 from tests.io.dicoms import save_all, slices
 
 MASK = np.zeros((2, 3, 4), np.uint16)
@@ -138,8 +140,42 @@ def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_more_than_fits_in_memory_is_refused() -> None:
-    with pytest.raises(FileError, match=f"at most {MAX_BYTES} are taken for one image"):
+    with pytest.raises(LimitError, match=f"at most {MAX_BYTES} are taken for one image"):
         check_claim("scan.nii", (2**20, 2**20, 2**20), 1, 2**62)
+
+
+def test_more_than_is_free_is_refused() -> None:
+    needed = free_memory() + 2**32
+
+    with (
+        limited(Limits(max_bytes=2 * needed)),
+        pytest.raises(LimitError, match=rf"The scan needs {needed} bytes of memory; [0-9]+ are free\."),
+    ):
+        check_room("The scan needs", needed)
+
+
+def zeros(folder: Path, count: int) -> Path:
+    """Write a packed NIfTI of so many bytes of zeros, a thousandth of that in size."""
+    io.write_image(folder / "zeros.nii.gz", Image(np.zeros((1, count // 2**20, 1024, 1024), np.uint8)))
+    return folder / "zeros.nii.gz"
+
+
+def test_limits_hold_for_what_is_read_inside_and_are_asked_before_memory_is_taken(tmp_path: Path) -> None:
+    path = zeros(tmp_path, 2 * FLOOR)
+
+    tracemalloc.start()
+    with (
+        limited(Limits(max_ratio=100)),
+        pytest.raises(LimitError, match="is packed into .*; at most 100 times as many"),
+    ):
+        io.read(path)
+    with limited(Limits(max_bytes=FLOOR)), pytest.raises(LimitError, match=f"at most {FLOOR} are taken for one image"):
+        io.read(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 10_000_000
+    assert io.read(path).shape == (2 * FLOOR // 2**20, 1024, 1024)
 
 
 def test_rescaling_takes_the_narrowest_type_that_holds_the_result() -> None:

@@ -106,6 +106,25 @@ def test_the_sform_wins_and_a_flat_one_is_passed_over(tmp_path: Path) -> None:
     assert np.allclose(passed_over.affine[:3, 3], (1, 2, 3))
 
 
+@pytest.mark.parametrize(("code", "unit"), [(1, 1e-3), (3, 1e3)], ids=["metres", "microns"])
+@pytest.mark.parametrize("form", ["sform", "qform"])
+@pytest.mark.parametrize("finer", [1, 1e-3], ids=["scan", "microscope"])
+def test_a_place_in_another_unit_is_kept(code: int, unit: float, form: str, finer: float, tmp_path: Path) -> None:
+    placed = AFFINE * [[finer], [finer], [finer], [1]]
+    image = nibabel.Nifti1Image(
+        np.moveaxis(VOXELS, (0, 1, 2), (2, 1, 0)), np.diag([unit, unit, unit, 1]) @ turned(placed)
+    )
+    image.header.set_sform(image.affine, code=int(form == "sform"))
+    image.header.set_qform(image.affine, code=int(form == "qform"))
+    nibabel.save(image, tmp_path / "scan.nii")
+    patched(tmp_path / "scan.nii", 123, "B", code)
+
+    image = io.read(tmp_path / "scan.nii")
+
+    assert np.allclose(image.affine, placed, rtol=1e-5, atol=1e-5 * finer)
+    assert image.notes == ()
+
+
 @pytest.mark.parametrize(("code", "factor"), [(1, 1000), (2, 1), (3, 0.001), (0, 1)])
 def test_units_are_turned_to_millimetres(code: int, factor: float, tmp_path: Path) -> None:
     image = io.read(patched(saved(tmp_path / "scan.nii", VOXELS), 123, "B", code))
@@ -229,3 +248,12 @@ def test_several_rgb_volumes_and_other_files_are_refused(tmp_path: Path) -> None
         read_nifti(tmp_path / "text.nii")
     with pytest.raises(FileError, match="NIfTI holds at most 32767 voxels along an axis; got 40000"):
         write_nifti(tmp_path / "long.nii", np.zeros((1, 1, 1, 40000), np.uint8), np.eye(4))
+
+
+def test_numbers_beyond_float32_are_refused(tmp_path: Path) -> None:
+    saved(tmp_path / "scan.nii", VOXELS.astype(np.float64) * -1e300)
+
+    with pytest.raises(
+        FileError, match=r"scan\.nii needs numbers that float32 holds, up to 3\.4e\+38; it has 2\.3e\+301"
+    ):
+        io.read(tmp_path / "scan.nii")

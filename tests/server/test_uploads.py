@@ -13,7 +13,7 @@ import pytest
 from segmend.core.image import Image
 from segmend.io import write_image
 from segmend.server import uploads
-from segmend.server.uploads import safe_name, unique_name
+from segmend.server.uploads import Names, safe_name
 from tests.server.running import Process, http, in_thread, rooms, settings
 
 DETACHED_NRRD = b"""NRRD0004
@@ -179,7 +179,14 @@ def test_names_mean_nothing_to_the_disk(sent, stored):
 
 
 def test_names_are_made_unique_in_any_case_of_letters():
-    assert unique_name("A.nii", {"a.nii", "2-a.nii"}) == "3-A.nii"
+    names = Names()
+
+    assert [names.give(name) for name in ("a.nii", "2-a.nii", "A.nii", "a.nii")] == [
+        "a.nii",
+        "2-a.nii",
+        "3-A.nii",
+        "4-a.nii",
+    ]
 
 
 def test_an_upload_that_says_it_is_too_large_is_refused_at_once(tmp_path, nifti):

@@ -8,11 +8,13 @@ import webbrowser
 from contextlib import suppress
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import click
 
 from segmend.cli.place import place_options
 from segmend.cli.words import device_options
+from segmend.errors import SettingsError
 from segmend.methods import card, check_weights
 from segmend.runtime.engine import Device, check_device
 from segmend.samples import KINDS, make
@@ -24,6 +26,11 @@ from segmend.store.private import open_private
 
 # The page in the data folder by which a browser is told an address with a token.
 DOOR = "open.html"
+
+LIMITS: dict[str, type[int] | type[float]] = {
+    "max_upload_bytes": int, "max_upload_files": int, "max_image_bytes": int, "max_unpacking": int,
+    "max_body_bytes": int, "read_seconds": float, "readers": int,
+}  # fmt: skip
 
 
 @click.command()
@@ -54,6 +61,13 @@ DOOR = "open.html"
 )
 @device_options
 @click.option("--samples/--no-samples", default=True, help="Put sample cases into an empty folder.")
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help=f"What is taken of a client, such as max_image_bytes=4e9. Names: {', '.join(LIMITS)}.",
+)
 @place_options
 def start(
     browser: bool,
@@ -67,6 +81,7 @@ def start(
     device: str,
     precision: str,
     samples: bool,
+    limits: tuple[str, ...],
     data: Path,
     database: str | None,
     blobs: str | None,
@@ -90,6 +105,7 @@ def start(
         method=card(method).id,
         weights=weights_of(weights, method),
         device=Device(device, precision),
+        **limits_of(limits),
     )
     if samples:
         add_samples(settings)
@@ -122,6 +138,27 @@ def address_to_open(address: str, settings: ServerSettings) -> str:
             f'<!doctype html><title>Segmend</title><meta http-equiv="refresh" content="0;url={escape(address)}">'
         )
     return page.absolute().as_uri()
+
+
+def limits_of(texts: tuple[str, ...]) -> dict[str, Any]:
+    """Return limits by the names that the server's settings have, from words such as `max_image_bytes=4e9`.
+
+    >>> limits_of(("max_image_bytes=4e9", "read_seconds=2.5"))
+    {'max_image_bytes': 4000000000, 'read_seconds': 2.5}
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            kind = LIMITS[name]
+            found[name] = kind(float(value))
+        except (KeyError, ValueError, OverflowError):
+            raise SettingsError(
+                f"--limit needs NAME=NUMBER with a name among {', '.join(LIMITS)}; got {text!r}."
+            ) from None
+        if not found[name] > 0:
+            raise SettingsError(f"The limit {name} needs a number above 0; got {value}.")
+    return found
 
 
 def weights_of(texts: tuple[str, ...], method: str) -> dict[str, Path]:

@@ -23,6 +23,8 @@ LabelMap = NDArray[np.uint16]  # [z y x]
 Real = NDArray[np.float32]
 Space = Literal["RAS", "LPS"]  # what millimetres count towards: right, front and head, or left, back and head
 SPACES: tuple[Space, ...] = get_args(Space)
+# Of a voxel, by that of a box with the same sides: less is taken for a flat one.
+LEAST_VOLUME = 1e-9
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,20 @@ def scale_affine(spacing: Sequence[float] = (1.0, 1.0, 1.0)) -> NDArray[np.float
     return affine
 
 
+def is_flat(affine: NDArray[np.float64]) -> bool:
+    """Tell whether an affine, in whatever unit, spans no volume or is not finite.
+
+    >>> is_flat(scale_affine((1e-6, 1e-6, 1e-6))), is_flat(np.diag([1.0, 1.0, 0.0, 1.0]))
+    (False, True)
+    """
+    if not np.isfinite(affine).all():
+        return True
+    with np.errstate(over="ignore", under="ignore"):
+        steps = np.linalg.norm(affine[:3, :3], axis=0)
+        sized = bool((steps > 0).all() and np.isfinite(steps).all())
+        return not sized or bool(abs(np.linalg.det(affine[:3, :3] / steps)) < LEAST_VOLUME)
+
+
 def check_space(space: str) -> None:
     """Raise GeometryError unless millimetres are said to be of a space that is known."""
     if space not in SPACES:
@@ -249,7 +265,7 @@ class Image:
             raise ShapeError(f"An image needs real numbers; got {voxels.dtype}.")
         if affine.shape != (4, 4):
             raise GeometryError(f"An affine needs shape (4, 4); got {affine.shape}.")
-        if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
+        if is_flat(affine):
             raise GeometryError("An affine needs finite numbers and a volume; this one is flat or not finite.")
         if axes == "xyz":
             voxels, affine = voxels.transpose(0, 3, 2, 1), affine[:, [2, 1, 0, 3]]

@@ -11,12 +11,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import wraps
 from html import escape
 from types import MappingProxyType
 from typing import Any, SupportsIndex
 
 import numpy as np
 
+from segmend.core.dynamic_range import in_usual_range
 from segmend.core.image import Box, Image, LabelMap, MaskArray, Real, bounds
 from segmend.core.marks import marks
 from segmend.core.preview import picture
@@ -140,6 +142,8 @@ class Segmenter(ABC):
         super().__init_subclass__(**options)
         if "__repr__" not in vars(cls):  # else a dataclass would print its networks
             cls.__repr__ = Segmenter.__repr__  # type: ignore[method-assign]
+        if "open" in vars(cls):  # here, so that no method can forget it
+            cls.open = _open_in_usual_range(cls.open)  # type: ignore[method-assign, assignment]
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>" if self.loaded_by is None else f"<{type(self).__name__}, {self.loaded_by[1]}>"
@@ -149,7 +153,23 @@ class Segmenter(ABC):
 
     @abstractmethod
     def open(self, image: Image) -> Workspace:
-        """Return a workspace of this image; whatever is worth doing once happens here."""
+        """Return a workspace of this image; whatever is worth doing once happens here.
+
+        An image whose numbers float32 does not hold well comes here in a usual range (`dynamic_range`).
+        """
+
+
+Opening = Callable[[Any, Image], Workspace]  # Segmenter.open, unbound
+
+
+def _open_in_usual_range(opening: Opening) -> Opening:
+    """Return what opens an image after its numbers were brought in a range that methods compute well in."""
+
+    @wraps(opening)
+    def open_in_usual_range(self: Segmenter, image: Image) -> Workspace:
+        return opening(self, in_usual_range(image))
+
+    return open_in_usual_range
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from segmend.io.exchange import open_image, to_nibabel, to_simpleitk
 from segmend.io.files import (
     MASK_FORMATS,
     dicom_source,
+    images,
     mask_names,
     mask_writer,
     read,
@@ -23,6 +24,7 @@ __all__ = [
     "MASK_FORMATS",
     "SeriesInfo",
     "dicom_source",
+    "images",
     "mask_names",
     "mask_writer",
     "open_image",

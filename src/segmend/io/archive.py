@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
 from segmend.errors import FileError, LimitError
-from segmend.io.sizes import MAX_BYTES
+from segmend.io.sizes import MAX_BYTES, unpacked_room
 
 MAX_FILES = 100_000
 # Bytes unpacked at once.
@@ -29,11 +30,13 @@ def unpack(path: Path, folder: Path, *, max_bytes: int = MAX_BYTES, max_files: i
             members = [
                 member for member in archive.infolist() if not member.is_dir() and not _is_skipped(member.filename)
             ]
-            _check(members, path.name, max_bytes, max_files)
-            room, made = max_bytes, []
+            most = min(max_bytes, unpacked_room(path.stat().st_size))
+            _check(members, path.name, most, max_files)
+            _check_disk(members, path.name, folder)
+            room, made = most, []
             for member in members:
                 target = folder.joinpath(*PurePosixPath(member.filename).parts)
-                room -= _unpack_one(archive, member, target, room, path.name, max_bytes)
+                room -= _unpack_one(archive, member, target, room, path.name, most)
                 made.append(target)
             return made
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeError) as error:
@@ -63,6 +66,12 @@ def _check(members: list[zipfile.ZipInfo], name: str, max_bytes: int, max_files:
         if member.filename in seen:
             raise FileError(f"{name} holds {member.filename[:80]!r} twice.")
         seen.add(member.filename)
+
+
+def _check_disk(members: list[zipfile.ZipInfo], name: str, folder: Path) -> None:
+    needed, free = sum(member.file_size for member in members), shutil.disk_usage(folder).free
+    if needed > free:
+        raise LimitError(f"{name} unpacks to {needed} bytes; {free} are free on the disk.")
 
 
 def _unpack_one(

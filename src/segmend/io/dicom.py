@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 
 from segmend.core.geometry import Affine, evened, from_columns, mirrored
 from segmend.core.image import Image
-from segmend.errors import FileError
+from segmend.errors import FileError, SegmendError
 from segmend.io.axes import select_channels
+from segmend.io.dicomelements import check_whole
 from segmend.io.dicomjpeg import EXTENDED, register
 from segmend.io.intensities import Numbers, check_finite, rescale, to_native
 from segmend.io.series import SeriesInfo
-from segmend.io.sizes import MAX_BYTES, check_claim
+from segmend.io.sizes import check_claim, check_room
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -140,6 +141,16 @@ def load(path: Path, *, pixels: bool = True, tags: Sequence[str] | None = None) 
         raise FileError(f"{path.name} could not be read as DICOM: {_one_line(error)}.") from None
 
 
+def load_whole(path: Path) -> Dataset:
+    """Return a DICOM file's data set; FileError when the file is cut short, wherever that is."""
+    data = load(path)
+    implicit, little = data.original_encoding
+    syntax = data.file_meta.get("TransferSyntaxUID") if hasattr(data, "file_meta") else None
+    if syntax is None or str(syntax).encode() != DEFLATED:  # of a deflated one the reader says so
+        check_whole(path, explicit=implicit is False, little=little is not False)
+    return data
+
+
 class _Clamped(BufferedReader):
     """A file of which no more is asked for than it holds: a damaged length would be taken from memory first."""
 
@@ -234,7 +245,7 @@ def _planes(header: Dataset, path: Path) -> list[Plane]:
             raise FileError(f"{path.name} says it has {count} frames but describes {len(frames)}.")
         shared = (header.get("SharedFunctionalGroupsSequence") or [None])[0]
         return [_plane(header, path, i, size, shared, frames[i] if frames else None) for i in range(count)]
-    except FileError:
+    except SegmendError:
         raise
     except Exception as error:  # values are not validated when read, so anything may be in them
         raise FileError(f"{path.name} has a damaged DICOM header: {_one_line(error)}.") from None
@@ -319,6 +330,10 @@ def read_volume(volume: Volume, *, fourth: str = "channels", frame: int = 0) -> 
     if fourth == "time" and not 0 <= frame < len(frames):
         raise FileError(f"{volume.uid} has frames 0 to {len(frames) - 1}; got frame {frame}.")
     wanted = frames if fourth != "time" else frames[frame : frame + 1]
+    count = len(frames[0]) if at is None else max(len(at), _even_step(at)[1])
+    rows, columns, samples = frames[0][0].size
+    needed = 2 * rows * columns * samples * count * len(wanted)
+    check_room(f"The {count * len(wanted)} slices of {rows} x {columns} in {volume.uid} need", needed)
     stacks = [_stack(planes) for planes in wanted]  # each [c z y x]
     if at is not None:
         step, count = _even_step(at)
@@ -438,9 +453,6 @@ def _even_step(heights: NDArray[np.float64]) -> tuple[float, int]:
 
 def _stack(planes: Sequence[Plane]) -> Numbers:
     """Return [c z y x] of planes of one size, rescaled."""
-    rows, columns, samples = planes[0].size
-    if rows * columns * samples * len(planes) * 2 > MAX_BYTES:
-        raise FileError(f"{len(planes)} slices of {rows} x {columns} need more than {MAX_BYTES} bytes of memory.")
     cache: tuple[Path, Numbers] | None = None
     slices = []
     for plane in planes:
@@ -483,7 +495,7 @@ def _decode(plane: Plane) -> Numbers:
             shape = (*shape[:3], values.shape[-1])
             values = (values >> 8).astype(np.uint8) if values.dtype == np.uint16 else values
         values = values.reshape(shape)
-    except FileError:
+    except SegmendError:
         raise
     except Exception as error:  # decoders raise almost anything on damaged pixels
         words = _one_line(error).removeprefix(UNDECODED).removeprefix("segmend: ")

@@ -165,7 +165,7 @@ def read_segmentation(path: Path, image: Image) -> LabelMap:
     """Return the label map of a DICOM-SEG on the image's grid; where segments overlap, the later one holds."""
     from pydicom.pixels import pixel_array  # type: ignore[attr-defined]
 
-    data = dicom.load(path)
+    data = dicom.load_whole(path)
     count, rows, columns = int(data.get("NumberOfFrames") or 1), int(data.Rows), int(data.Columns)
     packed = data.file_meta.TransferSyntaxUID.is_compressed
     bits = int(data.BitsAllocated)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -94,6 +95,21 @@ def read(path: str | Path, *, series: str | None = None, fourth: str = "channels
         if len(wanted) != 1:
             raise FileError(f"{contents.name} holds no one series {series!r}; it holds: {contents.listing}.")
         return wanted[0].read(fourth, frame)
+
+
+def images(path: str | Path) -> Iterator[tuple[SeriesInfo, Callable[[], Image]]]:
+    """Yield all images that a path holds, each with what reads it; the path is looked through once.
+
+    What an archive holds can be read until the next one is asked for.
+    """
+    with _contents(Path(path)) as contents:
+        for entry in contents.found:
+            yield entry.info, partial(_read_entry, entry, contents.name)
+
+
+def _read_entry(entry: _Entry, name: str) -> Image:
+    with explain_errors(name):
+        return entry.read("channels", 0)
 
 
 def series(path: str | Path) -> tuple[SeriesInfo, ...]:

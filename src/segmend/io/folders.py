@@ -59,11 +59,13 @@ def explain_errors(name: str) -> Iterator[None]:
 
 
 def list_files(folder: Path) -> list[Path]:
-    """Return the files below a folder in order of name, links left out."""
+    """Return the files below a folder in order of name; links, pipes and devices are left out."""
     found: list[Path] = []
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
-        found += [p for n in sorted(names) if not n.startswith(".") and not (p := Path(root, n)).is_symlink()]
+        found += [
+            p for n in sorted(names) if not n.startswith(".") and not (p := Path(root, n)).is_symlink() and p.is_file()
+        ]
         if len(found) > MAX_FILES:
             raise FileError(f"{folder.name} holds more than {MAX_FILES} files.")
     return found

@@ -11,6 +11,7 @@ from segmend.core.image import LabelMap
 from segmend.errors import FileError
 
 Numbers = NDArray[Any]
+LARGEST = float(np.finfo(np.float32).max)
 WHOLE_TYPES = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
 
 
@@ -28,7 +29,10 @@ def to_native(values: Numbers) -> Numbers:
 
 
 def check_finite(values: Numbers, name: str) -> Numbers:
-    """Return the values; FileError when some are NaN or infinite.
+    """Return the values; FileError when some are NaN, infinite, or beyond what float32 holds.
+
+    Methods and viewers compute in float32. No scanner's numbers are so large: the bytes of a file are in another order
+    then than its header says, or damaged.
 
     >>> check_finite(np.array([1.0, np.nan]), "scan.nii")
     Traceback (most recent call last):
@@ -39,6 +43,8 @@ def check_finite(values: Numbers, name: str) -> Numbers:
         bad = sum(int(part.size - np.isfinite(part).sum()) for part in values)
         if bad:
             raise FileError(f"{name} has {bad} voxels that are not finite numbers (NaN or infinite).")
+        if values.dtype.itemsize > 4 and (largest := max(float(values.max()), -float(values.min()))) > LARGEST:
+            raise FileError(f"{name} needs numbers that float32 holds, up to {LARGEST:.3g}; it has {largest:.3g}.")
     return values
 
 

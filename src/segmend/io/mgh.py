@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from segmend.core.geometry import Affine, turned
-from segmend.core.image import Image
+from segmend.core.image import Image, is_flat
 from segmend.errors import FileError
 from segmend.io.axes import select_channels
 from segmend.io.intensities import check_finite, to_native
@@ -62,6 +62,6 @@ def _affine(head: bytes, sizes: tuple[int, int, int], *, known: bool, name: str)
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(directions, (3, 3)).T * spacing  # a direction after the other in the file
     affine[:3, 3] = np.array(middle) - affine[:3, :3] @ np.array(sizes) / 2
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
+    if is_flat(affine):
         raise FileError(f"{name} is damaged: its axes do not span a space.")
     return turned(affine)

@@ -18,7 +18,7 @@ import numpy as np
 
 from segmend.core.atomic import write_atomically
 from segmend.core.geometry import Affine, sheared, turned
-from segmend.core.image import Image
+from segmend.core.image import Image, is_flat
 from segmend.errors import FileError
 from segmend.io.axes import select_channels
 from segmend.io.intensities import Numbers, check_finite, rescale, to_native
@@ -188,19 +188,15 @@ def _affine(header: Header) -> tuple[Affine, tuple[str, ...]]:
     notes: tuple[str, ...] = ()
     if header["sform"][0] > 0:
         found = np.vstack([np.reshape(header["rows"], (3, 4)), [0, 0, 0, 1]]).astype(np.float64)
-    if (found is None or _is_singular(found)) and header["qform"][0] > 0:
+    if (found is None or is_flat(found)) and header["qform"][0] > 0:
         found = _from_quaternion(header, steps)
-    if found is None or _is_singular(found):
+    if found is None or is_flat(found):
         affine = turned(np.diag([*steps, 1.0]))
         notes = ("The file says no orientation: its axes are taken as right, anterior and superior.",)
     else:
         affine = turned(found)
     affine[:3] *= unit
     return affine, notes
-
-
-def _is_singular(affine: Affine) -> bool:
-    return not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12
 
 
 def _from_quaternion(header: Header, steps: list[float]) -> Affine:

@@ -228,8 +228,9 @@ def _complete_axes(columns: list[NDArray[np.float64]]) -> NDArray[np.float64]:
         if len(columns) == 1:
             columns = [*columns, np.roll(np.eye(3), 1, 0)[int(np.abs(columns[0]).argmax())]]
         else:
-            normal = np.cross(columns[0], columns[1])
-            columns = [*columns, normal / max(float(np.linalg.norm(normal)), 1e-12)]
+            along, across = (column / (float(np.linalg.norm(column)) or 1.0) for column in columns)
+            normal = np.cross(along, across)
+            columns = [*columns, normal / (float(np.linalg.norm(normal)) or 1.0)]
     return np.stack(columns, axis=1)
 
 

@@ -8,10 +8,12 @@ a pixel is and one millimetre a pixel when not.
 from __future__ import annotations
 
 import io
+import math
 import re
 import struct
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +22,20 @@ import numpy as np
 from segmend.core.atomic import write_atomically
 from segmend.core.geometry import Affine, mirrored
 from segmend.core.image import Image, scale_affine
-from segmend.errors import FileError
+from segmend.errors import FileError, LimitError
 from segmend.io.axes import select_channels
 from segmend.io.intensities import Numbers, check_finite, to_native
 from segmend.io.sizes import check_claim
+from segmend.io.tiffpages import check_pages
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # bytes, of every kind of BMP there is
+# Of one picture: Pillow takes more for an attack.
+MAX_PIXELS = 178_956_970
+# Bytes inflated at once.
+PIECE = 2**20
 # Dots an inch that software writes where no resolution is known.
 SCREENS = (72.0, 96.0)
 
@@ -37,19 +44,59 @@ def _plane(spacing: Sequence[float]) -> Affine:
     return mirrored(scale_affine([s if np.isfinite(s) and s > 0 else 1.0 for s in spacing]))
 
 
+@dataclass(frozen=True)
+class PngHeader:
+    """What a PNG says of its pixels, before any of them is unpacked."""
+
+    columns: int
+    rows: int
+    bits: int
+    samples: int
+    interlaced: bool
+
+    @property
+    def deep_colour(self) -> bool:
+        """True for 16 bits of colour or with transparency, of which Pillow keeps 8."""
+        return self.bits == 16 and self.samples > 1
+
+    @property
+    def packed_bytes(self) -> int:
+        """Bytes of all lines, each with a byte that says how it is filtered; of an interlaced PNG in seven passes."""
+        passes = ADAM7 if self.interlaced else ((0, 0, 1, 1),)
+        sizes = [(-(-(self.rows - y) // dy), -(-(self.columns - x) // dx)) for y, x, dy, dx in passes]
+        return sum(
+            rows * (1 + (columns * self.samples * self.bits + 7) // 8) for rows, columns in sizes if rows and columns
+        )
+
+
+# Of each pass of an interlaced PNG: the first row and column, and the steps to the next ones.
+ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+
+
 def read_png(path: Path) -> Image:
     """Return the one slice of a PNG; transparency is dropped, a palette of greys or masks keeps its indices."""
+    header = _png_header(path)
+    _check_picture(path, header.rows, header.columns, header.samples, bytes_each=max(1, header.bits // 8))
+    chunks = _chunks(path)
+    _check_png_lines(path.name, chunks, header)
+    values = _deep_png(path, header) if header.deep_colour else _pillow(path)
+    return _photo(values, _png_spacing(chunks), path.name)
+
+
+def _png_header(path: Path) -> PngHeader:
     with path.open("rb") as file:
         head = file.read(33)
     if len(head) < 33 or not head.startswith(PNG):
         raise FileError(f"{path.name} is cut short in its header.")
-    columns, rows, bits, colour, *_ = struct.unpack(">IIBBBBB", head[16:29])
-    samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour, 4)
-    check_claim(path.name, (rows, columns, samples), max(1, bits // 8), path.stat().st_size, packed=True)
-    chunks = _chunks(path)
-    lines = _png_lines(path.name, chunks, rows, (columns * samples * bits + 7) // 8, head[28])
-    values = _deep_png(lines, columns, samples, path.name) if bits == 16 and colour != 0 else _pillow(path)
-    return _photo(values, _png_spacing(chunks), path.name)
+    columns, rows, bits, colour, *_, interlaced = struct.unpack(">IIBBBBB", head[16:29])
+    return PngHeader(columns, rows, bits, {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour, 4), interlaced != 0)
+
+
+def _check_picture(path: Path, rows: int, columns: int, samples: int, *, bytes_each: int = 1) -> None:
+    """Refuse a picture by its header, before its pixels are unpacked: it may claim gigabytes in a megabyte."""
+    check_claim(path.name, (rows, columns, samples), bytes_each, path.stat().st_size, packed=True)
+    if rows * columns > MAX_PIXELS:
+        raise LimitError(f"{path.name} has {rows} x {columns} pixels; at most {MAX_PIXELS} are read of one picture.")
 
 
 def read_jpeg(path: Path) -> Image:
@@ -57,7 +104,7 @@ def read_jpeg(path: Path) -> Image:
     from PIL import Image as Pillow
 
     with Pillow.open(path, formats=("JPEG",)) as photo:
-        check_claim(path.name, (photo.height, photo.width, len(photo.getbands())), 1, path.stat().st_size, packed=True)
+        _check_picture(path, photo.height, photo.width, len(photo.getbands()))
         dots = photo.info.get("dpi", (72.0, 72.0))
         turned = photo.getexif().get(0x0112, 1) not in (0, 1)
     note = "The photo asks to be shown turned; its pixels are kept as they are stored."
@@ -78,7 +125,7 @@ def read_bmp(path: Path) -> Image:
     from PIL import Image as Pillow
 
     with Pillow.open(path, formats=("BMP",)) as photo:
-        check_claim(path.name, (photo.height, photo.width, len(photo.getbands())), 1, path.stat().st_size, packed=True)
+        _check_picture(path, photo.height, photo.width, len(photo.getbands()))
         dots = photo.info.get("dpi", (72.0, 72.0))
     return _photo(_pillow(path), _of_dots([float(round(d)) for d in dots]), path.name)  # it counts dots a metre
 
@@ -145,81 +192,114 @@ def _png_spacing(chunks: Chunks) -> tuple[float, float]:
     return 1.0, 1.0
 
 
-def _png_lines(name: str, chunks: Chunks, rows: int, width: int, interlaced: int) -> Numbers:
-    """Return the packed lines of a PNG, a filter and then `width` bytes each; none of an interlaced one.
-
-    Pillow fills in what is missing from a short picture, so this is looked at for every PNG.
-    """
-    if interlaced:
-        return np.zeros((0, 0), np.uint8)
-    packed = b"".join(data for kind, data in chunks if kind == b"IDAT")
+def _check_png_lines(name: str, chunks: Chunks, header: PngHeader) -> None:
+    """Refuse a PNG whose lines are not all there: Pillow fills in what is missing."""
+    inflater, done = zlib.decompressobj(), 0
     try:
-        raw = zlib.decompressobj().decompress(packed, rows * (width + 1))
+        for data in (data for kind, data in chunks if kind == b"IDAT"):
+            piece = data
+            while piece and done < header.packed_bytes:
+                done += len(inflater.decompress(piece, PIECE))
+                piece = inflater.unconsumed_tail
     except zlib.error as error:
         raise FileError(f"{name} is damaged: {error}.") from None
-    if len(raw) < rows * (width + 1):
-        raise FileError(f"{name} is cut short: {rows * (width + 1)} bytes of pixels are needed, {len(raw)} came.")
-    return np.frombuffer(raw, np.uint8).reshape(rows, width + 1)
+    if done < header.packed_bytes:
+        raise FileError(f"{name} is cut short: {header.packed_bytes} bytes of pixels are needed, {done} came.")
 
 
-def _deep_png(lines: Numbers, columns: int, samples: int, name: str) -> Numbers:
-    """Return [y x c] of a PNG with 16 bits and colour or transparency, which Pillow would cut to 8 bits."""
-    if not len(lines):
-        raise FileError(f"{name} is an interlaced PNG of 16 bits a colour; save it without interlacing.")
-    step = samples * 2
-    plain = np.zeros((len(lines) + 1, columns * step), np.uint8)
-    for y, line in enumerate(lines):
-        plain[y + 1] = _unfilter(int(line[0]), line[1:], plain[y], step, name)
-    values = plain[1:].reshape(len(lines), columns, step).view(">u2")
-    return values[..., 0] if samples == 2 else values[..., :3]
+def _deep_png(path: Path, header: PngHeader) -> Numbers:
+    """Return [y x c] of a PNG with 16 bits and colour or transparency, of which Pillow gives 8 bits at once."""
+    if header.samples == 2:  # grey with transparency is unpacked as four bytes a pixel
+        data = bytearray(path.read_bytes())
+        data[24:26] = 8, 6
+        data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+        return _unpacked(io.BytesIO(data)).view(">u2")[..., 0]
+    mode = "RGB" if header.samples == 3 else "RGBA"
+    high, low = (_unpacked(path, f"{mode};16{half}")[..., :3] for half in "BL")  # the first bytes, and the second
+    return (high.astype(np.uint16) << 8) | low
 
 
-def _unfilter(kind: int, line: Numbers, above: Numbers, step: int, name: str) -> Numbers:
-    match kind:
-        case 0:
-            return line
-        case 1:
-            return np.cumsum(line.reshape(-1, step), axis=0, dtype=np.uint8).ravel()
-        case 2:
-            return line + above
-        case 3 | 4:
-            return _unfilter_predicted(kind, line.tolist(), above.tolist(), step)
-    raise FileError(f"{name} is damaged: a PNG line has filter {kind}.")
+def _unpacked(file: Path | io.BytesIO, raw: str = "") -> Numbers:
+    """Return the bytes that Pillow unpacks of a PNG, in its own order or another one of raw pixels."""
+    from PIL import Image as Pillow
 
-
-def _unfilter_predicted(kind: int, line: list[int], above: list[int], step: int) -> Numbers:
-    out = [0] * step
-    corner = [0] * step + above
-    for i, value in enumerate(line):
-        a, b, c = out[i], above[i], corner[i]
-        if kind == 3:
-            guess = (a + b) // 2
-        else:
-            pa, pb, pc = abs(b - c), abs(a - c), abs(a + b - 2 * c)
-            guess = a if pa <= pb and pa <= pc else b if pb <= pc else c
-        out.append((value + guess) & 255)
-    return np.array(out[step:], np.uint8)
+    with Pillow.open(file, formats=("PNG",)) as photo:
+        if raw:
+            photo.tile = [tile._replace(args=raw) for tile in photo.tile]
+        return np.array(photo)
 
 
 def read_tiff(path: Path, *, fourth: str = "channels", frame: int = 0) -> Image:
-    """Return a TIFF: its pages are slices, or what its ImageJ or OME description says."""
+    """Return a TIFF: its pages are slices, or what its ImageJ or OME description says.
+
+    Of a scanned slide, in a format of its maker, it is the slide itself; its label and its small pictures are left out,
+    and a note says so. Other files whose pictures do not make one image are refused.
+    """
     import tifffile
 
+    check_pages(path)
     with _Within(path) as raw, tifffile.TiffFile(raw, name=path.name) as file:
-        series = file.series[0]
-        page = series.keyframe
-        check_claim(path.name, series.shape, series.dtype.itemsize, path.stat().st_size, packed=page.compression > 1)
+        parts, notes = _parts(file, path.name)
+        page = parts[0].keyframe
+        shape, kind = (*((len(parts),) if len(parts) > 1 else ()), *parts[0].shape), parts[0].dtype
+        check_claim(path.name, shape, kind.itemsize, path.stat().st_size, packed=page.compression > 1)
         spacing = _tiff_spacing(file, page)
-        axes = series.axes.upper()
+        axes = ("Z" if len(parts) > 1 else "") + parts[0].axes.upper()
         try:
-            values = series.asarray()
+            pages = [part.asarray() for part in parts]
+            values = np.stack(pages) if len(pages) > 1 else pages[0]
         except ValueError as error:
             if "imagecodecs" not in str(error):
                 raise
-            values = _pillow_pages(path, series.shape, series.dtype)
+            values = _pillow_pages(path, shape, kind)
+        if values.shape != shape:  # of a description that says more pages than there are
+            said, held = (" x ".join(map(str, sizes)) for sizes in (shape, values.shape))
+            raise FileError(f"{path.name} says that it has {said} pixels; it holds {held} of them.")
         if page.photometric == 3 and page.colormap is not None:
             values, axes = _apply_palette(values, page.colormap), axes + "S"
-    return _stack(values, axes, spacing, fourth, frame, path.name)
+    return _stack(values, axes, spacing, fourth, frame, path.name, notes)
+
+
+# Whose descriptions, or none, a TIFF of slices has; others are of makers of slide scanners.
+STACKS = ("shaped", "uniform", "generic", "imagej", "ome")
+
+
+def _parts(file: Any, name: str) -> tuple[list[Any], tuple[str, ...]]:
+    """Return the series of a TIFF that are the slices of one image, mostly one series of all of them, and notes."""
+    found = [series for series in file.series if not series.keyframe.is_reduced] or list(file.series[:1])
+    for series in found:
+        _check_series(series, name)
+    _check_imagej(file, found[0], name)
+    if len(found) == 1:
+        return found, ()
+    if found[0].kind not in STACKS:
+        return found[:1], (f"The file holds {len(found) - 1} more pictures, such as a label, which are left out.",)
+    same = len({(series.shape, series.dtype, series.axes) for series in found}) == 1
+    if not same or found[0].axes.upper() not in ("YX", "YXS"):
+        sizes = "; ".join(" x ".join(map(str, series.shape)) for series in found[:4])
+        more = f"; and {len(found) - 4} more" if len(found) > 4 else ""
+        raise FileError(f"{name} holds {len(found)} pictures that make no one image ({sizes}{more}); save one alone.")
+    return found, ()
+
+
+def _check_series(series: Any, name: str) -> None:
+    """Refuse a series that lacks pages, or strips or tiles of them: tifffile fills in millions of them, in Python."""
+    pages = list(series.pages)
+    if None in pages:
+        held = sum(page is not None for page in pages)
+        raise FileError(f"{name} says that it has {len(pages)} pages; it holds {held} of them.")
+    needed = math.prod(series.keyframe.chunked)
+    held = min(len(page.dataoffsets) for page in pages)
+    if held < needed:
+        raise FileError(f"{name} needs {needed} strips or tiles of pixels a page; it has {held}.")
+
+
+def _check_imagej(file: Any, series: Any, name: str) -> None:
+    """Refuse a file of ImageJ that has fewer slices than it says."""
+    said = int((file.imagej_metadata or {}).get("images", 0)) if file.is_imagej else 0
+    held = math.prod(size for axis, size in zip(series.axes.upper(), series.shape, strict=True) if axis not in "YXS")
+    if said > held:
+        raise FileError(f"{name} says that it has {said} slices; it holds {held} of them.")
 
 
 class _Within(io.BufferedReader):
@@ -250,7 +330,9 @@ def _apply_palette(values: Numbers, colours: Numbers) -> Numbers:
     return (np.moveaxis(colours, 0, -1)[values] >> 8).astype(np.uint8)
 
 
-def _stack(values: Numbers, axes: str, spacing: Sequence[float], fourth: str, frame: int, name: str) -> Image:
+def _stack(
+    values: Numbers, axes: str, spacing: Sequence[float], fourth: str, frame: int, name: str, notes: tuple[str, ...]
+) -> Image:
     """Return the image of an array whose axes are named as TIFF writers do."""
     known = "".join(a if a in "TZCYXS" else "Z" if "Z" not in axes and axes.count(a) == 1 else "?" for a in axes)
     if sorted(set(known)) != sorted(known) or "?" in known or not {"Y", "X"} <= set(known):
@@ -266,7 +348,7 @@ def _stack(values: Numbers, axes: str, spacing: Sequence[float], fourth: str, fr
         voxels = select_channels(full.swapaxes(0, 1), fourth=fourth, frame=frame, name=name)
     else:
         voxels = full[0]
-    return Image(check_finite(to_native(np.ascontiguousarray(voxels)), name), _plane(spacing))
+    return Image(check_finite(to_native(np.ascontiguousarray(voxels)), name), _plane(spacing), notes)
 
 
 def _tiff_spacing(file: Any, page: Any) -> tuple[float, float, float]:

@@ -218,9 +218,11 @@ def read_structures(path: Path, image: Image) -> LabelMap:
 
     Contours must lie in slices of the image, along any of its axes.
     """
-    data = dicom.load(path)
+    data = dicom.load_whole(path)
+    if "ROIContourSequence" not in data:  # empty in one without outlines, but there
+        raise FileError(f"{path.name} is cut short: a structure set has outlines, and this one ends before them.")
     laid = np.zeros(image.shape, np.uint16)
-    for drawn in data.get("ROIContourSequence") or []:
+    for drawn in data.ROIContourSequence:
         value = int(drawn.ReferencedROINumber)
         if not 0 < value < 65536:
             raise FileError(f"{path.name} has region {value}; a label is 1 to 65535.")
@@ -231,7 +233,7 @@ def read_structures(path: Path, image: Image) -> LabelMap:
 
 def region_names(path: Path) -> dict[int, str]:
     """Return the names of a structure set's regions by their numbers."""
-    regions = dicom.load(path).get("StructureSetROISequence") or []
+    regions = dicom.load_whole(path).get("StructureSetROISequence") or []
     return {int(region.ROINumber): str(region.get("ROIName", "")) for region in regions}
 
 

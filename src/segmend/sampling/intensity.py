@@ -51,11 +51,14 @@ def rescale(
 ) -> NDArray[np.floating[Any]]:
     """Return intensities as 0 to 1 between two of them, which lie `least_range` apart at least.
 
+    Of intensities below 1 it is that share of the larger one, so that the unit they are in does not matter.
+
     >>> rescale(np.float32([-5, 0, 5, 15]), intensity_range(np.linspace(0, 10, 201))).round(2).tolist()
     [0.0, 0.0, 0.5, 1.0]
     """
     low, high = bounds
-    return np.asarray(np.clip((values - low) / max(float(high - low), least_range), 0, 1))
+    least = least_range * min(1.0, max(abs(float(low)), abs(float(high))))
+    return np.asarray(np.clip((values - low) / (max(float(high - low), least) or 1.0), 0, 1))
 
 
 def equalise(grey: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

@@ -47,6 +47,7 @@ from segmend.errors import SegmendError, SettingsError, StoreError
 from segmend.server import about, auth, cases, exports, live, masks, replies, sessions
 from segmend.server.logins import LOGINS_FOLDER, Logins
 from segmend.server.open_sessions import OpenSessions
+from segmend.server.reading import Reading
 from segmend.server.settings import ServerSettings
 from segmend.server.state import Shared
 from segmend.server.tokens import TOKEN_FILE, with_token
@@ -118,7 +119,7 @@ def _open(settings: ServerSettings) -> Shared:
     )
     own = token_hash(settings.token or "")
     logins = Logins(settings.data, lambda user, key: key == own if not user else store.user_with(key) == user)
-    return Shared(settings, store, sessions, logins, told)
+    return Shared(settings, store, sessions, Reading(settings), logins, told)
 
 
 def _make_private(data: Path) -> None:

@@ -4,48 +4,79 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from itertools import pairwise
 from typing import Any
 
-from fastapi import Request
+from fastapi import Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.routing import APIRoute
 
-from segmend.core.prompts import Lasso, Stroke
+from segmend.core.prompts import MAX_POINTS, Lasso, Stroke
 from segmend.core.session import Defined, Event, Label, Prompted, event_from_json
 from segmend.errors import LimitError, PromptError
 from segmend.server.replies import UnreadableError
 
 MAX_NAME_LENGTH = 200  # characters of a label's name
 MAX_LINE_VOXELS = 1_000_000  # length of a stroke or lasso
+# Values in one body: of a point three, and a list that holds them.
+MAX_VALUES = 4 * MAX_POINTS + 1000
+# Bytes of a body that FastAPI parses.
+MAX_SMALL_BYTES = 64 << 10
 Json = dict[str, Any]
 
 
 async def json_body(request: Request, limit_bytes: int, *, optional: bool = False) -> Json:
-    """Return the JSON object that is a request's body."""
+    """Return the JSON object that is a request's body; it is parsed in a thread, and others go on meanwhile."""
+    body = await limited_body(request, limit_bytes)
+    return {} if optional and not body else await run_in_threadpool(json_object, body)
+
+
+async def limited_body(request: Request, limit_bytes: int) -> bytes:
+    """Return a request's body; LimitError as soon as it is too long."""
     pieces, size = [], 0
     async for piece in request.stream():
         size += len(piece)
         if size > limit_bytes:
             raise LimitError(f"A body of JSON may have {limit_bytes} bytes here; this one is larger.")
         pieces.append(piece)
-    if optional and size == 0:
-        return {}
-    return json_object(b"".join(pieces))
+    return b"".join(pieces)
+
+
+class SmallBodyRoute(APIRoute):
+    """A route whose body FastAPI parses, as the event loop may: with a limit of its size, which FastAPI has not."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        if self.body_field is None:
+            return handle
+
+        async def handle_small(request: Request) -> Response:
+            request._body = await limited_body(request, MAX_SMALL_BYTES)
+            return await handle(request)
+
+        return handle_small
 
 
 def json_object(text: str | bytes) -> Json:
-    """Return a JSON object; UnreadableError when the text is none.
+    """Return a JSON object; UnreadableError when the text is none, LimitError when it has too many values.
+
+    They are counted before it is parsed: Python's parser lets nobody else work until it is done, and makes lists of
+    gigabytes of a few megabytes.
 
     >>> json_object('{"event": "undone"}')
     {'event': 'undone'}
     """
+    values = text.count(b",") + text.count(b"[") if isinstance(text, bytes) else text.count(",") + text.count("[")
+    if values > MAX_VALUES:
+        raise LimitError(f"A body of JSON may have {MAX_VALUES} values, enough for {MAX_POINTS} points; it has more.")
     try:
-        values = json.loads(text)
+        parsed = json.loads(text)
     except (ValueError, RecursionError):
         raise UnreadableError("The body is not JSON.") from None
-    if not isinstance(values, dict):
-        raise UnreadableError(f"The body needs a JSON object; got {type(values).__name__}.")
-    return values
+    if not isinstance(parsed, dict):
+        raise UnreadableError(f"The body needs a JSON object; got {type(parsed).__name__}.")
+    return parsed
 
 
 def event_of(values: Json, shape: Sequence[int], *, method: str) -> Event:

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from segmend.errors import NotFoundError
 from segmend.server import uploads
+from segmend.server.bodies import SmallBodyRoute
 from segmend.server.links import OutsideError
 from segmend.server.replies import PROBLEMS, problem
 from segmend.server.schemas import CaseJson, LinkJson
@@ -17,7 +18,7 @@ from segmend.server.state import SharedNow
 from segmend.server.volumes import Volume
 from segmend.store import CaseRecord
 
-router = APIRouter(prefix="/api/cases", tags=["cases"], responses=PROBLEMS)
+router = APIRouter(prefix="/api/cases", tags=["cases"], responses=PROBLEMS, route_class=SmallBodyRoute)
 NIFTI = "application/octet-stream"
 
 
@@ -50,20 +51,23 @@ def cases(here: SharedNow, project: Annotated[str | None, Query()] = None) -> Re
     openapi_extra=uploads.BODY,
 )
 async def upload(request: Request, here: SharedNow) -> Response:
-    async with uploads.receive(request, here.settings) as upload:
-        added = await run_in_threadpool(uploads.add_cases, here.store, upload)
+    async with uploads.receive(request, here.settings) as upload, here.reading.turns:
+        added = await run_in_threadpool(uploads.add_cases, here.store, here.reading, upload)
     return JSONResponse([case_to_json(case) for case in added], 201)
 
 
 @router.post("/link", status_code=201, response_model=list[CaseJson], summary="Read images of the server's own machine")
-def link(body: Annotated[LinkJson, Body()], here: SharedNow) -> Response:
+async def link(body: Annotated[LinkJson, Body()], here: SharedNow) -> Response:
     if not here.settings.link_folders:
         detail = (
             "This server does not read folders of its machine (--link-folder names some); upload the files instead."
         )
         return problem(403, detail)
     try:
-        added = uploads.add_linked(here.store, body.path, body.project, here.settings)
+        async with here.reading.turns:
+            added = await run_in_threadpool(
+                uploads.add_linked, here.store, here.reading, body.path, body.project, here.settings
+            )
     except OutsideError as error:
         return problem(403, str(error))
     return JSONResponse([case_to_json(case) for case in added], 201)

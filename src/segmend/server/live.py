@@ -31,7 +31,7 @@ from fastapi.concurrency import run_in_threadpool
 from segmend.errors import PromptError, SegmendError
 from segmend.server.bodies import event_of, json_object
 from segmend.server.open_session import OpenSession
-from segmend.server.replies import UNEXPECTED, UnreadableError, problem, status_of
+from segmend.server.replies import UNEXPECTED, UnreadableError, problem, shorten, status_of
 from segmend.server.sessions import open_session
 from segmend.server.state import Shared, shared, user
 from segmend.server.work import log_failure
@@ -99,11 +99,11 @@ async def _receive(socket: WebSocket, session: OpenSession, outbox: Outbox, here
         try:
             if message.get("text") is None:
                 raise UnreadableError("This connection takes text; got bytes.")
-            values = json_object(message["text"])
+            values = await run_in_threadpool(json_object, message["text"])
             number = values.get("id")
             await run_in_threadpool(_do, session, values, outbox, here.settings.method, who)
         except (SegmendError, UnreadableError) as error:
-            outbox.tell(json.dumps({"type": "error", "id": number, "message": here.told(error)}))
+            outbox.tell(json.dumps({"type": "error", "id": number, "message": shorten(here.told(error))}))
         except Exception as error:
             log_failure("A message could not be answered", error)
             outbox.tell(json.dumps({"type": "error", "id": number, "message": UNEXPECTED}))

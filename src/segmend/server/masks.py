@@ -13,7 +13,6 @@ from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
-from segmend import io
 from segmend.core.image import LabelMap, bounds
 from segmend.core.prompts import Mask
 from segmend.core.session import GIVEN, PALETTE, Defined, Label, Prompted, Session
@@ -43,7 +42,8 @@ async def load(
     session: str, request: Request, here: SharedNow, who: UserNow, label: Annotated[int, Query(ge=1, le=65535)] = 1
 ) -> Response:
     async with open_session(here, session) as opened, uploads.receive(request, here.settings) as upload:
-        found, names = await run_in_threadpool(_read, upload.files, here, opened)
+        async with here.reading.turns:
+            found, names = await run_in_threadpool(_read, upload.files, here, opened)
         labels, answers = await run_in_threadpool(_prompt_masks, opened, found, names, label, who)
         await asyncio.gather(*map(asyncio.wrap_future, answers))
         return JSONResponse({"labels": labels, "state": opened.light_state()}, 201)
@@ -53,10 +53,10 @@ def _read(files: Sequence[Path], here: SharedNow, session: OpenSession) -> tuple
     """Return the label map in a file and what its objects are called, as far as it says."""
     if len(files) != 1:
         raise FileError(f"A mask is read from one file; got {len(files)}.")
-    found = io.read_mask(files[0], here.sessions.images.get(session.case))
+    found, names = here.reading.mask(files[0], here.sessions.images.get(session.case))
     if not found.any():
         raise FileError(f"{files[0].name} has no object in it: all its voxels are 0.")
-    return found, io.mask_names(files[0])
+    return found, names
 
 
 def _prompt_masks(

@@ -35,6 +35,8 @@ STATUSES: tuple[tuple[type[SegmendError], int], ...] = (
     (ModelError, 503),
     (SegmendError, 500),
 )
+# Characters of a refusal.
+MAX_DETAIL = 1000
 # What a client reads when an error was not foreseen.
 UNEXPECTED = "Something went wrong in the server; its log says where."
 
@@ -74,7 +76,17 @@ def status_of(error: SegmendError) -> int:
 
 
 def problem(status: int, detail: str) -> JSONResponse:
-    return JSONResponse({"detail": detail}, status)
+    """Return a refusal; where its sentence quotes much of what came, the end is left out."""
+    return JSONResponse({"detail": shorten(detail)}, status)
+
+
+def shorten(sentence: str) -> str:
+    """Return a sentence of at most `MAX_DETAIL` characters.
+
+    >>> shorten("A" * 5000)[-3:], len(shorten("A" * 5000))
+    ('...', 1000)
+    """
+    return sentence if len(sentence) <= MAX_DETAIL else f"{sentence[: MAX_DETAIL - 4]} ..."
 
 
 def add_handlers(app: FastAPI, tell: Told) -> None:

@@ -93,9 +93,8 @@ def uncertain_place(session: str, here: SharedNow, rank: Rank = 0) -> Response:
 async def event(session: str, request: Request, here: SharedNow, who: UserNow) -> Response:
     async with open_session(here, session) as opened:
         values = await json_body(request, here.settings.max_body_bytes)
-        return await accept_and_wait(
-            opened, event_of(values, opened.session.shape, method=here.settings.method), request, who
-        )
+        given = await run_in_threadpool(event_of, values, opened.session.shape, method=here.settings.method)
+        return await accept_and_wait(opened, given, request, who)
 
 
 @router.put(
@@ -124,9 +123,8 @@ async def prompt(session: str, request: Request, here: SharedNow, who: UserNow) 
         values: Json = {**await json_body(request, here.settings.max_body_bytes), "event": "prompted"}
         if not values.get("method"):
             values["method"] = here.settings.method
-        return await accept_and_wait(
-            opened, event_of(values, opened.session.shape, method=here.settings.method), request, who
-        )
+        given = await run_in_threadpool(event_of, values, opened.session.shape, method=here.settings.method)
+        return await accept_and_wait(opened, given, request, who)
 
 
 @router.delete(

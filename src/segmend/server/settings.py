@@ -39,7 +39,12 @@ class ServerSettings:
     device: Device = AUTO  # where the methods' networks run
     max_upload_bytes: int = 8 * GIGABYTE
     max_upload_files: int = 20_000
+    max_image_bytes: int = 16 * GIGABYTE  # of one image's voxels; never more than half of the memory and disk free
+    max_unpacking: int = 100  # bytes that one packed byte of an image or archive may become, beyond 64 MB
     max_body_bytes: int = 32 << 20  # of one JSON body or WebSocket message
+    read_apart: bool = True  # read files that come in in a process of their own, which may fail alone
+    read_seconds: float = 5.0  # of a processor, that reading may take for each megabyte of a file and for its start
+    readers: int = 2  # files that are read at the same moment
     cache_bytes: int = GIGABYTE  # images, maps and workspaces kept in memory while nobody uses them
     open_sessions: int = 64  # kept in memory while nobody uses them
     workers: int = 2  # threads that compute answers
@@ -53,6 +58,8 @@ class ServerSettings:
             raise SettingsError("A token needs at least 8 printable ASCII characters.")
         if self.workers < 1:
             raise SettingsError(f"A server needs at least 1 worker; got {self.workers}.")
+        if self.readers < 1 or self.read_seconds <= 0 or self.max_unpacking < 1:
+            raise SettingsError("A server needs readers and max_unpacking of at least 1, and read_seconds above 0.")
         if self.late_seconds <= 0:
             raise SettingsError(f"A server's late_seconds need to be above 0; got {self.late_seconds}.")
 

@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 
 from segmend.server.logins import Logins
 from segmend.server.open_sessions import OpenSessions
+from segmend.server.reading import Reading
 from segmend.server.settings import ServerSettings
 from segmend.server.told import Told
 from segmend.store import Store
@@ -23,6 +24,7 @@ class Shared:
     settings: ServerSettings
     store: Store
     sessions: OpenSessions
+    reading: Reading
     logins: Logins
     told: Told  # what a client is told of an error
     ready: Event = field(default_factory=Event)  # set when the usual method is loaded and warm, or cannot be

@@ -23,11 +23,10 @@ from fastapi.concurrency import run_in_threadpool
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from segmend import io
 from segmend.errors import DiskFullError, FileError, LimitError, UserError
-from segmend.io.archive import unpack
 from segmend.io.folders import is_zip
 from segmend.server.links import copy_linked
+from segmend.server.reading import Reading
 from segmend.server.replies import UnreadableError
 from segmend.server.settings import ServerSettings
 from segmend.store import CaseRecord, Store
@@ -70,7 +69,6 @@ class Upload:
     folder: Path
     files: list[Path] = field(default_factory=list)
     project: str = "default"
-    max_bytes: int = 0
 
 
 @asynccontextmanager
@@ -111,7 +109,7 @@ class Incoming:
     """A multipart body being written to a folder, piece by piece."""
 
     def __init__(self, folder: Path, boundary: bytes, settings: ServerSettings) -> None:
-        self.upload = Upload(folder / "files", max_bytes=settings.max_upload_bytes)
+        self.upload = Upload(folder / "files")
         self.upload.folder.mkdir()
         self._settings = settings
         self._received = 0
@@ -119,7 +117,7 @@ class Incoming:
         self._name, self._value = b"", b""
         self._field, self._text = "", b""
         self._file: IO[bytes] | None = None
-        self._taken: set[str] = set()
+        self._names = Names()
         self._complete = False
         self._parser = MultipartParser(
             boundary,
@@ -175,8 +173,7 @@ class Incoming:
             return
         if len(self.upload.files) >= self._settings.max_upload_files:
             raise LimitError(f"At most {self._settings.max_upload_files} files are taken at once; send them zipped.")
-        name = unique_name(safe_name(options[b"filename"].decode("utf-8", "replace")), self._taken)
-        self._taken.add(name.lower())
+        name = self._names.give(safe_name(options[b"filename"].decode("utf-8", "replace")))
         path = self.upload.folder / name
         self._file = path.open("xb")
         self.upload.files.append(path)
@@ -211,20 +208,30 @@ def safe_name(name: str) -> str:
     return kept[-MAX_NAME_LENGTH:] or "file"
 
 
-def unique_name(name: str, taken: set[str]) -> str:
-    """Return the name, numbered when there is one like it already (in any case of letters).
+class Names:
+    """Names that have been given: each only once, in any case of letters.
 
-    >>> unique_name("a.nii", {"a.nii"})
-    '2-a.nii'
+    >>> names = Names()
+    >>> names.give("a.nii"), names.give("A.nii"), names.give("2-a.nii")
+    ('a.nii', '2-A.nii', '2-2-a.nii')
     """
-    number, candidate = 1, name
-    while candidate.lower() in taken:
-        number += 1
-        candidate = f"{number}-{name}"
-    return candidate
+
+    def __init__(self) -> None:
+        self._given: set[str] = set()
+        self._last: dict[str, int] = {}  # the number of the last one of a name: thousands may have the same
+
+    def give(self, name: str) -> str:
+        """Return the name, numbered when it was given before."""
+        number, candidate = self._last.get(name.lower(), 1), name
+        while candidate.lower() in self._given:
+            number += 1
+            candidate = f"{number}-{name}"
+        self._last[name.lower()] = number
+        self._given.add(candidate.lower())
+        return candidate
 
 
-def add_cases(store: Store, upload: Upload) -> list[CaseRecord]:
+def add_cases(store: Store, reading: Reading, upload: Upload) -> list[CaseRecord]:
     """Return the new cases of an upload; those that cannot be read are named in the first one's notes.
 
     FileError when none can be read.
@@ -234,37 +241,32 @@ def add_cases(store: Store, upload: Upload) -> list[CaseRecord]:
     for number, path in enumerate(path for path in upload.files if is_zip(path)):
         target = upload.folder.parent / f"{number}-{case_name(path.name)}"
         target.mkdir()
-        unpack(path, target, max_bytes=upload.max_bytes)
+        reading.unpack(path, target)
         path.unlink()
         places.append(target)
-    return _add(store, places, upload.project)
+    return _add(store, reading, places, upload.project)
 
 
-def add_linked(store: Store, path: str, project: str, settings: ServerSettings) -> list[CaseRecord]:
+def add_linked(store: Store, reading: Reading, path: str, project: str, settings: ServerSettings) -> list[CaseRecord]:
     """Return the new cases of a file or folder of this machine."""
     folder = Path(mkdtemp(prefix="upload-", dir=settings.data))
     limits = {"max_bytes": settings.max_upload_bytes, "max_files": settings.max_upload_files}
     try:
-        return _add(store, [copy_linked(path, settings.link_folders, folder, **limits)], project)
+        return _add(store, reading, [copy_linked(path, settings.link_folders, folder, **limits)], project)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _add(store: Store, places: list[Path], project: str) -> list[CaseRecord]:
+def _add(store: Store, reading: Reading, places: list[Path], project: str) -> list[CaseRecord]:
     added: list[CaseRecord] = []
     refused: list[UserError] = []
     for place in places:
-        try:
-            found = io.series(place)
-        except UserError as error:
-            refused.append(_without_place(error, place))
-            continue
-        for info in found:
+        for found in reading.images(place):
             try:
-                image = io.read(place, series=info.uid)
-                source = place if info.modality else None
-                name = case_name(info.name) or info.modality or "case"
-                added.append(store.add_case(name, image, project=project, modality=info.modality, source=source))
+                image = found.image()
+                name = case_name(found.info.name) or found.info.modality or "case"
+                source = place if found.info.modality else None
+                added.append(store.add_case(name, image, project=project, modality=found.info.modality, source=source))
             except UserError as error:
                 refused.append(_without_place(error, place))
     if not added:

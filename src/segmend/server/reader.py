@@ -1,0 +1,99 @@
+"""The process that reads what came in for a server, and ends with it; `reading` starts it and listens to it.
+
+It is asked with one line of JSON on its standard input and answers with lines on its standard output:
+
+    {"read": path, "skip": n, "folder": path, "limits": [...], "memory": bytes, "seconds": s}
+    {"mask": path, "grid": [shape, affine], ...}
+    {"info": [...]}             what will be read now
+    {"voxels": path, "affine": [...], "notes": [...]}, {"map": path, "names": {...}}, or {"error": [class, sentence]}
+    {"done": true}
+
+Voxels are written into the folder. Behind each image it waits for a line before it goes on, so that one at a time lies
+there. It imports no more than it needs, for it is started for each upload.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import astuple
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmend import io
+from segmend.core.image import Image
+from segmend.errors import LimitError, UserError
+from segmend.io.sizes import Limits, limited
+
+
+def main() -> None:
+    """Read what one line of standard input asks for."""
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print is no answer
+    request = json.loads(sys.stdin.readline())
+    _limit(int(request["memory"]), float(request["seconds"]))
+    with limited(Limits(*request["limits"])):
+        try:
+            if "mask" in request:
+                _answer_mask(request, replies)
+            else:
+                _answer_images(request, replies)
+        except UserError as error:
+            _say(replies, error=[type(error).__name__, str(error)])
+
+
+def _limit(memory: int, seconds: float) -> None:
+    """Hold this process to so many bytes beside what it has, and to so many seconds of a processor."""
+    try:
+        import resource
+    except ImportError:  # Windows: the other side still has a clock
+        return
+    with suppress(OSError, ValueError):
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + memory,) * 2)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.setitimer(signal.ITIMER_PROF, seconds)  # whose signal ends the process
+
+
+def _say(replies: IO[str], **values: Any) -> None:
+    replies.write(json.dumps(values) + "\n")
+    replies.flush()
+
+
+def _answer_images(request: dict[str, Any], replies: IO[str]) -> None:
+    for number, (info, read) in enumerate(io.images(request["read"])):
+        if number < request["skip"]:
+            continue
+        _say(replies, info=astuple(info))
+        path = Path(request["folder"], "voxels.npy")
+        try:
+            image = read()
+            _save(path, image.voxels)
+            _say(replies, voxels=str(path), affine=image.affine.tolist(), notes=image.notes)
+        except UserError as error:
+            _say(replies, error=[type(error).__name__, str(error)])
+        sys.stdin.readline()
+        path.unlink(missing_ok=True)
+    _say(replies, done=True)
+
+
+def _answer_mask(request: dict[str, Any], replies: IO[str]) -> None:
+    shape, affine = request["grid"]
+    grid = Image(np.broadcast_to(np.uint8(0), (1, *shape)), np.array(affine), axes="zyx")
+    path = Path(request["folder"], "map.npy")
+    _save(path, io.read_mask(request["mask"], grid))
+    _say(replies, map=str(path), names=io.mask_names(request["mask"]))
+
+
+def _save(path: Path, array: NDArray[Any]) -> None:
+    try:
+        np.save(path, array)
+    except OSError as error:
+        raise LimitError(f"There is no room to unpack it: {error.strerror or 'the disk refused'}.") from None
