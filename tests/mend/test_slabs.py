@@ -112,6 +112,17 @@ def test_a_correction_is_carried_and_leaves_the_rest() -> None:
     assert first[5].min() == -1  # the newest mark
 
 
+def test_a_negative_mark_never_adds() -> None:
+    image, near, far = two_balls()
+    opened, _, _ = workspace(image)
+
+    alone = answer(opened, [Click((15, 16, 18), positive=False)], EMPTY).over(EMPTY)
+    beside = answer(opened, [Click((15, 16, 18)), Click((2, 40, 4), positive=False)], near).over(near)
+
+    assert not alone.any()
+    assert not (beside & ~near).any() and not (beside & far).any()
+
+
 def test_a_mask_from_elsewhere_is_shown_as_such() -> None:
     image, near, _ = two_balls()
     opened, _, decoder = workspace(image)

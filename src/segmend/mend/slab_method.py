@@ -10,7 +10,7 @@ a replay gives the same masks.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from segmend.core.image import Box, Image, MaskArray, Real, bounds
 from segmend.core.logits import sigmoid
 from segmend.core.marks import marks
 from segmend.core.masks import components_touching
-from segmend.core.prompts import Adjust, Lasso, Mask, Prompt
+from segmend.core.prompts import Adjust, Lasso, Mask, Prompt, is_positive
 from segmend.core.segmenter import Prediction, Segmenter, Workspace, merged, replaced
 from segmend.errors import PromptError
 from segmend.mend.slab_carry import carried_box, carry, carry_change, logits_in_box
@@ -78,8 +78,10 @@ class SlabWorkspace(Workspace):
         elif isinstance(prompts[-1], Adjust):
             yield self._nudged(prompts[-1], prompts, previous)
         else:
+            placed = [one for one in prompts if not isinstance(one, Adjust)]
             with one_thread():
-                yield from self._stream([one for one in prompts if not isinstance(one, Adjust)], previous)
+                for part in self._stream(placed, previous):
+                    yield part if is_positive(placed[-1]) else without_additions(part, previous)
 
     def _stream(self, prompts: Sequence[Prompt], previous: MaskArray) -> Iterator[Prediction]:
         newest = prompts[-1]
@@ -160,6 +162,17 @@ class SlabWorkspace(Workspace):
             pinned[tuple((points[inside] - box.low).T)] = side
         moved = nudge(previous[box.slices], newest.k, logits=None, pinned=pinned, spacing=spacing)
         return Prediction(moved.astype(np.float32), box)
+
+
+def without_additions(part: Prediction, previous: MaskArray) -> Prediction:
+    """Return a part of an answer to a negative mark, which may take away and never adds.
+
+    >>> part = Prediction(np.array([[[0.9, 0.9, 0.1]]], np.float32), Box((0, 0, 0), (1, 1, 3)))
+    >>> without_additions(part, np.array([[[True, False, True]]])).mask.tolist()
+    [[[True, False, False]]]
+    """
+    inside = previous[part.box.slices]
+    return replace(part, probability=np.where(inside, part.probability, np.minimum(part.probability, 0.5)))
 
 
 def _joined(inside: MaskArray, box: Box, prompts: Sequence[Prompt], shape: Sequence[int]) -> MaskArray:
