@@ -191,7 +191,7 @@ def answers(port):
 
 
 @linux
-@pytest.mark.parametrize("more", ["", FORWARDING])
+@pytest.mark.parametrize("more", ["proxy_http_version 1.0;", FORWARDING])
 def test_nginx_of_the_same_account_lets_nobody_in_without_the_token(ours, token, tmp_path, more):
     program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:

@@ -157,6 +157,23 @@ def test_a_cross_site_websocket_is_refused_before_it_opens(server, session):
         pass
 
 
+def test_nothing_of_a_patient_is_kept_by_a_browser(client, guarded, case, session):
+    client.post(f"/api/sessions/{session}/events", json=defined(1))
+    paths = [f"cases/{case}", f"cases/{case}/volume.nii", f"cases/{case}/sessions", "cases", "methods", "none such"]
+    paths += [f"sessions/{session}{rest}" for rest in ("", "/map", "/uncertain", "/export", "/export?format=none")]
+    with http(guarded) as stranger:
+        replies = [*(client.get(f"/api/{path}") for path in paths), client.get("/"), stranger.get("/api/cases")]
+
+    assert {reply.status_code for reply in replies} == {200, 401, 404, 422}
+    assert [reply.url for reply in replies if reply.headers["cache-control"] != "no-store"] == []
+
+
+def test_pages_load_nothing_from_elsewhere(client):
+    policy = client.get("/").headers["content-security-policy"]
+
+    assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
+
+
 def test_replies_cannot_be_framed_or_sniffed(client):
     headers = client.get("/api/health").headers
 
