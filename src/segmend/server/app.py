@@ -287,7 +287,7 @@ def _bind(settings: ServerSettings) -> socket.socket:
     place = f"{settings.host}:{settings.port}"
     try:
         family, *_, where = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio knows it as TCP by this
     except OSError as error:
         raise SettingsError(f"The server cannot listen at {place}: {error.strerror or error}.") from None
     try:
