@@ -666,6 +666,8 @@ def test_a_browser_is_led_to_a_token_by_a_page_that_others_cannot_read(tmp_path)
     assert opened.startswith("file:///") and "horse" not in opened
     assert 'content="0;url=http://localhost:8765/?token=correct%26horse"' in page.read_text()
     assert page.parent == tmp_path and page.stat().st_mode & 0o777 == 0o600
+    nowhere = ServerSettings(tmp_path / "none", token="correct&horse")
+    assert address_to_open("http://localhost:8765/?token=correct%26horse", nowhere) == "http://localhost:8765/"
 
 
 def test_an_interrupted_command_says_so(said, monkeypatch):

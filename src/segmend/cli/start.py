@@ -131,12 +131,13 @@ def address_to_open(address: str, settings: ServerSettings) -> str:
     bare = address.partition("?")[0]
     if settings.without_token or (settings.own_account_enters and own_account() is not None):
         return bare
-    page = settings.data / DOOR
-    page.unlink(missing_ok=True)
-    with open(page, "x", opener=open_private, encoding="utf-8") as file:
-        file.write(
-            f'<!doctype html><title>Segmend</title><meta http-equiv="refresh" content="0;url={escape(address)}">'
-        )
+    page, refresh = settings.data / DOOR, f'<meta http-equiv="refresh" content="0;url={escape(address)}">'
+    try:
+        page.unlink(missing_ok=True)
+        with open(page, "x", opener=open_private, encoding="utf-8") as file:
+            file.write(f"<!doctype html><title>Segmend</title>{refresh}")
+    except OSError:  # a folder that cannot be written; the page then says that it needs the address that was printed
+        return bare
     return page.absolute().as_uri()
 
 

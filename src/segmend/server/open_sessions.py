@@ -16,10 +16,11 @@ from pathlib import Path
 from threading import Lock
 
 from segmend.core.image import Image
+from segmend.errors import SegmendError
 from segmend.runtime.engine import AUTO, Device
 from segmend.server.open_session import DELETED, OpenSession
 from segmend.server.told import Told
-from segmend.server.work import Pool
+from segmend.server.work import Pool, log_failure
 from segmend.server.workspaces import Workspaces
 from segmend.store import Store
 
@@ -122,10 +123,13 @@ class OpenSessions:
             there = [session for slot in self._slots.values() if (session := _session_of(slot)) is not None]
         lengths = self._store.lengths([session.id for session in there]) if there else {}
         for session in there:
-            if session.id in lengths:
-                session.catch_up(*lengths[session.id])
-            else:
+            if session.id not in lengths:
                 self.forget_case(session.case)
+                continue
+            try:
+                session.catch_up(*lengths[session.id])
+            except SegmendError as error:  # of this one alone: the others go on
+                log_failure(f"What another server did in session {session.id} cannot be read", error)
 
     def waits_for_others(self) -> bool:
         """True while an event waits for another server's answer, which may never come."""

@@ -18,7 +18,7 @@ CHANNEL = "segmend"
 POLL_SECONDS = 0.2
 # Seconds after which a wait ends without a change.
 WAIT_SECONDS = 1.0
-# Seconds after which a quiet connection to PostgreSQL is asked whether it is still there.
+# Seconds after which a quiet connection to PostgreSQL is tried, and something may have changed all the same.
 QUIET_SECONDS = 10.0
 
 
@@ -80,12 +80,14 @@ class PostgresChanges:
             if self._connection is None:
                 self._connect()
                 return True  # what happened before is not told
-            if not self._is_readable():
-                self._quiet += WAIT_SECONDS
-                if self._quiet < QUIET_SECONDS:
-                    return False
+            quiet = 0.0 if self._is_readable() else self._quiet + WAIT_SECONDS
+            if 0.0 < quiet < QUIET_SECONDS:
+                self._quiet = quiet
+                return False
             self._quiet = 0.0
             self._say("SELECT 1")  # what has arrived is read with the reply
+            if quiet:
+                return True  # some pools in front of PostgreSQL swallow notifications
             told = self._connection.driver_connection.notifications
             senders = {told.popleft()[2] for _ in range(len(told))}
             return bool(senders - {self._sender})
