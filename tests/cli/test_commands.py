@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -655,6 +656,24 @@ def test_start_opens_the_annotator_with_samples_and_ends_on_interrupt(started):
     assert opened.read_text().strip() == bare  # the command line of a browser is for everybody to read
     assert "Traceback" not in err
     assert process.returncode in (0, 130, -signal.SIGINT)
+
+
+def test_a_token_that_was_given_is_in_no_log(tmp_path):
+    command = [sys.executable, "-m", "segmend", "start", "--port", "0", "--folder", str(tmp_path)]
+    process = subprocess.Popen(
+        [*command, "--no-browser", "--no-samples"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "SEGMEND_TOKEN": "correct-horse"},
+    )
+    address = re.match(r"Segmend is at (http://\S+) ", process.stdout.readline())[1]
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(f"{address}api/cases", timeout=60)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+
+    assert address.endswith("/") and "horse" not in said
 
 
 def test_a_browser_is_led_to_a_token_by_a_page_that_others_cannot_read(tmp_path):

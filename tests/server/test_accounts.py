@@ -72,6 +72,13 @@ def test_the_account_that_runs_the_server_needs_no_token(ours):
 
 
 @linux
+def test_the_account_is_known_on_ipv6_too(tmp_path):
+    with in_thread(settings(tmp_path, host="::1")) as server, http(f"http://[::1]:{server.settings.port}") as client:
+        assert client.get("/api/cases").status_code == 200
+        assert client.get("/api/cases", headers={"Via": "1.1 proxy"}).status_code == 401
+
+
+@linux
 def test_another_account_reads_nothing_without_the_token(ours, token):
     private = ours.settings.data.parent / "private.nii"
     write_image(private, rooms())

@@ -50,6 +50,8 @@ LIMITS: dict[str, type[int] | type[float]] = {
     multiple=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
+    envvar="SEGMEND_LINK_FOLDER",
+    show_envvar=True,
     help="A folder of this machine that images may be read from without uploading them. Repeat for more.",
 )
 @click.option("--method", default="mend", show_default=True, help="Which method answers first.")
@@ -111,7 +113,10 @@ def start(
         add_samples(settings)
 
     def ready(address: str) -> None:
-        click.echo(f"Segmend is at {address} (Ctrl+C ends it; everything is kept in {data}).")
+        shown = (
+            address if token is None or sys.stdout.isatty() else address.partition("?")[0]
+        )  # logs are read by others
+        click.echo(f"Segmend is at {shown} (Ctrl+C ends it; everything is kept in {data}).")
         if browser:  # in a thread, for a browser may keep whoever opens it waiting
             threading.Thread(target=open_browser, args=(address_to_open(address, settings),), daemon=True).start()
 
