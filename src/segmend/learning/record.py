@@ -87,13 +87,13 @@ class Curve:
     def finish(self, rows: Sequence[Row]) -> None:
         """Draw the plot if rows came since the last one."""
         if self._stale and find_spec("matplotlib") is not None:
-            for suffix in ("png", "svg"):
-                keep(self.folder / f"curve.{suffix}", _curve(rows, suffix))
+            for suffix, drawn in _curve(rows).items():
+                keep(self.folder / f"curve.{suffix}", drawn)
         self._stale, self._drawn = False, time.monotonic()
 
 
-def _curve(rows: Sequence[Row], suffix: str) -> bytes:
-    """Return the plot of loss and scores against steps as a file's bytes; unseen kinds have axes of their own."""
+def _curve(rows: Sequence[Row]) -> dict[str, bytes]:
+    """Return the plot of loss and scores against steps, as a file's bytes by suffix; unseen kinds have own axes."""
     prepare_matplotlib()
     from matplotlib.figure import Figure
 
@@ -118,9 +118,13 @@ def _curve(rows: Sequence[Row], suffix: str) -> bytes:
     for axes in (upper, *lower):
         axes.grid(axis="y", color="0.9", linewidth=0.8)
         axes.spines[["top", "right"]].set_visible(False)
-    picture = io.BytesIO()
-    plot.savefig(picture, format=suffix, dpi=120)
-    return picture.getvalue()
+    files = {}
+    for suffix in ("png", "svg"):
+        picture = io.BytesIO()
+        plot.savefig(picture, format=suffix, dpi=120)
+        plot.set_layout_engine("none")  # laying out takes most of the time, and the second file is laid out alike
+        files[suffix] = picture.getvalue()
+    return files
 
 
 def write_page(folder: Path, rows: Sequence[Row]) -> None:

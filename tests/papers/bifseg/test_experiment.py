@@ -1,13 +1,17 @@
 """bifseg's experiment runs from data to verdicts on drawn cases, and measures what it says."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from segmend.papers.bifseg import experiment as bifseg
+from segmend.papers.bifseg import recipe
 from segmend.papers.bifseg.experiment import ATRIUM, BREAST, HEART, HIPPOCAMPUS, OURS, SCRIBBLED, objects
 from segmend.papers.study.experiment import Plan, experiment
 from segmend.papers.study.reproduce import reproduce
 from tests.datasets.test_folder import write_case, write_split
+from tests.papers.small import make_small
 
 
 def body(shape, *values):
@@ -40,7 +44,12 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def plan(data, tmp_path_factory):
-    return Plan(data, tmp_path_factory.mktemp("out"), seeds=(0,), effort=1 / 1200, log=lambda _: None)
+    small = {"width": 4, "hidden": 8, "batch": 2}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipe, "SMALL_3D", replace(recipe.SMALL_3D, **small))
+        make_small(patch, recipe, **small)
+        patch.setattr(bifseg, "EXAM", 2)
+        yield Plan(data, tmp_path_factory.mktemp("out"), seeds=(0,), effort=1 / 1200, log=lambda _: None)
 
 
 @pytest.fixture(scope="module")

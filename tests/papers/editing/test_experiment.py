@@ -5,6 +5,7 @@ import pytest
 
 from segmend.core.image import Image
 from segmend.learning.subjects import Subject
+from segmend.papers.deepigeos import recipe as deepigeos_recipe
 from segmend.papers.editing import experiment as editing
 from segmend.papers.editing.experiment import (
     ATRIUM,
@@ -20,6 +21,7 @@ from segmend.papers.editing.experiment import (
 from segmend.papers.study.experiment import Plan, experiment
 from segmend.papers.study.reproduce import reproduce
 from tests.datasets.test_folder import write_case, write_split
+from tests.papers.small import make_small
 
 
 def body(shape, middle=0.5):
@@ -42,12 +44,13 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def plan(data, tmp_path_factory):
-    small = pytest.MonkeyPatch()
-    small.setattr(editing, "GRID", (8, 16, 16))
-    small.setattr(editing, "WIDTH", 2)
-    small.setattr(editing, "LEVELS", 2)
-    yield Plan(data, tmp_path_factory.mktemp("out"), seeds=(0,), effort=0.02, limit=2, log=lambda _: None)
-    small.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(editing, "GRID", (8, 16, 16))
+        patch.setattr(editing, "WIDTH", 2)
+        patch.setattr(editing, "LEVELS", 2)
+        patch.setattr(editing, "STEPS_DEEPIGEOS", 100)
+        make_small(patch, deepigeos_recipe, width=4, hidden=8, batch=2)
+        yield Plan(data, tmp_path_factory.mktemp("out"), seeds=(0,), effort=0.02, limit=2, log=lambda _: None)
 
 
 @pytest.fixture(scope="module")

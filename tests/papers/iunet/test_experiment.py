@@ -7,10 +7,12 @@ import pytest
 
 from segmend.errors import SettingsError
 from segmend.papers.iunet import experiment as iunet
+from segmend.papers.iunet import recipe
 from segmend.papers.iunet.experiment import ARMS, ATRIUM, CLICKS, EIGHT_HUNDRED, HEART, LIVER, LOOSE, STEPS, UNET
 from segmend.papers.study.experiment import Plan, experiment
 from segmend.papers.study.reproduce import reproduce
 from tests.datasets.test_folder import write_case, write_split
+from tests.papers.small import make_small
 
 
 def body(shape, *values):
@@ -38,7 +40,10 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def plan(data, tmp_path_factory):
-    return Plan(data, tmp_path_factory.mktemp("out"), seeds=(0,), effort=2 / STEPS, log=lambda _: None)
+    with pytest.MonkeyPatch.context() as patch:
+        make_small(patch, recipe, widths=(4, 4, 4), batch=2)
+        patch.setattr(iunet, "EXAM", 2)
+        yield Plan(data, tmp_path_factory.mktemp("out"), seeds=(0,), effort=2 / STEPS, log=lambda _: None)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from segmend.runtime.engine import Engine
 from segmend.users import GivenSlice, SkeletonErrors
 
 TINY = how.Settings(
-    steps=140, batch=4, rate=1e-2, average=0.9, widths=(6, 8, 10, 12, 16), features=2, refiner=(8, 8, 8), empty=0.2
+    steps=140, batch=2, rate=1e-2, average=0.9, widths=(4, 6, 8, 12, 16), features=2, refiner=(6, 6, 6), empty=0.2
 )
 
 

@@ -33,10 +33,19 @@ def sample(truth, *, beside=None, share=1.0, seed=0):
     return Sample(np.zeros((4, *truth.shape), np.float32), truth, beside, share, seed)
 
 
-def test_it_learns_to_mend_its_own_first_guess(tmp_path):
-    finished = run(how, [stack()], [stack(1)], SMALL, tmp_path, threads=1, workers=0, exam=8, log=lambda _: None)
+def train(out, settings, *, exam):
+    return run(how, [stack()], [stack(1)], settings, out, threads=1, workers=0, exam=exam, log=lambda _: None)
 
-    assert finished.scores["dice_seeded"] > 0.85
+
+@pytest.mark.long
+def test_it_learns_to_mend_its_own_first_guess(tmp_path):
+    assert train(tmp_path, SMALL, exam=8).scores["dice_seeded"] > 0.85
+
+
+def test_a_run_validates_both_guesses_and_leaves_both_networks(tmp_path):
+    finished = train(tmp_path, replace(SMALL, steps=3, batch=2), exam=2)
+
+    assert finished.scores.keys() == {"dice_seeded", "dice_first"}
     assert {path.name for path in finished.weights} == {"refinenet_backbone.onnx", "refinenet_refiner.onnx"}
 
 

@@ -81,6 +81,7 @@ NEW = {dimensions: tuple(part.title for part in parts if not part.seen) for dime
 RING = "myocardium ^"  # lies round a class that was learned, in the same images
 COMPACT = tuple(name for name in NEW[2] if name != RING)
 STEPS = {"pnet": 1200, "fcn": 1000, "unet": 1000, "pcnet": 1600, "deepmedic": 800, "highres3dnet": 800}
+EXAM = 16  # samples that every training is validated on
 LIMIT = {2: 20, 3: 6}  # cases of each set, unless the plan says otherwise
 HELD_OUT = 6  # every so-manieth case of the training split is kept to validate on
 SEARCHED = 12  # of those, cases by which the settings of CRF and BIFSeg are chosen
@@ -172,7 +173,7 @@ def trained(plan: Plan, network: str, dimensions: int, seed: int) -> torch.nn.Mo
         threads=1,
         workers=0,
         log=plan.log,
-        exam=16,
+        exam=EXAM,
     )
     return finished.network.eval()
 

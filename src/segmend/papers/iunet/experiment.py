@@ -27,6 +27,7 @@ CARD = cards.papers()["iunet"]
 LEARNED: Mapping[str, tuple[int, ...]] = {ATRIUM: (), HEART: (1, 2), HIPPOCAMPUS: (), SARCOMA: ()}  # labels; () is all
 MEASURED: Mapping[str, tuple[int, ...]] = {ATRIUM: (), HEART: (3,), LIVER: ()}
 STEPS = 700  # of every arm's training, times the effort
+EXAM = 16  # samples that every training is validated on
 CELLS, THEIR_CELLS = 64, 512  # a side of a slice
 LIMIT = 10  # cases of each set, unless the plan says otherwise
 HELD_OUT = 6  # every so-manieth case of the training split is kept to validate on
@@ -92,7 +93,9 @@ def _train(plan: Plan, arm: str, seed: int) -> torch.nn.Module:
     plan.log(f"seed {seed}: training {arm}")
     folder = plan.out / f"{''.join(c if c.isalnum() else '-' for c in arm)}-{seed}"
     every = max(1, settings.steps // 2)
-    finished = train(recipe, learned, kept, settings, folder, threads=1, workers=0, log=plan.log, every=every, exam=16)
+    finished = train(
+        recipe, learned, kept, settings, folder, threads=1, workers=0, log=plan.log, every=every, exam=EXAM
+    )
     return finished.network
 
 

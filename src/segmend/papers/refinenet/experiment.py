@@ -52,6 +52,8 @@ VOLUMES = (ATRIUM, HEART, SARCOMA)
 LEFT_VENTRICLE = 3
 OBJECTS: Mapping[str, tuple[int, ...]] = {HEART: (LEFT_VENTRICLE,)}  # of other sets every label is the object
 STEPS = 700  # of every arm's training, times the effort
+EXAM = 16  # samples that every training is validated on
+FCN_WIDTHS = (16, 24, 48, 64, 64)  # channels of the FCN's levels
 LIMIT = 6  # cases of each set, unless the plan says otherwise
 HELD_OUT = 6  # every so-manieth patient of the training split is kept to validate on
 
@@ -185,7 +187,7 @@ def train_arm(plan: Plan, names: Sequence[str], seed: int, arm: str, how: Module
         workers=0,
         log=plan.log,
         every=max(2, steps // 3),
-        exam=16,
+        exam=EXAM,
     )
     return out
 
@@ -198,7 +200,7 @@ def refined_arms(plan: Plan, names: Sequence[str], seed: int, arm: str) -> Arms:
     """Return a backbone's first guess, the refined one, and what else starts from this backbone."""
     backbones: Mapping[str, Mapping[str, Any]] = {
         UNET: {"backbone": "unet"},
-        FCN: {"backbone": "fcn", "widths": (16, 24, 48, 64, 64)},
+        FCN: {"backbone": "fcn", "widths": FCN_WIDTHS},
         CASCADED: {"backbone": "cascaded"},
     }
     method = refinenet.load(train_arm(plan, names, seed, arm, refinenet_recipe, **backbones[arm]))
