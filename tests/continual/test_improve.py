@@ -32,6 +32,9 @@ TAKE = Trial(
 )
 
 
+LEARNED = {**SITE, "steps": 40, "batch": 4}  # enough to learn what this site's objects look like
+BEGUN = {**SITE, "steps": 1}
+
 CHECKED = (0, 3, 8)  # cases that are checked on, by the hash of their images
 
 
@@ -83,7 +86,12 @@ def again(found: Outcome) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def few_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segmend.continual.trial.SCENES", {2: 2, 3: 2})
+    make_scenes_few_and_small(monkeypatch)
+
+
+def make_scenes_few_and_small(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("segmend.continual.trial.SCENES", {2: 2, 3: 2})
+    patch.setattr("segmend.continual.trial.SCENE_SIDE", {2: 64, 3: 32})
 
 
 @pytest.fixture(scope="module")
@@ -92,12 +100,23 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def adapted(old: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
-    """A folder whose weights have learned what this site's objects look like."""
+def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two data sets that were learned from before."""
+    folder = tmp_path_factory.mktemp("before")
+    for name in ("first", "second"):
+        write(folder / name, list("abc"))
+        (folder / name / "split.json").write_text(json.dumps({"train": list("ab"), "val": list("c")}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def adapted(old: Path, before: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
+    """A folder whose weights have learned for a step and were played with, and nothing was held against them."""
     out = tmp_path_factory.mktemp("adapted") / "site"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("segmend.continual.trial.SCENES", {2: 2, 3: 2})
-        return out, improve(site(), out, weights=old, options={**SITE, "steps": 40, "batch": 4}, log=quiet)
+        make_scenes_few_and_small(patch)
+        patch.setattr(Rule, "against", lambda self, trials: ())
+        return out, improve(site(), out, weights=old, replay=before, options=BEGUN, log=quiet)
 
 
 @pytest.fixture
@@ -118,13 +137,25 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
     return done
 
 
-def test_a_site_whose_objects_look_different_gets_better_weights(adapted: tuple[Path, Outcome], old: Path) -> None:
-    out, found = adapted
+@pytest.mark.long
+def test_a_site_whose_objects_look_different_gets_better_weights(old: Path, tmp_path: Path) -> None:
+    found = improve(site(), tmp_path / "site", weights=old, options=LEARNED, log=quiet)
 
     assert found.installed, found.said
     assert found.said.startswith("The new weights are better (mean Dice: pictures +0.")
+    assert found.report["parts"]["pictures"]["site"]["gain"] > 0.1
+    assert bytes_in_use(tmp_path / "site") != bytes_in_use(old)
+
+
+def test_better_weights_are_installed_with_a_report_of_what_was_played(
+    adapted: tuple[Path, Outcome], old: Path
+) -> None:
+    out, found = adapted
+
+    assert found.installed, found.said
+    assert found.said.startswith("The new weights are better (mean Dice: pictures ")
     played = found.report["parts"]["pictures"]["site"]
-    assert played["gain"] > 0.1 and len(played["cases"]) >= 3
+    assert len(played["cases"]) >= 3
     assert list(played["moments"]) == list(MOMENTS)
     assert bytes_in_use(out).keys() == bytes_in_use(old).keys()
     assert bytes_in_use(out) != bytes_in_use(old)
@@ -175,14 +206,12 @@ def test_a_server_that_runs_opens_images_with_the_weights_in_use(home: Path) -> 
     assert old is not new
 
 
-def test_what_was_decided_is_not_done_again(home: Path, old: Path) -> None:
-    asked = {**SITE, "steps": 40, "batch": 4}
-
-    found = improve(site(), home, weights=old, options=asked, log=quiet)
+def test_what_was_decided_is_not_done_again(home: Path, old: Path, before: Path) -> None:
+    found = improve(site(), home, weights=old, replay=before, options=BEGUN, log=quiet)
     assert (found.installed, found.again) == (True, True)
 
     versions.undo(home)
-    found = improve(site(), home, options=asked, log=quiet)
+    found = improve(site(), home, replay=before, options=BEGUN, log=quiet)
     assert (found.installed, found.again) == (False, True)
     assert "were better but were undone, so version 1 of" in found.said
     assert len(list((home / "rounds").iterdir())) == 1
@@ -302,16 +331,10 @@ def test_volumes_can_be_checked_with_a_robot(tmp_path: Path) -> None:
     assert Rule().against(found)
 
 
-def test_data_sets_learned_from_before_are_kept_in_mind(old: Path, tmp_path: Path) -> None:
-    for name in ("first", "second"):
-        write(tmp_path / "before" / name, list("abc"))
-        split = {"train": list("ab"), "val": list("c")}
-        (tmp_path / "before" / name / "split.json").write_text(json.dumps(split))
-    assert len(room.replay_cases(tmp_path / "before", 2)) == 2 * 1 + 2 * 1
-    asked = {**SITE, "steps": 1}
+def test_data_sets_learned_from_before_are_kept_in_mind(adapted: tuple[Path, Outcome], before: Path) -> None:
+    _, found = adapted
 
-    found = improve(site(), tmp_path / "a", weights=old, replay=tmp_path / "before", options=asked, log=quiet)
-
+    assert len(room.replay_cases(before, 2)) == 2 * 1 + 2 * 1
     part = found.report["parts"]["pictures"]
     assert len(part["before"]["cases"]) == 2
     assert "Pictures of what was learned before" in (found.folder / "report.md").read_text()
@@ -386,12 +409,12 @@ def test_nothing_is_trained_into_a_folder_that_keeps_versions(home: Path) -> Non
         train.main("mend", home, home)
 
 
-def test_a_damaged_report_is_named(home: Path) -> None:
+def test_a_damaged_report_is_named(home: Path, before: Path) -> None:
     (report,) = home.glob("rounds/*/report.json")
     report.write_text("[")
 
     with pytest.raises(FileError, match=r"report.json is damaged; move it away to do its round again"):
-        improve(site(), home, options={**SITE, "steps": 40, "batch": 4}, log=quiet)
+        improve(site(), home, replay=before, options=BEGUN, log=quiet)
 
 
 def test_a_plain_folder_of_weights_begins_to_keep_versions(

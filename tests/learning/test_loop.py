@@ -27,7 +27,7 @@ from tests.learning import recipe_of_halves as recipe_of_halves
 
 PARTS = ("mend2d_reader.onnx", "mend2d_refiner.onnx")
 SMALL = how.Settings(
-    steps=6, batch=2, widths=(8, 8, 8, 8, 8, 8), light=(8, 8, 8), synthetic=0.0, regions=0.0, pasted=0.0
+    steps=6, batch=1, widths=(4, 4, 4, 4, 4, 4), light=(4, 4, 4), synthetic=0.0, regions=0.0, pasted=0.0
 )
 
 
@@ -62,8 +62,17 @@ def train(
     )  # fmt: skip
 
 
-def test_it_overfits_one_bright_disc_in_seconds(tmp_path):
-    settings = replace(SMALL, steps=50, batch=4, rate=1e-2, widths=(8, 16, 16, 16, 16, 16), average=0.9)
+def test_it_learns_which_half_is_the_brighter_one(tmp_path):
+    done = train(tmp_path, steps=60, exam=8)
+
+    assert done.scores["right"] > 0.9
+
+
+@pytest.mark.long
+def test_it_overfits_one_bright_disc(tmp_path):
+    settings = replace(
+        SMALL, steps=50, batch=4, rate=1e-2, widths=(8, 16, 16, 16, 16, 16), light=(8, 8, 8), average=0.9
+    )
 
     exam = how.Sampler([bright_disc(1)], replace(settings, seed=1))
     before = how.validate(how.build(settings), [exam[i] for i in range(4)])["dice_1"]

@@ -110,7 +110,13 @@ def networks_of(dimensions, precision):
 
 
 @pytest.mark.parametrize(
-    ("kind", "value", "least"), [("abdomen", 1, 0.75), ("abdomen", 3, 0.8), ("head", 1, 0.85), ("skin", 1, 0.9)]
+    ("kind", "value", "least"),
+    [
+        pytest.param("abdomen", 1, 0.75, marks=pytest.mark.long),
+        ("abdomen", 3, 0.8),
+        ("head", 1, 0.85),
+        ("skin", 1, 0.9),
+    ],
 )
 def test_five_clicks_mend_the_samples(kind, value, least):
     sample = make(kind)
