@@ -12,8 +12,9 @@ LOCK := requirements/lock.txt
 BASE := requirements/base.txt
 HASHED := --no-deps --require-hashes --requirement
 TORCH := torch==2.13.0
-# A process a core, each on one thread, a file of tests at a time: what a file sets up once is set up once.
-PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile
+# A process a core, each on one thread, a file of tests at a time: what a file sets up once is set up once. The order of
+# the files is that of tests/conftest.py, not the reverse one of how many tests they have.
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 PACKAGE := pyproject.toml hatch_build.py hatch_readme.py $(shell find src/segmend -path src/segmend/web -prune -o -type f -not -name '*.pyc' -not -name '*.so' -print)
 WEB := $(shell find web -name node_modules -prune -o -type f -print 2>/dev/null)
 
@@ -40,8 +41,7 @@ start: $(VENV)/.installed
 
 test: dev
 	@bash tools/system.sh chromium postgresql
-	cd web && npm run --silent test
-	$(PYTEST) $(ARGS)
+	bash tools/beside.sh "cd web && npm run --silent test" env $(PYTEST) $(ARGS)
 
 coverage: dev
 	@bash tools/system.sh chromium postgresql
@@ -111,9 +111,10 @@ $(VENV)/.installed: $(PACKAGE) $(WEB) $(BASE)
 # depends on the machine. It comes last, when all that it needs is there but the libraries of a build for GPUs.
 $(VENV)/.dev: pyproject.toml $(LOCK)
 	@bash tools/python.sh $(PYTHON) $(VENV)
-	$(PIP) install --quiet $(HASHED) $(LOCK)
-	$(PIP) install --quiet "$(TORCH)"
-	$(PIP) install --quiet --no-deps --editable .
+	$(PIP) install --quiet --no-compile $(HASHED) $(LOCK)
+	$(PIP) install --quiet --no-compile "$(TORCH)"
+	$(PIP) install --quiet --no-compile --no-deps --editable .
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # on all cores, as pip does not; some files are templates
 	@rm -f $(VENV)/.unfinished && touch $@
 
 web/node_modules/.package-lock.json: web/package-lock.json | $(VENV)/.dev
