@@ -356,7 +356,7 @@ def validate(network: SlabNetwork, games: Sequence[SlabGame]) -> dict[str, float
 
     `dice_N` is after N clicks at the centre of the largest error, `anywhere` after a first click anywhere in the
     object, `box` after a loose box, `carried` of a mask that is carried over from the true one of the plane beside it,
-    `judged` one less the mean absolute error of the expected Dice, `known` its correlation with the true one.
+    `expected_dice_error` the mean absolute error of the expected Dice, `expected_dice_r` its correlation with the true.
     """
     real = [game for game in games if game.group and game.truth.sum() >= 20]
     seen = [game for game in real if game.group not in network.unseen]
@@ -400,7 +400,8 @@ def _scores(network: SlabNetwork, games: Sequence[SlabGame], *, clicks: int = 5,
     means = {name: float(np.mean(values)) for name, values in scores.items()}
     spread = min(np.std(expected), np.std(true)) > 1e-6
     known = float(np.corrcoef(expected, true)[0, 1]) if spread else 0.0
-    return {**means, "judged": 1 - float(np.mean(np.abs(np.subtract(expected, true)))), "known": known}
+    error = float(np.mean(np.abs(np.subtract(expected, true))))
+    return {**means, "expected_dice_error": error, "expected_dice_r": known}
 
 
 def _neighbour_alone(game: SlabGame) -> NDArray[np.float32] | None:
@@ -429,4 +430,10 @@ def pictures(network: SlabNetwork, games: Sequence[SlabGame]) -> NDArray[np.uint
     alone = [replace(game, start=None, context=None) for game in games]
     turns = [_after(game, SlabTurn((), 0, blank, False), LargestError()) for game in alone]
     masks = decode(network, features, alone, range(len(games)), turns).masks
-    return sheet([Example(g.image[:3], g.truth, mask) for g, mask in zip(games, masks, strict=True)])
+    return sheet([Example(_shown(g.image), g.truth, mask) for g, mask in zip(games, masks, strict=True)])
+
+
+def _shown(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the colours of a picture, or the grey of a plane at its window level."""
+    grey = np.array_equal(image[1], image[2])
+    return image[:1] if grey else image[:3]
