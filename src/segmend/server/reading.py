@@ -209,9 +209,8 @@ class _Process:
         self._announced = False
         environment = {name: text for name, text in os.environ.items() if not name.startswith(SECRET)}
         environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        environment |= dict.fromkeys(
-            ("TMPDIR", "TEMP", "TMP"), request["folder"]
-        )  # what it leaves is deleted with that
+        places = ("TMPDIR", "TEMP", "TMP")  # what it unpacks lies in the folder that is deleted with it
+        environment |= dict.fromkeys(places, request["folder"])
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", "from segmend.server.reader import main; main()"],
@@ -222,16 +221,12 @@ class _Process:
             text=True,
         )
         self._timed_out = False
-        self._timer = Timer(STARTING_SECONDS + PATIENCE * seconds, self._stop)
-        self._timer.daemon = True
-        self._timer.start()
         self._send(request)
 
     def __enter__(self) -> _Process:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -246,7 +241,13 @@ class _Process:
     def reply(self, name: str) -> dict[str, Any]:
         """Return its next answer; UserError when that is a refusal, EndedError when it came to no answer."""
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        timer = Timer(STARTING_SECONDS + PATIENCE * self._seconds, self._stop)
+        timer.daemon = True
+        timer.start()  # while it is waited for, and not while it waits for the store
+        try:
+            line = self._process.stdout.readline()
+        finally:
+            timer.cancel()
         if not line:
             raise EndedError(self._ending(name), alone=self._announced)
         reply: dict[str, Any] = json.loads(line)
