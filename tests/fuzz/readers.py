@@ -22,9 +22,6 @@ from tests.fuzz.damage import damaged
 from tests.fuzz.files import FILES, IMAGE, INSIDE
 
 SECONDS = 5.0  # of a processor, for one file
-# Kinds whose decoder takes longer for some damaged files, and is not ours: CharLS (pyjpegls 1.5.1) needs 5 to 25 s for
-# frames of 80 x 96. A server ends the process that reads them (tests/server/test_reading.py).
-SLOW = ("dicom-jpeg-ls",)
 PEAK = 4 * FLOOR  # bytes of memory, for files of some kilobytes that may claim FLOOR
 
 
@@ -96,7 +93,7 @@ def fuzz(
             findings.faults.append(f"{kind} {number} {seed}: {traceback.format_exc(limit=-3)}")
         seconds, memory = process_time() - started, peak()
         findings.slowest, findings.largest = max(findings.slowest, seconds), max(findings.largest, memory)
-        if seconds > SECONDS and kind not in SLOW:
+        if seconds > SECONDS:
             findings.faults.append(f"{kind} {number} {seed}: took {seconds:.1f} s")
         if memory > PEAK:
             findings.faults.append(f"{kind} {number} {seed}: took {memory >> 20} MB")
