@@ -21,13 +21,15 @@ WEB := $(shell find web -name node_modules -prune -o -type f -print 2>/dev/null)
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help start test test-long coverage check dev web format lock bench docs measure smoke release sbom clean
+.PHONY: help start test test-long coverage check fuzz audit dev web format lock bench docs measure smoke release sbom clean
 
 help:
 	@echo "make start    set up and open the annotator with sample cases (ARGS='--no-browser --port 8000')"
 	@echo "make test     set up and run the tests          make test-long  those of training and long games, too"
 	@echo "make coverage the tests, and which lines they reach: half as long again"
 	@echo "make check    format, lint, types, every test, docs: what must pass before a commit lands"
+	@echo "make fuzz     damaged files, made-up requests and messages for two minutes (ARGS='--seconds 3600')"
+	@echo "make audit    ask for known weaknesses of the pinned packages (needs the network and pip-audit)"
 	@echo "make dev      set up for development    make format   rewrite files in the one style"
 	@echo "make bench    print all figures         make lock     pin what pyproject.toml asks for"
 	@echo "make docs     build the documentation   make measure  time a fresh 'make start'"
@@ -58,6 +60,12 @@ check: dev
 	$(MAKE) --no-print-directory docs
 	cd web && npm run --silent test
 	$(MAKE) --no-print-directory coverage
+
+fuzz: dev
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
+audit: web/node_modules/.package-lock.json
+	bash tools/audit.sh $(BIN)/python $(LOCK)
 
 dev: $(VENV)/.dev web
 

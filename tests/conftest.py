@@ -8,6 +8,7 @@ ROOT = Path(__file__).parent
 # but that, at the end, one process may wait for another.
 LONGEST = (
     "continual/test_improve.py", "server/test_kill.py", "store/test_kill.py", "cli/test_unasked.py",
+    "fuzz/test_readers.py",
     "evaluation/test_compare.py", "methods/test_marks.py", "web/test_voxels.py", "mend/test_weights.py",
     "mend/test_task.py", "learning/test_loop.py", "server/test_freeze.py", "papers/quality/test_experiment.py",
     "methods/test_loading.py", "learning/test_distributed.py", "mend/learning/test_vessels.py",

@@ -4,10 +4,12 @@ import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+import zlib
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -705,3 +707,16 @@ def test_limits_of_a_server_are_set_by_name():
             limits_of((wrong,))
     with pytest.raises(SettingsError, match="The limit readers needs a number above 0; got 0"):
         limits_of(("readers=0",))
+
+
+def test_what_claims_gigabytes_is_refused_in_a_sentence_before_it_is_unpacked(said, tmp_path):
+    def part(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    head = part(b"IHDR", struct.pack(">IIBBBBB", 40_000, 40_000, 8, 0, 0, 0, 0))
+    (tmp_path / "photo.png").write_bytes(b"\x89PNG\r\n\x1a\n" + head + part(b"fill", bytes(1_600_000)))
+
+    code, out, err = said("convert", tmp_path / "photo.png", tmp_path / "photo.nii.gz")
+
+    assert (code, out) == (2, "")
+    assert err == "photo.png has 40000 x 40000 pixels; at most 178956970 are read of one picture.\n"

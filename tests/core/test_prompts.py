@@ -197,3 +197,19 @@ class TestFromJson:
     def test_any_json_is_a_prompt_or_refused(self, kind: str, values: dict[str, Any]) -> None:
         with suppress(PromptError):
             check(from_json({**values, "kind": kind}), SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"kind": "stroke", "points": [[0, 1, 1]], "radius": "2"}, "'radius' needs a number; got '2'"),
+        ({"kind": "stroke", "points": [[0, 1, 1]], "radius": True}, "'radius' needs a number; got True"),
+        ({"kind": "adjust", "k": "0.5"}, "'k' needs a number; got '0.5'"),
+        ({"kind": "lasso", "points": [[0, 1, 1]], "axis": "1"}, "'axis' needs 0, 1 or 2; got '1'"),
+        ({"kind": "lasso", "points": [[0, 1, 1]], "axis": False}, "'axis' needs 0, 1 or 2; got False"),
+        ({"kind": "lasso", "points": [[0, 1, 1]], "axis": 0.5}, "'axis' needs 0, 1 or 2; got 0.5"),
+    ],
+)
+def test_what_only_looks_like_a_number_is_refused(values, words):
+    with pytest.raises(PromptError, match=words):
+        from_json(values)

@@ -332,3 +332,17 @@ def test_events_of_earlier_versions_said_adapt_for_finetune():
     del values["finetune"]
 
     assert event_from_json({**values, "adapt": "off"}).finetune == "off"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"name": 5}, "A label needs text as its name; got 5"),
+        ({"name": None}, "A label needs text as its name; got None"),
+        ({"locked": 1}, "'locked' needs true or false; got 1"),
+        ({"locked": "no"}, "'locked' needs true or false; got 'no'"),
+    ],
+)
+def test_a_label_of_other_types_is_refused(change, words):
+    with pytest.raises(PromptError, match=words):
+        event_from_json({"event": "defined", "label": {"value": 1, "name": "liver", "colour": [1, 2, 3], **change}})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import imagecodecs
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydicom.encaps import encapsulate
+from pydicom import dcmread
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -223,3 +225,32 @@ def test_a_deflated_bomb_is_stopped_before_it_is_inflated(tmp_path: Path, monkey
 
     with pytest.raises(FileError, match=r"bomb\.dcm inflates to more than 16777216 bytes"):
         io.read(tmp_path / "bomb.dcm")
+
+
+@pytest.mark.parametrize(
+    ("syntax", "change", "words"),
+    [
+        (JPEGLSLossless, lambda f: f.rstrip(b"\0")[:-2] + b"\x12" * 64, "a frame's JPEG-LS of [0-9]+ bytes has no end"),
+        (
+            JPEGLSLossless,
+            lambda f: f[:7] + b"\xff\xff" + f[9:],
+            r"a frame has shape \(65535, 80, 1\), where its header",
+        ),
+        (
+            JPEG2000Lossless,
+            lambda f: f[:8] + b"\0\1\0\0" + f[12:],
+            r"a frame has shape \(70, 65536, 1\), where its header",
+        ),
+    ],
+    ids=["no-end", "rows-of-jpeg-ls", "columns-of-jpeg-2000"],
+)
+def test_frames_are_compared_with_their_header_before_they_are_decoded(
+    syntax: UID, change: Callable[[bytes], bytes], words: str, tmp_path: Path
+) -> None:
+    data = dcmread(packed(RAMP, syntax, path=tmp_path / "sound.dcm"))
+    [frame] = generate_frames(data.PixelData, number_of_frames=1)
+
+    changed = packed(RAMP, syntax, change(frame), tmp_path / "one.dcm")
+
+    with pytest.raises(FileError, match=rf"one\.dcm is damaged: {words}"):
+        io.read(changed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tracemalloc
@@ -111,6 +112,26 @@ def test_links_in_a_folder_are_not_followed(tmp_path: Path) -> None:
 
     with pytest.raises(FileError, match="folder holds no image among its 0 files"):
         io.read(tmp_path / "folder")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders here")
+def test_a_pipe_in_a_folder_is_left_out(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.nii")  # whoever opens it waits until somebody writes
+    Pillow.fromarray(np.zeros((3, 4), np.uint8)).save(tmp_path / "b.png")
+
+    assert [info.name for info in io.series(tmp_path)] == ["b.png"]
+
+
+def test_all_images_of_a_path_come_with_what_reads_them(tmp_path: Path) -> None:
+    Pillow.fromarray(np.zeros((3, 4), np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:40])
+
+    (first, read), (second, fail) = io.images(tmp_path)
+
+    assert (first.name, second.name) == ("a.png", "b.png")
+    assert read().shape == (1, 3, 4)
+    with pytest.raises(FileError, match="b.png is cut short"):
+        fail()
 
 
 @pytest.mark.parametrize("suffix", [s for s in io.MASK_FORMATS if s != ".png"])

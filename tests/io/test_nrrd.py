@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -221,3 +222,19 @@ def test_cut_voxels_and_other_files_are_refused(tmp_path: Path) -> None:
 def test_numbers_that_are_no_labels_are_refused(kind: str, body: bytes, words: str, tmp_path: Path) -> None:
     with pytest.raises(FileError, match=words):
         io.read_mask(file(tmp_path, HEAD.replace("short", kind) + PLACE, body), Image(VOXELS[None]))
+
+
+@pytest.mark.parametrize("kind", ["uchar", "double"])
+def test_a_long_text_of_numbers_is_read_piece_by_piece(kind: str, tmp_path: Path) -> None:
+    values = np.arange(400_000) % 251
+    text = b" ".join(b"%d" % value for value in values.tolist())
+    head = f"NRRD0004\ntype: {kind}\ndimension: 3\nsizes: 1000 400 1\nencoding: text\n\n"
+    (tmp_path / "text.nrrd").write_bytes(head.encode() + text)
+
+    tracemalloc.start()
+    image = io.read(tmp_path / "text.nrrd")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert np.array_equal(image.voxels.ravel(), values)
+    assert peak < 10 * max(len(text), image.voxels.nbytes)  # it was twenty times the text

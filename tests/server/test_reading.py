@@ -4,8 +4,11 @@ import io as streams
 import os
 import re
 import struct
+import tempfile
+import zipfile
 import zlib
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -193,6 +196,33 @@ def huge_png():
     chunks = ((b"IHDR", head), (b"fill", bytes(1_600_000)), (b"IDAT", b""))
     parts = (struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks)
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def test_a_mask_may_be_packed_as_well_as_its_image_is_large(reading, tmp_path):
+    sides = (72, 1024, 1024)  # more than any packed file may claim
+    drawn = np.zeros(sides, np.uint8)
+    drawn[1, 2, 3] = 1
+    io.write_image(tmp_path / "mask.nii.gz", Image(drawn[None]))
+    assert drawn.size > max(FLOOR, 100 * (tmp_path / "mask.nii.gz").stat().st_size)
+
+    found, _ = reading.mask(tmp_path / "mask.nii.gz", Image(np.broadcast_to(np.uint8(0), (1, *sides))))
+    assert found.sum() == found[1, 2, 3] == 1
+    with pytest.raises(LimitError, match="are taken for one image"):
+        reading.mask(tmp_path / "mask.nii.gz", rooms())
+
+
+def test_what_an_ended_process_unpacked_is_deleted(tmp_path, decoder):
+    (tmp_path / "data").mkdir()
+    decoder("import os; os._exit(0)")
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.write(folder_with_a_tiff(tmp_path) / "b.tif", "b.tif")
+    before = set(Path(tempfile.gettempdir()).glob("segmend-*"))
+
+    [refused] = refusals(Reading(settings(tmp_path / "data")), tmp_path / "all.zip")
+
+    assert "ended without an answer" in str(refused)
+    assert set(Path(tempfile.gettempdir()).glob("segmend-*")) <= before
+    assert list((tmp_path / "data").iterdir()) == []
 
 
 def test_the_limits_can_be_set(tmp_path):

@@ -510,7 +510,10 @@ export interface components {
              * @default false
              */
             readonly locked: boolean;
-            /** Name */
+            /**
+             * Name
+             * @description printable characters
+             */
             readonly name: string;
             /** Value */
             readonly value: number;
@@ -2463,7 +2466,7 @@ export interface operations {
     readonly export_api_sessions__session__export_get: {
         readonly parameters: {
             readonly query?: {
-                readonly format?: string;
+                readonly format?: ".nii.gz" | ".nii" | ".seg.nrrd" | ".nrrd" | ".mha" | ".dcm" | ".rtstruct.dcm" | ".tif" | ".png";
                 /** @description whether a DICOM mask leaves out whose it is, or keeps it */
                 readonly patient?: "anonymous" | "keep";
             };
@@ -2605,7 +2608,10 @@ export interface operations {
                      * @default false
                      */
                     readonly locked?: boolean;
-                    /** Name */
+                    /**
+                     * Name
+                     * @description printable characters
+                     */
                     readonly name: string;
                 };
             };

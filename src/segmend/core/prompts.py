@@ -290,15 +290,15 @@ def from_json(values: Mapping[str, Any]) -> Prompt:
             case "click":
                 return Click(_read_index(values["index"]), _read_sign(values))
             case "stroke":
-                return Stroke(_read_points(values), _read_sign(values), float(values.get("radius", 1.0)))
+                return Stroke(_read_points(values), _read_sign(values), _read_number(values, "radius", 1.0))
             case "box":
                 return Box(_read_index(values["low"]), _read_index(values["high"]))
             case "lasso":
-                return Lasso(_read_points(values), int(values.get("axis", 0)), _read_sign(values))
+                return Lasso(_read_points(values), _read_axis(values), _read_sign(values))
             case "extremes":
                 return Extremes(_read_points(values))
             case "adjust":
-                return Adjust(float(values["k"]))
+                return Adjust(_read_number(values, "k"))
             case _:
                 return _read_mask(values)
     except KeyError as missing:
@@ -323,6 +323,20 @@ def _read_points(values: Mapping[str, Any]) -> tuple[Index, ...]:
     if not 0 < len(points) <= MAX_POINTS:
         raise PromptError(f"{_one(values['kind'])} needs 1 to {MAX_POINTS} points; got {len(points)}.")
     return tuple(_read_index(point) for point in points)
+
+
+def _read_number(values: Mapping[str, Any], name: str, default: float | None = None) -> float:
+    number = values[name] if default is None else values.get(name, default)
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise TypeError(f"{name!r} needs a number; got {number!r}")
+    return float(number)
+
+
+def _read_axis(values: Mapping[str, Any]) -> int:
+    axis = values.get("axis", 0)
+    if isinstance(axis, bool) or not isinstance(axis, int):
+        raise TypeError(f"'axis' needs 0, 1 or 2; got {axis!r}")
+    return axis
 
 
 def _read_sign(values: Mapping[str, Any]) -> bool:

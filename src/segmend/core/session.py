@@ -394,4 +394,9 @@ def label_to_json(label: Label) -> dict[str, Any]:
 def label_from_json(values: Mapping[str, Any]) -> Label:
     """Return the label that `label_to_json` wrote."""
     r, g, b = (_whole(v) for v in values["colour"])
-    return Label(_whole(values["value"]), str(values["name"]), (r, g, b), bool(values.get("locked", False)))
+    name, locked = values["name"], values.get("locked", False)
+    if not isinstance(name, str):
+        raise PromptError(f"A label needs text as its name; got {name!r}.")
+    if not isinstance(locked, bool):
+        raise PromptError(f"'locked' needs true or false; got {locked!r}.")
+    return Label(_whole(values["value"]), name, (r, g, b), locked)

@@ -23,7 +23,7 @@ from segmend.core.image import Image
 from segmend.errors import FileError, SegmendError
 from segmend.io.axes import select_channels
 from segmend.io.dicomelements import check_whole
-from segmend.io.dicomjpeg import EXTENDED, register
+from segmend.io.dicomjpeg import EXTENDED, check_frames, register
 from segmend.io.intensities import Numbers, check_finite, rescale, to_native
 from segmend.io.series import SeriesInfo
 from segmend.io.sizes import check_claim, check_room
@@ -489,6 +489,8 @@ def _decode(plane: Plane) -> Numbers:
             check_claim(name, stored, bits // 8, plane.path.stat().st_size, packed=packed)
         if syntax is None:
             data.file_meta.TransferSyntaxUID = _guess_syntax(data)
+        if packed:
+            check_frames(name, data, (rows, columns, samples), count)
         values = to_native(pixel_array(data, decoding_plugin=_plugin(data)))
         if data.PhotometricInterpretation == "PALETTE COLOR":
             values = apply_color_lut(values, data)

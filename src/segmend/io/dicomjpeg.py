@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from segmend.errors import FileError
 
 if TYPE_CHECKING:
+    from pydicom import Dataset
     from pydicom.pixels.decoders.base import DecodeRunner
 
 EXTENDED = "1.2.840.10008.1.2.4.51"  # transfer syntax of lossy JPEG with up to 12 bits
@@ -30,8 +31,13 @@ DECODER_DEPENDENCIES = {  # pydicom asks for it, to name what is missing
     "1.2.840.10008.1.2.4.57": ("pydicom-jpeg-decoder",),
     "1.2.840.10008.1.2.4.70": ("pydicom-jpeg-decoder",),
 }
+JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
+JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
+# Markers of JPEG 2000: start of codestream, and the sizes behind it.
+SIZES = b"\xff\x4f\xff\x51"
 # Markers of JPEG: start of image, lossless frame, start of scan, end of image.
 START, LOSSLESS, SCAN, END = b"\xff\xd8", 0xFFC3, 0xFFDA, b"\xff\xd9"
+LS_FRAME = 0xFFF7  # the frame header of JPEG-LS
 
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -86,6 +92,38 @@ def decode(source: bytes, shape: tuple[int, int, int]) -> Samples:
     return values.reshape(shape)
 
 
+def check_frames(name: str, data: Dataset, shape: tuple[int, int, int], count: int) -> None:
+    """Raise FileError where a frame of JPEG-LS or JPEG 2000 claims another size than its file, or has no end.
+
+    What decodes them takes memory for that size, and CharLS takes 5 s for a frame of 80 x 96 without an end.
+    """
+    syntax = str(data.file_meta.TransferSyntaxUID)
+    if syntax not in JPEG_LS + JPEG_2000:
+        return
+    from pydicom.encaps import generate_frames
+
+    for source in generate_frames(data.PixelData, number_of_frames=count):
+        if syntax in JPEG_LS and END not in source[-64:]:  # behind the end there may be padding
+            raise FileError(f"{name} is damaged: a frame's JPEG-LS of {len(source)} bytes has no end.")
+        found = _sizes(source, shape) if syntax in JPEG_2000 else _ls_sizes(source)
+        if found != shape:
+            raise FileError(f"{name} is damaged: a frame has shape {found}, where its header says {shape}.")
+
+
+def _ls_sizes(source: bytes) -> tuple[int, int, int]:
+    header = frame_header(source)
+    return header.rows, header.columns, header.components
+
+
+def _sizes(source: bytes, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return the shape that a codestream of JPEG 2000 claims; one without is left to its decoder, as `shape`."""
+    at = source.find(SIZES, 0, 4096)
+    if at < 0 or len(source) < at + 42:
+        return shape
+    right, low, left, top = struct.unpack_from(">4I", source, at + 8)
+    return low - top, right - left, struct.unpack_from(">H", source, at + 40)[0]
+
+
 def frame_header(source: bytes) -> FrameHeader:
     """Return what the frame header of a JPEG claims; FileError when there is none."""
     if source[:2] != START:
@@ -97,7 +135,8 @@ def frame_header(source: bytes) -> FrameHeader:
             if marker == 0xFFFF:  # padding
                 at += 1
                 continue
-            if 0xFFC0 <= marker <= 0xFFCF and marker not in (0xFFC4, 0xFFC8, 0xFFCC):  # those three are tables
+            tables = (0xFFC4, 0xFFC8, 0xFFCC)
+            if (0xFFC0 <= marker <= 0xFFCF and marker not in tables) or marker == LS_FRAME:
                 bits, rows, columns, components = struct.unpack_from(">BHHB", source, at + 4)
                 return FrameHeader(marker == LOSSLESS, bits, rows, columns, components)
             if marker == SCAN or marker < 0xFF00:

@@ -18,6 +18,7 @@ from segmend.core.image import Image, LabelMap
 from segmend.core.session import Label
 from segmend.errors import FileError
 from segmend.io import dicom
+from segmend.io.dicomjpeg import check_frames
 from segmend.io.reference import Reference, code_item, ds, identify, series_items, slice_item, snomed
 from segmend.io.segmentcodes import codes_of
 from segmend.io.sizes import check_claim
@@ -171,6 +172,8 @@ def read_segmentation(path: Path, image: Image) -> LabelMap:
     bits = int(data.BitsAllocated)
     check_claim(path.name, (count, rows, (columns + 7) // 8 if bits == 1 else columns), max(1, bits // 8),
                 path.stat().st_size, packed=packed)  # fmt: skip
+    if packed:
+        check_frames(path.name, data, (rows, columns, 1), count)
     frames = pixel_array(data).reshape(count, rows, columns)
     groups = data.PerFrameFunctionalGroupsSequence
     if len(groups) != count:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from segmend.io.sizes import check_claim
 MAGIC = b"NRRD000"
 # Bytes in which a header must end.
 HEAD = 2**20
+# Bytes of a text that become numbers at once.
+PIECE = 2**20
 TYPES = {
     "i1": "signed char, int8, int8_t",
     "u1": "uchar, unsigned char, uint8, uint8_t",
@@ -162,7 +165,7 @@ def _decode(body: bytes, encoding: str, count: int, kind: np.dtype[np.generic], 
             case "hex":
                 data = bytes.fromhex(body.decode("ascii", "replace"))
             case "ascii" | "text" | "txt":
-                data = np.array(body.split(), kind.newbyteorder("<")).tobytes()
+                data = _numbers_in(body, kind.newbyteorder("<")).tobytes()
             case _:
                 raise FileError(f"{name} has the encoding {encoding[:40]!r}, which is not read.")
     except (zlib.error, OSError, ValueError, OverflowError) as error:
@@ -172,6 +175,17 @@ def _decode(body: bytes, encoding: str, count: int, kind: np.dtype[np.generic], 
     if len(data) < count:
         raise FileError(f"{name} is cut short: {count} bytes of voxels are needed, {len(data)} came.")
     return np.frombuffer(data, np.uint8, count)
+
+
+def _numbers_in(text: bytes, kind: np.dtype[np.generic]) -> Numbers:
+    """Return the numbers in a text, a piece at a time: as words of Python they take twenty times the file."""
+    found, start = [], 0
+    while start < len(text):
+        blank = re.compile(rb"\s").search(text, min(start + PIECE, len(text)))
+        end = blank.start() if blank else len(text)
+        found.append(np.array(text[start:end].split(), kind))
+        start = end + 1
+    return np.concatenate(found) if found else np.zeros(0, kind)
 
 
 def _vector(text: str, name: str) -> list[float] | None:

@@ -30,7 +30,7 @@ router = APIRouter(prefix="/api", tags=["exports"], responses=PROBLEMS)
 def export(
     session: str,
     here: SharedNow,
-    suffix: Annotated[str, Query(alias="format", max_length=40)] = ".nii.gz",
+    suffix: Annotated[str, Query(alias="format", json_schema_extra={"enum": list(io.MASK_FORMATS)})] = ".nii.gz",
     patient: Annotated[
         Literal["anonymous", "keep"], Query(description="whether a DICOM mask leaves out whose it is, or keeps it")
     ] = "anonymous",

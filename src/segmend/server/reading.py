@@ -66,6 +66,7 @@ class Reading:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
+        self._apart = settings.read_apart and bool(sys.executable)  # a program that holds Python may have none
         self.turns = asyncio.Semaphore(settings.readers)  # taken before a thread is, which others need meanwhile
 
     def limits(self) -> Limits:
@@ -80,7 +81,7 @@ class Reading:
 
     def images(self, place: Path) -> Iterator[Found]:
         """Yield all images that a path holds, each to be used before the next one is asked for."""
-        if not self._settings.read_apart:
+        if not self._apart:
             yield from _read_here(place, self.limits())
             return
         with self._folder() as folder:
@@ -90,7 +91,7 @@ class Reading:
         """Return the label map in a file, laid on an image's grid, and what its objects are called."""
         room = FLOOR + MASK_BYTES * math.prod(image.shape)
         limits = Limits(min(self.limits().max_bytes, room), RATIO)
-        if not self._settings.read_apart:
+        if not self._apart:
             with limited(limits):
                 return io.read_mask(path, image), io.mask_names(path)
         with self._folder() as folder:
@@ -208,6 +209,8 @@ class _Process:
         self._announced = False
         environment = {name: text for name, text in os.environ.items() if not name.startswith(SECRET)}
         environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        places = ("TMPDIR", "TEMP", "TMP")  # what it unpacks lies in the folder that is deleted with it
+        environment |= dict.fromkeys(places, request["folder"])
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", "from segmend.server.reader import main; main()"],
@@ -218,16 +221,12 @@ class _Process:
             text=True,
         )
         self._timed_out = False
-        self._timer = Timer(STARTING_SECONDS + PATIENCE * seconds, self._stop)
-        self._timer.daemon = True
-        self._timer.start()
         self._send(request)
 
     def __enter__(self) -> _Process:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -242,7 +241,13 @@ class _Process:
     def reply(self, name: str) -> dict[str, Any]:
         """Return its next answer; UserError when that is a refusal, EndedError when it came to no answer."""
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        timer = Timer(STARTING_SECONDS + PATIENCE * self._seconds, self._stop)
+        timer.daemon = True
+        timer.start()  # while it is waited for, and not while it waits for the store
+        try:
+            line = self._process.stdout.readline()
+        finally:
+            timer.cancel()
         if not line:
             raise EndedError(self._ending(name), alone=self._announced)
         reply: dict[str, Any] = json.loads(line)

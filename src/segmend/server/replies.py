@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from segmend.errors import (
@@ -107,10 +108,19 @@ def add_handlers(app: FastAPI, tell: Told) -> None:
         return problem(422, f"The {first['loc'][0]} value {where!r} does not fit: {first['msg']}.")
 
     @app.exception_handler(HTTPException)
-    async def handle_http(_: Request, error: HTTPException) -> JSONResponse:
+    async def handle_http(request: Request, error: HTTPException) -> JSONResponse:
         sentences = {404: "There is nothing at this address.", 405: "This address does not take this method."}
         detail = sentences.get(error.status_code, str(error.detail))
-        return JSONResponse({"detail": detail}, error.status_code, dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        if error.status_code == 405 and (allowed := methods_at(app, request.url.path)):
+            headers["Allow"] = ", ".join(allowed)
+        return JSONResponse({"detail": detail}, error.status_code, headers)
+
+
+def methods_at(app: FastAPI, path: str) -> list[str]:
+    """Return the methods that the document says of an address, of all its routes; Starlette names the first's alone."""
+    found = [methods for place, methods in app.openapi()["paths"].items() if compile_path(place)[0].match(path)]
+    return sorted({method.upper() for methods in found for method in methods})
 
 
 class CatchErrors:

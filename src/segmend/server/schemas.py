@@ -13,8 +13,14 @@ from segmend.core.prompts import MAX_POINTS
 from segmend.core.session import MAX_LABEL, Finetune
 
 MAX_NAME = 200  # characters of what a label is called
+# A name as far as a pattern says it: no control characters, and one at least that is no blank.
+NAME = r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u0020\u007f-\u00a0][^\u0000-\u001f\u007f-\u009f]*$"
 
-Voxel = Annotated[list[int], Field(min_length=3, max_length=3, description="(z, y, x)")]
+Coordinate = Annotated[int, Field(ge=0)]
+Value = Annotated[int, Field(ge=1, le=MAX_LABEL)]  # of a label
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME, pattern=NAME, description="printable characters")]
+Voxel = Annotated[list[Coordinate], Field(min_length=3, max_length=3, description="(z, y, x)")]
+Sides = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=3, max_length=3, description="(z, y, x)")]
 Voxels = Annotated[list[Voxel], Field(min_length=1, max_length=MAX_POINTS)]
 FinetuneJson = Annotated[
     Finetune, Field(description="may the method's network learn this image: where marks call for it, always, never")
@@ -61,7 +67,7 @@ class AdjustJson(BaseModel):
 class MaskJson(BaseModel):
     kind: Literal["mask"]
     low: Voxel
-    shape: Voxel
+    shape: Sides
     bits: Annotated[str, Field(description="base64 of zlib of the voxels, eight a byte, x fastest")]
 
 
@@ -71,8 +77,8 @@ AnyPrompt = Annotated[
 
 
 class LabelJson(BaseModel):
-    value: Annotated[int, Field(ge=1, le=MAX_LABEL)]
-    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
+    value: Value
+    name: Name
     colour: Annotated[list[Channel], Field(min_length=3, max_length=3)]
     locked: bool = False
 
@@ -85,14 +91,14 @@ class DefinedJson(BaseModel):
 class PromptedJson(BaseModel):
     event: Literal["prompted"]
     prompt: AnyPrompt
-    label: int
+    label: Value
     method: str
     finetune: FinetuneJson = "auto"
 
 
 class RemovedJson(BaseModel):
     event: Literal["removed"]
-    of: int
+    of: Annotated[int, Field(ge=0)]
 
 
 class UndoneJson(BaseModel):
@@ -109,13 +115,13 @@ class EventJson(RootModel[DefinedJson | PromptedJson | RemovedJson | UndoneJson 
 
 class NewPromptJson(BaseModel):
     prompt: AnyPrompt
-    label: int
+    label: Value
     method: Annotated[str, Field(description="the server's usual one when left out; given: a mask as it is")] = ""
     finetune: FinetuneJson = "auto"
 
 
 class NewLabelJson(BaseModel):
-    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
+    name: Name
     colour: Annotated[list[Channel], Field(min_length=3, max_length=3)]
     locked: bool = False
 
