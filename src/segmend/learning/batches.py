@@ -26,6 +26,16 @@ class _Numbered(Dataset[Any]):
             return error
 
 
+class _Parts:
+    """The numbers of this process's samples, batch by batch; made as they are asked for, however long the run."""
+
+    def __init__(self, first: int, last: int, batch: int, world: World) -> None:
+        self.steps, self.batch, self.world = range(first, last), batch, world
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return (self.world.part(step * self.batch, self.batch) for step in self.steps)
+
+
 def batches(sampler: Any, first: int, last: int, batch: int, workers: int, world: World) -> Iterator[list[Any]]:
     """Yield this process's samples of every batch from step `first` to `last`.
 
@@ -36,7 +46,7 @@ def batches(sampler: Any, first: int, last: int, batch: int, workers: int, world
         return
     loader = DataLoader(
         _Numbered(sampler),
-        batch_sampler=[world.part(step * batch, batch) for step in range(first, last)],
+        batch_sampler=_Parts(first, last, batch, world),
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         collate_fn=list,
