@@ -50,9 +50,8 @@ def robot_pool(processes: int) -> Iterator[Ask]:
     if not processes:
         yield ask_here
         return
-    # Spawned, not forked: a fork copies the locks of the threads that torch and CUDA have.
+    # Spawned, not forked: a fork copies the locks of the threads that torch and CUDA have. They start at the first move.
     with ProcessPoolExecutor(processes, get_context("spawn"), _keep_to_one_thread) as pool:
-        list(pool.map(ask_here, [[]] * processes))  # the processes start now, not at the first move
 
         def ask(questions: Sequence[Question]) -> list[Marks | None]:
             if len(questions) < LEAST_MOVES:
