@@ -31,6 +31,7 @@ from segmend.learning.progress import Lines, Log, Progress, Reached, Silence
 from segmend.learning.recipe import recipe
 from segmend.learning.record import Curve, write_about, write_page
 from segmend.learning.subjects import unseen
+from segmend.learning.track import check_tracker, tracked
 from segmend.learning.validation import Validator, best, out_of_patience, scores_of
 from segmend.runtime import versions
 
@@ -45,6 +46,7 @@ LOOP = {
     "robots": 0,
     "device": "cpu",
     "minutes": 0.0,
+    "track": "",
 }  # what `run` itself may be told
 
 
@@ -128,6 +130,7 @@ def run(
     device: str = "cpu",
     robots: int = 0,
     minutes: float = 0.0,
+    track: str = "",
 ) -> Finished:
     """Train to the last step, validating and saving as it goes, and export the averaged weights.
 
@@ -137,10 +140,12 @@ def run(
     Every `every` steps it validates on `exam` samples and saves. With `patience` (of the recipe's settings
     where it is not given) it stops after so many validations without a better first score, and the best
     weights are the ones exported; 0 never stops. With `minutes` it stops after so many minutes of steps, as if that
-    step were the last, and a later call goes on from there; 0 never stops.
+    step were the last, and a later call goes on from there; 0 never stops. `track` tells every validation to
+    "tensorboard" or "mlflow", too.
     """
     patience = getattr(settings, "patience", 0) if patience is None else patience
     _check(settings, every, patience, robots, minutes, world)
+    check_tracker(track)
     tell = (progress or Lines(log)) if world.leads else Silence()
     keep_freed()
     torch.set_num_threads(threads or max(1, ((os.cpu_count() or 2) - 1) // world.size))
@@ -170,7 +175,8 @@ def run(
     last = first if out_of_patience(state.rows, patience) else settings.steps
     drawn = batches(how.Sampler(training, settings), first, last, settings.batch, workers, world)
     waited, timed_out = 0.0, False
-    with getattr(how, "with_robots", _without_robots)(network, robots):
+    helped = getattr(how, "with_robots", _without_robots)(network, robots)
+    with helped, tracked(track if world.leads else "", out, identity, first) as note:
         for samples, seconds in timed(drawn):
             waited += seconds
             torch.manual_seed(_seed(settings.seed, state.step, world.rank))  # of dropout, which takes no generator
@@ -196,6 +202,8 @@ def run(
                 scores = validator.scores(average)
                 tell.say("  validation " + ("  ".join(f"{k} {v:.4f}" for k, v in scores.items()) or "without samples"))
                 state.rows.append({"step": state.step, "loss": state.loss, **scores})
+                pace = {"samples_per_second": fresh * settings.batch / took, "waiting": waited / took}
+                note(state.step, {"loss": state.loss, **scores, **pace})
                 if patience and best(state.rows) == len(state.rows) - 1:
                     state.best = {key: value.clone() for key, value in average.items()}
                 save(out, identity, state)
