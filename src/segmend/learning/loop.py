@@ -157,6 +157,8 @@ def run(
     place = training_device(device, world.rank)
     if place.type != "cpu" and not getattr(how, "ANY_DEVICE", False):
         raise SettingsError(f"The method {how.NAME} learns on the processor only; say device=cpu (got {device!r}).")
+    if place.type == "cuda":
+        torch.cuda.set_device(place)  # by which NCCL goes
     network = share_batch_norms(_channels_last(how.build(settings)), world).to(place)
     average = {key: value.clone() for key, value in network.state_dict().items()}
     state = State(network, average, getattr(how, "optimiser", _adamw)(network, settings))
