@@ -78,14 +78,17 @@ def test_a_run_comes_back_in_few_files_and_can_be_gone_on_from(
     monkeypatch.setattr(tool, "PART_BYTES", 100_000)
     monkeypatch.setattr(tool, "MOST_PARTS", 30)
     lines: list[str] = []
-    told = {"changes": [*TINY, "steps=2"], "most": 2, "end": 0.0, "say": lines.append}
-    (tmp_path / "out").mkdir()
+    told = {"changes": [*TINY, "steps=2"], "most": 2, "end": time.monotonic() + 1000, "say": lines.append}
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "results.tar.99").write_bytes(b"of an earlier time")
 
-    tool.train(packed, tmp_path / "work", start=None, **told)
-    tool.bring(tmp_path / "work", tmp_path / "out")
+    tool.train(packed, tmp_path / "work", out, start=None, **told)
+    assert tool.bring(tmp_path / "work", out) == "The run is in out, with its checkpoint."
     names = tool.unpack(tmp_path / "out", tmp_path / "back")
 
-    there = {path.name for path in (tmp_path / "out").iterdir()}
+    there = {path.name for path in out.iterdir()}
+    assert "results.tar.99" not in there
     assert there >= {"scores.json", "curve.png", "results.tar.0", "results.tar.1"}
     assert max(path.stat().st_size for path in (tmp_path / "out").glob("*.tar.*")) == 100_000
     assert lines[-1].startswith("evaluation  ")
@@ -95,24 +98,33 @@ def test_a_run_comes_back_in_few_files_and_can_be_gone_on_from(
     assert not (tmp_path / "back" / "results.tar").exists()
 
     onward = {**told, "changes": [*TINY, "steps=3"]}
-    tool.train(packed, tmp_path / "on", start=tmp_path / "back", **onward)
+    tool.train(packed, tmp_path / "on", out, start=tmp_path / "back", **onward)
     assert "resumed at step 2" in lines
 
     other = {**told, "changes": [*TINY, "batch=3", "steps=1"]}
-    tool.train(packed, tmp_path / "other", start=tmp_path / "back" / "checkpoint.pt", **other)
+    tool.train(packed, tmp_path / "other", out, start=tmp_path / "back" / "checkpoint.pt", **other)
     assert any("another batch" in line and "So its weights are taken alone." in line for line in lines)
     assert json.loads((tmp_path / "other" / "run" / "run.json").read_text())["steps"] == 1
+
+    monkeypatch.setattr(tool, "MOST_PARTS", 1)
+    assert "without a checkpoint" in tool.bring(tmp_path / "on", out)
+    assert "checkpoint.pt" not in tool.unpack(out, tmp_path / "back_again")
 
 
 def test_the_rate_falls_in_the_time_that_is_left(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tool, "EXPORT_SECONDS", 0.0)
     lines: list[str] = []
+    (tmp_path / "out").mkdir()
 
-    tool.train(packed, tmp_path, end=time.monotonic() + 4, changes=TINY, start=None, most=2, say=lines.append)
+    tool.train(
+        packed, tmp_path, tmp_path / "out", end=time.monotonic() + 4, changes=TINY, start=None, most=2, say=lines.append
+    )
 
     about = json.loads((tmp_path / "run" / "run.json").read_text())
     (fall,) = [line for line in lines if "the rate falls until step" in line]
-    assert 1 < about["steps"] <= int(fall.split()[-1]) == about["settings"]["steps"]
+    assert 1 < about["steps"] <= about["settings"]["steps"]
+    assert f"until step {about['settings']['steps']}. The run is in out, with" in fall
+    assert (tmp_path / "out" / "results.tar.0").is_file()
     assert any(line.startswith("resumed at step") for line in lines)
 
 

@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -143,7 +144,7 @@ def run(
     """Train, export, evaluate and bring back; whatever goes wrong, what there is by then lies in `out`."""
     begun = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
-    work = out.parent / (out.name + ".work")
+    work = Path(tempfile.mkdtemp(prefix="segmend-"))
     with (out / "log.txt").open("w", encoding="utf-8") as log, watch(out / "gpu.csv"):
 
         def say(line: str) -> None:
@@ -154,13 +155,13 @@ def run(
 
         try:
             prepare(wheels)
-            train(data, work, end=begun + 60 * minutes, changes=changes, start=start, most=most, say=say)
+            end = begun + 60 * minutes
+            train(data, work, out, end=end, changes=changes, start=start, most=most, say=say)
         except BaseException:
             say(traceback.format_exc())
             raise
         finally:
-            bring(work, out)
-            say("done")
+            say(bring(work, out))
 
 
 def prepare(wheels: Path | None) -> None:
@@ -179,9 +180,12 @@ def prepare(wheels: Path | None) -> None:
 
 
 def train(
-    data: Path, work: Path, *, end: float, changes: Sequence[str], start: Path | None, most: int, say: Say
+    data: Path, work: Path, out: Path, *, end: float, changes: Sequence[str], start: Path | None, most: int, say: Say
 ) -> None:
-    """Train at the full rate to learn the pace, then so many steps with a falling rate as there is time for."""
+    """Train at the full rate to learn the pace, then so many steps with a falling rate as there is time for.
+
+    What there is after the first part is brought to `out` at once, in case that the second is cut short.
+    """
     import torch
 
     from segmend.cli.train import settings_of
@@ -213,10 +217,11 @@ def train(
         return loop.run(how, training, validation, settings, folder, **options)
 
     until = end - EXPORT_SECONDS - most / (40.0 if quick else 4.0)
+    part = STEADY_SHARE if settings.steps == ENDLESS else 1.0
     while True:
         began = time.monotonic()
         try:
-            finished = learn(began + STEADY_SHARE * (until - began))
+            finished = learn(began + part * (until - began))
             break
         except torch.cuda.OutOfMemoryError:
             settings = replace(settings, batch=settings.batch // 2)
@@ -232,7 +237,7 @@ def train(
     pace = (finished.steps - before) / max(time.monotonic() - began, 1e-9)
     if settings.steps == ENDLESS:
         settings = replace(settings, steps=finished.steps + max(int(pace * (until - time.monotonic())), 1))
-        say(f"{pace:.2f} steps/s; the rate falls until step {settings.steps}")
+        say(f"{pace:.2f} steps/s; the rate falls until step {settings.steps}. {bring(work, out)}")
         finished = learn(until)
     sampler = how.Sampler(validation, replace(how.to_check(settings), seed=settings.seed + 2))
     network: Any = finished.network.to(device)
@@ -274,11 +279,14 @@ def only_to_check(data: Path) -> tuple[str, ...]:
     )
 
 
-def bring(work: Path, out: Path) -> None:
-    """Put what a run left into few files of a size that comes back: an archive in parts, and what is read at once."""
+def bring(work: Path, out: Path) -> str:
+    """Put what a run left into few files of a size that comes back: an archive in parts, and what is read at once.
+
+    Returns a sentence on it.
+    """
     folder = work / "run"
     if not folder.is_dir():
-        return
+        return "There is nothing to bring back."
     for name in ("scores.json", "curve.png"):
         if (folder / name).is_file():
             shutil.copyfile(folder / name, out / name)
@@ -288,18 +296,23 @@ def bring(work: Path, out: Path) -> None:
     slim = lighten(folder / CHECKPOINT, work / CHECKPOINT) if (folder / CHECKPOINT).is_file() else None
     there = [path for path in files if path.is_file()]
     room = MOST_PARTS * PART_BYTES - sum(size_of(path) for path in there) - MIB
+    whole = slim is not None and size_of(slim) <= room
     archive = work / ARCHIVE
     with tarfile.open(archive, "w") as packed:
         for path in there:
             packed.add(path, path.relative_to(folder))
-        if slim is not None and size_of(slim) <= room:
+        if slim is not None and whole:
             packed.add(slim, CHECKPOINT)
-    with archive.open("rb") as whole:
+    for old in out.glob(f"{ARCHIVE}.*"):
+        old.unlink()
+    with archive.open("rb") as whole_archive:
         for number in itertools.count():
-            part = whole.read(PART_BYTES)
+            part = whole_archive.read(PART_BYTES)
             if not part:
                 break
             (out / f"{ARCHIVE}.{number}").write_bytes(part)
+    what = "with its checkpoint" if whole else "without a checkpoint, which is too large or not there"
+    return f"The run is in {out.name}, {what}."
 
 
 def lighten(checkpoint: Path, out: Path) -> Path:

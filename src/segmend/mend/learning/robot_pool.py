@@ -50,7 +50,7 @@ def robot_pool(processes: int) -> Iterator[Ask]:
     if not processes:
         yield ask_here
         return
-    # Spawned, not forked: a fork copies the locks of the threads that torch and CUDA have. They start at the first move.
+    # Spawned, not forked: a fork copies the locks that threads of torch and CUDA hold. They start at the first move.
     with ProcessPoolExecutor(processes, get_context("spawn"), _keep_to_one_thread) as pool:
 
         def ask(questions: Sequence[Question]) -> list[Marks | None]:

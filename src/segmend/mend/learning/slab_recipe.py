@@ -232,7 +232,7 @@ def export(network: SlabNetwork, settings: Settings, folder: Path) -> tuple[Path
     return encoder, decoder, head
 
 
-def _batch(arrays: Sequence[NDArray[np.float32]], device: torch.device) -> Tensor:
+def _batch(arrays: Sequence[NDArray[np.float32] | NDArray[np.bool_]], device: torch.device) -> Tensor:
     return torch.from_numpy(np.stack(arrays)).to(device).contiguous(memory_format=torch.channels_last)
 
 
@@ -301,8 +301,8 @@ def loss(network: SlabNetwork, games: Sequence[SlabGame], step: int = 0) -> Tens
     seen = prompts_of(games, whose, turns, device)
     with autocast(device):
         logits, judged, _, uncertainty = network.decoder(seen, *_select(features, whose))
-    truth = _batch([games[i].truth[None].astype(np.float32) for i in whose], device)
-    valid = _batch([games[i].valid[None].astype(np.float32) for i in whose], device)
+    truth = _batch([games[i].truth[None] for i in whose], device).float()
+    valid = _batch([games[i].valid[None] for i in whose], device).float()
     wrong = losses(logits.float(), judged.float(), uncertainty.float(), truth, valid, seen)
     weights = np.asarray([1.0 + TURN_WEIGHT * n for _, n in chosen])
     totals = np.bincount(whose, weights, minlength=len(games))
