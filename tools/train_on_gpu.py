@@ -201,7 +201,7 @@ def train(
     told: dict[str, Any] = {"steps": ENDLESS, "batch": 128 if quick else 16, "warm": 200, "unseen": only_to_check(data)}
     told |= settings_of(changes)
     robots = count // 4 if count >= 8 else 0
-    of_loop: dict[str, Any] = {"threads": 4 if quick else 1, "workers": max(1, count - robots - 1), "robots": robots}
+    of_loop: dict[str, Any] = {"threads": 4 if quick else 1, "workers": max(1, count - 2), "robots": robots}
     of_loop |= {"every": 500, "exam": 128, **{name: told.pop(name) for name in [*told] if name in loop.LOOP}}
     settings = loop.settings_from(how, told)
     training, validation = how.subjects(data, "train", settings), how.subjects(data, "val", settings)
