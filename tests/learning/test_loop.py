@@ -53,12 +53,13 @@ def train(
     out: Path, how_it_learns: ModuleType = recipe_of_halves, *, log=quiet, workers=0, every=5, exam=3, **settings
 ):
     """Train the little recipe in no time."""
-    patience = settings.pop("patience", None)
+    patience, minutes = settings.pop("patience", None), settings.pop("minutes", 0.0)
     cases = [bright_disc(), bright_disc()]
     made = how_it_learns.Settings(**settings)
     return run(
         how_it_learns, cases, cases[:1], made, out,
         log=log, workers=workers, every=every, exam=exam, threads=1, patience=patience,
+        minutes=minutes,
     )  # fmt: skip
 
 
@@ -207,6 +208,24 @@ def test_a_resumed_run_has_the_curve_of_one_that_was_not(tmp_path):
     assert (tmp_path / "halves" / "half.onnx").is_file()
 
 
+def test_a_run_that_is_out_of_minutes_saves_and_goes_on_later(tmp_path):
+    train(tmp_path / "whole", dropout=0.5)
+    lines: list[str] = []
+
+    done = train(tmp_path / "parts", dropout=0.5, minutes=1e-6, log=lines.append)
+
+    assert done.steps == 1 and all(path.is_file() for path in done.weights)
+    assert lines[-1] == "stopped at step 1, after 1e-06 minutes; the same command goes on from there"
+    assert json.loads((tmp_path / "parts" / "run.json").read_text())["finished"] is False
+
+    done = train(tmp_path / "parts", dropout=0.5, minutes=10.0, log=lines.append)
+
+    assert "resumed at step 1" in lines and done.steps == 20
+    assert json.loads((tmp_path / "parts" / "run.json").read_text())["finished"] is True
+    whole, parts = (torch.load(tmp_path / name / "halves.pt", weights_only=True) for name in ("whole", "parts"))
+    assert all(torch.equal(value, parts[key]) for key, value in whole.items())
+
+
 def test_a_run_tells_what_it_was(tmp_path):
     train(tmp_path)
 
@@ -292,6 +311,7 @@ def test_without_samples_to_check_on_a_run_goes_on(tmp_path):
         ({"batch": 0}, "setting batch needs 1 or more; got 0"),
         ({"every": 0}, "setting every needs 1 or more; got 0"),
         ({"patience": -1}, "setting patience needs 0 or more; got -1"),
+        ({"minutes": -1.0}, "setting minutes needs 0 or more; got -1.0"),
     ],
 )
 def test_a_run_needs_something_to_do(tmp_path, wrong, words):

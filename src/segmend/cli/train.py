@@ -37,7 +37,8 @@ def train(method: str, data: Path, out: Path | None, changes: tuple[str, ...], t
 
     A run that was stopped goes on where it was. Besides the method's own settings there are
     every (steps between validations), exam (samples of each), patience (validations without
-    a better score after which it stops, 0 for never), threads and workers.
+    a better score after which it stops, 0 for never), minutes (after which it stops, 0 for
+    never), threads, workers and device.
 
     \b
     Needs torch: pip install 'segmend[train]'.

@@ -9,6 +9,7 @@ alone validates and writes; all must see one data set.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from segmend.errors import SettingsError
+from segmend.learning.precision import CPU
 
 TIMEOUT = timedelta(hours=2)  # how long the other processes wait while the leader validates
 
@@ -56,7 +58,7 @@ class World:
         if self.size == 1:
             return value
         said = [value]
-        dist.broadcast_object_list(said, src=0)
+        dist.broadcast_object_list(said, src=0, device=CPU)
         return said[0]
 
     def sum_gradients(self, network: torch.nn.Module, loss: float) -> float:
@@ -80,10 +82,22 @@ class World:
 ALONE = World()
 
 
+def backends(gpus: int, processes: int) -> str:
+    """Return by what the processes of one machine talk: NCCL between GPUs, if each has one of its own, or else Gloo.
+
+    Tensors on the processor, and the waiting for the leader's validations, are Gloo's either way.
+
+    >>> backends(gpus=2, processes=2), backends(gpus=1, processes=2)
+    ('cpu:gloo,cuda:nccl', 'gloo')
+    """
+    return "cpu:gloo,cuda:nccl" if gpus >= processes else "gloo"
+
+
 @contextmanager
 def join_processes() -> Iterator[World]:
     """Give the processes that torchrun started together, and part from them at the end."""
-    dist.init_process_group("gloo", timeout=TIMEOUT)
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() and dist.is_nccl_available() else 0
+    dist.init_process_group(backends(gpus, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))), timeout=TIMEOUT)
     try:
         yield World(dist.get_rank(), dist.get_world_size())
     finally:
@@ -112,7 +126,7 @@ def _all_reduce(value: Tensor) -> Tensor:
 
 
 class SharedBatchNorm(_BatchNorm):
-    """Batch norm over the batches of all processes; torch's own needs CUDA."""
+    """Batch norm over the batches of all processes, on any device; torch's own SyncBatchNorm needs CUDA."""
 
     def _check_input_dim(self, _values: Tensor) -> None:
         """Take any number of axes."""

@@ -12,6 +12,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from types import ModuleType
@@ -30,6 +31,7 @@ from segmend.learning.progress import Lines, Log, Progress, Reached, Silence
 from segmend.learning.recipe import recipe
 from segmend.learning.record import Curve, write_about, write_page
 from segmend.learning.subjects import unseen
+from segmend.learning.track import check_tracker, tracked
 from segmend.learning.validation import Validator, best, out_of_patience, scores_of
 from segmend.runtime import versions
 
@@ -41,7 +43,10 @@ LOOP = {
     "patience": 0,
     "threads": 1,
     "workers": 1,
+    "robots": 0,
     "device": "cpu",
+    "minutes": 0.0,
+    "track": "",
 }  # what `run` itself may be told
 
 
@@ -123,6 +128,9 @@ def run(
     progress: Progress | None = None,
     world: World = ALONE,
     device: str = "cpu",
+    robots: int = 0,
+    minutes: float = 0.0,
+    track: str = "",
 ) -> Finished:
     """Train to the last step, validating and saving as it goes, and export the averaged weights.
 
@@ -131,10 +139,13 @@ def run(
 
     Every `every` steps it validates on `exam` samples and saves. With `patience` (of the recipe's settings
     where it is not given) it stops after so many validations without a better first score, and the best
-    weights are the ones exported; 0 never stops.
+    weights are the ones exported; 0 never stops. With `minutes` it stops after so many minutes of steps, as if that
+    step were the last, and a later call goes on from there; 0 never stops. `track` tells every validation to
+    "tensorboard" or "mlflow", too.
     """
     patience = getattr(settings, "patience", 0) if patience is None else patience
-    _check(settings, every, patience, world)
+    _check(settings, every, patience, robots, minutes, world)
+    check_tracker(track)
     tell = (progress or Lines(log)) if world.leads else Silence()
     keep_freed()
     torch.set_num_threads(threads or max(1, ((os.cpu_count() or 2) - 1) // world.size))
@@ -146,6 +157,8 @@ def run(
     place = training_device(device, world.rank)
     if place.type != "cpu" and not getattr(how, "ANY_DEVICE", False):
         raise SettingsError(f"The method {how.NAME} learns on the processor only; say device=cpu (got {device!r}).")
+    if place.type == "cuda":
+        torch.cuda.set_device(place)  # by which NCCL goes
     network = share_batch_norms(_channels_last(how.build(settings)), world).to(place)
     average = {key: value.clone() for key, value in network.state_dict().items()}
     state = State(network, average, getattr(how, "optimiser", _adamw)(network, settings))
@@ -153,9 +166,7 @@ def run(
     if resume(out, identity, state):
         tell.say(f"resumed at step {state.step}")
     first, spent, begun = state.step, state.seconds, time.monotonic()
-    ema_network = _channels_last(how.build(settings)).to(
-        place
-    )  # with the moving average of the weights, for validation
+    ema_network = _channels_last(how.build(settings)).to(place)  # with the moving average of the weights
     validator = Validator(how, ema_network, validation, settings, exam)
     curve = Curve(out)
     checked = _count_by_set(validation)
@@ -165,40 +176,50 @@ def run(
 
     last = first if out_of_patience(state.rows, patience) else settings.steps
     drawn = batches(how.Sampler(training, settings), first, last, settings.batch, workers, world)
-    waited = 0.0
-    for samples, seconds in timed(drawn):
-        waited += seconds
-        torch.manual_seed(_seed(settings.seed, state.step, world.rank))  # of dropout, which takes no generator
-        for group in state.optimiser.param_groups:
-            group["lr"] = settings.rate * share(state.step, settings) * group.get("times", 1.0)
-        loss = how.loss(network, samples, state.step) * (len(samples) / settings.batch)
-        state.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        found = _finite(world.sum_gradients(network, loss.item()), state.step)
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        state.optimiser.step()
-        _update_average(average, network, min(settings.average, (state.step + 1) / (state.step + 10)))
+    waited, timed_out = 0.0, False
+    helped = getattr(how, "with_robots", _without_robots)(network, robots)
+    with helped, tracked(track if world.leads else "", out, identity, first) as note:
+        for samples, seconds in timed(drawn):
+            waited += seconds
+            torch.manual_seed(_seed(settings.seed, state.step, world.rank))  # of dropout, which takes no generator
+            for group in state.optimiser.param_groups:
+                group["lr"] = settings.rate * share(state.step, settings) * group.get("times", 1.0)
+            loss = how.loss(network, samples, state.step) * (len(samples) / settings.batch)
+            state.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            found = _finite(world.sum_gradients(network, loss.item()), state.step)
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+            state.optimiser.step()
+            _update_average(average, network, min(settings.average, (state.step + 1) / (state.step + 10)))
 
-        state.step += 1
-        state.loss += (found - state.loss) / min(state.step, 100)
-        state.seconds = spent + time.monotonic() - begun
-        fresh, took = state.step - first, state.seconds - spent
-        tell.step(Reached(state.step, settings.steps, state.loss, fresh, took, settings.batch, waited))
-        if state.step % every and state.step != settings.steps:
-            continue
-        if world.leads:
-            scores = validator.scores(average)
-            tell.say("  validation " + ("  ".join(f"{k} {v:.4f}" for k, v in scores.items()) or "without samples"))
-            state.rows.append({"step": state.step, "loss": state.loss, **scores})
-            if patience and best(state.rows) == len(state.rows) - 1:
-                state.best = {key: value.clone() for key, value in average.items()}
-            save(out, identity, state)
-            curve.write(state.rows)
-            validator.pictures(out, state.step)
-            write_page(out, state.rows)
-        if world.broadcast(out_of_patience(state.rows, patience)):
-            tell.say(f"stopped at step {state.step}: {patience} validations without a better score")
-            break
+            state.step += 1
+            state.loss += (found - state.loss) / min(state.step, 100)
+            state.seconds = spent + time.monotonic() - begun
+            fresh, took = state.step - first, state.seconds - spent
+            tell.step(Reached(state.step, settings.steps, state.loss, fresh, took, settings.batch, waited))
+            timed_out = bool(minutes) and state.step != settings.steps and world.broadcast(took >= 60 * minutes)
+            if state.step % every and state.step != settings.steps and not timed_out:
+                continue
+            if world.leads:
+                scores = validator.scores(average)
+                tell.say("  validation " + ("  ".join(f"{k} {v:.4f}" for k, v in scores.items()) or "without samples"))
+                state.rows.append({"step": state.step, "loss": state.loss, **scores})
+                pace = {"samples_per_second": fresh * settings.batch / took, "waiting": waited / took}
+                note(state.step, {"loss": state.loss, **scores, **pace})
+                if patience and best(state.rows) == len(state.rows) - 1:
+                    state.best = {key: value.clone() for key, value in average.items()}
+                save(out, identity, state)
+                curve.write(state.rows)
+                validator.pictures(out, state.step)
+                write_page(out, state.rows)
+            if world.broadcast(out_of_patience(state.rows, patience)):
+                tell.say(f"stopped at step {state.step}: {patience} validations without a better score")
+                break
+            if timed_out:
+                tell.say(
+                    f"stopped at step {state.step}, after {minutes:g} minutes; the same command goes on from there"
+                )
+                break
 
     ema_network.load_state_dict(state.average if state.best is None else state.best)
     row = state.rows[best(state.rows) if state.best is not None else -1] if state.rows else {}
@@ -210,16 +231,18 @@ def run(
         weights = keep_folder(out, lambda folder: how.export(ema_network, settings, folder))
         done = {"steps": state.step, "chosen": row.get("step", state.step), "seconds": round(state.seconds)}
         files = [path.name for path in weights]
-        write_about(out, identity, checked, loop=loop, finished=True, **done, scores=scores, weights=files)
+        write_about(out, identity, checked, loop=loop, finished=not timed_out, **done, scores=scores, weights=files)
     return Finished(world.broadcast(weights), world.broadcast(scores), state.step, state.seconds, ema_network)
 
 
-def _check(settings: Any, every: int, patience: int, world: World) -> None:
+def _check(settings: Any, every: int, patience: int, robots: int, minutes: float, world: World) -> None:
     for name, value, least in (
         ("steps", settings.steps, 1),
         ("batch", settings.batch, 1),
         ("every", every, 1),
         ("patience", patience, 0),
+        ("robots", robots, 0),
+        ("minutes", minutes, 0),
     ):
         if value < least:
             raise SettingsError(f"The setting {name} needs {least} or more; got {value}.")
@@ -233,6 +256,10 @@ def _finite(loss: float, step: int) -> float:
             f"saved before is intact."
         )
     return loss
+
+
+def _without_robots(_network: torch.nn.Module, _processes: int) -> AbstractContextManager[object]:
+    return nullcontext()
 
 
 def _unchanged(settings: Any, _training: Sequence[Any]) -> Any:

@@ -23,6 +23,8 @@ and may have
     to_check(settings) -> the settings with which samples to check on are drawn, where they are others
     optimiser(network, settings) -> another optimiser than AdamW
     share(step, settings) -> the share of the learning rate at a step, in place of a cosine
+    with_robots(network, processes) -> a context in which the robots that play with the network do so in processes of
+                         their own, for `--set robots=N`; the loss is the same without
     pictures(network, samples) -> [y x 3] bytes, a sheet that shows a person how it is doing
 
 A new setting's default keeps what was before it came: checkpoints of earlier versions go on without it.

@@ -11,11 +11,13 @@ import pytest
 import torch
 
 from segmend.core.image import Box, Image, scale_affine
-from segmend.core.prompts import Click
+from segmend.core.prompts import Click, Extremes, Stroke
 from segmend.errors import SettingsError
 from segmend.learning.loop import main, run
 from segmend.learning.subjects import Subject, label_maps
 from segmend.mend.learning import slab_recipe as how
+from segmend.mend.learning.prompt_batch import prompt_batch
+from segmend.mend.learning.robot_pool import ask_here
 from segmend.mend.learning.slab_games import (
     LOOSE,
     TIGHT,
@@ -31,6 +33,8 @@ from segmend.mend.learning.slab_games import (
 )
 from segmend.mend.learning.slab_sampler import SlabSampler
 from segmend.runtime.engine import load_network
+from segmend.sampling.slab import Shown, slab_prompt_channels
+from segmend.sampling.window import Window
 from segmend.users import LargestError
 from tests.datasets.test_folder import write_case, write_split
 
@@ -185,6 +189,44 @@ def test_a_step_learns_from_some_turns_and_the_gradient_reaches_both_networks() 
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
     assert how._learned(np.random.default_rng(0), 5, 2) != [0, 1, 2, 3, 4]
     assert how._learned(np.random.default_rng(0), 5, 0) == [0, 1, 2, 3, 4]
+
+
+def test_inputs_of_many_turns_are_those_of_each() -> None:
+    rng = np.random.default_rng(0)
+    context = rng.random((3, 128, 128)).astype(np.float32)
+    marks = (
+        Click((0, 60, 70)),
+        Click((0, 1, 127), positive=False),
+        Click((0, 62, 72), positive=False),
+        Box((0, 20, 30), (1, 50, 140)),
+        Stroke(((0, 5, 5), (0, 40, 90)), positive=False),
+        Stroke(((0, 8, 8), (0, 20, 60))),
+        Extremes(((0, 10, 30), (0, 90, 40), (0, 50, 5), (0, 60, 100))),
+    )
+    turns = [SlabTurn(marks[:n], new, disc(n + 5), bool(n % 2)) for n in range(8) for new in range(n + 1)]
+    contexts = [context if i % 3 else None for i in range(len(turns))]
+
+    found = prompt_batch(turns, contexts, 128, torch.device("cpu"))
+
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    for turn, known, one in zip(turns, contexts, found.numpy(), strict=True):
+        shown = Shown(turn.prompts, turn.newest, turn.mask, turn.own, known)
+        np.testing.assert_array_equal(one, slab_prompt_channels(shown, 0, 0, Window(0, 0, 128, 128), 128))
+
+
+def test_robots_in_other_processes_make_the_same_moves() -> None:
+    sampler = SlabSampler([ball(), photograph()], TINY)
+    games = [sampler[number] for number in range(24)]
+    network = how.build(TINY)
+    here = how.loss(network, games, 3).item()
+
+    network = how.build(TINY)
+    with how.with_robots(network, 2):
+        assert network.ask is not ask_here
+        there = how.loss(network, games, 3).item()
+
+    assert network.ask is ask_here
+    assert there == here
 
 
 def test_the_rate_rises_stays_and_falls_at_the_end() -> None:

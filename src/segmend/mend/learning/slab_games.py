@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from scipy import ndimage
 from segmend.core.image import Box, MaskArray, Real, bounds
 from segmend.core.prompts import Click, Prompt
 from segmend.mend.learning.games import MixedRobots, OpenThen
+from segmend.mend.learning.robot_pool import Ask, Question, ask_here
 from segmend.users import ExtremePoints, LargestError, NoisyHuman, RandomError, SkeletonStroke
 from segmend.users.error_region import error_region
 from segmend.users.play import Marks, User, as_prompts
@@ -56,14 +58,17 @@ class SlabTurn:
     own: bool  # the mask is the network's
 
 
-def turns_of(game: SlabGame) -> Generator[SlabTurn, Flat, None]:
-    """Yield the turns of a game; the mask that answers each is sent back.
+Talk = Generator[SlabTurn | Question, Any, None]
+
+
+def turns_of(game: SlabGame) -> Talk:
+    """Yield the turns of a game; the mask that answers each is sent back. So is a robot's move, before each of them.
 
     >>> truth = np.zeros((8, 8), bool); truth[2:6, 2:6] = True
     >>> game = SlabGame(np.zeros((6, 8, 8)), truth, truth, None, LargestError(), 2, blank=False, again=True)
     >>> talk = turns_of(game)
-    >>> next(talk).own, talk.send(~truth).own
-    (False, True)
+    >>> talk.send(ask_here([next(talk)])[0]).own, talk.send(~truth).user
+    (False, LargestError(seed=0))
     """
     mask, own = np.zeros_like(game.truth) if game.start is None else game.start, False
     prompts: tuple[Prompt, ...] = ()
@@ -71,7 +76,7 @@ def turns_of(game: SlabGame) -> Generator[SlabTurn, Flat, None]:
         mask, own = (yield SlabTurn((), 0, mask, own)), True
     for _ in range(game.interactions):
         opening = getattr(game.user, "opening", game.user) if not prompts and not game.blank else game.user
-        new = opening(game.truth[None], mask[None])
+        new = yield Question(opening, game.truth, mask)
         if new is None:
             break
         marks = as_prompts(new)
@@ -84,32 +89,32 @@ def turns_of(game: SlabGame) -> Generator[SlabTurn, Flat, None]:
 Answer = Callable[[Sequence[int], Sequence[SlabTurn]], Sequence[Flat]]  # which games, their turns -> masks
 
 
-def play_slabs(games: Sequence[SlabGame], answer: Answer) -> list[list[SlabTurn]]:
+def play_slabs(games: Sequence[SlabGame], answer: Answer, ask: Ask = ask_here) -> list[list[SlabTurn]]:
     """Play all games side by side and return every turn of each; the last ones are not answered."""
     talks = [turns_of(game) for game in games]
-    turns: list[list[SlabTurn]] = []
-    going: list[int] = []
-    for i, (game, talk) in enumerate(zip(games, talks, strict=True)):
-        first = next(talk, None)
-        turns.append([] if first is None else [first])
-        if first is not None and game.blank + game.interactions + game.again > 1:
-            going.append(i)
-    while going:
-        still = []
-        for i, mask in zip(going, answer(going, [turns[i][-1] for i in going]), strict=True):
-            more = _next_turn(talks[i], mask)
-            if more is None:
-                continue
-            turns[i].append(more)
-            if len(turns[i]) < games[i].blank + games[i].interactions + games[i].again:
-                still.append(i)
-        going = still
+    turns: list[list[SlabTurn]] = [[] for _ in games]
+    said = {i: next(talk, None) for i, talk in enumerate(talks)}
+    while said:
+        said |= _moves({i: one for i, one in said.items() if isinstance(one, Question)}, talks, ask)
+        going = []
+        for i, turn in said.items():
+            if isinstance(turn, SlabTurn):
+                turns[i].append(turn)
+                if len(turns[i]) < games[i].blank + games[i].interactions + games[i].again:
+                    going.append(i)
+        masks = answer(going, [turns[i][-1] for i in going]) if going else []
+        said = {i: _said(talks[i], mask) for i, mask in zip(going, masks, strict=True)}
     return turns
 
 
-def _next_turn(talk: Generator[SlabTurn, Flat, None], mask: Flat) -> SlabTurn | None:
+def _moves(questions: dict[int, Question], talks: Sequence[Talk], ask: Ask) -> dict[int, SlabTurn | Question | None]:
+    """Return what each game says after its robot's move."""
+    return {i: _said(talks[i], marks) for i, marks in zip(questions, ask(list(questions.values())), strict=True)}
+
+
+def _said(talk: Talk, reply: Any) -> SlabTurn | Question | None:
     try:
-        return talk.send(mask)
+        return talk.send(reply)
     except StopIteration:
         return None
 

@@ -11,7 +11,8 @@ Runs on a processor, on GPUs and on Apple's (`--set device=cuda`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,12 +32,14 @@ from segmend.learning.record import UNSEEN
 from segmend.learning.sheets import Example, sheet
 from segmend.learning.subjects import Subject, label_maps
 from segmend.learning.subjects import subjects as found_subjects
+from segmend.mend.learning.prompt_batch import prompt_batch
 from segmend.mend.learning.recipe import ERROR_WEIGHT, PRIOR_LOGIT, QUALITY_WEIGHT, TURN_WEIGHT, soft_dice_loss
+from segmend.mend.learning.robot_pool import Ask, ask_here, robot_pool
 from segmend.mend.learning.slab_games import LooseBox, SlabGame, SlabTurn, play_slabs
-from segmend.mend.learning.slab_sampler import CELLS, GRID, SlabSampler
+from segmend.mend.learning.slab_sampler import CELLS, SlabSampler
 from segmend.nets.folded import FOLD, FoldedDecoder, FoldedEncoder
 from segmend.runtime.engine import export_network, torch_network
-from segmend.sampling.slab import IMAGE_CHANNELS, PROMPT_CHANNELS, Shown, neighbour_channel, slab_prompt_channels
+from segmend.sampling.slab import IMAGE_CHANNELS, PROMPT_CHANNELS, neighbour_channel
 from segmend.solvers.finetune import Head, save_head
 from segmend.users import LargestError, RandomError
 from segmend.users.play import User, as_prompts
@@ -140,6 +143,15 @@ class SlabNetwork(nn.Module):
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
         self.learned, self.unseen = settings.learned, frozenset(settings.unseen)
+        self.ask: Ask = ask_here  # how robots are asked for their moves
+
+
+@contextmanager
+def with_robots(network: SlabNetwork, processes: int) -> Iterator[None]:
+    """Ask robots in so many processes meanwhile."""
+    with robot_pool(processes) as network.ask:
+        yield
+    network.ask = ask_here
 
 
 def _options(settings: Settings) -> tuple[dict[str, object], dict[str, object]]:
@@ -220,9 +232,8 @@ def export(network: SlabNetwork, settings: Settings, folder: Path) -> tuple[Path
     return encoder, decoder, head
 
 
-def _batch(arrays: Sequence[NDArray[np.float32]], device: torch.device) -> Tensor:
-    batch = torch.from_numpy(np.stack(arrays)).contiguous(memory_format=torch.channels_last)
-    return batch.to(device, non_blocking=True)
+def _batch(arrays: Sequence[NDArray[np.float32] | NDArray[np.bool_]], device: torch.device) -> Tensor:
+    return torch.from_numpy(np.stack(arrays)).to(device).contiguous(memory_format=torch.channels_last)
 
 
 def encode(network: SlabNetwork, games: Sequence[SlabGame]) -> tuple[Tensor, ...]:
@@ -232,12 +243,9 @@ def encode(network: SlabNetwork, games: Sequence[SlabGame]) -> tuple[Tensor, ...
         return tuple(network.encoder(_batch([game.image for game in games], device)))
 
 
-def prompts_of(games: Sequence[SlabGame], which: Sequence[int], turns: Sequence[SlabTurn]) -> list[NDArray[np.float32]]:
+def prompts_of(games: Sequence[SlabGame], which: Sequence[int], turns: Sequence[SlabTurn], at: torch.device) -> Tensor:
     """Return the decoder's input of some turns."""
-    return [
-        slab_prompt_channels(Shown(turn.prompts, turn.newest, turn.mask, turn.own, games[i].context), 0, 0, GRID, CELLS)
-        for i, turn in zip(which, turns, strict=True)
-    ]
+    return prompt_batch(turns, [games[i].context for i in which], CELLS, at)
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,7 +273,7 @@ def decode(
     with torch.no_grad(), autocast(device):
         for at in range(0, len(which), most):
             some = which[at : at + most]
-            seen = _batch(prompts_of(games, some, turns[at : at + most]), device)
+            seen = prompts_of(games, some, turns[at : at + most], device)
             logits, judged, *_ = network.decoder(seen, *_select(features, some))
             masks.extend((logits[:, 0] > 0).cpu().numpy())
             quality.extend(judged.float().tolist())
@@ -284,17 +292,17 @@ def loss(network: SlabNetwork, games: Sequence[SlabGame], step: int = 0) -> Tens
     network.encoder.train()
     features = encode(network, games)
     still = [part.detach() for part in features]
-    played = play_slabs(games, lambda which, turns: decode(network, still, games, which, turns).masks)
+    played = play_slabs(games, lambda which, turns: decode(network, still, games, which, turns).masks, network.ask)
     rng = np.random.default_rng((step, len(games)))
     chosen = [(i, n) for i, turns in enumerate(played) for n in _learned(rng, len(turns), network.learned)]
     whose = [i for i, _ in chosen]
     turns = [played[i][n] for i, n in chosen]
     network.decoder.train()
-    seen = _batch(prompts_of(games, whose, turns), device)
+    seen = prompts_of(games, whose, turns, device)
     with autocast(device):
         logits, judged, _, uncertainty = network.decoder(seen, *_select(features, whose))
-    truth = _batch([games[i].truth[None].astype(np.float32) for i in whose], device)
-    valid = _batch([games[i].valid[None].astype(np.float32) for i in whose], device)
+    truth = _batch([games[i].truth[None] for i in whose], device).float()
+    valid = _batch([games[i].valid[None] for i in whose], device).float()
     wrong = losses(logits.float(), judged.float(), uncertainty.float(), truth, valid, seen)
     weights = np.asarray([1.0 + TURN_WEIGHT * n for _, n in chosen])
     totals = np.bincount(whose, weights, minlength=len(games))
