@@ -12,13 +12,17 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
 from segmend.core.image import Image
+from segmend.core.segmenter import Given, Workspace
+from segmend.core.session import GIVEN
 from segmend.errors import SegmendError
 from segmend.runtime.engine import AUTO, Device
 from segmend.server.open_session import DELETED, OpenSession
+from segmend.server.repairs import repair
 from segmend.server.told import Told
 from segmend.server.work import Pool, log_failure
 from segmend.server.workspaces import Workspaces
@@ -149,9 +153,15 @@ class OpenSessions:
     def _load(self, session_id: str, slot: Slot) -> None:
         try:
             record = self._store.session_record(session_id)
+            loaded = self._store.load_session(session_id)
+
+            def open_workspace(method: str) -> Workspace:
+                image = partial(self.images.get, record.case)
+                return Given() if method == GIVEN else self.workspaces.open(session_id, method, image)
+
             session = OpenSession(
                 record,
-                self._store.session(session_id),
+                repair(self._store, session_id, loaded, open_workspace),
                 lambda: self.images.get(record.case),
                 store=self._store,
                 pool=self.pool,
