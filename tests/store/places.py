@@ -27,7 +27,7 @@ def small_disk(folder: Path, size: str = "4m") -> Iterator[Path]:
     try:
         yield folder
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)  # images may still be mapped from it
 
 
 @contextmanager
@@ -58,4 +58,4 @@ def read_only(folder: Path) -> Iterator[Callable[[], None]]:
         assert _mount("-o", "remount,bind,ro", str(folder)).returncode == 0
         yield lambda: _mount("-o", "remount,bind,rw", str(folder)).check_returncode()
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)  # images may still be mapped from it

@@ -187,7 +187,7 @@ def open_browser(address: str) -> None:
 def add_samples(settings: ServerSettings) -> None:
     """Put one sample case of each kind into a store that holds none."""
     with Store.open(settings.database, settings.blobs) as store:
-        if store.cases():
+        if store.read_only is not None or store.cases():
             return
         with click.progressbar(list(KINDS), label="Drawing sample cases", file=sys.stderr) as kinds:
             for kind in kinds:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 
 from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from segmend import io, methods
@@ -18,8 +19,10 @@ router = APIRouter(prefix="/api", tags=["server"], responses=PROBLEMS)
 
 @router.get("/health", response_model=HealthJson, summary="Is the server there; the one route that needs no token")
 async def health(request: Request) -> Response:
-    ready = shared(request).ready.is_set()
-    return JSONResponse({"status": "ok", "version": importlib.metadata.version("segmend"), "ready": ready})
+    here = shared(request)
+    read_only = await run_in_threadpool(lambda: here.store.read_only is not None)
+    version = importlib.metadata.version("segmend")
+    return JSONResponse({"status": "ok", "version": version, "ready": here.ready.is_set(), "read_only": read_only})
 
 
 @router.get("/methods", response_model=list[MethodJson], summary="The installed methods")

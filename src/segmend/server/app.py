@@ -43,6 +43,7 @@ from fastapi.staticfiles import StaticFiles
 from threadpoolctl import threadpool_limits
 
 from segmend import methods
+from segmend.core.atomic import sweep_parts
 from segmend.errors import SegmendError, SettingsError, StoreError
 from segmend.server import about, auth, cases, exports, live, masks, replies, sessions
 from segmend.server.logins import LOGINS_FOLDER, Logins
@@ -106,7 +107,10 @@ def _prepare(settings: ServerSettings) -> ServerSettings:
 def _open(settings: ServerSettings) -> Shared:
     _sweep(settings.data)
     told = told_by([settings.data, *settings.weights.values(), *settings.link_folders, *local_places(settings)])
+    sweep_parts(settings.data)
     store = Store.open(settings.database, settings.blobs)
+    if (reason := store.read_only) is not None:
+        log.warning("%s What is there can be seen and exported; nothing can be added or changed.", reason)
     sessions = OpenSessions(
         store,
         limit_bytes=settings.cache_bytes,

@@ -208,6 +208,9 @@ class HealthJson(BaseModel):
     status: Literal["ok"]
     version: str
     ready: Annotated[bool, Field(description="the usual method is loaded, and its first answer takes as long as any")]
+    read_only: Annotated[
+        bool, Field(description="nothing can be written now: the disk is full, or the folder read-only")
+    ]
 
 
 class LinkJson(BaseModel):
