@@ -147,10 +147,9 @@ class WindowNetworks:
         """Return which cells the marks pin as seeds; where both fall into one cell, it is foreground."""
         pinned = np.zeros((1, CELLS, CELLS), np.uint8)
         for pixels, side in zip(self.marked_pixels(question)[::-1], (BACKGROUND, FOREGROUND), strict=True):
-            for row, column in pixels.tolist():
-                y, x = (round(at) for at in window.cell(row, column, CELLS))
-                if 0 <= y < CELLS and 0 <= x < CELLS:
-                    pinned[0, y, x] = side
+            y, x = (np.rint(at).astype(np.intp) for at in window.cells(pixels[:, 0], pixels[:, 1], CELLS))
+            inside = (y >= 0) & (y < CELLS) & (x >= 0) & (x < CELLS)
+            pinned[0, y[inside], x[inside]] = side
         return pinned
 
 

@@ -249,7 +249,7 @@ def add_cases(store: Store, reading: Reading, upload: Upload) -> list[CaseRecord
 
 def add_linked(store: Store, reading: Reading, path: str, project: str, settings: ServerSettings) -> list[CaseRecord]:
     """Return the new cases of a file or folder of this machine."""
-    folder = Path(mkdtemp(prefix="upload-", dir=settings.data))
+    folder = scratch_folder(settings.data, "upload-")
     limits = {"max_bytes": settings.max_upload_bytes, "max_files": settings.max_upload_files}
     try:
         return _add(store, reading, [copy_linked(path, settings.link_folders, folder, **limits)], project)
