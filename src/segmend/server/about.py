@@ -9,6 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from segmend import io, methods
+from segmend.runtime.budget import resident_bytes
 from segmend.server.auth import cookie_name
 from segmend.server.replies import PROBLEMS
 from segmend.server.schemas import FormatJson, HealthJson, MethodJson
@@ -21,8 +22,20 @@ router = APIRouter(prefix="/api", tags=["server"], responses=PROBLEMS)
 async def health(request: Request) -> Response:
     here = shared(request)
     read_only = await run_in_threadpool(lambda: here.store.read_only is not None)
-    version = importlib.metadata.version("segmend")
-    return JSONResponse({"status": "ok", "version": version, "ready": here.ready.is_set(), "read_only": read_only})
+    memory = here.sessions.memory
+    return JSONResponse(
+        {
+            "status": "ok",
+            "version": importlib.metadata.version("segmend"),
+            "ready": here.ready.is_set(),
+            "read_only": read_only,
+            "memory": {
+                "limit_bytes": memory.limit_bytes,
+                "kept_bytes": memory.size_bytes,
+                "resident_bytes": resident_bytes(),
+            },
+        }
+    )
 
 
 @router.get("/methods", response_model=list[MethodJson], summary="The installed methods")

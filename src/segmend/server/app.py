@@ -45,6 +45,7 @@ from threadpoolctl import threadpool_limits
 from segmend import methods
 from segmend.core.atomic import sweep_parts
 from segmend.errors import SegmendError, SettingsError, StoreError
+from segmend.runtime.budget import limit_arenas
 from segmend.server import about, auth, cases, exports, live, masks, replies, sessions
 from segmend.server.logins import LOGINS_FOLDER, Logins
 from segmend.server.open_sessions import OpenSessions
@@ -257,6 +258,7 @@ def serve(settings: ServerSettings, on_ready: Callable[[str], None] | None = Non
     SettingsError when the port is taken or not allowed. Port 0 takes any that is free.
     """
     _hush_readers()
+    limit_arenas()
     server = Server(settings, on_ready)
     with (
         report_freeze(settings.late_seconds),

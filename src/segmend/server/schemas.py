@@ -204,6 +204,12 @@ class FormatJson(BaseModel):
     title: str
 
 
+class MemoryJson(BaseModel):
+    limit_bytes: Annotated[int, Field(description="of all that is kept because it may be wanted again")]
+    kept_bytes: Annotated[int, Field(description="what is kept now: features, images, maps, workspaces")]
+    resident_bytes: Annotated[int | None, Field(description="what the whole server holds, if the system says")]
+
+
 class HealthJson(BaseModel):
     status: Literal["ok"]
     version: str
