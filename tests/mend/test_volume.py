@@ -31,8 +31,8 @@ from segmend.mend.volume_changes import Change, leaks
 from segmend.mend.volume_networks import FrameAnswer
 from segmend.mend.volume_options import TUNING, VolumeOptions
 from segmend.mend.volume_quality import expected_dice
-from segmend.runtime.engine import Arrays, Engine, load_network
 from segmend.runtime.budget import MEMORY
+from segmend.runtime.engine import Arrays, Engine, load_network
 from segmend.sampling.channels import Guess
 from segmend.sampling.frame import Frame
 from segmend.sampling.window import Window
