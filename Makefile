@@ -21,7 +21,7 @@ WEB := $(shell find web -name node_modules -prune -o -type f -print 2>/dev/null)
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help start test test-long coverage check fuzz audit dev web format lock bench docs measure smoke release sbom clean
+.PHONY: help start test test-long coverage check fuzz audit dev web format lock bench soak docs measure smoke release sbom clean
 
 help:
 	@echo "make start    set up and open the annotator with sample cases (ARGS='--no-browser --port 8000')"
@@ -32,6 +32,7 @@ help:
 	@echo "make audit    ask for known weaknesses of the pinned packages (needs the network and pip-audit)"
 	@echo "make dev      set up for development    make format   rewrite files in the one style"
 	@echo "make bench    print all figures         make lock     pin what pyproject.toml asks for"
+	@echo "make soak     kill servers, databases and commands 1,000 times, and measure memory (hours; ARGS='--kills 100')"
 	@echo "make docs     build the documentation   make measure  time a fresh 'make start'"
 	@echo "make smoke    install without development tools and make a mask (PYTHON=python3.13)"
 	@echo "make release  bump, build, check, commit and tag (VERSION=x.y.z); prints how to upload"
@@ -79,6 +80,9 @@ format: dev
 
 bench: dev
 	$(BIN)/python bench/all.py $(ARGS)
+
+soak: dev
+	$(BIN)/python tools/soak.py --clicks 5000 $(ARGS)
 
 docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

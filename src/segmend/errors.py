@@ -12,6 +12,7 @@ SegmendError
     LimitError          larger or more than this server allows
   StoreError          the disk or the database refused; nothing already saved is lost
     DiskFullError       there is no space left
+    ReadOnlyError       nothing can be written here; what is there can be read
   ModelError          weights that are missing, damaged, or of another method or version
   LibraryError        the compiled part of Segmend is missing or does not belong to it
 """
@@ -63,6 +64,10 @@ class StoreError(SegmendError):
 
 class DiskFullError(StoreError):
     """There is no space left; nothing already saved is lost."""
+
+
+class ReadOnlyError(StoreError):
+    """Nothing can be written here; what is there can be read."""
 
 
 class ModelError(SegmendError):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -720,3 +721,32 @@ def test_what_claims_gigabytes_is_refused_in_a_sentence_before_it_is_unpacked(sa
 
     assert (code, out) == (2, "")
     assert err == "photo.png has 40000 x 40000 pixels; at most 178956970 are read of one picture.\n"
+
+
+def test_a_store_is_verified(said, tmp_path):
+    with Store.local(tmp_path) as store:
+        case = store.add_case("head", make("head", shape=(1, 40, 40)).image).id
+        store.add_session(case)
+    assert said("verify", "--folder", tmp_path)[:2] == (
+        0,
+        "1 cases, 1 blobs (0.0 MB), 1 sessions.\nNothing is damaged.\n",
+    )
+    path = tmp_path / "blobs" / "cases" / case / "image.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+
+    code, out, err = said("verify", "--folder", tmp_path, "--json")
+
+    assert code == 2 and err == "1 thing is damaged; see above.\n"
+    (damage,) = json.loads(out)["damage"]
+    assert f"cases/{case}/image.npy is damaged: it has" in damage
+
+
+def test_a_store_of_before_gets_checksums(said, tmp_path):
+    folder = shutil.copytree(Path(__file__).parents[1] / "landed" / "store", tmp_path / "store")
+    begun = said("verify", "--folder", folder)[1]
+    added = said("verify", "--folder", folder, "--add")[1]
+    after = said("verify", "--folder", folder)[1]
+
+    assert "3 blobs are of an older Segmend and have no checksums." in begun
+    assert "3 blobs are of an older Segmend and now have checksums." in added
+    assert "older" not in after and after.endswith("Nothing is damaged.\n")

@@ -18,7 +18,7 @@ from segmend.core.atomic import write_atomically
 from segmend.core.geometry import evened, onto
 from segmend.core.image import Image
 from segmend.core.session import Label
-from segmend.errors import FileError, GeometryError, LimitError, ShapeError
+from segmend.errors import DiskFullError, FileError, GeometryError, LimitError, ShapeError
 from segmend.io.intensities import rescale
 from segmend.io.sizes import FLOOR, MAX_BYTES, Limits, check_claim, check_room, limited
 from segmend.runtime.memory import free_memory
@@ -147,7 +147,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path)
         part.write_text("half")
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(FileError, match=r"mask\.nii could not be written: No space left on device"):
+    with pytest.raises(DiskFullError, match=r"mask\.nii could not be written: No space left on device"):
         write_atomically(tmp_path / "mask.nii", fail)
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("mask.nii", "old")]
 

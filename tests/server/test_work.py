@@ -172,3 +172,25 @@ def test_a_process_in_which_no_thread_can_run_tells_its_stacks_nevertheless():
 def test_the_time_that_a_step_may_take_is_above_0(tmp_path):
     with pytest.raises(SettingsError, match="late_seconds need to be above 0; got 0"):
         ServerSettings(tmp_path, late_seconds=0)
+
+
+def test_what_is_for_when_nobody_waits_begins_last():
+    order, gate = [], threading.Event()
+
+    def steps(name):
+        gate.wait(5)
+        order.append(name)
+        yield
+
+    pool = Pool(1)
+    pool.submit(steps("first"))
+    pool.submit(steps("warm"), when_idle=True)
+    for name in ("a", "b"):
+        pool.submit(steps(name))
+    gate.set()
+    for _ in range(500):
+        if len(order) == 4:
+            break
+        time.sleep(0.01)
+    pool.close()
+    assert order == ["first", "a", "b", "warm"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,28 +27,35 @@ def small_disk(folder: Path, size: str = "4m") -> Iterator[Path]:
     try:
         yield folder
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)  # images may still be mapped from it
 
 
 @contextmanager
-def read_only(folder: Path) -> Iterator[None]:
-    """Make a folder read-only for a while: by its permissions, and for root by mounting it over itself."""
+def read_only(folder: Path) -> Iterator[Callable[[], None]]:
+    """Make a folder read-only for a while: by its permissions, and for root by mounting it over itself.
+
+    What it gives ends that while files in it are still open.
+    """
     if os.geteuid() != 0:
         below = [folder, *(p for p in folder.rglob("*"))]
         modes = {p: p.stat().st_mode for p in below}
+
+        def restore() -> None:
+            for p in below:
+                p.chmod(modes[p])
+
         for p in reversed(below):
             p.chmod(modes[p] & 0o555)
         try:
-            yield
+            yield restore
         finally:
-            for p in below:
-                p.chmod(modes[p])
+            restore()
         return
     done = _mount("--bind", str(folder), str(folder))
     if done.returncode:
         pytest.skip(f"this container may not mount a folder read-only: {done.stderr.strip()}")
     try:
         assert _mount("-o", "remount,bind,ro", str(folder)).returncode == 0
-        yield
+        yield lambda: _mount("-o", "remount,bind,rw", str(folder)).check_returncode()
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)  # images may still be mapped from it

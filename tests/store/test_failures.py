@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 import gzip
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -23,7 +24,7 @@ from sqlalchemy import text
 
 from segmend.core.image import Image
 from segmend.core.session import PALETTE, Defined, Label
-from segmend.errors import ConflictError, DiskFullError, SettingsError, StoreError
+from segmend.errors import ConflictError, DiskFullError, ReadOnlyError, SettingsError, StoreError
 from segmend.store import Store, tables
 from tests.store.conftest import Place
 from tests.store.drawn import CLICK, LESION, SHAPE, image, large_patch, patch
@@ -47,6 +48,18 @@ def assert_as_begun(store: Store, session: str) -> None:
     assert found.events[:2] == (LESION, CLICK)
     assert found.answers[1] == patch(1)
     np.testing.assert_array_equal(store.image(store.cases()[0].id).voxels, image().voxels)
+
+
+def files_of(folder: Path) -> set[tuple[str, int]]:
+    """Return the names and lengths of all files in a folder."""
+    return {(str(p.relative_to(folder)), p.stat().st_size) for p in folder.rglob("*") if p.is_file()}
+
+
+def occupy(file: Path) -> None:
+    """Take all that is free on a file's disk."""
+    with suppress(OSError), file.open("wb", buffering=0) as ballast:
+        while ballast.write(bytes(4096)):
+            pass
 
 
 def fill(store: Store, session: str, appended: list[int], *, rows: int = 100) -> NoReturn:
@@ -81,6 +94,23 @@ class TestFullDisk:
                 assert_as_begun(store, session)
                 assert len(store.session(session).events) == kept + 1
 
+    def test_a_full_disk_can_be_read(self, tmp_path: Path) -> None:
+        with small_disk(tmp_path / "disk") as disk:
+            with Store.local(disk / "store") as store:
+                session = begun(store)
+            occupy(disk / "ballast")
+
+            with Store.local(disk / "store") as store:
+                assert "full" in str(store.read_only)
+                assert_as_begun(store, session)
+                with pytest.raises(DiskFullError, match=r"free some space .* can be seen and exported\."):
+                    store.append(session, 2, CLICK)
+
+            (disk / "ballast").unlink()
+            with Store.local(disk / "store") as store:
+                assert store.read_only is None
+                store.append(session, 2, CLICK)
+
     def test_an_image_that_does_not_fit_leaves_nothing(self, tmp_path: Path) -> None:
         with small_disk(tmp_path / "disk") as disk, Store.local(disk / "store") as store:
             session = begun(store)
@@ -111,18 +141,60 @@ class TestFullDisk:
 
 
 class TestReadOnly:
-    def test_a_read_only_folder_is_refused_and_untouched(self, tmp_path: Path) -> None:
+    def test_a_read_only_folder_can_be_read_and_is_untouched(self, tmp_path: Path) -> None:
         with Store.local(tmp_path / "store") as store:
             session = begun(store)
+            assert store.read_only is None
+        before = files_of(tmp_path / "store")
 
-        with (
-            read_only(tmp_path / "store"),
-            pytest.raises(StoreError, match=r"store.* (could not be opened|cannot be written)"),
-        ):
-            Store.local(tmp_path / "store")
+        with read_only(tmp_path / "store"), Store.local(tmp_path / "store") as store:
+            assert "segmend.db cannot be written" in str(store.read_only)
+            assert_as_begun(store, session)
+            with pytest.raises(ReadOnlyError, match=r"cannot be written .* can be seen and exported\."):
+                store.append(session, 2, CLICK)
+            with pytest.raises(ReadOnlyError, match=r"can be seen and exported\."):
+                store.add_case("b", image())
 
+        assert files_of(tmp_path / "store") == before
         with Store.local(tmp_path / "store") as store:
             assert_as_begun(store, session)
+            store.append(session, 2, CLICK)
+
+    def test_a_killed_servers_journal_is_read_in_a_read_only_folder(self, tmp_path: Path) -> None:
+        with Store.local(tmp_path / "store") as store:
+            session = begun(store)
+            shutil.copytree(tmp_path / "store", tmp_path / "killed")  # with what is only in the journal yet
+        assert (tmp_path / "killed" / "segmend.db-wal").stat().st_size > 0
+
+        for shared_memory in (True, False):  # a copy that somebody made may lack it
+            if not shared_memory:
+                (tmp_path / "killed" / "segmend.db-shm").unlink()
+            before = files_of(tmp_path / "killed")
+            with read_only(tmp_path / "killed"), Store.local(tmp_path / "killed") as store:
+                assert store.read_only is not None
+                assert_as_begun(store, session)
+            assert {name for name, _ in files_of(tmp_path / "killed")} == {name for name, _ in before}
+
+    def test_a_store_of_an_earlier_version_is_read_in_a_read_only_folder(self, tmp_path: Path) -> None:
+        landed = Path(shutil.copytree(ROOT / "tests" / "landed" / "store", tmp_path / "landed"))
+        with read_only(landed), Store.local(landed) as store:
+            assert sorted(case.name for case in store.cases()) == ["a head", "a spot"]
+            assert store.image(store.cases()[0].id).channels == 3
+
+    def test_a_folder_that_becomes_writable_is_written_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for module in ("database", "blobs"):
+            monkeypatch.setattr(f"segmend.store.{module}.RETRY_SECONDS", 0.0)
+        with Store.local(tmp_path / "store") as store:
+            session = begun(store)
+        with read_only(tmp_path / "store") as end, Store.local(tmp_path / "store") as store:
+            assert_as_begun(store, session)
+            end()
+            store.append(session, 2, CLICK)
+
+            assert store.read_only is None
+            assert len(store.session(session).events) == 3
 
     def test_a_folder_that_cannot_be_made_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir()

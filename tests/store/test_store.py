@@ -288,7 +288,7 @@ class TestSessions:
         with store._database.writing() as connection:
             connection.execute(text('UPDATE events SET json = \'{"event": "dreamt"}\''))
 
-        with pytest.raises(StoreError, match=f"Event 0 of session {session} is damaged or of a newer Segmend"):
+        with pytest.raises(StoreError, match=f"Event 0 of session {session} is damaged; restore a copy"):
             store.session(session)
 
 
@@ -403,6 +403,7 @@ class TestLeftovers:
     def test_blobs_of_another_database_are_left_alone(self, place: Place, tmp_path: Path) -> None:
         with place.open() as store:
             case = store.add_case("a", image())
+        Store.open(f"sqlite:///{tmp_path}/new.db", str(tmp_path / "own")).close()
         new = Place(f"sqlite:///{tmp_path}/new.db", place.blobs, place.storage)
         with new.open() as empty:
             empty.sweep(abandoned=timedelta(0))

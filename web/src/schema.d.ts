@@ -489,6 +489,11 @@ export interface components {
         /** HealthJson */
         readonly HealthJson: {
             /**
+             * Read Only
+             * @description nothing can be written now: the disk is full, or the folder read-only
+             */
+            readonly read_only: boolean;
+            /**
              * Ready
              * @description the usual method is loaded, and its first answer takes as long as any
              */

@@ -10,6 +10,7 @@ import click
 from segmend.cli.machine import examine
 from segmend.cli.place import data_option
 from segmend.cli.words import as_json, device_options, say
+from segmend.runtime.budget import DEFAULT_BYTES
 
 
 @click.command()
@@ -31,7 +32,8 @@ def doctor(data: Path, device: str, precision: str, as_json: bool) -> None:
         "system": machine.system,
         "processor": f"{machine.processor.name}, {machine.processor.cores} cores: {features}",
         "gpu": ", ".join(machine.gpus) or "none, and none is needed",
-        "memory": f"{machine.memory_gib} GiB",
+        "memory": f"{machine.memory_gib} GiB; the annotator keeps up to {DEFAULT_BYTES >> 20} MiB for what may be "
+        "wanted again, or what segmend start --memory says",
         "disk": f"{machine.disk_free_gib} GiB free at {machine.folder}",
         "browser": machine.browser or "none found",
         "versions": ", ".join(f"{name} {version}" for name, version in machine.versions.items() if version),

@@ -13,9 +13,10 @@ from typing import Any
 import click
 
 from segmend.cli.place import place_options
-from segmend.cli.words import device_options
+from segmend.cli.words import Megabytes, device_options
 from segmend.errors import SettingsError
 from segmend.methods import card, check_weights
+from segmend.runtime.budget import DEFAULT_BYTES
 from segmend.runtime.engine import Device, check_device
 from segmend.samples import KINDS, make
 from segmend.server.app import serve
@@ -62,6 +63,15 @@ LIMITS: dict[str, type[int] | type[float]] = {
     help="A folder that `segmend train` made, for --method or another one. Repeat for more.",
 )
 @device_options
+@click.option(
+    "--memory",
+    type=Megabytes(),
+    default=f"{DEFAULT_BYTES >> 20}M",
+    show_default=True,
+    envvar="SEGMEND_MEMORY",
+    show_envvar=True,
+    help="For what is kept because it may be wanted again, all together, such as 500M or 2G.",
+)
 @click.option("--samples/--no-samples", default=True, help="Put sample cases into an empty folder.")
 @click.option(
     "--limit",
@@ -82,6 +92,7 @@ def start(
     weights: tuple[str, ...],
     device: str,
     precision: str,
+    memory: int,
     samples: bool,
     limits: tuple[str, ...],
     data: Path,
@@ -108,6 +119,7 @@ def start(
         weights=weights_of(weights, method),
         device=Device(device, precision),
         **limits_of(limits),
+        cache_bytes=memory,
     )
     if samples:
         add_samples(settings)
@@ -187,7 +199,7 @@ def open_browser(address: str) -> None:
 def add_samples(settings: ServerSettings) -> None:
     """Put one sample case of each kind into a store that holds none."""
     with Store.open(settings.database, settings.blobs) as store:
-        if store.cases():
+        if store.read_only is not None or store.cases():
             return
         with click.progressbar(list(KINDS), label="Drawing sample cases", file=sys.stderr) as kinds:
             for kind in kinds:

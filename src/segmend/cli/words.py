@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,20 @@ from segmend.core.prompts import Adjust, Click, Extremes, Lasso, Prompt, Stroke,
 from segmend.core.session import Label
 from segmend.errors import ConflictError, FileError, PromptError
 from segmend.runtime.engine import DEVICES, PRECISIONS
+
+
+class Megabytes(click.ParamType[int]):
+    """An amount of memory such as 500M or 2G, as bytes."""
+
+    name = "size"
+
+    def convert(self, value: str | int, param: click.Parameter | None, context: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([MG])i?B?", value.strip(), re.IGNORECASE)
+        if found is None:
+            self.fail(f"{value!r} is no amount of memory; write for example 500M or 2G.", param, context)
+        return int(float(found[1]) * (1 << {"M": 20, "G": 30}[found[2].upper()]))
 
 
 def voxel(text: str) -> Index:

@@ -70,8 +70,13 @@ def marks(prompts: Sequence[Prompt], shape: Sequence[int]) -> tuple[Points, Poin
     ([], [[0, 1, 1]])
     """
     pinned: dict[int, bool] = {}
-    grid = (int(shape[0]), int(shape[1]), int(shape[2]))
+    grid = depth, rows, columns = int(shape[0]), int(shape[1]), int(shape[2])
     for prompt in prompts:
+        if isinstance(prompt, Click):  # there may be a thousand of them
+            z, y, x = prompt.index
+            if 0 <= z < depth and 0 <= y < rows and 0 <= x < columns:
+                pinned[(z * rows + y) * columns + x] = prompt.positive
+                continue
         found = mark(prompt)
         if found is not None:
             voxels, positive = found

@@ -155,6 +155,7 @@ KINDS: dict[str, type[Prompt]] = {
     "adjust": Adjust,
     "mask": Mask,
 }
+_NAMES = {cls: kind for kind, cls in KINDS.items()}
 
 
 def kind_of(prompt: Prompt) -> str:
@@ -163,7 +164,7 @@ def kind_of(prompt: Prompt) -> str:
     >>> kind_of(Click((0, 0, 0)))
     'click'
     """
-    return next(kind for kind, cls in KINDS.items() if type(prompt) is cls)
+    return _NAMES[type(prompt)]
 
 
 def is_positive(prompt: Prompt) -> bool:
@@ -182,8 +183,8 @@ def extent(prompt: Prompt) -> Box | None:
     Box(low=(0, 2, 3), high=(1, 6, 10))
     """
     match prompt:
-        case Click(index=index):
-            return _around([index])
+        case Click(index=(z, y, x)):  # there may be a thousand of them
+            return Box((z, y, x), (z + 1, y + 1, x + 1))
         case Stroke(points=points) | Lasso(points=points) | Extremes(points=points):
             return _around(points)
         case Box():
@@ -214,6 +215,10 @@ def check(prompt: Prompt, shape: Sequence[int]) -> None:
     ...
     segmend.errors.PromptError: The click reaches (0, 7, 0), outside the image of shape (1, 5, 5).
     """
+    if isinstance(prompt, Click):  # there may be a thousand of them
+        z, y, x = prompt.index
+        if 0 <= z < shape[0] and 0 <= y < shape[1] and 0 <= x < shape[2]:
+            return
     kind = kind_of(prompt)
     match prompt:
         case Stroke(points=points) | Lasso(points=points) | Extremes(points=points):

@@ -93,6 +93,9 @@ class Workspace(ABC):
         """
         yield self.predict(prompts, previous)
 
+    def prepare(self) -> None:  # noqa: B027 - most methods have nothing to do
+        """Do ahead of the first prompt what is only worth it while nobody waits; it changes no answer."""
+
     def with_finetuning(self, finetune: Finetune) -> Workspace:
         """Return a workspace of this image that teaches its network the image as said; one just opened is "auto".
 

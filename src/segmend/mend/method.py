@@ -138,8 +138,6 @@ class Mend(Segmenter):
         in_space = self._space(image) if solid(image) else None
         workspace = MendWorkspace(self.planes, image, self.options, in_space)
         workspace.automatic = self._automatic(image, workspace.planes, in_space)
-        if image.flat:
-            workspace.planes.prepare()
         return workspace
 
     def _space(self, image: Image) -> VolumeWorkspace | None:
@@ -171,6 +169,10 @@ class MendWorkspace(Workspace):
         self.planes = PlanePredictor(networks, image, looking)
         self.in_space = in_space
         self.automatic: Automatic | None = None
+
+    def prepare(self) -> None:
+        if self.image.flat:
+            self.planes.prepare()
 
     @property
     def labels(self) -> Mapping[int, str]:

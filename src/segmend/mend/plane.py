@@ -25,9 +25,9 @@ from segmend.mend.plane_networks import (
     Networks,
     Question,
     WindowAnswer,
-    WindowNetworks,
     whole_mask,
     whole_plane,
+    window_networks,
 )
 from segmend.mend.plane_options import PlaneOptions
 from segmend.mend.plane_windows import (
@@ -39,8 +39,7 @@ from segmend.mend.plane_windows import (
     wider_window,
 )
 from segmend.mend.quality import add_second_prediction, agreements, lines_quality
-from segmend.mend.vessels import Lines, lines_of
-from segmend.sampling.intensity import colour_or_grey
+from segmend.mend.vessels import FoundLines
 from segmend.sampling.probability import uncertainty_of
 from segmend.sampling.window import Plane, Window
 from segmend.solvers.finetune import one_thread
@@ -57,9 +56,8 @@ class PlanePredictor:
     """One image, of which any plane can be asked about."""
 
     def __init__(self, networks: Networks, image: Image, options: PlaneOptions | None = None) -> None:
-        self.windows = WindowNetworks(networks, image)
+        self.windows = window_networks(networks, image)
         self.options = PlaneOptions() if options is None else options
-        self._lines: tuple[Lines | None] | None = None  # None until they are found
 
     def with_finetuning(self, finetune: Finetune) -> PlanePredictor:
         """Return one with this setting of fine-tuning, which shares the features that are kept."""
@@ -71,7 +69,9 @@ class PlanePredictor:
         """Compute a picture's features as a whole, and find its lines, before anybody marks it."""
         with one_thread():
             self.windows.features(0, 0, self.windows.whole_window(0))
-            self.lines()
+            lines = self.lines()
+            if lines is not None:
+                lines.prepare()
 
     def answer(self, question: Question) -> WindowAnswer:
         """Answer one plane: along lines where marks lie on them, else by the networks, with a second prediction."""
@@ -144,13 +144,9 @@ class PlanePredictor:
 
     # Along lines.
 
-    def lines(self) -> Lines | None:
+    def lines(self) -> FoundLines | None:
         """Return the lines of a picture, None where it has none."""
-        if self._lines is None:
-            engine = self.windows.networks.lines
-            channels = colour_or_grey(self.windows.image.voxels[:, 0])
-            self._lines = (None if engine is None else lines_of(channels, engine),)
-        return self._lines[0]
+        return self.windows.lines()
 
     def _answer_along_lines(self, question: Question) -> WindowAnswer | None:
         """Answer marks on a line with all that is joined to it; None where the mask so far is of something else."""
@@ -177,7 +173,7 @@ class PlanePredictor:
             nothing,
         )
 
-    def _lines_probability(self, lines: Lines | None, question: Question) -> Real | None:
+    def _lines_probability(self, lines: FoundLines | None, question: Question) -> Real | None:
         if lines is None or not question.prompts:
             return None
         first = question.prompts[0]

@@ -6,9 +6,10 @@ the prompts into an answer. Nothing else of mend touches the two.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +19,18 @@ from segmend.core.logits import sigmoid
 from segmend.core.marks import marks
 from segmend.core.prompts import Prompt
 from segmend.core.seeds import BACKGROUND, FOREGROUND
+from segmend.mend.vessels import FoundLines, lines_of
+from segmend.runtime.budget import MEMORY
 from segmend.runtime.engine import Engine
 from segmend.sampling.channels import plane_prompt_channels
-from segmend.sampling.intensity import window_channels
+from segmend.sampling.intensity import colour_or_grey, window_channels
 from segmend.sampling.probability import uncertainty_of
 from segmend.sampling.window import Plane, Window, around, cells_on_plane, resample_to_grid, resample_to_plane
 from segmend.solvers.finetune import Head, one_thread
 
 # The side of the grid in cells. The shipped weights were trained on it.
 CELLS = 128
-# How many windows' features are kept, 1.4 MB each: memory, not quality.
+# How many windows' features are kept of one image at most, 1.4 MB each: memory, not quality.
 KEPT = 32
 
 Pixels = NDArray[np.intp]  # [n 2] (row, column)
@@ -84,12 +87,27 @@ class WindowAnswer:
 
 
 class WindowNetworks:
-    """One image, of which the networks answer any plane through any window; the newest windows' features are kept."""
+    """One image, of which the networks answer any plane through any window; the newest windows' features are kept.
+
+    Several workspaces of one image may share it (`window_networks`), in threads of their own.
+    """
 
     def __init__(self, networks: Networks, image: Image) -> None:
         self.networks = networks
         self.image = image
-        self._kept: OrderedDict[tuple[int, int, Window], WindowFeatures] = OrderedDict()
+        self._owner = object()  # of what is kept in `MEMORY`
+        self._lines: tuple[FoundLines | None] | None = None  # None until they are found
+        self._lock = Lock()  # so that what two threads want at once is computed once
+        weakref.finalize(self, MEMORY.forget_later, self._owner)
+
+    def lines(self) -> FoundLines | None:
+        """Return the lines of a picture, None where it has none."""
+        with self._lock:
+            if self._lines is None:
+                engine = self.networks.lines
+                channels = colour_or_grey(self.image.voxels[:, 0])
+                self._lines = (None if engine is None else lines_of(channels, engine),)
+            return self._lines[0]
 
     def whole_window(self, axis: int) -> Window:
         """Return the window of a whole plane."""
@@ -119,14 +137,15 @@ class WindowNetworks:
     def features(self, axis: int, index: int, window: Window) -> WindowFeatures:
         """Return what a window shows and what the reader makes of it, from what is kept if it is."""
         key = (axis, index, window)
-        found = self._kept.pop(key, None)
-        if found is None:
-            channels = window_channels(np.take(self.image.voxels, index, axis + 1), window, CELLS)
-            read = self.networks.reader.run({"x": channels[None]})
-            found = WindowFeatures(channels, {name: np.asarray(value) for name, value in read.items()})
-        self._kept[key] = found  # the newest last
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+        with self._lock:
+            found: WindowFeatures | None = MEMORY.get(self._owner, key)
+            if found is None:
+                channels = window_channels(np.take(self.image.voxels, index, axis + 1), window, CELLS)
+                read = self.networks.reader.run({"x": channels[None]})
+                found = WindowFeatures(channels, {name: np.asarray(value) for name, value in read.items()})
+                size = channels.nbytes + sum(values.nbytes for values in found.features.values())
+                MEMORY.put(self._owner, key, found, size)
+                MEMORY.keep_newest(self._owner, KEPT)
         return found
 
     def cells_on_image(self, question: Question, window: Window) -> NDArray[np.bool_]:  # [1 n n]
@@ -147,11 +166,25 @@ class WindowNetworks:
         """Return which cells the marks pin as seeds; where both fall into one cell, it is foreground."""
         pinned = np.zeros((1, CELLS, CELLS), np.uint8)
         for pixels, side in zip(self.marked_pixels(question)[::-1], (BACKGROUND, FOREGROUND), strict=True):
-            for row, column in pixels.tolist():
-                y, x = (round(at) for at in window.cell(row, column, CELLS))
-                if 0 <= y < CELLS and 0 <= x < CELLS:
-                    pinned[0, y, x] = side
+            y, x = (np.rint(at).astype(np.intp) for at in window.cells(pixels[:, 0], pixels[:, 1], CELLS))
+            inside = (y >= 0) & (y < CELLS) & (x >= 0) & (x < CELLS)
+            pinned[0, y[inside], x[inside]] = side
         return pinned
+
+
+# The networks at each image that is open, so that everybody who works on it shares what they made of it.
+_open: weakref.WeakValueDictionary[tuple[int, int], WindowNetworks] = weakref.WeakValueDictionary()
+_open_lock = Lock()
+
+
+def window_networks(networks: Networks, image: Image) -> WindowNetworks:
+    """Return the networks at an image, those that are there already where somebody has it open."""
+    key = id(networks), id(image)  # it holds both as long as it is there, so no other thing has these numbers
+    with _open_lock:
+        found = _open.get(key)
+        if found is None:
+            found = _open[key] = WindowNetworks(networks, image)
+    return found
 
 
 def window_answer(

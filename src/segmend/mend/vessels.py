@@ -97,17 +97,58 @@ def remove_background(grey: Real) -> Real:  # [y x] -> [y x]
 
 def line_logits(engine: Engine, level: Real) -> Real:  # [y x] -> [y x]
     """Return the logits of every pixel to lie on a dark line, by squares that overlap."""
-    rows, columns = level.shape
-    found = np.zeros_like(level)
-    for top in _starts(rows):
-        for left in _starts(columns):
-            part = level[top : top + TILE, left : left + TILE]
+    return LineLogits(engine, level).whole()
+
+
+class LineLogits:
+    """The logits of pixels to lie on a dark line, of each square computed when it is first asked for."""
+
+    def __init__(self, engine: Engine, level: Real) -> None:
+        self._engine = engine
+        self._level = level
+        self._squares: dict[tuple[int, int], Real] = {}
+        self._whole: Real | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._level.shape
+
+    def whole(self) -> Real:  # [y x]
+        """Return the logits of all pixels."""
+        if self._whole is None:
+            self._whole = self._by_squares(range(self.shape[0]), range(self.shape[1]))
+            self._squares.clear()
+        return self._whole
+
+    def near(self, y: int, x: int) -> Real:  # [y x]
+        """Return the logits of all pixels, right within a step or two of one; no more squares than that needs."""
+        if self._whole is not None:
+            return self._whole
+        rows, columns = (range(at - MARK_REACH, at + MARK_REACH + 1) for at in (y, x))
+        return self._by_squares(rows, columns)
+
+    def _by_squares(self, rows: range, columns: range) -> Real:
+        found = np.zeros_like(self._level)
+        for top in _starts(self.shape[0]):
+            for left in _starts(self.shape[1]):
+                y, x = (0 if start == 0 else OVERLAP // 2 for start in (top, left))
+                if _meet(range(top + y, top + TILE), rows) and _meet(range(left + x, left + TILE), columns):
+                    found[top + y : top + TILE, left + x : left + TILE] = self._square(top, left)[y:, x:]
+        return np.clip(found, -MAX_LOGIT, MAX_LOGIT)
+
+    def _square(self, top: int, left: int) -> Real:
+        found = self._squares.get((top, left))
+        if found is None:
+            part = self._level[top : top + TILE, left : left + TILE]
             missing = [(0, TILE - side) for side in part.shape]
             padded = np.pad(part, missing, mode="symmetric")
-            logits = engine.run({"x": padded[None, None]})["logits"][0, 0, : part.shape[0], : part.shape[1]]
-            y, x = (0 if start == 0 else OVERLAP // 2 for start in (top, left))
-            found[top + y : top + TILE, left + x : left + TILE] = logits[y:, x:]
-    return np.clip(found, -MAX_LOGIT, MAX_LOGIT)
+            logits = self._engine.run({"x": padded[None, None]})["logits"]
+            found = self._squares[top, left] = logits[0, 0, : part.shape[0], : part.shape[1]]
+        return found
+
+
+def _meet(one: range, other: range) -> bool:
+    return max(one.start, other.start) < min(one.stop, other.stop)
 
 
 def _starts(side: int) -> list[int]:
@@ -118,6 +159,30 @@ def _starts(side: int) -> list[int]:
     """
     count = 1 + max(0, -(-(side - TILE) // (TILE - OVERLAP)))
     return [round(at) for at in np.linspace(0, max(side - TILE, 0), count)]
+
+
+@dataclass(frozen=True, eq=False)
+class FoundLines:
+    """The lines of a picture, looked for near a mark first, and as a whole once it lies on one."""
+
+    logits: LineLogits
+    shape: tuple[int, ...]
+    coarse: int = 1
+
+    def prepare(self) -> None:
+        """Look for all of them."""
+        self.logits.whole()
+
+    def along(self, positive: Pixels, negative: Pixels, box: Where | None = None) -> Real | None:  # [y x] 0 to 1
+        """Return what `Lines.along` does."""
+        if box is None:
+            marked = _sampled(positive, self.coarse, self.logits.shape)[:1]
+            if not len(marked):
+                return None
+            y, x = marked[0].tolist()
+            if not float(Lines.largest_near(self.logits.near(y, x), marked)[0]) > MARK_LOGIT:
+                return None
+        return Lines(self.logits.whole(), self.shape, self.coarse).along(positive, negative, box)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +198,7 @@ class Lines:
 
         None where the first mark is on no line, or what fills the box is none.
         """
-        positive, negative = (self._sampled(pixels) for pixels in (positive, negative))
+        positive, negative = (_sampled(pixels, self.coarse, self.logits.shape) for pixels in (positive, negative))
         threshold = LINE_LOGIT if box is not None else self._threshold(positive)
         if threshold is None:
             return None
@@ -152,11 +217,6 @@ class Lines:
             return None
         marked = float(self.largest_near(self.logits, positive[:1])[0])
         return min(LINE_LOGIT, marked - MARGIN) if marked > MARK_LOGIT else None
-
-    def _sampled(self, pixels: Pixels) -> Pixels:
-        """Return some of a picture's pixels where they lie here."""
-        last = np.subtract(self.logits.shape, 1)
-        return np.asarray(np.minimum(pixels[:: len(pixels) // MOST_MARKS + 1] // self.coarse, last))
 
     def _part(self, box: Where) -> Where:
         rows, columns = (slice(part.start // self.coarse, -(-part.stop // self.coarse)) for part in box)
@@ -215,13 +275,18 @@ class Lines:
         return np.asarray(1 / (1 + np.exp(usual + wanted / np.maximum(weight, 1) - self.logits)), np.float32)
 
 
+def _sampled(pixels: Pixels, coarse: int, shape: tuple[int, ...]) -> Pixels:
+    """Return some of a picture's pixels where they lie among squares of this shape."""
+    return np.asarray(np.minimum(pixels[:: len(pixels) // MOST_MARKS + 1] // coarse, np.subtract(shape, 1)))
+
+
 def _bell(shape: tuple[int, ...], y: int, x: int) -> Real:
     away = [(np.arange(count) - at) / CORRECTION_SCALE for count, at in zip(shape, (y, x), strict=True)]
     down, across = (np.exp(-(part**2) / 2) for part in away)
     return np.asarray(down[:, None] * across, np.float32)
 
 
-def lines_of(channels: NDArray[np.generic], engine: Engine) -> Lines | None:  # [c y x]
+def lines_of(channels: NDArray[np.generic], engine: Engine) -> FoundLines | None:  # [c y x]
     """Return the lines of a picture: dark or bright, in the channel that has them clearest; None where it has none.
 
     Which those are the middle of the picture tells: of the wrong ones the network is not sure.
@@ -245,7 +310,7 @@ def lines_of(channels: NDArray[np.generic], engine: Engine) -> Lines | None:  # 
                 best, found = sure**2 / perhaps, sign * part
         if best > CLEAR_SHARE:
             break
-    return None if found is None else Lines(line_logits(engine, remove_background(found)), shape, coarse)
+    return None if found is None else FoundLines(LineLogits(engine, remove_background(found)), shape, coarse)
 
 
 def _fills(mask: Plane, part: Where) -> bool:

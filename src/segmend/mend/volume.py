@@ -32,7 +32,7 @@ from segmend.mend.volume_changes import Change, boundary_share, compose, compose
 from segmend.mend.volume_first import answer_object
 from segmend.mend.volume_frames import place, union
 from segmend.mend.volume_marks import enforce_marks, mend_mistake
-from segmend.mend.volume_networks import FrameAnswer, FrameNetworks
+from segmend.mend.volume_networks import FrameAnswer, frame_networks
 from segmend.mend.volume_options import VolumeOptions
 from segmend.mend.volume_quality import expected_dice, predict_from_further, uncertainty_map
 from segmend.runtime.engine import Engine
@@ -57,7 +57,7 @@ class VolumeWorkspace(Workspace):
         head: Head | None = None,
         planes: PlanePredictor | None = None,
     ) -> None:
-        self.frames = FrameNetworks(reader, refiner, image)
+        self.frames = frame_networks(reader, refiner, image)
         self.image = image
         self.head = head
         self.options = VolumeOptions() if options is None else options

@@ -53,6 +53,15 @@ class Change:
             return Box((0, 0, 0), (0, 0, 0))
         return self.frame.box(cells.grown(1).clipped(self.frame.cells), shape)
 
+    def reaches(self, points: Points) -> MaskArray:  # [n]
+        """Return which voxels may be interpolated between cells that change anything; the others stay as they are."""
+        first = np.floor(self.frame.to_grid(points)).astype(np.intp) - 1  # a cell more, should a place be rounded
+        z, y, x = (
+            np.clip(first[:, axis, None] + np.arange(4), 0, count - 1) for axis, count in enumerate(self.frame.cells)
+        )
+        near = self.values[z[:, :, None, None], y[:, None, :, None], x[:, None, None, :]]
+        return np.asarray((near != 0).any(axis=(1, 2, 3)))
+
 
 def compose(frame: Frame, mask: MaskArray, changes: Sequence[Change]) -> Real:  # [*cells]
     """Return the mask so far with changes, on the cells of a frame."""
@@ -64,9 +73,14 @@ def compose(frame: Frame, mask: MaskArray, changes: Sequence[Change]) -> Real:  
 
 def compose_in_box(box: Box, mask: MaskArray, changes: Sequence[Change]) -> Real:  # [z y x] of the box
     """Return the mask so far with changes, at the voxels of a box."""
+    return _compose(box, mask, [(change, change.box(mask.shape)) for change in changes])
+
+
+def _compose(box: Box, mask: MaskArray, changes: Sequence[tuple[Change, Box]]) -> Real:  # [z y x] of the box
+    """Return the mask so far with changes, each in its box, at the voxels of a box."""
     values = mask[box.slices].astype(np.float32)
-    for change in changes:
-        part = change.box(mask.shape).intersection(box)
+    for change, changed in changes:
+        part = changed.intersection(box)
         if part.size:
             at = part.within(box)
             values[at] = np.clip(values[at] + change.frame.resample_to_voxels(change.values, part), 0, 1)
@@ -75,8 +89,16 @@ def compose_in_box(box: Box, mask: MaskArray, changes: Sequence[Change]) -> Real
 
 def compose_at(points: Points, mask: MaskArray, changes: Sequence[Change]) -> Real:  # [n]
     """Return the mask so far with changes, at some voxels."""
-    boxes = [Box(as_index(point), as_index(point + 1)) for point in points]
-    return np.asarray([compose_in_box(box, mask, changes).item() for box in boxes], np.float32)
+    boxed = [(change, change.box(mask.shape)) for change in changes]
+    values: Real = mask[tuple(points.T)].astype(np.float32)
+    reached = np.zeros(len(points), bool)
+    for change, box in boxed:
+        inside: MaskArray = np.asarray(((points >= box.low) & (points < box.high)).all(axis=1))
+        inside[inside] = change.reaches(points[inside])
+        reached |= inside
+    for at in np.flatnonzero(reached).tolist():  # each by itself: products of another shape round otherwise
+        values[at] = _compose(Box(as_index(points[at]), as_index(points[at] + 1)), mask, boxed).item()
+    return values
 
 
 def correction_share(prompts: Sequence[Prompt], frame: Frame, before: Real, options: VolumeOptions) -> Real:

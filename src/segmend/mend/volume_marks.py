@@ -95,13 +95,20 @@ def disobeyed_marks(
 
     A change that is added meanwhile counts for the marks that are still to come.
     """
-    for prompt in reversed(prompts):
-        pinned = mark(prompt)
-        if pinned is None or isinstance(prompt, Extremes):
-            continue
-        points, positive = pinned
-        points = points[:: len(points) // SAMPLED + 1]
-        wrong = points[(compose_at(points, mask, changes) > 0.5) != positive]
+    pinned = [
+        (prompt, points[:: len(points) // SAMPLED + 1], positive)
+        for prompt in reversed(prompts)
+        if not isinstance(prompt, Extremes) and (found := mark(prompt)) is not None
+        for points, positive in (found,)
+    ]
+    ends = np.cumsum([len(points) for _, points, _ in pinned]).tolist()
+    values, counted = np.zeros(0, np.float32), -1
+    for at, (prompt, points, positive) in enumerate(pinned):
+        if len(changes) != counted:  # all marks that are still to come at once: there may be a thousand of them
+            counted, left = len(changes), pinned[at:]
+            ahead = compose_at(np.concatenate([points for _, points, _ in left]), mask, changes)
+            values = np.concatenate([np.zeros(ends[at] - len(points), np.float32), ahead])
+        wrong = points[(values[ends[at] - len(points) : ends[at]] > 0.5) != positive]
         if dot is not None and prompt is prompts[-1] and _changed_a_dot(points, positive, mask, changes, dot):
             wrong = points
         if len(wrong):

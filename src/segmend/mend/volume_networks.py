@@ -6,9 +6,10 @@ time depends on neither the volume's size nor the object's. What the reader make
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +19,14 @@ from segmend.core.logits import sigmoid
 from segmend.core.marks import Points, marks
 from segmend.core.prompts import Prompt
 from segmend.core.seeds import BACKGROUND, FOREGROUND
+from segmend.runtime.budget import MEMORY
 from segmend.runtime.engine import Engine
 from segmend.sampling.channels import volume_prompt_channels
 from segmend.sampling.frame import Frame
 from segmend.sampling.intensity import frame_channels
 from segmend.sampling.probability import uncertainty_of
 
-# How many frames' features are kept, some 10 MB each: memory, not quality.
+# How many frames' features are kept of one volume at most, some 10 MB each: memory, not quality.
 KEPT = 12
 
 
@@ -46,6 +48,8 @@ class FrameAnswer:
 class FrameNetworks:
     """One volume, of which the networks answer any frame; the newest frames' features are kept.
 
+    Several workspaces of one volume may share it (`frame_networks`), in threads of their own.
+
     `reader` maps `x` [1 4 n n n] to f0, f1, ..., `refiner` those and `prompts` to logits, quality and error logits.
     """
 
@@ -53,7 +57,9 @@ class FrameNetworks:
         self.reader = reader
         self.refiner = refiner
         self.image = image
-        self._kept: OrderedDict[Frame, dict[str, Real]] = OrderedDict()
+        self._owner = object()  # of what is kept in `MEMORY`
+        self._lock = Lock()  # so that what two threads want at once is computed once
+        weakref.finalize(self, MEMORY.forget_later, self._owner)
 
     def predict(self, prompts: Sequence[Prompt], frame: Frame, mask: Real) -> FrameAnswer:
         """Return the networks' answer in a frame whose cells hold this much of the mask so far."""
@@ -70,12 +76,12 @@ class FrameNetworks:
 
     def features(self, frame: Frame) -> dict[str, Real]:
         """Return what the reader makes of a frame, from what is kept if it is."""
-        found = self._kept.pop(frame, None)
-        if found is None:
-            found = self.reader.run({"x": self.channels(frame)[None]})
-        self._kept[frame] = found  # the newest last
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+        with self._lock:
+            found: dict[str, Real] | None = MEMORY.get(self._owner, frame)
+            if found is None:
+                found = self.reader.run({"x": self.channels(frame)[None]})
+                MEMORY.put(self._owner, frame, found, sum(values.nbytes for values in found.values()))
+                MEMORY.keep_newest(self._owner, KEPT)
         return found
 
     def channels(self, frame: Frame) -> Real:  # [4 *cells]
@@ -88,6 +94,21 @@ class FrameNetworks:
         for points, side in zip(marks(prompts, self.image.shape), (FOREGROUND, BACKGROUND), strict=True):
             seeds[cells_at(points, frame)] = side
         return seeds
+
+
+# The networks at each volume that is open, so that everybody who works on it shares what they made of it.
+_open: weakref.WeakValueDictionary[tuple[int, int, int], FrameNetworks] = weakref.WeakValueDictionary()
+_open_lock = Lock()
+
+
+def frame_networks(reader: Engine, refiner: Engine, image: Image) -> FrameNetworks:
+    """Return the networks at a volume, those that are there already where somebody has it open."""
+    key = id(reader), id(refiner), id(image)  # it holds them as long as it is there, so nothing else has these numbers
+    with _open_lock:
+        found = _open.get(key)
+        if found is None:
+            found = _open[key] = FrameNetworks(reader, refiner, image)
+    return found
 
 
 def cells_at(points: Points, frame: Frame) -> tuple[NDArray[np.intp], ...]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmend.core.image import Box, Real
-from segmend.core.marks import in_plane, path
+from segmend.core.marks import Points, in_plane, path
 from segmend.core.prompts import Click, Extremes, Lasso, Prompt, Stroke, extent, is_positive
 from segmend.sampling.frame import Frame
 from segmend.sampling.window import Window
@@ -55,11 +55,15 @@ def stamp(grid: Real, rows: NDArray[np.floating[Any]], columns: NDArray[np.float
     [[0, 1, 0, 0, 0], [1, 1, 1, 0, 0], [0, 1, 0, 0, 0]]
     """
     reach = int(np.ceil(radius))
+    rows, columns = np.asarray(rows), np.asarray(columns)
+    near = (rows > -reach - 1) & (rows < grid.shape[0] + reach)
+    near &= (columns > -reach - 1) & (columns < grid.shape[1] + reach)
+    rows, columns = rows[near], columns[near]
     offsets = np.arange(-reach, reach + 1)
     dy, dx = (a.ravel() for a in np.meshgrid(offsets, offsets, indexing="ij"))
-    y = np.rint(np.asarray(rows))[:, None] + dy
-    x = np.rint(np.asarray(columns))[:, None] + dx
-    near = (y - np.asarray(rows)[:, None]) ** 2 + (x - np.asarray(columns)[:, None]) ** 2 <= max(radius, 0.71) ** 2
+    y = np.rint(rows)[:, None] + dy
+    x = np.rint(columns)[:, None] + dx
+    near = (y - rows[:, None]) ** 2 + (x - columns[:, None]) ** 2 <= max(radius, 0.71) ** 2
     near &= (y >= 0) & (y < grid.shape[0]) & (x >= 0) & (x < grid.shape[1])
     grid[y[near].astype(np.intp), x[near].astype(np.intp)] = 1.0
 
@@ -69,10 +73,12 @@ def plane_prompt_channels(
 ) -> Real:  # [3 n n]
     """Return the positive, negative and box channels of one plane."""
     out = np.zeros((3, cells, cells), np.float32)
+    for channel, voxels in zip(out, _clicked(prompts), strict=False):
+        _stamp(channel, voxels, axis, index, window, CLICK_RADIUS)
     for prompt in prompts:
         match prompt:
-            case Click(index=voxel, positive=positive):
-                _stamp(out[0 if positive else 1], np.asarray([voxel]), axis, index, window, CLICK_RADIUS)
+            case Click():
+                pass  # all at once, above: there may be a thousand of them
             case Stroke(points=points, positive=positive):
                 if min(point[axis] for point in points) <= index <= max(point[axis] for point in points):
                     _stamp(out[0 if positive else 1], path(points), axis, index, window, STROKE_RADIUS)
@@ -86,13 +92,21 @@ def plane_prompt_channels(
     return out
 
 
+def _clicked(prompts: Sequence[Prompt]) -> tuple[Points, Points]:
+    """Return the voxels of the positive and of the negative clicks."""
+    clicks = [prompt for prompt in prompts if isinstance(prompt, Click)]
+    positive, negative = (
+        np.asarray([click.index for click in clicks if click.positive is sign], np.intp).reshape(-1, 3)
+        for sign in (True, False)
+    )
+    return positive, negative
+
+
 def _stamp(grid: Real, voxels: NDArray[np.intp], axis: int, index: int, window: Window, radius: float) -> None:
     here = voxels[voxels[:, axis] == index]
     if len(here):
         rows, columns = np.delete(here, axis, axis=1).T
-        cells = [window.cell(row, column, len(grid)) for row, column in zip(rows, columns, strict=True)]
-        y, x = np.asarray(cells).T
-        stamp(grid, y, x, radius)
+        stamp(grid, *window.cells(rows, columns, len(grid)), radius)
 
 
 def _fill(grid: Real, box: Box | None, axis: int, index: int, window: Window) -> None:
@@ -118,10 +132,12 @@ def volume_prompt_channels(prompts: Sequence[Prompt], frame: Frame) -> Real:  # 
     [[0, 0, 0, 0], [0, 0, 1, 1], [0, 1, 0, 0]]
     """
     out = np.zeros((3, *frame.cells), np.float32)
+    for channel, voxels in zip(out, _clicked(prompts), strict=False):
+        _balls(channel, frame.to_grid(voxels), BALL_RADIUS)
     for prompt in prompts:
         match prompt:
-            case Click(index=index, positive=positive):
-                _balls(out[0 if positive else 1], frame.to_grid(np.asarray([index])), BALL_RADIUS)
+            case Click():
+                pass  # all at once, above: there may be a thousand of them
             case Stroke(points=points, positive=positive):
                 _balls(out[0 if positive else 1], _tube(frame.to_grid(np.asarray(points))), TUBE_RADIUS)
             case Extremes(points=points):

@@ -10,6 +10,7 @@ Both are two small matrix products, so a window costs well under a millisecond.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,15 @@ class Window:
         return (
             (row + 0.5 - self.top) * cells / self.height - 0.5,
             (column + 0.5 - self.left) * cells / self.width - 0.5,
+        )
+
+    def cells(
+        self, rows: NDArray[np.intp], columns: NDArray[np.intp], cells: int
+    ) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
+        """Return where the centres of many pixels fall on the grid; the numbers of `cell`, bit for bit."""
+        return (
+            (rows + 0.5 - self.top) * cells / self.height - 0.5,
+            (columns + 0.5 - self.left) * cells / self.width - 0.5,
         )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 
 from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from segmend import io, methods
+from segmend.runtime.budget import resident_bytes
 from segmend.server.auth import cookie_name
 from segmend.server.replies import PROBLEMS
 from segmend.server.schemas import FormatJson, HealthJson, MethodJson
@@ -18,8 +20,22 @@ router = APIRouter(prefix="/api", tags=["server"], responses=PROBLEMS)
 
 @router.get("/health", response_model=HealthJson, summary="Is the server there; the one route that needs no token")
 async def health(request: Request) -> Response:
-    ready = shared(request).ready.is_set()
-    return JSONResponse({"status": "ok", "version": importlib.metadata.version("segmend"), "ready": ready})
+    here = shared(request)
+    read_only = await run_in_threadpool(lambda: here.store.read_only is not None)
+    memory = here.sessions.memory
+    return JSONResponse(
+        {
+            "status": "ok",
+            "version": importlib.metadata.version("segmend"),
+            "ready": here.ready.is_set(),
+            "read_only": read_only,
+            "memory": {
+                "limit_bytes": memory.limit_bytes,
+                "kept_bytes": memory.size_bytes,
+                "resident_bytes": resident_bytes(),
+            },
+        }
+    )
 
 
 @router.get("/methods", response_model=list[MethodJson], summary="The installed methods")

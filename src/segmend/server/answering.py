@@ -41,6 +41,9 @@ class FilteredWorkspace(Workspace):
         self.inner = inner
         self.card = card
 
+    def prepare(self) -> None:
+        self.inner.prepare()
+
     def with_finetuning(self, finetune: Finetune) -> FilteredWorkspace:
         return FilteredWorkspace(self.inner.with_finetuning(finetune), self.card)
 

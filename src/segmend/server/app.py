@@ -43,7 +43,9 @@ from fastapi.staticfiles import StaticFiles
 from threadpoolctl import threadpool_limits
 
 from segmend import methods
+from segmend.core.atomic import sweep_parts
 from segmend.errors import SegmendError, SettingsError, StoreError
+from segmend.runtime.budget import limit_arenas
 from segmend.server import about, auth, cases, exports, live, masks, replies, sessions
 from segmend.server.logins import LOGINS_FOLDER, Logins
 from segmend.server.open_sessions import OpenSessions
@@ -106,7 +108,10 @@ def _prepare(settings: ServerSettings) -> ServerSettings:
 def _open(settings: ServerSettings) -> Shared:
     _sweep(settings.data)
     told = told_by([settings.data, *settings.weights.values(), *settings.link_folders, *local_places(settings)])
+    sweep_parts(settings.data)
     store = Store.open(settings.database, settings.blobs)
+    if (reason := store.read_only) is not None:
+        log.warning("%s What is there can be seen and exported; nothing can be added or changed.", reason)
     sessions = OpenSessions(
         store,
         limit_bytes=settings.cache_bytes,
@@ -253,6 +258,7 @@ def serve(settings: ServerSettings, on_ready: Callable[[str], None] | None = Non
     SettingsError when the port is taken or not allowed. Port 0 takes any that is free.
     """
     _hush_readers()
+    limit_arenas()
     server = Server(settings, on_ready)
     with (
         report_freeze(settings.late_seconds),

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 from contextlib import nullcontext
-from pathlib import Path
-from tempfile import mkdtemp
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
@@ -16,6 +14,7 @@ from starlette.background import BackgroundTask
 from segmend import io
 from segmend.errors import SettingsError
 from segmend.server.replies import PROBLEMS
+from segmend.server.scratch import scratch_folder
 from segmend.server.state import SharedNow
 
 router = APIRouter(prefix="/api", tags=["exports"], responses=PROBLEMS)
@@ -40,7 +39,7 @@ def export(
     with here.sessions.open(session) as opened:
         labels, label_map = list(opened.session.labels.values()), opened.map()
         case = here.store.case(opened.case)
-    folder = Path(mkdtemp(prefix="export-", dir=here.settings.data))
+    folder = scratch_folder(here.settings.data, "export-", elsewhere=True)
     try:
         with here.store.source_of(case.id) if case.source else nullcontext() as source:
             path = folder / f"mask{suffix}"

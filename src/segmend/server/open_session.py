@@ -202,13 +202,13 @@ class OpenSession:
                     return
                 self._working = True
             try:
-                self._workspaces.open(self.id, method, self._image)
+                self._workspaces.open(self.id, method, self._image).prepare()
             except Exception as error:  # the first prompt will say the same to somebody
                 log_failure(f"Method {method} could not be opened ahead", error)
             yield
             yield from self._work()
 
-        self._pool.submit(steps())
+        self._pool.submit(steps(), when_idle=True)
 
     def catch_up(self, events: int, answers: int) -> None:
         """Take over what other servers have added to the log, which has so many events and answers in the store."""
@@ -375,7 +375,8 @@ class OpenSession:
                     self._paint(draft, part)
                     if self._is_enough(draft):
                         break
-                yield
+                if session.shape[0] > 1 or isinstance(part, float):
+                    yield  # a picture's answer is one part: told at once, not after a part of everybody else's
         with self._lock:
             if self._draft_map.draft is draft:
                 self._finish(draft)

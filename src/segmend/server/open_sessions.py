@@ -12,16 +12,21 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
 from segmend.core.image import Image
+from segmend.core.segmenter import Given, Workspace
+from segmend.core.session import GIVEN
 from segmend.errors import SegmendError
+from segmend.runtime.budget import MEMORY, Memory
 from segmend.runtime.engine import AUTO, Device
 from segmend.server.open_session import DELETED, OpenSession
+from segmend.server.repairs import repair
 from segmend.server.told import Told
 from segmend.server.work import Pool, log_failure
-from segmend.server.workspaces import Workspaces
+from segmend.server.workspaces import Workspaces, array_bytes
 from segmend.store import Store
 
 
@@ -36,29 +41,25 @@ class Slot:
 class Images:
     """The images used last; one whose voxels are mapped from the disk costs next to nothing."""
 
-    def __init__(self, store: Store, limit_bytes: int) -> None:
+    def __init__(self, store: Store, memory: Memory) -> None:
         self._store = store
-        self._limit = limit_bytes
-        self._kept: OrderedDict[str, Image] = OrderedDict()
-        self._lock = Lock()
+        self._memory = memory
+        self._owner = object()
 
     def get(self, case_id: str) -> Image:
         """Return the image of a case."""
-        with self._lock:
-            if case_id in self._kept:
-                self._kept.move_to_end(case_id)
-                return self._kept[case_id]
-        image = self._store.image(case_id)
-        with self._lock:
-            self._kept[case_id] = image
-            total = sum(image.voxels.nbytes for image in self._kept.values())
-            while total > self._limit and len(self._kept) > 1:
-                total -= self._kept.popitem(last=False)[1].voxels.nbytes
+        image: Image | None = self._memory.get(self._owner, case_id)
+        if image is None:
+            image = self._store.image(case_id)
+            self._memory.put(self._owner, case_id, image, array_bytes(image.voxels))
         return image
 
     def forget(self, case_id: str) -> None:
-        with self._lock:
-            self._kept.pop(case_id, None)
+        self._memory.forget_where(self._owner, lambda key: bool(key == case_id))
+
+    def close(self) -> None:
+        """Forget all of them."""
+        self._memory.forget(self._owner)
 
 
 class OpenSessions:
@@ -77,10 +78,11 @@ class OpenSessions:
         told: Told = str,
     ) -> None:
         self.pool = Pool(workers, late_seconds=late_seconds)
-        self.images = Images(store, limit_bytes)
-        self.workspaces = Workspaces(limit_bytes, weights, device)
+        self.memory = MEMORY  # that networks keep their features in, too
+        self.memory.limit_bytes = limit_bytes
+        self.images = Images(store, self.memory)
+        self.workspaces = Workspaces(self.memory, weights, device)
         self._store = store
-        self._limit = limit_bytes
         self._told = told
         self._open_sessions = open_sessions
         self._slots: OrderedDict[str, Slot] = OrderedDict()
@@ -106,6 +108,8 @@ class OpenSessions:
                 dropped = self._evict()
             for session in dropped:
                 self._drop(session)
+            self._weigh(session_id, slot)
+            self.memory.give_back()
 
     def forget_case(self, case_id: str) -> None:
         """Close the sessions of a case that is gone."""
@@ -145,13 +149,23 @@ class OpenSessions:
             self._slots.clear()
         for session in sessions:
             session.close("The server is shutting down.")
+        self.workspaces.close()
+        self.images.close()
+        self.memory.forget(self)
+        self.memory.give_back()
 
     def _load(self, session_id: str, slot: Slot) -> None:
         try:
             record = self._store.session_record(session_id)
+            loaded = self._store.load_session(session_id)
+
+            def open_workspace(method: str) -> Workspace:
+                image = partial(self.images.get, record.case)
+                return Given() if method == GIVEN else self.workspaces.open(session_id, method, image)
+
             session = OpenSession(
                 record,
-                self._store.session(session_id),
+                repair(self._store, session_id, loaded, open_workspace),
                 lambda: self.images.get(record.case),
                 store=self._store,
                 pool=self.pool,
@@ -172,18 +186,27 @@ class OpenSessions:
             for slot in self._slots.values()
             if not slot.users and (session := _session_of(slot)) is not None and session.idle
         ]
-        total = sum(session.size_bytes for session in idle)
         dropped: list[OpenSession] = []
-        while idle and (len(idle) > self._open_sessions or total > self._limit):
+        over = self.memory.size_bytes - self.memory.limit_bytes  # features and the like have gone already
+        while idle and (len(idle) > self._open_sessions or over > 0):
             session = idle.pop(0)
-            total -= session.size_bytes
+            over -= session.size_bytes
             del self._slots[session.id]
             dropped.append(session)
         return dropped
 
+    def _weigh(self, session_id: str, slot: Slot) -> None:
+        """Count what a session holds, which nobody can drop but here."""
+        session = _session_of(slot)
+        with self._lock:
+            known = session is not None and self._slots.get(session_id) is slot
+        if known and session is not None:
+            self.memory.put(self, session_id, None, session.size_bytes, droppable=False)
+
     def _drop(self, session: OpenSession, message: str = "This session was closed.") -> None:
         session.close(message)
         self.workspaces.forget(session.id)
+        self.memory.forget_where(self, lambda key: bool(key == session.id))
 
 
 def _session_of(slot: Slot) -> OpenSession | None:

@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 from threading import Timer
 from typing import Any
 
@@ -35,6 +34,7 @@ from segmend.io.archive import unpack
 from segmend.io.series import SeriesInfo
 from segmend.io.sizes import FLOOR, RATIO, Limits, limited
 from segmend.runtime.memory import free_memory
+from segmend.server.scratch import scratch_folder
 from segmend.server.settings import ServerSettings
 
 # Seconds of a processor for each file of a folder, beside those for its size.
@@ -148,7 +148,7 @@ class Reading:
     @contextmanager
     def _folder(self) -> Iterator[Path]:
         """Give a folder for voxels; `upload-` marks what a killed server leaves."""
-        folder = Path(mkdtemp(prefix="upload-", dir=self._settings.data))
+        folder = scratch_folder(self._settings.data, "upload-")
         try:
             yield folder
         finally:

@@ -210,10 +210,19 @@ class FormatJson(BaseModel):
     title: str
 
 
+class MemoryJson(BaseModel):
+    limit_bytes: Annotated[int, Field(description="of all that is kept because it may be wanted again")]
+    kept_bytes: Annotated[int, Field(description="what is kept now: features, images, maps, workspaces")]
+    resident_bytes: Annotated[int | None, Field(description="what the whole server holds, if the system says")]
+
+
 class HealthJson(BaseModel):
     status: Literal["ok"]
     version: str
     ready: Annotated[bool, Field(description="the usual method is loaded, and its first answer takes as long as any")]
+    read_only: Annotated[
+        bool, Field(description="nothing can be written now: the disk is full, or the folder read-only")
+    ]
 
 
 class LinkJson(BaseModel):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from segmend.errors import SettingsError
+from segmend.runtime.budget import DEFAULT_BYTES
 from segmend.runtime.engine import AUTO, Device
 
 GIGABYTE = 1 << 30
@@ -45,7 +46,7 @@ class ServerSettings:
     read_apart: bool = True  # read files that come in in a process of their own, which may fail alone
     read_seconds: float = 5.0  # of a processor, that reading may take for each megabyte of a file and for its start
     readers: int = 2  # files that are read at the same moment
-    cache_bytes: int = GIGABYTE  # images, maps and workspaces kept in memory while nobody uses them
+    cache_bytes: int = DEFAULT_BYTES  # of images, features, maps and workspaces that are kept in memory, all together
     open_sessions: int = 64  # kept in memory while nobody uses them
     workers: int = 2  # threads that compute answers
     late_seconds: float = 60.0  # a step of an answer that takes longer is logged, with all stacks
@@ -56,6 +57,8 @@ class ServerSettings:
             raise SettingsError(f"A port needs a number of 0 to 65535; got {self.port}.")
         if self.token is not None and (len(self.token) < 8 or not self.token.isascii() or not self.token.isprintable()):
             raise SettingsError("A token needs at least 8 printable ASCII characters.")
+        if self.cache_bytes < 0:
+            raise SettingsError(f"A server's memory for what it keeps needs to be 0 or more; got {self.cache_bytes}.")
         if self.workers < 1:
             raise SettingsError(f"A server needs at least 1 worker; got {self.workers}.")
         if self.readers < 1 or self.read_seconds <= 0 or self.max_unpacking < 1:

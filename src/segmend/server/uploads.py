@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
-from tempfile import mkdtemp
 from typing import IO, Any
 
 from fastapi import Request
@@ -28,6 +27,7 @@ from segmend.io.folders import is_zip
 from segmend.server.links import copy_linked
 from segmend.server.reading import Reading
 from segmend.server.replies import UnreadableError
+from segmend.server.scratch import scratch_folder
 from segmend.server.settings import ServerSettings
 from segmend.store import CaseRecord, Store
 
@@ -80,7 +80,7 @@ async def receive(request: Request, settings: ServerSettings) -> AsyncIterator[U
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > settings.max_upload_bytes:
         raise _too_large(settings)
-    folder = Path(mkdtemp(prefix="upload-", dir=settings.data))
+    folder = scratch_folder(settings.data, "upload-")
     try:
         incoming = Incoming(folder, options[b"boundary"], settings)
         try:
@@ -249,7 +249,7 @@ def add_cases(store: Store, reading: Reading, upload: Upload) -> list[CaseRecord
 
 def add_linked(store: Store, reading: Reading, path: str, project: str, settings: ServerSettings) -> list[CaseRecord]:
     """Return the new cases of a file or folder of this machine."""
-    folder = Path(mkdtemp(prefix="upload-", dir=settings.data))
+    folder = scratch_folder(settings.data, "upload-")
     limits = {"max_bytes": settings.max_upload_bytes, "max_files": settings.max_upload_files}
     try:
         return _add(store, reading, [copy_linked(path, settings.link_folders, folder, **limits)], project)

@@ -34,6 +34,7 @@ class Pool:
 
     def __init__(self, workers: int, *, late_seconds: float = 60.0) -> None:
         self._queue: deque[Iterator[object]] = deque()
+        self._idle_queue: deque[Iterator[object]] = deque()  # for when there is nothing else to do
         self._changed = Condition()
         self._closed = False
         self._watchdog = Watchdog(late_seconds)
@@ -41,11 +42,14 @@ class Pool:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, steps: Iterator[object]) -> None:
-        """Put a new piece of work at the end of the queue; after `close` it is dropped."""
+    def submit(self, steps: Iterator[object], *, when_idle: bool = False) -> None:
+        """Put a new piece of work at the end of the queue; after `close` it is dropped.
+
+        What is for `when_idle` begins when nobody waits for anything; once begun it is work like any other.
+        """
         with self._changed:
             if not self._closed:
-                self._queue.append(steps)
+                (self._idle_queue if when_idle else self._queue).append(steps)
                 self._changed.notify()
 
     def close(self, *, timeout_seconds: float = 5.0) -> None:
@@ -53,6 +57,7 @@ class Pool:
         with self._changed:
             self._closed = True
             self._queue.clear()
+            self._idle_queue.clear()
             self._changed.notify_all()
         for thread in self._threads:
             thread.join(timeout_seconds)
@@ -72,8 +77,8 @@ class Pool:
 
     def _take(self) -> Iterator[object] | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._closed)
-            return None if self._closed else self._queue.popleft()
+            self._changed.wait_for(lambda: self._queue or self._idle_queue or self._closed)
+            return None if self._closed else (self._queue or self._idle_queue).popleft()
 
 
 def log_failure(what: str, error: BaseException) -> None:

@@ -1,6 +1,6 @@
 """What outlives the process: SQL for what is said and done, blobs for voxels."""
 
-from segmend.store.records import CaseRecord, EventRecord, Project, SavedMask, SessionRecord, User
+from segmend.store.records import CaseRecord, EventRecord, LoadedSession, Project, SavedMask, SessionRecord, User
 from segmend.store.store import Store
 
-__all__ = ["CaseRecord", "EventRecord", "Project", "SavedMask", "SessionRecord", "Store", "User"]
+__all__ = ["CaseRecord", "EventRecord", "LoadedSession", "Project", "SavedMask", "SessionRecord", "Store", "User"]

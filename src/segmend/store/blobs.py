@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,13 +19,20 @@ from typing import IO, Any
 from urllib.parse import parse_qsl, urlsplit
 from uuid import uuid4
 
-from segmend.errors import DiskFullError, SettingsError, StoreError
+from segmend.core.atomic import DISK_FULL, flush_folder
+from segmend.errors import DiskFullError, ReadOnlyError, SettingsError, StoreError
 from segmend.store.private import make_folder, open_private
 
-# Error numbers that say that the disk is full.
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# Error numbers that say that a folder is there but may not be written.
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 # Ending of a blob that is not complete.
 PART = ".part"
+# What a blob is called before it is complete, so that nobody else's file is ever taken for one.
+PART_NAME = re.compile(r"[0-9a-f]{32}\.part")
+# How often a place that could not be written is tried again.
+RETRY_SECONDS = 2.0
+# What is written to see whether there is room: a full disk takes an empty file.
+PROBE = bytes(4096)
 
 
 class Blobs:
@@ -42,13 +51,21 @@ class Blobs:
         else:
             self._root = url.partition("?")[0].rstrip("/")
             self._files, self._refusals = _file_system(protocol, url, options or {})
-        with self._translate_errors("be opened"):
-            self._probe()
+        self._unwritable: StoreError | None = None  # why nothing can be written
+        self._tried = 0.0
+        self._try_writing()
 
     @property
     def name(self) -> str:
         """What to call this place in a sentence; never with its credentials."""
         return self._root
+
+    @property
+    def read_only(self) -> StoreError | None:
+        """Why nothing can be written, None when all is well; it is looked at anew every few seconds."""
+        if self._unwritable is not None and time.monotonic() - self._tried >= RETRY_SECONDS:
+            self._try_writing()
+        return self._unwritable
 
     def path(self, key: str) -> Path | None:
         """Return the blob's local path, None in a bucket."""
@@ -93,18 +110,59 @@ class Blobs:
             else:
                 path.unlink()
 
+    def holds_any(self, folder: str) -> bool:
+        """Tell whether there is a blob in a folder or the folders in it."""
+        with self._translate_errors(f"list {folder}"):
+            path = self.path(folder)
+            if path:
+                return any(p.is_file() and p.suffix != PART for p in path.rglob("*"))
+            try:
+                return bool(self._files.ls(self._remote(folder)))
+            except FileNotFoundError:
+                return False
+
+    def sweep_parts(self, *, older_seconds: float) -> int:
+        """Delete what killed processes left of blobs that they were writing; return how many.
+
+        Only files that are called as this class calls them, and that nobody has written to for so long.
+        """
+        if not self._local:
+            return 0  # a bucket shows no blob before it is complete
+        count, limit = 0, time.time() - older_seconds
+        for path in Path(self._root).rglob(f"*{PART}"):
+            with suppress(OSError):  # another server's, who has just completed it, or not ours to delete
+                if PART_NAME.fullmatch(path.name) and path.is_file() and path.stat().st_mtime < limit:
+                    path.unlink()
+                    count += 1
+        return count
+
+    def _try_writing(self) -> None:
+        self._tried = time.monotonic()
+        try:
+            self._probe()
+        except StoreError as refusal:
+            if not isinstance(refusal, DiskFullError | ReadOnlyError):
+                raise
+            self._unwritable = refusal
+        else:
+            self._unwritable = None
+
     def _probe(self) -> None:
         """Write a blob and delete it again: better refused now than when something is to be kept."""
         probe = f"{uuid4().hex}{PART}"
-        if self._local:
+        with self._translate_errors("be opened"):
+            if not self._local:
+                self._files.pipe_file(self._remote(probe), b"")
+                self._files.rm_file(self._remote(probe))
+                return
             make_folder(Path(self._root))
             with suppress(PermissionError):  # of a folder above ours, which may not be ours to read
-                _flush(Path(self._root).parent)
-            Path(self._root, probe).touch()
-            Path(self._root, probe).unlink()
-        else:
-            self._files.pipe_file(self._remote(probe), b"")
-            self._files.rm_file(self._remote(probe))
+                flush_folder(Path(self._root).parent)
+            path = Path(self._root, probe)
+            try:
+                path.write_bytes(PROBE)
+            finally:
+                path.unlink(missing_ok=True)
 
     def _remote(self, key: str) -> str:
         return f"{self._root}/{key}"
@@ -124,7 +182,7 @@ class Blobs:
             part.unlink(missing_ok=True)
             raise
         for folder in path.relative_to(self._root).parents:
-            _flush(Path(self._root, folder))
+            flush_folder(Path(self._root, folder))
 
     @contextmanager
     def _remote_writer(self, key: str) -> Iterator[IO[bytes]]:
@@ -147,7 +205,8 @@ class Blobs:
                 raise DiskFullError(f"The disk of {self.name} is full; free some space and try again.") from error
             absent = "it is not there" if isinstance(error, FileNotFoundError) else error
             reason = getattr(error, "strerror", None) or absent
-            raise StoreError(f"The blobs at {self.name} could not {act}: {reason}.") from error
+            kind = ReadOnlyError if self._local and getattr(error, "errno", None) in READ_ONLY else StoreError
+            raise kind(f"The blobs at {self.name} could not {act}: {reason}.") from error
 
 
 def _file_system(protocol: str, url: str, options: Mapping[str, Any]) -> tuple[Any, tuple[type[Exception], ...]]:
@@ -174,14 +233,3 @@ def _file_system(protocol: str, url: str, options: Mapping[str, Any]) -> tuple[A
     except (TypeError, ValueError) as error:
         raise SettingsError(f"Blobs need a folder or a URL with known options; {protocol}:// said: {error}.") from None
     return files, refusals
-
-
-def _flush(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    if os.name == "nt":  # Windows cannot open a folder; it flushes names with the file
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmend.core.image import Index
-from segmend.core.session import Event
+from segmend.core.session import Event, Session
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,14 @@ class EventRecord:
     event: Event
     user: str
     created: datetime  # UTC
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedSession:
+    """A session as its log tells it, without those answers that are damaged in the store."""
+
+    session: Session
+    damaged: Mapping[int, int | None]  # CRC-32 that the answer to each of these events had; None where none was kept
 
 
 @dataclass(frozen=True)

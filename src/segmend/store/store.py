@@ -5,6 +5,9 @@ blobs first, then the row that speaks for them; a row goes before its blobs go. 
 leaves in between is named in the table `leftovers` and swept when the store is opened, so
 no blob is ever deleted that this database did not itself name as nobody's.
 
+What is read is checked: blobs, cases, events and answers against the checksums they were written with, logs for gaps.
+Damage is a StoreError that says what is damaged; `segmend.store.verify` looks for all of it.
+
 Thread-safe. Several processes and servers may share one store: a position in an event log
 is given once, and whoever comes second gets ConflictError and loads the session again.
 """
@@ -13,29 +16,34 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import shutil
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 import numpy as np
-from sqlalchemy import URL, Column, Connection, Row, delete, func, insert, select
+from sqlalchemy import URL, Column, Connection, Row, Select, Text, delete, func, insert, select, type_coerce
 
-from segmend.core.image import Box, Image, LabelMap
+from segmend.core.image import Box, Image, Index, LabelMap, whole
 from segmend.core.session import Event, Patch, Session, event_from_json, event_to_json
 from segmend.errors import ConflictError, NotFoundError, SettingsError, ShapeError, StoreError
 from segmend.store import tables, voxels
 from segmend.store.blobs import Blobs
 from segmend.store.changes import Changes
-from segmend.store.database import TIMEOUT_SECONDS, Database
-from segmend.store.records import CaseRecord, EventRecord, Project, SavedMask, SessionRecord, User
+from segmend.store.checksums import Checksum, Summed, checksum_of, event_crc, file_checksum, patch_crc, values_crc
+from segmend.store.database import TIMEOUT_SECONDS, UNREADABLE, Database
+from segmend.store.records import CaseRecord, EventRecord, LoadedSession, Project, SavedMask, SessionRecord, User
 
+Record = TypeVar("Record")
 DEFAULT_PROJECT = "default"
 
 # States of a leftover: its blobs are being written, or are to be deleted.
@@ -62,6 +70,7 @@ class Store:
     def __init__(self, database: Database, blobs: Blobs) -> None:
         self._database = database
         self._blobs = blobs
+        self._checked: dict[str, tuple[int, int, int]] = {}  # blobs that were read once, as their files were then
 
     @classmethod
     def open(
@@ -76,11 +85,29 @@ class Store:
 
         `storage` are options for fsspec (credentials, endpoint) that should not be in a URL;
         `timeout_seconds` is how long to wait for a database that is locked or does not answer.
+        A store whose disk is full or read-only is opened to be read: `read_only` then says why.
         """
-        database = Database(database_url, timeout_seconds=timeout_seconds)
+        made: list[Blobs] = []
+
+        def blobs() -> Blobs:
+            made.extend([] if made else [Blobs(blobs_url, storage)])
+            return made[0]
+
+        def refuse_new() -> None:
+            if blobs().holds_any("cases"):
+                raise StoreError(
+                    f"The database {Database.name_of(database_url)} is not there or empty, but the blobs at "
+                    f"{blobs().name} hold cases: put the database back from a copy, or name other blobs to begin "
+                    "a new store."
+                )
+            if (refusal := blobs().read_only) is not None:
+                raise refusal
+
+        database = Database(database_url, timeout_seconds=timeout_seconds, refuse_new=refuse_new)
         try:
-            store = cls(database, Blobs(blobs_url, storage))
-            store.sweep()
+            store = cls(database, blobs())
+            if store.read_only is None:
+                store.sweep()
         except BaseException:
             database.close()
             raise
@@ -98,6 +125,12 @@ class Store:
     def changes(self) -> Changes:
         """Return a watch over what other servers and commands change here."""
         return self._database.changes()
+
+    @property
+    def read_only(self) -> str | None:
+        """The sentence that says why nothing can be written now; None when all is well."""
+        refusal = self._database.read_only or self._blobs.read_only
+        return None if refusal is None else str(refusal)
 
     def __enter__(self) -> Self:
         return self
@@ -150,11 +183,14 @@ class Store:
         self._row("project", tables.projects.c.name, project)
         with self._write_blobs(_folder(case.id)):
             with self._blobs.writer(_image_key(case.id)) as file:
-                voxels.write(file, image.voxels)
+                summed = Summed(file)
+                voxels.write(summed, image.voxels)
+            written = {_image_key(case.id): summed.checksum}
             if source is not None:
-                self._copy_source(Path(source), f"{_folder(case.id)}/source")
+                written |= self._copy_source(Path(source), f"{_folder(case.id)}/source")
             with self._database.writing() as connection:
-                connection.execute(insert(tables.cases).values(_case_values(case)))
+                connection.execute(insert(tables.cases).values(**_case_values(case), crc32=_case_crc(case)))
+                _add_checksums(connection, case.id, written)
                 _remove_leftover(connection, _folder(case.id))
         return case
 
@@ -164,11 +200,10 @@ class Store:
         if project is not None:
             self._row("project", tables.projects.c.name, project)
             query = query.where(tables.cases.c.project == project)
-        with self._database.reading() as connection:
-            return [_case(row) for row in connection.execute(query).all()]
+        return self._records(query, _case)
 
     def case(self, case_id: str) -> CaseRecord:
-        return _case(self._row("case", tables.cases.c.id, case_id))
+        return self._record("case", tables.cases.c.id, case_id, _case)
 
     def image(self, case_id: str) -> Image:
         """Return the case's image; from a local folder its voxels are read when they are looked at."""
@@ -179,11 +214,16 @@ class Store:
             array = voxels.open_mapped(path)
         else:
             with self._blobs.reader(key) as file:
-                array = voxels.read(file, key)
+                summed = Summed(file)
+                array = voxels.read(summed, key)
         if array.shape != (case.channels, *case.shape):
             raise StoreError(
                 f"The blob {key} is damaged: it needs shape {(case.channels, *case.shape)}, not {array.shape}."
             )
+        if path is not None:
+            self._check_file(key, path)
+        else:
+            self._check(key, summed.checksum)
         return Image(array, np.asarray(case.affine), case.notes, axes="zyx")
 
     @contextmanager
@@ -195,6 +235,9 @@ class Store:
         folder = f"{_folder(case.id)}/source"
         path = self._blobs.path(folder)
         if path is not None:
+            for key in self.blobs_of(case_id):
+                if key.startswith(f"{folder}/"):
+                    self._check_file(key, path / key.removeprefix(f"{folder}/"))
             yield path
             return
         with TemporaryDirectory() as temporary:
@@ -202,7 +245,9 @@ class Store:
                 target = Path(temporary, key.removeprefix(f"{folder}/"))
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with self._blobs.reader(key) as origin, target.open("wb") as copy:
-                    shutil.copyfileobj(origin, copy, 1 << 20)
+                    summed = Summed(origin)
+                    shutil.copyfileobj(summed, copy, 1 << 20)
+                self._check(key, summed.checksum)
             yield Path(temporary)
 
     def delete_case(self, case_id: str) -> None:
@@ -229,27 +274,58 @@ class Store:
         self.case(case_id)
         table = tables.sessions
         query = select(table).where(table.c.case == case_id).order_by(table.c.created, table.c.id)
-        with self._database.reading() as connection:
-            return [_session(row) for row in connection.execute(query).all()]
+        return self._records(query, _session)
 
     def session_record(self, session_id: str) -> SessionRecord:
-        return _session(self._row("session", tables.sessions.c.id, session_id))
+        return self._record("session", tables.sessions.c.id, session_id, _session)
 
     def session(self, session_id: str) -> Session:
-        """Return the session as its events and answers tell it."""
+        """Return the session as its events and answers tell it; StoreError where one of them is damaged."""
+        loaded = self.load_session(session_id)
+        if loaded.damaged:
+            raise StoreError(
+                f"The answer to event {min(loaded.damaged)} of session {session_id} is damaged; "
+                "open the session in the annotator, which works it out again."
+            )
+        return loaded.session
+
+    def load_session(self, session_id: str) -> LoadedSession:
+        """Return the session with those answers that are sound, and which are not.
+
+        StoreError where an event is damaged or missing: nothing can tell what it was.
+        """
         shape = self.case(self.session_record(session_id).case).shape
-        answers = self._answers(session_id)  # before the events: no answer may lack its event
+        table = tables.answers
+        columns = [
+            type_coerce(column, Text) if column.name in ("low", "high") else column for column in table.c
+        ]  # as they lie there: what is damaged is to be known one by one
+        query = select(*columns).where(table.c.session == session_id).order_by(table.c.position)
+        rows = self._records(query, _plain)  # before the events: no answer may lack its event
         events = tuple(record.event for record in self.history(session_id))
-        return Session(shape, events, MappingProxyType(answers))
+        answers: dict[int, Patch] = {}
+        damaged: dict[int, int | None] = {}
+        for row in rows:
+            position = row[1]
+            if not 0 <= position < len(events):
+                raise StoreError(_gap(session_id, [position]))
+            patch = _sound_patch(row, shape)
+            if patch is None:
+                damaged[position] = row[5] if isinstance(row[5], int) else None
+            else:
+                answers[position] = patch
+        return LoadedSession(Session(shape, events, MappingProxyType(answers)), MappingProxyType(damaged))
 
     def history(self, session_id: str) -> list[EventRecord]:
-        """Return the events with who put them there and when, oldest first."""
+        """Return the events with who put them there and when, oldest first; StoreError where one is missing."""
         self.session_record(session_id)
         table = tables.events
-        query = select(table).where(table.c.session == session_id).order_by(table.c.position)
-        with self._database.reading() as connection:
-            rows = connection.execute(query).all()
-        return [EventRecord(row.position, _event(row), row.user, row.created) for row in rows]
+        columns = [table.c.session, table.c.position, table.c.user, table.c.created, table.c.crc32]
+        query = select(*columns, type_coerce(table.c.json, Text).label("json")).where(table.c.session == session_id)
+        records = self._records(query.order_by(table.c.position), _event)
+        missing = sorted(set(range(1 + max((r.position for r in records), default=-1))) - {r.position for r in records})
+        if missing:
+            raise StoreError(_gap(session_id, missing))
+        return records
 
     def lengths(self, session_ids: Collection[str]) -> dict[str, tuple[int, int]]:
         """Return how many events and answers each of these sessions has; those that are gone are left out."""
@@ -270,17 +346,19 @@ class Store:
         table = tables.events
         values = {"session": session_id, "position": position, "json": event_to_json(event), "user": _user(user)}
         self.session_record(session_id)
+        crc = event_crc(session_id, position, tables.to_text(values["json"]))
         with self._database.writing() as connection:
             last = connection.scalar(select(func.max(table.c.position)).where(table.c.session == session_id))
             length = 0 if last is None else last + 1
             if position != length:
                 raise ConflictError(f"The session has {length} events, so {position} is not the next; load it again.")
-            connection.execute(insert(table).values(created=_now(), **values))
+            connection.execute(insert(table).values(created=_now(), crc32=crc, **values))
 
     def answer(self, session_id: str, position: int, patch: Patch) -> None:
         """Keep the answer to an event; it is durable when this returns.
 
-        Saying the same again changes nothing; ConflictError when the answer was another one.
+        Saying the same again changes nothing; ConflictError when the answer was another one. One that is damaged is
+        replaced.
         """
         events, answers = tables.events.c, tables.answers
         self.session_record(session_id)
@@ -289,13 +367,25 @@ class Store:
             asked = (events.session == session_id) & (events.position == position)
             if connection.scalar(select(func.count()).where(asked)) == 0:
                 raise NotFoundError(f"There is no event {position} in session {session_id!r} to answer.")
-            row = connection.execute(select(answers).where(here)).one_or_none()
-            if row is None:
+            texts = [type_coerce(c, Text) if c.name in ("low", "high") else c for c in answers.c]
+            row = connection.execute(select(*texts).where(here)).one_or_none()
+            kept = None if row is None else _sound_patch(tuple(row))
+            if kept is None:
                 values = {"low": patch.box.low, "high": patch.box.high, "data": patch.data}
-                connection.execute(insert(answers).values(session=session_id, position=position, **values))
+                crc = patch_crc(session_id, position, patch)
+                if row is not None:
+                    connection.execute(delete(answers).where(here))
+                connection.execute(insert(answers).values(session=session_id, position=position, crc32=crc, **values))
                 return
-        if not _same(_patch(row), patch):
+        if not _same(kept, patch):
             raise ConflictError(f"Event {position} was answered otherwise by another server; load the session again.")
+
+    def forget_answers(self, session_id: str, *, since: int) -> None:
+        """Take away the answers to an event and all later ones, so that they are worked out again."""
+        answers = tables.answers.c
+        with self._database.writing() as connection:
+            here = (answers.session == session_id) & (answers.position >= since)
+            connection.execute(delete(tables.answers).where(here))
 
     # Masks
 
@@ -308,11 +398,14 @@ class Store:
             raise ShapeError(f"A mask of this session needs uint16 of shape {case.shape}; got {came}.")
         key = _mask_key(case.id, mask.id)
         with self._write_blobs(key):
-            with self._blobs.writer(key) as file, gzip.GzipFile("", "wb", 1, file, mtime=0) as packed:
-                voxels.write(packed, label_map[None])
+            with self._blobs.writer(key) as file:
+                summed = Summed(file)
+                with gzip.GzipFile("", "wb", 1, summed, mtime=0) as packed:
+                    voxels.write(packed, label_map[None])
             values = {"id": mask.id, "session": session_id, "name": mask.name, "created": mask.created}
             with self._database.writing() as connection:
                 connection.execute(insert(tables.masks).values(values))
+                _add_checksums(connection, case.id, {key: summed.checksum})
                 _remove_leftover(connection, key)
         return mask
 
@@ -321,13 +414,15 @@ class Store:
         self.session_record(session_id)
         table = tables.masks
         query = select(table).where(table.c.session == session_id).order_by(table.c.created, table.c.id)
-        with self._database.reading() as connection:
-            return [_mask(row) for row in connection.execute(query).all()]
+        return self._records(query, _mask)
 
     def mask(self, mask_id: str) -> LabelMap:
         """Return the label map that `add_mask` kept."""
         key = _mask_key(self._case_of_mask(mask_id), mask_id)
-        with self._blobs.reader(key) as file, gzip.open(file, "rb") as packed:
+        with self._blobs.reader(key) as file:
+            content = file.read()
+        self._check(key, Checksum(len(content), zlib.crc32(content)))
+        with gzip.open(BytesIO(content), "rb") as packed:
             array = voxels.read(packed, key)
         return np.asarray(array[0], np.uint16)
 
@@ -336,6 +431,7 @@ class Store:
         key = _mask_key(self._case_of_mask(mask_id), mask_id)
         with self._database.writing() as connection:
             connection.execute(delete(tables.masks).where(tables.masks.c.id == mask_id))
+            connection.execute(delete(tables.blobs).where(tables.blobs.c.key == key))
             _add_leftover(connection, key, DELETING)
         self._discard(key)
 
@@ -386,6 +482,7 @@ class Store:
             blobs = connection.scalars(select(table.c.blob).where(old)).all()
         for blob in blobs:
             self._discard(blob)
+        self._blobs.sweep_parts(older_seconds=abandoned.total_seconds())
 
     @contextmanager
     def _write_blobs(self, blob: str) -> Iterator[None]:
@@ -404,7 +501,8 @@ class Store:
             with self._database.writing() as connection:
                 connection.execute(delete(tables.leftovers).where(tables.leftovers.c.blob == blob))
 
-    def _copy_source(self, source: Path, folder: str) -> None:
+    def _copy_source(self, source: Path, folder: str) -> dict[str, Checksum]:
+        written = {}
         files = (
             sorted(p for p in source.rglob("*") if p.is_file() and not p.is_symlink()) if source.is_dir() else [source]
         )
@@ -414,26 +512,84 @@ class Store:
                 origin = path.open("rb")
             except OSError as error:
                 raise NotFoundError(f"The source file {path.name} cannot be read: {error.strerror}.") from error
-            with origin, self._blobs.writer(f"{folder}/{path.relative_to(root).as_posix()}") as copy:
-                shutil.copyfileobj(origin, copy, 1 << 20)
+            key = f"{folder}/{path.relative_to(root).as_posix()}"
+            with origin, self._blobs.writer(key) as copy:
+                summed = Summed(copy)
+                shutil.copyfileobj(origin, summed, 1 << 20)
+            written[key] = summed.checksum
+        return written
 
-    def _row(self, kind: str, key: Column[str], value: str) -> Row[Any]:
-        row = None
-        if _readable(value):  # PostgreSQL takes no NUL, SQLite no half characters
-            with self._database.reading() as connection:
-                row = connection.execute(select(key.table).where(key == value)).one_or_none()
-        if row is None:
-            raise NotFoundError(f"There is no {kind} {value!r}.")
-        return row
+    # Reading and checking
 
-    def _answers(self, session_id: str) -> dict[int, Patch]:
-        table = tables.answers
-        query = select(table).where(table.c.session == session_id).order_by(table.c.position)
+    def _records(self, query: Select[Any], convert: Callable[[Any], Record]) -> list[Record]:
+        """Return the rows of a query as records; StoreError where one cannot be read."""
         with self._database.reading() as connection:
-            return {row.position: _patch(row) for row in connection.execute(query).all()}
+            return [convert(row) for row in connection.execute(query).all()]
+
+    def _record(self, kind: str, key: Column[str], value: str, convert: Callable[[Any], Record]) -> Record:
+        """Return the row with this key as a record; NotFoundError when there is none."""
+        found = self._records(select(key.table).where(key == value), convert) if _readable(value) else []
+        if not found:  # PostgreSQL takes no NUL, SQLite no half characters
+            raise NotFoundError(f"There is no {kind} {value!r}.")
+        return found[0]
+
+    def _row(self, kind: str, key: Column[str], value: str) -> Any:
+        return self._record(kind, key, value, lambda row: row)
+
+    def checksum(self, key: str) -> Checksum | None:
+        """Return the checksum that a blob was written with; None for one that an older Segmend wrote."""
+        table = tables.blobs.c
+        found = self._records(select(table.size, table.crc32).where(table.key == key), lambda row: Checksum(*row))
+        return found[0] if found else None
+
+    def blob_checksum(self, key: str) -> Checksum:
+        """Return the checksum of a blob as it is now; StoreError when it is not there or does not come."""
+        with self._blobs.reader(key) as file:
+            return checksum_of(file)
+
+    def blobs_of(self, case_id: str) -> dict[str, Checksum | None]:
+        """Return the keys of all blobs of a case, those that are there and those that have a checksum."""
+        table = tables.blobs.c
+        rows = self._records(select(table.key, table.size, table.crc32).where(table.case == case_id), _plain)
+        there = dict.fromkeys(self._blobs.keys(_folder(case_id)))
+        wanted = {_image_key(case_id): None}  # which every case has
+        return {**there, **wanted, **{key: Checksum(size, crc) for key, size, crc in rows}}
+
+    def add_checksum(self, case_id: str, key: str, found: Checksum) -> None:
+        """Keep the checksum of a blob that an older Segmend wrote without one."""
+        with self._database.writing() as connection:
+            _add_checksums(connection, case_id, {key: found})
+
+    def case_ids(self) -> list[str]:
+        """Return the ids of all cases, also of those whose row is damaged."""
+        return self._records(select(tables.cases.c.id).order_by(tables.cases.c.id), lambda row: str(row[0]))
+
+    def blob_owners(self) -> list[str]:
+        """Return the ids of the cases that the blobs say they are of."""
+        return sorted({key.split("/")[1] for key in self._blobs.keys("cases") if key.count("/") > 1})
+
+    def database_damage(self) -> list[str]:
+        """Return what the database itself finds wrong with its file: nothing where all is well."""
+        return self._database.damage()
+
+    def _check_file(self, key: str, path: Path) -> None:
+        """Check a local blob, once as long as its file stays the same."""
+        try:
+            status = path.stat()
+            known = (status.st_size, status.st_mtime_ns, status.st_ino)
+            if self._checked.get(key) != known:
+                self._check(key, file_checksum(path))
+        except OSError as error:
+            raise StoreError(f"The blob {path} cannot be read: {error.strerror or error}.") from error
+        self._checked[key] = known
+
+    def _check(self, key: str, found: Checksum) -> None:
+        wanted = self.checksum(key)
+        if wanted is not None and wanted != found:
+            raise voxels.damage_error(key, f"it has {found}, not {wanted}")
 
     def _case_of_mask(self, mask_id: str) -> str:
-        mask = _mask(self._row("mask", tables.masks.c.id, mask_id))
+        mask = self._record("mask", tables.masks.c.id, mask_id, _mask)
         return self.session_record(mask.session).case
 
 
@@ -488,16 +644,31 @@ def _remove_leftover(connection: Connection, blob: str) -> None:
         raise StoreError("Writing took so long that it was taken for abandoned and swept; try again.")
 
 
+def _add_checksums(connection: Connection, case_id: str, written: Mapping[str, Checksum]) -> None:
+    rows = [{"key": key, "case": case_id, "size": one.size, "crc32": one.crc32} for key, one in written.items()]
+    connection.execute(insert(tables.blobs), rows)
+
+
 def _case_values(case: CaseRecord) -> dict[str, Any]:
-    return {column.name: getattr(case, column.name) for column in tables.cases.columns}
+    return {column.name: getattr(case, column.name) for column in tables.cases.columns if column.name != "crc32"}
+
+
+def _case_crc(case: CaseRecord) -> int:
+    """Return the CRC-32 of what a case says of its image, which nobody could see to be wrong."""
+    names = ("id", "shape", "channels", "affine", "modality", "notes", "source")
+    return values_crc({name: getattr(case, name) for name in names})
 
 
 def _case(row: Row[Any]) -> CaseRecord:
     values = dict(row._mapping)
+    crc = values.pop("crc32")
     values["shape"] = tuple(values["shape"])
     values["affine"] = tuple(tuple(line) for line in values["affine"])
     values["notes"] = tuple(values["notes"])
-    return CaseRecord(**values)
+    case = CaseRecord(**values)
+    if crc is not None and crc != _case_crc(case):
+        raise StoreError(f"Case {case.id} is damaged in the database; restore a copy, or add it again.")
+    return case
 
 
 def _session(row: Row[Any]) -> SessionRecord:
@@ -508,17 +679,43 @@ def _mask(row: Row[Any]) -> SavedMask:
     return SavedMask(**row._mapping)
 
 
-def _event(row: Row[Any]) -> Event:
+def _event(row: Row[Any]) -> EventRecord:
+    where = f"Event {row.position} of session {row.session}"
+    if row.crc32 is not None and row.crc32 != event_crc(row.session, row.position, row.json):
+        raise StoreError(f"{where} is damaged; restore a copy of the database, or begin a new session of the case.")
     try:
-        return event_from_json(row.json)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        where = f"Event {row.position} of session {row.session}"
+        event = event_from_json(json.loads(row.json))
+    except UNREADABLE as error:
         raise StoreError(f"{where} is damaged or of a newer Segmend and cannot be read: {error}.") from error
+    return EventRecord(row.position, event, row.user, row.created)
 
 
-def _patch(row: Row[Any]) -> Patch:
-    (a, b, c), (d, e, f) = row.low, row.high
-    return Patch(Box((a, b, c), (d, e, f)), bytes(row.data))
+def _gap(session_id: str, missing: Sequence[int]) -> str:
+    """Return the sentence that says which events of a log are missing."""
+    shown = ", ".join(map(str, missing[:5])) + (" ..." if len(missing) > 5 else "")
+    one = len(missing) == 1
+    return (
+        f"The log of session {session_id} lacks {'event' if one else 'events'} {shown}, so nothing tells its masks; "
+        "restore a copy of the database, or begin a new session of the case."
+    )
+
+
+def _sound_patch(row: Sequence[Any], shape: Index | None = None) -> Patch | None:
+    """Return a stored answer, None where it is damaged; `row` is a row of `tables.answers` with its texts as text."""
+    session, position, low, high, data, crc = row
+    try:
+        (a, b, c), (d, e, f) = json.loads(low), json.loads(high)
+        patch = Patch(Box((a, b, c), (d, e, f)), bytes(data))
+        if crc is not None:
+            return patch if crc == patch_crc(session, position, patch) else None
+        inside = shape is None or patch.box.size == 0 or patch.box.clipped(whole(shape).high) == patch.box
+        return patch if inside and patch.values.shape == patch.box.shape else None
+    except (*UNREADABLE, zlib.error):
+        return None
+
+
+def _plain(row: Row[Any]) -> tuple[Any, ...]:
+    return tuple(row)
 
 
 def _same(one: Patch, other: Patch) -> bool:

@@ -2,7 +2,9 @@
 
 A position in the log is a primary key, so two servers cannot both take it. Deleting a case
 takes its sessions, events, answers and masks with it. `leftovers` names blobs that no row
-speaks for: those being written and those being deleted.
+speaks for: those being written and those being deleted. `blobs` holds the size and the CRC-32 of
+every blob; `crc32` of a row is that of what it says (`segmend.store.checksums`), NULL in rows that
+an older Segmend wrote.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -30,6 +33,11 @@ from sqlalchemy import (
 NAME_LENGTH = 300  # more than any file's name
 
 
+def to_text(value: Any) -> str:
+    """Return plain JSON values as they are stored."""
+    return json.dumps(value, separators=(",", ":"))
+
+
 class Json(TypeDecorator[Any]):
     """Plain JSON values as ASCII text: the same bytes in every database."""
 
@@ -37,7 +45,7 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str:
-        return json.dumps(value, separators=(",", ":"))
+        return to_text(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         return json.loads(value)
@@ -76,6 +84,7 @@ cases = Table(
     Column("notes", Json, nullable=False),
     Column("source", Boolean, nullable=False),
     Column("created", Moment, nullable=False),
+    Column("crc32", BigInteger),
 )
 
 sessions = Table(
@@ -95,6 +104,7 @@ events = Table(
     Column("json", Json, nullable=False),
     Column("user", String(NAME_LENGTH), nullable=False),
     Column("created", Moment, nullable=False),
+    Column("crc32", BigInteger),
 )
 
 answers = Table(
@@ -105,6 +115,7 @@ answers = Table(
     Column("low", Json, nullable=False),
     Column("high", Json, nullable=False),
     Column("data", LargeBinary, nullable=False),
+    Column("crc32", BigInteger),
     ForeignKeyConstraint(["session", "position"], ["events.session", "events.position"], ondelete="CASCADE"),
 )
 
@@ -115,6 +126,15 @@ masks = Table(
     Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("name", String(NAME_LENGTH), nullable=False),
     Column("created", Moment, nullable=False),
+)
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("case", ForeignKey("cases.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("size", BigInteger, nullable=False),  # bytes
+    Column("crc32", BigInteger, nullable=False),
 )
 
 users = Table(

@@ -6,6 +6,7 @@ slice after one read of the disk, whatever its size.
 
 from __future__ import annotations
 
+import tokenize
 import zlib
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +19,18 @@ from segmend.errors import StoreError
 Array = NDArray[np.generic]
 # Bytes asked for at once.
 PIECE = 1 << 22
+# What a damaged header or body raises; NumPy reads a header as Python's own syntax.
+DAMAGED = (
+    ValueError,
+    EOFError,
+    SyntaxError,
+    tokenize.TokenError,
+    TypeError,
+    LookupError,
+    OverflowError,
+    MemoryError,
+    zlib.error,
+)
 
 
 class Writable(Protocol):
@@ -50,8 +63,8 @@ def read(file: Readable, name: str) -> Array:
             raise ValueError("it ends too early")
         if file.read(1):  # and this is where gzip compares its checksum
             raise ValueError("it goes on after its end")
-    except (ValueError, EOFError, zlib.error) as error:
-        raise _damage_error(name, error) from error
+    except DAMAGED as error:
+        raise damage_error(name, error) from error
     return array
 
 
@@ -61,8 +74,8 @@ def open_mapped(path: Path) -> Array:
         array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise StoreError(f"The blob {path} cannot be read: {error.strerror or error}.") from error
-    except (ValueError, EOFError) as error:
-        raise _damage_error(str(path), error) from error
+    except DAMAGED as error:
+        raise damage_error(str(path), error) from error
     return array
 
 
@@ -74,6 +87,7 @@ def _fill(file: Readable, target: memoryview) -> int:
     return filled
 
 
-def _damage_error(name: str, reason: Exception) -> StoreError:
+def damage_error(name: str, reason: object) -> StoreError:
+    """Return the sentence that says of a blob that it is damaged."""
     cure = "put back a copy of it, or delete the case and add it again"
     return StoreError(f"The blob {name} is damaged ({reason}); {cure}.")
