@@ -400,11 +400,16 @@ def test_a_click_that_leaves_the_object_its_size_reads_nothing_anew():
     assert len(eyes.read) == before
 
 
-def test_a_picture_is_read_as_a_whole_when_it_is_opened_and_a_volume_is_not():
+def test_a_picture_is_read_as_a_whole_while_nobody_waits_and_a_volume_is_not():
     flat, deep = Eyes(), Eyes()
 
-    bright(eyes=flat).open(Image(np.zeros((1, 1, 40, 50), np.uint8)))
-    bright(eyes=deep).open(Image(np.zeros((1, 7, 40, 50), np.uint8)))
+    opened = [
+        bright(eyes=flat).open(Image(np.zeros((1, 1, 40, 50), np.uint8))),
+        bright(eyes=deep).open(Image(np.zeros((1, 7, 40, 50), np.uint8))),
+    ]
+    assert (len(flat.read), len(deep.read)) == (0, 0)
+    for workspace in opened:
+        workspace.prepare()
 
     assert (len(flat.read), len(deep.read)) == (1, 0)
 
