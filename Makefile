@@ -44,7 +44,7 @@ start: $(VENV)/.installed
 
 test: dev
 	@bash tools/system.sh chromium postgresql
-	bash tools/beside.sh "cd web && npm run --silent test" env $(PYTEST) $(ARGS)
+	bash tools/beside.sh "cd web && npm run --silent test" env $(PYTEST) --durations=30 --durations-min=5 $(ARGS)
 
 coverage: dev
 	@bash tools/system.sh chromium postgresql

@@ -7,10 +7,12 @@ import pytest
 
 from segmend.errors import SettingsError
 from segmend.papers.quality import experiment as quality
+from segmend.papers.quality import recipe
 from segmend.papers.quality.experiment import BASE, ITERATIONS, ORACLE, PH2, PLAIN, QUALITY, STEPS, STOPS, WARM
 from segmend.papers.study.experiment import Plan, experiment
 from segmend.papers.study.reproduce import reproduce
 from tests.datasets.test_folder import write_case, write_split
+from tests.papers.small import make_small
 
 
 def body(seed):
@@ -33,7 +35,9 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def plan(data, tmp_path_factory):
-    return Plan(data, tmp_path_factory.mktemp("out"), seeds=(0,), effort=2 / STEPS, log=lambda _: None)
+    with pytest.MonkeyPatch.context() as patch:
+        make_small(patch, recipe, widths=(4, 4, 4), dense=8, batch=2)
+        yield Plan(data, tmp_path_factory.mktemp("out"), seeds=(0,), effort=2 / STEPS, log=lambda _: None)
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +45,26 @@ def done(plan):
     return reproduce(experiment("quality"), plan)
 
 
-def test_claims_are_tested_on_the_sets_that_are_there(done):
-    untested = [verdict.claim for verdict in done.verdicts if verdict.outcome == "could not be tested"]
+def untested(done):
+    return [verdict.claim for verdict in done.verdicts if verdict.outcome == "could not be tested"]
 
-    assert untested == [f"refining once is better than the base on {name}" for name in quality.CARD.sets if name != PH2]
+
+NOT_THERE = [f"refining once is better than the base on {name}" for name in quality.CARD.sets if name != PH2]
+
+
+def test_claims_are_tested_on_the_sets_that_are_there(done):
+    # Networks this small may expect the same of every mask, which tracks nothing.
+    assert [claim for claim in untested(done) if "tracks the true Dice" not in claim] == NOT_THERE
     assert {score.set for score in done.scores} == {PH2}
+
+
+@pytest.mark.long
+def test_every_claim_is_tested_with_networks_of_the_usual_size(data, tmp_path):
+    done = reproduce(
+        experiment("quality"), Plan(data, tmp_path / "out", seeds=(0,), effort=2 / STEPS, log=lambda _: None)
+    )
+
+    assert untested(done) == NOT_THERE
 
 
 def test_every_row_of_the_papers_tables_is_measured(done):
