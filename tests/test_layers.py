@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,7 +47,12 @@ def imported(module: str, name: str) -> str:
     return name if name in FLOOR else "__init__"
 
 
-def own_imports() -> Iterator[Import]:
+@cache
+def own_imports() -> tuple[Import, ...]:
+    return tuple(_own_imports())
+
+
+def _own_imports() -> Iterator[Import]:
     for path in sorted(PACKAGE.rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         late = {

@@ -139,6 +139,7 @@ def test_train(watched, cells):
     assert (watched.folder / "run" / "mend2d_reader.onnx").is_file()
 
 
+@pytest.mark.long
 def test_the_tests_themselves(watched):
     """One that compares with MONAI, which imports torch and matplotlib."""
     command = [

@@ -118,6 +118,7 @@ def test_memory_is_that_of_a_process_of_its_own(data: Path) -> None:
     assert peak is None or 20 < peak < 600
 
 
+@pytest.mark.long
 def test_two_at_a_time_give_what_one_at_a_time_gives(data: Path) -> None:
     asked = ["graphcut", "randomwalker"]
 

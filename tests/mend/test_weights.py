@@ -113,7 +113,7 @@ def networks_of(dimensions, precision):
     ("kind", "value", "least"),
     [
         pytest.param("abdomen", 1, 0.75, marks=pytest.mark.long),
-        ("abdomen", 3, 0.8),
+        pytest.param("abdomen", 3, 0.8, marks=pytest.mark.long),
         ("head", 1, 0.85),
         ("skin", 1, 0.9),
     ],

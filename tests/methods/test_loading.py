@@ -38,7 +38,7 @@ def test_the_methods_that_run_networks_take_a_device():
     assert set(NETWORKED) == {card.id for card in methods.cards() if card.weights != "none needed"}
 
 
-@pytest.mark.parametrize("method", ["mend", "graphcut"])
+@pytest.mark.parametrize("method", [pytest.param("mend", marks=pytest.mark.long), "graphcut"])
 def test_a_segmenter_is_loaded_again_in_another_process(method):
     segmenter = segmend.load(method, device="cpu", dimensions=())
 

@@ -40,7 +40,10 @@ def noise():
     return np.random.default_rng(7).integers(0, 256, (1, *SHAPE), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("name", ORIENTATIONS)
+# Each takes half a minute with the page: in `make test` one that turns the axes, and one that no axis is along.
+@pytest.mark.parametrize(
+    "name", [pytest.param(one, marks=() if one in ("PSR", "oblique") else pytest.mark.long) for one in ORIENTATIONS]
+)
 def test_a_click_in_each_plane_reaches_its_voxel_and_changes_its_pixels(annotator, add, name):
     image = Image(noise(), ORIENTATIONS[name], axes="zyx")
     case = add(image, name)

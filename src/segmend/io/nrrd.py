@@ -25,7 +25,7 @@ MAGIC = b"NRRD000"
 # Bytes in which a header must end.
 HEAD = 2**20
 # Bytes of a text that become numbers at once.
-PIECE = 2**20
+PIECE = 2**18
 TYPES = {
     "i1": "signed char, int8, int8_t",
     "u1": "uchar, unsigned char, uint8, uint8_t",
