@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
-JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n : 4)))
+JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4)))
 
 BIN := $(CURDIR)/$(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -12,8 +12,9 @@ LOCK := requirements/lock.txt
 BASE := requirements/base.txt
 HASHED := --no-deps --require-hashes --requirement
 TORCH := torch==2.13.0
-# A process a core, each on one thread, a file of tests at a time: what a file sets up once is set up once. The order of
-# the files is that of tests/conftest.py, not the reverse one of how many tests they have.
+# A process a core, each on one thread, and one more that fills the waits of the others for servers and browsers; a file
+# of tests at a time: what a file sets up once is set up once. The order of the files is that of tests/conftest.py, not
+# the reverse one of how many tests they have.
 PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 PACKAGE := pyproject.toml hatch_build.py hatch_readme.py $(shell find src/segmend -path src/segmend/web -prune -o -type f -not -name '*.pyc' -not -name '*.so' -print)
 WEB := $(shell find web -name node_modules -prune -o -type f -print 2>/dev/null)

@@ -597,7 +597,7 @@ def test_training_refuses_a_setting_there_is_not(said, tmp_path):
 
 
 def test_a_network_is_trained_and_its_weights_are_written(said, images, tmp_path):
-    small = ["--set", "steps=1", "--set", "batch=1", "--set", "widths=[4, 4, 4, 4, 4, 4]"]
+    small = ["--set", "steps=1", "--set", "batch=1", "--set", "exam=2", "--set", "widths=[4, 4, 4, 4, 4, 4]"]
 
     code, out, err = said("train", "mend", "--data", images / "head", "--out", tmp_path / "run", *small, "--json")
 
