@@ -35,6 +35,7 @@ class CasePool:
     """Cases to draw from; a set's probability grows with the root of its size, so that small ones are drawn, too."""
 
     subjects: Sequence[Subject]
+    volume_weight: float = 1.0  # how many pictures a volume counts for
     groups: dict[str, list[Subject]] = field(init=False)
     shares: NDArray[np.float64] = field(init=False)
 
@@ -43,7 +44,8 @@ class CasePool:
         for subject in self.subjects:
             if subject.labels.any():
                 groups.setdefault(subject.group, []).append(subject)
-        size = np.sqrt([float(len(members)) for members in groups.values()])
+        counts = [sum(1.0 if one.image.flat else self.volume_weight for one in some) for some in groups.values()]
+        size = np.sqrt(counts)
         object.__setattr__(self, "groups", groups)
         object.__setattr__(self, "shares", size / size.sum() if len(size) else size)
 

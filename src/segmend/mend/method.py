@@ -21,12 +21,11 @@ import numpy as np
 
 from segmend.core.image import Box, Image, MaskArray, Real
 from segmend.core.logits import logit
-from segmend.core.marks import marks
 from segmend.core.prompts import Adjust, Mask, Prompt
-from segmend.core.seeds import BACKGROUND, FOREGROUND
 from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace, merged, replaced
 from segmend.core.session import Finetune
 from segmend.errors import PromptError
+from segmend.mend.adjustment import move_boundary
 from segmend.mend.first_masks import Automatic, InPlanes, InSpace, Namer, read_labels
 from segmend.mend.plane import PlanePredictor
 from segmend.mend.plane_networks import CELLS, Networks, Question
@@ -40,7 +39,6 @@ from segmend.sampling.slice_prompts import (
     apply_lassos,
 )
 from segmend.solvers.finetune import load_head
-from segmend.solvers.nudge import nudge, nudge_box
 
 METHOD = cards.method("mend")
 
@@ -204,25 +202,11 @@ class MendWorkspace(Workspace):
         if isinstance(newest, Mask):
             yield replaced(newest, previous)
         elif isinstance(newest, Adjust):
-            yield self._nudged(newest, prompts, previous)
+            yield move_boundary(newest, prompts, previous, self.image, lambda box: self._logits(prompts, previous, box))
         elif self.in_space is not None:
             yield from self.in_space.stream(prompts, previous)
         else:
             yield from answer_slices(self.planes, prompts, apply_lassos(prompts[-1:], previous))
-
-    def _nudged(self, newest: Adjust, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
-        """Move the boundary of the mask so far by K; nothing else changes."""
-        spacing = self.image.spacing.tolist()
-        box = nudge_box(previous, spacing)
-        if box is None:  # nothing has no boundary
-            return Prediction(np.zeros((1, 1, 1), np.float32), Box((0, 0, 0), (1, 1, 1)))
-        pinned = np.zeros(box.shape, np.uint8)
-        for points, side in zip(marks(prompts, previous.shape), (FOREGROUND, BACKGROUND), strict=True):
-            inside = ((points >= box.low) & (points < box.high)).all(axis=1)
-            pinned[tuple((points[inside] - box.low).T)] = side
-        logits = self._logits(prompts, previous, box)
-        moved = nudge(previous[box.slices], newest.k, logits=logits, pinned=pinned, spacing=spacing)
-        return Prediction(moved.astype(np.float32), box)
 
     def _logits(self, prompts: Sequence[Prompt], previous: MaskArray, box: Box) -> Real | None:  # [z y x] of the box
         """Return the logits that the network gives the mask of a picture; None in a volume."""

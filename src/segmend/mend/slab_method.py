@@ -22,6 +22,7 @@ from segmend.core.masks import components_touching
 from segmend.core.prompts import Adjust, Lasso, Mask, Prompt, is_positive
 from segmend.core.segmenter import Prediction, Segmenter, Workspace, merged, replaced
 from segmend.errors import PromptError
+from segmend.mend.adjustment import move_boundary
 from segmend.mend.slab_carry import carried_box, carry, carry_change, logits_in_box
 from segmend.mend.slab_networks import SlabAnswer, SlabNetworks, SlabPredictor
 from segmend.mend.slab_plane import answer_plane, empty_plane
@@ -29,7 +30,6 @@ from segmend.runtime.engine import AUTO, Device, load_network, weights_file
 from segmend.sampling.probability import uncertainty_of
 from segmend.sampling.slice_prompts import apply_lassos, key_index, plane_axis, slice_range
 from segmend.solvers.finetune import load_head, one_thread
-from segmend.solvers.nudge import nudge, nudge_box
 
 FILES = {"encoder": "slab_reader.onnx", "decoder": "slab_refiner.onnx", "head": "slab_head.npz"}
 
@@ -76,7 +76,7 @@ class SlabWorkspace(Workspace):
         if isinstance(prompts[-1], Mask):
             yield replaced(prompts[-1], previous)
         elif isinstance(prompts[-1], Adjust):
-            yield self._nudged(prompts[-1], prompts, previous)
+            yield move_boundary(prompts[-1], prompts, previous, self.image)
         else:
             placed = [one for one in prompts if not isinstance(one, Adjust)]
             with one_thread():
@@ -111,7 +111,7 @@ class SlabWorkspace(Workspace):
             for answer in some.values():
                 yield plane_prediction(answer)
         for other in self._other_axes(axis):
-            middle = self._middle(prompts[-1], fields[axis], axis, other)
+            middle = key_index(prompts[-1], other)
             first = answer_plane(
                 self.predictor, prompts, count, other, middle, empty_plane(self.predictor, other), own=False
             )
@@ -129,10 +129,6 @@ class SlabWorkspace(Workspace):
         thick = self.image.thick_axis
         return [] if thick is not None and self.image.spacing[thick] > 2 * self.image.spacing.min() else others
 
-    def _middle(self, newest: Prompt, answers: dict[int, SlabAnswer], axis: int, other: int) -> int:
-        """Return the plane across another axis that is answered first: the newest mark's."""
-        return key_index(newest, other)
-
     def _fused(self, fields: dict[int, dict[int, SlabAnswer]], prompts: Sequence[Prompt]) -> Prediction | None:
         """Return the mean of the axes' logits, as far as it joins the marks."""
         boxes = [box for axis, answers in fields.items() if (box := carried_box(answers, axis)) is not None]
@@ -149,19 +145,6 @@ class SlabWorkspace(Workspace):
         sizes = [float(answer.cells.sum()) for answer in found]
         quality = float(np.average([answer.quality for answer in found], weights=sizes)) if found else None
         return Prediction(probability, box, quality, uncertainty_of(np.minimum(probability, 1 - probability)))
-
-    def _nudged(self, newest: Adjust, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
-        """Move the boundary of the mask so far by K; nothing else changes."""
-        spacing = self.image.spacing.tolist()
-        box = nudge_box(previous, spacing)
-        if box is None:  # nothing has no boundary
-            return Prediction(np.zeros((1, 1, 1), np.float32), Box((0, 0, 0), (1, 1, 1)))
-        pinned = np.zeros(box.shape, np.uint8)
-        for points, side in zip(marks(prompts, previous.shape), (1, 2), strict=True):
-            inside = ((points >= box.low) & (points < box.high)).all(axis=1)
-            pinned[tuple((points[inside] - box.low).T)] = side
-        moved = nudge(previous[box.slices], newest.k, logits=None, pinned=pinned, spacing=spacing)
-        return Prediction(moved.astype(np.float32), box)
 
 
 def without_additions(part: Prediction, previous: MaskArray) -> Prediction:

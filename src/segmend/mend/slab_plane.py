@@ -7,6 +7,7 @@ a mask, a box ──▶ the window round it ──▶ reaches an edge? once more
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -60,15 +61,7 @@ def with_step(predictor: SlabPredictor, request: Request) -> Request:
     view = request.view
     cell, apart = predictor.cell_mm(view.axis, view.window), float(predictor.image.spacing[view.axis])
     step = max(1, round(2.0 * cell / apart))
-    return Request(
-        View(view.axis, view.index, step, view.window),
-        request.prompts,
-        request.newest,
-        request.here,
-        request.own,
-        request.neighbour,
-        request.distance_mm,
-    )
+    return replace(request, view=replace(view, step=step))
 
 
 def _first_answers(predictor: SlabPredictor, request: Request, axis: int, index: int) -> list[SlabAnswer]:

@@ -36,7 +36,9 @@ from segmend.mend.learning.prompt_batch import prompt_batch
 from segmend.mend.learning.recipe import ERROR_WEIGHT, PRIOR_LOGIT, QUALITY_WEIGHT, TURN_WEIGHT, soft_dice_loss
 from segmend.mend.learning.robot_pool import Ask, ask_here, robot_pool
 from segmend.mend.learning.slab_games import LooseBox, SlabGame, SlabTurn, play_slabs
-from segmend.mend.learning.slab_sampler import CELLS, SlabSampler
+from segmend.mend.learning.slab_sampler import SlabSampler
+from segmend.mend.slab_method import FILES
+from segmend.mend.slab_networks import CELLS
 from segmend.nets.folded import FOLD, FoldedDecoder, FoldedEncoder
 from segmend.runtime.engine import export_network, torch_network
 from segmend.sampling.slab import IMAGE_CHANNELS, PROMPT_CHANNELS, neighbour_channel
@@ -54,7 +56,6 @@ FAR_CELLS = 24  # how far from the newest marks nothing that is right should cha
 NEAR_WEIGHT = 3.0  # the weight of errors near a mark, besides 1
 KEPT_WEIGHT = 1.0  # the weight of what was right and lies far from the newest marks, besides 1
 CHANGE_SHARE = 0.4  # the share of the soft Dice that is taken of the change to the mask so far, the rest of the mask
-FILES = {"encoder": "slab_reader.onnx", "decoder": "slab_refiner.onnx", "head": "slab_head.npz"}
 
 
 @dataclass(frozen=True, kw_only=True)

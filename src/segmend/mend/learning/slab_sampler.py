@@ -16,6 +16,7 @@ from segmend.learning.augment import augment_intensity, random_grid, warp
 from segmend.learning.drawn.painted import paint
 from segmend.learning.drawn.synthetic import add_layers, paste_object, similar_region, smooth_field
 from segmend.learning.perturb import add_local_error, blur_mask, perturb_mask
+from segmend.learning.slices import CasePool
 from segmend.learning.subjects import Subject
 from segmend.mend.learning.plane import (
     MIN_OBJECT_PIXELS,
@@ -27,12 +28,12 @@ from segmend.mend.learning.plane import (
     window_round,
 )
 from segmend.mend.learning.slab_games import SlabGame, correcting_user, opening_user
+from segmend.mend.slab_networks import CELLS
 from segmend.sampling.channels import plane_prompt_channels
 from segmend.sampling.intensity import colour_or_grey
 from segmend.sampling.slab import fade, neighbour_channel, slab_image_channels
 from segmend.sampling.window import Window, cells_on_plane, resample_to_grid
 
-CELLS = 128  # the side of the grid in cells
 GRID = Window(0, 0, CELLS, CELLS)  # the network's input as a window of its own
 # How many pictures a volume counts for when sets are drawn: it holds many planes, which are alike.
 VOLUME_WEIGHT = 16.0
@@ -63,39 +64,17 @@ class Slab:
 
 
 @dataclass(frozen=True, eq=False)
-class SlabPool:
-    """Cases to draw from; a set's probability grows with the root of its size, so that small ones are drawn, too."""
-
-    groups: dict[str, list[Subject]]
-    shares: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, subjects: Sequence[Subject]) -> SlabPool:
-        groups: dict[str, list[Subject]] = {}
-        for subject in subjects:
-            if subject.labels.any():
-                groups.setdefault(subject.group, []).append(subject)
-        size = [np.sqrt(sum(1.0 if one.image.flat else VOLUME_WEIGHT for one in some)) for some in groups.values()]
-        return cls(groups, np.asarray(size) / np.sum(size) if size else np.zeros(0))
-
-    def draw(self, rng: np.random.Generator) -> Subject:
-        """Return a case."""
-        members = self.groups[list(self.groups)[rng.choice(len(self.groups), p=self.shares)]]
-        return members[int(rng.integers(len(members)))]
-
-
-@dataclass(frozen=True, eq=False)
 class SlabSampler:
     """Draws games by number: the same number is the same game in any process."""
 
     subjects: Sequence[Subject]
     settings: Any
-    pool: SlabPool = field(init=False)  # with images
-    maps: SlabPool = field(init=False)  # of all label maps
+    pool: CasePool = field(init=False)  # with images
+    maps: CasePool = field(init=False)  # of all label maps
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "pool", SlabPool.of([one for one in self.subjects if one.has_image]))
-        object.__setattr__(self, "maps", SlabPool.of(self.subjects))
+        object.__setattr__(self, "pool", CasePool([one for one in self.subjects if one.has_image], VOLUME_WEIGHT))
+        object.__setattr__(self, "maps", CasePool(self.subjects, VOLUME_WEIGHT))
 
     def __getitem__(self, number: int) -> SlabGame:
         rng = np.random.default_rng((self.settings.seed, number))
