@@ -10,7 +10,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 LOCK := requirements/lock.txt
 BASE := requirements/base.txt
-HASHED := --no-deps --require-hashes --requirement
+INSTALL := bash tools/install.sh $(BIN)/python
 TORCH := torch==2.13.0
 # A process a core, each on one thread, and one more that fills the waits of the others for servers and browsers; a file
 # of tests at a time: what a file sets up once is set up once. The order of the files is that of tests/conftest.py, not
@@ -20,9 +20,13 @@ PACKAGE := pyproject.toml hatch_build.py hatch_readme.py $(shell find src/segmen
 WEB := $(shell find web -name node_modules -prune -o -type f -print 2>/dev/null)
 
 export PATH := $(BIN):$(PATH)
+# Compiled files are kept, whatever the environment says: the tests start a few hundred processes.
+export PYTHONDONTWRITEBYTECODE :=
+# npm can work beside pip where Node is there already; otherwise pip brings it.
+NODE := $(if $(shell command -v npm),,$(VENV)/.packages)
 
 .DEFAULT_GOAL := help
-.PHONY: help start test test-long coverage check fuzz audit dev web format lock bench soak docs measure smoke release sbom clean
+.PHONY: help start test test-long coverage check fuzz audit dev set-up system compiled web format lock bench soak docs measure smoke release sbom clean
 
 help:
 	@echo "make start    set up and open the annotator with sample cases (ARGS='--no-browser --port 8000')"
@@ -43,12 +47,10 @@ help:
 start: $(VENV)/.installed
 	@$(BIN)/segmend start $(ARGS)
 
-test: dev
-	@bash tools/system.sh chromium postgresql
+test: set-up
 	bash tools/beside.sh "cd web && npm run --silent test" env $(PYTEST) --durations=30 --durations-min=5 $(ARGS)
 
-coverage: dev
-	@bash tools/system.sh chromium postgresql
+coverage: set-up
 	$(PYTEST) --cov --cov-report=term $(ARGS)
 
 test-long: dev
@@ -70,6 +72,17 @@ audit: web/node_modules/.package-lock.json
 	bash tools/audit.sh $(BIN)/python $(LOCK)
 
 dev: $(VENV)/.dev web
+
+# All that the tests need, the parts beside each other: packages of Python, of Node and of the system.
+set-up:
+	@$(MAKE) --no-print-directory --jobs=3 dev system compiled
+
+system:
+	@bash tools/system.sh chromium postgresql
+
+# What the tests import is compiled once, by a process that only lists them, and not by each of theirs.
+compiled: $(VENV)/.packages
+	@PYTHONPATH=src $(BIN)/pytest --collect-only -qq >/dev/null 2>&1 || true
 
 web: $(VENV)/.dev web/node_modules/.package-lock.json
 	@$(BIN)/python hatch_build.py
@@ -115,21 +128,23 @@ $(VENV)/.installed: $(PACKAGE) $(WEB) $(BASE)
 	@if [ -f $(VENV)/.dev ]; then $(MAKE) --no-print-directory dev; else \
 	  bash tools/python.sh $(PYTHON) $(VENV) && \
 	  echo "Installing Segmend and building the annotator (once, about a minute)." && \
-	  $(PIP) install --quiet --no-compile $(HASHED) $(BASE) && \
+	  $(INSTALL) $(BASE) && \
 	  $(PIP) install --quiet --no-compile --no-deps --editable . && \
 	  $(PIP) uninstall --quiet --yes setuptools ; fi  # Python 3.11 brings 10 MB that nothing here uses
 	@rm -f $(VENV)/.unfinished && touch $@
 
 # For changing Segmend: every version pinned and every file's hash checked, but for torch's: which build of it is right
 # depends on the machine. It comes last, when all that it needs is there but the libraries of a build for GPUs.
-$(VENV)/.dev: pyproject.toml $(LOCK)
+$(VENV)/.packages: pyproject.toml $(LOCK)
 	@bash tools/python.sh $(PYTHON) $(VENV)
-	$(PIP) install --quiet --no-compile $(HASHED) $(LOCK)
+	$(INSTALL) $(LOCK)
 	$(PIP) install --quiet --no-compile "$(TORCH)"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.packages web/node_modules/.package-lock.json
 	$(PIP) install --quiet --no-compile --no-deps --editable .
-	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # on all cores, as pip does not; some files are templates
 	@rm -f $(VENV)/.unfinished && touch $@
 
-web/node_modules/.package-lock.json: web/package-lock.json | $(VENV)/.dev
+web/node_modules/.package-lock.json: web/package-lock.json | $(NODE)
 	cd web && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@

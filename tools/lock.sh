@@ -2,7 +2,7 @@
 # Pin all requirements of pyproject.toml, with the hashes of their files: lock.sh PYTHON TORCH FOLDER [--upgrade]
 #
 # base.txt is what `pip install segmend` brings, lock.txt what a development set-up needs, both for every platform and
-# every Python that Segmend runs on. Pins that still fit are kept, unless --upgrade is given. Torch is not in them: which
+# every Python that Segmend runs on; uv.txt is what installs them. Pins that still fit are kept, unless --upgrade is given. Torch is not in them: which
 # build of it is right depends on the machine, so its version stands in the Makefile, and the libraries of its
 # builds for GPUs come with it; its other needs are pinned.
 set -euo pipefail
@@ -31,6 +31,8 @@ pin() { # pin NAME [OPTION ...]: write FOLDER/NAME.txt from NAME.in
     --no-emit-index-url --no-emit-find-links --system-certs "$folder/$name.in" --output-file "$folder/$name.txt" "$@" >/dev/null
 }
 
+echo uv >"$folder/uv.in"
+pin uv "$@"
 echo "$torch" >"$folder/torch.txt"
 pin lock --constraint "$folder/torch.txt" "$@"
 "$python" - "$folder/lock.txt" <<'WITHOUT_TORCH'
@@ -42,6 +44,6 @@ kept = [pin for pin in pins if not re.match(r"(torch|triton|nvidia-|cuda-)", pin
 path.write_text("\n".join(kept) + "\n", encoding="utf-8")
 WITHOUT_TORCH
 pin base --constraint "$folder/lock.txt" --upgrade
-for name in base lock; do
+for name in base lock uv; do
   { echo "# Written by 'make lock': versions, and the hashes of their files."; cat "$folder/$name.txt"; } >"$pins/$name.txt"
 done
