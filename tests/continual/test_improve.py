@@ -31,6 +31,9 @@ TAKE = Trial(
     tuple(PairedScores(f"case {i}", dict.fromkeys(MOMENTS, 0.5), dict.fromkeys(MOMENTS, 0.6)) for i in range(3))
 )
 
+WORSE = Trial(
+    tuple(PairedScores(f"case {i}", dict.fromkeys(MOMENTS, 0.6), dict.fromkeys(MOMENTS, 0.5)) for i in range(3))
+)
 
 LEARNED = {**SITE, "steps": 40, "batch": 4}  # enough to learn what this site's objects look like
 BEGUN = {**SITE, "steps": 1}
@@ -176,6 +179,22 @@ def test_nothing_is_checked_on_what_it_learned_from(adapted: tuple[Path, Outcome
     assert len(parts) == 9
 
 
+def test_weights_that_are_not_better_leave_the_old_ones_byte_for_byte(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = bytes_in_use(home)
+    monkeypatch.setattr(room, "check", lambda *_, **__: Trials(WORSE, WORSE))
+
+    found = improve(site(), home, options={**SITE, "steps": 1, "rate": 3e-3}, log=quiet)
+
+    assert not found.installed
+    assert found.said.startswith("The old weights stay in use, for the new ones are not better. ")
+    assert bytes_in_use(home) == before
+    assert versions.read(home) == versions.Ledger(1, {0: None, 1: 0})
+    assert json.loads((found.folder / "report.json").read_text()) == found.report
+
+
+@pytest.mark.long
 def test_labels_that_are_nonsense_leave_the_old_weights_byte_for_byte(home: Path) -> None:
     before = bytes_in_use(home)
 

@@ -20,6 +20,7 @@ from segmend.mend.learning import recipe as mend
 from segmend.mend.learning import task
 from segmend.server.answering import FilteredWorkspace, parts
 from tests.tasks import DISC, SQUARE, drawn_picture, drawn_volume, write_folder
+from tests.trained import trained
 
 TINY = {
     "widths": (8, 12, 16, 24), "light": (4, 4, 4), "steps": 60, "batch": 2, "rate": 4e-3, "average": 0.8,
@@ -31,16 +32,16 @@ def quiet(_):
     pass
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    """The folder of a tiny network that learned squares and discs in seconds."""
-    folder = tmp_path_factory.mktemp("task")
-    data = write_folder(folder / "drawn", cases=16)
+def learn(out, data):
+    """Teach a tiny network squares and discs, in the better part of a minute."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(task, "LABELLED_SHARE", 0.97)  # games are slow, and what is asked here is the first masks
-        finished = train.main("mend", data, folder / "weights", log=quiet, task=True, **TINY)
-    assert finished.scores["automatic"] > 0.5, finished.scores
-    return folder / "weights"
+        return train.main("mend", data, out, log=quiet, task=True, **TINY)
+
+
+@pytest.fixture(scope="module")
+def weights():
+    return trained("mend_task")
 
 
 @pytest.fixture(scope="module")
@@ -161,13 +162,16 @@ def test_only_the_card_with_the_weights_of_a_task_guesses(weights):
     assert not methods.load("mend").open(drawn_picture(0)[0]).labels
 
 
-def test_a_run_goes_on_where_it_stopped(weights, tmp_path):
-    data = weights.parent / "drawn"
+@pytest.mark.long
+def test_squares_and_discs_are_learned_and_a_run_goes_on_where_it_stopped(tmp_path):
+    data = write_folder(tmp_path / "drawn", cases=16)
 
-    finished = train.main("mend", data, weights, log=quiet, task=True, **TINY)
+    finished = learn(tmp_path / "weights", data)
+    again = train.main("mend", data, tmp_path / "weights", log=quiet, task=True, **TINY)
 
-    assert finished.steps == TINY["steps"]
-    assert json.loads((weights / "run.json").read_text())["settings"]["names"] == ["square", "disc"]
+    assert finished.scores["automatic"] > 0.5, finished.scores
+    assert again.steps == TINY["steps"]
+    assert json.loads((tmp_path / "weights" / "run.json").read_text())["settings"]["names"] == ["square", "disc"]
 
 
 def test_a_folder_whose_cases_differ_is_refused(tmp_path):

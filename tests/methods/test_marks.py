@@ -58,12 +58,20 @@ def picture(seed, shape, channels):
 
 @pytest.mark.parametrize("card", methods.cards(), ids=lambda card: card.id)
 @pytest.mark.parametrize("dimensions", [2, 3])
-@settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
-@given(data=st.data())
-def test_every_marked_voxel_has_the_label_of_its_mark(card, dimensions, data):
+@pytest.mark.parametrize("count", [4, pytest.param(40, marks=pytest.mark.long)], ids=["few", "many"])
+def test_every_marked_voxel_has_the_label_of_its_mark(card, dimensions, count):
     if dimensions not in card.dimensions:
         pytest.skip(f"{card.id} does not work in {dimensions}D")
-    shape = SHAPES[dimensions]
+
+    @settings(deadline=None, max_examples=count, suppress_health_check=list(HealthCheck))
+    @given(data=st.data())
+    def held(data):
+        hold_to_marks(card, SHAPES[dimensions], data)
+
+    held()
+
+
+def hold_to_marks(card, shape, data):
     image = picture(data.draw(st.integers(0, 999)), shape, data.draw(st.sampled_from([1, 3])))
     workspace = segmenter_of(card).open(image)
     given_prompts = data.draw(prompts(shape, card.prompts))

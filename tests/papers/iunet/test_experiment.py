@@ -46,7 +46,8 @@ def plan(data, tmp_path_factory):
         yield Plan(data, tmp_path_factory.mktemp("out"), seeds=(0,), effort=2 / STEPS, log=lambda _: None)
 
 
-@pytest.fixture(scope="module")
+# Half a minute of training and playing; `make test` runs bifseg's whole experiment, `make test-long` every paper's.
+@pytest.fixture(scope="module", params=[pytest.param("whole", marks=pytest.mark.long)])
 def done(plan):
     return reproduce(experiment("iunet"), plan)
 

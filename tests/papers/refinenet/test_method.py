@@ -17,6 +17,7 @@ from segmend.papers.refinenet import recipe as how
 from segmend.papers.refinenet.method import RefineNet
 from segmend.runtime.engine import Engine
 from segmend.users import GivenSlice, SkeletonErrors
+from tests.trained import trained
 
 TINY = how.Settings(
     steps=140, batch=2, rate=1e-2, average=0.9, widths=(4, 6, 8, 12, 16), features=2, refiner=(6, 6, 6), empty=0.2
@@ -33,12 +34,15 @@ def drawn(seed):
     return Image(intensities[None].astype(np.float32), scale_affine((4.0, 1.0, 1.2))), inside
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    out = tmp_path_factory.mktemp("refinenet")
+def learn(out):
+    """Teach a tiny network these bodies, in half a minute."""
     cases = [Subject(*_labelled(seed), False, "bodies", f"case{seed}") for seed in range(3)]
     run(how, cases, cases[:1], TINY, out, threads=1, workers=0, exam=4, log=lambda _: None)
-    return out
+
+
+@pytest.fixture(scope="module")
+def folder():
+    return trained("refinenet")
 
 
 def _labelled(seed):
@@ -64,6 +68,13 @@ class Counting(Engine):
 
 def flat(image, index):
     return Image(image.voxels[:, index : index + 1], image.affine)
+
+
+@pytest.mark.long
+def test_bodies_are_learned(tmp_path):
+    learn(tmp_path)
+
+    test_without_a_prompt_it_gives_its_first_guess_and_says_where_it_is_uncertain(refinenet.load(tmp_path))
 
 
 def test_without_a_prompt_it_gives_its_first_guess_and_says_where_it_is_uncertain(method):
