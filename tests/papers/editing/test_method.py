@@ -86,7 +86,7 @@ def test_of_marks_that_contradict_each_other_the_later_one_is_shown():
 
 
 def test_adjustments_add_up_and_are_everywhere_and_have_no_limit():
-    _, _, k = edit_channels([Adjust(0.5), Click((0, 0, 0)), Adjust(2.25)], ONE_TO_ONE)
+    _, _, k = edit_channels([Adjust(0.5, of="truth"), Click((0, 0, 0)), Adjust(2.25, of="truth")], ONE_TO_ONE)
 
     assert (k == -2.75).all()  # the paper's sign
     assert np.isfinite(edit_channels([Adjust(1e300)], ONE_TO_ONE)).all()
@@ -118,7 +118,7 @@ def test_the_image_is_seen_the_same_at_any_range_and_a_constant_one_is_nothing()
 def test_the_network_gets_the_channels_of_the_image_and_then_the_edits():
     engine, workspace = opened(channels=2)
 
-    workspace.predict([Adjust(0.25)], EMPTY)
+    workspace.predict([Adjust(0.25, of="truth")], EMPTY)
 
     (x,) = engine.asked
     assert x.shape == (1, 5, *CELLS)
