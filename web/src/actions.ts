@@ -378,7 +378,7 @@ export class Actions {
     const other = labels.find(({ value }) => value === (coveredBy ?? covering(event, opened.map)));
     if (other === undefined || event.label !== label) return;
     const remedy = other.locked ? "unlock it first" : "switch on “Overwrite other labels”";
-    toast(`${other.name} is already here and keeps its voxels. To take them, ${remedy}.`, "info", {});
+    toast(`${other.name} is already here and keeps its voxels. To take them, ${remedy}.`, "error");
   }
 
   #paint(opened: Opened, patch: MaskPatch): void {
