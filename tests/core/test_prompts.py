@@ -54,7 +54,7 @@ PROMPTS: st.SearchStrategy[Prompt] = st.one_of(
     st.builds(lambda a, b: Box(np.minimum(a, b).tolist(), (np.maximum(a, b) + 1).tolist()), INSIDE, INSIDE).map(
         lambda box: Box(tuple(box.low), tuple(box.high))
     ),
-    st.builds(Adjust, st.floats(allow_nan=False, allow_infinity=False)),
+    st.builds(Adjust, st.floats(allow_nan=False, allow_infinity=False), st.sampled_from(["mask", "truth"])),
     st.builds(filled, st.integers(0, 2**32 - 1), INSIDE),
 )
 
@@ -104,6 +104,18 @@ class TestExtent:
         assert extent(Mask(inside, (5, 6, 7))) is None
         inside[1, 2, 0:2] = True
         assert extent(Mask(inside, (5, 6, 7))) == Box((6, 8, 7), (7, 9, 9))
+
+
+class TestAdjust:
+    @pytest.mark.parametrize(("k", "factor"), [(-1.0, 0.0), (-0.5, 0.5), (0.0, 1.0), (0.5, 1.5), (3.0, 4.0)])
+    def test_k_is_a_share_of_the_mask_as_it_is(self, k: float, factor: float) -> None:
+        assert Adjust(k).factor == factor
+        assert 1 / (1 - Adjust(k).k_of_truth) == pytest.approx(factor, abs=1e-6)
+
+    def test_k_of_the_truth_is_what_the_first_version_meant(self) -> None:
+        assert from_json({"kind": "adjust", "k": 0.5}) == Adjust(0.5, of="truth")
+        assert Adjust(0.5, of="truth").factor == 2
+        assert Adjust(0.5, of="truth").k_of_truth == 0.5
 
 
 class TestMask:
@@ -156,6 +168,7 @@ class TestFromJson:
             ({"kind": "box", "low": [0, 0, 0]}, r"A box needs 'high'; got only \['kind', 'low'\]"),
             ({"kind": "lasso", "points": [[0, 0, 0]], "axis": None}, "The lasso could not be read"),
             ({"kind": "adjust"}, "An adjustment needs 'k'"),
+            ({"kind": "adjust", "k": 0.5, "of": "image"}, "'of' needs mask or truth; got 'image'"),
             ({"kind": "mask", "low": [0, 0, 0], "bits": ""}, "A mask needs 'shape'"),
             (
                 {"kind": "mask", "low": [0, 0, 0], "shape": [0, 1, 1], "bits": ""},

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from segmend.core.image import Box, MaskArray
 from segmend.core.marks import marks
-from segmend.core.prompts import Adjust, Click, Mask, Prompt, Stroke
+from segmend.core.prompts import Adjust, Click, Lasso, Mask, Prompt, Stroke
+from segmend.core.prompts import Box as BoxPrompt
 from segmend.core.segmenter import Given, Method, Prediction, Workspace, answer, answers, merged
 from segmend.errors import PromptError, ShapeError
 
@@ -96,6 +97,8 @@ class TestAnswers:
         said = previous.copy()
         for part in parts:
             said = part.over(said)
+        if prompts and not prompts[-1].positive:  # type: ignore[union-attr]
+            said &= previous  # a negative mark takes away and never adds
         untouched = [part.probability.copy() for part in parts]
 
         found = answer(Saying(*parts), prompts, previous).over(previous)
@@ -126,9 +129,35 @@ class TestAnswers:
             def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
                 return constant(1.0, quality=0.9)
 
-        parts = list(answers(Plain(), [Click((0, 0, 0), positive=False)], np.zeros(SHAPE, bool)))
+        parts = list(answers(Plain(), [Click((0, 0, 0), positive=False)], np.ones(SHAPE, bool)))
         assert [part.quality for part in parts] == [0.9]
         assert parts[0].mask.sum() == 39
+
+    @pytest.mark.parametrize(
+        "mark",
+        [
+            Click((0, 1, 1), positive=False),
+            Stroke(((0, 1, 1), (0, 1, 3)), positive=False),
+            Lasso(((0, 1, 1), (0, 1, 3), (0, 3, 3)), positive=False),
+        ],
+    )
+    def test_a_negative_mark_never_adds_whatever_the_method_says(self, mark: Prompt) -> None:
+        everything, nothing = Saying(constant(1.0)), np.zeros(SHAPE, bool)
+        previous = nothing.copy()
+        previous[0, :2] = True
+        for before in ([], [Click((0, 0, 0))], [BoxPrompt((0, 0, 0), (1, 2, 2))]):
+            after = answer(everything, [*before, mark], previous).over(previous)
+            assert not (after & ~previous).any()
+        assert not answer(everything, [mark], nothing).over(nothing).any()  # "not here" alone is nothing
+        assert not answer(everything, [BoxPrompt((0, 0, 0), (1, 2, 2)), mark], nothing, new=1).over(nothing).any()
+
+    def test_marks_put_down_together_add_when_one_of_them_is_positive(self) -> None:
+        everything, previous = Saying(constant(1.0)), np.zeros(SHAPE, bool)
+        together = [Click((0, 0, 0)), Click((1, 3, 4), positive=False)]
+        assert answer(everything, together, previous).over(previous).sum() == 39
+        previous[0, 0, 0] = True
+        assert answer(everything, together, previous, new=2).over(previous).sum() == 39
+        assert answer(everything, together, previous).over(previous).sum() == 1
 
     def test_the_last_judgement_counts(self) -> None:
         low, high = Box((0, 0, 0), (1, 4, 5)), Box((1, 0, 0), (2, 4, 5))

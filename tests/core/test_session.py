@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segmend.core.image import Box, LabelMap
+from segmend.core.prompts import Adjust, Click, Mask, Stroke
 from segmend.core.prompts import Box as BoxPrompt
-from segmend.core.prompts import Click, Mask, Stroke
 from segmend.core.session import (
     EMPTY,
     PALETTE,
@@ -97,6 +98,15 @@ class TestWhatIsInEffect:
     def test_a_new_event_ends_what_could_be_redone(self) -> None:
         found = session(LIVER, CLICK, Undone(), CLICK)
         assert (found.done, found.undone) == ((0, 3), ())
+
+    def test_what_one_action_made_is_undone_and_redone_in_one_step(self) -> None:
+        joined = Defined(TUMOUR.label, joined=True), Prompted(Click((0, 0, 0)), 7, "mend", joined=True)
+        loaded = session(LIVER, CLICK, *joined)
+        undone = loaded.add(Undone())
+        assert (undone.done, undone.undone) == ((0,), (3, 2, 1))
+        assert undone.add(Redone()).done == loaded.done
+        assert loaded.add(CLICK).add(Undone()).done == loaded.done
+        assert session(*joined).add(Undone()).done == ()
 
     def test_the_latest_definition_holds_until_it_is_undone(self) -> None:
         renamed = session(LIVER, TUMOUR, Defined(Label(1, "spleen", PALETTE[2])))
@@ -265,6 +275,9 @@ class TestJson:
             LOCKED,
             CLICK,
             Prompted(Click((0, 0, 0)), 1, "mend", "off"),
+            Prompted(Click((0, 0, 0)), 1, "mend", overwrite=True, joined=True),
+            Prompted(Adjust(0.5), 1, "mend"),
+            Defined(TUMOUR.label, joined=True),
             Prompted(Stroke(((0, 0, 0), (0, 2, 3)), positive=False, radius=2.5), 3, "other"),
             Prompted(BoxPrompt((0, 0, 0), (1, 2, 3)), 3, "other"),
             Prompted(Mask(np.eye(3, dtype=bool)[None], (1, 0, 0)), 2, "m"),
@@ -282,6 +295,12 @@ class TestJson:
 
         assert event_from_json(values) == CLICK
 
+    def test_a_prompt_of_before_there_was_a_choice_takes_voxels_of_other_labels(self) -> None:
+        values = event_to_json(CLICK)
+        del values["overwrite"], values["joined"]
+
+        assert event_from_json(values) == replace(CLICK, overwrite=True)
+
     @pytest.mark.parametrize(
         ("values", "words"),
         [
@@ -289,6 +308,8 @@ class TestJson:
                 {**event_to_json(CLICK), "finetune": "maybe"},
                 "Fine-tuning to the image needs auto, on or off; got 'maybe'",
             ),
+            ({**event_to_json(CLICK), "overwrite": 1}, "'overwrite' needs true or false; got 1"),
+            ({**event_to_json(CLICK), "joined": "yes"}, "'joined' needs true or false; got 'yes'"),
             ({}, "An event needs a known kind; got None"),
             ({"event": "dreamt"}, "An event needs a known kind; got 'dreamt'"),
             ({"event": ["undone"]}, r"An event needs a known kind; got \['undone'\]"),

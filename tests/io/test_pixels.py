@@ -167,6 +167,20 @@ def test_masks_come_back(top: int, suffix: str, tmp_path: Path) -> None:
     assert np.allclose(io.read(tmp_path / f"mask{suffix}").spacing, (1, 0.5, 0.25), rtol=1e-3)
 
 
+def test_a_png_mask_shows_its_labels_in_their_colours(tmp_path: Path) -> None:
+    mask = np.array([[[0, 1, 2], [200, 1, 0]]], np.uint16)
+    image = Image(np.zeros((1, 1, 2, 3), np.uint8))
+
+    io.write_mask(tmp_path / "mask.png", mask, image, [Label(1, "a", (230, 75, 60)), Label(200, "b", (1, 2, 3))])
+
+    picture = Pillow.open(tmp_path / "mask.png")
+    assert np.array_equal(np.array(picture), mask[0])  # the values stay the labels' numbers
+    shown = np.array(picture.convert("RGB"))
+    assert shown[0, :2].tolist() == [[0, 0, 0], [230, 75, 60]] and shown[1, 0].tolist() == [1, 2, 3]
+    assert shown[0, 2].any()  # a label that nobody named is seen, too
+    assert np.array_equal(io.read_mask(tmp_path / "mask.png", image), mask)
+
+
 def test_a_tiff_holds_every_slice_and_a_png_only_one(tmp_path: Path) -> None:
     image = Image(STACK[None], scale_affine((3, 2, 1)))
 

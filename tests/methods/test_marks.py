@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from segmend import methods
 from segmend.core.image import Box, Image, scale_affine
 from segmend.core.marks import marks
-from segmend.core.prompts import Adjust, Click, Extremes, Lasso, Mask, Stroke
+from segmend.core.prompts import Adjust, Click, Extremes, Lasso, Mask, Stroke, is_positive
 from segmend.core.segmenter import answer
 from segmend.errors import ModelError
 
@@ -84,6 +84,10 @@ def hold_to_marks(card, shape, data):
         positive, negative = marks(given_prompts[:count], shape)
         assert mask[tuple(positive.T)].all()
         assert not mask[tuple(negative.T)].any()
+        if not is_positive(given_prompts[count - 1]) and previous.any():
+            added = mask & ~previous
+            added[tuple(positive.T)] = False
+            assert not added.any()
         assert np.isfinite(prediction.probability).all()
         assert 0 <= prediction.probability.min() <= prediction.probability.max() <= 1
         assert prediction.box.clipped(shape) == prediction.box

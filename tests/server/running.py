@@ -149,9 +149,9 @@ def defined(value, name="lesion", colour=RED, locked=False):
     return {"event": "defined", "label": {"value": value, "name": name, "colour": colour, "locked": locked}}
 
 
-def clicked(index, *, label=1, positive=True, method="flood"):
+def clicked(index, *, label=1, positive=True, method="flood", **options):
     prompt = {"kind": "click", "index": list(index), "positive": positive}
-    return {"event": "prompted", "prompt": prompt, "label": label, "method": method}
+    return {"event": "prompted", "prompt": prompt, "label": label, "method": method, **options}
 
 
 def rooms():

@@ -100,10 +100,10 @@ def test_removing_a_prompt_leaves_other_labels_alone(live):
 
 def test_positive_marks_of_one_label_are_negative_for_another(live):
     live.do(clicked(BAR, label=2))
-    live.do(clicked(BAR, label=1))  # takes the bar, for its mark is newer
+    live.do(clicked(BAR, label=1, overwrite=True))  # takes the bar, for its mark is newer
     np.testing.assert_array_equal(live.map, GREY == 20)
 
-    live.do(clicked(BAR, label=2))
+    live.do(clicked(BAR, label=2, overwrite=True))
     live.do(clicked(BOX, label=1))  # does not take it back: the mark of 2 is newer than the one of 1
 
     np.testing.assert_array_equal(live.map, (GREY == 10) + 2 * (GREY == 20))
@@ -116,6 +116,49 @@ def test_a_locked_label_keeps_its_voxels(live):
     live.do(clicked(BAR, label=1))
 
     np.testing.assert_array_equal(live.map, 2 * (GREY == 20))
+
+
+def test_other_labels_are_safe_unless_a_mark_may_overwrite_them(live, client, session):
+    live.do(clicked(BAR, label=2))
+
+    kept = live.do(clicked(BAR, label=1))
+    np.testing.assert_array_equal(live.map, 2 * (GREY == 20))
+    taken = live.do(clicked(BAR, label=1, overwrite=True))
+    np.testing.assert_array_equal(live.map, GREY == 20)
+
+    assert kept["covered_by"] == 2 and taken["covered_by"] is None
+    events = client.get(f"/api/sessions/{session}").json()["events"]
+    assert [event["overwrite"] for event in events[2:]] == [False, False, True]
+
+
+def test_a_negative_mark_takes_away_and_never_adds(live):
+    """Flood gives back the region of a negative click, and paints all it knows again."""
+    live.do(clicked(BOX, method="everything", positive=False))
+    assert not live.map.any()  # "not here" alone is nothing
+
+    first = live.do(clicked(BOX))["position"]
+    live.do(clicked((0, 0, 0), method="everything", positive=False))
+    np.testing.assert_array_equal(live.map, GREY == 10)
+    live.do({"event": "removed", "of": first})
+    assert not live.map.any()  # what is left are marks that say "not here"
+
+
+def test_a_negative_mark_lets_the_answer_before_it_be_finished(tall):
+    """It only takes away, so it would not find the slices that are left."""
+    begun(tall, (0, 2, 2))
+    tall.do(clicked((0, 2, 5), positive=False))
+
+    np.testing.assert_array_equal(tall.map, TALL == 10)
+
+
+def test_a_mark_that_changes_nothing_raises_no_quality(live):
+    told = [live.do(clicked(BOX, method="boasting"))["quality"]]
+    told += [live.do(clicked((0, 0, x), method="boasting", positive=False))["quality"] for x in (0, 1)]
+    live.do({"event": "undone"})
+    told.append(live.do(clicked((0, 0, 3), method="boasting", positive=False))["quality"])
+    told.append(live.do(clicked(BAR, method="boasting"))["quality"])
+
+    assert told == [0.25, 0.25, 0.25, 0.25, 0.5]
 
 
 def test_several_clients_see_the_same(server, session, live):
@@ -362,7 +405,7 @@ def test_many_labels_take_turns(live):
     for value in range(3, 10):
         live.do(defined(value, f"label {value}"))
     for value in [*range(1, 10), 1]:
-        live.do(clicked(BOX, label=value))
+        live.do(clicked(BOX, label=value, overwrite=True))
         np.testing.assert_array_equal(live.map, value * (GREY == 10))
 
 

@@ -45,20 +45,29 @@ def test_one_object_becomes_the_mask_of_the_label_that_is_meant(server, client, 
         np.testing.assert_array_equal(live.map, np.where(one > 0, 2, 0))
 
 
-def test_several_objects_become_labels_of_their_own(server, client, session, one, tmp_path):
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_several_objects_become_labels_of_their_own(server, client, session, one, tmp_path, overwrite):
     one[0, 0, 0:3] = 4
     with Client(server.address, session) as live:
         live.do(defined(4))
         live.do(clicked((1, 2, 2), label=4))  # so value 4 is taken
         before = live.map.copy()
-        reply = load(client, session, written(tmp_path, one), label=4)
+        reply = load(client, session, written(tmp_path, one), label=4, overwrite=overwrite)
 
         assert reply.json()["labels"] == [1, 9]
+        assert reply.json()["covered_by"] is None  # most of both is free
         assert {label["value"] for label in reply.json()["state"]["labels"]} == {1, 4, 9}
         live.next("answered", position=5)
         wanted = before.copy()
         wanted[one == 4], wanted[one == 9] = 1, 9
         wanted[1, 2, 2] = 4  # a mark is law
+        if not overwrite:
+            wanted[before == 4] = 4
+        np.testing.assert_array_equal(live.map, wanted)
+
+        live.do({"event": "undone"})  # all that was loaded, in one step
+        np.testing.assert_array_equal(live.map, before)
+        live.do({"event": "redone"})
         np.testing.assert_array_equal(live.map, wanted)
 
 

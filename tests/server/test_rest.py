@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from segmend.core.image import Image
 from segmend.server.wire import unpack
@@ -45,7 +46,10 @@ def test_health_methods_and_formats(client):
     assert client.get("/api/health").json()["status"] == "ok"
     flood = next(card for card in client.get("/api/methods").json() if card["id"] == "flood")
     assert flood["prompts"] == ["click", "stroke", "box"] and flood["dimensions"] == [2, 3]
-    assert {"suffix": ".nii.gz", "title": "NIfTI, packed"} in client.get("/api/formats").json()
+    assert flood["calibrated"] == []
+    formats = client.get("/api/formats").json()
+    assert {"suffix": ".nii.gz", "title": "NIfTI, packed", "flat": False} in formats
+    assert [one["suffix"] for one in formats if one["flat"]] == [".png"]
 
 
 def test_a_case_is_listed_shown_and_deleted(client, case):
@@ -66,8 +70,11 @@ def test_deleting_a_case_closes_its_sessions(server, client, case, session):
 
         assert client.delete(f"/api/cases/{case}").status_code == 204
         assert live.next("error")["message"] == "This case was deleted."
-        number = live.send(clicked(BOX))
-    assert number and client.get(f"/api/sessions/{session}").status_code == 404
+        with pytest.raises(ConnectionClosed, match="4404"):
+            live.receive()
+        with pytest.raises(ConnectionClosed):
+            live.send(clicked(BOX))
+    assert client.get(f"/api/sessions/{session}").status_code == 404
 
 
 def test_a_session_begins_empty(client, case):

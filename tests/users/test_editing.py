@@ -169,16 +169,16 @@ def test_k_is_what_is_missing_less_what_is_too_much_by_the_truth():
     truth = solid(["####", "####"])
     mask = solid(["##..", "####"])
 
-    assert Adjustment()(truth, mask) == Adjust(2 / 8)
-    assert Adjustment()(mask, truth) == Adjust(-2 / 6)
-    assert Adjustment(clip=0.2)(mask, truth) == Adjust(-0.2)
+    assert Adjustment()(truth, mask) == Adjust(2 / 8, of="truth")
+    assert Adjustment()(mask, truth) == Adjust(-2 / 6, of="truth")
+    assert Adjustment(clip=0.2)(mask, truth) == Adjust(-0.2, of="truth")
     assert Adjustment(least=0.3)(truth, mask) is None
 
 
 def test_k_has_no_limit_in_use_and_needs_an_object_and_a_difference():
     truth = solid(["#...", "...."])
 
-    assert Adjustment()(truth, ~truth) == Adjust(-6.0)
+    assert Adjustment()(truth, ~truth) == Adjust(-6.0, of="truth")
     assert Adjustment()(np.zeros_like(truth), truth) is None
     assert Adjustment()(truth, truth[..., ::-1]) is None
 
@@ -189,7 +189,7 @@ def test_k_has_no_limit_in_use_and_needs_an_object_and_a_difference():
 def test_the_simulated_edits_are_those_of_the_three_tools():
     edits = Edits(seed=4, clip=0.5)(TRUTH, NOTHING)
 
-    assert edits == (*Selection(4)(TRUTH, NOTHING), Brush(4)(TRUTH, NOTHING), Adjust(0.5))
+    assert edits == (*Selection(4)(TRUTH, NOTHING), Brush(4)(TRUTH, NOTHING), Adjust(0.5, of="truth"))
     assert Edits()(TRUTH, TRUTH) is None
 
 

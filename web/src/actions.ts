@@ -1,16 +1,18 @@
 /** What a person can do, as methods that change the store and talk to the server. */
 
 import * as api from "./api";
-import { type Contrast, CT_PRESETS, statisticsOf } from "./contrast";
-import { type Box, clamp, type Index, shownPlanes } from "./geometry";
-import { maskPrompt } from "./bits";
+import { type Contrast, statisticsOf } from "./contrast";
+import { type Box, clamp, type Index, isInView, type Plane, shownPlanes } from "./geometry";
+import { boundsOf, maskPrompt } from "./bits";
 import { UncertaintyMap, LabelMap } from "./labelmap";
-import { type Answered, Live } from "./live";
-import { centreViews, nextRank, whyNot } from "./look";
+import { type Answered, type Handlers, Live } from "./live";
+import { centreViews, covering, nextRank, whyNot } from "./look";
 import { isPhoto, readVolume } from "./nifti";
+import { dimensionOf, preferences, windowFor } from "./preferences";
 import { fold, freeValue } from "./session";
-import { finetuneOf, methodsFor, type Layout, type Opened, type Store, type Tool } from "./state";
+import { finetuneOf, methodsFor, type Layout, type Opened, type Store, type Tool, waitingWords } from "./state";
 import { reportErrors, toast } from "./toasts";
+import { type Part, Unsent } from "./unsent";
 import type { UncertaintyPatch, MaskPatch } from "./wire";
 
 const PALETTE: readonly api.Label["colour"][] = [
@@ -27,6 +29,9 @@ const PALETTE: readonly api.Label["colour"][] = [
 const RING_MS = 4000;
 const ASK_MS = 500; // between two questions whether the server is ready
 const UNKNOWN = 401; // the status of a reply to who is not known to the server
+const GONE = 404; // and of one about what is no longer there
+
+type Prompted = Extract<api.Event, { event: "prompted" }>;
 
 export class Actions {
   #live: Live | null = null;
@@ -35,12 +40,36 @@ export class Actions {
   #asking = false; // whether the server is ready
   #ringing: ReturnType<typeof setTimeout> | undefined;
 
+  readonly #unsent = new Unsent();
+
   constructor(readonly store: Store) {}
 
   /** Fetch the lists that the page starts from. */
   async start(): Promise<void> {
     const [methods, formats] = await Promise.all([api.methods(), api.formats(), this.refreshCases()]);
     this.store.set({ methods, formats });
+    reportErrors(() => this.#tellLeft());
+  }
+
+  /** Tell of marks that closed tabs have left, of cases that are not open here. */
+  async #tellLeft(): Promise<void> {
+    for (const { session, case: id, events } of await this.#unsent.left()) {
+      const known = this.store.state.cases?.find((one) => one.id === id);
+      if (known === undefined) {
+        await this.#unsent.forget(session);
+        toast(`${waitingWords(events)} for a case that was deleted, and cannot be saved.`, "error", {});
+        continue;
+      }
+      const open = (): void => {
+        reportErrors(() => this.openCase(id));
+      };
+      toast(`${waitingWords(events)} to be saved in “${known.name}”.`, "error", { words: "Open it", act: open });
+    }
+  }
+
+  /** True when closing the page would lose something. */
+  get unsafe(): boolean {
+    return this.store.state.unsent.length > 0 && !this.#unsent.safe;
   }
 
   /** Ask until the server's method is loaded; meanwhile the page works, but answers come late. */
@@ -67,8 +96,8 @@ export class Actions {
 
   // Cases
 
-  /** Show a case, with its last session or a new one; a volume in the layout asked for. */
-  async openCase(id: string, layout: Layout = "grid"): Promise<void> {
+  /** Show a case, with its last session or a new one; a volume in the layout asked for, else as the last one. */
+  async openCase(id: string, layout?: Layout): Promise<void> {
     const { connection, unsent } = this.store.state;
     if (connection === "lost" && unsent.length > 0) {
       throw new Error("Marks of the open case wait for the connection; open another case when they are sent.");
@@ -84,8 +113,9 @@ export class Actions {
         if (!abort.signal.aborted) this.store.set({ loading: { text, fraction } });
       };
       const [bytes, session] = await Promise.all([api.volume(id, arrived, abort.signal), this.#lastSession(id)]);
+      const left = await this.#unsent.adopt(session);
       if (abort.signal.aborted) return;
-      this.#show(known, session, bytes, layout);
+      this.#show(known, session, bytes, left, layout);
     } finally {
       if (!abort.signal.aborted) this.store.set({ loading: null });
     }
@@ -96,7 +126,7 @@ export class Actions {
     return (all.at(-1) ?? (await api.addSession(id))).id;
   }
 
-  #show(known: api.Case, session: string, bytes: ArrayBuffer, layout: Layout): void {
+  #show(known: api.Case, session: string, bytes: ArrayBuffer, left: readonly Part[], layout?: Layout): void {
     const volume = readVolume(bytes);
     const photo = isPhoto(volume, known.modality);
     const statistics = statisticsOf(volume, known.modality);
@@ -115,31 +145,32 @@ export class Actions {
     };
     this.store.set({
       opened,
-      contrast: statistics.ct ? CT_PRESETS[0].contrast : statistics.auto,
+      contrast: windowFor(statistics, known.modality),
       crosshair: [volume.shape[0] >> 1, volume.shape[1] >> 1, volume.shape[2] >> 1],
-      layout: flat ? planes[0].name : layout,
+      layout: flat ? planes[0].name : (layout ?? preferences().layout ?? "grid"),
       views: {},
       draft: null,
-      points: [],
       positive: true,
+      overwrite: false,
+      aiming: false,
       label: 0,
       masked: true,
       maskVersion: this.store.state.maskVersion + 1,
       maskChange: null,
+      ...this.#methodFor(flat),
     });
-    this.#chooseMethod();
     history.replaceState(null, "", `#case=${known.id}`);
-    this.#connect(opened);
-    for (const note of known.notes) toast(note);
+    this.#connect(opened, left);
   }
 
-  /** Keep the method when it can work on this image; otherwise take the first that can. */
-  #chooseMethod(): void {
-    const { methods, opened, method } = this.store.state;
-    if (opened === null) return;
-    const usable = methodsFor(methods, opened.volume.shape[0] === 1, null);
-    const best = usable.find(({ id }) => id === method) ?? usable.find(({ id }) => id === "mend") ?? usable.at(0);
-    this.setMethod(best?.id ?? "");
+  /** Return the method last chosen for such images, else the one in use where it takes them, else the first that does. */
+  #methodFor(flat: boolean): { method: string; points: []; tool: Tool } {
+    const { methods, method } = this.store.state;
+    const usable = methodsFor(methods, flat, null);
+    const named = (name: string | undefined): api.Method | undefined => usable.find(({ id }) => id === name);
+    const chosen = preferences().methods?.[dimensionOf(flat ? 1 : 2)];
+    const best = named(chosen) ?? named(method) ?? named("mend") ?? usable.at(0);
+    return this.#withMethod(best?.id ?? "");
   }
 
   closeCase(): void {
@@ -161,6 +192,7 @@ export class Actions {
       uncertaintyOf: null,
       uncertainPlace: null,
       ring: null,
+      hovered: null,
       pointer: null,
     });
   }
@@ -214,9 +246,9 @@ export class Actions {
 
   // The session
 
-  #connect(opened: Opened): void {
+  #connect(opened: Opened, left: readonly Part[]): void {
     const store = this.store;
-    this.#live = new Live(api.liveAddress(opened.session), {
+    const handlers: Handlers = {
       state: (session) => {
         this.#forgetUncertainty(opened); // the server tells it again when it still holds
         this.#adopt(session.events, session.pending);
@@ -238,6 +270,9 @@ export class Actions {
       queued: (unsent) => {
         store.set({ unsent });
       },
+      keep: (parts) => {
+        this.#unsent.save(opened.session, opened.case.id, parts);
+      },
       accepted: (event, position) => {
         this.#accepted(event, position);
       },
@@ -254,26 +289,42 @@ export class Actions {
         store.set({ answering });
       },
       error: (message) => {
-        toast(message, "error");
-        reportErrors(() => this.#refresh(opened));
+        this.#refresh(opened).then(
+          () => {
+            toast(message, "error");
+          },
+          (error: unknown) => {
+            if (!this.#leave(opened, error)) toast(message, "error");
+          },
+        );
       },
-    });
+    };
+    this.#live = new Live(api.liveAddress(opened.session), handlers, left);
   }
 
   /** A session that the server no longer has, or no longer shows us, is closed instead of waited for. */
   #leaveIfGone(opened: Opened): void {
-    api.session(opened.session).catch((error: unknown) => {
-      const status = error instanceof api.ApiError ? error.status : 0;
-      if (status === UNKNOWN && error instanceof Error) {
-        this.store.set({ refused: error.message }); // the case stays open: its marks can be sent after the next login
-        return;
-      }
-      const gone = status >= 400 && status < 500;
-      if (!gone || this.store.state.opened !== opened) return;
-      this.closeCase();
-      toast(error instanceof Error ? error.message : String(error), "error");
-      reportErrors(() => this.refreshCases());
-    });
+    api.session(opened.session).catch((error: unknown) => this.#leave(opened, error));
+  }
+
+  /** Close the case when an error says that its session is gone, and say what is lost with it; true when it is. */
+  #leave(opened: Opened, error: unknown): boolean {
+    const status = error instanceof api.ApiError ? error.status : 0;
+    if (status === UNKNOWN && error instanceof Error) {
+      this.store.set({ refused: error.message }); // the case stays open: its marks can be sent after the next login
+      return false;
+    }
+    if (status < 400 || status >= 500) return false;
+    const { state } = this.store;
+    if (state.opened !== opened) return true;
+    const count = state.unsent.length;
+    this.closeCase();
+    history.replaceState(null, "", " ");
+    const what = status === GONE ? `“${opened.case.name}” was deleted, with all its marks.` : (error as Error).message;
+    const lost = count === 0 ? "" : count === 1 ? " The last one was not saved." : ` The last ${count} were not saved.`;
+    toast(what + lost, "error", {});
+    reportErrors(() => Promise.all([this.refreshCases(), this.#unsent.forget(opened.session)]));
+    return true;
   }
 
   /** Read the events again, when others may have added some. */
@@ -311,12 +362,23 @@ export class Actions {
     }
   }
 
-  #answered(opened: Opened, { position, milliseconds, quality, finetuned, state }: Answered): void {
-    const asked = this.store.state.events.at(position)?.event;
-    const answered =
-      asked === "prompted" || asked === "removed" ? { milliseconds, quality, finetuned } : this.store.state.answered;
+  #answered(opened: Opened, message: Answered): void {
+    const { position, milliseconds, quality, finetuned, withdrawn, state } = message;
+    const event = this.store.state.events.at(position);
+    const asked = event?.event === "prompted" || event?.event === "removed";
+    const answered = withdrawn ? null : asked ? { milliseconds, quality, finetuned } : this.store.state.answered;
     this.store.set({ pending: state.pending, answering: null, answered });
+    if (event?.event === "prompted" && !withdrawn) this.#tellCovered(opened, event, message.covered_by);
     if (position >= this.store.state.events.length) reportErrors(() => this.#refresh(opened));
+  }
+
+  /** Say that another label lies where a mark was put down, and keeps its voxels. */
+  #tellCovered(opened: Opened, event: Prompted, coveredBy: number | null): void {
+    const { labels, label } = this.store.state;
+    const other = labels.find(({ value }) => value === (coveredBy ?? covering(event, opened.map)));
+    if (other === undefined || event.label !== label) return;
+    const remedy = other.locked ? "unlock it first" : "switch on “Overwrite other labels”";
+    toast(`${other.name} is already here and keeps its voxels. To take them, ${remedy}.`, "error");
   }
 
   #paint(opened: Opened, patch: MaskPatch): void {
@@ -349,7 +411,7 @@ export class Actions {
 
   /** Put down a prompt on the selected label; a message says why when that cannot be. */
   place(prompt: api.Prompt): void {
-    const { labels, label, methods, method, finetune } = this.store.state;
+    const { labels, label, methods, method, finetune, overwrite } = this.store.state;
     const target = labels.find(({ value }) => value === label);
     const card = methods.find(({ id }) => id === method);
     if (target === undefined) toast("Add a label first: a mark needs one to belong to.", "error");
@@ -357,12 +419,16 @@ export class Actions {
     else if (card === undefined) toast("No method on this server can work on this image.", "error");
     else if (!card.prompts.includes(prompt.kind))
       toast(`${card.title} takes no ${prompt.kind}; choose another method.`, "error");
-    else this.#live?.send({ event: "prompted", prompt, label, method, finetune });
+    else this.#live?.send({ event: "prompted", prompt, label, method, finetune, overwrite, joined: false });
   }
 
-  /** Nudge the whole mask: by 0.2 it should become a fifth larger, by -0.2 smaller. */
+  /** Nudge the whole mask: by 0.2 it becomes a fifth larger, by -0.2 a fifth smaller than it is. */
   nudge(larger: number): void {
-    if (larger !== 0) this.place({ kind: "adjust", k: larger });
+    const { opened, labels, label } = this.store.state;
+    if (larger === 0 || opened === null) return;
+    const name = labels.find(({ value }) => value === label)?.name ?? "This label";
+    if (boundsOf(opened.map, label) !== null) this.place({ kind: "adjust", k: larger, of: "mask" });
+    else toast(`${name} has no mask yet that could become larger or smaller.`);
   }
 
   /** Let the method better the selected label's mask as it stands, or make a first one where there is none. */
@@ -408,22 +474,27 @@ export class Actions {
 
   /** Take another tool's mask as it is: one object becomes the selected label's mask, several get labels of their own. */
   async loadMask(mask: api.Upload): Promise<void> {
-    const { opened, label } = this.store.state;
+    const { opened, label, overwrite } = this.store.state;
     if (opened === null) return;
     const { labels } = await this.#sending(`Uploading ${mask.name}`, (sent) =>
-      api.loadMask(opened.session, label, mask, sent),
+      api.loadMask(opened.session, label, mask, overwrite, sent),
     );
     this.select(labels[0]);
     toast(labels.length === 1 ? `Loaded ${mask.name}.` : `Loaded ${mask.name}: ${labels.length} labels.`, "good");
   }
 
   define(label: api.Label): void {
-    this.#live?.send({ event: "defined", label });
+    this.#live?.send({ event: "defined", label, joined: false });
   }
 
   /** Marks go to this label from now on; a new object starts with positive marks. */
   select(value: number): void {
     this.store.set({ label: value, positive: true });
+  }
+
+  /** Say whether marks to come may take voxels of other labels; each is recorded with it. */
+  setOverwrite(overwrite: boolean): void {
+    this.store.set({ overwrite });
   }
 
   // Tools and display
@@ -439,13 +510,18 @@ export class Actions {
   }
 
   setMethod(method: string): void {
+    this.store.set(this.#withMethod(method));
+  }
+
+  /** Return a method with the tool that goes with it: the one in use where the method takes it. */
+  #withMethod(method: string): { method: string; points: []; tool: Tool } {
     const { methods, tool } = this.store.state;
     const card = methods.find(({ id }) => id === method);
     const keep = tool === "navigate" || card === undefined || card.prompts.includes(tool);
     const first = (["click", "stroke", "box", "extremes", "lasso"] as const).find((kind) =>
       card?.prompts.includes(kind),
     );
-    this.store.set({ method, points: [], tool: keep ? tool : (first ?? "navigate") });
+    return { method, points: [], tool: keep ? tool : (first ?? "navigate") };
   }
 
   /** Say whether the method may learn this image from the marks to come; each is recorded with it. */
@@ -466,6 +542,23 @@ export class Actions {
     if (shape === undefined) return;
     const at = (axis: 0 | 1 | 2): number => clamp(index[axis], 0, shape[axis] - 1);
     this.store.set({ crosshair: [at(0), at(1), at(2)] });
+  }
+
+  /** Move the crosshair by keys: it is shown in pictures, too, and kept in view. */
+  aimAt(index: Index): void {
+    const { opened } = this.store.state;
+    if (opened === null) return;
+    this.setCrosshair(index);
+    const { crosshair, views } = this.store.state;
+    const hidden = (plane: Plane): boolean => !isInView(views[plane.name], plane, opened.volume.shape, crosshair);
+    const moved = centreViews(views, opened.planes.filter(hidden), opened.volume.shape, crosshair);
+    this.store.set({ aiming: true, views: { ...views, ...moved } });
+  }
+
+  /** Bring the place of a mark into view, and ring it for a moment. */
+  showMark(place: Index): void {
+    const { opened } = this.store.state;
+    if (opened !== null) this.#showPlace(opened, place);
   }
 
   /** Go to where the last answer is most uncertain, then to the next such place; a message says why when there is none. */

@@ -121,8 +121,14 @@ export const addCases = (uploads: readonly Upload[], sent: Sent): Promise<Case[]
   upload<Case[]>("api/cases", uploads, sent);
 
 /** Send a mask that another tool made: one object for this label, several for labels of their own. */
-export const loadMask = (session: string, label: number, mask: Upload, sent: Sent): Promise<Loaded> =>
-  upload<Loaded>(`api/sessions/${session}/masks?label=${label}`, [mask], sent);
+export const loadMask = (
+  session: string,
+  label: number,
+  mask: Upload,
+  overwrite: boolean,
+  sent: Sent,
+): Promise<Loaded> =>
+  upload<Loaded>(`api/sessions/${session}/masks?label=${label}&overwrite=${String(overwrite)}`, [mask], sent);
 
 /** Send files; XMLHttpRequest, because fetch cannot tell how far it is. */
 function upload<T>(path: string, uploads: readonly Upload[], sent: Sent): Promise<T> {

@@ -35,7 +35,7 @@ export function downloadMenu(actions: Actions): HTMLElement {
   store.on(["opened", "formats"], ({ opened, formats }) => {
     refill(
       list,
-      entries(formats, opened?.case.source ?? false).map(({ suffix, title, patient }) =>
+      entries(formats, opened?.case.source ?? false, opened?.volume.shape[0] === 1).map(({ suffix, title, patient }) =>
         h(
           "li",
           {},

@@ -199,6 +199,16 @@ export function zoomView(view: View, p: Projection, at: Point, size: Point, fact
   return { centre: [u + (middle[0] - u) * ratio, v + (middle[1] - v) * ratio], zoom };
 }
 
+/** Say whether a voxel is well inside what a view shows of its plane; without one all of it is shown. */
+export function isInView(view: View | undefined, plane: Plane, shape: Index, index: Index): boolean {
+  if (view === undefined) return true;
+  const [u, v] = pixelOf(plane, shape, index);
+  const [width, height] = extentOf(plane, shape);
+  const near = (at: number, centre: number, side: number): boolean =>
+    Math.abs(at + 0.5 - centre) * view.zoom < 0.45 * side;
+  return near(u, view.centre[0], width) && near(v, view.centre[1], height);
+}
+
 /** Return the view moved by (dx, dy) CSS pixels. */
 export function panView(view: View, p: Projection, dx: number, dy: number): View {
   return { centre: [view.centre[0] - dx / p.scaleX, view.centre[1] - dy / p.scaleY], zoom: view.zoom };

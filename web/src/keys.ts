@@ -1,6 +1,8 @@
 /** The keyboard: one table, which the help shows and the page obeys. */
 
 import type { Actions } from "./actions";
+import { isTaken } from "./focus";
+import { type Index, type Plane } from "./geometry";
 import { showHelp } from "./help";
 import { reportErrors } from "./toasts";
 import { toggleLayout } from "./views/layout";
@@ -21,6 +23,30 @@ const control =
   (key: string, shift: boolean) =>
   (event: KeyboardEvent): boolean =>
     (event.ctrlKey || event.metaKey) && event.shiftKey === shift && event.key.toLowerCase() === key;
+
+const UPRIGHT = ["ArrowUp", "ArrowDown", "PageUp", "PageDown"];
+const SIDEWAYS = ["ArrowLeft", "ArrowRight"];
+const FAST = 4; // voxels a step while a key is held down
+
+const direction = (key: string): "Up" | "Down" | "Left" | "Right" =>
+  key.endsWith("Up") ? "Up" : key.endsWith("Down") ? "Down" : key.endsWith("Left") ? "Left" : "Right";
+
+/** Return the plane that keys are for: the one with the focus, the one shown alone, or the first. */
+function planeOf({ store }: Actions): Plane | undefined {
+  const { opened, layout } = store.state;
+  const name = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.plane : undefined;
+  const planes = opened?.planes ?? [];
+  return planes.find((one) => one.name === (name ?? layout)) ?? planes.at(0);
+}
+
+/** Move the crosshair within a plane by voxels to the right and down, as the screen shows them. */
+function aim(actions: Actions, plane: Plane, [right, down]: readonly number[], held: boolean): void {
+  const next: [number, number, number] = [...actions.store.state.crosshair];
+  const step = held ? FAST : 1;
+  next[plane.right] += (plane.flipRight ? -right : right) * step;
+  next[plane.down] += (plane.flipDown ? -down : down) * step;
+  actions.aimAt(next satisfies Index);
+}
 
 export const SHORTCUTS: readonly Shortcut[] = [
   {
@@ -162,24 +188,37 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "↑, ↓",
-    what: "slice by slice",
-    matches: (event) => plain(event) && ["ArrowUp", "ArrowDown", "PageUp", "PageDown"].includes(event.key),
-    act: (actions, { key }) => {
-      const { opened, layout } = actions.store.state;
-      const name = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.plane : undefined;
-      const planes = opened?.planes ?? [];
-      const plane = planes.find((one) => one.name === (name ?? layout)) ?? planes.at(0);
+    what: "slice by slice; in a picture, move the crosshair",
+    matches: (event) => plain(event) && !event.shiftKey && UPRIGHT.includes(event.key),
+    act: (actions, event) => {
+      const plane = planeOf(actions);
       if (plane === undefined) return;
-      actions.scroll(plane.normal, (key.endsWith("Up") ? 1 : -1) * (key.startsWith("Page") ? 10 : 1));
+      const by = (event.key.endsWith("Up") ? 1 : -1) * (event.key.startsWith("Page") ? 10 : 1);
+      if (actions.store.state.opened?.planes.length === 1) aim(actions, plane, [0, -by], event.repeat);
+      else actions.scroll(plane.normal, by);
+    },
+  },
+  {
+    shown: "←, →",
+    what: "move the crosshair; with Shift up and down, too",
+    matches: (event) =>
+      plain(event) && (SIDEWAYS.includes(event.key) || (event.shiftKey && UPRIGHT.includes(event.key))),
+    act: (actions, event) => {
+      const plane = planeOf(actions);
+      if (plane === undefined) return;
+      const by = event.key.startsWith("Page") ? 10 : 1;
+      const [right, down] = { Left: [-by, 0], Right: [by, 0], Up: [0, -by], Down: [0, by] }[direction(event.key)];
+      aim(actions, plane, [right, down], event.repeat);
     },
   },
   {
     shown: "Enter",
-    what: "mark the voxel at the crosshair",
-    matches: (event) => plain(event) && event.key === "Enter" && document.activeElement instanceof HTMLCanvasElement,
-    act: (actions) => {
+    what: "mark the voxel at the crosshair; with Shift, the other sign",
+    matches: (event) =>
+      plain(event) && event.key === "Enter" && !event.repeat && document.activeElement instanceof HTMLCanvasElement,
+    act: (actions, { shiftKey }) => {
       const { crosshair, positive } = actions.store.state;
-      actions.place({ kind: "click", index: crosshair, positive });
+      actions.place({ kind: "click", index: crosshair, positive: positive !== shiftKey });
     },
   },
   { shown: "F", what: "one plane alone, or all", matches: letter("f"), act: toggleLayout },
@@ -212,15 +251,11 @@ export const SHORTCUTS: readonly Shortcut[] = [
 /** Obey the table, except while someone writes or answers a question. */
 export function listenToKeys(actions: Actions): void {
   window.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || writing(event.target) || document.querySelector("dialog[open]") !== null) return;
+    if (event.defaultPrevented || isTaken(event.target, event) || document.querySelector("dialog[open]") !== null)
+      return;
     const shortcut = SHORTCUTS.find(({ matches }) => matches(event));
     if (shortcut === undefined || (actions.store.state.opened === null && shortcut.shown !== "?")) return;
     if (event.key !== "Escape") event.preventDefault();
     shortcut.act(actions, event);
   });
-}
-
-function writing(target: EventTarget | null): boolean {
-  if (target instanceof HTMLInputElement) return !["checkbox", "range", "color"].includes(target.type);
-  return target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement;
 }

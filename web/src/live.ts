@@ -3,11 +3,13 @@
  *
  * An event stays in the queue until the server says that it is recorded. When the connection breaks, the
  * queue is kept, a new connection is tried after 0.5 s, 1 s, 2 s and then every 4 s, and what the server
- * recorded meanwhile is taken out of the queue before the rest is sent: nothing is lost, nothing sent twice.
+ * recorded meanwhile is taken out of the queue before the rest is sent: nothing is lost, nothing sent twice. The same
+ * holds for what an earlier page has left of its queue.
  */
 
 import type { Event, Session } from "./api";
 import { unrecorded } from "./session";
+import type { Part } from "./unsent";
 import { type UncertaintyPatch, isUncertainty, type MaskPatch, readPatch } from "./wire";
 
 export interface Answered {
@@ -15,6 +17,8 @@ export interface Answered {
   readonly milliseconds: number;
   readonly quality: number | null;
   readonly finetuned: boolean;
+  readonly withdrawn: boolean;
+  readonly covered_by: number | null;
   readonly state: { readonly pending: readonly number[] };
 }
 
@@ -26,6 +30,8 @@ export interface Handlers {
   ready(): void;
   lost(): void;
   queued(events: readonly Event[]): void;
+  /** What is not recorded, whenever that changes, to be kept for another page. */
+  keep(parts: readonly Part[]): void;
   accepted(event: Event, position: number): void;
   patch(patch: MaskPatch): void;
   uncertainty(patch: UncertaintyPatch): void;
@@ -50,6 +56,7 @@ const RECORD_TIMEOUT_MS = 15_000; // ms for an event to be recorded before the c
 
 export class Live {
   #socket: WebSocket | null = null;
+  #left: readonly Part[]; // by earlier pages, until the first state says what of it has arrived
   #queue: Sent[] = [];
   #ids = 0;
   #known = 0; // events that the server had when we last heard
@@ -64,7 +71,10 @@ export class Live {
   constructor(
     readonly url: string,
     readonly handlers: Handlers,
+    left: readonly Part[] = [],
   ) {
+    this.#left = left;
+    if (left.length > 0) this.#announce();
     this.#connect();
     window.addEventListener("online", this.#hurry);
   }
@@ -116,7 +126,15 @@ export class Live {
 
   /** The first state of a connection says what of the queue has arrived; the rest is sent again. */
   #begin(session: Session): void {
-    this.#queue = unrecorded(this.#queue, session.events.slice(this.#known));
+    const left = this.#left.flatMap(({ known, events }) =>
+      unrecorded(events.map(asEvent), session.events.slice(known)),
+    );
+    this.#left = [];
+    this.#queue = [
+      ...left.map(({ event }) => ({ id: (this.#ids += 1), event })),
+      ...unrecorded(this.#queue, session.events.slice(this.#known)),
+    ];
+    this.#known = session.events.length;
     this.#failures = 0;
     this.#ready = true;
     this.#announce();
@@ -200,6 +218,10 @@ export class Live {
   }
 
   #announce(): void {
-    this.handlers.queued(this.#queue.map(({ event }) => event));
+    const waiting = this.#queue.map(({ event }) => event);
+    this.handlers.queued([...this.#left.flatMap(({ events }) => events), ...waiting]);
+    this.handlers.keep([...this.#left, { known: this.#known, events: waiting }]);
   }
 }
+
+const asEvent = (event: Event): { readonly event: Event } => ({ event });

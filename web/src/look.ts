@@ -6,6 +6,7 @@
 
 import type { Event } from "./api";
 import { type Index, type Plane, pixelOf } from "./geometry";
+import type { LabelMap } from "./labelmap";
 import type { State, UncertainPlace } from "./state";
 
 /** Return which place comes next; after the last one the first comes again. */
@@ -50,9 +51,25 @@ export function whyNot(state: Asking): string | null {
   return "Put down a mark: the answer to it may say where it is uncertain.";
 }
 
-/** Return the Dice that the method expects of the selected label's mask; null when nobody has said. */
-export function expectedDice({ answered, events, label }: Pick<State, "answered" | "events" | "label">): number | null {
-  return lastAsked(events)?.label === label ? (answered?.quality ?? null) : null;
+type Judging = Pick<State, "answered" | "events" | "label" | "methods" | "opened">;
+
+/**
+ * Return the Dice that the method expects of the selected label's mask; null when nobody has said, or when what the
+ * method says is not known to be near the truth in images like this one.
+ */
+export function expectedDice({ answered, events, label, methods, opened }: Judging): number | null {
+  const asked = lastAsked(events);
+  if (asked?.label !== label || answered === null || opened === null) return null;
+  const card = methods.find(({ id }) => id === asked.method);
+  return card?.calibrated.includes(opened.volume.shape[0] === 1 ? 2 : 3) === true ? answered.quality : null;
+}
+
+/** Return the label that lies under a positive mark on another one, where that may not take its voxels; else null. */
+export function covering(event: Extract<Event, { event: "prompted" }>, map: LabelMap): number | null {
+  const { prompt, label } = event;
+  if (prompt.kind !== "click" || !prompt.positive) return null;
+  const there = map.at(prompt.index);
+  return there === 0 || there === label ? null : there;
 }
 
 /** Return views in which a voxel is in the middle of every plane that does not show all of itself. */

@@ -4,13 +4,16 @@ import "./style.css";
 import { Actions } from "./actions";
 import { h } from "./dom";
 import { listenToDrops } from "./drop";
+import { watchFocus } from "./focus";
 import { exposeHook } from "./hook";
 import { listenToKeys } from "./keys";
-import { LAYOUTS, Store } from "./state";
+import { keepPreferences, liked } from "./preferences";
+import { INITIAL, LAYOUTS, Store } from "./state";
 import { reportErrors, toastRegion } from "./toasts";
 import { casesPanel } from "./views/cases";
 import { displayPanel } from "./views/display";
 import { header } from "./views/header";
+import { caseNotes } from "./views/notes";
 import { labelsPanel } from "./views/labels";
 import { lookPanel } from "./views/look";
 import { connectionBanner, emptyState, loadingCard } from "./views/overlays";
@@ -22,7 +25,7 @@ import { wholePanel } from "./views/whole";
 
 const NARROW = 1200; // CSS pixels of page under which an opened case hides the list
 
-const store = new Store();
+const store = new Store({ ...INITIAL, ...liked() });
 const actions = new Actions(store);
 const viewer = new Viewer(actions);
 const app = document.getElementById("app")!;
@@ -31,7 +34,15 @@ app.replaceChildren(
   header(actions),
   casesPanel(actions),
   rail(actions),
-  h("main", { class: "stage" }, connectionBanner(actions), viewer.element, emptyState(actions), loadingCard(actions)),
+  h(
+    "main",
+    { class: "stage" },
+    caseNotes(actions),
+    connectionBanner(actions),
+    viewer.element,
+    emptyState(actions),
+    loadingCard(actions),
+  ),
   h(
     "aside",
     { class: "panel", "aria-label": "Labels, marks and display" },
@@ -45,7 +56,9 @@ app.replaceChildren(
   listenToDrops(actions),
   toastRegion,
 );
+watchFocus();
 listenToKeys(actions);
+keepPreferences(store);
 exposeHook(actions, viewer);
 store.on(["opened"], ({ opened }) => {
   document.title = opened === null ? "Segmend" : `${opened.case.name} · Segmend`;
@@ -56,14 +69,14 @@ store.on(["connection"], ({ connection }) => {
   if (connection !== "lost") void actions.awaitReady(); // a server that comes back has been started anew
 });
 window.addEventListener("beforeunload", (event) => {
-  if (store.state.unsent.length > 0) event.preventDefault();
+  if (actions.unsafe) event.preventDefault();
 });
 
 reportErrors(async () => {
   await actions.start();
   // An address may name a case and how to show it: #case=ID&layout=axial
   const asked = new URLSearchParams(location.hash.slice(1));
-  const layout = LAYOUTS.find((name) => name === asked.get("layout")) ?? "grid";
+  const layout = LAYOUTS.find((name) => name === asked.get("layout"));
   const id = asked.get("case");
   if (id !== null && store.state.cases?.some((one) => one.id === id)) await actions.openCase(id, layout);
 });

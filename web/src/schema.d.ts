@@ -359,12 +359,24 @@ export interface components {
              * @enum {string}
              */
             readonly kind: "adjust";
+            /**
+             * Of
+             * @description mask: it should become 1 + k times as large; truth: 1 / (1 - k) times
+             * @default truth
+             * @enum {string}
+             */
+            readonly of: "mask" | "truth";
         };
         /**
          * AnswerJson
          * @description What came of an event.
          */
         readonly AnswerJson: {
+            /**
+             * Covered By
+             * @description the other label that keeps most of what the answer found, null where none does
+             */
+            readonly covered_by?: number | null;
             /**
              * Finetuned
              * @description by a network that was taught this image
@@ -458,6 +470,12 @@ export interface components {
              * @enum {string}
              */
             readonly event: "defined";
+            /**
+             * Joined
+             * @description to the event before: both are undone in one step
+             * @default false
+             */
+            readonly joined: boolean;
             readonly label: components["schemas"]["LabelJson"];
         };
         /** EventJson */
@@ -474,6 +492,11 @@ export interface components {
         };
         /** FormatJson */
         readonly FormatJson: {
+            /**
+             * Flat
+             * @description it holds a picture, and no volume
+             */
+            readonly flat: boolean;
             /** Suffix */
             readonly suffix: string;
             /** Title */
@@ -574,6 +597,11 @@ export interface components {
          */
         readonly LoadedJson: {
             /**
+             * Covered By
+             * @description a label that keeps most of one of them
+             */
+            readonly covered_by?: number | null;
+            /**
              * Labels
              * @description whose masks these are now, in the order of the file's values
              */
@@ -605,6 +633,11 @@ export interface components {
         };
         /** MethodJson */
         readonly MethodJson: {
+            /**
+             * Calibrated
+             * @description dimensions in which the Dice that it expects is near the true one
+             */
+            readonly calibrated: readonly number[];
             /** Dimensions */
             readonly dimensions: readonly number[];
             /** Finetunes */
@@ -651,10 +684,22 @@ export interface components {
              * @enum {string}
              */
             readonly finetune: "auto" | "on" | "off";
+            /**
+             * Joined
+             * @description to the event before: both are undone in one step
+             * @default false
+             */
+            readonly joined: boolean;
             /** Label */
             readonly label: number;
             /** Method */
             readonly method: string;
+            /**
+             * Overwrite
+             * @description may it take voxels of other labels; locked ones never change
+             * @default false
+             */
+            readonly overwrite: boolean;
             /** Prompt */
             readonly prompt: components["schemas"]["ClickJson"] | components["schemas"]["StrokeJson"] | components["schemas"]["BoxJson"] | components["schemas"]["LassoJson"] | components["schemas"]["ExtremesJson"] | components["schemas"]["AdjustJson"] | components["schemas"]["MaskJson"];
         };
@@ -2858,6 +2903,8 @@ export interface operations {
         readonly parameters: {
             readonly query?: {
                 readonly label?: number;
+                /** @description may it take voxels of other labels */
+                readonly overwrite?: boolean;
             };
             readonly header?: never;
             readonly path: {
@@ -3014,6 +3061,12 @@ export interface operations {
                      * @default
                      */
                     readonly method?: string;
+                    /**
+                     * Overwrite
+                     * @description may it take voxels of other labels; locked ones never change
+                     * @default false
+                     */
+                    readonly overwrite?: boolean;
                     /** Prompt */
                     readonly prompt: components["schemas"]["ClickJson"] | components["schemas"]["StrokeJson"] | components["schemas"]["BoxJson"] | components["schemas"]["LassoJson"] | components["schemas"]["ExtremesJson"] | components["schemas"]["AdjustJson"] | components["schemas"]["MaskJson"];
                 };

@@ -12,13 +12,17 @@ export interface Folded {
 export function fold(events: readonly Event[]): Folded {
   const done: number[] = [];
   let undone: number[] = [];
+  const joined = (position: number | undefined): boolean => {
+    const event = position === undefined ? undefined : events[position];
+    return (event?.event === "defined" || event?.event === "prompted") && event.joined;
+  };
   events.forEach((event, position) => {
     if (event.event === "undone") {
-      const last = done.pop();
-      if (last !== undefined) undone.push(last);
+      move(done, undone);
+      while (joined(undone.at(-1)) && done.length > 0) move(done, undone);
     } else if (event.event === "redone") {
-      const next = undone.pop();
-      if (next !== undefined) done.push(next);
+      move(undone, done);
+      while (joined(undone.at(-1))) move(undone, done);
     } else {
       done.push(position);
       undone = [];
@@ -30,6 +34,12 @@ export function fold(events: readonly Event[]): Folded {
     if (event.event === "defined") labels.set(event.label.value, event.label);
   }
   return { done, undone, labels: [...labels.values()] };
+}
+
+/** Move the last of some positions to the end of others. */
+function move(from: number[], to: number[]): void {
+  const last = from.pop();
+  if (last !== undefined) to.push(last);
 }
 
 /** True when two values read from JSON are the same, whatever the order of their keys. */

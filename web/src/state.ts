@@ -56,8 +56,10 @@ export interface State {
   readonly finetune: Finetune; // may the method learn this image: where marks call for it, always, never
   readonly tool: Tool;
   readonly positive: boolean;
+  readonly overwrite: boolean; // marks may take voxels of other labels that are not locked
   readonly radius: number; // of strokes, in voxels
   readonly crosshair: Index;
+  readonly aiming: boolean; // the crosshair is moved by keys, so that a picture shows it, too
   readonly contrast: Contrast;
   readonly opacity: number;
   readonly outline: boolean;
@@ -84,6 +86,7 @@ export interface State {
   readonly uncertaintyOf: number | null; // the event whose answer said where it is uncertain, while the mask is as it left it
   readonly uncertainPlace: UncertainPlace | null; // the last look at an uncertain place of that answer
   readonly ring: Index | null; // shown for a moment round the place looked at
+  readonly hovered: number | null; // the position of the mark whose row is under the pointer or has the focus
   readonly pointer: Index | null; // the voxel under the mouse
   readonly sidebar: boolean; // the list of cases is open
 }
@@ -104,8 +107,10 @@ export const INITIAL: State = {
   finetune: "auto",
   tool: "click",
   positive: true,
+  overwrite: false,
   radius: 3,
   crosshair: [0, 0, 0],
+  aiming: false,
   contrast: { low: 0, high: 1 },
   opacity: 0.4,
   outline: true,
@@ -128,6 +133,7 @@ export const INITIAL: State = {
   uncertaintyOf: null,
   uncertainPlace: null,
   ring: null,
+  hovered: null,
   pointer: null,
   sidebar: true,
 };
@@ -197,6 +203,13 @@ export function marksOf({ events, done, pending, unsent }: Marked): Mark[] {
     if (event.event === "prompted") marks.push({ position: -1 - i, event, waiting: true });
   });
   return marks;
+}
+
+/** Return what waits to be recorded, as somebody would count it; "" for nothing. */
+export function waitingWords(unsent: readonly Event[]): string {
+  if (unsent.length === 0) return "";
+  const what = unsent.every(({ event }) => event === "prompted") ? "mark" : "change";
+  return unsent.length === 1 ? `One ${what} waits` : `${unsent.length} ${what}s wait`;
 }
 
 /** Return how the newest prompt of a session was adapted to the image; "auto" where there is none. */

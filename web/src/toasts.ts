@@ -11,8 +11,14 @@ const polite = region("polite");
 const assertive = region("assertive");
 export const toastRegion = h("div", { class: "toast-corner" }, assertive, polite);
 
-/** Show a message: errors for twelve seconds, others for four; longer while the pointer rests on it. */
-export function toast(text: string, kind: ToastKind = "info"): void {
+/** What stays until somebody has read it; perhaps with a button. */
+export interface Staying {
+  readonly words?: string; // on the button
+  readonly act?: () => void;
+}
+
+/** Show a message: errors for twelve seconds, others for four, longer while the pointer rests on it; or until it is read. */
+export function toast(text: string, kind: ToastKind = "info", staying?: Staying): void {
   const host = kind === "error" ? assertive : polite;
   const twin = [...host.children].find((child) => (child as HTMLElement).dataset.text === text);
   twin?.remove();
@@ -24,8 +30,18 @@ export function toast(text: string, kind: ToastKind = "info"): void {
     h("p", {}, text),
     dismiss,
   );
+  const { words, act } = staying ?? {};
+  if (words !== undefined && act !== undefined) {
+    const button = h("button", { type: "button", class: "button small" }, words);
+    button.addEventListener("click", () => {
+      card.remove();
+      act();
+    });
+    card.querySelector("p")?.append(" ", button);
+  }
   let timer: ReturnType<typeof setTimeout> | undefined;
   const leave = (): void => {
+    if (staying !== undefined) return;
     timer = setTimeout(
       () => {
         card.remove();

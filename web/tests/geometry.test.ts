@@ -6,6 +6,7 @@ import {
   indexAt,
   type Index,
   inside,
+  isInView,
   lineTo,
   nearestIndexAt,
   orientation,
@@ -204,5 +205,16 @@ describe("lines and boxes", () => {
     expect(inside(SHAPE, [3, 4, 6])).toBe(true);
     expect(inside(SHAPE, [4, 0, 0])).toBe(false);
     expect(inside(SHAPE, [0, -1, 0])).toBe(false);
+  });
+});
+
+describe("keeping a voxel in view", () => {
+  it("finds all of a plane in view that is shown whole, and of a magnified one what lies round its middle", () => {
+    const shape: Index = [1, 40, 60];
+    const near = { centre: [30, 20], zoom: 4 } as const;
+    expect(isInView(undefined, PHOTO, shape, [0, 0, 0])).toBe(true);
+    expect(isInView(near, PHOTO, shape, [0, 20, 34])).toBe(true);
+    expect(isInView(near, PHOTO, shape, [0, 20, 38])).toBe(false);
+    expect(isInView(near, PHOTO, shape, [0, 30, 30])).toBe(false);
   });
 });

@@ -1,12 +1,14 @@
 import { describe, expect, it } from "vitest";
 import type { Event, Method } from "../src/api";
 import { PHOTO } from "../src/geometry";
-import { centreViews, expectedDice, lastAsked, nextRank, sentence, whyNot } from "../src/look";
+import { LabelMap } from "../src/labelmap";
+import { centreViews, covering, expectedDice, lastAsked, nextRank, sentence, whyNot } from "../src/look";
 import { INITIAL, type Opened, type State } from "../src/state";
 
 const defined = (value: number): Event => ({
   event: "defined",
   label: { value, name: value === 1 ? "liver" : "kidney", colour: [1, 2, 3], locked: false },
+  joined: false,
 });
 const clicked = (label: number): Event => ({
   event: "prompted",
@@ -14,6 +16,8 @@ const clicked = (label: number): Event => ({
   label,
   method: "mend",
   finetune: "auto",
+  overwrite: false,
+  joined: false,
 });
 
 describe("the next uncertain place", () => {
@@ -45,13 +49,35 @@ describe("what the last answer was about", () => {
     expect(lastAsked([defined(1)])).toBeNull();
   });
 
+  const answered = { milliseconds: 1, quality: 0.9, finetuned: false };
+  const events = [defined(1), defined(2), clicked(1)];
+  const opened = { volume: { shape: [1, 4, 4] } } as unknown as Opened;
+  const methods = [{ id: "mend", title: "Mend", calibrated: [2] as readonly number[] } as Method];
+  const judged = { answered, events, opened, methods, label: 1 };
+
   it("is what its expected Dice is about, too", () => {
-    const answered = { milliseconds: 1, quality: 0.9, finetuned: false };
-    const events = [defined(1), defined(2), clicked(1)];
-    expect(expectedDice({ answered, events, label: 1 })).toBe(0.9);
-    expect(expectedDice({ answered, events, label: 2 })).toBeNull();
-    expect(expectedDice({ answered: { ...answered, quality: null }, events, label: 1 })).toBeNull();
-    expect(expectedDice({ answered, events: [...events, { event: "undone" }], label: 1 })).toBeNull();
+    expect(expectedDice(judged)).toBe(0.9);
+    expect(expectedDice({ ...judged, label: 2 })).toBeNull();
+    expect(expectedDice({ ...judged, answered: { ...answered, quality: null } })).toBeNull();
+    expect(expectedDice({ ...judged, events: [...events, { event: "undone" }] })).toBeNull();
+  });
+
+  it("has no expected Dice where what the method says is not known to be near the truth", () => {
+    const volume = { volume: { shape: [9, 4, 4] } } as unknown as Opened;
+    expect(expectedDice({ ...judged, opened: volume })).toBeNull();
+    expect(expectedDice({ ...judged, methods: [{ ...methods[0], calibrated: [] }] })).toBeNull();
+    expect(expectedDice({ ...judged, methods: [] })).toBeNull();
+  });
+
+  it("may lie under another label, which a positive mark alone asks for", () => {
+    const map = new LabelMap([1, 2, 3]);
+    const click = clicked(1) as Extract<Event, { event: "prompted" }>;
+    const away = { ...click, prompt: { kind: "click", index: [0, 0, 1], positive: false } } as typeof click;
+    expect(covering(click, map)).toBeNull();
+    map.values[1] = 7;
+    expect(covering(click, map)).toBe(7);
+    expect(covering({ ...click, label: 7 }, map)).toBeNull();
+    expect(covering(away, map)).toBeNull();
   });
 });
 

@@ -2,18 +2,25 @@ import { describe, expect, it } from "vitest";
 import type { Event, Label } from "../src/api";
 import { nameIn, sentenceIn } from "../src/api";
 import { fold, freeValue, same, unrecorded } from "../src/session";
-import { finetuneOf, INITIAL, marksOf, methodsFor, Store } from "../src/state";
+import { finetuneOf, INITIAL, marksOf, methodsFor, Store, waitingWords } from "../src/state";
 import { withoutHidden } from "../src/uploads";
 
 const label = (value: number, name = "lesion"): Label => ({ value, name, colour: [1, 2, 3], locked: false });
-const defined = (value: number, name?: string): Event => ({ event: "defined", label: label(value, name) });
+const defined = (value: number, name?: string): Event => ({
+  event: "defined",
+  label: label(value, name),
+  joined: false,
+});
 const clicked = (x: number): Event => ({
   event: "prompted",
   prompt: { kind: "click", index: [0, 0, x], positive: true },
   label: 1,
   method: "mend",
   finetune: "auto",
+  overwrite: false,
+  joined: false,
 });
+const joined = (event: Event): Event => ({ ...event, joined: true }) as Event;
 const undone: Event = { event: "undone" };
 const redone: Event = { event: "redone" };
 
@@ -26,6 +33,13 @@ describe("a log of events", () => {
 
   it("forgets what could be redone when something new is done", () => {
     expect(fold([defined(1), clicked(1), undone, clicked(2)])).toMatchObject({ done: [0, 3], undone: [] });
+  });
+
+  it("takes back and brings back in one step what one action made", () => {
+    const loaded = [defined(1), clicked(1), joined(defined(2)), joined(clicked(2))];
+    expect(fold([...loaded, undone])).toMatchObject({ done: [0], undone: [3, 2, 1] });
+    expect(fold([...loaded, undone, redone])).toMatchObject({ done: [0, 1, 2, 3], undone: [] });
+    expect(fold([...loaded, clicked(5), undone, undone, redone])).toMatchObject({ done: [0, 1, 2, 3], undone: [4] });
   });
 
   it("keeps the last definition of a label, in the order of the first", () => {
@@ -78,6 +92,13 @@ describe("the list of marks", () => {
 });
 
 describe("small things", () => {
+  it("what waits is counted, and called a mark only where it is one", () => {
+    expect(waitingWords([])).toBe("");
+    expect(waitingWords([clicked(1)])).toBe("One mark waits");
+    expect(waitingWords([undone])).toBe("One change waits");
+    expect(waitingWords([clicked(1), undone])).toBe("2 changes wait");
+  });
+
   it("a new label gets the lowest free number", () => {
     expect(freeValue([label(1), label(3)])).toBe(2);
     expect(freeValue([])).toBe(1);
@@ -94,6 +115,7 @@ describe("small things", () => {
       refines: false,
       guesses: false,
       finetunes: false,
+      calibrated: [],
       labels: [],
     });
     const all = [method("a", [2], ["click"]), method("b", [2, 3], ["box"])];

@@ -98,7 +98,7 @@ def segment(
       {"kind": "box", "low": [z, y, x], "high": [z, y, x]}
       {"kind": "lasso", "points": [[z, y, x], ...], "axis": 0, "positive": true}
       {"kind": "extremes", "points": [[z, y, x], ...]}
-      {"kind": "adjust", "k": 0.1}
+      {"kind": "adjust", "k": 0.1, "of": "mask"}
       {"kind": "mask", "low": [z, y, x], "shape": [z, y, x], "bits": "..."}
 
     \b
@@ -138,7 +138,7 @@ def segment(
         value = label_of(workspace.labels, name) if workspace.labels else 1
         before = earlier == value if workspace.labels else earlier > 0
         from_elsewhere = [Mask(before)] if start is not None and "mask" in chosen.prompts else []
-        prediction = answer(workspace, [*from_elsewhere, *prompts] or [FIRST], before)
+        prediction = answer(workspace, [*from_elsewhere, *prompts] or [FIRST], before, new=len(prompts) or None)
         mask = prediction.over(before)
         found = painted(earlier, mask, value) if workspace.labels else mask.astype(np.uint16)
         qualities = {} if prediction.quality is None else {value: prediction.quality}

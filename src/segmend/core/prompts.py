@@ -12,7 +12,7 @@ import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from segmend.core.image import Box, Image, Index, Space, bounds, whole
 from segmend.errors import PromptError
 
+Whole = Literal["mask", "truth"]  # what an adjustment is a share of
+WHOLES: tuple[Whole, ...] = get_args(Whole)
 MAX_POINTS = 100_000  # of one stroke or lasso: a day of drawing, not a denial of service
 
 
@@ -104,12 +106,27 @@ def _at_mm(points_mm: Sequence[Sequence[float]], image: Image, space: Space) -> 
 
 @dataclass(frozen=True)
 class Adjust:
-    """The scalar K: what is missing less what is too much, by the truth's volume. Above 0 the mask must grow.
+    """The scalar K: the mask as it stands should become 1 + K times as large, so K is a share of the current mask.
 
-    The paper on editing has it with the other sign (Zhou, Chen and Wang, 2019); here a larger K means a larger mask.
+    K `of` the truth is what robots measure: what is missing less what is too much, by the truth's volume. The paper on
+    editing has that with the other sign (Zhou, Chen and Wang, 2019); here a larger K always means a larger mask.
+
+    >>> Adjust(0.5).factor, Adjust(0.5, of="truth").factor
+    (1.5, 2.0)
     """
 
     k: float
+    of: Whole = "mask"
+
+    @property
+    def factor(self) -> float:
+        """How many times as large the mask should become."""
+        return max(1 + self.k, 0.0) if self.of == "mask" else 1 / max(1 - self.k, 1e-9)
+
+    @property
+    def k_of_truth(self) -> float:
+        """K as a share of the volume that the object has then: what networks that take a K have learned."""
+        return self.k if self.of == "truth" else 1 - 1 / max(self.factor, 1e-9)
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,8 +291,8 @@ def to_json(prompt: Prompt) -> dict[str, Any]:
             return {"kind": kind, "points": [list(p) for p in points], "axis": axis, "positive": positive}
         case Extremes(points=points):
             return {"kind": kind, "points": [list(p) for p in points]}
-        case Adjust(k=k):
-            return {"kind": kind, "k": k}
+        case Adjust(k=k, of=of):
+            return {"kind": kind, "k": k, "of": of}
         case Mask(inside=inside, low=low):
             bits = base64.b64encode(zlib.compress(np.packbits(inside).tobytes(), 1)).decode()
             return {"kind": kind, "low": list(low), "shape": list(inside.shape), "bits": bits}
@@ -303,7 +320,7 @@ def from_json(values: Mapping[str, Any]) -> Prompt:
             case "extremes":
                 return Extremes(_read_points(values))
             case "adjust":
-                return Adjust(_read_number(values, "k"))
+                return Adjust(_read_number(values, "k"), _read_whole(values))
             case _:
                 return _read_mask(values)
     except KeyError as missing:
@@ -342,6 +359,13 @@ def _read_axis(values: Mapping[str, Any]) -> int:
     if isinstance(axis, bool) or not isinstance(axis, int):
         raise TypeError(f"'axis' needs 0, 1 or 2; got {axis!r}")
     return axis
+
+
+def _read_whole(values: Mapping[str, Any]) -> Whole:
+    of = values.get("of", "truth")  # as everybody meant it who did not say it
+    if of not in WHOLES:
+        raise PromptError(f"'of' needs {' or '.join(WHOLES)}; got {of!r}.")
+    return "mask" if of == "mask" else "truth"
 
 
 def _read_sign(values: Mapping[str, Any]) -> bool:

@@ -22,7 +22,7 @@ from segmend.core.dynamic_range import in_usual_range
 from segmend.core.image import Box, Image, LabelMap, MaskArray, Real, bounds
 from segmend.core.marks import marks
 from segmend.core.preview import picture
-from segmend.core.prompts import KINDS, Mask, Prompt, check, kind_of
+from segmend.core.prompts import KINDS, Mask, Prompt, check, is_positive, kind_of
 from segmend.core.session import Finetune
 from segmend.errors import PromptError, SettingsError, ShapeError
 
@@ -184,6 +184,8 @@ class Method:
     mark, one that `refines` answers a `Mask` with a better one, one that `guesses` an empty mask with its own;
     one that learned several `labels` finds each of them.
     One that `finetunes` can teach its network the image while a person works (`Workspace.with_finetuning`).
+    `calibrated` are the dimensions in which the Dice that it expects of a mask was found to be near the true one,
+    whatever the number of marks; elsewhere no person is shown it.
     """
 
     id: str
@@ -196,6 +198,7 @@ class Method:
     guesses: bool = False
     finetunes: bool = False
     labels: tuple[tuple[int, str], ...] = ()  # the values and names of what it learned to find by itself
+    calibrated: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         assert set(self.prompts) <= set(KINDS), self.prompts
@@ -225,20 +228,31 @@ def label_meant(labels: Mapping[int, str], name: str, value: int) -> int | None:
 
 
 def answers(
-    workspace: Workspace, prompts: Sequence[Prompt], previous: MaskArray, *, label: int | None = None
+    workspace: Workspace,
+    prompts: Sequence[Prompt],
+    previous: MaskArray,
+    *,
+    label: int | None = None,
+    new: int | None = None,
 ) -> Iterator[Prediction]:
     """Yield the workspace's answer in parts, each obeying every mark inside its box.
 
     The last part also covers marks that no part reached. `label` says which of the workspace's own labels an empty
-    mask asks for.
+    mask asks for. `new` is how many of the prompts the mask so far has not answered, the newest where nothing is said
+    (of an empty mask all). Where these are all negative they take away and never add, whatever the method answers.
     """
     for prompt in prompts:
         check(prompt, previous.shape)
     positive, negative = marks(prompts, previous.shape)
     reached: list[Box] = []
+    count = (1 if previous.any() else len(prompts)) if new is None else new
+    only_negative = bool(prompts) and not any(is_positive(prompt) for prompt in prompts[len(prompts) - count :])
+    if only_negative and not previous.any() and not len(positive):
+        yield Prediction(np.zeros((1, 1, 1), np.float32), Box((0, 0, 0), (1, 1, 1)))
+        return
     for part in _parts(workspace, prompts, previous, label):
         reached.append(part.box)
-        yield _obeying(part, positive, negative)
+        yield _obeying(without_additions(part, previous) if only_negative else part, positive, negative)
     for points, value in ((positive, 1.0), (negative, 0.0)):
         missed = np.ones(len(points), bool)
         for box in reached:
@@ -263,10 +277,15 @@ def _parts(
 
 
 def answer(
-    workspace: Workspace, prompts: Sequence[Prompt], previous: MaskArray, *, label: int | None = None
+    workspace: Workspace,
+    prompts: Sequence[Prompt],
+    previous: MaskArray,
+    *,
+    label: int | None = None,
+    new: int | None = None,
 ) -> Prediction:
-    """Return the whole answer as one prediction; every marked voxel has its mark's label."""
-    return merged(list(answers(workspace, prompts, previous, label=label)), previous)
+    """Return the whole answer as one prediction; every marked voxel has its mark's label. See `answers`."""
+    return merged(list(answers(workspace, prompts, previous, label=label, new=new)), previous)
 
 
 @dataclass(frozen=True, eq=False)
@@ -315,6 +334,19 @@ def merged(parts: Sequence[Prediction], previous: MaskArray) -> Prediction:
     qualities = [part.quality for part in parts if part.quality is not None]
     finetuned = any(part.finetuned for part in parts)
     return Prediction(probability, box, qualities[-1] if qualities else None, uncertainty, finetuned)
+
+
+def without_additions(part: Prediction, previous: MaskArray) -> Prediction:
+    """Return a part of an answer to a negative mark, which may take away and never adds.
+
+    >>> part = Prediction(np.array([[[0.9, 0.9, 0.1]]], np.float32), Box((0, 0, 0), (1, 1, 3)))
+    >>> without_additions(part, np.array([[[True, False, True]]])).mask.tolist()
+    [[[True, False, False]]]
+    """
+    inside = previous[part.box.slices]
+    if not (part.mask & ~inside).any():
+        return part
+    return replace(part, probability=np.where(inside, part.probability, np.minimum(part.probability, 0.5)))
 
 
 def _obeying(part: Prediction, positive: np.ndarray, negative: np.ndarray) -> Prediction:

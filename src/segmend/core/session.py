@@ -2,7 +2,9 @@
 
 An *event* is what the person did: defined a label, put down a prompt, removed an earlier
 prompt, undid, redid. Nothing in the log is ever changed or taken out. `done` folds the
-undo and redo events away and gives the indices of the events in effect.
+undo and redo events away and gives the indices of the events in effect. Events that one
+action made, such as loading a mask of several objects, are `joined`: they are undone and
+redone together.
 
 An *answer* is what changed in the label map because of an event: a `Patch`, the exclusive
 or of the map before and after, in its changed box. Because exclusive or undoes itself and
@@ -65,6 +67,7 @@ class Defined:
     """A label was added, renamed, recoloured, locked or unlocked."""
 
     label: Label
+    joined: bool = False  # to the event before: both are undone in one step
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ class Prompted:
     label: int
     method: str
     finetune: Finetune = "auto"  # as the person had it then, so that a replay is exact
+    overwrite: bool = False  # may it take voxels of other labels; locked ones never change
+    joined: bool = False  # to the event before: both are undone in one step
 
 
 @dataclass(frozen=True)
@@ -86,12 +91,12 @@ class Removed:
 
 @dataclass(frozen=True)
 class Undone:
-    """The last event in effect was taken back."""
+    """The last event in effect was taken back, and those it is joined to."""
 
 
 @dataclass(frozen=True)
 class Redone:
-    """The last event taken back came into effect again."""
+    """The last event taken back came into effect again, and those joined to it."""
 
 
 Event = Defined | Prompted | Removed | Undone | Redone
@@ -176,12 +181,20 @@ class Session:
             match event:
                 case Undone():
                     undone.append(done.pop())
+                    while done and self._is_joined(undone[-1]):
+                        undone.append(done.pop())
                 case Redone():
                     done.append(undone.pop())
+                    while undone and self._is_joined(undone[-1]):
+                        done.append(undone.pop())
                 case _:
                     done.append(i)
                     undone.clear()
         return tuple(done), tuple(undone)
+
+    def _is_joined(self, position: int) -> bool:
+        event = self.events[position]
+        return isinstance(event, Defined | Prompted) and event.joined
 
     @property
     def done(self) -> tuple[int, ...]:
@@ -321,11 +334,11 @@ def event_to_json(event: Event) -> dict[str, Any]:
     {'event': 'removed', 'of': 4}
     """
     match event:
-        case Defined(label=label):
-            return {"event": "defined", "label": label_to_json(label)}
+        case Defined(label=label, joined=joined):
+            return {"event": "defined", "label": label_to_json(label), "joined": joined}
         case Prompted(prompt=prompt, label=value, method=method, finetune=finetune):
             values = {"event": "prompted", "prompt": prompt_to_json(prompt), "label": value, "method": method}
-            return {**values, "finetune": finetune}
+            return {**values, "finetune": finetune, "overwrite": event.overwrite, "joined": event.joined}
         case Removed(event=earlier):
             return {"event": "removed", "of": earlier}
         case Undone():
@@ -344,11 +357,13 @@ def event_from_json(values: Mapping[str, Any]) -> Event:
     try:
         match kind:
             case "defined":
-                return Defined(label_from_json(values["label"]))
+                return Defined(label_from_json(values["label"]), _flag(values, "joined", default=False))
             case "prompted":
                 finetune = finetune_of(values.get("finetune", values.get("adapt", "auto")))  # "adapt" before 0.2
                 prompt = prompt_from_json(values["prompt"])
-                return Prompted(prompt, _whole(values["label"]), str(values["method"]), finetune)
+                label, method = _whole(values["label"]), str(values["method"])
+                overwrite = _flag(values, "overwrite", default=True)  # as it was before it could be said
+                return Prompted(prompt, label, method, finetune, overwrite, _flag(values, "joined", default=False))
             case "removed":
                 return Removed(_whole(values["of"]))
             case "undone":
@@ -377,6 +392,13 @@ def finetune_of(value: object) -> Finetune:
         raise PromptError(
             f"Fine-tuning to the image needs {', '.join(FINETUNES[:-1])} or {FINETUNES[-1]}; got {value!r}."
         )
+    return value
+
+
+def _flag(values: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    value = values.get(name, default)
+    if not isinstance(value, bool):
+        raise PromptError(f"'{name}' needs true or false; got {value!r}.")
     return value
 
 

@@ -7,6 +7,7 @@ True
 
 from segmend.io.exchange import open_image, to_nibabel, to_simpleitk
 from segmend.io.files import (
+    FLAT_FORMATS,
     MASK_FORMATS,
     dicom_source,
     images,
@@ -21,6 +22,7 @@ from segmend.io.files import (
 from segmend.io.series import SeriesInfo
 
 __all__ = [
+    "FLAT_FORMATS",
     "MASK_FORMATS",
     "SeriesInfo",
     "dicom_source",

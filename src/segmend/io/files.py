@@ -31,9 +31,10 @@ MASK_FORMATS: Mapping[str, str] = MappingProxyType(
         ".dcm": "DICOM segmentation (SEG)",
         ".rtstruct.dcm": "DICOM structure set (RTSTRUCT)",
         ".tif": "TIFF, a page a slice",
-        ".png": "PNG, one slice",
+        ".png": "PNG, in the labels' colours",
     }
 )
+FLAT_FORMATS = (".png",)  # that hold a picture, of one slice, and no volume
 IMAGE_FORMATS = (".nii.gz", ".nii", ".nrrd", ".mha", ".tif", ".tiff", ".png")
 # Other endings of the same formats.
 ALIASES = {".rtss.dcm": ".rtstruct.dcm", ".tiff": ".tif"}
@@ -291,7 +292,10 @@ def _write(
             metaimage.write_metaimage(target, small, image.affine)
         case ".tif":
             pixels.write_tiff(target, small, image.spacing.tolist())
-        case ".png":
+        case ".png" if small.dtype == np.uint8:
+            colours = {label.value: label.colour for label in named if label.value < 256}
+            pixels.write_png_labels(target, small[0], colours, image.spacing.tolist())
+        case ".png":  # a palette has 256 colours
             pixels.write_png(target, small, image.spacing.tolist())
 
 
@@ -349,7 +353,7 @@ def read_mask(path: str | Path, image: Image) -> LabelMap:
             return DICOM_MASKS[modality](source, image)
         if kind not in READERS:
             raise FileError(_refusal(source, kind))
-        mask = READERS[kind](source, "channels", 0)
+        mask = pixels.read_png(source, indices=True) if kind == "png" else READERS[kind](source, "channels", 0)
         values = _single_layer(mask.voxels, source.name)
         if kind not in ("png", "jpeg", "tiff", "bmp"):
             return onto(values, mask.affine, image.shape, image.affine)

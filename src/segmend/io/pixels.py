@@ -12,16 +12,18 @@ import math
 import re
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segmend.core.atomic import write_atomically
 from segmend.core.geometry import Affine, mirrored
 from segmend.core.image import Image, scale_affine
+from segmend.core.session import Colour
 from segmend.errors import FileError, LimitError
 from segmend.io.axes import select_channels
 from segmend.io.intensities import Numbers, check_finite, to_native
@@ -73,13 +75,16 @@ class PngHeader:
 ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 
 
-def read_png(path: Path) -> Image:
-    """Return the one slice of a PNG; transparency is dropped, a palette of greys or masks keeps its indices."""
+def read_png(path: Path, *, indices: bool = False) -> Image:
+    """Return the one slice of a PNG; transparency is dropped, a palette of greys keeps its indices.
+
+    With `indices` every palette does: a mask's values are the indices, and the colours only show them.
+    """
     header = _png_header(path)
     _check_picture(path, header.rows, header.columns, header.samples, bytes_each=max(1, header.bits // 8))
     chunks = _chunks(path)
     _check_png_lines(path.name, chunks, header)
-    values = _deep_png(path, header) if header.deep_colour else _pillow(path)
+    values = _deep_png(path, header) if header.deep_colour else _pillow(path, indices=indices)
     return _photo(values, _png_spacing(chunks), path.name)
 
 
@@ -137,7 +142,7 @@ def _of_dots(dots: Sequence[float]) -> tuple[float, float]:
     return 1.0, 1.0
 
 
-def _pillow(path: Path) -> Numbers:
+def _pillow(path: Path, *, indices: bool = False) -> Numbers:
     """Return [y x] or [y x c] as Pillow decodes it: grey stays grey, the rest becomes RGB."""
     from PIL import Image as Pillow
 
@@ -145,7 +150,7 @@ def _pillow(path: Path) -> Numbers:
         photo.load()
         mode = photo.mode
         as_it_is = mode in ("1", "I;16", "I;16B", "I;16L", "I")
-        as_it_is |= mode == "P" and "transparency" not in photo.info and _is_index(photo.getpalette())
+        as_it_is |= mode == "P" and (indices or ("transparency" not in photo.info and _is_index(photo.getpalette())))
         wanted = "L" if mode in ("L", "LA", "La") else "RGB"
         values = np.array(photo if as_it_is else photo.convert(wanted))
     return values.astype(np.uint16) if mode == "I" and values.min() >= 0 and values.max() < 65536 else values
@@ -399,6 +404,22 @@ def write_png(path: Path, voxels: Numbers, spacing: Sequence[float]) -> None:
     )
     dots = (25.4 / float(spacing[2]), 25.4 / float(spacing[1]))
     write_atomically(path, lambda part: photo.save(part, "PNG", dpi=dots))
+
+
+def write_png_labels(
+    path: Path, labels: NDArray[np.uint8], colours: Mapping[int, Colour], spacing: Sequence[float]
+) -> None:
+    """Write [z y x] labels of one slice as PNG: the values stay what they are, a palette shows them in colours."""
+    from PIL import Image as Pillow
+
+    check_flat(labels.shape[0])
+    palette = np.zeros((256, 3), np.uint8)
+    for value, colour in colours.items():
+        palette[value] = colour
+    picture = Pillow.fromarray(np.ascontiguousarray(labels[0]))
+    picture.putpalette(palette.tobytes())
+    dots = (25.4 / float(spacing[2]), 25.4 / float(spacing[1]))
+    write_atomically(path, lambda part: picture.save(part, "PNG", dpi=dots, bits=8))
 
 
 def write_tiff(path: Path, voxels: Numbers, spacing: Sequence[float]) -> None:

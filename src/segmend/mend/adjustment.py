@@ -1,4 +1,4 @@
-"""An adjustment of mend's mask: its boundary moves by K (`segmend.solvers.nudge`), and nothing else changes."""
+"""An adjustment of the mask so far: its boundary moves by K (`segmend.solvers.nudge`), and nothing else changes."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ def move_boundary(
     for points, side in zip(marks(prompts, previous.shape), (FOREGROUND, BACKGROUND), strict=True):
         inside = ((points >= box.low) & (points < box.high)).all(axis=1)
         pinned[tuple((points[inside] - box.low).T)] = side
-    moved = nudge(previous[box.slices], newest.k, logits=logits_in(box), pinned=pinned, spacing=spacing)
+    moved = nudge(previous[box.slices], newest.k_of_truth, logits=logits_in(box), pinned=pinned, spacing=spacing)
     return Prediction(moved.astype(np.float32), box)

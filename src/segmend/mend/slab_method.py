@@ -10,7 +10,7 @@ a replay gives the same masks.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from segmend.core.logits import sigmoid
 from segmend.core.marks import marks
 from segmend.core.masks import components_touching
 from segmend.core.prompts import Adjust, Lasso, Mask, Prompt, is_positive
-from segmend.core.segmenter import Prediction, Segmenter, Workspace, merged, replaced
+from segmend.core.segmenter import Prediction, Segmenter, Workspace, merged, replaced, without_additions
 from segmend.errors import PromptError
 from segmend.mend.adjustment import move_boundary
 from segmend.mend.slab_carry import carried_box, carry, carry_change, logits_in_box
@@ -145,17 +145,6 @@ class SlabWorkspace(Workspace):
         sizes = [float(answer.cells.sum()) for answer in found]
         quality = float(np.average([answer.quality for answer in found], weights=sizes)) if found else None
         return Prediction(probability, box, quality, uncertainty_of(np.minimum(probability, 1 - probability)))
-
-
-def without_additions(part: Prediction, previous: MaskArray) -> Prediction:
-    """Return a part of an answer to a negative mark, which may take away and never adds.
-
-    >>> part = Prediction(np.array([[[0.9, 0.9, 0.1]]], np.float32), Box((0, 0, 0), (1, 1, 3)))
-    >>> without_additions(part, np.array([[[True, False, True]]])).mask.tolist()
-    [[[True, False, False]]]
-    """
-    inside = previous[part.box.slices]
-    return replace(part, probability=np.where(inside, part.probability, np.minimum(part.probability, 0.5)))
 
 
 def _joined(inside: MaskArray, box: Box, prompts: Sequence[Prompt], shape: Sequence[int]) -> MaskArray:

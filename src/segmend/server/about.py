@@ -53,6 +53,7 @@ def installed(here: SharedNow) -> Response:
                 "refines": card.refines,
                 "guesses": card.guesses,
                 "finetunes": card.finetunes,
+                "calibrated": list(card.calibrated),
                 "labels": [{"value": value, "name": name} for value, name in card.labels],
             }
             for card in (methods.card(one.id, weights.get(one.id)) for one in methods.cards())
@@ -62,7 +63,12 @@ def installed(here: SharedNow) -> Response:
 
 @router.get("/formats", response_model=list[FormatJson], summary="What masks can be written as")
 def formats() -> Response:
-    return JSONResponse([{"suffix": suffix, "title": title} for suffix, title in io.MASK_FORMATS.items()])
+    return JSONResponse(
+        [
+            {"suffix": suffix, "title": title, "flat": suffix in io.FLAT_FORMATS}
+            for suffix, title in io.MASK_FORMATS.items()
+        ]
+    )
 
 
 @router.post("/logout", status_code=204, summary="End this browser's login; the token opens the server again")

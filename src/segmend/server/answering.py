@@ -115,8 +115,10 @@ def parts(
     if isinstance(event, Prompted):
         prompts = answered_prompts(session, position)
         workspace = open_workspace(event.method).with_finetuning(event.finetune)
-        for part in answers(workspace, prompts, previous, label=_workspace_label(session, event.label, workspace)):
-            yield Part(part.box, part.mask, part.quality, part.uncertainty, part.finetuned)
+        own = _workspace_label(session, event.label, workspace)
+        for part in answers(workspace, prompts, previous, label=own, new=1):
+            stay = not event.overwrite
+            yield Part(part.box, part.mask, part.quality, part.uncertainty, part.finetuned, others_stay=stay)
     else:
         yield from _recompute(session, position, previous, open_workspace)
 
@@ -139,7 +141,7 @@ def _recompute(
         assert isinstance(event, Prompted), event
         prompts = prompts_for(session, label, [j for j in positions if j <= i])
         workspace = open_workspace(event.method).with_finetuning(event.finetune)
-        changes = list(answers(workspace, prompts, mask, label=_workspace_label(session, label, workspace)))
+        changes = list(answers(workspace, prompts, mask, label=_workspace_label(session, label, workspace), new=1))
         finetuned = any(part.finetuned for part in changes)
         for part in changes:
             mask[part.box.slices] = part.mask

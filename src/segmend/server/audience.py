@@ -29,6 +29,9 @@ class Listener(Protocol):
 
     def tell(self, message: str | bytes) -> None: ...
 
+    def end(self, message: str) -> None:
+        """Tell the last message: there will be no more."""
+
 
 @dataclass(frozen=True, eq=False)
 class Answer:
@@ -40,6 +43,7 @@ class Answer:
     quality: float | None
     finetuned: bool  # by a network that was taught this image
     withdrawn: bool  # undone or cancelled before it was answered
+    covered_by: int | None = None  # the label that keeps most of what was found
 
 
 @dataclass(eq=False)
@@ -93,6 +97,8 @@ class Audience:
     def dismiss(self, message: str) -> None:
         """Tell everybody why the session ends, and forget them."""
         self._tell({"type": "error", "id": None, "message": message})
+        for listener in self._listeners:
+            listener.end(message)
         self._listeners = []
         for request in self._requests.values():
             request.end(NotFoundError(message))
@@ -149,15 +155,17 @@ class Audience:
         *,
         finetuned: bool = False,
         withdrawn: bool = False,
+        covered_by: int | None = None,
     ) -> None:
         """Tell that an event is answered or withdrawn, and end its request."""
         request = self._requests.pop(position, None) or Request()
         milliseconds = round((time.perf_counter() - request.begun) * 1000, 3)
         if self._listeners:
             message = {"type": "answered", "position": position, "milliseconds": milliseconds, "quality": quality}
-            message |= {"finetuned": finetuned, "withdrawn": withdrawn, "state": light_state(session)}
+            message |= {"finetuned": finetuned, "withdrawn": withdrawn, "covered_by": covered_by}
+            message["state"] = light_state(session)
             self._tell(message)
-        request.end(Answer(position, changed or EMPTY_BOX, milliseconds, quality, finetuned, withdrawn))
+        request.end(Answer(position, changed or EMPTY_BOX, milliseconds, quality, finetuned, withdrawn, covered_by))
 
     def tell_error(self, position: int, error: SegmendError) -> None:
         """Tell who asked for an answer, or else everybody, why there is none."""

@@ -85,8 +85,8 @@ def event_of(values: Json, shape: Sequence[int], *, method: str) -> Event:
     >>> event_of({"event": "removed", "of": 3}, (1, 5, 5), method="mend")
     Removed(event=3)
     """
-    if values.get("event") == "prompted" and "method" not in values:
-        values = {**values, "method": method}
+    if values.get("event") == "prompted":
+        values = {"method": method, "overwrite": False, **values}
     _check_mask(values.get("prompt"), shape)
     event = event_from_json(values)
     if isinstance(event, Prompted) and isinstance(event.prompt, Stroke | Lasso):

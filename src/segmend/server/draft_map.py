@@ -6,7 +6,7 @@ again. The lock of the session guards its map; nothing here waits, sends or stor
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from functools import reduce
 
@@ -39,7 +39,16 @@ class Draft:
     reached: Box = EMPTY_BOX  # the bounding box of all parts so far
     quality: float | None = None
     finetuned: bool = False
+    found: int = 0  # voxels that the parts would have painted
+    kept: Counter[int] = field(default_factory=Counter)  # how many of them other labels keep, by label
     planes: MaskArray | None = None  # [z] slices that a part has covered
+
+    @property
+    def covered_by(self) -> int | None:
+        """The label that keeps the most of what was found, where other labels keep more than half of it."""
+        if 2 * self.kept.total() <= self.found:
+            return None
+        return self.kept.most_common(1)[0][0]
 
     def patch(self) -> Patch:
         """Return all changes as one."""
@@ -77,8 +86,11 @@ class DraftMap:
     def paint(self, draft: Draft, part: Part) -> Box | None:
         """Paint one part of a draft; return the box that changed."""
         before = self._canvas.map[part.box.slices]
-        mask = part.mask & ((before == 0) | (before == draft.label)) if part.others_stay else part.mask
-        after = painted(before, mask, draft.label, draft.locked)
+        free = (before == 0) | (before == draft.label) if part.others_stay else ~np.isin(before, draft.locked)
+        after = painted(before, part.mask & free, draft.label, draft.locked)
+        values, counts = np.unique(before[part.mask & ~free], return_counts=True)
+        draft.found += int(np.count_nonzero(part.mask))
+        draft.kept.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
         change = before ^ after
         inner = bounds(change) if change.size else None
         draft.parts += 1

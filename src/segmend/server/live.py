@@ -6,7 +6,7 @@ receives, in this order for each event:
     {"type": "accepted", "id": n, "position": p, "event": {...}}    the event is durable
     binary patch frames and uncertainty frames, and {"type": "progress", "position": p, "fraction": f}
     {"type": "answered", "position": p, "milliseconds": t, "quality": q, "finetuned": false, "withdrawn": false,
-     "state": {...}}
+     "covered_by": null, "state": {...}}
 
 Everybody who watches the session receives the same, with `"id": null` for what others did.
 An event that is undone or cancelled first is answered with `"withdrawn": true`. What is
@@ -15,6 +15,8 @@ the event had been accepted, with its `"position"`, and it is then taken back by
 of its own. On connecting, a client receives `{"type": "state", "state": {...}}` and the
 whole map as one frame, and the last answer's uncertainty. What another server on the same store
 did to the session is told as if it had happened here, without progress and in one frame.
+When the session ends, because its case was deleted, an error with `"id": null` says so and the connection is closed
+with code 4404.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import asyncio
 import json
 import logging
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
@@ -42,31 +45,50 @@ log = logging.getLogger("segmend.server")
 MAX_WAITING_BYTES = 256 << 20
 
 
+# The code with which a connection is closed whose session ends: it was closed here, or its case was deleted.
+ENDED = 4404
+
+
+@dataclass(frozen=True)
+class Farewell:
+    """How a connection is closed."""
+
+    code: int
+    reason: str  # at most 123 bytes
+
+
+BEHIND = Farewell(1013, "too far behind; connect again")
+
+
 class Outbox:
     """What waits to be sent to one client; filled by any thread, emptied by the event loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._waiting: asyncio.Queue[str | bytes | None] = asyncio.Queue()
+        self._waiting: asyncio.Queue[str | bytes | Farewell] = asyncio.Queue()
         self._size = 0
 
     def tell(self, message: str | bytes) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody is there any longer
             self._loop.call_soon_threadsafe(self._put, message)
 
+    def end(self, message: str) -> None:
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._waiting.put_nowait, Farewell(ENDED, message))
+
     def _put(self, message: str | bytes) -> None:
         self._size += len(message)
-        self._waiting.put_nowait(None if self._size > MAX_WAITING_BYTES else message)
+        self._waiting.put_nowait(BEHIND if self._size > MAX_WAITING_BYTES else message)
 
     async def send_to(self, socket: WebSocket) -> None:
-        """Send everything as it comes, for ever, or until the client is too far behind."""
-        while (message := await self._waiting.get()) is not None:
+        """Send everything as it comes, for ever, or until the session ends or the client is too far behind."""
+        while not isinstance(message := await self._waiting.get(), Farewell):
             self._size -= len(message)
             if isinstance(message, bytes):
                 await socket.send_bytes(message)
             else:
                 await socket.send_text(message)
-        await socket.close(1013, "too far behind; connect again")
+        await socket.close(message.code, message.reason)
 
 
 @router.websocket("/api/sessions/{session}/live")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -39,14 +40,21 @@ router = APIRouter(prefix="/api", tags=["sessions"], responses=PROBLEMS)
     openapi_extra=uploads.BODY,
 )
 async def load(
-    session: str, request: Request, here: SharedNow, who: UserNow, label: Annotated[int, Query(ge=1, le=65535)] = 1
+    session: str,
+    request: Request,
+    here: SharedNow,
+    who: UserNow,
+    label: Annotated[int, Query(ge=1, le=65535)] = 1,
+    overwrite: Annotated[bool, Query(description="may it take voxels of other labels")] = False,
 ) -> Response:
     async with open_session(here, session) as opened, uploads.receive(request, here.settings) as upload:
         async with here.reading.turns:
             found, names = await run_in_threadpool(_read, upload.files, here, opened)
-        labels, answers = await run_in_threadpool(_prompt_masks, opened, found, names, label, who)
-        await asyncio.gather(*map(asyncio.wrap_future, answers))
-        return JSONResponse({"labels": labels, "state": opened.light_state()}, 201)
+        prompted = partial(_prompt_masks, opened, found, names, label, who, overwrite=overwrite)
+        labels, answers = await run_in_threadpool(prompted)
+        told = await asyncio.gather(*map(asyncio.wrap_future, answers))
+        kept = next((answer.covered_by for answer in told if answer.covered_by is not None), None)
+        return JSONResponse({"labels": labels, "covered_by": kept, "state": opened.light_state()}, 201)
 
 
 def _read(files: Sequence[Path], here: SharedNow, session: OpenSession) -> tuple[LabelMap, dict[int, str]]:
@@ -60,9 +68,12 @@ def _read(files: Sequence[Path], here: SharedNow, session: OpenSession) -> tuple
 
 
 def _prompt_masks(
-    session: OpenSession, found: LabelMap, names: Mapping[int, str], label: int, who: str
+    session: OpenSession, found: LabelMap, names: Mapping[int, str], label: int, who: str, *, overwrite: bool
 ) -> tuple[list[int], list[Future[Answer]]]:
-    """Give each object of a label map to a label, all checked before the first; return the labels and the answers."""
+    """Give each object of a label map to a label, all checked before the first; return the labels and the answers.
+
+    They are undone in one step.
+    """
     values = [int(value) for value in np.unique(found) if value]
     if len(values) > MAX_OBJECTS:
         raise LimitError(f"A mask may have {MAX_OBJECTS} objects here; this one has {len(values)}.")
@@ -72,12 +83,14 @@ def _prompt_masks(
     for value, place in zip(values, labels, strict=True):
         if place not in trial.labels:
             name = names.get(value, f"Object {place}")[:MAX_NAME]
-            events.append(Defined(Label(place, name, PALETTE[(place - 1) % len(PALETTE)])))
+            label_of_its_own = Label(place, name, PALETTE[(place - 1) % len(PALETTE)])
+            events.append(Defined(label_of_its_own, joined=bool(events)))
             trial = trial.add(events[-1])
         inside = found == value
         box = bounds(inside)
         assert box is not None
-        events.append(Prompted(Mask(inside[box.slices], box.low), place, GIVEN))
+        given = Mask(inside[box.slices], box.low)
+        events.append(Prompted(given, place, GIVEN, overwrite=overwrite, joined=bool(events)))
         trial = trial.add(events[-1])
     return labels, [session.accept(event, user=who)[1] for event in events]
 

@@ -31,7 +31,7 @@ import numpy as np
 
 from segmend import methods
 from segmend.core.image import Box, Image, Index, LabelMap
-from segmend.core.prompts import extent
+from segmend.core.prompts import extent, is_positive
 from segmend.core.segmenter import Given, Workspace
 from segmend.core.session import EMPTY, GIVEN, Defined, Event, Patch, Prompted, Removed, Session, Undone
 from segmend.errors import ConflictError, NotFoundError, PromptError, SegmendError, StoreError
@@ -84,6 +84,7 @@ class OpenSession:
         self._working = False
         self._stuck = False  # the store refused an answer; it is tried again after the next event
         self._closed = False
+        self._qualities: dict[int, float | None] = {}  # that were told here, by the event that was answered
         self._others: dict[int, float] = {}  # events of other servers, and when they are answered here nevertheless
         self._draft_map.follow(session)
         with self._lock:
@@ -411,6 +412,8 @@ class OpenSession:
             return False
         if not isinstance(mine, Prompted) or not isinstance(other, Prompted):
             return isinstance(other, Removed)
+        if is_positive(mine.prompt) and not is_positive(other.prompt):
+            return False  # which only takes away, and would not find the rest
         place = extent(other.prompt)
         return mine.method == other.method and place is not None and place.intersection(draft.reached).size > 0
 
@@ -419,7 +422,29 @@ class OpenSession:
         self._store_answer(draft.position, patch)
         self._draft_map.draft = None
         self._uncertainty_map = draft.uncertainty_map if draft.uncertainty_map.known else None
-        self._audience.tell_answered(draft.position, self._session, patch.box, draft.quality, finetuned=draft.finetuned)
+        quality = self._qualities[draft.position] = self._quality_of(draft, patch)
+        self._audience.tell_answered(
+            draft.position,
+            self._session,
+            patch.box,
+            quality,
+            finetuned=draft.finetuned,
+            covered_by=draft.covered_by,
+        )
+
+    def _quality_of(self, draft: Draft, patch: Patch) -> float | None:
+        """Return the Dice to tell of an answer: one that left the mask as it was is no better than the one before."""
+        if patch.box.size or draft.quality is None:
+            return draft.quality
+        before = [i for i in self._session.done if i < draft.position and self._asks(i, draft.label)]
+        last = self._qualities.get(before[-1]) if before else None
+        return None if last is None else min(last, draft.quality)
+
+    def _asks(self, position: int, label: int) -> bool:
+        """True when an event is one whose answer changes the mask of this label."""
+        return isinstance(self._session.events[position], Prompted | Removed) and (
+            label_of(self._session, position) == label
+        )
 
     def _store_answer(self, position: int, patch: Patch) -> None:
         self._store.answer(self.id, position, patch)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
-from segmend.core.prompts import MAX_POINTS
+from segmend.core.prompts import MAX_POINTS, Whole
 from segmend.core.session import MAX_LABEL, Finetune
 
 MAX_NAME = 200  # characters of what a label is called
@@ -25,6 +25,7 @@ Voxels = Annotated[list[Voxel], Field(min_length=1, max_length=MAX_POINTS)]
 FinetuneJson = Annotated[
     Finetune, Field(description="may the method's network learn this image: where marks call for it, always, never")
 ]
+Overwrite = Annotated[bool, Field(description="may it take voxels of other labels; locked ones never change")]
 Channel = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -62,6 +63,9 @@ class ExtremesJson(BaseModel):
 class AdjustJson(BaseModel):
     kind: Literal["adjust"]
     k: float
+    of: Annotated[Whole, Field(description="mask: it should become 1 + k times as large; truth: 1 / (1 - k) times")] = (
+        "truth"
+    )
 
 
 class MaskJson(BaseModel):
@@ -83,9 +87,13 @@ class LabelJson(BaseModel):
     locked: bool = False
 
 
+Joined = Annotated[bool, Field(description="to the event before: both are undone in one step")]
+
+
 class DefinedJson(BaseModel):
     event: Literal["defined"]
     label: LabelJson
+    joined: Joined = False
 
 
 class PromptedJson(BaseModel):
@@ -94,6 +102,8 @@ class PromptedJson(BaseModel):
     label: Value
     method: str
     finetune: FinetuneJson = "auto"
+    overwrite: Overwrite = False
+    joined: Joined = False
 
 
 class RemovedJson(BaseModel):
@@ -118,6 +128,7 @@ class NewPromptJson(BaseModel):
     label: Value
     method: Annotated[str, Field(description="the server's usual one when left out; given: a mask as it is")] = ""
     finetune: FinetuneJson = "auto"
+    overwrite: Overwrite = False
 
 
 class NewLabelJson(BaseModel):
@@ -148,6 +159,9 @@ class AnswerJson(BaseModel):
     quality: float | None
     finetuned: Annotated[bool, Field(description="by a network that was taught this image")]
     withdrawn: Annotated[bool, Field(description="undone or cancelled before it was answered")]
+    covered_by: Annotated[
+        int | None, Field(description="the other label that keeps most of what the answer found, null where none does")
+    ] = None
     state: LightStateJson
 
 
@@ -155,6 +169,7 @@ class LoadedJson(BaseModel):
     """What came of a mask's file."""
 
     labels: Annotated[list[int], Field(description="whose masks these are now, in the order of the file's values")]
+    covered_by: Annotated[int | None, Field(description="a label that keeps most of one of them")] = None
     state: LightStateJson
 
 
@@ -202,12 +217,16 @@ class MethodJson(BaseModel):
     refines: bool
     guesses: bool
     finetunes: bool
+    calibrated: Annotated[
+        list[int], Field(description="dimensions in which the Dice that it expects is near the true one")
+    ]
     labels: Annotated[list[FoundLabelJson], Field(description="what it finds by itself, where it learned a task")]
 
 
 class FormatJson(BaseModel):
     suffix: str
     title: str
+    flat: Annotated[bool, Field(description="it holds a picture, and no volume")]
 
 
 class MemoryJson(BaseModel):

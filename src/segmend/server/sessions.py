@@ -178,6 +178,7 @@ async def accept_and_wait(opened: OpenSession, event: Event, request: Request, w
             "quality": answer.quality,
             "finetuned": answer.finetuned,
             "withdrawn": answer.withdrawn,
+            "covered_by": answer.covered_by,
             "state": opened.light_state(),
         }
     )

@@ -21,7 +21,7 @@ class Adjustment:
 
     >>> truth = np.zeros((1, 4, 5), bool); truth[0, 1:3] = True
     >>> Adjustment()(truth, np.ones_like(truth)), Adjustment()(truth, np.zeros_like(truth))
-    (Adjust(k=-1.0), Adjust(k=1.0))
+    (Adjust(k=-1.0, of='truth'), Adjust(k=1.0, of='truth'))
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("adjust",)
@@ -38,4 +38,4 @@ class Adjustment:
         k = (under - over) / volume
         if abs(k) < self.least:
             return None
-        return Adjust(k if self.clip is None else max(-self.clip, min(self.clip, k)))
+        return Adjust(k if self.clip is None else max(-self.clip, min(self.clip, k)), of="truth")

@@ -25,7 +25,7 @@ class Edits:
 
     >>> truth = np.zeros((1, 7, 9), bool); truth[0, 1:6, 1:8] = True
     >>> Edits()(truth, np.zeros_like(truth))[1:]
-    (Stroke(points=((0, 1, 1), (0, 1, 3), (0, 5, 7)), positive=True, radius=1.0), Adjust(k=1.0))
+    (Stroke(points=((0, 1, 1), (0, 1, 3), (0, 5, 7)), positive=True, radius=1.0), Adjust(k=1.0, of='truth'))
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("click", "stroke", "adjust")

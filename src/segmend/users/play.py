@@ -77,7 +77,7 @@ def as_prompts(marks: Marks) -> tuple[Prompt, ...]:
 
     >>> from segmend.core.prompts import Adjust
     >>> as_prompts(Adjust(0.5))
-    (Adjust(k=0.5),)
+    (Adjust(k=0.5, of='mask'),)
     """
     return marks if isinstance(marks, tuple) else (marks,)
 
@@ -103,7 +103,7 @@ def rounds(user: User, workspace: Workspace, truth: MaskArray, *, interactions: 
     before = 0
     while turn is not None:
         begun = time.perf_counter()
-        prediction = answer(workspace, turn.prompts, turn.mask)
+        prediction = answer(workspace, turn.prompts, turn.mask, new=len(turn.prompts) - before)
         mask = prediction.over(turn.mask)
         yield Round(turn.prompts[before:], mask, time.perf_counter() - begun, prediction)
         before = len(turn.prompts)

@@ -86,7 +86,7 @@ def test_of_marks_that_contradict_each_other_the_later_one_is_shown():
 
 
 def test_adjustments_add_up_and_are_everywhere_and_have_no_limit():
-    _, _, k = edit_channels([Adjust(0.5), Click((0, 0, 0)), Adjust(2.25)], ONE_TO_ONE)
+    _, _, k = edit_channels([Adjust(0.5, of="truth"), Click((0, 0, 0)), Adjust(2.25, of="truth")], ONE_TO_ONE)
 
     assert (k == -2.75).all()  # the paper's sign
     assert np.isfinite(edit_channels([Adjust(1e300)], ONE_TO_ONE)).all()
@@ -118,7 +118,7 @@ def test_the_image_is_seen_the_same_at_any_range_and_a_constant_one_is_nothing()
 def test_the_network_gets_the_channels_of_the_image_and_then_the_edits():
     engine, workspace = opened(channels=2)
 
-    workspace.predict([Adjust(0.25)], EMPTY)
+    workspace.predict([Adjust(0.25, of="truth")], EMPTY)
 
     (x,) = engine.asked
     assert x.shape == (1, 5, *CELLS)
@@ -182,7 +182,17 @@ def test_an_empty_answer_clears_the_mask_before():
     previous = np.zeros(SHAPE, bool)
     previous[5, 10, 14] = True
 
-    assert not masked(workspace, [Adjust(-50.0)], previous).any()
+    assert not masked(workspace, [Adjust(-50.0, of="truth")], previous).any()
+
+
+def test_a_share_of_the_mask_is_what_it_becomes():
+    _, workspace = opened()
+    previous = np.zeros(SHAPE, bool)
+    previous[1:5, 2:8, 3:10] = True
+
+    for k in (-0.5, -0.25, 0.0, 0.25, 0.5, 1.0):
+        mask = masked(workspace, [Adjust(k)], previous)
+        assert mask.sum() == pytest.approx((1 + k) * previous.sum(), abs=1)
 
 
 def test_a_mask_to_start_from_is_the_mask():
@@ -203,7 +213,8 @@ def test_an_empty_mask_is_answered_with_the_networks_own():
     assert own.any()
     assert (masked(workspace, [Mask(EMPTY)]) == own).all()
     after = masked(workspace, [Click((3, 5, 13)), Mask(EMPTY), Click((3, 5, 3), positive=False)])
-    assert after.sum() == masked(workspace, [Click((3, 5, 3), positive=False)]).sum() + 1  # the first click is a mark
+    alone = workspace.predict([Click((3, 5, 3), positive=False)], EMPTY).mask
+    assert after.sum() == alone.sum() + 1  # the first click is a mark
 
 
 def test_edits_mend_a_mask_from_elsewhere_only_where_they_point():

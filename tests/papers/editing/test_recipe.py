@@ -93,8 +93,8 @@ def test_the_edits_of_a_sample_are_those_of_its_tools_and_k_is_clipped():
     sample = replace(how.Sampler([subject(3)], replace(TINY, keep=1.0))[0], tools=(Adjust,))
     nothing = np.zeros_like(sample.truth)
 
-    assert how.edits_of(sample, nothing) == (Adjust(0.5),)
-    assert Adjustment()(sample.truth, nothing) == Adjust(1.0)
+    assert how.edits_of(sample, nothing) == (Adjust(0.5, of="truth"),)
+    assert Adjustment()(sample.truth, nothing) == Adjust(1.0, of="truth")
     assert {type(edit) for edit in how.edits_of(replace(sample, tools=(Click, Adjust)), nothing)} == {Click, Adjust}
     assert how.edits_of(sample, sample.truth) == ()
 
@@ -161,7 +161,12 @@ def test_a_run_writes_both_networks_and_what_the_method_must_know(trained):
 
 def test_the_method_uses_what_was_trained_and_marks_are_law(trained):
     workspace = load(trained.weights[0].parent).open(subject(9).image)
-    prompts = (Click((2, 4, 6)), Stroke(((0, 8, 0), (0, 8, 9)), positive=False), Adjust(3.0), Click((4, 0, 13)))
+    prompts = (
+        Click((2, 4, 6)),
+        Stroke(((0, 8, 0), (0, 8, 9)), positive=False),
+        Adjust(3.0, of="truth"),
+        Click((4, 0, 13)),
+    )
 
     for count in range(len(prompts) + 1):
         prediction = answer(workspace, prompts[:count], np.zeros((5, 9, 14), bool))

@@ -6,7 +6,7 @@ from segmend.core.image import Box, whole
 from segmend.core.prompts import Click, Stroke
 from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace
 
-METHOD = Method("ball", "Ball", "none", ("click", "stroke", "box"), (2, 3), "none needed")
+METHOD = Method("ball", "Ball", "none", ("click", "stroke", "box"), (2, 3), "none needed", calibrated=(2, 3))
 REACH = 2
 
 

@@ -6,7 +6,7 @@ import ball
 
 from segmend.core.segmenter import Method, Segmenter
 
-METHOD = Method("patient", "Patient", "none", ("click",), (2, 3), "none needed")
+METHOD = Method("patient", "Patient", "none", ("click",), (2, 3), "none needed", calibrated=(2, 3))
 
 
 class PatientWorkspace(ball.BallWorkspace):

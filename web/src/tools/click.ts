@@ -1,10 +1,30 @@
-import type { Press } from "./gesture";
+import { isTap, type Press } from "./gesture";
 
-/** Put down a click at once, where the button went down; the other planes follow. */
-export async function click({ pane, start, positive }: Press): Promise<void> {
+const DOUBLE_MS = 400; // between two presses at one place that are one mark
+const NEAR = 6; // CSS pixels that are one place
+
+interface Put {
+  readonly start: PointerEvent;
+  readonly label: number;
+  readonly positive: boolean;
+}
+
+let last: Put | null = null;
+
+/** Put down a click at once, where the button went down; the other planes follow. A double click is one mark. */
+export async function click(press: Press): Promise<void> {
+  const { pane, start, positive } = press;
   const index = pane.indexUnder(start);
-  if (index === null) return;
+  if (index === null || !(await isTap(press))) return;
   pane.actions.setCrosshair(index);
-  pane.actions.place({ kind: "click", index, positive });
-  await Promise.resolve();
+  const put: Put = { start, positive, label: pane.actions.store.state.label };
+  if (last === null || !isSame(last, put)) pane.actions.place({ kind: "click", index, positive });
+  last = put;
+}
+
+/** Say whether a press only repeats the one before, as the second of a double click does. */
+export function isSame(before: Put, now: Put): boolean {
+  const far = Math.hypot(now.start.clientX - before.start.clientX, now.start.clientY - before.start.clientY);
+  const soon = now.start.timeStamp - before.start.timeStamp < DOUBLE_MS;
+  return soon && far <= NEAR && now.label === before.label && now.positive === before.positive;
 }

@@ -1,12 +1,13 @@
 import { sameIndex } from "../geometry";
-import type { Press } from "./gesture";
+import { isTap, type Press } from "./gesture";
 
 const POINTS = 4; // leftmost, rightmost, top and bottom
 
 /** Put down one of the object's four outermost points; the fourth sends them. */
-export async function extremes({ pane, start }: Press): Promise<void> {
+export async function extremes(press: Press): Promise<void> {
+  const { pane, start } = press;
   const index = pane.indexUnder(start);
-  if (index === null) return;
+  if (index === null || !(await isTap(press))) return;
   const { actions } = pane;
   const { normal } = pane.plane;
   const { state } = actions.store;
@@ -15,5 +16,4 @@ export async function extremes({ pane, start }: Press): Promise<void> {
   actions.setCrosshair(index);
   actions.store.set({ points: points.length < POINTS ? points : [] });
   if (points.length === POINTS) actions.place({ kind: "extremes", points });
-  await Promise.resolve();
 }

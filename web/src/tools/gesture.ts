@@ -11,5 +11,16 @@ export interface Press {
   readonly moves: () => AsyncGenerator<PointerEvent, void>;
 }
 
+const TAP = 12; // CSS pixels that a finger may move while it taps
+
+/** Return true at once for a mouse or a pen, and for a finger when it is lifted where it was put down. */
+export async function isTap({ start, moves }: Press): Promise<boolean> {
+  if (start.pointerType !== "touch") return true;
+  let far = false;
+  for await (const move of moves())
+    far ||= Math.hypot(move.clientX - start.clientX, move.clientY - start.clientY) > TAP;
+  return !far;
+}
+
 /** It follows the pointer with `moves` and puts down its prompt at the end. */
 export type Gesture = (press: Press) => Promise<void>;

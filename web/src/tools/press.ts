@@ -4,10 +4,10 @@
  *
  * Left button: the chosen tool; Shift turns its sign over; Ctrl moves the crosshair.
  * Middle button, or left with Space held: pan. Right button: window and level.
- * Wheel: slices, or zoom on a single slice and with Ctrl.
+ * Wheel: slices, or zoom on a single slice and with Ctrl. Two fingers zoom and move the picture, and never mark.
  */
 
-import { zoomView } from "../geometry";
+import { panView, type Point, zoomView } from "../geometry";
 import type { Pane } from "../views/pane";
 import { box } from "./box";
 import { click } from "./click";
@@ -16,6 +16,7 @@ import { extremes } from "./extremes";
 import { lasso } from "./lasso";
 import { level, pan, point } from "./navigate";
 import { stroke } from "./stroke";
+import { Wheel, zoomOf } from "../wheel";
 
 class Cancelled extends Error {}
 
@@ -31,14 +32,26 @@ window.addEventListener("keyup", (event) => {
 export function press(pane: Pane): void {
   const { canvas, actions } = pane;
   const store = actions.store;
+  const fingers = new Map<number, PointerEvent>();
+  let underway = new AbortController(); // the gesture that was begun last
   canvas.addEventListener("pointerdown", (start) => {
     canvas.focus({ preventScroll: true });
     start.preventDefault();
+    store.set({ aiming: false });
+    if (start.pointerType === "touch") {
+      canvas.setPointerCapture(start.pointerId);
+      fingers.set(start.pointerId, start);
+      if (fingers.size > 1) {
+        underway.abort();
+        return;
+      }
+    }
     const gesture = gestureOf(pane, start);
     if (gesture === null) return;
     canvas.setPointerCapture(start.pointerId);
     const positive = store.state.positive !== start.shiftKey;
-    gesture({ pane, start, positive, moves: () => follow(canvas, start) })
+    const { signal } = (underway = new AbortController());
+    gesture({ pane, start, positive, moves: () => follow(canvas, start, signal) })
       .catch((error: unknown) => {
         if (!(error instanceof Cancelled)) throw error;
       })
@@ -47,9 +60,16 @@ export function press(pane: Pane): void {
       });
   });
   canvas.addEventListener("pointermove", (event) => {
-    store.set({ pointer: pane.indexUnder(event) });
+    store.set({ pointer: pane.indexUnder(event), aiming: false });
     pane.redraw();
+    if (!fingers.has(event.pointerId)) return;
+    const before = [...fingers.values()];
+    fingers.set(event.pointerId, event);
+    if (fingers.size === 2) pinch(pane, before, [...fingers.values()]);
   });
+  for (const type of ["pointerup", "pointercancel"] as const) {
+    canvas.addEventListener(type, ({ pointerId }) => fingers.delete(pointerId));
+  }
   canvas.addEventListener("pointerleave", () => {
     store.set({ pointer: null });
     pane.redraw();
@@ -72,25 +92,36 @@ function gestureOf(pane: Pane, event: PointerEvent): Gesture | null {
   return { navigate: flat ? pan : point, click, stroke, box, lasso, extremes }[pane.actions.store.state.tool];
 }
 
-let wheeled = 0; // of a fine wheel or a touchpad, not yet a whole slice
+const turned = new Wheel();
 
 function wheel(pane: Pane, event: WheelEvent): void {
   event.preventDefault();
-  const pixels = event.deltaY * (event.deltaMode === 1 ? 33 : 1);
   if (event.ctrlKey || event.metaKey || pane.opened.planes.length === 1) {
-    pane.view = zoomView(pane.view, pane.projection, pane.at(event), pane.size, Math.exp(-pixels / 400));
+    pane.view = zoomView(pane.view, pane.projection, pane.at(event), pane.size, zoomOf(event));
     return;
   }
-  wheeled += pixels / 50;
-  const slices = Math.trunc(wheeled);
-  wheeled -= slices;
-  pane.actions.scroll(pane.plane.normal, slices);
+  pane.actions.scroll(pane.plane.normal, turned.slices(event));
+}
+
+/** Follow two fingers: the picture grows with their distance and moves with their middle. */
+function pinch(pane: Pane, before: readonly PointerEvent[], now: readonly PointerEvent[]): void {
+  const [from, to] = [before, now].map((fingers) => fingers.map((finger) => pane.at(finger)));
+  const apart = ([a, b]: readonly Point[]): number => Math.max(1, Math.hypot(a[0] - b[0], a[1] - b[1]));
+  const middle = ([a, b]: readonly Point[]): Point => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
+  const [x, y] = middle(from);
+  const [nextX, nextY] = middle(to);
+  pane.view = zoomView(pane.view, pane.projection, [x, y], pane.size, apart(to) / apart(from));
+  pane.view = panView(pane.view, pane.projection, nextX - x, nextY - y);
 }
 
 /** Yield the moves of one pointer until it is released. */
-async function* follow(canvas: HTMLCanvasElement, start: PointerEvent): AsyncGenerator<PointerEvent, void> {
+async function* follow(
+  canvas: HTMLCanvasElement,
+  start: PointerEvent,
+  calledOff: AbortSignal,
+): AsyncGenerator<PointerEvent, void> {
   const waiting: PointerEvent[] = [];
-  let ended: "no" | "released" | "cancelled" = "no";
+  let ended = "no" as "no" | "released" | "cancelled";
   let wake: () => void = () => undefined;
   const control = new AbortController();
   const { signal } = control;
@@ -120,6 +151,15 @@ async function* follow(canvas: HTMLCanvasElement, start: PointerEvent): AsyncGen
     },
     { signal },
   );
+  calledOff.addEventListener(
+    "abort",
+    () => {
+      ended = "cancelled";
+      wake();
+    },
+    { signal },
+  );
+  if (calledOff.aborted) throw new Cancelled();
   try {
     for (;;) {
       const next = waiting.shift();

@@ -6,7 +6,7 @@ import { h, icon, iconButton, refill, set } from "../dom";
 import { downloadMenu } from "../export";
 import { showHelp } from "../help";
 import { SHORTCUTS } from "../keys";
-import { methodsFor } from "../state";
+import { methodsFor, waitingWords } from "../state";
 import { toggleLayout } from "./layout";
 
 const FINETUNE_TITLE =
@@ -133,11 +133,18 @@ export function header(actions: Actions): HTMLElement {
     undo.disabled = !actions.canUndo();
     redo.disabled = undone.length === 0;
   });
-  store.on(["connection"], ({ connection }) => {
-    const text = { none: "No case is open", live: "Connected; every mark is saved", lost: "Connection lost" }[
-      connection
-    ];
+  store.on(["connection", "unsent"], ({ connection, unsent }) => {
+    const waiting = waitingWords(unsent);
+    const text = {
+      none: "No case is open",
+      live: waiting === "" ? "Connected; every mark is saved" : `Connected; ${waiting.toLowerCase()} to be saved`,
+      lost:
+        waiting === ""
+          ? "Connection lost; every mark is saved"
+          : `Connection lost; ${waiting.toLowerCase()} to be saved`,
+    }[connection];
     status.dataset.connection = connection;
+    status.dataset.waiting = String(unsent.length > 0);
     set(status, "aria-label", text);
     status.title = text;
   });

@@ -45,8 +45,20 @@ export function labelsPanel(actions: Actions): HTMLElement {
       );
     add.disabled = load.disabled = opened === null;
   });
+  const overwrite = h("input", {
+    type: "checkbox",
+    onchange: () => {
+      actions.setOverwrite(overwrite.checked);
+    },
+  });
+  const title = "A mark on one label may take voxels from others that are not locked. Off whenever a case is opened.";
+  const allow = h("label", { class: "check label-overwrite", title }, overwrite, "Overwrite other labels");
+  store.on(["overwrite", "labels", "opened"], (state) => {
+    overwrite.checked = state.overwrite;
+    allow.hidden = state.opened === null || state.labels.length < 2;
+  });
   const head = h("div", { class: "section-head" }, h("h2", {}, "Labels"), h("span", {}, load, add));
-  return h("section", { class: "section" }, head, list);
+  return h("section", { class: "section" }, head, list, allow);
 }
 
 function row(actions: Actions, label: Label, selected: boolean, position: number): HTMLElement {

@@ -1,4 +1,4 @@
-/** How good the method thinks the mask is, and the way to where a look would pay most. */
+/** Where a look would pay most, and how good the method thinks the mask is, where that is known to be near the truth. */
 
 import type { Actions } from "../actions";
 import { h } from "../dom";
@@ -19,15 +19,11 @@ export function lookPanel(actions: Actions): HTMLElement {
     },
     "Next uncertain place",
   );
+  const row = h("span", { class: "look-row" }, "Expected Dice", dice);
   const element = h(
     "section",
     { class: "section" },
-    h(
-      "div",
-      { class: "section-head" },
-      h("h2", {}, "How good"),
-      h("span", { class: "look-row" }, "Expected Dice", dice),
-    ),
+    h("div", { class: "section-head" }, h("h2", {}, "Check the mask"), row),
     next,
   );
   store.on(
@@ -35,11 +31,9 @@ export function lookPanel(actions: Actions): HTMLElement {
     (state) => {
       element.hidden = state.opened === null;
       const expected = expectedDice(state);
-      dice.value = expected === null ? "–" : expected.toFixed(2);
-      dice.title =
-        expected === null
-          ? "Nothing is known of this mask; some methods say it with their answer"
-          : "What the method expects of its mask: 1 would be perfect";
+      row.hidden = expected === null;
+      dice.value = expected?.toFixed(2) ?? "";
+      row.title = "What the method expects of its mask: 1 would be perfect";
       const reason = whyNot(state);
       next.disabled = reason !== null;
       next.title = reason ?? "Go to where the last answer is most uncertain, then to the next place (G)";

@@ -49,13 +49,51 @@ export function drawPrompt(
   context.restore();
 }
 
+/** Frame the voxel that Enter would mark, and the middle of the crosshair. */
+export function drawAim(context: CanvasRenderingContext2D, [x, y]: Point, { scaleX, scaleY }: Projection): void {
+  const [width, height] = [Math.max(scaleX, 5), Math.max(scaleY, 5)];
+  for (const [line, colour] of [
+    [3, "rgba(8,10,14,0.7)"],
+    [1.25, "#fff"],
+  ] as const) {
+    context.lineWidth = line;
+    context.strokeStyle = colour;
+    context.strokeRect(x - width / 2, y - height / 2, width, height);
+  }
+}
+
+/** Return a voxel in the middle of a prompt, null for one without a place. */
+export function placeOf(prompt: Prompt): Index | null {
+  const between = (low: Index, high: Index): Index => {
+    const at = (axis: 0 | 1 | 2): number => (low[axis] + high[axis] - 1) >> 1;
+    return [at(0), at(1), at(2)];
+  };
+  switch (prompt.kind) {
+    case "click":
+      return prompt.index;
+    case "stroke":
+    case "lasso":
+    case "extremes":
+      return prompt.points[prompt.points.length >> 1] ?? null;
+    case "box":
+      return between(prompt.low, prompt.high);
+    case "mask": {
+      if (prompt.shape.every((side) => side === 1)) return null; // which asks for a first guess
+      const high = (axis: 0 | 1 | 2): number => prompt.low[axis] + prompt.shape[axis];
+      return between(prompt.low, [high(0), high(1), high(2)]);
+    }
+    case "adjust":
+      return null;
+  }
+}
+
 /** Ring a voxel that lies in the slice, to draw the eye there. */
-export function drawRing(context: CanvasRenderingContext2D, place: Place, index: Index): void {
+export function drawRing(context: CanvasRenderingContext2D, place: Place, index: Index, ring = "#ff5cff"): void {
   if (index[place.plane.normal] !== place.slice) return;
   const [x, y] = middle(place, index);
   for (const [width, colour] of [
     [6, "rgba(8,10,14,0.6)"],
-    [2.5, "#ff5cff"],
+    [2.5, ring],
   ] as const) {
     context.beginPath();
     context.arc(x, y, 20, 0, 2 * Math.PI);

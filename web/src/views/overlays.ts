@@ -3,6 +3,7 @@
 import type { Actions } from "../actions";
 import { h, icon } from "../dom";
 import { pickFiles, pickFolder } from "../drop";
+import { waitingWords } from "../state";
 import { reportErrors } from "../toasts";
 import { mark } from "./header";
 
@@ -94,10 +95,7 @@ export function connectionBanner(actions: Actions): HTMLElement {
   const element = h("div", { class: "banner", role: "alert", hidden: true }, icon("warning"), text, retry);
   actions.store.on(["connection", "refused", "unsent"], ({ connection, refused, unsent }) => {
     element.hidden = connection !== "lost";
-    const waiting =
-      unsent.length === 0
-        ? "Nothing is lost."
-        : `${unsent.length === 1 ? "One mark waits" : `${unsent.length} marks wait`} and will be sent.`;
+    const waiting = unsent.length === 0 ? "Nothing is lost." : `${waitingWords(unsent)} and will be sent.`;
     text.textContent = `${refused ?? "The connection to Segmend is lost; reconnecting."} ${waiting}`;
   });
   return element;

@@ -24,7 +24,7 @@ import {
 } from "../geometry";
 import { type Colour, outlines, paintUncertainty, paintLabels, paintVolume } from "../slices";
 import { marksOf, type Opened, type State } from "../state";
-import { drawPrompt, drawRing, type Place } from "./marks";
+import { drawAim, drawPrompt, drawRing, type Place, placeOf } from "./marks";
 
 const TITLES = { axial: "Axial", coronal: "Coronal", sagittal: "Sagittal" } as const;
 const AXES_COLOURS = { axial: "#e0b354", coronal: "#6fbf8b", sagittal: "#6ea8e0" } as const;
@@ -311,15 +311,16 @@ export class Pane {
   }
 
   #drawCrosshair(state: State, p: Projection): void {
-    if (this.opened.planes.length === 1) return;
+    if (this.opened.planes.length === 1 && !state.aiming) return;
     const context = this.#context;
     const [u, v] = pixelOf(this.plane, this.opened.volume.shape, state.crosshair);
     const [x, y] = toScreen(p, [u + 0.5, v + 0.5]);
+    if (state.aiming && document.activeElement === this.canvas) drawAim(context, [x, y], p);
     const gap = 14;
     const other = (axis: number): string =>
       AXES_COLOURS[this.opened.planes.find((plane) => plane.normal === axis)?.name ?? "axial"];
     context.lineWidth = 1;
-    context.globalAlpha = 0.4;
+    context.globalAlpha = state.aiming ? 0.9 : 0.4;
     const line = (colour: string, ...points: number[]): void => {
       context.strokeStyle = colour;
       context.beginPath();
@@ -344,6 +345,8 @@ export class Pane {
       state.labels.find(({ value }) => value === label)?.colour ?? [160, 160, 160];
     for (const mark of marksOf(state)) {
       drawPrompt(this.#context, place, mark.event.prompt, colourOf(mark.event.label), mark.waiting);
+      const at = mark.position === state.hovered ? placeOf(mark.event.prompt) : null;
+      if (at !== null) drawRing(this.#context, place, at, "#fff");
     }
     if (state.points.length > 0) {
       drawPrompt(this.#context, place, { kind: "extremes", points: state.points }, colourOf(state.label), true);

@@ -3,8 +3,8 @@
 import type { Actions } from "../actions";
 import type { Prompt } from "../api";
 import { h, icon, iconButton, type IconName, refill } from "../dom";
-import type { Index } from "../geometry";
 import { type Mark, marksOf, type State } from "../state";
+import { placeOf } from "./marks";
 
 const SHOWN = 200;
 const GIVEN = "given"; // in place of a method: the mask is from elsewhere
@@ -15,6 +15,7 @@ export function promptsPanel(actions: Actions): HTMLElement {
   const count = h("span", { class: "count" });
   store.on(["events", "done", "pending", "unsent", "labels", "opened"], (state) => {
     const marks = marksOf(state).reverse();
+    if (!marks.some(({ position }) => position === state.hovered)) store.set({ hovered: null });
     count.textContent = marks.length > 0 ? String(marks.length) : "";
     if (marks.length === 0) {
       const text = state.opened === null ? "Open a case to mark it." : "Click on the object to begin.";
@@ -39,15 +40,21 @@ function row(actions: Actions, state: State, { position, event, waiting }: Mark)
   const label = state.labels.find(({ value }) => value === event.label);
   const place = placeOf(event.prompt);
   const words = describe(event);
+  const hover = (hovered: number | null) => (): void => {
+    actions.store.set({ hovered });
+  };
   const look = h(
     "button",
     {
       type: "button",
       class: "mark-look",
-      title: place === null ? "" : `Go to voxel (${place.join(", ")})`,
+      title: place === null ? "" : `Show it in the pictures, at voxel (${place.join(", ")})`,
+      "data-key": `mark-${position}`,
       onclick: () => {
-        if (place !== null) actions.setCrosshair(place);
+        if (place !== null) actions.showMark(place);
       },
+      onfocus: hover(position),
+      onblur: hover(null),
     },
     icon(iconOf(event.prompt)),
     h("span", { class: "mark-words" }, words),
@@ -59,7 +66,17 @@ function row(actions: Actions, state: State, { position, event, waiting }: Mark)
   });
   remove.classList.add("small");
   remove.disabled = position < 0;
-  return h("li", { class: `mark-row${waiting ? " waiting" : ""}`, "data-position": position }, look, remove);
+  return h(
+    "li",
+    {
+      class: `mark-row${waiting ? " waiting" : ""}`,
+      "data-position": position,
+      onpointerenter: hover(position),
+      onpointerleave: hover(null),
+    },
+    look,
+    remove,
+  );
 }
 
 const signed = (positive: boolean): string => (positive ? "+" : "−");
@@ -78,7 +95,7 @@ export function describe({ prompt, method }: Mark["event"]): string {
     case "extremes":
       return "Extreme points";
     case "adjust":
-      return prompt.k > 0 ? "Grow" : "Shrink";
+      return `${prompt.k > 0 ? "Grow" : "Shrink"}${prompt.of === "mask" ? ` by ${Math.round(Math.abs(prompt.k) * 100)} %` : ""}`;
     case "mask":
       return prompt.shape.every((side) => side === 1) ? "First guess" : "Refined mask";
   }
@@ -88,21 +105,4 @@ function iconOf(prompt: Prompt): IconName {
   if (prompt.kind === "click") return prompt.positive ? "plus" : "minus";
   if (prompt.kind === "adjust") return prompt.k > 0 ? "plus" : "minus";
   return prompt.kind === "mask" ? "check" : prompt.kind;
-}
-
-function placeOf(prompt: Prompt): Index | null {
-  switch (prompt.kind) {
-    case "click":
-      return prompt.index;
-    case "stroke":
-    case "lasso":
-    case "extremes":
-      return prompt.points[prompt.points.length >> 1] ?? null;
-    case "box": {
-      const at = (axis: 0 | 1 | 2): number => (prompt.low[axis] + prompt.high[axis] - 1) >> 1;
-      return [at(0), at(1), at(2)];
-    }
-    default:
-      return null;
-  }
 }

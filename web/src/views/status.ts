@@ -3,7 +3,7 @@
 import type { Actions } from "../actions";
 import { h } from "../dom";
 import { toMm } from "../geometry";
-import { sentence } from "../look";
+import { expectedDice, lastAsked, sentence } from "../look";
 import { valueAt } from "../nifti";
 
 const SLOW = 500; // ms until waiting is shown
@@ -58,18 +58,20 @@ export function statusLine(actions: Actions): HTMLElement {
   store.on(["warming"], (state) => {
     warming.hidden = !state.warming;
   });
-  store.on(["answered", "uncertainPlace"], ({ answered, uncertainPlace }) => {
+  store.on(["answered", "uncertainPlace", "events", "label", "opened", "methods"], (state) => {
+    const { answered, uncertainPlace, events, label } = state;
     if (uncertainPlace !== null) {
       answer.textContent = sentence(uncertainPlace);
       return;
     }
-    if (answered === null) return;
-    const quality = answered.quality === null ? "" : `, expected Dice ${answered.quality.toFixed(2)}`;
+    if (answered === null || lastAsked(events)?.label !== label) {
+      answer.textContent = ""; // the last answer is of a mask that is not there any longer, or of another label
+      return;
+    }
+    const expected = expectedDice(state);
+    const quality = expected === null ? "" : `, expected Dice ${expected.toFixed(2)}`;
     const finetuned = answered.finetuned ? ", fine-tuned to this image" : "";
     answer.textContent = `Answered in ${Math.round(answered.milliseconds)} ms${quality}${finetuned}`;
-  });
-  store.on(["opened"], () => {
-    answer.textContent = "";
   });
   return h("footer", { class: "status" }, voxel, h("span", { class: "spacer" }), warming, busy, answer);
 }

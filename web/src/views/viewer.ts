@@ -49,6 +49,8 @@ export class Viewer {
         "uncertain",
         "uncertaintyVersion",
         "ring",
+        "aiming",
+        "hovered",
       ],
       () => {
         for (const pane of this.panes) pane.redraw();

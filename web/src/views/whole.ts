@@ -26,10 +26,10 @@ export function wholePanel(actions: Actions): HTMLElement {
   const nudge = h("input", {
     id: "nudge",
     type: "range",
-    min: -100,
+    min: -90,
     max: 100,
     step: 5,
-    title: "Smaller to the left, larger to the right; released, it is sent",
+    title: "Smaller to the left, larger to the right, by so much of the mask as it is; released, it is sent",
     oninput: say,
     onchange: () => {
       actions.nudge(Number(nudge.value) / 100);

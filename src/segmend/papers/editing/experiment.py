@@ -237,10 +237,11 @@ def several(
     yield case.score(arm, mask)
     game = play(user, case.truth, interactions=most, start=mask)
     turn = next(game, None)
-    at = 0
+    at = answered = 0
     while turn is not None:
         begun = time.perf_counter()
-        mask = answer(workspace, turn.prompts, mask).over(mask)
+        mask = answer(workspace, turn.prompts, mask, new=len(turn.prompts) - answered).over(mask)
+        answered = len(turn.prompts)
         seconds, at = time.perf_counter() - begun, at + 1
         changed = int(np.count_nonzero(mask ^ before)) / int(np.count_nonzero(case.truth))
         yield case.score(arm, mask, at, seconds, changed=changed, edits=float(len(turn.prompts)))
@@ -273,7 +274,7 @@ def pictures(plan: Plan) -> Sequence[Picture]:
             if marks is None:
                 break
             prompts = (*prompts, *as_prompts(marks))
-            masks.append(answer(workspace, prompts, masks[-1]).over(masks[-1]))
+            masks.append(answer(workspace, prompts, masks[-1], new=len(as_prompts(marks))).over(masks[-1]))
         at = int(case.truth.sum(axis=(1, 2)).argmax())
         shown = [masks[0], masks[1], masks[min(2, len(masks) - 1)], masks[-1]]
         tiles = [painted(subject.image.voxels[:1, at], case.truth[at], mask[at]) for mask in shown]

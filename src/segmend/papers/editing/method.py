@@ -25,6 +25,7 @@ from segmend.core.marks import Points, mark, marks
 from segmend.core.prompts import Adjust, Mask, Prompt, Stroke, extent
 from segmend.core.segmenter import Prediction, Segmenter, Workspace
 from segmend.errors import ModelError, ShapeError
+from segmend.mend.adjustment import move_boundary
 from segmend.runtime import cards
 from segmend.runtime.engine import AUTO, Device, Engine, weights_file, weights_of
 from segmend.sampling.frame import Frame, whole_frame
@@ -89,6 +90,7 @@ class EditingWorkspace(Workspace):
 
     def __init__(self, engine: Engine, cells: Index, image: Image, channels: int) -> None:
         self.engine = engine
+        self.image = image
         self.shape = image.shape
         self.frame = whole_frame(image.shape, image.spacing, cells)
         self._seen = see_volume(image, self.frame, channels)
@@ -103,8 +105,17 @@ class EditingWorkspace(Workspace):
         if isinstance(given, Mask) and given.inside.any():
             return self._edit_given_mask(given, edits, previous)
         logits = self._logits(edits)
+        newest = prompts[-1] if prompts else None
+        if isinstance(newest, Adjust) and newest.of == "mask" and previous.any():
+            return self._resize(newest, edits, previous, logits)
         box = self._box(logits, previous)
         return Prediction(sigmoid(self.frame.resample_to_voxels(logits, box)), box)
+
+    def _resize(self, newest: Adjust, edits: Sequence[Prompt], previous: MaskArray, logits: Real) -> Prediction:
+        """Return the mask so far as large as K asks for: the network's answer says where, K how many voxels."""
+        return move_boundary(
+            newest, edits, previous, self.image, lambda box: self.frame.resample_to_voxels(logits, box)
+        )
 
     def _logits(self, edits: Sequence[Prompt]) -> Real:  # [cells]
         """Return the network's answer on its grid; the one without edits is kept."""
@@ -192,7 +203,8 @@ def edit_channels(edits: Sequence[Prompt], frame: Frame) -> Real:  # [3 *cells]
     that the person saw. The network's K is the paper's: above 0 the mask is too large.
 
     >>> frame = whole_frame((5, 5, 5), (1, 1, 1), (5, 5, 5))
-    >>> selection, brush, k = edit_channels([Adjust(0.5), Stroke(((2, 1, 2), (2, 1, 4)), positive=False)], frame)
+    >>> stroke = Stroke(((2, 1, 2), (2, 1, 4)), positive=False)
+    >>> selection, brush, k = edit_channels([Adjust(0.5, of="truth"), stroke], frame)
     >>> brush[2].astype(int).tolist()[0], float(k[0, 0, 0]), bool(selection.any())
     ([0, -1, -1, -1, -1], -0.5, False)
     """
@@ -200,7 +212,7 @@ def edit_channels(edits: Sequence[Prompt], frame: Frame) -> Real:  # [3 *cells]
     k = 0.0
     for edit in edits:
         if isinstance(edit, Adjust):
-            k -= edit.k
+            k -= edit.k_of_truth
             continue
         found = mark(edit)
         if found is not None:

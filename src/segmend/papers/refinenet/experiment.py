@@ -281,7 +281,7 @@ def marked_slice(
 
 
 def _answer(workspace: Workspace, marks: Sequence[Prompt], before: MaskArray) -> MaskArray:
-    return answer(workspace, marks, before).over(before) if marks else before
+    return answer(workspace, marks, before, new=len(marks)).over(before) if marks else before
 
 
 def seeds_of_slice(here: MaskArray) -> tuple[Prompt, ...]:

@@ -1,0 +1,158 @@
+"""What a person marked is safe from other labels, a lost connection and a closed tab; the page says how it is."""
+
+import pytest
+from playwright.sync_api import expect
+
+from segmend.store import Store
+from tests.server.running import in_thread, settings
+from tests.web.driving import PATIENCE, Annotator, watched
+
+MIDDLE = (5, 6, 6)
+
+
+@pytest.fixture(scope="module")
+def context(chromium):
+    context = chromium.new_context(viewport={"width": 1280, "height": 800})
+    yield context
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def person(context, server):
+    """One page for all tests of this file."""
+    page = context.new_page()
+    with watched(page):
+        person = Annotator(page, server.address)
+        yield person
+        person.http.close()
+
+
+@pytest.fixture
+def opened(person, add, volume):
+    return person.open(add(volume, "knee"))
+
+
+def test_a_label_keeps_its_voxels_unless_the_switch_says_otherwise(opened):
+    switch = opened.page.get_by_label("Overwrite other labels")
+    opened.click(MIDDLE)
+    opened.settle()
+    expect(switch).to_be_hidden()  # there is no other label yet
+    opened.page.keyboard.press("n")
+    opened.settle()
+
+    opened.click(MIDDLE)
+    opened.settle()
+    assert opened.label_at(MIDDLE) == 1
+    opened.toast("Object 1 is already here and keeps its voxels.")
+    switch.check()
+    opened.click((5, 6, 7))
+    opened.settle()
+
+    assert opened.label_at(MIDDLE) == 2
+    assert [event["overwrite"] for event in opened.recorded["events"] if event["event"] == "prompted"] == [
+        False, False, True,
+    ]  # fmt: skip
+    opened.page.reload()
+    opened.settle()
+    expect(switch).not_to_be_checked()  # safe again
+    assert opened.label_at(MIDDLE) == 2
+
+
+def test_a_case_that_is_deleted_elsewhere_says_so_at_once(opened):
+    opened.click(MIDDLE)
+    opened.settle()
+    dot = opened.page.locator(".status-dot")
+    expect(dot).to_have_attribute("aria-label", "Connected; every mark is saved")
+
+    opened.http.delete(f"/api/cases/{opened.state['case']}")
+
+    opened.toast("“knee” was deleted, with all its marks.")
+    expect(opened.page.locator(".empty")).to_be_visible()
+    expect(dot).to_have_attribute("aria-label", "No case is open")
+    assert [toast.inner_text() for toast in opened.page.locator(".toast").all()] == [
+        "“knee” was deleted, with all its marks."
+    ]  # and no sentence with a raw id
+
+
+def test_a_number_is_shown_only_where_it_is_near_the_truth(opened):
+    line, row = opened.page.locator(".status-answer"), opened.page.locator(".look-row")
+    opened.click(MIDDLE)
+    opened.settle()
+    expect(line).to_contain_text("expected Dice 0.75")  # of a method whose card says that it is calibrated
+    expect(row).to_be_visible()
+    opened.page.select_option("#method", "whole_mask")
+    opened.page.get_by_role("button", name="Refine the mask").click()
+    expect(opened.page.locator(".mark-row")).to_have_count(2)
+    opened.settle()
+
+    expect(line).to_contain_text("Answered in")
+    expect(line).not_to_contain_text("Dice")
+    expect(row).to_be_hidden()
+
+
+def test_the_line_at_the_bottom_speaks_of_the_mask_that_is_there(opened):
+    line = opened.page.locator(".status-answer")
+    opened.click(MIDDLE)
+    opened.settle()
+    expect(line).to_contain_text("Answered in")
+    opened.page.keyboard.press("n")
+    opened.settle()
+    expect(line).to_have_text("")  # the new label has no answer
+    opened.page.keyboard.press("1")
+    expect(line).to_contain_text("Answered in")
+    opened.page.keyboard.press("Control+z")
+    opened.page.keyboard.press("Control+z")
+    opened.settle()
+    expect(line).to_have_text("")  # nor has what was undone
+
+    opened.page.select_option("#method", "patient")
+    opened.click(MIDDLE)
+    opened.page.get_by_role("button", name="Cancel").click()
+    opened.settle()
+    expect(line).to_have_text("")
+
+
+def test_marks_of_a_closed_tab_are_sent_once_when_the_case_is_opened_again(context, bundle, tmp_path, volume, server):
+    with Store.local(tmp_path) as store:
+        case = store.add_case("knee", volume).id
+    pages = [context.new_page(), context.new_page()]
+    with in_thread(settings(tmp_path, method="ball")) as first:
+        port = first.port if hasattr(first, "port") else int(first.address.split(":")[2].split("/")[0])
+        closing, staying = (Annotator(page, first.address).open(case) for page in pages)
+        closing.click((5, 3, 3))
+        closing.settle()
+        staying.settle()
+    for one in (closing, staying):
+        expect(one.page.locator(".banner")).to_be_visible(timeout=PATIENCE)
+    closing.click((5, 9, 9))
+    closing.click((5, 3, 9))
+    expect(closing.page.locator(".banner")).to_contain_text("2 marks wait and will be sent.")
+    closing.page.keyboard.press("Control+z")
+    expect(closing.page.locator(".banner")).to_contain_text("3 changes wait")
+    expect(closing.page.locator(".status-dot")).to_have_attribute(
+        "aria-label", "Connection lost; 3 changes wait to be saved"
+    )
+    staying.click((5, 9, 3))
+    closing.page.close(run_before_unload=True)  # nothing would be lost, so it asks nothing
+    closing.http.close()
+
+    with in_thread(settings(tmp_path, method="ball", port=port)):
+        staying.settle()  # it lives, and sends its own
+        assert [prompt["index"] for prompt in staying.prompts] == [[5, 3, 3], [5, 9, 3]]
+        start = Annotator(context.new_page(), staying.address).open()
+        start.toast("3 changes wait to be saved in “knee”.")
+        start.page.get_by_role("button", name="Open it").click()
+        start.settle()
+        expect(start.page.locator(".banner")).to_be_hidden()
+        staying.settle()
+        for again in (start, Annotator(context.new_page(), staying.address).open(case)):
+            events = again.recorded["events"]
+            assert [event["prompt"]["index"] for event in events if event["event"] == "prompted"] == [
+                [5, 3, 3], [5, 9, 3], [5, 9, 9], [5, 3, 9],
+            ]  # fmt: skip
+            assert [event["event"] for event in events].count("undone") == 1
+            assert again.label_at((5, 9, 9)) == 1 and again.label_at((5, 3, 9)) == 0
+            again.http.close()
+            again.page.close()
+        staying.http.close()
+        staying.page.close()
