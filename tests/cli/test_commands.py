@@ -108,6 +108,7 @@ def test_methods_are_listed_as_programs_want_them(said):
             "guesses",
             "labels",
             "finetunes",
+            "calibrated",
         }
         assert set(card) == shown
 
@@ -204,9 +205,9 @@ def test_methods_that_take_masks_are_told_that_one_is_from_elsewhere(
     asked = []
     answer = segmenter.answer
 
-    def spied(workspace, prompts, previous):
+    def spied(workspace, prompts, previous, **new):
         asked.append(list(prompts))
-        return answer(workspace, prompts, previous)
+        return answer(workspace, prompts, previous, **new)
 
     monkeypatch.setattr("segmend.cli.segment.answer", spied)
     start = images / "skin" / "labels" / skin.name
