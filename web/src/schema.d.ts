@@ -654,11 +654,17 @@ export interface components {
              * @enum {string}
              */
             readonly event: "edited";
+            /**
+             * Joined
+             * @description to the event before: both are undone in one step
+             * @default false
+             */
+            readonly joined: boolean;
             /** Label */
             readonly label: number;
             /**
              * Overwrite
-             * @description other labels that are not locked may lose voxels
+             * @description may it take voxels of other labels; locked ones never change
              * @default false
              */
             readonly overwrite: boolean;
@@ -2755,6 +2761,7 @@ export interface operations {
                     readonly label: number;
                     /**
                      * Overwrite
+                     * @description may it take voxels of other labels; locked ones never change
                      * @default false
                      */
                     readonly overwrite?: boolean;
