@@ -351,6 +351,12 @@ class TestSlices:
 
         assert shown(after(Interpolate(0), mask, image=flat(mask))[1][None]) == "....###....."
 
+    def test_slices_that_are_full_to_the_border_stay_full(self) -> None:
+        mask = np.ones((5, 4, 6), bool)
+        mask[1:4] = False
+
+        assert after(Interpolate(0), mask, image=flat(mask)).all()
+
     def test_named_slices_replace_what_lies_between(self) -> None:
         mask = np.ones((4, 3, 5), bool)
         mask[1, 0] = False

@@ -48,11 +48,12 @@ def _lowest(squares: NDArray[np.float32], axis: int, reach: int, step: float) ->
 
 
 def signed_distances(shape: NDArray[np.bool_], spacing: Sequence[float]) -> NDArray[np.float64]:
-    """Return how deep each pixel lies inside a shape, in mm; outside it is negative.
+    """Return how deep each pixel lies inside a shape, in mm; outside it is negative, and beyond the plane is outside.
 
-    >>> signed_distances(np.array([[False, True, True, False]]), (1.0, 2.0)).tolist()
+    >>> signed_distances(np.array([[False, True, True, False]]), (3.0, 2.0)).tolist()
     [[-2.0, 2.0, 2.0, -2.0]]
     """
-    inside = ndimage.distance_transform_edt(shape, sampling=tuple(spacing))
-    outside = ndimage.distance_transform_edt(~shape, sampling=tuple(spacing))
-    return np.asarray(inside - outside, np.float64)
+    padded = np.pad(shape, 1)
+    inside = ndimage.distance_transform_edt(padded, sampling=tuple(spacing))
+    outside = ndimage.distance_transform_edt(~padded, sampling=tuple(spacing))
+    return np.asarray(inside - outside, np.float64)[1:-1, 1:-1]

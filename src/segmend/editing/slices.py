@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -37,20 +37,22 @@ def interpolate(mask: MaskArray, axis: int, slices: Sequence[int], spacing: Sequ
         raise PromptError(f"There is no empty slice between those with a mask along axis {axis}.")
     in_plane = [step for side, step in enumerate(spacing) if side != axis]
     for before, after in pairwise(known):
-        for number in range(before + 1, after):
-            share = (number - before) / (after - before)
-            planes[number] = between(planes[before], planes[after], share, in_plane)
+        if after - before > 1:
+            shares = [(number - before) / (after - before) for number in range(before + 1, after)]
+            planes[before + 1 : after] = list(between(planes[before], planes[after], shares, in_plane))
     return np.moveaxis(planes, 0, axis)
 
 
-def between(one: Shape, other: Shape, share: float, spacing: Sequence[float]) -> Shape:
-    """Return the shape that lies between two, by this share of the way from the one to the other."""
-    moved, target = one, other
-    if not (one & other).any():
-        way = np.argwhere(other).mean(axis=0) - np.argwhere(one).mean(axis=0)
-        moved, target = _shifted(one, share * way), _shifted(other, (share - 1) * way)
-    depth = (1 - share) * signed_distances(moved, spacing) + share * signed_distances(target, spacing)
-    return np.asarray(depth > 0)
+def between(one: Shape, other: Shape, shares: Sequence[float], spacing: Sequence[float]) -> Iterator[Shape]:
+    """Yield the shapes that lie between two, by these shares of the way from the one to the other."""
+    apart = not (one & other).any()
+    way = np.argwhere(other).mean(axis=0) - np.argwhere(one).mean(axis=0) if apart else np.zeros(2)
+    first, last = signed_distances(one, spacing), signed_distances(other, spacing)
+    for share in shares:
+        if apart:
+            first = signed_distances(_shifted(one, share * way), spacing)
+            last = signed_distances(_shifted(other, (share - 1) * way), spacing)
+        yield np.asarray((1 - share) * first + share * last > 0)
 
 
 def _shifted(shape: Shape, by: NDArray[np.float64]) -> Shape:
