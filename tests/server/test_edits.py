@@ -200,7 +200,7 @@ class TestRest:
         reply = client.post(f"/api/sessions/{session}/edits", json={"edit": {"kind": "grow", "mm": -0.5}, "label": 1})
 
         assert reply.status_code == 200 and reply.json()["quality"] is None
-        assert client.get(f"/api/sessions/{session}").json()["events"][-1] == edited("grow", mm=-0.5)
+        assert client.get(f"/api/sessions/{session}").json()["events"][-1] == {**edited("grow", mm=-0.5), "joined": False}
 
     @pytest.mark.parametrize(
         ("body", "words"),
@@ -270,7 +270,7 @@ class TestDrawnPrompts:
 
     def test_all_its_voxels_hold_for_every_label(self, live):
         live.do(self.scribble(label=2))
-        live.do(clicked((1, 1, 1)))
+        live.do({**clicked((1, 1, 1)), "overwrite": True})
 
         assert live.map[1, 2, 2:4].tolist() == [2, 2] and live.map[1, 1, 1] == 1
 
