@@ -81,7 +81,7 @@ def test_paint_and_erase_change_what_they_pass_over_and_nothing_else(opened):
 
 def test_a_brush_keeps_to_values_and_other_planes_have_theirs(opened, volume):
     section(opened)
-    opened.page.get_by_text("Only values").click()
+    opened.page.get_by_text("Within", exact=True).click()
     opened.page.get_by_label("Lowest value").fill("100")
     opened.page.get_by_label("Highest value").fill("200")
     opened.page.keyboard.press("Enter")  # leaves the field, so that keys are shortcuts again

@@ -106,7 +106,8 @@ def segment(
     \b
     Among them may be edits of the mask so far, by hand or by rule (docs: finishing.md), such as
       {"kind": "paint", "points": [[z, y, x], ...], "positive": false, "radius": 3, "axis": 0}
-      {"kind": "fill_holes"}  {"kind": "keep_largest"}  {"kind": "smooth", "mm": 1}  {"kind": "grow", "mm": -1}
+      {"kind": "fill_holes"}
+      {"kind": "grow", "mm": -1}
 
     \b
     Example:

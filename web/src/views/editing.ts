@@ -65,7 +65,7 @@ function brushRows(actions: Actions): HTMLElement[] {
   store.on(["brush"], ({ brush }) => {
     limited.checked = brush.limited;
   });
-  const fromWindow = button("From window", "Take the range of the window that is shown", () => {
+  const fromWindow = button("Window", "Take the range of the window that is shown", () => {
     const { contrast, brush, opened } = store.state;
     const whole = (opened?.statistics.high ?? 1) - (opened?.statistics.low ?? 0) > 20;
     const tidy = (value: number): number => (whole ? Math.round(value) : Math.round(value * 1000) / 1000);
@@ -85,7 +85,7 @@ function brushRows(actions: Actions): HTMLElement[] {
         "label",
         { class: "check", title: "The brush changes only voxels whose value lies in the range" },
         limited,
-        "Only values",
+        "Within",
       ),
       limit("low", "Lowest value"),
       "–",
@@ -153,6 +153,15 @@ function ruleRows(actions: Actions): HTMLElement[] {
         "Only the largest connected part stays",
         edit(() => ({ kind: "keep_largest" })),
       ),
+      toolButton(
+        actions,
+        "island",
+        "Pick",
+        "Click a part to erase it, with Shift to keep it alone, or a hole to fill it",
+      ),
+    ),
+    row(
+      "",
       button(
         "Remove under",
         "Remove connected parts under this size",
@@ -160,12 +169,6 @@ function ruleRows(actions: Actions): HTMLElement[] {
       ),
       size,
       "mm³",
-      toolButton(
-        actions,
-        "island",
-        "Pick",
-        "Click a part to erase it, with Shift to keep it alone, or a hole to fill it",
-      ),
     ),
     row(
       "Surface",
