@@ -12,7 +12,7 @@ PACKAGE = Path(segmend.__file__).parent
 ABOVE = (  # a part imports from those before it in this list, and from those beside it in the same row never
     ("errors",),
     ("core", "native", "nets"),
-    ("runtime", "sampling", "solvers", "users"),
+    ("editing", "runtime", "sampling", "solvers", "users"),
     ("methods",),
     ("__init__",),
     ("io",),

@@ -15,9 +15,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from segmend.core.image import Box, Image, LabelMap, MaskArray
-from segmend.core.prompts import Adjust, Click, Extremes, Lasso, Mask, Prompt, Stroke
+from segmend.core.prompts import Adjust, Click, Drawn, Extremes, Lasso, Mask, Prompt, Stroke
 from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace, answer, answers
-from segmend.core.session import Canvas, Defined, Event, Label, Patch, Prompted, Redone, Removed, Session, Undone
+from segmend.core.session import (
+    Canvas,
+    Defined,
+    Edited,
+    Event,
+    Label,
+    Patch,
+    Prompted,
+    Redone,
+    Removed,
+    Session,
+    Undone,
+)
 from segmend.errors import SegmendError, UserError
 from segmend.methods import card, cards, load
 
@@ -32,6 +44,8 @@ __all__ = [
     "Canvas",
     "Click",
     "Defined",
+    "Drawn",
+    "Edited",
     "Event",
     "Extremes",
     "Image",
@@ -67,7 +81,7 @@ __all__ = [
 
 # What is imported when somebody first asks for it, so that `import segmend` stays quick.
 _OF_IO = ("open_image", "to_nibabel", "to_simpleitk")
-_MODULES = ("datasets", "io", "samples", "store")
+_MODULES = ("datasets", "editing", "io", "samples", "store")
 
 
 def __getattr__(name: str) -> Any:

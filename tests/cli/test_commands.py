@@ -22,9 +22,11 @@ from segmend import io
 from segmend.cli import COMMANDS, commands, run
 from segmend.cli.start import address_to_open, limits_of
 from segmend.core import segmenter
+from segmend.core.edits import EDITS, edit_from_json, edit_to_json
 from segmend.core.image import Image, bounds, scale_affine
 from segmend.core.prompts import KINDS, Mask, from_json, to_json
 from segmend.core.session import Defined, Label, Patch, Prompted
+from segmend.editing import edit_map
 from segmend.errors import SettingsError
 from segmend.samples import make, write_folder
 from segmend.server.settings import ServerSettings
@@ -296,6 +298,28 @@ def test_every_kind_of_mark_has_an_option(said, skin, images, tmp_path):
     assert (io.read_mask(tmp_path / "larger.png", io.read(skin)) > 0).sum() > masks["extremes"].sum()
 
 
+def test_edits_among_the_prompts_are_taken_in_turn(said, skin, tmp_path):
+    scan = io.read(skin)
+    start = np.zeros(scan.shape, np.uint16)
+    start[0, 20:40, 30:60] = 1
+    io.write_mask(tmp_path / "start.png", start, scan, [Label(1, "spot", (230, 75, 60))])
+    edits = [{"kind": "grow", "mm": 2}, {"kind": "paint", "points": [[0, 5, 5]], "radius": 2, "axis": 0}]
+    (tmp_path / "edits.json").write_text(json.dumps(edits))
+    (tmp_path / "mixed.json").write_text(json.dumps([*edits, {"kind": "click", "index": [0, 30, 45]}]))
+    shared = ["--start", tmp_path / "start.png", "--method", "graphcut"]
+
+    code, _, err = said("segment", skin, *shared, "--prompts", tmp_path / "edits.json", "-o", tmp_path / "edited.png")
+    assert code == 0, err
+    code, _, err = said("segment", skin, *shared, "--prompts", tmp_path / "mixed.json", "-o", tmp_path / "mixed.png")
+    assert code == 0, err
+
+    wanted = start
+    for edit in edits:
+        wanted = edit_map(wanted, edit_from_json(edit), scan)
+    assert np.array_equal(io.read_mask(tmp_path / "edited.png", scan) > 0, wanted > 0)
+    assert io.read_mask(tmp_path / "mixed.png", scan)[0, 5, 5] > 0  # far from the click
+
+
 def test_the_help_shows_every_kind_of_prompt_as_it_is_read(said):
     _, out, _ = said("segment", "--help")
     shown = re.findall(r"^ +(\{.*\})$", out, re.MULTILINE)
@@ -306,6 +330,10 @@ def test_the_help_shows_every_kind_of_prompt_as_it_is_read(said):
         values = json.loads(words)
         kinds[values["kind"]] = values
     kinds["mask"] |= {"shape": [1, 1, 8], "bits": to_json(Mask(np.ones((1, 1, 8), bool)))["bits"]}
+
+    kinds["drawn"] |= {"shape": [1, 1, 8], "bits": kinds["mask"]["bits"]}
+    for kind in {*kinds} & {*EDITS}:
+        assert edit_to_json(edit_from_json(kinds[kind])).items() >= kinds.pop(kind).items()
 
     assert set(kinds) == set(KINDS)
     for values in kinds.values():

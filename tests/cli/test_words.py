@@ -58,7 +58,7 @@ def test_all_kinds_of_prompts_come_in_one_list(tmp_path):
         adjust=-0.1,
         radius=2.5,
         file=str(file),
-    ).prompts()
+    ).steps()
 
     assert found == [
         lasso,
@@ -94,7 +94,7 @@ def test_a_file_of_prompts_that_is_none_is_said(tmp_path, text, sentence):
         file.write_text(text)
 
     with pytest.raises(FileError, match=sentence):
-        Marks(file=str(file)).prompts()
+        Marks(file=str(file)).steps()
 
 
 def test_a_prompt_in_a_file_that_is_none_is_said(tmp_path):
@@ -102,7 +102,7 @@ def test_a_prompt_in_a_file_that_is_none_is_said(tmp_path):
     file.write_text("[3]")
 
     with pytest.raises(PromptError, match="A prompt needs a kind among click"):
-        Marks(file=str(file)).prompts()
+        Marks(file=str(file)).steps()
 
 
 @pytest.mark.parametrize("change", ["steps", "=3", "two words=3", ""])

@@ -19,6 +19,7 @@ from segmend.core.prompts import (
     MAX_POINTS,
     Adjust,
     Click,
+    Drawn,
     Extremes,
     Lasso,
     Mask,
@@ -46,6 +47,12 @@ def filled(bits: int, low: tuple[int, int, int]) -> Mask:
     return Mask(np.random.default_rng(bits).random(shape) < 0.5, low)
 
 
+def drawn(bits: int, low: tuple[int, int, int], positive: bool) -> Drawn:
+    inside = filled(bits, low).inside.copy()
+    inside[0, 0, 0] = True
+    return Drawn(inside, low, positive)
+
+
 PROMPTS: st.SearchStrategy[Prompt] = st.one_of(
     st.builds(Click, INSIDE, st.booleans()),
     st.builds(Stroke, POINTS, st.booleans(), st.floats(0, 1000)),
@@ -56,6 +63,7 @@ PROMPTS: st.SearchStrategy[Prompt] = st.one_of(
     ),
     st.builds(Adjust, st.floats(allow_nan=False, allow_infinity=False), st.sampled_from(["mask", "truth"])),
     st.builds(filled, st.integers(0, 2**32 - 1), INSIDE),
+    st.builds(drawn, st.integers(0, 2**32 - 1), INSIDE, st.booleans()),
 )
 
 
@@ -85,6 +93,8 @@ class TestCheck:
             (Box((0, 2, 0), (1, 5, 1)), r"The box reaches \(0, 4, 0\), outside"),
             (Mask(np.zeros((1, 1, 2), bool), (2, 3, 4)), r"The mask reaches \(2, 3, 5\), outside"),
             (Mask(np.zeros((0, 1, 2), bool)), "A mask needs at least one voxel"),
+            (Drawn(np.zeros((1, 1, 2), bool)), "A drawing needs 1 to 1000000 voxels; got 0"),
+            (Drawn(np.ones((1, 1, 2), bool), (2, 3, 4)), r"The drawn reaches \(2, 3, 5\), outside"),
         ],
     )
     def test_what_does_not_fit_is_refused(self, prompt: Prompt, words: str) -> None:
@@ -148,7 +158,7 @@ class TestFromJson:
     @pytest.mark.parametrize(
         ("values", "words"),
         [
-            ({}, "A prompt needs a kind among click, stroke, box, lasso, extremes, adjust, mask; got None"),
+            ({}, "A prompt needs a kind among click, stroke, box, lasso, extremes, adjust, mask, drawn; got None"),
             ({"kind": "wish"}, "got 'wish'"),
             ({"kind": {}}, r"got \{\}"),
             ([1, 2], "A prompt needs a kind among .*; got None"),
@@ -170,6 +180,11 @@ class TestFromJson:
             ({"kind": "adjust"}, "An adjustment needs 'k'"),
             ({"kind": "adjust", "k": 0.5, "of": "image"}, "'of' needs mask or truth; got 'image'"),
             ({"kind": "mask", "low": [0, 0, 0], "bits": ""}, "A mask needs 'shape'"),
+            ({"kind": "drawn", "low": [0, 0, 0], "bits": ""}, "A drawing needs 'shape'"),
+            (
+                {"kind": "drawn", "low": [0, 0, 0], "shape": [1, 2, 9], "bits": bits_of(10_000_000)},
+                r"A drawing of shape \(1, 2, 9\) needs 3 bytes of bits; got 4",
+            ),
             (
                 {"kind": "mask", "low": [0, 0, 0], "shape": [0, 1, 1], "bits": ""},
                 r"of 1 to 2\^31 voxels; got \(0",
@@ -226,3 +241,18 @@ class TestFromJson:
 def test_what_only_looks_like_a_number_is_refused(values, words):
     with pytest.raises(PromptError, match=words):
         from_json(values)
+
+
+class TestDrawn:
+    def test_equal_ones_hash_alike(self) -> None:
+        one, same = Drawn(np.eye(3, dtype=bool)[None]), Drawn(np.eye(3, dtype=bool)[None])
+
+        assert one == same and hash(one) == hash(same) and not one.inside.flags.writeable
+        assert one != Drawn(np.eye(3, dtype=bool)[None], positive=False) and one != Mask(one.inside)
+
+    def test_its_points_lie_on_the_image(self) -> None:
+        assert Drawn(np.array([[[False, True], [True, False]]]), (4, 5, 6)).points.tolist() == [[4, 5, 7], [4, 6, 6]]
+
+    def test_three_axes_are_needed(self) -> None:
+        with pytest.raises(PromptError, match="A drawing prompt needs 3 axes"):
+            Drawn(np.ones((3, 4), bool))

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segmend.core.edits import Combine, Cut, Grow, Paint
 from segmend.core.image import Box, LabelMap
 from segmend.core.prompts import Adjust, Click, Mask, Stroke
 from segmend.core.prompts import Box as BoxPrompt
@@ -20,6 +21,7 @@ from segmend.core.session import (
     PALETTE,
     Canvas,
     Defined,
+    Edited,
     Event,
     Label,
     Patch,
@@ -62,7 +64,14 @@ class TestWhatMayBeSaid:
             ((LIVER, Undone()), CLICK, "Label 1 is not defined here; there are none"),
             ((LOCKED,), CLICK, r"Label 1 \(liver\) is locked; unlock it to change it"),
             ((LIVER,), Prompted(Click((1, 3, 3)), 1, "mend"), r"The click reaches \(1, 3, 3\), outside the image"),
-            ((LIVER,), Removed(0), "Only a prompt in effect can be removed; event 0 is none"),
+            ((), Edited(Grow(1.0), 1), "Label 1 is not defined here; there are none"),
+            ((LOCKED,), Edited(Grow(1.0), 1), r"Label 1 \(liver\) is locked"),
+            ((LIVER,), Edited(Grow(0.0), 1), "that is not 0; got 0"),
+            ((LIVER,), Edited(Combine("union", 1), 1), "An edit of label 1 needs another label beside it; got 1 twice"),
+            ((TUMOUR, LOCKED), Edited(Combine("union", 1), 7), r"Label 1 \(liver\) is locked"),
+            ((LIVER,), Edited(Combine("subtract", 7, 1.0), 1), r"Label 7 is not defined here; there are \[1\]"),
+            ((LIVER,), Edited(Cut(((0, 0, 1), (0, 2, 1)), (0, 0, 0), to=7), 1), "Label 7 is not defined here"),
+            ((LIVER,), Removed(0), "Only a prompt or an edit in effect can be removed; event 0 is none"),
             ((LIVER, CLICK), Removed(2), "event 2 is none"),
             ((LIVER, CLICK), Removed(-1), "event -1 is none"),
             ((LIVER, CLICK, Removed(1)), Removed(1), "event 1 is none"),
@@ -281,6 +290,8 @@ class TestJson:
             Prompted(Stroke(((0, 0, 0), (0, 2, 3)), positive=False, radius=2.5), 3, "other"),
             Prompted(BoxPrompt((0, 0, 0), (1, 2, 3)), 3, "other"),
             Prompted(Mask(np.eye(3, dtype=bool)[None], (1, 0, 0)), 2, "m"),
+            Edited(Grow(-1.5), 2),
+            Edited(Paint(((0, 1, 2), (0, 2, 2)), axis=0), 3, overwrite=True),
             Removed(5),
             Undone(),
             Redone(),
@@ -321,6 +332,9 @@ class TestJson:
             ({"event": "removed", "of": float("inf")}, "An event of kind 'removed' could not be read: cannot convert"),
             ({"event": "prompted", "prompt": 3, "label": 1, "method": "m"}, "A prompt needs a kind among click,"),
             ({"event": "prompted", "prompt": {"kind": []}, "label": 1, "method": "m"}, r"a kind among .*; got \[\]"),
+            ({"event": "edited", "label": 1}, "An event of kind 'edited' needs 'edit'; it is not there"),
+            ({"event": "edited", "edit": [], "label": 1}, "An edit needs a kind among paint"),
+            ({**event_to_json(Edited(Grow(1.0), 1)), "overwrite": 1}, "'overwrite' needs true or false; got 1"),
             ({"event": "defined", "label": 1}, "An event of kind 'defined' could not be read"),
             ({"event": "defined", "label": {"value": 1, "name": "a"}}, "needs 'colour'; it is not there"),
             (
@@ -338,10 +352,12 @@ class TestJson:
             st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=3),
             lambda inner: (
                 st.lists(inner, max_size=3)
-                | st.dictionaries(st.sampled_from(["event", "label", "prompt", "method", "of", "kind", "index"]), inner)
+                | st.dictionaries(
+                    st.sampled_from(["event", "label", "prompt", "edit", "method", "of", "kind", "index", "mm"]), inner
+                )
             ),
         ),
-        st.sampled_from(["defined", "prompted", "removed", "undone"]),
+        st.sampled_from(["defined", "prompted", "edited", "removed", "undone"]),
     )
     def test_any_json_is_an_event_or_refused(self, values: Any, kind: str) -> None:
         with suppress(SegmendError):

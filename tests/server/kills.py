@@ -20,7 +20,7 @@ def blocks(seed):
 
 
 class Person:
-    """Clicks, undoes, redoes and removes at random, and remembers everything the server has told."""
+    """Clicks, edits, undoes, redoes and removes at random, and remembers everything the server has told."""
 
     def __init__(self, seed):
         self.dice = random.Random(seed)
@@ -38,8 +38,18 @@ class Person:
             return {"event": "redone"}
         if chance < 0.28 and self.accepted:
             return {"event": "removed", "of": self.dice.choice(sorted(self.accepted))}
+        if chance < 0.42:
+            label = self.dice.choice([1, 2])
+            return {"event": "edited", "edit": self.edit(index, 3 - label), "label": label, "overwrite": False}
         method = self.dice.choice(["flood", "slow"])
         return clicked(index, label=self.dice.choice([1, 2]), positive=self.dice.random() < 0.8, method=method)
+
+    def edit(self, index, other):
+        """Return an edit by hand or by rule."""
+        brush = {"kind": "paint", "points": [index], "radius": 2.0, "positive": self.dice.random() < 0.5}
+        union = {"kind": "combine", "operation": "union", "other": other}
+        away = {"kind": "combine", "operation": "subtract", "other": other, "margin_mm": 1.0}
+        return self.dice.choice([brush, brush, union, away])
 
     def work(self, client, seconds):
         """Work without waiting for answers, with a few prompts in flight, so long after the first is accepted."""

@@ -35,7 +35,9 @@ def test_every_answer_survives_being_killed(tmp_path, plugin_path):
                 log = store.session(session)
             pending_met += len(log.pending) > 0
             assert person.answered <= set(log.answers) | {
-                place for place, event in person.accepted.items() if event["event"] not in ("prompted", "removed")
+                place
+                for place, event in person.accepted.items()
+                if event["event"] not in ("prompted", "edited", "removed")
             }
             assert all(log.answers[place] == patch for place, patch in stored.items())  # bit for bit what they were
             stored = dict(log.answers)
@@ -46,4 +48,4 @@ def test_every_answer_survives_being_killed(tmp_path, plugin_path):
     code, logged = server.end()
     assert code == 0 and logged == "", logged
     assert pending_met >= 3, "too few kills hit an unanswered prompt to prove anything"
-    assert maps_met >= 20 and person.kinds == {"prompted", "removed", "undone", "redone"}
+    assert maps_met >= 20 and person.kinds == {"prompted", "edited", "removed", "undone", "redone"}

@@ -10,6 +10,12 @@ from segmend.store import Store
 from tests.server.running import clicked, defined, http, in_thread, rooms, settings
 
 BOX, BAR, OUTSIDE = (1, 2, 2), (1, 2, 5), (1, 0, 0)
+
+
+def edited(edit, *, label=1, overwrite=False):
+    return {"event": "edited", "edit": edit, "label": label, "overwrite": overwrite}
+
+
 EVENTS = [
     defined(1),
     defined(2, "bar"),
@@ -20,8 +26,13 @@ EVENTS = [
     clicked(OUTSIDE, label=2),
     {"event": "undone"},
     {"event": "removed", "of": 4},
+    edited({"kind": "paint", "points": [[1, 4, 1]], "radius": 1.0}),
+    edited({"kind": "paint", "points": [[1, 2, 2], [1, 2, 5]], "radius": 1.0}, overwrite=True),
+    clicked(OUTSIDE, label=1),
+    {"event": "removed", "of": 10},
+    edited({"kind": "grow", "mm": 0.8}),
 ]
-ANSWERED = [2, 3, 4, 5, 6, 8]
+ANSWERED = [2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13]
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,24 @@ import * as api from "./api";
 import { type Contrast, statisticsOf } from "./contrast";
 import { type Box, clamp, type Index, isInView, type Plane, shownPlanes } from "./geometry";
 import { boundsOf, maskPrompt } from "./bits";
+import { changeOf, copyOf, describeEdit } from "./edits";
 import { UncertaintyMap, LabelMap } from "./labelmap";
 import { type Answered, type Handlers, Live } from "./live";
 import { centreViews, covering, nextRank, whyNot } from "./look";
 import { isPhoto, readVolume } from "./nifti";
 import { dimensionOf, preferences, windowFor } from "./preferences";
 import { fold, freeValue } from "./session";
-import { finetuneOf, methodsFor, type Layout, type Opened, type Store, type Tool, waitingWords } from "./state";
+import {
+  activePlane,
+  finetuneOf,
+  isEditTool,
+  methodsFor,
+  type Layout,
+  type Opened,
+  type Store,
+  type Tool,
+  waitingWords,
+} from "./state";
 import { reportErrors, toast } from "./toasts";
 import { type Part, Unsent } from "./unsent";
 import type { UncertaintyPatch, MaskPatch } from "./wire";
@@ -32,6 +43,7 @@ const UNKNOWN = 401; // the status of a reply to who is not known to the server
 const GONE = 404; // and of one about what is no longer there
 
 type Prompted = Extract<api.Event, { event: "prompted" }>;
+type Edited = Extract<api.Event, { event: "edited" }>;
 
 export class Actions {
   #live: Live | null = null;
@@ -39,6 +51,7 @@ export class Actions {
   #looking = false; // for an uncertain place
   #asking = false; // whether the server is ready
   #ringing: ReturnType<typeof setTimeout> | undefined;
+  #changes = { gained: 0, lost: 0 }; // voxels of the label that an edit under way changes
 
   readonly #unsent = new Unsent();
 
@@ -150,6 +163,8 @@ export class Actions {
       layout: flat ? planes[0].name : (layout ?? preferences().layout ?? "grid"),
       views: {},
       draft: null,
+      editing: null,
+      cut: [],
       positive: true,
       overwrite: false,
       aiming: false,
@@ -353,9 +368,10 @@ export class Actions {
       if (opened !== null) reportErrors(() => this.#refresh(opened));
       return;
     }
-    const waits = event.event === "prompted" || event.event === "removed";
+    const waits = event.event === "prompted" || event.event === "edited" || event.event === "removed";
     this.#adopt([...events, event], waits ? [...pending, position] : pending);
     if (waits) this.store.set({ answered: null });
+    if (event.event === "edited") this.#changes = { gained: 0, lost: 0 };
     if (event.event !== "defined") this.#forgetUncertainty(opened); // it was of the mask as it stood
     if (event.event === "defined" && !this.store.state.labels.some(({ value }) => value === this.store.state.label)) {
       this.select(event.label.value);
@@ -365,17 +381,23 @@ export class Actions {
   #answered(opened: Opened, message: Answered): void {
     const { position, milliseconds, quality, finetuned, withdrawn, state } = message;
     const event = this.store.state.events.at(position);
-    const asked = event?.event === "prompted" || event?.event === "removed";
+    const asked = event?.event === "prompted" || event?.event === "edited" || event?.event === "removed";
     const answered = withdrawn ? null : asked ? { milliseconds, quality, finetuned } : this.store.state.answered;
+    if (event?.event === "edited" && event.edit.kind !== "paint" && !withdrawn) {
+      const { gained, lost } = this.#changes;
+      toast(changeOf(describeEdit(event.edit, this.store.state.labels), gained, lost));
+    }
     this.store.set({ pending: state.pending, answering: null, answered });
-    if (event?.event === "prompted" && !withdrawn) this.#tellCovered(opened, event, message.covered_by);
+    const marked = event?.event === "prompted" || event?.event === "edited";
+    if (marked && !withdrawn) this.#tellCovered(opened, event, message.covered_by);
     if (position >= this.store.state.events.length) reportErrors(() => this.#refresh(opened));
   }
 
   /** Say that another label lies where a mark was put down, and keeps its voxels. */
-  #tellCovered(opened: Opened, event: Prompted, coveredBy: number | null): void {
+  #tellCovered(opened: Opened, event: Prompted | Edited, coveredBy: number | null): void {
     const { labels, label } = this.store.state;
-    const other = labels.find(({ value }) => value === (coveredBy ?? covering(event, opened.map)));
+    const there = coveredBy ?? (event.event === "prompted" ? covering(event, opened.map) : null);
+    const other = labels.find(({ value }) => value === there);
     if (other === undefined || event.label !== label) return;
     const remedy = other.locked ? "unlock it first" : "switch on “Overwrite other labels”";
     toast(`${other.name} is already here and keeps its voxels. To take them, ${remedy}.`, "error");
@@ -383,8 +405,28 @@ export class Actions {
 
   #paint(opened: Opened, patch: MaskPatch): void {
     if (this.store.state.opened !== opened || patch.values.length === 0) return;
+    this.#count(opened, patch);
     opened.map.apply(patch);
     this.#changed(patch.box);
+  }
+
+  /** Count what an edit changes of its label, before it is shown. */
+  #count(opened: Opened, { position, box, values }: MaskPatch): void {
+    const event = this.store.state.events.at(position);
+    if (event?.event !== "edited") return;
+    const [, rows, columns] = opened.map.shape;
+    let at = 0;
+    for (let z = box.low[0]; z < box.high[0]; z++) {
+      for (let y = box.low[1]; y < box.high[1]; y++) {
+        const row = (z * rows + y) * columns;
+        for (let x = box.low[2]; x < box.high[2]; x++, at++) {
+          const was = opened.map.values[row + x] === event.label;
+          const now = values[at] === event.label;
+          if (now && !was) this.#changes.gained += 1;
+          if (was && !now) this.#changes.lost += 1;
+        }
+      }
+    }
   }
 
   #uncertainty(opened: Opened, patch: UncertaintyPatch): void {
@@ -420,6 +462,36 @@ export class Actions {
     else if (!card.prompts.includes(prompt.kind))
       toast(`${card.title} takes no ${prompt.kind}; choose another method.`, "error");
     else this.#live?.send({ event: "prompted", prompt, label, method, finetune, overwrite, joined: false });
+  }
+
+  /** Edit the selected label's mask by hand or by rule, `joined` to the event before; a message says why it cannot be. */
+  edit(edit: api.Edit, joined = false): void {
+    const { labels, label, overwrite } = this.store.state;
+    const target = labels.find(({ value }) => value === label);
+    if (target === undefined) toast("Add a label first: an edit needs a mask to change.", "error");
+    else if (target.locked) toast(`${target.name} is locked; unlock it to change it.`, "error");
+    else this.#live?.send({ event: "edited", edit, label, overwrite, joined });
+  }
+
+  /** Copy the mask of the slice in view to the next or the one before, and go there. */
+  copySlice(by: 1 | -1): void {
+    const { opened, crosshair } = this.store.state;
+    const plane = activePlane(this.store.state);
+    if (opened === null || plane === null) return;
+    const edit = copyOf(plane, opened.volume.shape, crosshair, by);
+    if (edit === null) {
+      toast("There is no slice beyond this one.");
+      return;
+    }
+    this.edit(edit);
+    this.scroll(plane.normal, by);
+  }
+
+  /** Return a new label's value, defined without being chosen: for a part that is cut off. */
+  defineNext(): number {
+    const value = freeValue(this.store.state.labels);
+    this.define({ value, name: `Object ${value}`, colour: PALETTE[(value - 1) % PALETTE.length], locked: false });
+    return value;
   }
 
   /** Nudge the whole mask: by 0.2 it becomes a fifth larger, by -0.2 a fifth smaller than it is. */
@@ -502,11 +574,11 @@ export class Actions {
   setTool(tool: Tool): void {
     const { methods, method } = this.store.state;
     const card = methods.find(({ id }) => id === method);
-    if (tool !== "navigate" && card !== undefined && !card.prompts.includes(tool)) {
+    if (tool !== "navigate" && !isEditTool(tool) && card !== undefined && !card.prompts.includes(tool)) {
       toast(`${card.title} takes no ${tool}; choose another method.`);
       return;
     }
-    this.store.set({ tool, points: [] });
+    this.store.set({ tool, points: [], cut: [] });
   }
 
   setMethod(method: string): void {
@@ -517,7 +589,7 @@ export class Actions {
   #withMethod(method: string): { method: string; points: []; tool: Tool } {
     const { methods, tool } = this.store.state;
     const card = methods.find(({ id }) => id === method);
-    const keep = tool === "navigate" || card === undefined || card.prompts.includes(tool);
+    const keep = tool === "navigate" || isEditTool(tool) || card === undefined || card.prompts.includes(tool);
     const first = (["click", "stroke", "box", "extremes", "lasso"] as const).find((kind) =>
       card?.prompts.includes(kind),
     );

@@ -13,6 +13,7 @@ export type Label = Schemas["LabelJson"];
 export type Event = Schemas["EventJson"];
 export type Finetune = Schemas["PromptedJson"]["finetune"];
 export type Prompt = Schemas["PromptedJson"]["prompt"];
+export type Edit = Schemas["EditedJson"]["edit"];
 export type Session = Schemas["StateJson"];
 export type Uncertain = Schemas["UncertainPlaceJson"];
 export type SessionInfo = Schemas["SessionJson"];

@@ -90,6 +90,30 @@ export const SHORTCUTS: readonly Shortcut[] = [
     },
   },
   {
+    shown: "P, Q",
+    what: "paint or erase by hand",
+    matches: letter("p", "q"),
+    act: (actions, { key }) => {
+      actions.setTool(key.toLowerCase() === "p" ? "paint" : "erase");
+    },
+  },
+  {
+    shown: "K",
+    what: "split by a cut",
+    matches: letter("k"),
+    act: (actions) => {
+      actions.setTool("cut");
+    },
+  },
+  {
+    shown: ", .",
+    what: "copy the slice's mask back or on",
+    matches: (event) => plain(event) && (event.key === "," || event.key === "."),
+    act: (actions, { key }) => {
+      actions.copySlice(key === "." ? 1 : -1);
+    },
+  },
+  {
     shown: "V",
     what: "move and look",
     matches: letter("v"),
@@ -107,7 +131,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "[, ]",
-    what: "thinner or thicker stroke",
+    what: "thinner or thicker stroke or brush",
     matches: (event) => plain(event) && (event.key === "[" || event.key === "]"),
     act: (actions, { key }) => {
       actions.setRadius(actions.store.state.radius + (key === "]" ? 1 : -1));
@@ -235,7 +259,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: "call off a stroke, a box or points",
     matches: (event) => event.key === "Escape",
     act: ({ store }) => {
-      store.set({ points: [] }); // a gesture under way listens itself
+      store.set({ points: [], cut: [] }); // a gesture under way listens itself
     },
   },
   {

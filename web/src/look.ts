@@ -23,9 +23,10 @@ export function sentence({ rank, place }: UncertainPlace): string {
 export function lastAsked(events: readonly Event[]): { label: number; method: string | null } | null {
   const last = events.filter(({ event }) => event !== "defined").at(-1);
   if (last?.event === "prompted") return { label: last.label, method: last.method };
+  if (last?.event === "edited") return { label: last.label, method: null };
   if (last?.event !== "removed") return null;
   const of = events.at(last.of);
-  return of?.event === "prompted" ? { label: of.label, method: null } : null;
+  return of?.event === "prompted" || of?.event === "edited" ? { label: of.label, method: null } : null;
 }
 
 type Asking = Pick<

@@ -12,6 +12,7 @@ import { INITIAL, LAYOUTS, Store } from "./state";
 import { reportErrors, toastRegion } from "./toasts";
 import { casesPanel } from "./views/cases";
 import { displayPanel } from "./views/display";
+import { editingPanel } from "./views/editing";
 import { header } from "./views/header";
 import { caseNotes } from "./views/notes";
 import { labelsPanel } from "./views/labels";
@@ -49,6 +50,7 @@ app.replaceChildren(
     labelsPanel(actions),
     promptsPanel(actions),
     wholePanel(actions),
+    editingPanel(actions),
     lookPanel(actions),
     displayPanel(actions),
   ),

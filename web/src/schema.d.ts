@@ -176,6 +176,23 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/api/sessions/{session}/edits": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** Edit a label's mask by hand or by rule, without a method; waits for its answer */
+        readonly post: operations["edit_api_sessions__session__edits_post"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/api/sessions/{session}/events": {
         readonly parameters: {
             readonly query?: never;
@@ -288,7 +305,7 @@ export interface paths {
         readonly get?: never;
         readonly put?: never;
         readonly post?: never;
-        /** Take an earlier prompt away; its label is worked out again without it */
+        /** Take an earlier prompt or edit away; its label is worked out again without it */
         readonly delete: operations["remove_api_sessions__session__prompts__event__delete"];
         readonly options?: never;
         readonly head?: never;
@@ -463,6 +480,105 @@ export interface components {
              */
             readonly positive: boolean;
         };
+        /**
+         * CombineJson
+         * @description Subtract and intersect are with the other label grown by `margin_mm`: labels have no voxel in common.
+         */
+        readonly CombineJson: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly kind: "combine";
+            /**
+             * Margin Mm
+             * @description mm
+             * @default 0
+             */
+            readonly margin_mm: number;
+            /**
+             * Operation
+             * @enum {string}
+             */
+            readonly operation: "union" | "subtract" | "intersect";
+            /** Other */
+            readonly other: number;
+        };
+        /**
+         * ComponentJson
+         * @description The connected component, or the hole, at a voxel.
+         */
+        readonly ComponentJson: {
+            /**
+             * Action
+             * @default erase
+             * @enum {string}
+             */
+            readonly action: "erase" | "fill" | "keep";
+            /**
+             * Axis
+             * @description the axis across the planes it keeps to; null: it works in all directions
+             */
+            readonly axis?: (0 | 1 | 2) | null;
+            /**
+             * Index
+             * @description (z, y, x)
+             */
+            readonly index: Triple;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly kind: "component";
+        };
+        /** CopySliceJson */
+        readonly CopySliceJson: {
+            /**
+             * Axis
+             * @enum {integer}
+             */
+            readonly axis: 0 | 1 | 2;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly kind: "copy_slice";
+            /** Source */
+            readonly source: number;
+            /** Target */
+            readonly target: number;
+        };
+        /**
+         * CutJson
+         * @description A line parts a component; the part at `index` goes to the label `to`, or is erased.
+         */
+        readonly CutJson: {
+            /**
+             * Axis
+             * @default 0
+             * @enum {integer}
+             */
+            readonly axis: 0 | 1 | 2;
+            /**
+             * Index
+             * @description (z, y, x)
+             */
+            readonly index: Triple;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly kind: "cut";
+            /** Points */
+            readonly points: readonly Triple[];
+            /**
+             * Through
+             * @default true
+             */
+            readonly through: boolean;
+            /** To */
+            readonly to?: number | null;
+        };
         /** DefinedJson */
         readonly DefinedJson: {
             /**
@@ -478,8 +594,83 @@ export interface components {
             readonly joined: boolean;
             readonly label: components["schemas"]["LabelJson"];
         };
+        /**
+         * DrawJson
+         * @description Voxels that were drawn one by one are added, or with the drawing's `positive` false erased.
+         */
+        readonly DrawJson: {
+            readonly drawn: components["schemas"]["DrawnJson"];
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly kind: "draw";
+            /** Within */
+            readonly within?: [
+                number | null,
+                number | null
+            ] | null;
+        };
+        /**
+         * DrawnJson
+         * @description Voxels that were drawn one by one, such as another viewer's scribble; methods take them as strokes.
+         */
+        readonly DrawnJson: {
+            /**
+             * Bits
+             * @description base64 of zlib of the voxels, eight a byte, x fastest
+             */
+            readonly bits: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly kind: "drawn";
+            /**
+             * Low
+             * @description (z, y, x)
+             */
+            readonly low: Triple;
+            /**
+             * Positive
+             * @default true
+             */
+            readonly positive: boolean;
+            /**
+             * Shape
+             * @description (z, y, x)
+             */
+            readonly shape: Triple;
+        };
+        /**
+         * EditedJson
+         * @description A label's mask edited by hand or by rule, without a method.
+         */
+        readonly EditedJson: {
+            /** Edit */
+            readonly edit: components["schemas"]["PaintJson"] | components["schemas"]["DrawJson"] | components["schemas"]["FillHolesJson"] | components["schemas"]["KeepLargestJson"] | components["schemas"]["RemoveSmallJson"] | components["schemas"]["ComponentJson"] | components["schemas"]["SmoothJson"] | components["schemas"]["GrowJson"] | components["schemas"]["ThresholdJson"] | components["schemas"]["CombineJson"] | components["schemas"]["InterpolateJson"] | components["schemas"]["CopySliceJson"] | components["schemas"]["CutJson"];
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly event: "edited";
+            /**
+             * Joined
+             * @description to the event before: both are undone in one step
+             * @default false
+             */
+            readonly joined: boolean;
+            /** Label */
+            readonly label: number;
+            /**
+             * Overwrite
+             * @description may it take voxels of other labels; locked ones never change
+             * @default false
+             */
+            readonly overwrite: boolean;
+        };
         /** EventJson */
-        readonly EventJson: components["schemas"]["DefinedJson"] | components["schemas"]["PromptedJson"] | components["schemas"]["RemovedJson"] | components["schemas"]["UndoneJson"] | components["schemas"]["RedoneJson"];
+        readonly EventJson: components["schemas"]["DefinedJson"] | components["schemas"]["PromptedJson"] | components["schemas"]["EditedJson"] | components["schemas"]["RemovedJson"] | components["schemas"]["UndoneJson"] | components["schemas"]["RedoneJson"];
         /** ExtremesJson */
         readonly ExtremesJson: {
             /**
@@ -489,6 +680,19 @@ export interface components {
             readonly kind: "extremes";
             /** Points */
             readonly points: readonly Triple[];
+        };
+        /** FillHolesJson */
+        readonly FillHolesJson: {
+            /**
+             * Axis
+             * @description the axis across the planes it keeps to; null: it works in all directions
+             */
+            readonly axis?: (0 | 1 | 2) | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly kind: "fill_holes";
         };
         /** FormatJson */
         readonly FormatJson: {
@@ -509,6 +713,20 @@ export interface components {
             /** Value */
             readonly value: number;
         };
+        /** GrowJson */
+        readonly GrowJson: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly kind: "grow";
+            /**
+             * Mm
+             * @description below 0 shrinks
+             * @default 1
+             */
+            readonly mm: number;
+        };
         /** HealthJson */
         readonly HealthJson: {
             /**
@@ -528,6 +746,34 @@ export interface components {
             readonly status: "ok";
             /** Version */
             readonly version: string;
+        };
+        /** InterpolateJson */
+        readonly InterpolateJson: {
+            /**
+             * Axis
+             * @default 0
+             * @enum {integer}
+             */
+            readonly axis: 0 | 1 | 2;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly kind: "interpolate";
+            /**
+             * Slices
+             * @description none: fill the empty ones between others
+             * @default []
+             */
+            readonly slices: readonly number[];
+        };
+        /** KeepLargestJson */
+        readonly KeepLargestJson: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly kind: "keep_largest";
         };
         /** LabelJson */
         readonly LabelJson: {
@@ -663,6 +909,50 @@ export interface components {
             readonly weights: string;
         };
         /**
+         * PaintJson
+         * @description A brush along a line; with `positive` false it erases.
+         */
+        readonly PaintJson: {
+            /**
+             * Axis
+             * @description the axis across the planes it keeps to; null: it works in all directions
+             */
+            readonly axis?: (0 | 1 | 2) | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly kind: "paint";
+            /** Points */
+            readonly points: readonly Triple[];
+            /**
+             * Positive
+             * @default true
+             */
+            readonly positive: boolean;
+            /**
+             * Radius
+             * @default 3
+             */
+            readonly radius: number;
+            /**
+             * Square
+             * @default false
+             */
+            readonly square: boolean;
+            /**
+             * Unit
+             * @default mm
+             * @enum {string}
+             */
+            readonly unit: "mm" | "voxels";
+            /** Within */
+            readonly within?: [
+                number | null,
+                number | null
+            ] | null;
+        };
+        /**
          * Problem
          * @description What every refusal looks like.
          */
@@ -701,7 +991,7 @@ export interface components {
              */
             readonly overwrite: boolean;
             /** Prompt */
-            readonly prompt: components["schemas"]["ClickJson"] | components["schemas"]["StrokeJson"] | components["schemas"]["BoxJson"] | components["schemas"]["LassoJson"] | components["schemas"]["ExtremesJson"] | components["schemas"]["AdjustJson"] | components["schemas"]["MaskJson"];
+            readonly prompt: components["schemas"]["ClickJson"] | components["schemas"]["StrokeJson"] | components["schemas"]["BoxJson"] | components["schemas"]["LassoJson"] | components["schemas"]["ExtremesJson"] | components["schemas"]["AdjustJson"] | components["schemas"]["MaskJson"] | components["schemas"]["DrawnJson"];
         };
         /** RedoneJson */
         readonly RedoneJson: {
@@ -721,6 +1011,20 @@ export interface components {
             /** Of */
             readonly of: number;
         };
+        /** RemoveSmallJson */
+        readonly RemoveSmallJson: {
+            /**
+             * Below Mm3
+             * @description mm^2 in a flat image
+             * @default 50
+             */
+            readonly below_mm3: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly kind: "remove_small";
+        };
         /** SessionJson */
         readonly SessionJson: {
             /** Case */
@@ -731,6 +1035,25 @@ export interface components {
             readonly id: string;
             /** User */
             readonly user: string;
+        };
+        /** SmoothJson */
+        readonly SmoothJson: {
+            /**
+             * Filter
+             * @default gaussian
+             * @enum {string}
+             */
+            readonly filter: "gaussian" | "median";
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly kind: "smooth";
+            /**
+             * Mm
+             * @default 1
+             */
+            readonly mm: number;
         };
         /** StateJson */
         readonly StateJson: {
@@ -773,6 +1096,39 @@ export interface components {
              * @default 1
              */
             readonly radius: number;
+        };
+        /**
+         * ThresholdJson
+         * @description In a region, or without one in the mask grown by `margin_mm`, the mask becomes what is in a range of values.
+         */
+        readonly ThresholdJson: {
+            /**
+             * Inside
+             * @default replace
+             * @enum {string}
+             */
+            readonly inside: "replace" | "add" | "remove";
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly kind: "threshold";
+            /**
+             * Margin Mm
+             * @description mm
+             * @default 3
+             */
+            readonly margin_mm: number;
+            /** Region */
+            readonly region?: (components["schemas"]["LassoJson"] | components["schemas"]["BoxJson"]) | null;
+            /**
+             * Within
+             * @description lowest and highest value of the image; null: no limit
+             */
+            readonly within: [
+                number | null,
+                number | null
+            ];
         };
         /**
          * UncertainPlaceJson
@@ -2387,6 +2743,143 @@ export interface operations {
             };
         };
     };
+    readonly edit_api_sessions__session__edits_post: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly session: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": {
+                    /** Edit */
+                    readonly edit: components["schemas"]["PaintJson"] | components["schemas"]["DrawJson"] | components["schemas"]["FillHolesJson"] | components["schemas"]["KeepLargestJson"] | components["schemas"]["RemoveSmallJson"] | components["schemas"]["ComponentJson"] | components["schemas"]["SmoothJson"] | components["schemas"]["GrowJson"] | components["schemas"]["ThresholdJson"] | components["schemas"]["CombineJson"] | components["schemas"]["InterpolateJson"] | components["schemas"]["CopySliceJson"] | components["schemas"]["CutJson"];
+                    /** Label */
+                    readonly label: number;
+                    /**
+                     * Overwrite
+                     * @description may it take voxels of other labels; locked ones never change
+                     * @default false
+                     */
+                    readonly overwrite?: boolean;
+                };
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["AnswerJson"];
+                    readonly "application/octet-stream": unknown;
+                };
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readonly event_api_sessions__session__events_post: {
         readonly parameters: {
             readonly query?: never;
@@ -2398,7 +2891,7 @@ export interface operations {
         };
         readonly requestBody: {
             readonly content: {
-                readonly "application/json": components["schemas"]["DefinedJson"] | components["schemas"]["PromptedJson"] | components["schemas"]["RemovedJson"] | components["schemas"]["UndoneJson"] | components["schemas"]["RedoneJson"];
+                readonly "application/json": components["schemas"]["DefinedJson"] | components["schemas"]["PromptedJson"] | components["schemas"]["EditedJson"] | components["schemas"]["RemovedJson"] | components["schemas"]["UndoneJson"] | components["schemas"]["RedoneJson"];
             };
         };
         readonly responses: {
@@ -3068,7 +3561,7 @@ export interface operations {
                      */
                     readonly overwrite?: boolean;
                     /** Prompt */
-                    readonly prompt: components["schemas"]["ClickJson"] | components["schemas"]["StrokeJson"] | components["schemas"]["BoxJson"] | components["schemas"]["LassoJson"] | components["schemas"]["ExtremesJson"] | components["schemas"]["AdjustJson"] | components["schemas"]["MaskJson"];
+                    readonly prompt: components["schemas"]["ClickJson"] | components["schemas"]["StrokeJson"] | components["schemas"]["BoxJson"] | components["schemas"]["LassoJson"] | components["schemas"]["ExtremesJson"] | components["schemas"]["AdjustJson"] | components["schemas"]["MaskJson"] | components["schemas"]["DrawnJson"];
                 };
             };
         };

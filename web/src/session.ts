@@ -14,7 +14,7 @@ export function fold(events: readonly Event[]): Folded {
   let undone: number[] = [];
   const joined = (position: number | undefined): boolean => {
     const event = position === undefined ? undefined : events[position];
-    return (event?.event === "defined" || event?.event === "prompted") && event.joined;
+    return (event?.event === "defined" || event?.event === "prompted" || event?.event === "edited") && event.joined;
   };
   events.forEach((event, position) => {
     if (event.event === "undone") {

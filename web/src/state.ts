@@ -5,13 +5,17 @@
  * The mask's voxels lie in a LabelMap, changed in place; `maskVersion` says that they changed.
  */
 
-import type { Finetune, Case, Event, Format, Label, Method, Prompt } from "./api";
+import type { Edit, Finetune, Case, Event, Format, Label, Method, Prompt } from "./api";
 import type { Contrast, Statistics } from "./contrast";
-import type { Box, Index, Plane, PlaneName, View } from "./geometry";
+import { BRUSH, type Brush } from "./edits";
+import type { Axis, Box, Index, Plane, PlaneName, View } from "./geometry";
 import type { UncertaintyMap, LabelMap } from "./labelmap";
 import type { Volume } from "./nifti";
 
-export type Tool = "navigate" | "click" | "stroke" | "box" | "lasso" | "extremes";
+export type EditTool = "paint" | "erase" | "cut" | "island" | "threshold"; // they edit the mask, without a method
+export type Tool = "navigate" | "click" | "stroke" | "box" | "lasso" | "extremes" | EditTool;
+const EDIT_TOOLS: readonly string[] = ["paint", "erase", "cut", "island", "threshold"] satisfies EditTool[];
+export const isEditTool = (tool: Tool): tool is EditTool => EDIT_TOOLS.includes(tool);
 export const LAYOUTS = ["grid", "axial", "coronal", "sagittal", "render"] as const;
 export type Layout = (typeof LAYOUTS)[number];
 export type Connection = "none" | "live" | "lost";
@@ -56,8 +60,10 @@ export interface State {
   readonly finetune: Finetune; // may the method learn this image: where marks call for it, always, never
   readonly tool: Tool;
   readonly positive: boolean;
-  readonly overwrite: boolean; // marks may take voxels of other labels that are not locked
-  readonly radius: number; // of strokes, in voxels
+  readonly overwrite: boolean; // marks and edits may take voxels of other labels that are not locked
+  readonly radius: number; // of strokes and brushes, in voxels
+  readonly brush: Brush;
+  readonly plane: PlaneName | null; // the last one under the pointer
   readonly crosshair: Index;
   readonly aiming: boolean; // the crosshair is moved by keys, so that a picture shows it, too
   readonly contrast: Contrast;
@@ -69,6 +75,10 @@ export interface State {
   readonly layout: Layout;
   readonly views: Readonly<Partial<Record<PlaneName, View>>>; // pan and zoom; all of the plane where there is none
   readonly draft: Prompt | null; // the gesture under way
+  readonly editing: Edit | null; // the same, of an edit
+  readonly cut: readonly Index[]; // the line of a cut, while the part that goes is still to be picked
+  readonly cutAxis: Axis; // across the plane it was drawn in
+  readonly cutTo: "new" | "nothing"; // what becomes of the part
   readonly points: readonly Index[]; // extreme points put down so far, all in one slice
   readonly connection: Connection;
   readonly refused: string | null; // why the server takes no connection from this page, such as a login that ended
@@ -109,6 +119,8 @@ export const INITIAL: State = {
   positive: true,
   overwrite: false,
   radius: 3,
+  brush: BRUSH,
+  plane: null,
   crosshair: [0, 0, 0],
   aiming: false,
   contrast: { low: 0, high: 1 },
@@ -120,6 +132,10 @@ export const INITIAL: State = {
   layout: "grid",
   views: {},
   draft: null,
+  editing: null,
+  cut: [],
+  cutAxis: 0,
+  cutTo: "new",
   points: [],
   connection: "none",
   refused: null,
@@ -176,16 +192,16 @@ export class Store {
   }
 }
 
-/** A prompt in effect, as the list shows it. */
+/** A prompt or an edit in effect, as the list shows it. */
 export interface Mark {
   readonly position: number; // of its event; -1 - n for the n-th that the server has not recorded yet
-  readonly event: Extract<Event, { event: "prompted" }>;
+  readonly event: Extract<Event, { event: "prompted" | "edited" }>;
   readonly waiting: boolean;
 }
 
 type Marked = Pick<State, "events" | "done" | "pending" | "unsent">;
 
-/** Return the prompts in effect, oldest first, those on their way at the end. */
+/** Return the prompts and edits in effect, oldest first, those on their way at the end. */
 export function marksOf({ events, done, pending, unsent }: Marked): Mark[] {
   const removed = new Set<number>();
   for (const position of done) {
@@ -195,12 +211,12 @@ export function marksOf({ events, done, pending, unsent }: Marked): Mark[] {
   const marks: Mark[] = [];
   for (const position of done) {
     const event = events.at(position);
-    if (event?.event === "prompted" && !removed.has(position)) {
+    if ((event?.event === "prompted" || event?.event === "edited") && !removed.has(position)) {
       marks.push({ position, event, waiting: pending.includes(position) });
     }
   }
   unsent.forEach((event, i) => {
-    if (event.event === "prompted") marks.push({ position: -1 - i, event, waiting: true });
+    if (event.event === "prompted" || event.event === "edited") marks.push({ position: -1 - i, event, waiting: true });
   });
   return marks;
 }
@@ -210,6 +226,13 @@ export function waitingWords(unsent: readonly Event[]): string {
   if (unsent.length === 0) return "";
   const what = unsent.every(({ event }) => event === "prompted") ? "mark" : "change";
   return unsent.length === 1 ? `One ${what} waits` : `${unsent.length} ${what}s wait`;
+}
+
+/** Return the plane that slice by slice edits work along: the one alone in view, or the last one under the pointer. */
+export function activePlane({ opened, layout, plane }: Pick<State, "opened" | "layout" | "plane">): Plane | null {
+  const planes = opened?.planes ?? [];
+  const found = planes.find(({ name }) => name === layout) ?? planes.find(({ name }) => name === plane);
+  return found ?? planes.at(0) ?? null;
 }
 
 /** Return how the newest prompt of a session was adapted to the image; "auto" where there is none. */

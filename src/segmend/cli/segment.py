@@ -23,9 +23,10 @@ from segmend.cli.words import (
     weights_option,
 )
 from segmend.core.image import Image
-from segmend.core.prompts import Mask
-from segmend.core.segmenter import FIRST, answer, first_masks
-from segmend.core.session import PALETTE, Finetune, Label, painted
+from segmend.core.prompts import Mask, Prompt
+from segmend.core.segmenter import FIRST, first_masks
+from segmend.core.session import PALETTE, Finetune, Label
+from segmend.editing.steps import take_steps
 from segmend.errors import PromptError
 from segmend.methods import card, load
 
@@ -100,6 +101,13 @@ def segment(
       {"kind": "extremes", "points": [[z, y, x], ...]}
       {"kind": "adjust", "k": 0.1, "of": "mask"}
       {"kind": "mask", "low": [z, y, x], "shape": [z, y, x], "bits": "..."}
+      {"kind": "drawn", "low": [z, y, x], "shape": [z, y, x], "bits": "...", "positive": true}
+
+    \b
+    Among them may be edits of the mask so far, by hand or by rule (docs: finishing.md), such as
+      {"kind": "paint", "points": [[z, y, x], ...], "positive": false, "radius": 3, "axis": 0}
+      {"kind": "fill_holes"}
+      {"kind": "grow", "mm": -1}
 
     \b
     Example:
@@ -110,9 +118,10 @@ def segment(
     """
     chosen = card(method, weights)
     marks = Marks(**written)
-    prompts = marks.prompts()
-    if not prompts and (start is not None or not chosen.guesses):
+    steps = marks.steps()
+    if not steps and (start is not None or not chosen.guesses):
         raise PromptError("A segmentation needs at least one prompt, for example --click 0,120,80; got none.")
+    prompts = [step for step in steps if isinstance(step, Prompt)]
     chosen.check(prompts)
     check_free([Path(out)], force=force)
     scan = io.read(Path(image), series=series)
@@ -127,22 +136,30 @@ def segment(
     names = dict(workspace.labels) or {1: name}
     if workspace.labels:
         names |= {n: f"label {n}" for n in np.unique(earlier).tolist() if n and n not in names}
-    if chosen.labels and not workspace.labels and not prompts:
+    if chosen.labels and not workspace.labels and not steps:
         raise PromptError(
             f"These weights find nothing in this {'picture' if scan.flat else 'volume'} without a prompt."
         )
-    if workspace.labels and not prompts:
+    if workspace.labels and not steps:
         first = first_masks(workspace, scan.shape)
         found, qualities, finetuned = first.map, dict(first.qualities), False
     else:
         value = label_of(workspace.labels, name) if workspace.labels else 1
-        before = earlier == value if workspace.labels else earlier > 0
-        from_elsewhere = [Mask(before)] if start is not None and "mask" in chosen.prompts else []
-        prediction = answer(workspace, [*from_elsewhere, *prompts] or [FIRST], before, new=len(prompts) or None)
-        mask = prediction.over(before)
-        found = painted(earlier, mask, value) if workspace.labels else mask.astype(np.uint16)
-        qualities = {} if prediction.quality is None else {value: prediction.quality}
-        finetuned = prediction.finetuned
+        before = earlier if workspace.labels else (earlier > 0).astype(np.uint16)
+        mended = prompts and isinstance(steps[0], Prompt)  # otherwise an edit takes the mask from elsewhere as it is
+        from_elsewhere = [Mask(before == value)] if start is not None and mended and "mask" in chosen.prompts else []
+        stepped = take_steps(
+            [*from_elsewhere, *steps] or [FIRST],
+            before,
+            scan,
+            workspace=lambda: workspace,
+            card=chosen,
+            label=value,
+            answered=len(from_elsewhere),
+        )
+        found, finetuned = stepped.map, stepped.finetuned
+        qualities = {} if stepped.quality is None else {value: stepped.quality}
+        names |= {n: f"label {n}" for n in np.unique(found).tolist() if n and n not in names}
     answered = time.perf_counter()
 
     labels = [Label(value, text, PALETTE[i % len(PALETTE)]) for i, (value, text) in enumerate(names.items())]

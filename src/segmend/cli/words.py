@@ -11,9 +11,11 @@ from typing import Any
 
 import click
 
+from segmend.core.edits import EDITS, edit_from_json
 from segmend.core.image import Box, Image, Index, LabelMap
-from segmend.core.prompts import Adjust, Click, Extremes, Lasso, Prompt, Stroke, from_json
+from segmend.core.prompts import Adjust, Click, Extremes, Lasso, Stroke, from_json
 from segmend.core.session import Label
+from segmend.editing.steps import Step
 from segmend.errors import ConflictError, FileError, PromptError
 from segmend.runtime.engine import DEVICES, PRECISIONS
 
@@ -96,13 +98,13 @@ class Marks:
     radius: float = 1.0  # of the strokes, in voxels
     file: str | None = None
 
-    def prompts(self) -> list[Prompt]:
+    def steps(self) -> list[Step]:
         """Return all of them: those of the file, boxes, extremes, lassos, strokes, clicks, and the adjustment.
 
-        >>> Marks(clicks=["0,5,5"], boxes=["1,1:9,9"]).prompts()
+        >>> Marks(clicks=["0,5,5"], boxes=["1,1:9,9"]).steps()
         [Box(low=(0, 1, 1), high=(1, 9, 9)), Click(index=(0, 5, 5), positive=True)]
         """
-        found: list[Prompt] = [] if self.file is None else _read(Path(self.file))
+        found: list[Step] = [] if self.file is None else _read(Path(self.file))
         found += [Box(*corners(text)) for text in self.boxes]
         found += [Extremes(line(text)) for text in self.extremes]
         for lassos, positive in ((self.lassos, True), (self.negative_lassos, False)):
@@ -132,7 +134,7 @@ def plane_of(points: Sequence[Index]) -> int:
     return next((axis for axis in range(3) if len({point[axis] for point in points}) == 1), 0)
 
 
-def _read(path: Path) -> list[Prompt]:
+def _read(path: Path) -> list[Step]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -141,7 +143,11 @@ def _read(path: Path) -> list[Prompt]:
         raise FileError(f"The prompts in {path} need to be a JSON list; this is not JSON.") from None
     if not isinstance(values, list):
         raise FileError(f"The prompts in {path} need to be a JSON list; got {type(values).__name__}.")
-    return [from_json(value if isinstance(value, dict) else {}) for value in values]
+    return [_step(value if isinstance(value, dict) else {}) for value in values]
+
+
+def _step(value: dict[str, Any]) -> Step:
+    return edit_from_json(value) if value.get("kind") in EDITS else from_json(value)
 
 
 def say(values: Any, lines: Sequence[str], *, as_json: bool) -> None:

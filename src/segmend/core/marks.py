@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmend.core.image import Box, Index
-from segmend.core.prompts import Click, Extremes, Prompt, Stroke
+from segmend.core.prompts import Click, Drawn, Extremes, Prompt, Stroke
 
 Points = NDArray[np.intp]  # [n 3] (z, y, x)
 
@@ -46,7 +46,7 @@ def path(points: Sequence[Index]) -> Points:
 def mark(prompt: Prompt) -> tuple[Points, bool] | None:
     """Return the voxels that a prompt pins down, and their sign; None for the other kinds.
 
-    A click pins its voxel, a stroke the line through its points, extreme points themselves.
+    A click pins its voxel, a stroke the line through its points, a drawing its voxels, extreme points themselves.
     Boxes, lassos, masks and adjustments guide but do not pin.
     """
     match prompt:
@@ -54,6 +54,8 @@ def mark(prompt: Prompt) -> tuple[Points, bool] | None:
             return np.asarray([index], np.intp), positive
         case Stroke(points=points, positive=positive):
             return path(points), positive
+        case Drawn(points=points, positive=positive):
+            return points, positive
         case Extremes(points=points):
             return np.asarray(points, np.intp), True
         case _:

@@ -23,6 +23,7 @@ from segmend.errors import PromptError
 Whole = Literal["mask", "truth"]  # what an adjustment is a share of
 WHOLES: tuple[Whole, ...] = get_args(Whole)
 MAX_POINTS = 100_000  # of one stroke or lasso: a day of drawing, not a denial of service
+MAX_DRAWN = 1_000_000  # voxels of one drawing
 
 
 @dataclass(frozen=True)
@@ -137,11 +138,7 @@ class Mask:
     low: Index = (0, 0, 0)
 
     def __post_init__(self) -> None:
-        inside = np.asarray(self.inside, dtype=bool).view()
-        if inside.ndim != 3:
-            raise PromptError(f"A mask prompt needs 3 axes (z, y, x); got shape {inside.shape}.")
-        inside.flags.writeable = False
-        object.__setattr__(self, "inside", inside)
+        object.__setattr__(self, "inside", _frozen(self.inside, "mask"))
 
     def __repr__(self) -> str:
         shape = " x ".join(map(str, self.inside.shape))
@@ -149,8 +146,7 @@ class Mask:
 
     @property
     def box(self) -> Box:
-        z, y, x = (l + n for l, n in zip(self.low, self.inside.shape, strict=True))
-        return Box(self.low, (z, y, x))
+        return _box_of(self.low, self.inside.shape)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mask):
@@ -161,7 +157,58 @@ class Mask:
         return hash((self.low, self.inside.tobytes()))
 
 
-Prompt = Click | Stroke | Box | Lasso | Extremes | Adjust | Mask
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Voxels that were drawn one by one, such as another viewer's scribble; all of them are of one sign.
+
+    `inside` says which voxels of the box from `low` on were drawn; nothing is said of the others.
+    """
+
+    inside: NDArray[np.bool_]  # [z y x]
+    low: Index = (0, 0, 0)
+    positive: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inside", _frozen(self.inside, "drawing"))
+
+    def __repr__(self) -> str:
+        shape, sign = " x ".join(map(str, self.inside.shape)), "+" if self.positive else "-"
+        return f"<Drawn {sign} of {int(self.inside.sum())} voxels in {shape} from {self.low}>"
+
+    @property
+    def box(self) -> Box:
+        return _box_of(self.low, self.inside.shape)
+
+    @property
+    def points(self) -> NDArray[np.intp]:  # [n 3] (z, y, x)
+        """The voxels that were drawn, on the image's grid."""
+        return np.asarray(np.argwhere(self.inside) + np.asarray(self.low), np.intp)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Drawn):
+            return NotImplemented
+        same = self.low == other.low and self.positive == other.positive
+        return same and np.array_equal(self.inside, other.inside)
+
+    def __hash__(self) -> int:
+        return hash((self.low, self.positive, self.inside.tobytes()))
+
+
+def _frozen(inside: NDArray[np.bool_], what: str) -> NDArray[np.bool_]:
+    """Return a crop of voxels read-only; PromptError unless it has three axes."""
+    crop = np.asarray(inside, dtype=bool).view()
+    if crop.ndim != 3:
+        raise PromptError(f"A {what} prompt needs 3 axes (z, y, x); got shape {crop.shape}.")
+    crop.flags.writeable = False
+    return crop
+
+
+def _box_of(low: Index, shape: Sequence[int]) -> Box:
+    z, y, x = (l + n for l, n in zip(low, shape, strict=True))
+    return Box(low, (z, y, x))
+
+
+Prompt = Click | Stroke | Box | Lasso | Extremes | Adjust | Mask | Drawn
 
 KINDS: dict[str, type[Prompt]] = {
     "click": Click,
@@ -171,6 +218,7 @@ KINDS: dict[str, type[Prompt]] = {
     "extremes": Extremes,
     "adjust": Adjust,
     "mask": Mask,
+    "drawn": Drawn,
 }
 _NAMES = {cls: kind for kind, cls in KINDS.items()}
 
@@ -190,7 +238,7 @@ def is_positive(prompt: Prompt) -> bool:
     >>> is_positive(Click((0, 0, 0), positive=False)), is_positive(Extremes(((0, 0, 0), (0, 5, 5))))
     (False, True)
     """
-    return prompt.positive if isinstance(prompt, Click | Stroke | Lasso) else True
+    return prompt.positive if isinstance(prompt, Click | Stroke | Lasso | Drawn) else True
 
 
 def extent(prompt: Prompt) -> Box | None:
@@ -206,7 +254,7 @@ def extent(prompt: Prompt) -> Box | None:
             return _around(points)
         case Box():
             return prompt
-        case Mask():
+        case Mask() | Drawn():
             inner = bounds(prompt.inside)
             if inner is None:
                 return None
@@ -249,7 +297,9 @@ def check(prompt: Prompt, shape: Sequence[int]) -> None:
         raise PromptError(f"A stroke needs a radius of 0 to 1000 voxels; got {prompt.radius}.")
     if isinstance(prompt, Lasso):
         _check_lasso(prompt)
-    box = prompt.box if isinstance(prompt, Mask) else extent(prompt)
+    if isinstance(prompt, Drawn) and not 0 < (count := int(np.count_nonzero(prompt.inside))) <= MAX_DRAWN:
+        raise PromptError(f"A drawing needs 1 to {MAX_DRAWN} voxels; got {count}.")
+    box = prompt.box if isinstance(prompt, Mask | Drawn) else extent(prompt)
     if box is None:
         return
     if box.size == 0:
@@ -262,7 +312,8 @@ def check(prompt: Prompt, shape: Sequence[int]) -> None:
 
 
 def _one(kind: str) -> str:
-    return {"adjust": "An adjustment", "extremes": "A set of extremes"}.get(kind, f"A {kind}")
+    names = {"adjust": "An adjustment", "extremes": "A set of extremes", "drawn": "A drawing"}
+    return names.get(kind, f"A {kind}")
 
 
 def _check_lasso(lasso: Lasso) -> None:
@@ -294,8 +345,14 @@ def to_json(prompt: Prompt) -> dict[str, Any]:
         case Adjust(k=k, of=of):
             return {"kind": kind, "k": k, "of": of}
         case Mask(inside=inside, low=low):
-            bits = base64.b64encode(zlib.compress(np.packbits(inside).tobytes(), 1)).decode()
-            return {"kind": kind, "low": list(low), "shape": list(inside.shape), "bits": bits}
+            return {"kind": kind, "low": list(low), "shape": list(inside.shape), "bits": _packed(inside)}
+        case Drawn(inside=inside, low=low, positive=positive):
+            values = {"kind": kind, "low": list(low), "shape": list(inside.shape), "bits": _packed(inside)}
+            return {**values, "positive": positive}
+
+
+def _packed(inside: NDArray[np.bool_]) -> str:
+    return base64.b64encode(zlib.compress(np.packbits(inside).tobytes(), 1)).decode()
 
 
 def from_json(values: Mapping[str, Any]) -> Prompt:
@@ -310,19 +367,22 @@ def from_json(values: Mapping[str, Any]) -> Prompt:
     try:
         match kind:
             case "click":
-                return Click(_read_index(values["index"]), _read_sign(values))
+                return Click(read_index(values["index"]), read_sign(values))
             case "stroke":
-                return Stroke(_read_points(values), _read_sign(values), _read_number(values, "radius", 1.0))
+                return Stroke(read_points(values), read_sign(values), read_number(values, "radius", 1.0))
             case "box":
-                return Box(_read_index(values["low"]), _read_index(values["high"]))
+                return Box(read_index(values["low"]), read_index(values["high"]))
             case "lasso":
-                return Lasso(_read_points(values), _read_axis(values), _read_sign(values))
+                return Lasso(read_points(values), read_axis(values), read_sign(values))
             case "extremes":
-                return Extremes(_read_points(values))
+                return Extremes(read_points(values))
             case "adjust":
-                return Adjust(_read_number(values, "k"), _read_whole(values))
+                return Adjust(read_number(values, "k"), _read_whole(values))
+            case "drawn":
+                inside, low = _read_crop(values)
+                return Drawn(inside, low, read_sign(values))
             case _:
-                return _read_mask(values)
+                return Mask(*_read_crop(values))
     except KeyError as missing:
         raise PromptError(f"{_one(kind)} needs {missing.args[0]!r}; got only {sorted(values)}.") from None
     except (TypeError, ValueError, OverflowError) as error:
@@ -331,7 +391,7 @@ def from_json(values: Mapping[str, Any]) -> Prompt:
         raise PromptError(f"The {kind} could not be read: {error}.") from None
 
 
-def _read_index(values: Any) -> Index:
+def read_index(values: Any) -> Index:
     if isinstance(values, str) or len(values) != 3:
         raise PromptError(f"An index needs three whole numbers (z, y, x); got {values!r}.")
     numbers = [int(v) for v in values]
@@ -340,21 +400,21 @@ def _read_index(values: Any) -> Index:
     return numbers[0], numbers[1], numbers[2]
 
 
-def _read_points(values: Mapping[str, Any]) -> tuple[Index, ...]:
+def read_points(values: Mapping[str, Any]) -> tuple[Index, ...]:
     points = values["points"]
     if not 0 < len(points) <= MAX_POINTS:
         raise PromptError(f"{_one(values['kind'])} needs 1 to {MAX_POINTS} points; got {len(points)}.")
-    return tuple(_read_index(point) for point in points)
+    return tuple(read_index(point) for point in points)
 
 
-def _read_number(values: Mapping[str, Any], name: str, default: float | None = None) -> float:
+def read_number(values: Mapping[str, Any], name: str, default: float | None = None) -> float:
     number = values[name] if default is None else values.get(name, default)
     if isinstance(number, bool) or not isinstance(number, int | float):
         raise TypeError(f"{name!r} needs a number; got {number!r}")
     return float(number)
 
 
-def _read_axis(values: Mapping[str, Any]) -> int:
+def read_axis(values: Mapping[str, Any]) -> int:
     axis = values.get("axis", 0)
     if isinstance(axis, bool) or not isinstance(axis, int):
         raise TypeError(f"'axis' needs 0, 1 or 2; got {axis!r}")
@@ -368,24 +428,27 @@ def _read_whole(values: Mapping[str, Any]) -> Whole:
     return "mask" if of == "mask" else "truth"
 
 
-def _read_sign(values: Mapping[str, Any]) -> bool:
+def read_sign(values: Mapping[str, Any]) -> bool:
     positive = values.get("positive", True)
     if not isinstance(positive, bool):
         raise PromptError(f"'positive' needs true or false; got {positive!r}.")
     return positive
 
 
-def _read_mask(values: Mapping[str, Any]) -> Mask:
-    z, y, x = _read_index(values["shape"])
+def _read_crop(values: Mapping[str, Any]) -> tuple[NDArray[np.bool_], Index]:
+    """Return the voxels of a mask or a drawing and where they begin; nothing is unpacked beyond what its shape says."""
+    kind = str(values["kind"])
+    z, y, x = read_index(values["shape"])
     voxels = z * y * x
     if min(z, y, x) < 1 or voxels > 2**31:
-        raise PromptError(f"A mask needs a shape of 1 to 2^31 voxels; got {(z, y, x)}.")
+        raise PromptError(f"{_one(kind)} needs a shape of 1 to 2^31 voxels; got {(z, y, x)}.")
     try:
         unpacker = zlib.decompressobj()
         raw = unpacker.decompress(base64.b64decode(values["bits"], validate=True), (voxels + 7) // 8 + 1)
     except zlib.error as error:
-        raise PromptError(f"The mask could not be read: {error}.") from None
+        raise PromptError(f"The {kind} could not be read: {error}.") from None
     if len(raw) != (voxels + 7) // 8:
-        raise PromptError(f"A mask of shape {(z, y, x)} needs {(voxels + 7) // 8} bytes of bits; got {len(raw)}.")
+        needed = f"needs {(voxels + 7) // 8} bytes of bits; got {len(raw)}."
+        raise PromptError(f"{_one(kind)} of shape {(z, y, x)} {needed}")
     bits = np.unpackbits(np.frombuffer(raw, np.uint8), count=voxels).view(bool)  # a copy could be 2 GB
-    return Mask(bits.reshape(z, y, x), _read_index(values["low"]))
+    return bits.reshape(z, y, x), read_index(values["low"])

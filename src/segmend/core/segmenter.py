@@ -18,11 +18,12 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
+from segmend.core.drawings import strokes_of
 from segmend.core.dynamic_range import in_usual_range
 from segmend.core.image import Box, Image, LabelMap, MaskArray, Real, bounds
 from segmend.core.marks import marks
 from segmend.core.preview import picture
-from segmend.core.prompts import KINDS, Mask, Prompt, check, is_positive, kind_of
+from segmend.core.prompts import KINDS, Drawn, Mask, Prompt, check, is_positive, kind_of
 from segmend.core.session import Finetune
 from segmend.errors import PromptError, SettingsError, ShapeError
 
@@ -203,10 +204,14 @@ class Method:
     def __post_init__(self) -> None:
         assert set(self.prompts) <= set(KINDS), self.prompts
 
+    def takes(self, prompt: Prompt) -> bool:
+        """Tell whether a prompt is of a kind that this method can take."""
+        return ("stroke" if isinstance(prompt, Drawn) else kind_of(prompt)) in self.prompts
+
     def check(self, prompts: Sequence[Prompt]) -> None:
-        """Raise PromptError when a prompt is of a kind that this method cannot take."""
+        """Raise PromptError when a prompt is of a kind that this method cannot take; a drawing it takes as strokes."""
         for prompt in prompts:
-            if kind_of(prompt) not in self.prompts:
+            if not self.takes(prompt):
                 raise PromptError(f"{self.title} takes {', '.join(self.prompts)}; got {kind_of(prompt)}.")
 
 
@@ -237,6 +242,8 @@ def answers(
 ) -> Iterator[Prediction]:
     """Yield the workspace's answer in parts, each obeying every mark inside its box.
 
+    Drawings come to the workspace as strokes, but all their voxels hold.
+
     The last part also covers marks that no part reached. `label` says which of the workspace's own labels an empty
     mask asks for. `new` is how many of the prompts the mask so far has not answered, the newest where nothing is said
     (of an empty mask all). Where these are all negative they take away and never add, whatever the method answers.
@@ -266,9 +273,10 @@ def answers(
 def _parts(
     workspace: Workspace, prompts: Sequence[Prompt], previous: MaskArray, label: int | None
 ) -> Iterator[Prediction]:
+    lines = [line for prompt in prompts for line in (strokes_of(prompt) if isinstance(prompt, Drawn) else [prompt])]
     newest = prompts[-1] if prompts else None
     if label is None or not isinstance(newest, Mask) or newest.inside.any():
-        yield from workspace.stream(prompts, previous)
+        yield from workspace.stream(lines, previous)
         return
     old = bounds(previous)
     if old is not None:

@@ -1,8 +1,8 @@
 """One image being annotated: an append-only log of events, from which everything follows.
 
-An *event* is what the person did: defined a label, put down a prompt, removed an earlier
-prompt, undid, redid. Nothing in the log is ever changed or taken out. `done` folds the
-undo and redo events away and gives the indices of the events in effect. Events that one
+An *event* is what the person did: defined a label, put down a prompt, edited a mask by hand or by
+rule, removed an earlier prompt or edit, undid, redid. Nothing in the log is ever changed or taken out.
+`done` folds the undo and redo events away and gives the indices of the events in effect. Events that one
 action made, such as loading a mask of several objects, are `joined`: they are undone and
 redone together.
 
@@ -27,6 +27,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from segmend.core.edits import Combine, Edit, check_edit, edit_from_json, edit_to_json, other_label
 from segmend.core.image import Box, Index, LabelMap, MaskArray, bounds
 from segmend.core.prompts import Mask, Prompt, check, kind_of
 from segmend.core.prompts import from_json as prompt_from_json
@@ -83,8 +84,21 @@ class Prompted:
 
 
 @dataclass(frozen=True)
+class Edited:
+    """A label's mask was edited by hand or by rule, without a method.
+
+    Another label loses voxels to it where the edit itself says so, or with `overwrite`; a locked one never does.
+    """
+
+    edit: Edit
+    label: int
+    overwrite: bool = False
+    joined: bool = False  # to the event before: both are undone in one step
+
+
+@dataclass(frozen=True)
 class Removed:
-    """The prompt of an earlier event was taken away; its label is worked out again without it."""
+    """The prompt or edit of an earlier event was taken away; its label is worked out again without it."""
 
     event: int
 
@@ -99,7 +113,9 @@ class Redone:
     """The last event taken back came into effect again, and those joined to it."""
 
 
-Event = Defined | Prompted | Removed | Undone | Redone
+Event = Defined | Prompted | Edited | Removed | Undone | Redone
+Marked = Prompted | Edited  # what a person put down, and may take away again
+Asking = Prompted | Edited | Removed  # what changes masks, and so has an answer
 
 
 @dataclass(frozen=True)
@@ -194,7 +210,7 @@ class Session:
 
     def _is_joined(self, position: int) -> bool:
         event = self.events[position]
-        return isinstance(event, Defined | Prompted) and event.joined
+        return isinstance(event, Defined | Marked) and event.joined
 
     @property
     def done(self) -> tuple[int, ...]:
@@ -209,7 +225,7 @@ class Session:
     @property
     def pending(self) -> tuple[int, ...]:
         """Indices of the events in effect that change the mask and have no answer yet."""
-        return tuple(i for i in self.done if isinstance(self.events[i], Prompted | Removed) and i not in self.answers)
+        return tuple(i for i in self.done if isinstance(self.events[i], Asking) and i not in self.answers)
 
     @cached_property
     def labels(self) -> Mapping[int, Label]:
@@ -227,13 +243,23 @@ class Session:
         `before` leaves out the events from that index on, the state in which that
         event found the session.
         """
+        return tuple(i for i in self.marked(label, before=before) if isinstance(self.events[i], Prompted))
+
+    def marked(self, label: int | None = None, *, before: int | None = None) -> tuple[int, ...]:
+        """Return the events whose prompts and edits are in effect: those of one label, or all.
+
+        >>> from segmend.core.edits import KeepLargest
+        >>> session = Session((1, 8, 8)).add(Defined(Label(1, "lesion", PALETTE[0]))).add(Edited(KeepLargest(), 1))
+        >>> session.marked(), session.prompted()
+        ((1,), ())
+        """
         done = [i for i in self.done if before is None or i < before]
         removed = {event.event for i in done if isinstance(event := self.events[i], Removed)}
         return tuple(
             i
             for i in done
             if i not in removed
-            and isinstance(event := self.events[i], Prompted)
+            and isinstance(event := self.events[i], Marked)
             and (label is None or event.label == label)
         )
 
@@ -251,18 +277,35 @@ class Session:
                 check(prompt, self.shape)
                 if method == GIVEN and not isinstance(prompt, Mask):
                     raise PromptError(f"Only a mask can be given as it is; got a {kind_of(prompt)}.")
+            case Edited(edit=edit, label=value):
+                self._check_label(value)
+                check_edit(edit, self.shape)
+                self._check_other(edit, value)
             case Removed(event=earlier):
-                if earlier not in self.prompted():
-                    raise PromptError(f"Only a prompt in effect can be removed; event {earlier} is none.")
-                prompted = self.events[earlier]
-                assert isinstance(prompted, Prompted)
-                self._check_label(prompted.label)
+                if earlier not in self.marked():
+                    raise PromptError(f"Only a prompt or an edit in effect can be removed; event {earlier} is none.")
+                marked = self.events[earlier]
+                assert isinstance(marked, Marked)
+                self._check_label(marked.label)
             case Undone():
                 if not self.done:
                     raise PromptError("There is nothing to undo.")
             case Redone():
                 if not self.undone:
                     raise PromptError("There is nothing to redo.")
+
+    def _check_other(self, edit: Edit, label: int) -> None:
+        """Raise PromptError unless the label that an edit takes voxels from or looks at is another one, and free."""
+        changed = other_label(edit)
+        named = edit.other if isinstance(edit, Combine) else changed
+        if named is None:
+            return
+        if named == label:
+            raise PromptError(f"An edit of label {label} needs another label beside it; got {named} twice.")
+        if changed is not None:
+            self._check_label(changed)
+        elif named not in self.labels:
+            raise PromptError(f"Label {named} is not defined here; there are {sorted(self.labels)}.")
 
     def _check_label(self, value: int) -> None:
         if value not in self.labels:
@@ -339,6 +382,9 @@ def event_to_json(event: Event) -> dict[str, Any]:
         case Prompted(prompt=prompt, label=value, method=method, finetune=finetune):
             values = {"event": "prompted", "prompt": prompt_to_json(prompt), "label": value, "method": method}
             return {**values, "finetune": finetune, "overwrite": event.overwrite, "joined": event.joined}
+        case Edited(edit=edit, label=value, overwrite=overwrite, joined=joined):
+            values = {"event": "edited", "edit": edit_to_json(edit), "label": value}
+            return {**values, "overwrite": overwrite, "joined": joined}
         case Removed(event=earlier):
             return {"event": "removed", "of": earlier}
         case Undone():
@@ -364,6 +410,9 @@ def event_from_json(values: Mapping[str, Any]) -> Event:
                 label, method = _whole(values["label"]), str(values["method"])
                 overwrite = _flag(values, "overwrite", default=True)  # as it was before it could be said
                 return Prompted(prompt, label, method, finetune, overwrite, _flag(values, "joined", default=False))
+            case "edited":
+                overwrite, joined = (_flag(values, name, default=False) for name in ("overwrite", "joined"))
+                return Edited(edit_from_json(values["edit"]), _whole(values["label"]), overwrite, joined)
             case "removed":
                 return Removed(_whole(values["of"]))
             case "undone":

@@ -7,7 +7,6 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 Plane = NDArray[np.bool_]  # [y x]
 Pixels = NDArray[np.intp]  # [n 2] (y, x)
@@ -29,6 +28,8 @@ def thin(shape: Plane) -> Plane:
            [0, 0, 0, 0, 0, 0, 0],
            [0, 0, 0, 0, 0, 0, 0]])
     """
+    from scipy import ndimage  # here, because `import segmend` is to load NumPy alone
+
     padded = np.pad(shape, 1).astype(np.uint8)
     layer = np.asarray(ndimage.distance_transform_cdt(padded)).ravel()
     flat = padded.ravel()

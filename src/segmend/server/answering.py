@@ -1,19 +1,21 @@
-"""How one event is answered: which prompts a method sees, and what it says to paint.
+"""How one event is answered: which prompts a method sees, or which voxels an edit changes, and what to paint.
 
 Pure of locks and of the store; `open_session.OpenSession` runs it and paints what comes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from segmend.core.image import Box, MaskArray, Real, bounds
-from segmend.core.prompts import Click, Extremes, Prompt, Stroke, kind_of
+from segmend.core.image import Box, Image, LabelMap, MaskArray, Real, bounds
+from segmend.core.prompts import Click, Drawn, Extremes, Prompt, Stroke, kind_of
 from segmend.core.segmenter import Method, Prediction, Workspace, answers, label_meant
-from segmend.core.session import Finetune, Prompted, Removed, Session
+from segmend.core.session import Canvas, Edited, Finetune, Marked, Prompted, Removed, Session
+from segmend.editing.edited import Change, edited, laid_over
+from segmend.editing.keeping import EditedVoxels, edits_label, keep_edits, prompts_with_edits
 from segmend.server.wire import EMPTY_BOX
 
 OpenWorkspace = Callable[[str], Workspace]  # method id -> its workspace of this session's image
@@ -29,6 +31,37 @@ class Part:
     uncertainty: Real | None = None  # [z y x] of the box
     finetuned: bool = False  # by a network that was taught this image
     others_stay: bool = False  # no other label loses a voxel, as if all were locked
+
+
+@dataclass(frozen=True, eq=False)
+class EditPart:
+    """An edit's change of a label's mask, and of others' where it says so."""
+
+    change: Change
+    overwrite: bool
+
+    @property
+    def box(self) -> Box:
+        return self.change.box
+
+    def over(self, before: LabelMap, label: int, locked: Collection[int]) -> LabelMap:
+        """Return the label map of the box after it."""
+        return laid_over(before, self.change, label, locked=locked, overwrite=self.overwrite)
+
+
+@dataclass(frozen=True, eq=False)
+class RestoredPart:
+    """What other labels lost or gained by an edit that is taken back, where nothing has changed it since."""
+
+    box: Box
+    before: LabelMap  # [z y x] of the box, as the edit found it
+    after: LabelMap  # and as it left it
+    others: MaskArray  # where another label lost or gained
+
+    def over(self, now: LabelMap, label: int, locked: Collection[int]) -> LabelMap:
+        """Return the label map of the box with those voxels as they were before the edit."""
+        back = self.others & (now == self.after) & ~np.isin(now, list(locked)) & ~np.isin(self.before, list(locked))
+        return np.where(back, self.before, now)
 
 
 class FilteredWorkspace(Workspace):
@@ -69,7 +102,7 @@ def label_of(session: Session, position: int) -> int:
     event = session.events[position]
     if isinstance(event, Removed):
         event = session.events[event.event]
-    assert isinstance(event, Prompted), event
+    assert isinstance(event, Marked), event
     return event.label
 
 
@@ -93,13 +126,15 @@ def prompts_for(session: Session, label: int, positions: Sequence[int]) -> tuple
 
 
 def answered_prompts(session: Session, position: int) -> tuple[Prompt, ...]:
-    """Return the prompts that the answer to this event is given, as its label sees them."""
+    """Return the prompts that the answer to this event is given, as its label sees them; none for an edit."""
+    if isinstance(session.events[position], Edited):
+        return ()
     return prompts_for(session, label_of(session, position), prompts_in_effect(session, position))
 
 
 def _as_negative(prompt: Prompt) -> list[Prompt]:
     match prompt:
-        case Click(positive=True) | Stroke(positive=True):
+        case Click(positive=True) | Stroke(positive=True) | Drawn(positive=True):
             return [replace(prompt, positive=False)]
         case Extremes(points=points):
             return [Click(point, positive=False) for point in points]
@@ -107,20 +142,44 @@ def _as_negative(prompt: Prompt) -> list[Prompt]:
             return []
 
 
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What an answer may look at besides the log: the image and its workspaces, and the masks as they are."""
+
+    open_workspace: OpenWorkspace
+    image: Callable[[], Image]
+    mask_of: Callable[[int], MaskArray]
+    edited: MaskArray | None = None  # [z y x] voxels that were last changed by an edit
+
+
 def parts(
-    session: Session, position: int, previous: MaskArray, open_workspace: OpenWorkspace
-) -> Generator[Part | float, None, None]:
+    session: Session, position: int, previous: MaskArray, scene: Scene
+) -> Generator[Part | EditPart | RestoredPart | float, None, None]:
     """Yield what to paint for one event, the most wanted first; a number is the share done so far."""
     event = session.events[position]
     if isinstance(event, Prompted):
-        prompts = answered_prompts(session, position)
-        workspace = open_workspace(event.method).with_finetuning(event.finetune)
-        own = _workspace_label(session, event.label, workspace)
-        for part in answers(workspace, prompts, previous, label=own, new=1):
+        for part in _prompted(session, event, prompts_in_effect(session, position), previous, scene):
             stay = not event.overwrite
             yield Part(part.box, part.mask, part.quality, part.uncertainty, part.finetuned, others_stay=stay)
+    elif isinstance(event, Edited):
+        change = edited(event.edit, previous, scene.image(), scene.mask_of)
+        if change is not None:
+            yield EditPart(change, event.overwrite)
     else:
-        yield from _recompute(session, position, previous, open_workspace)
+        assert isinstance(event, Removed), event
+        yield from _without(session, event.event, position, previous, scene)
+
+
+def _prompted(
+    session: Session, event: Prompted, positions: Sequence[int], previous: MaskArray, scene: Scene
+) -> Iterator[Prediction]:
+    """Yield a method's answer to the last of some prompts, which leaves edits far from it as they are."""
+    workspace = scene.open_workspace(event.method).with_finetuning(event.finetune)
+    prompts = [(i, prompt) for i in positions for prompt in prompts_for(session, event.label, [i])]
+    edits = [i for i in _marked_in_effect(session, positions[-1]) if edits_label(session.events[i], event.label)]
+    seen = prompts_with_edits(prompts, edits, previous, scene.edited)
+    label = _workspace_label(session, event.label, workspace)
+    return keep_edits(answers(workspace, seen, previous, label=label, new=1), event.prompt, previous, scene.edited)
 
 
 def _workspace_label(session: Session, label: int, workspace: Workspace) -> int | None:
@@ -128,23 +187,117 @@ def _workspace_label(session: Session, label: int, workspace: Workspace) -> int 
     return label_meant(workspace.labels, session.labels[label].name, label)
 
 
-def _recompute(
-    session: Session, position: int, previous: MaskArray, open_workspace: OpenWorkspace
-) -> Iterator[Part | float]:
+def _without(
+    session: Session, gone: int, position: int, previous: MaskArray, scene: Scene
+) -> Iterator[Part | RestoredPart | float]:
+    """Yield what to paint when an earlier prompt or edit is taken away: its label's mask worked out again without it.
+
+    Without a prompt that is done from its first event on; without an edit from that edit on, and other labels get
+    back what it changed of them.
+    """
     label = label_of(session, position)
-    positions = prompts_in_effect(session, position)
-    own = [i for i in positions if label_of(session, i) == label]
-    mask = np.zeros(previous.shape, bool)
-    reached, quality, finetuned = bounds(previous) or EMPTY_BOX, None, False
-    for n, i in enumerate(own):
-        event = session.events[i]
-        assert isinstance(event, Prompted), event
-        prompts = prompts_for(session, label, [j for j in positions if j <= i])
-        workspace = open_workspace(event.method).with_finetuning(event.finetune)
-        changes = list(answers(workspace, prompts, mask, label=_workspace_label(session, label, workspace), new=1))
-        finetuned = any(part.finetuned for part in changes)
+    own = [
+        i
+        for i in _marked_in_effect(session, position)
+        if label_of(session, i) == label or edits_label(session.events[i], label)
+    ]
+    start, since, touched = np.zeros(previous.shape, bool), -1, None
+    if isinstance(session.events[gone], Edited):
+        then = Canvas(session.shape)
+        then.follow(_until(session, gone))
+        yield from _restored(session, gone, label, then.map)
+        if not _removed_since(session, gone, position, label):
+            start, since = then.mask(label), gone
+            touched = EditedVoxels(session.shape, label).before(session, gone)
+    reached = (bounds(previous) or EMPTY_BOX).union(bounds(start) or EMPTY_BOX)
+    replay = _Replay(session, label, start, touched, scene)
+    later = [i for i in own if i > since]
+    for n, i in enumerate(later):
+        reached = reached.union(replay.add(i))
+        yield (n + 1) / (len(later) + 1)
+    yield Part(reached, replay.mask[reached.slices], replay.quality, finetuned=replay.finetuned, others_stay=True)
+
+
+def _marked_in_effect(session: Session, position: int) -> list[int]:
+    """Return the prompts and edits before an event that are still wanted, and itself."""
+    wanted = {*session.marked(), position}
+    return [i for i in session.marked(before=position + 1) if i in wanted]
+
+
+def _until(session: Session, position: int) -> Session:
+    """Return the session with the answers that came before an event, as far as they are in effect now."""
+    return replace(session, answers={i: patch for i, patch in session.answers.items() if i < position})
+
+
+def _removed_since(session: Session, since: int, position: int, label: int) -> bool:
+    """Tell whether something else of the label, from before an event, was taken away after it."""
+    removals = [event for i in session.done if since < i < position and isinstance(event := session.events[i], Removed)]
+    return any(event.event < since and label_of(session, event.event) == label for event in removals)
+
+
+def _restored(session: Session, gone: int, label: int, then: LabelMap) -> Iterator[RestoredPart]:
+    patch = session.answers.get(gone)
+    if patch is None or not patch.box.size:
+        return
+    before = then[patch.box.slices]
+    after = before ^ patch.values
+    others = (before != after) & ~(np.isin(before, (0, label)) & np.isin(after, (0, label)))
+    if others.any():
+        yield RestoredPart(patch.box, before.copy(), after, others)
+
+
+class _Replay:
+    """A label's mask while its prompts and edits are gone through again."""
+
+    def __init__(self, session: Session, label: int, start: MaskArray, touched: MaskArray | None, scene: Scene) -> None:
+        self.session = session
+        self.label = label
+        self.mask = start
+        self.touched = touched  # voxels that were last changed by an edit
+        self.scene = scene
+        self.quality: float | None = None
+        self.finetuned = False
+
+    def add(self, position: int) -> Box:
+        """Go through one more event; return the box that it may have changed."""
+        event = self.session.events[position]
+        if isinstance(event, Prompted):
+            return self._answer(position, event)
+        assert isinstance(event, Edited), event
+        if self.touched is None:
+            self.touched = np.zeros(self.mask.shape, bool)
+        change = self._change(position, event)
+        if change is None:
+            return EMPTY_BOX
+        here = self.mask[change.box.slices]
+        self.touched[change.box.slices] |= here ^ change.mask
+        here[...] = change.mask
+        return change.box
+
+    def _answer(self, position: int, event: Prompted) -> Box:
+        positions = [i for i in prompts_in_effect(self.session, position) if i <= position]
+        scene = replace(self.scene, edited=self.touched)
+        changes = list(_prompted(self.session, event, positions, self.mask, scene))
+        reached = EMPTY_BOX
+        self.finetuned = any(part.finetuned for part in changes)
         for part in changes:
-            mask[part.box.slices] = part.mask
-            reached, quality = reached.union(part.box), part.quality
-        yield (n + 1) / (len(own) + 1)
-    yield Part(reached, mask[reached.slices], quality, finetuned=finetuned, others_stay=True)
+            here = self.mask[part.box.slices]
+            if self.touched is not None:
+                self.touched[part.box.slices] &= here == part.mask
+            here[...] = part.mask
+            reached, self.quality = reached.union(part.box), part.quality
+        return reached
+
+    def _change(self, position: int, event: Edited) -> Change | None:
+        """Return what an edit makes of the mask as it is now; one of another label gives and takes what it did then."""
+        if event.label == self.label:
+            return edited(event.edit, self.mask, self.scene.image(), self.scene.mask_of)
+        patch = self.session.answers.get(position)
+        if patch is None or not patch.box.size:
+            return None
+        then = Canvas(self.session.shape)
+        then.follow(_until(self.session, position))
+        before = then.map[patch.box.slices]
+        after = before ^ patch.values
+        here = self.mask[patch.box.slices]
+        return Change(patch.box, (here | (after == self.label)) & ~((before == self.label) & (after != self.label)))

@@ -12,8 +12,10 @@ from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 
-from segmend.core.prompts import MAX_POINTS, Lasso, Stroke
-from segmend.core.session import Defined, Event, Label, Prompted, event_from_json
+from segmend.core.edits import Cut, Edit, Paint, Threshold
+from segmend.core.image import Index
+from segmend.core.prompts import MAX_POINTS, Lasso, Prompt, Stroke
+from segmend.core.session import Defined, Edited, Event, Label, Prompted, event_from_json
 from segmend.errors import LimitError, PromptError
 from segmend.server.replies import UnreadableError
 
@@ -88,9 +90,11 @@ def event_of(values: Json, shape: Sequence[int], *, method: str) -> Event:
     if values.get("event") == "prompted":
         values = {"method": method, "overwrite": False, **values}
     _check_mask(values.get("prompt"), shape)
+    edit = values.get("edit")
+    _check_mask(edit.get("drawn") if isinstance(edit, dict) else None, shape)
     event = event_from_json(values)
-    if isinstance(event, Prompted) and isinstance(event.prompt, Stroke | Lasso):
-        _check_length(event.prompt)
+    if isinstance(event, Prompted | Edited):
+        _check_length(_line_of(event.prompt if isinstance(event, Prompted) else event.edit))
     if isinstance(event, Defined):
         check_label(event.label)
     return event
@@ -105,14 +109,22 @@ def check_label(label: Label) -> None:
 
 
 def _check_mask(prompt: Any, shape: Sequence[int]) -> None:
-    """Refuse a mask that unpacks to more than the image before it is unpacked."""
-    claimed = prompt.get("shape") if isinstance(prompt, dict) and prompt.get("kind") == "mask" else None
+    """Refuse a mask or a drawing that unpacks to more than the image before it is unpacked."""
+    claimed = prompt.get("shape") if isinstance(prompt, dict) and prompt.get("kind") in ("mask", "drawn") else None
     if isinstance(claimed, list) and all(isinstance(n, int) for n in claimed) and math.prod(claimed) > math.prod(shape):
-        raise PromptError(f"A mask of shape {tuple(claimed)[:3]} does not fit the image of shape {tuple(shape)}.")
+        what = "drawing" if prompt["kind"] == "drawn" else "mask"
+        raise PromptError(f"A {what} of shape {tuple(claimed)[:3]} does not fit the image of shape {tuple(shape)}.")
 
 
-def _check_length(prompt: Stroke | Lasso) -> None:
+def _line_of(thing: Prompt | Edit) -> Sequence[Index]:
+    """Return the points of what is drawn as a line; none of what is not."""
+    if isinstance(thing, Threshold):
+        return thing.region.points if isinstance(thing.region, Lasso) else ()
+    return thing.points if isinstance(thing, Stroke | Lasso | Paint | Cut) else ()
+
+
+def _check_length(points: Sequence[Index]) -> None:
     """Refuse a line that leads to and fro so often that drawing it would hold up everybody."""
-    length = sum(max(abs(b - a) for a, b in zip(*pair, strict=True)) for pair in pairwise(prompt.points))
+    length = sum(max(abs(b - a) for a, b in zip(*pair, strict=True)) for pair in pairwise(points))
     if length > MAX_LINE_VOXELS:
         raise LimitError(f"A line may be {MAX_LINE_VOXELS} voxels long; this one has {length}.")

@@ -14,7 +14,7 @@ import numpy as np
 
 from segmend.core.image import Box, Index, LabelMap, MaskArray, bounds
 from segmend.core.session import EMPTY, Canvas, Patch, Session, painted
-from segmend.server.answering import Part
+from segmend.server.answering import EditPart, Part, RestoredPart
 from segmend.server.uncertainty import UncertaintyMap
 from segmend.server.wire import EMPTY_BOX, pack
 
@@ -50,6 +50,12 @@ class Draft:
             return None
         return self.kept.most_common(1)[0][0]
 
+    def count(self, found: MaskArray, kept: LabelMap) -> None:
+        """Count what a part would have painted, and the labels that keep some of it."""
+        values, counts = np.unique(kept, return_counts=True)
+        self.found += int(np.count_nonzero(found))
+        self.kept.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+
     def patch(self) -> Patch:
         """Return all changes as one."""
         box = EMPTY_BOX
@@ -83,20 +89,24 @@ class DraftMap:
         """Know that this event's answer, the draft, is on the map already."""
         self._canvas.hold(position, patch)
 
-    def paint(self, draft: Draft, part: Part) -> Box | None:
+    def paint(self, draft: Draft, part: Part | EditPart | RestoredPart) -> Box | None:
         """Paint one part of a draft; return the box that changed."""
         before = self._canvas.map[part.box.slices]
-        free = (before == 0) | (before == draft.label) if part.others_stay else ~np.isin(before, draft.locked)
-        after = painted(before, part.mask & free, draft.label, draft.locked)
-        values, counts = np.unique(before[part.mask & ~free], return_counts=True)
-        draft.found += int(np.count_nonzero(part.mask))
-        draft.kept.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+        if isinstance(part, Part):
+            free = (before == 0) | (before == draft.label) if part.others_stay else ~np.isin(before, draft.locked)
+            after = painted(before, part.mask & free, draft.label, draft.locked)
+            draft.count(part.mask, before[part.mask & ~free])
+            draft.quality = part.quality if part.quality is not None else draft.quality
+            draft.finetuned = draft.finetuned or part.finetuned
+        else:
+            after = part.over(before, draft.label, draft.locked)
+            if isinstance(part, EditPart):
+                wanted = part.change.mask & (before != draft.label)
+                draft.count(wanted, before[wanted & (after != draft.label)])
         change = before ^ after
         inner = bounds(change) if change.size else None
         draft.parts += 1
         draft.reached = draft.reached.union(part.box)
-        draft.quality = part.quality if part.quality is not None else draft.quality
-        draft.finetuned = draft.finetuned or part.finetuned
         if inner is None:
             return None
         box = inner.moved(part.box.low)

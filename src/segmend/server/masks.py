@@ -108,6 +108,6 @@ def assign_labels(session: Session, values: Sequence[int], label: int) -> list[i
     """
     if len(values) == 1:
         return [label]
-    taken = {value for value in session.labels if session.prompted(value)}
+    taken = {value for value in session.labels if session.marked(value)}
     free = (value for value in range(1, 65536) if value not in {*session.labels, *values})
     return [next(free) if value in taken else value for value in values]

@@ -30,12 +30,26 @@ from typing import Any
 import numpy as np
 
 from segmend import methods
-from segmend.core.image import Box, Image, Index, LabelMap
+from segmend.core.image import Box, Image, Index, LabelMap, MaskArray
 from segmend.core.prompts import extent, is_positive
 from segmend.core.segmenter import Given, Workspace
-from segmend.core.session import EMPTY, GIVEN, Defined, Event, Patch, Prompted, Removed, Session, Undone
+from segmend.core.session import (
+    EMPTY,
+    GIVEN,
+    Asking,
+    Defined,
+    Edited,
+    Event,
+    Marked,
+    Patch,
+    Prompted,
+    Removed,
+    Session,
+    Undone,
+)
+from segmend.editing.keeping import EditedVoxels
 from segmend.errors import ConflictError, NotFoundError, PromptError, SegmendError, StoreError
-from segmend.server.answering import Part, answered_prompts, label_of, parts
+from segmend.server.answering import EditPart, Part, RestoredPart, Scene, answered_prompts, label_of, parts
 from segmend.server.audience import Answer, Audience, Listener
 from segmend.server.draft_map import Draft, DraftMap
 from segmend.server.told import Told
@@ -79,6 +93,7 @@ class OpenSession:
         self._workspaces = workspaces
         self._lock = RLock()
         self._draft_map = DraftMap(session.shape)
+        self._edited: dict[int, EditedVoxels] = {}  # by label
         self._uncertainty_map: UncertaintyMap | None = None  # of the last answer, while the mask is as it left it
         self._audience = Audience(record.id, record.case, told)
         self._working = False
@@ -101,7 +116,8 @@ class OpenSession:
     @property
     def size_bytes(self) -> int:
         uncertainty_map = self._uncertainty_map
-        return self._draft_map.size_bytes + (uncertainty_map.size_bytes if uncertainty_map is not None else 0)
+        size = self._draft_map.size_bytes + sum(voxels.size_bytes for voxels in self._edited.values())
+        return size + (uncertainty_map.size_bytes if uncertainty_map is not None else 0)
 
     def state(self) -> dict[str, Any]:
         with self._lock:
@@ -280,7 +296,7 @@ class OpenSession:
         for position in self._audience.positions():
             if position not in waiting:
                 event = self._session.events[position]
-                withdrawn = isinstance(event, Prompted | Removed) and position not in self._session.done
+                withdrawn = isinstance(event, Asking) and position not in self._session.done
                 self._audience.tell_answered(position, self._session, changed, withdrawn=withdrawn)
 
     def _align(self) -> Box | None:
@@ -295,7 +311,7 @@ class OpenSession:
         changed = self._align()
         waiting = set(self._session.pending)
         for position in self._audience.positions():
-            if position not in waiting and isinstance(self._session.events[position], Prompted | Removed):
+            if position not in waiting and isinstance(self._session.events[position], Asking):
                 withdrawn = position not in self._session.done
                 self._audience.tell_answered(position, self._session, withdrawn=withdrawn)
         return changed
@@ -310,7 +326,7 @@ class OpenSession:
         self._tell_frame(position, changed)
         self._store_answer(position, EMPTY)
         event = self._session.events[position]
-        if isinstance(event, Prompted) and self._removable(position, event):
+        if isinstance(event, Marked) and self._removable(position, event):
             removal = self._append(Removed(position), user)
             self._store_answer(removal, EMPTY)
             self._audience.tell_accepted(removal, self._session.events[removal])
@@ -318,8 +334,8 @@ class OpenSession:
         self._audience.tell_answered(position, self._session, changed, withdrawn=True)
         self._start()
 
-    def _removable(self, position: int, event: Prompted) -> bool:
-        return position in self._session.prompted() and not self._session.labels[event.label].locked
+    def _removable(self, position: int, event: Marked) -> bool:
+        return position in self._session.marked() and not self._session.labels[event.label].locked
 
     # Answers
 
@@ -368,7 +384,10 @@ class OpenSession:
         session = draft.session
         with self._lock:
             previous = self._draft_map.previous(draft.label)
-        with closing(parts(session, draft.position, previous, open_workspace)) as stream:
+            voxels = self._edited.setdefault(draft.label, EditedVoxels(session.shape, draft.label))
+            edited = voxels.before(session, draft.position)
+        scene = Scene(open_workspace, self._image, self._mask_of, edited)
+        with closing(parts(session, draft.position, previous, scene)) as stream:
             for part in stream:
                 with self._lock:
                     if self._draft_map.draft is not draft:
@@ -385,11 +404,17 @@ class OpenSession:
         if isinstance(event, Prompted) and event.method != GIVEN:
             self._workspaces.measure(self.id, event.method, self._image())
 
-    def _paint(self, draft: Draft, part: Part | float) -> None:
+    def _mask_of(self, label: int) -> MaskArray:
+        with self._lock:
+            return self._draft_map.previous(label)
+
+    def _paint(self, draft: Draft, part: Part | EditPart | RestoredPart | float) -> None:
         if isinstance(part, float):
             self._audience.tell_progress(draft.position, part)
             return
         self._tell_frame(draft.position, self._draft_map.paint(draft, part))
+        if not isinstance(part, Part):
+            return
         draft.uncertainty_map.take(part.box, part.uncertainty)
         for frame in draft.uncertainty_map.frames(-1) if self._audience else ():
             self._audience.tell_frame(frame)
@@ -410,10 +435,14 @@ class OpenSession:
         mine, other = self._session.events[draft.position], self._session.events[position]
         if label_of(self._session, position) != draft.label:
             return False
+        if isinstance(other, Removed):  # without an edit the answers before it are not worked out again
+            return isinstance(self._session.events[other.event], Prompted)
         if not isinstance(mine, Prompted) or not isinstance(other, Prompted):
-            return isinstance(other, Removed)
+            return False
         if is_positive(mine.prompt) and not is_positive(other.prompt):
             return False  # which only takes away, and would not find the rest
+        if any(isinstance(self._session.events[i], Edited) for i in self._session.pending if i < position):
+            return False  # which takes the mask as this answer leaves it
         place = extent(other.prompt)
         return mine.method == other.method and place is not None and place.intersection(draft.reached).size > 0
 
@@ -442,9 +471,7 @@ class OpenSession:
 
     def _asks(self, position: int, label: int) -> bool:
         """True when an event is one whose answer changes the mask of this label."""
-        return isinstance(self._session.events[position], Prompted | Removed) and (
-            label_of(self._session, position) == label
-        )
+        return isinstance(self._session.events[position], Asking) and (label_of(self._session, position) == label)
 
     def _store_answer(self, position: int, patch: Patch) -> None:
         self._store.answer(self.id, position, patch)

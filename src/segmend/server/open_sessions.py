@@ -159,14 +159,15 @@ class OpenSessions:
             record = self._store.session_record(session_id)
             loaded = self._store.load_session(session_id)
 
+            image = partial(self.images.get, record.case)
+
             def open_workspace(method: str) -> Workspace:
-                image = partial(self.images.get, record.case)
                 return Given() if method == GIVEN else self.workspaces.open(session_id, method, image)
 
             session = OpenSession(
                 record,
-                repair(self._store, session_id, loaded, open_workspace),
-                lambda: self.images.get(record.case),
+                repair(self._store, session_id, loaded, open_workspace, image),
+                image,
                 store=self._store,
                 pool=self.pool,
                 workspaces=self.workspaces,

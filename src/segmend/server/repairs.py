@@ -9,13 +9,16 @@ worked out anew in turn.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
-from segmend.core.session import EMPTY, Patch, Prompted, Removed, Session
+from segmend.core.image import Image
+from segmend.core.session import EMPTY, Asking, Patch, Session
+from segmend.editing.keeping import EditedVoxels
 from segmend.errors import SegmendError
-from segmend.server.answering import OpenWorkspace, Part, answered_prompts, label_of, parts
+from segmend.server.answering import OpenWorkspace, Scene, answered_prompts, label_of, parts
 from segmend.server.draft_map import Draft, DraftMap
 from segmend.server.uncertainty import UncertaintyMap
 from segmend.store import LoadedSession, Store
@@ -24,7 +27,9 @@ from segmend.store.checksums import patch_crc
 log = logging.getLogger("segmend.server")
 
 
-def repair(store: Store, session_id: str, loaded: LoadedSession, open_workspace: OpenWorkspace) -> Session:
+def repair(
+    store: Store, session_id: str, loaded: LoadedSession, open_workspace: OpenWorkspace, image: Callable[[], Image]
+) -> Session:
     """Return the session with its damaged answers worked out anew and stored.
 
     What cannot be worked out, because its method is gone, is left without an answer, as are the later ones.
@@ -32,9 +37,9 @@ def repair(store: Store, session_id: str, loaded: LoadedSession, open_workspace:
     session = loaded.session
     empty = {i for i, crc in loaded.damaged.items() if crc == patch_crc(session_id, i, EMPTY)}
     for position, crc in sorted(loaded.damaged.items()):
-        patch = EMPTY if position in empty else _answer(session, position, open_workspace)
+        patch = EMPTY if position in empty else _answer(session, position, open_workspace, image)
         if patch is None or patch_crc(session_id, position, patch) != crc:
-            return _replay(store, session_id, loaded, position, open_workspace)
+            return _replay(store, session_id, loaded, position, open_workspace, image)
         log.warning(
             "The answer to event %d of session %s was damaged; it was worked out anew, the same bit for bit.",
             position,
@@ -45,7 +50,14 @@ def repair(store: Store, session_id: str, loaded: LoadedSession, open_workspace:
     return session
 
 
-def _replay(store: Store, session_id: str, loaded: LoadedSession, since: int, open_workspace: OpenWorkspace) -> Session:
+def _replay(
+    store: Store,
+    session_id: str,
+    loaded: LoadedSession,
+    since: int,
+    open_workspace: OpenWorkspace,
+    image: Callable[[], Image],
+) -> Session:
     """Return the session with the answers to an event and all later ones worked out anew."""
     log.warning(
         "The answer to event %d of session %s is damaged; it and the later ones are worked out anew.", since, session_id
@@ -57,7 +69,7 @@ def _replay(store: Store, session_id: str, loaded: LoadedSession, since: int, op
     store.forget_answers(session_id, since=since)
     session = replace(before.session, answers={i: p for i, p in before.session.answers.items() if i < since})
     for position in later:
-        patch = EMPTY if position in empty else _answer(session, position, open_workspace)
+        patch = EMPTY if position in empty else _answer(session, position, open_workspace, image)
         if patch is None:
             break
         store.answer(session_id, position, patch)
@@ -65,18 +77,18 @@ def _replay(store: Store, session_id: str, loaded: LoadedSession, since: int, op
     return session
 
 
-def _answer(session: Session, position: int, open_workspace: OpenWorkspace) -> Patch | None:
+def _answer(session: Session, position: int, open_workspace: OpenWorkspace, image: Callable[[], Image]) -> Patch | None:
     """Return the answer to an event, None where its method is not installed any longer or does not take it."""
-    if not isinstance(session.events[position], Prompted | Removed):
+    if not isinstance(session.events[position], Asking):
         return EMPTY
     try:
-        return _answered_anew(session, position, open_workspace)
+        return _answered_anew(session, position, open_workspace, image)
     except SegmendError as error:
         log.warning("Event %d cannot be answered anew: %s", position, type(error).__name__)
         return None
 
 
-def _answered_anew(session: Session, position: int, open_workspace: OpenWorkspace) -> Patch:
+def _answered_anew(session: Session, position: int, open_workspace: OpenWorkspace, image: Callable[[], Image]) -> Patch:
     """Return the answer to an event in the session as it was when the event came."""
     then = Session(
         session.shape,
@@ -89,7 +101,9 @@ def _answered_anew(session: Session, position: int, open_workspace: OpenWorkspac
     draft_map.follow(then)
     uncertainty_map = UncertaintyMap(position, label, answered_prompts(then, position))
     draft = draft_map.draft = Draft(then, position, label, locked, uncertainty_map, planes=np.zeros(0, bool))
-    for part in parts(then, position, draft_map.previous(label), open_workspace):
-        if isinstance(part, Part):
+    edited = EditedVoxels(then.shape, label).before(then, position)
+    scene = Scene(open_workspace, image, draft_map.previous, edited)
+    for part in parts(then, position, draft_map.previous(label), scene):
+        if not isinstance(part, float):
             draft_map.paint(draft, part)
     return draft.patch()

@@ -9,6 +9,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from segmend.core.edits import (
+    MAX_DISTANCE_MM,
+    MAX_RADIUS,
+    MAX_SLICES,
+    MAX_SMOOTHING_MM,
+    Action,
+    Filter,
+    Inside,
+    Operation,
+    Unit,
+)
 from segmend.core.prompts import MAX_POINTS, Whole
 from segmend.core.session import MAX_LABEL, Finetune
 
@@ -75,8 +86,147 @@ class MaskJson(BaseModel):
     bits: Annotated[str, Field(description="base64 of zlib of the voxels, eight a byte, x fastest")]
 
 
+class DrawnJson(BaseModel):
+    """Voxels that were drawn one by one, such as another viewer's scribble; methods take them as strokes."""
+
+    kind: Literal["drawn"]
+    low: Voxel
+    shape: Sides
+    bits: Annotated[str, Field(description="base64 of zlib of the voxels, eight a byte, x fastest")]
+    positive: bool = True
+
+
 AnyPrompt = Annotated[
-    ClickJson | StrokeJson | BoxJson | LassoJson | ExtremesJson | AdjustJson | MaskJson, Field(discriminator="kind")
+    ClickJson | StrokeJson | BoxJson | LassoJson | ExtremesJson | AdjustJson | MaskJson | DrawnJson,
+    Field(discriminator="kind"),
+]
+
+Axis = Literal[0, 1, 2]
+Across = Annotated[
+    Axis | None, Field(description="the axis across the planes it keeps to; null: it works in all directions")
+]
+Within = Annotated[
+    list[float | None],
+    Field(min_length=2, max_length=2, description="lowest and highest value of the image; null: no limit"),
+]
+Distance = Annotated[float, Field(ge=0, le=MAX_DISTANCE_MM, description="mm")]
+
+
+class PaintJson(BaseModel):
+    """A brush along a line; with `positive` false it erases."""
+
+    kind: Literal["paint"]
+    points: Voxels
+    positive: bool = True
+    radius: Annotated[float, Field(ge=0, le=MAX_RADIUS)] = 3.0
+    unit: Unit = "mm"
+    axis: Across = None
+    square: bool = False
+    within: Within | None = None
+
+
+class DrawJson(BaseModel):
+    """Voxels that were drawn one by one are added, or with the drawing's `positive` false erased."""
+
+    kind: Literal["draw"]
+    drawn: DrawnJson
+    within: Within | None = None
+
+
+class FillHolesJson(BaseModel):
+    kind: Literal["fill_holes"]
+    axis: Across = None
+
+
+class KeepLargestJson(BaseModel):
+    kind: Literal["keep_largest"]
+
+
+class RemoveSmallJson(BaseModel):
+    kind: Literal["remove_small"]
+    below_mm3: Annotated[float, Field(gt=0, description="mm^2 in a flat image")] = 50.0
+
+
+class ComponentJson(BaseModel):
+    """The connected component, or the hole, at a voxel."""
+
+    kind: Literal["component"]
+    index: Voxel
+    action: Action = "erase"
+    axis: Across = None
+
+
+class SmoothJson(BaseModel):
+    kind: Literal["smooth"]
+    mm: Annotated[float, Field(gt=0, le=MAX_SMOOTHING_MM)] = 1.0
+    filter: Filter = "gaussian"
+
+
+class GrowJson(BaseModel):
+    kind: Literal["grow"]
+    mm: Annotated[float, Field(ge=-MAX_DISTANCE_MM, le=MAX_DISTANCE_MM, description="below 0 shrinks")] = 1.0
+
+
+class ThresholdJson(BaseModel):
+    """In a region, or without one in the mask grown by `margin_mm`, the mask becomes what is in a range of values."""
+
+    kind: Literal["threshold"]
+    within: Within
+    region: Annotated[LassoJson | BoxJson, Field(discriminator="kind")] | None = None
+    margin_mm: Distance = 3.0
+    inside: Inside = "replace"
+
+
+class CombineJson(BaseModel):
+    """Subtract and intersect are with the other label grown by `margin_mm`: labels have no voxel in common."""
+
+    kind: Literal["combine"]
+    operation: Operation
+    other: Value
+    margin_mm: Distance = 0.0
+
+
+class InterpolateJson(BaseModel):
+    kind: Literal["interpolate"]
+    axis: Axis = 0
+    slices: Annotated[
+        list[Coordinate], Field(max_length=MAX_SLICES, description="none: fill the empty ones between others")
+    ] = []
+
+
+class CopySliceJson(BaseModel):
+    kind: Literal["copy_slice"]
+    axis: Axis
+    source: Coordinate
+    target: Coordinate
+
+
+class CutJson(BaseModel):
+    """A line parts a component; the part at `index` goes to the label `to`, or is erased."""
+
+    kind: Literal["cut"]
+    points: Voxels
+    index: Voxel
+    axis: Axis = 0
+    to: Value | None = None
+    through: bool = True
+
+
+AnyEdit = Annotated[
+    PaintJson
+    | DrawJson
+    | FillHolesJson
+    | KeepLargestJson
+    | RemoveSmallJson
+    | ComponentJson
+    | SmoothJson
+    | GrowJson
+    | ThresholdJson
+    | CombineJson
+    | InterpolateJson
+    | CopySliceJson
+    | CutJson,
+    Field(discriminator="kind"),
 ]
 
 
@@ -106,6 +256,16 @@ class PromptedJson(BaseModel):
     joined: Joined = False
 
 
+class EditedJson(BaseModel):
+    """A label's mask edited by hand or by rule, without a method."""
+
+    event: Literal["edited"]
+    edit: AnyEdit
+    label: Value
+    overwrite: Overwrite = False
+    joined: Joined = False
+
+
 class RemovedJson(BaseModel):
     event: Literal["removed"]
     of: Annotated[int, Field(ge=0)]
@@ -119,8 +279,11 @@ class RedoneJson(BaseModel):
     event: Literal["redone"]
 
 
-class EventJson(RootModel[DefinedJson | PromptedJson | RemovedJson | UndoneJson | RedoneJson]):
-    root: Annotated[DefinedJson | PromptedJson | RemovedJson | UndoneJson | RedoneJson, Field(discriminator="event")]
+AnyEvent = DefinedJson | PromptedJson | EditedJson | RemovedJson | UndoneJson | RedoneJson
+
+
+class EventJson(RootModel[AnyEvent]):
+    root: Annotated[AnyEvent, Field(discriminator="event")]
 
 
 class NewPromptJson(BaseModel):
@@ -128,6 +291,12 @@ class NewPromptJson(BaseModel):
     label: Value
     method: Annotated[str, Field(description="the server's usual one when left out; given: a mask as it is")] = ""
     finetune: FinetuneJson = "auto"
+    overwrite: Overwrite = False
+
+
+class NewEditJson(BaseModel):
+    edit: AnyEdit
+    label: Value
     overwrite: Overwrite = False
 
 

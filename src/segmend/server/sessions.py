@@ -19,6 +19,7 @@ from segmend.server.replies import PROBLEMS
 from segmend.server.schemas import (
     AnswerJson,
     EventJson,
+    NewEditJson,
     NewLabelJson,
     NewPromptJson,
     SessionJson,
@@ -127,11 +128,25 @@ async def prompt(session: str, request: Request, here: SharedNow, who: UserNow) 
         return await accept_and_wait(opened, given, request, who)
 
 
+@router.post(
+    "/sessions/{session}/edits",
+    response_model=AnswerJson,
+    responses=ANSWER,
+    summary="Edit a label's mask by hand or by rule, without a method; waits for its answer",
+    openapi_extra=body(NewEditJson),
+)
+async def edit(session: str, request: Request, here: SharedNow, who: UserNow) -> Response:
+    async with open_session(here, session) as opened:
+        values: Json = {**await json_body(request, here.settings.max_body_bytes), "event": "edited"}
+        given = await run_in_threadpool(event_of, values, opened.session.shape, method="")
+        return await accept_and_wait(opened, given, request, who)
+
+
 @router.delete(
     "/sessions/{session}/prompts/{event}",
     response_model=AnswerJson,
     responses=ANSWER,
-    summary="Take an earlier prompt away; its label is worked out again without it",
+    summary="Take an earlier prompt or edit away; its label is worked out again without it",
 )
 async def remove(session: str, event: Position, request: Request, here: SharedNow, who: UserNow) -> Response:
     async with open_session(here, session) as opened:

@@ -11,11 +11,15 @@ import { panView, type Point, zoomView } from "../geometry";
 import type { Pane } from "../views/pane";
 import { box } from "./box";
 import { click } from "./click";
+import { cut } from "./cut";
 import type { Gesture } from "./gesture";
 import { extremes } from "./extremes";
+import { island } from "./island";
 import { lasso } from "./lasso";
 import { level, pan, point } from "./navigate";
+import { paint } from "./paint";
 import { stroke } from "./stroke";
+import { threshold } from "./threshold";
 import { Wheel, zoomOf } from "../wheel";
 
 class Cancelled extends Error {}
@@ -56,11 +60,11 @@ export function press(pane: Pane): void {
         if (!(error instanceof Cancelled)) throw error;
       })
       .finally(() => {
-        store.set({ draft: null });
+        store.set({ draft: null, editing: null });
       });
   });
   canvas.addEventListener("pointermove", (event) => {
-    store.set({ pointer: pane.indexUnder(event), aiming: false });
+    store.set({ pointer: pane.indexUnder(event), plane: pane.plane.name, aiming: false });
     pane.redraw();
     if (!fingers.has(event.pointerId)) return;
     const before = [...fingers.values()];
@@ -89,7 +93,8 @@ function gestureOf(pane: Pane, event: PointerEvent): Gesture | null {
   if (held.space) return pan;
   const flat = pane.opened.planes.length === 1;
   if (event.ctrlKey || event.metaKey) return flat ? pan : point;
-  return { navigate: flat ? pan : point, click, stroke, box, lasso, extremes }[pane.actions.store.state.tool];
+  const edits = { paint, erase: paint, cut, island, threshold };
+  return { navigate: flat ? pan : point, click, stroke, box, lasso, extremes, ...edits }[pane.actions.store.state.tool];
 }
 
 const turned = new Wheel();

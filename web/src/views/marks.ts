@@ -1,7 +1,7 @@
 /** Drawing prompts over a plane's picture. */
 
-import type { Prompt } from "../api";
-import { type Index, type Plane, pixelOf, type Point, type Projection, rectOf, toScreen } from "../geometry";
+import type { Edit, Prompt } from "../api";
+import { type Axis, type Index, type Plane, pixelOf, type Point, type Projection, rectOf, toScreen } from "../geometry";
 import type { Colour } from "../slices";
 
 export interface Place {
@@ -77,8 +77,9 @@ export function placeOf(prompt: Prompt): Index | null {
       return prompt.points[prompt.points.length >> 1] ?? null;
     case "box":
       return between(prompt.low, prompt.high);
+    case "drawn":
     case "mask": {
-      if (prompt.shape.every((side) => side === 1)) return null; // which asks for a first guess
+      if (prompt.kind === "mask" && prompt.shape.every((side) => side === 1)) return null; // which asks for a first guess
       const high = (axis: 0 | 1 | 2): number => prompt.low[axis] + prompt.shape[axis];
       return between(prompt.low, [high(0), high(1), high(2)]);
     }
@@ -221,4 +222,81 @@ function drawBox(
   context.setLineDash(waiting ? [3, 3] : [7, 4]);
   context.strokeStyle = css(colour);
   context.strokeRect(x, y, width, height);
+}
+
+/** Return half a brush's width and height on the screen, with the half voxel that it covers beyond its radius. */
+function brushSize({ plane, projection }: Place, radius: number, spacing: Index): Point {
+  const unit = Math.min(spacing[plane.right], spacing[plane.down]); // a radius counts voxels of the finer side
+  const along = (step: number): number => Math.floor((radius * unit) / step + 1e-5) + 0.5;
+  return [along(spacing[plane.right]) * projection.scaleX, along(spacing[plane.down]) * projection.scaleY];
+}
+
+/** Draw what a brush passes over, while it is pressed. */
+export function drawPaint(
+  context: CanvasRenderingContext2D,
+  place: Place,
+  edit: Extract<Edit, { kind: "paint" }>,
+  spacing: Index,
+  colour: Colour,
+): void {
+  const points = edit.points.filter((point) => point[place.plane.normal] === place.slice);
+  if (points.length === 0) return;
+  const [rx, ry] = brushSize(place, edit.radius, spacing);
+  const path = new Path2D();
+  context.save();
+  context.fillStyle = context.strokeStyle = edit.positive ? css(colour, 0.6) : "rgba(8,10,14,0.65)";
+  if (edit.square) {
+    for (const point of points) {
+      const [x, y] = middle(place, point);
+      path.rect(x - rx, y - ry, 2 * rx, 2 * ry);
+    }
+    context.fill(path);
+  } else {
+    points.forEach((point, i) => {
+      const [x, y] = middle(place, point);
+      if (i === 0) path.moveTo(x, y);
+      path.lineTo(x, y);
+    });
+    context.lineCap = "round";
+    context.lineJoin = "round";
+    context.lineWidth = 2 * Math.max(rx, ry);
+    context.stroke(path);
+  }
+  context.restore();
+}
+
+/** Outline the brush round the voxel under the pointer. */
+export function outlineBrush(
+  context: CanvasRenderingContext2D,
+  place: Place,
+  index: Index,
+  radius: number,
+  square: boolean,
+  spacing: Index,
+): void {
+  const [x, y] = middle(place, index);
+  const [rx, ry] = brushSize(place, radius, spacing);
+  context.beginPath();
+  if (square) context.rect(x - rx, y - ry, 2 * rx, 2 * ry);
+  else context.ellipse(x, y, rx, ry, 0, 0, 2 * Math.PI);
+  context.stroke();
+}
+
+/** Draw the line of a cut, in the slice it was drawn in. */
+export function drawCut(context: CanvasRenderingContext2D, place: Place, points: readonly Index[], axis: Axis): void {
+  if (axis !== place.plane.normal || points[0][axis] !== place.slice) return;
+  const path = new Path2D();
+  points.forEach((point, i) => {
+    const [x, y] = middle(place, point);
+    if (i === 0) path.moveTo(x, y);
+    else path.lineTo(x, y);
+  });
+  for (const [width, colour] of [
+    [5, "rgba(8,10,14,0.7)"],
+    [2, "#ffe04d"],
+  ] as const) {
+    context.lineWidth = width;
+    context.strokeStyle = colour;
+    context.stroke(path);
+  }
 }

@@ -24,7 +24,7 @@ import {
 } from "../geometry";
 import { type Colour, outlines, paintUncertainty, paintLabels, paintVolume } from "../slices";
 import { marksOf, type Opened, type State } from "../state";
-import { drawAim, drawPrompt, drawRing, type Place, placeOf } from "./marks";
+import { drawAim, drawCut, drawPaint, drawPrompt, drawRing, outlineBrush, type Place, placeOf } from "./marks";
 
 const TITLES = { axial: "Axial", coronal: "Coronal", sagittal: "Sagittal" } as const;
 const AXES_COLOURS = { axial: "#e0b354", coronal: "#6fbf8b", sagittal: "#6ea8e0" } as const;
@@ -344,6 +344,7 @@ export class Pane {
     const colourOf = (label: number): Colour =>
       state.labels.find(({ value }) => value === label)?.colour ?? [160, 160, 160];
     for (const mark of marksOf(state)) {
+      if (mark.event.event === "edited") continue; // what they did is in the mask
       drawPrompt(this.#context, place, mark.event.prompt, colourOf(mark.event.label), mark.waiting);
       const at = mark.position === state.hovered ? placeOf(mark.event.prompt) : null;
       if (at !== null) drawRing(this.#context, place, at, "#fff");
@@ -351,6 +352,10 @@ export class Pane {
     if (state.points.length > 0) {
       drawPrompt(this.#context, place, { kind: "extremes", points: state.points }, colourOf(state.label), true);
     }
+    if (state.editing?.kind === "paint") {
+      drawPaint(this.#context, place, state.editing, this.#spacing, colourOf(state.label));
+    }
+    if (state.cut.length > 0) drawCut(this.#context, place, state.cut, state.cutAxis);
     if (state.draft !== null) drawPrompt(this.#context, place, state.draft, colourOf(state.label), false);
   }
 
@@ -369,6 +374,8 @@ export class Pane {
       const [rx, ry] = [(state.radius + 0.5) * p.scaleX, (state.radius + 0.5) * p.scaleY];
       context.ellipse(x + p.scaleX / 2, y + p.scaleY / 2, rx, ry, 0, 0, 2 * Math.PI);
       context.stroke();
+    } else if (state.tool === "paint" || state.tool === "erase") {
+      outlineBrush(this.#context, this.#place(p), index, state.radius, state.brush.square, this.#spacing);
     } else if (p.scaleX > 5) {
       context.strokeRect(x, y, p.scaleX, p.scaleY);
     }

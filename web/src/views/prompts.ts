@@ -1,7 +1,8 @@
 /** The marks in effect, newest first; any of them can be taken away. */
 
 import type { Actions } from "../actions";
-import type { Prompt } from "../api";
+import type { Edit, Prompt } from "../api";
+import { describeEdit, placeOfEdit } from "../edits";
 import { h, icon, iconButton, type IconName, refill } from "../dom";
 import { type Mark, marksOf, type State } from "../state";
 import { placeOf } from "./marks";
@@ -38,8 +39,8 @@ export function promptsPanel(actions: Actions): HTMLElement {
 
 function row(actions: Actions, state: State, { position, event, waiting }: Mark): HTMLElement {
   const label = state.labels.find(({ value }) => value === event.label);
-  const place = placeOf(event.prompt);
-  const words = describe(event);
+  const place = event.event === "edited" ? placeOfEdit(event.edit) : placeOf(event.prompt);
+  const words = event.event === "edited" ? describeEdit(event.edit, state.labels) : describe(event);
   const hover = (hovered: number | null) => (): void => {
     actions.store.set({ hovered });
   };
@@ -56,7 +57,7 @@ function row(actions: Actions, state: State, { position, event, waiting }: Mark)
       onfocus: hover(position),
       onblur: hover(null),
     },
-    icon(iconOf(event.prompt)),
+    icon(event.event === "edited" ? iconOfEdit(event.edit) : iconOf(event.prompt)),
     h("span", { class: "mark-words" }, words),
     h("span", { class: "mark-label" }, waiting ? "waiting" : (label?.name ?? "")),
   );
@@ -81,7 +82,7 @@ function row(actions: Actions, state: State, { position, event, waiting }: Mark)
 
 const signed = (positive: boolean): string => (positive ? "+" : "−");
 
-export function describe({ prompt, method }: Mark["event"]): string {
+export function describe({ prompt, method }: Extract<Mark["event"], { event: "prompted" }>): string {
   if (method === GIVEN) return "Loaded mask";
   switch (prompt.kind) {
     case "click":
@@ -98,10 +99,20 @@ export function describe({ prompt, method }: Mark["event"]): string {
       return `${prompt.k > 0 ? "Grow" : "Shrink"}${prompt.of === "mask" ? ` by ${Math.round(Math.abs(prompt.k) * 100)} %` : ""}`;
     case "mask":
       return prompt.shape.every((side) => side === 1) ? "First guess" : "Refined mask";
+    case "drawn":
+      return `Drawing ${signed(prompt.positive)}`;
   }
 }
 
+function iconOfEdit(edit: Edit): IconName {
+  if (edit.kind === "paint" || edit.kind === "draw") {
+    return (edit.kind === "paint" ? edit : edit.drawn).positive ? "paint" : "erase";
+  }
+  return "check";
+}
+
 function iconOf(prompt: Prompt): IconName {
+  if (prompt.kind === "drawn") return "stroke";
   if (prompt.kind === "click") return prompt.positive ? "plus" : "minus";
   if (prompt.kind === "adjust") return prompt.k > 0 ? "plus" : "minus";
   return prompt.kind === "mask" ? "check" : prompt.kind;

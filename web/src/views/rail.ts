@@ -2,7 +2,7 @@
 
 import type { Actions } from "../actions";
 import { h, iconButton, type IconName, set } from "../dom";
-import type { Tool } from "../state";
+import { isEditTool, type Tool } from "../state";
 
 const TOOLS: readonly (readonly [Tool, IconName, string, string])[] = [
   ["navigate", "navigate", "Move and look", "V"],
@@ -11,6 +11,8 @@ const TOOLS: readonly (readonly [Tool, IconName, string, string])[] = [
   ["box", "box", "Box", "B"],
   ["lasso", "lasso", "Lasso", "L"],
   ["extremes", "extremes", "Ends of the object", "E"],
+  ["paint", "paint", "Paint", "P"],
+  ["erase", "erase", "Erase", "Q"],
 ];
 
 export function rail(actions: Actions): HTMLElement {
@@ -46,7 +48,7 @@ export function rail(actions: Actions): HTMLElement {
     type: "range",
     min: 1,
     max: 40,
-    "aria-label": "Stroke radius in voxels",
+    "aria-label": "Radius of strokes and brushes in voxels",
     oninput: () => {
       actions.setRadius(Number(radius.value));
     },
@@ -66,7 +68,7 @@ export function rail(actions: Actions): HTMLElement {
     const card = state.methods.find(({ id }) => id === state.method);
     for (const button of buttons) {
       const tool = button.dataset.tool as Tool;
-      const takes = tool === "navigate" || (card?.prompts.includes(tool) ?? false);
+      const takes = tool === "navigate" || isEditTool(tool) || (card?.prompts.includes(tool) ?? false);
       set(button, "aria-pressed", String(state.tool === tool));
       button.disabled = state.opened === null || !takes;
     }
@@ -77,7 +79,7 @@ export function rail(actions: Actions): HTMLElement {
     radius.value = String(state.radius);
     radius.disabled = state.opened === null;
     amount.value = String(state.radius);
-    size.style.visibility = state.tool === "stroke" ? "visible" : "hidden";
+    size.style.visibility = ["stroke", "paint", "erase"].includes(state.tool) ? "visible" : "hidden";
   });
   return element;
 }

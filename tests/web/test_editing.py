@@ -1,0 +1,158 @@
+"""Finishing a mask by hand and by rule in the page: tools, the section of rules, keys, and what the list says."""
+
+import numpy as np
+import pytest
+
+MIDDLE = (5, 6, 6)
+
+
+@pytest.fixture
+def opened(annotator, add, volume):
+    annotator.open(add(volume, "knee"))
+    return annotator
+
+
+def edits(opened):
+    """The edits that reached the server, oldest first."""
+    return [event["edit"] for event in opened.recorded["events"] if event["event"] == "edited"]
+
+
+def section(opened):
+    found = opened.page.locator("details.editing")
+    if found.get_attribute("open") is None:
+        found.locator("summary").click()
+    return found
+
+
+def rule(opened, name):
+    section(opened).get_by_role("button", name=name, exact=True).click()
+    opened.settle()
+
+
+def words(opened):
+    return opened.page.locator(".mark-row .mark-words").all_inner_texts()
+
+
+def row_of(opened, z, y, columns=13):
+    return [opened.label_at((z, y, x)) for x in range(columns)]
+
+
+def test_paint_and_erase_change_what_they_pass_over_and_nothing_else(opened):
+    page = opened.page
+    opened.plain()
+    page.get_by_text("Outline", exact=True).uncheck()
+    page.keyboard.press("p")
+    for _ in range(2):
+        page.keyboard.press("[")
+    grey = opened.colours([MIDDLE])[0]
+    page.mouse.move(*opened.place_of((5, 6, 3), "axial"))
+    page.mouse.down()
+    page.mouse.move(*opened.place_of((5, 6, 9), "axial"), steps=4)
+    assert opened.state["editing"]["kind"] == "paint"
+    page.mouse.up()
+    opened.settle()
+
+    assert row_of(opened, 5, 6) == [0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0]  # the brush reaches one voxel of 1 mm
+    assert row_of(opened, 5, 5) == [0] * 13  # rows are 1.5 mm apart
+    assert row_of(opened, 4, 6) == [0] * 13
+    painted = opened.colours([MIDDLE])[0]
+    assert painted != grey and painted[0] > painted[2]
+
+    page.keyboard.press("q")
+    opened.drag([(5, 6, 6), (5, 6, 6)])
+    opened.settle()
+    assert row_of(opened, 5, 6) == [0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0]
+    assert opened.colours([MIDDLE])[0] == grey
+
+    page.keyboard.down("Shift")  # an eraser paints
+    opened.drag([(5, 9, 6), (5, 9, 6)])
+    page.keyboard.up("Shift")
+    opened.settle()
+    assert opened.label_at((5, 9, 6)) == 1
+    assert words(opened) == ["Painted", "Erased", "Painted"]
+
+    for left in (2, 1):
+        page.keyboard.press("Control+z")
+        opened.settle()
+        assert len(words(opened)) == left
+    assert row_of(opened, 5, 6) == [0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0]
+    assert [edit["positive"] for edit in edits(opened)] == [True, False, True]
+
+
+def test_a_brush_keeps_to_values_and_other_planes_have_theirs(opened, volume):
+    section(opened)
+    opened.page.get_by_text("Within", exact=True).click()
+    opened.page.get_by_label("Lowest value").fill("100")
+    opened.page.get_by_label("Highest value").fill("200")
+    opened.page.keyboard.press("Enter")  # leaves the field, so that keys are shortcuts again
+    opened.show("coronal")
+    opened.page.keyboard.press("p")
+    opened.drag([(5, 6, 2), (5, 6, 10)], "coronal")
+    opened.settle()
+
+    (edit,) = edits(opened)
+    assert edit["axis"] == 1 and edit["within"] == [100, 200]
+    wanted = [int(100 <= value <= 200) for value in volume.voxels[0, 5, 6, 2:11]]
+    assert row_of(opened, 5, 6)[2:11] == wanted
+    assert words(opened) == ["Painted within 100 to 200"]
+
+
+def test_rules_say_what_they_changed_and_are_undone_and_removed(opened):
+    opened.click(MIDDLE)
+    opened.settle()
+    before = row_of(opened, 5, 6)
+
+    rule(opened, "Grow")
+    opened.toast("Grew by 1 mm: 50 voxels more.")
+    assert sum(row_of(opened, 5, 6)) == sum(before) + 2
+    opened.page.keyboard.press("Control+z")
+    opened.settle()
+    assert row_of(opened, 5, 6) == before
+
+    opened.page.get_by_label("Distance in mm").fill("1.5")
+    rule(opened, "Shrink")
+    assert sum(row_of(opened, 5, 6)) == sum(before) - 2
+    rule(opened, "Keep largest")
+    opened.toast("Kept the largest part: nothing changed.")
+    assert words(opened) == ["Kept the largest part", "Shrank by 1.5 mm", "Click +"]
+
+    opened.page.locator(".mark-row").nth(1).get_by_role("button", name="Remove").click()
+    opened.settle()
+    assert row_of(opened, 5, 6) == before and words(opened) == ["Kept the largest part", "Click +"]
+
+    opened.page.keyboard.press("n")
+    opened.settle()
+    rule(opened, "Smooth out")
+    opened.toast("There is no mask of this label yet")
+    assert words(opened) == ["Kept the largest part", "Click +"]
+
+
+def test_slices_are_copied_and_filled_in_between_and_a_part_is_split_off(opened):
+    page = opened.page
+    opened.click(MIDDLE)
+    opened.settle()
+    opened.go_to((7, 6, 6))
+    page.keyboard.press(".")
+    opened.settle()
+    assert opened.state["crosshair"][0] == 8 and row_of(opened, 8, 6) == row_of(opened, 7, 6)
+
+    opened.go_to((9, 6, 6))
+    page.keyboard.press(".")
+    opened.toast("The slice to copy from has no mask.")
+    opened.settle()
+
+    page.keyboard.press("p")
+    opened.go_to((10, 6, 6))
+    opened.drag([(10, 6, 5), (10, 6, 7)])
+    opened.settle()
+    rule(opened, "Interpolate")
+    assert any(row_of(opened, 9, 6))
+
+    page.keyboard.press("k")
+    opened.go_to(MIDDLE)
+    opened.drag([(5, 2, 6), (5, 10, 6)])
+    opened.toast("Now click the part that goes")
+    opened.click((5, 6, 8))
+    opened.settle()
+    assert row_of(opened, 5, 6)[3:10] == [0, 1, 1, 1, 2, 2, 0] and row_of(opened, 4, 6)[7] == 2
+    assert np.count_nonzero([kind == "Cut a part off, now Object 2" for kind in words(opened)]) == 1

@@ -1,0 +1,21 @@
+import { paintOf } from "../edits";
+import { type Index, lineTo } from "../geometry";
+import type { Press } from "./gesture";
+
+/** Paint voxels, or erase them, as they are passed over; Shift turns one into the other. */
+export async function paint({ pane, start, moves }: Press): Promise<void> {
+  const first = pane.indexUnder(start);
+  if (first === null) return;
+  const { actions } = pane;
+  const { brush, radius, tool } = actions.store.state;
+  const positive = (tool === "paint") !== start.shiftKey;
+  const points: Index[] = [first];
+  const edit = () => paintOf(brush, points, pane.plane.normal, radius, positive);
+  actions.store.set({ editing: edit() });
+  for await (const move of moves()) {
+    points.push(...lineTo(points[points.length - 1], pane.indexNear(move)));
+    actions.store.set({ editing: edit() });
+  }
+  actions.setCrosshair(points[points.length - 1]);
+  actions.edit(edit());
+}
