@@ -208,6 +208,36 @@ def test_a_session_that_stumbles_says_so_and_works_again(server, client, session
         np.testing.assert_array_equal(live.map, np.isin(GREY, (10, 20)))
 
 
+def wait_until_idle(server):
+    """Wait until the threads that answer have nothing left to do, also not what is for when nobody waits."""
+    over = threading.Event()
+
+    def last():
+        over.set()
+        yield
+
+    for _ in range(2 * server.settings.workers):
+        over.clear()
+        server.config.app.state.shared.sessions.pool.submit(last(), when_idle=True)
+        assert over.wait(PATIENCE)
+
+
+def test_a_method_is_prepared_once_and_not_for_each_who_comes(server, session, live, monkeypatch):
+    import flood
+
+    prepared = []
+    live.do(clicked(BOX))  # who has been answered needs no preparing, either
+    wait_until_idle(server)
+    monkeypatch.setattr(flood.FloodWorkspace, "prepare", lambda _: prepared.append(1))
+
+    with Client(server.address, session) as second:
+        second.next("frame")
+        wait_until_idle(server)
+        second.do(clicked(BAR))
+
+    assert prepared == []
+
+
 def test_a_client_too_far_behind_is_sent_away(server, session, live, monkeypatch):
     monkeypatch.setattr(live_module, "MAX_WAITING_BYTES", 10)
     with pytest.raises(Exception, match="too far behind") as sent_away, Client(server.address, session) as slow:

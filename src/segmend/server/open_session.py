@@ -201,8 +201,8 @@ class OpenSession:
 
         def steps() -> Iterator[None]:
             with self._lock:
-                if self._closed or self._working:
-                    return
+                if self._closed or self._working or self._workspaces.holds(self.id, method):
+                    return  # who has been answered needs no preparing
                 self._working = True
             try:
                 self._workspaces.open(self.id, method, self._image).prepare()
