@@ -259,6 +259,7 @@ def growth(nursery: Nursery, folder: Path, clicks: int, method: str) -> Growth:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="after which no other kill is begun")
     parser.add_argument("--clicks", type=int, default=0, help="clicks after the kills, over which memory is measured")
     parser.add_argument("--method", default="mend", help="of those clicks")
     parser.add_argument("--seed", type=int, default=1)
@@ -296,6 +297,8 @@ def main() -> int:
         kinds = [kind for kind in wanted if kind in rounds]
         begun = time.perf_counter()
         for number in range(options.kills if kinds else 0):
+            if time.perf_counter() - begun > 60 * options.minutes:
+                break
             kind = dice.choices(kinds, [KINDS[k] for k in kinds])[0]
             try:
                 rounds[kind]()
