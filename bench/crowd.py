@@ -1,8 +1,10 @@
 """How 50 people are served at once: python bench/crowd.py [--people N] [--cases N] [--clicks N]
 
-A real server in a process of its own, sessions over real WebSockets on pictures of 512 x 512, all of whose people click
-at the same moment, once and then a few times more. Prints how long the first clicks took, the share of that which would
-be fair (all processor time that they cost, over the cores), what the server weighs after, and when all have gone.
+A real server in a process of its own, sessions over real WebSockets on pictures of 512 x 512. First some people come
+one after the other: what the server's processor spends on opening a session and on its first click, times 50, over the
+cores, is the share of time that would be fair for 50. Then 50 people come, click at the same moment, and go on
+clicking. A server that wastes nothing answers half of them within half of that share. Prints it, how long the first
+clicks took, what the server weighs after, and when all have gone.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import os
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,6 +27,7 @@ from segmend.store import Store
 from server import FLAT, Served, Sitting, scene
 
 SECONDS = 300  # an answer that takes longer will never come
+ALONE = 4  # people who come one after the other
 
 
 def sit(served: Served, case: str, stack: ExitStack) -> Sitting:
@@ -43,46 +47,65 @@ def click(sitting: Sitting, number: int) -> float:
     return time.perf_counter() - begun
 
 
+def alone(served: Served, cases: Sequence[str]) -> float:
+    """Return the processor seconds that opening a session and its first click cost, one person at a time."""
+    used = served.seconds_of_processor()
+    for case in cases:
+        with ExitStack() as stack:
+            click(sit(served, case, stack), 0)
+    return (served.seconds_of_processor() - used) / len(cases)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=50)
     parser.add_argument("--cases", type=int, default=50, help="different pictures")
     parser.add_argument("--clicks", type=int, default=3, help="clicks a person")
     options = parser.parse_args()
+    cores = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="segmend-bench-") as folder:
         with Store.local(folder) as store:
-            cases = [store.add_case(f"case {seed}", scene(FLAT, seed)[0]).id for seed in range(options.cases)]
+            cases = [store.add_case(f"case {n}", scene(FLAT, n)[0]).id for n in range(options.cases + ALONE)]
         with Served(Path(folder), "mend") as served, ExitStack() as stack:
             while not httpx.get(f"{served.address}api/health").json()["ready"]:
                 time.sleep(0.2)
-            with ExitStack() as first:
-                click(sit(served, cases[0], first), 0)
+            alone(served, cases[:1])
             rest = served.megabytes()
+            fair = alone(served, cases[-ALONE:]) * options.people / cores
             together = threading.Barrier(options.people)
-            sittings = [sit(served, cases[i % len(cases)], stack) for i in range(options.people)]
+            begun = served.seconds_of_processor()
+            sittings = [sit(served, cases[i % options.cases], stack) for i in range(options.people)]
 
-            def work(person: int) -> list[float]:
+            def work(person: int) -> tuple[float, float]:
                 together.wait(SECONDS)
-                return [click(sittings[person], person + number) for number in range(options.clicks)]
+                first = click(sittings[person], person)
+                together.wait(SECONDS)
+                if person == 0:
+                    spent.append(served.seconds_of_processor())
+                together.wait(SECONDS)
+                return first, sum(click(sittings[person], person + number) for number in range(1, options.clicks))
 
-            used = served.seconds_of_processor()
+            spent: list[float] = []
             with ThreadPoolExecutor(options.people) as people:
                 times = list(people.map(work, range(options.people)))
-            used = served.seconds_of_processor() - used
-            firsts = [each[0] for each in times]
-            fair = used / options.clicks / len(os.sched_getaffinity(0))
+            spent.append(served.seconds_of_processor())
+            firsts = [first for first, _ in times]
+            later = options.people * max(1, options.clicks - 1)
+            each = fair * cores / options.people
             print(f"at rest, MB                          {rest[0]:8.0f}   ({rest[1]:.0f} mapped from files)")
+            print(f"fair share, seconds                  {fair:8.2f}   ({each:.3f} of {cores} cores a person)")
             print(f"first click of all, median seconds   {median(firsts):8.2f}   (at most {2 * fair:.2f}, 2 x fair)")
+            print(f"of the fair share                    {median(firsts) / fair:8.2f}   (at most 2)")
             print(f"first click of all, last seconds     {max(firsts):8.2f}")
-            print(f"processor a click, seconds           {used / options.people / options.clicks:8.3f}")
+            print(f"processor, opening and first click   {(spent[0] - begun) / options.people:8.3f}")
+            print(f"processor, a later click             {(spent[1] - spent[0]) / later:8.3f}")
             total, mapped = served.megabytes()
             kept = httpx.get(f"{served.address}api/health").json()["memory"]["kept_bytes"] / 1e6
             print(f"with {options.people} sessions, MB                 {total:8.0f}   (at most 800)")
             print(f"of which kept for later, MB          {kept:8.0f}")
             stack.close()
             time.sleep(6)
-            with ExitStack() as last:
-                click(sit(served, cases[0], last), 0)
+            alone(served, cases[:1])
             print(
                 f"when all have gone, MB               {served.megabytes()[0]:8.0f}   ({mapped:.0f} mapped from files)"
             )

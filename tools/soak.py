@@ -25,6 +25,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from segmend.io.nifti import nifti_header  # noqa: E402 - after the path to the tests' servers
-from segmend.samples import write_folder  # noqa: E402
+from segmend.samples import make, write_folder  # noqa: E402
 from segmend.store import Store  # noqa: E402
 from segmend.store.verify import verify  # noqa: E402
 from tests.server.forking import Forked, Nursery  # noqa: E402
@@ -47,8 +48,13 @@ from tests.store.servers import Postgres, postgres_folder  # noqa: E402
 
 # Kinds of kills, and how often each is drawn; `adapt` loads torch each time.
 KINDS = {"marks": 8, "uploads and exports": 6, "database": 3, "commands": 5, "adapt": 1}
-# Clicks of one session while memory is measured, clicks before it is, and the most megabytes it may grow by in 1,000.
-SITTING, WARMING, MOST_GROWN = 100, 300, 5.0
+# Clicks of one session while memory is measured, clicks before it is, clicks between two looks at it, and the most
+# megabytes by which it may grow in 1,000.
+SITTING, WARMING, SAMPLED, MOST_GROWN = 50, 100, 20, 5.0
+# Seconds that one of these clicks may take.
+SLOW_SECONDS = 600
+# The picture that is clicked in then.
+PICTURE = (1, 96, 128)
 
 
 class Site:
@@ -196,32 +202,73 @@ def kill_after(seconds: float, command: list[str]) -> None:
         child.wait()
 
 
-def growth(nursery: Nursery, folder: Path, clicks: int) -> tuple[float, float]:
-    """Return the megabytes that a server holds after so many clicks with mend, and by how many it grew in 1,000."""
+@dataclass(frozen=True)
+class Growth:
+    """How a server's memory grew over clicks: what it held beside what it keeps on purpose, and a line through that."""
+
+    clicks: list[int]
+    megabytes: list[float]
+
+    @property
+    def slope(self) -> float:
+        """Megabytes in 1,000 clicks, by least squares."""
+        return 1000 * float(np.polyfit(self.clicks, self.megabytes, 1)[0]) if len(self.clicks) > 1 else 0.0
+
+    @property
+    def error(self) -> float:
+        """The standard error of the slope."""
+        at, held = np.asarray(self.clicks, float), np.asarray(self.megabytes)
+        if len(at) < 3:
+            return 0.0
+        left = held - np.polyval(np.polyfit(at, held, 1), at)
+        return 1000 * float(np.sqrt((left**2).sum() / (len(at) - 2) / ((at - at.mean()) ** 2).sum()))
+
+    def __str__(self) -> str:
+        return (
+            f"{self.clicks[-1] - self.clicks[0]} clicks: from {self.megabytes[0]:.0f} to {self.megabytes[-1]:.0f} MB "
+            f"beside what is kept, {self.slope:+.2f} MB in 1,000 (at most 5), standard error {self.error:.2f}, "
+            f"by least squares over {len(self.clicks)} samples"
+        )
+
+
+def growth(nursery: Nursery, folder: Path, clicks: int, method: str) -> Growth:
+    """Return how a server grew over so many clicks in sessions of a picture and of a small volume, in turn."""
     data = folder / "clicks"
     data.mkdir()
     with Store.open(f"sqlite:///{data / 'segmend.db'}", str(data / "blobs")) as store:
-        case = store.add_case("blocks", blocks(seed=5)).id
-    server, dice, sizes = nursery.start(data, folder / "log", method="mend"), random.Random(1), {}
+        cases = [
+            (store.add_case("small", image).id, image.shape)
+            for image in (make("skin", shape=PICTURE).image, blocks(seed=5))
+        ]
+    server, dice = nursery.start(data, folder / "log", method=method), random.Random(1)
+    found = Growth([], [])
     with http(server) as client:
-        for number in range(clicks + WARMING):
+        client.timeout = SLOW_SECONDS  # the machine may be busy, and nothing here is about time
+        while not client.get("/api/health").json()["ready"]:
+            time.sleep(1)
+        for number in range(clicks + WARMING + 1):
+            if number >= WARMING and number % SAMPLED == 0:
+                memory = client.get("/api/health").json()["memory"]
+                found.clicks.append(number - WARMING)
+                found.megabytes.append((memory["resident_bytes"] - memory["kept_bytes"]) / 1e6)
+                if len(found.clicks) % 10 == 0:
+                    say(f"after {found.clicks[-1]} clicks {found.megabytes[-1]:.1f} MB beside what is kept")
+            case, shape = cases[number // SITTING % len(cases)]
             if number % SITTING == 0:
                 session = client.post(f"/api/cases/{case}/sessions").raise_for_status().json()["id"]
                 client.post(f"/api/sessions/{session}/events", json=defined(1)).raise_for_status()
-            event = clicked([dice.randrange(n) for n in SHAPE], positive=dice.random() < 0.7, method="mend")
+            event = clicked([dice.randrange(n) for n in shape], positive=dice.random() < 0.7, method=method)
             client.post(f"/api/sessions/{session}/events", json=event).raise_for_status()
-            if number >= WARMING and number % SITTING == 0:
-                memory = client.get("/api/health").json()["memory"]
-                sizes[number - WARMING] = (memory["resident_bytes"] - memory["kept_bytes"]) / 1e6
     server.kill()
-    at, held = np.asarray(list(sizes)), np.asarray(list(sizes.values()))
-    return float(held[-1]), 1000 * float(np.polyfit(at, held, 1)[0]) if len(at) > 1 else 0.0
+    return found
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="after which no other kill is begun")
     parser.add_argument("--clicks", type=int, default=0, help="clicks after the kills, over which memory is measured")
+    parser.add_argument("--method", default="mend", help="of those clicks")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", action="append", choices=list(KINDS), help="kinds of kills; repeat for more")
     options = parser.parse_args()
@@ -239,10 +286,10 @@ def main() -> int:
             "uploads and exports": lambda: site.round(Forked.kill, files=True),
             "commands": commands.round,
         }
-        adapting = Adapting(folder, options.seed) if "adapt" in wanted else None
+        adapting = Adapting(folder, options.seed) if "adapt" in wanted and options.kills else None
         if adapting is not None:
             rounds["adapt"] = adapting.round
-        if programs is not None and "database" in wanted:
+        if programs is not None and "database" in wanted and options.kills:
             postgres = Postgres(programs)
             stack.callback(postgres.close)
             shared = Site(folder / "shared", nursery, options.seed + 1, postgres.database())
@@ -257,6 +304,8 @@ def main() -> int:
         kinds = [kind for kind in wanted if kind in rounds]
         begun = time.perf_counter()
         for number in range(options.kills if kinds else 0):
+            if time.perf_counter() - begun > 60 * options.minutes:
+                break
             kind = dice.choices(kinds, [KINDS[k] for k in kinds])[0]
             try:
                 rounds[kind]()
@@ -276,8 +325,9 @@ def main() -> int:
         say(", ".join(f"{count} {name}" for name, count in {**counts, "whole exports": site.exported}.items()))
         grown = 0.0
         if options.clicks:
-            held, grown = growth(nursery, folder, options.clicks)
-            say(f"{options.clicks} clicks: {held:.0f} MB beside what is kept, {grown:+.1f} MB in 1,000 (at most 5)")
+            measured = growth(nursery, folder, options.clicks, options.method)
+            say(f"{options.method}, {measured}")
+            grown = measured.slope
     return 1 if sum(lost.values()) or grown > MOST_GROWN else 0
 
 

@@ -11,11 +11,13 @@ from segmend.core.image import Box, Image, scale_affine
 from segmend.core.prompts import Adjust, Click, Extremes, Lasso, Mask, Stroke
 from segmend.core.segmenter import answer
 from segmend.errors import PromptError
+from segmend.mend import plane_networks
 from segmend.mend.method import Mend, MendWorkspace
 from segmend.mend.plane_networks import CELLS, Networks, WindowNetworks
 from segmend.mend.plane_options import PlaneOptions
 from segmend.mend.plane_refine import components_near
 from segmend.mend.plane_windows import object_window, snap_window
+from segmend.runtime.budget import Memory
 from segmend.runtime.engine import Engine
 from segmend.sampling.channels import plane_prompt_channels
 from segmend.sampling.intensity import clip_to_window_level
@@ -326,6 +328,34 @@ def test_a_second_opinion_is_uncertain_of_what_the_mask_so_far_says():
     assert (mask != truth).sum() > 400
     assert uncertainty[(mask != truth) & inside].mean() > 0.5
     assert uncertainty[(mask == truth) & inside].mean() < 0.05
+
+
+def test_a_second_opinion_from_where_marks_were_looked_at_asks_nothing_anew():
+    voxels, truth = disc_image(rows=400, columns=400, radius=15)
+    engine, eyes = Bright(), Eyes()
+    click, nothing = [Click((0, 60, 90))], np.zeros_like(truth)
+
+    prediction = answer(bright(engine, eyes, second_prediction=True).open(Image(voxels[None])), click, nothing)
+
+    assert (
+        len(engine.asked) == 7 and len(eyes.read) == 6
+    )  # from six distances, then from near; from the fifth it is known
+    assert prediction.uncertainty.any()
+
+
+def test_windows_that_are_not_looked_through_again_go_first_when_room_is_needed(monkeypatch):
+    monkeypatch.setattr(plane_networks, "MEMORY", memory := Memory(10**9))
+    voxels, truth = disc_image(rows=400, columns=400, radius=15)
+    eyes, clicks = Eyes(), [Click((0, 60, 90)), Click((0, 55, 85))]
+    both = [bright(eyes=eyes, second_prediction=True).open(Image(voxels[None])) for _ in range(2)]
+    masks = [play(workspace, clicks[:1], np.zeros_like(truth)) for workspace in both]
+    assert len(eyes.read) == 12
+
+    memory.limit_bytes = 4 * memory.size_bytes // 12  # room for each object's window and the one that is twice as wide
+    for workspace, mask in zip(both, masks, strict=True):
+        answer(workspace, clicks, mask)
+
+    assert len(eyes.read) == 12
 
 
 def test_a_correction_leaves_what_is_far_from_it_alone():

@@ -41,6 +41,15 @@ class TestMemory:
         memory.put("sessions", 1, None, 200, droppable=False)  # it has grown
         assert memory.size_bytes == 200
 
+    def test_what_is_demoted_goes_first_unless_it_is_asked_for_again(self) -> None:
+        memory = Memory(100)
+        for number in range(4):
+            memory.put("a", number, number, 25)
+        memory.demote("a", [2, 3, "not kept"])
+        assert memory.get("a", 2) == 2
+        memory.put("a", 4, 4, 25)
+        assert [memory.get("a", number) for number in range(5)] == [0, 1, 2, None, 4]
+
     def test_a_smaller_limit_counts_at_once(self) -> None:
         memory = Memory(100)
         for number in range(10):

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,11 @@ import torch
 from segmend.errors import ModelError, SettingsError
 from segmend.nets.mend import PromptDecoder
 from segmend.nets.unet import UNet
+from segmend.runtime.budget import MEMORY
 from segmend.runtime.engine import (
+    CROWDED,
+    MORE_CROWDED,
+    RUNNING,
     OpenVinoEngine,
     TorchEngine,
     export_network,
@@ -118,6 +123,59 @@ def test_an_answer_is_not_overwritten_by_the_next(exported):
     engine.run({"x": np.ones((1, 3, 32, 32), np.float32)})
 
     np.testing.assert_array_equal(first, kept)
+
+
+def test_threads_that_run_at_the_same_time_get_the_same_numbers_as_one_alone():
+    engine = load_network(str(weights_file("mend2d_reader.onnx")), device="cpu")
+    x = {"x": np.random.default_rng(0).random((1, 4, 128, 128), np.float32)}
+    alone, together = engine.run(x), []
+
+    def work():
+        together.extend(engine.run(x) for _ in range(CROWDED))
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert MEMORY.count_of(engine._owner) == 1 and MEMORY.size_of(engine._owner) > 4e6
+    for found in together:
+        for name, values in alone.items():
+            np.testing.assert_array_equal(found[name], values)
+
+
+def test_half_of_a_processor_is_not_used_where_it_gives_other_numbers(exported, monkeypatch):
+    engine = load_network(str(exported), device="cpu", precision="float32")
+    x = random_input(1, 3, 32, 32)
+    alone, real = engine.run(x)["logits"], engine._compile
+    monkeypatch.setattr(engine, "_compile", lambda inputs, **_: real(inputs, INFERENCE_PRECISION_HINT="bf16"))
+    other = engine._run(engine._compile(x), x)["logits"]
+    assert not np.array_equal(other, alone)
+
+    with RUNNING:
+        for _ in range(CROWDED + 2):
+            np.testing.assert_array_equal(engine.run(x)["logits"], alone)
+    assert MEMORY.count_of(engine._owner) == 0
+
+
+def test_networks_that_add_up_over_the_picture_always_have_all_of_the_processor():
+    """Their last digits depend on the number of threads: of the shipped ones those that expect a quality."""
+    for name, halved in (("mend2d_refiner", False), ("mend3d_refiner", False), ("mend2d_lines", True)):
+        engine = load_network(str(weights_file(f"{name}.onnx")), device="cpu")
+        assert engine._adds_up is not halved
+
+
+def test_a_network_for_half_of_a_processor_that_was_dropped_is_compiled_again_when_it_is_worth_it(exported):
+    engine = load_network(str(exported), device="cpu")
+    x, made = random_input(1, 3, 32, 32), []
+    with RUNNING:
+        for _ in range(CROWDED * MORE_CROWDED + 1):
+            engine.run(x)
+            made.append(MEMORY.count_of(engine._owner))
+            MEMORY.forget(engine._owner)
+
+    assert [at for at, count in enumerate(made, start=1) if count] == [CROWDED + 1, CROWDED * MORE_CROWDED + 1]
 
 
 def test_an_engine_says_what_it_is(exported):

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from segmend.core.session import Patch, event_from_json
 from segmend.errors import ConflictError, DiskFullError, StoreError
 from segmend.server import live as live_module
 from segmend.store import Store
-from tests.server.running import Client, clicked, defined, http, in_thread, rooms, settings
+from tests.server.running import PATIENCE, Client, clicked, defined, http, in_thread, rooms, settings
 
 BOX, BAR = (1, 2, 2), (1, 2, 5)
 GREY = rooms().voxels[0]
@@ -58,6 +59,57 @@ def test_a_refused_answer_has_its_own_status(client, session, live, monkeypatch,
     reply = client.post(f"/api/sessions/{session}/events", json=clicked(BOX))
 
     assert reply.status_code == status and reply.json() == {"detail": str(error)}
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Hold the method "slow" before its first part until this event is set."""
+    released = threading.Event()
+    import slow
+
+    monkeypatch.setattr(slow.SlowWorkspace, "pause", lambda _: released.wait(PATIENCE))
+    yield released
+    released.set()
+
+
+@pytest.fixture
+def behind(client, session, live, held):
+    """Put down a slow click and a quick one behind it; return what gives the quick one's reply once it is let go."""
+    events = f"/api/sessions/{session}/events"
+    with ThreadPoolExecutor(2) as people:
+        first = people.submit(client.post, events, json=clicked(BOX, method="slow"))
+        live.next("accepted", position=1)
+        second = people.submit(client.post, events, json=clicked(BAR))
+        live.next("accepted", position=2)
+
+        def let_go():
+            held.set()
+            return first.result(PATIENCE), second.result(PATIENCE)
+
+        yield let_go
+        held.set()
+
+
+def test_who_waits_behind_a_refused_answer_is_told(client, session, live, behind, monkeypatch):
+    refusing(monkeypatch, "answer", DiskFullError("The disk is full."), times=1)
+
+    first, second = behind()
+
+    assert (first.status_code, second.status_code) == (507, 507)
+    assert second.json() == {"detail": "The disk is full."}
+    assert client.post(f"/api/sessions/{session}/undo").status_code == 200  # the next event tries again
+    while 1 not in live.answered:
+        live.receive()
+    np.testing.assert_array_equal(live.map, GREY == 10)
+
+
+def test_who_waits_behind_what_cannot_be_taken_over_is_told(behind, monkeypatch):
+    refusing(monkeypatch, "answer", ConflictError("It is answered."), times=1)
+    refusing(monkeypatch, "session", StoreError("The database is gone."), times=1)
+
+    replies = behind()
+
+    assert [(reply.status_code, reply.json()["detail"]) for reply in replies] == [(503, "The database is gone.")] * 2
 
 
 def test_an_event_that_cannot_be_stored_changes_nothing(client, session, live, monkeypatch):
@@ -140,7 +192,7 @@ def test_a_failing_method_whose_prompt_cannot_be_taken_back_waits(client, sessio
     np.testing.assert_array_equal(live.map, GREY == 20)
 
 
-def test_a_session_that_stumbles_works_again(server, session, live, monkeypatch):
+def test_a_session_that_stumbles_says_so_and_works_again(server, client, session, live, monkeypatch):
     with server.config.app.state.shared.sessions.open(session) as opened:
         real = opened._begin
 
@@ -149,11 +201,41 @@ def test_a_session_that_stumbles_works_again(server, session, live, monkeypatch)
             raise MemoryError
 
         monkeypatch.setattr(opened, "_begin", stumbling)
-        live.next("accepted", id=live.send(clicked(BOX)))
-        time.sleep(0.1)
+        reply = client.post(f"/api/sessions/{session}/events", json=clicked(BOX))
         live.do(clicked(BAR))
 
+        assert reply.status_code == 500 and "the next one tries again" in reply.json()["detail"]
         np.testing.assert_array_equal(live.map, np.isin(GREY, (10, 20)))
+
+
+def wait_until_idle(server):
+    """Wait until the threads that answer have nothing left to do, also not what is for when nobody waits."""
+    over = threading.Event()
+
+    def last():
+        over.set()
+        yield
+
+    for _ in range(2 * server.settings.workers):
+        over.clear()
+        server.config.app.state.shared.sessions.pool.submit(last(), when_idle=True)
+        assert over.wait(PATIENCE)
+
+
+def test_a_method_is_prepared_once_and_not_for_each_who_comes(server, session, live, monkeypatch):
+    import flood
+
+    prepared = []
+    live.do(clicked(BOX))  # who has been answered needs no preparing, either
+    wait_until_idle(server)
+    monkeypatch.setattr(flood.FloodWorkspace, "prepare", lambda _: prepared.append(1))
+
+    with Client(server.address, session) as second:
+        second.next("frame")
+        wait_until_idle(server)
+        second.do(clicked(BAR))
+
+    assert prepared == []
 
 
 def test_a_client_too_far_behind_is_sent_away(server, session, live, monkeypatch):

@@ -18,8 +18,8 @@ from segmend import io
 from segmend.core.image import Image
 from segmend.core.session import Label
 from segmend.errors import FileError, LimitError, SettingsError, UserError
+from segmend.io import apart
 from segmend.io.sizes import FLOOR
-from segmend.server import reading as module
 from segmend.server.reading import Reading
 from segmend.server.uploads import Names
 from tests.server.running import http, in_thread, rooms, settings
@@ -54,8 +54,8 @@ def reading(tmp_path):
     assert list((tmp_path / "data").iterdir()) == []
 
 
-@pytest.mark.parametrize("apart", [True, False], ids=["apart", "here"])
-def test_every_image_of_a_folder_comes_with_its_place_and_notes(tmp_path, apart):
+@pytest.mark.parametrize("read_apart", [True, False], ids=["apart", "here"])
+def test_every_image_of_a_folder_comes_with_its_place_and_notes(tmp_path, read_apart):
     (tmp_path / "data").mkdir()
     (tmp_path / "in").mkdir()
     io.write_image(tmp_path / "in" / "a.nii.gz", rooms())
@@ -63,7 +63,7 @@ def test_every_image_of_a_folder_comes_with_its_place_and_notes(tmp_path, apart)
     (tmp_path / "in" / "c.png").write_bytes(png(5)[:45])
     found = {}
 
-    for each in Reading(settings(tmp_path / "data", read_apart=apart)).images(tmp_path / "in"):
+    for each in Reading(settings(tmp_path / "data", read_apart=read_apart)).images(tmp_path / "in"):
         try:
             image = each.image()
             found[each.info.name] = (image.voxels.copy(), image.affine, image.notes)
@@ -108,8 +108,8 @@ def test_what_takes_too_long_is_ended(tmp_path):
 
 
 def test_what_waits_for_ever_is_ended_by_the_clock(reading, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "STARTING_SECONDS", 1)
-    monkeypatch.setattr(module, "PATIENCE", 0)
+    monkeypatch.setattr(apart, "STARTING_SECONDS", 1)
+    monkeypatch.setattr(apart, "PATIENCE", 0)
     os.mkfifo(tmp_path / "pipe.nii")
 
     [refused] = refusals(reading, tmp_path / "pipe.nii")

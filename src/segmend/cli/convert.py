@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from segmend import io
+from segmend.cli.reading import read_image, read_mask, read_series
 from segmend.cli.words import as_json, check_free, force_option, mask_writer, patient_option, say
 from segmend.core.session import PALETTE, Label
 from segmend.errors import SettingsError
@@ -50,14 +51,14 @@ def convert(
       segmend convert liver.nii.gz liver.dcm --mask ct/ --label liver --patient keep
     """
     if target is None:
-        found = io.series(Path(source))
+        found = read_series(source)
         say([asdict(entry) for entry in found], [str(entry) for entry in found], as_json=as_json)
         return
     check_free([Path(target)], force=force)
     if image is None and patient == "keep":
         raise SettingsError("--patient keep is for masks: name the image with --mask.")
-    reference = io.read(
-        Path(image or source),
+    reference = read_image(
+        image or source,
         series=series,
         fourth="time" if fourth == "time" else "channels",
         frame=frame,
@@ -67,7 +68,7 @@ def convert(
         shape, kept = reference.shape, 0
     else:
         write = mask_writer(target, reference, image, patient, series=series)
-        label_map = io.read_mask(Path(source), reference)
+        label_map = read_mask(source, reference)
         labels = _labels(sorted(set(label_map.ravel().tolist()) - {0}), names)
         write(label_map, labels)
         shape, kept = reference.shape, len(labels)

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
-from segmend import io
+from segmend.cli.reading import read_image, read_mask
 from segmend.cli.words import (
     Marks,
     as_json,
@@ -124,10 +124,10 @@ def segment(
     prompts = [step for step in steps if isinstance(step, Prompt)]
     chosen.check(prompts)
     check_free([Path(out)], force=force)
-    scan = io.read(Path(image), series=series)
+    scan = read_image(image, series=series)
     marks.check_flat(scan)
     write = mask_writer(out, scan, image, patient, series=series)
-    earlier = np.zeros(scan.shape, np.uint16) if start is None else io.read_mask(Path(start), scan)
+    earlier = np.zeros(scan.shape, np.uint16) if start is None else read_mask(start, scan)
 
     begun = time.perf_counter()
     segmenter = load(method, weights, device=device, precision=precision, dimensions=())

@@ -120,6 +120,7 @@ class PlanePredictor:
         """Answer marks alone, whose object may have any size: from several windows, the best expected answer."""
         windows = first_windows(self.windows, question, self.options.first)
         answers = [self.windows.predict(question, window) for window in windows]
+        self.windows.release(question.axis, question.index, windows)  # most of them are never looked through again
         shared = agreements([(answer.mask, answer.where) for answer in answers])
 
         def score(at: int) -> float:

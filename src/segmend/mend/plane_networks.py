@@ -7,8 +7,8 @@ the prompts into an answer. Nothing else of mend touches the two.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from threading import Lock
 
 import numpy as np
@@ -63,9 +63,13 @@ class Question:
     axis: int
     index: int
     here: Plane  # the mask so far
+    # What was answered to these prompts without a mask so far, by window: a second prediction asks for it again.
+    unmasked: dict[Window, WindowAnswer] = field(default_factory=dict, init=False, repr=False)
 
     def with_mask(self, here: Plane) -> Question:
-        return replace(self, here=here)
+        other = replace(self, here=here)
+        object.__setattr__(other, "unmasked", self.unmasked)
+        return other
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +124,17 @@ class WindowNetworks:
         return float(rows / columns)
 
     def predict(self, question: Question, window: Window) -> WindowAnswer:
-        """Return the networks' answer through a window."""
+        """Return the networks' answer through a window; without a mask so far they are asked once a window."""
+        if question.here.any():
+            return self._asked(question, window)
+        found = question.unmasked.get(window)
+        if found is None:
+            found = question.unmasked[window] = self._asked(question, window)
+        else:
+            MEMORY.get(self._owner, (question.axis, question.index, window))  # its features will be wanted again
+        return found
+
+    def _asked(self, question: Question, window: Window) -> WindowAnswer:
         with one_thread():  # the products are small: on a busy machine two threads took twice as long a click
             return self._predict(question, window)
 
@@ -147,6 +161,10 @@ class WindowNetworks:
                 MEMORY.put(self._owner, key, found, size)
                 MEMORY.keep_newest(self._owner, KEPT)
         return found
+
+    def release(self, axis: int, index: int, windows: Iterable[Window]) -> None:
+        """Let the features of windows go first where room is needed, unless they are asked for again."""
+        MEMORY.demote(self._owner, [(axis, index, window) for window in windows])
 
     def cells_on_image(self, question: Question, window: Window) -> NDArray[np.bool_]:  # [1 n n]
         """Return which cells of a window lie on the plane."""

@@ -11,7 +11,7 @@ import ctypes
 import sys
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +100,13 @@ class Memory:
             self._size += size
             self._shrink()
         self.give_back(least_bytes=WORTH_BYTES)
+
+    def demote(self, owner: Hashable, keys: Iterable[Hashable]) -> None:
+        """Let what is kept under these keys go before all else, unless somebody asks for it again."""
+        with self._lock:
+            for key in keys:
+                if (owner, key) in self._kept:
+                    self._kept.move_to_end((owner, key), last=False)
 
     def forget(self, owner: Hashable) -> None:
         """Keep nothing of an owner any longer."""

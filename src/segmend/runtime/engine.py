@@ -13,8 +13,9 @@ import json
 import shutil
 import sys
 import threading
+import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 
 from segmend.errors import ModelError, SettingsError
 from segmend.runtime import libraries
+from segmend.runtime.budget import MEMORY, resident_bytes
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -205,8 +207,55 @@ def _current_key(key: str, wanted: Container[str]) -> str:
     return next((name for name in map(".".join, names) if name in wanted), key)
 
 
+class Running:
+    """How many threads run a network at this moment.
+
+    >>> running = Running()
+    >>> with running as others, running as more:
+    ...     others, more
+    (0, 1)
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> int:
+        """Return how many others do."""
+        with self._lock:
+            self._count += 1
+            return self._count - 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._count -= 1
+
+
+RUNNING = Running()
+# Runs of a network on one shape beside others after which it is compiled for half of the processor.
+CROWDED = 4
+# How many times as many it takes the next time, should that have been dropped.
+MORE_CROWDED = 8
+
+
+@dataclass(eq=False)
+class Compiled:
+    """A network that is compiled for one shape of input and the whole processor; that for half of it is in `MEMORY`."""
+
+    whole: Any
+    crowded: int = 0  # runs beside others
+    worth: int = CROWDED  # of these, from which half is worth compiling
+    differs: bool = False  # half of the processor gives other numbers
+
+
 class OpenVinoEngine(Engine):
-    """OpenVINO on the processor; compiles once a shape of input (some 60 ms each)."""
+    """OpenVINO on the processor; compiles once a shape of input (some 60 ms each).
+
+    One run has all of the processor. Where others run beside it each has half: two threads that wait for each other at
+    every layer took a third of the processor's time more than one alone. What a mask is must not depend on who else
+    works, so half is given only where it gives the same numbers, bit for bit: not to networks that add up over the
+    whole picture, for threads add up parts of it, which rounds in another way.
+    """
 
     def __init__(self, path: str, precision: str = "auto") -> None:
         self._given = path, precision
@@ -214,18 +263,21 @@ class OpenVinoEngine(Engine):
         from openvino import __version__
 
         try:
-            self._model = self._core.read_model(path)
+            self._network = self._core.read_model(path)
         except RuntimeError as error:
             first = str(error).strip().splitlines()[0]
             raise ModelError(f"The weights {Path(path).name} could not be read: {first}.") from None
-        self._inputs = [port.get_any_name() for port in self._model.inputs]
+        self._inputs = [port.get_any_name() for port in self._network.inputs]
         self._outputs = [
-            _current(port.get_any_name()) for port in self._model.outputs
+            _current(port.get_any_name()) for port in self._network.outputs
         ]  # compiling may add names to them
         fast = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self.precision = ("bfloat16" if fast else "float32") if precision == "auto" else precision
         self.name = f"OpenVINO {__version__.split('-')[0]}, {self.precision}"
-        self._compiled: dict[tuple[tuple[int, ...], ...], Any] = {}
+        self._compiled: dict[Hashable, Compiled] = {}  # by the shapes of the inputs
+        self._adds_up = any(step.get_type_name().startswith("Reduce") for step in self._network.get_ops())
+        self._owner = object()  # of what is kept in `MEMORY`
+        weakref.finalize(self, MEMORY.forget_later, self._owner)
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -233,19 +285,46 @@ class OpenVinoEngine(Engine):
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         taken = {name: inputs[name] for name in self._inputs}
-        values = self._request(taken).infer(taken, share_inputs=True).to_tuple()
+        with RUNNING as others:
+            return self._run(self._model(taken, crowded=others > 0), taken)
+
+    def _run(self, model: Any, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        values = model.create_infer_request().infer(inputs, share_inputs=True).to_tuple()
         return {name: np.array(value, np.float32) for name, value in zip(self._outputs, values, strict=True)}
 
-    def _request(self, inputs: Arrays) -> Any:
+    def _model(self, inputs: Arrays, *, crowded: bool) -> Any:
+        """Return the network for inputs of these shapes, for half of the processor where others run."""
         key = tuple(inputs[name].shape for name in sorted(inputs))
         with self._lock:
-            if key not in self._compiled:
-                model = self._model.clone()
-                model.reshape({name: list(value.shape) for name, value in inputs.items()})
-                hint = {"bfloat16": "bf16", "float32": "f32"}[self.precision]
-                settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
-                self._compiled[key] = self._core.compile_model(model, "CPU", settings)
-            return self._compiled[key].create_infer_request()
+            compiled = self._compiled.get(key)
+            if compiled is None:
+                compiled = self._compiled[key] = Compiled(self._compile(inputs))
+            half = self._half(key, compiled, inputs) if crowded and not (self._adds_up or compiled.differs) else None
+            return half or compiled.whole
+
+    def _half(self, key: Hashable, compiled: Compiled, inputs: Arrays) -> Any:
+        """Return the network for half of the processor, None where it is not worth it or gives other numbers."""
+        compiled.crowded += 1
+        half = MEMORY.get(self._owner, key)
+        if half is not None or compiled.crowded <= compiled.worth:
+            return half
+        before = resident_bytes() or 0
+        half = self._compile(inputs, NUM_STREAMS=2, ENABLE_CPU_PINNING=False)  # pinned, two might share a core
+        wanted, got = self._run(compiled.whole, inputs), self._run(half, inputs)
+        compiled.worth *= MORE_CROWDED
+        compiled.differs = not all(np.array_equal(wanted[name], got[name], equal_nan=True) for name in wanted)
+        if compiled.differs:
+            return None
+        size = max((resident_bytes() or 0) - before, Path(self._given[0]).stat().st_size)  # about: others work, too
+        MEMORY.put(self._owner, key, half, size)
+        return half
+
+    def _compile(self, inputs: Arrays, **more: Any) -> Any:
+        model = self._network.clone()
+        model.reshape({name: list(value.shape) for name, value in inputs.items()})
+        hint = {"bfloat16": "bf16", "float32": "f32"}[self.precision]
+        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint, **more}
+        return self._core.compile_model(model, "CPU", settings)
 
 
 class OnnxEngine(Engine):

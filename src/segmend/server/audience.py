@@ -110,6 +110,10 @@ class Audience:
         """Return the events whose answers are waited for."""
         return list(self._requests)
 
+    def unanswered(self) -> list[int]:
+        """Return the events of which nobody was told yet what came of them."""
+        return [position for position, request in self._requests.items() if not request.answer.done()]
+
     def abandon(self, position: int) -> None:
         """Note that whoever asked for this answer has gone."""
         if position in self._requests:

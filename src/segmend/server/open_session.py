@@ -62,6 +62,8 @@ from segmend.store import SessionRecord, Store
 DELETED = "This case was deleted."
 # Seconds that another server has to answer an event that it accepted before this one does.
 OTHERS_SECONDS = 10.0
+# What who waits is told when no event can be answered, for a reason that nobody foresaw.
+UNANSWERED = "This event is stored, but could not be answered; the next one tries again, and the log has more."
 # Refused events in a row after which the store is believed, though nobody else seems to have added anything.
 FUTILE = 3
 
@@ -215,8 +217,8 @@ class OpenSession:
 
         def steps() -> Iterator[None]:
             with self._lock:
-                if self._closed or self._working:
-                    return
+                if self._closed or self._working or self._workspaces.holds(self.id, method):
+                    return  # who has been answered needs no preparing
                 self._working = True
             try:
                 self._workspaces.open(self.id, method, self._image).prepare()
@@ -358,9 +360,11 @@ class OpenSession:
                     yield from self._answer(draft)
                 except Exception as error:
                     self._fail(draft, error)
-        except BaseException:
+        except BaseException as error:
             with self._lock:  # or nobody would ever work here again
                 self._working = False
+                if isinstance(error, Exception):
+                    self._tell_waiting(MethodFailure(UNANSWERED))
             raise
 
     def _begin(self) -> Draft | None:
@@ -496,14 +500,24 @@ class OpenSession:
                     return
                 self._audience.tell_error(draft.position, reason)
                 if isinstance(error, StoreError):
-                    self._tell_frame(draft.position, self._draft_map.revert())
-                    self._stuck = True
+                    self._stop(draft, error)
                 else:
                     self._withdraw(draft.position)
             except SegmendError as refusal:
                 log_failure(f"An event in session {self.id} could not be taken back", refusal)
-                self._draft_map.revert()
-                self._stuck = True
+                self._stop(draft, refusal)
+
+    def _stop(self, draft: Draft, error: SegmendError) -> None:
+        """Answer nothing until the next event comes, for the store refuses; say so to all whose events lie behind."""
+        self._tell_frame(draft.position, self._draft_map.revert())
+        self._stuck = True
+        self._tell_waiting(error)
+
+    def _tell_waiting(self, error: SegmendError) -> None:
+        """Tell everybody whose event waits here why it is not answered now, so that nobody waits for ever."""
+        for position in self._audience.unanswered():
+            if position not in self._others:
+                self._audience.tell_error(position, error)
 
     def _tell_frame(self, position: int, changed: Box | None) -> None:
         """Tell the audience the label values of a box as they are now."""

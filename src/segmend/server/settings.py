@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from segmend.errors import SettingsError
+from segmend.io.apart import READ_SECONDS
 from segmend.runtime.budget import DEFAULT_BYTES
 from segmend.runtime.engine import AUTO, Device
 
@@ -44,7 +45,7 @@ class ServerSettings:
     max_unpacking: int = 100  # bytes that one packed byte of an image or archive may become, beyond 64 MB
     max_body_bytes: int = 32 << 20  # of one JSON body or WebSocket message
     read_apart: bool = True  # read files that come in in a process of their own, which may fail alone
-    read_seconds: float = 5.0  # of a processor, that reading may take for each megabyte of a file and for its start
+    read_seconds: float = READ_SECONDS  # of a processor, that reading may take for each megabyte and for its start
     readers: int = 2  # files that are read at the same moment
     cache_bytes: int = DEFAULT_BYTES  # of images, features, maps and workspaces that are kept in memory, all together
     open_sessions: int = 64  # kept in memory while nobody uses them

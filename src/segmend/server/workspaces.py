@@ -42,6 +42,10 @@ class Workspaces:
         self._keep((session_id, method), workspace, image())
         return workspace
 
+    def holds(self, session_id: str, method: str) -> bool:
+        """Tell whether a session's workspace is open."""
+        return self._memory.get(self._owner, (session_id, method)) is not None
+
     def measure(self, session_id: str, method: str, image: Image) -> None:
         """Look again how much memory a workspace holds, after it has answered."""
         workspace = self._memory.get(self._owner, (session_id, method))

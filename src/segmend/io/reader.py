@@ -1,15 +1,18 @@
-"""The process that reads what came in for a server, and ends with it; `reading` starts it and listens to it.
+"""The process that reads files for another one, and ends with it; `apart` starts it and listens to it.
 
-It is asked with one line of JSON on its standard input and answers with lines on its standard output:
+It is asked with one line of JSON and answers with lines:
 
     {"read": path, "skip": n, "folder": path, "limits": [...], "memory": bytes, "seconds": s}
+    {"one": path, "choice": {"series": uid, "fourth": "channels", "frame": 0}, ...}
     {"mask": path, "grid": [shape, affine], ...}
+    {"series": path, ...}
     {"info": [...]}             what will be read now
-    {"voxels": path, "affine": [...], "notes": [...]}, {"map": path, "names": {...}}, or {"error": [class, sentence]}
+    {"voxels": path, "affine": [...], "notes": [...]}, {"map": path, "names": {...}}, {"found": [...]},
+    or {"error": [class, sentence]}
     {"done": true}
 
-Voxels are written into the folder. Behind each image it waits for a line before it goes on, so that one at a time lies
-there. It imports no more than it needs, for it is started for each upload.
+Voxels are written into the folder. Behind each image of a "read" it waits for a line before it goes on, so that one at
+a time lies there. It imports no more than it needs, for a server starts it for each upload.
 """
 
 from __future__ import annotations
@@ -26,24 +29,33 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segmend import io
 from segmend.core.image import Image
 from segmend.errors import LimitError, UserError
+from segmend.io import files
 from segmend.io.sizes import Limits, limited
 
 
 def main() -> None:
-    """Read what one line of standard input asks for."""
+    """Be a process of its own: take the request from standard input, and answer on standard output."""
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is no answer
-    request = json.loads(sys.stdin.readline())
+    answer(sys.stdin, replies)
+
+
+def answer(requests: IO[str], replies: IO[str]) -> None:
+    """Read what one line asks for."""
+    request = json.loads(requests.readline())
     _limit(int(request["memory"]), float(request["seconds"]))
     with limited(Limits(*request["limits"])):
         try:
             if "mask" in request:
                 _answer_mask(request, replies)
+            elif "one" in request:
+                _answer_image(request, replies)
+            elif "series" in request:
+                _say(replies, found=[astuple(info) for info in files.series(request["series"])])
             else:
-                _answer_images(request, replies)
+                _answer_images(request, requests, replies)
         except UserError as error:
             _say(replies, error=[type(error).__name__, str(error)])
 
@@ -67,33 +79,44 @@ def _say(replies: IO[str], **values: Any) -> None:
     replies.flush()
 
 
-def _answer_images(request: dict[str, Any], replies: IO[str]) -> None:
-    for number, (info, read) in enumerate(io.images(request["read"])):
+def _answer_images(request: dict[str, Any], requests: IO[str], replies: IO[str]) -> None:
+    for number, (info, read) in enumerate(files.images(request["read"])):
         if number < request["skip"]:
             continue
         _say(replies, info=astuple(info))
-        path = Path(request["folder"], "voxels.npy")
         try:
-            image = read()
-            _save(path, image.voxels)
-            _say(replies, voxels=str(path), affine=image.affine.tolist(), notes=image.notes)
+            path = _say_image(read(), request, replies)
         except UserError as error:
+            path = None
             _say(replies, error=[type(error).__name__, str(error)])
-        sys.stdin.readline()
-        path.unlink(missing_ok=True)
+        requests.readline()
+        if path is not None:
+            path.unlink(missing_ok=True)
     _say(replies, done=True)
+
+
+def _answer_image(request: dict[str, Any], replies: IO[str]) -> None:
+    _say_image(files.read(request["one"], **request["choice"]), request, replies)
+
+
+def _say_image(image: Image, request: dict[str, Any], replies: IO[str]) -> Path:
+    path = Path(request["folder"], "voxels.npy")
+    _save(path, image.voxels)
+    _say(replies, voxels=str(path), affine=image.affine.tolist(), notes=image.notes)
+    return path
 
 
 def _answer_mask(request: dict[str, Any], replies: IO[str]) -> None:
     shape, affine = request["grid"]
     grid = Image(np.broadcast_to(np.uint8(0), (1, *shape)), np.array(affine), axes="zyx")
     path = Path(request["folder"], "map.npy")
-    _save(path, io.read_mask(request["mask"], grid))
-    _say(replies, map=str(path), names=io.mask_names(request["mask"]))
+    _save(path, files.read_mask(request["mask"], grid))
+    _say(replies, map=str(path), names=files.mask_names(request["mask"]))
 
 
 def _save(path: Path, array: NDArray[Any]) -> None:
     try:
         np.save(path, array)
     except OSError as error:
+        path.unlink(missing_ok=True)
         raise LimitError(f"There is no room to unpack it: {error.strerror or 'the disk refused'}.") from None

@@ -1,0 +1,317 @@
+"""Files read in a process of their own that may fail alone.
+
+What decodes a file is mostly code of others in C, and a file may be made to keep it busy for hours, to have it take all
+memory, or to end the process. So a process reads it, with limits of memory and of time of the processor, where the
+system has such limits; it writes voxels into a folder, where they are mapped from. What comes back is images and
+sentences. What the two say to each other is in `reader`.
+
+A server starts that process anew, which takes .3 s, for in a process with threads a copy of it may wait for ever for a
+lock that no thread of its own holds. A command reads before it has any, so on Linux it makes a copy of itself (a fork),
+which has imported all that it needs: that takes some milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from threading import Timer
+from typing import IO, Any, NoReturn, Protocol
+
+import numpy as np
+
+from segmend import errors
+from segmend.core.image import Image, LabelMap
+from segmend.errors import FileError, LimitError, UserError
+from segmend.io import reader
+from segmend.io.series import SeriesInfo
+from segmend.io.sizes import USUAL, Limits
+from segmend.runtime.memory import free_memory
+
+# Seconds of a processor that reading may take for each megabyte of a file and once for its start.
+READ_SECONDS = 5.0
+# Seconds of a processor for each file of a folder, beside those for its size.
+SECONDS_A_FILE = 0.02
+# Seconds by the clock for each of the processor: others may want it, and the disk may be slow.
+PATIENCE = 6
+# Seconds by the clock for the start of a process.
+STARTING_SECONDS = 60
+# Bytes beside the voxels, and how often it holds these: packed, unpacked, in another order, as floats.
+BESIDE, COPIES = 2**30, 4
+# Images that end the process, after which the others of a folder are given up.
+MOST_ENDINGS = 5
+# How variables of the environment begin that may hold tokens and passwords: reading needs none.
+SECRET = ("SEGMEND_", "AWS_", "PG")
+
+
+@dataclass(frozen=True)
+class Found:
+    """An image of a path, read, or a sentence on why it cannot be."""
+
+    info: SeriesInfo
+    image: Callable[[], Image]  # raises UserError
+
+
+class EndedError(Exception):
+    """A process that ended before it answered; `alone` says that it was about one image, others may be read."""
+
+    def __init__(self, error: UserError, *, alone: bool) -> None:
+        super().__init__(str(error))
+        self.error, self.alone = error, alone
+
+
+@dataclass(frozen=True)
+class Apart:
+    """Reads files within limits, each time in a process of its own; voxels lie in its folder while they are used."""
+
+    folder: Path
+    limits: Callable[[], Limits] = lambda: USUAL  # asked for each process: what is free changes
+    seconds: float = READ_SECONDS  # of a processor, for each megabyte and for the start
+    forked: bool = False  # a copy of this process, which has no threads
+
+    def images(self, place: Path) -> Iterator[Found]:
+        """Yield all images that a path holds, each to be used before the next one is asked for.
+
+        Where an image ends the process, another one goes on behind it.
+        """
+        skip = endings = 0
+        while True:
+            with self._process(place, read=str(place), skip=skip) as process:
+                name = place.name
+                try:
+                    while not (reply := process.reply(name)).get("done"):
+                        if "info" in reply:
+                            info = SeriesInfo(*reply["info"])
+                            name = info.name or info.uid
+                            skip += 1
+                        else:
+                            yield Found(info, _image_of(reply))
+                            process.go_on()
+                    return
+                except EndedError as ended:
+                    info = SeriesInfo(name, name, "", "")
+                    endings += 1
+                    yield Found(info, raising(ended.error))
+                    if not ended.alone or endings == MOST_ENDINGS:
+                        return
+                except UserError as error:  # of the place as a whole
+                    yield Found(SeriesInfo(name, name, "", ""), raising(error))
+                    return
+
+    def image(self, place: Path, *, series: str | None = None, fourth: str = "channels", frame: int = 0) -> Image:
+        """Return what `io.read` does; nothing of it stays in the folder."""
+        choice = {"series": series, "fourth": fourth, "frame": frame}
+        reply = self._reply(place, one=str(place), choice=choice)
+        image = _image_of(reply)()
+        Path(reply["voxels"]).unlink()  # what is mapped stays until it is used no longer
+        return image
+
+    def series(self, place: Path) -> tuple[SeriesInfo, ...]:
+        """Return what `io.series` does."""
+        return tuple(SeriesInfo(*values) for values in self._reply(place, series=str(place))["found"])
+
+    def mask(self, path: Path, image: Image) -> tuple[LabelMap, dict[int, str]]:
+        """Return the label map in a file, laid on an image's grid, and what its objects are called."""
+        grid = [image.shape, image.affine.tolist()]
+        reply = self._reply(path, mask=str(path), grid=grid)
+        return np.load(reply["map"]), {int(value): str(name) for value, name in reply["names"].items()}
+
+    def _reply(self, place: Path, **request: Any) -> dict[str, Any]:
+        """Return the one answer to a request."""
+        with self._process(place, **request) as process:
+            try:
+                return process.reply(place.name)
+            except EndedError as ended:
+                raise ended.error from None
+
+    def _process(self, place: Path, **request: Any) -> _Process:
+        limits = self.limits()
+        memory = min(BESIDE + COPIES * limits.max_bytes, max(free_memory(), BESIDE))
+        seconds = self._seconds(place)
+        request |= {"folder": str(self.folder), "limits": astuple(limits), "memory": memory, "seconds": seconds}
+        return _Process(request, seconds, _Copy if self.forked else _started)
+
+    def _seconds(self, place: Path) -> float:
+        """Return the seconds of a processor that reading a path may take."""
+        files = (
+            [place] if place.is_file() else [Path(root, name) for root, _, names in os.walk(place) for name in names]
+        )
+        megabytes = sum(_size(path) for path in files) / 2**20
+        return self.seconds * (1 + megabytes) + SECONDS_A_FILE * len(files)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def raising(error: UserError) -> Callable[[], Image]:
+    """Return what refuses an image with this sentence."""
+
+    def refuse() -> Image:
+        raise error
+
+    return refuse
+
+
+def _image_of(reply: dict[str, Any]) -> Callable[[], Image]:
+    """Return what opens the image in a reply: its voxels are mapped from a file."""
+    if "error" in reply:
+        return raising(_error_of(reply))
+    mapped = sys.platform != "win32"  # where a file that is mapped could not be deleted
+    voxels = np.load(reply["voxels"], mmap_mode="r" if mapped else None)
+    image = Image(voxels, np.array(reply["affine"]), tuple(reply["notes"]), axes="zyx")
+    return lambda: image
+
+
+def _error_of(reply: dict[str, Any]) -> UserError:
+    name, sentence = reply["error"]
+    kind = getattr(errors, name, FileError)
+    return kind(sentence) if isinstance(kind, type) and issubclass(kind, UserError) else FileError(sentence)
+
+
+class _Child(Protocol):
+    """A process that reads, and the pipes to it."""
+
+    stdin: Any
+    stdout: Any
+
+    def kill(self) -> None: ...
+
+    def wait(self) -> int: ...
+
+
+def _started(folder: str) -> _Child:
+    """Return a new process, which imports what it needs."""
+    environment = {name: text for name, text in os.environ.items() if not name.startswith(SECRET)}
+    environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    places = ("TMPDIR", "TEMP", "TMP")  # what it unpacks lies in the folder that is deleted with it
+    environment |= dict.fromkeys(places, folder)
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", "from segmend.io.reader import main; main()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # libraries quote names and values of files there
+        env=environment,
+        text=True,
+    )
+
+
+class _Copy:
+    """A copy of this process that reads."""
+
+    def __init__(self, folder: str) -> None:
+        requests, self.stdin = _pipe()
+        self.stdout, replies = _pipe()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of threads: libraries may have some that wait
+            self._number = os.fork()
+        if not self._number:
+            self.stdin.close()
+            self.stdout.close()
+            _read_as_a_copy(folder, requests, replies)
+        requests.close()
+        replies.close()
+        self._code: int | None = None
+
+    def kill(self) -> None:
+        if self._code is None:
+            os.kill(self._number, signal.SIGKILL)
+
+    def wait(self) -> int:
+        if self._code is None:
+            self._code = os.waitstatus_to_exitcode(os.waitpid(self._number, 0)[1])
+        return self._code
+
+
+def _pipe() -> tuple[IO[str], IO[str]]:
+    out, into = os.pipe()
+    return os.fdopen(out, encoding="utf-8"), os.fdopen(into, "w", encoding="utf-8")
+
+
+def _read_as_a_copy(folder: str, requests: IO[str], replies: IO[str]) -> NoReturn:
+    """Be the copy: answer, and end without anything that this process would do at its own end."""
+    code = 1
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the other side, which ends this one
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in (1, 2):
+            os.dup2(nothing, stream)
+        tempfile.tempdir = folder
+        reader.answer(requests, replies)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+class _Process:
+    """One process that reads, and what it says."""
+
+    def __init__(self, request: dict[str, Any], seconds: float, start: Callable[[str], _Child]) -> None:
+        self._seconds = seconds
+        self._announced = False
+        self._timed_out = False
+        self._process = start(request["folder"])
+        self._send(request)
+
+    def __enter__(self) -> _Process:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with suppress(OSError):
+                pipe.close()
+
+    def go_on(self) -> None:
+        """Let the process read the next image."""
+        self._send({})
+
+    def reply(self, name: str) -> dict[str, Any]:
+        """Return its next answer; UserError when that is a refusal, EndedError when it came to no answer."""
+        timer = Timer(STARTING_SECONDS + PATIENCE * self._seconds, self._stop)
+        timer.daemon = True
+        timer.start()  # while it is waited for, and not while it waits for the store
+        try:
+            line = self._process.stdout.readline()
+        finally:
+            timer.cancel()
+        if not line:
+            raise EndedError(self._ending(name), alone=self._announced)
+        reply: dict[str, Any] = json.loads(line)
+        if "error" in reply and not self._announced:
+            raise _error_of(reply)
+        self._announced = "info" in reply
+        return reply
+
+    def _send(self, request: dict[str, Any]) -> None:
+        with suppress(OSError):  # it has ended, which its silence will tell
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+
+    def _stop(self) -> None:
+        self._timed_out = True
+        self._process.kill()
+
+    def _ending(self, name: str) -> UserError:
+        code = self._process.wait()
+        if self._timed_out or code == -getattr(signal, "SIGPROF", math.inf):
+            return LimitError(
+                f"{name} could not be read within {self._seconds:.3g} seconds of a processor; it may be damaged."
+            )
+        if code in (-9, 137):
+            return LimitError(f"{name} needs more memory to be read than there is.")
+        return FileError(f"{name} is damaged: what reads it ended without an answer.")
