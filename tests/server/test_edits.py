@@ -200,7 +200,10 @@ class TestRest:
         reply = client.post(f"/api/sessions/{session}/edits", json={"edit": {"kind": "grow", "mm": -0.5}, "label": 1})
 
         assert reply.status_code == 200 and reply.json()["quality"] is None
-        assert client.get(f"/api/sessions/{session}").json()["events"][-1] == {**edited("grow", mm=-0.5), "joined": False}
+        assert client.get(f"/api/sessions/{session}").json()["events"][-1] == {
+            **edited("grow", mm=-0.5),
+            "joined": False,
+        }
 
     @pytest.mark.parametrize(
         ("body", "words"),
