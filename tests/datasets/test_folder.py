@@ -18,7 +18,7 @@ from segmend.datasets.folder import sets, stacked
 from segmend.datasets.generic import NamedCase
 from segmend.errors import FileError, GeometryError, SettingsError
 
-LABELS = [Label(value, f"label {value}", "#ff0000") for value in range(1, 6)]
+LABELS = [Label(value, f"label {value}", (255, 0, 0)) for value in range(1, 6)]
 
 
 def write_case(

@@ -316,7 +316,7 @@ def test_a_persons_scribbles_are_played_and_a_case_without_them_is_named(folder:
     lines = np.full((1, 20, 30), 9, np.uint16)
     lines[0, 5, 4:12], lines[0, 15, 16:27], lines[0, 10] = 1, 2, 0
     (folder / "pictures" / "scribbles").mkdir()
-    names = [Label(value, f"label {value}", "#ff0000") for value in (1, 2, 9)]
+    names = [Label(value, f"label {value}", (255, 0, 0)) for value in (1, 2, 9)]
     io.write_mask(folder / "pictures" / "scribbles" / "a.png", lines, image, names)
 
     found = evaluate(folder, "graphcut", "human", interactions=1, objects=2)

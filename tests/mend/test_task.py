@@ -18,7 +18,7 @@ from segmend.learning import loop as train
 from segmend.mend.first_masks import InSpace
 from segmend.mend.learning import recipe as mend
 from segmend.mend.learning import task
-from segmend.server.answering import FilteredWorkspace, parts
+from segmend.server.answering import FilteredWorkspace, Scene, parts
 from tests.tasks import DISC, SQUARE, drawn_picture, drawn_volume, write_folder
 from tests.trained import trained
 
@@ -136,8 +136,10 @@ def test_a_label_is_found_by_its_name_in_a_session(method, weights):
     session = Session(image.shape).add(Defined(Label(1, "Disc", PALETTE[0]))).add(Prompted(FIRST, 1, "mend"))
     workspace = FilteredWorkspace(method.open(image), methods.card("mend", weights))
 
-    with closing(parts(session, 1, np.zeros(image.shape, bool), lambda _: workspace)) as stream:
-        mask = np.zeros(image.shape, bool)
+    mask = np.zeros(image.shape, bool)
+
+    scene = Scene(lambda _: workspace, lambda: image, lambda _: mask)
+    with closing(parts(session, 1, mask.copy(), scene)) as stream:
         for part in stream:
             mask[part.box.slices] = part.mask
 
