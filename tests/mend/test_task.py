@@ -137,7 +137,6 @@ def test_a_label_is_found_by_its_name_in_a_session(method, weights):
     workspace = FilteredWorkspace(method.open(image), methods.card("mend", weights))
 
     mask = np.zeros(image.shape, bool)
-
     scene = Scene(lambda _: workspace, lambda: image, lambda _: mask)
     with closing(parts(session, 1, mask.copy(), scene)) as stream:
         for part in stream:
