@@ -28,7 +28,7 @@ from server import Served
 
 PAGE_MS, SEARCH_MS, BYTES = 50, 100, 100_000  # budgets at the server
 FIRST_ROWS_MS, FOUND_MS, NEXT_MS = 300, 200, 300  # budgets in the browser
-CHROMIUM = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+CHROMIUM = ["--no-sandbox"]  # without 3D, which a processor draws slowly
 FAMILIES = ["MUELLER", "SCHMIDT", "SILVA", "ROSSI", "KOWALSKI", "NGUYEN", "SMITH", "GARCIA", "IVANOVA", "TANAKA"]
 REGIONS = ["Abdomen", "Thorax", "Head", "Knee", "Pelvis"]
 KINDS = ["axial", "coronal", "venous", "T2", "FLAIR"]
@@ -143,7 +143,7 @@ ROWS = """new Promise((done) => {
 # Tells the ms from the key of the next case to two frames after its slices can be drawn.
 NEXT = """new Promise((done) => {
   const before = window.segmend.state().case, begun = performance.now();
-  window.dispatchEvent(new KeyboardEvent("keydown", { key: "." }));
+  window.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowDown", altKey: true }));
   const look = () => {
     const { case: now, loading } = window.segmend.state();
     if (now === null || now === before || loading !== null) { requestAnimationFrame(look); return; }

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
-from segmend.core.session import PALETTE, Defined, Label, Redone, Removed, Undone
+from segmend.core.session import PALETTE, Defined, Event, Label, Redone, Removed, Undone
 from segmend.errors import NotFoundError, SettingsError, StoreError
 from segmend.store import Store, voxels, worklist
 from segmend.store.accepted import accepted_cases
@@ -21,6 +21,7 @@ from tests.store.drawn import CLICK, LESION, image, patch
 from tests.store.older import drop_worklist
 from tests.store.servers import Postgres
 
+STEPS: tuple[Event, ...] = (LESION, CLICK)
 LIVER = Defined(Label(2, "liver", PALETTE[1]))
 
 
@@ -61,8 +62,8 @@ def fill(store: Store) -> dict[str, str]:
     return {case.name: case.id for case in added}
 
 
-def names(store: Store, wanted: CaseFilter = worklist.EVERYTHING, by: SortKey = "added", **page: int) -> list[str]:
-    return [case.name for case in store.case_page(wanted, CaseOrder(by), **page).cases]
+def names(store: Store, wanted: CaseFilter = worklist.EVERYTHING, by: SortKey = "added") -> list[str]:
+    return [case.name for case in store.case_page(wanted, CaseOrder(by)).cases]
 
 
 @pytest.mark.parametrize(
@@ -196,7 +197,7 @@ def test_the_first_mark_begins_a_case_and_a_status_says_who(store: Store, listed
 
 def test_a_mark_on_a_case_that_is_done_begins_it_again(store: Store, listed: dict[str, str]) -> None:
     session = store.add_session(listed["knee"]).id
-    for position, event in enumerate([LESION, CLICK]):
+    for position, event in enumerate(STEPS):
         store.append(session, position, event)
     store.set_status(listed["knee"], "done", "fine")
 
@@ -211,7 +212,7 @@ def test_a_mark_on_a_case_that_is_done_begins_it_again(store: Store, listed: dic
 def test_pauses_are_no_work(store: Store, listed: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     case, now = listed["knee"], datetime(2030, 1, 1, tzinfo=UTC)
     session, other = store.add_session(case).id, store.add_session(case).id
-    script = [(session, 0, LESION, 0), (session, 1, CLICK, 10), (other, 0, LESION, 15), (session, 2, Removed(1), 40),
+    script: list[tuple[str, int, Event, int]] = [(session, 0, LESION, 0), (session, 1, CLICK, 10), (other, 0, LESION, 15), (session, 2, Removed(1), 40),
               (session, 3, Undone(), 101), (session, 4, Redone(), 161)]  # fmt: skip
     for where, position, event, second in script:
         monkeypatch.setattr("segmend.store.store._now", lambda second=second: now + timedelta(seconds=second))
@@ -246,7 +247,7 @@ def test_a_name_that_is_taken_gets_a_number(store: Store, listed: dict[str, str]
 
 def test_of_a_case_that_is_done_all_labels_are_accepted(store: Store, listed: dict[str, str]) -> None:
     session = store.add_session(listed["knee"]).id
-    for position, event in enumerate([LESION, CLICK]):
+    for position, event in enumerate(STEPS):
         store.append(session, position, event)
     store.answer(session, 1, patch(0))
     assert accepted_cases(store) == ()
@@ -261,7 +262,7 @@ def test_of_a_case_that_is_done_all_labels_are_accepted(store: Store, listed: di
 
 def test_an_older_store_gets_a_worklist_from_its_events(store: Store, listed: dict[str, str]) -> None:
     session = store.add_session(listed["knee"]).id
-    for position, event in enumerate([LESION, CLICK, CLICK]):
+    for position, event in enumerate((*STEPS, CLICK)):
         store.append(session, position, event, user="ada")
     before = store.case(listed["knee"])
     with store._database.writing() as connection:

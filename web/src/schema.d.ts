@@ -1268,17 +1268,6 @@ export interface components {
              */
             readonly radius: number;
         };
-        /** TotalsJson */
-        readonly TotalsJson: {
-            /** Begun */
-            readonly begun: number;
-            /** Done */
-            readonly done: number;
-            /** Rejected */
-            readonly rejected: number;
-            /** Untouched */
-            readonly untouched: number;
-        };
         /**
          * ThresholdJson
          * @description In a region, or without one in the mask grown by `margin_mm`, the mask becomes what is in a range of values.
@@ -1311,6 +1300,17 @@ export interface components {
                 number | null,
                 number | null
             ];
+        };
+        /** TotalsJson */
+        readonly TotalsJson: {
+            /** Begun */
+            readonly begun: number;
+            /** Done */
+            readonly done: number;
+            /** Rejected */
+            readonly rejected: number;
+            /** Untouched */
+            readonly untouched: number;
         };
         /**
          * UncertainPlaceJson

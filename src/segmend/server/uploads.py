@@ -23,9 +23,10 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from segmend.errors import DiskFullError, FileError, LimitError, UserError
+from segmend.io.apart import Found
 from segmend.io.folders import is_zip
 from segmend.server.links import copy_linked
-from segmend.server.reading import Found, Reading
+from segmend.server.reading import Reading
 from segmend.server.replies import UnreadableError
 from segmend.server.scratch import scratch_folder
 from segmend.server.settings import ServerSettings
