@@ -44,6 +44,12 @@ def png(tmp_path):
     return (tmp_path / "photo.png").read_bytes()
 
 
+@pytest.fixture
+def project(store):
+    """A new project, in which no name is taken."""
+    return store.add_project(f"project {len(store.projects())}").name
+
+
 def upload(client, *files, **data):
     return client.post("/api/cases", files=[("files", file) for file in files], data=data)
 
@@ -72,20 +78,54 @@ def test_a_nifti_becomes_a_case(server, client, store, nifti):
     assert left_in(server) == []
 
 
-def test_several_files_become_several_cases(client, nifti, png):
-    reply = upload(client, ("a.nii.gz", nifti), ("b.png", png), ("notes.txt", b"no image"))
+def test_several_files_become_several_cases(client, nifti, png, project):
+    reply = upload(client, ("a.nii.gz", nifti), ("b.png", png), ("notes.txt", b"no image"), project=project)
 
     assert sorted(case["name"] for case in reply.json()) == ["a", "b"]
 
 
-def test_two_files_of_one_name_become_two_cases(client, nifti):
-    names = [case["name"] for case in upload(client, ("a/x.nii.gz", nifti), ("b/x.nii.gz", nifti)).json()]
+def test_an_upload_says_which_files_it_left_out_and_why(client, nifti, png, project):
+    files = [("a.nii.gz", nifti), ("b.png", png), ("notes.txt", b"no image"), ("c.png", png[:40])]
+    send = {"data": {"project": project}, "files": [("files", file) for file in files]}
+    reply = client.post("/api/cases?report=true", **send).json()
+
+    assert sorted(case["name"] for case in reply["cases"]) == ["a", "b"]
+    why = {one["name"]: one["why"] for one in reply["left_out"]}
+    assert reply["left_out_count"] == 2 and sorted(why) == ["c.png", "notes.txt"]
+    assert why["notes.txt"].startswith("notes.txt is no image that is known;") and "c.png" in why["c.png"]
+
+
+def test_a_header_is_not_left_without_its_voxels(client):
+    header = DETACHED_NRRD.replace(b"/etc/passwd", b"scan.raw")
+    reply = client.post(
+        "/api/cases?report=true",
+        files=[("files", ("scan.nhdr", header)), ("files", ("scan.raw", bytes(8))), ("files", ("other.raw", bytes(8)))],
+    ).json()
+
+    assert [one["name"] for one in reply["left_out"]] == ["other.raw"]
+
+
+def test_the_same_file_again_is_told_apart(client, png, project):
+    send = {"data": {"project": project}, "files": [("files", ("mole.png", png))]}
+    replies = [client.post("/api/cases?report=true", **send).json() for _ in range(3)]
+
+    assert [reply["cases"][0]["name"] for reply in replies] == ["mole", "mole (2)", "mole (3)"]
+    assert [reply["copies"] for reply in replies] == [
+        [],
+        ["mole (2) has the same voxels as mole, which was there already."],
+        ["mole (3) has the same voxels as mole, which was there already."],
+    ]
+
+
+def test_two_files_of_one_name_become_two_cases(client, nifti, project):
+    reply = upload(client, ("a/x.nii.gz", nifti), ("b/x.nii.gz", nifti), project=project)
+    names = [case["name"] for case in reply.json()]
 
     assert sorted(names) == ["2-x", "x"]
 
 
-def test_a_zip_is_unpacked(client, nifti, png):
-    reply = upload(client, ("all.zip", zipped(**{"deep__er__a.nii.gz": nifti, "b.png": png})))
+def test_a_zip_is_unpacked(client, nifti, png, project):
+    reply = upload(client, ("all.zip", zipped(**{"deep__er__a.nii.gz": nifti, "b.png": png})), project=project)
 
     assert sorted(case["name"] for case in reply.json()) == ["a", "b"]
 
@@ -100,6 +140,7 @@ def test_a_folder_of_dicom_files_becomes_a_case_with_its_source(client, store, t
     assert case["shape"] == [3, 5, 7] and case["source"] and case["modality"] == "CT"
     with store.source_of(case["id"]) as folder:
         assert len(list(folder.iterdir())) == 3
+    assert (case.pop("patient"), case["study_date"]) == ("Doe, Jane (12345)", "2024-01-01")
     assert "Doe" not in json.dumps(case)
 
 
@@ -254,12 +295,12 @@ def test_a_full_disk_is_507(tmp_path, monkeypatch, client, nifti):
     assert reply.status_code == 507 and "No space left on device" in reply.json()["detail"]
 
 
-def test_a_folder_of_this_machine_is_linked(client, tmp_path, nifti, png):
+def test_a_folder_of_this_machine_is_linked(client, tmp_path, nifti, png, project):
     (tmp_path / "scans").mkdir()
     (tmp_path / "scans" / "a.nii.gz").write_bytes(nifti)
     (tmp_path / "scans" / "b.png").write_bytes(png)
 
-    reply = client.post("/api/cases/link", json={"path": str(tmp_path / "scans")})
+    reply = client.post("/api/cases/link", json={"path": str(tmp_path / "scans"), "project": project})
 
     assert reply.status_code == 201 and sorted(case["name"] for case in reply.json()) == ["a", "b"]
     assert (tmp_path / "scans" / "a.nii.gz").exists()

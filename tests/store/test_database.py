@@ -24,6 +24,7 @@ from segmend.errors import SegmendError, StoreError
 from segmend.store import Store, database, tables
 from tests.store.conftest import Place
 from tests.store.drawn import SHAPE, image, patch
+from tests.store.older import drop_worklist
 
 
 def test_the_named_head_is_the_newest_migration() -> None:
@@ -63,6 +64,7 @@ def test_adjustments_of_an_earlier_version_keep_their_meaning(place: Place) -> N
         for position, event in enumerate(events):
             store.append(kept, position, event)
         with store._database.writing() as connection:
+            drop_worklist(connection)
             connection.execute(text("DROP TABLE blobs"))
             for table in ("cases", "events", "answers"):
                 connection.execute(text(f"ALTER TABLE {table} DROP COLUMN crc32"))

@@ -4,12 +4,16 @@ import * as api from "./api";
 import { type Contrast, statisticsOf } from "./contrast";
 import { type Box, clamp, type Index, isInView, type Plane, shownPlanes } from "./geometry";
 import { boundsOf, maskPrompt } from "./bits";
+import { CaseList } from "./caselist";
 import { changeOf, copyOf, describeEdit } from "./edits";
 import { UncertaintyMap, LabelMap } from "./labelmap";
 import { type Answered, type Handlers, Live } from "./live";
 import { centreViews, covering, nextRank, whyNot } from "./look";
 import { isPhoto, readVolume } from "./nifti";
+import { showAddress } from "./address";
+import { forgetPlace, lastCase, placeOf } from "./places";
 import { dimensionOf, preferences, windowFor } from "./preferences";
+import { Preload } from "./preload";
 import { fold, freeValue } from "./session";
 import {
   activePlane,
@@ -25,6 +29,7 @@ import {
 import { reportErrors, toast } from "./toasts";
 import { type Part, Unsent } from "./unsent";
 import type { UncertaintyPatch, MaskPatch } from "./wire";
+import { leftOut, STATUS_WORDS } from "./worklist";
 
 const PALETTE: readonly api.Label["colour"][] = [
   [230, 75, 60],
@@ -46,9 +51,12 @@ type Prompted = Extract<api.Event, { event: "prompted" }>;
 type Edited = Extract<api.Event, { event: "edited" }>;
 
 export class Actions {
+  readonly list = new CaseList();
+  readonly #preload = new Preload();
   #live: Live | null = null;
   #opening: AbortController | null = null;
   #looking = false; // for an uncertain place
+  #finishing = false; // a case: pressing a key twice finishes one
   #asking = false; // whether the server is ready
   #ringing: ReturnType<typeof setTimeout> | undefined;
   #changes = { gained: 0, lost: 0 }; // voxels of the label that an edit under way changes
@@ -59,16 +67,18 @@ export class Actions {
 
   /** Fetch the lists that the page starts from. */
   async start(): Promise<void> {
+    const last = lastCase();
+    const left = last === null ? null : api.oneCase(last).catch(() => null); // it may be gone
     const [methods, formats] = await Promise.all([api.methods(), api.formats(), this.refreshCases()]);
-    this.store.set({ methods, formats });
+    this.store.set({ methods, formats, left: await left });
     reportErrors(() => this.#tellLeft());
   }
 
   /** Tell of marks that closed tabs have left, of cases that are not open here. */
   async #tellLeft(): Promise<void> {
     for (const { session, case: id, events } of await this.#unsent.left()) {
-      const known = this.store.state.cases?.find((one) => one.id === id);
-      if (known === undefined) {
+      const known = await this.#caseIfThere(id);
+      if (known === null) {
         await this.#unsent.forget(session);
         toast(`${waitingWords(events)} for a case that was deleted, and cannot be saved.`, "error", {});
         continue;
@@ -77,6 +87,16 @@ export class Actions {
         reportErrors(() => this.openCase(id));
       };
       toast(`${waitingWords(events)} to be saved in “${known.name}”.`, "error", { words: "Open it", act: open });
+    }
+  }
+
+  /** Return a case, null where the server says that it has none such. */
+  async #caseIfThere(id: string): Promise<api.Case | null> {
+    try {
+      return await api.oneCase(id);
+    } catch (error) {
+      if (error instanceof api.ApiError && error.status === GONE) return null;
+      throw error;
     }
   }
 
@@ -103,13 +123,15 @@ export class Actions {
     }
   }
 
-  async refreshCases(): Promise<void> {
-    this.store.set({ cases: await api.cases() });
+  /** Fetch the list of cases again, with one of them in sight. */
+  async refreshCases(seen?: string): Promise<void> {
+    await this.list.refresh(seen);
+    this.store.set({ cases: this.list.known });
   }
 
   // Cases
 
-  /** Show a case, with its last session or a new one; a volume in the layout asked for, else as the last one. */
+  /** Show a case, with its last session or a new one; a volume in the layout asked for, in which it was left, or as the last one. */
   async openCase(id: string, layout?: Layout): Promise<void> {
     const { connection, unsent } = this.store.state;
     if (connection === "lost" && unsent.length > 0) {
@@ -117,18 +139,22 @@ export class Actions {
     }
     this.closeCase();
     const abort = (this.#opening = new AbortController());
-    const known = this.store.state.cases?.find((one) => one.id === id);
-    if (known === undefined) throw new api.ApiError("That case is no longer there; pick another from the list.", 404);
-    const text = `Loading ${known.name}`;
-    this.store.set({ loading: { text, fraction: 0 } });
+    this.store.set({ loading: { text: "Loading the case", fraction: 0 } });
     try {
+      const known = await this.list.find(id);
+      const text = `Loading ${known.name}`;
+      this.store.set({ loading: { text, fraction: 0 } });
       const arrived = (fraction: number): void => {
         if (!abort.signal.aborted) this.store.set({ loading: { text, fraction } });
       };
-      const [bytes, session] = await Promise.all([api.volume(id, arrived, abort.signal), this.#lastSession(id)]);
+      const fetched = this.#preload.take(id) ?? api.volume(id, arrived, abort.signal);
+      const [bytes, session] = await Promise.all([fetched, this.#lastSession(id)]);
       const left = await this.#unsent.adopt(session);
       if (abort.signal.aborted) return;
       this.#show(known, session, bytes, left, layout);
+    } catch (error) {
+      if (error instanceof api.ApiError && error.status === GONE) reportErrors(() => this.refreshCases());
+      throw error;
     } finally {
       if (!abort.signal.aborted) this.store.set({ loading: null });
     }
@@ -145,6 +171,8 @@ export class Actions {
     const statistics = statisticsOf(volume, known.modality);
     const planes = shownPlanes(volume.shape, volume.affine, photo);
     const flat = volume.shape[0] === 1;
+    const place = placeOf(known.id);
+    const middle: Index = [volume.shape[0] >> 1, volume.shape[1] >> 1, volume.shape[2] >> 1];
     const opened: Opened = {
       case: known,
       session,
@@ -158,9 +186,10 @@ export class Actions {
     };
     this.store.set({
       opened,
+      work: known,
       contrast: windowFor(statistics, known.modality),
-      crosshair: [volume.shape[0] >> 1, volume.shape[1] >> 1, volume.shape[2] >> 1],
-      layout: flat ? planes[0].name : (layout ?? preferences().layout ?? "grid"),
+      crosshair: place?.crosshair ?? middle,
+      layout: flat ? planes[0].name : (layout ?? place?.layout ?? preferences().layout ?? "grid"),
       views: {},
       draft: null,
       editing: null,
@@ -174,7 +203,7 @@ export class Actions {
       maskChange: null,
       ...this.#methodFor(flat),
     });
-    history.replaceState(null, "", `#case=${known.id}`);
+    showAddress(known.id);
     this.#connect(opened, left);
   }
 
@@ -194,6 +223,7 @@ export class Actions {
     this.#live = null;
     this.store.set({
       opened: null,
+      work: null,
       labels: [],
       events: [],
       done: [],
@@ -218,30 +248,109 @@ export class Actions {
       history.replaceState(null, "", " ");
     }
     await api.deleteCase(id);
+    forgetPlace(id);
+    if (this.store.state.left?.id === id) this.store.set({ left: null });
     await this.refreshCases();
+  }
+
+  // The worklist
+
+  /** Open the next case of the list, or the one before. */
+  async openNext(back = false): Promise<void> {
+    const id = this.store.state.opened?.case.id;
+    if (id === undefined) {
+      const first = this.list.rows.value.get(0);
+      if (first !== undefined) await this.openCase(first.id);
+      return;
+    }
+    const next = await this.list.next(id, { back });
+    if (next === null) toast(back ? "This is the first case of the list." : "This is the last case of the list.");
+    else await this.openCase(next.id);
+  }
+
+  /** Say that the open case is done or rejected, and go on to the next one that is to be worked on. */
+  async finish(status: "done" | "rejected", comment: string): Promise<void> {
+    const { opened, unsent } = this.store.state;
+    if (opened === null || this.#finishing) return;
+    if (unsent.length > 0) throw new Error("The last marks are not saved yet; try again when they are.");
+    this.#finishing = true;
+    try {
+      const id = opened.case.id;
+      const next = await this.list.next(id, { open: true });
+      const changed = await api.setStatus(id, status, comment);
+      this.#worked(changed);
+      toast(`${changed.name} is ${status}.`, "good");
+      if (next === null) toast("Behind it nothing in this list is left to be worked on.");
+      else if (this.store.state.opened === opened) await this.openCase(next.id);
+      await this.refreshCases(next?.id);
+    } finally {
+      this.#finishing = false;
+    }
+  }
+
+  /** Let a case that was done or rejected be changed again. */
+  async reopen(): Promise<void> {
+    const { work } = this.store.state;
+    if (work === null) return;
+    this.#worked(await api.setStatus(work.id, "open", work.comment));
+    await this.refreshCases();
+  }
+
+  /** Ask how far the open case is: its first mark began it, and marks take time. */
+  async updateWork(): Promise<void> {
+    const { work } = this.store.state;
+    if (work === null) return;
+    const before = work.status;
+    const changed = await this.#caseIfThere(work.id);
+    if (changed === null) return; // its connection says that it was deleted
+    this.#worked(changed);
+    if (changed.status !== before) await this.refreshCases();
+  }
+
+  #worked(changed: api.Case): void {
+    this.list.replace(changed);
+    if (this.store.state.work?.id === changed.id) this.store.set({ work: changed });
+  }
+
+  /** Fetch the voxels of the case that will probably be next. */
+  async preload(): Promise<void> {
+    const { opened } = this.store.state;
+    if (opened === null) return;
+    const next = await this.list.next(opened.case.id, { open: true });
+    if (next !== null && this.store.state.opened === opened) this.#preload.start(next);
+  }
+
+  /** Tell why the open case may not be changed now; false where it may. */
+  #isFinished(): boolean {
+    const { work } = this.store.state;
+    if (work === null || (work.status !== "done" && work.status !== "rejected")) return false;
+    toast(`This case is ${STATUS_WORDS[work.status].toLowerCase()}; press Reopen to change it.`, "error");
+    return true;
   }
 
   /** Upload files as new cases and open the first. */
   async addCases(uploads: readonly api.Upload[]): Promise<void> {
     if (uploads.length === 0) return;
     const what = uploads.length === 1 ? uploads[0].name : `${uploads.length} files`;
-    await this.#adding(`Uploading ${what}`, (sent) => api.addCases(uploads, sent));
+    await this.#adding(`Uploading ${what}`, (sent) => api.addCases(uploads, this.list.query.value.project, sent));
   }
 
   async linkCase(path: string): Promise<void> {
     await this.#adding(`Reading ${path}`, () => api.linkCase(path));
   }
 
-  async #adding(text: string, add: (sent: api.Sent) => Promise<api.Case[]>): Promise<void> {
-    const added = await this.#sending(text, async (sent) => {
-      const cases = await add(sent);
-      await this.refreshCases();
-      return cases;
-    });
-    const first = added.at(0);
+  async #adding(text: string, add: (sent: api.Sent) => Promise<api.Uploaded>): Promise<void> {
+    const { cases, left_out, left_out_count, copies } = await this.#sending(text, add);
+    const first = cases.at(0);
     if (first === undefined) return;
-    toast(added.length === 1 ? `Added ${first.name}.` : `Added ${added.length} cases.`, "good");
+    toast(cases.length === 1 ? `Added ${first.name}.` : `Added ${cases.length} cases.`, "good");
+    const missing = leftOut(left_out, left_out_count);
+    if (missing !== null) toast(missing, "error");
+    for (const copy of copies.slice(0, 2)) toast(copy);
     await this.openCase(first.id);
+    await this.list.loadChoices();
+    if (!(await this.list.loadWith(first.id))) toast("The list shows all cases again, the new ones among them.");
+    this.store.set({ cases: this.list.known });
   }
 
   /** Show how far an upload is until it has been read. */
@@ -456,6 +565,7 @@ export class Actions {
     const { labels, label, methods, method, finetune, overwrite } = this.store.state;
     const target = labels.find(({ value }) => value === label);
     const card = methods.find(({ id }) => id === method);
+    if (this.#isFinished()) return;
     if (target === undefined) toast("Add a label first: a mark needs one to belong to.", "error");
     else if (target.locked) toast(`${target.name} is locked; unlock it to change it.`, "error");
     else if (card === undefined) toast("No method on this server can work on this image.", "error");
@@ -468,6 +578,7 @@ export class Actions {
   edit(edit: api.Edit, joined = false): void {
     const { labels, label, overwrite } = this.store.state;
     const target = labels.find(({ value }) => value === label);
+    if (this.#isFinished()) return;
     if (target === undefined) toast("Add a label first: an edit needs a mask to change.", "error");
     else if (target.locked) toast(`${target.name} is locked; unlock it to change it.`, "error");
     else this.#live?.send({ event: "edited", edit, label, overwrite, joined });
@@ -510,15 +621,16 @@ export class Actions {
   }
 
   remove(position: number): void {
+    if (this.#isFinished()) return;
     this.#live?.send({ event: "removed", of: position });
   }
 
   undo(): void {
-    if (this.canUndo()) this.#live?.send({ event: "undone" });
+    if (this.canUndo() && !this.#isFinished()) this.#live?.send({ event: "undone" });
   }
 
   redo(): void {
-    if (this.store.state.undone.length > 0) this.#live?.send({ event: "redone" });
+    if (this.store.state.undone.length > 0 && !this.#isFinished()) this.#live?.send({ event: "redone" });
   }
 
   /** The first label stays: without one nothing can be marked. */
@@ -547,7 +659,7 @@ export class Actions {
   /** Take another tool's mask as it is: one object becomes the selected label's mask, several get labels of their own. */
   async loadMask(mask: api.Upload): Promise<void> {
     const { opened, label, overwrite } = this.store.state;
-    if (opened === null) return;
+    if (opened === null || this.#isFinished()) return;
     const { labels } = await this.#sending(`Uploading ${mask.name}`, (sent) =>
       api.loadMask(opened.session, label, mask, overwrite, sent),
     );

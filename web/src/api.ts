@@ -8,6 +8,11 @@ export type Method = Schemas["MethodJson"];
 export type Format = Schemas["FormatJson"];
 export type Patient = "anonymous" | "keep"; // does a DICOM mask say whose it is
 export type Case = Schemas["CaseJson"];
+export type Status = Case["status"];
+export type Totals = Schemas["TotalsJson"];
+export type CasePage = Schemas["CasePageJson"];
+export type Choices = Schemas["ChoicesJson"];
+export type Uploaded = Schemas["UploadedJson"];
 export type Loaded = Schemas["LoadedJson"];
 export type Label = Schemas["LabelJson"];
 export type Event = Schemas["EventJson"];
@@ -74,8 +79,14 @@ const post = (body: unknown): RequestInit => ({
 export const health = (): Promise<Health> => read("api/health");
 export const methods = (): Promise<Method[]> => read("api/methods");
 export const formats = (): Promise<Format[]> => read("api/formats");
-export const cases = (): Promise<Case[]> => read("api/cases");
-export const linkCase = (path: string): Promise<Case[]> => read("api/cases/link", post({ path }));
+export const casePage = (asked: URLSearchParams): Promise<CasePage> => read(`api/cases?${asked.toString()}`);
+export const choices = (): Promise<Choices> => read("api/cases/choices");
+export const oneCase = (id: string): Promise<Case> => read(`api/cases/${id}`);
+export const nextCase = (id: string, asked: URLSearchParams): Promise<Case | null> =>
+  read(`api/cases/${id}/next?${asked.toString()}`);
+export const setStatus = (id: string, status: "done" | "rejected" | "open", comment: string): Promise<Case> =>
+  read(`api/cases/${id}/status`, { ...post({ status, comment }), method: "PUT" });
+export const linkCase = (path: string): Promise<Uploaded> => read("api/cases/link?report=true", post({ path }));
 export const sessions = (id: string): Promise<SessionInfo[]> => read(`api/cases/${id}/sessions`);
 export const addSession = (id: string): Promise<Session> => read(`api/cases/${id}/sessions`, { method: "POST" });
 export const session = (id: string): Promise<Session> => read(`api/sessions/${id}`);
@@ -93,8 +104,13 @@ export async function deleteCase(id: string): Promise<void> {
 }
 
 /** Return the bytes of a case's volume, telling the part that has arrived. */
-export async function volume(id: string, arrived: (part: number) => void, signal: AbortSignal): Promise<ArrayBuffer> {
-  const reply = await request(`api/cases/${id}/volume.nii`, { signal });
+export async function volume(
+  id: string,
+  arrived: (part: number) => void,
+  signal: AbortSignal,
+  priority: RequestPriority = "auto",
+): Promise<ArrayBuffer> {
+  const reply = await request(`api/cases/${id}/volume.nii`, { signal, priority });
   const total = Number(reply.headers.get("Content-Length") ?? 0);
   if (total === 0 || reply.body === null) return reply.arrayBuffer();
   const bytes = new Uint8Array(total);
@@ -117,9 +133,9 @@ export interface Upload {
 /** Tells the part of an upload that has gone up. */
 export type Sent = (part: number) => void;
 
-/** Send files to become cases. */
-export const addCases = (uploads: readonly Upload[], sent: Sent): Promise<Case[]> =>
-  upload<Case[]>("api/cases", uploads, sent);
+/** Send files to become cases of a project; an empty one is the usual one. */
+export const addCases = (uploads: readonly Upload[], project: string, sent: Sent): Promise<Uploaded> =>
+  upload<Uploaded>("api/cases?report=true", uploads, sent, project === "" ? {} : { project });
 
 /** Send a mask that another tool made: one object for this label, several for labels of their own. */
 export const loadMask = (
@@ -132,8 +148,14 @@ export const loadMask = (
   upload<Loaded>(`api/sessions/${session}/masks?label=${label}&overwrite=${String(overwrite)}`, [mask], sent);
 
 /** Send files; XMLHttpRequest, because fetch cannot tell how far it is. */
-function upload<T>(path: string, uploads: readonly Upload[], sent: Sent): Promise<T> {
+function upload<T>(
+  path: string,
+  uploads: readonly Upload[],
+  sent: Sent,
+  fields: Readonly<Record<string, string>> = {},
+): Promise<T> {
   const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) form.append(name, value);
   for (const { file, name } of uploads) form.append("files", file, name);
   return new Promise((resolve, reject) => {
     const call = new XMLHttpRequest();

@@ -32,7 +32,7 @@ export function set(element: Element, name: string, value: unknown): void {
 const SVG = "http://www.w3.org/2000/svg";
 
 /** Drawings on a 24 x 24 grid, stroked in the colour of the text. */
-const ICONS = {
+export const ICONS = {
   navigate: "M12 3v18M3 12h18M9 6l3-3 3 3M9 18l3 3 3-3M6 9l-3 3 3 3M18 9l3 3-3 3",
   click: "M12 3v4M12 17v4M3 12h4M17 12h4M12 12m-2.5 0a2.5 2.5 0 1 0 5 0a2.5 2.5 0 1 0-5 0",
   stroke: "M4 19c3 1 4-1 4-3s2-3 4-1l7-8a2.1 2.1 0 0 0-3-3l-8 7M8 16l4-1",

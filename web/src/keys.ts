@@ -1,17 +1,19 @@
 /** The keyboard: one table, which the help shows and the page obeys. */
 
 import type { Actions } from "./actions";
+import { CASE_SHORTCUTS } from "./casekeys";
 import { isTaken } from "./focus";
 import { type Index, type Plane } from "./geometry";
 import { showHelp } from "./help";
 import { reportErrors } from "./toasts";
 import { toggleLayout } from "./views/layout";
 
-interface Shortcut {
+export interface Shortcut {
   readonly shown: string;
   readonly what: string;
   readonly matches: (event: KeyboardEvent) => boolean;
   readonly act: (actions: Actions, event: KeyboardEvent) => void;
+  readonly always?: true; // also while no case is open
 }
 
 const plain = (event: KeyboardEvent): boolean => !event.ctrlKey && !event.metaKey && !event.altKey;
@@ -262,9 +264,11 @@ export const SHORTCUTS: readonly Shortcut[] = [
       store.set({ points: [], cut: [] }); // a gesture under way listens itself
     },
   },
+  ...CASE_SHORTCUTS,
   {
     shown: "?",
     what: "this list",
+    always: true,
     matches: (event) => event.key === "?",
     act: () => {
       showHelp(SHORTCUTS);
@@ -278,7 +282,7 @@ export function listenToKeys(actions: Actions): void {
     if (event.defaultPrevented || isTaken(event.target, event) || document.querySelector("dialog[open]") !== null)
       return;
     const shortcut = SHORTCUTS.find(({ matches }) => matches(event));
-    if (shortcut === undefined || (actions.store.state.opened === null && shortcut.shown !== "?")) return;
+    if (shortcut === undefined || (actions.store.state.opened === null && shortcut.always !== true)) return;
     if (event.key !== "Escape") event.preventDefault();
     shortcut.act(actions, event);
   });

@@ -2,15 +2,18 @@
 
 import "./style.css";
 import { Actions } from "./actions";
+import { followAddress } from "./address";
 import { h } from "./dom";
 import { listenToDrops } from "./drop";
 import { watchFocus } from "./focus";
 import { exposeHook } from "./hook";
 import { listenToKeys } from "./keys";
 import { keepPreferences, liked } from "./preferences";
-import { INITIAL, LAYOUTS, Store } from "./state";
+import { INITIAL, Store } from "./state";
+import { followWork } from "./work";
 import { reportErrors, toastRegion } from "./toasts";
 import { casesPanel } from "./views/cases";
+import { casePanel } from "./views/case";
 import { displayPanel } from "./views/display";
 import { editingPanel } from "./views/editing";
 import { header } from "./views/header";
@@ -47,6 +50,7 @@ app.replaceChildren(
   h(
     "aside",
     { class: "panel", "aria-label": "Labels, marks and display" },
+    casePanel(actions),
     labelsPanel(actions),
     promptsPanel(actions),
     wholePanel(actions),
@@ -61,6 +65,7 @@ app.replaceChildren(
 watchFocus();
 listenToKeys(actions);
 keepPreferences(store);
+followWork(actions);
 exposeHook(actions, viewer);
 store.on(["opened"], ({ opened }) => {
   document.title = opened === null ? "Segmend" : `${opened.case.name} · Segmend`;
@@ -76,9 +81,5 @@ window.addEventListener("beforeunload", (event) => {
 
 reportErrors(async () => {
   await actions.start();
-  // An address may name a case and how to show it: #case=ID&layout=axial
-  const asked = new URLSearchParams(location.hash.slice(1));
-  const layout = LAYOUTS.find((name) => name === asked.get("layout"));
-  const id = asked.get("case");
-  if (id !== null && store.state.cases?.some((one) => one.id === id)) await actions.openCase(id, layout);
+  followAddress(actions);
 });

@@ -10,7 +10,7 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** All cases, oldest first */
+        /** Cases that a filter finds: with a limit a page of them and totals, without one the list of all */
         readonly get: operations["cases_api_cases_get"];
         readonly put?: never;
         /** Upload images: a NIfTI, a photo, a zip, or all files of a DICOM folder */
@@ -39,6 +39,23 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/api/cases/{case}/next": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** The case behind this one in a list, or before it; null at its end */
+        readonly get: operations["following_api_cases__case__next_get"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/api/cases/{case}/sessions": {
         readonly parameters: {
             readonly query?: never;
@@ -57,6 +74,40 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/api/cases/{case}/status": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        /** Say that a case is done or rejected, or open it again */
+        readonly put: operations["set_status_api_cases__case__status_put"];
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/cases/{case}/thumbnail": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** The middle slice as a small PNG */
+        readonly get: operations["thumbnail_api_cases__case__thumbnail_get"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/api/cases/{case}/volume.nii": {
         readonly parameters: {
             readonly query?: never;
@@ -66,6 +117,23 @@ export interface paths {
         };
         /** The voxels as an uncompressed NIfTI-1 file */
         readonly get: operations["volume_api_cases__case__volume_nii_get"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/cases/choices": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** What the list of cases can be filtered by */
+        readonly get: operations["choices_api_cases_choices_get"];
         readonly put?: never;
         readonly post?: never;
         readonly delete?: never;
@@ -432,20 +500,50 @@ export interface components {
         };
         /** CaseJson */
         readonly CaseJson: {
+            /**
+             * Changed
+             * @description when a mark or a status came last
+             */
+            readonly changed: string;
             /** Channels */
             readonly channels: number;
+            /**
+             * Comment
+             * @description on the status
+             */
+            readonly comment: string;
             /** Created */
             readonly created: string;
+            /**
+             * Description
+             * @description of the study
+             */
+            readonly description: string;
             /** Id */
             readonly id: string;
+            /**
+             * Interactions
+             * @description marks, removals, undos and redos
+             */
+            readonly interactions: number;
             /** Modality */
             readonly modality: string;
             /** Name */
             readonly name: string;
             /** Notes */
             readonly notes: readonly string[];
+            /**
+             * Patient
+             * @description name and id, as DICOM files say; empty: unknown
+             */
+            readonly patient: string;
             /** Project */
             readonly project: string;
+            /**
+             * Seconds
+             * @description of work; gaps of more than a minute between events do not count
+             */
+            readonly seconds: number;
             /**
              * Shape
              * @description (z, y, x)
@@ -461,6 +559,58 @@ export interface components {
              * @description mm (z, y, x)
              */
             readonly spacing: Triple;
+            /**
+             * Status
+             * @enum {string}
+             */
+            readonly status: "untouched" | "begun" | "done" | "rejected";
+            /** Status At */
+            readonly status_at: string | null;
+            /**
+             * Status By
+             * @description who set the status; empty: nobody with an account
+             */
+            readonly status_by: string;
+            /**
+             * Study Date
+             * @description YYYY-MM-DD; empty: unknown
+             */
+            readonly study_date: string;
+        };
+        /**
+         * CasePageJson
+         * @description Some cases of a list that may be long.
+         */
+        readonly CasePageJson: {
+            /** Cases */
+            readonly cases: readonly components["schemas"]["CaseJson"][];
+            /**
+             * Offset
+             * @description place of the first one in the list
+             */
+            readonly offset: number;
+            /**
+             * Total
+             * @description of the whole list
+             */
+            readonly total: number;
+            /** @description by status, whichever statuses the list shows */
+            readonly totals: components["schemas"]["TotalsJson"];
+        };
+        /**
+         * ChoicesJson
+         * @description What the list of cases can be filtered by.
+         */
+        readonly ChoicesJson: {
+            /**
+             * Labels
+             * @description what labels are called, those used most first
+             */
+            readonly labels: readonly string[];
+            /** Modalities */
+            readonly modalities: readonly string[];
+            /** Projects */
+            readonly projects: readonly string[];
         };
         /** ClickJson */
         readonly ClickJson: {
@@ -813,6 +963,13 @@ export interface components {
              */
             readonly positive: boolean;
         };
+        /** LeftOutJson */
+        readonly LeftOutJson: {
+            /** Name */
+            readonly name: string;
+            /** Why */
+            readonly why: string;
+        };
         /** LightStateJson */
         readonly LightStateJson: {
             /** Done */
@@ -907,6 +1064,20 @@ export interface components {
             readonly title: string;
             /** Weights */
             readonly weights: string;
+        };
+        /** NewStatusJson */
+        readonly NewStatusJson: {
+            /**
+             * Comment
+             * @default
+             */
+            readonly comment: string;
+            /**
+             * Status
+             * @description open: begun where the case has marks, otherwise untouched
+             * @enum {string}
+             */
+            readonly status: "done" | "rejected" | "open";
         };
         /**
          * PaintJson
@@ -1130,6 +1301,17 @@ export interface components {
                 number | null
             ];
         };
+        /** TotalsJson */
+        readonly TotalsJson: {
+            /** Begun */
+            readonly begun: number;
+            /** Done */
+            readonly done: number;
+            /** Rejected */
+            readonly rejected: number;
+            /** Untouched */
+            readonly untouched: number;
+        };
         /**
          * UncertainPlaceJson
          * @description A place where the last answer is uncertain.
@@ -1161,6 +1343,26 @@ export interface components {
              */
             readonly event: "undone";
         };
+        /**
+         * UploadedJson
+         * @description What became of files that came in.
+         */
+        readonly UploadedJson: {
+            /** Cases */
+            readonly cases: readonly components["schemas"]["CaseJson"][];
+            /**
+             * Copies
+             * @description sentences on cases whose voxels were there already
+             */
+            readonly copies: readonly string[];
+            /**
+             * Left Out
+             * @description files that are no case, a hundred at most
+             */
+            readonly left_out: readonly components["schemas"]["LeftOutJson"][];
+            /** Left Out Count */
+            readonly left_out_count: number;
+        };
     };
     responses: never;
     parameters: never;
@@ -1173,7 +1375,24 @@ export interface operations {
     readonly cases_api_cases_get: {
         readonly parameters: {
             readonly query?: {
+                /** @description a case that the page is to hold */
+                readonly around?: string | null;
+                /** @description which date `since` and `until` are about */
+                readonly date_of?: "added" | "changed" | "study";
+                readonly descending?: boolean;
+                /** @description what a label of the case is called */
+                readonly label?: string | null;
+                readonly limit?: number | null;
+                readonly modality?: string | null;
+                readonly offset?: number;
                 readonly project?: string | null;
+                /** @description words in the name, patient, description or comment */
+                readonly q?: string;
+                readonly since?: string | null;
+                readonly sort?: "name" | "added" | "status" | "changed" | "patient" | "study";
+                readonly status?: readonly ("untouched" | "begun" | "done" | "rejected")[] | null;
+                /** @description that day included */
+                readonly until?: string | null;
             };
             readonly header?: never;
             readonly path?: never;
@@ -1187,7 +1406,7 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": readonly components["schemas"]["CaseJson"][];
+                    readonly "application/json": readonly components["schemas"]["CaseJson"][] | components["schemas"]["CasePageJson"];
                 };
             };
             /** @description The body could not be read. */
@@ -1293,7 +1512,10 @@ export interface operations {
     };
     readonly upload_api_cases_post: {
         readonly parameters: {
-            readonly query?: never;
+            readonly query?: {
+                /** @description also say which files were left out, and why */
+                readonly report?: boolean;
+            };
             readonly header?: never;
             readonly path?: never;
             readonly cookie?: never;
@@ -1316,7 +1538,7 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": readonly components["schemas"]["CaseJson"][];
+                    readonly "application/json": readonly components["schemas"]["CaseJson"][] | components["schemas"]["UploadedJson"];
                 };
             };
             /** @description The body could not be read. */
@@ -1558,6 +1780,143 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly following_api_cases__case__next_get: {
+        readonly parameters: {
+            readonly query?: {
+                readonly back?: boolean;
+                /** @description which date `since` and `until` are about */
+                readonly date_of?: "added" | "changed" | "study";
+                readonly descending?: boolean;
+                /** @description what a label of the case is called */
+                readonly label?: string | null;
+                readonly modality?: string | null;
+                readonly project?: string | null;
+                /** @description words in the name, patient, description or comment */
+                readonly q?: string;
+                readonly since?: string | null;
+                readonly sort?: "name" | "added" | "status" | "changed" | "patient" | "study";
+                readonly status?: readonly ("untouched" | "begun" | "done" | "rejected")[] | null;
+                /** @description that day included */
+                readonly until?: string | null;
+            };
+            readonly header?: never;
+            readonly path: {
+                readonly case: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["CaseJson"] | null;
+                };
             };
             /** @description The body could not be read. */
             readonly 400: {
@@ -1902,6 +2261,261 @@ export interface operations {
             };
         };
     };
+    readonly set_status_api_cases__case__status_put: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly case: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["NewStatusJson"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["CaseJson"];
+                };
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly thumbnail_api_cases__case__thumbnail_get: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                readonly "if-none-match"?: string | null;
+            };
+            readonly path: {
+                readonly case: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "image/png": unknown;
+                };
+            };
+            /** @description It is as it was. */
+            readonly 304: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readonly volume_api_cases__case__volume_nii_get: {
         readonly parameters: {
             readonly query?: {
@@ -2025,9 +2639,131 @@ export interface operations {
             };
         };
     };
-    readonly link_api_cases_link_post: {
+    readonly choices_api_cases_choices_get: {
         readonly parameters: {
             readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ChoicesJson"];
+                };
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly link_api_cases_link_post: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description also say which files were left out, and why */
+                readonly report?: boolean;
+            };
             readonly header?: never;
             readonly path?: never;
             readonly cookie?: never;
@@ -2044,7 +2780,7 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": readonly components["schemas"]["CaseJson"][];
+                    readonly "application/json": readonly components["schemas"]["CaseJson"][] | components["schemas"]["UploadedJson"];
                 };
             };
             /** @description The body could not be read. */

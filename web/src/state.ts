@@ -47,7 +47,9 @@ export interface UncertainPlace {
 export interface State {
   readonly methods: readonly Method[];
   readonly formats: readonly Format[];
-  readonly cases: readonly Case[] | null; // null until the list arrived
+  readonly cases: readonly Case[] | null; // some of the list; null until it arrived
+  readonly left: Case | null; // the case that this browser looked at last, before one is opened
+  readonly work: Case | null; // the open case as the server last told it: its status, its time
   readonly opened: Opened | null;
   readonly labels: readonly Label[];
   readonly events: readonly Event[];
@@ -105,6 +107,8 @@ export const INITIAL: State = {
   methods: [],
   formats: [],
   cases: null,
+  left: null,
+  work: null,
   opened: null,
   labels: [],
   events: [],

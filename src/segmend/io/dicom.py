@@ -3,7 +3,8 @@
 Slices are sorted by their place in the patient, never by file name. The rows and columns
 stay as they are stored. A tilted gantry gives a sheared affine, nothing is resampled for
 it; slices at uneven distances, or with some missing, are interpolated onto an even grid.
-Whatever had to be decided is said in the image's notes. No names of patients are kept.
+Whatever had to be decided is said in the image's notes. No names of patients are in an image; whose it is a series'
+info says, for lists of cases.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,8 +58,11 @@ HEADER_TAGS = (
     "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "SpacingBetweenSlices", "SliceThickness",
     "Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "BitsAllocated", "BitsStored", "PixelRepresentation",
     "PhotometricInterpretation", "RescaleSlope", "RescaleIntercept", "GridFrameOffsetVector", "DoseGridScaling",
-    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "SequenceOfUltrasoundRegions", *TIMES,
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "SequenceOfUltrasoundRegions", "PatientName",
+    "PatientID", "StudyDate", "StudyDescription", *TIMES,
 )  # fmt: skip
+# Characters kept of a name or a description.
+MAX_TEXT = 200
 # Modalities whose files hold no image, though some have rows and columns.
 NOT_IMAGES = ("SEG", "RTSTRUCT", "RTPLAN", "SR", "PR", "KO", "REG", "DOC")
 
@@ -91,6 +96,9 @@ class Volume:
     study_uid: str
     frame_uid: str
     planes: tuple[Plane, ...]
+    patient: str = ""
+    study_date: str = ""
+    study: str = ""
 
     @property
     def series_uid(self) -> str:
@@ -101,7 +109,9 @@ class Volume:
         rows, columns, samples = self.planes[0].size
         count = len(self.planes)
         text = f"{rows} x {columns}, {count} slice{'s' if count > 1 else ''}{', RGB' if samples == 3 else ''}"
-        return SeriesInfo(self.uid, self.name, self.modality, text)
+        return SeriesInfo(
+            self.uid, self.name, self.modality, text, patient=self.patient, study_date=self.study_date, study=self.study
+        )
 
 
 def is_dicom(head: bytes) -> bool:
@@ -220,8 +230,40 @@ def _split(uid: str, files: list[tuple[Dataset, list[Plane]]]) -> list[Volume]:
     title, modality, study, place = (str(first.get(tag, "") or "") for tag in tags)
     names = [uid] if len(groups) == 1 else [f"{uid}#{i + 1}" for i in range(len(groups))]
     return [
-        Volume(name, title, modality, study, place, tuple(group)) for name, group in zip(names, groups, strict=True)
-    ]
+        Volume(
+            name, title, modality, study, place, tuple(group),
+            patient=patient_of(first), study_date=_day(first), study=_plain(first.get("StudyDescription")),
+        )
+        for name, group in zip(names, groups, strict=True)
+    ]  # fmt: skip
+
+
+def patient_of(header: Dataset) -> str:
+    """Return whose file it is: the name and, in brackets, the id; empty where the file does not say.
+
+    >>> from pydicom import Dataset
+    >>> header = Dataset()
+    >>> header.PatientName, header.PatientID = "Doe^Jane^^Dr", "4711"
+    >>> patient_of(header)
+    'Doe, Jane (4711)'
+    """
+    letters = _plain(header.get("PatientName")).partition("=")[0]  # behind it the same in other letters
+    name = ", ".join(part for part in letters.split("^")[:2] if part.strip())
+    number = _plain(header.get("PatientID"))
+    return " ".join(part for part in (name, f"({number})" if number else "") if part)[:MAX_TEXT]
+
+
+def _day(header: Dataset) -> str:
+    """Return the study's date as YYYY-MM-DD; empty where it is none."""
+    try:
+        return datetime.strptime(_plain(header.get("StudyDate"))[:8], "%Y%m%d").date().isoformat()  # noqa: DTZ007
+    except ValueError:
+        return ""
+
+
+def _plain(value: Any) -> str:
+    """Return a text without what cannot be shown."""
+    return "".join(c for c in str("" if value is None else value) if c.isprintable()).strip()[:MAX_TEXT]
 
 
 def _match(one: Plane, other: Plane) -> bool:

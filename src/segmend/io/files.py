@@ -98,14 +98,17 @@ def read(path: str | Path, *, series: str | None = None, fourth: str = "channels
         return wanted[0].read(fourth, frame)
 
 
-def images(path: str | Path) -> Iterator[tuple[SeriesInfo, Callable[[], Image]]]:
+def images(path: str | Path, *, refused: bool = False) -> Iterator[tuple[SeriesInfo, Callable[[], Image]]]:
     """Yield all images that a path holds, each with what reads it; the path is looked through once.
 
-    What an archive holds can be read until the next one is asked for.
+    What an archive holds can be read until the next one is asked for. With `refused` the files that hold none come
+    last: what would read them raises the FileError that says why.
     """
     with _contents(Path(path)) as contents:
         for entry in contents.found:
             yield entry.info, partial(_read_entry, entry, contents.name)
+        for other, kind in contents.others if refused else ():
+            yield SeriesInfo(other.name, other.name, "", ""), partial(_refuse, other, kind)
 
 
 def _read_entry(entry: _Entry, name: str) -> Image:
@@ -125,8 +128,9 @@ class _Entry:
 
 
 class _Contents:
-    def __init__(self, name: str, found: list[_Entry]) -> None:
+    def __init__(self, name: str, found: list[_Entry], others: list[tuple[Path, str]]) -> None:
         self.name, self.found = name, found
+        self.others = others  # files that hold no image and belong to none, with their formats
 
     @property
     def listing(self) -> str:
@@ -138,19 +142,33 @@ class _Contents:
 def _contents(path: Path) -> Iterator[_Contents]:
     """Give what a path holds; a zip file lies unpacked in a folder of its own meanwhile."""
     with explain_errors(path.name), open_files(_header_of_pair(path)) as paths:
-        yield _Contents(path.name, _entries(paths, path.name))
+        yield _look_through(paths, path.name)
 
 
-def _entries(paths: Sequence[Path], name: str) -> list[_Entry]:
+def _look_through(paths: Sequence[Path], name: str) -> _Contents:
     kinds = {path: sniff_format(path) for path in paths}
-    slices = [path for path, kind in kinds.items() if kind == "dicom"]
-    found = [_Entry(volume.info, _dicom_reader(volume)) for volume in dicom.volumes(slices)]
+    volumes = dicom.volumes([path for path, kind in kinds.items() if kind == "dicom"])
+    found = [_Entry(volume.info, _dicom_reader(volume)) for volume in volumes]
     found += [_Entry(_file_info(p, kind), _file_reader(p, kind)) for p, kind in kinds.items() if kind in READERS]
     if found:
-        return found
+        used = {plane.path for volume in volumes for plane in volume.planes}
+        headers = {_stem(path) for path, kind in kinds.items() if kind in WITH_DATA}
+        rest = [(path, kind) for path, kind in kinds.items() if kind not in READERS and path not in used]
+        others = [(path, kind) for path, kind in rest if kind or _stem(path) not in headers]
+        others = [(path, kind) for path, kind in others if kind != "dicom" or not dicom.lists_files(path)]
+        return _Contents(name, found, others)
     if len(paths) == 1:
         raise FileError(_refusal(paths[0], kinds[paths[0]]))
     raise FileError(f"{name} holds no image among its {len(paths)} files.")
+
+
+def _stem(path: Path) -> Path:
+    """Return the name that a header and the file with its voxels share."""
+    return path.with_name(path.name.lower().removesuffix(".gz").rpartition(".")[0])
+
+
+def _refuse(path: Path, kind: str) -> Image:
+    raise FileError(_refusal(path, kind))
 
 
 def _refusal(path: Path, kind: str) -> str:
@@ -184,6 +202,8 @@ NAME_READERS: dict[str, Callable[[Path], dict[int, str]]] = {
     "SEG": dicomseg.segment_names,
     "RTSTRUCT": rtstruct.region_names,
 }
+# Formats whose voxels may lie in a file of their own beside the header.
+WITH_DATA = ("nifti", "analyze", "nrrd", "metaimage")
 Reader = Callable[[Path, str, int], Image]
 READERS: dict[str, Reader] = {
     "nifti": lambda path, fourth, frame: nifti.read_nifti(path, fourth=fourth, frame=frame),

@@ -80,7 +80,7 @@ def _say(replies: IO[str], **values: Any) -> None:
 
 
 def _answer_images(request: dict[str, Any], requests: IO[str], replies: IO[str]) -> None:
-    for number, (info, read) in enumerate(files.images(request["read"])):
+    for number, (info, read) in enumerate(files.images(request["read"], refused=True)):
         if number < request["skip"]:
             continue
         _say(replies, info=astuple(info))

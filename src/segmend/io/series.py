@@ -17,6 +17,9 @@ class SeriesInfo:
     name: str
     modality: str  # DICOM's code, empty for other files
     description: str  # size in words
+    patient: str = ""  # name and id, as DICOM files say
+    study_date: str = ""  # YYYY-MM-DD
+    study: str = ""  # what DICOM files call the study
 
     def __str__(self) -> str:
         return f"{self.uid} ({', '.join(part for part in (self.name, self.modality, self.description) if part)})"

@@ -1,10 +1,13 @@
-"""Routes on cases: list, upload, link, look at, delete; and the voxels for the viewer."""
+"""Routes on cases: list, upload, link, look at, mark as done, delete; thumbnails, and the voxels for the viewer."""
 
 from __future__ import annotations
 
+import zlib
+from dataclasses import asdict
+from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query, Request
+from fastapi import APIRouter, Body, Depends, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
@@ -13,13 +16,27 @@ from segmend.server import uploads
 from segmend.server.bodies import SmallBodyRoute
 from segmend.server.links import OutsideError
 from segmend.server.replies import PROBLEMS, problem
-from segmend.server.schemas import CaseJson, LinkJson
-from segmend.server.state import SharedNow
+from segmend.server.schemas import (
+    CaseJson,
+    CasePageJson,
+    ChoicesJson,
+    LinkJson,
+    NewStatusJson,
+    UploadedJson,
+)
+from segmend.server.state import Shared, SharedNow, UserNow
 from segmend.server.volumes import Volume
 from segmend.store import CaseRecord
+from segmend.store.records import Status
+from segmend.store.worklist import MAX_PAGE, CaseFilter, CaseOrder, DateKey, SortKey
 
 router = APIRouter(prefix="/api/cases", tags=["cases"], responses=PROBLEMS, route_class=SmallBodyRoute)
-NIFTI = "application/octet-stream"
+NIFTI, PNG = "application/octet-stream", "image/png"
+# Of a page in a list: more cases than any store has.
+MAX_OFFSET = 2**31 - 1
+# Files that were left out of an upload and are told by name.
+MAX_LEFT_OUT = 100
+Report = Annotated[bool, Query(description="also say which files were left out, and why")]
 
 
 def case_to_json(case: CaseRecord) -> dict[str, Any]:
@@ -35,29 +52,89 @@ def case_to_json(case: CaseRecord) -> dict[str, Any]:
         "notes": list(case.notes),
         "source": case.source,
         "created": case.created.isoformat(),
+        "patient": case.patient,
+        "study_date": case.study_date,
+        "description": case.description,
+        "status": case.status,
+        "comment": case.comment,
+        "status_by": case.status_by,
+        "status_at": case.status_at.isoformat() if case.status_at is not None else None,
+        "changed": (case.changed or case.created).isoformat(),
+        "interactions": case.interactions,
+        "seconds": round(case.seconds, 3),
     }
 
 
-@router.get("", response_model=list[CaseJson], summary="All cases, oldest first")
-def cases(here: SharedNow, project: Annotated[str | None, Query()] = None) -> Response:
-    return JSONResponse([case_to_json(case) for case in here.store.cases(project)])
+def case_filter(
+    q: Annotated[str, Query(max_length=200, description="words in the name, patient, description or comment")] = "",
+    status: Annotated[list[Status] | None, Query()] = None,
+    project: Annotated[str | None, Query(max_length=300)] = None,
+    modality: Annotated[str | None, Query(max_length=300)] = None,
+    label: Annotated[str | None, Query(max_length=300, description="what a label of the case is called")] = None,
+    date_of: Annotated[DateKey, Query(description="which date `since` and `until` are about")] = "added",
+    since: Annotated[date | None, Query()] = None,
+    until: Annotated[date | None, Query(description="that day included")] = None,
+) -> CaseFilter:
+    """Return the filter in a request's query."""
+    return CaseFilter(q, tuple(status or ()), project, modality, label, date_of, since, until)
+
+
+def case_order(sort: Annotated[SortKey, Query()] = "added", descending: Annotated[bool, Query()] = False) -> CaseOrder:
+    """Return the order in a request's query."""
+    return CaseOrder(sort, descending)
+
+
+FilterNow = Annotated[CaseFilter, Depends(case_filter)]
+OrderNow = Annotated[CaseOrder, Depends(case_order)]
+
+
+@router.get(
+    "",
+    response_model=list[CaseJson] | CasePageJson,
+    summary="Cases that a filter finds: with a limit a page of them and totals, without one the list of all",
+)
+def cases(
+    here: SharedNow,
+    wanted: FilterNow,
+    order: OrderNow,
+    limit: Annotated[int | None, Query(ge=0, le=MAX_PAGE)] = None,
+    offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
+    around: Annotated[str | None, Query(max_length=64, description="a case that the page is to hold")] = None,
+) -> Response:
+    if wanted.project is not None:
+        here.store.project(wanted.project)
+    if limit is None:
+        return JSONResponse([case_to_json(case) for case in here.store.found_cases(wanted, order)])
+    page = here.store.case_page(wanted, order, offset=offset, limit=limit, around=around)
+    found = [case_to_json(case) for case in page.cases]
+    return JSONResponse({"cases": found, "offset": page.offset, "total": page.total, "totals": dict(page.totals)})
+
+
+@router.get("/choices", response_model=ChoicesJson, summary="What the list of cases can be filtered by")
+def choices(here: SharedNow) -> Response:
+    return JSONResponse(asdict(here.store.choices()))
 
 
 @router.post(
     "",
     status_code=201,
-    response_model=list[CaseJson],
+    response_model=list[CaseJson] | UploadedJson,
     summary="Upload images: a NIfTI, a photo, a zip, or all files of a DICOM folder",
     openapi_extra=uploads.BODY,
 )
-async def upload(request: Request, here: SharedNow) -> Response:
+async def upload(request: Request, here: SharedNow, report: Report = False) -> Response:
     async with uploads.receive(request, here.settings) as upload, here.reading.turns:
         added = await run_in_threadpool(uploads.add_cases, here.store, here.reading, upload)
-    return JSONResponse([case_to_json(case) for case in added], 201)
+    return JSONResponse(added_to_json(added, report=report), 201)
 
 
-@router.post("/link", status_code=201, response_model=list[CaseJson], summary="Read images of the server's own machine")
-async def link(body: Annotated[LinkJson, Body()], here: SharedNow) -> Response:
+@router.post(
+    "/link",
+    status_code=201,
+    response_model=list[CaseJson] | UploadedJson,
+    summary="Read images of the server's own machine",
+)
+async def link(body: Annotated[LinkJson, Body()], here: SharedNow, report: Report = False) -> Response:
     if not here.settings.link_folders:
         detail = (
             "This server does not read folders of its machine (--link-folder names some); upload the files instead."
@@ -70,12 +147,63 @@ async def link(body: Annotated[LinkJson, Body()], here: SharedNow) -> Response:
             )
     except OutsideError as error:
         return problem(403, str(error))
-    return JSONResponse([case_to_json(case) for case in added], 201)
+    return JSONResponse(added_to_json(added, report=report), 201)
+
+
+def added_to_json(added: uploads.Added, *, report: bool) -> Any:
+    """Return what became of files that came in: the cases, or with them what was left out."""
+    found = [case_to_json(case) for case in added.cases]
+    if not report:
+        return found
+    left_out = [asdict(one) for one in added.left_out[:MAX_LEFT_OUT]]
+    return {"cases": found, "left_out": left_out, "left_out_count": len(added.left_out), "copies": added.copies}
 
 
 @router.get("/{case}", response_model=CaseJson, summary="One case")
 def one(case: str, here: SharedNow) -> Response:
     return JSONResponse(case_to_json(here.store.case(case)))
+
+
+@router.get(
+    "/{case}/next",
+    response_model=CaseJson | None,
+    summary="The case behind this one in a list, or before it; null at its end",
+)
+def following(
+    case: str, here: SharedNow, wanted: FilterNow, order: OrderNow, back: Annotated[bool, Query()] = False
+) -> Response:
+    found = here.store.neighbour(case, wanted, order, back=back)
+    return JSONResponse(None if found is None else case_to_json(found))
+
+
+@router.put("/{case}/status", response_model=CaseJson, summary="Say that a case is done or rejected, or open it again")
+def set_status(case: str, body: Annotated[NewStatusJson, Body()], here: SharedNow, who: UserNow) -> Response:
+    return JSONResponse(case_to_json(here.store.set_status(case, body.status, body.comment, user=who)))
+
+
+@router.get(
+    "/{case}/thumbnail",
+    summary="The middle slice as a small PNG",
+    response_class=Response,
+    responses={200: {"content": {PNG: {}}}, 304: {"description": "It is as it was."}},
+)
+async def thumbnail(
+    case: str, here: SharedNow, if_none_match: Annotated[str | None, Header(max_length=1000)] = None
+) -> Response:
+    async with here.drawing:
+        content, etag = await run_in_threadpool(_thumbnail, here, case, if_none_match or "")
+    if content is None:
+        return Response(status_code=304, headers={"ETag": etag})
+    return Response(content, media_type=PNG, headers={"ETag": etag})
+
+
+def _thumbnail(here: Shared, case: str, known: str) -> tuple[bytes | None, str]:
+    """Return a thumbnail and its ETag; no thumbnail where the client has it."""
+    kept = here.store.thumbnail_checksum(case)
+    if kept is not None and (etag := f'"{kept.crc32:08x}"') in known:
+        return None, etag
+    content = here.store.thumbnail(case)
+    return content, f'"{zlib.crc32(content):08x}"'
 
 
 @router.delete("/{case}", status_code=204, summary="Delete a case with its sessions and masks")

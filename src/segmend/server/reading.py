@@ -48,7 +48,7 @@ class Reading:
             return unpack(path, folder, max_bytes=self._settings.max_upload_bytes)
 
     def images(self, place: Path) -> Iterator[Found]:
-        """Yield all images that a path holds, each to be used before the next one is asked for."""
+        """Yield all images that a path holds, each to be used before the next one is asked for, then what is none."""
         if not self._apart:
             yield from _read_here(place, self.limits())
             return
@@ -78,7 +78,7 @@ class Reading:
 def _read_here(place: Path, limits: Limits) -> Iterator[Found]:
     with limited(limits):
         try:
-            for info, read in io.images(place):
+            for info, read in io.images(place, refused=True):
                 yield Found(info, read)
         except UserError as error:
             yield Found(SeriesInfo(place.name, place.name, "", ""), raising(error))

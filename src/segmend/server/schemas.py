@@ -22,6 +22,7 @@ from segmend.core.edits import (
 )
 from segmend.core.prompts import MAX_POINTS, Whole
 from segmend.core.session import MAX_LABEL, Finetune
+from segmend.store.records import Status
 
 MAX_NAME = 200  # characters of what a label is called
 # A name as far as a pattern says it: no control characters, and one at least that is no blank.
@@ -362,6 +363,64 @@ class CaseJson(BaseModel):
     notes: list[str]
     source: Annotated[bool, Field(description="the original DICOM files are kept")]
     created: str
+    patient: Annotated[str, Field(description="name and id, as DICOM files say; empty: unknown")]
+    study_date: Annotated[str, Field(description="YYYY-MM-DD; empty: unknown")]
+    description: Annotated[str, Field(description="of the study")]
+    status: Status
+    comment: Annotated[str, Field(description="on the status")]
+    status_by: Annotated[str, Field(description="who set the status; empty: nobody with an account")]
+    status_at: str | None
+    changed: Annotated[str, Field(description="when a mark or a status came last")]
+    interactions: Annotated[int, Field(description="marks, removals, undos and redos")]
+    seconds: Annotated[float, Field(description="of work; gaps of more than a minute between events do not count")]
+
+
+class TotalsJson(BaseModel):
+    untouched: int
+    begun: int
+    done: int
+    rejected: int
+
+
+class CasePageJson(BaseModel):
+    """Some cases of a list that may be long."""
+
+    cases: list[CaseJson]
+    offset: Annotated[int, Field(description="place of the first one in the list")]
+    total: Annotated[int, Field(description="of the whole list")]
+    totals: Annotated[TotalsJson, Field(description="by status, whichever statuses the list shows")]
+
+
+class ChoicesJson(BaseModel):
+    """What the list of cases can be filtered by."""
+
+    projects: list[str]
+    modalities: list[str]
+    labels: Annotated[list[str], Field(description="what labels are called, those used most first")]
+
+
+class NewStatusJson(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    status: Annotated[
+        Literal["done", "rejected", "open"],
+        Field(description="open: begun where the case has marks, otherwise untouched"),
+    ]
+    comment: Annotated[str, Field(max_length=1000)] = ""
+
+
+class LeftOutJson(BaseModel):
+    name: str
+    why: str
+
+
+class UploadedJson(BaseModel):
+    """What became of files that came in."""
+
+    cases: list[CaseJson]
+    left_out: Annotated[list[LeftOutJson], Field(description="files that are no case, a hundred at most")]
+    left_out_count: int
+    copies: Annotated[list[str], Field(description="sentences on cases whose voxels were there already")]
 
 
 class SessionJson(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Annotated, cast
@@ -27,6 +28,8 @@ class Shared:
     reading: Reading
     logins: Logins
     told: Told  # what a client is told of an error
+    # taken to make a thumbnail: one at a time, so that a list that is scrolled through leaves threads to clicks
+    drawing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     ready: Event = field(default_factory=Event)  # set when the usual method is loaded and warm, or cannot be
 
 

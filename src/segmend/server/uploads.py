@@ -23,6 +23,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from segmend.errors import DiskFullError, FileError, LimitError, UserError
+from segmend.io.apart import Found
 from segmend.io.folders import is_zip
 from segmend.server.links import copy_linked
 from segmend.server.reading import Reading
@@ -231,11 +232,25 @@ class Names:
         return candidate
 
 
-def add_cases(store: Store, reading: Reading, upload: Upload) -> list[CaseRecord]:
-    """Return the new cases of an upload; those that cannot be read are named in the first one's notes.
+@dataclass(frozen=True)
+class LeftOut:
+    """A file that came and is no case, and the sentence that says why."""
 
-    FileError when none can be read.
-    """
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Added:
+    """What became of files that came in."""
+
+    cases: list[CaseRecord]
+    left_out: list[LeftOut]
+    copies: list[str]  # sentences on cases whose voxels were there already
+
+
+def add_cases(store: Store, reading: Reading, upload: Upload) -> Added:
+    """Return the new cases of an upload, and which of its files are none; FileError when all are."""
     loose = [path for path in upload.files if not is_zip(path)]
     places: list[Path] = [upload.folder] if len(loose) > 1 else loose
     for number, path in enumerate(path for path in upload.files if is_zip(path)):
@@ -247,7 +262,7 @@ def add_cases(store: Store, reading: Reading, upload: Upload) -> list[CaseRecord
     return _add(store, reading, places, upload.project)
 
 
-def add_linked(store: Store, reading: Reading, path: str, project: str, settings: ServerSettings) -> list[CaseRecord]:
+def add_linked(store: Store, reading: Reading, path: str, project: str, settings: ServerSettings) -> Added:
     """Return the new cases of a file or folder of this machine."""
     folder = scratch_folder(settings.data, "upload-")
     limits = {"max_bytes": settings.max_upload_bytes, "max_files": settings.max_upload_files}
@@ -257,23 +272,39 @@ def add_linked(store: Store, reading: Reading, path: str, project: str, settings
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _add(store: Store, reading: Reading, places: list[Path], project: str) -> list[CaseRecord]:
-    added: list[CaseRecord] = []
+def _add(store: Store, reading: Reading, places: list[Path], project: str) -> Added:
+    added = Added([], [], [])
     refused: list[UserError] = []
     for place in places:
         for found in reading.images(place):
             try:
-                image = found.image()
-                name = case_name(found.info.name) or found.info.modality or "case"
-                source = place if found.info.modality else None
-                added.append(store.add_case(name, image, project=project, modality=found.info.modality, source=source))
+                case = _add_case(store, found, place, project)
+                added.cases.append(case)
+                if (twin := store.twin_of(case.id)) is not None:
+                    added.copies.append(f"{case.name} has the same voxels as {twin.name}, which was there already.")
             except UserError as error:
                 refused.append(_without_place(error, place))
-    if not added:
+                added.left_out.append(LeftOut(found.info.name, str(refused[-1])))
+    if not added.cases:
         raise refused[0]  # a place without an image is refused, so there is one
     if refused:
-        log.warning("An upload of %d images left out %d that could not be read.", len(added), len(refused))
+        log.warning("An upload of %d images left out %d that could not be read.", len(added.cases), len(refused))
     return added
+
+
+def _add_case(store: Store, found: Found, place: Path, project: str) -> CaseRecord:
+    image, info = found.image(), found.info
+    name = store.free_name(case_name(info.name) or info.modality or "case", project=project)
+    return store.add_case(
+        name,
+        image,
+        project=project,
+        modality=info.modality,
+        source=place if info.modality else None,
+        patient=info.patient,
+        study_date=info.study_date,
+        description=info.study,
+    )
 
 
 def _without_place(error: UserError, place: Path) -> UserError:

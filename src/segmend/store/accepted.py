@@ -1,8 +1,9 @@
-"""What people have accepted: objects whose labels are locked, as cases to learn from and to check on.
+"""What people have accepted: cases that are done, and objects whose labels are locked, to learn from and to check on.
 
-In the annotator a locked label's voxels never change, so locking a label says that its object is right. A case
-is accepted when a label is locked that has voxels; labels that are not locked count as background. Of several
-sessions at one case the newest with such a label counts.
+Of a case that is done all labels count. In any other a locked label's voxels never change, so locking a label says
+that its object is right: such a case is accepted when a label is locked that has voxels, and labels that are not
+locked count as background. Of several sessions at one case the newest with an accepted object counts. A case that was
+rejected is not accepted, whatever is locked in it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class AcceptedCase(Case):
     store: Store
     session: str
     given_name: str
+    done: bool  # all of its labels are accepted, not the locked ones alone
 
     @property
     def title(self) -> str:
@@ -32,18 +34,29 @@ class AcceptedCase(Case):
 
     def read(self) -> Example:
         image = self.store.image(self.name)
-        return Example(image, image, locked_labels(self.store.session(self.session)))
+        return Example(image, image, accepted_labels(self.store.session(self.session), done=self.done))
 
 
 def accepted_cases(store: Store, project: str | None = None) -> tuple[AcceptedCase, ...]:
     """Return the accepted cases of a store, or of one project, oldest first."""
     found = []
     for case in store.cases(project):
-        sessions = [record.id for record in store.sessions(case.id)]
-        newest = next((s for s in reversed(sessions) if locked_labels(store.session(s)).any()), None)
-        if newest is not None:
-            found.append(AcceptedCase(Path(case.project), case.id, store, newest, case.name))
+        if case.status == "rejected":
+            continue
+        done, sessions = case.status == "done", [record.id for record in store.sessions(case.id)]
+        accepted = (s for s in reversed(sessions) if accepted_labels(store.session(s), done=done).any())
+        if (newest := next(accepted, None)) is not None:
+            found.append(AcceptedCase(Path(case.project), case.id, store, newest, case.name, done))
     return tuple(found)
+
+
+def accepted_labels(session: Session, *, done: bool) -> LabelMap:  # [z y x]
+    """Return the label map of a session with its accepted labels alone: all where its case is done."""
+    if not done:
+        return locked_labels(session)
+    canvas = Canvas(session.shape)
+    canvas.follow(session)
+    return canvas.map
 
 
 def locked_labels(session: Session) -> LabelMap:  # [z y x]

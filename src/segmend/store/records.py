@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segmend.core.image import Index
 from segmend.core.session import Event, Session
+
+Status = Literal["untouched", "begun", "done", "rejected"]
+# How far a case is, in the order of the work; the database keeps the place in this row.
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 @dataclass(frozen=True)
@@ -27,8 +32,9 @@ class CaseRecord:
 
     >>> from datetime import UTC
     >>> affine = ((0., 0., 1., 0.), (0., 1., 0., 0.), (3., 0., 0., 0.), (0., 0., 0., 1.))
-    >>> CaseRecord("a1", "head", "default", (9, 8, 7), 1, affine, "CT", (), False, datetime.now(UTC)).spacing
-    (3.0, 1.0, 1.0)
+    >>> case = CaseRecord("a1", "head", "default", (9, 8, 7), 1, affine, "CT", (), False, datetime.now(UTC))
+    >>> case.spacing, case.status
+    ((3.0, 1.0, 1.0), 'untouched')
     """
 
     id: str
@@ -41,12 +47,41 @@ class CaseRecord:
     notes: tuple[str, ...]
     source: bool  # the original DICOM files are kept
     created: datetime  # UTC
+    patient: str = ""  # name and id as the DICOM files say; empty: unknown
+    study_date: str = ""  # YYYY-MM-DD; empty: unknown
+    description: str = ""  # of the study
+    status: Status = "untouched"
+    comment: str = ""  # on the status
+    status_by: str = ""  # who set it; empty: whoever used the server without an account
+    status_at: datetime | None = None  # UTC; None: never
+    changed: datetime | None = None  # UTC, of the last event or status; None: not since it was added
+    interactions: int = 0  # marks, removals, undos and redos in all sessions
+    seconds: float = 0.0  # of work, in all sessions
 
     @property
     def spacing(self) -> tuple[float, float, float]:  # mm, (z, y, x)
         matrix: NDArray[np.float64] = np.asarray(self.affine)
         z, y, x = np.linalg.norm(matrix[:3, :3], axis=0).tolist()
         return z, y, x
+
+
+@dataclass(frozen=True)
+class CasePage:
+    """Some cases of a list that may be long, and how long it is."""
+
+    cases: tuple[CaseRecord, ...]
+    offset: int  # place of the first one in the list
+    total: int  # of the whole list
+    totals: Mapping[Status, int]  # of cases by status; the list's filter but for its statuses
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a worklist can be filtered by: what there is, in order."""
+
+    projects: tuple[str, ...]
+    modalities: tuple[str, ...]
+    labels: tuple[str, ...]  # the names used most, at most 200
 
 
 @dataclass(frozen=True)

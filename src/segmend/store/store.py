@@ -22,12 +22,13 @@ import unicodedata
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 from uuid import uuid4
 
 import numpy as np
@@ -36,12 +37,26 @@ from sqlalchemy import URL, Column, Connection, Row, Select, Text, delete, func,
 from segmend.core.image import Box, Image, Index, LabelMap, whole
 from segmend.core.session import Event, Patch, Session, event_from_json, event_to_json
 from segmend.errors import ConflictError, NotFoundError, SettingsError, ShapeError, StoreError
-from segmend.store import tables, voxels
+from segmend.io.thumbnail import LOOKED_AT, thumbnail
+from segmend.store import tables, voxels, worklist
 from segmend.store.blobs import Blobs
 from segmend.store.changes import Changes
 from segmend.store.checksums import Checksum, Summed, checksum_of, event_crc, file_checksum, patch_crc, values_crc
 from segmend.store.database import TIMEOUT_SECONDS, UNREADABLE, Database
-from segmend.store.records import CaseRecord, EventRecord, LoadedSession, Project, SavedMask, SessionRecord, User
+from segmend.store.records import (
+    STATUSES,
+    CasePage,
+    CaseRecord,
+    Choices,
+    EventRecord,
+    LoadedSession,
+    Project,
+    SavedMask,
+    SessionRecord,
+    Status,
+    User,
+)
+from segmend.store.worklist import EVERYTHING, OLDEST_FIRST, CaseFilter, CaseOrder
 
 Record = TypeVar("Record")
 DEFAULT_PROJECT = "default"
@@ -50,6 +65,8 @@ DEFAULT_PROJECT = "default"
 WRITING, DELETING = "writing", "deleting"
 # Age at which blobs without a row are taken for a killed server's: no upload takes longer.
 ABANDONED = timedelta(hours=1)
+# Columns of a case that follow from the others.
+DERIVED = frozenset({"crc32", "folded"})
 # Least characters of a user's token.
 TOKEN_LENGTH = 16
 
@@ -155,6 +172,10 @@ class Store:
             rows = connection.execute(select(tables.projects).order_by(tables.projects.c.name)).all()
         return [Project(row.name, row.created) for row in rows]
 
+    def project(self, name: str) -> Project:
+        row = self._row("project", tables.projects.c.name, name)
+        return Project(row.name, row.created)
+
     # Cases
 
     def add_case(
@@ -165,8 +186,12 @@ class Store:
         project: str = DEFAULT_PROJECT,
         modality: str = "",
         source: str | Path | None = None,
+        patient: str = "",
+        study_date: str = "",
+        description: str = "",
     ) -> CaseRecord:
         """Return a new case; `source` is the file or folder of its original DICOM, which is copied."""
+        added = _now()
         affine = tuple(tuple(float(v) for v in row) for row in image.affine)
         case = CaseRecord(
             id=uuid4().hex,
@@ -178,7 +203,11 @@ class Store:
             modality=_short("modality", modality),
             notes=image.notes,
             source=source is not None,
-            created=_now(),
+            created=added,
+            patient=_short("patient", patient),
+            study_date=_day(study_date),
+            description=_short("description", description),
+            changed=added,
         )
         self._row("project", tables.projects.c.name, project)
         with self._write_blobs(_folder(case.id)):
@@ -190,6 +219,7 @@ class Store:
                 written |= self._copy_source(Path(source), f"{_folder(case.id)}/source")
             with self._database.writing() as connection:
                 connection.execute(insert(tables.cases).values(**_case_values(case), crc32=_case_crc(case)))
+                worklist.keep_words(connection, case.id, case.name, case.patient, case.description)
                 _add_checksums(connection, case.id, written)
                 _remove_leftover(connection, _folder(case.id))
         return case
@@ -204,6 +234,103 @@ class Store:
 
     def case(self, case_id: str) -> CaseRecord:
         return self._record("case", tables.cases.c.id, case_id, _case)
+
+    def found_cases(self, wanted: CaseFilter = EVERYTHING, order: CaseOrder = OLDEST_FIRST) -> list[CaseRecord]:
+        """Return all cases that a filter finds."""
+        self._check_search(wanted)
+        with self._database.reading() as connection:
+            conditions = worklist.Found(connection, wanted).conditions
+            rows = connection.execute(select(tables.cases).where(*conditions).order_by(*order.clauses))
+            return [_case(row) for row in rows]
+
+    def case_page(
+        self,
+        wanted: CaseFilter = EVERYTHING,
+        order: CaseOrder = OLDEST_FIRST,
+        *,
+        offset: int = 0,
+        limit: int = 100,
+        around: str | None = None,
+    ) -> CasePage:
+        """Return some cases of a list, from `offset` on or with the case `around` in their middle, and totals."""
+        limit = min(limit, worklist.MAX_PAGE)
+        self._check_search(wanted)
+        with self._database.reading() as connection:
+            listed = worklist.Found(connection, wanted)
+            totals = worklist.count(connection, listed)
+            if around is not None and (place := worklist.place_of(connection, around, listed, order)) is not None:
+                offset = max(0, place - limit // 2)
+            ids = worklist.ids_of_page(connection, listed, order, offset, limit)
+            rows = connection.execute(select(tables.cases).where(tables.cases.c.id.in_(ids))).all()
+            found = {row.id: _case(row) for row in rows}
+        total = sum(number for status, number in totals.items() if status in (wanted.statuses or STATUSES))
+        return CasePage(tuple(found[key] for key in ids if key in found), offset, total, totals)
+
+    def _check_search(self, wanted: CaseFilter) -> None:
+        """Refuse what no database takes: PostgreSQL no NUL, SQLite no half characters."""
+        for text in (wanted.text, wanted.project or "", wanted.modality or "", wanted.label or ""):
+            if not _readable(text):
+                raise SettingsError(f"A search needs readable characters; got {text[:40]!r}.")
+
+    def place_of(self, case_id: str, wanted: CaseFilter = EVERYTHING, order: CaseOrder = OLDEST_FIRST) -> int | None:
+        """Return a case's place in a list, None where the list does not show it."""
+        with self._database.reading() as connection:
+            return worklist.place_of(connection, case_id, worklist.Found(connection, wanted), order)
+
+    def neighbour(
+        self,
+        case_id: str,
+        wanted: CaseFilter = EVERYTHING,
+        order: CaseOrder = OLDEST_FIRST,
+        *,
+        back: bool = False,
+    ) -> CaseRecord | None:
+        """Return the case behind this one in a list, or before it; None at its end.
+
+        The list need not show the case itself, which may have been done meanwhile.
+        """
+        self.case(case_id)
+        self._check_search(wanted)
+        with self._database.reading() as connection:
+            values = worklist.values_of(connection, case_id, order)
+            listed = worklist.Found(connection, wanted)
+            found = None if values is None else worklist.neighbour(connection, values, listed, order, back=back)
+        return None if found is None else self.case(found)
+
+    def choices(self) -> Choices:
+        """Return what the worklist can be filtered by."""
+        with self._database.reading() as connection:
+            return worklist.choices(connection)
+
+    def set_status(
+        self, case_id: str, status: Status | Literal["open"], comment: str = "", *, user: str = ""
+    ) -> CaseRecord:
+        """Return the case after it was found done, or rejected, or opened again; the comment replaces the old one."""
+        if len(comment) > worklist.MAX_COMMENT or not all(_readable(line) for line in comment.splitlines()):
+            raise SettingsError(f"A comment needs at most {worklist.MAX_COMMENT} readable characters.")
+        self.case(case_id)
+        with self._database.writing() as connection:
+            worklist.set_status(connection, case_id, status, comment, user=_user(user), at=_now())
+        return self.case(case_id)
+
+    def twin_of(self, case_id: str) -> CaseRecord | None:
+        """Return the oldest other case of the same project whose voxels are the same, None where there is none."""
+        case, key = self.case(case_id), _image_key(case_id)
+        own, blobs, cases = self.checksum(key), tables.blobs.c, tables.cases.c
+        if own is None:
+            return None
+        same = select(tables.cases).join_from(tables.blobs, tables.cases, blobs.case == cases.id)
+        same = same.where(blobs.crc32 == own.crc32, blobs.size == own.size, blobs.key.endswith("/image.npy"))
+        same = same.where(cases.project == case.project, cases.id != case_id).order_by(cases.created, cases.id)
+        found = self._records(same.limit(1), _case)
+        return found[0] if found else None
+
+    def free_name(self, name: str, *, project: str = DEFAULT_PROJECT) -> str:
+        """Return a name for a new case of a project that none has there: with a number behind it where one has."""
+        with self._database.reading() as connection:
+            taken = {one.casefold() for one in worklist.same_names(connection, project, name)}
+        numbered = (f"{name} ({number})" for number in count(2))
+        return name if name.casefold() not in taken else next(n for n in numbered if n.casefold() not in taken)
 
     def image(self, case_id: str) -> Image:
         """Return the case's image; from a local folder its voxels are read when they are looked at."""
@@ -225,6 +352,35 @@ class Store:
         else:
             self._check(key, summed.checksum)
         return Image(array, np.asarray(case.affine), case.notes, axes="zyx")
+
+    def thumbnail(self, case_id: str) -> bytes:
+        """Return a small PNG of the case's middle slice: made when it is first asked for, and kept."""
+        case, key = self.case(case_id), _thumbnail_key(case_id)
+        if (wanted := self.checksum(key)) is not None:
+            with suppress(StoreError), self._blobs.reader(key) as file:
+                content = file.read()
+                if Checksum(len(content), zlib.crc32(content)) == wanted:
+                    return content
+        image = _image_key(case_id)
+        with self._blobs.reader(image) as file:
+            plane = voxels.middle_slice(file, image, side=LOOKED_AT)
+        content = thumbnail(plane, np.asarray(case.affine))
+        with suppress(StoreError, ConflictError):  # of a store that can be read alone, or another server's
+            self._keep_thumbnail(case_id, key, content)
+        return content
+
+    def thumbnail_checksum(self, case_id: str) -> Checksum | None:
+        """Return the checksum of a case's thumbnail; None before it is made."""
+        return self.checksum(_thumbnail_key(case_id))
+
+    def _keep_thumbnail(self, case_id: str, key: str, content: bytes) -> None:
+        with self._write_blobs(key):
+            with self._blobs.writer(key) as file:
+                file.write(content)
+            with self._database.writing() as connection:
+                connection.execute(delete(tables.blobs).where(tables.blobs.c.key == key))  # of one that was damaged
+                _add_checksums(connection, case_id, {key: Checksum(len(content), zlib.crc32(content))})
+                _remove_leftover(connection, key)
 
     @contextmanager
     def source_of(self, case_id: str) -> Iterator[Path]:
@@ -345,14 +501,17 @@ class Store:
         """
         table = tables.events
         values = {"session": session_id, "position": position, "json": event_to_json(event), "user": _user(user)}
-        self.session_record(session_id)
+        case = self.session_record(session_id).case
         crc = event_crc(session_id, position, tables.to_text(values["json"]))
         with self._database.writing() as connection:
-            last = connection.scalar(select(func.max(table.c.position)).where(table.c.session == session_id))
-            length = 0 if last is None else last + 1
+            before = select(table.c.position, table.c.created).where(table.c.session == session_id)
+            last = connection.execute(before.order_by(table.c.position.desc()).limit(1)).one_or_none()
+            length = 0 if last is None else last.position + 1
             if position != length:
                 raise ConflictError(f"The session has {length} events, so {position} is not the next; load it again.")
-            connection.execute(insert(table).values(created=_now(), crc32=crc, **values))
+            at, earlier = _now(), None if last is None else last.created
+            connection.execute(insert(table).values(created=at, crc32=crc, **values))
+            worklist.note_event(connection, case, session_id, event, user=user, at=at, last=earlier)
 
     def answer(self, session_id: str, position: int, patch: Patch) -> None:
         """Keep the answer to an event; it is durable when this returns.
@@ -609,6 +768,14 @@ def _short(what: str, text: str) -> str:
     return text
 
 
+def _day(text: str) -> str:
+    """Return a day as it is kept; nothing where nobody knows it."""
+    try:
+        return date.fromisoformat(text).isoformat() if text else ""
+    except ValueError:
+        raise SettingsError(f"A study's date is written YYYY-MM-DD; got {text[:40]!r}.") from None
+
+
 def _readable(text: str) -> bool:
     """Return whether a text is free of control characters, halves of characters and line ends."""
     return not any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text)
@@ -631,6 +798,10 @@ def _image_key(case_id: str) -> str:
     return f"{_folder(case_id)}/image.npy"
 
 
+def _thumbnail_key(case_id: str) -> str:
+    return f"{_folder(case_id)}/thumbnail.png"
+
+
 def _mask_key(case_id: str, mask_id: str) -> str:
     return f"{_folder(case_id)}/masks/{mask_id}.npy.gz"
 
@@ -650,18 +821,24 @@ def _add_checksums(connection: Connection, case_id: str, written: Mapping[str, C
 
 
 def _case_values(case: CaseRecord) -> dict[str, Any]:
-    return {column.name: getattr(case, column.name) for column in tables.cases.columns if column.name != "crc32"}
+    values = {column.name: getattr(case, column.name) for column in tables.cases.columns if column.name not in DERIVED}
+    values["status"] = STATUSES.index(case.status)
+    values["folded"] = case.name.casefold()[: tables.NAME_LENGTH]
+    return values
 
 
 def _case_crc(case: CaseRecord) -> int:
     """Return the CRC-32 of what a case says of its image, which nobody could see to be wrong."""
-    names = ("id", "shape", "channels", "affine", "modality", "notes", "source")
+    names = ["id", "shape", "channels", "affine", "modality", "notes", "source"]
+    names += [name for name in ("patient", "study_date") if getattr(case, name)]  # which older rows do not have
     return values_crc({name: getattr(case, name) for name in names})
 
 
 def _case(row: Row[Any]) -> CaseRecord:
     values = dict(row._mapping)
-    crc = values.pop("crc32")
+    crc = values["crc32"]
+    values = {name: value for name, value in values.items() if name not in DERIVED}
+    values["status"] = STATUSES[values["status"]]
     values["shape"] = tuple(values["shape"])
     values["affine"] = tuple(tuple(line) for line in values["affine"])
     values["notes"] = tuple(values["notes"])

@@ -5,6 +5,13 @@ takes its sessions, events, answers and masks with it. `leftovers` names blobs t
 speaks for: those being written and those being deleted. `blobs` holds the size and the CRC-32 of
 every blob; `crc32` of a row is that of what it says (`segmend.store.checksums`), NULL in rows that
 an older Segmend wrote.
+
+`cases` holds what the worklist sorts, filters and searches by, so that 50,000 cases are answered by their indexes:
+`folded` is the name in letters of one case; `status` is a place in
+`records.STATUSES`; `interactions` and `seconds` are counted from the events as they come (`worklist.GAP_SECONDS`).
+`searched` holds all that is searched, in letters of one case: a table of its own, because every search reads all of it.
+`labels` holds what the labels of a session were last called. An undone definition stays there until the next one:
+it is for finding cases, what labels there are the events say.
 """
 
 from __future__ import annotations
@@ -19,8 +26,10 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     ForeignKeyConstraint,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -57,7 +66,9 @@ class Moment(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime:
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
         moment: datetime = value
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
@@ -85,6 +96,32 @@ cases = Table(
     Column("source", Boolean, nullable=False),
     Column("created", Moment, nullable=False),
     Column("crc32", BigInteger),
+    Column("folded", String(NAME_LENGTH), nullable=False, server_default=""),
+    Column("patient", String(NAME_LENGTH), nullable=False, server_default=""),
+    Column("study_date", String(10), nullable=False, server_default=""),  # YYYY-MM-DD; empty: unknown
+    Column("description", String(NAME_LENGTH), nullable=False, server_default=""),
+    Column("status", Integer, nullable=False, server_default="0"),
+    Column("comment", Text, nullable=False, server_default=""),
+    Column("status_by", String(NAME_LENGTH), nullable=False, server_default=""),
+    Column("status_at", Moment),
+    Column("changed", Moment),  # by an event, a status or a comment; NULL in no row that this version wrote
+    Column("interactions", Integer, nullable=False, server_default="0"),
+    Column("seconds", Float, nullable=False, server_default="0"),
+    Index("ix_cases_folded", "folded", "id"),
+    Index("ix_cases_created", "created", "id"),
+    Index("ix_cases_changed", "changed", "id"),
+    Index("ix_cases_patient", "patient", "folded", "id"),
+    Index("ix_cases_study_date", "study_date", "folded", "id"),
+    Index("ix_cases_status", "status", "created", "id"),
+    Index("ix_cases_project_status", "project", "status", "id"),
+    Index("ix_cases_modality_status", "modality", "status", "id"),
+)
+
+searched = Table(
+    "searched",
+    metadata,
+    Column("case", ForeignKey("cases.id", ondelete="CASCADE"), primary_key=True),
+    Column("words", Text, nullable=False),
 )
 
 sessions = Table(
@@ -94,6 +131,14 @@ sessions = Table(
     Column("case", ForeignKey("cases.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("user", String(NAME_LENGTH), nullable=False),
     Column("created", Moment, nullable=False),
+)
+
+labels = Table(
+    "labels",
+    metadata,
+    Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True),
+    Column("value", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(NAME_LENGTH), nullable=False, index=True),
 )
 
 events = Table(

@@ -14,7 +14,7 @@ export function emptyState(actions: Actions): HTMLElement {
   const sample = h("button", { type: "button", class: "button primary large" }, "Open a case");
   const lead = h("p", { class: "empty-lead" });
   sample.addEventListener("click", () => {
-    const first = store.state.cases?.at(0);
+    const first = store.state.left ?? store.state.cases?.at(0);
     if (first !== undefined) reportErrors(() => actions.openCase(first.id));
   });
   const element = h(
@@ -43,11 +43,11 @@ export function emptyState(actions: Actions): HTMLElement {
       h("li", {}, h("b", {}, "Download"), " it in the format that your viewer reads."),
     ),
   );
-  store.on(["opened", "loading", "cases"], ({ opened, loading, cases }) => {
+  store.on(["opened", "loading", "cases", "left"], ({ opened, loading, cases, left }) => {
     element.hidden = opened !== null || loading !== null;
-    const first = cases?.at(0);
+    const first = left ?? cases?.at(0);
     sample.hidden = first === undefined;
-    sample.textContent = first === undefined ? "" : `Open “${first.name}”`;
+    sample.textContent = first === undefined ? "" : `${left === null ? "Open" : "Continue with"} “${first.name}”`;
     lead.textContent =
       first === undefined
         ? "Drop a scan or a photograph here to begin. `segmend start` adds a sample case to a new folder."

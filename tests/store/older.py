@@ -1,0 +1,24 @@
+"""A database as an older version left it."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+from segmend.store import tables
+
+# What the worklist added to the table of cases.
+ADDED = (
+    "folded", "patient", "study_date", "description", "status", "comment", "status_by", "status_at", "changed",
+    "interactions", "seconds",
+)  # fmt: skip
+
+
+def drop_worklist(connection: Connection) -> None:
+    """Take away what migration 0004 added."""
+    for index in tables.cases.indexes:
+        if index.name != "ix_cases_project":
+            connection.execute(text(f"DROP INDEX {index.name}"))
+    for name in ("searched", "labels"):
+        connection.execute(text(f"DROP TABLE {name}"))
+    for name in ADDED:
+        connection.execute(text(f"ALTER TABLE cases DROP COLUMN {name}"))

@@ -1,0 +1,34 @@
+/** The address names the open case and perhaps how to show it: #case=ID&layout=axial. */
+
+import type { Actions } from "./actions";
+import { askedFor } from "./hash";
+import { reportErrors } from "./toasts";
+
+/** Have the address name the case that is shown; the one before is a step back. */
+export function showAddress(id: string): void {
+  if (askedFor(location.hash).id === id) history.replaceState(null, "", `#case=${id}`);
+  else history.pushState(null, "", `#case=${id}`);
+}
+
+/** Open what the address names, now and whenever it is changed or gone back to. */
+export function followAddress(actions: Actions): void {
+  const follow = async (): Promise<void> => {
+    const { id, layout } = askedFor(location.hash);
+    const shown = actions.store.state.opened?.case.id ?? null;
+    if (id === shown) return;
+    if (id === null) {
+      actions.closeCase();
+      return;
+    }
+    try {
+      await actions.openCase(id, layout);
+    } finally {
+      const open = actions.store.state.opened?.case.id;
+      if (open !== undefined) showAddress(open); // it stayed open: its marks wait for the connection
+    }
+  };
+  window.addEventListener("hashchange", () => {
+    reportErrors(follow);
+  });
+  reportErrors(follow);
+}

@@ -1,0 +1,51 @@
+/** The keys of the worklist. */
+
+import type { Shortcut } from "./keys";
+import { reportErrors } from "./toasts";
+
+/** What the search field of the list is called in the page. */
+export const SEARCH = "case-search";
+
+const alt = (key: string) => (event: KeyboardEvent) =>
+  event.altKey && !event.ctrlKey && !event.metaKey && event.key === key;
+const bare = (key: string) => (event: KeyboardEvent) =>
+  !event.ctrlKey && !event.metaKey && !event.altKey && event.key === key;
+
+export const CASE_SHORTCUTS: readonly Shortcut[] = [
+  {
+    shown: "Alt+↓",
+    what: "next case",
+    always: true,
+    matches: alt("ArrowDown"),
+    act: (actions) => {
+      reportErrors(() => actions.openNext());
+    },
+  },
+  {
+    shown: "Alt+↑",
+    what: "previous case",
+    always: true,
+    matches: alt("ArrowUp"),
+    act: (actions) => {
+      reportErrors(() => actions.openNext(true));
+    },
+  },
+  {
+    shown: "Ctrl+Enter",
+    what: "case done, and on to the next",
+    matches: (event) => (event.ctrlKey || event.metaKey) && !event.shiftKey && event.key === "Enter",
+    act: (actions) => {
+      reportErrors(() => actions.finish("done", actions.store.state.work?.comment ?? ""));
+    },
+  },
+  {
+    shown: "/",
+    what: "search the cases",
+    always: true,
+    matches: bare("/"),
+    act: ({ store }) => {
+      store.set({ sidebar: true });
+      document.getElementById(SEARCH)?.focus();
+    },
+  },
+];

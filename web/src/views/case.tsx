@@ -1,0 +1,111 @@
+/** How far the open case is, and on to the next: done, rejected, opened again. */
+
+import { render } from "preact";
+import { useMemo } from "preact/hooks";
+import type { Actions } from "../actions";
+import { h, set } from "../dom";
+import { reportErrors } from "../toasts";
+import { duration, STATUS_WORDS } from "../worklist";
+import { dialog } from "./dialogs";
+import { fieldOf } from "./elements";
+
+export function casePanel(actions: Actions): HTMLElement {
+  const element = h("section", { class: "section case-work", "aria-label": "This case" });
+  render(<CaseWork actions={actions} />, element);
+  actions.store.on(["work"], ({ work }) => {
+    set(element, "hidden", work === null);
+  });
+  return element;
+}
+
+function CaseWork({ actions }: { readonly actions: Actions }) {
+  const field = useMemo(() => fieldOf(actions.store, "work"), []);
+  const work = field.value;
+  if (work === null) return null;
+  const finished = work.status === "done" || work.status === "rejected";
+  const time = work.seconds >= 1 ? duration(work.seconds) : "";
+  const marks = work.interactions === 0 ? "" : work.interactions === 1 ? "1 step" : `${work.interactions} steps`;
+  const by = work.status_by === "" ? "" : `by ${work.status_by}`;
+  const step = (back: boolean, words: string, shortcut: string, arrow: string) => (
+    <button
+      type="button"
+      class="icon-button small"
+      aria-label={words}
+      title={`${words} (${shortcut})`}
+      onClick={() => {
+        reportErrors(() => actions.openNext(back));
+      }}
+    >
+      <span aria-hidden="true">{arrow}</span>
+    </button>
+  );
+  return (
+    <>
+      <div class="case-work-head">
+        <span class={`case-state ${work.status}`} role="status">
+          {STATUS_WORDS[work.status]}
+        </span>
+        <span class="hint">{[by, marks, time].filter((part) => part !== "").join("  ·  ")}</span>
+        <span class="spacer" />
+        {step(true, "Previous case", "Alt+↑", "‹")}
+        {step(false, "Next case", "Alt+↓", "›")}
+      </div>
+      {work.comment !== "" && <p class="case-comment">{work.comment}</p>}
+      <div class="case-work-buttons">
+        {finished ? (
+          <button
+            type="button"
+            class="button small"
+            onClick={() => {
+              reportErrors(() => actions.reopen());
+            }}
+          >
+            Reopen
+          </button>
+        ) : (
+          <>
+            <button
+              type="button"
+              class="button small primary"
+              title="This case is done; open the next one (Ctrl+Enter)"
+              onClick={() => {
+                reportErrors(() => actions.finish("done", work.comment));
+              }}
+            >
+              Done and next
+            </button>
+            <button
+              type="button"
+              class="button small"
+              onClick={() => {
+                rejectDialog(actions, work.comment);
+              }}
+            >
+              Reject…
+            </button>
+          </>
+        )}
+      </div>
+    </>
+  );
+}
+
+function rejectDialog(actions: Actions, comment: string): void {
+  const text = h("textarea", { id: "reject-comment", class: "text-input", rows: 3, maxlength: 1000 });
+  text.value = comment;
+  const form = h(
+    "form",
+    {},
+    h("p", {}, "A rejected case is not learned from and not counted as open. It can be opened again."),
+    h("label", { for: "reject-comment" }, "Why? (optional)"),
+    text,
+    h("div", { class: "dialog-buttons" }, h("button", { class: "button primary" }, "Reject and next")),
+  );
+  const element = dialog("Reject this case?", form);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    element.close();
+    reportErrors(() => actions.finish("rejected", text.value.trim()));
+  });
+  text.focus();
+}
