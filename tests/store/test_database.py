@@ -65,7 +65,8 @@ def test_adjustments_of_an_earlier_version_keep_their_meaning(place: Place) -> N
             store.append(kept, position, event)
         with store._database.writing() as connection:
             drop_worklist(connection)
-            connection.execute(text("DROP TABLE blobs"))
+            for table in ("leases", "visitors", "blobs"):
+                connection.execute(text(f"DROP TABLE {table}"))
             for table in ("cases", "events", "answers"):
                 connection.execute(text(f"ALTER TABLE {table} DROP COLUMN crc32"))
             connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
