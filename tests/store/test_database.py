@@ -65,8 +65,7 @@ def test_adjustments_of_an_earlier_version_keep_their_meaning(place: Place) -> N
             store.append(kept, position, event)
         with store._database.writing() as connection:
             drop_worklist(connection)
-            for table in ("leases", "visitors", "blobs"):
-                connection.execute(text(f"DROP TABLE {table}"))
+            connection.execute(text("DROP TABLE blobs"))
             for table in ("cases", "events", "answers"):
                 connection.execute(text(f"ALTER TABLE {table} DROP COLUMN crc32"))
             connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
