@@ -49,7 +49,7 @@ from segmend.runtime.budget import limit_arenas
 from segmend.server import about, auth, cases, exports, live, masks, replies, sessions
 from segmend.server.logins import LOGINS_FOLDER, Logins
 from segmend.server.open_sessions import OpenSessions
-from segmend.server.protocols import nninteractive
+from segmend.server.protocols import nninteractive, slicer_legacy
 from segmend.server.protocols.visits import Visits, sweep_quietly
 from segmend.server.reading import Reading
 from segmend.server.settings import ServerSettings
@@ -98,6 +98,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     for module in (about, cases, sessions, masks, exports, live):
         app.include_router(module.router)
     if settings.answers_viewers:
+        app.include_router(slicer_legacy.router)  # before the other, whose addresses it shares
         app.include_router(nninteractive.router)
     _add_pages(app, PAGES)
     return app

@@ -50,13 +50,15 @@ class Visitors:
 
     # Leases
 
-    def claim(self, dialect: str, user: str, *, most: int, idle: timedelta, silent: timedelta) -> str | None:
-        """Return the token of a new lease, None when there are too many.
+    def claim(
+        self, dialect: str, user: str, *, most: int, idle: timedelta, silent: timedelta, token: str | None = None
+    ) -> str | None:
+        """Return the token of a new lease, None when there are too many; `token` is for who has one already.
 
         Leases that were idle too long end here. Those of viewers that have been silent for a while stay as long as
         nobody needs their place.
         """
-        now, token, table = datetime.now(UTC), secrets.token_hex(16), tables.leases
+        now, token, table = datetime.now(UTC), token or secrets.token_hex(16), tables.leases
         with self._database.writing() as connection:
             connection.execute(delete(table).where(table.c.used < now - idle))
             held = connection.scalar(select(func.count()).select_from(table)) or 0

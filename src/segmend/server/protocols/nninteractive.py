@@ -28,7 +28,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
 from segmend import methods
-from segmend.core.image import Box, Index, MaskArray, bounds, index_of, whole
+from segmend.core.image import Box, Index, MaskArray, bounds, whole
 from segmend.core.prompts import Click, Drawn, Prompt
 from segmend.errors import LimitError, NotFoundError, PromptError, SettingsError, UserError
 from segmend.server.bodies import Json, json_body
@@ -43,6 +43,7 @@ from segmend.server.protocols.requests import (
     ends_of,
     flag,
     image_of,
+    index_in,
     inside_of,
     meta_of,
     numbers,
@@ -218,11 +219,12 @@ def reset_interactions(here: SharedNow, who: UserNow, token: Token = None) -> Re
 async def add_point(request: Request, here: SharedNow, who: UserNow, token: Token = None) -> Response:
     lease = await run_in_threadpool(here.visits.lease, token, who)
     values = await json_body(request, here.settings.max_body_bytes)
-    index = index_of(map(round, numbers(values.get("coordinates"), "coordinates")))
+    point = numbers(values.get("coordinates"), "coordinates")
     positive, run = flag(values, "include_interaction"), flag(values, "run_prediction", default=True)
 
     def prompt(shape: Index) -> Prompt | None:
-        return Click(index, positive) if whole(shape).contains(index) else None
+        index = index_in(point, shape)
+        return None if index is None else Click(index, positive)
 
     return await _interact(request, here, lease, who, prompt, run=run)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from fastapi import Request
 
-from segmend.core.image import Box, Image, Index, MaskArray, index_of, scale_affine
+from segmend.core.image import Box, Image, Index, MaskArray, index_of, scale_affine, whole
 from segmend.core.prompts import Drawn, Lasso, Prompt
 from segmend.errors import LimitError
 from segmend.io.intensities import check_finite, to_native
@@ -52,6 +52,12 @@ def numbers(values: Any, name: str) -> tuple[float, float, float]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15 and math.isfinite(value)
+
+
+def index_in(point: tuple[float, float, float], shape: Index) -> Index | None:
+    """Return the voxel that a point is rounded to, None outside the image."""
+    index = index_of(map(round, point))
+    return index if whole(shape).contains(index) else None
 
 
 def ends_of(values: Any, name: str) -> Ends:

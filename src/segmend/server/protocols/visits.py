@@ -96,7 +96,7 @@ class Visits:
         most = self._settings.viewers_at_once
         token = self._store.visitors.claim(dialect, who, most=most, idle=IDLE, silent=SILENT)
         if token is None:
-            raise FullError(f"This server is used by {most} viewers, which is all it takes at once; try again later.")
+            raise _full(most)
         return token
 
     def lease(self, token: str | None, who: str, *, used: bool = True) -> Lease:
@@ -106,6 +106,16 @@ class Visits:
             raise LeaseError("This connection has ended; connect again.")
         self._store.visitors.note(lease, used=used)
         return lease
+
+    def lease_named(self, dialect: str, name: str, who: str) -> Lease:
+        """Return the lease of a viewer that knows no leases, a new one when it has none; FullError as for others."""
+        token = f"{dialect} {name}"
+        with suppress(LeaseError):
+            return self.lease(token, who)
+        most = self._settings.viewers_at_once
+        if self._store.visitors.claim(dialect, who, most=most, idle=IDLE, silent=SILENT, token=token) is None:
+            raise _full(most)
+        return self.lease(token, who)
 
     def release(self, token: str | None, who: str) -> None:
         """End a lease, if there is one; an image on which nothing was done goes with it."""
@@ -280,6 +290,10 @@ class Visits:
     def _forget(self, lease: Lease) -> None:
         with self._lock:
             self._shown.pop(lease.token_hash, None)
+
+
+def _full(most: int) -> FullError:
+    return FullError(f"This server is used by {most} viewers, which is all it takes at once; try again later.")
 
 
 def sweep_quietly(visits: Visits) -> None:
