@@ -156,6 +156,8 @@ def test_images_go_when_nobody_has_worked_on_them_for_a_while(place: Place) -> N
         _, worked = visited(store)
         masked, kept = visited(store)
         held, leasing = visited(store)
+        called, _ = visited(store)
+        store.set_status(called, "done", "", user="ada")
         ours = store.add_case("ours", image()).id
         store.add_mask(kept, "final", np.zeros(SHAPE, np.uint16))
         store.visitors.turn_to(leased(store, claim(store)), session=leasing, label=1)
@@ -166,4 +168,4 @@ def test_images_go_when_nobody_has_worked_on_them_for_a_while(place: Place) -> N
 
         assert store.visitors.stale(timedelta(days=9)) == []
         assert store.visitors.stale(timedelta(days=7)) == [gone]
-        assert {masked, held, ours} <= set(store.case_ids())
+        assert {masked, held, called, ours} <= set(store.case_ids())
