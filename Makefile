@@ -26,7 +26,7 @@ export PYTHONDONTWRITEBYTECODE :=
 NODE := $(if $(shell command -v npm),,$(VENV)/.packages)
 
 .DEFAULT_GOAL := help
-.PHONY: help start test test-long coverage check fuzz audit dev set-up system compiled web format lock bench soak docs measure smoke release sbom clean
+.PHONY: help start test viewers test-viewers test-long coverage check fuzz audit dev set-up system compiled web format lock bench soak docs measure smoke release sbom clean
 
 help:
 	@echo "make start    set up and open the annotator with sample cases (ARGS='--no-browser --port 8000')"
@@ -34,6 +34,7 @@ help:
 	@echo "make coverage the tests, and which lines they reach: half as long again"
 	@echo "make check    format, lint, types, every test, docs: what must pass before a commit lands"
 	@echo "make fuzz     damaged files, made-up requests and messages for two minutes (ARGS='--seconds 3600')"
+	@echo "make viewers  install real clients of others in .viewers    make test-viewers  what they say of the server"
 	@echo "make audit    ask for known weaknesses of the pinned packages (needs the network and pip-audit)"
 	@echo "make dev      set up for development    make format   rewrite files in the one style"
 	@echo "make bench    print all figures         make lock     pin what pyproject.toml asks for"
@@ -52,6 +53,12 @@ test: set-up
 
 coverage: set-up
 	$(PYTEST) --cov --cov-report=term $(ARGS)
+
+viewers: set-up
+	bash tools/viewers.sh $(BIN)/python .viewers
+
+test-viewers: viewers
+	SEGMEND_DEMAND_VIEWERS=1 $(BIN)/pytest tests/viewers $(ARGS)
 
 test-long: dev
 	$(PYTEST) -m long $(ARGS)

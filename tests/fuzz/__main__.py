@@ -1,6 +1,6 @@
 """`make fuzz`: damaged files, made-up requests and made-up messages, for as long as is wanted.
 
-    python -m tests.fuzz [readers] [requests] [live] [--seconds N] [--seed N] [--keep FOLDER]
+    python -m tests.fuzz [readers] [requests] [live] [viewers] [--seconds N] [--seed N] [--keep FOLDER]
 
 Readers are tried in a process of their own, so that one which ends or hangs is a finding, too. What was found is
 printed, and files that made it are kept. The same seed makes the same files, requests and messages.
@@ -18,7 +18,7 @@ from argparse import ArgumentParser
 from collections import Counter
 from pathlib import Path
 
-from tests.fuzz import live, readers, requests
+from tests.fuzz import live, readers, requests, viewers
 from tests.fuzz.files import FILES
 from tests.server.running import PLUGIN, in_thread, install_plugin, settings
 
@@ -29,7 +29,7 @@ PATIENCE = 120  # seconds by the clock, for one file: the machine may be busy
 def main() -> int:
     parser = ArgumentParser(prog="python -m tests.fuzz", description="Try readers and server with what is damaged.")
     parser.add_argument(
-        "parts", nargs="*", choices=["readers", "requests", "live", []], help="all three if none is named"
+        "parts", nargs="*", choices=["readers", "requests", "live", "viewers", []], help="all four if none is named"
     )
     parser.add_argument("--seconds", type=float, default=120, help="how long, all parts together (3600: an hour)")
     parser.add_argument("--seed", type=int, default=0)
@@ -39,7 +39,7 @@ def main() -> int:
     logging.disable(logging.CRITICAL)
     if given.batch:
         return try_batch(given.batch[0], int(given.batch[1]), int(given.batch[2]), given.seed, Path(given.batch[3]))
-    parts = given.parts or ["readers", "requests", "live"]
+    parts = given.parts or ["readers", "requests", "live", "viewers"]
     faults = []
     for part in parts:
         faults += PARTS[part](time.monotonic() + given.seconds / len(parts), given.seed, given.keep)
@@ -146,6 +146,23 @@ def fuzz_live(end: float, seed: int, _: Path) -> list[str]:
     return faults
 
 
+def fuzz_viewers(end: float, seed: int, _: Path) -> list[str]:
+    faults: list[str] = []
+    outcomes: Counter[str] = Counter()
+    tried = 0
+    with served() as server:
+        while time.monotonic() < end:
+            found, containers = viewers.fuzz(server, 1000, seed), viewers.fuzz_containers(10_000, seed)
+            faults += found.faults + containers.faults
+            outcomes.update(found.outcomes)
+            tried += containers.tried
+            seed += 1
+            statuses = Counter(outcome.rpartition(" ")[2] for outcome in outcomes.elements())
+            say(f"viewers: {sum(outcomes.values())} requests, {dict(statuses)}, grew {found.largest >> 20} MB, "
+                f"{tried} containers, {len(faults)} findings")  # fmt: skip
+    return faults
+
+
 def served():
     """Give a running server with the tests' methods."""
     folder = Path(tempfile.mkdtemp())
@@ -154,7 +171,7 @@ def served():
     return in_thread(settings(folder / "data", read_apart=False))
 
 
-PARTS = {"readers": fuzz_readers, "requests": fuzz_requests, "live": fuzz_live}
+PARTS = {"readers": fuzz_readers, "requests": fuzz_requests, "live": fuzz_live, "viewers": fuzz_viewers}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from base64 import b64encode
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -13,6 +14,11 @@ from tests.server.running import Client, defined, http, in_thread, rooms, settin
 
 TOKEN = "correct-horse-battery"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+def basic(said):
+    """Return the header of HTTP's basic authentication."""
+    return f"Basic {b64encode(said.encode()).decode()}"
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +44,16 @@ def paths(server):
 
 def test_everything_but_health_needs_the_token(guarded):
     with http(guarded) as client:
-        for method, path in [*paths(guarded), ("GET", "/"), ("GET", "/index.html"), ("GET", "/api/openapi.json")]:
+        for method, path in [
+            *paths(guarded),
+            ("GET", "/healthz"),
+            ("POST", "/claim"),
+            ("GET", "/"),
+            ("GET", "/index.html"),
+            ("GET", "/api/openapi.json"),
+        ]:
             reply = client.request(method, path)
-            if path == "/api/health":
+            if path in ("/api/health", "/healthz"):
                 assert reply.status_code == 200
             else:
                 assert reply.status_code == 401, (method, path)
@@ -48,7 +61,10 @@ def test_everything_but_health_needs_the_token(guarded):
                 assert reply.headers["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("header", ["Bearer wrong", "Bearer", "Basic x", "Bearer " + TOKEN[:-1], "Bearer café ü"])
+@pytest.mark.parametrize(
+    "header",
+    ["Bearer wrong", "Bearer", "Basic x", basic("ada:wrong"), basic(TOKEN), "Bearer " + TOKEN[:-1], "Bearer café ü"],
+)
 def test_a_wrong_token_opens_nothing(guarded, header):
     with http(guarded) as client:
         reply = client.get("/api/cases", headers={"Authorization": header.encode("latin-1")})
@@ -59,6 +75,14 @@ def test_a_wrong_token_opens_nothing(guarded, header):
 def test_the_right_token_opens(guarded):
     with http(guarded, headers=BEARER) as client:
         assert client.get("/api/cases").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "header", [basic(f"ada:{TOKEN}"), basic(f":{TOKEN}"), basic(f"ada:{TOKEN}").replace("B", "b", 1)]
+)
+def test_the_right_token_opens_as_a_password_with_any_name(guarded, header):
+    with http(guarded) as client:
+        assert client.get("/api/cases", headers={"Authorization": header}).status_code == 200
 
 
 def test_a_token_in_the_address_becomes_a_cookie_that_scripts_cannot_read(guarded):

@@ -14,11 +14,11 @@ ADDED = (
 
 
 def drop_worklist(connection: Connection) -> None:
-    """Take away what migration 0004 added."""
+    """Take away what migration 0004 added, and what came after it."""
     for index in tables.cases.indexes:
         if index.name != "ix_cases_project":
             connection.execute(text(f"DROP INDEX {index.name}"))
-    for name in ("searched", "labels"):
+    for name in ("searched", "labels", "leases", "visitors"):
         connection.execute(text(f"DROP TABLE {name}"))
     for name in ADDED:
         connection.execute(text(f"ALTER TABLE cases DROP COLUMN {name}"))

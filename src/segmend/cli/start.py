@@ -30,7 +30,7 @@ DOOR = "open.html"
 
 LIMITS: dict[str, type[int] | type[float]] = {
     "max_upload_bytes": int, "max_upload_files": int, "max_image_bytes": int, "max_unpacking": int,
-    "max_body_bytes": int, "read_seconds": float, "readers": int,
+    "max_body_bytes": int, "read_seconds": float, "readers": int, "viewers_at_once": int, "keep_visitors_days": float,
 }  # fmt: skip
 
 
@@ -72,6 +72,11 @@ LIMITS: dict[str, type[int] | type[float]] = {
     show_envvar=True,
     help="For what is kept because it may be wanted again, all together, such as 500M or 2G.",
 )
+@click.option(
+    "--viewers/--no-viewers",
+    default=None,
+    help="Answer 3D Slicer, napari and others in their own dialects, too. Without it: if only this machine can ask.",
+)
 @click.option("--samples/--no-samples", default=True, help="Put sample cases into an empty folder.")
 @click.option(
     "--limit",
@@ -93,6 +98,7 @@ def start(
     device: str,
     precision: str,
     memory: int,
+    viewers: bool | None,
     samples: bool,
     limits: tuple[str, ...],
     data: Path,
@@ -118,6 +124,7 @@ def start(
         method=card(method).id,
         weights=weights_of(weights, method),
         device=Device(device, precision),
+        viewers=viewers,
         **limits_of(limits),
         cache_bytes=memory,
     )

@@ -49,6 +49,8 @@ from segmend.runtime.budget import limit_arenas
 from segmend.server import about, auth, cases, exports, live, masks, replies, sessions
 from segmend.server.logins import LOGINS_FOLDER, Logins
 from segmend.server.open_sessions import OpenSessions
+from segmend.server.protocols import nninteractive, slicer_legacy
+from segmend.server.protocols.visits import Visits, sweep_quietly
 from segmend.server.reading import Reading
 from segmend.server.settings import ServerSettings
 from segmend.server.state import Shared
@@ -95,6 +97,9 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.add_middleware(replies.CatchErrors)
     for module in (about, cases, sessions, masks, exports, live):
         app.include_router(module.router)
+    if settings.answers_viewers:
+        app.include_router(slicer_legacy.router)  # before the other, whose addresses it shares
+        app.include_router(nninteractive.router)
     _add_pages(app, PAGES)
     return app
 
@@ -124,7 +129,7 @@ def _open(settings: ServerSettings) -> Shared:
     )
     own = token_hash(settings.token or "")
     logins = Logins(settings.data, lambda user, key: key == own if not user else store.user_with(key) == user)
-    return Shared(settings, store, sessions, Reading(settings), logins, told)
+    return Shared(settings, store, sessions, Reading(settings), logins, told, Visits(store, sessions, settings))
 
 
 def _make_private(data: Path) -> None:
@@ -182,6 +187,8 @@ def _load(shared: Shared, ending: threading.Event) -> None:
         log.warning("The method %s is not there: %s", settings.method, error)
     finally:
         shared.ready.set()
+    if settings.answers_viewers and not ending.is_set() and shared.store.read_only is None:
+        sweep_quietly(shared.visits)
 
 
 def _follow(shared: Shared, ending: threading.Event) -> None:

@@ -7,9 +7,9 @@ addresses, which cannot be rebound, this machine's name, and the names in the se
 Origin stops other sites' pages: a browser says where a page came from on every WebSocket
 and every change, and it must be this server. Programs say nothing and pass.
 
-The token is taken from `Authorization: Bearer`, or once from `?token=`, which begins a login (`logins`)
-whose number goes into a cookie that scripts cannot read and other sites cannot send. Comparisons take
-constant time, and who named wrong tokens waits (`guesses`). It is the server's own token, or that of a user
+The token is taken from `Authorization: Bearer` or, as the password, from `Basic`, or once from `?token=`, which begins
+a login (`logins`) whose number goes into a cookie that scripts cannot read and other sites cannot send. Comparisons
+take constant time, and who named wrong tokens waits (`guesses`). It is the server's own token, or that of a user
 in the store, whose name then signs the events.
 
 Where the token was drawn, programs of the account that runs the server need none: the system says
@@ -21,9 +21,11 @@ that proxies add, HTTP/1.0, a Host that is no loopback name or names another por
 from __future__ import annotations
 
 import asyncio
+import binascii
 import hmac
 import ipaddress
 import socket
+from base64 import b64decode
 from collections.abc import Callable, Sequence
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -41,8 +43,8 @@ from segmend.server.replies import problem, status_of
 from segmend.server.settings import ServerSettings, is_loopback
 from segmend.server.told import Told
 
-# The one path that needs no token.
-OPEN = "/api/health"
+# The paths that need no token: they say that the server is there, ours and that of nnInteractive's viewers.
+OPEN = ("/api/health", "/healthz")
 # The key under which a scope says who is connected, whatever a proxy's headers say.
 PEER = "segmend.peer"
 # Headers by which proxies say for whom they speak, beside all that begin with "x-forwarded".
@@ -132,7 +134,7 @@ class Gate:
             return problem(403, "This server is not known by the name in this request's Host header.")
         if not origin_allowed(headers, host, self._settings):
             return problem(403, "This request came from a page of another site.")
-        if self._settings.token is None or scope["path"] == OPEN:
+        if self._settings.token is None or scope["path"] in OPEN:
             return None
         try:
             return await self._check_who(scope, headers)
@@ -142,7 +144,7 @@ class Gate:
     async def _check_who(self, scope: Scope, headers: Headers) -> Response | None:
         query = scope.get("query_string", b"").decode("latin-1")
         in_query = dict(parse_qsl(query)).get("token")
-        token = in_query or bearer(headers.get("authorization", ""))
+        token = in_query or token_in(headers.get("authorization", ""))
         if token:
             refusal = await self._check_token(scope, token)
             if refusal is None and in_query and scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
@@ -306,14 +308,21 @@ def is_this_port(host: str, port: int) -> bool:
         return False
 
 
-def bearer(header: str) -> str | None:
-    """Return the token of an Authorization header.
+def token_in(header: str) -> str | None:
+    """Return the token of an Authorization header; viewers that know users send it as a password, with any name.
 
-    >>> bearer("Bearer abc"), bearer("Basic abc")
-    ('abc', None)
+    >>> token_in("Bearer abc"), token_in("Basic YWRhOmFiYw=="), token_in("Digest abc")
+    ('abc', 'abc', None)
     """
-    scheme, _, token = header.partition(" ")
-    return token.strip() or None if scheme.lower() == "bearer" else None
+    scheme, _, said = header.partition(" ")
+    if scheme.lower() == "bearer":
+        return said.strip() or None
+    if scheme.lower() != "basic":
+        return None
+    try:
+        return b64decode(said.strip(), validate=True).decode("utf-8").partition(":")[2] or None
+    except (binascii.Error, ValueError):
+        return None
 
 
 def host_allowed(host: str, settings: ServerSettings) -> bool:

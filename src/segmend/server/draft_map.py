@@ -149,6 +149,15 @@ class DraftMap:
                 copy[box.slices] ^= values
         return copy
 
+    def values(self, box: Box) -> LabelMap:
+        """Return a copy of the map in a box without the draft."""
+        copy = self._canvas.map[box.slices].copy()
+        for changed, values in self.draft.changes if self.draft is not None else ():
+            shared = changed.intersection(box)
+            if shared.size:
+                copy[shared.within(box)] ^= values[shared.within(changed)]
+        return copy
+
     def frame(self, position: int, box: Box) -> bytes:
         """Return the frame of a box as it is now."""
         return pack(position, box, self._canvas.map[box.slices])

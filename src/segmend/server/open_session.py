@@ -148,6 +148,13 @@ class OpenSession:
         with self._lock:
             return self._draft_map.without_draft()
 
+    def look(self, where: Callable[[Session], Box]) -> tuple[Session, Box, LabelMap]:
+        """Return the log, a box that is chosen by it, and the map there as the answered events made it."""
+        with self._lock:
+            self._check_open()
+            box = where(self._session)
+            return self._session, box, self._draft_map.values(box)
+
     def uncertain_place(self, rank: int) -> tuple[UncertaintyMap, Index | None]:
         """Return the last answer's uncertainty, and its most uncertain place but `rank`; None where it is sure."""
         with self._lock:

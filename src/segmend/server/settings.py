@@ -50,6 +50,9 @@ class ServerSettings:
     cache_bytes: int = DEFAULT_BYTES  # of images, features, maps and workspaces that are kept in memory, all together
     open_sessions: int = 64  # kept in memory while nobody uses them
     workers: int = 2  # threads that compute answers
+    viewers: bool | None = None  # answer viewers of others, in their dialects; None: where only this machine can ask
+    viewers_at_once: int = 64  # of others, that are connected
+    keep_visitors_days: float = 7.0  # images that viewers brought are kept so long after the last work on them
     late_seconds: float = 60.0  # a step of an answer that takes longer is logged, with all stacks
 
     def __post_init__(self) -> None:
@@ -64,6 +67,8 @@ class ServerSettings:
             raise SettingsError(f"A server needs at least 1 worker; got {self.workers}.")
         if self.readers < 1 or self.read_seconds <= 0 or self.max_unpacking < 1:
             raise SettingsError("A server needs readers and max_unpacking of at least 1, and read_seconds above 0.")
+        if self.viewers_at_once < 1 or self.keep_visitors_days <= 0:
+            raise SettingsError("A server needs viewers_at_once of at least 1, and keep_visitors_days above 0.")
         if self.late_seconds <= 0:
             raise SettingsError(f"A server's late_seconds need to be above 0; got {self.late_seconds}.")
 
@@ -79,6 +84,11 @@ class ServerSettings:
     def local(self) -> bool:
         """True when only this machine can reach the server."""
         return is_loopback(self.host)
+
+    @property
+    def answers_viewers(self) -> bool:
+        """True when viewers of others find what they need here."""
+        return self.local if self.viewers is None else self.viewers
 
     @property
     def own_account_enters(self) -> bool:

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 
 from segmend.server.logins import Logins
 from segmend.server.open_sessions import OpenSessions
+from segmend.server.protocols.visits import Visits
 from segmend.server.reading import Reading
 from segmend.server.settings import ServerSettings
 from segmend.server.told import Told
@@ -28,6 +29,7 @@ class Shared:
     reading: Reading
     logins: Logins
     told: Told  # what a client is told of an error
+    visits: Visits  # viewers of others
     # taken to make a thumbnail: one at a time, so that a list that is scrolled through leaves threads to clicks
     drawing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     ready: Event = field(default_factory=Event)  # set when the usual method is loaded and warm, or cannot be

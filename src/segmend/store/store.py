@@ -56,6 +56,7 @@ from segmend.store.records import (
     Status,
     User,
 )
+from segmend.store.visitors import Visitors
 from segmend.store.worklist import EVERYTHING, OLDEST_FIRST, CaseFilter, CaseOrder
 
 Record = TypeVar("Record")
@@ -85,6 +86,7 @@ class Store:
     """
 
     def __init__(self, database: Database, blobs: Blobs) -> None:
+        self.visitors = Visitors(database)
         self._database = database
         self._blobs = blobs
         self._checked: dict[str, tuple[int, int, int]] = {}  # blobs that were read once, as their files were then

@@ -4,7 +4,8 @@ A position in the log is a primary key, so two servers cannot both take it. Dele
 takes its sessions, events, answers and masks with it. `leftovers` names blobs that no row
 speaks for: those being written and those being deleted. `blobs` holds the size and the CRC-32 of
 every blob; `crc32` of a row is that of what it says (`segmend.store.checksums`), NULL in rows that
-an older Segmend wrote.
+an older Segmend wrote. `leases` are the viewers of others that are connected, and `visitors` the cases whose images
+they brought (`segmend.store.visitors`).
 
 `cases` holds what the worklist sorts, filters and searches by, so that 50,000 cases are answered by their indexes:
 `folded` is the name in letters of one case; `status` is a place in
@@ -188,6 +189,26 @@ users = Table(
     Column("name", String(NAME_LENGTH), primary_key=True),
     Column("token_hash", String(64), nullable=False, unique=True),
     Column("created", Moment, nullable=False),
+)
+
+visitors = Table(
+    "visitors",
+    metadata,
+    Column("case", ForeignKey("cases.id", ondelete="CASCADE"), primary_key=True),
+    Column("digest", String(64), nullable=False, index=True),  # of its voxels and spacing
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("dialect", String(40), nullable=False),
+    Column("user", String(NAME_LENGTH), nullable=False),
+    Column("session", ForeignKey("sessions.id", ondelete="SET NULL"), index=True),  # NULL: no image yet, or deleted
+    Column("label", Integer, nullable=False),
+    Column("buffer", String(20), nullable=False),  # the type of the numbers that masks are sent as
+    Column("seen", Moment, nullable=False),  # when the viewer was last heard of
+    Column("used", Moment, nullable=False),  # when its person last did something
 )
 
 leftovers = Table(

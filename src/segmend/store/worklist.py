@@ -37,6 +37,7 @@ from segmend.core.session import Defined, Event
 from segmend.errors import SettingsError
 from segmend.store import tables
 from segmend.store.records import STATUSES, Choices, Status
+from segmend.store.visitors import VIEWERS
 
 # Seconds between two events of a session above which nobody was at work: a telephone call is no annotation.
 GAP_SECONDS = 60.0
@@ -72,7 +73,7 @@ SORTED: Mapping[SortKey, tuple[Column[Any], ...]] = {
 
 @dataclass(frozen=True)
 class CaseFilter:
-    """Which cases a list shows; what is empty leaves nothing out."""
+    """Which cases a list shows; what is empty leaves nothing out but what viewers brought, a project of its own."""
 
     text: str = ""  # words that must all be in the name, the patient, the description or the comment
     statuses: tuple[Status, ...] = ()
@@ -87,7 +88,8 @@ class CaseFilter:
     def columns(self) -> list[ColumnElement[bool]]:
         """The conditions on what a case says of itself, but that on its status."""
         wanted = ((CASES.project, self.project), (CASES.modality, self.modality))
-        return [column == value for column, value in wanted if value is not None] + self._dates
+        own = [] if self.project is not None else [CASES.project != VIEWERS]  # which would flood the list
+        return [*own, *(column == value for column, value in wanted if value is not None), *self._dates]
 
     @property
     def elsewhere(self) -> list[Select[tuple[str]]]:

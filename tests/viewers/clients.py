@@ -1,0 +1,83 @@
+"""Real clients of others, each in an environment of its own under `.viewers`, which `make viewers` makes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+VIEWERS = Path(os.environ.get("SEGMEND_VIEWERS", ROOT / ".viewers"))
+DEMANDED = "SEGMEND_DEMAND_VIEWERS"  # set by `make test-viewers`, which fails where CI=true and one is missing
+
+
+def need(place: Path, name: str) -> Path:
+    """Return where a client is; skip, or fail where all are demanded, when it is not there."""
+    if place.exists():
+        return place
+    words = f"{name} is not installed; 'make viewers' does that"
+    if os.environ.get("CI") == "true" and os.environ.get(DEMANDED):
+        pytest.fail(words)
+    pytest.skip(words)
+
+
+class NnInteractive:
+    """One run of nnInteractive's client, of one version."""
+
+    def __init__(self, version: str, folder: Path) -> None:
+        home = VIEWERS / "nninteractive"
+        client = need(home / version, f"nninteractive-client {version}")
+        python = home / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+        driver = Path(__file__).with_name("nninteractive_client.py")
+        environment = {name: text for name, text in os.environ.items() if not name.startswith(("PYTHON", "NN_"))}
+        environment["PYTHONPATH"] = str(client)
+        self.version = version
+        self.folder = folder
+        self._count = 0
+        self._process = subprocess.Popen(
+            [str(python), "-W", "error::RuntimeWarning", str(driver)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        )  # fmt: skip
+
+    def __enter__(self) -> NnInteractive:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def ask(self, name: str, **arguments: Any) -> dict[str, Any]:
+        """Call a method of the client; return what it said."""
+        given = {key: self._file(value) if isinstance(value, np.ndarray) else value for key, value in arguments.items()}
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps([name, given]) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, self._process.communicate()[1]
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def do(self, name: str, **arguments: Any) -> Any:
+        """Call a method of the client, which does not fail; return its value."""
+        answer = self.ask(name, **arguments)
+        assert "error" not in answer, answer
+        return answer["value"]
+
+    @property
+    def mask(self) -> Any:
+        """The mask that the client has now."""
+        path = self.folder / "mask.npy"
+        self.do("save", path=str(path))
+        return np.load(path)
+
+    def _file(self, array: Any) -> dict[str, str]:
+        self._count += 1
+        path = self.folder / f"{self._count}.npy"
+        np.save(path, array)
+        return {"npy": str(path)}

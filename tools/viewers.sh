@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Install clients of others for tests/viewers, pinned, each in an environment of its own: viewers.sh PYTHON FOLDER
+#
+# None of them belongs to Segmend's own pins: some bring a gigabyte. Only what they truly import is installed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=$1 folder=$2
+
+# nnInteractive's client for 3D Slicer, napari and scripts, in the oldest version that they take and in the newest.
+home=$folder/nninteractive
+pins=requirements/viewers-nninteractive.txt
+if ! cmp -s "$pins" "$home/pins.txt"; then
+  rm -rf "$home"
+  "$python" -m venv "$home"
+  pip=("$home/bin/python" -m pip --disable-pip-version-check install --quiet --no-deps)
+  "${pip[@]}" --requirement "$pins"
+  for version in 2.5.1 2.6.0; do
+    "${pip[@]}" --target "$home/$version" "nninteractive-client==$version"
+  done
+  cp "$pins" "$home/pins.txt" # last: what was interrupted is made again
+fi
