@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+CLIENTS ?=
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4)))
 
 BIN := $(CURDIR)/$(VENV)/bin
@@ -26,7 +27,7 @@ export PYTHONDONTWRITEBYTECODE :=
 NODE := $(if $(shell command -v npm),,$(VENV)/.packages)
 
 .DEFAULT_GOAL := help
-.PHONY: help start test viewers test-viewers test-long coverage check fuzz audit dev set-up system compiled web format lock bench soak docs measure smoke release sbom clean
+.PHONY: help start test viewers clients test-viewers test-long coverage check fuzz audit dev set-up system compiled web format lock bench soak docs measure smoke release sbom clean
 
 help:
 	@echo "make start    set up and open the annotator with sample cases (ARGS='--no-browser --port 8000')"
@@ -54,7 +55,10 @@ test: set-up
 coverage: set-up
 	$(PYTEST) --cov --cov-report=term $(ARGS)
 
-viewers: set-up
+viewers:
+	@$(MAKE) --no-print-directory set-up CLIENTS=clients
+
+clients: $(VENV)/.packages
 	bash tools/viewers.sh $(BIN)/python .viewers
 
 test-viewers: viewers
@@ -82,7 +86,7 @@ dev: $(VENV)/.dev web
 
 # All that the tests need, the parts beside each other: packages of Python, of Node and of the system.
 set-up:
-	@$(MAKE) --no-print-directory --jobs=3 dev system compiled
+	@$(MAKE) --no-print-directory --jobs=4 dev system compiled $(CLIENTS)
 
 system:
 	@bash tools/system.sh chromium postgresql
