@@ -175,7 +175,7 @@ def test_what_is_wrong_is_said_in_a_sentence(server, path, values):
     [b"", b"x" * 100, gzip.compress(b"no array"), gzip.compress(npy(A)[:-1]), gzip.compress(npy(A) + b"x"),
      gzip.compress(npy(A[:2])), gzip.compress(npy(A))[:-20], gzip.compress(bytes(10**7)),
      gzip.compress(b"\x93NUMPY\x01\x00\x10\x00{'descr':(((((\n"), npy(A)],
-    ids=["empty", "no gzip", "no array", "cut array", "more behind it", "other shape", "cut gzip", "zeros", "bad header",
+    ids=["empty", "no gzip", "no array", "cut array", "more behind it", "other shape", "cut gzip", "zeros", "header",
          "not packed"],
 )  # fmt: skip
 def test_files_that_lie_are_refused(server, content):
