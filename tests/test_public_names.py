@@ -87,7 +87,7 @@ def test_every_import_is_declared_and_every_declaration_is_used():
     foreign = imported - set(sys.stdlib_module_names) - {"segmend"}
     owned = {_plain(owner) for name in foreign for owner in owners.get(name, [name])}
 
-    behind_the_scenes = {  # used by name: by FastAPI, Uvicorn, fsspec's s3://, SQLAlchemy, pydicom and torch
+    behind_the_scenes = {  # used by name: by FastAPI, Uvicorn, fsspec, SQLAlchemy, pydicom, torch or us
         "pylibjpeg",
         "pylibjpeg-openjpeg",
         "python-multipart",
@@ -95,6 +95,7 @@ def test_every_import_is_declared_and_every_declaration_is_used():
         "s3fs",
         "pg8000",
         "tensorboard",
+        "blosc2",
     }
     brought_along = {"mlflow", "mlflow-skinny"}  # by whoever has such a server; too large for an extra in the lock
     came_along = {"starlette", "pydantic", "anyio", "botocore"}  # FastAPI and s3fs stand on these

@@ -211,7 +211,7 @@ def test_methods_that_take_masks_are_told_that_one_is_from_elsewhere(
         asked.append(list(prompts))
         return answer(workspace, prompts, previous, **new)
 
-    monkeypatch.setattr("segmend.cli.segment.answer", spied)
+    monkeypatch.setattr("segmend.editing.steps.answer", spied)
     start = images / "skin" / "labels" / skin.name
 
     marks = ("--click", "0,2,2", "--click", "0,4,4")

@@ -101,9 +101,9 @@ class TestAnswers:
             said &= previous  # a negative mark takes away and never adds
         untouched = [part.probability.copy() for part in parts]
 
-        found = answer(Saying(*parts), prompts, previous).over(previous)
+        found = answer(Saying(*parts), prompts, previous, new=1).over(previous)
         step_by_step = previous.copy()
-        for part in answers(Saying(*parts), prompts, previous):
+        for part in answers(Saying(*parts), prompts, previous, new=1):
             step_by_step = part.over(step_by_step)
 
         positive, negative = marks(prompts, SHAPE)
@@ -146,7 +146,7 @@ class TestAnswers:
         previous = nothing.copy()
         previous[0, :2] = True
         for before in ([], [Click((0, 0, 0))], [BoxPrompt((0, 0, 0), (1, 2, 2))]):
-            after = answer(everything, [*before, mark], previous).over(previous)
+            after = answer(everything, [*before, mark], previous, new=1).over(previous)
             assert not (after & ~previous).any()
         assert not answer(everything, [mark], nothing).over(nothing).any()  # "not here" alone is nothing
         assert not answer(everything, [BoxPrompt((0, 0, 0), (1, 2, 2)), mark], nothing, new=1).over(nothing).any()
@@ -156,8 +156,8 @@ class TestAnswers:
         together = [Click((0, 0, 0)), Click((1, 3, 4), positive=False)]
         assert answer(everything, together, previous).over(previous).sum() == 39
         previous[0, 0, 0] = True
-        assert answer(everything, together, previous, new=2).over(previous).sum() == 39
-        assert answer(everything, together, previous).over(previous).sum() == 1
+        assert answer(everything, together, previous).over(previous).sum() == 39
+        assert answer(everything, together, previous, new=1).over(previous).sum() == 1
 
     def test_the_last_judgement_counts(self) -> None:
         low, high = Box((0, 0, 0), (1, 4, 5)), Box((1, 0, 0), (2, 4, 5))

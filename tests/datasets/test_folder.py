@@ -210,7 +210,7 @@ def test_a_persons_scribbles_are_read_by_label_value(tmp_path: Path) -> None:
     lines[0, 4, 4:8] = 1
     lines[0, 19, 20:30] = 0
     (tmp_path / "scribbles").mkdir()
-    io.write_mask(tmp_path / "scribbles" / "a.png", lines, image, [*LABELS, Label(9, "nothing", "#00ff00")])
+    io.write_mask(tmp_path / "scribbles" / "a.png", lines, image, [*LABELS, Label(9, "nothing", (0, 255, 0))])
 
     found = case.scribbles(image)
 

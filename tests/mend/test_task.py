@@ -63,7 +63,7 @@ def said(capsys):
 def picture(tmp_path_factory):
     image, labels = drawn_picture(31)
     path = tmp_path_factory.mktemp("picture") / "new.png"
-    io.write_mask(path, image.voxels[0].astype(np.uint16), image, [])
+    io.write_image(path, Image(image.voxels.clip(0, 255).astype(np.uint8)))
     return path, labels
 
 

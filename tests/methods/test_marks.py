@@ -78,7 +78,7 @@ def hold_to_marks(card, shape, data):
     previous = np.zeros(shape, bool)
 
     for count in range(1, len(given_prompts) + 1):
-        prediction = answer(workspace, given_prompts[:count], previous)
+        prediction = answer(workspace, given_prompts[:count], previous, new=1)
         mask = prediction.over(previous)
 
         positive, negative = marks(given_prompts[:count], shape)

@@ -245,14 +245,14 @@ def answers(
     Drawings come to the workspace as strokes, but all their voxels hold.
 
     The last part also covers marks that no part reached. `label` says which of the workspace's own labels an empty
-    mask asks for. `new` is how many of the prompts the mask so far has not answered, the newest where nothing is said
-    (of an empty mask all). Where these are all negative they take away and never add, whatever the method answers.
+    mask asks for. `new` is how many of the prompts, the newest, the mask so far has not answered; all where nothing is
+    said. Where these are all negative they take away and never add, whatever the method answers.
     """
     for prompt in prompts:
         check(prompt, previous.shape)
     positive, negative = marks(prompts, previous.shape)
     reached: list[Box] = []
-    count = (1 if previous.any() else len(prompts)) if new is None else new
+    count = len(prompts) if new is None else new
     only_negative = bool(prompts) and not any(is_positive(prompt) for prompt in prompts[len(prompts) - count :])
     if only_negative and not previous.any() and not len(positive):
         yield Prediction(np.zeros((1, 1, 1), np.float32), Box((0, 0, 0), (1, 1, 1)))

@@ -164,7 +164,8 @@ def _look_through(paths: Sequence[Path], name: str) -> _Contents:
 
 def _stem(path: Path) -> Path:
     """Return the name that a header and the file with its voxels share."""
-    return path.with_name(path.name.lower().removesuffix(".gz").rpartition(".")[0])
+    name = path.name.lower().removesuffix(".gz")
+    return path.with_name(name.rpartition(".")[0] or name)
 
 
 def _refuse(path: Path, kind: str) -> Image:

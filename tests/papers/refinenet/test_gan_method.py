@@ -5,7 +5,7 @@ import pytest
 
 from segmend.core.image import Box, Image, scale_affine
 from segmend.core.prompts import Adjust, Click, Mask, Stroke
-from segmend.core.segmenter import answer
+from segmend.core.segmenter import FIRST, answer
 from segmend.errors import ModelError, PromptError
 from segmend.papers.refinenet import gan_method as gan_refine
 from segmend.papers.refinenet.gan_method import GanRefine
@@ -50,7 +50,7 @@ def test_a_positive_mark_keeps_the_part_that_it_touches():
 
 
 def test_a_negative_mark_drops_the_part_that_it_touches():
-    mask = mask_of((Stroke(((0, 30, 40), (0, 33, 45)), positive=False),))
+    mask = mask_of((FIRST, Stroke(((0, 30, 40), (0, 33, 45)), positive=False)))
 
     assert mask[LEFT]
     assert not mask[RIGHT]
