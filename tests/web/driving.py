@@ -129,6 +129,12 @@ class Annotator:
             session.send("Input.dispatchDragEvent", {"type": kind, "x": 600, "y": 400, "data": data})
         session.detach()
 
+    def close_messages(self):
+        """Close the messages over the picture, which a person does or waits for."""
+        close = self.page.locator(".toast button")
+        while close.count():
+            close.first.click()
+
     def toast(self, words):
         """Expect a message with these words."""
         expect(self.page.locator(".toast", has_text=words).first).to_be_visible(timeout=PATIENCE)

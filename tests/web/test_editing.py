@@ -150,8 +150,10 @@ def test_slices_are_copied_and_filled_in_between_and_a_part_is_split_off(opened)
 
     page.keyboard.press("k")
     opened.go_to(MIDDLE)
+    opened.close_messages()
     opened.drag([(5, 2, 6), (5, 10, 6)])
     opened.toast("Now click the part that goes")
+    opened.close_messages()
     opened.click((5, 6, 8))
     opened.settle()
     assert row_of(opened, 5, 6)[3:10] == [0, 1, 1, 1, 2, 2, 0] and row_of(opened, 4, 6)[7] == 2
