@@ -236,9 +236,8 @@ def test_every_control_can_be_reached_with_twenty_labels(person, add, server, wi
 
 def test_what_a_person_likes_is_remembered(person, add, volume, photo):
     head = Image(np.random.default_rng(0).integers(-1000, 1500, (1, 6, 20, 20)).astype(np.int16))
-    first, second, mole = (
-        add(head, "one", modality="CT"), add(head, "two", modality="CT"), add(photo, "mole", modality="XC"),
-    )  # fmt: skip
+    first, second, third = (add(head, name, modality="CT") for name in ("one", "two", "three"))
+    mole = add(photo, "mole", modality="XC")
     person.open(first, layout="coronal")
     person.page.evaluate("window.segmend.show('sagittal')")
     button(person, "Bone").click()
@@ -261,7 +260,7 @@ def test_what_a_person_likes_is_remembered(person, add, volume, photo):
     person.settle()
     assert person.state["method"] == "mend" and person.state["contrast"] == {"low": 0, "high": 255}
     person.page.goto("about:blank")
-    person.page.goto(f"{person.address}#case={first}")
+    person.page.goto(f"{person.address}#case={third}")  # one that was never open; another opens as it was left
     person.settle()
     assert person.state["layout"] == "sagittal"
 

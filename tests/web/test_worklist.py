@@ -172,7 +172,7 @@ def test_a_case_is_done_and_the_next_one_opens(person, store):
     assert len(person.prompts) == before
     page.get_by_role("button", name="Reopen").click()
     expect(state).to_have_text("Begun")
-    person.click((0, 5, 5))
+    person.click((0, 9, 9))  # elsewhere: a second click at the same place soon after is a double click
     person.settle()
     assert len(person.prompts) == before + 1
 
