@@ -25,7 +25,8 @@ from typing import cast
 from segmend.core.segmenter import Method, Segmenter
 from segmend.errors import ModelError, SettingsError
 from segmend.runtime import cards as own
-from segmend.runtime.engine import Device, check_device
+from segmend.runtime.budget import trim
+from segmend.runtime.engine import Device, check_device, release_activations
 from segmend.runtime.versions import in_use
 from segmend.runtime.warming import warm
 
@@ -137,6 +138,8 @@ def _warm(method: str, weights: Path | None, device: Device, dimension: int) -> 
     if _module(method).__name__.startswith("segmend."):
         with suppress(Exception):  # whatever is wrong, the first prompt will say it to whom it concerns
             warm(_loaded(method, weights, device), card(method, weights), dimension)
+        release_activations()  # hundreds of megabytes for all methods together, until somebody needs them
+        trim()
 
 
 def check_weights(method: str, weights: Path) -> None:

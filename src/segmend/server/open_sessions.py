@@ -109,7 +109,7 @@ class OpenSessions:
             for session in dropped:
                 self._drop(session)
             self._weigh(session_id, slot)
-            self.memory.give_back()
+            self.memory.give_back(least_bytes=0)  # an answer frees what it needed for itself, too
 
     def forget_case(self, case_id: str) -> None:
         """Close the sessions of a case that is gone."""
