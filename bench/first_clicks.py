@@ -2,7 +2,8 @@
 
 A real server and a real WebSocket. When the server says that it is ready, nothing happens for 20 seconds; then 20
 interactions in a picture and 20 in a volume: clicks on the object and beside it, strokes, a box, undo, an adjustment,
-and clicks that change the mask much. The same 20 follow in new sessions, and each of the first is held to 1.5 times the
+and clicks that change the mask much. The same 20 follow in other cases of the same image (sessions of one case share
+what the networks made of it), and each of the first is held to 1.5 times the
 median of the later ones in its place. Processor time of the whole server is held to it, for on a busy machine time on
 the clock says nothing; that is shown beside it. What differs by less than 10 ms nobody notices; it counts as equal.
 
@@ -139,12 +140,14 @@ def measured(idle: float) -> tuple[float, dict[str, list[list[Spent]]]]:
     shapes = {"2D": FLAT, "3D": SOLID}
     with tempfile.TemporaryDirectory(prefix="segmend-bench-") as folder:
         with Store.local(Path(folder)) as store:
-            cases = {name: store.add_case(name, scene(shape)).id for name, shape in shapes.items()}
+            cases = {
+                name: [store.add_case(name, scene(shape)).id for _ in range(ROUNDS)] for name, shape in shapes.items()
+            }
         with Measured(Path(folder), "mend") as server:
             ready = server.until_ready()
             time.sleep(idle)
             rounds = {
-                name: [server.play(case, shapes[name], OPENING) for _ in range(ROUNDS)] for name, case in cases.items()
+                name: [server.play(case, shapes[name], OPENING) for case in copies] for name, copies in cases.items()
             }
     return ready, rounds
 
