@@ -1,8 +1,9 @@
 /** What a person can do, as methods that change the store and talk to the server. */
 
 import * as api from "./api";
-import { type Contrast, statisticsOf } from "./contrast";
-import { type Box, clamp, type Index, isInView, type Plane, shownPlanes } from "./geometry";
+import { followView, isSeveral, planeOfView } from "./arrange";
+import { type Contrast, presetsOf, statisticsOf } from "./contrast";
+import { type Box, clamp, type Index, isInView, shownPlanes, type View, wholeView } from "./geometry";
 import { boundsOf, maskPrompt } from "./bits";
 import { CaseList } from "./caselist";
 import { changeOf, copyOf, describeEdit } from "./edits";
@@ -17,11 +18,13 @@ import { Preload } from "./preload";
 import { fold, freeValue } from "./session";
 import {
   activePlane,
+  cursorOf,
   finetuneOf,
   isEditTool,
   methodsFor,
   type Layout,
   type Opened,
+  panesOf,
   type Store,
   type Tool,
   waitingWords,
@@ -59,6 +62,7 @@ export class Actions {
   #finishing = false; // a case: pressing a key twice finishes one
   #asking = false; // whether the server is ready
   #ringing: ReturnType<typeof setTimeout> | undefined;
+  pressing: string | undefined; // the id of the pane that a gesture is under way in
   #changes = { gained: 0, lost: 0 }; // voxels of the label that an edit under way changes
 
   readonly #unsent = new Unsent();
@@ -189,8 +193,10 @@ export class Actions {
       work: known,
       contrast: windowFor(statistics, known.modality),
       crosshair: place?.crosshair ?? middle,
-      layout: flat ? planes[0].name : (layout ?? place?.layout ?? preferences().layout ?? "grid"),
+      ...this.#layoutFor(flat ? planes[0].name : (layout ?? place?.layout ?? preferences().layout ?? "grid")),
       views: {},
+      cursors: {},
+      thickness: 0,
       draft: null,
       editing: null,
       cut: [],
@@ -205,6 +211,11 @@ export class Actions {
     });
     showAddress(known.id);
     this.#connect(opened, left);
+  }
+
+  #layoutFor(layout: Layout): { layout: Layout; several: Layout } {
+    const { several } = this.store.state;
+    return { layout, several: isSeveral(layout) ? layout : (preferences().several ?? several) };
   }
 
   /** Return the method last chosen for such images, else the one in use where it takes them, else the first that does. */
@@ -721,11 +732,64 @@ export class Actions {
     this.store.set({ contrast });
   }
 
-  setCrosshair(index: Index): void {
-    const shape = this.store.state.opened?.volume.shape;
-    if (shape === undefined) return;
+  /** Move the crosshair, and all panes with it; that of one pane alone where they are not linked and `pane` names it. */
+  setCrosshair(index: Index, pane = this.pressing): void {
+    const { opened, linkedSlices, cursors } = this.store.state;
+    if (opened === null) return;
+    const { shape } = opened.volume;
     const at = (axis: 0 | 1 | 2): number => clamp(index[axis], 0, shape[axis] - 1);
-    this.store.set({ crosshair: [at(0), at(1), at(2)] });
+    const crosshair: Index = [at(0), at(1), at(2)];
+    if (linkedSlices || pane === undefined) this.store.set({ crosshair, cursors: {} });
+    else this.store.set({ crosshair, cursors: { ...cursors, [pane]: crosshair } });
+  }
+
+  /** Let panes show slices of their own from now on, or all of them those through one crosshair. */
+  linkSlices(linkedSlices: boolean): void {
+    const { crosshair } = this.store.state;
+    const ids = linkedSlices ? [] : panesOf(this.store.state).map(({ id }) => [id, crosshair] as const);
+    this.store.set({ linkedSlices, cursors: Object.fromEntries(ids) });
+  }
+
+  /** Show a part of a plane in one pane, and in all of them where they are linked. */
+  setView(pane: string, before: View, view: View): void {
+    const { opened, views, linkedZoom } = this.store.state;
+    if (opened === null) return;
+    const from = planeOfView(pane, opened.planes);
+    const others: Record<string, View> = {};
+    for (const { id } of linkedZoom ? panesOf(this.store.state) : []) {
+      const plane = planeOfView(id, opened.planes);
+      if (plane === undefined || from === undefined) continue;
+      const own = views[id] ?? wholeView(plane, opened.volume.shape);
+      others[id] = followView(own, plane, from, before, view, opened.volume.shape);
+    }
+    this.store.set({ views: { ...views, ...others, [pane]: view } });
+  }
+
+  setLayout(layout: Layout): void {
+    const { opened, several, main, plane } = this.store.state;
+    if (opened === null || (opened.planes.length === 1 && layout !== "series")) return;
+    this.store.set({
+      layout,
+      several: isSeveral(layout) ? layout : several,
+      main: isSeveral(layout) ? (plane ?? main) : main,
+    });
+    if (!this.store.state.linkedSlices) this.linkSlices(false);
+  }
+
+  /** Take the next of the windows that this image is offered, or the one before. */
+  stepWindow(by: 1 | -1): void {
+    const { opened, contrast } = this.store.state;
+    if (opened === null) return;
+    const presets = presetsOf(opened.statistics, opened.volume.rgb);
+    const now = presets.findIndex((one) => one.contrast.low === contrast.low && one.contrast.high === contrast.high);
+    const next = now < 0 ? 0 : (now + by + presets.length) % presets.length;
+    this.setContrast(presets[next].contrast);
+  }
+
+  setWindow(number: number): void {
+    const { opened } = this.store.state;
+    const preset = opened === null ? undefined : presetsOf(opened.statistics, opened.volume.rgb).at(number - 1);
+    if (preset !== undefined) this.setContrast(preset.contrast);
   }
 
   /** Move the crosshair by keys: it is shown in pictures, too, and kept in view. */
@@ -734,8 +798,11 @@ export class Actions {
     if (opened === null) return;
     this.setCrosshair(index);
     const { crosshair, views } = this.store.state;
-    const hidden = (plane: Plane): boolean => !isInView(views[plane.name], plane, opened.volume.shape, crosshair);
-    const moved = centreViews(views, opened.planes.filter(hidden), opened.volume.shape, crosshair);
+    const hidden = Object.entries(views).filter(([id, view]) => {
+      const plane = planeOfView(id, opened.planes);
+      return plane !== undefined && !isInView(view, plane, opened.volume.shape, crosshair);
+    });
+    const moved = centreViews(Object.fromEntries(hidden), opened.planes, opened.volume.shape, crosshair);
     this.store.set({ aiming: true, views: { ...views, ...moved } });
   }
 
@@ -769,12 +836,12 @@ export class Actions {
 
   /** Bring a voxel into view, and ring it for a moment. */
   #showPlace(opened: Opened, place: Index): void {
-    const { layout, views } = this.store.state;
+    const { layout, several, views } = this.store.state;
     this.setCrosshair(place);
     this.store.set({
       ring: place,
       views: centreViews(views, opened.planes, opened.volume.shape, place),
-      layout: layout === "render" ? "grid" : layout, // 3D alone shows no slice
+      layout: layout === "render" ? several : layout, // 3D alone shows no slice
     });
     clearTimeout(this.#ringing);
     this.#ringing = setTimeout(() => {
@@ -783,9 +850,9 @@ export class Actions {
   }
 
   /** Scroll a plane by some slices. */
-  scroll(axis: 0 | 1 | 2, by: number): void {
-    const next: [number, number, number] = [...this.store.state.crosshair];
+  scroll(axis: 0 | 1 | 2, by: number, pane?: string): void {
+    const next: [number, number, number] = [...cursorOf(this.store.state, pane)];
     next[axis] += by;
-    this.setCrosshair(next);
+    this.setCrosshair(next, pane);
   }
 }

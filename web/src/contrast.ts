@@ -52,6 +52,13 @@ export function statisticsOf(volume: Volume, modality = ""): Statistics {
   return { low, high, auto: auto.high > auto.low ? auto : { low, high: low === high ? low + 1 : high }, ct };
 }
 
+/** Return the windows that an image is offered, in the order of their keys. */
+export function presetsOf({ auto, low, high, ct }: Statistics, rgb: boolean): readonly Preset[] {
+  const full = { name: "Full", contrast: { low, high: high > low ? high : low + 1 } };
+  if (rgb) return [{ ...full, name: "Original" }];
+  return [...(ct ? CT_PRESETS : []), { name: "Auto", contrast: auto }, full];
+}
+
 /** Return the contrast after a drag: to the right widens the window, upwards lowers its level and brightens. */
 export function dragContrast(from: Contrast, statistics: Statistics, dx: number, dy: number): Contrast {
   const range = Math.min(statistics.high - statistics.low, 8 * (from.high - from.low)) || 1;

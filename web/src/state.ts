@@ -5,19 +5,21 @@
  * The mask's voxels lie in a LabelMap, changed in place; `maskVersion` says that they changed.
  */
 
+import { arrange, type Layout, LAYOUTS, type Spec } from "./arrange";
 import type { Edit, Finetune, Case, Event, Format, Label, Method, Prompt } from "./api";
+import type { ColourMap } from "./colours";
 import type { Contrast, Statistics } from "./contrast";
 import { BRUSH, type Brush } from "./edits";
-import type { Axis, Box, Index, Plane, PlaneName, View } from "./geometry";
+import { type Axis, type Box, type Index, type Plane, type PlaneName, spacingOf, type View } from "./geometry";
 import type { UncertaintyMap, LabelMap } from "./labelmap";
 import type { Volume } from "./nifti";
+import type { Slab } from "./slices";
 
 export type EditTool = "paint" | "erase" | "cut" | "island" | "threshold"; // they edit the mask, without a method
 export type Tool = "navigate" | "click" | "stroke" | "box" | "lasso" | "extremes" | EditTool;
 const EDIT_TOOLS: readonly string[] = ["paint", "erase", "cut", "island", "threshold"] satisfies EditTool[];
 export const isEditTool = (tool: Tool): tool is EditTool => EDIT_TOOLS.includes(tool);
-export const LAYOUTS = ["grid", "axial", "coronal", "sagittal", "render"] as const;
-export type Layout = (typeof LAYOUTS)[number];
+export { type Layout, LAYOUTS };
 export type Connection = "none" | "live" | "lost";
 
 /** A case with its voxels, as loaded in this page. */
@@ -74,8 +76,17 @@ export interface State {
   readonly masked: boolean; // false while the mask is hidden
   readonly smooth: boolean;
   readonly uncertain: boolean; // the method's uncertainty is shown
+  readonly colours: ColourMap; // of the image's greys
+  readonly slab: Slab;
+  readonly thickness: number; // of a slab, in mm; 0: a single slice
+  readonly crosshairs: boolean; // the lines are drawn
   readonly layout: Layout;
-  readonly views: Readonly<Partial<Record<PlaneName, View>>>; // pan and zoom; all of the plane where there is none
+  readonly several: Layout; // the last layout with several panes, which F goes back to
+  readonly main: PlaneName; // the plane that is large, or shown of each series
+  readonly views: Readonly<Record<string, View>>; // pan and zoom by the pane's id; all of the plane where there is none
+  readonly linkedZoom: boolean; // all panes are magnified and moved together
+  readonly linkedSlices: boolean; // all panes show the slices through one crosshair
+  readonly cursors: Readonly<Record<string, Index>>; // by the pane's id, where they are not linked
   readonly draft: Prompt | null; // the gesture under way
   readonly editing: Edit | null; // the same, of an edit
   readonly cut: readonly Index[]; // the line of a cut, while the part that goes is still to be picked
@@ -133,8 +144,17 @@ export const INITIAL: State = {
   masked: true,
   smooth: true,
   uncertain: true,
+  colours: "Grey",
+  slab: "max",
+  thickness: 0,
+  crosshairs: true,
   layout: "grid",
+  several: "grid",
+  main: "axial",
   views: {},
+  linkedZoom: false,
+  linkedSlices: true,
+  cursors: {},
   draft: null,
   editing: null,
   cut: [],
@@ -230,6 +250,27 @@ export function waitingWords(unsent: readonly Event[]): string {
   if (unsent.length === 0) return "";
   const what = unsent.every(({ event }) => event === "prompted") ? "mark" : "change";
   return unsent.length === 1 ? `One ${what} waits` : `${unsent.length} ${what}s wait`;
+}
+
+/** Return the panes of the layout that is shown. */
+export function panesOf({ opened, layout, main }: Pick<State, "opened" | "layout" | "main">): readonly Spec[] {
+  if (opened === null) return [];
+  const planes = opened.planes.map(({ name }) => name);
+  return arrange(layout, planes, 1, main);
+}
+
+/** Return how many slices of a plane are laid over each other. */
+export function thicknessOf({ opened, thickness }: Pick<State, "opened" | "thickness">, plane: Plane): number {
+  if (opened === null || thickness === 0) return 1;
+  return Math.max(1, Math.round(thickness / spacingOf(opened.volume.affine)[plane.normal]));
+}
+
+/** Return the voxel through which a pane shows its slice. */
+export function cursorOf(
+  { cursors, crosshair }: Pick<State, "cursors" | "crosshair">,
+  pane: string | undefined,
+): Index {
+  return (pane === undefined ? undefined : cursors[pane]) ?? crosshair;
 }
 
 /** Return the plane that slice by slice edits work along: the one alone in view, or the last one under the pointer. */

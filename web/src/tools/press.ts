@@ -55,11 +55,13 @@ export function press(pane: Pane): void {
     canvas.setPointerCapture(start.pointerId);
     const positive = store.state.positive !== start.shiftKey;
     const { signal } = (underway = new AbortController());
+    actions.pressing = pane.spec.id;
     gesture({ pane, start, positive, moves: () => follow(canvas, start, signal) })
       .catch((error: unknown) => {
         if (!(error instanceof Cancelled)) throw error;
       })
       .finally(() => {
+        actions.pressing = undefined;
         store.set({ draft: null, editing: null });
       });
   });
@@ -105,7 +107,7 @@ function wheel(pane: Pane, event: WheelEvent): void {
     pane.view = zoomView(pane.view, pane.projection, pane.at(event), pane.size, zoomOf(event));
     return;
   }
-  pane.actions.scroll(pane.plane.normal, turned.slices(event));
+  pane.actions.scroll(pane.plane.normal, turned.slices(event), pane.spec.id);
 }
 
 /** Follow two fingers: the picture grows with their distance and moves with their middle. */

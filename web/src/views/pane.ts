@@ -1,6 +1,8 @@
 /** One plane of the opened case: its picture, the mask over it, the marks, and the pointer. */
 
 import type { Actions } from "../actions";
+import type { Spec } from "../arrange";
+import { coloursOf } from "../colours";
 import { h, iconButton } from "../dom";
 import {
   extentOf,
@@ -23,10 +25,12 @@ import {
   type Box,
 } from "../geometry";
 import { type Colour, outlines, paintUncertainty, paintLabels, paintVolume } from "../slices";
-import { marksOf, type Opened, type State } from "../state";
+import { cursorOf, marksOf, type Opened, type State, thicknessOf } from "../state";
+import { short } from "../words";
 import { drawAim, drawCut, drawPaint, drawPrompt, drawRing, outlineBrush, type Place, placeOf } from "./marks";
 
 const TITLES = { axial: "Axial", coronal: "Coronal", sagittal: "Sagittal" } as const;
+const SLABS = { max: "MIP", mean: "Mean", min: "MinIP" } as const;
 const AXES_COLOURS = { axial: "#e0b354", coronal: "#6fbf8b", sagittal: "#6ea8e0" } as const;
 
 /** A picture in voxels, kept until what it shows changes. */
@@ -68,6 +72,7 @@ export class Pane {
     readonly actions: Actions,
     readonly opened: Opened,
     readonly plane: Plane,
+    readonly spec: Spec,
   ) {
     const shape = opened.volume.shape;
     const [width, height] = extentOf(plane, shape);
@@ -82,6 +87,7 @@ export class Pane {
       role: "img",
       "aria-label": `${name} view of ${opened.case.name}`,
       "data-plane": plane.name,
+      "data-pane": spec.id,
     });
     this.#context = this.canvas.getContext("2d")!;
     this.#title = h("span", { class: "pane-title" });
@@ -95,14 +101,14 @@ export class Pane {
       hidden: slices === 1,
       "aria-label": `${name} slice`,
       oninput: () => {
-        const next: [number, number, number] = [...this.#store.state.crosshair];
+        const next: [number, number, number] = [...this.cursor];
         next[plane.normal] = Number(this.#slider.value);
-        this.actions.setCrosshair(next);
+        this.actions.setCrosshair(next, spec.id);
       },
     });
     const expand = iconButton("expand", `Show ${name.toLowerCase()} alone, or all planes`, () => {
-      const { layout } = this.#store.state;
-      this.#store.set({ layout: layout === plane.name ? "grid" : plane.name });
+      const { layout, several } = this.#store.state;
+      this.actions.setLayout(layout === plane.name ? several : plane.name);
     });
     expand.classList.add("small", "pane-expand");
     expand.hidden = shape[0] === 1;
@@ -124,16 +130,21 @@ export class Pane {
     return this.actions.store;
   }
 
+  /** The voxel through which this pane shows its slice: the crosshair, or one of its own. */
+  get cursor(): Index {
+    return cursorOf(this.#store.state, this.spec.id);
+  }
+
   get slice(): number {
-    return this.#store.state.crosshair[this.plane.normal];
+    return this.cursor[this.plane.normal];
   }
 
   get view(): View {
-    return this.#store.state.views[this.plane.name] ?? wholeView(this.plane, this.opened.volume.shape);
+    return this.#store.state.views[this.spec.id] ?? wholeView(this.plane, this.opened.volume.shape);
   }
 
   set view(view: View) {
-    this.#store.set({ views: { ...this.#store.state.views, [this.plane.name]: view } });
+    this.actions.setView(this.spec.id, this.view, view);
   }
 
   get size(): Point {
@@ -235,10 +246,13 @@ export class Pane {
   }
 
   #paintVolume(state: State): void {
-    const key = `${this.slice} ${state.contrast.low} ${state.contrast.high}`;
+    const { contrast, colours, slab } = state;
+    const thickness = thicknessOf(state, this.plane);
+    const key = `${this.slice} ${contrast.low} ${contrast.high} ${colours} ${slab} ${thickness}`;
     if (key === this.#drawn.volume) return;
+    const painting = { colours: colours === "Grey" ? undefined : coloursOf(colours), slab, thickness };
     this.#volume.paint(this.#whole, (out) => {
-      paintVolume(this.opened.volume, this.plane, this.slice, state.contrast, out);
+      paintVolume(this.opened.volume, this.plane, this.slice, contrast, out, painting);
     });
     this.#drawn.volume = key;
   }
@@ -311,9 +325,9 @@ export class Pane {
   }
 
   #drawCrosshair(state: State, p: Projection): void {
-    if (this.opened.planes.length === 1 && !state.aiming) return;
+    if ((this.opened.planes.length === 1 || !state.crosshairs) && !state.aiming) return;
     const context = this.#context;
-    const [u, v] = pixelOf(this.plane, this.opened.volume.shape, state.crosshair);
+    const [u, v] = pixelOf(this.plane, this.opened.volume.shape, this.cursor);
     const [x, y] = toScreen(p, [u + 0.5, v + 0.5]);
     if (state.aiming && document.activeElement === this.canvas) drawAim(context, [x, y], p);
     const gap = 14;
@@ -404,9 +418,12 @@ export class Pane {
   #label(state: State): void {
     const shape = this.opened.volume.shape;
     const slices = shape[this.plane.normal];
-    const slice = state.crosshair[this.plane.normal];
+    const { slice } = this;
     const name = this.opened.photo ? "Photograph" : TITLES[this.plane.name];
-    this.#title.textContent = slices === 1 ? name : `${name}  ${slice + 1} / ${slices}`;
+    const thickness = thicknessOf(state, this.plane);
+    const slab =
+      thickness > 1 ? `  ${SLABS[state.slab]} ${short(thickness * this.#spacing[this.plane.normal])} mm` : "";
+    this.#title.textContent = slices === 1 ? name : `${name}  ${slice + 1} / ${slices}${slab}`;
     this.#slider.value = String(slice);
   }
 }

@@ -43,8 +43,8 @@ export class Render {
     this.canvas = h("canvas", { class: "pane-canvas", "aria-label": `3D view of ${opened.case.name}`, role: "img" });
     this.#note = h("p", { class: "render-note" }, "Preparing 3D");
     const expand = iconButton("expand", "Show 3D alone, or all planes", () => {
-      const { layout } = actions.store.state;
-      actions.store.set({ layout: layout === "render" ? "grid" : "render" });
+      const { layout, several } = actions.store.state;
+      actions.setLayout(layout === "render" ? several : "render");
     });
     expand.classList.add("small", "pane-expand");
     this.element = h(
