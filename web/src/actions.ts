@@ -15,12 +15,13 @@ import { showAddress } from "./address";
 import { forgetPlace, lastCase, placeOf } from "./places";
 import { dimensionOf, preferences, windowFor } from "./preferences";
 import { Preload } from "./preload";
+import { type Ruler, rulersOf } from "./rulers";
 import { fold, freeValue } from "./session";
 import {
   activePlane,
   cursorOf,
   finetuneOf,
-  isEditTool,
+  isPromptTool,
   methodsFor,
   type Layout,
   type Opened,
@@ -197,6 +198,10 @@ export class Actions {
       views: {},
       cursors: {},
       thickness: 0,
+      image: 0,
+      measured: null,
+      rulers: rulersOf(known.id),
+      leg: null,
       draft: null,
       editing: null,
       cut: [],
@@ -697,11 +702,11 @@ export class Actions {
   setTool(tool: Tool): void {
     const { methods, method } = this.store.state;
     const card = methods.find(({ id }) => id === method);
-    if (tool !== "navigate" && !isEditTool(tool) && card !== undefined && !card.prompts.includes(tool)) {
+    if (isPromptTool(tool) && card !== undefined && !card.prompts.includes(tool)) {
       toast(`${card.title} takes no ${tool}; choose another method.`);
       return;
     }
-    this.store.set({ tool, points: [], cut: [] });
+    this.store.set({ tool, points: [], cut: [], leg: null });
   }
 
   setMethod(method: string): void {
@@ -712,7 +717,7 @@ export class Actions {
   #withMethod(method: string): { method: string; points: []; tool: Tool } {
     const { methods, tool } = this.store.state;
     const card = methods.find(({ id }) => id === method);
-    const keep = tool === "navigate" || isEditTool(tool) || card === undefined || card.prompts.includes(tool);
+    const keep = !isPromptTool(tool) || card === undefined || card.prompts.includes(tool);
     const first = (["click", "stroke", "box", "extremes", "lasso"] as const).find((kind) =>
       card?.prompts.includes(kind),
     );
@@ -726,6 +731,14 @@ export class Actions {
 
   setRadius(radius: number): void {
     this.store.set({ radius: clamp(Math.round(radius), 1, 100) });
+  }
+
+  addRuler(ruler: Ruler): void {
+    this.store.set({ rulers: [...this.store.state.rulers, ruler], measuresShown: true });
+  }
+
+  removeRuler(ruler: Ruler): void {
+    this.store.set({ rulers: this.store.state.rulers.filter((one) => one !== ruler) });
   }
 
   setContrast(contrast: Contrast): void {

@@ -21,6 +21,7 @@ export type Prompt = Schemas["PromptedJson"]["prompt"];
 export type Edit = Schemas["EditedJson"]["edit"];
 export type Session = Schemas["StateJson"];
 export type Uncertain = Schemas["UncertainPlaceJson"];
+export type Measures = Schemas["MeasuresJson"];
 export type SessionInfo = Schemas["SessionJson"];
 
 export class ApiError extends Error {
@@ -93,6 +94,17 @@ export const session = (id: string): Promise<Session> => read(`api/sessions/${id
 
 export const uncertain = (id: string, rank: number): Promise<Uncertain> =>
   read(`api/sessions/${id}/uncertain?rank=${rank}`);
+
+/** Return what is measured of a session's labels; null when that version still holds. */
+export async function measures(id: string, since: string): Promise<Measures | null> {
+  const reply = await request(`api/sessions/${id}/measures?${new URLSearchParams({ since }).toString()}`);
+  return reply.status === 204 ? null : ((await reply.json()) as Measures);
+}
+
+/** Return the surface of a label, as the server packs it. */
+export async function surface(id: string, label: number): Promise<ArrayBuffer> {
+  return (await request(`api/sessions/${id}/surfaces/${label}`)).arrayBuffer();
+}
 
 /** End this browser's login, and its connections. */
 export async function logout(): Promise<void> {

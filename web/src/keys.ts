@@ -5,6 +5,7 @@ import { CASE_SHORTCUTS } from "./casekeys";
 import { isTaken } from "./focus";
 import { type Index, type Plane } from "./geometry";
 import { showHelp } from "./help";
+import { RULERS } from "./rulers";
 import { reportErrors } from "./toasts";
 import { toggleLayout } from "./views/layout";
 
@@ -270,6 +271,15 @@ export const SHORTCUTS: readonly Shortcut[] = [
     },
   },
   {
+    shown: "M",
+    what: "measure: ruler, then angle, then region",
+    matches: letter("m"),
+    act: (actions) => {
+      const now = RULERS.findIndex((kind) => kind === actions.store.state.tool);
+      actions.setTool(RULERS[(now + 1) % RULERS.length]);
+    },
+  },
+  {
     shown: "Y",
     what: "hide or show the crosshair",
     matches: letter("y"),
@@ -291,7 +301,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: "call off a stroke, a box or points",
     matches: (event) => event.key === "Escape",
     act: ({ store }) => {
-      store.set({ points: [], cut: [] }); // a gesture under way listens itself
+      store.set({ points: [], cut: [], leg: null }); // a gesture under way listens itself
     },
   },
   ...CASE_SHORTCUTS,

@@ -16,6 +16,7 @@ export interface Preferences {
   readonly colours?: ColourMap;
   readonly crosshairs?: boolean;
   readonly linkedZoom?: boolean;
+  readonly measuresShown?: boolean;
   readonly methods?: Readonly<Record<string, string>>; // by "2D" and "3D"
   readonly tool?: Tool;
   readonly windows?: Readonly<Record<string, string | Contrast>>; // by modality: a preset's name, or a CT's own window
@@ -71,6 +72,7 @@ export function checked(values: unknown): Preferences {
     ...flag("uncertain"),
     ...flag("crosshairs"),
     ...flag("linkedZoom"),
+    ...flag("measuresShown"),
   };
 }
 
@@ -112,6 +114,7 @@ const KEPT = [
   "colours",
   "crosshairs",
   "linkedZoom",
+  "measuresShown",
 ] as const;
 
 /** Return what a page starts with. */

@@ -6,19 +6,24 @@
  */
 
 import { arrange, type Layout, LAYOUTS, type Spec } from "./arrange";
-import type { Edit, Finetune, Case, Event, Format, Label, Method, Prompt } from "./api";
+import type { Edit, Finetune, Case, Measures, Event, Format, Label, Method, Prompt } from "./api";
 import type { ColourMap } from "./colours";
 import type { Contrast, Statistics } from "./contrast";
 import { BRUSH, type Brush } from "./edits";
 import { type Axis, type Box, type Index, type Plane, type PlaneName, spacingOf, type View } from "./geometry";
 import type { UncertaintyMap, LabelMap } from "./labelmap";
 import type { Volume } from "./nifti";
+import { type Ruler, type RulerKind, RULERS } from "./rulers";
 import type { Slab } from "./slices";
 
 export type EditTool = "paint" | "erase" | "cut" | "island" | "threshold"; // they edit the mask, without a method
-export type Tool = "navigate" | "click" | "stroke" | "box" | "lasso" | "extremes" | EditTool;
+export type ViewTool = "window" | RulerKind; // they change what is seen or measured, and no mask
+export type Tool = "navigate" | "click" | "stroke" | "box" | "lasso" | "extremes" | EditTool | ViewTool;
 const EDIT_TOOLS: readonly string[] = ["paint", "erase", "cut", "island", "threshold"] satisfies EditTool[];
 export const isEditTool = (tool: Tool): tool is EditTool => EDIT_TOOLS.includes(tool);
+const VIEW_TOOLS: readonly string[] = ["navigate", "window", ...RULERS];
+/** Say whether a tool puts down prompts, which a method must take. */
+export const isPromptTool = (tool: Tool): boolean => !isEditTool(tool) && !VIEW_TOOLS.includes(tool);
 export { type Layout, LAYOUTS };
 export type Connection = "none" | "live" | "lost";
 
@@ -34,6 +39,8 @@ export interface Opened {
   uncertainty: UncertaintyMap | null; // made when a method first says where it is uncertain
   resumed: boolean; // what the session was left with has been taken up
 }
+
+export type Measure = Measures["labels"][number];
 
 export interface Progress {
   readonly text: string;
@@ -87,6 +94,11 @@ export interface State {
   readonly linkedZoom: boolean; // all panes are magnified and moved together
   readonly linkedSlices: boolean; // all panes show the slices through one crosshair
   readonly cursors: Readonly<Record<string, Index>>; // by the pane's id, where they are not linked
+  readonly image: number; // of the images that the case has, the one that is chosen
+  readonly measured: Measures | null; // of the labels, as the server last told
+  readonly measuresShown: boolean;
+  readonly rulers: readonly Ruler[]; // measured by hand
+  readonly leg: Ruler | null; // one that is being drawn
   readonly draft: Prompt | null; // the gesture under way
   readonly editing: Edit | null; // the same, of an edit
   readonly cut: readonly Index[]; // the line of a cut, while the part that goes is still to be picked
@@ -155,6 +167,11 @@ export const INITIAL: State = {
   linkedZoom: false,
   linkedSlices: true,
   cursors: {},
+  image: 0,
+  measured: null,
+  measuresShown: true,
+  rulers: [],
+  leg: null,
   draft: null,
   editing: null,
   cut: [],

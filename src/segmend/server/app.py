@@ -46,7 +46,7 @@ from segmend import methods
 from segmend.core.atomic import sweep_parts
 from segmend.errors import SegmendError, SettingsError, StoreError
 from segmend.runtime.budget import limit_arenas
-from segmend.server import about, auth, cases, exports, live, masks, replies, sessions
+from segmend.server import about, auth, cases, exports, live, masks, measuring, replies, sessions
 from segmend.server.logins import LOGINS_FOLDER, Logins
 from segmend.server.open_sessions import OpenSessions
 from segmend.server.protocols import nninteractive, slicer_legacy
@@ -95,7 +95,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         auth.Gate, settings=settings, user_of=shared.store.user_of, logins=shared.logins, tell=shared.told
     )
     app.add_middleware(replies.CatchErrors)
-    for module in (about, cases, sessions, masks, exports, live):
+    for module in (about, cases, sessions, masks, exports, measuring, live):
         app.include_router(module.router)
     if settings.answers_viewers:
         app.include_router(slicer_legacy.router)  # before the other, whose addresses it shares

@@ -17,6 +17,7 @@ import { extremes } from "./extremes";
 import { island } from "./island";
 import { lasso } from "./lasso";
 import { level, pan, point } from "./navigate";
+import { measure } from "./measure";
 import { paint } from "./paint";
 import { stroke } from "./stroke";
 import { threshold } from "./threshold";
@@ -95,8 +96,11 @@ function gestureOf(pane: Pane, event: PointerEvent): Gesture | null {
   if (held.space) return pan;
   const flat = pane.opened.planes.length === 1;
   if (event.ctrlKey || event.metaKey) return flat ? pan : point;
+  const views = { window: level, ruler: measure, angle: measure, ellipse: measure };
   const edits = { paint, erase: paint, cut, island, threshold };
-  return { navigate: flat ? pan : point, click, stroke, box, lasso, extremes, ...edits }[pane.actions.store.state.tool];
+  return { navigate: flat ? pan : point, click, stroke, box, lasso, extremes, ...edits, ...views }[
+    pane.actions.store.state.tool
+  ];
 }
 
 const turned = new Wheel();

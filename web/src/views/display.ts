@@ -106,6 +106,22 @@ export function displayPanel(actions: Actions): HTMLElement {
       offered.map((preset, i) => chip(actions, preset, i + 1)),
     );
   });
+  const drag = h(
+    "button",
+    {
+      type: "button",
+      class: "chip",
+      title: "Drag in the picture to set the window; the right button does so with every tool",
+      onclick: () => {
+        actions.setTool(store.state.tool === "window" ? "navigate" : "window");
+      },
+    },
+    "By dragging",
+  );
+  store.on(["tool", "opened"], ({ tool, opened }) => {
+    drag.hidden = opened === null;
+    set(drag, "aria-pressed", String(tool === "window"));
+  });
   store.on(["opened", "contrast"], ({ opened, contrast }) => {
     const { low, high } = opened?.statistics ?? { low: 0, high: 1 };
     const span = high - low || 1;
@@ -132,7 +148,7 @@ export function displayPanel(actions: Actions): HTMLElement {
     layout.row,
     colours.row,
     slab.row,
-    presets,
+    h("div", { class: "window-row" }, presets, drag),
     level.row,
     width.row,
     opacity.row,

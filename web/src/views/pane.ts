@@ -24,12 +24,15 @@ import {
   wholeView,
   type Box,
 } from "../geometry";
+import { isSized, placeAt, words } from "../rulers";
 import { type Colour, outlines, paintUncertainty, paintLabels, paintVolume } from "../slices";
-import { cursorOf, marksOf, type Opened, type State, thicknessOf } from "../state";
+import { cursorOf, marksOf, type Opened, type State, thicknessOf, type Tool } from "../state";
 import { short } from "../words";
 import { drawAim, drawCut, drawPaint, drawPrompt, drawRing, outlineBrush, type Place, placeOf } from "./marks";
+import { drawRuler } from "./rulers";
 
 const TITLES = { axial: "Axial", coronal: "Coronal", sagittal: "Sagittal" } as const;
+const NO_POINTER: readonly Tool[] = ["navigate", "window", "ruler", "angle", "ellipse"];
 const SLABS = { max: "MIP", mean: "Mean", min: "MinIP" } as const;
 const AXES_COLOURS = { axial: "#e0b354", coronal: "#6fbf8b", sagittal: "#6ea8e0" } as const;
 
@@ -171,6 +174,11 @@ export class Pane {
     return nearestIndexAt(this.plane, this.opened.volume.shape, this.slice, toPixel(this.projection, this.at(event)));
   }
 
+  /** Return the place under a pointer event, between voxels where it lies so. */
+  placeOf(event: MouseEvent): Index {
+    return placeAt(this.plane, this.opened.volume.shape, this.slice, toPixel(this.projection, this.at(event)));
+  }
+
   /** Return where the middle of a voxel of this slice is on the page. */
   screenOf(index: Index): Point {
     const [u, v] = pixelOf(this.plane, this.opened.volume.shape, index);
@@ -234,6 +242,7 @@ export class Pane {
     }
     this.#drawCrosshair(state, p);
     if (state.masked) this.#drawMarks(state, p);
+    this.#drawRulers(state, p);
     if (state.ring !== null) drawRing(this.#context, this.#place(p), state.ring);
     this.#drawPointer(state, p);
     this.#drawLetters();
@@ -373,10 +382,19 @@ export class Pane {
     if (state.draft !== null) drawPrompt(this.#context, place, state.draft, colourOf(state.label), false);
   }
 
+  #drawRulers(state: State, p: Projection): void {
+    const { volume, statistics } = this.opened;
+    const scale = { sized: isSized(volume), ct: statistics.ct };
+    for (const ruler of state.leg === null ? state.rulers : [...state.rulers, state.leg]) {
+      if (ruler.axis !== this.plane.normal || ruler.points[0][ruler.axis] !== this.slice) continue;
+      drawRuler(this.#context, this.#place(p), ruler, words(ruler, volume, scale));
+    }
+  }
+
   /** Outline the voxel under the mouse when it is large enough to see, and the stroke's width. */
   #drawPointer(state: State, p: Projection): void {
     const index = state.pointer;
-    if (index === null || index[this.plane.normal] !== this.slice || state.tool === "navigate") return;
+    if (index === null || index[this.plane.normal] !== this.slice || NO_POINTER.includes(state.tool)) return;
     if (!this.element.matches(":hover")) return;
     const context = this.#context;
     const [u, v] = pixelOf(this.plane, this.opened.volume.shape, index);

@@ -59,6 +59,8 @@ export class Viewer {
         "ring",
         "aiming",
         "hovered",
+        "rulers",
+        "leg",
       ],
       () => {
         for (const pane of this.panes) pane.redraw();
