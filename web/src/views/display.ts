@@ -99,13 +99,6 @@ export function displayPanel(actions: Actions): HTMLElement {
     thick.value = String(state.thickness);
     slab.row.dataset.off = String(state.thickness === 0);
   });
-  store.on(["opened"], ({ opened }) => {
-    const offered = opened === null ? [] : presetsOf(opened.statistics, opened.volume.rgb);
-    refill(
-      presets,
-      offered.map((preset, i) => chip(actions, preset, i + 1)),
-    );
-  });
   const drag = h(
     "button",
     {
@@ -118,8 +111,11 @@ export function displayPanel(actions: Actions): HTMLElement {
     },
     "By dragging",
   );
-  store.on(["tool", "opened"], ({ tool, opened }) => {
-    drag.hidden = opened === null;
+  store.on(["opened"], ({ opened }) => {
+    const offered = opened === null ? [] : presetsOf(opened.statistics, opened.volume.rgb);
+    refill(presets, [...offered.map((preset, i) => chip(actions, preset, i + 1)), ...(opened === null ? [] : [drag])]);
+  });
+  store.on(["tool"], ({ tool }) => {
     set(drag, "aria-pressed", String(tool === "window"));
   });
   store.on(["opened", "contrast"], ({ opened, contrast }) => {
@@ -148,7 +144,7 @@ export function displayPanel(actions: Actions): HTMLElement {
     layout.row,
     colours.row,
     slab.row,
-    h("div", { class: "window-row" }, presets, drag),
+    presets,
     level.row,
     width.row,
     opacity.row,

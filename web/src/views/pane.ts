@@ -33,6 +33,7 @@ import { drawRuler } from "./rulers";
 
 const TITLES = { axial: "Axial", coronal: "Coronal", sagittal: "Sagittal" } as const;
 const NO_POINTER: readonly Tool[] = ["navigate", "window", "ruler", "angle", "ellipse"];
+const NARROW = 420; // CSS pixels of a pane whose title reaches its middle
 const SLABS = { max: "MIP", mean: "Mean", min: "MinIP" } as const;
 const AXES_COLOURS = { axial: "#e0b354", coronal: "#6fbf8b", sagittal: "#6ea8e0" } as const;
 
@@ -429,7 +430,7 @@ export class Pane {
     };
     write(edges.left, 12, height / 2);
     write(edges.right, width - 26, height / 2);
-    write(edges.top, width / 2, 14);
+    write(edges.top, width / 2, width < NARROW ? 44 : 14); // below the title, where that would cover it
     write(edges.bottom, width / 2, height - 12);
   }
 
