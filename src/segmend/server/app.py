@@ -49,6 +49,7 @@ from segmend.runtime.budget import limit_arenas
 from segmend.server import about, auth, cases, exports, live, masks, measuring, replies, sessions
 from segmend.server.logins import LOGINS_FOLDER, Logins
 from segmend.server.open_sessions import OpenSessions
+from segmend.server.packing import PackText
 from segmend.server.protocols import nninteractive, slicer_legacy
 from segmend.server.protocols.visits import Visits, sweep_quietly
 from segmend.server.reading import Reading
@@ -91,6 +92,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     )
     app.state.shared = shared
     replies.add_handlers(app, shared.told)
+    app.add_middleware(PackText)
     app.add_middleware(
         auth.Gate, settings=settings, user_of=shared.store.user_of, logins=shared.logins, tell=shared.told
     )
