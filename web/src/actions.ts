@@ -10,7 +10,7 @@ import { changeOf, copyOf, describeEdit } from "./edits";
 import { UncertaintyMap, LabelMap } from "./labelmap";
 import { type Answered, type Handlers, Live } from "./live";
 import { centreViews, covering, nextRank, whyNot } from "./look";
-import { isPhoto, readVolume } from "./nifti";
+import { isPhoto, partOf } from "./nifti";
 import { showAddress } from "./address";
 import { forgetPlace, lastCase, placeOf } from "./places";
 import { dimensionOf, preferences, windowFor } from "./preferences";
@@ -32,6 +32,7 @@ import {
 } from "./state";
 import { reportErrors, toast } from "./toasts";
 import { type Part, Unsent } from "./unsent";
+import { type Coming, fetchVoxels } from "./voxels";
 import type { UncertaintyPatch, MaskPatch } from "./wire";
 import { leftOut, STATUS_WORDS } from "./worklist";
 
@@ -152,11 +153,10 @@ export class Actions {
       const arrived = (fraction: number): void => {
         if (!abort.signal.aborted) this.store.set({ loading: { text, fraction } });
       };
-      const fetched = this.#preload.take(id) ?? api.volume(id, arrived, abort.signal);
-      const [bytes, session] = await Promise.all([fetched, this.#lastSession(id)]);
+      const [coming, session] = await Promise.all([this.#voxels(known, abort, arrived), this.#lastSession(id)]);
       const left = await this.#unsent.adopt(session);
       if (abort.signal.aborted) return;
-      this.#show(known, session, bytes, left, layout);
+      this.#show(known, session, coming, left, layout);
     } catch (error) {
       if (error instanceof api.ApiError && error.status === GONE) reportErrors(() => this.refreshCases());
       throw error;
@@ -165,13 +165,45 @@ export class Actions {
     }
   }
 
+  /** Fetch the voxels of a case, or take those that were fetched ahead; resolves when enough of them are there. */
+  async #voxels(known: api.Case, abort: AbortController, arrived: (part: number) => void): Promise<Coming> {
+    const ahead = this.#preload.take(known.id);
+    abort.signal.addEventListener("abort", () => {
+      ahead?.abort.abort();
+    });
+    const asked = { channel: null, signal: abort.signal, priority: "auto" } as const;
+    const coming = await (ahead?.coming ?? fetchVoxels(known.id, asked, placeOf(known.id)?.crosshair[0] ?? null));
+    coming.onArrived = arrived;
+    await coming.shown;
+    return coming;
+  }
+
+  /** Show the slices that still come as they come; the values of all of them are known at the end. */
+  #follow(opened: Opened, coming: Coming): void {
+    const { store } = this;
+    coming.onArrived = (arrived) => {
+      if (store.state.opened === opened) store.set({ arrived });
+    };
+    coming.whole.then(
+      () => {
+        if (store.state.opened !== opened) return;
+        opened.statistics = statisticsOf(opened.volume, opened.case.modality);
+        store.set({ arrived: 1 });
+      },
+      () => {
+        if (store.state.opened === opened)
+          toast("A part of the image did not arrive; open the case again.", "error", {});
+      },
+    );
+  }
+
   async #lastSession(id: string): Promise<string> {
     const all = await api.sessions(id);
     return (all.at(-1) ?? (await api.addSession(id))).id;
   }
 
-  #show(known: api.Case, session: string, bytes: ArrayBuffer, left: readonly Part[], layout?: Layout): void {
-    const volume = readVolume(bytes);
+  #show(known: api.Case, session: string, coming: Coming, left: readonly Part[], layout?: Layout): void {
+    const { volume } = coming;
     const photo = isPhoto(volume, known.modality);
     const statistics = statisticsOf(volume, known.modality);
     const planes = shownPlanes(volume.shape, volume.affine, photo);
@@ -201,6 +233,7 @@ export class Actions {
       image: 0,
       measured: null,
       rulers: rulersOf(known.id),
+      arrived: partOf(volume),
       leg: null,
       draft: null,
       editing: null,
@@ -214,6 +247,7 @@ export class Actions {
       maskChange: null,
       ...this.#methodFor(flat),
     });
+    if (partOf(volume) < 1) this.#follow(opened, coming);
     showAddress(known.id);
     this.#connect(opened, left);
   }

@@ -33,12 +33,16 @@ export interface Statistics {
   readonly ct: boolean;
 }
 
-/** Return the range of the values, looked at in at most 200 000 voxels. */
+/** Return the range of the values, looked at in at most 200 000 voxels of the slices that are there. */
 export function statisticsOf(volume: Volume, modality = ""): Statistics {
   if (volume.rgb) return { low: 0, high: 255, auto: { low: 0, high: 255 }, ct: false };
-  const step = Math.max(1, Math.floor(volume.values.length / 200_000));
+  const { arrived } = volume;
+  const there = arrived === undefined ? 1 : arrived.reduce((sum, one) => sum + one, 0) / arrived.length;
+  const step = Math.max(1, Math.floor((volume.values.length * there) / 200_000));
+  const slice = volume.shape[1] * volume.shape[2];
   const sample: number[] = [];
   for (let i = 0; i < volume.values.length; i += step) {
+    if (arrived?.[Math.floor(i / slice)] === 0) continue;
     const value = volume.values[i] * volume.slope + volume.intercept;
     if (Number.isFinite(value)) sample.push(value);
   }

@@ -32,7 +32,7 @@ export interface Opened {
   readonly case: Case;
   readonly session: string;
   readonly volume: Volume;
-  readonly statistics: Statistics;
+  statistics: Statistics; // of the slices that are there
   readonly photo: boolean;
   readonly planes: readonly Plane[];
   readonly map: LabelMap;
@@ -94,6 +94,7 @@ export interface State {
   readonly linkedZoom: boolean; // all panes are magnified and moved together
   readonly linkedSlices: boolean; // all panes show the slices through one crosshair
   readonly cursors: Readonly<Record<string, Index>>; // by the pane's id, where they are not linked
+  readonly arrived: number; // the part of the voxels that are there
   readonly image: number; // of the images that the case has, the one that is chosen
   readonly measured: Measures | null; // of the labels, as the server last told
   readonly measuresShown: boolean;
@@ -167,6 +168,7 @@ export const INITIAL: State = {
   linkedZoom: false,
   linkedSlices: true,
   cursors: {},
+  arrived: 1,
   image: 0,
   measured: null,
   measuresShown: true,

@@ -111,14 +111,15 @@ export function displayPanel(actions: Actions): HTMLElement {
     },
     "By dragging",
   );
-  store.on(["opened"], ({ opened }) => {
+  store.on(["opened", "arrived"], ({ opened, arrived }, changed) => {
+    if (!changed.has("opened") && arrived < 1) return; // the values of all slices are known at the end
     const offered = opened === null ? [] : presetsOf(opened.statistics, opened.volume.rgb);
     refill(presets, [...offered.map((preset, i) => chip(actions, preset, i + 1)), ...(opened === null ? [] : [drag])]);
   });
   store.on(["tool"], ({ tool }) => {
     set(drag, "aria-pressed", String(tool === "window"));
   });
-  store.on(["opened", "contrast"], ({ opened, contrast }) => {
+  store.on(["opened", "contrast", "arrived"], ({ opened, contrast }) => {
     const { low, high } = opened?.statistics ?? { low: 0, high: 1 };
     const span = high - low || 1;
     const step = span > 200 ? 1 : span / 200;

@@ -258,7 +258,7 @@ export class Pane {
   #paintVolume(state: State): void {
     const { contrast, colours, slab } = state;
     const thickness = thicknessOf(state, this.plane);
-    const key = `${this.slice} ${contrast.low} ${contrast.high} ${colours} ${slab} ${thickness}`;
+    const key = `${this.slice} ${state.arrived} ${contrast.low} ${contrast.high} ${colours} ${slab} ${thickness}`;
     if (key === this.#drawn.volume) return;
     const painting = { colours: colours === "Grey" ? undefined : coloursOf(colours), slab, thickness };
     this.#volume.paint(this.#whole, (out) => {

@@ -25,6 +25,11 @@ export function statusLine(actions: Actions): HTMLElement {
     "Cancel",
   );
   const busy = h("span", { class: "status-busy", hidden: true }, h("span", {}, "Working"), bar, cancel);
+  const coming = h("span", { class: "status-busy", hidden: true });
+  store.on(["arrived", "opened"], ({ arrived, opened }) => {
+    coming.hidden = opened === null || arrived >= 1;
+    coming.textContent = `Slices: ${Math.floor(100 * arrived)} %`;
+  });
   const warming = h("span", { class: "status-busy" }, "Loading the model");
   let timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -73,5 +78,5 @@ export function statusLine(actions: Actions): HTMLElement {
     const finetuned = answered.finetuned ? ", fine-tuned to this image" : "";
     answer.textContent = `Answered in ${Math.round(answered.milliseconds)} ms${quality}${finetuned}`;
   });
-  return h("footer", { class: "status" }, voxel, h("span", { class: "spacer" }), warming, busy, answer);
+  return h("footer", { class: "status" }, voxel, h("span", { class: "spacer" }), coming, warming, busy, answer);
 }

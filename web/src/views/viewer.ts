@@ -26,9 +26,10 @@ export class Viewer {
       for (const pane of this.#all.values()) pane.maskChanged(maskChange);
       this.#render?.changed(maskChange);
     });
-    store.on(["contrast", "labels", "masked"], () => this.#render?.later());
+    store.on(["contrast", "labels", "masked", "arrived"], () => this.#render?.later());
     store.on(
       [
+        "arrived",
         "crosshair",
         "crosshairs",
         "cursors",
