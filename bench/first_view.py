@@ -1,6 +1,6 @@
 """Measure how soon a large volume shows: `python bench/first_view.py [--slices 600] [--mbit 50] [--runs 3]`.
 
-A real server and a real Chromium on this machine; the line of so many Mbit/s is the browser's own throttle. Told are the
+A real server and a real Chromium here; the line of so many Mbit/s is the browser's own throttle. Told are the
 seconds from the address to the first picture with values in it, and to the last slice.
 """
 
@@ -55,7 +55,9 @@ def seconds_to_show(page: Page, address: str, case: str) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--slices", type=int, default=600)
-    parser.add_argument("--mbit", type=float, default=50.0, help="of the slow line; this machine's own is measured first")
+    parser.add_argument(
+        "--mbit", type=float, default=50.0, help="of the slow line; this machine's own is measured first"
+    )
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--chromium", default="/usr/bin/chromium", help="the browser")
     options = parser.parse_args()

@@ -2,6 +2,7 @@
 
 import * as api from "./api";
 import { followView, isSeveral, planeOfView } from "./arrange";
+import type { ColourMap } from "./colours";
 import { type Contrast, presetsOf, statisticsOf } from "./contrast";
 import { type Box, clamp, type Index, isInView, shownPlanes, type View, wholeView } from "./geometry";
 import { boundsOf, maskPrompt } from "./bits";
@@ -22,10 +23,13 @@ import {
   cursorOf,
   finetuneOf,
   isPromptTool,
+  lookOf,
   methodsFor,
   type Layout,
   type Opened,
   panesOf,
+  type Series,
+  seriesOf,
   type Store,
   type Tool,
   waitingWords,
@@ -179,7 +183,7 @@ export class Actions {
   }
 
   /** Show the slices that still come as they come; the values of all of them are known at the end. */
-  #follow(opened: Opened, coming: Coming): void {
+  #follow(opened: Opened, coming: Coming, series: Series = opened): void {
     const { store } = this;
     coming.onArrived = (arrived) => {
       if (store.state.opened === opened) store.set({ arrived });
@@ -187,7 +191,7 @@ export class Actions {
     coming.whole.then(
       () => {
         if (store.state.opened !== opened) return;
-        opened.statistics = statisticsOf(opened.volume, opened.case.modality);
+        series.statistics = statisticsOf(series.volume, opened.case.modality);
         store.set({ arrived: 1 });
       },
       () => {
@@ -216,6 +220,8 @@ export class Actions {
       volume,
       statistics,
       photo,
+      images: volume.rgb ? 1 : Math.max(1, known.channels),
+      others: new Map(),
       planes,
       map: new LabelMap(volume.shape),
       uncertainty: null,
@@ -231,6 +237,8 @@ export class Actions {
       cursors: {},
       thickness: 0,
       image: 0,
+      looks: {},
+      fused: null,
       measured: null,
       rulers: rulersOf(known.id),
       arrived: partOf(volume),
@@ -248,6 +256,7 @@ export class Actions {
       ...this.#methodFor(flat),
     });
     if (partOf(volume) < 1) this.#follow(opened, coming);
+    if (this.store.state.layout === "series") this.setLayout("series");
     showAddress(known.id);
     this.#connect(opened, left);
   }
@@ -812,6 +821,55 @@ export class Actions {
     this.store.set({ views: { ...views, ...others, [pane]: view } });
   }
 
+  /** Choose an image of the case: its window and colours are set from now on, and shown where a pane has none of its own. */
+  async setImage(image: number): Promise<void> {
+    const { opened, image: before } = this.store.state;
+    if (opened === null || image === before) return;
+    const series = await this.#series(opened, image);
+    const { state } = this.store;
+    if (series === null || state.opened !== opened) return;
+    const { contrast, colours } = lookOf(state, image, series);
+    const looks = { ...state.looks, [state.image]: { contrast: state.contrast, colours: state.colours } };
+    this.store.set({ image, contrast, colours, looks, fused: state.fused === image ? null : state.fused });
+  }
+
+  /** Lay an image over the chosen one, in colours that stand out from grey; null: none. */
+  async fuse(image: number | null): Promise<void> {
+    const { opened } = this.store.state;
+    if (opened === null) return;
+    const series = image === null ? null : await this.#series(opened, image);
+    const { state } = this.store;
+    if (state.opened !== opened) return;
+    if (image === null || series === null) {
+      this.store.set({ fused: null });
+      return;
+    }
+    const look = state.looks[image] ?? { contrast: series.statistics.auto, colours: "PET" };
+    this.store.set({ fused: image, looks: { ...state.looks, [image]: look } });
+  }
+
+  /** Set the colours of the image that is laid over the chosen one. */
+  setFusedColours(colours: ColourMap): void {
+    const { fused, looks } = this.store.state;
+    if (fused !== null) this.store.set({ looks: { ...looks, [fused]: { ...looks[fused], colours } } });
+  }
+
+  /** Return one of the case's images, fetched where it has not been; null where the case is closed meanwhile. */
+  async #series(opened: Opened, image: number): Promise<Series | null> {
+    const known = seriesOf(opened, image);
+    if (known !== null) return known;
+    const { signal } = this.#opening ?? new AbortController();
+    const asked = { channel: image, signal, priority: "auto" } as const;
+    const coming = await fetchVoxels(opened.case.id, asked, this.store.state.crosshair[0]);
+    await coming.shown;
+    if (this.store.state.opened !== opened) return null;
+    const series: Series = { volume: coming.volume, statistics: statisticsOf(coming.volume, opened.case.modality) };
+    opened.others.set(image, series);
+    this.store.set({ looks: { ...this.store.state.looks } }); // panes that wait for it show it
+    if (partOf(coming.volume) < 1) this.#follow(opened, coming, series);
+    return series;
+  }
+
   setLayout(layout: Layout): void {
     const { opened, several, main, plane } = this.store.state;
     if (opened === null || (opened.planes.length === 1 && layout !== "series")) return;
@@ -821,21 +879,25 @@ export class Actions {
       main: isSeveral(layout) ? (plane ?? main) : main,
     });
     if (!this.store.state.linkedSlices) this.linkSlices(false);
+    if (layout !== "series") return;
+    for (let image = 0; image < opened.images; image++) reportErrors(() => this.#series(opened, image));
   }
 
   /** Take the next of the windows that this image is offered, or the one before. */
   stepWindow(by: 1 | -1): void {
-    const { opened, contrast } = this.store.state;
-    if (opened === null) return;
-    const presets = presetsOf(opened.statistics, opened.volume.rgb);
+    const { opened, contrast, image } = this.store.state;
+    const series = opened === null ? null : seriesOf(opened, image);
+    if (series === null) return;
+    const presets = presetsOf(series.statistics, series.volume.rgb);
     const now = presets.findIndex((one) => one.contrast.low === contrast.low && one.contrast.high === contrast.high);
     const next = now < 0 ? 0 : (now + by + presets.length) % presets.length;
     this.setContrast(presets[next].contrast);
   }
 
   setWindow(number: number): void {
-    const { opened } = this.store.state;
-    const preset = opened === null ? undefined : presetsOf(opened.statistics, opened.volume.rgb).at(number - 1);
+    const { opened, image } = this.store.state;
+    const series = opened === null ? null : seriesOf(opened, image);
+    const preset = series === null ? undefined : presetsOf(series.statistics, series.volume.rgb).at(number - 1);
     if (preset !== undefined) this.setContrast(preset.contrast);
   }
 

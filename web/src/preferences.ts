@@ -130,13 +130,14 @@ export function keepPreferences(store: Store): void {
   store.on(["layout", "method", "contrast", ...KEPT], (state, changed) => {
     if (!started || changed.has("opened")) return;
     const { opened } = state;
-    for (const key of KEPT) if (changed.has(key)) prefer({ [key]: state[key] });
+    for (const key of KEPT)
+      if (changed.has(key) && !(key === "colours" && changed.has("image"))) prefer({ [key]: state[key] });
     if (opened === null) return;
     if (changed.has("layout") && opened.planes.length > 1) prefer({ layout: state.layout, several: state.several });
     if (changed.has("method")) {
       prefer({ methods: { ...preferences().methods, [dimensionOf(opened.volume.shape[0])]: state.method } });
     }
-    if (changed.has("contrast")) {
+    if (changed.has("contrast") && !changed.has("image")) {
       const name = nameOf(state.contrast, opened.statistics);
       const { windows } = preferences();
       if (name !== null) prefer({ windows: { ...windows, [kindOf(opened.statistics, opened.case.modality)]: name } });

@@ -27,6 +27,18 @@ export const isPromptTool = (tool: Tool): boolean => !isEditTool(tool) && !VIEW_
 export { type Layout, LAYOUTS };
 export type Connection = "none" | "live" | "lost";
 
+/** One image of a case. */
+export interface Series {
+  readonly volume: Volume;
+  statistics: Statistics; // of the slices that are there
+}
+
+/** How an image is shown. */
+export interface Look {
+  readonly contrast: Contrast;
+  readonly colours: ColourMap;
+}
+
 /** A case with its voxels, as loaded in this page. */
 export interface Opened {
   readonly case: Case;
@@ -34,6 +46,8 @@ export interface Opened {
   readonly volume: Volume;
   statistics: Statistics; // of the slices that are there
   readonly photo: boolean;
+  readonly images: number; // series of the case on one grid; `volume` is the first
+  readonly others: Map<number, Series>; // those after the first that have been fetched
   readonly planes: readonly Plane[];
   readonly map: LabelMap;
   uncertainty: UncertaintyMap | null; // made when a method first says where it is uncertain
@@ -94,6 +108,9 @@ export interface State {
   readonly linkedZoom: boolean; // all panes are magnified and moved together
   readonly linkedSlices: boolean; // all panes show the slices through one crosshair
   readonly cursors: Readonly<Record<string, Index>>; // by the pane's id, where they are not linked
+  readonly looks: Readonly<Record<number, Look>>; // of the images that are not chosen
+  readonly fused: number | null; // the image that is laid over the chosen one
+  readonly fusedOpacity: number;
   readonly arrived: number; // the part of the voxels that are there
   readonly image: number; // of the images that the case has, the one that is chosen
   readonly measured: Measures | null; // of the labels, as the server last told
@@ -168,6 +185,9 @@ export const INITIAL: State = {
   linkedZoom: false,
   linkedSlices: true,
   cursors: {},
+  looks: {},
+  fused: null,
+  fusedOpacity: 0.5,
   arrived: 1,
   image: 0,
   measured: null,
@@ -275,7 +295,22 @@ export function waitingWords(unsent: readonly Event[]): string {
 export function panesOf({ opened, layout, main }: Pick<State, "opened" | "layout" | "main">): readonly Spec[] {
   if (opened === null) return [];
   const planes = opened.planes.map(({ name }) => name);
-  return arrange(layout, planes, 1, main);
+  return arrange(layout, planes, opened.images, main);
+}
+
+/** Return one of a case's images, null where it has not been fetched. */
+export function seriesOf(opened: Opened, image: number): Series | null {
+  return image === 0 ? opened : (opened.others.get(image) ?? null);
+}
+
+/** Return how an image is shown: as it was left, or in grey and whole where it never was chosen. */
+export function lookOf(
+  state: Pick<State, "image" | "contrast" | "colours" | "looks">,
+  image: number,
+  series: Series,
+): Look {
+  if (image === state.image) return state;
+  return state.looks[image] ?? { contrast: series.statistics.auto, colours: "Grey" };
 }
 
 /** Return how many slices of a plane are laid over each other. */

@@ -8,6 +8,7 @@
  */
 
 import { panView, type Point, zoomView } from "../geometry";
+import { reportErrors } from "../toasts";
 import type { Pane } from "../views/pane";
 import { box } from "./box";
 import { click } from "./click";
@@ -43,6 +44,7 @@ export function press(pane: Pane): void {
     canvas.focus({ preventScroll: true });
     start.preventDefault();
     store.set({ aiming: false });
+    if (pane.spec.image !== null) reportErrors(() => actions.setImage(pane.spec.image ?? 0)); // the one that is worked on
     if (start.pointerType === "touch") {
       canvas.setPointerCapture(start.pointerId);
       fingers.set(start.pointerId, start);

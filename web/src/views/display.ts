@@ -5,9 +5,12 @@ import { ALONE, type Layout, SEVERAL } from "../arrange";
 import { COLOUR_MAPS, type ColourMap } from "../colours";
 import { type Preset, presetsOf } from "../contrast";
 import { h, refill, set } from "../dom";
+import { seriesOf } from "../state";
+import { reportErrors } from "../toasts";
 import type { Slab } from "../slices";
 import { short } from "../words";
 
+const MAPS = COLOUR_MAPS.map((name) => [name, name] as const);
 const SLAB_MM = 10; // a slab's thickness to begin with
 const SLABS: readonly (readonly [Slab | "off", string])[] = [
   ["off", "One slice"],
@@ -65,13 +68,45 @@ export function displayPanel(actions: Actions): HTMLElement {
   const layout = choice<Layout>("Layout", [...SEVERAL, ...ALONE], (value) => {
     actions.setLayout(value);
   });
-  const colours = choice<ColourMap>(
-    "Colours",
-    COLOUR_MAPS.map((name) => [name, name] as const),
-    (value) => {
-      store.set({ colours: value });
+  const image = choice<string>("Image", [], (value) => {
+    reportErrors(() => actions.setImage(Number(value)));
+  });
+  const over = choice<string>("Over it", [], (value) => {
+    reportErrors(() => actions.fuse(value === "" ? null : Number(value)));
+  });
+  const overColours = choice<ColourMap>("In", MAPS, (value) => {
+    actions.setFusedColours(value);
+  });
+  const overOpacity = h("input", {
+    type: "range",
+    class: "fused-opacity",
+    min: 0,
+    max: 100,
+    "aria-label": "Opacity of the image that lies over the other",
+    oninput: () => {
+      store.set({ fusedOpacity: Number(overOpacity.value) / 100 });
     },
-  );
+  });
+  overColours.row.append(overOpacity);
+  store.on(["opened", "image", "fused", "looks", "fusedOpacity"], (state) => {
+    const count = state.opened?.images ?? 1;
+    const names = Array.from({ length: count }, (_, i) => h("option", { value: String(i) }, `Image ${i + 1}`));
+    image.row.hidden = over.row.hidden = count < 2;
+    overColours.row.hidden = state.fused === null;
+    image.list.replaceChildren(...names);
+    image.list.value = String(state.image);
+    over.list.replaceChildren(
+      h("option", { value: "" }, "Nothing"),
+      ...names.filter((_, i) => i !== state.image).map((name) => name.cloneNode(true)),
+    );
+    over.list.value = state.fused === null ? "" : String(state.fused);
+    overColours.list.value = state.fused === null ? "PET" : state.looks[state.fused].colours;
+    overOpacity.value = String(Math.round(100 * state.fusedOpacity));
+    layout.list.querySelector<HTMLOptionElement>('option[value="series"]')!.hidden = count < 2;
+  });
+  const colours = choice<ColourMap>("Colours", MAPS, (value) => {
+    store.set({ colours: value });
+  });
   const slab = choice<Slab | "off">("Slab", SLABS, (value) => {
     if (value === "off") store.set({ thickness: 0 });
     else store.set({ slab: value, thickness: store.state.thickness || SLAB_MM });
@@ -111,15 +146,17 @@ export function displayPanel(actions: Actions): HTMLElement {
     },
     "By dragging",
   );
-  store.on(["opened", "arrived"], ({ opened, arrived }, changed) => {
-    if (!changed.has("opened") && arrived < 1) return; // the values of all slices are known at the end
+  store.on(["opened", "image", "arrived"], ({ opened: shown, image: chosen, arrived }, changed) => {
+    const opened = shown === null ? null : seriesOf(shown, chosen);
+    if (!changed.has("opened") && !changed.has("image") && arrived < 1) return; // the values of all slices are known at the end
     const offered = opened === null ? [] : presetsOf(opened.statistics, opened.volume.rgb);
     refill(presets, [...offered.map((preset, i) => chip(actions, preset, i + 1)), ...(opened === null ? [] : [drag])]);
   });
   store.on(["tool"], ({ tool }) => {
     set(drag, "aria-pressed", String(tool === "window"));
   });
-  store.on(["opened", "contrast", "arrived"], ({ opened, contrast }) => {
+  store.on(["opened", "image", "contrast", "arrived"], ({ opened: shown, image: chosen, contrast }) => {
+    const opened = shown === null ? null : seriesOf(shown, chosen);
     const { low, high } = opened?.statistics ?? { low: 0, high: 1 };
     const span = high - low || 1;
     const step = span > 200 ? 1 : span / 200;
@@ -143,6 +180,9 @@ export function displayPanel(actions: Actions): HTMLElement {
     { class: "section" },
     h("div", { class: "section-head" }, h("h2", {}, "Display")),
     layout.row,
+    image.row,
+    over.row,
+    overColours.row,
     colours.row,
     slab.row,
     presets,
@@ -169,7 +209,7 @@ function choice<T extends string>(
   options: readonly (readonly [T, string])[],
   change: (value: T) => void,
 ): { row: HTMLElement; list: HTMLSelectElement } {
-  const id = `display-${name.toLowerCase()}`;
+  const id = `display-${name.toLowerCase().replace(" ", "-")}`;
   const list = h(
     "select",
     {

@@ -5,7 +5,7 @@ import { useMemo } from "preact/hooks";
 import type { Actions } from "../actions";
 import { h, set } from "../dom";
 import { isSized, RULERS, type Ruler, type RulerKind, words } from "../rulers";
-import type { Measure, State } from "../state";
+import { type Measure, seriesOf, type State } from "../state";
 import { short } from "../words";
 import { fieldOf } from "./elements";
 
@@ -93,7 +93,9 @@ function Measures({ actions }: { readonly actions: Actions }) {
             >
               {NAMES[ruler.kind]}
             </button>
-            <span class="measure-values">{words(ruler, opened.volume, scale).join(", ")}</span>
+            <span class="measure-values">
+              {words(ruler, (seriesOf(opened, fields.image.value) ?? opened).volume, scale).join(", ")}
+            </span>
             <button
               type="button"
               class="icon-button small"

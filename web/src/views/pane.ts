@@ -26,7 +26,7 @@ import {
 } from "../geometry";
 import { isSized, placeAt, words } from "../rulers";
 import { type Colour, outlines, paintUncertainty, paintLabels, paintVolume } from "../slices";
-import { cursorOf, marksOf, type Opened, type State, thicknessOf, type Tool } from "../state";
+import { cursorOf, lookOf, marksOf, type Opened, seriesOf, type State, thicknessOf, type Tool } from "../state";
 import { short } from "../words";
 import { drawAim, drawCut, drawPaint, drawPrompt, drawRing, outlineBrush, type Place, placeOf } from "./marks";
 import { drawRuler } from "./rulers";
@@ -63,9 +63,10 @@ export class Pane {
   readonly #volume: Picture;
   readonly #mask: Picture;
   #uncertainty: Picture | null = null;
+  #fused: Picture | null = null;
   readonly #whole: Rect;
   readonly #spacing: Index;
-  #drawn = { volume: "", mask: "", uncertainty: "" };
+  #drawn = { volume: "", fused: "", mask: "", uncertainty: "" };
   #dirty: Box | null = null; // of the mask, since it was last painted
   #edges = new Map<number, Path2D>();
   #size: Point = [1, 1];
@@ -233,6 +234,7 @@ export class Pane {
     // Much smaller pictures need more than four voxels a pixel; for others that costs 20 ms a frame without a graphics card.
     context.imageSmoothingQuality = Math.min(p.scaleX, p.scaleY) < 0.5 ? "high" : "low";
     this.#lay(this.#volume, p);
+    this.#drawFused(state, p);
     if (state.masked) {
       context.imageSmoothingEnabled = false;
       context.globalAlpha = state.opacity;
@@ -256,15 +258,39 @@ export class Pane {
   }
 
   #paintVolume(state: State): void {
-    const { contrast, colours, slab } = state;
+    const image = this.spec.image ?? state.image;
+    const painted = this.#paintSeries(this.#volume, state, image, this.#drawn.volume, false);
+    this.#drawn.volume = painted;
+  }
+
+  /** Paint a slice of an image of the case where that shows another one than before; returns what names it. */
+  #paintSeries(picture: Picture, state: State, image: number, before: string, fades: boolean): string {
+    const series = seriesOf(this.opened, image);
+    if (series === null) {
+      picture.context.clearRect(0, 0, this.#whole.width, this.#whole.height);
+      return "";
+    }
+    const { contrast, colours } = lookOf(state, image, series);
+    const { slab, arrived } = state;
     const thickness = thicknessOf(state, this.plane);
-    const key = `${this.slice} ${state.arrived} ${contrast.low} ${contrast.high} ${colours} ${slab} ${thickness}`;
-    if (key === this.#drawn.volume) return;
-    const painting = { colours: colours === "Grey" ? undefined : coloursOf(colours), slab, thickness };
-    this.#volume.paint(this.#whole, (out) => {
-      paintVolume(this.opened.volume, this.plane, this.slice, contrast, out, painting);
+    const key = `${image} ${this.slice} ${arrived} ${contrast.low} ${contrast.high} ${colours} ${slab} ${thickness}`;
+    if (key === before) return key;
+    const painting = { colours: colours === "Grey" ? undefined : coloursOf(colours), slab, thickness, fades };
+    picture.paint(this.#whole, (out) => {
+      paintVolume(series.volume, this.plane, this.slice, contrast, out, painting);
     });
-    this.#drawn.volume = key;
+    return key;
+  }
+
+  /** Lay another image over the chosen one, clear where its values are low; beside each other each is shown alone. */
+  #drawFused(state: State, p: Projection): void {
+    const { fused } = state;
+    if (fused === null || this.spec.image !== null || seriesOf(this.opened, fused) === null) return;
+    this.#fused ??= new Picture([this.#whole.width, this.#whole.height]);
+    this.#drawn.fused = this.#paintSeries(this.#fused, state, fused, this.#drawn.fused, true);
+    this.#context.globalAlpha = state.fusedOpacity;
+    this.#lay(this.#fused, p);
+    this.#context.globalAlpha = 1;
   }
 
   /** Paint the mask's picture: all of it for a new slice or new colours, else only the box that changed. */
@@ -384,7 +410,7 @@ export class Pane {
   }
 
   #drawRulers(state: State, p: Projection): void {
-    const { volume, statistics } = this.opened;
+    const { volume, statistics } = seriesOf(this.opened, this.spec.image ?? state.image) ?? this.opened;
     const scale = { sized: isSized(volume), ct: statistics.ct };
     for (const ruler of state.leg === null ? state.rulers : [...state.rulers, state.leg]) {
       if (ruler.axis !== this.plane.normal || ruler.points[0][ruler.axis] !== this.slice) continue;
@@ -442,7 +468,8 @@ export class Pane {
     const thickness = thicknessOf(state, this.plane);
     const slab =
       thickness > 1 ? `  ${SLABS[state.slab]} ${short(thickness * this.#spacing[this.plane.normal])} mm` : "";
-    this.#title.textContent = slices === 1 ? name : `${name}  ${slice + 1} / ${slices}${slab}`;
+    const image = this.opened.images > 1 ? `  Image ${(this.spec.image ?? state.image) + 1}` : "";
+    this.#title.textContent = slices === 1 ? name + image : `${name}  ${slice + 1} / ${slices}${image}${slab}`;
     this.#slider.value = String(slice);
   }
 }
