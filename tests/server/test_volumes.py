@@ -1,6 +1,7 @@
 """The voxels as NIfTI, read back by nibabel, which knows nothing of us."""
 
 import re
+import zlib
 
 import nibabel
 import numpy as np
@@ -111,6 +112,87 @@ def test_the_route_sends_it_once(client, case):
     assert nibabel.Nifti1Image.from_bytes(first.content).shape == (8, 6, 3)
     assert client.get(f"/api/cases/{case}/volume.nii?channel=1").status_code == 404
     assert client.get(f"/api/cases/{case}/volume.nii?channel=-1").status_code == 422
+
+
+def unpacked(content, kind):
+    """The numbers in packed slices."""
+    size = np.dtype(kind).itemsize
+    planes = np.frombuffer(zlib.decompress(content), np.uint8).reshape(size, -1)
+    return np.ascontiguousarray(planes.T).view(kind).ravel()
+
+
+@pytest.mark.parametrize("kind", ["u1", "<i2", "<f4", "<f8", "<i8"])
+def test_slices_are_those_of_the_file_packed_or_not(kind):
+    voxels = np.random.default_rng(2).integers(0, 100, (2, 5, 3, 4)).astype(kind)
+    volume = Volume(Image(voxels), 1)
+
+    assert np.frombuffer(volume.slices(1, 4), kind).tolist() == voxels[1, 1:4].ravel().tolist()
+    assert unpacked(volume.packed(1, 4), kind).tolist() == voxels[1, 1:4].ravel().tolist()
+    with pytest.raises(NotFoundError, match="This image has slices 0 to 4; there are no 3 to 5"):
+        volume.slices(3, 6)
+
+
+def test_slices_of_colours_are_red_green_blue():
+    voxels = np.random.default_rng(2).integers(0, 255, (3, 4, 2, 3), dtype=np.uint8)
+
+    content = np.frombuffer(zlib.decompress(Volume(Image(voxels)).packed(2, 3)), np.uint8)
+
+    assert content.tolist() == np.moveaxis(voxels[:, 2], 0, -1).ravel().tolist()
+
+
+def test_three_series_of_a_volume_are_no_colours():
+    image = Image(np.zeros((3, 4, 5, 6), np.int16))
+
+    assert nibabel.Nifti1Image.from_bytes(b"".join(map(bytes, Volume(image).pieces()))).get_data_dtype() == np.int16
+
+
+def test_any_range_of_the_file_is_the_file_there():
+    image = Image(np.random.default_rng(1).integers(-9, 9, (1, 6, 1024, 600), dtype=np.int16))
+    volume = Volume(image)
+    whole = b"".join(map(bytes, volume.pieces()))
+
+    for start, stop in [
+        (0, 10),
+        (0, 352),
+        (300, 400),
+        (353, 357),
+        (PIECE_BYTES, 2 * PIECE_BYTES),
+        (len(whole) - 3, None),
+    ]:
+        assert b"".join(map(bytes, volume.pieces(start, stop))) == whole[start:stop]
+
+
+def test_ranges_are_answered_as_http_has_them(client, case):
+    asked = f"/api/cases/{case}/volume.nii"
+    whole = client.get(asked).content
+
+    part = client.get(asked, headers={"Range": "bytes=340-359"})
+    beyond = client.get(asked, headers={"Range": "bytes=999999-"})
+
+    assert (part.status_code, part.content) == (206, whole[340:360])
+    assert part.headers["content-range"] == f"bytes 340-359/{len(whole)}"
+    assert client.get(asked, headers={"Range": "bytes=-5"}).content == whole[-5:]
+    assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{len(whole)}")
+
+
+def test_the_route_sends_slices(client, case):
+    whole = client.get(f"/api/cases/{case}/volume.nii").content[352:]
+    asked = f"/api/cases/{case}/slices"
+
+    some = client.get(asked, params={"low": 1, "high": 3}).content
+
+    assert some == whole[len(whole) // 3 :]
+    assert zlib.decompress(client.get(asked, params={"low": 1, "high": 3, "packed": True}).content) != b""
+    assert client.get(asked, params={"low": 2, "high": 4}).status_code == 404
+    assert client.get(asked, params={"low": 0, "high": 3, "channel": 7}).status_code == 404
+
+
+def test_more_than_a_viewer_asks_for_at_once_is_refused(client, store):
+    case = store.add_case("large", Image(np.zeros((1, 9, 2048, 2048), np.int16))).id
+
+    refused = client.get(f"/api/cases/{case}/slices", params={"low": 0, "high": 9})
+
+    assert (refused.status_code, refused.json()["detail"]) == (413, "At most 64 MB of slices are sent at once.")
 
 
 def test_a_deleted_case_is_not_sent_from_memory(client, case):

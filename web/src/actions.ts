@@ -1,33 +1,42 @@
 /** What a person can do, as methods that change the store and talk to the server. */
 
 import * as api from "./api";
-import { type Contrast, statisticsOf } from "./contrast";
-import { type Box, clamp, type Index, isInView, type Plane, shownPlanes } from "./geometry";
+import { followView, isSeveral, planeOfView } from "./arrange";
+import type { ColourMap } from "./colours";
+import { type Contrast, presetsOf, statisticsOf } from "./contrast";
+import { type Box, clamp, type Index, isInView, shownPlanes, type View, wholeView } from "./geometry";
 import { boundsOf, maskPrompt } from "./bits";
 import { CaseList } from "./caselist";
 import { changeOf, copyOf, describeEdit } from "./edits";
 import { UncertaintyMap, LabelMap } from "./labelmap";
 import { type Answered, type Handlers, Live } from "./live";
 import { centreViews, covering, nextRank, whyNot } from "./look";
-import { isPhoto, readVolume } from "./nifti";
+import { isPhoto, partOf } from "./nifti";
 import { showAddress } from "./address";
 import { forgetPlace, lastCase, placeOf } from "./places";
 import { dimensionOf, preferences, windowFor } from "./preferences";
 import { Preload } from "./preload";
+import { type Ruler, rulersOf } from "./rulers";
 import { fold, freeValue } from "./session";
 import {
   activePlane,
+  cursorOf,
   finetuneOf,
-  isEditTool,
+  isPromptTool,
+  lookOf,
   methodsFor,
   type Layout,
   type Opened,
+  panesOf,
+  type Series,
+  seriesOf,
   type Store,
   type Tool,
   waitingWords,
 } from "./state";
 import { reportErrors, toast } from "./toasts";
 import { type Part, Unsent } from "./unsent";
+import { type Coming, fetchVoxels } from "./voxels";
 import type { UncertaintyPatch, MaskPatch } from "./wire";
 import { leftOut, STATUS_WORDS } from "./worklist";
 
@@ -59,6 +68,7 @@ export class Actions {
   #finishing = false; // a case: pressing a key twice finishes one
   #asking = false; // whether the server is ready
   #ringing: ReturnType<typeof setTimeout> | undefined;
+  pressing: string | undefined; // the id of the pane that a gesture is under way in
   #changes = { gained: 0, lost: 0 }; // voxels of the label that an edit under way changes
 
   readonly #unsent = new Unsent();
@@ -147,11 +157,10 @@ export class Actions {
       const arrived = (fraction: number): void => {
         if (!abort.signal.aborted) this.store.set({ loading: { text, fraction } });
       };
-      const fetched = this.#preload.take(id) ?? api.volume(id, arrived, abort.signal);
-      const [bytes, session] = await Promise.all([fetched, this.#lastSession(id)]);
+      const [coming, session] = await Promise.all([this.#voxels(known, abort, arrived), this.#lastSession(id)]);
       const left = await this.#unsent.adopt(session);
       if (abort.signal.aborted) return;
-      this.#show(known, session, bytes, left, layout);
+      this.#show(known, session, coming, left, layout);
     } catch (error) {
       if (error instanceof api.ApiError && error.status === GONE) reportErrors(() => this.refreshCases());
       throw error;
@@ -160,13 +169,45 @@ export class Actions {
     }
   }
 
+  /** Fetch the voxels of a case, or take those that were fetched ahead; resolves when enough of them are there. */
+  async #voxels(known: api.Case, abort: AbortController, arrived: (part: number) => void): Promise<Coming> {
+    const ahead = this.#preload.take(known.id);
+    abort.signal.addEventListener("abort", () => {
+      ahead?.abort.abort();
+    });
+    const asked = { channel: null, signal: abort.signal, priority: "auto" } as const;
+    const coming = await (ahead?.coming ?? fetchVoxels(known.id, asked, placeOf(known.id)?.crosshair[0] ?? null));
+    coming.onArrived = arrived;
+    await coming.shown;
+    return coming;
+  }
+
+  /** Show the slices that still come as they come; the values of all of them are known at the end. */
+  #follow(opened: Opened, coming: Coming, series: Series = opened): void {
+    const { store } = this;
+    coming.onArrived = (arrived) => {
+      if (store.state.opened === opened) store.set({ arrived });
+    };
+    coming.whole.then(
+      () => {
+        if (store.state.opened !== opened) return;
+        series.statistics = statisticsOf(series.volume, opened.case.modality);
+        store.set({ arrived: 1 });
+      },
+      () => {
+        if (store.state.opened === opened)
+          toast("A part of the image did not arrive; open the case again.", "error", {});
+      },
+    );
+  }
+
   async #lastSession(id: string): Promise<string> {
     const all = await api.sessions(id);
     return (all.at(-1) ?? (await api.addSession(id))).id;
   }
 
-  #show(known: api.Case, session: string, bytes: ArrayBuffer, left: readonly Part[], layout?: Layout): void {
-    const volume = readVolume(bytes);
+  #show(known: api.Case, session: string, coming: Coming, left: readonly Part[], layout?: Layout): void {
+    const { volume } = coming;
     const photo = isPhoto(volume, known.modality);
     const statistics = statisticsOf(volume, known.modality);
     const planes = shownPlanes(volume.shape, volume.affine, photo);
@@ -179,6 +220,8 @@ export class Actions {
       volume,
       statistics,
       photo,
+      images: volume.rgb ? 1 : Math.max(1, known.channels),
+      others: new Map(),
       planes,
       map: new LabelMap(volume.shape),
       uncertainty: null,
@@ -189,8 +232,17 @@ export class Actions {
       work: known,
       contrast: windowFor(statistics, known.modality),
       crosshair: place?.crosshair ?? middle,
-      layout: flat ? planes[0].name : (layout ?? place?.layout ?? preferences().layout ?? "grid"),
+      ...this.#layoutFor(flat ? planes[0].name : (layout ?? place?.layout ?? preferences().layout ?? "grid")),
       views: {},
+      cursors: {},
+      thickness: 0,
+      image: 0,
+      looks: {},
+      fused: null,
+      measured: null,
+      rulers: rulersOf(known.id),
+      arrived: partOf(volume),
+      leg: null,
       draft: null,
       editing: null,
       cut: [],
@@ -203,8 +255,15 @@ export class Actions {
       maskChange: null,
       ...this.#methodFor(flat),
     });
+    if (partOf(volume) < 1) this.#follow(opened, coming);
+    if (this.store.state.layout === "series") this.setLayout("series");
     showAddress(known.id);
     this.#connect(opened, left);
+  }
+
+  #layoutFor(layout: Layout): { layout: Layout; several: Layout } {
+    const { several } = this.store.state;
+    return { layout, several: isSeveral(layout) ? layout : (preferences().several ?? several) };
   }
 
   /** Return the method last chosen for such images, else the one in use where it takes them, else the first that does. */
@@ -686,11 +745,11 @@ export class Actions {
   setTool(tool: Tool): void {
     const { methods, method } = this.store.state;
     const card = methods.find(({ id }) => id === method);
-    if (tool !== "navigate" && !isEditTool(tool) && card !== undefined && !card.prompts.includes(tool)) {
+    if (isPromptTool(tool) && card !== undefined && !card.prompts.includes(tool)) {
       toast(`${card.title} takes no ${tool}; choose another method.`);
       return;
     }
-    this.store.set({ tool, points: [], cut: [] });
+    this.store.set({ tool, points: [], cut: [], leg: null });
   }
 
   setMethod(method: string): void {
@@ -701,7 +760,7 @@ export class Actions {
   #withMethod(method: string): { method: string; points: []; tool: Tool } {
     const { methods, tool } = this.store.state;
     const card = methods.find(({ id }) => id === method);
-    const keep = tool === "navigate" || isEditTool(tool) || card === undefined || card.prompts.includes(tool);
+    const keep = !isPromptTool(tool) || card === undefined || card.prompts.includes(tool);
     const first = (["click", "stroke", "box", "extremes", "lasso"] as const).find((kind) =>
       card?.prompts.includes(kind),
     );
@@ -717,15 +776,129 @@ export class Actions {
     this.store.set({ radius: clamp(Math.round(radius), 1, 100) });
   }
 
+  addRuler(ruler: Ruler): void {
+    this.store.set({ rulers: [...this.store.state.rulers, ruler], measuresShown: true });
+  }
+
+  removeRuler(ruler: Ruler): void {
+    this.store.set({ rulers: this.store.state.rulers.filter((one) => one !== ruler) });
+  }
+
   setContrast(contrast: Contrast): void {
     this.store.set({ contrast });
   }
 
-  setCrosshair(index: Index): void {
-    const shape = this.store.state.opened?.volume.shape;
-    if (shape === undefined) return;
+  /** Move the crosshair, and all panes with it; that of one pane alone where they are not linked and `pane` names it. */
+  setCrosshair(index: Index, pane = this.pressing): void {
+    const { opened, linkedSlices, cursors } = this.store.state;
+    if (opened === null) return;
+    const { shape } = opened.volume;
     const at = (axis: 0 | 1 | 2): number => clamp(index[axis], 0, shape[axis] - 1);
-    this.store.set({ crosshair: [at(0), at(1), at(2)] });
+    const crosshair: Index = [at(0), at(1), at(2)];
+    if (linkedSlices || pane === undefined) this.store.set({ crosshair, cursors: {} });
+    else this.store.set({ crosshair, cursors: { ...cursors, [pane]: crosshair } });
+  }
+
+  /** Let panes show slices of their own from now on, or all of them those through one crosshair. */
+  linkSlices(linkedSlices: boolean): void {
+    const { crosshair } = this.store.state;
+    const ids = linkedSlices ? [] : panesOf(this.store.state).map(({ id }) => [id, crosshair] as const);
+    this.store.set({ linkedSlices, cursors: Object.fromEntries(ids) });
+  }
+
+  /** Show a part of a plane in one pane, and in all of them where they are linked. */
+  setView(pane: string, before: View, view: View): void {
+    const { opened, views, linkedZoom } = this.store.state;
+    if (opened === null) return;
+    const from = planeOfView(pane, opened.planes);
+    const others: Record<string, View> = {};
+    for (const { id } of linkedZoom ? panesOf(this.store.state) : []) {
+      const plane = planeOfView(id, opened.planes);
+      if (plane === undefined || from === undefined) continue;
+      const own = views[id] ?? wholeView(plane, opened.volume.shape);
+      others[id] = followView(own, plane, from, before, view, opened.volume.shape);
+    }
+    this.store.set({ views: { ...views, ...others, [pane]: view } });
+  }
+
+  /** Choose an image of the case: its window and colours are set from now on, and shown where a pane has none of its own. */
+  async setImage(image: number): Promise<void> {
+    const { opened, image: before } = this.store.state;
+    if (opened === null || image === before) return;
+    const series = await this.#series(opened, image);
+    const { state } = this.store;
+    if (series === null || state.opened !== opened) return;
+    const { contrast, colours } = lookOf(state, image, series);
+    const looks = { ...state.looks, [state.image]: { contrast: state.contrast, colours: state.colours } };
+    this.store.set({ image, contrast, colours, looks, fused: state.fused === image ? null : state.fused });
+  }
+
+  /** Lay an image over the chosen one, in colours that stand out from grey; null: none. */
+  async fuse(image: number | null): Promise<void> {
+    const { opened } = this.store.state;
+    if (opened === null) return;
+    const series = image === null ? null : await this.#series(opened, image);
+    const { state } = this.store;
+    if (state.opened !== opened) return;
+    if (image === null || series === null) {
+      this.store.set({ fused: null });
+      return;
+    }
+    const look = state.looks[image] ?? { contrast: series.statistics.auto, colours: "PET" };
+    this.store.set({ fused: image, looks: { ...state.looks, [image]: look } });
+  }
+
+  /** Set the colours of the image that is laid over the chosen one. */
+  setFusedColours(colours: ColourMap): void {
+    const { fused, looks } = this.store.state;
+    if (fused !== null) this.store.set({ looks: { ...looks, [fused]: { ...looks[fused], colours } } });
+  }
+
+  /** Return one of the case's images, fetched where it has not been; null where the case is closed meanwhile. */
+  async #series(opened: Opened, image: number): Promise<Series | null> {
+    const known = seriesOf(opened, image);
+    if (known !== null) return known;
+    const { signal } = this.#opening ?? new AbortController();
+    const asked = { channel: image, signal, priority: "auto" } as const;
+    const coming = await fetchVoxels(opened.case.id, asked, this.store.state.crosshair[0]);
+    await coming.shown;
+    if (this.store.state.opened !== opened) return null;
+    const series: Series = { volume: coming.volume, statistics: statisticsOf(coming.volume, opened.case.modality) };
+    opened.others.set(image, series);
+    this.store.set({ looks: { ...this.store.state.looks } }); // panes that wait for it show it
+    if (partOf(coming.volume) < 1) this.#follow(opened, coming, series);
+    return series;
+  }
+
+  setLayout(layout: Layout): void {
+    const { opened, several, main, plane } = this.store.state;
+    if (opened === null || (opened.planes.length === 1 && layout !== "series")) return;
+    this.store.set({
+      layout,
+      several: isSeveral(layout) ? layout : several,
+      main: isSeveral(layout) ? (plane ?? main) : main,
+    });
+    if (!this.store.state.linkedSlices) this.linkSlices(false);
+    if (layout !== "series") return;
+    for (let image = 0; image < opened.images; image++) reportErrors(() => this.#series(opened, image));
+  }
+
+  /** Take the next of the windows that this image is offered, or the one before. */
+  stepWindow(by: 1 | -1): void {
+    const { opened, contrast, image } = this.store.state;
+    const series = opened === null ? null : seriesOf(opened, image);
+    if (series === null) return;
+    const presets = presetsOf(series.statistics, series.volume.rgb);
+    const now = presets.findIndex((one) => one.contrast.low === contrast.low && one.contrast.high === contrast.high);
+    const next = now < 0 ? 0 : (now + by + presets.length) % presets.length;
+    this.setContrast(presets[next].contrast);
+  }
+
+  setWindow(number: number): void {
+    const { opened, image } = this.store.state;
+    const series = opened === null ? null : seriesOf(opened, image);
+    const preset = series === null ? undefined : presetsOf(series.statistics, series.volume.rgb).at(number - 1);
+    if (preset !== undefined) this.setContrast(preset.contrast);
   }
 
   /** Move the crosshair by keys: it is shown in pictures, too, and kept in view. */
@@ -734,8 +907,11 @@ export class Actions {
     if (opened === null) return;
     this.setCrosshair(index);
     const { crosshair, views } = this.store.state;
-    const hidden = (plane: Plane): boolean => !isInView(views[plane.name], plane, opened.volume.shape, crosshair);
-    const moved = centreViews(views, opened.planes.filter(hidden), opened.volume.shape, crosshair);
+    const hidden = Object.entries(views).filter(([id, view]) => {
+      const plane = planeOfView(id, opened.planes);
+      return plane !== undefined && !isInView(view, plane, opened.volume.shape, crosshair);
+    });
+    const moved = centreViews(Object.fromEntries(hidden), opened.planes, opened.volume.shape, crosshair);
     this.store.set({ aiming: true, views: { ...views, ...moved } });
   }
 
@@ -769,12 +945,12 @@ export class Actions {
 
   /** Bring a voxel into view, and ring it for a moment. */
   #showPlace(opened: Opened, place: Index): void {
-    const { layout, views } = this.store.state;
+    const { layout, several, views } = this.store.state;
     this.setCrosshair(place);
     this.store.set({
       ring: place,
       views: centreViews(views, opened.planes, opened.volume.shape, place),
-      layout: layout === "render" ? "grid" : layout, // 3D alone shows no slice
+      layout: layout === "render" ? several : layout, // 3D alone shows no slice
     });
     clearTimeout(this.#ringing);
     this.#ringing = setTimeout(() => {
@@ -783,9 +959,9 @@ export class Actions {
   }
 
   /** Scroll a plane by some slices. */
-  scroll(axis: 0 | 1 | 2, by: number): void {
-    const next: [number, number, number] = [...this.store.state.crosshair];
+  scroll(axis: 0 | 1 | 2, by: number, pane?: string): void {
+    const next: [number, number, number] = [...cursorOf(this.store.state, pane)];
     next[axis] += by;
-    this.setCrosshair(next);
+    this.setCrosshair(next, pane);
   }
 }

@@ -21,6 +21,7 @@ export type Prompt = Schemas["PromptedJson"]["prompt"];
 export type Edit = Schemas["EditedJson"]["edit"];
 export type Session = Schemas["StateJson"];
 export type Uncertain = Schemas["UncertainPlaceJson"];
+export type Measures = Schemas["MeasuresJson"];
 export type SessionInfo = Schemas["SessionJson"];
 
 export class ApiError extends Error {
@@ -94,6 +95,17 @@ export const session = (id: string): Promise<Session> => read(`api/sessions/${id
 export const uncertain = (id: string, rank: number): Promise<Uncertain> =>
   read(`api/sessions/${id}/uncertain?rank=${rank}`);
 
+/** Return what is measured of a session's labels; null when that version still holds. */
+export async function measures(id: string, since: string): Promise<Measures | null> {
+  const reply = await request(`api/sessions/${id}/measures?${new URLSearchParams({ since }).toString()}`);
+  return reply.status === 204 ? null : ((await reply.json()) as Measures);
+}
+
+/** Return the surface of a label, as the server packs it. */
+export async function surface(id: string, label: number): Promise<ArrayBuffer> {
+  return (await request(`api/sessions/${id}/surfaces/${label}`)).arrayBuffer();
+}
+
 /** End this browser's login, and its connections. */
 export async function logout(): Promise<void> {
   await request("api/logout", { method: "POST" });
@@ -103,26 +115,39 @@ export async function deleteCase(id: string): Promise<void> {
   await request(`api/cases/${id}`, { method: "DELETE" });
 }
 
-/** Return the bytes of a case's volume, telling the part that has arrived. */
-export async function volume(
+/** What is asked of the voxels of a case, and how urgently. */
+export interface Asked {
+  readonly channel: number | null; // null: all as one picture
+  readonly signal: AbortSignal;
+  readonly priority: RequestPriority;
+}
+
+const channelOf = (channel: number | null): Record<string, string> =>
+  channel === null ? {} : { channel: String(channel) };
+
+/** Return the first bytes of a case's volume as a file. */
+export async function volumeHeader(
   id: string,
-  arrived: (part: number) => void,
-  signal: AbortSignal,
-  priority: RequestPriority = "auto",
+  { channel, signal, priority }: Asked,
+  bytes: number,
 ): Promise<ArrayBuffer> {
-  const reply = await request(`api/cases/${id}/volume.nii`, { signal, priority });
-  const total = Number(reply.headers.get("Content-Length") ?? 0);
-  if (total === 0 || reply.body === null) return reply.arrayBuffer();
-  const bytes = new Uint8Array(total);
-  let at = 0;
-  const reader = reply.body.getReader();
-  for (let next = await reader.read(); !next.done; next = await reader.read()) {
-    if (at + next.value.length > total) throw new ApiError("The image arrived damaged; load the case again.", 0);
-    bytes.set(next.value, at);
-    at += next.value.length;
-    arrived(at / total);
-  }
-  return at === total ? bytes.buffer : bytes.buffer.slice(0, at);
+  const asked = new URLSearchParams(channelOf(channel)).toString();
+  const headers = { Range: `bytes=0-${bytes - 1}` };
+  return (await request(`api/cases/${id}/volume.nii?${asked}`, { headers, signal, priority })).arrayBuffer();
+}
+
+/** Return the voxels of some slices, unpacked where they were packed on their way. */
+export async function slices(
+  id: string,
+  { channel, signal, priority }: Asked,
+  [low, high]: readonly [number, number],
+  packed: boolean,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const range = { low: String(low), high: String(high), packed: String(packed), ...channelOf(channel) };
+  const reply = await request(`api/cases/${id}/slices?${new URLSearchParams(range).toString()}`, { signal, priority });
+  if (!packed || reply.body === null) return new Uint8Array(await reply.arrayBuffer());
+  const unpacked = reply.body.pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(unpacked).arrayBuffer());
 }
 
 export interface Upload {

@@ -33,12 +33,16 @@ export interface Statistics {
   readonly ct: boolean;
 }
 
-/** Return the range of the values, looked at in at most 200 000 voxels. */
+/** Return the range of the values, looked at in at most 200 000 voxels of the slices that are there. */
 export function statisticsOf(volume: Volume, modality = ""): Statistics {
   if (volume.rgb) return { low: 0, high: 255, auto: { low: 0, high: 255 }, ct: false };
-  const step = Math.max(1, Math.floor(volume.values.length / 200_000));
+  const { arrived } = volume;
+  const there = arrived === undefined ? 1 : arrived.reduce((sum, one) => sum + one, 0) / arrived.length;
+  const step = Math.max(1, Math.floor((volume.values.length * there) / 200_000));
+  const slice = volume.shape[1] * volume.shape[2];
   const sample: number[] = [];
   for (let i = 0; i < volume.values.length; i += step) {
+    if (arrived?.[Math.floor(i / slice)] === 0) continue;
     const value = volume.values[i] * volume.slope + volume.intercept;
     if (Number.isFinite(value)) sample.push(value);
   }
@@ -50,6 +54,13 @@ export function statisticsOf(volume: Volume, modality = ""): Statistics {
   const ct = modality.toUpperCase() === "CT" || (modality === "" && low <= -500 && high >= 200);
   const auto = { low: Math.min(quantile(0.01), low + 0.25 * (high - low)), high: quantile(0.99) };
   return { low, high, auto: auto.high > auto.low ? auto : { low, high: low === high ? low + 1 : high }, ct };
+}
+
+/** Return the windows that an image is offered, in the order of their keys. */
+export function presetsOf({ auto, low, high, ct }: Statistics, rgb: boolean): readonly Preset[] {
+  const full = { name: "Full", contrast: { low, high: high > low ? high : low + 1 } };
+  if (rgb) return [{ ...full, name: "Original" }];
+  return [...(ct ? CT_PRESETS : []), { name: "Auto", contrast: auto }, full];
 }
 
 /** Return the contrast after a drag: to the right widens the window, upwards lowers its level and brightens. */

@@ -12,7 +12,8 @@
 
 import type { Actions } from "./actions";
 import type { Index, PlaneName } from "./geometry";
-import type { Layout, State } from "./state";
+import type { Layout } from "./arrange";
+import type { State } from "./state";
 import type { Viewer } from "./views/viewer";
 
 export interface Hook {
@@ -47,7 +48,7 @@ export function exposeHook(actions: Actions, viewer: Viewer): void {
       actions.setCrosshair(index);
     },
     show: (layout) => {
-      store.set({ layout });
+      actions.setLayout(layout);
     },
     labelAt: (index) => store.state.opened?.map.at(index) ?? null,
     settled: () => {

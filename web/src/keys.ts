@@ -5,6 +5,7 @@ import { CASE_SHORTCUTS } from "./casekeys";
 import { isTaken } from "./focus";
 import { type Index, type Plane } from "./geometry";
 import { showHelp } from "./help";
+import { RULERS } from "./rulers";
 import { reportErrors } from "./toasts";
 import { toggleLayout } from "./views/layout";
 
@@ -32,6 +33,12 @@ const FAST = 4; // voxels a step while a key is held down
 
 const direction = (key: string): "Up" | "Down" | "Left" | "Right" =>
   key.endsWith("Up") ? "Up" : key.endsWith("Down") ? "Down" : key.endsWith("Left") ? "Left" : "Right";
+
+/** Return the id of the pane with the focus. */
+function paneWithFocus(): string | undefined {
+  const active = document.activeElement;
+  return active instanceof HTMLElement ? active.dataset.pane : undefined;
+}
 
 /** Return the plane that keys are for: the one with the focus, the one shown alone, or the first. */
 function planeOf({ store }: Actions): Plane | undefined {
@@ -166,9 +173,9 @@ export const SHORTCUTS: readonly Shortcut[] = [
   {
     shown: "1–9",
     what: "choose a label",
-    matches: (event) => plain(event) && /^[1-9]$/.test(event.key),
-    act: (actions, { key }) => {
-      const label = actions.store.state.labels.at(Number(key) - 1);
+    matches: (event) => plain(event) && !event.shiftKey && /^Digit[1-9]$|^Numpad[1-9]$/.test(event.code),
+    act: (actions, { code }) => {
+      const label = actions.store.state.labels.at(Number(code.slice(-1)) - 1);
       if (label !== undefined) actions.select(label.value);
     },
   },
@@ -221,7 +228,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
       if (plane === undefined) return;
       const by = (event.key.endsWith("Up") ? 1 : -1) * (event.key.startsWith("Page") ? 10 : 1);
       if (actions.store.state.opened?.planes.length === 1) aim(actions, plane, [0, -by], event.repeat);
-      else actions.scroll(plane.normal, by);
+      else actions.scroll(plane.normal, by, paneWithFocus());
     },
   },
   {
@@ -247,6 +254,39 @@ export const SHORTCUTS: readonly Shortcut[] = [
       actions.place({ kind: "click", index: crosshair, positive: positive !== shiftKey });
     },
   },
+  {
+    shown: "W",
+    what: "the next window; with Shift the one before",
+    matches: letter("w"),
+    act: (actions, { shiftKey }) => {
+      actions.stepWindow(shiftKey ? -1 : 1);
+    },
+  },
+  {
+    shown: "Shift+1–7",
+    what: "choose a window",
+    matches: (event) => plain(event) && event.shiftKey && /^Digit[1-7]$/.test(event.code),
+    act: (actions, { code }) => {
+      actions.setWindow(Number(code.slice(-1)));
+    },
+  },
+  {
+    shown: "M",
+    what: "measure: ruler, then angle, then region",
+    matches: letter("m"),
+    act: (actions) => {
+      const now = RULERS.findIndex((kind) => kind === actions.store.state.tool);
+      actions.setTool(RULERS[(now + 1) % RULERS.length]);
+    },
+  },
+  {
+    shown: "Y",
+    what: "hide or show the crosshair",
+    matches: letter("y"),
+    act: ({ store }) => {
+      store.set({ crosshairs: !store.state.crosshairs });
+    },
+  },
   { shown: "F", what: "one plane alone, or all", matches: letter("f"), act: toggleLayout },
   {
     shown: "R",
@@ -261,7 +301,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: "call off a stroke, a box or points",
     matches: (event) => event.key === "Escape",
     act: ({ store }) => {
-      store.set({ points: [], cut: [] }); // a gesture under way listens itself
+      store.set({ points: [], cut: [], leg: null }); // a gesture under way listens itself
     },
   },
   ...CASE_SHORTCUTS,

@@ -5,6 +5,7 @@
  */
 
 import type { Event } from "./api";
+import { planeOfView } from "./arrange";
 import { type Index, type Plane, pixelOf } from "./geometry";
 import type { LabelMap } from "./labelmap";
 import type { State, UncertainPlace } from "./state";
@@ -73,18 +74,18 @@ export function covering(event: Extract<Event, { event: "prompted" }>, map: Labe
   return there === 0 || there === label ? null : there;
 }
 
-/** Return views in which a voxel is in the middle of every plane that does not show all of itself. */
+/** Return those views, each with a voxel in its middle, that show only a part of their plane. */
 export function centreViews(
   views: State["views"],
   planes: readonly Plane[],
   shape: Index,
   place: Index,
 ): State["views"] {
-  const moved = planes.flatMap((plane) => {
-    const view = views[plane.name];
-    if (view === undefined) return [];
+  const moved = Object.entries(views).flatMap(([id, view]) => {
+    const plane = planeOfView(id, planes);
+    if (plane === undefined) return [];
     const [u, v] = pixelOf(plane, shape, place);
-    return [[plane.name, { ...view, centre: [u + 0.5, v + 0.5] }]];
+    return [[id, { ...view, centre: [u + 0.5, v + 0.5] }]];
   });
   return Object.fromEntries(moved) as State["views"];
 }

@@ -8,6 +8,7 @@ import { listenToDrops } from "./drop";
 import { watchFocus } from "./focus";
 import { exposeHook } from "./hook";
 import { listenToKeys } from "./keys";
+import { followMeasures } from "./measuring";
 import { keepPreferences, liked } from "./preferences";
 import { INITIAL, Store } from "./state";
 import { followWork } from "./work";
@@ -17,6 +18,7 @@ import { casePanel } from "./views/case";
 import { displayPanel } from "./views/display";
 import { editingPanel } from "./views/editing";
 import { header } from "./views/header";
+import { measuresPanel } from "./views/measures";
 import { caseNotes } from "./views/notes";
 import { labelsPanel } from "./views/labels";
 import { lookPanel } from "./views/look";
@@ -56,6 +58,7 @@ app.replaceChildren(
     wholePanel(actions),
     editingPanel(actions),
     lookPanel(actions),
+    measuresPanel(actions),
     displayPanel(actions),
   ),
   statusLine(actions),
@@ -66,6 +69,7 @@ watchFocus();
 listenToKeys(actions);
 keepPreferences(store);
 followWork(actions);
+followMeasures(actions);
 exposeHook(actions, viewer);
 store.on(["opened"], ({ opened }) => {
   document.title = opened === null ? "Segmend" : `${opened.case.name} · Segmend`;

@@ -1,5 +1,5 @@
 /**
- * The volume the server sends: an uncompressed NIfTI-1 file, read where it lies.
+ * The volume the server sends: the header of a NIfTI-1 file, and its voxels some slices at a time.
  *
  * NIfTI counts (x, y, z) with x fastest; that is (z, y, x) row-major, so the voxels are used as they
  * come and only the affine's columns are turned, here and nowhere else.
@@ -17,11 +17,30 @@ export interface Volume {
   readonly rgb: boolean;
   readonly slope: number;
   readonly intercept: number;
+  readonly arrived?: Uint8Array; // 1 for each slice that is there; all are without
 }
+
+/** What the first bytes of the file say. */
+export interface Header {
+  readonly shape: Index;
+  readonly affine: Affine;
+  readonly rgb: boolean;
+  readonly slope: number;
+  readonly intercept: number;
+  readonly offset: number; // of the voxels, in bytes
+  readonly bytes: number; // a number
+  readonly make: Maker;
+  readonly long: typeof BigInt64Array | typeof BigUint64Array | undefined; // of 64 bits, which are shown as doubles
+}
+
+export const HEADER_BYTES = 352;
 
 export class VolumeError extends Error {}
 
-type Maker = new (buffer: ArrayBuffer, offset: number, length: number) => Numbers;
+interface Maker {
+  new (buffer: ArrayBuffer, offset: number, length: number): Numbers;
+  readonly BYTES_PER_ELEMENT: number;
+}
 const TYPES: Readonly<Partial<Record<number, readonly [Maker, number, number]>>> = {
   // datatype: constructor, bytes a number, numbers a voxel
   2: [Uint8Array, 1, 1],
@@ -39,37 +58,79 @@ const LONG: Readonly<Partial<Record<number, typeof BigInt64Array | typeof BigUin
   1280: BigUint64Array,
 };
 
-/** Return the volume in a NIfTI-1 file of this machine's byte order (little endian everywhere that matters). */
-export function readVolume(buffer: ArrayBuffer): Volume {
+/** Return what the header of a NIfTI-1 file says, in this machine's byte order (little endian everywhere that matters). */
+export function readHeader(buffer: ArrayBuffer): Header {
   const view = new DataView(buffer);
-  if (buffer.byteLength < 352 || view.getInt32(0, true) !== 348) {
+  if (buffer.byteLength < HEADER_BYTES || view.getInt32(0, true) !== 348) {
     throw new VolumeError("The image arrived damaged; load the case again.");
   }
   const size = (axis: number): number => Math.max(1, view.getInt16(42 + 2 * axis, true));
-  const shape: Index = [size(2), size(1), size(0)];
   const datatype = view.getInt16(70, true);
   const long = LONG[datatype];
   const type = long === undefined ? TYPES[datatype] : ([Float64Array, 8, 1] as const);
   if (type === undefined)
     throw new VolumeError(`The image has voxels of a kind this viewer cannot show (${datatype}).`);
-  const [make, bytes, numbers] = type;
-  const offset = Math.max(352, view.getFloat32(108, true));
-  const length = shape[0] * shape[1] * shape[2] * numbers;
-  if (buffer.byteLength < offset + length * bytes) {
-    throw new VolumeError("Only a part of the image arrived; load the case again.");
-  }
+  const [make, bytes] = type;
   const slope = view.getFloat32(112, true);
-  const open = (kind: Maker, width: number): Numbers =>
-    offset % width === 0 ? new kind(buffer, offset, length) : new kind(buffer.slice(offset), 0, length);
+  const scaled = slope !== 0 && Number.isFinite(slope);
   return {
-    shape,
+    shape: [size(2), size(1), size(0)],
     affine: affineOf(view),
-    values:
-      long === undefined ? open(make, bytes) : Float64Array.from(new long(buffer.slice(offset), 0, length), Number),
     rgb: datatype === 128,
-    slope: slope !== 0 && Number.isFinite(slope) ? slope : 1,
-    intercept: slope !== 0 && Number.isFinite(slope) ? view.getFloat32(116, true) : 0,
+    slope: scaled ? slope : 1,
+    intercept: scaled ? view.getFloat32(116, true) : 0,
+    offset: Math.max(HEADER_BYTES, view.getFloat32(108, true)),
+    bytes,
+    make,
+    long,
   };
+}
+
+function numbersOf({ make, long }: Header, buffer: ArrayBuffer, offset: number, length: number): Numbers {
+  return long === undefined
+    ? new make(buffer, offset, length)
+    : Float64Array.from(new long(buffer, offset, length), Number);
+}
+
+/** Return a volume whose slices are still to come; until then they are as dark as can be. */
+export function emptyVolume({ shape, affine, rgb, slope, intercept, make }: Header): Volume & { arrived: Uint8Array } {
+  const length = shape[0] * shape[1] * shape[2] * (rgb ? 3 : 1);
+  const values = new make(new ArrayBuffer(length * make.BYTES_PER_ELEMENT), 0, length);
+  const lowest = LOWEST.get(make);
+  if (lowest !== undefined) values.fill(slope < 0 ? -lowest - 1 : lowest);
+  return { shape, affine, rgb, slope, intercept, values, arrived: new Uint8Array(shape[0]) };
+}
+
+/** Write the bytes of some slices into a volume; those of a whole number of slices, which begin and end with one. */
+export function putSlices(
+  volume: Volume & { arrived: Uint8Array },
+  header: Header,
+  [low, high]: readonly [number, number],
+  bytes: ArrayBuffer,
+): void {
+  const perSlice = (header.rgb ? 3 : 1) * header.shape[1] * header.shape[2];
+  if (bytes.byteLength !== (high - low) * perSlice * header.bytes) {
+    throw new VolumeError("The image arrived damaged; load the case again.");
+  }
+  volume.values.set(numbersOf(header, bytes, 0, (high - low) * perSlice), low * perSlice);
+  volume.arrived.fill(1, low, high);
+}
+
+/** Return the part of a volume's slices that are there. */
+export function partOf({ arrived }: Volume): number {
+  return arrived === undefined ? 1 : arrived.reduce((sum, one) => sum + one, 0) / arrived.length;
+}
+
+/** Undo what the server does to slices that it packs: the lowest bytes of all numbers come first, then the next ones. */
+export function joined(packed: Uint8Array<ArrayBuffer>, bytes: number): ArrayBuffer {
+  if (bytes === 1) return packed.byteOffset === 0 ? packed.buffer.slice(0, packed.length) : packed.slice().buffer;
+  const count = packed.length / bytes;
+  const out = new Uint8Array(packed.length);
+  for (let byte = 0; byte < bytes; byte++) {
+    const from = byte * count;
+    for (let i = 0, to = byte; i < count; i++, to += bytes) out[to] = packed[from + i];
+  }
+  return out.buffer;
 }
 
 function affineOf(view: DataView): Affine {
@@ -95,6 +156,13 @@ function affineOf(view: DataView): Affine {
     float(76) < 0 ? -1 : 1,
   );
 }
+
+/** What slices that have not arrived are filled with, where 0 is not the darkest. */
+const LOWEST = new Map<Maker, number>([
+  [Int8Array, -(2 ** 7)],
+  [Int16Array, -(2 ** 15)],
+  [Int32Array, -(2 ** 31)],
+]);
 
 type Three = readonly [number, number, number];
 

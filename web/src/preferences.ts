@@ -1,7 +1,9 @@
 /** What a person likes, kept in the browser: layout, method, tool, window and how the mask looks. */
 
+import { isSeveral, type Layout, LAYOUTS } from "./arrange";
+import { COLOUR_MAPS, type ColourMap } from "./colours";
 import { type Contrast, CT_PRESETS, type Statistics } from "./contrast";
-import { type Layout, LAYOUTS, type State, type Store, type Tool } from "./state";
+import { type State, type Store, type Tool } from "./state";
 
 const KEY = "segmend";
 const TOOLS: readonly Tool[] = ["navigate", "click", "stroke", "box", "lasso", "extremes"];
@@ -10,6 +12,11 @@ const FULL = "Full";
 
 export interface Preferences {
   readonly layout?: Layout; // of volumes
+  readonly several?: Layout; // the one that F goes back to from one plane alone
+  readonly colours?: ColourMap;
+  readonly crosshairs?: boolean;
+  readonly linkedZoom?: boolean;
+  readonly measuresShown?: boolean;
   readonly methods?: Readonly<Record<string, string>>; // by "2D" and "3D"
   readonly tool?: Tool;
   readonly windows?: Readonly<Record<string, string | Contrast>>; // by modality: a preset's name, or a CT's own window
@@ -53,6 +60,8 @@ export function checked(values: unknown): Preferences {
   };
   return {
     ...(LAYOUTS.some((name) => name === all.layout) ? { layout: all.layout as Layout } : {}),
+    ...(LAYOUTS.some((name) => name === all.several && isSeveral(name)) ? { several: all.several as Layout } : {}),
+    ...(COLOUR_MAPS.some((name) => name === all.colours) ? { colours: all.colours as ColourMap } : {}),
     ...(TOOLS.some((name) => name === all.tool) ? { tool: all.tool as Tool } : {}),
     ...record("methods", (one) => typeof one === "string"),
     ...record("windows", (one) => typeof one === "string" || isContrast(one)),
@@ -61,6 +70,9 @@ export function checked(values: unknown): Preferences {
     ...flag("outline"),
     ...flag("smooth"),
     ...flag("uncertain"),
+    ...flag("crosshairs"),
+    ...flag("linkedZoom"),
+    ...flag("measuresShown"),
   };
 }
 
@@ -92,14 +104,25 @@ export function nameOf(contrast: Contrast, statistics: Statistics): string | Con
 
 const kindOf = ({ ct }: Statistics, modality: string): string => (ct ? "CT" : modality.toUpperCase() || "other");
 
+const KEPT = [
+  "tool",
+  "opacity",
+  "outline",
+  "smooth",
+  "uncertain",
+  "radius",
+  "colours",
+  "crosshairs",
+  "linkedZoom",
+  "measuresShown",
+] as const;
+
 /** Return what a page starts with. */
 export function liked(): Partial<State> {
-  const { tool, opacity, outline, smooth, uncertain, radius } = preferences();
-  const known = { tool, opacity, outline, smooth, uncertain, radius };
-  return Object.fromEntries(Object.entries(known).filter(([, value]) => value !== undefined));
+  const kept = preferences();
+  const known = KEPT.map((key) => [key, kept[key]] as const);
+  return Object.fromEntries(known.filter(([, value]) => value !== undefined));
 }
-
-const KEPT = ["tool", "opacity", "outline", "smooth", "uncertain", "radius"] as const;
 
 /** Keep what the person changes from now on; what opening a case sets is no choice of theirs. */
 export function keepPreferences(store: Store): void {
@@ -107,13 +130,14 @@ export function keepPreferences(store: Store): void {
   store.on(["layout", "method", "contrast", ...KEPT], (state, changed) => {
     if (!started || changed.has("opened")) return;
     const { opened } = state;
-    for (const key of KEPT) if (changed.has(key)) prefer({ [key]: state[key] });
+    for (const key of KEPT)
+      if (changed.has(key) && !(key === "colours" && changed.has("image"))) prefer({ [key]: state[key] });
     if (opened === null) return;
-    if (changed.has("layout") && opened.planes.length > 1) prefer({ layout: state.layout });
+    if (changed.has("layout") && opened.planes.length > 1) prefer({ layout: state.layout, several: state.several });
     if (changed.has("method")) {
       prefer({ methods: { ...preferences().methods, [dimensionOf(opened.volume.shape[0])]: state.method } });
     }
-    if (changed.has("contrast")) {
+    if (changed.has("contrast") && !changed.has("image")) {
       const name = nameOf(state.contrast, opened.statistics);
       const { windows } = preferences();
       if (name !== null) prefer({ windows: { ...windows, [kindOf(opened.statistics, opened.case.modality)]: name } });

@@ -1,39 +1,47 @@
 /** The voxels of the case that will probably be opened next, fetched while nobody waits. */
 
-import * as api from "./api";
+import type * as api from "./api";
+import { type Coming, fetchVoxels } from "./voxels";
 
 /** Bytes of a volume above which it is not fetched ahead: two such are in memory then. */
 export const MOST_BYTES = 256 << 20;
 
+export interface Fetched {
+  readonly coming: Promise<Coming>;
+  readonly abort: AbortController;
+}
+
 export class Preload {
   #id: string | null = null;
-  #bytes: Promise<ArrayBuffer> | null = null;
-  #abort = new AbortController();
+  #fetched: Fetched | null = null;
 
   /** Fetch the voxels of a case; those of another one are forgotten. */
   start(one: api.Case): void {
     if (one.id === this.#id || sizeOf(one) > MOST_BYTES) return;
     this.forget();
+    const abort = new AbortController();
+    const coming = fetchVoxels(one.id, { channel: null, signal: abort.signal, priority: "low" });
     this.#id = one.id;
-    this.#abort = new AbortController();
-    this.#bytes = api.volume(one.id, () => undefined, this.#abort.signal, "low");
-    this.#bytes.catch(() => {
-      if (this.#id === one.id) this.forget(); // it is fetched again when it is opened
-    });
+    this.#fetched = { coming, abort };
+    coming
+      .then(({ whole }) => whole)
+      .catch(() => {
+        if (this.#id === one.id) this.forget(); // it is fetched again when it is opened
+      });
   }
 
   /** Return what was fetched of a case and forget it here; null where that is nothing. */
-  take(id: string): Promise<ArrayBuffer> | null {
+  take(id: string): Fetched | null {
     if (id !== this.#id) return null;
-    const bytes = this.#bytes;
-    this.#id = this.#bytes = null;
-    return bytes;
+    const fetched = this.#fetched;
+    this.#id = this.#fetched = null;
+    return fetched;
   }
 
   forget(): void {
-    if (this.#id === null) return;
-    this.#id = this.#bytes = null;
-    this.#abort.abort();
+    const fetched = this.#fetched;
+    this.#id = this.#fetched = null;
+    fetched?.abort.abort();
   }
 }
 

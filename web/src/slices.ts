@@ -25,6 +25,17 @@ function walk(plane: Plane, shape: Index, slice: number): { start: number; right
   return { start, right, down };
 }
 
+/** What a thick slice shows of the voxels that lie behind each other: the highest, the mean or the lowest. */
+export type Slab = "max" | "mean" | "min";
+
+/** How a slice of the volume is painted. */
+export interface Painting {
+  readonly colours?: readonly Colour[] | undefined; // 256 of them; grey without
+  readonly thickness?: number; // in slices, the one that is shown in the middle; 1 without
+  readonly slab?: Slab;
+  readonly fades?: boolean; // clear at the window's low end, for laying over another picture
+}
+
 /** Paint a slice of the volume into RGBA bytes of the picture's size. */
 export function paintVolume(
   volume: Volume,
@@ -32,30 +43,65 @@ export function paintVolume(
   slice: number,
   contrast: Contrast,
   out: Uint8ClampedArray,
+  { colours, thickness = 1, slab = "max", fades = false }: Painting = {},
 ): void {
   const [width, height] = extentOf(plane, volume.shape);
   const { start, right, down } = walk(plane, volume.shape, slice);
   const gain = 255 / (contrast.high - contrast.low || 1);
   const scale = volume.rgb ? gain : gain * volume.slope;
   const shift = volume.rgb ? -contrast.low * gain : (volume.intercept - contrast.low) * gain;
-  const { values } = volume;
+  const thick = thickness > 1 && !volume.rgb ? project(volume, plane, slice, thickness, slab) : null;
+  const values = thick ?? volume.values;
   let to = 0;
   for (let v = 0; v < height; v++) {
-    let from = start + v * down;
-    for (let u = 0; u < width; u++, from += right, to += 4) {
+    let from = thick === null ? start + v * down : v * width;
+    const step = thick === null ? right : 1;
+    for (let u = 0; u < width; u++, from += step, to += 4) {
       if (volume.rgb) {
         out[to] = values[3 * from] * scale + shift;
         out[to + 1] = values[3 * from + 1] * scale + shift;
         out[to + 2] = values[3 * from + 2] * scale + shift;
-      } else {
-        const grey = values[from] * scale + shift;
+        out[to + 3] = 255;
+        continue;
+      }
+      const grey = values[from] * scale + shift;
+      if (colours === undefined) {
         out[to] = grey;
         out[to + 1] = grey;
         out[to + 2] = grey;
+      } else {
+        const colour = colours[grey > 255 ? 255 : grey > 0 ? Math.round(grey) : 0];
+        out[to] = colour[0];
+        out[to + 1] = colour[1];
+        out[to + 2] = colour[2];
       }
-      out[to + 3] = 255;
+      out[to + 3] = fades ? 4 * grey : 255;
     }
   }
+}
+
+/** Return the slices round one, laid over each other, row by row as the picture shows them. */
+function project(volume: Volume, plane: Plane, slice: number, thickness: number, slab: Slab): Float32Array {
+  const [width, height] = extentOf(plane, volume.shape);
+  const low = Math.max(0, slice - ((thickness - 1) >> 1));
+  const high = Math.min(volume.shape[plane.normal], slice + (thickness >> 1) + 1);
+  const out = new Float32Array(width * height);
+  const falling = volume.slope < 0; // the highest number in the file is then the lowest value
+  const most = slab !== "mean" && (slab === "max") !== falling;
+  const { values } = volume;
+  for (let k = low; k < high; k++) {
+    const { start, right, down } = walk(plane, volume.shape, k);
+    let to = 0;
+    for (let v = 0; v < height; v++) {
+      let from = start + v * down;
+      for (let u = 0; u < width; u++, from += right, to++) {
+        const value = values[from];
+        if (slab === "mean") out[to] += value / (high - low);
+        else if (k === low || (most ? value > out[to] : value < out[to])) out[to] = value;
+      }
+    }
+  }
+  return out;
 }
 
 /** Paint a rectangle of a slice of the label map into RGBA bytes of the rectangle's size; unknown labels are grey. */

@@ -5,33 +5,56 @@
  * The mask's voxels lie in a LabelMap, changed in place; `maskVersion` says that they changed.
  */
 
-import type { Edit, Finetune, Case, Event, Format, Label, Method, Prompt } from "./api";
+import { arrange, type Layout, LAYOUTS, type Spec } from "./arrange";
+import type { Edit, Finetune, Case, Measures, Event, Format, Label, Method, Prompt } from "./api";
+import type { ColourMap } from "./colours";
 import type { Contrast, Statistics } from "./contrast";
 import { BRUSH, type Brush } from "./edits";
-import type { Axis, Box, Index, Plane, PlaneName, View } from "./geometry";
+import { type Axis, type Box, type Index, type Plane, type PlaneName, spacingOf, type View } from "./geometry";
 import type { UncertaintyMap, LabelMap } from "./labelmap";
 import type { Volume } from "./nifti";
+import { type Ruler, type RulerKind, RULERS } from "./rulers";
+import type { Slab } from "./slices";
 
 export type EditTool = "paint" | "erase" | "cut" | "island" | "threshold"; // they edit the mask, without a method
-export type Tool = "navigate" | "click" | "stroke" | "box" | "lasso" | "extremes" | EditTool;
+export type ViewTool = "window" | RulerKind; // they change what is seen or measured, and no mask
+export type Tool = "navigate" | "click" | "stroke" | "box" | "lasso" | "extremes" | EditTool | ViewTool;
 const EDIT_TOOLS: readonly string[] = ["paint", "erase", "cut", "island", "threshold"] satisfies EditTool[];
 export const isEditTool = (tool: Tool): tool is EditTool => EDIT_TOOLS.includes(tool);
-export const LAYOUTS = ["grid", "axial", "coronal", "sagittal", "render"] as const;
-export type Layout = (typeof LAYOUTS)[number];
+const VIEW_TOOLS: readonly string[] = ["navigate", "window", ...RULERS];
+/** Say whether a tool puts down prompts, which a method must take. */
+export const isPromptTool = (tool: Tool): boolean => !isEditTool(tool) && !VIEW_TOOLS.includes(tool);
+export { type Layout, LAYOUTS };
 export type Connection = "none" | "live" | "lost";
+
+/** One image of a case. */
+export interface Series {
+  readonly volume: Volume;
+  statistics: Statistics; // of the slices that are there
+}
+
+/** How an image is shown. */
+export interface Look {
+  readonly contrast: Contrast;
+  readonly colours: ColourMap;
+}
 
 /** A case with its voxels, as loaded in this page. */
 export interface Opened {
   readonly case: Case;
   readonly session: string;
   readonly volume: Volume;
-  readonly statistics: Statistics;
+  statistics: Statistics; // of the slices that are there
   readonly photo: boolean;
+  readonly images: number; // series of the case on one grid; `volume` is the first
+  readonly others: Map<number, Series>; // those after the first that have been fetched
   readonly planes: readonly Plane[];
   readonly map: LabelMap;
   uncertainty: UncertaintyMap | null; // made when a method first says where it is uncertain
   resumed: boolean; // what the session was left with has been taken up
 }
+
+export type Measure = Measures["labels"][number];
 
 export interface Progress {
   readonly text: string;
@@ -74,8 +97,26 @@ export interface State {
   readonly masked: boolean; // false while the mask is hidden
   readonly smooth: boolean;
   readonly uncertain: boolean; // the method's uncertainty is shown
+  readonly colours: ColourMap; // of the image's greys
+  readonly slab: Slab;
+  readonly thickness: number; // of a slab, in mm; 0: a single slice
+  readonly crosshairs: boolean; // the lines are drawn
   readonly layout: Layout;
-  readonly views: Readonly<Partial<Record<PlaneName, View>>>; // pan and zoom; all of the plane where there is none
+  readonly several: Layout; // the last layout with several panes, which F goes back to
+  readonly main: PlaneName; // the plane that is large, or shown of each series
+  readonly views: Readonly<Record<string, View>>; // pan and zoom by the pane's id; all of the plane where there is none
+  readonly linkedZoom: boolean; // all panes are magnified and moved together
+  readonly linkedSlices: boolean; // all panes show the slices through one crosshair
+  readonly cursors: Readonly<Record<string, Index>>; // by the pane's id, where they are not linked
+  readonly looks: Readonly<Record<number, Look>>; // of the images that are not chosen
+  readonly fused: number | null; // the image that is laid over the chosen one
+  readonly fusedOpacity: number;
+  readonly arrived: number; // the part of the voxels that are there
+  readonly image: number; // of the images that the case has, the one that is chosen
+  readonly measured: Measures | null; // of the labels, as the server last told
+  readonly measuresShown: boolean;
+  readonly rulers: readonly Ruler[]; // measured by hand
+  readonly leg: Ruler | null; // one that is being drawn
   readonly draft: Prompt | null; // the gesture under way
   readonly editing: Edit | null; // the same, of an edit
   readonly cut: readonly Index[]; // the line of a cut, while the part that goes is still to be picked
@@ -133,8 +174,26 @@ export const INITIAL: State = {
   masked: true,
   smooth: true,
   uncertain: true,
+  colours: "Grey",
+  slab: "max",
+  thickness: 0,
+  crosshairs: true,
   layout: "grid",
+  several: "grid",
+  main: "axial",
   views: {},
+  linkedZoom: false,
+  linkedSlices: true,
+  cursors: {},
+  looks: {},
+  fused: null,
+  fusedOpacity: 0.5,
+  arrived: 1,
+  image: 0,
+  measured: null,
+  measuresShown: true,
+  rulers: [],
+  leg: null,
   draft: null,
   editing: null,
   cut: [],
@@ -230,6 +289,42 @@ export function waitingWords(unsent: readonly Event[]): string {
   if (unsent.length === 0) return "";
   const what = unsent.every(({ event }) => event === "prompted") ? "mark" : "change";
   return unsent.length === 1 ? `One ${what} waits` : `${unsent.length} ${what}s wait`;
+}
+
+/** Return the panes of the layout that is shown. */
+export function panesOf({ opened, layout, main }: Pick<State, "opened" | "layout" | "main">): readonly Spec[] {
+  if (opened === null) return [];
+  const planes = opened.planes.map(({ name }) => name);
+  return arrange(layout, planes, opened.images, main);
+}
+
+/** Return one of a case's images, null where it has not been fetched. */
+export function seriesOf(opened: Opened, image: number): Series | null {
+  return image === 0 ? opened : (opened.others.get(image) ?? null);
+}
+
+/** Return how an image is shown: as it was left, or in grey and whole where it never was chosen. */
+export function lookOf(
+  state: Pick<State, "image" | "contrast" | "colours" | "looks">,
+  image: number,
+  series: Series,
+): Look {
+  if (image === state.image) return state;
+  return state.looks[image] ?? { contrast: series.statistics.auto, colours: "Grey" };
+}
+
+/** Return how many slices of a plane are laid over each other. */
+export function thicknessOf({ opened, thickness }: Pick<State, "opened" | "thickness">, plane: Plane): number {
+  if (opened === null || thickness === 0) return 1;
+  return Math.max(1, Math.round(thickness / spacingOf(opened.volume.affine)[plane.normal]));
+}
+
+/** Return the voxel through which a pane shows its slice. */
+export function cursorOf(
+  { cursors, crosshair }: Pick<State, "cursors" | "crosshair">,
+  pane: string | undefined,
+): Index {
+  return (pane === undefined ? undefined : cursors[pane]) ?? crosshair;
 }
 
 /** Return the plane that slice by slice edits work along: the one alone in view, or the last one under the pointer. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { fromQuaternion, readVolume, valueAt } from "../src/nifti";
+import { emptyVolume, fromQuaternion, joined, partOf, putSlices, readHeader, valueAt, type Volume } from "../src/nifti";
 
 interface Header {
   datatype?: number;
@@ -38,6 +38,14 @@ function nifti({ datatype = 2, sform = null, qform = null, slope = 0, bytes }: H
   }
   file.set(bytes, 352);
   return file.buffer;
+}
+
+/** Return the volume in a file, all slices at once. */
+function readVolume(file: ArrayBuffer): Volume {
+  const header = readHeader(file);
+  const volume = emptyVolume(header);
+  putSlices(volume, header, [0, header.shape[0]], file.slice(header.offset));
+  return volume;
 }
 
 const BYTES = Uint8Array.from({ length: 24 }, (_, i) => i);
@@ -88,8 +96,35 @@ describe("a NIfTI file", () => {
 
   it("is refused when it is damaged, cut short or of an unknown kind", () => {
     expect(() => readVolume(new ArrayBuffer(10))).toThrow("arrived damaged");
-    expect(() => readVolume(nifti({ bytes: BYTES.subarray(1) }))).toThrow("Only a part");
+    expect(() => readVolume(nifti({ bytes: BYTES.subarray(1) }))).toThrow("arrived damaged");
     expect(() => readVolume(nifti({ bytes: BYTES, datatype: 1536 }))).toThrow("(1536)");
+  });
+
+  it("may come slice by slice, and is dark where it has not", () => {
+    const file = nifti({ datatype: 4, bytes: Uint8Array.from({ length: 48 }, (_, i) => i) });
+    const header = readHeader(file.slice(0, 352));
+    const volume = emptyVolume(header);
+    putSlices(volume, header, [2, 3], file.slice(352 + 24, 352 + 36));
+    expect(partOf(volume)).toBe(0.25);
+    expect(valueAt(volume, [2, 0, 0])).toEqual([24 + 256 * 25]);
+    expect(valueAt(volume, [1, 0, 0])).toEqual([-32768]);
+    expect(() => {
+      putSlices(volume, header, [0, 2], new ArrayBuffer(12));
+    }).toThrow("arrived damaged");
+  });
+
+  it("is whole numbers of 64 bits as doubles", () => {
+    const file = nifti({
+      datatype: 1024,
+      bytes: new Uint8Array(BigInt64Array.from({ length: 24 }, (_, i) => BigInt(-i)).buffer),
+    });
+    expect(valueAt(readVolume(file), [3, 2, 1])).toEqual([-23]);
+  });
+
+  it("is put together again from the bytes of its numbers", () => {
+    const packed = Uint8Array.of(1, 2, 3, 0, 1, 255);
+    expect([...new Int16Array(joined(packed, 2))]).toEqual([1, 258, -253]);
+    expect([...new Uint8Array(joined(packed.subarray(1), 1))]).toEqual([2, 3, 0, 1, 255]);
   });
 
   it("knows that a quaternion of zero is no turn", () => {

@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { COLOUR_MAPS, coloursOf } from "../src/colours";
 import { CT_PRESETS, dragContrast, statisticsOf } from "../src/contrast";
 import { extentOf, type Index, indexAt, PHOTO, pixelOf, planesOf } from "../src/geometry";
 import { LabelMap } from "../src/labelmap";
 import type { Volume } from "../src/nifti";
-import { outlines, paintLabels, paintVolume } from "../src/slices";
+import { outlines, paintLabels, paintVolume, type Slab } from "../src/slices";
 import { permutations, signs } from "./orientations";
 
 const SHAPE: Index = [3, 4, 5];
@@ -45,6 +46,54 @@ describe("slices of the volume", () => {
     paintVolume(image, PHOTO, 0, { low: -10, high: 41 }, out);
     expect([0, 4, 8, 12].map((at) => out[at])).toEqual([0, 100, 200, 255]);
     expect(out[3]).toBe(255);
+  });
+
+  it("have the colours of a map, from the window's low end to its high one", () => {
+    const image = volume([-5, 0, 51, 102, 255, 900], [1, 2, 3]);
+    const out = new Uint8ClampedArray(24);
+    paintVolume(image, PHOTO, 0, { low: 0, high: 255 }, out, { colours: coloursOf("Inverted") });
+    expect([0, 1, 2, 3, 4, 5].map((i) => out[4 * i])).toEqual([255, 255, 204, 153, 0, 0]);
+    for (const name of COLOUR_MAPS) {
+      expect(coloursOf(name)).toHaveLength(256);
+      expect(
+        coloursOf(name)
+          .flat()
+          .every((one) => Number.isInteger(one) && one >= 0 && one <= 255),
+      ).toBe(true);
+    }
+    expect(coloursOf("Hot")[0]).toEqual([0, 0, 0]);
+    expect(coloursOf("Hot")[255]).toEqual([255, 255, 255]);
+  });
+
+  it("show the highest, the mean or the lowest of a slab's slices, as far as there are any", () => {
+    const image = volume([1, 2, 10, 3, 4, 20, 5, 90, 30], [3, 1, 3]);
+    const shown = (slice: number, thickness: number, slab: Slab, slope = 1): number[] => {
+      const out = new Uint8ClampedArray(12);
+      const window = slope > 0 ? { low: 0, high: 255 } : { low: -255, high: 0 };
+      paintVolume({ ...image, slope }, PHOTO, slice, window, out, { thickness, slab });
+      return [out[0], out[4], out[8]];
+    };
+    expect(shown(1, 3, "max")).toEqual([5, 90, 30]);
+    expect(shown(1, 3, "mean")).toEqual([3, 32, 20]);
+    expect(shown(1, 3, "min")).toEqual([1, 2, 10]);
+    expect(shown(0, 2, "max")).toEqual([3, 4, 20]);
+    expect(shown(2, 99, "max")).toEqual([5, 90, 30]);
+    expect(shown(1, 3, "max", -1)).toEqual([254, 253, 245]);
+  });
+
+  it("lay in the orientation of their plane when they are thick", () => {
+    const image = volume(Array.from({ length: 60 }, (_, i) => i));
+    const { coronal } = planesOf(image.affine);
+    const [thin, thick] = [new Uint8ClampedArray(4 * 15), new Uint8ClampedArray(4 * 15)];
+    paintVolume(image, coronal, 3, { low: 0, high: 255 }, thin);
+    paintVolume(image, coronal, 2, { low: 0, high: 255 }, thick, { thickness: 4 });
+    expect(thick).toEqual(thin); // the values grow along y, so the last slice has the highest
+  });
+
+  it("are clear at the window's low end where they are laid over another picture", () => {
+    const out = new Uint8ClampedArray(8);
+    paintVolume(volume([0, 200], [1, 1, 2]), PHOTO, 0, { low: 0, high: 255 }, out, { fades: true });
+    expect([out[3], out[7]]).toEqual([0, 255]);
   });
 
   it("keep the colours of a photograph", () => {

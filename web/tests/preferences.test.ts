@@ -37,7 +37,10 @@ describe("the window of the next case", () => {
 describe("what was kept", () => {
   it("is taken as far as it makes sense", () => {
     const good = { layout: "axial", tool: "box", opacity: 0.7, outline: false, radius: 4, methods: { "2D": "mend" } };
+    const views = { several: "rows", colours: "Hot", crosshairs: false, linkedZoom: true };
     expect(checked({ ...good, smooth: "yes", uncertain: 1, other: 2 })).toEqual(good);
+    expect(checked({ ...views, linkedSlices: false })).toEqual(views);
+    expect(checked({ several: "axial", colours: "Mauve", crosshairs: 1 })).toEqual({});
     expect(checked({ layout: "cube", tool: 7, opacity: 3, radius: 0, methods: { "2D": 5 } })).toEqual({ methods: {} });
     expect(checked({ windows: { CT: { low: 1, high: 1 }, MR: "Auto" } })).toEqual({ windows: { MR: "Auto" } });
     expect(checked("nonsense")).toEqual({});

@@ -46,9 +46,10 @@ from segmend import methods
 from segmend.core.atomic import sweep_parts
 from segmend.errors import SegmendError, SettingsError, StoreError
 from segmend.runtime.budget import limit_arenas
-from segmend.server import about, auth, cases, exports, live, masks, replies, sessions
+from segmend.server import about, auth, cases, exports, live, masks, measuring, replies, sessions
 from segmend.server.logins import LOGINS_FOLDER, Logins
 from segmend.server.open_sessions import OpenSessions
+from segmend.server.packing import PackText
 from segmend.server.protocols import nninteractive, slicer_legacy
 from segmend.server.protocols.visits import Visits, sweep_quietly
 from segmend.server.reading import Reading
@@ -91,11 +92,12 @@ def create_app(settings: ServerSettings) -> FastAPI:
     )
     app.state.shared = shared
     replies.add_handlers(app, shared.told)
+    app.add_middleware(PackText)
     app.add_middleware(
         auth.Gate, settings=settings, user_of=shared.store.user_of, logins=shared.logins, tell=shared.told
     )
     app.add_middleware(replies.CatchErrors)
-    for module in (about, cases, sessions, masks, exports, live):
+    for module in (about, cases, sessions, masks, exports, measuring, live):
         app.include_router(module.router)
     if settings.answers_viewers:
         app.include_router(slicer_legacy.router)  # before the other, whose addresses it shares

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import asdict
 from datetime import date
@@ -11,7 +12,7 @@ from fastapi import APIRouter, Body, Depends, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from segmend.errors import NotFoundError
+from segmend.errors import LimitError, NotFoundError
 from segmend.server import uploads
 from segmend.server.bodies import SmallBodyRoute
 from segmend.server.links import OutsideError
@@ -36,6 +37,8 @@ NIFTI, PNG = "application/octet-stream", "image/png"
 MAX_OFFSET = 2**31 - 1
 # Files that were left out of an upload and are told by name.
 MAX_LEFT_OUT = 100
+# Of slices that are sent at once: a viewer asks for a few megabytes, and each request holds what it sends in memory.
+MAX_SLICES_BYTES = 64 << 20
 Report = Annotated[bool, Query(description="also say which files were left out, and why")]
 
 
@@ -213,18 +216,74 @@ def delete(case: str, here: SharedNow) -> Response:
     return Response(status_code=204)
 
 
+Channel = Annotated[int | None, Query(ge=0, le=65535)]
+
+
 @router.get(
     "/{case}/volume.nii",
-    summary="The voxels as an uncompressed NIfTI-1 file",
+    summary="The voxels as an uncompressed NIfTI-1 file, or a range of its bytes",
+    response_class=Response,
+    responses={200: {"content": {NIFTI: {}}}, 206: {"content": {NIFTI: {}}}},
+)
+def volume(
+    case: str, here: SharedNow, channel: Channel = None, wanted: Annotated[str, Header(alias="Range")] = ""
+) -> Response:
+    file = _volume_of(here, case, channel)
+    size = file.size_bytes
+    part = byte_range(wanted, size)
+    headers = {"Accept-Ranges": "bytes"}
+    if part is None:
+        return StreamingResponse(file.pieces(), media_type=NIFTI, headers={**headers, "Content-Length": str(size)})
+    if len(part) == 0:
+        return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{size}"})
+    headers |= {"Content-Length": str(len(part)), "Content-Range": f"bytes {part.start}-{part.stop - 1}/{size}"}
+    return StreamingResponse(file.pieces(part.start, part.stop), 206, media_type=NIFTI, headers=headers)
+
+
+@router.get(
+    "/{case}/slices",
+    summary="The voxels of some slices, x fastest and little endian; packed: by byte of the numbers, as zlib",
     response_class=Response,
     responses={200: {"content": {NIFTI: {}}}},
 )
-def volume(case: str, here: SharedNow, channel: Annotated[int | None, Query(ge=0, le=65535)] = None) -> Response:
+def slices(
+    case: str,
+    here: SharedNow,
+    low: Annotated[int, Query(ge=0, le=32767, description="the first slice")],
+    high: Annotated[int, Query(ge=1, le=32768, description="just behind the last slice")],
+    channel: Channel = None,
+    packed: bool = False,
+) -> Response:
+    file = _volume_of(here, case, channel)
+    if (high - low) * file.slice_bytes > MAX_SLICES_BYTES and high - low > 1:
+        raise LimitError(f"At most {MAX_SLICES_BYTES >> 20} MB of slices are sent at once.")
+    content = file.packed(low, high) if packed else bytes(file.slices(low, high))
+    return Response(content, media_type=NIFTI)
+
+
+def _volume_of(here: Shared, case: str, channel: int | None) -> Volume:
     here.store.case(case)  # another server may have deleted it
     try:
-        file = Volume(here.sessions.images.get(case), channel)
+        return Volume(here.sessions.images.get(case), channel)
     except NotFoundError:
         here.sessions.images.forget(case)
         raise
-    headers = {"Content-Length": str(file.size_bytes)}
-    return StreamingResponse(file.pieces(), media_type=NIFTI, headers=headers)
+
+
+def byte_range(wanted: str, size: int) -> range | None:
+    """Return the bytes of a file that a Range header asks for; None: all, and an empty one: none that there are.
+
+    >>> byte_range("bytes=0-99", 500), byte_range("bytes=-100", 500), byte_range("bytes=400-", 500)
+    (range(0, 100), range(400, 500), range(400, 500))
+    >>> byte_range("", 500), byte_range("bytes=1-2,5-6", 500), byte_range("bytes=500-", 500)
+    (None, None, range(0, 0))
+    """
+    found = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", wanted.strip())
+    if found is None or found.groups() == ("", ""):
+        return None
+    first, last = found.groups()
+    if not first:
+        start, stop = max(0, size - int(last)), size
+    else:
+        start, stop = int(first), min(size, int(last) + 1) if last else size
+    return range(start, stop) if start < stop else range(0)

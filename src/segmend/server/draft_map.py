@@ -77,6 +77,11 @@ class DraftMap:
         self._masks: OrderedDict[int, tuple[MaskArray, list[Box]]] = OrderedDict()  # by label, with what is out of date
 
     @property
+    def painted(self) -> Box:
+        """A box round everything that was ever painted."""
+        return self._painted
+
+    @property
     def size_bytes(self) -> int:
         """About how much memory the map and its masks hold; what was never painted holds none."""
         return self._painted.size * (2 + len(self._masks))

@@ -155,6 +155,13 @@ class OpenSession:
             box = where(self._session)
             return self._session, box, self._draft_map.values(box)
 
+    def painted(self) -> tuple[Session, Box, LabelMap]:
+        """Return the log, a box round all that was ever painted, and the map there as the answered events made it."""
+        with self._lock:
+            self._check_open()
+            box = self._draft_map.painted
+            return self._session, box, self._draft_map.values(box)
+
     def uncertain_place(self, rank: int) -> tuple[UncertaintyMap, Index | None]:
         """Return the last answer's uncertainty, and its most uncertain place but `rank`; None where it is sure."""
         with self._lock:

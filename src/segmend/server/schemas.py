@@ -451,6 +451,26 @@ class MethodJson(BaseModel):
     labels: Annotated[list[FoundLabelJson], Field(description="what it finds by itself, where it learned a task")]
 
 
+class LabelMeasuresJson(BaseModel):
+    """What is measured of one label's mask."""
+
+    value: Annotated[int, Field(description="of the label")]
+    voxels: int
+    volume_ml: Annotated[float | None, Field(description="null of a picture")]
+    area_mm2: Annotated[float | None, Field(description="null of a volume, and without a known size of pixels")]
+    long_axis: Annotated[float | None, Field(description="the longest diameter in a slice; null of an empty mask")]
+    short_axis: Annotated[float | None, Field(description="the longest across it, in the same slice")]
+    slice: Annotated[int | None, Field(description="z of that slice")]
+    means: Annotated[list[float], Field(description="of the values in the mask, by channel")]
+    deviations: Annotated[list[float], Field(description="their standard deviations")]
+
+
+class MeasuresJson(BaseModel):
+    version: Annotated[str, Field(description="of the map that was measured")]
+    unit: Annotated[Literal["mm", "px"], Field(description="of diameters")]
+    labels: list[LabelMeasuresJson]
+
+
 class FormatJson(BaseModel):
     suffix: str
     title: str

@@ -10,6 +10,7 @@ from typing import Annotated, cast
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from segmend.server.kept_measures import KeptMeasures
 from segmend.server.logins import Logins
 from segmend.server.open_sessions import OpenSessions
 from segmend.server.protocols.visits import Visits
@@ -32,6 +33,9 @@ class Shared:
     visits: Visits  # viewers of others
     # taken to make a thumbnail: one at a time, so that a list that is scrolled through leaves threads to clicks
     drawing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    kept_measures: KeptMeasures = field(default_factory=KeptMeasures)
+    # taken to measure masks: one at a time, likewise
+    measuring: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     ready: Event = field(default_factory=Event)  # set when the usual method is loaded and warm, or cannot be
 
 

@@ -1,5 +1,6 @@
 import { dragContrast } from "../contrast";
 import { panView } from "../geometry";
+import { seriesOf } from "../state";
 import type { Press } from "./gesture";
 
 /** Move the crosshair, and with it the slices of the other planes. */
@@ -18,11 +19,10 @@ export async function pan({ pane, start, moves }: Press): Promise<void> {
 
 /** Change the window by a drag to the sides and the level by one up or down. */
 export async function level({ pane, start, moves }: Press): Promise<void> {
-  const from = pane.actions.store.state.contrast;
+  const { contrast: from, image } = pane.actions.store.state;
+  const { statistics } = seriesOf(pane.opened, image) ?? pane.opened;
   for await (const move of moves()) {
     const { clientX, clientY } = move;
-    pane.actions.setContrast(
-      dragContrast(from, pane.opened.statistics, clientX - start.clientX, clientY - start.clientY),
-    );
+    pane.actions.setContrast(dragContrast(from, statistics, clientX - start.clientX, clientY - start.clientY));
   }
 }

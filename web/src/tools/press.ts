@@ -8,6 +8,7 @@
  */
 
 import { panView, type Point, zoomView } from "../geometry";
+import { reportErrors } from "../toasts";
 import type { Pane } from "../views/pane";
 import { box } from "./box";
 import { click } from "./click";
@@ -17,6 +18,7 @@ import { extremes } from "./extremes";
 import { island } from "./island";
 import { lasso } from "./lasso";
 import { level, pan, point } from "./navigate";
+import { measure } from "./measure";
 import { paint } from "./paint";
 import { stroke } from "./stroke";
 import { threshold } from "./threshold";
@@ -42,6 +44,7 @@ export function press(pane: Pane): void {
     canvas.focus({ preventScroll: true });
     start.preventDefault();
     store.set({ aiming: false });
+    if (pane.spec.image !== null) reportErrors(() => actions.setImage(pane.spec.image ?? 0)); // the one that is worked on
     if (start.pointerType === "touch") {
       canvas.setPointerCapture(start.pointerId);
       fingers.set(start.pointerId, start);
@@ -55,11 +58,13 @@ export function press(pane: Pane): void {
     canvas.setPointerCapture(start.pointerId);
     const positive = store.state.positive !== start.shiftKey;
     const { signal } = (underway = new AbortController());
+    actions.pressing = pane.spec.id;
     gesture({ pane, start, positive, moves: () => follow(canvas, start, signal) })
       .catch((error: unknown) => {
         if (!(error instanceof Cancelled)) throw error;
       })
       .finally(() => {
+        actions.pressing = undefined;
         store.set({ draft: null, editing: null });
       });
   });
@@ -93,8 +98,11 @@ function gestureOf(pane: Pane, event: PointerEvent): Gesture | null {
   if (held.space) return pan;
   const flat = pane.opened.planes.length === 1;
   if (event.ctrlKey || event.metaKey) return flat ? pan : point;
+  const views = { window: level, ruler: measure, angle: measure, ellipse: measure };
   const edits = { paint, erase: paint, cut, island, threshold };
-  return { navigate: flat ? pan : point, click, stroke, box, lasso, extremes, ...edits }[pane.actions.store.state.tool];
+  return { navigate: flat ? pan : point, click, stroke, box, lasso, extremes, ...edits, ...views }[
+    pane.actions.store.state.tool
+  ];
 }
 
 const turned = new Wheel();
@@ -105,7 +113,7 @@ function wheel(pane: Pane, event: WheelEvent): void {
     pane.view = zoomView(pane.view, pane.projection, pane.at(event), pane.size, zoomOf(event));
     return;
   }
-  pane.actions.scroll(pane.plane.normal, turned.slices(event));
+  pane.actions.scroll(pane.plane.normal, turned.slices(event), pane.spec.id);
 }
 
 /** Follow two fingers: the picture grows with their distance and moves with their middle. */

@@ -1,9 +1,25 @@
 /** How things look: window and level, the mask's opacity and outline. */
 
 import type { Actions } from "../actions";
-import { CT_PRESETS, type Preset } from "../contrast";
+import { ALONE, type Layout, SEVERAL } from "../arrange";
+import { COLOUR_MAPS, type ColourMap } from "../colours";
+import { type Preset, presetsOf } from "../contrast";
 import { h, refill, set } from "../dom";
-import type { State } from "../state";
+import { seriesOf } from "../state";
+import { reportErrors } from "../toasts";
+import type { Slab } from "../slices";
+import { short } from "../words";
+
+const MAPS = COLOUR_MAPS.map((name) => [name, name] as const);
+const SLAB_MM = 10; // a slab's thickness to begin with
+const SLABS: readonly (readonly [Slab | "off", string])[] = [
+  ["off", "One slice"],
+  ["max", "Highest (MIP)"],
+  ["mean", "Mean"],
+  ["min", "Lowest (MinIP)"],
+];
+
+type Flag = "outline" | "masked" | "smooth" | "uncertain" | "crosshairs" | "linkedZoom" | "linkedSlices";
 
 export function displayPanel(actions: Actions): HTMLElement {
   const store = actions.store;
@@ -33,25 +49,114 @@ export function displayPanel(actions: Actions): HTMLElement {
   });
   Object.assign(opacity.input, { min: "0", max: "100", step: "1" });
   const presets = h("div", { class: "presets", role: "group", "aria-label": "Windows" });
-  const check = (label: string, key: "outline" | "masked" | "smooth" | "uncertain", shortcut: string): HTMLElement => {
+  const check = (label: string, key: Flag, shortcut: string): HTMLElement => {
     const input = h("input", {
       type: "checkbox",
       onchange: () => {
-        store.set({ [key]: input.checked });
+        if (key === "linkedSlices") actions.linkSlices(input.checked);
+        else store.set({ [key]: input.checked });
       },
     });
-    store.on([key], (state) => {
+    const title = shortcut === "" ? label : `${label} (${shortcut})`;
+    const element = h("label", { class: "check", title }, input, label);
+    store.on([key, "opened"], (state) => {
       input.checked = state[key];
+      element.hidden = ofVolumes(key) && (state.opened?.planes.length ?? 2) === 1;
     });
-    return h("label", { class: "check", title: `${label} (${shortcut})` }, input, label);
+    return element;
   };
-  store.on(["opened"], (state) => {
-    refill(
-      presets,
-      presetsOf(state).map((preset) => chip(actions, preset)),
-    );
+  const layout = choice<Layout>("Layout", [...SEVERAL, ...ALONE], (value) => {
+    actions.setLayout(value);
   });
-  store.on(["opened", "contrast"], ({ opened, contrast }) => {
+  const image = choice<string>("Image", [], (value) => {
+    reportErrors(() => actions.setImage(Number(value)));
+  });
+  const over = choice<string>("Over it", [], (value) => {
+    reportErrors(() => actions.fuse(value === "" ? null : Number(value)));
+  });
+  const overColours = choice<ColourMap>("In", MAPS, (value) => {
+    actions.setFusedColours(value);
+  });
+  const overOpacity = h("input", {
+    type: "range",
+    class: "fused-opacity",
+    min: 0,
+    max: 100,
+    "aria-label": "Opacity of the image that lies over the other",
+    oninput: () => {
+      store.set({ fusedOpacity: Number(overOpacity.value) / 100 });
+    },
+  });
+  overColours.row.append(overOpacity);
+  store.on(["opened", "image", "fused", "looks", "fusedOpacity"], (state) => {
+    const count = state.opened?.images ?? 1;
+    const names = Array.from({ length: count }, (_, i) => h("option", { value: String(i) }, `Image ${i + 1}`));
+    image.row.hidden = over.row.hidden = count < 2;
+    overColours.row.hidden = state.fused === null;
+    image.list.replaceChildren(...names);
+    image.list.value = String(state.image);
+    over.list.replaceChildren(
+      h("option", { value: "" }, "Nothing"),
+      ...names.filter((_, i) => i !== state.image).map((name) => name.cloneNode(true)),
+    );
+    over.list.value = state.fused === null ? "" : String(state.fused);
+    overColours.list.value = state.fused === null ? "PET" : state.looks[state.fused].colours;
+    overOpacity.value = String(Math.round(100 * state.fusedOpacity));
+    layout.list.querySelector<HTMLOptionElement>('option[value="series"]')!.hidden = count < 2;
+  });
+  const colours = choice<ColourMap>("Colours", MAPS, (value) => {
+    store.set({ colours: value });
+  });
+  const slab = choice<Slab | "off">("Slab", SLABS, (value) => {
+    if (value === "off") store.set({ thickness: 0 });
+    else store.set({ slab: value, thickness: store.state.thickness || SLAB_MM });
+  });
+  const thick = h("input", {
+    type: "number",
+    class: "text-input slab-mm",
+    min: 1,
+    max: 500,
+    "aria-label": "Thickness of the slab in mm",
+    onchange: () => {
+      const mm = Number(thick.value);
+      if (mm >= 1 && mm <= 500) store.set({ thickness: mm });
+      thick.value = String(store.state.thickness);
+    },
+  });
+  slab.row.append(h("span", { class: "slab-thickness" }, thick, " mm"));
+  store.on(["opened", "layout", "colours", "slab", "thickness"], (state) => {
+    const volume = state.opened !== null && state.opened.planes.length > 1;
+    layout.row.hidden = slab.row.hidden = !volume;
+    colours.row.hidden = state.opened === null || state.opened.volume.rgb;
+    layout.list.value = state.layout;
+    colours.list.value = state.colours;
+    slab.list.value = state.thickness === 0 ? "off" : state.slab;
+    thick.value = String(state.thickness);
+    slab.row.dataset.off = String(state.thickness === 0);
+  });
+  const drag = h(
+    "button",
+    {
+      type: "button",
+      class: "chip",
+      title: "Drag in the picture to set the window; the right button does so with every tool",
+      onclick: () => {
+        actions.setTool(store.state.tool === "window" ? "navigate" : "window");
+      },
+    },
+    "By dragging",
+  );
+  store.on(["opened", "image", "arrived"], ({ opened: shown, image: chosen, arrived }, changed) => {
+    const opened = shown === null ? null : seriesOf(shown, chosen);
+    if (!changed.has("opened") && !changed.has("image") && arrived < 1) return; // the values of all slices are known at the end
+    const offered = opened === null ? [] : presetsOf(opened.statistics, opened.volume.rgb);
+    refill(presets, [...offered.map((preset, i) => chip(actions, preset, i + 1)), ...(opened === null ? [] : [drag])]);
+  });
+  store.on(["tool"], ({ tool }) => {
+    set(drag, "aria-pressed", String(tool === "window"));
+  });
+  store.on(["opened", "image", "contrast", "arrived"], ({ opened: shown, image: chosen, contrast }) => {
+    const opened = shown === null ? null : seriesOf(shown, chosen);
     const { low, high } = opened?.statistics ?? { low: 0, high: 1 };
     const span = high - low || 1;
     const step = span > 200 ? 1 : span / 200;
@@ -74,6 +179,12 @@ export function displayPanel(actions: Actions): HTMLElement {
     "section",
     { class: "section" },
     h("div", { class: "section-head" }, h("h2", {}, "Display")),
+    layout.row,
+    image.row,
+    over.row,
+    overColours.row,
+    colours.row,
+    slab.row,
     presets,
     level.row,
     width.row,
@@ -85,25 +196,45 @@ export function displayPanel(actions: Actions): HTMLElement {
       check("Outline", "outline", "O"),
       check("Smooth", "smooth", "I"),
       check("Uncertainty", "uncertain", "D"),
+      check("Crosshair", "crosshairs", "Y"),
+      check("Link slices", "linkedSlices", ""),
+      check("Link zoom", "linkedZoom", ""),
     ),
   );
 }
 
-function presetsOf({ opened }: State): Preset[] {
-  if (opened === null) return [];
-  const { auto, low, high, ct } = opened.statistics;
-  const full = { name: "Full", contrast: { low, high: high > low ? high : low + 1 } };
-  if (opened.volume.rgb) return [{ ...full, name: "Original" }];
-  return [...(ct ? CT_PRESETS : []), { name: "Auto", contrast: auto }, full];
+/** Return a list to choose from, with its name before it. */
+function choice<T extends string>(
+  name: string,
+  options: readonly (readonly [T, string])[],
+  change: (value: T) => void,
+): { row: HTMLElement; list: HTMLSelectElement } {
+  const id = `display-${name.toLowerCase().replace(" ", "-")}`;
+  const list = h(
+    "select",
+    {
+      id,
+      class: "select small",
+      onchange: () => {
+        change(list.value as T);
+        list.blur();
+      },
+    },
+    ...options.map(([value, words]) => h("option", { value }, words)),
+  );
+  return { row: h("div", { class: "choice-row" }, h("label", { for: id }, name), list), list };
 }
 
-function chip(actions: Actions, { name, contrast }: Preset): HTMLElement {
+const ofVolumes = (key: Flag): boolean => ["crosshairs", "linkedSlices", "linkedZoom"].includes(key);
+
+function chip(actions: Actions, { name, contrast }: Preset, key: number): HTMLElement {
   return h(
     "button",
     {
       type: "button",
       class: "chip",
       "data-key": `window-${name}`,
+      title: `${name} (Shift+${key}, or W for the next)`,
       "data-window": `${contrast.low} ${contrast.high}`,
       onclick: () => {
         actions.setContrast(contrast);
@@ -115,8 +246,4 @@ function chip(actions: Actions, { name, contrast }: Preset): HTMLElement {
 
 function write(row: HTMLElement, text: string): void {
   row.querySelector("output")!.value = text;
-}
-
-function short(value: number): string {
-  return Math.abs(value) >= 100 ? String(Math.round(value)) : String(Number(value.toPrecision(3)));
 }

@@ -1,12 +1,11 @@
-/** All planes at once, or one alone. */
+/** Several panes at once, or one alone. */
 
 import type { Actions } from "../actions";
-import type { Layout } from "../state";
+import { isSeveral, type Layout } from "../arrange";
 
-/** Step from all planes to the plane under the pointer alone, and back. */
-export function toggleLayout({ store }: Actions): void {
-  const { layout, opened } = store.state;
-  if (opened === null || opened.planes.length === 1) return;
+/** Step from several panes to the plane under the pointer alone, and back. */
+export function toggleLayout(actions: Actions): void {
+  const { layout, several, opened } = actions.store.state;
   const under = document.querySelector<HTMLElement>(".pane:hover")?.dataset.plane as Layout | undefined;
-  store.set({ layout: layout === "grid" ? (under ?? "axial") : "grid" });
+  if (opened !== null) actions.setLayout(isSeveral(layout) ? (under ?? "axial") : several);
 }

@@ -1,6 +1,8 @@
 /** One plane of the opened case: its picture, the mask over it, the marks, and the pointer. */
 
 import type { Actions } from "../actions";
+import type { Spec } from "../arrange";
+import { coloursOf } from "../colours";
 import { h, iconButton } from "../dom";
 import {
   extentOf,
@@ -22,11 +24,17 @@ import {
   wholeView,
   type Box,
 } from "../geometry";
+import { isSized, placeAt, words } from "../rulers";
 import { type Colour, outlines, paintUncertainty, paintLabels, paintVolume } from "../slices";
-import { marksOf, type Opened, type State } from "../state";
+import { cursorOf, lookOf, marksOf, type Opened, seriesOf, type State, thicknessOf, type Tool } from "../state";
+import { short } from "../words";
 import { drawAim, drawCut, drawPaint, drawPrompt, drawRing, outlineBrush, type Place, placeOf } from "./marks";
+import { drawRuler } from "./rulers";
 
 const TITLES = { axial: "Axial", coronal: "Coronal", sagittal: "Sagittal" } as const;
+const NO_POINTER: readonly Tool[] = ["navigate", "window", "ruler", "angle", "ellipse"];
+const NARROW = 420; // CSS pixels of a pane whose title reaches its middle
+const SLABS = { max: "MIP", mean: "Mean", min: "MinIP" } as const;
 const AXES_COLOURS = { axial: "#e0b354", coronal: "#6fbf8b", sagittal: "#6ea8e0" } as const;
 
 /** A picture in voxels, kept until what it shows changes. */
@@ -55,9 +63,10 @@ export class Pane {
   readonly #volume: Picture;
   readonly #mask: Picture;
   #uncertainty: Picture | null = null;
+  #fused: Picture | null = null;
   readonly #whole: Rect;
   readonly #spacing: Index;
-  #drawn = { volume: "", mask: "", uncertainty: "" };
+  #drawn = { volume: "", fused: "", mask: "", uncertainty: "" };
   #dirty: Box | null = null; // of the mask, since it was last painted
   #edges = new Map<number, Path2D>();
   #size: Point = [1, 1];
@@ -68,6 +77,7 @@ export class Pane {
     readonly actions: Actions,
     readonly opened: Opened,
     readonly plane: Plane,
+    readonly spec: Spec,
   ) {
     const shape = opened.volume.shape;
     const [width, height] = extentOf(plane, shape);
@@ -82,6 +92,7 @@ export class Pane {
       role: "img",
       "aria-label": `${name} view of ${opened.case.name}`,
       "data-plane": plane.name,
+      "data-pane": spec.id,
     });
     this.#context = this.canvas.getContext("2d")!;
     this.#title = h("span", { class: "pane-title" });
@@ -95,14 +106,14 @@ export class Pane {
       hidden: slices === 1,
       "aria-label": `${name} slice`,
       oninput: () => {
-        const next: [number, number, number] = [...this.#store.state.crosshair];
+        const next: [number, number, number] = [...this.cursor];
         next[plane.normal] = Number(this.#slider.value);
-        this.actions.setCrosshair(next);
+        this.actions.setCrosshair(next, spec.id);
       },
     });
     const expand = iconButton("expand", `Show ${name.toLowerCase()} alone, or all planes`, () => {
-      const { layout } = this.#store.state;
-      this.#store.set({ layout: layout === plane.name ? "grid" : plane.name });
+      const { layout, several } = this.#store.state;
+      this.actions.setLayout(layout === plane.name ? several : plane.name);
     });
     expand.classList.add("small", "pane-expand");
     expand.hidden = shape[0] === 1;
@@ -124,16 +135,21 @@ export class Pane {
     return this.actions.store;
   }
 
+  /** The voxel through which this pane shows its slice: the crosshair, or one of its own. */
+  get cursor(): Index {
+    return cursorOf(this.#store.state, this.spec.id);
+  }
+
   get slice(): number {
-    return this.#store.state.crosshair[this.plane.normal];
+    return this.cursor[this.plane.normal];
   }
 
   get view(): View {
-    return this.#store.state.views[this.plane.name] ?? wholeView(this.plane, this.opened.volume.shape);
+    return this.#store.state.views[this.spec.id] ?? wholeView(this.plane, this.opened.volume.shape);
   }
 
   set view(view: View) {
-    this.#store.set({ views: { ...this.#store.state.views, [this.plane.name]: view } });
+    this.actions.setView(this.spec.id, this.view, view);
   }
 
   get size(): Point {
@@ -158,6 +174,11 @@ export class Pane {
   /** Return the voxel of the picture nearest to a pointer event. */
   indexNear(event: MouseEvent): Index {
     return nearestIndexAt(this.plane, this.opened.volume.shape, this.slice, toPixel(this.projection, this.at(event)));
+  }
+
+  /** Return the place under a pointer event, between voxels where it lies so. */
+  placeOf(event: MouseEvent): Index {
+    return placeAt(this.plane, this.opened.volume.shape, this.slice, toPixel(this.projection, this.at(event)));
   }
 
   /** Return where the middle of a voxel of this slice is on the page. */
@@ -213,6 +234,7 @@ export class Pane {
     // Much smaller pictures need more than four voxels a pixel; for others that costs 20 ms a frame without a graphics card.
     context.imageSmoothingQuality = Math.min(p.scaleX, p.scaleY) < 0.5 ? "high" : "low";
     this.#lay(this.#volume, p);
+    this.#drawFused(state, p);
     if (state.masked) {
       context.imageSmoothingEnabled = false;
       context.globalAlpha = state.opacity;
@@ -223,6 +245,7 @@ export class Pane {
     }
     this.#drawCrosshair(state, p);
     if (state.masked) this.#drawMarks(state, p);
+    this.#drawRulers(state, p);
     if (state.ring !== null) drawRing(this.#context, this.#place(p), state.ring);
     this.#drawPointer(state, p);
     this.#drawLetters();
@@ -235,12 +258,39 @@ export class Pane {
   }
 
   #paintVolume(state: State): void {
-    const key = `${this.slice} ${state.contrast.low} ${state.contrast.high}`;
-    if (key === this.#drawn.volume) return;
-    this.#volume.paint(this.#whole, (out) => {
-      paintVolume(this.opened.volume, this.plane, this.slice, state.contrast, out);
+    const image = this.spec.image ?? state.image;
+    const painted = this.#paintSeries(this.#volume, state, image, this.#drawn.volume, false);
+    this.#drawn.volume = painted;
+  }
+
+  /** Paint a slice of an image of the case where that shows another one than before; returns what names it. */
+  #paintSeries(picture: Picture, state: State, image: number, before: string, fades: boolean): string {
+    const series = seriesOf(this.opened, image);
+    if (series === null) {
+      picture.context.clearRect(0, 0, this.#whole.width, this.#whole.height);
+      return "";
+    }
+    const { contrast, colours } = lookOf(state, image, series);
+    const { slab, arrived } = state;
+    const thickness = thicknessOf(state, this.plane);
+    const key = `${image} ${this.slice} ${arrived} ${contrast.low} ${contrast.high} ${colours} ${slab} ${thickness}`;
+    if (key === before) return key;
+    const painting = { colours: colours === "Grey" ? undefined : coloursOf(colours), slab, thickness, fades };
+    picture.paint(this.#whole, (out) => {
+      paintVolume(series.volume, this.plane, this.slice, contrast, out, painting);
     });
-    this.#drawn.volume = key;
+    return key;
+  }
+
+  /** Lay another image over the chosen one, clear where its values are low; beside each other each is shown alone. */
+  #drawFused(state: State, p: Projection): void {
+    const { fused } = state;
+    if (fused === null || this.spec.image !== null || seriesOf(this.opened, fused) === null) return;
+    this.#fused ??= new Picture([this.#whole.width, this.#whole.height]);
+    this.#drawn.fused = this.#paintSeries(this.#fused, state, fused, this.#drawn.fused, true);
+    this.#context.globalAlpha = state.fusedOpacity;
+    this.#lay(this.#fused, p);
+    this.#context.globalAlpha = 1;
   }
 
   /** Paint the mask's picture: all of it for a new slice or new colours, else only the box that changed. */
@@ -311,9 +361,9 @@ export class Pane {
   }
 
   #drawCrosshair(state: State, p: Projection): void {
-    if (this.opened.planes.length === 1 && !state.aiming) return;
+    if ((this.opened.planes.length === 1 || !state.crosshairs) && !state.aiming) return;
     const context = this.#context;
-    const [u, v] = pixelOf(this.plane, this.opened.volume.shape, state.crosshair);
+    const [u, v] = pixelOf(this.plane, this.opened.volume.shape, this.cursor);
     const [x, y] = toScreen(p, [u + 0.5, v + 0.5]);
     if (state.aiming && document.activeElement === this.canvas) drawAim(context, [x, y], p);
     const gap = 14;
@@ -359,10 +409,19 @@ export class Pane {
     if (state.draft !== null) drawPrompt(this.#context, place, state.draft, colourOf(state.label), false);
   }
 
+  #drawRulers(state: State, p: Projection): void {
+    const { volume, statistics } = seriesOf(this.opened, this.spec.image ?? state.image) ?? this.opened;
+    const scale = { sized: isSized(volume), ct: statistics.ct };
+    for (const ruler of state.leg === null ? state.rulers : [...state.rulers, state.leg]) {
+      if (ruler.axis !== this.plane.normal || ruler.points[0][ruler.axis] !== this.slice) continue;
+      drawRuler(this.#context, this.#place(p), ruler, words(ruler, volume, scale));
+    }
+  }
+
   /** Outline the voxel under the mouse when it is large enough to see, and the stroke's width. */
   #drawPointer(state: State, p: Projection): void {
     const index = state.pointer;
-    if (index === null || index[this.plane.normal] !== this.slice || state.tool === "navigate") return;
+    if (index === null || index[this.plane.normal] !== this.slice || NO_POINTER.includes(state.tool)) return;
     if (!this.element.matches(":hover")) return;
     const context = this.#context;
     const [u, v] = pixelOf(this.plane, this.opened.volume.shape, index);
@@ -397,16 +456,20 @@ export class Pane {
     };
     write(edges.left, 12, height / 2);
     write(edges.right, width - 26, height / 2);
-    write(edges.top, width / 2, 14);
+    write(edges.top, width / 2, width < NARROW ? 44 : 14); // below the title, where that would cover it
     write(edges.bottom, width / 2, height - 12);
   }
 
   #label(state: State): void {
     const shape = this.opened.volume.shape;
     const slices = shape[this.plane.normal];
-    const slice = state.crosshair[this.plane.normal];
+    const { slice } = this;
     const name = this.opened.photo ? "Photograph" : TITLES[this.plane.name];
-    this.#title.textContent = slices === 1 ? name : `${name}  ${slice + 1} / ${slices}`;
+    const thickness = thicknessOf(state, this.plane);
+    const slab =
+      thickness > 1 ? `  ${SLABS[state.slab]} ${short(thickness * this.#spacing[this.plane.normal])} mm` : "";
+    const image = this.opened.images > 1 ? `  Image ${(this.spec.image ?? state.image) + 1}` : "";
+    this.#title.textContent = slices === 1 ? name + image : `${name}  ${slice + 1} / ${slices}${image}${slab}`;
     this.#slider.value = String(slice);
   }
 }

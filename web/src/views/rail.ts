@@ -2,7 +2,7 @@
 
 import type { Actions } from "../actions";
 import { h, iconButton, type IconName, set } from "../dom";
-import { isEditTool, type Tool } from "../state";
+import { isPromptTool, type Tool } from "../state";
 
 const TOOLS: readonly (readonly [Tool, IconName, string, string])[] = [
   ["navigate", "navigate", "Move and look", "V"],
@@ -68,7 +68,7 @@ export function rail(actions: Actions): HTMLElement {
     const card = state.methods.find(({ id }) => id === state.method);
     for (const button of buttons) {
       const tool = button.dataset.tool as Tool;
-      const takes = tool === "navigate" || isEditTool(tool) || (card?.prompts.includes(tool) ?? false);
+      const takes = !isPromptTool(tool) || (card?.prompts.includes(tool) ?? false);
       set(button, "aria-pressed", String(state.tool === tool));
       button.disabled = state.opened === null || !takes;
     }

@@ -43,8 +43,8 @@ export class Render {
     this.canvas = h("canvas", { class: "pane-canvas", "aria-label": `3D view of ${opened.case.name}`, role: "img" });
     this.#note = h("p", { class: "render-note" }, "Preparing 3D");
     const expand = iconButton("expand", "Show 3D alone, or all planes", () => {
-      const { layout } = actions.store.state;
-      actions.store.set({ layout: layout === "render" ? "grid" : "render" });
+      const { layout, several } = actions.store.state;
+      actions.setLayout(layout === "render" ? several : "render");
     });
     expand.classList.add("small", "pane-expand");
     this.element = h(
@@ -90,7 +90,7 @@ export class Render {
       niivue.createEmptyDrawing();
       niivue.setRenderAzimuthElevation(145, 18);
       niivue.setScale(1.15);
-      this.#contrast = `${state.contrast.low} ${state.contrast.high}`;
+      this.#contrast = windowKey(state);
       this.#niivue = niivue;
       this.#note.remove();
       this.#follow();
@@ -148,7 +148,7 @@ export class Render {
   }
 
   #followContrast(niivue: Niivue, state: State): void {
-    const key = `${state.contrast.low} ${state.contrast.high}`;
+    const key = windowKey(state);
     const volume = niivue.volumes.at(0);
     if (key === this.#contrast || volume?.img === undefined) return;
     this.#contrast = key;
@@ -175,4 +175,9 @@ export class Render {
     this.#niivue?.cleanup();
     this.canvas.getContext("webgl2")?.getExtension("WEBGL_lose_context")?.loseContext();
   }
+}
+
+/** Return what names the values as they are shown: by the window, and by whether all slices are there. */
+function windowKey({ contrast, arrived }: State): string {
+  return `${contrast.low} ${contrast.high} ${arrived === 1 ? "whole" : "part"}`;
 }

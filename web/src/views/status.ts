@@ -5,6 +5,7 @@ import { h } from "../dom";
 import { toMm } from "../geometry";
 import { expectedDice, lastAsked, sentence } from "../look";
 import { valueAt } from "../nifti";
+import { seriesOf } from "../state";
 
 const SLOW = 500; // ms until waiting is shown
 
@@ -25,22 +26,32 @@ export function statusLine(actions: Actions): HTMLElement {
     "Cancel",
   );
   const busy = h("span", { class: "status-busy", hidden: true }, h("span", {}, "Working"), bar, cancel);
+  const coming = h("span", { class: "status-busy", hidden: true });
+  store.on(["arrived", "opened"], ({ arrived, opened }) => {
+    coming.hidden = opened === null || arrived >= 1;
+    coming.textContent = `Slices: ${Math.floor(100 * arrived)} %`;
+  });
   const warming = h("span", { class: "status-busy" }, "Loading the model");
   let timer: ReturnType<typeof setTimeout> | undefined;
 
-  store.on(["pointer", "crosshair", "opened", "maskVersion"], ({ pointer, crosshair, opened, labels }) => {
-    if (opened === null) {
-      voxel.textContent = "";
-      return;
-    }
-    const index = pointer ?? crosshair;
-    const mm = toMm(opened.volume.affine, index).map((value) => value.toFixed(1));
-    const value = valueAt(opened.volume, index).map((number) => String(Number(number.toPrecision(5))));
-    const label = opened.map.at(index);
-    const name = label === 0 ? "" : `   ${labels.find((one) => one.value === label)?.name ?? `label ${label}`}`;
-    const where = opened.photo ? "" : `   RAS ${mm.join(", ")} mm`;
-    voxel.textContent = `(z, y, x) ${index.join(", ")}${where}   value ${value.join(", ")}${name}`;
-  });
+  store.on(
+    ["pointer", "crosshair", "opened", "maskVersion", "image"],
+    ({ pointer, crosshair, opened, labels, image }) => {
+      if (opened === null) {
+        voxel.textContent = "";
+        return;
+      }
+      const index = pointer ?? crosshair;
+      const mm = toMm(opened.volume.affine, index).map((value) => value.toFixed(1));
+      const value = valueAt((seriesOf(opened, image) ?? opened).volume, index).map((number) =>
+        String(Number(number.toPrecision(5))),
+      );
+      const label = opened.map.at(index);
+      const name = label === 0 ? "" : `   ${labels.find((one) => one.value === label)?.name ?? `label ${label}`}`;
+      const where = opened.photo ? "" : `   RAS ${mm.join(", ")} mm`;
+      voxel.textContent = `(z, y, x) ${index.join(", ")}${where}   value ${value.join(", ")}${name}`;
+    },
+  );
   store.on(["pending", "unsent", "answering", "connection"], (state) => {
     const working = (state.pending.length > 0 || state.unsent.length > 0) && state.connection === "live";
     if (!working) {
@@ -73,5 +84,5 @@ export function statusLine(actions: Actions): HTMLElement {
     const finetuned = answered.finetuned ? ", fine-tuned to this image" : "";
     answer.textContent = `Answered in ${Math.round(answered.milliseconds)} ms${quality}${finetuned}`;
   });
-  return h("footer", { class: "status" }, voxel, h("span", { class: "spacer" }), warming, busy, answer);
+  return h("footer", { class: "status" }, voxel, h("span", { class: "spacer" }), coming, warming, busy, answer);
 }

@@ -1,0 +1,114 @@
+"""Routes on what is measured of masks: volume, diameters and values of every label, and a label's surface.
+
+Measuring happens on one thread at a time, which holds no session's lock while it works, so clicks do not wait for it.
+A client that names the version of the map it knows is not told the same again.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Path, Query
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, Response
+
+from segmend.core.image import Image, MaskArray
+from segmend.core.measures import Measures, unit_of
+from segmend.core.session import Session
+from segmend.core.surface import surface
+from segmend.errors import NotFoundError
+from segmend.server.kept_measures import cropped_image, masks_in
+from segmend.server.open_session import OpenSession
+from segmend.server.replies import PROBLEMS
+from segmend.server.schemas import MeasuresJson
+from segmend.server.sessions import open_session
+from segmend.server.state import Shared, SharedNow
+
+router = APIRouter(prefix="/api", tags=["measures"], responses=PROBLEMS)
+BYTES = "application/octet-stream"
+# Voxels of a label's box above which its surface is made of a coarser mask, which a browser can turn.
+MOST_SURFACE_VOXELS = 8_000_000
+
+Value = Annotated[int, Path(ge=1, le=65535)]
+
+
+def version_of(session: Session) -> str:
+    """Return what names the state of a map: another one after every event and every answer."""
+    return f"{len(session.events)}.{len(session.pending)}"
+
+
+def _as_json(label: int, found: Measures) -> dict[str, Any]:
+    at = found.diameters
+    return {
+        "value": label,
+        "voxels": found.voxels,
+        "volume_ml": found.volume_ml,
+        "area_mm2": found.area_mm2,
+        "long_axis": None if at is None else at.long_axis,
+        "short_axis": None if at is None else at.short_axis,
+        "slice": None if at is None else at.slice,
+        "means": found.means,
+        "deviations": found.deviations,
+    }
+
+
+@router.get(
+    "/sessions/{session}/measures",
+    response_model=MeasuresJson,
+    summary="Volume, diameters and values of every label; a version that is named and still holds is 204",
+    responses={204: {"description": "Nothing has changed since that version."}},
+)
+async def measures(
+    session: str, here: SharedNow, since: Annotated[str, Query(max_length=40, description="a version")] = ""
+) -> Response:
+    async with open_session(here, session) as opened:
+        if since == version_of(opened.session):
+            return Response(status_code=204)
+        async with here.measuring:
+            return JSONResponse(await run_in_threadpool(_measured, here, opened))
+
+
+def _measured(here: Shared, opened: OpenSession) -> dict[str, Any]:
+    session, box, label_map = opened.painted()
+    image = here.sessions.images.get(opened.case)
+    found = here.kept_measures.of(opened.case, list(session.labels), label_map, box, image)
+    return {
+        "version": version_of(session),
+        "unit": unit_of(image),
+        "labels": [_as_json(label, one) for label, one in found.items()],
+    }
+
+
+@router.get(
+    "/sessions/{session}/surfaces/{label}",
+    summary="A label's surface: u32 vertices, u32 triangles, then f32 RAS mm and u32 corners, little endian",
+    response_class=Response,
+    responses={200: {"content": {BYTES: {}}}},
+)
+async def surface_of(session: str, label: Value, here: SharedNow) -> Response:
+    async with open_session(here, session) as opened:
+        async with here.measuring:
+            body = await run_in_threadpool(lambda: packed_surface(opened, label, here.sessions.images.get(opened.case)))
+        return Response(body, media_type=BYTES)
+
+
+def packed_surface(opened: OpenSession, label: int, image: Image) -> bytes:
+    """Return the surface of one label of a session as bytes."""
+    session, box, label_map = opened.painted()
+    if label not in session.labels:
+        raise NotFoundError(f"This session has no label {label}.")
+    where, mask = masks_in(label_map, box, [label], image.shape)[label]
+    step = max(1, int(np.ceil((where.size / MOST_SURFACE_VOXELS) ** (1 / 3))))
+    found = surface(*coarser(mask, cropped_image(image, where), step))
+    counts = np.array([len(found.vertices), len(found.triangles)], "<u4")
+    return counts.tobytes() + found.vertices.astype("<f4").tobytes() + found.triangles.astype("<u4").tobytes()
+
+
+def coarser(mask: MaskArray, image: Image, step: int) -> tuple[MaskArray, Image]:
+    """Return every `step`-th voxel of a mask, with the grid that these make, which is smooth enough for a picture."""
+    if step == 1:
+        return mask, image
+    affine = image.affine.copy()
+    affine[:3, :3] *= step
+    return mask[::step, ::step, ::step], Image(image.voxels[:, ::step, ::step, ::step], affine, axes="zyx")

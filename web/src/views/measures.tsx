@@ -1,0 +1,138 @@
+/** What is measured: of every label, live, and by hand with a ruler, an angle or a region. */
+
+import { render } from "preact";
+import { useMemo } from "preact/hooks";
+import type { Actions } from "../actions";
+import { h, set } from "../dom";
+import { isSized, RULERS, type Ruler, type RulerKind, words } from "../rulers";
+import { type Measure, seriesOf, type State } from "../state";
+import { short } from "../words";
+import { fieldOf } from "./elements";
+
+const NAMES: Readonly<Record<RulerKind, string>> = { ruler: "Ruler", angle: "Angle", ellipse: "Region" };
+const TITLES: Readonly<Record<RulerKind, string>> = {
+  ruler: "Drag from one end to the other",
+  angle: "Drag the first leg to the vertex, then press at the end of the second",
+  ellipse: "Drag from corner to corner: mean, range and area of an ellipse",
+};
+
+export function measuresPanel(actions: Actions): HTMLElement {
+  const { store } = actions;
+  const body = h("div", {});
+  const element = h("details", { class: "section measures" }, h("summary", {}, h("h2", {}, "Measures")), body);
+  render(<Measures actions={actions} />, body);
+  element.addEventListener("toggle", () => {
+    store.set({ measuresShown: element.open });
+  });
+  store.on(["opened", "measuresShown"], ({ opened, measuresShown }) => {
+    set(element, "hidden", opened === null);
+    element.open = measuresShown;
+  });
+  return element;
+}
+
+function Measures({ actions }: { readonly actions: Actions }) {
+  const { store } = actions;
+  const fields = useMemo(
+    () => ({
+      opened: fieldOf(store, "opened"),
+      labels: fieldOf(store, "labels"),
+      measured: fieldOf(store, "measured"),
+      rulers: fieldOf(store, "rulers"),
+      tool: fieldOf(store, "tool"),
+      image: fieldOf(store, "image"),
+    }),
+    [],
+  );
+  const opened = fields.opened.value;
+  if (opened === null) return null;
+  const scale = { sized: isSized(opened.volume), ct: opened.statistics.ct };
+  const measured = fields.measured.value;
+  return (
+    <>
+      <ul class="measure-list" aria-label="Measures of the labels">
+        {fields.labels.value.map((label) => {
+          const found = measured?.labels.find(({ value }) => value === label.value);
+          return (
+            <li key={label.value}>
+              <span class="measure-dot" style={{ background: `rgb(${label.colour.join()})` }} aria-hidden="true" />
+              <span class="measure-name">{label.name}</span>
+              <span class="measure-values">
+                {found === undefined ? "…" : sentences(found, measured?.unit ?? "mm", scale.ct, fields.image.value)}
+              </span>
+            </li>
+          );
+        })}
+      </ul>
+      <div class="presets" role="group" aria-label="Measure by hand">
+        {RULERS.map((kind) => (
+          <button
+            type="button"
+            class="chip"
+            key={kind}
+            title={`${TITLES[kind]} (M)`}
+            aria-pressed={String(fields.tool.value === kind) as "true" | "false"}
+            onClick={() => {
+              actions.setTool(fields.tool.value === kind ? "navigate" : kind);
+            }}
+          >
+            {NAMES[kind]}
+          </button>
+        ))}
+      </div>
+      <ul class="ruler-list" aria-label="Measured by hand">
+        {fields.rulers.value.map((ruler, i) => (
+          <li key={i}>
+            <button
+              type="button"
+              class="link"
+              title="Show it"
+              onClick={() => {
+                actions.showMark(middleOf(ruler));
+              }}
+            >
+              {NAMES[ruler.kind]}
+            </button>
+            <span class="measure-values">
+              {words(ruler, (seriesOf(opened, fields.image.value) ?? opened).volume, scale).join(", ")}
+            </span>
+            <button
+              type="button"
+              class="icon-button small"
+              aria-label={`Remove ${NAMES[ruler.kind].toLowerCase()} ${i + 1}`}
+              onClick={() => {
+                actions.removeRuler(ruler);
+              }}
+            >
+              ×
+            </button>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+function middleOf({ points }: Ruler): readonly [number, number, number] {
+  const mean = (axis: 0 | 1 | 2): number =>
+    Math.round(points.reduce((sum, point) => sum + point[axis], 0) / points.length);
+  return [mean(0), mean(1), mean(2)];
+}
+
+/** Return what is measured of a label, as it is read out. */
+export function sentences(
+  { voxels, volume_ml, area_mm2, long_axis, short_axis, means, deviations }: Measure,
+  unit: "mm" | "px",
+  ct: boolean,
+  image: State["image"],
+): string {
+  if (voxels === 0) return "empty";
+  const size =
+    volume_ml !== null ? `${short(volume_ml)} ml` : area_mm2 !== null ? `${short(area_mm2)} mm²` : `${voxels} px`;
+  const axes =
+    long_axis === null || short_axis === null ? "" : `${long_axis.toFixed(1)} × ${short_axis.toFixed(1)} ${unit}`;
+  const at = Math.min(image, means.length - 1);
+  const values =
+    means.length === 3 && volume_ml === null ? "" : `${short(means[at])} ± ${short(deviations[at])}${ct ? " HU" : ""}`;
+  return [size, axes, values].filter((part) => part !== "").join(" · ");
+}
