@@ -452,8 +452,13 @@ class MethodJson(BaseModel):
 
 
 class FormatJson(BaseModel):
-    suffix: str
+    suffix: Annotated[str, Field(description="a file's ending, or what a folder of an archive is called")]
     title: str
+    group: Annotated[
+        Literal["masks", "surfaces", "reading", "training"],
+        Field(description="training: folders to learn from, in an archive alone"),
+    ]
+    of: Annotated[Literal["any", "picture", "volume"], Field(description="what it can be made of")]
     flat: Annotated[bool, Field(description="it holds a picture, and no volume")]
 
 
