@@ -19,7 +19,7 @@ PICTURES, ROWS = 4, 14
 SIDE = 480
 ROW, SMALL = 14.0, 7.5
 # Where the table's columns begin.
-COLUMNS = (0.0, 16.0, 150.0, 215.0, 275.0, 340.0, 425.0)
+COLUMNS = (0.0, 16.0, 140.0, 205.0, 260.0, 355.0, 435.0)
 LOW, CAPTION = HEIGHT - 52.0, 11.0
 
 
@@ -46,7 +46,8 @@ def _head(page: Page, result: CaseResult, *, anonymous: bool) -> float:
     steps = " x ".join(f"{step:.3g}" for step in (case.spacing[::-1] if case.shape[0] > 1 else case.spacing[:0:-1]))
     facts = [case.modality, f"{size} {'voxels' if case.shape[0] > 1 else 'pixels'}", f"{steps} mm"]
     status = {"done": "accepted", "rejected": "rejected", "begun": "not yet accepted", "untouched": "not yet accepted"}
-    facts.append(status[case.status] + (f" by {case.status_by}" if case.status_by else ""))
+    judged = case.status in ("done", "rejected") and case.status_by
+    facts.append(status[case.status] + (f" by {case.status_by}" if judged else ""))
     lines = ["  |  ".join(fact for fact in facts if fact)]
     if not anonymous and (case.patient or case.study_date):
         lines.append("  |  ".join(fact for fact in (case.patient, case.study_date, case.description) if fact))
@@ -87,14 +88,23 @@ def _cells(found: Measures, image: Image) -> tuple[str, ...]:
     long = found.diameters
     assert long is not None  # it has voxels
     if found.volume_ml is not None:
-        size = f"{found.volume_ml:.3g} ml"
+        size = f"{_short(found.volume_ml)} ml"
     else:
-        size = f"{found.voxels} px" if found.area_mm2 is None else f"{found.area_mm2:.4g} mm\xb2"
+        size = f"{found.voxels} px" if found.area_mm2 is None else f"{_short(found.area_mm2)} mm\xb2"
     axes = f"{long.long_axis:.1f} x {long.short_axis:.1f} {long.unit}"
     several = image.channels > 1
     mean = " / ".join(f"{one:.0f}" for one in found.means) if several else f"{found.means[0]:.1f}"
     mean += "" if several else f" \xb1 {found.deviations[0]:.1f}"
     return size, f"{long.longest:.1f} {long.unit}", axes, mean, f"{min(found.lows):.5g} to {max(found.highs):.5g}"
+
+
+def _short(size: float) -> str:
+    """Return a size with three figures that count.
+
+    >>> _short(1600.4), _short(32.19), _short(0.0641)
+    ('1600', '32.2', '0.0641')
+    """
+    return f"{size:.0f}" if size >= 100 else f"{size:.3g}"
 
 
 def _pictures(page: Page, result: CaseResult, labels: Sequence[Label], y: float) -> None:
@@ -130,7 +140,7 @@ def _foot(page: Page, result: CaseResult) -> None:
     done = {*result.session.marked()}
     methods = {event.method for i in done if isinstance(event := result.session.events[i], Prompted)} - {GIVEN}
     people = sorted({record.user for record in result.history if record.user})
-    made = [f"{len(done)} marks and edits"]
+    made = ["1 mark or edit" if len(done) == 1 else f"{len(done)} marks and edits"]
     made += [f"by {', '.join(people)}"] if people else []
     made += [f"method {', '.join(sorted(methods))}"] if methods else []
     if result.history:
