@@ -19,6 +19,7 @@ ABOVE = (  # a part imports from those before it in this list, and from those be
     ("datasets", "samples"),
     ("classical",),
     ("store", "learning", "evaluation"),
+    ("results",),
     ("report", "mend", "server"),
     ("papers", "continual"),
     ("cli",),

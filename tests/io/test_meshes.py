@@ -83,8 +83,8 @@ def test_a_glb_has_names_colours_and_stands_upright_in_metres(shown, tmp_path: P
     assert np.linalg.det(turn[:3, :3]) > 0
     for place, (low, high) in ((0, (LOW, HIGH)), (1, ((102.5, -43, 30), (104.5, -39, 38)))):
         primitive = about["meshes"][place]["primitives"][0]
-        vertices, indices = (about["accessors"][primitive[key]] if key == "indices" else
-                             about["accessors"][primitive["attributes"]["POSITION"]] for key in ("v", "indices"))  # fmt: skip
+        numbers = (primitive["attributes"]["POSITION"], primitive["indices"])
+        vertices, indices = (about["accessors"][number] for number in numbers)
         views = [about["bufferViews"][one["bufferView"]] for one in (vertices, indices)]
         points = np.frombuffer(binary, "<f4", vertices["count"] * 3, views[0]["byteOffset"]).reshape(-1, 3)
         triangles = np.frombuffer(binary, "<u4", indices["count"], views[1]["byteOffset"]).reshape(-1, 3)

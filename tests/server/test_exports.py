@@ -7,7 +7,7 @@ import pytest
 
 from segmend.core.image import Image
 from segmend.io import MASK_FORMATS, read_mask
-from segmend.server.exports import file_name
+from segmend.results.kinds import file_name
 from tests.server.dicom import slices
 from tests.server.running import BLUE, Client, clicked, defined, rooms
 

@@ -48,8 +48,10 @@ def test_health_methods_and_formats(client):
     assert flood["prompts"] == ["click", "stroke", "box"] and flood["dimensions"] == [2, 3]
     assert flood["calibrated"] == []
     formats = client.get("/api/formats").json()
-    assert {"suffix": ".nii.gz", "title": "NIfTI, packed", "flat": False} in formats
+    packed = {"suffix": ".nii.gz", "title": "NIfTI, packed", "group": "masks", "of": "any", "flat": False}
+    assert packed in formats
     assert [one["suffix"] for one in formats if one["flat"]] == [".png"]
+    assert [one["suffix"] for one in formats if one["group"] == "training"] == ["training", "nnunet"]
 
 
 def test_a_case_is_listed_shown_and_deleted(client, case):

@@ -1,10 +1,11 @@
-/** Downloading the mask in any of the server's formats. */
+/** Downloading the mask in any of the server's formats; the dialog of results has the rest. */
 
 import type { Actions } from "./actions";
 import * as api from "./api";
 import { h, icon, refill } from "./dom";
 import { entries } from "./formats";
 import { reportErrors, toast } from "./toasts";
+import { showResults } from "./views/results";
 
 /** Return the button and its menu of formats. */
 export function downloadMenu(actions: Actions): HTMLElement {
@@ -33,30 +34,46 @@ export function downloadMenu(actions: Actions): HTMLElement {
     items[(next + items.length) % items.length]?.focus();
   });
   store.on(["opened", "formats"], ({ opened, formats }) => {
-    refill(
-      list,
-      entries(formats, opened?.case.source ?? false, opened?.volume.shape[0] === 1).map(({ suffix, title, patient }) =>
-        h(
-          "li",
-          {},
+    refill(list, [
+      ...entries(formats, opened?.case.source ?? false, opened?.volume.shape[0] === 1).map(
+        ({ suffix, title, patient }) =>
           h(
-            "button",
-            {
-              type: "button",
-              class: "menu-item",
-              "data-format": suffix,
-              "data-patient": patient,
-              onclick: () => {
-                list.hidePopover();
-                reportErrors(() => download(actions, suffix, patient));
+            "li",
+            {},
+            h(
+              "button",
+              {
+                type: "button",
+                class: "menu-item",
+                "data-format": suffix,
+                "data-patient": patient,
+                onclick: () => {
+                  list.hidePopover();
+                  reportErrors(() => download(actions, suffix, patient));
+                },
               },
-            },
-            h("span", {}, title),
-            h("code", {}, suffix),
+              h("span", {}, title),
+              h("code", {}, suffix),
+            ),
           ),
+      ),
+      h(
+        "li",
+        {},
+        h(
+          "button",
+          {
+            type: "button",
+            class: "menu-item more",
+            onclick: () => {
+              list.hidePopover();
+              showResults(actions);
+            },
+          },
+          h("span", {}, "Surfaces, measures, reports, several cases…"),
         ),
       ),
-    );
+    ]);
   });
   store.on(["opened", "formats"], ({ opened, formats }) => {
     button.disabled = opened === null || formats.length === 0;

@@ -1,23 +1,49 @@
-/** What the download menu offers. */
+/** What results can be written as, and what the menu and the dialog offer of it. */
 
 import type * as api from "./api";
 
-interface Entry extends api.Format {
+export interface Entry {
+  readonly suffix: string;
+  readonly title: string;
   readonly patient: api.Patient;
 }
 
-/**
- * Return what the menu offers: a DICOM mask of an image from DICOM twice, with its patient and without; of a volume no
- * format that holds only a picture.
- */
+/** Tell whether an image's result can be written so. */
+export function fits({ of }: api.Format, picture: boolean): boolean {
+  return of === "any" || (of === "picture") === picture;
+}
+
+/** Return what the menu offers: masks, a DICOM mask of an image from DICOM twice, with its patient and without. */
 export function entries(formats: readonly api.Format[], fromDicom: boolean, picture: boolean): Entry[] {
-  const fitting = formats.filter(({ flat }) => picture || !flat);
-  return fitting.flatMap(({ suffix, title, flat }): Entry[] =>
+  const fitting = formats.filter((format) => format.group === "masks" && fits(format, picture));
+  return fitting.flatMap(({ suffix, title }): Entry[] =>
     fromDicom && suffix.endsWith(".dcm")
       ? [
-          { suffix, flat, title: `${title}, anonymous`, patient: "anonymous" },
-          { suffix, flat, title: `${title}, with its patient`, patient: "keep" },
+          { suffix, title: `${title}, anonymous`, patient: "anonymous" },
+          { suffix, title: `${title}, with its patient`, patient: "keep" },
         ]
-      : [{ suffix, flat, title, patient: "anonymous" }],
+      : [{ suffix, title, patient: "anonymous" }],
   );
+}
+
+export const GROUPS: Readonly<Record<api.Format["group"], string>> = {
+  masks: "Masks",
+  surfaces: "Surfaces, in mm",
+  reading: "To read and to keep",
+  training: "To train on",
+};
+
+/** What a person asks for in the dialog of results. */
+export interface Wanted {
+  readonly kinds: ReadonlySet<string>;
+  readonly cases: URLSearchParams | string; // a list's filter, or one case's id
+  readonly patient: boolean;
+}
+
+/** Return the address of the zip that holds it. */
+export function archiveAddress({ kinds, cases, patient }: Wanted): string {
+  const asked = typeof cases === "string" ? new URLSearchParams({ case: cases }) : new URLSearchParams(cases);
+  for (const kind of kinds) asked.append("kind", kind);
+  if (patient) asked.set("patient", "keep");
+  return `api/results.zip?${asked.toString()}`;
 }

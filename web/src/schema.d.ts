@@ -183,7 +183,7 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** What masks can be written as */
+        /** What results can be written as */
         readonly get: operations["formats_api_formats_get"];
         readonly put?: never;
         readonly post?: never;
@@ -236,6 +236,23 @@ export interface paths {
         };
         /** The installed methods */
         readonly get: operations["installed_api_methods_get"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/results.zip": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** The results of all cases that a filter finds, or of those that are named, as one zip */
+        readonly get: operations["results_api_results_zip_get"];
         readonly put?: never;
         readonly post?: never;
         readonly delete?: never;
@@ -302,7 +319,7 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** The label map as a file */
+        /** What came of a session as one file: masks, surfaces, measures, a report, or a log to replay */
         readonly get: operations["export_api_sessions__session__export_get"];
         readonly put?: never;
         readonly post?: never;
@@ -902,7 +919,22 @@ export interface components {
              * @description it holds a picture, and no volume
              */
             readonly flat: boolean;
-            /** Suffix */
+            /**
+             * Group
+             * @description training: folders to learn from, in an archive alone
+             * @enum {string}
+             */
+            readonly group: "masks" | "surfaces" | "reading" | "training";
+            /**
+             * Of
+             * @description what it can be made of
+             * @enum {string}
+             */
+            readonly of: "any" | "picture" | "volume";
+            /**
+             * Suffix
+             * @description a file's ending, or what a folder of an archive is called
+             */
             readonly suffix: string;
             /** Title */
             readonly title: string;
@@ -3612,6 +3644,143 @@ export interface operations {
             };
         };
     };
+    readonly results_api_results_zip_get: {
+        readonly parameters: {
+            readonly query: {
+                /** @description by id */
+                readonly case?: readonly string[] | null;
+                /** @description which date `since` and `until` are about */
+                readonly date_of?: "added" | "changed" | "study";
+                readonly kind: readonly (".nii.gz" | ".nii" | ".seg.nrrd" | ".nrrd" | ".mha" | ".dcm" | ".rtstruct.dcm" | ".tif" | ".png" | ".stl" | ".obj" | ".glb" | ".overlay.png" | ".csv" | ".pdf" | ".provenance.json" | "training" | "nnunet")[];
+                /** @description what a label of the case is called */
+                readonly label?: string | null;
+                readonly modality?: string | null;
+                /** @description whether a DICOM mask, a table, a report and a log leave out whose it is, or keep it */
+                readonly patient?: "anonymous" | "keep";
+                readonly project?: string | null;
+                /** @description words in the name, patient, description or comment */
+                readonly q?: string;
+                readonly since?: string | null;
+                readonly status?: readonly ("untouched" | "begun" | "done" | "rejected")[] | null;
+                /** @description that day included */
+                readonly until?: string | null;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/zip": unknown;
+                };
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readonly state_api_sessions__session__get: {
         readonly parameters: {
             readonly query?: never;
@@ -3999,8 +4168,8 @@ export interface operations {
     readonly export_api_sessions__session__export_get: {
         readonly parameters: {
             readonly query?: {
-                readonly format?: ".nii.gz" | ".nii" | ".seg.nrrd" | ".nrrd" | ".mha" | ".dcm" | ".rtstruct.dcm" | ".tif" | ".png";
-                /** @description whether a DICOM mask leaves out whose it is, or keeps it */
+                readonly format?: ".nii.gz" | ".nii" | ".seg.nrrd" | ".nrrd" | ".mha" | ".dcm" | ".rtstruct.dcm" | ".tif" | ".png" | ".stl" | ".obj" | ".glb" | ".overlay.png" | ".csv" | ".pdf" | ".provenance.json";
+                /** @description whether a DICOM mask, a table, a report and a log leave out whose it is, or keep it */
                 readonly patient?: "anonymous" | "keep";
             };
             readonly header?: never;

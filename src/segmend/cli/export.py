@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
 
-from segmend import io
 from segmend.cli.place import open_store, place_options
+from segmend.cli.start import weights_of
 from segmend.cli.words import as_json, check_free, force_option, patient_option, say
-from segmend.core.session import Canvas
+from segmend.core.atomic import write_atomically
 from segmend.errors import SettingsError
+from segmend.results import kinds
+from segmend.results.archive import Wanted, archive, check_kinds
+from segmend.results.case_result import CaseResult, result_of
+from segmend.results.training import FOLDERS
 from segmend.store import Store
+from segmend.store.records import STATUSES, CaseRecord
+from segmend.store.worklist import CaseFilter
+
+# What an archive holds where nothing is said.
+USUAL = (".nii.gz", ".csv")
 
 
 @click.command()
 @click.argument("session", required=False)
-@click.option("-o", "--out", metavar="FILE", help="The masks: .nii.gz, .seg.nrrd, .mha, .dcm, .png ...")
+@click.option("-o", "--out", metavar="FILE", help="A mask, surface, table, report or log by its ending, or a .zip.")
+@click.option(
+    "--as",
+    "wanted",
+    multiple=True,
+    metavar="KIND",
+    help=f"What a .zip is to hold: {', '.join(kind.lstrip('.') for kind in [*kinds.KINDS, *FOLDERS])}. "
+    f"Repeat for more; {' and '.join(kind.lstrip('.') for kind in USUAL)} where nothing is said.",
+)
+@click.option("--case", "cases", multiple=True, metavar="CASE", help="Only this case, by id. Repeat for more.")
+@click.option("--project", default=None, help="Only cases of this project.")
+@click.option("--status", "statuses", multiple=True, type=click.Choice(STATUSES), help="Only cases of this status.")
+@click.option("--label", default=None, help="Only cases with a label of this name.")
+@click.option("--text", default="", help="Only cases with these words in their name, patient or description.")
+@click.option("--weights", multiple=True, metavar="[METHOD=]DIR", help="Weights that answered, for the log to replay.")
 @place_options
 @patient_option
 @force_option
@@ -26,6 +49,13 @@ from segmend.store import Store
 def export(
     session: str | None,
     out: str | None,
+    wanted: tuple[str, ...],
+    cases: tuple[str, ...],
+    project: str | None,
+    statuses: tuple[Any, ...],
+    label: str | None,
+    text: str,
+    weights: tuple[str, ...],
     data: Path,
     database: str | None,
     blobs: str | None,
@@ -33,27 +63,55 @@ def export(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Write the masks of SESSION to a file. Without a session, list all there are.
+    """Write what was annotated: SESSION to a file, or all cases that the options find to a .zip.
+
+    Without a session and a file, list all there are. Of a case the newest session with marks counts.
+
+    \b
+    A file's ending says what it is:
+      .nii.gz .nii .seg.nrrd .nrrd .mha .tif .png      masks (.png of a picture)
+      .dcm .rtstruct.dcm                               DICOM segmentation and structure set
+      .stl .obj .glb                                   surfaces in millimetres
+      .csv .pdf .overlay.png                           measures, a report of one page, a picture
+      .provenance.json                                 how it was made: `segmend replay` makes it again
+      .zip                                             any of these, and folders to train on (--as)
 
     \b
     Example:
       segmend export
       segmend export 1f6cab47d3a94e4c8c1f0ad9a8b6c2aa -o abdomen.seg.nrrd
       segmend export 1f6cab47d3a94e4c8c1f0ad9a8b6c2aa -o abdomen.dcm --patient keep
+      segmend export --project livers --status done --as nii.gz --as stl --as csv -o livers.zip
+      segmend export --status done --as nnunet -o train.zip
     """
     if out is not None:
         check_free([Path(out)], force=force)
     with open_store(data, database, blobs) as store:
-        if session is None:
+        chosen = CaseFilter(text, tuple(statuses), project, label=label)
+        if out is None:
+            if session is not None or wanted:
+                raise SettingsError("An export needs a file to write, for example -o masks.nii.gz; got none.")
             found = _sessions(store)
             lines = [f"{entry['session']}  {entry['created']}  {entry['name']}" for entry in found]
             say(found, lines or ["Nothing is annotated yet."], as_json=as_json)
             return
-        if out is None:
-            raise SettingsError("An export needs a file to write, for example -o masks.nii.gz; got none.")
-        values = _write(store, session, Path(out), anonymous=patient == "anonymous")
-    line = f"{out}: {', '.join(values['labels']) or 'no labels'}."
-    say(values, [line], as_json=as_json)
+        folders = weights_of(weights, "mend")
+        anonymous = patient == "anonymous"
+        if out.lower().endswith(".zip"):
+            asked = [kind if kind in FOLDERS else f".{kind.lstrip('.')}" for kind in wanted] or list(USUAL)
+            check_kinds(asked)
+            values = _write_archive(
+                store, session, _chosen(store, chosen, cases), Path(out), Wanted(asked, anonymous, folders)
+            )
+            say(values, [f"{out}: {_cases(values['cases'])} looked at."], as_json=as_json)
+            return
+        if session is None:
+            raise SettingsError(f"The file of all cases needs a name that ends in .zip; got {out}.")
+        result = result_of(store, session)
+        suffix = kinds.suffix_of(Path(out))
+        kinds.write_result(Path(out), result, suffix, anonymous=anonymous, weights=folders)
+    values = _said(out, result)
+    say(values, [f"{out}: {', '.join(values['labels']) or 'no labels'}."], as_json=as_json)
 
 
 def _sessions(store: Store) -> list[dict[str, Any]]:
@@ -69,22 +127,41 @@ def _sessions(store: Store) -> list[dict[str, Any]]:
     ]
 
 
-def _write(store: Store, session_id: str, out: Path, *, anonymous: bool) -> dict[str, Any]:
-    record = store.session_record(session_id)
-    image = store.image(record.case)
-    case = store.case(record.case)
-    with store.source_of(case.id) if case.source else nullcontext() as source:
-        write = io.mask_writer(out, image, source=source, series=case.name, anonymous=anonymous)
-        session = store.session(session_id)
-        canvas = Canvas(session.shape)
-        canvas.follow(session)
-        labels = list(session.labels.values())
-        write(canvas.map, labels)
-    voxels = {label.name: int(canvas.mask(label.value).sum()) for label in labels}
+def _chosen(store: Store, wanted: CaseFilter, cases: tuple[str, ...]) -> list[CaseRecord]:
+    """Return the cases that were named or, without, those that a filter finds."""
+    if cases:
+        return [store.case(case) for case in cases]
+    if wanted.project is not None:
+        store.project(wanted.project)
+    return store.found_cases(wanted)
+
+
+def _write_archive(
+    store: Store, session: str | None, found: list[CaseRecord], out: Path, wanted: Wanted
+) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if session is not None:
+        found = [store.case(store.session_record(session).case)]
+        options["result_of"] = lambda store, _case: result_of(store, session)
+
+    def write(part: Path) -> None:
+        with TemporaryDirectory(prefix="segmend-") as scratch, part.open("wb") as file:
+            for piece in archive(store, found, wanted, Path(scratch), **options):
+                file.write(piece)
+
+    write_atomically(out, write)
+    return {"out": str(out), "cases": len(found), "kinds": list(wanted.kinds)}
+
+
+def _cases(count: int) -> str:
+    return f"{count} case{'' if count == 1 else 's'}"
+
+
+def _said(out: str, result: CaseResult) -> dict[str, Any]:
     return {
-        "out": str(out),
-        "session": session_id,
-        "case": record.case,
-        "labels": voxels,
-        "unanswered": len(session.pending),
+        "out": out,
+        "session": result.record.id,
+        "case": result.case.id,
+        "labels": {label.name: int((result.map == label.value).sum()) for label in result.labels},
+        "unanswered": len(result.session.pending),
     }

@@ -7,6 +7,7 @@ True
 
 from segmend.io.exchange import open_image, to_nibabel, to_simpleitk
 from segmend.io.files import (
+    ALIASES,
     FLAT_FORMATS,
     MASK_FORMATS,
     dicom_source,
@@ -16,12 +17,14 @@ from segmend.io.files import (
     read,
     read_mask,
     series,
+    suffix_of,
     write_image,
     write_mask,
 )
 from segmend.io.series import SeriesInfo
 
 __all__ = [
+    "ALIASES",
     "FLAT_FORMATS",
     "MASK_FORMATS",
     "SeriesInfo",
@@ -33,6 +36,7 @@ __all__ = [
     "read",
     "read_mask",
     "series",
+    "suffix_of",
     "to_nibabel",
     "to_simpleitk",
     "write_image",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ LOOKED_AT = 4 * SIDE
 BLACK, WHITE = 0.01, 0.99
 R, A, S = 0, 1, 2
 
+Number = TypeVar("Number", bound=np.generic)
+
 
 def thumbnail(plane: NDArray[Any], affine: Affine) -> bytes:
     """Return a slice [c y x] of an image as a PNG; with three channels in colours, otherwise the first in grey.
@@ -29,7 +31,7 @@ def thumbnail(plane: NDArray[Any], affine: Affine) -> bytes:
 
     step = max(1, *(-(-side // LOOKED_AT) for side in plane.shape[1:]))
     looked = plane[:3, ::step, ::step] if len(plane) == 3 else plane[:1, ::step, ::step]
-    shown, mm = _upright(_windowed(looked), affine)
+    shown, mm = upright(windowed(looked), affine)
     height, width = shown.shape[1] * mm[0], shown.shape[2] * mm[1]
     scale = SIDE / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -40,7 +42,7 @@ def thumbnail(plane: NDArray[Any], affine: Affine) -> bytes:
     return file.getvalue()
 
 
-def _windowed(values: NDArray[Any]) -> NDArray[np.uint8]:
+def windowed(values: NDArray[Any]) -> NDArray[np.uint8]:
     if values.dtype == np.uint8 and len(values) == 3:
         return values
     numbers = np.nan_to_num(np.asarray(values, np.float32), posinf=0.0, neginf=0.0)
@@ -53,8 +55,8 @@ def _windowed(values: NDArray[Any]) -> NDArray[np.uint8]:
     return shown
 
 
-def _upright(plane: NDArray[np.uint8], affine: Affine) -> tuple[NDArray[np.uint8], tuple[float, float]]:
-    """Return a plane as radiologists look at it, and how large its pixels are, down and to the right.
+def upright(plane: NDArray[Number], affine: Affine) -> tuple[NDArray[Number], tuple[float, float]]:
+    """Return a plane [c y x] as radiologists look at it, and how large its pixels are, down and to the right.
 
     The patient's right is on the left, or the front where the plane is sagittal; head or front is on top.
     """

@@ -8,7 +8,9 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
-from segmend import io, methods
+from segmend import methods
+from segmend.results.kinds import KINDS
+from segmend.results.training import FOLDERS
 from segmend.runtime.budget import resident_bytes
 from segmend.server.auth import cookie_name
 from segmend.server.replies import PROBLEMS
@@ -61,14 +63,17 @@ def installed(here: SharedNow) -> Response:
     )
 
 
-@router.get("/formats", response_model=list[FormatJson], summary="What masks can be written as")
+@router.get("/formats", response_model=list[FormatJson], summary="What results can be written as")
 def formats() -> Response:
-    return JSONResponse(
-        [
-            {"suffix": suffix, "title": title, "flat": suffix in io.FLAT_FORMATS}
-            for suffix, title in io.MASK_FORMATS.items()
-        ]
-    )
+    found = [
+        {"suffix": kind.suffix, "title": kind.title, "group": kind.group, "of": kind.of, "flat": kind.of == "picture"}
+        for kind in KINDS.values()
+    ]
+    folders = [
+        {"suffix": name, "title": title, "group": "training", "of": "any", "flat": False}
+        for name, title in FOLDERS.items()
+    ]
+    return JSONResponse([*found, *folders])
 
 
 @router.post("/logout", status_code=204, summary="End this browser's login; the token opens the server again")

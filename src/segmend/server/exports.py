@@ -1,68 +1,102 @@
-"""Masks to take away, in every format that can be written."""
+"""What was annotated, to take away: one session as one file, or many cases as a zip that is sent while it is made."""
 
 from __future__ import annotations
 
-import re
 import shutil
-from contextlib import nullcontext
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.background import BackgroundTask
 
-from segmend import io
-from segmend.errors import SettingsError
+from segmend.results.archive import Wanted, archive, check_kinds
+from segmend.results.case_result import CaseResult
+from segmend.results.kinds import KINDS, file_name, kind_of, write_result
+from segmend.results.training import FOLDERS
+from segmend.server.cases import FilterNow
 from segmend.server.replies import PROBLEMS
 from segmend.server.scratch import scratch_folder
 from segmend.server.state import SharedNow
+from segmend.store.records import CaseRecord
+from segmend.store.worklist import OLDEST_FIRST
 
 router = APIRouter(prefix="/api", tags=["exports"], responses=PROBLEMS)
+Patient = Annotated[
+    Literal["anonymous", "keep"],
+    Query(description="whether a DICOM mask, a table, a report and a log leave out whose it is, or keep it"),
+]
+# Kinds that one archive may hold, and cases that it may name.
+MAX_KINDS, MAX_NAMED = 40, 1000
 
 
 @router.get(
     "/sessions/{session}/export",
-    summary="The label map as a file",
+    summary="What came of a session as one file: masks, surfaces, measures, a report, or a log to replay",
     response_class=Response,
     responses={200: {"content": {"application/octet-stream": {}}}},
 )
 def export(
     session: str,
     here: SharedNow,
-    suffix: Annotated[str, Query(alias="format", json_schema_extra={"enum": list(io.MASK_FORMATS)})] = ".nii.gz",
-    patient: Annotated[
-        Literal["anonymous", "keep"], Query(description="whether a DICOM mask leaves out whose it is, or keeps it")
-    ] = "anonymous",
+    suffix: Annotated[str, Query(alias="format", json_schema_extra={"enum": list(KINDS)})] = ".nii.gz",
+    patient: Patient = "anonymous",
 ) -> Response:
-    if suffix not in io.MASK_FORMATS:
-        raise SettingsError(f"A mask can be written as {', '.join(io.MASK_FORMATS)}; got {suffix!r}.")
+    kind_of(suffix)
     with here.sessions.open(session) as opened:
-        labels, label_map = list(opened.session.labels.values()), opened.map()
+        log, label_map = opened.session, opened.map()
         case = here.store.case(opened.case)
+        image = here.sessions.images.get(case.id)
+    result = CaseResult(here.store, case, here.store.session_record(session), log, image, label_map)
     folder = scratch_folder(here.settings.data, "export-", elsewhere=True)
     try:
-        with here.store.source_of(case.id) if case.source else nullcontext() as source:
-            path = folder / f"mask{suffix}"
-            image = here.sessions.images.get(case.id)
-            write = io.mask_writer(
-                path, image, source=source, series=case.name, anonymous=patient == "anonymous"
-            )  # a case of a series is called what the series is called
-            write(label_map, labels)
+        path = folder / f"{file_name(case.name)}{suffix}"
+        write_result(path, result, suffix, anonymous=patient == "anonymous", weights=here.settings.weights)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return FileResponse(
         path,
-        filename=f"{file_name(case.name)}-mask{suffix}",
+        filename=f"{file_name(case.name)}-mask{suffix}" if KINDS[suffix].group == "masks" else path.name,
         media_type="application/octet-stream",
         background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
     )
 
 
-def file_name(name: str) -> str:
-    """Return a name as the safe stem of a file.
+@router.get(
+    "/results.zip",
+    summary="The results of all cases that a filter finds, or of those that are named, as one zip",
+    response_class=Response,
+    responses={200: {"content": {"application/zip": {}}}},
+)
+def results(
+    here: SharedNow,
+    wanted: FilterNow,
+    kinds: Annotated[
+        list[str],
+        Query(alias="kind", max_length=MAX_KINDS, json_schema_extra={"items": {"enum": [*KINDS, *FOLDERS]}}),
+    ],
+    cases: Annotated[list[str] | None, Query(alias="case", max_length=MAX_NAMED, description="by id")] = None,
+    patient: Patient = "anonymous",
+) -> Response:
+    check_kinds(kinds)
+    if wanted.project is not None:
+        here.store.project(wanted.project)
+    found = [here.store.case(case) for case in cases] if cases else here.store.found_cases(wanted, OLDEST_FIRST)
+    asked = Wanted(list(dict.fromkeys(kinds)), patient == "anonymous", here.settings.weights)
+    name = file_name(found[0].name) if len(found) == 1 else file_name(wanted.project or "results")
+    headers = {"Content-Disposition": f'attachment; filename="{_ascii(name)}.zip"'}
+    folder = scratch_folder(here.settings.data, "export-", elsewhere=True)
+    return StreamingResponse(_pieces(here, found, asked, folder), media_type="application/zip", headers=headers)
 
-    >>> file_name("../Lung, left (2)")
-    'Lung-left-2'
-    """
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:80] or "case"
+
+def _pieces(here: SharedNow, found: list[CaseRecord], asked: Wanted, folder: Path) -> Iterator[bytes]:
+    try:
+        yield from archive(here.store, found, asked, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ascii(name: str) -> str:
+    return name.encode("ascii", "replace").decode().replace("?", "-")

@@ -12,15 +12,11 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
-
 from segmend.core.image import Image
 from segmend.core.session import EMPTY, Asking, Patch, Session
-from segmend.editing.keeping import EditedVoxels
 from segmend.errors import SegmendError
-from segmend.server.answering import OpenWorkspace, Scene, answered_prompts, label_of, parts
-from segmend.server.draft_map import Draft, DraftMap
-from segmend.server.uncertainty import UncertaintyMap
+from segmend.server.answering import OpenWorkspace
+from segmend.server.replaying import answered_anew
 from segmend.store import LoadedSession, Store
 from segmend.store.checksums import patch_crc
 
@@ -82,28 +78,7 @@ def _answer(session: Session, position: int, open_workspace: OpenWorkspace, imag
     if not isinstance(session.events[position], Asking):
         return EMPTY
     try:
-        return _answered_anew(session, position, open_workspace, image)
+        return answered_anew(session, position, open_workspace, image).patch()
     except SegmendError as error:
         log.warning("Event %d cannot be answered anew: %s", position, type(error).__name__)
         return None
-
-
-def _answered_anew(session: Session, position: int, open_workspace: OpenWorkspace, image: Callable[[], Image]) -> Patch:
-    """Return the answer to an event in the session as it was when the event came."""
-    then = Session(
-        session.shape,
-        session.events[: position + 1],
-        {i: patch for i, patch in session.answers.items() if i < position},
-    )
-    label = label_of(then, position)
-    locked = tuple(value for value, other in then.labels.items() if other.locked and value != label)
-    draft_map = DraftMap(then.shape)
-    draft_map.follow(then)
-    uncertainty_map = UncertaintyMap(position, label, answered_prompts(then, position))
-    draft = draft_map.draft = Draft(then, position, label, locked, uncertainty_map, planes=np.zeros(0, bool))
-    edited = EditedVoxels(then.shape, label).before(then, position)
-    scene = Scene(open_workspace, image, draft_map.previous, edited)
-    for part in parts(then, position, draft_map.previous(label), scene):
-        if not isinstance(part, float):
-            draft_map.paint(draft, part)
-    return draft.patch()

@@ -472,8 +472,13 @@ class MeasuresJson(BaseModel):
 
 
 class FormatJson(BaseModel):
-    suffix: str
+    suffix: Annotated[str, Field(description="a file's ending, or what a folder of an archive is called")]
     title: str
+    group: Annotated[
+        Literal["masks", "surfaces", "reading", "training"],
+        Field(description="training: folders to learn from, in an archive alone"),
+    ]
+    of: Annotated[Literal["any", "picture", "volume"], Field(description="what it can be made of")]
     flat: Annotated[bool, Field(description="it holds a picture, and no volume")]
 
 

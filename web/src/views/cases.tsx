@@ -29,6 +29,7 @@ import {
 import { confirmDelete, linkDialog } from "./dialogs";
 import { fieldOf, Icon, IconButton } from "./elements";
 import { kindAndSize } from "./header";
+import { showResults } from "./results";
 
 const ROW = 64; // CSS pixels
 const BESIDE = 6; // rows that are drawn above and below those in sight
@@ -55,6 +56,13 @@ function Worklist({ actions }: { readonly actions: Actions }) {
     <>
       <div class="section-head">
         <h2>Cases</h2>
+        <IconButton
+          name="download"
+          label="Results of these cases"
+          onClick={() => {
+            showResults(actions);
+          }}
+        />
         <IconButton
           name="link"
           label="Link a folder or file of this computer"

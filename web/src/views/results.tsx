@@ -1,0 +1,161 @@
+/** The dialog of results: what is to leave, of this case or of all cases of the list, as one zip. */
+
+import "../results.css";
+import { useSignal } from "@preact/signals";
+import { render } from "preact";
+import type { Actions } from "../actions";
+import * as api from "../api";
+import { h } from "../dom";
+import { archiveAddress, fits, GROUPS } from "../formats";
+import { toast } from "../toasts";
+import { filtersOf, parameters } from "../worklist";
+import { dialog } from "./dialogs";
+
+type Group = api.Format["group"];
+
+const KEPT = "segmend.results"; // in localStorage: the kinds that were asked for last
+const USUAL = [".nii.gz", ".csv"];
+
+export function showResults(actions: Actions): void {
+  if (document.querySelector("dialog.results") !== null) return;
+  const place = h("div", {});
+  const element = dialog("Results", place);
+  element.classList.add("results");
+  render(
+    <Results
+      actions={actions}
+      close={() => {
+        element.close();
+      }}
+    />,
+    place,
+  );
+  element.addEventListener("close", () => {
+    render(null, place);
+  });
+}
+
+interface Props {
+  readonly actions: Actions;
+  readonly close: () => void;
+}
+
+function Results({ actions, close }: Props) {
+  const { list, store } = actions;
+  const { opened, formats } = store.state;
+  const kinds = useSignal<ReadonlySet<string>>(remembered());
+  const all = useSignal(opened === null);
+  const patient = useSignal(false);
+  const total = list.total.value ?? 0;
+  const filtered = filtersOf(list.query.value) > 0 || list.query.value.text.trim() !== "";
+  const picture = opened?.volume.shape[0] === 1;
+  const offered = formats.filter((format) => all.value || opened === null || fits(format, picture));
+  const chosen = new Set(offered.map(({ suffix }) => suffix).filter((suffix) => kinds.value.has(suffix)));
+  const choose = (suffix: string, wanted: boolean): void => {
+    const others = [...kinds.value].filter((one) => one !== suffix);
+    kinds.value = new Set(wanted ? [...others, suffix] : others);
+  };
+  const send = (event: Event): void => {
+    event.preventDefault();
+    remember(kinds.value);
+    const cases = all.value || opened === null ? parameters(list.query.value) : opened.case.id;
+    const path = archiveAddress({ kinds: chosen, cases, patient: patient.value });
+    h("a", { href: api.address(path), download: "" }).click();
+    toast("The results are on their way; the browser shows how far they are.", "good");
+    close();
+  };
+  return (
+    <form onSubmit={send}>
+      <fieldset class="results-of">
+        <legend>Of</legend>
+        {opened !== null && (
+          <label>
+            <input
+              type="radio"
+              name="results-of"
+              checked={!all.value}
+              onChange={() => {
+                all.value = false;
+              }}
+            />
+            <span>This case: {opened.case.name}</span>
+          </label>
+        )}
+        <label>
+          <input
+            type="radio"
+            name="results-of"
+            checked={all.value}
+            onChange={() => {
+              all.value = true;
+            }}
+          />
+          <span>
+            {filtered ? "All cases that the list shows now" : "All cases"}: {total}
+          </span>
+        </label>
+      </fieldset>
+      <div class="results-kinds">
+        {(Object.keys(GROUPS) as Group[]).map((group) => {
+          const inGroup = offered.filter((format) => format.group === group);
+          if (inGroup.length === 0) return null;
+          return (
+            <fieldset key={group}>
+              <legend>{GROUPS[group]}</legend>
+              {inGroup.map(({ suffix, title }) => (
+                <label key={suffix}>
+                  <input
+                    type="checkbox"
+                    data-kind={suffix}
+                    checked={kinds.value.has(suffix)}
+                    onChange={({ currentTarget }) => {
+                      choose(suffix, currentTarget.checked);
+                    }}
+                  />
+                  <span>{title}</span>
+                  {suffix.startsWith(".") && <code>{suffix}</code>}
+                </label>
+              ))}
+            </fieldset>
+          );
+        })}
+      </div>
+      <label class="results-patient">
+        <input
+          type="checkbox"
+          checked={patient.value}
+          onChange={({ currentTarget }) => {
+            patient.value = currentTarget.checked;
+          }}
+        />
+        <span>With the patient, in DICOM, tables, reports and logs</span>
+      </label>
+      <div class="dialog-buttons">
+        <span class="hint results-hint">
+          {all.value ? "Cases without marks are left out." : "One zip, with a folder of this case."}
+        </span>
+        <button class="button primary" disabled={chosen.size === 0 || (all.value && total === 0)}>
+          Download
+        </button>
+      </div>
+    </form>
+  );
+}
+
+function remembered(): ReadonlySet<string> {
+  try {
+    const kept: unknown = JSON.parse(localStorage.getItem(KEPT) ?? "null");
+    if (Array.isArray(kept)) return new Set(kept.filter((one): one is string => typeof one === "string"));
+  } catch {
+    // no storage, or not ours
+  }
+  return new Set(USUAL);
+}
+
+function remember(kinds: ReadonlySet<string>): void {
+  try {
+    localStorage.setItem(KEPT, JSON.stringify([...kinds]));
+  } catch {
+    // no storage: the usual ones next time
+  }
+}
