@@ -541,13 +541,6 @@ def test_the_doctor_tells_what_the_machine_is(said, tmp_path):
     assert values["interaction"]["median_ms"] > 0
 
 
-def test_the_doctor_tells_people_too(said, tmp_path):
-    _, out, _ = said("doctor", "--folder", tmp_path)
-
-    assert re.search(r"^processor +\S", out, re.MULTILINE)
-    assert re.search(r"^interaction +[\d.]+ ms", out, re.MULTILINE)
-
-
 def test_a_method_is_evaluated_with_a_robot(said, images, tmp_path):
     code, out, err = said(
         "evaluate", "--data", images, "--method", "graphcut", "--user", "box", "--interactions", 3,

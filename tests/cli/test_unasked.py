@@ -1,6 +1,7 @@
 """No command asks anybody on the network, or writes into the home folder, unless its user said so."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -39,10 +40,11 @@ class Watched:
         pipe = subprocess.PIPE
         return subprocess.Popen(command, env=self.environment, cwd=self.folder, stdout=pipe, stderr=pipe, text=True)
 
-    def run(self, *words: str) -> None:
+    def run(self, *words: str) -> str:
         process = self.begun(*words)
         told, failed = process.communicate(timeout=SECONDS)
         assert process.returncode == 0, told + failed
+        return told
 
     @property
     def asked(self) -> list[str]:
@@ -83,8 +85,10 @@ def test_the_watch_sees_a_name_that_is_looked_up(watched):
 
 
 def test_doctor(watched):
-    watched.run("doctor")
+    out = watched.run("doctor")
 
+    assert re.search(r"^processor +\S", out, re.MULTILINE)
+    assert re.search(r"^interaction +[\d.]+ ms", out, re.MULTILINE)
     assert (watched.asked, watched.written) == ([], [])
 
 

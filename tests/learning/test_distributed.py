@@ -77,6 +77,7 @@ def losses(folder: Path) -> list[float]:
     return [float(row["loss"]) for row in csv.DictReader((folder / "curve.csv").read_text().splitlines())]
 
 
+@pytest.mark.long  # 11 s; that gradients and norms are those of one process is tested below
 def test_two_processes_give_the_loss_curve_of_one(tmp_path):
     program = tmp_path / "trains.py"
     program.write_text(TRAINS)
