@@ -134,6 +134,10 @@ class Client:
         self.socket.send(json.dumps({"id": number, "event": event}))
         return number
 
+    def say(self, message):
+        """Send a message as it is."""
+        self.socket.send(json.dumps(message))
+
     def do(self, event):
         """Send an event and wait for its answer."""
         position = self.next("accepted", id=self.send(event))["position"]

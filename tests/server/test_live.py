@@ -442,3 +442,33 @@ def test_one_slow_session_does_not_hold_up_another(server, store, client):
             one.socket.send(json.dumps({"id": 0, "event": {"event": "undone"}}))
             one.next("answered", position=1)
             one.close()
+
+
+def here(name, colour=(60, 160, 230)):
+    return {"id": 7, "here": {"name": name, "colour": colour}}
+
+
+def test_people_who_say_who_they_are_see_each_other(server, session):
+    with Client(server.address, session) as anna, Client(server.address, session) as program:
+        anna.say(here("  Anna   B. "))
+        assert anna.next("people")["people"] == [{"name": "Anna B.", "colour": [60, 160, 230], "you": True}]
+        with Client(server.address, session) as bert:
+            bert.say(here("Bert", [1, 2, 3]))
+            both = [("Anna B.", False), ("Bert", True)]
+            assert [(one["name"], one["you"]) for one in bert.next("people")["people"]] == both
+            assert [one["you"] for one in anna.next("people")["people"]] == [True, False]
+        assert [one["name"] for one in anna.next("people")["people"]] == ["Anna B."]
+        anna.do(defined(1))
+        program.next("accepted")
+        assert not [m for m in program.messages if isinstance(m, dict) and m["type"] == "people"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"name": ""}, {"name": 3}, {"name": "x" * 41}, {"colour": [1, 2]}, {"colour": "red"}, {"colour": [1, 2, 256]},
+     {"colour": [1, 2, True]}],
+)  # fmt: skip
+def test_who_says_it_wrongly_is_told_how(live, values):
+    live.say({"id": 7, "here": {"name": "Anna", "colour": [1, 2, 3], **values}})
+    error = live.next("error")
+    assert error["id"] == 7 and ("name" in error["message"] or "colour" in error["message"])

@@ -38,7 +38,7 @@ def current(client, session, shape=(3, 6, 8)):
 def test_health_tells_the_memory_that_is_kept_and_its_limit(client, session, server):
     client.post(f"/api/sessions/{session}/events", json=defined(1))
     memory = client.get("/api/health").json()["memory"]
-    assert memory["limit_bytes"] == server.settings.cache_bytes == 320 << 20
+    assert memory["limit_bytes"] == server.settings.cache_bytes == DEFAULT_BYTES
     assert 0 <= memory["kept_bytes"] <= memory["limit_bytes"] and memory["resident_bytes"] > 50 << 20
 
 

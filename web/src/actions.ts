@@ -9,15 +9,16 @@ import { boundsOf, maskPrompt } from "./bits";
 import { CaseList } from "./caselist";
 import { changeOf, copyOf, describeEdit } from "./edits";
 import { UncertaintyMap, LabelMap } from "./labelmap";
-import { type Answered, type Handlers, Live } from "./live";
+import { type Answered, type Handlers, Live, type Person } from "./live";
 import { centreViews, covering, nextRank, whyNot } from "./look";
 import { isPhoto, partOf } from "./nifti";
 import { showAddress } from "./address";
+import { me, setName } from "./people";
 import { forgetPlace, lastCase, placeOf } from "./places";
 import { dimensionOf, preferences, windowFor } from "./preferences";
 import { Preload } from "./preload";
 import { type Ruler, rulersOf } from "./rulers";
-import { fold, freeValue } from "./session";
+import { fold, freeValue, stepBack } from "./session";
 import {
   activePlane,
   cursorOf,
@@ -63,6 +64,8 @@ export class Actions {
   readonly list = new CaseList();
   readonly #preload = new Preload();
   #live: Live | null = null;
+  readonly #others = new Set<number>(); // positions of events of the open session that another page or program sent
+  readonly #takenBack = new Set<number>(); // marks that this page took away by an undo
   #opening: AbortController | null = null;
   #looking = false; // for an uncertain place
   #finishing = false; // a case: pressing a key twice finishes one
@@ -280,8 +283,11 @@ export class Actions {
     this.#opening?.abort();
     this.#live?.close();
     this.#live = null;
+    this.#others.clear();
+    this.#takenBack.clear();
     this.store.set({
       opened: null,
+      people: [],
       work: null,
       labels: [],
       events: [],
@@ -445,9 +451,10 @@ export class Actions {
       },
       ready: () => {
         store.set({ connection: "live", refused: null });
+        this.#live?.introduce(me());
       },
       lost: () => {
-        store.set({ connection: "lost", answering: null });
+        store.set({ connection: "lost", answering: null, people: [] });
         this.#leaveIfGone(opened);
       },
       queued: (unsent) => {
@@ -456,8 +463,12 @@ export class Actions {
       keep: (parts) => {
         this.#unsent.save(opened.session, opened.case.id, parts);
       },
-      accepted: (event, position) => {
+      accepted: (event, position, own) => {
+        if (!own) this.#others.add(position);
         this.#accepted(event, position);
+      },
+      people: (people) => {
+        this.#greet(people);
       },
       patch: (patch) => {
         this.#paint(opened, patch);
@@ -684,12 +695,46 @@ export class Actions {
     this.#live?.send({ event: "removed", of: position });
   }
 
+  /** Take back this page's own last step; what others did meanwhile stays. */
   undo(): void {
-    if (this.canUndo() && !this.#isFinished()) this.#live?.send({ event: "undone" });
+    if (!this.canUndo() || this.#isFinished()) return;
+    const { events, done } = this.store.state;
+    const step = stepBack(events, done, this.#others, this.#takenBack);
+    if (step === null) {
+      toast("The last steps are another person's. They can be taken away in the list of marks.");
+      return;
+    }
+    if (step.event === "removed") {
+      this.#takenBack.add(step.of);
+      toast("Your own last mark was taken back; what others did since stays.");
+    }
+    this.#live?.send(step);
   }
 
   redo(): void {
-    if (this.store.state.undone.length > 0 && !this.#isFinished()) this.#live?.send({ event: "redone" });
+    const { undone } = this.store.state;
+    const next = undone.at(-1);
+    if (next === undefined || this.#isFinished()) return;
+    if (this.#others.has(next)) toast("Another person undid the last step; only they can redo it.");
+    else this.#live?.send({ event: "redone" });
+  }
+
+  /** Be known to the others by another name. */
+  rename(name: string): void {
+    setName(name);
+    this.#live?.introduce(me());
+  }
+
+  /** Say who came and who left. */
+  #greet(people: readonly Person[]): void {
+    const before = this.store.state.people;
+    this.store.set({ people });
+    const names = (some: readonly Person[]): string[] => some.filter(({ you }) => !you).map(({ name }) => name);
+    const [had, has] = [names(before), names(people)];
+    if (has.length > had.length) {
+      const who = before.length === 0 ? has.join(" and ") : has.at(-1);
+      toast(`${who ?? ""} ${has.length > 1 && before.length === 0 ? "have" : "has"} this case open, too.`);
+    }
   }
 
   /** The first label stays: without one nothing can be marked. */

@@ -22,6 +22,13 @@ export interface Answered {
   readonly state: { readonly pending: readonly number[] };
 }
 
+/** Somebody who has the session open. */
+export interface Person {
+  readonly name: string;
+  readonly colour: readonly [number, number, number];
+  readonly you?: boolean;
+}
+
 export interface Handlers {
   /** The session as it stands: on every connection, and when another server changed it. */
   state(session: Session): void;
@@ -32,7 +39,10 @@ export interface Handlers {
   queued(events: readonly Event[]): void;
   /** What is not recorded, whenever that changes, to be kept for another page. */
   keep(parts: readonly Part[]): void;
-  accepted(event: Event, position: number): void;
+  /** An event is recorded; `own` when this page sent it. */
+  accepted(event: Event, position: number, own: boolean): void;
+  /** Who has this session open, this page among them. */
+  people(people: readonly Person[]): void;
   patch(patch: MaskPatch): void;
   uncertainty(patch: UncertaintyPatch): void;
   answered(message: Answered): void;
@@ -44,6 +54,7 @@ type Message =
   | { readonly type: "state"; readonly state: Session }
   | { readonly type: "accepted"; readonly id: number | null; readonly position: number; readonly event: Event }
   | ({ readonly type: "answered" } & Answered)
+  | { readonly type: "people"; readonly people: readonly Person[] }
   | { readonly type: "progress"; readonly position: number; readonly fraction: number }
   | { readonly type: "error"; readonly id?: number | null; readonly message: string };
 
@@ -85,6 +96,11 @@ export class Live {
     this.#queue.push(sent);
     this.#announce();
     if (this.#ready) this.#post(sent);
+  }
+
+  /** Say who is here; to be said again on every connection. */
+  introduce({ name, colour }: Person): void {
+    if (this.#ready) this.#socket?.send(JSON.stringify({ id: (this.#ids += 1), here: { name, colour } }));
   }
 
   cancel(position: number): void {
@@ -192,11 +208,14 @@ export class Live {
       case "accepted":
         if (message.id !== null) this.#take(message.id);
         this.#known = Math.max(this.#known, message.position + 1);
-        this.handlers.accepted(message.event, message.position);
+        this.handlers.accepted(message.event, message.position, message.id !== null);
         this.#announce();
         break;
       case "answered":
         this.handlers.answered(message);
+        break;
+      case "people":
+        this.handlers.people(message.people);
         break;
       case "progress":
         this.handlers.progress(message.position, message.fraction);

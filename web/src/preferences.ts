@@ -11,6 +11,7 @@ const AUTO = "Auto";
 const FULL = "Full";
 
 export interface Preferences {
+  readonly name?: string; // that others see
   readonly layout?: Layout; // of volumes
   readonly several?: Layout; // the one that F goes back to from one plane alone
   readonly colours?: ColourMap;
@@ -36,7 +37,7 @@ export function preferences(): Preferences {
   }
 }
 
-function prefer(changes: Preferences): void {
+export function prefer(changes: Preferences): void {
   try {
     localStorage.setItem(KEY, JSON.stringify({ ...preferences(), ...changes }));
   } catch {
@@ -63,6 +64,7 @@ export function checked(values: unknown): Preferences {
     ...(LAYOUTS.some((name) => name === all.several && isSeveral(name)) ? { several: all.several as Layout } : {}),
     ...(COLOUR_MAPS.some((name) => name === all.colours) ? { colours: all.colours as ColourMap } : {}),
     ...(TOOLS.some((name) => name === all.tool) ? { tool: all.tool as Tool } : {}),
+    ...(typeof all.name === "string" && all.name !== "" ? { name: all.name.slice(0, 40) } : {}),
     ...record("methods", (one) => typeof one === "string"),
     ...record("windows", (one) => typeof one === "string" || isContrast(one)),
     ...within("opacity", 0, 1),

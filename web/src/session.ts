@@ -36,6 +36,30 @@ export function fold(events: readonly Event[]): Folded {
   return { done, undone, labels: [...labels.values()] };
 }
 
+/**
+ * Return the event that takes back a person's own last step; null when no step of theirs is left. Alone that is an
+ * undo; where `others` have done something since, the mark is taken away and all that came later is worked out again.
+ * `takenBack` are marks that were taken away so before.
+ */
+export function stepBack(
+  events: readonly Event[],
+  done: readonly number[],
+  others: ReadonlySet<number>,
+  takenBack: ReadonlySet<number>,
+): Event | null {
+  const removed = new Set(
+    done.map((position) => events[position]).map((one) => (one.event === "removed" ? one.of : -1)),
+  );
+  for (const [back, position] of [...done].reverse().entries()) {
+    const event = events[position];
+    if (others.has(position) || (event.event === "removed" && takenBack.has(event.of))) continue;
+    if (back === 0) return { event: "undone" };
+    const marked = event.event === "prompted" || event.event === "edited";
+    if (marked && !removed.has(position)) return { event: "removed", of: position };
+  }
+  return null;
+}
+
 /** Move the last of some positions to the end of others. */
 function move(from: number[], to: number[]): void {
   const last = from.pop();

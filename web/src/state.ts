@@ -12,6 +12,7 @@ import type { Contrast, Statistics } from "./contrast";
 import { BRUSH, type Brush } from "./edits";
 import { type Axis, type Box, type Index, type Plane, type PlaneName, spacingOf, type View } from "./geometry";
 import type { UncertaintyMap, LabelMap } from "./labelmap";
+import type { Person } from "./live";
 import type { Volume } from "./nifti";
 import { type Ruler, type RulerKind, RULERS } from "./rulers";
 import type { Slab } from "./slices";
@@ -78,6 +79,7 @@ export interface State {
   readonly events: readonly Event[];
   readonly done: readonly number[];
   readonly undone: readonly number[];
+  readonly people: readonly Person[]; // who has this session open, this page among them
   readonly pending: readonly number[]; // recorded, not answered
   readonly unsent: readonly Event[]; // not yet recorded by the server
   readonly label: number; // the one that marks go to
@@ -155,6 +157,7 @@ export const INITIAL: State = {
   events: [],
   done: [],
   undone: [],
+  people: [],
   pending: [],
   unsent: [],
   label: 0,

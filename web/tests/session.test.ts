@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Event, Label } from "../src/api";
 import { nameIn, sentenceIn } from "../src/api";
-import { fold, freeValue, same, unrecorded } from "../src/session";
+import { fold, freeValue, same, stepBack, unrecorded } from "../src/session";
 import { finetuneOf, INITIAL, marksOf, methodsFor, Store, waitingWords } from "../src/state";
 import { withoutHidden } from "../src/uploads";
 
@@ -23,6 +23,32 @@ const clicked = (x: number): Event => ({
 const joined = (event: Event): Event => ({ ...event, joined: true }) as Event;
 const undone: Event = { event: "undone" };
 const redone: Event = { event: "redone" };
+
+describe("undo with others", () => {
+  const back = (events: Event[], others: number[], takenBack: number[] = []) =>
+    stepBack(events, fold(events).done, new Set(others), new Set(takenBack));
+  const removed = (of: number): Event => ({ event: "removed", of });
+
+  it("is a plain undo when nobody else did anything since", () => {
+    expect(back([defined(1), clicked(1)], [])).toEqual(undone);
+    expect(back([defined(1), clicked(1), clicked(2)], [1])).toEqual(undone);
+  });
+
+  it("takes the own last mark away and leaves the others' later ones", () => {
+    expect(back([defined(1), clicked(1), clicked(2), clicked(3)], [3])).toEqual(removed(2));
+  });
+
+  it("goes on to the mark before instead of bringing back what it took away", () => {
+    const events = [defined(1), clicked(1), clicked(2), clicked(3), removed(2)];
+    expect(back(events, [3], [2])).toEqual(removed(1));
+    expect(back([...events, removed(1)], [3], [2, 1])).toBeNull();
+    expect(back(events, [3])).toEqual(undone); // a mark that was taken away by hand comes back
+  });
+
+  it("finds nothing where all is others'", () => {
+    expect(back([defined(1), clicked(1)], [0, 1])).toBeNull();
+  });
+});
 
 describe("a log of events", () => {
   it("folds undo and redo away", () => {

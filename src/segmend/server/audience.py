@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from segmend.core.image import Box
-from segmend.core.session import Event, Session, event_to_json
+from segmend.core.session import Colour, Event, Session, event_to_json
 from segmend.errors import NotFoundError, SegmendError
 from segmend.server.told import Told
 from segmend.server.wire import EMPTY_BOX, full_state, light_state
@@ -31,6 +31,14 @@ class Listener(Protocol):
 
     def end(self, message: str) -> None:
         """Tell the last message: there will be no more."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """How somebody who watches a session is shown to the others."""
+
+    name: str
+    colour: Colour
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +81,7 @@ class Audience:
         self._case_id = case_id
         self._told = told
         self._listeners: list[Listener] = []
+        self._people: dict[Listener, Person] = {}  # those who said who they are
         self._requests: dict[int, Request] = {}  # by the position of the event
         self._progress_at = (-1, 0.0)  # the position of the last progress message, and when it was sent
 
@@ -87,9 +96,17 @@ class Audience:
         for frame in frames:
             listener.tell(frame)
 
+    def introduce(self, listener: Listener, person: Person) -> None:
+        """Show a listener to the others who said who they are, and these to it."""
+        if any(other is listener for other in self._listeners):
+            self._people[listener] = person
+            self._tell_people()
+
     def remove(self, listener: Listener) -> None:
         """Tell a listener nothing more; what it asked for is answered nevertheless."""
         self._listeners = [other for other in self._listeners if other is not listener]
+        if self._people.pop(listener, None) is not None:
+            self._tell_people()
         for request in self._requests.values():
             if request.sender is listener:
                 request.sender = None
@@ -99,7 +116,7 @@ class Audience:
         self._tell({"type": "error", "id": None, "message": message})
         for listener in self._listeners:
             listener.end(message)
-        self._listeners = []
+        self._listeners, self._people = [], {}
         for request in self._requests.values():
             request.end(NotFoundError(message))
         self._requests = {}
@@ -179,6 +196,15 @@ class Audience:
         listeners = self._listeners if request.sender is None else [request.sender]
         for listener in listeners:
             listener.tell(json.dumps(message))
+
+    def _tell_people(self) -> None:
+        """Tell everybody who said who they are who else is there; programs that did not are told nothing."""
+        for listener in self._people:
+            people = [
+                {"name": person.name, "colour": list(person.colour), "you": other is listener}
+                for other, person in self._people.items()
+            ]
+            listener.tell(json.dumps({"type": "people", "people": people}))
 
     def _tell(self, message: dict[str, Any] | bytes) -> None:
         text = message if isinstance(message, bytes) else json.dumps(message)

@@ -15,6 +15,10 @@ the event had been accepted, with its `"position"`, and it is then taken back by
 of its own. On connecting, a client receives `{"type": "state", "state": {...}}` and the
 whole map as one frame, and the last answer's uncertainty. What another server on the same store
 did to the session is told as if it had happened here, without progress and in one frame.
+A client may say who it is: `{"id": n, "here": {"name": "Anna", "colour": [60, 160, 230]}}`. An account's own name
+stands before any other. All who did are told who is there, whenever that changes:
+`{"type": "people", "people": [{"name": ..., "colour": ..., "you": true}, ...]}`. Another server on the same store knows
+its own people alone.
 When the session ends, because its case was deleted, an error with `"id": null` says so and the connection is closed
 with code 4404.
 """
@@ -32,6 +36,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from fastapi.concurrency import run_in_threadpool
 
 from segmend.errors import PromptError, SegmendError
+from segmend.server.audience import Person
 from segmend.server.bodies import event_of, json_object
 from segmend.server.open_session import OpenSession
 from segmend.server.replies import UNEXPECTED, UnreadableError, problem, shorten, status_of
@@ -45,6 +50,8 @@ log = logging.getLogger("segmend.server")
 MAX_WAITING_BYTES = 256 << 20
 
 
+# Characters of a name that somebody goes by.
+MAX_NAME = 40
 # The code with which a connection is closed whose session ends: it was closed here, or its case was deleted.
 ENDED = 4404
 
@@ -132,12 +139,25 @@ async def _receive(socket: WebSocket, session: OpenSession, outbox: Outbox, here
 
 
 def _do(session: OpenSession, values: dict[str, Any], outbox: Outbox, method: str, who: str) -> None:
-    number, cancel, event = values.get("id"), values.get("cancel"), values.get("event")
+    number, cancel, event, here = (values.get(key) for key in ("id", "cancel", "event", "here"))
     if not (number is None or isinstance(number, int)):
         raise PromptError("A message's id needs a whole number.")
     if isinstance(event, dict):
         session.accept(event_of(event, session.session.shape, method=method), user=who, sender=outbox, number=number)
     elif isinstance(cancel, int) and not isinstance(cancel, bool):
         session.cancel(cancel, user=who)
+    elif isinstance(here, dict):
+        session.introduce(outbox, _person(here, who))
     else:
-        raise PromptError("A message needs an 'event' or the position to 'cancel'.")
+        raise PromptError("A message needs an 'event', the position to 'cancel', or who is 'here'.")
+
+
+def _person(values: dict[str, Any], who: str) -> Person:
+    name, colour = values.get("name"), values.get("colour")
+    if not isinstance(name, str) or not (said := " ".join(name.split())) or len(said) > MAX_NAME:
+        raise PromptError(f"Who is 'here' needs a 'name' of 1 to {MAX_NAME} characters.")
+    if not isinstance(colour, list) or len(colour) != 3 or not all(type(part) is int for part in colour):
+        raise PromptError("Who is 'here' needs a 'colour' of three whole numbers.")
+    if not all(0 <= part <= 255 for part in colour):
+        raise PromptError(f"A colour needs three numbers of 0 to 255; got {colour}.")
+    return Person(who or said, (colour[0], colour[1], colour[2]))

@@ -50,7 +50,7 @@ from segmend.core.session import (
 from segmend.editing.keeping import EditedVoxels
 from segmend.errors import ConflictError, NotFoundError, PromptError, SegmendError, StoreError
 from segmend.server.answering import EditPart, Part, RestoredPart, Scene, answered_prompts, label_of, parts
-from segmend.server.audience import Answer, Audience, Listener
+from segmend.server.audience import Answer, Audience, Listener, Person
 from segmend.server.draft_map import Draft, DraftMap
 from segmend.server.told import Told
 from segmend.server.uncertainty import UncertaintyMap
@@ -178,6 +178,11 @@ class OpenSession:
             frames = [self._draft_map.whole_frame(max(0, len(self._session.events) - 1))]
             frames += self._uncertainty_map.frames() if self._uncertainty_map is not None else ()
             self._audience.add(listener, self._session, frames)
+
+    def introduce(self, listener: Listener, person: Person) -> None:
+        """Show who listens to the others who said who they are."""
+        with self._lock:
+            self._audience.introduce(listener, person)
 
     def leave(self, listener: Listener) -> None:
         """Tell a listener nothing more; what it asked for is answered nevertheless."""

@@ -8,6 +8,7 @@ import { showHelp } from "../help";
 import { SHORTCUTS } from "../keys";
 import { methodsFor, waitingWords } from "../state";
 import { toggleLayout } from "./layout";
+import { peopleGroup } from "./people";
 
 const FINETUNE_TITLE =
   "May the method learn this image from your marks?\n" +
@@ -93,6 +94,7 @@ export function header(actions: Actions): HTMLElement {
     finetuning,
     h("div", { class: "header-group" }, undo, redo, layout),
     download,
+    peopleGroup(actions),
     h("div", { class: "header-group" }, help, status),
   );
   store.on(["opened"], ({ opened }) => {
