@@ -106,9 +106,12 @@ def test_a_picture_has_an_area_or_pixels(client, store):
 def test_a_surface_is_that_of_the_library_where_it_lies(client, session, image):
     paint(client, session, 1, (2, 7, 10))
     paint(client, session, 1, (3, 8, 12))
-    reply = client.get(f"/api/sessions/{session}/surfaces/1").content
+    answer = client.get(f"/api/sessions/{session}/surfaces/1")
+    reply, tag = answer.content, answer.headers["etag"].strip('"')
     vertices, triangles = np.frombuffer(reply[:8], "<u4")
     wanted = surface(map_of(client, session) == 1, image)
+    again = client.get(f"/api/sessions/{session}/surfaces/1", params={"since": tag})
+    assert again.status_code == 204
     assert len(reply) == 8 + 12 * (vertices + triangles)
     corners = np.frombuffer(reply, "<f4", 3 * vertices, 8).reshape(-1, 3)
     assert np.allclose(corners, wanted.vertices, atol=1e-3)

@@ -26,17 +26,17 @@ class KeptMeasures:
     """
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, int, Box, int], Measures] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], Measures] = OrderedDict()
 
     def of(self, case: str, labels: Sequence[int], label_map: LabelMap, box: Box, image: Image) -> dict[int, Measures]:
         """Return what is measured of each label, in a box of the case's label map."""
         found = {}
         for label, (where, mask) in masks_in(label_map, box, labels, image.shape).items():
-            found[label] = self._measured(case, label, where, mask, image)
+            found[label] = self._measured(case, where, mask, image)
         return found
 
-    def _measured(self, case: str, label: int, box: Box, mask: MaskArray, image: Image) -> Measures:
-        key = (case, label, box, zlib.crc32(np.packbits(mask).data))
+    def _measured(self, case: str, box: Box, mask: MaskArray, image: Image) -> Measures:
+        key = (case, tag_of(box, mask))
         if key not in self._kept:
             found = measure(mask, cropped_image(image, box))
             where = found.diameters
@@ -47,6 +47,16 @@ class KeptMeasures:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         return self._kept[key]
+
+
+def tag_of(box: Box, mask: MaskArray) -> str:
+    """Return what names a mask: where it lies and its voxels.
+
+    >>> tag_of(Box((0, 1, 2), (1, 2, 5)), np.array([[[True, False, True]]]))
+    '0.1.2-1.2.5-04d44c65'
+    """
+    low, high = ".".join(map(str, box.low)), ".".join(map(str, box.high))
+    return f"{low}-{high}-{zlib.crc32(np.packbits(mask).data):08x}"
 
 
 def cropped_image(image: Image, box: Box) -> Image:
