@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import pdist
 
 from segmend.core.image import Image, scale_affine
-from segmend.core.measures import diameters, measure, unit_of
+from segmend.core.measures import diameters, measure, slice_axes, statistics, unit_of
 from segmend.errors import ShapeError
 
 AFFINE = scale_affine((5.0, 2.0, 1.0))
@@ -112,3 +113,30 @@ def test_an_empty_mask_measures_nothing() -> None:
 def test_a_mask_of_another_shape_is_refused() -> None:
     with pytest.raises(ShapeError, match=r"A mask needs its image's shape \(2, 3, 4\); got \(1, 3, 4\)"):
         measure(np.zeros((1, 3, 4), bool), Image(np.zeros((1, 2, 3, 4))))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_long_axis_is_the_longest_line_in_any_slice(seed):
+    generator = np.random.default_rng(seed)
+    mask = generator.random((7, 9, 11)) < generator.uniform(0.01, 0.3)
+    affine = scale_affine((4, 1, 2))
+    affine[:3, 1] = (0.6, 0.8, 0)  # rows run to the side, too
+    image = Image(np.zeros((1, *mask.shape)), affine)
+
+    found = slice_axes(mask, image)
+
+    def longest(z):
+        middles = np.argwhere(mask[z])[:, None] + [(0.5, 0), (-0.5, 0), (0, 0.5), (0, -0.5)]
+        places = middles.reshape(-1, 2) @ affine[:3, 1:3].T
+        return pdist(places).max() if len(places) else 0.0
+
+    lengths = [longest(z) for z in range(7)]
+    assert found.long_axis == pytest.approx(max(lengths))
+    assert lengths[found.slice] == pytest.approx(max(lengths))
+    assert found.short_axis <= found.long_axis
+
+
+def test_an_empty_mask_has_no_axes_and_no_values():
+    image = Image(np.zeros((2, 3, 4, 5)))
+    assert slice_axes(np.zeros((3, 4, 5), bool), image) is None
+    assert statistics(np.zeros((3, 4, 5), bool), image) == ((), (), (), ())

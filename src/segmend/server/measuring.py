@@ -14,11 +14,11 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from segmend.core.image import Image, MaskArray
-from segmend.core.measures import Measures, unit_of
+from segmend.core.measures import unit_of
 from segmend.core.session import Session
 from segmend.core.surface import surface
 from segmend.errors import NotFoundError
-from segmend.server.kept_measures import cropped_image, masks_in, tag_of
+from segmend.server.kept_measures import LiveMeasures, cropped_image, masks_in, tag_of
 from segmend.server.open_session import OpenSession
 from segmend.server.replies import PROBLEMS
 from segmend.server.schemas import MeasuresJson
@@ -39,8 +39,8 @@ def version_of(session: Session) -> str:
     return f"{len(session.events)}.{len(session.pending)}"
 
 
-def _as_json(label: int, found: Measures) -> dict[str, Any]:
-    at = found.diameters
+def _as_json(label: int, found: LiveMeasures) -> dict[str, Any]:
+    at = found.axes
     return {
         "value": label,
         "voxels": found.voxels,
