@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from scipy.spatial.distance import pdist
 
 from segmend.core.image import Image, scale_affine
@@ -116,7 +117,7 @@ def test_a_mask_of_another_shape_is_refused() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_long_axis_is_the_longest_line_in_any_slice(seed):
+def test_the_long_axis_is_the_longest_line_in_a_part_of_any_slice(seed):
     generator = np.random.default_rng(seed)
     mask = generator.random((7, 9, 11)) < generator.uniform(0.01, 0.3)
     affine = scale_affine((4, 1, 2))
@@ -126,9 +127,12 @@ def test_the_long_axis_is_the_longest_line_in_any_slice(seed):
     found = slice_axes(mask, image)
 
     def longest(z):
-        middles = np.argwhere(mask[z])[:, None] + [(0.5, 0), (-0.5, 0), (0, 0.5), (0, -0.5)]
-        places = middles.reshape(-1, 2) @ affine[:3, 1:3].T
-        return pdist(places).max() if len(places) else 0.0
+        parts, count = ndimage.label(mask[z], np.ones((3, 3)))
+        lengths = [0.0]
+        for part in range(1, count + 1):
+            middles = np.argwhere(parts == part)[:, None] + [(0.5, 0), (-0.5, 0), (0, 0.5), (0, -0.5)]
+            lengths.append(pdist(middles.reshape(-1, 2) @ affine[:3, 1:3].T).max())
+        return max(lengths)
 
     lengths = [longest(z) for z in range(7)]
     assert found.long_axis == pytest.approx(max(lengths))
@@ -140,3 +144,11 @@ def test_an_empty_mask_has_no_axes_and_no_values():
     image = Image(np.zeros((2, 3, 4, 5)))
     assert slice_axes(np.zeros((3, 4, 5), bool), image) is None
     assert statistics(np.zeros((3, 4, 5), bool), image) == ((), (), (), ())
+
+
+def test_two_lesions_in_a_slice_are_not_measured_as_one():
+    mask = np.zeros((2, 10, 40), bool)
+    mask[1, 2:4, 2:8] = mask[1, 7, 30:34] = True
+    found = measure(mask, Image(np.zeros((1, 2, 10, 40)))).diameters
+    assert (found.long_axis, found.short_axis) == (pytest.approx(np.hypot(6, 1)), pytest.approx(2, abs=0.4))
+    assert found.longest > 28  # from one to the other
