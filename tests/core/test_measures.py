@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
+from scipy.spatial.distance import pdist
 
 from segmend.core.image import Image, scale_affine
-from segmend.core.measures import diameters, measure, unit_of
+from segmend.core.measures import diameters, measure, slice_axes, statistics, unit_of
 from segmend.errors import ShapeError
 
 AFFINE = scale_affine((5.0, 2.0, 1.0))
@@ -112,3 +114,41 @@ def test_an_empty_mask_measures_nothing() -> None:
 def test_a_mask_of_another_shape_is_refused() -> None:
     with pytest.raises(ShapeError, match=r"A mask needs its image's shape \(2, 3, 4\); got \(1, 3, 4\)"):
         measure(np.zeros((1, 3, 4), bool), Image(np.zeros((1, 2, 3, 4))))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_long_axis_is_the_longest_line_in_a_part_of_any_slice(seed):
+    generator = np.random.default_rng(seed)
+    mask = generator.random((7, 9, 11)) < generator.uniform(0.01, 0.3)
+    affine = scale_affine((4, 1, 2))
+    affine[:3, 1] = (0.6, 0.8, 0)  # rows run to the side, too
+    image = Image(np.zeros((1, *mask.shape)), affine)
+
+    found = slice_axes(mask, image)
+
+    def longest(z):
+        parts, count = ndimage.label(mask[z], np.ones((3, 3)))
+        lengths = [0.0]
+        for part in range(1, count + 1):
+            middles = np.argwhere(parts == part)[:, None] + [(0.5, 0), (-0.5, 0), (0, 0.5), (0, -0.5)]
+            lengths.append(pdist(middles.reshape(-1, 2) @ affine[:3, 1:3].T).max())
+        return max(lengths)
+
+    lengths = [longest(z) for z in range(7)]
+    assert found.long_axis == pytest.approx(max(lengths))
+    assert lengths[found.slice] == pytest.approx(max(lengths))
+    assert found.short_axis <= found.long_axis
+
+
+def test_an_empty_mask_has_no_axes_and_no_values():
+    image = Image(np.zeros((2, 3, 4, 5)))
+    assert slice_axes(np.zeros((3, 4, 5), bool), image) is None
+    assert statistics(np.zeros((3, 4, 5), bool), image) == ((), (), (), ())
+
+
+def test_two_lesions_in_a_slice_are_not_measured_as_one():
+    mask = np.zeros((2, 10, 40), bool)
+    mask[1, 2:4, 2:8] = mask[1, 7, 30:34] = True
+    found = measure(mask, Image(np.zeros((1, 2, 10, 40)))).diameters
+    assert (found.long_axis, found.short_axis) == (pytest.approx(np.hypot(6, 1)), pytest.approx(2, abs=0.4))
+    assert found.longest > 28  # from one to the other

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segmend.core.image import Box, Image, scale_affine
-from segmend.core.measures import measure
+from segmend.core.measures import measure, slice_axes
 from segmend.core.surface import surface
 from segmend.server import kept_measures
 from segmend.server.kept_measures import KeptMeasures
@@ -78,7 +78,7 @@ def test_a_version_that_still_holds_is_not_measured_again(client, session):
 
 def test_only_labels_that_changed_are_measured_again(image, monkeypatch):
     measured = []
-    monkeypatch.setattr(kept_measures, "measure", lambda mask, part: measured.append(part) or measure(mask, part))
+    monkeypatch.setattr(kept_measures, "slice_axes", lambda mask, part: measured.append(part) or slice_axes(mask, part))
     kept, box = KeptMeasures(), Box((1, 2, 3), (4, 12, 23))
     label_map = np.zeros(box.shape, np.uint16)
     label_map[0, 1:4, 1:9] = 1
@@ -88,7 +88,7 @@ def test_only_labels_that_changed_are_measured_again(image, monkeypatch):
     after = kept.of("case", [1, 2], label_map, box, image)
     assert len(measured) == 3
     assert (after[1], after[2].voxels) == (before[1], before[2].voxels + 1)
-    assert before[1].diameters.slice == 1
+    assert before[1].axes.slice == 1
 
 
 def test_a_picture_has_an_area_or_pixels(client, store):
@@ -106,9 +106,12 @@ def test_a_picture_has_an_area_or_pixels(client, store):
 def test_a_surface_is_that_of_the_library_where_it_lies(client, session, image):
     paint(client, session, 1, (2, 7, 10))
     paint(client, session, 1, (3, 8, 12))
-    reply = client.get(f"/api/sessions/{session}/surfaces/1").content
+    answer = client.get(f"/api/sessions/{session}/surfaces/1")
+    reply, tag = answer.content, answer.headers["etag"].strip('"')
     vertices, triangles = np.frombuffer(reply[:8], "<u4")
     wanted = surface(map_of(client, session) == 1, image)
+    again = client.get(f"/api/sessions/{session}/surfaces/1", params={"since": tag})
+    assert again.status_code == 204
     assert len(reply) == 8 + 12 * (vertices + triangles)
     corners = np.frombuffer(reply, "<f4", 3 * vertices, 8).reshape(-1, 3)
     assert np.allclose(corners, wanted.vertices, atol=1e-3)

@@ -235,7 +235,7 @@ export class Actions {
       work: known,
       contrast: windowFor(statistics, known.modality),
       crosshair: place?.crosshair ?? middle,
-      ...this.#layoutFor(flat ? planes[0].name : (layout ?? place?.layout ?? preferences().layout ?? "grid")),
+      ...this.#layoutFor(opened, layout ?? place?.layout ?? preferences().layout ?? "grid"),
       views: {},
       cursors: {},
       thickness: 0,
@@ -264,9 +264,13 @@ export class Actions {
     this.#connect(opened, left);
   }
 
-  #layoutFor(layout: Layout): { layout: Layout; several: Layout } {
-    const { several } = this.store.state;
-    return { layout, several: isSeveral(layout) ? layout : (preferences().several ?? several) };
+  /** Return the layout that was asked for, where the case has what it shows, and the one to go back to from one alone. */
+  #layoutFor({ planes, images }: Opened, asked: Layout): { layout: Layout; several: Layout } {
+    const fits = (layout: Layout): Layout => (layout === "series" && images === 1 ? "grid" : layout);
+    const several = fits(preferences().several ?? this.store.state.several);
+    if (planes.length === 1 && asked !== "series") return { layout: planes[0].name, several };
+    const layout = planes.length === 1 && images === 1 ? planes[0].name : fits(asked);
+    return { layout, several: isSeveral(layout) ? layout : several };
   }
 
   /** Return the method last chosen for such images, else the one in use where it takes them, else the first that does. */

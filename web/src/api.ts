@@ -101,9 +101,16 @@ export async function measures(id: string, since: string): Promise<Measures | nu
   return reply.status === 204 ? null : ((await reply.json()) as Measures);
 }
 
-/** Return the surface of a label, as the server packs it. */
-export async function surface(id: string, label: number): Promise<ArrayBuffer> {
-  return (await request(`api/sessions/${id}/surfaces/${label}`)).arrayBuffer();
+/** Return the surface of a label, as the server packs it, and what names its voxels; null where those are `since`. */
+export async function surface(
+  id: string,
+  label: number,
+  since: string,
+): Promise<{ content: ArrayBuffer; tag: string } | null> {
+  const reply = await request(`api/sessions/${id}/surfaces/${label}?${new URLSearchParams({ since }).toString()}`);
+  if (reply.status === 204) return null;
+  const tag = reply.headers.get("ETag")?.replaceAll('"', "") ?? "";
+  return { content: await reply.arrayBuffer(), tag };
 }
 
 /** End this browser's login, and its connections. */

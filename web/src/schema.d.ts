@@ -4689,7 +4689,7 @@ export interface operations {
     readonly measures_api_sessions__session__measures_get: {
         readonly parameters: {
             readonly query?: {
-                /** @description a version */
+                /** @description the version that the client has */
                 readonly since?: string;
             };
             readonly header?: never;
@@ -5214,7 +5214,10 @@ export interface operations {
     };
     readonly surface_of_api_sessions__session__surfaces__label__get: {
         readonly parameters: {
-            readonly query?: never;
+            readonly query?: {
+                /** @description the version that the client has */
+                readonly since?: string;
+            };
             readonly header?: never;
             readonly path: {
                 readonly label: number;
@@ -5232,6 +5235,13 @@ export interface operations {
                 content: {
                     readonly "application/octet-stream": unknown;
                 };
+            };
+            /** @description Its voxels are those that are named. */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The body could not be read. */
             readonly 400: {

@@ -23,6 +23,7 @@ import {
   toScreen,
   wholeView,
   zoomView,
+  sidesOf,
 } from "../src/geometry";
 import { permutations, random, signs } from "./orientations";
 
@@ -53,6 +54,12 @@ function turn(affine: Affine, angle: number): Affine {
   ];
   return [mix((a, b) => c * a - s * b), mix((a, b) => s * a + c * b), affine[2]];
 }
+
+describe("a position", () => {
+  it("is said by the patient's sides", () => {
+    expect(sidesOf([-12.34, 5, -0.04])).toBe("L 12.3  A 5.0  I 0.0 mm");
+  });
+});
 
 describe("planes", () => {
   it("use each of the file's axes once, for all 48 orientations and the same oblique", () => {

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
 from segmend.core.image import Box, Image, MaskArray, bounds
@@ -31,13 +32,22 @@ FACES = np.concatenate([np.eye(3), -np.eye(3)]) * 0.5
 
 @dataclass(frozen=True)
 class Diameters:
-    """How long a mask is: anywhere, and in the slice where it is longest, with its width across that (RECIST)."""
+    """How long a mask is: anywhere, and a part of it in the slice where that is longest, with its width (RECIST)."""
 
     longest: float
     long_axis: float
     short_axis: float  # the longest line across the long axis, in the same slice
     slice: int  # z of that slice
     unit: Unit
+
+
+@dataclass(frozen=True)
+class SliceAxes:
+    """The diameters of a mask in the slice where a connected part of it is longest (RECIST)."""
+
+    long_axis: float
+    short_axis: float  # the longest line across the long axis, in the same slice
+    slice: int  # z of that slice
 
 
 @dataclass(frozen=True)
@@ -97,19 +107,65 @@ def diameters(mask: MaskArray, image: Image) -> Diameters | None:
     return None if box is None else _diameters(mask[box.slices], box, image)
 
 
+def slice_axes(mask: MaskArray, image: Image) -> SliceAxes | None:
+    """Return how long a part of a mask is in the slice where it is longest, and its width across that; None of nothing.
+
+    These are the diameters of RECIST alone, which cost much less than the longest line through space.
+    """
+    box = bounds(mask)
+    return None if box is None else _slice_axes(mask[box.slices], box, image)
+
+
 def _diameters(inside: MaskArray, box: Box, image: Image) -> Diameters:
     turn = image.affine[:3, :3]
-    long_axis, ends, at = 0.0, np.zeros((2, 3)), 0
-    outer: list[Points] = []
-    for z, plane in _planes(inside):
-        length, pair = _farthest(_corners(_faces(plane, z, flat=True) @ turn.T))
-        if length > long_axis:
-            long_axis, ends, at = length, pair, z
-        if not image.flat:
-            outer.append(_corners(_faces(plane, z, flat=False) @ turn.T))
-    longest = long_axis if image.flat else max(long_axis, _farthest(_corners(np.concatenate(outer)))[0])
-    across = _across(_faces(inside[at], at, flat=True) @ turn.T, ends, float(image.spacing[1:].min()))
-    return Diameters(longest, long_axis, across, box.low[0] + at, unit_of(image))
+    axes = _slice_axes(inside, box, image)
+    longest = axes.long_axis
+    if not image.flat:
+        outer = [_corners(_faces(plane, z, flat=False) @ turn.T) for z, plane in _planes(inside)]
+        longest = max(longest, _farthest(_corners(np.concatenate(outer)))[0])
+    return Diameters(longest, axes.long_axis, axes.short_axis, axes.slice, unit_of(image))
+
+
+def _slice_axes(inside: MaskArray, box: Box, image: Image) -> SliceAxes:
+    turn = image.affine[:3, :3]
+    most = _diagonals(inside, image)
+    long_axis, ends, at, longest = 0.0, np.zeros((2, 3)), 0, inside[0]
+    for z in np.argsort(-most, kind="stable").tolist():
+        if most[z] <= long_axis:
+            break  # no slice behind this one can hold a longer line
+        numbers, _ = ndimage.label(inside[z], np.ones((3, 3)))  # pixels that touch at a corner are of one part
+        boxes = ndimage.find_objects(numbers)
+        sides = np.array([(rows.stop - rows.start, columns.stop - columns.start) for rows, columns in boxes])
+        most_of = _diagonal(sides[:, 0], sides[:, 1], image)
+        for number in np.argsort(-most_of, kind="stable").tolist():
+            if most_of[number] <= long_axis:
+                break
+            part = np.zeros_like(inside[z])
+            part[boxes[number]] = numbers[boxes[number]] == number + 1
+            faces = _faces(part, z, flat=True)
+            length, pair = _farthest(faces[ConvexHull(faces[:, 1:]).vertices] @ turn.T)
+            if length > long_axis:
+                long_axis, ends, at, longest = length, pair, z, part
+    across = _across(_faces(longest, at, flat=True) @ turn.T, ends, float(image.spacing[1:].min()))
+    return SliceAxes(long_axis, across, box.low[0] + at)
+
+
+def _diagonals(inside: MaskArray, image: Image) -> NDArray[np.float64]:  # [z]
+    """Return for each slice the longer diagonal of the box round its voxels, 0 where it has none."""
+    return _diagonal(_extents(np.asarray(inside.any(axis=2))), _extents(np.asarray(inside.any(axis=1))), image)
+
+
+def _diagonal(rows: NDArray[np.intp], columns: NDArray[np.intp], image: Image) -> NDArray[np.float64]:
+    """Return the longer diagonal of boxes of so many rows and columns."""
+    one = np.multiply.outer(rows, image.affine[:3, 1])
+    other = np.multiply.outer(columns, image.affine[:3, 2])
+    return np.asarray(np.maximum(np.linalg.norm(one + other, axis=-1), np.linalg.norm(one - other, axis=-1)))
+
+
+def _extents(there: NDArray[np.bool_]) -> NDArray[np.intp]:  # [z n] -> [z]
+    """Return for each line how far it is from its first true to behind its last one, 0 without any."""
+    last = there.shape[1] - there[:, ::-1].argmax(axis=1)
+    return np.where(there.any(axis=1), last - there.argmax(axis=1), 0)
 
 
 def _planes(inside: MaskArray) -> Iterator[tuple[int, NDArray[np.bool_]]]:
@@ -178,6 +234,12 @@ def _across(points: Points, ends: Points, step: float) -> float:
     np.minimum.at(lowest, place, offset)
     there = np.isfinite(highest)
     return float((highest[there] - lowest[there]).max())
+
+
+def statistics(mask: MaskArray, image: Image) -> tuple[tuple[float, ...], ...]:
+    """Return the means, standard deviations, lowest and highest values in a mask, by channel; none of an empty one."""
+    box = bounds(mask)
+    return ((), (), (), ()) if box is None else _statistics(mask[box.slices], box, image)
 
 
 def _statistics(inside: MaskArray, box: Box, image: Image) -> tuple[tuple[float, ...], ...]:

@@ -14,11 +14,11 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from segmend.core.image import Image, MaskArray
-from segmend.core.measures import Measures, unit_of
+from segmend.core.measures import unit_of
 from segmend.core.session import Session
 from segmend.core.surface import surface
 from segmend.errors import NotFoundError
-from segmend.server.kept_measures import cropped_image, masks_in
+from segmend.server.kept_measures import LiveMeasures, cropped_image, masks_in, tag_of
 from segmend.server.open_session import OpenSession
 from segmend.server.replies import PROBLEMS
 from segmend.server.schemas import MeasuresJson
@@ -30,6 +30,7 @@ BYTES = "application/octet-stream"
 # Voxels of a label's box above which its surface is made of a coarser mask, which a browser can turn.
 MOST_SURFACE_VOXELS = 8_000_000
 
+Since = Annotated[str, Query(max_length=80, description="the version that the client has")]
 Value = Annotated[int, Path(ge=1, le=65535)]
 
 
@@ -38,8 +39,8 @@ def version_of(session: Session) -> str:
     return f"{len(session.events)}.{len(session.pending)}"
 
 
-def _as_json(label: int, found: Measures) -> dict[str, Any]:
-    at = found.diameters
+def _as_json(label: int, found: LiveMeasures) -> dict[str, Any]:
+    at = found.axes
     return {
         "value": label,
         "voxels": found.voxels,
@@ -59,9 +60,7 @@ def _as_json(label: int, found: Measures) -> dict[str, Any]:
     summary="Volume, diameters and values of every label; a version that is named and still holds is 204",
     responses={204: {"description": "Nothing has changed since that version."}},
 )
-async def measures(
-    session: str, here: SharedNow, since: Annotated[str, Query(max_length=40, description="a version")] = ""
-) -> Response:
+async def measures(session: str, here: SharedNow, since: Since = "") -> Response:
     async with open_session(here, session) as opened:
         if since == version_of(opened.session):
             return Response(status_code=204)
@@ -84,23 +83,32 @@ def _measured(here: Shared, opened: OpenSession) -> dict[str, Any]:
     "/sessions/{session}/surfaces/{label}",
     summary="A label's surface: u32 vertices, u32 triangles, then f32 RAS mm and u32 corners, little endian",
     response_class=Response,
-    responses={200: {"content": {BYTES: {}}}},
+    responses={200: {"content": {BYTES: {}}}, 204: {"description": "Its voxels are those that are named."}},
 )
-async def surface_of(session: str, label: Value, here: SharedNow) -> Response:
-    async with open_session(here, session) as opened:
-        async with here.measuring:
-            body = await run_in_threadpool(lambda: packed_surface(opened, label, here.sessions.images.get(opened.case)))
-        return Response(body, media_type=BYTES)
+async def surface_of(session: str, label: Value, here: SharedNow, since: Since = "") -> Response:
+    async with open_session(here, session) as opened, here.measuring:
+        found = await run_in_threadpool(_surface, here, opened, label, since)
+    if found is None:
+        return Response(status_code=204)
+    tag, body = found
+    return Response(body, media_type=BYTES, headers={"ETag": f'"{tag}"'})
 
 
-def packed_surface(opened: OpenSession, label: int, image: Image) -> bytes:
-    """Return the surface of one label of a session as bytes."""
+def _surface(here: Shared, opened: OpenSession, label: int, known: str) -> tuple[str, bytes] | None:
+    """Return the name of a label's voxels and their surface as bytes; None where the client has it."""
     session, box, label_map = opened.painted()
     if label not in session.labels:
         raise NotFoundError(f"This session has no label {label}.")
+    image = here.sessions.images.get(opened.case)
     where, mask = masks_in(label_map, box, [label], image.shape)[label]
-    step = max(1, int(np.ceil((where.size / MOST_SURFACE_VOXELS) ** (1 / 3))))
-    found = surface(*coarser(mask, cropped_image(image, where), step))
+    tag = tag_of(where, mask)
+    return None if tag == known else (tag, packed_surface(mask, cropped_image(image, where)))
+
+
+def packed_surface(mask: MaskArray, image: Image) -> bytes:
+    """Return the surface of a mask on its image's grid as bytes."""
+    step = max(1, int(np.ceil((mask.size / MOST_SURFACE_VOXELS) ** (1 / 3))))
+    found = surface(*coarser(mask, image, step))
     counts = np.array([len(found.vertices), len(found.triangles)], "<u4")
     return counts.tobytes() + found.vertices.astype("<f4").tobytes() + found.triangles.astype("<u4").tobytes()
 

@@ -82,7 +82,7 @@ export function displayPanel(actions: Actions): HTMLElement {
     class: "fused-opacity",
     min: 0,
     max: 100,
-    "aria-label": "Opacity of the image that lies over the other",
+    "aria-label": "How much of the upper image is seen",
     oninput: () => {
       store.set({ fusedOpacity: Number(overOpacity.value) / 100 });
     },

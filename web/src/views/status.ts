@@ -2,7 +2,7 @@
 
 import type { Actions } from "../actions";
 import { h } from "../dom";
-import { toMm } from "../geometry";
+import { sidesOf, toMm } from "../geometry";
 import { expectedDice, lastAsked, sentence } from "../look";
 import { valueAt } from "../nifti";
 import { seriesOf } from "../state";
@@ -48,8 +48,10 @@ export function statusLine(actions: Actions): HTMLElement {
       );
       const label = opened.map.at(index);
       const name = label === 0 ? "" : `   ${labels.find((one) => one.value === label)?.name ?? `label ${label}`}`;
-      const where = opened.photo ? "" : `   RAS ${mm.join(", ")} mm`;
-      voxel.textContent = `(z, y, x) ${index.join(", ")}${where}   value ${value.join(", ")}${name}`;
+      const where = opened.photo ? "" : `   ${sidesOf(toMm(opened.volume.affine, index))}`;
+      const unit = opened.statistics.ct ? " HU" : "";
+      voxel.textContent = `(z, y, x) ${index.join(", ")}${where}   value ${value.join(", ")}${unit}${name}`;
+      voxel.title = opened.photo ? "" : `RAS ${mm.join(", ")} mm`;
     },
   );
   store.on(["pending", "unsent", "answering", "connection"], (state) => {

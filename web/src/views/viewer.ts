@@ -24,9 +24,12 @@ export class Viewer {
     });
     store.on(["maskVersion"], ({ maskChange }) => {
       for (const pane of this.#all.values()) pane.maskChanged(maskChange);
-      this.#render?.changed(maskChange);
+      this.#render?.changed();
     });
-    store.on(["contrast", "labels", "masked", "arrived"], () => this.#render?.later());
+    store.on(
+      ["contrast", "colours", "image", "looks", "labels", "label", "masked", "arrived", "crosshair", "cursors"],
+      () => this.#render?.redraw(),
+    );
     store.on(
       [
         "arrived",
@@ -105,6 +108,7 @@ export class Viewer {
     });
     for (const child of this.element.children) if (child instanceof HTMLElement) child.hidden = !shown.has(child);
     for (const pane of this.panes) pane.redraw();
+    this.#render?.redraw();
   }
 
   #pane(opened: Opened, spec: Spec): Pane | null {
