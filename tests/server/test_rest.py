@@ -10,6 +10,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from segmend.core.image import Image
+from segmend.runtime.budget import DEFAULT_BYTES
 from segmend.server.wire import unpack
 from tests.server.running import BLUE, RED, Client, clicked, defined, http, rooms
 
