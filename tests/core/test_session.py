@@ -41,6 +41,7 @@ LIVER = Defined(Label(1, "liver", PALETTE[0]))
 LOCKED = Defined(Label(1, "liver", PALETTE[0], locked=True))
 TUMOUR = Defined(Label(7, "tumour", PALETTE[1]))
 CLICK = Prompted(Click((1, 2, 3)), 1, "mend")
+MOVED = Prompted(Click((0, 1, 1)), 1, "mend", replaces=1)
 
 
 def session(*events: Event) -> Session:
@@ -78,6 +79,10 @@ class TestWhatMayBeSaid:
             ((LIVER, CLICK, Removed(1)), Removed(2), "event 2 is none"),
             ((LIVER, CLICK, Undone()), Removed(1), "event 1 is none"),
             ((LIVER, CLICK, LOCKED), Removed(1), "is locked; unlock it"),
+            ((LIVER, CLICK, TUMOUR), replace(MOVED, label=7), "on the same label can be replaced; event 1 is none"),
+            ((LIVER, CLICK, Removed(1)), MOVED, "Only a prompt in effect on the same label can be replaced; event 1"),
+            ((LIVER, CLICK, MOVED), MOVED, "event 1 is none"),
+            ((LIVER, Edited(Grow(1.0), 1)), MOVED, "event 1 is none"),
             ((), Undone(), "There is nothing to undo"),
             ((LIVER, Undone()), Undone(), "There is nothing to undo"),
             ((LIVER,), Redone(), "There is nothing to redo"),
@@ -130,6 +135,13 @@ class TestWhatIsInEffect:
         assert found.prompted(1, before=5) == (2, 4)
         assert found.prompted(1, before=4) == (2,)
         assert found.add(Undone()).prompted(1) == (2, 4)
+
+    def test_a_replaced_prompt_is_out_until_that_is_undone(self) -> None:
+        found = session(LIVER, CLICK, CLICK, MOVED)
+        assert found.prompted() == (2, 3)
+        assert found.prompted(before=3) == (1, 2)
+        assert found.add(Undone()).prompted() == (1, 2)
+        assert found.add(Undone()).add(Redone()).prompted() == (2, 3)
 
     def test_prompts_and_removals_wait_for_answers_and_definitions_do_not(self) -> None:
         found = session(LIVER, CLICK, CLICK, Removed(1))
@@ -286,6 +298,7 @@ class TestJson:
             Prompted(Click((0, 0, 0)), 1, "mend", "off"),
             Prompted(Click((0, 0, 0)), 1, "mend", overwrite=True, joined=True),
             Prompted(Adjust(0.5), 1, "mend"),
+            MOVED,
             Defined(TUMOUR.label, joined=True),
             Prompted(Stroke(((0, 0, 0), (0, 2, 3)), positive=False, radius=2.5), 3, "other"),
             Prompted(BoxPrompt((0, 0, 0), (1, 2, 3)), 3, "other"),

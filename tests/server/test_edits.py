@@ -118,6 +118,41 @@ def test_an_edit_leaves_other_labels_alone_unless_it_may_overwrite(live):
     assert live.map[1, 4].tolist() == [0, 0, 0, 1, 1, 2, 2, 0]
 
 
+class TestReplacement:
+    """A prompt is put in the place of an earlier one, as when a mark is dragged elsewhere."""
+
+    def test_the_mask_is_as_if_the_first_one_had_never_been(self, live):
+        live.do(clicked(BAR))
+        live.do({**clicked(BOX), "replaces": 2})
+
+        np.testing.assert_array_equal(live.map == 1, GREY == 10)
+
+    def test_it_is_one_step_for_undo_and_redo(self, live):
+        live.do(clicked(BOX))
+        live.do({**clicked(BAR), "replaces": 2})
+
+        live.do({"event": "undone"})
+        assert (live.map[GREY == 10] == 1).all() and not live.map[GREY != 10].any()
+
+        live.do({"event": "redone"})
+        assert not live.map[GREY == 10].any() and live.map[BAR] == 1
+
+    def test_edits_and_marks_between_stay(self, live):
+        live.do(clicked(BOX))
+        live.do(edited("paint", points=[[1, 5, 0]], radius=0, axis=0))
+        live.do({**clicked(BAR), "replaces": 2})
+
+        assert live.map[1, 5, 0] == 1 and live.map[BAR] == 1 and not live.map[GREY == 10].any()
+
+    def test_one_that_is_gone_is_refused(self, live):
+        live.do(clicked(BOX))
+        live.do({"event": "removed", "of": 2})
+
+        live.send({**clicked(BAR), "replaces": 2})
+
+        assert "event 2 is none" in live.next("error")["message"]
+
+
 class TestRemoval:
     def test_an_edit_goes_and_what_came_after_stays(self, live):
         live.do(clicked(BOX))

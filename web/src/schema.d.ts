@@ -1310,6 +1310,11 @@ export interface components {
             readonly overwrite: boolean;
             /** Prompt */
             readonly prompt: components["schemas"]["ClickJson"] | components["schemas"]["StrokeJson"] | components["schemas"]["BoxJson"] | components["schemas"]["LassoJson"] | components["schemas"]["ExtremesJson"] | components["schemas"]["AdjustJson"] | components["schemas"]["MaskJson"] | components["schemas"]["DrawnJson"];
+            /**
+             * Replaces
+             * @description the event of an earlier prompt of the label, which this one takes the place of
+             */
+            readonly replaces?: number | null;
         };
         /** RedoneJson */
         readonly RedoneJson: {
@@ -4852,6 +4857,11 @@ export interface operations {
                     readonly overwrite?: boolean;
                     /** Prompt */
                     readonly prompt: components["schemas"]["ClickJson"] | components["schemas"]["StrokeJson"] | components["schemas"]["BoxJson"] | components["schemas"]["LassoJson"] | components["schemas"]["ExtremesJson"] | components["schemas"]["AdjustJson"] | components["schemas"]["MaskJson"] | components["schemas"]["DrawnJson"];
+                    /**
+                     * Replaces
+                     * @description the event of an earlier prompt of the label, which this one takes the place of
+                     */
+                    readonly replaces?: number | null;
                 };
             };
         };

@@ -241,6 +241,11 @@ class LabelJson(BaseModel):
 Joined = Annotated[bool, Field(description="to the event before: both are undone in one step")]
 
 
+Replaces = Annotated[
+    int | None, Field(ge=0, description="the event of an earlier prompt of the label, which this one takes the place of")
+]
+
+
 class DefinedJson(BaseModel):
     event: Literal["defined"]
     label: LabelJson
@@ -255,6 +260,7 @@ class PromptedJson(BaseModel):
     finetune: FinetuneJson = "auto"
     overwrite: Overwrite = False
     joined: Joined = False
+    replaces: Replaces = None
 
 
 class EditedJson(BaseModel):
@@ -293,6 +299,7 @@ class NewPromptJson(BaseModel):
     method: Annotated[str, Field(description="the server's usual one when left out; given: a mask as it is")] = ""
     finetune: FinetuneJson = "auto"
     overwrite: Overwrite = False
+    replaces: Replaces = None
 
 
 class NewEditJson(BaseModel):
