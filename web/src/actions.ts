@@ -11,6 +11,7 @@ import { changeOf, copyOf, describeEdit } from "./edits";
 import { UncertaintyMap, LabelMap } from "./labelmap";
 import { type Answered, type Handlers, Live, type Person } from "./live";
 import { centreViews, covering, nextRank, whyNot } from "./look";
+import { turnedOver } from "./handles";
 import { isPhoto, partOf } from "./nifti";
 import { showAddress } from "./address";
 import { me, setName } from "./people";
@@ -18,7 +19,7 @@ import { forgetPlace, lastCase, placeOf } from "./places";
 import { dimensionOf, preferences, windowFor } from "./preferences";
 import { Preload } from "./preload";
 import { type Ruler, rulersOf } from "./rulers";
-import { fold, freeValue, stepBack } from "./session";
+import { fold, freeValue, same, stepBack } from "./session";
 import {
   activePlane,
   cursorOf,
@@ -247,6 +248,7 @@ export class Actions {
       arrived: partOf(volume),
       leg: null,
       draft: null,
+      moving: null,
       editing: null,
       cut: [],
       positive: true,
@@ -692,6 +694,24 @@ export class Actions {
   async refine(): Promise<void> {
     const { opened, label } = this.store.state;
     if (opened !== null) this.place(await maskPrompt(opened.map, label));
+  }
+
+  /** Put a prompt in the place of a mark that was moved or turned over; its label is worked out again. */
+  replace(position: number, prompt: api.Prompt): void {
+    const { events, labels } = this.store.state;
+    const event = events.at(position);
+    if (this.#isFinished() || event?.event !== "prompted" || same(event.prompt, prompt)) return;
+    const label = labels.find(({ value }) => value === event.label);
+    if (label?.locked) toast(`${label.name} is locked; unlock it to change it.`, "error");
+    else this.#live?.send({ ...event, prompt, joined: false, replaces: position });
+  }
+
+  /** Give a mark the other sign; the one that is pointed at in the list, or under the pointer, where none is named. */
+  turnOver(position = this.store.state.hovered ?? this.store.state.touched): void {
+    const event = position === null ? undefined : this.store.state.events.at(position);
+    const prompt = event?.event === "prompted" ? turnedOver(event.prompt) : null;
+    if (position === null || prompt === null) toast("Point at a mark that has a sign to turn it over.");
+    else this.replace(position, prompt);
   }
 
   remove(position: number): void {

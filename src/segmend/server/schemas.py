@@ -242,7 +242,8 @@ Joined = Annotated[bool, Field(description="to the event before: both are undone
 
 
 Replaces = Annotated[
-    int | None, Field(ge=0, description="the event of an earlier prompt of the label, which this one takes the place of")
+    int | None,
+    Field(ge=0, description="the event of an earlier prompt of the label, which this one takes the place of"),
 ]
 
 

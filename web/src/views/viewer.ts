@@ -52,6 +52,7 @@ export class Viewer {
         "label",
         "views",
         "draft",
+        "moving",
         "editing",
         "cut",
         "brush",
