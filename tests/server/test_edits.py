@@ -153,6 +153,39 @@ class TestReplacement:
         assert "event 2 is none" in live.next("error")["message"]
 
 
+class TestDeletion:
+    def test_a_label_goes_with_its_mask_and_undo_brings_both_back(self, live):
+        live.do(clicked(BOX))
+        live.do(clicked(BAR, label=2))
+        before = live.map.copy()
+
+        live.do({"event": "deleted", "label": 1})
+        np.testing.assert_array_equal(live.map, np.where(before == 1, 0, before))
+
+        live.do({"event": "undone"})
+        np.testing.assert_array_equal(live.map, before)
+
+    def test_one_label_is_merged_into_another_in_one_step(self, live):
+        live.do(clicked(BOX))
+        live.do(clicked(BAR, label=2))
+        before = live.map.copy()
+
+        live.do(edited("combine", operation="union", other=2, margin_mm=0))
+        live.do({"event": "deleted", "label": 2, "joined": True})
+        np.testing.assert_array_equal(live.map, before > 0)
+
+        live.do({"event": "undone"})
+        np.testing.assert_array_equal(live.map, before)
+
+    def test_by_request(self, live, client, session):
+        live.do(clicked(BOX))
+
+        reply = client.delete(f"/api/sessions/{session}/labels/1")
+
+        assert reply.status_code == 200 and [label["value"] for label in reply.json()["state"]["labels"]] == [2]
+        assert client.delete(f"/api/sessions/{session}/labels/1").status_code == 422
+
+
 class TestRemoval:
     def test_an_edit_goes_and_what_came_after_stays(self, live):
         live.do(clicked(BOX))

@@ -397,3 +397,36 @@ def test_the_line_at_the_bottom_says_what_the_tool_wants_next(opened):
     expect(hint).to_have_text("Click on what is not the object; drag a mark to move it")
     opened.page.keyboard.press("b")
     expect(hint).to_contain_text("Drag from corner to corner")
+
+
+def test_a_label_is_hidden_merged_and_deleted_and_each_is_undone(opened):
+    first, second = (5, 3, 3), (5, 8, 9)
+    opened.click(first)
+    button(opened, "New label").click()
+    opened.settle()
+    opened.click(second)
+    opened.settle()
+
+    opened.plain()
+    shown = opened.colours([first])
+    opened.page.get_by_role("button", name="Hide Object 1").click()
+    assert opened.colours([first]) != shown
+    opened.page.get_by_role("button", name="Show Object 1").click()
+    assert opened.colours([first]) == shown
+
+    opened.page.get_by_role("button", name="Delete Object 1").click()
+    opened.settle()
+    assert opened.label_at(first) == 0 and [label["name"] for label in opened.state["labels"]] == ["Object 2"]
+    assert opened.page.locator(".mark-row").count() == 1
+    opened.page.keyboard.press("Control+z")
+    opened.settle()
+    assert opened.label_at(first) == 1 and opened.page.locator(".mark-row").count() == 2
+
+    opened.page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    button(opened, "Merge").click()
+    opened.settle()
+    assert [opened.label_at(index) for index in (first, second)] == [2, 2]
+    assert [label["name"] for label in opened.state["labels"]] == ["Object 2"]
+    opened.page.keyboard.press("Control+z")
+    opened.settle()
+    assert [opened.label_at(index) for index in (first, second)] == [1, 2]

@@ -256,6 +256,7 @@ export class Actions {
       aiming: false,
       label: 0,
       masked: true,
+      hidden: [],
       maskVersion: this.store.state.maskVersion + 1,
       maskChange: null,
       ...this.#methodFor(flat),
@@ -553,7 +554,7 @@ export class Actions {
       if (opened !== null) reportErrors(() => this.#refresh(opened));
       return;
     }
-    const waits = event.event === "prompted" || event.event === "edited" || event.event === "removed";
+    const waits = ["prompted", "edited", "removed", "deleted"].includes(event.event);
     this.#adopt([...events, event], waits ? [...pending, position] : pending);
     if (waits) this.store.set({ answered: null });
     if (event.event === "edited") this.#changes = { gained: 0, lost: 0 };
@@ -797,6 +798,38 @@ export class Actions {
 
   define(label: api.Label): void {
     this.#live?.send({ event: "defined", label, joined: false });
+  }
+
+  /** Delete a label with its mask and its marks; one stays, to be marked. */
+  deleteLabel(value: number): void {
+    const { labels } = this.store.state;
+    const label = labels.find((one) => one.value === value);
+    if (label === undefined || this.#isFinished()) return;
+    if (label.locked) toast(`${label.name} is locked; unlock it to delete it.`, "error");
+    else if (labels.length === 1) toast("This is the only label; add another one before it is deleted.", "error");
+    else {
+      this.#live?.send({ event: "deleted", label: value, joined: false });
+      toast(`Deleted ${label.name}; undo brings it back.`, "good");
+    }
+  }
+
+  /** Make another label's mask a part of the selected one's, and delete that label: one step. */
+  merge(other: number): void {
+    const { labels, label } = this.store.state;
+    const locked = labels.find(({ value, locked }) => locked && (value === other || value === label));
+    if (this.#isFinished() || !labels.some(({ value }) => value === other) || other === label) return;
+    if (locked !== undefined) {
+      toast(`${locked.name} is locked; unlock it to merge it.`, "error");
+      return;
+    }
+    this.edit({ kind: "combine", operation: "union", other, margin_mm: 0 });
+    this.#live?.send({ event: "deleted", label: other, joined: true });
+  }
+
+  /** Hide a label's mask and marks in this page, or show them again. */
+  hideLabel(value: number): void {
+    const { hidden } = this.store.state;
+    this.store.set({ hidden: hidden.includes(value) ? hidden.filter((one) => one !== value) : [...hidden, value] });
   }
 
   /** Marks go to this label from now on; a new object starts with positive marks. */

@@ -97,6 +97,7 @@ export interface State {
   readonly opacity: number;
   readonly outline: boolean;
   readonly masked: boolean; // false while the mask is hidden
+  readonly hidden: readonly number[]; // labels whose masks and marks are hidden
   readonly smooth: boolean;
   readonly uncertain: boolean; // the method's uncertainty is shown
   readonly colours: ColourMap; // of the image's greys
@@ -177,6 +178,7 @@ export const INITIAL: State = {
   opacity: 0.4,
   outline: true,
   masked: true,
+  hidden: [],
   smooth: true,
   uncertain: true,
   colours: "Grey",
@@ -282,10 +284,16 @@ export function marksOf({ events, done, pending, unsent }: Marked): Mark[] {
     if (event?.event === "removed") removed.add(event.of);
     if (event?.event === "prompted" && typeof event.replaces === "number") removed.add(event.replaces);
   }
+  const deleted = new Map<number, number>(); // labels, and when they were deleted last
+  for (const position of done) {
+    const event = events.at(position);
+    if (event?.event === "deleted") deleted.set(event.label, position);
+  }
   const marks: Mark[] = [];
   for (const position of done) {
     const event = events.at(position);
     if ((event?.event === "prompted" || event?.event === "edited") && !removed.has(position)) {
+      if (position < (deleted.get(event.label) ?? -1)) continue;
       marks.push({ position, event, waiting: pending.includes(position) });
     }
   }

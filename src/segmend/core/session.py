@@ -1,7 +1,8 @@
 """One image being annotated: an append-only log of events, from which everything follows.
 
 An *event* is what the person did: defined a label, put down a prompt, edited a mask by hand or by
-rule, removed an earlier prompt or edit, put another prompt in the place of one, undid, redid. Nothing in the log is ever changed or taken out.
+rule, removed an earlier prompt or edit, put another prompt in the place of one, deleted a label, undid, redid.
+Nothing in the log is ever changed or taken out.
 `done` folds the undo and redo events away and gives the indices of the events in effect. Events that one
 action made, such as loading a mask of several objects, are `joined`: they are undone and
 redone together.
@@ -105,6 +106,14 @@ class Removed:
 
 
 @dataclass(frozen=True)
+class Deleted:
+    """A label was deleted with its mask and its marks; its voxels belong to none."""
+
+    label: int
+    joined: bool = False  # to the event before: both are undone in one step
+
+
+@dataclass(frozen=True)
 class Undone:
     """The last event in effect was taken back, and those it is joined to."""
 
@@ -114,9 +123,9 @@ class Redone:
     """The last event taken back came into effect again, and those joined to it."""
 
 
-Event = Defined | Prompted | Edited | Removed | Undone | Redone
+Event = Defined | Prompted | Edited | Removed | Deleted | Undone | Redone
 Marked = Prompted | Edited  # what a person put down, and may take away again
-Asking = Prompted | Edited | Removed  # what changes masks, and so has an answer
+Asking = Prompted | Edited | Removed | Deleted  # what changes masks, and so has an answer
 
 
 def taken_away(event: Event) -> int | None:
@@ -224,7 +233,7 @@ class Session:
 
     def _is_joined(self, position: int) -> bool:
         event = self.events[position]
-        return isinstance(event, Defined | Marked) and event.joined
+        return isinstance(event, Defined | Marked | Deleted) and event.joined
 
     @property
     def done(self) -> tuple[int, ...]:
@@ -249,6 +258,8 @@ class Session:
             event = self.events[i]
             if isinstance(event, Defined):
                 labels[event.label.value] = event.label
+            elif isinstance(event, Deleted):
+                labels.pop(event.label, None)
         return MappingProxyType(labels)
 
     def prompted(self, label: int | None = None, *, before: int | None = None) -> tuple[int, ...]:
@@ -269,11 +280,13 @@ class Session:
         """
         done = [i for i in self.done if before is None or i < before]
         removed = {taken_away(self.events[i]) for i in done}
+        deleted = {event.label: i for i in done if isinstance(event := self.events[i], Deleted)}  # the last time
         return tuple(
             i
             for i in done
             if i not in removed
             and isinstance(event := self.events[i], Marked)
+            and i > deleted.get(event.label, -1)
             and (label is None or event.label == label)
         )
 
@@ -303,6 +316,8 @@ class Session:
                 marked = self.events[earlier]
                 assert isinstance(marked, Marked)
                 self._check_label(marked.label)
+            case Deleted(label=value):
+                self._check_label(value)
             case Undone():
                 if not self.done:
                     raise PromptError("There is nothing to undo.")
@@ -408,6 +423,8 @@ def event_to_json(event: Event) -> dict[str, Any]:
             return {**values, "overwrite": overwrite, "joined": joined}
         case Removed(event=earlier):
             return {"event": "removed", "of": earlier}
+        case Deleted(label=value, joined=joined):
+            return {"event": "deleted", "label": value, "joined": joined}
         case Undone():
             return {"event": "undone"}
         case Redone():
@@ -438,6 +455,8 @@ def event_from_json(values: Mapping[str, Any]) -> Event:
                 return Edited(edit_from_json(values["edit"]), _whole(values["label"]), overwrite, joined)
             case "removed":
                 return Removed(_whole(values["of"]))
+            case "deleted":
+                return Deleted(_whole(values["label"]), _flag(values, "joined", default=False))
             case "undone":
                 return Undone()
             case "redone":

@@ -13,7 +13,7 @@ import numpy as np
 from segmend.core.image import Box, Image, LabelMap, MaskArray, Real, bounds
 from segmend.core.prompts import Click, Drawn, Extremes, Prompt, Stroke, kind_of
 from segmend.core.segmenter import Method, Prediction, Workspace, answers, label_meant
-from segmend.core.session import Canvas, Edited, Finetune, Marked, Prompted, Removed, Session, taken_away
+from segmend.core.session import Canvas, Deleted, Edited, Finetune, Marked, Prompted, Removed, Session, taken_away
 from segmend.editing.edited import Change, edited, laid_over
 from segmend.editing.keeping import EditedVoxels, edits_label, keep_edits, prompts_with_edits
 from segmend.server.wire import EMPTY_BOX
@@ -102,7 +102,7 @@ def label_of(session: Session, position: int) -> int:
     event = session.events[position]
     if isinstance(event, Removed):
         event = session.events[event.event]
-    assert isinstance(event, Marked), event
+    assert isinstance(event, Marked | Deleted), event
     return event.label
 
 
@@ -127,7 +127,7 @@ def prompts_for(session: Session, label: int, positions: Sequence[int]) -> tuple
 
 def answered_prompts(session: Session, position: int) -> tuple[Prompt, ...]:
     """Return the prompts that the answer to this event is given, as its label sees them; none for an edit."""
-    if isinstance(session.events[position], Edited):
+    if isinstance(session.events[position], Edited | Deleted):
         return ()
     return prompts_for(session, label_of(session, position), prompts_in_effect(session, position))
 
@@ -168,6 +168,9 @@ def parts(
         change = edited(event.edit, previous, scene.image(), scene.mask_of)
         if change is not None:
             yield EditPart(change, event.overwrite)
+    elif isinstance(event, Deleted):
+        box = bounds(previous) or EMPTY_BOX
+        yield Part(box, np.zeros(box.shape, bool), others_stay=True)
     else:
         assert isinstance(event, Removed), event
         yield from _without(session, event.event, position, previous, scene)
@@ -187,7 +190,8 @@ def _prompted(
 
 def _workspace_label(session: Session, label: int, workspace: Workspace) -> int | None:
     """Return which of the labels that a workspace finds by itself a session's label is."""
-    return label_meant(workspace.labels, session.labels[label].name, label)
+    known = session.labels.get(label)  # none where it was deleted before this was answered
+    return None if known is None else label_meant(workspace.labels, known.name, label)
 
 
 def _without(

@@ -279,6 +279,14 @@ class RemovedJson(BaseModel):
     of: Annotated[int, Field(ge=0)]
 
 
+class DeletedJson(BaseModel):
+    """A label deleted with its mask and its marks."""
+
+    event: Literal["deleted"]
+    label: Value
+    joined: Joined = False
+
+
 class UndoneJson(BaseModel):
     event: Literal["undone"]
 
@@ -287,7 +295,7 @@ class RedoneJson(BaseModel):
     event: Literal["redone"]
 
 
-AnyEvent = DefinedJson | PromptedJson | EditedJson | RemovedJson | UndoneJson | RedoneJson
+AnyEvent = DefinedJson | PromptedJson | EditedJson | RemovedJson | DeletedJson | UndoneJson | RedoneJson
 
 
 class EventJson(RootModel[AnyEvent]):

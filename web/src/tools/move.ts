@@ -16,6 +16,7 @@ export function grabbed(pane: Pane, event: MouseEvent): Grabbed | null {
   if (!state.masked || event.shiftKey || event.ctrlKey || event.metaKey) return null;
   for (const { position, event: mark } of marksOf(state).reverse()) {
     if (position < 0 || mark.event !== "prompted" || !isGrabbedBy(state.tool, mark.prompt.kind)) continue;
+    if (state.hidden.includes(mark.label)) continue;
     if (state.labels.find(({ value }) => value === mark.label)?.locked ?? true) continue;
     const handle = handleAt(mark.prompt, pane.shown, pane.at(event));
     if (handle !== null) return { position, handle };

@@ -322,7 +322,7 @@ export class Pane {
   /** Paint the mask's picture: all of it for a new slice or new colours, else only the box that changed. */
   #paintMask(state: State): void {
     const { map } = this.opened;
-    const key = `${this.slice} ${state.labels.map(({ value, colour }) => `${value}:${colour.join()}`).join()}`;
+    const key = `${this.slice} ${state.labels.map(({ value, colour }) => `${value}:${colour.join()}`).join()} ${state.hidden.join()}`;
     const fresh = key !== this.#drawn.mask;
     if (!fresh && this.#dirty === null) return;
     const shape = map.shape;
@@ -335,7 +335,7 @@ export class Pane {
     const area = fresh ? painted : rect;
     if (area !== null) {
       this.#mask.paint(area, (out) => {
-        paintLabels(map, this.plane, this.slice, area, colours, out);
+        paintLabels(map, this.plane, this.slice, area, colours, out, state.hidden);
       });
     }
     this.#edges = new Map();
@@ -376,6 +376,7 @@ export class Pane {
     const context = this.#context;
     const place = new DOMMatrix([p.scaleX, 0, 0, p.scaleY, p.offsetX, p.offsetY]);
     for (const [label, edges] of this.#edges) {
+      if (state.hidden.includes(label)) continue;
       const colour = state.labels.find(({ value }) => value === label)?.colour ?? [160, 160, 160];
       const path = new Path2D();
       path.addPath(edges, place);
@@ -426,6 +427,7 @@ export class Pane {
       state.labels.find(({ value }) => value === label)?.colour ?? [160, 160, 160];
     for (const mark of marksOf(state)) {
       if (mark.event.event === "edited" || mark.position === state.moving) continue; // an edit's work is in the mask
+      if (state.hidden.includes(mark.event.label)) continue;
       drawPrompt(this.#context, place, mark.event.prompt, colourOf(mark.event.label), mark.waiting);
       if (hasHandles(state.tool, mark)) drawHandles(this.#context, place, mark.event.prompt);
       const at = mark.position === state.hovered ? placeOf(mark.event.prompt) : null;
