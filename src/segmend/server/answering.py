@@ -158,8 +158,8 @@ def parts(
     """Yield what to paint for one event, the most wanted first; a number is the share done so far."""
     event = session.events[position]
     if isinstance(event, Prompted) and event.replaces is not None:
-        for part in _without(session, event.replaces, position, previous, scene):
-            yield replace(part, others_stay=not event.overwrite) if isinstance(part, Part) else part
+        for again in _without(session, event.replaces, position, previous, scene):
+            yield replace(again, others_stay=not event.overwrite) if isinstance(again, Part) else again
     elif isinstance(event, Prompted):
         for part in _prompted(session, event, prompts_in_effect(session, position), previous, scene):
             stay = not event.overwrite
