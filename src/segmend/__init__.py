@@ -20,6 +20,7 @@ from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace, ans
 from segmend.core.session import (
     Canvas,
     Defined,
+    Deleted,
     Edited,
     Event,
     Label,
@@ -44,6 +45,7 @@ __all__ = [
     "Canvas",
     "Click",
     "Defined",
+    "Deleted",
     "Drawn",
     "Edited",
     "Event",

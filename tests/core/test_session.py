@@ -21,6 +21,7 @@ from segmend.core.session import (
     PALETTE,
     Canvas,
     Defined,
+    Deleted,
     Edited,
     Event,
     Label,
@@ -41,6 +42,7 @@ LIVER = Defined(Label(1, "liver", PALETTE[0]))
 LOCKED = Defined(Label(1, "liver", PALETTE[0], locked=True))
 TUMOUR = Defined(Label(7, "tumour", PALETTE[1]))
 CLICK = Prompted(Click((1, 2, 3)), 1, "mend")
+MOVED = Prompted(Click((0, 1, 1)), 1, "mend", replaces=1)
 
 
 def session(*events: Event) -> Session:
@@ -78,6 +80,13 @@ class TestWhatMayBeSaid:
             ((LIVER, CLICK, Removed(1)), Removed(2), "event 2 is none"),
             ((LIVER, CLICK, Undone()), Removed(1), "event 1 is none"),
             ((LIVER, CLICK, LOCKED), Removed(1), "is locked; unlock it"),
+            ((LIVER,), Deleted(7), r"Label 7 is not defined here; there are \[1\]"),
+            ((LOCKED,), Deleted(1), r"Label 1 \(liver\) is locked"),
+            ((LIVER, Deleted(1)), CLICK, "Label 1 is not defined here; there are none"),
+            ((LIVER, CLICK, TUMOUR), replace(MOVED, label=7), "on the same label can be replaced; event 1 is none"),
+            ((LIVER, CLICK, Removed(1)), MOVED, "Only a prompt in effect on the same label can be replaced; event 1"),
+            ((LIVER, CLICK, MOVED), MOVED, "event 1 is none"),
+            ((LIVER, Edited(Grow(1.0), 1)), MOVED, "event 1 is none"),
             ((), Undone(), "There is nothing to undo"),
             ((LIVER, Undone()), Undone(), "There is nothing to undo"),
             ((LIVER,), Redone(), "There is nothing to redo"),
@@ -130,6 +139,20 @@ class TestWhatIsInEffect:
         assert found.prompted(1, before=5) == (2, 4)
         assert found.prompted(1, before=4) == (2,)
         assert found.add(Undone()).prompted(1) == (2, 4)
+
+    def test_a_replaced_prompt_is_out_until_that_is_undone(self) -> None:
+        found = session(LIVER, CLICK, CLICK, MOVED)
+        assert found.prompted() == (2, 3)
+        assert found.prompted(before=3) == (1, 2)
+        assert found.add(Undone()).prompted() == (1, 2)
+        assert found.add(Undone()).add(Redone()).prompted() == (2, 3)
+
+    def test_a_deleted_label_takes_its_marks_along_and_its_number_is_free_again(self) -> None:
+        found = session(LIVER, TUMOUR, CLICK, Deleted(1))
+        assert list(found.labels) == [7] and found.marked() == ()
+        again = found.add(LIVER).add(CLICK)
+        assert list(again.labels) == [7, 1] and again.marked() == (5,)
+        assert list(found.add(Undone()).labels) == [1, 7] and found.add(Undone()).marked() == (2,)
 
     def test_prompts_and_removals_wait_for_answers_and_definitions_do_not(self) -> None:
         found = session(LIVER, CLICK, CLICK, Removed(1))
@@ -286,6 +309,7 @@ class TestJson:
             Prompted(Click((0, 0, 0)), 1, "mend", "off"),
             Prompted(Click((0, 0, 0)), 1, "mend", overwrite=True, joined=True),
             Prompted(Adjust(0.5), 1, "mend"),
+            MOVED,
             Defined(TUMOUR.label, joined=True),
             Prompted(Stroke(((0, 0, 0), (0, 2, 3)), positive=False, radius=2.5), 3, "other"),
             Prompted(BoxPrompt((0, 0, 0), (1, 2, 3)), 3, "other"),
@@ -293,6 +317,7 @@ class TestJson:
             Edited(Grow(-1.5), 2),
             Edited(Paint(((0, 1, 2), (0, 2, 2)), axis=0), 3, overwrite=True),
             Removed(5),
+            Deleted(3, joined=True),
             Undone(),
             Redone(),
         ],

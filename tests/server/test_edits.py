@@ -118,6 +118,74 @@ def test_an_edit_leaves_other_labels_alone_unless_it_may_overwrite(live):
     assert live.map[1, 4].tolist() == [0, 0, 0, 1, 1, 2, 2, 0]
 
 
+class TestReplacement:
+    """A prompt is put in the place of an earlier one, as when a mark is dragged elsewhere."""
+
+    def test_the_mask_is_as_if_the_first_one_had_never_been(self, live):
+        live.do(clicked(BAR))
+        live.do({**clicked(BOX), "replaces": 2})
+
+        np.testing.assert_array_equal(live.map == 1, GREY == 10)
+
+    def test_it_is_one_step_for_undo_and_redo(self, live):
+        live.do(clicked(BOX))
+        live.do({**clicked(BAR), "replaces": 2})
+
+        live.do({"event": "undone"})
+        assert (live.map[GREY == 10] == 1).all() and not live.map[GREY != 10].any()
+
+        live.do({"event": "redone"})
+        assert not live.map[GREY == 10].any() and live.map[BAR] == 1
+
+    def test_edits_and_marks_between_stay(self, live):
+        live.do(clicked(BOX))
+        live.do(edited("paint", points=[[1, 5, 0]], radius=0, axis=0))
+        live.do({**clicked(BAR), "replaces": 2})
+
+        assert live.map[1, 5, 0] == 1 and live.map[BAR] == 1 and not live.map[GREY == 10].any()
+
+    def test_one_that_is_gone_is_refused(self, live):
+        live.do(clicked(BOX))
+        live.do({"event": "removed", "of": 2})
+
+        live.send({**clicked(BAR), "replaces": 2})
+
+        assert "event 2 is none" in live.next("error")["message"]
+
+
+class TestDeletion:
+    def test_a_label_goes_with_its_mask_and_undo_brings_both_back(self, live):
+        live.do(clicked(BOX))
+        live.do(clicked(BAR, label=2))
+        before = live.map.copy()
+
+        live.do({"event": "deleted", "label": 1})
+        np.testing.assert_array_equal(live.map, np.where(before == 1, 0, before))
+
+        live.do({"event": "undone"})
+        np.testing.assert_array_equal(live.map, before)
+
+    def test_one_label_is_merged_into_another_in_one_step(self, live):
+        live.do(clicked(BOX))
+        live.do(clicked(BAR, label=2))
+        before = live.map.copy()
+
+        live.do(edited("combine", operation="union", other=2, margin_mm=0))
+        live.do({"event": "deleted", "label": 2, "joined": True})
+        np.testing.assert_array_equal(live.map, before > 0)
+
+        live.do({"event": "undone"})
+        np.testing.assert_array_equal(live.map, before)
+
+    def test_by_request(self, live, client, session):
+        live.do(clicked(BOX))
+
+        reply = client.delete(f"/api/sessions/{session}/labels/1")
+
+        assert reply.status_code == 200 and [label["value"] for label in reply.json()["state"]["labels"]] == [2]
+        assert client.delete(f"/api/sessions/{session}/labels/1").status_code == 422
+
+
 class TestRemoval:
     def test_an_edit_goes_and_what_came_after_stays(self, live):
         live.do(clicked(BOX))

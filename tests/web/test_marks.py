@@ -341,3 +341,92 @@ def test_everything_that_can_be_pressed_has_a_name(opened):
           .map((one) => one.outerHTML)"""
     )
     assert nameless == []
+
+
+def test_a_click_is_dragged_elsewhere_and_turned_over_in_single_steps(opened):
+    opened.click((5, 3, 3))
+    opened.settle()
+    opened.drag([(5, 3, 3), (5, 8, 9)])
+    opened.settle()
+    (mark,) = opened.page.locator(".mark-row").all()
+
+    assert opened.prompts[-1] == {"kind": "click", "index": [5, 8, 9], "positive": True}
+    assert opened.label_at((5, 8, 9)) == 1 and opened.label_at((5, 3, 3)) == 0
+    assert mark.locator(".mark-words").inner_text() == "Click +"
+
+    opened.page.mouse.move(*opened.place_of((5, 8, 9), "axial"))
+    opened.page.keyboard.press("t")
+    opened.settle()
+    assert not opened.prompts[-1]["positive"] and opened.label_at((5, 8, 9)) == 0
+
+    button(opened, "Make click − positive").click()
+    opened.settle()
+    assert opened.label_at((5, 8, 9)) == 1
+
+    for _ in range(3):
+        opened.page.keyboard.press("Control+z")
+    opened.settle()
+    assert opened.label_at((5, 3, 3)) == 1 and opened.label_at((5, 8, 9)) == 0
+
+
+def test_a_box_gets_depth_by_its_handle_in_another_plane_and_moves_by_its_middle(opened):
+    opened.page.keyboard.press("b")
+    opened.drag([(5, 4, 4), (5, 8, 8)])
+    opened.settle()
+    opened.drag([(5, 6, 6), (5, 7, 8)])  # by its middle
+    opened.settle()
+    assert opened.prompts[-1] == {"kind": "box", "low": [5, 5, 6], "high": [6, 10, 11]}
+
+    opened.show("coronal")
+    opened.go_to((5, 7, 8))
+    # The upper side lies between two slices.
+    top, three_up = (np.mean([opened.place_of((z, 7, 8), "coronal") for z in (low, low + 1)], axis=0) for low in (5, 8))
+    opened.page.mouse.move(*top)
+    opened.page.mouse.down()
+    opened.page.mouse.move(*three_up, steps=4)
+    opened.page.mouse.up()
+    opened.settle()
+
+    assert opened.prompts[-1] == {"kind": "box", "low": [5, 5, 6], "high": [9, 10, 11]}
+    assert opened.label_at((8, 7, 8)) == 1
+
+
+def test_the_line_at_the_bottom_says_what_the_tool_wants_next(opened):
+    hint = opened.page.locator(".status-hint")
+    opened.page.keyboard.press("x")
+    expect(hint).to_have_text("Click on what is not the object; drag a mark to move it")
+    opened.page.keyboard.press("b")
+    expect(hint).to_contain_text("Drag from corner to corner")
+
+
+def test_a_label_is_hidden_merged_and_deleted_and_each_is_undone(opened):
+    first, second = (5, 3, 3), (5, 8, 9)
+    opened.click(first)
+    button(opened, "New label").click()
+    opened.settle()
+    opened.click(second)
+    opened.settle()
+
+    opened.plain()
+    shown = opened.colours([first])
+    opened.page.get_by_role("button", name="Hide Object 1").click()
+    assert opened.colours([first]) != shown
+    opened.page.get_by_role("button", name="Show Object 1").click()
+    assert opened.colours([first]) == shown
+
+    opened.page.get_by_role("button", name="Delete Object 1").click()
+    opened.settle()
+    assert opened.label_at(first) == 0 and [label["name"] for label in opened.state["labels"]] == ["Object 2"]
+    assert opened.page.locator(".mark-row").count() == 1
+    opened.page.keyboard.press("Control+z")
+    opened.settle()
+    assert opened.label_at(first) == 1 and opened.page.locator(".mark-row").count() == 2
+
+    opened.page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    button(opened, "Merge").click()
+    opened.settle()
+    assert [opened.label_at(index) for index in (first, second)] == [2, 2]
+    assert [label["name"] for label in opened.state["labels"]] == ["Object 2"]
+    opened.page.keyboard.press("Control+z")
+    opened.settle()
+    assert [opened.label_at(index) for index in (first, second)] == [1, 2]

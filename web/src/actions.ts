@@ -11,6 +11,7 @@ import { changeOf, copyOf, describeEdit } from "./edits";
 import { UncertaintyMap, LabelMap } from "./labelmap";
 import { type Answered, type Handlers, Live, type Person } from "./live";
 import { centreViews, covering, nextRank, whyNot } from "./look";
+import { turnedOver } from "./handles";
 import { isPhoto, partOf } from "./nifti";
 import { showAddress } from "./address";
 import { me, setName } from "./people";
@@ -18,7 +19,7 @@ import { forgetPlace, lastCase, placeOf } from "./places";
 import { dimensionOf, preferences, windowFor } from "./preferences";
 import { Preload } from "./preload";
 import { type Ruler, rulersOf } from "./rulers";
-import { fold, freeValue, stepBack } from "./session";
+import { fold, freeValue, same, stepBack } from "./session";
 import {
   activePlane,
   cursorOf,
@@ -247,6 +248,7 @@ export class Actions {
       arrived: partOf(volume),
       leg: null,
       draft: null,
+      moving: null,
       editing: null,
       cut: [],
       positive: true,
@@ -254,6 +256,7 @@ export class Actions {
       aiming: false,
       label: 0,
       masked: true,
+      hidden: [],
       maskVersion: this.store.state.maskVersion + 1,
       maskChange: null,
       ...this.#methodFor(flat),
@@ -551,7 +554,7 @@ export class Actions {
       if (opened !== null) reportErrors(() => this.#refresh(opened));
       return;
     }
-    const waits = event.event === "prompted" || event.event === "edited" || event.event === "removed";
+    const waits = ["prompted", "edited", "removed", "deleted"].includes(event.event);
     this.#adopt([...events, event], waits ? [...pending, position] : pending);
     if (waits) this.store.set({ answered: null });
     if (event.event === "edited") this.#changes = { gained: 0, lost: 0 };
@@ -694,6 +697,24 @@ export class Actions {
     if (opened !== null) this.place(await maskPrompt(opened.map, label));
   }
 
+  /** Put a prompt in the place of a mark that was moved or turned over; its label is worked out again. */
+  replace(position: number, prompt: api.Prompt): void {
+    const { events, labels } = this.store.state;
+    const event = events.at(position);
+    if (this.#isFinished() || event?.event !== "prompted" || same(event.prompt, prompt)) return;
+    const label = labels.find(({ value }) => value === event.label);
+    if (label?.locked) toast(`${label.name} is locked; unlock it to change it.`, "error");
+    else this.#live?.send({ ...event, prompt, joined: false, replaces: position });
+  }
+
+  /** Give a mark the other sign; the one that is pointed at in the list, or under the pointer, where none is named. */
+  turnOver(position = this.store.state.hovered ?? this.store.state.touched): void {
+    const event = position === null ? undefined : this.store.state.events.at(position);
+    const prompt = event?.event === "prompted" ? turnedOver(event.prompt) : null;
+    if (position === null || prompt === null) toast("Point at a mark that has a sign to turn it over.");
+    else this.replace(position, prompt);
+  }
+
   remove(position: number): void {
     if (this.#isFinished()) return;
     this.#live?.send({ event: "removed", of: position });
@@ -777,6 +798,38 @@ export class Actions {
 
   define(label: api.Label): void {
     this.#live?.send({ event: "defined", label, joined: false });
+  }
+
+  /** Delete a label with its mask and its marks; one stays, to be marked. */
+  deleteLabel(value: number): void {
+    const { labels } = this.store.state;
+    const label = labels.find((one) => one.value === value);
+    if (label === undefined || this.#isFinished()) return;
+    if (label.locked) toast(`${label.name} is locked; unlock it to delete it.`, "error");
+    else if (labels.length === 1) toast("This is the only label; add another one before it is deleted.", "error");
+    else {
+      this.#live?.send({ event: "deleted", label: value, joined: false });
+      toast(`Deleted ${label.name}; undo brings it back.`, "good");
+    }
+  }
+
+  /** Make another label's mask a part of the selected one's, and delete that label: one step. */
+  merge(other: number): void {
+    const { labels, label } = this.store.state;
+    const locked = labels.find(({ value, locked }) => locked && (value === other || value === label));
+    if (this.#isFinished() || !labels.some(({ value }) => value === other) || other === label) return;
+    if (locked !== undefined) {
+      toast(`${locked.name} is locked; unlock it to merge it.`, "error");
+      return;
+    }
+    this.edit({ kind: "combine", operation: "union", other, margin_mm: 0 });
+    this.#live?.send({ event: "deleted", label: other, joined: true });
+  }
+
+  /** Hide a label's mask and marks in this page, or show them again. */
+  hideLabel(value: number): void {
+    const { hidden } = this.store.state;
+    this.store.set({ hidden: hidden.includes(value) ? hidden.filter((one) => one !== value) : [...hidden, value] });
   }
 
   /** Marks go to this label from now on; a new object starts with positive marks. */

@@ -139,6 +139,14 @@ export const SHORTCUTS: readonly Shortcut[] = [
     },
   },
   {
+    shown: "T",
+    what: "turn the sign of the mark under the pointer over",
+    matches: letter("t"),
+    act: (actions) => {
+      actions.turnOver();
+    },
+  },
+  {
     shown: "[, ]",
     what: "thinner or thicker stroke or brush",
     matches: (event) => plain(event) && (event.key === "[" || event.key === "]"),

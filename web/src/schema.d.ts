@@ -340,7 +340,8 @@ export interface paths {
         /** Define, rename, recolour, lock or unlock a label */
         readonly put: operations["label_api_sessions__session__labels__value__put"];
         readonly post?: never;
-        readonly delete?: never;
+        /** Delete a label with its mask and its marks */
+        readonly delete: operations["delete_label_api_sessions__session__labels__value__delete"];
         readonly options?: never;
         readonly head?: never;
         readonly patch?: never;
@@ -813,6 +814,25 @@ export interface components {
             readonly label: components["schemas"]["LabelJson"];
         };
         /**
+         * DeletedJson
+         * @description A label deleted with its mask and its marks.
+         */
+        readonly DeletedJson: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly event: "deleted";
+            /**
+             * Joined
+             * @description to the event before: both are undone in one step
+             * @default false
+             */
+            readonly joined: boolean;
+            /** Label */
+            readonly label: number;
+        };
+        /**
          * DrawJson
          * @description Voxels that were drawn one by one are added, or with the drawing's `positive` false erased.
          */
@@ -888,7 +908,7 @@ export interface components {
             readonly overwrite: boolean;
         };
         /** EventJson */
-        readonly EventJson: components["schemas"]["DefinedJson"] | components["schemas"]["PromptedJson"] | components["schemas"]["EditedJson"] | components["schemas"]["RemovedJson"] | components["schemas"]["UndoneJson"] | components["schemas"]["RedoneJson"];
+        readonly EventJson: components["schemas"]["DefinedJson"] | components["schemas"]["PromptedJson"] | components["schemas"]["EditedJson"] | components["schemas"]["RemovedJson"] | components["schemas"]["DeletedJson"] | components["schemas"]["UndoneJson"] | components["schemas"]["RedoneJson"];
         /** ExtremesJson */
         readonly ExtremesJson: {
             /**
@@ -1310,6 +1330,11 @@ export interface components {
             readonly overwrite: boolean;
             /** Prompt */
             readonly prompt: components["schemas"]["ClickJson"] | components["schemas"]["StrokeJson"] | components["schemas"]["BoxJson"] | components["schemas"]["LassoJson"] | components["schemas"]["ExtremesJson"] | components["schemas"]["AdjustJson"] | components["schemas"]["MaskJson"] | components["schemas"]["DrawnJson"];
+            /**
+             * Replaces
+             * @description the event of an earlier prompt of the label, which this one takes the place of
+             */
+            readonly replaces?: number | null;
         };
         /** RedoneJson */
         readonly RedoneJson: {
@@ -4050,7 +4075,7 @@ export interface operations {
         };
         readonly requestBody: {
             readonly content: {
-                readonly "application/json": components["schemas"]["DefinedJson"] | components["schemas"]["PromptedJson"] | components["schemas"]["EditedJson"] | components["schemas"]["RemovedJson"] | components["schemas"]["UndoneJson"] | components["schemas"]["RedoneJson"];
+                readonly "application/json": components["schemas"]["DefinedJson"] | components["schemas"]["PromptedJson"] | components["schemas"]["EditedJson"] | components["schemas"]["RemovedJson"] | components["schemas"]["DeletedJson"] | components["schemas"]["UndoneJson"] | components["schemas"]["RedoneJson"];
             };
         };
         readonly responses: {
@@ -4318,6 +4343,129 @@ export interface operations {
                 };
             };
         };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["AnswerJson"];
+                    readonly "application/octet-stream": unknown;
+                };
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly delete_label_api_sessions__session__labels__value__delete: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly session: string;
+                readonly value: number;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
         readonly responses: {
             /** @description Successful Response */
             readonly 200: {
@@ -4852,6 +5000,11 @@ export interface operations {
                     readonly overwrite?: boolean;
                     /** Prompt */
                     readonly prompt: components["schemas"]["ClickJson"] | components["schemas"]["StrokeJson"] | components["schemas"]["BoxJson"] | components["schemas"]["LassoJson"] | components["schemas"]["ExtremesJson"] | components["schemas"]["AdjustJson"] | components["schemas"]["MaskJson"] | components["schemas"]["DrawnJson"];
+                    /**
+                     * Replaces
+                     * @description the event of an earlier prompt of the label, which this one takes the place of
+                     */
+                    readonly replaces?: number | null;
                 };
             };
         };

@@ -14,7 +14,7 @@ export function fold(events: readonly Event[]): Folded {
   let undone: number[] = [];
   const joined = (position: number | undefined): boolean => {
     const event = position === undefined ? undefined : events[position];
-    return (event?.event === "defined" || event?.event === "prompted" || event?.event === "edited") && event.joined;
+    return event !== undefined && "joined" in event && event.joined;
   };
   events.forEach((event, position) => {
     if (event.event === "undone") {
@@ -32,6 +32,7 @@ export function fold(events: readonly Event[]): Folded {
   for (const position of done) {
     const event = events[position];
     if (event.event === "defined") labels.set(event.label.value, event.label);
+    if (event.event === "deleted") labels.delete(event.label);
   }
   return { done, undone, labels: [...labels.values()] };
 }
@@ -47,15 +48,21 @@ export function stepBack(
   others: ReadonlySet<number>,
   takenBack: ReadonlySet<number>,
 ): Event | null {
-  const removed = new Set(
-    done.map((position) => events[position]).map((one) => (one.event === "removed" ? one.of : -1)),
-  );
+  const removed = new Set<number>();
+  const deleted = new Map<number, number>(); // labels, and when they were deleted last
+  for (const position of done) {
+    const event = events[position];
+    if (event.event === "removed") removed.add(event.of);
+    if (event.event === "prompted" && typeof event.replaces === "number") removed.add(event.replaces);
+    if (event.event === "deleted") deleted.set(event.label, position);
+  }
   for (const [back, position] of [...done].reverse().entries()) {
     const event = events[position];
     if (others.has(position) || (event.event === "removed" && takenBack.has(event.of))) continue;
     if (back === 0) return { event: "undone" };
     const marked = event.event === "prompted" || event.event === "edited";
-    if (marked && !removed.has(position)) return { event: "removed", of: position };
+    if (!marked || removed.has(position) || position < (deleted.get(event.label) ?? -1)) continue;
+    return { event: "removed", of: position };
   }
   return null;
 }

@@ -112,10 +112,12 @@ export function paintLabels(
   rect: Rect,
   colours: ReadonlyMap<number, Colour>,
   out: Uint8ClampedArray,
+  hidden: readonly number[] = [],
 ): void {
   const { start, right, down } = walk(plane, map.shape, slice);
   let to = 0;
   let known = 0;
+  let alpha = 255;
   let colour: Colour = [0, 0, 0];
   for (let v = rect.v; v < rect.v + rect.height; v++) {
     let from = start + v * down + rect.u * right;
@@ -128,11 +130,12 @@ export function paintLabels(
       if (label !== known) {
         known = label;
         colour = colours.get(label) ?? [160, 160, 160];
+        alpha = hidden.includes(label) ? 0 : 255;
       }
       out[to] = colour[0];
       out[to + 1] = colour[1];
       out[to + 2] = colour[2];
-      out[to + 3] = 255;
+      out[to + 3] = alpha;
     }
   }
 }

@@ -97,6 +97,7 @@ export interface State {
   readonly opacity: number;
   readonly outline: boolean;
   readonly masked: boolean; // false while the mask is hidden
+  readonly hidden: readonly number[]; // labels whose masks and marks are hidden
   readonly smooth: boolean;
   readonly uncertain: boolean; // the method's uncertainty is shown
   readonly colours: ColourMap; // of the image's greys
@@ -120,6 +121,7 @@ export interface State {
   readonly rulers: readonly Ruler[]; // measured by hand
   readonly leg: Ruler | null; // one that is being drawn
   readonly draft: Prompt | null; // the gesture under way
+  readonly moving: number | null; // the position of a mark that is being dragged; `draft` is what it becomes
   readonly editing: Edit | null; // the same, of an edit
   readonly cut: readonly Index[]; // the line of a cut, while the part that goes is still to be picked
   readonly cutAxis: Axis; // across the plane it was drawn in
@@ -143,6 +145,7 @@ export interface State {
   readonly ring: Index | null; // shown for a moment round the place looked at
   readonly hovered: number | null; // the position of the mark whose row is under the pointer or has the focus
   readonly pointer: Index | null; // the voxel under the mouse
+  readonly touched: number | null; // the position of the mark under the mouse
   readonly sidebar: boolean; // the list of cases is open
 }
 
@@ -175,6 +178,7 @@ export const INITIAL: State = {
   opacity: 0.4,
   outline: true,
   masked: true,
+  hidden: [],
   smooth: true,
   uncertain: true,
   colours: "Grey",
@@ -198,6 +202,7 @@ export const INITIAL: State = {
   rulers: [],
   leg: null,
   draft: null,
+  moving: null,
   editing: null,
   cut: [],
   cutAxis: 0,
@@ -217,6 +222,7 @@ export const INITIAL: State = {
   ring: null,
   hovered: null,
   pointer: null,
+  touched: null,
   sidebar: true,
 };
 
@@ -270,14 +276,24 @@ type Marked = Pick<State, "events" | "done" | "pending" | "unsent">;
 /** Return the prompts and edits in effect, oldest first, those on their way at the end. */
 export function marksOf({ events, done, pending, unsent }: Marked): Mark[] {
   const removed = new Set<number>();
+  for (const event of unsent) {
+    if (event.event === "prompted" && typeof event.replaces === "number") removed.add(event.replaces);
+  }
   for (const position of done) {
     const event = events.at(position);
     if (event?.event === "removed") removed.add(event.of);
+    if (event?.event === "prompted" && typeof event.replaces === "number") removed.add(event.replaces);
+  }
+  const deleted = new Map<number, number>(); // labels, and when they were deleted last
+  for (const position of done) {
+    const event = events.at(position);
+    if (event?.event === "deleted") deleted.set(event.label, position);
   }
   const marks: Mark[] = [];
   for (const position of done) {
     const event = events.at(position);
     if ((event?.event === "prompted" || event?.event === "edited") && !removed.has(position)) {
+      if (position < (deleted.get(event.label) ?? -1)) continue;
       marks.push({ position, event, waiting: pending.includes(position) });
     }
   }

@@ -45,12 +45,30 @@ describe("undo with others", () => {
     expect(back(events, [3])).toEqual(undone); // a mark that was taken away by hand comes back
   });
 
+  it("takes away neither what was replaced nor marks of a deleted label", () => {
+    const moved = { ...clicked(5), replaces: 1 } as Event;
+    expect(back([defined(1), clicked(1), moved, clicked(3)], [3])).toEqual(removed(2));
+    expect(back([defined(1), clicked(1), { event: "deleted", label: 1, joined: false }], [2])).toBeNull();
+  });
+
   it("finds nothing where all is others'", () => {
     expect(back([defined(1), clicked(1)], [0, 1])).toBeNull();
   });
 });
 
 describe("a log of events", () => {
+  it("drops deleted labels with their marks, and replaced marks", () => {
+    const moved = { ...clicked(5), replaces: 1 } as Event;
+    const events = [defined(1), clicked(1), moved, defined(2)];
+    const marked = (all: Event[]) =>
+      marksOf({ events: all, ...fold(all), pending: [], unsent: [] }).map((one) => one.position);
+    expect(marked(events)).toEqual([2]);
+    const gone: Event[] = [...events, { event: "deleted", label: 1, joined: false }];
+    expect(fold(gone).labels.map(({ value }) => value)).toEqual([2]);
+    expect(marked(gone)).toEqual([]);
+    expect(marked([...gone, undone])).toEqual([2]);
+  });
+
   it("folds undo and redo away", () => {
     const { done, undone: back } = fold([defined(1), clicked(1), clicked(2), undone, undone, redone]);
     expect(done).toEqual([0, 1]);

@@ -1,7 +1,8 @@
 """One image being annotated: an append-only log of events, from which everything follows.
 
 An *event* is what the person did: defined a label, put down a prompt, edited a mask by hand or by
-rule, removed an earlier prompt or edit, undid, redid. Nothing in the log is ever changed or taken out.
+rule, removed an earlier prompt or edit, put another prompt in the place of one, deleted a label, undid, redid.
+Nothing in the log is ever changed or taken out.
 `done` folds the undo and redo events away and gives the indices of the events in effect. Events that one
 action made, such as loading a mask of several objects, are `joined`: they are undone and
 redone together.
@@ -81,6 +82,7 @@ class Prompted:
     finetune: Finetune = "auto"  # as the person had it then, so that a replay is exact
     overwrite: bool = False  # may it take voxels of other labels; locked ones never change
     joined: bool = False  # to the event before: both are undone in one step
+    replaces: int | None = None  # the event of an earlier prompt that was moved or changed to this one
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,14 @@ class Removed:
 
 
 @dataclass(frozen=True)
+class Deleted:
+    """A label was deleted with its mask and its marks; its voxels belong to none."""
+
+    label: int
+    joined: bool = False  # to the event before: both are undone in one step
+
+
+@dataclass(frozen=True)
 class Undone:
     """The last event in effect was taken back, and those it is joined to."""
 
@@ -113,9 +123,22 @@ class Redone:
     """The last event taken back came into effect again, and those joined to it."""
 
 
-Event = Defined | Prompted | Edited | Removed | Undone | Redone
+Event = Defined | Prompted | Edited | Removed | Deleted | Undone | Redone
 Marked = Prompted | Edited  # what a person put down, and may take away again
-Asking = Prompted | Edited | Removed  # what changes masks, and so has an answer
+Asking = Prompted | Edited | Removed | Deleted  # what changes masks, and so has an answer
+
+
+def taken_away(event: Event) -> int | None:
+    """Return the place of the earlier prompt or edit that an event takes away, None where it takes none.
+
+    >>> taken_away(Removed(4))
+    4
+    """
+    match event:
+        case Removed(event=earlier) | Prompted(replaces=earlier):
+            return earlier
+        case _:
+            return None
 
 
 @dataclass(frozen=True)
@@ -210,7 +233,7 @@ class Session:
 
     def _is_joined(self, position: int) -> bool:
         event = self.events[position]
-        return isinstance(event, Defined | Marked) and event.joined
+        return isinstance(event, Defined | Marked | Deleted) and event.joined
 
     @property
     def done(self) -> tuple[int, ...]:
@@ -235,6 +258,8 @@ class Session:
             event = self.events[i]
             if isinstance(event, Defined):
                 labels[event.label.value] = event.label
+            elif isinstance(event, Deleted):
+                labels.pop(event.label, None)
         return MappingProxyType(labels)
 
     def prompted(self, label: int | None = None, *, before: int | None = None) -> tuple[int, ...]:
@@ -254,12 +279,14 @@ class Session:
         ((1,), ())
         """
         done = [i for i in self.done if before is None or i < before]
-        removed = {event.event for i in done if isinstance(event := self.events[i], Removed)}
+        removed = {taken_away(self.events[i]) for i in done}
+        deleted = {event.label: i for i in done if isinstance(event := self.events[i], Deleted)}  # the last time
         return tuple(
             i
             for i in done
             if i not in removed
             and isinstance(event := self.events[i], Marked)
+            and i > deleted.get(event.label, -1)
             and (label is None or event.label == label)
         )
 
@@ -277,6 +304,8 @@ class Session:
                 check(prompt, self.shape)
                 if method == GIVEN and not isinstance(prompt, Mask):
                     raise PromptError(f"Only a mask can be given as it is; got a {kind_of(prompt)}.")
+                if event.replaces is not None:
+                    self._check_replaces(event.replaces, value)
             case Edited(edit=edit, label=value):
                 self._check_label(value)
                 check_edit(edit, self.shape)
@@ -287,12 +316,18 @@ class Session:
                 marked = self.events[earlier]
                 assert isinstance(marked, Marked)
                 self._check_label(marked.label)
+            case Deleted(label=value):
+                self._check_label(value)
             case Undone():
                 if not self.done:
                     raise PromptError("There is nothing to undo.")
             case Redone():
                 if not self.undone:
                     raise PromptError("There is nothing to redo.")
+
+    def _check_replaces(self, earlier: int, label: int) -> None:
+        if earlier not in self.prompted(label):
+            raise PromptError(f"Only a prompt in effect on the same label can be replaced; event {earlier} is none.")
 
     def _check_other(self, edit: Edit, label: int) -> None:
         """Raise PromptError unless the label that an edit takes voxels from or looks at is another one, and free."""
@@ -381,12 +416,15 @@ def event_to_json(event: Event) -> dict[str, Any]:
             return {"event": "defined", "label": label_to_json(label), "joined": joined}
         case Prompted(prompt=prompt, label=value, method=method, finetune=finetune):
             values = {"event": "prompted", "prompt": prompt_to_json(prompt), "label": value, "method": method}
-            return {**values, "finetune": finetune, "overwrite": event.overwrite, "joined": event.joined}
+            values |= {"finetune": finetune, "overwrite": event.overwrite, "joined": event.joined}
+            return values if event.replaces is None else {**values, "replaces": event.replaces}
         case Edited(edit=edit, label=value, overwrite=overwrite, joined=joined):
             values = {"event": "edited", "edit": edit_to_json(edit), "label": value}
             return {**values, "overwrite": overwrite, "joined": joined}
         case Removed(event=earlier):
             return {"event": "removed", "of": earlier}
+        case Deleted(label=value, joined=joined):
+            return {"event": "deleted", "label": value, "joined": joined}
         case Undone():
             return {"event": "undone"}
         case Redone():
@@ -409,12 +447,16 @@ def event_from_json(values: Mapping[str, Any]) -> Event:
                 prompt = prompt_from_json(values["prompt"])
                 label, method = _whole(values["label"]), str(values["method"])
                 overwrite = _flag(values, "overwrite", default=True)  # as it was before it could be said
-                return Prompted(prompt, label, method, finetune, overwrite, _flag(values, "joined", default=False))
+                replaces = None if values.get("replaces") is None else _whole(values["replaces"])
+                joined = _flag(values, "joined", default=False)
+                return Prompted(prompt, label, method, finetune, overwrite, joined, replaces)
             case "edited":
                 overwrite, joined = (_flag(values, name, default=False) for name in ("overwrite", "joined"))
                 return Edited(edit_from_json(values["edit"]), _whole(values["label"]), overwrite, joined)
             case "removed":
                 return Removed(_whole(values["of"]))
+            case "deleted":
+                return Deleted(_whole(values["label"]), _flag(values, "joined", default=False))
             case "undone":
                 return Undone()
             case "redone":

@@ -13,7 +13,7 @@ import numpy as np
 from segmend.core.image import Box, Image, LabelMap, MaskArray, Real, bounds
 from segmend.core.prompts import Click, Drawn, Extremes, Prompt, Stroke, kind_of
 from segmend.core.segmenter import Method, Prediction, Workspace, answers, label_meant
-from segmend.core.session import Canvas, Edited, Finetune, Marked, Prompted, Removed, Session
+from segmend.core.session import Canvas, Deleted, Edited, Finetune, Marked, Prompted, Removed, Session, taken_away
 from segmend.editing.edited import Change, edited, laid_over
 from segmend.editing.keeping import EditedVoxels, edits_label, keep_edits, prompts_with_edits
 from segmend.server.wire import EMPTY_BOX
@@ -102,7 +102,7 @@ def label_of(session: Session, position: int) -> int:
     event = session.events[position]
     if isinstance(event, Removed):
         event = session.events[event.event]
-    assert isinstance(event, Marked), event
+    assert isinstance(event, Marked | Deleted), event
     return event.label
 
 
@@ -127,7 +127,7 @@ def prompts_for(session: Session, label: int, positions: Sequence[int]) -> tuple
 
 def answered_prompts(session: Session, position: int) -> tuple[Prompt, ...]:
     """Return the prompts that the answer to this event is given, as its label sees them; none for an edit."""
-    if isinstance(session.events[position], Edited):
+    if isinstance(session.events[position], Edited | Deleted):
         return ()
     return prompts_for(session, label_of(session, position), prompts_in_effect(session, position))
 
@@ -157,7 +157,10 @@ def parts(
 ) -> Generator[Part | EditPart | RestoredPart | float, None, None]:
     """Yield what to paint for one event, the most wanted first; a number is the share done so far."""
     event = session.events[position]
-    if isinstance(event, Prompted):
+    if isinstance(event, Prompted) and event.replaces is not None:
+        for again in _without(session, event.replaces, position, previous, scene):
+            yield replace(again, others_stay=not event.overwrite) if isinstance(again, Part) else again
+    elif isinstance(event, Prompted):
         for part in _prompted(session, event, prompts_in_effect(session, position), previous, scene):
             stay = not event.overwrite
             yield Part(part.box, part.mask, part.quality, part.uncertainty, part.finetuned, others_stay=stay)
@@ -165,6 +168,9 @@ def parts(
         change = edited(event.edit, previous, scene.image(), scene.mask_of)
         if change is not None:
             yield EditPart(change, event.overwrite)
+    elif isinstance(event, Deleted):
+        box = bounds(previous) or EMPTY_BOX
+        yield Part(box, np.zeros(box.shape, bool), others_stay=True)
     else:
         assert isinstance(event, Removed), event
         yield from _without(session, event.event, position, previous, scene)
@@ -184,13 +190,16 @@ def _prompted(
 
 def _workspace_label(session: Session, label: int, workspace: Workspace) -> int | None:
     """Return which of the labels that a workspace finds by itself a session's label is."""
-    return label_meant(workspace.labels, session.labels[label].name, label)
+    known = session.labels.get(label)  # none where it was deleted before this was answered
+    return None if known is None else label_meant(workspace.labels, known.name, label)
 
 
 def _without(
     session: Session, gone: int, position: int, previous: MaskArray, scene: Scene
 ) -> Iterator[Part | RestoredPart | float]:
     """Yield what to paint when an earlier prompt or edit is taken away: its label's mask worked out again without it.
+
+    A prompt that was put in its place is the last of those gone through.
 
     Without a prompt that is done from its first event on; without an edit from that edit on, and other labels get
     back what it changed of them.
@@ -231,8 +240,8 @@ def _until(session: Session, position: int) -> Session:
 
 def _removed_since(session: Session, since: int, position: int, label: int) -> bool:
     """Tell whether something else of the label, from before an event, was taken away after it."""
-    removals = [event for i in session.done if since < i < position and isinstance(event := session.events[i], Removed)]
-    return any(event.event < since and label_of(session, event.event) == label for event in removals)
+    gone = [taken_away(session.events[i]) for i in session.done if since < i < position]
+    return any(earlier is not None and earlier < since and label_of(session, earlier) == label for earlier in gone)
 
 
 def _restored(session: Session, gone: int, label: int, then: LabelMap) -> Iterator[RestoredPart]:

@@ -460,6 +460,8 @@ class OpenSession:
             return False
         if isinstance(other, Removed):  # without an edit the answers before it are not worked out again
             return isinstance(self._session.events[other.event], Prompted)
+        if isinstance(other, Prompted) and other.replaces is not None:
+            return True
         if not isinstance(mine, Prompted) or not isinstance(other, Prompted):
             return False
         if is_positive(mine.prompt) and not is_positive(other.prompt):

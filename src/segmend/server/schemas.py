@@ -241,6 +241,12 @@ class LabelJson(BaseModel):
 Joined = Annotated[bool, Field(description="to the event before: both are undone in one step")]
 
 
+Replaces = Annotated[
+    int | None,
+    Field(ge=0, description="the event of an earlier prompt of the label, which this one takes the place of"),
+]
+
+
 class DefinedJson(BaseModel):
     event: Literal["defined"]
     label: LabelJson
@@ -255,6 +261,7 @@ class PromptedJson(BaseModel):
     finetune: FinetuneJson = "auto"
     overwrite: Overwrite = False
     joined: Joined = False
+    replaces: Replaces = None
 
 
 class EditedJson(BaseModel):
@@ -272,6 +279,14 @@ class RemovedJson(BaseModel):
     of: Annotated[int, Field(ge=0)]
 
 
+class DeletedJson(BaseModel):
+    """A label deleted with its mask and its marks."""
+
+    event: Literal["deleted"]
+    label: Value
+    joined: Joined = False
+
+
 class UndoneJson(BaseModel):
     event: Literal["undone"]
 
@@ -280,7 +295,7 @@ class RedoneJson(BaseModel):
     event: Literal["redone"]
 
 
-AnyEvent = DefinedJson | PromptedJson | EditedJson | RemovedJson | UndoneJson | RedoneJson
+AnyEvent = DefinedJson | PromptedJson | EditedJson | RemovedJson | DeletedJson | UndoneJson | RedoneJson
 
 
 class EventJson(RootModel[AnyEvent]):
@@ -293,6 +308,7 @@ class NewPromptJson(BaseModel):
     method: Annotated[str, Field(description="the server's usual one when left out; given: a mask as it is")] = ""
     finetune: FinetuneJson = "auto"
     overwrite: Overwrite = False
+    replaces: Replaces = None
 
 
 class NewEditJson(BaseModel):

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
-from segmend.core.session import Event, Redone, Removed, Undone
+from segmend.core.session import Deleted, Event, Redone, Removed, Undone
 from segmend.server.audience import Answer
 from segmend.server.bodies import Json, event_of, json_body
 from segmend.server.open_session import OpenSession
@@ -110,6 +110,17 @@ async def label(session: str, value: Position, request: Request, here: SharedNow
         values = await json_body(request, here.settings.max_body_bytes)
         defined = event_of({"event": "defined", "label": {**values, "value": value}}, opened.session.shape, method="")
         return await accept_and_wait(opened, defined, request, who)
+
+
+@router.delete(
+    "/sessions/{session}/labels/{value}",
+    response_model=AnswerJson,
+    responses=ANSWER,
+    summary="Delete a label with its mask and its marks",
+)
+async def delete_label(session: str, value: Position, request: Request, here: SharedNow, who: UserNow) -> Response:
+    async with open_session(here, session) as opened:
+        return await accept_and_wait(opened, Deleted(value), request, who)
 
 
 @router.post(

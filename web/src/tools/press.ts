@@ -19,6 +19,7 @@ import { island } from "./island";
 import { lasso } from "./lasso";
 import { level, pan, point } from "./navigate";
 import { measure } from "./measure";
+import { grabbed, move, touchedBy } from "./move";
 import { paint } from "./paint";
 import { stroke } from "./stroke";
 import { threshold } from "./threshold";
@@ -65,11 +66,13 @@ export function press(pane: Pane): void {
       })
       .finally(() => {
         actions.pressing = undefined;
-        store.set({ draft: null, editing: null });
+        store.set({ draft: null, editing: null, moving: null });
       });
   });
   canvas.addEventListener("pointermove", (event) => {
-    store.set({ pointer: pane.indexUnder(event), plane: pane.plane.name, aiming: false });
+    const touched = event.buttons === 0 ? touchedBy(pane, event) : null;
+    store.set({ pointer: pane.indexUnder(event), plane: pane.plane.name, aiming: false, touched });
+    canvas.classList.toggle("grabs", event.buttons === 0 && grabbed(pane, event) !== null);
     pane.redraw();
     if (!fingers.has(event.pointerId)) return;
     const before = [...fingers.values()];
@@ -80,7 +83,7 @@ export function press(pane: Pane): void {
     canvas.addEventListener(type, ({ pointerId }) => fingers.delete(pointerId));
   }
   canvas.addEventListener("pointerleave", () => {
-    store.set({ pointer: null });
+    store.set({ pointer: null, touched: null });
     pane.redraw();
   });
   canvas.addEventListener("contextmenu", (event) => {
@@ -100,9 +103,10 @@ function gestureOf(pane: Pane, event: PointerEvent): Gesture | null {
   if (event.ctrlKey || event.metaKey) return flat ? pan : point;
   const views = { window: level, ruler: measure, angle: measure, ellipse: measure };
   const edits = { paint, erase: paint, cut, island, threshold };
-  return { navigate: flat ? pan : point, click, stroke, box, lasso, extremes, ...edits, ...views }[
-    pane.actions.store.state.tool
-  ];
+  const tools = { navigate: flat ? pan : point, click, stroke, box, lasso, extremes, ...edits, ...views };
+  const gesture = tools[pane.actions.store.state.tool];
+  const mark = grabbed(pane, event);
+  return mark === null ? gesture : move(mark, gesture);
 }
 
 const turned = new Wheel();

@@ -122,6 +122,18 @@ function ruleRows(actions: Actions): HTMLElement[] {
     h("span", { class: "edit-word" }, "With"),
     other,
     button("Take over", "Its voxels become the selected label's", combine("union")),
+    h(
+      "button",
+      {
+        type: "button",
+        class: "button",
+        title: "Its voxels become the selected label's, and it is deleted: one step",
+        onclick: () => {
+          actions.merge(Number(other.value));
+        },
+      },
+      "Merge",
+    ),
     button("Keep away", "Take away what is nearer to it than the gap", combine("subtract")),
     button("Keep near", "Take away what is farther from it than the gap", combine("intersect")),
     gap,

@@ -36,12 +36,14 @@ export function labelsPanel(actions: Actions): HTMLElement {
     icon("upload"),
     "Load",
   );
-  store.on(["labels", "label", "opened"], ({ labels, label, opened }) => {
+  store.on(["labels", "label", "opened", "hidden"], ({ labels, label, opened, hidden }) => {
     const editing = list.querySelector("input.label-name:focus");
     if (editing === null)
       refill(
         list,
-        labels.map((one, i) => row(actions, one, one.value === label, i)),
+        labels.map((one, i) =>
+          row(actions, one, { selected: one.value === label, hidden: hidden.includes(one.value), position: i }),
+        ),
       );
     add.disabled = load.disabled = opened === null;
   });
@@ -61,7 +63,13 @@ export function labelsPanel(actions: Actions): HTMLElement {
   return h("section", { class: "section" }, head, list, allow);
 }
 
-function row(actions: Actions, label: Label, selected: boolean, position: number): HTMLElement {
+interface Shown {
+  readonly selected: boolean;
+  readonly hidden: boolean;
+  readonly position: number; // in the list
+}
+
+function row(actions: Actions, label: Label, { selected, hidden, position }: Shown): HTMLElement {
   const colour = h("input", {
     type: "color",
     class: "label-colour",
@@ -103,7 +111,18 @@ function row(actions: Actions, label: Label, selected: boolean, position: number
   lock.classList.add("small", "label-lock");
   lock.dataset.key = `lock-${label.value}`;
   lock.setAttribute("aria-pressed", String(label.locked));
-  return h("li", { class: `label-row${selected ? " selected" : ""}`, "data-label": label.value }, colour, choose, lock);
+  const hide = iconButton(hidden ? "hidden" : "eye", hidden ? `Show ${label.name}` : `Hide ${label.name}`, () => {
+    actions.hideLabel(label.value);
+  });
+  hide.classList.add("small", "label-hide");
+  hide.dataset.key = `hide-${label.value}`;
+  hide.setAttribute("aria-pressed", String(hidden));
+  const remove = iconButton("trash", `Delete ${label.name} with its mask and its marks`, () => {
+    actions.deleteLabel(label.value);
+  });
+  remove.classList.add("small", "label-delete");
+  const classes = `label-row${selected ? " selected" : ""}${hidden ? " is-hidden" : ""}`;
+  return h("li", { class: classes, "data-label": label.value }, colour, choose, hide, lock, remove);
 }
 
 /** Turn a label's name into a field; Enter or leaving it keeps the new name, Escape the old one. */

@@ -2,7 +2,10 @@
 
 import type { Edit, Prompt } from "../api";
 import { type Axis, type Index, type Plane, pixelOf, type Point, type Projection, rectOf, toScreen } from "../geometry";
+import { type IconName, ICONS } from "../dom";
+import { handlesOf } from "../handles";
 import type { Colour } from "../slices";
+import type { Tool } from "../state";
 
 export interface Place {
   readonly plane: Plane;
@@ -45,6 +48,54 @@ export function drawPrompt(
       break;
     default:
       break;
+  }
+  context.restore();
+}
+
+/** Draw what a box is moved and resized by: its sides, its corners, and its middle. */
+export function drawHandles(context: CanvasRenderingContext2D, place: Place, prompt: Prompt): void {
+  context.save();
+  context.lineWidth = 1;
+  context.strokeStyle = "rgba(8,10,14,0.8)";
+  context.fillStyle = "#fff";
+  for (const { part, at } of handlesOf(prompt, place)) {
+    context.beginPath();
+    if (part.kind === "whole") context.arc(...at, 4, 0, 2 * Math.PI);
+    else context.rect(at[0] - 3, at[1] - 3, 6, 6);
+    context.fill();
+    context.stroke();
+  }
+  context.restore();
+}
+
+const TOOL_ICONS: Partial<Record<Tool, IconName>> = {
+  stroke: "stroke",
+  box: "box",
+  lasso: "lasso",
+  extremes: "extremes",
+  paint: "paint",
+  erase: "erase",
+};
+
+/** Return what the pointer carries with it: a click's sign, or the tool; null for nothing. */
+export function iconOfTool(tool: Tool, positive: boolean): IconName | null {
+  if (tool === "click") return positive ? "plus" : "minus";
+  return TOOL_ICONS[tool] ?? null;
+}
+
+/** Draw a tool's icon to the lower right of the pointer. */
+export function drawToolIcon(context: CanvasRenderingContext2D, [x, y]: Point, name: IconName): void {
+  const path = new Path2D(ICONS[name]);
+  context.save();
+  context.translate(x + 10, y + 10);
+  context.scale(0.6, 0.6);
+  for (const [width, colour] of [
+    [5, "rgba(8,10,14,0.75)"],
+    [2, "#fff"],
+  ] as const) {
+    context.lineWidth = width;
+    context.strokeStyle = colour;
+    context.stroke(path);
   }
   context.restore();
 }

@@ -26,9 +26,31 @@ import {
 } from "../geometry";
 import { isSized, placeAt, words } from "../rulers";
 import { type Colour, outlines, paintUncertainty, paintLabels, paintVolume } from "../slices";
-import { cursorOf, lookOf, marksOf, type Opened, seriesOf, type State, thicknessOf, type Tool } from "../state";
+import {
+  cursorOf,
+  lookOf,
+  type Mark,
+  marksOf,
+  type Opened,
+  seriesOf,
+  type State,
+  thicknessOf,
+  type Tool,
+} from "../state";
 import { short } from "../words";
-import { drawAim, drawCut, drawPaint, drawPrompt, drawRing, outlineBrush, type Place, placeOf } from "./marks";
+import {
+  drawAim,
+  drawCut,
+  drawHandles,
+  drawPaint,
+  drawPrompt,
+  drawRing,
+  drawToolIcon,
+  iconOfTool,
+  outlineBrush,
+  type Place,
+  placeOf,
+} from "./marks";
 import { drawRuler } from "./rulers";
 
 const TITLES = { axial: "Axial", coronal: "Coronal", sagittal: "Sagittal" } as const;
@@ -36,6 +58,10 @@ const NO_POINTER: readonly Tool[] = ["navigate", "window", "ruler", "angle", "el
 const NARROW = 420; // CSS pixels of a pane whose title reaches its middle
 const SLABS = { max: "MIP", mean: "Mean", min: "MinIP" } as const;
 const AXES_COLOURS = { axial: "#e0b354", coronal: "#6fbf8b", sagittal: "#6ea8e0" } as const;
+
+/** Say whether a mark is a box whose handles the tool grabs. */
+const hasHandles = (tool: Tool, { position, event }: Mark): boolean =>
+  (tool === "box" || tool === "navigate") && position >= 0 && event.event === "prompted" && event.prompt.kind === "box";
 
 /** A picture in voxels, kept until what it shows changes. */
 class Picture {
@@ -296,7 +322,7 @@ export class Pane {
   /** Paint the mask's picture: all of it for a new slice or new colours, else only the box that changed. */
   #paintMask(state: State): void {
     const { map } = this.opened;
-    const key = `${this.slice} ${state.labels.map(({ value, colour }) => `${value}:${colour.join()}`).join()}`;
+    const key = `${this.slice} ${state.labels.map(({ value, colour }) => `${value}:${colour.join()}`).join()} ${state.hidden.join()}`;
     const fresh = key !== this.#drawn.mask;
     if (!fresh && this.#dirty === null) return;
     const shape = map.shape;
@@ -309,7 +335,7 @@ export class Pane {
     const area = fresh ? painted : rect;
     if (area !== null) {
       this.#mask.paint(area, (out) => {
-        paintLabels(map, this.plane, this.slice, area, colours, out);
+        paintLabels(map, this.plane, this.slice, area, colours, out, state.hidden);
       });
     }
     this.#edges = new Map();
@@ -350,6 +376,7 @@ export class Pane {
     const context = this.#context;
     const place = new DOMMatrix([p.scaleX, 0, 0, p.scaleY, p.offsetX, p.offsetY]);
     for (const [label, edges] of this.#edges) {
+      if (state.hidden.includes(label)) continue;
       const colour = state.labels.find(({ value }) => value === label)?.colour ?? [160, 160, 160];
       const path = new Path2D();
       path.addPath(edges, place);
@@ -385,6 +412,11 @@ export class Pane {
     context.globalAlpha = 1;
   }
 
+  /** What of the case this pane shows, and where on it. */
+  get shown(): Place {
+    return this.#place(this.projection);
+  }
+
   #place(projection: Projection): Place {
     return { plane: this.plane, shape: this.opened.volume.shape, slice: this.slice, projection };
   }
@@ -394,8 +426,10 @@ export class Pane {
     const colourOf = (label: number): Colour =>
       state.labels.find(({ value }) => value === label)?.colour ?? [160, 160, 160];
     for (const mark of marksOf(state)) {
-      if (mark.event.event === "edited") continue; // what they did is in the mask
+      if (mark.event.event === "edited" || mark.position === state.moving) continue; // an edit's work is in the mask
+      if (state.hidden.includes(mark.event.label)) continue;
       drawPrompt(this.#context, place, mark.event.prompt, colourOf(mark.event.label), mark.waiting);
+      if (hasHandles(state.tool, mark)) drawHandles(this.#context, place, mark.event.prompt);
       const at = mark.position === state.hovered ? placeOf(mark.event.prompt) : null;
       if (at !== null) drawRing(this.#context, place, at, "#fff");
     }
@@ -438,6 +472,8 @@ export class Pane {
     } else if (p.scaleX > 5) {
       context.strokeRect(x, y, p.scaleX, p.scaleY);
     }
+    const name = iconOfTool(state.tool, state.positive);
+    if (name !== null && state.draft === null) drawToolIcon(context, [x + p.scaleX / 2, y + p.scaleY / 2], name);
   }
 
   #drawLetters(): void {

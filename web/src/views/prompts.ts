@@ -3,6 +3,7 @@
 import type { Actions } from "../actions";
 import type { Edit, Prompt } from "../api";
 import { describeEdit, placeOfEdit } from "../edits";
+import { turnedOver } from "../handles";
 import { h, icon, iconButton, type IconName, refill } from "../dom";
 import { type Mark, marksOf, type State } from "../state";
 import { placeOf } from "./marks";
@@ -67,6 +68,20 @@ function row(actions: Actions, state: State, { position, event, waiting }: Mark)
   });
   remove.classList.add("small");
   remove.disabled = position < 0;
+  const opposite = event.event === "prompted" ? turnedOver(event.prompt) : null;
+  const turn =
+    opposite === null || !("positive" in opposite)
+      ? null
+      : iconButton(
+          opposite.positive ? "plus" : "minus",
+          `Make ${words.toLowerCase()} ${opposite.positive ? "positive" : "negative"}`,
+          () => {
+            actions.turnOver(position);
+          },
+          "T",
+        );
+  turn?.classList.add("small");
+  if (turn !== null) turn.disabled = position < 0;
   return h(
     "li",
     {
@@ -76,6 +91,7 @@ function row(actions: Actions, state: State, { position, event, waiting }: Mark)
       onpointerleave: hover(null),
     },
     look,
+    turn,
     remove,
   );
 }

@@ -215,7 +215,9 @@ export class Render {
     const matrix = matrixOf(this.#gaze, this.#ball, width / height);
     const { towards } = axesOf(this.#gaze);
     scene.begin(width, height);
-    const labels = state.masked ? state.labels.filter(({ value }) => this.#meshes.has(value)) : [];
+    const labels = state.masked
+      ? state.labels.filter(({ value }) => this.#meshes.has(value) && !state.hidden.includes(value))
+      : [];
     const chosen = labels.filter(({ value }) => value === state.label);
     const others = labels.filter(({ value }) => value !== state.label);
     const alone = labels.length === 1;

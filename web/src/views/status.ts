@@ -3,6 +3,7 @@
 import type { Actions } from "../actions";
 import { h } from "../dom";
 import { sidesOf, toMm } from "../geometry";
+import { hintOf } from "../hints";
 import { expectedDice, lastAsked, sentence } from "../look";
 import { valueAt } from "../nifti";
 import { seriesOf } from "../state";
@@ -86,5 +87,9 @@ export function statusLine(actions: Actions): HTMLElement {
     const finetuned = answered.finetuned ? ", fine-tuned to this image" : "";
     answer.textContent = `Answered in ${Math.round(answered.milliseconds)} ms${quality}${finetuned}`;
   });
-  return h("footer", { class: "status" }, voxel, h("span", { class: "spacer" }), coming, warming, busy, answer);
+  const hint = h("span", { class: "status-hint" });
+  store.on(["tool", "points", "positive", "cut", "opened"], (state) => {
+    hint.textContent = hintOf(state);
+  });
+  return h("footer", { class: "status" }, voxel, hint, h("span", { class: "spacer" }), coming, warming, busy, answer);
 }

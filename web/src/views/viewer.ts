@@ -27,7 +27,19 @@ export class Viewer {
       this.#render?.changed();
     });
     store.on(
-      ["contrast", "colours", "image", "looks", "labels", "label", "masked", "arrived", "crosshair", "cursors"],
+      [
+        "contrast",
+        "colours",
+        "image",
+        "looks",
+        "labels",
+        "label",
+        "masked",
+        "hidden",
+        "arrived",
+        "crosshair",
+        "cursors",
+      ],
       () => this.#render?.redraw(),
     );
     store.on(
@@ -47,11 +59,13 @@ export class Viewer {
         "opacity",
         "outline",
         "masked",
+        "hidden",
         "smooth",
         "labels",
         "label",
         "views",
         "draft",
+        "moving",
         "editing",
         "cut",
         "brush",

@@ -1,0 +1,23 @@
+import { describe, expect, it } from "vitest";
+import { hintOf } from "../src/hints";
+import { INITIAL, type Opened } from "../src/state";
+
+const opened = { planes: [1, 2, 3] } as unknown as Opened;
+
+describe("the hint", () => {
+  it("counts the ends of the object", () => {
+    expect(hintOf({ ...INITIAL, opened, tool: "extremes" })).toBe(
+      "Click left, right, top, bottom of the object in one slice",
+    );
+    const points = [
+      [1, 2, 3],
+      [1, 2, 5],
+      [1, 0, 4],
+    ] as const;
+    expect(hintOf({ ...INITIAL, opened, tool: "extremes", points })).toBe("Click left, right, top, bottom: 3 of 4");
+  });
+
+  it("says nothing without a case", () => {
+    expect(hintOf({ ...INITIAL, opened: null })).toBe("");
+  });
+});
