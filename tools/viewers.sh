@@ -19,3 +19,13 @@ if ! cmp -s "$pins" "$home/pins.txt"; then
   done
   cp "$pins" "$home/pins.txt" # last: what was interrupted is made again
 fi
+
+# ITK-SNAP's reference server, whose answers a stand-in makes. It is run by the Python that runs the tests, which has
+# torch and what else it needs; its licence is the GPL: it is a process beside ours, and nothing imports it.
+home=$folder/itksnap
+pins=requirements/viewers-itksnap.txt
+if ! cmp -s "$pins" "$home/pins.txt"; then
+  rm -rf "$home"
+  "$python" -m pip --disable-pip-version-check install --quiet --no-deps --target "$home" --requirement "$pins"
+  cp "$pins" "$home/pins.txt"
+fi

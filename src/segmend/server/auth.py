@@ -43,8 +43,8 @@ from segmend.server.replies import problem, status_of
 from segmend.server.settings import ServerSettings, is_loopback
 from segmend.server.told import Told
 
-# The paths that need no token: they say that the server is there, ours and that of nnInteractive's viewers.
-OPEN = ("/api/health", "/healthz")
+# The paths that need no token: they say that the server is there, ours and those of nnInteractive and ITK-SNAP.
+OPEN = ("/api/health", "/healthz", "/status")
 # The key under which a scope says who is connected, whatever a proxy's headers say.
 PEER = "segmend.peer"
 # Headers by which proxies say for whom they speak, beside all that begin with "x-forwarded".
