@@ -29,3 +29,13 @@ if ! cmp -s "$pins" "$home/pins.txt"; then
   "$python" -m pip --disable-pip-version-check install --quiet --no-deps --target "$home" --requirement "$pins"
   cp "$pins" "$home/pins.txt"
 fi
+
+# MONAI Label's client, with which the built OHIF comes that speaks to such servers.
+home=$folder/monai
+pins=requirements/viewers-monai.txt
+if ! cmp -s "$pins" "$home/pins.txt"; then
+  rm -rf "$home"
+  "$python" -m venv "$home"
+  "$home/bin/python" -m pip --disable-pip-version-check install --quiet --no-deps --requirement "$pins"
+  cp "$pins" "$home/pins.txt"
+fi

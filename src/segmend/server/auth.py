@@ -27,6 +27,7 @@ import ipaddress
 import socket
 from base64 import b64decode
 from collections.abc import Callable, Sequence
+from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -44,7 +45,9 @@ from segmend.server.settings import ServerSettings, is_loopback
 from segmend.server.told import Told
 
 # The paths that need no token: they say that the server is there, ours and those of nnInteractive and ITK-SNAP.
-OPEN = ("/api/health", "/healthz", "/status")
+OPEN = ("/api/health", "/healthz", "/status", "/auth/")
+# Where viewers that have their person log in send the token, as the password of a form: its route has it checked.
+LOGIN = "/auth/token"
 # The key under which a scope says who is connected, whatever a proxy's headers say.
 PEER = "segmend.peer"
 # Headers by which proxies say for whom they speak, beside all that begin with "x-forwarded".
@@ -135,6 +138,9 @@ class Gate:
         if not origin_allowed(headers, host, self._settings):
             return problem(403, "This request came from a page of another site.")
         if self._settings.token is None or scope["path"] in OPEN:
+            return None
+        if scope["path"] == LOGIN:
+            scope["state"]["check_token"] = partial(self._check_token, scope)
             return None
         try:
             return await self._check_who(scope, headers)
