@@ -39,3 +39,24 @@ if ! cmp -s "$pins" "$home/pins.txt"; then
   "$home/bin/python" -m pip --disable-pip-version-check install --quiet --no-deps --requirement "$pins"
   cp "$pins" "$home/pins.txt"
 fi
+
+# Orthanc, a small archive (PACS), from Debian's packages: unpacked beside the others and not installed, for installed it
+# would be started, and listen.
+home=$folder/orthanc
+pins=requirements/viewers-orthanc.txt
+if ! cmp -s "$pins" "$home/pins.txt"; then
+  rm -rf "$home"
+  if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+    export DEBIAN_FRONTEND=noninteractive
+    packages=$home/packages
+    mkdir -p "$packages/partial"
+    apt-get update -qq
+    grep -v '^#' "$pins" | xargs apt-get install -y -qq --no-install-recommends --download-only \
+      -o "Dir::Cache::archives=$(realpath "$packages")" >/dev/null
+    for package in "$packages"/*.deb; do dpkg -x "$package" "$home"; done
+    rm -rf "$packages"
+    cp "$pins" "$home/pins.txt"
+  else
+    echo "Orthanc is left out: its packages are fetched by apt-get, as root."
+  fi
+fi
