@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import mkdtemp
@@ -11,13 +10,11 @@ from typing import Any
 
 import click
 
-from segmend import io
 from segmend.cli.place import open_store, place_options
+from segmend.cli.reading import read_images, read_series
 from segmend.cli.words import archive_options, as_json, open_archive, say
-from segmend.core.image import Image
 from segmend.errors import ArchiveError
 from segmend.io.dicomweb import Archive, ArchivedSeries, Progress, Study
-from segmend.io.series import SeriesInfo
 from segmend.store import Store
 
 # Files between two lines of progress.
@@ -99,23 +96,21 @@ def _fetch(archive: Archive, study: str, uid: str, project: str, data: Path, sto
     folder = Path(mkdtemp(prefix="upload-", dir=data))  # which a start sweeps if this is killed
     try:
         archive.fetch(where, uid, folder, progress=_progress_of(uid))
-        found = list(io.images(folder))
-        if not found or any(info.uid.partition("#")[0] != uid for info, _ in found):
+        found = read_series(folder)
+        if not found or any(info.uid.partition("#")[0] != uid for info in found):
             raise ArchiveError(f"The archive sent other files than those of the series {uid}.")
         if project not in {known.name for known in store.projects()}:
             store.add_project(project)
-        return _add(store, found, folder, uid, project)
+        return _add(store, folder, uid, project)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _add(
-    store: Store, found: Sequence[tuple[SeriesInfo, Callable[[], Image]]], folder: Path, uid: str, project: str
-) -> list[dict[str, Any]]:
+def _add(store: Store, folder: Path, uid: str, project: str) -> list[dict[str, Any]]:
     """Return the new cases of the images that a series is, all or none."""
     cases: list[dict[str, Any]] = []
     try:
-        for info, read in found:
+        for info, read in read_images(folder):
             case = store.add_case(
                 store.free_name(info.name or info.modality or "case", project=project),
                 read(),
