@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Install clients of others for tests/viewers, pinned, each in an environment of its own: viewers.sh PYTHON FOLDER
+# Install clients of others for tests/viewers, pinned, each in an environment of its own: viewers.sh PYTHON FOLDER [large]
 #
-# None of them belongs to Segmend's own pins: some bring a gigabyte. Only what they truly import is installed.
+# None of them belongs to Segmend's own pins: some bring a gigabyte, and those only with `large`. Of the others only what
+# they truly import is installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=$1 folder=$2
@@ -59,4 +60,14 @@ if ! cmp -s "$pins" "$home/pins.txt"; then
   else
     echo "Orthanc is left out: its packages are fetched by apt-get, as root."
   fi
+fi
+
+# 3D Slicer's core, a gigabyte: its scene, volumes and segmentations, without the program.
+home=$folder/slicer
+pins=requirements/viewers-slicer.txt
+if [ "${3:-}" = large ] && ! cmp -s "$pins" "$home/pins.txt"; then
+  rm -rf "$home"
+  "$python" -m venv "$home"
+  "$home/bin/python" -m pip --disable-pip-version-check install --quiet --requirement "$pins"
+  cp "$pins" "$home/pins.txt"
 fi

@@ -17,12 +17,13 @@ VIEWERS = Path(os.environ.get("SEGMEND_VIEWERS", ROOT / ".viewers"))
 DEMANDED = "SEGMEND_DEMAND_VIEWERS"  # set by `make test-viewers`, which fails where CI=true and one is missing
 
 
-def need(place: Path, name: str) -> Path:
+def need(place: Path, name: str, *, large: bool = False) -> Path:
     """Return where a client is; skip, or fail where all are demanded, when it is not there."""
     if place.exists():
         return place
-    words = f"{name} is not installed; 'make viewers' does that"
-    if os.environ.get("CI") == "true" and os.environ.get(DEMANDED):
+    words = f"{name} is not installed; 'make viewers{'-large' if large else ''}' does that"
+    demanded = os.environ.get(DEMANDED)
+    if os.environ.get("CI") == "true" and (demanded == "large" if large else demanded):
         pytest.fail(words)
     pytest.skip(words)
 
