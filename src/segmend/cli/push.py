@@ -20,7 +20,6 @@ def push(address: str, files: tuple[Path, ...], credentials: Path | None, as_jso
 
     \b
     Example:
-      segmend export 1f6cab47d3a94e4c8c1f0ad9a8b6c2aa -o liver.dcm --patient keep
       segmend push https://pacs.example.org/dicom-web liver.dcm
     """
     from segmend.io.files import sniff_format
