@@ -58,6 +58,10 @@ class LimitError(UserError):
     """Larger or more than this server allows."""
 
 
+class ArchiveError(UserError):
+    """An archive of images that cannot be reached, refuses, or says what no archive says."""
+
+
 class StoreError(SegmendError):
     """The disk or the database refused; nothing already saved is lost."""
 

@@ -1,6 +1,6 @@
 """`make fuzz`: damaged files, made-up requests and made-up messages, for as long as is wanted.
 
-    python -m tests.fuzz [readers] [requests] [live] [viewers] [--seconds N] [--seed N] [--keep FOLDER]
+    python -m tests.fuzz [readers] [requests] [live] [viewers] [dialects] [--seconds N] [--seed N] [--keep FOLDER]
 
 Readers are tried in a process of their own, so that one which ends or hangs is a finding, too. What was found is
 printed, and files that made it are kept. The same seed makes the same files, requests and messages.
@@ -18,7 +18,7 @@ from argparse import ArgumentParser
 from collections import Counter
 from pathlib import Path
 
-from tests.fuzz import live, readers, requests, viewers
+from tests.fuzz import dialects, live, readers, requests, viewers
 from tests.fuzz.files import FILES
 from tests.server.running import PLUGIN, in_thread, install_plugin, settings
 
@@ -29,7 +29,10 @@ PATIENCE = 120  # seconds by the clock, for one file: the machine may be busy
 def main() -> int:
     parser = ArgumentParser(prog="python -m tests.fuzz", description="Try readers and server with what is damaged.")
     parser.add_argument(
-        "parts", nargs="*", choices=["readers", "requests", "live", "viewers", []], help="all four if none is named"
+        "parts",
+        nargs="*",
+        choices=["readers", "requests", "live", "viewers", "dialects", []],
+        help="all if none is named",
     )
     parser.add_argument("--seconds", type=float, default=120, help="how long, all parts together (3600: an hour)")
     parser.add_argument("--seed", type=int, default=0)
@@ -39,7 +42,7 @@ def main() -> int:
     logging.disable(logging.CRITICAL)
     if given.batch:
         return try_batch(given.batch[0], int(given.batch[1]), int(given.batch[2]), given.seed, Path(given.batch[3]))
-    parts = given.parts or ["readers", "requests", "live", "viewers"]
+    parts = given.parts or list(PARTS)
     faults = []
     for part in parts:
         faults += PARTS[part](time.monotonic() + given.seconds / len(parts), given.seed, given.keep)
@@ -163,6 +166,21 @@ def fuzz_viewers(end: float, seed: int, _: Path) -> list[str]:
     return faults
 
 
+def fuzz_dialects(end: float, seed: int, _: Path) -> list[str]:
+    faults: list[str] = []
+    statuses: dict[str, Counter[str]] = {name: Counter() for name in dialects.DIALECTS}
+    with served() as server:
+        while time.monotonic() < end:
+            for name, counted in statuses.items():
+                found = dialects.fuzz(server, name, 1000, seed)
+                faults += found.faults
+                counted.update(outcome.rpartition(" ")[2] for outcome in found.outcomes.elements())
+                say(f"{name}: {counted.total()} requests, {dict(counted)}, grew {found.largest >> 20} MB, "
+                    f"{len(faults)} findings")  # fmt: skip
+            seed += 1
+    return faults
+
+
 def served():
     """Give a running server with the tests' methods."""
     folder = Path(tempfile.mkdtemp())
@@ -171,7 +189,13 @@ def served():
     return in_thread(settings(folder / "data", read_apart=False))
 
 
-PARTS = {"readers": fuzz_readers, "requests": fuzz_requests, "live": fuzz_live, "viewers": fuzz_viewers}
+PARTS = {
+    "readers": fuzz_readers,
+    "requests": fuzz_requests,
+    "live": fuzz_live,
+    "viewers": fuzz_viewers,
+    "dialects": fuzz_dialects,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

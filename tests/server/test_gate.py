@@ -8,6 +8,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from segmend.errors import SettingsError
 from segmend.server import auth
 from segmend.server.settings import ServerSettings
 from tests.server.running import Client, defined, http, in_thread, rooms, settings
@@ -218,6 +219,46 @@ def test_other_pages_can_be_allowed(tmp_path):
     with in_thread(settings(tmp_path, allowed_origins=(dev,))) as server, http(server) as client:
         assert client.get("/api/cases", headers={"Origin": dev}).status_code == 200
         assert client.get("/api/cases", headers={"Origin": "http://localhost:5174"}).status_code == 403
+
+
+def test_a_browser_lets_pages_that_are_named_read_what_they_ask_and_no_others(tmp_path):
+    page, token = "https://ohif.example", "correct-horse-battery"
+    asking = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    with in_thread(settings(tmp_path, allowed_origins=(page,), token=token)) as server, http(server) as client:
+        before = client.options("/infer/segmend", headers={**asking, "Origin": page})
+        assert (before.status_code, before.content) == (204, b"")
+        assert before.headers["access-control-allow-origin"] == page
+        assert "Authorization" in before.headers["access-control-allow-headers"]
+        for headers, status in [({}, 401), ({"Authorization": f"Bearer {token}"}, 200)]:
+            reply = client.get("/info/", headers={**headers, "Origin": page})
+            assert reply.status_code == status and reply.headers["access-control-allow-origin"] == page
+            assert reply.headers["vary"] == "Origin"
+            assert "access-control-allow-credentials" not in reply.headers
+        for other in ("https://evil.example", "https://ohif.example.evil", "http://ohif.example", "null"):
+            for reply in (
+                client.options("/infer/segmend", headers={**asking, "Origin": other}),
+                client.get("/info/", headers={"Origin": other, "Authorization": f"Bearer {token}"}),
+            ):
+                assert reply.status_code == 403 and "access-control-allow-origin" not in reply.headers
+        rebound = client.options("/info/", headers={**asking, "Origin": page, "Host": "evil.example"})
+        assert rebound.status_code == 403
+        assert "access-control-allow-origin" not in client.get("/api/health").headers
+
+
+def test_pages_that_are_named_may_frame_ours_and_no_others(tmp_path):
+    with in_thread(settings(tmp_path, allowed_frames=("https://lab.example:8443",))) as server, http(server) as client:
+        headers = client.get("/").headers
+        assert "frame-ancestors 'self' https://lab.example:8443" in headers["content-security-policy"]
+        assert "x-frame-options" not in headers
+
+
+@pytest.mark.parametrize(
+    "page", ["*", "null", "ohif.example", "https://", "https://a b", "https://a/path", "https://a;x"]
+)
+def test_a_page_needs_to_be_named_as_browsers_name_it(tmp_path, page):
+    for option in ("allowed_origins", "allowed_frames"):
+        with pytest.raises(SettingsError, match="A page needs to be named as"):
+            settings(tmp_path, **{option: (page,)})
 
 
 def test_a_broken_cookie_is_no_token(guarded):

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -17,35 +17,28 @@ VIEWERS = Path(os.environ.get("SEGMEND_VIEWERS", ROOT / ".viewers"))
 DEMANDED = "SEGMEND_DEMAND_VIEWERS"  # set by `make test-viewers`, which fails where CI=true and one is missing
 
 
-def need(place: Path, name: str) -> Path:
+def need(place: Path, name: str, *, large: bool = False) -> Path:
     """Return where a client is; skip, or fail where all are demanded, when it is not there."""
     if place.exists():
         return place
-    words = f"{name} is not installed; 'make viewers' does that"
-    if os.environ.get("CI") == "true" and os.environ.get(DEMANDED):
+    words = f"{name} is not installed; 'make viewers{'-large' if large else ''}' does that"
+    demanded = os.environ.get(DEMANDED)
+    if os.environ.get("CI") == "true" and (demanded == "large" if large else demanded):
         pytest.fail(words)
     pytest.skip(words)
 
 
-class NnInteractive:
-    """One run of nnInteractive's client, of one version."""
+class Client:
+    """A client of others in a process of its own, which takes lines of JSON."""
 
-    def __init__(self, version: str, folder: Path) -> None:
-        home = VIEWERS / "nninteractive"
-        client = need(home / version, f"nninteractive-client {version}")
-        python = home / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-        driver = Path(__file__).with_name("nninteractive_client.py")
-        environment = {name: text for name, text in os.environ.items() if not name.startswith(("PYTHON", "NN_"))}
-        environment["PYTHONPATH"] = str(client)
-        self.version = version
-        self.folder = folder
-        self._count = 0
+    def __init__(self, command: list[str], environment: dict[str, str] | None = None) -> None:
+        kept = {name: text for name, text in os.environ.items() if not name.startswith(("PYTHON", "NN_"))}
         self._process = subprocess.Popen(
-            [str(python), "-W", "error::RuntimeWarning", str(driver)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**kept, **(environment or {})},
         )  # fmt: skip
 
-    def __enter__(self) -> NnInteractive:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -54,9 +47,8 @@ class NnInteractive:
 
     def ask(self, name: str, **arguments: Any) -> dict[str, Any]:
         """Call a method of the client; return what it said."""
-        given = {key: self._file(value) if isinstance(value, np.ndarray) else value for key, value in arguments.items()}
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(json.dumps([name, given]) + "\n")
+        self._process.stdin.write(json.dumps([name, arguments]) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         assert line, self._process.communicate()[1]
@@ -68,6 +60,38 @@ class NnInteractive:
         answer = self.ask(name, **arguments)
         assert "error" not in answer, answer
         return answer["value"]
+
+
+def python_of(home: Path) -> str:
+    """Return the Python of an environment."""
+    return str(home / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))
+
+
+class Monai(Client):
+    """One run of MONAI Label's client."""
+
+    def __init__(self) -> None:
+        home = need(VIEWERS / "monai", "monailabel")
+        super().__init__([python_of(home), str(Path(__file__).with_name("monai_client.py"))])
+
+
+class NnInteractive(Client):
+    """One run of nnInteractive's client, of one version."""
+
+    def __init__(self, version: str, folder: Path) -> None:
+        home = VIEWERS / "nninteractive"
+        client = need(home / version, f"nninteractive-client {version}")
+        driver = Path(__file__).with_name("nninteractive_client.py")
+        self.version = version
+        self.folder = folder
+        self._count = 0
+        command = [python_of(home), "-W", "error::RuntimeWarning", str(driver)]
+        super().__init__(command, {"PYTHONPATH": str(client)})
+
+    def ask(self, name: str, **arguments: Any) -> dict[str, Any]:
+        """Call a method of the client, arrays by files; return what it said."""
+        given = {key: self._file(value) if isinstance(value, np.ndarray) else value for key, value in arguments.items()}
+        return super().ask(name, **given)
 
     @property
     def mask(self) -> Any:

@@ -28,6 +28,8 @@ COMMANDS = {  # a file beside this one, and the function in it, with what the li
     "export": "Write what was annotated: masks, surfaces, tables, reports, folders to train on.",
     "methods": "List the installed methods.",
     "replay": "Make a mask again from the log of how it was made.",
+    "pull": "Fetch series from an archive (PACS) as cases.",
+    "push": "Send masks to an archive (PACS).",
     "reproduce": "Run a paper's experiment and judge its claims.",
     "samples": "Write sample images with their right masks.",
     "segment": "Segment one object of an image, or all that a task model knows.",

@@ -7,7 +7,7 @@ Where no folder for temporary files can be had, they are read here, held to what
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +28,16 @@ def read_series(path: str | Path) -> tuple[io.SeriesInfo, ...]:
     """Return what a path holds, as `io.series` does."""
     with _apart() as apart:
         return (io.series if apart is None else apart.series)(Path(path))
+
+
+def read_images(path: Path) -> Iterator[tuple[io.SeriesInfo, Callable[[], Image]]]:
+    """Yield all images that a path holds, each to be read before the next one is asked for."""
+    with _apart() as apart:
+        if apart is None:
+            yield from io.images(path)
+            return
+        for found in apart.images(path):
+            yield found.info, found.image
 
 
 def read_mask(path: str | Path, image: Image) -> LabelMap:

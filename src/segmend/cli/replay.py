@@ -46,7 +46,6 @@ def replay(
 
     \b
     Example:
-      segmend export 1f6cab47d3a94e4c8c1f0ad9a8b6c2aa -o abdomen.provenance.json
       segmend replay abdomen.provenance.json --image abdomen.nii.gz -o again.nii.gz
     """
     check_free([Path(out)], force=force)

@@ -45,6 +45,8 @@ LIMITS: dict[str, type[int] | type[float]] = {
     help="What everybody must say. Without it, one is drawn for all but your own account on this machine.",
 )
 @click.option("--allow-host", "hosts", multiple=True, metavar="NAME", help="Another name this server is reached by.")
+@click.option("--allow-page", "pages", multiple=True, metavar="URL", help="Pages there may ask this server.")
+@click.option("--allow-frame", "frames", multiple=True, metavar="URL", help="Pages there may frame the annotator.")
 @click.option(
     "--link-folder",
     "link_folders",
@@ -92,6 +94,8 @@ def start(
     host: str,
     token: str | None,
     hosts: tuple[str, ...],
+    pages: tuple[str, ...],
+    frames: tuple[str, ...],
     link_folders: tuple[Path, ...],
     method: str,
     weights: tuple[str, ...],
@@ -120,6 +124,8 @@ def start(
         blobs_url=blobs,
         token=token,
         allowed_hosts=hosts,
+        allowed_origins=tuple(page.rstrip("/") for page in pages),
+        allowed_frames=tuple(page.rstrip("/") for page in frames),
         link_folders=link_folders,
         method=card(method).id,
         weights=weights_of(weights, method),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +19,9 @@ from segmend.core.session import Label
 from segmend.editing.steps import Step
 from segmend.errors import ConflictError, FileError, PromptError
 from segmend.runtime.engine import DEVICES, PRECISIONS
+
+if TYPE_CHECKING:
+    from segmend.io.dicomweb import Archive
 
 
 class Megabytes(click.ParamType[int]):
@@ -225,3 +229,25 @@ def check_free(paths: Sequence[Path], *, force: bool) -> None:
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+def archive_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command what says who may enter an archive."""
+    return click.option(
+        "--credentials",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="A file with one line, name:password or Bearer and a token; else the environment's SEGMEND_ARCHIVE.",
+    )(command)
+
+
+def open_archive(address: str, credentials: Path | None) -> Archive:
+    """Return the archive at an address, with the credentials of a file or else the environment."""
+    from segmend.io.dicomweb import Archive
+
+    if credentials is None:
+        return Archive(address, credentials=os.environ.get("SEGMEND_ARCHIVE", ""))
+    try:
+        return Archive(address, credentials=credentials.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        raise FileError(f"The file {credentials} with credentials cannot be read.") from None

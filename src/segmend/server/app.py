@@ -50,7 +50,7 @@ from segmend.server import about, auth, cases, exports, live, masks, measuring, 
 from segmend.server.logins import LOGINS_FOLDER, Logins
 from segmend.server.open_sessions import OpenSessions
 from segmend.server.packing import PackText
-from segmend.server.protocols import nninteractive, slicer_legacy
+from segmend.server.protocols import itksnap, monai, nninteractive, slicer_legacy
 from segmend.server.protocols.visits import Visits, sweep_quietly
 from segmend.server.reading import Reading
 from segmend.server.settings import ServerSettings
@@ -102,6 +102,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
     if settings.answers_viewers:
         app.include_router(slicer_legacy.router)  # before the other, whose addresses it shares
         app.include_router(nninteractive.router)
+        app.include_router(itksnap.router)
+        app.include_router(monai.router)
     _add_pages(app, PAGES)
     return app
 

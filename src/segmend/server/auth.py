@@ -5,7 +5,8 @@ still says its own name. On localhost only loopback names are taken; beyond it a
 addresses, which cannot be rebound, this machine's name, and the names in the settings.
 
 Origin stops other sites' pages: a browser says where a page came from on every WebSocket
-and every change, and it must be this server. Programs say nothing and pass.
+and every change, and it must be this server, or one that the settings name, which is then told so (CORS).
+Programs say nothing and pass. Frames are stopped likewise, but in pages that the settings name.
 
 The token is taken from `Authorization: Bearer` or, as the password, from `Basic`, or once from `?token=`, which begins
 a login (`logins`) whose number goes into a cookie that scripts cannot read and other sites cannot send. Comparisons
@@ -27,6 +28,7 @@ import ipaddress
 import socket
 from base64 import b64decode
 from collections.abc import Callable, Sequence
+from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -43,8 +45,10 @@ from segmend.server.replies import problem, status_of
 from segmend.server.settings import ServerSettings, is_loopback
 from segmend.server.told import Told
 
-# The paths that need no token: they say that the server is there, ours and that of nnInteractive's viewers.
-OPEN = ("/api/health", "/healthz")
+# The paths that need no token: they say that the server is there, ours and those of nnInteractive and ITK-SNAP.
+OPEN = ("/api/health", "/healthz", "/status", "/auth/")
+# Where viewers that have their person log in send the token, as the password of a form: its route has it checked.
+LOGIN = "/auth/token"
 # The key under which a scope says who is connected, whatever a proxy's headers say.
 PEER = "segmend.peer"
 # Headers by which proxies say for whom they speak, beside all that begin with "x-forwarded".
@@ -64,6 +68,13 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
 }
+# What pages of other servers, where they are allowed, may send and read, beside what every page may.
+PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, DELETE",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Lease-Token, X-Meta",
+    "Access-Control-Max-Age": "600",
+}
+EXPOSED = "Content-Disposition, X-Meta"
 # Paths of files that are the same for everybody and may be kept by a browser; nothing else may.
 STATIC = "/assets/"
 
@@ -100,21 +111,28 @@ class Gate:
         self._guesses = Guesses()
         self._account = own_account() if settings.own_account_enters else None
         self._cookie = cookie_name(settings)
+        self._headers = headers_of(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
 
+        page = page_of(Headers(scope=scope), self._settings)
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in {**self._headers, **(for_page(page) if page else {})}.items():
                     headers.setdefault(name, value)
                 if not scope["path"].startswith(STATIC):
                     headers["Cache-Control"] = "no-store"
             await send(message)
 
+        known = host_allowed(Headers(scope=scope).get("host", ""), self._settings)
+        if page and known and is_preflight(scope):  # it names no token, and is told nothing else
+            await Response(status_code=204, headers=PREFLIGHT)(scope, receive, send_with_headers)
+            return
         refusal = await self._refusal(scope)
         if refusal is None:
             login = scope["state"].get("login")
@@ -135,6 +153,9 @@ class Gate:
         if not origin_allowed(headers, host, self._settings):
             return problem(403, "This request came from a page of another site.")
         if self._settings.token is None or scope["path"] in OPEN:
+            return None
+        if scope["path"] == LOGIN:
+            scope["state"]["check_token"] = partial(self._check_token, scope)
             return None
         try:
             return await self._check_who(scope, headers)
@@ -353,6 +374,48 @@ def origin_allowed(headers: Headers, host: str, settings: ServerSettings) -> boo
         return True
     scheme, _, place = origin.partition("://")  # "null" has no place
     return scheme in ("http", "https") and _same_place(place, host, scheme)
+
+
+def page_of(headers: Headers, settings: ServerSettings) -> str | None:
+    """Return the page of another server that this comes from, where it is an allowed one."""
+    origin = headers.get("origin")
+    return origin if origin in settings.allowed_origins else None
+
+
+def is_preflight(scope: Scope) -> bool:
+    """True for a browser's question whether a page may ask what it wants to."""
+    return (
+        scope["type"] == "http"
+        and scope["method"] == "OPTIONS"
+        and "access-control-request-method" in Headers(scope=scope)
+    )
+
+
+def for_page(origin: str) -> dict[str, str]:
+    """Return the headers by which a browser lets a page of another server read a reply.
+
+    Cookies are not among what it may send: it names a token, or is let in as its browser is.
+    """
+    return {
+        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Expose-Headers": EXPOSED,
+        "Vary": "Origin",
+    }
+
+
+def headers_of(settings: ServerSettings) -> dict[str, str]:
+    """Return the headers of every reply; where pages of other servers may frame ours, they are named.
+
+    >>> from pathlib import Path
+    >>> headers_of(ServerSettings(Path("data"), allowed_frames=("https://lab.org",)))["Content-Security-Policy"][-38:]
+    "frame-ancestors 'self' https://lab.org"
+    """
+    if not settings.allowed_frames:
+        return HEADERS
+    frames = " ".join(("frame-ancestors 'self'", *settings.allowed_frames))
+    policy = HEADERS["Content-Security-Policy"].replace("frame-ancestors 'none'", frames)
+    kept = {name: value for name, value in HEADERS.items() if name != "X-Frame-Options"}  # it knows no names
+    return {**kept, "Content-Security-Policy": policy}
 
 
 def _same_place(one: str, other: str, scheme: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ from segmend.runtime.budget import DEFAULT_BYTES
 from segmend.runtime.engine import AUTO, Device
 
 GIGABYTE = 1 << 30
+# The scheme, name and port of a server, as browsers say where a page came from.
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?")
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class ServerSettings:
     without_token: bool = False  # really let everybody in who can reach the port
     allowed_hosts: tuple[str, ...] = ()  # further names this server is reached by; "*" is any
     allowed_origins: tuple[str, ...] = ()  # pages of other servers that may talk to this one
+    allowed_frames: tuple[str, ...] = ()  # pages of other servers that may show this one's in a frame
     link_folders: tuple[Path, ...] = ()  # folders of this machine that cases may be read from
     method: str = "mend"
     weights: Mapping[str, Path] = field(default_factory=dict)  # folders of a method's own weights, by its id
@@ -61,6 +65,9 @@ class ServerSettings:
             raise SettingsError(f"A port needs a number of 0 to 65535; got {self.port}.")
         if self.token is not None and (len(self.token) < 8 or not self.token.isascii() or not self.token.isprintable()):
             raise SettingsError("A token needs at least 8 printable ASCII characters.")
+        for origin in (*self.allowed_origins, *self.allowed_frames):
+            if not ORIGIN.fullmatch(origin):
+                raise SettingsError(f"A page needs to be named as https://ohif.example.org, no path; got {origin!r}.")
         if self.cache_bytes < 0:
             raise SettingsError(f"A server's memory for what it keeps needs to be 0 or more; got {self.cache_bytes}.")
         if self.workers < 1:

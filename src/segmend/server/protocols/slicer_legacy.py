@@ -24,25 +24,22 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from numpy.typing import NDArray
-from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Scope
 
 from segmend.core.image import Box, Image, Index, MaskArray, bounds, whole
 from segmend.core.prompts import Click, Drawn, Prompt
-from segmend.core.session import Session
 from segmend.errors import LimitError, NotFoundError, UserError
 from segmend.io.intensities import check_finite, to_native
 from segmend.server.bodies import json_body
-from segmend.server.open_session import OpenSession
 from segmend.server.protocols.lassos import lasso_of
 from segmend.server.protocols.requests import MOST_ALONG, box_prompt, flag, index_in, numbers
 from segmend.server.protocols.visits import LeaseError, session_of
+from segmend.server.protocols.whole_masks import WAIT_SECONDS, form_of, mask_after, shape_of
 from segmend.server.replies import UnreadableError, problem
 from segmend.server.sessions import open_session
 from segmend.server.state import Shared, SharedNow, UserNow
-from segmend.server.wire import EMPTY_BOX
 from segmend.store.visitors import Lease
 from segmend.store.voxels import DAMAGED
 
@@ -50,10 +47,8 @@ DIALECT = "slicer-legacy"
 LEASE = b"x-lease-token"
 # What makes the extension send the image and the segment again.
 NO_IMAGE = "No image uploaded"
-# Bytes of a NumPy file before its numbers, and of a field of a form.
-HEADER_BYTES, FIELD_BYTES = 10_000, 1000
-# Seconds that an answer is waited for.
-WAIT_SECONDS = 120.0
+# Bytes of a NumPy file before its numbers.
+HEADER_BYTES = 10_000
 
 
 class LegacyRoute(APIRoute):
@@ -92,7 +87,7 @@ def _refusal(sentence: str) -> Response:
 
 @router.post("/upload_image")
 async def upload_image(request: Request, here: SharedNow, who: UserNow) -> Response:
-    content, _ = await _form(request, here)
+    content, _ = await form_of(request, here)
     async with here.reading.turns:
         image = await run_in_threadpool(_image, content, here)
         lease = await run_in_threadpool(here.visits.lease_named, DIALECT, _name(request, who), who)
@@ -102,9 +97,9 @@ async def upload_image(request: Request, here: SharedNow, who: UserNow) -> Respo
 
 @router.post("/upload_segment")
 async def upload_segment(request: Request, here: SharedNow, who: UserNow) -> Response:
-    content, _ = await _form(request, here)
+    content, _ = await form_of(request, here)
     lease = await run_in_threadpool(_lease, request, here, who)
-    inside = await run_in_threadpool(_mask, content, await run_in_threadpool(_shape, here, lease))
+    inside = await run_in_threadpool(_mask, content, await run_in_threadpool(shape_of, here, lease))
     lease, seed = await run_in_threadpool(here.visits.begin_with, lease, inside, who)
     if seed is not None:
         async with open_session(here, session_of(lease)) as opened:
@@ -167,12 +162,12 @@ async def _interact_by_voxels(
 ) -> Response:
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         return _of_the_other_dialect()
-    content, fields = await _form(request, here)
+    content, fields = await form_of(request, here)
     if fields.get("positive_click") not in ("True", "False", "true", "false"):
         raise UnreadableError("'positive_click' needs True or False.")
     positive = fields["positive_click"].lower() == "true"
     lease = await run_in_threadpool(_lease, request, here, who)
-    inside = await run_in_threadpool(_mask, content, await run_in_threadpool(_shape, here, lease))
+    inside = await run_in_threadpool(_mask, content, await run_in_threadpool(shape_of, here, lease))
     drawn = bounds(inside)
 
     def prompt(_: Index) -> Prompt | None:
@@ -183,34 +178,14 @@ async def _interact_by_voxels(
 
 async def _interact(request: Request, here: Shared, who: str, made: Callable[[Index], Prompt | None]) -> Response:
     """Put down the prompt that is made for the image's shape, and return the mask; None changes nothing."""
-    lease = await run_in_threadpool(_lease, request, here, who)
-    prompt = made(await run_in_threadpool(_shape, here, lease))
-    if prompt is not None:
-        lease = await run_in_threadpool(here.visits.place, lease, prompt, who)
-    async with open_session(here, session_of(lease)) as opened:
-        if prompt is not None:
-            method = here.settings.method
-            _, future = await run_in_threadpool(here.visits.put, opened, lease, prompt, method, who)
-            waiting = asyncio.wrap_future(future)
-            if (await asyncio.wait([waiting], timeout=WAIT_SECONDS))[0]:
-                waiting.result()
-        return await run_in_threadpool(_reply, opened, lease)
+    _, mask = await mask_after(here, await run_in_threadpool(_lease, request, here, who), who, made)
+    return await run_in_threadpool(_reply, mask)
 
 
-def _reply(opened: OpenSession, lease: Lease) -> Response:
+def _reply(mask: MaskArray) -> Response:
     """Return the whole mask of the object."""
-    session, box, values = opened.look(_everywhere)
-    mask = np.zeros(session.shape, bool)
-    mask[box.slices] = values == lease.label
     body = gzip.compress(np.packbits(mask).tobytes(), 1)
     return Response(body, media_type="application/octet-stream", headers={"Content-Encoding": "gzip"})
-
-
-def _everywhere(session: Session) -> Box:
-    found = EMPTY_BOX
-    for patch in session.answers.values():
-        found = found.union(patch.box)
-    return found
 
 
 # Who asks, and what came
@@ -225,24 +200,6 @@ def _lease(request: Request, here: Shared, who: str) -> Lease:
     lease = here.visits.lease(f"{DIALECT} {_name(request, who)}", who)
     session_of(lease)
     return lease
-
-
-def _shape(here: Shared, lease: Lease) -> Index:
-    with here.sessions.open(session_of(lease)) as opened:
-        return opened.session.shape
-
-
-async def _form(request: Request, here: Shared) -> tuple[bytes, dict[str, str]]:
-    """Return the file of a form and its other fields, whatever the request says of their packing."""
-    most, length = here.settings.max_upload_bytes, request.headers.get("content-length", "")
-    if not length.isdecimal() or int(length) > most:
-        raise LimitError(f"A form needs to say how long it is, and may have {most} bytes here.")
-    async with request.form(max_files=1, max_fields=8, max_part_size=FIELD_BYTES) as form:
-        file = form.get("file")
-        if not isinstance(file, UploadFile):
-            raise UnreadableError("The form needs a file in the field 'file'.")
-        fields = {name: value for name, value in form.multi_items() if isinstance(value, str)}
-        return await file.read(), fields
 
 
 def _image(content: bytes, here: Shared) -> Image:

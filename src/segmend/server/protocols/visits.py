@@ -35,6 +35,7 @@ from segmend.errors import ConflictError, NotFoundError, PromptError, UserError
 from segmend.server.audience import Answer
 from segmend.server.open_session import OpenSession
 from segmend.server.open_sessions import OpenSessions
+from segmend.server.protocols.listed import Listed
 from segmend.server.settings import ServerSettings
 from segmend.server.wire import EMPTY_BOX
 from segmend.server.work import log_failure
@@ -86,6 +87,7 @@ class Visits:
         self._shown: OrderedDict[str, Shown] = OrderedDict()  # by the hash of a lease's token
         self._swept = time.monotonic()
         self._lock = Lock()
+        self.listed = Listed()
 
     # Leases
 
@@ -135,8 +137,7 @@ class Visits:
 
     def bring(self, lease: Lease, image: Image, who: str) -> Lease:
         """Begin with an image, which is a new case unless it was here before; return the lease as it is then."""
-        digest = digest_of(image)
-        case_id = self._store.visitors.case_with(digest) or self._add_case(image, digest)
+        case_id = self.case_of(image)
         session_id = self._empty_session(lease, case_id) or self._store.add_session(case_id, user=who).id
         turned = self._store.visitors.turn_to(lease, session=session_id, label=1)
         self._remember(lease, Shown(session_id, frozenset()))
@@ -146,11 +147,23 @@ class Visits:
             opened.warm(self._settings.method)
         return turned
 
-    def _add_case(self, image: Image, digest: str) -> str:
+    def case_of(self, image: Image, name: str = "") -> str:
+        """Return the case of a visitor's image, a new one unless it was here before, under this name if it has one."""
+        digest = digest_of(image)
+        if name:
+            digest = hashlib.sha256(f"{digest} {name}".encode("utf-8", "replace")).hexdigest()
+        return self._store.visitors.case_with(digest) or self._add_case(image, digest, name or f"Image {digest[:8]}")
+
+    def session_at(self, case_id: str, who: str) -> str:
+        """Return the session that somebody began last at a case, a new one where there is none."""
+        own = [record.id for record in self._store.sessions(case_id) if record.user == who]
+        return own[-1] if own else self._store.add_session(case_id, user=who).id
+
+    def _add_case(self, image: Image, digest: str, name: str) -> str:
         if VIEWERS not in {project.name for project in self._store.projects()}:
             with suppress(ConflictError):
                 self._store.add_project(VIEWERS)
-        case = self._store.add_case(f"Image {digest[:8]}", image, project=VIEWERS)
+        case = self._store.add_case(name, image, project=VIEWERS)
         self._store.visitors.add_image(case.id, digest)
         return case.id
 

@@ -1,0 +1,191 @@
+"""Requests made up in the dialects that send forms: those of SlicerNNInteractive 0.x, ITK-SNAP and MONAI Label.
+
+Whatever comes, a dialect answers with a status that it knows, never with 500; the server does not grow, and who works
+beside is not disturbed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Callable
+from random import Random
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import numpy as np
+
+from segmend.runtime.budget import resident_bytes
+from tests.fuzz.damage import damaged
+from tests.fuzz.readers import Findings
+from tests.fuzz.viewers import GROWTH, ODD, SHAPE, number, spoilt
+from tests.server.running import http, rooms
+
+STATUSES = {200, 400, 404, 405, 410, 413, 422}
+Made = tuple[str, str, bytes, dict[str, str]]  # a method, a path with its query, a body and headers
+Fields = dict[str, bytes]
+
+
+def voxels(random: Random, kind: str) -> np.ndarray:
+    share = random.choice((0, 0.05, 0.9, 1))
+    found = np.random.default_rng(random.getrandbits(32)).random(SHAPE) < share
+    return (found * random.choice((1, 2, 3, 250))).astype(kind)
+
+
+def npy(random: Random, kind: str) -> bytes:
+    file = io.BytesIO()
+    np.save(file, voxels(random, kind))
+    return file.getvalue()
+
+
+def nrrd(random: Random) -> bytes:
+    head = (
+        "NRRD0004\ntype: uint8\ndimension: 3\nspace: left-posterior-superior\n"
+        f"sizes: {' '.join(str(n) for n in SHAPE[::-1])}\n"
+        "space directions: (0.8,0,0) (0,0.5,0) (0,0,3)\nkinds: domain domain domain\nendian: little\n"
+        "encoding: raw\nspace origin: (0,0,0)\n\n"
+    )
+    return head.encode() + voxels(random, "uint8").tobytes()
+
+
+def form(random: Random, files: Fields, fields: Fields) -> tuple[bytes, dict[str, str]]:
+    """Return the body of a form, which now and then is damaged or lacks something, and its type."""
+    body = b""
+    for name, content in files.items():
+        if random.random() < 0.03:
+            continue
+        file = random.choice(("image.gz", "scan.nrrd", "../../etc/passwd", "C:\\scans\\knee.nii.gz", ""))
+        content = damaged(content, random) if random.random() < 0.3 else content
+        body += f'--cut\r\nContent-Disposition: form-data; name="{name}"; filename="{file}"\r\n'.encode()
+        body += b"Content-Type: application/octet-stream\r\n\r\n" + content + b"\r\n"
+    for name, content in fields.items():
+        if random.random() < 0.03:
+            continue
+        content = damaged(content, random) if random.random() < 0.15 else content
+        body += f'--cut\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'.encode() + content + b"\r\n"
+    body += b"--cut--\r\n"
+    if random.random() < 0.1:
+        body = damaged(body, random)
+    boundary = "cut" if random.random() < 0.95 else random.choice(("other", "", "x" * 300))
+    return body, {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+
+
+def point(random: Random) -> list[Any]:
+    numbers = [number(random, side) for side in SHAPE]
+    return numbers if random.random() < 0.9 else random.choice((ODD[0], ODD[5], [1], "x", [1, None, 2]))
+
+
+def said(random: Random, values: dict[str, Any]) -> bytes:
+    return json.dumps(spoilt(random, values)).encode()
+
+
+# The dialects
+
+
+def legacy(random: Random, place: dict[str, str]) -> Made:
+    path = random.choice(("upload_image", "upload_segment", "add_point_interaction", "add_bbox_interaction",
+                          "add_scribble_interaction", "add_lasso_interaction"))  # fmt: skip
+    if path == "upload_image":
+        body, headers = form(random, {"file": npy(random, random.choice(("int16", "float32", "uint8")))}, {})
+    elif path == "add_point_interaction":
+        body, headers = said(random, {"voxel_coord": point(random), "positive_click": True}), {}
+    elif path == "add_bbox_interaction":
+        corners = {"outer_point_one": point(random), "outer_point_two": point(random)}
+        body, headers = said(random, {**corners, "positive_click": random.random() < 0.8}), {}
+    else:
+        fields = {"positive_click": random.choice((b"True", b"False", b"maybe"))}
+        body, headers = form(random, {"file": gzip.compress(npy(random, "bool"))}, fields)
+        headers["Content-Encoding"] = "gzip"
+    return "POST", f"/{path}", body, headers
+
+
+def itksnap(random: Random, place: dict[str, str]) -> Made:
+    session = place["itksnap"] if random.random() < 0.95 else random.choice(("", "x" * 300, "%00", "a%2Fb"))
+    kind = random.choice(("point", "point", "scribble", "lasso", "upload", "reset"))
+    if kind == "point":
+        made = point(random)
+        query = [("point", str(value)) for value in (made if isinstance(made, list) else [made])]
+        whole = [(name, value.partition(".")[0] if random.random() < 0.8 else value) for name, value in query]
+        ending = urlencode([*whole, ("foreground", random.choice(("true", "false", "maybe")))])
+        return "GET", f"/v2/process_point_interaction/{session}?{ending}", b"", {}
+    if kind == "reset":
+        return "GET", f"/reset_interactions/{session}", b"", {}
+    metadata = {
+        "dimensions": list(SHAPE[::-1]), "spacing": [0.8, 0.5, 3.0], "origin": [0, 0, 0],
+        "direction": [1, 0, 0, 0, 1, 0, 0, 0, 1], "components_per_pixel": 1,
+    }  # fmt: skip
+    packed = gzip.compress(voxels(random, "<f4").tobytes())
+    body, headers = form(random, {"file": packed}, {"metadata": said(random, metadata)})
+    path = "upload_raw" if kind == "upload" else f"process_{kind}_interaction"
+    return "POST", f"/{path}/{session}?foreground={random.choice(('true', 'false', 'x'))}", body, headers
+
+
+def monai(random: Random, place: dict[str, str]) -> Made:
+    image = place["case"] if random.random() < 0.9 else random.choice(("", "a/b", "%00", "x" * 2000, "%ff"))
+    kind = random.choice(("clicks", "clicks", "scribbles", "label", "image", "session", "next", "lists"))
+    params = {
+        "label": random.choice(("spleen", "liver", "Zäh", "x" * 300)),
+        "foreground": [point(random) for _ in range(random.randrange(3))],
+        "background": [point(random) for _ in range(random.randrange(2))],
+        "result_extension": random.choice((".nrrd", ".nii.gz", ".nii", "/../x.nrrd")),
+        "label_info": [{"name": "spleen", "idx": 1}],
+    }
+    fields = {"params": said(random, params)}
+    if kind == "clicks":
+        body, headers = form(random, {}, fields)
+        return "POST", f"/infer/segmend?image={image}&output={random.choice(('all', 'image', 'json'))}", body, headers
+    if kind == "scribbles":
+        body, headers = form(random, {"label": nrrd(random)}, fields)
+        return "POST", f"/infer/segmend-scribbles?image={image}", body, headers
+    if kind == "label":
+        body, headers = form(random, {"label": nrrd(random)}, fields)
+        return "PUT", f"/datastore/label?image={image}&tag={random.choice(('', 'final', 'draft'))}", body, headers
+    if kind in ("image", "session"):
+        body, headers = form(random, {"file" if kind == "image" else "files": nrrd(random)}, fields)
+        return "PUT", f"/datastore/?image={random.randrange(9)}" if kind == "image" else "/session/", body, headers
+    if kind == "next":
+        return "POST", f"/activelearning/{random.choice(('next', 'random', 'x'))}", said(random, {}), {}
+    paths = ("/info/", "/datastore/", f"/datastore/image?image={image}", f"/datastore/label?label={image}&tag=final",
+             "/session/x", "/train/", "/auth/", "/auth/token/valid", "/datastore/?output=all")  # fmt: skip
+    return "GET", random.choice(paths), b"", {}
+
+
+DIALECTS: dict[str, Callable[[Random, dict[str, str]], Made]] = {"legacy": legacy, "itksnap": itksnap, "monai": monai}
+
+
+def connected(client: httpx.Client, random: Random, case: str) -> dict[str, str]:
+    """Return what requests are made up with: a session of ITK-SNAP, which has an image, and a case."""
+    session = client.get("/v2/start_session/segmend").json()["session_id"]
+    return {"itksnap": session, "case": case}
+
+
+def fuzz(server: Any, dialect: str, requests: int, seed: int) -> Findings:
+    """Return the findings of so many requests of a dialect; the same seed makes the same ones."""
+    random, found = Random(f"{dialect} {seed}"), Findings()
+    store = server.config.app.state.shared.store
+    with http(server) as client:
+        place: dict[str, str] = {}
+        before = resident_bytes()
+        for step in range(requests):
+            if step % 200 == 0:  # another case, and no log that grows for ever
+                if place:
+                    client.get(f"/v2/end_session/{place['itksnap']}")
+                    store.delete_case(place["case"])
+                place = connected(client, random, store.add_case("fuzzed", rooms()).id)
+            method, path, body, headers = DIALECTS[dialect](random, place)
+            try:
+                reply = client.request(method, path, content=body or None, headers=headers)
+            except httpx.HTTPError as error:
+                found.faults.append(f"{dialect} {seed} {step} {path[:100]}: {type(error).__name__}")
+                continue
+            if path == "/session/" and reply.status_code == 200:  # which would take a place from others for a minute
+                client.delete(f"/session/{reply.json()['session_id']}")
+            found.outcomes[f"{path.partition('?')[0].split('/')[1]} {reply.status_code}"] += 1
+            if reply.status_code not in STATUSES:
+                found.faults.append(f"{dialect} {seed} {step} {path[:100]}: {reply.status_code} {reply.text[:200]}")
+        found.largest = resident_bytes() - before
+        if found.largest > GROWTH:
+            found.faults.append(f"{dialect} {seed}: the server grew by {found.largest >> 20} MB")
+    return found
