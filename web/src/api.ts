@@ -1,6 +1,7 @@
 /** The server's REST interface; every failure is an ApiError with one sentence for a person. */
 
 import type { components } from "./schema";
+import { type MaskPatch, readPatch } from "./wire";
 
 type Schemas = components["schemas"];
 export type Health = Schemas["HealthJson"];
@@ -91,6 +92,18 @@ export const linkCase = (path: string): Promise<Uploaded> => read("api/cases/lin
 export const sessions = (id: string): Promise<SessionInfo[]> => read(`api/cases/${id}/sessions`);
 export const addSession = (id: string): Promise<Session> => read(`api/cases/${id}/sessions`, { method: "POST" });
 export const session = (id: string): Promise<Session> => read(`api/sessions/${id}`);
+
+/** Return what an event would change, without making it. */
+export const preview = (id: string, event: Event): Promise<MaskPatch> => frame(`api/sessions/${id}/preview`, event);
+
+/** Return what another method makes of a label's marks. */
+export const compare = (id: string, label: number, method: string): Promise<MaskPatch> =>
+  frame(`api/sessions/${id}/compare`, { label, method });
+
+async function frame(path: string, body: unknown): Promise<MaskPatch> {
+  const reply = await request(path, post(body));
+  return (await readPatch(await reply.arrayBuffer())) as MaskPatch;
+}
 
 export const uncertain = (id: string, rank: number): Promise<Uncertain> =>
   read(`api/sessions/${id}/uncertain?rank=${rank}`);

@@ -23,6 +23,7 @@ import { caseNotes } from "./views/notes";
 import { labelsPanel } from "./views/labels";
 import { lookPanel } from "./views/look";
 import { connectionBanner, emptyState, loadingCard } from "./views/overlays";
+import { previewBar } from "./views/preview";
 import { promptsPanel } from "./views/prompts";
 import { rail } from "./views/rail";
 import { statusLine } from "./views/status";
@@ -46,6 +47,7 @@ app.replaceChildren(
     caseNotes(actions),
     connectionBanner(actions),
     viewer.element,
+    previewBar(actions),
     emptyState(actions),
     loadingCard(actions),
   ),

@@ -137,6 +137,7 @@ describe("small things", () => {
       prompts,
       title: id,
       paper: "",
+      good_for: "",
       weights: "",
       refines: false,
       guesses: false,

@@ -301,6 +301,13 @@ class NewEditJson(BaseModel):
     overwrite: Overwrite = False
 
 
+class CompareJson(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    label: Value
+    method: Annotated[str, Field(min_length=1, max_length=200)]
+
+
 class NewLabelJson(BaseModel):
     name: Name
     colour: Annotated[list[Channel], Field(min_length=3, max_length=3)]
@@ -350,6 +357,9 @@ class UncertainPlaceJson(BaseModel):
     label: int
     rank: Annotated[int, Field(description="0: the most uncertain")]
     place: Annotated[Voxel | None, Field(description="null: there is no further one")]
+    inside: Annotated[
+        bool | None, Field(description="the label's mask holds the place: the mark that would change it is negative")
+    ]
 
 
 class CaseJson(BaseModel):
@@ -439,6 +449,7 @@ class MethodJson(BaseModel):
     id: str
     title: str
     paper: str
+    good_for: Annotated[str, Field(description="when to choose it, in a sentence; empty: nobody said")]
     prompts: list[str]
     dimensions: list[int]
     weights: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -15,9 +16,11 @@ from segmend.core.session import Event, Redone, Removed, Undone
 from segmend.server.audience import Answer
 from segmend.server.bodies import Json, event_of, json_body
 from segmend.server.open_session import OpenSession
+from segmend.server.previews import Preview
 from segmend.server.replies import PROBLEMS
 from segmend.server.schemas import (
     AnswerJson,
+    CompareJson,
     EventJson,
     NewEditJson,
     NewLabelJson,
@@ -28,6 +31,7 @@ from segmend.server.schemas import (
     body,
 )
 from segmend.server.state import Shared, SharedNow, UserNow
+from segmend.server.wire import pack
 
 router = APIRouter(prefix="/api", tags=["sessions"], responses=PROBLEMS)
 FRAME = "application/octet-stream"
@@ -78,10 +82,9 @@ def label_map(session: str, here: SharedNow) -> Response:
 )
 def uncertain_place(session: str, here: SharedNow, rank: Rank = 0) -> Response:
     with here.sessions.open(session) as opened:
-        uncertainty_map, place = opened.uncertain_place(rank)
-        return JSONResponse(
-            {"position": uncertainty_map.position, "label": uncertainty_map.label, "rank": rank, "place": place}
-        )
+        uncertainty_map, place, inside = opened.uncertain_place(rank)
+        found = {"position": uncertainty_map.position, "label": uncertainty_map.label, "rank": rank}
+        return JSONResponse({**found, "place": place, "inside": inside})
 
 
 @router.post(
@@ -96,6 +99,31 @@ async def event(session: str, request: Request, here: SharedNow, who: UserNow) -
         values = await json_body(request, here.settings.max_body_bytes)
         given = await run_in_threadpool(event_of, values, opened.session.shape, method=here.settings.method)
         return await accept_and_wait(opened, given, request, who)
+
+
+@router.post(
+    "/sessions/{session}/preview",
+    response_class=Response,
+    responses={200: {"content": {FRAME: {}}}},
+    summary="What an event would change, as a patch frame; nothing is stored",
+    openapi_extra=body(EventJson),
+)
+async def preview(session: str, request: Request, here: SharedNow) -> Response:
+    async with open_session(here, session) as opened:
+        values = await json_body(request, here.settings.max_body_bytes)
+        given = await run_in_threadpool(event_of, values, opened.session.shape, method=here.settings.method)
+        return await looked_at(await run_in_threadpool(opened.preview, given), request)
+
+
+@router.post(
+    "/sessions/{session}/compare",
+    response_class=Response,
+    responses={200: {"content": {FRAME: {}}}},
+    summary="What another method makes of a label's marks, as a patch frame; nothing is stored",
+)
+async def compare(session: str, wanted: CompareJson, request: Request, here: SharedNow) -> Response:
+    async with open_session(here, session) as opened:
+        return await looked_at(await run_in_threadpool(opened.compare, wanted.label, wanted.method), request)
 
 
 @router.put(
@@ -174,6 +202,18 @@ async def open_session(here: Shared, session: str) -> AsyncIterator[OpenSession]
         yield opened
     finally:
         await run_in_threadpool(manager.__exit__, None, None, None)
+
+
+async def looked_at(future: Future[Preview], request: Request) -> Response:
+    """Return a preview as a patch frame; one that has not begun is called off when nobody waits for it."""
+    waiting = asyncio.wrap_future(future)
+    while not (await asyncio.wait([waiting], timeout=POLL_SECONDS))[0]:
+        if await request.is_disconnected():
+            future.cancel()
+    if waiting.cancelled():
+        return Response(status_code=204)
+    found = await waiting
+    return Response(await run_in_threadpool(pack, found.events, found.box, found.values), media_type=FRAME)
 
 
 async def accept_and_wait(opened: OpenSession, event: Event, request: Request, who: str) -> Response:

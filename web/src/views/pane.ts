@@ -3,6 +3,7 @@
 import type { Actions } from "../actions";
 import type { Spec } from "../arrange";
 import { coloursOf } from "../colours";
+import { type Change, paintChange } from "../change";
 import { h, iconButton } from "../dom";
 import {
   extentOf,
@@ -243,6 +244,8 @@ export class Pane {
       if (state.uncertain) this.#drawUncertainty(state, p);
       if (state.outline) this.#drawEdges(state, p);
     }
+    const change = state.preview?.change ?? null;
+    if (change !== null) this.#drawChange(change, p);
     this.#drawCrosshair(state, p);
     if (state.masked) this.#drawMarks(state, p);
     this.#drawRulers(state, p);
@@ -344,6 +347,19 @@ export class Pane {
     }
     this.#context.imageSmoothingEnabled = state.smooth;
     this.#lay(this.#uncertainty, p);
+  }
+
+  /** Lay what would change over the mask. */
+  #drawChange(change: Change, p: Projection): void {
+    const { shape } = this.opened.volume;
+    const rect = rectOf(this.plane, shape, this.slice, change.box);
+    if (rect === null) return;
+    const picture = new Picture([this.#whole.width, this.#whole.height]);
+    picture.paint(rect, (out) => {
+      paintChange(change, shape, this.plane, this.slice, rect, out);
+    });
+    this.#context.imageSmoothingEnabled = false;
+    this.#lay(picture, p);
   }
 
   #drawEdges(state: State, p: Projection): void {

@@ -69,6 +69,7 @@ export class Viewer {
         "hovered",
         "rulers",
         "leg",
+        "preview",
       ],
       () => {
         for (const pane of this.panes) pane.redraw();
