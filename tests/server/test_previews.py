@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from segmend.core.image import Image
+from segmend.core.prompts import from_json
 from segmend.server.wire import unpack
 from tests.server.running import BLUE, Client, clicked, defined, http, rooms
 
@@ -85,7 +86,13 @@ def test_another_method_is_compared_on_the_same_marks(client, drawn):
         ("compare", {"label": 7, "method": "flood"}, "Label 7 is not defined here"),
         ("compare", {"label": 2, "method": "nobody's"}, "There is no method"),
         ("compare", {"label": 2, "method": "dextr"}, "DEXTR takes extremes, and none of these marks"),
-        ("compare", {"label": 2, "method": "editing", "more": 1}, "more"),
+        ("compare", {"label": 2}, "A label's number and a method's name are needed"),
+        ("robot", {"label": 1}, "The robot needs a right mask to play for"),
+        ("robot", {"label": 7}, "Label 7 is not defined here"),
+        ("robot", {"label": 2, "method": "dextr"}, "The robot clicks, and DEXTR takes extremes alone"),
+        ("robot", {"label": 2, "prompts": [{"kind": "click", "index": [9, 9, 9]}]}, "outside"),
+        ("robot", {"label": 2, "prompts": [{"kind": "adjust", "k": 1}]}, "A robot's marks are clicks"),
+        ("robot", {"label": 2, "prompts": 3}, "A game has a list of at most 200 marks"),
     ],
 )
 def test_what_cannot_be_looked_at_is_refused(client, drawn, path, body, words):
@@ -114,3 +121,29 @@ def test_marks_come_first_and_end_a_preview(server, store):
         asking.join()
 
     assert replies[0].status_code == 409 and "The session has changed meanwhile" in replies[0].text
+
+
+def test_a_robot_plays_for_a_label_mark_by_mark_and_leaves_no_trace(client, drawn):
+    """It is shown the bar's right mask; flood finds the room that it clicks into."""
+    before = client.get(f"/api/sessions/{drawn}").json()
+
+    game = {"label": 2, "method": "flood"}
+    first = client.post(f"/api/sessions/{drawn}/robot", json=game).json()
+    last = client.post(
+        f"/api/sessions/{drawn}/robot", json={**game, "prompts": [first["prompt"]], "mask": first["mask"]}
+    ).json()
+
+    assert first["prompt"]["positive"] and first["dice"] == 1.0
+    mask = from_json(first["mask"])
+    assert mask.inside.all() and mask.box.shape == (3, 4, 2)
+    assert last == {"prompt": None, "mask": first["mask"], "dice": 1.0}
+    assert client.get(f"/api/sessions/{drawn}").json() == before
+
+
+def test_a_robot_mends_what_is_wrong(client, drawn):
+    paint = {"event": "edited", "edit": {"kind": "paint", "points": [[1, 0, 0]], "radius": 0.0}, "label": 2}
+    client.post(f"/api/sessions/{drawn}/events", json=paint)
+
+    first = client.post(f"/api/sessions/{drawn}/robot", json={"label": 2, "method": "flood"}).json()
+
+    assert 0.9 < first["dice"] < 1.0  # flood cannot know of the voxel

@@ -66,3 +66,43 @@ def test_methods_say_what_they_are_good_for_and_compare_on_the_same_marks(opened
     bar.get_by_role("button", name="Take it").click()
     opened.settle()
     assert [prompt["kind"] for prompt in opened.prompts] == ["click", "mask"]
+
+
+def test_a_robot_is_watched_with_its_dice_and_keeps_nothing(opened):
+    page = opened.page
+    opened.click(FIRST)
+    opened.settle()
+    opened.click((0, 8, 16))
+    opened.settle()
+    page.get_by_role("button", name="What each method is good for").click()
+    page.get_by_role("button", name="Watch a robot").click()
+
+    bar = page.locator(".robot-place .preview-bar")
+    expect(bar).to_contain_text("and the robot is done")
+    assert len(opened.state["robot"]["prompts"]) == bar.locator("circle").count() >= 2
+    assert opened.state["robot"]["dices"][-1] > opened.state["robot"]["dices"][0]
+    assert len(opened.prompts) == 2
+    bar.get_by_role("button", name="Close").click()
+    expect(bar).to_have_count(0)
+
+
+def test_the_tour_goes_on_when_a_thing_was_tried(opened):
+    page = opened.page
+    page.keyboard.press("?")
+    page.get_by_role("button", name="Tour of a minute").click()
+    card = page.get_by_role("region", name="Tour")
+    expect(card).to_contain_text("1 of 6")
+
+    opened.click(FIRST)
+    expect(card).to_contain_text("2 of 6")
+    page.keyboard.down("Shift")
+    opened.click((0, 8, 9))
+    page.keyboard.up("Shift")
+    expect(card).to_contain_text("3 of 6")
+    page.keyboard.press("Control+z")
+    expect(card).to_contain_text("Look around")
+    card.get_by_role("button", name="Next").click()
+    page.keyboard.press("n")
+    expect(card).to_contain_text("Finish")
+    card.get_by_role("button", name="Done").click()
+    expect(card).to_have_count(0)

@@ -37,6 +37,7 @@ import {
   type Tool,
   waitingWords,
 } from "./state";
+import { watchRobot } from "./robot";
 import { reportErrors, toast } from "./toasts";
 import { type Part, Unsent } from "./unsent";
 import { type Coming, fetchVoxels } from "./voxels";
@@ -311,6 +312,7 @@ export class Actions {
       hovered: null,
       pointer: null,
       preview: null,
+      robot: null,
     });
   }
 
@@ -535,6 +537,7 @@ export class Actions {
   }
 
   #adopt(events: readonly api.Event[], pending: readonly number[]): void {
+    if (this.store.state.robot !== null) this.store.set({ robot: null }); // it played for the mask as it stood
     if (this.store.state.preview !== null) this.dropPreview(); // it was of the mask as it stood
     const { done, undone, labels } = fold(events);
     const { label } = this.store.state;
@@ -725,6 +728,13 @@ export class Actions {
 
   dropPreview(): void {
     this.store.set({ preview: null });
+  }
+
+  /** Watch a robot that knows the selected label's mask annotate with the method in use. */
+  async watchRobot(): Promise<void> {
+    await watchRobot(this.store, (place) => {
+      this.setCrosshair(place);
+    });
   }
 
   /** Copy the mask of the slice in view to the next or the one before, and go there. */

@@ -23,6 +23,7 @@ export type Edit = Schemas["EditedJson"]["edit"];
 export type Session = Schemas["StateJson"];
 export type Uncertain = Schemas["UncertainPlaceJson"];
 export type Measures = Schemas["MeasuresJson"];
+export type RobotStep = Schemas["RobotStepJson"];
 export type SessionInfo = Schemas["SessionJson"];
 
 export class ApiError extends Error {
@@ -99,6 +100,17 @@ export const preview = (id: string, event: Event): Promise<MaskPatch> => frame(`
 /** Return what another method makes of a label's marks. */
 export const compare = (id: string, label: number, method: string): Promise<MaskPatch> =>
   frame(`api/sessions/${id}/compare`, { label, method });
+
+/** What a robot has played so far, for the label whose mask is right. */
+export interface Game {
+  readonly label: number;
+  readonly method: string;
+  readonly prompts: readonly Prompt[];
+  readonly mask: RobotStep["mask"] | null;
+}
+
+/** Return the next mark of a robot that knows a label's right mask, and what a method makes of it. */
+export const robot = (id: string, game: Game): Promise<RobotStep> => read(`api/sessions/${id}/robot`, post(game));
 
 async function frame(path: string, body: unknown): Promise<MaskPatch> {
   const reply = await request(path, post(body));

@@ -27,6 +27,7 @@ import { previewBar } from "./views/preview";
 import { promptsPanel } from "./views/prompts";
 import { rail } from "./views/rail";
 import { statusLine } from "./views/status";
+import { robotBar, tourCard } from "./views/tour";
 import { Viewer } from "./views/viewer";
 import { wholePanel } from "./views/whole";
 
@@ -48,6 +49,8 @@ app.replaceChildren(
     connectionBanner(actions),
     viewer.element,
     previewBar(actions),
+    robotBar(actions),
+    tourCard(actions),
     emptyState(actions),
     loadingCard(actions),
   ),

@@ -482,6 +482,23 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/api/sessions/{session}/robot": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** The next mark of a robot that knows a label's right mask, and what comes of it; nothing is stored */
+        readonly post: operations["robot_api_sessions__session__robot_post"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/api/sessions/{session}/surfaces/{label}": {
         readonly parameters: {
             readonly query?: never;
@@ -755,13 +772,6 @@ export interface components {
             readonly operation: "union" | "subtract" | "intersect";
             /** Other */
             readonly other: number;
-        };
-        /** CompareJson */
-        readonly CompareJson: {
-            /** Label */
-            readonly label: number;
-            /** Method */
-            readonly method: string;
         };
         /**
          * ComponentJson
@@ -1388,6 +1398,17 @@ export interface components {
              * @enum {string}
              */
             readonly kind: "remove_small";
+        };
+        /** RobotStepJson */
+        readonly RobotStepJson: {
+            /**
+             * Dice
+             * @description of this mask with the right one
+             */
+            readonly dice: number;
+            readonly mask: components["schemas"]["MaskJson"];
+            /** @description the robot's mark; null: the mask is right */
+            readonly prompt: components["schemas"]["ClickJson"] | null;
         };
         /** SessionJson */
         readonly SessionJson: {
@@ -3964,7 +3985,12 @@ export interface operations {
         };
         readonly requestBody: {
             readonly content: {
-                readonly "application/json": components["schemas"]["CompareJson"];
+                readonly "application/json": {
+                    /** Label */
+                    readonly label: number;
+                    /** Method */
+                    readonly method: string;
+                };
             };
         };
         readonly responses: {
@@ -5410,6 +5436,151 @@ export interface operations {
                 content: {
                     readonly "application/json": components["schemas"]["AnswerJson"];
                     readonly "application/octet-stream": unknown;
+                };
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly robot_api_sessions__session__robot_post: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly session: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": {
+                    /**
+                     * Label
+                     * @description whose mask counts as the right one
+                     */
+                    readonly label: number;
+                    /** @description what came of them */
+                    readonly mask?: components["schemas"]["MaskJson"] | null;
+                    /**
+                     * Method
+                     * @description the server's usual one when left out
+                     * @default
+                     */
+                    readonly method?: string;
+                    /**
+                     * Prompts
+                     * @description the robot's marks so far
+                     * @default []
+                     */
+                    readonly prompts?: readonly components["schemas"]["ClickJson"][];
+                };
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["RobotStepJson"];
                 };
             };
             /** @description The body could not be read. */

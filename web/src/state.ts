@@ -15,6 +15,7 @@ import { type Axis, type Box, type Index, type Plane, type PlaneName, spacingOf,
 import type { UncertaintyMap, LabelMap } from "./labelmap";
 import type { Person } from "./live";
 import type { Volume } from "./nifti";
+import type { Robot } from "./robot";
 import { type Ruler, type RulerKind, RULERS } from "./rulers";
 import type { Slab } from "./slices";
 
@@ -152,6 +153,7 @@ export interface State {
   readonly uncertainPlace: UncertainPlace | null; // the last look at an uncertain place of that answer
   readonly previewing: boolean; // marks and edits are looked at before they are made
   readonly preview: Preview | null;
+  readonly robot: Robot | null; // that is watched
   readonly ring: Index | null; // shown for a moment round the place looked at
   readonly hovered: number | null; // the position of the mark whose row is under the pointer or has the focus
   readonly pointer: Index | null; // the voxel under the mouse
@@ -228,6 +230,7 @@ export const INITIAL: State = {
   uncertainPlace: null,
   previewing: false,
   preview: null,
+  robot: null,
   ring: null,
   hovered: null,
   pointer: null,

@@ -22,11 +22,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from contextlib import closing
 from threading import RLock
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -53,7 +53,8 @@ from segmend.errors import ConflictError, NotFoundError, PromptError, SegmendErr
 from segmend.server.answering import EditPart, Part, RestoredPart, Scene, answered_prompts, label_of, parts
 from segmend.server.audience import Answer, Audience, Listener, Person
 from segmend.server.draft_map import Draft, DraftMap
-from segmend.server.previews import Preview, Steps, check_preview, compared, previewed
+from segmend.server.previews import Preview, check_preview, compared, previewed
+from segmend.server.robots import Game, Step, check_game, played
 from segmend.server.told import Told
 from segmend.server.uncertainty import UncertaintyMap
 from segmend.server.wire import full_state, light_state
@@ -61,6 +62,8 @@ from segmend.server.work import Pool, log_failure
 from segmend.server.workspaces import Workspaces
 from segmend.store import SessionRecord, Store
 
+Seen = TypeVar("Seen")
+Looking = Callable[[Session], Generator[None, None, Any]]  # what works out something that is not stored
 DELETED = "This case was deleted."
 # Seconds that another server has to answer an event that it accepted before this one does.
 OTHERS_SECONDS = 10.0
@@ -104,7 +107,7 @@ class OpenSession:
         self._stuck = False  # the store refused an answer; it is tried again after the next event
         self._closed = False
         self._qualities: dict[int, float | None] = {}  # that were told here, by the event that was answered
-        self._looks: deque[tuple[Callable[[Session], Steps], Future[Preview]]] = deque()  # previews that are asked for
+        self._looks: deque[tuple[Looking, Future[Any]]] = deque()  # what is looked at
         self._others: dict[int, float] = {}  # events of other servers, and when they are answered here nevertheless
         self._draft_map.follow(session)
         with self._lock:
@@ -252,8 +255,16 @@ class OpenSession:
                 raise PromptError(f"Label {label} is not defined here; there are {sorted(self._session.labels)}.")
         return self._look(lambda session: compared(session, label, card, self._open_workspace, self._values))
 
-    def _look(self, steps: Callable[[Session], Steps]) -> Future[Preview]:
-        future: Future[Preview] = Future()
+    def play(self, game: Game) -> Future[Step]:
+        """Let a robot put down its next mark in a game beside the session, as for `preview`."""
+        with self._lock:
+            self._check_open()
+            self._check_dimension(game.method)
+            check_game(game, self._session)
+        return self._look(lambda session: played(session, game, self._open_workspace, self._values))
+
+    def _look(self, steps: Callable[[Session], Generator[None, None, Seen]]) -> Future[Seen]:
+        future: Future[Seen] = Future()
         with self._lock:
             self._check_open()
             self._looks.append((steps, future))
@@ -438,7 +449,7 @@ class OpenSession:
                     self._tell_waiting(MethodFailure(UNANSWERED))
             raise
 
-    def _begin(self) -> Draft | tuple[Callable[[Session], Steps], Future[Preview]] | None:
+    def _begin(self) -> Draft | tuple[Looking, Future[Any]] | None:
         """Begin the next answer, or take the next preview; None when there is none: this session no longer works."""
         with self._lock:
             position, session = self._next(), self._session
@@ -478,7 +489,7 @@ class OpenSession:
         if isinstance(event, Prompted) and event.method != GIVEN:
             self._workspaces.measure(self.id, event.method, self._image())
 
-    def _answer_look(self, steps: Callable[[Session], Steps], future: Future[Preview]) -> Iterator[None]:
+    def _answer_look(self, steps: Looking, future: Future[Any]) -> Iterator[None]:
         """Work out a preview, unless the session changes meanwhile."""
         if not future.set_running_or_notify_cancel():
             return

@@ -308,6 +308,19 @@ class CompareJson(BaseModel):
     method: Annotated[str, Field(min_length=1, max_length=200)]
 
 
+class RobotJson(BaseModel):
+    label: Annotated[Value, Field(description="whose mask counts as the right one")]
+    method: Annotated[str, Field(description="the server's usual one when left out")] = ""
+    prompts: Annotated[list[ClickJson], Field(max_length=200, description="the robot's marks so far")] = []
+    mask: Annotated[MaskJson | None, Field(description="what came of them")] = None
+
+
+class RobotStepJson(BaseModel):
+    prompt: Annotated[ClickJson | None, Field(description="the robot's mark; null: the mask is right")]
+    mask: MaskJson
+    dice: Annotated[float, Field(description="of this mask with the right one")]
+
+
 class NewLabelJson(BaseModel):
     name: Name
     colour: Annotated[list[Channel], Field(min_length=3, max_length=3)]

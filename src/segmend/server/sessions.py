@@ -6,18 +6,21 @@ import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
+from segmend import methods
+from segmend.core.prompts import to_json
 from segmend.core.session import Event, Redone, Removed, Undone
 from segmend.server.audience import Answer
-from segmend.server.bodies import Json, event_of, json_body
+from segmend.server.bodies import Json, compared_of, event_of, game_of, json_body
 from segmend.server.open_session import OpenSession
 from segmend.server.previews import Preview
 from segmend.server.replies import PROBLEMS
+from segmend.server.robots import Game
 from segmend.server.schemas import (
     AnswerJson,
     CompareJson,
@@ -25,6 +28,8 @@ from segmend.server.schemas import (
     NewEditJson,
     NewLabelJson,
     NewPromptJson,
+    RobotJson,
+    RobotStepJson,
     SessionJson,
     StateJson,
     UncertainPlaceJson,
@@ -35,6 +40,7 @@ from segmend.server.wire import pack
 
 router = APIRouter(prefix="/api", tags=["sessions"], responses=PROBLEMS)
 FRAME = "application/octet-stream"
+Found = TypeVar("Found")
 ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {FRAME: {}}, "model": AnswerJson}}
 Position = Annotated[int, Path(ge=0, le=2**31 - 1)]
 Rank = Annotated[int, Query(ge=0, le=2**31 - 1, description="0: the most uncertain place, 1: the next")]
@@ -120,10 +126,31 @@ async def preview(session: str, request: Request, here: SharedNow) -> Response:
     response_class=Response,
     responses={200: {"content": {FRAME: {}}}},
     summary="What another method makes of a label's marks, as a patch frame; nothing is stored",
+    openapi_extra=body(CompareJson),
 )
-async def compare(session: str, wanted: CompareJson, request: Request, here: SharedNow) -> Response:
+async def compare(session: str, request: Request, here: SharedNow) -> Response:
     async with open_session(here, session) as opened:
-        return await looked_at(await run_in_threadpool(opened.compare, wanted.label, wanted.method), request)
+        label, method = compared_of(await json_body(request, here.settings.max_body_bytes))
+        return await looked_at(await run_in_threadpool(opened.compare, label, method), request)
+
+
+@router.post(
+    "/sessions/{session}/robot",
+    response_model=RobotStepJson,
+    summary="The next mark of a robot that knows a label's right mask, and what comes of it; nothing is stored",
+    openapi_extra=body(RobotJson),
+)
+async def robot(session: str, request: Request, here: SharedNow) -> Response:
+    async with open_session(here, session) as opened:
+        values = await json_body(request, here.settings.max_body_bytes)
+        label, method = compared_of({"method": here.settings.method, **values})
+        prompts, mask = await run_in_threadpool(game_of, values, opened.session.shape)
+        game = Game(label, methods.card(method), prompts, mask)
+        step = await waited_for(await run_in_threadpool(opened.play, game), request)
+        if step is None:
+            return Response(status_code=204)
+        told = {"prompt": None if step.prompt is None else to_json(step.prompt), "mask": to_json(step.mask)}
+        return JSONResponse({**told, "dice": step.dice})
 
 
 @router.put(
@@ -205,15 +232,20 @@ async def open_session(here: Shared, session: str) -> AsyncIterator[OpenSession]
 
 
 async def looked_at(future: Future[Preview], request: Request) -> Response:
-    """Return a preview as a patch frame; one that has not begun is called off when nobody waits for it."""
+    """Return a preview as a patch frame."""
+    found = await waited_for(future, request)
+    if found is None:
+        return Response(status_code=204)
+    return Response(await run_in_threadpool(pack, found.events, found.box, found.values), media_type=FRAME)
+
+
+async def waited_for(future: Future[Found], request: Request) -> Found | None:
+    """Return what comes of work; None where it had not begun when its client went, and was called off."""
     waiting = asyncio.wrap_future(future)
     while not (await asyncio.wait([waiting], timeout=POLL_SECONDS))[0]:
         if await request.is_disconnected():
             future.cancel()
-    if waiting.cancelled():
-        return Response(status_code=204)
-    found = await waiting
-    return Response(await run_in_threadpool(pack, found.events, found.box, found.values), media_type=FRAME)
+    return None if waiting.cancelled() else await waiting
 
 
 async def accept_and_wait(opened: OpenSession, event: Event, request: Request, who: str) -> Response:

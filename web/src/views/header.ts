@@ -83,7 +83,7 @@ export function header(actions: Actions): HTMLElement {
     "help",
     "Shortcuts and help",
     () => {
-      showHelp(SHORTCUTS);
+      showHelp(actions, SHORTCUTS);
     },
     "?",
   );

@@ -4,6 +4,7 @@ import "../help.css";
 import { render } from "preact";
 import type { Actions } from "../actions";
 import type { Method } from "../api";
+import { boundsOf } from "../bits";
 import { h } from "../dom";
 import { groupsOf } from "../methods";
 import { marksOf, methodsFor } from "../state";
@@ -76,14 +77,34 @@ function Methods({ actions, close }: Props) {
       </button>
     </li>
   );
+  const masked = state.opened !== null && boundsOf(state.opened.map, state.label) !== null;
   return (
-    <div class="methods-list">
-      {groupsOf(usable).map(([name, methods]) => (
-        <section key={name}>
-          {name !== "" && <h3>{name}</h3>}
-          <ul>{methods.map(row)}</ul>
-        </section>
-      ))}
-    </div>
+    <>
+      <div class="methods-list">
+        {groupsOf(usable).map(([name, methods]) => (
+          <section key={name}>
+            {name !== "" && <h3>{name}</h3>}
+            <ul>{methods.map(row)}</ul>
+          </section>
+        ))}
+      </div>
+      <div class="methods-robot">
+        <button
+          type="button"
+          class="button small"
+          disabled={!masked}
+          onClick={() => {
+            close();
+            reportErrors(() => actions.watchRobot());
+          }}
+        >
+          Watch a robot
+        </button>
+        <p class="hint">
+          It takes the selected label’s mask for the right one, clicks where the method in use is wrong, and draws the
+          Dice after each click. Nothing of it is kept.
+        </p>
+      </div>
+    </>
   );
 }

@@ -36,6 +36,7 @@ const TITLES = { axial: "Axial", coronal: "Coronal", sagittal: "Sagittal" } as c
 const NO_POINTER: readonly Tool[] = ["navigate", "window", "ruler", "angle", "ellipse"];
 const NARROW = 420; // CSS pixels of a pane whose title reaches its middle
 const SLABS = { max: "MIP", mean: "Mean", min: "MinIP" } as const;
+const WHITE: Colour = [255, 255, 255]; // of a robot's marks
 const AXES_COLOURS = { axial: "#e0b354", coronal: "#6fbf8b", sagittal: "#6ea8e0" } as const;
 
 /** A picture in voxels, kept until what it shows changes. */
@@ -244,8 +245,9 @@ export class Pane {
       if (state.uncertain) this.#drawUncertainty(state, p);
       if (state.outline) this.#drawEdges(state, p);
     }
-    const change = state.preview?.change ?? null;
+    const change = state.preview?.change ?? state.robot?.change ?? null;
     if (change !== null) this.#drawChange(change, p);
+    for (const prompt of state.robot?.prompts ?? []) drawPrompt(context, this.#place(p), prompt, WHITE, false);
     this.#drawCrosshair(state, p);
     if (state.masked) this.#drawMarks(state, p);
     this.#drawRulers(state, p);

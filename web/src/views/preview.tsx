@@ -16,7 +16,9 @@ export function previewBar(actions: Actions): HTMLElement {
   window.addEventListener(
     "keydown",
     (event) => {
-      if (actions.store.state.preview === null || document.querySelector("dialog[open]") !== null) return;
+      const { preview, robot } = actions.store.state;
+      if (event.key === "Escape" && robot !== null) actions.store.set({ robot: null });
+      if (preview === null || document.querySelector("dialog[open]") !== null) return;
       if (event.key !== "Enter" && event.key !== "Escape") return;
       if (event.target instanceof HTMLInputElement && event.target.type !== "range") return;
       event.preventDefault();
@@ -100,5 +102,9 @@ export function previewSwitch(actions: Actions): HTMLElement {
     input.checked = previewing;
   });
   const title = "A mark or an edit first shows what it would change: Enter takes it, Esc drops it";
-  return h("label", { class: "check", title }, input, "Show a change before it is made");
+  return h(
+    "div",
+    { class: "check-row" },
+    h("label", { class: "check", title }, input, "Show a change before it is made"),
+  );
 }

@@ -70,6 +70,7 @@ export class Viewer {
         "rulers",
         "leg",
         "preview",
+        "robot",
       ],
       () => {
         for (const pane of this.panes) pane.redraw();
