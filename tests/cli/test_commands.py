@@ -111,6 +111,7 @@ def test_methods_are_listed_as_programs_want_them(said):
             "labels",
             "finetunes",
             "calibrated",
+            "good_for",
         }
         assert set(card) == shown
 

@@ -11,6 +11,7 @@ import pytest
 from segmend import methods
 from segmend.core.segmenter import Method, Segmenter
 from segmend.errors import SettingsError
+from segmend.runtime.cards import methods as own_methods
 
 CARD = Method("stranger", "Stranger", "none", ("click",), (2,), "none needed")
 
@@ -98,3 +99,10 @@ def test_every_weights_file_stands_on_a_model_card():
     left = [path.name for path in WEIGHTS.iterdir() if path.suffix != ".md" and f"`{path.name}`" not in told]
 
     assert left == []
+
+
+def test_every_method_says_in_a_sentence_what_it_is_good_for():
+    said = [card.good_for for card in methods.cards() if card.id in own_methods()]
+
+    assert all(20 < len(words) < 120 and words.endswith(".") and words.count(".") == 1 for words in said), said
+    assert len(set(said)) == len(said)

@@ -1,17 +1,22 @@
 """A log replayed on its image gives the same mask bit for bit: with real weights, in pictures and in volumes."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from segmend import methods
 from segmend.cli import run
 from segmend.core.image import Image, index_of
 from segmend.core.masks import rim
+from segmend.core.session import Session, event_from_json
 from segmend.errors import FileError, PromptError, ShapeError
 from segmend.io import read_mask, write_image
+from segmend.results.case_result import result_of
+from segmend.results.provenance import provenance
 from segmend.samples import make
-from segmend.server.replaying import Provenance
+from segmend.server.replaying import Provenance, answered_anew
 from tests.server.running import BLUE, Client, clicked, defined, http, in_thread, rooms, settings
 
 SHAPES = {"head": (1, 96, 80), "abdomen": (8, 32, 36)}
@@ -91,6 +96,55 @@ def test_the_command_makes_the_mask_again_and_says_that_it_is_the_same(played, t
 
     assert code == 0 and capsys.readouterr().out == f"{out}: the same mask, bit for bit.\n"
     np.testing.assert_array_equal(read_mask(out, image), mask)
+
+
+@pytest.fixture
+def logged(store):
+    """Keep events and answers that are worked out by hand, and return what the file of provenance says of them."""
+
+    def keep(events, patch_of):
+        case = store.add_case("rooms", rooms())
+        record = store.add_session(case.id)
+        session = Session(case.shape)
+        for position, values in enumerate(events):
+            store.append(record.id, position, event_from_json(values))
+            session = session.add(event_from_json(values))
+        for position in session.pending:
+            session = session.answered(position, patch_of(session, position))
+            store.answer(record.id, position, session.answers[position])
+        return provenance(result_of(store, record.id))
+
+    return keep
+
+
+def answer(session, position, **options):
+    segmenter = methods.load("flood")
+    return answered_anew(session, position, lambda _: segmenter.open(rooms()), rooms, **options)
+
+
+def test_an_answer_that_was_cut_short_is_replayed_as_it_was(logged):
+    def first_slice(session, position):
+        draft = answer(session, position)
+        assert len(draft.changes) == 3
+        return replace(draft, changes=draft.changes[:1]).patch()
+
+    log = logged([defined(1), clicked((1, 2, 2))], first_slice)
+
+    replayed = Provenance(log).replay(rooms())
+
+    assert (replayed.same, replayed.different) == (True, ())
+    assert [int(plane.sum()) for plane in replayed.map] == [0, 9, 0]
+
+
+def test_an_answer_made_after_an_earlier_mark_was_taken_away_is_replayed_as_it_was(logged):
+    """The second click waited while the first one was removed, so the first one's voxel did not hold."""
+    events = [defined(1), clicked((1, 2, 5)), clicked((1, 3, 5), positive=False), {"event": "removed", "of": 1}]
+    log = logged(events, lambda session, position: answer(session, position, seen=4).patch())
+
+    replayed = Provenance(log).replay(rooms())
+
+    assert (replayed.same, replayed.different) == (True, ())
+    assert replayed.session.answers[2].values.all()  # the whole bar went
 
 
 def changed(log, **values):

@@ -10,6 +10,7 @@ from segmend.core.prompts import Click
 from segmend.core.segmenter import Prediction
 from segmend.core.uncertainty import most_uncertain
 from segmend.server.uncertainty import MAX_PLACES, UncertaintyMap
+from segmend.server.wire import unpack
 from tests.server.running import Client, clicked, defined
 
 SHAPE = (2, 20, 30)
@@ -52,11 +53,13 @@ def test_places_are_those_of_the_library_in_its_order(client, session):
 
     told = [look(client, session, rank) for rank in (1, 0, *range(len(wanted) + 1))]
 
+    mask = np.zeros(SHAPE, np.uint16)
+    unpack(client.get(f"/api/sessions/{session}/map").content).onto(mask)
     assert 2 <= len(wanted) < MAX_PLACES
     assert told[2:] == [
-        (200, {"position": position, "label": 1, "rank": rank, "place": place and list(place)})
-        for rank, place in enumerate([*wanted, None])
-    ]
+        (200, {"position": position, "label": 1, "rank": rank, "place": list(place), "inside": bool(mask[place])})
+        for rank, place in enumerate(wanted)
+    ] + [(200, {"position": position, "label": 1, "rank": len(wanted), "place": None, "inside": None})]
     assert told[:2] == [told[3], told[2]]  # whoever asks, and in which order
     assert any(20 <= x < 25 for _, _, x in wanted) and any(3 <= x < 6 for _, _, x in wanted)
 
@@ -69,6 +72,17 @@ def test_marks_of_the_answer_are_no_places_and_a_sure_answer_has_none(client, se
     mark(client, session, positive=False)
 
     assert look(client, session)[1]["place"] is None
+
+
+def test_a_place_in_the_mask_says_so(client, session):
+    mark(client, session)
+    assert look(client, session)[1]["inside"] is False
+
+    paint = {"event": "edited", "edit": {"kind": "paint", "points": [[0, 4, 22]], "radius": 9.0}, "label": 1}
+    assert client.post(f"/api/sessions/{session}/events", json=paint).status_code == 200
+    mark(client, session, (1, 1, 1))
+
+    assert look(client, session)[1]["inside"] is True
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import { type Contrast, presetsOf, statisticsOf } from "./contrast";
 import { type Box, clamp, type Index, isInView, shownPlanes, type View, wholeView } from "./geometry";
 import { boundsOf, maskPrompt } from "./bits";
 import { CaseList } from "./caselist";
-import { changeOf, copyOf, describeEdit } from "./edits";
+import { changeOf } from "./change";
+import { changeOf as wordsOfEdit, copyOf, describeEdit } from "./edits";
 import { UncertaintyMap, LabelMap } from "./labelmap";
 import { type Answered, type Handlers, Live, type Person } from "./live";
 import { centreViews, covering, nextRank, whyNot } from "./look";
@@ -32,10 +33,12 @@ import {
   panesOf,
   type Series,
   seriesOf,
+  type Preview,
   type Store,
   type Tool,
   waitingWords,
 } from "./state";
+import { watchRobot } from "./robot";
 import { reportErrors, toast } from "./toasts";
 import { type Part, Unsent } from "./unsent";
 import { type Coming, fetchVoxels } from "./voxels";
@@ -311,6 +314,8 @@ export class Actions {
       ring: null,
       hovered: null,
       pointer: null,
+      preview: null,
+      robot: null,
     });
   }
 
@@ -535,6 +540,8 @@ export class Actions {
   }
 
   #adopt(events: readonly api.Event[], pending: readonly number[]): void {
+    if (this.store.state.robot !== null) this.store.set({ robot: null }); // it played for the mask as it stood
+    if (this.store.state.preview !== null) this.dropPreview(); // it was of the mask as it stood
     const { done, undone, labels } = fold(events);
     const { label } = this.store.state;
     const selected = labels.some(({ value }) => value === label) ? label : (labels.at(-1)?.value ?? 0);
@@ -571,7 +578,7 @@ export class Actions {
     const answered = withdrawn ? null : asked ? { milliseconds, quality, finetuned } : this.store.state.answered;
     if (event?.event === "edited" && event.edit.kind !== "paint" && !withdrawn) {
       const { gained, lost } = this.#changes;
-      toast(changeOf(describeEdit(event.edit, this.store.state.labels), gained, lost));
+      toast(wordsOfEdit(describeEdit(event.edit, this.store.state.labels), gained, lost));
     }
     this.store.set({ pending: state.pending, answering: null, answered });
     const marked = event?.event === "prompted" || event?.event === "edited";
@@ -648,7 +655,7 @@ export class Actions {
     else if (card === undefined) toast("No method on this server can work on this image.", "error");
     else if (!card.prompts.includes(prompt.kind))
       toast(`${card.title} takes no ${prompt.kind}; choose another method.`, "error");
-    else this.#live?.send({ event: "prompted", prompt, label, method, finetune, overwrite, joined: false });
+    else this.#make({ event: "prompted", prompt, label, method, finetune, overwrite, joined: false });
   }
 
   /** Edit the selected label's mask by hand or by rule, `joined` to the event before; a message says why it cannot be. */
@@ -658,7 +665,79 @@ export class Actions {
     if (this.#isFinished()) return;
     if (target === undefined) toast("Add a label first: an edit needs a mask to change.", "error");
     else if (target.locked) toast(`${target.name} is locked; unlock it to change it.`, "error");
-    else this.#live?.send({ event: "edited", edit, label, overwrite, joined });
+    else this.#make({ event: "edited", edit, label, overwrite, joined });
+  }
+
+  // Looking before a change is made
+
+  /** Make a change, or show it first where that is asked for; paint is seen as it is put down. */
+  #make(event: Prompted | Edited): void {
+    const painted = event.event === "edited" && (event.edit.kind === "paint" || event.joined);
+    if (!this.store.state.previewing || painted) {
+      this.#live?.send(event);
+      return;
+    }
+    const title = event.event === "edited" ? describeEdit(event.edit, this.store.state.labels) : "This mark";
+    const take = (): void => this.#live?.send(event);
+    reportErrors(() => this.#look(event, title, event.label, take, (session) => api.preview(session, event)));
+  }
+
+  /** Show where another method's mask of the same marks differs from the selected label's; it may be taken. */
+  async compare(method: string): Promise<void> {
+    const { opened, label, methods, overwrite, finetune } = this.store.state;
+    if (opened === null) return;
+    const title = methods.find(({ id }) => id === method)?.title ?? method;
+    let patch: MaskPatch | null = null;
+    const take = (): void => {
+      if (patch === null || this.#isFinished()) return;
+      const other = new LabelMap(opened.map.shape);
+      other.apply(patch);
+      reportErrors(async () => {
+        const prompt = await maskPrompt(other, label);
+        this.#live?.send({ event: "prompted", prompt, label, method: "given", finetune, overwrite, joined: false });
+      });
+    };
+    await this.#look(null, title, label, take, async (session) => (patch = await api.compare(session, label, method)));
+  }
+
+  async #look(
+    event: Prompted | Edited | null,
+    title: string,
+    label: number,
+    take: () => void,
+    ask: (session: string) => Promise<MaskPatch>,
+  ): Promise<void> {
+    const { opened } = this.store.state;
+    if (opened === null) return;
+    const asked: Preview = { event, title, change: null, take: null };
+    this.store.set({ preview: asked });
+    try {
+      const patch = await ask(opened.session);
+      if (this.store.state.preview !== asked || this.store.state.opened !== opened) return; // dropped meanwhile
+      this.store.set({ preview: { event, title, change: changeOf(opened.map, patch, label), take } });
+    } catch (error) {
+      if (this.store.state.preview === asked) this.dropPreview();
+      throw error;
+    }
+  }
+
+  /** Make the change that is shown. */
+  takePreview(): void {
+    const take = this.store.state.preview?.take ?? null;
+    if (take === null) return;
+    this.dropPreview();
+    take();
+  }
+
+  dropPreview(): void {
+    this.store.set({ preview: null });
+  }
+
+  /** Watch a robot that knows the selected label's mask annotate with the method in use. */
+  async watchRobot(): Promise<void> {
+    await watchRobot(this.store, (place) => {
+      this.setCrosshair(place);
+    });
   }
 
   /** Copy the mask of the slice in view to the next or the one before, and go there. */
@@ -1031,14 +1110,14 @@ export class Actions {
     if (reason !== null || opened === null || this.#looking) return;
     this.#looking = true;
     try {
-      const { position, rank, place } = await api.uncertain(opened.session, nextRank(uncertainPlace));
+      const { position, rank, place, inside } = await api.uncertain(opened.session, nextRank(uncertainPlace));
       if (
         this.store.state.opened !== opened ||
         this.store.state.uncertaintyOf !== uncertaintyOf ||
         position !== uncertaintyOf
       )
         return;
-      this.store.set({ uncertainPlace: { rank, place } });
+      this.store.set({ uncertainPlace: { rank, place, inside: inside ?? false } });
       if (place !== null) this.#showPlace(opened, place);
     } finally {
       this.#looking = false;

@@ -1,6 +1,7 @@
 /** The server's REST interface; every failure is an ApiError with one sentence for a person. */
 
 import type { components } from "./schema";
+import { type MaskPatch, readPatch } from "./wire";
 
 type Schemas = components["schemas"];
 export type Health = Schemas["HealthJson"];
@@ -22,6 +23,7 @@ export type Edit = Schemas["EditedJson"]["edit"];
 export type Session = Schemas["StateJson"];
 export type Uncertain = Schemas["UncertainPlaceJson"];
 export type Measures = Schemas["MeasuresJson"];
+export type RobotStep = Schemas["RobotStepJson"];
 export type SessionInfo = Schemas["SessionJson"];
 
 export class ApiError extends Error {
@@ -91,6 +93,29 @@ export const linkCase = (path: string): Promise<Uploaded> => read("api/cases/lin
 export const sessions = (id: string): Promise<SessionInfo[]> => read(`api/cases/${id}/sessions`);
 export const addSession = (id: string): Promise<Session> => read(`api/cases/${id}/sessions`, { method: "POST" });
 export const session = (id: string): Promise<Session> => read(`api/sessions/${id}`);
+
+/** Return what an event would change, without making it. */
+export const preview = (id: string, event: Event): Promise<MaskPatch> => frame(`api/sessions/${id}/preview`, event);
+
+/** Return what another method makes of a label's marks. */
+export const compare = (id: string, label: number, method: string): Promise<MaskPatch> =>
+  frame(`api/sessions/${id}/compare`, { label, method });
+
+/** What a robot has played so far, for the label whose mask is right. */
+export interface Game {
+  readonly label: number;
+  readonly method: string;
+  readonly prompts: readonly Prompt[];
+  readonly mask: RobotStep["mask"] | null;
+}
+
+/** Return the next mark of a robot that knows a label's right mask, and what a method makes of it. */
+export const robot = (id: string, game: Game): Promise<RobotStep> => read(`api/sessions/${id}/robot`, post(game));
+
+async function frame(path: string, body: unknown): Promise<MaskPatch> {
+  const reply = await request(path, post(body));
+  return (await readPatch(await reply.arrayBuffer())) as MaskPatch;
+}
 
 export const uncertain = (id: string, rank: number): Promise<Uncertain> =>
   read(`api/sessions/${id}/uncertain?rank=${rank}`);

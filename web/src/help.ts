@@ -1,9 +1,11 @@
 /** The list of shortcuts, and what the mouse does. */
 
 import { logout } from "./api";
+import type { Actions } from "./actions";
 import { h } from "./dom";
 import { reportErrors } from "./toasts";
 import { dialog } from "./views/dialogs";
+import { startTour } from "./views/tour";
 
 const MOUSE: readonly (readonly [string, string])[] = [
   ["Left button", "the chosen tool"],
@@ -16,7 +18,10 @@ const MOUSE: readonly (readonly [string, string])[] = [
   ["Double-click a label", "rename it"],
 ];
 
-export function showHelp(shortcuts: readonly { readonly shown: string; readonly what: string }[]): void {
+export function showHelp(
+  actions: Actions,
+  shortcuts: readonly { readonly shown: string; readonly what: string }[],
+): void {
   if (document.querySelector("dialog.help") !== null) return;
   const rows = (pairs: readonly (readonly [string, string])[]): HTMLElement =>
     h(
@@ -36,6 +41,19 @@ export function showHelp(shortcuts: readonly { readonly shown: string; readonly 
       "p",
       { class: "hint" },
       h("a", { href: "./THIRD_PARTY.txt", target: "_blank" }, "Licences of the packages in this page"),
+      " · ",
+      h(
+        "button",
+        {
+          type: "button",
+          class: "link",
+          onclick: () => {
+            element.close();
+            startTour(actions);
+          },
+        },
+        "Tour of a minute",
+      ),
       " · ",
       h("button", { type: "button", class: "link", onclick: leave }, "Log out this browser"),
     ),

@@ -318,8 +318,8 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: "this list",
     always: true,
     matches: (event) => event.key === "?",
-    act: () => {
-      showHelp(SHORTCUTS);
+    act: (actions) => {
+      showHelp(actions, SHORTCUTS);
     },
   },
 ];

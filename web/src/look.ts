@@ -15,8 +15,12 @@ export function nextRank(uncertainPlace: UncertainPlace | null): number {
   return uncertainPlace === null || uncertainPlace.place === null ? 0 : uncertainPlace.rank + 1;
 }
 
-export function sentence({ rank, place }: UncertainPlace): string {
-  if (place !== null) return rank === 0 ? "Looks uncertain here." : `Looks uncertain here (place ${rank + 1}).`;
+/** Return what a person is told of a place: a mark of the sign that would change the mask, where the mask is wrong. */
+export function sentence({ rank, place, inside }: UncertainPlace): string {
+  if (place !== null) {
+    const what = inside ? "In the mask: − if it does not belong." : "Outside the mask: + if it belongs.";
+    return `${rank === 0 ? "Looks uncertain here." : `Looks uncertain here (place ${rank + 1}).`} ${what}`;
+  }
   return rank === 0 ? "Nothing looks uncertain." : "Nothing else looks uncertain.";
 }
 

@@ -23,9 +23,11 @@ import { caseNotes } from "./views/notes";
 import { labelsPanel } from "./views/labels";
 import { lookPanel } from "./views/look";
 import { connectionBanner, emptyState, loadingCard } from "./views/overlays";
+import { previewBar } from "./views/preview";
 import { promptsPanel } from "./views/prompts";
 import { rail } from "./views/rail";
 import { statusLine } from "./views/status";
+import { robotBar, tourCard } from "./views/tour";
 import { Viewer } from "./views/viewer";
 import { wholePanel } from "./views/whole";
 
@@ -46,6 +48,9 @@ app.replaceChildren(
     caseNotes(actions),
     connectionBanner(actions),
     viewer.element,
+    previewBar(actions),
+    robotBar(actions),
+    tourCard(actions),
     emptyState(actions),
     loadingCard(actions),
   ),

@@ -8,12 +8,14 @@
 import { arrange, type Layout, LAYOUTS, type Spec } from "./arrange";
 import type { Edit, Finetune, Case, Measures, Event, Format, Label, Method, Prompt } from "./api";
 import type { ColourMap } from "./colours";
+import type { Change } from "./change";
 import type { Contrast, Statistics } from "./contrast";
 import { BRUSH, type Brush } from "./edits";
 import { type Axis, type Box, type Index, type Plane, type PlaneName, spacingOf, type View } from "./geometry";
 import type { UncertaintyMap, LabelMap } from "./labelmap";
 import type { Person } from "./live";
 import type { Volume } from "./nifti";
+import type { Robot } from "./robot";
 import { type Ruler, type RulerKind, RULERS } from "./rulers";
 import type { Slab } from "./slices";
 
@@ -66,6 +68,15 @@ export interface Progress {
 export interface UncertainPlace {
   readonly rank: number; // 0: the most uncertain place
   readonly place: Index | null; // null: there is no such place
+  readonly inside: boolean; // the mask holds it
+}
+
+/** A change that is looked at before it is made, or what another method makes of the same marks. */
+export interface Preview {
+  readonly event: Extract<Event, { event: "prompted" | "edited" | "removed" }> | null; // null: a comparison
+  readonly title: string; // of what is looked at
+  readonly change: Change | null; // null while it is worked out
+  readonly take: (() => void) | null; // makes the change; null while there is none to make
 }
 
 export interface State {
@@ -142,6 +153,9 @@ export interface State {
   readonly uncertaintyVersion: number; // as maskVersion, of the uncertainty
   readonly uncertaintyOf: number | null; // the event whose answer said where it is uncertain, while the mask is as it left it
   readonly uncertainPlace: UncertainPlace | null; // the last look at an uncertain place of that answer
+  readonly previewing: boolean; // marks and edits are looked at before they are made
+  readonly preview: Preview | null;
+  readonly robot: Robot | null; // that is watched
   readonly ring: Index | null; // shown for a moment round the place looked at
   readonly hovered: number | null; // the position of the mark whose row is under the pointer or has the focus
   readonly pointer: Index | null; // the voxel under the mouse
@@ -219,6 +233,9 @@ export const INITIAL: State = {
   uncertaintyVersion: 0,
   uncertaintyOf: null,
   uncertainPlace: null,
+  previewing: false,
+  preview: null,
+  robot: null,
   ring: null,
   hovered: null,
   pointer: null,

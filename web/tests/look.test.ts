@@ -23,15 +23,20 @@ const clicked = (label: number): Event => ({
 describe("the next uncertain place", () => {
   it("is the most uncertain, then the next, and after the last the first again", () => {
     expect(nextRank(null)).toBe(0);
-    expect(nextRank({ rank: 0, place: [1, 2, 3] })).toBe(1);
-    expect(nextRank({ rank: 4, place: null })).toBe(0);
+    expect(nextRank({ rank: 0, place: [1, 2, 3], inside: true })).toBe(1);
+    expect(nextRank({ rank: 4, place: null, inside: false })).toBe(0);
   });
 
   it("is told in a plain sentence", () => {
-    expect(sentence({ rank: 0, place: [1, 2, 3] })).toBe("Looks uncertain here.");
-    expect(sentence({ rank: 1, place: [1, 2, 3] })).toBe("Looks uncertain here (place 2).");
-    expect(sentence({ rank: 0, place: null })).toBe("Nothing looks uncertain.");
-    expect(sentence({ rank: 2, place: null })).toBe("Nothing else looks uncertain.");
+    const place = [1, 2, 3] as const;
+    expect(sentence({ rank: 0, place, inside: true })).toBe(
+      "Looks uncertain here. In the mask: − if it does not belong.",
+    );
+    expect(sentence({ rank: 1, place, inside: false })).toBe(
+      "Looks uncertain here (place 2). Outside the mask: + if it belongs.",
+    );
+    expect(sentence({ rank: 0, place: null, inside: false })).toBe("Nothing looks uncertain.");
+    expect(sentence({ rank: 2, place: null, inside: false })).toBe("Nothing else looks uncertain.");
   });
 
   it("comes to the middle of every plane that is panned or zoomed", () => {

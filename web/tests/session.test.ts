@@ -155,6 +155,7 @@ describe("small things", () => {
       prompts,
       title: id,
       paper: "",
+      good_for: "",
       weights: "",
       refines: false,
       guesses: false,

@@ -13,7 +13,7 @@ from segmend.methods import cards
 @click.command()
 @as_json
 def methods(as_json: bool) -> None:
-    """List the installed methods, with the prompts that each takes.
+    """List the installed methods: what each is good for, and the prompts that it takes.
 
     \b
     Example:
@@ -24,5 +24,6 @@ def methods(as_json: bool) -> None:
     for card in found:
         dimensions = " and ".join(f"{n}D" for n in card.dimensions)
         lines += [f"{card.id:<16} {card.title} ({dimensions}; weights: {card.weights})"]
+        lines += [f"{'':<16} {card.good_for}"] if card.good_for else []
         lines += [f"{'':<16} takes {', '.join(card.prompts)}"]
     say([asdict(card) for card in found], lines, as_json=as_json)

@@ -187,6 +187,7 @@ class Method:
     One that `finetunes` can teach its network the image while a person works (`Workspace.with_finetuning`).
     `calibrated` are the dimensions in which the Dice that it expects of a mask was found to be near the true one,
     whatever the number of marks; elsewhere no person is shown it.
+    `good_for` is the sentence that tells a person when to choose it.
     """
 
     id: str
@@ -200,6 +201,7 @@ class Method:
     finetunes: bool = False
     labels: tuple[tuple[int, str], ...] = ()  # the values and names of what it learned to find by itself
     calibrated: tuple[int, ...] = ()
+    good_for: str = ""
 
     def __post_init__(self) -> None:
         assert set(self.prompts) <= set(KINDS), self.prompts

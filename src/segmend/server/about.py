@@ -49,6 +49,7 @@ def installed(here: SharedNow) -> Response:
                 "id": card.id,
                 "title": card.title,
                 "paper": card.paper,
+                "good_for": card.good_for,
                 "prompts": list(card.prompts),
                 "dimensions": list(card.dimensions),
                 "weights": card.weights,

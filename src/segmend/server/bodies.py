@@ -14,13 +14,14 @@ from fastapi.routing import APIRoute
 
 from segmend.core.edits import Cut, Edit, Paint, Threshold
 from segmend.core.image import Index
-from segmend.core.prompts import MAX_POINTS, Lasso, Prompt, Stroke
+from segmend.core.prompts import MAX_POINTS, Click, Lasso, Mask, Prompt, Stroke, from_json
 from segmend.core.session import Defined, Edited, Event, Label, Prompted, event_from_json
 from segmend.errors import LimitError, PromptError
 from segmend.server.replies import UnreadableError
 
 MAX_NAME_LENGTH = 200  # characters of a label's name
 MAX_LINE_VOXELS = 1_000_000  # length of a stroke or lasso
+MAX_ROBOT_MARKS = 200  # of one game
 # Values in one body: of a point three, and a list that holds them.
 MAX_VALUES = 4 * MAX_POINTS + 1000
 # Bytes of a body that FastAPI parses.
@@ -98,6 +99,33 @@ def event_of(values: Json, shape: Sequence[int], *, method: str) -> Event:
     if isinstance(event, Defined):
         check_label(event.label)
     return event
+
+
+def compared_of(values: Json) -> tuple[int, str]:
+    """Return the label and the method of a comparison in a JSON object.
+
+    >>> compared_of({"label": 1, "method": "graphcut"})
+    (1, 'graphcut')
+    """
+    label, method = values.get("label"), values.get("method")
+    if not isinstance(label, int) or isinstance(label, bool) or not isinstance(method, str):
+        raise PromptError(f"A label's number and a method's name are needed; got {label!r} and {str(method)[:40]!r}.")
+    return label, method
+
+
+def game_of(values: Json, shape: Sequence[int]) -> tuple[list[Prompt], Mask | None]:
+    """Return a robot's marks and mask so far in a JSON object, for an image of this shape."""
+    listed, mask = values.get("prompts", []), values.get("mask")
+    if not isinstance(listed, list) or len(listed) > MAX_ROBOT_MARKS:
+        raise PromptError(f"A game has a list of at most {MAX_ROBOT_MARKS} marks so far.")
+    prompts = [from_json(one) for one in listed]
+    if not all(isinstance(prompt, Click) for prompt in prompts):
+        raise PromptError("A robot's marks are clicks.")
+    _check_mask(mask, shape)
+    packed = None if mask is None else from_json(mask)
+    if packed is not None and not isinstance(packed, Mask):
+        raise PromptError("The mask so far of a game is a prompt of kind mask.")
+    return prompts, packed
 
 
 def check_label(label: Label) -> None:

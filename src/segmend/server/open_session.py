@@ -21,18 +21,19 @@ is answered by the server that accepted it; by another one only when it is left 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from contextlib import closing
 from threading import RLock
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from segmend import methods
 from segmend.core.image import Box, Image, Index, LabelMap, MaskArray
 from segmend.core.prompts import extent, is_positive
-from segmend.core.segmenter import Given, Workspace
+from segmend.core.segmenter import Given, Method, Workspace
 from segmend.core.session import (
     EMPTY,
     GIVEN,
@@ -52,6 +53,8 @@ from segmend.errors import ConflictError, NotFoundError, PromptError, SegmendErr
 from segmend.server.answering import EditPart, Part, RestoredPart, Scene, answered_prompts, label_of, parts
 from segmend.server.audience import Answer, Audience, Listener, Person
 from segmend.server.draft_map import Draft, DraftMap
+from segmend.server.previews import Preview, check_preview, compared, previewed
+from segmend.server.robots import Game, Step, check_game, played
 from segmend.server.told import Told
 from segmend.server.uncertainty import UncertaintyMap
 from segmend.server.wire import full_state, light_state
@@ -59,6 +62,8 @@ from segmend.server.work import Pool, log_failure
 from segmend.server.workspaces import Workspaces
 from segmend.store import SessionRecord, Store
 
+Seen = TypeVar("Seen")
+Looking = Callable[[Session], Generator[None, None, Any]]  # what works out something that is not stored
 DELETED = "This case was deleted."
 # Seconds that another server has to answer an event that it accepted before this one does.
 OTHERS_SECONDS = 10.0
@@ -102,6 +107,7 @@ class OpenSession:
         self._stuck = False  # the store refused an answer; it is tried again after the next event
         self._closed = False
         self._qualities: dict[int, float | None] = {}  # that were told here, by the event that was answered
+        self._looks: deque[tuple[Looking, Future[Any]]] = deque()  # what is looked at
         self._others: dict[int, float] = {}  # events of other servers, and when they are answered here nevertheless
         self._draft_map.follow(session)
         with self._lock:
@@ -162,14 +168,22 @@ class OpenSession:
             box = self._draft_map.painted
             return self._session, box, self._draft_map.values(box)
 
-    def uncertain_place(self, rank: int) -> tuple[UncertaintyMap, Index | None]:
-        """Return the last answer's uncertainty, and its most uncertain place but `rank`; None where it is sure."""
+    def uncertain_place(self, rank: int) -> tuple[UncertaintyMap, Index | None, bool | None]:
+        """Return the last answer's uncertainty, its most uncertain place but `rank`, and whether the mask holds that.
+
+        None where it is sure.
+        """
         with self._lock:
             self._check_open()
             uncertainty_map = self._uncertainty_map
         if uncertainty_map is None:
             raise NotFoundError("The last answer does not say where it is uncertain.")
-        return uncertainty_map, uncertainty_map.place(rank, self._image().spacing)
+        place = uncertainty_map.place(rank, self._image().spacing)
+        if place is None:
+            return uncertainty_map, None, None
+        z, y, x = place
+        [[[value]]] = self._values(Box(place, (z + 1, y + 1, x + 1))).tolist()
+        return uncertainty_map, place, bool(value == uncertainty_map.label)
 
     def listen(self, listener: Listener) -> None:
         """Tell a listener the state and the map as they are, and from now on everything that happens."""
@@ -195,6 +209,8 @@ class OpenSession:
             self._closed = True
             self._draft_map.draft = None
             self._audience.dismiss(message)
+            while self._looks:
+                self._looks.popleft()[1].set_exception(NotFoundError(message))
 
     # Requests of clients
 
@@ -217,6 +233,47 @@ class OpenSession:
                 self._audience.tell_answered(position, self._session, changed)
             self._start()
             return position, answer
+
+    def preview(self, event: Event) -> Future[Preview]:
+        """Work out what an event would change; nothing is stored, and nobody else is told.
+
+        ConflictError comes of it when the session changes meanwhile: marks are answered first.
+        """
+        with self._lock:
+            self._check_open()
+            check_preview(event)
+            self._check(event)
+        return self._look(lambda session: previewed(session, event, self._open_workspace, self._image, self._values))
+
+    def compare(self, label: int, method: str) -> Future[Preview]:
+        """Work out what another method makes of a label's marks, as for `preview`."""
+        card = methods.card(method)
+        with self._lock:
+            self._check_open()
+            self._check_dimension(card)
+            if label not in self._session.labels:
+                raise PromptError(f"Label {label} is not defined here; there are {sorted(self._session.labels)}.")
+        return self._look(lambda session: compared(session, label, card, self._open_workspace, self._values))
+
+    def play(self, game: Game) -> Future[Step]:
+        """Let a robot put down its next mark in a game beside the session, as for `preview`."""
+        with self._lock:
+            self._check_open()
+            self._check_dimension(game.method)
+            check_game(game, self._session)
+        return self._look(lambda session: played(session, game, self._open_workspace, self._values))
+
+    def _look(self, steps: Callable[[Session], Generator[None, None, Seen]]) -> Future[Seen]:
+        future: Future[Seen] = Future()
+        with self._lock:
+            self._check_open()
+            self._looks.append((steps, future))
+            self._start()
+        return future
+
+    def _values(self, box: Box) -> LabelMap:
+        with self._lock:
+            return self._draft_map.values(box)
 
     def cancel(self, position: int, *, user: str = "") -> None:
         """Take back an event that has no answer yet, so that it costs nothing more."""
@@ -276,10 +333,13 @@ class OpenSession:
         if isinstance(event, Prompted) and event.method != GIVEN:
             card = methods.card(event.method)
             card.check([event.prompt])
-            dimension = 2 if self._session.shape[0] == 1 else 3
-            if dimension not in card.dimensions:
-                takes = " and ".join(f"{n}D" for n in card.dimensions)
-                raise PromptError(f"{card.title} takes {takes} images; this one is {dimension}D.")
+            self._check_dimension(card)
+
+    def _check_dimension(self, card: Method) -> None:
+        dimension = 2 if self._session.shape[0] == 1 else 3
+        if dimension not in card.dimensions:
+            takes = " and ".join(f"{n}D" for n in card.dimensions)
+            raise PromptError(f"{card.title} takes {takes} images; this one is {dimension}D.")
 
     def _append(self, event: Event, user: str) -> int:
         """Store one more event and return its place, behind what other servers add meanwhile."""
@@ -361,7 +421,7 @@ class OpenSession:
     # Answers
 
     def _start(self) -> None:
-        if not self._working and self._next() is not None:
+        if not self._working and (self._next() is not None or self._looks):
             self._working = True
             self._pool.submit(self._work())
 
@@ -372,13 +432,16 @@ class OpenSession:
         return pending[0] if self._others.get(pending[0], 0.0) <= time.monotonic() else None
 
     def _work(self) -> Iterator[None]:
-        """Answer what is pending, one part a step, until nothing is."""
+        """Answer what is pending, one part a step, until nothing is; then what is only looked at."""
         try:
-            while (draft := self._begin()) is not None:
+            while (begun := self._begin()) is not None:
+                if not isinstance(begun, Draft):
+                    yield from self._answer_look(*begun)
+                    continue
                 try:
-                    yield from self._answer(draft)
+                    yield from self._answer(begun)
                 except Exception as error:
-                    self._fail(draft, error)
+                    self._fail(begun, error)
         except BaseException as error:
             with self._lock:  # or nobody would ever work here again
                 self._working = False
@@ -386,10 +449,12 @@ class OpenSession:
                     self._tell_waiting(MethodFailure(UNANSWERED))
             raise
 
-    def _begin(self) -> Draft | None:
-        """Begin the next answer; None when there is none, and then this session no longer works."""
+    def _begin(self) -> Draft | tuple[Looking, Future[Any]] | None:
+        """Begin the next answer, or take the next preview; None when there is none: this session no longer works."""
         with self._lock:
             position, session = self._next(), self._session
+            if position is None and self._looks:
+                return self._looks.popleft()
             if position is None:
                 self._working = False
                 return None
@@ -401,15 +466,12 @@ class OpenSession:
             return self._draft_map.draft
 
     def _answer(self, draft: Draft) -> Iterator[None]:
-        def open_workspace(method: str) -> Workspace:
-            return Given() if method == GIVEN else self._workspaces.open(self.id, method, self._image)
-
         session = draft.session
         with self._lock:
             previous = self._draft_map.previous(draft.label)
             voxels = self._edited.setdefault(draft.label, EditedVoxels(session.shape, draft.label))
             edited = voxels.before(session, draft.position)
-        scene = Scene(open_workspace, self._image, self._mask_of, edited)
+        scene = Scene(self._open_workspace, self._image, self._mask_of, edited)
         with closing(parts(session, draft.position, previous, scene)) as stream:
             for part in stream:
                 with self._lock:
@@ -426,6 +488,32 @@ class OpenSession:
         event = session.events[draft.position]
         if isinstance(event, Prompted) and event.method != GIVEN:
             self._workspaces.measure(self.id, event.method, self._image())
+
+    def _answer_look(self, steps: Looking, future: Future[Any]) -> Iterator[None]:
+        """Work out a preview, unless the session changes meanwhile."""
+        if not future.set_running_or_notify_cancel():
+            return
+        with self._lock:
+            session = self._session
+        try:
+            with closing(steps(session)) as working:
+                while True:
+                    if self._session is not session or session.pending:
+                        raise ConflictError("The session has changed meanwhile; ask again.")
+                    try:
+                        next(working)
+                    except StopIteration as end:
+                        future.set_result(end.value)
+                        return
+                    yield
+        except SegmendError as error:
+            future.set_exception(error)
+        except Exception as error:
+            log_failure(f"A preview in session {self.id} failed", error)
+            future.set_exception(MethodFailure("The method failed on this; the log has more."))
+
+    def _open_workspace(self, method: str) -> Workspace:
+        return Given() if method == GIVEN else self._workspaces.open(self.id, method, self._image)
 
     def _mask_of(self, label: int) -> MaskArray:
         with self._lock:

@@ -9,7 +9,7 @@ short because a newer mark asked for all of it again.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,19 @@ def answered_anew(
     session: Session, position: int, open_workspace: OpenWorkspace, image: Callable[[], Image], *, seen: int = 0
 ) -> Draft:
     """Return the answer to an event in the session as it was when the event came, or when it had `seen` events."""
+    steps = answering_anew(session, position, open_workspace, image, seen=seen)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            draft: Draft = end.value
+            return draft
+
+
+def answering_anew(
+    session: Session, position: int, open_workspace: OpenWorkspace, image: Callable[[], Image], *, seen: int = 0
+) -> Generator[None, None, Draft]:
+    """Work an answer out as `answered_anew` does, and pause after each part."""
     then = Session(
         session.shape,
         session.events[: max(seen, position + 1)],
@@ -53,6 +66,7 @@ def answered_anew(
     for part in parts(then, position, draft_map.previous(label), scene):
         if not isinstance(part, float):
             draft_map.paint(draft, part)
+        yield
     return draft
 
 

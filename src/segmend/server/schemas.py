@@ -317,6 +317,26 @@ class NewEditJson(BaseModel):
     overwrite: Overwrite = False
 
 
+class CompareJson(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    label: Value
+    method: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class RobotJson(BaseModel):
+    label: Annotated[Value, Field(description="whose mask counts as the right one")]
+    method: Annotated[str, Field(description="the server's usual one when left out")] = ""
+    prompts: Annotated[list[ClickJson], Field(max_length=200, description="the robot's marks so far")] = []
+    mask: Annotated[MaskJson | None, Field(description="what came of them")] = None
+
+
+class RobotStepJson(BaseModel):
+    prompt: Annotated[ClickJson | None, Field(description="the robot's mark; null: the mask is right")]
+    mask: MaskJson
+    dice: Annotated[float, Field(description="of this mask with the right one")]
+
+
 class NewLabelJson(BaseModel):
     name: Name
     colour: Annotated[list[Channel], Field(min_length=3, max_length=3)]
@@ -366,6 +386,9 @@ class UncertainPlaceJson(BaseModel):
     label: int
     rank: Annotated[int, Field(description="0: the most uncertain")]
     place: Annotated[Voxel | None, Field(description="null: there is no further one")]
+    inside: Annotated[
+        bool | None, Field(description="the label's mask holds the place: the mark that would change it is negative")
+    ]
 
 
 class CaseJson(BaseModel):
@@ -455,6 +478,7 @@ class MethodJson(BaseModel):
     id: str
     title: str
     paper: str
+    good_for: Annotated[str, Field(description="when to choose it, in a sentence; empty: nobody said")]
     prompts: list[str]
     dimensions: list[int]
     weights: str

@@ -4,33 +4,43 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
+from segmend import methods
+from segmend.core.prompts import to_json
 from segmend.core.session import Deleted, Event, Redone, Removed, Undone
 from segmend.server.audience import Answer
-from segmend.server.bodies import Json, event_of, json_body
+from segmend.server.bodies import Json, compared_of, event_of, game_of, json_body
 from segmend.server.open_session import OpenSession
+from segmend.server.previews import Preview
 from segmend.server.replies import PROBLEMS
+from segmend.server.robots import Game
 from segmend.server.schemas import (
     AnswerJson,
+    CompareJson,
     EventJson,
     NewEditJson,
     NewLabelJson,
     NewPromptJson,
+    RobotJson,
+    RobotStepJson,
     SessionJson,
     StateJson,
     UncertainPlaceJson,
     body,
 )
 from segmend.server.state import Shared, SharedNow, UserNow
+from segmend.server.wire import pack
 
 router = APIRouter(prefix="/api", tags=["sessions"], responses=PROBLEMS)
 FRAME = "application/octet-stream"
+Found = TypeVar("Found")
 ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {FRAME: {}}, "model": AnswerJson}}
 Position = Annotated[int, Path(ge=0, le=2**31 - 1)]
 Rank = Annotated[int, Query(ge=0, le=2**31 - 1, description="0: the most uncertain place, 1: the next")]
@@ -78,10 +88,9 @@ def label_map(session: str, here: SharedNow) -> Response:
 )
 def uncertain_place(session: str, here: SharedNow, rank: Rank = 0) -> Response:
     with here.sessions.open(session) as opened:
-        uncertainty_map, place = opened.uncertain_place(rank)
-        return JSONResponse(
-            {"position": uncertainty_map.position, "label": uncertainty_map.label, "rank": rank, "place": place}
-        )
+        uncertainty_map, place, inside = opened.uncertain_place(rank)
+        found = {"position": uncertainty_map.position, "label": uncertainty_map.label, "rank": rank}
+        return JSONResponse({**found, "place": place, "inside": inside})
 
 
 @router.post(
@@ -96,6 +105,52 @@ async def event(session: str, request: Request, here: SharedNow, who: UserNow) -
         values = await json_body(request, here.settings.max_body_bytes)
         given = await run_in_threadpool(event_of, values, opened.session.shape, method=here.settings.method)
         return await accept_and_wait(opened, given, request, who)
+
+
+@router.post(
+    "/sessions/{session}/preview",
+    response_class=Response,
+    responses={200: {"content": {FRAME: {}}}},
+    summary="What an event would change, as a patch frame; nothing is stored",
+    openapi_extra=body(EventJson),
+)
+async def preview(session: str, request: Request, here: SharedNow) -> Response:
+    async with open_session(here, session) as opened:
+        values = await json_body(request, here.settings.max_body_bytes)
+        given = await run_in_threadpool(event_of, values, opened.session.shape, method=here.settings.method)
+        return await looked_at(await run_in_threadpool(opened.preview, given), request)
+
+
+@router.post(
+    "/sessions/{session}/compare",
+    response_class=Response,
+    responses={200: {"content": {FRAME: {}}}},
+    summary="What another method makes of a label's marks, as a patch frame; nothing is stored",
+    openapi_extra=body(CompareJson),
+)
+async def compare(session: str, request: Request, here: SharedNow) -> Response:
+    async with open_session(here, session) as opened:
+        label, method = compared_of(await json_body(request, here.settings.max_body_bytes))
+        return await looked_at(await run_in_threadpool(opened.compare, label, method), request)
+
+
+@router.post(
+    "/sessions/{session}/robot",
+    response_model=RobotStepJson,
+    summary="The next mark of a robot that knows a label's right mask, and what comes of it; nothing is stored",
+    openapi_extra=body(RobotJson),
+)
+async def robot(session: str, request: Request, here: SharedNow) -> Response:
+    async with open_session(here, session) as opened:
+        values = await json_body(request, here.settings.max_body_bytes)
+        label, method = compared_of({"method": here.settings.method, **values})
+        prompts, mask = await run_in_threadpool(game_of, values, opened.session.shape)
+        game = Game(label, methods.card(method), prompts, mask)
+        step = await waited_for(await run_in_threadpool(opened.play, game), request)
+        if step is None:
+            return Response(status_code=204)
+        told = {"prompt": None if step.prompt is None else to_json(step.prompt), "mask": to_json(step.mask)}
+        return JSONResponse({**told, "dice": step.dice})
 
 
 @router.put(
@@ -185,6 +240,23 @@ async def open_session(here: Shared, session: str) -> AsyncIterator[OpenSession]
         yield opened
     finally:
         await run_in_threadpool(manager.__exit__, None, None, None)
+
+
+async def looked_at(future: Future[Preview], request: Request) -> Response:
+    """Return a preview as a patch frame."""
+    found = await waited_for(future, request)
+    if found is None:
+        return Response(status_code=204)
+    return Response(await run_in_threadpool(pack, found.events, found.box, found.values), media_type=FRAME)
+
+
+async def waited_for(future: Future[Found], request: Request) -> Found | None:
+    """Return what comes of work; None where it had not begun when its client went, and was called off."""
+    waiting = asyncio.wrap_future(future)
+    while not (await asyncio.wait([waiting], timeout=POLL_SECONDS))[0]:
+        if await request.is_disconnected():
+            future.cancel()
+    return None if waiting.cancelled() else await waiting
 
 
 async def accept_and_wait(opened: OpenSession, event: Event, request: Request, who: str) -> Response:

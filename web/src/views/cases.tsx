@@ -56,20 +56,22 @@ function Worklist({ actions }: { readonly actions: Actions }) {
     <>
       <div class="section-head">
         <h2>Cases</h2>
-        <IconButton
-          name="download"
-          label="Results of these cases"
-          onClick={() => {
-            showResults(actions);
-          }}
-        />
-        <IconButton
-          name="link"
-          label="Link a folder or file of this computer"
-          onClick={() => {
-            linkDialog(actions);
-          }}
-        />
+        <div class="header-group">
+          <IconButton
+            name="download"
+            label="Results of these cases"
+            onClick={() => {
+              showResults(actions);
+            }}
+          />
+          <IconButton
+            name="link"
+            label="Link a folder or file of this computer"
+            onClick={() => {
+              linkDialog(actions);
+            }}
+          />
+        </div>
       </div>
       <div class="case-search" role="search">
         <input

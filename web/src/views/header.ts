@@ -6,9 +6,11 @@ import { h, icon, iconButton, refill, set } from "../dom";
 import { downloadMenu } from "../export";
 import { showHelp } from "../help";
 import { SHORTCUTS } from "../keys";
+import { groupsOf } from "../methods";
 import { methodsFor, waitingWords } from "../state";
 import { toggleLayout } from "./layout";
 import { peopleGroup } from "./people";
+import { showMethods } from "./methods";
 
 const FINETUNE_TITLE =
   "May the method learn this image from your marks?\n" +
@@ -49,6 +51,9 @@ export function header(actions: Actions): HTMLElement {
     h("option", { value: "on" }, "Fine-tunes always"),
     h("option", { value: "off" }, "Fine-tunes never"),
   );
+  const about = iconButton("help", "What each method is good for, and how they compare", () => {
+    showMethods(actions);
+  });
   const finetuning = h("div", { class: "header-group", hidden: true }, finetune);
   const undo = iconButton(
     "undo",
@@ -78,7 +83,7 @@ export function header(actions: Actions): HTMLElement {
     "help",
     "Shortcuts and help",
     () => {
-      showHelp(SHORTCUTS);
+      showHelp(actions, SHORTCUTS);
     },
     "?",
   );
@@ -90,7 +95,7 @@ export function header(actions: Actions): HTMLElement {
     cases,
     h("a", { class: "brand", href: "./", "aria-label": "Segmend, start page" }, mark(), h("span", {}, "Segmend")),
     h("div", { class: "case-title" }, name, details),
-    h("div", { class: "header-group" }, h("label", { class: "method-label", for: "method" }, "Method"), method),
+    h("div", { class: "header-group" }, h("label", { class: "method-label", for: "method" }, "Method"), method, about),
     finetuning,
     h("div", { class: "header-group" }, undo, redo, layout),
     download,
@@ -106,22 +111,18 @@ export function header(actions: Actions): HTMLElement {
   store.on(["opened", "methods", "method"], (state) => {
     const flat = state.opened?.volume.shape[0] === 1;
     const usable = state.opened === null ? state.methods : methodsFor(state.methods, flat, null);
-    const option = ({ id, title, prompts }: Method): HTMLElement =>
-      h("option", { value: id, title: `Takes ${prompts.join(", ")}`, selected: id === state.method }, title);
-    const group = (label: string, some: readonly Method[]): HTMLElement | null =>
-      some.length === 0 ? null : h("optgroup", { label }, ...some.map(option));
-    const others = usable.filter(({ id }) => id !== "mend");
-    refill(method, [
-      ...usable.filter(({ id }) => id === "mend").map(option),
-      group(
-        "Networks",
-        others.filter(({ weights }) => weights !== "none needed"),
+    const option = ({ id, title, prompts, good_for }: Method): HTMLElement =>
+      h(
+        "option",
+        { value: id, title: good_for || `Takes ${prompts.join(", ")}`, selected: id === state.method },
+        title,
+      );
+    refill(
+      method,
+      groupsOf(usable).flatMap(([label, some]) =>
+        label === "" ? some.map(option) : [h("optgroup", { label }, ...some.map(option))],
       ),
-      group(
-        "Without training",
-        others.filter(({ weights }) => weights === "none needed"),
-      ),
-    ]);
+    );
     if (usable.length === 0) method.append(h("option", { value: "" }, "No method for this image"));
     method.value = state.method;
     method.disabled = usable.length < 2 || state.opened === null;

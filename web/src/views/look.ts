@@ -4,6 +4,7 @@ import type { Actions } from "../actions";
 import { h } from "../dom";
 import { expectedDice, whyNot } from "../look";
 import { reportErrors } from "../toasts";
+import { previewSwitch } from "./preview";
 
 export function lookPanel(actions: Actions): HTMLElement {
   const store = actions.store;
@@ -25,6 +26,7 @@ export function lookPanel(actions: Actions): HTMLElement {
     { class: "section" },
     h("div", { class: "section-head" }, h("h2", {}, "Check the mask"), row),
     next,
+    previewSwitch(actions),
   );
   store.on(
     ["opened", "events", "pending", "unsent", "uncertaintyOf", "label", "labels", "methods", "connection", "answered"],

@@ -6,6 +6,7 @@ import { pickFiles, pickFolder } from "../drop";
 import { waitingWords } from "../state";
 import { reportErrors } from "../toasts";
 import { mark } from "./header";
+import { startTour } from "./tour";
 
 const SLOW = 500;
 
@@ -13,6 +14,10 @@ export function emptyState(actions: Actions): HTMLElement {
   const store = actions.store;
   const sample = h("button", { type: "button", class: "button primary large" }, "Open a case");
   const lead = h("p", { class: "empty-lead" });
+  const tour = h("button", { type: "button", class: "button large" }, "Tour of a minute");
+  tour.addEventListener("click", () => {
+    startTour(actions);
+  });
   sample.addEventListener("click", () => {
     const first = store.state.left ?? store.state.cases?.at(0);
     if (first !== undefined) reportErrors(() => actions.openCase(first.id));
@@ -27,6 +32,7 @@ export function emptyState(actions: Actions): HTMLElement {
       "div",
       { class: "empty-buttons" },
       sample,
+      tour,
       h("button", { type: "button", class: "button large", onclick: pickFiles(actions) }, icon("file"), "Add files"),
       h(
         "button",
@@ -46,7 +52,7 @@ export function emptyState(actions: Actions): HTMLElement {
   store.on(["opened", "loading", "cases", "left"], ({ opened, loading, cases, left }) => {
     element.hidden = opened !== null || loading !== null;
     const first = left ?? cases?.at(0);
-    sample.hidden = first === undefined;
+    sample.hidden = tour.hidden = first === undefined;
     sample.textContent = first === undefined ? "" : `${left === null ? "Open" : "Continue with"} “${first.name}”`;
     lead.textContent =
       first === undefined

@@ -3,6 +3,7 @@
 import type { Actions } from "../actions";
 import type { Spec } from "../arrange";
 import { coloursOf } from "../colours";
+import { type Change, paintChange } from "../change";
 import { h, iconButton } from "../dom";
 import {
   extentOf,
@@ -57,6 +58,7 @@ const TITLES = { axial: "Axial", coronal: "Coronal", sagittal: "Sagittal" } as c
 const NO_POINTER: readonly Tool[] = ["navigate", "window", "ruler", "angle", "ellipse"];
 const NARROW = 420; // CSS pixels of a pane whose title reaches its middle
 const SLABS = { max: "MIP", mean: "Mean", min: "MinIP" } as const;
+const WHITE: Colour = [255, 255, 255]; // of a robot's marks
 const AXES_COLOURS = { axial: "#e0b354", coronal: "#6fbf8b", sagittal: "#6ea8e0" } as const;
 
 /** Say whether a mark is a box whose handles the tool grabs. */
@@ -269,6 +271,9 @@ export class Pane {
       if (state.uncertain) this.#drawUncertainty(state, p);
       if (state.outline) this.#drawEdges(state, p);
     }
+    const change = state.preview?.change ?? state.robot?.change ?? null;
+    if (change !== null) this.#drawChange(change, p);
+    for (const prompt of state.robot?.prompts ?? []) drawPrompt(context, this.#place(p), prompt, WHITE, false);
     this.#drawCrosshair(state, p);
     if (state.masked) this.#drawMarks(state, p);
     this.#drawRulers(state, p);
@@ -370,6 +375,19 @@ export class Pane {
     }
     this.#context.imageSmoothingEnabled = state.smooth;
     this.#lay(this.#uncertainty, p);
+  }
+
+  /** Lay what would change over the mask. */
+  #drawChange(change: Change, p: Projection): void {
+    const { shape } = this.opened.volume;
+    const rect = rectOf(this.plane, shape, this.slice, change.box);
+    if (rect === null) return;
+    const picture = new Picture([this.#whole.width, this.#whole.height]);
+    picture.paint(rect, (out) => {
+      paintChange(change, shape, this.plane, this.slice, rect, out);
+    });
+    this.#context.imageSmoothingEnabled = false;
+    this.#lay(picture, p);
   }
 
   #drawEdges(state: State, p: Projection): void {

@@ -83,6 +83,8 @@ export class Viewer {
         "hovered",
         "rulers",
         "leg",
+        "preview",
+        "robot",
       ],
       () => {
         for (const pane of this.panes) pane.redraw();
