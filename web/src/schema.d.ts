@@ -5178,7 +5178,7 @@ export interface operations {
         };
         readonly requestBody: {
             readonly content: {
-                readonly "application/json": components["schemas"]["DefinedJson"] | components["schemas"]["PromptedJson"] | components["schemas"]["EditedJson"] | components["schemas"]["RemovedJson"] | components["schemas"]["UndoneJson"] | components["schemas"]["RedoneJson"];
+                readonly "application/json": components["schemas"]["DefinedJson"] | components["schemas"]["PromptedJson"] | components["schemas"]["EditedJson"] | components["schemas"]["RemovedJson"] | components["schemas"]["DeletedJson"] | components["schemas"]["UndoneJson"] | components["schemas"]["RedoneJson"];
             };
         };
         readonly responses: {
