@@ -72,6 +72,7 @@ def test_no_more_is_packed_than_may_travel(data: Path, tmp_path: Path) -> None:
 TINY = ["widths=[8,8]", "light=[8,8]", "batch=2", "workers=0", "robots=0", "exam=1", "every=100"]
 
 
+@pytest.mark.long
 def test_a_run_comes_back_in_few_files_and_can_be_gone_on_from(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,6 +112,7 @@ def test_a_run_comes_back_in_few_files_and_can_be_gone_on_from(
     assert "checkpoint.pt" not in tool.unpack(out, tmp_path / "back_again")
 
 
+@pytest.mark.long
 def test_the_rate_falls_in_the_time_that_is_left(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tool, "EXPORT_SECONDS", 0.0)
     lines: list[str] = []

@@ -231,7 +231,7 @@ def test_nonsense_is_refused_in_one_sentence_and_changes_nothing(live, event, wo
         ("{", "not JSON"),
         ("[" * 100_000, "not JSON"),
         ("[1]", "needs a JSON object; got list"),
-        ("{}", "needs an 'event' or the position to 'cancel'"),
+        ("{}", "needs an 'event', the position to 'cancel', or who is 'here'"),
         ('{"id": "a", "cancel": 1}', "id needs a whole number"),
         ('{"id": 1, "cancel": 99}', "Event 99 does not wait for an answer"),
         (b"\x00", "takes text; got bytes"),

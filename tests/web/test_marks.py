@@ -275,9 +275,10 @@ def test_the_menu_offers_the_methods_and_tools_those_they_take(opened):
     options = opened.page.locator("#method option")
     offered = [option.get_attribute("value") for option in options.all()]
     cards = opened.http.get("/api/methods").json()
+    groups = [group.get_attribute("label") for group in opened.page.locator("#method optgroup").all()]
     untrained = [card["id"] for card in cards if card["weights"] == "none needed"]
-    assert offered[0] == "mend"
-    assert offered[-len(untrained) :] == untrained
+    assert offered[0] == "mend" and offered[1 : 1 + len(untrained)] == untrained
+    assert groups == ["Without training", "From papers, trained on small examples", "Others"][: len(groups)]
     assert sorted(offered) == sorted(card["id"] for card in cards)
     expect(button(opened, "Stroke")).to_be_enabled()
 

@@ -133,6 +133,7 @@ def test_marks_of_a_closed_tab_are_sent_once_when_the_case_is_opened_again(conte
         "aria-label", "Connection lost; 3 changes wait to be saved"
     )
     staying.click((5, 9, 3))
+    closing.page.wait_for_function("() => window.segmend.kept()")
     closing.page.close(run_before_unload=True)  # nothing would be lost, so it asks nothing
     closing.http.close()
 

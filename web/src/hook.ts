@@ -23,6 +23,7 @@ export interface Hook {
   show(layout: Layout): void;
   labelAt(index: Index): number | null;
   settled(): boolean;
+  kept(): boolean; // closing the tab now would lose nothing
 }
 
 declare global {
@@ -51,6 +52,7 @@ export function exposeHook(actions: Actions, viewer: Viewer): void {
       actions.setLayout(layout);
     },
     labelAt: (index) => store.state.opened?.map.at(index) ?? null,
+    kept: () => !actions.unsafe,
     settled: () => {
       const { opened, connection, pending, unsent, loading } = store.state;
       return opened !== null && connection === "live" && pending.length + unsent.length === 0 && loading === null;

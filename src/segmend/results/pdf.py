@@ -35,7 +35,7 @@ def width_of(text: str, size: float) -> float:
     """Return how wide a text is in points.
 
     >>> round(width_of("Segmend", 10), 2)
-    40.58
+    42.8
     """
     at = [ord(letter) - 32 for letter in text]
     return sum(WIDTHS[i] if 0 <= i < len(WIDTHS) else USUAL_WIDTH for i in at) * size / 1000

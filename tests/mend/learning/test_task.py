@@ -208,6 +208,7 @@ def test_a_task_goes_on_from_the_weights_in_the_package() -> None:
     assert how.default_start(FLAT) is None  # of other widths
 
 
+@pytest.mark.long
 def test_a_run_of_a_task_leaves_all_its_weights_and_goes_on_from_them(tmp_path: Path) -> None:
     cases = [volume(0), volume(1)]
     settings = replace(SPACE, steps=2)

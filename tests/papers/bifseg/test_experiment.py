@@ -52,7 +52,8 @@ def plan(data, tmp_path_factory):
         yield Plan(data, tmp_path_factory.mktemp("out"), seeds=(0,), effort=1 / 1200, log=lambda _: None)
 
 
-@pytest.fixture(scope="module")
+# A quarter of a minute of training and playing, for `make test-long`.
+@pytest.fixture(scope="module", params=[pytest.param("whole", marks=pytest.mark.long)])
 def done(plan):
     return reproduce(experiment("bifseg"), plan)
 

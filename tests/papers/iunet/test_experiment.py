@@ -46,7 +46,7 @@ def plan(data, tmp_path_factory):
         yield Plan(data, tmp_path_factory.mktemp("out"), seeds=(0,), effort=2 / STEPS, log=lambda _: None)
 
 
-# Half a minute of training and playing; `make test` runs bifseg's whole experiment, `make test-long` every paper's.
+# Half a minute of training and playing, for `make test-long`.
 @pytest.fixture(scope="module", params=[pytest.param("whole", marks=pytest.mark.long)])
 def done(plan):
     return reproduce(experiment("iunet"), plan)
