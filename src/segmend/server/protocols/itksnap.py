@@ -23,20 +23,19 @@ import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
 from numpy.typing import NDArray
 
 from segmend import methods
 from segmend.core.geometry import mirrored, turned
 from segmend.core.image import Image, Index, MaskArray, bounds
 from segmend.core.prompts import Click, Drawn, Prompt
-from segmend.errors import LimitError, NotFoundError, UserError
+from segmend.errors import LimitError, NotFoundError
 from segmend.io.intensities import check_finite
 from segmend.io.sizes import FLOOR, Limits
 from segmend.server.bodies import Json, json_object
 from segmend.server.protocols.lassos import lasso_of
 from segmend.server.protocols.requests import MOST_ALONG, index_in
-from segmend.server.protocols.visits import FullError, LeaseError
+from segmend.server.protocols.routes import ToldRoute
 from segmend.server.protocols.whole_masks import form_of, inflated, mask_after, shape_of
 from segmend.server.replies import UnreadableError, problem
 from segmend.server.state import Shared, SharedNow, UserNow
@@ -53,26 +52,16 @@ FLOAT = np.dtype("<f4")
 Foreground = Annotated[bool, Query()]
 
 
-class ItkSnapRoute(APIRoute):
+class ItkSnapRoute(ToldRoute):
     """A route whose refusals are not 200, which is all that ITK-SNAP looks at."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
         async def handle_for_itksnap(request: Request) -> Response:
-            told = request.app.state.shared.told
             if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
                 return problem(403, "This request came from a page of another site.")
-            try:
-                return await handle(request)
-            except (LeaseError, NotFoundError) as error:
-                return problem(404, told(error))
-            except FullError as error:
-                return JSONResponse({"detail": told(error)}, 503, {"Retry-After": "10"})
-            except LimitError as error:
-                return problem(413, told(error))
-            except UserError as error:
-                return problem(400, told(error))
+            return await handle(request)
 
         return handle_for_itksnap
 

@@ -14,16 +14,15 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
 from starlette.datastructures import FormData
 
 import segmend
@@ -31,14 +30,15 @@ from segmend import io, methods
 from segmend.core.image import Image, LabelMap, bounds
 from segmend.core.prompts import Click, Drawn, Mask, Prompt
 from segmend.core.session import GIVEN, Prompted
-from segmend.errors import LimitError, NotFoundError, SettingsError, UserError
+from segmend.errors import LimitError, NotFoundError, SettingsError
 from segmend.server.audience import Answer
 from segmend.server.bodies import MAX_NAME_LENGTH, MAX_SMALL_BYTES, Json, json_body
 from segmend.server.open_session import OpenSession
 from segmend.server.protocols.listed import label_named
 from segmend.server.protocols.monai_forms import Form, both_reply, file_reply, mask_file, received_form
 from segmend.server.protocols.requests import index_in, numbers
-from segmend.server.protocols.visits import IDLE, FullError, LeaseError, session_of
+from segmend.server.protocols.routes import ToldRoute
+from segmend.server.protocols.visits import IDLE, session_of
 from segmend.server.protocols.whole_masks import WAIT_SECONDS, mask_of
 from segmend.server.replies import UnreadableError, problem
 from segmend.server.scratch import scratch_folder
@@ -66,29 +66,7 @@ NO_TRAINING = "This server learns from cases that are done by 'segmend adapt'; t
 Text = Annotated[str, Query(max_length=1000)]
 
 
-class MonaiRoute(APIRoute):
-    """A route whose refusals have MONAI Label's statuses; its clients show the sentence to their person."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def handle_for_client(request: Request) -> Response:
-            told = request.app.state.shared.told
-            try:
-                return await handle(request)
-            except (LeaseError, NotFoundError) as error:
-                return problem(404, told(error))
-            except FullError as error:
-                return JSONResponse({"detail": told(error)}, 503, {"Retry-After": "10"})
-            except LimitError as error:
-                return problem(413, told(error))
-            except UserError as error:
-                return problem(400, told(error))
-
-        return handle_for_client
-
-
-router = APIRouter(include_in_schema=False, route_class=MonaiRoute)
+router = APIRouter(include_in_schema=False, route_class=ToldRoute)
 
 
 # Who asks, and what there is
