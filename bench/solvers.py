@@ -372,7 +372,7 @@ def fronts(shape: Index, repeats: int) -> list[Row]:
         return np.asarray(morphological_chan_vese(image.squeeze(), 100, init_level_set=start.squeeze()) > 0)
 
     def ours() -> MaskArray:
-        return levelset(start, 8 * image - 4, image[None] / 0.3, far=True) > 0
+        return levelset(start, 8 * image - 4, image[None] / 0.3, coarse_first=True) > 0
 
     slow, fast = fastest(repeats, theirs, ours)
     note = f"Dice {overlap(truth, theirs().reshape(shape)):.3f} ({overlap(truth, ours()):.3f})"
