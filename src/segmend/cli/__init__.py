@@ -21,6 +21,7 @@ from segmend.errors import SegmendError
 
 COMMANDS = {  # a file beside this one, and the function in it, with what the list of commands says of it
     "adapt": "Improve mend's weights with your accepted cases.",
+    "backup": "Copy everything that is kept to another folder, also while people work.",
     "compare": "Measure all methods on the same objects, in one table.",
     "convert": "Write an image or a mask in another format.",
     "doctor": "Say what this machine is, and time one interaction.",
@@ -31,6 +32,7 @@ COMMANDS = {  # a file beside this one, and the function in it, with what the li
     "pull": "Fetch series from an archive (PACS) as cases.",
     "push": "Send masks to an archive (PACS).",
     "reproduce": "Run a paper's experiment and judge its claims.",
+    "restore": "Put a backup into an empty folder, database or bucket.",
     "samples": "Write sample images with their right masks.",
     "segment": "Segment one object of an image, or all that a task model knows.",
     "start": "Open the annotator in a browser.",

@@ -88,6 +88,13 @@ class Blobs:
             with path.open("rb") if path else self._files.open(self._remote(key), "rb") as file:
                 yield file
 
+    def size(self, key: str) -> int | None:
+        """Return how many bytes a blob has, None where there is none."""
+        with self._translate_errors(f"give {key}"), suppress(FileNotFoundError):
+            path = self.path(key)
+            return path.stat().st_size if path else int(self._files.info(self._remote(key))["size"])
+        return None
+
     def keys(self, folder: str) -> list[str]:
         """Return the keys of all blobs in a folder and the folders in it, sorted."""
         with self._translate_errors(f"list {folder}"):

@@ -96,6 +96,15 @@ class Database:
             yield connection
 
     @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Give a connection that reads everything as it is at one moment, however long that takes."""
+        with self._translate_errors(), self._note_damage(), self._engine.connect() as connection:
+            if not self.sqlite:  # which always reads so
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
+
+    @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Give a connection to write with; all of it is durable at the end, or none is there."""
         self._check_writable()

@@ -146,6 +146,16 @@ class Store:
         return self._database.changes()
 
     @property
+    def database(self) -> Database:
+        """Where the rows are, for who copies a store as a whole."""
+        return self._database
+
+    @property
+    def blobs(self) -> Blobs:
+        """Where the voxels are, likewise."""
+        return self._blobs
+
+    @property
     def read_only(self) -> str | None:
         """The sentence that says why nothing can be written now; None when all is well."""
         refusal = self._database.read_only or self._blobs.read_only
