@@ -20,6 +20,7 @@ from segmend.runtime.budget import DEFAULT_BYTES
 from segmend.runtime.engine import Device, check_device
 from segmend.samples import KINDS, make
 from segmend.server.app import serve
+from segmend.server.logs import Form, write_logs
 from segmend.server.peers import own_account
 from segmend.server.settings import ServerSettings
 from segmend.store import Store
@@ -57,6 +58,52 @@ LIMITS: dict[str, type[int] | type[float]] = {
     show_envvar=True,
     help="A folder of this machine that images may be read from without uploading them. Repeat for more.",
 )
+@click.option(
+    "--ssl-cert",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    envvar="SEGMEND_SSL_CERT",
+    show_envvar=True,
+    help="Speak HTTPS with this certificate chain (PEM).",
+)
+@click.option(
+    "--ssl-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    envvar="SEGMEND_SSL_KEY",
+    show_envvar=True,
+    help="Its key, where it is not in the same file.",
+)
+@click.option(
+    "--proxy",
+    "proxies",
+    multiple=True,
+    metavar="ADDRESS",
+    envvar="SEGMEND_PROXY",
+    show_envvar=True,
+    default=ServerSettings.proxies,
+    show_default=True,
+    help="Address or network of a proxy whose X-Forwarded headers are believed. Repeat for more.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    default=2,
+    show_default=True,
+    envvar="SEGMEND_WORKERS",
+    show_envvar=True,
+    help="Threads that work out answers.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    envvar="SEGMEND_LOG_FORMAT",
+    show_envvar=True,
+    help="Of the log, on standard error.",
+)
+@click.option("--log-requests", is_flag=True, help="Write a line for each request: its route and user, no address.")
 @click.option("--method", default="mend", show_default=True, help="Which method answers first.")
 @click.option(
     "--weights",
@@ -97,6 +144,12 @@ def start(
     pages: tuple[str, ...],
     frames: tuple[str, ...],
     link_folders: tuple[Path, ...],
+    ssl_cert: Path | None,
+    ssl_key: Path | None,
+    proxies: tuple[str, ...],
+    workers: int,
+    log_format: Form,
+    log_requests: bool,
     method: str,
     weights: tuple[str, ...],
     device: str,
@@ -133,7 +186,13 @@ def start(
         viewers=viewers,
         **limits_of(limits),
         cache_bytes=memory,
+        ssl_cert=ssl_cert,
+        ssl_key=ssl_key,
+        proxies=proxies,
+        workers=workers,
+        log_requests=log_requests,
     )
+    write_logs(log_format, requests=log_requests)
     if samples:
         add_samples(settings)
 

@@ -27,6 +27,7 @@ import importlib.metadata
 import logging
 import shutil
 import socket
+import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -46,7 +47,7 @@ from segmend import methods
 from segmend.core.atomic import sweep_parts
 from segmend.errors import SegmendError, SettingsError, StoreError
 from segmend.runtime.budget import limit_arenas
-from segmend.server import about, auth, cases, exports, live, masks, measuring, replies, sessions
+from segmend.server import about, auth, cases, exports, live, masks, measuring, operations, replies, requests, sessions
 from segmend.server.logins import LOGINS_FOLDER, Logins
 from segmend.server.open_sessions import OpenSessions
 from segmend.server.packing import PackText
@@ -97,7 +98,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
         auth.Gate, settings=settings, user_of=shared.store.user_of, logins=shared.logins, tell=shared.told
     )
     app.add_middleware(replies.CatchErrors)
-    for module in (about, cases, sessions, masks, exports, measuring, live):
+    app.add_middleware(requests.Observe, log_requests=settings.log_requests)
+    for module in (about, cases, sessions, masks, exports, measuring, live, operations):
         app.include_router(module.router)
     if settings.answers_viewers:
         app.include_router(slicer_legacy.router)  # before the other, whose addresses it shares
@@ -228,6 +230,7 @@ class Server(uvicorn.Server):
     """A server that listens from the start and says when it is ready; `should_exit` ends it."""
 
     def __init__(self, settings: ServerSettings, on_ready: Callable[[str], None] | None = None) -> None:
+        _check_certificate(settings)
         self._listener = _bind(settings)
         host, port = self._listener.getsockname()[:2]
         self._on_ready = on_ready
@@ -247,6 +250,9 @@ class Server(uvicorn.Server):
             ws_per_message_deflate=False,  # frames are packed already
             timeout_graceful_shutdown=3,
             server_header=False,
+            forwarded_allow_ips=list(settings.proxies),
+            ssl_certfile=settings.ssl_cert,
+            ssl_keyfile=settings.ssl_key,
         )
         config.load()
         config.loaded_app = auth.NotePeer(config.loaded_app)
@@ -296,7 +302,25 @@ def address(settings: ServerSettings, host: str) -> str:
     shown = "localhost" if host in ("0.0.0.0", "::", "127.0.0.1", "::1") else host
     shown = f"[{shown}]" if ":" in shown else shown
     query = f"?token={quote(settings.token, safe='')}" if settings.token else ""
-    return f"http://{shown}:{settings.port}/{query}"
+    return f"{settings.scheme}://{shown}:{settings.port}/{query}"
+
+
+def _check_certificate(settings: ServerSettings) -> None:
+    """Refuse a certificate that cannot be used before anything listens."""
+    if settings.ssl_cert is None:
+        return
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+            settings.ssl_cert, settings.ssl_key, password=_no_password
+        )
+    except OSError as error:  # also what the ssl module raises
+        key = "" if settings.ssl_key is None else f" with the key {settings.ssl_key}"
+        reason = error.strerror if error.errno and error.filename else " ".join(map(str, error.args[-1:]))
+        raise SettingsError(f"The certificate {settings.ssl_cert}{key} cannot be used: {reason}.") from None
+
+
+def _no_password() -> str:
+    raise SettingsError("A TLS key needs to be without a password: nobody is there to type it when a server starts.")
 
 
 def _bind(settings: ServerSettings) -> socket.socket:

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from segmend.core.image import Box
-from segmend.core.session import Colour, Event, Session, event_to_json
+from segmend.core.session import Colour, Event, Prompted, Session, event_to_json
 from segmend.errors import NotFoundError, SegmendError
+from segmend.server.metrics import ANSWER_SECONDS
 from segmend.server.told import Told
 from segmend.server.wire import EMPTY_BOX, full_state, light_state
 
@@ -186,6 +187,8 @@ class Audience:
             message |= {"finetuned": finetuned, "withdrawn": withdrawn, "covered_by": covered_by}
             message["state"] = light_state(session)
             self._tell(message)
+        outcome = "withdrawn" if withdrawn else "answered"
+        ANSWER_SECONDS.labels(_asked(session.events[position]), outcome).observe(milliseconds / 1000)
         request.end(Answer(position, changed or EMPTY_BOX, milliseconds, quality, finetuned, withdrawn, covered_by))
 
     def tell_error(self, position: int, error: SegmendError) -> None:
@@ -213,3 +216,8 @@ class Audience:
 
     def _state(self, session: Session) -> dict[str, Any]:
         return {"type": "state", "state": full_state(self._session_id, self._case_id, session)}
+
+
+def _asked(event: Event) -> str:
+    """Return which method an event asks, or what it is."""
+    return event.method if isinstance(event, Prompted) else type(event).__name__.lower()

@@ -46,7 +46,7 @@ from segmend.server.settings import ServerSettings, is_loopback
 from segmend.server.told import Told
 
 # The paths that need no token: they say that the server is there, ours and those of nnInteractive and ITK-SNAP.
-OPEN = ("/api/health", "/healthz", "/status", "/auth/")
+OPEN = ("/api/health", "/readyz", "/healthz", "/status", "/auth/")
 # Where viewers that have their person log in send the token, as the password of a form: its route has it checked.
 LOGIN = "/auth/token"
 # The key under which a scope says who is connected, whatever a proxy's headers say.

@@ -88,6 +88,11 @@ class OpenSessions:
         self._slots: OrderedDict[str, Slot] = OrderedDict()
         self._lock = Lock()
 
+    @property
+    def count(self) -> int:
+        """How many sessions are open."""
+        return len(self._slots)
+
     @contextmanager
     def open(self, session_id: str) -> Iterator[OpenSession]:
         """Lend an open session, opening it if need be; it stays open as long as somebody uses it."""

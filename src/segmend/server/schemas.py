@@ -537,6 +537,12 @@ class HealthJson(BaseModel):
     ]
 
 
+class ReadyJson(BaseModel):
+    ready: bool
+    store: Annotated[bool, Field(description="the database answers")]
+    method: Annotated[bool, Field(description="the usual method is loaded, and its first answer takes as long as any")]
+
+
 class LinkJson(BaseModel):
     model_config = ConfigDict(extra="forbid")
 

@@ -57,6 +57,10 @@ class ServerSettings:
     viewers: bool | None = None  # answer viewers of others, in their dialects; None: where only this machine can ask
     viewers_at_once: int = 64  # of others, that are connected
     keep_visitors_days: float = 7.0  # images that viewers brought are kept so long after the last work on them
+    ssl_cert: Path | None = None  # certificate chain, PEM: the server then speaks HTTPS
+    ssl_key: Path | None = None  # its key; None: in the same file
+    proxies: tuple[str, ...] = ("127.0.0.1", "::1")  # whose X-Forwarded-Proto and -For are believed
+    log_requests: bool = False  # a line in the log for each request
     late_seconds: float = 60.0  # a step of an answer that takes longer is logged, with all stacks
 
     def __post_init__(self) -> None:
@@ -76,6 +80,11 @@ class ServerSettings:
             raise SettingsError("A server needs readers and max_unpacking of at least 1, and read_seconds above 0.")
         if self.viewers_at_once < 1 or self.keep_visitors_days <= 0:
             raise SettingsError("A server needs viewers_at_once of at least 1, and keep_visitors_days above 0.")
+        if self.ssl_key is not None and self.ssl_cert is None:
+            raise SettingsError("A TLS key needs its certificate, too.")
+        for proxy in self.proxies:
+            if proxy != "*" and not is_network(proxy):
+                raise SettingsError(f"A proxy needs to be an IP address or network, or *; got {proxy!r}.")
         if self.late_seconds <= 0:
             raise SettingsError(f"A server's late_seconds need to be above 0; got {self.late_seconds}.")
 
@@ -93,6 +102,10 @@ class ServerSettings:
         return is_loopback(self.host)
 
     @property
+    def scheme(self) -> str:
+        return "http" if self.ssl_cert is None else "https"
+
+    @property
     def answers_viewers(self) -> bool:
         """True when viewers of others find what they need here."""
         return self.local if self.viewers is None else self.viewers
@@ -101,6 +114,19 @@ class ServerSettings:
     def own_account_enters(self) -> bool:
         """True when programs of the account that runs the server, on this machine, need no token."""
         return self.local and (self.token is None if self.own_account is None else self.own_account)
+
+
+def is_network(text: str) -> bool:
+    """True for an IP address or network.
+
+    >>> is_network("10.0.0.0/8"), is_network("::1"), is_network("proxy.example.org")
+    (True, True, False)
+    """
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def is_loopback(host: str) -> bool:

@@ -52,6 +52,11 @@ class Pool:
                 (self._idle_queue if when_idle else self._queue).append(steps)
                 self._changed.notify()
 
+    @property
+    def waiting(self) -> int:
+        """How many pieces of work wait for a thread."""
+        return len(self._queue)
+
     def close(self, *, timeout_seconds: float = 5.0) -> None:
         """Finish the steps that run, start no other, and end the threads."""
         with self._changed:
