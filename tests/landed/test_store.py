@@ -58,7 +58,7 @@ def test_what_was_said_is_read(data):
     with Store.local(data) as store:
         sessions = {name: store.session(session) for name, session in SESSIONS.items()}
         cases = {case.name: (case.modality, case.shape, case.channels) for case in store.cases()}
-        users = [user.name for user in store.users()]
+        users = [user.name for user in store.accounts.everybody()]
 
     clicks, two, space = (prompts_of(sessions[name]) for name in NAMES)
     assert [type(event.prompt) for event in clicks] == [Click, Click, Stroke, Adjust]
@@ -76,7 +76,7 @@ def test_a_saved_mask_and_a_token_are_kept(data):
 
         assert saved.name == "as it was"
         np.testing.assert_array_equal(store.mask(saved.id), maps_of("in space")[-1])
-        assert store.user_of("a token of sixteen letters or more") == "Ada"
+        assert store.accounts.with_token("a token of sixteen letters or more") == "Ada"
 
 
 @pytest.mark.parametrize("name", NAMES)

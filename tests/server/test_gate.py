@@ -108,7 +108,7 @@ def test_the_way_back_never_leads_to_another_site(guarded):
 
 def test_a_user_of_the_store_has_a_token_and_signs_the_events(guarded):
     store = guarded.config.app.state.shared.store
-    store.add_user("ada", "a token for ada alone")
+    store.accounts.add("ada", token="a token for ada alone")
     case = store.add_case("rooms", rooms()).id
     with http(guarded, headers={"Authorization": "Bearer a token for ada alone"}) as client:
         session = client.post(f"/api/cases/{case}/sessions").json()["id"]

@@ -10,6 +10,7 @@ from websockets.exceptions import ConnectionClosed
 from segmend.server import guesses, logins
 from segmend.server.guesses import Guesses
 from segmend.server.logins import IDLE_SECONDS, LIFE_SECONDS, Logins
+from segmend.store.accounts import token_hash
 from tests.server.running import PATIENCE, Client, http, in_thread, rooms, settings
 
 TOKEN = "correct-horse-battery"
@@ -32,7 +33,7 @@ def clock():
 @pytest.fixture
 def kept(tmp_path, clock):
     """Logins of a folder; the hashes in `known` are those of tokens that open."""
-    known = {logins.token_hash(TOKEN), logins.token_hash("of ada")}
+    known = {token_hash(TOKEN), token_hash("of ada")}
     return Logins(tmp_path, lambda user, key: key in known, clock), known
 
 
@@ -50,7 +51,7 @@ def login(client):
 
 
 def test_a_login_is_not_the_token_and_its_file_is_not_the_login(kept, tmp_path):
-    number = kept[0].begin("ada", "of ada")
+    number = kept[0].begin("ada", token_hash("of ada"))
 
     files = list((tmp_path / "logins").iterdir())
     assert kept[0].find(number) == "ada" and number not in files[0].name and "of ada" not in files[0].read_text()
@@ -59,7 +60,7 @@ def test_a_login_is_not_the_token_and_its_file_is_not_the_login(kept, tmp_path):
 
 
 def test_a_server_that_is_started_anew_still_knows_it(kept, tmp_path, clock):
-    number = kept[0].begin("", TOKEN)
+    number = kept[0].begin("", token_hash(TOKEN))
 
     again = Logins(tmp_path, lambda user, key: key in kept[1], clock)
 
@@ -67,7 +68,7 @@ def test_a_server_that_is_started_anew_still_knows_it(kept, tmp_path, clock):
 
 
 def test_it_ends_when_it_is_not_used_for_half_a_day(kept, clock):
-    number = kept[0].begin("", TOKEN)
+    number = kept[0].begin("", token_hash(TOKEN))
 
     for _ in range(3):
         clock.time += IDLE_SECONDS - 10
@@ -79,7 +80,7 @@ def test_it_ends_when_it_is_not_used_for_half_a_day(kept, clock):
 
 
 def test_it_ends_after_a_week_however_much_it_is_used(kept, clock):
-    number, begun = kept[0].begin("", TOKEN), clock.time
+    number, begun = kept[0].begin("", token_hash(TOKEN)), clock.time
 
     while clock.time - begun < LIFE_SECONDS - IDLE_SECONDS:
         clock.time += IDLE_SECONDS / 2
@@ -89,8 +90,8 @@ def test_it_ends_after_a_week_however_much_it_is_used(kept, clock):
 
 
 def test_it_ends_with_its_token(kept, clock):
-    number = kept[0].begin("ada", "of ada")
-    kept[1].remove(logins.token_hash("of ada"))
+    number = kept[0].begin("ada", token_hash("of ada"))
+    kept[1].remove(token_hash("of ada"))
 
     clock.time += logins.REVIEW_SECONDS
 
@@ -98,7 +99,7 @@ def test_it_ends_with_its_token(kept, clock):
 
 
 def test_another_server_on_the_folder_sees_that_it_ended(kept, tmp_path, clock):
-    number = kept[0].begin("", TOKEN)
+    number = kept[0].begin("", token_hash(TOKEN))
     other = Logins(tmp_path, lambda user, key: True, clock)
     assert other.find(number) == ""
 
@@ -113,7 +114,7 @@ def test_there_are_never_more_than_a_limit(kept, tmp_path, clock, monkeypatch):
     numbers = []
     for _ in range(5):
         clock.time += 10
-        numbers.append(kept[0].begin("", TOKEN))
+        numbers.append(kept[0].begin("", token_hash(TOKEN)))
         os.utime(max((tmp_path / "logins").iterdir(), key=os.path.getmtime), (clock.time,) * 2)
 
     assert len(list((tmp_path / "logins").iterdir())) == 3 and kept[0].find(numbers[-1]) == ""
@@ -123,7 +124,7 @@ def test_a_folder_that_cannot_be_written_keeps_it_in_memory(tmp_path, clock):
     (tmp_path / "logins").write_text("no folder")
     kept = Logins(tmp_path, lambda user, key: True, clock)
 
-    number = kept.begin("", TOKEN)
+    number = kept.begin("", token_hash(TOKEN))
     clock.time += 100
 
     assert kept.find(number) == ""
@@ -156,11 +157,11 @@ def test_logging_out_without_a_login_changes_nothing(guarded):
 def test_a_deleted_user_is_logged_out(guarded, monkeypatch):
     monkeypatch.setattr(logins, "REVIEW_SECONDS", 0.0)
     store = guarded.config.app.state.shared.store
-    store.add_user("eve", "a token for eve alone")
+    store.accounts.add("eve", token="a token for eve alone")
     with http(guarded) as client:
         assert client.get("/api/cases", params={"token": "a token for eve alone"}).status_code == 303
         assert client.get("/api/cases").status_code == 200
-        store.delete_user("eve")
+        store.accounts.remove("eve")
         assert client.get("/api/cases").status_code == 401
 
 

@@ -22,3 +22,5 @@ def drop_worklist(connection: Connection) -> None:
         connection.execute(text(f"DROP TABLE {name}"))
     for name in ADDED:
         connection.execute(text(f"ALTER TABLE cases DROP COLUMN {name}"))
+    for name in ("password_hash", "disabled"):
+        connection.execute(text(f"ALTER TABLE users DROP COLUMN {name}"))

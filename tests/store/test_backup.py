@@ -41,7 +41,11 @@ def fill(store: Store, folder: Path, name: str = "a") -> tuple[str, str]:
 
 def everything(store: Store) -> dict[str, object]:
     """Return all that a store can be asked for."""
-    found: dict[str, object] = {"users": store.users(), "projects": store.projects(), "choices": store.choices()}
+    found: dict[str, object] = {
+        "users": store.accounts.everybody(),
+        "projects": store.projects(),
+        "choices": store.choices(),
+    }
     for case in store.cases():
         found[case.id] = case, store.image(case.id).voxels.tobytes(), store.thumbnail(case.id)
         with store.source_of(case.id) as folder:
@@ -60,14 +64,14 @@ def test_a_store_comes_back_from_its_backup_in_any_place(place: Place, sqlite_pl
     with place.open() as store:
         store.add_project("brains")
         fill(store, tmp_path)
-        store.add_user("ada", TOKEN)
+        store.accounts.add("ada", token=TOKEN)
         before = everything(store)
         copied = backup(store, tmp_path / "copy")
 
     shutil.rmtree(tmp_path / "data", ignore_errors=True)
     with Store.local(tmp_path / "copy") as kept:
         assert everything(kept) == before and damage(kept) == []
-        assert kept.user_of(TOKEN) == "ada"
+        assert kept.accounts.with_token(TOKEN) == "ada"
     with sqlite_place.open() as other:
         assert restore(tmp_path / "copy", other) == copied
         assert everything(other) == before and damage(other) == []

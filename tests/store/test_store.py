@@ -319,32 +319,32 @@ class TestMasks:
 
 class TestUsers:
     def test_a_token_names_its_user_and_is_not_kept(self, store: Store) -> None:
-        user = store.add_user("ada", "correct horse battery")
-        store.add_user("bob", "another long token")
+        user = store.accounts.add("ada", token="correct horse battery")
+        store.accounts.add("bob", token="another long token")
 
-        assert store.user_of("correct horse battery") == "ada"
-        assert store.user_of("correct horse batterx") is None
-        assert store.user_of("\udcff") is None
-        assert store.users()[0] == user
+        assert store.accounts.with_token("correct horse battery") == "ada"
+        assert store.accounts.with_token("correct horse batterx") is None
+        assert store.accounts.with_token("\udcff") is None
+        assert store.accounts.everybody()[0] == user
         with store._database.reading() as connection:
             assert "horse" not in str(connection.execute(text("SELECT * FROM users")).all())
 
     def test_a_deleted_user_opens_nothing(self, store: Store) -> None:
-        store.add_user("ada", "correct horse battery")
-        store.delete_user("ada")
-        assert store.user_of("correct horse battery") is None
+        store.accounts.add("ada", token="correct horse battery")
+        store.accounts.remove("ada")
+        assert store.accounts.with_token("correct horse battery") is None
         with pytest.raises(NotFoundError, match="There is no user 'ada'"):
-            store.delete_user("ada")
+            store.accounts.remove("ada")
 
     def test_names_and_tokens_are_unique(self, store: Store) -> None:
-        store.add_user("ada", "correct horse battery")
+        store.accounts.add("ada", token="correct horse battery")
         for name, token in (("ada", "some other token!"), ("bob", "correct horse battery")):
             with pytest.raises(ConflictError, match="or this token exists already; choose another"):
-                store.add_user(name, token)
+                store.accounts.add(name, token=token)
 
     def test_a_short_token_is_refused(self, store: Store) -> None:
         with pytest.raises(SettingsError, match="A token needs at least 16 characters; got 6"):
-            store.add_user("ada", "secret")
+            store.accounts.add("ada", token="secret")
 
 
 def wait_for_blobs(store: Store, count: int) -> None:

@@ -22,7 +22,7 @@ CLICKED = {"label": "spleen", "foreground": [[2, 2, 1]], "background": [], "resu
 def server(tmp_path_factory):
     options = {"method": "geos", "token": "correct-horse-battery", "read_apart": False}
     with in_thread(settings(tmp_path_factory.mktemp("monai"), **options)) as running:
-        running.config.app.state.shared.store.add_user("ada", TOKEN)
+        running.config.app.state.shared.store.accounts.add("ada", token=TOKEN)
         yield running
 
 

@@ -37,6 +37,7 @@ COMMANDS = {  # a file beside this one, and the function in it, with what the li
     "segment": "Segment one object of an image, or all that a task model knows.",
     "start": "Open the annotator in a browser.",
     "train": "Train a method on a folder of data sets.",
+    "user": "Add, list, disable and remove the people who may log in.",
     "verify": "Check that nothing that is kept is damaged.",
 }
 REFUSED = 2

@@ -47,7 +47,20 @@ from segmend import methods
 from segmend.core.atomic import sweep_parts
 from segmend.errors import SegmendError, SettingsError, StoreError
 from segmend.runtime.budget import limit_arenas
-from segmend.server import about, auth, cases, exports, live, masks, measuring, operations, replies, requests, sessions
+from segmend.server import (
+    about,
+    auth,
+    cases,
+    exports,
+    live,
+    login_page,
+    masks,
+    measuring,
+    operations,
+    replies,
+    requests,
+    sessions,
+)
 from segmend.server.logins import LOGINS_FOLDER, Logins
 from segmend.server.open_sessions import OpenSessions
 from segmend.server.packing import PackText
@@ -61,8 +74,8 @@ from segmend.server.told import told_by
 from segmend.server.watchdog import report_freeze
 from segmend.server.work import log_failure
 from segmend.store import Store
+from segmend.store.accounts import token_hash
 from segmend.store.private import close_to_others, make_folder
-from segmend.store.store import token_hash
 
 log = logging.getLogger("segmend.server")
 PAGES = Path(__file__).parent.parent / "web"
@@ -95,11 +108,11 @@ def create_app(settings: ServerSettings) -> FastAPI:
     replies.add_handlers(app, shared.told)
     app.add_middleware(PackText)
     app.add_middleware(
-        auth.Gate, settings=settings, user_of=shared.store.user_of, logins=shared.logins, tell=shared.told
+        auth.Gate, settings=settings, accounts=shared.store.accounts, logins=shared.logins, tell=shared.told
     )
     app.add_middleware(replies.CatchErrors)
     app.add_middleware(requests.Observe, log_requests=settings.log_requests)
-    for module in (about, cases, sessions, masks, exports, measuring, live, operations):
+    for module in (about, cases, sessions, masks, exports, measuring, live, operations, login_page):
         app.include_router(module.router)
     if settings.answers_viewers:
         app.include_router(slicer_legacy.router)  # before the other, whose addresses it shares
@@ -134,7 +147,7 @@ def _open(settings: ServerSettings) -> Shared:
         told=told,
     )
     own = token_hash(settings.token or "")
-    logins = Logins(settings.data, lambda user, key: key == own if not user else store.user_with(key) == user)
+    logins = Logins(settings.data, lambda user, key: store.accounts.has_key(user, key) if user else key == own)
     return Shared(settings, store, sessions, Reading(settings), logins, told, Visits(store, sessions, settings))
 
 

@@ -27,7 +27,7 @@ import hmac
 import ipaddress
 import socket
 from base64 import b64decode
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -44,9 +44,12 @@ from segmend.server.peers import account_of, own_account
 from segmend.server.replies import problem, status_of
 from segmend.server.settings import ServerSettings, is_loopback
 from segmend.server.told import Told
+from segmend.store.accounts import Accounts, token_hash
 
 # The paths that need no token: they say that the server is there, ours and those of nnInteractive and ITK-SNAP.
 OPEN = ("/api/health", "/readyz", "/healthz", "/status", "/auth/")
+# Where a browser logs in.
+LOGIN_PAGE = "/login"
 # Where viewers that have their person log in send the token, as the password of a form: its route has it checked.
 LOGIN = "/auth/token"
 # The key under which a scope says who is connected, whatever a proxy's headers say.
@@ -100,12 +103,10 @@ class NotePeer:
 class Gate:
     """The layer that lets a request through or answers it with 401, 403 or 429."""
 
-    def __init__(
-        self, app: ASGIApp, settings: ServerSettings, user_of: Callable[[str], str | None], logins: Logins, tell: Told
-    ) -> None:
+    def __init__(self, app: ASGIApp, settings: ServerSettings, accounts: Accounts, logins: Logins, tell: Told) -> None:
         self._app = app
         self._settings = settings
-        self._user_of = user_of
+        self._accounts = accounts
         self._logins = logins
         self._tell = tell
         self._guesses = Guesses()
@@ -157,6 +158,9 @@ class Gate:
         if scope["path"] == LOGIN:
             scope["state"]["check_token"] = partial(self._check_token, scope)
             return None
+        if scope["path"] == LOGIN_PAGE:
+            scope["state"]["gate"] = self
+            return None
         try:
             return await self._check_who(scope, headers)
         except SegmendError as error:
@@ -180,7 +184,25 @@ class Gate:
 
     # Tokens
 
+    async def check_login(self, scope: Scope, name: str, secret: str) -> Response | tuple[str, str]:
+        """Return who names this password or token, with the key of a login; or the refusal, ever more slowly."""
+        found: list[tuple[str, str]] = []
+
+        async def find() -> str | None:
+            key = await run_in_threadpool(self._accounts.with_password, name, secret) if name else None
+            user = name if key is not None else await self._find_user(secret)
+            if user is None or (name and user not in ("", name)):
+                return None
+            found.append((user, key or token_hash(secret)))
+            return user
+
+        refusal = await self._check_secret(scope, find)
+        return found[0] if refusal is None else refusal
+
     async def _check_token(self, scope: Scope, token: str) -> Response | None:
+        return await self._check_secret(scope, partial(self._find_user, token))
+
+    async def _check_secret(self, scope: Scope, find: Callable[[], Awaitable[str | None]]) -> Response | None:
         names = await peer_names(scope) if self._guesses else []
         waits = [self._guesses.wait(name, free=free) for name, free in zip(names, (FREE, FREE_BY_PROXY), strict=False)]
         if None in waits:
@@ -188,7 +210,7 @@ class Gate:
             return JSONResponse({"detail": detail}, 429, {"Retry-After": str(int(PATIENCE_SECONDS))})
         if any(waits):
             await asyncio.sleep(max(wait or 0.0 for wait in waits))
-        user = await self._find_user(token)
+        user = await find()
         names = names or ([] if user is not None else await peer_names(scope))
         if user is None:
             for name in names:
@@ -203,26 +225,30 @@ class Gate:
         own = self._settings.token or ""
         if hmac.compare_digest(token.encode("utf-8", "replace"), own.encode()):
             return ""
-        return await run_in_threadpool(self._user_of, token)
+        return await run_in_threadpool(self._accounts.with_token, token)
 
     # Logins
 
     async def _move_token_to_cookie(self, scope: Scope, query: str, token: str) -> Response:
         """Begin a login, and return to the same address without the token in it."""
-        login = await run_in_threadpool(self._logins.begin, scope["state"]["user"], token)
+        login = await run_in_threadpool(self._logins.begin, scope["state"]["user"], token_hash(token))
         rest = urlencode([(name, value) for name, value in parse_qsl(query) if name != "token"])
         path = "/" + quote(scope["path"].lstrip("/\\"))  # never to //another.site
         response = RedirectResponse(path + (f"?{rest}" if rest else ""), 303)
+        self.set_cookie(response, login, scope["scheme"])
+        return response
+
+    def set_cookie(self, response: Response, login: str, scheme: str) -> None:
+        """Give a browser its login."""
         response.set_cookie(
             self._cookie,
             login,
             max_age=LIFE_SECONDS,
             httponly=True,
             samesite="strict",
-            secure=scope["scheme"] == "https",
+            secure=scheme == "https",
             path="/",
         )
-        return response
 
     def _login_of(self, headers: Headers) -> str | None:
         try:
@@ -277,12 +303,21 @@ def cookie_name(settings: ServerSettings) -> str:
     return f"segmend_{settings.port}"
 
 
+def is_page_request(scope: Scope, headers: Headers) -> bool:
+    """True when a person's browser asks for a page, not a program or a script for what is in one."""
+    if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
+        return False
+    return headers.get("sec-fetch-mode", "navigate") == "navigate" and "text/html" in headers.get("accept", "")
+
+
 def needs_token(scope: Scope, headers: Headers) -> Response:
     """Return the reply to who named no token."""
     told = {"WWW-Authenticate": "Bearer"}
     came_by_link = headers.get("sec-fetch-site") in ("cross-site", "same-site")
     if scope["type"] == "http" and came_by_link and headers.get("sec-fetch-mode") == "navigate":
         return HTMLResponse(ASK_AGAIN, 401, told)
+    if is_page_request(scope, headers):
+        return RedirectResponse(f"{LOGIN_PAGE}?{urlencode({'to': quote(scope['path'], safe='/')})}", 303)
     return JSONResponse({"detail": NEEDS_TOKEN}, 401, told)
 
 

@@ -23,7 +23,6 @@ from pathlib import Path
 from threading import Lock
 
 from segmend.store.private import make_folder, open_private
-from segmend.store.store import token_hash
 
 # The name of the logins' folder in the data folder.
 LOGINS_FOLDER = "logins"
@@ -43,7 +42,7 @@ class Login:
 
     user: str  # empty for the server's own token
     begun: float
-    key: str  # a hash of the token that was named
+    key: str  # a hash of the token or of what is kept of the password
     used: float
     reviewed: float = 0.0
     kept: bool = True  # in a file
@@ -55,23 +54,23 @@ class Logins:
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     logins = Logins(Path(folder), known=lambda user, key: True)
-    ...     number = logins.begin("ada", "the token of ada")
+    ...     number = logins.begin("ada", "a hash of her token")
     ...     logins.find(number), logins.end(number), logins.find(number), logins.find("another")
     ('ada', None, None, None)
     """
 
     def __init__(self, data: Path, known: Callable[[str, str], bool], now: Callable[[], float] = time.time) -> None:
-        """`known(user, key)` says whether the token with this hash is still the server's own or that user's."""
+        """`known(user, key)` says whether this is still a key of the server or of that user."""
         self._folder = data / LOGINS_FOLDER
         self._known = known
         self._now = now
         self._logins: dict[str, Login] = {}
         self._lock = Lock()
 
-    def begin(self, user: str, token: str) -> str:
-        """Return the number of a new login of a user who named the right token."""
+    def begin(self, user: str, key: str) -> str:
+        """Return the number of a new login of a user; it ends when `known` no longer knows this key of theirs."""
         number, now = secrets.token_urlsafe(32), self._now()
-        login = Login(user, now, token_hash(token), now, now)
+        login = Login(user, now, key, now, now)
         self._end_old()
         login = replace(login, kept=self._write(_name(number), login))
         with self._lock:

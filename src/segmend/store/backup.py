@@ -80,7 +80,7 @@ def restore(folder: Path, target: Store, progress: Progress = lambda done, of: N
     folder = folder.absolute()
     if not (folder / MARK).is_file():
         raise SettingsError(f"{folder} is no backup: `segmend backup` makes one, with a file {MARK} in it.")
-    if target.case_ids() or target.users():
+    if target.case_ids() or target.accounts.everybody():
         raise SettingsError("A backup is restored into an empty store, and this one holds cases or users.")
     with Store.local(folder) as source:
         return copy_store(source, target, progress)
@@ -234,7 +234,7 @@ def _check_renewable(folder: Path) -> None:
         raise SettingsError(f"The folder {folder} cannot be looked into: {error.strerror}.") from None
     if unfinished:
         with Store.local(folder) as begun:
-            if not begun.case_ids() and not begun.users():  # a first backup that was interrupted
+            if not begun.case_ids() and not begun.accounts.everybody():  # a first backup that was interrupted
                 return
     raise SettingsError(f"{folder} holds something other than a backup; name a new folder, or that of a backup.")
 

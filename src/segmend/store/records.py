@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -124,7 +125,15 @@ class SavedMask:
 
 @dataclass(frozen=True)
 class User:
-    """Somebody who may use the server; the token itself is not kept."""
+    """Somebody who may use the server; neither token nor password is kept."""
 
     name: str
     created: datetime  # UTC
+    disabled: bool = False
+    has_password: bool = False
+    has_token: bool = False
+
+
+def readable(text: str) -> bool:
+    """Return whether a text is free of control characters, halves of characters and line ends."""
+    return not any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text)

@@ -15,10 +15,8 @@ is given once, and whoever comes second gets ConflictError and loads the session
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import shutil
-import unicodedata
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -39,6 +37,7 @@ from segmend.core.session import Event, Patch, Session, event_from_json, event_t
 from segmend.errors import ConflictError, NotFoundError, SettingsError, ShapeError, StoreError
 from segmend.io.thumbnail import LOOKED_AT, thumbnail
 from segmend.store import tables, voxels, worklist
+from segmend.store.accounts import Accounts
 from segmend.store.blobs import Blobs
 from segmend.store.changes import Changes
 from segmend.store.checksums import Checksum, Summed, checksum_of, event_crc, file_checksum, patch_crc, values_crc
@@ -54,7 +53,7 @@ from segmend.store.records import (
     SavedMask,
     SessionRecord,
     Status,
-    User,
+    readable,
 )
 from segmend.store.visitors import Visitors
 from segmend.store.worklist import EVERYTHING, OLDEST_FIRST, CaseFilter, CaseOrder
@@ -68,8 +67,6 @@ WRITING, DELETING = "writing", "deleting"
 ABANDONED = timedelta(hours=1)
 # Columns of a case that follow from the others.
 DERIVED = frozenset({"crc32", "folded"})
-# Least characters of a user's token.
-TOKEN_LENGTH = 16
 
 
 class Store:
@@ -86,6 +83,7 @@ class Store:
     """
 
     def __init__(self, database: Database, blobs: Blobs) -> None:
+        self.accounts = Accounts(database)
         self.visitors = Visitors(database)
         self._database = database
         self._blobs = blobs
@@ -281,7 +279,7 @@ class Store:
     def _check_search(self, wanted: CaseFilter) -> None:
         """Refuse what no database takes: PostgreSQL no NUL, SQLite no half characters."""
         for text in (wanted.text, wanted.project or "", wanted.modality or "", wanted.label or ""):
-            if not _readable(text):
+            if not readable(text):
                 raise SettingsError(f"A search needs readable characters; got {text[:40]!r}.")
 
     def place_of(self, case_id: str, wanted: CaseFilter = EVERYTHING, order: CaseOrder = OLDEST_FIRST) -> int | None:
@@ -318,7 +316,7 @@ class Store:
         self, case_id: str, status: Status | Literal["open"], comment: str = "", *, user: str = ""
     ) -> CaseRecord:
         """Return the case after it was found done, or rejected, or opened again; the comment replaces the old one."""
-        if len(comment) > worklist.MAX_COMMENT or not all(_readable(line) for line in comment.splitlines()):
+        if len(comment) > worklist.MAX_COMMENT or not all(readable(line) for line in comment.splitlines()):
             raise SettingsError(f"A comment needs at most {worklist.MAX_COMMENT} readable characters.")
         self.case(case_id)
         with self._database.writing() as connection:
@@ -606,43 +604,6 @@ class Store:
             _add_leftover(connection, key, DELETING)
         self._discard(key)
 
-    # Users
-
-    def add_user(self, name: str, token: str) -> User:
-        """Return a new user who is known by this token; only the token's hash is kept."""
-        user = User(_name("user", name), _now())
-        if len(token) < TOKEN_LENGTH:
-            raise SettingsError(f"A token needs at least {TOKEN_LENGTH} characters; got {len(token)}.")
-        table, hashed = tables.users, token_hash(token)
-        with self._database.writing() as connection:
-            if connection.scalar(select(func.count()).where((table.c.name == name) | (table.c.token_hash == hashed))):
-                raise ConflictError(f"The user {name!r} or this token exists already; choose another.")
-            connection.execute(insert(table).values(name=user.name, token_hash=hashed, created=user.created))
-        return user
-
-    def users(self) -> list[User]:
-        """Return all users by name."""
-        with self._database.reading() as connection:
-            rows = connection.execute(select(tables.users).order_by(tables.users.c.name)).all()
-        return [User(row.name, row.created) for row in rows]
-
-    def user_of(self, token: str) -> str | None:
-        """Return the name of the user with this token, None when there is none."""
-        return self.user_with(token_hash(token))
-
-    def user_with(self, hashed: str) -> str | None:
-        """Return the name of the user whose token has this hash, None when there is none."""
-        query = select(tables.users.c.name).where(tables.users.c.token_hash == hashed)
-        with self._database.reading() as connection:
-            name: str | None = connection.scalar(query)
-        return name
-
-    def delete_user(self, name: str) -> None:
-        """Delete a user, whose token then opens nothing; what the user did stays."""
-        self._row("user", tables.users.c.name, name)
-        with self._database.writing() as connection:
-            connection.execute(delete(tables.users).where(tables.users.c.name == name))
-
     # Blobs and rows together
 
     def sweep(self, *, abandoned: timedelta = ABANDONED) -> None:
@@ -699,7 +660,7 @@ class Store:
 
     def _record(self, kind: str, key: Column[str], value: str, convert: Callable[[Any], Record]) -> Record:
         """Return the row with this key as a record; NotFoundError when there is none."""
-        found = self._records(select(key.table).where(key == value), convert) if _readable(value) else []
+        found = self._records(select(key.table).where(key == value), convert) if readable(value) else []
         if not found:  # PostgreSQL takes no NUL, SQLite no half characters
             raise NotFoundError(f"There is no {kind} {value!r}.")
         return found[0]
@@ -775,7 +736,7 @@ def _name(kind: str, name: str) -> str:
 
 
 def _short(what: str, text: str) -> str:
-    if len(text) > tables.NAME_LENGTH or not _readable(text):
+    if len(text) > tables.NAME_LENGTH or not readable(text):
         raise SettingsError(f"A {what} needs at most {tables.NAME_LENGTH} readable characters; got {text[:40]!r}.")
     return text
 
@@ -788,18 +749,8 @@ def _day(text: str) -> str:
         raise SettingsError(f"A study's date is written YYYY-MM-DD; got {text[:40]!r}.") from None
 
 
-def _readable(text: str) -> bool:
-    """Return whether a text is free of control characters, halves of characters and line ends."""
-    return not any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text)
-
-
 def _user(name: str) -> str:
     return _short("user's name", name)
-
-
-def token_hash(token: str) -> str:
-    """Return what is kept of a token."""
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _folder(case_id: str) -> str:

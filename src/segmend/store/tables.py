@@ -38,6 +38,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
 )
 
 NAME_LENGTH = 300  # more than any file's name
@@ -187,8 +188,10 @@ users = Table(
     "users",
     metadata,
     Column("name", String(NAME_LENGTH), primary_key=True),
-    Column("token_hash", String(64), nullable=False, unique=True),
+    Column("token_hash", String(64), unique=True),  # NULL: none
     Column("created", Moment, nullable=False),
+    Column("password_hash", Text),  # argon2id; NULL: none
+    Column("disabled", Boolean, nullable=False, server_default=false()),
 )
 
 visitors = Table(

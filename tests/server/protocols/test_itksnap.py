@@ -157,7 +157,7 @@ def test_sessions_live_through_a_restart_and_end_when_they_are_ended(tmp_path):
 
 def test_a_session_is_its_owners(tmp_path):
     with in_thread(settings(tmp_path, token="correct-horse-battery")) as server:
-        store_of(server).add_user("ada", "ada-has-a-long-token")
+        store_of(server).accounts.add("ada", token="ada-has-a-long-token")
         with Snap(server.address, auth=("ada", "ada-has-a-long-token")) as ada:
             assert ada.show(scan()).status_code == 200
             with http(server, auth=("owner", "correct-horse-battery")) as owner:

@@ -292,7 +292,7 @@ def test_a_body_that_is_announced_and_does_not_come_is_not_waited_for(monai):
 def test_a_person_logs_in_with_their_token_as_the_password(tmp_path):
     with in_thread(settings(tmp_path / "data", token="correct-horse-battery", method="geos")) as server:
         store = server.config.app.state.shared.store
-        store.add_user("ada", "ada-has-a-long-token")
+        store.accounts.add("ada", token="ada-has-a-long-token")
         with Monai(server, tmp_path) as nobody:
             assert nobody.http.get("/auth/").json() == {"enabled": True}
             for path in ("/info/", "/auth/token/valid", "/datastore/", "/session/x"):

@@ -397,7 +397,7 @@ def test_a_lease_is_its_owners_and_tokens_come_as_viewers_send_them(tmp_path):
     own = "correct-horse-battery"
     with in_thread(settings(tmp_path, token=own)) as server:
         store = server.config.app.state.shared.store
-        store.add_user("ada", "ada-has-a-long-token")
+        store.accounts.add("ada", token="ada-has-a-long-token")
         place = server.address.split("?")[0]
         with Viewer(place, claim=False) as nobody:
             assert nobody.http.get("/healthz").status_code == 200

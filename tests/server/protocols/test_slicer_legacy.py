@@ -77,7 +77,7 @@ def started(folder):
 def server(tmp_path_factory):
     with started(tmp_path_factory.mktemp("legacy")) as running:
         for user, token in TOKENS.items():
-            running.config.app.state.shared.store.add_user(user, token)
+            running.config.app.state.shared.store.accounts.add(user, token=token)
         yield running
 
 
@@ -139,7 +139,7 @@ def test_an_empty_segment_begins_another_object_and_a_full_one_goes_on(server):
 def test_users_do_not_meet_and_a_server_that_starts_again_knows_them(tmp_path):
     with started(tmp_path) as server:
         for user, token in TOKENS.items():
-            server.config.app.state.shared.store.add_user(user, token)
+            server.config.app.state.shared.store.accounts.add(user, token=token)
         with Slicer(server, "ada") as ada, Slicer(server, "bob") as bob:
             click = {"voxel_coord": [1, 2, 2], "positive_click": True}
             refusal = bob.http.post("/add_point_interaction", json=click)

@@ -1,0 +1,162 @@
+"""The people of a store: each has a password, a token, or both, of which only hashes are kept.
+
+A password is for a person at a login page (argon2id), a token for programs and viewers. Whoever is disabled gets in by
+neither; what they did stays, with their name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from datetime import UTC, datetime
+from typing import Any
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from segmend.errors import ConflictError, NotFoundError, SettingsError
+from segmend.store import tables
+from segmend.store.database import Database
+from segmend.store.records import User, readable
+
+# Least characters of a user's token, and of a password; and the most that is hashed of what somebody sends.
+TOKEN_LENGTH, PASSWORD_LENGTH, MOST = 16, 8, 1000
+
+USERS = tables.users
+
+
+class Accounts:
+    """The users of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._hasher = PasswordHasher()
+        self._nobodys = ""  # a hash that no password has, made when it is first needed
+
+    def add(self, name: str, *, token: str | None = None, password: str | None = None) -> User:
+        """Return a new user; ConflictError where the name or the token is taken."""
+        _check_name(name)
+        hashed, digest = self._hash(password), _token_digest(token)
+        with self._database.writing() as connection:
+            taken = USERS.c.name == name
+            if digest is not None:
+                taken |= USERS.c.token_hash == digest
+            if connection.scalar(select(func.count()).where(taken)):
+                raise ConflictError(f"The user {name!r} or this token exists already; choose another.")
+            row = {"name": name, "token_hash": digest, "password_hash": hashed, "created": datetime.now(UTC)}
+            connection.execute(insert(USERS).values(**row, disabled=False))
+        return self.get(name)
+
+    def everybody(self) -> list[User]:
+        """Return all users by name."""
+        with self._database.reading() as connection:
+            return [_user(row) for row in connection.execute(select(USERS).order_by(USERS.c.name))]
+
+    def get(self, name: str) -> User:
+        """Return one user; NotFoundError where there is none of this name."""
+        with self._database.reading() as connection:
+            return _user(self._row(connection, name))
+
+    def set_token(self, name: str, token: str | None) -> None:
+        """Give a user another token, or none; the old one then opens nothing."""
+        digest = _token_digest(token)
+        with self._database.writing() as connection:
+            self._row(connection, name)
+            if digest is not None and connection.scalar(
+                select(func.count()).where(USERS.c.token_hash == digest, USERS.c.name != name)
+            ):
+                raise ConflictError("Somebody has this token already; choose another.")
+            connection.execute(update(USERS).where(USERS.c.name == name).values(token_hash=digest))
+
+    def set_password(self, name: str, password: str | None) -> None:
+        """Give a user another password, or none; whoever logged in with the old one is logged out."""
+        self._change(name, password_hash=self._hash(password))
+
+    def disable(self, name: str, *, disabled: bool = True) -> None:
+        """Let a user in no longer, or again."""
+        self._change(name, disabled=disabled)
+
+    def remove(self, name: str) -> None:
+        """Delete a user, whose token and password then open nothing; what the user did stays."""
+        with self._database.writing() as connection:
+            self._row(connection, name)
+            connection.execute(delete(USERS).where(USERS.c.name == name))
+
+    # Who is it
+
+    def with_token(self, token: str) -> str | None:
+        """Return the name of the user with this token; None when there is none, or not let in."""
+        with self._database.reading() as connection:
+            query = select(USERS.c.name).where(USERS.c.token_hash == token_hash(token), USERS.c.disabled.is_(False))
+            name: str | None = connection.scalar(query)
+        return name
+
+    def with_password(self, name: str, password: str) -> str | None:
+        """Return the key of a user's login where name and password are right, else None; it takes as long for both."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(USERS).where(USERS.c.name == name)).first() if readable(name) else None
+        known = row is not None and not row.disabled and row.password_hash is not None
+        self._nobodys = self._nobodys or self._hasher.hash("")
+        hashed = row.password_hash if row is not None and known else self._nobodys
+        try:
+            self._hasher.verify(hashed, _normal(password))
+        except (VerificationError, InvalidHashError):
+            return None
+        return _password_key(hashed) if known else None
+
+    def has_key(self, name: str, key: str) -> bool:
+        """Tell whether a login that was begun with this key is still one of this user."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(USERS).where(USERS.c.name == name)).first()
+        if row is None or row.disabled:
+            return False
+        return key == row.token_hash or (row.password_hash is not None and key == _password_key(row.password_hash))
+
+    def _change(self, name: str, **values: Any) -> None:
+        with self._database.writing() as connection:
+            self._row(connection, name)
+            connection.execute(update(USERS).where(USERS.c.name == name).values(**values))
+
+    def _row(self, connection: Connection, name: str) -> Row[Any]:
+        row = connection.execute(select(USERS).where(USERS.c.name == name)).first() if readable(name) else None
+        if row is None:
+            raise NotFoundError(f"There is no user {name!r}.")
+        return row
+
+    def _hash(self, password: str | None) -> str | None:
+        if password is None:
+            return None
+        if not PASSWORD_LENGTH <= len(password) <= MOST:
+            raise SettingsError(f"A password needs {PASSWORD_LENGTH} to {MOST} characters; got {len(password)}.")
+        return self._hasher.hash(_normal(password))
+
+
+def token_hash(token: str) -> str:
+    """Return what is kept of a token."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _token_digest(token: str | None) -> str | None:
+    if token is not None and len(token) < TOKEN_LENGTH:
+        raise SettingsError(f"A token needs at least {TOKEN_LENGTH} characters; got {len(token)}.")
+    return None if token is None else token_hash(token)
+
+
+def _password_key(hashed: str) -> str:
+    """Return what a login remembers of a password: it ends when the password becomes another."""
+    return hashlib.sha256(hashed.encode()).hexdigest()
+
+
+def _normal(password: str) -> bytes:
+    """Return the bytes of a password, the same however a keyboard puts its accents together."""
+    return unicodedata.normalize("NFKC", password[:MOST]).encode("utf-8", "surrogatepass")
+
+
+def _check_name(name: str) -> None:
+    if not name.strip() or len(name) > tables.NAME_LENGTH or not readable(name):
+        raise SettingsError(f"A user's name needs 1 to {tables.NAME_LENGTH} readable characters; got {name[:40]!r}.")
+
+
+def _user(row: Row[Any]) -> User:
+    return User(row.name, row.created, row.disabled, row.password_hash is not None, row.token_hash is not None)
