@@ -75,7 +75,7 @@ def test_a_link_of_another_site_finds_who_is_logged_in_and_nobody_else(chromium,
     with watched(page), another_site(bare) as site:
         page.goto(site)
         page.get_by_text("the annotator").click()
-        expect(page.locator("body")).to_contain_text("needs a token")
+        expect(page.locator("body")).to_contain_text("needs a login")
 
         page.goto(guarded.address)
         expect(page.locator(".empty")).to_be_visible()
@@ -121,6 +121,9 @@ def test_a_browser_whose_login_ended_says_so_and_sends_its_marks_after_the_next_
     assert [person.label_at(index) for index in [(5, 3, 3), (5, 9, 9)]] == [1, 1]
     person.page.keyboard.press("?")
     person.page.get_by_role("button", name="Log out this browser").click()
-    expect(person.page.locator("body")).to_contain_text("needs a token")
+    for secret, shown in (("a wrong one", "do not fit"), (TOKEN, "knee")):
+        person.page.get_by_label("Password, or a token").fill(secret)
+        person.page.get_by_role("button", name="Log in").click()
+        expect(person.page.locator("body")).to_contain_text(shown, timeout=PATIENCE)
     context.close()
     person.http.close()

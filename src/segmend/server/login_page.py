@@ -56,7 +56,8 @@ def login_page(status: int, to: str, *, said: str = "", name: str = "") -> Respo
     first, second = ("autofocus", "") if not name else ("", "autofocus")
     to, name = escape(own_path(to)), escape(name)
     page = PAGE.format(style=STYLE, said=shown, action=LOGIN_PAGE, to=to, name=name, first=first, second=second)
-    return HTMLResponse(page, status, {"Content-Security-Policy": POLICY})
+    # Without a referrer a browser would not say where its form came from, and be taken for another site's.
+    return HTMLResponse(page, status, {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"})
 
 
 def own_path(address: str) -> str:
