@@ -1,17 +1,20 @@
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 import hatch_build
 from segmend import methods
 from segmend.core.image import Image, scale_affine
 from tests.server.running import in_thread, settings
-from tests.web.driving import CHROMIUM, OTHERS, PLUGIN, Annotator, install_plugin, watched
+from tests.web.driving import CHROMIUM, OTHERS, PATIENCE, PLUGIN, Annotator, install_plugin, watched
 
 ROOT = Path(__file__).parent.parent.parent
+
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -42,6 +45,17 @@ def server(tmp_path_factory, bundle, plugin_path):
         sys.path.remove(path)
     methods._others.cache_clear()
     methods._loaded.cache_clear()
+
+
+@pytest.fixture
+def held(server, monkeypatch):
+    """Hold the method "patient" until this event is set."""
+    import patient
+
+    released = threading.Event()
+    monkeypatch.setattr(patient.PatientWorkspace, "pause", lambda _: released.wait(PATIENCE / 1000))
+    yield released
+    released.set()
 
 
 @pytest.fixture(scope="package")
