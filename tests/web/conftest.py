@@ -66,13 +66,25 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture
-def page(chromium):
+@pytest.fixture(scope="package")
+def window(chromium):
+    """The window whose tabs are the pages of most tests: it fetches and compiles the annotator's script once."""
     context = chromium.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
-    page = context.new_page()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(window):
+    """A new page in a browser that has kept nothing of earlier ones but scripts."""
+    page = window.new_page()
+    session = window.new_cdp_session(page)
+    kept = {"origin": "*", "storageTypes": "cookies,local_storage,indexeddb"}
+    session.send("Storage.clearDataForOrigin", kept)
+    session.detach()
     with watched(page):
         yield page
-    context.close()
+    page.close()
 
 
 @pytest.fixture
