@@ -649,14 +649,14 @@ def test_starting_on_a_taken_port_is_said(said, tmp_path):
 
 @pytest.fixture
 def started(tmp_path):
-    """Start the annotator for real, as a person would; a browser that only notes what it was told to open."""
+    """Start the annotator for real, with a method that is loaded at once; a browser notes what it was told to open."""
     opened = tmp_path / "opened"
     browser = tmp_path / "browser"
     browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
     browser.chmod(0o755)
     command = [sys.executable, "-m", "segmend", "start", "--port", "0", "--folder", str(tmp_path / "data")]
     process = subprocess.Popen(
-        command,
+        [*command, "--method", "graphcut"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -687,7 +687,7 @@ def test_start_opens_the_annotator_with_samples_and_ends_on_interrupt(started):
 def test_a_token_that_was_given_is_in_no_log(tmp_path):
     command = [sys.executable, "-m", "segmend", "start", "--port", "0", "--folder", str(tmp_path)]
     process = subprocess.Popen(
-        [*command, "--no-browser", "--no-samples"],
+        [*command, "--no-browser", "--no-samples", "--method", "graphcut"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -121,7 +121,7 @@ def test_start_and_one_click(watched, picture):
 
 
 def test_start_keeps_everything_in_its_own_folder(watched):
-    server = watched.begun("start", "--no-browser", "--port", "0", "--no-samples")
+    server = watched.begun("start", "--no-browser", "--port", "0", "--no-samples", "--method", "graphcut")
     try:
         assert "http" in server.stdout.readline()
         server.send_signal(signal.SIGINT)

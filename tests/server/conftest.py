@@ -1,10 +1,11 @@
 import sys
+import threading
 
 import pytest
 
 from segmend import methods
 from segmend.store import Store
-from tests.server.running import PLUGIN, http, in_thread, install_plugin, rooms, settings
+from tests.server.running import PATIENCE, PLUGIN, http, in_thread, install_plugin, rooms, settings
 
 
 def _forget_methods():
@@ -61,3 +62,36 @@ def case(store: Store):
 def session(client, case):
     """The id of a new session of that case."""
     return client.post(f"/api/cases/{case}/sessions").json()["id"]
+
+
+class Held:
+    """What holds a method: `begun` says that it is held, and `released` lets it go on."""
+
+    def __init__(self):
+        self.begun = threading.Event()
+        self.released = threading.Event()
+        self.parts = 0  # that are let through before it is held
+
+    def pause(self):
+        if self.parts:
+            self.parts -= 1
+            return
+        self.begun.set()
+        self.released.wait(PATIENCE)
+
+    def after(self, parts):
+        """Hold it after so many parts from now."""
+        self.parts = parts
+        self.begun.clear()
+        self.released.clear()
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Hold the method "slow" before its first part, or after some, until it is released; then it takes no time."""
+    import slow
+
+    held = Held()
+    monkeypatch.setattr(slow.SlowWorkspace, "pause", held.pause)
+    yield held
+    held.released.set()

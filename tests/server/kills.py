@@ -8,7 +8,7 @@ from websockets.exceptions import ConnectionClosed
 
 from segmend.core.image import Image
 from segmend.server.wire import unpack
-from tests.server.running import clicked
+from tests.server.running import PATIENCE, clicked
 
 SHAPE = (4, 24, 20)
 
@@ -82,7 +82,7 @@ class Person:
         """Hear what had been sent before the server died."""
         try:
             while True:
-                self.hear(client, client.receive(timeout=5))
+                self.hear(client, client.receive(timeout=PATIENCE))
         except ConnectionClosed:
             client.close()
 

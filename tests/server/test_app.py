@@ -4,17 +4,19 @@ import os
 import re
 import signal
 import socket
+import threading
 import time
 
 import pytest
 
+from segmend import methods
 from segmend.errors import SettingsError, StoreError
 from segmend.server import app as app_module
 from segmend.server import replies
 from segmend.server.app import Server
 from segmend.server.settings import ServerSettings
 from segmend.store import Store
-from tests.server.running import Process, http, in_thread, settings
+from tests.server.running import PATIENCE, Process, http, in_thread, settings
 
 
 @pytest.mark.parametrize(
@@ -68,28 +70,36 @@ def test_a_server_in_a_process_ends_cleanly(tmp_path, plugin_path):
 
 
 def until_ready(client):
-    """Return what health said first and last, once it says that the server is ready."""
-    said = [client.get("/api/health").json()["ready"]]
-    end = time.monotonic() + 120
-    while not said[-1]:
+    """Wait until health says that the server is ready."""
+    end = time.monotonic() + PATIENCE
+    while not client.get("/api/health").json()["ready"]:
         assert time.monotonic() < end
         time.sleep(0.05)
-        said.append(client.get("/api/health").json()["ready"])
-    return said[0], said[-1]
 
 
-def test_health_says_when_the_method_is_loaded_and_warm(tmp_path, plugin_path):
-    process = Process(tmp_path, plugin_path, method="mend")
+def test_health_says_when_the_method_is_loaded_and_warm(tmp_path, monkeypatch):
+    warmed, released = [], threading.Event()
+
+    def warm(_segmenter, card, dimension):
+        released.wait(PATIENCE)
+        warmed.append((card.id, dimension))
+
+    monkeypatch.setattr(methods, "warm", warm)
+    methods._warm.cache_clear()
     try:
-        with http(process) as client:
-            assert until_ready(client) == (False, True)
+        with in_thread(settings(tmp_path, method="graphcut")) as server, http(server) as client:
+            assert client.get("/api/health").json()["ready"] is False
+            released.set()
+            until_ready(client)
+            assert warmed == [("graphcut", 2), ("graphcut", 3)]
     finally:
-        process.kill()
+        released.set()
+        methods._warm.cache_clear()
 
 
 def test_a_missing_method_is_said_in_the_log_only(tmp_path, caplog):
     with in_thread(settings(tmp_path, method="none such")) as server, http(server) as client:
-        assert until_ready(client)[1]
+        until_ready(client)
     assert "The method none such is not there: There is no method 'none such'" in caplog.text
 
 

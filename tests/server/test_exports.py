@@ -9,7 +9,7 @@ from segmend.core.image import Image
 from segmend.io import MASK_FORMATS, read_mask
 from segmend.results.kinds import file_name
 from tests.server.dicom import slices
-from tests.server.running import BLUE, Client, clicked, defined, rooms
+from tests.server.running import BLUE, PATIENCE, Client, clicked, defined, rooms
 
 PLAIN = [suffix for suffix in MASK_FORMATS if not suffix.endswith(".dcm") and suffix != ".png"]
 
@@ -125,15 +125,17 @@ def test_a_patient_that_nobody_has_is_refused(client, drawn, suffix, patient, wo
     assert reply.status_code == 422 and words in reply.text
 
 
-def test_an_unfinished_answer_is_not_exported(server, client, store, tmp_path):
+def test_an_unfinished_answer_is_not_exported(server, client, store, held, tmp_path):
     tall = Image(rooms().voxels.repeat(20, 1))
     session = store.add_session(store.add_case("tall", tall).id).id
+    held.after(1)
     with Client(server.address, session) as live:
         live.do(defined(1))
         position = live.next("accepted", id=live.send(clicked((1, 2, 2), method="slow")))["position"]
         live.next("frame", position=position)
         content = client.get(f"/api/sessions/{session}/export?format=.nii").content
         assert position not in live.answered
+        held.released.set()
         live.next("answered", position=position)
 
     (tmp_path / "mask.nii").write_bytes(content)
@@ -144,12 +146,13 @@ def test_nothing_is_left_in_the_data_folder(server, client, drawn):
     client.get(f"/api/sessions/{drawn}/export?format=.nii")
     client.get(f"/api/sessions/{drawn}/export?format=.png")
 
-    for _ in range(100):
-        left = [path.name for path in server.settings.data.iterdir() if path.name.startswith(("export-", "upload-"))]
-        if not left:
-            return
+    def left():
+        return [path.name for path in server.settings.data.iterdir() if path.name.startswith(("export-", "upload-"))]
+
+    end = time.monotonic() + PATIENCE
+    while left():
+        assert time.monotonic() < end, left()
         time.sleep(0.02)
-    raise AssertionError(left)
 
 
 @pytest.mark.parametrize(("name", "stem"), [("../Lung, left (2)", "Lung-left-2"), ('a"\r\nb', "a-b"), ("…", "case")])

@@ -38,7 +38,7 @@ def click(address, together, session):
         return client.map
 
 
-@pytest.mark.parametrize("starts", [2, pytest.param(6, marks=pytest.mark.long)])
+@pytest.mark.parametrize("starts", [1, pytest.param(6, marks=pytest.mark.long)])
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes cannot be pinned to a core here")
 def test_two_first_clicks_at_the_same_moment_are_answered_after_every_start(starts, tmp_path, plugin_path, sessions):
     """On one core, five of six starts froze for ever: OpenVINO's first conversion of an array in two threads."""

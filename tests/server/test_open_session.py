@@ -62,17 +62,6 @@ def test_a_refused_answer_has_its_own_status(client, session, live, monkeypatch,
 
 
 @pytest.fixture
-def held(monkeypatch):
-    """Hold the method "slow" before its first part until this event is set."""
-    released = threading.Event()
-    import slow
-
-    monkeypatch.setattr(slow.SlowWorkspace, "pause", lambda _: released.wait(PATIENCE))
-    yield released
-    released.set()
-
-
-@pytest.fixture
 def behind(client, session, live, held):
     """Put down a slow click and a quick one behind it; return what gives the quick one's reply once it is let go."""
     events = f"/api/sessions/{session}/events"
@@ -83,11 +72,11 @@ def behind(client, session, live, held):
         live.next("accepted", position=2)
 
         def let_go():
-            held.set()
+            held.released.set()
             return first.result(PATIENCE), second.result(PATIENCE)
 
         yield let_go
-        held.set()
+        held.released.set()
 
 
 def test_who_waits_behind_a_refused_answer_is_told(client, session, live, behind, monkeypatch):
@@ -182,7 +171,7 @@ def test_a_failing_method_whose_prompt_cannot_be_taken_back_waits(client, sessio
 
     monkeypatch.setattr(Store, "append", refuse_undoing)
     assert client.post(events, json=clicked(BOX, method="broken")).status_code == 500
-    assert refused.wait(20)  # the reply may come before the prompt is taken back
+    assert refused.wait(PATIENCE)  # the reply may come before the prompt is taken back
     monkeypatch.undo()
 
     assert not live.map.any()
@@ -254,10 +243,9 @@ def test_pending_events_are_answered_when_a_session_is_opened(tmp_path):
             store.append(session, place, event_from_json(event))
 
     with in_thread(settings(tmp_path)) as server, http(server) as client:
-        for _ in range(200):
-            state = client.get(f"/api/sessions/{session}").json()
-            if not state["pending"]:
-                break
+        end = time.monotonic() + PATIENCE
+        while client.get(f"/api/sessions/{session}").json()["pending"]:
+            assert time.monotonic() < end
             time.sleep(0.02)
         with Client(server.address, session) as live:
             live.next("frame")

@@ -16,7 +16,7 @@ from tests.store.servers import Postgres, postgres_folder
 
 BOX, BAR = (1, 2, 2), (1, 2, 5)
 GREY = rooms().voxels[0]
-SOON = 5  # seconds: what takes a fifth of one on a machine that is not busy
+SOON = 20  # seconds: what takes a fifth of one on a machine that is not busy
 
 
 @pytest.fixture(scope="module")

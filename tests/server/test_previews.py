@@ -1,14 +1,13 @@
 """What an event would change is shown before it is made, and nothing of it is kept."""
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from segmend.core.image import Image
 from segmend.core.prompts import from_json
 from segmend.server.wire import unpack
-from tests.server.running import BLUE, Client, clicked, defined, http, rooms
+from tests.server.running import BLUE, PATIENCE, Client, clicked, defined, rooms
 
 FRAME = {"Accept": "application/octet-stream"}
 
@@ -101,26 +100,18 @@ def test_what_cannot_be_looked_at_is_refused(client, drawn, path, body, words):
     assert reply.status_code == 422 and words in reply.text
 
 
-def test_marks_come_first_and_end_a_preview(server, store):
-    tall = Image(rooms().voxels.repeat(20, 1))
-    session = store.add_session(store.add_case("tall", tall).id).id
-    replies = []
-
-    def ask():
-        with http(server) as client:
-            replies.append(client.post(f"/api/sessions/{session}/preview", json=clicked((1, 2, 2), method="slow")))
-
-    with Client(server.address, session) as live:
+def test_marks_come_first_and_end_a_preview(server, client, session, held):
+    with Client(server.address, session) as live, ThreadPoolExecutor(1) as people:
         live.do(defined(1))
-        asking = threading.Thread(target=ask)
-        asking.start()
-        with server.config.app.state.shared.sessions.open(session) as opened:
-            while not opened._working:
-                pass
-        live.do(clicked((1, 2, 5)))
-        asking.join()
+        preview = clicked((1, 2, 2), method="slow")
+        asked = people.submit(client.post, f"/api/sessions/{session}/preview", json=preview)
+        assert held.begun.wait(PATIENCE)
+        position = live.next("accepted", id=live.send(clicked((1, 2, 5))))["position"]
+        held.released.set()
+        reply = asked.result(PATIENCE)
+        live.next("answered", position=position)
 
-    assert replies[0].status_code == 409 and "The session has changed meanwhile" in replies[0].text
+    assert reply.status_code == 409 and "The session has changed meanwhile" in reply.text
 
 
 def test_a_robot_plays_for_a_label_mark_by_mark_and_leaves_no_trace(client, drawn):

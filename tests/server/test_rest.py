@@ -2,6 +2,7 @@
 
 import re
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,8 +12,9 @@ from websockets.exceptions import ConnectionClosed
 
 from segmend.core.image import Image
 from segmend.runtime.budget import DEFAULT_BYTES
+from segmend.server.open_session import OpenSession
 from segmend.server.wire import unpack
-from tests.server.running import BLUE, RED, Client, clicked, defined, http, rooms
+from tests.server.running import BLUE, PATIENCE, RED, Client, clicked, defined, http, rooms
 
 BOX, BAR = [1, 2, 2], [1, 2, 5]
 GREY = rooms().voxels[0]
@@ -260,23 +262,31 @@ def test_many_sessions_at_once_all_go_on(client, server, store, sessions):
         assert voxels == (0 if number % 10 == 0 else 27 if number % 2 else 24)
 
 
-def test_a_client_that_goes_away_stops_costing(server, client, store):
-    case = store.add_case("tall", Image(np.zeros((1, 500, 4, 5), np.int16))).id  # ten seconds of slices
+def test_a_client_that_goes_away_stops_costing(server, client, store, held, monkeypatch):
+    real, gone = OpenSession.curtail, threading.Event()
+
+    def curtail(self, position):
+        real(self, position)
+        gone.set()
+
+    monkeypatch.setattr(OpenSession, "curtail", curtail)
+    held.after(3)
+    case = store.add_case("tall", Image(np.zeros((1, 50, 4, 5), np.int16))).id
     session = client.post(f"/api/cases/{case}/sessions").json()["id"]
     label(client, session)
     body = b'{"prompt": {"kind": "click", "index": [0, 0, 0]}, "label": 1, "method": "slow"}'
     head = f"POST /api/sessions/{session}/prompts HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", server.settings.port)) as impatient:
         impatient.sendall(head.encode() + body)
-        time.sleep(0.3)
+        assert held.begun.wait(PATIENCE)
+    assert gone.wait(PATIENCE)
+    held.released.set()
 
-    for _ in range(60):
-        time.sleep(0.05)
-        if not client.get(f"/api/sessions/{session}").json()["pending"]:
-            break
-
-    patch = store.session(session).answers[1]
-    assert 1 <= patch.box.shape[0] < 200
+    end = time.monotonic() + PATIENCE
+    while client.get(f"/api/sessions/{session}").json()["pending"]:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert store.session(session).answers[1].box.shape[0] == 4  # of 50: three, and the one that was being worked out
 
 
 def test_sessions_are_dropped_when_there_are_many_and_come_back(tmp_path):

@@ -11,7 +11,7 @@ from segmend.core.segmenter import Prediction
 from segmend.core.uncertainty import most_uncertain
 from segmend.server.uncertainty import MAX_PLACES, UncertaintyMap
 from segmend.server.wire import unpack
-from tests.server.running import Client, clicked, defined
+from tests.server.running import PATIENCE, Client, clicked, defined
 
 SHAPE = (2, 20, 30)
 SPACING = (2.0, 0.5, 0.8)
@@ -112,10 +112,10 @@ def test_newcomers_are_told_the_uncertainty_of_the_last_answer(server, client, s
     mark(client, session)
 
     with Client(server.address, session) as newcomer:
-        assert newcomer.socket.recv(timeout=10)[:4] == b"SGM1"
-        doubts = [newcomer.socket.recv(timeout=10) for _ in range(SHAPE[0])]
+        assert newcomer.socket.recv(timeout=PATIENCE)[:4] == b"SGM1"
+        doubts = [newcomer.socket.recv(timeout=PATIENCE) for _ in range(SHAPE[0])]
         newcomer.socket.send(json.dumps({"id": 1, "event": defined(1, "renamed")}))
-        after = newcomer.socket.recv(timeout=10)
+        after = newcomer.socket.recv(timeout=PATIENCE)
 
     assert [uncertainty[:4] for uncertainty in doubts] == [b"SGD1"] * 2
     assert json.loads(after)["type"] == "accepted"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import mmap
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,14 +16,14 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
 
 import segmend.store.migrations
 from segmend.core.image import Image
 from segmend.core.prompts import Adjust, Click
 from segmend.core.session import PALETTE, Defined, Event, Label, Prompted, Redone, Removed, Session, Undone
 from segmend.errors import SegmendError, StoreError
-from segmend.store import Store, database, tables
+from segmend.store import database, tables
 from tests.store.conftest import Place
 from tests.store.drawn import SHAPE, image, patch
 from tests.store.older import drop_worklist
@@ -33,24 +35,108 @@ def test_the_named_head_is_the_newest_migration() -> None:
     assert ScriptDirectory.from_config(config).get_heads() == [database.HEAD]
 
 
-def test_migrations_make_the_tables_that_the_code_expects(store: Store) -> None:
-    with store._database.reading() as connection:
-        found = inspect(connection).get_table_names()
+def described(connection: Connection) -> dict[str, Any]:
+    """Return all that can be told of the tables of a database: columns in their order, keys and indexes by name."""
+    about = inspect(connection)
+    return {
+        name: (
+            [{**column, "type": repr(column["type"])} for column in about.get_columns(name)],
+            about.get_pk_constraint(name),
+            *(
+                sorted(map(repr, told(name)))
+                for told in (about.get_foreign_keys, about.get_indexes, about.get_unique_constraints)
+            ),
+        )
+        for name in about.get_table_names()
+    }
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where a database may be made."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/new.db"
+        return
+    server = request.getfixturevalue("postgres")
+    made = server.database()
+    yield made
+    server.drop(made)
+
+
+@pytest.fixture
+def by_migrations(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Let new databases be made by all migrations one after the other, as those of older versions were."""
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "_create", lambda connection: database._upgrade(connection, "new"))
+        yield patched
+
+
+def test_migrations_make_the_tables_that_the_code_expects(url: str, by_migrations: pytest.MonkeyPatch) -> None:
+    migrated = database.Database(url)
+    with migrated.reading() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, tables.metadata) == []
+        found = inspect(connection).get_table_names()
     assert sorted(found) == sorted([*tables.metadata.tables, "alembic_version"])
+    migrated.close()
 
 
-def test_a_migration_that_breaks_leaves_the_database_as_it_was(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    def upgrade(*_: object, **__: object) -> None:
+def test_a_new_database_is_what_all_migrations_make_of_an_empty_one(
+    url: str, by_migrations: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for _ in range(2):
+        opened = database.Database(url)
+        with opened.reading() as connection:
+            versions = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
+            projects = connection.execute(text("SELECT name FROM projects")).scalars().all()
+            found.append((described(connection), versions, projects))
+        with opened.writing() as connection:
+            tables.metadata.drop_all(connection)
+            database.VERSIONS.drop(connection)
+        opened.close()
+        by_migrations.undo()
+
+    assert found[0][0].keys() == {*tables.metadata.tables, "alembic_version"}
+    assert found[0] == found[1]
+    assert found[1][1:] == ([database.HEAD], ["default"])
+
+
+def test_a_new_database_that_breaks_in_the_making_is_none(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("alembic.op.bulk_insert", upgrade)
+        patched.setattr(database.VERSIONS, "create", refuse)  # all other tables are there by then
         with pytest.raises(KeyboardInterrupt):
             place.open()
     with place.open() as store:
         assert [project.name for project in store.projects()] == ["default"]
+
+
+def test_a_migration_that_breaks_leaves_the_database_as_it_was(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with place.open() as store:
+        kept = store.add_case("a", image()).id
+        with store._database.writing() as connection:
+            drop_worklist(connection)
+            connection.execute(text("UPDATE alembic_version SET version_num = '0003'"))
+            before = described(connection)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("alembic.op.create_index", refuse)  # columns and tables are there by then
+        with pytest.raises(KeyboardInterrupt):
+            place.open()
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "HEAD", "0003")  # so that it is opened as it is
+        opened = database.Database(place.database)
+        with opened.reading() as connection:
+            assert described(connection) == before
+        opened.close()
+    with place.open() as store:
+        assert [case.id for case in store.cases()] == [kept]
 
 
 def test_adjustments_of_an_earlier_version_keep_their_meaning(place: Place) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from segmend.core.session import Canvas
 from segmend.store import Store
@@ -18,21 +24,47 @@ ROOT = Path(__file__).parents[2]
 LEAST = 5  # lines, however slow the machine is: two events that were answered, and a third
 
 
-def killed(what: str, folder: Path, of: str, seconds: float) -> list[str]:
-    """Run the endless writer until it has said `LEAST` lines and `seconds` longer; return its lines."""
-    command = [sys.executable, "-m", "tests.store.endless_writer", what, str(folder), of]
-    child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert child.stdout is not None
-    first = [child.stdout.readline() for _ in range(LEAST)]
-    time.sleep(seconds)
-    child.kill()
-    lines = [*first, *child.stdout.read().splitlines(keepends=True)]
-    child.stdout.close()
-    child.wait()
-    return [line.strip() for line in lines if line.endswith("\n")]
+class Writers:
+    """The process that endless writers are forked from."""
+
+    def __init__(self, folder: Path) -> None:
+        self._pipe = folder / "said"
+        os.mkfifo(self._pipe)
+        command = [sys.executable, "-m", "tests.store.endless_writer"]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, text=True)
+
+    def killed(self, what: str, folder: Path, of: str, seconds: float) -> list[str]:
+        """Let one write until it has said `LEAST` lines and `seconds` longer; return its lines."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps([str(self._pipe), what, str(folder), of]) + "\n")
+        self._process.stdin.flush()
+        with self._pipe.open() as said:
+            number = int(said.readline().split()[1])
+            first = [said.readline() for _ in range(LEAST)]
+            time.sleep(seconds)
+            os.kill(number, signal.SIGKILL)
+            lines = [*first, *said.readlines()]
+        self._wait_for_the_end_of(number)
+        return [line.strip() for line in lines if line.endswith("\n")]
+
+    def _wait_for_the_end_of(self, number: int) -> None:
+        with suppress(ProcessLookupError):
+            while True:
+                os.kill(number, 0)
+                time.sleep(0.001)
+
+    def close(self) -> None:
+        self._process.communicate()
 
 
-def test_every_event_and_answer_survives_every_kill(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def writers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Writers]:
+    made = Writers(tmp_path_factory.mktemp("writers"))
+    yield made
+    made.close()
+
+
+def test_every_event_and_answer_survives_every_kill(writers: Writers, tmp_path: Path) -> None:
     generator = np.random.default_rng(20)
     with Store.local(tmp_path) as store:
         session = store.add_session(store.add_case("a", image()).id).id
@@ -40,7 +72,7 @@ def test_every_event_and_answer_survives_every_kill(tmp_path: Path) -> None:
     said: set[str] = set()
 
     for _ in range(15):
-        said.update(killed("events", tmp_path, session, generator.uniform(0, 0.1)))
+        said.update(writers.killed("events", tmp_path, session, generator.uniform(0, 0.1)))
         with Store.local(tmp_path) as store:
             found = store.session(session)
         kept = {f"event {i}" for i in range(len(found.events))} | {f"answer {i}" for i in found.answers}
@@ -58,7 +90,7 @@ def test_every_event_and_answer_survives_every_kill(tmp_path: Path) -> None:
     assert len(found.events) > 30
 
 
-def test_cases_are_whole_or_not_there_after_every_kill(tmp_path: Path) -> None:
+def test_cases_are_whole_or_not_there_after_every_kill(writers: Writers, tmp_path: Path) -> None:
     generator = np.random.default_rng(21)
     (tmp_path / "source").mkdir()
     for name in ("1.dcm", "2.dcm", "3.dcm"):
@@ -66,7 +98,7 @@ def test_cases_are_whole_or_not_there_after_every_kill(tmp_path: Path) -> None:
     said: set[str] = set()
 
     for _ in range(5):
-        said.update(killed("cases", tmp_path / "store", str(tmp_path / "source"), generator.uniform(0, 0.1)))
+        said.update(writers.killed("cases", tmp_path / "store", str(tmp_path / "source"), generator.uniform(0, 0.1)))
         with Store.local(tmp_path / "store") as store:
             store.sweep(abandoned=timedelta(0))
             cases = store.cases()

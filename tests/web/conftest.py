@@ -1,17 +1,20 @@
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 import hatch_build
 from segmend import methods
 from segmend.core.image import Image, scale_affine
 from tests.server.running import in_thread, settings
-from tests.web.driving import CHROMIUM, OTHERS, PLUGIN, Annotator, install_plugin, watched
+from tests.web.driving import CHROMIUM, OTHERS, PATIENCE, PLUGIN, Annotator, install_plugin, watched
 
 ROOT = Path(__file__).parent.parent.parent
+
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -44,6 +47,17 @@ def server(tmp_path_factory, bundle, plugin_path):
     methods._loaded.cache_clear()
 
 
+@pytest.fixture
+def held(server, monkeypatch):
+    """Hold the method "patient" until this event is set."""
+    import patient
+
+    released = threading.Event()
+    monkeypatch.setattr(patient.PatientWorkspace, "pause", lambda _: released.wait(PATIENCE / 1000))
+    yield released
+    released.set()
+
+
 @pytest.fixture(scope="package")
 def chromium():
     with sync_playwright() as playwright:
@@ -52,13 +66,25 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture
-def page(chromium):
+@pytest.fixture(scope="package")
+def window(chromium):
+    """The window whose tabs are the pages of most tests: it fetches and compiles the annotator's script once."""
     context = chromium.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
-    page = context.new_page()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(window):
+    """A new page in a browser that has kept nothing of earlier ones but scripts."""
+    page = window.new_page()
+    session = window.new_cdp_session(page)
+    kept = {"origin": "*", "storageTypes": "cookies,local_storage,indexeddb"}
+    session.send("Storage.clearDataForOrigin", kept)
+    session.detach()
     with watched(page):
         yield page
-    context.close()
+    page.close()
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import numpy as np
 from PIL import Image as Picture
 from playwright.sync_api import expect
 
 from tests.server.running import PLUGIN as OTHERS
+from tests.server.running import http
 
 PLUGIN = Path(__file__).parent / "plugin"
 # The page is put together by the processor, and only WebGL is drawn by SwiftShader: a third of the time of all by it.
@@ -41,7 +41,7 @@ class Annotator:
     def __init__(self, page, address):
         self.page = page
         self.address = address.split("?")[0]
-        self.http = httpx.Client(base_url=self.address, timeout=60)
+        self.http = http(self.address)
 
     def open(self, case=None, *, method="ball", layout="axial"):
         """Open the page, and a case in it, ready to be marked with a method; 3D costs time, so only when asked for."""

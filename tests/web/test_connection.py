@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from segmend.store import Store
 from tests.server.running import Process
-from tests.web.driving import PATIENCE, PLUGIN, Annotator
+from tests.web.driving import PLUGIN, Annotator
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_a_killed_server_is_waited_for_and_gets_each_mark_once(bundle, page, pat
     expect(banner).to_be_hidden()
 
     first.kill()
-    expect(banner).to_be_visible(timeout=PATIENCE)
+    expect(banner).to_be_visible()
     expect(banner).to_contain_text("connection to Segmend is lost")
     person.click((5, 9, 9))
     person.click((5, 3, 9))
@@ -37,7 +37,7 @@ def test_a_killed_server_is_waited_for_and_gets_each_mark_once(bundle, page, pat
 
     second = Process(tmp_path, path_of_methods, port=int(first.address.split(":")[2].strip("/")))
     try:
-        expect(banner).to_be_hidden(timeout=PATIENCE)
+        expect(banner).to_be_hidden()
         person.settle()
         assert [tuple(prompt["index"]) for prompt in person.prompts] == [(5, 3, 3), (5, 9, 9), (5, 3, 9)]
         assert [person.label_at(index) for index in [(5, 3, 3), (5, 9, 9), (5, 3, 9)]] == [1, 1, 1]

@@ -8,7 +8,6 @@ from segmend.core.image import Image
 from segmend.core.session import Label
 from segmend.io import write_image, write_mask
 from tests.io.dicoms import NAME, save_all, slices
-from tests.web.driving import PATIENCE
 
 
 def series():
@@ -68,7 +67,7 @@ def test_a_file_that_is_no_image_is_refused_in_words(annotator, tmp_path):
     annotator.drop(path)
 
     alert = annotator.page.locator("[role=alert] .toast")
-    expect(alert).to_be_visible(timeout=PATIENCE)
+    expect(alert).to_be_visible()
     words = alert.inner_text()
     assert "garbage.nii" in words and words.strip().endswith(".")
     assert annotator.http.get("/api/cases").json() == before
@@ -146,7 +145,7 @@ def test_a_mask_of_another_grid_is_refused_in_words(annotator, add, volume, tmp_
     load_mask(annotator, tmp_path / "other.nii.gz")
 
     alert = annotator.page.locator("[role=alert] .toast")
-    expect(alert).to_be_visible(timeout=PATIENCE)
+    expect(alert).to_be_visible()
     assert "other.nii.gz" in alert.inner_text() or "voxels" in alert.inner_text()
     assert annotator.prompts == []
 

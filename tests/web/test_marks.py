@@ -1,5 +1,7 @@
 """Marks, labels and what is shown: everything a person does to a mask once a case is open."""
 
+import time
+
 import numpy as np
 import pytest
 from playwright.sync_api import expect
@@ -220,11 +222,12 @@ def test_all_planes_and_3d_are_shown_together_or_alone(annotator, add, volume):
     expect(page.locator(".render-note")).to_have_count(0, timeout=60_000)
     canvas = page.locator(".render canvas")
     before = canvas.screenshot()
-    annotator.click(MIDDLE, "coronal")
-    annotator.settle()
-    page.wait_for_timeout(2000)
-
-    assert canvas.screenshot() != before  # the mask appeared in 3D
+    with page.expect_response("**/surfaces/1*"):
+        annotator.click(MIDDLE, "coronal")
+        annotator.settle()
+    end = time.monotonic() + 60
+    while canvas.screenshot() == before:  # until the mask appears in 3D
+        assert time.monotonic() < end
     page.locator(".pane[data-plane=sagittal]").hover()
     page.get_by_role("button", name="Show sagittal alone, or all planes").click()
     expect(page.locator(".pane[data-plane=axial]")).to_be_hidden()
@@ -289,13 +292,14 @@ def test_the_menu_offers_the_methods_and_tools_those_they_take(opened):
     assert opened.state["tool"] == "click"
 
 
-def test_work_of_more_than_half_a_second_shows_itself_and_the_mark_waits(opened):
+def test_work_of_more_than_half_a_second_shows_itself_and_the_mark_waits(opened, held):
     opened.page.select_option("#method", "patient")
     opened.click(MIDDLE)
 
     working = opened.page.locator(".status-busy", has_text="Working")
     expect(opened.page.locator(".mark-row.waiting")).to_be_visible()
-    expect(working).to_be_visible(timeout=1900)
+    expect(working).to_be_visible()
+    held.set()
     opened.settle()
     expect(working).to_be_hidden()
     expect(opened.page.locator(".status-answer")).to_contain_text("ms, expected Dice 0.75")

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.server.running import in_thread, settings
-from tests.web.driving import PATIENCE, Annotator, watched
+from tests.web.driving import Annotator, watched
 
 TOKEN = "correct horse battery"
 
@@ -47,7 +47,7 @@ def test_all_views_and_a_download_keep_to_the_policy(annotator, add, volume, ser
     assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
 
     annotator.open(add(volume), layout="grid")
-    annotator.page.wait_for_timeout(1000)  # 3D is drawn last
+    expect(annotator.page.locator(".render-note")).to_have_count(0, timeout=60_000)  # 3D is drawn last
     annotator.click((5, 6, 6))
     annotator.settle()
     annotator.page.get_by_role("button", name="Download").first.click()
@@ -111,11 +111,11 @@ def test_a_browser_whose_login_ended_says_so_and_sends_its_marks_after_the_next_
     expect(banner).to_be_hidden()
 
     assert context.request.post(f"{bare}api/logout").status == 204
-    expect(banner).to_contain_text("This server needs a token", timeout=PATIENCE)
+    expect(banner).to_contain_text("This server needs a token")
     person.click((5, 9, 9))
     expect(banner).to_contain_text("One mark waits")
     context.request.get(guarded.address)
-    expect(banner).to_be_hidden(timeout=PATIENCE)
+    expect(banner).to_be_hidden()
     person.settle()
 
     assert [person.label_at(index) for index in [(5, 3, 3), (5, 9, 9)]] == [1, 1]

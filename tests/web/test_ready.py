@@ -3,8 +3,6 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.web.driving import PATIENCE
-
 
 @pytest.fixture
 def ready(server):
@@ -27,4 +25,4 @@ def test_the_page_says_that_the_model_is_loaded_until_it_is(annotator, ready, ad
     expect(said).to_be_visible()
     ready.set()
 
-    expect(said).to_be_hidden(timeout=PATIENCE)
+    expect(said).to_be_hidden()

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from segmend import io
 from segmend.core.image import Image, scale_affine
-from tests.web.driving import PATIENCE, Annotator
+from tests.web.driving import Annotator
 
 MIDDLE = (0, 6, 7)
 
@@ -24,7 +24,7 @@ def opened(annotator: Annotator, add):
 
 
 def downloaded(page) -> zipfile.ZipFile:
-    with page.expect_download(timeout=PATIENCE) as download:
+    with page.expect_download() as download:
         page.locator("dialog.results").get_by_role("button", name="Download").click()
     return zipfile.ZipFile(memory.BytesIO(download.value.path().read_bytes()))
 

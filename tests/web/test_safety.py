@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from segmend.store import Store
 from tests.server.running import in_thread, settings
-from tests.web.driving import PATIENCE, Annotator, watched
+from tests.web.driving import Annotator, watched
 
 MIDDLE = (5, 6, 6)
 
@@ -90,7 +90,7 @@ def test_a_number_is_shown_only_where_it_is_near_the_truth(opened):
     expect(row).to_be_hidden()
 
 
-def test_the_line_at_the_bottom_speaks_of_the_mask_that_is_there(opened):
+def test_the_line_at_the_bottom_speaks_of_the_mask_that_is_there(opened, held):
     line = opened.page.locator(".status-answer")
     opened.click(MIDDLE)
     opened.settle()
@@ -123,7 +123,7 @@ def test_marks_of_a_closed_tab_are_sent_once_when_the_case_is_opened_again(conte
         closing.settle()
         staying.settle()
     for one in (closing, staying):
-        expect(one.page.locator(".banner")).to_be_visible(timeout=PATIENCE)
+        expect(one.page.locator(".banner")).to_be_visible()
     closing.click((5, 9, 9))
     closing.click((5, 3, 9))
     expect(closing.page.locator(".banner")).to_contain_text("2 marks wait and will be sent.")

@@ -1,13 +1,14 @@
 """What is seen: layouts, windows by key, colours, slabs, series beside and over each other, measures, late slices."""
 
 import re
+import time
 
 import numpy as np
 import pytest
 from playwright.sync_api import expect
 
 from segmend.core.image import Image, scale_affine
-from tests.web.driving import Annotator, wait_for, watched
+from tests.web.driving import PATIENCE, Annotator, wait_for, watched
 
 SHAPE = (11, 12, 13)
 
@@ -211,7 +212,10 @@ def test_a_large_volume_shows_its_middle_first(person, store):
 
     person.page.route("**/slices*", hold)
     person.open(case)
-    person.page.wait_for_timeout(100)
+    end = time.monotonic() + PATIENCE / 1000
+    while not held or person.state["arrived"] == 0:
+        assert time.monotonic() < end
+        person.page.wait_for_timeout(20)
     assert 0 < person.state["arrived"] < 0.5
     assert held
     assert person.colours([(13, 900, 500)])[0][0] > 60

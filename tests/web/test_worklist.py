@@ -12,7 +12,7 @@ from segmend.io import write_image
 from segmend.store import Store, tables
 from segmend.store.worklist import words_of
 from tests.server.running import in_thread, settings
-from tests.web.driving import PATIENCE, Annotator
+from tests.web.driving import Annotator, wait_for
 
 ROWS = 250  # cases without voxels, as many as a list must not draw at once
 
@@ -78,7 +78,7 @@ def row(page, name):
 
 
 def opened(person, name):
-    expect(person.page.locator(".case-name")).to_have_text(name, timeout=PATIENCE)
+    expect(person.page.locator(".case-name")).to_have_text(name)
     person.settle()
 
 
@@ -151,7 +151,7 @@ def test_a_case_is_done_and_the_next_one_opens(person, store):
     person.click((0, 12, 12))
     person.settle()
     state = page.locator(".case-work .case-state")
-    expect(state).to_have_text(wanted["work 1"], timeout=PATIENCE)
+    expect(state).to_have_text(wanted["work 1"])
     expect(row(page, "work 1")).to_contain_text("Begun")
 
     page.keyboard.press("Control+Enter")
@@ -211,7 +211,10 @@ def test_the_address_opens_cases_and_a_case_opens_where_it_was_left(person, stor
     one, other = store.add_case("left here", volume()).id, store.add_case("elsewhere", flat()).id
     page = person.open(one, layout="coronal").page
     person.go_to((2, 3, 4))
-    page.wait_for_timeout(500)  # it is kept after the last move
+    wait_for(
+        page,
+        f"""localStorage.getItem("segmend.places")?.includes('["{one}",{{"layout":"coronal","crosshair":[2,3,4]')""",
+    )
 
     page.evaluate(f"location.hash = '#case={other}'")
     opened(person, "elsewhere")

@@ -52,18 +52,21 @@ class UnreadableError(Exception):
     """A body that is not what its type says; the text is one sentence for a person."""
 
 
+# What the documents say of every refusal. The model is named once: FastAPI would prepare it anew for each status of
+# each route, a tenth of the time that a server takes to start.
+_PROBLEM = {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problem, "description": "The body could not be read."},
-    401: {"model": Problem, "description": "The token is missing or wrong."},
-    403: {"model": Problem, "description": "The request came from another place than it says, or this is not allowed."},
-    404: {"model": Problem, "description": "There is no such thing."},
-    409: {"model": Problem, "description": "It exists already, or changed meanwhile."},
-    413: {"model": Problem, "description": "It is larger than this server allows."},
-    422: {"model": Problem, "description": "Something given is wrong; the sentence says what was needed."},
-    429: {"model": Problem, "description": "Too many wrong tokens came from the same place; wait."},
-    500: {"model": Problem, "description": "A method failed; its prompt was taken back."},
-    503: {"model": Problem, "description": "The store or a model is not there now."},
-    507: {"model": Problem, "description": "The disk is full."},
+    400: {"description": "The body could not be read.", "model": Problem},
+    401: {"description": "The token is missing or wrong.", **_PROBLEM},
+    403: {"description": "The request came from another place than it says, or this is not allowed.", **_PROBLEM},
+    404: {"description": "There is no such thing.", **_PROBLEM},
+    409: {"description": "It exists already, or changed meanwhile.", **_PROBLEM},
+    413: {"description": "It is larger than this server allows.", **_PROBLEM},
+    422: {"description": "Something given is wrong; the sentence says what was needed.", **_PROBLEM},
+    429: {"description": "Too many wrong tokens came from the same place; wait.", **_PROBLEM},
+    500: {"description": "A method failed; its prompt was taken back.", **_PROBLEM},
+    503: {"description": "The store or a model is not there now.", **_PROBLEM},
+    507: {"description": "The disk is full.", **_PROBLEM},
 }
 
 

@@ -55,11 +55,11 @@ from segmend.store.records import (
     Status,
     readable,
 )
+from segmend.store.tables import DEFAULT_PROJECT
 from segmend.store.visitors import Visitors
 from segmend.store.worklist import EVERYTHING, OLDEST_FIRST, CaseFilter, CaseOrder
 
 Record = TypeVar("Record")
-DEFAULT_PROJECT = "default"
 
 # States of a leftover: its blobs are being written, or are to be deleted.
 WRITING, DELETING = "writing", "deleting"

@@ -1,4 +1,4 @@
-"""The tables of the store as SQLAlchemy sees them; the migrations make them and change them.
+"""The tables of the store as SQLAlchemy sees them: new databases get these, and the migrations change older ones.
 
 A position in the log is a primary key, so two servers cannot both take it. Deleting a case
 takes its sessions, events, answers and masks with it. `leftovers` names blobs that no row
@@ -42,6 +42,7 @@ from sqlalchemy import (
 )
 
 NAME_LENGTH = 300  # more than any file's name
+DEFAULT_PROJECT = "default"  # which cases belong to when none is named
 
 
 def to_text(value: Any) -> str:

@@ -4,15 +4,16 @@ import base64
 import gzip
 import json
 
-import httpx
 import numpy as np
+
+from tests.server.running import http
 
 
 class Snap:
     """ITK-SNAP at one image, with the segmentation that it shows its person."""
 
     def __init__(self, address, model="segmend", **options):
-        self.http = httpx.Client(base_url=address.split("?")[0], timeout=60, **options)
+        self.http = http(address, **options)
         self.session = self.ask(f"/v2/start_session/{model}").json()["session_id"]
         self.shown = None
 

@@ -34,7 +34,7 @@ class Monai:
     """A client at one case."""
 
     def __init__(self, server, folder, **options):
-        self.http = httpx.Client(base_url=server.address.split("?")[0], timeout=60, **options)
+        self.http = http(server, **options)
         self.store = server.config.app.state.shared.store
         self.folder = folder
         self.params = {}

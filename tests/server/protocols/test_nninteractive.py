@@ -563,9 +563,9 @@ def test_a_small_body_that_claims_a_large_array_is_refused(viewer):
     for shape in ([1, 1024, 1024, 1024], [1, 1 << 20, 1 << 20, 1 << 20], [64, 1 << 10, 1 << 10, 1 << 10]):
         head = struct.pack("<4s4B", b"NNIA", 1, 1, 4, 5) + b"uint8" + struct.pack("<4qI", *shape, 1)
         body = head + struct.pack("<QQ", 1 << 30, len(zeros)) + bytes(zeros)
-        begun = time.monotonic()
+        begun = time.process_time()  # of the server, too, which is in this process
         assert viewer.http.post("/set_image", content=body).status_code == 413
-        assert time.monotonic() - begun < 1
+        assert time.process_time() - begun < 1
     assert viewer.point(1, 2, 2)
 
 
@@ -614,7 +614,7 @@ def test_a_method_that_does_not_take_a_prompt_refuses_it(store, viewer):
     assert log(store, viewer).events == ()
 
 
-def test_an_answer_that_takes_too_long_is_given_up_and_comes_with_the_next(tmp_path, plugin_path, monkeypatch):
+def test_an_answer_that_takes_too_long_is_given_up_and_comes_with_the_next(tmp_path, plugin_path, held, monkeypatch):
     monkeypatch.setattr(nninteractive, "CURTAIL_SECONDS", 60.0)
     monkeypatch.setattr(nninteractive, "GIVE_UP_SECONDS", 0.0)
     monkeypatch.setattr(nninteractive, "POLL_SECONDS", 0.01)
@@ -622,6 +622,7 @@ def test_an_answer_that_takes_too_long_is_given_up_and_comes_with_the_next(tmp_p
         viewer.show(scan(0))
         viewer.point(1, 2, 2)
         early = viewer.mask.copy()
+        held.released.set()
         monkeypatch.setattr(nninteractive, "GIVE_UP_SECONDS", 60.0)
         viewer.point(1, 2, 5)
 

@@ -5,14 +5,13 @@ import io
 import json
 from dataclasses import replace
 
-import httpx
 import numpy as np
 import pytest
 
 from segmend.core.image import Box
 from segmend.core.prompts import Click, Drawn, Lasso
 from segmend.core.session import Canvas
-from tests.server.running import in_thread, rooms, settings
+from tests.server.running import http, in_thread, rooms, settings
 
 ROOMS = rooms().voxels[0]
 A, B = ROOMS == 10, ROOMS == 20
@@ -29,7 +28,7 @@ class Slicer:
     """The extension of one user."""
 
     def __init__(self, server, user="ada"):
-        self.http = httpx.Client(base_url=server.address.split("?")[0], timeout=60, auth=(user, TOKENS[user]))
+        self.http = http(server, auth=(user, TOKENS[user]))
 
     def __enter__(self):
         return self

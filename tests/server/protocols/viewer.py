@@ -4,10 +4,10 @@ import json
 import struct
 
 import blosc2
-import httpx
 import numpy as np
 
 from segmend.server.protocols import nnia
+from tests.server.running import http
 
 
 def packed(array, name=None):
@@ -24,7 +24,7 @@ class Viewer:
     """A viewer at a server, with the mask that it shows its person."""
 
     def __init__(self, address, *, claim=True, **options):
-        self.http = httpx.Client(base_url=address.split("?")[0], timeout=60, **options)
+        self.http = http(address, **options)
         if claim:
             self.lease = self.http.post("/claim").json()["lease_token"]
             self.http.headers["X-Lease-Token"] = self.lease
