@@ -141,6 +141,7 @@ def _open(settings: ServerSettings) -> Shared:
         limit_bytes=settings.cache_bytes,
         open_sessions=settings.open_sessions,
         workers=settings.workers,
+        max_waiting=settings.max_waiting,
         late_seconds=settings.late_seconds,
         weights=settings.weights,
         device=settings.device,

@@ -49,7 +49,7 @@ from segmend.core.session import (
     Undone,
 )
 from segmend.editing.keeping import EditedVoxels
-from segmend.errors import ConflictError, NotFoundError, PromptError, SegmendError, StoreError
+from segmend.errors import BusyError, ConflictError, NotFoundError, PromptError, SegmendError, StoreError
 from segmend.server.answering import EditPart, Part, RestoredPart, Scene, answered_prompts, label_of, parts
 from segmend.server.audience import Answer, Audience, Listener, Person
 from segmend.server.draft_map import Draft, DraftMap
@@ -69,6 +69,8 @@ DELETED = "This case was deleted."
 OTHERS_SECONDS = 10.0
 # What who waits is told when no event can be answered, for a reason that nobody foresaw.
 UNANSWERED = "This event is stored, but could not be answered; the next one tries again, and the log has more."
+# Events of a session that may wait for their answers.
+MAX_WAITING = 500
 # Refused events in a row after which the store is believed, though nobody else seems to have added anything.
 FUTILE = 3
 
@@ -89,6 +91,7 @@ class OpenSession:
         store: Store,
         pool: Pool,
         workspaces: Workspaces,
+        max_waiting: int = MAX_WAITING,
         told: Told = str,
     ) -> None:
         self.id = record.id
@@ -98,6 +101,7 @@ class OpenSession:
         self._store = store
         self._pool = pool
         self._workspaces = workspaces
+        self._max_waiting = max_waiting
         self._lock = RLock()
         self._draft_map = DraftMap(session.shape)
         self._edited: dict[int, EditedVoxels] = {}  # by label
@@ -329,6 +333,8 @@ class OpenSession:
 
     def _check(self, event: Event) -> None:
         """Raise unless this event makes sense now, before it is stored for good."""
+        if isinstance(event, Asking) and len(self._session.pending) >= self._max_waiting:
+            raise BusyError(f"{self._max_waiting} events of this session wait for their answers; send others later.")
         self._session.add(event)
         if isinstance(event, Prompted) and event.method != GIVEN:
             card = methods.card(event.method)

@@ -72,6 +72,7 @@ class OpenSessions:
         limit_bytes: int,
         open_sessions: int,
         workers: int,
+        max_waiting: int,
         late_seconds: float = 60.0,
         weights: Mapping[str, Path] | None = None,
         device: Device = AUTO,
@@ -85,6 +86,7 @@ class OpenSessions:
         self._store = store
         self._told = told
         self._open_sessions = open_sessions
+        self._max_waiting = max_waiting
         self._slots: OrderedDict[str, Slot] = OrderedDict()
         self._lock = Lock()
 
@@ -176,6 +178,7 @@ class OpenSessions:
                 store=self._store,
                 pool=self.pool,
                 workspaces=self.workspaces,
+                max_waiting=self._max_waiting,
                 told=self._told,
             )
         except BaseException as error:
