@@ -18,13 +18,14 @@ import { showAddress } from "./address";
 import { me, setName } from "./people";
 import { forgetPlace, lastCase, placeOf } from "./places";
 import { dimensionOf, preferences, windowFor } from "./preferences";
-import { Preload } from "./preload";
+import { MOST_BYTES, Preload } from "./preload";
 import { type Ruler, rulersOf } from "./rulers";
 import { fold, freeValue, same, stepBack } from "./session";
 import {
   activePlane,
   cursorOf,
   finetuneOf,
+  imagesBeside,
   isPromptTool,
   lookOf,
   methodsFor,
@@ -32,6 +33,7 @@ import {
   type Opened,
   panesOf,
   type Series,
+  seriesInfo,
   seriesOf,
   type Preview,
   type Store,
@@ -164,10 +166,14 @@ export class Actions {
       const arrived = (fraction: number): void => {
         if (!abort.signal.aborted) this.store.set({ loading: { text, fraction } });
       };
-      const [coming, session] = await Promise.all([this.#voxels(known, abort, arrived), this.#lastSession(id)]);
+      const [coming, session, beside] = await Promise.all([
+        this.#voxels(known, abort, arrived),
+        this.#lastSession(id),
+        api.series(id),
+      ]);
       const left = await this.#unsent.adopt(session);
       if (abort.signal.aborted) return;
-      this.#show(known, session, coming, left, layout);
+      this.#show(known, session, beside, coming, left, layout);
     } catch (error) {
       if (error instanceof api.ApiError && error.status === GONE) reportErrors(() => this.refreshCases());
       throw error;
@@ -198,7 +204,7 @@ export class Actions {
     coming.whole.then(
       () => {
         if (store.state.opened !== opened) return;
-        series.statistics = statisticsOf(series.volume, opened.case.modality);
+        series.statistics = statisticsOf(series.volume, series.modality);
         store.set({ arrived: 1 });
       },
       () => {
@@ -213,7 +219,14 @@ export class Actions {
     return (all.at(-1) ?? (await api.addSession(id))).id;
   }
 
-  #show(known: api.Case, session: string, coming: Coming, left: readonly Part[], layout?: Layout): void {
+  #show(
+    known: api.Case,
+    session: string,
+    beside: readonly api.SeriesInfo[],
+    coming: Coming,
+    left: readonly Part[],
+    layout?: Layout,
+  ): void {
     const { volume } = coming;
     const photo = isPhoto(volume, known.modality);
     const statistics = statisticsOf(volume, known.modality);
@@ -226,8 +239,10 @@ export class Actions {
       session,
       volume,
       statistics,
+      modality: known.modality,
       photo,
-      images: volume.rgb ? 1 : Math.max(1, known.channels),
+      images: (volume.rgb ? 1 : Math.max(1, known.channels)) + beside.length,
+      beside,
       others: new Map(),
       planes,
       map: new LabelMap(volume.shape),
@@ -271,7 +286,9 @@ export class Actions {
   }
 
   /** Return the layout that was asked for, where the case has what it shows, and the one to go back to from one alone. */
-  #layoutFor({ planes, images }: Opened, asked: Layout): { layout: Layout; several: Layout } {
+  #layoutFor(opened: Opened, asked: Layout): { layout: Layout; several: Layout } {
+    const { planes } = opened;
+    const images = imagesBeside(opened).length;
     const fits = (layout: Layout): Layout => (layout === "series" && images === 1 ? "grid" : layout);
     const several = fits(preferences().several ?? this.store.state.several);
     if (planes.length === 1 && asked !== "series") return { layout: planes[0].name, several };
@@ -399,7 +416,17 @@ export class Actions {
 
   /** Tell why the open case may not be changed now; false where it may. */
   #isFinished(): boolean {
-    const { work } = this.store.state;
+    const { work, opened, image } = this.store.state;
+    if (opened?.case.timed === true) {
+      const open = (): void => {
+        reportErrors(() => this.openTime(image));
+      };
+      toast("A case of many times takes no marks: open one of them as a case of its own.", "error", {
+        words: "Open this time",
+        act: open,
+      });
+      return true;
+    }
     if (work === null || (work.status !== "done" && work.status !== "rejected")) return false;
     toast(`This case is ${STATUS_WORDS[work.status].toLowerCase()}; press Reopen to change it.`, "error");
     return true;
@@ -443,6 +470,45 @@ export class Actions {
     } finally {
       this.store.set({ loading: null });
     }
+  }
+
+  // Series beside the case's image, and times
+
+  /** Show other scans beside the open case's image. */
+  async addSeries(uploads: readonly api.Upload[]): Promise<void> {
+    const { opened } = this.store.state;
+    if (opened === null || uploads.length === 0) return;
+    const id = opened.case.id;
+    const what = uploads.length === 1 ? uploads[0].name : `${uploads.length} files`;
+    const added = await this.#sending(`Uploading ${what}`, (sent) => api.addSeries(id, uploads, sent));
+    toast(`Beside this image: ${added.map(({ name }) => name).join(", ")}.`, "good");
+    if (this.store.state.opened === opened) await this.openCase(id, opened.planes.length > 1 ? "series" : undefined);
+  }
+
+  /** Take a series away that is shown beside the open case's image. */
+  async removeSeries(series: string): Promise<void> {
+    const { opened } = this.store.state;
+    if (opened === null) return;
+    await api.removeSeries(opened.case.id, series);
+    if (this.store.state.opened === opened) await this.openCase(opened.case.id);
+  }
+
+  /** Make a time of the open case a case of its own, and open that. */
+  async openTime(frame: number): Promise<void> {
+    const { opened } = this.store.state;
+    if (opened === null) return;
+    const made = await api.addFrame(opened.case.id, frame);
+    await this.openCase(made.id);
+    await this.list.loadWith(made.id);
+    this.store.set({ cases: this.list.known });
+  }
+
+  /** Show the next time of the open case, or the one before. */
+  stepTime(by: 1 | -1): void {
+    const { opened } = this.store.state;
+    if (opened?.case.timed !== true) return;
+    const last = opened.images - opened.beside.length - 1;
+    reportErrors(() => this.setImage(clamp(this.#asked + by, 0, last)));
   }
 
   // The session
@@ -799,7 +865,7 @@ export class Actions {
     this.#live?.send({ event: "removed", of: position });
   }
 
-  /** Take back this page's own last step; what others did meanwhile stays. */
+  /** Take back this page's own last step, measured or marked; what others did meanwhile stays. */
   undo(): void {
     if (!this.canUndo() || this.#isFinished()) return;
     const { events, done } = this.store.state;
@@ -816,7 +882,7 @@ export class Actions {
   }
 
   redo(): void {
-    const { undone } = this.store.state;
+    const { undone, events } = this.store.state;
     const next = undone.at(-1);
     if (next === undefined || this.#isFinished()) return;
     if (this.#others.has(next)) toast("Another person undid the last step; only they can redo it.");
@@ -841,7 +907,7 @@ export class Actions {
     }
   }
 
-  /** The first label stays: without one nothing can be marked. */
+  /** The labels that a session begins with stay: without one nothing can be marked. */
   canUndo(): boolean {
     const { done, events } = this.store.state;
     return done.length > (events.at(done.at(0) ?? 0)?.event === "defined" ? 1 : 0);
@@ -1004,12 +1070,14 @@ export class Actions {
 
   /** Choose an image of the case: its window and colours are set from now on, and shown where a pane has none of its own. */
   async setImage(image: number): Promise<void> {
-    const { opened, image: before } = this.store.state;
-    if (opened === null || image === before) return;
+    const { opened } = this.store.state;
+    if (opened === null) return;
+    this.#asked = image;
     const series = await this.#series(opened, image);
     const { state } = this.store;
-    if (series === null || state.opened !== opened) return;
-    const { contrast, colours } = lookOf(state, image, series);
+    if (series === null || state.opened !== opened || this.#asked !== image || state.image === image) return;
+    const sameScale = opened.case.timed && [image, state.image].every((one) => seriesInfo(opened, one) === null);
+    const { contrast, colours } = sameScale ? state : lookOf(state, image, series);
     const looks = { ...state.looks, [state.image]: { contrast: state.contrast, colours: state.colours } };
     this.store.set({ image, contrast, colours, looks, fused: state.fused === image ? null : state.fused });
   }
@@ -1040,15 +1108,32 @@ export class Actions {
     const known = seriesOf(opened, image);
     if (known !== null) return known;
     const { signal } = this.#opening ?? new AbortController();
-    const asked = { channel: image, signal, priority: "auto" } as const;
+    const info = seriesInfo(opened, image);
+    const asked = { channel: info === null ? image : null, series: info?.id, signal, priority: "auto" } as const;
     const coming = await fetchVoxels(opened.case.id, asked, this.store.state.crosshair[0]);
     await coming.shown;
     if (this.store.state.opened !== opened) return null;
-    const series: Series = { volume: coming.volume, statistics: statisticsOf(coming.volume, opened.case.modality) };
+    const modality = info?.modality ?? opened.case.modality;
+    const series: Series = { volume: coming.volume, statistics: statisticsOf(coming.volume, modality), modality };
+    this.#makeRoom(opened, series);
     opened.others.set(image, series);
     this.store.set({ looks: { ...this.store.state.looks } }); // panes that wait for it show it
     if (partOf(coming.volume) < 1) this.#follow(opened, coming, series);
     return series;
+  }
+
+  /** Forget times of a case that are not shown, the oldest first, where all that were looked at take much memory. */
+  #makeRoom(opened: Opened, coming: Series): void {
+    if (!opened.case.timed) return;
+    const { image, fused } = this.store.state;
+    let size = coming.volume.values.byteLength;
+    for (const { volume } of opened.others.values()) size += volume.values.byteLength;
+    for (const [known, { volume }] of [...opened.others]) {
+      if (size <= MOST_BYTES) return;
+      if (known === image || known === fused) continue;
+      opened.others.delete(known);
+      size -= volume.values.byteLength;
+    }
   }
 
   setLayout(layout: Layout): void {
@@ -1061,7 +1146,7 @@ export class Actions {
     });
     if (!this.store.state.linkedSlices) this.linkSlices(false);
     if (layout !== "series") return;
-    for (let image = 0; image < opened.images; image++) reportErrors(() => this.#series(opened, image));
+    for (const image of imagesBeside(opened)) if (image !== null) reportErrors(() => this.#series(opened, image));
   }
 
   /** Take the next of the windows that this image is offered, or the one before. */

@@ -150,6 +150,7 @@ export async function deleteCase(id: string): Promise<void> {
 /** What is asked of the voxels of a case, and how urgently. */
 export interface Asked {
   readonly channel: number | null; // null: all as one picture
+  readonly series?: string | undefined; // beside the case's own image, whose grid it is shown on
   readonly signal: AbortSignal;
   readonly priority: RequestPriority;
 }
@@ -157,26 +158,30 @@ export interface Asked {
 const channelOf = (channel: number | null): Record<string, string> =>
   channel === null ? {} : { channel: String(channel) };
 
+const voxelsOf = (id: string, series: string | undefined): string =>
+  series === undefined ? `api/cases/${id}` : `api/cases/${id}/series/${series}`;
+
 /** Return the first bytes of a case's volume as a file. */
 export async function volumeHeader(
   id: string,
-  { channel, signal, priority }: Asked,
+  { channel, series, signal, priority }: Asked,
   bytes: number,
 ): Promise<ArrayBuffer> {
   const asked = new URLSearchParams(channelOf(channel)).toString();
   const headers = { Range: `bytes=0-${bytes - 1}` };
-  return (await request(`api/cases/${id}/volume.nii?${asked}`, { headers, signal, priority })).arrayBuffer();
+  return (await request(`${voxelsOf(id, series)}/volume.nii?${asked}`, { headers, signal, priority })).arrayBuffer();
 }
 
 /** Return the voxels of some slices, unpacked where they were packed on their way. */
 export async function slices(
   id: string,
-  { channel, signal, priority }: Asked,
+  { channel, series, signal, priority }: Asked,
   [low, high]: readonly [number, number],
   packed: boolean,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const range = { low: String(low), high: String(high), packed: String(packed), ...channelOf(channel) };
-  const reply = await request(`api/cases/${id}/slices?${new URLSearchParams(range).toString()}`, { signal, priority });
+  const path = `${voxelsOf(id, series)}/slices?${new URLSearchParams(range).toString()}`;
+  const reply = await request(path, { signal, priority });
   if (!packed || reply.body === null) return new Uint8Array(await reply.arrayBuffer());
   const unpacked = reply.body.pipeThrough(new DecompressionStream("deflate"));
   return new Uint8Array(await new Response(unpacked).arrayBuffer());

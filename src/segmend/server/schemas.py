@@ -398,6 +398,7 @@ class CaseJson(BaseModel):
     shape: Voxel
     spacing: Annotated[list[float], Field(min_length=3, max_length=3, description="mm (z, y, x)")]
     channels: int
+    timed: Annotated[bool, Field(description="the channels are one image at several times")]
     modality: str
     notes: list[str]
     source: Annotated[bool, Field(description="the original DICOM files are kept")]
@@ -446,6 +447,16 @@ class NewStatusJson(BaseModel):
         Field(description="open: begun where the case has marks, otherwise untouched"),
     ]
     comment: Annotated[str, Field(max_length=1000)] = ""
+
+
+class SeriesJson(BaseModel):
+    """An image that is shown beside a case's own, by where both lie in the patient."""
+
+    id: str
+    name: str
+    modality: str
+    shape: Annotated[Voxel, Field(description="of its own grid")]
+    notes: list[str]
 
 
 class LeftOutJson(BaseModel):

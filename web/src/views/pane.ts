@@ -29,6 +29,7 @@ import { isSized, placeAt, words } from "../rulers";
 import { type Colour, outlines, paintUncertainty, paintLabels, paintVolume } from "../slices";
 import {
   cursorOf,
+  imageName,
   lookOf,
   type Mark,
   marksOf,
@@ -522,7 +523,7 @@ export class Pane {
     const thickness = thicknessOf(state, this.plane);
     const slab =
       thickness > 1 ? `  ${SLABS[state.slab]} ${short(thickness * this.#spacing[this.plane.normal])} mm` : "";
-    const image = this.opened.images > 1 ? `  Image ${(this.spec.image ?? state.image) + 1}` : "";
+    const image = this.opened.images > 1 ? `  ${imageName(this.opened, this.spec.image ?? state.image)}` : "";
     this.#title.textContent = slices === 1 ? name + image : `${name}  ${slice + 1} / ${slices}${image}${slab}`;
     this.#slider.value = String(slice);
   }
