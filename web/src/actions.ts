@@ -15,6 +15,7 @@ import { centreViews, covering, nextRank, whyNot } from "./look";
 import { turnedOver } from "./handles";
 import { isPhoto, partOf } from "./nifti";
 import { showAddress } from "./address";
+import { PALETTE } from "./palette";
 import { me, setName } from "./people";
 import { forgetPlace, lastCase, placeOf } from "./places";
 import { dimensionOf, preferences, windowFor } from "./preferences";
@@ -46,17 +47,6 @@ import { type Part, Unsent } from "./unsent";
 import { type Coming, fetchVoxels } from "./voxels";
 import type { UncertaintyPatch, MaskPatch } from "./wire";
 import { leftOut, STATUS_WORDS } from "./worklist";
-
-const PALETTE: readonly api.Label["colour"][] = [
-  [230, 75, 60],
-  [60, 160, 230],
-  [90, 190, 90],
-  [240, 180, 40],
-  [160, 100, 220],
-  [50, 200, 190],
-  [235, 120, 175],
-  [150, 110, 70],
-];
 
 const RING_MS = 4000;
 const ASK_MS = 500; // between two questions whether the server is ready
@@ -610,7 +600,9 @@ export class Actions {
     if (this.store.state.preview !== null) this.dropPreview(); // it was of the mask as it stood
     const { done, undone, labels } = fold(events);
     const { label } = this.store.state;
-    const selected = labels.some(({ value }) => value === label) ? label : (labels.at(-1)?.value ?? 0);
+    const fresh = done.length === opening(events, done); // with the labels of its project, the first of them to begin with
+    const usual = fresh ? labels.at(0) : labels.at(-1);
+    const selected = labels.some(({ value }) => value === label) ? label : (usual?.value ?? 0);
     this.store.set({ events, done, undone, labels, pending, label: selected });
   }
 
@@ -823,7 +815,7 @@ export class Actions {
   /** Return a new label's value, defined without being chosen: for a part that is cut off. */
   defineNext(): number {
     const value = freeValue(this.store.state.labels);
-    this.define({ value, name: `Object ${value}`, colour: PALETTE[(value - 1) % PALETTE.length], locked: false });
+    this.define(newLabel(value));
     return value;
   }
 
@@ -925,8 +917,7 @@ export class Actions {
 
   addLabel(name?: string): void {
     const value = freeValue(this.store.state.labels);
-    const colour = PALETTE[(value - 1) % PALETTE.length];
-    this.define({ value, name: name ?? `Object ${value}`, colour, locked: false });
+    this.define(newLabel(value, name));
     this.select(value);
   }
 
@@ -967,8 +958,36 @@ export class Actions {
       toast(`${locked.name} is locked; unlock it to merge it.`, "error");
       return;
     }
-    this.edit({ kind: "combine", operation: "union", other, margin_mm: 0 });
-    this.#live?.send({ event: "deleted", label: other, joined: true });
+    this.edit({ kind: "merge", other });
+  }
+
+  /** Put a label before another one in the list, or at its end. */
+  orderLabel(value: number, before: number | null): void {
+    const order = this.store.state.labels.map((label) => label.value);
+    const others = order.filter((one) => one !== value);
+    const at = before === null ? others.length : others.indexOf(before);
+    if (at < 0 || !order.includes(value) || this.#isFinished()) return;
+    const labels = [...others.slice(0, at), value, ...others.slice(at)];
+    if (!same(labels, order)) this.#live?.send({ event: "ordered", labels });
+  }
+
+  /** Move a label up or down in the list. */
+  moveLabel(value: number, by: 1 | -1): void {
+    const { labels } = this.store.state;
+    const at = labels.findIndex((label) => label.value === value);
+    if (at < 0 || at + by < 0 || at + by >= labels.length) return;
+    this.orderLabel(value, labels.at(by < 0 ? at - 1 : at + 2)?.value ?? null);
+  }
+
+  /** Define labels that this case does not have yet, as a template has them. */
+  addLabels(wanted: readonly api.TemplateLabel[]): void {
+    let known = this.store.state.labels;
+    const missing = wanted.filter(({ name }) => !known.some((label) => label.name === name));
+    missing.forEach(({ name, colour, codes }, i) => {
+      const label = { ...newLabel(freeValue(known), name), colour, codes: codes ?? null };
+      known = [...known, label];
+      this.#live?.send({ event: "defined", label, joined: i > 0 });
+    });
   }
 
   /** Hide a label's mask and marks in this page, or show them again. */

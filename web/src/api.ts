@@ -16,6 +16,11 @@ export type Choices = Schemas["ChoicesJson"];
 export type Uploaded = Schemas["UploadedJson"];
 export type Loaded = Schemas["LoadedJson"];
 export type Label = Schemas["LabelJson"];
+export type Codes = Schemas["CodesJson"];
+export type TemplateLabel = Schemas["TemplateLabelJson"];
+export type Project = Schemas["ProjectJson"];
+export type Structure = Schemas["StructureJson"];
+export type SeriesInfo = Schemas["SeriesJson"];
 export type Event = Schemas["EventJson"];
 export type Finetune = Schemas["PromptedJson"]["finetune"];
 export type Prompt = Schemas["PromptedJson"]["prompt"];
@@ -87,6 +92,26 @@ export const choices = (): Promise<Choices> => read("api/cases/choices");
 export const oneCase = (id: string): Promise<Case> => read(`api/cases/${id}`);
 export const nextCase = (id: string, asked: URLSearchParams): Promise<Case | null> =>
   read(`api/cases/${id}/next?${asked.toString()}`);
+export const projects = (): Promise<Project[]> => read("api/projects");
+export const setTemplate = (name: string, labels: readonly TemplateLabel[]): Promise<Project> =>
+  read(`api/projects/${encodeURIComponent(name)}/template`, { ...post({ labels }), method: "PUT" });
+
+/** Return organs, tissues and lesions whose names have words that begin so, with their codes. */
+export const structures = (text: string): Promise<Structure[]> =>
+  read(`api/structures?${new URLSearchParams({ q: text }).toString()}`);
+
+export const series = (id: string): Promise<SeriesInfo[]> => read(`api/cases/${id}/series`);
+export const addSeries = (id: string, uploads: readonly Upload[], sent: Sent): Promise<SeriesInfo[]> =>
+  upload<SeriesInfo[]>(`api/cases/${id}/series`, uploads, sent);
+
+export async function removeSeries(id: string, series: string): Promise<void> {
+  await request(`api/cases/${id}/series/${series}`, { method: "DELETE" });
+}
+
+/** Make one time of a case a case of its own. */
+export const addFrame = (id: string, frame: number): Promise<Case> =>
+  read(`api/cases/${id}/frames/${frame}`, { method: "POST" });
+
 export const setStatus = (id: string, status: "done" | "rejected" | "open", comment: string): Promise<Case> =>
   read(`api/cases/${id}/status`, { ...post({ status, comment }), method: "PUT" });
 export const linkCase = (path: string): Promise<Uploaded> => read("api/cases/link?report=true", post({ path }));

@@ -188,6 +188,20 @@ export const SHORTCUTS: readonly Shortcut[] = [
     },
   },
   {
+    shown: "Shift+↑, Shift+↓ on a label",
+    what: "move the label in its list",
+    matches: () => false, // its row obeys
+    act: () => undefined,
+  },
+  {
+    shown: "<, >",
+    what: "the time before or after, of a case of many times",
+    matches: (event) => !event.ctrlKey && !event.metaKey && !event.altKey && (event.key === "<" || event.key === ">"),
+    act: (actions, { key }) => {
+      actions.stepTime(key === ">" ? 1 : -1);
+    },
+  },
+  {
     shown: "H",
     what: "hide or show the mask",
     matches: letter("h"),

@@ -16,6 +16,7 @@ import type { UncertaintyMap, LabelMap } from "./labelmap";
 import type { Person } from "./live";
 import type { Volume } from "./nifti";
 import type { Robot } from "./robot";
+import { labelGone } from "./session";
 import { type Ruler, type RulerKind, RULERS } from "./rulers";
 import type { Slab } from "./slices";
 
@@ -307,7 +308,8 @@ export function marksOf({ events, done, pending, unsent }: Marked): Mark[] {
   const deleted = new Map<number, number>(); // labels, and when they were deleted last
   for (const position of done) {
     const event = events.at(position);
-    if (event?.event === "deleted") deleted.set(event.label, position);
+    const gone = event === undefined ? null : labelGone(event);
+    if (gone !== null) deleted.set(gone, position);
   }
   const marks: Mark[] = [];
   for (const position of done) {
