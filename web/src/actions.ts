@@ -5,7 +5,7 @@ import { followView, isSeveral, planeOfView } from "./arrange";
 import type { ColourMap } from "./colours";
 import { type Contrast, presetsOf, statisticsOf } from "./contrast";
 import { type Box, clamp, type Index, isInView, shownPlanes, type View, wholeView } from "./geometry";
-import { boundsOf, maskPrompt } from "./bits";
+import { boundsOf, maskPrompt, widthIn } from "./bits";
 import { CaseList } from "./caselist";
 import { changeOf } from "./change";
 import { changeOf as wordsOfEdit, copyOf, describeEdit } from "./edits";
@@ -21,7 +21,8 @@ import { forgetPlace, lastCase, placeOf } from "./places";
 import { dimensionOf, preferences, windowFor } from "./preferences";
 import { MOST_BYTES, Preload } from "./preload";
 import { type Ruler, rulersOf } from "./rulers";
-import { fold, freeValue, same, stepBack } from "./session";
+import { RulerSteps } from "./rulersteps";
+import { fold, freeValue, opening, same, stepBack } from "./session";
 import {
   activePlane,
   cursorOf,
@@ -53,6 +54,14 @@ const ASK_MS = 500; // between two questions whether the server is ready
 const UNKNOWN = 401; // the status of a reply to who is not known to the server
 const GONE = 404; // and of one about what is no longer there
 
+/** Return a label as it is when it is made. */
+function newLabel(value: number, name = `Object ${value}`): api.Label {
+  const colour = PALETTE[(value - 1) % PALETTE.length];
+  return { value, name, colour, locked: false, opacity: 1, codes: null };
+}
+
+const lastUndo = (events: readonly api.Event[]): number => events.map(({ event }) => event).lastIndexOf("undone");
+
 type Prompted = Extract<api.Event, { event: "prompted" }>;
 type Edited = Extract<api.Event, { event: "edited" }>;
 
@@ -62,6 +71,11 @@ export class Actions {
   #live: Live | null = null;
   readonly #others = new Set<number>(); // positions of events of the open session that another page or program sent
   readonly #takenBack = new Set<number>(); // marks that this page took away by an undo
+  readonly #rulerSteps = new RulerSteps();
+  #asked = 0; // the image that was asked for last; others that arrive after that are not shown
+  #nudge: number | null = null; // that the server is to be asked about next
+  #nudging = false; // it is being asked
+  #nudged = false; // the slider was released meanwhile
   #opening: AbortController | null = null;
   #looking = false; // for an uncertain place
   #finishing = false; // a case: pressing a key twice finishes one
@@ -302,6 +316,8 @@ export class Actions {
     this.#live = null;
     this.#others.clear();
     this.#takenBack.clear();
+    this.#rulerSteps.forget();
+    this.#asked = 0;
     this.store.set({
       opened: null,
       people: [],
@@ -623,7 +639,8 @@ export class Actions {
     this.#adopt([...events, event], waits ? [...pending, position] : pending);
     if (waits) this.store.set({ answered: null });
     if (event.event === "edited") this.#changes = { gained: 0, lost: 0 };
-    if (event.event !== "defined") this.#forgetUncertainty(opened); // it was of the mask as it stood
+    if (event.event !== "undone" && event.event !== "redone") this.#rulerSteps.goOn();
+    if (event.event !== "defined" && event.event !== "ordered") this.#forgetUncertainty(opened); // it was of the mask as it stood
     if (event.event === "defined" && !this.store.state.labels.some(({ value }) => value === this.store.state.label)) {
       this.select(event.label.value);
     }
@@ -821,11 +838,47 @@ export class Actions {
 
   /** Nudge the whole mask: by 0.2 it becomes a fifth larger, by -0.2 a fifth smaller than it is. */
   nudge(larger: number): void {
+    this.#endNudge();
     const { opened, labels, label } = this.store.state;
     if (larger === 0 || opened === null) return;
     const name = labels.find(({ value }) => value === label)?.name ?? "This label";
     if (boundsOf(opened.map, label) !== null) this.place({ kind: "adjust", k: larger, of: "mask" });
     else toast(`${name} has no mask yet that could become larger or smaller.`);
+  }
+
+  /** Show what a nudge would make of the mask, while its slider moves: one question to the server at a time. */
+  showNudge(larger: number): void {
+    this.#nudge = larger;
+    if (!this.#nudging) this.#followNudge().catch(() => undefined); // what is wrong is said when the slider is released
+  }
+
+  async #followNudge(): Promise<void> {
+    this.#nudging = true;
+    try {
+      for (let larger = this.#nudge; larger !== null; larger = this.#nudge) {
+        const { opened, label, labels, method, finetune, overwrite, events } = this.store.state;
+        this.#nudge = null;
+        const known = labels.find(({ value }) => value === label);
+        if (opened === null || known === undefined || known.locked || boundsOf(opened.map, label) === null) return;
+        const prompt = { kind: "adjust", k: larger, of: "mask" } as const;
+        const event = { event: "prompted", prompt, label, method, finetune, overwrite, joined: false } as const;
+        const title = "Released, this nudge";
+        const patch = larger === 0 ? null : await api.preview(opened.session, event);
+        if (this.store.state.opened !== opened || this.store.state.events !== events || this.#nudged) return;
+        if (patch === null) this.dropPreview();
+        else this.store.set({ preview: { event, title, change: changeOf(opened.map, patch, label), take: null } });
+      }
+    } finally {
+      this.#nudging = false;
+      this.#nudged = false;
+    }
+  }
+
+  /** Forget what the slider showed: it was released. */
+  #endNudge(): void {
+    this.#nudge = null;
+    this.#nudged = this.#nudging;
+    this.dropPreview();
   }
 
   /** Let the method better the selected label's mask as it stands, or make a first one where there is none. */
@@ -859,6 +912,10 @@ export class Actions {
 
   /** Take back this page's own last step, measured or marked; what others did meanwhile stays. */
   undo(): void {
+    if (this.#rulerSteps.isLast(this.#lastOwn())) {
+      this.store.set({ rulers: this.#rulerSteps.undo() ?? [], leg: null });
+      return;
+    }
     if (!this.canUndo() || this.#isFinished()) return;
     const { events, done } = this.store.state;
     const step = stepBack(events, done, this.#others, this.#takenBack);
@@ -876,7 +933,11 @@ export class Actions {
   redo(): void {
     const { undone, events } = this.store.state;
     const next = undone.at(-1);
-    if (next === undefined || this.#isFinished()) return;
+    if (this.#rulerSteps.isNext(next)) {
+      this.store.set({ rulers: this.#rulerSteps.redo() ?? [] });
+      return;
+    }
+    if (next === undefined || this.#rulerSteps.isNewer(lastUndo(events)) || this.#isFinished()) return;
     if (this.#others.has(next)) toast("Another person undid the last step; only they can redo it.");
     else this.#live?.send({ event: "redone" });
   }
@@ -902,7 +963,23 @@ export class Actions {
   /** The labels that a session begins with stay: without one nothing can be marked. */
   canUndo(): boolean {
     const { done, events } = this.store.state;
-    return done.length > (events.at(done.at(0) ?? 0)?.event === "defined" ? 1 : 0);
+    return done.length > opening(events, done) || this.#rulerSteps.isLast(this.#lastOwn());
+  }
+
+  canRedo(): boolean {
+    const { undone, events } = this.store.state;
+    const next = undone.at(-1);
+    if (this.#rulerSteps.isNext(next)) return true;
+    return next !== undefined && !this.#rulerSteps.isNewer(lastUndo(events));
+  }
+
+  /** Return the place of this page's own last step in the log, -1 where there is none but the first labels. */
+  #lastOwn(): number {
+    const { events, done, unsent } = this.store.state;
+    const waiting = unsent.map(({ event }) => event !== "undone" && event !== "redone").lastIndexOf(true);
+    if (waiting >= 0) return events.length + waiting;
+    const own = done.slice(opening(events, done)).filter((position) => !this.#others.has(position));
+    return own.at(-1) ?? -1;
   }
 
   cancel(): void {
@@ -1042,12 +1119,29 @@ export class Actions {
     this.store.set({ radius: clamp(Math.round(radius), 1, 100) });
   }
 
+  /** Make strokes and brushes a quarter as wide as the selected label's mask in the slice in view. */
+  fitRadius(): void {
+    const { opened, label, crosshair } = this.store.state;
+    const plane = activePlane(this.store.state);
+    if (opened === null || plane === null) return;
+    const width = widthIn(opened.map, label, plane.normal, crosshair[plane.normal]);
+    if (width === null) toast("There is no mask of this label in this slice to fit the width to.");
+    else this.setRadius(width / 8);
+  }
+
   addRuler(ruler: Ruler): void {
-    this.store.set({ rulers: [...this.store.state.rulers, ruler], measuresShown: true });
+    this.#setRulers([...this.store.state.rulers, ruler]);
+    this.store.set({ measuresShown: true });
   }
 
   removeRuler(ruler: Ruler): void {
-    this.store.set({ rulers: this.store.state.rulers.filter((one) => one !== ruler) });
+    this.#setRulers(this.store.state.rulers.filter((one) => one !== ruler));
+  }
+
+  #setRulers(rulers: readonly Ruler[]): void {
+    const { rulers: before, events, unsent } = this.store.state;
+    this.#rulerSteps.add(before, rulers, events.length + unsent.length);
+    this.store.set({ rulers });
   }
 
   setContrast(contrast: Contrast): void {

@@ -155,8 +155,16 @@ export const SHORTCUTS: readonly Shortcut[] = [
     },
   },
   {
+    shown: "A",
+    what: "fit the stroke or brush to the mask in this slice",
+    matches: letter("a"),
+    act: (actions) => {
+      actions.fitRadius();
+    },
+  },
+  {
     shown: "Ctrl+Z",
-    what: "undo",
+    what: "undo, of marks and of what was measured by hand",
     matches: control("z", false),
     act: (actions) => {
       actions.undo();
