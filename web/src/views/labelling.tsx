@@ -39,7 +39,7 @@ function Details({ actions }: { readonly actions: Actions }) {
           type="range"
           min={0}
           max={100}
-          aria-label={`Opacity of ${label.name}`}
+          aria-label={`Opaque: ${label.name}`}
           title="How opaque this label is, as a part of the opacity of all masks"
           value={Math.round(100 * label.opacity)}
           onInput={({ currentTarget }) => {
