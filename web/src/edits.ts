@@ -79,6 +79,8 @@ export function describeEdit(edit: Edit, labels: readonly Pick<Label, "value" | 
       if (edit.operation === "union") return `Took over ${named(edit.other)}`;
       if (edit.operation === "subtract") return `Kept ${round(edit.margin_mm)} mm away from ${named(edit.other)}`;
       return `Kept what is within ${round(edit.margin_mm)} mm of ${named(edit.other)}`;
+    case "merge":
+      return "Took a label in";
     case "interpolate":
       return "Filled in between slices";
     case "copy_slice":

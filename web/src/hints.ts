@@ -1,6 +1,7 @@
 /** What the chosen tool wants next, in a sentence. */
 
 import type { State } from "./state";
+import { wanted } from "./tools/extremes";
 
 const ENDS = ["left", "right", "top", "bottom"];
 
@@ -15,7 +16,7 @@ export function hintOf({ tool, points, positive, cut, opened }: Asked): string {
     case "click":
       return `Click on ${what}; drag a mark to move it`;
     case "stroke":
-      return `Draw over ${what}; [ and ] change the width`;
+      return `Draw over ${what}; [ and ] change the width, A fits it to the mask`;
     case "box":
       return flat
         ? "Drag from corner to corner; drag its handles to change it"
@@ -23,12 +24,16 @@ export function hintOf({ tool, points, positive, cut, opened }: Asked): string {
     case "lasso":
       return `Draw round ${what}`;
     case "extremes":
-      return points.length === 0
-        ? `Click ${ENDS.join(", ")} of the object in one slice`
-        : `Click ${ENDS.join(", ")}: ${points.length} of ${ENDS.length}`;
+      if (points.length === 0) {
+        const where = flat ? "" : " in one slice, or six ends over several planes";
+        return `Click ${ENDS.join(", ")} of the object${where}`;
+      }
+      return wanted(points) === ENDS.length
+        ? `Click ${ENDS.join(", ")}: ${points.length} of ${ENDS.length}`
+        : `Click all six ends of the object: ${points.length} of ${wanted(points)}`;
     case "paint":
     case "erase":
-      return `Draw to ${tool}; [ and ] change the brush`;
+      return `Draw to ${tool}; [ and ] change the brush, A fits it to the mask`;
     case "cut":
       return cut.length === 0 ? "Draw a line across the mask" : "Click the part that goes";
     case "island":

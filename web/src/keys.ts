@@ -155,8 +155,16 @@ export const SHORTCUTS: readonly Shortcut[] = [
     },
   },
   {
+    shown: "A",
+    what: "fit the stroke or brush to the mask in this slice",
+    matches: letter("a"),
+    act: (actions) => {
+      actions.fitRadius();
+    },
+  },
+  {
     shown: "Ctrl+Z",
-    what: "undo",
+    what: "undo, of marks and of what was measured by hand",
     matches: control("z", false),
     act: (actions) => {
       actions.undo();
@@ -185,6 +193,20 @@ export const SHORTCUTS: readonly Shortcut[] = [
     act: (actions, { code }) => {
       const label = actions.store.state.labels.at(Number(code.slice(-1)) - 1);
       if (label !== undefined) actions.select(label.value);
+    },
+  },
+  {
+    shown: "Shift+↑, Shift+↓ on a label",
+    what: "move the label in its list",
+    matches: () => false, // its row obeys
+    act: () => undefined,
+  },
+  {
+    shown: "<, >",
+    what: "the time before or after, of a case of many times",
+    matches: (event) => !event.ctrlKey && !event.metaKey && !event.altKey && (event.key === "<" || event.key === ">"),
+    act: (actions, { key }) => {
+      actions.stepTime(key === ">" ? 1 : -1);
     },
   },
   {

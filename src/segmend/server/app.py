@@ -57,6 +57,7 @@ from segmend.server import (
     masks,
     measuring,
     operations,
+    projects,
     replies,
     requests,
     sessions,
@@ -112,7 +113,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     )
     app.add_middleware(replies.CatchErrors)
     app.add_middleware(requests.Observe, log_requests=settings.log_requests)
-    for module in (about, cases, sessions, masks, exports, measuring, live, operations, login_page):
+    for module in (about, cases, projects, sessions, masks, exports, measuring, live, operations, login_page):
         app.include_router(module.router)
     if settings.answers_viewers:
         app.include_router(slicer_legacy.router)  # before the other, whose addresses it shares

@@ -42,11 +42,13 @@ from segmend.core.session import (
     Edited,
     Event,
     Marked,
+    Ordered,
     Patch,
     Prompted,
     Removed,
     Session,
     Undone,
+    label_gone,
 )
 from segmend.editing.keeping import EditedVoxels
 from segmend.errors import BusyError, ConflictError, NotFoundError, PromptError, SegmendError, StoreError
@@ -285,6 +287,8 @@ class OpenSession:
             self._check_open()
             if position not in self._session.pending:
                 raise PromptError(f"Event {position} does not wait for an answer; undo or remove it instead.")
+            if label_gone(self._session.events[position]) is not None and self._session.done[-1] != position:
+                raise PromptError("A label that is deleted or merged cannot be called off any longer; undo it instead.")
             self._withdraw(position, user)
 
     def curtail(self, position: int) -> None:
@@ -362,7 +366,7 @@ class OpenSession:
                 if futile >= FUTILE:
                     raise
         self._session = session
-        if not isinstance(event, Defined):
+        if not isinstance(event, Defined | Ordered):
             self._uncertainty_map = None
         return len(session.events) - 1
 
@@ -422,6 +426,8 @@ class OpenSession:
         self._start()
 
     def _removable(self, position: int, event: Marked) -> bool:
+        if label_gone(event) is not None:
+            return False
         return position in self._session.marked() and not self._session.labels[event.label].locked
 
     # Answers

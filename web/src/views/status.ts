@@ -50,7 +50,7 @@ export function statusLine(actions: Actions): HTMLElement {
       const label = opened.map.at(index);
       const name = label === 0 ? "" : `   ${labels.find((one) => one.value === label)?.name ?? `label ${label}`}`;
       const where = opened.photo ? "" : `   ${sidesOf(toMm(opened.volume.affine, index))}`;
-      const unit = opened.statistics.ct ? " HU" : "";
+      const unit = (seriesOf(opened, image) ?? opened).statistics.ct ? " HU" : "";
       voxel.textContent = `(z, y, x) ${index.join(", ")}${where}   value ${value.join(", ")}${unit}${name}`;
       voxel.title = opened.photo ? "" : `RAS ${mm.join(", ")} mm`;
     },

@@ -30,7 +30,10 @@ export function wholePanel(actions: Actions): HTMLElement {
     max: 100,
     step: 5,
     title: "Smaller to the left, larger to the right, by so much of the mask as it is; released, it is sent",
-    oninput: say,
+    oninput: () => {
+      say();
+      actions.showNudge(Number(nudge.value) / 100);
+    },
     onchange: () => {
       actions.nudge(Number(nudge.value) / 100);
       nudge.value = "0";
