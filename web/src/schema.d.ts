@@ -2028,7 +2028,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2160,7 +2160,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2281,7 +2281,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2400,7 +2400,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2522,7 +2522,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2659,7 +2659,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2780,7 +2780,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2911,7 +2911,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3031,7 +3031,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3159,7 +3159,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3292,7 +3292,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3413,7 +3413,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3534,7 +3534,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3662,7 +3662,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3787,7 +3787,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3917,7 +3917,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4051,7 +4051,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4170,7 +4170,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4296,7 +4296,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4415,7 +4415,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4534,7 +4534,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4651,7 +4651,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4770,7 +4770,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4889,7 +4889,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5017,7 +5017,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5154,7 +5154,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5275,7 +5275,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5405,7 +5405,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5542,7 +5542,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5668,7 +5668,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5793,7 +5793,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5941,7 +5941,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6064,7 +6064,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6185,7 +6185,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6320,7 +6320,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6451,7 +6451,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6576,7 +6576,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6731,7 +6731,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6854,7 +6854,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6976,7 +6976,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7121,7 +7121,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7253,7 +7253,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7377,7 +7377,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7499,7 +7499,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7622,7 +7622,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7741,7 +7741,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
