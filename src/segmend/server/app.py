@@ -65,7 +65,8 @@ from segmend.server import (
 from segmend.server.logins import LOGINS_FOLDER, Logins
 from segmend.server.open_sessions import OpenSessions
 from segmend.server.packing import PackText
-from segmend.server.protocols import itksnap, monai, nninteractive, slicer_legacy
+from segmend.server.protocols import dicomweb, itksnap, monai, nninteractive, slicer_legacy
+from segmend.server.protocols.archived import Archived, look_quietly
 from segmend.server.protocols.visits import Visits, sweep_quietly
 from segmend.server.reading import Reading
 from segmend.server.settings import ServerSettings
@@ -120,6 +121,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         app.include_router(nninteractive.router)
         app.include_router(itksnap.router)
         app.include_router(monai.router)
+        app.include_router(dicomweb.router)
     _add_pages(app, PAGES)
     return app
 
@@ -150,7 +152,8 @@ def _open(settings: ServerSettings) -> Shared:
     )
     own = token_hash(settings.token or "")
     logins = Logins(settings.data, lambda user, key: store.accounts.has_key(user, key) if user else key == own)
-    return Shared(settings, store, sessions, Reading(settings), logins, told, Visits(store, sessions, settings))
+    visits, archived = Visits(store, sessions, settings), Archived(store, sessions, settings)
+    return Shared(settings, store, sessions, Reading(settings), logins, told, visits, archived)
 
 
 def _make_private(data: Path) -> None:
@@ -210,6 +213,7 @@ def _load(shared: Shared, ending: threading.Event) -> None:
         shared.ready.set()
     if settings.answers_viewers and not ending.is_set() and shared.store.read_only is None:
         sweep_quietly(shared.visits)
+        look_quietly(shared.archived, ending)
 
 
 def _follow(shared: Shared, ending: threading.Event) -> None:

@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection
 from segmend.server.kept_measures import KeptMeasures
 from segmend.server.logins import Logins
 from segmend.server.open_sessions import OpenSessions
+from segmend.server.protocols.archived import Archived
 from segmend.server.protocols.visits import Visits
 from segmend.server.reading import Reading
 from segmend.server.settings import ServerSettings
@@ -31,6 +32,7 @@ class Shared:
     logins: Logins
     told: Told  # what a client is told of an error
     visits: Visits  # viewers of others
+    archived: Archived  # the store as an archive
     # taken to make a thumbnail: one at a time, so that a list that is scrolled through leaves threads to clicks
     drawing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     kept_measures: KeptMeasures = field(default_factory=KeptMeasures)
