@@ -47,7 +47,7 @@ export function address(path: string): string {
   return new URL(path, document.baseURI).href;
 }
 
-async function request(path: string, options: RequestInit = {}): Promise<Response> {
+export async function request(path: string, options: RequestInit = {}): Promise<Response> {
   let reply: Response;
   try {
     reply = await fetch(address(path), options);
@@ -74,11 +74,11 @@ export function sentenceIn(text: string, status: number): string {
   return `The server answered with an error (${status}).`;
 }
 
-async function read<T>(path: string, options: RequestInit = {}): Promise<T> {
+export async function read<T>(path: string, options: RequestInit = {}): Promise<T> {
   return (await (await request(path, options)).json()) as T;
 }
 
-const post = (body: unknown): RequestInit => ({
+export const post = (body: unknown): RequestInit => ({
   method: "POST",
   body: JSON.stringify(body),
   headers: { "Content-Type": "application/json" },

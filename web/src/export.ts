@@ -4,7 +4,9 @@ import type { Actions } from "./actions";
 import * as api from "./api";
 import { h, icon, refill } from "./dom";
 import { entries } from "./formats";
+import type { State } from "./state";
 import { reportErrors, toast } from "./toasts";
+import { hasArchives, showSend } from "./views/archive";
 import { showResults } from "./views/results";
 
 /** Return the button and its menu of formats. */
@@ -19,6 +21,7 @@ export function downloadMenu(actions: Actions): HTMLElement {
   );
   list.addEventListener("toggle", () => {
     if (!list.matches(":popover-open")) return;
+    fill(store.state);
     const box = button.getBoundingClientRect();
     list.style.top = `${box.bottom + 6}px`;
     list.style.right = `${Math.max(8, window.innerWidth - box.right)}px`;
@@ -33,7 +36,7 @@ export function downloadMenu(actions: Actions): HTMLElement {
     event.stopPropagation();
     items[(next + items.length) % items.length]?.focus();
   });
-  store.on(["opened", "formats"], ({ opened, formats }) => {
+  const fill = ({ opened, formats }: Pick<State, "opened" | "formats">): void => {
     refill(list, [
       ...entries(formats, opened?.case.source ?? false, opened?.volume.shape[0] === 1).map(
         ({ suffix, title, patient }) =>
@@ -73,8 +76,28 @@ export function downloadMenu(actions: Actions): HTMLElement {
           h("span", {}, "Surfaces, measures, reports, several cases…"),
         ),
       ),
+      opened !== null &&
+        opened.case.source &&
+        hasArchives() &&
+        h(
+          "li",
+          {},
+          h(
+            "button",
+            {
+              type: "button",
+              class: "menu-item",
+              onclick: () => {
+                list.hidePopover();
+                showSend(actions);
+              },
+            },
+            h("span", {}, "Send to the archive…"),
+          ),
+        ),
     ]);
-  });
+  };
+  store.on(["opened", "formats"], fill);
   store.on(["opened", "formats"], ({ opened, formats }) => {
     button.disabled = opened === null || formats.length === 0;
   });

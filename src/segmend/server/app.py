@@ -49,6 +49,7 @@ from segmend.errors import SegmendError, SettingsError, StoreError
 from segmend.runtime.budget import limit_arenas
 from segmend.server import (
     about,
+    archives,
     auth,
     cases,
     exports,
@@ -62,6 +63,7 @@ from segmend.server import (
     requests,
     sessions,
 )
+from segmend.server.imports import Imports
 from segmend.server.logins import LOGINS_FOLDER, Logins
 from segmend.server.open_sessions import OpenSessions
 from segmend.server.packing import PackText
@@ -114,7 +116,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
     )
     app.add_middleware(replies.CatchErrors)
     app.add_middleware(requests.Observe, log_requests=settings.log_requests)
-    for module in (about, cases, projects, sessions, masks, exports, measuring, live, operations, login_page):
+    parts = (about, cases, projects, sessions, masks, exports, measuring, archives, live, operations, login_page)
+    for module in parts:
         app.include_router(module.router)
     if settings.answers_viewers:
         app.include_router(slicer_legacy.router)  # before the other, whose addresses it shares
@@ -153,7 +156,9 @@ def _open(settings: ServerSettings) -> Shared:
     own = token_hash(settings.token or "")
     logins = Logins(settings.data, lambda user, key: store.accounts.has_key(user, key) if user else key == own)
     visits, archived = Visits(store, sessions, settings), Archived(store, sessions, settings)
-    return Shared(settings, store, sessions, Reading(settings), logins, told, visits, archived)
+    reading = Reading(settings)
+    imports = Imports(store, reading, settings, told)
+    return Shared(settings, store, sessions, reading, logins, told, visits, archived, imports)
 
 
 def _make_private(data: Path) -> None:
@@ -194,6 +199,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     ending.set()
     await run_in_threadpool(following.join)
+    await run_in_threadpool(shared.imports.close)
     await run_in_threadpool(shared.sessions.close)
     shared.store.close()
     await run_in_threadpool(loading.join)  # a thread that is cut off while it loads a network aborts the process

@@ -26,6 +26,7 @@ import {
   type DateOf,
   type Sort,
 } from "../worklist";
+import { FromArchive } from "./archive";
 import { confirmDelete, linkDialog } from "./dialogs";
 import { fieldOf, Icon, IconButton } from "./elements";
 import { kindAndSize } from "./header";
@@ -120,6 +121,7 @@ function Worklist({ actions }: { readonly actions: Actions }) {
             Folder
           </button>
         </div>
+        <FromArchive actions={actions} />
         <p class="hint">Or drop them anywhere: NIfTI, DICOM, NRRD, MHA, PNG, JPEG, TIFF.</p>
       </div>
     </>
