@@ -78,7 +78,7 @@ if ! cmp -s "$pins" "$home/pins.txt"; then
 fi
 
 # Large ones: 3D Slicer's core, a gigabyte (its scene, volumes and segmentations, without the program), and napari with
-# its plugin, more than that, which needs a display.
+# its plugin, more than that, which needs a display; and OHIF as its makers publish it, 204 MB.
 if [ "${3:-}" = large ]; then
   for name in slicer napari; do
     home=$folder/$name
@@ -90,6 +90,16 @@ if [ "${3:-}" = large ]; then
       cp "$pins" "$home/pins.txt"
     fi
   done
+  home=$folder/ohif
+  pins=requirements/viewers-ohif.txt
+  if ! cmp -s "$pins" "$home/pins.txt"; then
+    rm -rf "$home"
+    mkdir -p "$home"
+    grep -v '^#' "$pins" | xargs npm pack --silent --pack-destination "$home" >/dev/null
+    tar xzf "$home"/*.tgz -C "$home"
+    rm "$home"/*.tgz
+    cp "$pins" "$home/pins.txt"
+  fi
   if ! command -v Xvfb >/dev/null; then
     if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
       export DEBIAN_FRONTEND=noninteractive

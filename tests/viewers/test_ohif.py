@@ -1,12 +1,13 @@
 """OHIF in a real browser, with Segmend as its archive and its MONAI Label server: studies, images, masks and clicks.
 
-The OHIF is the one that comes with MONAI Label's client, built with the extension for such servers.
+The OHIF is the one that comes with MONAI Label's client, built with the extension for such servers; and, where it is
+there, the one that its makers publish.
 """
 
 import os
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
@@ -23,6 +24,7 @@ from tests.viewers.clients import DEMANDED, VIEWERS, need
 from tests.web.driving import CHROMIUM
 
 PATIENCE = 60  # seconds
+STOCK = VIEWERS / "ohif/package/dist"
 SHAPE = (12, 40, 48)
 GRIDS = {
     "axial": {"spacing": (1.5, 1), "step": (0, 0, 3)},
@@ -30,7 +32,7 @@ GRIDS = {
 }
 CONFIG = """
 window.config = {
-  routerBasename: '/ohif/', showStudyList: true, extensions: [], modes: [], showCPUFallbackMessage: false,
+  routerBasename: 'BASE', showStudyList: true, extensions: [], modes: [], showCPUFallbackMessage: false,
   showLoadingIndicator: true, strictZSpacingForVolumeViewport: true, defaultDataSourceName: 'dicomweb',
   useSharedArrayBuffer: 'FALSE', investigationalUseDialog: { option: 'never' },
   dataSources: [{
@@ -66,9 +68,9 @@ MASK = "() => [...services.segmentationService.getLabelmapVolume('1').voxelManag
 
 
 # The masks of a segmentation that is shown, by the addresses of the slices that they lie on.
-SHOWN = """async () => {
+SHOWN = """async (title) => {
   const { displaySetService, viewportGridService, segmentationService } = services;
-  const found = displaySetService.getActiveDisplaySets().find((one) => one.SeriesDescription === "Segmentation by ada");
+  const found = displaySetService.getActiveDisplaySets().find((one) => one.SeriesDescription === title);
   await found.load({ headers: {} });
   const viewportId = viewportGridService.getActiveViewportId();
   await commandsManager.runCommand("hydrateSecondaryDisplaySet", { displaySet: found, viewportId });
@@ -77,8 +79,7 @@ SHOWN = """async () => {
   const images = shown.representationData.Labelmap.imageIds.map((id) => cornerstone.cache.getImage(id));
   return [names, images.map((image) => [image.referencedImageId, [...image.voxelManager.getScalarData()]])];
 }"""
-SEGMENTED = """() => window.services?.displaySetService.getActiveDisplaySets()
-  .some((one) => one.SeriesDescription === "Segmentation by ada")"""
+SEGMENTED = "() => window.services?.displaySetService.getActiveDisplaySets().some((one) => one.Modality === 'SEG')"
 DRAWN = "() => services.cornerstoneViewportService.getRenderingEngine()?.getViewports()[0]?.getImageData?.()"
 
 
@@ -93,21 +94,21 @@ def scene():
 
 
 @contextmanager
-def ohif(folder):
-    """Serve OHIF's files; give its address, and where to put its settings."""
+def ohif(folder, base):
+    """Serve OHIF's files below a path; give the address of the server, and where to put its settings."""
     pages = {}
 
     class Handler(SimpleHTTPRequestHandler):
         def do_GET(self):
             path = self.path.partition("?")[0]
-            if path == "/ohif/app-config.js":
+            if path == f"{base}app-config.js":
                 self.send_response(200)
                 self.send_header("Content-Type", "text/javascript")
                 self.end_headers()
-                self.wfile.write(pages["config"].encode())
+                self.wfile.write(pages["config"].replace("BASE", base).encode())
                 return
-            there = (folder / path.removeprefix("/ohif/")).is_file()
-            self.path = path.removeprefix("/ohif") if there else "/index.html"
+            name = path.removeprefix(base)
+            self.path = f"/{name}" if (folder / name).is_file() else "/index.html"
             super().do_GET()
 
         def log_message(self, *_):
@@ -140,7 +141,7 @@ class Viewer:
 
     def open(self, study, mode, *ready):
         """Open a study, and wait until what is asked for is there."""
-        self.page.goto(f"{self.address}/ohif/{mode}?StudyInstanceUIDs={study}")
+        self.page.goto(f"{self.address}{mode}?StudyInstanceUIDs={study}")
         for expression in ready:
             self.wait(f"() => !!({expression})()")
         return self
@@ -179,37 +180,36 @@ class Viewer:
 
 
 @pytest.fixture(scope="module")
-def home():
+def running(tmp_path_factory):
+    """Segmend with a series of each grid, and the addresses of the OHIFs that are there."""
     if not os.environ.get(DEMANDED):
         pytest.skip("OHIF takes a minute; 'make test-viewers' tries it")
     place = need(VIEWERS / "monai", "OHIF, which comes with monailabel,")
-    return next(place.glob("lib/python*/site-packages/monailabel/endpoints/static/ohif"))
-
-
-@pytest.fixture(scope="module")
-def running(home, tmp_path_factory):
-    """Segmend with a series of each grid, and OHIF's address."""
+    homes = {"/ohif/": next(place.glob("lib/python*/site-packages/monailabel/endpoints/static/ohif"))}
+    if STOCK.exists():
+        homes["/"] = STOCK
     folder = tmp_path_factory.mktemp("ohif")
-    with ohif(home) as (address, pages):
-        options = {"method": "geos", "allowed_origins": (address,)}
-        with in_thread(settings(folder / "data", **options)) as server:
+    with ExitStack() as stack:
+        served = {base: stack.enter_context(ohif(home, base)) for base, home in homes.items()}
+        origins = tuple(origin for origin, _ in served.values())
+        server = stack.enter_context(in_thread(settings(folder / "data", method="geos", allowed_origins=origins)))
+        for _, pages in served.values():
             pages["config"] = CONFIG.replace("ROOT", f"{server.address.split('?')[0]}dicom-web")
-            store, cases = server.config.app.state.shared.store, {}
-            voxels, _ = scene()
-            for name, grid in GRIDS.items():
-                source = dicoms.save_all(dicoms.slices(voxels, **grid), folder / name)
-                ((info, image),) = images(source)
-                case = store.add_case(name, image(), modality="CT", source=source)
-                cases[name] = case.id, info.uid
-            server.config.app.state.shared.archived.look_into_files()
-            yield server, address, cases
+        store, cases = server.config.app.state.shared.store, {}
+        voxels, _ = scene()
+        for name, grid in GRIDS.items():
+            source = dicoms.save_all(dicoms.slices(voxels, **grid), folder / name)
+            ((_, image),) = images(source)
+            cases[name] = store.add_case(name, image(), modality="CT", source=source).id
+        server.config.app.state.shared.archived.look_into_files()
+        yield server, {base: f"{origin}{base}" for base, (origin, _) in served.items()}, cases
 
 
 @pytest.fixture
-def viewer(running):
+def page(running):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(**CHROMIUM)
-        yield Viewer(browser.new_page(viewport={"width": 1400, "height": 900}), running[1])
+        yield browser.new_page(viewport={"width": 1400, "height": 900})
         browser.close()
 
 
@@ -218,9 +218,9 @@ def study_of(server, case):
 
 
 @pytest.mark.parametrize("grid", GRIDS)
-def test_clicks_make_the_masks_that_segmend_has(running, viewer, grid):
-    server, _, cases = running
-    case, _ = cases[grid]
+def test_clicks_make_the_masks_that_segmend_has(running, page, grid):
+    server, addresses, cases = running
+    case, viewer = cases[grid], Viewer(page, addresses["/ohif/"])
     store = server.config.app.state.shared.store
     _, masks = scene()
 
@@ -239,12 +239,15 @@ def test_clicks_make_the_masks_that_segmend_has(running, viewer, grid):
     assert click.index == (6, 15, 12)
 
 
-def test_what_was_annotated_is_shown_on_its_slices(running, viewer):
-    server, _, cases = running
-    case, _ = cases["oblique"]
+@pytest.mark.parametrize("base", ["/ohif/", "/"], ids=["of monailabel", "stock"])
+def test_what_was_annotated_is_shown_on_its_slices(running, page, base):
+    server, addresses, cases = running
+    if base == "/":
+        need(STOCK, "OHIF", large=True)
+    case, viewer = cases["oblique"], Viewer(page, addresses[base])
     shared = server.config.app.state.shared
     _, masks = scene()
-    session = shared.store.add_session(case, user="ada").id
+    session = shared.store.add_session(case, user=f"ada at {base}").id
     for value, inside in enumerate(masks, 1):
         shared.store.append(session, 2 * value - 2, Defined(Label(value, f"organ {value}", PALETTE[value])))
         shared.store.append(session, 2 * value - 1, Prompted(Mask(inside, (0, 0, 0)), value, GIVEN))
@@ -253,7 +256,7 @@ def test_what_was_annotated_is_shown_on_its_slices(running, viewer):
             time.sleep(0.02)
 
     viewer.open(study_of(server, case), "viewer", SEGMENTED, DRAWN)
-    names, shown = viewer.page.evaluate(SHOWN)
+    names, shown = viewer.page.evaluate(SHOWN, f"Segmentation by ada at {base}")
 
     assert names == [[1, "organ 1"], [2, "organ 2"]]
     places = {one.uid: one.number - 1 for one in shared.store.originals.instances(case)}
