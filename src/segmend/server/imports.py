@@ -192,7 +192,7 @@ class Imports:
                 image = found.image()
                 if found.info.uid.partition("#")[0] != one.series:
                     raise ArchiveError(f"The archive sent other files than those of the series {one.series}.")
-                now = self._all[one.id]
+                now = self._all.get(one.id, one)
                 self._note(one.id, end, "reading", now.files, now.size)
                 cases.append(add_found(self._store, found, image, folder, one.project))
             with self._lock:

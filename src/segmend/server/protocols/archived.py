@@ -63,6 +63,7 @@ class Archived:
         self._failed = set[str]()  # cases whose files could not be had
         self._looking = Lock()  # held to look into files
         self._making = Lock()  # held to make a segmentation
+        self._telling = Lock()  # held to remember metadata
         self._made: OrderedDict[str, Segmentation] = OrderedDict()  # by what they are of
         self._told: OrderedDict[str, bytes] = OrderedDict()  # metadata by case
 
@@ -126,12 +127,14 @@ class Archived:
 
     def metadata(self, known: Known) -> bytes:
         """Return what all files of a series say, as DICOM's JSON."""
-        if known.case in self._told:
-            return self._told[known.case]
-        found = [self.described(known.case, one.name) for one in self._store.originals.instances(known.case)]
-        content = self._told[known.case] = to_text(found)
-        while len(self._told) > REMEMBERED_SERIES:
-            self._told.popitem(last=False)
+        content = self._told.get(known.case)
+        if content is None:
+            instances = self._store.originals.instances(known.case)
+            content = to_text([self.described(known.case, one.name) for one in instances])
+            with self._telling:
+                self._told[known.case] = content
+                while len(self._told) > REMEMBERED_SERIES:
+                    self._told.popitem(last=False)
         return content
 
     def described(self, case_id: str, name: str) -> DicomJson:
