@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from keyword import iskeyword
 from typing import cast
 
 import click
@@ -23,10 +24,11 @@ COMMANDS = {  # a file beside this one, and the function in it, with what the li
     "adapt": "Improve mend's weights with your accepted cases.",
     "backup": "Copy everything that is kept to another folder, also while people work.",
     "compare": "Measure all methods on the same objects, in one table.",
-    "convert": "Write an image or a mask in another format.",
+    "convert": "Write an image or a mask in another format, or a data set in another layout.",
     "doctor": "Say what this machine is, and time one interaction.",
     "evaluate": "Measure a method with a robot that annotates.",
     "export": "Write what was annotated: masks, surfaces, tables, reports, folders to train on.",
+    "import": "Take a data set in as cases, with its masks to go on from.",
     "methods": "List the installed methods.",
     "replay": "Make a mask again from the log of how it was made.",
     "pull": "Fetch series from an archive (PACS) as cases.",
@@ -54,7 +56,8 @@ class Commands(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        return cast(click.Command, getattr(import_module(f"{__name__}.{name}"), name))
+        called = f"{name}_" if iskeyword(name) else name
+        return cast(click.Command, getattr(import_module(f"{__name__}.{called}"), called))
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
