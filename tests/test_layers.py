@@ -18,7 +18,7 @@ ABOVE = (  # a part imports from those before it in this list, and from those be
     ("io",),
     ("datasets", "samples"),
     ("classical",),
-    ("store", "learning", "evaluation"),
+    ("batch", "store", "learning", "evaluation"),
     ("results",),
     ("report", "mend", "server"),
     ("papers", "continual"),

@@ -99,7 +99,7 @@ def test_a_folder_of_sets_in_many_layouts_gives_them_all(tmp_path: Path) -> None
     found = {one.name: [case.name for case in one.cases] for one in sets(tmp_path, "all")}
 
     assert sorted(found) == sorted([*VOLUMES, *PICTURES])
-    assert len(LAYOUTS) == 9
+    assert len(LAYOUTS) == 15
     known = {layout.__name__.rpartition(".")[2] for layout in LAYOUTS if layout.look(tmp_path / "ph2") is not None}
     assert known == {"ph2"}
 

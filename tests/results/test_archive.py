@@ -87,6 +87,7 @@ def test_the_nnunet_folder_is_as_it_wants_it(store, tmp_path):
         f"{place}/imagesTr/CT-abdomen-2_0000.nii.gz",
         f"{place}/labelsTr/CT-abdomen-2.nii.gz",
         f"{place}/dataset.json",
+        f"{place}/split.json",
         "left-out.txt",
     ]
     about = json.loads((tmp_path / "out" / place / "dataset.json").read_text())
@@ -112,7 +113,7 @@ def test_a_photographs_channels_are_files_of_their_own(store, tmp_path):
 
     with zipfile.ZipFile(memory.BytesIO(data)) as file:
         assert [name.rpartition("/")[2] for name in file.namelist()] == [
-            *("mole_0000.nii.gz", "mole_0001.nii.gz", "mole_0002.nii.gz", "mole.nii.gz", "dataset.json"),
+            *("mole_0000.nii.gz", "mole_0001.nii.gz", "mole_0002.nii.gz", "mole.nii.gz", "dataset.json", "split.json"),
         ]
 
 
@@ -154,5 +155,5 @@ def test_a_case_that_cannot_be_read_is_said_and_the_rest_goes_on(store, tmp_path
 
 @pytest.mark.parametrize("kinds", [[], [".docx"], [".csv", "docx"]])
 def test_kinds_that_nobody_knows_are_refused_before_anything_is_sent(store, tmp_path, kinds):
-    with pytest.raises(SettingsError, match=r"Results can be written as \.nii\.gz, .*, nnunet; got"):
+    with pytest.raises(SettingsError, match=r"Results can be written as \.nii\.gz, .*, labelme; got"):
         next(archive(store, store.cases(), Wanted(kinds), tmp_path))

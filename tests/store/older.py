@@ -14,8 +14,10 @@ ADDED = (
 
 
 def drop_series(connection: Connection) -> None:
-    """Take away what migration 0007 added."""
-    connection.execute(text("DROP TABLE series"))
+    """Take away what migration 0007 added, and what came after it."""
+    for name in ("series", "originals"):
+        connection.execute(text(f"DROP TABLE {name}"))
+    connection.execute(text("ALTER TABLE cases DROP COLUMN split"))
     connection.execute(text("ALTER TABLE cases DROP COLUMN frame"))
     connection.execute(text("ALTER TABLE projects DROP COLUMN template"))
 
@@ -26,7 +28,7 @@ def drop_worklist(connection: Connection) -> None:
     for index in tables.cases.indexes:
         if index.name != "ix_cases_project":
             connection.execute(text(f"DROP INDEX {index.name}"))
-    for name in ("searched", "labels", "leases", "visitors", "originals"):
+    for name in ("searched", "labels", "leases", "visitors"):
         connection.execute(text(f"DROP TABLE {name}"))
     for name in ADDED:
         connection.execute(text(f"ALTER TABLE cases DROP COLUMN {name}"))

@@ -6283,7 +6283,7 @@ export interface operations {
                 readonly case?: readonly string[] | null;
                 /** @description which date `since` and `until` are about */
                 readonly date_of?: "added" | "changed" | "study";
-                readonly kind: readonly (".nii.gz" | ".nii" | ".seg.nrrd" | ".nrrd" | ".mha" | ".dcm" | ".rtstruct.dcm" | ".tif" | ".png" | ".stl" | ".obj" | ".glb" | ".overlay.png" | ".csv" | ".pdf" | ".provenance.json" | "training" | "nnunet")[];
+                readonly kind: readonly (".nii.gz" | ".nii" | ".seg.nrrd" | ".nrrd" | ".mha" | ".dcm" | ".rtstruct.dcm" | ".tif" | ".png" | ".stl" | ".obj" | ".glb" | ".overlay.png" | ".csv" | ".pdf" | ".provenance.json" | "training" | "nnunet" | "msd" | "bids" | "totalsegmentator" | "beside" | "masks" | "coco" | "labelme")[];
                 /** @description what a label of the case is called */
                 readonly label?: string | null;
                 readonly modality?: string | null;

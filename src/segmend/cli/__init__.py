@@ -3,8 +3,8 @@
 Each command is a file beside this one, imported when it is called, so that `segmend --help` stays
 quick. This is the only folder that reads environment variables.
 Output for people goes to standard output, or one JSON document with --json; progress and
-errors go to standard error. Exit codes: 0 done, 2 something given was wrong or could not be
-had, 130 interrupted. Only a bug in Segmend shows a traceback.
+errors go to standard error. Exit codes: 0 done, 1 some of many cases failed, 2 something given
+was wrong or could not be had, 130 interrupted. Only a bug in Segmend shows a traceback.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from keyword import iskeyword
 from typing import cast
 
 import click
@@ -23,10 +24,11 @@ COMMANDS = {  # a file beside this one, and the function in it, with what the li
     "adapt": "Improve mend's weights with your accepted cases.",
     "backup": "Copy everything that is kept to another folder, also while people work.",
     "compare": "Measure all methods on the same objects, in one table.",
-    "convert": "Write an image or a mask in another format.",
+    "convert": "Write an image or a mask in another format, or a data set in another layout.",
     "doctor": "Say what this machine is, and time one interaction.",
     "evaluate": "Measure a method with a robot that annotates.",
     "export": "Write what was annotated: masks, surfaces, tables, reports, folders to train on.",
+    "import": "Take a data set in as cases, with its masks to go on from.",
     "methods": "List the installed methods.",
     "replay": "Make a mask again from the log of how it was made.",
     "pull": "Fetch series from an archive (PACS) as cases.",
@@ -35,7 +37,7 @@ COMMANDS = {  # a file beside this one, and the function in it, with what the li
     "restore": "Put a backup into an empty folder, database or bucket.",
     "samples": "Write sample images with their right masks.",
     "series": "Show other scans beside a case's image: T2 beside T1, PET over CT.",
-    "segment": "Segment one object of an image, or all that a task model knows.",
+    "segment": "Segment one object of an image, or all that a task model knows; also of many images.",
     "start": "Open the annotator in a browser.",
     "train": "Train a method on a folder of data sets.",
     "user": "Add, list, disable and remove the people who may log in.",
@@ -54,7 +56,8 @@ class Commands(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        return cast(click.Command, getattr(import_module(f"{__name__}.{name}"), name))
+        called = f"{name}_" if iskeyword(name) else name
+        return cast(click.Command, getattr(import_module(f"{__name__}.{called}"), called))
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -80,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; errors are one sentence on standard error."""
     try:
-        commands.main(None if arguments is None else list(arguments), prog_name="segmend", standalone_mode=False)
+        code = commands.main(None if arguments is None else list(arguments), prog_name="segmend", standalone_mode=False)
     except SegmendError as error:
         click.echo(" ".join(str(error).split()), err=True)
         return REFUSED
@@ -92,4 +95,4 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         return INTERRUPTED
-    return 0
+    return code if isinstance(code, int) else 0  # click returns the code that `Context.exit` was given

@@ -9,9 +9,11 @@ from pathlib import Path
 import click
 
 from segmend import io
+from segmend.cli.layouts import empty_folder, find_data_set, say_data_set, write_data_set
 from segmend.cli.reading import read_image, read_mask, read_series
 from segmend.cli.words import as_json, check_free, force_option, mask_writer, patient_option, say
 from segmend.core.session import PALETTE, Label
+from segmend.datasets.folder import NAMES, WRITERS
 from segmend.errors import SettingsError
 
 
@@ -25,6 +27,12 @@ from segmend.errors import SettingsError
     "--fourth", type=click.Choice(["channels", "time"]), default="channels", show_default=True, help="A 4th axis is ..."
 )
 @click.option("--frame", default=0, show_default=True, help="Which moment, when the 4th axis is time.")
+@click.option(
+    "--layout", type=click.Choice(list(WRITERS)), help="SOURCE is a data set; write it to the folder TARGET as ..."
+)
+@click.option(
+    "--from", "source_layout", type=click.Choice(NAMES), help="How that SOURCE is laid out, where it is not known."
+)
 @patient_option
 @force_option
 @as_json
@@ -36,6 +44,8 @@ def convert(
     series: str | None,
     fourth: str,
     frame: int,
+    layout: str | None,
+    source_layout: str | None,
     patient: str,
     force: bool,
     as_json: bool,
@@ -49,10 +59,21 @@ def convert(
     Example, a DICOM folder to NIfTI, and a mask of it to a DICOM segmentation:
       segmend convert ct/ ct.nii.gz
       segmend convert liver.nii.gz liver.dcm --mask ct/ --label liver --patient keep
+
+    \b
+    And a data set from nnU-Net's layout to BIDS, splits and names of labels kept:
+      segmend convert nnUNet_raw/Dataset001_Liver bids/ --layout bids
     """
+    if layout is not None:
+        if target is None:
+            raise SettingsError("A data set needs a folder to be written to; got none.")
+        found = find_data_set(Path(source), source_layout)
+        written, left_out = write_data_set(found, WRITERS[layout](empty_folder(Path(target), force=force)))
+        say_data_set(Path(target), layout, written, left_out, len(found.unlabelled), as_json=as_json)
+        return
     if target is None:
-        found = read_series(source)
-        say([asdict(entry) for entry in found], [str(entry) for entry in found], as_json=as_json)
+        series_there = read_series(source)
+        say([asdict(entry) for entry in series_there], [str(entry) for entry in series_there], as_json=as_json)
         return
     check_free([Path(target)], force=force)
     if image is None and patient == "keep":

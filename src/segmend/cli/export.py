@@ -8,15 +8,17 @@ from typing import Any
 
 import click
 
+from segmend.cli.layouts import empty_folder, say_data_set
 from segmend.cli.place import open_store, place_options
 from segmend.cli.start import weights_of
 from segmend.cli.words import as_json, check_free, force_option, patient_option, say
 from segmend.core.atomic import write_atomically
-from segmend.errors import SettingsError
+from segmend.datasets.folder import WRITERS
+from segmend.errors import SegmendError, SettingsError
 from segmend.results import kinds
 from segmend.results.archive import Wanted, archive, check_kinds
-from segmend.results.case_result import CaseResult, result_of
-from segmend.results.training import FOLDERS
+from segmend.results.case_result import CaseResult, newest_result, result_of
+from segmend.results.training import FOLDERS, folder_of, free_stem
 from segmend.store import Store
 from segmend.store.records import STATUSES, CaseRecord
 from segmend.store.worklist import CaseFilter
@@ -28,6 +30,9 @@ USUAL = (".nii.gz", ".csv")
 @click.command()
 @click.argument("session", required=False)
 @click.option("-o", "--out", metavar="FILE", help="A mask, surface, table, report or log by its ending, or a .zip.")
+@click.option(
+    "--layout", type=click.Choice(list(WRITERS)), help="Write all cases that are found as a data set, to the folder -o."
+)
 @click.option(
     "--as",
     "wanted",
@@ -49,6 +54,7 @@ USUAL = (".nii.gz", ".csv")
 def export(
     session: str | None,
     out: str | None,
+    layout: str | None,
     wanted: tuple[str, ...],
     cases: tuple[str, ...],
     project: str | None,
@@ -83,17 +89,25 @@ def export(
       segmend export 1f6cab47d3a94e4c8c1f0ad9a8b6c2aa -o abdomen.dcm --patient keep
       segmend export --project livers --status done --as nii.gz --as stl --as csv -o livers.zip
       segmend export --status done --as nnunet -o train.zip
+      segmend export --project livers --layout nnunet -o nnUNet_raw/
     """
-    if out is not None:
+    if out is not None and layout is None:
         check_free([Path(out)], force=force)
     with open_store(data, database, blobs) as store:
         chosen = CaseFilter(text, tuple(statuses), project, label=label)
         if out is None:
-            if session is not None or wanted:
+            if session is not None or wanted or layout is not None:
                 raise SettingsError("An export needs a file to write, for example -o masks.nii.gz; got none.")
             found = _sessions(store)
             lines = [f"{entry['session']}  {entry['created']}  {entry['name']}" for entry in found]
             say(found, lines or ["Nothing is annotated yet."], as_json=as_json)
+            return
+        if layout is not None:
+            if session is not None or wanted:
+                raise SettingsError(
+                    "A data set is of all cases that the options find; got a session or --as beside it."
+                )
+            _write_layout(store, _chosen(store, chosen, cases), layout, Path(out), force=force, as_json=as_json)
             return
         folders = weights_of(weights, "mend")
         anonymous = patient == "anonymous"
@@ -151,6 +165,28 @@ def _write_archive(
 
     write_atomically(out, write)
     return {"out": str(out), "cases": len(found), "kinds": list(wanted.kinds)}
+
+
+def _write_layout(store: Store, found: list[CaseRecord], layout: str, out: Path, *, force: bool, as_json: bool) -> None:
+    """Write cases as a data set; those that it cannot hold are said, and the others written."""
+    writer = folder_of(layout, empty_folder(out, force=force))
+    stems: set[str] = set()
+    left_out: list[tuple[str, str]] = []
+    unmarked = 0
+    for case in found:
+        try:
+            result = newest_result(store, case.id)
+            if result is None:
+                unmarked += 1
+                continue
+            stem = free_stem(kinds.file_name(case.name), stems)
+            stems.add(stem)
+            writer.add(stem, result)
+        except SegmendError as error:
+            left_out.append((case.name, str(error)))
+    writer.finish()
+    written = len(found) - len(left_out) - unmarked
+    say_data_set(out, layout, written, left_out, unmarked, as_json=as_json)
 
 
 def _cases(count: int) -> str:

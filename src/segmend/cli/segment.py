@@ -1,15 +1,16 @@
-"""`segmend segment`: one image, a few prompts, one mask."""
+"""`segmend segment`: one image, a few prompts, one mask; or many images, each with its own."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
+from segmend.batch.answering import answer_image, labels_of, size_of, sizes_of
+from segmend.batch.job import Job
+from segmend.cli.many import Many, many_options, segment_many
 from segmend.cli.reading import read_image, read_mask
 from segmend.cli.words import (
     Marks,
@@ -22,17 +23,15 @@ from segmend.cli.words import (
     say,
     weights_option,
 )
-from segmend.core.image import Image
-from segmend.core.prompts import Mask, Prompt
-from segmend.core.segmenter import FIRST, first_masks
-from segmend.core.session import PALETTE, Finetune, Label
-from segmend.editing.steps import take_steps
-from segmend.errors import PromptError
+from segmend.core.prompts import Prompt
+from segmend.core.session import Finetune
+from segmend.errors import PromptError, SettingsError
+from segmend.io.prompts import placed
 from segmend.methods import card, load
 
 
 @click.command()
-@click.argument("image")
+@click.argument("inputs", nargs=-1, required=True, metavar="IMAGE...")
 @click.option("--click", "clicks", multiple=True, metavar="Z,Y,X", help="A voxel of the object. Repeat for more.")
 @click.option("--negative", "negatives", multiple=True, metavar="Z,Y,X", help="A voxel that is not of the object.")
 @click.option("--box", "boxes", multiple=True, metavar="Z,Y,X:Z,Y,X", help="The object lies in this box, low:high.")
@@ -45,7 +44,10 @@ from segmend.methods import card, load
     "--extremes", multiple=True, metavar="Z,Y,X:...", help="The outermost voxels: 4 in a plane, 6 in a volume."
 )
 @click.option("--adjust", type=float, metavar="K", help="Grow the mask so far by K of its volume; below 0 shrinks it.")
-@click.option("--prompts", "file", metavar="FILE", help="More prompts, a JSON list of the forms below.")
+@click.option(
+    "--prompts", "file", metavar="FILE",
+    help="More prompts: a JSON list of the forms above, .mrk.json of 3D Slicer, or a .csv of points.",
+)  # fmt: skip
 @click.option("--start", "start", metavar="MASK", help="A mask to start from, on the same grid.")
 @click.option("--method", default="mend", show_default=True, help="One of `segmend methods`.")
 @click.option(
@@ -62,12 +64,16 @@ from segmend.methods import card, load
     "--label", "name", default="object", show_default=True,
     help="What to call the object; of a task model, which of its labels the prompts are for.",
 )  # fmt: skip
-@click.option("-o", "--out", required=True, metavar="FILE", help="The mask: .nii.gz, .seg.nrrd, .mha, .dcm, .png ...")
+@click.option(
+    "-o", "--out", required=True, metavar="FILE",
+    help="The mask: .nii.gz, .seg.nrrd, .mha, .dcm, .png ...; of many images a folder.",
+)  # fmt: skip
 @patient_option
 @force_option
+@many_options
 @as_json
 def segment(
-    image: str,
+    inputs: tuple[str, ...],
     start: str | None,
     method: str,
     finetune: Finetune,
@@ -79,6 +85,12 @@ def segment(
     out: str,
     patient: str,
     force: bool,
+    layout: str | None,
+    channels: str | None,
+    ending: str | None,
+    refine: bool,
+    workers: int,
+    skip_existing: bool,
     as_json: bool,
     **written: Any,
 ) -> None:
@@ -110,130 +122,72 @@ def segment(
       {"kind": "grow", "mm": -1}
 
     \b
+    Many images, with -o FOLDER (docs: many-cases.md):
+      IMAGE...     files, folders, "patterns/*.nii.gz", a .txt with a path a line, a .csv with a column "image"
+      --prompts    a folder with a file for each, called as its image; or a .csv with a column "case"
+      --start      a folder with a mask for each, called as its image
+    Options that begin with "Many" are for these. Marks given here are for all of them. FOLDER gets the
+    masks, results.csv and results.jsonl. A case that fails stops no other one; they are listed at the
+    end, and the exit code is 1. After an interruption the same command with --skip-existing goes on.
+
+    \b
     Example:
       segmend segment scan.nii.gz --click 30,110,84 --negative 30,140,90 -o liver.nii.gz
       segmend segment mole.png --extremes 80,120:130,60:180,125:125,190 -o mask.png
       segmend segment heart.nii.gz --weights runs/hearts -o first.nii.gz
       segmend segment heart.nii.gz --weights runs/hearts --start first.nii.gz --label left --click 4,80,90 -o b.nii.gz
+      segmend segment scans/ --weights runs/hearts -o masks/
+      segmend segment "study/*/t1.nii.gz" --prompts points.csv -o masks/ --skip-existing
     """
+    given = Many(layout, channels, ending, refine, workers, skip_existing)
+    if given.meant(inputs, out):
+        if series is not None:
+            raise SettingsError("--series is for one image; of many, each series of a folder is a case.")
+        anonymous = patient == "anonymous"
+        job = Job(method, Path(out), "", weights, device, precision, finetune, name, anonymous=anonymous)
+        segment_many(inputs, given, job, Marks(**written), start, force=force, as_json=as_json)
+        return
+    [image] = inputs
     chosen = card(method, weights)
     marks = Marks(**written)
-    steps = marks.steps()
-    if not steps and (start is not None or not chosen.guesses):
+    unplaced = marks.steps()
+    if not unplaced and (start is not None or not chosen.guesses):
         raise PromptError("A segmentation needs at least one prompt, for example --click 0,120,80; got none.")
-    prompts = [step for step in steps if isinstance(step, Prompt)]
-    chosen.check(prompts)
+    chosen.check([step for step in unplaced if isinstance(step, Prompt)])
     check_free([Path(out)], force=force)
     scan = read_image(image, series=series)
     marks.check_flat(scan)
+    steps = placed(unplaced, scan)
+    chosen.check([step for step in steps if isinstance(step, Prompt)])
     write = mask_writer(out, scan, image, patient, series=series)
-    earlier = np.zeros(scan.shape, np.uint16) if start is None else read_mask(start, scan)
+    earlier = None if start is None else read_mask(start, scan)
 
     begun = time.perf_counter()
     segmenter = load(method, weights, device=device, precision=precision, dimensions=())
     workspace = segmenter.open(scan).with_finetuning(finetune)
     opened = time.perf_counter()
-    names = dict(workspace.labels) or {1: name}
-    if workspace.labels:
-        names |= {n: f"label {n}" for n in np.unique(earlier).tolist() if n and n not in names}
-    if chosen.labels and not workspace.labels and not steps:
-        raise PromptError(
-            f"These weights find nothing in this {'picture' if scan.flat else 'volume'} without a prompt."
-        )
-    if workspace.labels and not steps:
-        first = first_masks(workspace, scan.shape)
-        found, qualities, finetuned = first.map, dict(first.qualities), False
-    else:
-        value = label_of(workspace.labels, name) if workspace.labels else 1
-        before = earlier if workspace.labels else (earlier > 0).astype(np.uint16)
-        mended = prompts and isinstance(steps[0], Prompt)  # otherwise an edit takes the mask from elsewhere as it is
-        from_elsewhere = [Mask(before == value)] if start is not None and mended and "mask" in chosen.prompts else []
-        stepped = take_steps(
-            [*from_elsewhere, *steps] or [FIRST],
-            before,
-            scan,
-            workspace=lambda: workspace,
-            card=chosen,
-            label=value,
-            answered=len(from_elsewhere),
-        )
-        found, finetuned = stepped.map, stepped.finetuned
-        qualities = {} if stepped.quality is None else {value: stepped.quality}
-        names |= {n: f"label {n}" for n in np.unique(found).tolist() if n and n not in names}
+    found = answer_image(workspace, chosen, scan, steps, earlier, name)
     answered = time.perf_counter()
 
-    labels = [Label(value, text, PALETTE[i % len(PALETTE)]) for i, (value, text) in enumerate(names.items())]
-    write(found, labels)
-    counts = {value: int((found == value).sum()) for value in names}
-    voxels = sum(counts.values())
+    write(found.map, found.labels)
+    labels = labels_of(found, scan)
+    voxels = sum(label["voxels"] for label in labels)
     values = {
         "out": out,
         "method": method,
         "voxels": voxels,
         **sizes_of(voxels, scan),
-        "quality": next(iter(qualities.values())) if len(qualities) == 1 else None,
-        "finetuned": finetuned,
-        "labels": [
-            {
-                "value": value,
-                "name": text,
-                "voxels": counts[value],
-                **sizes_of(counts[value], scan),
-                "quality": qualities.get(value),
-            }
-            for value, text in names.items()
-        ],
+        "quality": next(iter(found.qualities.values())) if len(found.qualities) == 1 else None,
+        "finetuned": found.finetuned,
+        "labels": labels,
         "seconds": {"open": round(opened - begun, 4), "answer": round(answered - opened, 4)},
         "notes": list(scan.notes),
     }
     lines = [*scan.notes]
-    for value, text in names.items():
-        quality = f", expected Dice {qualities[value]:.2f}" if value in qualities else ""
-        what = f"{out}: {text}: " if workspace.labels else f"{out}: "
-        lines.append(f"{what}{size_of(counts[value], scan)}{quality}.")
-    taught = ", fine-tuned to this image" if finetuned else ""
+    for label in labels:
+        quality = "" if label["quality"] is None else f", expected Dice {label['quality']:.2f}"
+        what = f"{out}: {label['name']}: " if workspace.labels else f"{out}: "
+        lines.append(f"{what}{size_of(label['voxels'], scan)}{quality}.")
+    taught = ", fine-tuned to this image" if found.finetuned else ""
     lines[-1] = f"{lines[-1][:-1]}{taught}, in {answered - opened:.2f} s."
     say(values, lines, as_json=as_json)
-
-
-def sizes_of(voxels: int, scan: Image) -> dict[str, float | None]:
-    """Return the volume of so many voxels of a scan, or their area in a flat image that says how large its pixels are.
-
-    >>> sizes_of(2000, Image(np.zeros((1, 1, 40, 50))))
-    {'millilitres': None, 'square_millimetres': None}
-    """
-    _, y, x = scan.spacing.tolist()
-    sized = (y, x) != (1.0, 1.0)  # pictures that say nothing are read as one millimetre a pixel
-    volume = float(abs(np.linalg.det(scan.affine[:3, :3]))) / 1000
-    return {
-        "millilitres": None if scan.flat else round(voxels * volume, 6),
-        "square_millimetres": round(voxels * y * x, 6) if scan.flat and sized else None,
-    }
-
-
-def size_of(voxels: int, scan: Image) -> str:
-    """Return what a person is told of so many voxels of a scan.
-
-    >>> size_of(2000, Image(np.zeros((1, 1, 40, 50)))), size_of(2000, Image(np.zeros((1, 40, 50, 60))))
-    ('2000 pixels', '2000 voxels, 2 ml')
-    """
-    sizes = sizes_of(voxels, scan)
-    if sizes["millilitres"] is not None:
-        return f"{voxels} voxels, {sizes['millilitres']:.3g} ml"
-    area = sizes["square_millimetres"]
-    return f"{voxels} pixels" if area is None else f"{voxels} pixels, {area:.4g} mm²"
-
-
-def label_of(labels: Mapping[int, str], name: str) -> int:
-    """Return the label of a task that a person named on the command line; PromptError lists the ones there are.
-
-    >>> label_of({1: "liver", 2: "tumour"}, "tumour")
-    2
-    """
-    found = [value for value, called in labels.items() if called.casefold() == name.casefold()]
-    if not found and len(labels) == 1:
-        found = list(labels)
-    if not found:
-        known = ", ".join(labels.values())
-        raise PromptError(f"Prompts need one of these weights' labels, --label with {known}; got {name!r}.")
-    return found[0]

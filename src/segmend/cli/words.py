@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segmend.core.edits import EDITS, edit_from_json
 from segmend.core.image import Box, Image, Index, LabelMap
-from segmend.core.prompts import Adjust, Click, Extremes, Lasso, Stroke, from_json
+from segmend.core.prompts import Adjust, Click, Extremes, Lasso, Stroke
 from segmend.core.session import Label
-from segmend.editing.steps import Step
 from segmend.errors import ConflictError, FileError, PromptError, SettingsError
 from segmend.runtime.engine import DEVICES, PRECISIONS
 
 if TYPE_CHECKING:
     from segmend.io.dicomweb import Archive
+    from segmend.io.prompts import Unplaced
 
 
 class Megabytes(click.ParamType[int]):
@@ -103,13 +102,13 @@ class Marks:
     radius: float = 1.0  # of the strokes, in voxels
     file: str | None = None
 
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[Unplaced]:
         """Return all of them: those of the file, boxes, extremes, lassos, strokes, clicks, and the adjustment.
 
         >>> Marks(clicks=["0,5,5"], boxes=["1,1:9,9"]).steps()
         [Box(low=(0, 1, 1), high=(1, 9, 9)), Click(index=(0, 5, 5), positive=True)]
         """
-        found: list[Step] = [] if self.file is None else _read(Path(self.file))
+        found = [] if self.file is None else _read(Path(self.file))
         found += [Box(*corners(text)) for text in self.boxes]
         found += [Extremes(line(text)) for text in self.extremes]
         for lassos, positive in ((self.lassos, True), (self.negative_lassos, False)):
@@ -120,13 +119,18 @@ class Marks:
         found += [Click(voxel(text), positive=False) for text in self.negatives]
         return [*found, *([] if self.adjust is None else [Adjust(self.adjust)])]
 
-    def check_flat(self, image: Image) -> None:
-        """Raise PromptError when a voxel is written y,x though the image is a volume."""
+    @property
+    def flat_text(self) -> str | None:
+        """The first voxel, box or line that is written y,x, as only a picture's can be."""
         texts = (
             *self.clicks, *self.negatives, *self.boxes, *self.strokes, *self.negative_strokes, *self.lassos,
             *self.negative_lassos, *self.extremes,
         )  # fmt: skip
-        if not image.flat and (text := flat_only(texts)) is not None:
+        return flat_only(texts)
+
+    def check_flat(self, image: Image) -> None:
+        """Raise PromptError when a voxel is written y,x though the image is a volume."""
+        if not image.flat and (text := self.flat_text) is not None:
             raise PromptError(f"In a volume of shape {image.shape} a voxel needs three numbers z,y,x; got {text!r}.")
 
 
@@ -139,20 +143,10 @@ def plane_of(points: Sequence[Index]) -> int:
     return next((axis for axis in range(3) if len({point[axis] for point in points}) == 1), 0)
 
 
-def _read(path: Path) -> list[Step]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileError(f"The prompts in {path} could not be read: {error.strerror}.") from None
-    except ValueError:
-        raise FileError(f"The prompts in {path} need to be a JSON list; this is not JSON.") from None
-    if not isinstance(values, list):
-        raise FileError(f"The prompts in {path} need to be a JSON list; got {type(values).__name__}.")
-    return [_step(value if isinstance(value, dict) else {}) for value in values]
+def _read(path: Path) -> list[Unplaced]:
+    from segmend.io.prompts import read_prompts
 
-
-def _step(value: dict[str, Any]) -> Step:
-    return edit_from_json(value) if value.get("kind") in EDITS else from_json(value)
+    return read_prompts(path)
 
 
 def say(values: Any, lines: Sequence[str], *, as_json: bool) -> None:

@@ -30,8 +30,12 @@ class Patient(Case):
 
     where: str
 
+    @property
+    def image_files(self) -> tuple[Path, ...]:
+        return tuple(self._volume(channel) for channel in CHANNELS)
+
     def read(self) -> Example:
-        parts = [io.read(self._volume(channel)) for channel in CHANNELS]
+        parts = [io.read(path) for path in self.image_files]
         image = stacked(parts)
         return Example(image, parts[0], io.read_mask(self._volume(TRUTH), image))
 

@@ -65,6 +65,11 @@ class Case(ABC):
         """What the data set calls its labels, as far as it says."""
         return {}
 
+    @property
+    def image_files(self) -> tuple[Path, ...]:
+        """The files of its images, one a channel; none where they lie elsewhere."""
+        return ()
+
     @abstractmethod
     def read(self) -> Example:
         """Return the images, as channels of one, and the label map."""
@@ -81,6 +86,15 @@ class FileCase(Case):
     images: tuple[str, ...]
     truth: str
     drawn: bool = False  # the mask is a drawing of one object, in any intensity
+    called: tuple[tuple[int, str], ...] = ()  # the labels' names
+
+    @property
+    def image_files(self) -> tuple[Path, ...]:
+        return tuple(self.folder / name for name in self.images)
+
+    @property
+    def label_names(self) -> Mapping[int, str]:
+        return dict(self.called)
 
     def read(self) -> Example:
         parts = [io.read(self._there(name)) for name in self.images]
@@ -109,6 +123,18 @@ class Found:
 
     name: str
     splits: Mapping[str, tuple[Case, ...]]
+    unlabelled: tuple[Case, ...] = ()  # of which it has no masks
+
+    @property
+    def everything(self) -> tuple[Case, ...]:
+        """All cases, each once, in the order of their names, with those that have no masks."""
+        listed = [*(case for cases in self.splits.values() for case in cases), *self.unlabelled]
+        return tuple(sorted({case.name: case for case in listed}.values(), key=lambda case: case.name))
+
+    @property
+    def split_names(self) -> dict[str, str]:
+        """The split that each case is in, by its name."""
+        return {case.name: split for split, cases in self.splits.items() if split != EVERY for case in cases}
 
     def cases(self, split: str) -> tuple[Case, ...]:
         """Return the cases of a split; "all" is every case there is."""
@@ -117,7 +143,9 @@ class Found:
         return self.splits.get(split, ())
 
 
-def found(folder: Path, cases: Sequence[Case], *, patient: Callable[[str], str] = str) -> Found:
+def found(
+    folder: Path, cases: Sequence[Case], *, patient: Callable[[str], str] = str, unlabelled: Sequence[Case] = ()
+) -> Found:
     """Return cases split as the split.json beside them says or, without one, by a hash of the patient's name.
 
     The hash puts a case where it is whatever other cases there are; about three fifths train, a fifth
@@ -128,10 +156,11 @@ def found(folder: Path, cases: Sequence[Case], *, patient: Callable[[str], str] 
         names = names_by_split(folder)
         if lost := sorted(name for listed in names.values() for name in listed if name not in known):
             raise FileError(f"The split.json of {folder.name} names the case {lost[0]}, which is not there.")
-        return Found(folder.resolve().name, {s: tuple(known[name] for name in listed) for s, listed in names.items()})
+        splits = {split: tuple(known[name] for name in listed) for split, listed in names.items()}
+        return Found(folder.resolve().name, splits, tuple(unlabelled))
     drawn = {case.name: split_of(patient(case.name)) for case in cases}
     splits = {split: tuple(case for case in cases if drawn[case.name] == split) for split, _ in SHARES}
-    return Found(folder.resolve().name, splits)
+    return Found(folder.resolve().name, splits, tuple(unlabelled))
 
 
 def split_of(name: str) -> str:

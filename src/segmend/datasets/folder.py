@@ -1,20 +1,76 @@
 """The one door to data sets in folders, whatever their layout: each layout that is known looks at the folder.
 
 A layout is a module of this room with `LAYOUT`, a few words for people, and `look(folder)`, which returns the
-folder's cases by split, or None when it is laid out in another way.
+folder's cases by split, or None when it is laid out in another way. One that can be written has `Writer`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 
-from segmend.datasets import brats2015, brats2018, btcv, decathlon, generic, ircad, isic2017, pairs, ph2
+from segmend.datasets import (
+    beside,
+    bids,
+    brats2015,
+    brats2018,
+    btcv,
+    coco,
+    decathlon,
+    generic,
+    ircad,
+    isic2017,
+    labelme,
+    nnunet,
+    pairs,
+    ph2,
+    totalsegmentator,
+)
 from segmend.datasets.case import EVERY, Case, DataSet, Example, Found, stacked
+from segmend.datasets.writing import FolderWriter
 from segmend.errors import FileError, SettingsError
 
-__all__ = ["LAYOUTS", "Case", "DataSet", "Example", "Found", "look", "sets", "stacked"]
+__all__ = [
+    "LAYOUTS", "NAMES", "WRITERS", "Case", "DataSet", "Example", "Found", "look", "look_as", "sets", "stacked",
+]  # fmt: skip
 
-LAYOUTS = (decathlon, generic, pairs, ircad, brats2015, brats2018, btcv, isic2017, ph2)  # the first that knows it
+# Layouts by the names that people choose them by; the first that knows a folder reads it.
+BY_NAME: Mapping[str, ModuleType] = {
+    "segmend": generic,
+    "nnunet": nnunet,
+    "msd": decathlon,
+    "bids": bids,
+    "totalsegmentator": totalsegmentator,
+    "beside": beside,
+    "masks": pairs,
+    "coco": coco,
+    "labelme": labelme,
+    "ircad": ircad,
+    "brats2015": brats2015,
+    "brats2018": brats2018,
+    "btcv": btcv,
+    "isic2017": isic2017,
+    "ph2": ph2,
+}
+NAMES = tuple(BY_NAME)
+LAYOUTS = tuple(BY_NAME.values())
+# What writes those that can be written.
+WRITERS: Mapping[str, type[FolderWriter]] = {
+    name: layout.Writer for name, layout in BY_NAME.items() if hasattr(layout, "Writer")
+}
+
+
+def look_as(path: Path, name: str) -> Found:
+    """Return the cases of a folder in the layout of this name; FileError where it is in no such layout."""
+    if name not in BY_NAME:
+        raise SettingsError(f"There is no layout {name!r}; there are {', '.join(NAMES)}.")
+    if not path.is_dir():
+        raise FileError(f"There is no folder {path}.")
+    known: Found | None = BY_NAME[name].look(path)
+    if known is None:
+        raise FileError(f"{path} is not laid out as {name}: {BY_NAME[name].LAYOUT}.")
+    return known
 
 
 def look(path: Path) -> Found | None:

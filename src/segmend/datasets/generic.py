@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from segmend import io
-from segmend.core.image import Image, MaskArray
+from segmend.core.image import Image, LabelMap, MaskArray
 from segmend.datasets.case import (
     Case,
     Example,
@@ -37,11 +37,12 @@ from segmend.datasets.case import (
     stacked,
     told_splits,
 )
+from segmend.datasets.writing import ENDING, Entry, FolderWriter
 from segmend.errors import FileError
 
 LAYOUT = "images/ and labels/ with split.json"
-SUFFIXES = frozenset(["", ".nii.gz", ".nii", ".nrrd", ".seg.nrrd", ".mha", ".mhd", ".dcm", ".zip"])
-SUFFIXES |= {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
+SUFFIXES = frozenset(["", ".nii.gz", ".nii", ".nrrd", ".nhdr", ".seg.nrrd", ".mha", ".mhd", ".mgh", ".mgz", ".img"])
+SUFFIXES |= {".dcm", ".zip", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,10 @@ class NamedCase(Case):
     images: tuple[str, ...]  # file names without suffix
     things: bool = False  # labels number single things
     called: tuple[tuple[int, str], ...] = ()  # the labels' names
+
+    @property
+    def image_files(self) -> tuple[Path, ...]:
+        return tuple(file_of(self.folder / "images", name) for name in self.images)
 
     @property
     def instances(self) -> bool:
@@ -75,6 +80,8 @@ def look(folder: Path) -> Found | None:
     """Return the cases of a folder of this layout, None when it is none."""
     if not (folder / "images").is_dir() or not ((folder / "labels").is_dir() or (folder / "split.json").is_file()):
         return None
+    if not (folder / "labels").is_dir() and any((folder / other).is_dir() for other in ("masks", "annotations")):
+        return None  # of another layout, whose splits are told
     if not (folder / "split.json").is_file():
         names = [stem(name) for name in plain_names(folder / "labels")]
         return found(folder, [NamedCase(folder, name, (name,)) for name in dict.fromkeys(names)])
@@ -85,7 +92,7 @@ def look(folder: Path) -> Found | None:
             f"The split.json of {folder.name} needs images_per_case with {{id}} in each; got {templates!r}."
         )
     things = "instance" in str(values.get("labels", ""))
-    called = _called(folder, values.get("label_names", {}))
+    called = named_labels(folder, values)
     splits = {
         split: tuple(
             NamedCase(folder, name, tuple(t.replace("{id}", name) for t in templates), things, called) for name in names
@@ -95,7 +102,9 @@ def look(folder: Path) -> Found | None:
     return Found(folder.resolve().name, splits)
 
 
-def _called(folder: Path, told: Any) -> tuple[tuple[int, str], ...]:
+def named_labels(folder: Path, values: Mapping[str, Any]) -> tuple[tuple[int, str], ...]:
+    """Return the names of labels that a split.json tells, by their values; nothing where it tells none."""
+    told = values.get("label_names", {})
     if not isinstance(told, dict) or not all(key.isdecimal() and isinstance(name, str) for key, name in told.items()):
         raise FileError(f'The split.json of {folder.name} needs label_names such as {{"1": "liver"}}; got {told!r}.')
     return tuple((int(key), name) for key, name in told.items())
@@ -120,3 +129,13 @@ def file_of(folder: Path, name: str) -> Path:
         shown = ", ".join(path.name for path in fitting) or "none"
         raise FileError(f"The case needs one file {folder.name}/{name} with a suffix that can be read; found {shown}.")
     return fitting[0]
+
+
+class Writer(FolderWriter):
+    """Such a folder in the making."""
+
+    def write(self, entry: Entry, values: LabelMap) -> list[Path]:
+        files = [self.placed(part, f"{entry.name}{ENDING}") for part in ("images", "labels")]
+        io.write_image(files[0], entry.image)
+        io.write_mask(files[1], values, entry.image, [])
+        return files

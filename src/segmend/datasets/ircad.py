@@ -27,6 +27,10 @@ SCAN, MASK = "PATIENT_DICOM", "MASKS_DICOM/liver"
 class Patient(Case):
     """One patient's folder."""
 
+    @property
+    def image_files(self) -> tuple[Path, ...]:
+        return (self._there(SCAN),)
+
     def read(self) -> Example:
         image = io.read(self._there(SCAN))
         drawn = io.read(self._there(MASK))

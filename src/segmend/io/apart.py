@@ -30,7 +30,7 @@ from typing import IO, Any, NoReturn, Protocol
 import numpy as np
 
 from segmend import errors
-from segmend.core.image import Image, LabelMap
+from segmend.core.image import Image, Index, LabelMap
 from segmend.errors import FileError, LimitError, UserError
 from segmend.io import reader
 from segmend.io.series import SeriesInfo
@@ -59,6 +59,24 @@ class Found:
 
     info: SeriesInfo
     image: Callable[[], Image]  # raises UserError
+
+
+Affine = tuple[tuple[float, ...], ...]  # [4 4]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """An image that was read: its voxels in a file, which can be told to another process."""
+
+    voxels: Path
+    affine: Affine
+    notes: tuple[str, ...]
+
+    def image(self) -> Image:
+        """Return the image; its voxels are mapped from the file."""
+        mapped = sys.platform != "win32"  # where a file that is mapped could not be deleted
+        voxels = np.load(self.voxels, mmap_mode="r" if mapped else None)
+        return Image(voxels, np.array(self.affine), self.notes, axes="zyx")
 
 
 class EndedError(Exception):
@@ -109,11 +127,19 @@ class Apart:
 
     def image(self, place: Path, *, series: str | None = None, fourth: str = "channels", frame: int = 0) -> Image:
         """Return what `io.read` does; nothing of it stays in the folder."""
-        choice = {"series": series, "fourth": fourth, "frame": frame}
-        reply = self._reply(place, one=str(place), choice=choice)
-        image = _image_of(reply)()
-        Path(reply["voxels"]).unlink()  # what is mapped stays until it is used no longer
+        saved = self.saved(place, series=series, fourth=fourth, frame=frame)
+        image = saved.image()
+        saved.voxels.unlink()  # what is mapped stays until it is used no longer
         return image
+
+    def saved(self, place: Path, *, series: str | None = None, fourth: str = "channels", frame: int = 0) -> Saved:
+        """Return what `io.read` does as a file in the folder, for another process; the next one replaces it."""
+        choice = {"series": series, "fourth": fourth, "frame": frame}
+        return _saved(self._reply(place, one=str(place), choice=choice))
+
+    def saved_mask(self, path: Path, shape: Index, affine: Affine) -> Path:
+        """Return a file in the folder with the label map that `io.read_mask` reads for a grid, for `np.load`."""
+        return Path(self._reply(path, mask=str(path), grid=[shape, affine])["map"])
 
     def series(self, place: Path) -> tuple[SeriesInfo, ...]:
         """Return what `io.series` does."""
@@ -169,10 +195,12 @@ def _image_of(reply: dict[str, Any]) -> Callable[[], Image]:
     """Return what opens the image in a reply: its voxels are mapped from a file."""
     if "error" in reply:
         return raising(_error_of(reply))
-    mapped = sys.platform != "win32"  # where a file that is mapped could not be deleted
-    voxels = np.load(reply["voxels"], mmap_mode="r" if mapped else None)
-    image = Image(voxels, np.array(reply["affine"]), tuple(reply["notes"]), axes="zyx")
+    image = _saved(reply).image()
     return lambda: image
+
+
+def _saved(reply: dict[str, Any]) -> Saved:
+    return Saved(Path(reply["voxels"]), tuple(tuple(row) for row in reply["affine"]), tuple(reply["notes"]))
 
 
 def _error_of(reply: dict[str, Any]) -> UserError:

@@ -60,6 +60,7 @@ class CaseRecord:
     interactions: int = 0  # marks, removals, undos and redos in all sessions
     seconds: float = 0.0  # of work, in all sessions
     frame: str = ""  # DICOM's frame of reference; empty: unknown
+    split: str = ""  # train, val, test or another of the data set that it came from; empty: none was said
 
     @property
     def spacing(self) -> tuple[float, float, float]:  # mm, (z, y, x)

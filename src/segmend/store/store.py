@@ -233,6 +233,7 @@ class Store:
         study_date: str = "",
         description: str = "",
         frame: str = "",
+        split: str = "",
     ) -> CaseRecord:
         """Return a new case; `source` is the file or folder of its original DICOM, which is copied."""
         added = _now()
@@ -253,6 +254,7 @@ class Store:
             description=_short("description", description),
             changed=added,
             frame=_short("frame of reference", frame),
+            split=_short("split", split),
         )
         self._row("project", tables.projects.c.name, project)
         with self._write_blobs(_folder(case.id)):

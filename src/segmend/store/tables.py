@@ -114,6 +114,7 @@ cases = Table(
     Column("interactions", Integer, nullable=False, server_default="0"),
     Column("seconds", Float, nullable=False, server_default="0"),
     Column("frame", String(NAME_LENGTH), nullable=False, server_default=""),  # DICOM's frame of reference
+    Column("split", String(NAME_LENGTH), nullable=False, server_default=""),
     Index("ix_cases_folded", "folded", "id"),
     Index("ix_cases_created", "created", "id"),
     Index("ix_cases_changed", "changed", "id"),

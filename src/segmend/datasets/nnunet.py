@@ -1,0 +1,118 @@
+"""nnU-Net's raw data sets: a file a channel.
+
+    Dataset001_Spleen/dataset.json             "channel_names": {"0": "CT"}, "labels": {"background": 0, "spleen": 1},
+                                               "file_ending": ".nii.gz"
+    Dataset001_Spleen/imagesTr/spleen_2_0000.nii.gz        _0001 ... are further channels
+    Dataset001_Spleen/labelsTr/spleen_2.nii.gz
+    Dataset001_Spleen/imagesTs/ ...            and labelsTs/ where they are known
+
+Cases of imagesTs with a label are in the split `test`, all others without one have no masks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from segmend import io
+from segmend.core.image import Image, LabelMap
+from segmend.datasets.case import FileCase, Found, found, plain_names
+from segmend.datasets.writing import ENDING, Entry, FolderWriter, kind_of
+from segmend.errors import FileError
+
+LAYOUT = "nnU-Net's raw data set (dataset.json with channel_names, imagesTr/NAME_0000.nii.gz, labelsTr/NAME.nii.gz)"
+SET = "Dataset001_Segmend"
+
+
+def told(folder: Path) -> dict[str, Any] | None:
+    """Return what a dataset.json says where it is one of nnU-Net's."""
+    try:
+        values = json.loads((folder / "dataset.json").read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return None
+    return values if isinstance(values, dict) and {"channel_names", "file_ending"} <= values.keys() else None
+
+
+def look(folder: Path) -> Found | None:
+    """Return the cases of a folder of this layout, None when it is none."""
+    values = told(folder)
+    if values is None:
+        return None
+    try:
+        ending, channels = str(values["file_ending"]), len(values["channel_names"])
+        labels = {int(value): str(name) for name, value in values["labels"].items() if isinstance(value, int)}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise FileError(
+            f"The dataset.json of {folder.name} needs channel_names, labels and file_ending as nnU-Net has them."
+        ) from None
+    called = tuple((value, name) for value, name in sorted(labels.items()) if value)
+    by_part = {
+        part: [_case(folder, part, name, channels, ending, called) for name in _cases(folder / f"images{part}", ending)]
+        for part in ("Tr", "Ts")
+    }
+    labelled = {part: [case for case in cases if _labelled(case)] for part, cases in by_part.items()}
+    without = [case for cases in by_part.values() for case in cases if not _labelled(case)]
+    if (folder / "split.json").is_file():
+        return found(folder, [*labelled["Tr"], *labelled["Ts"]], unlabelled=without)
+    known = found(folder, labelled["Tr"], unlabelled=without)
+    test = (*known.splits.get("test", ()), *labelled["Ts"])
+    return replace(known, splits={**known.splits, "test": test})
+
+
+def _cases(images: Path, ending: str) -> list[str]:
+    first = f"_0000{ending}"
+    return [name.removesuffix(first) for name in plain_names(images) if name.endswith(first)]
+
+
+def _case(
+    folder: Path, part: str, name: str, channels: int, ending: str, called: tuple[tuple[int, str], ...]
+) -> FileCase:
+    images = tuple(f"images{part}/{name}_{channel:04d}{ending}" for channel in range(channels))
+    return FileCase(folder, name, images, f"labels{part}/{name}{ending}", called=called)
+
+
+def _labelled(case: FileCase) -> bool:
+    return (case.folder / case.truth).is_file()
+
+
+class Writer(FolderWriter):
+    """Such a folder in the making."""
+
+    in_a_row = True
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / SET)
+        self._first: Entry | None = None
+
+    def check(self, entry: Entry) -> None:
+        first = self._first or entry
+        if first.image.flat != entry.image.flat or first.image.channels != entry.image.channels:
+            raise FileError(
+                f"nnU-Net needs images of one kind: {kind_of(first.image)}, as the first one; this is "
+                f"{kind_of(entry.image)}."
+            )
+        self._first = first
+
+    def write(self, entry: Entry, values: LabelMap) -> list[Path]:
+        channels = range(entry.image.channels)
+        files = [self.placed("imagesTr", f"{entry.name}_{c:04d}{ENDING}") for c in channels]
+        for c, path in enumerate(files):
+            io.write_image(path, Image(entry.image.voxels[c : c + 1], entry.image.affine))
+        files.append(self.placed("labelsTr", f"{entry.name}{ENDING}"))
+        io.write_mask(files[-1], values, entry.image, [])
+        return files
+
+    def about(self) -> Mapping[Path, Any]:
+        assert self._first is not None
+        channels = self._first.image.channels
+        names = [self._first.modality or "image"] if channels == 1 else [f"channel {c + 1}" for c in range(channels)]
+        values = {
+            "channel_names": {str(c): name for c, name in enumerate(names)},
+            "labels": {"background": 0, **{name: value for value, name in self.labels.by_value.items()}},
+            "numTraining": sum(map(len, self.splits.values())),
+            "file_ending": ENDING,
+        }
+        return {self.folder / "dataset.json": values}
