@@ -1,8 +1,10 @@
 /** The page: every view once, listening to one store. */
 
+import "./themes.css";
 import "./style.css";
 import { Actions } from "./actions";
 import { followAddress } from "./address";
+import { followAppearance } from "./appearance";
 import { h } from "./dom";
 import { listenToDrops } from "./drop";
 import { watchFocus } from "./focus";
@@ -34,6 +36,7 @@ import { wholePanel } from "./views/whole";
 const NARROW = 1200; // CSS pixels of page under which an opened case hides the list
 
 const store = new Store({ ...INITIAL, ...liked() });
+followAppearance(store);
 const actions = new Actions(store);
 const viewer = new Viewer(actions);
 const app = document.getElementById("app")!;

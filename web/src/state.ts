@@ -5,6 +5,7 @@
  * The mask's voxels lie in a LabelMap, changed in place; `maskVersion` says that they changed.
  */
 
+import type { Side, Theme } from "./appearance";
 import { arrange, type Layout, LAYOUTS, type Spec } from "./arrange";
 import type { Edit, Finetune, Case, Measures, Event, Format, Label, Method, Prompt } from "./api";
 import type { ColourMap } from "./colours";
@@ -161,6 +162,8 @@ export interface State {
   readonly pointer: Index | null; // the voxel under the mouse
   readonly touched: number | null; // the position of the mark under the mouse
   readonly sidebar: boolean; // the list of cases is open
+  readonly theme: Theme; // the page's colours
+  readonly panel: Side; // where labels, marks and display are
 }
 
 export const INITIAL: State = {
@@ -241,6 +244,8 @@ export const INITIAL: State = {
   pointer: null,
   touched: null,
   sidebar: true,
+  theme: "system",
+  panel: "right",
 };
 
 type Key = keyof State;

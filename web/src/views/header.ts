@@ -11,6 +11,7 @@ import { methodsFor, waitingWords } from "../state";
 import { toggleLayout } from "./layout";
 import { peopleGroup } from "./people";
 import { showMethods } from "./methods";
+import { showSettings } from "./settings";
 
 const FINETUNE_TITLE =
   "May the method learn this image from your marks?\n" +
@@ -87,6 +88,9 @@ export function header(actions: Actions): HTMLElement {
     },
     "?",
   );
+  const settings = iconButton("settings", "Settings: colours, side of the panel", () => {
+    showSettings(actions);
+  });
   const status = h("span", { class: "status-dot", role: "img" });
   const download = downloadMenu(actions);
   const element = h(
@@ -100,7 +104,7 @@ export function header(actions: Actions): HTMLElement {
     h("div", { class: "header-group" }, undo, redo, layout),
     download,
     peopleGroup(actions),
-    h("div", { class: "header-group" }, help, status),
+    h("div", { class: "header-group" }, settings, help, status),
   );
   store.on(["opened"], ({ opened }) => {
     name.textContent = opened?.case.name ?? "";
