@@ -1083,10 +1083,10 @@ export class Actions {
   }
 
   /** Move the crosshair by keys: it is shown in pictures, too, and kept in view. */
-  aimAt(index: Index): void {
+  aimAt(index: Index, pane?: string): void {
     const { opened } = this.store.state;
     if (opened === null) return;
-    this.setCrosshair(index);
+    this.setCrosshair(index, pane);
     const { crosshair, views } = this.store.state;
     const hidden = Object.entries(views).filter(([id, view]) => {
       const plane = planeOfView(id, opened.planes);

@@ -4,12 +4,16 @@ import type { State } from "./state";
 
 const ENDS = ["left", "right", "top", "bottom"];
 
-type Asked = Pick<State, "tool" | "points" | "positive" | "cut" | "opened">;
+type Asked = Pick<State, "tool" | "points" | "positive" | "cut" | "opened" | "drawing">;
 
 /** Return the sentence for the line at the bottom; "" where there is nothing to say. */
-export function hintOf({ tool, points, positive, cut, opened }: Asked): string {
+export function hintOf({ tool, points, positive, cut, opened, drawing }: Asked): string {
   if (opened === null) return "";
   const flat = opened.planes.length === 1;
+  if (drawing) {
+    const depth = tool === "box" && !flat ? ", Page Up and Page Down give depth" : "";
+    return `Arrows draw${depth}; Enter puts it down, Esc calls it off`;
+  }
   const what = positive ? "the object" : "what is not the object";
   switch (tool) {
     case "click":

@@ -1,9 +1,10 @@
 /** The keyboard: one table, which the help shows and the page obeys. */
 
 import type { Actions } from "./actions";
+import { aim } from "./aiming";
 import { CASE_SHORTCUTS } from "./casekeys";
 import { isTaken } from "./focus";
-import { type Index, type Plane } from "./geometry";
+import type { Plane } from "./geometry";
 import { showHelp } from "./help";
 import { RULERS } from "./rulers";
 import { reportErrors } from "./toasts";
@@ -29,7 +30,6 @@ const control =
 
 const UPRIGHT = ["ArrowUp", "ArrowDown", "PageUp", "PageDown"];
 const SIDEWAYS = ["ArrowLeft", "ArrowRight"];
-const FAST = 4; // voxels a step while a key is held down
 
 const direction = (key: string): "Up" | "Down" | "Left" | "Right" =>
   key.endsWith("Up") ? "Up" : key.endsWith("Down") ? "Down" : key.endsWith("Left") ? "Left" : "Right";
@@ -46,15 +46,6 @@ function planeOf({ store }: Actions): Plane | undefined {
   const name = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.plane : undefined;
   const planes = opened?.planes ?? [];
   return planes.find((one) => one.name === (name ?? layout)) ?? planes.at(0);
-}
-
-/** Move the crosshair within a plane by voxels to the right and down, as the screen shows them. */
-function aim(actions: Actions, plane: Plane, [right, down]: readonly number[], held: boolean): void {
-  const next: [number, number, number] = [...actions.store.state.crosshair];
-  const step = held ? FAST : 1;
-  next[plane.right] += (plane.flipRight ? -right : right) * step;
-  next[plane.down] += (plane.flipDown ? -down : down) * step;
-  actions.aimAt(next satisfies Index);
 }
 
 export const SHORTCUTS: readonly Shortcut[] = [
@@ -235,7 +226,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
       const plane = planeOf(actions);
       if (plane === undefined) return;
       const by = (event.key.endsWith("Up") ? 1 : -1) * (event.key.startsWith("Page") ? 10 : 1);
-      if (actions.store.state.opened?.planes.length === 1) aim(actions, plane, [0, -by], event.repeat);
+      if (actions.store.state.opened?.planes.length === 1) aim(actions, plane, [0, -by], event.repeat, paneWithFocus());
       else actions.scroll(plane.normal, by, paneWithFocus());
     },
   },
@@ -248,13 +239,13 @@ export const SHORTCUTS: readonly Shortcut[] = [
       const plane = planeOf(actions);
       if (plane === undefined) return;
       const by = event.key.startsWith("Page") ? 10 : 1;
-      const [right, down] = { Left: [-by, 0], Right: [by, 0], Up: [0, -by], Down: [0, by] }[direction(event.key)];
-      aim(actions, plane, [right, down], event.repeat);
+      const steps = { Left: [-by, 0], Right: [by, 0], Up: [0, -by], Down: [0, by] } as const;
+      aim(actions, plane, steps[direction(event.key)], event.repeat, paneWithFocus());
     },
   },
   {
     shown: "Enter",
-    what: "mark the voxel at the crosshair; with Shift, the other sign",
+    what: "use the tool at the crosshair: arrows draw, Enter puts it down; with Shift, the other sign",
     matches: (event) =>
       plain(event) && event.key === "Enter" && !event.repeat && document.activeElement instanceof HTMLCanvasElement,
     act: (actions, { shiftKey }) => {

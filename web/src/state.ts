@@ -133,6 +133,7 @@ export interface State {
   readonly rulers: readonly Ruler[]; // measured by hand
   readonly leg: Ruler | null; // one that is being drawn
   readonly draft: Prompt | null; // the gesture under way
+  readonly drawing: boolean; // it is made by keys
   readonly moving: number | null; // the position of a mark that is being dragged; `draft` is what it becomes
   readonly editing: Edit | null; // the same, of an edit
   readonly cut: readonly Index[]; // the line of a cut, while the part that goes is still to be picked
@@ -219,6 +220,7 @@ export const INITIAL: State = {
   rulers: [],
   leg: null,
   draft: null,
+  drawing: false,
   moving: null,
   editing: null,
   cut: [],

@@ -17,6 +17,13 @@ describe("the hint", () => {
     expect(hintOf({ ...INITIAL, opened, tool: "extremes", points })).toBe("Click left, right, top, bottom: 3 of 4");
   });
 
+  it("tells how a mark is drawn by keys, and how a box gets depth", () => {
+    expect(hintOf({ ...INITIAL, opened, tool: "stroke", drawing: true })).toBe(
+      "Arrows draw; Enter puts it down, Esc calls it off",
+    );
+    expect(hintOf({ ...INITIAL, opened, tool: "box", drawing: true })).toContain("Page Up and Page Down give depth");
+  });
+
   it("says nothing without a case", () => {
     expect(hintOf({ ...INITIAL, opened: null })).toBe("");
   });

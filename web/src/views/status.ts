@@ -87,8 +87,8 @@ export function statusLine(actions: Actions): HTMLElement {
     const finetuned = answered.finetuned ? ", fine-tuned to this image" : "";
     answer.textContent = `Answered in ${Math.round(answered.milliseconds)} ms${quality}${finetuned}`;
   });
-  const hint = h("span", { class: "status-hint" });
-  store.on(["tool", "points", "positive", "cut", "opened"], (state) => {
+  const hint = h("span", { class: "status-hint", role: "status" });
+  store.on(["tool", "points", "positive", "cut", "opened", "drawing"], (state) => {
     hint.textContent = hintOf(state);
   });
   return h("footer", { class: "status" }, voxel, hint, h("span", { class: "spacer" }), coming, warming, busy, answer);
