@@ -32,6 +32,7 @@ import { statusLine } from "./views/status";
 import { robotBar, tourCard } from "./views/tour";
 import { Viewer } from "./views/viewer";
 import { wholePanel } from "./views/whole";
+import "./touch.css"; // after those of the views
 
 const NARROW = 1200; // CSS pixels of page under which an opened case hides the list
 
