@@ -4,6 +4,7 @@ import type { Actions } from "./actions";
 import * as api from "./api";
 import { h, icon, refill } from "./dom";
 import { entries } from "./formats";
+import { fill, phrases } from "./phrases";
 import { reportErrors, toast } from "./toasts";
 import { showResults } from "./views/results";
 
@@ -15,7 +16,7 @@ export function downloadMenu(actions: Actions): HTMLElement {
     "button",
     { type: "button", class: "button primary", popovertarget: "download-menu", "aria-haspopup": "true" },
     icon("download"),
-    h("span", {}, "Download"),
+    h("span", {}, phrases.common.download),
   );
   list.addEventListener("toggle", () => {
     if (!list.matches(":popover-open")) return;
@@ -70,7 +71,7 @@ export function downloadMenu(actions: Actions): HTMLElement {
               showResults(actions);
             },
           },
-          h("span", {}, "Surfaces, measures, reports, several cases…"),
+          h("span", {}, phrases.results.more),
         ),
       ),
     ]);
@@ -84,7 +85,7 @@ export function downloadMenu(actions: Actions): HTMLElement {
 async function download({ store }: Actions, suffix: string, patient: api.Patient): Promise<void> {
   const { opened } = store.state;
   if (opened === null) return;
-  store.set({ loading: { text: `Writing the mask as ${suffix}`, fraction: null } });
+  store.set({ loading: { text: fill(phrases.results.writing, { suffix }), fraction: null } });
   try {
     const { blob, name } = await api.exportMask(opened.session, suffix, patient);
     const url = URL.createObjectURL(blob);
@@ -92,7 +93,7 @@ async function download({ store }: Actions, suffix: string, patient: api.Patient
     setTimeout(() => {
       URL.revokeObjectURL(url);
     }, 60_000);
-    toast(`Downloaded ${name}.`, "good");
+    toast(fill(phrases.results.downloaded, { name }), "good");
   } finally {
     store.set({ loading: null });
   }

@@ -1,8 +1,9 @@
 /** What the chosen tool wants next, in a sentence. */
 
+import { fill, phrases } from "./phrases";
 import type { State } from "./state";
 
-const ENDS = ["left", "right", "top", "bottom"];
+const SAY = phrases.hints;
 
 type Asked = Pick<State, "tool" | "points" | "positive" | "cut" | "opened" | "drawing">;
 
@@ -10,37 +11,31 @@ type Asked = Pick<State, "tool" | "points" | "positive" | "cut" | "opened" | "dr
 export function hintOf({ tool, points, positive, cut, opened, drawing }: Asked): string {
   if (opened === null) return "";
   const flat = opened.planes.length === 1;
-  if (drawing) {
-    const depth = tool === "box" && !flat ? ", Page Up and Page Down give depth" : "";
-    return `Arrows draw${depth}; Enter puts it down, Esc calls it off`;
-  }
-  const what = positive ? "the object" : "what is not the object";
+  if (drawing) return tool === "box" && !flat ? SAY.drawingBox : SAY.drawing;
+  const what = positive ? SAY.object : SAY.notObject;
   switch (tool) {
     case "click":
-      return `Click on ${what}; drag a mark to move it`;
+      return fill(SAY.click, { what });
     case "stroke":
-      return `Draw over ${what}; [ and ] change the width`;
+      return fill(SAY.stroke, { what });
     case "box":
-      return flat
-        ? "Drag from corner to corner; drag its handles to change it"
-        : "Drag from corner to corner, turning the wheel for depth; its handles change it in every plane";
+      return flat ? SAY.box : SAY.boxDepth;
     case "lasso":
-      return `Draw round ${what}`;
+      return fill(SAY.lasso, { what });
     case "extremes":
-      return points.length === 0
-        ? `Click ${ENDS.join(", ")} of the object in one slice`
-        : `Click ${ENDS.join(", ")}: ${points.length} of ${ENDS.length}`;
+      return points.length === 0 ? SAY.extremes : fill(SAY.extremesSome, { n: points.length });
     case "paint":
+      return SAY.paint;
     case "erase":
-      return `Draw to ${tool}; [ and ] change the brush`;
+      return SAY.erase;
     case "cut":
-      return cut.length === 0 ? "Draw a line across the mask" : "Click the part that goes";
+      return cut.length === 0 ? SAY.cut : SAY.cutPick;
     case "island":
-      return "Click a part to erase it, with Shift to keep it alone; a hole to fill it";
+      return SAY.island;
     case "threshold":
-      return "Draw round the area whose values are to be kept to";
+      return SAY.threshold;
     case "navigate":
-      return flat ? "Drag to move the picture, or a mark" : "Drag to move the crosshair, or a mark";
+      return flat ? SAY.navigateFlat : SAY.navigate;
     default:
       return "";
   }

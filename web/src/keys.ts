@@ -6,6 +6,7 @@ import { CASE_SHORTCUTS } from "./casekeys";
 import { isTaken } from "./focus";
 import type { Plane } from "./geometry";
 import { showHelp } from "./help";
+import { phrases } from "./phrases";
 import { RULERS } from "./rulers";
 import { reportErrors } from "./toasts";
 import { toggleLayout } from "./views/layout";
@@ -51,7 +52,7 @@ function planeOf({ store }: Actions): Plane | undefined {
 export const SHORTCUTS: readonly Shortcut[] = [
   {
     shown: "C",
-    what: "click",
+    what: phrases.keys.click,
     matches: letter("c"),
     act: (actions) => {
       actions.setTool("click");
@@ -59,7 +60,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "S",
-    what: "stroke",
+    what: phrases.keys.stroke,
     matches: letter("s"),
     act: (actions) => {
       actions.setTool("stroke");
@@ -67,7 +68,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "B",
-    what: "box",
+    what: phrases.keys.box,
     matches: letter("b"),
     act: (actions) => {
       actions.setTool("box");
@@ -75,7 +76,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "L",
-    what: "lasso",
+    what: phrases.keys.lasso,
     matches: letter("l"),
     act: (actions) => {
       actions.setTool("lasso");
@@ -83,7 +84,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "E",
-    what: "extreme points",
+    what: phrases.keys.extremes,
     matches: letter("e"),
     act: (actions) => {
       actions.setTool("extremes");
@@ -91,7 +92,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "P, Q",
-    what: "paint or erase by hand",
+    what: phrases.keys.paint,
     matches: letter("p", "q"),
     act: (actions, { key }) => {
       actions.setTool(key.toLowerCase() === "p" ? "paint" : "erase");
@@ -99,7 +100,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "K",
-    what: "split by a cut",
+    what: phrases.keys.cut,
     matches: letter("k"),
     act: (actions) => {
       actions.setTool("cut");
@@ -107,7 +108,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: ", .",
-    what: "copy the slice's mask back or on",
+    what: phrases.keys.copy,
     matches: (event) => plain(event) && (event.key === "," || event.key === "."),
     act: (actions, { key }) => {
       actions.copySlice(key === "." ? 1 : -1);
@@ -115,7 +116,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "V",
-    what: "move and look",
+    what: phrases.keys.navigate,
     matches: letter("v"),
     act: (actions) => {
       actions.setTool("navigate");
@@ -123,7 +124,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "X",
-    what: "turn the sign over",
+    what: phrases.keys.sign,
     matches: letter("x"),
     act: ({ store }) => {
       store.set({ positive: !store.state.positive });
@@ -131,7 +132,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "T",
-    what: "turn the sign of the mark under the pointer over",
+    what: phrases.keys.turn,
     matches: letter("t"),
     act: (actions) => {
       actions.turnOver();
@@ -139,7 +140,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "[, ]",
-    what: "thinner or thicker stroke or brush",
+    what: phrases.keys.radius,
     matches: (event) => plain(event) && (event.key === "[" || event.key === "]"),
     act: (actions, { key }) => {
       actions.setRadius(actions.store.state.radius + (key === "]" ? 1 : -1));
@@ -147,7 +148,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "Ctrl+Z",
-    what: "undo",
+    what: phrases.keys.undo,
     matches: control("z", false),
     act: (actions) => {
       actions.undo();
@@ -155,7 +156,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "Ctrl+Shift+Z, Ctrl+Y",
-    what: "redo",
+    what: phrases.keys.redo,
     matches: (event) => control("z", true)(event) || control("y", false)(event),
     act: (actions) => {
       actions.redo();
@@ -163,7 +164,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "N",
-    what: "new label",
+    what: phrases.keys.addLabel,
     matches: letter("n"),
     act: (actions) => {
       actions.addLabel();
@@ -171,7 +172,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "1–9",
-    what: "choose a label",
+    what: phrases.keys.label,
     matches: (event) => plain(event) && !event.shiftKey && /^Digit[1-9]$|^Numpad[1-9]$/.test(event.code),
     act: (actions, { code }) => {
       const label = actions.store.state.labels.at(Number(code.slice(-1)) - 1);
@@ -180,7 +181,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "H",
-    what: "hide or show the mask",
+    what: phrases.keys.mask,
     matches: letter("h"),
     act: ({ store }) => {
       store.set({ masked: !store.state.masked });
@@ -188,7 +189,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "O",
-    what: "outline on or off",
+    what: phrases.keys.outline,
     matches: letter("o"),
     act: ({ store }) => {
       store.set({ outline: !store.state.outline });
@@ -196,7 +197,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "I",
-    what: "smooth or plain voxels",
+    what: phrases.keys.smooth,
     matches: letter("i"),
     act: ({ store }) => {
       store.set({ smooth: !store.state.smooth });
@@ -204,7 +205,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "D",
-    what: "show or hide uncertainty",
+    what: phrases.keys.uncertainty,
     matches: letter("d"),
     act: ({ store }) => {
       store.set({ uncertain: !store.state.uncertain });
@@ -212,7 +213,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "G",
-    what: "go to the next uncertain place",
+    what: phrases.keys.look,
     matches: letter("g"),
     act: (actions) => {
       reportErrors(() => actions.look());
@@ -220,7 +221,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "↑, ↓",
-    what: "slice by slice; in a picture, move the crosshair",
+    what: phrases.keys.slices,
     matches: (event) => plain(event) && !event.shiftKey && UPRIGHT.includes(event.key),
     act: (actions, event) => {
       const plane = planeOf(actions);
@@ -232,7 +233,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "←, →",
-    what: "move the crosshair; with Shift up and down, too",
+    what: phrases.keys.aim,
     matches: (event) =>
       plain(event) && (SIDEWAYS.includes(event.key) || (event.shiftKey && UPRIGHT.includes(event.key))),
     act: (actions, event) => {
@@ -245,7 +246,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "Enter",
-    what: "use the tool at the crosshair: arrows draw, Enter puts it down; with Shift, the other sign",
+    what: phrases.keys.enter,
     matches: (event) =>
       plain(event) && event.key === "Enter" && !event.repeat && document.activeElement instanceof HTMLCanvasElement,
     act: (actions, { shiftKey }) => {
@@ -255,7 +256,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "W",
-    what: "the next window; with Shift the one before",
+    what: phrases.keys.window,
     matches: letter("w"),
     act: (actions, { shiftKey }) => {
       actions.stepWindow(shiftKey ? -1 : 1);
@@ -263,7 +264,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "Shift+1–7",
-    what: "choose a window",
+    what: phrases.keys.windows,
     matches: (event) => plain(event) && event.shiftKey && /^Digit[1-7]$/.test(event.code),
     act: (actions, { code }) => {
       actions.setWindow(Number(code.slice(-1)));
@@ -271,7 +272,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "M",
-    what: "measure: ruler, then angle, then region",
+    what: phrases.keys.measure,
     matches: letter("m"),
     act: (actions) => {
       const now = RULERS.findIndex((kind) => kind === actions.store.state.tool);
@@ -280,16 +281,16 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "Y",
-    what: "hide or show the crosshair",
+    what: phrases.keys.crosshair,
     matches: letter("y"),
     act: ({ store }) => {
       store.set({ crosshairs: !store.state.crosshairs });
     },
   },
-  { shown: "F", what: "one plane alone, or all", matches: letter("f"), act: toggleLayout },
+  { shown: "F", what: phrases.keys.layout, matches: letter("f"), act: toggleLayout },
   {
     shown: "R",
-    what: "fit the views",
+    what: phrases.keys.fit,
     matches: letter("r"),
     act: ({ store }) => {
       store.set({ views: {} });
@@ -297,7 +298,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "Esc",
-    what: "call off a stroke, a box or points",
+    what: phrases.keys.escape,
     matches: (event) => event.key === "Escape",
     act: ({ store }) => {
       store.set({ points: [], cut: [], leg: null }); // a gesture under way listens itself
@@ -306,7 +307,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   ...CASE_SHORTCUTS,
   {
     shown: "?",
-    what: "this list",
+    what: phrases.keys.help,
     always: true,
     matches: (event) => event.key === "?",
     act: (actions) => {

@@ -16,6 +16,7 @@ import { type Axis, type Box, type Index, type Plane, type PlaneName, spacingOf,
 import type { UncertaintyMap, LabelMap } from "./labelmap";
 import type { Person } from "./live";
 import type { Volume } from "./nifti";
+import { phrases, plural } from "./phrases";
 import type { Robot } from "./robot";
 import { type Ruler, type RulerKind, RULERS } from "./rulers";
 import type { Slab } from "./slices";
@@ -330,8 +331,8 @@ export function marksOf({ events, done, pending, unsent }: Marked): Mark[] {
 /** Return what waits to be recorded, as somebody would count it; "" for nothing. */
 export function waitingWords(unsent: readonly Event[]): string {
   if (unsent.length === 0) return "";
-  const what = unsent.every(({ event }) => event === "prompted") ? "mark" : "change";
-  return unsent.length === 1 ? `One ${what} waits` : `${unsent.length} ${what}s wait`;
+  const { marks, changes } = phrases.waiting;
+  return plural(unsent.every(({ event }) => event === "prompted") ? marks : changes, unsent.length);
 }
 
 /** Return the panes of the layout that is shown. */
