@@ -25,6 +25,7 @@ import {
   wholeView,
   type Box,
 } from "../geometry";
+import { fill, isolated, phrases } from "../phrases";
 import { isSized, placeAt, words } from "../rulers";
 import { type Colour, outlines, paintUncertainty, paintLabels, paintVolume } from "../slices";
 import {
@@ -54,10 +55,10 @@ import {
 } from "./marks";
 import { drawRuler } from "./rulers";
 
-const TITLES = { axial: "Axial", coronal: "Coronal", sagittal: "Sagittal" } as const;
+const TITLES = phrases.planes;
 const NO_POINTER: readonly Tool[] = ["navigate", "window", "ruler", "angle", "ellipse"];
 const NARROW = 420; // CSS pixels of a pane whose title reaches its middle
-const SLABS = { max: "MIP", mean: "Mean", min: "MinIP" } as const;
+const SLABS = { max: "MIP", mean: phrases.panes.mean, min: "MinIP" } as const;
 const WHITE: Colour = [255, 255, 255]; // of a robot's marks
 const AXES_COLOURS = { axial: "#e0b354", coronal: "#6fbf8b", sagittal: "#6ea8e0" } as const;
 
@@ -113,12 +114,12 @@ export class Pane {
     this.#whole = { u: 0, v: 0, width, height };
     this.#volume = new Picture([width, height]);
     this.#mask = new Picture([width, height]);
-    const name = opened.photo ? "Photograph" : TITLES[plane.name];
+    const name = opened.photo ? TITLES.photograph : TITLES[plane.name];
     this.canvas = h("canvas", {
       class: "pane-canvas",
       tabindex: "0",
       role: "img",
-      "aria-label": `${name} view of ${opened.case.name}`,
+      "aria-label": fill(phrases.panes.view, { plane: name, name: opened.case.name }),
       "data-plane": plane.name,
       "data-pane": spec.id,
     });
@@ -132,14 +133,14 @@ export class Pane {
       max: slices - 1,
       step: 1,
       hidden: slices === 1,
-      "aria-label": `${name} slice`,
+      "aria-label": fill(phrases.panes.slice, { plane: name }),
       oninput: () => {
         const next: [number, number, number] = [...this.cursor];
         next[plane.normal] = Number(this.#slider.value);
         this.actions.setCrosshair(next, spec.id);
       },
     });
-    const expand = iconButton("expand", `Show ${name.toLowerCase()} alone, or all planes`, () => {
+    const expand = iconButton("expand", fill(phrases.panes.alone, { plane: name }), () => {
       const { layout, several } = this.#store.state;
       this.actions.setLayout(layout === plane.name ? several : plane.name);
     });
@@ -518,12 +519,14 @@ export class Pane {
     const shape = this.opened.volume.shape;
     const slices = shape[this.plane.normal];
     const { slice } = this;
-    const name = this.opened.photo ? "Photograph" : TITLES[this.plane.name];
+    const name = this.opened.photo ? TITLES.photograph : TITLES[this.plane.name];
     const thickness = thicknessOf(state, this.plane);
     const slab =
       thickness > 1 ? `  ${SLABS[state.slab]} ${short(thickness * this.#spacing[this.plane.normal])} mm` : "";
-    const image = this.opened.images > 1 ? `  Image ${(this.spec.image ?? state.image) + 1}` : "";
-    this.#title.textContent = slices === 1 ? name + image : `${name}  ${slice + 1} / ${slices}${image}${slab}`;
+    const image =
+      this.opened.images > 1 ? `  ${fill(phrases.common.image, { n: (this.spec.image ?? state.image) + 1 })}` : "";
+    this.#title.textContent =
+      slices === 1 ? name + image : `${name}  ${isolated(`${slice + 1} / ${slices}`)}${image}${slab}`;
     this.#slider.value = String(slice);
   }
 }
