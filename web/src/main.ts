@@ -1,5 +1,6 @@
 /** The page: every view once, listening to one store. */
 
+import { direction, language, phrases } from "./phrases";
 import "./themes.css";
 import "./style.css";
 import { Actions } from "./actions";
@@ -36,7 +37,9 @@ import "./touch.css"; // after those of the views
 
 const NARROW = 1200; // CSS pixels of page under which an opened case hides the list
 
-const store = new Store({ ...INITIAL, ...liked() });
+document.documentElement.lang = language;
+document.documentElement.dir = direction;
+const store = new Store({ ...INITIAL, panel: direction === "rtl" ? "left" : "right", ...liked() });
 followAppearance(store);
 const actions = new Actions(store);
 const viewer = new Viewer(actions);
@@ -60,7 +63,7 @@ app.replaceChildren(
   ),
   h(
     "aside",
-    { class: "panel", "aria-label": "Labels, marks and display" },
+    { class: "panel", "aria-label": phrases.header.panel },
     casePanel(actions),
     labelsPanel(actions),
     promptsPanel(actions),

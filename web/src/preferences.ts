@@ -4,6 +4,7 @@ import { type Side, SIDES, type Theme, THEMES } from "./appearance";
 import { isSeveral, type Layout, LAYOUTS } from "./arrange";
 import { COLOUR_MAPS, type ColourMap } from "./colours";
 import { type Contrast, CT_PRESETS, type Statistics } from "./contrast";
+import { type Language, LANGUAGES } from "./phrases";
 import { type State, type Store, type Tool } from "./state";
 
 const KEY = "segmend";
@@ -27,6 +28,7 @@ export interface Preferences {
   readonly smooth?: boolean;
   readonly uncertain?: boolean;
   readonly radius?: number;
+  readonly language?: Language | undefined; // undefined: the browser's
   readonly theme?: Theme;
   readonly panel?: Side;
 }
@@ -67,6 +69,7 @@ export function checked(values: unknown): Preferences {
     ...(LAYOUTS.some((name) => name === all.several && isSeveral(name)) ? { several: all.several as Layout } : {}),
     ...(COLOUR_MAPS.some((name) => name === all.colours) ? { colours: all.colours as ColourMap } : {}),
     ...(TOOLS.some((name) => name === all.tool) ? { tool: all.tool as Tool } : {}),
+    ...(typeof all.language === "string" && all.language in LANGUAGES ? { language: all.language as Language } : {}),
     ...(THEMES.some((name) => name === all.theme) ? { theme: all.theme as Theme } : {}),
     ...(SIDES.some((name) => name === all.panel) ? { panel: all.panel as Side } : {}),
     ...(typeof all.name === "string" && all.name !== "" ? { name: all.name.slice(0, 40) } : {}),

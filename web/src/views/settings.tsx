@@ -1,28 +1,22 @@
-/** What a person likes of the page: its colours, the side of the panel. It is kept in the browser. */
+/** What a person likes of the page: its language, its colours, the side of the panel. It is kept in the browser. */
 
+import { useSignal } from "@preact/signals";
 import { render } from "preact";
 import { useMemo } from "preact/hooks";
 import type { Actions } from "../actions";
-import { type Side, SIDES, type Theme, THEMES } from "../appearance";
+import { SIDES, THEMES } from "../appearance";
 import { h } from "../dom";
 import { dialog } from "./dialogs";
 import { fieldOf } from "./elements";
+import { type Language, LANGUAGES, phrases } from "../phrases";
+import { prefer, preferences } from "../preferences";
 
-const THEME_WORDS: Readonly<Record<Theme, string>> = {
-  system: "As the system has it",
-  dark: "Dark",
-  light: "Light; pictures stay dark",
-  contrast: "High contrast",
-};
-const SIDE_WORDS: Readonly<Record<Side, string>> = {
-  left: "On the left, for the left hand",
-  right: "On the right, for the right hand",
-};
+const SAY = phrases.settings;
 
 export function showSettings(actions: Actions): void {
   if (document.querySelector("dialog.settings") !== null) return;
   const place = h("div", {});
-  const element = dialog("Settings", place);
+  const element = dialog(SAY.title, place);
   element.classList.add("settings");
   render(<Settings actions={actions} />, place);
   element.addEventListener("close", () => {
@@ -37,9 +31,9 @@ function Settings({ actions }: { readonly actions: Actions }) {
     <>
       <Choice
         name="theme"
-        title="Colours"
+        title={SAY.colours}
         values={THEMES}
-        words={THEME_WORDS}
+        words={SAY}
         chosen={theme.value}
         choose={(value) => {
           store.set({ theme: value });
@@ -47,16 +41,57 @@ function Settings({ actions }: { readonly actions: Actions }) {
       />
       <Choice
         name="panel"
-        title="Labels, marks and display"
+        title={SAY.panel}
         values={SIDES}
-        words={SIDE_WORDS}
+        words={SAY}
         chosen={panel.value}
         choose={(value) => {
           store.set({ panel: value });
         }}
       />
-      <p class="hint">Kept in this browser.</p>
+      <LanguageChoice />
+      <p class="hint">{SAY.kept}</p>
     </>
+  );
+}
+
+/** The language is chosen, and then changed by a button: that loads the page again. */
+function LanguageChoice() {
+  const kept = preferences().language;
+  const wanted = useSignal<Language | undefined>(kept);
+  const change = (event: Event): void => {
+    event.preventDefault();
+    prefer({ language: wanted.value });
+    location.reload();
+  };
+  return (
+    <form class="choices" onSubmit={change}>
+      <label for="settings-language" class="choices-title">
+        {SAY.language}
+      </label>
+      <div class="choices-row">
+        <select
+          id="settings-language"
+          class="select"
+          onChange={({ currentTarget: { value } }) => {
+            wanted.value = value === "" ? undefined : (value as Language);
+          }}
+        >
+          <option value="" selected={wanted.value === undefined}>
+            {SAY.languageSystem}
+          </option>
+          {Object.entries(LANGUAGES).map(([value, name]) => (
+            <option key={value} value={value} lang={value} selected={wanted.value === value}>
+              {name}
+            </option>
+          ))}
+        </select>
+        <button class="button" disabled={wanted.value === kept}>
+          {SAY.languageUse}
+        </button>
+      </div>
+      <p class="hint">{SAY.languageHint}</p>
+    </form>
   );
 }
 
