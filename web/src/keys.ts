@@ -107,7 +107,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     },
   },
   {
-    shown: ", .",
+    shown: ". ,",
     what: phrases.keys.copy,
     matches: (event) => plain(event) && (event.key === "," || event.key === "."),
     act: (actions, { key }) => {

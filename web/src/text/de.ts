@@ -34,9 +34,9 @@ export const DE: Translation = {
     finetuning: "Anpassung",
     finetuneTitle:
       "Darf die Methode dieses Bild aus Ihren Markierungen lernen?\nBei Bedarf: wo ihre Maske einer Markierung widerspricht.\nImmer: mit jeder Korrektur, was etwas länger dauert.\nNie: sie bleibt, wie sie trainiert wurde.\nEs gilt für die kommenden Markierungen und wird mit dem Bild vergessen.",
-    finetuneAuto: "Passt sich bei Bedarf an",
-    finetuneOn: "Passt sich immer an",
-    finetuneOff: "Passt sich nie an",
+    finetuneAuto: "Anpassung bei Bedarf",
+    finetuneOn: "Anpassung immer",
+    finetuneOff: "Anpassung nie",
     undo: "Rückgängig",
     redo: "Wiederholen",
     layout: "Alle Ebenen oder eine allein",
@@ -407,8 +407,8 @@ export const DE: Translation = {
     markFirst: "Setzen Sie eine Markierung: die Antwort darauf sagt vielleicht, wo sie unsicher ist.",
   },
   measures: {
-    title: "Maße",
-    list: "Maße der Label",
+    title: "Messungen",
+    list: "Messungen der Label",
     empty: "leer",
     byHand: "Von Hand messen",
     measured: "Von Hand gemessen",
@@ -541,7 +541,7 @@ export const DE: Translation = {
   },
   results: {
     title: "Ergebnisse",
-    more: "Oberflächen, Maße, Berichte, mehrere Fälle…",
+    more: "Oberflächen, Messungen, Berichte, mehrere Fälle…",
     of: "Von",
     thisCase: "Dieser Fall: {name}",
     allCases: "Alle Fälle: {n}",

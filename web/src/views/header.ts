@@ -7,7 +7,7 @@ import { downloadMenu } from "../export";
 import { showHelp } from "../help";
 import { SHORTCUTS } from "../keys";
 import { groupsOf } from "../methods";
-import { fill, nameOfPrompt, phrases } from "../phrases";
+import { fill, isolated, nameOfPrompt, phrases } from "../phrases";
 import { methodsFor, waitingWords } from "../state";
 import { toggleLayout } from "./layout";
 import { peopleGroup } from "./people";
@@ -26,6 +26,7 @@ export function header(actions: Actions): HTMLElement {
   const method = h("select", {
     id: "method",
     class: "select",
+    "aria-label": SAY.method, // the word beside it goes where there is no room
     title: SAY.methodTitle,
     onchange: () => {
       actions.setMethod(method.value);
@@ -112,6 +113,7 @@ export function header(actions: Actions): HTMLElement {
     name.textContent = opened?.case.name ?? "";
     details.textContent = opened === null ? "" : caseTitle(opened.case);
     name.title = opened?.case.name ?? "";
+    name.hidden = opened === null; // the start page has a heading of its own
     layout.hidden = opened === null || opened.planes.length === 1;
   });
   store.on(["opened", "methods", "method"], (state) => {
@@ -167,7 +169,7 @@ type Sized = Pick<Case, "shape" | "spacing" | "modality">;
 /** Return the kind of image and its size in voxels. */
 export function kindAndSize({ shape: [z, y, x], modality }: Sized): string {
   const kind = modality === "XC" ? phrases.planes.photograph : modality; // XC is DICOM's external camera
-  return [kind, z === 1 ? `${x} × ${y}` : `${x} × ${y} × ${z}`].filter((part) => part !== "").join("  ·  ");
+  return [kind, isolated(z === 1 ? `${x} × ${y}` : `${x} × ${y} × ${z}`)].filter((part) => part !== "").join("  ·  ");
 }
 
 /** Return the same with the spacing, where it is known. */

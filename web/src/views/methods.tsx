@@ -83,7 +83,7 @@ function Methods({ actions, close }: Props) {
   const masked = state.opened !== null && boundsOf(state.opened.map, state.label) !== null;
   return (
     <>
-      <div class="methods-list">
+      <div class="methods-list" role="region" aria-label={SAY.title} tabIndex={0}>
         {groupsOf(usable).map(([name, methods]) => (
           <section key={name}>
             {name !== "" && <h3>{name}</h3>}

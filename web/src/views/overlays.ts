@@ -28,7 +28,7 @@ export function emptyState(actions: Actions): HTMLElement {
     "div",
     { class: "empty" },
     mark(),
-    h("h2", {}, SAY.title),
+    h("h1", {}, SAY.title),
     lead,
     h(
       "div",

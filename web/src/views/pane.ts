@@ -118,7 +118,8 @@ export class Pane {
     this.canvas = h("canvas", {
       class: "pane-canvas",
       tabindex: "0",
-      role: "img",
+      role: "application", // its keys are the page's, not those of a program that reads it out
+      "aria-describedby": "status-voxel",
       "aria-label": fill(phrases.panes.view, { plane: name, name: opened.case.name }),
       "data-plane": plane.name,
       "data-pane": spec.id,
@@ -473,9 +474,10 @@ export class Pane {
 
   /** Outline the voxel under the mouse when it is large enough to see, and the stroke's width. */
   #drawPointer(state: State, p: Projection): void {
-    const index = state.pointer;
+    const aimed = state.aiming && document.activeElement === this.canvas;
+    const index = aimed ? this.cursor : state.pointer;
     if (index === null || index[this.plane.normal] !== this.slice || NO_POINTER.includes(state.tool)) return;
-    if (!this.element.matches(":hover")) return;
+    if (!aimed && !this.element.matches(":hover")) return;
     const context = this.#context;
     const [u, v] = pixelOf(this.plane, this.opened.volume.shape, index);
     const [x, y] = toScreen(p, [u, v]);

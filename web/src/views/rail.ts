@@ -57,15 +57,16 @@ export function rail(actions: Actions): HTMLElement {
   });
   const amount = h("output", { class: "rail-amount" });
   const size = h("div", { class: "rail-size" }, radius, amount);
-  const element = h(
+  const bar = h(
     "div",
-    { class: "rail", role: "toolbar", "aria-label": SAY.title, "aria-orientation": "vertical" },
+    { class: "rail-bar", role: "toolbar", "aria-label": SAY.title, "aria-orientation": "vertical" },
     ...buttons,
     h("hr"),
     h("div", { class: "signs", role: "group", "aria-label": SAY.signs }, plus, minus),
     h("hr"),
     size,
   );
+  const element = h("section", { class: "rail", "aria-label": SAY.title }, bar);
   store.on(["tool", "method", "methods", "positive", "radius", "opened"], (state) => {
     const card = state.methods.find(({ id }) => id === state.method);
     for (const button of buttons) {

@@ -63,7 +63,7 @@ export class Render {
     this.canvas = h("canvas", {
       class: "pane-canvas",
       tabindex: "0",
-      role: "img",
+      role: "application",
       "aria-label": fill(SAY.renderView, { name: opened.case.name }),
     });
     this.#letters = h("div", { class: "render-letters", "aria-hidden": "true" });

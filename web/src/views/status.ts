@@ -14,7 +14,7 @@ const SLOW = 500; // ms until waiting is shown
 
 export function statusLine(actions: Actions): HTMLElement {
   const store = actions.store;
-  const voxel = h("span", { class: "status-voxel", dir: "ltr" });
+  const voxel = h("span", { class: "status-voxel", id: "status-voxel", dir: "ltr" });
   const answer = h("span", { class: "status-answer", role: "status" });
   const bar = h("progress", { max: 1, "aria-label": SAY.progress });
   const cancel = h(
@@ -60,6 +60,9 @@ export function statusLine(actions: Actions): HTMLElement {
       voxel.title = opened.photo ? "" : `RAS ${mm.join(", ")} mm`;
     },
   );
+  store.on(["aiming"], ({ aiming }) => {
+    voxel.setAttribute("aria-live", aiming ? "polite" : "off"); // where keys lead is read out, where the pointer goes is not
+  });
   store.on(["pending", "unsent", "answering", "connection"], (state) => {
     const working = (state.pending.length > 0 || state.unsent.length > 0) && state.connection === "live";
     if (!working) {
