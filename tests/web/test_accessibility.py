@@ -67,6 +67,8 @@ def test_axe_finds_nothing_in_the_worklist_and_its_dialogs(person, add, photo):
     person.open()
     page = person.page
     expect(page.locator(".case-open").first).to_be_visible()
+    page.get_by_role("searchbox").fill("a mole")
+    expect(page.get_by_role("button", name="Delete a mole").first).to_be_attached()
     button(person, "Filter").click()
     page.evaluate("for (const one of document.querySelectorAll('.banner, .loading')) one.hidden = false")
     found = findings(person, "start page")

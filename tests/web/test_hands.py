@@ -210,6 +210,23 @@ def test_every_mark_is_drawn_by_keys_in_a_picture(picture):
     assert [edit["points"] for edit in painted] == [[[0, 20, 30], [0, 20, 31]]]
 
 
+def test_a_new_label_stays_chosen_while_the_mark_before_it_is_on_its_way(picture):
+    picture.page.evaluate("""async () => {
+      const canvas = document.querySelector("canvas[data-plane=axial]");
+      const press = (key) => canvas.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true}));
+      canvas.focus();
+      press("Enter");
+      for (let i = 0; i < 20; i++) await null;  // no answer can come in between
+      press("n");
+    }""")
+    picture.settle()
+    picture.page.keyboard.press("Enter")
+    picture.settle()
+
+    events = picture.recorded["events"]
+    assert [event["label"] for event in events if event["event"] == "prompted"] == [1, 2]
+
+
 def test_a_box_gets_depth_by_keys_and_a_mark_is_moved(opened):
     press = opened.page.keyboard.press
     opened.go_to(MIDDLE)

@@ -549,8 +549,9 @@ export class Actions {
     if (this.store.state.robot !== null) this.store.set({ robot: null }); // it played for the mask as it stood
     if (this.store.state.preview !== null) this.dropPreview(); // it was of the mask as it stood
     const { done, undone, labels } = fold(events);
-    const { label } = this.store.state;
-    const selected = labels.some(({ value }) => value === label) ? label : (labels.at(-1)?.value ?? 0);
+    const { label, unsent } = this.store.state;
+    const coming = unsent.some((event) => event.event === "defined" && event.label.value === label);
+    const selected = coming || labels.some(({ value }) => value === label) ? label : (labels.at(-1)?.value ?? 0);
     this.store.set({ events, done, undone, labels, pending, label: selected });
   }
 
