@@ -57,6 +57,8 @@ KEPT_BYTES = 64 << 20
 SLOW_SECONDS = 600
 # The picture that is clicked in then.
 PICTURE = (1, 96, 128)
+# Seconds that the first upload and the first export may take, on a busy machine; there is no kill before them.
+FIRST_SECONDS = 60
 
 
 class Site:
@@ -103,6 +105,9 @@ class Site:
                 for helper in helpers:
                     helper.start()
             self.person.work(live, self.dice.uniform(0.4, 2.0) if files else self.dice.uniform(0.02, 0.5))
+            end = time.monotonic() + FIRST_SECONDS
+            while files and not (self.uploaded and self.exported) and time.monotonic() < end:
+                time.sleep(0.01)
         finally:
             kill(server)
         self.person.drain(live)

@@ -58,6 +58,10 @@ class LimitError(UserError):
     """Larger or more than this server allows."""
 
 
+class BusyError(SegmendError):
+    """More was asked for than can be worked out now; ask again in a moment. Nothing was stored."""
+
+
 class ArchiveError(UserError):
     """An archive of images that cannot be reached, refuses, or says what no archive says."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from segmend.learning import loop as train
 from segmend.mend.learning import recipe as recipe
 from segmend.runtime import versions
 from segmend.server.workspaces import Workspaces
+from segmend.solvers.finetune import Finetuned, Tuning, alternate
 
 WIDTHS = {"widths": (4, 4, 4, 4, 4, 4), "light": (4, 4, 4, 4, 4, 4)}
 FAST = {"batch": 2, "threads": 1, "workers": 0, "exam": 0}
@@ -112,6 +113,11 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def finetune_little(*given: Any, tuning: Tuning, **more: Any) -> Finetuned:
+    """Fine-tune in a twentieth of the time, where it does not matter how good the masks are."""
+    return alternate(*given, tuning=replace(tuning, rounds=1, steps=4), **more)
+
+
 @pytest.fixture(scope="module")
 def adapted(old: Path, before: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
     """A folder whose weights have learned for a step and were played with, and nothing was held against them."""
@@ -119,6 +125,7 @@ def adapted(old: Path, before: Path, tmp_path_factory: pytest.TempPathFactory) -
     with pytest.MonkeyPatch.context() as patch:
         make_scenes_few_and_small(patch)
         patch.setattr(Rule, "against", lambda self, trials: ())
+        patch.setattr("segmend.mend.plane_finetune.alternate", finetune_little)
         return out, improve(site(), out, weights=old, replay=before, options=BEGUN, log=quiet)
 
 

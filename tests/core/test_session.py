@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segmend.core.edits import Combine, Cut, Grow, Paint
+from segmend.core.codes import Code, SegmentCodes
+from segmend.core.edits import Combine, Cut, Grow, Merge, Paint
 from segmend.core.image import Box, LabelMap
 from segmend.core.prompts import Adjust, Click, Mask, Stroke
 from segmend.core.prompts import Box as BoxPrompt
@@ -25,6 +26,7 @@ from segmend.core.session import (
     Edited,
     Event,
     Label,
+    Ordered,
     Patch,
     Prompted,
     Redone,
@@ -38,6 +40,7 @@ from segmend.core.session import (
 from segmend.errors import PromptError, SegmendError, ShapeError
 
 SHAPE = (2, 3, 4)
+KIDNEY = SegmentCodes(Code("91723000", "Anatomical Structure"), Code("64033007", "Kidney"), Code("7771000", "Left"))
 LIVER = Defined(Label(1, "liver", PALETTE[0]))
 LOCKED = Defined(Label(1, "liver", PALETTE[0], locked=True))
 TUMOUR = Defined(Label(7, "tumour", PALETTE[1]))
@@ -83,6 +86,17 @@ class TestWhatMayBeSaid:
             ((LIVER,), Deleted(7), r"Label 7 is not defined here; there are \[1\]"),
             ((LOCKED,), Deleted(1), r"Label 1 \(liver\) is locked"),
             ((LIVER, Deleted(1)), CLICK, "Label 1 is not defined here; there are none"),
+            ((LIVER, TUMOUR), Ordered((7, 7)), "An order needs each of its labels once"),
+            ((LIVER,), Ordered((1, 7)), r"An order needs each of its labels once, of \[1\]; got \(1, 7\)"),
+            ((LIVER,), Edited(Merge(7), 1), r"Label 7 is not defined here; there are \[1\]"),
+            ((LIVER,), Edited(Merge(1), 1), "needs another label beside it; got 1 twice"),
+            ((LOCKED, TUMOUR), Edited(Merge(1), 7), r"Label 1 \(liver\) is locked"),
+            (
+                (LIVER, TUMOUR, Edited(Merge(7), 1)),
+                Removed(2),
+                "A merge of labels can be undone, but not be taken away",
+            ),
+            ((), Defined(Label(1, "liver", PALETTE[0], opacity=1.5)), "needs an opacity of 0 to 1; got 1.5"),
             ((LIVER, CLICK, TUMOUR), replace(MOVED, label=7), "on the same label can be replaced; event 1 is none"),
             ((LIVER, CLICK, Removed(1)), MOVED, "Only a prompt in effect on the same label can be replaced; event 1"),
             ((LIVER, CLICK, MOVED), MOVED, "event 1 is none"),
@@ -318,6 +332,9 @@ class TestJson:
             Edited(Paint(((0, 1, 2), (0, 2, 2)), axis=0), 3, overwrite=True),
             Removed(5),
             Deleted(3, joined=True),
+            Ordered((7, 1)),
+            Edited(Merge(7), 1),
+            Defined(Label(2, "GTV", PALETTE[1], opacity=0.25, codes=KIDNEY)),
             Undone(),
             Redone(),
         ],
@@ -408,3 +425,25 @@ def test_events_of_earlier_versions_said_adapt_for_finetune():
 def test_a_label_of_other_types_is_refused(change, words):
     with pytest.raises(PromptError, match=words):
         event_from_json({"event": "defined", "label": {"value": 1, "name": "liver", "colour": [1, 2, 3], **change}})
+
+
+def test_labels_are_listed_in_the_order_they_were_put_in() -> None:
+    cyst = Defined(Label(3, "cyst", PALETTE[2]))
+    found = session(LIVER, TUMOUR, cyst, Ordered((3, 1)))
+
+    assert list(found.labels) == [3, 1, 7]
+    assert list(found.add(Defined(Label(9, "new", PALETTE[3]))).labels) == [3, 1, 7, 9]
+    assert list(found.add(replace(LIVER, label=replace(LIVER.label, name="Liver"))).labels) == [3, 1, 7]
+    assert list(found.add(Undone()).labels) == [1, 7, 3]
+    assert found.pending == ()
+
+
+def test_a_merged_label_is_gone_with_its_marks_and_undo_brings_both_back() -> None:
+    tumour = replace(CLICK, label=7)
+    found = session(LIVER, TUMOUR, CLICK, tumour, Edited(Merge(7), 1))
+
+    assert list(found.labels) == [1] and found.marked() == (2, 4) and found.pending == (2, 3, 4)
+    back = found.add(Undone())
+    assert list(back.labels) == [1, 7] and back.marked() == (2, 3)
+    again = found.add(TUMOUR)  # another label of the same number
+    assert again.marked(7) == ()

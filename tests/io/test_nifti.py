@@ -147,6 +147,17 @@ def test_a_fourth_axis_is_channels_or_time(tmp_path: Path) -> None:
         io.read(path, fourth="colour")
 
 
+def test_many_volumes_at_steps_of_a_time_are_times_and_a_few_are_kinds(tmp_path: Path) -> None:
+    def notes(count: int, units: int = 10, step: float = 2.5) -> tuple[str, ...]:
+        four = np.stack([VOXELS] * count, axis=-1)
+        path = saved(tmp_path / "scan.nii", four, xyzt_units=units)
+        return io.read(patched(path, 92, "f", step)).notes
+
+    assert notes(5) == ("The fourth axis is time: 5 volumes, 2.5 s apart.",)
+    assert notes(6, units=18, step=40) == ("The fourth axis is time: 6 volumes, 40 ms apart.",)
+    assert notes(4) == notes(5, units=2) == notes(5, step=0) == ()
+
+
 def test_a_fifth_axis_is_channels(tmp_path: Path) -> None:
     five = np.arange(2 * 3 * 4 * 2 * 3, dtype=np.float32).reshape(2, 3, 4, 2, 3)
     path = saved(tmp_path / "scan.nii", five)

@@ -14,7 +14,7 @@ from pydicom.sr._concepts_dict import concepts
 from segmend import io
 from segmend.core.image import Image
 from segmend.core.session import Label
-from segmend.io.segmentcodes import BOTH, CATEGORIES, LEFT, RIGHT, TABLE, UNKNOWN, codes_of
+from segmend.io.segmentcodes import BOTH, CATEGORIES, LEFT, RIGHT, TABLE, UNKNOWN, codes_of, structures
 
 GROUPS = {"structure": (7192, 8134), "tissue": (7191,), "abnormality": (7194,), "substance": (7197,)}  # by category
 
@@ -108,3 +108,29 @@ def test_a_dicom_mask_carries_the_codes(suffix: str, tmp_path: Path) -> None:
     assert "SegmentedPropertyTypeModifierCodeSequence" not in lesion[1]
     if suffix == ".dcm":
         assert [c.CodeMeaning for c in thing] == ["Tissue", "Tissue"]
+
+
+def test_a_search_finds_beginnings_of_words_and_says_the_side() -> None:
+    assert {one.name for one in structures("")} == {one.name for one in structures("", 50)}
+    assert len(structures("", 500)) == len(table())
+    assert [one.name for one in structures("liv")][:1] == ["Liver"]
+    [kidney] = [one for one in structures("right kidn") if one.codes.type.meaning == "Kidney"]
+    assert kidney.name == "Right kidney" and kidney.codes == codes_of(kidney.name)
+    assert structures("left ventricle")[0].codes.side is None
+    assert structures("nothing of the kind") == []
+    assert structures("left lung")[0].name == "Left lung"
+    assert structures("both lungs") == [] and structures("both lung")[0].codes.side == BOTH
+
+
+def test_a_labels_own_code_is_written_whatever_it_is_called(tmp_path: Path) -> None:
+    label_map = np.ones((1, 4, 5), np.uint16)
+    io.write_mask(
+        tmp_path / "a.dcm",
+        label_map,
+        Image(np.zeros((1, 1, 4, 5))),
+        [Label(1, "GTV", (1, 2, 3), codes=codes_of("left kidney"))],
+    )
+
+    kind = dcmread(tmp_path / "a.dcm").SegmentSequence[0].SegmentedPropertyTypeCodeSequence[0]
+    assert (kind.CodeValue, kind.CodeMeaning) == ("64033007", "Kidney")
+    assert kind.SegmentedPropertyTypeModifierCodeSequence[0].CodeMeaning == "Left"

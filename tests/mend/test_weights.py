@@ -114,7 +114,7 @@ def networks_of(dimensions, precision):
     [
         pytest.param("abdomen", 1, 0.75, marks=pytest.mark.long),
         pytest.param("abdomen", 3, 0.8, marks=pytest.mark.long),
-        ("head", 1, 0.85),
+        pytest.param("head", 1, 0.85, marks=pytest.mark.long),
         ("skin", 1, 0.9),
     ],
 )

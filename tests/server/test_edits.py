@@ -349,3 +349,57 @@ class TestDrawnPrompts:
         reply = client.post(f"/api/sessions/{session}/events", json=self.scribble(method="learner"))
 
         assert reply.status_code == 422 and "takes click, box; got drawn" in reply.json()["detail"]
+
+
+class TestMerging:
+    """Another label becomes a part of one, in one event."""
+
+    def merged(self, live):
+        live.do(clicked(BOX))
+        live.do(clicked(BAR, label=2))
+        live.do(edited("merge", other=2))
+
+    def test_its_voxels_are_the_labels_and_it_is_gone(self, live):
+        self.merged(live)
+
+        np.testing.assert_array_equal(live.map == 1, GREY > 0)
+        assert live.map.max() == 1
+        answered = live.answered[4]
+        assert [label["value"] for label in answered["state"]["labels"]] == [1]
+
+    def test_it_is_one_step_for_undo(self, live):
+        self.merged(live)
+
+        live.do({"event": "undone"})
+
+        np.testing.assert_array_equal(live.map, np.where(GREY == 10, 1, np.where(GREY == 20, 2, 0)))
+
+    def test_what_was_taken_in_stays_when_an_earlier_mark_is_taken_away(self, live):
+        self.merged(live)
+
+        live.do({"event": "removed", "of": 2})
+
+        np.testing.assert_array_equal(live.map, np.where(GREY == 20, 1, 0))
+
+    def test_so_does_what_was_taken_over_from_a_label_that_stays(self, live):
+        live.do(clicked(BOX))
+        live.do(clicked(BAR, label=2))
+        live.do(edited("combine", operation="union", other=2, margin_mm=0))
+
+        live.do({"event": "removed", "of": 2})
+
+        np.testing.assert_array_equal(live.map, np.where(GREY == 20, 1, 0))
+
+    def test_a_mark_far_from_it_leaves_it(self, live):
+        self.merged(live)
+
+        live.do(clicked((1, 3, 3)))
+
+        np.testing.assert_array_equal(live.map == 1, GREY > 0)
+
+    def test_it_can_be_undone_but_not_taken_away(self, live):
+        self.merged(live)
+
+        live.send({"event": "removed", "of": 4})
+
+        assert "can be undone, but not be taken away" in live.next("error")["message"]

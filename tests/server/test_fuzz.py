@@ -5,7 +5,7 @@ import pytest
 from tests.fuzz import dialects, live, requests
 from tests.server.running import in_thread, settings
 
-EXAMPLES = 3  # requests of each kind to each route; `make fuzz` makes more
+EXAMPLES = 2  # requests of each kind to each route; `make fuzz` makes more
 
 
 @pytest.fixture(scope="module")

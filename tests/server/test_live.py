@@ -144,10 +144,10 @@ def test_a_negative_mark_takes_away_and_never_adds(live):
     assert not live.map.any()  # what is left are marks that say "not here"
 
 
-def test_a_negative_mark_lets_the_answer_before_it_be_finished(tall):
+def test_a_negative_mark_lets_the_answer_before_it_be_finished(tall, held):
     """It only takes away, so it would not find the slices that are left."""
-    begun(tall, (0, 2, 2))
-    tall.do(clicked((0, 2, 5), positive=False))
+    begun(held, tall, (0, 2, 2))
+    let_go(held, tall, clicked((0, 2, 5), positive=False))
 
     np.testing.assert_array_equal(tall.map, TALL == 10)
 
@@ -341,14 +341,15 @@ def test_cancelling_a_removal_keeps_the_mask(tall, held, store):
     assert store.session(tall.state["id"]).pending == ()
 
 
-def test_undoing_an_unanswered_event_takes_it_back(tall):
-    position = begun(tall, (0, 2, 2))
+def test_undoing_an_unanswered_event_takes_it_back(tall, held):
+    position = begun(held, tall, (0, 2, 2))
     tall.send({"event": "undone"})
 
     assert tall.next("answered", position=position)["withdrawn"] is True
     assert tall.next("answered")["state"]["undone"] == [position]
     assert not tall.map.any()
 
+    held.released.set()
     tall.do({"event": "redone"})
     tall.next("answered", position=position)  # it waits again, and is answered
     np.testing.assert_array_equal(tall.map, TALL == 10)

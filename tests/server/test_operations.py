@@ -22,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from segmend.errors import SettingsError
 from segmend.server.app import Server
-from tests.server.running import Client, clicked, defined, http, in_thread, rooms, settings
+from tests.server.running import PATIENCE, Client, clicked, defined, http, in_thread, rooms, settings
 
 
 def values(client: httpx.Client) -> dict[tuple[str, ...], float]:
@@ -186,3 +186,23 @@ def test_the_log_as_json_lines(tmp_path):
     (line,) = [line for line in lines if line.get("route") == "/api/health"]
     assert line["request_id"] == "mine" and line["status"] == 200 and line["level"] == "info"
     assert line["milliseconds"] >= 0 and line["time"].endswith("+00:00")
+
+
+def test_what_cannot_be_answered_soon_is_refused_and_not_stored(server, client, session, held, monkeypatch):
+    with server.config.app.state.shared.sessions.open(session) as opened:
+        monkeypatch.setattr(opened, "_max_waiting", 2)
+        with Client(server.address, session) as live:
+            live.do(defined(1))
+            first = live.next("accepted", id=live.send(clicked((1, 2, 2), method="slow")))["position"]
+            assert held.begun.wait(PATIENCE)
+            last = live.next("accepted", id=live.send(clicked((1, 2, 3), method="slow")))["position"]
+            number = live.send(clicked((1, 2, 1), method="slow"))
+            assert live.next("error", id=number)["message"].startswith("2 events of this session wait")
+            refused = client.post(f"/api/sessions/{session}/events", json=clicked((1, 2, 1)))
+            assert refused.status_code == 503 and refused.headers["Retry-After"] == "2"
+            assert refused.json()["detail"] == "2 events of this session wait for their answers; send others later."
+            held.released.set()
+            live.next("answered", position=last)
+            live.do(clicked((1, 2, 1)))
+    assert (first, last) == (1, 2)
+    assert len(client.get(f"/api/sessions/{session}").json()["events"]) == 4

@@ -132,7 +132,7 @@ def test_undo_redo_and_remove(client, session):
 def test_any_event_may_be_posted(client, session):
     events = f"/api/sessions/{session}/events"
     assert client.post(events, json=defined(4, "bar", BLUE)).json()["state"]["labels"] == [
-        {"value": 4, "name": "bar", "colour": BLUE, "locked": False}
+        {"value": 4, "name": "bar", "colour": BLUE, "locked": False, "opacity": 1.0, "codes": None}
     ]
     assert client.post(events, json={**clicked(BOX, label=4)}).status_code == 200
     assert client.post(events, json={"event": "undone"}).json()["state"]["undone"] == [1]

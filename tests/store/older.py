@@ -13,8 +13,16 @@ ADDED = (
 )  # fmt: skip
 
 
+def drop_series(connection: Connection) -> None:
+    """Take away what migration 0007 added."""
+    connection.execute(text("DROP TABLE series"))
+    connection.execute(text("ALTER TABLE cases DROP COLUMN frame"))
+    connection.execute(text("ALTER TABLE projects DROP COLUMN template"))
+
+
 def drop_worklist(connection: Connection) -> None:
     """Take away what migration 0004 added, and what came after it."""
+    drop_series(connection)
     for index in tables.cases.indexes:
         if index.name != "ix_cases_project":
             connection.execute(text(f"DROP INDEX {index.name}"))

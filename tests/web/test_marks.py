@@ -139,7 +139,10 @@ def test_labels_are_added_renamed_coloured_and_locked(opened):
 
     opened.toast("Tumour is locked; unlock it to change it.")
     assert opened.prompts == []
-    assert opened.recorded["labels"][1] == {"value": 2, "name": "Tumour", "colour": [16, 32, 48], "locked": True}
+    tumour = opened.recorded["labels"][1]
+    assert tumour == {
+        "value": 2, "name": "Tumour", "colour": [16, 32, 48], "locked": True, "opacity": 1, "codes": None
+    }  # fmt: skip
     opened.page.keyboard.press("1")
     opened.click(MIDDLE)
     opened.settle()

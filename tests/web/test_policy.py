@@ -124,6 +124,6 @@ def test_a_browser_whose_login_ended_says_so_and_sends_its_marks_after_the_next_
     for secret, shown in (("a wrong one", "do not fit"), (TOKEN, "knee")):
         person.page.get_by_label("Password, or a token").fill(secret)
         person.page.get_by_role("button", name="Log in").click()
-        expect(person.page.locator("body")).to_contain_text(shown, timeout=PATIENCE)
+        expect(person.page.locator("body")).to_contain_text(shown)
     context.close()
     person.http.close()

@@ -5,7 +5,7 @@ import { followView, isSeveral, planeOfView } from "./arrange";
 import type { ColourMap } from "./colours";
 import { type Contrast, presetsOf, statisticsOf } from "./contrast";
 import { type Box, clamp, type Index, isInView, shownPlanes, type View, wholeView } from "./geometry";
-import { boundsOf, maskPrompt } from "./bits";
+import { boundsOf, maskPrompt, widthIn } from "./bits";
 import { CaseList } from "./caselist";
 import { changeOf } from "./change";
 import { changeOf as wordsOfEdit, copyOf, describeEdit } from "./edits";
@@ -15,17 +15,20 @@ import { centreViews, covering, nextRank, whyNot } from "./look";
 import { turnedOver } from "./handles";
 import { isPhoto, partOf } from "./nifti";
 import { showAddress } from "./address";
+import { PALETTE } from "./palette";
 import { me, setName } from "./people";
-import { fill, nameOfPrompt, phrases, plural } from "./phrases";
+import { fill, nameOfPrompt, objectName, phrases, plural } from "./phrases";
 import { forgetPlace, lastCase, placeOf } from "./places";
 import { dimensionOf, preferences, windowFor } from "./preferences";
-import { Preload } from "./preload";
+import { MOST_BYTES, Preload } from "./preload";
 import { type Ruler, rulersOf } from "./rulers";
-import { fold, freeValue, same, stepBack } from "./session";
+import { RulerSteps } from "./rulersteps";
+import { fold, freeValue, opening, same, stepBack } from "./session";
 import {
   activePlane,
   cursorOf,
   finetuneOf,
+  imagesBeside,
   isPromptTool,
   lookOf,
   methodsFor,
@@ -33,6 +36,7 @@ import {
   type Opened,
   panesOf,
   type Series,
+  seriesInfo,
   seriesOf,
   type Preview,
   type Store,
@@ -46,24 +50,20 @@ import { type Coming, fetchVoxels } from "./voxels";
 import type { UncertaintyPatch, MaskPatch } from "./wire";
 import { leftOut } from "./worklist";
 
-const PALETTE: readonly api.Label["colour"][] = [
-  [230, 75, 60],
-  [60, 160, 230],
-  [90, 190, 90],
-  [240, 180, 40],
-  [160, 100, 220],
-  [50, 200, 190],
-  [235, 120, 175],
-  [150, 110, 70],
-];
-
 const SAY = phrases.actions;
-const nameOf = (value: number): string => fill(phrases.common.object, { n: value });
 
 const RING_MS = 4000;
 const ASK_MS = 500; // between two questions whether the server is ready
 const UNKNOWN = 401; // the status of a reply to who is not known to the server
 const GONE = 404; // and of one about what is no longer there
+
+/** Return a label as it is when it is made. */
+function newLabel(value: number, name = objectName(value)): api.Label {
+  const colour = PALETTE[(value - 1) % PALETTE.length];
+  return { value, name, colour, locked: false, opacity: 1, codes: null };
+}
+
+const lastUndo = (events: readonly api.Event[]): number => events.map(({ event }) => event).lastIndexOf("undone");
 
 type Prompted = Extract<api.Event, { event: "prompted" }>;
 type Edited = Extract<api.Event, { event: "edited" }>;
@@ -74,6 +74,11 @@ export class Actions {
   #live: Live | null = null;
   readonly #others = new Set<number>(); // positions of events of the open session that another page or program sent
   readonly #takenBack = new Set<number>(); // marks that this page took away by an undo
+  readonly #rulerSteps = new RulerSteps();
+  #asked = 0; // the image that was asked for last; others that arrive after that are not shown
+  #nudge: number | null = null; // that the server is to be asked about next
+  #nudging = false; // it is being asked
+  #nudged = false; // the slider was released meanwhile
   #opening: AbortController | null = null;
   #looking = false; // for an uncertain place
   #finishing = false; // a case: pressing a key twice finishes one
@@ -169,10 +174,14 @@ export class Actions {
       const arrived = (fraction: number): void => {
         if (!abort.signal.aborted) this.store.set({ loading: { text, fraction } });
       };
-      const [coming, session] = await Promise.all([this.#voxels(known, abort, arrived), this.#lastSession(id)]);
+      const [coming, session, beside] = await Promise.all([
+        this.#voxels(known, abort, arrived),
+        this.#lastSession(id),
+        api.series(id),
+      ]);
       const left = await this.#unsent.adopt(session);
       if (abort.signal.aborted) return;
-      this.#show(known, session, coming, left, layout);
+      this.#show(known, session, beside, coming, left, layout);
     } catch (error) {
       if (error instanceof api.ApiError && error.status === GONE) reportErrors(() => this.refreshCases());
       throw error;
@@ -203,7 +212,7 @@ export class Actions {
     coming.whole.then(
       () => {
         if (store.state.opened !== opened) return;
-        series.statistics = statisticsOf(series.volume, opened.case.modality);
+        series.statistics = statisticsOf(series.volume, series.modality);
         store.set({ arrived: 1 });
       },
       () => {
@@ -217,7 +226,14 @@ export class Actions {
     return (all.at(-1) ?? (await api.addSession(id))).id;
   }
 
-  #show(known: api.Case, session: string, coming: Coming, left: readonly Part[], layout?: Layout): void {
+  #show(
+    known: api.Case,
+    session: string,
+    beside: readonly api.SeriesInfo[],
+    coming: Coming,
+    left: readonly Part[],
+    layout?: Layout,
+  ): void {
     const { volume } = coming;
     const photo = isPhoto(volume, known.modality);
     const statistics = statisticsOf(volume, known.modality);
@@ -230,8 +246,10 @@ export class Actions {
       session,
       volume,
       statistics,
+      modality: known.modality,
       photo,
-      images: volume.rgb ? 1 : Math.max(1, known.channels),
+      images: (volume.rgb ? 1 : Math.max(1, known.channels)) + beside.length,
+      beside,
       others: new Map(),
       planes,
       map: new LabelMap(volume.shape),
@@ -275,7 +293,9 @@ export class Actions {
   }
 
   /** Return the layout that was asked for, where the case has what it shows, and the one to go back to from one alone. */
-  #layoutFor({ planes, images }: Opened, asked: Layout): { layout: Layout; several: Layout } {
+  #layoutFor(opened: Opened, asked: Layout): { layout: Layout; several: Layout } {
+    const { planes } = opened;
+    const images = imagesBeside(opened).length;
     const fits = (layout: Layout): Layout => (layout === "series" && images === 1 ? "grid" : layout);
     const several = fits(preferences().several ?? this.store.state.several);
     if (planes.length === 1 && asked !== "series") return { layout: planes[0].name, several };
@@ -299,6 +319,8 @@ export class Actions {
     this.#live = null;
     this.#others.clear();
     this.#takenBack.clear();
+    this.#rulerSteps.forget();
+    this.#asked = 0;
     this.store.set({
       opened: null,
       people: [],
@@ -403,7 +425,17 @@ export class Actions {
 
   /** Tell why the open case may not be changed now; false where it may. */
   #isFinished(): boolean {
-    const { work } = this.store.state;
+    const { work, opened, image } = this.store.state;
+    if (opened?.case.timed === true) {
+      const open = (): void => {
+        reportErrors(() => this.openTime(image));
+      };
+      toast(SAY.timed, "error", {
+        words: SAY.openTime,
+        act: open,
+      });
+      return true;
+    }
     if (work === null || (work.status !== "done" && work.status !== "rejected")) return false;
     toast(work.status === "done" ? SAY.caseDone : SAY.caseRejected, "error");
     return true;
@@ -452,6 +484,45 @@ export class Actions {
     }
   }
 
+  // Series beside the case's image, and times
+
+  /** Show other scans beside the open case's image. */
+  async addSeries(uploads: readonly api.Upload[]): Promise<void> {
+    const { opened } = this.store.state;
+    if (opened === null || uploads.length === 0) return;
+    const id = opened.case.id;
+    const what = uploads.length === 1 ? uploads[0].name : `${uploads.length} files`;
+    const added = await this.#sending(`Uploading ${what}`, (sent) => api.addSeries(id, uploads, sent));
+    toast(`Beside this image: ${added.map(({ name }) => name).join(", ")}.`, "good");
+    if (this.store.state.opened === opened) await this.openCase(id, opened.planes.length > 1 ? "series" : undefined);
+  }
+
+  /** Take a series away that is shown beside the open case's image. */
+  async removeSeries(series: string): Promise<void> {
+    const { opened } = this.store.state;
+    if (opened === null) return;
+    await api.removeSeries(opened.case.id, series);
+    if (this.store.state.opened === opened) await this.openCase(opened.case.id);
+  }
+
+  /** Make a time of the open case a case of its own, and open that. */
+  async openTime(frame: number): Promise<void> {
+    const { opened } = this.store.state;
+    if (opened === null) return;
+    const made = await api.addFrame(opened.case.id, frame);
+    await this.openCase(made.id);
+    await this.list.loadWith(made.id);
+    this.store.set({ cases: this.list.known });
+  }
+
+  /** Show the next time of the open case, or the one before. */
+  stepTime(by: 1 | -1): void {
+    const { opened } = this.store.state;
+    if (opened?.case.timed !== true) return;
+    const last = opened.images - opened.beside.length - 1;
+    reportErrors(() => this.setImage(clamp(this.#asked + by, 0, last)));
+  }
+
   // The session
 
   #connect(opened: Opened, left: readonly Part[]): void {
@@ -461,7 +532,7 @@ export class Actions {
         this.#forgetUncertainty(opened); // the server tells it again when it still holds
         this.#adopt(session.events, session.pending);
         this.#resume(opened, session.events);
-        if (session.events.length === 0 && this.store.state.unsent.length === 0) this.addLabel(nameOf(1));
+        if (session.events.length === 0 && this.store.state.unsent.length === 0) this.addLabel(objectName(1));
       },
       map: (patch) => {
         opened.map.clear();
@@ -550,8 +621,10 @@ export class Actions {
     if (this.store.state.preview !== null) this.dropPreview(); // it was of the mask as it stood
     const { done, undone, labels } = fold(events);
     const { label, unsent } = this.store.state;
+    const fresh = done.length === opening(events, done); // with the labels of its project, the first of them to begin with
+    const usual = fresh ? labels.at(0) : labels.at(-1);
     const coming = unsent.some((event) => event.event === "defined" && event.label.value === label);
-    const selected = coming || labels.some(({ value }) => value === label) ? label : (labels.at(-1)?.value ?? 0);
+    const selected = coming || labels.some(({ value }) => value === label) ? label : (usual?.value ?? 0);
     this.store.set({ events, done, undone, labels, pending, label: selected });
   }
 
@@ -572,7 +645,8 @@ export class Actions {
     this.#adopt([...events, event], waits ? [...pending, position] : pending);
     if (waits) this.store.set({ answered: null });
     if (event.event === "edited") this.#changes = { gained: 0, lost: 0 };
-    if (event.event !== "defined") this.#forgetUncertainty(opened); // it was of the mask as it stood
+    if (event.event !== "undone" && event.event !== "redone") this.#rulerSteps.goOn();
+    if (event.event !== "defined" && event.event !== "ordered") this.#forgetUncertainty(opened); // it was of the mask as it stood
     if (event.event === "defined" && !this.store.state.labels.some(({ value }) => value === this.store.state.label)) {
       this.select(event.label.value);
     }
@@ -763,17 +837,53 @@ export class Actions {
   /** Return a new label's value, defined without being chosen: for a part that is cut off. */
   defineNext(): number {
     const value = freeValue(this.store.state.labels);
-    this.define({ value, name: nameOf(value), colour: PALETTE[(value - 1) % PALETTE.length], locked: false });
+    this.define(newLabel(value));
     return value;
   }
 
   /** Nudge the whole mask: by 0.2 it becomes a fifth larger, by -0.2 a fifth smaller than it is. */
   nudge(larger: number): void {
+    this.#endNudge();
     const { opened, labels, label } = this.store.state;
     if (larger === 0 || opened === null) return;
     const name = labels.find(({ value }) => value === label)?.name ?? SAY.thisLabel;
     if (boundsOf(opened.map, label) !== null) this.place({ kind: "adjust", k: larger, of: "mask" });
     else toast(fill(SAY.noMask, { name }));
+  }
+
+  /** Show what a nudge would make of the mask, while its slider moves: one question to the server at a time. */
+  showNudge(larger: number): void {
+    this.#nudge = larger;
+    if (!this.#nudging) this.#followNudge().catch(() => undefined); // what is wrong is said when the slider is released
+  }
+
+  async #followNudge(): Promise<void> {
+    this.#nudging = true;
+    try {
+      for (let larger = this.#nudge; larger !== null; larger = this.#nudge) {
+        const { opened, label, labels, method, finetune, overwrite, events } = this.store.state;
+        this.#nudge = null;
+        const known = labels.find(({ value }) => value === label);
+        if (opened === null || known === undefined || known.locked || boundsOf(opened.map, label) === null) return;
+        const prompt = { kind: "adjust", k: larger, of: "mask" } as const;
+        const event = { event: "prompted", prompt, label, method, finetune, overwrite, joined: false } as const;
+        const title = SAY.nudged;
+        const patch = larger === 0 ? null : await api.preview(opened.session, event);
+        if (this.store.state.opened !== opened || this.store.state.events !== events || this.#nudged) return;
+        if (patch === null) this.dropPreview();
+        else this.store.set({ preview: { event, title, change: changeOf(opened.map, patch, label), take: null } });
+      }
+    } finally {
+      this.#nudging = false;
+      this.#nudged = false;
+    }
+  }
+
+  /** Forget what the slider showed: it was released. */
+  #endNudge(): void {
+    this.#nudge = null;
+    this.#nudged = this.#nudging;
+    this.dropPreview();
   }
 
   /** Let the method better the selected label's mask as it stands, or make a first one where there is none. */
@@ -805,8 +915,12 @@ export class Actions {
     this.#live?.send({ event: "removed", of: position });
   }
 
-  /** Take back this page's own last step; what others did meanwhile stays. */
+  /** Take back this page's own last step, measured or marked; what others did meanwhile stays. */
   undo(): void {
+    if (this.#rulerSteps.isLast(this.#lastOwn())) {
+      this.store.set({ rulers: this.#rulerSteps.undo() ?? [], leg: null });
+      return;
+    }
     if (!this.canUndo() || this.#isFinished()) return;
     const { events, done } = this.store.state;
     const step = stepBack(events, done, this.#others, this.#takenBack);
@@ -822,9 +936,13 @@ export class Actions {
   }
 
   redo(): void {
-    const { undone } = this.store.state;
+    const { undone, events } = this.store.state;
     const next = undone.at(-1);
-    if (next === undefined || this.#isFinished()) return;
+    if (this.#rulerSteps.isNext(next)) {
+      this.store.set({ rulers: this.#rulerSteps.redo() ?? [] });
+      return;
+    }
+    if (next === undefined || this.#rulerSteps.isNewer(lastUndo(events)) || this.#isFinished()) return;
     if (this.#others.has(next)) toast(SAY.othersUndo);
     else this.#live?.send({ event: "redone" });
   }
@@ -848,10 +966,26 @@ export class Actions {
     }
   }
 
-  /** The first label stays: without one nothing can be marked. */
+  /** The labels that a session begins with stay: without one nothing can be marked. */
   canUndo(): boolean {
     const { done, events } = this.store.state;
-    return done.length > (events.at(done.at(0) ?? 0)?.event === "defined" ? 1 : 0);
+    return done.length > opening(events, done) || this.#rulerSteps.isLast(this.#lastOwn());
+  }
+
+  canRedo(): boolean {
+    const { undone, events } = this.store.state;
+    const next = undone.at(-1);
+    if (this.#rulerSteps.isNext(next)) return true;
+    return next !== undefined && !this.#rulerSteps.isNewer(lastUndo(events));
+  }
+
+  /** Return the place of this page's own last step in the log, -1 where there is none but the first labels. */
+  #lastOwn(): number {
+    const { events, done, unsent } = this.store.state;
+    const waiting = unsent.map(({ event }) => event !== "undone" && event !== "redone").lastIndexOf(true);
+    if (waiting >= 0) return events.length + waiting;
+    const own = done.slice(opening(events, done)).filter((position) => !this.#others.has(position));
+    return own.at(-1) ?? -1;
   }
 
   cancel(): void {
@@ -866,8 +1000,7 @@ export class Actions {
 
   addLabel(name?: string): void {
     const value = freeValue(this.store.state.labels);
-    const colour = PALETTE[(value - 1) % PALETTE.length];
-    this.define({ value, name: name ?? nameOf(value), colour, locked: false });
+    this.define(newLabel(value, name));
     this.select(value);
   }
 
@@ -909,8 +1042,36 @@ export class Actions {
       toast(fill(SAY.lockedMerge, { name: locked.name }), "error");
       return;
     }
-    this.edit({ kind: "combine", operation: "union", other, margin_mm: 0 });
-    this.#live?.send({ event: "deleted", label: other, joined: true });
+    this.edit({ kind: "merge", other });
+  }
+
+  /** Put a label before another one in the list, or at its end. */
+  orderLabel(value: number, before: number | null): void {
+    const order = this.store.state.labels.map((label) => label.value);
+    const others = order.filter((one) => one !== value);
+    const at = before === null ? others.length : others.indexOf(before);
+    if (at < 0 || !order.includes(value) || this.#isFinished()) return;
+    const labels = [...others.slice(0, at), value, ...others.slice(at)];
+    if (!same(labels, order)) this.#live?.send({ event: "ordered", labels });
+  }
+
+  /** Move a label up or down in the list. */
+  moveLabel(value: number, by: 1 | -1): void {
+    const { labels } = this.store.state;
+    const at = labels.findIndex((label) => label.value === value);
+    if (at < 0 || at + by < 0 || at + by >= labels.length) return;
+    this.orderLabel(value, labels.at(by < 0 ? at - 1 : at + 2)?.value ?? null);
+  }
+
+  /** Define labels that this case does not have yet, as a template has them. */
+  addLabels(wanted: readonly api.TemplateLabel[]): void {
+    let known = this.store.state.labels;
+    const missing = wanted.filter(({ name }) => !known.some((label) => label.name === name));
+    missing.forEach(({ name, colour, codes }, i) => {
+      const label = { ...newLabel(freeValue(known), name), colour, codes: codes ?? null };
+      known = [...known, label];
+      this.#live?.send({ event: "defined", label, joined: i > 0 });
+    });
   }
 
   /** Hide a label's mask and marks in this page, or show them again. */
@@ -965,12 +1126,29 @@ export class Actions {
     this.store.set({ radius: clamp(Math.round(radius), 1, 100) });
   }
 
+  /** Make strokes and brushes a quarter as wide as the selected label's mask in the slice in view. */
+  fitRadius(): void {
+    const { opened, label, crosshair } = this.store.state;
+    const plane = activePlane(this.store.state);
+    if (opened === null || plane === null) return;
+    const width = widthIn(opened.map, label, plane.normal, crosshair[plane.normal]);
+    if (width === null) toast(SAY.nothingToFit);
+    else this.setRadius(width / 8);
+  }
+
   addRuler(ruler: Ruler): void {
-    this.store.set({ rulers: [...this.store.state.rulers, ruler], measuresShown: true });
+    this.#setRulers([...this.store.state.rulers, ruler]);
+    this.store.set({ measuresShown: true });
   }
 
   removeRuler(ruler: Ruler): void {
-    this.store.set({ rulers: this.store.state.rulers.filter((one) => one !== ruler) });
+    this.#setRulers(this.store.state.rulers.filter((one) => one !== ruler));
+  }
+
+  #setRulers(rulers: readonly Ruler[]): void {
+    const { rulers: before, events, unsent } = this.store.state;
+    this.#rulerSteps.add(before, rulers, events.length + unsent.length);
+    this.store.set({ rulers });
   }
 
   setContrast(contrast: Contrast): void {
@@ -1012,12 +1190,14 @@ export class Actions {
 
   /** Choose an image of the case: its window and colours are set from now on, and shown where a pane has none of its own. */
   async setImage(image: number): Promise<void> {
-    const { opened, image: before } = this.store.state;
-    if (opened === null || image === before) return;
+    const { opened } = this.store.state;
+    if (opened === null) return;
+    this.#asked = image;
     const series = await this.#series(opened, image);
     const { state } = this.store;
-    if (series === null || state.opened !== opened) return;
-    const { contrast, colours } = lookOf(state, image, series);
+    if (series === null || state.opened !== opened || this.#asked !== image || state.image === image) return;
+    const sameScale = opened.case.timed && [image, state.image].every((one) => seriesInfo(opened, one) === null);
+    const { contrast, colours } = sameScale ? state : lookOf(state, image, series);
     const looks = { ...state.looks, [state.image]: { contrast: state.contrast, colours: state.colours } };
     this.store.set({ image, contrast, colours, looks, fused: state.fused === image ? null : state.fused });
   }
@@ -1048,15 +1228,32 @@ export class Actions {
     const known = seriesOf(opened, image);
     if (known !== null) return known;
     const { signal } = this.#opening ?? new AbortController();
-    const asked = { channel: image, signal, priority: "auto" } as const;
+    const info = seriesInfo(opened, image);
+    const asked = { channel: info === null ? image : null, series: info?.id, signal, priority: "auto" } as const;
     const coming = await fetchVoxels(opened.case.id, asked, this.store.state.crosshair[0]);
     await coming.shown;
     if (this.store.state.opened !== opened) return null;
-    const series: Series = { volume: coming.volume, statistics: statisticsOf(coming.volume, opened.case.modality) };
+    const modality = info?.modality ?? opened.case.modality;
+    const series: Series = { volume: coming.volume, statistics: statisticsOf(coming.volume, modality), modality };
+    this.#makeRoom(opened, series);
     opened.others.set(image, series);
     this.store.set({ looks: { ...this.store.state.looks } }); // panes that wait for it show it
     if (partOf(coming.volume) < 1) this.#follow(opened, coming, series);
     return series;
+  }
+
+  /** Forget times of a case that are not shown, the oldest first, where all that were looked at take much memory. */
+  #makeRoom(opened: Opened, coming: Series): void {
+    if (!opened.case.timed) return;
+    const { image, fused } = this.store.state;
+    let size = coming.volume.values.byteLength;
+    for (const { volume } of opened.others.values()) size += volume.values.byteLength;
+    for (const [known, { volume }] of [...opened.others]) {
+      if (size <= MOST_BYTES) return;
+      if (known === image || known === fused) continue;
+      opened.others.delete(known);
+      size -= volume.values.byteLength;
+    }
   }
 
   setLayout(layout: Layout): void {
@@ -1069,7 +1266,7 @@ export class Actions {
     });
     if (!this.store.state.linkedSlices) this.linkSlices(false);
     if (layout !== "series") return;
-    for (let image = 0; image < opened.images; image++) reportErrors(() => this.#series(opened, image));
+    for (const image of imagesBeside(opened)) if (image !== null) reportErrors(() => this.#series(opened, image));
   }
 
   /** Take the next of the windows that this image is offered, or the one before. */

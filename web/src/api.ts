@@ -17,6 +17,11 @@ export type Choices = Schemas["ChoicesJson"];
 export type Uploaded = Schemas["UploadedJson"];
 export type Loaded = Schemas["LoadedJson"];
 export type Label = Schemas["LabelJson"];
+export type Codes = Schemas["CodesJson"];
+export type TemplateLabel = Schemas["TemplateLabelJson"];
+export type Project = Schemas["ProjectJson"];
+export type Structure = Schemas["StructureJson"];
+export type SeriesInfo = Schemas["SeriesJson"];
 export type Event = Schemas["EventJson"];
 export type Finetune = Schemas["PromptedJson"]["finetune"];
 export type Prompt = Schemas["PromptedJson"]["prompt"];
@@ -88,6 +93,26 @@ export const choices = (): Promise<Choices> => read("api/cases/choices");
 export const oneCase = (id: string): Promise<Case> => read(`api/cases/${id}`);
 export const nextCase = (id: string, asked: URLSearchParams): Promise<Case | null> =>
   read(`api/cases/${id}/next?${asked.toString()}`);
+export const projects = (): Promise<Project[]> => read("api/projects");
+export const setTemplate = (name: string, labels: readonly TemplateLabel[]): Promise<Project> =>
+  read(`api/projects/${encodeURIComponent(name)}/template`, { ...post({ labels }), method: "PUT" });
+
+/** Return organs, tissues and lesions whose names have words that begin so, with their codes. */
+export const structures = (text: string): Promise<Structure[]> =>
+  read(`api/structures?${new URLSearchParams({ q: text }).toString()}`);
+
+export const series = (id: string): Promise<SeriesInfo[]> => read(`api/cases/${id}/series`);
+export const addSeries = (id: string, uploads: readonly Upload[], sent: Sent): Promise<SeriesInfo[]> =>
+  upload<SeriesInfo[]>(`api/cases/${id}/series`, uploads, sent);
+
+export async function removeSeries(id: string, series: string): Promise<void> {
+  await request(`api/cases/${id}/series/${series}`, { method: "DELETE" });
+}
+
+/** Make one time of a case a case of its own. */
+export const addFrame = (id: string, frame: number): Promise<Case> =>
+  read(`api/cases/${id}/frames/${frame}`, { method: "POST" });
+
 export const setStatus = (id: string, status: "done" | "rejected" | "open", comment: string): Promise<Case> =>
   read(`api/cases/${id}/status`, { ...post({ status, comment }), method: "PUT" });
 export const linkCase = (path: string): Promise<Uploaded> => read("api/cases/link?report=true", post({ path }));
@@ -151,6 +176,7 @@ export async function deleteCase(id: string): Promise<void> {
 /** What is asked of the voxels of a case, and how urgently. */
 export interface Asked {
   readonly channel: number | null; // null: all as one picture
+  readonly series?: string | undefined; // beside the case's own image, whose grid it is shown on
   readonly signal: AbortSignal;
   readonly priority: RequestPriority;
 }
@@ -158,26 +184,30 @@ export interface Asked {
 const channelOf = (channel: number | null): Record<string, string> =>
   channel === null ? {} : { channel: String(channel) };
 
+const voxelsOf = (id: string, series: string | undefined): string =>
+  series === undefined ? `api/cases/${id}` : `api/cases/${id}/series/${series}`;
+
 /** Return the first bytes of a case's volume as a file. */
 export async function volumeHeader(
   id: string,
-  { channel, signal, priority }: Asked,
+  { channel, series, signal, priority }: Asked,
   bytes: number,
 ): Promise<ArrayBuffer> {
   const asked = new URLSearchParams(channelOf(channel)).toString();
   const headers = { Range: `bytes=0-${bytes - 1}` };
-  return (await request(`api/cases/${id}/volume.nii?${asked}`, { headers, signal, priority })).arrayBuffer();
+  return (await request(`${voxelsOf(id, series)}/volume.nii?${asked}`, { headers, signal, priority })).arrayBuffer();
 }
 
 /** Return the voxels of some slices, unpacked where they were packed on their way. */
 export async function slices(
   id: string,
-  { channel, signal, priority }: Asked,
+  { channel, series, signal, priority }: Asked,
   [low, high]: readonly [number, number],
   packed: boolean,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const range = { low: String(low), high: String(high), packed: String(packed), ...channelOf(channel) };
-  const reply = await request(`api/cases/${id}/slices?${new URLSearchParams(range).toString()}`, { signal, priority });
+  const path = `${voxelsOf(id, series)}/slices?${new URLSearchParams(range).toString()}`;
+  const reply = await request(path, { signal, priority });
   if (!packed || reply.body === null) return new Uint8Array(await reply.arrayBuffer());
   const unpacked = reply.body.pipeThrough(new DecompressionStream("deflate"));
   return new Uint8Array(await new Response(unpacked).arrayBuffer());

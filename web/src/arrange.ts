@@ -35,7 +35,7 @@ export const isSeveral = (layout: Layout): boolean => SEVERAL.some(([name]) => n
 export function arrange(
   layout: Layout,
   planes: readonly PlaneName[],
-  images: number,
+  images: readonly (number | null)[],
   main: PlaneName,
 ): readonly Spec[] {
   if (planes.length === 1 && layout !== "series") return [slices(planes[0])];
@@ -49,7 +49,7 @@ export function arrange(
     case "columns":
       return planes.map((plane) => slices(plane));
     case "series":
-      return images === 1 ? [slices(first)] : Array.from({ length: images }, (_, image) => slices(first, image));
+      return images.length === 1 ? [slices(first)] : images.map((image) => slices(first, image));
     case "render":
       return [RENDER];
     default:

@@ -1,7 +1,7 @@
 /** A label's mask as a prompt: one bit a voxel of its box, packed by zlib, as `segmend.core.prompts` reads it. */
 
 import type { Prompt } from "./api";
-import type { Box } from "./geometry";
+import type { Axis, Box } from "./geometry";
 import type { LabelMap } from "./labelmap";
 
 /** Return the mask of a label as a prompt; one empty voxel where there is none. */
@@ -32,6 +32,23 @@ export function boundsOf(map: LabelMap, label: number): Box | null {
   }
   if (high[0] < 0) return null;
   return { low: [low[0], low[1], low[2]], high: [high[0], high[1], high[2]] };
+}
+
+/** Return the width in voxels of a disc as large as a label's mask in one slice; null where it has none there. */
+export function widthIn(map: LabelMap, label: number, axis: Axis, slice: number): number | null {
+  const box = boundsOf(map, label);
+  if (box === null) return null;
+  const [low, high] = [[...box.low], [...box.high]];
+  low[axis] = slice;
+  high[axis] = slice + 1;
+  let area = 0;
+  for (let z = low[0]; z < high[0]; z++) {
+    for (let y = low[1]; y < high[1]; y++) {
+      const row = (z * map.shape[1] + y) * map.shape[2];
+      for (let x = low[2]; x < high[2]; x++) if (map.values[row + x] === label) area += 1;
+    }
+  }
+  return area === 0 ? null : 2 * Math.sqrt(area / Math.PI);
 }
 
 /** Return a bit a voxel of the box, x fastest, the first voxel in the highest bit. */

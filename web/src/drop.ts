@@ -100,6 +100,10 @@ const pickCases =
 
 export const pickFiles = pickCases({});
 export const pickFolder = pickCases({ webkitdirectory: true });
+export const pickSeries = (actions: Actions): (() => void) =>
+  pick({ multiple: true }, (uploads) => {
+    reportErrors(() => actions.addSeries(withoutHidden(uploads)));
+  });
 export const pickMask = (actions: Actions): (() => void) =>
   pick({}, ([mask]) => {
     reportErrors(() => actions.loadMask(mask));

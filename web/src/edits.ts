@@ -85,6 +85,8 @@ export function describeEdit(edit: Edit, labels: readonly Pick<Label, "value" | 
         mm: round(edit.margin_mm),
         name: named(edit.other),
       });
+    case "merge":
+      return say.merged;
     case "interpolate":
       return say.interpolated;
     case "copy_slice":

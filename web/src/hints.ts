@@ -2,6 +2,7 @@
 
 import { fill, phrases } from "./phrases";
 import type { State } from "./state";
+import { wanted } from "./tools/extremes";
 
 const SAY = phrases.hints;
 
@@ -23,7 +24,8 @@ export function hintOf({ tool, points, positive, cut, opened, drawing }: Asked):
     case "lasso":
       return fill(SAY.lasso, { what });
     case "extremes":
-      return points.length === 0 ? SAY.extremes : fill(SAY.extremesSome, { n: points.length });
+      if (points.length === 0) return flat ? SAY.extremesFlat : SAY.extremes;
+      return fill(wanted(points) === 4 ? SAY.extremesSome : SAY.extremesSix, { n: points.length, all: wanted(points) });
     case "paint":
       return SAY.paint;
     case "erase":

@@ -147,6 +147,14 @@ export const SHORTCUTS: readonly Shortcut[] = [
     },
   },
   {
+    shown: "A",
+    what: phrases.keys.fitRadius,
+    matches: letter("a"),
+    act: (actions) => {
+      actions.fitRadius();
+    },
+  },
+  {
     shown: "Ctrl+Z",
     what: phrases.keys.undo,
     matches: control("z", false),
@@ -177,6 +185,20 @@ export const SHORTCUTS: readonly Shortcut[] = [
     act: (actions, { code }) => {
       const label = actions.store.state.labels.at(Number(code.slice(-1)) - 1);
       if (label !== undefined) actions.select(label.value);
+    },
+  },
+  {
+    shown: phrases.keys.moveLabelKeys,
+    what: phrases.keys.moveLabel,
+    matches: () => false, // its row obeys
+    act: () => undefined,
+  },
+  {
+    shown: "<, >",
+    what: phrases.keys.time,
+    matches: (event) => !event.ctrlKey && !event.metaKey && !event.altKey && (event.key === "<" || event.key === ">"),
+    act: (actions, { key }) => {
+      actions.stepTime(key === ">" ? 1 : -1);
     },
   },
   {

@@ -29,7 +29,7 @@ export function sentence({ rank, place, inside }: UncertainPlace): string {
 
 /** The event that last changed masks, as far as it asked for an answer: on which label, by which method. */
 export function lastAsked(events: readonly Event[]): { label: number; method: string | null } | null {
-  const last = events.filter(({ event }) => event !== "defined").at(-1);
+  const last = events.filter(({ event }) => event !== "defined" && event !== "ordered").at(-1);
   if (last?.event === "prompted") return { label: last.label, method: last.method };
   if (last?.event === "edited") return { label: last.label, method: null };
   if (last?.event !== "removed") return null;

@@ -30,6 +30,7 @@ import { previewBar } from "./views/preview";
 import { promptsPanel } from "./views/prompts";
 import { rail } from "./views/rail";
 import { statusLine } from "./views/status";
+import { timeBar } from "./views/series";
 import { robotBar, tourCard } from "./views/tour";
 import { Viewer } from "./views/viewer";
 import { wholePanel } from "./views/whole";
@@ -55,6 +56,7 @@ app.replaceChildren(
     caseNotes(actions),
     connectionBanner(actions),
     viewer.element,
+    timeBar(actions),
     previewBar(actions),
     robotBar(actions),
     tourCard(actions),

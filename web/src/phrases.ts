@@ -54,6 +54,11 @@ const LOCALE = language === "ar" ? "ar-u-nu-latn" : language; // digits as in th
 
 export const phrases = (language === "en" ? EN : await OTHERS[language]()) as typeof EN;
 
+/** Return what a label is called until somebody names it; it is stored, so nothing is put round the number. */
+export function objectName(value: number): string {
+  return filled(phrases.common.object, { n: value }, "ltr");
+}
+
 /** Return what a kind of prompt, or a tool, is called; one that came later keeps its own name. */
 export function nameOfPrompt(kind: string): string {
   const names: Readonly<Record<string, string>> = phrases.prompts;

@@ -39,6 +39,23 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/api/cases/{case}/frames/{frame}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** Make one time point, or one channel, of a case a case of its own */
+        readonly post: operations["add_frame_api_cases__case__frames__frame__post"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/api/cases/{case}/next": {
         readonly parameters: {
             readonly query?: never;
@@ -48,6 +65,75 @@ export interface paths {
         };
         /** The case behind this one in a list, or before it; null at its end */
         readonly get: operations["following_api_cases__case__next_get"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/cases/{case}/series": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Series that are shown beside a case's image */
+        readonly get: operations["series_api_cases__case__series_get"];
+        readonly put?: never;
+        /** Upload images to be shown beside a case's own, by where both lie in the patient */
+        readonly post: operations["upload_series_api_cases__case__series_post"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/cases/{case}/series/{series}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        readonly post?: never;
+        /** Take a series away from a case */
+        readonly delete: operations["delete_series_api_cases__case__series__series__delete"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/cases/{case}/series/{series}/slices": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** A series on the grid of the case's image: the voxels of some slices, as those of the case come */
+        readonly get: operations["series_slices_api_cases__case__series__series__slices_get"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/cases/{case}/series/{series}/volume.nii": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** A series on the grid of the case's image, as an uncompressed NIfTI-1 file, or a range of its bytes */
+        readonly get: operations["series_volume_api_cases__case__series__series__volume_nii_get"];
         readonly put?: never;
         readonly post?: never;
         readonly delete?: never;
@@ -66,7 +152,7 @@ export interface paths {
         /** The sessions of a case */
         readonly get: operations["of_case_api_cases__case__sessions_get"];
         readonly put?: never;
-        /** Open a new session */
+        /** Open a new session, with the labels that its project begins with */
         readonly post: operations["create_api_cases__case__sessions_post"];
         readonly delete?: never;
         readonly options?: never;
@@ -237,6 +323,40 @@ export interface paths {
         /** The installed methods */
         readonly get: operations["installed_api_methods_get"];
         readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/projects": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Projects, and what their sessions begin with */
+        readonly get: operations["projects_api_projects_get"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/projects/{project}/template": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        /** Say which labels new sessions of a project begin with */
+        readonly put: operations["set_template_api_projects__project__template_put"];
         readonly post?: never;
         readonly delete?: never;
         readonly options?: never;
@@ -551,6 +671,23 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/api/structures": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Organs, tissues and lesions with their SNOMED CT codes, as a search finds them */
+        readonly get: operations["structures_api_structures_get"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/metrics": {
         readonly parameters: {
             readonly query?: never;
@@ -730,6 +867,11 @@ export interface components {
              * @description YYYY-MM-DD; empty: unknown
              */
             readonly study_date: string;
+            /**
+             * Timed
+             * @description the channels are one image at several times
+             */
+            readonly timed: boolean;
         };
         /**
          * CasePageJson
@@ -783,6 +925,22 @@ export interface components {
              * @default true
              */
             readonly positive: boolean;
+        };
+        /**
+         * CodeJson
+         * @description A concept of SNOMED CT.
+         */
+        readonly CodeJson: {
+            /** Meaning */
+            readonly meaning: string;
+            /** Value */
+            readonly value: string;
+        };
+        /** CodesJson */
+        readonly CodesJson: {
+            readonly category: components["schemas"]["CodeJson"];
+            readonly side?: components["schemas"]["CodeJson"] | null;
+            readonly type: components["schemas"]["CodeJson"];
         };
         /**
          * CombineJson
@@ -971,7 +1129,7 @@ export interface components {
          */
         readonly EditedJson: {
             /** Edit */
-            readonly edit: components["schemas"]["PaintJson"] | components["schemas"]["DrawJson"] | components["schemas"]["FillHolesJson"] | components["schemas"]["KeepLargestJson"] | components["schemas"]["RemoveSmallJson"] | components["schemas"]["ComponentJson"] | components["schemas"]["SmoothJson"] | components["schemas"]["GrowJson"] | components["schemas"]["ThresholdJson"] | components["schemas"]["CombineJson"] | components["schemas"]["InterpolateJson"] | components["schemas"]["CopySliceJson"] | components["schemas"]["CutJson"];
+            readonly edit: components["schemas"]["PaintJson"] | components["schemas"]["DrawJson"] | components["schemas"]["FillHolesJson"] | components["schemas"]["KeepLargestJson"] | components["schemas"]["RemoveSmallJson"] | components["schemas"]["ComponentJson"] | components["schemas"]["SmoothJson"] | components["schemas"]["GrowJson"] | components["schemas"]["ThresholdJson"] | components["schemas"]["CombineJson"] | components["schemas"]["MergeJson"] | components["schemas"]["InterpolateJson"] | components["schemas"]["CopySliceJson"] | components["schemas"]["CutJson"];
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -993,7 +1151,7 @@ export interface components {
             readonly overwrite: boolean;
         };
         /** EventJson */
-        readonly EventJson: components["schemas"]["DefinedJson"] | components["schemas"]["PromptedJson"] | components["schemas"]["EditedJson"] | components["schemas"]["RemovedJson"] | components["schemas"]["DeletedJson"] | components["schemas"]["UndoneJson"] | components["schemas"]["RedoneJson"];
+        readonly EventJson: components["schemas"]["DefinedJson"] | components["schemas"]["OrderedJson"] | components["schemas"]["PromptedJson"] | components["schemas"]["EditedJson"] | components["schemas"]["RemovedJson"] | components["schemas"]["DeletedJson"] | components["schemas"]["UndoneJson"] | components["schemas"]["RedoneJson"];
         /** ExtremesJson */
         readonly ExtremesJson: {
             /**
@@ -1115,6 +1273,8 @@ export interface components {
         };
         /** LabelJson */
         readonly LabelJson: {
+            /** @description what it is; null: what its name says */
+            readonly codes?: components["schemas"]["CodesJson"] | null;
             /** Colour */
             readonly colour: Triple;
             /**
@@ -1127,6 +1287,12 @@ export interface components {
              * @description printable characters
              */
             readonly name: string;
+            /**
+             * Opacity
+             * @description of its mask, as a part of the opacity of all masks
+             * @default 1
+             */
+            readonly opacity: number;
             /** Value */
             readonly value: number;
         };
@@ -1286,6 +1452,19 @@ export interface components {
              */
             readonly version: string;
         };
+        /**
+         * MergeJson
+         * @description The other label becomes a part of this one, and is gone; undo brings it back.
+         */
+        readonly MergeJson: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly kind: "merge";
+            /** Other */
+            readonly other: number;
+        };
         /** MethodJson */
         readonly MethodJson: {
             /**
@@ -1335,6 +1514,19 @@ export interface components {
              * @enum {string}
              */
             readonly status: "done" | "rejected" | "open";
+        };
+        /**
+         * OrderedJson
+         * @description The labels in this order; those that are not named come behind.
+         */
+        readonly OrderedJson: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly event: "ordered";
+            /** Labels */
+            readonly labels: readonly number[];
         };
         /**
          * PaintJson
@@ -1387,6 +1579,16 @@ export interface components {
         readonly Problem: {
             /** Detail */
             readonly detail: string;
+        };
+        /** ProjectJson */
+        readonly ProjectJson: {
+            /** Name */
+            readonly name: string;
+            /**
+             * Template
+             * @description of its new sessions' labels
+             */
+            readonly template: readonly components["schemas"]["TemplateLabelJson"][];
         };
         /** PromptedJson */
         readonly PromptedJson: {
@@ -1484,6 +1686,25 @@ export interface components {
             /** @description the robot's mark; null: the mask is right */
             readonly prompt: components["schemas"]["ClickJson"] | null;
         };
+        /**
+         * SeriesJson
+         * @description An image that is shown beside a case's own, by where both lie in the patient.
+         */
+        readonly SeriesJson: {
+            /** Id */
+            readonly id: string;
+            /** Modality */
+            readonly modality: string;
+            /** Name */
+            readonly name: string;
+            /** Notes */
+            readonly notes: readonly string[];
+            /**
+             * Shape
+             * @description of its own grid
+             */
+            readonly shape: Triple;
+        };
         /** SessionJson */
         readonly SessionJson: {
             /** Case */
@@ -1555,6 +1776,30 @@ export interface components {
              * @default 1
              */
             readonly radius: number;
+        };
+        /**
+         * StructureJson
+         * @description An organ, tissue or lesion with its codes.
+         */
+        readonly StructureJson: {
+            readonly codes: components["schemas"]["CodesJson"];
+            /** Name */
+            readonly name: string;
+        };
+        /**
+         * TemplateLabelJson
+         * @description A label that new sessions begin with.
+         */
+        readonly TemplateLabelJson: {
+            /** @description what it is; null: what its name says */
+            readonly codes?: components["schemas"]["CodesJson"] | null;
+            /** Colour */
+            readonly colour: Triple;
+            /**
+             * Name
+             * @description printable characters
+             */
+            readonly name: string;
         };
         /**
          * ThresholdJson
@@ -1783,7 +2028,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1915,7 +2160,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2036,7 +2281,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2155,7 +2400,129 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly add_frame_api_cases__case__frames__frame__post: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly case: string;
+                readonly frame: number;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 201: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["CaseJson"];
+                };
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2292,7 +2659,640 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly series_api_cases__case__series_get: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly case: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": readonly components["schemas"]["SeriesJson"][];
+                };
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly upload_series_api_cases__case__series_post: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly case: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "multipart/form-data": {
+                    readonly files: [
+                        string,
+                        ...string[]
+                    ];
+                    readonly project?: string;
+                };
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 201: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": readonly components["schemas"]["SeriesJson"][];
+                };
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly delete_series_api_cases__case__series__series__delete: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly case: string;
+                readonly series: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly series_slices_api_cases__case__series__series__slices_get: {
+        readonly parameters: {
+            readonly query: {
+                /** @description just behind the last slice */
+                readonly high: number;
+                /** @description the first slice */
+                readonly low: number;
+                readonly packed?: boolean;
+            };
+            readonly header?: never;
+            readonly path: {
+                readonly case: string;
+                readonly series: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/octet-stream": unknown;
+                };
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly series_volume_api_cases__case__series__series__volume_nii_get: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                readonly Range?: string;
+            };
+            readonly path: {
+                readonly case: string;
+                readonly series: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/octet-stream": unknown;
+                };
+            };
+            /** @description Partial Content */
+            readonly 206: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/octet-stream": unknown;
+                };
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2413,7 +3413,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2534,7 +3534,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2662,7 +3662,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2787,7 +3787,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2917,7 +3917,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3051,7 +4051,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3170,7 +4170,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3296,7 +4296,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3415,7 +4415,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3534,7 +4534,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3651,7 +4651,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3770,7 +4770,254 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly projects_api_projects_get: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": readonly components["schemas"]["ProjectJson"][];
+                };
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly set_template_api_projects__project__template_put: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly project: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": {
+                    /** Labels */
+                    readonly labels: readonly components["schemas"]["TemplateLabelJson"][];
+                };
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ProjectJson"];
+                };
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3907,7 +5154,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4028,7 +5275,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4158,7 +5405,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4191,7 +5438,7 @@ export interface operations {
             readonly content: {
                 readonly "application/json": {
                     /** Edit */
-                    readonly edit: components["schemas"]["PaintJson"] | components["schemas"]["DrawJson"] | components["schemas"]["FillHolesJson"] | components["schemas"]["KeepLargestJson"] | components["schemas"]["RemoveSmallJson"] | components["schemas"]["ComponentJson"] | components["schemas"]["SmoothJson"] | components["schemas"]["GrowJson"] | components["schemas"]["ThresholdJson"] | components["schemas"]["CombineJson"] | components["schemas"]["InterpolateJson"] | components["schemas"]["CopySliceJson"] | components["schemas"]["CutJson"];
+                    readonly edit: components["schemas"]["PaintJson"] | components["schemas"]["DrawJson"] | components["schemas"]["FillHolesJson"] | components["schemas"]["KeepLargestJson"] | components["schemas"]["RemoveSmallJson"] | components["schemas"]["ComponentJson"] | components["schemas"]["SmoothJson"] | components["schemas"]["GrowJson"] | components["schemas"]["ThresholdJson"] | components["schemas"]["CombineJson"] | components["schemas"]["MergeJson"] | components["schemas"]["InterpolateJson"] | components["schemas"]["CopySliceJson"] | components["schemas"]["CutJson"];
                     /** Label */
                     readonly label: number;
                     /**
@@ -4295,7 +5542,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4326,7 +5573,7 @@ export interface operations {
         };
         readonly requestBody: {
             readonly content: {
-                readonly "application/json": components["schemas"]["DefinedJson"] | components["schemas"]["PromptedJson"] | components["schemas"]["EditedJson"] | components["schemas"]["RemovedJson"] | components["schemas"]["DeletedJson"] | components["schemas"]["UndoneJson"] | components["schemas"]["RedoneJson"];
+                readonly "application/json": components["schemas"]["DefinedJson"] | components["schemas"]["OrderedJson"] | components["schemas"]["PromptedJson"] | components["schemas"]["EditedJson"] | components["schemas"]["RemovedJson"] | components["schemas"]["DeletedJson"] | components["schemas"]["UndoneJson"] | components["schemas"]["RedoneJson"];
             };
         };
         readonly responses: {
@@ -4421,7 +5668,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4546,7 +5793,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4579,6 +5826,8 @@ export interface operations {
         readonly requestBody: {
             readonly content: {
                 readonly "application/json": {
+                    /** @description what it is; null: what its name says */
+                    readonly codes?: components["schemas"]["CodesJson"] | null;
                     /** Colour */
                     readonly colour: Triple;
                     /**
@@ -4591,6 +5840,12 @@ export interface operations {
                      * @description printable characters
                      */
                     readonly name: string;
+                    /**
+                     * Opacity
+                     * @description of its mask, as a part of the opacity of all masks
+                     * @default 1
+                     */
+                    readonly opacity?: number;
                 };
             };
         };
@@ -4686,7 +5941,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4809,7 +6064,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4930,7 +6185,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5065,7 +6320,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5196,7 +6451,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5227,7 +6482,7 @@ export interface operations {
         };
         readonly requestBody: {
             readonly content: {
-                readonly "application/json": components["schemas"]["DefinedJson"] | components["schemas"]["PromptedJson"] | components["schemas"]["EditedJson"] | components["schemas"]["RemovedJson"] | components["schemas"]["DeletedJson"] | components["schemas"]["UndoneJson"] | components["schemas"]["RedoneJson"];
+                readonly "application/json": components["schemas"]["DefinedJson"] | components["schemas"]["OrderedJson"] | components["schemas"]["PromptedJson"] | components["schemas"]["EditedJson"] | components["schemas"]["RemovedJson"] | components["schemas"]["DeletedJson"] | components["schemas"]["UndoneJson"] | components["schemas"]["RedoneJson"];
             };
         };
         readonly responses: {
@@ -5321,7 +6576,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5476,7 +6731,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5599,7 +6854,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5721,7 +6976,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5866,7 +7121,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5998,7 +7253,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6122,7 +7377,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6244,7 +7499,130 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly structures_api_structures_get: {
+        readonly parameters: {
+            readonly query?: {
+                readonly limit?: number;
+                /** @description beginnings of words; left, right or both say a side */
+                readonly q?: string;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": readonly components["schemas"]["StructureJson"][];
+                };
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6363,7 +7741,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store or a model is not there now. */
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;

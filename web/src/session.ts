@@ -28,13 +28,43 @@ export function fold(events: readonly Event[]): Folded {
       undone = [];
     }
   });
-  const labels = new Map<number, Label>();
+  let labels = new Map<number, Label>();
   for (const position of done) {
     const event = events[position];
     if (event.event === "defined") labels.set(event.label.value, event.label);
-    if (event.event === "deleted") labels.delete(event.label);
+    if (event.event === "ordered") labels = ordered(labels, event.labels);
+    const gone = labelGone(event);
+    if (gone !== null) labels.delete(gone);
   }
   return { done, undone, labels: [...labels.values()] };
+}
+
+/** Return labels in another order; those that are not named come behind, as they were. */
+function ordered(labels: ReadonlyMap<number, Label>, order: readonly number[]): Map<number, Label> {
+  const named = order.flatMap((value) => {
+    const label = labels.get(value);
+    return label === undefined ? [] : [[value, label] as const];
+  });
+  return new Map([...named, ...[...labels].filter(([value]) => !order.includes(value))]);
+}
+
+/** Return the label that an event deletes or makes a part of another one, null where it does neither. */
+export function labelGone(event: Event): number | null {
+  if (event.event === "deleted") return event.label;
+  return event.event === "edited" && event.edit.kind === "merge" ? event.edit.other : null;
+}
+
+/** Return how many events a session begins with that only say what its labels are: undo leaves those. */
+export function opening(events: readonly Event[], done: readonly number[]): number {
+  const first = events.at(done.at(0) ?? 0);
+  if (first?.event !== "defined") return 0;
+  let count = 1;
+  while (count < done.length) {
+    const event = events[done[count]];
+    if (event.event !== "defined" || !event.joined) break;
+    count += 1;
+  }
+  return count;
 }
 
 /**
@@ -54,13 +84,14 @@ export function stepBack(
     const event = events[position];
     if (event.event === "removed") removed.add(event.of);
     if (event.event === "prompted" && typeof event.replaces === "number") removed.add(event.replaces);
-    if (event.event === "deleted") deleted.set(event.label, position);
+    const gone = labelGone(event);
+    if (gone !== null) deleted.set(gone, position);
   }
   for (const [back, position] of [...done].reverse().entries()) {
     const event = events[position];
     if (others.has(position) || (event.event === "removed" && takenBack.has(event.of))) continue;
     if (back === 0) return { event: "undone" };
-    const marked = event.event === "prompted" || event.event === "edited";
+    const marked = event.event === "prompted" || (event.event === "edited" && labelGone(event) === null);
     if (!marked || removed.has(position) || position < (deleted.get(event.label) ?? -1)) continue;
     return { event: "removed", of: position };
   }

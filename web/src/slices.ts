@@ -112,7 +112,7 @@ export function paintLabels(
   rect: Rect,
   colours: ReadonlyMap<number, Colour>,
   out: Uint8ClampedArray,
-  hidden: readonly number[] = [],
+  opacities: ReadonlyMap<number, number> = new Map(), // 0 of those that are hidden; 1 without
 ): void {
   const { start, right, down } = walk(plane, map.shape, slice);
   let to = 0;
@@ -130,7 +130,7 @@ export function paintLabels(
       if (label !== known) {
         known = label;
         colour = colours.get(label) ?? [160, 160, 160];
-        alpha = hidden.includes(label) ? 0 : 255;
+        alpha = Math.round(255 * (opacities.get(label) ?? 1));
       }
       out[to] = colour[0];
       out[to + 1] = colour[1];

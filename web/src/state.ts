@@ -7,7 +7,7 @@
 
 import type { Side, Theme } from "./appearance";
 import { arrange, type Layout, LAYOUTS, type Spec } from "./arrange";
-import type { Edit, Finetune, Case, Measures, Event, Format, Label, Method, Prompt } from "./api";
+import type { Edit, Finetune, Case, Measures, Event, Format, Label, Method, Prompt, SeriesInfo } from "./api";
 import type { ColourMap } from "./colours";
 import type { Change } from "./change";
 import type { Contrast, Statistics } from "./contrast";
@@ -16,8 +16,9 @@ import { type Axis, type Box, type Index, type Plane, type PlaneName, spacingOf,
 import type { UncertaintyMap, LabelMap } from "./labelmap";
 import type { Person } from "./live";
 import type { Volume } from "./nifti";
-import { phrases, plural } from "./phrases";
+import { fill, phrases, plural } from "./phrases";
 import type { Robot } from "./robot";
+import { labelGone } from "./session";
 import { type Ruler, type RulerKind, RULERS } from "./rulers";
 import type { Slab } from "./slices";
 
@@ -35,6 +36,7 @@ export type Connection = "none" | "live" | "lost";
 /** One image of a case. */
 export interface Series {
   readonly volume: Volume;
+  readonly modality: string;
   statistics: Statistics; // of the slices that are there
 }
 
@@ -49,9 +51,11 @@ export interface Opened {
   readonly case: Case;
   readonly session: string;
   readonly volume: Volume;
+  readonly modality: string;
   statistics: Statistics; // of the slices that are there
   readonly photo: boolean;
-  readonly images: number; // series of the case on one grid; `volume` is the first
+  readonly images: number; // of the case's own image, on one grid, `volume` being the first; then of its series
+  readonly beside: readonly SeriesInfo[]; // series that are shown on that grid, the last of the images
   readonly others: Map<number, Series>; // those after the first that have been fetched
   readonly planes: readonly Plane[];
   readonly map: LabelMap;
@@ -312,7 +316,8 @@ export function marksOf({ events, done, pending, unsent }: Marked): Mark[] {
   const deleted = new Map<number, number>(); // labels, and when they were deleted last
   for (const position of done) {
     const event = events.at(position);
-    if (event?.event === "deleted") deleted.set(event.label, position);
+    const gone = event === undefined ? null : labelGone(event);
+    if (gone !== null) deleted.set(gone, position);
   }
   const marks: Mark[] = [];
   for (const position of done) {
@@ -339,7 +344,27 @@ export function waitingWords(unsent: readonly Event[]): string {
 export function panesOf({ opened, layout, main }: Pick<State, "opened" | "layout" | "main">): readonly Spec[] {
   if (opened === null) return [];
   const planes = opened.planes.map(({ name }) => name);
-  return arrange(layout, planes, opened.images, main);
+  return arrange(layout, planes, imagesBeside(opened), main);
+}
+
+/** Return the images that are shown side by side; null: the chosen one, of a case with many times. */
+export function imagesBeside({ case: known, images, beside }: Opened): readonly (number | null)[] {
+  const own = images - beside.length;
+  const first = known.timed ? [null] : Array.from({ length: own }, (_, image) => image);
+  return [...first, ...beside.map((_, i) => own + i)];
+}
+
+/** Return what one of a case's images is called. */
+export function imageName({ case: known, images, beside }: Opened, image: number): string {
+  const own = images - beside.length;
+  if (image >= own) return beside[image - own].name;
+  if (known.timed) return fill(phrases.common.time, { n: image + 1 });
+  return own > 1 ? fill(phrases.common.image, { n: image + 1 }) : known.modality || phrases.common.thisImage;
+}
+
+/** Return the series whose voxels an image of a case has; null where they are the case's own. */
+export function seriesInfo({ images, beside }: Opened, image: number): SeriesInfo | null {
+  return beside[image - (images - beside.length)] ?? null;
 }
 
 /** Return one of a case's images, null where it has not been fetched. */

@@ -7,25 +7,26 @@ const ids = (...asked: Parameters<typeof arrange>): string[] => arrange(...asked
 
 describe("the panes of a layout", () => {
   it("are all planes and 3D, one large and two small, rows or columns, or one alone", () => {
-    expect(ids("grid", PLANES, 1, "axial")).toEqual(["axial", "coronal", "sagittal", "render"]);
-    expect(ids("main", PLANES, 1, "coronal")).toEqual(["coronal", "axial", "sagittal"]);
-    expect(ids("rows", PLANES, 1, "axial")).toEqual(PLANES);
-    expect(ids("sagittal", PLANES, 1, "axial")).toEqual(["sagittal"]);
-    expect(ids("render", PLANES, 1, "axial")).toEqual(["render"]);
+    expect(ids("grid", PLANES, [0], "axial")).toEqual(["axial", "coronal", "sagittal", "render"]);
+    expect(ids("main", PLANES, [0], "coronal")).toEqual(["coronal", "axial", "sagittal"]);
+    expect(ids("rows", PLANES, [0], "axial")).toEqual(PLANES);
+    expect(ids("sagittal", PLANES, [0], "axial")).toEqual(["sagittal"]);
+    expect(ids("render", PLANES, [0], "axial")).toEqual(["render"]);
   });
 
   it("are one plane of each image where series lie side by side", () => {
-    expect(arrange("series", PLANES, 2, "coronal")).toEqual([
+    expect(arrange("series", PLANES, [0, 1], "coronal")).toEqual([
       { id: "coronal:0", plane: "coronal", image: 0 },
       { id: "coronal:1", plane: "coronal", image: 1 },
     ]);
-    expect(ids("series", PLANES, 1, "axial")).toEqual(["axial"]);
-    expect(ids("series", ["axial"], 3, "axial")).toEqual(["axial:0", "axial:1", "axial:2"]);
+    expect(ids("series", PLANES, [null, 9], "axial")).toEqual(["axial", "axial:9"]); // the time that is chosen, and one beside it
+    expect(ids("series", PLANES, [0], "axial")).toEqual(["axial"]);
+    expect(ids("series", ["axial"], [0, 1, 2], "axial")).toEqual(["axial:0", "axial:1", "axial:2"]);
   });
 
   it("of a picture are the one plane that it has", () => {
-    expect(ids("grid", ["axial"], 1, "axial")).toEqual(["axial"]);
-    expect(ids("coronal", ["axial"], 1, "coronal")).toEqual(["axial"]);
+    expect(ids("grid", ["axial"], [0], "axial")).toEqual(["axial"]);
+    expect(ids("coronal", ["axial"], [0], "coronal")).toEqual(["axial"]);
   });
 
   it("are laid in rows and columns", () => {

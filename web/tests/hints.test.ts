@@ -7,7 +7,7 @@ const opened = { planes: [1, 2, 3] } as unknown as Opened;
 describe("the hint", () => {
   it("counts the ends of the object", () => {
     expect(hintOf({ ...INITIAL, opened, tool: "extremes" })).toBe(
-      "Click left, right, top, bottom of the object in one slice",
+      "Click left, right, top, bottom of the object in one slice, or six ends over several planes",
     );
     const points = [
       [1, 2, 3],
@@ -15,6 +15,10 @@ describe("the hint", () => {
       [1, 0, 4],
     ] as const;
     expect(hintOf({ ...INITIAL, opened, tool: "extremes", points })).toBe("Click left, right, top, bottom: 3 of 4");
+    const across = [...points, [0, 2, 2]] as const;
+    expect(hintOf({ ...INITIAL, opened, tool: "extremes", points: across })).toBe(
+      "Click all six ends of the object: 4 of 6",
+    );
   });
 
   it("tells how a mark is drawn by keys, and how a box gets depth", () => {

@@ -7,7 +7,7 @@ import { INITIAL, type Opened, type State } from "../src/state";
 
 const defined = (value: number): Event => ({
   event: "defined",
-  label: { value, name: value === 1 ? "liver" : "kidney", colour: [1, 2, 3], locked: false },
+  label: { value, name: value === 1 ? "liver" : "kidney", colour: [1, 2, 3], locked: false, opacity: 1, codes: null },
   joined: false,
 });
 const clicked = (label: number): Event => ({

@@ -132,6 +132,14 @@ describe("the mask", () => {
     expect(Array.from(out.subarray(8, 12))).toEqual([160, 160, 160, 255]);
   });
 
+  it("is as opaque as each label is, and clear where one is hidden", () => {
+    const map = new LabelMap([1, 1, 3]);
+    map.apply(patch([0, 0, 0], [1, 1, 3], [1, 2, 3]));
+    const out = new Uint8ClampedArray(12);
+    paintLabels(map, PHOTO, 0, whole(3, 1), new Map(), out, new Map([[1, 0], [2, 0.5]])); // prettier-ignore
+    expect([3, 7, 11].map((at) => out[at])).toEqual([0, 128, 255]);
+  });
+
   it("paints a rectangle where it lies in a flipped plane", () => {
     const map = new LabelMap([1, 3, 4]);
     map.apply(patch([0, 1, 0], [1, 2, 1], [7]));

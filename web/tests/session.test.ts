@@ -1,11 +1,18 @@
 import { describe, expect, it } from "vitest";
 import type { Event, Label } from "../src/api";
 import { nameIn, sentenceIn } from "../src/api";
-import { fold, freeValue, same, stepBack, unrecorded } from "../src/session";
+import { fold, freeValue, opening, same, stepBack, unrecorded } from "../src/session";
 import { finetuneOf, INITIAL, marksOf, methodsFor, Store, waitingWords } from "../src/state";
 import { withoutHidden } from "../src/uploads";
 
-const label = (value: number, name = "lesion"): Label => ({ value, name, colour: [1, 2, 3], locked: false });
+const label = (value: number, name = "lesion"): Label => ({
+  value,
+  name,
+  colour: [1, 2, 3],
+  locked: false,
+  opacity: 1,
+  codes: null,
+});
 const defined = (value: number, name?: string): Event => ({
   event: "defined",
   label: label(value, name),
@@ -67,6 +74,43 @@ describe("a log of events", () => {
     expect(fold(gone).labels.map(({ value }) => value)).toEqual([2]);
     expect(marked(gone)).toEqual([]);
     expect(marked([...gone, undone])).toEqual([2]);
+  });
+
+  it("puts labels in another order, those that are not named behind", () => {
+    const events: Event[] = [defined(1), defined(2), defined(3), { event: "ordered", labels: [3, 1] }];
+    const values = (all: Event[]) => fold(all).labels.map(({ value }) => value);
+    expect(values(events)).toEqual([3, 1, 2]);
+    expect(values([...events, defined(1, "cyst"), defined(4)])).toEqual([3, 1, 2, 4]);
+    expect(values([...events, undone])).toEqual([1, 2, 3]);
+  });
+
+  it("makes a label a part of another one in one event, which undo takes back and nobody removes", () => {
+    const other = { ...clicked(2), label: 2 } as Event;
+    const merge: Event = {
+      event: "edited",
+      edit: { kind: "merge", other: 2 },
+      label: 1,
+      overwrite: false,
+      joined: false,
+    };
+    const events = [defined(1), defined(2), clicked(1), other, merge];
+    const marked = (all: Event[]) =>
+      marksOf({ events: all, ...fold(all), pending: [], unsent: [] }).map((one) => one.position);
+    expect(fold(events).labels.map(({ value }) => value)).toEqual([1]);
+    expect(marked(events)).toEqual([2, 4]);
+    expect(fold([...events, undone]).labels.map(({ value }) => value)).toEqual([1, 2]);
+    expect(marked([...events, undone])).toEqual([2, 3]);
+    const later = [...events, clicked(5)];
+    expect(stepBack(later, fold(later).done, new Set([5]), new Set())).toEqual({ event: "removed", of: 2 });
+  });
+
+  it("begins with the labels of its project, which undo leaves", () => {
+    const begun = [defined(1), joined(defined(2))];
+    const count = (events: Event[]) => opening(events, fold(events).done);
+    expect(count(begun)).toBe(2);
+    expect(count([...begun, defined(3)])).toBe(2);
+    expect(count([clicked(1)])).toBe(0);
+    expect(count([])).toBe(0);
   });
 
   it("folds undo and redo away", () => {

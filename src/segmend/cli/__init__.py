@@ -34,6 +34,7 @@ COMMANDS = {  # a file beside this one, and the function in it, with what the li
     "reproduce": "Run a paper's experiment and judge its claims.",
     "restore": "Put a backup into an empty folder, database or bucket.",
     "samples": "Write sample images with their right masks.",
+    "series": "Show other scans beside a case's image: T2 beside T1, PET over CT.",
     "segment": "Segment one object of an image, or all that a task model knows.",
     "start": "Open the annotator in a browser.",
     "train": "Train a method on a folder of data sets.",

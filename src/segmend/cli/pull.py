@@ -120,6 +120,7 @@ def _add(store: Store, folder: Path, uid: str, project: str) -> list[dict[str, A
                 patient=info.patient,
                 study_date=info.study_date,
                 description=info.study,
+                frame=info.frame,
             )
             cases.append({"case": case.id, "name": case.name, "series": uid, "shape": list(case.shape)})
     except BaseException:

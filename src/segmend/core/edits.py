@@ -141,6 +141,13 @@ class Combine:
 
 
 @dataclass(frozen=True)
+class Merge:
+    """Another label becomes a part of this one: its voxels are this label's, and there is no such label any longer."""
+
+    other: int
+
+
+@dataclass(frozen=True)
 class Interpolate:
     """The empty slices between two with a mask get one, halfway in shape; or all between those that are named."""
 
@@ -182,6 +189,7 @@ Edit = (
     | Grow
     | Threshold
     | Combine
+    | Merge
     | Interpolate
     | CopySlice
     | Cut
@@ -198,6 +206,7 @@ EDITS: dict[str, type[Edit]] = {
     "grow": Grow,
     "threshold": Threshold,
     "combine": Combine,
+    "merge": Merge,
     "interpolate": Interpolate,
     "copy_slice": CopySlice,
     "cut": Cut,
@@ -221,7 +230,7 @@ def other_label(edit: Edit) -> int | None:
     (4, None, None)
     """
     match edit:
-        case Combine(operation="union", other=other):
+        case Combine(operation="union", other=other) | Merge(other=other):
             return other
         case Cut(to=to):
             return to

@@ -28,7 +28,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from segmend.core.edits import Combine, Edit, check_edit, edit_from_json, edit_to_json, other_label
+from segmend.core.codes import SegmentCodes, codes_from_json, codes_to_json
+from segmend.core.edits import Combine, Edit, Merge, check_edit, edit_from_json, edit_to_json, other_label
 from segmend.core.image import Box, Index, LabelMap, MaskArray, bounds
 from segmend.core.prompts import Mask, Prompt, check, kind_of
 from segmend.core.prompts import from_json as prompt_from_json
@@ -62,14 +63,23 @@ class Label:
     name: str
     colour: Colour
     locked: bool = False  # a locked label's voxels never change
+    opacity: float = 1.0  # of its mask, as a part of the opacity of all masks
+    codes: SegmentCodes | None = None  # what it is in SNOMED CT; None: what its name says
 
 
 @dataclass(frozen=True)
 class Defined:
-    """A label was added, renamed, recoloured, locked or unlocked."""
+    """A label was added, renamed, recoloured, locked or unlocked, or told what it is."""
 
     label: Label
     joined: bool = False  # to the event before: both are undone in one step
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """The labels are listed in this order from now on; those that are not named come behind, as they were."""
+
+    labels: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -123,7 +133,7 @@ class Redone:
     """The last event taken back came into effect again, and those joined to it."""
 
 
-Event = Defined | Prompted | Edited | Removed | Deleted | Undone | Redone
+Event = Defined | Ordered | Prompted | Edited | Removed | Deleted | Undone | Redone
 Marked = Prompted | Edited  # what a person put down, and may take away again
 Asking = Prompted | Edited | Removed | Deleted  # what changes masks, and so has an answer
 
@@ -137,6 +147,19 @@ def taken_away(event: Event) -> int | None:
     match event:
         case Removed(event=earlier) | Prompted(replaces=earlier):
             return earlier
+        case _:
+            return None
+
+
+def label_gone(event: Event) -> int | None:
+    """Return the label that an event deletes or makes a part of another one, None where it does neither.
+
+    >>> label_gone(Deleted(4)), label_gone(Edited(Merge(2), 1)), label_gone(Undone())
+    (4, 2, None)
+    """
+    match event:
+        case Deleted(label=label) | Edited(edit=Merge(other=label)):
+            return label
         case _:
             return None
 
@@ -252,14 +275,17 @@ class Session:
 
     @cached_property
     def labels(self) -> Mapping[int, Label]:
-        """The labels in effect by value, in the order they were first defined."""
+        """The labels in effect by value, in the order they were first defined or put in since."""
         labels: dict[int, Label] = {}
         for i in self.done:
             event = self.events[i]
             if isinstance(event, Defined):
                 labels[event.label.value] = event.label
-            elif isinstance(event, Deleted):
-                labels.pop(event.label, None)
+            elif isinstance(event, Ordered):
+                named = {value: labels[value] for value in event.labels if value in labels}
+                labels = named | {value: label for value, label in labels.items() if value not in named}
+            elif (gone := label_gone(event)) is not None:
+                labels.pop(gone, None)
         return MappingProxyType(labels)
 
     def prompted(self, label: int | None = None, *, before: int | None = None) -> tuple[int, ...]:
@@ -280,7 +306,7 @@ class Session:
         """
         done = [i for i in self.done if before is None or i < before]
         removed = {taken_away(self.events[i]) for i in done}
-        deleted = {event.label: i for i in done if isinstance(event := self.events[i], Deleted)}  # the last time
+        deleted = {gone: i for i in done if (gone := label_gone(self.events[i])) is not None}  # the last time
         return tuple(
             i
             for i in done
@@ -299,6 +325,13 @@ class Session:
                     raise PromptError("A label needs a name; got an empty one.")
                 if not all(0 <= part <= 255 for part in label.colour):
                     raise PromptError(f"A colour needs three numbers of 0 to 255; got {label.colour}.")
+                if not 0 <= label.opacity <= 1:
+                    raise PromptError(f"A label needs an opacity of 0 to 1; got {label.opacity:g}.")
+            case Ordered(labels=values):
+                if len(set(values)) != len(values) or not set(values) <= self.labels.keys():
+                    raise PromptError(
+                        f"An order needs each of its labels once, of {sorted(self.labels)}; got {values}."
+                    )
             case Prompted(prompt=prompt, label=value, method=method):
                 self._check_label(value)
                 check(prompt, self.shape)
@@ -316,6 +349,10 @@ class Session:
                 marked = self.events[earlier]
                 assert isinstance(marked, Marked)
                 self._check_label(marked.label)
+                if label_gone(marked) is not None:
+                    raise PromptError(
+                        f"A merge of labels can be undone, but not be taken away; event {earlier} is one."
+                    )
             case Deleted(label=value):
                 self._check_label(value)
             case Undone():
@@ -414,6 +451,8 @@ def event_to_json(event: Event) -> dict[str, Any]:
     match event:
         case Defined(label=label, joined=joined):
             return {"event": "defined", "label": label_to_json(label), "joined": joined}
+        case Ordered(labels=order):
+            return {"event": "ordered", "labels": list(order)}
         case Prompted(prompt=prompt, label=value, method=method, finetune=finetune):
             values = {"event": "prompted", "prompt": prompt_to_json(prompt), "label": value, "method": method}
             values |= {"finetune": finetune, "overwrite": event.overwrite, "joined": event.joined}
@@ -442,6 +481,10 @@ def event_from_json(values: Mapping[str, Any]) -> Event:
         match kind:
             case "defined":
                 return Defined(label_from_json(values["label"]), _flag(values, "joined", default=False))
+            case "ordered":
+                if not isinstance(values["labels"], list) or len(values["labels"]) > MAX_LABEL:
+                    raise PromptError("An order needs a list of labels.")
+                return Ordered(tuple(_whole(value) for value in values["labels"]))
             case "prompted":
                 finetune = finetune_of(values.get("finetune", values.get("adapt", "auto")))  # "adapt" before 0.2
                 prompt = prompt_from_json(values["prompt"])
@@ -501,7 +544,9 @@ def _whole(value: Any) -> int:
 
 def label_to_json(label: Label) -> dict[str, Any]:
     """Return the label as plain JSON values."""
-    return {"value": label.value, "name": label.name, "colour": list(label.colour), "locked": label.locked}
+    codes = None if label.codes is None else codes_to_json(label.codes)
+    values = {"value": label.value, "name": label.name, "colour": list(label.colour), "locked": label.locked}
+    return {**values, "opacity": label.opacity, "codes": codes}
 
 
 def label_from_json(values: Mapping[str, Any]) -> Label:
@@ -512,4 +557,8 @@ def label_from_json(values: Mapping[str, Any]) -> Label:
         raise PromptError(f"A label needs text as its name; got {name!r}.")
     if not isinstance(locked, bool):
         raise PromptError(f"'locked' needs true or false; got {locked!r}.")
-    return Label(_whole(values["value"]), name, (r, g, b), locked)
+    opacity = values.get("opacity", 1.0)
+    if isinstance(opacity, bool) or not isinstance(opacity, int | float):
+        raise PromptError(f"'opacity' needs a number of 0 to 1; got {opacity!r}.")
+    codes = None if values.get("codes") is None else codes_from_json(values["codes"])
+    return Label(_whole(values["value"]), name, (r, g, b), locked, float(opacity), codes)

@@ -24,6 +24,7 @@ from segmend.core.edits import (
     Grow,
     Interpolate,
     KeepLargest,
+    Merge,
     Paint,
     Range,
     RemoveSmall,
@@ -126,6 +127,8 @@ def _change(edit: Edit, mask: MaskArray, image: Image, mask_of: Callable[[int], 
             return _threshold(edit, mask, image)
         case Combine():
             return _combine(edit, mask, mask_of(edit.other), image)
+        case Merge(other=other):
+            return _union(mask, mask_of(other), other)
         case _:
             return _ruled(edit, mask, image)
 
@@ -241,10 +244,7 @@ def _combine(edit: Combine, mask: MaskArray, other: MaskArray, image: Image) -> 
     spacing, shape = image.spacing.tolist(), mask.shape
     mine, theirs = bounds(mask), bounds(other)
     if edit.operation == "union":
-        if theirs is None:
-            return None
-        box = theirs if mine is None else theirs.union(mine)
-        return Change(box, mask[box.slices] | other[box.slices], taken=edit.other)
+        return _union(mask, other, edit.other)
     if mine is None:
         return None
     reach = whole(shape) if theirs is None else theirs.grown(_voxels(edit.margin_mm, spacing)).clipped(shape)
@@ -255,6 +255,15 @@ def _combine(edit: Combine, mask: MaskArray, other: MaskArray, image: Image) -> 
     near[part.within(mine)] = within_mm(other[reach.slices], edit.margin_mm, spacing)[part.within(reach)]
     here = mask[mine.slices]
     return Change(mine, here & ~near if edit.operation == "subtract" else here & near)
+
+
+def _union(mask: MaskArray, other: MaskArray, label: int) -> Change | None:
+    """Return what takes all voxels of another label over."""
+    mine, theirs = bounds(mask), bounds(other)
+    if theirs is None:
+        return None
+    box = theirs if mine is None else theirs.union(mine)
+    return Change(box, mask[box.slices] | other[box.slices], taken=label)
 
 
 def _voxels(mm: float, spacing: Sequence[float]) -> Index:

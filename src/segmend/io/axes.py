@@ -2,8 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from segmend.errors import FileError
 from segmend.io.intensities import Numbers
+
+# What is noted of an image whose channels are one image at several times.
+TIMED = "The fourth axis is time"
+# DICOM's tags that tell times apart; volumes that differ by others, such as an echo, are several images.
+TIME_TAGS = (
+    "TemporalPositionIdentifier", "TemporalPositionIndex", "TriggerTime", "NominalPercentageOfCardiacPhase",
+    "AcquisitionTime", "ContentTime",
+)  # fmt: skip
+
+
+def is_timed(notes: Iterable[str]) -> bool:
+    """Tell by an image's notes whether its channels are one image at several times.
+
+    >>> is_timed(["Every place was scanned 9 times; the volumes are told apart by TriggerTime."]), is_timed([])
+    (True, False)
+    """
+    told = tuple(f"told apart by {tag}." for tag in TIME_TAGS)
+    return any(note.startswith(TIMED) or note.endswith(told) for note in notes)
 
 
 def select_channels(stored: Numbers, *, fourth: str, frame: int, name: str) -> Numbers:

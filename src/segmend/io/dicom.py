@@ -110,8 +110,9 @@ class Volume:
         count = len(self.planes)
         text = f"{rows} x {columns}, {count} slice{'s' if count > 1 else ''}{', RGB' if samples == 3 else ''}"
         return SeriesInfo(
-            self.uid, self.name, self.modality, text, patient=self.patient, study_date=self.study_date, study=self.study
-        )
+            self.uid, self.name, self.modality, text, patient=self.patient, study_date=self.study_date,
+            study=self.study, frame=self.frame_uid,
+        )  # fmt: skip
 
 
 def is_dicom(head: bytes) -> bool:

@@ -20,7 +20,7 @@ from segmend.errors import FileError
 from segmend.io import dicom
 from segmend.io.dicomjpeg import check_frames
 from segmend.io.reference import Reference, code_item, ds, identify, series_items, slice_item, snomed
-from segmend.io.segmentcodes import codes_of
+from segmend.io.segmentcodes import codes_of_label
 from segmend.io.sizes import check_claim
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _description(number: int, label: Label) -> Any:
     from pydicom.sr.codedict import codes
     from pydicom.uid import generate_uid
 
-    known = codes_of(label.name)
+    known = codes_of_label(label)
     algorithm = hd.AlgorithmIdentificationSequence("Segmend", codes.DCM.ArtificialIntelligence, version("segmend"))
     description = hd.seg.SegmentDescription(
         segment_number=number,

@@ -20,7 +20,7 @@ from segmend.core.atomic import write_atomically
 from segmend.core.geometry import Affine, sheared, turned
 from segmend.core.image import Image, is_flat
 from segmend.errors import FileError
-from segmend.io.axes import select_channels
+from segmend.io.axes import TIMED, select_channels
 from segmend.io.intensities import Numbers, check_finite, rescale, to_native
 from segmend.io.sizes import check_claim
 
@@ -30,6 +30,9 @@ TYPES: dict[int, str] = {
 RGB24, RGBA32 = 128, 2304
 COLOURS = {RGB24: 3, RGBA32: 4}  # bytes a voxel
 UNITS_MM = {1: 1000.0, 2: 1.0, 3: 0.001}
+UNITS_TIME = {8: "s", 16: "ms", 24: "\u00b5s"}
+# Kinds of scan that one file holds, such as T1, T2, FLAIR and contrast: more volumes are taken for times.
+MOST_KINDS = 4
 GZIP = b"\x1f\x8b"
 
 # Of a NIfTI-1 file that is written: the header's 348, and four zeros that say that no extension follows.
@@ -77,6 +80,8 @@ def _image(stored: Numbers, header: Header, name: str, fourth: str, frame: int) 
     if stored.ndim == 6:
         return Image(rgb_channels(stored, name), affine, notes, axes="zyx")
     voxels = select_channels(stored, fourth=fourth, frame=frame, name=name)
+    if fourth == "channels" and _is_timed(header, len(voxels)):
+        notes = (*notes, f"{TIMED}: {len(voxels)} volumes, {header['pixdim'][4]:.4g} {_time_unit(header)} apart.")
     return Image(check_finite(_rescale(to_native(voxels), header), name), affine, notes, axes="zyx")
 
 
@@ -172,6 +177,16 @@ def read_bytes(file: BufferedIOBase, count: int, name: str) -> Numbers:
             raise FileError(f"{name} is cut short: {count} bytes of voxels are needed, {done} came.")
         done += got
     return values
+
+
+def _is_timed(header: Header, channels: int) -> bool:
+    """Tell whether a file says that its fourth axis is time: scans of a few kinds are often kept as if it were."""
+    step = float(header["pixdim"][4])
+    return channels > MOST_KINDS and header["dim"][4] == channels and bool(_time_unit(header)) and 0 < step < np.inf
+
+
+def _time_unit(header: Header) -> str:
+    return UNITS_TIME.get(header["units"][0] & 0x38, "")
 
 
 def _rescale(voxels: Numbers, header: Header) -> Numbers:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from segmend.core.codes import Code
 from segmend.core.geometry import same_grid
 from segmend.core.image import Image
 from segmend.errors import FileError, GeometryError
 from segmend.io import dicom
 from segmend.io.folders import explain_errors, open_files
-from segmend.io.segmentcodes import Code
 
 if TYPE_CHECKING:
     from pydicom import Dataset

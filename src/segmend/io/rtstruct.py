@@ -23,7 +23,7 @@ from segmend.core.session import Label
 from segmend.errors import FileError, GeometryError
 from segmend.io import dicom
 from segmend.io.reference import Reference, code_item, ds, identify, series_items, slice_item, snomed
-from segmend.io.segmentcodes import UNKNOWN, codes_of
+from segmend.io.segmentcodes import UNKNOWN, codes_of_label
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -182,7 +182,7 @@ def _add_region(data: Dataset, label: Label, contours: list[Dataset], frame_uid:
         drawn.ContourSequence = contours
     observed.ObservationNumber = observed.ReferencedROINumber = label.value
     observed.RTROIInterpretedType = observed.ROIInterpreter = ""
-    if (known := codes_of(label.name)) != UNKNOWN:
+    if (known := codes_of_label(label)) != UNKNOWN:
         kind = code_item(snomed(known.type))
         if known.side is not None:
             kind.SegmentedPropertyTypeModifierCodeSequence = [code_item(snomed(known.side))]

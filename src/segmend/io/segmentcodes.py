@@ -14,26 +14,20 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from segmend.core.codes import Code, SegmentCodes
+from segmend.core.session import Label
+
 TABLE = Path(__file__).with_name("segment_codes.csv")
 # Words that no two structures differ by.
 FILLERS = frozenset({"of", "the", "and"})
 
 
 @dataclass(frozen=True)
-class Code:
-    """A concept of SNOMED CT."""
+class Structure:
+    """A line of the table, as a label of its own would be called and coded."""
 
-    value: str
-    meaning: str
-
-
-@dataclass(frozen=True)
-class SegmentCodes:
-    """What a segment is: its category, its type, and the side that its name says."""
-
-    category: Code
-    type: Code
-    side: Code | None = None
+    name: str
+    codes: SegmentCodes
 
 
 CATEGORIES: Mapping[str, Code] = {  # by the first column of the table; context group 7150
@@ -74,15 +68,69 @@ def codes_of(name: str) -> SegmentCodes:
     return SegmentCodes(found.category, found.type, BOTH if len(sides) > 1 else sides.pop())
 
 
+def codes_of_label(label: Label) -> SegmentCodes:
+    """Return what a label is: its own codes, else those of its name.
+
+    >>> codes_of_label(Label(1, "GTV", (0, 0, 0), codes=codes_of("kidney"))).type.meaning
+    'Kidney'
+    """
+    return label.codes if label.codes is not None else codes_of(label.name)
+
+
+def structures(text: str, limit: int = 50) -> list[Structure]:
+    """Return the lines of the table that a search finds, those whose name begins with it first.
+
+    All words of the search are beginnings of words of the name; one that says a side is that of what is found.
+
+    >>> [found.name for found in structures("left kid")], structures("kid left")[0].codes.side.meaning
+    (['Left kidney'], 'Left')
+    """
+    words = [word for word in re.split(r"[\W_]+", text.casefold()) if word and word not in FILLERS]
+    whole = [found for _, names, found in _rows() if _ranked(words, names) is not None]
+    if whole or not (sides := [word for word in words if word in SIDES]):
+        return _best(words, "", None)[:limit]
+    both = len(set[Code]().union(*(SIDES[word] for word in sides))) > 1
+    side = BOTH if both else next(iter(SIDES[sides[0]]))
+    return _best([word for word in words if word not in SIDES], "both" if both else sides[0], side)[:limit]
+
+
+def _best(words: Sequence[str], prefix: str, side: Code | None) -> list[Structure]:
+    ranked = []
+    for name, names, codes in _rows():
+        rank = _ranked(words, names)
+        if rank is not None:
+            called = f"{prefix} {name}".strip()
+            ranked.append((rank, called, SegmentCodes(codes.category, codes.type, side)))
+    return [
+        Structure(called[0].upper() + called[1:], codes) for _, called, codes in sorted(ranked, key=lambda r: r[:2])
+    ]
+
+
+def _ranked(words: Sequence[str], names: Sequence[str]) -> int | None:
+    """Return how well a search fits a line: 0 for a name of just its words, 1 for one that begins so, 2 for others."""
+    fitting = [name for name in names if all(any(part.startswith(word) for part in name.split()) for word in words)]
+    if not fitting:
+        return None
+    if any(len(name.split()) == len(words) for name in fitting):
+        return 0
+    return 1 if any(name.startswith(" ".join(words)) for name in fitting) else 2
+
+
+@cache
+def _rows() -> tuple[tuple[str, tuple[str, ...], SegmentCodes], ...]:
+    """Return the lines of the table: the first name, all names, and the codes."""
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        return tuple(
+            (names[0], names, SegmentCodes(CATEGORIES[row["category"]], Code(row["code"], row["meaning"])))
+            for row in csv.DictReader(file)
+            for names in [tuple(row["names"].split("; "))]
+        )
+
+
 @cache
 def _table() -> Mapping[tuple[str, ...], SegmentCodes]:
     """Return the codes of the table by the words of each name."""
-    with TABLE.open(encoding="utf-8", newline="") as file:
-        return {
-            _key(re.split(r"\W+", name)): SegmentCodes(CATEGORIES[row["category"]], Code(row["code"], row["meaning"]))
-            for row in csv.DictReader(file)
-            for name in row["names"].split("; ")
-        }
+    return {_key(re.split(r"\W+", name)): codes for _, names, codes in _rows() for name in names}
 
 
 def _key(words: Sequence[str]) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ class SeriesInfo:
     patient: str = ""  # name and id, as DICOM files say
     study_date: str = ""  # YYYY-MM-DD
     study: str = ""  # what DICOM files call the study
+    frame: str = ""  # DICOM's frame of reference: images of one share their millimetres
 
     def __str__(self) -> str:
         return f"{self.uid} ({', '.join(part for part in (self.name, self.modality, self.description) if part)})"

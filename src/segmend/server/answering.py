@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from segmend.core.edits import Combine, Merge
 from segmend.core.image import Box, Image, LabelMap, MaskArray, Real, bounds
 from segmend.core.prompts import Click, Drawn, Extremes, Prompt, Stroke, kind_of
 from segmend.core.segmenter import Method, Prediction, Workspace, answers, label_meant
@@ -300,7 +301,8 @@ class _Replay:
     def _change(self, position: int, event: Edited) -> Change | None:
         """Return what an edit makes of the mask as it is now; one of another label gives and takes what it did then."""
         if event.label == self.label:
-            return edited(event.edit, self.mask, self.scene.image(), self.scene.mask_of)
+            seen = self._mask_then(position) if isinstance(event.edit, Combine | Merge) else self.scene.mask_of
+            return edited(event.edit, self.mask, self.scene.image(), seen)
         patch = self.session.answers.get(position)
         if patch is None or not patch.box.size:
             return None
@@ -310,3 +312,9 @@ class _Replay:
         after = before ^ patch.values
         here = self.mask[patch.box.slices]
         return Change(patch.box, (here | (after == self.label)) & ~((before == self.label) & (after != self.label)))
+
+    def _mask_then(self, position: int) -> Callable[[int], MaskArray]:
+        """Return what gives other labels' masks as an edit found them: what it took over is its own now."""
+        then = Canvas(self.session.shape)
+        then.follow(_until(self.session, position))
+        return then.mask

@@ -57,6 +57,7 @@ from segmend.server import (
     masks,
     measuring,
     operations,
+    projects,
     replies,
     requests,
     sessions,
@@ -112,7 +113,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     )
     app.add_middleware(replies.CatchErrors)
     app.add_middleware(requests.Observe, log_requests=settings.log_requests)
-    for module in (about, cases, sessions, masks, exports, measuring, live, operations, login_page):
+    for module in (about, cases, projects, sessions, masks, exports, measuring, live, operations, login_page):
         app.include_router(module.router)
     if settings.answers_viewers:
         app.include_router(slicer_legacy.router)  # before the other, whose addresses it shares
@@ -141,6 +142,7 @@ def _open(settings: ServerSettings) -> Shared:
         limit_bytes=settings.cache_bytes,
         open_sessions=settings.open_sessions,
         workers=settings.workers,
+        max_waiting=settings.max_waiting,
         late_seconds=settings.late_seconds,
         weights=settings.weights,
         device=settings.device,

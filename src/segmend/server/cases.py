@@ -8,11 +8,13 @@ from dataclasses import asdict
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Header, Query, Request
+from fastapi import APIRouter, Body, Depends, Header, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from segmend.core.image import Image
 from segmend.errors import LimitError, NotFoundError
+from segmend.io.axes import is_timed
 from segmend.server import uploads
 from segmend.server.bodies import SmallBodyRoute
 from segmend.server.links import OutsideError
@@ -23,12 +25,13 @@ from segmend.server.schemas import (
     ChoicesJson,
     LinkJson,
     NewStatusJson,
+    SeriesJson,
     UploadedJson,
 )
 from segmend.server.state import Shared, SharedNow, UserNow
-from segmend.server.volumes import Volume
+from segmend.server.volumes import SeriesVolume, Volume
 from segmend.store import CaseRecord
-from segmend.store.records import Status
+from segmend.store.records import SeriesRecord, Status
 from segmend.store.worklist import MAX_PAGE, CaseFilter, CaseOrder, DateKey, SortKey
 
 router = APIRouter(prefix="/api/cases", tags=["cases"], responses=PROBLEMS, route_class=SmallBodyRoute)
@@ -51,6 +54,7 @@ def case_to_json(case: CaseRecord) -> dict[str, Any]:
         "shape": list(case.shape),
         "spacing": list(case.spacing),
         "channels": case.channels,
+        "timed": case.channels > 1 and is_timed(case.notes),
         "modality": case.modality,
         "notes": list(case.notes),
         "source": case.source,
@@ -216,7 +220,10 @@ def delete(case: str, here: SharedNow) -> Response:
     return Response(status_code=204)
 
 
+WantedRange = Annotated[str, Header(alias="Range")]
 Channel = Annotated[int | None, Query(ge=0, le=65535)]
+FirstSlice = Annotated[int, Query(ge=0, le=32767, description="the first slice")]
+LastSlice = Annotated[int, Query(ge=1, le=32768, description="just behind the last slice")]
 
 
 @router.get(
@@ -225,10 +232,11 @@ Channel = Annotated[int | None, Query(ge=0, le=65535)]
     response_class=Response,
     responses={200: {"content": {NIFTI: {}}}, 206: {"content": {NIFTI: {}}}},
 )
-def volume(
-    case: str, here: SharedNow, channel: Channel = None, wanted: Annotated[str, Header(alias="Range")] = ""
-) -> Response:
-    file = _volume_of(here, case, channel)
+def volume(case: str, here: SharedNow, channel: Channel = None, wanted: WantedRange = "") -> Response:
+    return _send_file(_volume_of(here, case, channel), wanted)
+
+
+def _send_file(file: Volume, wanted: str) -> Response:
     size = file.size_bytes
     part = byte_range(wanted, size)
     headers = {"Accept-Ranges": "bytes"}
@@ -247,14 +255,12 @@ def volume(
     responses={200: {"content": {NIFTI: {}}}},
 )
 def slices(
-    case: str,
-    here: SharedNow,
-    low: Annotated[int, Query(ge=0, le=32767, description="the first slice")],
-    high: Annotated[int, Query(ge=1, le=32768, description="just behind the last slice")],
-    channel: Channel = None,
-    packed: bool = False,
+    case: str, here: SharedNow, low: FirstSlice, high: LastSlice, channel: Channel = None, packed: bool = False
 ) -> Response:
-    file = _volume_of(here, case, channel)
+    return _send_slices(_volume_of(here, case, channel), low, high, packed)
+
+
+def _send_slices(file: Volume, low: int, high: int, packed: bool) -> Response:
     if (high - low) * file.slice_bytes > MAX_SLICES_BYTES and high - low > 1:
         raise LimitError(f"At most {MAX_SLICES_BYTES >> 20} MB of slices are sent at once.")
     content = file.packed(low, high) if packed else bytes(file.slices(low, high))
@@ -268,6 +274,105 @@ def _volume_of(here: Shared, case: str, channel: int | None) -> Volume:
     except NotFoundError:
         here.sessions.images.forget(case)
         raise
+
+
+# Series beside a case's image
+
+
+@router.get("/{case}/series", response_model=list[SeriesJson], summary="Series that are shown beside a case's image")
+def series(case: str, here: SharedNow) -> Response:
+    return JSONResponse([series_to_json(one) for one in here.store.series(case)])
+
+
+@router.post(
+    "/{case}/series",
+    status_code=201,
+    response_model=list[SeriesJson],
+    summary="Upload images to be shown beside a case's own, by where both lie in the patient",
+    openapi_extra=uploads.BODY,
+)
+async def upload_series(case: str, request: Request, here: SharedNow) -> Response:
+    await run_in_threadpool(here.store.case, case)
+    async with uploads.receive(request, here.settings) as upload, here.reading.turns:
+        added = await run_in_threadpool(uploads.add_series, here.store, here.reading, upload, case)
+    return JSONResponse([series_to_json(one) for one in added], 201)
+
+
+@router.delete("/{case}/series/{series}", status_code=204, summary="Take a series away from a case")
+def delete_series(case: str, series: str, here: SharedNow) -> Response:
+    here.store.delete_series(_series_of(here, case, series).id)
+    return Response(status_code=204)
+
+
+@router.get(
+    "/{case}/series/{series}/volume.nii",
+    summary="A series on the grid of the case's image, as an uncompressed NIfTI-1 file, or a range of its bytes",
+    response_class=Response,
+    responses={200: {"content": {NIFTI: {}}}, 206: {"content": {NIFTI: {}}}},
+)
+def series_volume(case: str, series: str, here: SharedNow, wanted: WantedRange = "") -> Response:
+    return _send_file(_series_volume(here, case, series), wanted)
+
+
+@router.get(
+    "/{case}/series/{series}/slices",
+    summary="A series on the grid of the case's image: the voxels of some slices, as those of the case come",
+    response_class=Response,
+    responses={200: {"content": {NIFTI: {}}}},
+)
+def series_slices(
+    case: str, series: str, here: SharedNow, low: FirstSlice, high: LastSlice, packed: bool = False
+) -> Response:
+    return _send_slices(_series_volume(here, case, series), low, high, packed)
+
+
+def _series_of(here: Shared, case: str, series: str) -> SeriesRecord:
+    found = here.store.one_series(series)
+    if found.case != case:
+        raise NotFoundError(f"There is no series {series!r} beside this case's image.")
+    return found
+
+
+def _series_volume(here: Shared, case: str, series: str) -> Volume:
+    found, main = _series_of(here, case, series), here.store.case(case)
+    return SeriesVolume(here.sessions.images.series(found), main.affine, main.shape, found.lowest)
+
+
+def series_to_json(series: SeriesRecord) -> dict[str, Any]:
+    """Return a series as plain JSON values."""
+    return {
+        "id": series.id,
+        "name": series.name,
+        "modality": series.modality,
+        "shape": list(series.shape),
+        "notes": list(series.notes),
+    }
+
+
+@router.post(
+    "/{case}/frames/{frame}",
+    status_code=201,
+    response_model=CaseJson,
+    summary="Make one time point, or one channel, of a case a case of its own",
+)
+def add_frame(case: str, frame: Annotated[int, Path(ge=0, le=65535)], here: SharedNow) -> Response:
+    known, image = here.store.case(case), here.sessions.images.get(case)
+    if frame >= image.channels:
+        raise NotFoundError(f"This image has channels 0 to {image.channels - 1}; there is no {frame}.")
+    one = Image(
+        image.voxels[frame : frame + 1], image.affine, tuple(note for note in image.notes if not is_timed([note]))
+    )
+    added = here.store.add_case(
+        here.store.free_name(f"{known.name}, time {frame + 1}", project=known.project),
+        one,
+        project=known.project,
+        modality=known.modality,
+        patient=known.patient,
+        study_date=known.study_date,
+        description=known.description,
+        frame=known.frame,
+    )
+    return JSONResponse(case_to_json(added), 201)
 
 
 def byte_range(wanted: str, size: int) -> range | None:

@@ -42,14 +42,16 @@ from segmend.core.session import (
     Edited,
     Event,
     Marked,
+    Ordered,
     Patch,
     Prompted,
     Removed,
     Session,
     Undone,
+    label_gone,
 )
 from segmend.editing.keeping import EditedVoxels
-from segmend.errors import ConflictError, NotFoundError, PromptError, SegmendError, StoreError
+from segmend.errors import BusyError, ConflictError, NotFoundError, PromptError, SegmendError, StoreError
 from segmend.server.answering import EditPart, Part, RestoredPart, Scene, answered_prompts, label_of, parts
 from segmend.server.audience import Answer, Audience, Listener, Person
 from segmend.server.draft_map import Draft, DraftMap
@@ -69,6 +71,8 @@ DELETED = "This case was deleted."
 OTHERS_SECONDS = 10.0
 # What who waits is told when no event can be answered, for a reason that nobody foresaw.
 UNANSWERED = "This event is stored, but could not be answered; the next one tries again, and the log has more."
+# Events of a session that may wait for their answers.
+MAX_WAITING = 500
 # Refused events in a row after which the store is believed, though nobody else seems to have added anything.
 FUTILE = 3
 
@@ -89,6 +93,7 @@ class OpenSession:
         store: Store,
         pool: Pool,
         workspaces: Workspaces,
+        max_waiting: int = MAX_WAITING,
         told: Told = str,
     ) -> None:
         self.id = record.id
@@ -98,6 +103,7 @@ class OpenSession:
         self._store = store
         self._pool = pool
         self._workspaces = workspaces
+        self._max_waiting = max_waiting
         self._lock = RLock()
         self._draft_map = DraftMap(session.shape)
         self._edited: dict[int, EditedVoxels] = {}  # by label
@@ -281,6 +287,8 @@ class OpenSession:
             self._check_open()
             if position not in self._session.pending:
                 raise PromptError(f"Event {position} does not wait for an answer; undo or remove it instead.")
+            if label_gone(self._session.events[position]) is not None and self._session.done[-1] != position:
+                raise PromptError("A label that is deleted or merged cannot be called off any longer; undo it instead.")
             self._withdraw(position, user)
 
     def curtail(self, position: int) -> None:
@@ -329,6 +337,8 @@ class OpenSession:
 
     def _check(self, event: Event) -> None:
         """Raise unless this event makes sense now, before it is stored for good."""
+        if isinstance(event, Asking) and len(self._session.pending) >= self._max_waiting:
+            raise BusyError(f"{self._max_waiting} events of this session wait for their answers; send others later.")
         self._session.add(event)
         if isinstance(event, Prompted) and event.method != GIVEN:
             card = methods.card(event.method)
@@ -356,7 +366,7 @@ class OpenSession:
                 if futile >= FUTILE:
                     raise
         self._session = session
-        if not isinstance(event, Defined):
+        if not isinstance(event, Defined | Ordered):
             self._uncertainty_map = None
         return len(session.events) - 1
 
@@ -416,6 +426,8 @@ class OpenSession:
         self._start()
 
     def _removable(self, position: int, event: Marked) -> bool:
+        if label_gone(event) is not None:
+            return False
         return position in self._session.marked() and not self._session.labels[event.label].locked
 
     # Answers

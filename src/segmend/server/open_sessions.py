@@ -28,6 +28,7 @@ from segmend.server.told import Told
 from segmend.server.work import Pool, log_failure
 from segmend.server.workspaces import Workspaces, array_bytes
 from segmend.store import Store
+from segmend.store.records import SeriesRecord
 
 
 @dataclass(eq=False)
@@ -54,8 +55,17 @@ class Images:
             self._memory.put(self._owner, case_id, image, array_bytes(image.voxels))
         return image
 
+    def series(self, series: SeriesRecord) -> Image:
+        """Return the image of a series beside a case's own."""
+        key = (series.case, series.id)
+        image: Image | None = self._memory.get(self._owner, key)
+        if image is None:
+            image = self._store.series_image(series.id)
+            self._memory.put(self._owner, key, image, array_bytes(image.voxels))
+        return image
+
     def forget(self, case_id: str) -> None:
-        self._memory.forget_where(self._owner, lambda key: bool(key == case_id))
+        self._memory.forget_where(self._owner, lambda key: case_id in (key, key[0]))
 
     def close(self) -> None:
         """Forget all of them."""
@@ -72,6 +82,7 @@ class OpenSessions:
         limit_bytes: int,
         open_sessions: int,
         workers: int,
+        max_waiting: int,
         late_seconds: float = 60.0,
         weights: Mapping[str, Path] | None = None,
         device: Device = AUTO,
@@ -85,6 +96,7 @@ class OpenSessions:
         self._store = store
         self._told = told
         self._open_sessions = open_sessions
+        self._max_waiting = max_waiting
         self._slots: OrderedDict[str, Slot] = OrderedDict()
         self._lock = Lock()
 
@@ -176,6 +188,7 @@ class OpenSessions:
                 store=self._store,
                 pool=self.pool,
                 workspaces=self.workspaces,
+                max_waiting=self._max_waiting,
                 told=self._told,
             )
         except BaseException as error:

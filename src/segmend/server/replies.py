@@ -13,6 +13,7 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from segmend.errors import (
+    BusyError,
     ConflictError,
     DiskFullError,
     LimitError,
@@ -33,9 +34,12 @@ STATUSES: tuple[tuple[type[SegmendError], int], ...] = (
     (UserError, 422),
     (DiskFullError, 507),
     (StoreError, 503),
+    (BusyError, 503),
     (ModelError, 503),
     (SegmendError, 500),
 )
+# Seconds after which who was told that the server is busy may ask again.
+RETRY_SECONDS = 2
 # Characters of a refusal.
 MAX_DETAIL = 1000
 # What a client reads when an error was not foreseen.
@@ -65,7 +69,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     422: {"description": "Something given is wrong; the sentence says what was needed.", **_PROBLEM},
     429: {"description": "Too many wrong tokens came from the same place; wait.", **_PROBLEM},
     500: {"description": "A method failed; its prompt was taken back.", **_PROBLEM},
-    503: {"description": "The store or a model is not there now.", **_PROBLEM},
+    503: {"description": "The store or a model is not there now, or too much waits to be worked out.", **_PROBLEM},
     507: {"description": "The disk is full.", **_PROBLEM},
 }
 
@@ -98,7 +102,10 @@ def add_handlers(app: FastAPI, tell: Told) -> None:
 
     @app.exception_handler(SegmendError)
     async def handle_segmend_error(_: Request, error: SegmendError) -> JSONResponse:
-        return problem(status_of(error), tell(error))
+        reply = problem(status_of(error), tell(error))
+        if isinstance(error, BusyError):
+            reply.headers["Retry-After"] = str(RETRY_SECONDS)
+        return reply
 
     @app.exception_handler(UnreadableError)
     async def handle_unreadable(_: Request, error: UnreadableError) -> JSONResponse:

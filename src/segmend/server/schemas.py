@@ -187,6 +187,13 @@ class CombineJson(BaseModel):
     margin_mm: Distance = 0.0
 
 
+class MergeJson(BaseModel):
+    """The other label becomes a part of this one, and is gone; undo brings it back."""
+
+    kind: Literal["merge"]
+    other: Value
+
+
 class InterpolateJson(BaseModel):
     kind: Literal["interpolate"]
     axis: Axis = 0
@@ -224,6 +231,7 @@ AnyEdit = Annotated[
     | GrowJson
     | ThresholdJson
     | CombineJson
+    | MergeJson
     | InterpolateJson
     | CopySliceJson
     | CutJson,
@@ -231,11 +239,59 @@ AnyEdit = Annotated[
 ]
 
 
+class CodeJson(BaseModel):
+    """A concept of SNOMED CT."""
+
+    value: Annotated[str, Field(pattern=r"^[0-9]{1,64}$")]
+    meaning: Annotated[str, Field(min_length=1, max_length=64, pattern=NAME)]
+
+
+class CodesJson(BaseModel):
+    category: CodeJson
+    type: CodeJson
+    side: CodeJson | None = None
+
+
+Opacity = Annotated[float, Field(ge=0, le=1, description="of its mask, as a part of the opacity of all masks")]
+Codes = Annotated[CodesJson | None, Field(description="what it is; null: what its name says")]
+Colour = Annotated[list[Channel], Field(min_length=3, max_length=3)]
+
+
 class LabelJson(BaseModel):
     value: Value
     name: Name
-    colour: Annotated[list[Channel], Field(min_length=3, max_length=3)]
+    colour: Colour
     locked: bool = False
+    opacity: Opacity = 1.0
+    codes: Codes = None
+
+
+class TemplateLabelJson(BaseModel):
+    """A label that new sessions begin with."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+    colour: Colour
+    codes: Codes = None
+
+
+class ProjectJson(BaseModel):
+    name: str
+    template: Annotated[list[TemplateLabelJson], Field(max_length=200, description="of its new sessions' labels")]
+
+
+class NewTemplateJson(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    labels: Annotated[list[TemplateLabelJson], Field(max_length=200)]
+
+
+class StructureJson(BaseModel):
+    """An organ, tissue or lesion with its codes."""
+
+    name: str
+    codes: CodesJson
 
 
 Joined = Annotated[bool, Field(description="to the event before: both are undone in one step")]
@@ -251,6 +307,13 @@ class DefinedJson(BaseModel):
     event: Literal["defined"]
     label: LabelJson
     joined: Joined = False
+
+
+class OrderedJson(BaseModel):
+    """The labels in this order; those that are not named come behind."""
+
+    event: Literal["ordered"]
+    labels: Annotated[list[Value], Field(max_length=MAX_LABEL)]
 
 
 class PromptedJson(BaseModel):
@@ -295,7 +358,7 @@ class RedoneJson(BaseModel):
     event: Literal["redone"]
 
 
-AnyEvent = DefinedJson | PromptedJson | EditedJson | RemovedJson | DeletedJson | UndoneJson | RedoneJson
+AnyEvent = DefinedJson | OrderedJson | PromptedJson | EditedJson | RemovedJson | DeletedJson | UndoneJson | RedoneJson
 
 
 class EventJson(RootModel[AnyEvent]):
@@ -339,8 +402,10 @@ class RobotStepJson(BaseModel):
 
 class NewLabelJson(BaseModel):
     name: Name
-    colour: Annotated[list[Channel], Field(min_length=3, max_length=3)]
+    colour: Colour
     locked: bool = False
+    opacity: Opacity = 1.0
+    codes: Codes = None
 
 
 class LightStateJson(BaseModel):
@@ -398,6 +463,7 @@ class CaseJson(BaseModel):
     shape: Voxel
     spacing: Annotated[list[float], Field(min_length=3, max_length=3, description="mm (z, y, x)")]
     channels: int
+    timed: Annotated[bool, Field(description="the channels are one image at several times")]
     modality: str
     notes: list[str]
     source: Annotated[bool, Field(description="the original DICOM files are kept")]
@@ -446,6 +512,16 @@ class NewStatusJson(BaseModel):
         Field(description="open: begun where the case has marks, otherwise untouched"),
     ]
     comment: Annotated[str, Field(max_length=1000)] = ""
+
+
+class SeriesJson(BaseModel):
+    """An image that is shown beside a case's own, by where both lie in the patient."""
+
+    id: str
+    name: str
+    modality: str
+    shape: Annotated[Voxel, Field(description="of its own grid")]
+    notes: list[str]
 
 
 class LeftOutJson(BaseModel):

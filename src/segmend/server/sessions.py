@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, Response
 
 from segmend import methods
 from segmend.core.prompts import to_json
-from segmend.core.session import Deleted, Event, Redone, Removed, Undone
+from segmend.core.session import Defined, Deleted, Event, Redone, Removed, Undone
 from segmend.server.audience import Answer
 from segmend.server.bodies import Json, compared_of, event_of, game_of, json_body
 from segmend.server.open_session import OpenSession
@@ -49,9 +49,17 @@ Rank = Annotated[int, Query(ge=0, le=2**31 - 1, description="0: the most uncerta
 POLL_SECONDS = 0.25
 
 
-@router.post("/cases/{case}/sessions", status_code=201, response_model=StateJson, summary="Open a new session")
+@router.post(
+    "/cases/{case}/sessions",
+    status_code=201,
+    response_model=StateJson,
+    summary="Open a new session, with the labels that its project begins with",
+)
 def create(case: str, here: SharedNow, who: UserNow) -> Response:
+    labels = here.store.project(here.store.case(case).project).template
     record = here.store.add_session(case, user=who)
+    for position, label in enumerate(labels):
+        here.store.append(record.id, position, Defined(label, joined=position > 0), user=who)
     with here.sessions.open(record.id) as opened:
         return JSONResponse(opened.state(), 201)
 

@@ -53,6 +53,7 @@ class ServerSettings:
     readers: int = 2  # files that are read at the same moment
     cache_bytes: int = DEFAULT_BYTES  # of images, features, maps and workspaces that are kept in memory, all together
     open_sessions: int = 64  # kept in memory while nobody uses them
+    max_waiting: int = 500  # events of one session that wait for their answers
     workers: int = 2  # threads that compute answers
     viewers: bool | None = None  # answer viewers of others, in their dialects; None: where only this machine can ask
     viewers_at_once: int = 64  # of others, that are connected
@@ -74,6 +75,8 @@ class ServerSettings:
                 raise SettingsError(f"A page needs to be named as https://ohif.example.org, no path; got {origin!r}.")
         if self.cache_bytes < 0:
             raise SettingsError(f"A server's memory for what it keeps needs to be 0 or more; got {self.cache_bytes}.")
+        if self.max_waiting < 1:
+            raise SettingsError(f"A server needs max_waiting of at least 1; got {self.max_waiting}.")
         if self.workers < 1:
             raise SettingsError(f"A server needs at least 1 worker; got {self.workers}.")
         if self.readers < 1 or self.read_seconds <= 0 or self.max_unpacking < 1:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import logging
 import re
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 from typing import IO, Any
@@ -31,6 +31,7 @@ from segmend.server.replies import UnreadableError
 from segmend.server.scratch import scratch_folder
 from segmend.server.settings import ServerSettings
 from segmend.store import CaseRecord, Store
+from segmend.store.records import SeriesRecord
 
 log = logging.getLogger("segmend.server")
 # Bytes gathered before a thread writes them.
@@ -251,6 +252,11 @@ class Added:
 
 def add_cases(store: Store, reading: Reading, upload: Upload) -> Added:
     """Return the new cases of an upload, and which of its files are none; FileError when all are."""
+    return _add(store, reading, unpacked(reading, upload), upload.project)
+
+
+def unpacked(reading: Reading, upload: Upload) -> list[Path]:
+    """Return the files and folders of an upload to be read one by one, its archives unpacked."""
     loose = [path for path in upload.files if not is_zip(path)]
     places: list[Path] = [upload.folder] if len(loose) > 1 else loose
     for number, path in enumerate(path for path in upload.files if is_zip(path)):
@@ -259,15 +265,22 @@ def add_cases(store: Store, reading: Reading, upload: Upload) -> Added:
         reading.unpack(path, target)
         path.unlink()
         places.append(target)
-    return _add(store, reading, places, upload.project)
+    return places
 
 
 def add_linked(store: Store, reading: Reading, path: str, project: str, settings: ServerSettings) -> Added:
     """Return the new cases of a file or folder of this machine."""
+    with _linked(path, settings) as place:
+        return _add(store, reading, [place], project)
+
+
+@contextmanager
+def _linked(path: str, settings: ServerSettings) -> Iterator[Path]:
+    """Give a copy of a file or folder of this machine."""
     folder = scratch_folder(settings.data, "upload-")
     limits = {"max_bytes": settings.max_upload_bytes, "max_files": settings.max_upload_files}
     try:
-        return _add(store, reading, [copy_linked(path, settings.link_folders, folder, **limits)], project)
+        yield copy_linked(path, settings.link_folders, folder, **limits)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -304,7 +317,36 @@ def _add_case(store: Store, found: Found, place: Path, project: str) -> CaseReco
         patient=info.patient,
         study_date=info.study_date,
         description=info.study,
+        frame=info.frame,
     )
+
+
+def add_series(store: Store, reading: Reading, upload: Upload, case: str) -> list[SeriesRecord]:
+    """Return the images of an upload as series beside a case's own image; none where one of them cannot be one."""
+    return _series(store, reading, unpacked(reading, upload), case)
+
+
+def add_linked_series(
+    store: Store, reading: Reading, path: str, case: str, settings: ServerSettings
+) -> list[SeriesRecord]:
+    """Return the images of a file or folder of this machine as series beside a case's own image."""
+    with _linked(path, settings) as place:
+        return _series(store, reading, [place], case)
+
+
+def _series(store: Store, reading: Reading, places: list[Path], case: str) -> list[SeriesRecord]:
+    added: list[SeriesRecord] = []
+    try:
+        for place in places:
+            for found in reading.images(place):
+                image, info = found.image(), found.info
+                name = case_name(info.name) or info.modality or "series"
+                added.append(store.add_series(case, name, image, modality=info.modality, frame=info.frame))
+    except UserError as error:
+        for one in added:
+            store.delete_series(one.id)
+        raise _without_place(error, place) from None
+    return added
 
 
 def _without_place(error: UserError, place: Path) -> UserError:

@@ -15,8 +15,10 @@ from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from segmend.core.image import Image
+from segmend.core.image import Image, Index
+from segmend.core.related import kind_on_grid, on_grid_of
 from segmend.errors import LimitError, NotFoundError
 from segmend.io.nifti import HEADER_BYTES, nifti_header
 
@@ -66,13 +68,16 @@ class Volume:
 
     def slices(self, low: int, high: int) -> memoryview:
         """Return the voxels of some slices, x fastest."""
+        self._check(low, high)
+        if self._coloured:
+            return memoryview(_colours(self._image.voxels[:, low:high], *self._scale))
+        return np.ascontiguousarray(self._image.voxels[self._channel, low:high], self._kind).data.cast("B")
+
+    def _check(self, low: int, high: int) -> None:
         if not 0 <= low < high <= self._image.shape[0]:
             raise NotFoundError(
                 f"This image has slices 0 to {self._image.shape[0] - 1}; there are no {low} to {high - 1}."
             )
-        if self._coloured:
-            return memoryview(_colours(self._image.voxels[:, low:high], *self._scale))
-        return np.ascontiguousarray(self._image.voxels[self._channel, low:high], self._kind).data.cast("B")
 
     def packed(self, low: int, high: int) -> bytes:
         """Return the voxels of some slices, compressed."""
@@ -88,6 +93,22 @@ class Volume:
     def header(self) -> bytes:
         """Return the NIfTI-1 header and its empty extension."""
         return nifti_header(self._image.shape[::-1], self._kind, self._image.affine, colour=self._coloured)
+
+
+class SeriesVolume(Volume):
+    """A series as it is on the grid of the case's image beside which it is shown."""
+
+    def __init__(self, series: Image, affine: ArrayLike, shape: Index, lowest: float) -> None:
+        self._series = series
+        self._lowest = lowest
+        nothing = np.broadcast_to(np.zeros((), kind_on_grid(series.voxels.dtype)), (1, *shape))
+        super().__init__(Image(nothing, np.asarray(affine), axes="zyx"))
+
+    def slices(self, low: int, high: int) -> memoryview:
+        self._check(low, high)
+        image = self._image
+        values = on_grid_of(self._series, image.affine, image.shape, low, high, outside=self._lowest)
+        return np.ascontiguousarray(values, self._kind).data.cast("B")
 
 
 def _are_colours(image: Image) -> bool:

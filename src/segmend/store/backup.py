@@ -181,6 +181,7 @@ def _copy_rows(origin: Connection, copy: Connection, gone: set[str], summed: dic
     """Replace all rows of the copy; `gone` blobs, their cases and their masks are left out."""
     cases = {key.split("/")[1] for key in gone if key.endswith("/image.npy")}
     masks = {Path(key).name.partition(".")[0] for key in gone if "/masks/" in key}
+    series = {Path(key).stem for key in gone if "/series/" in key}
     sessions: set[str] = set()
     for table in reversed(tables.metadata.sorted_tables):
         copy.execute(delete(table))
@@ -191,6 +192,8 @@ def _copy_rows(origin: Connection, copy: Connection, gone: set[str], summed: dic
                 kept = [row for row in kept if row["id"] not in cases]
             elif table.name == "masks":
                 kept = [row for row in kept if row["id"] not in masks]
+            elif table.name == "series":
+                kept = [row for row in kept if row["id"] not in series]
             elif table.name == "blobs":
                 kept = [row for row in kept if row["key"] not in gone]
             elif table.name == "sessions":

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmend.core.image import Index
-from segmend.core.session import Event, Session
+from segmend.core.session import Event, Label, Session
 
 Status = Literal["untouched", "begun", "done", "rejected"]
 # How far a case is, in the order of the work; the database keeps the place in this row.
@@ -25,6 +25,7 @@ class Project:
 
     name: str
     created: datetime  # UTC
+    template: tuple[Label, ...] = ()  # labels that new sessions of its cases begin with, numbered from 1
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,28 @@ class CaseRecord:
     changed: datetime | None = None  # UTC, of the last event or status; None: not since it was added
     interactions: int = 0  # marks, removals, undos and redos in all sessions
     seconds: float = 0.0  # of work, in all sessions
+    frame: str = ""  # DICOM's frame of reference; empty: unknown
 
     @property
     def spacing(self) -> tuple[float, float, float]:  # mm, (z, y, x)
         matrix: NDArray[np.float64] = np.asarray(self.affine)
         z, y, x = np.linalg.norm(matrix[:3, :3], axis=0).tolist()
         return z, y, x
+
+
+@dataclass(frozen=True)
+class SeriesRecord:
+    """An image that is shown beside a case's own, on a grid of its own, without its voxels."""
+
+    id: str
+    case: str
+    name: str
+    shape: Index
+    affine: tuple[tuple[float, ...], ...]  # [4 4] (z, y, x, 1) -> RAS mm
+    modality: str
+    notes: tuple[str, ...]
+    lowest: float  # of its values
+    created: datetime  # UTC
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import shutil
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, timedelta
 from io import BytesIO
 from itertools import count
@@ -30,10 +31,20 @@ from typing import Any, Literal, Self, TypeVar
 from uuid import uuid4
 
 import numpy as np
-from sqlalchemy import URL, Column, Connection, Row, Select, Text, delete, func, insert, select, type_coerce
+from sqlalchemy import URL, Column, Connection, Row, Select, Text, delete, func, insert, select, type_coerce, update
 
 from segmend.core.image import Box, Image, Index, LabelMap, whole
-from segmend.core.session import Event, Patch, Session, event_from_json, event_to_json
+from segmend.core.related import check_related
+from segmend.core.session import (
+    Event,
+    Label,
+    Patch,
+    Session,
+    event_from_json,
+    event_to_json,
+    label_from_json,
+    label_to_json,
+)
 from segmend.errors import ConflictError, NotFoundError, SettingsError, ShapeError, StoreError
 from segmend.io.thumbnail import LOOKED_AT, thumbnail
 from segmend.store import tables, voxels, worklist
@@ -51,12 +62,14 @@ from segmend.store.records import (
     LoadedSession,
     Project,
     SavedMask,
+    SeriesRecord,
     SessionRecord,
     Status,
     readable,
 )
 from segmend.store.tables import DEFAULT_PROJECT
 from segmend.store.visitors import Visitors
+from segmend.store.voxels import Array
 from segmend.store.worklist import EVERYTHING, OLDEST_FIRST, CaseFilter, CaseOrder
 
 Record = TypeVar("Record")
@@ -67,6 +80,10 @@ WRITING, DELETING = "writing", "deleting"
 ABANDONED = timedelta(hours=1)
 # Columns of a case that follow from the others.
 DERIVED = frozenset({"crc32", "folded"})
+# Series beside one case's image: more than that nobody looks at.
+MAX_SERIES = 50
+# Labels of a project's template.
+MAX_TEMPLATE = 200
 
 
 class Store:
@@ -180,11 +197,25 @@ class Store:
         """Return all projects by name."""
         with self._database.reading() as connection:
             rows = connection.execute(select(tables.projects).order_by(tables.projects.c.name)).all()
-        return [Project(row.name, row.created) for row in rows]
+        return [_project(row) for row in rows]
 
     def project(self, name: str) -> Project:
-        row = self._row("project", tables.projects.c.name, name)
-        return Project(row.name, row.created)
+        return _project(self._row("project", tables.projects.c.name, name))
+
+    def set_template(self, name: str, labels: Sequence[Label]) -> Project:
+        """Return a project whose new sessions begin with these labels, numbered from 1; those that are there stay."""
+        if len(labels) > MAX_TEMPLATE:
+            raise SettingsError(f"A template has at most {MAX_TEMPLATE} labels; got {len(labels)}.")
+        names = [_short("label's name", label.name.strip()) for label in labels]
+        if "" in names or len({one.casefold() for one in names}) < len(names):
+            raise SettingsError("The labels of a template need names, each another one.")
+        self._row("project", tables.projects.c.name, name)
+        numbered = [replace(label, value=number, locked=False) for number, label in enumerate(labels, start=1)]
+        values = [label_to_json(label) for label in numbered]
+        with self._database.writing() as connection:
+            table = tables.projects
+            connection.execute(update(table).where(table.c.name == name).values(template=values))
+        return self.project(name)
 
     # Cases
 
@@ -199,6 +230,7 @@ class Store:
         patient: str = "",
         study_date: str = "",
         description: str = "",
+        frame: str = "",
     ) -> CaseRecord:
         """Return a new case; `source` is the file or folder of its original DICOM, which is copied."""
         added = _now()
@@ -218,6 +250,7 @@ class Store:
             study_date=_day(study_date),
             description=_short("description", description),
             changed=added,
+            frame=_short("frame of reference", frame),
         )
         self._row("project", tables.projects.c.name, project)
         with self._write_blobs(_folder(case.id)):
@@ -345,7 +378,11 @@ class Store:
     def image(self, case_id: str) -> Image:
         """Return the case's image; from a local folder its voxels are read when they are looked at."""
         case = self.case(case_id)
-        key = _image_key(case.id)
+        array = self._voxels(_image_key(case.id), (case.channels, *case.shape))
+        return Image(array, np.asarray(case.affine), case.notes, axes="zyx")
+
+    def _voxels(self, key: str, shape: tuple[int, ...]) -> Array:
+        """Return the voxels [c z y x] of a blob, checked; from a local folder they are read when they are looked at."""
         path = self._blobs.path(key)
         if path is not None:
             array = voxels.open_mapped(path)
@@ -353,15 +390,75 @@ class Store:
             with self._blobs.reader(key) as file:
                 summed = Summed(file)
                 array = voxels.read(summed, key)
-        if array.shape != (case.channels, *case.shape):
-            raise StoreError(
-                f"The blob {key} is damaged: it needs shape {(case.channels, *case.shape)}, not {array.shape}."
-            )
+        if array.shape != shape:
+            raise StoreError(f"The blob {key} is damaged: it needs shape {shape}, not {array.shape}.")
         if path is not None:
             self._check_file(key, path)
         else:
             self._check(key, summed.checksum)
-        return Image(array, np.asarray(case.affine), case.notes, axes="zyx")
+        return array
+
+    # Series beside a case's image
+
+    def add_series(self, case_id: str, name: str, image: Image, *, modality: str = "", frame: str = "") -> SeriesRecord:
+        """Return an image that is shown beside a case's own from now on; GeometryError where none tells how they lie.
+
+        `frame` is DICOM's frame of reference; images of two that are known have no millimetres in common.
+        """
+        case = self.case(case_id)
+        nothing = np.broadcast_to(np.uint8(0), (case.channels, *case.shape))
+        grid = Image(nothing, np.asarray(case.affine), case.notes, axes="zyx")
+        check_related(grid, case.frame, image, frame, name=name, photo=case.modality == "XC")
+        if len(self.series(case_id)) >= MAX_SERIES:
+            raise SettingsError(f"A case has at most {MAX_SERIES} series beside its image.")
+        affine = tuple(tuple(float(v) for v in row) for row in image.affine)
+        lowest = float(min(plane.min() for plane in image.voxels[0]))
+        series = SeriesRecord(
+            uuid4().hex,
+            case_id,
+            _name("series", name),
+            image.shape,
+            affine,
+            _short("modality", modality),
+            image.notes,
+            lowest,
+            _now(),
+        )
+        key = _series_key(case_id, series.id)
+        with self._write_blobs(key):
+            with self._blobs.writer(key) as file:
+                summed = Summed(file)
+                voxels.write(summed, image.voxels)
+            with self._database.writing() as connection:
+                connection.execute(insert(tables.series).values(**asdict(series), crc32=_series_crc(series)))
+                _add_checksums(connection, case_id, {key: summed.checksum})
+                _remove_leftover(connection, key)
+        return series
+
+    def series(self, case_id: str) -> list[SeriesRecord]:
+        """Return the images that are shown beside a case's own, oldest first."""
+        self.case(case_id)
+        table = tables.series
+        query = select(table).where(table.c.case == case_id).order_by(table.c.created, table.c.id)
+        return self._records(query, _series)
+
+    def one_series(self, series_id: str) -> SeriesRecord:
+        return self._record("series", tables.series.c.id, series_id, _series)
+
+    def series_image(self, series_id: str) -> Image:
+        """Return the image of a series, as `image` does that of a case."""
+        series = self.one_series(series_id)
+        array = self._voxels(_series_key(series.case, series.id), (1, *series.shape))
+        return Image(array, np.asarray(series.affine), series.notes, axes="zyx")
+
+    def delete_series(self, series_id: str) -> None:
+        """Take an image away that was shown beside a case's own."""
+        key = _series_key(self.one_series(series_id).case, series_id)
+        with self._database.writing() as connection:
+            connection.execute(delete(tables.series).where(tables.series.c.id == series_id))
+            connection.execute(delete(tables.blobs).where(tables.blobs.c.key == key))
+            _add_leftover(connection, key, DELETING)
+        self._discard(key)
 
     def thumbnail(self, case_id: str) -> bytes:
         """Return a small PNG of the case's middle slice: made when it is first asked for, and kept."""
@@ -761,6 +858,10 @@ def _image_key(case_id: str) -> str:
     return f"{_folder(case_id)}/image.npy"
 
 
+def _series_key(case_id: str, series_id: str) -> str:
+    return f"{_folder(case_id)}/series/{series_id}.npy"
+
+
 def _thumbnail_key(case_id: str) -> str:
     return f"{_folder(case_id)}/thumbnail.png"
 
@@ -793,7 +894,7 @@ def _case_values(case: CaseRecord) -> dict[str, Any]:
 def _case_crc(case: CaseRecord) -> int:
     """Return the CRC-32 of what a case says of its image, which nobody could see to be wrong."""
     names = ["id", "shape", "channels", "affine", "modality", "notes", "source"]
-    names += [name for name in ("patient", "study_date") if getattr(case, name)]  # which older rows do not have
+    names += [name for name in ("patient", "study_date", "frame") if getattr(case, name)]  # not in older rows
     return values_crc({name: getattr(case, name) for name in names})
 
 
@@ -809,6 +910,30 @@ def _case(row: Row[Any]) -> CaseRecord:
     if crc is not None and crc != _case_crc(case):
         raise StoreError(f"Case {case.id} is damaged in the database; restore a copy, or add it again.")
     return case
+
+
+def _project(row: Row[Any]) -> Project:
+    try:
+        return Project(row.name, row.created, tuple(label_from_json(label) for label in row.template))
+    except UNREADABLE as error:
+        raise StoreError(f"The template of the project {row.name!r} is damaged; set it again: {error}.") from error
+
+
+def _series(row: Row[Any]) -> SeriesRecord:
+    values = dict(row._mapping)
+    crc = values.pop("crc32")
+    values["shape"] = tuple(values["shape"])
+    values["affine"] = tuple(tuple(line) for line in values["affine"])
+    values["notes"] = tuple(values["notes"])
+    series = SeriesRecord(**values)
+    if crc != _series_crc(series):
+        raise StoreError(f"Series {series.id} is damaged in the database; delete it and add it again.")
+    return series
+
+
+def _series_crc(series: SeriesRecord) -> int:
+    """Return the CRC-32 of what a series says of its image."""
+    return values_crc({name: getattr(series, name) for name in ("id", "case", "shape", "affine", "notes", "lowest")})
 
 
 def _session(row: Row[Any]) -> SessionRecord:

@@ -11,6 +11,7 @@ they brought (`segmend.store.visitors`).
 `folded` is the name in letters of one case; `status` is a place in
 `records.STATUSES`; `interactions` and `seconds` are counted from the events as they come (`worklist.GAP_SECONDS`).
 `searched` holds all that is searched, in letters of one case: a table of its own, because every search reads all of it.
+`series` are images that are shown beside a case's own, each on a grid of its own.
 `labels` holds what the labels of a session were last called. An undone definition stays there until the next one:
 it is for finding cases, what labels there are the events say.
 """
@@ -83,6 +84,7 @@ projects = Table(
     metadata,
     Column("name", String(NAME_LENGTH), primary_key=True),
     Column("created", Moment, nullable=False),
+    Column("template", Json, nullable=False, server_default="[]"),  # labels that new sessions begin with
 )
 
 cases = Table(
@@ -110,6 +112,7 @@ cases = Table(
     Column("changed", Moment),  # by an event, a status or a comment; NULL in no row that this version wrote
     Column("interactions", Integer, nullable=False, server_default="0"),
     Column("seconds", Float, nullable=False, server_default="0"),
+    Column("frame", String(NAME_LENGTH), nullable=False, server_default=""),  # DICOM's frame of reference
     Index("ix_cases_folded", "folded", "id"),
     Index("ix_cases_created", "created", "id"),
     Index("ix_cases_changed", "changed", "id"),
@@ -118,6 +121,21 @@ cases = Table(
     Index("ix_cases_status", "status", "created", "id"),
     Index("ix_cases_project_status", "project", "status", "id"),
     Index("ix_cases_modality_status", "modality", "status", "id"),
+)
+
+series = Table(
+    "series",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("case", ForeignKey("cases.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("name", String(NAME_LENGTH), nullable=False),
+    Column("shape", Json, nullable=False),
+    Column("affine", Json, nullable=False),
+    Column("modality", String(NAME_LENGTH), nullable=False),
+    Column("notes", Json, nullable=False),
+    Column("lowest", Float, nullable=False),  # of its values
+    Column("created", Moment, nullable=False),
+    Column("crc32", BigInteger, nullable=False),
 )
 
 searched = Table(

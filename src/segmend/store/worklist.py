@@ -33,7 +33,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from segmend.core.session import Defined, Event
+from segmend.core.session import Defined, Event, Ordered
 from segmend.errors import SettingsError
 from segmend.store import tables
 from segmend.store.records import STATUSES, Choices, Status
@@ -264,7 +264,7 @@ def note_event(
     counted: dict[str, Any] = {"changed": at, "seconds": CASES.seconds + (gap if 0 < gap <= GAP_SECONDS else 0.0)}
     if isinstance(event, Defined):
         _note_label(connection, session_id, event)
-    else:
+    elif not isinstance(event, Ordered):
         counted["interactions"] = CASES.interactions + 1
         begun = {"status": BEGUN, "status_by": user, "status_at": at}
         connection.execute(update(tables.cases).where(CASES.id == case_id, CASES.status != BEGUN).values(begun))

@@ -1,19 +1,24 @@
-import { sameIndex } from "../geometry";
+import { type Index, sameIndex } from "../geometry";
 import { isTap, type Press } from "./gesture";
 
-const POINTS = 4; // leftmost, rightmost, top and bottom
+const IN_A_SLICE = 4; // leftmost, rightmost, top and bottom
+const IN_SPACE = 6; // and front and back, or head and feet
 
-/** Put down one of the object's four outermost points; the fourth sends them. */
+/** Return how many of the object's outermost points are wanted: those of one slice, or of a volume where they lie in several. */
+export function wanted(points: readonly Index[]): number {
+  const flat = ([0, 1, 2] as const).some((axis) => points.every((point) => point[axis] === points[0][axis]));
+  return flat ? IN_A_SLICE : IN_SPACE;
+}
+
+/** Put down one of the object's outermost points; the last one sends them. */
 export async function extremes(press: Press): Promise<void> {
   const { pane, start } = press;
   const index = pane.indexUnder(start);
   if (index === null || !(await isTap(press))) return;
   const { actions } = pane;
-  const { normal } = pane.plane;
-  const { state } = actions.store;
-  const here = state.points.filter((point) => point[normal] === index[normal] && !sameIndex(point, index));
-  const points = [...here, index];
+  const points = [...actions.store.state.points.filter((point) => !sameIndex(point, index)), index];
+  const complete = points.length >= wanted(points);
   actions.setCrosshair(index);
-  actions.store.set({ points: points.length < POINTS ? points : [] });
-  if (points.length === POINTS) actions.place({ kind: "extremes", points });
+  actions.store.set({ points: complete ? [] : points });
+  if (complete) actions.place({ kind: "extremes", points });
 }

@@ -6,10 +6,11 @@ import { COLOUR_MAPS, type ColourMap } from "../colours";
 import { type Preset, presetsOf } from "../contrast";
 import { h, refill, set } from "../dom";
 import { fill, phrases } from "../phrases";
-import { seriesOf } from "../state";
+import { imageName, imagesBeside, seriesOf } from "../state";
 import { reportErrors } from "../toasts";
 import type { Slab } from "../slices";
 import { short } from "../words";
+import { seriesList } from "./series";
 
 const SAY = phrases.display;
 const MAPS = COLOUR_MAPS.map((name) => [name, phrases.colourMaps[name]] as const);
@@ -95,9 +96,10 @@ export function displayPanel(actions: Actions): HTMLElement {
   });
   overColours.row.append(overOpacity);
   store.on(["opened", "image", "fused", "looks", "fusedOpacity"], (state) => {
-    const count = state.opened?.images ?? 1;
+    const { opened } = state;
+    const count = opened?.images ?? 1;
     const names = Array.from({ length: count }, (_, i) =>
-      h("option", { value: String(i) }, fill(phrases.common.image, { n: i + 1 })),
+      h("option", { value: String(i) }, opened === null ? "" : imageName(opened, i)),
     );
     image.row.hidden = over.row.hidden = count < 2;
     overColours.row.hidden = state.fused === null;
@@ -110,7 +112,8 @@ export function displayPanel(actions: Actions): HTMLElement {
     over.list.value = state.fused === null ? "" : String(state.fused);
     overColours.list.value = state.fused === null ? "PET" : state.looks[state.fused].colours;
     overOpacity.value = String(Math.round(100 * state.fusedOpacity));
-    layout.list.querySelector<HTMLOptionElement>('option[value="series"]')!.hidden = count < 2;
+    layout.list.querySelector<HTMLOptionElement>('option[value="series"]')!.hidden =
+      opened === null || imagesBeside(opened).length < 2;
   });
   const colours = choice<ColourMap>("colours", SAY.colours, MAPS, (value) => {
     store.set({ colours: value });
@@ -191,6 +194,7 @@ export function displayPanel(actions: Actions): HTMLElement {
     image.row,
     over.row,
     overColours.row,
+    seriesList(actions),
     colours.row,
     slab.row,
     presets,

@@ -145,9 +145,9 @@ export function header(actions: Actions): HTMLElement {
     finetuning.hidden = state.opened === null || !(card?.finetunes ?? false);
     finetune.value = state.finetune;
   });
-  store.on(["done", "undone", "events", "opened", "connection"], ({ undone }) => {
+  store.on(["done", "undone", "events", "opened", "connection", "rulers"], () => {
     undo.disabled = !actions.canUndo();
-    redo.disabled = undone.length === 0;
+    redo.disabled = !actions.canRedo();
   });
   store.on(["connection", "unsent"], ({ connection, unsent }) => {
     const waiting = waitingWords(unsent);

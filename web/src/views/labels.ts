@@ -5,11 +5,12 @@ import type { Label } from "../api";
 import { pickMask } from "../drop";
 import { h, icon, iconButton, refill } from "../dom";
 import { fill, phrases } from "../phrases";
+import { labelDetails } from "./labelling";
+import { colourOf, hex } from "./template";
 
 const SAY = phrases.labels;
 
-const hex = (colour: Label["colour"]): string =>
-  `#${colour.map((part) => part.toString(16).padStart(2, "0")).join("")}`;
+const DRAG = 5; // CSS pixels up or down after which a press on a label's name drags it
 
 export function labelsPanel(actions: Actions): HTMLElement {
   const store = actions.store;
@@ -63,7 +64,7 @@ export function labelsPanel(actions: Actions): HTMLElement {
     allow.hidden = state.opened === null || state.labels.length < 2;
   });
   const head = h("div", { class: "section-head" }, h("h2", {}, SAY.title), h("span", {}, load, add));
-  return h("section", { class: "section" }, head, list, allow);
+  return h("section", { class: "section" }, head, list, allow, labelDetails(actions));
 }
 
 interface Shown {
@@ -80,8 +81,7 @@ function row(actions: Actions, label: Label, { selected, hidden, position }: Sho
     value: hex(label.colour),
     "aria-label": fill(SAY.colour, { name }),
     onchange: () => {
-      const [r, g, b] = [1, 3, 5].map((at) => parseInt(colour.value.slice(at, at + 2), 16)) as [number, number, number];
-      actions.define({ ...label, colour: [r, g, b] });
+      actions.define({ ...label, colour: colourOf(colour.value) });
     },
   });
   const choose = h(
@@ -92,6 +92,7 @@ function row(actions: Actions, label: Label, { selected, hidden, position }: Sho
       "data-key": `label-${label.value}`,
       "aria-pressed": String(selected),
       title: SAY.choose,
+      "aria-keyshortcuts": "Shift+ArrowUp Shift+ArrowDown",
       onclick: () => {
         actions.select(label.value);
       },
@@ -100,6 +101,14 @@ function row(actions: Actions, label: Label, { selected, hidden, position }: Sho
       },
       onkeydown: (event: KeyboardEvent) => {
         if (event.key === "F2") rename(actions, label);
+        const by = event.shiftKey ? { ArrowUp: -1, ArrowDown: 1 }[event.key] : undefined;
+        if (by === undefined) return;
+        event.preventDefault();
+        event.stopPropagation();
+        actions.moveLabel(label.value, by as 1 | -1);
+      },
+      onpointerdown: (event: PointerEvent) => {
+        if (event.button === 0 && event.pointerType !== "touch") dragLabel(actions, label.value, event); // touch scrolls
       },
     },
     h("span", { class: "label-text", dir: "auto" }, name),
@@ -127,6 +136,42 @@ function row(actions: Actions, label: Label, { selected, hidden, position }: Sho
   remove.classList.add("small", "label-delete");
   const classes = `label-row${selected ? " selected" : ""}${hidden ? " is-hidden" : ""}`;
   return h("li", { class: classes, "data-label": label.value }, colour, choose, hide, lock, remove);
+}
+
+/** Put a label elsewhere in the list, once the pointer that went down on it has moved up or down. */
+function dragLabel(actions: Actions, value: number, start: PointerEvent): void {
+  let before: number | null | undefined; // the label that it is put before, null: the end; undefined: not dragged yet
+  const rows = (): HTMLElement[] => [...document.querySelectorAll<HTMLElement>(".label-row")];
+  const show = (): void => {
+    const all = rows();
+    all.forEach((one, i) => {
+      const own = Number(one.dataset.label);
+      one.classList.toggle("is-dragged", before !== undefined && own === value);
+      one.classList.toggle("drop-before", before !== undefined && own === before);
+      one.classList.toggle("drop-behind", before === null && i === all.length - 1);
+    });
+  };
+  const move = (event: PointerEvent): void => {
+    if (before === undefined && Math.abs(event.clientY - start.clientY) < DRAG) return;
+    const next = rows().find((one) => {
+      const box = one.getBoundingClientRect();
+      return event.clientY < box.top + box.height / 2;
+    });
+    before = next === undefined ? null : Number(next.dataset.label);
+    show();
+  };
+  const end = (event: Event): void => {
+    window.removeEventListener("pointermove", move);
+    window.removeEventListener("pointerup", end);
+    window.removeEventListener("pointercancel", end);
+    const target = event.type === "pointerup" ? before : undefined;
+    before = undefined;
+    show();
+    if (target !== undefined && target !== value) actions.orderLabel(value, target);
+  };
+  window.addEventListener("pointermove", move);
+  window.addEventListener("pointerup", end);
+  window.addEventListener("pointercancel", end);
 }
 
 /** Turn a label's name into a field; Enter or leaving it keeps the new name, Escape the old one. */

@@ -30,6 +30,7 @@ import { isSized, placeAt, words } from "../rulers";
 import { type Colour, outlines, paintUncertainty, paintLabels, paintVolume } from "../slices";
 import {
   cursorOf,
+  imageName,
   lookOf,
   type Mark,
   marksOf,
@@ -329,7 +330,8 @@ export class Pane {
   /** Paint the mask's picture: all of it for a new slice or new colours, else only the box that changed. */
   #paintMask(state: State): void {
     const { map } = this.opened;
-    const key = `${this.slice} ${state.labels.map(({ value, colour }) => `${value}:${colour.join()}`).join()} ${state.hidden.join()}`;
+    const looks = state.labels.map(({ value, colour, opacity }) => `${value}:${colour.join()}:${opacity}`).join();
+    const key = `${this.slice} ${looks} ${state.hidden.join()}`;
     const fresh = key !== this.#drawn.mask;
     if (!fresh && this.#dirty === null) return;
     const shape = map.shape;
@@ -337,12 +339,14 @@ export class Pane {
     this.#dirty = null;
     if (rect === null) return;
     const colours = new Map<number, Colour>(state.labels.map(({ value, colour }) => [value, colour]));
+    const opacities = new Map(state.labels.map(({ value, opacity }) => [value, opacity]));
+    for (const value of state.hidden) opacities.set(value, 0);
     if (fresh) this.#mask.context.clearRect(0, 0, rect.width, rect.height);
     const painted = map.painted === null ? null : rectOf(this.plane, shape, this.slice, map.painted);
     const area = fresh ? painted : rect;
     if (area !== null) {
       this.#mask.paint(area, (out) => {
-        paintLabels(map, this.plane, this.slice, area, colours, out, state.hidden);
+        paintLabels(map, this.plane, this.slice, area, colours, out, opacities);
       });
     }
     this.#edges = new Map();
@@ -525,8 +529,7 @@ export class Pane {
     const thickness = thicknessOf(state, this.plane);
     const slab =
       thickness > 1 ? `  ${SLABS[state.slab]} ${short(thickness * this.#spacing[this.plane.normal])} mm` : "";
-    const image =
-      this.opened.images > 1 ? `  ${fill(phrases.common.image, { n: (this.spec.image ?? state.image) + 1 })}` : "";
+    const image = this.opened.images > 1 ? `  ${imageName(this.opened, this.spec.image ?? state.image)}` : "";
     this.#title.textContent =
       slices === 1 ? name + image : `${name}  ${isolated(`${slice + 1} / ${slices}`)}${image}${slab}`;
     this.#slider.value = String(slice);

@@ -69,7 +69,9 @@ function row(actions: Actions, state: State, { position, event, waiting }: Mark)
     actions.remove(position);
   });
   remove.classList.add("small");
-  remove.disabled = position < 0;
+  const merged = event.event === "edited" && event.edit.kind === "merge"; // its other label is gone: undo alone takes it back
+  remove.disabled = position < 0 || merged;
+  if (merged) remove.title = SAY.mergeStays;
   const opposite = event.event === "prompted" ? turnedOver(event.prompt) : null;
   const turn =
     opposite === null || !("positive" in opposite)

@@ -228,15 +228,15 @@ export class Render {
     const chosen = labels.filter(({ value }) => value === state.label);
     const others = labels.filter(({ value }) => value !== state.label);
     const alone = labels.length === 1;
-    for (const { value, colour } of alone ? labels : chosen) {
-      scene.drawMesh(this.#meshes.get(value)!.mesh, matrix, towards, colour, 1);
+    for (const { value, colour, opacity } of alone ? labels : chosen) {
+      scene.drawMesh(this.#meshes.get(value)!.mesh, matrix, towards, colour, opacity);
     }
     if (this.#sliced) {
       this.#paintSlice(scene, state);
       scene.drawSlice(matrix, SLICE_OPACITY);
     }
-    for (const { value, colour } of alone ? [] : others) {
-      scene.drawMesh(this.#meshes.get(value)!.mesh, matrix, towards, colour, OTHERS_OPACITY);
+    for (const { value, colour, opacity } of alone ? [] : others) {
+      scene.drawMesh(this.#meshes.get(value)!.mesh, matrix, towards, colour, OTHERS_OPACITY * opacity);
     }
     this.#writeLetters(matrix, box.width, box.height);
   }

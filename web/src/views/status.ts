@@ -55,7 +55,7 @@ export function statusLine(actions: Actions): HTMLElement {
           ? ""
           : `   ${labels.find((one) => one.value === label)?.name ?? fill(phrases.common.label, { n: label })}`;
       const where = opened.photo ? "" : `   ${sidesOf(toMm(opened.volume.affine, index))}`;
-      const unit = opened.statistics.ct ? " HU" : "";
+      const unit = (seriesOf(opened, image) ?? opened).statistics.ct ? " HU" : "";
       voxel.textContent = `${fill(SAY.voxel, { index: index.join(", ") })}${where}   ${fill(SAY.value, { value: value.join(", ") + unit })}${name}`;
       voxel.title = opened.photo ? "" : `RAS ${mm.join(", ")} mm`;
     },

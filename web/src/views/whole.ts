@@ -33,7 +33,10 @@ export function wholePanel(actions: Actions): HTMLElement {
     max: 100,
     step: 5,
     title: SAY.nudgeTitle,
-    oninput: say,
+    oninput: () => {
+      say();
+      actions.showNudge(Number(nudge.value) / 100);
+    },
     onchange: () => {
       actions.nudge(Number(nudge.value) / 100);
       nudge.value = "0";

@@ -1,0 +1,164 @@
+/** The labels that new cases of a project begin with. */
+
+import { useSignal } from "@preact/signals";
+import { render } from "preact";
+import type { Actions } from "../actions";
+import * as api from "../api";
+import { PALETTE } from "../palette";
+import { fill, phrases } from "../phrases";
+import { reportErrors, toast } from "../toasts";
+import { h } from "../dom";
+import { dialog } from "./dialogs";
+import { IconButton } from "./elements";
+import { codeWords, StructureSearch } from "./structures";
+
+const SAY = phrases.template;
+
+export async function showTemplate(actions: Actions): Promise<void> {
+  const project = actions.store.state.opened?.case.project;
+  if (project === undefined || document.querySelector("dialog.template") !== null) return;
+  const known = (await api.projects()).find(({ name }) => name === project);
+  const place = h("div", {});
+  const element = dialog(fill(SAY.title, { project }), place);
+  element.classList.add("template");
+  const close = (): void => {
+    element.close();
+  };
+  render(<Template actions={actions} project={project} labels={known?.template ?? []} close={close} />, place);
+  element.addEventListener("close", () => {
+    render(null, place);
+  });
+}
+
+interface Props {
+  readonly actions: Actions;
+  readonly project: string;
+  readonly labels: readonly api.TemplateLabel[];
+  readonly close: () => void;
+}
+
+function Template({ actions, project, labels, close }: Props) {
+  const list = useSignal(labels);
+  const put = (at: number, changed: Partial<api.TemplateLabel>): void => {
+    list.value = list.value.map((label, i) => (i === at ? { ...label, ...changed } : label));
+  };
+  const move = (at: number, by: 1 | -1): void => {
+    const next = [...list.value];
+    [next[at], next[at + by]] = [next[at + by], next[at]];
+    list.value = next;
+  };
+  const add = (name: string, codes: api.Codes | null): void => {
+    if (list.value.some((label) => label.name.toLowerCase() === name.toLowerCase())) return;
+    list.value = [...list.value, { name, colour: PALETTE[list.value.length % PALETTE.length], codes }];
+  };
+  const save = (event: Event): void => {
+    event.preventDefault();
+    reportErrors(async () => {
+      await api.setTemplate(project, list.value);
+      toast(list.value.length === 0 ? SAY.none : SAY.saved, "good");
+      close();
+    });
+  };
+  return (
+    <form onSubmit={save}>
+      <p class="hint">{SAY.hint}</p>
+      <StructureSearch
+        id="template-search"
+        label={SAY.add}
+        onPick={({ name, codes }) => {
+          add(name, codes);
+        }}
+      />
+      <ul class="template-list" aria-label={SAY.list}>
+        {list.value.map((label, i) => (
+          <li key={i}>
+            <input
+              type="color"
+              class="label-colour"
+              aria-label={fill(phrases.labels.colour, { name: label.name })}
+              value={hex(label.colour)}
+              onChange={({ currentTarget }) => {
+                put(i, { colour: colourOf(currentTarget.value) });
+              }}
+            />
+            <input
+              class="text-input"
+              aria-label={fill(SAY.name, { n: i + 1 })}
+              required
+              maxLength={60}
+              value={label.name}
+              onInput={({ currentTarget }) => {
+                put(i, { name: currentTarget.value });
+              }}
+            />
+            <span class="template-code">
+              {label.codes === null || label.codes === undefined ? SAY.byName : codeWords(label.codes)}
+            </span>
+            <IconButton
+              name="up"
+              small
+              label={fill(SAY.up, { name: label.name })}
+              disabled={i === 0}
+              onClick={() => {
+                move(i, -1);
+              }}
+            />
+            <IconButton
+              name="down"
+              small
+              label={fill(SAY.down, { name: label.name })}
+              disabled={i === list.value.length - 1}
+              onClick={() => {
+                move(i, 1);
+              }}
+            />
+            <IconButton
+              name="close"
+              small
+              label={fill(SAY.out, { name: label.name })}
+              onClick={() => {
+                list.value = list.value.filter((_, at) => at !== i);
+              }}
+            />
+          </li>
+        ))}
+      </ul>
+      <div class="template-buttons">
+        <button
+          type="button"
+          class="button"
+          onClick={() => {
+            list.value = actions.store.state.labels.map(({ name, colour, codes }) => ({
+              name,
+              colour,
+              codes: codes ?? null,
+            }));
+          }}
+        >
+          {SAY.asHere}
+        </button>
+        <button
+          type="button"
+          class="button"
+          disabled={list.value.length === 0}
+          onClick={() => {
+            actions.addLabels(list.value);
+            close();
+          }}
+        >
+          {SAY.addHere}
+        </button>
+        <span class="spacer" />
+        <button class="button primary">{phrases.common.save}</button>
+      </div>
+    </form>
+  );
+}
+
+export const hex = (colour: api.Label["colour"]): string =>
+  `#${colour.map((part) => part.toString(16).padStart(2, "0")).join("")}`;
+
+export function colourOf(text: string): api.Label["colour"] {
+  const [r, g, b] = [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16)) as [number, number, number];
+  return [r, g, b];
+}
