@@ -41,33 +41,62 @@ if ! cmp -s "$pins" "$home/pins.txt"; then
   cp "$pins" "$home/pins.txt"
 fi
 
-# Orthanc, a small archive (PACS), from Debian's packages: unpacked beside the others and not installed, for installed it
-# would be started, and listen.
-home=$folder/orthanc
-pins=requirements/viewers-orthanc.txt
+# Debian's packages are unpacked beside the others and not installed: an archive that is installed would be started, and
+# listen.
+unpack() { # HOME PINS NAME
+  home=$1 pins=$2
+  if cmp -s "$pins" "$home/pins.txt"; then return; fi
+  rm -rf "$home"
+  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+    echo "$3 is left out: its packages are fetched by apt-get, as root."
+    return
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  packages=$home/packages
+  mkdir -p "$packages/partial"
+  [ -n "${updated:-}" ] || apt-get update -qq
+  updated=yes
+  grep -v '^#' "$pins" | xargs apt-get install -y -qq --no-install-recommends --download-only \
+    -o "Dir::Cache::archives=$(realpath "$packages")" >/dev/null
+  for package in "$packages"/*.deb; do dpkg -x "$package" "$home"; done
+  rm -rf "$packages"
+  cp "$pins" "$home/pins.txt"
+}
+
+# Orthanc, a small archive (PACS).
+unpack "$folder/orthanc" requirements/viewers-orthanc.txt Orthanc
+
+# Two that judge DICOM files of others: dciodvfy, whether they are what the standard says, and dcmqi, which reads them.
+unpack "$folder/dicom3tools" requirements/viewers-dicom3tools.txt dciodvfy
+home=$folder/dcmqi
+pins=requirements/viewers-dcmqi.txt
 if ! cmp -s "$pins" "$home/pins.txt"; then
   rm -rf "$home"
-  if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
-    export DEBIAN_FRONTEND=noninteractive
-    packages=$home/packages
-    mkdir -p "$packages/partial"
-    apt-get update -qq
-    grep -v '^#' "$pins" | xargs apt-get install -y -qq --no-install-recommends --download-only \
-      -o "Dir::Cache::archives=$(realpath "$packages")" >/dev/null
-    for package in "$packages"/*.deb; do dpkg -x "$package" "$home"; done
-    rm -rf "$packages"
-    cp "$pins" "$home/pins.txt"
-  else
-    echo "Orthanc is left out: its packages are fetched by apt-get, as root."
-  fi
+  "$python" -m venv "$home"
+  "$home/bin/python" -m pip --disable-pip-version-check install --quiet --no-deps --requirement "$pins"
+  cp "$pins" "$home/pins.txt"
 fi
 
-# 3D Slicer's core, a gigabyte: its scene, volumes and segmentations, without the program.
-home=$folder/slicer
-pins=requirements/viewers-slicer.txt
-if [ "${3:-}" = large ] && ! cmp -s "$pins" "$home/pins.txt"; then
-  rm -rf "$home"
-  "$python" -m venv "$home"
-  "$home/bin/python" -m pip --disable-pip-version-check install --quiet --requirement "$pins"
-  cp "$pins" "$home/pins.txt"
+# Large ones: 3D Slicer's core, a gigabyte (its scene, volumes and segmentations, without the program), and napari with
+# its plugin, more than that, which needs a display.
+if [ "${3:-}" = large ]; then
+  for name in slicer napari; do
+    home=$folder/$name
+    pins=requirements/viewers-$name.txt
+    if ! cmp -s "$pins" "$home/pins.txt"; then
+      rm -rf "$home"
+      "$python" -m venv "$home"
+      "$home/bin/python" -m pip --disable-pip-version-check install --quiet --requirement "$pins"
+      cp "$pins" "$home/pins.txt"
+    fi
+  done
+  if ! command -v Xvfb >/dev/null; then
+    if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+      export DEBIAN_FRONTEND=noninteractive
+      [ -n "${updated:-}" ] || apt-get update -qq
+      grep -v '^#' requirements/viewers-display.txt | xargs apt-get install -y -qq --no-install-recommends >/dev/null
+    else
+      echo "Xvfb, the display for napari, is left out: it is installed by apt-get, as root."
+    fi
+  fi
 fi

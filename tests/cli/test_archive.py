@@ -6,6 +6,8 @@ import pydicom
 import pytest
 
 from segmend.cli import run
+from segmend.cli.words import archives_of
+from segmend.errors import FileError, SettingsError
 from segmend.store import Store
 from tests.io.archive import serving
 from tests.server.dicom import slices
@@ -120,3 +122,29 @@ def test_credentials_come_from_a_file(said, archive, tmp_path):
     assert pacs.asked[-1][1]["Authorization"] == "Bearer abc"
     code, _, err = said("pull", address, "--credentials", tmp_path / "none")
     assert code == 2 and err.endswith("with credentials cannot be read.\n")
+
+
+def test_a_server_is_told_its_archives_by_a_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("PACS_LOGIN", "Bearer abc")
+    (tmp_path / "login").write_text("ada:secret-word\n")
+    file = tmp_path / "archives.toml"
+    file.write_text(
+        '[hospital]\naddress = "https://pacs.example.org/dicom-web"\ncredentials = "login"\n'
+        '[research]\naddress = "http://localhost:8042/dicom-web"\nvariable = "PACS_LOGIN"\n'
+    )
+    assert list(archives_of(file)) == ["hospital", "research"]
+
+    for text, words in (
+        ("[a]\n", "needs an address"),
+        ("[a", "need to be TOML"),
+        ('a = "http://x/"\n', "needs an address"),
+        ('[a]\naddress = "http://ada:secret@x/"\n', "may not hold a password"),
+        ('[a]\naddress = "http://x/"\nvariable = "NOT_SET_HERE"\n', "NOT_SET_HERE of the archive 'a' is not set"),
+        ('[a]\naddress = "http://x/"\ncredentials = "none"\n', "with credentials cannot be read"),
+        ('[a]\naddress = "http://x/"\npassword = "x"\n', "needs an address, and perhaps"),
+    ):
+        file.write_text(text)
+        with pytest.raises((FileError, SettingsError), match=words):
+            archives_of(file)
+    with pytest.raises(FileError, match="cannot be read: No such file"):
+        archives_of(tmp_path / "none.toml")

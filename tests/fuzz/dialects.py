@@ -1,4 +1,4 @@
-"""Requests made up in the dialects that send forms: those of SlicerNNInteractive 0.x, ITK-SNAP and MONAI Label.
+"""Requests made up in the dialects that send forms (SlicerNNInteractive 0.x, ITK-SNAP, MONAI Label), and in DICOMweb.
 
 Whatever comes, a dialect answers with a status that it knows, never with 500; the server does not grow, and who works
 beside is not disturbed.
@@ -10,22 +10,28 @@ import gzip
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlencode
 
 import httpx
 import numpy as np
+from pydicom import dcmread
 
+from segmend.io import images
 from segmend.runtime.budget import resident_bytes
 from tests.fuzz.damage import damaged
 from tests.fuzz.readers import Findings
 from tests.fuzz.viewers import GROWTH, ODD, SHAPE, number, spoilt
+from tests.server.dicom import slices
 from tests.server.running import http, rooms
 
 STATUSES = {200, 400, 404, 405, 410, 413, 422}
 Made = tuple[str, str, bytes, dict[str, str]]  # a method, a path with its query, a body and headers
 Fields = dict[str, bytes]
+ODD_UIDS = ("1.2", "", "2.25.1", "2.25." + "9" * 60, "..%2f..", "%00", "x" * 300, "1" * 64, "%ff")
 
 
 def voxels(random: Random, kind: str) -> np.ndarray:
@@ -152,13 +158,63 @@ def monai(random: Random, place: dict[str, str]) -> Made:
     return "GET", random.choice(paths), b"", {}
 
 
-DIALECTS: dict[str, Callable[[Random, dict[str, str]], Made]] = {"legacy": legacy, "itksnap": itksnap, "monai": monai}
+def dicomweb(random: Random, place: dict[str, str]) -> Made:
+    def uid(name: str) -> str:
+        return place[name] if random.random() < 0.85 else random.choice(ODD_UIDS)
+
+    study = f"/dicom-web/studies/{uid('study')}"
+    series = f"{study}/series/{uid('series')}"
+    instance = f"{series}/instances/{uid('instance')}"
+    frames = random.choice(("1", "2", "1,1", "0", "-1", "x", "1," * 2000, "9" * 30))
+    path = random.choice(
+        ("/dicom-web/studies", "/dicom-web/series", f"{study}/series", f"{study}/metadata", f"{study}/instances",
+         f"{series}/metadata", f"{series}/instances", series, instance, f"{instance}/metadata",
+         f"{instance}/frames/{frames}")
+    )  # fmt: skip
+    names = (
+        "PatientName",
+        "00100020",
+        "StudyDate",
+        "limit",
+        "offset",
+        "includefield",
+        "fuzzymatching",
+        "\x00",
+        "x" * 99,
+    )
+    texts = ("*", "Doe*", "20240101-", "-", "1", "-1", "true", "[", "a*" * 40, "\\", "9" * 40, "Z\xe4h")
+    query = urlencode([(random.choice(names), random.choice(texts)) for _ in range(random.randrange(3))])
+    accept = random.choice(("*/*", "multipart/related; type=application/octet-stream; transfer-syntax=*", ";" * 500))
+    return "GET", f"{path}?{query}", b"", {"Accept": accept}
+
+
+DIALECTS: dict[str, Callable[[Random, dict[str, str]], Made]] = {
+    "legacy": legacy,
+    "itksnap": itksnap,
+    "monai": monai,
+    "dicomweb": dicomweb,
+}
 
 
 def connected(client: httpx.Client, random: Random, case: str) -> dict[str, str]:
     """Return what requests are made up with: a session of ITK-SNAP, which has an image, and a case."""
     session = client.get("/v2/start_session/segmend").json()["session_id"]
     return {"itksnap": session, "case": case}
+
+
+def archived(store: Any, random: Random) -> dict[str, str]:
+    """Return the numbers of a case with DICOM files, some of which were damaged since they were read."""
+    with TemporaryDirectory() as folder:
+        paths = slices(Path(folder), planes=3, rows=5, columns=4)
+        head = dcmread(paths[0])
+        ((info, read),) = images(folder)
+        image = read()
+        for path in paths[1:]:
+            if random.random() < 0.5:
+                path.write_bytes(damaged(path.read_bytes(), random))
+        case = store.add_case("fuzzed DICOM", image, modality=info.modality, source=folder)
+    uids = {"study": head.StudyInstanceUID, "series": head.SeriesInstanceUID, "instance": head.SOPInstanceUID}
+    return {"archived": case.id, **{name: str(uid) for name, uid in uids.items()}}
 
 
 def fuzz(server: Any, dialect: str, requests: int, seed: int) -> Findings:
@@ -173,7 +229,9 @@ def fuzz(server: Any, dialect: str, requests: int, seed: int) -> Findings:
                 if place:
                     client.get(f"/v2/end_session/{place['itksnap']}")
                     store.delete_case(place["case"])
+                    store.delete_case(place["archived"])
                 place = connected(client, random, store.add_case("fuzzed", rooms()).id)
+                place |= archived(store, random)
             method, path, body, headers = DIALECTS[dialect](random, place)
             try:
                 reply = client.request(method, path, content=body or None, headers=headers)

@@ -26,7 +26,7 @@ def drop_worklist(connection: Connection) -> None:
     for index in tables.cases.indexes:
         if index.name != "ix_cases_project":
             connection.execute(text(f"DROP INDEX {index.name}"))
-    for name in ("searched", "labels", "leases", "visitors"):
+    for name in ("searched", "labels", "leases", "visitors", "originals"):
         connection.execute(text(f"DROP TABLE {name}"))
     for name in ADDED:
         connection.execute(text(f"ALTER TABLE cases DROP COLUMN {name}"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,8 @@ def need(place: Path, name: str, *, large: bool = False) -> Path:
 class Client:
     """A client of others in a process of its own, which takes lines of JSON."""
 
+    mark = ""  # that its own lines begin with
+
     def __init__(self, command: list[str], environment: dict[str, str] | None = None) -> None:
         kept = {name: text for name, text in os.environ.items() if not name.startswith(("PYTHON", "NN_"))}
         self._process = subprocess.Popen(
@@ -50,7 +53,9 @@ class Client:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(json.dumps([name, arguments]) + "\n")
         self._process.stdin.flush()
-        line = self._process.stdout.readline()
+        while (line := self._process.stdout.readline()) and not line.startswith(self.mark):
+            pass  # it prints, too
+        line = line.removeprefix(self.mark)
         assert line, self._process.communicate()[1]
         answer: dict[str, Any] = json.loads(line)
         return answer
@@ -105,3 +110,35 @@ class NnInteractive(Client):
         path = self.folder / f"{self._count}.npy"
         np.save(path, array)
         return {"npy": str(path)}
+
+
+class Napari(Client):
+    """napari with its plugin for nnInteractive, on a display that nobody sees."""
+
+    mark = "JSON "
+
+    def __init__(self, folder: Path) -> None:
+        home = need(VIEWERS / "napari", "napari", large=True)
+        screen = need(Path(shutil.which("Xvfb") or "/usr/bin/Xvfb"), "Xvfb", large=True)
+        told, tell = os.pipe()
+        command = [str(screen), "-displayfd", str(tell), "-screen", "0", "1600x1000x24", "-nolisten", "tcp"]
+        self._screen = subprocess.Popen(command, stderr=subprocess.DEVNULL, pass_fds=[tell])
+        os.close(tell)
+        with os.fdopen(told) as lines:
+            display = f":{lines.readline().strip()}"
+        kept = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
+        driver = Path(__file__).with_name("napari_client.py")
+        super().__init__([python_of(home), str(driver)], {"DISPLAY": display, "QT_QPA_PLATFORM": "xcb", **kept})
+        self._folder = folder
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
+        self._screen.kill()
+        self._screen.wait()
+
+    @property
+    def mask(self) -> Any:
+        """The mask of the object that is worked on."""
+        path = self._folder / "mask.npy"
+        self.do("save", path=str(path))
+        return np.load(path) != 0

@@ -22,7 +22,7 @@ from segmend.io import read_mask
 from segmend.io.dicomweb import Archive
 from segmend.store import Store
 from tests.server.dicom import slices
-from tests.server.running import in_thread, settings
+from tests.server.running import http, in_thread, settings
 from tests.viewers.clients import VIEWERS, need
 
 ENTRY = "ada:secret-word"
@@ -158,3 +158,44 @@ def test_a_series_is_fetched_annotated_and_its_masks_come_back(address, series, 
                 "liver", "tumour"]  # fmt: skip
         else:
             np.testing.assert_array_equal(read_mask(path, image) > 0, masks > 0)
+
+
+def test_the_annotators_server_finds_fetches_and_sends_back(address, series, tmp_path):
+    options = {"archives": {"Orthanc": Archive(address, credentials=ENTRY)}, "read_apart": False}
+    with in_thread(settings(tmp_path / "data", **options)) as server, http(server) as client:
+        at = "/api/archives/Orthanc/studies"
+        for query in ({"patient": "Doe"}, {"patient_id": "12345"}, {"since": "2024-01-01", "until": "2024-01-01"}):
+            (study,) = client.get(at, params=query).json()["studies"]
+            assert (study["uid"], study["patient"]) == (series.StudyInstanceUID, "Doe^Jane")
+        for query in ({"patient": "Roe"}, {"modality": "US"}, {"since": "2024-01-02"}, {"offset": 1}):
+            assert client.get(at, params=query).json() == {"studies": [], "more": False}, query
+        listed = {one["uid"]: one for one in client.get(f"{at}/{study['uid']}/series").json()}
+        one = listed[series.SeriesInstanceUID]
+        assert (one["instances"], one["cases"]) == (24, [])
+
+        wanted = {"study": one["study"], "series": one["uid"]}
+        number = client.post("/api/archives/Orthanc/imports", json=wanted).json()["id"]
+        while (now := client.get(f"/api/imports/{number}").json())["stage"] in ("waiting", "fetching", "reading"):
+            time.sleep(0.05)
+        assert (now["stage"], now["files"]) == ("done", 24), now
+        store = server.config.app.state.shared.store
+        case = store.case(now["cases"][0])
+        session = store.add_session(case.id).id
+        inside = np.zeros(case.shape, bool)
+        inside[3:9, 4:12, 5:9] = True
+        store.append(session, 0, Defined(Label(1, "liver", PALETTE[1])))
+        store.append(session, 1, Prompted(Mask(inside, (0, 0, 0)), 1, GIVEN))
+        with server.config.app.state.shared.sessions.open(session) as opened:
+            while opened.session.pending:
+                time.sleep(0.02)
+        for suffix in (".dcm", ".rtstruct.dcm"):
+            reply = client.post("/api/archives/Orthanc/results", json={"session": session, "format": suffix})
+            assert reply.json() == {"stored": 1, "refused": []}
+        after = {one["uid"]: one for one in client.get(f"{at}/{study['uid']}/series").json()}
+        assert after[series.SeriesInstanceUID]["cases"] == [case.id]
+        new = [one for uid, one in after.items() if uid not in listed]
+        assert sorted(one["modality"] for one in new) == ["RTSTRUCT", "SEG"]
+        (tmp_path / "seg").mkdir()
+        uid = next(one["uid"] for one in new if one["modality"] == "SEG")
+        (path,) = Archive(address, credentials=ENTRY).fetch(study["uid"], uid, tmp_path / "seg")
+        np.testing.assert_array_equal(read_mask(path, store.image(case.id)) == 1, inside)

@@ -79,19 +79,6 @@ def test_a_scan_with_another_grid_is_shown_where_it_lies_in_the_patient(person, 
     assert store.series(case) == []
 
 
-def test_what_lies_elsewhere_is_refused(person, store, tmp_path):
-    case = store.add_case("here", Image(np.zeros((1, *SHAPE), np.int16), scale_affine(SPACING))).id
-    far = scale_affine(SPACING)
-    far[0, 3] = 900
-    io.write_image(tmp_path / "far.nii", Image(np.zeros((1, *SHAPE), np.int16), far))
-    person.open(case, layout="axial")
-
-    pick(person, person.page.get_by_role("button", name="Add a series beside this image"), tmp_path / "far.nii")
-
-    person.toast("'far' lies beside the case's image")
-    person.close_messages()
-
-
 def test_many_times_have_a_slider_and_one_of_them_is_marked_as_a_case(person, store):
     voxels = np.stack([np.full((3, 10, 10), 10 * time, np.int16) for time in range(6)])
     note = "The fourth axis is time: 6 volumes, 2 s apart."

@@ -43,6 +43,19 @@ def test_the_fourth_extreme_point_sends_them(opened):
     assert opened.label_at((5, 9, 10)) == 1
 
 
+def test_ends_in_several_planes_are_six(opened):
+    opened.page.keyboard.press("e")
+    ends = [(3, 6, 6), (8, 6, 6), (5, 2, 6), (5, 9, 6), (5, 6, 3), (5, 6, 10)]
+    for count, index in enumerate(ends):
+        assert len(opened.state["points"]) == count
+        opened.go_to(index)
+        opened.click(index)
+    opened.settle()
+
+    assert opened.prompts == [{"kind": "extremes", "points": [list(index) for index in ends]}]
+    assert opened.label_at((3, 2, 3)) == 1 and opened.label_at((2, 6, 6)) == 0
+
+
 def test_escape_and_another_tool_call_extreme_points_off(opened):
     opened.page.keyboard.press("e")
     opened.click((5, 2, 6))
@@ -71,8 +84,11 @@ def test_a_first_guess_is_refined_and_nudged(opened):
     assert opened.label_at((5, 6, 7)) == 1 and opened.label_at((5, 6, 8)) == 0
 
     nudge = opened.page.get_by_label("Nudge")
-    nudge.fill("20")
-    nudge.dispatch_event("change")
+    nudge.evaluate("(slider) => { slider.value = 20; slider.dispatchEvent(new Event('input')); }")
+    expect(opened.page.locator(".preview-bar")).to_contain_text(re.compile(r"Released, this nudge: .* would gain \d+"))
+    assert len(opened.prompts) == 2
+    nudge.evaluate("(slider) => slider.dispatchEvent(new Event('change'))")
+    expect(opened.page.locator(".preview-bar")).to_have_count(0)
     opened.settle()
 
     assert [prompt["kind"] for prompt in opened.prompts] == ["mask", "mask", "adjust"]

@@ -48,7 +48,7 @@ export function address(path: string): string {
   return new URL(path, document.baseURI).href;
 }
 
-async function request(path: string, options: RequestInit = {}): Promise<Response> {
+export async function request(path: string, options: RequestInit = {}): Promise<Response> {
   let reply: Response;
   try {
     reply = await fetch(address(path), options);
@@ -75,11 +75,11 @@ export function sentenceIn(text: string, status: number): string {
   return fill(phrases.errors.status, { status });
 }
 
-async function read<T>(path: string, options: RequestInit = {}): Promise<T> {
+export async function read<T>(path: string, options: RequestInit = {}): Promise<T> {
   return (await (await request(path, options)).json()) as T;
 }
 
-const post = (body: unknown): RequestInit => ({
+export const post = (body: unknown): RequestInit => ({
   method: "POST",
   body: JSON.stringify(body),
   headers: { "Content-Type": "application/json" },

@@ -5,7 +5,9 @@ import * as api from "./api";
 import { h, icon, refill } from "./dom";
 import { entries } from "./formats";
 import { fill, phrases } from "./phrases";
+import type { State } from "./state";
 import { reportErrors, toast } from "./toasts";
+import { hasArchives, showSend } from "./views/archive";
 import { showResults } from "./views/results";
 
 /** Return the button and its menu of formats. */
@@ -20,6 +22,7 @@ export function downloadMenu(actions: Actions): HTMLElement {
   );
   list.addEventListener("toggle", () => {
     if (!list.matches(":popover-open")) return;
+    refresh(store.state);
     const box = button.getBoundingClientRect();
     list.style.top = `${box.bottom + 6}px`;
     list.style.right = `${Math.max(8, window.innerWidth - box.right)}px`;
@@ -34,7 +37,7 @@ export function downloadMenu(actions: Actions): HTMLElement {
     event.stopPropagation();
     items[(next + items.length) % items.length]?.focus();
   });
-  store.on(["opened", "formats"], ({ opened, formats }) => {
+  const refresh = ({ opened, formats }: Pick<State, "opened" | "formats">): void => {
     refill(list, [
       ...entries(formats, opened?.case.source ?? false, opened?.volume.shape[0] === 1).map(
         ({ suffix, title, patient }) =>
@@ -74,8 +77,28 @@ export function downloadMenu(actions: Actions): HTMLElement {
           h("span", {}, phrases.results.more),
         ),
       ),
+      opened !== null &&
+        opened.case.source &&
+        hasArchives() &&
+        h(
+          "li",
+          {},
+          h(
+            "button",
+            {
+              type: "button",
+              class: "menu-item",
+              onclick: () => {
+                list.hidePopover();
+                showSend(actions);
+              },
+            },
+            h("span", {}, phrases.archive.sendMenu),
+          ),
+        ),
     ]);
-  });
+  };
+  store.on(["opened", "formats"], refresh);
   store.on(["opened", "formats"], ({ opened, formats }) => {
     button.disabled = opened === null || formats.length === 0;
   });

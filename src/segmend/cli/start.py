@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from segmend.cli.place import place_options
-from segmend.cli.words import Megabytes, device_options
+from segmend.cli.words import Megabytes, archives_of, device_options
 from segmend.errors import SettingsError
 from segmend.methods import card, check_weights
 from segmend.runtime.budget import DEFAULT_BYTES
@@ -105,6 +105,14 @@ LIMITS: dict[str, type[int] | type[float]] = {
     help="Of the log, on standard error.",
 )
 @click.option("--log-requests", is_flag=True, help="Write a line for each request: its route and user, no address.")
+@click.option(
+    "--archives",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    envvar="SEGMEND_ARCHIVES",
+    show_envvar=True,
+    help="A TOML file that names archives (PACS) and who may enter, which cases may be fetched from.",
+)
 @click.option("--method", default="mend", show_default=True, help="Which method answers first.")
 @click.option(
     "--weights",
@@ -151,6 +159,7 @@ def start(
     workers: int,
     log_format: Form,
     log_requests: bool,
+    archives: Path | None,
     method: str,
     weights: tuple[str, ...],
     device: str,
@@ -181,6 +190,7 @@ def start(
         allowed_origins=tuple(page.rstrip("/") for page in pages),
         allowed_frames=tuple(page.rstrip("/") for page in frames),
         link_folders=link_folders,
+        archives={} if archives is None else archives_of(archives),
         method=card(method).id,
         weights=weights_of(weights, method),
         device=Device(device, precision),

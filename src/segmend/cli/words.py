@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from segmend.core.image import Box, Image, Index, LabelMap
 from segmend.core.prompts import Adjust, Click, Extremes, Lasso, Stroke, from_json
 from segmend.core.session import Label
 from segmend.editing.steps import Step
-from segmend.errors import ConflictError, FileError, PromptError
+from segmend.errors import ConflictError, FileError, PromptError, SettingsError
 from segmend.runtime.engine import DEVICES, PRECISIONS
 
 if TYPE_CHECKING:
@@ -251,3 +252,37 @@ def open_archive(address: str, credentials: Path | None) -> Archive:
         return Archive(address, credentials=credentials.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
         raise FileError(f"The file {credentials} with credentials cannot be read.") from None
+
+
+def archives_of(path: Path) -> dict[str, Archive]:
+    """Return the archives that a TOML file names, each a table with an address and who may enter.
+
+    `credentials` is a file with one line, beside this one where it is no whole path; `variable` one of the environment.
+    """
+    from segmend.io.dicomweb import Archive
+
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FileError(f"The archives in {path} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise FileError(f"The archives in {path} need to be TOML: {error}.") from None
+    found = {}
+    for name, table in tables.items():
+        known = isinstance(table, dict) and set(table) <= {"address", "credentials", "variable"}
+        if not known or not all(isinstance(text, str) for text in table.values()) or "address" not in table:
+            raise SettingsError(
+                f"The archive {name!r} in {path.name} needs an address, and perhaps the file or the variable of the "
+                "environment that says who may enter, as credentials or variable."
+            )
+        if "variable" in table:
+            said = os.environ.get(table["variable"], "")
+            if not said:
+                raise SettingsError(f"The variable {table['variable']} of the archive {name!r} is not set.")
+            found[name] = Archive(table["address"], credentials=said)
+        else:
+            credentials = path.parent / Path(table["credentials"]).expanduser() if "credentials" in table else None
+            found[name] = (
+                Archive(table["address"]) if credentials is None else open_archive(table["address"], credentials)
+            )
+    return found

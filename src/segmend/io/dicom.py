@@ -152,6 +152,19 @@ def load(path: Path, *, pixels: bool = True, tags: Sequence[str] | None = None) 
         raise FileError(f"{path.name} could not be read as DICOM: {_one_line(error)}.") from None
 
 
+def load_header(path: Path) -> tuple[Dataset, int]:
+    """Return a file's data set without its pixels, and at which byte of the file their element begins."""
+    from pydicom import config, dcmread
+
+    config.settings.reading_validation_mode = config.IGNORE
+    _check_deflated(path)
+    try:
+        with _Clamped(path) as file:
+            return dcmread(file, stop_before_pixels=True, force=True), file.tell()
+    except Exception as error:  # a damaged file makes the parser raise almost anything
+        raise FileError(f"{path.name} could not be read as DICOM: {_one_line(error)}.") from None
+
+
 def load_whole(path: Path) -> Dataset:
     """Return a DICOM file's data set; FileError when the file is cut short, wherever that is."""
     data = load(path)
@@ -531,10 +544,10 @@ def _decode(plane: Plane) -> Numbers:
             stored = (*shape[:3], 2) if halved else shape  # two pixels share their colour
             check_claim(name, stored, bits // 8, plane.path.stat().st_size, packed=packed)
         if syntax is None:
-            data.file_meta.TransferSyntaxUID = _guess_syntax(data)
+            data.file_meta.TransferSyntaxUID = guess_syntax(data)
         if packed:
             check_frames(name, data, (rows, columns, samples), count)
-        values = to_native(pixel_array(data, decoding_plugin=_plugin(data)))
+        values = to_native(pixel_array(data, decoding_plugin=plugin_of(data)))
         if data.PhotometricInterpretation == "PALETTE COLOR":
             values = apply_color_lut(values, data)
             shape = (*shape[:3], values.shape[-1])
@@ -550,7 +563,7 @@ def _decode(plane: Plane) -> Numbers:
     return values
 
 
-def _plugin(data: Dataset) -> str:
+def plugin_of(data: Dataset) -> str:
     """Return which of pydicom's decoders unpacks these pixels, empty for whichever is there.
 
     The choice is ours because a decoder that a user has installed for something else may be one that ends the
@@ -567,7 +580,7 @@ def _plugin(data: Dataset) -> str:
     return next((plugin for plugin in order if plugin in there), "")
 
 
-def _guess_syntax(data: Dataset) -> UID:
+def guess_syntax(data: Dataset) -> UID:
     """Return the transfer syntax of a file that does not say it: as its header turned out to be written."""
     explicit, little = data.original_encoding[0] is False, data.original_encoding[1] is not False
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian

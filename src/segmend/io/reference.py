@@ -78,7 +78,7 @@ def find_reference(image: Image, source: str | Path | None, *, anonymous: bool, 
         if not found:
             raise FileError(f"{path.name} holds no DICOM series to refer to.")
         named = [v for v in found if series == v.uid] or [v for v in found if series == v.name] or found
-        volume = next((volume for volume in named if _on_grid(volume, image)), None)
+        volume = next((volume for volume in named if on_grid(volume, image)), None)
         if volume is None:
             raise GeometryError(f"{path.name} holds no series on the grid of this image.")
         identity = Dataset() if anonymous else _identity(volume.planes[0].path)
@@ -95,7 +95,7 @@ def _head(path: Path) -> bytes:
         return file.read(132)
 
 
-def _on_grid(volume: dicom.Volume, image: Image) -> bool:
+def on_grid(volume: dicom.Volume, image: Image) -> bool:
     frames, _ = dicom.sort_planes(volume)
     rows, columns, _ = frames[0][0].size
     try:

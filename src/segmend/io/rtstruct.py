@@ -142,6 +142,7 @@ def _structures(label_map: LabelMap, image: Image, labels: Sequence[Label], refe
     )
     data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian  # long contours do not fit the explicit one
     identify(data, reference)
+    data.PositionReferenceIndicator = ""  # the frame has no landmark that anybody told
     data.SeriesInstanceUID, data.SeriesNumber, data.Modality = generate_uid(), 901, "RTSTRUCT"
     data.Manufacturer = data.ManufacturerModelName = "Segmend"
     data.SoftwareVersions = version("segmend")

@@ -49,6 +49,7 @@ from segmend.errors import SegmendError, SettingsError, StoreError
 from segmend.runtime.budget import limit_arenas
 from segmend.server import (
     about,
+    archives,
     auth,
     cases,
     exports,
@@ -62,10 +63,12 @@ from segmend.server import (
     requests,
     sessions,
 )
+from segmend.server.imports import Imports
 from segmend.server.logins import LOGINS_FOLDER, Logins
 from segmend.server.open_sessions import OpenSessions
 from segmend.server.packing import PackText
-from segmend.server.protocols import itksnap, monai, nninteractive, slicer_legacy
+from segmend.server.protocols import dicomweb, itksnap, monai, nninteractive, slicer_legacy
+from segmend.server.protocols.archived import Archived, look_quietly
 from segmend.server.protocols.visits import Visits, sweep_quietly
 from segmend.server.reading import Reading
 from segmend.server.settings import ServerSettings
@@ -113,13 +116,15 @@ def create_app(settings: ServerSettings) -> FastAPI:
     )
     app.add_middleware(replies.CatchErrors)
     app.add_middleware(requests.Observe, log_requests=settings.log_requests)
-    for module in (about, cases, projects, sessions, masks, exports, measuring, live, operations, login_page):
+    parts = (about, cases, projects, sessions, masks, exports, measuring, archives, live, operations, login_page)
+    for module in parts:
         app.include_router(module.router)
     if settings.answers_viewers:
         app.include_router(slicer_legacy.router)  # before the other, whose addresses it shares
         app.include_router(nninteractive.router)
         app.include_router(itksnap.router)
         app.include_router(monai.router)
+        app.include_router(dicomweb.router)
     _add_pages(app, PAGES)
     return app
 
@@ -150,7 +155,10 @@ def _open(settings: ServerSettings) -> Shared:
     )
     own = token_hash(settings.token or "")
     logins = Logins(settings.data, lambda user, key: store.accounts.has_key(user, key) if user else key == own)
-    return Shared(settings, store, sessions, Reading(settings), logins, told, Visits(store, sessions, settings))
+    visits, archived = Visits(store, sessions, settings), Archived(store, sessions, settings)
+    reading = Reading(settings)
+    imports = Imports(store, reading, settings, told)
+    return Shared(settings, store, sessions, reading, logins, told, visits, archived, imports)
 
 
 def _make_private(data: Path) -> None:
@@ -191,6 +199,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     ending.set()
     await run_in_threadpool(following.join)
+    await run_in_threadpool(shared.imports.close)
     await run_in_threadpool(shared.sessions.close)
     shared.store.close()
     await run_in_threadpool(loading.join)  # a thread that is cut off while it loads a network aborts the process
@@ -210,6 +219,7 @@ def _load(shared: Shared, ending: threading.Event) -> None:
         shared.ready.set()
     if settings.answers_viewers and not ending.is_set() and shared.store.read_only is None:
         sweep_quietly(shared.visits)
+        look_quietly(shared.archived, ending)
 
 
 def _follow(shared: Shared, ending: threading.Event) -> None:

@@ -74,7 +74,7 @@ HEADERS = {
 # What pages of other servers, where they are allowed, may send and read, beside what every page may.
 PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, DELETE",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Lease-Token, X-Meta",
+    "Access-Control-Allow-Headers": "Accept, Authorization, Content-Type, X-Lease-Token, X-Meta",
     "Access-Control-Max-Age": "600",
 }
 EXPOSED = "Content-Disposition, X-Meta"

@@ -18,7 +18,7 @@ from segmend.results.training import FOLDERS
 from segmend.server.cases import FilterNow
 from segmend.server.replies import PROBLEMS
 from segmend.server.scratch import scratch_folder
-from segmend.server.state import SharedNow
+from segmend.server.state import Shared, SharedNow
 from segmend.store.records import CaseRecord
 from segmend.store.worklist import OLDEST_FIRST
 
@@ -44,11 +44,8 @@ def export(
     patient: Patient = "anonymous",
 ) -> Response:
     kind_of(suffix)
-    with here.sessions.open(session) as opened:
-        log, label_map = opened.session, opened.map()
-        case = here.store.case(opened.case)
-        image = here.sessions.images.get(case.id)
-    result = CaseResult(here.store, case, here.store.session_record(session), log, image, label_map)
+    result = result_now(here, session)
+    case = result.case
     folder = scratch_folder(here.settings.data, "export-", elsewhere=True)
     try:
         path = folder / f"{file_name(case.name)}{suffix}"
@@ -62,6 +59,15 @@ def export(
         media_type="application/octet-stream",
         background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
     )
+
+
+def result_now(here: Shared, session: str) -> CaseResult:
+    """Return what came of a session up to now."""
+    with here.sessions.open(session) as opened:
+        log, label_map = opened.session, opened.map()
+        case = here.store.case(opened.case)
+        image = here.sessions.images.get(case.id)
+    return CaseResult(here.store, case, here.store.session_record(session), log, image, label_map)
 
 
 @router.get(

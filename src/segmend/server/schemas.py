@@ -626,6 +626,72 @@ class LinkJson(BaseModel):
     project: Annotated[str, Field(min_length=1, max_length=200)] = "default"
 
 
+Uid = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9.]+$", description="DICOM's number of it")]
+
+
+class ArchiveJson(BaseModel):
+    name: str
+
+
+class StudyJson(BaseModel):
+    uid: str
+    patient: str
+    patient_id: str
+    date: Annotated[str, Field(description="YYYY-MM-DD; empty: unknown")]
+    description: str
+    modalities: list[str]
+
+
+class StudyPageJson(BaseModel):
+    studies: list[StudyJson]
+    more: Annotated[bool, Field(description="there are others behind these")]
+
+
+class ArchivedSeriesJson(BaseModel):
+    uid: str
+    study: str
+    modality: str
+    description: str
+    instances: Annotated[int | None, Field(description="how many files; null: the archive does not say")]
+    cases: Annotated[list[str], Field(description="those that were made of it here")]
+
+
+class NewImportJson(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    study: Uid
+    series: Uid
+    project: Annotated[str, Field(min_length=1, max_length=200)] = "default"
+
+
+class ImportJson(BaseModel):
+    """A series that is fetched from an archive."""
+
+    id: str
+    archive: str
+    study: str
+    series: str
+    stage: Literal["waiting", "fetching", "reading", "done", "failed", "cancelled"]
+    files: Annotated[int, Field(description="that are there")]
+    size: Annotated[int, Field(description="bytes that are there")]
+    cases: Annotated[list[str], Field(description="that were made of it")]
+    error: Annotated[str, Field(description="why it failed, in a sentence")]
+
+
+class SendJson(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    session: Annotated[str, Field(min_length=1, max_length=64)]
+    format: Annotated[Literal[".dcm", ".rtstruct.dcm"], Field(description="a segmentation, or a structure set")] = (
+        ".dcm"
+    )
+
+
+class SentJson(BaseModel):
+    stored: Annotated[int, Field(description="files that the archive keeps")]
+    refused: Annotated[list[str], Field(description="DICOM's numbers of the reasons for those that it does not")]
+
+
 def body(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
     """Return what the OpenAPI document says of a body that the route reads itself."""
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")

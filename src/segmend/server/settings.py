@@ -10,10 +10,13 @@ from pathlib import Path
 
 from segmend.errors import SettingsError
 from segmend.io.apart import READ_SECONDS
+from segmend.io.dicomweb import Archive
 from segmend.runtime.budget import DEFAULT_BYTES
 from segmend.runtime.engine import AUTO, Device
 
 GIGABYTE = 1 << 30
+# Characters of an archive's name.
+MAX_NAME = 60
 # The scheme, name and port of a server, as browsers say where a page came from.
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?")
 
@@ -39,6 +42,7 @@ class ServerSettings:
     allowed_hosts: tuple[str, ...] = ()  # further names this server is reached by; "*" is any
     allowed_origins: tuple[str, ...] = ()  # pages of other servers that may talk to this one
     allowed_frames: tuple[str, ...] = ()  # pages of other servers that may show this one's in a frame
+    archives: Mapping[str, Archive] = field(default_factory=dict)  # that series may be fetched from, by their names
     link_folders: tuple[Path, ...] = ()  # folders of this machine that cases may be read from
     method: str = "mend"
     weights: Mapping[str, Path] = field(default_factory=dict)  # folders of a method's own weights, by its id
@@ -73,6 +77,9 @@ class ServerSettings:
         for origin in (*self.allowed_origins, *self.allowed_frames):
             if not ORIGIN.fullmatch(origin):
                 raise SettingsError(f"A page needs to be named as https://ohif.example.org, no path; got {origin!r}.")
+        for name in self.archives:
+            if not name.strip() or not name.isprintable() or len(name) > MAX_NAME:
+                raise SettingsError(f"An archive needs a name of at most {MAX_NAME} characters; got {name[:80]!r}.")
         if self.cache_bytes < 0:
             raise SettingsError(f"A server's memory for what it keeps needs to be 0 or more; got {self.cache_bytes}.")
         if self.max_waiting < 1:

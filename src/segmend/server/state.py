@@ -10,9 +10,11 @@ from typing import Annotated, cast
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from segmend.server.imports import Imports
 from segmend.server.kept_measures import KeptMeasures
 from segmend.server.logins import Logins
 from segmend.server.open_sessions import OpenSessions
+from segmend.server.protocols.archived import Archived
 from segmend.server.protocols.visits import Visits
 from segmend.server.reading import Reading
 from segmend.server.settings import ServerSettings
@@ -31,11 +33,15 @@ class Shared:
     logins: Logins
     told: Told  # what a client is told of an error
     visits: Visits  # viewers of others
+    archived: Archived  # the store as an archive
+    imports: Imports  # of series from other archives
     # taken to make a thumbnail: one at a time, so that a list that is scrolled through leaves threads to clicks
     drawing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     kept_measures: KeptMeasures = field(default_factory=KeptMeasures)
     # taken to measure masks: one at a time, likewise
     measuring: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    # taken to ask an archive, which may be silent for long, so that threads are left to others
+    asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
     ready: Event = field(default_factory=Event)  # set when the usual method is loaded and warm, or cannot be
 
 

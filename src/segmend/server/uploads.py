@@ -22,6 +22,7 @@ from fastapi.concurrency import run_in_threadpool
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from segmend.core.image import Image
 from segmend.errors import DiskFullError, FileError, LimitError, UserError
 from segmend.io.apart import Found
 from segmend.io.folders import is_zip
@@ -306,7 +307,12 @@ def _add(store: Store, reading: Reading, places: list[Path], project: str) -> Ad
 
 
 def _add_case(store: Store, found: Found, place: Path, project: str) -> CaseRecord:
-    image, info = found.image(), found.info
+    return add_found(store, found, found.image(), place, project)
+
+
+def add_found(store: Store, found: Found, image: Image, place: Path, project: str) -> CaseRecord:
+    """Return the new case of an image that was read from a path."""
+    info = found.info
     name = store.free_name(case_name(info.name) or info.modality or "case", project=project)
     return store.add_case(
         name,

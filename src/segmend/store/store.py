@@ -53,6 +53,7 @@ from segmend.store.blobs import Blobs
 from segmend.store.changes import Changes
 from segmend.store.checksums import Checksum, Summed, checksum_of, event_crc, file_checksum, patch_crc, values_crc
 from segmend.store.database import TIMEOUT_SECONDS, UNREADABLE, Database
+from segmend.store.originals import Originals
 from segmend.store.records import (
     STATUSES,
     CasePage,
@@ -102,6 +103,7 @@ class Store:
     def __init__(self, database: Database, blobs: Blobs) -> None:
         self.accounts = Accounts(database)
         self.visitors = Visitors(database)
+        self.originals = Originals(database)
         self._database = database
         self._blobs = blobs
         self._checked: dict[str, tuple[int, int, int]] = {}  # blobs that were read once, as their files were then
@@ -512,6 +514,23 @@ class Store:
                     shutil.copyfileobj(summed, copy, 1 << 20)
                 self._check(key, summed.checksum)
             yield Path(temporary)
+
+    @contextmanager
+    def source_file(self, case_id: str, name: str) -> Iterator[Path]:
+        """Give one of a case's original files, by its name as `originals` has it, to read and not to change."""
+        key = f"{_folder(case_id)}/source/{name}"
+        path = self._blobs.path(key)
+        if path is not None:
+            self._check_file(key, path)
+            yield path
+            return
+        with TemporaryDirectory() as temporary:
+            copy = Path(temporary, "file")
+            with self._blobs.reader(key) as origin, copy.open("wb") as file:
+                summed = Summed(origin)
+                shutil.copyfileobj(summed, file, 1 << 20)
+            self._check(key, summed.checksum)
+            yield copy
 
     def delete_case(self, case_id: str) -> None:
         """Delete a case with its sessions, masks and blobs."""

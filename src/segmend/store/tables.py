@@ -5,7 +5,8 @@ takes its sessions, events, answers and masks with it. `leftovers` names blobs t
 speaks for: those being written and those being deleted. `blobs` holds the size and the CRC-32 of
 every blob; `crc32` of a row is that of what it says (`segmend.store.checksums`), NULL in rows that
 an older Segmend wrote. `leases` are the viewers of others that are connected, and `visitors` the cases whose images
-they brought (`segmend.store.visitors`).
+they brought (`segmend.store.visitors`). `originals` says which series the DICOM files of a case are
+(`segmend.store.originals`).
 
 `cases` holds what the worklist sorts, filters and searches by, so that 50,000 cases are answered by their indexes:
 `folded` is the name in letters of one case; `status` is a place in
@@ -218,6 +219,17 @@ visitors = Table(
     metadata,
     Column("case", ForeignKey("cases.id", ondelete="CASCADE"), primary_key=True),
     Column("digest", String(64), nullable=False, index=True),  # of its voxels and spacing
+)
+
+originals = Table(
+    "originals",
+    metadata,
+    Column("case", ForeignKey("cases.id", ondelete="CASCADE"), primary_key=True),
+    Column("study", String(64), nullable=False, index=True),  # empty: nobody can tell which series it is
+    Column("series", String(64), nullable=False, index=True),
+    Column("about", Json, nullable=False),
+    Column("count", Integer, nullable=False),  # of the files
+    Column("instances", Json, nullable=False),
 )
 
 leases = Table(

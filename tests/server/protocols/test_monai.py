@@ -386,3 +386,17 @@ def test_files_that_are_no_images_or_masks_are_refused(monai, case):
             reply = monai.http.request(method, path, files={field: ("scan.nii.gz", content)})
             assert (path, reply.status_code) == (path, 400)
     assert monai.store.case(case).status == "untouched"
+
+
+def test_clicks_that_name_no_object_go_to_the_one_that_has_some_of_them_or_to_the_next(monai, case):
+    def answer(*points):
+        return monai.mask(monai.infer(case, label=None, foreground=[list(point) for point in points])).voxels[0] > 0
+
+    first, more = answer((2, 2, 1)), answer((2, 2, 1), (3, 3, 1))
+    other, again = answer((6, 2, 1)), answer((3, 3, 1), (2, 2, 1))
+
+    log, _ = log_of(monai.store, case)
+    assert [label.name for label in log.labels.values()] == ["object", "object 2"]
+    assert [len(log.prompted(value)) for value in log.labels] == [2, 1]
+    np.testing.assert_array_equal(again, more)
+    assert first[1, 2, 2] and other[1, 2, 6] and not other[1, 2, 2]

@@ -27,6 +27,7 @@ import {
   type DateOf,
   type Sort,
 } from "../worklist";
+import { FromArchive } from "./archive";
 import { confirmDelete, linkDialog } from "./dialogs";
 import { fieldOf, Icon, IconButton } from "./elements";
 import { kindAndSize } from "./header";
@@ -122,6 +123,7 @@ function Worklist({ actions }: { readonly actions: Actions }) {
             {SAY.folder}
           </button>
         </div>
+        <FromArchive actions={actions} />
         <p class="hint">{SAY.drop}</p>
       </div>
     </>

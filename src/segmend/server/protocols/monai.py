@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -31,6 +32,7 @@ from segmend.core.image import Image, LabelMap, bounds
 from segmend.core.prompts import Click, Drawn, Mask, Prompt
 from segmend.core.session import GIVEN, Prompted
 from segmend.errors import LimitError, NotFoundError, SettingsError
+from segmend.io.dicomweb import UID
 from segmend.server.audience import Answer
 from segmend.server.bodies import MAX_NAME_LENGTH, MAX_SMALL_BYTES, Json, json_body
 from segmend.server.open_session import OpenSession
@@ -335,6 +337,8 @@ async def infer(
         name = _label_name(form.params)
         case, session = await _place(here, form, image, session_id, who)
         async with open_session(here, session) as opened:
+            if model == CLICKS and not form.params.get("label"):
+                name = _object_of(opened, _clicks(here, opened, 0, form))
             label = await run_in_threadpool(label_named, opened, name, who)
             async with here.reading.turns:
                 read = _clicks if model == CLICKS else _scribbles
@@ -389,6 +393,21 @@ def _label_name(params: Json) -> str:
     return said
 
 
+def _object_of(opened: OpenSession, wanted: Sequence[Prompt]) -> str:
+    """Return which object clicks are for whose client does not say: one that has some of them, or else the next one.
+
+    OHIF sends all clicks of one of its segments, and not which one.
+    """
+    session = opened.session
+    objects = [label for label in session.labels.values() if re.fullmatch(rf"{OBJECT}( \d+)?", label.name)]
+    for label in reversed(objects):
+        events = [session.events[i] for i in session.prompted(label.value)]
+        marks = [event.prompt for event in events if isinstance(event, Prompted)]
+        if not wanted or not marks or any(prompt in marks for prompt in wanted):
+            return label.name
+    return f"{OBJECT} {len(objects) + 1}" if objects else OBJECT
+
+
 def _clicks(here: Shared, opened: OpenSession, label: int, form: Form) -> list[Prompt]:
     """Return the clicks that a client lists; those beside the image are left out."""
     shape, wanted = opened.session.shape, list[Prompt]()
@@ -419,10 +438,12 @@ def _scribbles(here: Shared, opened: OpenSession, label: int, form: Form) -> lis
 
 
 def _case(here: Shared, image: str) -> str:
-    """Return the case of an id, or the newest of a visitor's images that is called so."""
+    """Return the case of an id or a DICOM series, or the newest of a visitor's images that is called so."""
     try:
         return here.store.case(image).id
     except NotFoundError:
+        if UID.fullmatch(image) and (case_id := here.archived.case_of(image)) is not None:
+            return case_id  # OHIF names an image by its series
         named = [case.id for case in _visitors(here) if case.name == image]
         if not named:
             raise NotFoundError(f"There is no image {image[:100]!r}.") from None
