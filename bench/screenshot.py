@@ -101,7 +101,7 @@ def main() -> None:
             for kind, sample in samples.items()
         }
         browser = player.chromium.launch(executable_path=options.chromium, args=FLAGS)
-        page = browser.new_page(viewport=SIZE)
+        page = browser.new_page(viewport=SIZE, color_scheme="dark")
         page.set_default_timeout(180_000)  # ms; 3D is drawn by the processor, which may have other work
         person = Person(page, server.address.partition("?")[0], options.method)
         for kind, picture in (("abdomen", "annotator.png"), ("skin", "annotator-photo.png")):

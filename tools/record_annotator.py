@@ -145,7 +145,7 @@ def main() -> None:
     with TemporaryDirectory() as folder, served(Path(folder), "mend") as server, sync_playwright() as player:
         case = server.config.app.state.shared.store.add_case(sample.name, sample.image, modality=sample.modality).id
         browser = player.chromium.launch(executable_path=options.chromium, args=FLAGS)
-        page = browser.new_page(viewport=VIEW)
+        page = browser.new_page(viewport=VIEW, color_scheme="dark")
         address = server.address.partition("?")[0]  # this account needs no token
         page.goto(f"{address}#case={case}&layout=axial")
         recorder = Recorder(page)

@@ -179,6 +179,72 @@ def test_a_picture_is_marked_by_keys_at_a_crosshair_that_is_seen(picture):
     assert not picture.state["aiming"]  # the pointer shows the place itself
 
 
+def test_every_mark_is_drawn_by_keys_in_a_picture(picture):
+    press, canvas = picture.page.keyboard.press, picture.page.locator("canvas[data-plane=axial]")
+
+    def draw(tool, *keys):
+        canvas.focus()
+        picture.go_to((0, 20, 30))
+        for key in (tool, "Enter", *keys):
+            press(key)
+        picture.settle()
+
+    hint = picture.page.locator(".status-hint")
+    draw("s", "ArrowRight", "ArrowRight")
+    expect(hint).to_contain_text("Arrows draw")
+    press("Enter")
+    draw("b", "ArrowRight", "ArrowDown", "ArrowDown", "Enter")
+    draw("s", "ArrowRight", "Escape")  # called off
+    draw("p", "ArrowRight", "Enter")
+    picture.page.select_option("#method", "whole_mask")
+    draw("l", "ArrowRight", "ArrowDown", "ArrowLeft", "Enter")
+    draw("e", "ArrowUp", "Enter", "ArrowRight", "Enter", "ArrowDown", "Enter")  # four points
+
+    events = picture.recorded["events"]
+    stroke, box, lasso, ends = (event["prompt"] for event in events if event["event"] == "prompted")
+    assert (stroke["kind"], stroke["points"]) == ("stroke", [[0, 20, 30], [0, 20, 31], [0, 20, 32]])
+    assert (box["low"], box["high"]) == ([0, 20, 30], [1, 23, 32])
+    assert lasso["points"] == [[0, 20, 30], [0, 20, 31], [0, 21, 31], [0, 21, 30]]
+    assert ends["points"] == [[0, 20, 30], [0, 19, 30], [0, 19, 31], [0, 20, 31]]
+    painted = [event["edit"] for event in events if event["event"] == "edited"]
+    assert [edit["points"] for edit in painted] == [[[0, 20, 30], [0, 20, 31]]]
+
+
+def test_a_new_label_stays_chosen_while_the_mark_before_it_is_on_its_way(picture):
+    picture.page.evaluate("""async () => {
+      const canvas = document.querySelector("canvas[data-plane=axial]");
+      const press = (key) => canvas.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true}));
+      canvas.focus();
+      press("Enter");
+      for (let i = 0; i < 20; i++) await null;  // no answer can come in between
+      press("n");
+    }""")
+    picture.settle()
+    picture.page.keyboard.press("Enter")
+    picture.settle()
+
+    events = picture.recorded["events"]
+    assert [event["label"] for event in events if event["event"] == "prompted"] == [1, 2]
+
+
+def test_a_box_gets_depth_by_keys_and_a_mark_is_moved(opened):
+    press = opened.page.keyboard.press
+    opened.go_to(MIDDLE)
+    opened.page.locator("canvas[data-plane=axial]").focus()
+    for key in ("b", "Enter", "ArrowRight", "ArrowRight", "ArrowDown", "PageUp", "PageUp", "Enter"):
+        press(key)
+    opened.settle()
+    opened.go_to((2, 6, 6))
+    for key in ("c", "Enter", "v", "Enter", "ArrowDown", "ArrowDown", "Enter"):
+        press(key)
+        opened.settle()
+
+    box, click, moved = opened.prompts
+    assert [high - low for low, high in zip(box["low"], box["high"], strict=True)] == [3, 2, 3]
+    assert click["index"] == [2, 6, 6]
+    assert moved["index"][0] == 2 and moved["index"] != click["index"] and moved["index"][2] == 6
+
+
 def test_arrows_move_within_a_plane_of_a_volume_too(opened):
     opened.page.locator("canvas[data-plane=axial]").focus()
     for key in ("ArrowRight", "ArrowRight", "Shift+ArrowDown", "ArrowUp"):

@@ -367,7 +367,7 @@ def test_a_click_is_dragged_elsewhere_and_turned_over_in_single_steps(opened):
     opened.settle()
     assert not opened.prompts[-1]["positive"] and opened.label_at((5, 8, 9)) == 0
 
-    button(opened, "Make click − positive").click()
+    button(opened, "Make Click − positive").click()
     opened.settle()
     assert opened.label_at((5, 8, 9)) == 1
 

@@ -17,6 +17,7 @@ import { isPhoto, partOf } from "./nifti";
 import { showAddress } from "./address";
 import { PALETTE } from "./palette";
 import { me, setName } from "./people";
+import { fill, nameOfPrompt, objectName, phrases, plural } from "./phrases";
 import { forgetPlace, lastCase, placeOf } from "./places";
 import { dimensionOf, preferences, windowFor } from "./preferences";
 import { MOST_BYTES, Preload } from "./preload";
@@ -47,7 +48,9 @@ import { reportErrors, toast } from "./toasts";
 import { type Part, Unsent } from "./unsent";
 import { type Coming, fetchVoxels } from "./voxels";
 import type { UncertaintyPatch, MaskPatch } from "./wire";
-import { leftOut, STATUS_WORDS } from "./worklist";
+import { leftOut } from "./worklist";
+
+const SAY = phrases.actions;
 
 const RING_MS = 4000;
 const ASK_MS = 500; // between two questions whether the server is ready
@@ -55,7 +58,7 @@ const UNKNOWN = 401; // the status of a reply to who is not known to the server
 const GONE = 404; // and of one about what is no longer there
 
 /** Return a label as it is when it is made. */
-function newLabel(value: number, name = `Object ${value}`): api.Label {
+function newLabel(value: number, name = objectName(value)): api.Label {
   const colour = PALETTE[(value - 1) % PALETTE.length];
   return { value, name, colour, locked: false, opacity: 1, codes: null };
 }
@@ -103,13 +106,14 @@ export class Actions {
       const known = await this.#caseIfThere(id);
       if (known === null) {
         await this.#unsent.forget(session);
-        toast(`${waitingWords(events)} for a case that was deleted, and cannot be saved.`, "error", {});
+        toast(fill(SAY.leftGone, { waiting: waitingWords(events) }), "error", {});
         continue;
       }
       const open = (): void => {
         reportErrors(() => this.openCase(id));
       };
-      toast(`${waitingWords(events)} to be saved in “${known.name}”.`, "error", { words: "Open it", act: open });
+      const words = fill(SAY.leftIn, { waiting: waitingWords(events), name: known.name });
+      toast(words, "error", { words: SAY.openIt, act: open });
     }
   }
 
@@ -158,14 +162,14 @@ export class Actions {
   async openCase(id: string, layout?: Layout): Promise<void> {
     const { connection, unsent } = this.store.state;
     if (connection === "lost" && unsent.length > 0) {
-      throw new Error("Marks of the open case wait for the connection; open another case when they are sent.");
+      throw new Error(SAY.waitToOpen);
     }
     this.closeCase();
     const abort = (this.#opening = new AbortController());
-    this.store.set({ loading: { text: "Loading the case", fraction: 0 } });
+    this.store.set({ loading: { text: SAY.loading, fraction: 0 } });
     try {
       const known = await this.list.find(id);
-      const text = `Loading ${known.name}`;
+      const text = fill(SAY.loadingName, { name: known.name });
       this.store.set({ loading: { text, fraction: 0 } });
       const arrived = (fraction: number): void => {
         if (!abort.signal.aborted) this.store.set({ loading: { text, fraction } });
@@ -212,8 +216,7 @@ export class Actions {
         store.set({ arrived: 1 });
       },
       () => {
-        if (store.state.opened === opened)
-          toast("A part of the image did not arrive; open the case again.", "error", {});
+        if (store.state.opened === opened) toast(SAY.partMissing, "error", {});
       },
     );
   }
@@ -364,7 +367,7 @@ export class Actions {
       return;
     }
     const next = await this.list.next(id, { back });
-    if (next === null) toast(back ? "This is the first case of the list." : "This is the last case of the list.");
+    if (next === null) toast(back ? SAY.firstCase : SAY.lastCase);
     else await this.openCase(next.id);
   }
 
@@ -372,15 +375,15 @@ export class Actions {
   async finish(status: "done" | "rejected", comment: string): Promise<void> {
     const { opened, unsent } = this.store.state;
     if (opened === null || this.#finishing) return;
-    if (unsent.length > 0) throw new Error("The last marks are not saved yet; try again when they are.");
+    if (unsent.length > 0) throw new Error(SAY.notSaved);
     this.#finishing = true;
     try {
       const id = opened.case.id;
       const next = await this.list.next(id, { open: true });
       const changed = await api.setStatus(id, status, comment);
       this.#worked(changed);
-      toast(`${changed.name} is ${status}.`, "good");
-      if (next === null) toast("Behind it nothing in this list is left to be worked on.");
+      toast(fill(status === "done" ? SAY.isDone : SAY.isRejected, { name: changed.name }), "good");
+      if (next === null) toast(SAY.nothingLeft);
       else if (this.store.state.opened === opened) await this.openCase(next.id);
       await this.refreshCases(next?.id);
     } finally {
@@ -427,39 +430,42 @@ export class Actions {
       const open = (): void => {
         reportErrors(() => this.openTime(image));
       };
-      toast("A case of many times takes no marks: open one of them as a case of its own.", "error", {
-        words: "Open this time",
+      toast(SAY.timed, "error", {
+        words: SAY.openTime,
         act: open,
       });
       return true;
     }
     if (work === null || (work.status !== "done" && work.status !== "rejected")) return false;
-    toast(`This case is ${STATUS_WORDS[work.status].toLowerCase()}; press Reopen to change it.`, "error");
+    toast(work.status === "done" ? SAY.caseDone : SAY.caseRejected, "error");
     return true;
   }
 
   /** Upload files as new cases and open the first. */
   async addCases(uploads: readonly api.Upload[]): Promise<void> {
     if (uploads.length === 0) return;
-    const what = uploads.length === 1 ? uploads[0].name : `${uploads.length} files`;
-    await this.#adding(`Uploading ${what}`, (sent) => api.addCases(uploads, this.list.query.value.project, sent));
+    const what = uploads.length === 1 ? uploads[0].name : plural(SAY.files, uploads.length);
+    await this.#adding(fill(SAY.uploading, { what }), (sent) =>
+      api.addCases(uploads, this.list.query.value.project, sent),
+    );
   }
 
   async linkCase(path: string): Promise<void> {
-    await this.#adding(`Reading ${path}`, () => api.linkCase(path));
+    await this.#adding(fill(SAY.reading, { what: path }), () => api.linkCase(path));
   }
 
   async #adding(text: string, add: (sent: api.Sent) => Promise<api.Uploaded>): Promise<void> {
     const { cases, left_out, left_out_count, copies } = await this.#sending(text, add);
     const first = cases.at(0);
     if (first === undefined) return;
-    toast(cases.length === 1 ? `Added ${first.name}.` : `Added ${cases.length} cases.`, "good");
+    const added = cases.length === 1 ? fill(SAY.added, { name: first.name }) : plural(SAY.addedCases, cases.length);
+    toast(added, "good");
     const missing = leftOut(left_out, left_out_count);
     if (missing !== null) toast(missing, "error");
     for (const copy of copies.slice(0, 2)) toast(copy);
     await this.openCase(first.id);
     await this.list.loadChoices();
-    if (!(await this.list.loadWith(first.id))) toast("The list shows all cases again, the new ones among them.");
+    if (!(await this.list.loadWith(first.id))) toast(SAY.allAgain);
     this.store.set({ cases: this.list.known });
   }
 
@@ -470,7 +476,7 @@ export class Actions {
       return await send((fraction) => {
         const reading = fraction >= 1;
         this.store.set({
-          loading: { text: reading ? "Reading the files" : text, fraction: reading ? null : fraction },
+          loading: { text: reading ? SAY.readingFiles : text, fraction: reading ? null : fraction },
         });
       });
     } finally {
@@ -526,7 +532,7 @@ export class Actions {
         this.#forgetUncertainty(opened); // the server tells it again when it still holds
         this.#adopt(session.events, session.pending);
         this.#resume(opened, session.events);
-        if (session.events.length === 0 && this.store.state.unsent.length === 0) this.addLabel("Object 1");
+        if (session.events.length === 0 && this.store.state.unsent.length === 0) this.addLabel(objectName(1));
       },
       map: (patch) => {
         opened.map.clear();
@@ -598,9 +604,8 @@ export class Actions {
     const count = state.unsent.length;
     this.closeCase();
     history.replaceState(null, "", " ");
-    const what = status === GONE ? `“${opened.case.name}” was deleted, with all its marks.` : (error as Error).message;
-    const lost = count === 0 ? "" : count === 1 ? " The last one was not saved." : ` The last ${count} were not saved.`;
-    toast(what + lost, "error", {});
+    const what = status === GONE ? fill(SAY.deleted, { name: opened.case.name }) : (error as Error).message;
+    toast(count === 0 ? what : `${what} ${plural(SAY.notSavedMarks, count)}`, "error", {});
     reportErrors(() => Promise.all([this.refreshCases(), this.#unsent.forget(opened.session)]));
     return true;
   }
@@ -615,10 +620,11 @@ export class Actions {
     if (this.store.state.robot !== null) this.store.set({ robot: null }); // it played for the mask as it stood
     if (this.store.state.preview !== null) this.dropPreview(); // it was of the mask as it stood
     const { done, undone, labels } = fold(events);
-    const { label } = this.store.state;
+    const { label, unsent } = this.store.state;
     const fresh = done.length === opening(events, done); // with the labels of its project, the first of them to begin with
     const usual = fresh ? labels.at(0) : labels.at(-1);
-    const selected = labels.some(({ value }) => value === label) ? label : (usual?.value ?? 0);
+    const coming = unsent.some((event) => event.event === "defined" && event.label.value === label);
+    const selected = coming || labels.some(({ value }) => value === label) ? label : (usual?.value ?? 0);
     this.store.set({ events, done, undone, labels, pending, label: selected });
   }
 
@@ -667,8 +673,7 @@ export class Actions {
     const there = coveredBy ?? (event.event === "prompted" ? covering(event, opened.map) : null);
     const other = labels.find(({ value }) => value === there);
     if (other === undefined || event.label !== label) return;
-    const remedy = other.locked ? "unlock it first" : "switch on “Overwrite other labels”";
-    toast(`${other.name} is already here and keeps its voxels. To take them, ${remedy}.`, "error");
+    toast(fill(SAY.covered, { name: other.name, remedy: other.locked ? SAY.unlockFirst : SAY.switchOn }), "error");
   }
 
   #paint(opened: Opened, patch: MaskPatch): void {
@@ -725,11 +730,11 @@ export class Actions {
     const target = labels.find(({ value }) => value === label);
     const card = methods.find(({ id }) => id === method);
     if (this.#isFinished()) return;
-    if (target === undefined) toast("Add a label first: a mark needs one to belong to.", "error");
-    else if (target.locked) toast(`${target.name} is locked; unlock it to change it.`, "error");
-    else if (card === undefined) toast("No method on this server can work on this image.", "error");
+    if (target === undefined) toast(SAY.labelFirstMark, "error");
+    else if (target.locked) toast(fill(SAY.lockedChange, { name: target.name }), "error");
+    else if (card === undefined) toast(SAY.noMethod, "error");
     else if (!card.prompts.includes(prompt.kind))
-      toast(`${card.title} takes no ${prompt.kind}; choose another method.`, "error");
+      toast(fill(SAY.takesNo, { method: card.title, prompt: nameOfPrompt(prompt.kind) }), "error");
     else this.#make({ event: "prompted", prompt, label, method, finetune, overwrite, joined: false });
   }
 
@@ -738,8 +743,8 @@ export class Actions {
     const { labels, label, overwrite } = this.store.state;
     const target = labels.find(({ value }) => value === label);
     if (this.#isFinished()) return;
-    if (target === undefined) toast("Add a label first: an edit needs a mask to change.", "error");
-    else if (target.locked) toast(`${target.name} is locked; unlock it to change it.`, "error");
+    if (target === undefined) toast(SAY.labelFirstEdit, "error");
+    else if (target.locked) toast(fill(SAY.lockedChange, { name: target.name }), "error");
     else this.#make({ event: "edited", edit, label, overwrite, joined });
   }
 
@@ -752,7 +757,7 @@ export class Actions {
       this.#live?.send(event);
       return;
     }
-    const title = event.event === "edited" ? describeEdit(event.edit, this.store.state.labels) : "This mark";
+    const title = event.event === "edited" ? describeEdit(event.edit, this.store.state.labels) : phrases.preview.mark;
     const take = (): void => this.#live?.send(event);
     reportErrors(() => this.#look(event, title, event.label, take, (session) => api.preview(session, event)));
   }
@@ -822,7 +827,7 @@ export class Actions {
     if (opened === null || plane === null) return;
     const edit = copyOf(plane, opened.volume.shape, crosshair, by);
     if (edit === null) {
-      toast("There is no slice beyond this one.");
+      toast(SAY.noSlice);
       return;
     }
     this.edit(edit);
@@ -841,9 +846,9 @@ export class Actions {
     this.#endNudge();
     const { opened, labels, label } = this.store.state;
     if (larger === 0 || opened === null) return;
-    const name = labels.find(({ value }) => value === label)?.name ?? "This label";
+    const name = labels.find(({ value }) => value === label)?.name ?? SAY.thisLabel;
     if (boundsOf(opened.map, label) !== null) this.place({ kind: "adjust", k: larger, of: "mask" });
-    else toast(`${name} has no mask yet that could become larger or smaller.`);
+    else toast(fill(SAY.noMask, { name }));
   }
 
   /** Show what a nudge would make of the mask, while its slider moves: one question to the server at a time. */
@@ -862,7 +867,7 @@ export class Actions {
         if (opened === null || known === undefined || known.locked || boundsOf(opened.map, label) === null) return;
         const prompt = { kind: "adjust", k: larger, of: "mask" } as const;
         const event = { event: "prompted", prompt, label, method, finetune, overwrite, joined: false } as const;
-        const title = "Released, this nudge";
+        const title = SAY.nudged;
         const patch = larger === 0 ? null : await api.preview(opened.session, event);
         if (this.store.state.opened !== opened || this.store.state.events !== events || this.#nudged) return;
         if (patch === null) this.dropPreview();
@@ -893,7 +898,7 @@ export class Actions {
     const event = events.at(position);
     if (this.#isFinished() || event?.event !== "prompted" || same(event.prompt, prompt)) return;
     const label = labels.find(({ value }) => value === event.label);
-    if (label?.locked) toast(`${label.name} is locked; unlock it to change it.`, "error");
+    if (label?.locked) toast(fill(SAY.lockedChange, { name: label.name }), "error");
     else this.#live?.send({ ...event, prompt, joined: false, replaces: position });
   }
 
@@ -901,7 +906,7 @@ export class Actions {
   turnOver(position = this.store.state.hovered ?? this.store.state.touched): void {
     const event = position === null ? undefined : this.store.state.events.at(position);
     const prompt = event?.event === "prompted" ? turnedOver(event.prompt) : null;
-    if (position === null || prompt === null) toast("Point at a mark that has a sign to turn it over.");
+    if (position === null || prompt === null) toast(SAY.pointAtMark);
     else this.replace(position, prompt);
   }
 
@@ -920,12 +925,12 @@ export class Actions {
     const { events, done } = this.store.state;
     const step = stepBack(events, done, this.#others, this.#takenBack);
     if (step === null) {
-      toast("The last steps are another person's. They can be taken away in the list of marks.");
+      toast(SAY.othersSteps);
       return;
     }
     if (step.event === "removed") {
       this.#takenBack.add(step.of);
-      toast("Your own last mark was taken back; what others did since stays.");
+      toast(SAY.ownTakenBack);
     }
     this.#live?.send(step);
   }
@@ -938,7 +943,7 @@ export class Actions {
       return;
     }
     if (next === undefined || this.#rulerSteps.isNewer(lastUndo(events)) || this.#isFinished()) return;
-    if (this.#others.has(next)) toast("Another person undid the last step; only they can redo it.");
+    if (this.#others.has(next)) toast(SAY.othersUndo);
     else this.#live?.send({ event: "redone" });
   }
 
@@ -955,8 +960,9 @@ export class Actions {
     const names = (some: readonly Person[]): string[] => some.filter(({ you }) => !you).map(({ name }) => name);
     const [had, has] = [names(before), names(people)];
     if (has.length > had.length) {
-      const who = before.length === 0 ? has.join(" and ") : has.at(-1);
-      toast(`${who ?? ""} ${has.length > 1 && before.length === 0 ? "have" : "has"} this case open, too.`);
+      const came = before.length === 0 ? has : has.slice(-1);
+      const { cameOne, cameMany } = phrases.people;
+      toast(fill(came.length > 1 ? cameMany : cameOne, { names: came.join(phrases.common.and) }));
     }
   }
 
@@ -1002,11 +1008,12 @@ export class Actions {
   async loadMask(mask: api.Upload): Promise<void> {
     const { opened, label, overwrite } = this.store.state;
     if (opened === null || this.#isFinished()) return;
-    const { labels } = await this.#sending(`Uploading ${mask.name}`, (sent) =>
+    const { labels } = await this.#sending(fill(SAY.uploading, { what: mask.name }), (sent) =>
       api.loadMask(opened.session, label, mask, overwrite, sent),
     );
     this.select(labels[0]);
-    toast(labels.length === 1 ? `Loaded ${mask.name}.` : `Loaded ${mask.name}: ${labels.length} labels.`, "good");
+    const { name } = mask;
+    toast(labels.length === 1 ? fill(SAY.loaded, { name }) : plural(SAY.loadedLabels, labels.length, { name }), "good");
   }
 
   define(label: api.Label): void {
@@ -1018,11 +1025,11 @@ export class Actions {
     const { labels } = this.store.state;
     const label = labels.find((one) => one.value === value);
     if (label === undefined || this.#isFinished()) return;
-    if (label.locked) toast(`${label.name} is locked; unlock it to delete it.`, "error");
-    else if (labels.length === 1) toast("This is the only label; add another one before it is deleted.", "error");
+    if (label.locked) toast(fill(SAY.lockedDelete, { name: label.name }), "error");
+    else if (labels.length === 1) toast(SAY.onlyLabel, "error");
     else {
       this.#live?.send({ event: "deleted", label: value, joined: false });
-      toast(`Deleted ${label.name}; undo brings it back.`, "good");
+      toast(fill(SAY.labelDeleted, { name: label.name }), "good");
     }
   }
 
@@ -1032,7 +1039,7 @@ export class Actions {
     const locked = labels.find(({ value, locked }) => locked && (value === other || value === label));
     if (this.#isFinished() || !labels.some(({ value }) => value === other) || other === label) return;
     if (locked !== undefined) {
-      toast(`${locked.name} is locked; unlock it to merge it.`, "error");
+      toast(fill(SAY.lockedMerge, { name: locked.name }), "error");
       return;
     }
     this.edit({ kind: "merge", other });
@@ -1089,7 +1096,7 @@ export class Actions {
     const { methods, method } = this.store.state;
     const card = methods.find(({ id }) => id === method);
     if (isPromptTool(tool) && card !== undefined && !card.prompts.includes(tool)) {
-      toast(`${card.title} takes no ${tool}; choose another method.`);
+      toast(fill(SAY.takesNo, { method: card.title, prompt: nameOfPrompt(tool) }));
       return;
     }
     this.store.set({ tool, points: [], cut: [], leg: null });
@@ -1125,7 +1132,7 @@ export class Actions {
     const plane = activePlane(this.store.state);
     if (opened === null || plane === null) return;
     const width = widthIn(opened.map, label, plane.normal, crosshair[plane.normal]);
-    if (width === null) toast("There is no mask of this label in this slice to fit the width to.");
+    if (width === null) toast(SAY.nothingToFit);
     else this.setRadius(width / 8);
   }
 
@@ -1281,10 +1288,10 @@ export class Actions {
   }
 
   /** Move the crosshair by keys: it is shown in pictures, too, and kept in view. */
-  aimAt(index: Index): void {
+  aimAt(index: Index, pane?: string): void {
     const { opened } = this.store.state;
     if (opened === null) return;
-    this.setCrosshair(index);
+    this.setCrosshair(index, pane);
     const { crosshair, views } = this.store.state;
     const hidden = Object.entries(views).filter(([id, view]) => {
       const plane = planeOfView(id, opened.planes);

@@ -1,5 +1,6 @@
 /** The server's REST interface; every failure is an ApiError with one sentence for a person. */
 
+import { fill, phrases } from "./phrases";
 import type { components } from "./schema";
 import { type MaskPatch, readPatch } from "./wire";
 
@@ -40,7 +41,7 @@ export class ApiError extends Error {
   }
 }
 
-const UNREACHABLE = "The server cannot be reached. Is Segmend still running?";
+const UNREACHABLE = phrases.errors.unreachable;
 
 /** The address of something on the server that serves this page, wherever it is mounted. */
 export function address(path: string): string {
@@ -71,7 +72,7 @@ export function sentenceIn(text: string, status: number): string {
   } catch {
     // not JSON: a proxy's page, say
   }
-  return `The server answered with an error (${status}).`;
+  return fill(phrases.errors.status, { status });
 }
 
 export async function read<T>(path: string, options: RequestInit = {}): Promise<T> {

@@ -1,6 +1,7 @@
 /** What is asked of archives (PACS) that the server knows, and what is said of their series. */
 
 import { post, read, request } from "./api";
+import { fill, phrases, plural } from "./phrases";
 import type { components } from "./schema";
 
 type Schemas = components["schemas"];
@@ -13,10 +14,12 @@ export type Sent = Schemas["SentJson"];
 export type MaskFormat = NonNullable<Schemas["SendJson"]["format"]>;
 
 export const PAGE = 25; // studies
+const SAY = phrases.archive;
+
 export const MODALITIES = ["CT", "MR", "PT", "US", "XA", "MG", "CR", "DX", "NM"] as const;
 export const MASK_FORMATS: Readonly<Record<MaskFormat, string>> = {
-  ".dcm": "DICOM segmentation",
-  ".rtstruct.dcm": "Structure set (RTSTRUCT)",
+  ".dcm": SAY.seg,
+  ".rtstruct.dcm": SAY.rtstruct,
 };
 
 /** What a person looks for; empty fields say nothing. */
@@ -49,17 +52,17 @@ export function queryOf(wanted: Wanted, offset: number): URLSearchParams {
 export function progressWords(one: Import, instances: number | null): string {
   switch (one.stage) {
     case "waiting":
-      return "Waiting for its turn";
+      return SAY.waits;
     case "fetching": {
-      const of = instances === null ? "" : ` of ${instances}`;
-      return `${one.files}${of} files, ${megabytes(one.size)}`;
+      const known = { n: one.files, size: megabytes(one.size) };
+      return instances === null ? fill(SAY.filesSoFar, known) : fill(SAY.filesOf, { ...known, all: instances });
     }
     case "reading":
-      return "Reading the images";
+      return SAY.reading;
     case "done":
-      return "Here now";
+      return SAY.here;
     case "cancelled":
-      return "Cancelled";
+      return SAY.cancelled;
     case "failed":
       return one.error;
   }
@@ -68,7 +71,7 @@ export function progressWords(one: Import, instances: number | null): string {
 /** Return how many files a series has, in words; nothing where the archive does not say. */
 export function countWords(instances: number | null): string {
   if (instances === null) return "";
-  return instances === 1 ? "1 file" : `${instances} files`;
+  return plural(SAY.files, instances);
 }
 
 /** Return which part of an import is done, null where nobody can say. */
@@ -94,8 +97,8 @@ export function nameOf(patient: string): string {
 
 /** Return the sentence that tells what became of masks that were sent. */
 export function sentWords(sent: Sent, archive: string): string {
-  if (sent.refused.length > 0) return `${archive} refused the mask (reason ${sent.refused.join(", ")}).`;
-  return `${archive} keeps the mask, in the study of its image.`;
+  if (sent.refused.length > 0) return fill(SAY.refused, { archive, reasons: sent.refused.join(", ") });
+  return fill(SAY.kept, { archive });
 }
 
 const at = (archive: string): string => `api/archives/${encodeURIComponent(archive)}`;

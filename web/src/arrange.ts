@@ -1,24 +1,18 @@
 /** Which pictures lie side by side: pure functions from a layout to its panes. */
 
 import type { Index, Plane, PlaneName, View } from "./geometry";
+import { phrases } from "./phrases";
 
 export const LAYOUTS = ["grid", "main", "rows", "columns", "series", "axial", "coronal", "sagittal", "render"] as const;
 export type Layout = (typeof LAYOUTS)[number];
 
 /** The layouts with several panes, with what the page calls them. */
-export const SEVERAL: readonly (readonly [Layout, string])[] = [
-  ["grid", "Three planes and 3D"],
-  ["main", "One large, two small"],
-  ["rows", "Three rows"],
-  ["columns", "Three columns"],
-  ["series", "Series side by side"],
-];
-export const ALONE: readonly (readonly [Layout, string])[] = [
-  ["axial", "Axial alone"],
-  ["coronal", "Coronal alone"],
-  ["sagittal", "Sagittal alone"],
-  ["render", "3D alone"],
-];
+export const SEVERAL: readonly (readonly [Layout, string])[] = named("grid", "main", "rows", "columns", "series");
+export const ALONE: readonly (readonly [Layout, string])[] = named("axial", "coronal", "sagittal", "render");
+
+function named(...layouts: Layout[]): readonly (readonly [Layout, string])[] {
+  return layouts.map((layout) => [layout, phrases.layouts[layout]]);
+}
 
 /** One pane of a layout. */
 export interface Spec {

@@ -1,6 +1,7 @@
 /** The keys of the worklist. */
 
 import type { Shortcut } from "./keys";
+import { phrases } from "./phrases";
 import { reportErrors } from "./toasts";
 
 /** What the search field of the list is called in the page. */
@@ -14,7 +15,7 @@ const bare = (key: string) => (event: KeyboardEvent) =>
 export const CASE_SHORTCUTS: readonly Shortcut[] = [
   {
     shown: "Alt+↓",
-    what: "next case",
+    what: phrases.keys.nextCase,
     always: true,
     matches: alt("ArrowDown"),
     act: (actions) => {
@@ -23,7 +24,7 @@ export const CASE_SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "Alt+↑",
-    what: "previous case",
+    what: phrases.keys.previousCase,
     always: true,
     matches: alt("ArrowUp"),
     act: (actions) => {
@@ -32,7 +33,7 @@ export const CASE_SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "Ctrl+Enter",
-    what: "case done, and on to the next",
+    what: phrases.keys.finish,
     matches: (event) => (event.ctrlKey || event.metaKey) && !event.shiftKey && event.key === "Enter",
     act: (actions) => {
       reportErrors(() => actions.finish("done", actions.store.state.work?.comment ?? ""));
@@ -40,7 +41,7 @@ export const CASE_SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "/",
-    what: "search the cases",
+    what: phrases.keys.search,
     always: true,
     matches: bare("/"),
     act: ({ store }) => {

@@ -2,6 +2,7 @@
 
 import { type Box, extentOf, type Plane, type Rect } from "./geometry";
 import type { LabelMap } from "./labelmap";
+import { amount, fill, phrases, plural } from "./phrases";
 import type { MaskPatch } from "./wire";
 
 export const SAME = 0;
@@ -43,12 +44,12 @@ export function changeOf(map: LabelMap, { box, values }: MaskPatch, label: numbe
 }
 
 /** Return a change as a sentence about a label. */
-export function wordsOf({ gained, lost }: Change, name: string, what: "would" | "does"): string {
-  const verb = (one: string): string => (what === "would" ? `would ${one}` : `${one}s`);
-  if (gained + lost === 0) return what === "would" ? `${name} would stay as it is.` : `${name} is the same.`;
-  const parts = [gained > 0 ? `${verb("gain")} ${gained}` : "", lost > 0 ? `${verb("lose")} ${lost}` : ""];
-  const voxels = gained + lost === 1 ? "voxel" : "voxels";
-  return `${name} ${parts.filter((part) => part !== "").join(" and ")} ${voxels}.`;
+export function wordsOf({ gained, lost }: Pick<Change, "gained" | "lost">, name: string): string {
+  const { stays, gain, lose, gainAndLose } = phrases.preview;
+  if (gained + lost === 0) return fill(stays, { name });
+  if (lost === 0) return plural(gain, gained, { name });
+  if (gained === 0) return plural(lose, lost, { name });
+  return plural(gainAndLose, lost, { name, gained: amount(gained) });
 }
 
 /** Paint a slice of a change into RGBA bytes of a rectangle, which lies within the change's box. */

@@ -3,12 +3,13 @@
 import type { Actions } from "./actions";
 import type { Upload } from "./api";
 import { h, icon } from "./dom";
+import { phrases } from "./phrases";
 import { reportErrors, toast } from "./toasts";
 import { withoutHidden } from "./uploads";
 
 /** Take files that are dropped on the page; returns the veil that shows where. */
 export function listenToDrops(actions: Actions): HTMLElement {
-  const veil = h("div", { class: "drop-veil", hidden: true }, icon("upload"), h("p", {}, "Drop to add as a case"));
+  const veil = h("div", { class: "drop-veil", hidden: true }, icon("upload"), h("p", {}, phrases.overlays.dropHere));
   let depth = 0;
   const brings = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") ?? false;
   const show = (visible: boolean): void => {
@@ -70,7 +71,7 @@ async function walk(entry: FileSystemEntry, folder: string): Promise<Upload[]> {
 
 function add(actions: Actions, uploads: readonly Upload[]): void {
   const files = withoutHidden(uploads);
-  if (files.length === 0) toast("There were no files in what you dropped.", "error");
+  if (files.length === 0) toast(phrases.overlays.noFiles, "error");
   else reportErrors(() => actions.addCases(files));
 }
 

@@ -6,6 +6,7 @@
 
 import type { Edit, Label } from "./api";
 import type { Axis, Index, Plane } from "./geometry";
+import { fill, phrases, plural } from "./phrases";
 
 type Of<K extends Edit["kind"]> = Extract<Edit, { kind: K }>;
 
@@ -49,44 +50,49 @@ const round = (value: number): string => String(Math.round(value * 100) / 100);
 function limits(within: readonly (number | null)[] | null | undefined): string {
   if (within === null || within === undefined) return "";
   const [low, high] = within;
-  if (low === null) return ` up to ${round(high ?? 0)}`;
-  return high === null ? ` from ${round(low)}` : ` within ${round(low)} to ${round(high)}`;
+  if (low === null) return fill(phrases.edits.upTo, { high: round(high ?? 0) });
+  if (high === null) return fill(phrases.edits.from, { low: round(low) });
+  return fill(phrases.edits.within, { low: round(low), high: round(high) });
 }
 
 /** Return what an edit did, in a few plain words. */
 export function describeEdit(edit: Edit, labels: readonly Pick<Label, "value" | "name">[]): string {
-  const named = (value: number): string => labels.find((label) => label.value === value)?.name ?? `label ${value}`;
+  const say = phrases.edits;
+  const named = (value: number): string =>
+    labels.find((label) => label.value === value)?.name ?? fill(phrases.common.label, { n: value });
   switch (edit.kind) {
     case "paint":
-      return `${edit.positive ? "Painted" : "Erased"}${limits(edit.within)}`;
+      return fill(edit.positive ? say.painted : say.erased, { limits: limits(edit.within) });
     case "draw":
-      return `${edit.drawn.positive ? "Drawn" : "Erased"}${limits(edit.within)}`;
+      return fill(edit.drawn.positive ? say.drawn : say.erased, { limits: limits(edit.within) });
     case "fill_holes":
-      return (edit.axis ?? null) === null ? "Filled holes" : "Filled holes, slice by slice";
+      return (edit.axis ?? null) === null ? say.filledHoles : say.filledHolesInSlices;
     case "keep_largest":
-      return "Kept the largest part";
+      return say.keptLargest;
     case "remove_small":
-      return `Removed parts under ${round(edit.below_mm3)} mm³`;
+      return fill(say.removedSmall, { size: round(edit.below_mm3) });
     case "component":
-      return { erase: "Erased one part", fill: "Filled one hole", keep: "Kept one part" }[edit.action];
+      return { erase: say.erasedPart, fill: say.filledHole, keep: say.keptPart }[edit.action];
     case "smooth":
-      return `Smoothed by ${round(edit.mm)} mm`;
+      return fill(say.smoothed, { mm: round(edit.mm) });
     case "grow":
-      return `${edit.mm > 0 ? "Grew" : "Shrank"} by ${round(Math.abs(edit.mm))} mm`;
+      return fill(edit.mm > 0 ? say.grew : say.shrank, { mm: round(Math.abs(edit.mm)) });
     case "threshold":
-      return `Threshold${limits(edit.within)}`;
+      return fill(say.threshold, { limits: limits(edit.within) });
     case "combine":
-      if (edit.operation === "union") return `Took over ${named(edit.other)}`;
-      if (edit.operation === "subtract") return `Kept ${round(edit.margin_mm)} mm away from ${named(edit.other)}`;
-      return `Kept what is within ${round(edit.margin_mm)} mm of ${named(edit.other)}`;
+      if (edit.operation === "union") return fill(say.tookOver, { name: named(edit.other) });
+      return fill(edit.operation === "subtract" ? say.keptAway : say.keptNear, {
+        mm: round(edit.margin_mm),
+        name: named(edit.other),
+      });
     case "merge":
-      return "Took a label in";
+      return say.merged;
     case "interpolate":
-      return "Filled in between slices";
+      return say.interpolated;
     case "copy_slice":
-      return `Copied slice ${edit.source + 1} to ${edit.target + 1}`;
+      return fill(say.copied, { from: edit.source + 1, to: edit.target + 1 });
     case "cut":
-      return typeof edit.to !== "number" ? "Cut a part off" : `Cut a part off, now ${named(edit.to)}`;
+      return typeof edit.to !== "number" ? say.cutOff : fill(say.cutTo, { name: named(edit.to) });
   }
 }
 
@@ -111,8 +117,8 @@ export function placeOfEdit(edit: Edit): Index | null {
 
 /** Return what an edit changed, as a sentence. */
 export function changeOf(words: string, gained: number, lost: number): string {
-  const count = (voxels: number): string => voxels.toLocaleString("en");
-  if (gained === 0 && lost === 0) return `${words}: nothing changed.`;
-  const parts = [gained > 0 ? `${count(gained)} voxels more` : "", lost > 0 ? `${count(lost)} voxels less` : ""];
-  return `${words}: ${parts.filter((part) => part !== "").join(", ")}.`;
+  const { nothing, changed, more, less } = phrases.edits;
+  if (gained === 0 && lost === 0) return fill(nothing, { what: words });
+  const parts = [gained > 0 ? plural(more, gained) : "", lost > 0 ? plural(less, lost) : ""];
+  return fill(changed, { what: words, changes: parts.filter((part) => part !== "").join(phrases.common.comma) });
 }

@@ -4,6 +4,7 @@ import type { Actions } from "./actions";
 import * as api from "./api";
 import { h, icon, refill } from "./dom";
 import { entries } from "./formats";
+import { fill, phrases } from "./phrases";
 import type { State } from "./state";
 import { reportErrors, toast } from "./toasts";
 import { hasArchives, showSend } from "./views/archive";
@@ -17,11 +18,11 @@ export function downloadMenu(actions: Actions): HTMLElement {
     "button",
     { type: "button", class: "button primary", popovertarget: "download-menu", "aria-haspopup": "true" },
     icon("download"),
-    h("span", {}, "Download"),
+    h("span", {}, phrases.common.download),
   );
   list.addEventListener("toggle", () => {
     if (!list.matches(":popover-open")) return;
-    fill(store.state);
+    refresh(store.state);
     const box = button.getBoundingClientRect();
     list.style.top = `${box.bottom + 6}px`;
     list.style.right = `${Math.max(8, window.innerWidth - box.right)}px`;
@@ -36,7 +37,7 @@ export function downloadMenu(actions: Actions): HTMLElement {
     event.stopPropagation();
     items[(next + items.length) % items.length]?.focus();
   });
-  const fill = ({ opened, formats }: Pick<State, "opened" | "formats">): void => {
+  const refresh = ({ opened, formats }: Pick<State, "opened" | "formats">): void => {
     refill(list, [
       ...entries(formats, opened?.case.source ?? false, opened?.volume.shape[0] === 1).map(
         ({ suffix, title, patient }) =>
@@ -73,7 +74,7 @@ export function downloadMenu(actions: Actions): HTMLElement {
               showResults(actions);
             },
           },
-          h("span", {}, "Surfaces, measures, reports, several cases…"),
+          h("span", {}, phrases.results.more),
         ),
       ),
       opened !== null &&
@@ -92,12 +93,12 @@ export function downloadMenu(actions: Actions): HTMLElement {
                 showSend(actions);
               },
             },
-            h("span", {}, "Send to the archive…"),
+            h("span", {}, phrases.archive.sendMenu),
           ),
         ),
     ]);
   };
-  store.on(["opened", "formats"], fill);
+  store.on(["opened", "formats"], refresh);
   store.on(["opened", "formats"], ({ opened, formats }) => {
     button.disabled = opened === null || formats.length === 0;
   });
@@ -107,7 +108,7 @@ export function downloadMenu(actions: Actions): HTMLElement {
 async function download({ store }: Actions, suffix: string, patient: api.Patient): Promise<void> {
   const { opened } = store.state;
   if (opened === null) return;
-  store.set({ loading: { text: `Writing the mask as ${suffix}`, fraction: null } });
+  store.set({ loading: { text: fill(phrases.results.writing, { suffix }), fraction: null } });
   try {
     const { blob, name } = await api.exportMask(opened.session, suffix, patient);
     const url = URL.createObjectURL(blob);
@@ -115,7 +116,7 @@ async function download({ store }: Actions, suffix: string, patient: api.Patient
     setTimeout(() => {
       URL.revokeObjectURL(url);
     }, 60_000);
-    toast(`Downloaded ${name}.`, "good");
+    toast(fill(phrases.results.downloaded, { name }), "good");
   } finally {
     store.set({ loading: null });
   }

@@ -1,6 +1,7 @@
 /** What results can be written as, and what the menu and the dialog offer of it. */
 
 import type * as api from "./api";
+import { fill, phrases } from "./phrases";
 
 export interface Entry {
   readonly suffix: string;
@@ -19,18 +20,18 @@ export function entries(formats: readonly api.Format[], fromDicom: boolean, pict
   return fitting.flatMap(({ suffix, title }): Entry[] =>
     fromDicom && suffix.endsWith(".dcm")
       ? [
-          { suffix, title: `${title}, anonymous`, patient: "anonymous" },
-          { suffix, title: `${title}, with its patient`, patient: "keep" },
+          { suffix, title: fill(phrases.results.anonymous, { title }), patient: "anonymous" },
+          { suffix, title: fill(phrases.results.withPatient, { title }), patient: "keep" },
         ]
       : [{ suffix, title, patient: "anonymous" }],
   );
 }
 
 export const GROUPS: Readonly<Record<api.Format["group"], string>> = {
-  masks: "Masks",
-  surfaces: "Surfaces, in mm",
-  reading: "To read and to keep",
-  training: "To train on",
+  masks: phrases.results.masks,
+  surfaces: phrases.results.surfaces,
+  reading: phrases.results.reading,
+  training: phrases.results.training,
 };
 
 /** What a person asks for in the dialog of results. */

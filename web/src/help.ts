@@ -3,19 +3,21 @@
 import { logout } from "./api";
 import type { Actions } from "./actions";
 import { h } from "./dom";
+import { phrases } from "./phrases";
 import { reportErrors } from "./toasts";
 import { dialog } from "./views/dialogs";
 import { startTour } from "./views/tour";
 
+const SAY = phrases.help;
 const MOUSE: readonly (readonly [string, string])[] = [
-  ["Left button", "the chosen tool"],
-  ["Shift + left", "the same with the other sign"],
-  ["Ctrl + left", "move the crosshair (pan a single slice)"],
-  ["Right drag", "window and level"],
-  ["Middle drag, Space + drag", "pan"],
-  ["Wheel", "slices (zoom on a single slice)"],
-  ["Ctrl + wheel", "zoom"],
-  ["Double-click a label", "rename it"],
+  [SAY.left, SAY.leftDoes],
+  [SAY.shiftLeft, SAY.shiftLeftDoes],
+  [SAY.ctrlLeft, SAY.ctrlLeftDoes],
+  [SAY.rightDrag, SAY.rightDragDoes],
+  [SAY.middleDrag, SAY.middleDragDoes],
+  [SAY.wheel, SAY.wheelDoes],
+  [SAY.ctrlWheel, SAY.ctrlWheelDoes],
+  [SAY.doubleClick, SAY.doubleClickDoes],
 ];
 
 export function showHelp(
@@ -27,20 +29,20 @@ export function showHelp(
     h(
       "dl",
       { class: "shortcuts" },
-      ...pairs.flatMap(([keys, what]) => [h("dt", {}, ...caps(keys)), h("dd", {}, what)]),
+      ...pairs.flatMap(([keys, what]) => [h("dt", { dir: "ltr" }, ...caps(keys)), h("dd", {}, what)]),
     );
   const element = dialog(
-    "Shortcuts",
+    SAY.title,
     h(
       "div",
       { class: "help-columns" },
-      h("section", {}, h("h3", {}, "Keyboard"), rows(shortcuts.map(({ shown, what }) => [shown, what]))),
-      h("section", {}, h("h3", {}, "Mouse"), rows(MOUSE)),
+      h("section", {}, h("h3", {}, SAY.keyboard), rows(shortcuts.map(({ shown, what }) => [shown, what]))),
+      h("section", {}, h("h3", {}, SAY.mouse), rows(MOUSE)),
     ),
     h(
       "p",
       { class: "hint" },
-      h("a", { href: "./THIRD_PARTY.txt", target: "_blank" }, "Licences of the packages in this page"),
+      h("a", { href: "./THIRD_PARTY.txt", target: "_blank" }, SAY.licences),
       " · ",
       h(
         "button",
@@ -52,10 +54,10 @@ export function showHelp(
             startTour(actions);
           },
         },
-        "Tour of a minute",
+        phrases.tour.start,
       ),
       " · ",
-      h("button", { type: "button", class: "link", onclick: leave }, "Log out this browser"),
+      h("button", { type: "button", class: "link", onclick: leave }, SAY.logOut),
     ),
   );
   element.classList.add("help");

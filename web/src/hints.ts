@@ -1,47 +1,43 @@
 /** What the chosen tool wants next, in a sentence. */
 
+import { fill, phrases } from "./phrases";
 import type { State } from "./state";
 import { wanted } from "./tools/extremes";
 
-const ENDS = ["left", "right", "top", "bottom"];
+const SAY = phrases.hints;
 
-type Asked = Pick<State, "tool" | "points" | "positive" | "cut" | "opened">;
+type Asked = Pick<State, "tool" | "points" | "positive" | "cut" | "opened" | "drawing">;
 
 /** Return the sentence for the line at the bottom; "" where there is nothing to say. */
-export function hintOf({ tool, points, positive, cut, opened }: Asked): string {
+export function hintOf({ tool, points, positive, cut, opened, drawing }: Asked): string {
   if (opened === null) return "";
   const flat = opened.planes.length === 1;
-  const what = positive ? "the object" : "what is not the object";
+  if (drawing) return tool === "box" && !flat ? SAY.drawingBox : SAY.drawing;
+  const what = positive ? SAY.object : SAY.notObject;
   switch (tool) {
     case "click":
-      return `Click on ${what}; drag a mark to move it`;
+      return fill(SAY.click, { what });
     case "stroke":
-      return `Draw over ${what}; [ and ] change the width, A fits it to the mask`;
+      return fill(SAY.stroke, { what });
     case "box":
-      return flat
-        ? "Drag from corner to corner; drag its handles to change it"
-        : "Drag from corner to corner, turning the wheel for depth; its handles change it in every plane";
+      return flat ? SAY.box : SAY.boxDepth;
     case "lasso":
-      return `Draw round ${what}`;
+      return fill(SAY.lasso, { what });
     case "extremes":
-      if (points.length === 0) {
-        const where = flat ? "" : " in one slice, or six ends over several planes";
-        return `Click ${ENDS.join(", ")} of the object${where}`;
-      }
-      return wanted(points) === ENDS.length
-        ? `Click ${ENDS.join(", ")}: ${points.length} of ${ENDS.length}`
-        : `Click all six ends of the object: ${points.length} of ${wanted(points)}`;
+      if (points.length === 0) return flat ? SAY.extremesFlat : SAY.extremes;
+      return fill(wanted(points) === 4 ? SAY.extremesSome : SAY.extremesSix, { n: points.length, all: wanted(points) });
     case "paint":
+      return SAY.paint;
     case "erase":
-      return `Draw to ${tool}; [ and ] change the brush, A fits it to the mask`;
+      return SAY.erase;
     case "cut":
-      return cut.length === 0 ? "Draw a line across the mask" : "Click the part that goes";
+      return cut.length === 0 ? SAY.cut : SAY.cutPick;
     case "island":
-      return "Click a part to erase it, with Shift to keep it alone; a hole to fill it";
+      return SAY.island;
     case "threshold":
-      return "Draw round the area whose values are to be kept to";
+      return SAY.threshold;
     case "navigate":
-      return flat ? "Drag to move the picture, or a mark" : "Drag to move the crosshair, or a mark";
+      return flat ? SAY.navigateFlat : SAY.navigate;
     default:
       return "";
   }

@@ -1,10 +1,12 @@
 /** The keyboard: one table, which the help shows and the page obeys. */
 
 import type { Actions } from "./actions";
+import { aim } from "./aiming";
 import { CASE_SHORTCUTS } from "./casekeys";
 import { isTaken } from "./focus";
-import { type Index, type Plane } from "./geometry";
+import type { Plane } from "./geometry";
 import { showHelp } from "./help";
+import { phrases } from "./phrases";
 import { RULERS } from "./rulers";
 import { reportErrors } from "./toasts";
 import { toggleLayout } from "./views/layout";
@@ -29,7 +31,6 @@ const control =
 
 const UPRIGHT = ["ArrowUp", "ArrowDown", "PageUp", "PageDown"];
 const SIDEWAYS = ["ArrowLeft", "ArrowRight"];
-const FAST = 4; // voxels a step while a key is held down
 
 const direction = (key: string): "Up" | "Down" | "Left" | "Right" =>
   key.endsWith("Up") ? "Up" : key.endsWith("Down") ? "Down" : key.endsWith("Left") ? "Left" : "Right";
@@ -48,19 +49,10 @@ function planeOf({ store }: Actions): Plane | undefined {
   return planes.find((one) => one.name === (name ?? layout)) ?? planes.at(0);
 }
 
-/** Move the crosshair within a plane by voxels to the right and down, as the screen shows them. */
-function aim(actions: Actions, plane: Plane, [right, down]: readonly number[], held: boolean): void {
-  const next: [number, number, number] = [...actions.store.state.crosshair];
-  const step = held ? FAST : 1;
-  next[plane.right] += (plane.flipRight ? -right : right) * step;
-  next[plane.down] += (plane.flipDown ? -down : down) * step;
-  actions.aimAt(next satisfies Index);
-}
-
 export const SHORTCUTS: readonly Shortcut[] = [
   {
     shown: "C",
-    what: "click",
+    what: phrases.keys.click,
     matches: letter("c"),
     act: (actions) => {
       actions.setTool("click");
@@ -68,7 +60,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "S",
-    what: "stroke",
+    what: phrases.keys.stroke,
     matches: letter("s"),
     act: (actions) => {
       actions.setTool("stroke");
@@ -76,7 +68,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "B",
-    what: "box",
+    what: phrases.keys.box,
     matches: letter("b"),
     act: (actions) => {
       actions.setTool("box");
@@ -84,7 +76,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "L",
-    what: "lasso",
+    what: phrases.keys.lasso,
     matches: letter("l"),
     act: (actions) => {
       actions.setTool("lasso");
@@ -92,7 +84,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "E",
-    what: "extreme points",
+    what: phrases.keys.extremes,
     matches: letter("e"),
     act: (actions) => {
       actions.setTool("extremes");
@@ -100,7 +92,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "P, Q",
-    what: "paint or erase by hand",
+    what: phrases.keys.paint,
     matches: letter("p", "q"),
     act: (actions, { key }) => {
       actions.setTool(key.toLowerCase() === "p" ? "paint" : "erase");
@@ -108,15 +100,15 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "K",
-    what: "split by a cut",
+    what: phrases.keys.cut,
     matches: letter("k"),
     act: (actions) => {
       actions.setTool("cut");
     },
   },
   {
-    shown: ", .",
-    what: "copy the slice's mask back or on",
+    shown: ". ,",
+    what: phrases.keys.copy,
     matches: (event) => plain(event) && (event.key === "," || event.key === "."),
     act: (actions, { key }) => {
       actions.copySlice(key === "." ? 1 : -1);
@@ -124,7 +116,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "V",
-    what: "move and look",
+    what: phrases.keys.navigate,
     matches: letter("v"),
     act: (actions) => {
       actions.setTool("navigate");
@@ -132,7 +124,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "X",
-    what: "turn the sign over",
+    what: phrases.keys.sign,
     matches: letter("x"),
     act: ({ store }) => {
       store.set({ positive: !store.state.positive });
@@ -140,7 +132,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "T",
-    what: "turn the sign of the mark under the pointer over",
+    what: phrases.keys.turn,
     matches: letter("t"),
     act: (actions) => {
       actions.turnOver();
@@ -148,7 +140,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "[, ]",
-    what: "thinner or thicker stroke or brush",
+    what: phrases.keys.radius,
     matches: (event) => plain(event) && (event.key === "[" || event.key === "]"),
     act: (actions, { key }) => {
       actions.setRadius(actions.store.state.radius + (key === "]" ? 1 : -1));
@@ -156,7 +148,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "A",
-    what: "fit the stroke or brush to the mask in this slice",
+    what: phrases.keys.fitRadius,
     matches: letter("a"),
     act: (actions) => {
       actions.fitRadius();
@@ -164,7 +156,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "Ctrl+Z",
-    what: "undo, of marks and of what was measured by hand",
+    what: phrases.keys.undo,
     matches: control("z", false),
     act: (actions) => {
       actions.undo();
@@ -172,7 +164,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "Ctrl+Shift+Z, Ctrl+Y",
-    what: "redo",
+    what: phrases.keys.redo,
     matches: (event) => control("z", true)(event) || control("y", false)(event),
     act: (actions) => {
       actions.redo();
@@ -180,7 +172,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "N",
-    what: "new label",
+    what: phrases.keys.addLabel,
     matches: letter("n"),
     act: (actions) => {
       actions.addLabel();
@@ -188,7 +180,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "1–9",
-    what: "choose a label",
+    what: phrases.keys.label,
     matches: (event) => plain(event) && !event.shiftKey && /^Digit[1-9]$|^Numpad[1-9]$/.test(event.code),
     act: (actions, { code }) => {
       const label = actions.store.state.labels.at(Number(code.slice(-1)) - 1);
@@ -196,14 +188,14 @@ export const SHORTCUTS: readonly Shortcut[] = [
     },
   },
   {
-    shown: "Shift+↑, Shift+↓ on a label",
-    what: "move the label in its list",
+    shown: phrases.keys.moveLabelKeys,
+    what: phrases.keys.moveLabel,
     matches: () => false, // its row obeys
     act: () => undefined,
   },
   {
     shown: "<, >",
-    what: "the time before or after, of a case of many times",
+    what: phrases.keys.time,
     matches: (event) => !event.ctrlKey && !event.metaKey && !event.altKey && (event.key === "<" || event.key === ">"),
     act: (actions, { key }) => {
       actions.stepTime(key === ">" ? 1 : -1);
@@ -211,7 +203,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "H",
-    what: "hide or show the mask",
+    what: phrases.keys.mask,
     matches: letter("h"),
     act: ({ store }) => {
       store.set({ masked: !store.state.masked });
@@ -219,7 +211,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "O",
-    what: "outline on or off",
+    what: phrases.keys.outline,
     matches: letter("o"),
     act: ({ store }) => {
       store.set({ outline: !store.state.outline });
@@ -227,7 +219,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "I",
-    what: "smooth or plain voxels",
+    what: phrases.keys.smooth,
     matches: letter("i"),
     act: ({ store }) => {
       store.set({ smooth: !store.state.smooth });
@@ -235,7 +227,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "D",
-    what: "show or hide uncertainty",
+    what: phrases.keys.uncertainty,
     matches: letter("d"),
     act: ({ store }) => {
       store.set({ uncertain: !store.state.uncertain });
@@ -243,7 +235,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "G",
-    what: "go to the next uncertain place",
+    what: phrases.keys.look,
     matches: letter("g"),
     act: (actions) => {
       reportErrors(() => actions.look());
@@ -251,32 +243,32 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "↑, ↓",
-    what: "slice by slice; in a picture, move the crosshair",
+    what: phrases.keys.slices,
     matches: (event) => plain(event) && !event.shiftKey && UPRIGHT.includes(event.key),
     act: (actions, event) => {
       const plane = planeOf(actions);
       if (plane === undefined) return;
       const by = (event.key.endsWith("Up") ? 1 : -1) * (event.key.startsWith("Page") ? 10 : 1);
-      if (actions.store.state.opened?.planes.length === 1) aim(actions, plane, [0, -by], event.repeat);
+      if (actions.store.state.opened?.planes.length === 1) aim(actions, plane, [0, -by], event.repeat, paneWithFocus());
       else actions.scroll(plane.normal, by, paneWithFocus());
     },
   },
   {
     shown: "←, →",
-    what: "move the crosshair; with Shift up and down, too",
+    what: phrases.keys.aim,
     matches: (event) =>
       plain(event) && (SIDEWAYS.includes(event.key) || (event.shiftKey && UPRIGHT.includes(event.key))),
     act: (actions, event) => {
       const plane = planeOf(actions);
       if (plane === undefined) return;
       const by = event.key.startsWith("Page") ? 10 : 1;
-      const [right, down] = { Left: [-by, 0], Right: [by, 0], Up: [0, -by], Down: [0, by] }[direction(event.key)];
-      aim(actions, plane, [right, down], event.repeat);
+      const steps = { Left: [-by, 0], Right: [by, 0], Up: [0, -by], Down: [0, by] } as const;
+      aim(actions, plane, steps[direction(event.key)], event.repeat, paneWithFocus());
     },
   },
   {
     shown: "Enter",
-    what: "mark the voxel at the crosshair; with Shift, the other sign",
+    what: phrases.keys.enter,
     matches: (event) =>
       plain(event) && event.key === "Enter" && !event.repeat && document.activeElement instanceof HTMLCanvasElement,
     act: (actions, { shiftKey }) => {
@@ -286,7 +278,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "W",
-    what: "the next window; with Shift the one before",
+    what: phrases.keys.window,
     matches: letter("w"),
     act: (actions, { shiftKey }) => {
       actions.stepWindow(shiftKey ? -1 : 1);
@@ -294,7 +286,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "Shift+1–7",
-    what: "choose a window",
+    what: phrases.keys.windows,
     matches: (event) => plain(event) && event.shiftKey && /^Digit[1-7]$/.test(event.code),
     act: (actions, { code }) => {
       actions.setWindow(Number(code.slice(-1)));
@@ -302,7 +294,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "M",
-    what: "measure: ruler, then angle, then region",
+    what: phrases.keys.measure,
     matches: letter("m"),
     act: (actions) => {
       const now = RULERS.findIndex((kind) => kind === actions.store.state.tool);
@@ -311,16 +303,16 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "Y",
-    what: "hide or show the crosshair",
+    what: phrases.keys.crosshair,
     matches: letter("y"),
     act: ({ store }) => {
       store.set({ crosshairs: !store.state.crosshairs });
     },
   },
-  { shown: "F", what: "one plane alone, or all", matches: letter("f"), act: toggleLayout },
+  { shown: "F", what: phrases.keys.layout, matches: letter("f"), act: toggleLayout },
   {
     shown: "R",
-    what: "fit the views",
+    what: phrases.keys.fit,
     matches: letter("r"),
     act: ({ store }) => {
       store.set({ views: {} });
@@ -328,7 +320,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   },
   {
     shown: "Esc",
-    what: "call off a stroke, a box or points",
+    what: phrases.keys.escape,
     matches: (event) => event.key === "Escape",
     act: ({ store }) => {
       store.set({ points: [], cut: [], leg: null }); // a gesture under way listens itself
@@ -337,7 +329,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   ...CASE_SHORTCUTS,
   {
     shown: "?",
-    what: "this list",
+    what: phrases.keys.help,
     always: true,
     matches: (event) => event.key === "?",
     act: (actions) => {

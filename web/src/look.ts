@@ -8,7 +8,10 @@ import type { Event } from "./api";
 import { planeOfView } from "./arrange";
 import { type Index, type Plane, pixelOf } from "./geometry";
 import type { LabelMap } from "./labelmap";
+import { fill, phrases } from "./phrases";
 import type { State, UncertainPlace } from "./state";
+
+const SAY = phrases.look;
 
 /** Return which place comes next; after the last one the first comes again. */
 export function nextRank(uncertainPlace: UncertainPlace | null): number {
@@ -18,10 +21,10 @@ export function nextRank(uncertainPlace: UncertainPlace | null): number {
 /** Return what a person is told of a place: a mark of the sign that would change the mask, where the mask is wrong. */
 export function sentence({ rank, place, inside }: UncertainPlace): string {
   if (place !== null) {
-    const what = inside ? "In the mask: − if it does not belong." : "Outside the mask: + if it belongs.";
-    return `${rank === 0 ? "Looks uncertain here." : `Looks uncertain here (place ${rank + 1}).`} ${what}`;
+    const where = rank === 0 ? SAY.uncertain : fill(SAY.uncertainPlace, { n: rank + 1 });
+    return `${where} ${inside ? SAY.inside : SAY.outside}`;
   }
-  return rank === 0 ? "Nothing looks uncertain." : "Nothing else looks uncertain.";
+  return rank === 0 ? SAY.nothing : SAY.nothingElse;
 }
 
 /** The event that last changed masks, as far as it asked for an answer: on which label, by which method. */
@@ -43,18 +46,18 @@ type Asking = Pick<
 /** Return why there is no place to go to now, in a sentence; null when there may be one. */
 export function whyNot(state: Asking): string | null {
   const { opened, events, pending, unsent, uncertaintyOf, label, labels, methods, connection, answered } = state;
-  if (opened === null) return "Open a case first.";
-  if (connection !== "live") return "The connection is lost.";
-  if (pending.length + unsent.length > 0) return "An answer is on its way.";
+  if (opened === null) return SAY.openFirst;
+  if (connection !== "live") return SAY.lost;
+  if (pending.length + unsent.length > 0) return SAY.onItsWay;
   const asked = lastAsked(events);
   if (uncertaintyOf !== null && asked !== null) {
     if (asked.label === label) return null;
-    const name = labels.find(({ value }) => value === asked.label)?.name ?? "another label";
-    return `The last answer was about ${name}; choose it, or put down a mark here.`;
+    const name = labels.find(({ value }) => value === asked.label)?.name ?? SAY.anotherLabel;
+    return fill(SAY.about, { name });
   }
   const title = methods.find(({ id }) => id === asked?.method)?.title;
-  if (answered !== null && title !== undefined) return `${title} does not say where it is uncertain.`;
-  return "Put down a mark: the answer to it may say where it is uncertain.";
+  if (answered !== null && title !== undefined) return fill(SAY.silent, { method: title });
+  return SAY.markFirst;
 }
 
 type Judging = Pick<State, "answered" | "events" | "label" | "methods" | "opened">;

@@ -1,8 +1,11 @@
 /** The page: every view once, listening to one store. */
 
+import { direction, language, phrases } from "./phrases";
+import "./themes.css";
 import "./style.css";
 import { Actions } from "./actions";
 import { followAddress } from "./address";
+import { followAppearance } from "./appearance";
 import { h } from "./dom";
 import { listenToDrops } from "./drop";
 import { watchFocus } from "./focus";
@@ -31,10 +34,14 @@ import { timeBar } from "./views/series";
 import { robotBar, tourCard } from "./views/tour";
 import { Viewer } from "./views/viewer";
 import { wholePanel } from "./views/whole";
+import "./touch.css"; // after those of the views
 
 const NARROW = 1200; // CSS pixels of page under which an opened case hides the list
 
-const store = new Store({ ...INITIAL, ...liked() });
+document.documentElement.lang = language;
+document.documentElement.dir = direction;
+const store = new Store({ ...INITIAL, panel: direction === "rtl" ? "left" : "right", ...liked() });
+followAppearance(store);
 const actions = new Actions(store);
 const viewer = new Viewer(actions);
 const app = document.getElementById("app")!;
@@ -58,7 +65,7 @@ app.replaceChildren(
   ),
   h(
     "aside",
-    { class: "panel", "aria-label": "Labels, marks and display" },
+    { class: "panel", "aria-label": phrases.header.panel },
     casePanel(actions),
     labelsPanel(actions),
     promptsPanel(actions),

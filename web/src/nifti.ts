@@ -6,6 +6,7 @@
  */
 
 import type { Affine, Index } from "./geometry";
+import { fill, phrases } from "./phrases";
 
 export type Numbers =
   Float64Array | Uint8Array | Int8Array | Uint16Array | Int16Array | Uint32Array | Int32Array | Float32Array;
@@ -62,14 +63,13 @@ const LONG: Readonly<Partial<Record<number, typeof BigInt64Array | typeof BigUin
 export function readHeader(buffer: ArrayBuffer): Header {
   const view = new DataView(buffer);
   if (buffer.byteLength < HEADER_BYTES || view.getInt32(0, true) !== 348) {
-    throw new VolumeError("The image arrived damaged; load the case again.");
+    throw new VolumeError(phrases.errors.damaged);
   }
   const size = (axis: number): number => Math.max(1, view.getInt16(42 + 2 * axis, true));
   const datatype = view.getInt16(70, true);
   const long = LONG[datatype];
   const type = long === undefined ? TYPES[datatype] : ([Float64Array, 8, 1] as const);
-  if (type === undefined)
-    throw new VolumeError(`The image has voxels of a kind this viewer cannot show (${datatype}).`);
+  if (type === undefined) throw new VolumeError(fill(phrases.errors.datatype, { datatype }));
   const [make, bytes] = type;
   const slope = view.getFloat32(112, true);
   const scaled = slope !== 0 && Number.isFinite(slope);
@@ -110,7 +110,7 @@ export function putSlices(
 ): void {
   const perSlice = (header.rgb ? 3 : 1) * header.shape[1] * header.shape[2];
   if (bytes.byteLength !== (high - low) * perSlice * header.bytes) {
-    throw new VolumeError("The image arrived damaged; load the case again.");
+    throw new VolumeError(phrases.errors.damaged);
   }
   volume.values.set(numbersOf(header, bytes, 0, (high - low) * perSlice), low * perSlice);
   volume.arrived.fill(1, low, high);

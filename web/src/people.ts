@@ -1,6 +1,7 @@
 /** Who this page is to the others who have the same case open: a name that the browser keeps, a colour of its own. */
 
 import type { Person } from "./live";
+import { phrases } from "./phrases";
 import { prefer, preferences } from "./preferences";
 
 const KEY = "segmend-colour";
@@ -17,7 +18,7 @@ const COLOURS: readonly Person["colour"][] = [
 export const MAX_NAME = 40; // characters
 
 export function me(): Person {
-  return { name: preferences().name ?? "Guest", colour: colour() };
+  return { name: preferences().name ?? phrases.people.guest, colour: colour() };
 }
 
 export function setName(name: string): void {

@@ -1,8 +1,10 @@
-/** What a person likes, kept in the browser: layout, method, tool, window and how the mask looks. */
+/** What a person likes, kept in the browser: layout, method, tool, window, colours of the page and how the mask looks. */
 
+import { type Side, SIDES, type Theme, THEMES } from "./appearance";
 import { isSeveral, type Layout, LAYOUTS } from "./arrange";
 import { COLOUR_MAPS, type ColourMap } from "./colours";
 import { type Contrast, CT_PRESETS, type Statistics } from "./contrast";
+import { type Language, LANGUAGES } from "./phrases";
 import { type State, type Store, type Tool } from "./state";
 
 const KEY = "segmend";
@@ -26,6 +28,9 @@ export interface Preferences {
   readonly smooth?: boolean;
   readonly uncertain?: boolean;
   readonly radius?: number;
+  readonly language?: Language | undefined; // undefined: the browser's
+  readonly theme?: Theme;
+  readonly panel?: Side;
 }
 
 /** Return what is kept; nothing where it cannot be read. */
@@ -64,6 +69,9 @@ export function checked(values: unknown): Preferences {
     ...(LAYOUTS.some((name) => name === all.several && isSeveral(name)) ? { several: all.several as Layout } : {}),
     ...(COLOUR_MAPS.some((name) => name === all.colours) ? { colours: all.colours as ColourMap } : {}),
     ...(TOOLS.some((name) => name === all.tool) ? { tool: all.tool as Tool } : {}),
+    ...(typeof all.language === "string" && all.language in LANGUAGES ? { language: all.language as Language } : {}),
+    ...(THEMES.some((name) => name === all.theme) ? { theme: all.theme as Theme } : {}),
+    ...(SIDES.some((name) => name === all.panel) ? { panel: all.panel as Side } : {}),
     ...(typeof all.name === "string" && all.name !== "" ? { name: all.name.slice(0, 40) } : {}),
     ...record("methods", (one) => typeof one === "string"),
     ...record("windows", (one) => typeof one === "string" || isContrast(one)),
@@ -117,6 +125,8 @@ const KEPT = [
   "crosshairs",
   "linkedZoom",
   "measuresShown",
+  "theme",
+  "panel",
 ] as const;
 
 /** Return what a page starts with. */

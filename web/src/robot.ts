@@ -5,6 +5,7 @@ import { boundsOf, unpackMask } from "./bits";
 import { changeOf, type Change } from "./change";
 import { type Index, union } from "./geometry";
 import type { LabelMap } from "./labelmap";
+import { fill, phrases, plural } from "./phrases";
 import type { Store } from "./state";
 
 /** Marks that it puts down at most, and milliseconds between them: time to see what each did. */
@@ -78,9 +79,9 @@ export function curve(dices: readonly number[], width: number, height: number): 
 }
 
 /** Return what is going on in a sentence. */
-export function robotWords({ title, dices, running }: Robot): string {
+export function robotWords({ title: method, dices, running }: Robot): string {
+  const { begin, needless, after, done } = phrases.robot;
   const last = dices.at(-1);
-  if (last === undefined) return running ? `${title} and a robot begin` : `The mask needs no mark.`;
-  const marks = dices.length === 1 ? "1 mark" : `${dices.length} marks`;
-  return `${title}: Dice ${last.toFixed(2)} after ${marks}${running ? "" : ", and the robot is done"}.`;
+  if (last === undefined) return running ? fill(begin, { method }) : needless;
+  return plural(running ? after : done, dices.length, { method, dice: last.toFixed(2) });
 }

@@ -8,6 +8,7 @@
 
 import { type Affine, type Axis, clamp, extentOf, type Index, type Plane, type Point, spacingOf } from "./geometry";
 import { type Volume, valueAt } from "./nifti";
+import { fill, phrases } from "./phrases";
 import { short } from "./words";
 
 export const RULERS = ["ruler", "angle", "ellipse"] as const;
@@ -123,7 +124,7 @@ export function words({ kind, axis, points }: Ruler, volume: Volume, { sized, ct
   const values = ct ? " HU" : "";
   return [
     `${short(found.mean)} ± ${short(found.deviation)}${values}`,
-    `${short(found.low)} to ${short(found.high)}${values}`,
+    `${fill(phrases.measures.range, { low: short(found.low), high: short(found.high) })}${values}`,
     `${short(found.area)} ${sized ? "mm²" : "px²"}`,
   ];
 }

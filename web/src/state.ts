@@ -5,6 +5,7 @@
  * The mask's voxels lie in a LabelMap, changed in place; `maskVersion` says that they changed.
  */
 
+import type { Side, Theme } from "./appearance";
 import { arrange, type Layout, LAYOUTS, type Spec } from "./arrange";
 import type { Edit, Finetune, Case, Measures, Event, Format, Label, Method, Prompt, SeriesInfo } from "./api";
 import type { ColourMap } from "./colours";
@@ -15,6 +16,7 @@ import { type Axis, type Box, type Index, type Plane, type PlaneName, spacingOf,
 import type { UncertaintyMap, LabelMap } from "./labelmap";
 import type { Person } from "./live";
 import type { Volume } from "./nifti";
+import { fill, phrases, plural } from "./phrases";
 import type { Robot } from "./robot";
 import { labelGone } from "./session";
 import { type Ruler, type RulerKind, RULERS } from "./rulers";
@@ -136,6 +138,7 @@ export interface State {
   readonly rulers: readonly Ruler[]; // measured by hand
   readonly leg: Ruler | null; // one that is being drawn
   readonly draft: Prompt | null; // the gesture under way
+  readonly drawing: boolean; // it is made by keys
   readonly moving: number | null; // the position of a mark that is being dragged; `draft` is what it becomes
   readonly editing: Edit | null; // the same, of an edit
   readonly cut: readonly Index[]; // the line of a cut, while the part that goes is still to be picked
@@ -165,6 +168,8 @@ export interface State {
   readonly pointer: Index | null; // the voxel under the mouse
   readonly touched: number | null; // the position of the mark under the mouse
   readonly sidebar: boolean; // the list of cases is open
+  readonly theme: Theme; // the page's colours
+  readonly panel: Side; // where labels, marks and display are
 }
 
 export const INITIAL: State = {
@@ -220,6 +225,7 @@ export const INITIAL: State = {
   rulers: [],
   leg: null,
   draft: null,
+  drawing: false,
   moving: null,
   editing: null,
   cut: [],
@@ -245,6 +251,8 @@ export const INITIAL: State = {
   pointer: null,
   touched: null,
   sidebar: true,
+  theme: "system",
+  panel: "right",
 };
 
 type Key = keyof State;
@@ -328,8 +336,8 @@ export function marksOf({ events, done, pending, unsent }: Marked): Mark[] {
 /** Return what waits to be recorded, as somebody would count it; "" for nothing. */
 export function waitingWords(unsent: readonly Event[]): string {
   if (unsent.length === 0) return "";
-  const what = unsent.every(({ event }) => event === "prompted") ? "mark" : "change";
-  return unsent.length === 1 ? `One ${what} waits` : `${unsent.length} ${what}s wait`;
+  const { marks, changes } = phrases.waiting;
+  return plural(unsent.every(({ event }) => event === "prompted") ? marks : changes, unsent.length);
 }
 
 /** Return the panes of the layout that is shown. */
@@ -350,8 +358,8 @@ export function imagesBeside({ case: known, images, beside }: Opened): readonly 
 export function imageName({ case: known, images, beside }: Opened, image: number): string {
   const own = images - beside.length;
   if (image >= own) return beside[image - own].name;
-  if (known.timed) return `Time ${image + 1}`;
-  return own > 1 ? `Image ${image + 1}` : known.modality || "This image";
+  if (known.timed) return fill(phrases.common.time, { n: image + 1 });
+  return own > 1 ? fill(phrases.common.image, { n: image + 1 }) : known.modality || phrases.common.thisImage;
 }
 
 /** Return the series whose voxels an image of a case has; null where they are the case's own. */

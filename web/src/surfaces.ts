@@ -1,6 +1,7 @@
 /** Surfaces of masks, and how they are turned: pure functions on typed arrays. Places are RAS millimetres. */
 
 import { type Affine, type Index, type Plane, toMm } from "./geometry";
+import { phrases } from "./phrases";
 
 export type Vector = readonly [number, number, number];
 
@@ -14,7 +15,7 @@ export class SurfaceError extends Error {}
 /** Read what the server packs: the numbers of vertices and triangles, the vertices, the corners. */
 export function readSurface(buffer: ArrayBuffer): Surface {
   const [vertices, triangles] = buffer.byteLength < 8 ? [0, 0] : new Uint32Array(buffer, 0, 2);
-  if (buffer.byteLength !== 8 + 12 * (vertices + triangles)) throw new SurfaceError("A surface arrived damaged.");
+  if (buffer.byteLength !== 8 + 12 * (vertices + triangles)) throw new SurfaceError(phrases.errors.surface);
   return {
     vertices: new Float32Array(buffer, 8, 3 * vertices),
     corners: new Uint32Array(buffer, 8 + 12 * vertices, 3 * triangles),

@@ -1,6 +1,7 @@
 /** Short messages at the edge of the page, read aloud by screen readers; errors stay until they are read. */
 
 import { h, icon } from "./dom";
+import { phrases } from "./phrases";
 
 export type ToastKind = "error" | "info" | "good";
 
@@ -22,12 +23,16 @@ export function toast(text: string, kind: ToastKind = "info", staying?: Staying)
   const host = kind === "error" ? assertive : polite;
   const twin = [...host.children].find((child) => (child as HTMLElement).dataset.text === text);
   twin?.remove();
-  const dismiss = h("button", { type: "button", class: "icon-button small", "aria-label": "Dismiss" }, icon("close"));
+  const dismiss = h(
+    "button",
+    { type: "button", class: "icon-button small", "aria-label": phrases.common.dismiss },
+    icon("close"),
+  );
   const card = h(
     "div",
     { class: `toast ${kind}`, "data-text": text },
     icon(kind === "error" ? "warning" : kind === "good" ? "check" : "help"),
-    h("p", {}, text),
+    h("p", { dir: "auto" }, text),
     dismiss,
   );
   const { words, act } = staying ?? {};

@@ -1,5 +1,6 @@
 /** A tour of a minute: what to do next, and how to see that it was done. */
 
+import { phrases } from "./phrases";
 import { marksOf, type State } from "./state";
 
 type Seen = Pick<State, "events" | "done" | "undone" | "pending" | "unsent" | "labels" | "crosshair" | "opened">;
@@ -18,35 +19,37 @@ const negative = (state: Seen): number =>
   ).length;
 const settled = (state: Seen): boolean => state.pending.length + state.unsent.length === 0;
 
+const SAY = phrases.tour;
+
 export const STOPS: readonly Stop[] = [
   {
-    title: "Click on an organ",
-    text: "Click in the middle of something round and bright. A mask appears, in all planes.",
+    title: SAY.clickTitle,
+    text: SAY.clickText,
     tried: (now, before) => marks(now) > marks(before) && settled(now),
   },
   {
-    title: "Take away what is too much",
-    text: "Hold Shift and click where the mask has run over. A click without Shift adds what is missing.",
+    title: SAY.shiftTitle,
+    text: SAY.shiftText,
     tried: (now, before) => negative(now) > negative(before) && settled(now),
   },
   {
-    title: "Undo anything",
-    text: "Press Ctrl+Z. Every mark can be taken back, also from the list of marks on the right, and after days.",
+    title: SAY.undoTitle,
+    text: SAY.undoText,
     tried: (now, before) => now.undone.length > before.undone.length,
   },
   {
-    title: "Look around",
-    text: "Turn the wheel to go through the slices, Ctrl+wheel zooms, the right button changes the window.",
+    title: SAY.lookTitle,
+    text: SAY.lookText,
     tried: (now, before) => now.crosshair.some((at, axis) => at !== before.crosshair[axis]),
   },
   {
-    title: "Another object",
-    text: "Press N for a new label, and click on another organ. Keys 1 to 9 choose a label.",
+    title: SAY.labelTitle,
+    text: SAY.labelText,
     tried: (now, before) => now.labels.length > before.labels.length,
   },
   {
-    title: "Finish",
-    text: "Paint and Erase mend the last details, Download takes the mask away, and ? lists all keys.",
+    title: SAY.finishTitle,
+    text: SAY.finishText,
     tried: () => false,
   },
 ];

@@ -8,6 +8,7 @@
  */
 
 import type { Box, Index } from "./geometry";
+import { fill, phrases } from "./phrases";
 
 export interface MaskPatch {
   readonly position: number; // of the event this answers
@@ -37,7 +38,7 @@ export async function readPatch(frame: ArrayBuffer): Promise<MaskPatch | Uncerta
   const view = new DataView(frame);
   const magic = frame.byteLength < HEADER_BYTES ? 0 : view.getUint32(0, false);
   if (magic !== MASK && magic !== UNCERTAINTY) {
-    throw new FrameError("The server sent a mask that could not be read; reload the page.");
+    throw new FrameError(phrases.errors.mask);
   }
   const number = (word: number): number => view.getUint32(4 * word, true);
   const low: Index = [number(3), number(4), number(5)];
@@ -48,7 +49,7 @@ export async function readPatch(frame: ArrayBuffer): Promise<MaskPatch | Uncerta
   const voxels = (high[0] - low[0]) * (high[1] - low[1]) * (high[2] - low[2]);
   const size = magic === MASK ? 2 : 1;
   if (bytes.byteLength !== size * voxels) {
-    throw new FrameError(`A mask of ${voxels} voxels came with ${bytes.byteLength} bytes; reload the page.`);
+    throw new FrameError(fill(phrases.errors.maskSize, { voxels, bytes: bytes.byteLength }));
   }
   const patch = { position: number(1), box: { low, high } };
   return magic === MASK ? { ...patch, values: new Uint16Array(bytes) } : { ...patch, values: new Uint8Array(bytes) };

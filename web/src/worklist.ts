@@ -1,29 +1,32 @@
 /** The list of cases without a page: what it is asked for, which rows are in sight, what a row says. */
 
 import type { Case, Status } from "./api";
+import { fill, phrases, plural } from "./phrases";
+
+const SAY = phrases.worklist;
 
 export const STATUSES = ["untouched", "begun", "done", "rejected"] as const satisfies readonly Status[];
 /** The statuses of cases that are still to be worked on. */
 export const OPEN: readonly Status[] = ["untouched", "begun"];
 
 export const STATUS_WORDS: Readonly<Record<Status, string>> = {
-  untouched: "Untouched",
-  begun: "Begun",
-  done: "Done",
-  rejected: "Rejected",
+  untouched: phrases.status.untouched,
+  begun: phrases.status.begun,
+  done: phrases.status.done,
+  rejected: phrases.status.rejected,
 };
 
 export const SORTS = {
-  added: "Date added",
-  name: "Name",
-  status: "Status",
-  changed: "Last change",
-  patient: "Patient",
-  study: "Study date",
+  added: SAY.sortAdded,
+  name: SAY.sortName,
+  status: SAY.sortStatus,
+  changed: SAY.sortChanged,
+  patient: SAY.sortPatient,
+  study: SAY.sortStudy,
 } as const;
 export type Sort = keyof typeof SORTS;
 
-export const DATES = { added: "Added", changed: "Changed", study: "Studied" } as const;
+export const DATES = { added: SAY.added, changed: SAY.changed, study: SAY.studied } as const;
 export type DateOf = keyof typeof DATES;
 
 /** What a list shows, and in which order; empty texts leave nothing out. */
@@ -126,18 +129,19 @@ export function whose({ patient, study_date }: Case, otherwise: string): string 
 
 /** Return time at work in words. */
 export function duration(seconds: number): string {
-  if (seconds < 60) return `${Math.round(seconds)} s`;
+  if (seconds < 60) return fill(SAY.seconds, { n: Math.round(seconds) });
   const minutes = Math.round(seconds / 60);
-  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  if (minutes < 60) return fill(SAY.minutes, { n: minutes });
+  return fill(SAY.hours, { hours: Math.floor(minutes / 60), minutes: minutes % 60 });
 }
 
 /** Return how far a list is in words. */
 export function progress(totals: Readonly<Record<Status, number>>): string {
   const all = STATUSES.reduce((sum, status) => sum + totals[status], 0);
-  const parts = [`${totals.done} of ${all} done`];
-  if (totals.begun > 0) parts.push(`${totals.begun} begun`);
-  if (totals.rejected > 0) parts.push(`${totals.rejected} rejected`);
-  return parts.join(", ");
+  const parts = [fill(SAY.done, { done: totals.done, all })];
+  if (totals.begun > 0) parts.push(fill(SAY.begun, { n: totals.begun }));
+  if (totals.rejected > 0) parts.push(fill(SAY.rejected, { n: totals.rejected }));
+  return parts.join(phrases.common.comma);
 }
 
 /** Return the sentence that says what of an upload became no case, null where all did. */
@@ -145,8 +149,8 @@ export function leftOut(files: readonly { name: string; why: string }[], count: 
   if (count === 0) return null;
   const shown = files.slice(0, 3).map(({ why }) => why);
   const more = count - shown.length;
-  const rest = more > 0 ? ` And ${more} more.` : "";
-  return `${count === 1 ? "One file was" : `${count} files were`} left out. ${shown.join(" ")}${rest}`;
+  const rest = more > 0 ? [fill(phrases.actions.andMore, { n: more })] : [];
+  return [plural(phrases.actions.leftOut, count), ...shown, ...rest].join(" ");
 }
 
 function clamp(value: number, low: number, high: number): number {

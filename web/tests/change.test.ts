@@ -24,9 +24,9 @@ describe("what a mask would become", () => {
 
   it("is told in a sentence", () => {
     const change = changeOf(drawn(), patch, 1);
-    expect(wordsOf(change, "Liver", "would")).toBe("Liver would gain 2 and would lose 1 voxels.");
-    expect(wordsOf({ ...change, gained: 0 }, "Liver", "does")).toBe("Liver loses 1 voxel.");
-    expect(wordsOf({ ...change, gained: 0, lost: 0 }, "Liver", "would")).toBe("Liver would stay as it is.");
+    expect(wordsOf(change, "Liver")).toBe("Liver would gain 2 and lose 1 voxel.");
+    expect(wordsOf({ ...change, gained: 0 }, "Liver")).toBe("Liver would lose 1 voxel.");
+    expect(wordsOf({ ...change, gained: 0, lost: 0 }, "Liver")).toBe("Liver would stay as it is.");
   });
 
   it("is painted where it lies, in two colours", () => {

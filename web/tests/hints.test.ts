@@ -21,6 +21,13 @@ describe("the hint", () => {
     );
   });
 
+  it("tells how a mark is drawn by keys, and how a box gets depth", () => {
+    expect(hintOf({ ...INITIAL, opened, tool: "stroke", drawing: true })).toBe(
+      "Arrows draw; Enter puts it down, Esc calls it off",
+    );
+    expect(hintOf({ ...INITIAL, opened, tool: "box", drawing: true })).toContain("Page Up and Page Down give depth");
+  });
+
   it("says nothing without a case", () => {
     expect(hintOf({ ...INITIAL, opened: null })).toBe("");
   });

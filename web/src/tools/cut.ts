@@ -1,4 +1,5 @@
 import { type Index, lineTo, sameIndex } from "../geometry";
+import { phrases } from "../phrases";
 import { toast } from "../toasts";
 import type { Press } from "./gesture";
 
@@ -23,5 +24,5 @@ export async function cut({ pane, start, moves }: Press): Promise<void> {
     store.set({ cut: [...points], cutAxis: normal });
   }
   if (points.length < 2 || points.every((point) => sameIndex(point, first))) store.set({ cut: [] });
-  else toast("Now click the part that goes; Esc calls the cut off.");
+  else toast(phrases.actions.cutNext);
 }

@@ -11,6 +11,9 @@ export interface Press {
   readonly moves: () => AsyncGenerator<PointerEvent, void>;
 }
 
+/** Thrown by `moves` when a gesture is called off: nothing is put down. */
+export class Cancelled extends Error {}
+
 const TAP = 12; // CSS pixels that a finger may move while it taps
 
 /** Return true at once for a mouse or a pen, and for a finger when it is lifted where it was put down. */

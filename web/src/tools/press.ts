@@ -13,7 +13,8 @@ import type { Pane } from "../views/pane";
 import { box } from "./box";
 import { click } from "./click";
 import { cut } from "./cut";
-import type { Gesture } from "./gesture";
+import { pressByKeys } from "./bykeys";
+import { Cancelled, type Gesture } from "./gesture";
 import { extremes } from "./extremes";
 import { island } from "./island";
 import { lasso } from "./lasso";
@@ -24,8 +25,6 @@ import { paint } from "./paint";
 import { stroke } from "./stroke";
 import { threshold } from "./threshold";
 import { Wheel, zoomOf } from "../wheel";
-
-class Cancelled extends Error {}
 
 const held = { space: false };
 window.addEventListener("keydown", (event) => {
@@ -92,6 +91,7 @@ export function press(pane: Pane): void {
   canvas.addEventListener("wheel", (event) => {
     wheel(pane, event);
   });
+  pressByKeys(pane, () => toolOf(pane));
 }
 
 function gestureOf(pane: Pane, event: PointerEvent): Gesture | null {
@@ -99,14 +99,19 @@ function gestureOf(pane: Pane, event: PointerEvent): Gesture | null {
   if (event.button === 2) return level;
   if (event.button !== 0) return null;
   if (held.space) return pan;
+  if (event.ctrlKey || event.metaKey) return pane.opened.planes.length === 1 ? pan : point;
+  const gesture = toolOf(pane);
+  const mark = grabbed(pane, event);
+  return mark === null ? gesture : move(mark, gesture);
+}
+
+/** Return what the chosen tool does. */
+function toolOf(pane: Pane): Gesture {
   const flat = pane.opened.planes.length === 1;
-  if (event.ctrlKey || event.metaKey) return flat ? pan : point;
   const views = { window: level, ruler: measure, angle: measure, ellipse: measure };
   const edits = { paint, erase: paint, cut, island, threshold };
   const tools = { navigate: flat ? pan : point, click, stroke, box, lasso, extremes, ...edits, ...views };
-  const gesture = tools[pane.actions.store.state.tool];
-  const mark = grabbed(pane, event);
-  return mark === null ? gesture : move(mark, gesture);
+  return tools[pane.actions.store.state.tool];
 }
 
 const turned = new Wheel();

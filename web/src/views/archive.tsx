@@ -7,10 +7,12 @@ import { useEffect } from "preact/hooks";
 import type { Actions } from "../actions";
 import * as archive from "../archive";
 import { h } from "../dom";
+import { fill, phrases } from "../phrases";
 import { reportErrors, toast } from "../toasts";
 import { dialog } from "./dialogs";
 import { Icon } from "./elements";
 
+const SAY = phrases.archive;
 const ASK_MS = 700; // between two questions how far the imports are
 
 /** The archives that the server knows, once they have been asked for. */
@@ -39,7 +41,7 @@ export function FromArchive({ actions }: { readonly actions: Actions }) {
       }}
     >
       <Icon name="download" />
-      From the archive
+      {SAY.from}
     </button>
   );
 }
@@ -50,7 +52,7 @@ export const hasArchives = (): boolean => known.value.length > 0;
 function showArchive(actions: Actions): void {
   if (document.querySelector("dialog.archive") !== null) return;
   const place = h("div", {});
-  const element = dialog("From the archive", place);
+  const element = dialog(SAY.from, place);
   element.classList.add("archive");
   render(
     <Search
@@ -124,7 +126,7 @@ function Search({ actions, close }: Props) {
       >
         {known.value.length > 1 && (
           <label class="filter">
-            <span>Archive</span>
+            <span>{SAY.archive}</span>
             <select
               class="select"
               onChange={({ currentTarget }) => {
@@ -139,12 +141,12 @@ function Search({ actions, close }: Props) {
             </select>
           </label>
         )}
-        {text("patient", "Patient", "text", "Name, as far as you know")}
-        {text("patientId", "Patient ID")}
-        {text("since", "Study from", "date")}
-        {text("until", "To", "date")}
+        {text("patient", SAY.patient, "text", SAY.patientHint)}
+        {text("patientId", SAY.patientId)}
+        {text("since", SAY.since, "date")}
+        {text("until", SAY.until, "date")}
         <label class="filter">
-          <span>Modality</span>
+          <span>{SAY.modality}</span>
           <select
             class="select"
             onChange={({ currentTarget }) => {
@@ -153,14 +155,14 @@ function Search({ actions, close }: Props) {
           >
             {["", ...archive.MODALITIES].map((code) => (
               <option key={code} value={code} selected={code === wanted.value.modality}>
-                {code === "" ? "Any" : code}
+                {code === "" ? SAY.any : code}
               </option>
             ))}
           </select>
         </label>
-        {text("description", "Description", "text", "Words of the study")}
+        {text("description", SAY.description, "text", SAY.descriptionHint)}
         <button class="button primary" disabled={busy.value}>
-          Search
+          {SAY.search}
         </button>
       </form>
       <div class="archive-found" aria-busy={busy.value}>
@@ -170,9 +172,7 @@ function Search({ actions, close }: Props) {
           </p>
         )}
         {found.value === null ? (
-          error.value === "" && (
-            <p class="hint">{busy.value ? "Asking the archive." : "Fill in what you know, and search."}</p>
-          )
+          error.value === "" && <p class="hint">{busy.value ? SAY.asking : SAY.fillIn}</p>
         ) : (
           <Studies actions={actions} close={close} found={found.value} />
         )}
@@ -205,19 +205,19 @@ function Pages(props: {
   return (
     <div class="dialog-buttons archive-pages">
       <span class="hint" role="status">
-        {page.studies.length === 0 ? "" : `Studies ${offset + 1} to ${last}${page.more ? "" : ", the last ones"}`}
+        {page.studies.length === 0 ? "" : fill(page.more ? SAY.pages : SAY.lastPage, { from: offset + 1, to: last })}
       </span>
-      {turn(Math.max(0, offset - archive.PAGE), "Previous", offset === 0)}
-      {turn(offset + archive.PAGE, "Next", !page.more)}
+      {turn(Math.max(0, offset - archive.PAGE), SAY.previous, offset === 0)}
+      {turn(offset + archive.PAGE, SAY.next, !page.more)}
     </div>
   );
 }
 
 function Studies({ actions, close, found }: Props & { readonly found: Found }) {
   const { studies } = found.page;
-  if (studies.length === 0) return <p class="hint">The archive has no study like that.</p>;
+  if (studies.length === 0) return <p class="hint">{SAY.none}</p>;
   return (
-    <ul class="archive-studies" aria-label="Studies">
+    <ul class="archive-studies" aria-label={SAY.studies}>
       {studies.map((study) => (
         <Study key={`${found.archive} ${study.uid}`} actions={actions} close={close} of={found.archive} study={study} />
       ))}
@@ -253,23 +253,23 @@ function Study({ actions, close, of, study }: Props & { readonly of: string; rea
           if (open.value && series.value === null) void load();
         }}
       >
-        <span class="archive-date">{study.date === "" ? "No date" : study.date}</span>
+        <span class="archive-date">{study.date === "" ? SAY.noDate : study.date}</span>
         <span class="archive-patient">
-          {name === "" ? "No name" : name}
+          {name === "" ? SAY.noName : name}
           {study.patient_id !== "" && <small> {study.patient_id}</small>}
         </span>
         <span class="archive-modalities">{study.modalities.join(", ")}</span>
         <span class="archive-description">{study.description}</span>
       </button>
       {open.value && (
-        <ul class="archive-series" aria-label="Series">
+        <ul class="archive-series" aria-label={SAY.series}>
           {error.value !== "" && (
             <li class="archive-error" role="alert">
               {error.value}
             </li>
           )}
-          {error.value === "" && series.value === null && <li class="hint">Asking the archive.</li>}
-          {series.value?.length === 0 && <li class="hint">The archive has no series of it.</li>}
+          {error.value === "" && series.value === null && <li class="hint">{SAY.asking}</li>}
+          {series.value?.length === 0 && <li class="hint">{SAY.noSeries}</li>}
           {(series.value ?? []).map((one) => (
             <Series key={one.uid} actions={actions} close={close} of={of} one={one} />
           ))}
@@ -285,7 +285,7 @@ function Series({ actions, close, of, one }: Props & { readonly of: string; read
   const running = imports.value.get(one.uid);
   const going = running !== undefined && !archive.isOver(running);
   const here = running?.stage === "done" ? running.cases.at(-1) : one.cases.at(-1);
-  const title = one.description === "" ? "No description" : one.description;
+  const title = one.description === "" ? SAY.noDescription : one.description;
   return (
     <li class="archive-one">
       <span class="archive-modalities">{one.modality}</span>
@@ -295,7 +295,7 @@ function Series({ actions, close, of, one }: Props & { readonly of: string; read
         {going && (
           <>
             <progress
-              aria-label={`Fetching ${title}`}
+              aria-label={fill(SAY.fetching, { name: title })}
               max={1}
               value={archive.partOf(running, one.instances) ?? undefined}
             />
@@ -309,7 +309,7 @@ function Series({ actions, close, of, one }: Props & { readonly of: string; read
                 });
               }}
             >
-              Cancel
+              {phrases.common.cancel}
             </button>
           </>
         )}
@@ -322,7 +322,7 @@ function Series({ actions, close, of, one }: Props & { readonly of: string; read
               reportErrors(() => actions.openCase(here));
             }}
           >
-            Open
+            {SAY.open}
           </button>
         )}
         {!going && here === undefined && !NO_IMAGES.has(one.modality) && (
@@ -337,7 +337,7 @@ function Series({ actions, close, of, one }: Props & { readonly of: string; read
               });
             }}
           >
-            Fetch
+            {SAY.fetch}
           </button>
         )}
       </span>
@@ -379,8 +379,8 @@ async function watch(actions: Actions): Promise<void> {
 }
 
 function tell(one: archive.Import): void {
-  if (one.stage === "done") toast("A series from the archive is among the cases now.", "good");
-  if (one.stage === "failed") toast(`A series from the archive did not come: ${one.error}`, "error");
+  if (one.stage === "done") toast(SAY.came, "good");
+  if (one.stage === "failed") toast(fill(SAY.failed, { why: one.error }), "error");
 }
 
 // Masks back
@@ -390,7 +390,7 @@ export function showSend(actions: Actions): void {
   const { opened } = actions.store.state;
   if (opened === null || document.querySelector("dialog.archive-send") !== null) return;
   const place = h("div", {});
-  const element = dialog("Send to the archive", place);
+  const element = dialog(SAY.send, place);
   element.classList.add("archive-send");
   render(
     <Send
@@ -436,7 +436,7 @@ function Send({ session, close }: { readonly session: string; readonly close: ()
       }}
     >
       <label class="filter">
-        <span>Archive</span>
+        <span>{SAY.archive}</span>
         <select
           class="select"
           onChange={({ currentTarget }) => {
@@ -451,7 +451,7 @@ function Send({ session, close }: { readonly session: string; readonly close: ()
         </select>
       </label>
       <fieldset class="archive-formats">
-        <legend>As</legend>
+        <legend>{SAY.as}</legend>
         {(Object.keys(archive.MASK_FORMATS) as archive.MaskFormat[]).map((one) => (
           <label key={one}>
             <input
@@ -466,9 +466,7 @@ function Send({ session, close }: { readonly session: string; readonly close: ()
           </label>
         ))}
       </fieldset>
-      <p class="hint">
-        All labels go as one new object, with the patient and the study of the image. Nothing in the archive is changed.
-      </p>
+      <p class="hint">{SAY.sendHint}</p>
       {error.value !== "" && (
         <p class="archive-error" role="alert">
           {error.value}
@@ -476,7 +474,7 @@ function Send({ session, close }: { readonly session: string; readonly close: ()
       )}
       <div class="dialog-buttons">
         <button class="button primary" disabled={busy.value}>
-          {busy.value ? "Sending" : "Send"}
+          {busy.value ? SAY.sending : SAY.sendButton}
         </button>
       </div>
     </form>

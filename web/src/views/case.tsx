@@ -4,13 +4,16 @@ import { render } from "preact";
 import { useMemo } from "preact/hooks";
 import type { Actions } from "../actions";
 import { h, set } from "../dom";
+import { fill, phrases, plural } from "../phrases";
 import { reportErrors } from "../toasts";
 import { duration, STATUS_WORDS } from "../worklist";
 import { dialog } from "./dialogs";
 import { fieldOf } from "./elements";
 
+const SAY = phrases.case;
+
 export function casePanel(actions: Actions): HTMLElement {
-  const element = h("section", { class: "section case-work", "aria-label": "This case" });
+  const element = h("section", { class: "section case-work", "aria-label": SAY.title });
   render(<CaseWork actions={actions} />, element);
   actions.store.on(["work"], ({ work }) => {
     set(element, "hidden", work === null);
@@ -24,8 +27,8 @@ function CaseWork({ actions }: { readonly actions: Actions }) {
   if (work === null) return null;
   const finished = work.status === "done" || work.status === "rejected";
   const time = work.seconds >= 1 ? duration(work.seconds) : "";
-  const marks = work.interactions === 0 ? "" : work.interactions === 1 ? "1 step" : `${work.interactions} steps`;
-  const by = work.status_by === "" ? "" : `by ${work.status_by}`;
+  const marks = work.interactions === 0 ? "" : plural(SAY.steps, work.interactions);
+  const by = work.status_by === "" ? "" : fill(SAY.by, { name: work.status_by });
   const step = (back: boolean, words: string, shortcut: string, arrow: string) => (
     <button
       type="button"
@@ -47,8 +50,8 @@ function CaseWork({ actions }: { readonly actions: Actions }) {
         </span>
         <span class="hint">{[by, marks, time].filter((part) => part !== "").join("  ·  ")}</span>
         <span class="spacer" />
-        {step(true, "Previous case", "Alt+↑", "‹")}
-        {step(false, "Next case", "Alt+↓", "›")}
+        {step(true, SAY.previous, "Alt+↑", "‹")}
+        {step(false, SAY.next, "Alt+↓", "›")}
       </div>
       {work.comment !== "" && <p class="case-comment">{work.comment}</p>}
       <div class="case-work-buttons">
@@ -60,19 +63,19 @@ function CaseWork({ actions }: { readonly actions: Actions }) {
               reportErrors(() => actions.reopen());
             }}
           >
-            Reopen
+            {SAY.reopen}
           </button>
         ) : (
           <>
             <button
               type="button"
               class="button small primary"
-              title="This case is done; open the next one (Ctrl+Enter)"
+              title={SAY.doneTitle}
               onClick={() => {
                 reportErrors(() => actions.finish("done", work.comment));
               }}
             >
-              Done and next
+              {SAY.done}
             </button>
             <button
               type="button"
@@ -81,7 +84,7 @@ function CaseWork({ actions }: { readonly actions: Actions }) {
                 rejectDialog(actions, work.comment);
               }}
             >
-              Reject…
+              {SAY.reject}
             </button>
           </>
         )}
@@ -96,12 +99,12 @@ function rejectDialog(actions: Actions, comment: string): void {
   const form = h(
     "form",
     {},
-    h("p", {}, "A rejected case is not learned from and not counted as open. It can be opened again."),
-    h("label", { for: "reject-comment" }, "Why? (optional)"),
+    h("p", {}, SAY.rejectText),
+    h("label", { for: "reject-comment" }, SAY.rejectWhy),
     text,
-    h("div", { class: "dialog-buttons" }, h("button", { class: "button primary" }, "Reject and next")),
+    h("div", { class: "dialog-buttons" }, h("button", { class: "button primary" }, SAY.rejectButton)),
   );
-  const element = dialog("Reject this case?", form);
+  const element = dialog(SAY.rejectTitle, form);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     element.close();

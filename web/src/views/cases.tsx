@@ -1,5 +1,6 @@
 /** The worklist: search, filters, order, how far it is, and rows of which those in sight are drawn; ways to add a case. */
 
+import { fill, phrases, plural } from "../phrases";
 import "../worklist.css";
 import { useSignal } from "@preact/signals";
 import { render } from "preact";
@@ -32,12 +33,13 @@ import { fieldOf, Icon, IconButton } from "./elements";
 import { kindAndSize } from "./header";
 import { showResults } from "./results";
 
+const SAY = phrases.worklist;
 const ROW = 64; // CSS pixels
 const BESIDE = 6; // rows that are drawn above and below those in sight
 const DWELL_MS = 60; // that a row is in sight before its thumbnail is fetched
 
 export function casesPanel(actions: Actions): HTMLElement {
-  const element = h("aside", { class: "sidebar", "aria-label": "Cases" });
+  const element = h("aside", { class: "sidebar", "aria-label": SAY.title });
   render(<Worklist actions={actions} />, element);
   actions.store.on(["sidebar"], ({ sidebar }) => {
     set(element, "hidden", !sidebar);
@@ -56,18 +58,18 @@ function Worklist({ actions }: { readonly actions: Actions }) {
   return (
     <>
       <div class="section-head">
-        <h2>Cases</h2>
+        <h2>{SAY.title}</h2>
         <div class="header-group">
           <IconButton
             name="download"
-            label="Results of these cases"
+            label={SAY.results}
             onClick={() => {
               showResults(actions);
             }}
           />
           <IconButton
             name="link"
-            label="Link a folder or file of this computer"
+            label={SAY.link}
             onClick={() => {
               linkDialog(actions);
             }}
@@ -79,9 +81,9 @@ function Worklist({ actions }: { readonly actions: Actions }) {
           id={SEARCH}
           class="text-input"
           type="search"
-          placeholder="Search"
-          aria-label="Search name, patient, description and comment"
-          title="Search name, patient, description and comment (/)"
+          placeholder={SAY.search}
+          aria-label={SAY.searchLabel}
+          title={`${SAY.searchLabel} (/)`}
           maxLength={200}
           value={list.query.value.text}
           onInput={({ currentTarget }) => {
@@ -101,7 +103,7 @@ function Worklist({ actions }: { readonly actions: Actions }) {
             if (filtering.value) reportErrors(() => list.loadChoices());
           }}
         >
-          {active === 0 ? "Filter" : `Filter: ${active}`}
+          {active === 0 ? SAY.filter : fill(SAY.filters, { n: active })}
         </button>
       </div>
       <div id="case-filters" hidden={!filtering.value}>
@@ -114,15 +116,15 @@ function Worklist({ actions }: { readonly actions: Actions }) {
         <div class="add-buttons">
           <button type="button" class="button" onClick={pickFiles(actions)}>
             <Icon name="file" />
-            Add files
+            {SAY.addFiles}
           </button>
-          <button type="button" class="button" aria-label="Add a DICOM folder" onClick={pickFolder(actions)}>
+          <button type="button" class="button" aria-label={SAY.addFolder} onClick={pickFolder(actions)}>
             <Icon name="folder" />
-            Folder
+            {SAY.folder}
           </button>
         </div>
         <FromArchive actions={actions} />
-        <p class="hint">Or drop them anywhere: NIfTI, DICOM, NRRD, MHA, PNG, JPEG, TIFF.</p>
+        <p class="hint">{SAY.drop}</p>
       </div>
     </>
   );
@@ -142,7 +144,7 @@ function Filters({ actions }: { readonly actions: Actions }) {
         }}
       >
         <option value="" selected={query[name] === ""}>
-          Any
+          {SAY.any}
         </option>
         {[...new Set(query[name] === "" ? values : [query[name], ...values])].map((value) => (
           <option key={value} value={value} selected={query[name] === value}>
@@ -168,7 +170,7 @@ function Filters({ actions }: { readonly actions: Actions }) {
   return (
     <div class="filters">
       <fieldset class="statuses">
-        <legend>Status</legend>
+        <legend>{SAY.status}</legend>
         {STATUSES.map((status) => (
           <label key={status}>
             <input
@@ -183,11 +185,11 @@ function Filters({ actions }: { readonly actions: Actions }) {
           </label>
         ))}
       </fieldset>
-      {projects.length > 1 && choice("project", "Project", projects)}
-      {choice("modality", "Modality", modalities)}
-      {choice("label", "Label", labels)}
+      {projects.length > 1 && choice("project", SAY.project, projects)}
+      {choice("modality", SAY.modality, modalities)}
+      {choice("label", SAY.label, labels)}
       <label class="filter">
-        <span>Date</span>
+        <span>{SAY.date}</span>
         <select
           class="select"
           onChange={({ currentTarget }) => {
@@ -201,8 +203,8 @@ function Filters({ actions }: { readonly actions: Actions }) {
           ))}
         </select>
       </label>
-      {day("since", "From")}
-      {day("until", "To")}
+      {day("since", SAY.from)}
+      {day("until", SAY.to)}
       <button
         type="button"
         class="button small"
@@ -211,7 +213,7 @@ function Filters({ actions }: { readonly actions: Actions }) {
           list.ask({ statuses: [], project: "", modality: "", label: "", since: "", until: "" });
         }}
       >
-        Show all
+        {SAY.showAll}
       </button>
     </div>
   );
@@ -227,7 +229,7 @@ function Progress({ actions }: { readonly actions: Actions }) {
       <div
         class="work-bar"
         role="progressbar"
-        aria-label="Cases done"
+        aria-label={SAY.progress}
         aria-valuemin={0}
         aria-valuemax={all}
         aria-valuenow={totals.done + totals.rejected}
@@ -249,11 +251,11 @@ function Order({ actions }: { readonly actions: Actions }) {
   return (
     <div class="case-order">
       <span class="hint" role="status">
-        {total === null ? "" : total === 1 ? "1 case" : `${total.toLocaleString("en")} cases`}
+        {total === null ? "" : plural(SAY.cases, total)}
       </span>
       <select
         class="select"
-        aria-label="Order of the cases"
+        aria-label={SAY.order}
         onChange={({ currentTarget }) => {
           list.ask({ sort: currentTarget.value as Sort });
         }}
@@ -267,8 +269,8 @@ function Order({ actions }: { readonly actions: Actions }) {
       <button
         type="button"
         class="icon-button small"
-        aria-label={query.descending ? "Descending; turn the order round" : "Ascending; turn the order round"}
-        title={query.descending ? "Last first" : "First first"}
+        aria-label={query.descending ? SAY.descending : SAY.ascending}
+        title={query.descending ? SAY.lastFirst : SAY.firstFirst}
         onClick={() => {
           list.ask({ descending: !query.descending });
         }}
@@ -342,7 +344,7 @@ function Rows({ actions }: { readonly actions: Actions }) {
     const filtered = list.query.value.text !== "" || filtersOf(list.query.value) > 0;
     return (
       <div class="case-scroll">
-        <p class="hint">{filtered ? "No case is like that." : "No cases yet."}</p>
+        <p class="hint">{filtered ? SAY.noneLike : SAY.none}</p>
       </div>
     );
   }
@@ -367,7 +369,7 @@ function Rows({ actions }: { readonly actions: Actions }) {
         go(place, false);
       }}
     >
-      <ul class="case-list" aria-label="List of cases" style={{ height: `${(total ?? 3) * ROW}px` }}>
+      <ul class="case-list" aria-label={SAY.list} style={{ height: `${(total ?? 3) * ROW}px` }}>
         {total === null
           ? [0, 1, 2].map((place) => <Ghost key={place} place={place} />)
           : places.map((place) => {
@@ -430,8 +432,12 @@ function Row({ actions, one, place, total, current, reachable }: RowProps) {
         }}
       >
         <Thumbnail key={one.id} id={one.id} />
-        <span class="case-row-name">{one.name}</span>
-        <span class="case-row-details">{whose(one, details)}</span>
+        <span class="case-row-name" dir="auto">
+          {one.name}
+        </span>
+        <span class="case-row-details" dir="auto">
+          {whose(one, details)}
+        </span>
         <span class="case-row-status">
           <span class={`case-state ${one.status}`}>{STATUS_WORDS[one.status]}</span>
           <span class="case-row-time">{work}</span>
@@ -442,8 +448,8 @@ function Row({ actions, one, place, total, current, reachable }: RowProps) {
           type="button"
           class="icon-button small"
           tabIndex={reachable ? 0 : -1}
-          aria-label={`Delete ${one.name}`}
-          title={`Delete ${one.name}`}
+          aria-label={fill(SAY.delete, { name: one.name })}
+          title={fill(SAY.delete, { name: one.name })}
           onClick={() => {
             confirmDelete(actions, one);
           }}

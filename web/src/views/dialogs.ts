@@ -3,11 +3,15 @@
 import type { Actions } from "../actions";
 import type { Case } from "../api";
 import { h, iconButton } from "../dom";
+import { fill, phrases } from "../phrases";
 import { reportErrors } from "../toasts";
+
+const SAY = phrases.dialogs;
+let made = 0; // dialogs, of which each has a title of its own
 
 /** Show a modal dialog; Escape and the cross close it, and it leaves the page when it closes. */
 export function dialog(title: string, ...content: Node[]): HTMLDialogElement {
-  const id = `dialog-${title.replace(/\W+/g, "-").toLowerCase()}`;
+  const id = `dialog-${++made}`;
   const element = h(
     "dialog",
     { class: "dialog", "aria-labelledby": id },
@@ -15,7 +19,7 @@ export function dialog(title: string, ...content: Node[]): HTMLDialogElement {
       "div",
       { class: "dialog-head" },
       h("h2", { id }, title),
-      iconButton("close", "Close", () => {
+      iconButton("close", phrases.common.close, () => {
         element.close();
       }),
     ),
@@ -33,11 +37,11 @@ export function dialog(title: string, ...content: Node[]): HTMLDialogElement {
 }
 
 export function confirmDelete(actions: Actions, one: Case): void {
-  const cancel = h("button", { type: "button", class: "button" }, "Keep it");
-  const remove = h("button", { type: "button", class: "button danger" }, "Delete");
+  const cancel = h("button", { type: "button", class: "button" }, SAY.keep);
+  const remove = h("button", { type: "button", class: "button danger" }, SAY.deleteButton);
   const element = dialog(
-    `Delete ${one.name}?`,
-    h("p", {}, "The image, its sessions and its masks are deleted. This cannot be undone."),
+    fill(SAY.delete, { name: one.name }),
+    h("p", {}, SAY.deleteText),
     h("div", { class: "dialog-buttons" }, cancel, remove),
   );
   cancel.addEventListener("click", () => {
@@ -61,12 +65,12 @@ export function linkDialog(actions: Actions): void {
   const form = h(
     "form",
     {},
-    h("label", { for: "link-path" }, "Path of a file or a DICOM folder, on the computer that runs Segmend"),
+    h("label", { for: "link-path" }, SAY.linkPath),
     path,
-    h("p", { class: "hint" }, "Linking copies nothing through the browser, which is quickest for large images."),
-    h("div", { class: "dialog-buttons" }, h("button", { class: "button primary" }, "Link")),
+    h("p", { class: "hint" }, SAY.linkHint),
+    h("div", { class: "dialog-buttons" }, h("button", { class: "button primary" }, SAY.linkButton)),
   );
-  const element = dialog("Link a case", form);
+  const element = dialog(SAY.link, form);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     element.close();

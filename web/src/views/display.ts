@@ -5,27 +5,33 @@ import { ALONE, type Layout, SEVERAL } from "../arrange";
 import { COLOUR_MAPS, type ColourMap } from "../colours";
 import { type Preset, presetsOf } from "../contrast";
 import { h, refill, set } from "../dom";
+import { fill, phrases } from "../phrases";
 import { imageName, imagesBeside, seriesOf } from "../state";
 import { reportErrors } from "../toasts";
 import type { Slab } from "../slices";
 import { short } from "../words";
 import { seriesList } from "./series";
 
-const MAPS = COLOUR_MAPS.map((name) => [name, name] as const);
+const SAY = phrases.display;
+const MAPS = COLOUR_MAPS.map((name) => [name, phrases.colourMaps[name]] as const);
 const SLAB_MM = 10; // a slab's thickness to begin with
 const SLABS: readonly (readonly [Slab | "off", string])[] = [
-  ["off", "One slice"],
-  ["max", "Highest (MIP)"],
-  ["mean", "Mean"],
-  ["min", "Lowest (MinIP)"],
+  ["off", SAY.slabOff],
+  ["max", SAY.slabMax],
+  ["mean", SAY.slabMean],
+  ["min", SAY.slabMin],
 ];
 
 type Flag = "outline" | "masked" | "smooth" | "uncertain" | "crosshairs" | "linkedZoom" | "linkedSlices";
 
 export function displayPanel(actions: Actions): HTMLElement {
   const store = actions.store;
-  const range = (label: string, change: (value: number) => void): { row: HTMLElement; input: HTMLInputElement } => {
-    const id = `display-${label.toLowerCase()}`;
+  const range = (
+    name: string,
+    label: string,
+    change: (value: number) => void,
+  ): { row: HTMLElement; input: HTMLInputElement } => {
+    const id = `display-${name}`;
     const input = h("input", {
       id,
       type: "range",
@@ -37,19 +43,19 @@ export function displayPanel(actions: Actions): HTMLElement {
     const row = h("div", { class: "slider-row" }, h("label", { for: id }, label), input, output);
     return { row, input };
   };
-  const level = range("Level", (value) => {
+  const level = range("level", SAY.level, (value) => {
     const { low, high } = store.state.contrast;
     actions.setContrast({ low: value - (high - low) / 2, high: value + (high - low) / 2 });
   });
-  const width = range("Window", (value) => {
+  const width = range("window", SAY.window, (value) => {
     const middle = (store.state.contrast.low + store.state.contrast.high) / 2;
     actions.setContrast({ low: middle - value / 2, high: middle + value / 2 });
   });
-  const opacity = range("Opacity", (value) => {
+  const opacity = range("opacity", SAY.opacity, (value) => {
     store.set({ opacity: value / 100 });
   });
   Object.assign(opacity.input, { min: "0", max: "100", step: "1" });
-  const presets = h("div", { class: "presets", role: "group", "aria-label": "Windows" });
+  const presets = h("div", { class: "presets", role: "group", "aria-label": phrases.windows.title });
   const check = (label: string, key: Flag, shortcut: string): HTMLElement => {
     const input = h("input", {
       type: "checkbox",
@@ -66,16 +72,16 @@ export function displayPanel(actions: Actions): HTMLElement {
     });
     return element;
   };
-  const layout = choice<Layout>("Layout", [...SEVERAL, ...ALONE], (value) => {
+  const layout = choice<Layout>("layout", SAY.layout, [...SEVERAL, ...ALONE], (value) => {
     actions.setLayout(value);
   });
-  const image = choice<string>("Image", [], (value) => {
+  const image = choice<string>("image", SAY.image, [], (value) => {
     reportErrors(() => actions.setImage(Number(value)));
   });
-  const over = choice<string>("Over it", [], (value) => {
+  const over = choice<string>("over-it", SAY.over, [], (value) => {
     reportErrors(() => actions.fuse(value === "" ? null : Number(value)));
   });
-  const overColours = choice<ColourMap>("In", MAPS, (value) => {
+  const overColours = choice<ColourMap>("in", SAY.overColours, MAPS, (value) => {
     actions.setFusedColours(value);
   });
   const overOpacity = h("input", {
@@ -83,7 +89,7 @@ export function displayPanel(actions: Actions): HTMLElement {
     class: "fused-opacity",
     min: 0,
     max: 100,
-    "aria-label": "How much of the upper image is seen",
+    "aria-label": SAY.overOpacity,
     oninput: () => {
       store.set({ fusedOpacity: Number(overOpacity.value) / 100 });
     },
@@ -100,7 +106,7 @@ export function displayPanel(actions: Actions): HTMLElement {
     image.list.replaceChildren(...names);
     image.list.value = String(state.image);
     over.list.replaceChildren(
-      h("option", { value: "" }, "Nothing"),
+      h("option", { value: "" }, SAY.nothing),
       ...names.filter((_, i) => i !== state.image).map((name) => name.cloneNode(true)),
     );
     over.list.value = state.fused === null ? "" : String(state.fused);
@@ -109,10 +115,10 @@ export function displayPanel(actions: Actions): HTMLElement {
     layout.list.querySelector<HTMLOptionElement>('option[value="series"]')!.hidden =
       opened === null || imagesBeside(opened).length < 2;
   });
-  const colours = choice<ColourMap>("Colours", MAPS, (value) => {
+  const colours = choice<ColourMap>("colours", SAY.colours, MAPS, (value) => {
     store.set({ colours: value });
   });
-  const slab = choice<Slab | "off">("Slab", SLABS, (value) => {
+  const slab = choice<Slab | "off">("slab", SAY.slab, SLABS, (value) => {
     if (value === "off") store.set({ thickness: 0 });
     else store.set({ slab: value, thickness: store.state.thickness || SLAB_MM });
   });
@@ -121,7 +127,7 @@ export function displayPanel(actions: Actions): HTMLElement {
     class: "text-input slab-mm",
     min: 1,
     max: 500,
-    "aria-label": "Thickness of the slab in mm",
+    "aria-label": SAY.thickness,
     onchange: () => {
       const mm = Number(thick.value);
       if (mm >= 1 && mm <= 500) store.set({ thickness: mm });
@@ -144,12 +150,12 @@ export function displayPanel(actions: Actions): HTMLElement {
     {
       type: "button",
       class: "chip",
-      title: "Drag in the picture to set the window; the right button does so with every tool",
+      title: phrases.windows.dragTitle,
       onclick: () => {
         actions.setTool(store.state.tool === "window" ? "navigate" : "window");
       },
     },
-    "By dragging",
+    phrases.windows.drag,
   );
   store.on(["opened", "image", "arrived"], ({ opened: shown, image: chosen, arrived }, changed) => {
     const opened = shown === null ? null : seriesOf(shown, chosen);
@@ -183,7 +189,7 @@ export function displayPanel(actions: Actions): HTMLElement {
   return h(
     "section",
     { class: "section" },
-    h("div", { class: "section-head" }, h("h2", {}, "Display")),
+    h("div", { class: "section-head" }, h("h2", {}, SAY.title)),
     layout.row,
     image.row,
     over.row,
@@ -198,24 +204,25 @@ export function displayPanel(actions: Actions): HTMLElement {
     h(
       "div",
       { class: "checks" },
-      check("Mask", "masked", "H"),
-      check("Outline", "outline", "O"),
-      check("Smooth", "smooth", "I"),
-      check("Uncertainty", "uncertain", "D"),
-      check("Crosshair", "crosshairs", "Y"),
-      check("Link slices", "linkedSlices", ""),
-      check("Link zoom", "linkedZoom", ""),
+      check(SAY.mask, "masked", "H"),
+      check(SAY.outline, "outline", "O"),
+      check(SAY.smooth, "smooth", "I"),
+      check(SAY.uncertainty, "uncertain", "D"),
+      check(SAY.crosshair, "crosshairs", "Y"),
+      check(SAY.linkSlices, "linkedSlices", ""),
+      check(SAY.linkZoom, "linkedZoom", ""),
     ),
   );
 }
 
 /** Return a list to choose from, with its name before it. */
 function choice<T extends string>(
+  key: string,
   name: string,
   options: readonly (readonly [T, string])[],
   change: (value: T) => void,
 ): { row: HTMLElement; list: HTMLSelectElement } {
-  const id = `display-${name.toLowerCase().replace(" ", "-")}`;
+  const id = `display-${key}`;
   const list = h(
     "select",
     {
@@ -240,14 +247,20 @@ function chip(actions: Actions, { name, contrast }: Preset, key: number): HTMLEl
       type: "button",
       class: "chip",
       "data-key": `window-${name}`,
-      title: `${name} (Shift+${key}, or W for the next)`,
+      title: fill(phrases.windows.chip, { name: nameOfWindow(name), key }),
       "data-window": `${contrast.low} ${contrast.high}`,
       onclick: () => {
         actions.setContrast(contrast);
       },
     },
-    name,
+    nameOfWindow(name),
   );
+}
+
+/** Return what a window is called; it is kept by its English name. */
+function nameOfWindow(name: string): string {
+  const names: Readonly<Record<string, string>> = phrases.windows;
+  return names[name] ?? name;
 }
 
 function write(row: HTMLElement, text: string): void {

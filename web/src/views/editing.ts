@@ -4,14 +4,15 @@ import "../editing.css";
 import type { Actions } from "../actions";
 import type { Edit } from "../api";
 import { h, refill, set } from "../dom";
+import { fill, phrases } from "../phrases";
 import { activePlane, isEditTool, type EditTool } from "../state";
 
-const TITLES = { axial: "axial", coronal: "coronal", sagittal: "sagittal" } as const;
+const SAY = phrases.editing;
 
 export function editingPanel(actions: Actions): HTMLElement {
   const store = actions.store;
   const body = h("div", { class: "edit-rows" }, ...brushRows(actions), ...ruleRows(actions), ...sliceRows(actions));
-  const element = h("details", { class: "section editing" }, h("summary", {}, h("h2", {}, "Edit mask")), body);
+  const element = h("details", { class: "section editing" }, h("summary", {}, h("h2", {}, SAY.title)), body);
   store.on(["opened"], ({ opened }) => {
     element.hidden = opened === null;
   });
@@ -44,9 +45,9 @@ function brushRows(actions: Actions): HTMLElement[] {
         set(button, "aria-pressed", String(brush[what] === (i === 1)));
       });
     });
-    return h("div", { class: "presets", role: "group", "aria-label": `Brush: ${off} or ${on}` }, ...buttons);
+    return h("div", { class: "presets", role: "group", "aria-label": fill(SAY.brushChoice, { off, on }) }, ...buttons);
   };
-  const solid = choice("space", "One slice", "3D");
+  const solid = choice("space", SAY.oneSlice, SAY.space);
   const limit = (end: "low" | "high", label: string): HTMLInputElement => {
     const input = number(label, 0, {}, () => {
       store.set({ brush: { ...store.state.brush, [end]: Number(input.value) } });
@@ -65,7 +66,7 @@ function brushRows(actions: Actions): HTMLElement[] {
   store.on(["brush"], ({ brush }) => {
     limited.checked = brush.limited;
   });
-  const fromWindow = button("Window", "Take the range of the window that is shown", () => {
+  const fromWindow = button(SAY.window, SAY.windowTitle, () => {
     const { contrast, brush, opened } = store.state;
     const whole = (opened?.statistics.high ?? 1) - (opened?.statistics.low ?? 0) > 20;
     const tidy = (value: number): number => (whole ? Math.round(value) : Math.round(value * 1000) / 1000);
@@ -77,19 +78,14 @@ function brushRows(actions: Actions): HTMLElement[] {
       store.set({ brush: { ...brush, low: Math.round(contrast.low), high: Math.round(contrast.high) } });
   });
   return [
-    row("Brush", choice("square", "Round", "Square"), solid),
+    row(SAY.brush, choice("square", SAY.round, SAY.square), solid),
     h(
       "div",
       { class: "edit-row" },
-      h(
-        "label",
-        { class: "check", title: "The brush changes only voxels whose value lies in the range" },
-        limited,
-        "Within",
-      ),
-      limit("low", "Lowest value"),
+      h("label", { class: "check", title: SAY.withinTitle }, limited, SAY.within),
+      limit("low", SAY.lowest),
       "–",
-      limit("high", "Highest value"),
+      limit("high", SAY.highest),
       fromWindow,
     ),
   ];
@@ -104,11 +100,11 @@ function ruleRows(actions: Actions): HTMLElement[] {
   };
   const mm = (label: string, value: number, least = 0.1): HTMLInputElement =>
     number(label, value, { min: least, max: 50, step: 0.1 });
-  const smooth = mm("Smoothing in mm", 1);
-  const size = number("Size in mm³", 50, { min: 1, step: 1 });
-  const distance = mm("Distance in mm", 1);
-  const other = h("select", { "aria-label": "The other label" });
-  const gap = mm("Gap in mm", 2);
+  const smooth = mm(SAY.smoothing, 1);
+  const size = number(SAY.sizeIn, 50, { min: 1, step: 1 });
+  const distance = mm(SAY.distance, 1);
+  const other = h("select", { "aria-label": SAY.otherLabel });
+  const gap = mm(SAY.gap, 2);
   const combine = (operation: "union" | "subtract" | "intersect") =>
     edit(() => ({
       kind: "combine",
@@ -119,23 +115,23 @@ function ruleRows(actions: Actions): HTMLElement[] {
   const combined = h(
     "div",
     { class: "edit-row" },
-    h("span", { class: "edit-word" }, "With"),
+    h("span", { class: "edit-word" }, SAY.with),
     other,
-    button("Take over", "Its voxels become the selected label's", combine("union")),
+    button(SAY.takeOver, SAY.takeOverTitle, combine("union")),
     h(
       "button",
       {
         type: "button",
         class: "button",
-        title: "Its voxels become the selected label's, and it is deleted: one step",
+        title: SAY.mergeTitle,
         onclick: () => {
           actions.merge(Number(other.value));
         },
       },
-      "Merge",
+      SAY.merge,
     ),
-    button("Keep away", "Take away what is nearer to it than the gap", combine("subtract")),
-    button("Keep near", "Take away what is farther from it than the gap", combine("intersect")),
+    button(SAY.keepAway, SAY.keepAwayTitle, combine("subtract")),
+    button(SAY.keepNear, SAY.keepNearTitle, combine("intersect")),
     gap,
     "mm",
   );
@@ -152,69 +148,59 @@ function ruleRows(actions: Actions): HTMLElement[] {
   const grow = (sign: 1 | -1) => edit(() => ({ kind: "grow", mm: sign * Number(distance.value) }));
   const holes = (each: boolean) =>
     edit(() => ({ kind: "fill_holes", axis: each ? (activePlane(store.state)?.normal ?? 0) : null }));
-  const inSlices = button("In slices", "In every slice of the plane that was used last", holes(true));
+  const inSlices = button(SAY.inSlices, SAY.inSlicesTitle, holes(true));
   store.on(["opened"], ({ opened }) => {
     inSlices.hidden = opened?.planes.length === 1;
   });
   return [
-    row("Holes", button("Fill", "Fill what the mask encloses on all sides", holes(false)), inSlices),
+    row(SAY.holes, button(SAY.fill, SAY.fillTitle, holes(false)), inSlices),
     row(
-      "Parts",
+      SAY.parts,
       button(
-        "Keep largest",
-        "Only the largest connected part stays",
+        SAY.keepLargest,
+        SAY.keepLargestTitle,
         edit(() => ({ kind: "keep_largest" })),
       ),
-      toolButton(
-        actions,
-        "island",
-        "Pick",
-        "Click a part to erase it, with Shift to keep it alone, or a hole to fill it",
-      ),
+      toolButton(actions, "island", SAY.pick, SAY.pickTitle),
     ),
     row(
       "",
       button(
-        "Remove under",
-        "Remove connected parts under this size",
+        SAY.removeUnder,
+        SAY.removeUnderTitle,
         edit(() => ({ kind: "remove_small", below_mm3: Number(size.value) })),
       ),
       size,
       "mm³",
     ),
     row(
-      "Surface",
+      SAY.surface,
       button(
-        "Smooth out",
-        "Smooth the surface",
+        SAY.smooth,
+        SAY.smoothTitle,
         edit(() => ({ kind: "smooth", mm: Number(smooth.value), filter: "gaussian" })),
       ),
       smooth,
       "mm",
     ),
     row(
-      "Size",
-      button("Grow", "Grow on all sides", grow(1)),
-      button("Shrink", "Shrink on all sides", grow(-1)),
+      SAY.size,
+      button(SAY.grow, SAY.growTitle, grow(1)),
+      button(SAY.shrink, SAY.shrinkTitle, grow(-1)),
       distance,
       "mm",
     ),
     row(
-      "Values",
+      SAY.values,
       button(
-        "Threshold",
-        "In the mask and 3 mm round it, keep to the values above",
+        SAY.threshold,
+        SAY.thresholdTitle,
         edit(() => {
           const { low, high } = store.state.brush;
           return { kind: "threshold", within: [low, high], region: null, margin_mm: 3, inside: "replace" };
         }),
       ),
-      toolButton(
-        actions,
-        "threshold",
-        "In a lasso",
-        "Draw round an area: what has the values above is the object there",
-      ),
+      toolButton(actions, "threshold", SAY.inLasso, SAY.inLassoTitle),
     ),
     combined,
   ];
@@ -227,17 +213,17 @@ function sliceRows(actions: Actions): HTMLElement[] {
   const plane = h("span", { class: "edit-note" });
   store.on(["opened", "layout", "plane"], (state) => {
     const active = activePlane(state);
-    plane.textContent = active === null ? "" : TITLES[active.name];
+    plane.textContent = active === null ? "" : phrases.planes[active.name];
   });
   const slices = row(
-    "Slices",
-    button("Interpolate", "Fill the empty slices between those with a mask", () => {
+    SAY.slices,
+    button(SAY.interpolate, SAY.interpolateTitle, () => {
       actions.edit({ kind: "interpolate", axis: activePlane(store.state)?.normal ?? 0, slices: [] });
     }),
-    button("Copy back", "Copy this slice's mask to the one before (,)", () => {
+    button(SAY.copyBack, SAY.copyBackTitle, () => {
       actions.copySlice(-1);
     }),
-    button("Copy on", "Copy this slice's mask to the next (.)", () => {
+    button(SAY.copyOn, SAY.copyOnTitle, () => {
       actions.copySlice(1);
     }),
     plane,
@@ -248,22 +234,15 @@ function sliceRows(actions: Actions): HTMLElement[] {
   const to = h(
     "select",
     {
-      "aria-label": "What becomes of the part that is cut off",
+      "aria-label": SAY.cutTo,
       onchange: () => {
         store.set({ cutTo: to.value === "new" ? "new" : "nothing" });
       },
     },
-    h("option", { value: "new" }, "to a new label"),
-    h("option", { value: "nothing" }, "away"),
+    h("option", { value: "new" }, SAY.toNew),
+    h("option", { value: "nothing" }, SAY.away),
   );
-  return [
-    slices,
-    row(
-      "Cut",
-      toolButton(actions, "cut", "Split", "Draw a line across the mask, then click the part that goes (K)"),
-      to,
-    ),
-  ];
+  return [slices, row(SAY.cut, toolButton(actions, "cut", SAY.split, SAY.splitTitle), to)];
 }
 
 function row(word: string, ...children: (Node | string)[]): HTMLElement {

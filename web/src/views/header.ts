@@ -7,29 +7,27 @@ import { downloadMenu } from "../export";
 import { showHelp } from "../help";
 import { SHORTCUTS } from "../keys";
 import { groupsOf } from "../methods";
+import { fill, isolated, nameOfPrompt, phrases } from "../phrases";
 import { methodsFor, waitingWords } from "../state";
 import { toggleLayout } from "./layout";
 import { peopleGroup } from "./people";
 import { showMethods } from "./methods";
+import { showSettings } from "./settings";
 
-const FINETUNE_TITLE =
-  "May the method learn this image from your marks?\n" +
-  "When needed: where its mask and a mark disagree.\n" +
-  "Always: with every correction, which takes a little longer.\n" +
-  "Never: it stays as it was trained.\n" +
-  "It holds for the marks to come, and is forgotten with the image.";
+const SAY = phrases.header;
 
 export function header(actions: Actions): HTMLElement {
   const store = actions.store;
-  const cases = iconButton("panel", "Show or hide the list of cases", () => {
+  const cases = iconButton("panel", SAY.cases, () => {
     store.set({ sidebar: !store.state.sidebar });
   });
-  const name = h("h1", { class: "case-name" });
-  const details = h("span", { class: "case-details" });
+  const name = h("h1", { class: "case-name", dir: "auto" });
+  const details = h("span", { class: "case-details", dir: "ltr" });
   const method = h("select", {
     id: "method",
     class: "select",
-    title: "The method that answers the next mark",
+    "aria-label": SAY.method, // the word beside it goes where there is no room
+    title: SAY.methodTitle,
     onchange: () => {
       actions.setMethod(method.value);
       method.blur();
@@ -40,24 +38,24 @@ export function header(actions: Actions): HTMLElement {
     {
       id: "finetune",
       class: "select",
-      title: FINETUNE_TITLE,
-      "aria-label": "Fine-tuning",
+      title: SAY.finetuneTitle,
+      "aria-label": SAY.finetuning,
       onchange: () => {
         actions.setFinetune(finetune.value as Finetune);
         finetune.blur();
       },
     },
-    h("option", { value: "auto" }, "Fine-tunes if needed"),
-    h("option", { value: "on" }, "Fine-tunes always"),
-    h("option", { value: "off" }, "Fine-tunes never"),
+    h("option", { value: "auto" }, SAY.finetuneAuto),
+    h("option", { value: "on" }, SAY.finetuneOn),
+    h("option", { value: "off" }, SAY.finetuneOff),
   );
-  const about = iconButton("help", "What each method is good for, and how they compare", () => {
+  const about = iconButton("help", SAY.methods, () => {
     showMethods(actions);
   });
   const finetuning = h("div", { class: "header-group", hidden: true }, finetune);
   const undo = iconButton(
     "undo",
-    "Undo",
+    SAY.undo,
     () => {
       actions.undo();
     },
@@ -65,7 +63,7 @@ export function header(actions: Actions): HTMLElement {
   );
   const redo = iconButton(
     "redo",
-    "Redo",
+    SAY.redo,
     () => {
       actions.redo();
     },
@@ -73,7 +71,7 @@ export function header(actions: Actions): HTMLElement {
   );
   const layout = iconButton(
     "grid",
-    "All planes, or one alone",
+    SAY.layout,
     () => {
       toggleLayout(actions);
     },
@@ -81,31 +79,41 @@ export function header(actions: Actions): HTMLElement {
   );
   const help = iconButton(
     "help",
-    "Shortcuts and help",
+    SAY.help,
     () => {
       showHelp(actions, SHORTCUTS);
     },
     "?",
   );
+  const settings = iconButton("settings", SAY.settings, () => {
+    showSettings(actions);
+  });
   const status = h("span", { class: "status-dot", role: "img" });
   const download = downloadMenu(actions);
   const element = h(
     "header",
     { class: "header" },
     cases,
-    h("a", { class: "brand", href: "./", "aria-label": "Segmend, start page" }, mark(), h("span", {}, "Segmend")),
+    h("a", { class: "brand", href: "./", "aria-label": phrases.common.start }, mark(), h("span", {}, "Segmend")),
     h("div", { class: "case-title" }, name, details),
-    h("div", { class: "header-group" }, h("label", { class: "method-label", for: "method" }, "Method"), method, about),
+    h(
+      "div",
+      { class: "header-group" },
+      h("label", { class: "method-label", for: "method" }, SAY.method),
+      method,
+      about,
+    ),
     finetuning,
     h("div", { class: "header-group" }, undo, redo, layout),
     download,
     peopleGroup(actions),
-    h("div", { class: "header-group" }, help, status),
+    h("div", { class: "header-group" }, settings, help, status),
   );
   store.on(["opened"], ({ opened }) => {
     name.textContent = opened?.case.name ?? "";
     details.textContent = opened === null ? "" : caseTitle(opened.case);
     name.title = opened?.case.name ?? "";
+    name.hidden = opened === null; // the start page has a heading of its own
     layout.hidden = opened === null || opened.planes.length === 1;
   });
   store.on(["opened", "methods", "method"], (state) => {
@@ -114,7 +122,12 @@ export function header(actions: Actions): HTMLElement {
     const option = ({ id, title, prompts, good_for }: Method): HTMLElement =>
       h(
         "option",
-        { value: id, title: good_for || `Takes ${prompts.join(", ")}`, selected: id === state.method },
+        {
+          value: id,
+          lang: "en",
+          title: good_for || fill(SAY.takes, { prompts: prompts.map(nameOfPrompt).join(phrases.common.comma) }),
+          selected: id === state.method,
+        },
         title,
       );
     refill(
@@ -123,7 +136,7 @@ export function header(actions: Actions): HTMLElement {
         label === "" ? some.map(option) : [h("optgroup", { label }, ...some.map(option))],
       ),
     );
-    if (usable.length === 0) method.append(h("option", { value: "" }, "No method for this image"));
+    if (usable.length === 0) method.append(h("option", { value: "" }, SAY.noMethod));
     method.value = state.method;
     method.disabled = usable.length < 2 || state.opened === null;
   });
@@ -139,12 +152,9 @@ export function header(actions: Actions): HTMLElement {
   store.on(["connection", "unsent"], ({ connection, unsent }) => {
     const waiting = waitingWords(unsent);
     const text = {
-      none: "No case is open",
-      live: waiting === "" ? "Connected; every mark is saved" : `Connected; ${waiting.toLowerCase()} to be saved`,
-      lost:
-        waiting === ""
-          ? "Connection lost; every mark is saved"
-          : `Connection lost; ${waiting.toLowerCase()} to be saved`,
+      none: SAY.noCase,
+      live: waiting === "" ? SAY.saved : fill(SAY.saving, { waiting }),
+      lost: waiting === "" ? SAY.lostSaved : fill(SAY.lostSaving, { waiting }),
     }[connection];
     status.dataset.connection = connection;
     status.dataset.waiting = String(unsent.length > 0);
@@ -158,8 +168,8 @@ type Sized = Pick<Case, "shape" | "spacing" | "modality">;
 
 /** Return the kind of image and its size in voxels. */
 export function kindAndSize({ shape: [z, y, x], modality }: Sized): string {
-  const kind = modality === "XC" ? "Photograph" : modality; // XC is DICOM's external camera
-  return [kind, z === 1 ? `${x} × ${y}` : `${x} × ${y} × ${z}`].filter((part) => part !== "").join("  ·  ");
+  const kind = modality === "XC" ? phrases.planes.photograph : modality; // XC is DICOM's external camera
+  return [kind, isolated(z === 1 ? `${x} × ${y}` : `${x} × ${y} × ${z}`)].filter((part) => part !== "").join("  ·  ");
 }
 
 /** Return the same with the spacing, where it is known. */

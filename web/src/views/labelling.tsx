@@ -6,11 +6,14 @@ import { useMemo } from "preact/hooks";
 import type { Actions } from "../actions";
 import type { Label, Structure } from "../api";
 import { h } from "../dom";
+import { fill, objectName, phrases } from "../phrases";
 import { reportErrors } from "../toasts";
 import { dialog } from "./dialogs";
 import { fieldOf } from "./elements";
 import { codeWords, StructureSearch } from "./structures";
 import { showTemplate } from "./template";
+
+const SAY = phrases.labelling;
 
 export function labelDetails(actions: Actions): HTMLElement {
   const element = h("div", {});
@@ -33,14 +36,14 @@ function Details({ actions }: { readonly actions: Actions }) {
   return (
     <div class="label-details">
       <div class="slider-row">
-        <label for="label-opacity">Opaque</label>
+        <label for="label-opacity">{SAY.opaque}</label>
         <input
           id="label-opacity"
           type="range"
           min={0}
           max={100}
-          aria-label={`Opaque: ${label.name}`}
-          title="How opaque this label is, as a part of the opacity of all masks"
+          aria-label={fill(SAY.opaqueLabel, { name: label.name })}
+          title={SAY.opaqueTitle}
           value={Math.round(100 * label.opacity)}
           onInput={({ currentTarget }) => {
             show(Number(currentTarget.value) / 100);
@@ -52,16 +55,16 @@ function Details({ actions }: { readonly actions: Actions }) {
         <output for="label-opacity">{Math.round(100 * label.opacity)} %</output>
       </div>
       <div class="choice-row">
-        <span>Is</span>
+        <span>{SAY.is}</span>
         <button
           type="button"
           class="link label-code"
-          title="What this label is in SNOMED CT; DICOM segmentations say it"
+          title={SAY.isTitle}
           onClick={() => {
             chooseStructure(actions, label);
           }}
         >
-          {label.codes === null || label.codes === undefined ? "what its name says" : codeWords(label.codes)}
+          {label.codes === null || label.codes === undefined ? SAY.byName : codeWords(label.codes)}
         </button>
       </div>
       <button
@@ -71,18 +74,21 @@ function Details({ actions }: { readonly actions: Actions }) {
           reportErrors(() => showTemplate(actions));
         }}
       >
-        Labels of this project…
+        {SAY.template}
       </button>
     </div>
   );
 }
 
+/** Say whether nobody has named a label: the page, in one of its languages, or a program has. */
+const isUnnamed = ({ name, value }: Label): boolean => /^Object \d+$/.test(name) || name === objectName(value);
+
 /** Ask what a label is; one that was never named is called so, too. */
 function chooseStructure(actions: Actions, label: Label): void {
   const place = h("div", {});
-  const element = dialog(`What is ${label.name}?`, place);
+  const element = dialog(fill(SAY.what, { name: label.name }), place);
   const pick = ({ name, codes }: Structure): void => {
-    actions.define({ ...label, codes, name: /^Object \d+$/.test(label.name) ? name : label.name });
+    actions.define({ ...label, codes, name: isUnnamed(label) ? name : label.name });
     element.close();
   };
   const byName = (): void => {
@@ -91,10 +97,10 @@ function chooseStructure(actions: Actions, label: Label): void {
   };
   render(
     <>
-      <StructureSearch id="structure-search" label="Search organs, tissues and lesions" onPick={pick} />
+      <StructureSearch id="structure-search" label={SAY.search} onPick={pick} />
       <div class="dialog-buttons">
         <button type="button" class="button" onClick={byName}>
-          What its name says
+          {SAY.byNameButton}
         </button>
       </div>
     </>,

@@ -4,38 +4,41 @@ import type { Actions } from "../actions";
 import type { Label } from "../api";
 import { pickMask } from "../drop";
 import { h, icon, iconButton, refill } from "../dom";
+import { fill, phrases } from "../phrases";
 import { labelDetails } from "./labelling";
 import { colourOf, hex } from "./template";
+
+const SAY = phrases.labels;
 
 const DRAG = 5; // CSS pixels up or down after which a press on a label's name drags it
 
 export function labelsPanel(actions: Actions): HTMLElement {
   const store = actions.store;
-  const list = h("ul", { class: "label-list", "aria-label": "Labels" });
+  const list = h("ul", { class: "label-list", "aria-label": SAY.title });
   const add = h(
     "button",
     {
       type: "button",
       class: "button quiet",
-      title: "New label (N)",
+      title: SAY.addTitle,
       onclick: () => {
         actions.addLabel();
       },
     },
     icon("plus"),
-    "New label",
+    SAY.add,
   );
   const load = h(
     "button",
     {
       type: "button",
       class: "button quiet",
-      "aria-label": "Load mask",
-      title: "Load a mask that another tool made, on this image's grid: one object for the selected label, or several",
+      "aria-label": SAY.loadLabel,
+      title: SAY.loadTitle,
       onclick: pickMask(actions),
     },
     icon("upload"),
-    "Load",
+    SAY.load,
   );
   store.on(["labels", "label", "opened", "hidden"], ({ labels, label, opened, hidden }) => {
     const editing = list.querySelector("input.label-name:focus");
@@ -54,13 +57,13 @@ export function labelsPanel(actions: Actions): HTMLElement {
       actions.setOverwrite(overwrite.checked);
     },
   });
-  const title = "A mark on one label may take voxels from others that are not locked. Off whenever a case is opened.";
-  const allow = h("label", { class: "check label-overwrite", title }, overwrite, "Overwrite other labels");
+  const title = SAY.overwriteTitle;
+  const allow = h("label", { class: "check label-overwrite", title }, overwrite, SAY.overwrite);
   store.on(["overwrite", "labels", "opened"], (state) => {
     overwrite.checked = state.overwrite;
     allow.hidden = state.opened === null || state.labels.length < 2;
   });
-  const head = h("div", { class: "section-head" }, h("h2", {}, "Labels"), h("span", {}, load, add));
+  const head = h("div", { class: "section-head" }, h("h2", {}, SAY.title), h("span", {}, load, add));
   return h("section", { class: "section" }, head, list, allow, labelDetails(actions));
 }
 
@@ -71,11 +74,12 @@ interface Shown {
 }
 
 function row(actions: Actions, label: Label, { selected, hidden, position }: Shown): HTMLElement {
+  const { name } = label;
   const colour = h("input", {
     type: "color",
     class: "label-colour",
     value: hex(label.colour),
-    "aria-label": `Colour of ${label.name}`,
+    "aria-label": fill(SAY.colour, { name }),
     onchange: () => {
       actions.define({ ...label, colour: colourOf(colour.value) });
     },
@@ -87,7 +91,7 @@ function row(actions: Actions, label: Label, { selected, hidden, position }: Sho
       class: "label-choose",
       "data-key": `label-${label.value}`,
       "aria-pressed": String(selected),
-      title: "Marks go to this label; double-click to rename; drag it, or Shift+↑ and Shift+↓, to move it in the list",
+      title: SAY.choose,
       "aria-keyshortcuts": "Shift+ArrowUp Shift+ArrowDown",
       onclick: () => {
         actions.select(label.value);
@@ -107,12 +111,12 @@ function row(actions: Actions, label: Label, { selected, hidden, position }: Sho
         if (event.button === 0 && event.pointerType !== "touch") dragLabel(actions, label.value, event); // touch scrolls
       },
     },
-    h("span", { class: "label-text" }, label.name),
+    h("span", { class: "label-text", dir: "auto" }, name),
     position < 9 ? h("kbd", {}, position + 1) : null,
   );
   const lock = iconButton(
     label.locked ? "lock" : "unlock",
-    label.locked ? `Unlock ${label.name}` : `Lock ${label.name}: its voxels will not change`,
+    fill(label.locked ? SAY.unlock : SAY.lock, { name }),
     () => {
       actions.define({ ...label, locked: !label.locked });
     },
@@ -120,13 +124,13 @@ function row(actions: Actions, label: Label, { selected, hidden, position }: Sho
   lock.classList.add("small", "label-lock");
   lock.dataset.key = `lock-${label.value}`;
   lock.setAttribute("aria-pressed", String(label.locked));
-  const hide = iconButton(hidden ? "hidden" : "eye", hidden ? `Show ${label.name}` : `Hide ${label.name}`, () => {
+  const hide = iconButton(hidden ? "hidden" : "eye", fill(hidden ? SAY.show : SAY.hide, { name }), () => {
     actions.hideLabel(label.value);
   });
   hide.classList.add("small", "label-hide");
   hide.dataset.key = `hide-${label.value}`;
   hide.setAttribute("aria-pressed", String(hidden));
-  const remove = iconButton("trash", `Delete ${label.name} with its mask and its marks`, () => {
+  const remove = iconButton("trash", fill(SAY.delete, { name }), () => {
     actions.deleteLabel(label.value);
   });
   remove.classList.add("small", "label-delete");
@@ -178,7 +182,7 @@ export function rename(actions: Actions, label: Label): void {
     class: "label-name",
     value: label.name,
     maxlength: 60,
-    "aria-label": "Name of the label",
+    "aria-label": SAY.name,
   });
   let kept = false;
   const leave = (keep: boolean): void => {

@@ -3,8 +3,11 @@
 import type { Actions } from "../actions";
 import { h } from "../dom";
 import { expectedDice, whyNot } from "../look";
+import { phrases } from "../phrases";
 import { reportErrors } from "../toasts";
 import { previewSwitch } from "./preview";
+
+const SAY = phrases.look;
 
 export function lookPanel(actions: Actions): HTMLElement {
   const store = actions.store;
@@ -18,13 +21,13 @@ export function lookPanel(actions: Actions): HTMLElement {
         reportErrors(() => actions.look());
       },
     },
-    "Next uncertain place",
+    SAY.next,
   );
-  const row = h("span", { class: "look-row" }, "Expected Dice", dice);
+  const row = h("span", { class: "look-row" }, SAY.expected, dice);
   const element = h(
     "section",
     { class: "section" },
-    h("div", { class: "section-head" }, h("h2", {}, "Check the mask"), row),
+    h("div", { class: "section-head" }, h("h2", {}, SAY.title), row),
     next,
     previewSwitch(actions),
   );
@@ -35,10 +38,10 @@ export function lookPanel(actions: Actions): HTMLElement {
       const expected = expectedDice(state);
       row.hidden = expected === null;
       dice.value = expected?.toFixed(2) ?? "";
-      row.title = "What the method expects of its mask: 1 would be perfect";
+      row.title = SAY.expectedTitle;
       const reason = whyNot(state);
       next.disabled = reason !== null;
-      next.title = reason ?? "Go to where the last answer is most uncertain, then to the next place (G)";
+      next.title = reason ?? SAY.nextTitle;
     },
   );
   return element;

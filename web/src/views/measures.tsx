@@ -4,22 +4,24 @@ import { render } from "preact";
 import { useMemo } from "preact/hooks";
 import type { Actions } from "../actions";
 import { h, set } from "../dom";
+import { fill, phrases } from "../phrases";
 import { isSized, RULERS, type Ruler, type RulerKind, words } from "../rulers";
 import { type Measure, seriesOf, type State } from "../state";
 import { short } from "../words";
 import { fieldOf } from "./elements";
 
-const NAMES: Readonly<Record<RulerKind, string>> = { ruler: "Ruler", angle: "Angle", ellipse: "Region" };
+const SAY = phrases.measures;
+const NAMES: Readonly<Record<RulerKind, string>> = { ruler: SAY.ruler, angle: SAY.angle, ellipse: SAY.ellipse };
 const TITLES: Readonly<Record<RulerKind, string>> = {
-  ruler: "Drag from one end to the other",
-  angle: "Drag the first leg to the vertex, then press at the end of the second",
-  ellipse: "Drag from corner to corner: mean, range and area of an ellipse",
+  ruler: SAY.rulerTitle,
+  angle: SAY.angleTitle,
+  ellipse: SAY.ellipseTitle,
 };
 
 export function measuresPanel(actions: Actions): HTMLElement {
   const { store } = actions;
   const body = h("div", {});
-  const element = h("details", { class: "section measures" }, h("summary", {}, h("h2", {}, "Measures")), body);
+  const element = h("details", { class: "section measures" }, h("summary", {}, h("h2", {}, SAY.title)), body);
   render(<Measures actions={actions} />, body);
   element.addEventListener("toggle", () => {
     store.set({ measuresShown: element.open });
@@ -50,21 +52,23 @@ function Measures({ actions }: { readonly actions: Actions }) {
   const measured = fields.measured.value;
   return (
     <>
-      <ul class="measure-list" aria-label="Measures of the labels">
+      <ul class="measure-list" aria-label={SAY.list}>
         {fields.labels.value.map((label) => {
           const found = measured?.labels.find(({ value }) => value === label.value);
           return (
             <li key={label.value}>
               <span class="measure-dot" style={{ background: `rgb(${label.colour.join()})` }} aria-hidden="true" />
-              <span class="measure-name">{label.name}</span>
-              <span class="measure-values">
+              <span class="measure-name" dir="auto">
+                {label.name}
+              </span>
+              <span class="measure-values" dir="auto">
                 {found === undefined ? "…" : sentences(found, measured?.unit ?? "mm", scale.ct, fields.image.value)}
               </span>
             </li>
           );
         })}
       </ul>
-      <div class="presets" role="group" aria-label="Measure by hand">
+      <div class="presets" role="group" aria-label={SAY.byHand}>
         {RULERS.map((kind) => (
           <button
             type="button"
@@ -80,26 +84,26 @@ function Measures({ actions }: { readonly actions: Actions }) {
           </button>
         ))}
       </div>
-      <ul class="ruler-list" aria-label="Measured by hand">
+      <ul class="ruler-list" aria-label={SAY.measured}>
         {fields.rulers.value.map((ruler, i) => (
           <li key={i}>
             <button
               type="button"
               class="link"
-              title="Show it"
+              title={SAY.show}
               onClick={() => {
                 actions.showMark(middleOf(ruler));
               }}
             >
               {NAMES[ruler.kind]}
             </button>
-            <span class="measure-values">
+            <span class="measure-values" dir="auto">
               {words(ruler, (seriesOf(opened, fields.image.value) ?? opened).volume, scale).join(", ")}
             </span>
             <button
               type="button"
               class="icon-button small"
-              aria-label={`Remove ${NAMES[ruler.kind].toLowerCase()} ${i + 1}`}
+              aria-label={fill(SAY.remove, { kind: NAMES[ruler.kind], n: i + 1 })}
               onClick={() => {
                 actions.removeRuler(ruler);
               }}
@@ -126,7 +130,7 @@ export function sentences(
   ct: boolean,
   image: State["image"],
 ): string {
-  if (voxels === 0) return "empty";
+  if (voxels === 0) return SAY.empty;
   const size =
     volume_ml !== null ? `${short(volume_ml)} ml` : area_mm2 !== null ? `${short(area_mm2)} mm²` : `${voxels} px`;
   const axes =

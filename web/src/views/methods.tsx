@@ -7,14 +7,17 @@ import type { Method } from "../api";
 import { boundsOf } from "../bits";
 import { h } from "../dom";
 import { groupsOf } from "../methods";
+import { fill, nameOfPrompt, phrases } from "../phrases";
 import { marksOf, methodsFor } from "../state";
 import { reportErrors } from "../toasts";
 import { dialog } from "./dialogs";
 
+const SAY = phrases.methods;
+
 export function showMethods(actions: Actions): void {
   if (document.querySelector("dialog.methods") !== null) return;
   const place = h("div", {});
-  const element = dialog("Methods", place);
+  const element = dialog(SAY.title, place);
   element.classList.add("methods");
   render(
     <Methods
@@ -43,44 +46,44 @@ function Methods({ actions, close }: Props) {
   const row = ({ id, title, good_for, prompts }: Method) => (
     <li key={id} class={id === state.method ? "current" : ""}>
       <div>
-        <b>{title}</b>
-        <span>{good_for === "" ? `Takes ${prompts.join(", ")}.` : good_for}</span>
+        <b lang="en">{title}</b>
+        <span dir="auto">
+          {good_for === ""
+            ? fill(SAY.takes, { prompts: prompts.map(nameOfPrompt).join(phrases.common.comma) })
+            : good_for}
+        </span>
       </div>
       <button
         type="button"
         class="button small"
-        aria-label={`Use ${title}`}
+        aria-label={fill(SAY.useLabel, { method: title })}
         disabled={id === state.method || state.opened === null}
         onClick={() => {
           actions.setMethod(id);
           close();
         }}
       >
-        {id === state.method ? "In use" : "Use"}
+        {id === state.method ? SAY.inUse : SAY.use}
       </button>
       <button
         type="button"
         class="button small"
-        aria-label={`Compare ${title}`}
-        title={
-          marked
-            ? "Show where its mask of the same marks differs from this one"
-            : "Put down a mark first: methods are compared on the same marks"
-        }
+        aria-label={fill(SAY.compareLabel, { method: title })}
+        title={marked ? SAY.compareTitle : SAY.compareFirst}
         disabled={!marked}
         onClick={() => {
           close();
           reportErrors(() => actions.compare(id));
         }}
       >
-        Compare
+        {SAY.compare}
       </button>
     </li>
   );
   const masked = state.opened !== null && boundsOf(state.opened.map, state.label) !== null;
   return (
     <>
-      <div class="methods-list">
+      <div class="methods-list" role="region" aria-label={SAY.title} tabIndex={0}>
         {groupsOf(usable).map(([name, methods]) => (
           <section key={name}>
             {name !== "" && <h3>{name}</h3>}
@@ -98,12 +101,9 @@ function Methods({ actions, close }: Props) {
             reportErrors(() => actions.watchRobot());
           }}
         >
-          Watch a robot
+          {SAY.watch}
         </button>
-        <p class="hint">
-          It takes the selected label’s mask for the right one, clicks where the method in use is wrong, and draws the
-          Dice after each click. Nothing of it is kept.
-        </p>
+        <p class="hint">{SAY.watchHint}</p>
       </div>
     </>
   );

@@ -3,18 +3,20 @@
 import type { Actions } from "../actions";
 import { h, icon } from "../dom";
 import { pickFiles, pickFolder } from "../drop";
+import { fill, phrases } from "../phrases";
 import { waitingWords } from "../state";
 import { reportErrors } from "../toasts";
 import { mark } from "./header";
 import { startTour } from "./tour";
 
+const SAY = phrases.overlays;
 const SLOW = 500;
 
 export function emptyState(actions: Actions): HTMLElement {
   const store = actions.store;
-  const sample = h("button", { type: "button", class: "button primary large" }, "Open a case");
+  const sample = h("button", { type: "button", class: "button primary large" }, phrases.actions.openIt);
   const lead = h("p", { class: "empty-lead" });
-  const tour = h("button", { type: "button", class: "button large" }, "Tour of a minute");
+  const tour = h("button", { type: "button", class: "button large" }, phrases.tour.start);
   tour.addEventListener("click", () => {
     startTour(actions);
   });
@@ -26,38 +28,40 @@ export function emptyState(actions: Actions): HTMLElement {
     "div",
     { class: "empty" },
     mark(),
-    h("h2", {}, "A few marks, and the mask is right"),
+    h("h1", {}, SAY.title),
     lead,
     h(
       "div",
       { class: "empty-buttons" },
       sample,
       tour,
-      h("button", { type: "button", class: "button large", onclick: pickFiles(actions) }, icon("file"), "Add files"),
+      h(
+        "button",
+        { type: "button", class: "button large", onclick: pickFiles(actions) },
+        icon("file"),
+        phrases.worklist.addFiles,
+      ),
       h(
         "button",
         { type: "button", class: "button large", onclick: pickFolder(actions) },
         icon("folder"),
-        "Add a DICOM folder",
+        phrases.worklist.addFolder,
       ),
     ),
     h(
       "ol",
       { class: "empty-steps" },
-      h("li", {}, h("b", {}, "Click"), " on the object. A mask appears."),
-      h("li", {}, h("b", {}, "Shift+click"), " where it is too large, click where it is too small."),
-      h("li", {}, h("b", {}, "Download"), " it in the format that your viewer reads."),
+      h("li", {}, h("b", {}, SAY.click), SAY.clickText),
+      h("li", {}, h("b", {}, SAY.shift), SAY.shiftText),
+      h("li", {}, h("b", {}, SAY.download), SAY.downloadText),
     ),
   );
   store.on(["opened", "loading", "cases", "left"], ({ opened, loading, cases, left }) => {
     element.hidden = opened !== null || loading !== null;
     const first = left ?? cases?.at(0);
     sample.hidden = tour.hidden = first === undefined;
-    sample.textContent = first === undefined ? "" : `${left === null ? "Open" : "Continue with"} “${first.name}”`;
-    lead.textContent =
-      first === undefined
-        ? "Drop a scan or a photograph here to begin. `segmend start` adds a sample case to a new folder."
-        : "Pick a case from the list, or drop a scan or a photograph anywhere on this page.";
+    sample.textContent = first === undefined ? "" : fill(left === null ? SAY.open : SAY.continue, { name: first.name });
+    lead.textContent = first === undefined ? SAY.dropFirst : SAY.pick;
   });
   return element;
 }
@@ -65,7 +69,7 @@ export function emptyState(actions: Actions): HTMLElement {
 /** Progress of loading and uploading, once it has taken half a second. */
 export function loadingCard(actions: Actions): HTMLElement {
   const text = h("p", {});
-  const bar = h("progress", { max: 1, "aria-label": "Progress" });
+  const bar = h("progress", { max: 1, "aria-label": phrases.common.progress });
   const element = h("div", { class: "loading", role: "status", hidden: true }, text, bar);
   let timer: ReturnType<typeof setTimeout> | undefined;
   actions.store.on(["loading"], ({ loading }) => {
@@ -96,13 +100,13 @@ export function connectionBanner(actions: Actions): HTMLElement {
         actions.reconnect();
       },
     },
-    "Try now",
+    SAY.tryNow,
   );
   const element = h("div", { class: "banner", role: "alert", hidden: true }, icon("warning"), text, retry);
   actions.store.on(["connection", "refused", "unsent"], ({ connection, refused, unsent }) => {
     element.hidden = connection !== "lost";
-    const waiting = unsent.length === 0 ? "Nothing is lost." : `${waitingWords(unsent)} and will be sent.`;
-    text.textContent = `${refused ?? "The connection to Segmend is lost; reconnecting."} ${waiting}`;
+    const waiting = unsent.length === 0 ? SAY.nothingLost : fill(SAY.waiting, { waiting: waitingWords(unsent) });
+    text.textContent = `${refused ?? SAY.lost} ${waiting}`;
   });
   return element;
 }

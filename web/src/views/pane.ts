@@ -25,6 +25,7 @@ import {
   wholeView,
   type Box,
 } from "../geometry";
+import { fill, isolated, phrases } from "../phrases";
 import { isSized, placeAt, words } from "../rulers";
 import { type Colour, outlines, paintUncertainty, paintLabels, paintVolume } from "../slices";
 import {
@@ -55,10 +56,10 @@ import {
 } from "./marks";
 import { drawRuler } from "./rulers";
 
-const TITLES = { axial: "Axial", coronal: "Coronal", sagittal: "Sagittal" } as const;
+const TITLES = phrases.planes;
 const NO_POINTER: readonly Tool[] = ["navigate", "window", "ruler", "angle", "ellipse"];
 const NARROW = 420; // CSS pixels of a pane whose title reaches its middle
-const SLABS = { max: "MIP", mean: "Mean", min: "MinIP" } as const;
+const SLABS = { max: "MIP", mean: phrases.panes.mean, min: "MinIP" } as const;
 const WHITE: Colour = [255, 255, 255]; // of a robot's marks
 const AXES_COLOURS = { axial: "#e0b354", coronal: "#6fbf8b", sagittal: "#6ea8e0" } as const;
 
@@ -114,12 +115,13 @@ export class Pane {
     this.#whole = { u: 0, v: 0, width, height };
     this.#volume = new Picture([width, height]);
     this.#mask = new Picture([width, height]);
-    const name = opened.photo ? "Photograph" : TITLES[plane.name];
+    const name = opened.photo ? TITLES.photograph : TITLES[plane.name];
     this.canvas = h("canvas", {
       class: "pane-canvas",
       tabindex: "0",
-      role: "img",
-      "aria-label": `${name} view of ${opened.case.name}`,
+      role: "application", // its keys are the page's, not those of a program that reads it out
+      "aria-describedby": "status-voxel",
+      "aria-label": fill(phrases.panes.view, { plane: name, name: opened.case.name }),
       "data-plane": plane.name,
       "data-pane": spec.id,
     });
@@ -133,14 +135,14 @@ export class Pane {
       max: slices - 1,
       step: 1,
       hidden: slices === 1,
-      "aria-label": `${name} slice`,
+      "aria-label": fill(phrases.panes.slice, { plane: name }),
       oninput: () => {
         const next: [number, number, number] = [...this.cursor];
         next[plane.normal] = Number(this.#slider.value);
         this.actions.setCrosshair(next, spec.id);
       },
     });
-    const expand = iconButton("expand", `Show ${name.toLowerCase()} alone, or all planes`, () => {
+    const expand = iconButton("expand", fill(phrases.panes.alone, { plane: name }), () => {
       const { layout, several } = this.#store.state;
       this.actions.setLayout(layout === plane.name ? several : plane.name);
     });
@@ -476,9 +478,10 @@ export class Pane {
 
   /** Outline the voxel under the mouse when it is large enough to see, and the stroke's width. */
   #drawPointer(state: State, p: Projection): void {
-    const index = state.pointer;
+    const aimed = state.aiming && document.activeElement === this.canvas;
+    const index = aimed ? this.cursor : state.pointer;
     if (index === null || index[this.plane.normal] !== this.slice || NO_POINTER.includes(state.tool)) return;
-    if (!this.element.matches(":hover")) return;
+    if (!aimed && !this.element.matches(":hover")) return;
     const context = this.#context;
     const [u, v] = pixelOf(this.plane, this.opened.volume.shape, index);
     const [x, y] = toScreen(p, [u, v]);
@@ -522,12 +525,13 @@ export class Pane {
     const shape = this.opened.volume.shape;
     const slices = shape[this.plane.normal];
     const { slice } = this;
-    const name = this.opened.photo ? "Photograph" : TITLES[this.plane.name];
+    const name = this.opened.photo ? TITLES.photograph : TITLES[this.plane.name];
     const thickness = thicknessOf(state, this.plane);
     const slab =
       thickness > 1 ? `  ${SLABS[state.slab]} ${short(thickness * this.#spacing[this.plane.normal])} mm` : "";
     const image = this.opened.images > 1 ? `  ${imageName(this.opened, this.spec.image ?? state.image)}` : "";
-    this.#title.textContent = slices === 1 ? name + image : `${name}  ${slice + 1} / ${slices}${image}${slab}`;
+    this.#title.textContent =
+      slices === 1 ? name + image : `${name}  ${isolated(`${slice + 1} / ${slices}`)}${image}${slab}`;
     this.#slider.value = String(slice);
   }
 }

@@ -7,6 +7,9 @@ import { h } from "../dom";
 import { initials, MAX_NAME } from "../people";
 import { dialog } from "./dialogs";
 import { fieldOf } from "./elements";
+import { fill, phrases } from "../phrases";
+
+const SAY = phrases.people;
 
 export function peopleGroup(actions: Actions): HTMLElement {
   const element = h("div", { class: "header-group people" });
@@ -18,7 +21,7 @@ function People({ actions }: { readonly actions: Actions }) {
   const people = useMemo(() => fieldOf(actions.store, "people"), []).value;
   if (people.length < 2) return null;
   return (
-    <ul class="people-list" aria-label="Who has this case open">
+    <ul class="people-list" aria-label={SAY.list}>
       {people.map(({ name, colour, you }) => {
         const style = { borderColor: `rgb(${colour.join(" ")})` };
         return (
@@ -28,8 +31,8 @@ function People({ actions }: { readonly actions: Actions }) {
                 type="button"
                 class="person"
                 style={style}
-                aria-label={`You are ${name}; change the name that others see`}
-                title={`You are ${name}; others see this name`}
+                aria-label={fill(SAY.you, { name })}
+                title={fill(SAY.youTitle, { name })}
                 onClick={() => {
                   nameDialog(actions, name);
                 }}
@@ -37,7 +40,7 @@ function People({ actions }: { readonly actions: Actions }) {
                 {initials(name)}
               </button>
             ) : (
-              <span class="person" style={style} role="img" aria-label={`${name} has this case open`} title={name}>
+              <span class="person" style={style} role="img" aria-label={fill(SAY.hasOpen, { name })} title={name}>
                 {initials(name)}
               </span>
             )}
@@ -54,11 +57,11 @@ function nameDialog(actions: Actions, name: string): void {
   const form = h(
     "form",
     {},
-    h("label", { for: "own-name" }, "The name that others see when you have the same case open"),
+    h("label", { for: "own-name" }, SAY.name),
     text,
-    h("div", { class: "dialog-buttons" }, h("button", { class: "button primary" }, "Save")),
+    h("div", { class: "dialog-buttons" }, h("button", { class: "button primary" }, phrases.common.save)),
   );
-  const element = dialog("Your name", form);
+  const element = dialog(SAY.title, form);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     element.close();

@@ -7,7 +7,9 @@ import type { Actions } from "../actions";
 import { GAINED_COLOUR, LOST_COLOUR, wordsOf } from "../change";
 import { h } from "../dom";
 import { fieldOf } from "./elements";
+import { fill, phrases } from "../phrases";
 
+const SAY = phrases.preview;
 const KEPT = "segmend.previewing"; // in localStorage: the switch is on
 
 export function previewBar(actions: Actions): HTMLElement {
@@ -36,7 +38,7 @@ function Bar({ actions }: { readonly actions: Actions }) {
   const preview = field.value;
   if (preview === null) return null;
   const { title, event, change, take } = preview;
-  const name = names.value.find(({ value }) => value === change?.label)?.name ?? "The label";
+  const name = names.value.find(({ value }) => value === change?.label)?.name ?? SAY.theLabel;
   const swatch = (words: string, colour: readonly number[]) => (
     <span class="preview-swatch">
       <span style={{ background: `rgb(${colour.join()})` }} aria-hidden="true" />
@@ -46,16 +48,16 @@ function Bar({ actions }: { readonly actions: Actions }) {
   const sentence =
     change === null
       ? event === null
-        ? `Asking ${title}`
-        : "Working out what would change"
+        ? fill(SAY.asking, { method: title })
+        : SAY.working
       : event === null
-        ? `${title}, on the same marks: ${wordsOf(change, name, "would")}`
-        : `${title}: ${wordsOf(change, name, "would")}`;
+        ? fill(SAY.compared, { method: title, change: wordsOf(change, name) })
+        : fill(SAY.changed, { what: title, change: wordsOf(change, name) });
   return (
     <div class="preview-bar" role="status">
       <span>{sentence}</span>
-      {change !== null && change.gained > 0 && swatch("gained", GAINED_COLOUR)}
-      {change !== null && change.lost > 0 && swatch("lost", LOST_COLOUR)}
+      {change !== null && change.gained > 0 && swatch(SAY.gained, GAINED_COLOUR)}
+      {change !== null && change.lost > 0 && swatch(SAY.lost, LOST_COLOUR)}
       {take !== null && (
         <button
           type="button"
@@ -64,7 +66,7 @@ function Bar({ actions }: { readonly actions: Actions }) {
             actions.takePreview();
           }}
         >
-          Take it <kbd>Enter</kbd>
+          {SAY.take} <kbd>Enter</kbd>
         </button>
       )}
       <button
@@ -74,7 +76,7 @@ function Bar({ actions }: { readonly actions: Actions }) {
           actions.dropPreview();
         }}
       >
-        Drop it <kbd>Esc</kbd>
+        {SAY.drop} <kbd>Esc</kbd>
       </button>
     </div>
   );
@@ -101,10 +103,6 @@ export function previewSwitch(actions: Actions): HTMLElement {
   actions.store.on(["previewing"], ({ previewing }) => {
     input.checked = previewing;
   });
-  const title = "A mark or an edit first shows what it would change: Enter takes it, Esc drops it";
-  return h(
-    "div",
-    { class: "check-row" },
-    h("label", { class: "check", title }, input, "Show a change before it is made"),
-  );
+  const title = SAY.hint;
+  return h("div", { class: "check-row" }, h("label", { class: "check", title }, input, SAY.title));
 }

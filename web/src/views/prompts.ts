@@ -5,22 +5,24 @@ import type { Edit, Prompt } from "../api";
 import { describeEdit, placeOfEdit } from "../edits";
 import { turnedOver } from "../handles";
 import { h, icon, iconButton, type IconName, refill } from "../dom";
+import { fill, phrases, plural } from "../phrases";
 import { type Mark, marksOf, type State } from "../state";
 import { placeOf } from "./marks";
 
+const SAY = phrases.marks;
 const SHOWN = 200;
 const GIVEN = "given"; // in place of a method: the mask is from elsewhere
 
 export function promptsPanel(actions: Actions): HTMLElement {
   const store = actions.store;
-  const list = h("ol", { class: "mark-list", "aria-label": "Marks, newest first" });
+  const list = h("ol", { class: "mark-list", "aria-label": SAY.list });
   const count = h("span", { class: "count" });
   store.on(["events", "done", "pending", "unsent", "labels", "opened"], (state) => {
     const marks = marksOf(state).reverse();
     if (!marks.some(({ position }) => position === state.hovered)) store.set({ hovered: null });
     count.textContent = marks.length > 0 ? String(marks.length) : "";
     if (marks.length === 0) {
-      const text = state.opened === null ? "Open a case to mark it." : "Click on the object to begin.";
+      const text = state.opened === null ? SAY.openFirst : SAY.begin;
       refill(list, [h("li", { class: "hint" }, text)]);
       return;
     }
@@ -28,12 +30,12 @@ export function promptsPanel(actions: Actions): HTMLElement {
       list,
       marks.slice(0, SHOWN).map((mark) => row(actions, state, mark)),
     );
-    if (marks.length > SHOWN) list.append(h("li", { class: "hint" }, `and ${marks.length - SHOWN} earlier marks`));
+    if (marks.length > SHOWN) list.append(h("li", { class: "hint" }, plural(SAY.earlier, marks.length - SHOWN)));
   });
   return h(
     "section",
     { class: "section grows" },
-    h("div", { class: "section-head" }, h("h2", {}, "Marks"), count),
+    h("div", { class: "section-head" }, h("h2", {}, SAY.title), count),
     list,
   );
 }
@@ -50,7 +52,7 @@ function row(actions: Actions, state: State, { position, event, waiting }: Mark)
     {
       type: "button",
       class: "mark-look",
-      title: place === null ? "" : `Show it in the pictures, at voxel (${place.join(", ")})`,
+      title: place === null ? "" : fill(SAY.show, { place: place.join(", ") }),
       "data-key": `mark-${position}`,
       onclick: () => {
         if (place !== null) actions.showMark(place);
@@ -60,23 +62,23 @@ function row(actions: Actions, state: State, { position, event, waiting }: Mark)
     },
     icon(event.event === "edited" ? iconOfEdit(event.edit) : iconOf(event.prompt)),
     h("span", { class: "mark-words" }, words),
-    h("span", { class: "mark-label" }, waiting ? "waiting" : (label?.name ?? "")),
+    h("span", { class: "mark-label", dir: "auto" }, waiting ? SAY.waiting : (label?.name ?? "")),
   );
   look.style.setProperty("--label", `rgb(${(label?.colour ?? [160, 160, 160]).join()})`);
-  const remove = iconButton("close", `Remove ${words.toLowerCase()}`, () => {
+  const remove = iconButton("close", fill(SAY.remove, { mark: words }), () => {
     actions.remove(position);
   });
   remove.classList.add("small");
   const merged = event.event === "edited" && event.edit.kind === "merge"; // its other label is gone: undo alone takes it back
   remove.disabled = position < 0 || merged;
-  if (merged) remove.title = "Undo takes a merge back";
+  if (merged) remove.title = SAY.mergeStays;
   const opposite = event.event === "prompted" ? turnedOver(event.prompt) : null;
   const turn =
     opposite === null || !("positive" in opposite)
       ? null
       : iconButton(
           opposite.positive ? "plus" : "minus",
-          `Make ${words.toLowerCase()} ${opposite.positive ? "positive" : "negative"}`,
+          fill(opposite.positive ? SAY.makePositive : SAY.makeNegative, { mark: words }),
           () => {
             actions.turnOver(position);
           },
@@ -101,24 +103,25 @@ function row(actions: Actions, state: State, { position, event, waiting }: Mark)
 const signed = (positive: boolean): string => (positive ? "+" : "−");
 
 export function describe({ prompt, method }: Extract<Mark["event"], { event: "prompted" }>): string {
-  if (method === GIVEN) return "Loaded mask";
+  if (method === GIVEN) return SAY.loaded;
   switch (prompt.kind) {
     case "click":
-      return `Click ${signed(prompt.positive)}`;
+      return fill(SAY.click, { sign: signed(prompt.positive) });
     case "stroke":
-      return `Stroke ${signed(prompt.positive)}`;
+      return fill(SAY.stroke, { sign: signed(prompt.positive) });
     case "lasso":
-      return `Lasso ${signed(prompt.positive)}`;
+      return fill(SAY.lasso, { sign: signed(prompt.positive) });
     case "box":
-      return "Box";
+      return SAY.box;
     case "extremes":
-      return "Extreme points";
+      return SAY.extremes;
     case "adjust":
-      return `${prompt.k > 0 ? "Grow" : "Shrink"}${prompt.of === "mask" ? ` by ${Math.round(Math.abs(prompt.k) * 100)} %` : ""}`;
+      if (prompt.of !== "mask") return prompt.k > 0 ? SAY.grow : SAY.shrink;
+      return fill(prompt.k > 0 ? SAY.growBy : SAY.shrinkBy, { percent: Math.round(Math.abs(prompt.k) * 100) });
     case "mask":
-      return prompt.shape.every((side) => side === 1) ? "First guess" : "Refined mask";
+      return prompt.shape.every((side) => side === 1) ? SAY.guess : SAY.refined;
     case "drawn":
-      return `Drawing ${signed(prompt.positive)}`;
+      return fill(SAY.drawn, { sign: signed(prompt.positive) });
   }
 }
 

@@ -2,22 +2,24 @@
 
 import type { Actions } from "../actions";
 import { h, iconButton, type IconName, set } from "../dom";
+import { phrases } from "../phrases";
 import { isPromptTool, type Tool } from "../state";
 
-const TOOLS: readonly (readonly [Tool, IconName, string, string])[] = [
-  ["navigate", "navigate", "Move and look", "V"],
-  ["click", "click", "Click", "C"],
-  ["stroke", "stroke", "Stroke", "S"],
-  ["box", "box", "Box", "B"],
-  ["lasso", "lasso", "Lasso", "L"],
-  ["extremes", "extremes", "Ends of the object", "E"],
-  ["paint", "paint", "Paint", "P"],
-  ["erase", "erase", "Erase", "Q"],
+const SAY = phrases.tools;
+const TOOLS: readonly (readonly [Tool, IconName, string, string, string])[] = [
+  ["navigate", "navigate", SAY.navigate, SAY.navigateWord, "V"],
+  ["click", "click", SAY.click, SAY.clickWord, "C"],
+  ["stroke", "stroke", SAY.stroke, SAY.strokeWord, "S"],
+  ["box", "box", SAY.box, SAY.boxWord, "B"],
+  ["lasso", "lasso", SAY.lasso, SAY.lassoWord, "L"],
+  ["extremes", "extremes", SAY.extremes, SAY.extremesWord, "E"],
+  ["paint", "paint", SAY.paint, SAY.paintWord, "P"],
+  ["erase", "erase", SAY.erase, SAY.eraseWord, "Q"],
 ];
 
 export function rail(actions: Actions): HTMLElement {
   const store = actions.store;
-  const buttons = TOOLS.map(([tool, name, title, key]) => {
+  const buttons = TOOLS.map(([tool, name, title, word, key]) => {
     const button = iconButton(
       name,
       title,
@@ -27,7 +29,7 @@ export function rail(actions: Actions): HTMLElement {
       key,
     );
     button.dataset.tool = tool;
-    button.append(h("span", { class: "rail-word", "aria-hidden": "true" }, title.split(" ")[0]));
+    button.append(h("span", { class: "rail-word", "aria-hidden": "true" }, word));
     return button;
   });
   const sign = (positive: boolean, name: IconName, title: string): HTMLButtonElement => {
@@ -37,33 +39,34 @@ export function rail(actions: Actions): HTMLElement {
       () => {
         store.set({ positive });
       },
-      "X turns over, Shift for one mark",
+      SAY.signKeys,
     );
     button.classList.add("sign", positive ? "positive" : "negative");
     return button;
   };
-  const plus = sign(true, "plus", "Mark the object");
-  const minus = sign(false, "minus", "Mark what is not the object");
+  const plus = sign(true, "plus", SAY.plus);
+  const minus = sign(false, "minus", SAY.minus);
   const radius = h("input", {
     type: "range",
     min: 1,
     max: 40,
-    "aria-label": "Radius of strokes and brushes in voxels",
+    "aria-label": SAY.radius,
     oninput: () => {
       actions.setRadius(Number(radius.value));
     },
   });
   const amount = h("output", { class: "rail-amount" });
   const size = h("div", { class: "rail-size" }, radius, amount);
-  const element = h(
+  const bar = h(
     "div",
-    { class: "rail", role: "toolbar", "aria-label": "Tools", "aria-orientation": "vertical" },
+    { class: "rail-bar", role: "toolbar", "aria-label": SAY.title, "aria-orientation": "vertical" },
     ...buttons,
     h("hr"),
-    h("div", { class: "signs", role: "group", "aria-label": "Sign of marks" }, plus, minus),
+    h("div", { class: "signs", role: "group", "aria-label": SAY.signs }, plus, minus),
     h("hr"),
     size,
   );
+  const element = h("section", { class: "rail", "aria-label": SAY.title }, bar);
   store.on(["tool", "method", "methods", "positive", "radius", "opened"], (state) => {
     const card = state.methods.find(({ id }) => id === state.method);
     for (const button of buttons) {

@@ -6,6 +6,7 @@ import { coloursOf } from "../colours";
 import { h, iconButton, set } from "../dom";
 import { extentOf, type Plane } from "../geometry";
 import { drawnByProcessor } from "../graphics";
+import { fill, phrases } from "../phrases";
 import { paintVolume } from "../slices";
 import { cursorOf, lookOf, type Opened, seriesOf, type State } from "../state";
 import {
@@ -26,6 +27,7 @@ import {
 import { zoomOf } from "../wheel";
 import { type Mesh, Scene } from "./scene";
 
+const SAY = phrases.panes;
 const PAUSE = 250; // ms after the last change of the mask until 3D follows
 const PER_PIXEL = 0.01; // radians
 const STEP = 0.15; // radians a key
@@ -61,12 +63,12 @@ export class Render {
     this.canvas = h("canvas", {
       class: "pane-canvas",
       tabindex: "0",
-      role: "img",
-      "aria-label": `3D view of ${opened.case.name}; arrow keys turn it`,
+      role: "application",
+      "aria-label": fill(SAY.renderView, { name: opened.case.name }),
     });
     this.#letters = h("div", { class: "render-letters", "aria-hidden": "true" });
-    this.#note = h("p", { class: "render-note" }, "Preparing 3D");
-    const expand = iconButton("expand", "Show 3D alone, or all planes", () => {
+    this.#note = h("p", { class: "render-note" }, SAY.preparing);
+    const expand = iconButton("expand", fill(SAY.alone, { plane: phrases.planes.render }), () => {
       const { layout, several } = actions.store.state;
       actions.setLayout(layout === "render" ? several : "render");
     });
@@ -77,21 +79,26 @@ export class Render {
         type: "button",
         class: "chip render-slice",
         "aria-pressed": "true",
-        title: "Show the axial slice among the surfaces",
+        title: SAY.sliceTitle,
         onclick: () => {
           this.#sliced = !this.#sliced;
           set(sliced, "aria-pressed", String(this.#sliced));
           this.redraw();
         },
       },
-      "Slice",
+      SAY.sliceInRender,
     );
     this.element = h(
       "section",
-      { class: "pane render", "data-plane": "render", "aria-label": "3D" },
+      { class: "pane render", "data-plane": "render", "aria-label": phrases.planes.render },
       this.canvas,
       this.#letters,
-      h("div", { class: "pane-head" }, h("span", { class: "pane-title" }, "3D"), h("span", {}, sliced, expand)),
+      h(
+        "div",
+        { class: "pane-head" },
+        h("span", { class: "pane-title" }, phrases.planes.render),
+        h("span", {}, sliced, expand),
+      ),
       this.#note,
     );
     this.#observer = new ResizeObserver(() => {
@@ -110,7 +117,7 @@ export class Render {
     try {
       this.#scene = new Scene(this.canvas);
     } catch (error) {
-      this.#note.textContent = "3D is not available: this browser has no WebGL 2.";
+      this.#note.textContent = SAY.noWebgl;
       console.warn("3D could not start:", error);
       return;
     }

@@ -1,5 +1,6 @@
 /** The dialog of results: what is to leave, of this case or of all cases of the list, as one zip. */
 
+import { fill, phrases } from "../phrases";
 import "../results.css";
 import { useSignal } from "@preact/signals";
 import { render } from "preact";
@@ -13,13 +14,14 @@ import { dialog } from "./dialogs";
 
 type Group = api.Format["group"];
 
+const SAY = phrases.results;
 const KEPT = "segmend.results"; // in localStorage: the kinds that were asked for last
 const USUAL = [".nii.gz", ".csv"];
 
 export function showResults(actions: Actions): void {
   if (document.querySelector("dialog.results") !== null) return;
   const place = h("div", {});
-  const element = dialog("Results", place);
+  const element = dialog(SAY.title, place);
   element.classList.add("results");
   render(
     <Results
@@ -61,13 +63,13 @@ function Results({ actions, close }: Props) {
     const cases = all.value || opened === null ? parameters(list.query.value) : opened.case.id;
     const path = archiveAddress({ kinds: chosen, cases, patient: patient.value });
     h("a", { href: api.address(path), download: "" }).click();
-    toast("The results are on their way; the browser shows how far they are.", "good");
+    toast(SAY.coming, "good");
     close();
   };
   return (
     <form onSubmit={send}>
       <fieldset class="results-of">
-        <legend>Of</legend>
+        <legend>{SAY.of}</legend>
         {opened !== null && (
           <label>
             <input
@@ -78,7 +80,7 @@ function Results({ actions, close }: Props) {
                 all.value = false;
               }}
             />
-            <span>This case: {opened.case.name}</span>
+            <span>{fill(SAY.thisCase, { name: opened.case.name })}</span>
           </label>
         )}
         <label>
@@ -90,9 +92,7 @@ function Results({ actions, close }: Props) {
               all.value = true;
             }}
           />
-          <span>
-            {filtered ? "All cases that the list shows now" : "All cases"}: {total}
-          </span>
+          <span>{fill(filtered ? SAY.allShown : SAY.allCases, { n: total })}</span>
         </label>
       </fieldset>
       <div class="results-kinds">
@@ -112,7 +112,9 @@ function Results({ actions, close }: Props) {
                       choose(suffix, currentTarget.checked);
                     }}
                   />
-                  <span>{title}</span>
+                  <span lang="en" dir="auto">
+                    {title}
+                  </span>
                   {suffix.startsWith(".") && <code>{suffix}</code>}
                 </label>
               ))}
@@ -128,14 +130,12 @@ function Results({ actions, close }: Props) {
             patient.value = currentTarget.checked;
           }}
         />
-        <span>With the patient, in DICOM, tables, reports and logs</span>
+        <span>{SAY.patient}</span>
       </label>
       <div class="dialog-buttons">
-        <span class="hint results-hint">
-          {all.value ? "Cases without marks are left out." : "One zip, with a folder of this case."}
-        </span>
+        <span class="hint results-hint">{all.value ? SAY.unmarked : SAY.oneZip}</span>
         <button class="button primary" disabled={chosen.size === 0 || (all.value && total === 0)}>
-          Download
+          {phrases.common.download}
         </button>
       </div>
     </form>

@@ -5,9 +5,12 @@ import { useMemo } from "preact/hooks";
 import type { Actions } from "../actions";
 import { pickSeries } from "../drop";
 import { h } from "../dom";
+import { fill, phrases } from "../phrases";
 import { seriesInfo } from "../state";
 import { reportErrors } from "../toasts";
 import { fieldOf, IconButton } from "./elements";
+
+const SAY = phrases.series;
 
 /** Return the list of series beside the open case's image, with a button to add one. */
 export function seriesList(actions: Actions): HTMLElement {
@@ -22,14 +25,14 @@ function SeriesList({ actions }: { readonly actions: Actions }) {
   if (opened === null || opened.photo) return null;
   return (
     <>
-      <ul class="series-list" aria-label="Series beside this image">
+      <ul class="series-list" aria-label={SAY.list}>
         {opened.beside.map(({ id, name, modality }) => (
           <li key={id}>
             <span>{modality === "" ? name : `${name} (${modality})`}</span>
             <IconButton
               name="close"
               small
-              label={`Take ${name} away from this case`}
+              label={fill(SAY.remove, { name })}
               onClick={() => {
                 reportErrors(() => actions.removeSeries(id));
               }}
@@ -37,13 +40,8 @@ function SeriesList({ actions }: { readonly actions: Actions }) {
           </li>
         ))}
       </ul>
-      <button
-        type="button"
-        class="link series-add"
-        title="Another scan of the same patient, such as T2 beside T1 or PET over CT; it may have another grid"
-        onClick={pickSeries(actions)}
-      >
-        Add a series beside this image…
+      <button type="button" class="link series-add" title={SAY.addTitle} onClick={pickSeries(actions)}>
+        {SAY.add}
       </button>
     </>
   );
@@ -64,15 +62,15 @@ function TimeBar({ actions }: { readonly actions: Actions }) {
   const times = opened.images - opened.beside.length;
   const at = seriesInfo(opened, image) === null ? image : 0;
   return (
-    <div class="time-bar" role="group" aria-label="Time">
-      <label for="time">Time</label>
+    <div class="time-bar" role="group" aria-label={SAY.time}>
+      <label for="time">{SAY.time}</label>
       <input
         id="time"
         type="range"
         min={0}
         max={times - 1}
         value={at}
-        title="< and > step through the times"
+        title={SAY.timeTitle}
         onInput={({ currentTarget }) => {
           reportErrors(() => actions.setImage(Number(currentTarget.value)));
         }}
@@ -83,12 +81,12 @@ function TimeBar({ actions }: { readonly actions: Actions }) {
       <button
         type="button"
         class="button small"
-        title="Marks belong to one time: this one becomes a case of its own"
+        title={SAY.markTitle}
         onClick={() => {
           reportErrors(() => actions.openTime(at));
         }}
       >
-        Mark this time
+        {SAY.mark}
       </button>
     </div>
   );

@@ -6,15 +6,17 @@ import { sidesOf, toMm } from "../geometry";
 import { hintOf } from "../hints";
 import { expectedDice, lastAsked, sentence } from "../look";
 import { valueAt } from "../nifti";
+import { fill, phrases } from "../phrases";
 import { seriesOf } from "../state";
 
+const SAY = phrases.statusLine;
 const SLOW = 500; // ms until waiting is shown
 
 export function statusLine(actions: Actions): HTMLElement {
   const store = actions.store;
-  const voxel = h("span", { class: "status-voxel" });
+  const voxel = h("span", { class: "status-voxel", id: "status-voxel", dir: "ltr" });
   const answer = h("span", { class: "status-answer", role: "status" });
-  const bar = h("progress", { max: 1, "aria-label": "Progress of the answer" });
+  const bar = h("progress", { max: 1, "aria-label": SAY.progress });
   const cancel = h(
     "button",
     {
@@ -24,15 +26,15 @@ export function statusLine(actions: Actions): HTMLElement {
         actions.cancel();
       },
     },
-    "Cancel",
+    phrases.common.cancel,
   );
-  const busy = h("span", { class: "status-busy", hidden: true }, h("span", {}, "Working"), bar, cancel);
+  const busy = h("span", { class: "status-busy", hidden: true }, h("span", {}, SAY.working), bar, cancel);
   const coming = h("span", { class: "status-busy", hidden: true });
   store.on(["arrived", "opened"], ({ arrived, opened }) => {
     coming.hidden = opened === null || arrived >= 1;
-    coming.textContent = `Slices: ${Math.floor(100 * arrived)} %`;
+    coming.textContent = fill(SAY.slices, { percent: Math.floor(100 * arrived) });
   });
-  const warming = h("span", { class: "status-busy" }, "Loading the model");
+  const warming = h("span", { class: "status-busy" }, SAY.warming);
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   store.on(
@@ -48,13 +50,19 @@ export function statusLine(actions: Actions): HTMLElement {
         String(Number(number.toPrecision(5))),
       );
       const label = opened.map.at(index);
-      const name = label === 0 ? "" : `   ${labels.find((one) => one.value === label)?.name ?? `label ${label}`}`;
+      const name =
+        label === 0
+          ? ""
+          : `   ${labels.find((one) => one.value === label)?.name ?? fill(phrases.common.label, { n: label })}`;
       const where = opened.photo ? "" : `   ${sidesOf(toMm(opened.volume.affine, index))}`;
       const unit = (seriesOf(opened, image) ?? opened).statistics.ct ? " HU" : "";
-      voxel.textContent = `(z, y, x) ${index.join(", ")}${where}   value ${value.join(", ")}${unit}${name}`;
+      voxel.textContent = `${fill(SAY.voxel, { index: index.join(", ") })}${where}   ${fill(SAY.value, { value: value.join(", ") + unit })}${name}`;
       voxel.title = opened.photo ? "" : `RAS ${mm.join(", ")} mm`;
     },
   );
+  store.on(["aiming"], ({ aiming }) => {
+    voxel.setAttribute("aria-live", aiming ? "polite" : "off"); // where keys lead is read out, where the pointer goes is not
+  });
   store.on(["pending", "unsent", "answering", "connection"], (state) => {
     const working = (state.pending.length > 0 || state.unsent.length > 0) && state.connection === "live";
     if (!working) {
@@ -83,12 +91,13 @@ export function statusLine(actions: Actions): HTMLElement {
       return;
     }
     const expected = expectedDice(state);
-    const quality = expected === null ? "" : `, expected Dice ${expected.toFixed(2)}`;
-    const finetuned = answered.finetuned ? ", fine-tuned to this image" : "";
-    answer.textContent = `Answered in ${Math.round(answered.milliseconds)} ms${quality}${finetuned}`;
+    const parts = [fill(SAY.answered, { ms: Math.round(answered.milliseconds) })];
+    if (expected !== null) parts.push(fill(SAY.expected, { dice: expected.toFixed(2) }));
+    if (answered.finetuned) parts.push(SAY.finetuned);
+    answer.textContent = parts.join(phrases.common.comma);
   });
-  const hint = h("span", { class: "status-hint" });
-  store.on(["tool", "points", "positive", "cut", "opened"], (state) => {
+  const hint = h("span", { class: "status-hint", role: "status" });
+  store.on(["tool", "points", "positive", "cut", "opened", "drawing"], (state) => {
     hint.textContent = hintOf(state);
   });
   return h("footer", { class: "status" }, voxel, hint, h("span", { class: "spacer" }), coming, warming, busy, answer);

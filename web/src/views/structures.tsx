@@ -3,8 +3,10 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import * as api from "../api";
+import { phrases } from "../phrases";
 import { reportErrors } from "../toasts";
 
+const SAY = phrases.labelling;
 const PAUSE_MS = 120; // after the last letter
 
 interface Props {
@@ -62,7 +64,7 @@ export function StructureSearch({ id, label, onPick }: Props) {
         aria-expanded={found.value.length > 0}
         aria-controls={`${id}-list`}
         aria-activedescendant={found.value.length > 0 ? `${id}-${active.value}` : undefined}
-        placeholder="kidney left, liver, edema …"
+        placeholder={SAY.example}
         autocomplete="off"
         spellcheck={false}
         value={text.value}
@@ -71,7 +73,13 @@ export function StructureSearch({ id, label, onPick }: Props) {
         }}
         onKeyDown={onKeyDown}
       />
-      <ul class="structure-list" id={`${id}-list`} role="listbox" aria-label="Found" hidden={found.value.length === 0}>
+      <ul
+        class="structure-list"
+        id={`${id}-list`}
+        role="listbox"
+        aria-label={SAY.found}
+        hidden={found.value.length === 0}
+      >
         {found.value.map((structure, i) => (
           <li
             key={structure.name}
@@ -82,12 +90,12 @@ export function StructureSearch({ id, label, onPick }: Props) {
               pick(structure);
             }}
           >
-            <span>{structure.name}</span>
+            <span lang="en">{structure.name}</span>
             <code>{structure.codes.type.value}</code>
           </li>
         ))}
       </ul>
-      {text.value.trim() !== "" && found.value.length === 0 && <p class="hint">Nothing of this name is listed.</p>}
+      {text.value.trim() !== "" && found.value.length === 0 && <p class="hint">{SAY.notFound}</p>}
     </div>
   );
 }

@@ -5,18 +5,21 @@ import { render } from "preact";
 import type { Actions } from "../actions";
 import * as api from "../api";
 import { PALETTE } from "../palette";
+import { fill, phrases } from "../phrases";
 import { reportErrors, toast } from "../toasts";
 import { h } from "../dom";
 import { dialog } from "./dialogs";
 import { IconButton } from "./elements";
 import { codeWords, StructureSearch } from "./structures";
 
+const SAY = phrases.template;
+
 export async function showTemplate(actions: Actions): Promise<void> {
   const project = actions.store.state.opened?.case.project;
   if (project === undefined || document.querySelector("dialog.template") !== null) return;
   const known = (await api.projects()).find(({ name }) => name === project);
   const place = h("div", {});
-  const element = dialog(`Labels of the project “${project}”`, place);
+  const element = dialog(fill(SAY.title, { project }), place);
   element.classList.add("template");
   const close = (): void => {
     element.close();
@@ -52,30 +55,27 @@ function Template({ actions, project, labels, close }: Props) {
     event.preventDefault();
     reportErrors(async () => {
       await api.setTemplate(project, list.value);
-      toast(
-        list.value.length === 0 ? "New cases begin with one label again." : "New cases begin with these labels.",
-        "good",
-      );
+      toast(list.value.length === 0 ? SAY.none : SAY.saved, "good");
       close();
     });
   };
   return (
     <form onSubmit={save}>
-      <p class="hint">A case of this project that nobody has opened begins with these labels.</p>
+      <p class="hint">{SAY.hint}</p>
       <StructureSearch
         id="template-search"
-        label="Add an organ, tissue or lesion"
+        label={SAY.add}
         onPick={({ name, codes }) => {
           add(name, codes);
         }}
       />
-      <ul class="template-list" aria-label="Labels of the project">
+      <ul class="template-list" aria-label={SAY.list}>
         {list.value.map((label, i) => (
           <li key={i}>
             <input
               type="color"
               class="label-colour"
-              aria-label={`Colour of ${label.name}`}
+              aria-label={fill(phrases.labels.colour, { name: label.name })}
               value={hex(label.colour)}
               onChange={({ currentTarget }) => {
                 put(i, { colour: colourOf(currentTarget.value) });
@@ -83,7 +83,7 @@ function Template({ actions, project, labels, close }: Props) {
             />
             <input
               class="text-input"
-              aria-label={`Name of label ${i + 1}`}
+              aria-label={fill(SAY.name, { n: i + 1 })}
               required
               maxLength={60}
               value={label.name}
@@ -92,12 +92,12 @@ function Template({ actions, project, labels, close }: Props) {
               }}
             />
             <span class="template-code">
-              {label.codes === null || label.codes === undefined ? "by its name" : codeWords(label.codes)}
+              {label.codes === null || label.codes === undefined ? SAY.byName : codeWords(label.codes)}
             </span>
             <IconButton
               name="up"
               small
-              label={`Move ${label.name} up`}
+              label={fill(SAY.up, { name: label.name })}
               disabled={i === 0}
               onClick={() => {
                 move(i, -1);
@@ -106,7 +106,7 @@ function Template({ actions, project, labels, close }: Props) {
             <IconButton
               name="down"
               small
-              label={`Move ${label.name} down`}
+              label={fill(SAY.down, { name: label.name })}
               disabled={i === list.value.length - 1}
               onClick={() => {
                 move(i, 1);
@@ -115,7 +115,7 @@ function Template({ actions, project, labels, close }: Props) {
             <IconButton
               name="close"
               small
-              label={`Leave ${label.name} out`}
+              label={fill(SAY.out, { name: label.name })}
               onClick={() => {
                 list.value = list.value.filter((_, at) => at !== i);
               }}
@@ -135,7 +135,7 @@ function Template({ actions, project, labels, close }: Props) {
             }));
           }}
         >
-          As in this case
+          {SAY.asHere}
         </button>
         <button
           type="button"
@@ -146,10 +146,10 @@ function Template({ actions, project, labels, close }: Props) {
             close();
           }}
         >
-          Add them to this case
+          {SAY.addHere}
         </button>
         <span class="spacer" />
-        <button class="button primary">Save</button>
+        <button class="button primary">{phrases.common.save}</button>
       </div>
     </form>
   );

@@ -6,12 +6,14 @@ import { render } from "preact";
 import { useMemo } from "preact/hooks";
 import type { Actions } from "../actions";
 import { h } from "../dom";
+import { fill, phrases } from "../phrases";
 import { curve, robotWords } from "../robot";
 import type { State } from "../state";
 import { reportErrors, toast } from "../toasts";
 import { STOPS } from "../tour";
 import { fieldOf } from "./elements";
 
+const SAY = phrases.tour;
 const WIDTH = 150; // CSS pixels of the curve
 const HEIGHT = 40;
 const at = signal<number | null>(null); // the stop of the tour; null: no tour
@@ -22,7 +24,7 @@ export function startTour(actions: Actions): void {
     const { opened, cases } = actions.store.state;
     const found = cases?.find(({ name }) => name.toLowerCase().includes("phantom")) ?? cases?.at(0);
     if (opened === null && found === undefined) {
-      toast("The tour needs a case: add a scan or a photograph first.");
+      toast(SAY.noCase);
       return;
     }
     if (opened === null && found !== undefined) await actions.openCase(found.id);
@@ -55,10 +57,8 @@ function Card() {
   const { title, text } = STOPS[stop];
   const last = stop === STOPS.length - 1;
   return (
-    <section class="tour-card" aria-label="Tour">
-      <p class="hint">
-        {stop + 1} of {STOPS.length}
-      </p>
+    <section class="tour-card" aria-label={SAY.title}>
+      <p class="hint">{fill(SAY.place, { n: stop + 1, all: STOPS.length })}</p>
       <h3>{title}</h3>
       <p aria-live="polite">{text}</p>
       <div class="dialog-buttons">
@@ -70,7 +70,7 @@ function Card() {
               at.value = null;
             }}
           >
-            End the tour
+            {SAY.end}
           </button>
         )}
         <button
@@ -80,7 +80,7 @@ function Card() {
             at.value = last ? null : stop + 1;
           }}
         >
-          {last ? "Done" : "Next"}
+          {last ? SAY.done : SAY.next}
         </button>
       </div>
     </section>
@@ -107,7 +107,7 @@ function Watched({ actions }: { readonly actions: Actions }) {
         width={WIDTH}
         height={HEIGHT}
         role="img"
-        aria-label={`Dice: ${dices.map((d) => d.toFixed(2)).join(", ")}`}
+        aria-label={fill(phrases.robot.dice, { values: dices.map((d) => d.toFixed(2)).join(", ") })}
       >
         <polyline points={points} transform="translate(4 4)" />
         {places.map(([x, y], i) => (
@@ -122,7 +122,7 @@ function Watched({ actions }: { readonly actions: Actions }) {
           actions.store.set({ robot: null });
         }}
       >
-        {robot.running ? "Stop" : "Close"}
+        {robot.running ? phrases.robot.stop : phrases.common.close}
       </button>
     </div>
   );

@@ -3,7 +3,10 @@
 import type { Actions } from "../actions";
 import { boundsOf } from "../bits";
 import { h } from "../dom";
+import { phrases } from "../phrases";
 import { reportErrors } from "../toasts";
+
+const SAY = phrases.whole;
 
 export function wholePanel(actions: Actions): HTMLElement {
   const store = actions.store;
@@ -16,12 +19,12 @@ export function wholePanel(actions: Actions): HTMLElement {
         reportErrors(() => actions.refine());
       },
     },
-    "First guess",
+    SAY.guess,
   );
   const output = h("output", { for: "nudge" });
   const say = (): void => {
     const percent = Number(nudge.value);
-    output.value = percent === 0 ? "as it is" : `${percent > 0 ? "+" : "−"}${Math.abs(percent)} %`;
+    output.value = percent === 0 ? SAY.asItIs : `${percent > 0 ? "+" : "−"}${Math.abs(percent)} %`;
   };
   const nudge = h("input", {
     id: "nudge",
@@ -29,7 +32,7 @@ export function wholePanel(actions: Actions): HTMLElement {
     min: -90,
     max: 100,
     step: 5,
-    title: "Smaller to the left, larger to the right, by so much of the mask as it is; released, it is sent",
+    title: SAY.nudgeTitle,
     oninput: () => {
       say();
       actions.showNudge(Number(nudge.value) / 100);
@@ -40,11 +43,11 @@ export function wholePanel(actions: Actions): HTMLElement {
       say();
     },
   });
-  const row = h("div", { class: "slider-row" }, h("label", { for: "nudge" }, "Nudge"), nudge, output);
+  const row = h("div", { class: "slider-row" }, h("label", { for: "nudge" }, SAY.nudge), nudge, output);
   const element = h(
     "section",
     { class: "section" },
-    h("div", { class: "section-head" }, h("h2", {}, "Whole mask")),
+    h("div", { class: "section-head" }, h("h2", {}, SAY.title)),
     refine,
     row,
   );
@@ -56,12 +59,12 @@ export function wholePanel(actions: Actions): HTMLElement {
     if (refine.hidden || opened === null) {
       // nothing to say
     } else if (boundsOf(opened.map, label) === null) {
-      refine.textContent = "First guess";
-      refine.title = "The method looks for the object by itself";
+      refine.textContent = SAY.guess;
+      refine.title = SAY.guessTitle;
       refine.disabled = !card?.guesses;
     } else {
-      refine.textContent = "Refine the mask";
-      refine.title = "The method betters the selected label's mask as it stands";
+      refine.textContent = SAY.refine;
+      refine.title = SAY.refineTitle;
       refine.disabled = !card?.refines;
     }
     row.hidden = !(card?.prompts.includes("adjust") ?? false);
