@@ -30,7 +30,8 @@ def user() -> None:
 @click.argument("name")
 @click.option("--token", "with_token", is_flag=True, help="Draw a token in place of asking for a password.")
 @place_options
-def add(name: str, with_token: bool, data: Path, database: str | None, blobs: str | None) -> None:
+@as_json
+def add(name: str, with_token: bool, data: Path, database: str | None, blobs: str | None, as_json: bool) -> None:
     """Add NAME, and ask for a password, or read it from a pipe; --token prints a token in its place.
 
     \b
@@ -42,10 +43,10 @@ def add(name: str, with_token: bool, data: Path, database: str | None, blobs: st
         if with_token:
             drawn = secrets.token_urlsafe(24)
             store.accounts.add(name, token=drawn)
-            click.echo(drawn)
+            say({"name": name, "token": drawn}, [drawn], as_json=as_json)
         else:
             store.accounts.add(name, password=_password(name))
-            click.echo(f"{name} can log in.", err=True)
+            say({"name": name, "token": None}, [f"{name} can log in."], as_json=as_json)
 
 
 @user.command()
@@ -63,13 +64,13 @@ def password(name: str, none: bool, data: Path, database: str | None, blobs: str
 @click.argument("name")
 @click.option("--none", is_flag=True, help="Take the token away.")
 @place_options
-def token(name: str, none: bool, data: Path, database: str | None, blobs: str | None) -> None:
+@as_json
+def token(name: str, none: bool, data: Path, database: str | None, blobs: str | None, as_json: bool) -> None:
     """Draw NAME another token and print it; the old one opens nothing any more."""
     drawn = None if none else secrets.token_urlsafe(24)
     with open_store(data, database, blobs) as store:
         store.accounts.set_token(name, drawn)
-    if drawn is not None:
-        click.echo(drawn)
+    say({"name": name, "token": drawn}, [] if drawn is None else [drawn], as_json=as_json)
 
 
 @user.command()
