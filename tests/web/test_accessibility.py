@@ -1,23 +1,13 @@
 """Everybody can see, hear and reach the page: axe-core finds nothing on any screen, in any colours, nor do fingers."""
 
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import expect
 
 from tests.server.running import in_thread, settings
+from tests.web.axe import findings
 from tests.web.driving import Annotator, watched
 
-AXE = Path(__file__).parent.parent.parent / "web" / "node_modules" / "axe-core" / "axe.min.js"
 MIDDLE = (5, 6, 6)
-# Findings as sentences: all of axe-core's rules, those of best practice and WCAG 2.2's target size among them.
-FINDINGS = """async (colours) => {
-  const contrast = {runOnly: {type: "rule", values: ["color-contrast"]}};
-  const only = colours ? contrast : {rules: {"target-size": {enabled: true}}};
-  const {violations} = await axe.run(document, {resultTypes: ["violations"], ...only});
-  return violations.flatMap(({id, nodes}) => nodes.map(({target, html}) => `${id}: ${target.join(" ")} ${html}`));
-}"""
-THEMES = ("dark", "light", "contrast")
 # What can be pressed, and the area that answers: a label's for a box in it.
 SMALL = """() => [...document.querySelectorAll("button, a[href], input, select, textarea, summary")]
   .filter((one) => one.checkVisibility({visibilityProperty: true}) && !one.closest("[hidden]"))
@@ -29,9 +19,8 @@ SMALL = """() => [...document.querySelectorAll("button, a[href], input, select, 
 
 @pytest.fixture(scope="module")
 def person(chromium, server):
-    """One page for all tests of this file, with axe-core in it."""
+    """One page for all tests of this file."""
     context = chromium.new_context(viewport={"width": 1280, "height": 800}, color_scheme="dark")
-    context.add_init_script(path=AXE)
     page = context.new_page()
     with watched(page):
         person = Annotator(page, server.address)
@@ -48,16 +37,6 @@ def forget(person):
     person.page.emulate_media(color_scheme="dark", contrast="no-preference")
 
 
-def findings(person, where):
-    """Return what axe-core finds on the page as it is, and of colours in the other themes."""
-    page, found = person.page, []
-    for theme in THEMES:
-        page.evaluate("(theme) => { document.documentElement.dataset.theme = theme; }", theme)
-        found += [f"{where}, {theme}: {one}" for one in page.evaluate(FINDINGS, theme != "dark")]
-    page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    return found
-
-
 def button(person, name):
     return person.page.get_by_role("button", name=name, exact=True)
 
@@ -71,7 +50,7 @@ def test_axe_finds_nothing_in_the_worklist_and_its_dialogs(person, add, photo):
     expect(page.get_by_role("button", name="Delete a mole").first).to_be_attached()
     button(person, "Filter").click()
     page.evaluate("for (const one of document.querySelectorAll('.banner, .loading')) one.hidden = false")
-    found = findings(person, "start page")
+    found = findings(person.page, "start page")
 
     for name, opens in {
         "settings": lambda: button(person, "Settings: language, colours, side of the panel").click(),
@@ -83,7 +62,7 @@ def test_axe_finds_nothing_in_the_worklist_and_its_dialogs(person, add, photo):
     }.items():
         opens()
         expect(page.locator("dialog[open]")).to_be_visible()
-        found += findings(person, name)
+        found += findings(person.page, name)
         page.keyboard.press("Escape")
         expect(page.locator("dialog[open]")).to_have_count(0)
 
@@ -104,23 +83,23 @@ def test_axe_finds_nothing_in_a_case_and_its_dialogs(person, add, volume):
     person.go_to(MIDDLE)
     person.click((5, 6, 8))
     expect(page.locator(".preview-bar")).to_be_visible()
-    found = findings(person, "volume")
+    found = findings(person.page, "volume")
     page.keyboard.press("Escape")
     button(person, "End the tour").click()
 
     with page.context.new_page() as other:
         other.goto(f"{person.address}#case={case}&layout=axial")
-        page.get_by_role("button", name="change the name that others see").click()
-        found += findings(person, "name")
-        page.keyboard.press("Escape")
+        expect(page.get_by_role("button", name="change the name that others see")).to_be_visible()
+        other.get_by_role("button", name="change the name that others see").click()
+        found += findings(other, "name")
     for name in ("Reject…", "what its name says", "Labels of this project…"):
         button(person, name).click()
         expect(page.locator("dialog[open]")).to_be_visible()
-        found += findings(person, name)
+        found += findings(person.page, name)
         page.keyboard.press("Escape")
     button(person, "Download").click()
     expect(page.locator("#download-menu")).to_be_visible()
-    found += findings(person, "download")
+    found += findings(person.page, "download")
 
     assert "\n".join(found) == ""
 
@@ -130,14 +109,14 @@ def test_axe_finds_nothing_in_a_picture(person, add, photo):
     person.click((0, 20, 30))
     person.settle()
 
-    assert "\n".join(findings(person, "picture")) == ""
+    assert "\n".join(findings(person.page, "picture")) == ""
 
 
 def test_axe_finds_nothing_where_one_logs_in(person, bundle, tmp_path):
     with in_thread(settings(tmp_path, token="correct horse battery")) as guarded:
         person.page.goto(guarded.address.partition("?")[0])
         expect(person.page.get_by_role("button", name="Log in")).to_be_visible()
-        assert person.page.evaluate(FINDINGS, False) == []
+        assert "\n".join(findings(person.page, "login", ["dark"])) == ""
 
 
 def test_colours_follow_the_system_until_they_are_chosen_and_pictures_stay_dark(person, add, photo):
@@ -184,7 +163,7 @@ def test_a_page_in_arabic_is_mirrored_and_its_pictures_are_not(person, add, volu
     assert (now[0][0] < now[1][0]) == (places[0][0] < places[1][0])  # the patient's right is where it was
     mirrored = page.locator(".pane").evaluate_all("(panes) => panes.map((one) => one.getBoundingClientRect().x)")
     assert [one > order[0] for one in order] == [one > mirrored[0] for one in mirrored]
-    assert "\n".join(findings(person, "arabic")) == ""
+    assert "\n".join(findings(person.page, "arabic")) == ""
 
 
 def test_fingers_have_targets_of_44_pixels(chromium, server, add, volume):

@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 from segmend.io.dicomweb import Archive
 from tests.io.archive import serving
 from tests.server.dicom import slices
+from tests.web.axe import findings
 from tests.web.driving import PATIENCE
 
 SLOW = "1.2.3"  # a series that never comes
@@ -66,6 +67,7 @@ def test_a_series_is_found_fetched_and_its_mask_sent_back(annotator, pacs):
     second.get_by_role("button", name="Fetch").click()
     expect(second).to_contain_text("3 of 4 files, 2.5 MB")
     expect(second.get_by_role("progressbar")).to_be_visible()
+    assert "\n".join(findings(page, "archive")) == ""
     second.get_by_role("button", name="Cancel").click()
     expect(second).to_contain_text("Cancelled")
     first.get_by_role("button", name="Fetch").click()
@@ -82,6 +84,7 @@ def test_a_series_is_found_fetched_and_its_mask_sent_back(annotator, pacs):
     pacs.says("/studies", {"00081199": {"Value": [{"00081155": {"Value": ["1.2.3"]}}]}})
     page.get_by_role("button", name="Download").click()
     page.get_by_role("button", name="Send to the archive").click()
+    assert "\n".join(findings(page, "send")) == ""
     page.locator("dialog.archive-send").get_by_role("button", name="Send", exact=True).click()
     annotator.toast("Hospital keeps the mask")
     assert b"SEG" in pacs.received and b"Doe^Jane" in pacs.received
