@@ -227,6 +227,17 @@ def test_a_new_label_stays_chosen_while_the_mark_before_it_is_on_its_way(picture
     assert [event["label"] for event in events if event["event"] == "prompted"] == [1, 2]
 
 
+def test_labels_that_are_added_at_once_are_several(picture):
+    picture.page.locator("canvas[data-plane=axial]").focus()
+    picture.page.evaluate("""() => {
+      const press = () => new KeyboardEvent("keydown", {key: "n", bubbles: true, cancelable: true});
+      for (let i = 0; i < 2; i++) document.activeElement.dispatchEvent(press());
+    }""")
+    picture.settle()
+
+    assert [label["name"] for label in picture.state["labels"]] == ["Object 1", "Object 2", "Object 3"]
+
+
 def test_a_box_gets_depth_by_keys_and_a_mark_is_moved(opened):
     press = opened.page.keyboard.press
     opened.go_to(MIDDLE)

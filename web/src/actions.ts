@@ -834,9 +834,15 @@ export class Actions {
     this.scroll(plane.normal, by);
   }
 
+  /** Return the labels, with those that the server has not recorded yet. */
+  #knownLabels(): readonly api.Label[] {
+    const { labels, unsent } = this.store.state;
+    return [...labels, ...unsent.flatMap((event) => (event.event === "defined" ? [event.label] : []))];
+  }
+
   /** Return a new label's value, defined without being chosen: for a part that is cut off. */
   defineNext(): number {
-    const value = freeValue(this.store.state.labels);
+    const value = freeValue(this.#knownLabels());
     this.define(newLabel(value));
     return value;
   }
@@ -999,7 +1005,7 @@ export class Actions {
   // Labels
 
   addLabel(name?: string): void {
-    const value = freeValue(this.store.state.labels);
+    const value = freeValue(this.#knownLabels());
     this.define(newLabel(value, name));
     this.select(value);
   }
@@ -1065,7 +1071,7 @@ export class Actions {
 
   /** Define labels that this case does not have yet, as a template has them. */
   addLabels(wanted: readonly api.TemplateLabel[]): void {
-    let known = this.store.state.labels;
+    let known = this.#knownLabels();
     const missing = wanted.filter(({ name }) => !known.some((label) => label.name === name));
     missing.forEach(({ name, colour, codes }, i) => {
       const label = { ...newLabel(freeValue(known), name), colour, codes: codes ?? null };

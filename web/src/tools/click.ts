@@ -18,7 +18,9 @@ export async function click(press: Press): Promise<void> {
   if (index === null || !(await isTap(press))) return;
   pane.actions.setCrosshair(index);
   const put: Put = { start, positive, label: pane.actions.store.state.label };
-  if (last === null || !isSame(last, put)) pane.actions.place({ kind: "click", index, positive });
+  const { previewing, preview } = pane.actions.store.state;
+  const dropped = previewing && preview === null; // what the press before showed; this one asks for it anew
+  if (last === null || dropped || !isSame(last, put)) pane.actions.place({ kind: "click", index, positive });
   last = put;
 }
 
