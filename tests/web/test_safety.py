@@ -130,7 +130,7 @@ def test_marks_of_a_closed_tab_are_sent_once_when_the_case_is_opened_again(conte
     closing.page.keyboard.press("Control+z")
     expect(closing.page.locator(".banner")).to_contain_text("3 changes wait")
     expect(closing.page.locator(".status-dot")).to_have_attribute(
-        "aria-label", "Connection lost; 3 changes wait to be saved"
+        "aria-label", "Connection lost. 3 changes wait to be saved"
     )
     staying.click((5, 9, 3))
     closing.page.wait_for_function("() => window.segmend.kept()")
