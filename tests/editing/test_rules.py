@@ -25,6 +25,7 @@ from segmend.core.edits import (
     Grow,
     Interpolate,
     KeepLargest,
+    Merge,
     Paint,
     RemoveSmall,
     Smooth,
@@ -83,10 +84,9 @@ class TestBrush:
     def test_a_round_brush_covers_what_is_near_its_line_in_mm(
         self, mask: MaskArray, points: list[Any], radius: float, axis: int | None, positive: bool
     ) -> None:
-        line = path(points)
         if axis is not None:
-            line[:, axis] = line[0, axis]
-            points = [tuple(point) for point in line.tolist()]
+            points = [(*point[:axis], points[0][axis], *point[axis + 1 :]) for point in points]
+        line = path(points)
         grid = np.stack(np.meshgrid(*map(np.arange, SHAPE), indexing="ij"), axis=-1)
         away = np.sqrt((((grid[..., None, :] - line) * SPACING) ** 2).sum(axis=-1)).min(axis=-1)
         near = away <= radius * (1 + 1e-5)
@@ -496,6 +496,7 @@ EXAMPLES: tuple[Edit, ...] = (
     Threshold((10.0, 12.0), Box((0, 0, 0), (2, 3, 4))),
     Interpolate(1, (0, 3)),
     CopySlice(2, 3, 4),
+    Merge(2),
     Cut(((0, 1, 2), (0, 3, 4)), (0, 5, 5), 0, 3, False),
 )
 
