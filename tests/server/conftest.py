@@ -1,5 +1,6 @@
 import sys
 import threading
+import time
 
 import pytest
 
@@ -87,7 +88,7 @@ class Held:
 
 
 @pytest.fixture
-def held(monkeypatch):
+def held(monkeypatch, server):
     """Hold the method "slow" before its first part, or after some, until it is released; then it takes no time."""
     import slow
 
@@ -95,3 +96,12 @@ def held(monkeypatch):
     monkeypatch.setattr(slow.SlowWorkspace, "pause", held.pause)
     yield held
     held.released.set()
+    wait_until_idle(server)  # or an answer that was taken back would be held in the next test's place
+
+
+def wait_until_idle(server):
+    """Wait until no thread of a server works for a session."""
+    sessions, end = server.config.app.state.shared.sessions, time.monotonic() + PATIENCE
+    while any(slot.session.done() and slot.session.result()._working for slot in list(sessions._slots.values())):
+        assert time.monotonic() < end
+        time.sleep(0.005)
