@@ -1,16 +1,14 @@
 /** The dialogs of archives (PACS): search one, fetch series as cases, and send masks back. */
 
 import "../archive.css";
-import { signal, useSignal } from "@preact/signals";
-import { render } from "preact";
+import { type Signal, signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { Actions } from "../actions";
 import * as archive from "../archive";
-import { h } from "../dom";
 import { fill, phrases } from "../phrases";
 import { reportErrors, toast } from "../toasts";
-import { dialog } from "./dialogs";
 import { Icon } from "./elements";
+import { showRendered } from "./rendered";
 
 const SAY = phrases.archive;
 const ASK_MS = 700; // between two questions how far the imports are
@@ -50,23 +48,29 @@ export function FromArchive({ actions }: { readonly actions: Actions }) {
 export const hasArchives = (): boolean => known.value.length > 0;
 
 function showArchive(actions: Actions): void {
-  if (document.querySelector("dialog.archive") !== null) return;
-  const place = h("div", {});
-  const element = dialog(SAY.from, place);
-  element.classList.add("archive");
-  render(
-    <Search
-      actions={actions}
-      close={() => {
-        element.close();
-      }}
-    />,
-    place,
-  );
-  element.addEventListener("close", () => {
-    render(null, place);
-  });
+  showRendered("archive", SAY.from, (close) => <Search actions={actions} close={close} />);
   reportErrors(() => watch(actions));
+}
+
+/** Which archive: written to `name`. */
+function ArchiveChoice({ name }: { readonly name: Signal<string> }) {
+  return (
+    <label class="filter">
+      <span>{SAY.archive}</span>
+      <select
+        class="select"
+        onChange={({ currentTarget }) => {
+          name.value = currentTarget.value;
+        }}
+      >
+        {known.value.map((one) => (
+          <option key={one.name} value={one.name} selected={one.name === name.value}>
+            {one.name}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
 }
 
 interface Props {
@@ -124,23 +128,7 @@ function Search({ actions, close }: Props) {
           void ask(name.value, wanted.value, 0);
         }}
       >
-        {known.value.length > 1 && (
-          <label class="filter">
-            <span>{SAY.archive}</span>
-            <select
-              class="select"
-              onChange={({ currentTarget }) => {
-                name.value = currentTarget.value;
-              }}
-            >
-              {known.value.map((one) => (
-                <option key={one.name} value={one.name} selected={one.name === name.value}>
-                  {one.name}
-                </option>
-              ))}
-            </select>
-          </label>
-        )}
+        {known.value.length > 1 && <ArchiveChoice name={name} />}
         {text("patient", SAY.patient, "text", SAY.patientHint)}
         {text("patientId", SAY.patientId)}
         {text("since", SAY.since, "date")}
@@ -388,22 +376,8 @@ function tell(one: archive.Import): void {
 /** Ask where the masks of the open case are to be sent, and how; and send them. */
 export function showSend(actions: Actions): void {
   const { opened } = actions.store.state;
-  if (opened === null || document.querySelector("dialog.archive-send") !== null) return;
-  const place = h("div", {});
-  const element = dialog(SAY.send, place);
-  element.classList.add("archive-send");
-  render(
-    <Send
-      session={opened.session}
-      close={() => {
-        element.close();
-      }}
-    />,
-    place,
-  );
-  element.addEventListener("close", () => {
-    render(null, place);
-  });
+  if (opened === null) return;
+  showRendered("archive-send", SAY.send, (close) => <Send session={opened.session} close={close} />);
 }
 
 function Send({ session, close }: { readonly session: string; readonly close: () => void }) {
@@ -435,21 +409,7 @@ function Send({ session, close }: { readonly session: string; readonly close: ()
         void send();
       }}
     >
-      <label class="filter">
-        <span>{SAY.archive}</span>
-        <select
-          class="select"
-          onChange={({ currentTarget }) => {
-            name.value = currentTarget.value;
-          }}
-        >
-          {known.value.map((one) => (
-            <option key={one.name} value={one.name} selected={one.name === name.value}>
-              {one.name}
-            </option>
-          ))}
-        </select>
-      </label>
+      <ArchiveChoice name={name} />
       <fieldset class="archive-formats">
         <legend>{SAY.as}</legend>
         {(Object.keys(archive.MASK_FORMATS) as archive.MaskFormat[]).map((one) => (

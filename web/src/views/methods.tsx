@@ -1,36 +1,19 @@
 /** What each method is good for, in a sentence: to choose one, or to see what it makes of the marks that are there. */
 
 import "../help.css";
-import { render } from "preact";
 import type { Actions } from "../actions";
 import type { Method } from "../api";
 import { boundsOf } from "../bits";
-import { h } from "../dom";
 import { groupsOf } from "../methods";
 import { fill, nameOfPrompt, phrases } from "../phrases";
 import { marksOf, methodsFor } from "../state";
 import { reportErrors } from "../toasts";
-import { dialog } from "./dialogs";
+import { showRendered } from "./rendered";
 
 const SAY = phrases.methods;
 
 export function showMethods(actions: Actions): void {
-  if (document.querySelector("dialog.methods") !== null) return;
-  const place = h("div", {});
-  const element = dialog(SAY.title, place);
-  element.classList.add("methods");
-  render(
-    <Methods
-      actions={actions}
-      close={() => {
-        element.close();
-      }}
-    />,
-    place,
-  );
-  element.addEventListener("close", () => {
-    render(null, place);
-  });
+  showRendered("methods", SAY.title, (close) => <Methods actions={actions} close={close} />);
 }
 
 interface Props {

@@ -3,14 +3,13 @@
 import { fill, phrases } from "../phrases";
 import "../results.css";
 import { useSignal } from "@preact/signals";
-import { render } from "preact";
 import type { Actions } from "../actions";
 import * as api from "../api";
 import { h } from "../dom";
 import { archiveAddress, fits, GROUPS } from "../formats";
 import { toast } from "../toasts";
 import { filtersOf, parameters } from "../worklist";
-import { dialog } from "./dialogs";
+import { showRendered } from "./rendered";
 
 type Group = api.Format["group"];
 
@@ -19,22 +18,7 @@ const KEPT = "segmend.results"; // in localStorage: the kinds that were asked fo
 const USUAL = [".nii.gz", ".csv"];
 
 export function showResults(actions: Actions): void {
-  if (document.querySelector("dialog.results") !== null) return;
-  const place = h("div", {});
-  const element = dialog(SAY.title, place);
-  element.classList.add("results");
-  render(
-    <Results
-      actions={actions}
-      close={() => {
-        element.close();
-      }}
-    />,
-    place,
-  );
-  element.addEventListener("close", () => {
-    render(null, place);
-  });
+  showRendered("results", SAY.title, (close) => <Results actions={actions} close={close} />);
 }
 
 interface Props {

@@ -1,27 +1,18 @@
 /** What a person likes of the page: its language, its colours, the side of the panel. It is kept in the browser. */
 
 import { useSignal } from "@preact/signals";
-import { render } from "preact";
 import { useMemo } from "preact/hooks";
 import type { Actions } from "../actions";
 import { SIDES, THEMES } from "../appearance";
-import { h } from "../dom";
-import { dialog } from "./dialogs";
 import { fieldOf } from "./elements";
+import { showRendered } from "./rendered";
 import { type Language, LANGUAGES, phrases } from "../phrases";
 import { prefer, preferences } from "../preferences";
 
 const SAY = phrases.settings;
 
 export function showSettings(actions: Actions): void {
-  if (document.querySelector("dialog.settings") !== null) return;
-  const place = h("div", {});
-  const element = dialog(SAY.title, place);
-  element.classList.add("settings");
-  render(<Settings actions={actions} />, place);
-  element.addEventListener("close", () => {
-    render(null, place);
-  });
+  showRendered("settings", SAY.title, () => <Settings actions={actions} />);
 }
 
 function Settings({ actions }: { readonly actions: Actions }) {

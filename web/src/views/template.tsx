@@ -1,33 +1,24 @@
 /** The labels that new cases of a project begin with. */
 
 import { useSignal } from "@preact/signals";
-import { render } from "preact";
 import type { Actions } from "../actions";
 import * as api from "../api";
 import { PALETTE } from "../palette";
 import { fill, phrases } from "../phrases";
 import { reportErrors, toast } from "../toasts";
-import { h } from "../dom";
-import { dialog } from "./dialogs";
 import { IconButton } from "./elements";
+import { showRendered } from "./rendered";
 import { codeWords, StructureSearch } from "./structures";
 
 const SAY = phrases.template;
 
 export async function showTemplate(actions: Actions): Promise<void> {
   const project = actions.store.state.opened?.case.project;
-  if (project === undefined || document.querySelector("dialog.template") !== null) return;
+  if (project === undefined) return;
   const known = (await api.projects()).find(({ name }) => name === project);
-  const place = h("div", {});
-  const element = dialog(fill(SAY.title, { project }), place);
-  element.classList.add("template");
-  const close = (): void => {
-    element.close();
-  };
-  render(<Template actions={actions} project={project} labels={known?.template ?? []} close={close} />, place);
-  element.addEventListener("close", () => {
-    render(null, place);
-  });
+  showRendered("template", fill(SAY.title, { project }), (close) => (
+    <Template actions={actions} project={project} labels={known?.template ?? []} close={close} />
+  ));
 }
 
 interface Props {
