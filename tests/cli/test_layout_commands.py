@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from segmend import io
 from segmend.cli import run
 from segmend.core.session import Undone
 from segmend.datasets.folder import WRITERS, look
@@ -128,3 +131,25 @@ def test_what_cannot_be_is_said(said, tmp_path, monkeypatch, words, sentence):
     code, out, err = said(*words, *place)
 
     assert (code, out, err.count("\n")) == (2, "", 1) and sentence in err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+def test_a_mask_whose_reading_ends_the_process_stops_no_other_case(tmp_path, said, monkeypatch):
+    written(tmp_path / "raw", "nnunet")
+    raw = tmp_path / "raw" / "Dataset001_Segmend"
+    read_mask = io.read_mask
+    monkeypatch.setattr(
+        io, "read_mask", lambda path, image: os._exit(3) if path.name.startswith("a1") else read_mask(path, image)
+    )
+
+    for command in (
+        ("import", raw, "--folder", tmp_path / "store"),
+        ("convert", raw, tmp_path / "out", "--layout", "beside"),
+    ):
+        code, out, _ = said(*command, "--json")
+
+        values = json.loads(out)
+        assert code == 1 and values["left_out"] == [
+            {"case": "a1", "error": "a1 is damaged: what reads it ended without an answer."}
+        ]
+        assert (len(values["cases"]) if command[0] == "import" else values["cases"]) == 2

@@ -9,9 +9,8 @@ import click
 
 from segmend.cli.layouts import SOME_LEFT_OUT, find_data_set
 from segmend.cli.place import open_store, place_options
-from segmend.cli.reading import read_image
+from segmend.cli.reading import read_case, read_image
 from segmend.cli.words import as_json, say
-from segmend.core.image import Image
 from segmend.datasets.case import Case, stacked
 from segmend.datasets.folder import NAMES
 from segmend.errors import DiskFullError, ReadOnlyError, SegmendError
@@ -97,13 +96,12 @@ def import_(
 
 def _add(store: Store, case: Case, about: dict[str, str], *, masked: bool) -> dict[str, Any]:
     """Return the new case of one of a data set; nothing of it stays where its masks cannot be kept."""
-    example = case.read() if masked else None
-    image: Image = stacked([read_image(path) for path in case.image_files]) if example is None else example.image
+    image, labels = read_case(case) if masked else (stacked([read_image(path) for path in case.image_files]), None)
     added = store.add_case(store.free_name(case.title, project=about["project"]), image, **about)
     session = None
     try:
-        if example is not None and example.labels.any():
-            session = add_masks(store, added, example.labels, case.label_names).id
+        if labels is not None and labels.any():
+            session = add_masks(store, added, labels, case.label_names).id
     except BaseException:
         store.delete_case(added.id)
         raise

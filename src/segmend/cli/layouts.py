@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from segmend.cli.reading import read_case
 from segmend.cli.words import say
 from segmend.datasets.folder import NAMES, Found, look, look_as
 from segmend.datasets.writing import Entry, FolderWriter
@@ -53,9 +54,8 @@ def write_data_set(found: Found, writer: FolderWriter) -> tuple[int, list[tuple[
         if case.name in lacking:
             continue
         try:
-            example = case.read()
-            split = splits.get(case.name, "")
-            writer.add(Entry(case.name, example.image, example.labels, case.label_names, split))
+            image, labels = read_case(case)
+            writer.add(Entry(case.name, image, labels, case.label_names, splits.get(case.name, "")))
             written += 1
         except SegmendError as error:
             left_out.append((case.name, " ".join(str(error).split())))

@@ -9,11 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from segmend import io
 from segmend.core.image import Image, LabelMap
+from segmend.datasets.case import Case
 from segmend.io.apart import READ_SECONDS, Apart
 
 
@@ -44,6 +46,19 @@ def read_mask(path: str | Path, image: Image) -> LabelMap:
     """Return the label map in a file, laid on an image's grid, as `io.read_mask` does."""
     with _apart() as apart:
         return io.read_mask(path, image) if apart is None else apart.mask(Path(path), image)[0]
+
+
+def read_case(case: Case) -> tuple[Image, LabelMap]:
+    """Return the image of a data set's case and its label map, as `Case.read` does."""
+    with _apart() as apart:
+        read = partial(_image_and_labels, case)
+        # Masks are no larger than images, and a case may have them in another folder.
+        return read() if apart is None else apart.pair(case.name, read, [*case.image_files] * 2 or [case.folder])
+
+
+def _image_and_labels(case: Case) -> tuple[Image, LabelMap]:
+    example = case.read()
+    return example.image, example.labels
 
 
 @contextmanager

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ class CocoCase(Case):
 
     image: str
     file: str  # of the annotations
-    number: int  # the picture's id
+    annotations: tuple[Mapping[str, Any], ...] = field(compare=False, repr=False)
     called: tuple[tuple[int, str], ...]
 
     @property
@@ -54,7 +53,7 @@ class CocoCase(Case):
         image = io.read(*self.image_files)
         _, rows, columns = image.shape
         labels = np.zeros(image.shape, np.uint16)
-        for annotation in _annotations(self.folder / self.file).get(self.number, ()):
+        for annotation in self.annotations:
             try:
                 inside = mask_of(annotation["segmentation"], rows, columns)
                 labels[0][inside] = int(annotation["category_id"])
@@ -63,23 +62,6 @@ class CocoCase(Case):
                     f"An object of {self.name} in {self.file} is neither polygons nor run lengths of the picture."
                 ) from None
         return Example(image, image, labels)
-
-
-def _annotations(path: Path) -> dict[int, list[Mapping[str, Any]]]:
-    """Return the annotations of a file by picture; they are read once for all its pictures."""
-    try:
-        return _annotations_at(path, path.stat().st_mtime_ns)
-    except OSError as error:
-        raise FileError(f"{path.name} could not be read: {error.strerror}.") from None
-
-
-@lru_cache(maxsize=4)
-def _annotations_at(path: Path, _changed: int) -> dict[int, list[Mapping[str, Any]]]:
-    values = _told(path)
-    found: dict[int, list[Mapping[str, Any]]] = {}
-    for annotation in values["annotations"] if values is not None else ():
-        found.setdefault(annotation.get("image_id"), []).append(annotation)
-    return found
 
 
 def _told(path: Path) -> dict[str, Any] | None:
@@ -108,12 +90,15 @@ def look(folder: Path) -> Found | None:
             called = tuple(sorted((int(c["id"]), str(c["name"])) for c in values["categories"]))
             if any(not 0 < value < 2**16 for value, _ in called):
                 raise FileError(f"{path.name} has a category whose id is not 1 to 65535, so it can be no label.")
-            annotated = {one["image_id"] for one in values["annotations"]}
+            annotated: dict[int, list[Mapping[str, Any]]] = {}
+            for one in values["annotations"]:
+                annotated.setdefault(int(one["image_id"]), []).append(one)
             for image in values["images"]:
                 where = _place(folder, path, str(image["file_name"]))
                 name = stem(Path(image["file_name"]).name)
-                case = CocoCase(folder, name, where, path.relative_to(folder).as_posix(), int(image["id"]), called)
-                if case.number not in annotated:
+                drawn = tuple(annotated.get(int(image["id"]), ()))
+                case = CocoCase(folder, name, where, path.relative_to(folder).as_posix(), drawn, called)
+                if not drawn:
                     lacking.append(case)
                     continue
                 cases[name] = case

@@ -12,15 +12,17 @@ which has imported all that it needs: that takes some milliseconds.
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -62,6 +64,7 @@ class Found:
 
 
 Affine = tuple[tuple[float, ...], ...]  # [4 4]
+Pair = tuple[Image, LabelMap]
 
 
 @dataclass(frozen=True)
@@ -151,28 +154,41 @@ class Apart:
         reply = self._reply(path, mask=str(path), grid=grid)
         return np.load(reply["map"]), {int(value): str(name) for value, name in reply["names"].items()}
 
-    def _reply(self, place: Path, **request: Any) -> dict[str, Any]:
+    def pair(self, name: str, read: Callable[[], Pair], paths: Sequence[Path]) -> Pair:
+        """Return an image and its label map as a function reads them from some paths; it is sent pickled."""
+        reply = self._reply(*paths, name=name, pair=base64.b64encode(pickle.dumps(read)).decode())
+        saved, labels = _saved(reply), Path(reply["map"])
+        found = saved.image(), np.load(labels)
+        saved.voxels.unlink()
+        labels.unlink()
+        return found
+
+    def _reply(self, *places: Path, name: str = "", **request: Any) -> dict[str, Any]:
         """Return the one answer to a request."""
-        with self._process(place, **request) as process:
+        with self._process(*places, **request) as process:
             try:
-                return process.reply(place.name)
+                return process.reply(name or places[0].name)
             except EndedError as ended:
                 raise ended.error from None
 
-    def _process(self, place: Path, **request: Any) -> _Process:
+    def _process(self, *places: Path, **request: Any) -> _Process:
         limits = self.limits()
         memory = min(BESIDE + COPIES * limits.max_bytes, max(free_memory(), BESIDE))
-        seconds = self._seconds(place)
+        seconds = self._seconds(places)
         request |= {"folder": str(self.folder), "limits": astuple(limits), "memory": memory, "seconds": seconds}
         return _Process(request, seconds, _Copy if self.forked else _started)
 
-    def _seconds(self, place: Path) -> float:
-        """Return the seconds of a processor that reading a path may take."""
-        files = (
-            [place] if place.is_file() else [Path(root, name) for root, _, names in os.walk(place) for name in names]
-        )
+    def _seconds(self, places: Iterable[Path]) -> float:
+        """Return the seconds of a processor that reading some paths may take."""
+        files = [file for place in places for file in _files_of(place)]
         megabytes = sum(_size(path) for path in files) / 2**20
         return self.seconds * (1 + megabytes) + SECONDS_A_FILE * len(files)
+
+
+def _files_of(place: Path) -> list[Path]:
+    if place.is_file():
+        return [place]
+    return [Path(root, name) for root, _, names in os.walk(place) for name in names]
 
 
 def _size(path: Path) -> int:

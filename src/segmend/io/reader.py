@@ -6,9 +6,10 @@ It is asked with one line of JSON and answers with lines:
     {"one": path, "choice": {"series": uid, "fourth": "channels", "frame": 0}, ...}
     {"mask": path, "grid": [shape, affine], ...}
     {"series": path, ...}
+    {"pair": text, ...}         a pickled function in base64 that returns an image and its label map
     {"info": [...]}             what will be read now
     {"voxels": path, "affine": [...], "notes": [...]}, {"map": path, "names": {...}}, {"found": [...]},
-    or {"error": [class, sentence]}
+    those of an image with the "map" beside them, or {"error": [class, sentence]}
     {"done": true}
 
 Voxels are written into the folder. Behind each image of a "read" it waits for a line before it goes on, so that one at
@@ -17,8 +18,10 @@ a time lies there. It imports no more than it needs, for a server starts it for 
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import pickle
 import signal
 import sys
 from contextlib import suppress
@@ -52,6 +55,8 @@ def answer(requests: IO[str], replies: IO[str]) -> None:
                 _answer_mask(request, replies)
             elif "one" in request:
                 _answer_image(request, replies)
+            elif "pair" in request:
+                _answer_pair(request, replies)
             elif "series" in request:
                 _say(replies, found=[astuple(info) for info in files.series(request["series"])])
             else:
@@ -99,11 +104,18 @@ def _answer_image(request: dict[str, Any], replies: IO[str]) -> None:
     _say_image(files.read(request["one"], **request["choice"]), request, replies)
 
 
-def _say_image(image: Image, request: dict[str, Any], replies: IO[str]) -> Path:
+def _say_image(image: Image, request: dict[str, Any], replies: IO[str], **beside: Any) -> Path:
     path = Path(request["folder"], "voxels.npy")
     _save(path, image.voxels)
-    _say(replies, voxels=str(path), affine=image.affine.tolist(), notes=image.notes)
+    _say(replies, voxels=str(path), affine=image.affine.tolist(), notes=image.notes, **beside)
     return path
+
+
+def _answer_pair(request: dict[str, Any], replies: IO[str]) -> None:
+    image, labels = pickle.loads(base64.b64decode(request["pair"]))()  # noqa: S301 - by the process that started this
+    path = Path(request["folder"], "map.npy")
+    _save(path, labels)
+    _say_image(image, request, replies, map=str(path))
 
 
 def _answer_mask(request: dict[str, Any], replies: IO[str]) -> None:
