@@ -51,6 +51,9 @@ KINDS = {"marks": 8, "uploads and exports": 6, "database": 3, "commands": 5, "ad
 # Clicks of one session while memory is measured, clicks before it is, clicks between two looks at it, and the most
 # megabytes by which it may grow in 1,000.
 SITTING, WARMING, SAMPLED, MOST_GROWN = 50, 100, 20, 5.0
+# Kills after which another store and another session are begun: what is looked for after a kill is all that the store
+# holds, and 1,000 kills over one store would spend their time there.
+KILLS_OF_A_SITE = 50
 # Bytes that the server may keep on purpose: little, so that it is full before the measure begins.
 KEPT_BYTES = 64 << 20
 # Seconds that one of these clicks may take.
@@ -136,6 +139,18 @@ class Site:
         for path in self.scratch():  # an hour later
             os.utime(path, (time.time() - 4000,) * 2)
 
+    def counts(self) -> Counter[str]:
+        """Return how much there was to lose, and how often a label map was compared with what it had been."""
+        return Counter(
+            {
+                "events accepted": len(self.person.accepted),
+                "answers told": len(self.person.answered),
+                "uploads": len(self.uploaded),
+                "maps met again": self.maps_met,
+                "whole exports": self.exported,
+            }
+        )
+
     def scratch(self) -> list[Path]:
         """Return the folders of uploads and exports on their way."""
         return [*self.data.glob("upload-*"), *self.data.glob("export-*")]
@@ -163,16 +178,38 @@ def scan(number: int) -> bytes:
     return nifti_header(voxels.shape[::-1], voxels.dtype, np.eye(4)) + voxels.tobytes()
 
 
+class Sites:
+    """Sites one after the other, each for so many kills."""
+
+    def __init__(self, begin: Callable[[int], Site]) -> None:
+        self._begin, self._number, self._kills = begin, 0, 0
+        self.site, self._before = begin(0), Counter[str]()
+
+    def next(self) -> Site:
+        """Return the site for another kill."""
+        if self._kills == KILLS_OF_A_SITE:
+            self._before += self.site.counts()
+            self._number, self._kills = self._number + 1, 0
+            self.site = self._begin(self._number)
+        self._kills += 1
+        return self.site
+
+    def counts(self) -> Counter[str]:
+        """Return the counts of all sites."""
+        return self._before + self.site.counts()
+
+
 class Commands:
     """A file that commands write again and again, and are killed while they do."""
 
-    def __init__(self, folder: Path, site: Site, seed: int) -> None:
-        self.site, self.dice = site, random.Random(seed)
+    def __init__(self, folder: Path, sites: Sites, seed: int) -> None:
+        self.sites, self.dice = sites, random.Random(seed)
         self.out = folder / "mask.nii.gz"
         self.wholes: set[bytes] = set()
 
     def round(self) -> None:
-        command = [sys.executable, "-m", "segmend", "export", self.site.session, "--folder", str(self.site.data)]
+        site = self.sites.site
+        command = [sys.executable, "-m", "segmend", "export", site.session, "--folder", str(site.data)]
         kill_after(self.dice.uniform(0.5, 4.0), [*command, "-o", str(self.out), "--force"])
         if self.out.exists():
             content = gzip.decompress(self.out.read_bytes())
@@ -296,12 +333,13 @@ def main() -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="segmend-soak-")))
         install_plugin(folder / "plugin")
         nursery = stack.enter_context(Nursery(folder / "plugin"))
-        site = Site(folder / "site", nursery, options.seed)
+        sites = Sites(lambda n: Site(folder / f"site-{n}", nursery, options.seed + 1000 * n))
+        all_sites = [sites]
         (folder / "out").mkdir()
-        commands, programs = Commands(folder / "out", site, options.seed), postgres_folder()
+        commands, programs = Commands(folder / "out", sites, options.seed), postgres_folder()
         rounds: dict[str, Callable[[], None]] = {
-            "marks": lambda: site.round(Forked.kill),
-            "uploads and exports": lambda: site.round(Forked.kill, files=True),
+            "marks": lambda: sites.next().round(Forked.kill),
+            "uploads and exports": lambda: sites.next().round(Forked.kill, files=True),
             "commands": commands.round,
         }
         adapting = Adapting(folder, options.seed) if "adapt" in wanted and options.kills else None
@@ -310,7 +348,13 @@ def main() -> int:
         if programs is not None and "database" in wanted and options.kills:
             postgres = Postgres(programs)
             stack.callback(postgres.close)
-            shared = Site(folder / "shared", nursery, options.seed + 1, postgres.database())
+
+            def share(number: int) -> Site:
+                seed = options.seed + 1 + 1000 * number
+                return Site(folder / f"shared-{number}", nursery, seed, postgres.database())
+
+            over_database = Sites(share)
+            all_sites.append(over_database)
 
             def crash(server: Forked) -> None:
                 postgres.stop()
@@ -318,7 +362,7 @@ def main() -> int:
                 postgres.start()
                 server.kill()
 
-            rounds["database"] = lambda: shared.round(crash)
+            rounds["database"] = lambda: over_database.next().round(crash)
         kinds = [kind for kind in wanted if kind in rounds]
         begun = time.perf_counter()
         for number in range(options.kills if kinds else 0):
@@ -338,9 +382,8 @@ def main() -> int:
             say("segmend adapt was never killed at work: nothing was proved")
         for kind in kinds:
             say(f"{kind:22} {done[kind]:5} kills, {lost[kind]} with a loss (at most 0)")
-        told = {"events accepted": site.person.accepted, "answers told": site.person.answered, "uploads": site.uploaded}
-        counts = {**{name: len(things) for name, things in told.items()}, "maps met again": site.maps_met}
-        say(", ".join(f"{count} {name}" for name, count in {**counts, "whole exports": site.exported}.items()))
+        counts = sum((each.counts() for each in all_sites), Counter[str]())
+        say(", ".join(f"{count} {name}" for name, count in counts.items()))
         grown = 0.0
         if options.clicks:
             measured = growth(nursery, folder, options.clicks, options.method)
