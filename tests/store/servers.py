@@ -52,6 +52,7 @@ class Postgres:
         self.programs = programs
         self.folder = Path(tempfile.mkdtemp(prefix="segmend-postgres-"))
         self.port = free_port()
+        self._placed: set[str] = set()  # databases on disks of their own
         self._as_user: list[str] = []
         if os.geteuid() == 0:
             user = next(u for u in pwd.getpwall() if u.pw_name in ("postgres", "nobody"))
@@ -114,16 +115,19 @@ class Postgres:
             shutil.chown(on, self.folder.owner())
             self._say(f"CREATE TABLESPACE place_{name} LOCATION '{on}'")
             self._say(f"CREATE DATABASE {name} TABLESPACE place_{name}")
+            self._placed.add(name)
         return f"postgresql://segmend@127.0.0.1:{self.port}/{name}"
 
     def drop(self, url: str) -> None:
         """Delete a database that `database` made, which takes 7 MB."""
         name = url.rpartition("/")[2]
         self._say(f"DROP DATABASE {name} WITH (FORCE)")
-        self._say(f"DROP TABLESPACE IF EXISTS place_{name}")
+        if name in self._placed:
+            self._say(f"DROP TABLESPACE place_{name}")
 
     def _say(self, sentence: str) -> None:
-        connection = pg8000.native.Connection("segmend", host="127.0.0.1", port=self.port, database="postgres")
+        place = {"host": "127.0.0.1", "port": self.port, "ssl_context": False}
+        connection = pg8000.native.Connection("segmend", database="postgres", **place)
         try:
             connection.run(sentence)
         finally:

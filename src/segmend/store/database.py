@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 from threading import Lock
@@ -362,12 +364,30 @@ def _postgres(url: URL, timeout_seconds: float) -> Engine:
     except (ModuleNotFoundError, NoSuchModuleError):
         raise SettingsError("PostgreSQL needs the driver pg8000: pip install 'segmend[postgres]'.") from None
 
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, _: object, arguments: list[Any], parameters: dict[str, Any]) -> Any:
+        """Connect encrypted where the server can, as the driver does, which would read all of the system's certificates
+        for each connection and check none."""
+        try:
+            return dialect.connect(*arguments, **parameters, ssl_context=_encrypted())
+        except dialect.dbapi.InterfaceError as error:
+            if str(error) != "Server refuses SSL":
+                raise
+            return dialect.connect(*arguments, **parameters, ssl_context=False)
+
     @event.listens_for(engine, "handle_error")
     def forget(context: ExceptionContext) -> None:
         if isinstance(context.original_exception, engine.dialect.dbapi.InterfaceError):  # type: ignore[union-attr]
             context.is_disconnect = True  # what comes late must not be taken for the next reply
 
     return engine
+
+
+@cache
+def _encrypted() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 def _version(connection: Connection) -> str | None:
