@@ -96,7 +96,7 @@ set-up:
 	@$(MAKE) --no-print-directory --jobs=4 dev system compiled $(CLIENTS)
 
 system:
-	@bash tools/system.sh chromium postgresql
+	@bash tools/system.sh chromium-headless-shell postgresql
 
 # What the tests import is compiled once, by a process that only lists them, and not by each of theirs.
 compiled: $(VENV)/.packages

@@ -34,12 +34,11 @@ def account_of(client: Address, server: Address, tables: tuple[Path, ...] = TABL
     for table, family in zip(tables, (socket.AF_INET, socket.AF_INET6), strict=True):
         try:
             sought = f" {_listed(client, family)} {_listed(server, family)} {ESTABLISHED} "
-            with table.open(encoding="ascii") as lines:
-                row = next((line for line in lines if sought in line), None)
+            listed = table.read_text(encoding="ascii")
         except OSError:  # no such table, or an IPv6 address sought among those of IPv4
             continue
-        if row is not None:
-            return _owner(row)
+        if (at := listed.find(sought)) >= 0:
+            return _owner(listed[listed.rfind("\n", 0, at) + 1 : listed.find("\n", at)])
     return None
 
 
