@@ -67,6 +67,11 @@ from segmend.store import SessionRecord, Store
 Seen = TypeVar("Seen")
 Looking = Callable[[Session], Generator[None, None, Any]]  # what works out something that is not stored
 DELETED = "This case was deleted."
+# What who marks an image of many times is told.
+TIMED = (
+    "This case has many times, and a mark belongs to one of them: "
+    "make that time a case of its own (POST /api/cases/{id}/frames/{n}), and mark it there."
+)
 # Seconds that another server has to answer an event that it accepted before this one does.
 OTHERS_SECONDS = 10.0
 # What who waits is told when no event can be answered, for a reason that nobody foresaw.
@@ -95,6 +100,7 @@ class OpenSession:
         workspaces: Workspaces,
         max_waiting: int = MAX_WAITING,
         told: Told = str,
+        timed: bool = False,
     ) -> None:
         self.id = record.id
         self.case = record.case
@@ -104,6 +110,7 @@ class OpenSession:
         self._pool = pool
         self._workspaces = workspaces
         self._max_waiting = max_waiting
+        self._timed = timed  # its image is one of many times, of which a mark can mean only one
         self._lock = RLock()
         self._draft_map = DraftMap(session.shape)
         self._edited: dict[int, EditedVoxels] = {}  # by label
@@ -337,6 +344,8 @@ class OpenSession:
 
     def _check(self, event: Event) -> None:
         """Raise unless this event makes sense now, before it is stored for good."""
+        if self._timed and isinstance(event, Marked):
+            raise PromptError(TIMED)
         if isinstance(event, Asking) and len(self._session.pending) >= self._max_waiting:
             raise BusyError(f"{self._max_waiting} events of this session wait for their answers; send others later.")
         self._session.add(event)
