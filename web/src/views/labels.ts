@@ -4,6 +4,7 @@ import type { Actions } from "../actions";
 import type { Label } from "../api";
 import { pickMask } from "../drop";
 import { h, icon, iconButton, refill } from "../dom";
+import { titleOf } from "../labels";
 import { fill, phrases } from "../phrases";
 import { labelDetails } from "./labelling";
 import { colourOf, hex } from "./template";
@@ -74,7 +75,7 @@ interface Shown {
 }
 
 function row(actions: Actions, label: Label, { selected, hidden, position }: Shown): HTMLElement {
-  const { name } = label;
+  const name = titleOf(label);
   const colour = h("input", {
     type: "color",
     class: "label-colour",
@@ -191,7 +192,7 @@ export function rename(actions: Actions, label: Label): void {
     const name = input.value.trim();
     input.replaceWith(button);
     button.focus();
-    if (keep && name !== "" && name !== label.name) actions.define({ ...label, name });
+    if (keep && name !== "" && name !== label.name) actions.defineObjects(label, { name });
   };
   input.addEventListener("keydown", (event) => {
     event.stopPropagation();

@@ -4,6 +4,7 @@ import { render } from "preact";
 import { useMemo } from "preact/hooks";
 import type { Actions } from "../actions";
 import { h, set } from "../dom";
+import { titleOf } from "../labels";
 import { fill, phrases } from "../phrases";
 import { isSized, RULERS, type Ruler, type RulerKind, words } from "../rulers";
 import { type Measure, seriesOf, type State } from "../state";
@@ -59,7 +60,7 @@ function Measures({ actions }: { readonly actions: Actions }) {
             <li key={label.value}>
               <span class="measure-dot" style={{ background: `rgb(${label.colour.join()})` }} aria-hidden="true" />
               <span class="measure-name" dir="auto">
-                {label.name}
+                {titleOf(label)}
               </span>
               <span class="measure-values" dir="auto">
                 {found === undefined ? "…" : sentences(found, measured?.unit ?? "mm", scale.ct, fields.image.value)}
