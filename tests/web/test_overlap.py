@@ -118,3 +118,44 @@ def test_a_label_that_overlaps_becomes_a_part_of_another_in_one_step(opened):
     page.keyboard.press("Control+z")
     opened.settle()
     assert titles(opened) == ["Object 1", "Object 2"] and labels_at(opened, INSIDE) == [1]
+
+
+def test_a_finger_moves_a_label_by_its_grip(opened):
+    page = opened.page
+    for _ in range(2):
+        page.keyboard.press("n")
+    opened.settle()
+    boxes = [page.locator(".label-grip").nth(i).bounding_box() for i in (0, 2)]
+    (x, first), (_, last) = ((box["x"] + box["width"] / 2, box["y"] + box["height"] / 2) for box in boxes)
+    session = page.context.new_cdp_session(page)
+
+    def touch(kind, *y):
+        points = [{"x": x, "y": at} for at in y]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", last)
+    for step in range(1, 6):
+        touch("touchMove", last + (first - 6 - last) * step / 5)
+    touch("touchEnd")
+
+    expect(page.locator(".label-text").first).to_have_text("Object 3")
+    opened.settle()
+    assert [label["value"] for label in opened.recorded["labels"]] == [3, 1, 2]
+
+
+def test_tools_are_one_stop_of_the_tab_key_and_arrows_go_through_them(opened):
+    page = opened.page
+    rail = page.get_by_role("toolbar")
+    slice_before = opened.state["crosshair"]
+
+    assert rail.locator("button[tabindex='0']").count() == 1
+    rail.get_by_role("button", name="Click").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+
+    assert opened.state["tool"] == "stroke" and opened.state["crosshair"] == slice_before
+    assert rail.locator("button[tabindex='0']").get_attribute("data-tool") == "stroke"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('[role=toolbar]') === null")
+    for group in page.locator(".presets[role=group]:visible").all():
+        assert group.locator("button[tabindex='0']").count() == 1

@@ -6,6 +6,7 @@ import type { Edit } from "../api";
 import { h, refill, set } from "../dom";
 import { titleOf } from "../labels";
 import { fill, phrases } from "../phrases";
+import { rove } from "../roving";
 import { activePlane, isEditTool, type EditTool } from "../state";
 
 const SAY = phrases.editing;
@@ -46,7 +47,10 @@ function brushRows(actions: Actions): HTMLElement[] {
         set(button, "aria-pressed", String(brush[what] === (i === 1)));
       });
     });
-    return h("div", { class: "presets", role: "group", "aria-label": fill(SAY.brushChoice, { off, on }) }, ...buttons);
+    const name = fill(SAY.brushChoice, { off, on });
+    const group = h("div", { class: "presets", role: "group", "aria-label": name }, ...buttons);
+    rove(group);
+    return group;
   };
   const solid = choice("space", SAY.oneSlice, SAY.space);
   const limit = (end: "low" | "high", label: string): HTMLInputElement => {

@@ -109,11 +109,23 @@ function row(actions: Actions, label: Label, { selected, hidden, position }: Sho
         actions.moveLabel(label.value, by as 1 | -1);
       },
       onpointerdown: (event: PointerEvent) => {
-        if (event.button === 0 && event.pointerType !== "touch") dragLabel(actions, label.value, event); // touch scrolls
+        if (event.button === 0 && event.pointerType !== "touch") dragLabel(actions, label.value, event);
       },
     },
     h("span", { class: "label-text", dir: "auto" }, name),
     position < 9 ? h("kbd", {}, position + 1) : null,
+  );
+  const grip = h(
+    "span",
+    {
+      class: "label-grip", // for fingers, which scroll the list elsewhere
+      "aria-hidden": "true",
+      onpointerdown: (event: PointerEvent) => {
+        event.preventDefault();
+        dragLabel(actions, label.value, event);
+      },
+    },
+    icon("grip"),
   );
   const lock = iconButton(
     label.locked ? "lock" : "unlock",
@@ -136,7 +148,7 @@ function row(actions: Actions, label: Label, { selected, hidden, position }: Sho
   });
   remove.classList.add("small", "label-delete");
   const classes = `label-row${selected ? " selected" : ""}${hidden ? " is-hidden" : ""}`;
-  return h("li", { class: classes, "data-label": label.value }, colour, choose, hide, lock, remove);
+  return h("li", { class: classes, "data-label": label.value }, grip, colour, choose, hide, lock, remove);
 }
 
 /** Put a label elsewhere in the list, once the pointer that went down on it has moved up or down. */
