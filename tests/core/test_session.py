@@ -208,12 +208,12 @@ class TestCanvas:
         answered = session(LIVER, CLICK).answered(1, patch)
         canvas = Canvas(SHAPE)
 
-        assert canvas.follow(answered) == Box((0, 0, 0), SHAPE)
+        assert canvas.follow(answered) == {0: Box((0, 0, 0), SHAPE)}
         assert canvas.mask(1).all()
-        assert canvas.follow(answered) is None
-        assert canvas.follow(answered.add(Undone())) == Box((0, 0, 0), SHAPE)
+        assert canvas.follow(answered) == {}
+        assert canvas.follow(answered.add(Undone())) == {0: Box((0, 0, 0), SHAPE)}
         assert not canvas.map.any()
-        assert canvas.follow(answered.add(Undone()).add(Redone())) == Box((0, 0, 0), SHAPE)
+        assert canvas.follow(answered.add(Undone()).add(Redone())) == {0: Box((0, 0, 0), SHAPE)}
         assert canvas.mask(1).all()
 
     def test_an_answer_may_be_replaced(self) -> None:
@@ -221,7 +221,7 @@ class TestCanvas:
         first, second = (Patch.between(zeros, np.full(SHAPE, value, np.uint16)) for value in (1, 2))
         canvas = Canvas(SHAPE)
         canvas.follow(session(LIVER, CLICK).answered(1, first))
-        assert canvas.follow(session(LIVER, CLICK).answered(1, second)) == Box((0, 0, 0), SHAPE)
+        assert canvas.follow(session(LIVER, CLICK).answered(1, second)) == {0: Box((0, 0, 0), SHAPE)}
         assert (canvas.map == 2).all()
 
     def test_an_answer_already_painted_is_not_painted_again(self) -> None:
@@ -231,7 +231,7 @@ class TestCanvas:
         patch = Patch.between(before, canvas.map)
         canvas.hold(1, patch)
         answered = session(LIVER, CLICK).answered(1, patch)
-        assert canvas.follow(answered) is None
+        assert canvas.follow(answered) == {}
         assert canvas.mask(1).sum() == 12
         canvas.follow(answered.add(Undone()))
         assert not canvas.map.any()

@@ -93,6 +93,7 @@ class Client:
         self.numbers = iter(range(1, 10**6))
         self.state = self.next("state")["state"]
         self.map = np.zeros(self.state["shape"], np.uint16)
+        self.maps = {0: self.map}  # by layer
 
     def __enter__(self):
         return self
@@ -110,7 +111,7 @@ class Client:
             message = self.socket.recv(timeout=timeout)
         if isinstance(message, bytes):
             message = unpack(message)
-            message.onto(self.map)
+            message.onto(self.maps.setdefault(message.layer, np.zeros_like(self.map)))
         else:
             message = json.loads(message)
             if message["type"] == "answered":

@@ -11,6 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from segmend.core.image import Image
+from segmend.core.session import Label, label_to_json
 from segmend.runtime.budget import DEFAULT_BYTES
 from segmend.server.open_session import OpenSession
 from segmend.server.wire import unpack
@@ -132,7 +133,7 @@ def test_undo_redo_and_remove(client, session):
 def test_any_event_may_be_posted(client, session):
     events = f"/api/sessions/{session}/events"
     assert client.post(events, json=defined(4, "bar", BLUE)).json()["state"]["labels"] == [
-        {"value": 4, "name": "bar", "colour": BLUE, "locked": False, "opacity": 1.0, "codes": None}
+        label_to_json(Label(4, "bar", tuple(BLUE)))
     ]
     assert client.post(events, json={**clicked(BOX, label=4)}).status_code == 200
     assert client.post(events, json={"event": "undone"}).json()["state"]["undone"] == [1]

@@ -9,7 +9,7 @@ from segmend import io
 from segmend.core.image import Image, scale_affine
 from segmend.core.related import on_grid_of
 from segmend.server.volumes import HEADER_BYTES
-from tests.server.running import RED, rooms
+from tests.server.running import RED, Client, clicked, defined, rooms
 
 FINE = Image(
     np.random.default_rng(1).integers(0, 900, (1, 7, 9, 11)).astype(np.int16),
@@ -87,6 +87,24 @@ def test_a_time_of_a_case_becomes_a_case_of_its_own(client, store):
     assert made["patient"] == "DOE" and made["notes"] == ["Another note."]
     np.testing.assert_array_equal(store.image(made["id"]).voxels[0], voxels[4])
     assert client.post(f"/api/cases/{case}/frames/6").status_code == 404
+
+
+def test_marks_of_a_case_of_many_times_are_refused_however_they_come(server, client, store):
+    image = Image(np.zeros((6, 3, 6, 8), np.int16), rooms().affine, ("The fourth axis is time: 6 volumes, 2 s apart.",))
+    session = client.post(f"/api/cases/{store.add_case('dynamic', image, modality='MR').id}/sessions").json()["id"]
+    why = "This case has many times, and a mark belongs to one of them"
+    edit = {"event": "edited", "edit": {"kind": "keep_largest"}, "label": 1}
+    with Client(server.address, session) as live:
+        live.do(defined(1))
+
+        for event in (clicked((1, 2, 2)), edit):
+            for route in ("events", "preview"):
+                reply = client.post(f"/api/sessions/{session}/{route}", json=event)
+                assert reply.status_code == 422 and reply.json()["detail"].startswith(why)
+        number = live.send(clicked((1, 2, 2)))
+        assert live.next("error", id=number)["message"].startswith(why)
+
+    assert [event["event"] for event in client.get(f"/api/sessions/{session}").json()["events"]] == ["defined"]
 
 
 def test_new_sessions_begin_with_the_labels_of_the_project(client, store):

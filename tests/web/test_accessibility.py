@@ -92,7 +92,7 @@ def test_axe_finds_nothing_in_a_case_and_its_dialogs(person, add, volume):
         expect(page.get_by_role("button", name="change the name that others see")).to_be_visible()
         other.get_by_role("button", name="change the name that others see").click()
         found += findings(other, "name")
-    for name in ("Reject…", "what its name says", "Labels of this project…"):
+    for name in ("Reject…", "by its name", "Labels of this project…"):
         button(person, name).click()
         expect(page.locator("dialog[open]")).to_be_visible()
         found += findings(person.page, name)

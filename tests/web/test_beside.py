@@ -131,7 +131,7 @@ def test_labels_have_an_order_an_opacity_and_a_code_and_projects_begin_with_them
 
     page.locator("[data-key=label-2]").click()
     page.get_by_label("Opaque: Object 2").fill("25")
-    page.get_by_role("button", name="what its name says").click()
+    page.get_by_role("button", name="by its name").click()
     page.get_by_role("combobox", name="Search organs, tissues and lesions").fill("kidney left")
     page.get_by_role("option", name="Left kidney").click()
     expect(page.locator(".label-code")).to_have_text("Kidney, left")

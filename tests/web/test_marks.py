@@ -141,7 +141,8 @@ def test_labels_are_added_renamed_coloured_and_locked(opened):
     assert opened.prompts == []
     tumour = opened.recorded["labels"][1]
     assert tumour == {
-        "value": 2, "name": "Tumour", "colour": [16, 32, 48], "locked": True, "opacity": 1, "codes": None
+        "value": 2, "name": "Tumour", "colour": [16, 32, 48], "locked": True, "opacity": 1, "codes": None,
+        "layer": 0, "instance": None,
     }  # fmt: skip
     opened.page.keyboard.press("1")
     opened.click(MIDDLE)

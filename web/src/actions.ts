@@ -9,7 +9,8 @@ import { boundsOf, maskPrompt, widthIn } from "./bits";
 import { CaseList } from "./caselist";
 import { changeOf } from "./change";
 import { changeOf as wordsOfEdit, copyOf, describeEdit } from "./edits";
-import { UncertaintyMap, LabelMap } from "./labelmap";
+import { UncertaintyMap, LabelMap, LayeredMap } from "./labelmap";
+import { nextObject, objectsOf, titleOf } from "./labels";
 import { type Answered, type Handlers, Live, type Person } from "./live";
 import { centreViews, covering, nextRank, whyNot } from "./look";
 import { turnedOver } from "./handles";
@@ -60,7 +61,7 @@ const GONE = 404; // and of one about what is no longer there
 /** Return a label as it is when it is made. */
 function newLabel(value: number, name = objectName(value)): api.Label {
   const colour = PALETTE[(value - 1) % PALETTE.length];
-  return { value, name, colour, locked: false, opacity: 1, codes: null };
+  return { value, name, colour, locked: false, opacity: 1, codes: null, layer: 0, instance: null };
 }
 
 const lastUndo = (events: readonly api.Event[]): number => events.map(({ event }) => event).lastIndexOf("undone");
@@ -252,7 +253,7 @@ export class Actions {
       beside,
       others: new Map(),
       planes,
-      map: new LabelMap(volume.shape),
+      maps: new LayeredMap(volume.shape),
       uncertainty: null,
       resumed: false,
     };
@@ -535,8 +536,8 @@ export class Actions {
         if (session.events.length === 0 && this.store.state.unsent.length === 0) this.addLabel(objectName(1));
       },
       map: (patch) => {
-        opened.map.clear();
-        opened.map.apply(patch);
+        opened.maps.clear();
+        opened.maps.of(patch.layer).apply(patch);
         this.#changed(null);
       },
       ready: () => {
@@ -670,7 +671,8 @@ export class Actions {
   /** Say that another label lies where a mark was put down, and keeps its voxels. */
   #tellCovered(opened: Opened, event: Prompted | Edited, coveredBy: number | null): void {
     const { labels, label } = this.store.state;
-    const there = coveredBy ?? (event.event === "prompted" ? covering(event, opened.map) : null);
+    const there =
+      coveredBy ?? (event.event === "prompted" ? covering(event, opened.maps.ofLabel(labels, event.label)) : null);
     const other = labels.find(({ value }) => value === there);
     if (other === undefined || event.label !== label) return;
     toast(fill(SAY.covered, { name: other.name, remedy: other.locked ? SAY.unlockFirst : SAY.switchOn }), "error");
@@ -679,21 +681,22 @@ export class Actions {
   #paint(opened: Opened, patch: MaskPatch): void {
     if (this.store.state.opened !== opened || patch.values.length === 0) return;
     this.#count(opened, patch);
-    opened.map.apply(patch);
+    opened.maps.of(patch.layer).apply(patch);
     this.#changed(patch.box);
   }
 
   /** Count what an edit changes of its label, before it is shown. */
-  #count(opened: Opened, { position, box, values }: MaskPatch): void {
+  #count(opened: Opened, { position, box, values, layer }: MaskPatch): void {
     const event = this.store.state.events.at(position);
     if (event?.event !== "edited") return;
-    const [, rows, columns] = opened.map.shape;
+    const map = opened.maps.of(layer);
+    const [, rows, columns] = map.shape;
     let at = 0;
     for (let z = box.low[0]; z < box.high[0]; z++) {
       for (let y = box.low[1]; y < box.high[1]; y++) {
         const row = (z * rows + y) * columns;
         for (let x = box.low[2]; x < box.high[2]; x++, at++) {
-          const was = opened.map.values[row + x] === event.label;
+          const was = map.values[row + x] === event.label;
           const now = values[at] === event.label;
           if (now && !was) this.#changes.gained += 1;
           if (was && !now) this.#changes.lost += 1;
@@ -705,7 +708,7 @@ export class Actions {
   #uncertainty(opened: Opened, patch: UncertaintyPatch): void {
     if (this.store.state.opened !== opened) return;
     if (this.store.state.uncertaintyOf !== patch.position) this.#forgetUncertainty(opened); // that of an earlier answer
-    opened.uncertainty ??= new UncertaintyMap(opened.map.shape);
+    opened.uncertainty ??= new UncertaintyMap(opened.maps.shape);
     opened.uncertainty.apply(patch);
     this.store.set({ uncertaintyVersion: this.store.state.uncertaintyVersion + 1, uncertaintyOf: patch.position });
   }
@@ -770,7 +773,7 @@ export class Actions {
     let patch: MaskPatch | null = null;
     const take = (): void => {
       if (patch === null || this.#isFinished()) return;
-      const other = new LabelMap(opened.map.shape);
+      const other = new LabelMap(opened.maps.shape);
       other.apply(patch);
       reportErrors(async () => {
         const prompt = await maskPrompt(other, label);
@@ -794,7 +797,7 @@ export class Actions {
     try {
       const patch = await ask(opened.session);
       if (this.store.state.preview !== asked || this.store.state.opened !== opened) return; // dropped meanwhile
-      this.store.set({ preview: { event, title, change: changeOf(opened.map, patch, label), take } });
+      this.store.set({ preview: { event, title, change: changeOf(opened.maps.of(patch.layer), patch, label), take } });
     } catch (error) {
       if (this.store.state.preview === asked) this.dropPreview();
       throw error;
@@ -843,7 +846,9 @@ export class Actions {
   /** Return a new label's value, defined without being chosen: for a part that is cut off. */
   defineNext(): number {
     const value = freeValue(this.#knownLabels());
-    this.define(newLabel(value));
+    const { labels, label } = this.store.state;
+    const layer = labels.find((one) => one.value === label)?.layer ?? 0; // a part has no voxel of what it was cut from
+    this.define({ ...newLabel(value), layer });
     return value;
   }
 
@@ -853,7 +858,8 @@ export class Actions {
     const { opened, labels, label } = this.store.state;
     if (larger === 0 || opened === null) return;
     const name = labels.find(({ value }) => value === label)?.name ?? SAY.thisLabel;
-    if (boundsOf(opened.map, label) !== null) this.place({ kind: "adjust", k: larger, of: "mask" });
+    if (boundsOf(opened.maps.ofLabel(labels, label), label) !== null)
+      this.place({ kind: "adjust", k: larger, of: "mask" });
     else toast(fill(SAY.noMask, { name }));
   }
 
@@ -870,14 +876,23 @@ export class Actions {
         const { opened, label, labels, method, finetune, overwrite, events } = this.store.state;
         this.#nudge = null;
         const known = labels.find(({ value }) => value === label);
-        if (opened === null || known === undefined || known.locked || boundsOf(opened.map, label) === null) return;
+        if (
+          opened === null ||
+          known === undefined ||
+          known.locked ||
+          boundsOf(opened.maps.ofLabel(labels, label), label) === null
+        )
+          return;
         const prompt = { kind: "adjust", k: larger, of: "mask" } as const;
         const event = { event: "prompted", prompt, label, method, finetune, overwrite, joined: false } as const;
         const title = SAY.nudged;
         const patch = larger === 0 ? null : await api.preview(opened.session, event);
         if (this.store.state.opened !== opened || this.store.state.events !== events || this.#nudged) return;
         if (patch === null) this.dropPreview();
-        else this.store.set({ preview: { event, title, change: changeOf(opened.map, patch, label), take: null } });
+        else
+          this.store.set({
+            preview: { event, title, change: changeOf(opened.maps.of(patch.layer), patch, label), take: null },
+          });
       }
     } finally {
       this.#nudging = false;
@@ -894,8 +909,8 @@ export class Actions {
 
   /** Let the method better the selected label's mask as it stands, or make a first one where there is none. */
   async refine(): Promise<void> {
-    const { opened, label } = this.store.state;
-    if (opened !== null) this.place(await maskPrompt(opened.map, label));
+    const { opened, label, labels } = this.store.state;
+    if (opened !== null) this.place(await maskPrompt(opened.maps.ofLabel(labels, label), label));
   }
 
   /** Put a prompt in the place of a mark that was moved or turned over; its label is worked out again. */
@@ -1022,8 +1037,32 @@ export class Actions {
     toast(labels.length === 1 ? fill(SAY.loaded, { name }) : plural(SAY.loadedLabels, labels.length, { name }), "good");
   }
 
-  define(label: api.Label): void {
-    this.#live?.send({ event: "defined", label, joined: false });
+  define(label: api.Label, joined = false): void {
+    this.#live?.send({ event: "defined", label, joined });
+  }
+
+  /** Change a label, and with it all objects of its name: one step. */
+  defineObjects(label: api.Label, changes: Partial<Omit<api.Label, "value" | "instance">>): void {
+    objectsOf(this.store.state.labels, label).forEach((one, i) => {
+      this.define({ ...one, ...changes }, i > 0);
+    });
+  }
+
+  /** Begin another object of the selected label: a label with the same name and the next number. */
+  nextObject(): void {
+    const known = this.#knownLabels();
+    const label = known.filter(({ value }) => value === this.store.state.label).at(-1);
+    if (label === undefined || this.#isFinished()) return;
+    const { first, next } = nextObject(known, label, freeValue(known));
+    if (first !== label) this.define(first);
+    this.define(next, first !== label);
+    this.select(next.value);
+    toast(fill(SAY.objectBegun, { name: titleOf(next) }), "good");
+  }
+
+  /** Let a label share voxels with others, or not: it has a layer of its own then. */
+  setOverlap(label: api.Label, overlap: boolean): void {
+    this.defineObjects(label, { layer: overlap ? label.value : 0 });
   }
 
   /** Delete a label with its mask and its marks; one stays, to be marked. */
@@ -1048,7 +1087,13 @@ export class Actions {
       toast(fill(SAY.lockedMerge, { name: locked.name }), "error");
       return;
     }
-    this.edit({ kind: "merge", other });
+    const layers = new Set(labels.filter(({ value }) => value === other || value === label).map(({ layer }) => layer));
+    if (layers.size === 1) this.edit({ kind: "merge", other });
+    else {
+      const edit = { kind: "combine", operation: "union", other, margin_mm: 0 } as const;
+      this.#live?.send({ event: "edited", edit, label, overwrite: this.store.state.overwrite, joined: false });
+      this.#live?.send({ event: "deleted", label: other, joined: true });
+    }
   }
 
   /** Put a label before another one in the list, or at its end. */
@@ -1073,8 +1118,9 @@ export class Actions {
   addLabels(wanted: readonly api.TemplateLabel[]): void {
     let known = this.#knownLabels();
     const missing = wanted.filter(({ name }) => !known.some((label) => label.name === name));
-    missing.forEach(({ name, colour, codes }, i) => {
-      const label = { ...newLabel(freeValue(known), name), colour, codes: codes ?? null };
+    missing.forEach(({ name, colour, codes, overlaps }, i) => {
+      const value = freeValue(known);
+      const label = { ...newLabel(value, name), colour, codes: codes ?? null, layer: overlaps ? value : 0 };
       known = [...known, label];
       this.#live?.send({ event: "defined", label, joined: i > 0 });
     });
@@ -1134,10 +1180,10 @@ export class Actions {
 
   /** Make strokes and brushes a quarter as wide as the selected label's mask in the slice in view. */
   fitRadius(): void {
-    const { opened, label, crosshair } = this.store.state;
+    const { opened, label, labels, crosshair } = this.store.state;
     const plane = activePlane(this.store.state);
     if (opened === null || plane === null) return;
-    const width = widthIn(opened.map, label, plane.normal, crosshair[plane.normal]);
+    const width = widthIn(opened.maps.ofLabel(labels, label), label, plane.normal, crosshair[plane.normal]);
     if (width === null) toast(SAY.nothingToFit);
     else this.setRadius(width / 8);
   }

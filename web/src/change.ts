@@ -23,7 +23,7 @@ export interface Change {
 }
 
 /** Return what a patch would change of a label, and of no other: a voxel that another label loses is gained here. */
-export function changeOf(map: LabelMap, { box, values }: MaskPatch, label: number): Change {
+export function changeOf(map: LabelMap, { box, values }: Pick<MaskPatch, "box" | "values">, label: number): Change {
   const codes = new Uint8Array(values.length);
   const [, rows, columns] = map.shape;
   let [at, gained, lost] = [0, 0, 0];

@@ -6,6 +6,7 @@
 
 import type { Edit, Label } from "./api";
 import type { Axis, Index, Plane } from "./geometry";
+import { titleOf } from "./labels";
 import { fill, phrases, plural } from "./phrases";
 
 type Of<K extends Edit["kind"]> = Extract<Edit, { kind: K }>;
@@ -56,10 +57,12 @@ function limits(within: readonly (number | null)[] | null | undefined): string {
 }
 
 /** Return what an edit did, in a few plain words. */
-export function describeEdit(edit: Edit, labels: readonly Pick<Label, "value" | "name">[]): string {
+export function describeEdit(edit: Edit, labels: readonly Pick<Label, "value" | "name" | "instance">[]): string {
   const say = phrases.edits;
-  const named = (value: number): string =>
-    labels.find((label) => label.value === value)?.name ?? fill(phrases.common.label, { n: value });
+  const named = (value: number): string => {
+    const label = labels.find((one) => one.value === value);
+    return label === undefined ? fill(phrases.common.label, { n: value }) : titleOf(label);
+  };
   switch (edit.kind) {
     case "paint":
       return fill(edit.positive ? say.painted : say.erased, { limits: limits(edit.within) });

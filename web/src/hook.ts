@@ -6,7 +6,8 @@
  *   it is shown; null when it is in another slice, beside the picture, or under something
  * - `goTo(index)` moves the crosshair, and with it the slices
  * - `show(layout)` shows all planes ("grid"), one of them or 3D ("render")
- * - `labelAt(index)` is the mask's label there
+ * - `labelAt(index)` is the mask's label there, the one furthest down the list where several share the voxel
+ * - `labelsAt(index)` are all of them
  * - `settled()` is true when everything is sent, answered and loaded
  */
 
@@ -22,6 +23,7 @@ export interface Hook {
   goTo(index: Index): void;
   show(layout: Layout): void;
   labelAt(index: Index): number | null;
+  labelsAt(index: Index): readonly number[];
   settled(): boolean;
   kept(): boolean; // closing the tab now would lose nothing
 }
@@ -51,7 +53,12 @@ export function exposeHook(actions: Actions, viewer: Viewer): void {
     show: (layout) => {
       actions.setLayout(layout);
     },
-    labelAt: (index) => store.state.opened?.map.at(index) ?? null,
+    labelAt: (index) => {
+      const { opened, labels } = store.state;
+      const there = opened?.maps.at(index);
+      return there === undefined ? null : (labels.filter(({ value }) => there.includes(value)).at(-1)?.value ?? 0);
+    },
+    labelsAt: (index) => store.state.opened?.maps.at(index) ?? [],
     kept: () => !actions.unsafe,
     settled: () => {
       const { opened, connection, pending, unsent, loading } = store.state;

@@ -179,6 +179,14 @@ export const SHORTCUTS: readonly Shortcut[] = [
     },
   },
   {
+    shown: "J",
+    what: phrases.keys.nextObject,
+    matches: letter("j"),
+    act: (actions) => {
+      actions.nextObject();
+    },
+  },
+  {
     shown: "1–9",
     what: phrases.keys.label,
     matches: (event) => plain(event) && !event.shiftKey && /^Digit[1-9]$|^Numpad[1-9]$/.test(event.code),

@@ -46,6 +46,35 @@ export class LabelMap extends BoxedMap<Uint16Array> {
   }
 }
 
+/** The label maps of a session by layer: labels of one layer share no voxel, those of two may. */
+export class LayeredMap {
+  readonly #maps = new Map<number, LabelMap>();
+
+  constructor(readonly shape: Index) {}
+
+  /** Return the map of a layer, an empty one where nothing was painted on it yet. */
+  of(layer: number): LabelMap {
+    let map = this.#maps.get(layer);
+    if (map === undefined) this.#maps.set(layer, (map = new LabelMap(this.shape)));
+    return map;
+  }
+
+  /** Return the map that a label's mask is in. */
+  ofLabel(labels: readonly { readonly value: number; readonly layer?: number }[], label: number): LabelMap {
+    return this.of(labels.find(({ value }) => value === label)?.layer ?? 0);
+  }
+
+  /** Return the labels at a voxel, those of the lowest layer first. */
+  at(index: Index): readonly number[] {
+    const layers = [...this.#maps.keys()].sort((a, b) => a - b);
+    return layers.map((layer) => this.of(layer).at(index)).filter((label) => label !== 0);
+  }
+
+  clear(): void {
+    for (const map of this.#maps.values()) map.clear();
+  }
+}
+
 /** One uncertainty a voxel, 0 (sure) to 255. */
 export class UncertaintyMap extends BoxedMap<Uint8Array> {
   constructor(shape: Index) {

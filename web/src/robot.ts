@@ -43,7 +43,7 @@ export async function watchRobot(store: Store, goTo: (place: Index) => void): Pr
       if (gone()) return;
       if (step.prompt === null) break;
       mask = step.mask;
-      const change = await differenceOf(opened.map, label, step.mask);
+      const change = await differenceOf(opened.maps.ofLabel(store.state.labels, label), label, step.mask);
       if (gone()) return;
       goTo(step.prompt.index);
       show({ prompts: [...shown.prompts, step.prompt], dices: [...shown.dices, step.dice], change });
@@ -69,7 +69,7 @@ async function differenceOf(map: LabelMap, label: number, packed: api.RobotStep[
       for (let x = inner.low[2]; x < inner.high[2]; x++, from++) if (inside[from] === 1) values[row + x] = label;
     }
   }
-  return changeOf(map, { position: 0, box, values }, label);
+  return changeOf(map, { box, values }, label);
 }
 
 /** Return the corners of a curve in a box of so many pixels: Dice from 0 at the bottom to 1 at the top. */

@@ -611,7 +611,7 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** The label map's bounding box as one patch frame */
+        /** The label map's bounding box as one patch frame; where labels may share voxels, each layer has a map */
         readonly get: operations["label_map_api_sessions__session__map_get"];
         readonly put?: never;
         readonly post?: never;
@@ -1463,6 +1463,17 @@ export interface components {
             /** Colour */
             readonly colour: Triple;
             /**
+             * Instance
+             * @description the object's number among those of its name; null: it is the only one
+             */
+            readonly instance?: number | null;
+            /**
+             * Layer
+             * @description labels of one layer share no voxel, those of different ones may; it stays once a label has marks
+             * @default 0
+             */
+            readonly layer: number;
+            /**
              * Locked
              * @default false
              */
@@ -2056,6 +2067,12 @@ export interface components {
              * @description printable characters
              */
             readonly name: string;
+            /**
+             * Overlaps
+             * @description it may share voxels with other labels
+             * @default false
+             */
+            readonly overlaps: boolean;
         };
         /**
          * ThresholdJson
@@ -7070,6 +7087,17 @@ export interface operations {
                     /** Colour */
                     readonly colour: Triple;
                     /**
+                     * Instance
+                     * @description the object's number among those of its name; null: it is the only one
+                     */
+                    readonly instance?: number | null;
+                    /**
+                     * Layer
+                     * @description labels of one layer share no voxel, those of different ones may; it stays once a label has marks
+                     * @default 0
+                     */
+                    readonly layer?: number;
+                    /**
                      * Locked
                      * @default false
                      */
@@ -7325,7 +7353,10 @@ export interface operations {
     };
     readonly label_map_api_sessions__session__map_get: {
         readonly parameters: {
-            readonly query?: never;
+            readonly query?: {
+                /** @description of a label */
+                readonly layer?: number;
+            };
             readonly header?: never;
             readonly path: {
                 readonly session: string;

@@ -2,7 +2,7 @@
  * The one store: what is being shown and with what. Views render from it and hold none of it.
  *
  * `set` takes the fields that change and announces them to whoever listens for any of them.
- * The mask's voxels lie in a LabelMap, changed in place; `maskVersion` says that they changed.
+ * The masks' voxels lie in a LayeredMap, changed in place; `maskVersion` says that they changed.
  */
 
 import type { Side, Theme } from "./appearance";
@@ -13,7 +13,7 @@ import type { Change } from "./change";
 import type { Contrast, Statistics } from "./contrast";
 import { BRUSH, type Brush } from "./edits";
 import { type Axis, type Box, type Index, type Plane, type PlaneName, spacingOf, type View } from "./geometry";
-import type { UncertaintyMap, LabelMap } from "./labelmap";
+import type { UncertaintyMap, LayeredMap } from "./labelmap";
 import type { Person } from "./live";
 import type { Volume } from "./nifti";
 import { fill, phrases, plural } from "./phrases";
@@ -58,7 +58,7 @@ export interface Opened {
   readonly beside: readonly SeriesInfo[]; // series that are shown on that grid, the last of the images
   readonly others: Map<number, Series>; // those after the first that have been fetched
   readonly planes: readonly Plane[];
-  readonly map: LabelMap;
+  readonly maps: LayeredMap;
   uncertainty: UncertaintyMap | null; // made when a method first says where it is uncertain
   resumed: boolean; // what the session was left with has been taken up
 }

@@ -1,7 +1,7 @@
 /**
  * Patch frames: how changed boxes of the label map travel. Little endian:
  *
- *   "SGM1" | u32 position | u32 flags | u32 low z, y, x | u32 high z, y, x | payload
+ *   "SGM1" | u32 position | u32 flags | u32 low z, y, x | u32 high z, y, x | u32 layer | payload
  *
  * The payload is the uint16 label values of the box, x fastest; flag bit 1 marks a payload
  * compressed with zlib. A frame that begins with "SGD1" has a uint8 a voxel: the method's uncertainty.
@@ -14,6 +14,7 @@ export interface MaskPatch {
   readonly position: number; // of the event this answers
   readonly box: Box;
   readonly values: Uint16Array;
+  readonly layer: number; // whose map it is of
 }
 
 /** How uncertain the method is of each voxel of a box, 0 to 255. */
@@ -52,7 +53,9 @@ export async function readPatch(frame: ArrayBuffer): Promise<MaskPatch | Uncerta
     throw new FrameError(fill(phrases.errors.maskSize, { voxels, bytes: bytes.byteLength }));
   }
   const patch = { position: number(1), box: { low, high } };
-  return magic === MASK ? { ...patch, values: new Uint16Array(bytes) } : { ...patch, values: new Uint8Array(bytes) };
+  return magic === MASK
+    ? { ...patch, values: new Uint16Array(bytes), layer: number(9) }
+    : { ...patch, values: new Uint8Array(bytes) };
 }
 
 async function inflate(bytes: ArrayBuffer): Promise<ArrayBuffer> {

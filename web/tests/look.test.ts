@@ -7,7 +7,15 @@ import { INITIAL, type Opened, type State } from "../src/state";
 
 const defined = (value: number): Event => ({
   event: "defined",
-  label: { value, name: value === 1 ? "liver" : "kidney", colour: [1, 2, 3], locked: false, opacity: 1, codes: null },
+  label: {
+    value,
+    name: value === 1 ? "liver" : "kidney",
+    colour: [1, 2, 3],
+    locked: false,
+    opacity: 1,
+    codes: null,
+    layer: 0,
+  },
   joined: false,
 });
 const clicked = (label: number): Event => ({

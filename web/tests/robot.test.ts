@@ -55,7 +55,15 @@ describe("the tour", () => {
     expect(second.tried({ ...INITIAL, events: [click(true), click(false)], done: [0, 1] }, marked)).toBe(true);
     expect(third.tried({ ...marked, undone: [1] }, marked)).toBe(true);
     expect(fourth.tried({ ...INITIAL, crosshair: [1, 0, 0] }, INITIAL)).toBe(true);
-    const label = { value: 2, name: "two", colour: [1, 2, 3], locked: false, opacity: 1, codes: null } as const;
+    const label = {
+      value: 2,
+      name: "two",
+      colour: [1, 2, 3],
+      locked: false,
+      opacity: 1,
+      codes: null,
+      layer: 0,
+    } as const;
     expect(fifth.tried({ ...INITIAL, labels: [label] }, INITIAL)).toBe(true);
   });
 });

@@ -12,6 +12,7 @@ const label = (value: number, name = "lesion"): Label => ({
   locked: false,
   opacity: 1,
   codes: null,
+  layer: 0,
 });
 const defined = (value: number, name?: string): Event => ({
   event: "defined",

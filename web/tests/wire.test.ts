@@ -1,6 +1,6 @@
 import { deflateSync, inflateSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { LabelMap } from "../src/labelmap";
+import { LabelMap, LayeredMap } from "../src/labelmap";
 import { bitsOf, boundsOf, maskPrompt } from "../src/bits";
 import { isUncertainty, readPatch } from "../src/wire";
 
@@ -38,6 +38,29 @@ describe("a patch frame", () => {
   it("is refused when it is something else", async () => {
     await expect(readPatch(new ArrayBuffer(8))).rejects.toThrow("could not be read");
     await expect(readPatch(frame(0, [1, 2]))).rejects.toThrow("A mask of 4 voxels came with 4 bytes");
+  });
+});
+
+describe("a layered map", () => {
+  const labels = [
+    { value: 1, layer: 0 },
+    { value: 4, layer: 4 },
+  ];
+
+  it("takes the patch of each layer to a map of its own", async () => {
+    const lower = frame(0, [1, 1, 0, 0]);
+    const upper = frame(0, [4, 0, 4, 0]);
+    new DataView(upper).setUint32(36, 4, true);
+    const maps = new LayeredMap([1, 4, 5]);
+    for (const bytes of [lower, upper]) {
+      const patch = await readPatch(bytes);
+      if (!isUncertainty(patch)) maps.of(patch.layer).apply(patch);
+    }
+    expect(maps.at([0, 1, 2])).toEqual([1, 4]);
+    expect(maps.at([0, 2, 2])).toEqual([4]);
+    expect(boundsOf(maps.ofLabel(labels, 1), 1)).toEqual({ low: [0, 1, 2], high: [1, 2, 4] });
+    maps.clear();
+    expect(maps.at([0, 1, 2])).toEqual([]);
   });
 });
 

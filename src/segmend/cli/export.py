@@ -13,8 +13,10 @@ from segmend.cli.place import open_store, place_options
 from segmend.cli.start import weights_of
 from segmend.cli.words import as_json, check_free, force_option, patient_option, say
 from segmend.core.atomic import write_atomically
+from segmend.core.layers import FLAT
 from segmend.datasets.folder import WRITERS
 from segmend.errors import SegmendError, SettingsError
+from segmend.io import LAYERED_FORMATS
 from segmend.results import kinds
 from segmend.results.archive import Wanted, archive, check_kinds
 from segmend.results.case_result import CaseResult, newest_result, result_of
@@ -125,7 +127,9 @@ def export(
         suffix = kinds.suffix_of(Path(out))
         kinds.write_result(Path(out), result, suffix, anonymous=anonymous, weights=folders)
     values = _said(out, result)
-    say(values, [f"{out}: {', '.join(values['labels']) or 'no labels'}."], as_json=as_json)
+    note = _loses_overlap(suffix, result)
+    lines = [f"{out}: {', '.join(values['labels']) or 'no labels'}.", *([FLAT] if note else [])]
+    say({**values, "note": FLAT if note else None}, lines, as_json=as_json)
 
 
 def _sessions(store: Store) -> list[dict[str, Any]]:
@@ -193,11 +197,16 @@ def _cases(count: int) -> str:
     return f"{count} case{'' if count == 1 else 's'}"
 
 
+def _loses_overlap(suffix: str, result: CaseResult) -> bool:
+    """Tell whether labels share voxels and a file holds one label a voxel."""
+    return kinds.KINDS[suffix].group == "masks" and suffix not in LAYERED_FORMATS and result.overlap
+
+
 def _said(out: str, result: CaseResult) -> dict[str, Any]:
     return {
         "out": out,
         "session": result.record.id,
         "case": result.case.id,
-        "labels": {label.name: int((result.map == label.value).sum()) for label in result.labels},
+        "labels": {label.name: int(result.mask(label.value).sum()) for label in result.labels},
         "unanswered": len(result.session.pending),
     }

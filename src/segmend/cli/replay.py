@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -10,7 +11,10 @@ import click
 from segmend.cli.reading import read_image
 from segmend.cli.start import weights_of
 from segmend.cli.words import as_json, check_free, device_options, force_option, mask_writer, patient_option, say
+from segmend.core.layers import label_mask
 from segmend.errors import ModelError
+from segmend.io import LAYERED_FORMATS
+from segmend.results.kinds import suffix_of
 from segmend.runtime.engine import Device
 from segmend.server.replaying import Provenance, Replayed
 
@@ -62,14 +66,14 @@ def replay(
         )
     if not replayed.same and not anyway:
         raise ModelError(f"The mask came out otherwise{_why(replayed)}; it is not written without --anyway.")
-    labels = list(replayed.session.labels.values())
-    write(replayed.map, labels)
+    labels = [replace(label, name=label.title) for label in replayed.session.labels.values()]
+    write(replayed.maps if suffix_of(Path(out)) in LAYERED_FORMATS else replayed.map, labels)
     values = {
         "out": out,
         "same": replayed.same,
         "different": list(replayed.different),
         "other_weights": list(replayed.other_weights),
-        "labels": {label.name: int((replayed.map == label.value).sum()) for label in labels},
+        "labels": {label.name: int(label_mask(replayed.maps, label.value).sum()) for label in labels},
     }
     what = "the same mask, bit for bit" if replayed.same else f"another mask{_why(replayed)}"
     say(values, [f"{out}: {what}."], as_json=as_json)

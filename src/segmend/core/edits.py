@@ -132,7 +132,8 @@ class Threshold:
 class Combine:
     """The mask takes over another label's voxels, or stays away from it, or stays near it.
 
-    Labels have no voxel in common, so "subtract" and "intersect" are with the other label grown by `margin_mm`.
+    "subtract" and "intersect" are with the other label grown by `margin_mm`, which is above 0 where the two can have no
+    voxel in common. Where they may, "union" leaves the other label as it is.
     """
 
     operation: Operation
@@ -238,8 +239,10 @@ def other_label(edit: Edit) -> int | None:
             return None
 
 
-def check_edit(edit: Edit, shape: Sequence[int]) -> None:
+def check_edit(edit: Edit, shape: Sequence[int], *, apart: bool = True) -> None:
     """Raise PromptError unless the edit makes sense in an image of this shape.
+
+    `apart` says that the labels of a `Combine` can have no voxel in common.
 
     >>> check_edit(Grow(0.0), (1, 5, 5))
     Traceback (most recent call last):
@@ -281,7 +284,7 @@ def check_edit(edit: Edit, shape: Sequence[int]) -> None:
         case Combine(operation=operation, margin_mm=margin):
             _check_choice("Two labels can be combined by", operation, get_args(Operation))
             _check_margin("Combining labels", margin)
-            if operation != "union" and margin == 0:
+            if apart and operation != "union" and margin == 0:
                 raise PromptError(f"Labels have no voxel in common, so {operation} needs a margin above 0 mm; got 0.")
         case Interpolate(slices=slices):
             _check_slices(edit, slices, shape)

@@ -13,6 +13,10 @@ does not care about order, the label map of a session is the xor of the patches 
 events in effect: undo, redo and opening a session again compute no mask. A `Canvas`
 holds that map and follows a session from state to state.
 
+Labels of one *layer* share no voxel; those of different layers may. So a session has a label map for each layer, and
+an answer changes that of its label alone. Which layer that is follows from the log: a label keeps its layer once
+something was put down on it.
+
 An event is stored before its answer is computed. An event in effect without an answer is
 *pending*; whoever opens the session next answers it.
 """
@@ -37,6 +41,8 @@ from segmend.core.prompts import to_json as prompt_to_json
 from segmend.errors import PromptError, ShapeError, UserError
 
 MAX_LABEL = 65535
+# Layers of one session: each is a label map in memory, here and in the browser.
+MAX_LAYERS = 16
 Finetune = Literal[
     "auto", "on", "off"
 ]  # may a method's network learn this image: where marks call for it, always, never
@@ -65,6 +71,19 @@ class Label:
     locked: bool = False  # a locked label's voxels never change
     opacity: float = 1.0  # of its mask, as a part of the opacity of all masks
     codes: SegmentCodes | None = None  # what it is in SNOMED CT; None: what its name says
+    layer: int = 0  # labels of one layer share no voxel, those of different ones may
+    instance: int | None = None  # its number among the objects that have its name; None: it is the only one
+
+    @property
+    def title(self) -> str:
+        """The name with the number of the object.
+
+        >>> Label(3, "nodule", PALETTE[0], instance=2).title, Label(3, "Object 1", PALETTE[0], instance=2).title
+        ('nodule 2', 'Object 1.2')
+        """
+        if self.instance is None:
+            return self.name
+        return f"{self.name}{'.' if self.name[-1:].isdigit() else ' '}{self.instance}"
 
 
 @dataclass(frozen=True)
@@ -288,6 +307,29 @@ class Session:
                 labels.pop(gone, None)
         return MappingProxyType(labels)
 
+    @cached_property
+    def _layers(self) -> Mapping[int, int]:
+        layers: dict[int, int] = {}  # by label, as of each event
+        found: dict[int, int] = {}
+        for i in self.done:
+            event = self.events[i]
+            if isinstance(event, Defined):
+                layers[event.label.value] = event.label.layer
+            elif isinstance(event, Asking):
+                asked = self.events[event.event] if isinstance(event, Removed) else event
+                assert isinstance(asked, Marked | Deleted), asked
+                found[i] = layers.get(asked.label, 0)
+        return MappingProxyType(found)
+
+    def layer_of(self, position: int) -> int:
+        """Return the layer whose map the answer to an event in effect changes.
+
+        >>> session = Session((1, 8, 8)).add(Defined(Label(1, "lesion", PALETTE[0], layer=1)))
+        >>> session.add(Deleted(1)).layer_of(1)
+        1
+        """
+        return self._layers.get(position, 0)
+
     def prompted(self, label: int | None = None, *, before: int | None = None) -> tuple[int, ...]:
         """Return the events whose prompts are in effect: of one label, or of all.
 
@@ -327,6 +369,7 @@ class Session:
                     raise PromptError(f"A colour needs three numbers of 0 to 255; got {label.colour}.")
                 if not 0 <= label.opacity <= 1:
                     raise PromptError(f"A label needs an opacity of 0 to 1; got {label.opacity:g}.")
+                self._check_layer(label)
             case Ordered(labels=values):
                 if len(set(values)) != len(values) or not set(values) <= self.labels.keys():
                     raise PromptError(
@@ -341,8 +384,8 @@ class Session:
                     self._check_replaces(event.replaces, value)
             case Edited(edit=edit, label=value):
                 self._check_label(value)
-                check_edit(edit, self.shape)
                 self._check_other(edit, value)
+                check_edit(edit, self.shape, apart=self._share_layer(edit, value))
             case Removed(event=earlier):
                 if earlier not in self.marked():
                     raise PromptError(f"Only a prompt or an edit in effect can be removed; event {earlier} is none.")
@@ -362,6 +405,38 @@ class Session:
                 if not self.undone:
                     raise PromptError("There is nothing to redo.")
 
+    def _check_layer(self, label: Label) -> None:
+        """Raise PromptError unless a label may be in its layer: one that has marks stays where it is."""
+        if not 0 <= label.layer <= MAX_LABEL:
+            raise PromptError(f"A label needs a layer of 0 to {MAX_LABEL}; got {label.layer}.")
+        if label.instance is not None and not 1 <= label.instance <= MAX_LABEL:
+            raise PromptError(f"An object needs a number of 1 to {MAX_LABEL}; got {label.instance}.")
+        known = self.labels.get(label.value)
+        if known is not None and known.layer != label.layer and self._is_touched(label.value):
+            raise PromptError(
+                f"Label {label.value} ({known.name}) has marks, so whether it may share voxels stays as it is."
+            )
+        layers = {0, label.layer, *(other.layer for other in self.labels.values())}
+        if len(layers) > MAX_LAYERS:
+            raise PromptError(f"A session has at most {MAX_LAYERS} layers of labels that may share voxels.")
+
+    def _is_touched(self, label: int) -> bool:
+        """Tell whether something in effect was put down on a label, or gave it voxels, since it was last deleted."""
+        for i in reversed(self.done):
+            event = self.events[i]
+            if label_gone(event) == label:
+                return False
+            if isinstance(event, Marked) and event.label == label:
+                return True
+            if isinstance(event, Edited) and other_label(event.edit) == label:
+                return True
+        return False
+
+    def _share_layer(self, edit: Edit, label: int) -> bool:
+        """Tell whether the other label that an edit names, if any, is one that can have no voxel of this label."""
+        other = self.labels.get(edit.other) if isinstance(edit, Combine) else None
+        return other is None or other.layer == self.labels[label].layer
+
     def _check_replaces(self, earlier: int, label: int) -> None:
         if earlier not in self.prompted(label):
             raise PromptError(f"Only a prompt in effect on the same label can be replaced; event {earlier} is none.")
@@ -378,6 +453,11 @@ class Session:
             self._check_label(changed)
         elif named not in self.labels:
             raise PromptError(f"Label {named} is not defined here; there are {sorted(self.labels)}.")
+        if not isinstance(edit, Combine) and self.labels[named].layer != self.labels[label].layer:
+            raise PromptError(
+                f"Labels {label} and {named} may share voxels, so neither can become a part of the other; "
+                "add the one to the other (combine), and delete it."
+            )
 
     def _check_label(self, value: int) -> None:
         if value not in self.labels:
@@ -387,31 +467,47 @@ class Session:
 
 
 class Canvas:
-    """The label map of a session as one array, moved from state to state in place.
+    """The label maps of a session as arrays, one a layer, moved from state to state in place.
 
     The one mutable thing here: a cache that any process can rebuild from the session.
     """
 
     def __init__(self, shape: Sequence[int]) -> None:
-        self.map: LabelMap = np.zeros(shape, np.uint16)
-        self._applied: dict[int, Patch] = {}
+        self._shape = tuple(shape)
+        self._layers: dict[int, LabelMap] = {0: np.zeros(self._shape, np.uint16)}
+        self._applied: dict[int, tuple[int, Patch]] = {}
 
-    def follow(self, session: Session) -> Box | None:
-        """Bring the map to the session's state; return the box that changed, None for nothing."""
-        wanted = {i: session.answers[i] for i in session.done if i in session.answers}
-        changed: Box | None = None
+    @property
+    def map(self) -> LabelMap:
+        """The map of the first layer, which is all there is where no labels may share voxels."""
+        return self._layers[0]
+
+    @property
+    def layers(self) -> Mapping[int, LabelMap]:
+        """The maps by layer, the first one always among them."""
+        return MappingProxyType(self._layers)
+
+    def layer(self, number: int) -> LabelMap:
+        """Return the map of a layer, an empty one where nothing was painted on it yet."""
+        if number not in self._layers:
+            self._layers[number] = np.zeros(self._shape, np.uint16)
+        return self._layers[number]
+
+    def follow(self, session: Session) -> Mapping[int, Box]:
+        """Bring the maps to the session's state; return the box that changed of each layer that did."""
+        wanted = {i: (session.layer_of(i), session.answers[i]) for i in session.done if i in session.answers}
+        changed: dict[int, Box] = {}
         for i in self._applied.keys() | wanted.keys():
             old, new = self._applied.get(i), wanted.get(i)
-            if old is new:
+            if old is not None and new is not None and old[1] is new[1]:
                 continue
-            for patch in (old, new):
-                if patch is not None and patch.box.size:
-                    self.map[patch.box.slices] ^= patch.values
-                    changed = patch.box if changed is None else changed.union(patch.box)
+            for layer, patch in (one for one in (old, new) if one is not None and one[1].box.size):
+                self.layer(layer)[patch.box.slices] ^= patch.values
+                changed[layer] = patch.box.union(changed.get(layer, patch.box))
         self._applied = wanted
         return changed
 
-    def hold(self, event: int, patch: Patch) -> None:
+    def hold(self, event: int, patch: Patch, layer: int = 0) -> None:
         """Take note that the map already shows this answer, painted part by part as it came.
 
         >>> session = Session((1, 2, 2)).add(Defined(Label(1, "lesion", PALETTE[0])))
@@ -419,14 +515,17 @@ class Canvas:
         >>> before = canvas.map.copy(); canvas.map[0, 0, 0] = 1
         >>> patch = Patch.between(before, canvas.map)
         >>> canvas.hold(0, patch)
-        >>> print(canvas.follow(session.answered(0, patch)))
-        None
+        >>> canvas.follow(session.answered(0, patch))
+        {}
         """
-        self._applied = {**self._applied, event: patch}
+        self._applied = {**self._applied, event: (layer, patch)}
 
     def mask(self, label: int) -> MaskArray:
-        """Return a new boolean array of one label."""
-        return np.asarray(self.map == label)
+        """Return a new boolean array of one label, in whichever layer it is."""
+        found = np.zeros(self._shape, bool)
+        for one in self._layers.values():
+            found |= one == label
+        return found
 
 
 def painted(before: LabelMap, mask: MaskArray, label: int, locked: Iterable[int] = ()) -> LabelMap:
@@ -546,7 +645,7 @@ def label_to_json(label: Label) -> dict[str, Any]:
     """Return the label as plain JSON values."""
     codes = None if label.codes is None else codes_to_json(label.codes)
     values = {"value": label.value, "name": label.name, "colour": list(label.colour), "locked": label.locked}
-    return {**values, "opacity": label.opacity, "codes": codes}
+    return {**values, "opacity": label.opacity, "codes": codes, "layer": label.layer, "instance": label.instance}
 
 
 def label_from_json(values: Mapping[str, Any]) -> Label:
@@ -561,4 +660,6 @@ def label_from_json(values: Mapping[str, Any]) -> Label:
     if isinstance(opacity, bool) or not isinstance(opacity, int | float):
         raise PromptError(f"'opacity' needs a number of 0 to 1; got {opacity!r}.")
     codes = None if values.get("codes") is None else codes_from_json(values["codes"])
-    return Label(_whole(values["value"]), name, (r, g, b), locked, float(opacity), codes)
+    layer, instance = _whole(values.get("layer", 0)), values.get("instance")
+    number = None if instance is None else _whole(instance)
+    return Label(_whole(values["value"]), name, (r, g, b), locked, float(opacity), codes, layer, number)

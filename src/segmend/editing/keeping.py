@@ -45,7 +45,8 @@ class EditedVoxels:
 
     def before(self, session: Session, position: int) -> MaskArray | None:
         """Return them as an event found them; None where there was no such edit."""
-        answered = [i for i in session.done if i < position and i in session.answers]
+        layer = session.layer_of(position)
+        answered = [i for i in session.done if i < position and i in session.answers and session.layer_of(i) == layer]
         if not any(edits_label(session.events[i], self._label) for i in answered):
             return None
         known = self._followed

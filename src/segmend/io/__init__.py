@@ -9,6 +9,7 @@ from segmend.io.exchange import open_image, to_nibabel, to_simpleitk
 from segmend.io.files import (
     ALIASES,
     FLAT_FORMATS,
+    LAYERED_FORMATS,
     MASK_FORMATS,
     dicom_source,
     images,
@@ -26,6 +27,7 @@ from segmend.io.series import SeriesInfo
 __all__ = [
     "ALIASES",
     "FLAT_FORMATS",
+    "LAYERED_FORMATS",
     "MASK_FORMATS",
     "SeriesInfo",
     "dicom_source",

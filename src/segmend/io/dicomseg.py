@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from segmend.core.atomic import write_atomically
 from segmend.core.geometry import Affine, fit, from_columns, lay, mirrored
 from segmend.core.image import Image, LabelMap
+from segmend.core.layers import label_mask
 from segmend.core.session import Label
 from segmend.errors import FileError
 from segmend.io import dicom
@@ -47,7 +48,7 @@ def check_writable(image: Image) -> None:
 def write_segmentation(
     path: Path, label_map: LabelMap, image: Image, labels: Sequence[Label], reference: Reference
 ) -> None:
-    """Write a label map as DICOM-SEG."""
+    """Write a label map as DICOM-SEG; of maps [layer z y x] the segments overlap where labels share voxels."""
     if not labels:
         raise FileError("A DICOM segmentation needs at least one label; this mask has none.")
     check_writable(image)
@@ -59,8 +60,6 @@ def _segmentation(label_map: LabelMap, image: Image, labels: Sequence[Label], re
     import highdicom as hd
     from pydicom.uid import generate_uid
 
-    numbers = np.zeros(65536, np.uint16)
-    numbers[[label.value for label in labels]] = np.arange(1, len(labels) + 1)
     affine = mirrored(image.affine)
     spacing = image.spacing
     patient = hd.CoordinateSystemNames.PATIENT
@@ -69,7 +68,7 @@ def _segmentation(label_map: LabelMap, image: Image, labels: Sequence[Label], re
     places = [affine[:3, 0] * z + affine[:3, 3] for z in range(image.shape[0])]
     data = hd.seg.Segmentation(
         source_images=[_stand_in(image, reference, orientation, places[0])],
-        pixel_array=numbers[label_map].astype(np.uint8 if len(labels) < 256 else np.uint16),
+        pixel_array=_numbered(label_map, labels),
         segmentation_type="BINARY",
         segment_descriptions=[_description(i + 1, label) for i, label in enumerate(labels)],
         series_instance_uid=generate_uid(),
@@ -89,6 +88,15 @@ def _segmentation(label_map: LabelMap, image: Image, labels: Sequence[Label], re
     identify(data, reference)
     _refer(data, reference, affine)
     return data
+
+
+def _numbered(label_map: LabelMap, labels: Sequence[Label]) -> NDArray[np.generic]:
+    """Return the number of the segment a voxel, or, where labels may share voxels, a mask a segment [z y x segment]."""
+    if label_map.ndim == 4:
+        return np.stack([label_mask(label_map, label.value) for label in labels], axis=-1)
+    numbers = np.zeros(65536, np.uint16)
+    numbers[[label.value for label in labels]] = np.arange(1, len(labels) + 1)
+    return numbers[label_map].astype(np.uint8 if len(labels) < 256 else np.uint16)
 
 
 def _stand_in(image: Image, reference: Reference, orientation: ArrayLike, place: ArrayLike) -> Dataset:

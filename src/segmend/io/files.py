@@ -35,6 +35,7 @@ MASK_FORMATS: Mapping[str, str] = MappingProxyType(
     }
 )
 FLAT_FORMATS = (".png",)  # that hold a picture, of one slice, and no volume
+LAYERED_FORMATS = (".seg.nrrd", ".dcm", ".rtstruct.dcm")  # that hold labels which share voxels; others one a voxel
 IMAGE_FORMATS = (".nii.gz", ".nii", ".nrrd", ".mha", ".tif", ".tiff", ".png")
 # Other endings of the same formats.
 ALIASES = {".rtss.dcm": ".rtstruct.dcm", ".tiff": ".tif"}
@@ -258,7 +259,8 @@ def write_mask(
 
     `source` is the folder, zip or file of the DICOM series the image came from; DICOM masks
     refer to it. Without `anonymous=False` nothing that names the patient is copied from it.
-    Labels that the map uses and nobody named get a name of their number.
+    Labels that the map uses and nobody named get a name of their number. Formats of `LAYERED_FORMATS` take maps
+    [layer z y x], too, in which labels share voxels.
     """
     mask_writer(path, image, source=source, anonymous=anonymous)(label_map, labels)
 
@@ -294,14 +296,17 @@ def mask_writer(
 def _write(
     target: Path, suffix: str, label_map: LabelMap, image: Image, labels: Sequence[Label], reference: Reference | None
 ) -> None:
-    if label_map.shape != image.shape:
+    if label_map.shape[-3:] != image.shape:
         raise ShapeError(f"A mask needs its image's shape {image.shape}; got {label_map.shape}.")
+    if label_map.ndim == 4 and suffix not in LAYERED_FORMATS:
+        raise ShapeError(f"{suffix} holds one label a voxel, and this mask has {len(label_map)} layers.")
     named = _complete_labels(label_map, labels)
     if reference is not None:
         write = dicomseg.write_segmentation if suffix == ".dcm" else rtstruct.write_structures
         write(target, label_map, image, named, reference)
         return
-    small = label_map.astype(np.uint8 if label_map.max() < 256 else np.uint16)[None]
+    small = label_map.astype(np.uint8 if label_map.max() < 256 else np.uint16)
+    small = small[None] if small.ndim == 3 else small
     match suffix:
         case ".nii.gz" | ".nii":
             nifti.write_nifti(target, small, image.affine)
@@ -331,7 +336,8 @@ def _complete_labels(label_map: LabelMap, labels: Sequence[Label]) -> list[Label
     """Return the labels given and one for every other value in the map, by value."""
     known = {label.value: label for label in labels if label.value != 0}
     present = np.zeros(2**16, bool)
-    for plane in label_map:  # one at a time: numbers of a whole CT would take eight times its memory
+    planes = label_map.reshape(-1, *label_map.shape[-2:])
+    for plane in planes:  # one at a time: numbers of a whole CT would take eight times its memory
         present |= np.bincount(plane.ravel(), minlength=2**16) > 0
     for value in np.flatnonzero(present).tolist():
         if value and value not in known:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from segmend.core.atomic import write_bytes
 from segmend.core.image import Image, LabelMap, Space, check_space
+from segmend.core.layers import label_mask
 from segmend.core.session import Label
 from segmend.core.surface import Surface, surface
 from segmend.errors import FileError
@@ -43,10 +44,10 @@ Shown = tuple[Label, Surface]
 
 
 def surfaces(label_map: LabelMap, image: Image, labels: Sequence[Label]) -> list[Shown]:
-    """Return the surface of every label that has voxels."""
+    """Return the surface of every label that has voxels, in a map [z y x] or in maps [layer z y x]."""
     if image.flat:
         raise FileError(FLAT)
-    found = [(label, surface(np.asarray(label_map == label.value), image)) for label in labels]
+    found = [(label, surface(label_mask(label_map, label.value), image)) for label in labels]
     return [(label, one) for label, one in found if len(one.triangles)]
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from segmend.core.atomic import write_atomically
 from segmend.core.image import Image, LabelMap, MaskArray, bounds
+from segmend.core.layers import label_mask
 from segmend.core.marks import fill_polygon
 from segmend.core.session import Label
 from segmend.errors import FileError, GeometryError
@@ -122,7 +123,10 @@ def _straighten(ring: NDArray[np.intp]) -> Ring:
 def write_structures(
     path: Path, label_map: LabelMap, image: Image, labels: Sequence[Label], reference: Reference
 ) -> None:
-    """Write a label map as RTSTRUCT: one region a label, with its name and colour."""
+    """Write a label map as RTSTRUCT: one region a label, with its name and colour.
+
+    Of maps [layer z y x] each region has all voxels of its label, shared ones among them.
+    """
     if not labels:
         raise FileError("A DICOM structure set needs at least one label; this mask has none.")
     data = _structures(label_map, image, labels, reference)
@@ -151,7 +155,7 @@ def _structures(label_map: LabelMap, image: Image, labels: Sequence[Label], refe
     data.ReferencedFrameOfReferenceSequence = [_frame_item(reference)]
     data.StructureSetROISequence, data.ROIContourSequence, data.RTROIObservationsSequence = [], [], []
     for label in labels:
-        _add_region(data, label, _contours(label_map == label.value, image, reference), reference.frame_uid)
+        _add_region(data, label, _contours(label_mask(label_map, label.value), image, reference), reference.frame_uid)
     return data
 
 

@@ -92,11 +92,11 @@ def write_result(
     if kind.group == "masks":
         with result.source() as source:
             write = io.mask_writer(path, result.image, source=source, series=result.case.name, anonymous=anonymous)
-            write(result.map, result.labels)
+            write(result.maps if suffix in io.LAYERED_FORMATS else result.map, result.labels)
     elif kind.group == "surfaces":
         if result.image.flat:
             raise FileError(FLAT)
-        write_surfaces(path, surfaces(result.map, result.image, result.labels))
+        write_surfaces(path, surfaces(result.maps, result.image, result.labels))
     elif suffix == ".csv":
         write_bytes(path, table.to_csv(table.rows(result, anonymous=anonymous)))
     elif suffix == ".pdf":
@@ -110,7 +110,7 @@ def write_result(
 def write_surface_of_each(folder: Path, stem: str, result: CaseResult) -> list[Path]:
     """Write the surface of each label as an STL file of its own, which can name none; return the files."""
     files = []
-    for label, one in surfaces(result.map, result.image, result.labels):
+    for label, one in surfaces(result.maps, result.image, result.labels):
         path = folder / f"{stem}-{label_stem(label)}.stl"
         write_surfaces(path, [(label, one)])
         files.append(path)

@@ -71,10 +71,10 @@ def provenance(
         ],
         "in_effect": list(session.done),
         "labels": [
-            {**label_to_json(label), "voxels": int(np.count_nonzero(result.map == label.value))}
+            {**label_to_json(label), "voxels": int(np.count_nonzero(result.mask(label.value)))}
             for label in result.labels
         ],
-        "mask": {"sha256": map_hash(result.map)},
+        "mask": {"sha256": map_hash(result.maps)},
     }
 
 
@@ -92,13 +92,13 @@ def image_hash(image: Image) -> str:
 
 
 def map_hash(label_map: LabelMap) -> str:
-    """Return the hash of a label map.
+    """Return the hash of a label map, or of the maps of layers, one after the other.
 
     >>> map_hash(np.zeros((1, 1, 1), np.uint16))[:8]
     '96a296d2'
     """
     found = hashlib.sha256()
-    for plane in label_map:
+    for plane in label_map.reshape(-1, *label_map.shape[-2:]):
         found.update(np.ascontiguousarray(plane, "<u2").tobytes())
     return found.hexdigest()
 

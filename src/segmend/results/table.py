@@ -32,6 +32,7 @@ def _measured(result: CaseResult, value: int) -> dict[str, str]:
     long = found.diameters
     return {
         "label": _text(label.name),
+        "object": "" if label.instance is None else str(label.instance),
         "value": str(value),
         "voxels": str(found.voxels),
         "volume_ml": _number(found.volume_ml),

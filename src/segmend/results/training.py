@@ -34,7 +34,7 @@ class Folder:
         """Write a case, and return its files; FileError where the layout cannot hold it."""
         case = result.case
         split = case.split or split_of(case.patient or case.id)
-        names = {label.value: label.name for label in result.labels}
+        names = {value: label.name for value, label in sorted(result.session.labels.items())}
         return self._writer.add(Entry(name, result.image, result.map, names, split, case.modality))
 
     def finish(self) -> list[Path]:

@@ -113,16 +113,19 @@ def prompts_in_effect(session: Session, position: int) -> list[int]:
     return [i for i in session.prompted(before=position + 1) if i in wanted]
 
 
-def prompts_for(session: Session, label: int, positions: Sequence[int]) -> tuple[Prompt, ...]:
-    """Return the prompts of these events as one label sees them, oldest first.
+def prompts_for(session: Session, label: int, positions: Sequence[int], *, layer: int) -> tuple[Prompt, ...]:
+    """Return the prompts of these events as one label of a layer sees them, oldest first.
 
-    What marks another label positively is not this one.
+    What marks another label of the layer positively is not this one; what marks one of another layer says nothing.
     """
     prompts: list[Prompt] = []
     for i in positions:
         event = session.events[i]
         assert isinstance(event, Prompted), event
-        prompts += [event.prompt] if event.label == label else _as_negative(event.prompt)
+        if event.label == label:
+            prompts.append(event.prompt)
+        elif session.layer_of(i) == layer:
+            prompts += _as_negative(event.prompt)
     return tuple(prompts)
 
 
@@ -130,7 +133,8 @@ def answered_prompts(session: Session, position: int) -> tuple[Prompt, ...]:
     """Return the prompts that the answer to this event is given, as its label sees them; none for an edit."""
     if isinstance(session.events[position], Edited | Deleted):
         return ()
-    return prompts_for(session, label_of(session, position), prompts_in_effect(session, position))
+    label, layer = label_of(session, position), session.layer_of(position)
+    return prompts_for(session, label, prompts_in_effect(session, position), layer=layer)
 
 
 def _as_negative(prompt: Prompt) -> list[Prompt]:
@@ -182,7 +186,8 @@ def _prompted(
 ) -> Iterator[Prediction]:
     """Yield a method's answer to the last of some prompts, which leaves edits far from it as they are."""
     workspace = scene.open_workspace(event.method).with_finetuning(event.finetune)
-    prompts = [(i, prompt) for i in positions for prompt in prompts_for(session, event.label, [i])]
+    layer = session.layer_of(positions[-1])
+    prompts = [(i, prompt) for i in positions for prompt in prompts_for(session, event.label, [i], layer=layer)]
     edits = [i for i in _marked_in_effect(session, positions[-1]) if edits_label(session.events[i], event.label)]
     seen = prompts_with_edits(prompts, edits, previous, scene.edited)
     label = _workspace_label(session, event.label, workspace)
@@ -215,7 +220,7 @@ def _without(
     if isinstance(session.events[gone], Edited):
         then = Canvas(session.shape)
         then.follow(_until(session, gone))
-        yield from _restored(session, gone, label, then.map)
+        yield from _restored(session, gone, label, then.layer(session.layer_of(gone)))
         if not _removed_since(session, gone, position, label):
             start, since = then.mask(label), gone
             touched = EditedVoxels(session.shape, label).before(session, gone)
@@ -308,7 +313,7 @@ class _Replay:
             return None
         then = Canvas(self.session.shape)
         then.follow(_until(self.session, position))
-        before = then.map[patch.box.slices]
+        before = then.layer(self.session.layer_of(position))[patch.box.slices]
         after = before ^ patch.values
         here = self.mask[patch.box.slices]
         return Change(patch.box, (here | (after == self.label)) & ~((before == self.label) & (after != self.label)))

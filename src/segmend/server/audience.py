@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,6 +23,9 @@ from segmend.server.wire import EMPTY_BOX, full_state, light_state
 
 # Progress messages of one answer are at least this far apart.
 PROGRESS_SECONDS = 0.2
+
+
+Changed = Mapping[int, Box]  # a box of each layer that changed
 
 
 class Listener(Protocol):
@@ -53,6 +56,7 @@ class Answer:
     finetuned: bool  # by a network that was taught this image
     withdrawn: bool  # undone or cancelled before it was answered
     covered_by: int | None = None  # the label that keeps most of what was found
+    layer: int = 0  # that the box is of
 
 
 @dataclass(eq=False)
@@ -172,7 +176,7 @@ class Audience:
         self,
         position: int,
         session: Session,
-        changed: Box | None = None,
+        changed: Changed | None = None,
         quality: float | None = None,
         *,
         finetuned: bool = False,
@@ -189,7 +193,8 @@ class Audience:
             self._tell(message)
         outcome = "withdrawn" if withdrawn else "answered"
         ANSWER_SECONDS.labels(_asked(session.events[position]), outcome).observe(milliseconds / 1000)
-        request.end(Answer(position, changed or EMPTY_BOX, milliseconds, quality, finetuned, withdrawn, covered_by))
+        layer, box = min((changed or {}).items(), default=(0, EMPTY_BOX), key=lambda item: item[0])
+        request.end(Answer(position, box, milliseconds, quality, finetuned, withdrawn, covered_by, layer))
 
     def tell_error(self, position: int, error: SegmendError) -> None:
         """Tell who asked for an answer, or else everybody, why there is none."""

@@ -54,7 +54,7 @@ def case_to_json(case: CaseRecord) -> dict[str, Any]:
         "shape": list(case.shape),
         "spacing": list(case.spacing),
         "channels": case.channels,
-        "timed": case.channels > 1 and is_timed(case.notes),
+        "timed": case.timed,
         "modality": case.modality,
         "notes": list(case.notes),
         "source": case.source,

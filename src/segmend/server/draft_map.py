@@ -1,12 +1,13 @@
-"""The label map of an open session, and the answer that is being painted on it.
+"""The label maps of an open session, one a layer, and the answer that is being painted on one of them.
 
 Each part of a draft is kept as an exclusive or, so that calling the draft off takes exactly it away
-again. The lock of the session guards its map; nothing here waits, sends or stores.
+again. The lock of the session guards its maps; nothing here waits, sends or stores.
 """
 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 
@@ -42,6 +43,7 @@ class Draft:
     found: int = 0  # voxels that the parts would have painted
     kept: Counter[int] = field(default_factory=Counter)  # how many of them other labels keep, by label
     planes: MaskArray | None = None  # [z] slices that a part has covered
+    layer: int = 0  # that the label is in
 
     @property
     def covered_by(self) -> int | None:
@@ -68,35 +70,44 @@ class Draft:
 
 
 class DraftMap:
-    """The map, the draft on it, and the masks of the labels worked on lately."""
+    """The maps, the draft on one of them, and the masks of the labels worked on lately."""
 
     def __init__(self, shape: Index) -> None:
         self.draft: Draft | None = None
         self._canvas = Canvas(shape)
-        self._painted = EMPTY_BOX  # a box round everything that was ever painted
-        self._masks: OrderedDict[int, tuple[MaskArray, list[Box]]] = OrderedDict()  # by label, with what is out of date
+        self._painted: dict[int, Box] = {}  # by layer, a box round everything that was ever painted
+        self._masks: OrderedDict[int, tuple[int, MaskArray, list[Box]]] = OrderedDict()
+        # by label: its layer, its mask, and what is out of date
 
     @property
-    def painted(self) -> Box:
-        """A box round everything that was ever painted."""
-        return self._painted
+    def layers(self) -> list[int]:
+        """The layers that were ever painted on, the first one always among them."""
+        return sorted({0, *self._painted})
+
+    def painted(self, layer: int = 0) -> Box:
+        """Return a box round everything that was ever painted in a layer."""
+        return self._painted.get(layer, EMPTY_BOX)
 
     @property
     def size_bytes(self) -> int:
-        """About how much memory the map and its masks hold; what was never painted holds none."""
-        return self._painted.size * (2 + len(self._masks))
+        """About how much memory the maps and masks hold; what was never painted holds none."""
+        masks = sum(self.painted(layer).size for layer, _, _ in self._masks.values())
+        return 2 * sum(box.size for box in self._painted.values()) + masks
 
-    def follow(self, session: Session) -> Box | None:
-        """Bring the map in line with a log; return the box that changed."""
-        return self._note(self._canvas.follow(session))
+    def follow(self, session: Session) -> Mapping[int, Box]:
+        """Bring the maps in line with a log; return the box that changed of each layer that did."""
+        changed = self._canvas.follow(session)
+        for layer, box in changed.items():
+            self._note(layer, box)
+        return changed
 
-    def hold(self, position: int, patch: Patch) -> None:
+    def hold(self, position: int, patch: Patch, layer: int) -> None:
         """Know that this event's answer, the draft, is on the map already."""
-        self._canvas.hold(position, patch)
+        self._canvas.hold(position, patch, layer)
 
     def paint(self, draft: Draft, part: Part | EditPart | RestoredPart) -> Box | None:
-        """Paint one part of a draft; return the box that changed."""
-        before = self._canvas.map[part.box.slices]
+        """Paint one part of a draft; return the box that changed of its layer."""
+        before = self._canvas.layer(draft.layer)[part.box.slices]
         if isinstance(part, Part):
             free = (before == 0) | (before == draft.label) if part.others_stay else ~np.isin(before, draft.locked)
             after = painted(before, part.mask & free, draft.label, draft.locked)
@@ -117,69 +128,76 @@ class DraftMap:
         box = inner.moved(part.box.low)
         draft.changes.append((box, change[inner.slices].copy()))
         before[...] = after
-        return self._note(box)
+        self._note(draft.layer, box)
+        return box
 
-    def revert(self) -> Box | None:
-        """Take the draft off the map again; return the box that changed."""
+    def revert(self) -> Mapping[int, Box]:
+        """Take the draft off its map again; return the box that changed of its layer."""
         draft, self.draft = self.draft, None
         if draft is None or not draft.changes:
-            return None
+            return {}
         changed = EMPTY_BOX
         for box, values in draft.changes:
-            self._canvas.map[box.slices] ^= values
+            self._canvas.layer(draft.layer)[box.slices] ^= values
             changed = changed.union(box)
-        return self._note(changed)
+        self._note(draft.layer, changed)
+        return {draft.layer: changed}
 
-    def previous(self, label: int) -> MaskArray:
-        """Return the label's mask, brought up to date only where the map has changed."""
+    def previous(self, label: int, layer: int = 0) -> MaskArray:
+        """Return the label's mask, brought up to date only where the map of its layer has changed."""
+        if label in self._masks and self._masks[label][0] != layer:
+            del self._masks[label]
+        whole_map = self._canvas.layer(layer)
         if label not in self._masks:
-            self._masks[label] = (np.zeros(self._canvas.map.shape, bool), [self._painted])
+            self._masks[label] = (layer, np.zeros(whole_map.shape, bool), [self.painted(layer)])
         self._masks.move_to_end(label)
         if len(self._masks) > MASKS_KEPT:
             self._masks.popitem(last=False)
-        mask, stale = self._masks[label]
+        _, mask, stale = self._masks[label]
         for box in stale:
-            np.equal(self._canvas.map[box.slices], label, out=mask[box.slices])
+            np.equal(whole_map[box.slices], label, out=mask[box.slices])
         stale.clear()
         view = mask.view()
         view.flags.writeable = False
         return view
 
-    def without_draft(self) -> LabelMap:
-        """Return a copy of the map without the draft."""
-        copy = np.zeros(self._canvas.map.shape, np.uint16)
-        copy[self._painted.slices] = self._canvas.map[self._painted.slices]
-        if self.draft is not None:
-            for box, values in self.draft.changes:
-                copy[box.slices] ^= values
-        return copy
+    def without_draft(self) -> dict[int, LabelMap]:
+        """Return copies of the maps without the draft, by layer."""
+        copies = {}
+        for layer in self.layers:
+            copy, box = np.zeros(self._canvas.map.shape, np.uint16), self.painted(layer)
+            copy[box.slices] = self.values(box, layer)
+            copies[layer] = copy
+        return copies
 
-    def values(self, box: Box) -> LabelMap:
-        """Return a copy of the map in a box without the draft."""
-        copy = self._canvas.map[box.slices].copy()
-        for changed, values in self.draft.changes if self.draft is not None else ():
+    def values(self, box: Box, layer: int = 0) -> LabelMap:
+        """Return a copy of a layer's map in a box without the draft."""
+        copy = self._canvas.layer(layer)[box.slices].copy()
+        for changed, values in self.draft.changes if self.draft is not None and self.draft.layer == layer else ():
             shared = changed.intersection(box)
             if shared.size:
                 copy[shared.within(box)] ^= values[shared.within(changed)]
         return copy
 
-    def frame(self, position: int, box: Box) -> bytes:
-        """Return the frame of a box as it is now."""
-        return pack(position, box, self._canvas.map[box.slices])
+    def frame(self, position: int, box: Box, layer: int = 0) -> bytes:
+        """Return the frame of a box of a layer as it is now."""
+        return pack(position, box, self._canvas.layer(layer)[box.slices], layer)
 
-    def whole_frame(self, position: int) -> bytes:
-        """Return everything that is painted as one frame."""
-        inner = bounds(self._canvas.map[self._painted.slices]) if self._painted.size else None
+    def whole_frame(self, position: int, layer: int = 0) -> bytes:
+        """Return everything that is painted in a layer as one frame."""
+        painted_box = self.painted(layer)
+        inner = bounds(self._canvas.layer(layer)[painted_box.slices]) if painted_box.size else None
         if inner is None:
-            return pack(position, EMPTY_BOX, np.zeros((0, 0, 0), np.uint16))
-        box = inner.moved(self._painted.low)
-        return self.frame(position, box)
+            return pack(position, EMPTY_BOX, np.zeros((0, 0, 0), np.uint16), layer)
+        return self.frame(position, inner.moved(painted_box.low), layer)
 
-    def _note(self, changed: Box | None) -> Box | None:
-        if changed is not None and changed.size:
-            self._painted = self._painted.union(changed)
-            for _, stale in self._masks.values():
-                stale.append(changed)
-                if len(stale) > STALE_BOXES:
-                    stale[:] = [reduce(Box.union, stale)]
-        return changed
+    def _note(self, layer: int, changed: Box) -> None:
+        if not changed.size:
+            return
+        self._painted[layer] = self.painted(layer).union(changed)
+        for of, _, stale in self._masks.values():
+            if of != layer:
+                continue
+            stale.append(changed)
+            if len(stale) > STALE_BOXES:
+                stale[:] = [reduce(Box.union, stale)]

@@ -64,10 +64,10 @@ def export(
 def result_now(here: Shared, session: str) -> CaseResult:
     """Return what came of a session up to now."""
     with here.sessions.open(session) as opened:
-        log, label_map = opened.session, opened.map()
+        log, layers = opened.session, opened.layers()
         case = here.store.case(opened.case)
         image = here.sessions.images.get(case.id)
-    return CaseResult(here.store, case, here.store.session_record(session), log, image, label_map)
+    return CaseResult(here.store, case, here.store.session_record(session), log, image, layers)
 
 
 @router.get(

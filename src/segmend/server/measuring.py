@@ -24,11 +24,14 @@ from segmend.server.replies import PROBLEMS
 from segmend.server.schemas import MeasuresJson
 from segmend.server.sessions import open_session
 from segmend.server.state import Shared, SharedNow
+from segmend.server.wire import EMPTY_BOX
 
 router = APIRouter(prefix="/api", tags=["measures"], responses=PROBLEMS)
 BYTES = "application/octet-stream"
 # Voxels of a label's box above which its surface is made of a coarser mask, which a browser can turn.
 MOST_SURFACE_VOXELS = 8_000_000
+
+NOTHING = EMPTY_BOX, np.zeros((0, 0, 0), np.uint16)  # what is painted in a layer that nobody has marked yet
 
 Since = Annotated[str, Query(max_length=80, description="the version that the client has")]
 Value = Annotated[int, Path(ge=1, le=65535)]
@@ -69,13 +72,17 @@ async def measures(session: str, here: SharedNow, since: Since = "") -> Response
 
 
 def _measured(here: Shared, opened: OpenSession) -> dict[str, Any]:
-    session, box, label_map = opened.painted()
+    session, painted = opened.painted()
     image = here.sessions.images.get(opened.case)
-    found = here.kept_measures.of(opened.case, list(session.labels), label_map, box, image)
+    found: dict[int, LiveMeasures] = {}
+    for layer in {label.layer for label in session.labels.values()}:
+        values = [value for value, label in session.labels.items() if label.layer == layer]
+        box, label_map = painted.get(layer, NOTHING)
+        found |= here.kept_measures.of(opened.case, values, label_map, box, image)
     return {
         "version": version_of(session),
         "unit": unit_of(image),
-        "labels": [_as_json(label, one) for label, one in found.items()],
+        "labels": [_as_json(label, found[label]) for label in session.labels],
     }
 
 
@@ -96,10 +103,11 @@ async def surface_of(session: str, label: Value, here: SharedNow, since: Since =
 
 def _surface(here: Shared, opened: OpenSession, label: int, known: str) -> tuple[str, bytes] | None:
     """Return the name of a label's voxels and their surface as bytes; None where the client has it."""
-    session, box, label_map = opened.painted()
+    session, painted = opened.painted()
     if label not in session.labels:
         raise NotFoundError(f"This session has no label {label}.")
     image = here.sessions.images.get(opened.case)
+    box, label_map = painted.get(session.labels[label].layer, NOTHING)
     where, mask = masks_in(label_map, box, [label], image.shape)[label]
     tag = tag_of(where, mask)
     return None if tag == known else (tag, packed_surface(mask, cropped_image(image, where)))

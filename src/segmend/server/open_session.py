@@ -32,6 +32,7 @@ import numpy as np
 
 from segmend import methods
 from segmend.core.image import Box, Image, Index, LabelMap, MaskArray
+from segmend.core.layers import flattened
 from segmend.core.prompts import extent, is_positive
 from segmend.core.segmenter import Given, Method, Workspace
 from segmend.core.session import (
@@ -53,7 +54,7 @@ from segmend.core.session import (
 from segmend.editing.keeping import EditedVoxels
 from segmend.errors import BusyError, ConflictError, NotFoundError, PromptError, SegmendError, StoreError
 from segmend.server.answering import EditPart, Part, RestoredPart, Scene, answered_prompts, label_of, parts
-from segmend.server.audience import Answer, Audience, Listener, Person
+from segmend.server.audience import Answer, Audience, Changed, Listener, Person
 from segmend.server.draft_map import Draft, DraftMap
 from segmend.server.previews import Preview, check_preview, compared, previewed
 from segmend.server.robots import Game, Step, check_game, played
@@ -67,6 +68,11 @@ from segmend.store import SessionRecord, Store
 Seen = TypeVar("Seen")
 Looking = Callable[[Session], Generator[None, None, Any]]  # what works out something that is not stored
 DELETED = "This case was deleted."
+# What who marks an image of many times is told.
+TIMED = (
+    "This case has many times, and a mark belongs to one of them: "
+    "make that time a case of its own (POST /api/cases/{id}/frames/{n}), and mark it there."
+)
 # Seconds that another server has to answer an event that it accepted before this one does.
 OTHERS_SECONDS = 10.0
 # What who waits is told when no event can be answered, for a reason that nobody foresaw.
@@ -95,6 +101,7 @@ class OpenSession:
         workspaces: Workspaces,
         max_waiting: int = MAX_WAITING,
         told: Told = str,
+        timed: bool = False,
     ) -> None:
         self.id = record.id
         self.case = record.case
@@ -104,6 +111,7 @@ class OpenSession:
         self._pool = pool
         self._workspaces = workspaces
         self._max_waiting = max_waiting
+        self._timed = timed  # its image is one of many times, of which a mark can mean only one
         self._lock = RLock()
         self._draft_map = DraftMap(session.shape)
         self._edited: dict[int, EditedVoxels] = {}  # by label
@@ -145,34 +153,46 @@ class OpenSession:
     def session(self) -> Session:
         return self._session
 
-    def frame(self) -> bytes:
-        """Return the whole map as one frame."""
+    def frame(self, layer: int = 0) -> bytes:
+        """Return the whole map of a layer as one frame."""
         with self._lock:
-            return self._draft_map.whole_frame(max(0, len(self._session.events) - 1))
+            return self._draft_map.whole_frame(max(0, len(self._session.events) - 1), layer)
 
     def frame_of(self, answer: Answer) -> bytes:
-        """Return the frame of one answer's box as it is now."""
+        """Return the frame of one answer's box as it is now; of its lowest layer where several changed."""
         with self._lock:
-            return self._draft_map.frame(answer.position, answer.box)
+            return self._draft_map.frame(answer.position, answer.box, answer.layer)
 
-    def map(self) -> LabelMap:
-        """Return a copy of the label map as the answered events made it."""
+    def layers(self) -> dict[int, LabelMap]:
+        """Return copies of the label maps by layer, as the answered events made them."""
         with self._lock:
             return self._draft_map.without_draft()
 
-    def look(self, where: Callable[[Session], Box]) -> tuple[Session, Box, LabelMap]:
-        """Return the log, a box that is chosen by it, and the map there as the answered events made it."""
+    def map(self) -> LabelMap:
+        """Return the label map as the answered events made it; `core.layers.FLAT` says what shared voxels are in it."""
+        with self._lock:
+            return flattened(self._draft_map.without_draft(), self._session.labels)
+
+    def look(self, where: Callable[[Session], Box], label: int = 0) -> tuple[Session, Box, LabelMap]:
+        """Return the log, a box that is chosen by it, and the map there as the answered events made it.
+
+        Where labels may share voxels it is the map of this label's layer.
+        """
         with self._lock:
             self._check_open()
             box = where(self._session)
-            return self._session, box, self._draft_map.values(box)
+            return self._session, box, self._draft_map.values(box, self._layer_of(label))
 
-    def painted(self) -> tuple[Session, Box, LabelMap]:
-        """Return the log, a box round all that was ever painted, and the map there as the answered events made it."""
+    def painted(self) -> tuple[Session, dict[int, tuple[Box, LabelMap]]]:
+        """Return the log, and by layer a box round all that was ever painted, with the map there without a draft."""
         with self._lock:
             self._check_open()
-            box = self._draft_map.painted
-            return self._session, box, self._draft_map.values(box)
+            boxes = {layer: self._draft_map.painted(layer) for layer in self._draft_map.layers}
+            return self._session, {layer: (box, self._draft_map.values(box, layer)) for layer, box in boxes.items()}
+
+    def _layer_of(self, label: int) -> int:
+        known = self._session.labels.get(label)
+        return 0 if known is None else known.layer
 
     def uncertain_place(self, rank: int) -> tuple[UncertaintyMap, Index | None, bool | None]:
         """Return the last answer's uncertainty, its most uncertain place but `rank`, and whether the mask holds that.
@@ -188,14 +208,16 @@ class OpenSession:
         if place is None:
             return uncertainty_map, None, None
         z, y, x = place
-        [[[value]]] = self._values(Box(place, (z + 1, y + 1, x + 1))).tolist()
+        box = Box(place, (z + 1, y + 1, x + 1))
+        [[[value]]] = self._values(box, self._layer_of(uncertainty_map.label)).tolist()
         return uncertainty_map, place, bool(value == uncertainty_map.label)
 
     def listen(self, listener: Listener) -> None:
         """Tell a listener the state and the map as they are, and from now on everything that happens."""
         with self._lock:
             self._check_open()
-            frames = [self._draft_map.whole_frame(max(0, len(self._session.events) - 1))]
+            newest = max(0, len(self._session.events) - 1)
+            frames = [self._draft_map.whole_frame(newest, layer) for layer in self._draft_map.layers]
             frames += self._uncertainty_map.frames() if self._uncertainty_map is not None else ()
             self._audience.add(listener, self._session, frames)
 
@@ -277,9 +299,9 @@ class OpenSession:
             self._start()
         return future
 
-    def _values(self, box: Box) -> LabelMap:
+    def _values(self, box: Box, layer: int) -> LabelMap:
         with self._lock:
-            return self._draft_map.values(box)
+            return self._draft_map.values(box, layer)
 
     def cancel(self, position: int, *, user: str = "") -> None:
         """Take back an event that has no answer yet, so that it costs nothing more."""
@@ -337,6 +359,8 @@ class OpenSession:
 
     def _check(self, event: Event) -> None:
         """Raise unless this event makes sense now, before it is stored for good."""
+        if self._timed and isinstance(event, Marked):
+            raise PromptError(TIMED)
         if isinstance(event, Asking) and len(self._session.pending) >= self._max_waiting:
             raise BusyError(f"{self._max_waiting} events of this session wait for their answers; send others later.")
         self._session.add(event)
@@ -381,7 +405,7 @@ class OpenSession:
             if position in waiting:
                 self._others[position] = until
         changed = self._align()
-        if changed is not None:
+        if changed:
             self._uncertainty_map = None
         self._tell_frame(max(0, len(self._session.events) - 1), changed)
         for position in self._audience.positions():
@@ -390,15 +414,15 @@ class OpenSession:
                 withdrawn = isinstance(event, Asking) and position not in self._session.done
                 self._audience.tell_answered(position, self._session, changed, withdrawn=withdrawn)
 
-    def _align(self) -> Box | None:
-        """Bring map and draft in line with the log; return the box that changed."""
-        changed = None
+    def _align(self) -> Changed:
+        """Bring map and draft in line with the log; return the box that changed of each layer that did."""
+        changed: Changed = {}
         if self._draft_map.draft is not None and self._draft_map.draft.position not in self._session.pending:
             changed = self._draft_map.revert()
         return _union(changed, self._draft_map.follow(self._session))
 
-    def _settle(self) -> Box | None:
-        """Bring map and draft in line with the log, and tell what was withdrawn; return the box that changed."""
+    def _settle(self) -> Changed:
+        """Bring map and draft in line with the log, and tell what was withdrawn; return what changed by layer."""
         changed = self._align()
         waiting = set(self._session.pending)
         for position in self._audience.positions():
@@ -413,7 +437,7 @@ class OpenSession:
             self.accept(Undone(), user=user)
             return
         draft = self._draft_map.draft
-        changed = self._draft_map.revert() if draft is not None and draft.position == position else None
+        changed = self._draft_map.revert() if draft is not None and draft.position == position else {}
         self._tell_frame(position, changed)
         self._store_answer(position, EMPTY)
         event = self._session.events[position]
@@ -474,13 +498,15 @@ class OpenSession:
             locked = tuple(v for v, other in session.labels.items() if other.locked and v != label)
             uncertainty_map = UncertaintyMap(position, label, answered_prompts(session, position))
             planes = np.zeros(session.shape[0], bool)
-            self._draft_map.draft = Draft(session, position, label, locked, uncertainty_map, planes=planes)
-            return self._draft_map.draft
+            layer = session.layer_of(position)
+            draft = Draft(session, position, label, locked, uncertainty_map, planes=planes, layer=layer)
+            self._draft_map.draft = draft
+            return draft
 
     def _answer(self, draft: Draft) -> Iterator[None]:
         session = draft.session
         with self._lock:
-            previous = self._draft_map.previous(draft.label)
+            previous = self._draft_map.previous(draft.label, draft.layer)
             voxels = self._edited.setdefault(draft.label, EditedVoxels(session.shape, draft.label))
             edited = voxels.before(session, draft.position)
         scene = Scene(self._open_workspace, self._image, self._mask_of, edited)
@@ -529,13 +555,14 @@ class OpenSession:
 
     def _mask_of(self, label: int) -> MaskArray:
         with self._lock:
-            return self._draft_map.previous(label)
+            return self._draft_map.previous(label, self._layer_of(label))
 
     def _paint(self, draft: Draft, part: Part | EditPart | RestoredPart | float) -> None:
         if isinstance(part, float):
             self._audience.tell_progress(draft.position, part)
             return
-        self._tell_frame(draft.position, self._draft_map.paint(draft, part))
+        box = self._draft_map.paint(draft, part)
+        self._tell_frame(draft.position, {} if box is None else {draft.layer: box})
         if not isinstance(part, Part):
             return
         draft.uncertainty_map.take(part.box, part.uncertainty)
@@ -573,14 +600,14 @@ class OpenSession:
 
     def _finish(self, draft: Draft) -> None:
         patch = draft.patch()
-        self._store_answer(draft.position, patch)
+        self._store_answer(draft.position, patch, draft.layer)
         self._draft_map.draft = None
         self._uncertainty_map = draft.uncertainty_map if draft.uncertainty_map.known else None
         quality = self._qualities[draft.position] = self._quality_of(draft, patch)
         self._audience.tell_answered(
             draft.position,
             self._session,
-            patch.box,
+            {draft.layer: patch.box},
             quality,
             finetuned=draft.finetuned,
             covered_by=draft.covered_by,
@@ -598,10 +625,10 @@ class OpenSession:
         """True when an event is one whose answer changes the mask of this label."""
         return isinstance(self._session.events[position], Asking) and (label_of(self._session, position) == label)
 
-    def _store_answer(self, position: int, patch: Patch) -> None:
+    def _store_answer(self, position: int, patch: Patch, layer: int = 0) -> None:
         self._store.answer(self.id, position, patch)
         self._session = self._session.answered(position, patch)
-        self._draft_map.hold(position, patch)
+        self._draft_map.hold(position, patch, layer)
 
     def _fail(self, draft: Draft, error: Exception) -> None:
         """Say what went wrong to whom it concerns, and take the event back; the others go on."""
@@ -640,13 +667,12 @@ class OpenSession:
             if position not in self._others:
                 self._audience.tell_error(position, error)
 
-    def _tell_frame(self, position: int, changed: Box | None) -> None:
-        """Tell the audience the label values of a box as they are now."""
-        if changed is not None and changed.size and self._audience:
-            self._audience.tell_frame(self._draft_map.frame(position, changed))
+    def _tell_frame(self, position: int, changed: Changed) -> None:
+        """Tell the audience the label values of boxes as they are now."""
+        for layer, box in changed.items() if self._audience else ():
+            if box.size:
+                self._audience.tell_frame(self._draft_map.frame(position, box, layer))
 
 
-def _union(one: Box | None, other: Box | None) -> Box | None:
-    if one is None or other is None:
-        return one or other
-    return one.union(other)
+def _union(one: Changed, other: Changed) -> Changed:
+    return {**one, **{layer: box.union(one.get(layer, box)) for layer, box in other.items()}}

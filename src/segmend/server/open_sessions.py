@@ -190,6 +190,7 @@ class OpenSessions:
                 workspaces=self.workspaces,
                 max_waiting=self._max_waiting,
                 told=self._told,
+                timed=self._store.case(record.case).timed,
             )
         except BaseException as error:
             with self._lock:

@@ -19,7 +19,7 @@ from segmend.server.answering import OpenWorkspace, prompts_for
 from segmend.server.replaying import answering_anew
 from segmend.server.wire import EMPTY_BOX
 
-Values = Callable[[Box], LabelMap]  # the label map in a box, as it is now
+Values = Callable[[Box, int], LabelMap]  # the label map of a layer in a box, as it is now
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +29,7 @@ class Preview:
     events: int  # how long the log was that it is about
     box: Box
     values: LabelMap
+    layer: int = 0
 
 
 Steps = Generator[None, None, Preview]  # what works one out, with pauses
@@ -47,7 +48,7 @@ def previewed(
     position = len(session.events)
     draft = yield from answering_anew(session.add(event), position, open_workspace, image)
     patch = draft.patch()
-    return Preview(position, patch.box, values(patch.box) ^ patch.values)
+    return Preview(position, patch.box, values(patch.box, draft.layer) ^ patch.values, draft.layer)
 
 
 def compared(session: Session, label: int, card: Method, open_workspace: OpenWorkspace, values: Values) -> Steps:
@@ -56,7 +57,8 @@ def compared(session: Session, label: int, card: Method, open_workspace: OpenWor
     Edits by hand and by rule are left aside, for they are no method's. Other labels keep their voxels.
     """
     positions = session.prompted()
-    prompts = prompts_for(session, label, positions)
+    layer = session.labels[label].layer
+    prompts = prompts_for(session, label, positions, layer=layer)
     if not any(session.events[i].label == label for i in positions):  # type: ignore[union-attr]
         raise PromptError("This label has no marks yet that another method could be given.")
     taken = [prompt for prompt in prompts if card.takes(prompt)]
@@ -68,9 +70,9 @@ def compared(session: Session, label: int, card: Method, open_workspace: OpenWor
     for part in answers(workspace, prompts, np.zeros(session.shape, bool), label=named):
         mask[part.box.slices] = part.mask
         yield
-    now = values(Box((0, 0, 0), session.shape))
+    now = values(Box((0, 0, 0), session.shape), layer)
     box = (bounds(mask) or EMPTY_BOX).union(bounds(now == label) or EMPTY_BOX)
     after = now[box.slices].copy()
     after[after == label] = 0
     after[mask[box.slices] & (after == 0)] = label
-    return Preview(len(session.events), box, after)
+    return Preview(len(session.events), box, after, layer)

@@ -29,7 +29,7 @@ def project_to_json(project: Project) -> dict[str, Any]:
 
 def _label_to_json(label: Label) -> dict[str, Any]:
     codes = None if label.codes is None else codes_to_json(label.codes)
-    return {"name": label.name, "colour": list(label.colour), "codes": codes}
+    return {"name": label.name, "colour": list(label.colour), "codes": codes, "overlaps": label.layer != 0}
 
 
 @router.get("/projects", response_model=list[ProjectJson], summary="Projects, and what their sessions begin with")
@@ -53,7 +53,7 @@ def template_of(values: Json) -> list[Label]:
     """Return the labels of a template in a JSON object.
 
     >>> template_of({"labels": [{"name": "liver", "colour": [230, 75, 60]}]})
-    [Label(value=1, name='liver', colour=(230, 75, 60), locked=False, opacity=1.0, codes=None)]
+    [Label(value=1, name='liver', colour=(230, 75, 60), locked=False, opacity=1.0, codes=None, layer=0, instance=None)]
     """
     listed = values.get("labels")
     if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
@@ -70,7 +70,11 @@ def template_of(values: Json) -> list[Label]:
                 raise
             raise PromptError("A colour needs three whole numbers of 0 to 255.") from None
         check_label(label)
-        labels.append(replace(label, value=len(labels) + 1))
+        overlaps = one.get("overlaps", False)
+        if not isinstance(overlaps, bool):
+            raise PromptError(f"'overlaps' needs true or false; got {overlaps!r}.")
+        value = len(labels) + 1
+        labels.append(replace(label, value=value, layer=value if overlaps else 0))
     return labels
 
 

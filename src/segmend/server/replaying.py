@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from segmend import methods
-from segmend.core.image import Box, Image, LabelMap
+from segmend.core.image import Box, Image, LabelMap, MaskArray
+from segmend.core.layers import flattened, stacked
 from segmend.core.segmenter import Given, Workspace
 from segmend.core.session import EMPTY, GIVEN, Asking, Canvas, Marked, Patch, Session, event_from_json
 from segmend.editing.keeping import EditedVoxels
@@ -60,10 +61,16 @@ def answering_anew(
     draft_map = DraftMap(then.shape)
     draft_map.follow(then)
     uncertainty_map = UncertaintyMap(position, label, answered_prompts(then, position))
-    draft = draft_map.draft = Draft(then, position, label, locked, uncertainty_map, planes=np.zeros(0, bool))
+    layer = then.layer_of(position)
+    draft = Draft(then, position, label, locked, uncertainty_map, planes=np.zeros(0, bool), layer=layer)
+    draft_map.draft = draft
     edited = EditedVoxels(then.shape, label).before(then, position)
-    scene = Scene(open_workspace, image, draft_map.previous, edited)
-    for part in parts(then, position, draft_map.previous(label), scene):
+
+    def mask_of(other: int) -> MaskArray:
+        return draft_map.previous(other, then.labels[other].layer)
+
+    scene = Scene(open_workspace, image, mask_of, edited)
+    for part in parts(then, position, draft_map.previous(label, layer), scene):
         if not isinstance(part, float):
             draft_map.paint(draft, part)
         yield
@@ -75,7 +82,8 @@ class Replayed:
     """What came of a replay."""
 
     session: Session
-    map: LabelMap  # [z y x]
+    map: LabelMap  # [z y x], one label a voxel
+    maps: LabelMap  # the same, or [layer z y x] where labels share voxels
     different: tuple[int, ...]  # events whose answers came out otherwise than they were
     same: bool  # the map is the one that was recorded, bit for bit
     other_weights: tuple[str, ...]  # methods whose weights are not those that were recorded
@@ -145,7 +153,8 @@ class Provenance:
         canvas.follow(session)
         now = {name: weights_hash(name, (weights or {}).get(name)) for name in opened.names}
         others = tuple(name for name, found in now.items() if self.weights.get(name) != found)
-        return Replayed(session, canvas.map, tuple(different), map_hash(canvas.map) == self.map_hash, others)
+        flat, maps = flattened(canvas.layers, session.labels), stacked(canvas.layers)
+        return Replayed(session, flat, maps, tuple(different), map_hash(maps) == self.map_hash, others)
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def check_game(game: Game, session: Session) -> None:
 
 def played(session: Session, game: Game, open_workspace: OpenWorkspace, values: Values) -> Generator[None, None, Step]:
     """Play one mark of a game."""
-    truth: MaskArray = np.asarray(values(whole(session.shape)) == game.label)
+    truth: MaskArray = np.asarray(values(whole(session.shape), session.labels[game.label].layer) == game.label)
     if not truth.any():
         raise PromptError("The robot needs a right mask to play for, and this label has none yet.")
     mask = np.zeros(session.shape, bool)

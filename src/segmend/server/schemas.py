@@ -254,6 +254,18 @@ class CodesJson(BaseModel):
 
 Opacity = Annotated[float, Field(ge=0, le=1, description="of its mask, as a part of the opacity of all masks")]
 Codes = Annotated[CodesJson | None, Field(description="what it is; null: what its name says")]
+Layer = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=MAX_LABEL,
+        description="labels of one layer share no voxel, those of different ones may; it stays once a label has marks",
+    ),
+]
+Instance = Annotated[
+    int | None,
+    Field(ge=1, le=MAX_LABEL, description="the object's number among those of its name; null: it is the only one"),
+]
 Colour = Annotated[list[Channel], Field(min_length=3, max_length=3)]
 
 
@@ -264,6 +276,8 @@ class LabelJson(BaseModel):
     locked: bool = False
     opacity: Opacity = 1.0
     codes: Codes = None
+    layer: Layer = 0
+    instance: Instance = None
 
 
 class TemplateLabelJson(BaseModel):
@@ -274,6 +288,7 @@ class TemplateLabelJson(BaseModel):
     name: Name
     colour: Colour
     codes: Codes = None
+    overlaps: Annotated[bool, Field(description="it may share voxels with other labels")] = False
 
 
 class ProjectJson(BaseModel):
@@ -406,6 +421,8 @@ class NewLabelJson(BaseModel):
     locked: bool = False
     opacity: Opacity = 1.0
     codes: Codes = None
+    layer: Layer = 0
+    instance: Instance = None
 
 
 class LightStateJson(BaseModel):

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, Response
 
 from segmend import methods
 from segmend.core.prompts import to_json
-from segmend.core.session import Defined, Deleted, Event, Redone, Removed, Undone
+from segmend.core.session import MAX_LABEL, Defined, Deleted, Event, Redone, Removed, Undone
 from segmend.server.audience import Answer
 from segmend.server.bodies import Json, compared_of, event_of, game_of, json_body
 from segmend.server.open_session import OpenSession
@@ -43,6 +43,7 @@ FRAME = "application/octet-stream"
 Found = TypeVar("Found")
 ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {FRAME: {}}, "model": AnswerJson}}
 Position = Annotated[int, Path(ge=0, le=2**31 - 1)]
+Layer = Annotated[int, Query(ge=0, le=MAX_LABEL, description="of a label")]
 Rank = Annotated[int, Query(ge=0, le=2**31 - 1, description="0: the most uncertain place, 1: the next")]
 
 # How often to look whether a client that waits for an answer has gone.
@@ -80,13 +81,13 @@ def state(session: str, here: SharedNow) -> Response:
 
 @router.get(
     "/sessions/{session}/map",
-    summary="The label map's bounding box as one patch frame",
+    summary="The label map's bounding box as one patch frame; where labels may share voxels, each layer has a map",
     response_class=Response,
     responses={200: {"content": {FRAME: {}}}},
 )
-def label_map(session: str, here: SharedNow) -> Response:
+def label_map(session: str, here: SharedNow, layer: Layer = 0) -> Response:
     with here.sessions.open(session) as opened:
-        return Response(opened.frame(), media_type=FRAME)
+        return Response(opened.frame(layer), media_type=FRAME)
 
 
 @router.get(
@@ -255,7 +256,7 @@ async def looked_at(future: Future[Preview], request: Request) -> Response:
     found = await waited_for(future, request)
     if found is None:
         return Response(status_code=204)
-    return Response(await run_in_threadpool(pack, found.events, found.box, found.values), media_type=FRAME)
+    return Response(await run_in_threadpool(pack, found.events, found.box, found.values, found.layer), media_type=FRAME)
 
 
 async def waited_for(future: Future[Found], request: Request) -> Found | None:

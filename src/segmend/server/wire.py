@@ -7,7 +7,7 @@ A patch frame, little endian, carries the label values of one box as they are no
     bytes  8-11  u32 flags: bit 1 the payload is zlib; all others are zero
     bytes 12-23  u32 low z, y, x    (inside)
     bytes 24-35  u32 high z, y, x   (just outside)
-    bytes 36-39  u32 zero, kept for later
+    bytes 36-39  u32 layer: the map that it is of; 0 where no labels may share voxels
     bytes 40-    uint16 values of the box, x fastest
 
 Values, not differences: a frame laid over any older state of its box gives the new one.
@@ -50,20 +50,21 @@ class Frame:
     position: int
     box: Box
     values: LabelMap  # [z y x] of the box
+    layer: int = 0
 
     def onto(self, label_map: LabelMap) -> None:
-        """Lay the frame over a label map, in place."""
+        """Lay the frame over the label map of its layer, in place."""
         label_map[self.box.slices] = self.values
 
 
-def pack(position: int, box: Box, values: LabelMap) -> bytes:
+def pack(position: int, box: Box, values: LabelMap, layer: int = 0) -> bytes:
     """Return the frame of a box and its label values; any strides and byte order will do.
 
     >>> frame = pack(3, Box((0, 1, 2), (1, 2, 4)), np.array([[[7, 8]]], np.uint16))
     >>> len(frame), frame[:4], frame[40:]
     (44, b'SGM1', b'\\x07\\x00\\x08\\x00')
     """
-    return _frame(MAGIC, position, box, values, "<u2")
+    return _frame(MAGIC, position, box, values, "<u2", layer)
 
 
 def to_levels(uncertainty: Real) -> Levels:
@@ -84,13 +85,13 @@ def pack_uncertainty(position: int, box: Box, uncertainty: Levels) -> bytes:
     return _frame(UNCERTAINTY, position, box, uncertainty, "u1")
 
 
-def _frame(magic: bytes, position: int, box: Box, values: NDArray[np.generic], kind: str) -> bytes:
+def _frame(magic: bytes, position: int, box: Box, values: NDArray[np.generic], kind: str, layer: int = 0) -> bytes:
     if values.shape != box.shape:
         raise ShapeError(f"A frame of {box} needs values of shape {box.shape}; got {values.shape}.")
     payload, flags = np.ascontiguousarray(values, kind).tobytes(), 0
     if len(payload) > MIN_PACKED_BYTES:
         payload, flags = zlib.compress(payload, 1), PACKED
-    return HEADER.pack(magic, position, flags, *box.low, *box.high, 0) + payload
+    return HEADER.pack(magic, position, flags, *box.low, *box.high, layer) + payload
 
 
 def unpack(frame: bytes) -> Frame:
@@ -101,7 +102,7 @@ def unpack(frame: bytes) -> Frame:
     """
     if len(frame) < HEADER.size or frame[:4] != MAGIC:
         raise ShapeError(f"A patch frame needs a header of {HEADER.size} bytes that begins with SGM1.")
-    _, position, flags, *corners, _ = HEADER.unpack_from(frame)
+    _, position, flags, *corners, layer = HEADER.unpack_from(frame)
     box = Box((corners[0], corners[1], corners[2]), (corners[3], corners[4], corners[5]))
     payload = frame[HEADER.size :]
     if flags & PACKED:
@@ -109,7 +110,7 @@ def unpack(frame: bytes) -> Frame:
     if len(payload) != 2 * box.size:
         raise ShapeError(f"A frame of {box.size} voxels needs {2 * box.size} bytes; got {len(payload)}.")
     values = np.frombuffer(payload, "<u2").astype(np.uint16).reshape(box.shape)
-    return Frame(position, box, values)
+    return Frame(position, box, values, layer)
 
 
 def light_state(session: Session) -> dict[str, Any]:

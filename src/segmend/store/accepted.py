@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from segmend.core.image import LabelMap
+from segmend.core.layers import flattened
 from segmend.core.session import Canvas, Session
 from segmend.datasets.case import Case, Example
 from segmend.store.store import Store
@@ -56,7 +57,7 @@ def accepted_labels(session: Session, *, done: bool) -> LabelMap:  # [z y x]
         return locked_labels(session)
     canvas = Canvas(session.shape)
     canvas.follow(session)
-    return canvas.map
+    return flattened(canvas.layers, session.labels)
 
 
 def locked_labels(session: Session) -> LabelMap:  # [z y x]
@@ -71,4 +72,5 @@ def locked_labels(session: Session) -> LabelMap:  # [z y x]
         return np.zeros(session.shape, np.uint16)
     canvas = Canvas(session.shape)
     canvas.follow(session)
-    return np.where(np.isin(canvas.map, kept), canvas.map, 0).astype(np.uint16)
+    layers = {layer: np.where(np.isin(one, kept), one, 0).astype(np.uint16) for layer, one in canvas.layers.items()}
+    return flattened(layers, session.labels)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from segmend.core.image import Index
 from segmend.core.session import Event, Label, Session
+from segmend.io.axes import is_timed
 
 Status = Literal["untouched", "begun", "done", "rejected"]
 # How far a case is, in the order of the work; the database keeps the place in this row.
@@ -67,6 +68,11 @@ class CaseRecord:
         matrix: NDArray[np.float64] = np.asarray(self.affine)
         z, y, x = np.linalg.norm(matrix[:3, :3], axis=0).tolist()
         return z, y, x
+
+    @property
+    def timed(self) -> bool:
+        """Are its channels one image at several times."""
+        return self.channels > 1 and is_timed(self.notes)
 
 
 @dataclass(frozen=True)

@@ -212,7 +212,10 @@ class Store:
         if "" in names or len({one.casefold() for one in names}) < len(names):
             raise SettingsError("The labels of a template need names, each another one.")
         self._row("project", tables.projects.c.name, name)
-        numbered = [replace(label, value=number, locked=False) for number, label in enumerate(labels, start=1)]
+        numbered = [
+            replace(label, value=number, locked=False, layer=number if label.layer else 0)
+            for number, label in enumerate(labels, start=1)
+        ]
         values = [label_to_json(label) for label in numbered]
         with self._database.writing() as connection:
             table = tables.projects

@@ -260,16 +260,24 @@ export const DE: Translation = {
     opaque: "Deckend",
     opaqueLabel: "Deckend: {name}",
     opaqueTitle: "Wie deckend dieses Label ist, als Teil der Deckkraft aller Masken",
-    is: "Ist",
+    is: "Code:",
     isTitle: "Was dieses Label in SNOMED CT ist; DICOM-Segmentierungen geben es an",
-    byName: "was sein Name sagt",
-    byNameButton: "Was sein Name sagt",
+    byName: "nach dem Namen",
+    byNameButton: "Nach dem Namen",
     template: "Label dieses Projekts…",
     what: "Was ist {name}?",
     search: "Organe, Gewebe und Läsionen suchen (englisch)",
     example: "kidney left, liver, edema …",
     found: "Gefunden",
     notFound: "Nichts mit diesem Namen ist verzeichnet.",
+    overlaps: "Darf andere Label überlappen",
+    overlapsTitle:
+      "Es darf Voxel mit anderen Labeln teilen, wie ein Tumor mit seinem Organ; aus: ein Voxel hat ein Label",
+    overlapsSettled:
+      "Dieses Label hat Markierungen und bleibt, wie es ist; löschen Sie sie, oder beginnen Sie ein Label, das überlappen darf",
+    nextObject: "Nächstes Objekt",
+    nextObjectTitle: "Ein weiteres Objekt dieses Labels, mit eigener Maske und eigenen Maßen (J)",
+    objectOf: "{n} von {count}",
   },
   template: {
     title: "Label des Projekts „{project}“",
@@ -285,6 +293,8 @@ export const DE: Translation = {
     out: "{name} weglassen",
     asHere: "Wie in diesem Fall",
     addHere: "Zu diesem Fall hinzufügen",
+    overlaps: "{name} darf andere Label überlappen",
+    mayOverlap: "darf überlappen",
   },
   series: {
     list: "Serien neben diesem Bild",
@@ -654,6 +664,8 @@ export const DE: Translation = {
     withPatient: "{title}, mit Patient",
     writing: "Maske wird als {suffix} geschrieben",
     downloaded: "{name} heruntergeladen.",
+    overlap:
+      "Segmentierungen von 3D Slicer (.seg.nrrd), DICOM SEG und RTSTRUCT behalten Label, die überlappen. Andere Masken haben ein Label je Voxel: wo Label überlappen, hat es das weiter unten in der Liste.",
   },
   help: {
     title: "Tasten",
@@ -719,6 +731,7 @@ export const DE: Translation = {
     moveLabel: "Label in der Liste verschieben",
     moveLabelKeys: "Umschalt+↑, Umschalt+↓ auf einem Label",
     time: "voriger oder nächster Zeitpunkt eines Falls mit vielen Zeitpunkten",
+    nextObject: "nächstes Objekt desselben Labels",
   },
   hints: {
     object: "das Objekt",
@@ -815,6 +828,7 @@ export const DE: Translation = {
     loaded: "{name} geladen.",
     loadedLabels: { one: "{name} geladen: {n} Label.", other: "{name} geladen: {n} Label." },
     onlyLabel: "Das ist das einzige Label; fügen Sie ein anderes hinzu, bevor Sie es löschen.",
+    objectBegun: "Markierungen gelten jetzt {name}.",
     labelDeleted: "{name} gelöscht; Rückgängig bringt es zurück.",
     cutNext: "Klicken Sie jetzt auf den Teil, der weg soll; Esc bricht den Schnitt ab.",
     timed: "Ein Fall mit vielen Zeitpunkten nimmt keine Markierungen: öffnen Sie einen davon als eigenen Fall.",

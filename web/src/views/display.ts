@@ -7,6 +7,7 @@ import { type Preset, presetsOf } from "../contrast";
 import { h, refill, set } from "../dom";
 import { fill, phrases } from "../phrases";
 import { imageName, imagesBeside, seriesOf } from "../state";
+import { rove } from "../roving";
 import { reportErrors } from "../toasts";
 import type { Slab } from "../slices";
 import { short } from "../words";
@@ -56,6 +57,7 @@ export function displayPanel(actions: Actions): HTMLElement {
   });
   Object.assign(opacity.input, { min: "0", max: "100", step: "1" });
   const presets = h("div", { class: "presets", role: "group", "aria-label": phrases.windows.title });
+  rove(presets);
   const check = (label: string, key: Flag, shortcut: string): HTMLElement => {
     const input = h("input", {
       type: "checkbox",

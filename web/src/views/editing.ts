@@ -4,7 +4,9 @@ import "../editing.css";
 import type { Actions } from "../actions";
 import type { Edit } from "../api";
 import { h, refill, set } from "../dom";
+import { titleOf } from "../labels";
 import { fill, phrases } from "../phrases";
+import { rove } from "../roving";
 import { activePlane, isEditTool, type EditTool } from "../state";
 
 const SAY = phrases.editing;
@@ -45,7 +47,10 @@ function brushRows(actions: Actions): HTMLElement[] {
         set(button, "aria-pressed", String(brush[what] === (i === 1)));
       });
     });
-    return h("div", { class: "presets", role: "group", "aria-label": fill(SAY.brushChoice, { off, on }) }, ...buttons);
+    const name = fill(SAY.brushChoice, { off, on });
+    const group = h("div", { class: "presets", role: "group", "aria-label": name }, ...buttons);
+    rove(group);
+    return group;
   };
   const solid = choice("space", SAY.oneSlice, SAY.space);
   const limit = (end: "low" | "high", label: string): HTMLInputElement => {
@@ -104,7 +109,7 @@ function ruleRows(actions: Actions): HTMLElement[] {
   const size = number(SAY.sizeIn, 50, { min: 1, step: 1 });
   const distance = mm(SAY.distance, 1);
   const other = h("select", { "aria-label": SAY.otherLabel });
-  const gap = mm(SAY.gap, 2);
+  const gap = mm(SAY.gap, 2, 0);
   const combine = (operation: "union" | "subtract" | "intersect") =>
     edit(() => ({
       kind: "combine",
@@ -140,7 +145,7 @@ function ruleRows(actions: Actions): HTMLElement[] {
     const others = labels.filter(({ value }) => value !== label);
     refill(
       other,
-      others.map(({ value, name }) => h("option", { value }, name)),
+      others.map((one) => h("option", { value: one.value }, titleOf(one))),
     );
     if (others.some(({ value }) => String(value) === chosen)) other.value = chosen;
     combined.hidden = others.length === 0;

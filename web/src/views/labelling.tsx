@@ -6,10 +6,11 @@ import { useMemo } from "preact/hooks";
 import type { Actions } from "../actions";
 import type { Label, Structure } from "../api";
 import { h } from "../dom";
+import { isTouched, objectsOf, overlaps, titleOf } from "../labels";
 import { fill, objectName, phrases } from "../phrases";
 import { reportErrors } from "../toasts";
-import { dialog } from "./dialogs";
-import { fieldOf } from "./elements";
+import { fieldOf, Icon } from "./elements";
+import { showRendered } from "./rendered";
 import { codeWords, StructureSearch } from "./structures";
 import { showTemplate } from "./template";
 
@@ -24,11 +25,21 @@ export function labelDetails(actions: Actions): HTMLElement {
 function Details({ actions }: { readonly actions: Actions }) {
   const { store } = actions;
   const fields = useMemo(
-    () => ({ labels: fieldOf(store, "labels"), label: fieldOf(store, "label"), opened: fieldOf(store, "opened") }),
+    () => ({
+      labels: fieldOf(store, "labels"),
+      label: fieldOf(store, "label"),
+      opened: fieldOf(store, "opened"),
+      events: fieldOf(store, "events"),
+      done: fieldOf(store, "done"),
+    }),
     [],
   );
-  const label = fields.labels.value.find(({ value }) => value === fields.label.value);
+  const labels = fields.labels.value;
+  const label = labels.find(({ value }) => value === fields.label.value);
   if (fields.opened.value === null || label === undefined) return null;
+  const objects = objectsOf(labels, label);
+  const [events, done] = [fields.events.value, fields.done.value];
+  const settled = objects.some(({ value }) => isTouched(events, done, value));
   const show = (opacity: number): void => {
     const labels = store.state.labels.map((one) => (one.value === label.value ? { ...one, opacity } : one));
     store.set({ labels }); // as long as the slider moves
@@ -42,7 +53,7 @@ function Details({ actions }: { readonly actions: Actions }) {
           type="range"
           min={0}
           max={100}
-          aria-label={fill(SAY.opaqueLabel, { name: label.name })}
+          aria-label={fill(SAY.opaqueLabel, { name: titleOf(label) })}
           title={SAY.opaqueTitle}
           value={Math.round(100 * label.opacity)}
           onInput={({ currentTarget }) => {
@@ -67,6 +78,33 @@ function Details({ actions }: { readonly actions: Actions }) {
           {label.codes === null || label.codes === undefined ? SAY.byName : codeWords(label.codes)}
         </button>
       </div>
+      <label class="check label-overlaps" title={settled ? SAY.overlapsSettled : SAY.overlapsTitle}>
+        <input
+          type="checkbox"
+          checked={overlaps(label)}
+          disabled={settled}
+          onChange={({ currentTarget }) => {
+            actions.setOverlap(label, currentTarget.checked);
+          }}
+        />
+        {SAY.overlaps}
+      </label>
+      <div class="object-row">
+        <button
+          type="button"
+          class="button quiet next-object"
+          title={SAY.nextObjectTitle}
+          onClick={() => {
+            actions.nextObject();
+          }}
+        >
+          <Icon name="plus" />
+          {SAY.nextObject}
+        </button>
+        {typeof label.instance === "number" && (
+          <span class="object-count">{fill(SAY.objectOf, { n: label.instance, count: objects.length })}</span>
+        )}
+      </div>
       <button
         type="button"
         class="link template-open"
@@ -83,31 +121,27 @@ function Details({ actions }: { readonly actions: Actions }) {
 /** Say whether nobody has named a label: the page, in one of its languages, or a program has. */
 const isUnnamed = ({ name, value }: Label): boolean => /^Object \d+$/.test(name) || name === objectName(value);
 
-/** Ask what a label is; one that was never named is called so, too. */
+/** Ask what a label and all objects of its name are; one that was never named is called so, too. */
 function chooseStructure(actions: Actions, label: Label): void {
-  const place = h("div", {});
-  const element = dialog(fill(SAY.what, { name: label.name }), place);
-  const pick = ({ name, codes }: Structure): void => {
-    actions.define({ ...label, codes, name: isUnnamed(label) ? name : label.name });
-    element.close();
-  };
-  const byName = (): void => {
-    if (label.codes !== null && label.codes !== undefined) actions.define({ ...label, codes: null });
-    element.close();
-  };
-  render(
-    <>
-      <StructureSearch id="structure-search" label={SAY.search} onPick={pick} />
-      <div class="dialog-buttons">
-        <button type="button" class="button" onClick={byName}>
-          {SAY.byNameButton}
-        </button>
-      </div>
-    </>,
-    place,
-  );
-  element.addEventListener("close", () => {
-    render(null, place);
+  showRendered("structure-choice", fill(SAY.what, { name: label.name }), (close) => {
+    const pick = ({ name, codes }: Structure): void => {
+      actions.defineObjects(label, { codes, name: isUnnamed(label) ? name : label.name });
+      close();
+    };
+    const byName = (): void => {
+      if (label.codes !== null && label.codes !== undefined) actions.defineObjects(label, { codes: null });
+      close();
+    };
+    return (
+      <>
+        <StructureSearch id="structure-search" label={SAY.search} onPick={pick} />
+        <div class="dialog-buttons">
+          <button type="button" class="button" onClick={byName}>
+            {SAY.byNameButton}
+          </button>
+        </div>
+      </>
+    );
   });
   document.getElementById("structure-search")?.focus();
 }

@@ -4,6 +4,7 @@ import type { Actions } from "../actions";
 import type { Label } from "../api";
 import { pickMask } from "../drop";
 import { h, icon, iconButton, refill } from "../dom";
+import { titleOf } from "../labels";
 import { fill, phrases } from "../phrases";
 import { labelDetails } from "./labelling";
 import { colourOf, hex } from "./template";
@@ -74,7 +75,7 @@ interface Shown {
 }
 
 function row(actions: Actions, label: Label, { selected, hidden, position }: Shown): HTMLElement {
-  const { name } = label;
+  const name = titleOf(label);
   const colour = h("input", {
     type: "color",
     class: "label-colour",
@@ -108,11 +109,23 @@ function row(actions: Actions, label: Label, { selected, hidden, position }: Sho
         actions.moveLabel(label.value, by as 1 | -1);
       },
       onpointerdown: (event: PointerEvent) => {
-        if (event.button === 0 && event.pointerType !== "touch") dragLabel(actions, label.value, event); // touch scrolls
+        if (event.button === 0 && event.pointerType !== "touch") dragLabel(actions, label.value, event);
       },
     },
     h("span", { class: "label-text", dir: "auto" }, name),
     position < 9 ? h("kbd", {}, position + 1) : null,
+  );
+  const grip = h(
+    "span",
+    {
+      class: "label-grip", // for fingers, which scroll the list elsewhere
+      "aria-hidden": "true",
+      onpointerdown: (event: PointerEvent) => {
+        event.preventDefault();
+        dragLabel(actions, label.value, event);
+      },
+    },
+    icon("grip"),
   );
   const lock = iconButton(
     label.locked ? "lock" : "unlock",
@@ -135,7 +148,7 @@ function row(actions: Actions, label: Label, { selected, hidden, position }: Sho
   });
   remove.classList.add("small", "label-delete");
   const classes = `label-row${selected ? " selected" : ""}${hidden ? " is-hidden" : ""}`;
-  return h("li", { class: classes, "data-label": label.value }, colour, choose, hide, lock, remove);
+  return h("li", { class: classes, "data-label": label.value }, grip, colour, choose, hide, lock, remove);
 }
 
 /** Put a label elsewhere in the list, once the pointer that went down on it has moved up or down. */
@@ -191,7 +204,7 @@ export function rename(actions: Actions, label: Label): void {
     const name = input.value.trim();
     input.replaceWith(button);
     button.focus();
-    if (keep && name !== "" && name !== label.name) actions.define({ ...label, name });
+    if (keep && name !== "" && name !== label.name) actions.defineObjects(label, { name });
   };
   input.addEventListener("keydown", (event) => {
     event.stopPropagation();

@@ -4,7 +4,9 @@ import { render } from "preact";
 import { useMemo } from "preact/hooks";
 import type { Actions } from "../actions";
 import { h, set } from "../dom";
+import { titleOf } from "../labels";
 import { fill, phrases } from "../phrases";
+import { rove } from "../roving";
 import { isSized, RULERS, type Ruler, type RulerKind, words } from "../rulers";
 import { type Measure, seriesOf, type State } from "../state";
 import { short } from "../words";
@@ -59,7 +61,7 @@ function Measures({ actions }: { readonly actions: Actions }) {
             <li key={label.value}>
               <span class="measure-dot" style={{ background: `rgb(${label.colour.join()})` }} aria-hidden="true" />
               <span class="measure-name" dir="auto">
-                {label.name}
+                {titleOf(label)}
               </span>
               <span class="measure-values" dir="auto">
                 {found === undefined ? "…" : sentences(found, measured?.unit ?? "mm", scale.ct, fields.image.value)}
@@ -68,7 +70,7 @@ function Measures({ actions }: { readonly actions: Actions }) {
           );
         })}
       </ul>
-      <div class="presets" role="group" aria-label={SAY.byHand}>
+      <div class="presets" role="group" aria-label={SAY.byHand} ref={roveOnce}>
         {RULERS.map((kind) => (
           <button
             type="button"
@@ -115,6 +117,15 @@ function Measures({ actions }: { readonly actions: Actions }) {
       </ul>
     </>
   );
+}
+
+const roving = new WeakSet<HTMLElement>();
+
+/** Make a group of buttons one stop of the Tab key, when it is first there. */
+function roveOnce(group: HTMLElement | null): void {
+  if (group === null || roving.has(group)) return;
+  roving.add(group);
+  rove(group);
 }
 
 function middleOf({ points }: Ruler): readonly [number, number, number] {

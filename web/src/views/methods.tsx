@@ -63,7 +63,8 @@ function Methods({ actions, close }: Props) {
       </button>
     </li>
   );
-  const masked = state.opened !== null && boundsOf(state.opened.map, state.label) !== null;
+  const masked =
+    state.opened !== null && boundsOf(state.opened.maps.ofLabel(state.labels, state.label), state.label) !== null;
   return (
     <>
       <div class="methods-list" role="region" aria-label={SAY.title} tabIndex={0}>

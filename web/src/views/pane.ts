@@ -25,6 +25,7 @@ import {
   wholeView,
   type Box,
 } from "../geometry";
+import { layersOf } from "../labels";
 import { fill, isolated, phrases } from "../phrases";
 import { isSized, placeAt, words } from "../rulers";
 import { type Colour, outlines, paintUncertainty, paintLabels, paintVolume } from "../slices";
@@ -91,7 +92,7 @@ export class Pane {
   readonly #slider: HTMLInputElement;
   readonly #title: HTMLElement;
   readonly #volume: Picture;
-  readonly #mask: Picture;
+  readonly #masks = new Map<number, Picture>(); // by layer
   #uncertainty: Picture | null = null;
   #fused: Picture | null = null;
   readonly #whole: Rect;
@@ -114,7 +115,6 @@ export class Pane {
     this.#spacing = spacingOf(opened.volume.affine);
     this.#whole = { u: 0, v: 0, width, height };
     this.#volume = new Picture([width, height]);
-    this.#mask = new Picture([width, height]);
     const name = opened.photo ? TITLES.photograph : TITLES[plane.name];
     this.canvas = h("canvas", {
       class: "pane-canvas",
@@ -269,7 +269,7 @@ export class Pane {
     if (state.masked) {
       context.imageSmoothingEnabled = false;
       context.globalAlpha = state.opacity;
-      this.#lay(this.#mask, p);
+      for (const layer of layersOf(state.labels)) this.#lay(this.#maskOf(layer), p);
       context.globalAlpha = 1;
       if (state.uncertain) this.#drawUncertainty(state, p);
       if (state.outline) this.#drawEdges(state, p);
@@ -327,30 +327,43 @@ export class Pane {
     this.#context.globalAlpha = 1;
   }
 
-  /** Paint the mask's picture: all of it for a new slice or new colours, else only the box that changed. */
+  /** Return the picture of a layer's masks. */
+  #maskOf(layer: number): Picture {
+    let picture = this.#masks.get(layer);
+    if (picture === undefined) {
+      picture = new Picture([this.#whole.width, this.#whole.height]);
+      this.#masks.set(layer, picture);
+    }
+    return picture;
+  }
+
+  /** Paint the masks' pictures: all of them for a new slice or new colours, else only the box that changed. */
   #paintMask(state: State): void {
-    const { map } = this.opened;
+    const { maps } = this.opened;
     const looks = state.labels.map(({ value, colour, opacity }) => `${value}:${colour.join()}:${opacity}`).join();
-    const key = `${this.slice} ${looks} ${state.hidden.join()}`;
+    const layers = layersOf(state.labels);
+    const key = `${this.slice} ${looks} ${state.hidden.join()} ${layers.join()}`;
     const fresh = key !== this.#drawn.mask;
     if (!fresh && this.#dirty === null) return;
-    const shape = map.shape;
+    const shape = maps.shape;
     const rect = fresh ? this.#whole : rectOf(this.plane, shape, this.slice, this.#dirty!);
     this.#dirty = null;
     if (rect === null) return;
     const colours = new Map<number, Colour>(state.labels.map(({ value, colour }) => [value, colour]));
     const opacities = new Map(state.labels.map(({ value, opacity }) => [value, opacity]));
     for (const value of state.hidden) opacities.set(value, 0);
-    if (fresh) this.#mask.context.clearRect(0, 0, rect.width, rect.height);
-    const painted = map.painted === null ? null : rectOf(this.plane, shape, this.slice, map.painted);
-    const area = fresh ? painted : rect;
-    if (area !== null) {
-      this.#mask.paint(area, (out) => {
-        paintLabels(map, this.plane, this.slice, area, colours, out, opacities);
-      });
-    }
     this.#edges = new Map();
-    if (painted !== null) {
+    for (const layer of layers) {
+      const [map, picture] = [maps.of(layer), this.#maskOf(layer)];
+      if (fresh) picture.context.clearRect(0, 0, rect.width, rect.height);
+      const painted = map.painted === null ? null : rectOf(this.plane, shape, this.slice, map.painted);
+      const area = fresh ? painted : rect;
+      if (area !== null) {
+        picture.paint(area, (out) => {
+          paintLabels(map, this.plane, this.slice, area, colours, out, opacities);
+        });
+      }
+      if (painted === null) continue;
       for (const [label, pieces] of outlines(map, this.plane, this.slice, painted)) {
         const path = new Path2D();
         for (let i = 0; i < pieces.length; i += 4) {

@@ -5,6 +5,7 @@ import type { Edit, Prompt } from "../api";
 import { describeEdit, placeOfEdit } from "../edits";
 import { turnedOver } from "../handles";
 import { h, icon, iconButton, type IconName, refill } from "../dom";
+import { titleOf } from "../labels";
 import { fill, phrases, plural } from "../phrases";
 import { type Mark, marksOf, type State } from "../state";
 import { placeOf } from "./marks";
@@ -62,7 +63,7 @@ function row(actions: Actions, state: State, { position, event, waiting }: Mark)
     },
     icon(event.event === "edited" ? iconOfEdit(event.edit) : iconOf(event.prompt)),
     h("span", { class: "mark-words" }, words),
-    h("span", { class: "mark-label", dir: "auto" }, waiting ? SAY.waiting : (label?.name ?? "")),
+    h("span", { class: "mark-label", dir: "auto" }, waiting ? SAY.waiting : label === undefined ? "" : titleOf(label)),
   );
   look.style.setProperty("--label", `rgb(${(label?.colour ?? [160, 160, 160]).join()})`);
   const remove = iconButton("close", fill(SAY.remove, { mark: words }), () => {

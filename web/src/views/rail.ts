@@ -3,6 +3,7 @@
 import type { Actions } from "../actions";
 import { h, iconButton, type IconName, set } from "../dom";
 import { phrases } from "../phrases";
+import { rove } from "../roving";
 import { isPromptTool, type Tool } from "../state";
 
 const SAY = phrases.tools;
@@ -57,15 +58,15 @@ export function rail(actions: Actions): HTMLElement {
   });
   const amount = h("output", { class: "rail-amount" });
   const size = h("div", { class: "rail-size" }, radius, amount);
-  const bar = h(
+  const tools = h(
     "div",
     { class: "rail-bar", role: "toolbar", "aria-label": SAY.title, "aria-orientation": "vertical" },
     ...buttons,
     h("hr"),
     h("div", { class: "signs", role: "group", "aria-label": SAY.signs }, plus, minus),
-    h("hr"),
-    size,
   );
+  rove(tools);
+  const bar = h("div", { class: "rail-bar" }, tools, h("hr"), size);
   const element = h("section", { class: "rail", "aria-label": SAY.title }, bar);
   store.on(["tool", "method", "methods", "positive", "radius", "opened"], (state) => {
     const card = state.methods.find(({ id }) => id === state.method);

@@ -7,6 +7,7 @@ import type { Actions } from "../actions";
 import * as api from "../api";
 import { h } from "../dom";
 import { archiveAddress, fits, GROUPS } from "../formats";
+import { overlaps } from "../labels";
 import { toast } from "../toasts";
 import { filtersOf, parameters } from "../worklist";
 import { showRendered } from "./rendered";
@@ -106,6 +107,7 @@ function Results({ actions, close }: Props) {
           );
         })}
       </div>
+      {!all.value && store.state.labels.some(overlaps) && <p class="hint results-overlap">{SAY.overlap}</p>}
       <label class="results-patient">
         <input
           type="checkbox"

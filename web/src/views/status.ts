@@ -6,6 +6,7 @@ import { sidesOf, toMm } from "../geometry";
 import { hintOf } from "../hints";
 import { expectedDice, lastAsked, sentence } from "../look";
 import { valueAt } from "../nifti";
+import { titleOf } from "../labels";
 import { fill, phrases } from "../phrases";
 import { seriesOf } from "../state";
 
@@ -49,11 +50,11 @@ export function statusLine(actions: Actions): HTMLElement {
       const value = valueAt((seriesOf(opened, image) ?? opened).volume, index).map((number) =>
         String(Number(number.toPrecision(5))),
       );
-      const label = opened.map.at(index);
-      const name =
-        label === 0
-          ? ""
-          : `   ${labels.find((one) => one.value === label)?.name ?? fill(phrases.common.label, { n: label })}`;
+      const names = opened.maps.at(index).map((there) => {
+        const label = labels.find(({ value }) => value === there);
+        return label === undefined ? fill(phrases.common.label, { n: there }) : titleOf(label);
+      });
+      const name = names.length === 0 ? "" : `   ${names.join(", ")}`;
       const where = opened.photo ? "" : `   ${sidesOf(toMm(opened.volume.affine, index))}`;
       const unit = (seriesOf(opened, image) ?? opened).statistics.ct ? " HU" : "";
       voxel.textContent = `${fill(SAY.voxel, { index: index.join(", ") })}${where}   ${fill(SAY.value, { value: value.join(", ") + unit })}${name}`;

@@ -3,6 +3,7 @@
 import { useSignal } from "@preact/signals";
 import type { Actions } from "../actions";
 import * as api from "../api";
+import { overlaps } from "../labels";
 import { PALETTE } from "../palette";
 import { fill, phrases } from "../phrases";
 import { reportErrors, toast } from "../toasts";
@@ -40,7 +41,7 @@ function Template({ actions, project, labels, close }: Props) {
   };
   const add = (name: string, codes: api.Codes | null): void => {
     if (list.value.some((label) => label.name.toLowerCase() === name.toLowerCase())) return;
-    list.value = [...list.value, { name, colour: PALETTE[list.value.length % PALETTE.length], codes }];
+    list.value = [...list.value, { name, colour: PALETTE[list.value.length % PALETTE.length], codes, overlaps: false }];
   };
   const save = (event: Event): void => {
     event.preventDefault();
@@ -82,6 +83,17 @@ function Template({ actions, project, labels, close }: Props) {
                 put(i, { name: currentTarget.value });
               }}
             />
+            <label class="template-overlaps" title={phrases.labelling.overlapsTitle}>
+              <input
+                type="checkbox"
+                aria-label={fill(SAY.overlaps, { name: label.name })}
+                checked={label.overlaps}
+                onChange={({ currentTarget }) => {
+                  put(i, { overlaps: currentTarget.checked });
+                }}
+              />
+              {SAY.mayOverlap}
+            </label>
             <span class="template-code">
               {label.codes === null || label.codes === undefined ? SAY.byName : codeWords(label.codes)}
             </span>
@@ -119,11 +131,14 @@ function Template({ actions, project, labels, close }: Props) {
           type="button"
           class="button"
           onClick={() => {
-            list.value = actions.store.state.labels.map(({ name, colour, codes }) => ({
-              name,
-              colour,
-              codes: codes ?? null,
-            }));
+            const { labels } = actions.store.state;
+            const names = [...new Set(labels.map(({ name }) => name))]; // objects have one together
+            list.value = names.flatMap((name) => {
+              const label = labels.find((one) => one.name === name);
+              if (label === undefined) return [];
+              const { colour, codes } = label;
+              return [{ name, colour, codes: codes ?? null, overlaps: overlaps(label) }];
+            });
           }}
         >
           {SAY.asHere}

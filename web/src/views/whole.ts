@@ -53,22 +53,25 @@ export function wholePanel(actions: Actions): HTMLElement {
   );
   nudge.value = "0";
   say();
-  store.on(["method", "methods", "opened", "label", "labels", "maskVersion"], ({ methods, method, opened, label }) => {
-    const card = methods.find(({ id }) => id === method);
-    refine.hidden = !(card?.refines || card?.guesses);
-    if (refine.hidden || opened === null) {
-      // nothing to say
-    } else if (boundsOf(opened.map, label) === null) {
-      refine.textContent = SAY.guess;
-      refine.title = SAY.guessTitle;
-      refine.disabled = !card?.guesses;
-    } else {
-      refine.textContent = SAY.refine;
-      refine.title = SAY.refineTitle;
-      refine.disabled = !card?.refines;
-    }
-    row.hidden = !(card?.prompts.includes("adjust") ?? false);
-    element.hidden = opened === null || (refine.hidden && row.hidden);
-  });
+  store.on(
+    ["method", "methods", "opened", "label", "labels", "maskVersion"],
+    ({ methods, method, opened, label, labels }) => {
+      const card = methods.find(({ id }) => id === method);
+      refine.hidden = !(card?.refines || card?.guesses);
+      if (refine.hidden || opened === null) {
+        // nothing to say
+      } else if (boundsOf(opened.maps.ofLabel(labels, label), label) === null) {
+        refine.textContent = SAY.guess;
+        refine.title = SAY.guessTitle;
+        refine.disabled = !card?.guesses;
+      } else {
+        refine.textContent = SAY.refine;
+        refine.title = SAY.refineTitle;
+        refine.disabled = !card?.refines;
+      }
+      row.hidden = !(card?.prompts.includes("adjust") ?? false);
+      element.hidden = opened === null || (refine.hidden && row.hidden);
+    },
+  );
   return element;
 }

@@ -16,6 +16,7 @@ from io import BytesIO
 from threading import Event, Lock
 from typing import Any
 
+from segmend.core.layers import stacked
 from segmend.core.session import label_to_json
 from segmend.errors import NotFoundError, SegmendError, StoreError, UserError
 from segmend.io.dicomseg import SERIES_NUMBER
@@ -156,7 +157,7 @@ class Archived:
 
     def _is_marked(self, session: str) -> bool:
         with self._sessions.open(session) as opened:
-            return bool(opened.painted()[2].any())
+            return any(bool(label_map.any()) for _, label_map in opened.painted()[1].values())
 
     def session_of(self, study: str, series: str) -> tuple[str, Known] | None:
         """Return the session that a series of our own is of, with its case."""
@@ -188,18 +189,19 @@ class Archived:
     def segmentation(self, session: str, number: int = 0) -> Segmentation | None:
         """Return the segmentation of a session as it is now; None where nothing is marked."""
         with self._sessions.open(session) as opened:
-            log, label_map, case_id = opened.session, opened.map(), opened.case
-        if not label_map.any():
+            log, layers, case_id = opened.session, opened.layers(), opened.case
+        maps = stacked(layers)
+        if not maps.any():
             return None
         labels = [label_to_json(log.labels[value]) for value in sorted(log.labels)]
-        key = f"{session} {map_hash(label_map)} {labels}"
+        key = f"{session} {map_hash(maps)} {labels}"
         with self._making:
             if key in self._made:
                 self._made.move_to_end(key)
                 return self._made[key]
             case = self._store.case(case_id)
             image, record = self._sessions.images.get(case_id), self._store.session_record(session)
-            made = self._make(CaseResult(self._store, case, record, log, image, label_map), number)
+            made = self._make(CaseResult(self._store, case, record, log, image, layers), number)
             self._made[key] = made
             while sum(len(one.content) for one in self._made.values()) > REMEMBERED_BYTES and len(self._made) > 1:
                 self._made.popitem(last=False)

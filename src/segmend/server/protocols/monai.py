@@ -17,6 +17,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -29,6 +30,7 @@ from starlette.datastructures import FormData
 import segmend
 from segmend import io, methods
 from segmend.core.image import Image, LabelMap, bounds
+from segmend.core.layers import stacked
 from segmend.core.prompts import Click, Drawn, Mask, Prompt
 from segmend.core.session import GIVEN, Prompted
 from segmend.errors import LimitError, NotFoundError, SettingsError
@@ -228,9 +230,10 @@ def get_label(label: Text, here: SharedNow, who: UserNow, tag: Text = "final") -
     try:
         own = [record.id for record in sessions if record.user == who]
         with here.sessions.open(own[-1] if own else sessions[-1].id) as opened:
-            labels, label_map = list(opened.session.labels.values()), opened.map()
+            labels = [replace(label, name=label.title) for label in opened.session.labels.values()]
+            maps = stacked(opened.layers())
         path = folder / f"{case}.seg.nrrd"
-        io.write_mask(path, label_map, here.sessions.images.get(case), labels)
+        io.write_mask(path, maps, here.sessions.images.get(case), labels)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

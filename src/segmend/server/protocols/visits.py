@@ -280,7 +280,7 @@ class Visits:
             shown = self._shown.get(lease.token_hash)
         wrong = EMPTY_BOX if shown is None else shown.wrong
         session, box, values = opened.look(
-            lambda session: wrong.union(_changed(session, shown, opened.id, lease.label))
+            lambda session: wrong.union(_changed(session, shown, opened.id, lease.label)), lease.label
         )
         changed = _changed(session, shown, opened.id, lease.label)
         self._remember(lease, Shown(opened.id, _answered(session), changed))
@@ -367,7 +367,7 @@ def _on_another(opened: OpenSession, prompt: Prompt, label: int) -> bool:
     if isinstance(prompt, Box):
         middle = index_of((low + high - 1) // 2 for low, high in zip(place.low, place.high, strict=True))
         place = Box(middle, index_of(i + 1 for i in middle))
-    _, _, values = opened.look(lambda _: place)
+    _, _, values = opened.look(lambda _: place, label)
     others = (values != 0) & (values != label)
     marked = mark(prompt)
     if marked is not None:

@@ -53,7 +53,7 @@ async def mask_after(
 
 def mask_of(opened: OpenSession, label: int) -> MaskArray:
     """Return the mask of a label as it is now."""
-    session, box, values = opened.look(everywhere)
+    session, box, values = opened.look(everywhere, label)
     mask = np.zeros(session.shape, bool)
     mask[box.slices] = values == label
     return mask
