@@ -66,6 +66,9 @@ unpack() { # HOME PINS NAME
 # Orthanc, a small archive (PACS).
 unpack "$folder/orthanc" requirements/viewers-orthanc.txt Orthanc
 
+# dcmtk: other ends of DICOM's own protocol (DIMSE).
+unpack "$folder/dcmtk" requirements/viewers-dcmtk.txt dcmtk
+
 # Two that judge DICOM files of others: dciodvfy, whether they are what the standard says, and dcmqi, which reads them.
 unpack "$folder/dicom3tools" requirements/viewers-dicom3tools.txt dciodvfy
 home=$folder/dcmqi

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { defineConfig, type Plugin } from "vite";
+import { build, defineConfig, type Plugin } from "vite";
 
 /** The bundle goes into the Python package, which serves it; addresses in it are relative. */
 export default defineConfig({
@@ -11,9 +11,36 @@ export default defineConfig({
     target: "es2022",
     chunkSizeWarningLimit: 2500, // NiiVue, which is loaded only when a volume is shown in 3D
   },
-  plugins: [notices()],
+  plugins: [notices(), extension()],
   server: { proxy: { "/api": { target: "http://127.0.0.1:8765", ws: true, headers: authorization() } } },
 });
+
+/** Bundle the extension of OHIF as one file with a name that stays: pages of other servers name it. */
+function extension(): Plugin {
+  return {
+    name: "extension",
+    apply: "build",
+    async generateBundle() {
+      const made = await build({
+        configFile: false,
+        logLevel: "warn",
+        build: {
+          write: false,
+          target: "es2022",
+          modulePreload: false,
+          rollupOptions: {
+            input: "src/ohif/main.ts",
+            preserveEntrySignatures: "strict",
+            output: { inlineDynamicImports: true },
+          },
+        },
+      });
+      const [output] = Array.isArray(made) ? made : "output" in made ? [made] : [];
+      const [{ code }] = output.output;
+      this.emitFile({ type: "asset", fileName: "ohif/segmend.js", source: code });
+    },
+  };
+}
 
 /** A page of another port needs the server's token: SEGMEND_TOKEN, the same for both. */
 function authorization(): Record<string, string> {

@@ -1,9 +1,12 @@
 """`make fuzz`: damaged files, made-up requests and made-up messages, for as long as is wanted.
 
-    python -m tests.fuzz [readers] [requests] [live] [viewers] [dialects] [--seconds N] [--seed N] [--keep FOLDER]
+    python -m tests.fuzz [readers] [requests] [live] [viewers] [dialects] [--seconds N | --requests N] [--only DIALECT]
+        [--seed N] [--keep FOLDER]
 
 Readers are tried in a process of their own, so that one which ends or hangs is a finding, too. What was found is
-printed, and files that made it are kept. The same seed makes the same files, requests and messages.
+printed, and files that made it are kept. The same seed makes the same files, requests and messages. With --requests
+each dialect of others is asked so many times, however long that takes; how much memory the server holds is said then
+and now, for it may not grow with them.
 """
 
 from __future__ import annotations
@@ -16,14 +19,30 @@ import tempfile
 import time
 from argparse import ArgumentParser
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
+from segmend.runtime.budget import resident_bytes
 from tests.fuzz import dialects, live, readers, requests, viewers
 from tests.fuzz.files import FILES
 from tests.server.running import PLUGIN, in_thread, install_plugin, settings
 
 BATCH = 400  # files of a kind that one process tries
 PATIENCE = 120  # seconds by the clock, for one file: the machine may be busy
+SETTLED = 5000  # requests after which a server holds what it keeps, and may not grow any more
+MOST_GROWTH = 100 << 20  # bytes, after that: what allocators do not give back
+
+
+@dataclass(frozen=True)
+class Until:
+    """How long a part goes on: until a time by the monotonic clock, or for so many requests of each dialect."""
+
+    end: float
+    requests: int | None = None
+    only: tuple[str, ...] = ()  # the dialects to ask; empty: all
+
+    def reached(self, requests: int) -> bool:
+        return time.monotonic() >= self.end if self.requests is None else requests >= self.requests
 
 
 def main() -> int:
@@ -35,6 +54,8 @@ def main() -> int:
         help="all if none is named",
     )
     parser.add_argument("--seconds", type=float, default=120, help="how long, all parts together (3600: an hour)")
+    parser.add_argument("--requests", type=int, help="so many of each dialect of others, in place of a time")
+    parser.add_argument("--only", action="append", default=[], choices=dialects.DIALECTS, help="dialects to ask")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, default=Path("fuzz-findings"), help="the folder for files with findings")
     parser.add_argument("--batch", nargs=4, metavar=("KIND", "FROM", "TO", "FOLDER"), help="for a process of its own")
@@ -45,7 +66,8 @@ def main() -> int:
     parts = given.parts or list(PARTS)
     faults = []
     for part in parts:
-        faults += PARTS[part](time.monotonic() + given.seconds / len(parts), given.seed, given.keep)
+        until = Until(time.monotonic() + given.seconds / len(parts), given.requests, tuple(given.only))
+        faults += PARTS[part](until, given.seed, given.keep)
     for fault in faults:
         say(f"FOUND {fault}")
     return 1 if faults else 0
@@ -65,7 +87,8 @@ def try_batch(kind: str, first: int, last: int, seed: int, folder: Path) -> int:
     return 0
 
 
-def fuzz_readers(end: float, seed: int, keep: Path) -> list[str]:
+def fuzz_readers(until: Until, seed: int, keep: Path) -> list[str]:
+    end = until.end
     faults: list[str] = []
     outcomes: Counter[str] = Counter()
     slowest, largest, start = 0.0, 0, 0
@@ -121,12 +144,12 @@ def run_batch(kind: str, first: int, last: int, seed: int, folder: Path) -> tupl
         return said.splitlines(), "the process hangs"
 
 
-def fuzz_requests(end: float, seed: int, _: Path) -> list[str]:
+def fuzz_requests(until: Until, seed: int, _: Path) -> list[str]:
     faults: list[str] = []
     with served() as server:
         faults += requests.wrong_methods(server)
         total = 0
-        while time.monotonic() < end:
+        while time.monotonic() < until.end:
             found = requests.fuzz(server, 20, seed)
             faults += found.faults
             total += found.tried
@@ -135,12 +158,12 @@ def fuzz_requests(end: float, seed: int, _: Path) -> list[str]:
     return faults
 
 
-def fuzz_live(end: float, seed: int, _: Path) -> list[str]:
+def fuzz_live(until: Until, seed: int, _: Path) -> list[str]:
     faults: list[str] = []
     outcomes: Counter[str] = Counter()
     with served() as server:
         number = 0
-        while time.monotonic() < end:
+        while time.monotonic() < until.end:
             found = live.fuzz(server, range(number, number + 10), seed)
             faults += found.faults
             outcomes.update(found.outcomes)
@@ -149,36 +172,62 @@ def fuzz_live(end: float, seed: int, _: Path) -> list[str]:
     return faults
 
 
-def fuzz_viewers(end: float, seed: int, _: Path) -> list[str]:
+def fuzz_viewers(until: Until, seed: int, _: Path) -> list[str]:
     faults: list[str] = []
     outcomes: Counter[str] = Counter()
     tried = 0
+    memory = Memory()
     with served() as server:
-        while time.monotonic() < end:
-            found, containers = viewers.fuzz(server, 1000, seed), viewers.fuzz_containers(10_000, seed)
+        while not until.reached(outcomes.total()):
+            found, containers = viewers.fuzz(server, 1000, seed), viewers.fuzz_containers(1000, seed)
             faults += found.faults + containers.faults
             outcomes.update(found.outcomes)
             tried += containers.tried
             seed += 1
             statuses = Counter(outcome.rpartition(" ")[2] for outcome in outcomes.elements())
-            say(f"viewers: {sum(outcomes.values())} requests, {dict(statuses)}, grew {found.largest >> 20} MB, "
-                f"{tried} containers, {len(faults)} findings")  # fmt: skip
-    return faults
+            said = memory.look(outcomes.total())
+            say(f"nninteractive: {outcomes.total()} requests, {dict(statuses)}, {tried} containers, {said}, "
+                f"{len(faults)} findings")  # fmt: skip
+    return faults + memory.faults("nninteractive")
 
 
-def fuzz_dialects(end: float, seed: int, _: Path) -> list[str]:
+def fuzz_dialects(until: Until, seed: int, _: Path) -> list[str]:
     faults: list[str] = []
-    statuses: dict[str, Counter[str]] = {name: Counter() for name in dialects.DIALECTS}
-    with served() as server:
-        while time.monotonic() < end:
-            for name, counted in statuses.items():
-                found = dialects.fuzz(server, name, 1000, seed)
+    for name in until.only or dialects.DIALECTS:
+        counted: Counter[str] = Counter()
+        memory, number = Memory(), seed
+        end = time.monotonic() + (until.end - time.monotonic()) / len(until.only or dialects.DIALECTS)
+        with served() as server:
+            while not Until(end, until.requests).reached(counted.total()):
+                found = dialects.fuzz(server, name, 1000, number)
                 faults += found.faults
                 counted.update(outcome.rpartition(" ")[2] for outcome in found.outcomes.elements())
-                say(f"{name}: {counted.total()} requests, {dict(counted)}, grew {found.largest >> 20} MB, "
-                    f"{len(faults)} findings")  # fmt: skip
-            seed += 1
+                number += 1
+                said = memory.look(counted.total())
+                say(f"{name}: {counted.total()} requests, {dict(counted)}, {said}, {len(faults)} findings")
+        faults += memory.faults(name)
     return faults
+
+
+class Memory:
+    """What a process holds when it has settled, and later."""
+
+    def __init__(self) -> None:
+        self._settled: int | None = None
+        self._now = 0
+
+    def look(self, requests: int) -> str:
+        """Return in words what the process holds after so many requests."""
+        self._now = resident_bytes()
+        if self._settled is None and requests >= SETTLED:
+            self._settled = self._now
+        then = "" if self._settled is None else f" (settled {self._settled >> 20})"
+        return f"{self._now >> 20} MB{then}"
+
+    def faults(self, name: str) -> list[str]:
+        """Return what is to be said against how it grew."""
+        grown = 0 if self._settled is None else self._now - self._settled
+        return [f"{name}: grew by {grown >> 20} MB"] if grown > MOST_GROWTH else []
 
 
 def served():

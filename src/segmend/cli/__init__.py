@@ -33,6 +33,7 @@ COMMANDS = {  # a file beside this one, and the function in it, with what the li
     "replay": "Make a mask again from the log of how it was made.",
     "pull": "Fetch series from an archive (PACS) as cases.",
     "push": "Send masks to an archive (PACS).",
+    "receive": "Receive series that scanners and archives send, as cases.",
     "reproduce": "Run a paper's experiment and judge its claims.",
     "restore": "Put a backup into an empty folder, database or bucket.",
     "samples": "Write sample images with their right masks.",

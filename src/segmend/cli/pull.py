@@ -14,7 +14,8 @@ from segmend.cli.place import open_store, place_options
 from segmend.cli.reading import read_images, read_series
 from segmend.cli.words import archive_options, as_json, open_archive, say
 from segmend.errors import ArchiveError
-from segmend.io.dicomweb import Archive, ArchivedSeries, Progress, Study
+from segmend.io.dicomweb import ArchivedSeries, Progress, Study
+from segmend.io.dimse import AnyArchive
 from segmend.store import Store
 
 # Files between two lines of progress.
@@ -54,9 +55,13 @@ def pull(
 ) -> None:
     """Fetch series from the archive at ADDRESS, which speaks DICOMweb, as cases. Without --series, list what there is.
 
+    An archive that speaks DICOM's own protocol (DIMSE) is at dimse://TITLE@HOST:PORT. It is asked to send on the same
+    connection (C-GET), or with ?receive=PORT to a port of this machine (C-MOVE); ?as=TITLE says who asks, else SEGMEND.
+
     \b
     Example:
       segmend pull https://pacs.example.org/dicom-web --patient 'Doe*'
+      segmend pull dimse://PACS@pacs.example.org:104 --patient 'Doe*'
       segmend pull https://pacs.example.org/dicom-web --study 1.2.840.1
       segmend pull https://pacs.example.org/dicom-web --series 1.2.840.1.7
     """
@@ -89,7 +94,7 @@ def _line_of_series(one: ArchivedSeries) -> str:
     return "  ".join(word for word in (one.uid, one.modality, one.description, count) if word)
 
 
-def _fetch(archive: Archive, study: str, uid: str, project: str, data: Path, store: Store) -> list[dict[str, Any]]:
+def _fetch(archive: AnyArchive, study: str, uid: str, project: str, data: Path, store: Store) -> list[dict[str, Any]]:
     """Return the new cases of a series; none where anything of it fails."""
     where = study or archive.find_series(uid).study
     data.mkdir(parents=True, exist_ok=True)

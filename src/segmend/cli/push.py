@@ -18,9 +18,12 @@ from segmend.errors import ArchiveError, FileError
 def push(address: str, files: tuple[Path, ...], credentials: Path | None, as_json: bool) -> None:
     """Send DICOM FILES, such as masks of `segmend export`, to the archive at ADDRESS, which speaks DICOMweb.
 
+    At dimse://TITLE@HOST:PORT is an archive that speaks DICOM's own protocol (C-STORE).
+
     \b
     Example:
       segmend push https://pacs.example.org/dicom-web liver.dcm
+      segmend push dimse://PACS@pacs.example.org:104 liver.dcm
     """
     from segmend.io.files import sniff_format
 

@@ -20,7 +20,7 @@ from segmend.errors import ConflictError, FileError, PromptError, SettingsError
 from segmend.runtime.engine import DEVICES, PRECISIONS
 
 if TYPE_CHECKING:
-    from segmend.io.dicomweb import Archive
+    from segmend.io.dimse import AnyArchive
     from segmend.io.prompts import Unplaced
 
 
@@ -236,24 +236,24 @@ def archive_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def open_archive(address: str, credentials: Path | None) -> Archive:
+def open_archive(address: str, credentials: Path | None) -> AnyArchive:
     """Return the archive at an address, with the credentials of a file or else the environment."""
-    from segmend.io.dicomweb import Archive
+    from segmend.io.dimse import archive_at, is_dimse
 
     if credentials is None:
-        return Archive(address, credentials=os.environ.get("SEGMEND_ARCHIVE", ""))
+        return archive_at(address, "" if is_dimse(address) else os.environ.get("SEGMEND_ARCHIVE", ""))
     try:
-        return Archive(address, credentials=credentials.read_text(encoding="utf-8"))
+        return archive_at(address, credentials.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
         raise FileError(f"The file {credentials} with credentials cannot be read.") from None
 
 
-def archives_of(path: Path) -> dict[str, Archive]:
+def archives_of(path: Path) -> dict[str, AnyArchive]:
     """Return the archives that a TOML file names, each a table with an address and who may enter.
 
     `credentials` is a file with one line, beside this one where it is no whole path; `variable` one of the environment.
     """
-    from segmend.io.dicomweb import Archive
+    from segmend.io.dimse import archive_at
 
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -273,10 +273,10 @@ def archives_of(path: Path) -> dict[str, Archive]:
             said = os.environ.get(table["variable"], "")
             if not said:
                 raise SettingsError(f"The variable {table['variable']} of the archive {name!r} is not set.")
-            found[name] = Archive(table["address"], credentials=said)
+            found[name] = archive_at(table["address"], said)
         else:
             credentials = path.parent / Path(table["credentials"]).expanduser() if "credentials" in table else None
             found[name] = (
-                Archive(table["address"]) if credentials is None else open_archive(table["address"], credentials)
+                archive_at(table["address"]) if credentials is None else open_archive(table["address"], credentials)
             )
     return found

@@ -97,7 +97,7 @@ class Archive:
                 uid=_text(item, "0020000D"),
                 patient=_text(item, "00100010"),
                 patient_id=_text(item, "00100020"),
-                date=_date(_text(item, "00080020")),
+                date=as_date(_text(item, "00080020")),
                 description=_text(item, "00081030"),
                 modalities=tuple(_texts(item, "00080061")),
             )
@@ -107,12 +107,12 @@ class Archive:
     def series(self, study: str) -> list[ArchivedSeries]:
         """Return the series of a study."""
         query = [("includefield", name) for name in ("SeriesDescription", "NumberOfSeriesRelatedInstances")]
-        return [_series(item, study) for item in self._list(f"/studies/{_uid(study)}/series", query)]
+        return [_series(item, study) for item in self._list(f"/studies/{checked_uid(study)}/series", query)]
 
     def find_series(self, series: str) -> ArchivedSeries:
         """Return a series of which nobody says in which study it is; not every archive can tell."""
         try:
-            found = self._list("/series", [("SeriesInstanceUID", _uid(series))])
+            found = self._list("/series", [("SeriesInstanceUID", checked_uid(series))])
         except ArchiveError as error:
             raise ArchiveError(f"{error} Name the study, too.") from None
         items = [item for item in found if _text(item, "0020000E") == series]
@@ -144,7 +144,7 @@ class Archive:
         most_bytes: int = MOST_BYTES,
     ) -> list[Path]:
         """Write the files of a series into an empty folder; whole, or ArchiveError."""
-        with self._ask("GET", f"/studies/{_uid(study)}/series/{_uid(series)}", (), accept=FILES) as reply:
+        with self._ask("GET", f"/studies/{checked_uid(study)}/series/{checked_uid(series)}", (), accept=FILES) as reply:
             kind, options = parse_options_header(reply.getheader("content-type", ""))
             if kind != b"multipart/related" or not options.get(b"boundary"):
                 raise ArchiveError(f"The archive sent no files but {kind.decode('latin-1')[:80] or 'nothing'}.")
@@ -173,7 +173,7 @@ class Archive:
             "Content-Type": f'multipart/related; type="{DICOM}"; boundary={limit}',
             "Content-Length": str(sum(sizes) + len(files) * (len(head) + 2) + len(end)),
         }
-        path = f"/studies/{_uid(study)}" if study else "/studies"
+        path = f"/studies/{checked_uid(study)}" if study else "/studies"
         with self._ask("POST", path, (), accept=JSON, headers=headers, body=body(), taken=(200, 202, 409)) as reply:
             said = _json(reply.read(LIST_BYTES))
         if isinstance(said, list):
@@ -260,7 +260,8 @@ def _refusal(status: int) -> str:
     return f"The archive refused (status {status}). {reasons.get(status, 'Its log says why')}."
 
 
-def _uid(text: str) -> str:
+def checked_uid(text: str) -> str:
+    """Return a UID of DICOM; SettingsError for what is none."""
     if not UID.fullmatch(text):
         raise SettingsError(f"A DICOM UID has up to 64 digits and dots; got {text[:80]!r}.")
     return text
@@ -375,10 +376,10 @@ def _values(item: dict[str, Any], tag: str) -> list[Any]:
 
 def _texts(item: dict[str, Any], tag: str) -> list[str]:
     found = [value.get("Alphabetic") if isinstance(value, dict) else value for value in _values(item, tag)]
-    return [_plain(value) for value in found if isinstance(value, str)]
+    return [plain(value) for value in found if isinstance(value, str)]
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return a text as a terminal may be given it: what an archive says could steer it."""
     return "".join(c for c in text if c.isprintable())[:200].strip()
 
@@ -395,5 +396,6 @@ def _number(item: dict[str, Any], tag: str) -> int | None:
         return None
 
 
-def _date(text: str) -> str:
+def as_date(text: str) -> str:
+    """Return a date of DICOM as YYYY-MM-DD; empty where it is none."""
     return f"{text[:4]}-{text[4:6]}-{text[6:8]}" if len(text) == 8 and text.isdecimal() else ""

@@ -67,7 +67,7 @@ from segmend.server.imports import Imports
 from segmend.server.logins import LOGINS_FOLDER, Logins
 from segmend.server.open_sessions import OpenSessions
 from segmend.server.packing import PackText
-from segmend.server.protocols import dicomweb, itksnap, monai, nninteractive, slicer_legacy
+from segmend.server.protocols import dicomweb, itksnap, monai, nninteractive, ohif, slicer_legacy
 from segmend.server.protocols.archived import Archived, look_quietly
 from segmend.server.protocols.visits import Visits, sweep_quietly
 from segmend.server.reading import Reading
@@ -125,6 +125,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         app.include_router(itksnap.router)
         app.include_router(monai.router)
         app.include_router(dicomweb.router)
+        app.include_router(ohif.router)
     _add_pages(app, PAGES)
     return app
 

@@ -46,8 +46,9 @@ from segmend.server.settings import ServerSettings, is_loopback
 from segmend.server.told import Told
 from segmend.store.accounts import Accounts, token_hash
 
-# The paths that need no token: they say that the server is there, ours and those of nnInteractive and ITK-SNAP.
-OPEN = ("/api/health", "/readyz", "/healthz", "/status", "/auth/")
+# The paths that need no token: they say that the server is there, ours and those of nnInteractive and ITK-SNAP; and the
+# extension that OHIF's page imports, which can name none then.
+OPEN = ("/api/health", "/readyz", "/healthz", "/status", "/auth/", "/ohif/segmend.js")
 # Where a browser logs in.
 LOGIN_PAGE = "/login"
 # Where viewers that have their person log in send the token, as the password of a form: its route has it checked.

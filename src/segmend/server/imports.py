@@ -18,7 +18,8 @@ from typing import Literal
 from uuid import uuid4
 
 from segmend.errors import ArchiveError, LimitError, NotFoundError, SegmendError, SettingsError
-from segmend.io.dicomweb import UID, Archive
+from segmend.io.dicomweb import UID
+from segmend.io.dimse import AnyArchive
 from segmend.server.reading import Reading
 from segmend.server.scratch import scratch_folder
 from segmend.server.settings import ServerSettings
@@ -72,10 +73,10 @@ class Imports:
         self._lock = Lock()
 
     @property
-    def archives(self) -> Mapping[str, Archive]:
+    def archives(self) -> Mapping[str, AnyArchive]:
         return self._settings.archives
 
-    def archive(self, name: str) -> Archive:
+    def archive(self, name: str) -> AnyArchive:
         """Return an archive that the server was started with; no other one is ever asked."""
         if name not in self.archives:
             raise NotFoundError(f"This server knows no archive {name[:80]!r}.")

@@ -57,12 +57,17 @@ POLL_SECONDS = 0.25
     summary="Open a new session, with the labels that its project begins with",
 )
 def create(case: str, here: SharedNow, who: UserNow) -> Response:
+    with here.sessions.open(begin(here, case, who)) as opened:
+        return JSONResponse(opened.state(), 201)
+
+
+def begin(here: Shared, case: str, who: str) -> str:
+    """Return a new session of a case, with the labels that its project begins with."""
     labels = here.store.project(here.store.case(case).project).template
     record = here.store.add_session(case, user=who)
     for position, label in enumerate(labels):
         here.store.append(record.id, position, Defined(label, joined=position > 0), user=who)
-    with here.sessions.open(record.id) as opened:
-        return JSONResponse(opened.state(), 201)
+    return record.id
 
 
 @router.get("/cases/{case}/sessions", response_model=list[SessionJson], summary="The sessions of a case")

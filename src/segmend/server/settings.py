@@ -10,7 +10,7 @@ from pathlib import Path
 
 from segmend.errors import SettingsError
 from segmend.io.apart import READ_SECONDS
-from segmend.io.dicomweb import Archive
+from segmend.io.dimse import AnyArchive
 from segmend.runtime.budget import DEFAULT_BYTES
 from segmend.runtime.engine import AUTO, Device
 
@@ -42,7 +42,7 @@ class ServerSettings:
     allowed_hosts: tuple[str, ...] = ()  # further names this server is reached by; "*" is any
     allowed_origins: tuple[str, ...] = ()  # pages of other servers that may talk to this one
     allowed_frames: tuple[str, ...] = ()  # pages of other servers that may show this one's in a frame
-    archives: Mapping[str, Archive] = field(default_factory=dict)  # that series may be fetched from, by their names
+    archives: Mapping[str, AnyArchive] = field(default_factory=dict)  # that series may be fetched from, by their names
     link_folders: tuple[Path, ...] = ()  # folders of this machine that cases may be read from
     method: str = "mend"
     weights: Mapping[str, Path] = field(default_factory=dict)  # folders of a method's own weights, by its id

@@ -119,6 +119,10 @@ class Archived:
         found = self._known(study, series)
         return found[-1] if found else None
 
+    def cases_of(self, study: str, series: str) -> list[Known]:
+        """Return the cases of a series, oldest first: it may be several images, or have been fetched again."""
+        return self._known(study, series)
+
     def case_of(self, series: str) -> str | None:
         """Return the newest case of a series, of whatever study."""
         found = self.image_series("", series)
