@@ -15,7 +15,7 @@ from tests.server.running import PLUGIN as OTHERS
 from tests.server.running import http
 
 PLUGIN = Path(__file__).parent / "plugin"
-# Chromium without windows takes a sixth less of the processor. The page is put together by the processor, and only WebGL
+# Chromium without windows takes a sixth less of the processor. The processor puts the page together, and only WebGL
 # is drawn by SwiftShader: a third of the time of all by it.
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 CHROMIUM = {
