@@ -245,7 +245,8 @@ export class Work {
 
   #define(value: number): void {
     const colour = PALETTE[(value - 1) % PALETTE.length];
-    const label: Label = { value, name: objectName(value), colour, locked: false, opacity: 1, codes: null };
+    const plain = { locked: false, opacity: 1, codes: null, layer: 0, instance: null };
+    const label: Label = { value, name: objectName(value), colour, ...plain };
     this.#defining.add(value);
     this.#live?.send({ event: "defined", label, joined: false });
   }
