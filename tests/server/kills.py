@@ -90,7 +90,7 @@ class Person:
 def settled(client, session):
     """Return the session's state once everything pending is answered."""
     for _ in range(3000):
-        state = client.get(f"/api/sessions/{session}").json()
+        state = client.get(f"/api/sessions/{session}").raise_for_status().json()
         if not state["pending"]:
             return state
         time.sleep(0.01)

@@ -269,3 +269,12 @@ def test_events_from_many_threads_keep_one_log(server, session, live, store):
     while 20 not in live.answered:
         live.receive()
     np.testing.assert_array_equal(live.map > 0, GREY > 0)
+
+
+def test_what_a_session_holds_is_counted_between_its_steps_and_never_within_one(server, session, live):
+    with server.config.app.state.shared.sessions.open(session) as opened, ThreadPoolExecutor(1) as people:
+        with opened._lock:  # as a step holds it, which may add the voxels of another label
+            counted = people.submit(lambda: opened.size_bytes)
+            with pytest.raises(TimeoutError):
+                counted.result(0.1)
+        assert counted.result(PATIENCE) >= 0

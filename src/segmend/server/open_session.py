@@ -137,9 +137,10 @@ class OpenSession:
 
     @property
     def size_bytes(self) -> int:
-        uncertainty_map = self._uncertainty_map
-        size = self._draft_map.size_bytes + sum(voxels.size_bytes for voxels in self._edited.values())
-        return size + (uncertainty_map.size_bytes if uncertainty_map is not None else 0)
+        with self._lock:  # an answer in the making adds to what is counted here
+            uncertain = self._uncertainty_map.size_bytes if self._uncertainty_map is not None else 0
+            edited = sum(voxels.size_bytes for voxels in self._edited.values())
+            return self._draft_map.size_bytes + edited + uncertain
 
     def state(self) -> dict[str, Any]:
         with self._lock:
