@@ -26,8 +26,8 @@ from segmend.core.image import MaskArray
 from segmend.core.masks import dice
 from segmend.datasets.folder import sets
 from segmend.evaluation.significance import difference
+from segmend.papers.bifseg.experiment_objects import Object, boxed, largest_slice, on_image, scribbles, tasks_of
 from segmend.papers.bifseg.method import TUNINGS, Net, crop_of, marked_cells, net_of, refined
-from segmend.papers.bifseg.objects import Object, boxed, largest_slice, on_image, scribbles, tasks_of
 from segmend.papers.bifseg.search import best_kernels, best_tuning
 from segmend.users import BoxThenScribbles
 

@@ -29,6 +29,7 @@ from segmend.learning import loop as train
 from segmend.learning.subjects import Subject
 from segmend.papers.bifseg import recipe
 from segmend.papers.bifseg.crop_grid import Grid
+from segmend.papers.bifseg.experiment_objects import Object, boxed, largest_slice, on_image, scribbles, tasks_of
 from segmend.papers.bifseg.method import (
     TUNINGS,
     Crop,
@@ -39,7 +40,6 @@ from segmend.papers.bifseg.method import (
     normal,
     refine_by_crf,
 )
-from segmend.papers.bifseg.objects import Object, boxed, largest_slice, on_image, scribbles, tasks_of
 from segmend.papers.bifseg.recipe import Settings
 from segmend.papers.bifseg.search import GRIDS, RATE, best_kernels, best_tuning
 from segmend.papers.study.experiment import Better, Experiment, Fast, Pick, Picture, Plan, Score
