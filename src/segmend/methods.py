@@ -4,6 +4,7 @@
 add methods through the `segmend.methods` entry point, which names a module with `METHOD`, its card. A method's module
 has `load`, which returns the Segmenter: one that learns takes the folder of its weights, None for those in the package,
 and perhaps the device that its networks run on, `load(weights=None, device=AUTO)`; one that does not has `load()`.
+One whose card has variants also takes `variant=""`; the id of a variant, `METHOD.VARIANT`, serves wherever an id does.
 Where the card depends on the weights, `card(weights)` returns that of a folder. How a method learns is a recipe
 (`segmend.learning.recipe`).
 """
@@ -42,7 +43,30 @@ def _others() -> Mapping[str, ModuleType]:
 
 def _module(method: str) -> ModuleType:
     card(method)
-    return _others().get(method) or import_module(own.module_of(method))
+    family = family_of(method)
+    return _others().get(family) or import_module(own.module_of(family))
+
+
+def family_of(method: str) -> str:
+    """Return the id of the method that a variant belongs to; any other id as it is.
+
+    >>> family_of("bifseg.unweighted"), family_of("bifseg")
+    ('bifseg', 'bifseg')
+    """
+    return method if method in _others() else method.partition(".")[0]
+
+
+def _variant_of(method: str) -> str:
+    return method.removeprefix(family_of(method)).removeprefix(".")
+
+
+def variant_id(method: str, variant: str | None) -> str:
+    """Return the id of a method's variant, or the method's own where none is named; SettingsError for a wrong one.
+
+    >>> variant_id("bifseg", "unweighted")
+    'bifseg.unweighted'
+    """
+    return method if variant is None else card(method).of_variant(variant).id
 
 
 def cards() -> tuple[Method, ...]:
@@ -53,12 +77,13 @@ def cards() -> tuple[Method, ...]:
 
 def card(method: str, weights: Path | None = None) -> Method:
     """Return one method's card, perhaps with the weights in a folder; SettingsError names the methods there are."""
-    found = {one.id: one for one in cards()}
-    if method not in found:
+    found, family, variant = {one.id: one for one in cards()}, family_of(method), _variant_of(method)
+    if family not in found:
         raise SettingsError(f"There is no method {method!r}; there are {', '.join(found)}.")
-    if weights is not None and hasattr(_module(method), "card"):
-        return cast(Method, _module(method).card(in_use(weights)))
-    return found[method]
+    chosen = found[family]
+    if weights is not None and hasattr(_module(family), "card"):
+        chosen = cast(Method, _module(family).card(in_use(weights)))
+    return chosen.of_variant(variant) if variant else chosen
 
 
 def load(
@@ -100,6 +125,8 @@ def _loaded(method: str, weights: Path | None, device: Device) -> Segmenter:
     check_runs_on(method, device)
     if takes_device(method):
         options["device"] = device
+    if variant := _variant_of(method):
+        options["variant"] = variant
     segmenter = cast(Segmenter, _module(method).load(**options))
     with suppress(AttributeError, TypeError):  # another package's may allow no attribute
         given = (method, None if weights is None else weights.absolute(), device)
@@ -155,5 +182,6 @@ def check_weights(method: str, weights: Path) -> None:
         return
     except (OSError, ValueError, AttributeError):
         raise ModelError(f"The run.json in {weights} is damaged, so it does not say whose weights these are.") from None
-    if trained != method and not str(trained).startswith(f"{method}_"):  # a part of it, such as mend_slabs
-        raise ModelError(f"The weights in {weights} are of the method {trained!r}, not of {method!r}.")
+    family = family_of(method)
+    if trained != family and not str(trained).startswith(f"{family}_"):  # a part of it, such as mend_slabs
+        raise ModelError(f"The weights in {weights} are of the method {trained!r}, not of {family!r}.")

@@ -441,3 +441,25 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(FileError, match="folder .*file/inside could not be made"):
         report.write(made_up(), tmp_path / "file" / "inside")
+
+
+def test_labels_that_are_merged_are_one_object_and_may_overlap(tmp_path):
+    labels = np.zeros((1, 20, 30), np.uint16)
+    labels[0, 2:8, 2:12], labels[0, 8:14, 2:12], labels[0, 2:8, 20:25] = 1, 2, 4
+    write_case(tmp_path / "tumours", "a", labels)
+    write_split(tmp_path / "tumours", val=["a"])
+
+    found = evaluate(tmp_path, "graphcut", "box", interactions=1, merge=[(), (1, 4)])
+
+    assert [(curve.object, curve.voxels) for curve in found.curves] == [(1, 150), (1, 90)]
+
+
+def test_a_mistaken_person_drops_no_case(tmp_path):
+    for shift, name in enumerate("abcd"):
+        write_case(tmp_path / "cells", name, np.roll(flat_labels(), shift, axis=2))
+    write_split(tmp_path / "cells", val=["a", "b", "c", "d"])
+
+    found = evaluate(tmp_path, "graphcut", "wrong", interactions=2)
+
+    assert not found.problems and len(found.cases) == 4
+    assert all(len(curve.dice) == 2 for curve in found.curves)

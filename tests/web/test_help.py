@@ -51,7 +51,9 @@ def test_methods_say_what_they_are_good_for_and_compare_on_the_same_marks(opened
     page.get_by_role("button", name="What each method is good for").click()
     dialog = page.locator("dialog.methods")
     expect(dialog.locator("section").first).to_contain_text("Mend")
-    expect(dialog).to_contain_text("A coloured object in a box, on a background of other colours.")
+    expect(dialog).to_contain_text(
+        "A coloured object in a box, on a background of other colours; in a volume the box needs depth."
+    )
     expect(dialog.get_by_role("heading", name="From papers, trained on small examples")).to_be_visible()
     expect(dialog.get_by_role("button", name="Compare Graph cut", exact=True)).to_be_disabled()
     page.keyboard.press("Escape")

@@ -12,8 +12,8 @@ from segmend.core.image import Image, LabelMap
 from segmend.core.prompts import Mask, Prompt
 from segmend.core.segmenter import FIRST, Method, Workspace, answer, first_masks
 from segmend.core.session import PALETTE, Label, painted
-from segmend.editing.steps import Step, take_steps
-from segmend.errors import PromptError
+from segmend.editing.steps import Step, Uncertainty, take_steps
+from segmend.errors import PromptError, SettingsError
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +24,7 @@ class Answered:
     names: Mapping[int, str]  # of the labels
     qualities: Mapping[int, float]  # the Dice expected of each, as far as it is
     finetuned: bool = False
+    uncertainty: Uncertainty | None = None  # of the last answer, as far as its method tells
 
     @property
     def labels(self) -> list[Label]:
@@ -63,7 +64,7 @@ def answer_image(
     )
     names |= {n: f"label {n}" for n in np.unique(stepped.map).tolist() if n and n not in names}
     qualities = {} if stepped.quality is None else {value: stepped.quality}
-    return Answered(stepped.map, names, qualities, stepped.finetuned)
+    return Answered(stepped.map, names, qualities, stepped.finetuned, stepped.uncertainty)
 
 
 def refine_masks(workspace: Workspace, start: LabelMap, names: Mapping[int, str]) -> Answered:
@@ -80,6 +81,22 @@ def refine_masks(workspace: Workspace, start: LabelMap, names: Mapping[int, str]
         if better.quality is not None:
             qualities[value] = better.quality
     return Answered(found, {value: names.get(value, f"label {value}") for value in values}, qualities, finetuned)
+
+
+def uncertainty_image(found: Answered, scan: Image, *, bytes_: bool = False) -> Image:
+    """Return how uncertain the last answer is as an image on the scan's grid, 0 (sure) to 1 (neither), or 0 to 255.
+
+    SettingsError where the method does not tell it.
+    """
+    if found.uncertainty is None:
+        raise SettingsError(
+            "Where it is uncertain is told by methods that give a probability, such as mend, refinenet or bifseg, and "
+            "for an answer to prompts; this one tells nothing."
+        )
+    box, values = found.uncertainty
+    whole = np.zeros(scan.shape, np.float32)
+    whole[box.slices] = values
+    return Image((255 * whole).round().astype(np.uint8)[None] if bytes_ else whole[None], scan.affine)
 
 
 def labels_of(found: Answered, scan: Image) -> list[dict[str, Any]]:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from segmend.classical.given import given_slices, holding, with_slices
 from segmend.classical.solvers.unary import request_of
 from segmend.classical.solvers.zoom import Solver, whole_prediction, zoom
 from segmend.core.image import Image, MaskArray, bounds
-from segmend.core.prompts import Prompt
+from segmend.core.prompts import Mask, Prompt
 from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace
 
 CELLS: Mapping[int, int] = {2: 1 << 16, 3: 1 << 18}  # of the coarse grid, by dimensions
@@ -64,6 +65,9 @@ class SolverWorkspace(Workspace):
     def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
         method = self._method
         method.card.check(prompts)
-        request = request_of(prompts, previous)
+        given = given_slices(prompts, previous.shape)
+        newest = bool(given) and isinstance(prompts[-1], Mask)
+        request = with_slices(request_of(prompts, previous), given, newest=newest)
         answer = zoom(self._image, request, method.solver, most=method.cells[2 if self._image.flat else 3])
-        return whole_prediction(self._image, answer, request, previous, method.solver if method.band else None)
+        found = whole_prediction(self._image, answer, request, previous, method.solver if method.band else None)
+        return holding(found, given, previous)

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from keyword import iskeyword
+from pathlib import Path
 from typing import cast
 
 import click
@@ -67,13 +68,24 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="segmend", message="%(prog)s %(version)s")
-def commands() -> None:
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A TOML file with a table of options for each command; what is said on the command line wins.",
+)
+@click.pass_context
+def commands(context: click.Context, config: Path | None) -> None:
     """Mend medical segmentations: a few marks, and the mask is right.
 
     \b
     Example, the annotator in your browser:
       segmend start
     """
+    if config is not None:
+        from segmend.cli.config import defaults_of
+
+        context.default_map = defaults_of(config, context)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

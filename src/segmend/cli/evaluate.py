@@ -7,12 +7,24 @@ from pathlib import Path
 
 import click
 
-from segmend.cli.words import as_json, check_free, data_option, device_options, force_option, say, weights_option
+from segmend.cli.words import (
+    as_json,
+    check_free,
+    data_option,
+    device_options,
+    force_option,
+    say,
+    variant_option,
+    weights_option,
+)
+from segmend.errors import SettingsError
+from segmend.methods import variant_id
 
 
 @click.command()
 @data_option()
 @click.option("--method", default="mend", show_default=True, help="One of `segmend methods`.")
+@variant_option
 @weights_option
 @device_options
 @click.option("--user", default="click", show_default=True, help="The robot; a wrong name lists them all.")
@@ -21,6 +33,10 @@ from segmend.cli.words import as_json, check_free, data_option, device_options, 
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(min=1), help="Processes side by side.")
 @click.option("--limit", default=None, type=click.IntRange(min=1), help="Cases of each set, at most.")
 @click.option("--objects", default=None, type=click.IntRange(min=1), help="Of each case, at most.")
+@click.option(
+    "--merge", "merged", multiple=True, metavar="LABELS",
+    help="Labels that are one object together, such as 1,2,4; any for all of them. Repeat for more objects.",
+)  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Of the robots that draw at random.")
 @click.option("--out", type=click.Path(path_type=Path), help="A folder for tables, JSON and plots.")
 @force_option
@@ -28,6 +44,7 @@ from segmend.cli.words import as_json, check_free, data_option, device_options, 
 def evaluate(
     data: Path,
     method: str,
+    variant: str | None,
     weights: Path | None,
     device: str,
     precision: str,
@@ -37,6 +54,7 @@ def evaluate(
     workers: int,
     limit: int | None,
     objects: int | None,
+    merged: tuple[str, ...],
     seed: int,
     out: Path | None,
     force: bool,
@@ -47,11 +65,13 @@ def evaluate(
     \b
     Example:
       segmend evaluate --data datasets --method mend --user click --interactions 10 --out report
+      segmend evaluate --data brats --method mend --user box --merge any
     """
     from segmend import report
     from segmend.evaluation.evaluate import evaluate as play_all
     from segmend.report import plots
 
+    method = variant_id(method, variant)
     if out is not None:
         check_free([out / "summary.json"], force=force)
     if out is not None and not plots.available():
@@ -76,6 +96,7 @@ def evaluate(
             weights=weights,
             device=device,
             precision=precision,
+            merge=[merge_of(text) for text in merged],
             progress=tell,
         )
     written = report.write(found, out) if out else ()
@@ -90,6 +111,23 @@ def evaluate(
             speed = _number(values["seconds_per_interaction"], 3)
             lines.append(f"{name:<24} {values['cases']:>5} {values['objects']:>7} {scores} {speed:>7}")
     say(summary, [*lines, *map(str, written)], as_json=as_json)
+
+
+def merge_of(text: str) -> tuple[int, ...]:
+    """Return the labels that are one object together; none for all.
+
+    >>> merge_of("1,2, 4"), merge_of("any")
+    ((1, 2, 4), ())
+    """
+    if text.strip() == "any":
+        return ()
+    try:
+        values = tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        values = (0,)
+    if values[0] < 1:
+        raise SettingsError(f"--merge needs labels above 0 with commas between them, or any; got {text!r}.")
+    return values
 
 
 def _number(value: float | None, digits: int) -> str:

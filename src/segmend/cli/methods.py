@@ -26,4 +26,5 @@ def methods(as_json: bool) -> None:
         lines += [f"{card.id:<16} {card.title} ({dimensions}; weights: {card.weights})"]
         lines += [f"{'':<16} {card.good_for}"] if card.good_for else []
         lines += [f"{'':<16} takes {', '.join(card.prompts)}"]
+        lines += [f"{'':<16} --variant {name}: {what}" for name, what in card.variants]
     say([asdict(card) for card in found], lines, as_json=as_json)

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 @click.option("--seeds", default="0,1,2", show_default=True, help="Each is a run of its own, training included.")
 @click.option("--effort", default=1.0, show_default=True, help="Multiplies the training steps.")
 @click.option("--limit", type=click.IntRange(min=1), help="Cases of each set, at most.")
+@click.option("--split", default="val", show_default=True, help="Which part of each set is measured on.")
+@click.option(
+    "--claims", "runs", multiple=True, type=click.Path(path_type=Path), metavar="RUN",
+    help="Judge the claims of this run's folder in one table, with --out as Markdown. Repeat for more papers.",
+)  # fmt: skip
 @click.option("--list", "listed", is_flag=True, help="List the papers.")
 @as_json
 def reproduce(
@@ -32,6 +37,8 @@ def reproduce(
     seeds: str,
     effort: float,
     limit: int | None,
+    split: str,
+    runs: tuple[Path, ...],
     listed: bool,
     as_json: bool,
 ) -> None:
@@ -42,7 +49,11 @@ def reproduce(
     \b
     Example:
       segmend reproduce quality --data datasets --out runs/quality --seeds 0,1
+      segmend reproduce --claims runs/quality --claims runs/iunet --out claims.md
     """
+    if runs:
+        _claims(runs, out, as_json=as_json)
+        return
     if listed or paper is None:
         _list(as_json=as_json)
         return
@@ -53,7 +64,13 @@ def reproduce(
     if data is None:
         raise SettingsError("A reproduction needs data; add --data DIR.")
     plan = Plan(
-        data, out or Path("reproduced") / paper, seeds_of(seeds), effort, limit, lambda line: click.echo(line, err=True)
+        data,
+        out or Path("reproduced") / paper,
+        seeds_of(seeds),
+        effort,
+        limit,
+        split,
+        lambda line: click.echo(line, err=True),
     )
     try:
         found = run(experiment, plan)
@@ -66,9 +83,26 @@ def reproduce(
     if not plots.available():
         click.echo(plots.WITHOUT, err=True)
     lines = [
-        f"{verdict.outcome:<20} {verdict.claim} {_measured(verdict.value, verdict.p)}" for verdict in found.verdicts
+        f"{verdict.outcome:<20} {verdict.claim} {_measured(verdict.value, verdict.p_holm)}"
+        for verdict in found.verdicts
     ]
     say(found.summary(), [*lines, *map(str, written[:3])], as_json=as_json)
+
+
+def _claims(runs: tuple[Path, ...], out: Path | None, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from segmend.papers.study.table import judged, markdown
+
+    try:
+        found = [judged(folder) for folder in runs]
+    except ModuleNotFoundError as missing:
+        raise _untrained(missing) from None
+    text = markdown(found)
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
+    values = [{"paper": one.paper, "claims": [asdict(verdict) for verdict in one.verdicts]} for one in found]
+    say(values, text.splitlines() if out is None else [str(out)], as_json=as_json)
 
 
 def _experiment(paper: str) -> Experiment:

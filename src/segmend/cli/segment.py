@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
-from segmend.batch.answering import answer_image, labels_of, size_of, sizes_of
+from segmend import io
+from segmend.batch.answering import answer_image, labels_of, size_of, sizes_of, uncertainty_image
 from segmend.batch.job import Job
 from segmend.cli.many import Many, many_options, segment_many
 from segmend.cli.reading import read_image, read_mask
@@ -21,13 +23,17 @@ from segmend.cli.words import (
     mask_writer,
     patient_option,
     say,
+    variant_option,
     weights_option,
 )
+from segmend.core.image import Image
 from segmend.core.prompts import Prompt
+from segmend.core.segmenter import Workspace
 from segmend.core.session import Finetune
 from segmend.errors import PromptError, SettingsError
+from segmend.io.files import IMAGE_FORMATS
 from segmend.io.prompts import placed
-from segmend.methods import card, load
+from segmend.methods import card, load, variant_id
 
 
 @click.command()
@@ -49,7 +55,12 @@ from segmend.methods import card, load
     help="More prompts: a JSON list of the forms above, .mrk.json of 3D Slicer, or a .csv of points.",
 )  # fmt: skip
 @click.option("--start", "start", metavar="MASK", help="A mask to start from, on the same grid.")
+@click.option(
+    "--probability", "likely", metavar="FILE",
+    help="Start from a probability of each voxel, 0 to 1, on the same grid: for --method densecrf.",
+)  # fmt: skip
 @click.option("--method", default="mend", show_default=True, help="One of `segmend methods`.")
+@variant_option
 @click.option(
     "--finetune",
     type=click.Choice(("auto", "on", "off")),
@@ -68,6 +79,10 @@ from segmend.methods import card, load
     "-o", "--out", required=True, metavar="FILE",
     help="The mask: .nii.gz, .seg.nrrd, .mha, .dcm, .png ...; of many images a folder.",
 )  # fmt: skip
+@click.option(
+    "--uncertainty", "doubtful", metavar="FILE",
+    help="Also write where the method is uncertain, 0 to 1 a voxel: .nii.gz, .mha, .nrrd ...; of one image.",
+)  # fmt: skip
 @patient_option
 @force_option
 @many_options
@@ -75,7 +90,9 @@ from segmend.methods import card, load
 def segment(
     inputs: tuple[str, ...],
     start: str | None,
+    likely: str | None,
     method: str,
+    variant: str | None,
     finetune: Finetune,
     weights: Path | None,
     device: str,
@@ -83,6 +100,7 @@ def segment(
     series: str | None,
     name: str,
     out: str,
+    doubtful: str | None,
     patient: str,
     force: bool,
     layout: str | None,
@@ -139,10 +157,15 @@ def segment(
       segmend segment scans/ --weights runs/hearts -o masks/
       segmend segment "study/*/t1.nii.gz" --prompts points.csv -o masks/ --skip-existing
     """
+    method = variant_id(method, variant)
     given = Many(layout, channels, ending, refine, workers, skip_existing)
     if given.meant(inputs, out):
         if series is not None:
             raise SettingsError("--series is for one image; of many, each series of a folder is a case.")
+        if doubtful is not None:
+            raise SettingsError("--uncertainty is for one image.")
+        if likely is not None:
+            raise SettingsError("--probability is for one image.")
         anonymous = patient == "anonymous"
         job = Job(method, Path(out), "", weights, device, precision, finetune, name, anonymous=anonymous)
         segment_many(inputs, given, job, Marks(**written), start, force=force, as_json=as_json)
@@ -151,10 +174,14 @@ def segment(
     chosen = card(method, weights)
     marks = Marks(**written)
     unplaced = marks.steps()
-    if not unplaced and (start is not None or not chosen.guesses):
+    if likely is not None and (method != "densecrf" or start is not None):
+        raise SettingsError("--probability needs --method densecrf, and no --start beside it.")
+    if not unplaced and likely is None and (start is not None or not chosen.guesses):
         raise PromptError("A segmentation needs at least one prompt, for example --click 0,120,80; got none.")
     chosen.check([step for step in unplaced if isinstance(step, Prompt)])
-    check_free([Path(out)], force=force)
+    check_free([Path(out), *([] if doubtful is None else [Path(doubtful)])], force=force)
+    if doubtful is not None:
+        io.suffix_of(Path(doubtful), IMAGE_FORMATS)
     scan = read_image(image, series=series)
     marks.check_flat(scan)
     steps = placed(unplaced, scan)
@@ -165,15 +192,22 @@ def segment(
     begun = time.perf_counter()
     segmenter = load(method, weights, device=device, precision=precision, dimensions=())
     workspace = segmenter.open(scan).with_finetuning(finetune)
+    if likely is not None:
+        workspace = _from_probability(workspace, likely, scan)
     opened = time.perf_counter()
     found = answer_image(workspace, chosen, scan, steps, earlier, name)
     answered = time.perf_counter()
 
+    if doubtful is not None:
+        uncertain = uncertainty_image(found, scan, bytes_=doubtful.lower().endswith(".png"))
     write(found.map, found.labels)
+    if doubtful is not None:
+        io.write_image(doubtful, uncertain)
     labels = labels_of(found, scan)
     voxels = sum(label["voxels"] for label in labels)
     values = {
         "out": out,
+        **({} if doubtful is None else {"uncertainty": doubtful}),
         "method": method,
         "voxels": voxels,
         **sizes_of(voxels, scan),
@@ -191,3 +225,15 @@ def segment(
     taught = ", fine-tuned to this image" if found.finetuned else ""
     lines[-1] = f"{lines[-1][:-1]}{taught}, in {answered - opened:.2f} s."
     say(values, lines, as_json=as_json)
+
+
+def _from_probability(workspace: Workspace, path: str, scan: Image) -> Workspace:
+    """Return a workspace of the dense CRF that refines the probability in a file."""
+    from segmend.classical.methods.densecrf import DenseCrfWorkspace
+
+    image = read_image(path)
+    found = np.asarray(image.voxels[0], np.float32)
+    if image.channels != 1 or not ((found >= 0) & (found <= 1)).all():
+        raise SettingsError(f"A probability needs one channel of numbers from 0 to 1; {path} holds others.")
+    assert isinstance(workspace, DenseCrfWorkspace)
+    return workspace.with_probability(found)

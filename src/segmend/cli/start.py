@@ -15,7 +15,7 @@ import click
 from segmend.cli.place import place_options
 from segmend.cli.words import Megabytes, archives_of, device_options
 from segmend.errors import SettingsError
-from segmend.methods import card, check_weights
+from segmend.methods import card, check_weights, family_of
 from segmend.runtime.budget import DEFAULT_BYTES
 from segmend.runtime.engine import Device, check_device
 from segmend.samples import KINDS, make
@@ -267,7 +267,7 @@ def weights_of(texts: tuple[str, ...], method: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for text in texts:
         name, equals, folder = text.partition("=")
-        owner, path = (name, Path(folder)) if equals and name.isidentifier() else (method, Path(text))
+        owner, path = (name, Path(folder)) if equals and name.isidentifier() else (family_of(method), Path(text))
         check_weights(owner, path)
         found[owner] = path
     return found

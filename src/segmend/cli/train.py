@@ -27,18 +27,42 @@ from segmend.learning.recipe import check_learns
     "--set", "changes", multiple=True, metavar="NAME=VALUE", help="A setting of the method, such as steps=200."
 )
 @click.option(
+    "--preset",
+    type=click.Choice(("small", "paper")),
+    default="small",
+    show_default=True,
+    help="What the settings are where --set does not say: what trains here in minutes, or the paper's own.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Map cases from files in this folder, made once, instead of holding all in memory: for large sets.",
+)
+@click.option(
     "--task",
     is_flag=True,
     help="Learn to find the labels of one data set without a prompt, too (mend). The same as --set task=true.",
 )
 @as_json
-def train(method: str, data: Path, out: Path | None, changes: tuple[str, ...], task: bool, as_json: bool) -> None:
+def train(
+    method: str,
+    data: Path,
+    out: Path | None,
+    changes: tuple[str, ...],
+    preset: str,
+    cache: Path | None,
+    task: bool,
+    as_json: bool,
+) -> None:
     """Train METHOD, one of `segmend methods` that learns, and write its weights.
 
     A run that was stopped goes on where it was. Besides the method's own settings there are
     every (steps between validations), exam (samples of each), patience (validations without
     a better score after which it stops, 0 for never), minutes (after which it stops, 0 for
-    never), threads, workers and device.
+    never), epochs (passes over the cases, in place of steps; then it validates after each),
+    clip (of the gradient, 0 for none), schedule (of the rate: own or constant), threads,
+    workers and device. All of them are printed and kept in run.json beside the weights.
 
     \b
     Needs torch: pip install 'segmend[train]'.
@@ -46,6 +70,7 @@ def train(method: str, data: Path, out: Path | None, changes: tuple[str, ...], t
     \b
     Examples:
       segmend train mend --data datasets --out runs/mend --set steps=2000
+      segmend train bifseg --preset paper --data datasets --set dimensions=3
       segmend train mend --task --data hearts --out runs/hearts --set steps=2000
       torchrun --nproc-per-node 2 -m segmend train mend --data datasets
     """
@@ -61,7 +86,9 @@ def train(method: str, data: Path, out: Path | None, changes: tuple[str, ...], t
     folder = Path("runs", method) if out is None else out
     progress = Bar(sys.stderr) if sys.stderr.isatty() else Lines(lambda line: click.echo(line, err=True))
     with join_processes() if "TORCHELASTIC_RUN_ID" in os.environ else nullcontext(ALONE) as world:
-        finished = training.main(method, data, folder, progress=progress, world=world, **options)
+        finished = training.main(
+            method, data, folder, progress=progress, world=world, preset=preset, cache=cache, **options
+        )
     if not world.leads:
         return
     weights = [str(path) for path in finished.weights]

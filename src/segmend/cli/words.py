@@ -187,6 +187,11 @@ weights_option = click.option(
 )
 
 
+variant_option = click.option(
+    "--variant", metavar="NAME", help="Another form of the method, one of those that `segmend methods` lists under it."
+)
+
+
 def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options --device and --precision."""
     device = click.option(

@@ -188,6 +188,7 @@ class Method:
     `calibrated` are the dimensions in which the Dice that it expects of a mask was found to be near the true one,
     whatever the number of marks; elsewhere no person is shown it.
     `good_for` is the sentence that tells a person when to choose it.
+    A variant is chosen by an id such as `bifseg.unweighted`, whose card is `of_variant`.
     """
 
     id: str
@@ -202,9 +203,19 @@ class Method:
     labels: tuple[tuple[int, str], ...] = ()  # the values and names of what it learned to find by itself
     calibrated: tuple[int, ...] = ()
     good_for: str = ""
+    variants: tuple[tuple[str, str], ...] = ()  # names of other forms of it, each with a sentence that tells what it is
 
     def __post_init__(self) -> None:
         assert set(self.prompts) <= set(KINDS), self.prompts
+
+    def of_variant(self, name: str) -> Method:
+        """Return the card of one of the variants; SettingsError names those there are."""
+        if name not in dict(self.variants):
+            there = ", ".join(known for known, _ in self.variants) or "none"
+            raise SettingsError(f"The method {self.id!r} has no variant {name!r}; there are {there}.")
+        return replace(
+            self, id=f"{self.id}.{name}", title=f"{self.title}, {name}", good_for=dict(self.variants)[name], variants=()
+        )
 
     def takes(self, prompt: Prompt) -> bool:
         """Tell whether a prompt is of a kind that this method can take."""

@@ -9,7 +9,7 @@ from itertools import takewhile
 import numpy as np
 
 from segmend.core.edits import Edit
-from segmend.core.image import Image, LabelMap, MaskArray
+from segmend.core.image import Box, Image, LabelMap, MaskArray, Real
 from segmend.core.prompts import Prompt
 from segmend.core.segmenter import Method, Prediction, Workspace, answer, answers, merged
 from segmend.core.session import painted
@@ -17,6 +17,7 @@ from segmend.editing.edited import edit_map
 from segmend.editing.keeping import keep_edits, prompts_with_edits
 
 Step = Prompt | Edit
+Uncertainty = tuple[Box, Real]  # where the method looked last, and how uncertain it is there, 0 to 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +27,7 @@ class Stepped:
     map: LabelMap  # [z y x]
     quality: float | None = None
     finetuned: bool = False
+    uncertainty: Uncertainty | None = None
 
 
 def take_steps(
@@ -46,14 +48,14 @@ def take_steps(
     """
     first = [step for step in takewhile(lambda step: isinstance(step, Prompt), steps) if isinstance(step, Prompt)]
     found, edited = before.copy(), np.zeros(before.shape, bool)
-    quality, finetuned = None, False
+    quality, finetuned, uncertainty = None, False, None
     prompts = list(enumerate(first))
     edits: list[int] = []
     if first:
         new = len(first) - answered or None
         prediction = answer(workspace(), [prompt for _, prompt in prompts], before == label, new=new)
         found = painted(before, prediction.over(before == label), label)
-        quality, finetuned = prediction.quality, prediction.finetuned
+        quality, finetuned, uncertainty = prediction.quality, prediction.finetuned, uncertainty_of(prediction)
     for i, step in enumerate(steps[len(first) :], len(first)):
         was = found
         if not isinstance(step, Prompt):
@@ -66,8 +68,13 @@ def take_steps(
         prediction = _mended(workspace(), card, prompts, edits, was == label, edited)
         found = painted(was, prediction.over(was == label), label)
         edited &= was == found
-        quality, finetuned = prediction.quality, prediction.finetuned
-    return Stepped(found, quality, finetuned)
+        quality, finetuned, uncertainty = prediction.quality, prediction.finetuned, uncertainty_of(prediction)
+    return Stepped(found, quality, finetuned, uncertainty)
+
+
+def uncertainty_of(prediction: Prediction) -> Uncertainty | None:
+    """Return where a prediction is uncertain; None where its method does not tell."""
+    return None if prediction.uncertainty is None else (prediction.box, prediction.uncertainty)
 
 
 def _mended(

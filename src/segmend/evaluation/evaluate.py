@@ -42,6 +42,7 @@ from segmend import methods
 from segmend.core.image import MaskArray
 from segmend.core.masks import dice
 from segmend.core.segmenter import Segmenter, Workspace
+from segmend.datasets.case import LEAST_PIXELS, LEAST_VOXELS
 from segmend.datasets.folder import Case, Example, sets
 from segmend.errors import SegmendError, SettingsError, UserError
 from segmend.evaluation.metrics import (
@@ -62,6 +63,7 @@ from segmend.users.play import User, rounds
 MILESTONES = (1, 3, 5, 10, 20)
 TARGETS = (0.85,)  # Dice values whose number of clicks (NoC) is reported
 
+Merge = tuple[int, ...]  # labels that are one object together; none for all of them
 Progress = Callable[[int, int, str], None]  # cases done, cases in all, the name of the last one
 
 
@@ -229,13 +231,15 @@ def evaluate(
     weights: Path | None = None,
     device: str = "auto",
     precision: str = "auto",
+    merge: Sequence[Merge] = (),
     progress: Progress | None = None,
 ) -> Report:
     """Return how a method fares with a robot on the data sets in a folder.
 
     `limit` is the most cases of each set, `objects` the most objects of a case, `workers` the number of processes; one
     plays here. `names` are the sets to play, none for all; `weights` is a folder that `segmend train` made, in place
-    of those in the package; `device` and `precision` are those of `methods.load`.
+    of those in the package; `device` and `precision` are those of `methods.load`. With `merge` the objects are these
+    labels together, such as (1, 2, 4) for a whole tumour and (1, 4) for its core; an empty one is all labels.
     """
     if interactions < 1:
         raise SettingsError(f"An evaluation needs 1 interaction or more; got {interactions}.")
@@ -257,7 +261,9 @@ def evaluate(
     if wrong := [name for name in names if name not in found]:
         raise SettingsError(f"There is no set {wrong[0]!r} with a split {split!r}; there are {', '.join(found)}.")
     jobs = [
-        Job(name, case, load, player, interactions, objects) for name in (names or found) for case in found[name].cases
+        Job(name, case, load, player, interactions, objects, tuple(merge))
+        for name in (names or found)
+        for case in found[name].cases
     ]
     results = list(run(jobs, workers=workers, progress=progress))
     return Report(
@@ -281,6 +287,26 @@ class Job:
     user: User
     interactions: int
     objects: int | None = None  # of the case, at most
+    merge: tuple[Merge, ...] = ()
+
+
+def objects_of(example: Example, merge: Sequence[Merge], most: int | None = None) -> Iterator[tuple[int, MaskArray]]:
+    """Yield the objects of a case with a number each: each label, or those labels that are merged, by their smallest.
+
+    >>> from segmend.core.image import Image
+    >>> image = Image(np.zeros((1, 1, 8, 9)))
+    >>> labels = np.zeros((1, 8, 9), np.uint16); labels[0, :4], labels[0, 4:, :5] = 2, 4
+    >>> [(v, int(m.sum())) for v, m in objects_of(Example(image, image, labels), [(), (4,)])]
+    [(1, 56), (4, 20)]
+    """
+    if not merge:
+        yield from example.objects(most)
+        return
+    least = LEAST_PIXELS if example.image.flat else LEAST_VOXELS
+    for values in merge[:most]:
+        truth = np.isin(example.labels, values) if values else np.asarray(example.labels > 0)
+        if np.count_nonzero(truth) >= least:
+            yield min(values, default=1), truth
 
 
 def run(jobs: list[Job], *, workers: int = 1, progress: Progress | None = None) -> Iterator[CaseResult | Problem]:
@@ -331,7 +357,7 @@ def play_case(job: Job) -> CaseResult | Problem:
         player = _player(job, example)
         curves = tuple(
             _curve(job, player(value), value, truth, workspace, example)
-            for value, truth in example.objects(job.objects)
+            for value, truth in objects_of(example, job.merge, job.objects)
         )
         return CaseResult(job.set, job.case.name, curves, opened, peak_mb())
     except SegmendError as error:
@@ -381,8 +407,8 @@ def _curve(job: Job, user: User, value: int, truth: MaskArray, workspace: Worksp
         value,
         int(np.count_nonzero(truth)),
         len(seconds),
-        tuple(pad_to(overlaps, job.interactions)),
-        tuple(pad_to(shares, job.interactions)),
+        tuple(pad_to(overlaps or [dice(truth, mask)], job.interactions)),  # of the empty one where nothing was put down
+        tuple(pad_to(shares or [apart.nsd(TOLERANCE_MM)], job.interactions)),
         tuple(seconds),
         apart.hausdorff(95),
         apart.assd(),

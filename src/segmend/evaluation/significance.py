@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri, stdtr, stdtrit
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 CONFIDENCE = 0.95
 NEGLIGIBLE = 1e-12  # a spread, or what a correlation lacks of 1, below this counts as 0
@@ -47,6 +47,19 @@ def difference(these: Sequence[float], those: Sequence[float]) -> Difference:
     return Difference(count, mean, mean - reach, mean + reach, p)
 
 
+def holm(ps: Sequence[float]) -> list[float]:
+    """Return p values corrected for their number by Holm's step-down rule, in their order.
+
+    >>> [round(p, 3) for p in holm([0.04, 0.01, 0.03])]
+    [0.06, 0.03, 0.06]
+    """
+    found, largest = [0.0] * len(ps), 0.0
+    for rank, at in enumerate(sorted(range(len(ps)), key=lambda i: ps[i])):
+        largest = max(largest, min(1.0, (len(ps) - rank) * ps[at]))
+        found[at] = largest
+    return found
+
+
 @dataclass(frozen=True)
 class Correlation:
     """Pearson's r of two numbers, its 95 % confidence interval, p, and how far they lie apart on average."""
@@ -79,3 +92,15 @@ def correlation(these: Sequence[float], those: Sequence[float]) -> Correlation |
         return Correlation(count, r, None, None, p, error)
     middle, reach = math.atanh(r), float(ndtri((1 + CONFIDENCE) / 2)) / math.sqrt(count - 3)
     return Correlation(count, r, math.tanh(middle - reach), math.tanh(middle + reach), p, error)
+
+
+def p_of_correlation(r: float, bar: float, pairs: int) -> float:
+    """Return the two-sided p of a correlation that were the bar, by Fisher's transformation; 1 below four pairs.
+
+    >>> round(p_of_correlation(0.8, 0.5, 30), 3), p_of_correlation(0.9, 0.5, 3)
+    (0.004, 1.0)
+    """
+    if pairs < 4:
+        return 1.0
+    r, bar = (min(max(value, NEGLIGIBLE - 1), 1 - NEGLIGIBLE) for value in (r, bar))
+    return 2 * float(ndtr(-abs(math.atanh(r) - math.atanh(bar)) * math.sqrt(pairs - 3)))

@@ -7,6 +7,7 @@ would have seen, and several processes (`torchrun`) share the samples of every b
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import time
@@ -23,12 +24,13 @@ import torch
 
 from segmend.errors import ModelError, SettingsError
 from segmend.learning.batches import batches, timed
-from segmend.learning.checkpoint import CHECKPOINT, Run, State, keep_folder, resume, save
+from segmend.learning.cache import kept_in
+from segmend.learning.checkpoint import CHECKPOINT, Row, Run, State, keep_folder, resume, save
 from segmend.learning.distributed import ALONE, World, share_batch_norms
 from segmend.learning.memory import keep_freed
 from segmend.learning.precision import training_device
 from segmend.learning.progress import Lines, Log, Progress, Reached, Silence
-from segmend.learning.recipe import recipe
+from segmend.learning.recipe import preset_of, recipe
 from segmend.learning.record import Curve, write_about, write_page
 from segmend.learning.subjects import unseen
 from segmend.learning.track import check_tracker, tracked
@@ -47,6 +49,9 @@ LOOP = {
     "device": "cpu",
     "minutes": 0.0,
     "track": "",
+    "epochs": 0,
+    "clip": 5.0,
+    "schedule": "own",
 }  # what `run` itself may be told
 
 
@@ -61,13 +66,14 @@ class Finished:
     network: torch.nn.Module  # with the averaged weights
 
 
-def settings_from(how: ModuleType, options: Mapping[str, Any]) -> Any:
-    """Return a recipe's settings with some changed; SettingsError names the ones there are."""
+def settings_from(how: ModuleType, options: Mapping[str, Any], usual_settings: Any = None) -> Any:
+    """Return a recipe's settings, or others of its, with some changed; SettingsError names the ones there are."""
     usual = {f.name: f.default for f in fields(how.Settings)}
     if wrong := sorted(options.keys() - usual.keys()):
         known = ", ".join(sorted({*usual, *LOOP}))
         raise SettingsError(f"There is no setting {wrong[0]!r}; there are {known}.")
-    return replace(how.Settings(), **{name: _typed(name, value, usual[name]) for name, value in options.items()})
+    begun = how.Settings() if usual_settings is None else usual_settings
+    return replace(begun, **{name: _typed(name, value, usual[name]) for name, value in options.items()})
 
 
 def _typed(name: str, value: Any, usual: Any) -> Any:
@@ -90,18 +96,37 @@ def main(
     log: Log = print,
     progress: Progress | None = None,
     world: World = ALONE,
+    preset: str = "small",
+    cache: Path | None = None,
     **options: Any,
 ) -> Finished:
     """Train a method on the `train` split of a data set or a folder of them, validating on `val`.
 
-    `options` are settings of the method's recipe, and what `run` itself may be told.
+    `options` are settings of the method's recipe, and what `run` itself may be told; what they do not say, the preset
+    does (`recipe.preset_of`). With `cache` the cases are mapped from files in that folder (`segmend.learning.cache`).
     """
+    with kept_in(cache):
+        return _main(method, data, out, log, progress, world, preset, options)
+
+
+def _main(
+    method: str,
+    data: Path,
+    out: Path,
+    log: Log,
+    progress: Progress | None,
+    world: World,
+    preset: str,
+    options: dict[str, Any],
+) -> Finished:
     how = recipe(method)
+    begun, of_preset = preset_of(how, preset, options)
+    options = {**of_preset, **options}
     if versions.read(out) is not None:
         raise SettingsError(f"The folder {out} keeps the versions of `segmend adapt`; train into another folder.")
     own = {f.name for f in fields(how.Settings)}
     of_loop = {name: _typed(name, options.pop(name), LOOP[name]) for name in [*options] if name in LOOP.keys() - own}
-    settings = settings_from(how, options)
+    settings = settings_from(how, options, begun)
     tell = (progress or Lines(log)) if world.leads else Silence()
     training, validation = how.subjects(data, "train", settings), how.subjects(data, "val", settings)
     settings = getattr(how, "fitted", _unchanged)(settings, training)
@@ -109,7 +134,18 @@ def main(
     tell.say(f"{len(training)} cases to learn from and {len(validation)} to check on: {names}")
     for note in unseen(training, validation):
         tell.say(note)
-    return run(how, training, validation, settings, out, progress=tell, world=world, **of_loop)
+    if epochs := int(of_loop.get("epochs", 0)):
+        passes = -(-len(training) // settings.batch)
+        settings = replace(settings, steps=max(1, epochs * passes))
+        of_loop = {"every": passes, **of_loop}
+    told = {**asdict(settings), **LOOP, **of_loop}
+    tell.say(f"preset {preset}: {', '.join(f'{name} {_said(value)}' for name, value in told.items())}")
+    return run(how, training, validation, settings, out, progress=tell, world=world, preset=preset, **of_loop)
+
+
+def _said(value: Any) -> str:
+    """Return a setting's value as `--set` takes it."""
+    return value if isinstance(value, str) and value else json.dumps(value)
 
 
 def run(
@@ -131,6 +167,10 @@ def run(
     robots: int = 0,
     minutes: float = 0.0,
     track: str = "",
+    epochs: int = 0,
+    clip: float = 5.0,
+    schedule: str = "own",
+    preset: str = "",
 ) -> Finished:
     """Train to the last step, validating and saving as it goes, and export the averaged weights.
 
@@ -141,10 +181,13 @@ def run(
     where it is not given) it stops after so many validations without a better first score, and the best
     weights are the ones exported; 0 never stops. With `minutes` it stops after so many minutes of steps, as if that
     step were the last, and a later call goes on from there; 0 never stops. `track` tells every validation to
-    "tensorboard" or "mlflow", too.
+    "tensorboard" or "mlflow", too. Gradients longer than `clip` are shortened to it, 0 leaves them. The `schedule` of
+    the rate is the recipe's "own", or "constant". `epochs`, of which `main` makes steps, and `preset` are recorded.
     """
     patience = getattr(settings, "patience", 0) if patience is None else patience
     _check(settings, every, patience, robots, minutes, world)
+    if schedule not in ("own", "constant") or clip < 0:
+        raise SettingsError(f"A schedule needs to be own or constant and a clip 0 or more; got {schedule!r}, {clip:g}.")
     check_tracker(track)
     tell = (progress or Lines(log)) if world.leads else Silence()
     keep_freed()
@@ -162,7 +205,7 @@ def run(
     network = share_batch_norms(_channels_last(how.build(settings)), world).to(place)
     average = {key: value.clone() for key, value in network.state_dict().items()}
     state = State(network, average, getattr(how, "optimiser", _adamw)(network, settings))
-    share = getattr(how, "share", _cosine_schedule)
+    share = getattr(how, "share", _cosine_schedule) if schedule == "own" else _constant
     if resume(out, identity, state):
         tell.say(f"resumed at step {state.step}")
     first, spent, begun = state.step, state.seconds, time.monotonic()
@@ -171,10 +214,12 @@ def run(
     curve = Curve(out)
     checked = _count_by_set(validation)
     loop = {"every": every, "exam": exam, "processes": world.size, "device": str(place)}
+    loop |= {"clip": clip, "schedule": schedule, "epochs": epochs, "preset": preset}
     if world.leads:
         write_about(out, identity, checked, loop=loop, finished=False)
 
-    last = first if out_of_patience(state.rows, patience) else settings.steps
+    since = getattr(how, "patience_from", _from_the_start)(settings)
+    last = first if out_of_patience(_counted(state.rows, since), patience) else settings.steps
     drawn = batches(how.Sampler(training, settings), first, last, settings.batch, workers, world)
     waited, timed_out = 0.0, False
     helped = getattr(how, "with_robots", _without_robots)(network, robots)
@@ -188,7 +233,8 @@ def run(
             state.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             found = _finite(world.sum_gradients(network, loss.item()), state.step)
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+            if clip:
+                torch.nn.utils.clip_grad_norm_(network.parameters(), clip)
             state.optimiser.step()
             _update_average(average, network, min(settings.average, (state.step + 1) / (state.step + 10)))
 
@@ -206,13 +252,14 @@ def run(
                 state.rows.append({"step": state.step, "loss": state.loss, **scores})
                 pace = {"samples_per_second": fresh * settings.batch / took, "waiting": waited / took}
                 note(state.step, {"loss": state.loss, **scores, **pace})
-                if patience and best(state.rows) == len(state.rows) - 1:
+                counted = _counted(state.rows, since)
+                if patience and counted and best(counted) == len(counted) - 1:
                     state.best = {key: value.clone() for key, value in average.items()}
                 save(out, identity, state)
                 curve.write(state.rows)
                 validator.pictures(out, state.step)
                 write_page(out, state.rows)
-            if world.broadcast(out_of_patience(state.rows, patience)):
+            if world.broadcast(out_of_patience(_counted(state.rows, since), patience)):
                 tell.say(f"stopped at step {state.step}: {patience} validations without a better score")
                 break
             if timed_out:
@@ -222,7 +269,8 @@ def run(
                 break
 
     ema_network.load_state_dict(state.average if state.best is None else state.best)
-    row = state.rows[best(state.rows) if state.best is not None else -1] if state.rows else {}
+    counted = _counted(state.rows, since)
+    row = counted[best(counted)] if state.best is not None else state.rows[-1] if state.rows else {}
     scores = scores_of(row)
     weights: tuple[Path, ...] = ()
     if world.leads:
@@ -293,6 +341,19 @@ def _cosine_schedule(step: int, settings: Any) -> float:
     if step < rise:
         return (step + 1) / rise
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(steps - rise, 1)))
+
+
+def _from_the_start(_settings: Any) -> int:
+    return 0
+
+
+def _counted(rows: Sequence[Row], since: int) -> list[Row]:
+    """Return the validations after a step, by which the best weights are chosen."""
+    return [row for row in rows if row["step"] > since]
+
+
+def _constant(_step: int, _settings: Any) -> float:
+    return 1.0
 
 
 def _update_average(average: dict[str, torch.Tensor], network: torch.nn.Module, keep: float) -> None:

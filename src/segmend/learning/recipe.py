@@ -26,6 +26,10 @@ and may have
     with_robots(network, processes) -> a context in which the robots that play with the network do so in processes of
                          their own, for `--set robots=N`; the loss is the same without
     pictures(network, samples) -> [y x 3] bytes, a sheet that shows a person how it is doing
+    patience_from(settings) -> the step from which validations count for the patience, where not all do
+    PAPER                the settings of the paper: `segmend train METHOD --preset paper`
+    PAPER_LOOP           what the loop is told beside them, such as epochs and patience
+    small(options)       the settings that `--preset small` begins with, where they are not `Settings()`
 
 A new setting's default keeps what was before it came: checkpoints of earlier versions go on without it.
 
@@ -34,8 +38,10 @@ A new setting's default keeps what was before it came: checkpoints of earlier ve
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 from segmend.errors import SettingsError
 from segmend.runtime import cards
@@ -54,6 +60,22 @@ def check_learns(method: str) -> None:
     """Raise SettingsError when a method does not learn; nothing is imported for it."""
     if method not in names():
         raise SettingsError(f"The method {method!r} cannot be trained; those that learn are {', '.join(names())}.")
+
+
+def preset_of(how: ModuleType, name: str, options: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+    """Return the settings that a preset begins with, and what it tells the loop.
+
+    "small" is what trains in minutes on a processor, "paper" the paper's own sizes, loss, augmentation and schedule.
+    SettingsError where there is no such preset. `options` may decide which, such as the dimensions.
+    """
+    match name:
+        case "small":
+            return getattr(how, "small", lambda _: how.Settings())(options), {}
+        case "paper" if hasattr(how, "PAPER"):
+            return how.PAPER, getattr(how, "PAPER_LOOP", {})
+        case "paper":
+            raise SettingsError(f"The method {how.NAME} is of no paper, so it has no preset 'paper'; there is small.")
+    raise SettingsError(f"A preset needs to be paper or small; got {name!r}.")
 
 
 def recipe(method: str) -> ModuleType:

@@ -1,4 +1,4 @@
-"""What networks learn from: annotated cases in memory."""
+"""What networks learn from: annotated cases, in memory or mapped from the folder of `segmend.learning.cache`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import numpy as np
 
 from segmend.core.image import Image, LabelMap
 from segmend.datasets import sets
-from segmend.datasets.case import names_by_split
+from segmend.datasets.case import Case, names_by_split
 from segmend.datasets.generic import file_of
 from segmend.errors import SettingsError
 from segmend.io import read
+from segmend.learning import cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,7 @@ class Subject:
     name: str = ""
     names: Mapping[int, str] = field(default_factory=dict)  # of labels, as far as the data set says
     has_image: bool = True  # False for a label map alone, of which images are drawn
+    kept: str = ""  # the name under which its arrays are kept in files, if they are
 
 
 def subjects(
@@ -45,14 +47,45 @@ def subjects(
     for name in names or found:
         for case in found[name].cases:
             seen += 1
-            example = case.read()
-            if example.labels.any() and flat in (None, example.image.flat):
-                image = example.image if channels else example.first
-                chosen.append(Subject(image, example.labels, case.instances, name, case.name, case.label_names))
+            subject = _kept_subject(case, name, channels) if cache.keeping() else _read_subject(case, name, channels)
+            if subject.labels.any() and flat in (None, subject.image.flat):
+                chosen.append(subject)
     if not chosen:
         kind = {None: "an object", True: "an object in a picture", False: "an object in a volume"}[flat]
         raise SettingsError(f"The {split} split of {data} needs a case with {kind}; none of its {seen} cases has one.")
     return chosen
+
+
+def _read_subject(case: Case, group: str, channels: bool) -> Subject:
+    example = case.read()
+    image = example.image if channels else example.first
+    return Subject(image, example.labels, case.instances, group, case.name, case.label_names)
+
+
+def _kept_subject(case: Case, group: str, channels: bool) -> Subject:
+    """Return a case whose voxels and labels are mapped from files; it is read only where these are not there."""
+    key = cache.name_of(_files(case), case.name, "channels" if channels else "first")
+    read: list[Subject] = []  # once, and not at all where its arrays are there
+
+    def subject() -> Subject:
+        if not read:
+            read.append(_read_subject(case, group, channels))
+        return read[0]
+
+    voxels = cache.kept(f"{key}-voxels", lambda: subject().image.voxels)
+    affine = cache.kept(f"{key}-affine", lambda: subject().image.affine)
+    labels = cache.kept(f"{key}-labels", lambda: subject().labels)
+    image = Image(voxels, np.array(affine), axes="zyx")
+    return Subject(image, np.asarray(labels), case.instances, group, case.name, case.label_names, kept=key)
+
+
+def _files(case: Case) -> list[Path]:
+    """Return the files that a case is read from, as far as they are known."""
+    truth = getattr(case, "truth", "")
+    labels = [case.folder / truth] if truth else []
+    if (case.folder / "labels").is_dir():
+        labels += [file_of(case.folder / "labels", case.name)]
+    return [path for path in (*case.image_files, *labels) if path.exists()]
 
 
 def label_maps(data: Path, split: str, *, names: Collection[str] | None = None) -> list[Subject]:

@@ -136,8 +136,9 @@ def _table(found: Comparison, standings: Sequence[Standing]) -> Table:
 
 
 def known() -> list[str]:
-    """Return all installed methods: a method's colour depends on nothing else."""
-    return [card.id for card in methods.cards()]
+    """Return all installed methods, then their variants: a method's colour depends on nothing else."""
+    found = methods.cards()
+    return [*(card.id for card in found), *(f"{card.id}.{name}" for card in found for name, _ in card.variants)]
 
 
 def _marked(values: Sequence[float | None]) -> list[Cell]:

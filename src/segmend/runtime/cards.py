@@ -44,8 +44,9 @@ def methods() -> Mapping[str, Method]:
 
 def _card(name: str, values: Mapping[str, Any]) -> Method:
     fields: dict[str, Any] = {
-        key: tuple(v) if isinstance(v, list) else v for key, v in values.items() if key != "module"
+        key: tuple(v) if isinstance(v, list) else v for key, v in values.items() if key not in ("module", "variants")
     }
+    fields["variants"] = tuple(values.get("variants", {}).items())
     return Method(id=name, **fields)
 
 

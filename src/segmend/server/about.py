@@ -43,6 +43,8 @@ async def health(request: Request) -> Response:
 @router.get("/methods", response_model=list[MethodJson], summary="The installed methods")
 def installed(here: SharedNow) -> Response:
     weights = here.settings.weights
+    first = methods.card(here.settings.method)  # which may be a variant: the menu has it then beside its method
+    offered = sorted({one.id: one for one in (*methods.cards(), first)}.values(), key=lambda one: one.id)
     return JSONResponse(
         [
             {
@@ -59,7 +61,7 @@ def installed(here: SharedNow) -> Response:
                 "calibrated": list(card.calibrated),
                 "labels": [{"value": value, "name": name} for value, name in card.labels],
             }
-            for card in (methods.card(one.id, weights.get(one.id)) for one in methods.cards())
+            for card in (methods.card(one.id, weights.get(methods.family_of(one.id))) for one in offered)
         ]
     )
 

@@ -212,7 +212,7 @@ def _load(shared: Shared, ending: threading.Event) -> None:
     try:
         for dimensions in (2, 3):
             if not ending.is_set():
-                weights = settings.weights.get(settings.method)
+                weights = settings.weights.get(methods.family_of(settings.method))
                 methods.load_where_possible(settings.method, weights, settings.device, dimensions=[dimensions])
     except SegmendError as error:
         log.warning("The method %s is not there: %s", settings.method, error)

@@ -36,7 +36,7 @@ class Workspaces:
         if found is not None:
             return found
         dimensions = 2 if image().flat else 3
-        weights = self._weights.get(method)
+        weights = self._weights.get(methods.family_of(method))
         segmenter = methods.load_where_possible(method, weights, self._device, dimensions=[dimensions])
         workspace = FilteredWorkspace(segmenter.open(image()), methods.card(method))
         self._keep((session_id, method), workspace, image())

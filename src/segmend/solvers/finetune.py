@@ -168,6 +168,7 @@ class Tuning:
     steps: int = 20
     momentum: float = 0.9
     most: int = 1 << 13  # voxels in a step; of more, an even sample is taken
+    guarded: bool = False  # leave out an update that would teach one side alone, deny marks, or lose the object
 
 
 IN_2D = Tuning()
@@ -268,7 +269,7 @@ class Finetuned:
 
 def alternate(
     features: Real,  # [f z y x]
-    values: Real,  # [z y x] the image's intensities, 0 to 1
+    values: Real,  # [z y x] the image's intensities, on the scale that `sigma` and `near` are meant for
     head: Head,
     *,
     marked: NDArray[np.uint8],  # [z y x] UNKNOWN, FOREGROUND or BACKGROUND
@@ -292,7 +293,9 @@ def alternate(
     labels = edges.cut(np.clip(logits, -tuning.sure, tuning.sure) + said, marked)
     for _ in range(tuning.rounds):
         weights = voxel_weights(sigmoid(logits), labels, marked, contradicts, tuning)
-        head = finetune(
+        if tuning.guarded and not _both_sides(labels, weights):
+            break
+        taught = finetune(
             features,
             labels,
             weights,
@@ -302,9 +305,40 @@ def alternate(
             momentum=tuning.momentum,
             most=tuning.most,
         )
-        logits = head.logits(features)
-        labels = edges.cut(np.clip(logits, -tuning.sure, tuning.sure) + said, marked)
+        after = taught.logits(features)
+        changed = edges.cut(np.clip(after, -tuning.sure, tuning.sure) + said, marked)
+        if tuning.guarded and _collapses((logits, labels), (after, changed), marked):
+            break  # the next round would start from the same and end in the same
+        head, logits, labels = taught, after, changed
     return Finetuned(head, sigmoid(logits), labels)
+
+
+def _both_sides(labels: MaskArray, weights: Real) -> bool:
+    """Tell whether voxels of both labels count: from one side alone a network learns that there is no other."""
+    return bool((labels & (weights > 0)).any() and (~labels & (weights > 0)).any())
+
+
+def _collapses(before: tuple[Real, MaskArray], after: tuple[Real, MaskArray], marked: NDArray[np.uint8]) -> bool:
+    """Tell whether, by logits and labels, nothing but the marks is left of an object, or fewer marks are agreed with.
+
+    >>> marked = np.array([[[FOREGROUND, UNKNOWN]]], np.uint8)
+    >>> full, bare = np.array([[[True, True]]]), np.array([[[True, False]]])
+    >>> logits = np.array([[[2.0, 1.0]]])
+    >>> [_collapses((logits, full), (after, labels), marked) for after, labels in ((logits, bare), (-logits, full))]
+    [True, True]
+    >>> _collapses((logits, bare), (logits, full), marked)
+    False
+    """
+    unmarked = marked == UNKNOWN
+    if (before[1] & unmarked).any() and not (after[1] & unmarked).any():
+        return True
+    return _agreement(after[0], marked) < _agreement(before[0], marked)
+
+
+def _agreement(logits: Real, marked: NDArray[np.uint8]) -> float:
+    """Return the share of the marks of each side that the network agrees with, both sides counting alike."""
+    inside, outside = logits[marked == FOREGROUND] > 0, logits[marked == BACKGROUND] <= 0
+    return float(inside.mean() if inside.size else 1.0) + float(outside.mean() if outside.size else 1.0)
 
 
 def voxel_weights(

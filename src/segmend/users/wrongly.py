@@ -43,6 +43,8 @@ class WrongEdit:
         generator = np.random.default_rng((self.seed, key))
         erase = bool(generator.integers(2)) if self.erase is None else self.erase
         brush = bool(generator.integers(2)) if self.brush is None else self.brush
+        if self.erase is None and not (truth & mask).any():
+            erase = False  # there is nothing right yet that could be erased
         tissue = truth & mask if erase else ~(truth | mask)
         if not tissue.any():
             return None

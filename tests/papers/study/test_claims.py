@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from segmend.papers.study.claims import HELD, NOT_HELD, NOT_TESTED, judge, pick_scores
+from segmend.papers.study.claims import HELD, NOT_HELD, NOT_TESTED, OPEN, judge, judge_all, pick_scores
 from segmend.papers.study.experiment import Better, Close, Fast, Pick, Score, Tracks
 
 
@@ -193,3 +193,36 @@ def test_what_was_not_timed_cannot_be_fast():
     found = judge(Fast("It is.", Pick("good"), most=1), GOOD)
 
     assert (found.outcome, found.remark) == (NOT_TESTED, "good was not timed.")
+
+
+def test_a_claim_holds_beyond_chance_alone_and_chance_is_corrected_for_their_number():
+    clear, slight = Better("Clear.", Pick("good"), Pick("plain")), Better("Slight.", Pick("good"), Pick("near"))
+    worse, timed = Better("Worse.", Pick("bad"), Pick("good")), Fast("It is.", Pick("good"), most=1)
+    base = [0.5, 0.6, 0.7, 0.8, 0.55, 0.65]
+    arms = {"good": 0.0, "plain": -0.2, "bad": -0.3}
+    found = [s for arm, by in arms.items() for s in scores(arm, *(b + by + i / 1000 for i, b in enumerate(base)))]
+    found += scores("near", *(b + by for b, by in zip(base, (-0.03, 0.01, -0.03, -0.01, -0.02, -0.01), strict=True)))
+    found += [Score("good", "skin", "z", 0.5, seconds=0.2)]
+
+    alone = judge_all([slight], found)[0]
+    together = judge_all([clear, slight, slight, worse, timed], found)
+
+    assert (alone.outcome, alone.p_holm == alone.p_of_cases < 0.05) == (HELD, True)
+    assert [verdict.outcome for verdict in together] == [HELD, OPEN, OPEN, NOT_HELD, HELD]
+    assert together[1].p_holm == pytest.approx(2 * alone.p_holm)
+    assert together[4].p_holm is None
+
+
+def test_closeness_needs_an_interval_within_the_bar():
+    near, scattered = scores("near", 0.89, 0.81, 0.9, 0.7), scores("far", 0.6, 0.95, 0.9, 0.85)
+    claims = [Close("It is.", Pick("good"), Pick(arm), within=0.1) for arm in ("near", "far", "plain")]
+
+    found = judge_all(claims, [*GOOD, *near, *scattered, *PLAIN])
+
+    assert [verdict.outcome for verdict in found] == [HELD, OPEN, OPEN]
+
+
+def test_one_case_bears_no_claim_out():
+    found = judge_all([Better("It is.", Pick("a"), Pick("b"))], [*scores("a", 0.9), *scores("b", 0.1)])
+
+    assert (found[0].outcome, found[0].p_holm) == (OPEN, 1.0)

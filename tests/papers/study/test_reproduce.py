@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from segmend.errors import FileError, SettingsError, StoreError
-from segmend.papers.study.claims import HELD, NOT_HELD, NOT_TESTED
+from segmend.papers.study.claims import HELD, NOT_HELD, NOT_TESTED, OPEN
 from segmend.papers.study.experiment import Better, Experiment, Pick, Plan, Score
-from segmend.papers.study.reproduce import present, reproduce
+from segmend.papers.study.official import found_sets
+from segmend.papers.study.reproduce import reproduce
 from tests.drawn_experiment import EXPERIMENT, draw
 
 
@@ -52,14 +53,14 @@ def test_an_experiment_runs_and_its_claims_are_judged(data: Path, tmp_path: Path
     found = reproduce(EXPERIMENT, Plan(data, tmp_path / "out", seeds=(0, 1), log=told.append))
 
     assert (found.used, found.missing) == (("skin", "head"), ("abdomen",))
-    assert told[0] == f"abdomen is not in {data}; the experiment goes without it."
+    assert told[0].startswith(f"abdomen is not in {data}; the experiment goes without it. It would add cases to ")
     assert {s.arm for s in found.scores} == {"graphcut", "randomwalker"}
     assert {s.set for s in found.scores} == {"skin", "head"}
     outcomes = [verdict.outcome for verdict in found.verdicts]
-    assert outcomes == [HELD, NOT_HELD, NOT_HELD, NOT_TESTED, HELD, HELD, NOT_TESTED, HELD, NOT_HELD]
+    assert outcomes == [OPEN, NOT_HELD, OPEN, NOT_TESTED, HELD, HELD, NOT_TESTED, HELD, NOT_HELD]
     assert found.verdicts[0].seeds == 2
     assert found.summary()["missing"] == ["abdomen"]
-    assert json.loads(json.dumps(found.summary()))["claims"][0]["outcome"] == HELD
+    assert json.loads(json.dumps(found.summary()))["claims"][4]["outcome"] == HELD
 
 
 def test_every_score_is_on_disk_before_the_next_is_asked_for(data: Path, tmp_path: Path) -> None:
@@ -170,10 +171,10 @@ def test_without_any_of_its_data_an_experiment_says_what_it_needs(data: Path, tm
 
 
 def test_data_may_be_one_set_or_a_folder_of_them(data: Path) -> None:
-    assert present(data, ("abdomen", "head")) == (("head",), ("abdomen",))
-    assert present(data / "skin", ("skin", "head")) == (("skin",), ("head",))
+    assert found_sets(data, ("abdomen", "head")) == {"head": data / "head"}
+    assert found_sets(data / "skin", ("skin", "head")) == {"skin": data / "skin"}
     with pytest.raises(FileError, match="There is no folder"):
-        present(data / "nowhere", ("skin",))
+        found_sets(data / "nowhere", ("skin",))
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,22 @@ probabilities are refined by the same solver, `segmend.classical.solvers.densecr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+
 import numpy as np
 
-from segmend.classical.solved import SolverMethod
+from segmend.classical.solved import SolverMethod, SolverWorkspace
 from segmend.classical.solvers.densecrf import Kernels, densecrf
 from segmend.classical.solvers.unary import SolverInput
-from segmend.core.image import Real
+from segmend.core.image import Image, MaskArray, Real, whole
 from segmend.core.logits import sigmoid
-from segmend.core.segmenter import Segmenter
+from segmend.core.marks import marks
+from segmend.core.prompts import Prompt
+from segmend.core.seeds import BACKGROUND, FOREGROUND, UNKNOWN
+from segmend.core.segmenter import Prediction, Segmenter, Workspace
+from segmend.errors import ShapeError
 from segmend.runtime import cards
 from segmend.solvers.edges import noise
 
@@ -27,7 +35,43 @@ FINEST = 24  # at least one part in so many of the widest channel
 
 
 def load() -> Segmenter:
-    return SolverMethod(METHOD, _probability, band=True, cells=CELLS)
+    return DenseCrf(METHOD, _probability, band=True, cells=CELLS)
+
+
+@dataclass(frozen=True, eq=False)
+class DenseCrf(SolverMethod):
+    """The method; its workspaces may also be given a probability, such as a network's, to refine."""
+
+    def open(self, image: Image) -> Workspace:
+        return DenseCrfWorkspace(self, image)
+
+
+class DenseCrfWorkspace(SolverWorkspace):
+    """One image; with a probability of its voxels, that is refined in place of what marks and a mask tell."""
+
+    probability: Real | None = None  # [z y x]
+
+    def with_probability(self, probability: Real) -> DenseCrfWorkspace:
+        """Return a workspace that refines this probability, in which marks hold; ShapeError on another grid."""
+        if probability.shape != self._image.shape:
+            raise ShapeError(f"A probability needs the image's shape {self._image.shape}; got {probability.shape}.")
+        other = copy(self)
+        other.probability = np.asarray(probability, np.float32)
+        return other
+
+    def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
+        if self.probability is None:
+            return super().predict(prompts, previous)
+        METHOD.check(prompts)
+        pinned = np.full(previous.shape, UNKNOWN, np.uint8)
+        for points, side in zip(marks(prompts, previous.shape), (FOREGROUND, BACKGROUND), strict=True):
+            pinned[tuple(points.T)] = side
+        values = self._image.voxels.astype(np.float32)
+        spacing = (self._image.spacing / self._image.spacing.min()).tolist()
+        widths = np.ptp(values, axis=(1, 2, 3))
+        unit = np.maximum(noise(values), np.maximum(0.01 * widths, 1e-6))[:, None, None, None]
+        found = densecrf(self.probability, values / unit, spacing=spacing, pinned=pinned)
+        return Prediction(found, whole(previous.shape), uncertainty=np.asarray(1 - np.abs(2 * found - 1), np.float32))
 
 
 def _probability(case: SolverInput) -> Real:

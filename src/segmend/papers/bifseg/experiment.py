@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
 from segmend import methods
-from segmend.classical.solvers.densecrf import Kernels, densecrf
-from segmend.core.image import Image, MaskArray, Real
+from segmend.classical.solvers.densecrf import Kernels
+from segmend.core.image import Image, MaskArray
 from segmend.core.masks import dice
 from segmend.core.prompts import Prompt
 from segmend.datasets.folder import sets
@@ -28,13 +28,24 @@ from segmend.errors import ModelError, SettingsError
 from segmend.learning import loop as train
 from segmend.learning.subjects import Subject
 from segmend.papers.bifseg import recipe
-from segmend.papers.bifseg.crop_grid import Grid, resample_to_box
-from segmend.papers.bifseg.method import Crop, Frame, between, crop_of, frame_of, grid_of, marked_cells
+from segmend.papers.bifseg.crop_grid import Grid
+from segmend.papers.bifseg.experiment_objects import Object, boxed, largest_slice, on_image, scribbles, tasks_of
+from segmend.papers.bifseg.method import (
+    TUNINGS,
+    Crop,
+    Frame,
+    crop_of,
+    grid_of,
+    marked_cells,
+    normal,
+    refine_by_crf,
+)
 from segmend.papers.bifseg.recipe import Settings
+from segmend.papers.bifseg.search import GRIDS, RATE, best_kernels, best_tuning
 from segmend.papers.study.experiment import Better, Experiment, Fast, Pick, Picture, Plan, Score
 from segmend.runtime import cards
 from segmend.runtime.engine import Arrays, Engine
-from segmend.solvers.finetune import IN_2D, IN_3D, Head, Tuning, alternate
+from segmend.solvers.finetune import Head, Tuning, alternate
 from segmend.users import BoxThenScribbles, SkeletonStroke
 from segmend.users.play import rounds
 
@@ -86,6 +97,7 @@ LIMIT = {2: 20, 3: 6}  # cases of each set, unless the plan says otherwise
 HELD_OUT = 6  # every so-manieth case of the training split is kept to validate on
 SEARCHED = 12  # of those, cases by which the settings of CRF and BIFSeg are chosen
 INTERACTIONS = 4
+TURNS = 2  # of BIFSeg with scribbles: a box, then strokes in what is wrong
 
 FIRST, CRF, CUT, EVEN, OURS = "P-Net / PC-Net", "+ CRF", "+ graph cut", "BIFSeg(-w)", "BIFSeg"
 SCRIBBLED = {arm: f"{arm}, scribbles" for arm in (CRF, CUT, EVEN, OURS)}
@@ -94,16 +106,6 @@ NETWORKS = {2: {"fcn": "FCN", "unet": "U-Net"}, 3: {"deepmedic": "DeepMedic", "h
 PLAYED = {"grabcut": "GrabCut", "slicseg": "Slic-Seg", "randomwalker": "Random walker", "geos": "GeoS",
           "growcut": "GrowCut"}  # fmt: skip
 WITH_BOX = ("grabcut",)
-
-
-@dataclass(frozen=True, eq=False)
-class Object:
-    """One test object on its image, which is a picture where it is one of a plane."""
-
-    set: str
-    case: str
-    image: Image
-    truth: MaskArray
 
 
 def run(plan: Plan) -> Iterator[Score]:
@@ -145,19 +147,14 @@ def objects(plan: Plan, dimensions: int) -> list[Object]:
     for name in dict.fromkeys(part.set for part in PARTS[dimensions]):
         if not (plan.data / name).is_dir():
             continue
-        for case in sets(plan.data / name, "val", limit=limit)[0].cases:
+        for case in sets(plan.data / name, plan.split, limit=limit)[0].cases:
             example = case.read()
             for part in (part for part in PARTS[dimensions] if part.set == name):
                 truth = np.isin(example.labels, part.labels)
                 if truth.sum() >= 30:
-                    image, truth = _flat(example.first, truth) if dimensions == 2 else (example.first, truth)
+                    image, truth = largest_slice(example.first, truth) if dimensions == 2 else (example.first, truth)
                     found.append(Object(part.title, case.name, image, truth))
     return found
-
-
-def _flat(image: Image, truth: MaskArray) -> tuple[Image, MaskArray]:
-    index = int(truth.sum(axis=(1, 2)).argmax())
-    return Image(image.voxels[:, index : index + 1], image.affine), truth[index : index + 1]
 
 
 def trained(plan: Plan, network: str, dimensions: int, seed: int) -> torch.nn.Module:
@@ -213,10 +210,10 @@ def _refinements(plan: Plan, network: str, dimensions: int, found: Sequence[Obje
     head, robot = recipe.head_of(net), BoxThenScribbles(seed)
     kernels, tuning = search_settings(plan, network, dimensions, seed, net)
     for one in found:
-        box, frame, begun = *_frame_of(one, robot), time.perf_counter()
+        box, frame, begun = *boxed(one, robot), time.perf_counter()
         crop = _crop(one, frame, net)
         probability = head.probability(crop.features)
-        first = _whole(one, frame, crop, probability)
+        first = on_image(one, frame, crop, probability)
         yield _score(FIRST, one, first, seed, time.perf_counter() - begun)
         said: tuple[Prompt, ...] = (box,)
         answers: dict[str, tuple[MaskArray, float]] = {}
@@ -230,8 +227,8 @@ def _refinements(plan: Plan, network: str, dimensions: int, found: Sequence[Obje
                     else refine_by_cutting(crop, head, marked, tune)
                 )
                 seconds = time.perf_counter() - begun
-                answers[names[arm]] = _whole(one, frame, crop, labels), seconds
-            said = (*said, *_strokes(robot, one.truth, first))
+                answers[names[arm]] = on_image(one, frame, crop, labels), seconds
+            said = (*said, *scribbles(one, first, robot))
         for arm, (mask, seconds) in answers.items():
             yield _score(arm, one, mask, seed, seconds)
 
@@ -240,52 +237,26 @@ def _tunings(tuning: Tuning) -> dict[str, Tuning]:
     return {CRF: tuning, CUT: replace(tuning, rounds=0), EVEN: replace(tuning, weighted=False), OURS: tuning}
 
 
-def refine_by_crf(crop: Crop, probability: Real, marked: NDArray[np.uint8], kernels: Kernels) -> Real:
-    """Return a first answer after the fully connected CRF; marks hold."""
-    return densecrf(probability, crop.intensities[None], spacing=crop.spacing, pinned=marked, kernels=kernels)
-
-
 def refine_by_cutting(crop: Crop, head: Head, marked: NDArray[np.uint8], tuning: Tuning) -> MaskArray:
     """Return a first answer after graph cuts and fine-tuning in turn."""
-    return alternate(crop.features, crop.intensities, head, marked=marked, tuning=tuning, spacing=crop.spacing).labels
+    return alternate(crop.features, crop.tones, head, marked=marked, tuning=tuning, spacing=crop.spacing).labels
 
 
 def search_settings(
     plan: Plan, network: str, dimensions: int, seed: int, net: torch.nn.Module
 ) -> tuple[Kernels, Tuning]:
     """Return the kernels of the CRF and the cut of BIFSeg that serve a network best on cases kept from its training."""
-    usual = IN_2D if dimensions == 2 else IN_3D
-    fields = [
-        Kernels(smooth_weight=6 * much, weight=1.5 * much, intensity=intensity)
-        for much in (0.1, 0.3, 1)
-        for intensity in (0.02, 0.1, 0.3)
-    ]
-    tunings = [
-        replace(usual, smoothness=much, sigma=sigma, rate=rate)
-        for much in (1.0, 3.0)
-        for sigma in (0.02, 0.05, 0.1)
-        for rate in (1e-2, 3e-3)
-    ]
-    scores = np.zeros(len(fields)), np.zeros(len(tunings))
     _, kept, _ = split_cases(plan, network, dimensions, seed)
-    head, robot = recipe.head_of(net), BoxThenScribbles(seed)
-    for one in _of_cases(kept[:: max(1, len(kept) // SEARCHED)], dimensions):
-        box, frame = _frame_of(one, robot)
-        crop = _crop(one, frame, net)
-        probability = head.probability(crop.features)
-        said = (box, *_strokes(robot, one.truth, _whole(one, frame, crop, probability)))
-        for prompts in ((box,), said):
-            marked = marked_cells(prompts, one.image.shape, frame, crop.grid)
-            for number, kernels in enumerate(fields):
-                refined = refine_by_crf(crop, probability, marked, kernels)
-                scores[0][number] += dice(one.truth, _whole(one, frame, crop, refined))
-            for number, tuning in enumerate(tunings):
-                labels = refine_by_cutting(crop, head, marked, tuning)
-                scores[1][number] += dice(one.truth, _whole(one, frame, crop, labels))
-    kernels, tuning = fields[int(scores[0].argmax())], tunings[int(scores[1].argmax())]
+    head = recipe.head_of(net)
+    chosen = _of_cases(kept[:: max(1, len(kept) // SEARCHED)], dimensions)
+    engine, robot = _engine(net), BoxThenScribbles(seed)
+    tasks = [task for one in chosen for task in tasks_of(one, engine, head, robot, longest=_longest())]
+    kernels = best_kernels(tasks, head)
+    tuning = best_tuning(tasks, head, TUNINGS[dimensions], (*GRIDS, RATE))
     plan.log(
         f"{network}, seed {seed}: CRF of weight {kernels.weight:g} and intensity {kernels.intensity:g}; "
-        f"lambda {tuning.smoothness:g}, sigma {tuning.sigma:g}, rate {tuning.rate:g}"
+        f"lambda {tuning.smoothness:g}, sigma {tuning.sigma:g}, epsilon {tuning.near:g}, t0 {tuning.low:g}, "
+        f"t1 {tuning.high:g}, omega {tuning.marks:g}, rate {tuning.rate:g}"
     )
     return kernels, tuning
 
@@ -294,18 +265,8 @@ def _of_cases(cases: Sequence[Subject], dimensions: int) -> Iterator[Object]:
     for case in cases:
         for value in [int(v) for v in np.unique(case.labels) if v]:
             truth = np.asarray(case.labels == value)
-            image, truth = _flat(case.image, truth) if dimensions == 2 else (case.image, truth)
+            image, truth = largest_slice(case.image, truth) if dimensions == 2 else (case.image, truth)
             yield Object(case.group, case.name, image, truth)
-
-
-def _strokes(robot: Any, truth: MaskArray, mask: MaskArray) -> tuple[Prompt, ...]:
-    return robot(truth, mask) or ()
-
-
-def _frame_of(one: Object, robot: Any) -> tuple[Prompt, Frame]:
-    nothing = np.zeros_like(one.truth)
-    box = robot.opening(one.truth, nothing)
-    return box, frame_of([box], nothing, one.image)
 
 
 def _crop(one: Object, frame: Frame, network: torch.nn.Module) -> Crop:
@@ -332,13 +293,6 @@ def _engine(network: torch.nn.Module) -> Any:
     return InMemory()
 
 
-def _whole(one: Object, frame: Frame, crop: Crop, labels: NDArray[np.generic]) -> MaskArray:
-    """Return a crop's answer as a mask of the image."""
-    mask = np.zeros(one.truth.shape, bool)
-    mask[frame.box.slices] = np.moveaxis(resample_to_box(labels.astype(np.float32), crop.grid), 0, frame.across) > 0.5
-    return mask
-
-
 def _score(arm: str, one: Object, mask: MaskArray, seed: int, seconds: float, at: int = 0) -> Score:
     return Score(arm, one.set, one.case, dice(one.truth, mask), seed, at, seconds)
 
@@ -349,14 +303,14 @@ def _plain(plan: Plan, network: str, arm: str, dimensions: int, found: Sequence[
 
     net = trained(plan, network, dimensions, seed)
     for one in found:
-        _, frame = _frame_of(one, BoxThenScribbles(seed))
+        _, frame = boxed(one, BoxThenScribbles(seed))
         begun = time.perf_counter()
         sample = recipe.crop_sample(one.image, one.truth, frame, _longest())
         with torch.inference_mode():
             logits = recipe.predicted(net, sample).numpy()
         grid = Grid(grid_of(frame, one.image).box, sample.inner)
-        crop = Crop(grid, (1.0, 1.0, 1.0), between(logits), logits[None])
-        yield _score(arm, one, _whole(one, frame, crop, logits > 0), seed, time.perf_counter() - begun)
+        crop = Crop(grid, (1.0, 1.0, 1.0), normal(logits), logits[None])
+        yield _score(arm, one, on_image(one, frame, crop, logits > 0), seed, time.perf_counter() - begun)
 
 
 def _play(method: str, arm: str, found: Sequence[Object], seed: int) -> Iterator[Score]:
@@ -382,12 +336,12 @@ def pictures(plan: Plan) -> Sequence[Picture]:
     head, robot = recipe.head_of(net), BoxThenScribbles(seed)
     sheets = []
     for one in found:
-        box, frame = _frame_of(one, robot)
+        box, frame = boxed(one, robot)
         crop = _crop(one, frame, net)
-        first = _whole(one, frame, crop, head.probability(crop.features))
-        said = (box, *_strokes(robot, one.truth, first))
+        first = on_image(one, frame, crop, head.probability(crop.features))
+        said = (box, *scribbles(one, first, robot))
         marked = marked_cells(said, one.image.shape, frame, crop.grid)
-        after = _whole(one, frame, crop, alternate(crop.features, crop.intensities, head, marked=marked).labels)
+        after = on_image(one, frame, crop, refine_by_cutting(crop, head, marked, TUNINGS[2]))
         masks = {"truth": one.truth, "P-Net": first, "BIFSeg with scribbles": after}
         sheets.append(Picture(f"{one.set}, {one.case}: {', '.join(masks)}", _sheet(one.image, list(masks.values()))))
     return sheets
@@ -410,6 +364,11 @@ def _sheet(image: Image, masks: Sequence[MaskArray]) -> bytes:
     png = io.BytesIO()
     Drawing.fromarray(np.concatenate(panels, axis=1)).save(png, format="PNG")
     return png.getvalue()
+
+
+def box_of(arm: str, at: str, sets: tuple[str, ...]) -> Pick:
+    """Return what an arm makes of a box alone."""
+    return Pick(at + arm, at=1, sets=sets)
 
 
 def _claims() -> tuple[Better | Fast, ...]:
@@ -439,6 +398,12 @@ def _claims() -> tuple[Better | Fast, ...]:
         claims += [
             Better(f"{where}: the compact network beats {arm}", pick(FIRST), pick(arm))
             for arm in NETWORKS[dimensions].values()
+        ]
+        claims += [Better(f"{where}: from a box, the network beats GrabCut", pick(FIRST), box_of("GrabCut", at, new))]
+        claims += [
+            Better(f"{where}: a box and scribbles beat {arm} in as many turns", pick(SCRIBBLED[OURS]), rival)
+            for arm in ("GeoS", "GrowCut", "Random walker")
+            for rival in (Pick(at + arm, at=TURNS, sets=new),)
         ]
     where = f"2D, {', '.join(name.removesuffix(' ^') for name in COMPACT)}"
     for title, one, other in (

@@ -4,7 +4,10 @@ The crop inside the box, brought to one size and normalised by its own mean and 
 plane) or PC-Net (a volume). Its features are stored. Then `segmend.solvers.finetune.alternate` cuts and fine-tunes
 block 6 in turn, without marks or with all marks so far: every answer starts from the trained network, so it depends on
 nothing but the image, the prompts and the mask so far, and a replay gives the same masks. With fine-tuning off, one cut
-of what the trained network says is the answer.
+of what the trained network says is the answer. An update that would lose the object or a mark is left out.
+
+The variants are what the paper compares with: fine-tuning with equal weights, a graph cut or a dense CRF of what the
+network says, the network alone, and other networks, which learned from the same crops (`NETWORKS`).
 
 The box is the newest box, or that of the newest extreme points; else it is that of the mask so far or of the positive
 marks, with a margin; else it is the image. A box one voxel thick in a volume asks for that plane.
@@ -12,14 +15,17 @@ marks, with a margin; else it is the image. A box one voxel thick in a volume as
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segmend.classical.solvers.densecrf import Kernels, densecrf
 from segmend.core.image import Box, Image, Index, MaskArray, Real, bounds, whole
 from segmend.core.marks import Points, marks
 from segmend.core.prompts import Click, Extremes, Prompt, Stroke, extent
@@ -30,7 +36,7 @@ from segmend.errors import ModelError, PromptError
 from segmend.papers.bifseg.crop_grid import Grid, cells_of, planar, resample_to_box, resample_to_cells, solid
 from segmend.runtime import cards
 from segmend.runtime.engine import AUTO, Device, Engine, weights_file, weights_of
-from segmend.solvers.finetune import IN_2D, IN_3D, Head, Tuning, alternate, load_head, size_beside
+from segmend.solvers.finetune import IN_2D, IN_3D, Finetuned, Head, Tuning, alternate, load_head, size_beside
 
 METHOD = cards.method("bifseg")
 
@@ -41,9 +47,29 @@ MARGIN = 5  # voxels round extreme points: the middle of the margins in training
 ROOM = 10  # voxels round a mask so far or marks: the largest margin in training
 SHARE = 8  # marks alone say little of an object's size: an eighth of the image round them
 
+# By dimensions. Tones are those of the crop, with mean 0 and deviation 1, as the paper's are. lambda, sigma, t0, t1,
+# epsilon, omega are by grid search on training cases of the shipped networks' sets: python bench/bifseg.py search
+TUNINGS: Mapping[int, Tuning] = MappingProxyType(
+    {
+        2: replace(IN_2D, smoothness=3.0, sigma=0.2, near=0.05, low=0.3, high=0.6, marks=5.0, guarded=True),
+        3: replace(IN_3D, smoothness=3.0, sigma=0.1, guarded=True),
+    }
+)
+KERNELS = Kernels(smooth_weight=6.0, weight=1.5, intensity=0.02)  # of the dense CRF, with tones 0 to 1
 
-def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
+# What is made of the network's first answer.
+Refinement = Literal["finetune", "unweighted", "cut", "crf", "network"]
+REFINEMENTS = ("unweighted", "cut", "crf", "network")
+
+# The networks that the paper compares P-Net and PC-Net with, by dimensions; their variants have their names.
+NETWORKS: Mapping[int, tuple[str, ...]] = MappingProxyType({2: ("fcn", "unet"), 3: ("deepmedic", "highres3dnet")})
+
+
+def load(weights: Path | None = None, device: Device = AUTO, variant: str = "") -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others: 2D, 3D or both."""
+    if variant and variant not in REFINEMENTS:
+        dimensions = next(key for key, names in NETWORKS.items() if variant in names)
+        return Bifseg({dimensions: compared_net(variant, dimensions, weights, device)}, refinement="cut")
     found: dict[int, Net] = {}
     missing: ModelError | None = None
     for dimensions in (2, 3):
@@ -53,19 +79,23 @@ def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
             missing = missing or error
     if missing is not None and not found:
         raise missing
-    return Bifseg(found)
+    refinement: Refinement = variant or "finetune"  # type: ignore[assignment]  # one of REFINEMENTS
+    return Bifseg(found, refinement=refinement)
 
 
 @dataclass(frozen=True, eq=False)
 class Net:
     """A network that maps `x` [1 1 (z) y x] to `features` [1 f (z) y x], and the head that reads these.
 
-    `longest` is the size of volumes that it learned from: at another one it sees things that it does not know.
+    One without `features` gives `logits` [1 1 or 2 (z) y x], and its head takes these as they are. `step` is what its
+    sides need to be multiples of. `longest` is the size of volumes that it learned from: at another one it sees things
+    that it does not know.
     """
 
     engine: Engine
     head: Head
     longest: int = LONGEST
+    step: int = STEP
 
 
 def net_of(name: str, weights: Path | None, device: Device = AUTO) -> Net:
@@ -75,12 +105,29 @@ def net_of(name: str, weights: Path | None, device: Device = AUTO) -> Net:
     return Net(engine, load_head(block), size_beside(block, "longest", LONGEST))
 
 
+def compared_net(network: str, dimensions: int, weights: Path | None, device: Device = AUTO) -> Net:
+    """Return one of the networks that the paper compares with: its logits are its features, and its head adds nothing.
+
+    ModelError says how to train it.
+    """
+    name = f"bifseg{dimensions}d_{network}"
+    if not weights_file(f"{name}.onnx", weights).is_file():
+        raise ModelError(
+            f"There are no weights {name}.onnx here; make them with: segmend train bifseg --data DIR --out DIR "
+            f"--set dimensions={dimensions} --set network={network}"
+        )
+    block = weights_file(f"{name}.npz", weights)
+    engine = weights_of(METHOD.id, f"{name}.onnx", weights, device)
+    return Net(engine, load_head(block), size_beside(block, "longest", LONGEST), size_beside(block, "step", STEP))
+
+
 @dataclass(frozen=True, eq=False)
 class Bifseg(Segmenter):
     """The method round its networks, by dimensions."""
 
     nets: dict[int, Net]
-    tunings: dict[int, Tuning] = field(default_factory=lambda: {2: IN_2D, 3: IN_3D})
+    tunings: Mapping[int, Tuning] = field(default_factory=lambda: TUNINGS)
+    refinement: Refinement = "finetune"
 
     def open(self, image: Image) -> Workspace:
         return BifsegWorkspace(self, image)
@@ -110,7 +157,7 @@ class Crop:
 
     grid: Grid
     spacing: tuple[float, float, float]  # of the cells; the smallest is 1
-    intensities: Real  # [z y x] 0 to 1
+    tones: Real  # [z y x] with mean 0 and deviation 1
     features: Real  # [f z y x]
 
 
@@ -135,23 +182,44 @@ class BifsegWorkspace(Workspace):
         frame = frame_of(prompts, previous, self.image)
         crop = self._crop(frame)
         marked = marked_cells(prompts, previous.shape, frame, crop.grid)
-        net, tuning = self.method.net(frame.dimensions), self.method.tunings[frame.dimensions]
-        if self.finetunes == "off":
-            tuning = replace(tuning, rounds=0)
-        finetuned = alternate(
-            crop.features, crop.intensities, net.head, marked=marked, tuning=tuning, spacing=crop.spacing
+        head, tuning = self.method.net(frame.dimensions).head, self.method.tunings[frame.dimensions]
+        refinement = (
+            "cut" if self.finetunes == "off" and self.method.refinement == "finetune" else self.method.refinement
         )
-        inside = resample_to_box(finetuned.labels.astype(np.float32), crop.grid)
-        unsure = resample_to_box((1 - np.abs(2 * finetuned.probability - 1)).astype(np.float32), crop.grid)
+        found = refined(crop, head, marked, refinement, tuning)
+        inside = resample_to_box(found.labels.astype(np.float32), crop.grid)
+        unsure = resample_to_box((1 - np.abs(2 * found.probability - 1)).astype(np.float32), crop.grid)
         said = _place_answer(_back(inside, frame.across), _back(unsure, frame.across), frame, previous)
-        return replace(said, finetuned=tuning.rounds > 0)
+        return replace(said, finetuned=found.head is not head)
 
     def _crop(self, frame: Frame) -> Crop:
         if frame not in self._kept:
             net = self.method.net(frame.dimensions)
             self._kept.clear()
-            self._kept[frame] = crop_of(self.image, frame, net.engine, net.longest)
+            self._kept[frame] = crop_of(self.image, frame, net.engine, net.longest, net.step)
         return self._kept[frame]
+
+
+def refined(crop: Crop, head: Head, marked: NDArray[np.uint8], refinement: Refinement, tuning: Tuning) -> Finetuned:
+    """Return what is made of a network's first answer; marked cells have their label."""
+    match refinement:
+        case "finetune" | "unweighted" | "cut":
+            tuning = replace(
+                tuning,
+                weighted=tuning.weighted and refinement != "unweighted",
+                rounds=0 if refinement == "cut" else tuning.rounds,
+            )
+            return alternate(crop.features, crop.tones, head, marked=marked, tuning=tuning, spacing=crop.spacing)
+        case "crf":
+            probability = refine_by_crf(crop, head.probability(crop.features), marked, KERNELS)
+        case "network":
+            probability = head.probability(crop.features)
+    return Finetuned(head, probability, ((probability > 0.5) | (marked == FOREGROUND)) & (marked != BACKGROUND))
+
+
+def refine_by_crf(crop: Crop, probability: Real, marked: NDArray[np.uint8], kernels: Kernels) -> Real:
+    """Return a first answer after the fully connected CRF; marks hold."""
+    return densecrf(probability, between(crop.tones)[None], spacing=crop.spacing, pinned=marked, kernels=kernels)
 
 
 def frame_of(prompts: Sequence[Prompt], previous: MaskArray, image: Image) -> Frame:
@@ -221,23 +289,29 @@ def _move_axis(box: Box, axis: int, index: int) -> Box:
     return Box.of(low, high)
 
 
-def crop_of(image: Image, frame: Frame, engine: Engine, longest: int = LONGEST) -> Crop:
+def crop_of(image: Image, frame: Frame, engine: Engine, longest: int = LONGEST, step: int = STEP) -> Crop:
     """Return a frame as the network sees it, with its features."""
     grid = grid_of(frame, image, longest)
     voxels = image.voxels[(slice(None), *frame.box.slices)]
     cells = resample_to_cells(_turn_axes(grey(voxels), frame.across), Grid(whole(grid.box.shape), grid.cells))
-    x = filled_up(normal(cells), frame.dimensions)
-    found = engine.run({"x": x[0][None, None] if frame.dimensions == 2 else x[None, None]})["features"][0]
-    features = found[:, None] if frame.dimensions == 2 else found
+    tones = np.asarray(normal(cells), np.float32)
+    x = filled_up(tones, frame.dimensions, step)
+    found = engine.run({"x": x[0][None, None] if frame.dimensions == 2 else x[None, None]})
+    features = found["features"][0] if "features" in found else _contrast(found["logits"][0])
+    features = features[:, None] if frame.dimensions == 2 else features
     z, y, x_ = grid.cells
     spacing = np.asarray(_first(image.spacing, frame.across)) * grid.box.shape / np.asarray(grid.cells)
     relative = spacing / spacing[1:].min()
     return Crop(
         grid,
         (float(relative[0]), float(relative[1]), float(relative[2])),
-        between(cells),
+        tones,
         np.ascontiguousarray(features[:, :z, :y, :x_], np.float32),
     )
+
+
+def _contrast(logits: Real) -> Real:  # [1 or 2 ...] -> [1 ...]
+    return logits[1:] - logits[:1] if len(logits) == 2 else logits
 
 
 def grid_of(frame: Frame, image: Image, longest: int = LONGEST) -> Grid:
@@ -270,9 +344,9 @@ def between(cells: Real) -> Real:
     return np.asarray(np.clip((cells - low) / max(float(high - low), 1e-6), 0, 1), np.float32)
 
 
-def filled_up(cells: Real, dimensions: int) -> Real:
-    """Return the cells with zeros behind them, up to multiples of STEP (across slices: of half of it in a volume)."""
-    steps = (1 if dimensions == 2 else STEP // 2, STEP, STEP)
+def filled_up(cells: Real, dimensions: int, step: int = STEP) -> Real:
+    """Return the cells with zeros behind them, up to multiples of a step (across slices: of half of it in a volume)."""
+    steps = (1 if dimensions == 2 else step // 2, step, step)
     return np.pad(cells, [(0, -side % step) for side, step in zip(cells.shape, steps, strict=True)])
 
 

@@ -9,7 +9,7 @@ the papers' comparisons in their place, which learn from the same crops.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -35,13 +35,16 @@ from segmend.nets.pcnet import PCNet
 from segmend.nets.pnet import PNet
 from segmend.nets.unet import UNet
 from segmend.papers.bifseg.crop_grid import Grid, resample_to_cells
-from segmend.papers.bifseg.method import LONGEST, Frame, filled_up, grey, grid_of, normal
+from segmend.papers.bifseg.method import LONGEST, STEP, Frame, filled_up, grey, grid_of, normal
+from segmend.papers.bifseg.method import NETWORKS as COMPARED
 from segmend.runtime.engine import export_network
 from segmend.solvers.finetune import Head, save_head
 
 NAME = "bifseg"
-NETWORKS = {2: ("pnet", "fcn", "unet"), 3: ("pcnet", "deepmedic", "highres3dnet")}
+NETWORKS = {2: ("pnet", *COMPARED[2]), 3: ("pcnet", *COMPARED[3])}  # the paper's own first
 SCENE_SIDE = {2: 128, 3: 48}  # the side of drawn scenes, in cells, by dimensions
+FCN_STEP = 32  # what an FCN's sides need to be multiples of
+AS_IT_IS = Head((np.ones((1, 1), np.float32),), (np.zeros(1, np.float32),))  # takes one logit and gives it
 MIN_SLICE_VOXELS = 12  # a slice is drawn from those with so many voxels of the object, if there are any
 
 
@@ -107,6 +110,14 @@ SMALL_3D = replace(
     smallest=24,
     largest=44,
 )
+
+
+PAPER_LOOP = {"clip": 0.0}  # the rate halves every 5000 steps (`share`)
+
+
+def small(options: Mapping[str, Any]) -> Settings:
+    """Return what the small examples learned with, in a plane or in volumes."""
+    return SMALL_3D if options.get("dimensions") == 3 else Settings()
 
 
 def subjects(data: Path, split: str, settings: Settings) -> list[Subject]:
@@ -261,30 +272,33 @@ def ball(rng: np.random.Generator, side: int) -> tuple[Real, MaskArray]:
 def build(settings: Settings) -> nn.Module:
     """Return an untrained network."""
     torch.manual_seed(settings.seed)
+    kind, options = architecture(settings)
+    return kind(**options)
+
+
+def architecture(settings: Settings) -> tuple[type[nn.Module], dict[str, Any]]:
+    """Return a network's class and what it is made with."""
     s, width = settings, settings.width
     match s.chosen:
         case "pnet":
-            return PNet(width=width, hidden=s.hidden, dropout=s.dropout)
+            return PNet, {"width": width, "hidden": s.hidden, "dropout": s.dropout}
         case "pcnet":
-            return PCNet(width=width, kept=s.kept, hidden=s.hidden, dropout=s.dropout, norm=s.norm)
+            return PCNet, {"width": width, "kept": s.kept, "hidden": s.hidden, "dropout": s.dropout, "norm": s.norm}
         case "fcn":
-            return FCN8s(
-                inputs=1,
-                outputs=2,
-                widths=tuple(width * share for share in (1, 2, 4, 8, 8)),
-                hidden=64 * width,
-                kernel=7 if width == 64 else 3,
-                normalise=True,
-            )
+            widths = [width * share for share in (1, 2, 4, 8, 8)]
+            kernel = 7 if width == 64 else 3
+            made = {"widths": widths, "hidden": 64 * width, "kernel": kernel, "normalise": True}
+            return FCN8s, {"inputs": 1, "outputs": 2, **made}
         case "unet":
-            return UNet(inputs=1, outputs=1, widths=tuple(width * share for share in (1, 2, 4, 8, 16)))
+            return UNet, {"inputs": 1, "outputs": 1, "widths": [width * share for share in (1, 2, 4, 8, 16)]}
         case "deepmedic":
             share = width / 64
             widths = [max(2, round(each * share)) for each in (30, 30, 40, 40, 40, 40, 50, 50)]
-            return DeepMedic(inputs=1, outputs=2, widths=widths, joined=(max(4, round(150 * share)),) * 2)
+            joined = [max(4, round(150 * share))] * 2
+            return DeepMedic, {"inputs": 1, "outputs": 2, "widths": widths, "joined": joined}
         case _:
             widths = [max(2, round(each * width / 64)) for each in (16, 32, 64)]
-            return HighRes3DNet(inputs=1, outputs=2, widths=widths, last=max(4, round(80 * width / 64)))
+            return HighRes3DNet, {"inputs": 1, "outputs": 2, "widths": widths, "last": max(4, round(80 * width / 64))}
 
 
 def logits_of(network: nn.Module, x: Tensor) -> Tensor:  # [b 1 ...] -> [b ...]
@@ -373,25 +387,25 @@ def head_of(network: nn.Module) -> Head:
 
 
 def export(network: nn.Module, settings: Settings, folder: Path) -> tuple[Path, ...]:
-    """Write the network for the engine and, for P-Net and PC-Net, block 6 beside it; none for a comparison."""
-    kind: dict[str, Any] = {"width": settings.width, "hidden": settings.hidden, "dropout": settings.dropout}
-    shape: tuple[int, ...]
-    if settings.chosen == "pnet":
-        name, architecture, shape = "bifseg2d", "pnet:PNet", (1, 1, 32, 48)
-    elif settings.chosen == "pcnet":
-        name, architecture, shape = "bifseg3d", "pcnet:PCNet", (1, 1, 8, 16, 32)
-        kind |= {"kept": settings.kept, "norm": settings.norm}
-    else:
-        return ()
-    path = folder / f"{name}.onnx"
+    """Write the network for the engine and beside it the head that reads what it gives out.
+
+    For P-Net and PC-Net the head is block 6. A comparison gives out logits, which its head takes as they are.
+    """
+    kind, made = architecture(settings)
+    own = settings.chosen in ("pnet", "pcnet")
+    name = f"bifseg{settings.dimensions}d" + ("" if own else f"_{settings.chosen}")
+    step = FCN_STEP if settings.chosen == "fcn" else STEP
+    sides = (step, 2 * step) if settings.dimensions == 2 else (step // 2, step, 2 * step)
+    path, block = folder / f"{name}.onnx", folder / f"{name}.npz"
     export_network(
         network,
         path,
-        architecture=architecture,
-        settings=kind,
-        inputs={"x": torch.zeros(*shape)},
-        outputs=("features", "logits"),
+        architecture=f"{kind.__module__.rpartition('.')[2]}:{kind.__name__}",
+        settings=made,
+        inputs={"x": torch.zeros(1, 1, *sides)},
+        outputs=("features", "logits") if own else ("logits",),
     )
     sizes = {"longest": settings.largest} if settings.dimensions == 3 else {}
-    save_head(head_of(network), folder / f"{name}.npz", **sizes)
-    return path, folder / f"{name}.npz"
+    sizes |= {} if step == STEP else {"step": step}
+    save_head(head_of(network) if own else AS_IT_IS, block, **sizes)
+    return path, block

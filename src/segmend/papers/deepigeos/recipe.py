@@ -63,6 +63,9 @@ PAPER = replace(Settings(), steps=80_000, batch=1, rate=1e-3, decay=5e-4, averag
                 dropout=0.5, whole=1.0, bent=0.0, silent=0.0, synthetic=0.0, overlap=0.0)  # fmt: skip
 
 
+PAPER_LOOP = {"clip": 0.0, "schedule": "constant"}
+
+
 def subjects(data: Path, split: str, settings: Settings) -> list[Subject]:
     """Return the cases of a split that hold an object, of the sets that the settings name."""
     return found_subjects(data, split, names=settings.sets)

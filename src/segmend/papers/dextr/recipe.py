@@ -61,6 +61,9 @@ class Settings:
 PAPER = replace(Settings(), cells=512, batch=5, rate=1e-4, decay=5e-4, synthetic=0.0, average=0.0, fifth=0.0)
 
 
+PAPER_LOOP = {"clip": 0.0, "schedule": "constant"}
+
+
 def subjects(data: Path, split: str, settings: Settings) -> list[Subject]:
     """Return the cases of a split that hold an object, of the sets that the settings name."""
     return found_subjects(data, split, names=settings.sets)

@@ -35,7 +35,8 @@ from segmend.users.play import User, as_prompts, play
 HIPPOCAMPUS, ATRIUM, BRAIN = "hippocampus_mr", "left_atrium_mr", "brats2015_mr"
 CARD = cards.papers()["editing"]
 CHANNELS = {BRAIN: 2}  # FLAIR and T1 with contrast agent; of other sets the one there is
-LEFT_OUT = (BRAIN,)  # so few cases that each is measured by networks that learned from all the others
+LEFT_OUT = (BRAIN,)  # so few cases here that each is measured by networks that learned from all the others
+FEW = 20  # cases, below which that is so
 STEPS = {HIPPOCAMPUS: 700, ATRIUM: 700, BRAIN: 200}  # of F and G together, times the effort; a network each
 STEPS_UNET, STEPS_DEEPIGEOS = 350, 1200
 GRID, WIDTH, LEVELS = (48, 48, 48), 8, 4
@@ -56,7 +57,8 @@ UNET = (FIRST_UNET, SELECTION_UNET)
 class Networks:
     """F and G of one training, and the cases that they have not seen."""
 
-    folder: Path
+    folder: Path  # of G, and of F as it was when G began
+    automatic: Path  # of F after as many steps as both had in `folder`, G having begun as F
     settings: Settings
     unseen: Sequence[Subject]
 
@@ -68,13 +70,13 @@ class Networks:
         """Return F's mask of a volume."""
         frame = whole_frame(image.shape, image.spacing, self.settings.grid)
         x = see_volume(image, frame, self.settings.channels)[None]
-        logits = weights_of("editing", WEIGHTS, self.folder).run({"x": x})["logits"][0, 0]
+        logits = weights_of("editing", WEIGHTS, self.automatic).run({"x": x})["logits"][0, 0]
         return np.asarray(frame.resample_to_voxels(logits, whole(image.shape)) > 0)
 
 
 def run(plan: Plan) -> Iterator[Score]:
     """Train F and G on each set under every seed, and edit the cases they have not seen."""
-    names = present(plan.data)
+    names = present(plan.data, plan.split)
     for seed in plan.seeds:
         yield from plan.once(ISENSEE, seed, partial(with_isensee, plan, names, seed))
         if HIPPOCAMPUS in names:
@@ -82,9 +84,9 @@ def run(plan: Plan) -> Iterator[Score]:
         yield from plan.once(DEEPIGEOS, seed, partial(with_deepigeos, plan, names, seed))
 
 
-def present(data: Path) -> tuple[str, ...]:
+def present(data: Path, split: str = "val") -> tuple[str, ...]:
     """Return the sets of this experiment that are there, with cases to learn from and to measure on."""
-    there = [{one.name for one in sets(data, split)} for split in ("train", "val")]
+    there = [{one.name for one in sets(data, part)} for part in ("train", split)]
     return tuple(name for name in CARD.sets if all(name in names for names in there))
 
 
@@ -116,7 +118,7 @@ def with_deepigeos(plan: Plan, names: Sequence[str], seed: int) -> Iterator[Scor
         if name in LEFT_OUT:
             continue
         plan.log(f"training {DEEPIGEOS} on {name}")
-        learned, unseen = cases(plan.data, name, _settings(name))
+        learned, unseen = cases(plan.data, name, _settings(name), plan.split)
         out = plan.out / f"{name}-deepigeos-{seed}"
         train(
             deepigeos_recipe, *held_out(learned), settings, out, threads=1, workers=0, log=plan.log, every=steps, exam=8
@@ -145,36 +147,42 @@ def _settings(name: str) -> Settings:
     return editing_recipe.Settings(channels=CHANNELS.get(name, 1), sets=(name,), width=WIDTH, levels=LEVELS, grid=GRID)
 
 
-def cases(data: Path, name: str, settings: Settings) -> tuple[list[Subject], list[Subject]]:
+def cases(data: Path, name: str, settings: Settings, split: str = "val") -> tuple[list[Subject], list[Subject]]:
     """Return a set's cases to learn from and those to measure on, their labels merged into one object."""
 
-    return editing_recipe.subjects(data, "train", settings), editing_recipe.subjects(data, "val", settings)
+    return editing_recipe.subjects(data, "train", settings), editing_recipe.subjects(data, split, settings)
 
 
 def train_on_set(plan: Plan, name: str, body: str, seed: int) -> Iterator[Networks]:
     """Train on a set, or go on where it was; a set of few cases is trained on once for each that is left out."""
-    steps = max(4, round((STEPS[name] if body == "isensee" else STEPS_UNET) * plan.effort))
-    settings = replace(_settings(name), steps=steps, first=steps * 7 // 16, seed=seed, body=body)
-    learned, unseen = cases(plan.data, name, settings)
-    if name not in LEFT_OUT:
-        folder = _train(plan, f"{name}-{body}-{seed}", settings, *held_out(learned))
-        yield Networks(folder, settings, unseen[: plan.limit])
-        return
+    learned, unseen = cases(plan.data, name, _settings(name), plan.split)
     every = [*learned, *unseen]
+    alone = name in LEFT_OUT and len(every) < FEW
+    usual = STEPS[name if alone or name not in LEFT_OUT else HIPPOCAMPUS] if body == "isensee" else STEPS_UNET
+    steps = max(4, round(usual * plan.effort))
+    settings = replace(_settings(name), steps=steps, first=steps * 7 // 16, seed=seed, body=body)
+    if name in CHANNELS:  # four in BraTS as it is downloaded
+        settings = replace(settings, channels=min(subject.image.channels for subject in every))
+    if not alone:
+        folders = _train(plan, f"{name}-{body}-{seed}", settings, *held_out(learned))
+        yield Networks(*folders, settings, unseen[: plan.limit])
+        return
     for subject in every[: plan.limit]:
         rest = [other for other in every if other is not subject]
-        folder = _train(plan, f"{name}-{body}-{seed}-without-{subject.name}", settings, rest, rest)
-        yield Networks(folder, settings, [subject])
+        folders = _train(plan, f"{name}-{body}-{seed}-without-{subject.name}", settings, rest, rest)
+        yield Networks(*folders, settings, [subject])
 
 
-def _train(plan: Plan, name: str, settings: Settings, learned: Sequence[Subject], kept: Sequence[Subject]) -> Path:
-
-    plan.log(f"training {name} on {len(learned)} cases")
-    out = plan.out / name
-    train(
-        editing_recipe, learned, kept, settings, out, threads=1, workers=0, log=plan.log, every=settings.steps, exam=8
-    )
-    return out
+def _train(
+    plan: Plan, name: str, settings: Settings, learned: Sequence[Subject], kept: Sequence[Subject]
+) -> tuple[Path, Path]:
+    """Train F and G, and F alone for as many steps: G begins as F, so both have learned equally long."""
+    folders = plan.out / name, plan.out / f"{name}-automatic"
+    for out, changed in zip(folders, (settings, replace(settings, first=settings.steps)), strict=True):
+        plan.log(f"training {out.name} on {len(learned)} cases")
+        every = settings.steps
+        train(editing_recipe, learned, kept, changed, out, threads=1, workers=0, log=plan.log, every=every, exam=8)
+    return folders
 
 
 def held_out(subjects: Sequence[Subject]) -> tuple[list[Subject], list[Subject]]:
@@ -262,7 +270,7 @@ def pictures(plan: Plan) -> Sequence[Picture]:
     """Return the largest slice of a case of each set: F's mask, G's, and after one and several edits."""
     seed = plan.seeds[0]
     sheets = []
-    for name in present(plan.data):
+    for name in present(plan.data, plan.split):
         networks = next(train_on_set(plan, name, "isensee", seed))
         subject = networks.unseen[0]
         case, workspace = _Case(subject, seed), networks.edited().open(subject.image)

@@ -50,11 +50,23 @@ REACH = np.asarray(  # the cells of a click: two dilations by the faces of a cel
 )
 
 
-def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
-    """Return the method with the weights that are shipped in the package, or others."""
-    engine = weights_of(METHOD.id, WEIGHTS, weights, device)
-    cells, channels = read_about(weights_file(ABOUT, weights))
-    return Editing(engine, cells, channels)
+def load(weights: Path | None = None, device: Device = AUTO, variant: str = "") -> Segmenter:
+    """Return the method with the weights that are shipped in the package, or others.
+
+    A variant is another body, whose shipped weights have its name; a folder's are of the body it was trained with.
+    """
+    if not variant or weights is not None:
+        engine = weights_of(METHOD.id, WEIGHTS, weights, device)
+        cells, channels = read_about(weights_file(ABOUT, weights))
+        return Editing(engine, cells, channels)
+    name = f"editing_{variant}"
+    if not weights_file(f"{name}.onnx").is_file():
+        raise ModelError(
+            f"The file {name}.onnx is not shipped; make weights with: segmend train editing --data DIR --out DIR "
+            f"--set body={variant}, and use them with --weights DIR"
+        )
+    cells, channels = read_about(weights_file(f"{name}.json"))
+    return Editing(weights_of(METHOD.id, f"{name}.onnx", None, device), cells, channels)
 
 
 def read_about(path: Path) -> tuple[Index, int]:

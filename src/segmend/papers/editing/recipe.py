@@ -23,6 +23,7 @@ from segmend.core.image import Image, Index, MaskArray, Real
 from segmend.core.masks import dice
 from segmend.core.prompts import Adjust, Click, Prompt, Stroke
 from segmend.errors import SettingsError
+from segmend.learning import cache
 from segmend.learning.losses import overlap_and_entropy
 from segmend.learning.precision import autocast
 from segmend.learning.sheets import Example, sheet
@@ -63,6 +64,7 @@ class Settings:
     sets: tuple[str, ...] = ()  # the names of the data sets to learn from; empty for all
     keep: float = 0.5  # the probability of each tool to be used in a sample where it would be
     warm: bool = True  # G starts as F, blind to edits
+    varied: bool = True  # volumes turned, stretched, mirrored, with other intensities
 
 
 PAPER = replace(
@@ -71,6 +73,7 @@ PAPER = replace(
     first=30000,
     batch=1,
     rate=5e-4,
+    average=0.0,
     width=16,
     levels=5,
     dropout=0.3,
@@ -79,6 +82,9 @@ PAPER = replace(
     keep=1.0,
     warm=False,
 )
+
+
+PAPER_LOOP = {"clip": 0.0}  # the paper does not say how it trains: the rate is that of the body's paper, as a cosine
 
 
 def subjects(data: Path, split: str, settings: Settings) -> list[Subject]:
@@ -120,12 +126,27 @@ class Sampler:
         rng = np.random.default_rng((self.settings.seed, number))
         subject = self.subjects[int(rng.integers(len(self.subjects)))]
         frame = whole_frame(subject.image.shape, subject.image.spacing, self.settings.grid)
-        image = see_volume(subject.image, frame, self.settings.channels)
-        truth = resampled_mask(subject.labels > 0, frame)
-        image = _augment_intensity(rng, image, frame, subject.image)
-        image, truth = _augment_geometry(rng, image, truth)
+        image, truth = on_grid(subject, frame, self.settings)
+        if self.settings.varied:
+            image = _augment_intensity(rng, image, frame, subject.image)
+            image, truth = _augment_geometry(rng, image, truth)
         tools = tuple(tool for tool in (Click, Stroke, Adjust) if rng.random() < self.settings.keep)
         return Sample(image, truth, int(rng.integers(2**31)), tools)
+
+
+def on_grid(subject: Subject, frame: Frame, settings: Settings) -> tuple[Real, MaskArray]:
+    """Return a case's volume and its object on the grid, which takes a second of a large one: kept where files are."""
+
+    def image() -> Real:
+        return see_volume(subject.image, frame, settings.channels)
+
+    def truth() -> MaskArray:
+        return resampled_mask(subject.labels > 0, frame)
+
+    if not subject.kept:
+        return image(), truth()
+    how = cache.name_of((), subject.kept, settings.grid, settings.channels, settings.labels)
+    return cache.kept(f"{how}-grid", image), np.asarray(cache.kept(f"{how}-truth", truth))
 
 
 def resampled_mask(mask: MaskArray, frame: Frame) -> MaskArray:  # [z y x] -> [*cells]

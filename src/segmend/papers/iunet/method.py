@@ -8,8 +8,9 @@ the size that its own first mask tells. The paper looks at whole slices; here a 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,19 +47,51 @@ FIRST_LOOKS = (0.5, 0.25)  # of the plane's longer side, besides the whole
 MARGIN = 2.0  # of the object's longer side, once there is a mask
 
 
-def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
-    """Return the method with the weights that are shipped in the package, or others."""
-    return IUNetSegmenter(weights_of(METHOD.id, "iunet.onnx", weights, device))
+@dataclass(frozen=True)
+class Look:
+    """How images and clicks come to the network: as it learned them."""
+
+    cells: int = CELLS
+    alpha: float = ALPHA
+    width: float = 0.0  # of every click; 0: alpha decides
+    clicks: bool = True  # False: the plain U-Net, which sees the image alone
+
+
+# Click sizes of the paper's ablations.
+VARIANTS = {"fixed2": Look(width=2.0), "fixed5": Look(width=5.0), "fixed10": Look(width=10.0)}
+VARIANTS |= {"alpha500": Look(alpha=1 / 500)}
+
+
+def load(weights: Path | None = None, device: Device = AUTO, variant: str = "") -> Segmenter:
+    """Return the method with the weights that are shipped in the package, or others.
+
+    A folder's run.json says how its network learned to look; a variant's clicks win over that.
+    """
+    look = Look() if weights is None else look_of(weights / "run.json")
+    if variant:
+        look = replace(look, alpha=VARIANTS[variant].alpha, width=VARIANTS[variant].width)
+    return IUNetSegmenter(weights_of(METHOD.id, "iunet.onnx", weights, device), look)
+
+
+def look_of(about: Path) -> Look:
+    """Return how a run's network learned to look, as its settings say; the usual way where they do not."""
+    try:
+        settings = json.loads(about.read_text(encoding="utf-8"))["settings"]
+        cells, clicks = int(settings["cells"]), bool(settings["clicks"])
+        return Look(cells, float(settings["alpha"]), float(settings["width"]), clicks)
+    except (OSError, ValueError, KeyError, TypeError):
+        return Look()
 
 
 @dataclass(frozen=True, eq=False)
 class IUNetSegmenter(Segmenter):
-    """The method round any engine that maps `x` [b 3 96 96] to `logits` [b 1 96 96]."""
+    """The method round any engine that maps `x` [b 3 n n] to `logits` [b 1 n n]; without clicks `x` is the image."""
 
     engine: Engine
+    look: Look = Look()
 
     def open(self, image: Image) -> Workspace:
-        return IUNetWorkspace(self.engine, image)
+        return IUNetWorkspace(self.engine, image, self.look)
 
 
 class IUNetWorkspace(SliceWorkspace):
@@ -66,9 +99,10 @@ class IUNetWorkspace(SliceWorkspace):
 
     title = METHOD.title
 
-    def __init__(self, engine: Engine, image: Image) -> None:
+    def __init__(self, engine: Engine, image: Image, look: Look) -> None:
         super().__init__(image)
         self.engine = engine
+        self.look = look
 
     def answer(self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane) -> PlaneAnswer:
         mask = here if here.any() else self._first(prompts, axis, index, here.shape).mask
@@ -115,11 +149,13 @@ class IUNetWorkspace(SliceWorkspace):
         """Run the network on windows of one plane; the mask so far gives the clicks' size."""
         channels = self.channels(axis, index)
         inputs = []
+        cells = self.look.cells
         for window in windows:
-            pixels = float((resample_to_grid(mask, window, CELLS) > 0.5).sum())
-            width = click_width(pixels, ALPHA) if mask.any() else FIRST_WIDTH
-            maps = click_maps(prompts, axis, index, window, CELLS, width)
-            inputs.append(np.concatenate([grey(channels, window, CELLS), maps]))
+            pixels = float((resample_to_grid(mask, window, cells) > 0.5).sum())
+            width = self.look.width or (click_width(pixels, self.look.alpha) if mask.any() else FIRST_WIDTH)
+            seen = [grey(channels, window, cells)]
+            seen += [click_maps(prompts, axis, index, window, cells, width)] if self.look.clicks else []
+            inputs.append(np.concatenate(seen))
         logits = self.engine.run({"x": np.stack(inputs)})["logits"][:, 0]
         return [
             PlaneAnswer(resample_to_whole_plane(sigmoid(grid), window, *mask.shape))

@@ -87,6 +87,9 @@ PAPER = replace(
 )  # fmt: skip
 
 
+PAPER_LOOP = {"clip": 0.0, "schedule": "constant"}  # the paper names no decay of the rate and no clipping
+
+
 def subjects(data: Path, split: str, settings: Settings) -> list[Subject]:
     """Return the cases of a split that hold an object, of the sets that the settings name."""
     return found_subjects(data, split, names=settings.sets)

@@ -97,7 +97,7 @@ def _train(plan: Plan, cases: Cases, seed: int, out: Path, **changes: Any) -> Fi
 
 def pictures_of(plan: Plan) -> Iterator[Cases]:
     """Yield the pictures of every set that is there."""
-    tested = {one.name: one for one in sets(plan.data, "val", limit=plan.limit)}
+    tested = {one.name: one for one in sets(plan.data, plan.split, limit=plan.limit)}
     for one in sets(plan.data, "train"):
         if one.name not in CARD.sets or one.name not in tested:
             continue

@@ -4,12 +4,16 @@ Two networks: a plain U-Net makes the first mask of a picture, where nobody gave
 a mask, returns a better mask and predicts the Dice of the mask it was given. Its answer goes in again until the
 prediction no longer rises; the mask of the highest prediction is the answer and the prediction is its quality.
 
+The paper's own rule is a variant, `validated`: as many looks as served best on the validation set. With `once` a mask
+is looked at once each time it is asked for, so that a person stops where it is best, as the paper's oracle does.
+
 The paper knows no marks: nobody clicks. So that the method can be used in a conversation, marks are placed into the
 mask before every look as discs and strokes of the sign they have; the networks never learned what they mean.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +25,7 @@ from segmend.core.logits import sigmoid
 from segmend.core.marks import path
 from segmend.core.prompts import Click, Mask, Prompt, Stroke
 from segmend.core.segmenter import Prediction, Segmenter, Workspace, replaced
+from segmend.errors import ModelError
 from segmend.runtime import cards
 from segmend.runtime.engine import AUTO, Device, Engine, weights_of
 from segmend.sampling.channels import stamp
@@ -36,11 +41,31 @@ MOST = 12  # looks at one mask; the paper's longest chain
 MARK = 2.5  # cells: the radius of a mark in the mask
 
 
-def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
+# How many looks served best on the validation samples of the shipped networks.
+SHIPPED_LOOKS = 1
+
+
+def load(weights: Path | None = None, device: Device = AUTO, variant: str = "") -> Segmenter:
     """Return the method with the weights that are shipped in the package, or others."""
     names = ("quality_base.onnx", "quality_refiner.onnx")
     base, refiner = (weights_of(METHOD.id, name, weights, device) for name in names)
-    return Quality(base, refiner)
+    looks = {"": None, "once": 1, "validated": validated_looks(weights) if variant == "validated" else None}[variant]
+    return Quality(base, refiner, looks)
+
+
+def validated_looks(weights: Path | None) -> int:
+    """Return how many looks gave the best Dice when these weights were validated; ModelError where nothing tells."""
+    if weights is None:
+        return SHIPPED_LOOKS
+    try:
+        scores = json.loads((weights / "run.json").read_text(encoding="utf-8"))["scores"]
+        by_looks = {int(name[5:]): float(value) for name, value in scores.items() if name[5:].isdigit()}
+        return max(by_looks, key=lambda looks: by_looks[looks])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise ModelError(
+            f"The number of looks by validation stands in the run.json that `segmend train` wrote; {weights} has none "
+            "with scores."
+        ) from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +78,10 @@ class Quality(Segmenter):
 
     base: Engine
     refiner: Engine
+    looks: int | None = None  # at a mask; None for as many as the predicted quality rises
 
     def open(self, image: Image) -> Workspace:
-        return QualityWorkspace(self.base, self.refiner, image)
+        return QualityWorkspace(self.base, self.refiner, image, self.looks)
 
 
 class QualityWorkspace(SliceWorkspace):
@@ -63,10 +89,11 @@ class QualityWorkspace(SliceWorkspace):
 
     title = METHOD.title
 
-    def __init__(self, base: Engine, refiner: Engine, image: Image) -> None:
+    def __init__(self, base: Engine, refiner: Engine, image: Image, looks: int | None = None) -> None:
         super().__init__(image)
         self.base = base
         self.refiner = refiner
+        self.looks = looks
 
     def stream(self, prompts: Sequence[Prompt], previous: MaskArray) -> Iterator[Prediction]:
         if not prompts or not isinstance(prompts[-1], Mask):
@@ -123,6 +150,10 @@ class QualityWorkspace(SliceWorkspace):
             return place_marks(better, prompts, axis, index, radius), float(found["quality"][0, 0])
 
         best = place_marks(start.astype(np.float32), prompts, axis, index, radius)
+        if self.looks is not None:
+            for _ in range(self.looks):
+                best, _ = look(best)
+            return PlaneAnswer(best, round(min(max(look(best)[1], 0.0), 1.0), 4))
         better, quality = look(best)
         for _ in range(MOST - 1):
             after, promised = look(better)

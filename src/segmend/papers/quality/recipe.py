@@ -81,6 +81,15 @@ PAPER = replace(
 )  # fmt: skip
 
 
+# 500 epochs at most for each network and 50 without a better validation; the rate stays.
+PAPER_LOOP = {"epochs": 1000, "patience": 50, "clip": 0.0, "schedule": "constant"}
+
+
+def patience_from(settings: Settings) -> int:
+    """Return the step from which validations count for patience: while the base learns, nothing is refined yet."""
+    return settings.base_steps if settings.first < 1 else 0
+
+
 def subjects(data: Path, split: str, settings: Settings) -> list[Subject]:
     """Return the cases of a split that hold an object, of the sets that the settings name."""
     return found_subjects(data, split, names=settings.sets)
@@ -348,14 +357,14 @@ def _image_and_mask(images: Tensor, masks: Masks) -> Tensor:
 
 
 def validate(network: BaseAndRefiner, samples: Sequence[Sample]) -> dict[str, float]:
-    """Return the mean Dice where the predicted quality says stop, that of the base and after one and two looks.
+    """Return the mean Dice where the predicted quality says stop, that of the base and after one to four looks.
 
     And how far the predicted quality is off.
     """
     found = chain(network, samples, 4)
     stops = [count_rises(found.predicted[:, i]) for i in range(len(samples))]
     scores = {"dice": float(np.mean([found.dice[stop, i] for i, stop in enumerate(stops)]))}
-    scores |= {f"dice_{k}": float(found.dice[k].mean()) for k in range(3)}
+    scores |= {f"dice_{k}": float(found.dice[k].mean()) for k in range(5)}
     return scores | {"quality_error": float(np.abs(found.predicted - found.dice)[:3].mean())}
 
 

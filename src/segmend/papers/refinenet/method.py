@@ -18,13 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, distance_transform_edt, label
 
-from segmend.core.image import Box, Image, MaskArray, Real
+from segmend.classical.solvers.densecrf import densecrf
+from segmend.core.image import Box, Image, MaskArray, Real, whole
 from segmend.core.logits import sigmoid
+from segmend.core.marks import marks
 from segmend.core.prompts import Click, Mask, Prompt, extent
-from segmend.core.seeds import seeds_of_errors, seeds_of_mask
+from segmend.core.seeds import BACKGROUND, FOREGROUND, UNKNOWN, seeds_of_errors, seeds_of_mask
 from segmend.core.segmenter import Prediction, Segmenter, Workspace, replaced
+from segmend.errors import ModelError
 from segmend.runtime import cards
-from segmend.runtime.engine import AUTO, Device, Engine, weights_of
+from segmend.runtime.engine import AUTO, Device, Engine, weights_file, weights_of
 from segmend.sampling.intensity import colour_or_grey, plane_intensity_channels
 from segmend.sampling.slice_prompts import (
     has_marks,
@@ -35,6 +38,7 @@ from segmend.sampling.slice_prompts import (
 )
 from segmend.sampling.slices import PlaneAnswer, SliceWorkspace, continues, nearly_equal, plane_prediction
 from segmend.sampling.window import Plane, Window, cells_on_plane, resample_to_grid, resample_to_whole_plane
+from segmend.solvers.edges import noise
 
 METHOD = cards.method("refinenet")
 
@@ -55,9 +59,30 @@ NOTHING = Mask(np.zeros((1, 1, 1), bool))  # asks for the first guess, as no pro
 Grid = NDArray[np.bool_]  # [n n]
 
 
-def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
-    """Return the method with the weights that are shipped in the package, or others."""
-    return RefineNet(*(weights_of(METHOD.id, name, weights, device) for name in (BACKBONE, REFINER)))
+def load(weights: Path | None = None, device: Device = AUTO, variant: str = "") -> Segmenter:
+    """Return the method with the weights that are shipped in the package, or others.
+
+    A variant is another backbone, whose shipped weights have its name (a folder's are of the backbone it was trained
+    with), or a dense CRF in place of the refiner; `cascaded_crf` is both.
+    """
+    backbone, _, last = variant.rpartition("_") if variant.endswith("_crf") else (variant, "", "")
+    crf = variant == "crf" or last == "crf"
+    backbone = "" if variant == "crf" else backbone
+    return _loaded(backbone, weights, device, crf=crf)
+
+
+def _loaded(variant: str, weights: Path | None, device: Device, *, crf: bool) -> RefineNet:
+    if not variant or weights is not None:
+        first, refiner = (weights_of(METHOD.id, name, weights, device) for name in (BACKBONE, REFINER))
+        return RefineNet(first, refiner, crf)
+    names = [name.replace("refinenet_", f"refinenet_{variant}_") for name in (BACKBONE, REFINER)]
+    if missing := next((name for name in names if not weights_file(name).is_file()), None):
+        raise ModelError(
+            f"The file {missing} is not shipped; make weights with: segmend train refinenet --data DIR --out DIR "
+            f"--set backbone={variant}, and use them with --weights DIR"
+        )
+    first, refiner = (weights_of(METHOD.id, name, None, device) for name in names)
+    return RefineNet(first, refiner, crf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +95,47 @@ class RefineNet(Segmenter):
 
     backbone: Engine
     refiner: Engine
+    crf: bool = False  # refine the backbone's answer by a dense CRF, in 3D for a volume
 
     def open(self, image: Image) -> Workspace:
-        return RefineNetWorkspace(self, image)
+        return CrfWorkspace(self, image) if self.crf else RefineNetWorkspace(self, image)
+
+
+class CrfWorkspace(Workspace):
+    """One image: the backbone's probabilities, slice by slice, and a dense CRF over all of them in which marks hold."""
+
+    def __init__(self, method: RefineNet, image: Image) -> None:
+        self._slices = RefineNetWorkspace(replace(method, crf=False), image)
+        self.image = image
+        self._guess: Real | None = None
+
+    def predict(self, prompts: Sequence[Prompt], previous: MaskArray) -> Prediction:
+        METHOD.check(prompts)
+        newest = prompts[-1] if prompts else NOTHING
+        if isinstance(newest, Mask) and newest.inside.any():
+            return replaced(newest, previous)
+        if self._guess is None:
+            axis = plane_axis(Click((0, 0, 0)), self.image)
+            planes = [self._slices.backbone_answer(axis, z).probability for z in range(self.image.shape[axis])]
+            self._guess = np.stack(planes, axis=axis)
+        pinned = np.full(previous.shape, UNKNOWN, np.uint8)
+        boxes = [prompt for prompt in prompts if isinstance(prompt, Box)]
+        if boxes:
+            pinned[:] = BACKGROUND
+            pinned[boxes[-1].slices] = UNKNOWN
+        for points, side in zip(marks(prompts, previous.shape), (FOREGROUND, BACKGROUND), strict=True):
+            pinned[tuple(points.T)] = side
+        spacing = self.image.spacing / self.image.spacing.min()
+        probability = densecrf(self._guess, in_noise(self.image), spacing=spacing.tolist(), pinned=pinned)
+        uncertainty = np.asarray(1 - np.abs(2 * probability - 1), np.float32)
+        return Prediction(probability, whole(previous.shape), uncertainty=uncertainty)
+
+
+def in_noise(image: Image) -> Real:  # [c z y x]
+    """Return an image's values in units of their noise, as the dense CRF's kernels are meant for."""
+    values = colour_or_grey(image.voxels).astype(np.float32)
+    unit = np.maximum(noise(values), 1e-3 * np.maximum(np.ptp(values, axis=(1, 2, 3)), 1e-6))
+    return np.asarray(values / unit[:, None, None, None], np.float32)
 
 
 class RefineNetWorkspace(SliceWorkspace):

@@ -29,7 +29,7 @@ from segmend.learning.losses import overlap_and_entropy
 from segmend.learning.perturb import perturb_mask
 from segmend.learning.precision import autocast
 from segmend.learning.sheets import Example, sheet
-from segmend.learning.slices import Flat, SliceSampler, cut_axis
+from segmend.learning.slices import Flat, SliceSampler, cut_axis, whole_window
 from segmend.learning.subjects import Subject
 from segmend.learning.subjects import subjects as found_subjects
 from segmend.nets.refinenet import CascadedBackbone, FCNBackbone, RefineNet, Refiner, UNetBackbone
@@ -71,18 +71,25 @@ class Settings:
     empty: float = 0.15  # of slices without the object, where a case has any
     values: tuple[int, ...] = ()  # labels that are the object; empty for all
     sets: tuple[str, ...] = ()  # the names of the data sets to learn from; empty for all
+    varied: bool = True  # windows moved, slices deformed, other intensities
 
 
 PAPER = replace(
     Settings(),
     steps=40000,
     rate=1e-4,
+    decay=0.0,
+    average=0.0,
+    varied=False,
     widths=(64, 128, 256, 512, 1024),
     refiner=(64, 32, 16),
     partial=0.0,
     carried=0.0,
     empty=0.0,
 )
+
+
+PAPER_LOOP = {"clip": 0.0, "schedule": "constant"}  # the paper names no decay of the rate and no clipping
 
 
 def subjects(data: Path, split: str, settings: Settings) -> list[Subject]:
@@ -125,20 +132,24 @@ class Sampler(SliceSampler):
         index = self._slice(rng, mask, axis, empty=self.settings.beyond if carried else self.settings.empty)
         beside = _another_slice(rng, mask, axis, index) if carried else None
         plane = np.take(mask, index, axis)
-        window = _window(rng, plane, float(np.divide(*np.delete(subject.image.spacing, axis))))
+        aspect = float(np.divide(*np.delete(subject.image.spacing, axis)))
+        varied = self.settings.varied
+        window = _window(rng, plane, aspect) if varied else whole_window(plane, aspect)
         channels = np.take(subject.image.voxels, index, axis + 1)
         channels = colour_or_grey(channels)
         seen = [resample_to_grid(channel, window, CELLS) for channel in channels]
         rows, columns = plane.shape
         valid = cells_on_plane(window, rows, columns, CELLS)
         masks = [resample_to_grid(one, window, CELLS) for one in (plane, beside) if one is not None]
-        picture, (truth, *rest) = _warp(rng, plane_intensity_channels(np.stack(seen), valid), masks)
+        picture = plane_intensity_channels(np.stack(seen), valid)
+        picture, (truth, *rest) = _warp(rng, picture, masks) if varied else (picture, [mask > 0.5 for mask in masks])
         share = float(rng.choice([0.0, 0.3, 0.6])) if rng.random() < self.settings.partial else 1.0
         before = (
             perturb_mask(rng, rest[0]) if rest and rng.random() < 0.6 else None
         )  # a mask that was carried so far errs
         before = rest[0] if rest and (before is None or not before.any()) else before
-        return Sample(_augment_intensity(rng, picture), truth, before, share, int(rng.integers(2**31)))
+        picture = _augment_intensity(rng, picture) if varied else np.clip(picture, 0, 1)
+        return Sample(picture, truth, before, share, int(rng.integers(2**31)))
 
     def _slice(self, rng: np.random.Generator, mask: MaskArray, axis: int, *, empty: float) -> int:
         areas = mask.sum(axis=tuple(a for a in range(3) if a != axis))

@@ -1,9 +1,10 @@
 """Whether a paper's claims hold for the scores at hand.
 
-A claim is *held* when the number it speaks of is on its side of the bar, significant or not; the confidence
-interval and the p value of a two-sided paired t-test are given with it. Pairs are scores of the same set, case and
-seed. Scores of one case under several seeds are not independent, so a second p value is taken over cases, their seeds
-averaged.
+A claim is *held* when the number it speaks of lies beyond its bar by more than chance, *not held* when it lies on the
+other side by more than chance, and *open* within it. Chance is a two-sided test at .05 over cases, their seeds
+averaged, with Holm's correction over all claims of the paper (`beyond_chance`). `judge` looks at one claim alone, at
+the side of the bar; the confidence interval and the p value of a paired t-test over pairs (scores of the same set, case
+and seed) are given with it. A median of seconds is held against its bar as it is.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from segmend.evaluation.significance import Difference
 from segmend.papers.study.experiment import Better, Claim, Close, Fast, Pick, Score, Tracks
 
 PLAIN = f"{ascii_letters}{digits} _"  # an arm of other letters is put in quotes
-HELD, NOT_HELD, NOT_TESTED = "held", "not held", "could not be tested"
+HELD, OPEN, NOT_HELD, NOT_TESTED = "held", "open", "not held", "could not be tested"
 
 # The remark on a verdict whose difference has a p value of 0.05 or more.
 NOT_SIGNIFICANT = "The difference is not significant."
@@ -43,6 +44,8 @@ class Verdict:
     high: float | None = None
     p: float | None = None
     p_of_cases: float | None = None  # seeds averaged
+    p_of_bar: float | None = None  # of lying on this side of the bar by chance, over cases
+    p_holm: float | None = None  # the same, corrected for the number of the paper's claims
     pairs: int = 0
     cases: int = 0
     seeds: int = 0
@@ -83,15 +86,35 @@ def judge(claim: Claim, scores: Sequence[Score]) -> Verdict:
             apart, sets = difference(this, than)
             rule = f"{apart} {'≥' if least else '>'} {least:g}{sets}"
             beaten = (lambda mean: mean >= least) if least else (lambda mean: mean > 0)
-            return _of_pairs(says, rule, this, than, scores, bar=least, held=beaten)
+            return _of_pairs(says, rule, this, than, scores, bar=least, held=beaten, chance=_p_beyond)
         case Close(says, this, other, within):
             apart, sets = difference(this, other)
             rule = f"|{apart}| ≤ {within:g}{sets}"
-            return _of_pairs(says, rule, this, other, scores, bar=within, held=lambda mean: abs(mean) <= within)
+            inside = lambda mean: abs(mean) <= within  # noqa: E731 (a bar, as above)
+            return _of_pairs(says, rule, this, other, scores, bar=within, held=inside, chance=_p_within)
         case Tracks(says, this, number, least):
             return _judge_tracking(says, this, number, least, scores)
         case Fast(says, this, most):
             return _judge_speed(says, this, most, scores)
+
+
+def judge_all(claims: Sequence[Claim], scores: Sequence[Score]) -> tuple[Verdict, ...]:
+    """Return what the scores say to all claims of a paper, beyond chance."""
+    return beyond_chance([judge(claim, scores) for claim in claims])
+
+
+def beyond_chance(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """Return verdicts with p values corrected for their number; those within chance are open."""
+    corrected = iter(significance.holm([v.p_of_bar for v in verdicts if v.p_of_bar is not None]))
+    found = []
+    for verdict in verdicts:
+        if verdict.p_of_bar is None:
+            found.append(verdict)
+            continue
+        p = next(corrected)
+        outcome = verdict.outcome if p < 1 - significance.CONFIDENCE else OPEN
+        found.append(replace(verdict, outcome=outcome, p_holm=p))
+    return tuple(found)
 
 
 def named(pick: Pick) -> str:
@@ -122,7 +145,15 @@ def difference(this: Pick, other: Pick) -> tuple[str, str]:
 
 
 def _of_pairs(
-    says: str, rule: str, this: Pick, other: Pick, scores: Sequence[Score], *, bar: float, held: Callable[[float], bool]
+    says: str,
+    rule: str,
+    this: Pick,
+    other: Pick,
+    scores: Sequence[Score],
+    *,
+    bar: float,
+    held: Callable[[float], bool],
+    chance: Callable[[Sequence[float], float], float],
 ) -> Verdict:
     these, those = pick_scores(scores, this), pick_scores(scores, other)
     if isinstance(these, str) or isinstance(those, str):
@@ -153,11 +184,32 @@ def _of_pairs(
         high=found.high,
         p=found.p,
         p_of_cases=_difference(cases).p,
+        p_of_bar=chance(cases, bar),
         pairs=found.pairs,
         cases=len(cases),
         seeds=len({key[2] for key in finite}),
         by_set={name: float(np.mean(values)) for name, values in _group(apart, lambda key: key[0]).items()},
     )
+
+
+def _p_beyond(cases: Sequence[float], bar: float) -> float:
+    """Return the two-sided p of differences whose mean were the bar; 1 where one case or no spread tells nothing."""
+    found = significance.difference(cases, [bar] * len(cases))
+    if found.p is not None:
+        return found.p
+    return 0.0 if found.pairs > 1 and abs(found.mean) > significance.NEGLIGIBLE else 1.0
+
+
+def _p_within(cases: Sequence[float], within: float) -> float:
+    """Return the p of two one-sided tests that the mean lies within, or beyond where it is measured beyond.
+
+    >>> round(_p_within([0.01, 0.0, -0.01, 0.005], 0.05), 3), _p_within([0.2, 0.21, 0.2], 0.05) < 0.05
+    (0.001, True)
+    """
+    mean = float(np.mean(cases))
+    if abs(mean) <= within:
+        return max(_p_beyond(cases, within), _p_beyond(cases, -within)) / 2
+    return _p_beyond(cases, math.copysign(within, mean))
 
 
 def _difference(apart: Sequence[float]) -> Difference:
@@ -213,6 +265,7 @@ def _judge_tracking(says: str, this: Pick, number: str, least: float, scores: Se
         low=together.low,
         high=together.high,
         p=together.p,
+        p_of_bar=significance.p_of_correlation(together.r, least, counted.cases),
         by_set=by_set,
     )
 

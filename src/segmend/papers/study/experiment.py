@@ -103,6 +103,7 @@ class Plan:
     seeds: tuple[int, ...] = (0, 1, 2)
     effort: float = 1.0
     limit: int | None = None  # cases of each set
+    split: str = "val"  # of each set, which is measured on; networks learn from its `train`
     log: Log = print
     measured: Mapping[tuple[str, int], Sequence[Score]] = field(default_factory=dict)  # by arm and seed
     done: Callable[[Sequence[str], int], None] = lambda arms, seed: None  # these arms are complete under this seed

@@ -18,6 +18,7 @@ from segmend.papers.study.claims import (
     NOT_HELD,
     NOT_SIGNIFICANT,
     NOT_TESTED,
+    OPEN,
     Cases,
     Verdict,
     pick_numbers,
@@ -28,7 +29,7 @@ from segmend.papers.study.reproduce import Reproduction
 from segmend.report import page, plots
 from segmend.report.page import NONE, Block, Cell, Gallery, Heading, Page, Plot, Shown, Table, Text, p_value
 
-TONES = {HELD: "good", NOT_HELD: "bad", NOT_TESTED: "open"}
+TONES = {HELD: "good", OPEN: "open", NOT_HELD: "bad", NOT_TESTED: "open"}
 TITLES = "titles.json"
 STEPS = (0, 1, 2, 3, 4, 5, 10, 15, 20)  # rows of the full table, and the last
 
@@ -74,18 +75,19 @@ def page_of(found: Reproduction) -> Page:
     return Page(f"{found.experiment.title}", _lead(found), blocks)
 
 
-HOW = """A claim holds when the measured mean is on its side of the bar, significant or not; read the confidence
-interval and the p value beside it. Differences are of the same data set, case and seed; p is of a two-sided paired
-t-test over these pairs. Seeds of one case are not independent, so "p, cases" is of the same test with the seeds of a
-case averaged. There is no correction for the number of claims."""
+HOW = """A claim is held when what was measured lies beyond its bar by more than chance, not held when it lies on the
+other side by more than chance, and open within it: p below .05 over cases, their seeds averaged, with Holm's
+correction over all claims of the paper ("p, Holm"). Differences are of the same data set, case and seed; p is of a
+two-sided paired t-test over these pairs, "p, cases" of the same test with the seeds of a case averaged, for they are
+not independent. A median of seconds is held against its bar as it is."""
 
 
 def _lead(found: Reproduction) -> str:
     count = {outcome: sum(v.outcome == outcome for v in found.verdicts) for outcome in TONES}
-    unsure = sum(v.outcome == HELD and NOT_SIGNIFICANT in v.remark for v in found.verdicts)
-    parts = [f"{count[HELD]} of {_many(len(found.verdicts), 'claim')} of the paper ({found.experiment.paper}) held"]
-    parts[0] += f" ({unsure} of them not significant)" if unsure else ""
-    parts += [f"{count[NOT_HELD]} did not"] if count[NOT_HELD] else []
+    claims = _many(len(found.verdicts), "claim")
+    parts = [f"{count[HELD]} of {claims} of the paper ({found.experiment.paper}) held beyond chance"]
+    parts += [f"{count[OPEN]} {'is' if count[OPEN] == 1 else 'are'} open"] if count[OPEN] else []
+    parts += [f"{count[NOT_HELD]} did not hold"] if count[NOT_HELD] else []
     parts += [f"{count[NOT_TESTED]} could not be tested"] if count[NOT_TESTED] else []
     cases = len({(score.set, score.case) for score in found.scores})
     seeds = len({score.seed for score in found.scores})
@@ -102,7 +104,7 @@ def _many(count: int, noun: str) -> str:
 
 
 def _verdicts(verdicts: Sequence[Verdict]) -> Table:
-    head = ["verdict", "claim", "measured", "95 % interval", "p", "p, cases", "cases", "seeds"]
+    head = ["verdict", "claim", "measured", "95 % interval", "p", "p, cases", "p, Holm", "cases", "seeds"]
     known = [abs(x) for v in verdicts if v.measure == "Dice" for x in (v.low, v.high, v.value, v.bar) if x is not None]
     reach = max([*known, 0.01])
     return Table(head, [_verdict(v, reach) for v in verdicts])
@@ -118,12 +120,13 @@ def _verdict(v: Verdict, reach: float) -> list[Cell | str]:
         NONE if v.value is None else f"{v.measure} {_value(v.value, v)}" if v.measure == "r" else _value(v.value, v)
     )
     return [
-        Cell(v.outcome, tone=TONES[v.outcome], note="not significant" if NOT_SIGNIFICANT in v.remark else ""),
+        Cell(v.outcome, tone=TONES[v.outcome]),
         Cell(v.claim, note=note),
         measured,
         Cell(interval, svg=drawn),
         p_value(v.p),
         p_value(v.p_of_cases),
+        p_value(v.p_holm),
         Cell(str(v.cases or NONE), note=f"{v.pairs} {'steps' if v.measure == 's' else 'pairs'}" if v.pairs else ""),
         str(v.seeds or NONE),
     ]

@@ -28,8 +28,9 @@ from typing import Any
 
 from segmend.core.atomic import write_bytes
 from segmend.errors import DiskFullError, FileError, SettingsError, StoreError
-from segmend.papers.study.claims import Verdict, judge
-from segmend.papers.study.experiment import Experiment, Plan, Score
+from segmend.papers.study.claims import Verdict, judge_all
+from segmend.papers.study.experiment import Experiment, Pick, Plan, Score
+from segmend.papers.study.official import SOURCES, found_sets, linked
 
 COLUMNS = ("arm", "set", "case", "seed", "at", "dice", "seconds", "more", "spent")
 Key = tuple[str, str, str, int, int]  # arm, set, case, seed, at
@@ -66,14 +67,17 @@ class Reproduction:
 def reproduce(experiment: Experiment, plan: Plan) -> Reproduction:
     """Run what is not measured yet, and judge the claims by all scores of the folder."""
     _check(plan)
-    used, missing = present(plan.data, experiment.sets)
+    there = found_sets(plan.data, experiment.sets)
+    used, missing = tuple(there), tuple(name for name in experiment.sets if name not in there)
     if not used:
         wanted = " or ".join(experiment.sets)
         raise SettingsError(f"The experiment of {experiment.paper} needs {wanted}; {plan.data} has none of them.")
     for name in missing:
-        plan.log(f"{name} is not in {plan.data}; the experiment goes without it.")
+        plan.log(f"{name} is not in {plan.data}; the experiment goes without it. {_lacking(experiment, name)}")
     made_with = {"paper": experiment.paper, "effort": plan.effort, "limit": plan.limit, "sets": list(used)}
+    made_with |= {} if plan.split == "val" else {"split": plan.split}
     book = Book(plan.out, made_with)
+    plan = replace(plan, data=linked(plan.data, there, plan.out))
     fresh = not set(plan.seeds) <= book.complete
     if fresh:
         known = replace(plan, measured=book.measured(), done=book.finish)
@@ -82,7 +86,7 @@ def reproduce(experiment: Experiment, plan: Plan) -> Reproduction:
             yielded.add(book.add(score))
         book.conclude(plan.seeds, yielded)
     scores = book.scores
-    verdicts = tuple(judge(claim, scores) for claim in experiment.claims)
+    verdicts = judge_all(experiment.claims, scores)
     return Reproduction(experiment, plan, scores, verdicts, used, missing, book.seconds, fresh)
 
 
@@ -95,13 +99,13 @@ def _check(plan: Plan) -> None:
         raise SettingsError(f"A limit needs to be 1 case or more; got {plan.limit}.")
 
 
-def present(data: Path, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return which of these data sets a folder has, and which it has not; it may itself be one of them."""
-    if not data.is_dir():
-        raise FileError(f"There is no folder {data}.")
-    folders = [data] if (data / "images").is_dir() else [f for f in data.iterdir() if (f / "images").is_dir()]
-    there = {folder.resolve().name for folder in folders}
-    return tuple(n for n in names if n in there), tuple(n for n in names if n not in there)
+def _lacking(experiment: Experiment, name: str) -> str:
+    """Return what a set that is not there would add."""
+    picks = [(claim, [pick for pick in vars(claim).values() if isinstance(pick, Pick)]) for claim in experiment.claims]
+    named = sum(any(name in pick.sets for pick in some) for _, some in picks)
+    general = sum(any(not pick.sets for pick in some) for _, some in picks)
+    source = f"It is had as {SOURCES[name]} and" if name in SOURCES else "It"
+    return f"{source} would add cases to {general} of the {len(picks)} claims and is named by {named}."
 
 
 class Book:
@@ -179,7 +183,7 @@ class Book:
             self._before = float(record["seconds"])
         except (OSError, ValueError, TypeError, KeyError):
             raise FileError(f"{self._about} could not be read; move it away, or write to another folder.") from None
-        for name, value in self._made_with.items():
+        for name, value in {"split": None, **self._made_with}.items():
             if made_with.get(name) != value:
                 raise SettingsError(
                     f"{self._about.parent} holds a run with another {name.removesuffix('s')} "

@@ -1,0 +1,76 @@
+"""The grid search: what serves the tasks best wins, and the paper's values where nothing does better."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from segmend.core.image import Box
+from segmend.core.masks import dice
+from segmend.core.seeds import BACKGROUND, FOREGROUND
+from segmend.papers.bifseg.crop_grid import Grid
+from segmend.papers.bifseg.method import TUNINGS, Crop, refined
+from segmend.papers.bifseg.search import GRIDS, KERNELS, Task, best_kernels, best_tuning, settings_of
+from segmend.solvers.finetune import Head
+
+
+def crop_of_square(noise=0.1):
+    truth = np.zeros((1, 24, 32), bool)
+    truth[0, 6:18, 8:24] = True
+    tones = (np.where(truth, 1.0, -0.6) + np.random.default_rng(0).normal(0, noise, truth.shape)).astype(np.float32)
+    features = np.stack([np.maximum(tones, 0), np.maximum(-tones, 0)])
+    head = Head((np.array([[4, -4]], np.float32),), (np.zeros(1, np.float32),))
+    return Crop(Grid(Box((0, 0, 0), (1, 24, 32)), (1, 24, 32)), (1.0, 1.0, 1.0), tones, features), head, truth
+
+
+def test_every_setting_of_the_paper_is_in_the_grids_and_its_value_is_the_first():
+    first = {name: values[0] for grid in GRIDS for name, values in grid.items()}
+
+    assert first == {"sigma": 0.1, "near": 0.2, "smoothness": 3.0, "low": 0.2, "high": 0.7, "marks": 5.0}
+    assert list(settings_of({"low": (1.0, 2.0), "high": (3.0,)})) == [
+        {"low": 1.0, "high": 3.0},
+        {"low": 2.0, "high": 3.0},
+    ]
+
+
+def test_the_setting_that_serves_best_is_chosen_and_the_first_where_all_are_equal():
+    crop, head, truth = crop_of_square()
+    task = Task(crop, np.zeros(truth.shape, np.uint8), lambda labels: dice(truth, labels > 0.5))
+    usual, said = TUNINGS[2], []
+    steep = {"smoothness": (300.0, 1.0), "sigma": (5.0,)}  # a boundary that costs too much cuts the square away
+
+    chosen = best_tuning([task], head, usual, (steep, {"marks": (5.0, 20.0)}), log=said.append)
+
+    assert (chosen.smoothness, chosen.marks) == (1.0, 5.0)
+    assert len(said) == 4
+    assert best_kernels([task], head) in KERNELS
+
+
+def test_a_scribble_that_reaches_over_the_object_does_not_make_it_fall_to_nothing():
+    """With an epsilon that wide no voxel of the object counts: from the background alone all becomes background."""
+    crop, head, truth = crop_of_square()
+    weak = Head((head.weights[0] * 0.25,), head.biases)
+    marked = np.zeros(truth.shape, np.uint8)
+    marked[0, 2, 3:29] = BACKGROUND
+    wide = replace(TUNINGS[2], near=9.0, low=0.45, high=0.55, rate=0.3)
+
+    kept = refined(crop, weak, marked, "finetune", wide)
+    fallen = refined(crop, weak, marked, "finetune", replace(wide, guarded=False))
+
+    assert not fallen.labels.any()  # the fault that is kept out
+    assert dice(kept.labels, truth) > 0.9
+    assert not kept.labels[0, 2, 3:29].any()
+    assert kept.head is weak
+
+
+def test_an_update_after_which_marks_are_denied_is_left_out():
+    crop, head, truth = crop_of_square()
+    marked = np.zeros(truth.shape, np.uint8)
+    marked[0, 12, 10:20] = FOREGROUND
+    marked[0, 2, 3:29] = BACKGROUND
+    wild = replace(TUNINGS[2], rate=3e3)
+
+    kept = refined(crop, head, marked, "finetune", wild)
+
+    assert (kept.probability[marked == FOREGROUND] > 0.5).all()
+    assert (kept.probability[marked == BACKGROUND] < 0.5).all()
+    assert dice(kept.labels, truth) > 0.9
