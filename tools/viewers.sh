@@ -69,6 +69,18 @@ unpack "$folder/orthanc" requirements/viewers-orthanc.txt Orthanc
 # dcmtk: other ends of DICOM's own protocol (DIMSE).
 unpack "$folder/dcmtk" requirements/viewers-dcmtk.txt dcmtk
 
+# tiny-pacs, another archive; and of Label Studio's SDK what packs and unpacks its masks.
+for name in tinypacs labelstudio; do
+  home=$folder/$name
+  pins=requirements/viewers-$name.txt
+  if ! cmp -s "$pins" "$home/pins.txt"; then
+    rm -rf "$home"
+    "$python" -m venv "$home"
+    "$home/bin/python" -m pip --disable-pip-version-check install --quiet --no-deps --requirement "$pins"
+    cp "$pins" "$home/pins.txt"
+  fi
+done
+
 # Two that judge DICOM files of others: dciodvfy, whether they are what the standard says, and dcmqi, which reads them.
 unpack "$folder/dicom3tools" requirements/viewers-dicom3tools.txt dciodvfy
 home=$folder/dcmqi

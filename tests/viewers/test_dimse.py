@@ -104,7 +104,7 @@ def test_a_series_is_sent_found_fetched_annotated_and_its_masks_come_back(archiv
     sources = []
     for number, path in enumerate(sorted(scan.iterdir())):
         data = pydicom.dcmread(path)
-        data.SeriesInstanceUID, data.SOPInstanceUID = uid, f"{uid}.{number}"
+        data.SeriesInstanceUID, data.SOPInstanceUID = uid, pydicom.uid.generate_uid()
         data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
         data.save_as(tmp_path / f"{number:02}.dcm")
         sources.append(tmp_path / f"{number:02}.dcm")
@@ -144,9 +144,9 @@ def test_a_series_is_sent_found_fetched_annotated_and_its_masks_come_back(archiv
 
 def test_who_is_not_known_there_is_told_so(archive):
     port, _ = archive
-    with pytest.raises(ArchiveError, match="does not know STRANGER"):
+    with pytest.raises(ArchiveError, match=r"(does|may) not know STRANGER"):
         DimseArchive(f"dimse://DCMTK@127.0.0.1:{port}?as=STRANGER").studies()
-    with pytest.raises(ArchiveError, match="is called otherwise"):
+    with pytest.raises(ArchiveError, match="called otherwise"):
         DimseArchive(f"dimse://OTHER@127.0.0.1:{port}").studies()
     with pytest.raises(ArchiveError, match=r"sent no files|did not send"):
         DimseArchive(f"dimse://DCMTK@127.0.0.1:{port}").fetch("1.2", "1.2.3", None)

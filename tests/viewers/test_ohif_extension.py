@@ -159,7 +159,10 @@ def page():
 
 def same(viewer, case, events):
     """Hold what OHIF shows to the session; return the names and the map."""
-    log, label_map = case.settled(events)
+    try:
+        log, label_map = case.settled(events)
+    except AssertionError:
+        pytest.fail(viewer.panel.get_by_role("status").inner_text())
     end = time.monotonic() + 60
     while True:  # the answer is in the store before it is sent
         names, shown = viewer.masks(case.uids)

@@ -113,6 +113,9 @@ LIMITS: dict[str, type[int] | type[float]] = {
     show_envvar=True,
     help="A TOML file that names archives (PACS) and who may enter, which cases may be fetched from.",
 )
+@click.option(
+    "--label-studio", metavar="URL", help="Where Label Studio is, whose tasks' pictures are fetched from there."
+)
 @click.option("--method", default="mend", show_default=True, help="Which method answers first.")
 @click.option(
     "--weights",
@@ -160,6 +163,7 @@ def start(
     log_format: Form,
     log_requests: bool,
     archives: Path | None,
+    label_studio: str | None,
     method: str,
     weights: tuple[str, ...],
     device: str,
@@ -191,6 +195,7 @@ def start(
         allowed_frames=tuple(page.rstrip("/") for page in frames),
         link_folders=link_folders,
         archives={} if archives is None else archives_of(archives),
+        label_studio=None if label_studio is None else label_studio.rstrip("/"),
         method=card(method).id,
         weights=weights_of(weights, method),
         device=Device(device, precision),

@@ -46,6 +46,10 @@ SCHEME = "dimse"
 OWN_TITLE = "SEGMEND"
 # Bytes of all answers of a search.
 LIST_BYTES = 64 << 20
+# What is asked for at once (presentation contexts).
+MOST_CONTEXTS = 128
+# Classes of masks: segmentations of two kinds, and structure sets.
+MASKS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7", "1.2.840.10008.5.1.4.1.1.481.3")
 # Entries that a search goes through.
 MOST_LISTED = 10_000
 
@@ -142,7 +146,7 @@ class DimseArchive:
             raise LimitError(f"A series may have {MOST_FILES} files here; this one has more.")
         if not listed:
             raise ArchiveError("The archive sent no files.")
-        kinds = sorted({_text(item, "SOPClassUID") for item in listed} - {""}) or list(IMAGES)
+        kinds = sorted({_text(item, "SOPClassUID") for item in listed} - {""}) or [*IMAGES, *MASKS]
         incoming = _Incoming(folder, progress, most_bytes)
         bring = self._get if self._receive is None else self._move
         bring(asked, kinds, incoming)
@@ -157,9 +161,10 @@ class DimseArchive:
         from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet as Get  # type: ignore[attr-defined]
 
         # A context for each way of packing: an archive that cannot unpack needs one for what it has.
-        room = max(1, 127 // len(kinds))
-        ways = [list(PLAIN_SYNTAXES), *([syntax] for syntax in PACKED_SYNTAXES)][:room]
-        contexts = [(Get, list(PLAIN_SYNTAXES)), *((kind, way) for way in ways for kind in kinds)][:128]
+        ways = [list(PLAIN_SYNTAXES), *([syntax] for syntax in PACKED_SYNTAXES)]
+        if len(kinds) * len(ways) > MOST_CONTEXTS - 1:  # too many: it chooses one of those that are packed
+            ways = [list(PLAIN_SYNTAXES), list(PACKED_SYNTAXES)]
+        contexts = [(Get, list(PLAIN_SYNTAXES)), *((kind, way) for way in ways for kind in kinds)][:MOST_CONTEXTS]
         handlers = [(evt.EVT_C_STORE, lambda event: incoming.take(Path(event.dataset_path)))]
         with self._association(contexts, incoming.most_bytes, handlers, gives=kinds) as association:
             self._follow(association.send_c_get(_query(asked), Get), incoming, association)
@@ -204,7 +209,7 @@ class DimseArchive:
         for header in headers:
             kinds[str(header.get("SOPClassUID", "")), str(header.file_meta.TransferSyntaxUID)] = None
         stored, refused = list[str](), dict[str, int]()
-        with self._association([(kind, [syntax]) for kind, syntax in kinds][:128], LIST_BYTES) as association:
+        with self._association([(kind, [syntax]) for kind, syntax in kinds][:MOST_CONTEXTS], LIST_BYTES) as association:
             for path, header in zip(files, headers, strict=True):
                 uid = str(header.get("SOPInstanceUID", ""))
                 try:
@@ -257,7 +262,10 @@ class DimseArchive:
             if association.is_rejected:
                 raise ArchiveError(f"The archive {self._title} does not know {self._own}, or is called otherwise.")
             if not association.is_established:
-                raise ArchiveError(f"The archive at {self._host}, port {self._port}, does not answer.")
+                where = f"The archive at {self._host}, port {self._port},"
+                if guard.connected:
+                    raise ArchiveError(f"{where} broke off; it may not know {self._own}, or be called otherwise.")
+                raise ArchiveError(f"{where} does not answer.")
             if not association.accepted_contexts:
                 raise ArchiveError(f"The archive {self._title} does nothing of what it was asked for.")
             try:

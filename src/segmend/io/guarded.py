@@ -72,10 +72,12 @@ class Guards:
     def __init__(self, most_bytes: int) -> None:
         self._most = most_bytes
         self._written = set[Path]()
+        self.connected = False
         self._lock = Lock()
 
     def opened(self, event: Any) -> None:
         """A connection begins: it is guarded, and ends with what pynetdicom does not expect in its state."""
+        self.connected = True
         association, provider = event.assoc, event.assoc.dul
         provider.socket.socket = Guarded(provider.socket.socket, self._most)
         act = provider.state_machine.do_action

@@ -67,8 +67,9 @@ from segmend.server.imports import Imports
 from segmend.server.logins import LOGINS_FOLDER, Logins
 from segmend.server.open_sessions import OpenSessions
 from segmend.server.packing import PackText
-from segmend.server.protocols import dicomweb, itksnap, monai, nninteractive, ohif, slicer_legacy
+from segmend.server.protocols import dicomweb, itksnap, labelstudio, monai, nninteractive, ohif, slicer_legacy
 from segmend.server.protocols.archived import Archived, look_quietly
+from segmend.server.protocols.pictures import Pictures
 from segmend.server.protocols.visits import Visits, sweep_quietly
 from segmend.server.reading import Reading
 from segmend.server.settings import ServerSettings
@@ -126,6 +127,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         app.include_router(monai.router)
         app.include_router(dicomweb.router)
         app.include_router(ohif.router)
+        app.include_router(labelstudio.router)
     _add_pages(app, PAGES)
     return app
 
@@ -159,7 +161,8 @@ def _open(settings: ServerSettings) -> Shared:
     visits, archived = Visits(store, sessions, settings), Archived(store, sessions, settings)
     reading = Reading(settings)
     imports = Imports(store, reading, settings, told)
-    return Shared(settings, store, sessions, reading, logins, told, visits, archived, imports)
+    pictures = Pictures(store, visits, reading, settings)
+    return Shared(settings, store, sessions, reading, logins, told, visits, archived, imports, pictures)
 
 
 def _make_private(data: Path) -> None:

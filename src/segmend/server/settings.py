@@ -43,6 +43,7 @@ class ServerSettings:
     allowed_origins: tuple[str, ...] = ()  # pages of other servers that may talk to this one
     allowed_frames: tuple[str, ...] = ()  # pages of other servers that may show this one's in a frame
     archives: Mapping[str, AnyArchive] = field(default_factory=dict)  # that series may be fetched from, by their names
+    label_studio: str | None = None  # from where pictures of Label Studio's tasks are fetched
     link_folders: tuple[Path, ...] = ()  # folders of this machine that cases may be read from
     method: str = "mend"
     weights: Mapping[str, Path] = field(default_factory=dict)  # folders of a method's own weights, by its id
@@ -77,6 +78,10 @@ class ServerSettings:
         for origin in (*self.allowed_origins, *self.allowed_frames):
             if not ORIGIN.fullmatch(origin):
                 raise SettingsError(f"A page needs to be named as https://ohif.example.org, no path; got {origin!r}.")
+        if self.label_studio is not None and not ORIGIN.fullmatch(self.label_studio):
+            raise SettingsError(
+                f"Label Studio needs to be named as https://labels.example.org, no path; got {self.label_studio!r}."
+            )
         for name in self.archives:
             if not name.strip() or not name.isprintable() or len(name) > MAX_NAME:
                 raise SettingsError(f"An archive needs a name of at most {MAX_NAME} characters; got {name[:80]!r}.")

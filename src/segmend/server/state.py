@@ -15,6 +15,7 @@ from segmend.server.kept_measures import KeptMeasures
 from segmend.server.logins import Logins
 from segmend.server.open_sessions import OpenSessions
 from segmend.server.protocols.archived import Archived
+from segmend.server.protocols.pictures import Pictures
 from segmend.server.protocols.visits import Visits
 from segmend.server.reading import Reading
 from segmend.server.settings import ServerSettings
@@ -35,6 +36,7 @@ class Shared:
     visits: Visits  # viewers of others
     archived: Archived  # the store as an archive
     imports: Imports  # of series from other archives
+    pictures: Pictures  # of Label Studio
     # taken to make a thumbnail: one at a time, so that a list that is scrolled through leaves threads to clicks
     drawing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     kept_measures: KeptMeasures = field(default_factory=KeptMeasures)

@@ -14,7 +14,7 @@ from threading import Lock
 
 from segmend import methods
 from segmend.core.image import MaskArray, bounds
-from segmend.core.prompts import Click, Drawn, Prompt
+from segmend.core.prompts import Drawn, Prompt
 from segmend.core.session import MAX_LABEL, PALETTE, Defined, Label, Prompted, Removed, Session
 from segmend.errors import LimitError
 from segmend.server.audience import Answer
@@ -36,7 +36,7 @@ class Listed:
         self,
         opened: OpenSession,
         label: int,
-        kind: type[Click | Drawn],
+        kind: type[Prompt] | tuple[type[Prompt], ...],
         wanted: Sequence[Prompt],
         method: str,
         who: str,
