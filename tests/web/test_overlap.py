@@ -62,7 +62,7 @@ def test_a_label_that_may_overlap_leaves_the_other_whole(opened):
     assert labels_at(opened, INSIDE) == [1]
 
     page.get_by_role("button", name="Download").click()
-    page.get_by_role("menuitem", name="Surfaces, measures").click()
+    page.get_by_role("button", name="Surfaces, measures").click()
     expect(page.locator(".results-overlap")).to_contain_text("the one further down the list has it")
     page.keyboard.press("Escape")
 

@@ -648,7 +648,9 @@ export class Actions {
     if (event.event === "edited") this.#changes = { gained: 0, lost: 0 };
     if (event.event !== "undone" && event.event !== "redone") this.#rulerSteps.goOn();
     if (event.event !== "defined" && event.event !== "ordered") this.#forgetUncertainty(opened); // it was of the mask as it stood
-    if (event.event === "defined" && !this.store.state.labels.some(({ value }) => value === this.store.state.label)) {
+    const { label, labels, unsent } = this.store.state;
+    const coming = unsent.some((other) => other.event === "defined" && other.label.value === label);
+    if (event.event === "defined" && !coming && !labels.some(({ value }) => value === label)) {
       this.select(event.label.value);
     }
   }

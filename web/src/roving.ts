@@ -20,12 +20,12 @@ export function rove(group: HTMLElement): void {
   let last: HTMLButtonElement | null = null;
   const buttons = (): HTMLButtonElement[] => [...group.querySelectorAll("button")];
   const arrange = (): void => {
-    const usable = buttons().filter((button) => !button.disabled && button.closest("[hidden]") === null);
+    const usable = buttons().filter((button) => !button.disabled && !button.hidden);
     const pressed = usable.find((button) => button.getAttribute("aria-pressed") === "true");
     const stop = usable.find((button) => button === last) ?? pressed ?? usable.at(0);
     for (const button of buttons()) {
-      const index = button === stop ? 0 : -1;
-      if (button.tabIndex !== index) button.tabIndex = index;
+      const index = button === stop ? "0" : "-1";
+      if (button.getAttribute("tabindex") !== index) button.setAttribute("tabindex", index);
     }
   };
   group.addEventListener("focusin", ({ target }) => {
@@ -38,7 +38,7 @@ export function rove(group: HTMLElement): void {
   });
   group.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
-    const usable = buttons().filter((button) => !button.disabled && button.closest("[hidden]") === null);
+    const usable = buttons().filter((button) => !button.disabled && !button.hidden);
     const from = usable.findIndex((button) => button === event.target);
     const goal = from < 0 ? null : goalOf(event.key, from, usable.length, document.dir === "rtl");
     if (goal === null) return;
