@@ -8,6 +8,7 @@ present() {
       command -v chromium-headless-shell || command -v chromium || command -v chromium-browser || command -v google-chrome
       ;;
     postgresql) command -v initdb || ls /usr/lib/postgresql/*/bin/initdb ;;
+    firefox-esr) command -v firefox-esr || command -v firefox ;;
     python3-venv) python3 -c 'import ensurepip, venv' ;;
     *) command -v "$1" ;;
   esac >/dev/null 2>&1

@@ -101,6 +101,8 @@ def test_marks_of_a_case_of_many_times_are_refused_however_they_come(server, cli
             for route in ("events", "preview"):
                 reply = client.post(f"/api/sessions/{session}/{route}", json=event)
                 assert reply.status_code == 422 and reply.json()["detail"].startswith(why)
+        file = {"files": ("mask.nii", b"")}
+        assert client.post(f"/api/sessions/{session}/masks", files=file).json()["detail"].startswith(why)
         number = live.send(clicked((1, 2, 2)))
         assert live.next("error", id=number)["message"].startswith(why)
 

@@ -48,6 +48,7 @@ async def load(
     overwrite: Annotated[bool, Query(description="may it take voxels of other labels")] = False,
 ) -> Response:
     async with open_session(here, session) as opened, uploads.receive(request, here.settings) as upload:
+        opened.check_markable()  # before a label is made for it
         async with here.reading.turns:
             found, names = await run_in_threadpool(_read, upload.files, here, opened)
         prompted = partial(_prompt_masks, opened, found, names, label, who, overwrite=overwrite)

@@ -360,8 +360,8 @@ class OpenSession:
 
     def _check(self, event: Event) -> None:
         """Raise unless this event makes sense now, before it is stored for good."""
-        if self._timed and isinstance(event, Marked):
-            raise PromptError(TIMED)
+        if isinstance(event, Marked):
+            self.check_markable()
         if isinstance(event, Asking) and len(self._session.pending) >= self._max_waiting:
             raise BusyError(f"{self._max_waiting} events of this session wait for their answers; send others later.")
         self._session.add(event)
@@ -369,6 +369,11 @@ class OpenSession:
             card = methods.card(event.method)
             card.check([event.prompt])
             self._check_dimension(card)
+
+    def check_markable(self) -> None:
+        """Raise PromptError where no mark can be put down: its image is one of many times."""
+        if self._timed:
+            raise PromptError(TIMED)
 
     def _check_dimension(self, card: Method) -> None:
         dimension = 2 if self._session.shape[0] == 1 else 3
