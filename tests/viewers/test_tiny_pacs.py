@@ -37,9 +37,9 @@ def free_port():
         return probe.getsockname()[1]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def archives(tmp_path_factory):
-    """The archive, by DICOMweb and by DIMSE."""
+    """The archive, by DICOMweb and by DIMSE; anew for each test: what it finds by DIMSE is now and then old."""
     program = need(VIEWERS / "tinypacs" / "bin" / "tiny-pacs", "tiny-pacs")
     folder = tmp_path_factory.mktemp("tiny-pacs")
     port, web = free_port(), free_port()
