@@ -1,7 +1,6 @@
 """`make fuzz`: damaged files, made-up requests and made-up messages, for as long as is wanted.
 
-    python -m tests.fuzz [readers] [requests] [live] [viewers] [dialects] [--seconds N | --requests N] [--only DIALECT]
-        [--seed N] [--keep FOLDER]
+    python -m tests.fuzz [PART ...] [--seconds N | --requests N] [--only DIALECT] [--seed N] [--keep FOLDER]
 
 Readers are tried in a process of their own, so that one which ends or hangs is a finding, too. What was found is
 printed, and files that made it are kept. The same seed makes the same files, requests and messages. With --requests
@@ -23,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segmend.runtime.budget import resident_bytes
-from tests.fuzz import dialects, live, readers, requests, viewers
+from tests.fuzz import dialects, dimse, live, readers, requests, viewers
 from tests.fuzz.files import FILES
 from tests.server.running import PLUGIN, in_thread, install_plugin, settings
 
@@ -50,7 +49,7 @@ def main() -> int:
     parser.add_argument(
         "parts",
         nargs="*",
-        choices=["readers", "requests", "live", "viewers", "dialects", []],
+        choices=["readers", "requests", "live", "viewers", "dialects", "dimse", []],
         help="all if none is named",
     )
     parser.add_argument("--seconds", type=float, default=120, help="how long, all parts together (3600: an hour)")
@@ -209,6 +208,21 @@ def fuzz_dialects(until: Until, seed: int, _: Path) -> list[str]:
     return faults
 
 
+def fuzz_dimse(until: Until, seed: int, _: Path) -> list[str]:
+    faults: list[str] = []
+    outcomes: Counter[str] = Counter()
+    memory = Memory()
+    with dimse.receiving() as (receiver, port, said):
+        while not until.reached(outcomes.total()):
+            found = dimse.fuzz(receiver, port, said, 500, seed)
+            faults += found.faults
+            outcomes.update(found.outcomes)
+            seed += 1
+            words = memory.look(outcomes.total())
+            say(f"dimse: {outcomes.total()} connections, {dict(outcomes)}, {words}, {len(faults)} findings")
+    return faults + memory.faults("dimse")
+
+
 class Memory:
     """What a process holds when it has settled, and later."""
 
@@ -244,6 +258,7 @@ PARTS = {
     "live": fuzz_live,
     "viewers": fuzz_viewers,
     "dialects": fuzz_dialects,
+    "dimse": fuzz_dimse,
 }
 
 if __name__ == "__main__":

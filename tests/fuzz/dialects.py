@@ -1,4 +1,5 @@
-"""Requests made up in the dialects that send forms (SlicerNNInteractive 0.x, ITK-SNAP, MONAI Label), and in DICOMweb.
+"""Requests made up in the dialects that send forms (SlicerNNInteractive 0.x, ITK-SNAP, MONAI Label), in DICOMweb, and
+what Label Studio and Segmend's own extension of OHIF ask.
 
 Whatever comes, a dialect answers with a status that it knows, never with 500; the server does not grow, and who works
 beside is not disturbed.
@@ -6,6 +7,7 @@ beside is not disturbed.
 
 from __future__ import annotations
 
+import base64
 import gzip
 import io
 import json
@@ -18,19 +20,35 @@ from urllib.parse import urlencode
 
 import httpx
 import numpy as np
+from PIL import Image as Picture
 from pydicom import dcmread
 
 from segmend.io import images
 from segmend.runtime.budget import resident_bytes
+from segmend.server.protocols import brush
 from tests.fuzz.damage import damaged
 from tests.fuzz.readers import Findings
 from tests.fuzz.viewers import GROWTH, ODD, SHAPE, number, spoilt
 from tests.server.dicom import slices
 from tests.server.running import http, rooms
 
-STATUSES = {200, 400, 404, 405, 410, 413, 422}
+STATUSES = {200, 201, 202, 400, 404, 405, 410, 413, 422}
 Made = tuple[str, str, bytes, dict[str, str]]  # a method, a path with its query, a body and headers
 Fields = dict[str, bytes]
+# A picture for Label Studio, [y x], and the interface of its project.
+FLAT = (6, 8)
+INTERFACE = '<View><Image name="i" value="$image"/><BrushLabels name="b" toName="i"/></View>'
+
+
+def picture() -> str:
+    """Return a picture as an address that holds it."""
+    file = io.BytesIO()
+    Picture.fromarray(np.arange(FLAT[0] * FLAT[1], dtype=np.uint8).reshape(FLAT)).save(file, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+PICTURE = picture()
+UIDS = ("study", "series", "instance")
 ODD_UIDS = ("1.2", "", "2.25.1", "2.25." + "9" * 60, "..%2f..", "%00", "x" * 300, "1" * 64, "%ff")
 
 
@@ -188,11 +206,49 @@ def dicomweb(random: Random, place: dict[str, str]) -> Made:
     return "GET", f"{path}?{query}", b"", {"Accept": accept}
 
 
+def labelstudio(random: Random, place: dict[str, str]) -> Made:
+    side = random.choice((1, 6, 8))
+    mask = np.random.default_rng(random.getrandbits(32)).random((FLAT[0], FLAT[1])) < random.choice((0, 0.1, 0.9))
+    value = {
+        name: random.choice((5, 50, 99.5, 100, -3, 1e9, *ODD)) for name in ("x", "y", "width", "height", "rotation")
+    }
+    rle = brush.pack(mask)
+    if random.random() < 0.3:
+        rle = list(damaged(bytes(rle), random))
+    kind = random.choice(("keypointlabels", "rectanglelabels", "brushlabels", "polygonlabels"))
+    held = {"rle": rle, "format": "rle", kind: [random.choice(("spleen", "Zäh", "", "x" * 300))]}
+    mark = {"type": kind, "value": spoilt(random, {**value, **held}), "is_positive": random.random() < 0.7}
+    marks = [mark] * random.randrange(4)
+    image = random.choice(
+        (PICTURE, PICTURE, PICTURE, "http://127.0.0.1:1/x.png", "/x", "data:image/png;base64,AA", "//x/y")
+    )
+    interface = random.choice((INTERFACE, INTERFACE, INTERFACE, "<View>", "<View/>", "<!DOCTYPE a><a/>", "<" * side))
+    body = {
+        "tasks": [{"id": 1, "data": {"image": image}}],
+        "label_config": interface,
+        "params": {"context": {"result": marks}},
+    }
+    path = random.choice(("predict", "predict", "predict", "predict", "setup", "webhook", "health"))
+    if path == "health":
+        return "GET", "/label-studio/health", b"", {}
+    packed = said(random, body)
+    return "POST", f"/label-studio/{path}", damaged(packed, random) if random.random() < 0.1 else packed, {}
+
+
+def ohif(random: Random, place: dict[str, str]) -> Made:
+    wanted = {name: place[name] if random.random() < 0.85 else random.choice(ODD_UIDS) for name in UIDS}
+    body = said(random, wanted)
+    kind = {"Content-Type": "application/json"} if random.random() < 0.95 else {}
+    return "POST", "/ohif/open", damaged(body, random) if random.random() < 0.15 else body, kind
+
+
 DIALECTS: dict[str, Callable[[Random, dict[str, str]], Made]] = {
     "legacy": legacy,
     "itksnap": itksnap,
     "monai": monai,
     "dicomweb": dicomweb,
+    "labelstudio": labelstudio,
+    "ohif": ohif,
 }
 
 

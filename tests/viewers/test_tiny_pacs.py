@@ -37,9 +37,9 @@ def free_port():
         return probe.getsockname()[1]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def archives(tmp_path_factory):
-    """The archive, by DICOMweb and by DIMSE."""
+    """The archive, by DICOMweb and by DIMSE; anew for each test: what it finds by DIMSE is now and then old."""
     program = need(VIEWERS / "tinypacs" / "bin" / "tiny-pacs", "tiny-pacs")
     folder = tmp_path_factory.mktemp("tiny-pacs")
     port, web = free_port(), free_port()
@@ -93,11 +93,12 @@ def test_a_series_and_its_masks_go_there_and_back(archives, way, tmp_path):
     for name in ("mask.dcm", "mask.rtstruct.dcm"):
         write_mask(tmp_path / name, masks, image, labels, source=tmp_path / "back", anonymous=False)
         assert len(archive.send([tmp_path / name]).stored) == 1
-    listed = {one.modality: one for one in archive.series(study.uid)}
+    web = archives["DICOMweb"]
+    listed = {one.modality: one for one in web.series(study.uid)}
     assert set(listed) == {"CT", "SEG", "RTSTRUCT"}
     for kind in ("SEG", "RTSTRUCT"):
         (tmp_path / kind).mkdir()
-        (path,) = archive.fetch(study.uid, listed[kind].uid, tmp_path / kind)
+        (path,) = web.fetch(study.uid, listed[kind].uid, tmp_path / kind)
         np.testing.assert_array_equal(read_mask(path, image) > 0, masks > 0)
 
     again = archive.send([tmp_path / "mask.dcm"])  # it is there already

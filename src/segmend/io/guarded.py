@@ -26,6 +26,8 @@ PACKET_BYTES, MOST_PACKET_BYTES = 64 << 10, 1 << 20
 PACKET_SECONDS = 60.0
 # Bytes of a disk that are left free, and how many come between two looks at it.
 FREE_BYTES, LOOK_BYTES = 1 << 30, 64 << 20
+# States of a connection that is over, or about to be closed.
+OVER = ("Sta1", "Sta13")
 # Transfer syntaxes that are read here, the plain ones first.
 PLAIN_SYNTAXES = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 PACKED_SYNTAXES = tuple(
@@ -76,7 +78,7 @@ class Guards:
         self._lock = Lock()
 
     def opened(self, event: Any) -> None:
-        """A connection begins: it is guarded, and ends with what pynetdicom does not expect in its state."""
+        """A connection begins: it is guarded, and ends with what pynetdicom does not expect, and at once."""
         self.connected = True
         association, provider = event.assoc, event.assoc.dul
         provider.socket.socket = Guarded(provider.socket.socket, self._most)
@@ -89,6 +91,8 @@ class Guards:
                 association.is_aborted, association.is_established = True, False
                 association._kill = provider._kill_thread = True
                 provider.socket.close()
+            if association.is_acceptor and provider.state_machine.current_state in OVER:
+                provider.to_user_queue.put(None)  # who waits for a greeting would wait on, and keep others out
 
         provider.state_machine.do_action = act_or_end
 
