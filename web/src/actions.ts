@@ -4,7 +4,17 @@ import * as api from "./api";
 import { followView, isSeveral, planeOfView } from "./arrange";
 import type { ColourMap } from "./colours";
 import { type Contrast, presetsOf, statisticsOf } from "./contrast";
-import { type Box, clamp, type Index, isInView, shownPlanes, type View, wholeView } from "./geometry";
+import {
+  type Box,
+  clamp,
+  type Index,
+  isInView,
+  type Point,
+  shownPlanes,
+  spacingOf,
+  type View,
+  wholeView,
+} from "./geometry";
 import { boundsOf, maskPrompt, widthIn } from "./bits";
 import { CaseList } from "./caselist";
 import { changeOf } from "./change";
@@ -24,6 +34,8 @@ import { dimensionOf, preferences, windowFor } from "./preferences";
 import { MOST_BYTES, Preload } from "./preload";
 import { type Ruler, rulersOf } from "./rulers";
 import { RulerSteps } from "./rulersteps";
+import { areaOf, areaSeen, placeUnder, regionToMark, type Seen, seenAround, sidesAt, viewAs } from "./slide";
+import { SlideTiles } from "./slidetiles";
 import { fold, freeValue, opening, same, stepBack } from "./session";
 import {
   activePlane,
@@ -34,12 +46,14 @@ import {
   lookOf,
   methodsFor,
   type Layout,
+  type OnSlide,
   type Opened,
   panesOf,
   type Series,
   seriesInfo,
   seriesOf,
   type Preview,
+  type State,
   type Store,
   type Tool,
   waitingWords,
@@ -48,11 +62,15 @@ import { watchRobot } from "./robot";
 import { reportErrors, toast } from "./toasts";
 import { type Part, Unsent } from "./unsent";
 import { type Coming, fetchVoxels } from "./voxels";
+import type { Pane } from "./views/pane";
 import type { UncertaintyPatch, MaskPatch } from "./wire";
 import { leftOut } from "./worklist";
 
 const SAY = phrases.actions;
 
+const MOVE_MS = 25; // between two looks whether marks have been recorded, or can be put down
+const MOVE_TRIES = 120;
+const READY_TRIES = 200;
 const RING_MS = 4000;
 const ASK_MS = 500; // between two questions whether the server is ready
 const UNKNOWN = 401; // the status of a reply to who is not known to the server
@@ -85,6 +103,8 @@ export class Actions {
   #finishing = false; // a case: pressing a key twice finishes one
   #asking = false; // whether the server is ready
   #ringing: ReturnType<typeof setTimeout> | undefined;
+  #moving = false; // to another field of view of a slide
+  slidePane: () => Pane | null = () => null; // that shows the open case; told by who made it
   pressing: string | undefined; // the id of the pane that a gesture is under way in
   #changes = { gained: 0, lost: 0 }; // voxels of the label that an edit under way changes
 
@@ -170,6 +190,10 @@ export class Actions {
     this.store.set({ loading: { text: SAY.loading, fraction: 0 } });
     try {
       const known = await this.list.find(id);
+      if (known.slide) {
+        await this.#openSlide(known, abort);
+        return;
+      }
       const text = fill(SAY.loadingName, { name: known.name });
       this.store.set({ loading: { text, fraction: 0 } });
       const arrived = (fraction: number): void => {
@@ -189,6 +213,173 @@ export class Actions {
     } finally {
       if (!abort.signal.aborted) this.store.set({ loading: null });
     }
+  }
+
+  // Slides
+
+  /** Show a slide: all of it, with the field of view that was opened last, or one of all of it. */
+  async #openSlide(known: api.Case, abort: AbortController): Promise<void> {
+    const slide = await api.slide(known.id);
+    const top = slide.levels - 1;
+    const [columns, rows] = sidesAt(slide, top);
+    const field =
+      slide.fields.at(-1) ?? (await api.addField(known.id, { level: top, low: [0, 0], high: [rows, columns] }));
+    const tiles = new SlideTiles(slide, () => {
+      this.store.set({ tiled: this.store.state.tiled + 1 });
+    });
+    await this.#showField(known, slide, field, tiles, abort);
+  }
+
+  /** Show a field of view of a slide; the slide lies on the screen as it did where that is told. */
+  async #showField(
+    known: api.Case,
+    slide: api.Slide,
+    field: api.FieldOfView,
+    tiles: SlideTiles,
+    abort: AbortController,
+    keepView?: () => (opened: Opened) => State["views"],
+  ): Promise<void> {
+    const asked = { channel: null, field: field.session, signal: abort.signal, priority: "high" } as const;
+    const coming = await fetchVoxels(known.id, asked);
+    const [left] = await Promise.all([this.#unsent.adopt(field.session), coming.shown]);
+    if (abort.signal.aborted) return;
+    this.#live?.close();
+    this.#live = null;
+    this.#others.clear();
+    this.#takenBack.clear();
+    this.#rulerSteps.forget();
+    const { label, labels } = this.store.state;
+    const again = this.store.state.opened?.case.id === known.id; // then marks go to the label that they went to
+    const view = keepView?.();
+    this.#show(known, field.session, [], coming, left, undefined, { field, tiles });
+    this.store.set({ pointer: null, touched: null, hovered: null, ring: null });
+    this.store.set({ slide, events: [], done: [], undone: [], pending: [], unsent: [], answered: null, preview: null });
+    if (again) this.store.set({ label, labels });
+    const { opened } = this.store.state;
+    if (opened !== null) this.store.set({ views: view?.(opened) ?? this.#wholeSlide(opened, slide, field) });
+  }
+
+  /** Return the views in which all of a slide is seen, of a field of view of it. */
+  #wholeSlide(opened: Opened, slide: api.Slide, { level, low }: api.FieldOfView): State["views"] {
+    const [, rows, columns] = opened.volume.shape;
+    const size = 2 ** level;
+    const zoom = Math.min(columns / (slide.width / size), rows / (slide.height / size));
+    const centre = [slide.width / size / 2 - low[1], slide.height / size / 2 - low[0]] as const;
+    return Object.fromEntries(panesOf(this.store.state).map(({ id }) => [id, { centre, zoom }]));
+  }
+
+  /** Show all of the open slide. */
+  showWholeSlide(): void {
+    const { opened } = this.store.state;
+    if (opened === null || opened.onSlide === null) return;
+    this.store.set({ views: this.#wholeSlide(opened, opened.onSlide.tiles.slide, opened.onSlide.field) });
+  }
+
+  /** Open what is seen of a slide as a field of view to mark in; a click that asked for it is put down then. */
+  async markHere(pane: Pane, click: { readonly at: Point; readonly positive: boolean } | null = null): Promise<void> {
+    const { opened, tool } = this.store.state;
+    if (opened === null || opened.onSlide === null || this.#moving || this.#isFinished()) return;
+    const { seen, size } = pane;
+    const region = regionToMark(opened.onSlide.tiles.slide, seen, size);
+    if (region === null) return;
+    await this.#moveTo(pane, opened.onSlide.tiles, () => api.addField(opened.case.id, region));
+    if (click === null || tool !== "click" || !(await this.#ready())) return;
+    const { opened: now } = this.store.state;
+    if (now === null || now.onSlide === null) return;
+    const { field } = now.onSlide;
+    const [x, y] = placeUnder(seen, click.at).map((value) => value / 2 ** field.level);
+    const index: Index = [0, Math.floor(y - field.low[0]), Math.floor(x - field.low[1])];
+    if (index[1] < 0 || index[2] < 0 || index[1] >= now.volume.shape[1] || index[2] >= now.volume.shape[2]) return;
+    this.setCrosshair(index);
+    this.place({ kind: "click", index, positive: click.positive });
+  }
+
+  /** Go to another field of view, with the slide as it lies on the screen, or with the field in the middle. */
+  async #moveTo(
+    pane: Pane,
+    tiles: SlideTiles,
+    find: () => Promise<api.FieldOfView>,
+    seenThen: (field: api.FieldOfView, seen: Seen) => Seen = (_, seen) => seen,
+  ): Promise<void> {
+    const { opened } = this.store.state;
+    if (opened === null || this.#moving) return;
+    this.#moving = true;
+    const abort = (this.#opening = new AbortController());
+    try {
+      for (let tries = 0; this.store.state.unsent.length > 0; tries++) {
+        if (tries > MOVE_TRIES || this.store.state.connection !== "live") throw new Error(SAY.notSaved);
+        await new Promise((resolve) => setTimeout(resolve, MOVE_MS));
+      }
+      const field = await find();
+      const slide = await api.slide(opened.case.id);
+      await this.#showField(opened.case, slide, field, tiles, abort, () => {
+        const seen = seenThen(field, pane.seen); // as the slide lies now, before another picture is in the pane
+        return ({ volume: { shape, affine } }) => {
+          const fit = pane.fitOf(shape, spacingOf(affine));
+          return { [pane.spec.id]: viewAs(seen, pane.size, field, fit) };
+        };
+      });
+      tiles.renewMask();
+    } finally {
+      this.#moving = false;
+    }
+  }
+
+  /** True while another field of view of a slide is being opened. */
+  get isMoving(): boolean {
+    return this.#moving;
+  }
+
+  /** Wait until marks can be put down; false where that takes long. */
+  async #ready(): Promise<boolean> {
+    for (let tries = 0; tries < READY_TRIES; tries++) {
+      const { connection, labels, label, events } = this.store.state;
+      if (connection === "live" && events.length > 0 && labels.some(({ value }) => value === label)) return true;
+      await new Promise((resolve) => setTimeout(resolve, MOVE_MS));
+    }
+    return false;
+  }
+
+  /** Ask for the labels and fields of view of the slide again, whose mask may have changed. */
+  async refreshSlide(): Promise<void> {
+    const { opened, slide: before } = this.store.state;
+    if (opened === null || opened.onSlide === null) return;
+    const slide = await api.slide(opened.case.id);
+    if (this.store.state.opened !== opened) return;
+    this.store.set({ slide });
+    if (slide.version !== before?.version) opened.onSlide.tiles.renewMask();
+  }
+
+  /** Return the field of view that was marked in before this one; null where there is none. */
+  #markedBefore(): api.FieldOfView | null {
+    const { opened, slide } = this.store.state;
+    if (opened === null || opened.onSlide === null || slide === null) return null;
+    return slide.fields.filter(({ marks, session }) => marks > 0 && session !== opened.session).at(-1) ?? null;
+  }
+
+  /** Go back to where was marked before, and take back the last step there. */
+  async undoElsewhere(): Promise<void> {
+    const { opened } = this.store.state;
+    const [before, pane] = [this.#markedBefore(), this.slidePane()];
+    if (opened === null || opened.onSlide === null || before === null || pane === null || this.#isFinished()) return;
+    const { slide } = opened.onSlide.tiles;
+    await this.#moveTo(
+      pane,
+      opened.onSlide.tiles,
+      () => Promise.resolve(before),
+      (field, seen) => {
+        const { left, top, right, bottom } = areaOf(field);
+        const [width, height] = pane.size;
+        const area = areaSeen(slide, seen, pane.size);
+        const inSight =
+          area !== null && area.left < right && left < area.right && area.top < bottom && top < area.bottom;
+        const scale = 0.9 * Math.min(width / (right - left), height / (bottom - top));
+        return inSight ? seen : seenAround([(left + right) / 2, (top + bottom) / 2], scale, pane.size);
+      },
+    );
+    if (!(await this.#ready())) return;
+    toast(SAY.undoneElsewhere);
+    this.undo();
   }
 
   /** Fetch the voxels of a case, or take those that were fetched ahead; resolves when enough of them are there. */
@@ -234,13 +425,14 @@ export class Actions {
     coming: Coming,
     left: readonly Part[],
     layout?: Layout,
+    onSlide: OnSlide | null = null,
   ): void {
     const { volume } = coming;
     const photo = isPhoto(volume, known.modality);
     const statistics = statisticsOf(volume, known.modality);
     const planes = shownPlanes(volume.shape, volume.affine, photo);
     const flat = volume.shape[0] === 1;
-    const place = placeOf(known.id);
+    const place = onSlide === null ? placeOf(known.id) : null;
     const middle: Index = [volume.shape[0] >> 1, volume.shape[1] >> 1, volume.shape[2] >> 1];
     const opened: Opened = {
       case: known,
@@ -254,6 +446,7 @@ export class Actions {
       others: new Map(),
       planes,
       maps: new LayeredMap(volume.shape),
+      onSlide,
       uncertainty: null,
       resumed: false,
     };
@@ -270,7 +463,7 @@ export class Actions {
       looks: {},
       fused: null,
       measured: null,
-      rulers: rulersOf(known.id),
+      rulers: rulersOf(onSlide === null ? known.id : session),
       arrived: partOf(volume),
       leg: null,
       draft: null,
@@ -316,6 +509,7 @@ export class Actions {
 
   closeCase(): void {
     this.#opening?.abort();
+    this.store.state.opened?.onSlide?.tiles.close();
     this.#live?.close();
     this.#live = null;
     this.#others.clear();
@@ -324,6 +518,7 @@ export class Actions {
     this.#asked = 0;
     this.store.set({
       opened: null,
+      slide: null,
       people: [],
       work: null,
       labels: [],
@@ -622,7 +817,7 @@ export class Actions {
     if (this.store.state.preview !== null) this.dropPreview(); // it was of the mask as it stood
     const { done, undone, labels } = fold(events);
     const { label, unsent } = this.store.state;
-    const fresh = done.length === opening(events, done); // with the labels of its project, the first of them to begin with
+    const fresh = done.length === this.#begunOf(events, done); // with the labels of its project, the first of them to begin with
     const usual = fresh ? labels.at(0) : labels.at(-1);
     const coming = unsent.some((event) => event.event === "defined" && event.label.value === label);
     const selected = coming || labels.some(({ value }) => value === label) ? label : (usual?.value ?? 0);
@@ -944,6 +1139,10 @@ export class Actions {
       this.store.set({ rulers: this.#rulerSteps.undo() ?? [], leg: null });
       return;
     }
+    if (!this.#canUndoHere() && this.#markedBefore() !== null) {
+      reportErrors(() => this.undoElsewhere());
+      return;
+    }
     if (!this.canUndo() || this.#isFinished()) return;
     const { events, done } = this.store.state;
     const step = stepBack(events, done, this.#others, this.#takenBack);
@@ -991,8 +1190,22 @@ export class Actions {
 
   /** The labels that a session begins with stay: without one nothing can be marked. */
   canUndo(): boolean {
-    const { done, events } = this.store.state;
-    return done.length > opening(events, done) || this.#rulerSteps.isLast(this.#lastOwn());
+    return this.#canUndoHere() || this.#markedBefore() !== null;
+  }
+
+  #canUndoHere(): boolean {
+    return this.store.state.done.length > this.#begun() || this.#rulerSteps.isLast(this.#lastOwn());
+  }
+
+  /** Return how many of the events in effect the session began with: its labels, and of a field of view its mask. */
+  #begun(): number {
+    const { events, done } = this.store.state;
+    return this.#begunOf(events, done);
+  }
+
+  #begunOf(events: readonly api.Event[], done: readonly number[]): number {
+    const begun = this.store.state.opened?.onSlide?.field.begun ?? 0;
+    return Math.max(opening(events, done), done.filter((position) => position < begun).length);
   }
 
   canRedo(): boolean {
@@ -1007,7 +1220,7 @@ export class Actions {
     const { events, done, unsent } = this.store.state;
     const waiting = unsent.map(({ event }) => event !== "undone" && event !== "redone").lastIndexOf(true);
     if (waiting >= 0) return events.length + waiting;
-    const own = done.slice(opening(events, done)).filter((position) => !this.#others.has(position));
+    const own = done.slice(this.#begun()).filter((position) => !this.#others.has(position));
     return own.at(-1) ?? -1;
   }
 

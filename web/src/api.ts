@@ -28,6 +28,8 @@ export type Prompt = Schemas["PromptedJson"]["prompt"];
 export type Edit = Schemas["EditedJson"]["edit"];
 export type Session = Schemas["StateJson"];
 export type Uncertain = Schemas["UncertainPlaceJson"];
+export type Slide = Schemas["SlideJson"];
+export type FieldOfView = Schemas["FieldOfViewJson"];
 export type Measures = Schemas["MeasuresJson"];
 export type RobotStep = Schemas["RobotStepJson"];
 export type SessionInfo = Schemas["SessionJson"];
@@ -169,6 +171,17 @@ export async function logout(): Promise<void> {
   await request("api/logout", { method: "POST" });
 }
 
+export const slide = (id: string): Promise<Slide> => read(`api/cases/${id}/slide`);
+
+/** Return a field of view of a slide to mark in, round what is seen. */
+export const addField = (id: string, seen: Pick<FieldOfView, "level" | "low" | "high">): Promise<FieldOfView> => {
+  const { level, low, high } = seen;
+  return read(`api/cases/${id}/fields`, post({ level, low, high }));
+};
+
+export const slideExport = (id: string, suffix: ".geojson" | ".tif"): string =>
+  address(`api/cases/${id}/slide/export?${new URLSearchParams({ format: suffix }).toString()}`);
+
 export async function deleteCase(id: string): Promise<void> {
   await request(`api/cases/${id}`, { method: "DELETE" });
 }
@@ -177,6 +190,7 @@ export async function deleteCase(id: string): Promise<void> {
 export interface Asked {
   readonly channel: number | null; // null: all as one picture
   readonly series?: string | undefined; // beside the case's own image, whose grid it is shown on
+  readonly field?: string | undefined; // of view, of a slide
   readonly signal: AbortSignal;
   readonly priority: RequestPriority;
 }
@@ -184,29 +198,31 @@ export interface Asked {
 const channelOf = (channel: number | null): Record<string, string> =>
   channel === null ? {} : { channel: String(channel) };
 
-const voxelsOf = (id: string, series: string | undefined): string =>
-  series === undefined ? `api/cases/${id}` : `api/cases/${id}/series/${series}`;
+const voxelsOf = (id: string, { series, field }: Asked): string =>
+  field !== undefined
+    ? `api/cases/${id}/fields/${field}`
+    : series === undefined
+      ? `api/cases/${id}`
+      : `api/cases/${id}/series/${series}`;
 
 /** Return the first bytes of a case's volume as a file. */
-export async function volumeHeader(
-  id: string,
-  { channel, series, signal, priority }: Asked,
-  bytes: number,
-): Promise<ArrayBuffer> {
+export async function volumeHeader(id: string, given: Asked, bytes: number): Promise<ArrayBuffer> {
+  const { channel, signal, priority } = given;
   const asked = new URLSearchParams(channelOf(channel)).toString();
   const headers = { Range: `bytes=0-${bytes - 1}` };
-  return (await request(`${voxelsOf(id, series)}/volume.nii?${asked}`, { headers, signal, priority })).arrayBuffer();
+  return (await request(`${voxelsOf(id, given)}/volume.nii?${asked}`, { headers, signal, priority })).arrayBuffer();
 }
 
 /** Return the voxels of some slices, unpacked where they were packed on their way. */
 export async function slices(
   id: string,
-  { channel, series, signal, priority }: Asked,
+  given: Asked,
   [low, high]: readonly [number, number],
   packed: boolean,
 ): Promise<Uint8Array<ArrayBuffer>> {
+  const { channel, signal, priority } = given;
   const range = { low: String(low), high: String(high), packed: String(packed), ...channelOf(channel) };
-  const path = `${voxelsOf(id, series)}/slices?${new URLSearchParams(range).toString()}`;
+  const path = `${voxelsOf(id, given)}/slices?${new URLSearchParams(range).toString()}`;
   const reply = await request(path, { signal, priority });
   if (!packed || reply.body === null) return new Uint8Array(await reply.arrayBuffer());
   const unpacked = reply.body.pipeThrough(new DecompressionStream("deflate"));

@@ -191,8 +191,15 @@ export function wholeView(plane: Plane, shape: Index): View {
 }
 
 /** Return the view magnified by `factor` with the pixel under `at` staying where it is. */
-export function zoomView(view: View, p: Projection, at: Point, size: Point, factor: number): View {
-  const zoom = clamp(view.zoom * factor, 0.5, 60);
+export function zoomView(
+  view: View,
+  p: Projection,
+  at: Point,
+  size: Point,
+  factor: number,
+  [least, most]: readonly [number, number] = [0.5, 60],
+): View {
+  const zoom = clamp(view.zoom * factor, least, most);
   const [u, v] = toPixel(p, at);
   const ratio = view.zoom / zoom;
   const middle = toPixel(p, [size[0] / 2, size[1] / 2]);

@@ -4,6 +4,7 @@
  * - `state()` is the store's state, without the voxels
  * - `screenOf(index, plane)` is where the middle of a voxel is on the page, {x, y} in CSS pixels, when
  *   it is shown; null when it is in another slice, beside the picture, or under something
+ * - `screenOfPlace([x, y])` is where a pixel of a slide's finest level is on the page, null where it is not in sight
  * - `goTo(index)` moves the crosshair, and with it the slices
  * - `show(layout)` shows all planes ("grid"), one of them or 3D ("render")
  * - `labelAt(index)` is the mask's label there, the one furthest down the list where several share the voxel
@@ -20,6 +21,7 @@ import type { Viewer } from "./views/viewer";
 export interface Hook {
   state(): Omit<State, "opened"> & { readonly case: string | null; readonly session: string | null };
   screenOf(index: Index, plane: PlaneName): { x: number; y: number } | null;
+  screenOfPlace(place: readonly [number, number]): { x: number; y: number } | null;
   goTo(index: Index): void;
   show(layout: Layout): void;
   labelAt(index: Index): number | null;
@@ -47,6 +49,17 @@ export function exposeHook(actions: Actions, viewer: Viewer): void {
       const [x, y] = pane.screenOf(index);
       return pane.canvas === document.elementFromPoint(x, y) ? { x, y } : null;
     },
+    screenOfPlace: ([x, y]) => {
+      const pane = viewer.panes.at(0);
+      if (pane === undefined || pane.opened.onSlide === null) return null;
+      const { seen } = pane;
+      const box = pane.canvas.getBoundingClientRect();
+      const at = {
+        x: box.left + (x + 0.5) * seen.scaleX + seen.offsetX,
+        y: box.top + (y + 0.5) * seen.scaleY + seen.offsetY,
+      };
+      return pane.canvas === document.elementFromPoint(at.x, at.y) ? at : null;
+    },
     goTo: (index) => {
       actions.setCrosshair(index);
     },
@@ -62,6 +75,7 @@ export function exposeHook(actions: Actions, viewer: Viewer): void {
     kept: () => !actions.unsafe,
     settled: () => {
       const { opened, connection, pending, unsent, loading } = store.state;
+      if (actions.isMoving || opened?.onSlide?.tiles.settled === false) return false;
       return opened !== null && connection === "live" && pending.length + unsent.length === 0 && loading === null;
     },
   };

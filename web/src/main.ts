@@ -29,6 +29,7 @@ import { connectionBanner, emptyState, loadingCard } from "./views/overlays";
 import { previewBar } from "./views/preview";
 import { promptsPanel } from "./views/prompts";
 import { rail } from "./views/rail";
+import { slideBar, slidePanel } from "./views/slide";
 import { statusLine } from "./views/status";
 import { timeBar } from "./views/series";
 import { robotBar, tourCard } from "./views/tour";
@@ -44,6 +45,7 @@ const store = new Store({ ...INITIAL, panel: direction === "rtl" ? "left" : "rig
 followAppearance(store);
 const actions = new Actions(store);
 const viewer = new Viewer(actions);
+actions.slidePane = () => viewer.panes.at(0) ?? null;
 const app = document.getElementById("app")!;
 
 app.replaceChildren(
@@ -57,6 +59,7 @@ app.replaceChildren(
     connectionBanner(actions),
     viewer.element,
     timeBar(actions),
+    slideBar(actions),
     previewBar(actions),
     robotBar(actions),
     tourCard(actions),
@@ -68,6 +71,7 @@ app.replaceChildren(
     { class: "panel", "aria-label": phrases.header.panel },
     casePanel(actions),
     labelsPanel(actions),
+    slidePanel(actions),
     promptsPanel(actions),
     wholePanel(actions),
     editingPanel(actions),

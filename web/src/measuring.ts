@@ -25,6 +25,7 @@ export function followMeasures({ store }: Actions): void {
     },
   );
   store.on(["rulers"], ({ opened, rulers }, changed) => {
-    if (opened !== null && !changed.has("opened")) keepRulers(opened.case.id, rulers);
+    if (opened !== null && !changed.has("opened"))
+      keepRulers(opened.onSlide === null ? opened.case.id : opened.session, rulers);
   });
 }

@@ -7,7 +7,20 @@
 
 import type { Side, Theme } from "./appearance";
 import { arrange, type Layout, LAYOUTS, type Spec } from "./arrange";
-import type { Edit, Finetune, Case, Measures, Event, Format, Label, Method, Prompt, SeriesInfo } from "./api";
+import type {
+  Edit,
+  FieldOfView,
+  Finetune,
+  Case,
+  Measures,
+  Event,
+  Format,
+  Label,
+  Method,
+  Prompt,
+  SeriesInfo,
+  Slide,
+} from "./api";
 import type { ColourMap } from "./colours";
 import type { Change } from "./change";
 import type { Contrast, Statistics } from "./contrast";
@@ -21,6 +34,7 @@ import type { Robot } from "./robot";
 import { labelGone } from "./session";
 import { type Ruler, type RulerKind, RULERS } from "./rulers";
 import type { Slab } from "./slices";
+import type { SlideTiles } from "./slidetiles";
 
 export type EditTool = "paint" | "erase" | "cut" | "island" | "threshold"; // they edit the mask, without a method
 export type ViewTool = "window" | RulerKind; // they change what is seen or measured, and no mask
@@ -46,6 +60,12 @@ export interface Look {
   readonly colours: ColourMap;
 }
 
+/** A field of view of a slide. */
+export interface OnSlide {
+  readonly field: FieldOfView;
+  readonly tiles: SlideTiles; // of the whole slide
+}
+
 /** A case with its voxels, as loaded in this page. */
 export interface Opened {
   readonly case: Case;
@@ -59,6 +79,7 @@ export interface Opened {
   readonly others: Map<number, Series>; // those after the first that have been fetched
   readonly planes: readonly Plane[];
   readonly maps: LayeredMap;
+  readonly onSlide: OnSlide | null; // where the voxels are; null: they are the case's own image
   uncertainty: UncertaintyMap | null; // made when a method first says where it is uncertain
   resumed: boolean; // what the session was left with has been taken up
 }
@@ -92,6 +113,8 @@ export interface State {
   readonly left: Case | null; // the case that this browser looked at last, before one is opened
   readonly work: Case | null; // the open case as the server last told it: its status, its time
   readonly opened: Opened | null;
+  readonly slide: Slide | null; // that is open, as the server last told: its labels, its fields of view
+  readonly tiled: number; // goes up when tiles of it have come
   readonly labels: readonly Label[];
   readonly events: readonly Event[];
   readonly done: readonly number[];
@@ -179,6 +202,8 @@ export const INITIAL: State = {
   left: null,
   work: null,
   opened: null,
+  slide: null,
+  tiled: 0,
   labels: [],
   events: [],
   done: [],

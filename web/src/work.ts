@@ -16,7 +16,7 @@ export function followWork(actions: Actions): void {
   let known = 0; // events of the open session
   store.on(["crosshair", "layout", "opened"], ({ opened, layout, crosshair }) => {
     clearTimeout(keeping);
-    if (opened === null) return;
+    if (opened === null || opened.onSlide !== null) return;
     keeping = setTimeout(() => {
       keepPlace(opened.case.id, { layout, crosshair });
     }, PLACE_MS);

@@ -62,6 +62,7 @@ from segmend.server import (
     replies,
     requests,
     sessions,
+    slides,
 )
 from segmend.server.imports import Imports
 from segmend.server.logins import LOGINS_FOLDER, Logins
@@ -117,7 +118,20 @@ def create_app(settings: ServerSettings) -> FastAPI:
     )
     app.add_middleware(replies.CatchErrors)
     app.add_middleware(requests.Observe, log_requests=settings.log_requests)
-    parts = (about, cases, projects, sessions, masks, exports, measuring, archives, live, operations, login_page)
+    parts = (
+        about,
+        slides,
+        cases,
+        projects,
+        sessions,
+        masks,
+        exports,
+        measuring,
+        archives,
+        live,
+        operations,
+        login_page,
+    )
     for module in parts:
         app.include_router(module.router)
     if settings.answers_viewers:
@@ -151,6 +165,7 @@ def _open(settings: ServerSettings) -> Shared:
         open_sessions=settings.open_sessions,
         workers=settings.workers,
         max_waiting=settings.max_waiting,
+        scratch=settings.data,
         late_seconds=settings.late_seconds,
         weights=settings.weights,
         device=settings.device,

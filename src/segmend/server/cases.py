@@ -69,6 +69,7 @@ def case_to_json(case: CaseRecord) -> dict[str, Any]:
         "changed": (case.changed or case.created).isoformat(),
         "interactions": case.interactions,
         "seconds": round(case.seconds, 3),
+        "slide": case.slide,
     }
 
 
@@ -233,10 +234,10 @@ LastSlice = Annotated[int, Query(ge=1, le=32768, description="just behind the la
     responses={200: {"content": {NIFTI: {}}}, 206: {"content": {NIFTI: {}}}},
 )
 def volume(case: str, here: SharedNow, channel: Channel = None, wanted: WantedRange = "") -> Response:
-    return _send_file(_volume_of(here, case, channel), wanted)
+    return send_file(_volume_of(here, case, channel), wanted)
 
 
-def _send_file(file: Volume, wanted: str) -> Response:
+def send_file(file: Volume, wanted: str) -> Response:
     size = file.size_bytes
     part = byte_range(wanted, size)
     headers = {"Accept-Ranges": "bytes"}
@@ -257,10 +258,10 @@ def _send_file(file: Volume, wanted: str) -> Response:
 def slices(
     case: str, here: SharedNow, low: FirstSlice, high: LastSlice, channel: Channel = None, packed: bool = False
 ) -> Response:
-    return _send_slices(_volume_of(here, case, channel), low, high, packed)
+    return send_slices(_volume_of(here, case, channel), low, high, packed)
 
 
-def _send_slices(file: Volume, low: int, high: int, packed: bool) -> Response:
+def send_slices(file: Volume, low: int, high: int, packed: bool) -> Response:
     if (high - low) * file.slice_bytes > MAX_SLICES_BYTES and high - low > 1:
         raise LimitError(f"At most {MAX_SLICES_BYTES >> 20} MB of slices are sent at once.")
     content = file.packed(low, high) if packed else bytes(file.slices(low, high))
@@ -311,7 +312,7 @@ def delete_series(case: str, series: str, here: SharedNow) -> Response:
     responses={200: {"content": {NIFTI: {}}}, 206: {"content": {NIFTI: {}}}},
 )
 def series_volume(case: str, series: str, here: SharedNow, wanted: WantedRange = "") -> Response:
-    return _send_file(_series_volume(here, case, series), wanted)
+    return send_file(_series_volume(here, case, series), wanted)
 
 
 @router.get(
@@ -323,7 +324,7 @@ def series_volume(case: str, series: str, here: SharedNow, wanted: WantedRange =
 def series_slices(
     case: str, series: str, here: SharedNow, low: FirstSlice, high: LastSlice, packed: bool = False
 ) -> Response:
-    return _send_slices(_series_volume(here, case, series), low, high, packed)
+    return send_slices(_series_volume(here, case, series), low, high, packed)
 
 
 def _series_of(here: Shared, case: str, series: str) -> SeriesRecord:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -65,9 +66,12 @@ def result_now(here: Shared, session: str) -> CaseResult:
     """Return what came of a session up to now."""
     with here.sessions.open(session) as opened:
         log, layers = opened.session, opened.layers()
-        case = here.store.case(opened.case)
-        image = here.sessions.images.get(case.id)
-    return CaseResult(here.store, case, here.store.session_record(session), log, image, layers)
+        case, record = here.store.case(opened.case), opened.record
+        image = here.sessions.images.of(record)
+    if record.field is not None:
+        affine = tuple(tuple(float(v) for v in row) for row in image.affine)
+        case = replace(case, shape=image.shape, channels=image.channels, affine=affine)
+    return CaseResult(here.store, case, record, log, image, layers)
 
 
 @router.get(

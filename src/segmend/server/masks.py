@@ -62,7 +62,7 @@ def _read(files: Sequence[Path], here: SharedNow, session: OpenSession) -> tuple
     """Return the label map in a file and what its objects are called, as far as it says."""
     if len(files) != 1:
         raise FileError(f"A mask is read from one file; got {len(files)}.")
-    found, names = here.reading.mask(files[0], here.sessions.images.get(session.case))
+    found, names = here.reading.mask(files[0], here.sessions.images.of(session.record))
     if not found.any():
         raise FileError(f"{files[0].name} has no object in it: all its voxels are 0.")
     return found, names

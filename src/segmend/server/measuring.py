@@ -73,12 +73,13 @@ async def measures(session: str, here: SharedNow, since: Since = "") -> Response
 
 def _measured(here: Shared, opened: OpenSession) -> dict[str, Any]:
     session, painted = opened.painted()
-    image = here.sessions.images.get(opened.case)
+    image = here.sessions.images.of(opened.record)
+    kept = opened.case if opened.record.field is None else opened.id
     found: dict[int, LiveMeasures] = {}
     for layer in {label.layer for label in session.labels.values()}:
         values = [value for value, label in session.labels.items() if label.layer == layer]
         box, label_map = painted.get(layer, NOTHING)
-        found |= here.kept_measures.of(opened.case, values, label_map, box, image)
+        found |= here.kept_measures.of(kept, values, label_map, box, image)
     return {
         "version": version_of(session),
         "unit": unit_of(image),
@@ -106,7 +107,7 @@ def _surface(here: Shared, opened: OpenSession, label: int, known: str) -> tuple
     session, painted = opened.painted()
     if label not in session.labels:
         raise NotFoundError(f"This session has no label {label}.")
-    image = here.sessions.images.get(opened.case)
+    image = here.sessions.images.of(opened.record)
     box, label_map = painted.get(session.labels[label].layer, NOTHING)
     where, mask = masks_in(label_map, box, [label], image.shape)[label]
     tag = tag_of(where, mask)

@@ -105,6 +105,7 @@ class OpenSession:
     ) -> None:
         self.id = record.id
         self.case = record.case
+        self.record = record
         self._session = session
         self._image = image
         self._store = store
@@ -365,6 +366,9 @@ class OpenSession:
         if isinstance(event, Asking) and len(self._session.pending) >= self._max_waiting:
             raise BusyError(f"{self._max_waiting} events of this session wait for their answers; send others later.")
         self._session.add(event)
+        field, done = self.record.field, self._session.done
+        if field is not None and isinstance(event, Undone) and done[-1] < field.begun:
+            raise PromptError("There is nothing to undo.")  # but the labels and the mask that it began with
         if isinstance(event, Prompted) and event.method != GIVEN:
             card = methods.card(event.method)
             card.check([event.prompt])

@@ -24,10 +24,11 @@ from segmend.runtime.budget import MEMORY, Memory
 from segmend.runtime.engine import AUTO, Device
 from segmend.server.open_session import DELETED, OpenSession
 from segmend.server.repairs import repair
+from segmend.server.slide_files import Slides
 from segmend.server.told import Told
 from segmend.server.work import Pool, log_failure
 from segmend.server.workspaces import Workspaces, array_bytes
-from segmend.store import Store
+from segmend.store import SessionRecord, Store
 from segmend.store.records import SeriesRecord
 
 
@@ -42,9 +43,10 @@ class Slot:
 class Images:
     """The images used last; one whose voxels are mapped from the disk costs next to nothing."""
 
-    def __init__(self, store: Store, memory: Memory) -> None:
+    def __init__(self, store: Store, memory: Memory, slides: Slides) -> None:
         self._store = store
         self._memory = memory
+        self._slides = slides
         self._owner = object()
 
     def get(self, case_id: str) -> Image:
@@ -53,6 +55,18 @@ class Images:
         if image is None:
             image = self._store.image(case_id)
             self._memory.put(self._owner, case_id, image, array_bytes(image.voxels))
+        return image
+
+    def of(self, record: SessionRecord) -> Image:
+        """Return the image that a session is of: its case's, or a field of view of a slide."""
+        if record.field is None:
+            return self.get(record.case)
+        key = (record.case, record.id)
+        image: Image | None = self._memory.get(self._owner, key)
+        if image is None:
+            field = record.field
+            image = self._slides.get(record.case).image(field.level, field.low, field.high)
+            self._memory.put(self._owner, key, image, array_bytes(image.voxels))
         return image
 
     def series(self, series: SeriesRecord) -> Image:
@@ -83,6 +97,7 @@ class OpenSessions:
         open_sessions: int,
         workers: int,
         max_waiting: int,
+        scratch: Path,
         late_seconds: float = 60.0,
         weights: Mapping[str, Path] | None = None,
         device: Device = AUTO,
@@ -91,7 +106,8 @@ class OpenSessions:
         self.pool = Pool(workers, late_seconds=late_seconds)
         self.memory = MEMORY  # that networks keep their features in, too
         self.memory.limit_bytes = limit_bytes
-        self.images = Images(store, self.memory)
+        self.slides = Slides(store, scratch)
+        self.images = Images(store, self.memory, self.slides)
         self.workspaces = Workspaces(self.memory, weights, device)
         self._store = store
         self._told = told
@@ -131,6 +147,7 @@ class OpenSessions:
     def forget_case(self, case_id: str) -> None:
         """Close the sessions of a case that is gone."""
         self.images.forget(case_id)
+        self.slides.forget(case_id)
         with self._lock:
             gone = [s for slot in self._slots.values() if (s := _session_of(slot)) is not None and s.case == case_id]
             for session in gone:
@@ -168,6 +185,7 @@ class OpenSessions:
             session.close("The server is shutting down.")
         self.workspaces.close()
         self.images.close()
+        self.slides.close()
         self.memory.forget(self)
         self.memory.give_back()
 
@@ -176,7 +194,7 @@ class OpenSessions:
             record = self._store.session_record(session_id)
             loaded = self._store.load_session(session_id)
 
-            image = partial(self.images.get, record.case)
+            image = partial(self.images.of, record)
 
             def open_workspace(method: str) -> Workspace:
                 return Given() if method == GIVEN else self.workspaces.open(session_id, method, image)

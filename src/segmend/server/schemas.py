@@ -495,6 +495,53 @@ class CaseJson(BaseModel):
     changed: Annotated[str, Field(description="when a mark or a status came last")]
     interactions: Annotated[int, Field(description="marks, removals, undos and redos")]
     seconds: Annotated[float, Field(description="of work; gaps of more than a minute between events do not count")]
+    slide: Annotated[bool, Field(description="a whole-slide image; the case's own image shows all of it")]
+
+
+class FieldOfViewJson(BaseModel):
+    """A region of a slide at one of its levels, and the session in which it is marked."""
+
+    session: str
+    case: str
+    level: int
+    low: Annotated[list[int], Field(description="(y, x) in pixels of the level, inside")]
+    high: Annotated[list[int], Field(description="just outside")]
+    um: Annotated[list[float] | None, Field(description="of a pixel, down and across; null: unknown")]
+    user: str
+    created: str
+    begun: Annotated[int, Field(description="events of its session that it began with")]
+    marks: Annotated[int, Field(description="in effect, without the labels and the mask that it began with")]
+
+
+class SlideLabelJson(BaseModel):
+    value: int
+    name: str
+    colour: Annotated[list[int], Field(min_length=3, max_length=3)]
+    pixels: Annotated[int, Field(description="of level 0")]
+    area_mm2: Annotated[float | None, Field(description="null: the file does not say how large a pixel is")]
+
+
+class SlideJson(BaseModel):
+    """A whole-slide image: level 0 is the finest, each further one has half the sides."""
+
+    case: str
+    width: int
+    height: int
+    levels: int
+    tile: Annotated[int, Field(description="pixels of a tile's side")]
+    most: Annotated[int, Field(description="pixels of a side that a field of view may have")]
+    um: Annotated[list[float] | None, Field(description="of a pixel of level 0, down and across; null: unknown")]
+    version: Annotated[str, Field(description="another one after every change of the mask")]
+    labels: list[SlideLabelJson]
+    fields: list[FieldOfViewJson]
+
+
+class NewFieldJson(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    level: Annotated[int, Field(ge=0, le=30)]
+    low: Annotated[tuple[Coordinate, Coordinate], Field(description="(y, x) of what is seen, in pixels of the level")]
+    high: Annotated[tuple[Coordinate, Coordinate], Field(description="just outside")]
 
 
 class TotalsJson(BaseModel):

@@ -42,6 +42,8 @@ class Shared:
     kept_measures: KeptMeasures = field(default_factory=KeptMeasures)
     # taken to measure masks: one at a time, likewise
     measuring: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    # taken to make a tile of a slide: two at a time, likewise
+    tiling: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     # taken to ask an archive, which may be silent for long, so that threads are left to others
     asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
     ready: Event = field(default_factory=Event)  # set when the usual method is loaded and warm, or cannot be

@@ -11,9 +11,10 @@ from __future__ import annotations
 import logging
 import re
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import IO, Any
 
@@ -26,6 +27,7 @@ from segmend.core.image import Image
 from segmend.errors import DiskFullError, FileError, LimitError, UserError
 from segmend.io.apart import Found
 from segmend.io.folders import is_zip
+from segmend.io.slides import is_slide
 from segmend.server.links import copy_linked
 from segmend.server.reading import Reading
 from segmend.server.replies import UnreadableError
@@ -33,6 +35,7 @@ from segmend.server.scratch import scratch_folder
 from segmend.server.settings import ServerSettings
 from segmend.store import CaseRecord, Store
 from segmend.store.records import SeriesRecord
+from segmend.store.slides import add_slide
 
 log = logging.getLogger("segmend.server")
 # Bytes gathered before a thread writes them.
@@ -44,7 +47,7 @@ MAX_NAME_LENGTH = 150
 # Endings that are no part of a case's name, the longer before the shorter.
 IMAGE_ENDINGS = (
     ".nii.gz", ".hdr.gz", ".img.gz", ".seg.nrrd", ".zip", ".nii", ".hdr", ".img", ".mgz", ".mgh", ".nrrd", ".nhdr",
-    ".mha", ".mhd", ".dcm", ".png", ".jpg", ".jpeg", ".tiff", ".tif", ".bmp", ".gz",
+    ".mha", ".mhd", ".dcm", ".png", ".jpg", ".jpeg", ".ome.tiff", ".ome.tif", ".tiff", ".tif", ".svs", ".bmp", ".gz",
 )  # fmt: skip
 BODY: dict[str, Any] = {
     "requestBody": {
@@ -289,21 +292,42 @@ def _linked(path: str, settings: ServerSettings) -> Iterator[Path]:
 def _add(store: Store, reading: Reading, places: list[Path], project: str) -> Added:
     added = Added([], [], [])
     refused: list[UserError] = []
+
+    def add(name: str, place: Path, take: Callable[[], CaseRecord]) -> None:
+        try:
+            case = take()
+            added.cases.append(case)
+            if (twin := store.twin_of(case.id)) is not None:
+                added.copies.append(f"{case.name} has the same voxels as {twin.name}, which was there already.")
+        except UserError as error:
+            refused.append(_without_place(error, place))
+            added.left_out.append(LeftOut(name, str(refused[-1])))
+
     for place in places:
+        slides = _slides_in(place)
+        for path in slides:
+            add(path.name, place, partial(_add_slide, store, path, project))
+            path.unlink()
+        if slides and not any(path.is_file() for path in (place, *place.rglob("*"))):
+            continue
         for found in reading.images(place):
-            try:
-                case = _add_case(store, found, place, project)
-                added.cases.append(case)
-                if (twin := store.twin_of(case.id)) is not None:
-                    added.copies.append(f"{case.name} has the same voxels as {twin.name}, which was there already.")
-            except UserError as error:
-                refused.append(_without_place(error, place))
-                added.left_out.append(LeftOut(found.info.name, str(refused[-1])))
+            add(found.info.name, place, partial(_add_case, store, found, place, project))
     if not added.cases:
         raise refused[0]  # a place without an image is refused, so there is one
     if refused:
         log.warning("An upload of %d images left out %d that could not be read.", len(added.cases), len(refused))
     return added
+
+
+def _slides_in(place: Path) -> list[Path]:
+    """Return the whole-slide images at a path, which are never read as a whole."""
+    files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
+    return [path for path in files if is_slide(path)]
+
+
+def _add_slide(store: Store, path: Path, project: str) -> CaseRecord:
+    name = store.free_name(case_name(path.name) or "slide", project=project)
+    return add_slide(store, path, name, project=project, scratch=path.parent)
 
 
 def _add_case(store: Store, found: Found, place: Path, project: str) -> CaseRecord:

@@ -62,6 +62,7 @@ class CaseRecord:
     seconds: float = 0.0  # of work, in all sessions
     frame: str = ""  # DICOM's frame of reference; empty: unknown
     split: str = ""  # train, val, test or another of the data set that it came from; empty: none was said
+    slide: bool = False  # it is a whole-slide image, of which the case's own image shows all at its coarsest level
 
     @property
     def spacing(self) -> tuple[float, float, float]:  # mm, (z, y, x)
@@ -110,6 +111,25 @@ class Choices:
 
 
 @dataclass(frozen=True)
+class Field:
+    """A field of view: the region of a slide, at one of its levels, that a session is of."""
+
+    level: int
+    low: tuple[int, int]  # (y, x) in pixels of the level, inside
+    high: tuple[int, int]  # just outside
+    begun: int = 0  # events that the session began with: labels, and the mask that was there
+
+    @property
+    def shape(self) -> Index:
+        """Return the shape of the picture.
+
+        >>> Field(2, (10, 20), (30, 50)).shape
+        (1, 20, 30)
+        """
+        return 1, self.high[0] - self.low[0], self.high[1] - self.low[1]
+
+
+@dataclass(frozen=True)
 class SessionRecord:
     """One sitting at a case; its events are folded by `Store.session`."""
 
@@ -117,6 +137,7 @@ class SessionRecord:
     case: str
     user: str
     created: datetime  # UTC
+    field: Field | None = None  # of a slide; None: the session is of the case's own image
 
 
 @dataclass(frozen=True)

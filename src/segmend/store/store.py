@@ -60,6 +60,7 @@ from segmend.store.records import (
     CaseRecord,
     Choices,
     EventRecord,
+    Field,
     LoadedSession,
     Project,
     SavedMask,
@@ -237,8 +238,12 @@ class Store:
         description: str = "",
         frame: str = "",
         split: str = "",
+        slide: Path | None = None,
     ) -> CaseRecord:
-        """Return a new case; `source` is the file or folder of its original DICOM, which is copied."""
+        """Return a new case; `source` is the file or folder of its original DICOM, which is copied.
+
+        `slide` is the file of a whole-slide image that `image` shows all of at its coarsest level.
+        """
         added = _now()
         affine = tuple(tuple(float(v) for v in row) for row in image.affine)
         case = CaseRecord(
@@ -258,6 +263,7 @@ class Store:
             changed=added,
             frame=_short("frame of reference", frame),
             split=_short("split", split),
+            slide=slide is not None,
         )
         self._row("project", tables.projects.c.name, project)
         with self._write_blobs(_folder(case.id)):
@@ -267,6 +273,8 @@ class Store:
             written = {_image_key(case.id): summed.checksum}
             if source is not None:
                 written |= self._copy_source(Path(source), f"{_folder(case.id)}/source")
+            if slide is not None:
+                written |= self._copy_file(slide, _slide_key(case.id))
             with self._database.writing() as connection:
                 connection.execute(insert(tables.cases).values(**_case_values(case), crc32=_case_crc(case)))
                 worklist.keep_words(connection, case.id, case.name, case.patient, case.description)
@@ -404,6 +412,60 @@ class Store:
         else:
             self._check(key, summed.checksum)
         return array
+
+    # Slides and their fields of view
+
+    def slide_file(self, case_id: str) -> Path | None:
+        """Return the local file of a slide, None where it lies in a bucket; NotFoundError where the case is none."""
+        key = self._slide_of(case_id)
+        path = self._blobs.path(key)
+        if path is not None:
+            self._check_file(key, path)
+        return path
+
+    def copy_slide(self, case_id: str, target: Path) -> None:
+        """Write a copy of a slide's file, checked."""
+        key = self._slide_of(case_id)
+        with self._blobs.reader(key) as origin, target.open("wb") as copy:
+            summed = Summed(origin)
+            shutil.copyfileobj(summed, copy, 1 << 20)
+        self._check(key, summed.checksum)
+
+    def _slide_of(self, case_id: str) -> str:
+        case = self.case(case_id)
+        if not case.slide:
+            raise NotFoundError(f"The case {case.name!r} is a picture or a scan, not a slide.")
+        return _slide_key(case_id)
+
+    def add_field(self, case_id: str, field: Field, events: Sequence[Event] = (), *, user: str = "") -> SessionRecord:
+        """Return a new session of a region of a slide, which begins with these events."""
+        self._slide_of(case_id)
+        field = replace(field, begun=len(events))
+        record = SessionRecord(uuid4().hex, case_id, _user(user), _now(), field)
+        begun = Session(field.shape)
+        values = []
+        for position, event in enumerate(events):
+            begun = begun.add(event)
+            as_json = event_to_json(event)
+            crc = event_crc(record.id, position, tables.to_text(as_json))
+            shared = {"session": record.id, "position": position, "user": user, "created": record.created}
+            values.append({**shared, "json": as_json, "crc32": crc})
+        row = {"level": field.level, "low": field.low, "high": field.high, "begun": field.begun}
+        with self._database.writing() as connection:
+            session = {"id": record.id, "case": case_id, "user": user, "created": record.created}
+            connection.execute(insert(tables.sessions).values(session))
+            connection.execute(insert(tables.fields).values(session=record.id, crc32=_field_crc(record), **row))
+            if values:
+                connection.execute(insert(tables.events), values)
+            labels = [{"session": record.id, "value": v, "name": one.name} for v, one in begun.labels.items()]
+            if labels:
+                connection.execute(insert(tables.labels), labels)
+        return record
+
+    def fields(self, case_id: str) -> list[SessionRecord]:
+        """Return the sessions of a slide's fields of view, oldest first."""
+        self._slide_of(case_id)
+        return [record for record in self._all_sessions(case_id) if record.field is not None]
 
     # Series beside a case's image
 
@@ -557,14 +619,21 @@ class Store:
         return record
 
     def sessions(self, case_id: str) -> list[SessionRecord]:
-        """Return the sessions of a case, oldest first."""
+        """Return the sessions of a case's own image, oldest first; those of a slide's fields of view are `fields`."""
         self.case(case_id)
+        return [record for record in self._all_sessions(case_id) if record.field is None]
+
+    def _all_sessions(self, case_id: str) -> list[SessionRecord]:
         table = tables.sessions
-        query = select(table).where(table.c.case == case_id).order_by(table.c.created, table.c.id)
+        query = _SESSIONS.where(table.c.case == case_id).order_by(table.c.created, table.c.id)
         return self._records(query, _session)
 
     def session_record(self, session_id: str) -> SessionRecord:
-        return self._record("session", tables.sessions.c.id, session_id, _session)
+        query = _SESSIONS.where(tables.sessions.c.id == session_id)
+        found = self._records(query, _session) if readable(session_id) else []
+        if not found:
+            raise NotFoundError(f"There is no session {session_id!r}.")
+        return found[0]
 
     def session(self, session_id: str) -> Session:
         """Return the session as its events and answers tell it; StoreError where one of them is damaged."""
@@ -581,7 +650,8 @@ class Store:
 
         StoreError where an event is damaged or missing: nothing can tell what it was.
         """
-        shape = self.case(self.session_record(session_id).case).shape
+        record = self.session_record(session_id)
+        shape = record.field.shape if record.field is not None else self.case(record.case).shape
         table = tables.answers
         columns = [
             type_coerce(column, Text) if column.name in ("low", "high") else column for column in table.c
@@ -682,10 +752,12 @@ class Store:
     def add_mask(self, session_id: str, name: str, label_map: LabelMap) -> SavedMask:
         """Return a label map kept under a name."""
         mask = SavedMask(uuid4().hex, session_id, _name("mask", name), _now())
-        case = self.case(self.session_record(session_id).case)
-        if label_map.shape != case.shape or label_map.dtype != np.uint16:
+        record = self.session_record(session_id)
+        case = self.case(record.case)
+        shape = record.field.shape if record.field is not None else case.shape
+        if label_map.shape != shape or label_map.dtype != np.uint16:
             came = f"{label_map.dtype} of shape {label_map.shape}"
-            raise ShapeError(f"A mask of this session needs uint16 of shape {case.shape}; got {came}.")
+            raise ShapeError(f"A mask of this session needs uint16 of shape {shape}; got {came}.")
         key = _mask_key(case.id, mask.id)
         with self._write_blobs(key):
             with self._blobs.writer(key) as file:
@@ -761,16 +833,18 @@ class Store:
         )
         root = source if source.is_dir() else source.parent
         for path in files:
-            try:
-                origin = path.open("rb")
-            except OSError as error:
-                raise NotFoundError(f"The source file {path.name} cannot be read: {error.strerror}.") from error
-            key = f"{folder}/{path.relative_to(root).as_posix()}"
-            with origin, self._blobs.writer(key) as copy:
-                summed = Summed(copy)
-                shutil.copyfileobj(origin, summed, 1 << 20)
-            written[key] = summed.checksum
+            written |= self._copy_file(path, f"{folder}/{path.relative_to(root).as_posix()}")
         return written
+
+    def _copy_file(self, path: Path, key: str) -> dict[str, Checksum]:
+        try:
+            origin = path.open("rb")
+        except OSError as error:
+            raise NotFoundError(f"The source file {path.name} cannot be read: {error.strerror}.") from error
+        with origin, self._blobs.writer(key) as copy:
+            summed = Summed(copy)
+            shutil.copyfileobj(origin, summed, 1 << 20)
+        return {key: summed.checksum}
 
     # Reading and checking
 
@@ -882,6 +956,10 @@ def _image_key(case_id: str) -> str:
     return f"{_folder(case_id)}/image.npy"
 
 
+def _slide_key(case_id: str) -> str:
+    return f"{_folder(case_id)}/slide.tif"
+
+
 def _series_key(case_id: str, series_id: str) -> str:
     return f"{_folder(case_id)}/series/{series_id}.npy"
 
@@ -918,7 +996,7 @@ def _case_values(case: CaseRecord) -> dict[str, Any]:
 def _case_crc(case: CaseRecord) -> int:
     """Return the CRC-32 of what a case says of its image, which nobody could see to be wrong."""
     names = ["id", "shape", "channels", "affine", "modality", "notes", "source"]
-    names += [name for name in ("patient", "study_date", "frame") if getattr(case, name)]  # not in older rows
+    names += [name for name in ("patient", "study_date", "frame", "slide") if getattr(case, name)]  # not in older rows
     return values_crc({name: getattr(case, name) for name in names})
 
 
@@ -960,8 +1038,27 @@ def _series_crc(series: SeriesRecord) -> int:
     return values_crc({name: getattr(series, name) for name in ("id", "case", "shape", "affine", "notes", "lowest")})
 
 
+_SESSIONS = select(
+    tables.sessions,
+    *(column.label(f"field_{column.name}") for column in tables.fields.c if column.name != "session"),
+).outerjoin(tables.fields, tables.fields.c.session == tables.sessions.c.id)
+
+
 def _session(row: Row[Any]) -> SessionRecord:
-    return SessionRecord(**row._mapping)
+    plain = SessionRecord(row.id, row.case, row.user, row.created)
+    if row.field_level is None:
+        return plain
+    (y0, x0), (y1, x1) = row.field_low, row.field_high
+    record = replace(plain, field=Field(row.field_level, (y0, x0), (y1, x1), row.field_begun))
+    if row.field_crc32 != _field_crc(record):
+        raise StoreError(f"The field of view {record.id} is damaged in the database; restore a copy of it.")
+    return record
+
+
+def _field_crc(record: SessionRecord) -> int:
+    """Return the CRC-32 of where on its slide a session is."""
+    assert record.field is not None
+    return values_crc({"session": record.id, **asdict(record.field)})
 
 
 def _mask(row: Row[Any]) -> SavedMask:

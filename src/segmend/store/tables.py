@@ -13,6 +13,8 @@ they brought (`segmend.store.visitors`). `originals` says which series the DICOM
 `records.STATUSES`; `interactions` and `seconds` are counted from the events as they come (`worklist.GAP_SECONDS`).
 `searched` holds all that is searched, in letters of one case: a table of its own, because every search reads all of it.
 `series` are images that are shown beside a case's own, each on a grid of its own.
+A case that is a `slide` has the slide's file among its blobs, and a picture of all of it as its image; `fields` says of
+which region and level of the slide a session is, which then is none of that picture.
 `labels` holds what the labels of a session were last called. An undone definition stays there until the next one:
 it is for finding cases, what labels there are the events say.
 """
@@ -62,7 +64,7 @@ class Json(TypeDecorator[Any]):
         return to_text(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        return json.loads(value)
+        return None if value is None else json.loads(value)  # of a row that another one has not beside it
 
 
 class Moment(TypeDecorator[datetime]):
@@ -115,6 +117,7 @@ cases = Table(
     Column("seconds", Float, nullable=False, server_default="0"),
     Column("frame", String(NAME_LENGTH), nullable=False, server_default=""),  # DICOM's frame of reference
     Column("split", String(NAME_LENGTH), nullable=False, server_default=""),
+    Column("slide", Boolean, nullable=False, server_default=false()),
     Index("ix_cases_folded", "folded", "id"),
     Index("ix_cases_created", "created", "id"),
     Index("ix_cases_changed", "changed", "id"),
@@ -154,6 +157,17 @@ sessions = Table(
     Column("case", ForeignKey("cases.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("user", String(NAME_LENGTH), nullable=False),
     Column("created", Moment, nullable=False),
+)
+
+fields = Table(
+    "fields",
+    metadata,
+    Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True),
+    Column("level", Integer, nullable=False),
+    Column("low", Json, nullable=False),  # (y, x) in pixels of the level
+    Column("high", Json, nullable=False),
+    Column("begun", Integer, nullable=False),  # events that it began with: labels, and the mask that was there
+    Column("crc32", BigInteger, nullable=False),
 )
 
 labels = Table(

@@ -55,6 +55,11 @@ export function press(pane: Pane): void {
     }
     const gesture = gestureOf(pane, start);
     if (gesture === null) return;
+    if (gesture !== pan && gesture !== level && !pane.suits(pane.at(start))) {
+      const positive = store.state.positive !== start.shiftKey; // of a slide: what is seen is opened to be marked first
+      reportErrors(() => actions.markHere(pane, gesture === click ? { at: pane.at(start), positive } : null));
+      return;
+    }
     canvas.setPointerCapture(start.pointerId);
     const positive = store.state.positive !== start.shiftKey;
     const { signal } = (underway = new AbortController());
@@ -119,7 +124,7 @@ const turned = new Wheel();
 function wheel(pane: Pane, event: WheelEvent): void {
   event.preventDefault();
   if (event.ctrlKey || event.metaKey || pane.opened.planes.length === 1) {
-    pane.view = zoomView(pane.view, pane.projection, pane.at(event), pane.size, zoomOf(event));
+    pane.view = zoomView(pane.view, pane.projection, pane.at(event), pane.size, zoomOf(event), pane.zooms);
     return;
   }
   pane.actions.scroll(pane.plane.normal, turned.slices(event), pane.spec.id);
@@ -132,7 +137,7 @@ function pinch(pane: Pane, before: readonly PointerEvent[], now: readonly Pointe
   const middle = ([a, b]: readonly Point[]): Point => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
   const [x, y] = middle(from);
   const [nextX, nextY] = middle(to);
-  pane.view = zoomView(pane.view, pane.projection, [x, y], pane.size, apart(to) / apart(from));
+  pane.view = zoomView(pane.view, pane.projection, [x, y], pane.size, apart(to) / apart(from), pane.zooms);
   pane.view = panView(pane.view, pane.projection, nextX - x, nextY - y);
 }
 

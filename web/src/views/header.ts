@@ -1,7 +1,7 @@
 /** The bar on top: which case, which method, undo and redo, layout, download, help. */
 
 import type { Actions } from "../actions";
-import type { Finetune, Case, Method } from "../api";
+import type { Finetune, Case, Method, Slide } from "../api";
 import { h, icon, iconButton, refill, set } from "../dom";
 import { downloadMenu } from "../export";
 import { showHelp } from "../help";
@@ -111,7 +111,8 @@ export function header(actions: Actions): HTMLElement {
   );
   store.on(["opened"], ({ opened }) => {
     name.textContent = opened?.case.name ?? "";
-    details.textContent = opened === null ? "" : caseTitle(opened.case);
+    details.textContent =
+      opened === null ? "" : opened.onSlide === null ? caseTitle(opened.case) : slideTitle(opened.onSlide.tiles.slide);
     name.title = opened?.case.name ?? "";
     name.hidden = opened === null; // the start page has a heading of its own
     layout.hidden = opened === null || opened.planes.length === 1;
@@ -164,10 +165,17 @@ export function header(actions: Actions): HTMLElement {
   return element;
 }
 
-type Sized = Pick<Case, "shape" | "spacing" | "modality">;
+type Sized = Pick<Case, "shape" | "spacing" | "modality" | "slide">;
+
+/** Return the size of a slide, and of its pixels where that is known. */
+export function slideTitle({ width, height, um }: Slide): string {
+  const size = um === null ? [] : [isolated(`${String(Number(um[1].toPrecision(3)))} µm`)];
+  return [phrases.slide.title, isolated(`${width} × ${height}`), ...size].join("  ·  ");
+}
 
 /** Return the kind of image and its size in voxels. */
-export function kindAndSize({ shape: [z, y, x], modality }: Sized): string {
+export function kindAndSize({ shape: [z, y, x], modality, slide }: Sized): string {
+  if (slide) return phrases.slide.title; // its own image is a small picture of all of it
   const kind = modality === "XC" ? phrases.planes.photograph : modality; // XC is DICOM's external camera
   return [kind, isolated(z === 1 ? `${x} × ${y}` : `${x} × ${y} × ${z}`)].filter((part) => part !== "").join("  ·  ");
 }

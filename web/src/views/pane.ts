@@ -55,6 +55,7 @@ import {
   type Place,
   placeOf,
 } from "./marks";
+import { areaOf, lengthWords, levelShown, scaleBar, scaleLimits, type Seen, seenBy, suits } from "../slide";
 import { drawRuler } from "./rulers";
 
 const TITLES = phrases.planes;
@@ -187,6 +188,32 @@ export class Pane {
     return this.#size;
   }
 
+  /** How far the picture may be zoomed: a slide until its pixels are large, or all of it is small. */
+  get zooms(): readonly [number, number] {
+    const { onSlide } = this.opened;
+    if (onSlide === null) return [0.5, 60];
+    const one = this.seen.scaleX / this.view.zoom;
+    const [least, most] = scaleLimits(onSlide.tiles.slide, this.#size);
+    return [least / one, most / one];
+  }
+
+  /** How the slide, of which this is a field of view, lies in the pane. */
+  get seen(): Seen {
+    const { onSlide } = this.opened;
+    return seenBy(this.projection, onSlide?.field ?? { level: 0, low: [0, 0], high: [0, 0] });
+  }
+
+  /** Say whether what is seen, or a place in it, can be marked in this field of view; true where this is no slide. */
+  suits(at?: Point): boolean {
+    const { onSlide } = this.opened;
+    return onSlide === null || suits(onSlide.tiles.slide, onSlide.field, this.seen, this.#size, at);
+  }
+
+  /** Return the scale of another picture at zoom 1: CSS pixels of one of its pixels. */
+  fitOf(shape: Index, spacing: Index): number {
+    return project(this.plane, shape, spacing, wholeView(this.plane, shape), this.#size).scaleX;
+  }
+
   get projection(): Projection {
     return project(this.plane, this.opened.volume.shape, this.#spacing, this.view, this.#size);
   }
@@ -264,7 +291,7 @@ export class Pane {
     context.imageSmoothingEnabled = state.smooth && Math.min(p.scaleX, p.scaleY) < 12;
     // Much smaller pictures need more than four voxels a pixel; for others that costs 20 ms a frame without a graphics card.
     context.imageSmoothingQuality = Math.min(p.scaleX, p.scaleY) < 0.5 ? "high" : "low";
-    this.#lay(this.#volume, p);
+    this.#drawSlide(state, p);
     this.#drawFused(state, p);
     if (state.masked) {
       context.imageSmoothingEnabled = false;
@@ -282,8 +309,56 @@ export class Pane {
     this.#drawRulers(state, p);
     if (state.ring !== null) drawRing(this.#context, this.#place(p), state.ring);
     this.#drawPointer(state, p);
+    this.#drawScale(p);
     this.#drawLetters();
     this.#label(state);
+  }
+
+  /** Draw the picture; of a slide its tiles under it, or over it where they are sharper, and the mask round it. */
+  #drawSlide(state: State, p: Projection): void {
+    const { onSlide } = this.opened;
+    if (onSlide === null) {
+      this.#lay(this.#volume, p);
+      return;
+    }
+    const { field, tiles } = onSlide;
+    const { seen } = this;
+    const density = window.devicePixelRatio || 1;
+    const sharper = levelShown(tiles.slide, seen, density) < field.level;
+    if (sharper) this.#lay(this.#volume, p);
+    tiles.draw(this.#context, seen, this.#size, density);
+    if (!sharper) this.#lay(this.#volume, p);
+    this.#context.globalAlpha = state.masked ? state.opacity : 0;
+    tiles.drawMask(this.#context, seen, this.#size, density, areaOf(field));
+    this.#context.globalAlpha = 1;
+  }
+
+  /** Draw how long a length of the slide is, and where the field of view ends. */
+  #drawScale(p: Projection): void {
+    const { onSlide } = this.opened;
+    if (onSlide === null) return;
+    const context = this.#context;
+    const { width, height } = this.#whole;
+    context.save();
+    context.setLineDash([6, 5]);
+    context.lineWidth = 1;
+    context.strokeStyle = "rgba(20, 30, 40, 0.55)";
+    context.strokeRect(p.offsetX, p.offsetY, width * p.scaleX, height * p.scaleY);
+    context.restore();
+    const { um } = onSlide.tiles.slide;
+    const { length, pixels } = scaleBar((um?.[1] ?? 1) / this.seen.scaleX);
+    const words = um === null ? `${short(length)} px` : lengthWords(length);
+    const [left, bottom] = [16, this.#size[1] - 18];
+    context.fillStyle = "rgba(10, 12, 16, 0.72)";
+    context.fillRect(left - 8, bottom - 24, pixels + 16, 34);
+    context.fillStyle = "#f2f5f8";
+    context.fillRect(left, bottom, pixels, 3);
+    context.fillRect(left, bottom - 5, 1.5, 8);
+    context.fillRect(left + pixels - 1.5, bottom - 5, 1.5, 8);
+    context.font = "600 12px Inter, system-ui, sans-serif";
+    context.textAlign = "center";
+    context.textBaseline = "bottom";
+    context.fillText(words, left + pixels / 2, bottom - 5);
   }
 
   #lay(picture: Picture, p: Projection): void {
@@ -538,7 +613,9 @@ export class Pane {
     const shape = this.opened.volume.shape;
     const slices = shape[this.plane.normal];
     const { slice } = this;
-    const name = this.opened.photo ? TITLES.photograph : TITLES[this.plane.name];
+    const { onSlide } = this.opened;
+    const name =
+      onSlide !== null ? phrases.slide.title : this.opened.photo ? TITLES.photograph : TITLES[this.plane.name];
     const thickness = thicknessOf(state, this.plane);
     const slab =
       thickness > 1 ? `  ${SLABS[state.slab]} ${short(thickness * this.#spacing[this.plane.normal])} mm` : "";

@@ -85,6 +85,7 @@ export class Viewer {
         "leg",
         "preview",
         "robot",
+        "tiled",
       ],
       () => {
         for (const pane of this.panes) pane.redraw();
