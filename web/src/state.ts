@@ -7,7 +7,7 @@
 
 import type { Side, Theme } from "./appearance";
 import { arrange, type Layout, LAYOUTS, type Spec } from "./arrange";
-import type { Edit, Finetune, Case, Measures, Event, Format, Label, Method, Prompt, SeriesInfo } from "./api";
+import type { Edit, Finetune, Case, Me, Measures, Event, Format, Label, Method, Prompt, SeriesInfo } from "./api";
 import type { ColourMap } from "./colours";
 import type { Change } from "./change";
 import type { Contrast, Statistics } from "./contrast";
@@ -18,6 +18,7 @@ import type { Person } from "./live";
 import type { Volume } from "./nifti";
 import { fill, phrases, plural } from "./phrases";
 import type { Robot } from "./robot";
+import { UNKNOWN } from "./rights";
 import { labelGone } from "./session";
 import { type Ruler, type RulerKind, RULERS } from "./rulers";
 import type { Slab } from "./slices";
@@ -86,6 +87,7 @@ export interface Preview {
 }
 
 export interface State {
+  readonly me: Me; // who is at this page, and what they may
   readonly methods: readonly Method[];
   readonly formats: readonly Format[];
   readonly cases: readonly Case[] | null; // some of the list; null until it arrived
@@ -173,6 +175,7 @@ export interface State {
 }
 
 export const INITIAL: State = {
+  me: UNKNOWN,
   methods: [],
   formats: [],
   cases: null,
