@@ -61,6 +61,7 @@ from segmend.server import (
     operations,
     people,
     projects,
+    readings,
     replies,
     requests,
     rights,
@@ -122,7 +123,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.add_middleware(replies.CatchErrors)
     app.add_middleware(requests.Observe, log_requests=settings.log_requests)
     parts = (
-        about, cases, projects, people, sessions, masks, exports, measuring, archives, live, operations, login_page,
+        about, cases, projects, people, readings, sessions, masks, exports, measuring, archives, live, operations,
+        login_page,
     )  # fmt: skip
     for module in parts:
         app.include_router(module.router)
