@@ -133,7 +133,7 @@ def test_labels_and_statuses_are_filters(
     assert names(store, CaseFilter(statuses=("begun", "done"))) == ["Thorax", "knee"]
     page = store.case_page(CaseFilter(text="n", statuses=("untouched",)))
     assert [case.name for case in page.cases] == ["abdomen 10%", "Abdomen 2"]
-    assert (page.total, dict(page.totals)) == (2, {"untouched": 2, "begun": 1, "done": 0, "rejected": 0})
+    assert (page.total, dict(page.totals)) == (2, {"untouched": 2, "begun": 1, "done": 0, "rejected": 0, "accepted": 0})
     choices = store.choices()
     assert (choices.projects, choices.modalities) == (("default", "livers"), ("CT", "MR"))
     assert set(choices.labels) == {"lesion", "liver"}
@@ -227,7 +227,7 @@ def test_pauses_are_no_work(store: Store, listed: dict[str, str], monkeypatch: p
 
 
 def test_what_cannot_be_kept_is_refused(store: Store, listed: dict[str, str]) -> None:
-    with pytest.raises(SettingsError, match="done, rejected or open; got 'begun'"):
+    with pytest.raises(SettingsError, match="done, rejected, accepted or open; got 'begun'"):
         store.set_status(listed["knee"], "begun")
     with pytest.raises(SettingsError, match="at most 1000 readable characters"):
         store.set_status(listed["knee"], "done", "x" * 1001)

@@ -94,7 +94,7 @@ def import_(
         click.get_current_context().exit(SOME_LEFT_OUT)
 
 
-def _add(store: Store, case: Case, about: dict[str, str], *, masked: bool) -> dict[str, Any]:
+def _add(store: Store, case: Case, about: dict[str, Any], *, masked: bool) -> dict[str, Any]:
     """Return the new case of one of a data set; nothing of it stays where its masks cannot be kept."""
     image, labels = read_case(case) if masked else (stacked([read_image(path) for path in case.image_files]), None)
     added = store.add_case(store.free_name(case.title, project=about["project"]), image, **about)

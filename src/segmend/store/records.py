@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,12 @@ from segmend.core.image import Index
 from segmend.core.session import Event, Label, Session
 from segmend.io.axes import is_timed
 
-Status = Literal["untouched", "begun", "done", "rejected"]
+Status = Literal["untouched", "begun", "done", "rejected", "accepted"]
 # How far a case is, in the order of the work; the database keeps the place in this row.
 STATUSES: tuple[Status, ...] = get_args(Status)
+Role = Literal["annotator", "reviewer", "admin"]
+# What somebody is in a project; each may do what those before it may.
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class CaseRecord:
     interactions: int = 0  # marks, removals, undos and redos in all sessions
     seconds: float = 0.0  # of work, in all sessions
     frame: str = ""  # DICOM's frame of reference; empty: unknown
+    doubt: float = -1.0  # 1 - the Dice that the last answer expected; -1: no answer said one
     split: str = ""  # train, val, test or another of the data set that it came from; empty: none was said
     slide: bool = False  # it is a whole-slide image, of which the case's own image shows all at its coarsest level
 
@@ -168,6 +172,61 @@ class SavedMask:
     created: datetime  # UTC
 
 
+ReadState = Literal["open", "finished", "decided"]
+# How far a read is: readers are at work, all have finished, and it was decided.
+READ_STATES: tuple[ReadState, ...] = get_args(ReadState)
+ReadingState = Literal["assigned", "begun", "finished"]
+READING_STATES: tuple[ReadingState, ...] = get_args(ReadingState)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One reader's part in a read."""
+
+    reader: str
+    session: str | None  # None: not begun
+    state: ReadingState
+    assigned: datetime  # UTC
+    finished: datetime | None  # UTC
+    interactions: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Read:
+    """A case that is to be read by one or several people."""
+
+    case: str
+    wanted: int  # readers
+    blind: bool  # they see nothing of each other until it is decided
+    state: ReadState
+    session: str | None  # that decides; None: none yet
+    decided_by: str
+    decided: datetime | None  # UTC
+    readings: tuple[Reading, ...]  # in the order in which they were assigned
+    agreement: Any = None  # plain JSON values, of finished reads
+
+    @property
+    def is_over(self) -> bool:
+        return self.state == "decided"
+
+    def of(self, reader: str) -> Reading | None:
+        """Return what somebody has to do with it; None where they are no reader of it."""
+        return next((one for one in self.readings if reader and one.reader == reader), None)
+
+
+@dataclass(frozen=True)
+class Comment:
+    """What somebody said of a case, or of a place in it."""
+
+    id: str
+    case: str
+    user: str
+    at: datetime  # UTC
+    text: str
+    place: Index | None
+
+
 @dataclass(frozen=True)
 class User:
     """Somebody who may use the server; neither token nor password is kept."""
@@ -177,6 +236,51 @@ class User:
     disabled: bool = False
     has_password: bool = False
     has_token: bool = False
+    role: Role | None = None  # in all projects
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What somebody is: in all projects, and in single ones, where that is another role.
+
+    >>> ada = Roles("annotator", {"lungs": "reviewer"})
+    >>> ada.at("lungs"), ada.at("knees"), Roles(None, {}).at("lungs"), Roles("admin", {"lungs": "reviewer"}).at("lungs")
+    ('reviewer', 'annotator', None, 'admin')
+    >>> ada.may("reviewer", "lungs"), ada.may("reviewer", "knees"), ada.projects_as("reviewer", ["lungs", "knees"])
+    (True, False, ('lungs',))
+    """
+
+    everywhere: Role | None
+    projects: Mapping[str, Role]
+
+    def at(self, project: str) -> Role | None:
+        """Return the role in a project; whoever is admin of all of them is so in each."""
+        return "admin" if self.everywhere == "admin" else self.projects.get(project, self.everywhere)
+
+    def may(self, role: Role, project: str) -> bool:
+        """Tell whether this is that role in a project, or a higher one."""
+        return is_at_least(self.at(project), role)
+
+    def projects_as(self, role: Role, projects: Iterable[str]) -> tuple[str, ...]:
+        """Return those of some projects in which this is that role, or a higher one."""
+        return tuple(project for project in projects if self.may(role, project))
+
+
+# What the server's own token may, and whoever needs none.
+EVERYTHING_ALLOWED = Roles("admin", {})
+
+
+def is_at_least(role: Role | None, least: Role) -> bool:
+    """Tell whether a role is this one or a higher one."""
+    return role is not None and ROLES.index(role) >= ROLES.index(least)
+
+
+@dataclass(frozen=True)
+class Member:
+    """Somebody who has a role in a project."""
+
+    user: User
+    role: Role
 
 
 def readable(text: str) -> bool:

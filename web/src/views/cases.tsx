@@ -4,12 +4,13 @@ import { fill, phrases, plural } from "../phrases";
 import "../worklist.css";
 import { useSignal } from "@preact/signals";
 import { render } from "preact";
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import type { Actions } from "../actions";
 import type { Case } from "../api";
 import { SEARCH } from "../casekeys";
 import { h, set } from "../dom";
 import { pickFiles, pickFolder } from "../drop";
+import { may, mayAnywhere } from "../rights";
 import { knownThumbnail, thumbnail } from "../thumbnails";
 import { reportErrors } from "../toasts";
 import {
@@ -17,6 +18,7 @@ import {
   duration,
   filtersOf,
   placeAfter,
+  READINGS,
   progress,
   rowsInSight,
   scrollTo,
@@ -25,12 +27,16 @@ import {
   STATUSES,
   whose,
   type DateOf,
+  type Reading,
   type Sort,
 } from "../worklist";
 import { FromArchive } from "./archive";
 import { confirmDelete, linkDialog } from "./dialogs";
 import { fieldOf, Icon, IconButton } from "./elements";
 import { kindAndSize } from "./header";
+import { showMembers } from "./members";
+import { shortWordsOf } from "./reading";
+import { showReadings } from "./readings";
 import { showResults } from "./results";
 
 const SAY = phrases.worklist;
@@ -54,26 +60,50 @@ export function casesPanel(actions: Actions): HTMLElement {
 function Worklist({ actions }: { readonly actions: Actions }) {
   const filtering = useSignal(false);
   const { list } = actions;
+  const me = useMemo(() => fieldOf(actions.store, "me"), []).value;
+  const adds = mayAnywhere(me, "reviewer");
   const active = filtersOf(list.query.value);
   return (
     <>
       <div class="section-head">
         <h2>{SAY.title}</h2>
         <div class="header-group">
-          <IconButton
-            name="download"
-            label={SAY.results}
-            onClick={() => {
-              showResults(actions);
-            }}
-          />
-          <IconButton
-            name="link"
-            label={SAY.link}
-            onClick={() => {
-              linkDialog(actions);
-            }}
-          />
+          {mayAnywhere(me, "admin") && (
+            <IconButton
+              name="people"
+              label={phrases.members.title}
+              onClick={() => {
+                reportErrors(() => showMembers(actions));
+              }}
+            />
+          )}
+          {!me.alone && adds && (
+            <IconButton
+              name="readers"
+              label={phrases.readings.title}
+              onClick={() => {
+                reportErrors(() => showReadings(actions));
+              }}
+            />
+          )}
+          {adds && (
+            <>
+              <IconButton
+                name="download"
+                label={SAY.results}
+                onClick={() => {
+                  showResults(actions);
+                }}
+              />
+              <IconButton
+                name="link"
+                label={SAY.link}
+                onClick={() => {
+                  linkDialog(actions);
+                }}
+              />
+            </>
+          )}
         </div>
       </div>
       <div class="case-search" role="search">
@@ -110,22 +140,36 @@ function Worklist({ actions }: { readonly actions: Actions }) {
         <Filters actions={actions} />
       </div>
       <Progress actions={actions} />
+      {me.name !== "" && (
+        <button
+          type="button"
+          class="button small read-next"
+          title={SAY.readNextTitle}
+          onClick={() => {
+            reportErrors(() => actions.readNext());
+          }}
+        >
+          {SAY.readNext}
+        </button>
+      )}
       <Order actions={actions} />
       <Rows actions={actions} />
-      <div class="add-area">
-        <div class="add-buttons">
-          <button type="button" class="button" onClick={pickFiles(actions)}>
-            <Icon name="file" />
-            {SAY.addFiles}
-          </button>
-          <button type="button" class="button" aria-label={SAY.addFolder} onClick={pickFolder(actions)}>
-            <Icon name="folder" />
-            {SAY.folder}
-          </button>
+      {adds && (
+        <div class="add-area">
+          <div class="add-buttons">
+            <button type="button" class="button" onClick={pickFiles(actions)}>
+              <Icon name="file" />
+              {SAY.addFiles}
+            </button>
+            <button type="button" class="button" aria-label={SAY.addFolder} onClick={pickFolder(actions)}>
+              <Icon name="folder" />
+              {SAY.folder}
+            </button>
+          </div>
+          <FromArchive actions={actions} />
+          <p class="hint">{SAY.drop}</p>
         </div>
-        <FromArchive actions={actions} />
-        <p class="hint">{SAY.drop}</p>
-      </div>
+      )}
     </>
   );
 }
@@ -185,6 +229,28 @@ function Filters({ actions }: { readonly actions: Actions }) {
           </label>
         ))}
       </fieldset>
+      {!actions.store.state.me.alone && (
+        <label class="filter">
+          <span>{SAY.reading}</span>
+          <select
+            class="select"
+            onChange={({ currentTarget }) => {
+              list.ask({ reading: currentTarget.value as Reading });
+            }}
+          >
+            <option value="" selected={query.reading === ""}>
+              {SAY.any}
+            </option>
+            {Object.entries(READINGS)
+              .filter(([key]) => key !== "mine" || actions.store.state.me.name !== "")
+              .map(([key, words]) => (
+                <option key={key} value={key} selected={query.reading === key}>
+                  {words}
+                </option>
+              ))}
+          </select>
+        </label>
+      )}
       {projects.length > 1 && choice("project", SAY.project, projects)}
       {choice("modality", SAY.modality, modalities)}
       {choice("label", SAY.label, labels)}
@@ -210,7 +276,7 @@ function Filters({ actions }: { readonly actions: Actions }) {
         class="button small"
         disabled={filtersOf(query) === 0}
         onClick={() => {
-          list.ask({ statuses: [], project: "", modality: "", label: "", since: "", until: "" });
+          list.ask({ statuses: [], project: "", modality: "", label: "", reading: "", since: "", until: "" });
         }}
       >
         {SAY.showAll}
@@ -232,10 +298,10 @@ function Progress({ actions }: { readonly actions: Actions }) {
         aria-label={SAY.progress}
         aria-valuemin={0}
         aria-valuemax={all}
-        aria-valuenow={totals.done + totals.rejected}
+        aria-valuenow={totals.done + totals.accepted + totals.rejected}
         aria-valuetext={words}
       >
-        {(["done", "rejected", "begun"] as const).map((status) => (
+        {(["accepted", "done", "rejected", "begun"] as const).map((status) => (
           <span key={status} class={`part ${status}`} style={{ width: `${(100 * totals[status]) / all}%` }} />
         ))}
       </div>
@@ -257,7 +323,8 @@ function Order({ actions }: { readonly actions: Actions }) {
         class="select"
         aria-label={SAY.order}
         onChange={({ currentTarget }) => {
-          list.ask({ sort: currentTarget.value as Sort });
+          const sort = currentTarget.value as Sort;
+          list.ask(sort === "doubt" ? { sort, descending: true } : { sort }); // what is most in doubt comes first
         }}
       >
         {Object.entries(SORTS).map(([key, words]) => (
@@ -414,6 +481,7 @@ interface RowProps {
 }
 
 function Row({ actions, one, place, total, current, reachable }: RowProps) {
+  const deletes = may(actions.store.state.me, "admin", one.project);
   const details = kindAndSize(one);
   const work = one.seconds >= 1 ? duration(one.seconds) : "";
   const comment = one.comment === "" ? "" : `\n${one.comment}`;
@@ -440,23 +508,25 @@ function Row({ actions, one, place, total, current, reachable }: RowProps) {
         </span>
         <span class="case-row-status">
           <span class={`case-state ${one.status}`}>{STATUS_WORDS[one.status]}</span>
-          <span class="case-row-time">{work}</span>
+          <span class="case-row-time">{(one.reading === null ? "" : shortWordsOf(one.reading)) || work}</span>
         </span>
       </button>
-      <span class="case-row-delete">
-        <button
-          type="button"
-          class="icon-button small"
-          tabIndex={reachable ? 0 : -1}
-          aria-label={fill(SAY.delete, { name: one.name })}
-          title={fill(SAY.delete, { name: one.name })}
-          onClick={() => {
-            confirmDelete(actions, one);
-          }}
-        >
-          <Icon name="trash" />
-        </button>
-      </span>
+      {deletes && (
+        <span class="case-row-delete">
+          <button
+            type="button"
+            class="icon-button small"
+            tabIndex={reachable ? 0 : -1}
+            aria-label={fill(SAY.delete, { name: one.name })}
+            title={fill(SAY.delete, { name: one.name })}
+            onClick={() => {
+              confirmDelete(actions, one);
+            }}
+          >
+            <Icon name="trash" />
+          </button>
+        </span>
+      )}
     </li>
   );
 }
