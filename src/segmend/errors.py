@@ -10,6 +10,7 @@ SegmendError
     NotFoundError       an id that is not in the store
     ConflictError       the thing exists already, or changed meanwhile
     LimitError          larger or more than this server allows
+    ForbiddenError      this person may not do this
   StoreError          the disk or the database refused; nothing already saved is lost
     DiskFullError       there is no space left
     ReadOnlyError       nothing can be written here; what is there can be read
@@ -56,6 +57,10 @@ class ConflictError(UserError):
 
 class LimitError(UserError):
     """Larger or more than this server allows."""
+
+
+class ForbiddenError(UserError):
+    """This person may not do this."""
 
 
 class BusyError(SegmendError):

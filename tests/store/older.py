@@ -13,8 +13,16 @@ ADDED = (
 )  # fmt: skip
 
 
+def drop_roles(connection: Connection) -> None:
+    """Take away what migration 0010 added, and what came after it."""
+    for name in ("invitations", "members"):
+        connection.execute(text(f"DROP TABLE {name}"))
+    connection.execute(text("ALTER TABLE users DROP COLUMN role"))
+
+
 def drop_series(connection: Connection) -> None:
     """Take away what migration 0007 added, and what came after it."""
+    drop_roles(connection)
     for name in ("series", "originals"):
         connection.execute(text(f"DROP TABLE {name}"))
     connection.execute(text("ALTER TABLE cases DROP COLUMN split"))

@@ -34,6 +34,7 @@ import { dimensionOf, preferences, windowFor } from "./preferences";
 import { MOST_BYTES, Preload } from "./preload";
 import { type Ruler, rulersOf } from "./rulers";
 import { RulerSteps } from "./rulersteps";
+import { may } from "./rights";
 import { areaOf, areaSeen, placeUnder, regionToMark, type Seen, seenAround, sidesAt, viewAs } from "./slide";
 import { SlideTiles } from "./slidetiles";
 import { fold, freeValue, opening, same, stepBack } from "./session";
@@ -116,8 +117,9 @@ export class Actions {
   async start(): Promise<void> {
     const last = lastCase();
     const left = last === null ? null : api.oneCase(last).catch(() => null); // it may be gone
-    const [methods, formats] = await Promise.all([api.methods(), api.formats(), this.refreshCases()]);
-    this.store.set({ methods, formats, left: await left });
+    const asked = [api.methods(), api.formats(), api.me(), this.refreshCases()] as const;
+    const [methods, formats, me] = await Promise.all(asked);
+    this.store.set({ methods, formats, me, left: await left });
     reportErrors(() => this.#tellLeft());
   }
 
@@ -641,13 +643,19 @@ export class Actions {
   async addCases(uploads: readonly api.Upload[]): Promise<void> {
     if (uploads.length === 0) return;
     const what = uploads.length === 1 ? uploads[0].name : plural(SAY.files, uploads.length);
-    await this.#adding(fill(SAY.uploading, { what }), (sent) =>
-      api.addCases(uploads, this.list.query.value.project, sent),
-    );
+    await this.#adding(fill(SAY.uploading, { what }), (sent) => api.addCases(uploads, this.#projectToAddTo(), sent));
   }
 
   async linkCase(path: string): Promise<void> {
-    await this.#adding(fill(SAY.reading, { what: path }), () => api.linkCase(path));
+    await this.#adding(fill(SAY.reading, { what: path }), () => api.linkCase(path, this.#projectToAddTo()));
+  }
+
+  /** Return the project that the list shows, else the usual one, or the first that this person may add to. */
+  #projectToAddTo(): string {
+    const { me } = this.store.state;
+    const shown = this.list.query.value.project;
+    if (shown !== "" || may(me, "reviewer", "default")) return shown;
+    return Object.keys(me.projects).find((project) => may(me, "reviewer", project)) ?? "";
   }
 
   async #adding(text: string, add: (sent: api.Sent) => Promise<api.Uploaded>): Promise<void> {

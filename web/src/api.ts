@@ -32,6 +32,10 @@ export type Slide = Schemas["SlideJson"];
 export type FieldOfView = Schemas["FieldOfViewJson"];
 export type Measures = Schemas["MeasuresJson"];
 export type RobotStep = Schemas["RobotStepJson"];
+export type Me = Schemas["MeJson"];
+export type Role = NonNullable<Me["everywhere"]>;
+export type Member = Schemas["MemberJson"];
+export type Invitation = Schemas["InvitationJson"];
 export type SessionInfo = Schemas["SessionJson"];
 
 export class ApiError extends Error {
@@ -117,7 +121,8 @@ export const addFrame = (id: string, frame: number): Promise<Case> =>
 
 export const setStatus = (id: string, status: "done" | "rejected" | "open", comment: string): Promise<Case> =>
   read(`api/cases/${id}/status`, { ...post({ status, comment }), method: "PUT" });
-export const linkCase = (path: string): Promise<Uploaded> => read("api/cases/link?report=true", post({ path }));
+export const linkCase = (path: string, project: string): Promise<Uploaded> =>
+  read("api/cases/link?report=true", post({ path, ...(project === "" ? {} : { project }) }));
 export const sessions = (id: string): Promise<SessionInfo[]> => read(`api/cases/${id}/sessions`);
 export const addSession = (id: string): Promise<Session> => read(`api/cases/${id}/sessions`, { method: "POST" });
 export const session = (id: string): Promise<Session> => read(`api/sessions/${id}`);
@@ -165,6 +170,16 @@ export async function surface(
   const tag = reply.headers.get("ETag")?.replaceAll('"', "") ?? "";
   return { content: await reply.arrayBuffer(), tag };
 }
+
+/** Return who is at this page, and what they may. */
+export const me = (): Promise<Me> => read("api/me");
+
+const membersOf = (project: string): string => `api/projects/${encodeURIComponent(project)}/members`;
+export const members = (project: string): Promise<Member[]> => read(membersOf(project));
+export const setRole = (project: string, name: string, role: Role | null): Promise<Member[]> =>
+  read(`${membersOf(project)}/${encodeURIComponent(name)}`, { ...post({ role }), method: "PUT" });
+export const invite = (project: string, name: string, role: Role): Promise<Invitation> =>
+  read(`api/projects/${encodeURIComponent(project)}/invitations`, post({ name, role }));
 
 /** End this browser's login, and its connections. */
 export async function logout(): Promise<void> {

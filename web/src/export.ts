@@ -6,6 +6,7 @@ import { h, icon, refill } from "./dom";
 import { entries } from "./formats";
 import { fill, phrases } from "./phrases";
 import type { State } from "./state";
+import { may } from "./rights";
 import { reportErrors, toast } from "./toasts";
 import { hasArchives, showSend } from "./views/archive";
 import { showResults } from "./views/results";
@@ -37,7 +38,8 @@ export function downloadMenu(actions: Actions): HTMLElement {
     event.stopPropagation();
     items[(next + items.length) % items.length]?.focus();
   });
-  const refresh = ({ opened, formats }: Pick<State, "opened" | "formats">): void => {
+  const refresh = ({ opened, formats, me }: Pick<State, "opened" | "formats" | "me">): void => {
+    const takes = opened !== null && may(me, "reviewer", opened.case.project); // more than this session's mask
     refill(list, [
       ...entries(formats, opened?.case.source ?? false, opened?.volume.shape[0] === 1).map(
         ({ suffix, title, patient }) =>
@@ -61,23 +63,25 @@ export function downloadMenu(actions: Actions): HTMLElement {
             ),
           ),
       ),
-      h(
-        "li",
-        {},
+      takes &&
         h(
-          "button",
-          {
-            type: "button",
-            class: "menu-item more",
-            onclick: () => {
-              list.hidePopover();
-              showResults(actions);
+          "li",
+          {},
+          h(
+            "button",
+            {
+              type: "button",
+              class: "menu-item more",
+              onclick: () => {
+                list.hidePopover();
+                showResults(actions);
+              },
             },
-          },
-          h("span", {}, phrases.results.more),
+            h("span", {}, phrases.results.more),
+          ),
         ),
-      ),
       opened !== null &&
+        takes &&
         opened.case.source &&
         hasArchives() &&
         h(
@@ -98,7 +102,7 @@ export function downloadMenu(actions: Actions): HTMLElement {
         ),
     ]);
   };
-  store.on(["opened", "formats"], refresh);
+  store.on(["opened", "formats", "me"], refresh);
   store.on(["opened", "formats"], ({ opened, formats }) => {
     button.disabled = opened === null || formats.length === 0;
   });

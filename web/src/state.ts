@@ -12,6 +12,7 @@ import type {
   FieldOfView,
   Finetune,
   Case,
+  Me,
   Measures,
   Event,
   Format,
@@ -31,6 +32,7 @@ import type { Person } from "./live";
 import type { Volume } from "./nifti";
 import { fill, phrases, plural } from "./phrases";
 import type { Robot } from "./robot";
+import { UNKNOWN } from "./rights";
 import { labelGone } from "./session";
 import { type Ruler, type RulerKind, RULERS } from "./rulers";
 import type { Slab } from "./slices";
@@ -107,6 +109,7 @@ export interface Preview {
 }
 
 export interface State {
+  readonly me: Me; // who is at this page, and what they may
   readonly methods: readonly Method[];
   readonly formats: readonly Format[];
   readonly cases: readonly Case[] | null; // some of the list; null until it arrived
@@ -196,6 +199,7 @@ export interface State {
 }
 
 export const INITIAL: State = {
+  me: UNKNOWN,
   methods: [],
   formats: [],
   cases: null,

@@ -16,6 +16,7 @@ Concurrency, in full:
   store, which are never held while another is taken.
 - Threads hand messages to the event loop with `call_soon_threadsafe`, under the session's
   lock, so everybody who watches a session receives the same things in the same order.
+- Who may do what is decided in one place, before every route: `rights`.
 - An event is in the store before it is accepted, and its answer before `answered` is said.
   Everything here is a cache of the store: a killed server loses nothing it answered, and
   answers what it accepted when the session is opened next.
@@ -37,7 +38,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
@@ -58,9 +59,11 @@ from segmend.server import (
     masks,
     measuring,
     operations,
+    people,
     projects,
     replies,
     requests,
+    rights,
     sessions,
     slides,
 )
@@ -109,6 +112,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         docs_url=None,  # it would load scripts from other sites
         redoc_url=None,
         lifespan=_lifespan,
+        dependencies=[Depends(rights.check_right)],
     )
     app.state.shared = shared
     replies.add_handlers(app, shared.told)
@@ -123,6 +127,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         slides,
         cases,
         projects,
+        people,
         sessions,
         masks,
         exports,

@@ -23,6 +23,7 @@ from segmend.server.exports import result_now
 from segmend.server.imports import Import
 from segmend.server.protocols.archived import LOOKING_SECONDS
 from segmend.server.replies import PROBLEMS
+from segmend.server.rights import Access, AccessNow
 from segmend.server.schemas import (
     ArchivedSeriesJson,
     ArchiveJson,
@@ -103,21 +104,30 @@ def page_of(listed: list[Study], offset: int, limit: int) -> tuple[list[Study], 
     response_model=list[ArchivedSeriesJson],
     summary="The series of a study",
 )
-async def series(archive: str, study: str, here: SharedNow) -> Response:
+async def series(archive: str, study: str, here: SharedNow, access: AccessNow) -> Response:
     found = here.imports.archive(archive)
     async with here.asking:
         listed = await run_in_threadpool(found.series, study)
     await run_in_threadpool(here.archived.look_into_files, seconds=LOOKING_SECONDS)
-    cases: dict[str, list[str]] = {}
-    for known in await run_in_threadpool(here.store.originals.known, study):
-        cases.setdefault(known.series, []).append(known.case)
+    cases = await run_in_threadpool(_made, here, access, study)
     return JSONResponse([{**asdict(one), "cases": cases.get(one.uid, [])} for one in listed])
+
+
+def _made(here: Shared, access: Access, study: str) -> dict[str, list[str]]:
+    """Return the cases that were made of each series of a study, those that may be seen."""
+    cases: dict[str, list[str]] = {}
+    for known in here.store.originals.known(study):
+        if access.visible is None or access.roles.may("annotator", here.store.case(known.case).project):
+            cases.setdefault(known.series, []).append(known.case)
+    return cases
 
 
 @router.post(
     "/archives/{archive}/imports", status_code=202, response_model=ImportJson, summary="Have a series made a case"
 )
-def begin(archive: str, body: Annotated[NewImportJson, Body()], here: SharedNow, who: UserNow) -> Response:
+def begin(archive: str, body: Annotated[NewImportJson, Body()], here: SharedNow, access: AccessNow) -> Response:
+    who = access.user
+    access.check("reviewer", body.project)
     return JSONResponse(to_json(here.imports.begin(archive, body.study, body.series, body.project, who)), 202)
 
 
@@ -145,7 +155,8 @@ def to_json(one: Import) -> dict[str, Any]:
 @router.post(
     "/archives/{archive}/results", response_model=SentJson, summary="Send a session's masks to the study of its image"
 )
-async def send(archive: str, body: Annotated[SendJson, Body()], here: SharedNow) -> Response:
+async def send(archive: str, body: Annotated[SendJson, Body()], here: SharedNow, access: AccessNow) -> Response:
+    await run_in_threadpool(access.check_session, "reviewer", body.session)
     here.imports.archive(archive)
     async with here.asking:
         sent = await run_in_threadpool(_send, here, archive, body.session, body.format)

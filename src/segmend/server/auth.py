@@ -51,6 +51,8 @@ from segmend.store.accounts import Accounts, token_hash
 OPEN = ("/api/health", "/readyz", "/healthz", "/status", "/auth/", "/ohif/segmend.js")
 # Where a browser logs in.
 LOGIN_PAGE = "/login"
+# Where somebody who was invited chooses a password; the code of the invitation is all that is needed.
+INVITATION_PAGE = "/invitation"
 # Where viewers that have their person log in send the token, as the password of a form: its route has it checked.
 LOGIN = "/auth/token"
 # The key under which a scope says who is connected, whatever a proxy's headers say.
@@ -159,7 +161,7 @@ class Gate:
         if scope["path"] == LOGIN:
             scope["state"]["check_token"] = partial(self._check_token, scope)
             return None
-        if scope["path"] == LOGIN_PAGE:
+        if scope["path"] in (LOGIN_PAGE, INVITATION_PAGE):
             scope["state"]["gate"] = self
             return None
         try:

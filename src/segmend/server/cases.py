@@ -19,6 +19,7 @@ from segmend.server import uploads
 from segmend.server.bodies import SmallBodyRoute
 from segmend.server.links import OutsideError
 from segmend.server.replies import PROBLEMS, problem
+from segmend.server.rights import AccessNow
 from segmend.server.schemas import (
     CaseJson,
     CasePageJson,
@@ -74,6 +75,7 @@ def case_to_json(case: CaseRecord) -> dict[str, Any]:
 
 
 def case_filter(
+    access: AccessNow,
     q: Annotated[str, Query(max_length=200, description="words in the name, patient, description or comment")] = "",
     status: Annotated[list[Status] | None, Query()] = None,
     project: Annotated[str | None, Query(max_length=300)] = None,
@@ -83,8 +85,10 @@ def case_filter(
     since: Annotated[date | None, Query()] = None,
     until: Annotated[date | None, Query(description="that day included")] = None,
 ) -> CaseFilter:
-    """Return the filter in a request's query."""
-    return CaseFilter(q, tuple(status or ()), project, modality, label, date_of, since, until)
+    """Return the filter in a request's query, for the projects that may be seen."""
+    if project is not None:
+        access.check("annotator", project)
+    return CaseFilter(q, tuple(status or ()), project, modality, label, date_of, since, until, access.visible)
 
 
 def case_order(sort: Annotated[SortKey, Query()] = "added", descending: Annotated[bool, Query()] = False) -> CaseOrder:
@@ -119,8 +123,8 @@ def cases(
 
 
 @router.get("/choices", response_model=ChoicesJson, summary="What the list of cases can be filtered by")
-def choices(here: SharedNow) -> Response:
-    return JSONResponse(asdict(here.store.choices()))
+def choices(here: SharedNow, access: AccessNow) -> Response:
+    return JSONResponse(asdict(here.store.choices(access.visible)))
 
 
 @router.post(
@@ -130,8 +134,9 @@ def choices(here: SharedNow) -> Response:
     summary="Upload images: a NIfTI, a photo, a zip, or all files of a DICOM folder",
     openapi_extra=uploads.BODY,
 )
-async def upload(request: Request, here: SharedNow, report: Report = False) -> Response:
+async def upload(request: Request, here: SharedNow, access: AccessNow, report: Report = False) -> Response:
     async with uploads.receive(request, here.settings) as upload, here.reading.turns:
+        access.check("reviewer", upload.project)
         added = await run_in_threadpool(uploads.add_cases, here.store, here.reading, upload)
     return JSONResponse(added_to_json(added, report=report), 201)
 
@@ -142,7 +147,10 @@ async def upload(request: Request, here: SharedNow, report: Report = False) -> R
     response_model=list[CaseJson] | UploadedJson,
     summary="Read images of the server's own machine",
 )
-async def link(body: Annotated[LinkJson, Body()], here: SharedNow, report: Report = False) -> Response:
+async def link(
+    body: Annotated[LinkJson, Body()], here: SharedNow, access: AccessNow, report: Report = False
+) -> Response:
+    access.check("reviewer", body.project)
     if not here.settings.link_folders:
         detail = (
             "This server does not read folders of its machine (--link-folder names some); upload the files instead."

@@ -18,6 +18,7 @@ from segmend.results.kinds import KINDS, file_name, kind_of, write_result
 from segmend.results.training import FOLDERS
 from segmend.server.cases import FilterNow
 from segmend.server.replies import PROBLEMS
+from segmend.server.rights import AccessNow
 from segmend.server.scratch import scratch_folder
 from segmend.server.state import Shared, SharedNow
 from segmend.store.records import CaseRecord
@@ -82,6 +83,7 @@ def result_now(here: Shared, session: str) -> CaseResult:
 )
 def results(
     here: SharedNow,
+    access: AccessNow,
     wanted: FilterNow,
     kinds: Annotated[
         list[str],
@@ -94,6 +96,8 @@ def results(
     if wanted.project is not None:
         here.store.project(wanted.project)
     found = [here.store.case(case) for case in cases] if cases else here.store.found_cases(wanted, OLDEST_FIRST)
+    for project in {case.project for case in found}:
+        access.check("reviewer", project)
     asked = Wanted(list(dict.fromkeys(kinds)), patient == "anonymous", here.settings.weights)
     name = file_name(found[0].name) if len(found) == 1 else file_name(wanted.project or "results")
     headers = {"Content-Disposition": f'attachment; filename="{_ascii(name)}.zip"'}

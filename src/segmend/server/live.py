@@ -40,6 +40,7 @@ from segmend.server.audience import Person
 from segmend.server.bodies import event_of, json_object
 from segmend.server.open_session import OpenSession
 from segmend.server.replies import UNEXPECTED, UnreadableError, problem, shorten, status_of
+from segmend.server.rights import MESSAGES, check_message
 from segmend.server.sessions import open_session
 from segmend.server.state import Shared, shared, user
 from segmend.server.work import log_failure
@@ -130,7 +131,7 @@ async def _receive(socket: WebSocket, session: OpenSession, outbox: Outbox, here
                 raise UnreadableError("This connection takes text; got bytes.")
             values = await run_in_threadpool(json_object, message["text"])
             number = values.get("id")
-            await run_in_threadpool(_do, session, values, outbox, here.settings.method, who)
+            await run_in_threadpool(_do, session, values, outbox, here, who)
         except (SegmendError, UnreadableError) as error:
             outbox.tell(json.dumps({"type": "error", "id": number, "message": shorten(here.told(error))}))
         except Exception as error:
@@ -138,18 +139,26 @@ async def _receive(socket: WebSocket, session: OpenSession, outbox: Outbox, here
             outbox.tell(json.dumps({"type": "error", "id": number, "message": UNEXPECTED}))
 
 
-def _do(session: OpenSession, values: dict[str, Any], outbox: Outbox, method: str, who: str) -> None:
-    number, cancel, event, here = (values.get(key) for key in ("id", "cancel", "event", "here"))
+def _do(session: OpenSession, values: dict[str, Any], outbox: Outbox, here: Shared, who: str) -> None:
+    number = values.get("id")
     if not (number is None or isinstance(number, int)):
         raise PromptError("A message's id needs a whole number.")
-    if isinstance(event, dict):
-        session.accept(event_of(event, session.session.shape, method=method), user=who, sender=outbox, number=number)
-    elif isinstance(cancel, int) and not isinstance(cancel, bool):
-        session.cancel(cancel, user=who)
-    elif isinstance(here, dict):
-        session.introduce(outbox, _person(here, who))
+    kind = next((key for key in MESSAGES if _fits(key, values.get(key))), None)
+    if kind is not None:
+        check_message(here, who, session.id, kind)
+    if kind == "event":
+        event = event_of(values["event"], session.session.shape, method=here.settings.method)
+        session.accept(event, user=who, sender=outbox, number=number)
+    elif kind == "cancel":
+        session.cancel(values["cancel"], user=who)
+    elif kind == "here":
+        session.introduce(outbox, _person(values["here"], who))
     else:
         raise PromptError("A message needs an 'event', the position to 'cancel', or who is 'here'.")
+
+
+def _fits(key: str, value: Any) -> bool:
+    return type(value) is (int if key == "cancel" else dict)
 
 
 def _person(values: dict[str, Any], who: str) -> Person:

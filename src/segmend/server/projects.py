@@ -15,6 +15,7 @@ from segmend.errors import PromptError
 from segmend.io.segmentcodes import structures as found_structures
 from segmend.server.bodies import MAX_SMALL_BYTES, Json, check_label, json_body
 from segmend.server.replies import PROBLEMS
+from segmend.server.rights import AccessNow
 from segmend.server.schemas import NewTemplateJson, ProjectJson, StructureJson, body
 from segmend.server.state import SharedNow
 from segmend.store.records import Project
@@ -33,8 +34,10 @@ def _label_to_json(label: Label) -> dict[str, Any]:
 
 
 @router.get("/projects", response_model=list[ProjectJson], summary="Projects, and what their sessions begin with")
-def projects(here: SharedNow) -> Response:
-    return JSONResponse([project_to_json(project) for project in here.store.projects()])
+def projects(here: SharedNow, access: AccessNow) -> Response:
+    seen = access.visible
+    found = [project for project in here.store.projects() if seen is None or project.name in seen]
+    return JSONResponse([project_to_json(project) for project in found])
 
 
 @router.put(

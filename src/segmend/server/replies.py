@@ -9,13 +9,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from segmend.errors import (
     BusyError,
     ConflictError,
     DiskFullError,
+    ForbiddenError,
     LimitError,
     ModelError,
     NotFoundError,
@@ -31,6 +34,7 @@ STATUSES: tuple[tuple[type[SegmendError], int], ...] = (
     (NotFoundError, 404),
     (ConflictError, 409),
     (LimitError, 413),
+    (ForbiddenError, 403),
     (UserError, 422),
     (DiskFullError, 507),
     (StoreError, 503),
@@ -101,10 +105,12 @@ def add_handlers(app: FastAPI, tell: Told) -> None:
     """Make an app answer all errors in one way, with the sentences that `tell` makes of them."""
 
     @app.exception_handler(SegmendError)
-    async def handle_segmend_error(_: Request, error: SegmendError) -> JSONResponse:
+    async def handle_segmend_error(connection: HTTPConnection, error: SegmendError) -> JSONResponse:
         reply = problem(status_of(error), tell(error))
         if isinstance(error, BusyError):
             reply.headers["Retry-After"] = str(RETRY_SECONDS)
+        if isinstance(connection, WebSocket):
+            await connection.send_denial_response(reply)
         return reply
 
     @app.exception_handler(UnreadableError)

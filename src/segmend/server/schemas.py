@@ -756,6 +756,50 @@ class SentJson(BaseModel):
     refused: Annotated[list[str], Field(description="DICOM's numbers of the reasons for those that it does not")]
 
 
+RoleName = Literal["annotator", "reviewer", "admin"]
+
+
+class MeJson(BaseModel):
+    """Who asks, and what they may."""
+
+    name: Annotated[str, Field(description="empty: without an account, who may do everything")]
+    everywhere: Annotated[RoleName | None, Field(description="the role in all projects")]
+    projects: Annotated[dict[str, RoleName], Field(description="the roles in single projects, which come before it")]
+    alone: Annotated[bool, Field(description="nobody has an account on this server")]
+
+
+class MemberJson(BaseModel):
+    """Somebody who has a role in a project."""
+
+    name: str
+    role: RoleName
+    everywhere: Annotated[RoleName | None, Field(description="the role in all projects")]
+    disabled: bool
+    invited: Annotated[bool, Field(description="has not chosen a password yet")]
+
+
+class NewRoleJson(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    role: Annotated[RoleName | None, Field(description="null: none")]
+
+
+class NewInvitationJson(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=300)]
+    role: RoleName = "annotator"
+    days: Annotated[float, Field(gt=0, le=90, description="after which the link opens nothing")] = 7
+
+
+class InvitationJson(BaseModel):
+    """An invitation; its code is told here alone."""
+
+    name: str
+    path: Annotated[str, Field(description="the address on this server with which a password is chosen, once")]
+    days: float
+
+
 def body(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
     """Return what the OpenAPI document says of a body that the route reads itself."""
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")

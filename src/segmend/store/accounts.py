@@ -2,13 +2,17 @@
 
 A password is for a person at a login page (argon2id), a token for programs and viewers. Whoever is disabled gets in by
 neither; what they did stays, with their name.
+
+A person has a role in all projects, or other ones in single projects (`records.Roles`). Somebody who is invited has
+neither password nor token until they choose a password with the code of their invitation, which works once.
 """
 
 from __future__ import annotations
 
 import hashlib
+import secrets
 import unicodedata
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from argon2 import PasswordHasher
@@ -18,12 +22,15 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from segmend.errors import ConflictError, NotFoundError, SettingsError
 from segmend.store import tables
 from segmend.store.database import Database
-from segmend.store.records import User, readable
+from segmend.store.records import EVERYTHING_ALLOWED, ROLES, Member, Role, Roles, User, readable
 
 # Least characters of a user's token, and of a password; and the most that is hashed of what somebody sends.
 TOKEN_LENGTH, PASSWORD_LENGTH, MOST = 16, 8, 1000
 
-USERS = tables.users
+# Days after which an invitation opens nothing, and the most that somebody may ask for.
+INVITATION_DAYS, MOST_DAYS = 7.0, 90.0
+
+USERS, MEMBERS, INVITATIONS = tables.users, tables.members, tables.invitations
 
 
 class Accounts:
@@ -34,9 +41,18 @@ class Accounts:
         self._hasher = PasswordHasher()
         self._nobodys = ""  # a hash that no password has, made when it is first needed
 
-    def add(self, name: str, *, token: str | None = None, password: str | None = None) -> User:
-        """Return a new user; ConflictError where the name or the token is taken."""
+    def add(
+        self,
+        name: str,
+        *,
+        token: str | None = None,
+        password: str | None = None,
+        role: Role | None = "annotator",
+        project: str | None = None,
+    ) -> User:
+        """Return a new user, with this role in one project, or in all; ConflictError where name or token is taken."""
         _check_name(name)
+        _check_role(role)
         hashed, digest = self._hash(password), _token_digest(token)
         with self._database.writing() as connection:
             taken = USERS.c.name == name
@@ -45,7 +61,11 @@ class Accounts:
             if connection.scalar(select(func.count()).where(taken)):
                 raise ConflictError(f"The user {name!r} or this token exists already; choose another.")
             row = {"name": name, "token_hash": digest, "password_hash": hashed, "created": datetime.now(UTC)}
-            connection.execute(insert(USERS).values(**row, disabled=False))
+            everywhere = role if project is None else None
+            connection.execute(insert(USERS).values(**row, disabled=False, role=everywhere))
+            if project is not None and role is not None:
+                _check_project(connection, project)
+                connection.execute(insert(MEMBERS).values(project=project, user=name, role=role))
         return self.get(name)
 
     def everybody(self) -> list[User]:
@@ -82,6 +102,78 @@ class Accounts:
         with self._database.writing() as connection:
             self._row(connection, name)
             connection.execute(delete(USERS).where(USERS.c.name == name))
+
+    # Roles
+
+    def roles(self, name: str) -> Roles:
+        """Return what somebody is; the empty name is whoever uses the server without an account, and may everything."""
+        if not name:
+            return EVERYTHING_ALLOWED
+        with self._database.reading() as connection:
+            everywhere = connection.scalar(select(USERS.c.role).where(USERS.c.name == name))
+            rows = connection.execute(select(MEMBERS).where(MEMBERS.c.user == name)).all()
+        return Roles(everywhere, {row.project: row.role for row in rows})
+
+    def set_role(self, name: str, role: Role | None, *, project: str | None = None) -> None:
+        """Give a user a role in all projects, or in one; None takes it away."""
+        _check_role(role)
+        with self._database.writing() as connection:
+            self._row(connection, name)
+            if project is None:
+                connection.execute(update(USERS).where(USERS.c.name == name).values(role=role))
+                return
+            _check_project(connection, project)
+            connection.execute(delete(MEMBERS).where(MEMBERS.c.user == name, MEMBERS.c.project == project))
+            if role is not None:
+                connection.execute(insert(MEMBERS).values(project=project, user=name, role=role))
+
+    def members(self, project: str) -> list[Member]:
+        """Return who has a role in a project, by name."""
+        with self._database.reading() as connection:
+            _check_project(connection, project)
+            rows = connection.execute(select(MEMBERS).where(MEMBERS.c.project == project)).all()
+            own = {row.user: row.role for row in rows}
+            users = [_user(row) for row in connection.execute(select(USERS).order_by(USERS.c.name))]
+        found = [(user, Roles(user.role, {project: own[user.name]} if user.name in own else {})) for user in users]
+        return [Member(user, role) for user, roles in found if (role := roles.at(project)) is not None]
+
+    def are_there(self) -> bool:
+        """Tell whether there are users at all."""
+        with self._database.reading() as connection:
+            return connection.scalar(select(USERS.c.name).limit(1)) is not None
+
+    # Invitations
+
+    def invite(self, name: str, *, days: float = INVITATION_DAYS) -> str:
+        """Return the code with which a user chooses a password, once; an earlier one opens nothing any more.
+
+        ConflictError where the user has a password already: that is theirs alone to change.
+        """
+        if not 0 < days <= MOST_DAYS:
+            raise SettingsError(f"An invitation lasts more than 0 and at most {MOST_DAYS:.0f} days; got {days:g}.")
+        code = secrets.token_urlsafe(32)
+        with self._database.writing() as connection:
+            if self._row(connection, name).password_hash is not None:
+                raise ConflictError(f"{name} has a password already; segmend user password {name} gives another one.")
+            connection.execute(delete(INVITATIONS).where(INVITATIONS.c.user == name))
+            expires = datetime.now(UTC) + timedelta(days=days)
+            connection.execute(insert(INVITATIONS).values(user=name, code_hash=token_hash(code), expires=expires))
+        return code
+
+    def invited(self, code: str) -> str | None:
+        """Return whom the code of an invitation is for; None where it opens nothing, or not any longer."""
+        with self._database.reading() as connection:
+            return _invited(connection, code)
+
+    def accept(self, code: str, password: str) -> str | None:
+        """Give the user of an invitation this password and return their name; None where the code opens nothing."""
+        hashed = self._hash(password)
+        with self._database.writing() as connection:
+            name = _invited(connection, code)
+            if name is not None:
+                connection.execute(update(USERS).where(USERS.c.name == name).values(password_hash=hashed))
+                connection.execute(delete(INVITATIONS).where(INVITATIONS.c.user == name))
+        return name
 
     # Who is it
 
@@ -158,5 +250,26 @@ def _check_name(name: str) -> None:
         raise SettingsError(f"A user's name needs 1 to {tables.NAME_LENGTH} readable characters; got {name[:40]!r}.")
 
 
+def _check_role(role: str | None) -> None:
+    if role is not None and role not in ROLES:
+        raise SettingsError(f"A role is {', '.join(ROLES[:-1])} or {ROLES[-1]}; got {role[:40]!r}.")
+
+
+def _check_project(connection: Connection, project: str) -> None:
+    known = readable(project) and connection.scalar(
+        select(tables.projects.c.name).where(tables.projects.c.name == project)
+    )
+    if not known:
+        raise NotFoundError(f"There is no project {project!r}.")
+
+
+def _invited(connection: Connection, code: str) -> str | None:
+    query = select(INVITATIONS.c.user).join_from(INVITATIONS, USERS, INVITATIONS.c.user == USERS.c.name)
+    found = (INVITATIONS.c.code_hash == token_hash(code)) & (INVITATIONS.c.expires > datetime.now(UTC))
+    name: str | None = connection.scalar(query.where(found, USERS.c.disabled.is_(False)))
+    return name
+
+
 def _user(row: Row[Any]) -> User:
-    return User(row.name, row.created, row.disabled, row.password_hash is not None, row.token_hash is not None)
+    known = (row.password_hash is not None, row.token_hash is not None)
+    return User(row.name, row.created, row.disabled, *known, row.role)

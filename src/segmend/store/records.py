@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
@@ -18,6 +18,9 @@ from segmend.io.axes import is_timed
 Status = Literal["untouched", "begun", "done", "rejected"]
 # How far a case is, in the order of the work; the database keeps the place in this row.
 STATUSES: tuple[Status, ...] = get_args(Status)
+Role = Literal["annotator", "reviewer", "admin"]
+# What somebody is in a project; each may do what those before it may.
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,51 @@ class User:
     disabled: bool = False
     has_password: bool = False
     has_token: bool = False
+    role: Role | None = None  # in all projects
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What somebody is: in all projects, and in single ones, where that is another role.
+
+    >>> ada = Roles("annotator", {"lungs": "reviewer"})
+    >>> ada.at("lungs"), ada.at("knees"), Roles(None, {}).at("lungs"), Roles("admin", {"lungs": "reviewer"}).at("lungs")
+    ('reviewer', 'annotator', None, 'admin')
+    >>> ada.may("reviewer", "lungs"), ada.may("reviewer", "knees"), ada.projects_as("reviewer", ["lungs", "knees"])
+    (True, False, ('lungs',))
+    """
+
+    everywhere: Role | None
+    projects: Mapping[str, Role]
+
+    def at(self, project: str) -> Role | None:
+        """Return the role in a project; whoever is admin of all of them is so in each."""
+        return "admin" if self.everywhere == "admin" else self.projects.get(project, self.everywhere)
+
+    def may(self, role: Role, project: str) -> bool:
+        """Tell whether this is that role in a project, or a higher one."""
+        return is_at_least(self.at(project), role)
+
+    def projects_as(self, role: Role, projects: Iterable[str]) -> tuple[str, ...]:
+        """Return those of some projects in which this is that role, or a higher one."""
+        return tuple(project for project in projects if self.may(role, project))
+
+
+# What the server's own token may, and whoever needs none.
+EVERYTHING_ALLOWED = Roles("admin", {})
+
+
+def is_at_least(role: Role | None, least: Role) -> bool:
+    """Tell whether a role is this one or a higher one."""
+    return role is not None and ROLES.index(role) >= ROLES.index(least)
+
+
+@dataclass(frozen=True)
+class Member:
+    """Somebody who has a role in a project."""
+
+    user: User
+    role: Role
 
 
 def readable(text: str) -> bool:

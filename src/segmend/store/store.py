@@ -355,10 +355,10 @@ class Store:
             found = None if values is None else worklist.neighbour(connection, values, listed, order, back=back)
         return None if found is None else self.case(found)
 
-    def choices(self) -> Choices:
-        """Return what the worklist can be filtered by."""
+    def choices(self, visible: Sequence[str] | None = None) -> Choices:
+        """Return what the worklist can be filtered by, in these projects or in all."""
         with self._database.reading() as connection:
-            return worklist.choices(connection)
+            return worklist.choices(connection, visible)
 
     def set_status(
         self, case_id: str, status: Status | Literal["open"], comment: str = "", *, user: str = ""

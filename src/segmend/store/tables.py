@@ -227,6 +227,23 @@ users = Table(
     Column("created", Moment, nullable=False),
     Column("password_hash", Text),  # argon2id; NULL: none
     Column("disabled", Boolean, nullable=False, server_default=false()),
+    Column("role", String(20)),  # in all projects; NULL: none but what `members` says
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("project", ForeignKey("projects.name", ondelete="CASCADE"), primary_key=True),
+    Column("user", ForeignKey("users.name", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("role", String(20), nullable=False),
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("user", ForeignKey("users.name", ondelete="CASCADE"), primary_key=True),
+    Column("code_hash", String(64), nullable=False, unique=True),
+    Column("expires", Moment, nullable=False),
 )
 
 visitors = Table(

@@ -83,12 +83,14 @@ class CaseFilter:
     date_of: DateKey = "added"
     since: date | None = None
     until: date | None = None  # that day included
+    projects: tuple[str, ...] | None = None  # that may be seen; None: all
 
     @property
     def columns(self) -> list[ColumnElement[bool]]:
         """The conditions on what a case says of itself, but that on its status."""
         wanted = ((CASES.project, self.project), (CASES.modality, self.modality))
         own = [] if self.project is not None else [CASES.project != VIEWERS]  # which would flood the list
+        own += [] if self.projects is None else [CASES.project.in_(self.projects)]
         return [*own, *(column == value for column, value in wanted if value is not None), *self._dates]
 
     @property
@@ -228,12 +230,17 @@ def neighbour(
     return connection.scalar(query.order_by(*there.clauses).limit(1))
 
 
-def choices(connection: Connection) -> Choices:
-    """Return what there is to filter by."""
-    labels = tables.labels.c
+def choices(connection: Connection, visible: Sequence[str] | None = None) -> Choices:
+    """Return what there is to filter by, in these projects or in all."""
+    labels, sessions = tables.labels.c, tables.sessions.c
     used = select(labels.name).group_by(labels.name).order_by(func.count().desc(), labels.name).limit(MAX_LABELS)
     modalities = select(CASES.modality).where(CASES.modality != "").distinct().order_by(CASES.modality)
     projects = select(tables.projects.c.name).order_by(tables.projects.c.name)
+    if visible is not None:
+        joined = tables.labels.join(tables.sessions, labels.session == sessions.id)
+        used = used.select_from(joined.join(tables.cases, sessions.case == CASES.id)).where(CASES.project.in_(visible))
+        modalities = modalities.where(CASES.project.in_(visible))
+        projects = projects.where(tables.projects.c.name.in_(visible))
     return Choices(*(tuple(connection.scalars(query)) for query in (projects, modalities, used)))
 
 

@@ -4,12 +4,13 @@ import { fill, phrases, plural } from "../phrases";
 import "../worklist.css";
 import { useSignal } from "@preact/signals";
 import { render } from "preact";
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import type { Actions } from "../actions";
 import type { Case } from "../api";
 import { SEARCH } from "../casekeys";
 import { h, set } from "../dom";
 import { pickFiles, pickFolder } from "../drop";
+import { may, mayAnywhere } from "../rights";
 import { knownThumbnail, thumbnail } from "../thumbnails";
 import { reportErrors } from "../toasts";
 import {
@@ -31,6 +32,7 @@ import { FromArchive } from "./archive";
 import { confirmDelete, linkDialog } from "./dialogs";
 import { fieldOf, Icon, IconButton } from "./elements";
 import { kindAndSize } from "./header";
+import { showMembers } from "./members";
 import { showResults } from "./results";
 
 const SAY = phrases.worklist;
@@ -54,26 +56,41 @@ export function casesPanel(actions: Actions): HTMLElement {
 function Worklist({ actions }: { readonly actions: Actions }) {
   const filtering = useSignal(false);
   const { list } = actions;
+  const me = useMemo(() => fieldOf(actions.store, "me"), []).value;
+  const adds = mayAnywhere(me, "reviewer");
   const active = filtersOf(list.query.value);
   return (
     <>
       <div class="section-head">
         <h2>{SAY.title}</h2>
         <div class="header-group">
-          <IconButton
-            name="download"
-            label={SAY.results}
-            onClick={() => {
-              showResults(actions);
-            }}
-          />
-          <IconButton
-            name="link"
-            label={SAY.link}
-            onClick={() => {
-              linkDialog(actions);
-            }}
-          />
+          {mayAnywhere(me, "admin") && (
+            <IconButton
+              name="people"
+              label={phrases.members.title}
+              onClick={() => {
+                reportErrors(() => showMembers(actions));
+              }}
+            />
+          )}
+          {adds && (
+            <>
+              <IconButton
+                name="download"
+                label={SAY.results}
+                onClick={() => {
+                  showResults(actions);
+                }}
+              />
+              <IconButton
+                name="link"
+                label={SAY.link}
+                onClick={() => {
+                  linkDialog(actions);
+                }}
+              />
+            </>
+          )}
         </div>
       </div>
       <div class="case-search" role="search">
@@ -112,20 +129,22 @@ function Worklist({ actions }: { readonly actions: Actions }) {
       <Progress actions={actions} />
       <Order actions={actions} />
       <Rows actions={actions} />
-      <div class="add-area">
-        <div class="add-buttons">
-          <button type="button" class="button" onClick={pickFiles(actions)}>
-            <Icon name="file" />
-            {SAY.addFiles}
-          </button>
-          <button type="button" class="button" aria-label={SAY.addFolder} onClick={pickFolder(actions)}>
-            <Icon name="folder" />
-            {SAY.folder}
-          </button>
+      {adds && (
+        <div class="add-area">
+          <div class="add-buttons">
+            <button type="button" class="button" onClick={pickFiles(actions)}>
+              <Icon name="file" />
+              {SAY.addFiles}
+            </button>
+            <button type="button" class="button" aria-label={SAY.addFolder} onClick={pickFolder(actions)}>
+              <Icon name="folder" />
+              {SAY.folder}
+            </button>
+          </div>
+          <FromArchive actions={actions} />
+          <p class="hint">{SAY.drop}</p>
         </div>
-        <FromArchive actions={actions} />
-        <p class="hint">{SAY.drop}</p>
-      </div>
+      )}
     </>
   );
 }
@@ -414,6 +433,7 @@ interface RowProps {
 }
 
 function Row({ actions, one, place, total, current, reachable }: RowProps) {
+  const deletes = may(actions.store.state.me, "admin", one.project);
   const details = kindAndSize(one);
   const work = one.seconds >= 1 ? duration(one.seconds) : "";
   const comment = one.comment === "" ? "" : `\n${one.comment}`;
@@ -443,20 +463,22 @@ function Row({ actions, one, place, total, current, reachable }: RowProps) {
           <span class="case-row-time">{work}</span>
         </span>
       </button>
-      <span class="case-row-delete">
-        <button
-          type="button"
-          class="icon-button small"
-          tabIndex={reachable ? 0 : -1}
-          aria-label={fill(SAY.delete, { name: one.name })}
-          title={fill(SAY.delete, { name: one.name })}
-          onClick={() => {
-            confirmDelete(actions, one);
-          }}
-        >
-          <Icon name="trash" />
-        </button>
-      </span>
+      {deletes && (
+        <span class="case-row-delete">
+          <button
+            type="button"
+            class="icon-button small"
+            tabIndex={reachable ? 0 : -1}
+            aria-label={fill(SAY.delete, { name: one.name })}
+            title={fill(SAY.delete, { name: one.name })}
+            onClick={() => {
+              confirmDelete(actions, one);
+            }}
+          >
+            <Icon name="trash" />
+          </button>
+        </span>
+      )}
     </li>
   );
 }

@@ -8,6 +8,7 @@ import type { Label, Structure } from "../api";
 import { h } from "../dom";
 import { isTouched, objectsOf, overlaps, titleOf } from "../labels";
 import { fill, objectName, phrases } from "../phrases";
+import { may } from "../rights";
 import { reportErrors } from "../toasts";
 import { fieldOf, Icon } from "./elements";
 import { showRendered } from "./rendered";
@@ -26,6 +27,7 @@ function Details({ actions }: { readonly actions: Actions }) {
   const { store } = actions;
   const fields = useMemo(
     () => ({
+      me: fieldOf(store, "me"),
       labels: fieldOf(store, "labels"),
       label: fieldOf(store, "label"),
       opened: fieldOf(store, "opened"),
@@ -105,15 +107,17 @@ function Details({ actions }: { readonly actions: Actions }) {
           <span class="object-count">{fill(SAY.objectOf, { n: label.instance, count: objects.length })}</span>
         )}
       </div>
-      <button
-        type="button"
-        class="link template-open"
-        onClick={() => {
-          reportErrors(() => showTemplate(actions));
-        }}
-      >
-        {SAY.template}
-      </button>
+      {may(fields.me.value, "admin", fields.opened.value.case.project) && (
+        <button
+          type="button"
+          class="link template-open"
+          onClick={() => {
+            reportErrors(() => showTemplate(actions));
+          }}
+        >
+          {SAY.template}
+        </button>
+      )}
     </div>
   );
 }

@@ -4,6 +4,7 @@ import type { Actions } from "../actions";
 import { h, icon } from "../dom";
 import { pickFiles, pickFolder } from "../drop";
 import { fill, phrases } from "../phrases";
+import { mayAnywhere } from "../rights";
 import { waitingWords } from "../state";
 import { reportErrors } from "../toasts";
 import { mark } from "./header";
@@ -24,30 +25,27 @@ export function emptyState(actions: Actions): HTMLElement {
     const first = store.state.left ?? store.state.cases?.at(0);
     if (first !== undefined) reportErrors(() => actions.openCase(first.id));
   });
+  const adding = [
+    h(
+      "button",
+      { type: "button", class: "button large", onclick: pickFiles(actions) },
+      icon("file"),
+      phrases.worklist.addFiles,
+    ),
+    h(
+      "button",
+      { type: "button", class: "button large", onclick: pickFolder(actions) },
+      icon("folder"),
+      phrases.worklist.addFolder,
+    ),
+  ];
   const element = h(
     "div",
     { class: "empty" },
     mark(),
     h("h1", {}, SAY.title),
     lead,
-    h(
-      "div",
-      { class: "empty-buttons" },
-      sample,
-      tour,
-      h(
-        "button",
-        { type: "button", class: "button large", onclick: pickFiles(actions) },
-        icon("file"),
-        phrases.worklist.addFiles,
-      ),
-      h(
-        "button",
-        { type: "button", class: "button large", onclick: pickFolder(actions) },
-        icon("folder"),
-        phrases.worklist.addFolder,
-      ),
-    ),
+    h("div", { class: "empty-buttons" }, sample, tour, ...adding),
     h(
       "ol",
       { class: "empty-steps" },
@@ -56,12 +54,14 @@ export function emptyState(actions: Actions): HTMLElement {
       h("li", {}, h("b", {}, SAY.download), SAY.downloadText),
     ),
   );
-  store.on(["opened", "loading", "cases", "left"], ({ opened, loading, cases, left }) => {
+  store.on(["opened", "loading", "cases", "left", "me"], ({ opened, loading, cases, left, me }) => {
+    const adds = mayAnywhere(me, "reviewer");
+    for (const button of adding) button.hidden = !adds;
     element.hidden = opened !== null || loading !== null;
     const first = left ?? cases?.at(0);
     sample.hidden = tour.hidden = first === undefined;
     sample.textContent = first === undefined ? "" : fill(left === null ? SAY.open : SAY.continue, { name: first.name });
-    lead.textContent = first === undefined ? SAY.dropFirst : SAY.pick;
+    lead.textContent = !adds ? SAY.pickOne : first === undefined ? SAY.dropFirst : SAY.pick;
   });
   return element;
 }

@@ -6,6 +6,7 @@ import type { Actions } from "../actions";
 import { pickSeries } from "../drop";
 import { h } from "../dom";
 import { fill, phrases } from "../phrases";
+import { may } from "../rights";
 import { seriesInfo } from "../state";
 import { reportErrors } from "../toasts";
 import { fieldOf, IconButton } from "./elements";
@@ -20,29 +21,34 @@ export function seriesList(actions: Actions): HTMLElement {
 }
 
 function SeriesList({ actions }: { readonly actions: Actions }) {
-  const field = useMemo(() => fieldOf(actions.store, "opened"), []);
+  const [field, me] = useMemo(() => [fieldOf(actions.store, "opened"), fieldOf(actions.store, "me")] as const, []);
   const opened = field.value;
   if (opened === null || opened.photo) return null;
+  const adds = may(me.value, "reviewer", opened.case.project);
   return (
     <>
       <ul class="series-list" aria-label={SAY.list}>
         {opened.beside.map(({ id, name, modality }) => (
           <li key={id}>
             <span>{modality === "" ? name : `${name} (${modality})`}</span>
-            <IconButton
-              name="close"
-              small
-              label={fill(SAY.remove, { name })}
-              onClick={() => {
-                reportErrors(() => actions.removeSeries(id));
-              }}
-            />
+            {adds && (
+              <IconButton
+                name="close"
+                small
+                label={fill(SAY.remove, { name })}
+                onClick={() => {
+                  reportErrors(() => actions.removeSeries(id));
+                }}
+              />
+            )}
           </li>
         ))}
       </ul>
-      <button type="button" class="link series-add" title={SAY.addTitle} onClick={pickSeries(actions)}>
-        {SAY.add}
-      </button>
+      {adds && (
+        <button type="button" class="link series-add" title={SAY.addTitle} onClick={pickSeries(actions)}>
+          {SAY.add}
+        </button>
+      )}
     </>
   );
 }

@@ -6,7 +6,7 @@ import type { Actions } from "../actions";
 import { SIDES, THEMES } from "../appearance";
 import { fieldOf } from "./elements";
 import { showRendered } from "./rendered";
-import { type Language, LANGUAGES, phrases } from "../phrases";
+import { fill, type Language, LANGUAGES, phrases } from "../phrases";
 import { prefer, preferences } from "../preferences";
 
 const SAY = phrases.settings;
@@ -18,8 +18,16 @@ export function showSettings(actions: Actions): void {
 function Settings({ actions }: { readonly actions: Actions }) {
   const { store } = actions;
   const [theme, panel] = useMemo(() => [fieldOf(store, "theme"), fieldOf(store, "panel")], []);
+  const { me } = store.state;
   return (
     <>
+      {me.name !== "" && (
+        <p class="hint">
+          {me.everywhere === null
+            ? fill(phrases.members.youNone, { name: me.name })
+            : fill(phrases.members.you, { name: me.name, role: phrases.members[me.everywhere] })}
+        </p>
+      )}
       <Choice
         name="theme"
         title={SAY.colours}

@@ -30,7 +30,7 @@ from fastapi.routing import APIRoute
 from segmend import methods
 from segmend.core.image import Box, Index, MaskArray, bounds, whole
 from segmend.core.prompts import Click, Drawn, Prompt
-from segmend.errors import LimitError, NotFoundError, PromptError, SettingsError, UserError
+from segmend.errors import ForbiddenError, LimitError, NotFoundError, PromptError, SettingsError, UserError
 from segmend.server.bodies import Json, json_body
 from segmend.server.open_session import OpenSession
 from segmend.server.protocols import nnia
@@ -87,6 +87,8 @@ class ViewersRoute(APIRoute):
                 return problem(503, told(error))
             except LimitError as error:
                 return problem(413, told(error))
+            except ForbiddenError as error:
+                return problem(403, told(error))
             except UserError as error:
                 return problem(400, told(error))
 

@@ -9,13 +9,13 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
-from segmend.errors import LimitError, NotFoundError, UserError
+from segmend.errors import ForbiddenError, LimitError, NotFoundError, UserError
 from segmend.server.protocols.visits import FullError, LeaseError
 from segmend.server.replies import problem
 
 
 class ToldRoute(APIRoute):
-    """A route that tells why it refuses: 404 for what is gone, 503 when there is no room, 413 and 400."""
+    """A route that tells why it refuses: 404 for what is gone, 403, 503 when there is no room, 413 and 400."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -30,6 +30,8 @@ class ToldRoute(APIRoute):
                 return JSONResponse({"detail": told(error)}, 503, {"Retry-After": "10"})
             except LimitError as error:
                 return problem(413, told(error))
+            except ForbiddenError as error:
+                return problem(403, told(error))
             except UserError as error:
                 return problem(400, told(error))
 

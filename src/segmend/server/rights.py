@@ -1,0 +1,241 @@
+"""Who may do what: for every route, and every kind of message of a live connection, the role that it needs and where.
+
+This is the one place where roles are enforced. `check_right` runs before every route, looks the route up in `RIGHTS`
+and refuses with 403 and a sentence; a route that is not in the table is refused to everybody who has a name. Whoever
+uses the server without an account, by its own token or as the account that runs it, may do everything.
+
+Where a request names its project only in its body or its query, the table says `asked`: the route is for who has the
+role in any project, and the route itself asks `Access.check` about the project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal, NamedTuple, cast
+
+from fastapi import Depends
+from fastapi.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
+
+from segmend.errors import ForbiddenError
+from segmend.server.state import Shared, shared, user
+from segmend.store import Store
+from segmend.store.records import EVERYTHING_ALLOWED, Role, Roles, is_at_least
+from segmend.store.visitors import VIEWERS
+
+# Where a role is needed: nowhere (whoever is let in), in the project of what the address names, in the project that
+# the request names otherwise, in that of the images that viewers bring, or in all projects.
+Where = Literal["nowhere", "project", "case", "session", "asked", "viewers", "everywhere"]
+
+
+class Right(NamedTuple):
+    """The role that something needs, and where."""
+
+    role: Role | None
+    where: Where
+
+
+LET_IN = Right(None, "nowhere")
+VISIT, ARCHIVE, DATASTORE = (
+    Right("annotator", "viewers"),
+    Right("reviewer", "everywhere"),
+    Right("annotator", "everywhere"),
+)
+
+
+def _all(right: Right, *routes: str) -> dict[str, Right]:
+    return dict.fromkeys(routes, right)
+
+
+RIGHTS: Mapping[str, Right] = {
+    # what tells nothing of anybody, and one's own
+    **_all(
+        LET_IN,
+        "GET /api/health", "GET /readyz", "GET /metrics", "GET /login", "POST /login", "GET /invitation",
+        "POST /invitation", "GET /api/methods", "GET /api/formats", "GET /api/structures", "POST /api/logout",
+        "GET /api/me", "GET /api/archives", "GET /api/imports", "GET /api/imports/{number}",
+        "DELETE /api/imports/{number}",
+    ),
+    # lists, of the projects that somebody is in
+    **_all(Right("annotator", "asked"), "GET /api/cases", "GET /api/cases/choices", "GET /api/projects"),
+    # cases
+    **_all(
+        Right("annotator", "case"),
+        "GET /api/cases/{case}", "GET /api/cases/{case}/next", "GET /api/cases/{case}/thumbnail",
+        "GET /api/cases/{case}/volume.nii", "GET /api/cases/{case}/slices", "GET /api/cases/{case}/series",
+        "GET /api/cases/{case}/series/{series}/volume.nii", "GET /api/cases/{case}/series/{series}/slices",
+        "PUT /api/cases/{case}/status", "GET /api/cases/{case}/sessions", "POST /api/cases/{case}/sessions",
+    ),
+    **_all(
+        Right("reviewer", "case"),
+        "POST /api/cases/{case}/series", "DELETE /api/cases/{case}/series/{series}",
+        "POST /api/cases/{case}/frames/{frame}",
+    ),
+    **_all(Right("admin", "case"), "DELETE /api/cases/{case}"),
+    **_all(Right("reviewer", "asked"), "POST /api/cases", "POST /api/cases/link", "GET /api/results.zip"),
+    # sessions
+    **_all(
+        Right("annotator", "session"),
+        "GET /api/sessions/{session}", "GET /api/sessions/{session}/map", "GET /api/sessions/{session}/uncertain",
+        "GET /api/sessions/{session}/measures", "GET /api/sessions/{session}/surfaces/{label}",
+        "GET /api/sessions/{session}/export", "POST /api/sessions/{session}/events",
+        "POST /api/sessions/{session}/preview", "POST /api/sessions/{session}/compare",
+        "POST /api/sessions/{session}/robot", "PUT /api/sessions/{session}/labels/{value}",
+        "DELETE /api/sessions/{session}/labels/{value}", "POST /api/sessions/{session}/prompts",
+        "POST /api/sessions/{session}/edits", "DELETE /api/sessions/{session}/prompts/{event}",
+        "POST /api/sessions/{session}/undo", "POST /api/sessions/{session}/redo",
+        "POST /api/sessions/{session}/masks", "WS /api/sessions/{session}/live",
+    ),
+    # projects and people
+    **_all(
+        Right("admin", "project"),
+        "PUT /api/projects/{project}/template", "GET /api/projects/{project}/members",
+        "PUT /api/projects/{project}/members/{name}", "POST /api/projects/{project}/invitations",
+    ),
+    # archives
+    **_all(
+        Right("reviewer", "asked"),
+        "GET /api/archives/{archive}/studies", "GET /api/archives/{archive}/studies/{study}/series",
+        "POST /api/archives/{archive}/imports", "POST /api/archives/{archive}/results",
+    ),
+    # nnInteractive and the older plug-in of 3D Slicer: what a viewer brought itself
+    **_all(
+        VISIT,
+        "POST /upload_image", "POST /upload_segment", "POST /add_point_interaction", "POST /add_bbox_interaction",
+        "POST /add_scribble_interaction", "POST /add_lasso_interaction", "POST /claim", "POST /release",
+        "POST /heartbeat", "GET /lease_status", "POST /set_image", "POST /set_target_buffer", "POST /set_do_autozoom",
+        "POST /reset_interactions", "POST /add_initial_seg_interaction", "POST /undo", "POST /predict",
+    ),
+    **_all(LET_IN, "GET /healthz", "GET /capabilities", "GET /status", "GET /v2/models"),
+    # ITK-SNAP
+    **_all(
+        VISIT,
+        "GET /v2/start_session/{model}", "GET /end_session/{session}", "GET /v2/end_session/{session}",
+        "GET /reset_interactions/{session}", "GET /v2/reset_interactions/{session}", "POST /upload_raw/{session}",
+        "POST /v2/upload_raw/{session}", "GET /v2/process_point_interaction/{session}",
+        "POST /process_scribble_interaction/{session}", "POST /process_lasso_interaction/{session}",
+    ),
+    # MONAI Label, which knows one list of all cases
+    **_all(LET_IN, "GET /auth/", "POST /auth/token", "GET /auth/token/valid", "POST /train/{model}", "GET /train"),
+    **_all(LET_IN, "DELETE /train/", "POST /train/", "GET /train/"),
+    **_all(
+        DATASTORE,
+        "GET /info", "GET /info/", "POST /activelearning/{strategy}", "GET /datastore", "GET /datastore/",
+        "PUT /datastore/", "PUT /datastore/image", "GET /datastore/image", "HEAD /datastore/image",
+        "GET /datastore/image/info", "GET /datastore/label", "HEAD /datastore/label", "PUT /datastore/label",
+        "PUT /session/", "GET /session/{session}", "DELETE /session/{session}", "POST /infer/{model}",
+    ),
+    # DICOMweb: all cases and everybody's masks
+    **_all(
+        ARCHIVE,
+        "GET /dicom-web/studies", "GET /dicom-web/series", "GET /dicom-web/studies/{study}/series",
+        "GET /dicom-web/studies/{study}/instances", "GET /dicom-web/studies/{study}/series/{series}/instances",
+        "GET /dicom-web/studies/{study}/metadata", "GET /dicom-web/studies/{study}/series/{series}/metadata",
+        "GET /dicom-web/studies/{study}/series/{series}/instances/{instance}/metadata",
+        "GET /dicom-web/studies/{study}/series/{series}",
+        "GET /dicom-web/studies/{study}/series/{series}/instances/{instance}",
+        "GET /dicom-web/studies/{study}/series/{series}/instances/{instance}/frames/{numbers}",
+    ),
+}  # fmt: skip
+# What each message of a live connection needs in the project of its session, by the key that says what it is.
+MESSAGES: Mapping[str, Role] = {"event": "annotator", "cancel": "annotator", "here": "annotator"}
+
+
+@dataclass(frozen=True)
+class Access:
+    """Somebody who asks, and what they may."""
+
+    user: str  # empty: without an account
+    roles: Roles
+    store: Store
+
+    def check(self, role: Role, project: str) -> None:
+        """Raise ForbiddenError unless this is that role in a project, or a higher one."""
+        has = self.roles.at(project)
+        if not is_at_least(has, role):
+            raise ForbiddenError(f"This needs the role {role} in the project {project!r}; {self._said(has)} there.")
+
+    def check_anywhere(self, role: Role) -> None:
+        """Raise ForbiddenError unless this is that role, or a higher one, in some project."""
+        held = [self.roles.everywhere, *self.roles.projects.values()]
+        if not any(is_at_least(one, role) for one in held):
+            raise ForbiddenError(f"This needs the role {role} in a project; {self.user} has it in none.")
+
+    def check_everywhere(self, role: Role) -> None:
+        """Raise ForbiddenError unless this is that role, or a higher one, in all projects."""
+        has = self.roles.everywhere
+        if not is_at_least(has, role):
+            raise ForbiddenError(f"This needs the role {role} in all projects; {self._said(has)} in all of them.")
+
+    def check_case(self, role: Role, case: str) -> None:
+        """Raise ForbiddenError unless this is that role in the project of a case; NotFoundError without the case."""
+        self.check(role, self.store.case(case).project)
+
+    def check_session(self, role: Role, session: str) -> None:
+        """Raise ForbiddenError unless this is that role in the project of a session's case."""
+        self.check_case(role, self.store.session_record(session).case)
+
+    @property
+    def visible(self) -> tuple[str, ...] | None:
+        """The projects that somebody sees; None: all."""
+        return None if self.roles.everywhere is not None else tuple(sorted(self.roles.projects))
+
+    def _said(self, role: Role | None) -> str:
+        return f"{self.user} has none" if role is None else f"{self.user} is {role}"
+
+
+async def check_right(connection: HTTPConnection) -> None:
+    """Refuse who may not do what a request asks for, and note what they may; before every route."""
+    who, here = user(connection), shared(connection)
+    state = connection.scope.setdefault("state", {})
+    if not who:
+        state["access"] = Access("", EVERYTHING_ALLOWED, here.store)
+        return
+    state["access"] = await run_in_threadpool(_checked, connection, here, who)
+
+
+def _checked(connection: HTTPConnection, here: Shared, who: str) -> Access:
+    found = Access(who, here.store.accounts.roles(who), here.store)
+    right = RIGHTS.get(key_of(connection))
+    if right is None:
+        raise ForbiddenError("Nobody may do this yet; say so to who wrote this server.")
+    if right.role is not None:
+        _check(found, right.role, right.where, connection.path_params)
+    return found
+
+
+def key_of(connection: HTTPConnection) -> str:
+    """Return the name of a request's route in the table."""
+    method = connection.scope.get("method", "WS")
+    return f"{method} {connection.scope['route'].path}"
+
+
+def _check(access: Access, role: Role, where: Where, named: Mapping[str, str]) -> None:
+    match where:
+        case "project":
+            access.store.project(named["project"])
+            access.check(role, named["project"])
+        case "case":
+            access.check_case(role, named["case"])
+        case "session":
+            access.check_session(role, named["session"])
+        case "asked":
+            access.check_anywhere(role)
+        case "viewers":
+            access.check(role, VIEWERS)
+        case "everywhere":
+            access.check_everywhere(role)
+
+
+def check_message(here: Shared, who: str, session: str, kind: str) -> None:
+    """Refuse who may not send a message of a live connection, by the key that says what it is."""
+    if who:
+        Access(who, here.store.accounts.roles(who), here.store).check_session(MESSAGES[kind], session)
+
+
+def access(connection: HTTPConnection) -> Access:
+    return cast(Access, connection.scope["state"]["access"])
+
+
+AccessNow = Annotated[Access, Depends(access)]
