@@ -15,7 +15,9 @@ ADDED = (
 
 def drop_roles(connection: Connection) -> None:
     """Take away what migration 0010 added, and what came after it."""
-    for name in ("invitations", "members"):
+    connection.execute(text("DROP INDEX ix_cases_doubt"))
+    connection.execute(text("ALTER TABLE cases DROP COLUMN doubt"))
+    for name in ("comments", "readings", "reads", "invitations", "members"):
         connection.execute(text(f"DROP TABLE {name}"))
     connection.execute(text("ALTER TABLE users DROP COLUMN role"))
 
@@ -34,7 +36,7 @@ def drop_worklist(connection: Connection) -> None:
     """Take away what migration 0004 added, and what came after it."""
     drop_series(connection)
     for index in tables.cases.indexes:
-        if index.name != "ix_cases_project":
+        if index.name not in ("ix_cases_project", "ix_cases_doubt"):
             connection.execute(text(f"DROP INDEX {index.name}"))
     for name in ("searched", "labels", "leases", "visitors"):
         connection.execute(text(f"DROP TABLE {name}"))

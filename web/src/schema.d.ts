@@ -124,7 +124,7 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
-    readonly "/api/cases/{case}/fields": {
+    readonly "/api/cases/{case}/adjudication": {
         readonly parameters: {
             readonly query?: never;
             readonly header?: never;
@@ -133,57 +133,58 @@ export interface paths {
         };
         readonly get?: never;
         readonly put?: never;
-        /** A field of view to mark in, round what is seen: a new one, or the last one there if it holds it */
-        readonly post: operations["add_field_api_cases__case__fields_post"];
+        /** Begin the mask that decides, with that of a reader, or with what all of them agree on */
+        readonly post: operations["adjudicate_api_cases__case__adjudication_post"];
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
         readonly patch?: never;
         readonly trace?: never;
     };
-    readonly "/api/cases/{case}/fields/{session}": {
+    readonly "/api/cases/{case}/comments": {
         readonly parameters: {
             readonly query?: never;
             readonly header?: never;
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** A field of view */
-        readonly get: operations["one_field_api_cases__case__fields__session__get"];
+        /** What was said of a case, oldest first */
+        readonly get: operations["comments_api_cases__case__comments_get"];
+        readonly put?: never;
+        /** Say something of a case or a place */
+        readonly post: operations["comment_api_cases__case__comments_post"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/cases/{case}/comments/{comment}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
         readonly put?: never;
         readonly post?: never;
-        readonly delete?: never;
+        /** Take one's own comment away */
+        readonly delete: operations["uncomment_api_cases__case__comments__comment__delete"];
         readonly options?: never;
         readonly head?: never;
         readonly patch?: never;
         readonly trace?: never;
     };
-    readonly "/api/cases/{case}/fields/{session}/slices": {
+    readonly "/api/cases/{case}/differences": {
         readonly parameters: {
             readonly query?: never;
             readonly header?: never;
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** The pixels of a field of view, as those of a case come */
-        readonly get: operations["field_slices_api_cases__case__fields__session__slices_get"];
-        readonly put?: never;
-        readonly post?: never;
-        readonly delete?: never;
-        readonly options?: never;
-        readonly head?: never;
-        readonly patch?: never;
-        readonly trace?: never;
-    };
-    readonly "/api/cases/{case}/fields/{session}/volume.nii": {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
-        };
-        /** A field of view as an uncompressed NIfTI-1 file, or a range of its bytes */
-        readonly get: operations["field_volume_api_cases__case__fields__session__volume_nii_get"];
+        /** How the labels of two readers differ, slice by slice; 'decision' is the mask that decides */
+        readonly get: operations["differing_api_cases__case__differences_get"];
         readonly put?: never;
         readonly post?: never;
         readonly delete?: never;
@@ -221,6 +222,40 @@ export interface paths {
         readonly put?: never;
         readonly post?: never;
         readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/cases/{case}/reading": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Who reads a case; of blind ones oneself */
+        readonly get: operations["reading_api_cases__case__reading_get"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/cases/{case}/reading/{reader}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        readonly post?: never;
+        /** Take a case from a reader who has not begun it */
+        readonly delete: operations["release_api_cases__case__reading__reader__delete"];
         readonly options?: never;
         readonly head?: never;
         readonly patch?: never;
@@ -330,74 +365,6 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
-    readonly "/api/cases/{case}/slide": {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
-        };
-        /** A whole-slide image: its levels, labels and fields of view */
-        readonly get: operations["slide_api_cases__case__slide_get"];
-        readonly put?: never;
-        readonly post?: never;
-        readonly delete?: never;
-        readonly options?: never;
-        readonly head?: never;
-        readonly patch?: never;
-        readonly trace?: never;
-    };
-    readonly "/api/cases/{case}/slide/export": {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
-        };
-        /** The slide's mask: outlines for QuPath (GeoJSON), or a label map in tiles with a pyramid (TIFF) */
-        readonly get: operations["export_api_cases__case__slide_export_get"];
-        readonly put?: never;
-        readonly post?: never;
-        readonly delete?: never;
-        readonly options?: never;
-        readonly head?: never;
-        readonly patch?: never;
-        readonly trace?: never;
-    };
-    readonly "/api/cases/{case}/slide/mask/{level}/{row}/{column}": {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
-        };
-        /** A tile of the slide's mask as a PNG in the labels' colours; 204 where nothing is marked */
-        readonly get: operations["mask_tile_api_cases__case__slide_mask__level___row___column__get"];
-        readonly put?: never;
-        readonly post?: never;
-        readonly delete?: never;
-        readonly options?: never;
-        readonly head?: never;
-        readonly patch?: never;
-        readonly trace?: never;
-    };
-    readonly "/api/cases/{case}/slide/tiles/{level}/{row}/{column}": {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
-        };
-        /** A tile of a level as a JPEG; those at the right and lower border are smaller */
-        readonly get: operations["tile_api_cases__case__slide_tiles__level___row___column__get"];
-        readonly put?: never;
-        readonly post?: never;
-        readonly delete?: never;
-        readonly options?: never;
-        readonly head?: never;
-        readonly patch?: never;
-        readonly trace?: never;
-    };
     readonly "/api/cases/{case}/status": {
         readonly parameters: {
             readonly query?: never;
@@ -406,7 +373,7 @@ export interface paths {
             readonly cookie?: never;
         };
         readonly get?: never;
-        /** Say that a case is done or rejected, or open it again */
+        /** Say that a case, or one's own reading of it, is done, rejected or accepted, or open it again */
         readonly put: operations["set_status_api_cases__case__status_put"];
         readonly post?: never;
         readonly delete?: never;
@@ -620,6 +587,40 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/api/projects/{project}/agreement": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** How far the readers of a project agree, and what it took them, case by case */
+        readonly get: operations["agreement_of_api_projects__project__agreement_get"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/projects/{project}/agreement.csv": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** The same as a table: a row for every label of every pair of readers */
+        readonly get: operations["agreement_table_api_projects__project__agreement_csv_get"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/api/projects/{project}/invitations": {
         readonly parameters: {
             readonly query?: never;
@@ -665,6 +666,57 @@ export interface paths {
         /** Give somebody a role in a project; null takes it away */
         readonly put: operations["set_role_api_projects__project__members__name__put"];
         readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/projects/{project}/readers": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Who can read cases of a project */
+        readonly get: operations["readers_api_projects__project__readers_get"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/projects/{project}/readings": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** Give cases to readers */
+        readonly post: operations["plan_api_projects__project__readings_post"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/projects/{project}/readings/next": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** The next case to read, which is one's own from then on; null where none is left */
+        readonly post: operations["pull_api_projects__project__readings_next_post"];
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -733,6 +785,23 @@ export interface paths {
         readonly put?: never;
         /** What another method makes of a label's marks, as a patch frame; nothing is stored */
         readonly post: operations["compare_api_sessions__session__compare_post"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/sessions/{session}/difference": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** What a label of this session would be as a reader has it, as a patch frame */
+        readonly get: operations["difference_api_sessions__session__difference_get"];
+        readonly put?: never;
+        readonly post?: never;
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -961,6 +1030,23 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/api/sessions/{session}/take": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** Take a label over as a reader has it, in some slices or in all: undone in one step */
+        readonly post: operations["take_api_sessions__session__take_post"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/api/sessions/{session}/uncertain": {
         readonly parameters: {
             readonly query?: never;
@@ -1050,6 +1136,14 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** AdjudicationJson */
+        readonly AdjudicationJson: {
+            /**
+             * Begin With
+             * @description a reader's mask; null: what all readers agree on
+             */
+            readonly begin_with?: string | null;
+        };
         /** AdjustJson */
         readonly AdjustJson: {
             /** K */
@@ -1066,6 +1160,27 @@ export interface components {
              * @enum {string}
              */
             readonly of: "mask" | "truth";
+        };
+        /**
+         * AgreementJson
+         * @description How far the readers of a case agree.
+         */
+        readonly AgreementJson: {
+            /** Case */
+            readonly case: string;
+            /** Decided By */
+            readonly decided_by: string;
+            /** Name */
+            readonly name: string;
+            /** Pairs */
+            readonly pairs: readonly components["schemas"]["PairJson"][];
+            /** Readings */
+            readonly readings: readonly components["schemas"]["OneReadingJson"][];
+            /**
+             * State
+             * @enum {string}
+             */
+            readonly state: "open" | "finished" | "decided";
         };
         /**
          * AnswerJson
@@ -1160,6 +1275,11 @@ export interface components {
              * @description of the study
              */
             readonly description: string;
+            /**
+             * Doubt
+             * @description 1 - the Dice that the last answer expected; null: none said one
+             */
+            readonly doubt: number | null;
             /** Id */
             readonly id: string;
             /**
@@ -1180,6 +1300,8 @@ export interface components {
             readonly patient: string;
             /** Project */
             readonly project: string;
+            /** @description of a case that is given to readers */
+            readonly reading: components["schemas"]["CaseReadingJson"] | null;
             /**
              * Seconds
              * @description of work; gaps of more than a minute between events do not count
@@ -1190,11 +1312,6 @@ export interface components {
              * @description (z, y, x)
              */
             readonly shape: Triple;
-            /**
-             * Slide
-             * @description a whole-slide image; the case's own image shows all of it
-             */
-            readonly slide: boolean;
             /**
              * Source
              * @description the original DICOM files are kept
@@ -1209,7 +1326,7 @@ export interface components {
              * Status
              * @enum {string}
              */
-            readonly status: "untouched" | "begun" | "done" | "rejected";
+            readonly status: "untouched" | "begun" | "done" | "rejected" | "accepted";
             /** Status At */
             readonly status_at: string | null;
             /**
@@ -1247,6 +1364,34 @@ export interface components {
             readonly total: number;
             /** @description by status, whichever statuses the list shows */
             readonly totals: components["schemas"]["TotalsJson"];
+        };
+        /**
+         * CaseReadingJson
+         * @description How far the readers of a case are; a blind reader is told of their own part alone.
+         */
+        readonly CaseReadingJson: {
+            /** Blind */
+            readonly blind: boolean;
+            /**
+             * Finished
+             * @description readers that have finished; null: not told
+             */
+            readonly finished: number | null;
+            /**
+             * Mine
+             * @description how far one is oneself; null: no reader of it
+             */
+            readonly mine: ("assigned" | "begun" | "finished") | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            readonly state: "open" | "finished" | "decided";
+            /**
+             * Wanted
+             * @description readers
+             */
+            readonly wanted: number;
         };
         /**
          * ChoicesJson
@@ -1320,6 +1465,22 @@ export interface components {
             readonly operation: "union" | "subtract" | "intersect";
             /** Other */
             readonly other: number;
+        };
+        /** CommentJson */
+        readonly CommentJson: {
+            /** At */
+            readonly at: string;
+            /** Id */
+            readonly id: string;
+            /** Place */
+            readonly place: Triple | null;
+            /** Text */
+            readonly text: string;
+            /**
+             * User
+             * @description empty: without an account
+             */
+            readonly user: string;
         };
         /**
          * ComponentJson
@@ -1431,6 +1592,30 @@ export interface components {
             readonly label: number;
         };
         /**
+         * DifferenceJson
+         * @description How a label of two readers differs.
+         */
+        readonly DifferenceJson: {
+            /** Both */
+            readonly both: number;
+            /** Dice */
+            readonly dice: number;
+            /** Name */
+            readonly name: string;
+            /**
+             * One
+             * @description voxels
+             */
+            readonly one: number;
+            /** Other */
+            readonly other: number;
+            /**
+             * Slices
+             * @description those in which they differ
+             */
+            readonly slices: readonly components["schemas"]["SliceDifferenceJson"][];
+        };
+        /**
          * DrawJson
          * @description Voxels that were drawn one by one are added, or with the drawing's `positive` false erased.
          */
@@ -1517,47 +1702,6 @@ export interface components {
             /** Points */
             readonly points: readonly Triple[];
         };
-        /**
-         * FieldOfViewJson
-         * @description A region of a slide at one of its levels, and the session in which it is marked.
-         */
-        readonly FieldOfViewJson: {
-            /**
-             * Begun
-             * @description events of its session that it began with
-             */
-            readonly begun: number;
-            /** Case */
-            readonly case: string;
-            /** Created */
-            readonly created: string;
-            /**
-             * High
-             * @description just outside
-             */
-            readonly high: readonly number[];
-            /** Level */
-            readonly level: number;
-            /**
-             * Low
-             * @description (y, x) in pixels of the level, inside
-             */
-            readonly low: readonly number[];
-            /**
-             * Marks
-             * @description in effect, without the labels and the mask that it began with
-             */
-            readonly marks: number;
-            /** Session */
-            readonly session: string;
-            /**
-             * Um
-             * @description of a pixel, down and across; null: unknown
-             */
-            readonly um: readonly number[] | null;
-            /** User */
-            readonly user: string;
-        };
         /** FillHolesJson */
         readonly FillHolesJson: {
             /**
@@ -1604,6 +1748,21 @@ export interface components {
             readonly name: string;
             /** Value */
             readonly value: number;
+        };
+        /** GivenJson */
+        readonly GivenJson: {
+            /**
+             * Cases
+             * @description that were given
+             */
+            readonly cases: number;
+            /**
+             * Readers
+             * @description how many each reader has got
+             */
+            readonly readers: {
+                readonly [key: string]: number;
+            };
         };
         /** GrowJson */
         readonly GrowJson: {
@@ -2015,38 +2174,12 @@ export interface components {
             /** Weights */
             readonly weights: string;
         };
-        /** NewFieldJson */
-        readonly NewFieldJson: {
-            /**
-             * High
-             * @description just outside
-             */
-            readonly high: [
-                [
-                    number,
-                    number
-                ],
-                [
-                    number,
-                    number
-                ]
-            ];
-            /** Level */
-            readonly level: number;
-            /**
-             * Low
-             * @description (y, x) of what is seen, in pixels of the level
-             */
-            readonly low: [
-                [
-                    number,
-                    number
-                ],
-                [
-                    number,
-                    number
-                ]
-            ];
+        /** NewCommentJson */
+        readonly NewCommentJson: {
+            /** Place */
+            readonly place?: Triple | null;
+            /** Text */
+            readonly text: string;
         };
         /** NewImportJson */
         readonly NewImportJson: {
@@ -2100,10 +2233,28 @@ export interface components {
             readonly comment: string;
             /**
              * Status
-             * @description open: begun where the case has marks, otherwise untouched
+             * @description open: begun where the case has marks, otherwise untouched; of a reader done and open are about their own reading; accepted: by a reviewer, frozen for annotators
              * @enum {string}
              */
-            readonly status: "done" | "rejected" | "open";
+            readonly status: "done" | "rejected" | "accepted" | "open";
+        };
+        /** OneReadingJson */
+        readonly OneReadingJson: {
+            /** Finished */
+            readonly finished: string | null;
+            /** Interactions */
+            readonly interactions: number;
+            /** Reader */
+            readonly reader: string;
+            /** Seconds */
+            readonly seconds: number;
+            /** Session */
+            readonly session: string | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            readonly state: "assigned" | "begun" | "finished";
         };
         /**
          * OrderedJson
@@ -2162,6 +2313,59 @@ export interface components {
                 number | null
             ] | null;
         };
+        /** PairJson */
+        readonly PairJson: {
+            /**
+             * Dice
+             * @description mean of the labels'
+             */
+            readonly dice: number;
+            /** Labels */
+            readonly labels: readonly components["schemas"]["PairLabelJson"][];
+            /** One */
+            readonly one: string;
+            /** Other */
+            readonly other: string;
+        };
+        /** PairLabelJson */
+        readonly PairLabelJson: {
+            /** Dice */
+            readonly dice: number;
+            /** Name */
+            readonly name: string;
+        };
+        /** PlanJson */
+        readonly PlanJson: {
+            /**
+             * Blind
+             * @description readers see nothing of each other until it is decided
+             * @default true
+             */
+            readonly blind: boolean;
+            /**
+             * Cases
+             * @description null: all of the project that nobody has begun or was given
+             */
+            readonly cases?: readonly string[] | null;
+            /**
+             * Each
+             * @description how many read a case, in turn or who asks
+             * @default 2
+             */
+            readonly each: number;
+            /**
+             * How
+             * @description all readers each case, some in turn, or who asks for the next
+             * @default turns
+             * @enum {string}
+             */
+            readonly how: "all" | "turns" | "pull";
+            /**
+             * Readers
+             * @default []
+             */
+            readonly readers: readonly string[];
+        };
         /**
          * Problem
          * @description What every refusal looks like.
@@ -2217,6 +2421,44 @@ export interface components {
              * @description the event of an earlier prompt of the label, which this one takes the place of
              */
             readonly replaces?: number | null;
+        };
+        /** ReaderJson */
+        readonly ReaderJson: {
+            /** Name */
+            readonly name: string;
+            /**
+             * Role
+             * @enum {string}
+             */
+            readonly role: "annotator" | "reviewer" | "admin";
+        };
+        /**
+         * ReadJson
+         * @description Who reads a case, and how far they are.
+         */
+        readonly ReadJson: {
+            /** Blind */
+            readonly blind: boolean;
+            /** Decided */
+            readonly decided: string | null;
+            /** Decided By */
+            readonly decided_by: string;
+            /** Mine */
+            readonly mine: ("assigned" | "begun" | "finished") | null;
+            /** Readings */
+            readonly readings: readonly components["schemas"]["OneReadingJson"][];
+            /**
+             * Session
+             * @description of the mask that decides
+             */
+            readonly session: string | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            readonly state: "open" | "finished" | "decided";
+            /** Wanted */
+            readonly wanted: number;
         };
         /** ReadyJson */
         readonly ReadyJson: {
@@ -2331,62 +2573,17 @@ export interface components {
             /** User */
             readonly user: string;
         };
-        /**
-         * SlideJson
-         * @description A whole-slide image: level 0 is the finest, each further one has half the sides.
-         */
-        readonly SlideJson: {
-            /** Case */
-            readonly case: string;
-            /** Fields */
-            readonly fields: readonly components["schemas"]["FieldOfViewJson"][];
-            /** Height */
-            readonly height: number;
-            /** Labels */
-            readonly labels: readonly components["schemas"]["SlideLabelJson"][];
-            /** Levels */
-            readonly levels: number;
+        /** SliceDifferenceJson */
+        readonly SliceDifferenceJson: {
             /**
-             * Most
-             * @description pixels of a side that a field of view may have
+             * Only One
+             * @description voxels
              */
-            readonly most: number;
-            /**
-             * Tile
-             * @description pixels of a tile's side
-             */
-            readonly tile: number;
-            /**
-             * Um
-             * @description of a pixel of level 0, down and across; null: unknown
-             */
-            readonly um: readonly number[] | null;
-            /**
-             * Version
-             * @description another one after every change of the mask
-             */
-            readonly version: string;
-            /** Width */
-            readonly width: number;
-        };
-        /** SlideLabelJson */
-        readonly SlideLabelJson: {
-            /**
-             * Area Mm2
-             * @description null: the file does not say how large a pixel is
-             */
-            readonly area_mm2: number | null;
-            /** Colour */
-            readonly colour: Triple;
-            /** Name */
-            readonly name: string;
-            /**
-             * Pixels
-             * @description of level 0
-             */
-            readonly pixels: number;
-            /** Value */
-            readonly value: number;
+            readonly only_one: number;
+            /** Only Other */
+            readonly only_other: number;
+            /** Z */
+            readonly z: number;
         };
         /** SmoothJson */
         readonly SmoothJson: {
@@ -2486,6 +2683,33 @@ export interface components {
             /** Studies */
             readonly studies: readonly components["schemas"]["StudyJson"][];
         };
+        /** TakeJson */
+        readonly TakeJson: {
+            /**
+             * High
+             * @description just behind the last slice; null: the end
+             */
+            readonly high?: number | null;
+            /** Label */
+            readonly label: number;
+            /**
+             * Low
+             * @description the first slice
+             * @default 0
+             */
+            readonly low: number;
+            /** Reader */
+            readonly reader: string;
+        };
+        /** TakenJson */
+        readonly TakenJson: {
+            /**
+             * Events
+             * @description that were added, undone in one step
+             */
+            readonly events: number;
+            readonly state: components["schemas"]["LightStateJson"];
+        };
         /**
          * TemplateLabelJson
          * @description A label that new sessions begin with.
@@ -2542,6 +2766,8 @@ export interface components {
         };
         /** TotalsJson */
         readonly TotalsJson: {
+            /** Accepted */
+            readonly accepted: number;
             /** Begun */
             readonly begun: number;
             /** Done */
@@ -3256,9 +3482,11 @@ export interface operations {
                 readonly project?: string | null;
                 /** @description words in the name, patient, description or comment */
                 readonly q?: string;
+                /** @description what one has to read, or how far the readers of cases are */
+                readonly reading?: ("mine" | "open" | "finished" | "decided") | null;
                 readonly since?: string | null;
-                readonly sort?: "name" | "added" | "status" | "changed" | "patient" | "study";
-                readonly status?: readonly ("untouched" | "begun" | "done" | "rejected")[] | null;
+                readonly sort?: "name" | "added" | "status" | "changed" | "patient" | "study" | "doubt";
+                readonly status?: readonly ("untouched" | "begun" | "done" | "rejected" | "accepted")[] | null;
                 /** @description that day included */
                 readonly until?: string | null;
             };
@@ -3750,7 +3978,7 @@ export interface operations {
             };
         };
     };
-    readonly add_field_api_cases__case__fields_post: {
+    readonly adjudicate_api_cases__case__adjudication_post: {
         readonly parameters: {
             readonly query?: never;
             readonly header?: never;
@@ -3761,7 +3989,7 @@ export interface operations {
         };
         readonly requestBody: {
             readonly content: {
-                readonly "application/json": components["schemas"]["NewFieldJson"];
+                readonly "application/json": components["schemas"]["AdjudicationJson"];
             };
         };
         readonly responses: {
@@ -3771,7 +3999,7 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": components["schemas"]["FieldOfViewJson"];
+                    readonly "application/json": components["schemas"]["StateJson"];
                 };
             };
             /** @description The body could not be read. */
@@ -3875,13 +4103,12 @@ export interface operations {
             };
         };
     };
-    readonly one_field_api_cases__case__fields__session__get: {
+    readonly comments_api_cases__case__comments_get: {
         readonly parameters: {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
                 readonly case: string;
-                readonly session: string;
             };
             readonly cookie?: never;
         };
@@ -3893,7 +4120,7 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": components["schemas"]["FieldOfViewJson"];
+                    readonly "application/json": readonly components["schemas"]["CommentJson"][];
                 };
             };
             /** @description The body could not be read. */
@@ -3997,19 +4224,260 @@ export interface operations {
             };
         };
     };
-    readonly field_slices_api_cases__case__fields__session__slices_get: {
+    readonly comment_api_cases__case__comments_post: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly case: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["NewCommentJson"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 201: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["CommentJson"];
+                };
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly uncomment_api_cases__case__comments__comment__delete: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly case: string;
+                readonly comment: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly differing_api_cases__case__differences_get: {
         readonly parameters: {
             readonly query: {
-                /** @description just behind the last slice */
-                readonly high: number;
-                /** @description the first slice */
-                readonly low: number;
-                readonly packed?: boolean;
+                readonly one: string;
+                readonly other: string;
             };
             readonly header?: never;
             readonly path: {
                 readonly case: string;
-                readonly session: string;
             };
             readonly cookie?: never;
         };
@@ -4021,140 +4489,7 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/octet-stream": unknown;
-                };
-            };
-            /** @description The body could not be read. */
-            readonly 400: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The token is missing or wrong. */
-            readonly 401: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request came from another place than it says, or this is not allowed. */
-            readonly 403: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description There is no such thing. */
-            readonly 404: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It exists already, or changed meanwhile. */
-            readonly 409: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It is larger than this server allows. */
-            readonly 413: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Something given is wrong; the sentence says what was needed. */
-            readonly 422: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Too many wrong tokens came from the same place; wait. */
-            readonly 429: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description A method failed; its prompt was taken back. */
-            readonly 500: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The store or a model is not there now, or too much waits to be worked out. */
-            readonly 503: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The disk is full. */
-            readonly 507: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    readonly field_volume_api_cases__case__fields__session__volume_nii_get: {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: {
-                readonly Range?: string;
-            };
-            readonly path: {
-                readonly case: string;
-                readonly session: string;
-            };
-            readonly cookie?: never;
-        };
-        readonly requestBody?: never;
-        readonly responses: {
-            /** @description Successful Response */
-            readonly 200: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/octet-stream": unknown;
-                };
-            };
-            /** @description Partial Content */
-            readonly 206: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/octet-stream": unknown;
+                    readonly "application/json": readonly components["schemas"]["DifferenceJson"][];
                 };
             };
             /** @description The body could not be read. */
@@ -4393,9 +4728,11 @@ export interface operations {
                 readonly project?: string | null;
                 /** @description words in the name, patient, description or comment */
                 readonly q?: string;
+                /** @description what one has to read, or how far the readers of cases are */
+                readonly reading?: ("mine" | "open" | "finished" | "decided") | null;
                 readonly since?: string | null;
-                readonly sort?: "name" | "added" | "status" | "changed" | "patient" | "study";
-                readonly status?: readonly ("untouched" | "begun" | "done" | "rejected")[] | null;
+                readonly sort?: "name" | "added" | "status" | "changed" | "patient" | "study" | "doubt";
+                readonly status?: readonly ("untouched" | "begun" | "done" | "rejected" | "accepted")[] | null;
                 /** @description that day included */
                 readonly until?: string | null;
             };
@@ -4415,6 +4752,247 @@ export interface operations {
                 content: {
                     readonly "application/json": components["schemas"]["CaseJson"] | null;
                 };
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly reading_api_cases__case__reading_get: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly case: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ReadJson"] | null;
+                };
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly release_api_cases__case__reading__reader__delete: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly case: string;
+                readonly reader: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The body could not be read. */
             readonly 400: {
@@ -5417,505 +5995,6 @@ export interface operations {
                 };
                 content: {
                     readonly "application/octet-stream": unknown;
-                };
-            };
-            /** @description The body could not be read. */
-            readonly 400: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The token is missing or wrong. */
-            readonly 401: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request came from another place than it says, or this is not allowed. */
-            readonly 403: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description There is no such thing. */
-            readonly 404: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It exists already, or changed meanwhile. */
-            readonly 409: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It is larger than this server allows. */
-            readonly 413: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Something given is wrong; the sentence says what was needed. */
-            readonly 422: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Too many wrong tokens came from the same place; wait. */
-            readonly 429: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description A method failed; its prompt was taken back. */
-            readonly 500: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The store or a model is not there now, or too much waits to be worked out. */
-            readonly 503: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The disk is full. */
-            readonly 507: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    readonly slide_api_cases__case__slide_get: {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path: {
-                readonly case: string;
-            };
-            readonly cookie?: never;
-        };
-        readonly requestBody?: never;
-        readonly responses: {
-            /** @description Successful Response */
-            readonly 200: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["SlideJson"];
-                };
-            };
-            /** @description The body could not be read. */
-            readonly 400: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The token is missing or wrong. */
-            readonly 401: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request came from another place than it says, or this is not allowed. */
-            readonly 403: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description There is no such thing. */
-            readonly 404: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It exists already, or changed meanwhile. */
-            readonly 409: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It is larger than this server allows. */
-            readonly 413: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Something given is wrong; the sentence says what was needed. */
-            readonly 422: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Too many wrong tokens came from the same place; wait. */
-            readonly 429: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description A method failed; its prompt was taken back. */
-            readonly 500: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The store or a model is not there now, or too much waits to be worked out. */
-            readonly 503: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The disk is full. */
-            readonly 507: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    readonly export_api_cases__case__slide_export_get: {
-        readonly parameters: {
-            readonly query?: {
-                readonly format?: ".geojson" | ".tif";
-            };
-            readonly header?: never;
-            readonly path: {
-                readonly case: string;
-            };
-            readonly cookie?: never;
-        };
-        readonly requestBody?: never;
-        readonly responses: {
-            /** @description Successful Response */
-            readonly 200: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/octet-stream": unknown;
-                };
-            };
-            /** @description The body could not be read. */
-            readonly 400: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The token is missing or wrong. */
-            readonly 401: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request came from another place than it says, or this is not allowed. */
-            readonly 403: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description There is no such thing. */
-            readonly 404: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It exists already, or changed meanwhile. */
-            readonly 409: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It is larger than this server allows. */
-            readonly 413: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Something given is wrong; the sentence says what was needed. */
-            readonly 422: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Too many wrong tokens came from the same place; wait. */
-            readonly 429: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description A method failed; its prompt was taken back. */
-            readonly 500: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The store or a model is not there now, or too much waits to be worked out. */
-            readonly 503: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The disk is full. */
-            readonly 507: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    readonly mask_tile_api_cases__case__slide_mask__level___row___column__get: {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path: {
-                readonly case: string;
-                readonly column: number;
-                readonly level: number;
-                readonly row: number;
-            };
-            readonly cookie?: never;
-        };
-        readonly requestBody?: never;
-        readonly responses: {
-            /** @description Successful Response */
-            readonly 200: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "image/png": unknown;
-                };
-            };
-            /** @description Nothing is marked there. */
-            readonly 204: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description The body could not be read. */
-            readonly 400: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The token is missing or wrong. */
-            readonly 401: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request came from another place than it says, or this is not allowed. */
-            readonly 403: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description There is no such thing. */
-            readonly 404: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It exists already, or changed meanwhile. */
-            readonly 409: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It is larger than this server allows. */
-            readonly 413: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Something given is wrong; the sentence says what was needed. */
-            readonly 422: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Too many wrong tokens came from the same place; wait. */
-            readonly 429: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description A method failed; its prompt was taken back. */
-            readonly 500: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The store or a model is not there now, or too much waits to be worked out. */
-            readonly 503: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The disk is full. */
-            readonly 507: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    readonly tile_api_cases__case__slide_tiles__level___row___column__get: {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path: {
-                readonly case: string;
-                readonly column: number;
-                readonly level: number;
-                readonly row: number;
-            };
-            readonly cookie?: never;
-        };
-        readonly requestBody?: never;
-        readonly responses: {
-            /** @description Successful Response */
-            readonly 200: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "image/jpeg": unknown;
                 };
             };
             /** @description The body could not be read. */
@@ -7724,6 +7803,248 @@ export interface operations {
             };
         };
     };
+    readonly agreement_of_api_projects__project__agreement_get: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly project: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": readonly components["schemas"]["AgreementJson"][];
+                };
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly agreement_table_api_projects__project__agreement_csv_get: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly project: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "text/csv": unknown;
+                };
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readonly invite_api_projects__project__invitations_post: {
         readonly parameters: {
             readonly query?: never;
@@ -8096,6 +8417,373 @@ export interface operations {
             };
         };
     };
+    readonly readers_api_projects__project__readers_get: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly project: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": readonly components["schemas"]["ReaderJson"][];
+                };
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly plan_api_projects__project__readings_post: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly project: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["PlanJson"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 201: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["GivenJson"];
+                };
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly pull_api_projects__project__readings_next_post: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly project: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["CaseJson"] | null;
+                };
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readonly set_template_api_projects__project__template_put: {
         readonly parameters: {
             readonly query?: never;
@@ -8240,8 +8928,10 @@ export interface operations {
                 readonly project?: string | null;
                 /** @description words in the name, patient, description or comment */
                 readonly q?: string;
+                /** @description what one has to read, or how far the readers of cases are */
+                readonly reading?: ("mine" | "open" | "finished" | "decided") | null;
                 readonly since?: string | null;
-                readonly status?: readonly ("untouched" | "begun" | "done" | "rejected")[] | null;
+                readonly status?: readonly ("untouched" | "begun" | "done" | "rejected" | "accepted")[] | null;
                 /** @description that day included */
                 readonly until?: string | null;
             };
@@ -8501,6 +9191,130 @@ export interface operations {
                 };
             };
         };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/octet-stream": unknown;
+                };
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly difference_api_sessions__session__difference_get: {
+        readonly parameters: {
+            readonly query: {
+                readonly label: number;
+                readonly reader: string;
+            };
+            readonly header?: never;
+            readonly path: {
+                readonly session: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
         readonly responses: {
             /** @description Successful Response */
             readonly 200: {
@@ -10372,6 +11186,131 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The body could not be read. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or wrong. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came from another place than it says, or this is not allowed. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It exists already, or changed meanwhile. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than this server allows. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something given is wrong; the sentence says what was needed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong tokens came from the same place; wait. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A method failed; its prompt was taken back. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store or a model is not there now, or too much waits to be worked out. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly take_api_sessions__session__take_post: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly session: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["TakeJson"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["TakenJson"];
+                };
             };
             /** @description The body could not be read. */
             readonly 400: {

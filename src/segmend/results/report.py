@@ -45,9 +45,9 @@ def _head(page: Page, result: CaseResult, *, anonymous: bool) -> float:
     size = " x ".join(map(str, case.shape[::-1] if case.shape[0] > 1 else case.shape[:0:-1]))
     steps = " x ".join(f"{step:.3g}" for step in (case.spacing[::-1] if case.shape[0] > 1 else case.spacing[:0:-1]))
     facts = [case.modality, f"{size} {'voxels' if case.shape[0] > 1 else 'pixels'}", f"{steps} mm"]
-    status = {"done": "accepted", "rejected": "rejected", "begun": "not yet accepted", "untouched": "not yet accepted"}
-    judged = case.status in ("done", "rejected") and case.status_by
-    facts.append(status[case.status] + (f" by {case.status_by}" if judged else ""))
+    status = {"done": "accepted", "accepted": "accepted", "rejected": "rejected"}.get(case.status, "not yet accepted")
+    judged = case.status in ("done", "accepted", "rejected") and case.status_by
+    facts.append(status + (f" by {case.status_by}" if judged else ""))
     lines = ["  |  ".join(fact for fact in facts if fact)]
     if not anonymous and (case.patient or case.study_date):
         lines.append("  |  ".join(fact for fact in (case.patient, case.study_date, case.description) if fact))

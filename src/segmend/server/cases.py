@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
 from typing import Annotated, Any
@@ -17,9 +18,10 @@ from segmend.errors import LimitError, NotFoundError
 from segmend.io.axes import is_timed
 from segmend.server import uploads
 from segmend.server.bodies import SmallBodyRoute
+from segmend.server.judging import judge
 from segmend.server.links import OutsideError
 from segmend.server.replies import PROBLEMS, problem
-from segmend.server.rights import AccessNow
+from segmend.server.rights import Access, AccessNow
 from segmend.server.schemas import (
     CaseJson,
     CasePageJson,
@@ -29,10 +31,11 @@ from segmend.server.schemas import (
     SeriesJson,
     UploadedJson,
 )
-from segmend.server.state import Shared, SharedNow, UserNow
+from segmend.server.state import Shared, SharedNow
 from segmend.server.volumes import SeriesVolume, Volume
 from segmend.store import CaseRecord
-from segmend.store.records import SeriesRecord, Status
+from segmend.store.readings import ReadFilter
+from segmend.store.records import Read, SeriesRecord, Status
 from segmend.store.worklist import MAX_PAGE, CaseFilter, CaseOrder, DateKey, SortKey
 
 router = APIRouter(prefix="/api/cases", tags=["cases"], responses=PROBLEMS, route_class=SmallBodyRoute)
@@ -47,7 +50,7 @@ Report = Annotated[bool, Query(description="also say which files were left out, 
 
 
 def case_to_json(case: CaseRecord) -> dict[str, Any]:
-    """Return a case as plain JSON values."""
+    """Return a case as plain JSON values, without how far its readers are."""
     return {
         "id": case.id,
         "name": case.name,
@@ -71,7 +74,34 @@ def case_to_json(case: CaseRecord) -> dict[str, Any]:
         "interactions": case.interactions,
         "seconds": round(case.seconds, 3),
         "slide": case.slide,
+        "doubt": round(case.doubt, 5) if case.doubt >= 0 else None,
+        "reading": None,
     }
+
+
+def cases_to_json(access: Access, cases: Sequence[CaseRecord]) -> list[dict[str, Any]]:
+    """Return cases as plain JSON values for somebody: blind readers are told how far they are themselves."""
+    reads = access.store.readings.of_cases([case.id for case in cases]) if cases else {}
+    told = []
+    for case in cases:
+        read, values = reads.get(case.id), case_to_json(case)
+        if read is not None:
+            values |= _reading_of(access, read)
+        told.append(values)
+    return told
+
+
+def _reading_of(access: Access, read: Read) -> dict[str, Any]:
+    own, blind = read.of(access.user), access.is_blind(read)
+    finished = None if blind else sum(one.state == "finished" for one in read.readings)
+    state = "open" if blind else read.state
+    mine = own.state if own is not None and not read.is_over else None
+    told = {"state": state, "blind": read.blind, "wanted": read.wanted, "mine": mine, "finished": finished}
+    if own is None or not blind:
+        return {"reading": told}
+    status = {"assigned": "untouched", "begun": "begun", "finished": "done"}[own.state]
+    work = {"interactions": own.interactions, "seconds": round(own.seconds, 3)}
+    return {"reading": told, "status": status, **work}
 
 
 def case_filter(
@@ -84,11 +114,15 @@ def case_filter(
     date_of: Annotated[DateKey, Query(description="which date `since` and `until` are about")] = "added",
     since: Annotated[date | None, Query()] = None,
     until: Annotated[date | None, Query(description="that day included")] = None,
+    reading: Annotated[
+        ReadFilter | None, Query(description="what one has to read, or how far the readers of cases are")
+    ] = None,
 ) -> CaseFilter:
     """Return the filter in a request's query, for the projects that may be seen."""
     if project is not None:
         access.check("annotator", project)
-    return CaseFilter(q, tuple(status or ()), project, modality, label, date_of, since, until, access.visible)
+    wanted = (q, tuple(status or ()), project, modality, label, date_of, since, until)
+    return CaseFilter(*wanted, access.visible, reading, access.user)
 
 
 def case_order(sort: Annotated[SortKey, Query()] = "added", descending: Annotated[bool, Query()] = False) -> CaseOrder:
@@ -107,6 +141,7 @@ OrderNow = Annotated[CaseOrder, Depends(case_order)]
 )
 def cases(
     here: SharedNow,
+    access: AccessNow,
     wanted: FilterNow,
     order: OrderNow,
     limit: Annotated[int | None, Query(ge=0, le=MAX_PAGE)] = None,
@@ -116,9 +151,9 @@ def cases(
     if wanted.project is not None:
         here.store.project(wanted.project)
     if limit is None:
-        return JSONResponse([case_to_json(case) for case in here.store.found_cases(wanted, order)])
+        return JSONResponse(cases_to_json(access, here.store.found_cases(wanted, order)))
     page = here.store.case_page(wanted, order, offset=offset, limit=limit, around=around)
-    found = [case_to_json(case) for case in page.cases]
+    found = cases_to_json(access, page.cases)
     return JSONResponse({"cases": found, "offset": page.offset, "total": page.total, "totals": dict(page.totals)})
 
 
@@ -176,8 +211,8 @@ def added_to_json(added: uploads.Added, *, report: bool) -> Any:
 
 
 @router.get("/{case}", response_model=CaseJson, summary="One case")
-def one(case: str, here: SharedNow) -> Response:
-    return JSONResponse(case_to_json(here.store.case(case)))
+def one(case: str, here: SharedNow, access: AccessNow) -> Response:
+    return JSONResponse(cases_to_json(access, [here.store.case(case)])[0])
 
 
 @router.get(
@@ -186,15 +221,25 @@ def one(case: str, here: SharedNow) -> Response:
     summary="The case behind this one in a list, or before it; null at its end",
 )
 def following(
-    case: str, here: SharedNow, wanted: FilterNow, order: OrderNow, back: Annotated[bool, Query()] = False
+    case: str,
+    here: SharedNow,
+    access: AccessNow,
+    wanted: FilterNow,
+    order: OrderNow,
+    back: Annotated[bool, Query()] = False,
 ) -> Response:
     found = here.store.neighbour(case, wanted, order, back=back)
-    return JSONResponse(None if found is None else case_to_json(found))
+    return JSONResponse(None if found is None else cases_to_json(access, [found])[0])
 
 
-@router.put("/{case}/status", response_model=CaseJson, summary="Say that a case is done or rejected, or open it again")
-def set_status(case: str, body: Annotated[NewStatusJson, Body()], here: SharedNow, who: UserNow) -> Response:
-    return JSONResponse(case_to_json(here.store.set_status(case, body.status, body.comment, user=who)))
+@router.put(
+    "/{case}/status",
+    response_model=CaseJson,
+    summary="Say that a case, or one's own reading of it, is done, rejected or accepted, or open it again",
+)
+def set_status(case: str, body: Annotated[NewStatusJson, Body()], here: SharedNow, access: AccessNow) -> Response:
+    judge(here, access, here.store.case(case), body.status, body.comment)
+    return JSONResponse(cases_to_json(access, [here.store.case(case)])[0])
 
 
 @router.get(

@@ -12,13 +12,14 @@ from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.background import BackgroundTask
 
+from segmend.errors import ForbiddenError
 from segmend.results.archive import Wanted, archive, check_kinds
 from segmend.results.case_result import CaseResult
 from segmend.results.kinds import KINDS, file_name, kind_of, write_result
 from segmend.results.training import FOLDERS
 from segmend.server.cases import FilterNow
 from segmend.server.replies import PROBLEMS
-from segmend.server.rights import AccessNow
+from segmend.server.rights import BLIND, AccessNow
 from segmend.server.scratch import scratch_folder
 from segmend.server.state import Shared, SharedNow
 from segmend.store.records import CaseRecord
@@ -98,6 +99,8 @@ def results(
     found = [here.store.case(case) for case in cases] if cases else here.store.found_cases(wanted, OLDEST_FIRST)
     for project in {case.project for case in found}:
         access.check("reviewer", project)
+    if any(access.is_blind(read) for read in here.store.readings.of_cases([case.id for case in found]).values()):
+        raise ForbiddenError(BLIND)
     asked = Wanted(list(dict.fromkeys(kinds)), patient == "anonymous", here.settings.weights)
     name = file_name(found[0].name) if len(found) == 1 else file_name(wanted.project or "results")
     headers = {"Content-Disposition": f'attachment; filename="{_ascii(name)}.zip"'}

@@ -610,10 +610,11 @@ class OpenSession:
 
     def _finish(self, draft: Draft) -> None:
         patch = draft.patch()
-        self._store_answer(draft.position, patch, draft.layer)
+        quality = self._quality_of(draft, patch)
+        self._store_answer(draft.position, patch, draft.layer, quality)
         self._draft_map.draft = None
         self._uncertainty_map = draft.uncertainty_map if draft.uncertainty_map.known else None
-        quality = self._qualities[draft.position] = self._quality_of(draft, patch)
+        self._qualities[draft.position] = quality
         self._audience.tell_answered(
             draft.position,
             self._session,
@@ -635,8 +636,8 @@ class OpenSession:
         """True when an event is one whose answer changes the mask of this label."""
         return isinstance(self._session.events[position], Asking) and (label_of(self._session, position) == label)
 
-    def _store_answer(self, position: int, patch: Patch, layer: int = 0) -> None:
-        self._store.answer(self.id, position, patch)
+    def _store_answer(self, position: int, patch: Patch, layer: int = 0, quality: float | None = None) -> None:
+        self._store.answer(self.id, position, patch, quality=quality)
         self._session = self._session.answered(position, patch)
         self._draft_map.hold(position, patch, layer)
 

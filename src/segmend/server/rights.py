@@ -20,13 +20,15 @@ from starlette.requests import HTTPConnection
 
 from segmend.errors import ForbiddenError
 from segmend.server.state import Shared, shared, user
-from segmend.store import Store
-from segmend.store.records import EVERYTHING_ALLOWED, Role, Roles, is_at_least
+from segmend.store import CaseRecord, SessionRecord, Store
+from segmend.store.records import EVERYTHING_ALLOWED, Read, Role, Roles, is_at_least
 from segmend.store.visitors import VIEWERS
 
 # Where a role is needed: nowhere (whoever is let in), in the project of what the address names, in the project that
-# the request names otherwise, in that of the images that viewers bring, or in all projects.
-Where = Literal["nowhere", "project", "case", "session", "asked", "viewers", "everywhere"]
+# the request names otherwise, in that of the images that viewers bring, or in all projects. `marks` is a session
+# that is changed, and `begins` a case that gets one: an accepted case and one that others read are then refused.
+Where = Literal["nowhere", "project", "case", "session", "marks", "begins", "asked", "viewers", "everywhere"]
+BLIND = "This case is read blind: what the other readers do is shown when it has been decided."
 
 
 class Right(NamedTuple):
@@ -65,8 +67,25 @@ RIGHTS: Mapping[str, Right] = {
         "GET /api/cases/{case}", "GET /api/cases/{case}/next", "GET /api/cases/{case}/thumbnail",
         "GET /api/cases/{case}/volume.nii", "GET /api/cases/{case}/slices", "GET /api/cases/{case}/series",
         "GET /api/cases/{case}/series/{series}/volume.nii", "GET /api/cases/{case}/series/{series}/slices",
-        "PUT /api/cases/{case}/status", "GET /api/cases/{case}/sessions", "POST /api/cases/{case}/sessions",
+        "PUT /api/cases/{case}/status", "GET /api/cases/{case}/sessions", "GET /api/cases/{case}/reading",
+        "GET /api/cases/{case}/comments", "POST /api/cases/{case}/comments",
+        "DELETE /api/cases/{case}/comments/{comment}",
     ),
+    **_all(Right("annotator", "begins"), "POST /api/cases/{case}/sessions"),
+    # reading by several
+    **_all(Right("annotator", "project"), "POST /api/projects/{project}/readings/next"),
+    **_all(
+        Right("reviewer", "project"),
+        "POST /api/projects/{project}/readings", "GET /api/projects/{project}/agreement",
+        "GET /api/projects/{project}/agreement.csv", "GET /api/projects/{project}/readers",
+    ),
+    **_all(
+        Right("reviewer", "case"),
+        "DELETE /api/cases/{case}/reading/{reader}", "POST /api/cases/{case}/adjudication",
+        "GET /api/cases/{case}/differences",
+    ),
+    **_all(Right("reviewer", "session"), "GET /api/sessions/{session}/difference"),
+    **_all(Right("reviewer", "marks"), "POST /api/sessions/{session}/take"),
     **_all(
         Right("reviewer", "case"),
         "POST /api/cases/{case}/series", "DELETE /api/cases/{case}/series/{series}",
@@ -79,13 +98,17 @@ RIGHTS: Mapping[str, Right] = {
         Right("annotator", "session"),
         "GET /api/sessions/{session}", "GET /api/sessions/{session}/map", "GET /api/sessions/{session}/uncertain",
         "GET /api/sessions/{session}/measures", "GET /api/sessions/{session}/surfaces/{label}",
-        "GET /api/sessions/{session}/export", "POST /api/sessions/{session}/events",
-        "POST /api/sessions/{session}/preview", "POST /api/sessions/{session}/compare",
-        "POST /api/sessions/{session}/robot", "PUT /api/sessions/{session}/labels/{value}",
+        "GET /api/sessions/{session}/export", "POST /api/sessions/{session}/preview",
+        "POST /api/sessions/{session}/compare", "POST /api/sessions/{session}/robot",
+        "WS /api/sessions/{session}/live",
+    ),
+    **_all(
+        Right("annotator", "marks"),
+        "POST /api/sessions/{session}/events", "PUT /api/sessions/{session}/labels/{value}",
         "DELETE /api/sessions/{session}/labels/{value}", "POST /api/sessions/{session}/prompts",
         "POST /api/sessions/{session}/edits", "DELETE /api/sessions/{session}/prompts/{event}",
         "POST /api/sessions/{session}/undo", "POST /api/sessions/{session}/redo",
-        "POST /api/sessions/{session}/masks", "WS /api/sessions/{session}/live",
+        "POST /api/sessions/{session}/masks",
     ),
     # projects and people
     **_all(
@@ -139,7 +162,11 @@ RIGHTS: Mapping[str, Right] = {
     ),
 }  # fmt: skip
 # What each message of a live connection needs in the project of its session, by the key that says what it is.
-MESSAGES: Mapping[str, Role] = {"event": "annotator", "cancel": "annotator", "here": "annotator"}
+MESSAGES: Mapping[str, Right] = {
+    "event": Right("annotator", "marks"),
+    "cancel": Right("annotator", "marks"),
+    "here": Right("annotator", "session"),
+}
 
 
 @dataclass(frozen=True)
@@ -167,14 +194,58 @@ class Access:
         has = self.roles.everywhere
         if not is_at_least(has, role):
             raise ForbiddenError(f"This needs the role {role} in all projects; {self._said(has)} in all of them.")
+        if self.user and self.store.readings.reads_blind(self.user):
+            raise ForbiddenError(f"{self.user} reads cases blind, and would see here what the other readers do.")
 
     def check_case(self, role: Role, case: str) -> None:
         """Raise ForbiddenError unless this is that role in the project of a case; NotFoundError without the case."""
         self.check(role, self.store.case(case).project)
 
-    def check_session(self, role: Role, session: str) -> None:
-        """Raise ForbiddenError unless this is that role in the project of a session's case."""
-        self.check_case(role, self.store.session_record(session).case)
+    def check_session(self, role: Role, session: str, *, marks: bool = False) -> None:
+        """Raise ForbiddenError unless this is that role in the project of a session's case, and may see the session.
+
+        With `marks` it must be one that this person may change, too.
+        """
+        record = self.store.session_record(session)
+        case = self.store.case(record.case)
+        self.check(role, case.project)
+        read = self.store.readings.of_case(case.id)
+        if not self.sees(read, case.project, record):
+            raise ForbiddenError(BLIND)
+        if marks:
+            self._check_marks(case, read, record)
+
+    def check_begins(self, role: Role, case_id: str) -> None:
+        """Raise ForbiddenError unless this is that role in the project of a case, and may begin to mark it."""
+        case = self.store.case(case_id)
+        self.check(role, case.project)
+        self._check_marks(case, self.store.readings.of_case(case_id), None)
+
+    def sees(self, read: Read | None, project: str, session: SessionRecord) -> bool:
+        """Tell whether somebody may see a session of a case: blind readers their own, reviewers who do not read all."""
+        if not self.user or read is None or not read.blind or read.is_over:
+            return True
+        if (own := read.of(self.user)) is not None:
+            return own.session == session.id
+        return self.roles.may("reviewer", project)
+
+    def is_blind(self, read: Read | None) -> bool:
+        """Tell whether somebody reads a case blind, and it is not decided."""
+        return read is not None and read.blind and not read.is_over and read.of(self.user) is not None
+
+    def _check_marks(self, case: CaseRecord, read: Read | None, session: SessionRecord | None) -> None:
+        """Refuse to change a case that is accepted, or that others read; one without a session is to get one."""
+        reviews = self.roles.may("reviewer", case.project)
+        if case.status == "accepted" and not reviews:
+            raise ForbiddenError("This case is accepted; a reviewer may open it again.")
+        if read is None or read.is_over or not self.user:
+            return
+        own = read.of(self.user)
+        if own is not None and (session is None or session.id == own.session):
+            if own.state == "finished":
+                raise ForbiddenError("This reading is finished; reopen it to change it.")
+        elif not reviews or session is None or any(one.session == session.id for one in read.readings):
+            raise ForbiddenError("This case is given to other readers.")
 
     @property
     def visible(self) -> tuple[str, ...] | None:
@@ -218,8 +289,10 @@ def _check(access: Access, role: Role, where: Where, named: Mapping[str, str]) -
             access.check(role, named["project"])
         case "case":
             access.check_case(role, named["case"])
-        case "session":
-            access.check_session(role, named["session"])
+        case "session" | "marks":
+            access.check_session(role, named["session"], marks=where == "marks")
+        case "begins":
+            access.check_begins(role, named["case"])
         case "asked":
             access.check_anywhere(role)
         case "viewers":
@@ -231,7 +304,9 @@ def _check(access: Access, role: Role, where: Where, named: Mapping[str, str]) -
 def check_message(here: Shared, who: str, session: str, kind: str) -> None:
     """Refuse who may not send a message of a live connection, by the key that says what it is."""
     if who:
-        Access(who, here.store.accounts.roles(who), here.store).check_session(MESSAGES[kind], session)
+        role, where = MESSAGES[kind]
+        assert role is not None
+        _check(Access(who, here.store.accounts.roles(who), here.store), role, where, {"session": session})
 
 
 def access(connection: HTTPConnection) -> Access:

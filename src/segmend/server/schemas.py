@@ -473,6 +473,20 @@ class UncertainPlaceJson(BaseModel):
     ]
 
 
+ReadStateName = Literal["open", "finished", "decided"]
+ReadingStateName = Literal["assigned", "begun", "finished"]
+
+
+class CaseReadingJson(BaseModel):
+    """How far the readers of a case are; a blind reader is told of their own part alone."""
+
+    state: ReadStateName
+    blind: bool
+    wanted: Annotated[int, Field(description="readers")]
+    mine: Annotated[ReadingStateName | None, Field(description="how far one is oneself; null: no reader of it")]
+    finished: Annotated[int | None, Field(description="readers that have finished; null: not told")]
+
+
 class CaseJson(BaseModel):
     id: str
     name: str
@@ -496,6 +510,8 @@ class CaseJson(BaseModel):
     interactions: Annotated[int, Field(description="marks, removals, undos and redos")]
     seconds: Annotated[float, Field(description="of work; gaps of more than a minute between events do not count")]
     slide: Annotated[bool, Field(description="a whole-slide image; the case's own image shows all of it")]
+    doubt: Annotated[float | None, Field(description="1 - the Dice that the last answer expected; null: none said one")]
+    reading: Annotated[CaseReadingJson | None, Field(description="of a case that is given to readers")]
 
 
 class FieldOfViewJson(BaseModel):
@@ -549,6 +565,7 @@ class TotalsJson(BaseModel):
     begun: int
     done: int
     rejected: int
+    accepted: int
 
 
 class CasePageJson(BaseModel):
@@ -572,8 +589,11 @@ class NewStatusJson(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     status: Annotated[
-        Literal["done", "rejected", "open"],
-        Field(description="open: begun where the case has marks, otherwise untouched"),
+        Literal["done", "rejected", "accepted", "open"],
+        Field(
+            description="open: begun where the case has marks, otherwise untouched; of a reader done and open "
+            "are about their own reading; accepted: by a reviewer, frozen for annotators"
+        ),
     ]
     comment: Annotated[str, Field(max_length=1000)] = ""
 
@@ -790,6 +810,131 @@ class NewInvitationJson(BaseModel):
     name: Annotated[str, Field(min_length=1, max_length=300)]
     role: RoleName = "annotator"
     days: Annotated[float, Field(gt=0, le=90, description="after which the link opens nothing")] = 7
+
+
+class ReaderJson(BaseModel):
+    name: str
+    role: RoleName
+
+
+class PlanJson(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    cases: Annotated[
+        list[Annotated[str, Field(max_length=64)]] | None,
+        Field(min_length=1, max_length=1000, description="null: all of the project that nobody has begun or was given"),
+    ] = None
+    readers: Annotated[list[Annotated[str, Field(min_length=1, max_length=300)]], Field(max_length=100)] = []
+    each: Annotated[int, Field(ge=1, le=8, description="how many read a case, in turn or who asks")] = 2
+    how: Annotated[
+        Literal["all", "turns", "pull"],
+        Field(description="all readers each case, some in turn, or who asks for the next"),
+    ] = "turns"
+    blind: Annotated[bool, Field(description="readers see nothing of each other until it is decided")] = True
+
+
+class GivenJson(BaseModel):
+    cases: Annotated[int, Field(description="that were given")]
+    readers: Annotated[dict[str, int], Field(description="how many each reader has got")]
+
+
+class OneReadingJson(BaseModel):
+    reader: str
+    session: str | None
+    state: ReadingStateName
+    interactions: int
+    seconds: float
+    finished: str | None
+
+
+class ReadJson(BaseModel):
+    """Who reads a case, and how far they are."""
+
+    wanted: int
+    blind: bool
+    state: ReadStateName
+    mine: ReadingStateName | None
+    session: Annotated[str | None, Field(description="of the mask that decides")]
+    decided_by: str
+    decided: str | None
+    readings: list[OneReadingJson]
+
+
+class SliceDifferenceJson(BaseModel):
+    z: int
+    only_one: Annotated[int, Field(description="voxels")]
+    only_other: int
+
+
+class DifferenceJson(BaseModel):
+    """How a label of two readers differs."""
+
+    name: str
+    dice: float
+    one: Annotated[int, Field(description="voxels")]
+    other: int
+    both: int
+    slices: Annotated[list[SliceDifferenceJson], Field(description="those in which they differ")]
+
+
+class AdjudicationJson(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    begin_with: Annotated[
+        str | None, Field(max_length=300, description="a reader's mask; null: what all readers agree on")
+    ] = None
+
+
+class TakeJson(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reader: Annotated[str, Field(min_length=1, max_length=300)]
+    label: Annotated[int, Field(ge=1, le=65535)]
+    low: Annotated[int, Field(ge=0, description="the first slice")] = 0
+    high: Annotated[int | None, Field(ge=1, description="just behind the last slice; null: the end")] = None
+
+
+class TakenJson(BaseModel):
+    events: Annotated[int, Field(description="that were added, undone in one step")]
+    state: LightStateJson
+
+
+class PairLabelJson(BaseModel):
+    name: str
+    dice: float
+
+
+class PairJson(BaseModel):
+    one: str
+    other: str
+    dice: Annotated[float, Field(description="mean of the labels'")]
+    labels: list[PairLabelJson]
+
+
+class AgreementJson(BaseModel):
+    """How far the readers of a case agree."""
+
+    case: str
+    name: str
+    state: ReadStateName
+    decided_by: str
+    readings: list[OneReadingJson]
+    pairs: list[PairJson]
+
+
+class CommentJson(BaseModel):
+    id: str
+    user: Annotated[str, Field(description="empty: without an account")]
+    at: str
+    text: str
+    place: Voxel | None
+
+
+class NewCommentJson(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    text: Annotated[str, Field(min_length=1, max_length=2000)]
+    place: Voxel | None = None
 
 
 class InvitationJson(BaseModel):

@@ -15,11 +15,13 @@ from fastapi.responses import JSONResponse, Response
 from segmend import methods
 from segmend.core.prompts import to_json
 from segmend.core.session import MAX_LABEL, Defined, Deleted, Event, Redone, Removed, Undone
+from segmend.errors import ConflictError
 from segmend.server.audience import Answer
 from segmend.server.bodies import Json, compared_of, event_of, game_of, json_body
 from segmend.server.open_session import OpenSession
 from segmend.server.previews import Preview
 from segmend.server.replies import PROBLEMS
+from segmend.server.rights import AccessNow
 from segmend.server.robots import Game
 from segmend.server.schemas import (
     AnswerJson,
@@ -62,17 +64,24 @@ def create(case: str, here: SharedNow, who: UserNow) -> Response:
 
 
 def begin(here: Shared, case: str, who: str) -> str:
-    """Return a new session of a case, with the labels that its project begins with."""
+    """Return a new session of a case, with the labels that its project begins with; of a reader the one there is."""
     labels = here.store.project(here.store.case(case).project).template
+    read = here.store.readings.of_case(case)
+    own = read.of(who) if read is not None and not read.is_over else None
+    if own is not None and own.session is not None:
+        return own.session
     record = here.store.add_session(case, user=who)
+    if own is not None and here.store.readings.session_of(case, who, record.id) != record.id:
+        raise ConflictError("This reading was begun meanwhile; open the case again.")
     for position, label in enumerate(labels):
         here.store.append(record.id, position, Defined(label, joined=position > 0), user=who)
     return record.id
 
 
 @router.get("/cases/{case}/sessions", response_model=list[SessionJson], summary="The sessions of a case")
-def of_case(case: str, here: SharedNow) -> Response:
-    records = here.store.sessions(case)
+def of_case(case: str, here: SharedNow, access: AccessNow) -> Response:
+    project, read = here.store.case(case).project, here.store.readings.of_case(case)
+    records = [record for record in here.store.sessions(case) if access.sees(read, project, record)]
     return JSONResponse(
         [{"id": r.id, "case": r.case, "user": r.user, "created": r.created.isoformat()} for r in records]
     )

@@ -1,9 +1,9 @@
 """What people have accepted: cases that are done, and objects whose labels are locked, to learn from and to check on.
 
-Of a case that is done all labels count. In any other a locked label's voxels never change, so locking a label says
-that its object is right: such a case is accepted when a label is locked that has voxels, and labels that are not
-locked count as background. Of several sessions at one case the newest with an accepted object counts. A case that was
-rejected is not accepted, whatever is locked in it.
+Of a case that is done or accepted all labels count. In any other a locked label's voxels never change, so locking a
+label says that its object is right: such a case is accepted when a label is locked that has voxels, and labels that
+are not locked count as background. Of several sessions at one case the newest with an accepted object counts. A case
+that was rejected is not accepted, whatever is locked in it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def accepted_cases(store: Store, project: str | None = None) -> tuple[AcceptedCa
     for case in store.cases(project):
         if case.status == "rejected":
             continue
-        done, sessions = case.status == "done", [record.id for record in store.sessions(case.id)]
+        done, sessions = case.status in ("done", "accepted"), [record.id for record in store.sessions(case.id)]
         accepted = (s for s in reversed(sessions) if accepted_labels(store.session(s), done=done).any())
         if (newest := next(accepted, None)) is not None:
             found.append(AcceptedCase(Path(case.project), case.id, store, newest, case.name, done))

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from segmend.core.image import Index
 from segmend.core.session import Event, Label, Session
 from segmend.io.axes import is_timed
 
-Status = Literal["untouched", "begun", "done", "rejected"]
+Status = Literal["untouched", "begun", "done", "rejected", "accepted"]
 # How far a case is, in the order of the work; the database keeps the place in this row.
 STATUSES: tuple[Status, ...] = get_args(Status)
 Role = Literal["annotator", "reviewer", "admin"]
@@ -64,6 +64,7 @@ class CaseRecord:
     interactions: int = 0  # marks, removals, undos and redos in all sessions
     seconds: float = 0.0  # of work, in all sessions
     frame: str = ""  # DICOM's frame of reference; empty: unknown
+    doubt: float = -1.0  # 1 - the Dice that the last answer expected; -1: no answer said one
     split: str = ""  # train, val, test or another of the data set that it came from; empty: none was said
     slide: bool = False  # it is a whole-slide image, of which the case's own image shows all at its coarsest level
 
@@ -169,6 +170,61 @@ class SavedMask:
     session: str
     name: str
     created: datetime  # UTC
+
+
+ReadState = Literal["open", "finished", "decided"]
+# How far a read is: readers are at work, all have finished, and it was decided.
+READ_STATES: tuple[ReadState, ...] = get_args(ReadState)
+ReadingState = Literal["assigned", "begun", "finished"]
+READING_STATES: tuple[ReadingState, ...] = get_args(ReadingState)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One reader's part in a read."""
+
+    reader: str
+    session: str | None  # None: not begun
+    state: ReadingState
+    assigned: datetime  # UTC
+    finished: datetime | None  # UTC
+    interactions: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Read:
+    """A case that is to be read by one or several people."""
+
+    case: str
+    wanted: int  # readers
+    blind: bool  # they see nothing of each other until it is decided
+    state: ReadState
+    session: str | None  # that decides; None: none yet
+    decided_by: str
+    decided: datetime | None  # UTC
+    readings: tuple[Reading, ...]  # in the order in which they were assigned
+    agreement: Any = None  # plain JSON values, of finished reads
+
+    @property
+    def is_over(self) -> bool:
+        return self.state == "decided"
+
+    def of(self, reader: str) -> Reading | None:
+        """Return what somebody has to do with it; None where they are no reader of it."""
+        return next((one for one in self.readings if reader and one.reader == reader), None)
+
+
+@dataclass(frozen=True)
+class Comment:
+    """What somebody said of a case, or of a place in it."""
+
+    id: str
+    case: str
+    user: str
+    at: datetime  # UTC
+    text: str
+    place: Index | None
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,10 @@ from segmend.store.accounts import Accounts
 from segmend.store.blobs import Blobs
 from segmend.store.changes import Changes
 from segmend.store.checksums import Checksum, Summed, checksum_of, event_crc, file_checksum, patch_crc, values_crc
+from segmend.store.comments import Comments
 from segmend.store.database import TIMEOUT_SECONDS, UNREADABLE, Database
 from segmend.store.originals import Originals
+from segmend.store.readings import Readings
 from segmend.store.records import (
     STATUSES,
     CasePage,
@@ -105,6 +107,8 @@ class Store:
         self.accounts = Accounts(database)
         self.visitors = Visitors(database)
         self.originals = Originals(database)
+        self.readings = Readings(database)
+        self.comments = Comments(database)
         self._database = database
         self._blobs = blobs
         self._checked: dict[str, tuple[int, int, int]] = {}  # blobs that were read once, as their files were then
@@ -714,8 +718,8 @@ class Store:
             connection.execute(insert(table).values(created=at, crc32=crc, **values))
             worklist.note_event(connection, case, session_id, event, user=user, at=at, last=earlier)
 
-    def answer(self, session_id: str, position: int, patch: Patch) -> None:
-        """Keep the answer to an event; it is durable when this returns.
+    def answer(self, session_id: str, position: int, patch: Patch, *, quality: float | None = None) -> None:
+        """Keep the answer to an event; it is durable when this returns. `quality` is the Dice that it expects.
 
         Saying the same again changes nothing; ConflictError when the answer was another one. One that is damaged is
         replaced.
@@ -736,6 +740,8 @@ class Store:
                 if row is not None:
                     connection.execute(delete(answers).where(here))
                 connection.execute(insert(answers).values(session=session_id, position=position, crc32=crc, **values))
+                if quality is not None:
+                    worklist.note_doubt(connection, session_id, quality)
                 return
         if not _same(kept, patch):
             raise ConflictError(f"Event {position} was answered otherwise by another server; load the session again.")

@@ -13,6 +13,8 @@ they brought (`segmend.store.visitors`). `originals` says which series the DICOM
 `records.STATUSES`; `interactions` and `seconds` are counted from the events as they come (`worklist.GAP_SECONDS`).
 `searched` holds all that is searched, in letters of one case: a table of its own, because every search reads all of it.
 `series` are images that are shown beside a case's own, each on a grid of its own.
+`reads` are cases that are to be read by one or several people, and `readings` their parts in it: what they do is
+counted there and not in `cases` until the read is decided, so that a blind reader learns nothing from the list.
 A case that is a `slide` has the slide's file among its blobs, and a picture of all of it as its image; `fields` says of
 which region and level of the slide a session is, which then is none of that picture.
 `labels` holds what the labels of a session were last called. An undone definition stays there until the next one:
@@ -117,10 +119,12 @@ cases = Table(
     Column("seconds", Float, nullable=False, server_default="0"),
     Column("frame", String(NAME_LENGTH), nullable=False, server_default=""),  # DICOM's frame of reference
     Column("split", String(NAME_LENGTH), nullable=False, server_default=""),
+    Column("doubt", Float, nullable=False, server_default="-1"),  # 1 - the Dice that the last answer expected; -1: none
     Column("slide", Boolean, nullable=False, server_default=false()),
     Index("ix_cases_folded", "folded", "id"),
     Index("ix_cases_created", "created", "id"),
     Index("ix_cases_changed", "changed", "id"),
+    Index("ix_cases_doubt", "doubt", "id"),
     Index("ix_cases_patient", "patient", "folded", "id"),
     Index("ix_cases_study_date", "study_date", "folded", "id"),
     Index("ix_cases_status", "status", "created", "id"),
@@ -228,6 +232,44 @@ users = Table(
     Column("password_hash", Text),  # argon2id; NULL: none
     Column("disabled", Boolean, nullable=False, server_default=false()),
     Column("role", String(20)),  # in all projects; NULL: none but what `members` says
+)
+
+reads = Table(
+    "reads",
+    metadata,
+    Column("case", ForeignKey("cases.id", ondelete="CASCADE"), primary_key=True),
+    Column("wanted", Integer, nullable=False),  # readers
+    Column("blind", Boolean, nullable=False),
+    Column("state", Integer, nullable=False, index=True),
+    Column("session", ForeignKey("sessions.id", ondelete="SET NULL")),  # that decides
+    Column("decided_by", String(NAME_LENGTH), nullable=False, server_default=""),
+    Column("decided", Moment),
+    Column("agreement", Json),
+)
+
+readings = Table(
+    "readings",
+    metadata,
+    Column("case", ForeignKey("reads.case", ondelete="CASCADE"), primary_key=True),
+    Column("reader", String(NAME_LENGTH), primary_key=True),
+    Column("session", ForeignKey("sessions.id", ondelete="SET NULL"), unique=True),
+    Column("state", Integer, nullable=False),
+    Column("assigned", Moment, nullable=False),
+    Column("finished", Moment),
+    Column("interactions", Integer, nullable=False, server_default="0"),
+    Column("seconds", Float, nullable=False, server_default="0"),
+    Index("ix_readings_reader", "reader", "state"),
+)
+
+comments = Table(
+    "comments",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("case", ForeignKey("cases.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("user", String(NAME_LENGTH), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("place", Json),  # voxel (z, y, x); NULL: the whole case
 )
 
 members = Table(

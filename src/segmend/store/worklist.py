@@ -2,7 +2,8 @@
 
 Work is counted as events come in. Between two events of a session that lie at most `GAP_SECONDS` apart somebody
 worked; a longer gap is a pause and counts as nothing. A case is begun by its first mark, and a case that was done or
-rejected is begun again by the next one: what was accepted is never changed unsaid.
+rejected is begun again by the next one: what was accepted is never changed unsaid. What the readers of a case do, blind
+to each other, is counted in their readings until the case is decided (`segmend.store.readings`).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from segmend.core.session import Defined, Event, Ordered
 from segmend.errors import SettingsError
 from segmend.store import tables
+from segmend.store.readings import ReadFilter, for_others, note_work, undecided_sessions, wanted_by
 from segmend.store.records import STATUSES, Choices, Status
 from segmend.store.visitors import VIEWERS
 
@@ -51,10 +53,10 @@ MAX_COMMENT = 1000
 # Names of labels to choose from: more than that nobody reads.
 MAX_LABELS = 200
 
-UNTOUCHED, BEGUN, DONE, REJECTED = range(len(STATUSES))
+UNTOUCHED, BEGUN, DONE, REJECTED, ACCEPTED = range(len(STATUSES))
 CASES = tables.cases.c
 
-SortKey = Literal["name", "added", "status", "changed", "patient", "study"]
+SortKey = Literal["name", "added", "status", "changed", "patient", "study", "doubt"]
 SORT_KEYS: tuple[SortKey, ...] = get_args(SortKey)
 # A case's id as SQLite cannot look it up: a list is walked in its order and each case looked for among those that fit,
 # not sorted anew. Of 50,000 cases that all fit 30 ms instead of 220 (`bench/worklist.py`).
@@ -68,6 +70,7 @@ SORTED: Mapping[SortKey, tuple[Column[Any], ...]] = {
     "changed": (CASES.changed, CASES.id),
     "patient": (CASES.patient, CASES.folded, CASES.id),
     "study": (CASES.study_date, CASES.folded, CASES.id),
+    "doubt": (CASES.doubt, CASES.id),
 }
 
 
@@ -84,6 +87,8 @@ class CaseFilter:
     since: date | None = None
     until: date | None = None  # that day included
     projects: tuple[str, ...] | None = None  # that may be seen; None: all
+    reading: ReadFilter | None = None  # by how far those are that are read by several people
+    reader: str = ""  # who asks: what others alone are to read is not to be worked on, and left out where that is asked
 
     @property
     def columns(self) -> list[ColumnElement[bool]]:
@@ -91,6 +96,8 @@ class CaseFilter:
         wanted = ((CASES.project, self.project), (CASES.modality, self.modality))
         own = [] if self.project is not None else [CASES.project != VIEWERS]  # which would flood the list
         own += [] if self.projects is None else [CASES.project.in_(self.projects)]
+        to_do = bool(self.statuses) and not {*self.statuses} & {"done", "rejected", "accepted"}
+        own += [~for_others(self.reader)] if self.reader and to_do and self.reading is None else []
         return [*own, *(column == value for column, value in wanted if value is not None), *self._dates]
 
     @property
@@ -103,7 +110,9 @@ class CaseFilter:
         if self.label is not None:
             labels, sessions = tables.labels, tables.sessions
             joined = select(sessions.c.case).join_from(labels, sessions, labels.c.session == sessions.c.id)
-            found.append(joined.where(labels.c.name == self.label))
+            found.append(joined.where(labels.c.name == self.label, sessions.c.id.not_in(undecided_sessions())))
+        if self.reading is not None:
+            found.append(wanted_by(self.reading, self.reader))
         return found
 
     @property
@@ -233,7 +242,8 @@ def neighbour(
 def choices(connection: Connection, visible: Sequence[str] | None = None) -> Choices:
     """Return what there is to filter by, in these projects or in all."""
     labels, sessions = tables.labels.c, tables.sessions.c
-    used = select(labels.name).group_by(labels.name).order_by(func.count().desc(), labels.name).limit(MAX_LABELS)
+    used = select(labels.name).where(labels.session.not_in(undecided_sessions()))
+    used = used.group_by(labels.name).order_by(func.count().desc(), labels.name).limit(MAX_LABELS)
     modalities = select(CASES.modality).where(CASES.modality != "").distinct().order_by(CASES.modality)
     projects = select(tables.projects.c.name).order_by(tables.projects.c.name)
     if visible is not None:
@@ -268,10 +278,14 @@ def note_event(
 ) -> None:
     """Count an event that is being stored, the last one of its session before it having come at `last`."""
     gap = 0.0 if last is None else (at - last).total_seconds()
-    counted: dict[str, Any] = {"changed": at, "seconds": CASES.seconds + (gap if 0 < gap <= GAP_SECONDS else 0.0)}
+    worked = gap if 0 < gap <= GAP_SECONDS else 0.0
+    counted: dict[str, Any] = {"changed": at, "seconds": CASES.seconds + worked}
+    marked = not isinstance(event, Defined | Ordered)
     if isinstance(event, Defined):
         _note_label(connection, session_id, event)
-    elif not isinstance(event, Ordered):
+    if note_work(connection, session_id, marks=int(marked), seconds=worked):
+        return
+    if marked:
         counted["interactions"] = CASES.interactions + 1
         begun = {"status": BEGUN, "status_by": user, "status_at": at}
         connection.execute(update(tables.cases).where(CASES.id == case_id, CASES.status != BEGUN).values(begun))
@@ -289,8 +303,8 @@ def set_status(
     connection: Connection, case_id: str, status: Status | Literal["open"], comment: str, *, user: str, at: datetime
 ) -> None:
     """Set a case's status and comment; "open" is begun where the case has marks, otherwise untouched."""
-    if status != "open" and status not in ("done", "rejected"):
-        raise SettingsError(f"A case's status is set to done, rejected or open; got {status!r}.")
+    if status != "open" and status not in ("done", "rejected", "accepted"):
+        raise SettingsError(f"A case's status is set to done, rejected, accepted or open; got {status!r}.")
     row = connection.execute(select(CASES.name, CASES.patient, CASES.description).where(CASES.id == case_id)).one()
     opened = case((CASES.interactions > 0, BEGUN), else_=UNTOUCHED)
     values = {
@@ -302,6 +316,13 @@ def set_status(
     }
     connection.execute(update(tables.cases).where(CASES.id == case_id).values(values))
     keep_words(connection, case_id, *row, comment)
+
+
+def note_doubt(connection: Connection, session_id: str, quality: float) -> None:
+    """Keep how much is in doubt of a case after an answer whose expected Dice is told; of readings nothing is."""
+    case_of = select(tables.sessions.c.case).where(tables.sessions.c.id == session_id).scalar_subquery()
+    here = (CASES.id == case_of) & literal(session_id).not_in(undecided_sessions())
+    connection.execute(update(tables.cases).where(here).values(doubt=1.0 - min(1.0, max(0.0, quality))))
 
 
 def keep_words(connection: Connection, case_id: str, *texts: str) -> None:

@@ -18,6 +18,7 @@ import shutil
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -45,6 +46,7 @@ from segmend.server.protocols.routes import ToldRoute
 from segmend.server.protocols.visits import IDLE, session_of
 from segmend.server.protocols.whole_masks import WAIT_SECONDS, mask_of
 from segmend.server.replies import UnreadableError, problem
+from segmend.server.rights import Access, AccessNow
 from segmend.server.scratch import scratch_folder
 from segmend.server.sessions import open_session
 from segmend.server.state import Shared, SharedNow, UserNow
@@ -63,6 +65,8 @@ BACKGROUND, FOREGROUND = 2, 3
 OBJECT = "object"
 # Clicks of one object.
 MOST_CLICKS = 1000
+# The statuses of cases whose masks are final.
+DONE = ("done", "accepted")
 # Cases that the whole datastore lists.
 MOST_CASES = 10_000
 OPEN_CASES = CaseFilter(statuses=("untouched", "begun"))
@@ -175,19 +179,19 @@ def datastore(here: SharedNow, output: Literal["stats", "all", "train"] = "stats
         return JSONResponse(_counts(here))
     cases = here.store.found_cases(CaseFilter())[-MOST_CASES:]
     if output == "train":
-        return JSONResponse([{"image": case.id, "label": case.id} for case in cases if case.status == "done"])
+        return JSONResponse([{"image": case.id, "label": case.id} for case in cases if case.status in DONE])
     objects = {case.id: _described(case) for case in cases}
     return JSONResponse({"name": "Segmend", "description": "The worklist", "objects": objects})
 
 
 def _described(case: CaseRecord) -> Json:
-    labels = {"final": {"ext": ".nrrd", "info": {}}} if case.status == "done" else {}
+    labels = {"final": {"ext": ".nrrd", "info": {}}} if case.status in DONE else {}
     return {"image": {"ext": ".nrrd", "info": {"name": case.name}}, "labels": labels}
 
 
 def _counts(here: Shared) -> Json:
     page = here.store.case_page(limit=1)
-    done = page.totals.get("done", 0)
+    done = sum(page.totals.get(status, 0) for status in DONE)
     return {"total": page.total, "completed": done, "label_tags": {"final": done} if done else {}}
 
 
@@ -221,9 +225,10 @@ def image_info(image: Text, here: SharedNow) -> Response:
 
 
 @router.api_route("/datastore/label", methods=["GET", "HEAD"])
-def get_label(label: Text, here: SharedNow, who: UserNow, tag: Text = "final") -> Response:
-    case = _case(here, label)
-    sessions = here.store.sessions(case)
+def get_label(label: Text, here: SharedNow, access: AccessNow, tag: Text = "final") -> Response:
+    case, who = _case(here, label), access.user
+    read, project = here.store.readings.of_case(case), here.store.case(case).project
+    sessions = [record for record in here.store.sessions(case) if access.sees(read, project, record)]
     if not sessions:
         raise NotFoundError("There is no mask of this image yet.")
     folder = scratch_folder(here.settings.data, "export-", elsewhere=True)
@@ -241,13 +246,14 @@ def get_label(label: Text, here: SharedNow, who: UserNow, tag: Text = "final") -
 
 
 @router.put("/datastore/label")
-async def save_label(request: Request, image: Text, here: SharedNow, who: UserNow, tag: Text = "") -> Response:
+async def save_label(request: Request, image: Text, here: SharedNow, access: AccessNow, tag: Text = "") -> Response:
     """Take an image's mask as it is: each of its objects on the label of its name; with it the case is done."""
     async with received_form(request, here.settings) as form:
         path = form.file("label")
         if path is None:
             raise UnreadableError("The form needs a mask in the field 'label'.")
-        case = await run_in_threadpool(_case, here, image)
+        case, who = await run_in_threadpool(_case, here, image), access.user
+        await run_in_threadpool(access.check_begins, "annotator", case)
         names = _names_in(form.params)
         session = await run_in_threadpool(here.visits.session_at, case, who)
         async with open_session(here, session) as opened, here.reading.turns:
@@ -327,7 +333,7 @@ async def infer(
     model: str,
     request: Request,
     here: SharedNow,
-    who: UserNow,
+    access: AccessNow,
     image: Text = "",
     session_id: Text = "",
     output: Literal["image", "json", "all", "dicom_seg"] = "all",
@@ -337,8 +343,9 @@ async def infer(
     if output == "dicom_seg":
         raise SettingsError("A result can be image, json or all; masks in DICOM come from the annotator.")
     async with received_form(request, here.settings) as form:
-        name = _label_name(form.params)
-        case, session = await _place(here, form, image, session_id, who)
+        name, who = _label_name(form.params), access.user
+        case, session = await _place(here, form, image, session_id, access)
+        await run_in_threadpool(partial(access.check_session, "annotator", session, marks=True))
         async with open_session(here, session) as opened:
             if model == CLICKS and not form.params.get("label"):
                 name = _object_of(opened, _clicks(here, opened, 0, form))
@@ -353,8 +360,9 @@ async def infer(
             return await run_in_threadpool(_result, here, opened, label, form.params, told, output)
 
 
-async def _place(here: Shared, form: Form, image: str, session_id: str, who: str) -> tuple[str, str]:
+async def _place(here: Shared, form: Form, image: str, session_id: str, access: Access) -> tuple[str, str]:
     """Return the case and the session that are meant: by a session, by a file in the form, or by the image's id."""
+    who = access.user
     if session_id:
         lease = await run_in_threadpool(here.visits.lease, session_id, who)
         session = session_of(lease)
@@ -366,6 +374,7 @@ async def _place(here: Shared, form: Form, image: str, session_id: str, who: str
         case = await run_in_threadpool(_case, here, image)
     else:
         raise UnreadableError("An inference needs an image, a file or a session.")
+    await run_in_threadpool(access.check_begins, "annotator", case)
     return case, await run_in_threadpool(here.visits.session_at, case, who)
 
 
