@@ -570,7 +570,7 @@ export class Actions {
   }
 
   /** Say that the open case is done or rejected, and go on to the next one that is to be worked on. */
-  async finish(status: "done" | "rejected", comment: string): Promise<void> {
+  async finish(status: api.Verdict, comment: string): Promise<void> {
     const { opened, unsent } = this.store.state;
     if (opened === null || this.#finishing) return;
     if (unsent.length > 0) throw new Error(SAY.notSaved);
@@ -580,7 +580,8 @@ export class Actions {
       const next = await this.list.next(id, { open: true });
       const changed = await api.setStatus(id, status, comment);
       this.#worked(changed);
-      toast(fill(status === "done" ? SAY.isDone : SAY.isRejected, { name: changed.name }), "good");
+      const said = { done: SAY.isDone, rejected: SAY.isRejected, accepted: SAY.isAccepted }[status];
+      toast(fill(said, { name: changed.name }), "good");
       if (next === null) toast(SAY.nothingLeft);
       else if (this.store.state.opened === opened) await this.openCase(next.id);
       await this.refreshCases(next?.id);
@@ -634,9 +635,61 @@ export class Actions {
       });
       return true;
     }
-    if (work === null || (work.status !== "done" && work.status !== "rejected")) return false;
-    toast(work.status === "done" ? SAY.caseDone : SAY.caseRejected, "error");
+    if (work === null || work.status === "untouched" || work.status === "begun") return false;
+    const frozen = !may(this.store.state.me, "reviewer", work.project);
+    const accepted = frozen ? SAY.caseFrozen : SAY.caseAccepted;
+    toast({ done: SAY.caseDone, rejected: SAY.caseRejected, accepted }[work.status], "error");
     return true;
+  }
+
+  // Reading by several
+
+  /** Open the next case that is to be read, which is this person's from then on. */
+  async readNext(): Promise<void> {
+    const { me } = this.store.state;
+    const shown = this.list.query.value.project;
+    const projects = shown !== "" ? [shown] : (await api.projects()).map(({ name }) => name);
+    for (const project of projects.filter((one) => may(me, "annotator", one))) {
+      const next = await api.pull(project);
+      if (next !== null) {
+        await this.openCase(next.id);
+        await this.refreshCases(next.id);
+        return;
+      }
+    }
+    toast(SAY.nothingToRead);
+  }
+
+  /** Begin the mask that decides, as a reader has it or with what all of them agree on. */
+  async beginDecision(reader: string | null): Promise<void> {
+    const { opened } = this.store.state;
+    if (opened === null) return;
+    await api.adjudicate(opened.case.id, reader);
+    await this.openCase(opened.case.id);
+  }
+
+  /** Show in two colours where a reader has the selected label and the mask that decides has not, and the reverse. */
+  async showReader(reader: string): Promise<void> {
+    const { label } = this.store.state;
+    const take = (): void => {
+      reportErrors(() => this.takeReader(reader));
+    };
+    const ask = (session: string): Promise<MaskPatch> => api.readerDifference(session, reader, label);
+    await this.#look(null, reader, label, take, ask, true);
+  }
+
+  /** Take the selected label over as a reader has it, in one slice or in all. */
+  async takeReader(reader: string, slice?: number): Promise<void> {
+    const { opened, label } = this.store.state;
+    if (opened === null || this.#isFinished()) return;
+    const [low, high] = slice === undefined ? [0, opened.volume.shape[0]] : [slice, slice + 1];
+    await api.take(opened.session, reader, label, low, high);
+  }
+
+  /** Go to a slice of the image's own, where one is in the others. */
+  goToSlice(z: number): void {
+    const [, y, x] = this.store.state.crosshair;
+    this.setCrosshair([z, y, x]);
   }
 
   /** Upload files as new cases and open the first. */
@@ -994,15 +1047,17 @@ export class Actions {
     label: number,
     take: () => void,
     ask: (session: string) => Promise<MaskPatch>,
+    reader = false,
   ): Promise<void> {
     const { opened } = this.store.state;
     if (opened === null) return;
-    const asked: Preview = { event, title, change: null, take: null };
+    const asked: Preview = { event, title, change: null, take: null, reader };
     this.store.set({ preview: asked });
     try {
       const patch = await ask(opened.session);
       if (this.store.state.preview !== asked || this.store.state.opened !== opened) return; // dropped meanwhile
-      this.store.set({ preview: { event, title, change: changeOf(opened.maps.of(patch.layer), patch, label), take } });
+      const change = changeOf(opened.maps.of(patch.layer), patch, label);
+      this.store.set({ preview: { event, title, change, take, reader } });
     } catch (error) {
       if (this.store.state.preview === asked) this.dropPreview();
       throw error;

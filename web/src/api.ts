@@ -36,6 +36,14 @@ export type Me = Schemas["MeJson"];
 export type Role = NonNullable<Me["everywhere"]>;
 export type Member = Schemas["MemberJson"];
 export type Invitation = Schemas["InvitationJson"];
+export type CaseReading = NonNullable<Case["reading"]>;
+export type Read = Schemas["ReadJson"];
+export type Reader = Schemas["ReaderJson"];
+export type Plan = Schemas["PlanJson"];
+export type Given = Schemas["GivenJson"];
+export type Difference = Schemas["DifferenceJson"];
+export type Agreement = Schemas["AgreementJson"];
+export type Comment = Schemas["CommentJson"];
 export type SessionInfo = Schemas["SessionJson"];
 
 export class ApiError extends Error {
@@ -119,7 +127,9 @@ export async function removeSeries(id: string, series: string): Promise<void> {
 export const addFrame = (id: string, frame: number): Promise<Case> =>
   read(`api/cases/${id}/frames/${frame}`, { method: "POST" });
 
-export const setStatus = (id: string, status: "done" | "rejected" | "open", comment: string): Promise<Case> =>
+/** What may be said of a case. */
+export type Verdict = "done" | "rejected" | "accepted";
+export const setStatus = (id: string, status: Verdict | "open", comment: string): Promise<Case> =>
   read(`api/cases/${id}/status`, { ...post({ status, comment }), method: "PUT" });
 export const linkCase = (path: string, project: string): Promise<Uploaded> =>
   read("api/cases/link?report=true", post({ path, ...(project === "" ? {} : { project }) }));
@@ -180,6 +190,44 @@ export const setRole = (project: string, name: string, role: Role | null): Promi
   read(`${membersOf(project)}/${encodeURIComponent(name)}`, { ...post({ role }), method: "PUT" });
 export const invite = (project: string, name: string, role: Role): Promise<Invitation> =>
   read(`api/projects/${encodeURIComponent(project)}/invitations`, post({ name, role }));
+
+export const readers = (project: string): Promise<Reader[]> =>
+  read(`api/projects/${encodeURIComponent(project)}/readers`);
+export const plan = (project: string, wanted: Plan): Promise<Given> =>
+  read(`api/projects/${encodeURIComponent(project)}/readings`, post(wanted));
+
+/** Return the next case of a project for oneself to read; null where none is left. */
+export const pull = (project: string): Promise<Case | null> =>
+  read(`api/projects/${encodeURIComponent(project)}/readings/next`, { method: "POST" });
+export const reading = (id: string): Promise<Read | null> => read(`api/cases/${id}/reading`);
+export const differences = (id: string, one: string, other: string): Promise<Difference[]> =>
+  read(`api/cases/${id}/differences?${new URLSearchParams({ one, other }).toString()}`);
+export const adjudicate = (id: string, reader: string | null): Promise<Session> =>
+  read(`api/cases/${id}/adjudication`, post({ begin_with: reader }));
+
+/** Return what a label of a session would be as a reader has it. */
+export async function readerDifference(id: string, reader: string, label: number): Promise<MaskPatch> {
+  const asked = new URLSearchParams({ reader, label: String(label) });
+  const reply = await request(`api/sessions/${id}/difference?${asked.toString()}`);
+  return (await readPatch(await reply.arrayBuffer())) as MaskPatch;
+}
+
+/** Take a label over as a reader has it, in some slices. */
+export async function take(id: string, reader: string, label: number, low: number, high: number): Promise<void> {
+  await request(`api/sessions/${id}/take`, post({ reader, label, low, high }));
+}
+
+export const agreement = (project: string): Promise<Agreement[]> =>
+  read(`api/projects/${encodeURIComponent(project)}/agreement`);
+export const agreementTable = (project: string): string =>
+  address(`api/projects/${encodeURIComponent(project)}/agreement.csv`);
+
+export const comments = (id: string): Promise<Comment[]> => read(`api/cases/${id}/comments`);
+export const addComment = (id: string, text: string, place: readonly number[] | null): Promise<Comment> =>
+  read(`api/cases/${id}/comments`, post({ text, place }));
+export async function removeComment(id: string, comment: string): Promise<void> {
+  await request(`api/cases/${id}/comments/${comment}`, { method: "DELETE" });
+}
 
 /** End this browser's login, and its connections. */
 export async function logout(): Promise<void> {

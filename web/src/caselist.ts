@@ -16,7 +16,7 @@ const SETTINGS = "segmend.list"; // in localStorage: the filters and the order, 
 export class CaseList {
   readonly query = signal<Query>(restored());
   readonly total = signal<number | null>(null); // null until the first page arrived
-  readonly totals = signal<api.Totals>({ untouched: 0, begun: 0, done: 0, rejected: 0 });
+  readonly totals = signal<api.Totals>({ untouched: 0, begun: 0, done: 0, rejected: 0, accepted: 0 });
   readonly choices = signal<api.Choices>({ projects: [], modalities: [], labels: [] });
   readonly rows = signal<ReadonlyMap<number, api.Case>>(new Map());
   readonly wanted = signal<number | null>(null); // a place that is to be scrolled to

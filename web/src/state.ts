@@ -106,6 +106,7 @@ export interface Preview {
   readonly title: string; // of what is looked at
   readonly change: Change | null; // null while it is worked out
   readonly take: (() => void) | null; // makes the change; null while there is none to make
+  readonly reader?: boolean; // it is what another reader has marked
 }
 
 export interface State {

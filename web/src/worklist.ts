@@ -5,7 +5,7 @@ import { fill, phrases, plural } from "./phrases";
 
 const SAY = phrases.worklist;
 
-export const STATUSES = ["untouched", "begun", "done", "rejected"] as const satisfies readonly Status[];
+export const STATUSES = ["untouched", "begun", "done", "rejected", "accepted"] as const satisfies readonly Status[];
 /** The statuses of cases that are still to be worked on. */
 export const OPEN: readonly Status[] = ["untouched", "begun"];
 
@@ -14,6 +14,7 @@ export const STATUS_WORDS: Readonly<Record<Status, string>> = {
   begun: phrases.status.begun,
   done: phrases.status.done,
   rejected: phrases.status.rejected,
+  accepted: phrases.status.accepted,
 };
 
 export const SORTS = {
@@ -23,11 +24,21 @@ export const SORTS = {
   changed: SAY.sortChanged,
   patient: SAY.sortPatient,
   study: SAY.sortStudy,
+  doubt: SAY.sortDoubt,
 } as const;
 export type Sort = keyof typeof SORTS;
 
 export const DATES = { added: SAY.added, changed: SAY.changed, study: SAY.studied } as const;
 export type DateOf = keyof typeof DATES;
+
+/** What cases are looked for by who reads them; empty: any. */
+export const READINGS = {
+  mine: SAY.readMine,
+  open: SAY.readOpen,
+  finished: SAY.readFinished,
+  decided: SAY.readDecided,
+} as const;
+export type Reading = keyof typeof READINGS | "";
 
 /** What a list shows, and in which order; empty texts leave nothing out. */
 export interface Query {
@@ -36,6 +47,7 @@ export interface Query {
   readonly project: string;
   readonly modality: string;
   readonly label: string;
+  readonly reading: Reading;
   readonly dateOf: DateOf;
   readonly since: string; // YYYY-MM-DD
   readonly until: string; // that day included
@@ -49,6 +61,7 @@ export const ALL: Query = {
   project: "",
   modality: "",
   label: "",
+  reading: "",
   dateOf: "added",
   since: "",
   until: "",
@@ -62,7 +75,8 @@ export function parameters(query: Query, statuses: readonly Status[] = query.sta
   if (query.descending) asked.set("descending", "true");
   if (query.text.trim() !== "") asked.set("q", query.text.trim());
   for (const status of statuses) asked.append("status", status);
-  for (const name of ["project", "modality", "label"] as const) if (query[name] !== "") asked.set(name, query[name]);
+  for (const name of ["project", "modality", "label", "reading"] as const)
+    if (query[name] !== "") asked.set(name, query[name]);
   if (query.since !== "") asked.set("since", query.since);
   if (query.until !== "") asked.set("until", query.until);
   if (query.since !== "" || query.until !== "") asked.set("date_of", query.dateOf);
@@ -77,7 +91,9 @@ export function openStatuses({ statuses }: Query): readonly Status[] {
 
 /** Return how many filters leave cases out, the search left aside. */
 export function filtersOf(query: Query): number {
-  const set = [query.project, query.modality, query.label, query.since + query.until].filter((one) => one !== "");
+  const set = [query.project, query.modality, query.label, query.reading, query.since + query.until].filter(
+    (one) => one !== "",
+  );
   return set.length + (query.statuses.length > 0 ? 1 : 0);
 }
 
@@ -138,8 +154,9 @@ export function duration(seconds: number): string {
 /** Return how far a list is in words. */
 export function progress(totals: Readonly<Record<Status, number>>): string {
   const all = STATUSES.reduce((sum, status) => sum + totals[status], 0);
-  const parts = [fill(SAY.done, { done: totals.done, all })];
+  const parts = [fill(SAY.done, { done: totals.done + totals.accepted, all })];
   if (totals.begun > 0) parts.push(fill(SAY.begun, { n: totals.begun }));
+  if (totals.accepted > 0) parts.push(fill(SAY.accepted, { n: totals.accepted }));
   if (totals.rejected > 0) parts.push(fill(SAY.rejected, { n: totals.rejected }));
   return parts.join(phrases.common.comma);
 }

@@ -99,7 +99,8 @@ describe("words", () => {
 
   it("say how long and how far", () => {
     expect([3.4, 59.6, 90, 3600, 5400].map(duration)).toEqual(["3 s", "60 s", "2 min", "1 h 0 min", "1 h 30 min"]);
-    expect(progress({ untouched: 34, begun: 3, done: 12, rejected: 1 })).toBe("12 of 50 done, 3 begun, 1 rejected");
+    const totals = { untouched: 34, begun: 3, done: 10, rejected: 1, accepted: 2 };
+    expect(progress(totals)).toBe("12 of 50 done, 3 begun, 2 accepted, 1 rejected");
   });
 
   it("say what of an upload is no case", () => {

@@ -5,10 +5,13 @@ import { useMemo } from "preact/hooks";
 import type { Actions } from "../actions";
 import { h, set } from "../dom";
 import { fill, phrases, plural } from "../phrases";
+import { may } from "../rights";
 import { reportErrors } from "../toasts";
 import { duration, STATUS_WORDS } from "../worklist";
+import { Comments } from "./comments";
 import { dialog } from "./dialogs";
 import { fieldOf } from "./elements";
+import { CaseReading } from "./reading";
 
 const SAY = phrases.case;
 
@@ -25,7 +28,38 @@ function CaseWork({ actions }: { readonly actions: Actions }) {
   const field = useMemo(() => fieldOf(actions.store, "work"), []);
   const work = field.value;
   if (work === null) return null;
-  const finished = work.status === "done" || work.status === "rejected";
+  const finished = work.status !== "untouched" && work.status !== "begun";
+  const { me } = actions.store.state;
+  const reviews = may(me, "reviewer", work.project);
+  const read = work.reading !== null && work.reading.state !== "decided" ? work.reading : null;
+  const judged = read !== null && read.mine === null; // others read it: it is accepted or rejected, when they are done
+  const accepts = reviews && !me.alone && work.status !== "accepted" && (judged || work.status === "done");
+  const reopens = finished && (work.status !== "accepted" || reviews) && !judged;
+  const accept = (
+    <button
+      type="button"
+      class="button small primary"
+      disabled={judged && read.state !== "finished"}
+      title={judged && read.state !== "finished" ? phrases.reading.notFinished : SAY.acceptTitle}
+      onClick={() => {
+        reportErrors(() => actions.finish("accepted", work.comment));
+      }}
+    >
+      {SAY.accept}
+    </button>
+  );
+  const reject = (
+    <button
+      type="button"
+      class="button small"
+      disabled={judged && read.state !== "finished"}
+      onClick={() => {
+        rejectDialog(actions, work.comment);
+      }}
+    >
+      {SAY.reject}
+    </button>
+  );
   const time = work.seconds >= 1 ? duration(work.seconds) : "";
   const marks = work.interactions === 0 ? "" : plural(SAY.steps, work.interactions);
   const by = work.status_by === "" ? "" : fill(SAY.by, { name: work.status_by });
@@ -54,8 +88,10 @@ function CaseWork({ actions }: { readonly actions: Actions }) {
         {step(false, SAY.next, "Alt+↓", "›")}
       </div>
       {work.comment !== "" && <p class="case-comment">{work.comment}</p>}
+      <CaseReading actions={actions} />
+      <Comments actions={actions} />
       <div class="case-work-buttons">
-        {finished ? (
+        {reopens && (
           <button
             type="button"
             class="button small"
@@ -65,27 +101,22 @@ function CaseWork({ actions }: { readonly actions: Actions }) {
           >
             {SAY.reopen}
           </button>
-        ) : (
+        )}
+        {accepts && accept}
+        {judged && reviews && reject}
+        {!finished && !judged && (
           <>
             <button
               type="button"
               class="button small primary"
-              title={SAY.doneTitle}
+              title={read === null ? SAY.doneTitle : phrases.reading.doneTitle}
               onClick={() => {
                 reportErrors(() => actions.finish("done", work.comment));
               }}
             >
               {SAY.done}
             </button>
-            <button
-              type="button"
-              class="button small"
-              onClick={() => {
-                rejectDialog(actions, work.comment);
-              }}
-            >
-              {SAY.reject}
-            </button>
+            {read === null && reject}
           </>
         )}
       </div>

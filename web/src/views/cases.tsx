@@ -18,6 +18,7 @@ import {
   duration,
   filtersOf,
   placeAfter,
+  READINGS,
   progress,
   rowsInSight,
   scrollTo,
@@ -26,6 +27,7 @@ import {
   STATUSES,
   whose,
   type DateOf,
+  type Reading,
   type Sort,
 } from "../worklist";
 import { FromArchive } from "./archive";
@@ -33,6 +35,8 @@ import { confirmDelete, linkDialog } from "./dialogs";
 import { fieldOf, Icon, IconButton } from "./elements";
 import { kindAndSize } from "./header";
 import { showMembers } from "./members";
+import { wordsOf } from "./reading";
+import { showReadings } from "./readings";
 import { showResults } from "./results";
 
 const SAY = phrases.worklist;
@@ -70,6 +74,15 @@ function Worklist({ actions }: { readonly actions: Actions }) {
               label={phrases.members.title}
               onClick={() => {
                 reportErrors(() => showMembers(actions));
+              }}
+            />
+          )}
+          {!me.alone && adds && (
+            <IconButton
+              name="readers"
+              label={phrases.readings.title}
+              onClick={() => {
+                reportErrors(() => showReadings(actions));
               }}
             />
           )}
@@ -127,6 +140,18 @@ function Worklist({ actions }: { readonly actions: Actions }) {
         <Filters actions={actions} />
       </div>
       <Progress actions={actions} />
+      {me.name !== "" && (
+        <button
+          type="button"
+          class="button small read-next"
+          title={SAY.readNextTitle}
+          onClick={() => {
+            reportErrors(() => actions.readNext());
+          }}
+        >
+          {SAY.readNext}
+        </button>
+      )}
       <Order actions={actions} />
       <Rows actions={actions} />
       {adds && (
@@ -204,6 +229,28 @@ function Filters({ actions }: { readonly actions: Actions }) {
           </label>
         ))}
       </fieldset>
+      {!actions.store.state.me.alone && (
+        <label class="filter">
+          <span>{SAY.reading}</span>
+          <select
+            class="select"
+            onChange={({ currentTarget }) => {
+              list.ask({ reading: currentTarget.value as Reading });
+            }}
+          >
+            <option value="" selected={query.reading === ""}>
+              {SAY.any}
+            </option>
+            {Object.entries(READINGS)
+              .filter(([key]) => key !== "mine" || actions.store.state.me.name !== "")
+              .map(([key, words]) => (
+                <option key={key} value={key} selected={query.reading === key}>
+                  {words}
+                </option>
+              ))}
+          </select>
+        </label>
+      )}
       {projects.length > 1 && choice("project", SAY.project, projects)}
       {choice("modality", SAY.modality, modalities)}
       {choice("label", SAY.label, labels)}
@@ -229,7 +276,7 @@ function Filters({ actions }: { readonly actions: Actions }) {
         class="button small"
         disabled={filtersOf(query) === 0}
         onClick={() => {
-          list.ask({ statuses: [], project: "", modality: "", label: "", since: "", until: "" });
+          list.ask({ statuses: [], project: "", modality: "", label: "", reading: "", since: "", until: "" });
         }}
       >
         {SAY.showAll}
@@ -251,10 +298,10 @@ function Progress({ actions }: { readonly actions: Actions }) {
         aria-label={SAY.progress}
         aria-valuemin={0}
         aria-valuemax={all}
-        aria-valuenow={totals.done + totals.rejected}
+        aria-valuenow={totals.done + totals.accepted + totals.rejected}
         aria-valuetext={words}
       >
-        {(["done", "rejected", "begun"] as const).map((status) => (
+        {(["accepted", "done", "rejected", "begun"] as const).map((status) => (
           <span key={status} class={`part ${status}`} style={{ width: `${(100 * totals[status]) / all}%` }} />
         ))}
       </div>
@@ -276,7 +323,8 @@ function Order({ actions }: { readonly actions: Actions }) {
         class="select"
         aria-label={SAY.order}
         onChange={({ currentTarget }) => {
-          list.ask({ sort: currentTarget.value as Sort });
+          const sort = currentTarget.value as Sort;
+          list.ask(sort === "doubt" ? { sort, descending: true } : { sort }); // what is most in doubt comes first
         }}
       >
         {Object.entries(SORTS).map(([key, words]) => (
@@ -460,7 +508,7 @@ function Row({ actions, one, place, total, current, reachable }: RowProps) {
         </span>
         <span class="case-row-status">
           <span class={`case-state ${one.status}`}>{STATUS_WORDS[one.status]}</span>
-          <span class="case-row-time">{work}</span>
+          <span class="case-row-time">{one.reading === null ? work : wordsOf(one.reading)}</span>
         </span>
       </button>
       {deletes && (

@@ -48,10 +48,15 @@ function Bar({ actions }: { readonly actions: Actions }) {
   const sentence =
     change === null
       ? event === null
-        ? fill(SAY.asking, { method: title })
+        ? preview.reader === true
+          ? SAY.working
+          : fill(SAY.asking, { method: title })
         : SAY.working
       : event === null
-        ? fill(SAY.compared, { method: title, change: wordsOf(change, name) })
+        ? fill(preview.reader === true ? SAY.asRead : SAY.compared, {
+            method: title,
+            change: wordsOf(change, name),
+          })
         : fill(SAY.changed, { what: title, change: wordsOf(change, name) });
   return (
     <div class="preview-bar" role="status">
