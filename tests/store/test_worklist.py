@@ -133,7 +133,7 @@ def test_labels_and_statuses_are_filters(
     assert names(store, CaseFilter(statuses=("begun", "done"))) == ["Thorax", "knee"]
     page = store.case_page(CaseFilter(text="n", statuses=("untouched",)))
     assert [case.name for case in page.cases] == ["abdomen 10%", "Abdomen 2"]
-    assert (page.total, dict(page.totals)) == (2, {"untouched": 2, "begun": 1, "done": 0, "rejected": 0})
+    assert (page.total, dict(page.totals)) == (2, {"untouched": 2, "begun": 1, "done": 0, "rejected": 0, "accepted": 0})
     choices = store.choices()
     assert (choices.projects, choices.modalities) == (("default", "livers"), ("CT", "MR"))
     assert set(choices.labels) == {"lesion", "liver"}

@@ -13,29 +13,33 @@ from typing import Any
 import numpy as np
 
 from segmend.core.image import LabelMap, MaskArray
-from segmend.core.session import Session
+from segmend.core.layers import label_mask, stacked
+from segmend.core.session import Label
 
 
 @dataclass(frozen=True, eq=False)
 class Read:
-    """What somebody marked: a label map and what its values are called."""
+    """What somebody marked: one label map, or those of several layers, and the labels in it."""
 
-    map: LabelMap  # [z y x]
-    names: Mapping[int, str]
+    maps: LabelMap  # [z y x] or [layer z y x]
+    labels: Mapping[int, Label]
 
     @classmethod
-    def of(cls, session: Session, label_map: LabelMap) -> Read:
-        return cls(label_map, {value: label.name for value, label in session.labels.items()})
+    def of(cls, layers: Mapping[int, LabelMap], labels: Mapping[int, Label]) -> Read:
+        return cls(stacked(layers), labels)
 
     def mask(self, name: str) -> MaskArray:
         """Return the mask of all labels that are called so."""
-        values = [value for value, said in self.names.items() if _same(said) == _same(name)]
-        return np.isin(self.map, values)
+        found = np.zeros(self.maps.shape[-3:], bool)
+        for value, label in self.labels.items():
+            if _same(label.title) == _same(name):
+                found |= label_mask(self.maps, value)
+        return found
 
     def called(self) -> list[str]:
         """Return what the labels that have voxels are called, in the order of their numbers."""
-        there = np.unique(self.map)
-        return [self.names.get(int(value), f"label {value}") for value in there if value]
+        there = set(np.unique(self.maps).tolist())
+        return [label.title for value, label in sorted(self.labels.items()) if value in there]
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,8 @@ class LabelDifference:
 def differences(one: Read, other: Read) -> list[LabelDifference]:
     """Return how each label differs that either reader has.
 
-    >>> a = Read(np.array([[[1, 1, 0]]], np.uint16), {1: "Lesion"})
-    >>> b = Read(np.array([[[0, 4, 4]]], np.uint16), {4: "lesion"})
+    >>> a = Read(np.array([[[1, 1, 0]]], np.uint16), {1: Label(1, "Lesion", (255, 0, 0))})
+    >>> b = Read(np.array([[[0, 4, 4]]], np.uint16), {4: Label(4, "lesion", (0, 255, 0))})
     >>> [found] = differences(a, b)
     >>> found.name, found.dice, found.slices
     ('Lesion', 0.5, (SliceDifference(z=0, only_one=1, only_other=1),))
@@ -96,22 +100,20 @@ def agreement(reads: Mapping[str, Read]) -> list[dict[str, Any]]:
     return pairs
 
 
-def agreed(reads: Sequence[Read]) -> tuple[LabelMap, dict[int, str]]:
-    """Return the voxels that all readers gave to a label of the same name, and what the values are called.
+def agreed(reads: Sequence[Read]) -> list[tuple[Label, MaskArray]]:
+    """Return the labels of the first reader with the voxels that all gave to a label of that name.
 
-    >>> a = Read(np.array([[[1, 1, 2]]], np.uint16), {1: "a", 2: "b"})
-    >>> b = Read(np.array([[[0, 5, 5]]], np.uint16), {5: "A"})
-    >>> agreed([a, b])[0].tolist()
-    [[[0, 1, 0]]]
+    >>> a = Read(np.array([[[1, 1, 0]]], np.uint16), {1: Label(1, "Lesion", (255, 0, 0))})
+    >>> b = Read(np.array([[[0, 4, 4]]], np.uint16), {4: Label(4, "lesion", (0, 255, 0))})
+    >>> [(label.name, mask.tolist()) for label, mask in agreed([a, b])]
+    [('Lesion', [[[False, True, False]]])]
     """
-    first = reads[0]
-    found = np.zeros_like(first.map)
-    for value in np.unique(first.map):
-        if value:
-            name = first.names.get(int(value), f"label {value}")
-            everywhere = np.logical_and.reduce([read.mask(name) for read in reads])
-            found[everywhere & (first.map == value)] = value
-    return found, dict(first.names)
+    first, *others = reads
+    found = []
+    for value, label in first.labels.items():
+        masks = [label_mask(first.maps, value), *(read.mask(label.title) for read in others)]
+        found.append((label, np.asarray(np.logical_and.reduce(masks))))
+    return found
 
 
 def _same(name: str) -> str:

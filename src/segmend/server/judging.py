@@ -66,7 +66,7 @@ def _decide(here: Shared, access: Access, read: records.Read, status: str) -> No
 def marks_of(here: Shared, session: str) -> Read:
     """Return what was marked in a session up to now."""
     with here.sessions.open(session) as opened:
-        return Read.of(opened.session, opened.map())
+        return Read.of(opened.layers(), opened.session.labels)
 
 
 def sessions_of(read: records.Read) -> dict[str, str]:

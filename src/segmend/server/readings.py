@@ -18,7 +18,7 @@ from fastapi import APIRouter, Body, Query
 from fastapi.responses import JSONResponse, Response
 
 from segmend.core.edits import Draw
-from segmend.core.image import Box, LabelMap, MaskArray, bounds
+from segmend.core.image import Box, LabelMap, MaskArray, bounds, whole
 from segmend.core.prompts import Drawn
 from segmend.core.session import Edited, Event, Session
 from segmend.errors import ConflictError, ForbiddenError, NotFoundError, SettingsError
@@ -47,7 +47,7 @@ from segmend.server.schemas import (
 from segmend.server.state import Shared, SharedNow
 from segmend.server.wire import EMPTY_BOX, pack
 from segmend.store import CaseRecord, records
-from segmend.store.given import add_masks
+from segmend.store.given import add_labels
 from segmend.store.visitors import VIEWERS
 from segmend.store.worklist import CaseFilter
 
@@ -200,13 +200,10 @@ def adjudicate(case: str, body: Annotated[AdjudicationJson, Body()], here: Share
     if read.session is not None:
         raise ConflictError("The mask that decides was begun already; open the case.")
     marked = {one.reader: marks_of(here, one.session) for one in read.readings if one.session is not None}
-    if body.begin_with is None:
-        label_map, names = agreed(list(marked.values()))
-    elif body.begin_with in marked:
-        label_map, names = marked[body.begin_with].map, dict(marked[body.begin_with].names)
-    else:
+    if body.begin_with is not None and body.begin_with not in marked:
         raise NotFoundError(f"{body.begin_with[:80]} is no reader of this case.")
-    record = add_masks(here.store, here.store.case(case), label_map, names, user=access.user)
+    given = agreed(list(marked.values()) if body.begin_with is None else [marked[body.begin_with]])
+    record = add_labels(here.store, here.store.case(case), given, user=access.user)
     here.store.readings.decide_in(case, record.id)
     with here.sessions.open(record.id) as opened:
         return JSONResponse(opened.state(), 201)
@@ -227,16 +224,21 @@ def difference(
 ) -> Response:
     read = _judged(access, here.store.session_record(session).case)
     with here.sessions.open(session) as opened:
-        log, now = opened.session, opened.map()
-    theirs = marks_of(here, _session_named(read, reader)).mask(_name_of(log, label))
-    box, after = _replaced(now, theirs, label)
-    return Response(pack(len(log.events), box, after), media_type="application/octet-stream")
+        log, _, now = opened.look(_everywhere, label)
+    name = _name_of(log, label)
+    box, after = _replaced(now, marks_of(here, _session_named(read, reader)).mask(name), label)
+    frame = pack(len(log.events), box, after, log.labels[label].layer)
+    return Response(frame, media_type="application/octet-stream")
+
+
+def _everywhere(session: Session) -> Box:
+    return whole(session.shape)
 
 
 def _name_of(session: Session, label: int) -> str:
     if label not in session.labels:
         raise NotFoundError(f"Label {label} is not defined here; there are {sorted(session.labels)}.")
-    return session.labels[label].name
+    return session.labels[label].title
 
 
 def _replaced(now: LabelMap, theirs: MaskArray, label: int) -> tuple[Box, LabelMap]:
@@ -259,8 +261,9 @@ def take(session: str, body: Annotated[TakeJson, Body()], here: SharedNow, acces
         raise ConflictError("Masks of readers are taken over into the mask that decides alone.")
     theirs = marks_of(here, _session_named(read, body.reader))
     with here.sessions.open(session) as opened:
-        value, now = body.label, opened.map()
-        wanted = theirs.mask(_name_of(opened.session, value))
+        value = body.label
+        log, _, now = opened.look(_everywhere, value)
+        wanted = theirs.mask(_name_of(log, value))
         events: list[Event] = []
         chosen = np.zeros(now.shape, bool)
         chosen[slice(body.low, body.high)] = True

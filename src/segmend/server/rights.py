@@ -122,6 +122,8 @@ RIGHTS: Mapping[str, Right] = {
         "GET /api/archives/{archive}/studies", "GET /api/archives/{archive}/studies/{study}/series",
         "POST /api/archives/{archive}/imports", "POST /api/archives/{archive}/results",
     ),
+    # the panel in OHIF, which then works in sessions as the annotator does
+    **_all(Right("annotator", "asked"), "POST /ohif/open"),
     # nnInteractive and the older plug-in of 3D Slicer: what a viewer brought itself
     **_all(
         VISIT,

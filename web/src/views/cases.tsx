@@ -35,7 +35,7 @@ import { confirmDelete, linkDialog } from "./dialogs";
 import { fieldOf, Icon, IconButton } from "./elements";
 import { kindAndSize } from "./header";
 import { showMembers } from "./members";
-import { wordsOf } from "./reading";
+import { shortWordsOf } from "./reading";
 import { showReadings } from "./readings";
 import { showResults } from "./results";
 
@@ -508,7 +508,7 @@ function Row({ actions, one, place, total, current, reachable }: RowProps) {
         </span>
         <span class="case-row-status">
           <span class={`case-state ${one.status}`}>{STATUS_WORDS[one.status]}</span>
-          <span class="case-row-time">{one.reading === null ? work : wordsOf(one.reading)}</span>
+          <span class="case-row-time">{(one.reading === null ? "" : shortWordsOf(one.reading)) || work}</span>
         </span>
       </button>
       {deletes && (

@@ -59,9 +59,17 @@ export function CaseReading({ actions }: { readonly actions: Actions }) {
 /** Return how far the readers of a case are in words, for who reads it or for others. */
 export function wordsOf({ state, blind, mine, wanted, finished }: api.CaseReading): string {
   if (state === "decided") return SAY.wasRead;
+  if (mine === "finished") return SAY.mineFinished;
   if (mine !== null) return blind ? SAY.mineBlind : SAY.mine;
   if (state === "finished") return SAY.toDecide;
   return fill(SAY.readBy, { finished: finished ?? 0, wanted });
+}
+
+/** Return the same in a word or two, for a row of the list. */
+export function shortWordsOf({ state, mine, wanted, finished }: api.CaseReading): string {
+  if (state === "decided") return "";
+  if (mine !== null) return mine === "finished" ? "" : SAY.rowMine;
+  return state === "finished" ? SAY.rowDecide : fill(SAY.rowRead, { finished: finished ?? 0, wanted });
 }
 
 /** The mask that decides begins with what all agree on, or as a reader has it. */

@@ -12,7 +12,7 @@ import { duration } from "../worklist";
 import { showRendered } from "./rendered";
 
 const SAY = phrases.readings;
-const [WIDTH, HEIGHT, LEFT, BOTTOM] = [480, 170, 44, 30];
+const [WIDTH, HEIGHT, LEFT, BOTTOM] = [480, 178, 44, 36];
 
 export async function showReadings(actions: Actions): Promise<void> {
   const { me, opened } = actions.store.state;
@@ -212,7 +212,7 @@ function Plot({ points }: { readonly points: readonly Point[] }) {
       <text x={12} y={(HEIGHT - BOTTOM) / 2} transform={`rotate(-90 12 ${(HEIGHT - BOTTOM) / 2})`} text-anchor="middle">
         Dice
       </text>
-      <text x={(WIDTH + LEFT) / 2} y={HEIGHT - 2} text-anchor="middle">
+      <text x={(WIDTH + LEFT) / 2} y={HEIGHT - 5} text-anchor="middle">
         {SAY.time}
       </text>
       {points.map(({ name, dice, seconds }, i) => (

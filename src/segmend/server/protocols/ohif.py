@@ -23,8 +23,10 @@ from segmend.io.reference import find_reference
 from segmend.server.archives import to_json
 from segmend.server.bodies import SmallBodyRoute
 from segmend.server.imports import OVER, Import
+from segmend.server.rights import Access, AccessNow
 from segmend.server.sessions import begin
-from segmend.server.state import Shared, SharedNow, UserNow
+from segmend.server.state import Shared, SharedNow
+from segmend.store.tables import DEFAULT_PROJECT
 
 Uid = Annotated[str, Field(max_length=64, pattern=r"^[0-9.]+$")]
 
@@ -40,23 +42,31 @@ class Displayed(BaseModel):
 
 
 @router.post("/open")
-async def open_series(displayed: Annotated[Displayed, Body()], here: SharedNow, who: UserNow) -> Response:
+async def open_series(displayed: Annotated[Displayed, Body()], here: SharedNow, access: AccessNow) -> Response:
     """Answer with a session of the series, which its person began last, or with the import that brings it (202)."""
-    found = await run_in_threadpool(_opened, here, displayed, who)
+    found = await run_in_threadpool(_opened, here, displayed, access)
     if found is not None:
         return JSONResponse(found)
+    access.check("reviewer", DEFAULT_PROJECT)  # to which it would be added
+    who = access.user
     async with here.asking:
         fetched = await run_in_threadpool(_fetched, here, displayed, who)
     return JSONResponse(to_json(fetched), 202)
 
 
-def _opened(here: Shared, displayed: Displayed, who: str) -> dict[str, Any] | None:
+def _opened(here: Shared, displayed: Displayed, access: Access) -> dict[str, Any] | None:
     for known in reversed(here.archived.cases_of(displayed.study, displayed.series)):
+        project, read = here.store.case(known.case).project, here.store.readings.of_case(known.case)
+        if not access.roles.may("annotator", project):
+            continue
         image = here.sessions.images.get(known.case)
         slices = _slices(here, known.case, known.series, image)
         if displayed.instance not in {uid for uid, _ in slices}:
             continue  # the series is more than one image, and this is another
-        own = [record.id for record in here.store.sessions(known.case) if record.user == who]
+        who, there = access.user, here.store.sessions(known.case)
+        own = [record.id for record in there if record.user == who and access.sees(read, project, record)]
+        if not own:
+            access.check_begins("annotator", known.case)
         card = methods.card(here.settings.method)
         return {
             "case": known.case,
@@ -91,6 +101,6 @@ def _fetched(here: Shared, displayed: Displayed, who: str) -> Import:
             refused = f" {name}: {error}"
             continue
         if any(one.uid == displayed.series for one in listed):
-            return here.imports.begin(name, displayed.study, displayed.series, "default", who)
+            return here.imports.begin(name, displayed.study, displayed.series, DEFAULT_PROJECT, who)
     known = "none of its archives has it" if here.imports.archives else "it knows no archive (--archives)"
     raise NotFoundError(f"Segmend does not have this series, and {known}.{refused}")
