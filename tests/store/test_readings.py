@@ -119,6 +119,8 @@ def test_cases_are_given_in_turn_or_to_who_asks(sqlite_place: Place) -> None:
             store.readings.release(cases[0], "ada")
         store.readings.finish(cases[0], "ada")
         assert store.readings.pull("ada", "default") == cases[1] == store.readings.pull("eve", "default")
+        mark(store, cases[1], "eve")
+        assert store.readings.pull("max", "default", unseen=True) == cases[2]  # nobody has begun that
         assert store.readings.pull("ada", "another") is None
 
 

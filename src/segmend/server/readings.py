@@ -94,7 +94,8 @@ def _untouched(here: Shared, project: str) -> list[str]:
 def pull(project: str, here: SharedNow, access: AccessNow) -> Response:
     if not access.user:
         raise SettingsError("Who takes the next case to read needs an account: segmend user add NAME.")
-    found = here.store.readings.pull(access.user, project)
+    reviews = access.roles.may("reviewer", project)  # who sees what other readers do until they read the case, too
+    found = here.store.readings.pull(access.user, project, unseen=reviews)
     return JSONResponse(None if found is None else cases_to_json(access, [here.store.case(found)])[0])
 
 

@@ -133,6 +133,12 @@ RIGHTS: Mapping[str, Right] = {
         "POST /reset_interactions", "POST /add_initial_seg_interaction", "POST /undo", "POST /predict",
     ),
     **_all(LET_IN, "GET /healthz", "GET /capabilities", "GET /status", "GET /v2/models"),
+    # Label Studio, whose pictures are cases of viewers
+    **_all(VISIT, "POST /label-studio/setup", "POST /label-studio/predict"),
+    **_all(
+        LET_IN,
+        "GET /label-studio", "GET /label-studio/", "GET /label-studio/health", "POST /label-studio/webhook",
+    ),
     # ITK-SNAP
     **_all(
         VISIT,

@@ -67,10 +67,11 @@ class Readings:
                 given[case] = chosen
         return given
 
-    def pull(self, reader: str, project: str) -> str | None:
+    def pull(self, reader: str, project: str, *, unseen: bool = False) -> str | None:
         """Return the next case of a project for somebody to read, theirs from then on; None where none is left.
 
-        What they have begun or were given comes before what anybody may take.
+        What they have begun or were given comes before what anybody may take. With `unseen` they take no case that
+        another reader has begun, for they may have looked at that.
         """
         own = select(READINGS.c.case).join_from(READINGS, CASES, READINGS.c.case == CASES.c.id)
         own = own.where(READINGS.c.reader == reader, READINGS.c.state < DONE, CASES.c.project == project)
@@ -79,6 +80,9 @@ class Readings:
         free = select(READS.c.case).join_from(READS, CASES, READS.c.case == CASES.c.id)
         free = free.where(READS.c.state == OPEN, taken < READS.c.wanted, READS.c.case.not_in(mine))
         free = free.where(CASES.c.project == project).order_by(taken.desc(), CASES.c.created, CASES.c.id)
+        if unseen:
+            begun = select(READINGS.c.case).where(READINGS.c.session.is_not(None))
+            free = free.where(READS.c.case.not_in(begun))
         with self._database.writing() as connection:
             found: str | None = connection.scalar(own.order_by(READINGS.c.state.desc(), READINGS.c.assigned).limit(1))
             if found is None and (found := connection.scalar(free.limit(1))) is not None:
