@@ -15,6 +15,8 @@ ADDED = (
 
 def drop_roles(connection: Connection) -> None:
     """Take away what migration 0010 added, and what came after it."""
+    connection.execute(text("DROP TABLE fields"))
+    connection.execute(text("ALTER TABLE cases DROP COLUMN slide"))
     connection.execute(text("DROP INDEX ix_cases_doubt"))
     connection.execute(text("ALTER TABLE cases DROP COLUMN doubt"))
     for name in ("comments", "readings", "reads", "invitations", "members"):

@@ -71,9 +71,11 @@ def plan(project: str, body: Annotated[PlanJson, Body()], here: SharedNow) -> Re
     if strangers := [name for name in body.readers if name not in known]:
         raise SettingsError(f"A reader needs a role in the project {project!r}; {strangers[0][:80]} has none.")
     cases = body.cases if body.cases is not None else _untouched(here, project)
-    for case in cases:
-        if here.store.case(case).project != project:
+    for record in map(here.store.case, cases):
+        if record.project != project:
             raise SettingsError(f"The cases need to be of the project {project!r}; another one came.")
+        if record.slide:
+            raise SettingsError("Slides are not given to readers, for all their fields of view share one mask.")
     given = here.store.readings.plan(cases, body.readers, each=body.each, how=body.how, blind=body.blind)
     counts = {name: sum(name in chosen for chosen in given.values()) for name in body.readers}
     return JSONResponse({"cases": len(given), "readers": counts}, 201)
@@ -81,7 +83,8 @@ def plan(project: str, body: Annotated[PlanJson, Body()], here: SharedNow) -> Re
 
 def _untouched(here: Shared, project: str) -> list[str]:
     """Return the cases of a project that nobody has begun and that are given to nobody."""
-    found = [one.id for one in here.store.found_cases(CaseFilter(project=project, statuses=("untouched",)))]
+    untouched = here.store.found_cases(CaseFilter(project=project, statuses=("untouched",)))
+    found = [one.id for one in untouched if not one.slide]
     taken = here.store.readings.of_cases(found)
     return [case for case in found if case not in taken]
 

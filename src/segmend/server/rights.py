@@ -71,7 +71,15 @@ RIGHTS: Mapping[str, Right] = {
         "GET /api/cases/{case}/comments", "POST /api/cases/{case}/comments",
         "DELETE /api/cases/{case}/comments/{comment}",
     ),
-    **_all(Right("annotator", "begins"), "POST /api/cases/{case}/sessions"),
+    **_all(Right("annotator", "begins"), "POST /api/cases/{case}/sessions", "POST /api/cases/{case}/fields"),
+    # slides, which are given to no readers, for all their fields of view share one mask
+    **_all(
+        Right("annotator", "case"),
+        "GET /api/cases/{case}/slide", "GET /api/cases/{case}/slide/tiles/{level}/{row}/{column}",
+        "GET /api/cases/{case}/slide/mask/{level}/{row}/{column}", "GET /api/cases/{case}/slide/export",
+        "GET /api/cases/{case}/fields/{session}", "GET /api/cases/{case}/fields/{session}/volume.nii",
+        "GET /api/cases/{case}/fields/{session}/slices",
+    ),
     # reading by several
     **_all(Right("annotator", "project"), "POST /api/projects/{project}/readings/next"),
     **_all(
