@@ -227,7 +227,7 @@ def test_pauses_are_no_work(store: Store, listed: dict[str, str], monkeypatch: p
 
 
 def test_what_cannot_be_kept_is_refused(store: Store, listed: dict[str, str]) -> None:
-    with pytest.raises(SettingsError, match="done, rejected or open; got 'begun'"):
+    with pytest.raises(SettingsError, match="done, rejected, accepted or open; got 'begun'"):
         store.set_status(listed["knee"], "begun")
     with pytest.raises(SettingsError, match="at most 1000 readable characters"):
         store.set_status(listed["knee"], "done", "x" * 1001)

@@ -8,7 +8,7 @@ in their *readings* alone until then, and not in the case, whose row everybody m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
@@ -85,8 +85,10 @@ class Readings:
             free = free.where(READS.c.case.not_in(begun))
         with self._database.writing() as connection:
             found: str | None = connection.scalar(own.order_by(READINGS.c.state.desc(), READINGS.c.assigned).limit(1))
-            if found is None and (found := connection.scalar(free.limit(1))) is not None:
-                _add(connection, found, reader, datetime.now(UTC))
+            if found is None:
+                found = connection.scalar(free.limit(1))
+                if found is not None:
+                    _add(connection, found, reader, datetime.now(UTC))
         return found
 
     def of_case(self, case: str) -> Read | None:
@@ -198,7 +200,8 @@ def note_work(connection: Connection, session: str, *, marks: int, seconds: floa
     if found is None:
         return False
     table = update(READINGS).where(READINGS.c.session == session)
-    values = {"interactions": READINGS.c.interactions + marks, "seconds": READINGS.c.seconds + seconds}
+    values: dict[str, Any] = {"interactions": READINGS.c.interactions + marks}
+    values["seconds"] = READINGS.c.seconds + seconds
     if marks:
         values["state"] = BEGUN
     connection.execute(table.values(values))
@@ -241,7 +244,7 @@ def _row(connection: Connection, case: str, reader: str) -> Row[Any]:
 
 
 def _read(row: Row[Any], readings: tuple[Reading, ...]) -> Read:
-    values: Mapping[str, Any] = row._mapping
+    values = dict(row._mapping)
     return Read(**{**values, "state": READ_STATES[row.state], "readings": readings})
 
 

@@ -51,7 +51,7 @@ from segmend.server.scratch import scratch_folder
 from segmend.server.sessions import open_session
 from segmend.server.state import Shared, SharedNow, UserNow
 from segmend.server.uploads import case_name
-from segmend.store.records import CaseRecord
+from segmend.store.records import CaseRecord, Status
 from segmend.store.visitors import VIEWERS
 from segmend.store.worklist import CaseFilter
 
@@ -66,7 +66,7 @@ OBJECT = "object"
 # Clicks of one object.
 MOST_CLICKS = 1000
 # The statuses of cases whose masks are final.
-DONE = ("done", "accepted")
+DONE: tuple[Status, ...] = ("done", "accepted")
 # Cases that the whole datastore lists.
 MOST_CASES = 10_000
 OPEN_CASES = CaseFilter(statuses=("untouched", "begun"))
