@@ -146,9 +146,9 @@ def test_an_answer_of_another_server_is_taken_over(live, store, session, monkeyp
     theirs = Patch.between(np.zeros((3, 6, 8), np.uint16), (GREY == 20).astype(np.uint16))
     real = Store.answer
 
-    def beaten(self, session_id, position, patch):
+    def beaten(self, session_id, position, patch, **options):
         real(self, session_id, position, theirs)
-        return real(self, session_id, position, patch)
+        return real(self, session_id, position, patch, **options)
 
     monkeypatch.setattr(Store, "answer", beaten)
 

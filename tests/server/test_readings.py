@@ -87,7 +87,7 @@ def test_a_blind_reader_learns_nothing_of_the_other_by_any_route(team, asking, c
         reply = client.request(method, address, json={}, params={"one": "ada", "other": "ada", "reader": "ada"})
         if where in ("session", "marks", "everywhere"):
             telling += [(key, reply.text)] if reply.status_code != 403 else []
-        elif any(word in reply.text for word in (session, SECRET, "ada says", '"ada"')):
+        elif reply.status_code < 400 and any(word in reply.text for word in (session, SECRET, "ada says", '"ada"')):
             telling.append((key, reply.text))
     assert telling == []
     listed = client.get("/api/cases", params={"project": "lungs"}).json()

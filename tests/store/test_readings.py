@@ -11,6 +11,7 @@ from segmend.core.session import PALETTE, Defined, Label, Prompted
 from segmend.errors import ConflictError, LimitError, NotFoundError, SettingsError
 from segmend.store import Store
 from segmend.store import comments as comments_module
+from segmend.store.records import Status
 from segmend.store.worklist import CaseFilter, CaseOrder
 from tests.store.conftest import Place
 from tests.store.drawn import image, patch
@@ -55,9 +56,9 @@ def test_a_read_goes_from_readers_to_a_decision(place: Place) -> None:
         store.readings.keep_agreement(case, [{"dice": 1.0}])
         store.readings.decide(case, "eve")
 
-        read = store.readings.of_case(case)
-        assert read is not None and read.is_over and read.decided_by == "eve" and read.session == third
-        assert read.agreement == [{"dice": 1.0}] and read.readings[0].session == sessions["ada"]
+        decided = store.readings.of_case(case)
+        assert decided is not None and decided.is_over and decided.decided_by == "eve" and decided.session == third
+        assert decided.agreement == [{"dice": 1.0}] and decided.readings[0].session == sessions["ada"]
         assert [one.case for one in store.readings.finished("default")] == [case]
         with pytest.raises(ConflictError, match="was decided already"):
             store.readings.finish(case, "ada", finished=False)
@@ -138,7 +139,7 @@ def test_the_list_knows_what_somebody_is_to_read(place: Place) -> None:
         cases = {name: store.add_case(name, image()).id for name in "abc"}
         store.readings.plan([cases["a"]], ["ada", "ben"], each=2, how="all")
         store.readings.plan([cases["b"]], ["ben"], each=1, how="turns")
-        to_do = ("untouched", "begun")
+        to_do: tuple[Status, ...] = ("untouched", "begun")
 
         assert names(store, CaseFilter(reading="mine", reader="ada")) == ["a"]
         assert names(store, CaseFilter(statuses=to_do, reader="ada")) == ["a", "c"]  # b is another's

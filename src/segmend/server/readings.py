@@ -74,8 +74,8 @@ def plan(project: str, body: Annotated[PlanJson, Body()], here: SharedNow) -> Re
     for record in map(here.store.case, cases):
         if record.project != project:
             raise SettingsError(f"The cases need to be of the project {project!r}; another one came.")
-        if record.slide:  # whose mask is made of everybody's fields of view
-            raise SettingsError(f"Slides are not given to readers; {record.name} is one.")
+        if record.slide:
+            raise SettingsError("Slides are not given to readers, for all their fields of view share one mask.")
     given = here.store.readings.plan(cases, body.readers, each=body.each, how=body.how, blind=body.blind)
     counts = {name: sum(name in chosen for chosen in given.values()) for name in body.readers}
     return JSONResponse({"cases": len(given), "readers": counts}, 201)
