@@ -202,6 +202,26 @@ def test_a_server_that_dies_and_comes_back_costs_nothing(tmp_path, plugin_path):
     there.close()
 
 
+@pytest.mark.long  # two starts of a server
+def test_an_event_on_its_way_when_the_server_dies_is_done_once(tmp_path, plugin_path):
+    voxels = np.zeros((1, 80, 6, 8), np.int16)
+    voxels[0, :, 1:4, 1:4] = 10
+    first = Process(tmp_path, plugin_path, method="slow")
+    there = RemoteAnnotation.open(Image(voxels), first.address)
+    there.add_label("bar")
+    with ThreadPoolExecutor(1) as beside, Client(first.address, there.id) as other:
+        asked = beside.submit(there.mark, Click((40, 2, 2)), 1)
+        other.next("accepted")
+        other.next("frame")
+        first.kill()
+        second = Process(tmp_path, plugin_path, int(first.address.rstrip("/").rsplit(":", 1)[1]), method="slow")
+        asked.result()
+
+    assert there.map.sum() == 80 * 9 and len(there.marks) == 1 and len(there.session.events) == 2
+    there.close()
+    second.kill()
+
+
 def test_servers_that_cannot_be_used_say_so_in_a_sentence(server, tmp_path):
     image = rooms()
     for address, words in (

@@ -12,6 +12,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from threading import Condition, Lock, Thread
 from typing import Any
@@ -367,7 +368,7 @@ class Connection:
             kind = NothingThereError if error.code == 404 else ServerError
             with error:
                 raise kind(refused(error.code, error.read())) from None
-        except (URLError, OSError) as error:
+        except (URLError, OSError, HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise ServerError(f"The server at {self.address} does not answer ({reason}).") from None
         except ValueError:
