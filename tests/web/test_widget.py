@@ -1,14 +1,17 @@
 """The page of `segmend.show` in a browser, with a host that does what anywidget does: JSON and bytes, both ways."""
 
 import base64
+import io
 import json
 import queue
 import time
 
 import numpy as np
 import pytest
+from PIL import Image as Picture
 
 import segmend
+from segmend import methods
 from segmend.annotating.view import SCRIPT
 from segmend.core.image import Image
 from tests.web.driving import PATIENCE
@@ -190,7 +193,7 @@ def test_a_picture_is_marked_and_its_mask_is_an_array_of_two_axes(opened):
     assert shown.shape == (40, 60, 3) and (shown[15, 30] != pixels[15, 30]).any() and (shown[2, 2] == 0).all()
 
 
-def test_the_page_goes_where_the_answer_is_uncertain_and_says_what_is_wrong(opened, scan):
+def test_the_page_says_what_is_wrong_and_what_python_does(opened, scan):
     person = opened(scan, method="ball")
     person.page.get_by_role("button", name="Remove a mark").click()
     person.click((4, 3, 3))
@@ -201,7 +204,26 @@ def test_the_page_goes_where_the_answer_is_uncertain_and_says_what_is_wrong(open
     person.settle()
     assert person.label_at((4, 9, 8)) == 1
     assert person.page.get_by_role("status").inner_text().startswith("Slice 5 of 9 · 1 mark")
-    if person.view.annotation.uncertainty:
-        person.press("Where next?")
-        assert person.page.evaluate("window.view.look().index") is not None
+    assert "expected Dice 0.75" in person.page.get_by_role("status").inner_text()
+    person.view.look(15, plane=1)
+    person.settle()
+    assert person.label_at((4, 15, 22)) == 0 and person.page.evaluate("window.view.look()")["plane"] == 1
     person.page.evaluate("window.end()")
+
+
+def test_the_page_goes_where_an_answer_is_uncertain(opened, monkeypatch):
+    import unsure  # a method of the server's tests
+
+    monkeypatch.setitem(methods._others(), "unsure", unsure)
+    person = opened(np.zeros((30, 40), np.uint8), method="unsure")
+    assert person.page.get_by_role("button", name="Where next?").is_disabled()
+    person.click((0, 10, 10))
+    place = person.view.annotation.uncertain_place(0)
+    assert place[1] in range(2, 7) and place[2] in range(20, 25)
+    person.page.keyboard.press("n")
+    person.settle()
+    assert person.page.get_by_role("button", name="+ object").get_attribute("aria-pressed") == "true"
+    person.press("Uncertainty")
+    shot = np.asarray(Picture.open(io.BytesIO(person.page.screenshot())).convert("RGB")).astype(int)
+    most, least = (shot[int(y), int(x)] for x, y in (person.place((0, 3, 21)), person.place((0, 25, 35))))
+    assert most[0] > most[1] + 100 and most[2] > most[1] + 100 and abs(least - least.mean()).max() < 12  # magenta; grey

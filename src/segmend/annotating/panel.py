@@ -8,7 +8,7 @@ sentence.
 From the page: `hello`; `slice` (plane, index, channel, view); `mark` (prompt as JSON, label); `undo`; `redo`; `remove`
 (event); `label` (name); `rename` (label, name); `choose` (label); `delete` (label); `next`. To the page: `state`;
 `slice`, with its pixels, its label map and its uncertainty; `changed`, where slices are to be asked for again; `go`
-(place); `busy`; `error` (message).
+(place); `look` (plane, index); `busy`; `error` (message).
 """
 
 from __future__ import annotations
@@ -145,6 +145,20 @@ class Panel:
             case _:
                 raise PromptError(f"A widget says nothing of the kind {kind!r}.")
 
+    def look(self, number: int, index: int) -> None:
+        """Have the pages show a slice of a plane."""
+        self._check_slice(number, index)
+        self.shown = (number, index)
+        self._tell({"type": "look", "plane": number, "index": index})
+
+    def _check_slice(self, number: int, index: int) -> Plane:
+        if not 0 <= number < len(self.planes):
+            raise PromptError(f"This image has {len(self.planes)} planes; there is no plane {number}.")
+        plane = self.planes[number]
+        if not 0 <= index < self.image.shape[plane.axis]:
+            raise PromptError(f"The plane has slices 0 to {self.image.shape[plane.axis] - 1}; got {index}.")
+        return plane
+
     def choose(self, label: int) -> None:
         """Work on a label from now on."""
         self.annotation.check_label(label)
@@ -217,11 +231,7 @@ class Panel:
 
     def _slice(self, message: Mapping[str, Any]) -> tuple[Json, list[bytes]]:
         number, index, channel = (int(message.get(name, 0)) for name in ("plane", "index", "channel"))
-        if not 0 <= number < len(self.planes):
-            raise PromptError(f"This image has {len(self.planes)} planes; there is no plane {number}.")
-        plane = self.planes[number]
-        if not 0 <= index < self.image.shape[plane.axis]:
-            raise PromptError(f"The plane has slices 0 to {self.image.shape[plane.axis] - 1}; got {index}.")
+        plane = self._check_slice(number, index)
         self.shown = (number, index)
         pixels = self.pixels(plane, index, channel)
         label_map, uncertain = self._map, self._uncertain_slice(plane, index)

@@ -136,6 +136,10 @@ class View:
         value = self._label(label)
         self.panel.run(lambda: self.panel.choose(value))
 
+    def look(self, index: int, plane: int = 0) -> None:
+        """Show a slice of a plane: 0, 1 or 2, along the first, second or third axis of voxels."""
+        self.panel.look(plane, index)
+
     def undo(self) -> None:
         """Take the last step back."""
         self.panel.run(self.annotation.undo)

@@ -116,6 +116,9 @@ function render({ model, el }) {
       draw();
     } else if (content.type === "changed") {
       ask();
+    } else if (content.type === "look") {
+      show(content.plane, content.index);
+      draw();
     } else if (content.type === "go") {
       goTo(content.place);
       positive = !content.inside; // the mark that would change it
@@ -625,7 +628,11 @@ function render({ model, el }) {
       look.opacity = Number(opacity.value);
       draw();
     });
+    opacity.setAttribute("aria-label", "Opacity of the labels");
+    const words = element("span", "quiet");
+    words.textContent = "Opacity";
     parts.push(
+      words,
       opacity,
       button("Uncertainty", "Show where the last answer is uncertain", () => {
         look.uncertain = !look.uncertain;
