@@ -66,6 +66,8 @@ def test_a_program_and_a_server_make_the_same_masks_of_the_same_marks(server, bl
         lambda a: a.redo(),
         lambda a: a.remove(2),
         lambda a: a.delete_label(2),
+        lambda a: a.do(Defined(Label(3, "inside it", (9, 9, 9), layer=1))),
+        lambda a: a.mark(Click((3, 9, 9)), 3),
     ]
     for number, step in enumerate(steps):
         before = here.map
@@ -74,12 +76,14 @@ def test_a_program_and_a_server_make_the_same_masks_of_the_same_marks(server, bl
         np.testing.assert_array_equal(here.map, there.map, err_msg=str(number))
         assert here.session.events == there.session.events and here.session.done == there.session.done
         assert here.marks == there.marks and here.can_undo == there.can_undo
+        for label in here.session.labels:
+            np.testing.assert_array_equal(here.mask(label), there.mask(label))
         different = before != here.map
         for box in (one for one in changed if isinstance(one, Box)):
             different[box.slices] = False
-        assert not different.any() or number in (0, 3), number
+        assert not different.any(), number
     assert here.session.labels[1].name == "one" and 2 not in here.session.labels
-    assert here.map.any()
+    assert here.map.any() and (here.mask(1) & here.mask(3)).sum() > 50  # they may share voxels
     there.close()
 
 

@@ -7,13 +7,14 @@ it from a thread of its own, so that its window stays alive. Several threads may
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segmend.core.image import Box, Index, LabelMap, MaskArray
+from segmend.core.layers import flattened
 from segmend.core.prompts import Prompt
 from segmend.core.session import (
     PALETTE,
@@ -54,8 +55,8 @@ class Annotation(ABC):
 
     @property
     @abstractmethod
-    def map(self) -> LabelMap:
-        """A copy of the label map [z y x]."""
+    def layers(self) -> Mapping[int, LabelMap]:
+        """Copies of the label maps [z y x] by layer; there is more than one where labels may share voxels."""
 
     @property
     @abstractmethod
@@ -75,10 +76,6 @@ class Annotation(ABC):
         """
 
     @abstractmethod
-    def values(self, box: Box) -> LabelMap:
-        """Return a copy of the label map in a box."""
-
-    @abstractmethod
     def uncertain_place(self, rank: int) -> Index | None:
         """Return the most uncertain voxel of the last answer but `rank`, None where there are no more."""
 
@@ -89,10 +86,16 @@ class Annotation(ABC):
     def shape(self) -> Index:
         return self.session.shape
 
+    @property
+    def map(self) -> LabelMap:
+        """The labels as one map [z y x]; `core.layers.FLAT` says what it holds where they overlap."""
+        return flattened(self.layers, self.session.labels)
+
     def mask(self, label: int) -> MaskArray:
         """Return the mask of one label; PromptError when there is no such label."""
         self.check_label(label)
-        return np.asarray(self.map == label)
+        found = self.layers.get(self.session.labels[label].layer)
+        return np.zeros(self.shape, bool) if found is None else np.asarray(found == label)
 
     def check_label(self, label: int) -> None:
         """Raise PromptError unless a label is defined."""

@@ -5,12 +5,14 @@ The log lives as long as the object. An event that a method cannot answer leaves
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
 from threading import RLock
 
 from segmend import methods
 from segmend.annotating.annotation import Annotation, Levels
-from segmend.core.image import Box, Image, Index, LabelMap
+from segmend.core.image import Box, Image, Index, LabelMap, MaskArray
 from segmend.core.segmenter import Given, Workspace
 from segmend.core.session import GIVEN, Asking, Defined, Event, Ordered, Prompted, Session
 from segmend.editing.keeping import EditedVoxels
@@ -57,7 +59,7 @@ class LocalAnnotation(Annotation):
         return self._session
 
     @property
-    def map(self) -> LabelMap:
+    def layers(self) -> Mapping[int, LabelMap]:
         with self._lock:
             return self._draft_map.without_draft()
 
@@ -73,10 +75,6 @@ class LocalAnnotation(Annotation):
     def uncertainty(self) -> tuple[tuple[Box, Levels], ...]:
         with self._lock:
             return self._uncertainty_map.levels if self._uncertainty_map is not None else ()
-
-    def values(self, box: Box) -> LabelMap:
-        with self._lock:
-            return self._draft_map.values(box)
 
     def uncertain_place(self, rank: int) -> Index | None:
         with self._lock:
@@ -99,40 +97,44 @@ class LocalAnnotation(Annotation):
             if not isinstance(event, Defined | Ordered):
                 self._uncertainty_map = None
             self._session = session
-            changed = self._draft_map.follow(session)
+            boxes = list(self._draft_map.follow(session).values())
             try:
                 for position in session.pending:
-                    changed = _union(changed, self._answer(position))
+                    boxes += self._answer(position)
             except BaseException:
                 self._draft_map.revert()
                 self._session, self._uncertainty_map = before, uncertain
                 self._draft_map.follow(before)
                 raise
-            return changed
+            return reduce(Box.union, boxes) if boxes else None
 
-    def _answer(self, position: int) -> Box | None:
-        """Work out the answer to an event, and paint it."""
+    def _answer(self, position: int) -> list[Box]:
+        """Work out the answer to an event, and paint it; return the boxes that changed."""
         session = self._session
         label = label_of(session, position)
         locked = tuple(value for value, other in session.labels.items() if other.locked and value != label)
         uncertainty_map = UncertaintyMap(position, label, answered_prompts(session, position))
-        draft = Draft(session, position, label, locked, uncertainty_map)
+        layer = session.layer_of(position)
+        draft = Draft(session, position, label, locked, uncertainty_map, layer=layer)
         self._draft_map.draft = draft
         voxels = self._edited.setdefault(label, EditedVoxels(session.shape, label))
-        scene = Scene(self._open, lambda: self.image, self._draft_map.previous, voxels.before(session, position))
-        changed: Box | None = None
-        for part in parts(session, position, self._draft_map.previous(label), scene):
+        scene = Scene(self._open, lambda: self.image, self._mask_of, voxels.before(session, position))
+        boxes = []
+        for part in parts(session, position, self._draft_map.previous(label, layer), scene):
             if isinstance(part, float):
                 continue
-            changed = _union(changed, self._draft_map.paint(draft, part))
+            boxes.append(self._draft_map.paint(draft, part))
             uncertainty_map.take(part.box, getattr(part, "uncertainty", None))
         patch = draft.patch()
         self._session = session.answered(position, patch)
-        self._draft_map.hold(position, patch)
+        self._draft_map.hold(position, patch, layer)
         self._draft_map.draft = None
         self._qualities[position] = draft.quality
         self._uncertainty_map = uncertainty_map if uncertainty_map.known else None
-        return changed
+        return [box for box in boxes if box is not None]
+
+    def _mask_of(self, label: int) -> MaskArray:
+        return self._draft_map.previous(label, self._session.labels[label].layer)
 
     def _open(self, method: str) -> Workspace:
         if method not in self._workspaces:
@@ -152,9 +154,3 @@ class LocalAnnotation(Annotation):
         """Forget what the methods keep of the image."""
         with self._lock:
             self._workspaces = {GIVEN: Given()}
-
-
-def _union(one: Box | None, other: Box | None) -> Box | None:
-    if one is None or other is None:
-        return one or other
-    return one.union(other)

@@ -11,7 +11,7 @@ import json
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.client import HTTPException
 from pathlib import Path
 from threading import Condition, Lock, Thread
@@ -63,7 +63,7 @@ class RemoteAnnotation(Annotation):
         self._calibrated = {one["id"]: tuple(one["calibrated"]) for one in self._server.ask("GET", "api/methods")}
         self._changed = Condition()
         self._session: Session | None = None
-        self._map: LabelMap = np.zeros((0, 0, 0), np.uint16)
+        self._layers: dict[int, LabelMap] = {}
         self._pending: tuple[int, ...] = ()
         self._quality: float | None = None
         self._method = ""  # that gave it
@@ -117,13 +117,9 @@ class RemoteAnnotation(Annotation):
         return self._session
 
     @property
-    def map(self) -> LabelMap:
+    def layers(self) -> Mapping[int, LabelMap]:
         with self._changed:
-            return self._map.copy()
-
-    def values(self, box: Box) -> LabelMap:
-        with self._changed:
-            return self._map[box.slices].copy()
+            return {layer: label_map.copy() for layer, label_map in self._layers.items()}
 
     @property
     def quality(self) -> float | None:
@@ -288,7 +284,7 @@ class RemoteAnnotation(Annotation):
     def _begin(self, state: Json, socket: ClientConnection) -> None:
         z, y, x = state["shape"]
         self._session = Session((z, y, x), tuple(event_from_json(event) for event in state["events"]))
-        self._map = np.zeros(self._session.shape, np.uint16)  # the frame that follows holds all of it
+        self._layers = {0: np.zeros(self._session.shape, np.uint16)}  # the frames that follow hold all of it
         self._pending = tuple(state["pending"])
         self._uncertain.clear()
         self._quality = None
@@ -317,7 +313,9 @@ class RemoteAnnotation(Annotation):
             self._uncertain.setdefault(position, []).append((box, levels))
             return
         patch = unpack(frame)
-        patch.onto(self._map)
+        if patch.layer not in self._layers:
+            self._layers[patch.layer] = np.zeros(self.shape, np.uint16)
+        patch.onto(self._layers[patch.layer])
         self._boxes = {patch.position: self._boxes.get(patch.position, patch.box).union(patch.box)}
 
 

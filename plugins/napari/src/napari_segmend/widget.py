@@ -359,7 +359,7 @@ class SegmendWidget(QWidget):
         self.labels.blockSignals(True)
         self.labels.clear()
         for label in labels:
-            self.labels.addItem(label.name, label.value)
+            self.labels.addItem(label.title, label.value)
         self.labels.setCurrentIndex(max(0, self.labels.findData(chosen)))
         self.labels.blockSignals(False)
 

@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 30.0
 RETRY_SECONDS = 0.5
 # Seconds that one request may take: a first answer on a large volume, or an image of gigabytes.
 REQUEST_SECONDS = 300.0
-# Of a frame of label values: its kind, the event's place, flags, the corners (z, y, x) of its box, and zero.
+# Of a frame of label values: its kind, the event's place, flags, the corners (z, y, x) of its box, its layer.
 HEADER = struct.Struct("<4s9I")
 PACKED = 2  # the flag that says that the values are packed by zlib
 
@@ -163,9 +163,15 @@ class Session:
             self.client.wait(RETRY_SECONDS)
             self.refresh()
 
-    def map(self):
-        """Return the label map [z y x]."""
-        frame = self.client.patiently(lambda: self.client.send("GET", f"{self.path}/map"))
+    def masks(self):
+        """Return the masks [z y x] of all labels by their numbers; labels of different layers may share voxels."""
+        layers = {label.get("layer", 0) for label in self.labels.values()}
+        maps = {layer: self.map(layer) for layer in layers}
+        return {value: maps[label.get("layer", 0)] == value for value, label in self.labels.items()}
+
+    def map(self, layer=0):
+        """Return the label map [z y x] of a layer."""
+        frame = self.client.patiently(lambda: self.client.send("GET", f"{self.path}/map?layer={layer}"))
         full = np.zeros(self.shape, np.uint16)
         if len(frame) < HEADER.size or frame[:4] != b"SGM1":
             raise ServerError("What the server sent is no label map.")

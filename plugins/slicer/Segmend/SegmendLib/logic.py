@@ -191,12 +191,12 @@ class Annotator:
     def show(self):
         """Bring the segments in line with the session, whoever changed it."""
         self._rank = 0
-        label_map = self.session.map()
+        masks = self.session.masks()
         for label in self.session.labels:
             if label not in self.segments:
                 self._add_segment(label)
         for label, segment_id in self.segments.items():
-            mask = (label_map == label).astype(np.uint8)
+            mask = masks.get(label, np.zeros(self.session.shape, bool)).astype(np.uint8)
             slicer.util.updateSegmentBinaryLabelmapFromArray(mask, self.segmentation, segment_id, self.volume)
 
     def refresh(self):
