@@ -59,6 +59,7 @@ coverage: set-up
 
 viewers:
 	@$(MAKE) --no-print-directory set-up CLIENTS=clients
+	bash tools/viewers.sh $(BIN)/python .viewers jupyter
 
 clients: $(VENV)/.packages
 	bash tools/viewers.sh $(BIN)/python .viewers

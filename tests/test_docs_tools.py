@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from PIL import Image as Picture
 
 from hatch_readme import LINK, for_index
@@ -46,11 +47,12 @@ def test_a_notebook_is_executed_and_becomes_a_page(tmp_path):
     assert [each.get("execution_count") for each in json.loads(path.read_text())["cells"]] == [None, 1, 2, 3]
 
 
-def test_the_page_of_the_notebook_is_the_notebook(tmp_path):
+@pytest.mark.parametrize("name", ["notebook", "widget"])
+def test_the_page_of_a_notebook_is_the_notebook(tmp_path, name):
     (tmp_path / "images").mkdir()
-    cells = json.loads((DOCS / "notebook.ipynb").read_text(encoding="utf-8"))["cells"]
+    cells = json.loads((DOCS / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
 
-    assert page(cells, tmp_path, "notebook") == (DOCS / "notebook.md").read_text(encoding="utf-8")
+    assert page(cells, tmp_path, name) == (DOCS / f"{name}.md").read_text(encoding="utf-8")
     for picture in sorted((tmp_path / "images").iterdir()):
         assert picture.read_bytes() == (DOCS / "images" / picture.name).read_bytes()
 

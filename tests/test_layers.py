@@ -21,7 +21,7 @@ ABOVE = (  # a part imports from those before it in this list, and from those be
     ("batch", "store", "learning", "evaluation"),
     ("results",),
     ("report", "mend", "server"),
-    ("papers", "continual"),
+    ("annotating", "papers", "continual"),
     ("cli",),
     ("__main__",),
 )

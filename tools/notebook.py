@@ -2,7 +2,8 @@
 
 The outputs (what was printed, the value of a cell's last line, pictures) go into the notebook, and all of it into the
 Markdown page of the same name, with the pictures in `images/`. It needs no Jupyter: a notebook is JSON, its cells are
-Python.
+Python. One that shows widgets is executed by a Jupyter all the same, that of an environment:
+`python tools/notebook.py docs/widget.ipynb .viewers/jupyter`.
 """
 
 import ast
@@ -10,7 +11,10 @@ import base64
 import contextlib
 import io
 import json
+import os
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -73,15 +77,45 @@ def page(cells: list[Cell], folder: Path, name: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def main(path: Path) -> None:
+def kernel(folder: Path, python: str, paths: str) -> None:
+    """Tell Jupyter, whose data lie in a folder, of a kernel that also looks for packages in `paths`, behind its own."""
+    begin = f"import sys; sys.path.extend({paths.split(os.pathsep)!r}); from ipykernel import kernelapp; "
+    command = [python, "-c", f"{begin}kernelapp.launch_new_instance()", "-f", "{connection_file}"]
+    about = {"argv": command, "display_name": "Segmend", "language": "python"}
+    place = folder / "kernels/segmend"
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "kernel.json").write_text(json.dumps(about), encoding="utf-8")
+
+
+def run_by_jupyter(path: Path, home: Path) -> list[Cell]:
+    """Return the cells of a notebook as an environment's Jupyter executed them, without what only its session knows."""
+    paths = [str(Path(__file__).parents[1] / "src"), *(p for p in sys.path if p.endswith("-packages"))]
+    with tempfile.TemporaryDirectory() as folder:
+        kernel(Path(folder), str(home / "bin/python"), os.pathsep.join(paths))
+        command = [home / "bin/python", "-m", "nbconvert", "--to", "notebook", "--execute", "--stdout", path]
+        options = ["--ExecutePreprocessor.kernel_name=segmend", "--ExecutePreprocessor.store_widget_state=False"]
+        environment = {**os.environ, "JUPYTER_PATH": folder}
+        done = subprocess.run([*command, *options], check=True, capture_output=True, env=environment)
+    cells: list[Cell] = json.loads(done.stdout)["cells"]
+    for cell in cells:
+        cell["metadata"] = {}
+        for output in cell.get("outputs", ()):
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+    return cells
+
+
+def main(path: Path, home: Path | None = None) -> None:
     notebook = json.loads(path.read_text(encoding="utf-8"))
+    if home is not None:
+        notebook["cells"] = run_by_jupyter(path, home)
     names: dict[str, object] = {"__name__": "__main__"}
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     for number, cell in enumerate(code, start=1):
-        run(cell, names, number)
+        if home is None:
+            run(cell, names, number)
     path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     path.with_suffix(".md").write_text(page(notebook["cells"], path.parent, path.stem), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:]))

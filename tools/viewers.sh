@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install clients of others for tests/viewers, pinned, each in an environment of its own: viewers.sh PYTHON FOLDER [large]
+# Install clients of others for tests/viewers, pinned, each in an environment of its own: viewers.sh PYTHON FOLDER [jupyter|large]
 #
 # None of them belongs to Segmend's own pins: some bring a gigabyte, and those only with `large`. Of the others only what
 # they truly import is installed.
@@ -90,6 +90,18 @@ if ! cmp -s "$pins" "$home/pins.txt"; then
   "$python" -m venv "$home"
   "$home/bin/python" -m pip --disable-pip-version-check install --quiet --no-deps --requirement "$pins"
   cp "$pins" "$home/pins.txt"
+fi
+
+# JupyterLab, for the widget of segmend.show: 250 MB, and with `jupyter` or `large` alone.
+if [ -n "${3:-}" ]; then
+  home=$folder/jupyter
+  pins=requirements/viewers-jupyter.txt
+  if ! cmp -s "$pins" "$home/pins.txt"; then
+    rm -rf "$home"
+    "$python" -m venv "$home"
+    "$home/bin/python" -m pip --disable-pip-version-check install --quiet --requirement "$pins"
+    cp "$pins" "$home/pins.txt"
+  fi
 fi
 
 # Large ones: 3D Slicer's core, a gigabyte (its scene, volumes and segmentations, without the program), and napari with

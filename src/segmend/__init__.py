@@ -36,6 +36,7 @@ from segmend.errors import SegmendError, UserError
 from segmend.methods import card, cards, load
 
 if TYPE_CHECKING:
+    from segmend.annotating import show
     from segmend.io import open_image, to_nibabel, to_simpleitk
 
 __version__ = "0.1.0"
@@ -79,22 +80,28 @@ __all__ = [
     "cards",
     "load",
     "open_image",
+    "show",
     "to_nibabel",
     "to_simpleitk",
 ]
 
 # What is imported when somebody first asks for it, so that `import segmend` stays quick.
-_OF_IO = ("open_image", "to_nibabel", "to_simpleitk")
-_MODULES = ("datasets", "editing", "io", "samples", "store")
+_LATER = {
+    "open_image": "segmend.io",
+    "show": "segmend.annotating",
+    "to_nibabel": "segmend.io",
+    "to_simpleitk": "segmend.io",
+}
+_MODULES = ("annotating", "datasets", "editing", "io", "samples", "store")
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return import_module(f"{__name__}.{name}")
-    if name in _OF_IO:
-        return getattr(import_module(f"{__name__}.io"), name)
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_OF_IO, *_MODULES})
+    return sorted({*globals(), *_LATER, *_MODULES})

@@ -11,6 +11,7 @@ SegmendError
     ConflictError       the thing exists already, or changed meanwhile
     LimitError          larger or more than this server allows
     ForbiddenError      this person may not do this
+    ServerError         a server of Segmend that cannot be reached, or refuses
   StoreError          the disk or the database refused; nothing already saved is lost
     DiskFullError       there is no space left
     ReadOnlyError       nothing can be written here; what is there can be read
@@ -69,6 +70,10 @@ class BusyError(SegmendError):
 
 class ArchiveError(UserError):
     """An archive of images that cannot be reached, refuses, or says what no archive says."""
+
+
+class ServerError(UserError):
+    """A server of Segmend that cannot be reached, or refuses."""
 
 
 class StoreError(SegmendError):

@@ -13,6 +13,8 @@ from typing import Any, Self
 import numpy as np
 import pytest
 
+import segmend
+
 ROOT = Path(__file__).parents[2]
 VIEWERS = Path(os.environ.get("SEGMEND_VIEWERS", ROOT / ".viewers"))
 DEMANDED = "SEGMEND_DEMAND_VIEWERS"  # set by `make test-viewers`, which fails where CI=true and one is missing
@@ -48,7 +50,7 @@ class Client:
         self._process.kill()
         self._process.communicate()
 
-    def ask(self, name: str, **arguments: Any) -> dict[str, Any]:
+    def ask(self, name: str, /, **arguments: Any) -> dict[str, Any]:
         """Call a method of the client; return what it said."""
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(json.dumps([name, arguments]) + "\n")
@@ -60,7 +62,7 @@ class Client:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def do(self, name: str, **arguments: Any) -> Any:
+    def do(self, name: str, /, **arguments: Any) -> Any:
         """Call a method of the client, which does not fail; return its value."""
         answer = self.ask(name, **arguments)
         assert "error" not in answer, answer
@@ -93,7 +95,7 @@ class NnInteractive(Client):
         command = [python_of(home), "-W", "error::RuntimeWarning", str(driver)]
         super().__init__(command, {"PYTHONPATH": str(client)})
 
-    def ask(self, name: str, **arguments: Any) -> dict[str, Any]:
+    def ask(self, name: str, /, **arguments: Any) -> dict[str, Any]:
         """Call a method of the client, arrays by files; return what it said."""
         given = {key: self._file(value) if isinstance(value, np.ndarray) else value for key, value in arguments.items()}
         return super().ask(name, **given)
@@ -116,8 +118,9 @@ class Napari(Client):
     """napari with its plugin for nnInteractive, on a display that nobody sees."""
 
     mark = "JSON "
+    driver = "napari_client.py"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **environment: str) -> None:
         home = need(VIEWERS / "napari", "napari", large=True)
         screen = need(Path(shutil.which("Xvfb") or "/usr/bin/Xvfb"), "Xvfb", large=True)
         told, tell = os.pipe()
@@ -126,8 +129,8 @@ class Napari(Client):
         os.close(tell)
         with os.fdopen(told) as lines:
             display = f":{lines.readline().strip()}"
-        kept = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
-        driver = Path(__file__).with_name("napari_client.py")
+        kept = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_RUNTIME_DIR": str(folder), **environment}
+        driver = Path(__file__).with_name(self.driver)
         super().__init__([python_of(home), str(driver)], {"DISPLAY": display, "QT_QPA_PLATFORM": "xcb", **kept})
         self._folder = folder
 
@@ -142,3 +145,38 @@ class Napari(Client):
         path = self._folder / "mask.npy"
         self.do("save", path=str(path))
         return np.load(path) != 0
+
+
+class SegmendNapari(Napari):
+    """napari with Segmend's own plugin, as pip installs it."""
+
+    driver = "segmend_napari_client.py"
+
+    def __init__(self, folder: Path) -> None:
+        plugin = folder / "plugin"
+        need(VIEWERS / "napari", "napari", large=True)
+        options = ["--quiet", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            *options,
+            "--target",
+            str(plugin),
+            str(ROOT / "plugins/napari"),
+        ]
+        subprocess.run(command, check=True)
+        super().__init__(folder, SEGMEND_PLUGIN=str(plugin), SEGMEND_PATHS=own_paths())
+
+    @property
+    def map(self) -> Any:
+        """The label map that is shown."""
+        path = self._folder / "mask.npy"
+        self.do("save", path=str(path))
+        return np.load(path)
+
+
+def own_paths() -> str:
+    """Return where Segmend and what it stands on are, for a Python of another environment to look behind its own."""
+    return os.pathsep.join([str(Path(segmend.__file__).parents[1]), *(p for p in sys.path if p.endswith("-packages"))])

@@ -49,6 +49,11 @@ class UncertaintyMap:
     def size_bytes(self) -> int:
         return sum(uncertainty.nbytes for _, uncertainty in self._parts if uncertainty is not None)
 
+    @property
+    def levels(self) -> tuple[tuple[Box, Levels], ...]:
+        """The parts that say where they are uncertain."""
+        return tuple((box, uncertainty) for box, uncertainty in self._parts if uncertainty is not None)
+
     def take(self, box: Box, uncertainty: Real | None) -> None:
         """Add one part of the answer."""
         self._parts.append((box, None if uncertainty is None else to_levels(uncertainty)))

@@ -100,17 +100,32 @@ def unpack(frame: bytes) -> Frame:
     >>> unpack(pack(3, EMPTY_BOX, np.zeros((0, 0, 0), np.uint16))).position
     3
     """
-    if len(frame) < HEADER.size or frame[:4] != MAGIC:
-        raise ShapeError(f"A patch frame needs a header of {HEADER.size} bytes that begins with SGM1.")
+    position, box, values, layer = _opened(frame, MAGIC, "<u2")
+    return Frame(position, box, values.astype(np.uint16), layer)
+
+
+def unpack_uncertainty(frame: bytes) -> tuple[int, Box, Levels]:
+    """Return what `pack_uncertainty` packed: the event, the box, and the uncertainty in it.
+
+    >>> unpack_uncertainty(pack_uncertainty(3, Box((0, 1, 2), (1, 2, 4)), np.array([[[0, 255]]], np.uint8)))
+    (3, Box(low=(0, 1, 2), high=(1, 2, 4)), array([[[  0, 255]]], dtype=uint8))
+    """
+    position, box, levels, _ = _opened(frame, UNCERTAINTY, "u1")
+    return position, box, levels
+
+
+def _opened(frame: bytes, magic: bytes, kind: str) -> tuple[int, Box, NDArray[Any], int]:
+    if len(frame) < HEADER.size or frame[:4] != magic:
+        raise ShapeError(f"A patch frame needs a header of {HEADER.size} bytes that begins with {magic.decode()}.")
     _, position, flags, *corners, layer = HEADER.unpack_from(frame)
     box = Box((corners[0], corners[1], corners[2]), (corners[3], corners[4], corners[5]))
+    size = box.size * np.dtype(kind).itemsize
     payload = frame[HEADER.size :]
     if flags & PACKED:
-        payload = zlib.decompressobj().decompress(payload, 2 * box.size + 1)
-    if len(payload) != 2 * box.size:
-        raise ShapeError(f"A frame of {box.size} voxels needs {2 * box.size} bytes; got {len(payload)}.")
-    values = np.frombuffer(payload, "<u2").astype(np.uint16).reshape(box.shape)
-    return Frame(position, box, values, layer)
+        payload = zlib.decompressobj().decompress(payload, size + 1)
+    if len(payload) != size:
+        raise ShapeError(f"A frame of {box.size} voxels needs {size} bytes; got {len(payload)}.")
+    return position, box, np.frombuffer(payload, kind).reshape(box.shape), layer
 
 
 def light_state(session: Session) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Segmend in napari; `napari.yaml` says what it adds."""
