@@ -155,7 +155,9 @@ def running(tmp_path_factory):
 def page():
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(**CHROMIUM)
-        yield browser.new_page(viewport={"width": 1400, "height": 900})
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        page.set_default_timeout(1000 * PATIENCE)
+        yield page
         browser.close()
 
 
