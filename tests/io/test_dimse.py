@@ -87,6 +87,7 @@ def archive(files, *, keeps=0x0000, gives=None, find=None):
         yield server.server_address[1], asked
     finally:
         server.shutdown()
+        server.server_close()
 
 
 def free_port():

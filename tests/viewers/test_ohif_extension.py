@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import TimeoutError as Late
 from playwright.sync_api import expect, sync_playwright
 
+from segmend.core.layers import flattened
 from segmend.core.session import Canvas
 from segmend.io import images, read_mask
 from segmend.io.dicomweb import Archive
@@ -123,7 +124,7 @@ class Case:
             if len(log.events) >= events and not log.pending:
                 canvas = Canvas(log.shape)
                 canvas.follow(log)
-                return log, canvas.map
+                return log, flattened(canvas.layers, log.labels)
             assert time.monotonic() < end, log.events
             time.sleep(0.05)
 
@@ -154,7 +155,9 @@ def running(tmp_path_factory):
 def page():
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(**CHROMIUM)
-        yield browser.new_page(viewport={"width": 1400, "height": 900})
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        page.set_default_timeout(1000 * PATIENCE)
+        yield page
         browser.close()
 
 
@@ -222,6 +225,14 @@ def test_marks_undo_labels_and_the_next_place(running, page, grid):
         click = {"prompt": {"kind": "click", "index": [5, 28, 36], "positive": True}, "label": 2}
         assert client.post(f"api/sessions/{case.session}/prompts", json=click).status_code == 200
     same(viewer, case, 20)
+    with http(server.address) as client:  # a label that overlaps the first one
+        label = {"name": "lesion", "colour": [90, 190, 90], "locked": False, "layer": 3}
+        assert client.put(f"api/sessions/{case.session}/labels/3", json=label).status_code == 200
+        inside = {"prompt": {"kind": "box", "low": [5, 10, 10], "high": [7, 18, 16]}, "label": 3}
+        assert client.post(f"api/sessions/{case.session}/prompts", json=inside).status_code == 200
+    log, overlapped = same(viewer, case, 22)
+    assert (overlapped == 3).any() and log.labels[3].layer == 3
+    expect(viewer.panel.get_by_text("Where labels overlap")).to_be_visible()
 
     viewer.press("Next uncertain place")
     expect(viewer.panel.get_by_role("status")).to_contain_text("uncertain", timeout=1000 * PATIENCE)

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import type { Affine, Index } from "../src/geometry";
 import { flatAxis } from "../src/ohif/drawing";
+import { overlapping } from "../src/ohif/shown";
 import { indexAt, toVoxel, toWorld } from "../src/ohif/place";
 
 /** Slanted, sheared, with unequal steps: a tilted gantry. */
@@ -59,5 +60,18 @@ describe("a lasso", () => {
         [5, 4, 1],
       ]),
     ).toBeNull();
+  });
+});
+
+describe("labels that overlap", () => {
+  const label = (value: number, layer: number) => ({
+    ...{ value, layer, name: "", colour: [0, 0, 0] as [number, number, number] },
+    ...{ locked: false, opacity: 1, codes: null, instance: null },
+  });
+
+  it("are painted from the first one on that overlaps others, as in files with one label a voxel", () => {
+    expect(overlapping([label(1, 0), label(2, 0)])).toEqual([]);
+    const found = overlapping([label(1, 0), label(2, 2), label(3, 0)]).map(({ value }) => value);
+    expect(found).toEqual([2, 3]);
   });
 });

@@ -6,6 +6,7 @@ import logging
 import signal
 import tempfile
 import threading
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,8 @@ def receive(
     from segmend.server.settings import ServerSettings
 
     logging.basicConfig(format="%(message)s")
+    warnings.simplefilter("ignore")  # they quote what peers say
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     allowed = [peer for text in peers for peer in Peer.of(text)]
     ending = threading.Event()
     if threading.current_thread() is threading.main_thread():

@@ -279,6 +279,8 @@ class DimseArchive:
                 association.release()
             elif association.is_alive():
                 association.abort()
+            if association.dul.socket is not None:  # what ended badly may have left it open
+                association.dul.socket.close()
             guard.sweep()
 
     def _silence(self) -> ArchiveError:

@@ -82,18 +82,29 @@ class Guards:
         self.connected = True
         association, provider = event.assoc, event.assoc.dul
         provider.socket.socket = Guarded(provider.socket.socket, self._most)
-        act = provider.state_machine.do_action
+        act, hear = provider.state_machine.do_action, provider._is_transport_event
+
+        def end() -> None:  # the thread would die of an error, and leave the connection open
+            association.is_aborted, association.is_established = True, False
+            association._kill = provider._kill_thread = True
+            provider.socket.close()
 
         def act_or_end(what: str) -> None:
             try:
                 act(what)
-            except Exception:  # the thread would die of it, and leave the connection open
-                association.is_aborted, association.is_established = True, False
-                association._kill = provider._kill_thread = True
-                provider.socket.close()
+            except Exception:
+                end()
             if association.is_acceptor and provider.state_machine.current_state in OVER:
                 provider.to_user_queue.put(None)  # who waits for a greeting would wait on, and keep others out
 
+        def hear_or_end() -> bool:
+            try:
+                return bool(hear())
+            except Exception:
+                end()
+                return False
+
+        provider._is_transport_event = hear_or_end
         provider.state_machine.do_action = act_or_end
 
     def heard(self, event: Any) -> None:

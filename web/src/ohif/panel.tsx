@@ -4,6 +4,7 @@ import { render } from "preact";
 import type { Label } from "../api";
 import { direction, language, nameOfPrompt, phrases, plural } from "../phrases";
 import type { Tool } from "./drawing";
+import { overlapping } from "./shown";
 import type { Target, Work } from "./work";
 
 const SAY = phrases.ohif;
@@ -192,6 +193,7 @@ function Labels({ work }: { readonly work: Work }) {
           <Row key={label.value} work={work} label={label} />
         ))}
       </ul>
+      {overlapping(work.folded.value.labels).length > 0 && <p class="said">{SAY.overlap}</p>}
       <button
         type="button"
         onClick={() => {

@@ -1,7 +1,13 @@
-/** A session's masks as a segmentation of OHIF: one segment a label, voxel for voxel, in the slices of the series. */
+/**
+ * A session's masks as a segmentation of OHIF: one segment a label, voxel for voxel, in the slices of the series.
+ *
+ * OHIF's map has one segment a voxel. Where labels overlap, the one further down the list has it, as in files that can
+ * hold no more.
+ */
 
 import type { Label } from "../api";
 import type { Box, Index } from "../geometry";
+import { LayeredMap } from "../labelmap";
 import type { MaskPatch } from "../wire";
 import { type DisplaySet, keyOf, page, type Services, showing, sliceKey } from "./viewer";
 
@@ -15,9 +21,12 @@ export class Shown {
   #pictures: readonly (string | null)[] = []; // of the labelmap, by slice of the case
   #numbers: readonly number[] = []; // of these pictures among all of the segmentation
   #labels: readonly Label[] = [];
+  readonly #maps: LayeredMap;
+  #order = ""; // of labels that overlap others, by their layers
 
-  private constructor(services: Services, displaySet: DisplaySet, id: string) {
+  private constructor(services: Services, displaySet: DisplaySet, id: string, shape: Index) {
     this.#services = services;
+    this.#maps = new LayeredMap(shape);
     this.#series = displaySet.SeriesInstanceUID;
     this.id = id;
   }
@@ -31,7 +40,7 @@ export class Shown {
     shape: Index,
     title: string,
   ): Promise<Shown | null> {
-    const shown = new Shown(services, displaySet, `segmend-${session}`);
+    const shown = new Shown(services, displaySet, `segmend-${session}`, shape);
     const { segmentationService } = services;
     if (segmentationService.getSegmentation(shown.id) !== undefined) segmentationService.remove(shown.id);
     const segments = { 1: { segmentIndex: 1, label: title, active: true, locked: true } };
@@ -81,29 +90,42 @@ export class Shown {
 
   /** Show the whole mask: what lies in the patch, and nothing beside it. */
   replace(patch: MaskPatch): void {
+    this.#maps.clear();
     for (const picture of this.#pictures) {
       if (picture !== null) page().cornerstone.cache.getImage(picture)?.voxelManager.getScalarData().fill(0);
     }
-    this.#lay(patch);
+    this.#take(patch);
     this.#changed();
   }
 
   apply(patch: MaskPatch): void {
-    this.#lay(patch);
+    this.#take(patch);
     this.#changed(patch.box);
   }
 
-  #lay({ box: { low, high }, values }: MaskPatch): void {
-    const [rows, columns] = [high[1] - low[1], high[2] - low[2]];
+  #take(patch: MaskPatch): void {
+    this.#maps.of(patch.layer).apply(patch);
+    this.#lay(patch.box);
+  }
+
+  /** Put what the maps say of a box into the pictures. */
+  #lay({ low, high }: Box): void {
+    const columns = high[2] - low[2];
+    const over = overlapping(this.#labels);
+    const [, rows, width] = this.#maps.shape;
     for (let z = low[0]; z < high[0]; z += 1) {
       const picture = this.#pictures[z];
-      const image = picture === null ? undefined : page().cornerstone.cache.getImage(picture);
-      if (image === undefined) continue;
-      const voxels = image.voxelManager.getScalarData();
-      for (let y = 0; y < rows; y += 1) {
-        const from = ((z - low[0]) * rows + y) * columns;
-        const row = values.subarray(from, from + columns);
-        voxels.set(row, (low[1] + y) * image.columns + low[2]);
+      const voxels =
+        picture === null ? undefined : page().cornerstone.cache.getImage(picture)?.voxelManager.getScalarData();
+      if (voxels === undefined) continue;
+      for (let y = low[1]; y < high[1]; y += 1) {
+        const from = (z * rows + y) * width + low[2];
+        const at = y * width + low[2];
+        voxels.set(this.#maps.of(0).values.subarray(from, from + columns), at);
+        for (const { value, layer } of over) {
+          const map = this.#maps.of(layer).values;
+          for (let x = 0; x < columns; x += 1) if (map[from + x] === value) voxels[at + x] = value;
+        }
       }
     }
   }
@@ -123,6 +145,12 @@ export class Shown {
     const there = segmentationService.getSegmentation(this.id)?.segments;
     if (there === undefined) return;
     this.#labels = labels.filter(({ value }) => value <= MOST_SEGMENTS);
+    const order = JSON.stringify(overlapping(this.#labels).map(({ value, layer }) => [value, layer]));
+    if (order !== this.#order) {
+      this.#order = order;
+      this.#lay({ low: [0, 0, 0], high: this.#maps.shape });
+      this.#changed();
+    }
     const wanted = new Set(this.#labels.map(({ value }) => value));
     for (const { value, name, colour } of this.#labels) {
       const segment = there[value];
@@ -161,4 +189,10 @@ export class Shown {
       this.#services.segmentationService.remove(this.id);
     }
   }
+}
+
+/** Return the labels that are painted over the first layer, in turn: from the first one on that overlaps others. */
+export function overlapping(labels: readonly Label[]): readonly Label[] {
+  const first = labels.findIndex(({ layer }) => layer !== 0);
+  return first < 0 ? [] : labels.slice(first);
 }

@@ -1123,6 +1123,7 @@ export const AR: Translation = {
     belongsNot: "لا ينتمي",
     radius: "العرض",
     labels: "التسميات",
+    overlap: "حيث تتداخل التسميات يعرض OHIF الأدنى في القائمة.",
     addLabel: "إضافة تسمية",
     choosing: "تعليم هذه التسمية",
     name: "اسم التسمية",

@@ -994,6 +994,7 @@ export const DE: Translation = {
     belongsNot: "Gehört nicht dazu",
     radius: "Breite",
     labels: "Label",
+    overlap: "Wo Label einander überlappen, zeigt OHIF das weiter unten in der Liste.",
     addLabel: "Label hinzufügen",
     choosing: "Dieses Label markieren",
     name: "Name des Labels",

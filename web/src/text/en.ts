@@ -981,6 +981,7 @@ export const EN = {
     belongsNot: "Does not",
     radius: "Width",
     labels: "Labels",
+    overlap: "Where labels overlap, OHIF shows the one further down the list.",
     addLabel: "Add a label",
     choosing: "Mark this label",
     name: "Name of the label",
