@@ -16,7 +16,7 @@ import argparse
 import csv
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -28,7 +28,8 @@ from segmend.datasets.folder import sets
 from segmend.evaluation.significance import difference
 from segmend.papers.bifseg.experiment_objects import Object, boxed, largest_slice, on_image, scribbles, tasks_of
 from segmend.papers.bifseg.method import TUNINGS, Net, crop_of, marked_cells, net_of, refined
-from segmend.papers.bifseg.search import best_kernels, best_tuning
+from segmend.papers.bifseg.search import GRIDS, best_kernels, best_tuning
+from segmend.solvers.finetune import IN_2D, IN_3D
 from segmend.users import BoxThenScribbles
 
 TAUGHT = {  # what the shipped networks learned from
@@ -50,6 +51,7 @@ UNSEEN = {  # none of these taught a BIFSeg network, and no setting of it was ch
 LOOKED_AT = ("cardiac_acdc_mr", "left_atrium_mr")  # their val splits were seen before, so only the others are taken
 CASES, OBJECTS = {2: 4, 3: 3}, {2: 1, 3: 2}  # of each set, of each case
 SEARCHED = {2: 2, 3: 4}  # cases of each set that the search takes
+PAPER = {2: replace(IN_2D, guarded=True), 3: replace(IN_3D, smoothness=10.0, sigma=0.1, guarded=True)}  # to begin with
 FIRST, CUT, EVEN, OURS = "network", "cut", "unweighted", "finetune"
 ARMS = (FIRST, CUT, EVEN, OURS)
 LEAST = 30  # voxels of an object
@@ -84,7 +86,9 @@ def search(data: Path, dimensions: int) -> None:
     print(f"{len(tasks) // 2} objects, each without and with scribbles", flush=True)
     kernels = best_kernels(tasks, net.head)
     print(f"dense CRF: {kernels}", flush=True)
-    tuning = best_tuning(tasks, net.head, TUNINGS[dimensions], log=lambda line: print(line, flush=True))
+    tuning = best_tuning(
+        tasks, net.head, PAPER[dimensions], GRIDS[dimensions], log=lambda line: print(line, flush=True)
+    )
     print(f"chosen: {tuning}", flush=True)
 
 
