@@ -122,10 +122,10 @@ def measured(one: Object, net: Net, dimensions: int) -> Row:
     return Row(one.set, one.case, found, seconds, empty, bool(strokes))
 
 
-def measure(data: Path, dimensions: int, out: Path | None) -> None:
+def measure(data: Path, dimensions: int, out: Path | None, names: tuple[str, ...]) -> None:
     net = net_of(f"bifseg{dimensions}d", None)
     rows: list[Row] = []
-    for name in UNSEEN[dimensions]:
+    for name in names or UNSEEN[dimensions]:
         for split in ("train",) if name in LOOKED_AT else ("val", "train"):
             short = CASES[dimensions] - len({row.case.rpartition("/")[0] for row in rows if row.set == name})
             if short <= 0 or not (data / name).is_dir():
@@ -198,12 +198,13 @@ def main() -> None:
     parser.add_argument("what", choices=("search", "measure"))
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--dimensions", type=int, choices=(2, 3), default=2)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--sets", default="", help="of those that are measured, with commas")
+    parser.add_argument("--out", type=Path, help="scores as CSV")
     given = parser.parse_args()
     if given.what == "search":
         search(given.data, given.dimensions)
     else:
-        measure(given.data, given.dimensions, given.out)
+        measure(given.data, given.dimensions, given.out, tuple(given.sets.split(",")) if given.sets else ())
 
 
 if __name__ == "__main__":

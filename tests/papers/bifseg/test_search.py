@@ -36,7 +36,7 @@ def test_every_setting_of_the_paper_is_in_the_grids_and_its_value_is_the_first()
 def test_the_setting_that_serves_best_is_chosen_and_the_first_where_all_are_equal():
     crop, head, truth = crop_of_square()
     task = Task(crop, np.zeros(truth.shape, np.uint8), lambda labels: dice(truth, labels > 0.5))
-    usual, said = TUNINGS[2], []
+    usual, said = replace(TUNINGS[2], guarded=False), []
     steep = {"smoothness": (300.0, 1.0), "sigma": (5.0,)}  # a boundary that costs too much cuts the square away
 
     chosen = best_tuning([task], head, usual, (steep, {"marks": (5.0, 20.0)}), log=said.append)
@@ -75,3 +75,14 @@ def test_an_update_after_which_marks_are_denied_is_left_out():
     assert (kept.probability[marked == FOREGROUND] > 0.5).all()
     assert (kept.probability[marked == BACKGROUND] < 0.5).all()
     assert dice(kept.labels, truth) > 0.9
+
+
+def test_a_first_cut_that_takes_everything_away_is_left_out():
+    crop, head, truth = crop_of_square()
+    marked = np.zeros(truth.shape, np.uint8)
+    marked[0, 20, 2:30] = BACKGROUND
+    costly = replace(TUNINGS[2], smoothness=300.0, sigma=9.0)
+
+    for refinement in ("finetune", "unweighted", "cut"):
+        assert dice(refined(crop, head, marked, refinement, costly).labels, truth) > 0.9
+    assert not refined(crop, head, marked, "cut", replace(costly, guarded=False)).labels.any()
