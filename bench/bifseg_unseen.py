@@ -49,7 +49,7 @@ UNSEEN = {  # none of these taught a BIFSeg network, and no setting of it was ch
     ),
 }  # fmt: skip
 LOOKED_AT = ("cardiac_acdc_mr", "left_atrium_mr")  # their val splits were seen before, so only the others are taken
-CASES, OBJECTS = {2: 4, 3: 3}, {2: 1, 3: 2}  # of each set, of each case
+CASES, OBJECTS = {2: 4, 3: 4}, {2: 1, 3: 1}  # of each set, of each case
 SEARCHED = {2: 2, 3: 4}  # cases of each set that the search takes
 PAPER = {2: replace(IN_2D, guarded=True), 3: replace(IN_3D, smoothness=10.0, sigma=0.1, guarded=True)}  # to begin with
 FIRST, CUT, EVEN, OURS = "network", "cut", "unweighted", "finetune"
