@@ -16,7 +16,7 @@ import argparse
 import csv
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -28,7 +28,8 @@ from segmend.datasets.folder import sets
 from segmend.evaluation.significance import difference
 from segmend.papers.bifseg.experiment_objects import Object, boxed, largest_slice, on_image, scribbles, tasks_of
 from segmend.papers.bifseg.method import TUNINGS, Net, crop_of, marked_cells, net_of, refined
-from segmend.papers.bifseg.search import best_kernels, best_tuning
+from segmend.papers.bifseg.search import GRIDS, best_kernels, best_tuning
+from segmend.solvers.finetune import IN_2D, IN_3D
 from segmend.users import BoxThenScribbles
 
 TAUGHT = {  # what the shipped networks learned from
@@ -48,8 +49,9 @@ UNSEEN = {  # none of these taught a BIFSeg network, and no setting of it was ch
     ),
 }  # fmt: skip
 LOOKED_AT = ("cardiac_acdc_mr", "left_atrium_mr")  # their val splits were seen before, so only the others are taken
-CASES, OBJECTS = {2: 4, 3: 3}, {2: 1, 3: 2}  # of each set, of each case
+CASES, OBJECTS = {2: 4, 3: 4}, {2: 1, 3: 1}  # of each set, of each case
 SEARCHED = {2: 2, 3: 4}  # cases of each set that the search takes
+PAPER = {2: replace(IN_2D, guarded=True), 3: replace(IN_3D, smoothness=10.0, sigma=0.1, guarded=True)}  # to begin with
 FIRST, CUT, EVEN, OURS = "network", "cut", "unweighted", "finetune"
 ARMS = (FIRST, CUT, EVEN, OURS)
 LEAST = 30  # voxels of an object
@@ -84,7 +86,9 @@ def search(data: Path, dimensions: int) -> None:
     print(f"{len(tasks) // 2} objects, each without and with scribbles", flush=True)
     kernels = best_kernels(tasks, net.head)
     print(f"dense CRF: {kernels}", flush=True)
-    tuning = best_tuning(tasks, net.head, TUNINGS[dimensions], log=lambda line: print(line, flush=True))
+    tuning = best_tuning(
+        tasks, net.head, PAPER[dimensions], GRIDS[dimensions], log=lambda line: print(line, flush=True)
+    )
     print(f"chosen: {tuning}", flush=True)
 
 
@@ -118,10 +122,10 @@ def measured(one: Object, net: Net, dimensions: int) -> Row:
     return Row(one.set, one.case, found, seconds, empty, bool(strokes))
 
 
-def measure(data: Path, dimensions: int, out: Path | None) -> None:
+def measure(data: Path, dimensions: int, out: Path | None, names: tuple[str, ...]) -> None:
     net = net_of(f"bifseg{dimensions}d", None)
     rows: list[Row] = []
-    for name in UNSEEN[dimensions]:
+    for name in names or UNSEEN[dimensions]:
         for split in ("train",) if name in LOOKED_AT else ("val", "train"):
             short = CASES[dimensions] - len({row.case.rpartition("/")[0] for row in rows if row.set == name})
             if short <= 0 or not (data / name).is_dir():
@@ -194,12 +198,13 @@ def main() -> None:
     parser.add_argument("what", choices=("search", "measure"))
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--dimensions", type=int, choices=(2, 3), default=2)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--sets", default="", help="of those that are measured, with commas")
+    parser.add_argument("--out", type=Path, help="scores as CSV")
     given = parser.parse_args()
     if given.what == "search":
         search(given.data, given.dimensions)
     else:
-        measure(given.data, given.dimensions, given.out)
+        measure(given.data, given.dimensions, given.out, tuple(given.sets.split(",")) if given.sets else ())
 
 
 if __name__ == "__main__":

@@ -168,7 +168,7 @@ class Tuning:
     steps: int = 20
     momentum: float = 0.9
     most: int = 1 << 13  # voxels in a step; of more, an even sample is taken
-    guarded: bool = False  # leave out an update that would teach one side alone, deny marks, or lose the object
+    guarded: bool = False  # leave out what would lose the object: a first cut, or an update that denies marks, too
 
 
 IN_2D = Tuning()
@@ -291,6 +291,8 @@ def alternate(
     contradicts = (_near(values, marked == FOREGROUND, tuning), _near(values, marked == BACKGROUND, tuning))
     logits = head.logits(features)
     labels = edges.cut(np.clip(logits, -tuning.sure, tuning.sure) + said, marked)
+    if tuning.guarded and not (labels & (marked == UNKNOWN)).any():  # a cut that leaves nothing of what the head says
+        labels = ((logits > 0) | (marked == FOREGROUND)) & (marked != BACKGROUND)
     for _ in range(tuning.rounds):
         weights = voxel_weights(sigmoid(logits), labels, marked, contradicts, tuning)
         if tuning.guarded and not _both_sides(labels, weights):

@@ -23,9 +23,10 @@ def crop_of_square(noise=0.1):
 
 
 def test_every_setting_of_the_paper_is_in_the_grids_and_its_value_is_the_first():
-    first = {name: values[0] for grid in GRIDS for name, values in grid.items()}
+    flat, deep = ({name: values[0] for grid in GRIDS[n] for name, values in grid.items()} for n in (2, 3))
 
-    assert first == {"sigma": 0.1, "near": 0.2, "smoothness": 3.0, "low": 0.2, "high": 0.7, "marks": 5.0}
+    assert flat == {"sigma": 0.1, "near": 0.2, "smoothness": 3.0, "low": 0.2, "high": 0.7, "marks": 5.0}
+    assert deep == flat | {"smoothness": 10.0, "high": 0.6}
     assert list(settings_of({"low": (1.0, 2.0), "high": (3.0,)})) == [
         {"low": 1.0, "high": 3.0},
         {"low": 2.0, "high": 3.0},
@@ -35,13 +36,13 @@ def test_every_setting_of_the_paper_is_in_the_grids_and_its_value_is_the_first()
 def test_the_setting_that_serves_best_is_chosen_and_the_first_where_all_are_equal():
     crop, head, truth = crop_of_square()
     task = Task(crop, np.zeros(truth.shape, np.uint8), lambda labels: dice(truth, labels > 0.5))
-    usual, said = TUNINGS[2], []
+    usual, said = replace(TUNINGS[2], guarded=False), []
     steep = {"smoothness": (300.0, 1.0), "sigma": (5.0,)}  # a boundary that costs too much cuts the square away
 
     chosen = best_tuning([task], head, usual, (steep, {"marks": (5.0, 20.0)}), log=said.append)
 
     assert (chosen.smoothness, chosen.marks) == (1.0, 5.0)
-    assert len(said) == 4
+    assert len(said) == 3  # what is known already is not asked again
     assert best_kernels([task], head) in KERNELS
 
 
@@ -74,3 +75,14 @@ def test_an_update_after_which_marks_are_denied_is_left_out():
     assert (kept.probability[marked == FOREGROUND] > 0.5).all()
     assert (kept.probability[marked == BACKGROUND] < 0.5).all()
     assert dice(kept.labels, truth) > 0.9
+
+
+def test_a_first_cut_that_takes_everything_away_is_left_out():
+    crop, head, truth = crop_of_square()
+    marked = np.zeros(truth.shape, np.uint8)
+    marked[0, 20, 2:30] = BACKGROUND
+    costly = replace(TUNINGS[2], smoothness=300.0, sigma=9.0)
+
+    for refinement in ("finetune", "unweighted", "cut"):
+        assert dice(refined(crop, head, marked, refinement, costly).labels, truth) > 0.9
+    assert not refined(crop, head, marked, "cut", replace(costly, guarded=False)).labels.any()

@@ -252,7 +252,7 @@ def search_settings(
     engine, robot = _engine(net), BoxThenScribbles(seed)
     tasks = [task for one in chosen for task in tasks_of(one, engine, head, robot, longest=_longest())]
     kernels = best_kernels(tasks, head)
-    tuning = best_tuning(tasks, head, TUNINGS[dimensions], (*GRIDS, RATE))
+    tuning = best_tuning(tasks, head, TUNINGS[dimensions], (*GRIDS[dimensions], RATE))
     plan.log(
         f"{network}, seed {seed}: CRF of weight {kernels.weight:g} and intensity {kernels.intensity:g}; "
         f"lambda {tuning.smoothness:g}, sigma {tuning.sigma:g}, epsilon {tuning.near:g}, t0 {tuning.low:g}, "

@@ -48,11 +48,12 @@ ROOM = 10  # voxels round a mask so far or marks: the largest margin in training
 SHARE = 8  # marks alone say little of an object's size: an eighth of the image round them
 
 # By dimensions. Tones are those of the crop, with mean 0 and deviation 1, as the paper's are. lambda, sigma, t0, t1,
-# epsilon, omega are by grid search on training cases of the shipped networks' sets: python bench/bifseg.py search
+# epsilon, omega are by grid search on training cases of the shipped networks' sets, in volumes lambda and sigma alone:
+# python bench/bifseg_unseen.py search
 TUNINGS: Mapping[int, Tuning] = MappingProxyType(
     {
         2: replace(IN_2D, smoothness=3.0, sigma=0.2, near=0.05, low=0.3, high=0.6, marks=5.0, guarded=True),
-        3: replace(IN_3D, smoothness=3.0, sigma=0.1, guarded=True),
+        3: replace(IN_3D, smoothness=0.3, sigma=0.1, guarded=True),
     }
 )
 KERNELS = Kernels(smooth_weight=6.0, weight=1.5, intensity=0.02)  # of the dense CRF, with tones 0 to 1
