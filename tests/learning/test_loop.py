@@ -236,7 +236,8 @@ def test_a_run_tells_what_it_was(tmp_path):
     assert about["weights"] == ["halves.pt", "half.onnx"]
     assert about["scores"].keys() == {"right"}
     assert about["loop"] == {
-        "every": 5, "exam": 3, "processes": 1, "device": "cpu", "clip": 5.0, "schedule": "own", "epochs": 0, "preset": "",
+        "every": 5, "exam": 3, "processes": 1, "device": "cpu", "clip": 5.0, "schedule": "own", "epochs": 0,
+        "preset": "",
     }  # fmt: skip
     page = (tmp_path / "index.html").read_text()
     assert "pictures/000020.png" in page and "curve.svg" in page and page.count("<tr>") == 5
