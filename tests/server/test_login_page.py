@@ -141,7 +141,7 @@ class TestCommandLine:
         assert said("add", "ada", line="a long password\n")[:2] == (0, "ada can log in.\n")
         code, token, _ = said("add", "pipeline", "--token")
         assert code == 0 and len(token.strip()) == 32
-        assert said("list")[1] == "ada  password\npipeline  token\n"
+        assert said("list")[1] == "ada  password  annotator\npipeline  token  annotator\n"
         with Store.local(tmp_path) as store:
             assert store.accounts.with_token(token.strip()) == "pipeline"
             assert store.accounts.with_password("ada", "a long password")
@@ -154,9 +154,24 @@ class TestCommandLine:
         assert said("list")[1].startswith("ada  disabled")
         said("enable", "ada")
         assert said("token", "pipeline", "--none")[0] == 0
-        assert said("list")[1] == "ada  password\npipeline  neither password nor token\n"
+        assert said("list")[1] == "ada  password  annotator\npipeline  neither password nor token  annotator\n"
         assert said("remove", "ada")[0] == 0
         assert said("remove", "ada")[::2] == (2, "There is no user 'ada'.\n")
+
+    def test_people_get_roles_and_invitations(self, said, tmp_path):
+        said("add", "ada", "--role", "reviewer", line="a long password\n")
+        said("role", "ada", "admin", "--project", "default")
+        code, link, _ = said("invite", "eve", "--project", "default", "--address", "https://segmend.example.org/")
+        assert code == 0 and link.startswith("https://segmend.example.org/invitation?code=")
+        assert said("list")[1] == (
+            "ada  password  reviewer, admin of default\neve  neither password nor token  annotator of default\n"
+        )
+        assert said("role", "ada", "none")[0] == 0
+        with Store.local(tmp_path) as store:
+            assert store.accounts.invited(link.strip().partition("code=")[2]) == "eve"
+            assert store.accounts.roles("ada").everywhere is None
+        assert said("invite", "ada")[2].startswith("ada has a password already")
+        assert said("role", "ada", "admin", "--project", "moon")[2] == "There is no project 'moon'.\n"
 
     @pytest.mark.parametrize(
         ("arguments", "line", "sentence"),
