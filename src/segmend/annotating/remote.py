@@ -379,7 +379,7 @@ def refused(status: int, body: bytes) -> str:
     >>> refused(401, b""), refused(404, b'{"detail": "There is no session 4."}')
     ('The server needs another token.', 'There is no session 4.')
     """
-    if status in (401, 403):
+    if status == 401:
         return "The server needs another token."
     try:
         detail = json.loads(body)["detail"]

@@ -217,7 +217,7 @@ def _json(content, address):
 
 
 def _sentence(status, body):
-    if status in (401, 403):
+    if status == 401:
         return "The server needs another token."
     try:
         detail = json.loads(body)["detail"]
