@@ -167,14 +167,15 @@ def same(viewer, case, events):
         log, label_map = case.settled(events)
     except AssertionError:
         pytest.fail(viewer.panel.get_by_role("status").inner_text())
+    called = {label.value: label.name for label in log.labels.values()}
     end = time.monotonic() + PATIENCE
     while True:  # the answer is in the store before it is sent
         names, shown = viewer.masks(case.uids)
-        if np.array_equal(shown, label_map) or time.monotonic() > end:
+        if (np.array_equal(shown, label_map) and names == called) or time.monotonic() > end:
             break
         viewer.page.wait_for_timeout(50)
     np.testing.assert_array_equal(shown, label_map)
-    assert names == {label.value: label.name for label in log.labels.values()}
+    assert names == called
     return log, shown
 
 
