@@ -15,8 +15,9 @@ ADDED = (
 
 def drop_series(connection: Connection) -> None:
     """Take away what migration 0007 added, and what came after it."""
-    for name in ("series", "originals"):
+    for name in ("series", "originals", "fields"):
         connection.execute(text(f"DROP TABLE {name}"))
+    connection.execute(text("ALTER TABLE cases DROP COLUMN slide"))
     connection.execute(text("ALTER TABLE cases DROP COLUMN split"))
     connection.execute(text("ALTER TABLE cases DROP COLUMN frame"))
     connection.execute(text("ALTER TABLE projects DROP COLUMN template"))

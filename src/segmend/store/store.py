@@ -827,7 +827,7 @@ class Store:
                 connection.execute(delete(tables.leftovers).where(tables.leftovers.c.blob == blob))
 
     def _copy_source(self, source: Path, folder: str) -> dict[str, Checksum]:
-        written = {}
+        written: dict[str, Checksum] = {}
         files = (
             sorted(p for p in source.rglob("*") if p.is_file() and not p.is_symlink()) if source.is_dir() else [source]
         )
