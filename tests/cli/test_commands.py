@@ -112,6 +112,7 @@ def test_methods_are_listed_as_programs_want_them(said):
             "finetunes",
             "calibrated",
             "good_for",
+            "variants",
         }
         assert set(card) == shown
 
