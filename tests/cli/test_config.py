@@ -15,10 +15,11 @@ def images(tmp_path_factory):
     return folder
 
 
-def test_a_file_gives_what_the_command_line_does_not(images, tmp_path, capsys):
+def test_a_file_gives_what_the_command_line_does_not(images, tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("SEGMEND_DATA", raising=False)  # which wins over a file
     config = tmp_path / "segmend.toml"
     config.write_text(
-        f'[evaluate]\ndata = "{images.as_posix()}"\nmethod = "graphcut"\nuser = "box"\ninteractions = 2\njson = true\n'
+        f'[evaluate]\ndata = "{images.as_posix()}"\nmethod = "graphcut"\nuser = "box"\nsplit = "all"\ninteractions = 2\njson = true\n'
         '[segment]\nclick = ["0,32,32"]\n'
     )
 

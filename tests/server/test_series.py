@@ -118,7 +118,8 @@ def test_new_sessions_begin_with_the_labels_of_the_project(client, store):
     reply = client.put("/api/projects/abdomen/template", json={"labels": template})
 
     assert reply.status_code == 200
-    wanted = [{"name": "Liver", "colour": RED, "codes": None}, {**kidney, "colour": [1, 2, 3]}]
+    wanted = [{"name": "Liver", "colour": RED, "codes": None, "overlaps": False}]
+    wanted += [{**kidney, "colour": [1, 2, 3], "overlaps": False}]
     assert next(one for one in client.get("/api/projects").json() if one["name"] == "abdomen")["template"] == wanted
     begun = client.post(f"/api/cases/{case}/sessions").json()
     assert [(label["value"], label["name"]) for label in begun["labels"]] == [(1, "Liver"), (2, "Left kidney")]

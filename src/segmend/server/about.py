@@ -43,8 +43,9 @@ async def health(request: Request) -> Response:
 @router.get("/methods", response_model=list[MethodJson], summary="The installed methods")
 def installed(here: SharedNow) -> Response:
     weights = here.settings.weights
-    first = methods.card(here.settings.method)  # which may be a variant: the menu has it then beside its method
-    offered = sorted({one.id: one for one in (*methods.cards(), first)}.values(), key=lambda one: one.id)
+    method, offered = here.settings.method, methods.cards()
+    if methods.family_of(method) != method:  # a variant: the menu has it beside its method
+        offered = tuple(sorted((*offered, methods.card(method)), key=lambda one: one.id))
     return JSONResponse(
         [
             {

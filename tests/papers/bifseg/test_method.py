@@ -146,7 +146,7 @@ def test_scribbles_teach_what_the_network_did_not_know(method):
 def test_with_adapting_off_the_answer_is_one_cut_of_what_the_trained_network_says(method):
     scene = disc()
     box = [Box((0, 18, 48), (1, 63, 93))]
-    once = Bifseg(method.nets, {2: replace(IN_2D, rounds=0)})
+    once = Bifseg(method.nets, {2: replace(method.tunings[2], rounds=0)})
     workspace = method.open(scene.image)
 
     off, on, auto = (

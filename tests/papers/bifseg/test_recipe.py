@@ -154,7 +154,8 @@ def test_the_comparisons_learn_from_the_same_crops(network, tmp_path):
 
     assert all(torch.isfinite(p.grad).all() for p in net.parameters() if p.grad is not None)
     assert 0 <= how.validate(net, samples)["dice"] <= 1
-    assert how.export(net, settings, tmp_path) == ()
+    name = f"bifseg{settings.dimensions}d_{network}"
+    assert [path.name for path in how.export(net, settings, tmp_path)] == [f"{name}.onnx", f"{name}.npz"]
 
 
 def test_it_learns_the_disc():

@@ -15,6 +15,7 @@ from segmend.papers.study.experiment import Better, Pick, Picture, Plan, Score
 from segmend.papers.study.reproduce import Reproduction, reproduce
 from segmend.report import plots
 from segmend.report.page import Gallery, Plot, Table, Text, html, markdown
+from segmend.samples import write_folder
 from tests.drawn_experiment import EXPERIMENT, draw
 
 
@@ -27,7 +28,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Reproduction:
 def made_up(scores: list[Score], tmp_path: Path, **changes: object) -> Reproduction:
     """Return a reproduction of these scores, with no data behind it."""
     data = tmp_path / "data"
-    (data / "skin" / "images").mkdir(parents=True)
+    write_folder(data, cases=1, kinds=["skin"], shapes={"skin": (1, 16, 16)})
 
     def run(plan: Plan) -> Iterator[Score]:
         yield from scores
@@ -173,7 +174,7 @@ def test_an_experiment_with_one_number_a_case_has_no_lines(tmp_path: Path) -> No
 def test_a_run_that_measured_nothing_still_reports(tmp_path: Path) -> None:
     page = reproduction.page_of(made_up([], tmp_path, claims=(Better("It is.", Pick("a"), Pick("b")),)))
 
-    assert "0 of 1 claim of the paper (drawn) held, 1 could not be tested" in page.lead
+    assert "0 of 1 claim of the paper (drawn) held beyond chance, 1 could not be tested" in page.lead
     assert Text("Nothing was measured.") in page.blocks
     assert markdown(page).count("'a' was not measured") == 1
 

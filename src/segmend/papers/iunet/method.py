@@ -74,10 +74,15 @@ def load(weights: Path | None = None, device: Device = AUTO, variant: str = "") 
 
 
 def look_of(about: Path) -> Look:
-    """Return how a run's network learned to look, as its settings say; the usual way where they do not."""
+    """Return how a run's network learned to look, as its settings say; the usual way where they do not.
+
+    Networks of runs before there were presets answered on CELLS cells, whatever they learned on, and still do.
+    """
     try:
-        settings = json.loads(about.read_text(encoding="utf-8"))["settings"]
-        cells, clicks = int(settings["cells"]), bool(settings["clicks"])
+        run = json.loads(about.read_text(encoding="utf-8"))
+        settings = run["settings"]
+        cells = int(settings["cells"]) if "preset" in run.get("loop", {}) else CELLS
+        clicks = bool(settings["clicks"])
         return Look(cells, float(settings["alpha"]), float(settings["width"]), clicks)
     except (OSError, ValueError, KeyError, TypeError):
         return Look()
