@@ -19,7 +19,8 @@ def test_a_file_gives_what_the_command_line_does_not(images, tmp_path, capsys, m
     monkeypatch.delenv("SEGMEND_DATA", raising=False)  # which wins over a file
     config = tmp_path / "segmend.toml"
     config.write_text(
-        f'[evaluate]\ndata = "{images.as_posix()}"\nmethod = "graphcut"\nuser = "box"\nsplit = "all"\ninteractions = 2\njson = true\n'
+        f'[evaluate]\ndata = "{images.as_posix()}"\nsplit = "all"\nmethod = "graphcut"\nuser = "box"\n'
+        "interactions = 2\njson = true\n"
         '[segment]\nclick = ["0,32,32"]\n'
     )
 
