@@ -12,6 +12,7 @@ import {
   type Point,
   shownPlanes,
   spacingOf,
+  type Projection,
   type View,
   wholeView,
 } from "./geometry";
@@ -63,7 +64,6 @@ import { watchRobot } from "./robot";
 import { reportErrors, toast } from "./toasts";
 import { type Part, Unsent } from "./unsent";
 import { type Coming, fetchVoxels } from "./voxels";
-import type { Pane } from "./views/pane";
 import type { UncertaintyPatch, MaskPatch } from "./wire";
 import { leftOut } from "./worklist";
 
@@ -88,6 +88,19 @@ const lastUndo = (events: readonly api.Event[]): number => events.map(({ event }
 type Prompted = Extract<api.Event, { event: "prompted" }>;
 type Edited = Extract<api.Event, { event: "edited" }>;
 
+/** The pane that shows a slide, as far as fields of view are opened in it. */
+export interface SlidePane {
+  readonly opened: Opened;
+  readonly spec: { readonly id: string };
+  readonly size: Point;
+  readonly seen: Seen;
+  readonly projection: Projection;
+  readonly zooms: readonly [number, number];
+  view: View;
+  suits(at?: Point): boolean;
+  fitOf(shape: Index, spacing: Index): number;
+}
+
 export class Actions {
   readonly list = new CaseList();
   readonly #preload = new Preload();
@@ -105,7 +118,7 @@ export class Actions {
   #asking = false; // whether the server is ready
   #ringing: ReturnType<typeof setTimeout> | undefined;
   #moving = false; // to another field of view of a slide
-  slidePane: () => Pane | null = () => null; // that shows the open case; told by who made it
+  slidePane: () => SlidePane | null = () => null; // that shows the open case; told by who made it
   pressing: string | undefined; // the id of the pane that a gesture is under way in
   #changes = { gained: 0, lost: 0 }; // voxels of the label that an edit under way changes
 
@@ -278,7 +291,10 @@ export class Actions {
   }
 
   /** Open what is seen of a slide as a field of view to mark in; a click that asked for it is put down then. */
-  async markHere(pane: Pane, click: { readonly at: Point; readonly positive: boolean } | null = null): Promise<void> {
+  async markHere(
+    pane: SlidePane,
+    click: { readonly at: Point; readonly positive: boolean } | null = null,
+  ): Promise<void> {
     const { opened, tool } = this.store.state;
     if (opened === null || opened.onSlide === null || this.#moving || this.#isFinished()) return;
     const { seen, size } = pane;
@@ -298,7 +314,7 @@ export class Actions {
 
   /** Go to another field of view, with the slide as it lies on the screen, or with the field in the middle. */
   async #moveTo(
-    pane: Pane,
+    pane: SlidePane,
     tiles: SlideTiles,
     find: () => Promise<api.FieldOfView>,
     seenThen: (field: api.FieldOfView, seen: Seen) => Seen = (_, seen) => seen,

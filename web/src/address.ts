@@ -1,8 +1,15 @@
 /** The address names the open case and perhaps how to show it: #case=ID&layout=axial. */
 
-import type { Actions } from "./actions";
 import { askedFor } from "./hash";
+import type { Layout, Store } from "./state";
 import { reportErrors } from "./toasts";
+
+/** What opens cases and closes them. */
+interface Opener {
+  readonly store: Store;
+  openCase(id: string, layout?: Layout): Promise<void>;
+  closeCase(): void;
+}
 
 /** Have the address name the case that is shown; the one before is a step back. */
 export function showAddress(id: string): void {
@@ -11,7 +18,7 @@ export function showAddress(id: string): void {
 }
 
 /** Open what the address names, now and whenever it is changed or gone back to. */
-export function followAddress(actions: Actions): void {
+export function followAddress(actions: Opener): void {
   const follow = async (): Promise<void> => {
     const { id, layout } = askedFor(location.hash);
     const shown = actions.store.state.opened?.case.id ?? null;

@@ -1,11 +1,7 @@
 /** How the page looks round the pictures: its colours, and on which side the panel is. Pictures stay dark in all of it. */
 
 import type { State, Store } from "./state";
-
-export const THEMES = ["system", "dark", "light", "contrast"] as const;
-export type Theme = (typeof THEMES)[number];
-export const SIDES = ["left", "right"] as const;
-export type Side = (typeof SIDES)[number];
+import type { Side, Theme } from "./themes";
 
 const LIGHT = "(prefers-color-scheme: light)";
 const CONTRAST = "(prefers-contrast: more)";

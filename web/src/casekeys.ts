@@ -1,7 +1,7 @@
 /** The keys of the worklist. */
 
-import type { Shortcut } from "./keys";
 import { phrases } from "./phrases";
+import type { Shortcut } from "./shortcut";
 import { reportErrors } from "./toasts";
 
 /** What the search field of the list is called in the page. */

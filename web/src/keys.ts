@@ -8,16 +8,9 @@ import type { Plane } from "./geometry";
 import { showHelp } from "./help";
 import { phrases } from "./phrases";
 import { RULERS } from "./rulers";
+import type { Shortcut } from "./shortcut";
 import { reportErrors } from "./toasts";
 import { toggleLayout } from "./views/layout";
-
-export interface Shortcut {
-  readonly shown: string;
-  readonly what: string;
-  readonly matches: (event: KeyboardEvent) => boolean;
-  readonly act: (actions: Actions, event: KeyboardEvent) => void;
-  readonly always?: true; // also while no case is open
-}
 
 const plain = (event: KeyboardEvent): boolean => !event.ctrlKey && !event.metaKey && !event.altKey;
 const letter =

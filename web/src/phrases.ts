@@ -6,22 +6,12 @@
  */
 
 import { EN } from "./text/en";
+import type { Forms, Translation } from "./text/translation";
 
 /** The languages, as they call themselves. */
 export const LANGUAGES = { en: "English", de: "Deutsch", ar: "العربية" } as const;
 export type Language = keyof typeof LANGUAGES;
 const FROM_RIGHT: readonly Language[] = ["ar"];
-
-/** A phrase for each kind of number that a language knows (CLDR). */
-export type Forms = Readonly<Partial<Record<Intl.LDMLPluralRule, string>>> & { readonly other: string };
-/** The same text in another language. */
-export type Translation<T = typeof EN> = {
-  readonly [K in keyof T]: T[K] extends string
-    ? string
-    : T[K] extends { readonly other: string }
-      ? Forms
-      : Translation<T[K]>;
-};
 
 const OTHERS: Readonly<Record<Exclude<Language, "en">, () => Promise<Translation>>> = {
   de: async () => (await import("./text/de")).DE,

@@ -1,6 +1,6 @@
 /** What a person likes, kept in the browser: layout, method, tool, window, colours of the page and how the mask looks. */
 
-import { type Side, SIDES, type Theme, THEMES } from "./appearance";
+import { type Side, SIDES, type Theme, THEMES } from "./themes";
 import { isSeveral, type Layout, LAYOUTS } from "./arrange";
 import { COLOUR_MAPS, type ColourMap } from "./colours";
 import { type Contrast, CT_PRESETS, type Statistics } from "./contrast";

@@ -6,23 +6,11 @@ import { changeOf, type Change } from "./change";
 import { type Index, union } from "./geometry";
 import type { LabelMap } from "./labelmap";
 import { fill, phrases, plural } from "./phrases";
-import type { Store } from "./state";
+import type { Robot, Store } from "./state";
 
 /** Marks that it puts down at most, and milliseconds between them: time to see what each did. */
 export const MARKS = 10;
 const PAUSE_MS = 500;
-
-type Click = Extract<api.Prompt, { kind: "click" }>;
-
-/** What has been played, as it is shown. */
-export interface Robot {
-  readonly title: string; // of the method
-  readonly label: number; // whose mask counts as the right one
-  readonly prompts: readonly Click[];
-  readonly dices: readonly number[]; // after each mark
-  readonly change: Change | null; // of the right mask to the method's: too much is gained, what is missing is lost
-  readonly running: boolean;
-}
 
 /** Play until the mask is right, or there are enough marks, or the robot is sent away. */
 export async function watchRobot(store: Store, goTo: (place: Index) => void): Promise<void> {

@@ -5,7 +5,7 @@
  * The masks' voxels lie in a LayeredMap, changed in place; `maskVersion` says that they changed.
  */
 
-import type { Side, Theme } from "./appearance";
+import type { Side, Theme } from "./themes";
 import { arrange, type Layout, LAYOUTS, type Spec } from "./arrange";
 import type {
   Edit,
@@ -31,7 +31,6 @@ import type { UncertaintyMap, LayeredMap } from "./labelmap";
 import type { Person } from "./live";
 import type { Volume } from "./nifti";
 import { fill, phrases, plural } from "./phrases";
-import type { Robot } from "./robot";
 import { UNKNOWN } from "./rights";
 import { labelGone } from "./session";
 import { type Ruler, type RulerKind, RULERS } from "./rulers";
@@ -107,6 +106,16 @@ export interface Preview {
   readonly change: Change | null; // null while it is worked out
   readonly take: (() => void) | null; // makes the change; null while there is none to make
   readonly reader?: boolean; // it is what another reader has marked
+}
+
+/** What a robot has played that is watched. */
+export interface Robot {
+  readonly title: string; // of the method
+  readonly label: number; // whose mask counts as the right one
+  readonly prompts: readonly Extract<Prompt, { kind: "click" }>[];
+  readonly dices: readonly number[]; // after each mark
+  readonly change: Change | null; // of the right mask to the method's: too much is gained, what is missing is lost
+  readonly running: boolean;
 }
 
 export interface State {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 
-import { filled, type Forms, languageFor, LANGUAGES, plural, phrases } from "../src/phrases";
+import { filled, languageFor, LANGUAGES, plural, phrases } from "../src/phrases";
+import type { Forms } from "../src/text/translation";
 import { AR } from "../src/text/ar";
 import { DE } from "../src/text/de";
 import { EN } from "../src/text/en";

@@ -1,6 +1,6 @@
 /** What the page says, in Arabic, which is read from the right. */
 
-import type { Translation } from "../phrases";
+import type { Translation } from "./translation";
 
 export const AR: Translation = {
   common: {

@@ -1,6 +1,6 @@
 /** What the page says, in German. */
 
-import type { Translation } from "../phrases";
+import type { Translation } from "./translation";
 
 export const DE: Translation = {
   common: {

@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import type { Actions } from "../actions";
-import { SIDES, THEMES } from "../appearance";
+import { SIDES, THEMES } from "../themes";
 import { fieldOf } from "./elements";
 import { showRendered } from "./rendered";
 import { fill, type Language, LANGUAGES, phrases } from "../phrases";

@@ -3,7 +3,7 @@
 import "../slide.css";
 import { render } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import type { Actions } from "../actions";
+import type { Actions, SlidePane } from "../actions";
 import * as api from "../api";
 import { h, set } from "../dom";
 import { panView, zoomView } from "../geometry";
@@ -13,7 +13,6 @@ import type { State } from "../state";
 import { reportErrors } from "../toasts";
 import { short } from "../words";
 import { fieldOf } from "./elements";
-import type { Pane } from "./pane";
 
 const SAY = phrases.slide;
 const MAP = 148; // CSS pixels of the longer side of the small picture of the slide
@@ -105,7 +104,7 @@ function Over({ actions }: { readonly actions: Actions }) {
 }
 
 interface MapProps {
-  readonly pane: Pane;
+  readonly pane: SlidePane;
   readonly slide: api.Slide;
 }
 
@@ -157,7 +156,7 @@ function SlideMap({ pane, slide }: MapProps) {
 
 function drawMap(
   canvas: HTMLCanvasElement,
-  pane: Pane,
+  pane: SlidePane,
   slide: api.Slide,
   [width, height]: readonly [number, number],
 ): void {
