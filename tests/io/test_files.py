@@ -19,7 +19,9 @@ from segmend.core.geometry import evened, onto
 from segmend.core.image import Image
 from segmend.core.session import Label
 from segmend.errors import DiskFullError, FileError, GeometryError, LimitError, ShapeError
+from segmend.io import files
 from segmend.io.intensities import rescale
+from segmend.io.series import SeriesInfo
 from segmend.io.sizes import FLOOR, MAX_BYTES, Limits, check_claim, check_room, limited
 from segmend.runtime.memory import free_memory
 from tests.io.dicoms import save_all, slices
@@ -223,3 +225,10 @@ def test_importing_the_room_loads_no_reader() -> None:
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
     assert out.strip() == "[]"
+
+
+def test_what_a_damaged_file_says_of_itself_breaks_no_sentence():
+    """Both were found by `make fuzz` with the seed 282."""
+    assert str(SeriesInfo("1.2.82\n.0", "Abdo\x08men", "CT", "1 slice")) == "1.2.82 .0 (Abdo men, CT, 1 slice)"
+    told = files._describe_imageless("SEG\x08\n" + "p" * 99, listing=False)
+    assert told == "DICOM of modality SEG pppppppppppp without an image"

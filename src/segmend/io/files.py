@@ -19,7 +19,7 @@ from segmend.io import analyze, dicom, dicomseg, folders, metaimage, mgh, nifti,
 from segmend.io.folders import explain_errors, open_files
 from segmend.io.intensities import Numbers, whole_labels
 from segmend.io.reference import Reference, find_reference
-from segmend.io.series import SeriesInfo
+from segmend.io.series import SeriesInfo, printable
 
 MASK_FORMATS: Mapping[str, str] = MappingProxyType(
     {
@@ -190,7 +190,7 @@ def _describe_imageless(modality: str, listing: bool) -> str:
     if modality in DICOM_MASKS:
         kind = "segmentation" if modality == "SEG" else "structure set"
         return f"a DICOM {kind}, not an image; it is read as a mask of its image"
-    return f"DICOM{f' of modality {modality}' if modality else ''} without an image"
+    return f"DICOM{f' of modality {printable(modality)[:16]}' if modality else ''} without an image"
 
 
 # Readers of DICOM masks by modality.

@@ -23,4 +23,14 @@ class SeriesInfo:
     frame: str = ""  # DICOM's frame of reference: images of one share their millimetres
 
     def __str__(self) -> str:
-        return f"{self.uid} ({', '.join(part for part in (self.name, self.modality, self.description) if part)})"
+        about = ", ".join(part for part in (self.name, self.modality, self.description) if part)
+        return printable(f"{self.uid} ({about})")
+
+
+def printable(text: str) -> str:
+    r"""Return what a file says as it may stand in a sentence: without line breaks and other control characters.
+
+    >>> printable("CT\n\x08of  1999")
+    'CT of 1999'
+    """
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
