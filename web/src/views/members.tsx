@@ -8,6 +8,7 @@ import { fill, phrases } from "../phrases";
 import { may } from "../rights";
 import { reportErrors, toast } from "../toasts";
 import { showRendered } from "./rendered";
+import { ProjectChoice } from "./projectchoice";
 
 const SAY = phrases.members;
 const ROLES = ["annotator", "reviewer", "admin"] as const;
@@ -61,25 +62,15 @@ function Members({ actions, projects, first }: Props) {
   const own = actions.store.state.me.name;
   return (
     <>
-      {projects.length > 1 && (
-        <label class="members-project">
-          {phrases.worklist.project}
-          <select
-            class="select"
-            onChange={({ currentTarget }) => {
-              people.value = null;
-              link.value = null;
-              project.value = currentTarget.value;
-            }}
-          >
-            {projects.map((name) => (
-              <option key={name} value={name} selected={name === project.value}>
-                {name}
-              </option>
-            ))}
-          </select>
-        </label>
-      )}
+      <ProjectChoice
+        projects={projects}
+        chosen={project.value}
+        choose={(name) => {
+          people.value = null;
+          link.value = null;
+          project.value = name;
+        }}
+      />
       {people.value?.length === 0 && <p class="hint">{SAY.nobody}</p>}
       <ul class="members-list" aria-label={SAY.list}>
         {(people.value ?? []).map((one) => (

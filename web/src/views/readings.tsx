@@ -10,6 +10,7 @@ import { may } from "../rights";
 import { reportErrors, toast } from "../toasts";
 import { duration } from "../worklist";
 import { showRendered } from "./rendered";
+import { ProjectChoice } from "./projectchoice";
 
 const SAY = phrases.readings;
 const [WIDTH, HEIGHT, LEFT, BOTTOM] = [480, 178, 44, 36];
@@ -47,23 +48,13 @@ function ReadingsOf({ actions, projects, first, close }: Props) {
   }, [project.value]);
   return (
     <>
-      {projects.length > 1 && (
-        <label class="members-project">
-          {phrases.worklist.project}
-          <select
-            class="select"
-            onChange={({ currentTarget }) => {
-              project.value = currentTarget.value;
-            }}
-          >
-            {projects.map((name) => (
-              <option key={name} value={name} selected={name === project.value}>
-                {name}
-              </option>
-            ))}
-          </select>
-        </label>
-      )}
+      <ProjectChoice
+        projects={projects}
+        chosen={project.value}
+        choose={(name) => {
+          project.value = name;
+        }}
+      />
       <Give actions={actions} project={project.value} people={people.value} close={close} />
       <Agreement project={project.value} rows={rows.value} />
     </>
