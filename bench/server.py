@@ -32,7 +32,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from segmend.core.image import Image, scale_affine
 from segmend.core.prompts import to_json
-from segmend.server.wire import UNCERTAINTY, unpack
+from segmend.server.sessions.wire import UNCERTAINTY, unpack
 from segmend.store import Store
 from segmend.users import LargestError
 

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmend.server.protocols import nnia
-from segmend.server.wire import unpack
+from segmend.server.sessions.wire import unpack
 from segmend.users import LargestError
 from server import Served, scene
 

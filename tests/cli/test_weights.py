@@ -14,8 +14,8 @@ from segmend.cli.start import weights_of
 from segmend.core.image import Image
 from segmend.errors import ModelError, SettingsError
 from segmend.runtime.engine import Device
+from segmend.server.sessions.workspaces import Workspaces
 from segmend.server.settings import ServerSettings
-from segmend.server.workspaces import Workspaces
 
 SMALL = ["--set", "steps=1", "--set", "batch=1", "--set", "exam=1", "--set", "widths=[4, 4, 4, 4, 4, 4]"]
 

@@ -22,7 +22,7 @@ from segmend.errors import FileError, ModelError, SettingsError
 from segmend.learning import loop as train
 from segmend.mend.learning import recipe as recipe
 from segmend.runtime import versions
-from segmend.server.workspaces import Workspaces
+from segmend.server.sessions.workspaces import Workspaces
 from segmend.solvers.finetune import Finetuned, Tuning, alternate
 
 WIDTHS = {"widths": (4, 4, 4, 4, 4, 4), "light": (4, 4, 4, 4, 4, 4)}

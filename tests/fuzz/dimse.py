@@ -16,8 +16,8 @@ from segmend.errors import ArchiveError
 from segmend.io.dimse import DimseArchive
 from segmend.io.receiving import Peer, listening
 from segmend.runtime.budget import resident_bytes
-from segmend.server.reading import Reading
-from segmend.server.received import Received
+from segmend.server.cases.reading import Reading
+from segmend.server.cases.received import Received
 from segmend.server.settings import ServerSettings
 from segmend.store import Store
 from tests.fuzz.damage import damaged

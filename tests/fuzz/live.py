@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from segmend.server.replies import MAX_DETAIL, UNEXPECTED
-from segmend.server.wire import unpack
+from segmend.server.sessions.wire import unpack
 from tests.fuzz.readers import Findings
 from tests.server.running import Client, defined, http, rooms
 

@@ -23,8 +23,8 @@ from segmend.io.dimse import DimseArchive, archive_at
 from segmend.io.guarded import MOST_PACKET_BYTES, needed
 from segmend.io.receiving import NOT_UNDERSTOOD, Peer, listening
 from segmend.runtime.budget import resident_bytes
-from segmend.server.reading import Reading
-from segmend.server.received import REFUSED, Received
+from segmend.server.cases.reading import Reading
+from segmend.server.cases.received import REFUSED, Received
 from segmend.server.settings import ServerSettings
 from segmend.store import Store
 from tests.io import dicoms

@@ -18,7 +18,7 @@ from segmend.learning import loop as train
 from segmend.mend.first_masks import InSpace
 from segmend.mend.learning import recipe as mend
 from segmend.mend.learning import task
-from segmend.server.answering import FilteredWorkspace, Scene, parts
+from segmend.server.sessions.answering import FilteredWorkspace, Scene, parts
 from tests.tasks import DISC, SQUARE, drawn_picture, drawn_volume, write_folder
 from tests.trained import trained
 

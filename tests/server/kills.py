@@ -7,7 +7,7 @@ import numpy as np
 from websockets.exceptions import ConnectionClosed
 
 from segmend.core.image import Image
-from segmend.server.wire import unpack
+from segmend.server.sessions.wire import unpack
 from tests.server.running import PATIENCE, clicked
 
 SHAPE = (4, 24, 20)

@@ -15,8 +15,8 @@ from websockets.sync.client import connect
 
 from segmend.core.image import Image, scale_affine
 from segmend.server.app import Server
+from segmend.server.sessions.wire import unpack
 from segmend.server.settings import ServerSettings
-from segmend.server.wire import unpack
 
 PLUGIN = Path(__file__).parent / "plugin"
 RED = [230, 75, 60]

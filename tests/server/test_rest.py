@@ -13,8 +13,8 @@ from websockets.exceptions import ConnectionClosed
 from segmend.core.image import Image
 from segmend.core.session import Label, label_to_json
 from segmend.runtime.budget import DEFAULT_BYTES
-from segmend.server.open_session import OpenSession
-from segmend.server.wire import unpack
+from segmend.server.sessions.open_session import OpenSession
+from segmend.server.sessions.wire import unpack
 from tests.server.running import BLUE, PATIENCE, RED, Client, clicked, defined, http, rooms
 
 BOX, BAR = [1, 2, 2], [1, 2, 5]

@@ -20,7 +20,7 @@ from segmend.core.layers import flattened
 from segmend.core.session import Canvas
 from segmend.io import images, read_mask
 from segmend.io.dicomweb import Archive
-from segmend.server.wire import unpack
+from segmend.server.sessions.wire import unpack
 from tests.io import dicoms
 from tests.server.running import http, in_thread, settings
 from tests.viewers.clients import DEMANDED, need

@@ -18,9 +18,9 @@ from segmend.core.session import GIVEN, Asking, Defined, Event, Ordered, Prompte
 from segmend.editing.keeping import EditedVoxels
 from segmend.errors import PromptError
 from segmend.runtime.engine import Device
-from segmend.server.answering import FilteredWorkspace, Scene, answered_prompts, label_of, parts
-from segmend.server.draft_map import Draft, DraftMap
-from segmend.server.uncertainty import UncertaintyMap
+from segmend.server.sessions.answering import FilteredWorkspace, Scene, answered_prompts, label_of, parts
+from segmend.server.sessions.draft_map import Draft, DraftMap
+from segmend.server.sessions.uncertainty import UncertaintyMap
 
 
 class LocalAnnotation(Annotation):

@@ -29,7 +29,7 @@ from segmend.core.image import Box, Image, Index, LabelMap
 from segmend.core.session import Event, Prompted, Session, event_from_json, event_to_json
 from segmend.errors import PromptError, ServerError
 from segmend.io import write_image
-from segmend.server.wire import unpack, unpack_uncertainty
+from segmend.server.sessions.wire import unpack, unpack_uncertainty
 
 Json = dict[str, Any]
 # Seconds that a server may be away before what is asked of it fails.

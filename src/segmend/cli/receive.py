@@ -51,8 +51,8 @@ def receive(
       segmend receive --host 0.0.0.0 --from CT1@10.0.0.5 --from PACS@pacs.example.org
     """
     from segmend.io.receiving import Peer, listening
-    from segmend.server.reading import Reading
-    from segmend.server.received import Received
+    from segmend.server.cases.reading import Reading
+    from segmend.server.cases.received import Received
     from segmend.server.settings import ServerSettings
 
     logging.basicConfig(format="%(message)s")

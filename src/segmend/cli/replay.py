@@ -16,7 +16,7 @@ from segmend.errors import ModelError
 from segmend.io import LAYERED_FORMATS
 from segmend.results.kinds import suffix_of
 from segmend.runtime.engine import Device
-from segmend.server.replaying import Provenance, Replayed
+from segmend.server.sessions.replaying import Provenance, Replayed
 
 
 @click.command()

@@ -10,7 +10,7 @@ from segmend.cli.place import open_store, place_options
 from segmend.cli.reading import read_images
 from segmend.cli.words import as_json, say
 from segmend.errors import NotFoundError
-from segmend.server.uploads import case_name
+from segmend.server.cases.uploads import case_name
 from segmend.store import Store
 from segmend.store.records import SeriesRecord
 

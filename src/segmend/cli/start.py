@@ -19,9 +19,9 @@ from segmend.methods import card, check_weights, family_of
 from segmend.runtime.budget import DEFAULT_BYTES
 from segmend.runtime.engine import Device, check_device
 from segmend.samples import KINDS, make
+from segmend.server.access.peers import own_account
 from segmend.server.app import serve
 from segmend.server.logs import Form, write_logs
-from segmend.server.peers import own_account
 from segmend.server.settings import ServerSettings
 from segmend.store import Store
 from segmend.store.private import open_private

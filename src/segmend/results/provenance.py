@@ -1,6 +1,7 @@
 """How a mask was made, as JSON: every event with its time and person, and hashes of image, weights, answers and mask.
 
-`segmend replay` works the mask out again from it and the image alone (`segmend.server.replaying`). Hashes are SHA-256:
+`segmend replay` works the mask out again from it and the image alone (`segmend.server.sessions.replaying`). Hashes are
+SHA-256:
 
 - of an image: its shape [c, z, y, x] as text, then its numbers as float64;
 - of a label map: its numbers as uint16; of an answer: its box as text, then its numbers as uint16;

@@ -12,7 +12,7 @@ from segmend import methods
 from segmend.results.kinds import KINDS
 from segmend.results.training import FOLDERS
 from segmend.runtime.budget import resident_bytes
-from segmend.server.auth import cookie_name
+from segmend.server.access.auth import cookie_name
 from segmend.server.replies import PROBLEMS
 from segmend.server.schemas import FormatJson, HealthJson, MethodJson
 from segmend.server.state import SharedNow, shared

@@ -48,38 +48,22 @@ from segmend import methods
 from segmend.core.atomic import sweep_parts
 from segmend.errors import SegmendError, SettingsError, StoreError
 from segmend.runtime.budget import limit_arenas
-from segmend.server import (
-    about,
-    archives,
-    auth,
-    cases,
-    exports,
-    live,
-    login_page,
-    masks,
-    measuring,
-    operations,
-    people,
-    projects,
-    readings,
-    replies,
-    requests,
-    rights,
-    sessions,
-    slides,
-)
-from segmend.server.imports import Imports
-from segmend.server.logins import LOGINS_FOLDER, Logins
-from segmend.server.open_sessions import OpenSessions
+from segmend.server import about, operations, replies, requests
+from segmend.server.access import auth, login_page, people, projects, rights
+from segmend.server.access.logins import LOGINS_FOLDER, Logins
+from segmend.server.access.tokens import TOKEN_FILE, with_token
+from segmend.server.cases import archives, cases, exports, slides
+from segmend.server.cases.archived import Archived, look_quietly
+from segmend.server.cases.imports import Imports
+from segmend.server.cases.reading import Reading
 from segmend.server.packing import PackText
 from segmend.server.protocols import dicomweb, itksnap, labelstudio, monai, nninteractive, ohif, slicer_legacy
-from segmend.server.protocols.archived import Archived, look_quietly
 from segmend.server.protocols.pictures import Pictures
 from segmend.server.protocols.visits import Visits, sweep_quietly
-from segmend.server.reading import Reading
+from segmend.server.sessions import live, masks, measuring, readings, sessions
+from segmend.server.sessions.open_sessions import OpenSessions
 from segmend.server.settings import ServerSettings
 from segmend.server.state import Shared
-from segmend.server.tokens import TOKEN_FILE, with_token
 from segmend.server.told import told_by
 from segmend.server.watchdog import report_freeze
 from segmend.server.work import log_failure

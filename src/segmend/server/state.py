@@ -10,14 +10,14 @@ from typing import Annotated, cast
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from segmend.server.imports import Imports
-from segmend.server.kept_measures import KeptMeasures
-from segmend.server.logins import Logins
-from segmend.server.open_sessions import OpenSessions
-from segmend.server.protocols.archived import Archived
+from segmend.server.access.logins import Logins
+from segmend.server.cases.archived import Archived
+from segmend.server.cases.imports import Imports
+from segmend.server.cases.reading import Reading
 from segmend.server.protocols.pictures import Pictures
 from segmend.server.protocols.visits import Visits
-from segmend.server.reading import Reading
+from segmend.server.sessions.kept_measures import KeptMeasures
+from segmend.server.sessions.open_sessions import OpenSessions
 from segmend.server.settings import ServerSettings
 from segmend.server.told import Told
 from segmend.store import Store

@@ -12,7 +12,7 @@ from segmend.core.image import Image
 from segmend.core.prompts import Click, Drawn
 from segmend.core.session import Canvas, Defined, Prompted, Removed
 from segmend.io import read, read_mask, write_image, write_mask
-from segmend.server.auth import Gate
+from segmend.server.access.auth import Gate
 from segmend.store.visitors import VIEWERS
 from tests.server.running import Client, clicked, http, in_thread, rooms, settings
 

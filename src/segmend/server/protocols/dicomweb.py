@@ -22,7 +22,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from segmend.errors import LimitError, NotFoundError
 from segmend.io.originals import DicomJson, Instance, frame_of, pieces_of, to_text
-from segmend.server.protocols.archived import LOOKING_SECONDS, STUDY_TAGS, Archived, Segmentation, values_of
+from segmend.server.cases.archived import LOOKING_SECONDS, STUDY_TAGS, Archived, Segmentation, values_of
 from segmend.server.protocols.routes import ToldRoute
 from segmend.server.replies import UnreadableError
 from segmend.server.state import Shared, SharedNow

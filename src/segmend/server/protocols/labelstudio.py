@@ -30,7 +30,7 @@ from segmend.server.protocols.listed import label_named
 from segmend.server.protocols.routes import ToldRoute
 from segmend.server.protocols.whole_masks import WAIT_SECONDS, mask_of
 from segmend.server.replies import UnreadableError
-from segmend.server.sessions import open_session
+from segmend.server.sessions.sessions import open_session
 from segmend.server.state import Shared, SharedNow, UserNow
 
 ROOT = "/label-studio"

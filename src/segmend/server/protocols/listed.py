@@ -17,8 +17,8 @@ from segmend.core.image import MaskArray, bounds
 from segmend.core.prompts import Drawn, Prompt
 from segmend.core.session import MAX_LABEL, PALETTE, Defined, Label, Prompted, Removed, Session
 from segmend.errors import LimitError
-from segmend.server.audience import Answer
-from segmend.server.open_session import OpenSession
+from segmend.server.sessions.audience import Answer
+from segmend.server.sessions.open_session import OpenSession
 
 # Objects whose lists are remembered.
 MOST = 1000

@@ -36,9 +36,10 @@ from segmend.core.prompts import Click, Drawn, Mask, Prompt
 from segmend.core.session import GIVEN, Prompted
 from segmend.errors import LimitError, NotFoundError, SettingsError
 from segmend.io.dicomweb import UID
-from segmend.server.audience import Answer
+from segmend.server.access.rights import Access, AccessNow
 from segmend.server.bodies import MAX_NAME_LENGTH, MAX_SMALL_BYTES, Json, json_body
-from segmend.server.open_session import OpenSession
+from segmend.server.cases.scratch import scratch_folder
+from segmend.server.cases.uploads import case_name
 from segmend.server.protocols.listed import label_named
 from segmend.server.protocols.monai_forms import Form, both_reply, file_reply, mask_file, received_form
 from segmend.server.protocols.requests import index_in, numbers
@@ -46,11 +47,10 @@ from segmend.server.protocols.routes import ToldRoute
 from segmend.server.protocols.visits import IDLE, session_of
 from segmend.server.protocols.whole_masks import WAIT_SECONDS, mask_of
 from segmend.server.replies import UnreadableError, problem
-from segmend.server.rights import Access, AccessNow
-from segmend.server.scratch import scratch_folder
-from segmend.server.sessions import open_session
+from segmend.server.sessions.audience import Answer
+from segmend.server.sessions.open_session import OpenSession
+from segmend.server.sessions.sessions import open_session
 from segmend.server.state import Shared, SharedNow, UserNow
-from segmend.server.uploads import case_name
 from segmend.store.records import CaseRecord
 from segmend.store.visitors import VIEWERS
 from segmend.store.worklist import CaseFilter

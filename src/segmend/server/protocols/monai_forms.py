@@ -26,10 +26,10 @@ from segmend.core.image import MaskArray
 from segmend.errors import DiskFullError, LimitError, SettingsError
 from segmend.io import nifti, nrrd
 from segmend.server.bodies import Json, json_object
+from segmend.server.cases.scratch import scratch_folder
+from segmend.server.cases.uploads import Names, safe_name
 from segmend.server.replies import UnreadableError
-from segmend.server.scratch import scratch_folder
 from segmend.server.settings import ServerSettings
-from segmend.server.uploads import Names, safe_name
 
 # Bytes of the line that ends each part of a form, and of a field: of its clicks a client sends all each time.
 BOUNDARY_BYTES, FIELD_BYTES = 200, 1 << 20

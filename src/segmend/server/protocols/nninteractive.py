@@ -32,7 +32,6 @@ from segmend.core.image import Box, Index, MaskArray, bounds, whole
 from segmend.core.prompts import Click, Drawn, Prompt
 from segmend.errors import ForbiddenError, LimitError, NotFoundError, PromptError, SettingsError, UserError
 from segmend.server.bodies import Json, json_body
-from segmend.server.open_session import OpenSession
 from segmend.server.protocols import nnia
 from segmend.server.protocols.bodies import received
 from segmend.server.protocols.lassos import lasso_of
@@ -52,7 +51,8 @@ from segmend.server.protocols.requests import (
 )
 from segmend.server.protocols.visits import IDLE, SILENT, FullError, LeaseError, Unseen, session_of
 from segmend.server.replies import UnreadableError, problem
-from segmend.server.sessions import POLL_SECONDS, open_session
+from segmend.server.sessions.open_session import OpenSession
+from segmend.server.sessions.sessions import POLL_SECONDS, open_session
 from segmend.server.state import Shared, SharedNow, UserNow
 from segmend.store.visitors import Lease
 

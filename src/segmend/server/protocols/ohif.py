@@ -20,11 +20,11 @@ from segmend import methods
 from segmend.core.image import Image
 from segmend.errors import ArchiveError, NotFoundError
 from segmend.io.reference import find_reference
-from segmend.server.archives import to_json
+from segmend.server.access.rights import Access, AccessNow
 from segmend.server.bodies import SmallBodyRoute
-from segmend.server.imports import OVER, Import
-from segmend.server.rights import Access, AccessNow
-from segmend.server.sessions import begin
+from segmend.server.cases.archives import to_json
+from segmend.server.cases.imports import OVER, Import
+from segmend.server.sessions.sessions import begin
 from segmend.server.state import Shared, SharedNow
 from segmend.store.tables import DEFAULT_PROJECT
 

@@ -16,10 +16,10 @@ from threading import Lock
 from urllib.parse import urlsplit
 
 from segmend.errors import ArchiveError, LimitError, NotFoundError, SettingsError
+from segmend.server.cases.reading import Reading
+from segmend.server.cases.scratch import scratch_folder
 from segmend.server.protocols.visits import Visits
-from segmend.server.reading import Reading
 from segmend.server.replies import UnreadableError
-from segmend.server.scratch import scratch_folder
 from segmend.server.settings import ServerSettings
 from segmend.store import Store
 

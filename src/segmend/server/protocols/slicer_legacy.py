@@ -38,7 +38,7 @@ from segmend.server.protocols.requests import MOST_ALONG, box_prompt, flag, inde
 from segmend.server.protocols.visits import LeaseError, session_of
 from segmend.server.protocols.whole_masks import WAIT_SECONDS, form_of, mask_after, shape_of
 from segmend.server.replies import UnreadableError, problem
-from segmend.server.sessions import open_session
+from segmend.server.sessions.sessions import open_session
 from segmend.server.state import Shared, SharedNow, UserNow
 from segmend.store.visitors import Lease
 from segmend.store.voxels import DAMAGED

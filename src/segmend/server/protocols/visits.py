@@ -32,12 +32,12 @@ from segmend.core.marks import mark
 from segmend.core.prompts import Mask, Prompt, extent, is_positive
 from segmend.core.session import GIVEN, MAX_LABEL, PALETTE, Defined, Label, Prompted, Removed, Session, Undone
 from segmend.errors import ConflictError, NotFoundError, PromptError, UserError
-from segmend.server.audience import Answer
-from segmend.server.open_session import OpenSession
-from segmend.server.open_sessions import OpenSessions
 from segmend.server.protocols.listed import Listed
+from segmend.server.sessions.audience import Answer
+from segmend.server.sessions.open_session import OpenSession
+from segmend.server.sessions.open_sessions import OpenSessions
+from segmend.server.sessions.wire import EMPTY_BOX
 from segmend.server.settings import ServerSettings
-from segmend.server.wire import EMPTY_BOX
 from segmend.server.work import log_failure
 from segmend.store import Store
 from segmend.store.visitors import VIEWERS, Lease

@@ -15,12 +15,12 @@ from segmend.core.image import Box, Index, MaskArray
 from segmend.core.prompts import Prompt
 from segmend.core.session import Session
 from segmend.errors import LimitError
-from segmend.server.open_session import OpenSession
 from segmend.server.protocols.visits import session_of
 from segmend.server.replies import UnreadableError
-from segmend.server.sessions import open_session
+from segmend.server.sessions.open_session import OpenSession
+from segmend.server.sessions.sessions import open_session
+from segmend.server.sessions.wire import EMPTY_BOX
 from segmend.server.state import Shared
-from segmend.server.wire import EMPTY_BOX
 from segmend.store.visitors import Lease
 
 # Seconds that an answer is waited for.

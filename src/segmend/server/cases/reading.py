@@ -1,0 +1,84 @@
+"""Files that come in, read in a process of their own that may fail alone, within the limits that are set.
+
+How is told in `segmend.io.apart`; it is started for each upload. Where `read_apart` is off the same is done here, with
+the limits that headers are held to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from segmend import io
+from segmend.core.image import Image, LabelMap
+from segmend.errors import UserError
+from segmend.io.apart import Apart, Found, raising
+from segmend.io.archive import unpack
+from segmend.io.series import SeriesInfo
+from segmend.io.sizes import FLOOR, RATIO, Limits, limited
+from segmend.runtime.memory import free_memory
+from segmend.server.cases.scratch import scratch_folder
+from segmend.server.settings import ServerSettings
+
+# Bytes that a mask's voxel may take: layers of several segments, as numbers of 8 bytes.
+MASK_BYTES = 64
+
+
+class Reading:
+    """Reads what comes in, a few files at a time, within the limits that are set and what is free."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._settings = settings
+        self._apart = settings.read_apart and bool(sys.executable)  # a program that holds Python may have none
+        self.turns = asyncio.Semaphore(settings.readers)  # taken before a thread is, which others need meanwhile
+
+    def limits(self) -> Limits:
+        """Return what may be taken now of one file: at most half of the memory and of the disk that is free."""
+        free = min(free_memory(), shutil.disk_usage(self._settings.data).free)
+        return Limits(min(self._settings.max_image_bytes, max(free // 2, FLOOR)), self._settings.max_unpacking)
+
+    def unpack(self, path: Path, folder: Path) -> list[Path]:
+        """Unpack an archive into a folder."""
+        with limited(self.limits()):
+            return unpack(path, folder, max_bytes=self._settings.max_upload_bytes)
+
+    def images(self, place: Path) -> Iterator[Found]:
+        """Yield all images that a path holds, each to be used before the next one is asked for, then what is none."""
+        if not self._apart:
+            yield from _read_here(place, self.limits())
+            return
+        with self._folder() as folder:
+            yield from Apart(folder, self.limits, self._settings.read_seconds).images(place)
+
+    def mask(self, path: Path, image: Image) -> tuple[LabelMap, dict[int, str]]:
+        """Return the label map in a file, laid on an image's grid, and what its objects are called."""
+        room = FLOOR + MASK_BYTES * math.prod(image.shape)
+        limits = Limits(min(self.limits().max_bytes, room), RATIO)
+        if not self._apart:
+            with limited(limits):
+                return io.read_mask(path, image), io.mask_names(path)
+        with self._folder() as folder:
+            return Apart(folder, lambda: limits, self._settings.read_seconds).mask(path, image)
+
+    @contextmanager
+    def _folder(self) -> Iterator[Path]:
+        """Give a folder for voxels; `upload-` marks what a killed server leaves."""
+        folder = scratch_folder(self._settings.data, "upload-")
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read_here(place: Path, limits: Limits) -> Iterator[Found]:
+    with limited(limits):
+        try:
+            for info, read in io.images(place, refused=True):
+                yield Found(info, read)
+        except UserError as error:
+            yield Found(SeriesInfo(place.name, place.name, "", ""), raising(error))
