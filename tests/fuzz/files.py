@@ -30,6 +30,7 @@ from segmend import io
 from segmend.core.image import Image, scale_affine
 from segmend.core.session import Label
 from tests.io.dicoms import enhanced, save, slices
+from tests.slides import picture, write_slide
 
 VOXELS = (np.arange(3 * 40 * 48).reshape(3, 40, 48) % 1999).astype(np.int16)
 IMAGE = Image(VOXELS[None], scale_affine((3, 2, 1.5)))
@@ -119,6 +120,10 @@ def pages(path: Path) -> None:
     found[0].save(path, "TIFF", save_all=True, append_images=found[1:], compression="tiff_lzw")
 
 
+def slide_as(**packing: object) -> Make:
+    return written(lambda path: write_slide(path, picture(200, 240), levels=3, tile=64, **packing))
+
+
 def tiff_as(**options: object) -> Make:
     return written(lambda path: tifffile.imwrite(path, VOXELS, photometric="minisblack", **options))
 
@@ -153,6 +158,9 @@ FILES: dict[str, Make] = {
     "tiff-big": tiff_as(bigtiff=True, rowsperstrip=8),
     "tiff-pages": written(pages),
     "tiff-imagej": mask_as(".tif"),
+    "slide": slide_as(compression="zlib"),
+    "slide-jpeg": slide_as(compression="jpeg", inner=False),
+    "slide-lzw": slide_as(compression="lzw", predictor=True),
     "tiff-ome": tiff_as(ome=True, compression="zlib"),
     "dicom": dicom_as(""),
     "dicom-big-endian": dicom_as(ExplicitVRBigEndian),

@@ -18,6 +18,7 @@ from segmend import io
 from segmend.core.image import Image
 from segmend.errors import SegmendError
 from segmend.io.sizes import FLOOR
+from segmend.io.slides import SlideFile, is_slide, whole
 from tests.fuzz.damage import damaged
 from tests.fuzz.files import FILES, IMAGE, INSIDE
 
@@ -56,7 +57,8 @@ def made(kind: str, number: int, seed: int, folder: Path) -> bytes:
 def try_readers(path: Path) -> str:
     """Read a file in every way there is; return what came of it, or fail on what is neither image nor sentence."""
     outcome = "refused"
-    for ask in (io.series, io.mask_names, io.read, lambda p: io.read_mask(p, IMAGE)):
+    asked = (io.series, io.mask_names, io.read, lambda p: io.read_mask(p, IMAGE))
+    for ask in (is_slide, open_slide) if "slide" in path.name else asked:
         try:
             result = ask(path)
         except SegmendError as refused:
@@ -70,6 +72,20 @@ def try_readers(path: Path) -> str:
             assert result.voxels.dtype.kind in "uif", f"numbers of {result.voxels.dtype}"
             assert np.isfinite(result.voxels).all(), "numbers that are not finite"
     return outcome
+
+
+def open_slide(path: Path) -> Image:
+    """Read a slide as a server does: what it shows of it, and a region of each level."""
+    image, kept = whole(path, path.with_suffix(".made.tif"))
+    slide = SlideFile(kept)
+    try:
+        for level in range(slide.levels):
+            height, width = slide.shape(level)
+            pixels = slide.read(level, height // 2 - 8, width // 2 - 8, 16, 16)
+            assert pixels.shape == (16, 16, 3)
+    finally:
+        slide.close()
+    return image
 
 
 def fuzz(

@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from segmend.errors import FileError, LimitError
 from segmend.io import slides
-from segmend.io.slides import Slide, is_slide, make_pyramid
+from segmend.io.slides import SlideFile, is_slide, make_pyramid
 from tests.slides import halved, picture, write_slide
 
 PIXELS = picture()
@@ -21,7 +21,7 @@ PIXELS = picture()
 def slide(tmp_path_factory):
     """A slide with level 0 and level 2 alone."""
     path = write_slide(tmp_path_factory.mktemp("slide") / "a.tif", PIXELS, step=2, compression="zlib")
-    slide = Slide(path)
+    slide = SlideFile(path)
     yield slide
     slide.close()
 
@@ -64,7 +64,7 @@ def test_tiles_of_all_packings_are_read(tmp_path, packing, off):
     pixels = PIXELS[:600, :2100]
     path = write_slide(tmp_path / "a.svs", pixels, inner=False, **packing)
 
-    slide = Slide(path)
+    slide = SlideFile(path)
 
     assert is_slide(path)
     assert np.abs(slide.read(0, 200, 300, 400, 500).astype(int) - pixels[200:600, 300:800]).mean() <= off
@@ -92,7 +92,7 @@ def test_jpeg_tiles_of_two_kinds_of_colours_look_the_same(tmp_path):
             writer.write(as_jpeg(level), shape=level.shape, dtype=np.uint8, metadata=None, **options)
 
     for path in (rgb, tmp_path / "ycbcr.tif"):
-        slide = Slide(path)
+        slide = SlideFile(path)
         assert np.abs(slide.read(0, 0, 0, 300, 300).astype(int) - pixels[:300, :300]).mean() < 2
         slide.close()
 
@@ -104,7 +104,7 @@ def test_deep_grey_is_shown_between_its_darkest_and_lightest(tmp_path):
         writer.write(grey, tile=(256, 256), subifds=1, metadata=None)
         writer.write(grey[::2, ::2], tile=(256, 256), subfiletype=1, metadata=None)
 
-    slide = Slide(path)
+    slide = SlideFile(path)
     shown = slide.read(0, 0, 0, 300, 300)
 
     assert (shown[..., 0] == shown[..., 2]).all()
@@ -137,7 +137,7 @@ def test_the_size_of_a_pixel_is_what_the_maker_says(tmp_path):
         writer.write(halved(pixels), tile=(256, 256), subfiletype=1, photometric="rgb")
 
     for path, um in ((aperio, (0.499, 0.499)), (ome, (0.4, 0.3))):
-        slide = Slide(path)
+        slide = SlideFile(path)
         assert slide.um == pytest.approx(um)
         slide.close()
 
@@ -155,7 +155,7 @@ def test_pictures_and_stacks_are_no_slides(tmp_path):
 
 def test_a_tile_that_is_damaged_or_claims_more_is_refused(tmp_path):
     path = write_slide(tmp_path / "a.tif", PIXELS[:300, :2100], compression="jpeg")
-    slide = Slide(path)
+    slide = SlideFile(path)
     page = slide._planes[0].page
     with path.open("r+b") as file:
         file.seek(page.dataoffsets[0])
@@ -181,10 +181,10 @@ def test_a_pyramid_is_made_of_a_file_without_one(tmp_path, monkeypatch, layout):
 
     assert is_slide(path)
     with pytest.raises(FileError, match="needs levels from coarse to fine"):
-        Slide(path)
+        SlideFile(path)
     make_pyramid(path, made)
 
-    slide = Slide(made)
+    slide = SlideFile(made)
     assert (slide.um, slide.levels, len(slide._planes)) == ((0.5, 0.5), 3, 3)
     np.testing.assert_array_equal(slide.read(0, 0, 0, 2100, 2601), PIXELS)
     mean = np.asarray(Pillow.fromarray(PIXELS[:, :2600]).reduce(2))
@@ -224,7 +224,7 @@ def test_a_large_slide_takes_little_memory(tmp_path):
     del pixels
     tracemalloc.start()
 
-    slide = Slide(path)
+    slide = SlideFile(path)
     for level in range(slide.levels):
         height, width = slide.shape(level)
         for place in (1, 3):

@@ -22,12 +22,14 @@ import subprocess
 import sys
 import tempfile
 import warnings
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
+from functools import partial
 from pathlib import Path
-from threading import Timer
-from typing import IO, Any, NoReturn, Protocol
+from threading import Lock, Timer
+from typing import Any, NoReturn, Protocol, TextIO
 
 import numpy as np
 
@@ -37,12 +39,15 @@ from segmend.errors import FileError, LimitError, UserError
 from segmend.io import reader
 from segmend.io.series import SeriesInfo
 from segmend.io.sizes import USUAL, Limits
+from segmend.io.slides import Pixels, Slide
 from segmend.runtime.memory import free_memory
 
 # Seconds of a processor that reading may take for each megabyte of a file and once for its start.
 READ_SECONDS = 5.0
 # Seconds of a processor for each file of a folder, beside those for its size.
 SECONDS_A_FILE = 0.02
+# Seconds of a processor that a region of an open slide may take.
+REGION_SECONDS = 30.0
 # Seconds by the clock for each of the processor: others may want it, and the disk may be slow.
 PATIENCE = 6
 # Seconds by the clock for the start of a process.
@@ -98,6 +103,7 @@ class Apart:
     limits: Callable[[], Limits] = lambda: USUAL  # asked for each process: what is free changes
     seconds: float = READ_SECONDS  # of a processor, for each megabyte and for the start
     forked: bool = False  # a copy of this process, which has no threads
+    region_seconds: float = REGION_SECONDS
 
     def images(self, place: Path) -> Iterator[Found]:
         """Yield all images that a path holds, each to be used before the next one is asked for.
@@ -162,6 +168,28 @@ class Apart:
         saved.voxels.unlink()
         labels.unlink()
         return found
+
+    def are_slides(self, paths: Sequence[Path]) -> list[bool]:
+        """Say of each file whether it is a slide; one that ends the process is none."""
+        found: list[bool] = []
+        while len(found) < len(paths):
+            left = paths[len(found) :]
+            with self._process(*left, slides=[str(path) for path in left]) as process:
+                try:
+                    found.extend(process.reply(path.name)["is"] for path in left)
+                except EndedError:
+                    found.append(False)
+        return found
+
+    def whole(self, path: Path, target: Path) -> tuple[Image, Path]:
+        """Return what `slides.whole` does."""
+        reply = self._reply(path, whole=str(path), target=str(target))
+        return _saved(reply).image(), Path(reply["kept"])
+
+    def slide(self, path: Path) -> SlideApart:
+        """Return an open slide, which a process of its own reads until it is closed."""
+        start = partial(self._process, path, slide=str(path), region_seconds=self.region_seconds)
+        return SlideApart(path, start, self.region_seconds)
 
     def _reply(self, *places: Path, name: str = "", **request: Any) -> dict[str, Any]:
         """Return the one answer to a request."""
@@ -249,7 +277,6 @@ def _started(folder: str) -> _Child:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # libraries quote names and values of files there
         env=environment,
-        text=True,
     )
 
 
@@ -257,17 +284,18 @@ class _Copy:
     """A copy of this process that reads."""
 
     def __init__(self, folder: str) -> None:
-        requests, self.stdin = _pipe()
-        self.stdout, replies = _pipe()
+        requests, written = os.pipe()
+        read, replies = os.pipe()
+        self.stdin, self.stdout = os.fdopen(written, "wb"), os.fdopen(read, "rb")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of threads: libraries may have some that wait
             self._number = os.fork()
         if not self._number:
             self.stdin.close()
             self.stdout.close()
-            _read_as_a_copy(folder, requests, replies)
-        requests.close()
-        replies.close()
+            _read_as_a_copy(folder, os.fdopen(requests, encoding="utf-8"), os.fdopen(replies, "w", encoding="utf-8"))
+        os.close(requests)
+        os.close(replies)
         self._code: int | None = None
 
     def kill(self) -> None:
@@ -280,12 +308,7 @@ class _Copy:
         return self._code
 
 
-def _pipe() -> tuple[IO[str], IO[str]]:
-    out, into = os.pipe()
-    return os.fdopen(out, encoding="utf-8"), os.fdopen(into, "w", encoding="utf-8")
-
-
-def _read_as_a_copy(folder: str, requests: IO[str], replies: IO[str]) -> NoReturn:
+def _read_as_a_copy(folder: str, requests: TextIO, replies: TextIO) -> NoReturn:
     """Be the copy: answer, and end without anything that this process would do at its own end."""
     code = 1
     try:
@@ -314,6 +337,9 @@ class _Process:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -324,15 +350,14 @@ class _Process:
         """Let the process read the next image."""
         self._send({})
 
+    def ask(self, seconds: float, **request: Any) -> None:
+        """Ask for something more, which may take so many seconds of a processor."""
+        self._seconds = seconds
+        self._send(request)
+
     def reply(self, name: str) -> dict[str, Any]:
         """Return its next answer; UserError when that is a refusal, EndedError when it came to no answer."""
-        timer = Timer(STARTING_SECONDS + PATIENCE * self._seconds, self._stop)
-        timer.daemon = True
-        timer.start()  # while it is waited for, and not while it waits for the store
-        try:
-            line = self._process.stdout.readline()
-        finally:
-            timer.cancel()
+        line: bytes = self._in_time(self._process.stdout.readline)
         if not line:
             raise EndedError(self._ending(name), alone=self._announced)
         reply: dict[str, Any] = json.loads(line)
@@ -341,9 +366,26 @@ class _Process:
         self._announced = "info" in reply
         return reply
 
+    def read(self, count: int, name: str) -> bytes:
+        """Return the bytes that it sends behind an answer."""
+        found: bytes = self._in_time(partial(self._process.stdout.read, count))
+        if len(found) < count:
+            raise EndedError(self._ending(name), alone=True)
+        return found
+
+    def _in_time(self, read: Callable[[], bytes]) -> bytes:
+        """Return what is read from it, and end it where it is silent for too long."""
+        timer = Timer(STARTING_SECONDS + PATIENCE * self._seconds, self._stop)
+        timer.daemon = True
+        timer.start()  # while it is waited for, and not while it waits for the store
+        try:
+            return read()
+        finally:
+            timer.cancel()
+
     def _send(self, request: dict[str, Any]) -> None:
         with suppress(OSError):  # it has ended, which its silence will tell
-            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
 
     def _stop(self) -> None:
@@ -359,3 +401,62 @@ class _Process:
         if code in (-9, 137):
             return LimitError(f"{name} needs more memory to be read than there is.")
         return FileError(f"{name} is damaged: what reads it ended without an answer.")
+
+
+class SlideApart(Slide):
+    """A slide that a process of its own reads; where it ends, another one is started for the next region."""
+
+    def __init__(self, path: Path, start: Callable[[], _Process], region_seconds: float) -> None:
+        self._start, self._region_seconds = start, region_seconds
+        self._lock = Lock()
+        self._closed = False
+        self._process: _Process | None = None
+        self.name = path.name
+        said = self._open()
+        (height, width), um = said["size"], said["um"]
+        super().__init__(path.name, height, width, None if um is None else (um[0], um[1]), tuple(said["notes"]))
+
+    def read_inside(self, level: int, y: int, x: int, height: int, width: int) -> Pixels:
+        with self._lock:
+            if self._closed:
+                raise FileError(f"{self.name} was closed.")
+            if self._process is None:
+                self._open()
+            assert self._process is not None
+            try:
+                self._process.ask(self._region_seconds, region=[level, y, x, height, width])
+                found = self._process.read(self._process.reply(self.name)["pixels"], self.name)
+            except EndedError as ended:
+                self._end()
+                raise ended.error from None
+            return np.frombuffer(found, np.uint8).reshape(height, width, 3)
+
+    def forget(self) -> None:
+        """End the process; another one is started for whoever still reads, and ends with the slide."""
+        with self._lock:
+            self._end()
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            self._end()
+
+    def _open(self) -> dict[str, Any]:
+        """Start the process, and return what it says of the slide."""
+        process = self._start()
+        self._ending = weakref.finalize(self, process.end)
+        try:
+            said = process.reply(self.name)
+        except EndedError as ended:
+            self._ending()
+            raise ended.error from None
+        except BaseException:
+            self._ending()
+            raise
+        self._process = process
+        return said
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process = None
+            self._ending()

@@ -6,14 +6,19 @@ It is asked with one line of JSON and answers with lines:
     {"one": path, "choice": {"series": uid, "fourth": "channels", "frame": 0}, ...}
     {"mask": path, "grid": [shape, affine], ...}
     {"series": path, ...}
+    {"slides": [path], ...}, {"whole": path, "target": path, ...}
+    {"slide": path, "region_seconds": s, ...}
     {"pair": text, ...}         a pickled function in base64 that returns an image and its label map
     {"info": [...]}             what will be read now
     {"voxels": path, "affine": [...], "notes": [...]}, {"map": path, "names": {...}}, {"found": [...]},
+    {"is": true} for each of the slides, {"size": [height, width], "um": ..., "notes": [...]} of the slide,
     those of an image with the "map" beside them, or {"error": [class, sentence]}
     {"done": true}
 
 Voxels are written into the folder. Behind each image of a "read" it waits for a line before it goes on, so that one at
-a time lies there. It imports no more than it needs, for a server starts it for each upload.
+a time lies there. A slide stays open: each further line {"region": [level, y, x, height, width]} is answered with
+{"pixels": n} and that many bytes behind the line, so that it can be looked at while the disk is full. This process
+imports no more than it needs, for a server starts it for each upload.
 """
 
 from __future__ import annotations
@@ -27,14 +32,14 @@ import sys
 from contextlib import suppress
 from dataclasses import astuple
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segmend.core.image import Image
 from segmend.errors import LimitError, UserError
-from segmend.io import files
+from segmend.io import files, slides
 from segmend.io.sizes import Limits, limited
 
 
@@ -45,7 +50,7 @@ def main() -> None:
     answer(sys.stdin, replies)
 
 
-def answer(requests: IO[str], replies: IO[str]) -> None:
+def answer(requests: TextIO, replies: TextIO) -> None:
     """Read what one line asks for."""
     request = json.loads(requests.readline())
     _limit(int(request["memory"]), float(request["seconds"]))
@@ -57,12 +62,20 @@ def answer(requests: IO[str], replies: IO[str]) -> None:
                 _answer_image(request, replies)
             elif "pair" in request:
                 _answer_pair(request, replies)
+            elif "slide" in request:
+                _answer_slide(request, requests, replies)
+            elif "slides" in request:
+                for path in request["slides"]:
+                    _say(replies, **{"is": slides.is_slide(Path(path))})
+            elif "whole" in request:
+                image, kept = slides.whole(Path(request["whole"]), Path(request["target"]))
+                _say_image(image, request, replies, kept=str(kept))
             elif "series" in request:
                 _say(replies, found=[astuple(info) for info in files.series(request["series"])])
             else:
                 _answer_images(request, requests, replies)
         except UserError as error:
-            _say(replies, error=[type(error).__name__, str(error)])
+            _say_error(error, replies)
 
 
 def _limit(memory: int, seconds: float) -> None:
@@ -76,15 +89,25 @@ def _limit(memory: int, seconds: float) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + memory,) * 2)
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.setitimer(signal.ITIMER_PROF, seconds)  # whose signal ends the process
+    _allow(seconds)
 
 
-def _say(replies: IO[str], **values: Any) -> None:
+def _allow(seconds: float) -> None:
+    """End this process when it has taken so many more seconds of a processor; 0 for as many as it likes."""
+    if hasattr(signal, "setitimer"):  # not on Windows
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+def _say_error(error: UserError, replies: TextIO) -> None:
+    _say(replies, error=[type(error).__name__, str(error)])
+
+
+def _say(replies: TextIO, **values: Any) -> None:
     replies.write(json.dumps(values) + "\n")
     replies.flush()
 
 
-def _answer_images(request: dict[str, Any], requests: IO[str], replies: IO[str]) -> None:
+def _answer_images(request: dict[str, Any], requests: TextIO, replies: TextIO) -> None:
     for number, (info, read) in enumerate(files.images(request["read"], refused=True)):
         if number < request["skip"]:
             continue
@@ -93,32 +116,48 @@ def _answer_images(request: dict[str, Any], requests: IO[str], replies: IO[str])
             path = _say_image(read(), request, replies)
         except UserError as error:
             path = None
-            _say(replies, error=[type(error).__name__, str(error)])
+            _say_error(error, replies)
         requests.readline()
         if path is not None:
             path.unlink(missing_ok=True)
     _say(replies, done=True)
 
 
-def _answer_image(request: dict[str, Any], replies: IO[str]) -> None:
+def _answer_image(request: dict[str, Any], replies: TextIO) -> None:
     _say_image(files.read(request["one"], **request["choice"]), request, replies)
 
 
-def _say_image(image: Image, request: dict[str, Any], replies: IO[str], **beside: Any) -> Path:
+def _say_image(image: Image, request: dict[str, Any], replies: TextIO, **beside: Any) -> Path:
     path = Path(request["folder"], "voxels.npy")
     _save(path, image.voxels)
     _say(replies, voxels=str(path), affine=image.affine.tolist(), notes=image.notes, **beside)
     return path
 
 
-def _answer_pair(request: dict[str, Any], replies: IO[str]) -> None:
+def _answer_pair(request: dict[str, Any], replies: TextIO) -> None:
     image, labels = pickle.loads(base64.b64decode(request["pair"]))()  # noqa: S301 - by the process that started this
     path = Path(request["folder"], "map.npy")
     _save(path, labels)
     _say_image(image, request, replies, map=str(path))
 
 
-def _answer_mask(request: dict[str, Any], replies: IO[str]) -> None:
+def _answer_slide(request: dict[str, Any], requests: TextIO, replies: TextIO) -> None:
+    slide = slides.SlideFile(Path(request["slide"]))
+    _say(replies, size=[slide.height, slide.width], um=slide.um, notes=slide.notes)
+    _allow(0)
+    while line := requests.readline():
+        _allow(request["region_seconds"])
+        try:
+            pixels = slide.read_inside(*json.loads(line)["region"])
+            _say(replies, pixels=pixels.nbytes)
+            replies.buffer.write(np.ascontiguousarray(pixels).data)
+            replies.buffer.flush()
+        except UserError as error:
+            _say_error(error, replies)
+        _allow(0)
+
+
+def _answer_mask(request: dict[str, Any], replies: TextIO) -> None:
     shape, affine = request["grid"]
     grid = Image(np.broadcast_to(np.uint8(0), (1, *shape)), np.array(affine), axes="zyx")
     path = Path(request["folder"], "map.npy")

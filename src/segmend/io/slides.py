@@ -16,10 +16,11 @@ import math
 import re
 import weakref
 import zlib
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from threading import Lock
@@ -28,9 +29,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segmend.core.atomic import DISK_FULL
 from segmend.core.geometry import mirrored
 from segmend.core.image import Image, scale_affine
-from segmend.errors import FileError, LimitError
+from segmend.errors import FileError, LimitError, SegmendError
 from segmend.io.sizes import FLOOR, MAX_BYTES, RATIO
 from segmend.io.tiffpages import check_pages
 
@@ -109,43 +111,16 @@ class Kept:
 TILES = Kept(KEPT_BYTES)
 
 
-class Slide:
+class Slide(ABC):
     """A slide that is open; any thread may read it.
 
     `um` is how large a pixel of the finest level is, down and across, None where the file does not say.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.name = path.name
-        self._file = path.open("rb")
-        weakref.finalize(self, self._file.close)  # whoever let it go may still be reading
-        self._key = object()  # of its tiles among those of all slides
-        self._lock = Lock()
-        try:
-            self._planes, self.um, self.notes = _planes(path)
-            if not _is_pyramid(self._planes):
-                raise FileError(f"{path.name} needs levels from coarse to fine, in tiles, to be looked at as a slide.")
-            self._window = self._darkest_and_lightest()
-        except BaseException:
-            self._file.close()
-            raise
-
-    def close(self) -> None:
-        self.forget()
-        with self._lock:
-            self._file.close()
-
-    def forget(self) -> None:
-        """Give up the tiles that are kept; whoever still reads goes on, and the last one to do so closes the file."""
-        TILES.forget(self._key)
-
-    @property
-    def height(self) -> int:
-        return self._planes[0].height
-
-    @property
-    def width(self) -> int:
-        return self._planes[0].width
+    def __init__(
+        self, name: str, height: int, width: int, um: tuple[float, float] | None, notes: tuple[str, ...]
+    ) -> None:
+        self.name, self.height, self.width, self.um, self.notes = name, height, width, um, notes
 
     @property
     def levels(self) -> int:
@@ -166,7 +141,7 @@ class Slide:
         found: Pixels = np.full((height, width, 3), 255, np.uint8)
         top, left, bottom, right = max(0, y), max(0, x), min(rows, y + height), min(columns, x + width)
         if top < bottom and left < right:
-            inside = self._read(level, top, left, bottom - top, right - left)
+            inside = self.read_inside(level, top, left, bottom - top, right - left)
             found[top - y : bottom - y, left - x : right - x] = inside
         return found
 
@@ -188,6 +163,51 @@ class Slide:
         affine[1, 3], affine[0, 3] = size[0] * (low[0] + half), size[1] * (low[1] + half)
         return mirrored(affine)
 
+    @abstractmethod
+    def read_inside(self, level: int, y: int, x: int, height: int, width: int) -> Pixels:
+        """Return a region that lies within a level."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Give up what is kept of it; whoever still reads goes on."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End it: nobody reads it any more."""
+
+
+class SlideFile(Slide):
+    """A slide whose file this process reads; of a file that nobody vouches for, `apart.SlideApart` reads it."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        weakref.finalize(self, self._file.close)  # whoever let it go may still be reading
+        self._key = object()  # of its tiles among those of all slides
+        self._lock = Lock()
+        try:
+            self._planes, um, notes = _planes(path)
+            super().__init__(path.name, self._planes[0].height, self._planes[0].width, um, notes)
+            if not _is_pyramid(self._planes):
+                raise FileError(f"{path.name} needs levels from coarse to fine, in tiles, to be looked at as a slide.")
+            with _told_damaged(path.name):
+                self._window = self._darkest_and_lightest()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def close(self) -> None:
+        self.forget()
+        with self._lock:
+            self._file.close()
+
+    def forget(self) -> None:
+        """Give up the tiles that are kept; the last one that reads closes the file."""
+        TILES.forget(self._key)
+
+    def read_inside(self, level: int, y: int, x: int, height: int, width: int) -> Pixels:
+        with _told_damaged(self.name):
+            return self._read(level, y, x, height, width)
+
     def _read(self, level: int, y: int, x: int, height: int, width: int) -> Pixels:
         wanted = 2.0**level
         number = max(i for i, plane in enumerate(self._planes) if i == 0 or plane.factor <= wanted * 1.01)
@@ -202,10 +222,16 @@ class Slide:
         """Return a region read in two parts, because its pixels in the file are many."""
         if height >= width:
             half = height // 2
-            parts = [self._read(level, y, x, half, width), self._read(level, y + half, x, height - half, width)]
+            parts = [
+                self._read(level, y, x, half, width),
+                self._read(level, y + half, x, height - half, width),
+            ]
             return np.concatenate(parts)
         half = width // 2
-        parts = [self._read(level, y, x, height, half), self._read(level, y, x + half, height, width - half)]
+        parts = [
+            self._read(level, y, x, height, half),
+            self._read(level, y, x + half, height, width - half),
+        ]
         return np.concatenate(parts, axis=1)
 
     def _averaged(self, number: int, level: int, y: int, x: int, height: int, width: int) -> Pixels:
@@ -285,6 +311,19 @@ class Slide:
         return float(low), float(high)
 
 
+@contextmanager
+def _told_damaged(name: str) -> Iterator[None]:
+    """Say in a sentence what parsers of others say of damage in many ways."""
+    try:
+        yield
+    except SegmendError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            raise LimitError(f"There is no room to give {name} a pyramid.") from None
+        raise FileError(f"{name} is damaged and cannot be read as a slide ({type(error).__name__}).") from None
+
+
 def levels_of(height: int, width: int) -> int:
     """Return how many levels a slide has, the coarsest of them a picture.
 
@@ -303,11 +342,16 @@ def shape_at(height: int, width: int, level: int) -> tuple[int, int]:
     return -(-height // (1 << level)), -(-width // (1 << level))
 
 
+def may_be_slide(path: Path) -> bool:
+    """Say whether a file begins as a slide does."""
+    with path.open("rb") as file:
+        return file.read(4).startswith(TIFF)
+
+
 def is_slide(path: Path) -> bool:
     """Say whether a file is a slide: a TIFF with a pyramid, or one too large to be looked at as a picture."""
-    with path.open("rb") as file:
-        if not file.read(4).startswith(TIFF):
-            return False
+    if not may_be_slide(path):
+        return False
     with suppress(FileError, LimitError):
         planes, _, _ = _planes(path)
         first = planes[0]
@@ -335,13 +379,8 @@ def _planes(path: Path) -> tuple[tuple[Plane, ...], tuple[float, float] | None, 
     import tifffile
 
     check_pages(path)
-    try:
-        with tifffile.TiffFile(path) as file:
-            return _planes_of(file, path.name)
-    except (FileError, LimitError):
-        raise
-    except Exception as error:  # tifffile raises whatever its parsers come across
-        raise FileError(f"{path.name} cannot be read as a slide: {type(error).__name__}.") from None
+    with _told_damaged(path.name), tifffile.TiffFile(path) as file:
+        return _planes_of(file, path.name)
 
 
 def _planes_of(file: Any, name: str) -> tuple[tuple[Plane, ...], tuple[float, float] | None, tuple[str, ...]]:
@@ -462,6 +501,22 @@ def _pillow(name: str, data: bytes, shape: tuple[int, int, int], *, ycbcr: bool 
             raise
         raise FileError(f"{name} has a tile that cannot be unpacked.") from None
     return values if values.ndim == 3 else values[..., None]
+
+
+def whole(path: Path, target: Path) -> tuple[Image, Path]:
+    """Return a picture of all of a slide, and the file to keep of it: without a pyramid it is one made at `target`."""
+    kept = path
+    if not has_pyramid(path):
+        with _told_damaged(path.name):
+            make_pyramid(path, target)
+        kept = target
+    slide = SlideFile(kept)
+    try:
+        top = slide.levels - 1
+        image = slide.image(top, (0, 0), slide.shape(top))
+        return replace(image, notes=slide.notes, axes="zyx"), kept
+    finally:
+        slide.close()
 
 
 # Files without a pyramid

@@ -138,6 +138,7 @@ def _open(settings: ServerSettings) -> Shared:
     store = Store.open(settings.database, settings.blobs)
     if (reason := store.read_only) is not None:
         log.warning("%s What is there can be seen and exported; nothing can be added or changed.", reason)
+    reading = Reading(settings)
     sessions = OpenSessions(
         store,
         limit_bytes=settings.cache_bytes,
@@ -149,11 +150,11 @@ def _open(settings: ServerSettings) -> Shared:
         weights=settings.weights,
         device=settings.device,
         told=told,
+        open_slide=reading.slide,
     )
     own = token_hash(settings.token or "")
     logins = Logins(settings.data, lambda user, key: store.accounts.has_key(user, key) if user else key == own)
     visits, archived = Visits(store, sessions, settings), Archived(store, sessions, settings)
-    reading = Reading(settings)
     imports = Imports(store, reading, settings, told)
     pictures = Pictures(store, visits, reading, settings)
     return Shared(settings, store, sessions, reading, logins, told, visits, archived, imports, pictures)

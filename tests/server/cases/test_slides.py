@@ -9,7 +9,6 @@ import tifffile
 from PIL import Image as Pillow
 
 from segmend.errors import StoreError
-from segmend.io import slides
 from segmend.server.cases.slide_files import Slides
 from segmend.store import Store
 from segmend.store.slides import add_slide
@@ -274,10 +273,11 @@ def test_a_slide_in_a_bucket_is_copied_and_a_damaged_one_is_told(tmp_path, file)
             Slides(store, tmp_path).get(case.id)
 
 
-def test_a_picture_that_is_too_large_is_given_levels(client, tmp_path, monkeypatch):
-    monkeypatch.setattr(slides, "PICTURE_PIXELS", 1_000_000)
+def test_a_picture_that_is_too_large_is_given_levels(client, tmp_path):
     path = tmp_path / "scan.tif"
-    tifffile.imwrite(path, drawn(), photometric="rgb", compression="zlib", rowsperstrip=16)
+    pixels = np.full((8192, 8200), 200, np.uint8)
+    pixels[100:300, 5000:5500] = 20
+    tifffile.imwrite(path, pixels, compression="zlib", rowsperstrip=256)
 
     with path.open("rb") as content:
         [added] = client.post("/api/cases", files={"files": (path.name, content)}).json()
@@ -285,5 +285,5 @@ def test_a_picture_that_is_too_large_is_given_levels(client, tmp_path, monkeypat
     assert (added["name"], added["slide"]) == ("scan", True)
     assert "a copy with levels was made of it" in added["notes"][-1]
     about = told(client, added["id"])
-    assert (about["levels"], about["um"]) == (3, None)
-    assert client.get(f"/api/cases/{added['id']}/slide/tiles/2/0/0").status_code == 200
+    assert (about["levels"], about["um"]) == (5, None)
+    assert client.get(f"/api/cases/{added['id']}/slide/tiles/4/0/0").status_code == 200

@@ -10,9 +10,13 @@ import asyncio
 import math
 import shutil
 import sys
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from segmend import io
 from segmend.core.image import Image, LabelMap
@@ -21,6 +25,7 @@ from segmend.io.apart import Apart, Found, raising
 from segmend.io.archive import unpack
 from segmend.io.series import SeriesInfo
 from segmend.io.sizes import FLOOR, RATIO, Limits, limited
+from segmend.io.slides import Slide, SlideFile, is_slide, may_be_slide, whole
 from segmend.runtime.memory import free_memory
 from segmend.server.cases.scratch import scratch_folder
 from segmend.server.settings import ServerSettings
@@ -64,6 +69,39 @@ class Reading:
                 return io.read_mask(path, image), io.mask_names(path)
         with self._folder() as folder:
             return Apart(folder, lambda: limits, self._settings.read_seconds).mask(path, image)
+
+    def are_slides(self, paths: Sequence[Path]) -> list[bool]:
+        """Say of each file whether it is a whole-slide image."""
+        begun = [path for path in paths if may_be_slide(path)]  # so that most files need no process
+        if not self._apart or not begun:
+            return [path in begun and is_slide(path) for path in paths]
+        with self._folder() as folder:
+            found = dict(zip(begun, self._in(folder).are_slides(begun), strict=True))
+        return [found.get(path, False) for path in paths]
+
+    def whole_slide(self, path: Path, target: Path) -> tuple[Image, Path]:
+        """Return what `io.slides.whole` does."""
+        if not self._apart:
+            return whole(path, target)
+        with self._folder() as folder:
+            image, kept = self._in(folder).whole(path, target)
+            return replace(image, voxels=np.array(image.voxels)), kept  # those of a file are deleted with the folder
+
+    def slide(self, path: Path) -> Slide:
+        """Return an open slide, which a process of its own reads, with a folder for what it unpacks."""
+        if not self._apart:
+            return SlideFile(path)
+        folder = scratch_folder(self._settings.data, "upload-", elsewhere=True)
+        try:
+            slide = self._in(folder).slide(path)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        weakref.finalize(slide, shutil.rmtree, folder, ignore_errors=True)
+        return slide
+
+    def _in(self, folder: Path) -> Apart:
+        return Apart(folder, self.limits, self._settings.read_seconds)
 
     @contextmanager
     def _folder(self) -> Iterator[Path]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -18,12 +18,15 @@ import numpy as np
 
 from segmend.core.session import Canvas, Label, Patch, Session
 from segmend.core.slidemask import FieldChange
-from segmend.io.slides import Slide
+from segmend.io.slides import Slide, SlideFile
 from segmend.server.cases.scratch import scratch_folder
 from segmend.store import SessionRecord, Store
 
 # Slides that are open at once, and fields of view that are kept as they are: some kilobytes each.
 MOST_SLIDES, MOST_STATES = 4, 10_000
+
+
+OpenSlide = Callable[[Path], Slide]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +43,9 @@ class FieldState:
 class Slides:
     """The open slides and their fields of view; safe in any number of threads."""
 
-    def __init__(self, store: Store, scratch: Path) -> None:
+    def __init__(self, store: Store, scratch: Path, open_slide: OpenSlide = SlideFile) -> None:
         self._store = store
+        self._open_slide = open_slide
         self._scratch = scratch
         self._lock = Lock()
         self._opening = Lock()
@@ -59,7 +63,11 @@ class Slides:
                 if case_id in self._open:
                     return self._open[case_id][0]
             path, folder = self._local(case_id)
-            slide = Slide(path)
+            try:
+                slide = self._open_slide(path)
+            except BaseException:
+                _delete(folder)
+                raise
             with self._lock:
                 self._open[case_id] = slide, folder
                 old = [self._open.popitem(last=False)[1] for _ in range(len(self._open) - MOST_SLIDES)]
@@ -119,6 +127,10 @@ class Slides:
 def _let_go(slide: Slide, folder: Path | None) -> None:
     """Give up a slide; whoever still reads it goes on, and the file is closed when nobody does."""
     slide.forget()
+    _delete(folder)
+
+
+def _delete(folder: Path | None) -> None:
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
 

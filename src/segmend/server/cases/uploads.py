@@ -27,7 +27,6 @@ from segmend.core.image import Image
 from segmend.errors import DiskFullError, FileError, LimitError, UserError
 from segmend.io.apart import Found
 from segmend.io.folders import is_zip
-from segmend.io.slides import is_slide
 from segmend.server.cases.links import copy_linked
 from segmend.server.cases.reading import Reading
 from segmend.server.cases.scratch import scratch_folder
@@ -304,9 +303,9 @@ def _add(store: Store, reading: Reading, places: list[Path], project: str) -> Ad
             added.left_out.append(LeftOut(name, str(refused[-1])))
 
     for place in places:
-        slides = _slides_in(place)
+        slides = _slides_in(place, reading)
         for path in slides:
-            add(path.name, place, partial(_add_slide, store, path, project))
+            add(path.name, place, partial(_add_slide, store, reading, path, project))
             path.unlink()
         if slides and not any(path.is_file() for path in (place, *place.rglob("*"))):
             continue
@@ -319,15 +318,15 @@ def _add(store: Store, reading: Reading, places: list[Path], project: str) -> Ad
     return added
 
 
-def _slides_in(place: Path) -> list[Path]:
+def _slides_in(place: Path, reading: Reading) -> list[Path]:
     """Return the whole-slide images at a path, which are never read as a whole."""
     files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
-    return [path for path in files if is_slide(path)]
+    return [path for path, found in zip(files, reading.are_slides(files), strict=True) if found]
 
 
-def _add_slide(store: Store, path: Path, project: str) -> CaseRecord:
+def _add_slide(store: Store, reading: Reading, path: Path, project: str) -> CaseRecord:
     name = store.free_name(case_name(path.name) or "slide", project=project)
-    return add_slide(store, path, name, project=project, scratch=path.parent)
+    return add_slide(store, path, name, project=project, scratch=path.parent, read=reading.whole_slide)
 
 
 def _add_case(store: Store, found: Found, place: Path, project: str) -> CaseRecord:

@@ -20,9 +20,10 @@ from segmend.core.image import Image
 from segmend.core.segmenter import Given, Workspace
 from segmend.core.session import GIVEN
 from segmend.errors import SegmendError
+from segmend.io.slides import SlideFile
 from segmend.runtime.budget import MEMORY, Memory
 from segmend.runtime.engine import AUTO, Device
-from segmend.server.cases.slide_files import Slides
+from segmend.server.cases.slide_files import OpenSlide, Slides
 from segmend.server.sessions.open_session import DELETED, OpenSession
 from segmend.server.sessions.repairs import repair
 from segmend.server.sessions.workspaces import Workspaces, array_bytes
@@ -102,11 +103,12 @@ class OpenSessions:
         weights: Mapping[str, Path] | None = None,
         device: Device = AUTO,
         told: Told = str,
+        open_slide: OpenSlide = SlideFile,
     ) -> None:
         self.pool = Pool(workers, late_seconds=late_seconds)
         self.memory = MEMORY  # that networks keep their features in, too
         self.memory.limit_bytes = limit_bytes
-        self.slides = Slides(store, scratch)
+        self.slides = Slides(store, scratch, open_slide)
         self.images = Images(store, self.memory, self.slides)
         self.workspaces = Workspaces(self.memory, weights, device)
         self._store = store
