@@ -105,9 +105,9 @@ if [ -n "${3:-}" ]; then
 fi
 
 # Large ones: 3D Slicer's core, a gigabyte (its scene, volumes and segmentations, without the program), and napari with
-# its plugin, more than that, which needs a display; and OHIF as its makers publish it, 204 MB.
+# its plugin, more than that, which needs a display; Label Studio, 800 MB; and OHIF as its makers publish it, 204 MB.
 if [ "${3:-}" = large ]; then
-  for name in slicer napari; do
+  for name in slicer napari labelstudio-server; do
     home=$folder/$name
     pins=requirements/viewers-$name.txt
     if ! cmp -s "$pins" "$home/pins.txt"; then

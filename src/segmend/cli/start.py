@@ -116,6 +116,13 @@ LIMITS: dict[str, type[int] | type[float]] = {
 @click.option(
     "--label-studio", metavar="URL", help="Where Label Studio is, whose tasks' pictures are fetched from there."
 )
+@click.option(
+    "--label-studio-token",
+    envvar="SEGMEND_LABEL_STUDIO_TOKEN",
+    show_envvar=True,
+    metavar="TOKEN",
+    help="An access token of Label Studio's, by which it gives them out.",
+)
 @click.option("--method", default="mend", show_default=True, help="Which method answers first.")
 @click.option(
     "--weights",
@@ -164,6 +171,7 @@ def start(
     log_requests: bool,
     archives: Path | None,
     label_studio: str | None,
+    label_studio_token: str | None,
     method: str,
     weights: tuple[str, ...],
     device: str,
@@ -196,6 +204,7 @@ def start(
         link_folders=link_folders,
         archives={} if archives is None else archives_of(archives),
         label_studio=None if label_studio is None else label_studio.rstrip("/"),
+        label_studio_token=label_studio_token,
         method=card(method).id,
         weights=weights_of(weights, method),
         device=Device(device, precision),

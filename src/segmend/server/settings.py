@@ -44,6 +44,7 @@ class ServerSettings:
     allowed_frames: tuple[str, ...] = ()  # pages of other servers that may show this one's in a frame
     archives: Mapping[str, AnyArchive] = field(default_factory=dict)  # that series may be fetched from, by their names
     label_studio: str | None = None  # from where pictures of Label Studio's tasks are fetched
+    label_studio_token: str | None = None  # by which it gives them out; None: by the one that it names itself
     link_folders: tuple[Path, ...] = ()  # folders of this machine that cases may be read from
     method: str = "mend"
     weights: Mapping[str, Path] = field(default_factory=dict)  # folders of a method's own weights, by its id
@@ -82,6 +83,9 @@ class ServerSettings:
             raise SettingsError(
                 f"Label Studio needs to be named as https://labels.example.org, no path; got {self.label_studio!r}."
             )
+        named = self.label_studio_token or ""
+        if not named.isascii() or not named.isprintable() or " " in named:
+            raise SettingsError("A token of Label Studio's needs printable ASCII characters, and no spaces.")
         for name in self.archives:
             if not name.strip() or not name.isprintable() or len(name) > MAX_NAME:
                 raise SettingsError(f"An archive needs a name of at most {MAX_NAME} characters; got {name[:80]!r}.")

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +18,7 @@ from segmend.store.visitors import VIEWERS
 from tests.server.running import http, in_thread, settings
 
 WIDTH, HEIGHT = 40, 30
+PERSONAL = "head.body.signature"
 CONFIG = """<View><Image name="picture" value="$image" zoom="true"/>
 <BrushLabels name="brush" toName="picture"><Label value="Airplane"/><Label value="Haus, groß"/></BrushLabels>
 <KeyPointLabels name="points" toName="picture" smart="true"><Label value="Airplane" smart="true"/></KeyPointLabels>
@@ -40,10 +42,24 @@ class Studio:
 
     def __init__(self):
         self.asked = []
+        self.passes = 0  # that were given for a personal access token; the last one holds
 
         class Handler(BaseHTTPRequestHandler):
+            def do_POST(handler):
+                said = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
+                right = (handler.path, said) == ("/api/token/refresh/", {"refresh": PERSONAL})
+                self.passes += right
+                handler.send_response(200 if right else 401)
+                handler.end_headers()
+                handler.wfile.write(json.dumps({"access": f"pass-{self.passes}"}).encode())
+
             def do_GET(handler):
-                self.asked.append((handler.path, handler.headers.get("Authorization")))
+                said = handler.headers.get("Authorization")
+                self.asked.append((handler.path, said))
+                if said.startswith("Bearer") and said != f"Bearer pass-{self.passes}":
+                    handler.send_response(401)
+                    handler.end_headers()
+                    return
                 found = handler.path.startswith("/data/upload/")
                 handler.send_response(200 if found else 302)
                 handler.send_header("Location", "http://169.254.169.254/")
@@ -192,6 +208,21 @@ def test_pictures_come_from_the_label_studio_that_is_named_and_from_nowhere_else
             reply = client.post("/label-studio/predict", json=asked(point(1, 1), image=image))
             assert reply.status_code == 400 and words in reply.json()["detail"], (image, reply.text)
         assert len(studio.asked) == 3
+
+
+def test_a_personal_access_token_is_changed_for_ones_that_run_out(tmp_path, studio):
+    options = {"label_studio": studio.address, "label_studio_token": PERSONAL, "method": "geos"}
+    with in_thread(settings(tmp_path / "a", **options)) as running, http(running) as client:
+        client.post("/label-studio/setup", json={"access_token": "abc123"})
+        assert predict(client, point(15, 12), image="/data/upload/2/a.png")
+        studio.passes += 1  # the pass has run out
+        assert predict(client, point(15, 12), image="/data/upload/2/b.png")
+        assert [said for _, said in studio.asked[-3:]] == ["Bearer pass-1", "Bearer pass-1", "Bearer pass-3"]
+    options["label_studio_token"] = "not.the.one"
+    with in_thread(settings(tmp_path / "b", **options)) as running, http(running) as client:
+        reply = client.post("/label-studio/predict", json=asked(point(1, 1), image="/data/upload/2/a.png"))
+        assert reply.status_code == 400
+        assert "does not take the token in SEGMEND_LABEL_STUDIO_TOKEN (401)" in reply.json()["detail"]
 
 
 @pytest.mark.parametrize(

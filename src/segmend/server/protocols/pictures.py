@@ -7,10 +7,12 @@ that the server was started with, redirects are not followed, and Label Studio's
 from __future__ import annotations
 
 import base64
+import json
 import re
 import shutil
 import ssl
 from collections import OrderedDict
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from threading import Lock
 from urllib.parse import urlsplit
@@ -38,7 +40,8 @@ class Pictures:
         self._visits = visits
         self._reading = reading
         self._settings = settings
-        self.token = ""  # by which Label Studio gives them out
+        self.token = ""  # by which Label Studio gives them out, as it says; the settings' own comes first
+        self._pass = ""  # what it gave for a personal access token, for some minutes
         self._known: OrderedDict[str, str] = OrderedDict()
         self._lock = Lock()
 
@@ -87,26 +90,54 @@ class Pictures:
             raise SettingsError(f"A task's picture lies elsewhere than at {home}, where it would be fetched from.")
         path = (parts.path if parts.netloc else f"/{parts.path.lstrip('/')}") or "/"
         target = path + (f"?{parts.query}" if parts.query else "")
-        headers = {"Authorization": f"Token {self.token}"} if self.token else {}
-        connection: HTTPConnection
-        if own.scheme == "https":
-            context = ssl.create_default_context()
-            connection = HTTPSConnection(own.hostname or "", own.port, timeout=SILENT_SECONDS, context=context)
-        else:
-            connection = HTTPConnection(own.hostname or "", own.port, timeout=SILENT_SECONDS)
-        try:
-            connection.request("GET", target, headers=headers)
-            with connection.getresponse() as reply:
-                if reply.status != 200:
-                    raise ArchiveError(f"Label Studio did not give the picture out (status {reply.status}).")
-                content = reply.read(MOST_BYTES + 1)
-        except (OSError, HTTPException) as error:
-            raise ArchiveError(f"Label Studio at {home} does not answer: {error or type(error).__name__}.") from None
-        finally:
-            connection.close()
+        status, content = _asked(home, "GET", target, self._authorization(home))
+        if status == 401 and self._pass:  # it has run out
+            self._pass = ""
+            status, content = _asked(home, "GET", target, self._authorization(home))
+        if status in (401, 403):
+            raise ArchiveError(
+                f"Label Studio did not give the picture out (status {status}): start Segmend with an access token of "
+                "Label Studio's account page in SEGMEND_LABEL_STUDIO_TOKEN."
+            )
+        if status != 200:
+            raise ArchiveError(f"Label Studio did not give the picture out (status {status}).")
         if len(content) > MOST_BYTES:
             raise LimitError(f"A task's picture may have {MOST_BYTES} bytes here; this one has more.")
         return content
+
+    def _authorization(self, home: str) -> dict[str, str]:
+        """Return the header by which Label Studio gives pictures out: of a legacy token, or a personal access token."""
+        token = self._settings.label_studio_token or self.token
+        if token.count(".") != 2:
+            return {"Authorization": f"Token {token}"} if token else {}
+        if not self._pass:  # a personal one (JWT) buys others that last some minutes
+            body = json.dumps({"refresh": token})
+            status, content = _asked(home, "POST", "/api/token/refresh/", {"Content-Type": "application/json"}, body)
+            with suppress(ValueError, KeyError, TypeError):
+                self._pass = str(json.loads(content)["access"])
+            if status != 200 or not self._pass.isascii() or not self._pass.isprintable() or not self._pass:
+                self._pass = ""
+                raise ArchiveError(f"Label Studio does not take the token in SEGMEND_LABEL_STUDIO_TOKEN ({status}).")
+        return {"Authorization": f"Bearer {self._pass}"}
+
+
+def _asked(home: str, method: str, target: str, headers: dict[str, str], body: str | None = None) -> tuple[int, bytes]:
+    """Return the status and the content that Label Studio answers with; ArchiveError when it does not."""
+    own = urlsplit(home)
+    connection: HTTPConnection
+    if own.scheme == "https":
+        context = ssl.create_default_context()
+        connection = HTTPSConnection(own.hostname or "", own.port, timeout=SILENT_SECONDS, context=context)
+    else:
+        connection = HTTPConnection(own.hostname or "", own.port, timeout=SILENT_SECONDS)
+    try:
+        connection.request(method, target, body, headers)
+        with connection.getresponse() as reply:
+            return reply.status, reply.read(MOST_BYTES + 1)
+    except (OSError, HTTPException) as error:
+        raise ArchiveError(f"Label Studio at {home} does not answer: {error or type(error).__name__}.") from None
+    finally:
+        connection.close()
 
 
 def _decoded(text: str) -> bytes:
