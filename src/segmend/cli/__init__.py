@@ -23,6 +23,7 @@ from segmend.errors import SegmendError
 
 COMMANDS = {  # a file beside this one, and the function in it, with what the list of commands says of it
     "adapt": "Improve mend's weights with your accepted cases.",
+    "audit": "Tell who did what and when, and check that nothing of that was changed.",
     "backup": "Copy everything that is kept to another folder, also while people work.",
     "compare": "Measure all methods on the same objects, in one table.",
     "convert": "Write an image or a mask in another format, or a data set in another layout.",
