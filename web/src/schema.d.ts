@@ -3200,7 +3200,7 @@ export interface components {
             readonly cases: readonly components["schemas"]["CaseJson"][];
             /**
              * Copies
-             * @description sentences on cases whose voxels were there already
+             * @description sentences on cases whose voxels were there already, and on text in pixels
              */
             readonly copies: readonly string[];
             /**

@@ -33,6 +33,7 @@ COMMANDS = {  # a file beside this one, and the function in it, with what the li
     "import": "Take a data set in as cases, with its masks to go on from.",
     "methods": "List the installed methods.",
     "replay": "Make a mask again from the log of how it was made.",
+    "pseudonyms": "Tell whose pseudonyms they are.",
     "pull": "Fetch series from an archive (PACS) as cases.",
     "push": "Send masks to an archive (PACS).",
     "receive": "Receive series that scanners and archives send, as cases.",

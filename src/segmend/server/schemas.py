@@ -619,7 +619,9 @@ class UploadedJson(BaseModel):
     cases: list[CaseJson]
     left_out: Annotated[list[LeftOutJson], Field(description="files that are no case, a hundred at most")]
     left_out_count: int
-    copies: Annotated[list[str], Field(description="sentences on cases whose voxels were there already")]
+    copies: Annotated[
+        list[str], Field(description="sentences on cases whose voxels were there already, and on text in pixels")
+    ]
 
 
 class SessionJson(BaseModel):
