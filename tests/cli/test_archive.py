@@ -78,6 +78,20 @@ def test_a_series_becomes_a_case_with_its_patient_and_its_files(said, archive, t
     assert study not in out
 
 
+def test_a_series_is_anonymised_on_its_way(said, archive, tmp_path):
+    _, address, _, series = archive
+    place = ("--folder", tmp_path / "data")
+    code, out, err = said("pull", address, "--series", series, "--anonymise", "basic-shifted", *place, "--json")
+
+    assert (code, err) == (0, "")
+    (case,) = cases(tmp_path / "data")
+    assert json.loads(out)[0]["series"] != series
+    assert (case.name, case.study_date < "2024-01-01") == (f"{case.patient} CT", True)
+    assert said("pseudonyms", case.patient, *place)[1].split() == [case.patient, "12345", "Doe^Jane"]
+    assert said("pseudonyms", "nobody", *place)[1] == "There is no such pseudonym.\n"
+    assert "opened" in said("audit", *place)[1]
+
+
 @pytest.mark.parametrize("fault", ["cut", "other", "damaged"])
 def test_what_fails_leaves_no_case(said, archive, tmp_path, fault):
     pacs, address, study, series = archive

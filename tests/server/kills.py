@@ -103,11 +103,21 @@ def current(client, session):
     return label_map
 
 
+def check_audit(client, session, events):
+    """Hold the audit to the log: an entry for each event, neither more nor fewer, in a chain that is whole."""
+    found = client.get("/api/audit", params={"action": "marked", "limit": 1000}).json()["entries"]
+    noted = sorted(one["detail"]["event"] for one in found if one["session"] == session)
+    assert noted == list(range(events))[-len(noted) :]
+    assert len(noted) == events or len(found) == 1000
+    assert client.get("/api/audit/check").json()["damage"] == []
+
+
 def check(client, session, person, *, steps):
     """Hold the server to all that the person was told; undo some steps and redo them."""
     state = settled(client, session)
     for place, event in person.accepted.items():
         assert state["events"][place] == event, place
+    check_audit(client, session, len(state["events"]))
     undo, redo = f"/api/sessions/{session}/undo", f"/api/sessions/{session}/redo"
     met, last, undoable = 0, current(client, session), len(state["done"]) - 2
     for way in [None, *[undo] * min(steps, undoable), *[redo] * min(steps, undoable)]:

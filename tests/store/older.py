@@ -13,8 +13,14 @@ ADDED = (
 )  # fmt: skip
 
 
+def drop_audit(connection: Connection) -> None:
+    """Take away what migration 0014 added."""
+    connection.execute(text("DROP TABLE audit"))
+
+
 def drop_slides(connection: Connection) -> None:
-    """Take away what migration 0013 added."""
+    """Take away what migration 0013 added, and what came after it."""
+    drop_audit(connection)
     connection.execute(text("DROP TABLE fields"))
     connection.execute(text("ALTER TABLE cases DROP COLUMN slide"))
 

@@ -23,6 +23,7 @@ from segmend.errors import SegmendError
 
 COMMANDS = {  # a file beside this one, and the function in it, with what the list of commands says of it
     "adapt": "Improve mend's weights with your accepted cases.",
+    "audit": "Tell who did what and when, and check that nothing of that was changed.",
     "backup": "Copy everything that is kept to another folder, also while people work.",
     "compare": "Measure all methods on the same objects, in one table.",
     "convert": "Write an image or a mask in another format, or a data set in another layout.",
@@ -32,6 +33,7 @@ COMMANDS = {  # a file beside this one, and the function in it, with what the li
     "import": "Take a data set in as cases, with its masks to go on from.",
     "methods": "List the installed methods.",
     "replay": "Make a mask again from the log of how it was made.",
+    "pseudonyms": "Tell whose pseudonyms they are.",
     "pull": "Fetch series from an archive (PACS) as cases.",
     "push": "Send masks to an archive (PACS).",
     "receive": "Receive series that scanners and archives send, as cases.",

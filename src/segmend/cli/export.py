@@ -22,6 +22,7 @@ from segmend.results.archive import Wanted, archive, check_kinds
 from segmend.results.case_result import CaseResult, newest_result, result_of
 from segmend.results.training import FOLDERS, folder_of, free_stem
 from segmend.store import Store
+from segmend.store.audit import deeds_of
 from segmend.store.records import STATUSES, CaseRecord
 from segmend.store.worklist import CaseFilter
 
@@ -109,27 +110,36 @@ def export(
                 raise SettingsError(
                     "A data set is of all cases that the options find; got a session or --as beside it."
                 )
-            _write_layout(store, _chosen(store, chosen, cases), layout, Path(out), force=force, as_json=as_json)
+            data_set = _chosen(store, chosen, cases)
+            _note(store, data_set, layout=layout)
+            _write_layout(store, data_set, layout, Path(out), force=force, as_json=as_json)
             return
         folders = weights_of(weights, "mend")
         anonymous = patient == "anonymous"
         if out.lower().endswith(".zip"):
             asked = [kind if kind in FOLDERS else f".{kind.lstrip('.')}" for kind in wanted] or list(USUAL)
             check_kinds(asked)
-            values = _write_archive(
-                store, session, _chosen(store, chosen, cases), Path(out), Wanted(asked, anonymous, folders)
-            )
+            named = () if session is None else (store.session_record(session).case,)
+            exported = _chosen(store, chosen, named or cases)
+            _note(store, exported, kinds=asked, patient=patient)
+            values = _write_archive(store, session, exported, Path(out), Wanted(asked, anonymous, folders))
             say(values, [f"{out}: {_cases(values['cases'])} looked at."], as_json=as_json)
             return
         if session is None:
             raise SettingsError(f"The file of all cases needs a name that ends in .zip; got {out}.")
         result = result_of(store, session)
         suffix = kinds.suffix_of(Path(out))
+        _note(store, [result.case], kind=suffix, patient=patient)
         kinds.write_result(Path(out), result, suffix, anonymous=anonymous, weights=folders)
     values = _said(out, result)
     note = _loses_overlap(suffix, result)
     lines = [f"{out}: {', '.join(values['labels']) or 'no labels'}.", *([FLAT] if note else [])]
     say({**values, "note": FLAT if note else None}, lines, as_json=as_json)
+
+
+def _note(store: Store, cases: list[CaseRecord], **detail: Any) -> None:
+    """Have the audit say that these cases are exported."""
+    store.audit.add_where_possible(*deeds_of("", "exported", [(case.id, case.project) for case in cases], **detail))
 
 
 def _sessions(store: Store) -> list[dict[str, Any]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from segmend.cli.anonymising import anonymise_options, pseudonyms_at
 from segmend.cli.layouts import SOME_LEFT_OUT, find_data_set
 from segmend.cli.place import open_store, place_options
 from segmend.cli.reading import read_case, read_image
@@ -14,6 +16,7 @@ from segmend.cli.words import as_json, say
 from segmend.datasets.case import Case, stacked
 from segmend.datasets.folder import NAMES
 from segmend.errors import DiskFullError, ReadOnlyError, SegmendError
+from segmend.io.anonymise import Patient, Profile, pseudonym_of
 from segmend.store import Store
 from segmend.store.given import add_masks
 
@@ -30,6 +33,7 @@ from segmend.store.given import add_masks
 @click.option("--modality", default="", metavar="CODE", help="What the images are, such as CT or MR.")
 @click.option("--masks/--no-masks", default=True, help="Take the masks in as well, as the first version of each case.")
 @click.option("--skip-existing", is_flag=True, help="Leave out cases whose name the project has already.")
+@anonymise_options
 @place_options
 @as_json
 def import_(
@@ -40,6 +44,8 @@ def import_(
     modality: str,
     masks: bool,
     skip_existing: bool,
+    profile: Profile | None,
+    pseudonyms: str | None,
     data: Path,
     database: str | None,
     blobs: str | None,
@@ -49,6 +55,8 @@ def import_(
 
     Cases keep their split, names and labels: `segmend export --layout` gives them back in any layout. A case that
     cannot be read stops no other one: they are listed at the end, and the exit code is 1.
+
+    Of an image its voxels alone are kept. With --anonymise cases get pseudonyms in place of the names of their files.
 
     \b
     Example:
@@ -60,6 +68,7 @@ def import_(
     added: list[dict[str, Any]] = []
     left_out: list[tuple[str, str]] = []
     skipped = 0
+    title = _titles(profile, pseudonyms, data)
     with open_store(data, database, blobs) as store:
         if project not in {known.name for known in store.projects()}:
             store.add_project(project)
@@ -68,12 +77,12 @@ def import_(
             split = of.get(case.name, "")
             if splits and split not in splits:
                 continue
-            if skip_existing and case.title in there:
+            if skip_existing and title(case) in there:
                 skipped += 1
                 continue
             try:
                 about = {"project": project, "modality": modality, "split": split}
-                added.append(_add(store, case, about, masked=case.name not in lacking))
+                added.append(_add(store, case, title(case), about, masked=case.name not in lacking))
             except (DiskFullError, ReadOnlyError):
                 raise
             except SegmendError as error:
@@ -94,10 +103,25 @@ def import_(
         click.get_current_context().exit(SOME_LEFT_OUT)
 
 
-def _add(store: Store, case: Case, about: dict[str, Any], *, masked: bool) -> dict[str, Any]:
+def _titles(profile: Profile | None, url: str | None, data: Path) -> Callable[[Case], str]:
+    """Return what says how a case is called: as its files are, or by a pseudonym of that."""
+    if profile is None:
+        return lambda case: case.title
+    kept = pseudonyms_at(url, data)
+    key = kept.key
+
+    def title(case: Case) -> str:
+        pseudonym = pseudonym_of(["file", case.title], key)
+        kept.keep([Patient(pseudonym, case.title, "", "")])
+        return pseudonym
+
+    return title
+
+
+def _add(store: Store, case: Case, title: str, about: dict[str, Any], *, masked: bool) -> dict[str, Any]:
     """Return the new case of one of a data set; nothing of it stays where its masks cannot be kept."""
     image, labels = read_case(case) if masked else (stacked([read_image(path) for path in case.image_files]), None)
-    added = store.add_case(store.free_name(case.title, project=about["project"]), image, **about)
+    added = store.add_case(store.free_name(title, project=about["project"]), image, **about)
     session = None
     try:
         if labels is not None and labels.any():

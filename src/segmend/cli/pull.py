@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
 import click
 
+from segmend.cli.anonymising import anonymise_options, cleaned
 from segmend.cli.place import open_store, place_options
 from segmend.cli.reading import read_images, read_series
 from segmend.cli.words import archive_options, as_json, open_archive, say
 from segmend.errors import ArchiveError
+from segmend.io.anonymise import Profile
 from segmend.io.dicomweb import ArchivedSeries, Progress, Study
 from segmend.io.dimse import AnyArchive
 from segmend.store import Store
+from segmend.store.pseudonyms import Cleaned
 
 # Files between two lines of progress.
 STEP = 50
@@ -34,6 +37,7 @@ STEP = 50
 @click.option("--study", default="", metavar="UID", help="List the series of this study, or say where --series is.")
 @click.option("--series", multiple=True, metavar="UID", help="Fetch this series as a case (repeatable).")
 @click.option("--project", default="default", show_default=True, help="The project of new cases.")
+@anonymise_options
 @place_options
 @as_json
 def pull(
@@ -48,6 +52,8 @@ def pull(
     study: str,
     series: tuple[str, ...],
     project: str,
+    profile: Profile | None,
+    pseudonyms: str | None,
     data: Path,
     database: str | None,
     blobs: str | None,
@@ -68,7 +74,8 @@ def pull(
     archive = open_archive(address, credentials)
     if series:
         with open_store(data, database, blobs) as store:
-            fetched = [_fetch(archive, study, uid, project, data, store) for uid in series]
+            names = Names(profile, pseudonyms)
+            fetched = [_fetch(archive, study, uid, project, data, store, names) for uid in series]
         found = [case for cases in fetched for case in cases]
         say(found, [f"{case['case']}  {case['name']}" for case in found], as_json=as_json)
         return
@@ -94,7 +101,17 @@ def _line_of_series(one: ArchivedSeries) -> str:
     return "  ".join(word for word in (one.uid, one.modality, one.description, count) if word)
 
 
-def _fetch(archive: AnyArchive, study: str, uid: str, project: str, data: Path, store: Store) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Names:
+    """What becomes of what names a patient."""
+
+    profile: Profile | None
+    pseudonyms: str | None
+
+
+def _fetch(
+    archive: AnyArchive, study: str, uid: str, project: str, data: Path, store: Store, names: Names
+) -> list[dict[str, Any]]:
     """Return the new cases of a series; none where anything of it fails."""
     where = study or archive.find_series(uid).study
     data.mkdir(parents=True, exist_ok=True)
@@ -106,28 +123,30 @@ def _fetch(archive: AnyArchive, study: str, uid: str, project: str, data: Path, 
             raise ArchiveError(f"The archive sent other files than those of the series {uid}.")
         if project not in {known.name for known in store.projects()}:
             store.add_project(project)
-        return _add(store, folder, uid, project)
+        with cleaned(folder, names.profile, names.pseudonyms, data) as kept:
+            return _add(store, kept, uid, project)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _add(store: Store, folder: Path, uid: str, project: str) -> list[dict[str, Any]]:
+def _add(store: Store, kept: Cleaned, uid: str, project: str) -> list[dict[str, Any]]:
     """Return the new cases of the images that a series is, all or none."""
     cases: list[dict[str, Any]] = []
     try:
-        for info, read in read_images(folder):
+        for info, read in read_images(kept.place):
+            name = kept.name(info, info.name or info.modality or "case")
             case = store.add_case(
-                store.free_name(info.name or info.modality or "case", project=project),
-                read(),
+                store.free_name(name, project=project),
+                kept.noted(read()),
                 project=project,
                 modality=info.modality,
-                source=folder,
+                source=kept.place,
                 patient=info.patient,
                 study_date=info.study_date,
                 description=info.study,
                 frame=info.frame,
             )
-            cases.append({"case": case.id, "name": case.name, "series": uid, "shape": list(case.shape)})
+            cases.append({"case": case.id, "name": case.name, "series": kept.uid(uid), "shape": list(case.shape)})
     except BaseException:
         for one in cases:
             store.delete_case(one["case"])

@@ -21,20 +21,20 @@ from segmend.io.apart import READ_SECONDS, Apart
 
 def read_image(path: str | Path, *, series: str | None = None, fourth: str = "channels", frame: int = 0) -> Image:
     """Return the image in a file or a folder, as `io.read` does."""
-    with _apart() as apart:
+    with reading_apart() as apart:
         read = io.read if apart is None else apart.image
         return read(Path(path), series=series, fourth=fourth, frame=frame)
 
 
 def read_series(path: str | Path) -> tuple[io.SeriesInfo, ...]:
     """Return what a path holds, as `io.series` does."""
-    with _apart() as apart:
+    with reading_apart() as apart:
         return (io.series if apart is None else apart.series)(Path(path))
 
 
 def read_images(path: Path) -> Iterator[tuple[io.SeriesInfo, Callable[[], Image]]]:
     """Yield all images that a path holds, each to be read before the next one is asked for."""
-    with _apart() as apart:
+    with reading_apart() as apart:
         if apart is None:
             yield from io.images(path)
             return
@@ -44,13 +44,13 @@ def read_images(path: Path) -> Iterator[tuple[io.SeriesInfo, Callable[[], Image]
 
 def read_mask(path: str | Path, image: Image) -> LabelMap:
     """Return the label map in a file, laid on an image's grid, as `io.read_mask` does."""
-    with _apart() as apart:
+    with reading_apart() as apart:
         return io.read_mask(path, image) if apart is None else apart.mask(Path(path), image)[0]
 
 
 def read_case(case: Case) -> tuple[Image, LabelMap]:
     """Return the image of a data set's case and its label map, as `Case.read` does."""
-    with _apart() as apart:
+    with reading_apart() as apart:
         read = partial(_image_and_labels, case)
         # Masks are no larger than images, and a case may have them in another folder.
         return read() if apart is None else apart.pair(case.name, read, [*case.image_files] * 2 or [case.folder])
@@ -62,7 +62,8 @@ def _image_and_labels(case: Case) -> tuple[Image, LabelMap]:
 
 
 @contextmanager
-def _apart() -> Iterator[Apart | None]:
+def reading_apart() -> Iterator[Apart | None]:
+    """Give what reads files in a process of its own; None where nothing can be written for it."""
     try:
         folder = TemporaryDirectory(prefix="segmend-")
     except OSError:

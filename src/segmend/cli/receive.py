@@ -13,8 +13,10 @@ from typing import Any
 
 import click
 
+from segmend.cli.anonymising import anonymise_options
 from segmend.cli.place import open_store, place_options
 from segmend.errors import SettingsError
+from segmend.io.anonymise import Profile
 
 
 @click.command()
@@ -30,6 +32,7 @@ from segmend.errors import SettingsError
     "--quiet-seconds", default=10.0, show_default=True, type=click.FloatRange(0.1, 3600),
     help="A series is a case when nothing of it has come for so long.",
 )  # fmt: skip
+@anonymise_options
 @place_options
 def receive(
     title: str,
@@ -38,6 +41,8 @@ def receive(
     peers: tuple[str, ...],
     project: str,
     quiet_seconds: float,
+    profile: Profile | None,
+    pseudonyms: str | None,
     data: Path,
     database: str | None,
     blobs: str | None,
@@ -66,7 +71,8 @@ def receive(
         if store.read_only is not None:
             raise SettingsError(f"{store.read_only} Nothing can be received.")
         data.mkdir(parents=True, exist_ok=True)
-        reading = Reading(ServerSettings(data))
+        wanted = {} if profile is None else {project: profile}
+        reading = Reading(ServerSettings(data, anonymise=wanted, pseudonyms_url=pseudonyms))
         received = Received(store, reading, data, project=project, quiet_seconds=quiet_seconds)
         tempfile.tempdir = str(received.scratch)  # where files are while they come: on the disk that they stay on
         with listening(title, host, port, allowed, received.take) as at:

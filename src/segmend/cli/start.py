@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from segmend.cli.anonymising import profiles_of, pseudonyms_option
 from segmend.cli.place import place_options
 from segmend.cli.words import Megabytes, archives_of, device_options
 from segmend.errors import SettingsError
@@ -114,6 +115,15 @@ LIMITS: dict[str, type[int] | type[float]] = {
     help="A TOML file that names archives (PACS) and who may enter, which cases may be fetched from.",
 )
 @click.option(
+    "--anonymise",
+    multiple=True,
+    metavar="[PROJECT=]PROFILE",
+    envvar="SEGMEND_ANONYMISE",
+    show_envvar=True,
+    help="Anonymise what comes in by uploads and from archives: basic, or basic-shifted. Repeat for more projects.",
+)
+@pseudonyms_option
+@click.option(
     "--label-studio", metavar="URL", help="Where Label Studio is, whose tasks' pictures are fetched from there."
 )
 @click.option(
@@ -170,6 +180,8 @@ def start(
     log_format: Form,
     log_requests: bool,
     archives: Path | None,
+    anonymise: tuple[str, ...],
+    pseudonyms: str | None,
     label_studio: str | None,
     label_studio_token: str | None,
     method: str,
@@ -203,6 +215,8 @@ def start(
         allowed_frames=tuple(page.rstrip("/") for page in frames),
         link_folders=link_folders,
         archives={} if archives is None else archives_of(archives),
+        anonymise=profiles_of(anonymise),
+        pseudonyms_url=pseudonyms,
         label_studio=None if label_studio is None else label_studio.rstrip("/"),
         label_studio_token=label_studio_token,
         method=card(method).id,

@@ -37,6 +37,7 @@ from segmend import errors
 from segmend.core.image import Image, Index, LabelMap
 from segmend.errors import FileError, LimitError, UserError
 from segmend.io import reader
+from segmend.io.anonymise import Anonymised, Patient, Profile
 from segmend.io.series import SeriesInfo
 from segmend.io.sizes import USUAL, Limits
 from segmend.io.slides import Pixels, Slide
@@ -159,6 +160,11 @@ class Apart:
         grid = [image.shape, image.affine.tolist()]
         reply = self._reply(path, mask=str(path), grid=grid)
         return np.load(reply["map"]), {int(value): str(name) for value, name in reply["names"].items()}
+
+    def anonymise(self, place: Path, profile: Profile, key: bytes, target: Path) -> Anonymised:
+        """Do what `anonymise.anonymise` does."""
+        reply = self._reply(place, anonymise=str(place), profile=profile, key=key.hex(), into=str(target))
+        return Anonymised(tuple(Patient(*values) for values in reply["patients"]), tuple(reply["warnings"]))
 
     def pair(self, name: str, read: Callable[[], Pair], paths: Sequence[Path]) -> Pair:
         """Return an image and its label map as a function reads them from some paths; it is sent pickled."""

@@ -264,7 +264,7 @@ def patient_of(header: Dataset) -> str:
     letters = _plain(header.get("PatientName")).partition("=")[0]  # behind it the same in other letters
     name = ", ".join(part for part in letters.split("^")[:2] if part.strip())
     number = _plain(header.get("PatientID"))
-    return " ".join(part for part in (name, f"({number})" if number else "") if part)[:MAX_TEXT]
+    return " ".join(part for part in (name, f"({number})" if number and number != name else "") if part)[:MAX_TEXT]
 
 
 def _day(header: Dataset) -> str:

@@ -6,12 +6,14 @@ It is asked with one line of JSON and answers with lines:
     {"one": path, "choice": {"series": uid, "fourth": "channels", "frame": 0}, ...}
     {"mask": path, "grid": [shape, affine], ...}
     {"series": path, ...}
+    {"anonymise": path, "profile": name, "key": hexadecimal, "into": path, ...}
     {"slides": [path], ...}, {"whole": path, "target": path, ...}
     {"slide": path, "region_seconds": s, ...}
     {"pair": text, ...}         a pickled function in base64 that returns an image and its label map
     {"info": [...]}             what will be read now
     {"voxels": path, "affine": [...], "notes": [...]}, {"map": path, "names": {...}}, {"found": [...]},
     {"is": true} for each of the slides, {"size": [height, width], "um": ..., "notes": [...]} of the slide,
+    {"patients": [[...]], "warnings": [...]},
     those of an image with the "map" beside them, or {"error": [class, sentence]}
     {"done": true}
 
@@ -40,6 +42,7 @@ from numpy.typing import NDArray
 from segmend.core.image import Image
 from segmend.errors import LimitError, UserError
 from segmend.io import files, slides
+from segmend.io.anonymise import anonymise
 from segmend.io.sizes import Limits, limited
 
 
@@ -70,6 +73,8 @@ def answer(requests: TextIO, replies: TextIO) -> None:
             elif "whole" in request:
                 image, kept = slides.whole(Path(request["whole"]), Path(request["target"]))
                 _say_image(image, request, replies, kept=str(kept))
+            elif "anonymise" in request:
+                _answer_anonymised(request, replies)
             elif "series" in request:
                 _say(replies, found=[astuple(info) for info in files.series(request["series"])])
             else:
@@ -105,6 +110,12 @@ def _say_error(error: UserError, replies: TextIO) -> None:
 def _say(replies: TextIO, **values: Any) -> None:
     replies.write(json.dumps(values) + "\n")
     replies.flush()
+
+
+def _answer_anonymised(request: dict[str, Any], replies: TextIO) -> None:
+    key = bytes.fromhex(request["key"])
+    done = anonymise(Path(request["anonymise"]), request["profile"], key, Path(request["into"]))
+    _say(replies, patients=[astuple(patient) for patient in done.patients], warnings=list(done.warnings))
 
 
 def _answer_images(request: dict[str, Any], requests: TextIO, replies: TextIO) -> None:

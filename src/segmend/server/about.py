@@ -15,7 +15,7 @@ from segmend.runtime.budget import resident_bytes
 from segmend.server.access.auth import cookie_name
 from segmend.server.replies import PROBLEMS
 from segmend.server.schemas import FormatJson, HealthJson, MethodJson
-from segmend.server.state import SharedNow, shared
+from segmend.server.state import SharedNow, UserNow, shared
 
 router = APIRouter(prefix="/api", tags=["server"], responses=PROBLEMS)
 
@@ -81,10 +81,11 @@ def formats() -> Response:
 
 
 @router.post("/logout", status_code=204, summary="End this browser's login; the token opens the server again")
-def logout(request: Request, here: SharedNow) -> Response:
+def logout(request: Request, here: SharedNow, who: UserNow) -> Response:
     login = request.scope["state"].get("login")
     if login is not None:
         here.logins.end(login)
+        here.looks.note_logout(who)
     response = Response(status_code=204)
     response.delete_cookie(cookie_name(here.settings), path="/", httponly=True, samesite="strict")
     return response

@@ -49,8 +49,9 @@ from segmend.core.atomic import sweep_parts
 from segmend.errors import SegmendError, SettingsError, StoreError
 from segmend.runtime.budget import limit_arenas
 from segmend.server import about, operations, replies, requests
-from segmend.server.access import auth, login_page, people, projects, rights
+from segmend.server.access import audits, auth, login_page, people, projects, rights
 from segmend.server.access.logins import LOGINS_FOLDER, Logins
+from segmend.server.access.looks import Looks
 from segmend.server.access.tokens import TOKEN_FILE, with_token
 from segmend.server.cases import archives, cases, exports, slides
 from segmend.server.cases.archived import Archived, look_quietly
@@ -103,13 +104,18 @@ def create_app(settings: ServerSettings) -> FastAPI:
     replies.add_handlers(app, shared.told)
     app.add_middleware(PackText)
     app.add_middleware(
-        auth.Gate, settings=settings, accounts=shared.store.accounts, logins=shared.logins, tell=shared.told
+        auth.Gate,
+        settings=settings,
+        accounts=shared.store.accounts,
+        logins=shared.logins,
+        looks=shared.looks,
+        tell=shared.told,
     )
     app.add_middleware(replies.CatchErrors)
     app.add_middleware(requests.Observe, log_requests=settings.log_requests)
     parts = (
         about, slides, cases, projects, people, readings, sessions, masks, exports, measuring, archives, live,
-        operations, login_page,
+        operations, login_page, audits,
     )  # fmt: skip
     for module in parts:
         app.include_router(module.router)
@@ -157,7 +163,7 @@ def _open(settings: ServerSettings) -> Shared:
     visits, archived = Visits(store, sessions, settings), Archived(store, sessions, settings)
     imports = Imports(store, reading, settings, told)
     pictures = Pictures(store, visits, reading, settings)
-    return Shared(settings, store, sessions, reading, logins, told, visits, archived, imports, pictures)
+    return Shared(settings, store, sessions, reading, logins, Looks(store), told, visits, archived, imports, pictures)
 
 
 def _make_private(data: Path) -> None:

@@ -619,7 +619,9 @@ class UploadedJson(BaseModel):
     cases: list[CaseJson]
     left_out: Annotated[list[LeftOutJson], Field(description="files that are no case, a hundred at most")]
     left_out_count: int
-    copies: Annotated[list[str], Field(description="sentences on cases whose voxels were there already")]
+    copies: Annotated[
+        list[str], Field(description="sentences on cases whose voxels were there already, and on text in pixels")
+    ]
 
 
 class SessionJson(BaseModel):
@@ -796,6 +798,30 @@ class MemberJson(BaseModel):
     everywhere: Annotated[RoleName | None, Field(description="the role in all projects")]
     disabled: bool
     invited: Annotated[bool, Field(description="has not chosen a password yet")]
+
+
+class EntryJson(BaseModel):
+    """One thing that somebody did."""
+
+    number: int
+    at: str
+    person: Annotated[str, Field(description="`local`: without an account; `server`: by itself; `unknown`: nobody's")]
+    action: str
+    project: str
+    case: Annotated[str, Field(description="by id; the case may be deleted")]
+    session: str
+    detail: dict[str, Any]
+    hash: Annotated[str, Field(description="SHA-256 of the hash before it and of all above")]
+
+
+class AuditJson(BaseModel):
+    entries: list[EntryJson]
+
+
+class AuditCheckJson(BaseModel):
+    entries: int
+    head: Annotated[str, Field(description="number and hash of the last sound entry")]
+    damage: Annotated[list[str], Field(description="where an entry was changed or taken away; empty: nowhere")]
 
 
 class NewRoleJson(BaseModel):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from segmend.errors import SettingsError
+from segmend.io.anonymise import PROFILES, Profile
 from segmend.io.apart import READ_SECONDS
 from segmend.io.dimse import AnyArchive
 from segmend.runtime.budget import DEFAULT_BYTES
@@ -43,6 +44,8 @@ class ServerSettings:
     allowed_origins: tuple[str, ...] = ()  # pages of other servers that may talk to this one
     allowed_frames: tuple[str, ...] = ()  # pages of other servers that may show this one's in a frame
     archives: Mapping[str, AnyArchive] = field(default_factory=dict)  # that series may be fetched from, by their names
+    anonymise: Mapping[str, Profile] = field(default_factory=dict)  # what comes in, by project; "" is every other one
+    pseudonyms_url: str | None = None  # whose pseudonyms they are; None: a SQLite file in the data folder
     label_studio: str | None = None  # from where pictures of Label Studio's tasks are fetched
     label_studio_token: str | None = None  # by which it gives them out; None: by the one that it names itself
     link_folders: tuple[Path, ...] = ()  # folders of this machine that cases may be read from
@@ -89,6 +92,9 @@ class ServerSettings:
         for name in self.archives:
             if not name.strip() or not name.isprintable() or len(name) > MAX_NAME:
                 raise SettingsError(f"An archive needs a name of at most {MAX_NAME} characters; got {name[:80]!r}.")
+        for profile in self.anonymise.values():
+            if profile not in PROFILES:
+                raise SettingsError(f"Cases are anonymised by {' or '.join(PROFILES)}; got {profile!r}.")
         if self.cache_bytes < 0:
             raise SettingsError(f"A server's memory for what it keeps needs to be 0 or more; got {self.cache_bytes}.")
         if self.max_waiting < 1:
@@ -114,6 +120,14 @@ class ServerSettings:
     @property
     def blobs(self) -> str:
         return self.blobs_url or str(self.data / "blobs")
+
+    @property
+    def pseudonyms(self) -> str:
+        return self.pseudonyms_url or f"sqlite:///{self.data / 'pseudonyms.db'}"
+
+    def profile_of(self, project: str) -> Profile | None:
+        """Return by what cases of a project are anonymised when they come; None: they are not."""
+        return self.anonymise.get(project, self.anonymise.get(""))
 
     @property
     def local(self) -> bool:

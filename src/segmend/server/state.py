@@ -11,6 +11,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from segmend.server.access.logins import Logins
+from segmend.server.access.looks import Looks
 from segmend.server.cases.archived import Archived
 from segmend.server.cases.imports import Imports
 from segmend.server.cases.reading import Reading
@@ -32,6 +33,7 @@ class Shared:
     sessions: OpenSessions
     reading: Reading
     logins: Logins
+    looks: Looks  # for the audit
     told: Told  # what a client is told of an error
     visits: Visits  # viewers of others
     archived: Archived  # the store as an archive

@@ -12,8 +12,9 @@ from __future__ import annotations
 import hashlib
 import secrets
 import unicodedata
+from copy import copy
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -21,6 +22,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from segmend.errors import ConflictError, NotFoundError, SettingsError
 from segmend.store import tables
+from segmend.store.audit import LOCAL, SERVER, UNKNOWN, Deed, note
 from segmend.store.database import Database
 from segmend.store.records import EVERYTHING_ALLOWED, ROLES, Member, Role, Roles, User, readable
 
@@ -38,8 +40,15 @@ class Accounts:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._by = ""  # who changes something
         self._hasher = PasswordHasher()
         self._nobodys = ""  # a hash that no password has, made when it is first needed
+
+    def by(self, user: str) -> Self:
+        """Return the same accounts for who changes them, as the audit is to say."""
+        signed = copy(self)
+        signed._by = user
+        return signed
 
     def add(
         self,
@@ -66,6 +75,12 @@ class Accounts:
             if project is not None and role is not None:
                 _check_project(connection, project)
                 connection.execute(insert(MEMBERS).values(project=project, user=name, role=role))
+            ways = {"password": hashed is not None, "token": digest is not None}
+            note(
+                connection,
+                Deed(self._by, "account", detail={"of": name, "what": "added", **ways}),
+                Deed(self._by, "role", project or "", detail={"of": name, "role": role}),
+            )
         return self.get(name)
 
     def everybody(self) -> list[User]:
@@ -78,6 +93,12 @@ class Accounts:
         with self._database.reading() as connection:
             return _user(self._row(connection, name))
 
+    def is_one(self, name: str) -> bool:
+        """Tell whether there is a user of this name."""
+        with self._database.reading() as connection:
+            query = select(USERS.c.name).where(USERS.c.name == name)
+            return readable(name) and connection.scalar(query) is not None
+
     def set_token(self, name: str, token: str | None) -> None:
         """Give a user another token, or none; the old one then opens nothing."""
         digest = _token_digest(token)
@@ -88,20 +109,22 @@ class Accounts:
             ):
                 raise ConflictError("Somebody has this token already; choose another.")
             connection.execute(update(USERS).where(USERS.c.name == name).values(token_hash=digest))
+            note(connection, Deed(self._by, "account", detail={"of": name, "what": _what("token", digest)}))
 
     def set_password(self, name: str, password: str | None) -> None:
         """Give a user another password, or none; whoever logged in with the old one is logged out."""
-        self._change(name, password_hash=self._hash(password))
+        self._change(name, _what("password", password), password_hash=self._hash(password))
 
     def disable(self, name: str, *, disabled: bool = True) -> None:
         """Let a user in no longer, or again."""
-        self._change(name, disabled=disabled)
+        self._change(name, "disabled" if disabled else "enabled", disabled=disabled)
 
     def remove(self, name: str) -> None:
         """Delete a user, whose token and password then open nothing; what the user did stays."""
         with self._database.writing() as connection:
             self._row(connection, name)
             connection.execute(delete(USERS).where(USERS.c.name == name))
+            note(connection, Deed(self._by, "account", detail={"of": name, "what": "removed"}))
 
     # Roles
 
@@ -118,14 +141,17 @@ class Accounts:
         """Give a user a role in all projects, or in one; None takes it away."""
         _check_role(role)
         with self._database.writing() as connection:
-            self._row(connection, name)
+            before = self._row(connection, name).role
             if project is None:
                 connection.execute(update(USERS).where(USERS.c.name == name).values(role=role))
-                return
-            _check_project(connection, project)
-            connection.execute(delete(MEMBERS).where(MEMBERS.c.user == name, MEMBERS.c.project == project))
-            if role is not None:
-                connection.execute(insert(MEMBERS).values(project=project, user=name, role=role))
+            else:
+                _check_project(connection, project)
+                here = (MEMBERS.c.user == name) & (MEMBERS.c.project == project)
+                before = connection.scalar(select(MEMBERS.c.role).where(here))
+                connection.execute(delete(MEMBERS).where(here))
+                if role is not None:
+                    connection.execute(insert(MEMBERS).values(project=project, user=name, role=role))
+            note(connection, Deed(self._by, "role", project or "", detail={"of": name, "role": role, "before": before}))
 
     def members(self, project: str) -> list[Member]:
         """Return who has a role in a project, by name."""
@@ -158,6 +184,7 @@ class Accounts:
             connection.execute(delete(INVITATIONS).where(INVITATIONS.c.user == name))
             expires = datetime.now(UTC) + timedelta(days=days)
             connection.execute(insert(INVITATIONS).values(user=name, code_hash=token_hash(code), expires=expires))
+            note(connection, Deed(self._by, "account", detail={"of": name, "what": "invited"}))
         return code
 
     def invited(self, code: str) -> str | None:
@@ -173,6 +200,7 @@ class Accounts:
             if name is not None:
                 connection.execute(update(USERS).where(USERS.c.name == name).values(password_hash=hashed))
                 connection.execute(delete(INVITATIONS).where(INVITATIONS.c.user == name))
+                note(connection, Deed(name, "account", detail={"of": name, "what": "invitation accepted"}))
         return name
 
     # Who is it
@@ -205,10 +233,11 @@ class Accounts:
             return False
         return key == row.token_hash or (row.password_hash is not None and key == _password_key(row.password_hash))
 
-    def _change(self, name: str, **values: Any) -> None:
+    def _change(self, name: str, what: str, **values: Any) -> None:
         with self._database.writing() as connection:
             self._row(connection, name)
             connection.execute(update(USERS).where(USERS.c.name == name).values(**values))
+            note(connection, Deed(self._by, "account", detail={"of": name, "what": what}))
 
     def _row(self, connection: Connection, name: str) -> Row[Any]:
         row = connection.execute(select(USERS).where(USERS.c.name == name)).first() if readable(name) else None
@@ -245,7 +274,13 @@ def _normal(password: str) -> bytes:
     return unicodedata.normalize("NFKC", password[:MOST]).encode("utf-8", "surrogatepass")
 
 
+def _what(kind: str, given: str | None) -> str:
+    return f"{kind} {'set' if given is not None else 'taken away'}"
+
+
 def _check_name(name: str) -> None:
+    if name.strip().casefold() in (LOCAL, SERVER, UNKNOWN):
+        raise SettingsError(f"The name {name.strip()!r} stands for nobody's account in the audit; choose another.")
     if not name.strip() or len(name) > tables.NAME_LENGTH or not readable(name):
         raise SettingsError(f"A user's name needs 1 to {tables.NAME_LENGTH} readable characters; got {name[:40]!r}.")
 

@@ -23,6 +23,7 @@ from sqlalchemy import Column, Connection, MetaData, Row, Table, Text, delete, f
 from segmend.core.atomic import write_bytes
 from segmend.errors import SettingsError, StoreError
 from segmend.store import tables
+from segmend.store.audit import rows_to_copy
 from segmend.store.blobs import Blobs
 from segmend.store.checksums import PIECE, Checksum, Summed
 from segmend.store.store import Store
@@ -31,6 +32,8 @@ from segmend.store.store import Store
 MARK = "backup.json"
 # Tables that are of a running server, not of what it keeps.
 NOT_COPIED = ("leases", "leftovers")
+# The table that is only added to, in a copy, too.
+ADDED_TO = "audit"
 # Rows that are sent to a database at once, and bytes of answers after which they are sent earlier.
 ROWS, BYTES = 500, 16 << 20
 
@@ -184,8 +187,13 @@ def _copy_rows(origin: Connection, copy: Connection, gone: set[str], summed: dic
     series = {Path(key).stem for key in gone if "/series/" in key}
     sessions: set[str] = set()
     for table in reversed(tables.metadata.sorted_tables):
-        copy.execute(delete(table))
+        if table.name != ADDED_TO:
+            copy.execute(delete(table))
+    for entries in rows_to_copy(origin, copy):
+        copy.execute(insert(tables.audit), entries)
     for table in _as_stored():
+        if table.name == ADDED_TO:
+            continue
         for rows in _batches(origin, table):
             kept = [row for row in rows if row.get("case") not in cases and row.get("session") not in sessions]
             if table.name == "cases":

@@ -11,6 +11,7 @@ from sqlalchemy import Row, delete, insert, select
 from segmend.core.image import Index, whole
 from segmend.errors import LimitError, NotFoundError, SettingsError
 from segmend.store import tables
+from segmend.store.audit import Deed, note
 from segmend.store.database import Database
 from segmend.store.records import CaseRecord, Comment, readable
 
@@ -38,6 +39,7 @@ class Comments:
         with self._database.writing() as connection:
             values = {"id": comment.id, "case": case.id, "user": user, "at": comment.at, "text": text, "place": place}
             connection.execute(insert(COMMENTS).values(values))
+            note(connection, Deed(user, "commented", case.project, case.id, detail={"comment": comment.id}))
         return comment
 
     def of_case(self, case: str) -> list[Comment]:
@@ -46,10 +48,14 @@ class Comments:
         with self._database.reading() as connection:
             return [_comment(row) for row in connection.execute(query)]
 
-    def delete(self, comment: str) -> None:
+    def delete(self, comment: str, *, user: str = "") -> None:
         with self._database.writing() as connection:
-            if not connection.execute(delete(COMMENTS).where(COMMENTS.c.id == comment)).rowcount:
+            case = connection.scalar(select(COMMENTS.c.case).where(COMMENTS.c.id == comment))
+            if case is None:
                 raise NotFoundError("There is no such comment.")
+            connection.execute(delete(COMMENTS).where(COMMENTS.c.id == comment))
+            project = connection.scalar(select(tables.cases.c.project).where(tables.cases.c.id == case))
+            note(connection, Deed(user, "deleted", project or "", case, detail={"what": "comment", "comment": comment}))
 
 
 def _comment(row: Row[Any]) -> Comment:

@@ -57,7 +57,7 @@ from segmend.store.changes import Changes, PostgresChanges, SqliteChanges, annou
 from segmend.store.private import make_folder, open_private
 
 # The newest change in migrations/versions; a test keeps it true.
-HEAD = "0013"
+HEAD = "0014"
 TIMEOUT_SECONDS = 10.0
 # Key of the lock under which servers that share a PostgreSQL migrate it: any number, the same for all.
 MIGRATION_LOCK = 7346363
@@ -400,6 +400,8 @@ def _version(connection: Connection) -> str | None:
 def _create(connection: Connection) -> None:
     """Make the tables as all migrations one after the other make them, in a quarter of their time."""
     tables.metadata.create_all(connection, checkfirst=False)
+    for sentence in tables.GUARDS[connection.dialect.name]:
+        connection.exec_driver_sql(sentence)
     connection.execute(tables.projects.insert().values(name=tables.DEFAULT_PROJECT, created=datetime.now(UTC)))
     VERSIONS.create(connection)
     connection.execute(VERSIONS.insert().values(version_num=HEAD))

@@ -8,7 +8,7 @@ in their *readings* alone until then, and not in the case, whose row everybody m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, ins
 
 from segmend.errors import ConflictError, NotFoundError, SettingsError
 from segmend.store import tables
+from segmend.store.audit import Action, Deed, note
 from segmend.store.database import Database
 from segmend.store.records import READ_STATES, READING_STATES, Read, Reading, readable
 
@@ -39,7 +40,7 @@ class Readings:
         self._database = database
 
     def plan(
-        self, cases: Sequence[str], readers: Sequence[str], *, each: int, how: How, blind: bool = True
+        self, cases: Sequence[str], readers: Sequence[str], *, each: int, how: How, blind: bool = True, by: str = ""
     ) -> dict[str, tuple[str, ...]]:
         """Give cases to readers and return who reads which; ConflictError where a case is given to somebody already.
 
@@ -65,6 +66,9 @@ class Readings:
                 for reader in chosen:
                     _add(connection, case, reader, now)
                 given[case] = chosen
+            projects = _projects(connection, given)
+            deeds = (Deed(by, "assigned", projects[case], case, detail={"to": list(to)}) for case, to in given.items())
+            note(connection, *deeds)
         return given
 
     def pull(self, reader: str, project: str, *, unseen: bool = False) -> str | None:
@@ -89,6 +93,7 @@ class Readings:
                 found = connection.scalar(free.limit(1))
                 if found is not None:
                     _add(connection, found, reader, datetime.now(UTC))
+                    note(connection, Deed(reader, "assigned", project, found, detail={"to": [reader]}))
         return found
 
     def of_case(self, case: str) -> Read | None:
@@ -141,11 +146,14 @@ class Readings:
             done = select(func.count()).where(READINGS.c.case == case, READINGS.c.state == DONE)
             state = FINISHED if connection.scalar(done) == wanted else OPEN
             connection.execute(update(READS).where(READS.c.case == case).values(state=state, agreement=None))
+            project = _projects(connection, [case])[case]
+            deed: Action = "done" if finished else "reopened"
+            note(connection, Deed(reader, deed, project, case, row.session or "", {"what": "reading"}))
         found = self.of_case(case)
         assert found is not None
         return found
 
-    def release(self, case: str, reader: str) -> None:
+    def release(self, case: str, reader: str, *, by: str = "") -> None:
         """Take a case from a reader who has not begun it; the last one's case is given to nobody any longer."""
         with self._database.writing() as connection:
             if _row(connection, case, reader).session is not None:
@@ -156,6 +164,8 @@ class Readings:
                 connection.execute(delete(READS).where(READS.c.case == case))
             else:
                 connection.execute(update(READS).where(READS.c.case == case).values(wanted=left))
+            project = _projects(connection, [case])[case]
+            note(connection, Deed(by, "assigned", project, case, detail={"taken from": [reader]}))
 
     def decide_in(self, case: str, session: str) -> None:
         """Note the session that is to decide a finished read."""
@@ -225,6 +235,16 @@ def for_others(reader: str) -> ColumnElement[bool]:
     own = select(READINGS.c.case).where(READINGS.c.reader == reader, READINGS.c.state < DONE)
     given = select(READS.c.case).where(READS.c.state != DECIDED, READS.c.case.not_in(own))
     return CASES.c.id.in_(given)
+
+
+def _projects(connection: Connection, cases: Iterable[str]) -> dict[str, str]:
+    """Return the projects of some cases."""
+    wanted = list(cases)
+    found: dict[str, str] = {}
+    for first in range(0, len(wanted), FEW):
+        query = select(CASES.c.id, CASES.c.project).where(CASES.c.id.in_(wanted[first : first + FEW]))
+        found |= {row.id: row.project for row in connection.execute(query)}
+    return found
 
 
 def _add(connection: Connection, case: str, reader: str, at: datetime) -> None:

@@ -20,8 +20,10 @@ import shutil
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy
 from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 from io import BytesIO
 from itertools import count
 from pathlib import Path
@@ -49,6 +51,7 @@ from segmend.errors import ConflictError, NotFoundError, SettingsError, ShapeErr
 from segmend.io.thumbnail import LOOKED_AT, thumbnail
 from segmend.store import tables, voxels, worklist
 from segmend.store.accounts import Accounts
+from segmend.store.audit import Action, Audit, Deed, note
 from segmend.store.blobs import Blobs
 from segmend.store.changes import Changes
 from segmend.store.checksums import Checksum, Summed, checksum_of, event_crc, file_checksum, patch_crc, values_crc
@@ -82,6 +85,8 @@ Record = TypeVar("Record")
 WRITING, DELETING = "writing", "deleting"
 # Age at which blobs without a row are taken for a killed server's: no upload takes longer.
 ABANDONED = timedelta(hours=1)
+# What the audit calls the setting of a status.
+_DEEDS: Mapping[str, Action] = {"done": "done", "rejected": "rejected", "accepted": "accepted", "open": "reopened"}
 # Columns of a case that follow from the others.
 DERIVED = frozenset({"crc32", "folded"})
 # Series beside one case's image: more than that nobody looks at.
@@ -109,8 +114,10 @@ class Store:
         self.originals = Originals(database)
         self.readings = Readings(database)
         self.comments = Comments(database)
+        self.audit = Audit(database)
         self._database = database
         self._blobs = blobs
+        self._user = ""  # who does what no method names a user for
         self._checked: dict[str, tuple[int, int, int]] = {}  # blobs that were read once, as their files were then
 
     @classmethod
@@ -160,6 +167,13 @@ class Store:
         root = Path(folder).absolute()
         return cls.open(URL.create("sqlite", database=str(root / "segmend.db")), str(root / "blobs"))
 
+    def by(self, user: str) -> Self:
+        """Return the same store for who does things in it, as the audit is to say; it need not be closed."""
+        signed = copy(self)
+        signed._user = _user(user)
+        signed.accounts = self.accounts.by(user)
+        return signed
+
     def close(self) -> None:
         self._database.close()
 
@@ -198,6 +212,7 @@ class Store:
             if connection.scalar(select(tables.projects.c.name).where(tables.projects.c.name == name)):
                 raise ConflictError(f"There is a project {name!r} already; choose another name.")
             connection.execute(insert(tables.projects).values(name=project.name, created=project.created))
+            note(connection, Deed(self._user, "added", project.name, detail={"what": "project"}))
         return project
 
     def projects(self) -> list[Project]:
@@ -225,6 +240,7 @@ class Store:
         with self._database.writing() as connection:
             table = tables.projects
             connection.execute(update(table).where(table.c.name == name).values(template=values))
+            note(connection, Deed(self._user, "settings", name, detail={"labels": len(values)}))
         return self.project(name)
 
     # Cases
@@ -284,6 +300,7 @@ class Store:
                 worklist.keep_words(connection, case.id, case.name, case.patient, case.description)
                 _add_checksums(connection, case.id, written)
                 _remove_leftover(connection, _folder(case.id))
+                note(connection, Deed(self._user, "added", project, case.id, detail={"what": "case"}))
         return case
 
     def cases(self, project: str | None = None) -> list[CaseRecord]:
@@ -370,9 +387,10 @@ class Store:
         """Return the case after it was found done, or rejected, or opened again; the comment replaces the old one."""
         if len(comment) > worklist.MAX_COMMENT or not all(readable(line) for line in comment.splitlines()):
             raise SettingsError(f"A comment needs at most {worklist.MAX_COMMENT} readable characters.")
-        self.case(case_id)
+        project = self.case(case_id).project
         with self._database.writing() as connection:
             worklist.set_status(connection, case_id, status, comment, user=_user(user), at=_now())
+            note(connection, Deed(user, _DEEDS[status], project, case_id))
         return self.case(case_id)
 
     def twin_of(self, case_id: str) -> CaseRecord | None:
@@ -444,6 +462,7 @@ class Store:
     def add_field(self, case_id: str, field: Field, events: Sequence[Event] = (), *, user: str = "") -> SessionRecord:
         """Return a new session of a region of a slide, which begins with these events."""
         self._slide_of(case_id)
+        project = self.case(case_id).project
         field = replace(field, begun=len(events))
         record = SessionRecord(uuid4().hex, case_id, _user(user), _now(), field)
         begun = Session(field.shape)
@@ -464,6 +483,8 @@ class Store:
             labels = [{"session": record.id, "value": v, "name": one.name} for v, one in begun.labels.items()]
             if labels:
                 connection.execute(insert(tables.labels), labels)
+            begun_with = {"what": "field of view", "events": len(events)}
+            note(connection, Deed(user, "added", project, case_id, record.id, begun_with))
         return record
 
     def fields(self, case_id: str) -> list[SessionRecord]:
@@ -506,6 +527,8 @@ class Store:
                 connection.execute(insert(tables.series).values(**asdict(series), crc32=_series_crc(series)))
                 _add_checksums(connection, case_id, {key: summed.checksum})
                 _remove_leftover(connection, key)
+                detail = {"what": "series", "series": series.id}
+                note(connection, Deed(self._user, "added", case.project, case_id, detail=detail))
         return series
 
     def series(self, case_id: str) -> list[SeriesRecord]:
@@ -526,11 +549,14 @@ class Store:
 
     def delete_series(self, series_id: str) -> None:
         """Take an image away that was shown beside a case's own."""
-        key = _series_key(self.one_series(series_id).case, series_id)
+        case = self.case(self.one_series(series_id).case)
+        key = _series_key(case.id, series_id)
         with self._database.writing() as connection:
             connection.execute(delete(tables.series).where(tables.series.c.id == series_id))
             connection.execute(delete(tables.blobs).where(tables.blobs.c.key == key))
             _add_leftover(connection, key, DELETING)
+            detail = {"what": "series", "series": series_id}
+            note(connection, Deed(self._user, "deleted", case.project, case.id, detail=detail))
         self._discard(key)
 
     def thumbnail(self, case_id: str) -> bytes:
@@ -605,10 +631,11 @@ class Store:
 
     def delete_case(self, case_id: str) -> None:
         """Delete a case with its sessions, masks and blobs."""
-        self.case(case_id)
+        project = self.case(case_id).project
         with self._database.writing() as connection:
             connection.execute(delete(tables.cases).where(tables.cases.c.id == case_id))
             _add_leftover(connection, _folder(case_id), DELETING)
+            note(connection, Deed(self._user, "deleted", project, case_id, detail={"what": "case"}))
         self._discard(_folder(case_id))
 
     # Sessions
@@ -616,10 +643,11 @@ class Store:
     def add_session(self, case_id: str, *, user: str = "") -> SessionRecord:
         """Return a new, empty session of a case."""
         record = SessionRecord(uuid4().hex, case_id, _user(user), _now())
-        self.case(case_id)
+        project = self.case(case_id).project
         values = {"id": record.id, "case": case_id, "user": user, "created": record.created}
         with self._database.writing() as connection:
             connection.execute(insert(tables.sessions).values(values))
+            note(connection, Deed(user, "added", project, case_id, record.id, {"what": "session"}))
         return record
 
     def sessions(self, case_id: str) -> list[SessionRecord]:
@@ -707,7 +735,8 @@ class Store:
         table = tables.events
         values = {"session": session_id, "position": position, "json": event_to_json(event), "user": _user(user)}
         case = self.session_record(session_id).case
-        crc = event_crc(session_id, position, tables.to_text(values["json"]))
+        as_text = tables.to_text(values["json"])
+        crc = event_crc(session_id, position, as_text)
         with self._database.writing() as connection:
             before = select(table.c.position, table.c.created).where(table.c.session == session_id)
             last = connection.execute(before.order_by(table.c.position.desc()).limit(1)).one_or_none()
@@ -717,6 +746,9 @@ class Store:
             at, earlier = _now(), None if last is None else last.created
             connection.execute(insert(table).values(created=at, crc32=crc, **values))
             worklist.note_event(connection, case, session_id, event, user=user, at=at, last=earlier)
+            project = connection.scalar(select(tables.cases.c.project).where(tables.cases.c.id == case)) or ""
+            detail = {"event": position, "sha256": sha256(as_text.encode()).hexdigest()}
+            note(connection, Deed(user, "marked", project, case, session_id, detail))
 
     def answer(self, session_id: str, position: int, patch: Patch, *, quality: float | None = None) -> None:
         """Keep the answer to an event; it is durable when this returns. `quality` is the Dice that it expects.
@@ -775,6 +807,7 @@ class Store:
                 connection.execute(insert(tables.masks).values(values))
                 _add_checksums(connection, case.id, {key: summed.checksum})
                 _remove_leftover(connection, key)
+                note(connection, Deed(self._user, "kept", case.project, case.id, session_id, {"mask": mask.id}))
         return mask
 
     def masks(self, session_id: str) -> list[SavedMask]:
@@ -796,11 +829,14 @@ class Store:
 
     def delete_mask(self, mask_id: str) -> None:
         """Delete one mask that `add_mask` kept."""
-        key = _mask_key(self._case_of_mask(mask_id), mask_id)
+        case = self.case(self._case_of_mask(mask_id))
+        key = _mask_key(case.id, mask_id)
         with self._database.writing() as connection:
             connection.execute(delete(tables.masks).where(tables.masks.c.id == mask_id))
             connection.execute(delete(tables.blobs).where(tables.blobs.c.key == key))
             _add_leftover(connection, key, DELETING)
+            detail = {"what": "mask", "mask": mask_id}
+            note(connection, Deed(self._user, "deleted", case.project, case.id, detail=detail))
         self._discard(key)
 
     # Blobs and rows together

@@ -18,6 +18,7 @@ which region and level of the slide a session is, which then is none of that pic
 
 `reads` are cases that are to be read by one or several people, and `readings` their parts in it: what they do is
 counted there and not in `cases` until the read is decided, so that a blind reader learns nothing from the list.
+`audit` says who did what (`segmend.store.audit`).
 `labels` holds what the labels of a session were last called. An undone definition stays there until the next one:
 it is for finding cases, what labels there are the events say.
 """
@@ -319,6 +320,34 @@ leases = Table(
     Column("seen", Moment, nullable=False),  # when the viewer was last heard of
     Column("used", Moment, nullable=False),  # when its person last did something
 )
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Moment, nullable=False, index=True),
+    Column("person", String(NAME_LENGTH), nullable=False, index=True),
+    Column("action", String(20), nullable=False),
+    Column("project", String(NAME_LENGTH), nullable=False),
+    Column("case", String(32), nullable=False, index=True),  # no foreign key: entries outlive what they are about
+    Column("session", String(32), nullable=False),
+    Column("detail", Json, nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+# What has the databases themselves refuse to change or delete entries of the audit.
+GUARDS = {
+    "sqlite": tuple(
+        f"CREATE TRIGGER audit_no_{verb} BEFORE {verb.upper()} ON audit "
+        "BEGIN SELECT RAISE(ABORT, 'the audit is only ever added to'); END"
+        for verb in ("update", "delete")
+    ),
+    "postgresql": (
+        """CREATE OR REPLACE FUNCTION audit_stays() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'the audit is only ever added to'; END $$""",
+        """CREATE TRIGGER audit_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
+        FOR EACH STATEMENT EXECUTE FUNCTION audit_stays()""",
+    ),
+}
 
 leftovers = Table(
     "leftovers",

@@ -40,6 +40,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from segmend.errors import SegmendError
 from segmend.server.access.guesses import FREE, PATIENCE_SECONDS, Guesses
 from segmend.server.access.logins import LIFE_SECONDS, REVIEW_SECONDS, Logins
+from segmend.server.access.looks import Looks
 from segmend.server.access.peers import account_of, own_account
 from segmend.server.replies import problem, status_of
 from segmend.server.settings import ServerSettings, is_loopback
@@ -106,11 +107,14 @@ class NotePeer:
 class Gate:
     """The layer that lets a request through or answers it with 401, 403 or 429."""
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings, accounts: Accounts, logins: Logins, tell: Told) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: ServerSettings, accounts: Accounts, logins: Logins, looks: Looks, tell: Told
+    ) -> None:
         self._app = app
         self._settings = settings
         self._accounts = accounts
         self._logins = logins
+        self._looks = looks
         self._tell = tell
         self._guesses = Guesses()
         self._account = own_account() if settings.own_account_enters else None
@@ -177,6 +181,8 @@ class Gate:
             refusal = await self._check_token(scope, token)
             if refusal is None and in_query and scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
                 return await self._move_token_to_cookie(scope, query, token)
+            if refusal is None and self._looks.is_new_program(scope["state"]["user"]):
+                await self.note_login(scope, scope["state"]["user"], "token")
             return refusal
         login = self._login_of(headers)
         user = await run_in_threadpool(self._logins.find, login) if login else None
@@ -199,13 +205,24 @@ class Gate:
             found.append((user, key or token_hash(secret)))
             return user
 
-        refusal = await self._check_secret(scope, find)
+        refusal = await self._check_secret(scope, find, name)
         return found[0] if refusal is None else refusal
 
     async def _check_token(self, scope: Scope, token: str) -> Response | None:
         return await self._check_secret(scope, partial(self._find_user, token))
 
-    async def _check_secret(self, scope: Scope, find: Callable[[], Awaitable[str | None]]) -> Response | None:
+    async def note_login(self, scope: Scope, user: str, way: str) -> None:
+        """Have the audit say that somebody logs in."""
+        peer = (await peer_names(scope))[0]
+        await run_in_threadpool(self._looks.note_login, user, way, peer)
+
+    async def _note_failure(self, name: str, peer: str) -> None:
+        known = bool(name) and await run_in_threadpool(self._accounts.is_one, name)
+        await run_in_threadpool(self._looks.note_failed_login, name if known else "", peer)
+
+    async def _check_secret(
+        self, scope: Scope, find: Callable[[], Awaitable[str | None]], name: str = ""
+    ) -> Response | None:
         names = await peer_names(scope) if self._guesses else []
         waits = [self._guesses.wait(name, free=free) for name, free in zip(names, (FREE, FREE_BY_PROXY), strict=False)]
         if None in waits:
@@ -216,11 +233,12 @@ class Gate:
         user = await find()
         names = names or ([] if user is not None else await peer_names(scope))
         if user is None:
-            for name in names:
-                self._guesses.add(name)
+            for peer in names:
+                self._guesses.add(peer)
+            await self._note_failure(name, names[0])
             return JSONResponse({"detail": "The token is wrong."}, 401, {"WWW-Authenticate": "Bearer"})
-        for name in names[:1]:
-            self._guesses.forgive(name)
+        for peer in names[:1]:
+            self._guesses.forgive(peer)
         scope["state"]["user"] = user
         return None
 
@@ -234,7 +252,9 @@ class Gate:
 
     async def _move_token_to_cookie(self, scope: Scope, query: str, token: str) -> Response:
         """Begin a login, and return to the same address without the token in it."""
-        login = await run_in_threadpool(self._logins.begin, scope["state"]["user"], token_hash(token))
+        user = scope["state"]["user"]
+        await self.note_login(scope, user, "token in an address")
+        login = await run_in_threadpool(self._logins.begin, user, token_hash(token))
         rest = urlencode([(name, value) for name, value in parse_qsl(query) if name != "token"])
         path = "/" + quote(scope["path"].lstrip("/\\"))  # never to //another.site
         response = RedirectResponse(path + (f"?{rest}" if rest else ""), 303)

@@ -122,7 +122,7 @@ async def log_in(request: Request) -> Response:
             found.status_code, "Name and password or token do not fit."
         )
         return login_page(found.status_code, to, said=said, name=name)
-    return await _let_in(request, *found, own_path(to))
+    return await _let_in(request, *found, own_path(to), way="password" if name else "token in a form")
 
 
 async def _form(request: Request) -> dict[str, str]:
@@ -134,9 +134,10 @@ async def _form(request: Request) -> dict[str, str]:
     return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
-async def _let_in(request: Request, user: str, key: str, to: str) -> Response:
+async def _let_in(request: Request, user: str, key: str, to: str, *, way: str) -> Response:
     """Begin a login."""
     gate: Gate = request.scope["state"]["gate"]
+    await gate.note_login(request.scope, user, way)
     number = await run_in_threadpool(shared(request).logins.begin, user, key)
     response = RedirectResponse(to, 303)
     gate.set_cookie(response, number, request.scope["scheme"])
@@ -163,4 +164,4 @@ async def choose_password(request: Request) -> Response:
     key = None if name is None else await run_in_threadpool(accounts.with_password, name, secret)
     if name is None or key is None:
         return invitation_page(404, code, None)
-    return await _let_in(request, name, key, "/")
+    return await _let_in(request, name, key, "/", way="invitation")

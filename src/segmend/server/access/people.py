@@ -54,7 +54,7 @@ def set_role(
 ) -> Response:
     if name == access.user and access.roles.everywhere != "admin":
         raise ForbiddenError("One's own role is given by another admin.")
-    here.store.accounts.set_role(name, body.role, project=project)
+    here.store.by(access.user).accounts.set_role(name, body.role, project=project)
     return members(project, here)
 
 
@@ -65,7 +65,7 @@ def set_role(
     summary="Invite somebody to a project: the link, once, with which they choose a password",
 )
 def invite(project: str, body: Annotated[NewInvitationJson, Body()], here: SharedNow, access: AccessNow) -> Response:
-    accounts = here.store.accounts
+    accounts = here.store.by(access.user).accounts
     known = next((user for user in accounts.everybody() if user.name == body.name), None)
     if known is None:
         accounts.add(body.name, role=body.role, project=project)

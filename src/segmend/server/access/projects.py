@@ -17,7 +17,7 @@ from segmend.server.access.rights import AccessNow
 from segmend.server.bodies import MAX_SMALL_BYTES, Json, check_label, json_body
 from segmend.server.replies import PROBLEMS
 from segmend.server.schemas import NewTemplateJson, ProjectJson, StructureJson, body
-from segmend.server.state import SharedNow
+from segmend.server.state import SharedNow, UserNow
 from segmend.store.records import Project
 
 router = APIRouter(prefix="/api", tags=["projects"], responses=PROBLEMS)
@@ -46,9 +46,9 @@ def projects(here: SharedNow, access: AccessNow) -> Response:
     summary="Say which labels new sessions of a project begin with",
     openapi_extra=body(NewTemplateJson),
 )
-async def set_template(project: str, request: Request, here: SharedNow) -> Response:
+async def set_template(project: str, request: Request, here: SharedNow, who: UserNow) -> Response:
     labels = template_of(await json_body(request, 4 * MAX_SMALL_BYTES))
-    changed = await run_in_threadpool(here.store.set_template, project, labels)
+    changed = await run_in_threadpool(here.store.by(who).set_template, project, labels)
     return JSONResponse(project_to_json(changed))
 
 

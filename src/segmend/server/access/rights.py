@@ -19,6 +19,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from segmend.errors import ForbiddenError
+from segmend.server.access.looks import OPENING
 from segmend.server.state import Shared, shared, user
 from segmend.store import CaseRecord, SessionRecord, Store
 from segmend.store.records import EVERYTHING_ALLOWED, Read, Role, Roles, is_at_least
@@ -120,6 +121,8 @@ RIGHTS: Mapping[str, Right] = {
         "PUT /api/projects/{project}/template", "GET /api/projects/{project}/members",
         "PUT /api/projects/{project}/members/{name}", "POST /api/projects/{project}/invitations",
     ),
+    # who did what
+    **_all(Right("admin", "everywhere"), "GET /api/audit", "GET /api/audit.csv", "GET /api/audit/check"),
     # archives
     **_all(
         Right("reviewer", "asked"),
@@ -274,17 +277,23 @@ async def check_right(connection: HTTPConnection) -> None:
     state = connection.scope.setdefault("state", {})
     if not who:
         state["access"] = Access("", EVERYTHING_ALLOWED, here.store)
-        return
-    state["access"] = await run_in_threadpool(_checked, connection, here, who)
+    else:
+        state["access"] = await run_in_threadpool(_checked, connection, here, who)
+    if (route := key_of(connection)) in OPENING:
+        await run_in_threadpool(here.looks.note_route, who, route, connection.path_params)
 
 
 def _checked(connection: HTTPConnection, here: Shared, who: str) -> Access:
-    found = Access(who, here.store.accounts.roles(who), here.store)
-    right = RIGHTS.get(key_of(connection))
+    found, route = Access(who, here.store.accounts.roles(who), here.store), key_of(connection)
+    right = RIGHTS.get(route)
     if right is None:
         raise ForbiddenError("Nobody may do this yet; say so to who wrote this server.")
-    if right.role is not None:
-        _check(found, right.role, right.where, connection.path_params)
+    try:
+        if right.role is not None:
+            _check(found, right.role, right.where, connection.path_params)
+    except ForbiddenError:
+        here.looks.note_refusal(who, route, connection.path_params)
+        raise
     return found
 
 

@@ -159,17 +159,18 @@ async def send(archive: str, body: Annotated[SendJson, Body()], here: SharedNow,
     await run_in_threadpool(access.check_session, "reviewer", body.session)
     here.imports.archive(archive)
     async with here.asking:
-        sent = await run_in_threadpool(_send, here, archive, body.session, body.format)
+        sent = await run_in_threadpool(_send, here, archive, body.session, body.format, access.user)
     refused = [f"{reason:04X}h" for reason in sent.refused.values()]
     return JSONResponse({"stored": len(sent.stored), "refused": refused})
 
 
-def _send(here: Shared, archive: str, session: str, suffix: str) -> Sent:
+def _send(here: Shared, archive: str, session: str, suffix: str, who: str) -> Sent:
     result = result_now(here, session)
     if not result.case.source:
         raise FileError("This image came without DICOM files, so there is no study that an archive could file it in.")
     if not result.map.any():
         raise FileError("There is no mask to send yet.")
+    here.looks.note_taken(who, "sent", result.case, session=session, kind=suffix, to=archive)
     folder = scratch_folder(here.settings.data, "export-", elsewhere=True)
     try:
         path = folder / f"mask{suffix}"

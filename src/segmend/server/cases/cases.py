@@ -32,7 +32,7 @@ from segmend.server.schemas import (
     SeriesJson,
     UploadedJson,
 )
-from segmend.server.state import Shared, SharedNow
+from segmend.server.state import Shared, SharedNow, UserNow
 from segmend.store import CaseRecord
 from segmend.store.readings import ReadFilter
 from segmend.store.records import Read, SeriesRecord, Status
@@ -172,7 +172,7 @@ def choices(here: SharedNow, access: AccessNow) -> Response:
 async def upload(request: Request, here: SharedNow, access: AccessNow, report: Report = False) -> Response:
     async with uploads.receive(request, here.settings) as upload, here.reading.turns:
         access.check("reviewer", upload.project)
-        added = await run_in_threadpool(uploads.add_cases, here.store, here.reading, upload)
+        added = await run_in_threadpool(uploads.add_cases, here.store.by(access.user), here.reading, upload)
     return JSONResponse(added_to_json(added, report=report), 201)
 
 
@@ -193,8 +193,9 @@ async def link(
         return problem(403, detail)
     try:
         async with here.reading.turns:
+            store = here.store.by(access.user)
             added = await run_in_threadpool(
-                uploads.add_linked, here.store, here.reading, body.path, body.project, here.settings
+                uploads.add_linked, store, here.reading, body.path, body.project, here.settings
             )
     except OutsideError as error:
         return problem(403, str(error))
@@ -268,8 +269,8 @@ def _thumbnail(here: Shared, case: str, known: str) -> tuple[bytes | None, str]:
 
 
 @router.delete("/{case}", status_code=204, summary="Delete a case with its sessions and masks")
-def delete(case: str, here: SharedNow) -> Response:
-    here.store.delete_case(case)
+def delete(case: str, here: SharedNow, who: UserNow) -> Response:
+    here.store.by(who).delete_case(case)
     here.sessions.forget_case(case)
     return Response(status_code=204)
 
@@ -345,16 +346,16 @@ def series(case: str, here: SharedNow) -> Response:
     summary="Upload images to be shown beside a case's own, by where both lie in the patient",
     openapi_extra=uploads.BODY,
 )
-async def upload_series(case: str, request: Request, here: SharedNow) -> Response:
+async def upload_series(case: str, request: Request, here: SharedNow, who: UserNow) -> Response:
     await run_in_threadpool(here.store.case, case)
     async with uploads.receive(request, here.settings) as upload, here.reading.turns:
-        added = await run_in_threadpool(uploads.add_series, here.store, here.reading, upload, case)
+        added = await run_in_threadpool(uploads.add_series, here.store.by(who), here.reading, upload, case)
     return JSONResponse([series_to_json(one) for one in added], 201)
 
 
 @router.delete("/{case}/series/{series}", status_code=204, summary="Take a series away from a case")
-def delete_series(case: str, series: str, here: SharedNow) -> Response:
-    here.store.delete_series(_series_of(here, case, series).id)
+def delete_series(case: str, series: str, here: SharedNow, who: UserNow) -> Response:
+    here.store.by(who).delete_series(_series_of(here, case, series).id)
     return Response(status_code=204)
 
 
@@ -409,14 +410,14 @@ def series_to_json(series: SeriesRecord) -> dict[str, Any]:
     response_model=CaseJson,
     summary="Make one time point, or one channel, of a case a case of its own",
 )
-def add_frame(case: str, frame: Annotated[int, Path(ge=0, le=65535)], here: SharedNow) -> Response:
+def add_frame(case: str, frame: Annotated[int, Path(ge=0, le=65535)], here: SharedNow, who: UserNow) -> Response:
     known, image = here.store.case(case), here.sessions.images.get(case)
     if frame >= image.channels:
         raise NotFoundError(f"This image has channels 0 to {image.channels - 1}; there is no {frame}.")
     one = Image(
         image.voxels[frame : frame + 1], image.affine, tuple(note for note in image.notes if not is_timed([note]))
     )
-    added = here.store.add_case(
+    added = here.store.by(who).add_case(
         here.store.free_name(f"{known.name}, time {frame + 1}", project=known.project),
         one,
         project=known.project,

@@ -21,7 +21,7 @@ from segmend.server.access.rights import BLIND, AccessNow
 from segmend.server.cases.cases import FilterNow
 from segmend.server.cases.scratch import scratch_folder
 from segmend.server.replies import PROBLEMS
-from segmend.server.state import Shared, SharedNow
+from segmend.server.state import Shared, SharedNow, UserNow
 from segmend.store.records import CaseRecord
 from segmend.store.worklist import OLDEST_FIRST
 
@@ -43,12 +43,14 @@ MAX_KINDS, MAX_NAMED = 40, 1000
 def export(
     session: str,
     here: SharedNow,
+    who: UserNow,
     suffix: Annotated[str, Query(alias="format", json_schema_extra={"enum": list(KINDS)})] = ".nii.gz",
     patient: Patient = "anonymous",
 ) -> Response:
     kind_of(suffix)
     result = result_now(here, session)
     case = result.case
+    here.looks.note_taken(who, "exported", case, session=session, kind=suffix, patient=patient)
     folder = scratch_folder(here.settings.data, "export-", elsewhere=True)
     try:
         path = folder / f"{file_name(case.name)}{suffix}"
@@ -101,6 +103,7 @@ def results(
         access.check("reviewer", project)
     if any(access.is_blind(read) for read in here.store.readings.of_cases([case.id for case in found]).values()):
         raise ForbiddenError(BLIND)
+    here.looks.note_taken(access.user, "exported", *found, kinds=kinds, patient=patient)
     asked = Wanted(list(dict.fromkeys(kinds)), patient == "anonymous", here.settings.weights)
     name = file_name(found[0].name) if len(found) == 1 else file_name(wanted.project or "results")
     headers = {"Content-Disposition": f'attachment; filename="{_ascii(name)}.zip"'}

@@ -188,19 +188,21 @@ class Imports:
     def _add(self, one: Import, end: Event, folder: Path) -> list[CaseRecord]:
         """Return the new cases of the images that a series is, all or none."""
         cases: list[CaseRecord] = []
+        store = self._store.by(one.user)
         try:
-            for found in self._reading.images(folder):
-                image = found.image()
-                if found.info.uid.partition("#")[0] != one.series:
-                    raise ArchiveError(f"The archive sent other files than those of the series {one.series}.")
-                now = self._all.get(one.id, one)
-                self._note(one.id, end, "reading", now.files, now.size)
-                cases.append(add_found(self._store, found, image, folder, one.project))
+            with self._reading.cleaned(folder, one.project) as cleaned:
+                for found in self._reading.images(cleaned.place):
+                    image = found.image()
+                    if found.info.uid.partition("#")[0] != cleaned.uid(one.series):
+                        raise ArchiveError(f"The archive sent other files than those of the series {one.series}.")
+                    now = self._all.get(one.id, one)
+                    self._note(one.id, end, "reading", now.files, now.size)
+                    cases.append(add_found(store, found, image, cleaned, one.project))
             with self._lock:
                 if end.is_set():
                     raise CancelledImportError
         except BaseException:
             for case in cases:
-                self._store.delete_case(case.id)
+                store.delete_case(case.id)
             raise
         return cases

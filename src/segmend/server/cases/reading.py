@@ -21,6 +21,7 @@ import numpy as np
 from segmend import io
 from segmend.core.image import Image, LabelMap
 from segmend.errors import UserError
+from segmend.io.anonymise import anonymise
 from segmend.io.apart import Apart, Found, raising
 from segmend.io.archive import unpack
 from segmend.io.series import SeriesInfo
@@ -29,6 +30,7 @@ from segmend.io.slides import Slide, SlideFile, is_slide, may_be_slide, whole
 from segmend.runtime.memory import free_memory
 from segmend.server.cases.scratch import scratch_folder
 from segmend.server.settings import ServerSettings
+from segmend.store.pseudonyms import Cleaned, Pseudonyms
 
 # Bytes that a mask's voxel may take: layers of several segments, as numbers of 8 bytes.
 MASK_BYTES = 64
@@ -39,6 +41,7 @@ class Reading:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
+        self._pseudonyms = Pseudonyms(settings.pseudonyms)
         self._apart = settings.read_apart and bool(sys.executable)  # a program that holds Python may have none
         self.turns = asyncio.Semaphore(settings.readers)  # taken before a thread is, which others need meanwhile
 
@@ -59,6 +62,28 @@ class Reading:
             return
         with self._folder() as folder:
             yield from Apart(folder, self.limits, self._settings.read_seconds).images(place)
+
+    @contextmanager
+    def cleaned(self, place: Path, project: str) -> Iterator[Cleaned]:
+        """Give the files at a path as they may become cases of a project: anonymised where that is wanted."""
+        profile = self._settings.profile_of(project)
+        if profile is None:
+            yield Cleaned(place)
+            return
+        key = self._pseudonyms.key
+        target = scratch_folder(self._settings.data, "upload-")
+        try:
+            if self._apart:
+                with self._folder() as folder:
+                    apart = Apart(folder, self.limits, self._settings.read_seconds)
+                    done = apart.anonymise(place, profile, key, target)
+            else:
+                done = anonymise(place, profile, key, target)
+            self._pseudonyms.keep(done.patients)
+            found = Cleaned(target, True, done.warnings, key) if done.patients else Cleaned(place, True)
+            yield found
+        finally:
+            shutil.rmtree(target, ignore_errors=True)
 
     def mask(self, path: Path, image: Image) -> tuple[LabelMap, dict[int, str]]:
         """Return the label map in a file, laid on an image's grid, and what its objects are called."""

@@ -27,6 +27,7 @@ from segmend.server.cases.reading import Reading
 from segmend.server.cases.uploads import add_found
 from segmend.server.work import log_failure
 from segmend.store import CaseRecord, Store
+from segmend.store.pseudonyms import Cleaned
 
 log = logging.getLogger("segmend.server")
 FOLDER, REFUSED = "received", "refused-"
@@ -121,6 +122,18 @@ class Received:
 
     def _make(self, folder: Path) -> list[CaseRecord]:
         """Return the new cases of a series, all or none."""
+        with self._reading.cleaned(folder, self._project) as cleaned:
+            cases, earlier = self._make_of(cleaned)
+        for case_id in earlier:
+            if not self._store.sessions(case_id):
+                with suppress(NotFoundError):  # somebody else was faster
+                    self._store.delete_case(case_id)
+        shutil.rmtree(folder, ignore_errors=True)
+        return cases
+
+    def _make_of(self, cleaned: Cleaned) -> tuple[list[CaseRecord], list[str]]:
+        """Return the new cases of files as they may be kept, and the earlier ones of their series."""
+        folder = cleaned.place
         header, _ = load_header(next(folder.iterdir()))
         earlier = self._earlier(str(header.SeriesInstanceUID), folder)
         if self._project not in {known.name for known in self._store.projects()}:
@@ -129,19 +142,14 @@ class Received:
         try:
             for found in self._reading.images(folder):
                 image = found.image()
-                case = add_found(self._store, found, image, folder, self._project)
+                case = add_found(self._store, found, image, cleaned, self._project)
                 cases.append(case)
                 self._store.originals.keep(case.id, original_of(folder, image))
         except BaseException:
             for case in cases:
                 self._store.delete_case(case.id)
             raise
-        for case_id in earlier:
-            if not self._store.sessions(case_id):
-                with suppress(NotFoundError):  # somebody else was faster
-                    self._store.delete_case(case_id)
-        shutil.rmtree(folder, ignore_errors=True)
-        return cases
+        return cases, earlier
 
     def _earlier(self, series: str, folder: Path) -> list[str]:
         """Put the files of earlier cases of a series beside its new ones; return these cases."""

@@ -306,8 +306,12 @@ def field_slices(
     responses={200: {"content": {"application/octet-stream": {}}}},
 )
 def export(
-    case: str, here: SharedNow, suffix: Annotated[Literal[".geojson", ".tif"], Query(alias="format")] = ".geojson"
+    case: str,
+    here: SharedNow,
+    who: UserNow,
+    suffix: Annotated[Literal[".geojson", ".tif"], Query(alias="format")] = ".geojson",
 ) -> Response:
+    here.looks.note_taken(who, "exported", here.store.case(case), kind=suffix)
     found, states = _slide_now(here, case), here.sessions.slides.states(case)
     marked, labels = marked_in(states), labels_of(states)
     folder = scratch_folder(here.settings.data, "export-", elsewhere=True)

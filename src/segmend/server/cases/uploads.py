@@ -33,6 +33,7 @@ from segmend.server.cases.scratch import scratch_folder
 from segmend.server.replies import UnreadableError
 from segmend.server.settings import ServerSettings
 from segmend.store import CaseRecord, Store
+from segmend.store.pseudonyms import Cleaned
 from segmend.store.records import SeriesRecord
 from segmend.store.slides import add_slide
 
@@ -250,7 +251,7 @@ class Added:
 
     cases: list[CaseRecord]
     left_out: list[LeftOut]
-    copies: list[str]  # sentences on cases whose voxels were there already
+    copies: list[str]  # sentences on cases whose voxels were there already, and on what to look for
 
 
 def add_cases(store: Store, reading: Reading, upload: Upload) -> Added:
@@ -302,15 +303,25 @@ def _add(store: Store, reading: Reading, places: list[Path], project: str) -> Ad
             refused.append(_without_place(error, place))
             added.left_out.append(LeftOut(name, str(refused[-1])))
 
-    for place in places:
+    def take_all(cleaned: Cleaned) -> None:
+        place = cleaned.place
         slides = _slides_in(place, reading)
         for path in slides:
-            add(path.name, place, partial(_add_slide, store, reading, path, project))
+            add(path.name, place, partial(_add_slide, store, reading, path, project, cleaned))
             path.unlink()
         if slides and not any(path.is_file() for path in (place, *place.rglob("*"))):
-            continue
+            return
         for found in reading.images(place):
-            add(found.info.name, place, partial(_add_case, store, found, place, project))
+            add(found.info.name, place, partial(_add_case, store, found, cleaned, project))
+
+    for origin in places:
+        try:
+            with reading.cleaned(origin, project) as cleaned:
+                take_all(cleaned)
+                added.copies.extend(cleaned.warnings)
+        except UserError as error:  # of the place as a whole
+            refused.append(_without_place(error, origin))
+            added.left_out.append(LeftOut(origin.name, str(refused[-1])))
     if not added.cases:
         raise refused[0]  # a place without an image is refused, so there is one
     if refused:
@@ -324,25 +335,27 @@ def _slides_in(place: Path, reading: Reading) -> list[Path]:
     return [path for path, found in zip(files, reading.are_slides(files), strict=True) if found]
 
 
-def _add_slide(store: Store, reading: Reading, path: Path, project: str) -> CaseRecord:
+def _add_slide(store: Store, reading: Reading, path: Path, project: str, cleaned: Cleaned) -> CaseRecord:
+    if cleaned.anonymous:
+        raise FileError("Slides are not anonymised: their labels and descriptions may name the patient.")
     name = store.free_name(case_name(path.name) or "slide", project=project)
     return add_slide(store, path, name, project=project, scratch=path.parent, read=reading.whole_slide)
 
 
-def _add_case(store: Store, found: Found, place: Path, project: str) -> CaseRecord:
-    return add_found(store, found, found.image(), place, project)
+def _add_case(store: Store, found: Found, cleaned: Cleaned, project: str) -> CaseRecord:
+    return add_found(store, found, found.image(), cleaned, project)
 
 
-def add_found(store: Store, found: Found, image: Image, place: Path, project: str) -> CaseRecord:
+def add_found(store: Store, found: Found, image: Image, cleaned: Cleaned, project: str) -> CaseRecord:
     """Return the new case of an image that was read from a path."""
     info = found.info
-    name = store.free_name(case_name(info.name) or info.modality or "case", project=project)
+    name = cleaned.name(info, case_name(info.name) or info.modality or "case")
     return store.add_case(
-        name,
-        image,
+        store.free_name(name, project=project),
+        cleaned.noted(image),
         project=project,
         modality=info.modality,
-        source=place if info.modality else None,
+        source=cleaned.place if info.modality else None,
         patient=info.patient,
         study_date=info.study_date,
         description=info.study,
@@ -365,12 +378,14 @@ def add_linked_series(
 
 def _series(store: Store, reading: Reading, places: list[Path], case: str) -> list[SeriesRecord]:
     added: list[SeriesRecord] = []
+    project = store.case(case).project
     try:
         for place in places:
-            for found in reading.images(place):
-                image, info = found.image(), found.info
-                name = case_name(info.name) or info.modality or "series"
-                added.append(store.add_series(case, name, image, modality=info.modality, frame=info.frame))
+            with reading.cleaned(place, project) as cleaned:
+                for found in reading.images(cleaned.place):
+                    image, info = cleaned.noted(found.image()), found.info
+                    name = cleaned.name(info, case_name(info.name) or info.modality or "series")
+                    added.append(store.add_series(case, name, image, modality=info.modality, frame=info.frame))
     except UserError as error:
         for one in added:
             store.delete_series(one.id)

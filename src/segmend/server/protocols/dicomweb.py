@@ -25,7 +25,7 @@ from segmend.io.originals import DicomJson, Instance, frame_of, pieces_of, to_te
 from segmend.server.cases.archived import LOOKING_SECONDS, STUDY_TAGS, Archived, Segmentation, values_of
 from segmend.server.protocols.routes import ToldRoute
 from segmend.server.replies import UnreadableError
-from segmend.server.state import Shared, SharedNow
+from segmend.server.state import Shared, SharedNow, UserNow
 from segmend.store.originals import Known
 
 ROOT = "/dicom-web"
@@ -198,6 +198,13 @@ class _Series:
         number = sessions.index(session) if session in sessions else 0
         return self._here.archived.segmentation(session, number)
 
+    def note(self, who: str) -> None:
+        """Note that somebody fetches it, or what its files say."""
+        known = self.known if self.known is not None else self._session[1] if self._session is not None else None
+        assert known is not None
+        kind = "DICOM" if self.known is not None else "DICOM mask"
+        self._here.looks.note_download(who, self._here.store.case(known.case), kind=kind)
+
     def listed(self) -> list[DicomJson]:
         if self.known is not None:
             return [_listed(one.sop_class, one.uid, one.number, one.frames) for one in self.files]
@@ -243,22 +250,28 @@ def _listed(sop_class: str, uid: str, number: int, frames: int) -> DicomJson:
 
 
 @router.get("/studies/{study}/metadata")
-def study_metadata(study: str, here: SharedNow) -> Response:
+def study_metadata(study: str, here: SharedNow, who: UserNow) -> Response:
     found = [str(about["0020000E"]["Value"][0]) for about in _series(here.archived, study)]
     if not found:
         raise _nothing("study")
-    lists = [_Series(here, study, series).metadata()[1:-1] for series in found]
+    holders = [_Series(here, study, series) for series in found]
+    for holder in holders:
+        holder.note(who)
+    lists = [holder.metadata()[1:-1] for holder in holders]
     return Response(b"[" + b",".join(lists) + b"]", media_type=JSON)
 
 
 @router.get("/studies/{study}/series/{series}/metadata")
-def series_metadata(study: str, series: str, here: SharedNow) -> Response:
-    return Response(_Series(here, study, series).metadata(), media_type=JSON)
+def series_metadata(study: str, series: str, here: SharedNow, who: UserNow) -> Response:
+    holder = _Series(here, study, series)
+    holder.note(who)
+    return Response(holder.metadata(), media_type=JSON)
 
 
 @router.get("/studies/{study}/series/{series}/instances/{instance}/metadata")
-def instance_metadata(study: str, series: str, instance: str, here: SharedNow) -> Response:
+def instance_metadata(study: str, series: str, instance: str, here: SharedNow, who: UserNow) -> Response:
     holder = _Series(here, study, series)
+    holder.note(who)
     if holder.known is None:
         made = holder.mask()
         if made is None or made.uid != instance:
@@ -268,22 +281,27 @@ def instance_metadata(study: str, series: str, instance: str, here: SharedNow) -
 
 
 @router.get("/studies/{study}/series/{series}")
-def series_files(study: str, series: str, here: SharedNow) -> Response:
+def series_files(study: str, series: str, here: SharedNow, who: UserNow) -> Response:
     holder = _Series(here, study, series)
+    holder.note(who)
     uids = [str(one["00080018"]["Value"][0]) for one in holder.listed()]
     return _parts([(DICOM, partial(holder.pieces, uid)) for uid in uids], DICOM)
 
 
 @router.get("/studies/{study}/series/{series}/instances/{instance}")
-def instance_file(study: str, series: str, instance: str, here: SharedNow) -> Response:
+def instance_file(study: str, series: str, instance: str, here: SharedNow, who: UserNow) -> Response:
     holder = _Series(here, study, series)
+    holder.note(who)
     pieces = holder.pieces(instance)  # refuses what is not there before anything is sent
     return _parts([(DICOM, lambda: pieces)], DICOM)
 
 
 @router.get("/studies/{study}/series/{series}/instances/{instance}/frames/{numbers}")
-def frames(study: str, series: str, instance: str, numbers: str, request: Request, here: SharedNow) -> Response:
+def frames(
+    study: str, series: str, instance: str, numbers: str, request: Request, here: SharedNow, who: UserNow
+) -> Response:
     holder = _Series(here, study, series)
+    holder.note(who)
     if holder.known is None:
         raise NotFoundError("A segmentation is given as a whole file, not by frames.")
     case, name = holder.known.case, holder.instance(instance).name

@@ -79,7 +79,7 @@ async def predict(request: Request, here: SharedNow, who: UserNow) -> Response:
         raise UnreadableError(f"Marks need one task, and a list of at most {MOST_MARKS}.")
     interface = Interface(said.get("label_config"))
     address = _address(tasks[0], interface.variable)
-    case = await run_in_threadpool(here.pictures.case_of, address)
+    case = await run_in_threadpool(here.pictures.case_of, address, who)
     session = await run_in_threadpool(here.visits.session_at, case, who)
     async with open_session(here, session) as opened:
         shape, name = opened.session.shape, _label_of(marks)

@@ -197,19 +197,20 @@ def _counts(here: Shared) -> Json:
 
 @router.put("/datastore/image")
 @router.put("/datastore/")
-async def add_image(request: Request, here: SharedNow, image: Text = "") -> Response:
+async def add_image(request: Request, here: SharedNow, who: UserNow, image: Text = "") -> Response:
     async with received_form(request, here.settings) as form, here.reading.turns:
         path = form.file("file")
         if path is None:
             raise UnreadableError("The form needs an image in the field 'file'.")
         name = image or case_name(path.name)
-        await run_in_threadpool(_brought, here, path, name)
+        await run_in_threadpool(_brought, here, path, name, who)
     return JSONResponse({"image": name})
 
 
 @router.api_route("/datastore/image", methods=["GET", "HEAD"])
-def get_image(image: Text, here: SharedNow) -> Response:
+def get_image(image: Text, here: SharedNow, who: UserNow) -> Response:
     case = _case(here, image)
+    here.looks.note_download(who, here.store.case(case), kind="image")
     folder = scratch_folder(here.settings.data, "export-", elsewhere=True)
     try:
         io.write_image(folder / f"{case}.nrrd", here.sessions.images.get(case))
@@ -231,6 +232,7 @@ def get_label(label: Text, here: SharedNow, access: AccessNow, tag: Text = "fina
     sessions = [record for record in here.store.sessions(case) if access.sees(read, project, record)]
     if not sessions:
         raise NotFoundError("There is no mask of this image yet.")
+    here.looks.note_download(who, here.store.case(case), kind="mask")
     folder = scratch_folder(here.settings.data, "export-", elsewhere=True)
     try:
         own = [record.id for record in sessions if record.user == who]
@@ -369,7 +371,7 @@ async def _place(here: Shared, form: Form, image: str, session_id: str, access: 
         return (await run_in_threadpool(here.store.session_record, session)).case, session
     if (path := form.file("file")) is not None:
         async with here.reading.turns:
-            case = await run_in_threadpool(_brought, here, path, image)
+            case = await run_in_threadpool(_brought, here, path, image, who)
     elif image:
         case = await run_in_threadpool(_case, here, image)
     else:
@@ -468,8 +470,8 @@ def _visitors(here: Shared) -> list[CaseRecord]:
     return here.store.cases(VIEWERS)
 
 
-def _brought(here: Shared, path: Path, name: str) -> str:
-    return here.visits.case_of(_read(here, path), name)
+def _brought(here: Shared, path: Path, name: str, who: str) -> str:
+    return here.visits.case_of(_read(here, path), name, who=who)
 
 
 def _read(here: Shared, path: Path) -> Image:

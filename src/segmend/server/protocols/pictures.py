@@ -45,7 +45,7 @@ class Pictures:
         self._known: OrderedDict[str, str] = OrderedDict()
         self._lock = Lock()
 
-    def case_of(self, address: str) -> str:
+    def case_of(self, address: str, who: str) -> str:
         """Return the case of the picture at an address, or in it."""
         inline = INLINE.match(address)
         with self._lock:
@@ -55,7 +55,8 @@ class Pictures:
                 return self._store.case(case).id
             except NotFoundError:  # it was swept
                 pass
-        case = self._read(_decoded(address[inline.end() :]) if inline else self._fetch(address))
+        content = _decoded(address[inline.end() :]) if inline else self._fetch(address)
+        case = self._read(content, who)
         if not inline:
             with self._lock:
                 self._known[address] = case
@@ -63,7 +64,7 @@ class Pictures:
                     self._known.popitem(last=False)
         return case
 
-    def _read(self, content: bytes) -> str:
+    def _read(self, content: bytes, who: str) -> str:
         folder = scratch_folder(self._settings.data, "upload-")
         try:
             (folder / "picture").write_bytes(content)
@@ -71,7 +72,7 @@ class Pictures:
                 image = found.image()
                 if not image.flat:
                     raise UnreadableError("Label Studio's tasks need pictures here; this one is a volume.")
-                return self._visits.case_of(image)
+                return self._visits.case_of(image, who=who)
             raise UnreadableError("The task's picture holds no image.")
         finally:
             shutil.rmtree(folder, ignore_errors=True)

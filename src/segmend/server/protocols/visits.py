@@ -40,6 +40,7 @@ from segmend.server.sessions.wire import EMPTY_BOX
 from segmend.server.settings import ServerSettings
 from segmend.server.work import log_failure
 from segmend.store import Store
+from segmend.store.audit import SERVER
 from segmend.store.visitors import VIEWERS, Lease
 
 # A lease ends when its person has done nothing for so long.
@@ -137,7 +138,7 @@ class Visits:
 
     def bring(self, lease: Lease, image: Image, who: str) -> Lease:
         """Begin with an image, which is a new case unless it was here before; return the lease as it is then."""
-        case_id = self.case_of(image)
+        case_id = self.case_of(image, who=who)
         session_id = self._empty_session(lease, case_id) or self._store.add_session(case_id, user=who).id
         turned = self._store.visitors.turn_to(lease, session=session_id, label=1)
         self._remember(lease, Shown(session_id, frozenset()))
@@ -147,23 +148,24 @@ class Visits:
             opened.warm(self._settings.method)
         return turned
 
-    def case_of(self, image: Image, name: str = "") -> str:
+    def case_of(self, image: Image, name: str = "", *, who: str = "") -> str:
         """Return the case of a visitor's image, a new one unless it was here before, under this name if it has one."""
         digest = digest_of(image)
         if name:
             digest = hashlib.sha256(f"{digest} {name}".encode("utf-8", "replace")).hexdigest()
-        return self._store.visitors.case_with(digest) or self._add_case(image, digest, name or f"Image {digest[:8]}")
+        there = self._store.visitors.case_with(digest)
+        return there or self._add_case(image, digest, name or f"Image {digest[:8]}", who)
 
     def session_at(self, case_id: str, who: str) -> str:
         """Return the session that somebody began last at a case, a new one where there is none."""
         own = [record.id for record in self._store.sessions(case_id) if record.user == who]
         return own[-1] if own else self._store.add_session(case_id, user=who).id
 
-    def _add_case(self, image: Image, digest: str, name: str) -> str:
+    def _add_case(self, image: Image, digest: str, name: str, who: str) -> str:
         if VIEWERS not in {project.name for project in self._store.projects()}:
             with suppress(ConflictError):
-                self._store.add_project(VIEWERS)
-        case = self._store.add_case(name, image, project=VIEWERS)
+                self._store.by(SERVER).add_project(VIEWERS)
+        case = self._store.by(who).add_case(name, image, project=VIEWERS)
         self._store.visitors.add_image(case.id, digest)
         return case.id
 
@@ -191,7 +193,7 @@ class Visits:
 
     def _delete(self, case_id: str) -> None:
         with suppress(NotFoundError):  # somebody else was faster
-            self._store.delete_case(case_id)
+            self._store.by(SERVER).delete_case(case_id)
         self._sessions.forget_case(case_id)
 
     # Objects and prompts

@@ -64,7 +64,7 @@ def readers(project: str, here: SharedNow) -> Response:
 
 
 @router.post("/projects/{project}/readings", status_code=201, response_model=GivenJson, summary="Give cases to readers")
-def plan(project: str, body: Annotated[PlanJson, Body()], here: SharedNow) -> Response:
+def plan(project: str, body: Annotated[PlanJson, Body()], here: SharedNow, access: AccessNow) -> Response:
     if project == VIEWERS:
         raise SettingsError("Images that viewers bring are not given to readers.")
     known = {one.user.name for one in here.store.accounts.members(project)}
@@ -76,7 +76,9 @@ def plan(project: str, body: Annotated[PlanJson, Body()], here: SharedNow) -> Re
             raise SettingsError(f"The cases need to be of the project {project!r}; another one came.")
         if record.slide:
             raise SettingsError("Slides are not given to readers, for all their fields of view share one mask.")
-    given = here.store.readings.plan(cases, body.readers, each=body.each, how=body.how, blind=body.blind)
+    given = here.store.readings.plan(
+        cases, body.readers, each=body.each, how=body.how, blind=body.blind, by=access.user
+    )
     counts = {name: sum(name in chosen for chosen in given.values()) for name in body.readers}
     return JSONResponse({"cases": len(given), "readers": counts}, 201)
 
@@ -143,7 +145,7 @@ def _iso(moment: datetime | None) -> str | None:
 )
 def release(case: str, reader: str, here: SharedNow, access: AccessNow) -> Response:
     _judged(access, case)
-    here.store.readings.release(case, reader)
+    here.store.readings.release(case, reader, by=access.user)
     return Response(status_code=204)
 
 
@@ -316,6 +318,7 @@ def agreement_of(project: str, here: SharedNow, access: AccessNow) -> Response:
     responses={200: {"content": {"text/csv": {}}}},
 )
 def agreement_table(project: str, here: SharedNow, access: AccessNow) -> Response:
+    here.looks.note_list(access.user, project, kind="agreement")
     out = io.StringIO()
     writer = csv.writer(out)
     head = ("case", "name", "state", "one", "other", "label", "dice", "seconds_one", "seconds_other")
@@ -379,5 +382,5 @@ def uncomment(case: str, comment: str, here: SharedNow, access: AccessNow) -> Re
         raise NotFoundError("There is no such comment on this case.")
     if found.user != access.user:
         access.check("admin", here.store.case(case).project)
-    here.store.comments.delete(comment)
+    here.store.comments.delete(comment, user=access.user)
     return Response(status_code=204)

@@ -1,0 +1,76 @@
+"""A server that anonymises what comes: nothing of it names the patient, and who may can find whose it is."""
+
+from __future__ import annotations
+
+import json
+import stat
+
+import numpy as np
+import pydicom
+import pytest
+
+from segmend.core.image import Image
+from segmend.io import write_image
+from segmend.store.pseudonyms import Pseudonyms
+from tests.server.dicom import slices
+from tests.server.running import clicked, defined, http, in_thread, settings
+
+SECRETS = (b"Doe", b"Jane", b"12345", b"19700101", b"20240101")
+
+
+@pytest.fixture(scope="module")
+def careful(tmp_path_factory):
+    data = tmp_path_factory.mktemp("careful")
+    with in_thread(settings(data, anonymise={"": "basic"})) as running:
+        yield running
+
+
+def upload(client, *files):
+    return client.post("/api/cases", files=[("files", file) for file in files], params={"report": True})
+
+
+def test_nothing_of_an_upload_names_the_patient(careful, tmp_path):
+    paths = slices(tmp_path, planes=3, rows=5, columns=7)
+    files = [(f"DOE_JANE/{number}", path.read_bytes()) for number, path in enumerate(paths)]
+    study = str(pydicom.dcmread(paths[0]).StudyInstanceUID)
+    with http(careful) as client:
+        first = upload(client, *files).raise_for_status().json()
+        [case] = first["cases"]
+        session = client.post(f"/api/cases/{case['id']}/sessions").json()["id"]
+        for event in (defined(1), clicked((0, 2, 2))):
+            client.post(f"/api/sessions/{session}/events", json=event).raise_for_status()
+        options = {"format": ".dcm", "patient": "keep"}
+        mask = client.get(f"/api/sessions/{session}/export", params=options).raise_for_status().content
+
+    assert case["name"] == f"{case['patient']} CT"
+    assert case["study_date"] == ""
+    data = careful.settings.data
+    lying = [path for path in data.rglob("*") if path.is_file() and path.name != "pseudonyms.db"]
+    assert not [(path.name, secret) for path in lying for secret in SECRETS if secret in path.read_bytes()]
+    assert not [secret for secret in (*SECRETS, study.encode()) if secret in mask]
+    (tmp_path / "mask.dcm").write_bytes(mask)
+    assert str(pydicom.dcmread(tmp_path / "mask.dcm").PatientID) == case["patient"]
+    [kept] = Pseudonyms.local(data).find()
+    assert (kept.pseudonym, kept.patient, kept.name) == (case["patient"], "12345", "Doe^Jane")
+    assert stat.S_IMODE((data / "pseudonyms.db").stat().st_mode) == 0o600
+    assert not list(data.glob("upload-*"))
+
+
+def test_other_images_lose_the_name_of_their_file(careful, tmp_path):
+    write_image(tmp_path / "jane_doe.png", Image(np.zeros((1, 1, 4, 5), np.uint8)))
+    with http(careful) as client:
+        [case] = upload(client, ("jane_doe.png", (tmp_path / "jane_doe.png").read_bytes())).json()["cases"]
+    assert case["name"] == "image"
+    assert "jane" not in json.dumps(case)
+
+
+def test_text_in_pixels_is_warned_of(careful, tmp_path):
+    path = slices(tmp_path, planes=1, rows=5, columns=7)[0]
+    image = pydicom.dcmread(path)
+    image.BurnedInAnnotation = "YES"
+    image.save_as(path)
+    with http(careful) as client:
+        told = upload(client, ("a.dcm", path.read_bytes())).raise_for_status().json()
+    warning = "Text may be burnt into 1 of 1 images (its file says so); look."
+    assert warning in told["copies"]
+    assert warning in told["cases"][0]["notes"]
