@@ -86,5 +86,6 @@ def logout(request: Request, here: SharedNow) -> Response:
     if login is not None:
         here.logins.end(login)
     response = Response(status_code=204)
-    response.delete_cookie(cookie_name(here.settings), path="/", httponly=True, samesite="strict")
+    path = f"{here.settings.root_path}/"
+    response.delete_cookie(cookie_name(here.settings), path=path, httponly=True, samesite="strict")
     return response
