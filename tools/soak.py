@@ -3,7 +3,7 @@
 Real servers are killed with SIGKILL in the middle of marks, uploads and exports, PostgreSQL in the middle of marks,
 commands in the middle of writing, `segmend adapt` in the middle of learning. After each kill everything that had been
 acknowledged is looked for: events, answers bit for bit, uploaded cases voxel for voxel, maps after undo and redo, and
-`segmend verify` over the whole store; files that a command writes are the old ones or the new ones. Then, with
+`segmend check` over the whole store; files that a command writes are the old ones or the new ones. Then, with
 --clicks, so many clicks are put down in sessions of a hundred, and the growth of the server's memory is measured.
 
 Prints a line for each kind of kill, and ends with 1 when anything was lost. The same seed kills at the same moments, as

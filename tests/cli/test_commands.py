@@ -753,25 +753,29 @@ def test_a_store_is_verified(said, tmp_path):
     with Store.local(tmp_path) as store:
         case = store.add_case("head", make("head", shape=(1, 40, 40)).image).id
         store.add_session(case)
-    assert said("verify", "--folder", tmp_path)[:2] == (
+    assert said("check", "--folder", tmp_path)[:2] == (
         0,
         "1 cases, 1 blobs (0.0 MB), 1 sessions.\nNothing is damaged.\n",
     )
     path = tmp_path / "blobs" / "cases" / case / "image.npy"
     path.write_bytes(path.read_bytes()[:-1] + b"?")
 
-    code, out, err = said("verify", "--folder", tmp_path, "--json")
+    code, out, err = said("check", "--folder", tmp_path, "--json")
 
-    assert code == 2 and err == "1 thing is damaged; see above.\n"
+    assert code == 1 and err == "1 thing is damaged; `segmend check --mend` mends what can be.\n"
     (damage,) = json.loads(out)["damage"]
     assert f"cases/{case}/image.npy is damaged: it has" in damage
+    code, out, err = said("check", "--folder", tmp_path, "--mend")
+    assert code == 2 and err == "1 thing is lost; see above.\n"
+    assert said("verify", "--folder", tmp_path)[0] == 1  # its former name
+    assert "Nothing else that is kept tells it; name a backup with --from" in out
 
 
 def test_a_store_of_before_gets_checksums(said, tmp_path):
     folder = shutil.copytree(Path(__file__).parents[1] / "landed" / "store", tmp_path / "store")
-    begun = said("verify", "--folder", folder)[1]
-    added = said("verify", "--folder", folder, "--add")[1]
-    after = said("verify", "--folder", folder)[1]
+    begun = said("check", "--folder", folder)[1]
+    added = said("check", "--folder", folder, "--add")[1]
+    after = said("check", "--folder", folder)[1]
 
     assert "3 blobs are of an older Segmend and have no checksums." in begun
     assert "3 blobs are of an older Segmend and now have checksums." in added

@@ -9,19 +9,14 @@ import ssl
 import subprocess
 import sys
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
-from pathlib import Path
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from prometheus_client.parser import text_string_to_metric_families
 
 from segmend.errors import SettingsError
 from segmend.server.app import Server
+from tests.server.certificates import Certificate, certificate_of
 from tests.server.running import PATIENCE, Client, clicked, defined, http, in_thread, rooms, settings
 
 
@@ -34,24 +29,8 @@ def values(client: httpx.Client) -> dict[tuple[str, ...], float]:
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
-    """Files of a certificate for localhost, its key, and the same key with a password."""
-    folder, key = tmp_path_factory.mktemp("tls"), ec.generate_private_key(ec.SECP256R1())
-    name, now = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")]), datetime.now(UTC)
-    names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=2))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    (folder / "chain.pem").write_bytes(made.public_bytes(pem))
-    (folder / "key.pem").write_bytes(key.private_bytes(pem, pkcs8, serialization.NoEncryption()))
-    (folder / "locked.pem").write_bytes(
-        key.private_bytes(pem, pkcs8, serialization.BestAvailableEncryption(b"password"))
-    )
-    return folder / "chain.pem", folder / "key.pem", folder / "locked.pem"
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return certificate_of(tmp_path_factory.mktemp("tls"))
 
 
 class TestTls:

@@ -161,7 +161,9 @@ class TestBlobs:
         with Store.local(tmp_path) as store:
             case, _ = filled(store)
             shutil.copytree(tmp_path / "blobs" / "cases" / case, tmp_path / "blobs" / "cases" / ("0" * 32))
-            assert list(verify(store))[-1] == Finding("leftover", f"cases/{'0' * 32}", checked=False)
+            assert list(verify(store))[-1] == Finding(
+                "leftover", f"cases/{'0' * 32}", checked=False, cure="unreferenced"
+            )
 
 
 class TestLostDatabase:

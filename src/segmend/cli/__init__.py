@@ -25,6 +25,7 @@ COMMANDS = {  # a file beside this one, and the function in it, with what the li
     "adapt": "Improve mend's weights with your accepted cases.",
     "audit": "Tell who did what and when, and check that nothing of that was changed.",
     "backup": "Copy everything that is kept to another folder, also while people work.",
+    "check": "Look for damage in what is kept, and mend what can be mended.",
     "compare": "Measure all methods on the same objects, in one table.",
     "convert": "Write an image or a mask in another format, or a data set in another layout.",
     "doctor": "Say what this machine is, and time one interaction.",
@@ -45,8 +46,9 @@ COMMANDS = {  # a file beside this one, and the function in it, with what the li
     "start": "Open the annotator in a browser.",
     "train": "Train a method on a folder of data sets.",
     "user": "Add, list, disable and remove the people who may log in.",
-    "verify": "Check that nothing that is kept is damaged.",
 }
+# Names that commands had before.
+FORMER = {"verify": "check"}
 REFUSED = 2
 INTERRUPTED = 130
 
@@ -58,6 +60,7 @@ class Commands(click.Group):
         return sorted(COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        name = FORMER.get(name, name)
         if name not in COMMANDS:
             return None
         called = f"{name}_" if iskeyword(name) else name

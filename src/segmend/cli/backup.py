@@ -19,7 +19,7 @@ def backup(backup: Path, data: Path, database: str | None, blobs: str | None, as
     """Copy everything that is kept to the folder BACKUP, also while people work.
 
     Where BACKUP is one already, it is renewed: only new voxels are copied, and what was deleted here is deleted there.
-    `segmend verify --folder BACKUP` checks it, `segmend restore BACKUP` brings it back.
+    `segmend check --folder BACKUP` checks it, `segmend restore BACKUP` brings it back.
 
     \b
     Example, every night:

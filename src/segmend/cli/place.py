@@ -42,10 +42,10 @@ def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return data_option(_database_option(_blobs_option(command)))
 
 
-def open_store(data: Path, database: str | None, blobs: str | None) -> Store:
+def open_store(data: Path, database: str | None, blobs: str | None, *, sweeping: bool = True) -> Store:
     """Return the store that these options mean, made when there is none."""
     from segmend.server.settings import ServerSettings
     from segmend.store import Store
 
     settings = ServerSettings(data, database_url=database, blobs_url=blobs)
-    return Store.open(settings.database, settings.blobs)
+    return Store.open(settings.database, settings.blobs, sweeping=sweeping)

@@ -83,9 +83,15 @@ LIMITS: dict[str, type[int] | type[float]] = {
     metavar="ADDRESS",
     envvar="SEGMEND_PROXY",
     show_envvar=True,
-    default=ServerSettings.proxies,
-    show_default=True,
-    help="Address or network of a proxy whose X-Forwarded headers are believed. Repeat for more.",
+    help="Address or network of a proxy whose X-Forwarded headers are believed; without it none is. Repeat for more.",
+)
+@click.option(
+    "--root-path",
+    default="",
+    metavar="PATH",
+    envvar="SEGMEND_ROOT_PATH",
+    show_envvar=True,
+    help="The path that a proxy serves the annotator under, such as /segmend; without it, all of a host.",
 )
 @click.option(
     "--workers",
@@ -176,6 +182,7 @@ def start(
     ssl_cert: Path | None,
     ssl_key: Path | None,
     proxies: tuple[str, ...],
+    root_path: str,
     workers: int,
     log_format: Form,
     log_requests: bool,
@@ -228,6 +235,7 @@ def start(
         ssl_cert=ssl_cert,
         ssl_key=ssl_key,
         proxies=proxies,
+        root_path=root_path,
         workers=workers,
         log_requests=log_requests,
     )

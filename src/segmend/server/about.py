@@ -87,5 +87,6 @@ def logout(request: Request, here: SharedNow, who: UserNow) -> Response:
         here.logins.end(login)
         here.looks.note_logout(who)
     response = Response(status_code=204)
-    response.delete_cookie(cookie_name(here.settings), path="/", httponly=True, samesite="strict")
+    path = f"{here.settings.root_path}/"
+    response.delete_cookie(cookie_name(here.settings), path=path, httponly=True, samesite="strict")
     return response

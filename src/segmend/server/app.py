@@ -49,7 +49,7 @@ from segmend.core.atomic import sweep_parts
 from segmend.errors import SegmendError, SettingsError, StoreError
 from segmend.runtime.budget import limit_arenas
 from segmend.server import about, operations, replies, requests
-from segmend.server.access import audits, auth, login_page, people, projects, rights
+from segmend.server.access import audits, auth, login_page, people, projects, proxies, rights
 from segmend.server.access.logins import LOGINS_FOLDER, Logins
 from segmend.server.access.looks import Looks
 from segmend.server.access.tokens import TOKEN_FILE, with_token
@@ -113,6 +113,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     )
     app.add_middleware(replies.CatchErrors)
     app.add_middleware(requests.Observe, log_requests=settings.log_requests)
+    app.add_middleware(proxies.Behind, proxies=settings.proxies, root_path=settings.root_path)
     parts = (
         about, slides, cases, projects, people, readings, sessions, masks, exports, measuring, archives, live,
         operations, login_page, audits,
@@ -280,12 +281,10 @@ class Server(uvicorn.Server):
             ws_per_message_deflate=False,  # frames are packed already
             timeout_graceful_shutdown=3,
             server_header=False,
-            forwarded_allow_ips=list(settings.proxies),
+            proxy_headers=False,  # access.proxies takes them
             ssl_certfile=settings.ssl_cert,
             ssl_keyfile=settings.ssl_key,
         )
-        config.load()
-        config.loaded_app = auth.NotePeer(config.loaded_app)
         super().__init__(config)
 
     def listen(self) -> None:
@@ -328,11 +327,13 @@ def address(settings: ServerSettings, host: str) -> str:
 
     >>> address(ServerSettings(Path("data"), port=80, token="abcdefgh"), "0.0.0.0")
     'http://localhost:80/?token=abcdefgh'
+    >>> address(ServerSettings(Path("data"), root_path="/segmend"), "127.0.0.1")
+    'http://localhost:8765/segmend/'
     """
     shown = "localhost" if host in ("0.0.0.0", "::", "127.0.0.1", "::1") else host
     shown = f"[{shown}]" if ":" in shown else shown
     query = f"?token={quote(settings.token, safe='')}" if settings.token else ""
-    return f"{settings.scheme}://{shown}:{settings.port}/{query}"
+    return f"{settings.scheme}://{shown}:{settings.port}{settings.root_path}/{query}"
 
 
 def _check_certificate(settings: ServerSettings) -> None:

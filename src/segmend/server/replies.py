@@ -26,6 +26,7 @@ from segmend.errors import (
     StoreError,
     UserError,
 )
+from segmend.server.access.proxies import path_of
 from segmend.server.told import Told
 from segmend.server.work import log_failure
 
@@ -128,7 +129,7 @@ def add_handlers(app: FastAPI, tell: Told) -> None:
         sentences = {404: "There is nothing at this address.", 405: "This address does not take this method."}
         detail = sentences.get(error.status_code, str(error.detail))
         headers = dict(error.headers or {})
-        if error.status_code == 405 and (allowed := methods_at(app, request.url.path)):
+        if error.status_code == 405 and (allowed := methods_at(app, path_of(request.scope))):
             headers["Allow"] = ", ".join(allowed)
         return JSONResponse({"detail": detail}, error.status_code, headers)
 

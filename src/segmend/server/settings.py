@@ -18,6 +18,8 @@ from segmend.runtime.engine import AUTO, Device
 GIGABYTE = 1 << 30
 # Characters of an archive's name.
 MAX_NAME = 60
+# A path that proxies, cookies and pages take without quoting.
+ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 # The scheme, name and port of a server, as browsers say where a page came from.
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?")
 
@@ -69,7 +71,8 @@ class ServerSettings:
     keep_visitors_days: float = 7.0  # images that viewers brought are kept so long after the last work on them
     ssl_cert: Path | None = None  # certificate chain, PEM: the server then speaks HTTPS
     ssl_key: Path | None = None  # its key; None: in the same file
-    proxies: tuple[str, ...] = ("127.0.0.1", "::1")  # whose X-Forwarded-Proto and -For are believed
+    proxies: tuple[str, ...] = ()  # addresses and networks whose X-Forwarded-For, -Proto and -Host are believed
+    root_path: str = ""  # that the server lies under behind a proxy, such as /segmend
     log_requests: bool = False  # a line in the log for each request
     late_seconds: float = 60.0  # a step of an answer that takes longer is logged, with all stacks
 
@@ -110,6 +113,9 @@ class ServerSettings:
         for proxy in self.proxies:
             if proxy != "*" and not is_network(proxy):
                 raise SettingsError(f"A proxy needs to be an IP address or network, or *; got {proxy!r}.")
+        object.__setattr__(self, "root_path", self.root_path.rstrip("/"))
+        if not ROOT_PATH.fullmatch(self.root_path):
+            raise SettingsError(f"A root path needs to be as /segmend or /tools/segmend; got {self.root_path[:80]!r}.")
         if self.late_seconds <= 0:
             raise SettingsError(f"A server's late_seconds need to be above 0; got {self.late_seconds}.")
 

@@ -128,19 +128,27 @@ class Blobs:
             except FileNotFoundError:
                 return False
 
-    def sweep_parts(self, *, older_seconds: float) -> int:
-        """Delete what killed processes left of blobs that they were writing; return how many.
+    def parts(self, *, older_seconds: float) -> list[Path]:
+        """Return what killed processes left of blobs that they were writing.
 
         Only files that are called as this class calls them, and that nobody has written to for so long.
         """
         if not self._local:
-            return 0  # a bucket shows no blob before it is complete
-        count, limit = 0, time.time() - older_seconds
+            return []  # a bucket shows no blob before it is complete
+        found, limit = [], time.time() - older_seconds
         for path in Path(self._root).rglob(f"*{PART}"):
-            with suppress(OSError):  # another server's, who has just completed it, or not ours to delete
+            with suppress(OSError):  # another server's, who has just completed it
                 if PART_NAME.fullmatch(path.name) and path.is_file() and path.stat().st_mtime < limit:
-                    path.unlink()
-                    count += 1
+                    found.append(path)
+        return found
+
+    def sweep_parts(self, *, older_seconds: float) -> int:
+        """Delete what killed processes left of blobs that they were writing; return how many."""
+        count = 0
+        for path in self.parts(older_seconds=older_seconds):
+            with suppress(OSError):  # completed or swept by another server meanwhile, or not ours to delete
+                path.unlink()
+                count += 1
         return count
 
     def _try_writing(self) -> None:

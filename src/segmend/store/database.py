@@ -156,6 +156,12 @@ class Database:
         lost = [f"a row of {row[0]} belongs to none of {row[2]}" for row in keys]
         return [line for line in found if line != "ok"] + lost
 
+    def rebuild_indexes(self) -> None:
+        """Build all indexes of a SQLite file anew from its rows."""
+        if self.sqlite:
+            with self.writing() as connection:
+                connection.execute(text("REINDEX"))
+
     def close(self) -> None:
         self._engine.dispose()
         if self._copy is not None:

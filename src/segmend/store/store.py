@@ -128,8 +128,9 @@ class Store:
         *,
         storage: Mapping[str, Any] | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
+        sweeping: bool = True,
     ) -> Self:
-        """Return the store, its tables brought up to date and its leftovers swept.
+        """Return the store, its tables brought up to date and, unless `sweeping` is False, its leftovers swept.
 
         `storage` are options for fsspec (credentials, endpoint) that should not be in a URL;
         `timeout_seconds` is how long to wait for a database that is locked or does not answer.
@@ -154,7 +155,7 @@ class Store:
         database = Database(database_url, timeout_seconds=timeout_seconds, refuse_new=refuse_new)
         try:
             store = cls(database, blobs())
-            if store.read_only is None:
+            if sweeping and store.read_only is None:
                 store.sweep()
         except BaseException:
             database.close()
@@ -490,7 +491,7 @@ class Store:
     def fields(self, case_id: str) -> list[SessionRecord]:
         """Return the sessions of a slide's fields of view, oldest first."""
         self._slide_of(case_id)
-        return [record for record in self._all_sessions(case_id) if record.field is not None]
+        return [record for record in self.all_sessions(case_id) if record.field is not None]
 
     # Series beside a case's image
 
@@ -653,9 +654,10 @@ class Store:
     def sessions(self, case_id: str) -> list[SessionRecord]:
         """Return the sessions of a case's own image, oldest first; those of a slide's fields of view are `fields`."""
         self.case(case_id)
-        return [record for record in self._all_sessions(case_id) if record.field is None]
+        return [record for record in self.all_sessions(case_id) if record.field is None]
 
-    def _all_sessions(self, case_id: str) -> list[SessionRecord]:
+    def all_sessions(self, case_id: str) -> list[SessionRecord]:
+        """Return the sessions of a case and of its fields of view, oldest first."""
         table = tables.sessions
         query = _SESSIONS.where(table.c.case == case_id).order_by(table.c.created, table.c.id)
         return self._records(query, _session)
@@ -800,8 +802,7 @@ class Store:
         with self._write_blobs(key):
             with self._blobs.writer(key) as file:
                 summed = Summed(file)
-                with gzip.GzipFile("", "wb", 1, summed, mtime=0) as packed:
-                    voxels.write(packed, label_map[None])
+                voxels.write_packed(summed, label_map)
             values = {"id": mask.id, "session": session_id, "name": mask.name, "created": mask.created}
             with self._database.writing() as connection:
                 connection.execute(insert(tables.masks).values(values))
@@ -816,6 +817,10 @@ class Store:
         table = tables.masks
         query = select(table).where(table.c.session == session_id).order_by(table.c.created, table.c.id)
         return self._records(query, _mask)
+
+    def saved_mask(self, mask_id: str) -> SavedMask:
+        """Return what is known of a label map that `add_mask` kept."""
+        return self._record("mask", tables.masks.c.id, mask_id, _mask)
 
     def mask(self, mask_id: str) -> LabelMap:
         """Return the label map that `add_mask` kept."""
@@ -843,13 +848,20 @@ class Store:
 
     def sweep(self, *, abandoned: timedelta = ABANDONED) -> None:
         """Delete the blobs that a crash left without a row."""
+        for blob in self.abandoned(abandoned=abandoned):
+            self._discard(blob)
+        self._blobs.sweep_parts(older_seconds=abandoned.total_seconds())
+
+    def abandoned(self, *, abandoned: timedelta = ABANDONED) -> list[str]:
+        """Return the blobs, and folders of them, that a crash left half written or half deleted."""
         table = tables.leftovers
         old = (table.c.state == DELETING) | (table.c.created < _now() - abandoned)
         with self._database.reading() as connection:
-            blobs = connection.scalars(select(table.c.blob).where(old)).all()
-        for blob in blobs:
-            self._discard(blob)
-        self._blobs.sweep_parts(older_seconds=abandoned.total_seconds())
+            return list(connection.scalars(select(table.c.blob).where(old)).all())
+
+    def parts(self) -> list[Path]:
+        """Return what killed processes left of blobs that they were writing."""
+        return self._blobs.parts(older_seconds=ABANDONED.total_seconds())
 
     @contextmanager
     def _write_blobs(self, blob: str) -> Iterator[None]:
@@ -937,6 +949,67 @@ class Store:
         """Return the ids of the cases that the blobs say they are of."""
         return sorted({key.split("/")[1] for key in self._blobs.keys("cases") if key.count("/") > 1})
 
+    def unreferenced(self, keys: Collection[str]) -> list[str]:
+        """Return those of some blobs that are there now and that nothing in the database speaks for.
+
+        What is being written or deleted is named there, also by other servers, and so is none of them.
+        """
+        owners = sorted({key.split("/")[1] for key in keys})
+        with self._database.snapshot() as connection:
+            known = set(connection.scalars(select(tables.blobs.c.key).where(tables.blobs.c.case.in_(owners))))
+            table = tables.cases.c
+            rows = select(table.id, table.source, table.slide).where(table.id.in_(owners))
+            cases = connection.execute(rows).all()
+
+            joined = select(tables.sessions.c.case, tables.masks.c.id).join_from(tables.masks, tables.sessions)
+            masks = connection.execute(joined.where(tables.sessions.c.case.in_(owners))).all()
+            series = select(tables.series.c.case, tables.series.c.id).where(tables.series.c.case.in_(owners))
+            known |= {_mask_key(*row) for row in masks} | {_series_key(*row) for row in connection.execute(series)}
+            busy = connection.scalars(select(tables.leftovers.c.blob)).all()
+        for case in cases:  # an older Segmend wrote no rows of blobs
+            known |= {_image_key(case.id), _thumbnail_key(case.id)} | ({_slide_key(case.id)} if case.slide else set())
+        sources = tuple(f"{_folder(case.id)}/source/" for case in cases if case.source)
+        return [
+            key
+            for key in keys
+            if key not in known
+            and not key.startswith(sources)
+            and not any(key == one or key.startswith(f"{one}/") for one in busy)
+            and self._blobs.size(key) is not None
+        ]
+
+    def discard(self, key: str) -> None:
+        """Delete a blob that nothing in the database speaks for."""
+        if self.unreferenced([key]):
+            self._blobs.remove(key)
+
+    def put_back(self, key: str, wanted: Checksum | None, write: Callable[[Summed], object]) -> None:
+        """Write a blob again that is damaged or gone; StoreError, and nothing changes, where it comes out otherwise."""
+        with self._blobs.writer(key) as file:
+            summed = Summed(file)
+            write(summed)
+            if wanted is not None and summed.checksum != wanted:
+                raise StoreError(f"The blob {key} comes out otherwise than it was: {summed.checksum}, not {wanted}.")
+
+    def counts(self, case_id: str) -> tuple[worklist.Counts, worklist.Counts] | None:
+        """Return what is counted of a case's work, as it is kept and as its events tell; None where none can tell."""
+        with self._database.snapshot() as connection:
+            anew = worklist.counted_anew(connection, case_id)
+            return None if anew is None else (worklist.counts(connection, case_id), anew)
+
+    def count_anew(self, case_id: str) -> None:
+        """Keep of a case's work what its events tell."""
+        with self._database.writing() as connection:
+            connection.execute(select(tables.cases.c.id).where(tables.cases.c.id == case_id).with_for_update())
+            anew = worklist.counted_anew(connection, case_id)
+            if anew is not None:
+                worklist.keep_counts(connection, case_id, anew)
+
+    def rebuild_indexes(self) -> list[str]:
+        """Build the indexes of a SQLite file anew, and return what is still wrong with it."""
+        self._database.rebuild_indexes()
+        return self._database.damage()
+
     def database_damage(self) -> list[str]:
         """Return what the database itself finds wrong with its file: nothing where all is well."""
         return self._database.damage()
@@ -958,8 +1031,7 @@ class Store:
             raise voxels.damage_error(key, f"it has {found}, not {wanted}")
 
     def _case_of_mask(self, mask_id: str) -> str:
-        mask = self._record("mask", tables.masks.c.id, mask_id, _mask)
-        return self.session_record(mask.session).case
+        return self.session_record(self.saved_mask(mask_id).session).case
 
 
 def _now() -> datetime:

@@ -6,14 +6,16 @@ slice after one read of the disk, whatever its size.
 
 from __future__ import annotations
 
+import gzip
 import tokenize
 import zlib
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segmend.core.image import LabelMap
 from segmend.errors import StoreError
 
 Array = NDArray[np.generic]
@@ -49,6 +51,12 @@ def write(file: Writable, array: Array) -> None:
     for volume in array:
         for plane in volume:
             file.write(np.ascontiguousarray(plane, kind).data.cast("B"))
+
+
+def write_packed(file: Writable, label_map: LabelMap) -> None:
+    """Write a label map [z y x] as .npy.gz, of the same map always the same bytes."""
+    with gzip.GzipFile("", "wb", 1, cast(IO[bytes], file), mtime=0) as packed:
+        write(packed, label_map[None])
 
 
 def read(file: Readable, name: str) -> Array:

@@ -8,8 +8,9 @@ to each other, is counted in their readings until the case is decided (`segmend.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal, get_args
 
@@ -19,6 +20,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    Text,
     and_,
     case,
     delete,
@@ -28,6 +30,7 @@ from sqlalchemy import (
     or_,
     select,
     tuple_,
+    type_coerce,
     update,
 )
 from sqlalchemy.ext.compiler import compiles
@@ -336,6 +339,85 @@ def same_names(connection: Connection, project: str, name: str) -> set[str]:
     folded = name.casefold()[: tables.NAME_LENGTH]
     alike = or_(CASES.folded == folded, CASES.folded.startswith(f"{folded} (", autoescape=True))
     return set(connection.scalars(select(CASES.name).where(and_(CASES.project == project, alike))))
+
+
+# The same, counted anew
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What is kept of a case's work and follows from its events, and what it is found by."""
+
+    marks: int
+    seconds: float
+    folded: str
+    words: str
+    labels: frozenset[tuple[str, int, str]]  # session, value and name of each label
+
+    def same(self, other: Counts) -> bool:
+        """Tell whether two say the same, but for how sums of seconds are rounded."""
+        close = abs(self.seconds - other.seconds) < 0.5
+        return close and replace(self, seconds=0.0) == replace(other, seconds=0.0)
+
+
+def counts(connection: Connection, case_id: str) -> Counts:
+    """Return what is kept of a case's work."""
+    row = connection.execute(select(CASES.interactions, CASES.seconds, CASES.folded).where(CASES.id == case_id)).one()
+    words = connection.scalar(select(tables.searched.c.words).where(tables.searched.c.case == case_id))
+    joined = select(tables.labels).join_from(tables.labels, tables.sessions)
+    labels = connection.execute(joined.where(tables.sessions.c.case == case_id))
+    return Counts(*row, words or "", frozenset((one.session, one.value, one.name) for one in labels))
+
+
+def counted_anew(connection: Connection, case_id: str) -> Counts | None:
+    """Return what a case's events tell of its work; None while it is read blind, or where an event cannot be read."""
+    sessions, events, fields = tables.sessions.c, tables.events.c, tables.fields.c
+    case = connection.execute(
+        select(CASES.name, CASES.patient, CASES.description, CASES.comment).where(CASES.id == case_id)
+    ).one_or_none()
+    blind = select(sessions.id).where(sessions.case == case_id, sessions.id.in_(undecided_sessions()))
+    if case is None or connection.scalar(blind.limit(1)) is not None:
+        return None
+    begun = dict(
+        connection.execute(
+            select(fields.session, fields.begun)
+            .join_from(tables.fields, tables.sessions)
+            .where(sessions.case == case_id)
+        ).all()
+    )
+    query = select(events.session, events.position, events.created, type_coerce(events.json, Text).label("json"))
+    query = query.join_from(tables.events, tables.sessions).where(sessions.case == case_id)
+    marks, seconds, labels = 0, 0.0, {}
+    last: dict[str, datetime] = {}
+    for row in connection.execute(query.order_by(events.session, events.position)):
+        try:
+            said = json.loads(row.json)
+            kind = said["event"]
+            if kind == "defined":
+                labels[row.session, int(said["label"]["value"])] = str(said["label"]["name"])[: tables.NAME_LENGTH]
+        except (ValueError, LookupError, TypeError):
+            return None
+        if row.position >= begun.get(row.session, 0):  # what a field of view begins with nobody marked
+            gap = (row.created - last[row.session]).total_seconds() if row.session in last else 0.0
+            seconds += gap if 0 < gap <= GAP_SECONDS else 0.0
+            marks += kind not in ("defined", "ordered")
+        last[row.session] = row.created
+    words = words_of(*case)
+    folded = case.name.casefold()[: tables.NAME_LENGTH]
+    return Counts(marks, seconds, folded, words, frozenset((*key, name) for key, name in labels.items()))
+
+
+def keep_counts(connection: Connection, case_id: str, counted: Counts) -> None:
+    """Keep what was counted of a case's work."""
+    values = {"interactions": counted.marks, "seconds": counted.seconds, "folded": counted.folded}
+    connection.execute(update(tables.cases).where(CASES.id == case_id).values(values))
+    connection.execute(delete(tables.searched).where(tables.searched.c.case == case_id))
+    connection.execute(insert(tables.searched).values(case=case_id, words=counted.words))
+    own = select(tables.sessions.c.id).where(tables.sessions.c.case == case_id)
+    connection.execute(delete(tables.labels).where(tables.labels.c.session.in_(own)))
+    rows = [{"session": session, "value": value, "name": name} for session, value, name in sorted(counted.labels)]
+    if rows:
+        connection.execute(insert(tables.labels), rows)
 
 
 def _midnight(day: date) -> datetime:

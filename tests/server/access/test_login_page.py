@@ -19,7 +19,9 @@ PASSWORD, TOKEN = "grüße aus dem Norden", "a token for programs alone"
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory):
-    with in_thread(settings(tmp_path_factory.mktemp("guarded"), token="the server's own")) as running:
+    with in_thread(
+        settings(tmp_path_factory.mktemp("guarded"), token="the server's own", proxies=("127.0.0.1",))
+    ) as running:
         accounts = running.config.app.state.shared.store.accounts
         accounts.add("ada", password=PASSWORD)
         accounts.add("pipeline", token=TOKEN)

@@ -39,7 +39,7 @@ def kept(tmp_path, clock):
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory):
-    with in_thread(settings(tmp_path_factory.mktemp("logins"), token=TOKEN)) as running:
+    with in_thread(settings(tmp_path_factory.mktemp("logins"), token=TOKEN, proxies=("127.0.0.1",))) as running:
         yield running
 
 

@@ -1,11 +1,14 @@
 """A session whose stored answers are damaged opens all the same: they are worked out anew."""
 
+import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from segmend.cli import run
 from segmend.store import Store
 from tests.server.running import clicked, defined, http, in_thread, rooms, settings
 
@@ -127,3 +130,29 @@ def test_a_log_with_a_gap_is_refused_by_one_sentence_every_time(played, tmp_path
         reply = client.post(f"/api/sessions/{session}/events", json=clicked(BOX))
         assert reply.status_code == 503 and "lacks event 3" in reply.json()["detail"]
         assert np.array_equal([case["name"] for case in client.get("/api/cases").json()], ["rooms"])
+
+
+def test_check_mends_answers_bit_for_bit_or_leaves_them_to_the_annotator(played, tmp_path, capsys):
+    """Beside a running server it changes nothing that the server would not: later answers stay as they are."""
+    origin, session, answers, _ = played
+    data = Path(shutil.copytree(origin, tmp_path / "data"))
+
+    def damage(statement):
+        with closing(sqlite3.connect(data / "segmend.db")) as file:
+            file.execute(statement)
+            file.commit()
+
+    damage("UPDATE answers SET data = x'0011' WHERE position IN (3, 10)")
+    with in_thread(settings(data)):
+        assert run(["check", "--folder", str(data)]) == 1
+        assert run(["check", "--folder", str(data), "--mend"]) == 0
+    assert f"Worked the damaged answers of session {session} out anew, the same bit for bit." in capsys.readouterr().out
+    with Store.local(data) as store:
+        assert dict(store.session(session).answers) == answers
+
+    damage("UPDATE answers SET data = x'00', crc32 = 5 WHERE position = 4")
+    assert run(["check", "--folder", str(data), "--mend"]) == 2
+    assert "does not come out as it was: name the --weights" in capsys.readouterr().out
+    with Store.local(data) as store:
+        loaded = store.load_session(session)
+    assert {4: 5} == loaded.damaged and dict(loaded.session.answers) == {i: answers[i] for i in answers if i != 4}

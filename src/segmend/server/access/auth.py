@@ -42,6 +42,7 @@ from segmend.server.access.guesses import FREE, PATIENCE_SECONDS, Guesses
 from segmend.server.access.logins import LIFE_SECONDS, REVIEW_SECONDS, Logins
 from segmend.server.access.looks import Looks
 from segmend.server.access.peers import account_of, own_account
+from segmend.server.access.proxies import PEER, path_of
 from segmend.server.replies import problem, status_of
 from segmend.server.settings import ServerSettings, is_loopback
 from segmend.server.told import Told
@@ -56,8 +57,6 @@ LOGIN_PAGE = "/login"
 INVITATION_PAGE = "/invitation"
 # Where viewers that have their person log in send the token, as the password of a form: its route has it checked.
 LOGIN = "/auth/token"
-# The key under which a scope says who is connected, whatever a proxy's headers say.
-PEER = "segmend.peer"
 # Headers by which proxies say for whom they speak, beside all that begin with "x-forwarded".
 PROXY_HEADERS = frozenset(
     {"forwarded", "via", "x-real-ip", "x-client-ip", "x-original-host", "true-client-ip", "cf-connecting-ip"}
@@ -93,17 +92,6 @@ ASK_AGAIN = (
 )
 
 
-class NotePeer:
-    """The outermost layer of all: notes who is connected, before a proxy's headers may say otherwise."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope[PEER] = scope.get("client")
-        await self._app(scope, receive, send)
-
-
 class Gate:
     """The layer that lets a request through or answers it with 401, 403 or 429."""
 
@@ -133,7 +121,7 @@ class Gate:
                 headers = MutableHeaders(scope=message)
                 for name, value in {**self._headers, **(for_page(page) if page else {})}.items():
                     headers.setdefault(name, value)
-                if not scope["path"].startswith(STATIC):
+                if not path_of(scope).startswith(STATIC):
                     headers["Cache-Control"] = "no-store"
             await send(message)
 
@@ -160,12 +148,12 @@ class Gate:
             return problem(403, "This server is not known by the name in this request's Host header.")
         if not origin_allowed(headers, host, self._settings):
             return problem(403, "This request came from a page of another site.")
-        if self._settings.token is None or scope["path"] in OPEN:
+        if self._settings.token is None or path_of(scope) in OPEN:
             return None
-        if scope["path"] == LOGIN:
+        if path_of(scope) == LOGIN:
             scope["state"]["check_token"] = partial(self._check_token, scope)
             return None
-        if scope["path"] in (LOGIN_PAGE, INVITATION_PAGE):
+        if path_of(scope) in (LOGIN_PAGE, INVITATION_PAGE):
             scope["state"]["gate"] = self
             return None
         try:
@@ -270,7 +258,7 @@ class Gate:
             httponly=True,
             samesite="strict",
             secure=scheme == "https",
-            path="/",
+            path=f"{self._settings.root_path}/",
         )
 
     def _login_of(self, headers: Headers) -> str | None:
@@ -322,8 +310,8 @@ class Gate:
 
 
 def cookie_name(settings: ServerSettings) -> str:
-    """Return the name of a login's cookie; cookies do not tell ports apart."""
-    return f"segmend_{settings.port}"
+    """Return the name of a login's cookie; cookies do not tell ports apart, and one of another path may come, too."""
+    return f"segmend_{settings.port}{settings.root_path.replace('/', '_')}"
 
 
 def is_page_request(scope: Scope, headers: Headers) -> bool:
@@ -340,7 +328,8 @@ def needs_token(scope: Scope, headers: Headers) -> Response:
     if scope["type"] == "http" and came_by_link and headers.get("sec-fetch-mode") == "navigate":
         return HTMLResponse(ASK_AGAIN, 401, told)
     if is_page_request(scope, headers):
-        return RedirectResponse(f"{LOGIN_PAGE}?{urlencode({'to': quote(scope['path'], safe='/')})}", 303)
+        to = urlencode({"to": quote(scope["path"], safe="/")})
+        return RedirectResponse(f"{scope.get('root_path', '')}{LOGIN_PAGE}?{to}", 303)
     return JSONResponse({"detail": NEEDS_TOKEN}, 401, told)
 
 

@@ -66,12 +66,12 @@ POLICY = HEADERS["Content-Security-Policy"].replace("form-action 'none'", "form-
 )
 
 
-def login_page(status: int, to: str, *, said: str = "", name: str = "") -> Response:
-    """Return the page; `to` is where its login leads, `said` what was wrong with the last one."""
+def login_page(root: str, status: int, to: str, *, said: str = "", name: str = "") -> Response:
+    """Return the page, in a server under `root`; `to` is where its login leads, `said` what was wrong with the last."""
     shown = f"<p role=alert>{escape(said)}</p>" if said else ASKED
     first, second = ("autofocus", "") if not name else ("", "autofocus")
-    to, name = escape(own_path(to)), escape(name)
-    page = PAGE.format(style=STYLE, said=shown, action=LOGIN_PAGE, to=to, name=name, first=first, second=second)
+    to, name, action = escape(own_path(to, root)), escape(name), f"{root}{LOGIN_PAGE}"
+    page = PAGE.format(style=STYLE, said=shown, action=action, to=to, name=name, first=first, second=second)
     return _reply(page, status)
 
 
@@ -80,34 +80,37 @@ def _reply(page: str, status: int) -> Response:
     return HTMLResponse(page, status, {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"})
 
 
-def invitation_page(status: int, code: str, name: str | None, *, said: str = "") -> Response:
+def invitation_page(root: str, status: int, code: str, name: str | None, *, said: str = "") -> Response:
     """Return the page on which somebody who was invited chooses a password; without a name one that says it is over."""
     if name is None:
         said, status = OVER, 404
     asked = f"<p>Welcome, {escape(name or '')}. Choose a password of {PASSWORD_LENGTH} characters or more."
     shown = f"<p role=alert>{escape(said)}</p>" if said else asked
     values = {"code": escape(code), "name": escape(name or ""), "hidden": "hidden" if name is None else ""}
-    page = CHOOSE.format(style=STYLE, said=shown, action=INVITATION_PAGE, least=PASSWORD_LENGTH, **values)
+    page = CHOOSE.format(style=STYLE, said=shown, action=f"{root}{INVITATION_PAGE}", least=PASSWORD_LENGTH, **values)
     return _reply(page, status)
 
 
-def own_path(address: str) -> str:
-    """Return an address of this server without a host, "/" for all others.
+def own_path(address: str, root: str = "") -> str:
+    """Return an address of this server without a host, for all others that of its first page.
 
     >>> own_path("/#case=1"), own_path("//evil.example/"), own_path("https://evil.example/"), own_path("/\\\\evil")
     ('/#case=1', '/', '/', '/')
+    >>> own_path("/segmend/#case=1", "/segmend"), own_path("/other", "/segmend")
+    ('/segmend/#case=1', '/segmend/')
     """
+    first = f"{root}/"
     try:
         parts = urlsplit(address)
     except ValueError:
-        return "/"
-    plain = address.isprintable() and address.startswith("/") and "\\" not in address
-    return address if plain and not address.startswith("//") and not parts.netloc and not parts.scheme else "/"
+        return first
+    plain = address.isprintable() and address.startswith(first) and "\\" not in address
+    return address if plain and not address.startswith("//") and not parts.netloc and not parts.scheme else first
 
 
 @router.get(LOGIN_PAGE, include_in_schema=False)
-async def ask(to: str = "/") -> Response:
-    return login_page(200, to)
+async def ask(request: Request, to: str = "/") -> Response:
+    return login_page(_root(request), 200, to)
 
 
 @router.post(LOGIN_PAGE, include_in_schema=False)
@@ -121,8 +124,14 @@ async def log_in(request: Request) -> Response:
         said = {429: "Too many wrong attempts; try again in a few minutes."}.get(
             found.status_code, "Name and password or token do not fit."
         )
-        return login_page(found.status_code, to, said=said, name=name)
-    return await _let_in(request, *found, own_path(to), way="password" if name else "token in a form")
+        return login_page(_root(request), found.status_code, to, said=said, name=name)
+    way = "password" if name else "token in a form"
+    return await _let_in(request, *found, own_path(to, _root(request)), way=way)
+
+
+def _root(request: Request) -> str:
+    """Return the path that this server lies under."""
+    return shared(request).settings.root_path
 
 
 async def _form(request: Request) -> dict[str, str]:
@@ -146,7 +155,7 @@ async def _let_in(request: Request, user: str, key: str, to: str, *, way: str) -
 
 @router.get(INVITATION_PAGE, include_in_schema=False)
 def ask_for_password(request: Request, code: str = "") -> Response:
-    return invitation_page(200, code, shared(request).store.accounts.invited(code))
+    return invitation_page(_root(request), 200, code, shared(request).store.accounts.invited(code))
 
 
 @router.post(INVITATION_PAGE, include_in_schema=False)
@@ -156,12 +165,14 @@ async def choose_password(request: Request) -> Response:
     code, secret = form.get("code", ""), form.get("secret", "")
     name = await run_in_threadpool(accounts.invited, code)
     if name is not None and secret != form.get("again", ""):
-        return invitation_page(422, code, name, said="The two passwords are not the same; enter them once more.")
+        return invitation_page(
+            _root(request), 422, code, name, said="The two passwords are not the same; enter them once more."
+        )
     try:
         name = await run_in_threadpool(accounts.accept, code, secret)
     except SettingsError as error:
-        return invitation_page(422, code, name, said=str(error))
+        return invitation_page(_root(request), 422, code, name, said=str(error))
     key = None if name is None else await run_in_threadpool(accounts.with_password, name, secret)
     if name is None or key is None:
-        return invitation_page(404, code, None)
-    return await _let_in(request, name, key, "/", way="invitation")
+        return invitation_page(_root(request), 404, code, None)
+    return await _let_in(request, name, key, f"{_root(request)}/", way="invitation")

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from segmend.core.image import Image
 from segmend.core.session import EMPTY, Asking, Patch, Session
-from segmend.errors import SegmendError
+from segmend.errors import SegmendError, StoreError
 from segmend.server.sessions.answering import OpenWorkspace
 from segmend.server.sessions.replaying import answered_anew
 from segmend.store import LoadedSession, Store
@@ -24,17 +24,29 @@ log = logging.getLogger("segmend.server")
 
 
 def repair(
-    store: Store, session_id: str, loaded: LoadedSession, open_workspace: OpenWorkspace, image: Callable[[], Image]
+    store: Store,
+    session_id: str,
+    loaded: LoadedSession,
+    open_workspace: OpenWorkspace,
+    image: Callable[[], Image],
+    *,
+    exact: bool = False,
 ) -> Session:
     """Return the session with its damaged answers worked out anew and stored.
 
-    What cannot be worked out, because its method is gone, is left without an answer, as are the later ones.
+    What cannot be worked out, because its method is gone, is left without an answer, as are the later ones. With
+    `exact` nothing is stored but what is the same bit for bit: StoreError where an answer comes out otherwise.
     """
     session = loaded.session
     empty = {i for i, crc in loaded.damaged.items() if crc == patch_crc(session_id, i, EMPTY)}
     for position, crc in sorted(loaded.damaged.items()):
         patch = EMPTY if position in empty else _answer(session, position, open_workspace, image)
         if patch is None or patch_crc(session_id, position, patch) != crc:
+            if exact:
+                raise StoreError(
+                    f"The answer to event {position} does not come out as it was: name the --weights that it was made "
+                    "with, or open the session in the annotator, which then works out anew what came later, too."
+                )
             return _replay(store, session_id, loaded, position, open_workspace, image)
         log.warning(
             "The answer to event %d of session %s was damaged; it was worked out anew, the same bit for bit.",

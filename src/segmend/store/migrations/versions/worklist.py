@@ -126,7 +126,7 @@ def _fill_labels(connection: sa.Connection, labels: sa.Table) -> None:
         try:
             label = json.loads(row.json)["label"]
             names[row.session, int(label["value"])] = str(label["name"])[:300]
-        except (ValueError, TypeError, LookupError):  # damaged: `segmend verify` says so
+        except (ValueError, TypeError, LookupError):  # damaged: `segmend check` says so
             continue
     if names:
         rows = [{"session": session, "value": value, "name": name} for (session, value), name in names.items()]
