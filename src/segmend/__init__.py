@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from segmend.core.image import Box, Image, LabelMap, MaskArray
 from segmend.core.prompts import Adjust, Click, Drawn, Extremes, Lasso, Mask, Prompt, Stroke
+from segmend.core.reach import Reach
 from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace, answer, answers
 from segmend.core.session import (
     Canvas,
@@ -30,6 +31,7 @@ from segmend.core.session import (
     Redone,
     Removed,
     Session,
+    SlicesLocked,
     Undone,
 )
 from segmend.errors import SegmendError, UserError
@@ -64,11 +66,13 @@ __all__ = [
     "Prediction",
     "Prompt",
     "Prompted",
+    "Reach",
     "Redone",
     "Removed",
     "SegmendError",
     "Segmenter",
     "Session",
+    "SlicesLocked",
     "Stroke",
     "Undone",
     "UserError",

@@ -1,5 +1,7 @@
 """What a person marked is safe from other labels, a lost connection and a closed tab; the page says how it is."""
 
+from importlib import import_module
+
 import pytest
 from playwright.sync_api import expect
 
@@ -58,6 +60,38 @@ def test_a_label_keeps_its_voxels_unless_the_switch_says_otherwise(opened):
     assert opened.label_at(MIDDLE) == 2
 
 
+def test_locked_slices_and_the_reach_of_marks_hold(opened):
+    page, lock = opened.page, opened.page.locator(".pane[data-plane=axial] .pane-lock")
+    opened.go_to(MIDDLE)
+    opened.click(MIDDLE)
+    opened.settle()
+    page.keyboard.press("u")
+    expect(lock).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".pane[data-plane=axial] .slice-strip")).to_be_visible()
+    opened.click((5, 3, 3))
+    opened.toast("Axial slice 6 is locked; unlock it (U) to change the mask there.")
+    opened.go_to((6, 10, 10))
+    opened.click((6, 10, 10))  # its ball reaches into the locked slice
+    opened.settle()
+    assert opened.label_at((6, 10, 10)) == 1 and opened.label_at((5, 10, 10)) == 0
+
+    page.keyboard.press("z")
+    expect(page.locator(".status-hint")).to_contain_text("Only within 15 mm of the mark")
+    page.keyboard.press("z")
+    page.keyboard.press("n")
+    opened.settle()
+    opened.go_to((8, 4, 4))
+    opened.click((8, 4, 4))
+    opened.settle()
+
+    assert opened.label_at((8, 4, 4)) == 2 and opened.label_at((7, 4, 4)) == 0
+    assert opened.recorded["events"][-1]["reach"] == {"mm": None, "axis": 0, "part": False}
+    page.get_by_label("Changes").select_option("whole")
+    opened.go_to(MIDDLE)
+    lock.click()
+    expect(lock).to_have_attribute("aria-pressed", "false")
+
+
 def test_a_case_that_is_deleted_elsewhere_says_so_at_once(opened):
     opened.click(MIDDLE)
     opened.settle()
@@ -88,6 +122,21 @@ def test_a_number_is_shown_only_where_it_is_near_the_truth(opened):
     expect(line).to_contain_text("Answered in")
     expect(line).not_to_contain_text("Dice")
     expect(row).to_be_hidden()
+
+
+@pytest.mark.parametrize("expected", [0.75, 0.93])
+def test_good_enough_is_said_above_a_level_where_nothing_rises(opened, monkeypatch, expected):
+    monkeypatch.setattr(import_module("ball"), "QUALITY", expected)
+    line = opened.page.locator(".look-enough")
+    for index in (MIDDLE, (5, 3, 3), (5, 9, 9), (5, 3, 9)):
+        opened.click(index)
+        opened.settle()
+    expect(opened.page.locator(".status-answer")).to_contain_text(f"expected Dice {expected}")
+    if expected < 0.9:
+        expect(line).to_be_hidden()
+    else:
+        expect(line).to_contain_text("The expected Dice of Object 1 rises no more.")
+        expect(line.get_by_role("button", name="Done and next")).to_be_visible()
 
 
 def test_the_line_at_the_bottom_speaks_of_the_mask_that_is_there(opened, held):

@@ -9,6 +9,7 @@ import {
   clamp,
   type Index,
   isInView,
+  type Plane,
   type Point,
   shownPlanes,
   spacingOf,
@@ -22,8 +23,10 @@ import { changeOf } from "./change";
 import { changeOf as wordsOfEdit, copyOf, describeEdit } from "./edits";
 import { UncertaintyMap, LabelMap, LayeredMap } from "./labelmap";
 import { nextObject, objectsOf, titleOf } from "./labels";
+import { isLocked, lockedUnder } from "./locks";
 import { type Answered, type Handlers, Live, type Person } from "./live";
-import { centreViews, covering, nextRank, whyNot } from "./look";
+import { withAnswer } from "./enough";
+import { centreViews, covering, isCalibrated, nextRank, whyNot } from "./look";
 import { turnedOver } from "./handles";
 import { isPhoto, partOf } from "./nifti";
 import { showAddress } from "./address";
@@ -33,6 +36,7 @@ import { fill, nameOfPrompt, objectName, phrases, plural } from "./phrases";
 import { forgetPlace, lastCase, placeOf } from "./places";
 import { dimensionOf, preferences, windowFor } from "./preferences";
 import { MOST_BYTES, Preload } from "./preload";
+import { LEAST_MM, MOST_MM, type ReachKind, reachesOf, reachOf } from "./reach";
 import { type Ruler, rulersOf } from "./rulers";
 import { RulerSteps } from "./rulersteps";
 import { may } from "./rights";
@@ -268,7 +272,17 @@ export class Actions {
     const view = keepView?.();
     this.#show(known, field.session, [], coming, left, undefined, { field, tiles });
     this.store.set({ pointer: null, touched: null, hovered: null, ring: null });
-    this.store.set({ slide, events: [], done: [], undone: [], pending: [], unsent: [], answered: null, preview: null });
+    this.store.set({
+      slide,
+      events: [],
+      done: [],
+      undone: [],
+      pending: [],
+      unsent: [],
+      answered: null,
+      qualities: {},
+      preview: null,
+    });
     if (again) this.store.set({ label, labels });
     const { opened } = this.store.state;
     if (opened !== null) this.store.set({ views: view?.(opened) ?? this.#wholeSlide(opened, slide, field) });
@@ -476,6 +490,7 @@ export class Actions {
       ...this.#layoutFor(opened, layout ?? place?.layout ?? preferences().layout ?? "grid"),
       views: {},
       cursors: {},
+      reach: flat && this.store.state.reach === "slice" ? "whole" : this.store.state.reach,
       thickness: 0,
       image: 0,
       looks: {},
@@ -549,6 +564,7 @@ export class Actions {
       loading: null,
       answering: null,
       answered: null,
+      qualities: {},
       uncertaintyOf: null,
       uncertainPlace: null,
       ring: null,
@@ -892,13 +908,13 @@ export class Actions {
   #adopt(events: readonly api.Event[], pending: readonly number[]): void {
     if (this.store.state.robot !== null) this.store.set({ robot: null }); // it played for the mask as it stood
     if (this.store.state.preview !== null) this.dropPreview(); // it was of the mask as it stood
-    const { done, undone, labels } = fold(events);
+    const { done, undone, labels, locked } = fold(events);
     const { label, unsent } = this.store.state;
     const fresh = done.length === this.#begunOf(events, done); // with the labels of its project, the first of them to begin with
     const usual = fresh ? labels.at(0) : labels.at(-1);
     const coming = unsent.some((event) => event.event === "defined" && event.label.value === label);
     const selected = coming || labels.some(({ value }) => value === label) ? label : (usual?.value ?? 0);
-    this.store.set({ events, done, undone, labels, pending, label: selected });
+    this.store.set({ events, done, undone, labels, locked, pending, label: selected });
   }
 
   /** Take up finetuning as it was in the session, once a case. */
@@ -917,9 +933,10 @@ export class Actions {
     const waits = ["prompted", "edited", "removed", "deleted"].includes(event.event);
     this.#adopt([...events, event], waits ? [...pending, position] : pending);
     if (waits) this.store.set({ answered: null });
+    if (!["prompted", "defined", "ordered", "slices_locked"].includes(event.event)) this.store.set({ qualities: {} });
     if (event.event === "edited") this.#changes = { gained: 0, lost: 0 };
     if (event.event !== "undone" && event.event !== "redone") this.#rulerSteps.goOn();
-    if (event.event !== "defined" && event.event !== "ordered") this.#forgetUncertainty(opened); // it was of the mask as it stood
+    if (!["defined", "ordered", "slices_locked"].includes(event.event)) this.#forgetUncertainty(opened); // it was of the mask as it stood
     const { label, labels, unsent } = this.store.state;
     const coming = unsent.some((other) => other.event === "defined" && other.label.value === label);
     if (event.event === "defined" && !coming && !labels.some(({ value }) => value === label)) {
@@ -937,6 +954,11 @@ export class Actions {
       toast(wordsOfEdit(describeEdit(event.edit, this.store.state.labels), gained, lost));
     }
     this.store.set({ pending: state.pending, answering: null, answered });
+    if (event?.event === "prompted" && !withdrawn) {
+      const { methods, qualities } = this.store.state;
+      const known = isCalibrated(methods, event.method, opened.volume.shape[0] === 1) ? quality : null;
+      this.store.set({ qualities: withAnswer(qualities, event.label, known) });
+    }
     const marked = event?.event === "prompted" || event?.event === "edited";
     if (marked && !withdrawn) this.#tellCovered(opened, event, message.covered_by);
     if (position >= this.store.state.events.length) reportErrors(() => this.#refresh(opened));
@@ -1003,7 +1025,7 @@ export class Actions {
 
   /** Put down a prompt on the selected label; a message says why when that cannot be. */
   place(prompt: api.Prompt): void {
-    const { labels, label, methods, method, finetune, overwrite } = this.store.state;
+    const { labels, label, methods, method, finetune, overwrite, reach, reachMm } = this.store.state;
     const target = labels.find(({ value }) => value === label);
     const card = methods.find(({ id }) => id === method);
     if (this.#isFinished()) return;
@@ -1012,7 +1034,11 @@ export class Actions {
     else if (card === undefined) toast(SAY.noMethod, "error");
     else if (!card.prompts.includes(prompt.kind))
       toast(fill(SAY.takesNo, { method: card.title, prompt: nameOfPrompt(prompt.kind) }), "error");
-    else this.#make({ event: "prompted", prompt, label, method, finetune, overwrite, joined: false });
+    else if (!this.#isLocked(prompt)) {
+      const far = reachOf(reach, reachMm, activePlane(this.store.state)?.normal ?? 0, prompt);
+      const said = far === null ? {} : { reach: far }; // as the server writes it down
+      this.#make({ event: "prompted", prompt, label, method, finetune, overwrite, joined: false, ...said });
+    }
   }
 
   /** Edit the selected label's mask by hand or by rule, `joined` to the event before; a message says why it cannot be. */
@@ -1022,7 +1048,46 @@ export class Actions {
     if (this.#isFinished()) return;
     if (target === undefined) toast(SAY.labelFirstEdit, "error");
     else if (target.locked) toast(fill(SAY.lockedChange, { name: target.name }), "error");
-    else this.#make({ event: "edited", edit, label, overwrite, joined });
+    else if (!this.#isLocked(edit)) this.#make({ event: "edited", edit, label, overwrite, joined });
+  }
+
+  // Locked slices, and the reach of marks
+
+  /** Tell that a mark or an edit lies in a locked slice alone; false where it does not. */
+  #isLocked(put: api.Prompt | api.Edit): boolean {
+    const { opened, locked } = this.store.state;
+    const under = lockedUnder(locked, put);
+    if (under === null) return false;
+    const plane = opened?.planes.find(({ normal }) => normal === under.axis)?.name ?? "axial";
+    toast(fill(SAY.sliceLocked, { plane: phrases.planes[plane], n: under.slice + 1 }), "error");
+    return true;
+  }
+
+  /** Lock a slice of a plane, so that no mask changes in it, or unlock it. */
+  lockSlice(plane: Plane | null = activePlane(this.store.state), pane?: string): void {
+    const { opened, locked } = this.store.state;
+    if (opened === null || plane === null || opened.volume.shape[plane.normal] === 1 || this.#isFinished()) return;
+    const slice = cursorOf(this.store.state, pane)[plane.normal];
+    const lock = !isLocked(locked, plane.normal, slice);
+    this.#live?.send({ event: "slices_locked", axis: plane.normal, slices: [slice], locked: lock });
+  }
+
+  /** Choose how far the marks to come may change the mask. */
+  setReach(reach: ReachKind): void {
+    this.store.set({ reach });
+  }
+
+  setReachMm(mm: number): void {
+    this.store.set({ reachMm: clamp(Math.round(mm), LEAST_MM, MOST_MM) });
+  }
+
+  /** Choose the next kind of reach, and say which it is. */
+  stepReach(): void {
+    const { opened, reach, reachMm } = this.store.state;
+    const kinds = reachesOf(opened?.planes.length === 1);
+    const next = kinds[(kinds.indexOf(reach) + 1) % kinds.length];
+    this.setReach(next);
+    toast(next === "near" ? fill(phrases.reach.nearSaid, { mm: reachMm }) : phrases.reach[next]);
   }
 
   // Looking before a change is made

@@ -26,6 +26,7 @@ export type Event = Schemas["EventJson"];
 export type Finetune = Schemas["PromptedJson"]["finetune"];
 export type Prompt = Schemas["PromptedJson"]["prompt"];
 export type Edit = Schemas["EditedJson"]["edit"];
+export type Reach = Schemas["ReachJson"];
 export type Session = Schemas["StateJson"];
 export type Uncertain = Schemas["UncertainPlaceJson"];
 export type Slide = Schemas["SlideJson"];

@@ -1,15 +1,27 @@
 /** What the chosen tool wants next, in a sentence. */
 
 import { fill, phrases } from "./phrases";
-import type { State } from "./state";
+import { isPromptTool, type State } from "./state";
 import { wanted } from "./tools/extremes";
 
 const SAY = phrases.hints;
 
-type Asked = Pick<State, "tool" | "points" | "positive" | "cut" | "opened" | "drawing">;
+type Asked = Pick<State, "tool" | "points" | "positive" | "cut" | "opened" | "drawing" | "reach" | "reachMm">;
 
-/** Return the sentence for the line at the bottom; "" where there is nothing to say. */
-export function hintOf({ tool, points, positive, cut, opened, drawing }: Asked): string {
+/** Return the sentence for the line at the bottom, with how far a mark reaches; "" where there is nothing to say. */
+export function hintOf(state: Asked): string {
+  const { tool, reach, reachMm } = state;
+  const hint = toolHint(state);
+  if (hint === "" || reach === "whole" || !isPromptTool(tool)) return hint;
+  const far = {
+    near: fill(phrases.reach.nearSaid, { mm: reachMm }),
+    slice: phrases.reach.slice,
+    part: phrases.reach.part,
+  };
+  return `${hint}. ${far[reach]}`;
+}
+
+function toolHint({ tool, points, positive, cut, opened, drawing }: Asked): string {
   if (opened === null) return "";
   const flat = opened.planes.length === 1;
   if (drawing) return tool === "box" && !flat ? SAY.drawingBox : SAY.drawing;

@@ -203,6 +203,30 @@ export const SHORTCUTS: readonly Shortcut[] = [
     },
   },
   {
+    shown: "U",
+    what: phrases.keys.lockSlice,
+    matches: letter("u"),
+    act: (actions) => {
+      actions.lockSlice(paneWithFocus() === undefined ? undefined : planeOf(actions), paneWithFocus());
+    },
+  },
+  {
+    shown: "Z",
+    what: phrases.keys.reach,
+    matches: letter("z"),
+    act: (actions) => {
+      actions.stepReach();
+    },
+  },
+  {
+    shown: "Shift+[, Shift+]",
+    what: phrases.keys.reachMm,
+    matches: (event) => plain(event) && event.shiftKey && ["BracketLeft", "BracketRight"].includes(event.code),
+    act: (actions, { code }) => {
+      actions.setReachMm(actions.store.state.reachMm + (code === "BracketRight" ? 1 : -1));
+    },
+  },
+  {
     shown: "H",
     what: phrases.keys.mask,
     matches: letter("h"),

@@ -4,7 +4,7 @@
  * The server finds them, by the rule that the library has; here is only which one to ask for, and the sentence about it.
  */
 
-import type { Event } from "./api";
+import type { Event, Method } from "./api";
 import { planeOfView } from "./arrange";
 import { type Index, type Plane, pixelOf } from "./geometry";
 import type { LabelMap } from "./labelmap";
@@ -29,7 +29,7 @@ export function sentence({ rank, place, inside }: UncertainPlace): string {
 
 /** The event that last changed masks, as far as it asked for an answer: on which label, by which method. */
 export function lastAsked(events: readonly Event[]): { label: number; method: string | null } | null {
-  const last = events.filter(({ event }) => event !== "defined" && event !== "ordered").at(-1);
+  const last = events.filter(({ event }) => !["defined", "ordered", "slices_locked"].includes(event)).at(-1);
   if (last?.event === "prompted") return { label: last.label, method: last.method };
   if (last?.event === "edited") return { label: last.label, method: null };
   if (last?.event !== "removed") return null;
@@ -69,8 +69,13 @@ type Judging = Pick<State, "answered" | "events" | "label" | "methods" | "opened
 export function expectedDice({ answered, events, label, methods, opened }: Judging): number | null {
   const asked = lastAsked(events);
   if (asked?.label !== label || answered === null || opened === null) return null;
-  const card = methods.find(({ id }) => id === asked.method);
-  return card?.calibrated.includes(opened.volume.shape[0] === 1 ? 2 : 3) === true ? answered.quality : null;
+  return isCalibrated(methods, asked.method, opened.volume.shape[0] === 1) ? answered.quality : null;
+}
+
+/** Say whether the Dice that a method expects of its masks is known to be near the true one, in pictures or volumes. */
+export function isCalibrated(methods: readonly Method[], method: string | null, flat: boolean): boolean {
+  const card = methods.find(({ id }) => id === method);
+  return card?.calibrated.includes(flat ? 2 : 3) === true;
 }
 
 /** Return the label that lies under a positive mark on another one, where that may not take its voxels; else null. */

@@ -28,6 +28,7 @@ export interface Preferences {
   readonly smooth?: boolean;
   readonly uncertain?: boolean;
   readonly radius?: number;
+  readonly reachMm?: number;
   readonly language?: Language | undefined; // undefined: the browser's
   readonly theme?: Theme;
   readonly panel?: Side;
@@ -77,6 +78,7 @@ export function checked(values: unknown): Preferences {
     ...record("windows", (one) => typeof one === "string" || isContrast(one)),
     ...within("opacity", 0, 1),
     ...within("radius", 1, 100),
+    ...within("reachMm", 1, 200),
     ...flag("outline"),
     ...flag("smooth"),
     ...flag("uncertain"),
@@ -121,6 +123,7 @@ const KEPT = [
   "smooth",
   "uncertain",
   "radius",
+  "reachMm",
   "colours",
   "crosshairs",
   "linkedZoom",

@@ -1938,7 +1938,7 @@ export interface components {
             readonly session: string;
         };
         /** EventJson */
-        readonly EventJson: components["schemas"]["DefinedJson"] | components["schemas"]["OrderedJson"] | components["schemas"]["PromptedJson"] | components["schemas"]["EditedJson"] | components["schemas"]["RemovedJson"] | components["schemas"]["DeletedJson"] | components["schemas"]["UndoneJson"] | components["schemas"]["RedoneJson"];
+        readonly EventJson: components["schemas"]["DefinedJson"] | components["schemas"]["OrderedJson"] | components["schemas"]["PromptedJson"] | components["schemas"]["EditedJson"] | components["schemas"]["RemovedJson"] | components["schemas"]["DeletedJson"] | components["schemas"]["SlicesLockedJson"] | components["schemas"]["UndoneJson"] | components["schemas"]["RedoneJson"];
         /** ExtremesJson */
         readonly ExtremesJson: {
             /**
@@ -2737,11 +2737,35 @@ export interface components {
             readonly overwrite: boolean;
             /** Prompt */
             readonly prompt: components["schemas"]["ClickJson"] | components["schemas"]["StrokeJson"] | components["schemas"]["BoxJson"] | components["schemas"]["LassoJson"] | components["schemas"]["ExtremesJson"] | components["schemas"]["AdjustJson"] | components["schemas"]["MaskJson"] | components["schemas"]["DrawnJson"];
+            /** @description null: as far as the method thinks right */
+            readonly reach?: components["schemas"]["ReachJson"] | null;
             /**
              * Replaces
              * @description the event of an earlier prompt of the label, which this one takes the place of
              */
             readonly replaces?: number | null;
+        };
+        /**
+         * ReachJson
+         * @description Where an answer may change its label's mask; where several things are said, all of them hold.
+         */
+        readonly ReachJson: {
+            /**
+             * Axis
+             * @description only in the mark's own slices across this axis
+             */
+            readonly axis?: (0 | 1 | 2) | null;
+            /**
+             * Mm
+             * @description at most so far from the mark
+             */
+            readonly mm?: number | null;
+            /**
+             * Part
+             * @description only in the connected component that the mark is on, or makes
+             * @default false
+             */
+            readonly part: boolean;
         };
         /** ReaderJson */
         readonly ReaderJson: {
@@ -2905,6 +2929,29 @@ export interface components {
             readonly only_other: number;
             /** Z */
             readonly z: number;
+        };
+        /**
+         * SlicesLockedJson
+         * @description Slices across an axis are done: no mask changes in them any longer; or they are unlocked.
+         */
+        readonly SlicesLockedJson: {
+            /**
+             * Axis
+             * @enum {integer}
+             */
+            readonly axis: 0 | 1 | 2;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly event: "slices_locked";
+            /**
+             * Locked
+             * @default true
+             */
+            readonly locked: boolean;
+            /** Slices */
+            readonly slices: readonly number[];
         };
         /**
          * SlideJson
@@ -11337,7 +11384,7 @@ export interface operations {
         };
         readonly requestBody: {
             readonly content: {
-                readonly "application/json": components["schemas"]["DefinedJson"] | components["schemas"]["OrderedJson"] | components["schemas"]["PromptedJson"] | components["schemas"]["EditedJson"] | components["schemas"]["RemovedJson"] | components["schemas"]["DeletedJson"] | components["schemas"]["UndoneJson"] | components["schemas"]["RedoneJson"];
+                readonly "application/json": components["schemas"]["DefinedJson"] | components["schemas"]["OrderedJson"] | components["schemas"]["PromptedJson"] | components["schemas"]["EditedJson"] | components["schemas"]["RemovedJson"] | components["schemas"]["DeletedJson"] | components["schemas"]["SlicesLockedJson"] | components["schemas"]["UndoneJson"] | components["schemas"]["RedoneJson"];
             };
         };
         readonly responses: {
@@ -12260,7 +12307,7 @@ export interface operations {
         };
         readonly requestBody: {
             readonly content: {
-                readonly "application/json": components["schemas"]["DefinedJson"] | components["schemas"]["OrderedJson"] | components["schemas"]["PromptedJson"] | components["schemas"]["EditedJson"] | components["schemas"]["RemovedJson"] | components["schemas"]["DeletedJson"] | components["schemas"]["UndoneJson"] | components["schemas"]["RedoneJson"];
+                readonly "application/json": components["schemas"]["DefinedJson"] | components["schemas"]["OrderedJson"] | components["schemas"]["PromptedJson"] | components["schemas"]["EditedJson"] | components["schemas"]["RemovedJson"] | components["schemas"]["DeletedJson"] | components["schemas"]["SlicesLockedJson"] | components["schemas"]["UndoneJson"] | components["schemas"]["RedoneJson"];
             };
         };
         readonly responses: {
@@ -12409,6 +12456,8 @@ export interface operations {
                     readonly overwrite?: boolean;
                     /** Prompt */
                     readonly prompt: components["schemas"]["ClickJson"] | components["schemas"]["StrokeJson"] | components["schemas"]["BoxJson"] | components["schemas"]["LassoJson"] | components["schemas"]["ExtremesJson"] | components["schemas"]["AdjustJson"] | components["schemas"]["MaskJson"] | components["schemas"]["DrawnJson"];
+                    /** @description null: as far as the method thinks right */
+                    readonly reach?: components["schemas"]["ReachJson"] | null;
                     /**
                      * Replaces
                      * @description the event of an earlier prompt of the label, which this one takes the place of

@@ -1,11 +1,13 @@
 /** What a log of events means: the same folding as the server's `segmend.core.session`, so that nothing waits for it. */
 
 import type { Event, Label } from "./api";
+import { type Locked, lockedAfter } from "./locks";
 
 export interface Folded {
   readonly done: readonly number[]; // positions of the events in effect, oldest first
   readonly undone: readonly number[]; // what redo would bring back, the next one last
   readonly labels: readonly Label[];
+  readonly locked: Locked;
 }
 
 /** Return which events are in effect, and the labels they define. */
@@ -36,7 +38,8 @@ export function fold(events: readonly Event[]): Folded {
     const gone = labelGone(event);
     if (gone !== null) labels.delete(gone);
   }
-  return { done, undone, labels: [...labels.values()] };
+  const locked = lockedAfter(done.map((position) => events[position]));
+  return { done, undone, labels: [...labels.values()], locked };
 }
 
 /** Return labels in another order; those that are not named come behind, as they were. */

@@ -28,9 +28,11 @@ import type { Contrast, Statistics } from "./contrast";
 import { BRUSH, type Brush } from "./edits";
 import { type Axis, type Box, type Index, type Plane, type PlaneName, spacingOf, type View } from "./geometry";
 import type { UncertaintyMap, LayeredMap } from "./labelmap";
+import { type Locked, NONE } from "./locks";
 import type { Person } from "./live";
 import type { Volume } from "./nifti";
 import { fill, phrases, plural } from "./phrases";
+import type { ReachKind } from "./reach";
 import { UNKNOWN } from "./rights";
 import { labelGone } from "./session";
 import { type Ruler, type RulerKind, RULERS } from "./rulers";
@@ -141,6 +143,9 @@ export interface State {
   readonly tool: Tool;
   readonly positive: boolean;
   readonly overwrite: boolean; // marks and edits may take voxels of other labels that are not locked
+  readonly reach: ReachKind; // how far marks may change the mask
+  readonly reachMm: number; // the distance, where it is one
+  readonly locked: Locked; // slices in which no mask changes
   readonly radius: number; // of strokes and brushes, in voxels
   readonly brush: Brush;
   readonly plane: PlaneName | null; // the last one under the pointer
@@ -191,6 +196,7 @@ export interface State {
     readonly quality: number | null;
     readonly finetuned: boolean;
   } | null;
+  readonly qualities: Readonly<Record<number, readonly number[]>>; // by label, the calibrated Dice after each mark in a row
   readonly maskVersion: number;
   readonly maskChange: Box | null; // what the last version changed; null: everything
   readonly uncertaintyVersion: number; // as maskVersion, of the uncertainty
@@ -231,6 +237,9 @@ export const INITIAL: State = {
   tool: "click",
   positive: true,
   overwrite: false,
+  reach: "whole",
+  reachMm: 15,
+  locked: NONE,
   radius: 3,
   brush: BRUSH,
   plane: null,
@@ -277,6 +286,7 @@ export const INITIAL: State = {
   loading: null,
   answering: null,
   answered: null,
+  qualities: {},
   maskVersion: 0,
   maskChange: null,
   uncertaintyVersion: 0,

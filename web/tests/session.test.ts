@@ -140,7 +140,7 @@ describe("a log of events", () => {
   });
 
   it("has nothing to undo at its beginning", () => {
-    expect(fold([undone, redone])).toEqual({ done: [], undone: [], labels: [] });
+    expect(fold([undone, redone])).toEqual({ done: [], undone: [], labels: [], locked: new Map() });
   });
 });
 

@@ -7,7 +7,7 @@ it from a thread of its own, so that its window stays alive. Several threads may
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from segmend.core.image import Box, Index, LabelMap, MaskArray
 from segmend.core.layers import flattened
 from segmend.core.prompts import Prompt
+from segmend.core.reach import Reach
 from segmend.core.session import (
     PALETTE,
     Colour,
@@ -27,6 +28,7 @@ from segmend.core.session import (
     Redone,
     Removed,
     Session,
+    SlicesLocked,
     Undone,
 )
 from segmend.errors import PromptError
@@ -117,9 +119,13 @@ class Annotation(ABC):
         self.do(Defined(Label(value, name or f"object {value}", _colour(colour, value))))
         return value
 
-    def mark(self, prompt: Prompt, label: int, *, overwrite: bool = False) -> Box | None:
-        """Put down a prompt on a label, and return the box in which the map changed."""
-        return self.do(Prompted(prompt, label, self.method, overwrite=overwrite))
+    def mark(self, prompt: Prompt, label: int, *, overwrite: bool = False, reach: Reach | None = None) -> Box | None:
+        """Put down a prompt on a label, and return the box in which the map changed; `reach` says how far it may."""
+        return self.do(Prompted(prompt, label, self.method, overwrite=overwrite, reach=reach))
+
+    def lock_slices(self, slices: Iterable[int], *, axis: int = 0, locked: bool = True) -> None:
+        """Let no mask change in these slices any longer, or again."""
+        self.do(SlicesLocked(axis, tuple(slices), locked))
 
     @property
     def can_undo(self) -> bool:

@@ -14,7 +14,7 @@ from segmend import methods
 from segmend.annotating.annotation import Annotation, Levels
 from segmend.core.image import Box, Image, Index, LabelMap, MaskArray
 from segmend.core.segmenter import Given, Workspace
-from segmend.core.session import GIVEN, Asking, Defined, Event, Ordered, Prompted, Session
+from segmend.core.session import GIVEN, Arranging, Asking, Event, Prompted, Session
 from segmend.editing.keeping import EditedVoxels
 from segmend.errors import PromptError
 from segmend.runtime.engine import Device
@@ -94,7 +94,7 @@ class LocalAnnotation(Annotation):
                 methods.card(event.method).check([event.prompt])
                 self._check_dimension(event.method)
             uncertain = self._uncertainty_map
-            if not isinstance(event, Defined | Ordered):
+            if not isinstance(event, Arranging):
                 self._uncertainty_map = None
             self._session = session
             boxes = list(self._draft_map.follow(session).values())

@@ -299,7 +299,7 @@ class RemoteAnnotation(Annotation):
         assert self._session is not None
         if position == len(self._session.events):
             self._session = Session(self._session.shape, (*self._session.events, event))
-        if values["event"]["event"] not in ("defined", "ordered"):
+        if values["event"]["event"] not in ("defined", "ordered", "slices_locked"):
             self._uncertain.clear()
             self._quality = None
         if values["event"]["event"] in ("prompted", "edited", "removed", "deleted"):

@@ -1,7 +1,8 @@
 """One image being annotated: an append-only log of events, from which everything follows.
 
 An *event* is what the person did: defined a label, put down a prompt, edited a mask by hand or by
-rule, removed an earlier prompt or edit, put another prompt in the place of one, deleted a label, undid, redid.
+rule, removed an earlier prompt or edit, put another prompt in the place of one, deleted a label, locked slices, undid,
+redid.
 Nothing in the log is ever changed or taken out.
 `done` folds the undo and redo events away and gives the indices of the events in effect. Events that one
 action made, such as loading a mask of several objects, are `joined`: they are undone and
@@ -16,6 +17,9 @@ holds that map and follows a session from state to state.
 Labels of one *layer* share no voxel; those of different layers may. So a session has a label map for each layer, and
 an answer changes that of its label alone. Which layer that is follows from the log: a label keeps its layer once
 something was put down on it.
+
+The voxels of locked slices are as they were when they were locked, whatever changes a mask later. An answer to an
+event from before, which was still in the making, is what they were locked with.
 
 An event is stored before its answer is computed. An event in effect without an answer is
 *pending*; whoever opens the session next answers it.
@@ -33,11 +37,24 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from segmend.core.codes import SegmentCodes, codes_from_json, codes_to_json
-from segmend.core.edits import Combine, Edit, Merge, check_edit, edit_from_json, edit_to_json, other_label
+from segmend.core.edits import (
+    MAX_SLICES,
+    Combine,
+    CopySlice,
+    Draw,
+    Edit,
+    Merge,
+    Paint,
+    check_edit,
+    edit_from_json,
+    edit_to_json,
+    other_label,
+)
 from segmend.core.image import Box, Index, LabelMap, MaskArray, bounds
-from segmend.core.prompts import Mask, Prompt, check, kind_of
+from segmend.core.prompts import Mask, Prompt, Stroke, check, extent, kind_of
 from segmend.core.prompts import from_json as prompt_from_json
 from segmend.core.prompts import to_json as prompt_to_json
+from segmend.core.reach import Reach, check_reach, reach_from_json, reach_to_json
 from segmend.errors import PromptError, ShapeError, UserError
 
 MAX_LABEL = 65535
@@ -112,6 +129,7 @@ class Prompted:
     overwrite: bool = False  # may it take voxels of other labels; locked ones never change
     joined: bool = False  # to the event before: both are undone in one step
     replaces: int | None = None  # the event of an earlier prompt that was moved or changed to this one
+    reach: Reach | None = None  # how far the answer may change the mask; None: as far as the method thinks right
 
 
 @dataclass(frozen=True)
@@ -143,6 +161,15 @@ class Deleted:
 
 
 @dataclass(frozen=True)
+class SlicesLocked:
+    """Slices across an axis are done: no mask changes in them any longer; or they were unlocked again."""
+
+    axis: int
+    slices: tuple[int, ...]
+    locked: bool = True
+
+
+@dataclass(frozen=True)
 class Undone:
     """The last event in effect was taken back, and those it is joined to."""
 
@@ -152,7 +179,8 @@ class Redone:
     """The last event taken back came into effect again, and those joined to it."""
 
 
-Event = Defined | Ordered | Prompted | Edited | Removed | Deleted | Undone | Redone
+Event = Defined | Ordered | Prompted | Edited | Removed | Deleted | SlicesLocked | Undone | Redone
+Arranging = Defined | Ordered | SlicesLocked  # what changes no mask
 Marked = Prompted | Edited  # what a person put down, and may take away again
 Asking = Prompted | Edited | Removed | Deleted  # what changes masks, and so has an answer
 
@@ -307,6 +335,27 @@ class Session:
                 labels.pop(gone, None)
         return MappingProxyType(labels)
 
+    def locked_slices(self, *, before: int | None = None) -> Mapping[int, frozenset[int]]:
+        """Return the numbers of the locked slices by the axis that they are across; none by an axis without any.
+
+        `before` leaves out the events from that index on.
+
+        >>> session = Session((9, 8, 8)).add(SlicesLocked(0, (2, 3))).add(SlicesLocked(0, (3,), locked=False))
+        >>> dict(session.locked_slices()), sorted(session.locked_slices(before=1)[0])
+        ({0: frozenset({2})}, [2, 3])
+        """
+        locked: dict[int, frozenset[int]] = {}
+        for i in self.done if self._locks else ():
+            event = self.events[i]
+            if isinstance(event, SlicesLocked) and (before is None or i < before):
+                known = locked.get(event.axis, frozenset())
+                locked[event.axis] = known.union(event.slices) if event.locked else known.difference(event.slices)
+        return MappingProxyType({axis: slices for axis, slices in locked.items() if slices})
+
+    @cached_property
+    def _locks(self) -> bool:
+        return any(isinstance(event, SlicesLocked) for event in self.events)
+
     @cached_property
     def _layers(self) -> Mapping[int, int]:
         layers: dict[int, int] = {}  # by label, as of each event
@@ -382,10 +431,16 @@ class Session:
                     raise PromptError(f"Only a mask can be given as it is; got a {kind_of(prompt)}.")
                 if event.replaces is not None:
                     self._check_replaces(event.replaces, value)
+                if event.reach is not None:
+                    check_reach(event.reach, prompt, self.shape)
+                self._check_unlocked(None if method == GIVEN else extent(prompt))
             case Edited(edit=edit, label=value):
                 self._check_label(value)
                 self._check_other(edit, value)
                 check_edit(edit, self.shape, apart=self._share_layer(edit, value))
+                self._check_unlocked(_place_of_edit(edit, self.shape))
+                if isinstance(edit, Merge):
+                    self._check_whole(edit.other)
             case Removed(event=earlier):
                 if earlier not in self.marked():
                     raise PromptError(f"Only a prompt or an edit in effect can be removed; event {earlier} is none.")
@@ -398,6 +453,15 @@ class Session:
                     )
             case Deleted(label=value):
                 self._check_label(value)
+                self._check_whole(value)
+            case SlicesLocked(axis=axis, slices=slices):
+                if not 0 <= axis < len(self.shape):
+                    raise PromptError(f"Locked slices need an axis of 0, 1 or 2; got {axis}.")
+                if not slices or not all(0 <= number < self.shape[axis] for number in slices):
+                    raise PromptError(
+                        f"Slices to be locked need numbers of 0 to {self.shape[axis] - 1} across axis {axis}; "
+                        f"got {list(slices)}."
+                    )
             case Undone():
                 if not self.done:
                     raise PromptError("There is nothing to undo.")
@@ -437,6 +501,22 @@ class Session:
         other = self.labels.get(edit.other) if isinstance(edit, Combine) else None
         return other is None or other.layer == self.labels[label].layer
 
+    def _check_unlocked(self, place: Box | None) -> None:
+        """Raise PromptError where all of a place lies in locked slices, so that nothing can change there."""
+        if place is None or not place.size:
+            return
+        for axis, locked in self.locked_slices().items():
+            slices = range(place.low[axis], place.high[axis])
+            if locked.issuperset(slices):
+                numbers = f"Slice {slices[0]}" if len(slices) == 1 else f"Slices {slices[0]} to {slices[-1]}"
+                verb = "is" if len(slices) == 1 else "are"
+                raise PromptError(f"{numbers} across axis {axis} {verb} locked; unlock to change the mask there.")
+
+    def _check_whole(self, label: int) -> None:
+        """Raise PromptError where a label cannot go, because it may have voxels in locked slices."""
+        if self.locked_slices() and self._is_touched(label):
+            raise PromptError("A label with marks cannot go while slices are locked; unlock them first.")
+
     def _check_replaces(self, earlier: int, label: int) -> None:
         if earlier not in self.prompted(label):
             raise PromptError(f"Only a prompt in effect on the same label can be replaced; event {earlier} is none.")
@@ -464,6 +544,25 @@ class Session:
             raise PromptError(f"Label {value} is not defined here; there are {sorted(self.labels) or 'none'}.")
         if self.labels[value].locked:
             raise PromptError(f"Label {value} ({self.labels[value].name}) is locked; unlock it to change it.")
+
+
+def _place_of_edit(edit: Edit, shape: Sequence[int]) -> Box | None:
+    """Return the box outside which an edit drawn by hand changes nothing; None for the rules, which know no place."""
+    match edit:
+        case Draw(drawn=drawn):
+            return extent(drawn)
+        case Paint(points=points, axis=int(axis)):
+            around = extent(Stroke(points))
+            assert around is not None
+            low, high = [0, 0, 0], list(shape)
+            low[axis], high[axis] = around.low[axis], around.high[axis]
+            return Box.of(low, high)
+        case CopySlice(axis=axis, target=target):
+            low, high = [0, 0, 0], list(shape)
+            low[axis], high[axis] = target, target + 1
+            return Box.of(low, high)
+        case _:
+            return None
 
 
 class Canvas:
@@ -541,6 +640,22 @@ def painted(before: LabelMap, mask: MaskArray, label: int, locked: Iterable[int]
     return after
 
 
+def with_locked_slices(before: LabelMap, after: LabelMap, low: Index, locked: Mapping[int, Iterable[int]]) -> LabelMap:
+    """Return a label map of a box that begins at voxel `low`, with its locked slices, by axis, as they were before.
+
+    >>> before, after = np.zeros((3, 1, 2), np.uint16), np.ones((3, 1, 2), np.uint16)
+    >>> with_locked_slices(before, after, (4, 0, 0), {0: [5], 2: [9]})[:, 0].tolist()
+    [[1, 1], [0, 0], [1, 1]]
+    """
+    if not locked:
+        return after
+    kept = after.copy()
+    for axis, numbers in locked.items():
+        inside = [number - low[axis] for number in numbers if 0 <= number - low[axis] < after.shape[axis]]
+        np.moveaxis(kept, axis, 0)[inside] = np.moveaxis(before, axis, 0)[inside]
+    return kept
+
+
 def event_to_json(event: Event) -> dict[str, Any]:
     """Return the event as plain JSON values.
 
@@ -555,7 +670,8 @@ def event_to_json(event: Event) -> dict[str, Any]:
         case Prompted(prompt=prompt, label=value, method=method, finetune=finetune):
             values = {"event": "prompted", "prompt": prompt_to_json(prompt), "label": value, "method": method}
             values |= {"finetune": finetune, "overwrite": event.overwrite, "joined": event.joined}
-            return values if event.replaces is None else {**values, "replaces": event.replaces}
+            values |= {} if event.replaces is None else {"replaces": event.replaces}
+            return values if event.reach is None else {**values, "reach": reach_to_json(event.reach)}
         case Edited(edit=edit, label=value, overwrite=overwrite, joined=joined):
             values = {"event": "edited", "edit": edit_to_json(edit), "label": value}
             return {**values, "overwrite": overwrite, "joined": joined}
@@ -563,6 +679,8 @@ def event_to_json(event: Event) -> dict[str, Any]:
             return {"event": "removed", "of": earlier}
         case Deleted(label=value, joined=joined):
             return {"event": "deleted", "label": value, "joined": joined}
+        case SlicesLocked(axis=axis, slices=slices, locked=locked):
+            return {"event": "slices_locked", "axis": axis, "slices": list(slices), "locked": locked}
         case Undone():
             return {"event": "undone"}
         case Redone():
@@ -591,7 +709,8 @@ def event_from_json(values: Mapping[str, Any]) -> Event:
                 overwrite = _flag(values, "overwrite", default=True)  # as it was before it could be said
                 replaces = None if values.get("replaces") is None else _whole(values["replaces"])
                 joined = _flag(values, "joined", default=False)
-                return Prompted(prompt, label, method, finetune, overwrite, joined, replaces)
+                reach = None if values.get("reach") is None else reach_from_json(values["reach"])
+                return Prompted(prompt, label, method, finetune, overwrite, joined, replaces, reach)
             case "edited":
                 overwrite, joined = (_flag(values, name, default=False) for name in ("overwrite", "joined"))
                 return Edited(edit_from_json(values["edit"]), _whole(values["label"]), overwrite, joined)
@@ -599,6 +718,11 @@ def event_from_json(values: Mapping[str, Any]) -> Event:
                 return Removed(_whole(values["of"]))
             case "deleted":
                 return Deleted(_whole(values["label"]), _flag(values, "joined", default=False))
+            case "slices_locked":
+                if not isinstance(values["slices"], list) or len(values["slices"]) > MAX_SLICES:
+                    raise PromptError(f"Slices to be locked need a list of at most {MAX_SLICES} numbers.")
+                slices = tuple(_whole(number) for number in values["slices"])
+                return SlicesLocked(_whole(values["axis"]), slices, _flag(values, "locked", default=True))
             case "undone":
                 return Undone()
             case "redone":

@@ -159,7 +159,7 @@ def _ruled(edit: Edit, mask: MaskArray, image: Image) -> Change | None:
     if found is None:
         raise PromptError("There is no mask of this label yet, so there is nothing to edit.")
     margin = edit.mm if isinstance(edit, Grow) and edit.mm > 0 else 0.0
-    box = found.grown(_voxels(margin, spacing)).grown(1).clipped(shape)
+    box = found.grown(voxels_within(margin, spacing)).grown(1).clipped(shape)
     if isinstance(edit, Component | Cut):  # a place was picked, and may lie beside the mask
         z, y, x = edit.index
         box = box.union(Box((z, y, x), (z + 1, y + 1, x + 1)))
@@ -216,7 +216,7 @@ def _threshold(edit: Threshold, mask: MaskArray, image: Image) -> Change | None:
         found = bounds(mask)
         if found is None:
             raise PromptError("There is no mask of this label to threshold round; draw a lasso or a box.")
-        box = found.grown(_voxels(edit.margin_mm, spacing)).clipped(shape)
+        box = found.grown(voxels_within(edit.margin_mm, spacing)).clipped(shape)
         here = mask[box.slices]
         region = within_mm(here, edit.margin_mm, spacing) if edit.margin_mm else here
     else:
@@ -224,7 +224,7 @@ def _threshold(edit: Threshold, mask: MaskArray, image: Image) -> Change | None:
         assert there is not None
         box = there
         if isinstance(edit.region, Lasso):
-            region = _lassoed(edit.region, box)
+            region = inside_lasso(edit.region, box)
     bright = in_range(image, box, edit.within)
     region = np.ones(box.shape, bool) if region is None else region
     here = mask[box.slices]
@@ -232,7 +232,7 @@ def _threshold(edit: Threshold, mask: MaskArray, image: Image) -> Change | None:
     return Change(box, gained if edit.inside == "add" else gained & ~(region & ~bright))
 
 
-def _lassoed(lasso: Lasso, box: Box) -> MaskArray:
+def inside_lasso(lasso: Lasso, box: Box) -> MaskArray:
     """Return the inside of a lasso, in the box round its line."""
     others = [axis for axis in range(3) if axis != lasso.axis]
     corners = (np.asarray(lasso.points, np.intp) - np.asarray(box.low))[:, others]
@@ -247,7 +247,7 @@ def _combine(edit: Combine, mask: MaskArray, other: MaskArray, image: Image) -> 
         return _union(mask, other, edit.other)
     if mine is None:
         return None
-    reach = whole(shape) if theirs is None else theirs.grown(_voxels(edit.margin_mm, spacing)).clipped(shape)
+    reach = whole(shape) if theirs is None else theirs.grown(voxels_within(edit.margin_mm, spacing)).clipped(shape)
     if theirs is None or reach.intersection(mine).size == 0:
         return None if edit.operation == "subtract" else Change(mine, np.zeros(mine.shape, bool))
     near = np.zeros(mine.shape, bool)
@@ -266,7 +266,7 @@ def _union(mask: MaskArray, other: MaskArray, label: int) -> Change | None:
     return Change(box, mask[box.slices] | other[box.slices], taken=label)
 
 
-def _voxels(mm: float, spacing: Sequence[float]) -> Index:
+def voxels_within(mm: float, spacing: Sequence[float]) -> Index:
     """Return how many voxels a distance is along each axis, rounded down."""
     z, y, x = (int(mm * (1 + SLACK) / step) for step in spacing)
     return z, y, x

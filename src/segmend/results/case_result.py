@@ -13,7 +13,7 @@ import numpy as np
 from segmend.core.image import Image, LabelMap, MaskArray
 from segmend.core.layers import flattened, label_mask, stacked
 from segmend.core.measures import Measures, measure
-from segmend.core.session import Canvas, Defined, Label, Ordered, Session
+from segmend.core.session import Arranging, Canvas, Label, Session
 from segmend.store import Store
 from segmend.store.records import CaseRecord, EventRecord, SessionRecord
 
@@ -89,6 +89,6 @@ def newest_result(store: Store, case_id: str) -> CaseResult | None:
     """Return what came of the newest session of a case in which something was marked, None where nothing was."""
     for record in reversed(store.sessions(case_id)):
         session = store.session(record.id)
-        if any(not isinstance(session.events[i], Defined | Ordered) for i in session.done):
+        if any(not isinstance(session.events[i], Arranging) for i in session.done):
             return result_of(store, record.id)
     return None

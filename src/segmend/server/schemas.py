@@ -21,6 +21,7 @@ from segmend.core.edits import (
     Unit,
 )
 from segmend.core.prompts import MAX_POINTS, Whole
+from segmend.core.reach import MAX_REACH_MM
 from segmend.core.session import MAX_LABEL, Finetune
 from segmend.store.records import Status
 
@@ -318,6 +319,19 @@ Replaces = Annotated[
 ]
 
 
+class ReachJson(BaseModel):
+    """Where an answer may change its label's mask; where several things are said, all of them hold."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mm: Annotated[float | None, Field(gt=0, le=MAX_REACH_MM, description="at most so far from the mark")] = None
+    axis: Annotated[Axis | None, Field(description="only in the mark's own slices across this axis")] = None
+    part: Annotated[bool, Field(description="only in the connected component that the mark is on, or makes")] = False
+
+
+NewReach = Annotated[ReachJson | None, Field(description="null: as far as the method thinks right")]
+
+
 class DefinedJson(BaseModel):
     event: Literal["defined"]
     label: LabelJson
@@ -340,6 +354,7 @@ class PromptedJson(BaseModel):
     overwrite: Overwrite = False
     joined: Joined = False
     replaces: Replaces = None
+    reach: NewReach = None
 
 
 class EditedJson(BaseModel):
@@ -355,6 +370,15 @@ class EditedJson(BaseModel):
 class RemovedJson(BaseModel):
     event: Literal["removed"]
     of: Annotated[int, Field(ge=0)]
+
+
+class SlicesLockedJson(BaseModel):
+    """Slices across an axis are done: no mask changes in them any longer; or they are unlocked."""
+
+    event: Literal["slices_locked"]
+    axis: Axis
+    slices: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=MAX_SLICES)]
+    locked: bool = True
 
 
 class DeletedJson(BaseModel):
@@ -373,7 +397,17 @@ class RedoneJson(BaseModel):
     event: Literal["redone"]
 
 
-AnyEvent = DefinedJson | OrderedJson | PromptedJson | EditedJson | RemovedJson | DeletedJson | UndoneJson | RedoneJson
+AnyEvent = (
+    DefinedJson
+    | OrderedJson
+    | PromptedJson
+    | EditedJson
+    | RemovedJson
+    | DeletedJson
+    | SlicesLockedJson
+    | UndoneJson
+    | RedoneJson
+)
 
 
 class EventJson(RootModel[AnyEvent]):
@@ -387,6 +421,7 @@ class NewPromptJson(BaseModel):
     finetune: FinetuneJson = "auto"
     overwrite: Overwrite = False
     replaces: Replaces = None
+    reach: NewReach = None
 
 
 class NewEditJson(BaseModel):

@@ -37,7 +37,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from segmend.core.session import Defined, Event, Ordered
+from segmend.core.session import Arranging, Defined, Event
 from segmend.errors import SettingsError
 from segmend.store import tables
 from segmend.store.readings import ReadFilter, for_others, note_work, undecided_sessions, wanted_by
@@ -283,7 +283,7 @@ def note_event(
     gap = 0.0 if last is None else (at - last).total_seconds()
     worked = gap if 0 < gap <= GAP_SECONDS else 0.0
     counted: dict[str, Any] = {"changed": at, "seconds": CASES.seconds + worked}
-    marked = not isinstance(event, Defined | Ordered)
+    marked = not isinstance(event, Arranging)
     if isinstance(event, Defined):
         _note_label(connection, session_id, event)
     if note_work(connection, session_id, marks=int(marked), seconds=worked):

@@ -36,6 +36,7 @@ def annotate_picture(live, first, edge, other):
     live.do(clicked(other, label=2, method="mend"))
     live.do({"event": "edited", "edit": {"kind": "grow", "mm": 3.0}, "label": 2})
     live.do(clicked(edge, positive=False, method="mend"))
+    live.do(clicked(edge, method="mend", reach={"mm": 8.0}))
     live.do(clicked(other, label=2, method="graphcut"))
     live.do({"event": "undone"})
     live.do({"event": "removed", "of": removed})
@@ -52,6 +53,8 @@ def annotate_volume(live, first, edge, other):
     while not set(waiting) <= set(live.answered):
         live.next("answered")
     live.do({"event": "edited", "edit": {"kind": "fill_holes"}, "label": 1})
+    live.do({"event": "slices_locked", "axis": 0, "slices": [first[0]]})
+    live.do({"event": "edited", "edit": {"kind": "grow", "mm": 6.0}, "label": 1})
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from segmend.core.prompts import Click, Stroke
 from segmend.core.segmenter import Method, Prediction, Segmenter, Workspace
 
 METHOD = Method("ball", "Ball", "none", ("click", "stroke", "box"), (2, 3), "none needed", calibrated=(2, 3))
+QUALITY = 0.75  # the Dice that it expects of its masks
 REACH = 2
 
 
@@ -16,7 +17,7 @@ class BallWorkspace(Workspace):
         for prompt in prompts:
             for box in boxes(prompt):
                 mask[box.clipped(mask.shape).slices] = getattr(prompt, "positive", True)
-        return Prediction(mask.astype(np.float32), whole(mask.shape), quality=0.75)
+        return Prediction(mask.astype(np.float32), whole(mask.shape), quality=QUALITY)
 
 
 def boxes(prompt):

@@ -6,6 +6,7 @@ import type { Affine, Index } from "../geometry";
 import { Live } from "../live";
 import { PALETTE } from "../palette";
 import { fill, objectName, phrases } from "../phrases";
+import { NONE } from "../locks";
 import { type Folded, fold, freeValue, opening, stepBack } from "../session";
 import { listen, type Tool } from "./drawing";
 import { toWorld } from "./place";
@@ -16,7 +17,7 @@ import { displayed, type DisplaySet, fileOf, keyOf, type Managers, showing, slic
 const SAY = phrases.ohif;
 const ASK_MS = 500; // between two questions how far an import is
 const NOTICE_MS = 3000; // that a place is marked
-const EMPTY: Folded = { done: [], undone: [], labels: [] };
+const EMPTY: Folded = { done: [], undone: [], labels: [], locked: NONE };
 
 /** Where masks are saved: an archive of the server by its name, or that of the viewer itself. */
 export type Target = { readonly archive: string } | "viewer";

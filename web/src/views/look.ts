@@ -2,8 +2,10 @@
 
 import type { Actions } from "../actions";
 import { h } from "../dom";
+import { isEnough } from "../enough";
 import { expectedDice, whyNot } from "../look";
-import { phrases } from "../phrases";
+import { titleOf } from "../labels";
+import { fill, phrases } from "../phrases";
 import { reportErrors } from "../toasts";
 import { previewSwitch } from "./preview";
 
@@ -24,10 +26,31 @@ export function lookPanel(actions: Actions): HTMLElement {
     SAY.next,
   );
   const row = h("span", { class: "look-row" }, SAY.expected, dice);
+  const words = h("span", {});
+  const go = h(
+    "button",
+    {
+      type: "button",
+      class: "button small",
+      onclick: () => {
+        reportErrors(() => actions.finish("done", store.state.work?.comment ?? ""));
+      },
+    },
+    phrases.case.done,
+  );
+  const enough = h("p", { class: "look-enough", role: "status", hidden: true }, words, go);
+  store.on(["qualities", "label", "labels", "answered", "work", "pending"], (state) => {
+    const { qualities, label, labels, work, pending } = state;
+    const known = labels.find(({ value }) => value === label);
+    enough.hidden = known === undefined || pending.length > 0 || !isEnough(qualities[label] ?? []);
+    if (known !== undefined && !enough.hidden) words.textContent = fill(SAY.enough, { name: titleOf(known) });
+    go.hidden = work === null || work.status !== "begun" || work.reading !== null;
+  });
   const element = h(
     "section",
     { class: "section" },
     h("div", { class: "section-head" }, h("h2", {}, SAY.title), row),
+    enough,
     next,
     previewSwitch(actions),
   );

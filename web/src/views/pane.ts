@@ -4,7 +4,7 @@ import type { Actions } from "../actions";
 import type { Spec } from "../arrange";
 import { coloursOf } from "../colours";
 import { type Change, paintChange } from "../change";
-import { h, iconButton } from "../dom";
+import { h, icon, iconButton } from "../dom";
 import {
   extentOf,
   type Index,
@@ -26,12 +26,14 @@ import {
   type Box,
 } from "../geometry";
 import { layersOf } from "../labels";
+import { isLocked, rangesOf } from "../locks";
 import { fill, isolated, phrases } from "../phrases";
 import { isSized, placeAt, words } from "../rulers";
 import { type Colour, outlines, paintUncertainty, paintLabels, paintVolume } from "../slices";
 import {
   cursorOf,
   imageName,
+  isPromptTool,
   lookOf,
   type Mark,
   marksOf,
@@ -59,6 +61,7 @@ import { areaOf, lengthWords, levelShown, scaleBar, scaleLimits, type Seen, seen
 import { drawRuler } from "./rulers";
 
 const TITLES = phrases.planes;
+const SAY = phrases.locks;
 const NO_POINTER: readonly Tool[] = ["navigate", "window", "ruler", "angle", "ellipse"];
 const NARROW = 420; // CSS pixels of a pane whose title reaches its middle
 const SLABS = { max: "MIP", mean: phrases.panes.mean, min: "MinIP" } as const;
@@ -92,13 +95,15 @@ export class Pane {
   readonly #context: CanvasRenderingContext2D;
   readonly #slider: HTMLInputElement;
   readonly #title: HTMLElement;
+  readonly #lock: HTMLButtonElement;
+  readonly #strip: HTMLElement;
   readonly #volume: Picture;
   readonly #masks = new Map<number, Picture>(); // by layer
   #uncertainty: Picture | null = null;
   #fused: Picture | null = null;
   readonly #whole: Rect;
   readonly #spacing: Index;
-  #drawn = { volume: "", fused: "", mask: "", uncertainty: "" };
+  #drawn = { volume: "", fused: "", mask: "", uncertainty: "", locks: "" };
   #dirty: Box | null = null; // of the mask, since it was last painted
   #edges = new Map<number, Path2D>();
   #size: Point = [1, 1];
@@ -143,6 +148,17 @@ export class Pane {
         this.actions.setCrosshair(next, spec.id);
       },
     });
+    this.#lock = iconButton(
+      "unlock",
+      SAY.lock,
+      () => {
+        this.actions.lockSlice(plane, spec.id);
+      },
+      "U",
+    );
+    this.#lock.classList.add("small", "pane-lock");
+    this.#lock.hidden = slices === 1;
+    this.#strip = h("div", { class: "slice-strip", "aria-hidden": "true", hidden: true });
     const expand = iconButton("expand", fill(phrases.panes.alone, { plane: name }), () => {
       const { layout, several } = this.#store.state;
       this.actions.setLayout(layout === plane.name ? several : plane.name);
@@ -153,8 +169,9 @@ export class Pane {
       "section",
       { class: "pane", "data-plane": plane.name, "aria-label": name },
       this.canvas,
-      h("div", { class: "pane-head" }, this.#title, expand),
+      h("div", { class: "pane-head" }, this.#title, h("span", { class: "spacer" }), this.#lock, expand),
       this.#slider,
+      this.#strip,
     );
     this.element.style.setProperty("--plane", opened.photo ? "transparent" : AXES_COLOURS[plane.name]);
     this.#observer = new ResizeObserver(() => {
@@ -312,6 +329,7 @@ export class Pane {
     this.#drawScale(p);
     this.#drawLetters();
     this.#label(state);
+    this.#showLocks(state);
   }
 
   /** Draw the picture; of a slide its tiles under it, or over it where they are sharper, and the mask round it. */
@@ -575,6 +593,7 @@ export class Pane {
     const [x, y] = toScreen(p, [u, v]);
     context.lineWidth = 1;
     context.strokeStyle = "rgba(255,255,255,0.8)";
+    if (state.reach === "near" && isPromptTool(state.tool)) this.#drawReach(state.reachMm, [x, y], p);
     if (state.tool === "stroke") {
       context.beginPath();
       const [rx, ry] = [(state.radius + 0.5) * p.scaleX, (state.radius + 0.5) * p.scaleY];
@@ -587,6 +606,48 @@ export class Pane {
     }
     const name = iconOfTool(state.tool, state.positive);
     if (name !== null && state.draft === null) drawToolIcon(context, [x + p.scaleX / 2, y + p.scaleY / 2], name);
+  }
+
+  /** Draw how far the next mark reaches, round the pointer. */
+  #drawReach(mm: number, [x, y]: Point, p: Projection): void {
+    const context = this.#context;
+    const radius = mm * (p.scaleX / this.#spacing[this.plane.right]);
+    context.save();
+    for (const [width, colour] of [
+      [3, "rgba(8,10,14,0.55)"],
+      [1.25, "#8fd3ff"],
+    ] as const) {
+      context.lineWidth = width;
+      context.strokeStyle = colour;
+      context.setLineDash([5, 4]);
+      context.beginPath();
+      context.arc(x + p.scaleX / 2, y + p.scaleY / 2, radius, 0, 2 * Math.PI);
+      context.stroke();
+    }
+    context.restore();
+  }
+
+  /** Show whether the slice is locked, and beside the slider which ones are. */
+  #showLocks({ locked }: State): void {
+    const { normal } = this.plane;
+    const slices = this.opened.volume.shape[normal];
+    const here = isLocked(locked, normal, this.slice);
+    const ranges = rangesOf(locked, normal);
+    const key = `${here} ${ranges.join()}`;
+    if (key === this.#drawn.locks) return;
+    this.#drawn.locks = key;
+    this.element.classList.toggle("is-locked", here);
+    this.#lock.setAttribute("aria-pressed", String(here));
+    this.#lock.replaceChildren(icon(here ? "lock" : "unlock"));
+    const words = here ? SAY.unlock : SAY.lock;
+    this.#lock.title = `${words} (U)`;
+    this.#lock.setAttribute("aria-label", words);
+    const stops = ranges.flatMap(([from, to]) => {
+      const [low, high] = [from, to].map((slice) => `${(100 * slice) / slices}%`);
+      return [`transparent ${low}`, `var(--locked) ${low}`, `var(--locked) ${high}`, `transparent ${high}`];
+    });
+    this.#strip.hidden = stops.length === 0;
+    this.#strip.style.background = stops.length === 0 ? "" : `linear-gradient(to top, ${stops.join(", ")})`;
   }
 
   #drawLetters(): void {

@@ -9,6 +9,7 @@ import { titleOf } from "../labels";
 import { fill, phrases, plural } from "../phrases";
 import { type Mark, marksOf, type State } from "../state";
 import { placeOf } from "./marks";
+import { reachRow } from "./reach";
 
 const SAY = phrases.marks;
 const SHOWN = 200;
@@ -37,6 +38,7 @@ export function promptsPanel(actions: Actions): HTMLElement {
     "section",
     { class: "section grows" },
     h("div", { class: "section-head" }, h("h2", {}, SAY.title), count),
+    reachRow(actions),
     list,
   );
 }

@@ -17,6 +17,7 @@ from segmend.core.segmenter import Method, Prediction, Workspace, answers, label
 from segmend.core.session import Canvas, Deleted, Edited, Finetune, Marked, Prompted, Removed, Session, taken_away
 from segmend.editing.edited import Change, edited, laid_over
 from segmend.editing.keeping import EditedVoxels, edits_label, keep_edits, prompts_with_edits
+from segmend.editing.reaching import within_reach
 from segmend.server.sessions.wire import EMPTY_BOX
 
 OpenWorkspace = Callable[[str], Workspace]  # method id -> its workspace of this session's image
@@ -191,7 +192,8 @@ def _prompted(
     edits = [i for i in _marked_in_effect(session, positions[-1]) if edits_label(session.events[i], event.label)]
     seen = prompts_with_edits(prompts, edits, previous, scene.edited)
     label = _workspace_label(session, event.label, workspace)
-    return keep_edits(answers(workspace, seen, previous, label=label, new=1), event.prompt, previous, scene.edited)
+    found = keep_edits(answers(workspace, seen, previous, label=label, new=1), event.prompt, previous, scene.edited)
+    return within_reach(found, event.prompt, event.reach, previous, scene.image().spacing.tolist())
 
 
 def _workspace_label(session: Session, label: int, workspace: Workspace) -> int | None:

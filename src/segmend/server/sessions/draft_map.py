@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cached_property, reduce
 
 import numpy as np
 
 from segmend.core.image import Box, Index, LabelMap, MaskArray, bounds
-from segmend.core.session import EMPTY, Canvas, Patch, Session, painted
+from segmend.core.session import EMPTY, Canvas, Patch, Session, painted, with_locked_slices
 from segmend.server.sessions.answering import EditPart, Part, RestoredPart
 from segmend.server.sessions.uncertainty import UncertaintyMap
 from segmend.server.sessions.wire import EMPTY_BOX, pack
@@ -44,6 +44,11 @@ class Draft:
     kept: Counter[int] = field(default_factory=Counter)  # how many of them other labels keep, by label
     planes: MaskArray | None = None  # [z] slices that a part has covered
     layer: int = 0  # that the label is in
+
+    @cached_property
+    def locked_slices(self) -> Mapping[int, frozenset[int]]:
+        """By axis, the slices that were locked before the event came."""
+        return self.session.locked_slices(before=self.position)
 
     @property
     def covered_by(self) -> int | None:
@@ -119,6 +124,7 @@ class DraftMap:
             if isinstance(part, EditPart):
                 wanted = part.change.mask & (before != draft.label)
                 draft.count(wanted, before[wanted & (after != draft.label)])
+        after = with_locked_slices(before, after, part.box.low, draft.locked_slices)
         change = before ^ after
         inner = bounds(change) if change.size else None
         draft.parts += 1

@@ -38,12 +38,11 @@ from segmend.core.segmenter import Given, Method, Workspace
 from segmend.core.session import (
     EMPTY,
     GIVEN,
+    Arranging,
     Asking,
-    Defined,
     Edited,
     Event,
     Marked,
-    Ordered,
     Patch,
     Prompted,
     Removed,
@@ -400,7 +399,7 @@ class OpenSession:
                 if futile >= FUTILE:
                     raise
         self._session = session
-        if not isinstance(event, Defined | Ordered):
+        if not isinstance(event, Arranging):
             self._uncertainty_map = None
         return len(session.events) - 1
 

@@ -1,0 +1,25 @@
+import { describe, expect, it } from "vitest";
+import { isEnough, LEVEL, withAnswer } from "../src/enough";
+
+describe("good enough", () => {
+  it("is said when two marks in a row have raised a high Dice no more", () => {
+    expect(isEnough([0.8, 0.93, 0.935, 0.93])).toBe(true);
+    expect(isEnough([0.8, 0.93, 0.935])).toBe(false);
+    expect(isEnough([0.8, 0.91, 0.93, 0.95])).toBe(false);
+  });
+
+  it("is never said below the level, nor where nothing is known", () => {
+    const low = LEVEL - 0.01;
+    expect(isEnough([low, low, low, low])).toBe(false);
+    expect(isEnough([0.95, 0.94, low])).toBe(false);
+    expect(isEnough([])).toBe(false);
+  });
+
+  it("begins anew after an answer of which no Dice is known", () => {
+    let known = {};
+    for (const quality of [0.95, 0.95, 0.95]) known = withAnswer(known, 1, quality);
+    expect(known).toEqual({ 1: [0.95, 0.95, 0.95] });
+    expect(withAnswer(known, 1, null)).toEqual({ 1: [] });
+    expect(withAnswer(known, 2, 0.5)).toEqual({ 1: [0.95, 0.95, 0.95], 2: [0.5] });
+  });
+});
