@@ -89,7 +89,8 @@ def convert(
         shape, kept = reference.shape, 0
     else:
         write = mask_writer(target, reference, image, patient, series=series)
-        label_map = read_mask(source, reference)
+        suffix = io.suffix_of(Path(target), [*io.MASK_FORMATS, *io.ALIASES])
+        label_map = read_mask(source, reference, layered=io.ALIASES.get(suffix, suffix) in io.LAYERED_FORMATS)
         labels = _labels(sorted(set(label_map.ravel().tolist()) - {0}), names)
         write(label_map, labels)
         shape, kept = reference.shape, len(labels)

@@ -120,7 +120,9 @@ def _titles(profile: Profile | None, url: str | None, data: Path) -> Callable[[C
 
 def _add(store: Store, case: Case, title: str, about: dict[str, Any], *, masked: bool) -> dict[str, Any]:
     """Return the new case of one of a data set; nothing of it stays where its masks cannot be kept."""
-    image, labels = read_case(case) if masked else (stacked([read_image(path) for path in case.image_files]), None)
+    image, labels = (
+        read_case(case, layered=True) if masked else (stacked([read_image(path) for path in case.image_files]), None)
+    )
     added = store.add_case(store.free_name(title, project=about["project"]), image, **about)
     session = None
     try:

@@ -42,23 +42,25 @@ def read_images(path: Path) -> Iterator[tuple[io.SeriesInfo, Callable[[], Image]
             yield found.info, found.image
 
 
-def read_mask(path: str | Path, image: Image) -> LabelMap:
-    """Return the label map in a file, laid on an image's grid, as `io.read_mask` does."""
+def read_mask(path: str | Path, image: Image, *, layered: bool = False) -> LabelMap:
+    """Return the label map in a file, laid on an image's grid, as `io.read_mask` or `io.read_maps` does."""
     with reading_apart() as apart:
-        return io.read_mask(path, image) if apart is None else apart.mask(Path(path), image)[0]
+        if apart is None:
+            return (io.read_maps if layered else io.read_mask)(path, image)
+        return apart.mask(Path(path), image, layered=layered)[0]
 
 
-def read_case(case: Case) -> tuple[Image, LabelMap]:
-    """Return the image of a data set's case and its label map, as `Case.read` does."""
+def read_case(case: Case, *, layered: bool = False) -> tuple[Image, LabelMap]:
+    """Return the image of a data set's case and its label map, or maps of it with `layered`."""
     with reading_apart() as apart:
-        read = partial(_image_and_labels, case)
+        read = partial(_image_and_labels, case, layered=layered)
         # Masks are no larger than images, and a case may have them in another folder.
         return read() if apart is None else apart.pair(case.name, read, [*case.image_files] * 2 or [case.folder])
 
 
-def _image_and_labels(case: Case) -> tuple[Image, LabelMap]:
+def _image_and_labels(case: Case, *, layered: bool) -> tuple[Image, LabelMap]:
     example = case.read()
-    return example.image, example.labels
+    return example.image, case.label_maps(example) if layered else example.labels
 
 
 @contextmanager

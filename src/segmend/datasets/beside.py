@@ -47,6 +47,12 @@ class BesideCase(Case):
         drawn = image.flat and set(np.unique(labels).tolist()) <= {0, 255}
         return Example(image, image, np.minimum(labels, 1) if drawn else labels)
 
+    def label_maps(self, example: Example) -> LabelMap:
+        if not self.mask.lower().endswith(SLICER):
+            return example.labels
+        found = io.read_maps(self.folder / self.mask, example.image)
+        return found if found.ndim == 4 else example.labels
+
 
 def look(folder: Path) -> Found | None:
     """Return the images of a folder of this layout, None when it is none."""

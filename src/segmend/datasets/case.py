@@ -74,6 +74,10 @@ class Case(ABC):
     def read(self) -> Example:
         """Return the images, as channels of one, and the label map."""
 
+    def label_maps(self, example: Example) -> LabelMap:
+        """Return the label map that was read, or maps [layer z y x] where labels share voxels in the case's file."""
+        return example.labels
+
     def scribbles(self, image: Image) -> Mapping[int, MaskArray] | None:
         """Return what a person drew on the case's image, by label value, 0 the background; None where nobody did."""
         return None

@@ -155,10 +155,13 @@ class Apart:
         """Return what `io.series` does."""
         return tuple(SeriesInfo(*values) for values in self._reply(place, series=str(place))["found"])
 
-    def mask(self, path: Path, image: Image) -> tuple[LabelMap, dict[int, str]]:
-        """Return the label map in a file, laid on an image's grid, and what its objects are called."""
+    def mask(self, path: Path, image: Image, *, layered: bool = False) -> tuple[LabelMap, dict[int, str]]:
+        """Return the label map in a file, laid on an image's grid, and what its objects are called.
+
+        With `layered` it is what `io.read_maps` reads.
+        """
         grid = [image.shape, image.affine.tolist()]
-        reply = self._reply(path, mask=str(path), grid=grid)
+        reply = self._reply(path, mask=str(path), grid=grid, layered=layered)
         return np.load(reply["map"]), {int(value): str(name) for value, name in reply["names"].items()}
 
     def anonymise(self, place: Path, profile: Profile, key: bytes, target: Path) -> Anonymised:

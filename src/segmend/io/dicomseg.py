@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from segmend.core.atomic import write_atomically
 from segmend.core.geometry import Affine, fit, from_columns, lay, mirrored
 from segmend.core.image import Image, LabelMap
-from segmend.core.layers import label_mask
+from segmend.core.layers import Layering, label_mask
 from segmend.core.session import Label
 from segmend.errors import FileError
 from segmend.io import dicom
@@ -170,8 +170,11 @@ def _refer(data: Any, reference: Reference, affine: Affine) -> None:
             group.DerivationImageSequence = [derivation]
 
 
-def read_segmentation(path: Path, image: Image) -> LabelMap:
-    """Return the label map of a DICOM-SEG on the image's grid; where segments overlap, the later one holds."""
+def read_segmentation(path: Path, image: Image, *, layered: bool = False) -> LabelMap:
+    """Return the label map of a DICOM-SEG on the image's grid; where segments overlap, the later one holds.
+
+    With `layered` those that share voxels stay whole, in maps [layer z y x].
+    """
     from pydicom.pixels import pixel_array  # type: ignore[attr-defined]
 
     data = dicom.load_whole(path)
@@ -192,16 +195,35 @@ def read_segmentation(path: Path, image: Image) -> LabelMap:
     half = int(data.get("MaximumFractionalValue") or 1) / 2 if data.get("SegmentationType") == "FRACTIONAL" else 0
     shared = data.SharedFunctionalGroupsSequence[0]
     laid = np.zeros(image.shape, np.uint16)
-    for frame, group in zip(frames, groups, strict=True):
+    layering = Layering(image.shape) if layered and not labelmap else None
+    drawn = None  # the segment that is being laid
+    for frame, group in _by_segment(frames, groups, shared) if layering else zip(frames, groups, strict=True):
         if labelmap:
             plane = np.where(frame == background, 0, frame).astype(np.uint16) if background else frame.astype(np.uint16)
         else:
             number = int(_from(group, shared, "SegmentIdentificationSequence").ReferencedSegmentNumber)
             plane = (frame > half) * np.uint16(values[number])
+            if layering is not None and drawn not in (None, number):
+                layering.add(values[drawn], laid != 0)
+                laid[...] = 0
+            drawn = number
         affine = _plane_affine(group, shared, image)
         found = fit(affine, (1, rows, columns), image.affine)
         lay(laid, found.turn(plane[None]), found.low)
-    return laid
+    if layering is None:
+        return laid
+    if drawn is not None:
+        layering.add(values[drawn], laid != 0)
+    return layering.maps
+
+
+def _by_segment(
+    frames: NDArray[Any], groups: Sequence[Dataset], shared: Dataset
+) -> Iterator[tuple[NDArray[Any], Dataset]]:
+    """Yield the frames of a segmentation with their descriptions, those of a segment one after the other."""
+    numbers = [int(_from(g, shared, "SegmentIdentificationSequence").ReferencedSegmentNumber) for g in groups]
+    for i in sorted(range(len(numbers)), key=lambda i: numbers[i]):
+        yield frames[i], groups[i]
 
 
 def segment_names(path: Path) -> dict[int, str]:

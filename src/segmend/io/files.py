@@ -194,9 +194,9 @@ def _describe_imageless(modality: str, listing: bool) -> str:
 
 
 # Readers of DICOM masks by modality.
-DICOM_MASKS: dict[str, Callable[[Path, Image], LabelMap]] = {
-    "SEG": dicomseg.read_segmentation,
-    "RTSTRUCT": rtstruct.read_structures,
+DICOM_MASKS: dict[str, Callable[[Path, Image, bool], LabelMap]] = {
+    "SEG": lambda path, image, layered: dicomseg.read_segmentation(path, image, layered=layered),
+    "RTSTRUCT": lambda path, image, layered: rtstruct.read_structures(path, image, layered=layered),
 }
 # Readers of the names in a mask, by format or DICOM modality.
 NAME_READERS: dict[str, Callable[[Path], dict[int, str]]] = {
@@ -366,8 +366,20 @@ def read_mask(path: str | Path, image: Image) -> LabelMap:
 
     A mask that is turned, mirrored, cropped or padded by whole voxels is put in its place;
     GeometryError when its voxels are not the image's. Where segments overlap, the later
-    one holds. PNG and TIFF say no place: they need the image's shape.
+    one holds; `read_maps` keeps both. PNG and TIFF say no place: they need the image's shape.
     """
+    return _read_mask(path, image, layered=False)
+
+
+def read_maps(path: str | Path, image: Image) -> LabelMap:
+    """Return the label map in a file as `read_mask` does, or, where its objects share voxels, maps [layer z y x].
+
+    Of the formats that masks come in .seg.nrrd, DICOM-SEG and RTSTRUCT have objects that overlap.
+    """
+    return _read_mask(path, image, layered=True)
+
+
+def _read_mask(path: str | Path, image: Image, *, layered: bool) -> LabelMap:
     source = Path(path)
     if not source.is_file():
         raise FileError(f"There is no file {source.name}.")
@@ -375,9 +387,12 @@ def read_mask(path: str | Path, image: Image) -> LabelMap:
         source = _header_of_pair(source)
         kind = sniff_format(source)
         if kind == "nrrd":
-            return onto(*nrrd.read_segments(source), image.shape, image.affine)
+            maps, affine = nrrd.read_segments(source, layered=layered)
+            if maps.ndim == 4:
+                return np.stack([onto(one, affine, image.shape, image.affine) for one in maps])
+            return onto(maps, affine, image.shape, image.affine)
         if kind == "dicom" and (modality := dicom.modality_of(source)) in DICOM_MASKS:
-            return DICOM_MASKS[modality](source, image)
+            return DICOM_MASKS[modality](source, image, layered)
         if kind not in READERS:
             raise FileError(_refusal(source, kind))
         mask = pixels.read_png(source, indices=True) if kind == "png" else READERS[kind](source, "channels", 0)

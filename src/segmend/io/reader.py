@@ -4,7 +4,7 @@ It is asked with one line of JSON and answers with lines:
 
     {"read": path, "skip": n, "folder": path, "limits": [...], "memory": bytes, "seconds": s}
     {"one": path, "choice": {"series": uid, "fourth": "channels", "frame": 0}, ...}
-    {"mask": path, "grid": [shape, affine], ...}
+    {"mask": path, "grid": [shape, affine], "layered": true or false, ...}
     {"series": path, ...}
     {"anonymise": path, "profile": name, "key": hexadecimal, "into": path, ...}
     {"slides": [path], ...}, {"whole": path, "target": path, ...}
@@ -172,7 +172,8 @@ def _answer_mask(request: dict[str, Any], replies: TextIO) -> None:
     shape, affine = request["grid"]
     grid = Image(np.broadcast_to(np.uint8(0), (1, *shape)), np.array(affine), axes="zyx")
     path = Path(request["folder"], "map.npy")
-    _save(path, files.read_mask(request["mask"], grid))
+    read = files.read_maps if request.get("layered", False) else files.read_mask
+    _save(path, read(request["mask"], grid))
     _say(replies, map=str(path), names=files.mask_names(request["mask"]))
 
 

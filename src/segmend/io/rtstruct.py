@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from segmend.core.atomic import write_atomically
 from segmend.core.image import Image, LabelMap, MaskArray, bounds
-from segmend.core.layers import label_mask
+from segmend.core.layers import Layering, label_mask
 from segmend.core.marks import fill_polygon
 from segmend.core.session import Label
 from segmend.errors import FileError, GeometryError
@@ -218,22 +218,27 @@ def _contours(mask: MaskArray, image: Image, reference: Reference) -> list[Datas
     return contours
 
 
-def read_structures(path: Path, image: Image) -> LabelMap:
+def read_structures(path: Path, image: Image, *, layered: bool = False) -> LabelMap:
     """Return the regions of a structure set as a label map on the image's grid, by their numbers.
 
-    Contours must lie in slices of the image, along any of its axes.
+    Contours must lie in slices of the image, along any of its axes. Where regions overlap, the later one holds; with
+    `layered` those that share voxels stay whole, in maps [layer z y x].
     """
     data = dicom.load_whole(path)
     if "ROIContourSequence" not in data:  # empty in one without outlines, but there
         raise FileError(f"{path.name} is cut short: a structure set has outlines, and this one ends before them.")
-    laid = np.zeros(image.shape, np.uint16)
+    laid, layering = np.zeros(image.shape, np.uint16), Layering(image.shape)
     for drawn in data.ROIContourSequence:
         value = int(drawn.ReferencedROINumber)
         if not 0 < value < 65536:
             raise FileError(f"{path.name} has region {value}; a label is 1 to 65535.")
         rings = [_indices(c, image) for c in drawn.get("ContourSequence") or [] if _is_closed(c)]
-        laid[_fill_rings(rings, image.shape, path.name)] = value
-    return laid
+        inside = _fill_rings(rings, image.shape, path.name)
+        if layered:
+            layering.add(value, inside)
+        else:
+            laid[inside] = value
+    return layering.maps if layered else laid
 
 
 def region_names(path: Path) -> dict[int, str]:

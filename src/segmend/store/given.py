@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from segmend.core.image import LabelMap, MaskArray, bounds
+from segmend.core.layers import label_mask, map_with
 from segmend.core.prompts import Mask
 from segmend.core.session import GIVEN, PALETTE, Defined, Label, Patch, Prompted
 from segmend.store.records import CaseRecord, SessionRecord
@@ -17,12 +18,19 @@ from segmend.store.tables import NAME_LENGTH
 def add_masks(
     store: Store, case: CaseRecord, label_map: LabelMap, names: Mapping[int, str], *, user: str = ""
 ) -> SessionRecord:
-    """Return a new session of a case with these masks, to be mended like any other; they are undone in one step."""
+    """Return a new session of a case with these masks, to be mended like any other; they are undone in one step.
+
+    Of maps [layer z y x] the labels beyond the first layer may share voxels with others.
+    """
     given = []
+    layers: dict[int, int] = {}  # of labels by the number of their map
     for value in np.unique(label_map).tolist():
         if value:
             name = " ".join((names.get(value) or f"label {value}").split())[:NAME_LENGTH]
-            given.append((Label(value, name, PALETTE[(value - 1) % len(PALETTE)]), label_map == value))
+            number = map_with(label_map, value)
+            layer = layers.setdefault(number, value) if number else 0
+            label = Label(value, name, PALETTE[(value - 1) % len(PALETTE)], layer=layer)
+            given.append((label, label_mask(label_map, value)))
     return add_labels(store, case, given, user=user)
 
 

@@ -157,6 +157,23 @@ def test_dicom_keeps_what_overlaps(client, annotated, tmp_path):
     assert slices == [3, 1, 3]
 
 
+@pytest.mark.parametrize("ending", [".seg.nrrd", ".dcm", ".rtstruct.dcm"])
+def test_a_file_whose_objects_overlap_is_loaded_as_layers(client, annotated, session, tmp_path, ending):
+    path = exported(client, annotated, ending, tmp_path)
+
+    files = {"files": (path.name, path.read_bytes())}
+    told = client.post(f"/api/sessions/{session}/masks", params={"label": 1}, files=files)
+
+    assert told.status_code == 201, told.text
+    state = client.get(f"/api/sessions/{session}").json()
+    labels = {one["value"]: one for one in state["labels"]}
+    assert labels[1]["layer"] == 0 and labels[2]["layer"] != 0  # the second tumour shares no voxel with the organ
+    measured = {one["value"]: one["voxels"] for one in client.get(f"/api/sessions/{session}/measures").json()["labels"]}
+    assert measured == {1: (GREY == 10).sum(), 2: INNER.sum(), 3: SECOND_MASK.sum()}
+    client.post(f"/api/sessions/{session}/undo")
+    assert not unpack(client.get(f"/api/sessions/{session}/map").content).values.any()  # all of it in one step
+
+
 def test_the_log_replays_to_the_same_masks(client, annotated):
     log = Provenance(json.loads(client.get(f"/api/sessions/{annotated}/export?format=.provenance.json").content))
 

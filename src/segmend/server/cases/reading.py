@@ -85,15 +85,18 @@ class Reading:
         finally:
             shutil.rmtree(target, ignore_errors=True)
 
-    def mask(self, path: Path, image: Image) -> tuple[LabelMap, dict[int, str]]:
-        """Return the label map in a file, laid on an image's grid, and what its objects are called."""
+    def mask(self, path: Path, image: Image, *, layered: bool = False) -> tuple[LabelMap, dict[int, str]]:
+        """Return the label map in a file, laid on an image's grid, and what its objects are called.
+
+        With `layered` objects that share voxels stay whole, in maps [layer z y x].
+        """
         room = FLOOR + MASK_BYTES * math.prod(image.shape)
         limits = Limits(min(self.limits().max_bytes, room), RATIO)
         if not self._apart:
             with limited(limits):
-                return io.read_mask(path, image), io.mask_names(path)
+                return (io.read_maps if layered else io.read_mask)(path, image), io.mask_names(path)
         with self._folder() as folder:
-            return Apart(folder, lambda: limits, self._settings.read_seconds).mask(path, image)
+            return Apart(folder, lambda: limits, self._settings.read_seconds).mask(path, image, layered=layered)
 
     def are_slides(self, paths: Sequence[Path]) -> list[bool]:
         """Say of each file whether it is a whole-slide image."""

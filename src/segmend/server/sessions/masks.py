@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -15,8 +16,9 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from segmend.core.image import LabelMap, bounds
+from segmend.core.layers import label_mask, map_with
 from segmend.core.prompts import Mask
-from segmend.core.session import GIVEN, PALETTE, Defined, Label, Prompted, Session
+from segmend.core.session import GIVEN, MAX_LABEL, PALETTE, Defined, Label, Prompted, Session
 from segmend.errors import FileError, LimitError
 from segmend.server.cases import uploads
 from segmend.server.replies import PROBLEMS
@@ -62,7 +64,7 @@ def _read(files: Sequence[Path], here: SharedNow, session: OpenSession) -> tuple
     """Return the label map in a file and what its objects are called, as far as it says."""
     if len(files) != 1:
         raise FileError(f"A mask is read from one file; got {len(files)}.")
-    found, names = here.reading.mask(files[0], here.sessions.images.of(session.record))
+    found, names = here.reading.mask(files[0], here.sessions.images.of(session.record), layered=True)
     if not found.any():
         raise FileError(f"{files[0].name} has no object in it: all its voxels are 0.")
     return found, names
@@ -73,7 +75,7 @@ def _prompt_masks(
 ) -> tuple[list[int], list[Future[Answer]]]:
     """Give each object of a label map to a label, all checked before the first; return the labels and the answers.
 
-    They are undone in one step.
+    They are undone in one step. Objects that share voxels with others get layers of their own.
     """
     values = [int(value) for value in np.unique(found) if value]
     if len(values) > MAX_OBJECTS:
@@ -81,13 +83,22 @@ def _prompt_masks(
     labels = assign_labels(session.session, values, label)
     trial = session.session
     events: list[Defined | Prompted] = []
+    layers: dict[int, int] = {}  # of the labels that get them, by the number of the map
     for value, place in zip(values, labels, strict=True):
-        if place not in trial.labels:
+        inside = label_mask(found, value)
+        number = map_with(found, value)
+        known = trial.labels.get(place)
+        if known is None:
             name = names.get(value, f"Object {place}")[:MAX_NAME]
-            label_of_its_own = Label(place, name, PALETTE[(place - 1) % len(PALETTE)])
-            events.append(Defined(label_of_its_own, joined=bool(events)))
+            known = Label(place, name, PALETTE[(place - 1) % len(PALETTE)])
+        if number and known.layer == 0:
+            if number not in layers:
+                used = {label.layer for label in trial.labels.values()}
+                layers[number] = next(free for free in (place, *range(1, MAX_LABEL)) if free not in used)
+            known = replace(known, layer=layers[number])
+        if trial.labels.get(place) != known:
+            events.append(Defined(known, joined=bool(events)))
             trial = trial.add(events[-1])
-        inside = found == value
         box = bounds(inside)
         assert box is not None
         given = Mask(inside[box.slices], box.low)
