@@ -38,6 +38,7 @@ from segmend.core.image import Image, Index, LabelMap
 from segmend.errors import FileError, LimitError, UserError
 from segmend.io import reader
 from segmend.io.anonymise import Anonymised, Patient, Profile
+from segmend.io.dicomslides import SlideSeries
 from segmend.io.series import SeriesInfo
 from segmend.io.sizes import USUAL, Limits
 from segmend.io.slides import Pixels, Slide
@@ -189,6 +190,15 @@ class Apart:
                 except EndedError:
                     found.append(False)
         return found
+
+    def slide_series(self, paths: Sequence[Path]) -> list[SlideSeries]:
+        """Return what `dicomslides.slide_series` does."""
+        found = self._reply(*paths, slide_series=[str(path) for path in paths])["found"]
+        return [SlideSeries(str(name), tuple(map(Path, files))) for name, files in found]
+
+    def write_slide(self, paths: Sequence[Path], target: Path) -> None:
+        """Do what `dicomslides.write_slide` does."""
+        self._reply(*paths, slide_levels=[str(path) for path in paths], target=str(target))
 
     def whole(self, path: Path, target: Path) -> tuple[Image, Path]:
         """Return what `slides.whole` does."""

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image as Pillow
+from pydicom.uid import JPEG2000Lossless
 
 from segmend.errors import StoreError
 from segmend.server.cases.slide_files import Slides
 from segmend.store import Store
 from segmend.store.slides import add_slide
 from tests.server.running import Client, clicked, defined, http, in_thread, settings
-from tests.slides import write_slide
+from tests.slides import write_dicom_slide, write_slide
 
 HEIGHT, WIDTH = 2100, 2601
 RED = [230, 75, 60]
@@ -287,3 +288,24 @@ def test_a_picture_that_is_too_large_is_given_levels(client, tmp_path):
     about = told(client, added["id"])
     assert (about["levels"], about["um"]) == (5, None)
     assert client.get(f"/api/cases/{added['id']}/slide/tiles/4/0/0").status_code == 200
+
+
+def test_a_dicom_series_is_one_slide_marked_at_any_level(client, tmp_path):
+    """Its label, on which the patient's name may be, is no case and no part of it."""
+    paths = write_dicom_slide(tmp_path, drawn(), levels=3, syntax=JPEG2000Lossless)
+    files = [("files", (path.name, path.read_bytes())) for path in paths]
+
+    [added] = client.post("/api/cases", files=files).json()
+
+    assert added["name"] == "Biopsy 9" and added["slide"] and added["modality"] == "SM"
+    told = client.get(f"/api/cases/{added['id']}/slide").json()
+    assert (told["height"], told["width"], told["um"]) == (HEIGHT, WIDTH, [0.5, 0.5])
+    tile = client.get(f"/api/cases/{added['id']}/slide/tiles/0/1/2")
+    colour = np.asarray(Pillow.open(io.BytesIO(tile.content)))[400, 300]
+    np.testing.assert_allclose(colour, (160, 60, 120), atol=6)
+    session = field(client, added["id"], 1, [300, 500], [600, 900])["session"]
+    define(client, session)
+    mark(client, session, (0, 150, 200))
+    areas = client.get(f"/api/cases/{added['id']}/slide").json()["labels"]
+    assert areas[0]["pixels"] > 0
+    client.delete(f"/api/cases/{added['id']}")

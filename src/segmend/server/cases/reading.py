@@ -24,6 +24,7 @@ from segmend.errors import UserError
 from segmend.io.anonymise import anonymise
 from segmend.io.apart import Apart, Found, raising
 from segmend.io.archive import unpack
+from segmend.io.dicomslides import SlideSeries, may_be_whole_slide, slide_series, write_slide
 from segmend.io.series import SeriesInfo
 from segmend.io.sizes import FLOOR, RATIO, Limits, limited
 from segmend.io.slides import Slide, SlideFile, is_slide, may_be_slide, whole
@@ -106,6 +107,22 @@ class Reading:
         with self._folder() as folder:
             found = dict(zip(begun, self._in(folder).are_slides(begun), strict=True))
         return [found.get(path, False) for path in paths]
+
+    def slide_series(self, paths: Sequence[Path]) -> list[SlideSeries]:
+        """Return the DICOM series of whole-slide images among some files."""
+        begun = [path for path in paths if may_be_whole_slide(path)]
+        if not self._apart or not begun:
+            return slide_series(begun)
+        with self._folder() as folder:
+            return self._in(folder).slide_series(begun)
+
+    def write_slide(self, series: SlideSeries, target: Path) -> None:
+        """Write the levels of such a series as one slide."""
+        if not self._apart:
+            write_slide(series.paths, target)
+            return
+        with self._folder() as folder:
+            self._in(folder).write_slide(series.paths, target)
 
     def whole_slide(self, path: Path, target: Path) -> tuple[Image, Path]:
         """Return what `io.slides.whole` does."""

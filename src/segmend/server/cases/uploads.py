@@ -11,11 +11,12 @@ from __future__ import annotations
 import logging
 import re
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PureWindowsPath
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from fastapi import Request
@@ -26,6 +27,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from segmend.core.image import Image
 from segmend.errors import DiskFullError, FileError, LimitError, UserError
 from segmend.io.apart import Found
+from segmend.io.dicomslides import SlideSeries
 from segmend.io.folders import is_zip
 from segmend.server.cases.links import copy_linked
 from segmend.server.cases.reading import Reading
@@ -305,11 +307,17 @@ def _add(store: Store, reading: Reading, places: list[Path], project: str) -> Ad
 
     def take_all(cleaned: Cleaned) -> None:
         place = cleaned.place
-        slides = _slides_in(place, reading)
+        files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
+        several = reading.slide_series(files)
+        for series in several:
+            add(series.name, place, partial(_add_slide_series, store, reading, series, project, cleaned))
+            for path in series.paths:
+                path.unlink()
+        slides = _slides_in(files, reading)
         for path in slides:
             add(path.name, place, partial(_add_slide, store, reading, path, project, cleaned))
             path.unlink()
-        if slides and not any(path.is_file() for path in (place, *place.rglob("*"))):
+        if (slides or several) and not any(path.is_file() for path in (place, *place.rglob("*"))):
             return
         for found in reading.images(place):
             add(found.info.name, place, partial(_add_case, store, found, cleaned, project))
@@ -329,16 +337,27 @@ def _add(store: Store, reading: Reading, places: list[Path], project: str) -> Ad
     return added
 
 
-def _slides_in(place: Path, reading: Reading) -> list[Path]:
-    """Return the whole-slide images at a path, which are never read as a whole."""
-    files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
+def _slides_in(files: Sequence[Path], reading: Reading) -> list[Path]:
+    """Return the whole-slide images among files, which are never read as a whole."""
+    files = [path for path in files if path.exists()]
     return [path for path, found in zip(files, reading.are_slides(files), strict=True) if found]
 
 
-def _add_slide(store: Store, reading: Reading, path: Path, project: str, cleaned: Cleaned) -> CaseRecord:
+def _add_slide_series(
+    store: Store, reading: Reading, series: SlideSeries, project: str, cleaned: Cleaned
+) -> CaseRecord:
+    with TemporaryDirectory(dir=series.paths[0].parent) as folder:
+        path = Path(folder, "slide.tif")
+        reading.write_slide(series, path)
+        return _add_slide(store, reading, path, project, cleaned, name=series.name)
+
+
+def _add_slide(
+    store: Store, reading: Reading, path: Path, project: str, cleaned: Cleaned, name: str = ""
+) -> CaseRecord:
     if cleaned.anonymous:
         raise FileError("Slides are not anonymised: their labels and descriptions may name the patient.")
-    name = store.free_name(case_name(path.name) or "slide", project=project)
+    name = store.free_name(case_name(name or path.name) or "slide", project=project)
     return add_slide(store, path, name, project=project, scratch=path.parent, read=reading.whole_slide)
 
 
