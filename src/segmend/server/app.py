@@ -52,6 +52,7 @@ from segmend.server import about, operations, replies, requests
 from segmend.server.access import audits, auth, login_page, people, projects, proxies, rights
 from segmend.server.access.logins import LOGINS_FOLDER, Logins
 from segmend.server.access.looks import Looks
+from segmend.server.access.rates import Rates
 from segmend.server.access.tokens import TOKEN_FILE, with_token
 from segmend.server.cases import archives, cases, exports, slides
 from segmend.server.cases.archived import Archived, look_quietly
@@ -73,6 +74,7 @@ from segmend.store.accounts import token_hash
 from segmend.store.audit import SERVER
 from segmend.store.forgetting import forget_expired
 from segmend.store.private import close_to_others, make_folder
+from segmend.store.quota import Quota
 
 log = logging.getLogger("segmend.server")
 PAGES = Path(__file__).parent.parent / "web"
@@ -147,6 +149,7 @@ def _open(settings: ServerSettings) -> Shared:
     told = told_by([settings.data, *settings.weights.values(), *settings.link_folders, *local_places(settings)])
     sweep_parts(settings.data)
     store = Store.open(settings.database, settings.blobs)
+    store.quota = Quota(settings.bytes_per_person, settings.bytes_per_project)
     if (reason := store.read_only) is not None:
         log.warning("%s What is there can be seen and exported; nothing can be added or changed.", reason)
     reading = Reading(settings)
@@ -168,7 +171,24 @@ def _open(settings: ServerSettings) -> Shared:
     visits, archived = Visits(store, sessions, settings), Archived(store, sessions, settings)
     imports = Imports(store, reading, settings, told)
     pictures = Pictures(store, visits, reading, settings)
-    return Shared(settings, store, sessions, reading, logins, Looks(store), told, visits, archived, imports, pictures)
+    return Shared(
+        settings,
+        store,
+        sessions,
+        reading,
+        logins,
+        Looks(store),
+        _rates(settings),
+        told,
+        visits,
+        archived,
+        imports,
+        pictures,
+    )
+
+
+def _rates(settings: ServerSettings) -> Rates:
+    return Rates(requests_per_second=settings.requests_per_second, connections=settings.connections_per_person)
 
 
 def _make_private(data: Path) -> None:

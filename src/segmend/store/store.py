@@ -58,6 +58,7 @@ from segmend.store.checksums import Checksum, Summed, checksum_of, event_crc, fi
 from segmend.store.comments import Comments
 from segmend.store.database import TIMEOUT_SECONDS, UNREADABLE, Database
 from segmend.store.originals import Originals
+from segmend.store.quota import Quota, size_of
 from segmend.store.readings import Readings
 from segmend.store.records import (
     STATUSES,
@@ -119,6 +120,7 @@ class Store:
         self.audit = Audit(database)
         self._database = database
         self._blobs = blobs
+        self.quota = Quota()  # which a server sets
         self._user = ""  # who does what no method names a user for
         self._checked: dict[str, tuple[int, int, int]] = {}  # blobs that were read once, as their files were then
 
@@ -300,6 +302,8 @@ class Store:
             slide=slide is not None,
         )
         self._row("project", tables.projects.c.name, project)
+        coming = image.voxels.nbytes + size_of(source) + size_of(slide)
+        self.quota.check(self._database, self._user, project, coming)
         with self._write_blobs(_folder(case.id)):
             with self._blobs.writer(_image_key(case.id)) as file:
                 summed = Summed(file)
@@ -533,6 +537,7 @@ class Store:
             _now(),
         )
         key = _series_key(case_id, series.id)
+        self.quota.check(self._database, self._user, case.project, image.voxels.nbytes)
         with self._write_blobs(key):
             with self._blobs.writer(key) as file:
                 summed = Summed(file)
