@@ -68,6 +68,18 @@ class BusyError(SegmendError):
     """More was asked for than can be worked out now; ask again in a moment. Nothing was stored."""
 
 
+class RateError(SegmendError):
+    """Somebody asks for more at once than they may; nothing was done."""
+
+    def __init__(self, sentence: str, seconds: int) -> None:
+        super().__init__(sentence)
+        self.seconds = seconds  # after which they may ask again
+
+
+class QuotaError(SegmendError):
+    """Somebody, or a project, keeps as much as it may; nothing was stored."""
+
+
 class ArchiveError(UserError):
     """An archive of images that cannot be reached, refuses, or says what no archive says."""
 

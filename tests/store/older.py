@@ -13,8 +13,14 @@ ADDED = (
 )  # fmt: skip
 
 
+def drop_retention(connection: Connection) -> None:
+    """Take away what migration 0015 added."""
+    connection.execute(text("ALTER TABLE projects DROP COLUMN retention_days"))
+
+
 def drop_audit(connection: Connection) -> None:
-    """Take away what migration 0014 added."""
+    """Take away what migration 0014 added, and what came after it."""
+    drop_retention(connection)
     connection.execute(text("DROP TABLE audit"))
 
 

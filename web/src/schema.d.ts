@@ -3348,7 +3348,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3375,7 +3375,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3473,7 +3473,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3500,7 +3500,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3598,7 +3598,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3625,7 +3625,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3731,7 +3731,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3758,7 +3758,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3853,7 +3853,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3880,7 +3880,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3984,7 +3984,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4011,7 +4011,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4112,7 +4112,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4139,7 +4139,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4231,7 +4231,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4258,7 +4258,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4371,7 +4371,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4398,7 +4398,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4503,7 +4503,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4530,7 +4530,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4624,7 +4624,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4651,7 +4651,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4743,7 +4743,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4770,7 +4770,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4868,7 +4868,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4895,7 +4895,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4989,7 +4989,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5016,7 +5016,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5114,7 +5114,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5141,7 +5141,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5234,7 +5234,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5261,7 +5261,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5358,7 +5358,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5385,7 +5385,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5483,7 +5483,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5510,7 +5510,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5605,7 +5605,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5632,7 +5632,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5733,7 +5733,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5760,7 +5760,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5866,7 +5866,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5893,7 +5893,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5988,7 +5988,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6015,7 +6015,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6127,7 +6127,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6154,7 +6154,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6248,7 +6248,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6275,7 +6275,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6368,7 +6368,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6395,7 +6395,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6489,7 +6489,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6516,7 +6516,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6620,7 +6620,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6647,7 +6647,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6740,7 +6740,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6767,7 +6767,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6868,7 +6868,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6895,7 +6895,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7001,7 +7001,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7028,7 +7028,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7122,7 +7122,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7149,7 +7149,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7243,7 +7243,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7270,7 +7270,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7371,7 +7371,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7398,7 +7398,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7492,7 +7492,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7519,7 +7519,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7615,7 +7615,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7642,7 +7642,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7746,7 +7746,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7773,7 +7773,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7870,7 +7870,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7897,7 +7897,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7995,7 +7995,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8022,7 +8022,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8125,7 +8125,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8152,7 +8152,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8259,7 +8259,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8286,7 +8286,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8378,7 +8378,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8405,7 +8405,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8504,7 +8504,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8531,7 +8531,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8623,7 +8623,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8650,7 +8650,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8742,7 +8742,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8769,7 +8769,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8861,7 +8861,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8888,7 +8888,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8982,7 +8982,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9009,7 +9009,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9101,7 +9101,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9128,7 +9128,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9218,7 +9218,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9245,7 +9245,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9337,7 +9337,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9364,7 +9364,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9456,7 +9456,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9483,7 +9483,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9575,7 +9575,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9602,7 +9602,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9696,7 +9696,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9723,7 +9723,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9817,7 +9817,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9844,7 +9844,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9942,7 +9942,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9969,7 +9969,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -10063,7 +10063,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -10090,7 +10090,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -10189,7 +10189,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -10216,7 +10216,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -10310,7 +10310,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -10337,7 +10337,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -10435,7 +10435,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -10462,7 +10462,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -10556,7 +10556,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -10583,7 +10583,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -10684,7 +10684,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -10711,7 +10711,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -10823,7 +10823,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -10850,7 +10850,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -10944,7 +10944,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -10971,7 +10971,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -11074,7 +11074,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -11101,7 +11101,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -11198,7 +11198,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -11225,7 +11225,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -11335,7 +11335,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -11362,7 +11362,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -11461,7 +11461,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -11488,7 +11488,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -11586,7 +11586,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -11613,7 +11613,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -11745,7 +11745,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -11772,7 +11772,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -11868,7 +11868,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -11895,7 +11895,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -11992,7 +11992,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -12019,7 +12019,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -12127,7 +12127,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -12154,7 +12154,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -12258,7 +12258,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -12285,7 +12285,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -12383,7 +12383,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -12410,7 +12410,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -12540,7 +12540,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -12567,7 +12567,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -12663,7 +12663,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -12690,7 +12690,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -12785,7 +12785,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -12812,7 +12812,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -12930,7 +12930,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -12957,7 +12957,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -13062,7 +13062,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -13089,7 +13089,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -13187,7 +13187,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -13214,7 +13214,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -13311,7 +13311,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -13338,7 +13338,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -13433,7 +13433,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -13460,7 +13460,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -13556,7 +13556,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -13583,7 +13583,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -13675,7 +13675,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -13702,7 +13702,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -13794,7 +13794,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens came from the same place; wait. */
+            /** @description Too much was asked for, or too many wrong tokens came from the same place; wait. */
             readonly 429: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -13821,7 +13821,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["ReadyJson"];
                 };
             };
-            /** @description The disk is full. */
+            /** @description The disk is full, or somebody or a project keeps as much as it may. */
             readonly 507: {
                 headers: {
                     readonly [name: string]: unknown;

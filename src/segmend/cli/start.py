@@ -33,7 +33,8 @@ DOOR = "open.html"
 LIMITS: dict[str, type[int] | type[float]] = {
     "max_upload_bytes": int, "max_upload_files": int, "max_image_bytes": int, "max_unpacking": int,
     "max_body_bytes": int, "read_seconds": float, "readers": int, "viewers_at_once": int, "keep_visitors_days": float,
-    "max_waiting": int,
+    "max_waiting": int, "bytes_per_person": int, "bytes_per_project": int, "requests_per_second": float,
+    "connections_per_person": int,
 }  # fmt: skip
 
 

@@ -52,6 +52,7 @@ from segmend.server import about, operations, replies, requests
 from segmend.server.access import audits, auth, login_page, people, projects, proxies, rights
 from segmend.server.access.logins import LOGINS_FOLDER, Logins
 from segmend.server.access.looks import Looks
+from segmend.server.access.rates import Rates
 from segmend.server.access.tokens import TOKEN_FILE, with_token
 from segmend.server.cases import archives, cases, exports, slides
 from segmend.server.cases.archived import Archived, look_quietly
@@ -70,7 +71,10 @@ from segmend.server.watchdog import report_freeze
 from segmend.server.work import log_failure
 from segmend.store import Store
 from segmend.store.accounts import token_hash
+from segmend.store.audit import SERVER
+from segmend.store.forgetting import forget_expired
 from segmend.store.private import close_to_others, make_folder
+from segmend.store.quota import Quota
 
 log = logging.getLogger("segmend.server")
 PAGES = Path(__file__).parent.parent / "web"
@@ -80,6 +84,8 @@ ABANDONED_SECONDS = 3600
 # What a server keeps in its data folder.
 OWN_FILES = ("segmend.db*", "blobs", "upload-*", "export-*", "open.html", TOKEN_FILE, LOGINS_FOLDER)
 
+# Seconds between two looks for cases that are older than they may be, and before the first one.
+RETAIN_SECONDS, FIRST_RETAIN_SECONDS = 3600.0, 60.0
 # Seconds after which a store that refused is asked again what other servers did.
 FOLLOW_SECONDS = 1.0
 
@@ -143,6 +149,7 @@ def _open(settings: ServerSettings) -> Shared:
     told = told_by([settings.data, *settings.weights.values(), *settings.link_folders, *local_places(settings)])
     sweep_parts(settings.data)
     store = Store.open(settings.database, settings.blobs)
+    store.quota = Quota(settings.bytes_per_person, settings.bytes_per_project)
     if (reason := store.read_only) is not None:
         log.warning("%s What is there can be seen and exported; nothing can be added or changed.", reason)
     reading = Reading(settings)
@@ -164,7 +171,24 @@ def _open(settings: ServerSettings) -> Shared:
     visits, archived = Visits(store, sessions, settings), Archived(store, sessions, settings)
     imports = Imports(store, reading, settings, told)
     pictures = Pictures(store, visits, reading, settings)
-    return Shared(settings, store, sessions, reading, logins, Looks(store), told, visits, archived, imports, pictures)
+    return Shared(
+        settings,
+        store,
+        sessions,
+        reading,
+        logins,
+        Looks(store),
+        _rates(settings),
+        told,
+        visits,
+        archived,
+        imports,
+        pictures,
+    )
+
+
+def _rates(settings: ServerSettings) -> Rates:
+    return Rates(requests_per_second=settings.requests_per_second, connections=settings.connections_per_person)
 
 
 def _make_private(data: Path) -> None:
@@ -200,11 +224,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     ending = threading.Event()
     loading = threading.Thread(target=_load, args=(shared, ending), name="segmend-load", daemon=True)
     following = threading.Thread(target=_follow, args=(shared, ending), name="segmend-follow", daemon=True)
+    retaining = threading.Thread(target=_retain, args=(shared, ending), name="segmend-retain", daemon=True)
     loading.start()
     following.start()
+    retaining.start()
     yield
     ending.set()
     await run_in_threadpool(following.join)
+    await run_in_threadpool(retaining.join)
     await run_in_threadpool(shared.imports.close)
     await run_in_threadpool(shared.sessions.close)
     shared.store.close()
@@ -226,6 +253,18 @@ def _load(shared: Shared, ending: threading.Event) -> None:
     if settings.answers_viewers and not ending.is_set() and shared.store.read_only is None:
         sweep_quietly(shared.visits)
         look_quietly(shared.archived, ending)
+
+
+def _retain(shared: Shared, ending: threading.Event) -> None:
+    """Forget cases that are older than their projects keep them, now and then, until the server ends."""
+    store, wait = shared.store.by(SERVER), FIRST_RETAIN_SECONDS
+    while not ending.wait(wait):
+        wait = RETAIN_SECONDS
+        try:
+            if store.read_only is None and (done := forget_expired(store, shared.sessions.forget_case)):
+                log.info("%d cases were older than their projects keep them, and are forgotten.", len(done))
+        except Exception as error:  # this thread outlives whatever the store says
+            log_failure("Cases that are older than they may be could not be forgotten", error)
 
 
 def _follow(shared: Shared, ending: threading.Event) -> None:

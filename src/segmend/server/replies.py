@@ -22,6 +22,8 @@ from segmend.errors import (
     LimitError,
     ModelError,
     NotFoundError,
+    QuotaError,
+    RateError,
     SegmendError,
     StoreError,
     UserError,
@@ -38,6 +40,8 @@ STATUSES: tuple[tuple[type[SegmendError], int], ...] = (
     (ForbiddenError, 403),
     (UserError, 422),
     (DiskFullError, 507),
+    (QuotaError, 507),
+    (RateError, 429),
     (StoreError, 503),
     (BusyError, 503),
     (ModelError, 503),
@@ -72,10 +76,13 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     409: {"description": "It exists already, or changed meanwhile.", **_PROBLEM},
     413: {"description": "It is larger than this server allows.", **_PROBLEM},
     422: {"description": "Something given is wrong; the sentence says what was needed.", **_PROBLEM},
-    429: {"description": "Too many wrong tokens came from the same place; wait.", **_PROBLEM},
+    429: {
+        "description": "Too much was asked for, or too many wrong tokens came from the same place; wait.",
+        **_PROBLEM,
+    },
     500: {"description": "A method failed; its prompt was taken back.", **_PROBLEM},
     503: {"description": "The store or a model is not there now, or too much waits to be worked out.", **_PROBLEM},
-    507: {"description": "The disk is full.", **_PROBLEM},
+    507: {"description": "The disk is full, or somebody or a project keeps as much as it may.", **_PROBLEM},
 }
 
 
@@ -93,6 +100,14 @@ def problem(status: int, detail: str) -> JSONResponse:
     return JSONResponse({"detail": shorten(detail)}, status)
 
 
+def refusal(error: SegmendError, sentence: str) -> JSONResponse:
+    """Return the reply to an error; it says when to ask again where that may help."""
+    reply = problem(status_of(error), sentence)
+    if isinstance(error, BusyError | RateError):
+        reply.headers["Retry-After"] = str(error.seconds if isinstance(error, RateError) else RETRY_SECONDS)
+    return reply
+
+
 def shorten(sentence: str) -> str:
     """Return a sentence of at most `MAX_DETAIL` characters.
 
@@ -107,9 +122,7 @@ def add_handlers(app: FastAPI, tell: Told) -> None:
 
     @app.exception_handler(SegmendError)
     async def handle_segmend_error(connection: HTTPConnection, error: SegmendError) -> JSONResponse:
-        reply = problem(status_of(error), tell(error))
-        if isinstance(error, BusyError):
-            reply.headers["Retry-After"] = str(RETRY_SECONDS)
+        reply = refusal(error, tell(error))
         if isinstance(connection, WebSocket):
             await connection.send_denial_response(reply)
         return reply

@@ -64,6 +64,10 @@ class ServerSettings:
     readers: int = 2  # files that are read at the same moment
     cache_bytes: int = DEFAULT_BYTES  # of images, features, maps and workspaces that are kept in memory, all together
     open_sessions: int = 64  # kept in memory while nobody uses them
+    bytes_per_person: int = 0  # of cases that somebody added, that are kept; 0: any number, here and in the next three
+    bytes_per_project: int = 0
+    requests_per_second: float = 0.0  # of one person
+    connections_per_person: int = 0  # cases that somebody has open at once
     max_waiting: int = 500  # events of one session that wait for their answers
     workers: int = 2  # threads that compute answers
     viewers: bool | None = None  # answer viewers of others, in their dialects; None: where only this machine can ask

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 
 from segmend.server.access.logins import Logins
 from segmend.server.access.looks import Looks
+from segmend.server.access.rates import Rates
 from segmend.server.cases.archived import Archived
 from segmend.server.cases.imports import Imports
 from segmend.server.cases.reading import Reading
@@ -34,6 +35,7 @@ class Shared:
     reading: Reading
     logins: Logins
     looks: Looks  # for the audit
+    rates: Rates
     told: Told  # what a client is told of an error
     visits: Visits  # viewers of others
     archived: Archived  # the store as an archive

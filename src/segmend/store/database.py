@@ -57,7 +57,7 @@ from segmend.store.changes import Changes, PostgresChanges, SqliteChanges, annou
 from segmend.store.private import make_folder, open_private
 
 # The newest change in migrations/versions; a test keeps it true.
-HEAD = "0014"
+HEAD = "0015"
 TIMEOUT_SECONDS = 10.0
 # Key of the lock under which servers that share a PostgreSQL migrate it: any number, the same for all.
 MIGRATION_LOCK = 7346363
@@ -161,6 +161,27 @@ class Database:
         if self.sqlite:
             with self.writing() as connection:
                 connection.execute(text("REINDEX"))
+
+    def overwrite_what_goes(self, connection: Connection) -> None:
+        """Have what this connection deletes from now on overwritten in the file, where the database can say so."""
+        if self.sqlite:
+            connection.exec_driver_sql("PRAGMA secure_delete=ON")
+
+    def compact(self) -> bool:
+        """Write a SQLite file anew without what was ever deleted from it; False where others do not let it now."""
+        if not self.sqlite:
+            return True
+        with self._lock:
+            connection = self._engine.raw_connection()
+            try:
+                cursor = connection.cursor()
+                cursor.execute("VACUUM")
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                return bool(cursor.fetchone()[0] == 0)  # type: ignore[index]
+            except sqlite3.Error:
+                return False
+            finally:
+                connection.close()
 
     def close(self) -> None:
         self._engine.dispose()

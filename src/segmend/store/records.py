@@ -30,6 +30,7 @@ class Project:
     name: str
     created: datetime  # UTC
     template: tuple[Label, ...] = ()  # labels that new sessions of its cases begin with, numbered from 1
+    retention_days: int | None = None  # after which cases that nobody has changed are forgotten; None: never
 
 
 @dataclass(frozen=True)

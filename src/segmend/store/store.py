@@ -58,6 +58,7 @@ from segmend.store.checksums import Checksum, Summed, checksum_of, event_crc, fi
 from segmend.store.comments import Comments
 from segmend.store.database import TIMEOUT_SECONDS, UNREADABLE, Database
 from segmend.store.originals import Originals
+from segmend.store.quota import Quota, size_of
 from segmend.store.readings import Readings
 from segmend.store.records import (
     STATUSES,
@@ -91,6 +92,8 @@ _DEEDS: Mapping[str, Action] = {"done": "done", "rejected": "rejected", "accepte
 DERIVED = frozenset({"crc32", "folded"})
 # Series beside one case's image: more than that nobody looks at.
 MAX_SERIES = 50
+# Days that cases of a project may be kept, at most.
+MAX_RETENTION_DAYS = 36_500
 # Labels of a project's template.
 MAX_TEMPLATE = 200
 
@@ -117,6 +120,7 @@ class Store:
         self.audit = Audit(database)
         self._database = database
         self._blobs = blobs
+        self.quota = Quota()  # which a server sets
         self._user = ""  # who does what no method names a user for
         self._checked: dict[str, tuple[int, int, int]] = {}  # blobs that were read once, as their files were then
 
@@ -244,6 +248,17 @@ class Store:
             note(connection, Deed(self._user, "settings", name, detail={"labels": len(values)}))
         return self.project(name)
 
+    def set_retention(self, name: str, days: int | None) -> Project:
+        """Return a project whose cases are forgotten when nobody has changed them for so many days; None: never."""
+        if days is not None and not 1 <= days <= MAX_RETENTION_DAYS:
+            raise SettingsError(f"Cases are kept for 1 to {MAX_RETENTION_DAYS} days; got {days}.")
+        self._row("project", tables.projects.c.name, name)
+        with self._database.writing() as connection:
+            table = tables.projects
+            connection.execute(update(table).where(table.c.name == name).values(retention_days=days))
+            note(connection, Deed(self._user, "settings", name, detail={"retention days": days}))
+        return self.project(name)
+
     # Cases
 
     def add_case(
@@ -287,6 +302,8 @@ class Store:
             slide=slide is not None,
         )
         self._row("project", tables.projects.c.name, project)
+        coming = image.voxels.nbytes + size_of(source) + size_of(slide)
+        self.quota.check(self._database, self._user, project, coming)
         with self._write_blobs(_folder(case.id)):
             with self._blobs.writer(_image_key(case.id)) as file:
                 summed = Summed(file)
@@ -520,6 +537,7 @@ class Store:
             _now(),
         )
         key = _series_key(case_id, series.id)
+        self.quota.check(self._database, self._user, case.project, image.voxels.nbytes)
         with self._write_blobs(key):
             with self._blobs.writer(key) as file:
                 summed = Summed(file)
@@ -638,6 +656,18 @@ class Store:
             _add_leftover(connection, _folder(case_id), DELETING)
             note(connection, Deed(self._user, "deleted", project, case_id, detail={"what": "case"}))
         self._discard(_folder(case_id))
+
+    def delete_case_for_good(self, case_id: str, proof: Mapping[str, Any]) -> int:
+        """Delete a case so that its bytes are overwritten; return the number of the entry that keeps the proof."""
+        project = self.case(case_id).project
+        with self._database.writing() as connection:
+            self._database.overwrite_what_goes(connection)
+            connection.execute(delete(tables.cases).where(tables.cases.c.id == case_id))
+            _add_leftover(connection, _folder(case_id), DELETING)
+            note(connection, Deed(self._user, "forgotten", project, case_id, detail=dict(proof)))
+            entry: int = connection.scalar(select(func.max(tables.audit.c.number))) or 0
+        self._discard(_folder(case_id))
+        return entry
 
     # Sessions
 
@@ -1130,7 +1160,8 @@ def _case(row: Row[Any]) -> CaseRecord:
 
 def _project(row: Row[Any]) -> Project:
     try:
-        return Project(row.name, row.created, tuple(label_from_json(label) for label in row.template))
+        template = tuple(label_from_json(label) for label in row.template)
+        return Project(row.name, row.created, template, row.retention_days)
     except UNREADABLE as error:
         raise StoreError(f"The template of the project {row.name!r} is damaged; set it again: {error}.") from error
 

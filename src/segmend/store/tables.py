@@ -92,6 +92,7 @@ projects = Table(
     Column("name", String(NAME_LENGTH), primary_key=True),
     Column("created", Moment, nullable=False),
     Column("template", Json, nullable=False, server_default="[]"),  # labels that new sessions begin with
+    Column("retention_days", Integer),  # NULL: cases are kept
 )
 
 cases = Table(

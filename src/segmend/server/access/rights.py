@@ -274,6 +274,7 @@ class Access:
 async def check_right(connection: HTTPConnection) -> None:
     """Refuse who may not do what a request asks for, and note what they may; before every route."""
     who, here = user(connection), shared(connection)
+    here.rates.check(who)
     state = connection.scope.setdefault("state", {})
     if not who:
         state["access"] = Access("", EVERYTHING_ALLOWED, here.store)
@@ -324,6 +325,8 @@ def _check(access: Access, role: Role, where: Where, named: Mapping[str, str]) -
 
 def check_message(here: Shared, who: str, session: str, kind: str) -> None:
     """Refuse who may not send a message of a live connection, by the key that says what it is."""
+    if kind != "here":  # which goes with every move of a mouse
+        here.rates.check(who)
     if who:
         role, where = MESSAGES[kind]
         assert role is not None

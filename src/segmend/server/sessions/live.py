@@ -38,7 +38,7 @@ from fastapi.concurrency import run_in_threadpool
 from segmend.errors import PromptError, SegmendError
 from segmend.server.access.rights import MESSAGES, check_message
 from segmend.server.bodies import event_of, json_object
-from segmend.server.replies import UNEXPECTED, UnreadableError, problem, shorten, status_of
+from segmend.server.replies import UNEXPECTED, UnreadableError, refusal, shorten
 from segmend.server.sessions.audience import Person
 from segmend.server.sessions.open_session import OpenSession
 from segmend.server.sessions.sessions import open_session
@@ -103,21 +103,26 @@ class Outbox:
 async def live(socket: WebSocket, session: str) -> None:
     here, who = shared(socket), user(socket)
     try:
-        async with open_session(here, session) as opened:
-            await socket.accept()
-            outbox = Outbox()
-            sending = asyncio.create_task(outbox.send_to(socket))
-            try:
-                await run_in_threadpool(opened.listen, outbox)
-                opened.warm(here.settings.method)
-                await _receive(socket, opened, outbox, here, who)
-            finally:
-                opened.leave(outbox)
-                sending.cancel()
-                with suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
-                    await sending
+        with here.rates.connected(who):
+            await _serve(socket, session, here, who)
     except SegmendError as error:
-        await socket.send_denial_response(problem(status_of(error), here.told(error)))
+        await socket.send_denial_response(refusal(error, here.told(error)))
+
+
+async def _serve(socket: WebSocket, session: str, here: Shared, who: str) -> None:
+    async with open_session(here, session) as opened:
+        await socket.accept()
+        outbox = Outbox()
+        sending = asyncio.create_task(outbox.send_to(socket))
+        try:
+            await run_in_threadpool(opened.listen, outbox)
+            opened.warm(here.settings.method)
+            await _receive(socket, opened, outbox, here, who)
+        finally:
+            opened.leave(outbox)
+            sending.cancel()
+            with suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
+                await sending
 
 
 async def _receive(socket: WebSocket, session: OpenSession, outbox: Outbox, here: Shared, who: str) -> None:

@@ -1,0 +1,69 @@
+"""How many bytes a person and a project may keep: asked before a case or a series is written.
+
+A person's are the blobs of the cases that they added, as the audit says, and that are still there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from segmend.errors import QuotaError
+from segmend.store import tables
+from segmend.store.audit import LOCAL
+from segmend.store.database import Database
+
+
+@dataclass(frozen=True)
+class Quota:
+    """Bytes that may be kept; 0: as many as there is room for."""
+
+    person: int = 0
+    project: int = 0
+
+    def check(self, database: Database, user: str, project: str, coming: int) -> None:
+        """Raise QuotaError where what comes would be more than somebody, or a project, may keep."""
+        if self.person and (kept := bytes_of_person(database, user)) + coming > self.person:
+            name = user or "Who has no account"
+            raise QuotaError(f"{name} may keep {_said(self.person)} here and keeps {_said(kept)}; delete a case first.")
+        if self.project and (kept := bytes_of_project(database, project)) + coming > self.project:
+            name = f"The project {project!r}"
+            raise QuotaError(f"{name} may keep {_said(self.project)} and keeps {_said(kept)}; delete a case first.")
+
+
+def bytes_of_person(database: Database, user: str) -> int:
+    """Return how many bytes the cases have that somebody added."""
+    audit = tables.audit.c
+    added = select(audit.case).where(audit.person == (user or LOCAL), audit.action == "added", audit.session == "")
+    return _sum(database, tables.blobs.c.case.in_(added))
+
+
+def bytes_of_project(database: Database, project: str) -> int:
+    """Return how many bytes the cases of a project have."""
+    return _sum(database, tables.blobs.c.case.in_(select(tables.cases.c.id).where(tables.cases.c.project == project)))
+
+
+def size_of(place: str | Path | None) -> int:
+    """Return the bytes of a file or of all files in a folder; 0 without one."""
+    if place is None or not (path := Path(place)).exists():
+        return 0
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)
+
+
+def _sum(database: Database, condition: object) -> int:
+    with database.reading() as connection:
+        return int(connection.scalar(select(func.sum(tables.blobs.c.size)).where(condition)) or 0)  # type: ignore[arg-type]
+
+
+def _said(size: int) -> str:
+    """Return bytes for people.
+
+    >>> _said(999), _said(2_500_000), _said(10_000_000_000)
+    ('999 bytes', '2.5 MB', '10.0 GB')
+    """
+    if size < 1_000_000:
+        return f"{size} bytes"
+    return f"{size / 1e6:.1f} MB" if size < 1_000_000_000 else f"{size / 1e9:.1f} GB"
