@@ -44,7 +44,7 @@ import sys
 from pathlib import Path
 from segmend.server.app import serve
 from segmend.server.settings import ServerSettings
-settings = ServerSettings(Path(sys.argv[1]), port=0, method=sys.argv[2])
+settings = ServerSettings(Path(sys.argv[1]), port=0, method=sys.argv[2], MORE)
 serve(settings, on_ready=lambda address: print(address, flush=True))
 """
 
@@ -67,10 +67,10 @@ def scene(shape: tuple[int, int, int], seed: int) -> tuple[Image, Mask]:
 class Served:
     """A server in a process of its own, on cases that are already in its store."""
 
-    def __init__(self, data: Path, method: str) -> None:
+    def __init__(self, data: Path, method: str, *, more: str = "") -> None:
         begun = time.perf_counter()
         self.process = subprocess.Popen(
-            [sys.executable, "-c", START, str(data), method], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", START.replace("MORE", more), str(data), method], stdout=subprocess.PIPE, text=True
         )
         assert self.process.stdout is not None
         self.address = self.process.stdout.readline().strip().partition("?")[0]  # this account needs no token
@@ -102,10 +102,22 @@ class Served:
         status = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
         return int(status["VmRSS"][0]) / 1024, int(status["RssFile"][0]) / 1024
 
+    def megabytes_of_all(self) -> list[float]:
+        """Return what this process and each that it started hold now, without what they only map from files."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").parent.parent.glob("*/children")
+        numbers = [str(self.process.pid), *(number for path in children for number in path.read_text().split())]
+        return [round(_held(number), 1) for number in numbers]
+
     def seconds_of_processor(self) -> float:
         """Return the processor time used so far, by all threads."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _held(process: str) -> float:
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    status = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
+    return (int(status["RssAnon"][0]) + int(status["RssShmem"][0])) / 1024
 
 
 class Sitting:

@@ -15,6 +15,7 @@ SegmendError
   StoreError          the disk or the database refused; nothing already saved is lost
     DiskFullError       there is no space left
     ReadOnlyError       nothing can be written here; what is there can be read
+  MethodError         a method that failed, ended or did not come back; what it was asked for was taken back
   ModelError          weights that are missing, damaged, or of another method or version
   LibraryError        the compiled part of Segmend is missing or does not belong to it
 """
@@ -98,6 +99,10 @@ class DiskFullError(StoreError):
 
 class ReadOnlyError(StoreError):
     """Nothing can be written here; what is there can be read."""
+
+
+class MethodError(SegmendError):
+    """A method that failed, ended or did not come back; what it was asked for was taken back."""
 
 
 class ModelError(SegmendError):

@@ -138,6 +138,12 @@ def _load_again(method: str, weights: Path | None, device: Device) -> Segmenter:
     return load(method, weights, device=device.name, precision=device.precision, dimensions=())
 
 
+def is_built_in(method: str) -> bool:
+    """Tell whether a method is mend or a classical one: Segmend's own, without torch, tried on all kinds of images."""
+    family = family_of(method)
+    return family not in _others() and own.module_of(family).startswith(("segmend.mend.", "segmend.classical."))
+
+
 def load_where_possible(
     method: str, weights: Path | None, device: Device, *, dimensions: Collection[int] | None = None
 ) -> Segmenter:

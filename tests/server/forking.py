@@ -78,7 +78,9 @@ def _serve(values):
     log = os.open(values.pop("log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 2)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    settings = ServerSettings(Path(values.pop("data")), **{"port": 0, "method": "flood", **values})
+    settings = ServerSettings(
+        Path(values.pop("data")), **{"port": 0, "method": "flood", "answering_processes": 0, **values}
+    )
 
     def say(address):
         sys.stdout.write(f"{os.getpid()} {address}\n")

@@ -57,7 +57,8 @@ class Process:
             "import os, sys; from pathlib import Path\n"
             f"{'' if core is None else f'os.sched_setaffinity(0, [{core}])'}\n"
             "from segmend.server.app import serve; from segmend.server.settings import ServerSettings\n"
-            f"serve(ServerSettings(Path({str(data)!r}), port={port}, method={method!r}, database_url={database!r}),"
+            f"serve(ServerSettings(Path({str(data)!r}), port={port}, method={method!r}, database_url={database!r},"
+            " answering_processes=0),"
             " on_ready=lambda address: print(address, flush=True))"
         )
         paths = [str(plugin_path), str(PLUGIN), os.environ.get("PYTHONPATH", "")]
@@ -182,4 +183,4 @@ def http(server_or_address, **options):
 
 
 def settings(data, **options):
-    return ServerSettings(data, **{"port": 0, "method": "flood", **options})
+    return ServerSettings(data, **{"port": 0, "method": "flood", "answering_processes": 0, **options})

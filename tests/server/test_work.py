@@ -155,6 +155,54 @@ def test_steps_that_come_back_in_time_are_not_logged(caplog, monkeypatch):
     assert not caplog.records
 
 
+def test_a_step_that_waits_outside_leaves_its_thread_to_others():
+    go, order = threading.Event(), []
+
+    def asking():
+        with pool.waiting_outside():
+            assert go.wait(60)
+        order.append("asking")
+        yield
+
+    def steps(name):
+        order.append(name)
+        yield
+
+    pool = Pool(1)
+    for _ in range(3):
+        pool.submit(asking())
+    pool.submit(steps("a"))
+    pool.submit(steps("b"))
+    until(lambda: len(order) == 2)
+    go.set()
+    until(lambda: len(order) == 5)
+    ended(pool)
+
+    assert order == ["a", "b", *["asking"] * 3]
+
+
+def test_no_more_steps_run_than_there_are_workers_after_some_have_waited_outside():
+    inside, most, over = [], [], threading.Semaphore(0)
+
+    def steps():
+        for _ in range(20):
+            with pool.waiting_outside():
+                time.sleep(0.0005)
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.0005)
+            inside.pop()
+            yield
+        over.release()
+
+    pool = Pool(2)
+    for _ in range(8):
+        pool.submit(steps())
+
+    assert all(over.acquire(timeout=60) for _ in range(8)) and max(most) <= 2
+    ended(pool)
+
+
 FROZEN = """
 import ctypes, time
 from segmend.server.watchdog import report_freeze

@@ -8,7 +8,7 @@ import webbrowser
 from contextlib import suppress
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -23,7 +23,7 @@ from segmend.samples import KINDS, make
 from segmend.server.access.peers import own_account
 from segmend.server.app import serve
 from segmend.server.logs import Form, write_logs
-from segmend.server.settings import ServerSettings
+from segmend.server.settings import ApartMethods, ServerSettings
 from segmend.store import Store
 from segmend.store.private import open_private
 
@@ -102,6 +102,33 @@ LIMITS: dict[str, type[int] | type[float]] = {
     envvar="SEGMEND_WORKERS",
     show_envvar=True,
     help="Threads that work out answers.",
+)
+@click.option(
+    "--answering-processes",
+    type=click.IntRange(0, 64),
+    default=ServerSettings.answering_processes,
+    show_default=True,
+    envvar="SEGMEND_ANSWERING_PROCESSES",
+    show_envvar=True,
+    help="Processes that methods may die in alone, started when needed; 0: all methods run in the server's own.",
+)
+@click.option(
+    "--answering-apart",
+    type=click.Choice(get_args(ApartMethods)),
+    default=ServerSettings.answering_apart,
+    show_default=True,
+    envvar="SEGMEND_ANSWERING_APART",
+    show_envvar=True,
+    help="Which methods run there: all, or all others than mend and the classical ones.",
+)
+@click.option(
+    "--answering-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=ServerSettings.answering_seconds,
+    show_default=True,
+    envvar="SEGMEND_ANSWERING_SECONDS",
+    show_envvar=True,
+    help="Seconds that a part of an answer may take there before its process is ended.",
 )
 @click.option(
     "--log-format",
@@ -185,6 +212,9 @@ def start(
     proxies: tuple[str, ...],
     root_path: str,
     workers: int,
+    answering_processes: int,
+    answering_apart: ApartMethods,
+    answering_seconds: float,
     log_format: Form,
     log_requests: bool,
     archives: Path | None,
@@ -238,6 +268,9 @@ def start(
         proxies=proxies,
         root_path=root_path,
         workers=workers,
+        answering_processes=answering_processes,
+        answering_apart=answering_apart,
+        answering_seconds=answering_seconds,
         log_requests=log_requests,
     )
     write_logs(log_format, requests=log_requests)

@@ -13,7 +13,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -77,6 +77,40 @@ class Memory:
         """Return the bytes that one owner keeps."""
         with self._lock:
             return sum(entry.size for (whose, _), entry in self._kept.items() if whose == owner)
+
+    def sizes_of(self, owner: Hashable) -> dict[Any, int]:
+        """Return the bytes of each thing that one owner keeps, by its key."""
+        with self._lock:
+            return {key: entry.size for (whose, key), entry in self._kept.items() if whose == owner}
+
+    def size_at(self, owner: Hashable, key: Hashable) -> int:
+        """Return the bytes of what is kept under a key; 0 when it is not there."""
+        with self._lock:
+            entry = self._kept.get((owner, key))
+            return 0 if entry is None else entry.size
+
+    def has(self, owner: Hashable, key: Hashable) -> bool:
+        """Tell whether something is kept under a key, without its being used."""
+        with self._lock:
+            return (owner, key) in self._kept
+
+    def weigh(self, owner: Hashable, key: Hashable, size: int) -> bool:
+        """Note that what is kept under a key has this size now, and is the one used last; False when it is not there.
+
+        >>> memory = Memory(100)
+        >>> memory.put("process", 1, None, 20), memory.weigh("process", 1, 70), memory.size_bytes
+        (None, True, 70)
+        """
+        with self._lock:
+            entry = self._kept.get((owner, key))
+            if entry is None:
+                return False
+            self._kept[owner, key] = replace(entry, size=size)
+            self._kept.move_to_end((owner, key))
+            self._size += size - entry.size
+            self._freed += max(0, entry.size - size)
+            self._shrink()
+            return True
 
     def count_of(self, owner: Hashable) -> int:
         """Return how many things one owner keeps."""

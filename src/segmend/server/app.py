@@ -11,6 +11,7 @@ Concurrency, in full:
   `Audience`. It is held to store an event, to paint one part, to pack a frame; never while a
   method computes. A session's answers come one at a time, in the order of its events, so a
   workspace is used by one thread at a time.
+- A method in a process of its own (`processes`) is waited for by a thread that lends its place to another meanwhile.
 - Locks are taken in this order and never against it: `OpenSessions` (which session is open), then
   one open session, then those of `Workspaces`, `Images`, `Pool`, `uncertainty.UncertaintyMap` and the
   store, which are never held while another is taken.
@@ -44,7 +45,6 @@ from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
 from threadpoolctl import threadpool_limits
 
-from segmend import methods
 from segmend.core.atomic import sweep_parts
 from segmend.errors import SegmendError, SettingsError, StoreError
 from segmend.runtime.budget import limit_arenas
@@ -59,6 +59,7 @@ from segmend.server.cases.archived import Archived, look_quietly
 from segmend.server.cases.imports import Imports
 from segmend.server.cases.reading import Reading
 from segmend.server.packing import PackText
+from segmend.server.processes.processes import Apart
 from segmend.server.protocols import dicomweb, itksnap, labelstudio, monai, nninteractive, ohif, slicer_legacy
 from segmend.server.protocols.pictures import Pictures
 from segmend.server.protocols.visits import Visits, sweep_quietly
@@ -82,7 +83,7 @@ PAGES = Path(__file__).parent.parent / "web"
 # Age at which the folder of an upload or export is taken for a killed server's.
 ABANDONED_SECONDS = 3600
 # What a server keeps in its data folder.
-OWN_FILES = ("segmend.db*", "blobs", "upload-*", "export-*", "open.html", TOKEN_FILE, LOGINS_FOLDER)
+OWN_FILES = ("segmend.db*", "blobs", "upload-*", "export-*", "answering-*", "open.html", TOKEN_FILE, LOGINS_FOLDER)
 
 # Seconds between two looks for cases that are older than they may be, and before the first one.
 RETAIN_SECONDS, FIRST_RETAIN_SECONDS = 3600.0, 60.0
@@ -161,6 +162,7 @@ def _open(settings: ServerSettings) -> Shared:
         max_waiting=settings.max_waiting,
         scratch=settings.data,
         late_seconds=settings.late_seconds,
+        apart=Apart(settings.answering_processes, settings.answering_seconds, settings.answering_apart == "all"),
         weights=settings.weights,
         device=settings.device,
         told=told,
@@ -213,7 +215,7 @@ def local_places(settings: ServerSettings) -> list[Path]:
 
 def _sweep(data: Path) -> None:
     """Delete what a killed server left of uploads and exports; younger ones may be another server's."""
-    for folder in [*data.glob("upload-*"), *data.glob("export-*")]:
+    for folder in (folder for kind in ("upload", "export", "answering") for folder in data.glob(f"{kind}-*")):
         if folder.is_dir() and not folder.is_symlink() and folder.stat().st_mtime < time.time() - ABANDONED_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -244,8 +246,7 @@ def _load(shared: Shared, ending: threading.Event) -> None:
     try:
         for dimensions in (2, 3):
             if not ending.is_set():
-                weights = settings.weights.get(methods.family_of(settings.method))
-                methods.load_where_possible(settings.method, weights, settings.device, dimensions=[dimensions])
+                shared.sessions.workspaces.load(settings.method, dimensions)
     except SegmendError as error:
         log.warning("The method %s is not there: %s", settings.method, error)
     finally:

@@ -21,4 +21,9 @@ ANSWER_SECONDS = Histogram(
     "segmend_answer_seconds", "From an event's being stored to its answer.", ("method", "outcome"), buckets=SECONDS,
     registry=COUNTED,
 )  # fmt: skip
+ENDED_PROCESSES = Counter(
+    "segmend_ended_processes",
+    "Processes of methods that ended or were ended, and were started again.",
+    registry=COUNTED,
+)
 ProcessCollector(registry=COUNTED)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from segmend.errors import SettingsError
 from segmend.io.anonymise import PROFILES, Profile
@@ -16,6 +17,7 @@ from segmend.runtime.budget import DEFAULT_BYTES
 from segmend.runtime.engine import AUTO, Device
 
 GIGABYTE = 1 << 30
+ApartMethods = Literal["others", "all"]
 # Characters of an archive's name.
 MAX_NAME = 60
 # A path that proxies, cookies and pages take without quoting.
@@ -70,6 +72,9 @@ class ServerSettings:
     connections_per_person: int = 0  # cases that somebody has open at once
     max_waiting: int = 500  # events of one session that wait for their answers
     workers: int = 2  # threads that compute answers
+    answering_processes: int = 2  # that methods are answered in, which may fail alone; 0: all in the server's own
+    answering_apart: ApartMethods = "others"  # which methods: all, or all but mend and the classical ones
+    answering_seconds: float = 300.0  # that a part of an answer may take there before its process is ended
     viewers: bool | None = None  # answer viewers of others, in their dialects; None: where only this machine can ask
     viewers_at_once: int = 64  # of others, that are connected
     keep_visitors_days: float = 7.0  # images that viewers brought are kept so long after the last work on them
@@ -120,6 +125,8 @@ class ServerSettings:
         object.__setattr__(self, "root_path", self.root_path.rstrip("/"))
         if not ROOT_PATH.fullmatch(self.root_path):
             raise SettingsError(f"A root path needs to be as /segmend or /tools/segmend; got {self.root_path[:80]!r}.")
+        if self.answering_processes < 0 or self.answering_seconds <= 0:
+            raise SettingsError("A server needs answering_processes of 0 or more, and answering_seconds above 0.")
         if self.late_seconds <= 0:
             raise SettingsError(f"A server's late_seconds need to be above 0; got {self.late_seconds}.")
 

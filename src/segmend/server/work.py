@@ -4,18 +4,25 @@ A piece of work is an iterator; one `next` is one step. The threads take steps i
 a step the work goes to the end of the queue, so a session whose answer has a hundred parts
 delays another by one part, not by a hundred. A piece of work is in the queue once, so
 its steps never run at the same time. A step that does not come back is logged (`watchdog`).
+
+A step that only waits for something outside this process says so (`waiting_outside`); meanwhile another runs in its
+stead, in a thread more if need be.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Iterator
-from threading import Condition, Thread
+from contextlib import contextmanager
+from threading import Condition, Lock, Thread, current_thread
 
 from segmend.server.watchdog import Watchdog
 
 log = logging.getLogger("segmend.server")
+# Threads of a pool, those that wait outside included.
+MAX_THREADS = 512
 
 
 class Pool:
@@ -35,12 +42,18 @@ class Pool:
     def __init__(self, workers: int, *, late_seconds: float = 60.0) -> None:
         self._queue: deque[Iterator[object]] = deque()
         self._idle_queue: deque[Iterator[object]] = deque()  # for when there is nothing else to do
-        self._changed = Condition()
+        lock = Lock()
+        self._changed = Condition(lock)
+        self._room = Condition(lock)  # for a step that comes back from outside
         self._closed = False
         self._watchdog = Watchdog(late_seconds)
-        self._threads = [Thread(target=self._run, name=f"segmend-work-{i}", daemon=True) for i in range(workers)]
-        for thread in self._threads:
-            thread.start()
+        self._workers = workers
+        self._running = 0  # steps that run now
+        self._returning = 0  # steps that waited outside and would go on
+        self._outside = 0  # steps that wait outside
+        self._threads: list[Thread] = []
+        for _ in range(workers):
+            self._add_thread()
 
     def submit(self, steps: Iterator[object], *, when_idle: bool = False) -> None:
         """Put a new piece of work at the end of the queue; after `close` it is dropped.
@@ -64,9 +77,39 @@ class Pool:
             self._queue.clear()
             self._idle_queue.clear()
             self._changed.notify_all()
+            self._room.notify_all()
+        end = time.monotonic() + timeout_seconds
         for thread in self._threads:
-            thread.join(timeout_seconds)
+            thread.join(max(0.0, end - time.monotonic()))
         self._watchdog.close()
+
+    @contextmanager
+    def waiting_outside(self) -> Iterator[None]:
+        """Let another step run while this one waits for another process; in any other thread nothing happens."""
+        if current_thread() not in self._threads:
+            yield
+            return
+        with self._changed:
+            self._running -= 1
+            self._outside += 1
+            if len(self._threads) - self._outside - self._returning < self._workers:
+                self._add_thread()
+            self._made_room()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._outside -= 1
+                self._returning += 1
+                self._room.wait_for(lambda: self._running < self._workers or self._closed)
+                self._returning -= 1
+                self._running += 1
+
+    def _add_thread(self) -> None:
+        if len(self._threads) < MAX_THREADS:
+            thread = Thread(target=self._run, name=f"segmend-work-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def _run(self) -> None:
         while (steps := self._take()) is not None:
@@ -78,12 +121,28 @@ class Pool:
             except Exception as error:  # the work is lost, the thread and the others are not
                 log_failure("A piece of work failed", error)
                 continue
+            finally:
+                with self._changed:
+                    self._running -= 1
+                    self._made_room()
             self.submit(steps)
+
+    def _made_room(self) -> None:
+        self._room.notify()
+        self._changed.notify()
 
     def _take(self) -> Iterator[object] | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._idle_queue or self._closed)
-            return None if self._closed else (self._queue or self._idle_queue).popleft()
+            self._changed.wait_for(self._may_take)
+            if self._closed:
+                return None
+            self._running += 1
+            return (self._queue or self._idle_queue).popleft()
+
+    def _may_take(self) -> bool:
+        """True when there is a step and room for it; one that waited outside goes on first."""
+        waiting = bool(self._queue or self._idle_queue)
+        return self._closed or (waiting and self._running + self._returning < self._workers)
 
 
 def log_failure(what: str, error: BaseException) -> None:

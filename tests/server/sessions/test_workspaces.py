@@ -5,7 +5,8 @@ import pytest
 
 from segmend.core.image import Image
 from segmend.methods import load
-from segmend.server.sessions.workspaces import Workspaces, array_bytes
+from segmend.server.processes.held import array_bytes
+from segmend.server.sessions.workspaces import Workspaces
 from tests.server.running import rooms
 
 

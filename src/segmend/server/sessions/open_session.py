@@ -51,7 +51,15 @@ from segmend.core.session import (
     label_gone,
 )
 from segmend.editing.keeping import EditedVoxels
-from segmend.errors import BusyError, ConflictError, NotFoundError, PromptError, SegmendError, StoreError
+from segmend.errors import (
+    BusyError,
+    ConflictError,
+    MethodError,
+    NotFoundError,
+    PromptError,
+    SegmendError,
+    StoreError,
+)
 from segmend.server.sessions.answering import EditPart, Part, RestoredPart, Scene, answered_prompts, label_of, parts
 from segmend.server.sessions.audience import Answer, Audience, Changed, Listener, Person
 from segmend.server.sessions.draft_map import Draft, DraftMap
@@ -80,10 +88,6 @@ UNANSWERED = "This event is stored, but could not be answered; the next one trie
 MAX_WAITING = 500
 # Refused events in a row after which the store is believed, though nobody else seems to have added anything.
 FUTILE = 3
-
-
-class MethodFailure(SegmendError):
-    """A method that stopped with an error of its own; the event it was to answer was taken back."""
 
 
 class OpenSession:
@@ -491,7 +495,7 @@ class OpenSession:
             with self._lock:  # or nobody would ever work here again
                 self._working = False
                 if isinstance(error, Exception):
-                    self._tell_waiting(MethodFailure(UNANSWERED))
+                    self._tell_waiting(MethodError(UNANSWERED))
             raise
 
     def _begin(self) -> Draft | tuple[Looking, Future[Any]] | None:
@@ -557,7 +561,7 @@ class OpenSession:
             future.set_exception(error)
         except Exception as error:
             log_failure(f"A preview in session {self.id} failed", error)
-            future.set_exception(MethodFailure("The method failed on this; the log has more."))
+            future.set_exception(MethodError("The method failed on this; the log has more."))
 
     def _open_workspace(self, method: str) -> Workspace:
         return Given() if method == GIVEN else self._workspaces.open(self.id, method, self._image)
@@ -648,7 +652,7 @@ class OpenSession:
             reason = error if isinstance(error, SegmendError) else None
             if reason is None:
                 log_failure(f"An answer in session {self.id} failed", error)
-                reason = MethodFailure("The method failed on this prompt, which was taken back; the log has more.")
+                reason = MethodError("The method failed on this prompt, which was taken back; the log has more.")
             try:
                 if isinstance(error, NotFoundError):  # the store has no such session any longer
                     self.close(DELETED)

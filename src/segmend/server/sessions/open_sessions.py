@@ -23,14 +23,19 @@ from segmend.errors import SegmendError
 from segmend.io.slides import SlideFile
 from segmend.runtime.budget import MEMORY, Memory
 from segmend.runtime.engine import AUTO, Device
+from segmend.server.cases.scratch import scratch_folder
 from segmend.server.cases.slide_files import OpenSlide, Slides
+from segmend.server.processes.held import array_bytes
+from segmend.server.processes.processes import Apart, Processes
 from segmend.server.sessions.open_session import DELETED, OpenSession
 from segmend.server.sessions.repairs import repair
-from segmend.server.sessions.workspaces import Workspaces, array_bytes
+from segmend.server.sessions.workspaces import Workspaces
 from segmend.server.told import Told
 from segmend.server.work import Pool, log_failure
 from segmend.store import SessionRecord, Store
 from segmend.store.records import SeriesRecord
+
+NONE = Apart(0, 0.0)  # all methods are answered in this process
 
 
 @dataclass(eq=False)
@@ -100,6 +105,7 @@ class OpenSessions:
         max_waiting: int,
         scratch: Path,
         late_seconds: float = 60.0,
+        apart: Apart = NONE,
         weights: Mapping[str, Path] | None = None,
         device: Device = AUTO,
         told: Told = str,
@@ -110,7 +116,16 @@ class OpenSessions:
         self.memory.limit_bytes = limit_bytes
         self.slides = Slides(store, scratch, open_slide)
         self.images = Images(store, self.memory, self.slides)
-        self.workspaces = Workspaces(self.memory, weights, device)
+        self.processes = Processes(
+            apart,
+            self.memory,
+            folder=partial(scratch_folder, scratch, "answering-", elsewhere=True),
+            weights=weights,
+            device=device,
+            waiting=self.pool.waiting_outside,
+            when_idle=partial(self.pool.submit, when_idle=True),
+        )
+        self.workspaces = Workspaces(self.memory, weights, device, processes=self.processes)
         self._store = store
         self._told = told
         self._open_sessions = open_sessions

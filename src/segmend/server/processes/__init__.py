@@ -1,0 +1,1 @@
+"""Methods answered in processes of their own, which may die or hang alone."""
