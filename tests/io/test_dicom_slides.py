@@ -40,6 +40,21 @@ def test_every_level_has_its_own_pixels_bit_for_bit(tmp_path, options):
         slide.close()
 
 
+def test_the_coarsest_level_may_be_called_a_thumbnail(tmp_path):
+    """So wsidicomizer writes it."""
+    fine, coarse, _ = write_dicom_slide(tmp_path, PICTURE)
+    data = pydicom.dcmread(coarse)
+    data.ImageType = ["ORIGINAL", "PRIMARY", "THUMBNAIL", "NONE"]
+    data.save_as(coarse)
+    write_slide([fine, coarse], tmp_path / "slide.tif")
+    assert has_pyramid(tmp_path / "slide.tif")
+
+    data.Rows = 100  # of a picture in one piece, which is no level
+    data.save_as(coarse)
+    write_slide([fine, coarse], tmp_path / "other.tif")
+    assert not has_pyramid(tmp_path / "other.tif")
+
+
 def test_tiles_of_jpeg_are_copied(tmp_path):
     slide, paths = taken(tmp_path, syntax=JPEGBaseline8Bit)
     try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -86,7 +87,7 @@ def slide_series(paths: Sequence[Path]) -> list[SlideSeries]:
         if any(_is_volume(part.data) for part in parts):
             first = parts[0].data
             said = (first.get(tag) for tag in ("SeriesDescription", "ContainerIdentifier", "StudyDescription"))
-            name = next((str(text) for text in said if text), "slide")
+            name = next((str(text) for text in said if text and str(text) != "Unknown"), "slide")
             found.append(SlideSeries(name, tuple(part.path for part in parts)))
     return found
 
@@ -124,18 +125,28 @@ def _is_volume(data: Dataset) -> bool:
     return "VOLUME" in kind and "LABEL" not in kind and "OVERVIEW" not in kind
 
 
+def _is_thumbnail(part: _Part) -> bool:
+    """Say whether an instance is a small picture of all of the slide that serves as its coarsest level."""
+    if "THUMBNAIL" not in [str(word) for word in part.data.get("ImageType") or []]:
+        return False
+    with suppress(FileError, LimitError):
+        _check(part)
+        return True
+    return False  # it may be of one tile of any size, and is not needed
+
+
 def _levels(parts: Sequence[_Part]) -> list[list[_Part]]:
     """Return the instances of each level, from fine to coarse; of several pictures of one size the first."""
     levels: dict[tuple[int, int], list[_Part]] = {}
-    order = sorted((part for part in parts if _is_volume(part.data)), key=lambda part: _place_in_series(part.data))
-    for part in order:
+    wanted = [part for part in parts if _is_volume(part.data) or _is_thumbnail(part)]
+    for part in sorted(wanted, key=lambda part: _place_in_series(part.data)):
         _check(part)
         known = levels.setdefault(part.size, [])
         together = part.data.get("ConcatenationUID")
         if not known or (together is not None and together == known[0].data.get("ConcatenationUID")):
             known.append(part)
     found = [levels[size] for size in sorted(levels, reverse=True)]
-    if not found:
+    if not any(_is_volume(part.data) for part in parts):
         raise FileError("There is no level of a slide in these files, only its label or a picture of the glass.")
     samples = int(found[0][0].data.SamplesPerPixel)
     return [level for level in found if int(level[0].data.SamplesPerPixel) == samples]
