@@ -13,8 +13,15 @@ ADDED = (
 )  # fmt: skip
 
 
+def drop_first_masks(connection: Connection) -> None:
+    """Take away what migration 0016 added."""
+    for name in ("first_method", "first_dice"):
+        connection.execute(text(f"ALTER TABLE projects DROP COLUMN {name}"))
+
+
 def drop_retention(connection: Connection) -> None:
-    """Take away what migration 0015 added."""
+    """Take away what migration 0015 added, and what came after it."""
+    drop_first_masks(connection)
     connection.execute(text("ALTER TABLE projects DROP COLUMN retention_days"))
 
 

@@ -86,7 +86,7 @@ def test_locked_slices_and_the_reach_of_marks_hold(opened):
 
     assert opened.label_at((8, 4, 4)) == 2 and opened.label_at((7, 3, 3)) == 0
     assert opened.recorded["events"][-1]["reach"] == {"mm": None, "axis": 0, "part": False}
-    page.get_by_label("Changes").select_option("whole")
+    page.get_by_label("Changes", exact=True).select_option("whole")
     opened.go_to(MIDDLE)
     lock.click()
     expect(lock).to_have_attribute("aria-pressed", "false")

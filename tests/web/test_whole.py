@@ -179,3 +179,32 @@ def test_a_method_that_only_refines_needs_a_mask_first(opened):
     opened.settle()
 
     expect(button(opened, "Refine the mask")).to_be_enabled()
+
+
+def test_a_project_names_who_makes_the_first_masks(annotator, add, volume):
+    page = annotator.page
+    first, second = add(volume, "knee"), add(volume, "other knee")
+    annotator.open(first)
+    annotator.settle()
+    try:
+        page.get_by_role("button", name="Labels of this project…").click()
+        page.get_by_label("First masks by").select_option("whole_mask")
+        page.get_by_label("Its measured Dice").fill("0.9")
+        page.get_by_role("button", name="Save", exact=True).click()
+        button(annotator, "First masks by Whole").click()  # in a case that was opened before
+        expect(page.locator(".mark-row")).to_have_count(1)
+        annotator.settle()
+        assert annotator.label_at((5, 6, 6)) == 1
+
+        annotator.open(second)  # for the first time
+        expect(page.locator(".mark-row")).to_have_count(1)
+        annotator.settle()
+        note = page.locator(".case-notes")
+        expect(note).to_contain_text("First masks of Object 1 by Whole, whose Dice was measured as 0.90: check them.")
+        assert annotator.label_at((5, 6, 6)) == 1
+        page.keyboard.press("Control+z")
+        annotator.settle()
+        assert annotator.label_at((5, 6, 6)) == 0
+        expect(note).to_be_hidden()
+    finally:
+        annotator.http.put("/api/projects/default/first-masks", json={"method": None})

@@ -511,12 +511,26 @@ export class Actions {
       hidden: [],
       maskVersion: this.store.state.maskVersion + 1,
       maskChange: null,
+      project: this.store.state.project?.name === known.project ? this.store.state.project : null,
       ...this.#methodFor(flat),
     });
+    reportErrors(() => this.#findProject(opened));
     if (partOf(volume) < 1) this.#follow(opened, coming);
     if (this.store.state.layout === "series") this.setLayout("series");
     showAddress(known.id);
     this.#connect(opened, left);
+  }
+
+  /** Fetch what the case's project says of its cases. */
+  async #findProject(opened: Opened): Promise<void> {
+    const project = (await api.projects()).find(({ name }) => name === opened.case.project) ?? null;
+    if (this.store.state.opened === opened) this.store.set({ project });
+  }
+
+  /** Ask the method that the project trusts for first masks of the labels that have no marks. */
+  async firstMasks(): Promise<void> {
+    const { opened } = this.store.state;
+    if (opened !== null && !this.#isFinished()) await api.firstMasks(opened.session);
   }
 
   /** Return the layout that was asked for, where the case has what it shows, and the one to go back to from one alone. */

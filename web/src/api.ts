@@ -109,6 +109,10 @@ export const oneCase = (id: string): Promise<Case> => read(`api/cases/${id}`);
 export const nextCase = (id: string, asked: URLSearchParams): Promise<Case | null> =>
   read(`api/cases/${id}/next?${asked.toString()}`);
 export const projects = (): Promise<Project[]> => read("api/projects");
+export const setFirstMasks = (name: string, method: string | null, dice: number | null): Promise<Project> =>
+  read(`api/projects/${encodeURIComponent(name)}/first-masks`, { ...post({ method, dice }), method: "PUT" });
+export const firstMasks = (session: string): Promise<Session> =>
+  read(`api/sessions/${session}/first-masks`, { method: "POST" });
 export const setTemplate = (name: string, labels: readonly TemplateLabel[]): Promise<Project> =>
   read(`api/projects/${encodeURIComponent(name)}/template`, { ...post({ labels }), method: "PUT" });
 

@@ -18,6 +18,7 @@ import type {
   Format,
   Label,
   Method,
+  Project,
   Prompt,
   SeriesInfo,
   Slide,
@@ -137,6 +138,7 @@ export interface State {
   readonly people: readonly Person[]; // who has this session open, this page among them
   readonly pending: readonly number[]; // recorded, not answered
   readonly unsent: readonly Event[]; // not yet recorded by the server
+  readonly project: Project | null; // of the open case, once it is known
   readonly label: number; // the one that marks go to
   readonly method: string;
   readonly finetune: Finetune; // may the method learn this image: where marks call for it, always, never
@@ -231,6 +233,7 @@ export const INITIAL: State = {
   people: [],
   pending: [],
   unsent: [],
+  project: null,
   label: 0,
   method: "",
   finetune: "auto",

@@ -292,8 +292,26 @@ class TemplateLabelJson(BaseModel):
     overlaps: Annotated[bool, Field(description="it may share voxels with other labels")] = False
 
 
+class FirstMasksJson(BaseModel):
+    """The method that makes the first masks of a project's cases, and the Dice that was measured for it."""
+
+    method: str
+    dice: float
+
+
+class NewFirstMasksJson(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    method: Annotated[str | None, Field(description="one that finds its labels without a mark; null: none")]
+    dice: Annotated[
+        float | None,
+        Field(gt=0, le=1, description="measured on cases that it did not learn from; null: as its weights say"),
+    ] = None
+
+
 class ProjectJson(BaseModel):
     name: str
+    first: Annotated[FirstMasksJson | None, Field(description="null: its cases begin without masks")]
     template: Annotated[list[TemplateLabelJson], Field(max_length=200, description="of its new sessions' labels")]
 
 

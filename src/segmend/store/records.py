@@ -24,6 +24,14 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 
 @dataclass(frozen=True)
+class FirstMasks:
+    """Which method makes the first masks of a project's cases, and the Dice that it was measured to have."""
+
+    method: str
+    dice: float
+
+
+@dataclass(frozen=True)
 class Project:
     """A named group of cases."""
 
@@ -31,6 +39,7 @@ class Project:
     created: datetime  # UTC
     template: tuple[Label, ...] = ()  # labels that new sessions of its cases begin with, numbered from 1
     retention_days: int | None = None  # after which cases that nobody has changed are forgotten; None: never
+    first: FirstMasks | None = None  # None: its cases begin without masks
 
 
 @dataclass(frozen=True)

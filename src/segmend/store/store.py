@@ -67,6 +67,7 @@ from segmend.store.records import (
     Choices,
     EventRecord,
     Field,
+    FirstMasks,
     LoadedSession,
     Project,
     SavedMask,
@@ -257,6 +258,19 @@ class Store:
             table = tables.projects
             connection.execute(update(table).where(table.c.name == name).values(retention_days=days))
             note(connection, Deed(self._user, "settings", name, detail={"retention days": days}))
+        return self.project(name)
+
+    def set_first_masks(self, name: str, first: FirstMasks | None) -> Project:
+        """Return a project whose cases get their first masks from a method when they are first opened, or from none."""
+        if first is not None and not 0 < first.dice <= 1:
+            raise SettingsError(f"A measured Dice needs to be more than 0 and at most 1; got {first.dice:g}.")
+        self._row("project", tables.projects.c.name, name)
+        method = None if first is None else _short("method's id", first.method)
+        with self._database.writing() as connection:
+            table = tables.projects
+            values = {"first_method": method, "first_dice": None if first is None else first.dice}
+            connection.execute(update(table).where(table.c.name == name).values(values))
+            note(connection, Deed(self._user, "settings", name, detail={"first_masks": method or "none"}))
         return self.project(name)
 
     # Cases
@@ -1161,7 +1175,8 @@ def _case(row: Row[Any]) -> CaseRecord:
 def _project(row: Row[Any]) -> Project:
     try:
         template = tuple(label_from_json(label) for label in row.template)
-        return Project(row.name, row.created, template, row.retention_days)
+        first = None if row.first_method is None else FirstMasks(row.first_method, float(row.first_dice))
+        return Project(row.name, row.created, template, row.retention_days, first)
     except UNREADABLE as error:
         raise StoreError(f"The template of the project {row.name!r} is damaged; set it again: {error}.") from error
 

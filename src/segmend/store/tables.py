@@ -93,6 +93,8 @@ projects = Table(
     Column("created", Moment, nullable=False),
     Column("template", Json, nullable=False, server_default="[]"),  # labels that new sessions begin with
     Column("retention_days", Integer),  # NULL: cases are kept
+    Column("first_method", String(NAME_LENGTH)),  # makes the first masks of its cases; NULL: nobody does
+    Column("first_dice", Float),  # that was measured for it
 )
 
 cases = Table(

@@ -877,6 +877,17 @@ export const DE: Translation = {
     slice: "Nur in ihrer Schicht",
     part: "Nur ihren zusammenhängenden Teil",
   },
+  firstMasks: {
+    by: "Erste Masken von",
+    byTitle:
+      "Wird ein Fall des Projekts zum ersten Mal geöffnet, macht diese Methode seine Masken; ein Schritt nimmt sie zurück",
+    nobody: "Niemandem",
+    dice: "Ihr gemessener Dice",
+    diceTitle: "Gemessen an Fällen, aus denen sie nicht gelernt hat; leer: was ihre Gewichte sagen",
+    button: "Erste Masken von {method}",
+    title: "Für die Label, die noch keine Markierung haben. Ihr gemessener Dice ist {dice}.",
+    note: "Erste Masken für {labels} von {method}, deren Dice mit {dice} gemessen wurde: prüfen Sie sie.",
+  },
   locks: {
     lock: "Diese Schicht sperren: keine Maske ändert sich in ihr",
     unlock: "Diese Schicht entsperren",

@@ -867,6 +867,17 @@ export const EN = {
     slice: "Only in its slice",
     part: "Only its connected part",
   },
+  firstMasks: {
+    by: "First masks by",
+    byTitle:
+      "When a case of the project is opened for the first time, this method makes its masks; they can be undone in one step",
+    nobody: "Nobody",
+    dice: "Its measured Dice",
+    diceTitle: "Measured on cases that it did not learn from; left empty, what its weights say",
+    button: "First masks by {method}",
+    title: "Of the labels that have no marks yet. Its measured Dice is {dice}.",
+    note: "First masks of {labels} by {method}, whose Dice was measured as {dice}: check them.",
+  },
   locks: {
     lock: "Lock this slice: no mask changes in it",
     unlock: "Unlock this slice",

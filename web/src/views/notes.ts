@@ -2,17 +2,19 @@
 
 import type { Actions } from "../actions";
 import { h, icon, refill } from "../dom";
+import { aboutFirst } from "../firstmasks";
 import { phrases } from "../phrases";
 
 export function caseNotes(actions: Actions): HTMLElement {
   const element = h("div", { class: "case-notes", role: "note", "aria-label": phrases.case.notes });
-  actions.store.on(["opened"], ({ opened }) => {
-    const notes = opened?.case.notes ?? [];
-    element.hidden = notes.length === 0;
-    refill(
-      element,
-      notes.map((note) => h("p", { lang: "en" }, icon("warning"), h("span", { dir: "auto" }, note))),
-    );
+  actions.store.on(["opened", "project", "done", "labels", "methods"], (state) => {
+    const notes = state.opened?.case.notes ?? [];
+    const first = state.opened === null ? null : aboutFirst(state);
+    element.hidden = notes.length === 0 && first === null;
+    refill(element, [
+      ...notes.map((note) => h("p", { lang: "en" }, icon("warning"), h("span", { dir: "auto" }, note))),
+      ...(first === null ? [] : [h("p", {}, icon("check"), h("span", { dir: "auto" }, first))]),
+    ]);
   });
   return element;
 }

@@ -3,6 +3,7 @@
 import { useSignal } from "@preact/signals";
 import type { Actions } from "../actions";
 import * as api from "../api";
+import { makesFirst } from "../firstmasks";
 import { overlaps } from "../labels";
 import { PALETTE } from "../palette";
 import { fill, phrases } from "../phrases";
@@ -18,7 +19,13 @@ export async function showTemplate(actions: Actions): Promise<void> {
   if (project === undefined) return;
   const known = (await api.projects()).find(({ name }) => name === project);
   showRendered("template", fill(SAY.title, { project }), (close) => (
-    <Template actions={actions} project={project} labels={known?.template ?? []} close={close} />
+    <Template
+      actions={actions}
+      project={project}
+      labels={known?.template ?? []}
+      first={known?.first ?? null}
+      close={close}
+    />
   ));
 }
 
@@ -26,11 +33,15 @@ interface Props {
   readonly actions: Actions;
   readonly project: string;
   readonly labels: readonly api.TemplateLabel[];
+  readonly first: api.Project["first"];
   readonly close: () => void;
 }
 
-function Template({ actions, project, labels, close }: Props) {
+function Template({ actions, project, labels, first, close }: Props) {
   const list = useSignal(labels);
+  const method = useSignal(first?.method ?? "");
+  const dice = useSignal(first === null ? "" : String(first.dice));
+  const able = actions.store.state.methods.filter(makesFirst);
   const put = (at: number, changed: Partial<api.TemplateLabel>): void => {
     list.value = list.value.map((label, i) => (i === at ? { ...label, ...changed } : label));
   };
@@ -47,6 +58,9 @@ function Template({ actions, project, labels, close }: Props) {
     event.preventDefault();
     reportErrors(async () => {
       await api.setTemplate(project, list.value);
+      const measured = dice.value === "" ? null : Number(dice.value);
+      const changed = await api.setFirstMasks(project, method.value || null, method.value === "" ? null : measured);
+      if (actions.store.state.opened?.case.project === project) actions.store.set({ project: changed });
       toast(list.value.length === 0 ? SAY.none : SAY.saved, "good");
       close();
     });
@@ -126,6 +140,43 @@ function Template({ actions, project, labels, close }: Props) {
           </li>
         ))}
       </ul>
+      {able.length > 0 && (
+        <div class="template-first">
+          <label for="template-first">{phrases.firstMasks.by}</label>
+          <select
+            id="template-first"
+            class="select"
+            title={phrases.firstMasks.byTitle}
+            value={method.value}
+            onChange={({ currentTarget }) => {
+              method.value = currentTarget.value;
+            }}
+          >
+            <option value="">{phrases.firstMasks.nobody}</option>
+            {able.map(({ id, title }) => (
+              <option key={id} value={id} lang="en">
+                {title}
+              </option>
+            ))}
+          </select>
+          {method.value !== "" && (
+            <label class="template-dice" title={phrases.firstMasks.diceTitle}>
+              {phrases.firstMasks.dice}
+              <input
+                class="text-input"
+                type="number"
+                min={0.01}
+                max={1}
+                step={0.01}
+                value={dice.value}
+                onInput={({ currentTarget }) => {
+                  dice.value = currentTarget.value;
+                }}
+              />
+            </label>
+          )}
+        </div>
+      )}
       <div class="template-buttons">
         <button
           type="button"

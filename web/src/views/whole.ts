@@ -3,7 +3,8 @@
 import type { Actions } from "../actions";
 import { boundsOf } from "../bits";
 import { h } from "../dom";
-import { phrases } from "../phrases";
+import { firstMethod } from "../firstmasks";
+import { fill, phrases } from "../phrases";
 import { reportErrors } from "../toasts";
 
 const SAY = phrases.whole;
@@ -21,6 +22,13 @@ export function wholePanel(actions: Actions): HTMLElement {
     },
     SAY.guess,
   );
+  const first = h("button", {
+    type: "button",
+    class: "button wide",
+    onclick: () => {
+      reportErrors(() => actions.firstMasks());
+    },
+  });
   const output = h("output", { for: "nudge" });
   const say = (): void => {
     const percent = Number(nudge.value);
@@ -48,30 +56,37 @@ export function wholePanel(actions: Actions): HTMLElement {
     "section",
     { class: "section" },
     h("div", { class: "section-head" }, h("h2", {}, SAY.title)),
+    first,
     refine,
     row,
   );
   nudge.value = "0";
   say();
-  store.on(
-    ["method", "methods", "opened", "label", "labels", "maskVersion"],
-    ({ methods, method, opened, label, labels }) => {
-      const card = methods.find(({ id }) => id === method);
-      refine.hidden = !(card?.refines || card?.guesses);
-      if (refine.hidden || opened === null) {
-        // nothing to say
-      } else if (boundsOf(opened.maps.ofLabel(labels, label), label) === null) {
-        refine.textContent = SAY.guess;
-        refine.title = SAY.guessTitle;
-        refine.disabled = !card?.guesses;
-      } else {
-        refine.textContent = SAY.refine;
-        refine.title = SAY.refineTitle;
-        refine.disabled = !card?.refines;
-      }
-      row.hidden = !(card?.prompts.includes("adjust") ?? false);
-      element.hidden = opened === null || (refine.hidden && row.hidden);
-    },
-  );
+  store.on(["method", "methods", "opened", "label", "labels", "maskVersion", "project"], (state) => {
+    const { methods, method, opened, label, labels, project } = state;
+    const trusted = firstMethod(state);
+    const empty =
+      opened !== null && labels.some(({ value }) => boundsOf(opened.maps.ofLabel(labels, value), value) === null);
+    first.hidden = trusted === null || !empty;
+    if (trusted !== null && project?.first) {
+      first.textContent = fill(phrases.firstMasks.button, { method: trusted.title });
+      first.title = fill(phrases.firstMasks.title, { dice: project.first.dice.toFixed(2) });
+    }
+    const card = methods.find(({ id }) => id === method);
+    refine.hidden = !(card?.refines || card?.guesses);
+    if (refine.hidden || opened === null) {
+      // nothing to say
+    } else if (boundsOf(opened.maps.ofLabel(labels, label), label) === null) {
+      refine.textContent = SAY.guess;
+      refine.title = SAY.guessTitle;
+      refine.disabled = !card?.guesses;
+    } else {
+      refine.textContent = SAY.refine;
+      refine.title = SAY.refineTitle;
+      refine.disabled = !card?.refines;
+    }
+    row.hidden = !(card?.prompts.includes("adjust") ?? false);
+    element.hidden = opened === null || (refine.hidden && row.hidden && first.hidden);
+  });
   return element;
 }

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
+from segmend import methods
 from segmend.core.codes import codes_to_json
 from segmend.core.session import Label, label_from_json
 from segmend.errors import PromptError
 from segmend.io.segmentcodes import structures as found_structures
+from segmend.runtime.versions import in_use
 from segmend.server.access.rights import AccessNow
 from segmend.server.bodies import MAX_SMALL_BYTES, Json, check_label, json_body
 from segmend.server.replies import PROBLEMS
-from segmend.server.schemas import NewTemplateJson, ProjectJson, StructureJson, body
+from segmend.server.schemas import NewFirstMasksJson, NewTemplateJson, ProjectJson, StructureJson, body
 from segmend.server.state import SharedNow, UserNow
-from segmend.store.records import Project
+from segmend.store.records import FirstMasks, Project
 
 router = APIRouter(prefix="/api", tags=["projects"], responses=PROBLEMS)
 
 
 def project_to_json(project: Project) -> dict[str, Any]:
     """Return a project as plain JSON values."""
-    return {"name": project.name, "template": [_label_to_json(label) for label in project.template]}
+    first = None if project.first is None else {"method": project.first.method, "dice": project.first.dice}
+    return {"name": project.name, "template": [_label_to_json(label) for label in project.template], "first": first}
 
 
 def _label_to_json(label: Label) -> dict[str, Any]:
@@ -50,6 +57,46 @@ async def set_template(project: str, request: Request, here: SharedNow, who: Use
     labels = template_of(await json_body(request, 4 * MAX_SMALL_BYTES))
     changed = await run_in_threadpool(here.store.by(who).set_template, project, labels)
     return JSONResponse(project_to_json(changed))
+
+
+@router.put(
+    "/projects/{project}/first-masks",
+    response_model=ProjectJson,
+    summary="Say which method makes the first masks of a project's cases when they are first opened; null: none",
+    openapi_extra=body(NewFirstMasksJson),
+)
+async def set_first_masks(project: str, request: Request, here: SharedNow) -> Response:
+    first = first_masks_of(await json_body(request, MAX_SMALL_BYTES), here.settings.weights)
+    changed = await run_in_threadpool(here.store.set_first_masks, project, first)
+    return JSONResponse(project_to_json(changed))
+
+
+def first_masks_of(values: Json, weights: Mapping[str, Path]) -> FirstMasks | None:
+    """Return the method in a JSON object with its measured Dice: as said, or as its weights were validated."""
+    method, dice = values.get("method"), values.get("dice")
+    if method is None:
+        return None
+    if not isinstance(method, str):
+        raise PromptError(f"First masks need the id of a method, or null; got {method!r}.")
+    folder = weights.get(methods.family_of(method))
+    card = methods.card(method, folder)
+    if not card.guesses and not card.labels:
+        raise PromptError(f"{card.title} finds nothing without a mark; first masks need a method that does.")
+    dice = _validated(folder) if dice is None else dice
+    if isinstance(dice, bool) or not isinstance(dice, int | float):
+        raise PromptError(
+            "First masks need the Dice that was measured for the method on cases that it did not learn from."
+        )
+    return FirstMasks(card.id, float(dice))
+
+
+def _validated(folder: Path | None) -> float | None:
+    """Return the Dice that a training measured on its validation cases; None where the folder does not say."""
+    if folder is None:
+        return None
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return float(json.loads((in_use(folder) / "run.json").read_text(encoding="utf-8"))["scores"]["dice"])
+    return None
 
 
 def template_of(values: Json) -> list[Label]:

@@ -113,12 +113,13 @@ RIGHTS: Mapping[str, Right] = {
         "DELETE /api/sessions/{session}/labels/{value}", "POST /api/sessions/{session}/prompts",
         "POST /api/sessions/{session}/edits", "DELETE /api/sessions/{session}/prompts/{event}",
         "POST /api/sessions/{session}/undo", "POST /api/sessions/{session}/redo",
-        "POST /api/sessions/{session}/masks",
+        "POST /api/sessions/{session}/masks", "POST /api/sessions/{session}/first-masks",
     ),
     # projects and people
     **_all(
         Right("admin", "project"),
-        "PUT /api/projects/{project}/template", "GET /api/projects/{project}/members",
+        "PUT /api/projects/{project}/template", "PUT /api/projects/{project}/first-masks",
+        "GET /api/projects/{project}/members",
         "PUT /api/projects/{project}/members/{name}", "POST /api/projects/{project}/invitations",
     ),
     # who did what

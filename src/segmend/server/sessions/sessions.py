@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, Response
 
 from segmend import methods
 from segmend.core.prompts import to_json
-from segmend.core.session import MAX_LABEL, Defined, Deleted, Event, Redone, Removed, Undone
+from segmend.core.session import MAX_LABEL, Defined, Deleted, Event, Redone, Removed, Session, Undone
 from segmend.errors import ConflictError
 from segmend.server.access.rights import AccessNow
 from segmend.server.bodies import Json, compared_of, event_of, game_of, json_body
@@ -34,6 +34,7 @@ from segmend.server.schemas import (
     body,
 )
 from segmend.server.sessions.audience import Answer
+from segmend.server.sessions.first_masks import asked_first_masks, first_mask_events, first_method
 from segmend.server.sessions.open_session import OpenSession
 from segmend.server.sessions.previews import Preview
 from segmend.server.sessions.robots import Game
@@ -73,8 +74,13 @@ def begin(here: Shared, case: str, who: str) -> str:
     record = here.store.add_session(case, user=who)
     if own is not None and here.store.readings.session_of(case, who, record.id) != record.id:
         raise ConflictError("This reading was begun meanwhile; open the case again.")
-    for position, label in enumerate(labels):
-        here.store.append(record.id, position, Defined(label, joined=position > 0), user=who)
+    known = here.store.case(case)
+    events: list[Event] = [Defined(label, joined=i > 0) for i, label in enumerate(labels)]
+    card = first_method(here, known) if own is None else None  # who reads it again is not led
+    if card is not None:
+        events += first_mask_events(Session(known.shape, tuple(events)), card)
+    for position, event in enumerate(events):
+        here.store.append(record.id, position, event, user=who)
     return record.id
 
 
@@ -229,6 +235,19 @@ async def edit(session: str, request: Request, here: SharedNow, who: UserNow) ->
         values: Json = {**await json_body(request, here.settings.max_body_bytes), "event": "edited"}
         given = await run_in_threadpool(event_of, values, opened.session.shape, method="")
         return await accept_and_wait(opened, given, request, who)
+
+
+@router.post(
+    "/sessions/{session}/first-masks",
+    response_model=StateJson,
+    summary="Ask the method that the case's project names for first masks; returns before they are there",
+)
+def first_masks(session: str, here: SharedNow, who: UserNow) -> Response:
+    with here.sessions.open(session) as opened:
+        opened.check_markable()
+        for event in asked_first_masks(here, opened.session, here.store.case(opened.case)):
+            opened.accept(event, user=who)
+        return JSONResponse(opened.state())
 
 
 @router.delete(
