@@ -13,8 +13,15 @@ ADDED = (
 )  # fmt: skip
 
 
+def drop_subjects(connection: Connection) -> None:
+    """Take away what migration 0017 added."""
+    connection.execute(text("DROP INDEX ix_users_subject"))
+    connection.execute(text("ALTER TABLE users DROP COLUMN subject"))
+
+
 def drop_retention(connection: Connection) -> None:
-    """Take away what migration 0015 added."""
+    """Take away what migration 0015 added, and what came after it."""
+    drop_subjects(connection)
     connection.execute(text("ALTER TABLE projects DROP COLUMN retention_days"))
 
 
