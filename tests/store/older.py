@@ -13,8 +13,15 @@ ADDED = (
 )  # fmt: skip
 
 
+def drop_subjects(connection: Connection) -> None:
+    """Take away what migration 0017 added."""
+    connection.execute(text("DROP INDEX ix_users_subject"))
+    connection.execute(text("ALTER TABLE users DROP COLUMN subject"))
+
+
 def drop_first_masks(connection: Connection) -> None:
-    """Take away what migration 0016 added."""
+    """Take away what migration 0016 added, and what came after it."""
+    drop_subjects(connection)
     for name in ("first_method", "first_dice"):
         connection.execute(text(f"ALTER TABLE projects DROP COLUMN {name}"))
 

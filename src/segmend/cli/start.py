@@ -14,7 +14,7 @@ import click
 
 from segmend.cli.anonymising import profiles_of, pseudonyms_option
 from segmend.cli.place import place_options
-from segmend.cli.words import Megabytes, archives_of, device_options
+from segmend.cli.words import Megabytes, archives_of, device_options, oidc_of
 from segmend.errors import SettingsError
 from segmend.methods import card, check_weights, family_of
 from segmend.runtime.budget import DEFAULT_BYTES
@@ -149,6 +149,14 @@ LIMITS: dict[str, type[int] | type[float]] = {
     help="A TOML file that names archives (PACS) and who may enter, which cases may be fetched from.",
 )
 @click.option(
+    "--oidc",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    envvar="SEGMEND_OIDC",
+    show_envvar=True,
+    help="A TOML file that says at which provider (OpenID Connect) people may log in, and what their roles are.",
+)
+@click.option(
     "--anonymise",
     multiple=True,
     metavar="[PROJECT=]PROFILE",
@@ -218,6 +226,7 @@ def start(
     log_format: Form,
     log_requests: bool,
     archives: Path | None,
+    oidc: Path | None,
     anonymise: tuple[str, ...],
     pseudonyms: str | None,
     label_studio: str | None,
@@ -253,6 +262,7 @@ def start(
         allowed_frames=tuple(page.rstrip("/") for page in frames),
         link_folders=link_folders,
         archives={} if archives is None else archives_of(archives),
+        oidc=None if oidc is None else oidc_of(oidc),
         anonymise=profiles_of(anonymise),
         pseudonyms_url=pseudonyms,
         label_studio=None if label_studio is None else label_studio.rstrip("/"),

@@ -13,7 +13,7 @@ from segmend.cli.place import open_store, place_options
 from segmend.cli.words import as_json, say
 from segmend.errors import SettingsError
 from segmend.store.accounts import INVITATION_DAYS
-from segmend.store.records import ROLES, Role, Roles
+from segmend.store.records import ROLES, Role, Roles, User
 
 
 @click.group()
@@ -190,6 +190,7 @@ def list_users(data: Path, database: str | None, blobs: str | None, as_json: boo
             "name": one.name,
             "password": one.has_password,
             "token": one.has_token,
+            "provider": one.linked,
             "disabled": one.disabled,
             "role": one.role,
             "projects": dict(roles[one.name].projects),
@@ -197,9 +198,7 @@ def list_users(data: Path, database: str | None, blobs: str | None, as_json: boo
         }
         for one in found
     ]
-    lines = [
-        f"{one.name}  {_ways(one.has_password, one.has_token, one.disabled)}  {_said(roles[one.name])}" for one in found
-    ]
+    lines = [f"{one.name}  {_ways(one)}  {_said(roles[one.name])}" for one in found]
     say({"users": rows}, lines or ["Nobody yet: segmend user add NAME"], as_json=as_json)
 
 
@@ -213,11 +212,11 @@ def _said(roles: Roles) -> str:
     return ", ".join([*([roles.everywhere] if roles.everywhere else []), *own]) or "no role"
 
 
-def _ways(has_password: bool, has_token: bool, disabled: bool) -> str:
-    if disabled:
+def _ways(one: User) -> str:
+    if one.disabled:
         return "disabled"
-    ways = [word for word, there in (("password", has_password), ("token", has_token)) if there]
-    return " and ".join(ways) or "neither password nor token"
+    ways = (("password", one.has_password), ("token", one.has_token), ("provider", one.linked))
+    return " and ".join(word for word, there in ways if there) or "neither password nor token"
 
 
 def _password(name: str) -> str:

@@ -52,6 +52,7 @@ from segmend.server import about, operations, replies, requests
 from segmend.server.access import audits, auth, login_page, people, projects, proxies, rights
 from segmend.server.access.logins import LOGINS_FOLDER, Logins
 from segmend.server.access.looks import Looks
+from segmend.server.access.oidc import Provider
 from segmend.server.access.rates import Rates
 from segmend.server.access.tokens import TOKEN_FILE, with_token
 from segmend.server.cases import archives, cases, exports, slides
@@ -186,6 +187,7 @@ def _open(settings: ServerSettings) -> Shared:
         archived,
         imports,
         pictures,
+        provider=None if settings.oidc is None else Provider(settings.oidc),
     )
 
 

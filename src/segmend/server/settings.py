@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from segmend.errors import SettingsError
 from segmend.io.anonymise import PROFILES, Profile
@@ -15,6 +16,7 @@ from segmend.io.apart import READ_SECONDS
 from segmend.io.dimse import AnyArchive
 from segmend.runtime.budget import DEFAULT_BYTES
 from segmend.runtime.engine import AUTO, Device
+from segmend.store.records import Role
 
 GIGABYTE = 1 << 30
 ApartMethods = Literal["others", "all"]
@@ -24,6 +26,36 @@ MAX_NAME = 60
 ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 # The scheme, name and port of a server, as browsers say where a page came from.
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?")
+
+
+@dataclass(frozen=True)
+class OidcSettings:
+    """A provider of OpenID Connect at which people may log in.
+
+    >>> OidcSettings("https://login.example.org/realms/hospital", "segmend").user_claim
+    'preferred_username'
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: str | None = None  # None: the provider asks for none
+    name: str = "your organisation"  # what the login page calls it
+    scopes: tuple[str, ...] = ("openid", "profile")
+    user_claim: str = "preferred_username"  # what people are called here
+    role_claim: str = ""  # where their roles are told; empty: nowhere
+    roles: Mapping[str, tuple[tuple[str | None, Role], ...]] = field(default_factory=dict)  # in a project; None: in all
+    role: Role | None = None  # of new people in all projects, where no claim tells roles
+    link: bool = False  # an account of the same name that is there already is theirs
+    address: str | None = None  # by which browsers reach this server; None: as their request says
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.issuer)
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+            raise SettingsError(f"A provider of logins needs an https address as its issuer; got {self.issuer!r}.")
+        if not self.client_id or "openid" not in self.scopes:
+            raise SettingsError("A provider of logins needs a client_id, and openid among the scopes.")
+        if bool(self.role_claim) != bool(self.roles):
+            raise SettingsError("Roles of a provider of logins need a role_claim, and roles that say what it means.")
 
 
 @dataclass(frozen=True)
@@ -47,6 +79,7 @@ class ServerSettings:
     allowed_hosts: tuple[str, ...] = ()  # further names this server is reached by; "*" is any
     allowed_origins: tuple[str, ...] = ()  # pages of other servers that may talk to this one
     allowed_frames: tuple[str, ...] = ()  # pages of other servers that may show this one's in a frame
+    oidc: OidcSettings | None = None  # where people may log in, beside by password and token
     archives: Mapping[str, AnyArchive] = field(default_factory=dict)  # that series may be fetched from, by their names
     anonymise: Mapping[str, Profile] = field(default_factory=dict)  # what comes in, by project; "" is every other one
     pseudonyms_url: str | None = None  # whose pseudonyms they are; None: a SQLite file in the data folder

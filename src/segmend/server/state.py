@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 
 from segmend.server.access.logins import Logins
 from segmend.server.access.looks import Looks
+from segmend.server.access.oidc import Provider
 from segmend.server.access.rates import Rates
 from segmend.server.cases.archived import Archived
 from segmend.server.cases.imports import Imports
@@ -50,6 +51,7 @@ class Shared:
     tiling: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     # taken to ask an archive, which may be silent for long, so that threads are left to others
     asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
+    provider: Provider | None = None  # at which people may log in
     ready: Event = field(default_factory=Event)  # set when the usual method is loaded and warm, or cannot be
 
 

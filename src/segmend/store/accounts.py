@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import unicodedata
+from collections.abc import Mapping
 from copy import copy
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -20,7 +21,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from segmend.errors import ConflictError, NotFoundError, SettingsError
+from segmend.errors import ConflictError, ForbiddenError, NotFoundError, SettingsError
 from segmend.store import tables
 from segmend.store.audit import LOCAL, SERVER, UNKNOWN, Deed, note
 from segmend.store.database import Database
@@ -168,6 +169,67 @@ class Accounts:
         with self._database.reading() as connection:
             return connection.scalar(select(USERS.c.name).limit(1)) is not None
 
+    # People whom a provider of logins knows
+
+    def with_subject(
+        self, subject: str, name: str, everywhere: Role | None, projects: Mapping[str, Role] | None, *, link: bool
+    ) -> tuple[str, str]:
+        """Return the user whom a provider knows by this subject, made when there is none, with the key of a login.
+
+        `projects` are all roles that the user then has; None leaves those of a user that is there as they are. With
+        `link` a user of this name is theirs who is there already; ConflictError without, ForbiddenError for one who
+        is disabled.
+        """
+        _check_name(name)
+        deeds: list[Deed] = []
+        with self._database.writing() as connection:
+            row = connection.execute(select(USERS).where(USERS.c.subject == subject)).first()
+            if row is None:
+                row = connection.execute(select(USERS).where(USERS.c.name == name)).first()
+                if row is not None and (not link or row.subject is not None):
+                    raise ConflictError(f"There is another account {name!r} here; ask who runs this server.")
+                if row is None:
+                    values = {"name": name, "created": datetime.now(UTC), "disabled": False, "subject": subject}
+                    connection.execute(insert(USERS).values(**values, role=everywhere))
+                    deeds.append(
+                        Deed(self._by, "account", detail={"of": name, "what": "added by a provider of logins"})
+                    )
+                    deeds.append(Deed(self._by, "role", detail={"of": name, "role": everywhere}))
+                else:
+                    connection.execute(update(USERS).where(USERS.c.name == name).values(subject=subject))
+                    deeds.append(
+                        Deed(self._by, "account", detail={"of": name, "what": "linked to a provider of logins"})
+                    )
+                row = connection.execute(select(USERS).where(USERS.c.name == name)).one()
+            if row.disabled:
+                raise ForbiddenError(f"{row.name} may not log in here any longer.")
+            if projects is not None:
+                deeds += self._take_roles(connection, row, everywhere, projects)
+            note(connection, *deeds)
+        return row.name, _subject_key(subject)
+
+    def _take_roles(
+        self, connection: Connection, row: Row[Any], everywhere: Role | None, projects: Mapping[str, Role]
+    ) -> list[Deed]:
+        """Make somebody's roles these; return what the audit is to say."""
+        known = set(connection.scalars(select(tables.projects.c.name).where(tables.projects.c.name.in_(projects))))
+        wanted: dict[str | None, Role | None] = {None: everywhere, **{name: projects[name] for name in known}}
+        has: dict[str | None, Role | None] = {None: row.role}
+        has |= {one.project: one.role for one in connection.execute(select(MEMBERS).where(MEMBERS.c.user == row.name))}
+        deeds = []
+        for project in sorted({*wanted, *has}, key=lambda name: name or ""):
+            role, before = wanted.get(project), has.get(project)
+            if role == before:
+                continue
+            if project is None:
+                connection.execute(update(USERS).where(USERS.c.name == row.name).values(role=role))
+            else:
+                connection.execute(delete(MEMBERS).where(MEMBERS.c.user == row.name, MEMBERS.c.project == project))
+                if role is not None:
+                    connection.execute(insert(MEMBERS).values(project=project, user=row.name, role=role))
+            deeds.append(Deed(self._by, "role", project or "", detail={"of": row.name, "role": role, "before": before}))
+        return deeds
+
     # Invitations
 
     def invite(self, name: str, *, days: float = INVITATION_DAYS) -> str:
@@ -231,6 +293,8 @@ class Accounts:
             row = connection.execute(select(USERS).where(USERS.c.name == name)).first()
         if row is None or row.disabled:
             return False
+        if row.subject is not None and key == _subject_key(row.subject):
+            return True
         return key == row.token_hash or (row.password_hash is not None and key == _password_key(row.password_hash))
 
     def _change(self, name: str, what: str, **values: Any) -> None:
@@ -267,6 +331,11 @@ def _token_digest(token: str | None) -> str | None:
 def _password_key(hashed: str) -> str:
     """Return what a login remembers of a password: it ends when the password becomes another."""
     return hashlib.sha256(hashed.encode()).hexdigest()
+
+
+def _subject_key(subject: str) -> str:
+    """Return what a login remembers of a provider's subject."""
+    return hashlib.sha256(f"subject {subject}".encode()).hexdigest()
 
 
 def _normal(password: str) -> bytes:
@@ -307,4 +376,4 @@ def _invited(connection: Connection, code: str) -> str | None:
 
 def _user(row: Row[Any]) -> User:
     known = (row.password_hash is not None, row.token_hash is not None)
-    return User(row.name, row.created, row.disabled, *known, row.role)
+    return User(row.name, row.created, row.disabled, *known, row.role, row.subject is not None)

@@ -247,6 +247,7 @@ class User:
     has_password: bool = False
     has_token: bool = False
     role: Role | None = None  # in all projects
+    linked: bool = False  # a provider of logins knows them
 
 
 @dataclass(frozen=True)

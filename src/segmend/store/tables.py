@@ -237,6 +237,8 @@ users = Table(
     Column("password_hash", Text),  # argon2id; NULL: none
     Column("disabled", Boolean, nullable=False, server_default=false()),
     Column("role", String(20)),  # in all projects; NULL: none but what `members` says
+    Column("subject", String(600)),  # issuer and subject of OpenID Connect; NULL: none
+    Index("ix_users_subject", "subject", unique=True),
 )
 
 reads = Table(

@@ -55,6 +55,8 @@ OPEN = ("/api/health", "/readyz", "/healthz", "/status", "/auth/", "/ohif/segmen
 LOGIN_PAGE = "/login"
 # Where somebody who was invited chooses a password; the code of the invitation is all that is needed.
 INVITATION_PAGE = "/invitation"
+# Where a browser is sent to a provider of logins, and where it comes back.
+OIDC_PAGE, OIDC_BACK = "/login/oidc", "/login/oidc/back"
 # Where viewers that have their person log in send the token, as the password of a form: its route has it checked.
 LOGIN = "/auth/token"
 # Headers by which proxies say for whom they speak, beside all that begin with "x-forwarded".
@@ -153,7 +155,7 @@ class Gate:
         if path_of(scope) == LOGIN:
             scope["state"]["check_token"] = partial(self._check_token, scope)
             return None
-        if path_of(scope) in (LOGIN_PAGE, INVITATION_PAGE):
+        if path_of(scope) in (LOGIN_PAGE, INVITATION_PAGE, OIDC_PAGE, OIDC_BACK):
             scope["state"]["gate"] = self
             return None
         try:
@@ -203,6 +205,10 @@ class Gate:
         """Have the audit say that somebody logs in."""
         peer = (await peer_names(scope))[0]
         await run_in_threadpool(self._looks.note_login, user, way, peer)
+
+    async def note_failure(self, scope: Scope) -> None:
+        """Have the audit say that somebody failed to log in at a provider."""
+        await self._note_failure("", (await peer_names(scope))[0])
 
     async def _note_failure(self, name: str, peer: str) -> None:
         known = bool(name) and await run_in_threadpool(self._accounts.is_one, name)

@@ -6,19 +6,25 @@ They are all there is for who is not let in, so they are one file without script
 from __future__ import annotations
 
 import hashlib
+import hmac
 from base64 import b64encode
+from functools import partial
 from html import escape
-from urllib.parse import parse_qsl, urlsplit
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from segmend.errors import SettingsError
-from segmend.server.access.auth import HEADERS, INVITATION_PAGE, LOGIN_PAGE, Gate
-from segmend.server.replies import UnreadableError
+from segmend.errors import ForbiddenError, NotFoundError, SegmendError, SettingsError
+from segmend.server.access.auth import HEADERS, INVITATION_PAGE, LOGIN_PAGE, OIDC_BACK, OIDC_PAGE, Gate
+from segmend.server.access.oidc import JOURNEY_SECONDS, Journey, Provider
+from segmend.server.replies import UnreadableError, status_of
+from segmend.server.settings import OidcSettings
 from segmend.server.state import shared
 from segmend.store.accounts import PASSWORD_LENGTH
+from segmend.store.audit import SERVER
 
 router = APIRouter()
 # Bytes of a form with a name, a password or token, and an address.
@@ -44,7 +50,7 @@ PAGE = """<!doctype html>
 <label>Password, or a token
 <input name="secret" type="password" autocomplete="current-password" required {second}></label>
 <button>Log in</button>
-</form></main></body></html>
+</form>{elsewhere}</main></body></html>
 """
 CHOOSE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -60,18 +66,28 @@ CHOOSE = """<!doctype html>
 </form></main></body></html>
 """
 OVER = "This invitation opens nothing any more: it was used, or is too old. Ask for another one."
+GO_ON = '<!doctype html><title>Segmend</title><meta http-equiv="refresh" content="0; url={to}"><p>You are logged in.'
+# The cookie of a browser whose person is at the provider.
+JOURNEY_COOKIE = "segmend_journey"
 ASKED = "<p>This server needs a login. A token alone is enough, without a name.</p>"
 POLICY = HEADERS["Content-Security-Policy"].replace("form-action 'none'", "form-action 'self'") + (
     f"; style-src 'sha256-{b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'"
 )
 
 
-def login_page(root: str, status: int, to: str, *, said: str = "", name: str = "") -> Response:
+def login_page(
+    root: str, status: int, to: str, *, said: str = "", name: str = "", oidc: OidcSettings | None = None
+) -> Response:
     """Return the page, in a server under `root`; `to` is where its login leads, `said` what was wrong with the last."""
     shown = f"<p role=alert>{escape(said)}</p>" if said else ASKED
     first, second = ("autofocus", "") if not name else ("", "autofocus")
-    to, name, action = escape(own_path(to, root)), escape(name), f"{root}{LOGIN_PAGE}"
-    page = PAGE.format(style=STYLE, said=shown, action=action, to=to, name=name, first=first, second=second)
+    to, name, action = own_path(to, root), escape(name), f"{root}{LOGIN_PAGE}"
+    link = escape(f"{root}{OIDC_PAGE}?{urlencode({'to': to})}")
+    values = {
+        "elsewhere": "" if oidc is None else f'<p><a href="{link}">Log in with {escape(oidc.name)}</a></p>',
+        "to": escape(to),
+    }
+    page = PAGE.format(style=STYLE, said=shown, action=action, name=name, first=first, second=second, **values)
     return _reply(page, status)
 
 
@@ -110,7 +126,7 @@ def own_path(address: str, root: str = "") -> str:
 
 @router.get(LOGIN_PAGE, include_in_schema=False)
 async def ask(request: Request, to: str = "/") -> Response:
-    return login_page(_root(request), 200, to)
+    return login_page(_root(request), 200, to, oidc=shared(request).settings.oidc)
 
 
 @router.post(LOGIN_PAGE, include_in_schema=False)
@@ -124,7 +140,8 @@ async def log_in(request: Request) -> Response:
         said = {429: "Too many wrong attempts; try again in a few minutes."}.get(
             found.status_code, "Name and password or token do not fit."
         )
-        return login_page(_root(request), found.status_code, to, said=said, name=name)
+        oidc = shared(request).settings.oidc
+        return login_page(_root(request), found.status_code, to, said=said, name=name, oidc=oidc)
     way = "password" if name else "token in a form"
     return await _let_in(request, *found, own_path(to, _root(request)), way=way)
 
@@ -141,6 +158,66 @@ async def _form(request: Request) -> dict[str, str]:
         if len(body) > FORM_BYTES:
             raise UnreadableError(f"A login needs at most {FORM_BYTES} bytes.")
     return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+
+
+@router.get(OIDC_PAGE, include_in_schema=False)
+async def go_to_provider(request: Request, to: str = "/") -> Response:
+    """Send a browser to the provider of logins."""
+    provider = _provider(request)
+    journey = Journey.new(own_path(to, _root(request)))
+    try:
+        address = await run_in_threadpool(provider.address, journey, _back(request, provider))
+    except SegmendError as error:
+        return login_page(_root(request), status_of(error), to, said=str(error), oidc=provider.settings)
+    response = RedirectResponse(address, 303)
+    secure = request.scope["scheme"] == "https"
+    options: dict[str, Any] = {"httponly": True, "secure": secure, "path": f"{_root(request)}{OIDC_PAGE}"}
+    # Lax: it is to come along when the provider sends the browser back.
+    response.set_cookie(JOURNEY_COOKIE, journey.to_text(), max_age=JOURNEY_SECONDS, samesite="lax", **options)
+    return response
+
+
+@router.get(OIDC_BACK, include_in_schema=False)
+async def come_back(
+    request: Request, code: str = "", state: str = "", iss: str | None = None, error: str = ""
+) -> Response:
+    """Begin a login of who comes back from the provider with a code."""
+    provider, here, root = _provider(request), shared(request), _root(request)
+    gate: Gate = request.scope["state"]["gate"]
+    journey = Journey.from_text(request.cookies.get(JOURNEY_COOKIE, ""))
+    try:
+        if journey is None or not hmac.compare_digest(state.encode(), journey.state.encode()):
+            raise ForbiddenError("This login was begun elsewhere, or too long ago; begin it again.")
+        if error or not code or iss not in (None, provider.settings.issuer):
+            raise ForbiddenError("The provider of logins did not let you in.")
+        who = await run_in_threadpool(provider.identity, journey, code, _back(request, provider))
+        projects = who.projects if provider.settings.role_claim else None
+        accounts = here.store.by(SERVER).accounts
+        user, key = await run_in_threadpool(
+            partial(accounts.with_subject, who.subject, who.name, who.everywhere, projects, link=provider.settings.link)
+        )
+    except SegmendError as refused:
+        await gate.note_failure(request.scope)
+        return login_page(root, status_of(refused), "/", said=str(refused), oidc=provider.settings)
+    await gate.note_login(request.scope, user, "provider")
+    number = await run_in_threadpool(here.logins.begin, user, key)
+    # A browser sends no strict cookie where another site led to; it does when our own page asks once more.
+    response = HTMLResponse(GO_ON.format(to=escape(own_path(journey.to, root))))
+    gate.set_cookie(response, number, request.scope["scheme"])
+    response.delete_cookie(JOURNEY_COOKIE, path=f"{root}{OIDC_PAGE}")
+    return response
+
+
+def _provider(request: Request) -> Provider:
+    if (provider := shared(request).provider) is None:
+        raise NotFoundError("This server knows no provider of logins.")
+    return provider
+
+
+def _back(request: Request, provider: Provider) -> str:
+    """Return the address at which the provider sends browsers back."""
+    own = provider.settings.address or f"{request.scope['scheme']}://{request.headers.get('host', '')}{_root(request)}"
+    return f"{own.rstrip('/')}{OIDC_BACK}"
 
 
 async def _let_in(request: Request, user: str, key: str, to: str, *, way: str) -> Response:

@@ -40,7 +40,7 @@ def member_to_json(member: Member) -> dict[str, Any]:
         "role": member.role,
         "everywhere": user.role,
         "disabled": user.disabled,
-        "invited": not user.has_password and not user.has_token,
+        "invited": not user.has_password and not user.has_token and not user.linked,
     }
 
 

@@ -56,6 +56,7 @@ RIGHTS: Mapping[str, Right] = {
     **_all(
         LET_IN,
         "GET /api/health", "GET /readyz", "GET /metrics", "GET /login", "POST /login", "GET /invitation",
+        "GET /login/oidc", "GET /login/oidc/back",
         "POST /invitation", "GET /api/methods", "GET /api/formats", "GET /api/structures", "POST /api/logout",
         "GET /api/me", "GET /api/archives", "GET /api/imports", "GET /api/imports/{number}",
         "DELETE /api/imports/{number}",
