@@ -13,7 +13,7 @@ from typing import Any, get_args
 import click
 
 from segmend.cli.anonymising import profiles_of, pseudonyms_option
-from segmend.cli.place import place_options
+from segmend.cli.place import or_from_file, place_options
 from segmend.cli.words import Megabytes, archives_of, device_options
 from segmend.errors import SettingsError
 from segmend.methods import card, check_weights, family_of
@@ -46,9 +46,19 @@ LIMITS: dict[str, type[int] | type[float]] = {
     "--token",
     envvar="SEGMEND_TOKEN",
     show_envvar=True,
-    help="What everybody must say. Without it, one is drawn for all but your own account on this machine.",
+    callback=or_from_file,
+    help="What everybody must say. Without it, one is drawn for all but your own account on this machine. "
+    "SEGMEND_TOKEN_FILE names a file that holds it.",
 )
-@click.option("--allow-host", "hosts", multiple=True, metavar="NAME", help="Another name this server is reached by.")
+@click.option(
+    "--allow-host",
+    "hosts",
+    multiple=True,
+    metavar="NAME",
+    envvar="SEGMEND_ALLOW_HOST",
+    show_envvar=True,
+    help="Another name this server is reached by.",
+)
 @click.option("--allow-page", "pages", multiple=True, metavar="URL", help="Pages there may ask this server.")
 @click.option("--allow-frame", "frames", multiple=True, metavar="URL", help="Pages there may frame the annotator.")
 @click.option(
