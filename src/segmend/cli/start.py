@@ -149,6 +149,13 @@ LIMITS: dict[str, type[int] | type[float]] = {
     show_envvar=True,
     help="Of the log, on standard error.",
 )
+@click.option(
+    "--otlp",
+    metavar="URL",
+    envvar="SEGMEND_OTLP",
+    show_envvar=True,
+    help="Send traces to this collector of OpenTelemetry (OTLP over HTTP), such as http://localhost:4318.",
+)
 @click.option("--log-requests", is_flag=True, help="Write a line for each request: its route and user, no address.")
 @click.option(
     "--archives",
@@ -226,6 +233,7 @@ def start(
     answering_apart: ApartMethods,
     answering_seconds: float,
     log_format: Form,
+    otlp: str | None,
     log_requests: bool,
     archives: Path | None,
     anonymise: tuple[str, ...],
@@ -281,6 +289,7 @@ def start(
         answering_processes=answering_processes,
         answering_apart=answering_apart,
         answering_seconds=answering_seconds,
+        otlp=otlp,
         log_requests=log_requests,
     )
     write_logs(log_format, requests=log_requests)
