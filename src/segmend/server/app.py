@@ -48,6 +48,7 @@ from threadpoolctl import threadpool_limits
 from segmend.core.atomic import sweep_parts
 from segmend.errors import SegmendError, SettingsError, StoreError
 from segmend.runtime.budget import limit_arenas
+from segmend.runtime.tracing import trace_to
 from segmend.server import about, operations, replies, requests
 from segmend.server.access import audits, auth, login_page, people, projects, proxies, rights
 from segmend.server.access.logins import LOGINS_FOLDER, Logins
@@ -225,7 +226,8 @@ def _sweep(data: Path) -> None:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     shared: Shared = app.state.shared
-    ending = threading.Event()
+    otlp, ending = shared.settings.otlp, threading.Event()
+    end_traces = None if otlp is None else trace_to(otlp, importlib.metadata.version("segmend"))
     loading = threading.Thread(target=_load, args=(shared, ending), name="segmend-load", daemon=True)
     following = threading.Thread(target=_follow, args=(shared, ending), name="segmend-follow", daemon=True)
     retaining = threading.Thread(target=_retain, args=(shared, ending), name="segmend-retain", daemon=True)
@@ -239,6 +241,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await run_in_threadpool(shared.imports.close)
     await run_in_threadpool(shared.sessions.close)
     shared.store.close()
+    if end_traces is not None:
+        await run_in_threadpool(end_traces)
     await run_in_threadpool(loading.join)  # a thread that is cut off while it loads a network aborts the process
 
 

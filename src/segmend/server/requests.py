@@ -16,6 +16,7 @@ from uuid import uuid4
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from segmend.runtime.tracing import span, told_by
 from segmend.server.metrics import LIVE, REQUEST_SECONDS, REQUESTS
 
 log = logging.getLogger("segmend.requests")
@@ -55,11 +56,28 @@ class Observe:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_id)
+            with span(
+                "request", {"segmend.request_id": own}, kind="SERVER", within=told_by(Headers(scope=scope))
+            ) as note:
+                try:
+                    await self._app(scope, receive, send_with_id)
+                finally:
+                    note(self._about(scope, status))
         finally:
             if status == 101:
                 LIVE.dec()
             self._note(scope, status, time.perf_counter() - begun)
+
+    def _about(self, scope: Scope, status: int) -> dict[str, str | int]:
+        """Return what a trace tells of a request."""
+        method, route = scope.get("method", "WS"), route_of(scope)
+        method = method if method in METHODS or method == "WS" else "other"
+        return {
+            "name": f"{method} {route}",
+            "http.request.method": method,
+            "http.route": route,
+            "http.response.status_code": status,
+        }
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope.get("method", "GET")

@@ -24,6 +24,8 @@ ApartMethods = Literal["others", "all"]
 MAX_NAME = 60
 # A path that proxies, cookies and pages take without quoting.
 ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
+# Where a collector listens.
+COLLECTOR = re.compile(r"https?://[^\s?#@]+")
 # The scheme, name and port of a server, as browsers say where a page came from.
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?")
 
@@ -115,6 +117,7 @@ class ServerSettings:
     ssl_key: Path | None = None  # its key; None: in the same file
     proxies: tuple[str, ...] = ()  # addresses and networks whose X-Forwarded-For, -Proto and -Host are believed
     root_path: str = ""  # that the server lies under behind a proxy, such as /segmend
+    otlp: str | None = None  # where a collector of OpenTelemetry listens, to which traces are sent
     log_requests: bool = False  # a line in the log for each request
     late_seconds: float = 60.0  # a step of an answer that takes longer is logged, with all stacks
 
@@ -160,6 +163,8 @@ class ServerSettings:
             raise SettingsError(f"A root path needs to be as /segmend or /tools/segmend; got {self.root_path[:80]!r}.")
         if self.answering_processes < 0 or self.answering_seconds <= 0:
             raise SettingsError("A server needs answering_processes of 0 or more, and answering_seconds above 0.")
+        if self.otlp is not None and not COLLECTOR.fullmatch(self.otlp):
+            raise SettingsError(f"A collector needs to be named as http://localhost:4318; got {self.otlp[:80]!r}.")
         if self.late_seconds <= 0:
             raise SettingsError(f"A server's late_seconds need to be above 0; got {self.late_seconds}.")
 

@@ -21,6 +21,7 @@ from uuid import uuid4
 
 from segmend.core.atomic import DISK_FULL, flush_folder
 from segmend.errors import DiskFullError, ReadOnlyError, SettingsError, StoreError
+from segmend.runtime.tracing import span
 from segmend.store.private import make_folder, open_private
 
 # Error numbers that say that a folder is there but may not be written.
@@ -75,6 +76,7 @@ class Blobs:
     def writer(self, key: str) -> Iterator[IO[bytes]]:
         """Give a file to write; the blob is there, complete and durable, when this ends without an error."""
         with (
+            span("blob write"),
             self._translate_errors(f"take {key}"),
             (self._local_writer if self._local else self._remote_writer)(key) as file,
         ):
@@ -83,7 +85,7 @@ class Blobs:
     @contextmanager
     def reader(self, key: str) -> Iterator[IO[bytes]]:
         """Give a file to read; StoreError when the blob is not there or does not come."""
-        with self._translate_errors(f"give {key}"):
+        with span("blob read"), self._translate_errors(f"give {key}"):
             path = self.path(key)
             with path.open("rb") if path else self._files.open(self._remote(key), "rb") as file:
                 yield file

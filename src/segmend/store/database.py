@@ -52,6 +52,7 @@ from segmend.errors import (
     SettingsError,
     StoreError,
 )
+from segmend.runtime.tracing import span
 from segmend.store import tables
 from segmend.store.changes import Changes, PostgresChanges, SqliteChanges, announce
 from segmend.store.private import make_folder, open_private
@@ -118,7 +119,13 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Give a connection to read with."""
-        with self._translate_errors(), self._note_damage(), self._engine.connect() as connection, connection.begin():
+        with (
+            span("store read"),
+            self._translate_errors(),
+            self._note_damage(),
+            self._engine.connect() as connection,
+            connection.begin(),
+        ):
             yield connection
 
     @contextmanager
@@ -134,7 +141,7 @@ class Database:
     def writing(self) -> Iterator[Connection]:
         """Give a connection to write with; all of it is durable at the end, or none is there."""
         self._check_writable()
-        with self._translate_errors(), self._lock, self._engine.connect() as connection:
+        with span("store write"), self._translate_errors(), self._lock, self._engine.connect() as connection:
             connection = connection.execution_options(segmend_writes=True)
             with connection.begin():
                 yield connection

@@ -37,9 +37,10 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from segmend.core.session import Arranging, Defined, Event
+from segmend.core.session import Arranging, Defined, Event, event_from_json
 from segmend.errors import SettingsError
 from segmend.store import tables
+from segmend.store.database import UNREADABLE
 from segmend.store.readings import ReadFilter, for_others, note_work, undecided_sessions, wanted_by
 from segmend.store.records import STATUSES, Choices, Status
 from segmend.store.visitors import VIEWERS
@@ -391,16 +392,15 @@ def counted_anew(connection: Connection, case_id: str) -> Counts | None:
     last: dict[str, datetime] = {}
     for row in connection.execute(query.order_by(events.session, events.position)):
         try:
-            said = json.loads(row.json)
-            kind = said["event"]
-            if kind == "defined":
-                labels[row.session, int(said["label"]["value"])] = str(said["label"]["name"])[: tables.NAME_LENGTH]
-        except (ValueError, LookupError, TypeError):
+            event = event_from_json(json.loads(row.json))
+        except UNREADABLE:
             return None
+        if isinstance(event, Defined):
+            labels[row.session, event.label.value] = event.label.name[: tables.NAME_LENGTH]
         if row.position >= begun.get(row.session, 0):  # what a field of view begins with nobody marked
             gap = (row.created - last[row.session]).total_seconds() if row.session in last else 0.0
             seconds += gap if 0 < gap <= GAP_SECONDS else 0.0
-            marks += kind not in ("defined", "ordered")
+            marks += not isinstance(event, Arranging)
         last[row.session] = row.created
     words = words_of(*case)
     folded = case.name.casefold()[: tables.NAME_LENGTH]

@@ -26,7 +26,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from contextlib import closing
 from threading import RLock
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -60,6 +60,8 @@ from segmend.errors import (
     SegmendError,
     StoreError,
 )
+from segmend.runtime.tracing import here, span
+from segmend.server.requests import request_id
 from segmend.server.sessions.answering import EditPart, Part, RestoredPart, Scene, answered_prompts, label_of, parts
 from segmend.server.sessions.audience import Answer, Audience, Changed, Listener, Person
 from segmend.server.sessions.draft_map import Draft, DraftMap
@@ -71,6 +73,9 @@ from segmend.server.sessions.workspaces import Workspaces
 from segmend.server.told import Told
 from segmend.server.work import Pool, log_failure
 from segmend.store import SessionRecord, Store
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
 
 Seen = TypeVar("Seen")
 Looking = Callable[[Session], Generator[None, None, Any]]  # what works out something that is not stored
@@ -126,6 +131,7 @@ class OpenSession:
         self._closed = False
         self._qualities: dict[int, float | None] = {}  # that were told here, by the event that was answered
         self._looks: deque[tuple[Looking, Future[Any]]] = deque()  # what is looked at
+        self._asked: dict[int, tuple[Context, str]] = {}  # requests that sent events, for traces
         self._others: dict[int, float] = {}  # events of other servers, and when they are answered here nevertheless
         self._draft_map.follow(session)
         with self._lock:
@@ -258,6 +264,8 @@ class OpenSession:
             self._check_open()
             self._check(event)
             position = self._append(event, user)
+            if (context := here()) is not None:
+                self._asked[position] = (context, request_id.get() or "")
             self._stuck = False
             answer = self._audience.tell_accepted(position, event, sender=sender, number=number)
             changed = self._settle()
@@ -488,7 +496,7 @@ class OpenSession:
                     yield from self._answer_look(*begun)
                     continue
                 try:
-                    yield from self._answer(begun)
+                    yield from self._traced(begun)
                 except Exception as error:
                     self._fail(begun, error)
         except BaseException as error:
@@ -515,6 +523,22 @@ class OpenSession:
             draft = Draft(session, position, label, locked, uncertainty_map, planes=planes, layer=layer)
             self._draft_map.draft = draft
             return draft
+
+    def _traced(self, draft: Draft) -> Iterator[None]:
+        """Answer an event, one part a step; each step is in the trace of the request that sent the event."""
+        with self._lock:
+            within, asked_by = self._asked.pop(draft.position, (None, ""))
+        event = draft.session.events[draft.position]
+        method = event.method if isinstance(event, Prompted) else type(event).__name__.lower()
+        about = {"segmend.method": method, **({"segmend.request_id": asked_by} if asked_by else {})}
+        steps = self._answer(draft)
+        while True:
+            with span("answer part", about, within=within):
+                try:
+                    next(steps)
+                except StopIteration:
+                    return
+            yield
 
     def _answer(self, draft: Draft) -> Iterator[None]:
         session = draft.session
