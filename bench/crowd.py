@@ -1,10 +1,14 @@
-"""How 50 people are served at once: python bench/crowd.py [--people N] [--cases N] [--clicks N]
+"""How 50 people are served at once: python bench/crowd.py [--people N] [--cases N] [--clicks N] [--large N]
 
 A real server in a process of its own, sessions over real WebSockets on pictures of 512 x 512. First some people come
 one after the other: what the server's processor spends on opening a session and on its first click, times 50, over the
 cores, is the share of time that would be fair for 50. Then 50 people come, click at the same moment, and go on
 clicking. A server that wastes nothing answers half of them within half of that share. Prints it, how long the first
 clicks took, what the server weighs after, and when all have gone.
+
+With --large N it is another question: how much longer do N people wait who click on pictures while somebody clicks on a
+volume of 512 x 512 x 300 voxels? They click alone, beside the volume, and alone again. Prints the time that 95 of 100
+clicks take, and how much longer it is beside the volume.
 """
 
 from __future__ import annotations
@@ -21,10 +25,11 @@ from pathlib import Path
 from statistics import median
 
 import httpx
+import numpy as np
 from websockets.sync.client import connect
 
 from segmend.store import Store
-from server import FLAT, Served, Sitting, scene
+from server import FLAT, LARGE, Served, Sitting, scene
 
 SECONDS = 300  # an answer that takes longer will never come
 ALONE = 4  # people who come one after the other
@@ -56,12 +61,62 @@ def alone(served: Served, cases: Sequence[str]) -> float:
     return (served.seconds_of_processor() - used) / len(cases)
 
 
+def beside_a_large_one(people: int, clicks: int, more: str) -> None:
+    """Print how long people wait for clicks on pictures, alone and while somebody clicks on a large volume."""
+    with tempfile.TemporaryDirectory(prefix="segmend-bench-") as folder:
+        with Store.local(folder) as store:
+            cases = [store.add_case(f"case {n}", scene(FLAT, n)[0]).id for n in range(people)]
+            large = store.add_case("large", scene(LARGE, 0)[0]).id
+        with Served(Path(folder), "mend", more=more) as served, ExitStack() as stack:
+            while not httpx.get(f"{served.address}api/health").json()["ready"]:
+                time.sleep(0.2)
+            sittings = [sit(served, case, stack) for case in cases]
+            for sitting in sittings:
+                click(sitting, 0)
+            over = threading.Event()
+            seconds: list[float] = []
+
+            def click_on_the_large_one(sitting: Sitting) -> None:
+                for number in range(10_000):
+                    if over.is_set():
+                        return
+                    z, y, x = (side // 2 + 7 * (number % 5) - 14 for side in LARGE)
+                    prompt = {"kind": "click", "index": [z, y, x], "positive": number % 4 != 3}
+                    begun = time.perf_counter()
+                    sitting.ask({"event": "prompted", "prompt": prompt, "label": 1, "method": "mend"})
+                    seconds.append(time.perf_counter() - begun)
+
+            def percentile() -> float:
+                with ThreadPoolExecutor(people) as pool:
+                    times = pool.map(lambda one: [click(one, n) for n in range(1, clicks + 1)], sittings)
+                    return float(np.percentile([taken for own in times for taken in own], 95))
+
+            before = percentile()
+            busy = threading.Thread(target=click_on_the_large_one, args=[sit(served, large, stack)])
+            busy.start()
+            while not seconds:  # its first click opens the volume
+                time.sleep(0.1)
+            beside = percentile()
+            over.set()
+            busy.join()
+            after = percentile()
+            alone = (before + after) / 2
+            print(f"95 of 100 clicks of {people}, alone, seconds       {before:8.3f}, again {after:.3f}")
+            print(f"beside a volume of 512 x 512 x 300, seconds {beside:8.3f}   ({len(seconds)} clicks on it)")
+            print(f"of alone                                    {beside / alone:8.2f}   (at most 2)")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=50)
     parser.add_argument("--cases", type=int, default=50, help="different pictures")
     parser.add_argument("--clicks", type=int, default=3, help="clicks a person")
+    parser.add_argument("--large", type=int, metavar="N", help="people beside one at a large volume")
+    parser.add_argument("--apart", action="store_true", help="all methods in processes of their own")
     options = parser.parse_args()
+    if options.large:
+        beside_a_large_one(options.large, options.clicks, "answering_apart='all'" if options.apart else "")
+        return
     cores = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="segmend-bench-") as folder:
         with Store.local(folder) as store:

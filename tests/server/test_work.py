@@ -203,6 +203,31 @@ def test_no_more_steps_run_than_there_are_workers_after_some_have_waited_outside
     ended(pool)
 
 
+def test_one_whose_steps_take_long_leaves_the_other_thread_to_those_whose_do_not():
+    """However long the steps of one session are, those of others wait for each other alone."""
+    go, order = threading.Event(), []
+
+    def long():
+        for _ in range(2):
+            assert go.wait(60)
+            yield
+
+    def short(name):
+        for n in range(3):
+            order.append(f"{name}{n}")
+            yield
+
+    pool = Pool(2)
+    pool.submit(long())
+    for name in ("a", "b"):
+        pool.submit(short(name))
+    until(lambda: len(order) == 6)
+    go.set()
+    ended(pool)
+
+    assert [name[1] for name in order] == ["0", "0", "1", "1", "2", "2"]
+
+
 FROZEN = """
 import ctypes, time
 from segmend.server.watchdog import report_freeze

@@ -47,7 +47,7 @@ def test_a_method_that_hangs_costs_its_own_prompt_only_and_others_are_answered_m
         other.do(clicked(BOX, method="dying"))
         np.testing.assert_array_equal(other.map, GREY == 10)
     processes = apart.config.app.state.shared.sessions.processes
-    (hung,) = [place.process for place in processes._places if place.turn.locked()]
+    (hung,) = [place.process for place in processes._places if not place.turn.free()]
     hung._deadline = 0  # its time is over
 
     error = live.next("error", position=position)

@@ -51,6 +51,7 @@ from segmend.server.processes.messages import (
     cropped,
 )
 from segmend.server.processes.process import EndedError, Process
+from segmend.server.processes.turn import Turn
 
 log = logging.getLogger("segmend.server")
 Done = TypeVar("Done")
@@ -58,7 +59,7 @@ Done = TypeVar("Done")
 # How often an answer is tried again in a new process when one ended during it.
 RETRIES = 1
 # Seconds that a workspace waits for its process before it moves to one that is free.
-MOVE_SECONDS = 1.0
+MOVE_SECONDS = 0.3
 # Seconds between two looks at whether a process is late, or is to be told something.
 LOOK_SECONDS = 0.2
 # Workspaces that are opened again after their process ended, the ones used last.
@@ -92,7 +93,7 @@ class Place:
     """Where a process runs, or may run: its turn, and what it is to be told with the next request."""
 
     def __init__(self) -> None:
-        self.turn = threading.Lock()
+        self.turn = Turn()
         self.process: Process | None = None
         self.opened: list[Opened] = []  # in the process, the one used last at the end
         self.counted: set[Key] = set()  # of what is open, in the budget
@@ -209,7 +210,7 @@ class Processes:
             if place.process is not None:
                 place.process.kill()
         for place in self._places:
-            if place.turn.acquire(timeout=LOOK_SECONDS):
+            if place.turn.comes(place.turn.ask(), LOOK_SECONDS):
                 if place.process is not None:
                     place.process.dispose()
                 place.process = None
@@ -259,9 +260,11 @@ class Processes:
         with self._lock:
             place = None if opened is None else opened.place
             place = place or self._choose("" if opened is None else opened.key[1])
-        while not place.turn.acquire(timeout=MOVE_SECONDS):
-            other = next((one for one in self._places if one.turn.acquire(blocking=False)), None)
+        ticket = place.turn.ask()
+        while not place.turn.comes(ticket, MOVE_SECONDS):
+            other = next((one for one in self._places if one.turn.take()), None)
             if other is not None:
+                place.turn.withdraw(ticket)
                 if opened is not None:
                     place.closed.append(opened.key)
                 place = other
@@ -276,7 +279,7 @@ class Processes:
         def cost(place: Place) -> tuple[bool, bool, bool, int]:
             process = place.process
             return (
-                place.turn.locked(),
+                not place.turn.free(),
                 process is None or method not in process.methods,
                 process is None,
                 len(place.opened),
@@ -386,7 +389,7 @@ class Processes:
                 process = place.process
                 if process is not None:
                     process.stop_if_late()
-                if (place.closed or place.tight) and place.turn.acquire(blocking=False):
+                if (place.closed or place.tight) and place.turn.take():
                     try:
                         if place.process is not None and place.process.alive:
                             self.ask(place, Tidy())
