@@ -97,6 +97,12 @@ def test_a_first_guess_is_refined_and_nudged(opened):
     assert opened.label_at((5, 6, 8)) == 1
     assert nudge.input_value() == "0"
 
+    opened.page.keyboard.press("Escape")
+    nudge.evaluate("(slider) => slider.blur()")
+    opened.page.keyboard.press("-")
+    opened.settle()
+    assert opened.prompts[-1] == {"kind": "adjust", "k": -0.1, "of": "mask"}
+
 
 def test_a_method_that_takes_no_whole_masks_shows_none_of_it(opened):
     expect(button(opened, "First guess")).to_be_enabled()

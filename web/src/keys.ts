@@ -22,6 +22,8 @@ const control =
   (event: KeyboardEvent): boolean =>
     (event.ctrlKey || event.metaKey) && event.shiftKey === shift && event.key.toLowerCase() === key;
 
+const NUDGE = 0.1; // of the mask, by a press of a key
+
 const UPRIGHT = ["ArrowUp", "ArrowDown", "PageUp", "PageDown"];
 const SIDEWAYS = ["ArrowLeft", "ArrowRight"];
 
@@ -208,6 +210,14 @@ export const SHORTCUTS: readonly Shortcut[] = [
     matches: letter("u"),
     act: (actions) => {
       actions.lockSlice(paneWithFocus() === undefined ? undefined : planeOf(actions), paneWithFocus());
+    },
+  },
+  {
+    shown: "+, −",
+    what: phrases.keys.nudge,
+    matches: (event) => plain(event) && (event.key === "+" || event.key === "-"),
+    act: (actions, { key }) => {
+      actions.nudge(key === "+" ? NUDGE : -NUDGE);
     },
   },
   {

@@ -66,8 +66,10 @@ export function displayPanel(actions: Actions): HTMLElement {
         else store.set({ [key]: input.checked });
       },
     });
-    const title = shortcut === "" ? label : `${label} (${shortcut})`;
-    const element = h("label", { class: "check", title }, input, label);
+    const about = key === "uncertain" ? SAY.uncertaintyTitle : label;
+    const title = shortcut === "" ? about : `${about} (${shortcut})`;
+    const colour = key === "uncertain" && h("span", { class: "uncertain-colour", "aria-hidden": "true" });
+    const element = h("label", { class: "check", title }, input, colour, label);
     store.on([key, "opened"], (state) => {
       input.checked = state[key];
       element.hidden = ofVolumes(key) && (state.opened?.planes.length ?? 2) === 1;

@@ -11,7 +11,7 @@ export function reachRow(actions: Actions): HTMLElement {
   const store = actions.store;
   const choice = h("select", {
     id: "reach",
-    class: "select",
+    class: "select small",
     title: SAY.hint,
     onchange: () => {
       actions.setReach(choice.value as ReachKind);
