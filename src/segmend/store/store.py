@@ -780,7 +780,7 @@ class Store:
         """
         table = tables.events
         values = {"session": session_id, "position": position, "json": event_to_json(event), "user": _user(user)}
-        case = self.session_record(session_id).case
+        case, project = self._case_of_session(session_id)
         as_text = tables.to_text(values["json"])
         crc = event_crc(session_id, position, as_text)
         with self._database.writing() as connection:
@@ -792,9 +792,18 @@ class Store:
             at, earlier = _now(), None if last is None else last.created
             connection.execute(insert(table).values(created=at, crc32=crc, **values))
             worklist.note_event(connection, case, session_id, event, user=user, at=at, last=earlier)
-            project = connection.scalar(select(tables.cases.c.project).where(tables.cases.c.id == case)) or ""
             detail = {"event": position, "sha256": sha256(as_text.encode()).hexdigest()}
             note(connection, Deed(user, "marked", project, case, session_id, detail))
+
+    def _case_of_session(self, session_id: str) -> tuple[str, str]:
+        """Return the case of a session, and its project."""
+        sessions, cases = tables.sessions.c, tables.cases.c
+        query = select(sessions.case, cases.project).join_from(tables.sessions, tables.cases)
+        found = self._records(query.where(sessions.id == session_id), _plain) if readable(session_id) else []
+        if not found:
+            raise NotFoundError(f"There is no session {session_id!r}.")
+        case, project = found[0]
+        return case, project
 
     def answer(self, session_id: str, position: int, patch: Patch, *, quality: float | None = None) -> None:
         """Keep the answer to an event; it is durable when this returns. `quality` is the Dice that it expects.
