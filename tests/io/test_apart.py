@@ -12,7 +12,7 @@ from segmend.core.image import Image, scale_affine
 from segmend.core.session import Label
 from segmend.errors import FileError, LimitError
 from segmend.io import apart, files
-from segmend.io.apart import Apart
+from segmend.io.apart import Apart, Kept
 from segmend.io.nifti import nifti_header
 
 COPIES = [pytest.param(True, marks=pytest.mark.skipif(sys.platform != "linux", reason="forks")), False]
@@ -59,9 +59,12 @@ def test_of_a_fourth_axis_one_moment_is_taken(reader, tmp_path):
 class TestCopies:
     """What ends a copy of this process, which takes no time to start."""
 
-    @pytest.fixture
-    def copies(self, tmp_path):
-        return Apart(tmp_path, forked=True)
+    @pytest.fixture(params=[False, True], ids=["each", "kept"])
+    def copies(self, request, tmp_path):
+        kept = Kept() if request.param else None
+        yield Apart(tmp_path, forked=True, kept=kept)
+        if kept is not None:
+            kept.end()
 
     @pytest.fixture
     def scan(self, tmp_path):
@@ -105,3 +108,40 @@ class TestCopies:
         copies.image(scan)
 
         assert (resource.getrlimit(resource.RLIMIT_AS), signal.getitimer(signal.ITIMER_PROF)) == before
+
+    def test_one_is_kept_for_the_next_files_until_one_is_refused(self, tmp_path, scan, monkeypatch):
+        """Which one read a file is seen by the number that it leaves behind."""
+        read, numbers = files.READERS["nifti"], tmp_path / "numbers"
+
+        def note_and_read(*arguments):
+            with numbers.open("a") as file:
+                file.write(f"{os.getpid()} ")
+            if arguments[0].name == "slow.nii.gz":
+                while True:
+                    pass
+            return read(*arguments)
+
+        monkeypatch.setitem(files.READERS, "nifti", note_and_read)
+        monkeypatch.setattr(apart, "MOST_FILES", 4)
+        for name in ("slow.nii.gz", "other.nii.gz"):
+            (tmp_path / name).write_bytes(scan.read_bytes())
+        (tmp_path / "none.nii.gz").write_bytes(b"no image")
+        kept = Kept()
+        reader = Apart(tmp_path, forked=True, kept=kept, seconds=0.2)
+        try:
+            for path in (scan, tmp_path / "other.nii.gz"):
+                np.testing.assert_array_equal(reader.image(path).voxels, VOXELS)
+            with pytest.raises(FileError):
+                reader.image(tmp_path / "none.nii.gz")
+            reader.image(scan)
+            with pytest.raises(LimitError, match="could not be read within"):  # its own seconds, not those of all
+                reader.image(tmp_path / "slow.nii.gz")
+            for _ in range(5):
+                reader.image(scan)
+        finally:
+            kept.end()
+        first, second, third, slow, *rest = numbers.read_text().split()
+        assert first == second != third == slow and slow not in rest
+        assert rest[0] == rest[1] == rest[2] == rest[3] != rest[4]
+        with pytest.raises(ChildProcessError):
+            os.waitpid(-1, os.WNOHANG)  # none is left

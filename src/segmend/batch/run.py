@@ -1,6 +1,6 @@
 """Many cases answered by processes that load the method once each, while the next images are read.
 
-Whoever calls `outcomes` reads: each file in a process of its own (`io.apart`), a copy of this one, which therefore has
+Whoever calls `outcomes` reads, in processes of their own (`io.apart`) that are copies of this one, which therefore has
 no threads and loads no network. An image lies as a file in a folder of its own until it is answered. At most as many
 images wait as there are processes that answer. A process that ends before its time costs the one case that it was
 at; another one takes its place.
@@ -27,7 +27,7 @@ from segmend.batch.table import Results
 from segmend.batch.worker import PICTURE, VOLUME, work
 from segmend.datasets.generic import stem
 from segmend.errors import FileError, ModelError, SegmendError, SettingsError
-from segmend.io.apart import Apart
+from segmend.io.apart import Apart, Kept
 from segmend.io.prompts import Unplaced, read_points, read_prompts
 
 # Processes of their own, new ones: a copy of this one might wait for ever for a lock that a thread of it held.
@@ -43,8 +43,13 @@ def reading_apart(out: Path, seconds: float) -> Iterator[Apart]:
         folder = TemporaryDirectory(prefix="segmend-")
     except OSError:
         folder = TemporaryDirectory(prefix=".segmend-", dir=out)
-    with folder as name:
-        yield Apart(Path(name), seconds=seconds, forked=sys.platform == "linux")
+    kept = Kept() if sys.platform == "linux" else None
+    try:
+        with folder as name:
+            yield Apart(Path(name), seconds=seconds, forked=kept is not None, kept=kept)
+    finally:
+        if kept is not None:
+            kept.end()
 
 
 def existing_mask(case: str, job: Job) -> Path | None:

@@ -7,12 +7,14 @@ sentences. What the two say to each other is in `reader`.
 
 A server starts that process anew, which takes .3 s, for in a process with threads a copy of it may wait for ever for a
 lock that no thread of its own holds. A command reads before it has any, so on Linux it makes a copy of itself (a fork),
-which has imported all that it needs: that takes some milliseconds.
+which has imported all that it needs: that takes 6 ms, and as much again for the memory that both then write to. A
+command that reads many files keeps such a copy for the next ones (`Kept`), until one of them is refused or ends it.
 """
 
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import math
 import os
@@ -20,7 +22,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import tempfile
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -56,6 +57,8 @@ PATIENCE = 6
 STARTING_SECONDS = 60
 # Bytes beside the voxels, and how often it holds these: packed, unpacked, in another order, as floats.
 BESIDE, COPIES = 2**30, 4
+# Files that one copy of a process reads before a new one takes its place.
+MOST_FILES = 50
 # Images that end the process, after which the others of a folder are given up.
 MOST_ENDINGS = 5
 # How variables of the environment begin that may hold tokens and passwords: reading needs none.
@@ -106,6 +109,7 @@ class Apart:
     seconds: float = READ_SECONDS  # of a processor, for each megabyte and for the start
     forked: bool = False  # a copy of this process, which has no threads
     region_seconds: float = REGION_SECONDS
+    kept: Kept | None = None  # a copy that reads one file after the other
 
     def images(self, place: Path) -> Iterator[Found]:
         """Yield all images that a path holds, each to be used before the next one is asked for.
@@ -212,18 +216,25 @@ class Apart:
 
     def _reply(self, *places: Path, name: str = "", **request: Any) -> dict[str, Any]:
         """Return the one answer to a request."""
-        with self._process(*places, **request) as process:
+        name, request, seconds = name or places[0].name, *self._request(places, request)
+        if self.kept is not None:
+            return self.kept.reply(request, seconds, name)
+        with _Process(request, seconds, _Copy if self.forked else _started) as process:
             try:
-                return process.reply(name or places[0].name)
+                return process.reply(name)
             except EndedError as ended:
                 raise ended.error from None
 
     def _process(self, *places: Path, **request: Any) -> _Process:
+        return _Process(*self._request(places, request), _Copy if self.forked else _started)
+
+    def _request(self, places: Sequence[Path], request: dict[str, Any]) -> tuple[dict[str, Any], float]:
+        """Return a request with its limits, and the seconds that it may take."""
         limits = self.limits()
         memory = min(BESIDE + COPIES * limits.max_bytes, max(free_memory(), BESIDE))
         seconds = self._seconds(places)
-        request |= {"folder": str(self.folder), "limits": astuple(limits), "memory": memory, "seconds": seconds}
-        return _Process(request, seconds, _Copy if self.forked else _started)
+        common = {"folder": str(self.folder), "limits": astuple(limits), "memory": memory, "seconds": seconds}
+        return request | common, seconds
 
     def _seconds(self, places: Iterable[Path]) -> float:
         """Return the seconds of a processor that reading some paths may take."""
@@ -302,7 +313,7 @@ def _started(folder: str) -> _Child:
 class _Copy:
     """A copy of this process that reads."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, _folder: str) -> None:
         requests, written = os.pipe()
         read, replies = os.pipe()
         self.stdin, self.stdout = os.fdopen(written, "wb"), os.fdopen(read, "rb")
@@ -312,7 +323,7 @@ class _Copy:
         if not self._number:
             self.stdin.close()
             self.stdout.close()
-            _read_as_a_copy(folder, os.fdopen(requests, encoding="utf-8"), os.fdopen(replies, "w", encoding="utf-8"))
+            _read_as_a_copy(os.fdopen(requests, encoding="utf-8"), os.fdopen(replies, "w", encoding="utf-8"))
         os.close(requests)
         os.close(replies)
         self._code: int | None = None
@@ -327,7 +338,7 @@ class _Copy:
         return self._code
 
 
-def _read_as_a_copy(folder: str, requests: TextIO, replies: TextIO) -> NoReturn:
+def _read_as_a_copy(requests: TextIO, replies: TextIO) -> NoReturn:
     """Be the copy: answer, and end without anything that this process would do at its own end."""
     code = 1
     try:
@@ -335,8 +346,9 @@ def _read_as_a_copy(folder: str, requests: TextIO, replies: TextIO) -> NoReturn:
         nothing = os.open(os.devnull, os.O_RDWR)
         for stream in (1, 2):
             os.dup2(nothing, stream)
-        tempfile.tempdir = folder
-        reader.answer(requests, replies)
+        gc.freeze()  # looking through what was there before would copy all of it
+        while reader.answer(requests, replies):
+            pass
         code = 0
     finally:
         os._exit(code)
@@ -371,6 +383,10 @@ class _Process:
 
     def ask(self, seconds: float, **request: Any) -> None:
         """Ask for something more, which may take so many seconds of a processor."""
+        self.again(request, seconds)
+
+    def again(self, request: dict[str, Any], seconds: float) -> None:
+        """Send another request, which may take so many seconds of a processor."""
         self._seconds = seconds
         self._send(request)
 
@@ -420,6 +436,41 @@ class _Process:
         if code in (-9, 137):
             return LimitError(f"{name} needs more memory to be read than there is.")
         return FileError(f"{name} is damaged: what reads it ended without an answer.")
+
+
+class Kept:
+    """A copy of this process that reads one file after the other, for one thread; `end` ends it.
+
+    The copy is a new one after a file that it refused or that ended it, and after `MOST_FILES`, so what a file may have
+    left behind in it reaches few others. Each file has its own seconds; the limit of memory is the first one's.
+    """
+
+    def __init__(self) -> None:
+        self._process: _Process | None = None
+        self._files = 0
+
+    def reply(self, request: dict[str, Any], seconds: float, name: str) -> dict[str, Any]:
+        """Return the answer to a request for one file; UserError where it is refused or there is none."""
+        if self._process is None:
+            self._process, self._files = _Process(request, seconds, _Copy), 0
+        else:
+            self._process.again(request, seconds)
+        self._files += 1
+        try:
+            reply = self._process.reply(name)
+        except BaseException as error:
+            self.end()
+            if isinstance(error, EndedError):
+                raise error.error from None
+            raise
+        if self._files == MOST_FILES:
+            self.end()
+        return reply
+
+    def end(self) -> None:
+        if self._process is not None:
+            self._process.end()
+            self._process = None
 
 
 class SlideApart(Slide):

@@ -32,6 +32,7 @@ import os
 import pickle
 import signal
 import sys
+import tempfile
 from contextlib import suppress
 from dataclasses import astuple
 from pathlib import Path
@@ -54,9 +55,13 @@ def main() -> None:
     answer(sys.stdin, replies)
 
 
-def answer(requests: TextIO, replies: TextIO) -> None:
-    """Read what one line asks for."""
-    request = json.loads(requests.readline())
+def answer(requests: TextIO, replies: TextIO) -> bool:
+    """Read what one line asks for; False where there is no further line."""
+    line = requests.readline()
+    if not line:
+        return False
+    request = json.loads(line)
+    tempfile.tempdir = request["folder"]  # what it unpacks lies in the folder that is deleted with it
     _limit(int(request["memory"]), float(request["seconds"]))
     with limited(Limits(*request["limits"])):
         try:
@@ -88,6 +93,8 @@ def answer(requests: TextIO, replies: TextIO) -> None:
                 _answer_images(request, requests, replies)
         except UserError as error:
             _say_error(error, replies)
+    _allow(0)
+    return True
 
 
 def _limit(memory: int, seconds: float) -> None:
