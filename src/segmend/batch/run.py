@@ -69,8 +69,8 @@ def outcomes(
         raise SettingsError(f"Cases need 1 or more processes that answer; got {workers}.")
     if not cases:
         return
-    reading, results = _Reading(apart, job, shared), Results(job.out)
-    todo, waiting = iter(cases), deque[_Read]()
+    reading, results = Reading(apart, job, shared), Results(job.out)
+    todo, waiting = iter(cases), deque[Read]()
     count = min(workers, len(cases))
     crew = [_Worker(replace(job, cores=cores)) for cores in shares_of(count)]
     unread = True
@@ -110,7 +110,7 @@ def shares_of(count: int) -> list[tuple[int, ...]]:
 
 
 @dataclass(frozen=True)
-class _Read:
+class Read:
     """A case that was read, and the folder that its voxels lie in."""
 
     ready: Ready
@@ -121,7 +121,7 @@ class _Read:
 
 
 @dataclass
-class _Reading:
+class Reading:
     """Reads what belongs to a case."""
 
     apart: Apart
@@ -129,11 +129,11 @@ class _Reading:
     shared: Sequence[Unplaced]
     tables: dict[Path, dict[str, list[Unplaced]]] = field(default_factory=dict)  # points by case, of tables for all
 
-    def read(self, case: BatchCase) -> _Read | Outcome:
+    def read(self, case: BatchCase) -> Read | Outcome:
         begun = time.perf_counter()
         folder = Path(mkdtemp(dir=self.apart.folder))
         try:
-            return _Read(self._ready(case, folder, begun), folder)
+            return Read(self._ready(case, folder, begun), folder)
         except SegmendError as error:
             shutil.rmtree(folder, ignore_errors=True)
             files = tuple(map(str, case.images))
@@ -174,7 +174,7 @@ class _Worker:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self.case: _Read | None = None  # the one that it is at
+        self.case: Read | None = None  # the one that it is at
         self._start()
 
     def _start(self) -> None:
@@ -184,7 +184,7 @@ class _Worker:
         self._process.start()
         other.close()
 
-    def give(self, read: _Read) -> None:
+    def give(self, read: Read) -> None:
         if self._process.exitcode is not None and self._loaded:
             self.pipe.close()
             self._start()

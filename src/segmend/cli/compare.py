@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segmend.cli.words import as_json, data_option, say
+from segmend.cli.words import as_json, cluster_option, data_option, say
 
 if TYPE_CHECKING:
     from segmend.evaluation.compare import Comparison
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--split", default="val", show_default=True, help="Which part of each set: train, val, test.")
 @click.option("--limit", default=None, type=click.IntRange(min=1), help="Cases of each set, at most.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(min=1), help="Methods side by side.")
+@cluster_option()
 @click.option("--seed", default=0, show_default=True, help="Of the robots that draw at random.")
 @click.option("--out", type=click.Path(path_type=Path), help="A folder for tables, the report and what is kept.")
 @as_json
@@ -32,6 +33,7 @@ def compare(
     split: str,
     limit: int | None,
     workers: int,
+    cluster: str | None,
     seed: int,
     out: Path | None,
     as_json: bool,
@@ -57,6 +59,7 @@ def compare(
         split=split,
         limit=limit,
         workers=workers,
+        cluster=cluster,
         seed=seed,
         out=out,
         log=lambda line: click.echo(line, err=True),

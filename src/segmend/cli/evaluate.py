@@ -10,6 +10,7 @@ import click
 from segmend.cli.words import (
     as_json,
     check_free,
+    cluster_option,
     data_option,
     device_options,
     force_option,
@@ -31,6 +32,7 @@ from segmend.methods import variant_id
 @click.option("--interactions", default=10, show_default=True, type=click.IntRange(min=1), help="At most, per object.")
 @click.option("--split", default="val", show_default=True, help="Which part of each set: train, val, test.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(min=1), help="Processes side by side.")
+@cluster_option()
 @click.option("--limit", default=None, type=click.IntRange(min=1), help="Cases of each set, at most.")
 @click.option("--objects", default=None, type=click.IntRange(min=1), help="Of each case, at most.")
 @click.option(
@@ -52,6 +54,7 @@ def evaluate(
     interactions: int,
     split: str,
     workers: int,
+    cluster: str | None,
     limit: int | None,
     objects: int | None,
     merged: tuple[str, ...],
@@ -90,6 +93,7 @@ def evaluate(
             interactions=interactions,
             split=split,
             workers=workers,
+            cluster=cluster,
             limit=limit,
             objects=objects,
             seed=seed,

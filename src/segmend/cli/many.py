@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -18,14 +18,17 @@ from segmend.batch.answering import size_text
 from segmend.batch.cases import BatchCase, Search, find_cases, with_prompts, with_start
 from segmend.batch.job import Job, Outcome
 from segmend.batch.run import existing_mask, outcomes, reading_apart
+from segmend.batch.spread import spread_outcomes
 from segmend.batch.table import Results
-from segmend.cli.words import Marks
+from segmend.cli.words import Marks, cluster_option
 from segmend.core.prompts import Prompt
 from segmend.core.segmenter import Method
 from segmend.datasets.folder import NAMES
 from segmend.errors import ConflictError, FileError, PromptError, SettingsError
-from segmend.io.apart import READ_SECONDS
+from segmend.io.apart import READ_SECONDS, Apart
+from segmend.io.prompts import Unplaced
 from segmend.methods import card, check_runs_on, check_weights
+from segmend.runtime.cluster import Cluster
 from segmend.runtime.engine import Device
 
 # Endings of inputs that name others.
@@ -54,6 +57,7 @@ def many_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--workers", type=click.IntRange(1, 256), default=1, show_default=True,
             help="Many: processes that answer, each on its share of the processor.",
         ),
+        cluster_option("Many: "),
         click.option("--skip-existing", is_flag=True, help="Many: leave masks that are there as they are, and go on."),
     )  # fmt: skip
     for option in reversed(options):
@@ -71,6 +75,7 @@ class Many:
     refine: bool = False
     workers: int = 1
     skip_existing: bool = False
+    cluster: str | None = None
 
     def meant(self, inputs: Sequence[str], out: str) -> bool:
         """Tell whether masks go to a folder; SettingsError where a file is named and that cannot be.
@@ -126,7 +131,7 @@ def segment_many(
                 results.add(outcome)
         failed: list[Outcome] = []
         try:
-            for outcome in chain(skipped, outcomes(todo, job, apart, shared=shared, workers=given.workers)):
+            for outcome in chain(skipped, _outcomes(todo, job, apart, shared, given)):
                 found[outcome.status] += 1
                 failed += [outcome] if outcome.status == "failed" else []
                 _say(outcome, as_json=as_json)
@@ -135,6 +140,15 @@ def segment_many(
     _say_all(cases, found, failed, table, as_json=as_json)
     if failed:
         click.get_current_context().exit(SOME_FAILED)
+
+
+def _outcomes(
+    cases: Sequence[BatchCase], job: Job, apart: Apart, shared: Sequence[Unplaced], given: Many
+) -> Iterator[Outcome]:
+    """Yield what comes of each case: answered by processes here, or by a cluster."""
+    if given.cluster is None:
+        return outcomes(cases, job, apart, shared=shared, workers=given.workers)
+    return spread_outcomes(cases, job, apart, Cluster(given.cluster, given.workers), shared=shared)
 
 
 def _check(job: Job, chosen: Method, given: Many, *, force: bool) -> None:

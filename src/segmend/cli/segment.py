@@ -108,6 +108,7 @@ def segment(
     ending: str | None,
     refine: bool,
     workers: int,
+    cluster: str | None,
     skip_existing: bool,
     as_json: bool,
     **written: Any,
@@ -158,7 +159,7 @@ def segment(
       segmend segment "study/*/t1.nii.gz" --prompts points.csv -o masks/ --skip-existing
     """
     method = variant_id(method, variant)
-    given = Many(layout, channels, ending, refine, workers, skip_existing)
+    given = Many(layout, channels, ending, refine, workers, skip_existing, cluster)
     if given.meant(inputs, out):
         if series is not None:
             raise SettingsError("--series is for one image; of many, each series of a folder is a case.")

@@ -213,6 +213,15 @@ def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return device(precision(command))
 
 
+def cluster_option(scope: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the option --cluster; `scope` says when it counts."""
+    return click.option(
+        "--cluster",
+        metavar="ADDRESS",
+        help=f"{scope}Let --workers processes of Ray do it: ray for this machine, or ray://HOST:10001.",
+    )
+
+
 patient_option = click.option(
     "--patient",
     type=click.Choice(("anonymous", "keep")),

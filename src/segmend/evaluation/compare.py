@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from segmend.datasets.folder import DataSet, sets
 from segmend.errors import FileError, SegmendError, SettingsError
 from segmend.evaluation.evaluate import CaseResult, Curve, Problem, Report, evaluate
 from segmend.evaluation.significance import Difference, difference
+from segmend.runtime.cluster import Cluster, LostError
 from segmend.users import user as robot
 
 ALL = "all"
@@ -125,11 +127,14 @@ def compare(
     seed: int = 0,
     out: Path | None = None,
     log: Log = lambda line: None,
+    cluster: str | None = None,
 ) -> Comparison:
     """Return how the chosen methods fare with one robot; `workers` of them play side by side.
 
-    Only one at a time (the default) has the machine to itself, as times need.
+    Only one at a time (the default) has the machine to itself, as times need. Where a `cluster` is named each plays in
+    one of its processes, which find the data at the same place.
     """
+    play_apart = _play_in_process if cluster is None else partial(_play_in_cluster, Cluster(cluster))
     if interactions < 1 or workers < 1:
         raise SettingsError(f"A comparison needs 1 interaction and 1 worker or more; got {interactions} and {workers}.")
     wanted = robot(user, seed).kinds
@@ -155,7 +160,9 @@ def compare(
     }
     reports: dict[str, Report] = {}
     with ThreadPoolExecutor(workers) as pool:
-        for method, answer in zip(asked, pool.map(lambda q: _run_method(q, out, log), asked.values()), strict=True):
+        for method, answer in zip(
+            asked, pool.map(lambda q: _run_method(q, out, log, play_apart), asked.values()), strict=True
+        ):
             if isinstance(answer, Report):
                 reports[method] = answer
             else:
@@ -206,14 +213,16 @@ class MethodRun:
         return {name: value for name, value in asdict(self).items() if name != "data"}
 
 
-def _run_method(run: MethodRun, out: Path | None, log: Log) -> Report | str:
+def _run_method(
+    run: MethodRun, out: Path | None, log: Log, play_apart: Callable[[MethodRun], Report | str]
+) -> Report | str:
     """Return a method's games, from an earlier comparison where that asked the same, or why there are none."""
     path = out / "methods" / f"{run.method}.json" if out else None
     if path and (kept := _load_saved(path, run)):
         log(f"{run.method}: kept from an earlier run")
         return kept
     log(f"{run.method} plays ...")
-    answer = _play_in_process(run)
+    answer = play_apart(run)
     if isinstance(answer, str):
         log(f"{run.method} does not take part: {answer}")
         return answer
@@ -234,6 +243,20 @@ def _play_in_process(run: MethodRun) -> Report | str:
             return pool.submit(play, run).result()
         except BrokenProcessPool:
             return "Its process died; it may have run out of memory."
+
+
+def _play_in_cluster(cluster: Cluster, run: MethodRun) -> Report | str:
+    """Play in a process of a cluster that nothing else ran in."""
+    ((_, answer),) = cluster.spread([run], _nothing, _play)
+    return f"It could play no case: {answer}." if isinstance(answer, LostError) else answer
+
+
+def _nothing() -> None:
+    """Make nothing ready: what is played is loaded then."""
+
+
+def _play(_: None, run: MethodRun) -> Report | str:
+    return play(run)
 
 
 def play(run: MethodRun) -> Report | str:

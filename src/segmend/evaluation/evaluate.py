@@ -55,6 +55,7 @@ from segmend.evaluation.metrics import (
     share_lowered,
 )
 from segmend.evaluation.surface_distance import surfaces
+from segmend.runtime.cluster import Cluster, LostError
 from segmend.runtime.engine import Device
 from segmend.users import user as robot
 from segmend.users.human import ScribblePlayer
@@ -233,6 +234,7 @@ def evaluate(
     precision: str = "auto",
     merge: Sequence[Merge] = (),
     progress: Progress | None = None,
+    cluster: str | None = None,
 ) -> Report:
     """Return how a method fares with a robot on the data sets in a folder.
 
@@ -240,6 +242,7 @@ def evaluate(
     plays here. `names` are the sets to play, none for all; `weights` is a folder that `segmend train` made, in place
     of those in the package; `device` and `precision` are those of `methods.load`. With `merge` the objects are these
     labels together, such as (1, 2, 4) for a whole tumour and (1, 4) for its core; an empty one is all labels.
+    Where a `cluster` is named (`runtime.cluster`) the workers are its processes, which find the data at the same place.
     """
     if interactions < 1:
         raise SettingsError(f"An evaluation needs 1 interaction or more; got {interactions}.")
@@ -265,7 +268,7 @@ def evaluate(
         for name in (names or found)
         for case in found[name].cases
     ]
-    results = list(run(jobs, workers=workers, progress=progress))
+    results = list(run(jobs, workers=workers, progress=progress, cluster=cluster))
     return Report(
         method,
         user,
@@ -309,10 +312,12 @@ def objects_of(example: Example, merge: Sequence[Merge], most: int | None = None
             yield min(values, default=1), truth
 
 
-def run(jobs: list[Job], *, workers: int = 1, progress: Progress | None = None) -> Iterator[CaseResult | Problem]:
+def run(
+    jobs: list[Job], *, workers: int = 1, progress: Progress | None = None, cluster: str | None = None
+) -> Iterator[CaseResult | Problem]:
     """Yield the result of every job, in the order of the jobs."""
     tell = progress or (lambda done, total, name: None)
-    if workers == 1:
+    if workers == 1 and cluster is None:
         for done, job in enumerate(jobs, start=1):
             result = play_case(job)
             tell(done, len(jobs), f"{job.set}/{job.case.name}")
@@ -324,6 +329,11 @@ def run(jobs: list[Job], *, workers: int = 1, progress: Progress | None = None) 
         results[number] = result
         tell(len(results), len(jobs), f"{jobs[number].set}/{jobs[number].case.name}")
 
+    if cluster is not None:
+        for (number, job), found in Cluster(cluster, workers).spread(enumerate(jobs), _nothing, _play_one):
+            keep(number, _problem(job, str(found)) if isinstance(found, LostError) else found)
+        yield from (results[number] for number in range(len(jobs)))
+        return
     # When a worker dies (killed for memory, a crash in a library) its whole pool is lost with it. What
     # was not finished is then played one case a process, so that only the culprit fails.
     for number, result in _pooled(jobs, range(len(jobs)), workers):
@@ -343,6 +353,14 @@ def _pooled(jobs: list[Job], numbers: Iterable[int], workers: int) -> Iterator[t
                 yield waiting[future], future.result()
             except BrokenProcessPool:
                 continue
+
+
+def _nothing() -> None:
+    """Make nothing ready: a process keeps the method that its first case loads."""
+
+
+def _play_one(_: None, numbered: tuple[int, Job]) -> CaseResult | Problem:
+    return play_case(numbered[1])
 
 
 def play_case(job: Job) -> CaseResult | Problem:

@@ -1,0 +1,152 @@
+"""Work on a real Ray of two processes: nothing is lost and nothing is done twice, whatever dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segmend import io
+from segmend.batch.cases import BatchCase
+from segmend.batch.job import Job
+from segmend.batch.run import outcomes, reading_apart
+from segmend.batch.spread import spread_outcomes
+from segmend.core.image import Image
+from segmend.core.prompts import Click
+from segmend.errors import PromptError, SettingsError
+from segmend.evaluation.compare import compare
+from segmend.evaluation.evaluate import evaluate
+from segmend.runtime import cluster
+from segmend.runtime.cluster import Cluster, LostError
+from tests.datasets.test_folder import flat_labels, write_case, write_split
+
+PATIENCE = 120  # seconds
+
+
+@pytest.mark.skipif("ray" in sys.modules, reason="Ray is there already")
+def test_without_ray_one_sentence_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+
+    with pytest.raises(SettingsError, match=r"A cluster needs Ray; install it with: pip install 'segmend\[ray\]'"):
+        list(Cluster("ray", 2).spread([1], dict, dict))
+
+
+def test_an_address_that_is_none_is_refused():
+    with pytest.raises(SettingsError, match="A cluster needs to be ray, or an address such as ray://head:10001; got"):
+        Cluster("localhost")
+
+
+@pytest.fixture(scope="module")
+def two():
+    """Two processes of a real Ray on this machine."""
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'segmend[ray]'")
+    yield Cluster("ray", 2)
+    ray.shutdown()
+
+
+def prepared(folder: Path) -> int:
+    (folder / f"prepared-{os.getpid()}").touch()
+    return os.getpid()
+
+
+def noted(folder: Path, process: int, item: int) -> tuple[int, int]:
+    """Note that an item is done, and return it; 3 ends its process the first time, 5 each time."""
+    if item == 5 or (item == 3 and not (folder / "ended").exists()):
+        (folder / "ended").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    with (folder / "done").open("a") as file:
+        file.write(f"{item}\n")
+    assert process == os.getpid()
+    return process, item * item
+
+
+def refusing(_: dict, item: int) -> None:
+    raise PromptError(f"No {item}.")
+
+
+long = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
+
+
+class TestOnRay:
+    pytestmark = long
+
+    def test_items_whose_process_dies_are_tried_again_and_no_other_is_done_twice(self, two, tmp_path):
+        found = dict(two.spread(range(8), partial(prepared, tmp_path), partial(noted, tmp_path)))
+
+        assert {item: result[1] for item, result in found.items() if item != 5} == {
+            n: n * n for n in range(8) if n != 5
+        }
+        assert isinstance(found[5], LostError) and str(found[5]).startswith("its process died 3 times")
+        assert sorted(map(int, (tmp_path / "done").read_text().split())) == [0, 1, 2, 3, 4, 6, 7]
+        assert len(list(tmp_path.glob("prepared-*"))) <= 2 + cluster.ATTEMPTS + 1  # once a process
+
+    def test_what_a_function_refuses_is_refused_here(self, two):
+        with pytest.raises(PromptError, match=r"^No 1\.$"):
+            list(two.spread([1], dict, refusing))
+
+    def test_more_workers_than_processors_are_refused(self, two):
+        with pytest.raises(SettingsError, match="workers at most; got 999"):
+            list(Cluster("ray", 999).spread([1], dict, refusing))
+
+    def test_masks_are_the_same_and_all_there_though_a_process_is_killed(self, two, tmp_path):
+        cases = [BatchCase("nothing", (tmp_path / "nothing.png",))]
+        for number in range(6):
+            picture = np.full((1, 1, 40, 50), 20, np.uint8)
+            picture[0, 0, 10:30, 5 + number : 25 + number] = 200
+            io.write_image(tmp_path / f"{number}.png", Image(picture))
+            cases.append(BatchCase(str(number), (tmp_path / f"{number}.png",)))
+        marks = [Click((0, 20, 15)), Click((0, 1, 1), False)]
+        here, there = (Job("graphcut", tmp_path / name) for name in ("here", "there"))
+        (tmp_path / "here").mkdir()
+        (tmp_path / "there").mkdir()
+
+        with reading_apart(tmp_path, 5.0) as apart:
+            wanted = {one.case: one for one in outcomes(cases, here, apart, shared=marks)}
+            spread = spread_outcomes(cases, there, apart, two, shared=marks)
+            found = [next(spread)]
+            killed = kill_a_worker()
+            found += spread
+
+        assert killed
+        assert sorted(one.case for one in found) == sorted(wanted)  # each once
+        assert {one.case: one.status for one in found} == {case: one.status for case, one in wanted.items()}
+        for number in range(6):
+            ours, theirs = (tmp_path / name / f"{number}.png" for name in ("here", "there"))
+            assert ours.read_bytes() == theirs.read_bytes()
+
+    def test_evaluation_and_comparison_are_the_same(self, two, tmp_path):
+        for name in ("a", "b", "c"):
+            write_case(tmp_path / "flat", name, flat_labels())
+        write_split(tmp_path / "flat", val=["a", "b", "c"])
+        given = {"interactions": 2}
+
+        here = evaluate(tmp_path, "graphcut", "click", **given)
+        there = evaluate(tmp_path, "graphcut", "click", workers=2, cluster="ray", **given)
+        compared = compare(tmp_path, ["graphcut", "growcut"], "click", workers=2, cluster="ray", **given)
+
+        assert [curve.dice for curve in there.curves] == [curve.dice for curve in here.curves]
+        assert [one.case for one in there.cases] == ["a", "b", "c"]
+        assert set(compared.reports) == {"graphcut", "growcut"}
+        assert [curve.dice for curve in compared.reports["graphcut"].curves] == [curve.dice for curve in here.curves]
+
+
+def kill_a_worker() -> bool:
+    """Kill a process of Ray's that does our work; True when there was one."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                if path.read_bytes().startswith(b"ray::Worker"):
+                    os.kill(int(path.parent.name), signal.SIGKILL)
+                    return True
+            except OSError:
+                continue
+        threading.Event().wait(0.05)
+    return False
