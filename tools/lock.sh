@@ -19,6 +19,7 @@ import pathlib, sys, tomllib
 project = tomllib.loads(pathlib.Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
 groups = project["optional-dependencies"]
 groups.pop("notebook")  # JupyterLab's pins are in viewers-jupyter.txt; the other tests do without
+groups.pop("ray")  # 80 MB that one machine needs none of; its tests have an environment of their own
 extras = [line for group in groups.values() for line in group if not line.startswith("segmend[")]
 folder = pathlib.Path(sys.argv[1])
 (folder / "base.in").write_text("\n".join(project["dependencies"]) + "\n")
