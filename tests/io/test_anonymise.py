@@ -19,7 +19,14 @@ from segmend.io.anonymise import EDITION, PROFILES, anonymise, clean, days_of, m
 from tests.io.dicoms import enhanced, save, save_all, slices
 
 KEY = b"a key of thirty-two bytes or so.."
-SECRETS = ("Doe", "4711", "Ref^Doc", "ACC-17", "19600102", "Abdomen")
+SECRETS = (
+    "Doe",
+    "ID-4711",  # not digits alone, which UIDs hold by chance
+    "Ref^Doc",
+    "ACC-17",
+    "19600102",
+    "Abdomen",
+)
 TABLE = {
     tuple(tag): group
     for group, tags in dicom_anonymization_database_selector(EDITION).items()

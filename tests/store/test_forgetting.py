@@ -83,8 +83,8 @@ def test_the_command_says_first_what_would_go(tmp_path: Path, capsys: pytest.Cap
         return code, captured.out, captured.err
 
     with Store.local(tmp_path / "data") as store:
-        case = worked(store, "Doezzz, Jane (4711)", "head of Doezzz")
-        worked(store, "Doezzz, Jane (4713)")
+        case = worked(store, "Doezzz, Jane (Q4711)", "head of Doezzz")
+        worked(store, "Doezzz, Jane (Q4713)")
         worked(store, "P-23456789ABCD")
     pseudonyms = Pseudonyms.local(tmp_path / "data")
     pseudonyms.keep([Patient("P-23456789ABCD", "999", "", "Hidden^Hanna")])
@@ -93,16 +93,16 @@ def test_the_command_says_first_what_would_go(tmp_path: Path, capsys: pytest.Cap
     assert said("forget")[2] == "Forgetting needs a patient, or --expired.\n"
     assert said("forget", "nobody")[2] == "There is no case of the patient 'nobody'.\n"
     assert "Several patients are called so" in said("forget", "Doezzz, Jane", "--yes")[2]
-    assert case in said("forget", "4711")[1]
+    assert case in said("forget", "Q4711")[1]
     assert b"Doezzz" in lying(tmp_path / "data")
-    code, out, err = said("forget", "4711", "--yes", "--proof", tmp_path / "proof.json")
+    code, out, err = said("forget", "Q4711", "--yes", "--proof", tmp_path / "proof.json")
     assert (code, err) == (0, "")
     assert "1 cases are deleted for good." in out
     assert [one["case"] for one in json.loads((tmp_path / "proof.json").read_text())["forgotten"]] == [case]
-    assert said("forget", "4713", "--yes")[0] == 0
+    assert said("forget", "Q4713", "--yes")[0] == 0
     assert said("forget", "999", "--yes")[0] == 0
     left = lying(tmp_path / "data")
-    assert not [secret for secret in (b"Doezzz", b"4711", b"Hanna", b"P-23456789ABCD") if secret in left]
+    assert not [secret for secret in (b"Doezzz", b"Q4711", b"Hanna", b"P-23456789ABCD") if secret in left]
     assert said("audit", "--action", "forgotten")[1].count("forgotten") == 3
     assert said("audit", "--verify")[0] == 0
 

@@ -15,7 +15,7 @@ from segmend.store.pseudonyms import Pseudonyms
 from tests.server.dicom import slices
 from tests.server.running import clicked, defined, http, in_thread, settings
 
-SECRETS = (b"Doe", b"Jane", b"12345", b"19700101", b"20240101")
+SECRETS = (b"Doe", b"Jane", b"Q-12345", b"19700101", b"20240101")
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +31,10 @@ def upload(client, *files):
 
 def test_nothing_of_an_upload_names_the_patient(careful, tmp_path):
     paths = slices(tmp_path, planes=3, rows=5, columns=7)
+    for path in paths:
+        image = pydicom.dcmread(path)
+        image.PatientID = "Q-12345"  # which no hash and no UID holds by chance
+        image.save_as(path)
     files = [(f"DOE_JANE/{number}", path.read_bytes()) for number, path in enumerate(paths)]
     study = str(pydicom.dcmread(paths[0]).StudyInstanceUID)
     with http(careful) as client:
@@ -51,7 +55,7 @@ def test_nothing_of_an_upload_names_the_patient(careful, tmp_path):
     (tmp_path / "mask.dcm").write_bytes(mask)
     assert str(pydicom.dcmread(tmp_path / "mask.dcm").PatientID) == case["patient"]
     [kept] = Pseudonyms.local(data).find()
-    assert (kept.pseudonym, kept.patient, kept.name) == (case["patient"], "12345", "Doe^Jane")
+    assert (kept.pseudonym, kept.patient, kept.name) == (case["patient"], "Q-12345", "Doe^Jane")
     assert stat.S_IMODE((data / "pseudonyms.db").stat().st_mode) == 0o600
     assert not list(data.glob("upload-*"))
 
