@@ -102,7 +102,7 @@ def ended(command, port, **environment):
         end = time.monotonic() + PATIENCE
         while True:
             try:
-                httpx.get(f"https://localhost:{port}/", verify=False)
+                httpx.get(f"https://localhost:{port}/", verify=False, timeout=PATIENCE)
                 break
             except httpx.ConnectError:
                 assert process.poll() is None, process.stderr.read()
@@ -123,7 +123,7 @@ def test_everything_goes_through_a_real_proxy(tmp_path, certificate, proxy, root
     with (
         in_thread(settings(tmp_path / "data", **options)) as server,
         proxy(tmp_path, port, server.settings.port, root, certificate),
-        httpx.Client(base_url=f"https://localhost:{port}{root}/", verify=trusting) as browser,
+        httpx.Client(base_url=f"https://localhost:{port}{root}/", verify=trusting, timeout=PATIENCE) as browser,
     ):
         # a browser without a login is led to the page, and from there back
         asked = browser.get("", headers=BROWSER)
