@@ -22,8 +22,8 @@ from tools import complete_lock
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-# The extras whose pins are in lock.txt: JupyterLab's are in viewers-jupyter.txt.
-LOCKED = PROJECT["optional-dependencies"].keys() - {"notebook"}
+# The extras whose pins are in lock.txt: the tests of JupyterLab and Ray have environments of their own.
+LOCKED = PROJECT["optional-dependencies"].keys() - {"notebook", "ray"}
 PIN = re.compile(r"([a-z0-9.-]+)==([a-z0-9.]+)( ; [^\\]+)? \\((?:\n    --hash=sha256:[0-9a-f]{64}(?: \\)?)+)\n")
 
 
