@@ -11,18 +11,16 @@ import tifffile
 from segmend.errors import FileError, LimitError
 from segmend.io.apart import Apart
 from segmend.io.slides import SlideFile, whole
+from tests.io.children import children
 from tests.slides import picture, write_slide
+
+
+pytestmark = pytest.mark.skipif(not os.path.isdir("/proc"), reason="asks Linux for the processes")
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     return write_slide(tmp_path_factory.mktemp("slide") / "a.tif", picture(), levels=3, compression="zlib")
-
-
-def children():
-    """Return the processes that read for this one."""
-    with open(f"/proc/{os.getpid()}/task/{os.getpid()}/children") as file:
-        return [int(number) for number in file.read().split()]
 
 
 def test_a_process_reads_the_same_pixels_and_ends_with_the_slide(path, tmp_path):
@@ -41,7 +39,6 @@ def test_a_process_reads_the_same_pixels_and_ends_with_the_slide(path, tmp_path)
     here.close()
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc"), reason="asks Linux for the process")
 def test_a_process_that_ends_costs_one_region(path, tmp_path):
     before = children()
     slide = Apart(tmp_path).slide(path)

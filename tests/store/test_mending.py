@@ -218,6 +218,7 @@ def test_answers_that_cannot_be_worked_out_are_lost(data: Path) -> None:
         assert not any(one.lost for one in mended(store, answers=answers)) and len(worked) == 1
 
 
+@pytest.mark.long
 def test_every_database_counts_alike(store: Store) -> None:
     case, session = filled(store)
     store.append(session, 11, SlicesLocked(0, (1,)))  # which is no mark

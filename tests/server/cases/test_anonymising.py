@@ -49,7 +49,8 @@ def test_nothing_of_an_upload_names_the_patient(careful, tmp_path):
     assert case["name"] == f"{case['patient']} CT"
     assert case["study_date"] == ""
     data = careful.settings.data
-    lying = [path for path in data.rglob("*") if path.is_file() and path.name != "pseudonyms.db"]
+    kept = [path for path in data.iterdir() if not path.name.startswith("export-")]  # one goes when it was sent
+    lying = [path for one in kept for path in (one, *one.rglob("*")) if path.is_file() and path.name != "pseudonyms.db"]
     assert not [(path.name, secret) for path in lying for secret in SECRETS if secret in path.read_bytes()]
     assert not [secret for secret in (*SECRETS, study.encode()) if secret in mask]
     (tmp_path / "mask.dcm").write_bytes(mask)

@@ -960,7 +960,7 @@ export const AR: Translation = {
   reach: {
     title: "التغيير",
     hint: "إلى أي مدى يجوز للعلامة أن تغيّر القناع (Z للخيار التالي)",
-    distance: "المسافة بالمليمتر",
+    distance: "المدى بالمليمتر",
     distanceTitle: "Shift+[ و Shift+] يغيّرانها",
     mm: "{mm} مم",
     whole: "بقدر ما يلزم",

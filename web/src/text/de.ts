@@ -870,7 +870,7 @@ export const DE: Translation = {
   reach: {
     title: "Ändert",
     hint: "Wie weit eine Markierung die Maske ändern darf (Z für die nächste Wahl)",
-    distance: "Abstand in mm",
+    distance: "Reichweite in mm",
     distanceTitle: "Umschalt+[ und Umschalt+] ändern ihn",
     mm: "{mm} mm",
     whole: "So weit wie nötig",

@@ -860,7 +860,7 @@ export const EN = {
   reach: {
     title: "Changes",
     hint: "How far a mark may change the mask (Z for the next)",
-    distance: "Distance in mm",
+    distance: "Reach in mm",
     distanceTitle: "Shift+[ and Shift+] change it",
     mm: "{mm} mm",
     whole: "As far as needed",

@@ -22,13 +22,17 @@ export function wholePanel(actions: Actions): HTMLElement {
     },
     SAY.guess,
   );
-  const first = h("button", {
-    type: "button",
-    class: "button wide",
-    onclick: () => {
-      reportErrors(() => actions.firstMasks());
+  const first = h(
+    "button",
+    {
+      type: "button",
+      class: "button wide",
+      onclick: () => {
+        reportErrors(() => actions.firstMasks());
+      },
     },
-  });
+    fill(phrases.firstMasks.button, { method: "" }),
+  );
   const output = h("output", { for: "nudge" });
   const say = (): void => {
     const percent = Number(nudge.value);
