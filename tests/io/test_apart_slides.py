@@ -14,7 +14,6 @@ from segmend.io.slides import SlideFile, whole
 from tests.io.children import children
 from tests.slides import picture, write_slide
 
-
 pytestmark = pytest.mark.skipif(not os.path.isdir("/proc"), reason="asks Linux for the processes")
 
 
