@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 CLIENTS ?=
-JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 2 ? n + 2 : 4)))
+JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 2 ? n + 2 : 5)))
 
 BIN := $(CURDIR)/$(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -13,7 +13,7 @@ LOCK := requirements/lock.txt
 BASE := requirements/base.txt
 INSTALL := bash tools/install.sh $(BIN)/python
 TORCH := torch==2.13.0
-# A process a core, each on one thread, and two more that fill the waits of the others for servers and browsers; a file
+# A process a core, each on one thread, and three more that fill the waits of the others for servers and browsers; a file
 # of tests at a time: what a file sets up once is set up once. The order of the files is that of tests/conftest.py, not
 # the reverse one of how many tests they have.
 PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder

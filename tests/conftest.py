@@ -7,17 +7,16 @@ ROOT = Path(__file__).parent
 # Files of a quarter of a minute and more on a quiet machine, the longest first. One that is missing here does no harm
 # but that, at the end, one process may wait for another.
 LONGEST = (
-    "web/test_marks.py", "continual/test_improve.py", "server/test_kill.py", "cli/test_unasked.py",
-    "fuzz/test_readers.py",
-    "evaluation/test_compare.py", "methods/test_marks.py", "web/test_voxels.py", "mend/test_weights.py",
-    "mend/test_task.py", "learning/test_loop.py", "papers/quality/test_experiment.py",
-    "methods/test_loading.py", "learning/test_distributed.py", "mend/learning/test_vessels.py",
-    "methods/test_untrained.py", "papers/refinenet/test_method.py", "server/test_fuzz.py",
-    "papers/bifseg/test_experiment.py", "cli/test_adapt_command.py", "mend/test_folder.py",
-    "papers/iunet/test_experiment.py", "papers/editing/test_experiment.py", "papers/refinenet/test_experiment.py",
-    "test_docs.py", "cli/test_weights.py", "cli/test_training.py", "test_layers.py",
-    "web/test_connection.py", "web/test_safety.py", "web/test_hands.py", "viewers/test_nninteractive.py",
-    "test_soak_tool.py", "cli/test_commands.py", "test_packaging.py",
+    "fuzz/test_readers.py", "continual/test_improve.py", "test_docs.py", "cli/test_unasked.py", "cli/test_many.py",
+    "learning/test_loop.py", "server/test_fuzz.py", "web/test_hands.py", "web/test_accessibility.py",
+    "web/test_marks.py", "web/test_whole.py", "cli/test_commands.py", "server/cases/test_slides.py",
+    "web/test_files.py", "web/test_worklist.py", "web/test_views.py", "evaluation/test_compare.py",
+    "viewers/test_nninteractive.py", "mend/test_weights.py", "store/test_store.py",
+    "server/sessions/test_replaying.py", "cli/test_weights.py", "store/test_failures.py", "web/test_safety.py",
+    "mend/learning/test_recipe.py", "server/test_kill.py", "server/protocols/test_nninteractive.py",
+    "store/test_backup.py", "test_packaging.py", "server/cases/test_uploads.py", "server/sessions/test_others.py",
+    "mend/learning/test_slabs.py", "landed/test_weights.py", "server/cases/test_reading.py",
+    "runtime/test_warming.py", "viewers/test_dimse.py",
 )  # fmt: skip
 
 
