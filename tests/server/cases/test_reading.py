@@ -8,7 +8,6 @@ import tempfile
 import zipfile
 import zlib
 from contextlib import closing
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -211,17 +210,18 @@ def test_a_mask_may_be_packed_as_well_as_its_image_is_large(reading, tmp_path):
         reading.mask(tmp_path / "mask.nii.gz", rooms())
 
 
-def test_what_an_ended_process_unpacked_is_deleted(tmp_path, decoder):
-    (tmp_path / "data").mkdir()
+def test_what_an_ended_process_unpacked_is_deleted(tmp_path, decoder, monkeypatch):
+    for name in ("data", "temporary"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))  # the system's has what others leave there
     decoder("import os; os._exit(0)")
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
         archive.write(folder_with_a_tiff(tmp_path) / "b.tif", "b.tif")
-    before = set(Path(tempfile.gettempdir()).glob("segmend-*"))
 
     [refused] = refusals(Reading(settings(tmp_path / "data")), tmp_path / "all.zip")
 
     assert "ended without an answer" in str(refused)
-    assert set(Path(tempfile.gettempdir()).glob("segmend-*")) <= before
+    assert list((tmp_path / "temporary").iterdir()) == []
     assert list((tmp_path / "data").iterdir()) == []
 
 
