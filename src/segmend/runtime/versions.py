@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from segmend.core.atomic import write_bytes
 from segmend.errors import ConflictError, FileError, ModelError
 
 VERSIONS = "versions"
@@ -124,8 +125,6 @@ def _put(folder: Path, number: int, files: Sequence[Path], about: Mapping[str, o
 
 
 def _say(folder: Path, ledger: Ledger) -> Ledger:
-    from segmend.core.atomic import write_bytes  # the methods ask what is in use; they need no readers of images
-
     values = {"current": ledger.current, "replaced": {str(n): before for n, before in ledger.replaced.items()}}
     write_bytes(folder / LEDGER, (json.dumps(values, indent=1) + "\n").encode())
     return ledger
