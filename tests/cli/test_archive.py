@@ -6,7 +6,7 @@ import pydicom
 import pytest
 
 from segmend.cli import run
-from segmend.cli.words import archives_of
+from segmend.cli.archives import archives_of
 from segmend.errors import FileError, SettingsError
 from segmend.store import Store
 from tests.io.archive import serving

@@ -8,9 +8,12 @@ from typing import Any
 
 import click
 
+from segmend.cli.place import open_store
 from segmend.cli.train import settings_of
 from segmend.cli.words import as_json, say
 from segmend.errors import FileError, SettingsError
+from segmend.learning.progress import Bar
+from segmend.runtime.versions import undo
 
 
 @click.command()
@@ -85,8 +88,6 @@ def adapt(
 
     how: dict[str, Any] = {"weights": weights, "replay": replay, "minutes": minutes, "options": options, "log": _tell}
     if sys.stderr.isatty():
-        from segmend.learning.progress import Bar
-
         how["progress"] = Bar(sys.stderr)
     if data is not None:
         found = improve(cases_in(data), out, **how)
@@ -105,8 +106,6 @@ def _tell(line: str) -> None:
 
 
 def _store(folder: Path | None, database: str | None, blobs: str | None) -> Any:
-    from segmend.cli.place import open_store
-
     place = Path("~/.segmend" if folder is None else folder).expanduser()
     if database is None and not (place / "segmend.db").is_file():
         raise FileError(f"There is no annotator's folder {place}: it has no segmend.db.")
@@ -114,7 +113,5 @@ def _store(folder: Path | None, database: str | None, blobs: str | None) -> Any:
 
 
 def _undone(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    from segmend.runtime.versions import undo
-
     current = undo(folder).current
     return {"version": current}, [f"Version {current} of {folder} is in use again."]

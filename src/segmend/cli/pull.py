@@ -11,9 +11,10 @@ from typing import Any
 import click
 
 from segmend.cli.anonymising import anonymise_options, cleaned
+from segmend.cli.archives import archive_options, open_archive
 from segmend.cli.place import open_store, place_options
 from segmend.cli.reading import read_images, read_series
-from segmend.cli.words import archive_options, as_json, open_archive, say
+from segmend.cli.words import as_json, say
 from segmend.errors import ArchiveError
 from segmend.io.anonymise import Profile
 from segmend.io.dicomweb import ArchivedSeries, Progress, Study

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
-from segmend.cli.words import archive_options, as_json, open_archive, say
+from segmend.cli.archives import archive_options, open_archive
+from segmend.cli.words import as_json, say
 from segmend.errors import ArchiveError, FileError
+from segmend.io.files import sniff_format
 
 
 @click.command()
@@ -25,8 +27,6 @@ def push(address: str, files: tuple[Path, ...], credentials: Path | None, as_jso
       segmend push https://pacs.example.org/dicom-web liver.dcm
       segmend push dimse://PACS@pacs.example.org:104 liver.dcm
     """
-    from segmend.io.files import sniff_format
-
     for path in files:
         if not path.is_file() or sniff_format(path) != "dicom":
             raise FileError(f"An archive takes DICOM files; {path.name} is none.")

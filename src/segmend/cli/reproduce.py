@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from segmend.cli.words import as_json, data_option, say
 from segmend.errors import SettingsError
-
-if TYPE_CHECKING:
-    from segmend.papers.study.experiment import Experiment
+from segmend.papers.study import experiment as papers
+from segmend.papers.study.experiment import Experiment, Plan
+from segmend.runtime import cards
 
 
 @click.command()
@@ -57,7 +56,6 @@ def reproduce(
     if listed or paper is None:
         _list(as_json=as_json)
         return
-    from segmend.papers.study.experiment import Plan
     from segmend.papers.study.reproduce import reproduce as run
 
     experiment = _experiment(paper)
@@ -106,8 +104,6 @@ def _claims(runs: tuple[Path, ...], out: Path | None, *, as_json: bool) -> None:
 
 
 def _experiment(paper: str) -> Experiment:
-    from segmend.papers.study import experiment as papers
-
     try:
         return papers.experiment(paper)
     except ModuleNotFoundError as missing:
@@ -121,8 +117,6 @@ def _untrained(missing: ModuleNotFoundError) -> SettingsError:
 
 
 def _list(*, as_json: bool) -> None:
-    from segmend.runtime import cards
-
     found = cards.papers().values()
     lines = [line for card in found for line in (f"{card.id:<12} {card.title}", f"{'':<12} on {', '.join(card.sets)}")]
     say([{"paper": card.id, "title": card.title, "sets": list(card.sets)} for card in found], lines, as_json=as_json)

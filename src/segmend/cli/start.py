@@ -13,8 +13,10 @@ from typing import Any, get_args
 import click
 
 from segmend.cli.anonymising import profiles_of, pseudonyms_option
+from segmend.cli.archives import archives_of
+from segmend.cli.logins import oidc_of
 from segmend.cli.place import or_from_file, place_options
-from segmend.cli.words import Megabytes, archives_of, device_options, oidc_of
+from segmend.cli.words import Megabytes, device_options
 from segmend.errors import SettingsError
 from segmend.methods import card, check_weights, family_of
 from segmend.runtime.budget import DEFAULT_BYTES

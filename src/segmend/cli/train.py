@@ -14,6 +14,7 @@ import click
 
 from segmend.cli.words import as_json, data_option, say
 from segmend.errors import SettingsError
+from segmend.learning.progress import Bar, Lines
 from segmend.learning.recipe import check_learns
 
 
@@ -81,8 +82,6 @@ def train(
         from segmend.learning.distributed import ALONE, join_processes
     except ModuleNotFoundError as missing:
         raise SettingsError(f"Training needs {missing.name}; install it with: pip install 'segmend[train]'.") from None
-    from segmend.learning.progress import Bar, Lines
-
     folder = Path("runs", method) if out is None else out
     progress = Bar(sys.stderr) if sys.stderr.isatty() else Lines(lambda line: click.echo(line, err=True))
     with join_processes() if "TORCHELASTIC_RUN_ID" in os.environ else nullcontext(ALONE) as world:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +14,11 @@ import click
 from segmend.core.image import Box, Image, Index, LabelMap
 from segmend.core.prompts import Adjust, Click, Extremes, Lasso, Stroke
 from segmend.core.session import Label
-from segmend.errors import ConflictError, FileError, PromptError, SettingsError
+from segmend.errors import ConflictError, PromptError
 from segmend.runtime.engine import DEVICES, PRECISIONS
-from segmend.store.records import ROLES, Role
 
 if TYPE_CHECKING:
-    from segmend.io.dimse import AnyArchive
     from segmend.io.prompts import Unplaced
-    from segmend.server.settings import OidcSettings
 
 
 class Megabytes(click.ParamType[int]):
@@ -240,108 +235,3 @@ def check_free(paths: Sequence[Path], *, force: bool) -> None:
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-
-
-def archive_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command what says who may enter an archive."""
-    return click.option(
-        "--credentials",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="A file with one line, name:password or Bearer and a token; else the environment's SEGMEND_ARCHIVE.",
-    )(command)
-
-
-def open_archive(address: str, credentials: Path | None) -> AnyArchive:
-    """Return the archive at an address, with the credentials of a file or else the environment."""
-    from segmend.io.dimse import archive_at, is_dimse
-
-    if credentials is None:
-        return archive_at(address, "" if is_dimse(address) else os.environ.get("SEGMEND_ARCHIVE", ""))
-    try:
-        return archive_at(address, credentials.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        raise FileError(f"The file {credentials} with credentials cannot be read.") from None
-
-
-def oidc_of(path: Path) -> OidcSettings:
-    """Return the provider of logins that a TOML file describes.
-
-    `client_secret` may be the name of a variable of the environment, behind a $. A role in one project is written
-    `PROJECT:role`.
-    """
-    from segmend.server.access.oidc import check_installed
-    from segmend.server.settings import OidcSettings
-
-    check_installed()
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileError(f"The provider of logins in {path} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
-        raise FileError(f"The provider of logins in {path} needs to be TOML: {error}.") from None
-    secret = table.get("client_secret")
-    if isinstance(secret, str) and secret.startswith("$"):
-        table["client_secret"] = os.environ.get(secret[1:])
-        if not table["client_secret"]:
-            raise SettingsError(f"The variable {secret[1:]} with the provider's client_secret is not set.")
-    try:
-        roles = {
-            value: tuple(map(_role_in, said if isinstance(said, list) else [said]))
-            for value, said in table.pop("roles", {}).items()
-        }
-        if "role" in table:
-            table["role"] = _role_in(table["role"])[1]
-        if "scopes" in table:
-            table["scopes"] = tuple(table["scopes"])
-        return OidcSettings(**table, roles=roles)
-    except (TypeError, AttributeError):
-        raise SettingsError(
-            f"The provider of logins in {path.name} needs issuer, client_id, and perhaps client_secret, name, scopes, "
-            "user_claim, role_claim, roles, role, link, address."
-        ) from None
-
-
-def _role_in(text: Any) -> tuple[str | None, Role]:
-    """Return the project and the role that a text such as `lungs:reviewer` means; no project: all."""
-    project, colon, name = str(text).rpartition(":")
-    role = next((one for one in ROLES if one == name), None)
-    if role is None:
-        raise SettingsError(
-            f"A role is {', '.join(ROLES[:-1])} or {ROLES[-1]}, or PROJECT:role; got {str(text)[:80]!r}."
-        )
-    return (project if colon else None), role
-
-
-def archives_of(path: Path) -> dict[str, AnyArchive]:
-    """Return the archives that a TOML file names, each a table with an address and who may enter.
-
-    `credentials` is a file with one line, beside this one where it is no whole path; `variable` one of the environment.
-    """
-    from segmend.io.dimse import archive_at
-
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileError(f"The archives in {path} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
-        raise FileError(f"The archives in {path} need to be TOML: {error}.") from None
-    found = {}
-    for name, table in tables.items():
-        known = isinstance(table, dict) and set(table) <= {"address", "credentials", "variable"}
-        if not known or not all(isinstance(text, str) for text in table.values()) or "address" not in table:
-            raise SettingsError(
-                f"The archive {name!r} in {path.name} needs an address, and perhaps the file or the variable of the "
-                "environment that says who may enter, as credentials or variable."
-            )
-        if "variable" in table:
-            said = os.environ.get(table["variable"], "")
-            if not said:
-                raise SettingsError(f"The variable {table['variable']} of the archive {name!r} is not set.")
-            found[name] = archive_at(table["address"], said)
-        else:
-            credentials = path.parent / Path(table["credentials"]).expanduser() if "credentials" in table else None
-            found[name] = (
-                archive_at(table["address"]) if credentials is None else open_archive(table["address"], credentials)
-            )
-    return found

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from segmend.cli.words import oidc_of
+from segmend.cli.logins import oidc_of
 from segmend.errors import SettingsError
 from segmend.server.access import oidc
 from segmend.server.settings import OidcSettings
