@@ -46,7 +46,7 @@ def drawn(folder: Path, count: int) -> list[Path]:
 def answers_alone(paths: list[Path], method: str, weights: Path | None) -> tuple[float, float]:
     """Return the seconds of the answers, without loading, reading and writing: by the clock, and of the processor."""
     images = [io.read(path) for path in paths]
-    segmenter = load(method, weights, dimensions=())
+    segmenter = load(method, weights)
     chosen = card(method, weights)
     begun, worked = time.perf_counter(), time.process_time()
     for image in images:

@@ -231,7 +231,8 @@ def asked(plan: Plan, one: DataSet, method: str) -> Iterator[tuple[Row, Workspac
 
 
 def opened(plan: Plan, method: str, example: Any) -> Workspace:
-    segmenter = methods.load(method, plan.weights if method == plan.method else None)
+    weights = plan.weights if method == plan.method else None
+    segmenter = methods.load(method, weights, warm=[2 if example.image.flat else 3])
     try:
         return segmenter.open(example.image)
     except UserError:

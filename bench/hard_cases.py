@@ -59,7 +59,7 @@ CASES = (
 def answered(case: HardCase) -> tuple[float, float]:
     """Return the Dice of the mask after the last prompt, and what mend expected of it."""
     sample = make(case.kind, seed=case.seed)
-    workspace = segmend.load("mend", dimensions=()).open(sample.image)
+    workspace = segmend.load("mend").open(sample.image)
     mask, quality = np.zeros(sample.image.shape, bool), 0.0
     for count in range(1, len(case.prompts) + 1):
         prediction = segmend.answer(workspace, case.prompts[:count], mask)

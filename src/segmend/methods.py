@@ -26,10 +26,10 @@ from typing import cast
 from segmend.core.segmenter import Method, Segmenter
 from segmend.errors import ModelError, SettingsError
 from segmend.runtime import cards as own
+from segmend.runtime import warming
 from segmend.runtime.budget import trim
 from segmend.runtime.engine import Device, check_device, release_activations
 from segmend.runtime.versions import in_use
-from segmend.runtime.warming import warm
 
 _loading = RLock()  # two threads would load one method twice, and import one library at the same time
 
@@ -92,16 +92,16 @@ def load(
     *,
     device: str = "auto",
     precision: str = "auto",
-    dimensions: Collection[int] | None = None,
+    warm: Collection[int] = (),
 ) -> Segmenter:
     """Return one method, ready to run, with its own weights or those in a folder; loaded once a process and device.
 
     Its networks run on `device`: "cpu", "cuda", "mps", or the quickest of them that is there, in the `precision`
     "float32" or "bfloat16", or that which is best for the device. A method without networks runs on the processor.
 
-    It is warm, so that its first answer takes as long as any: for images of all `dimensions` that its card names or,
-    where some are given, of those; with none it is not warmed, which is best for one answer alone. Methods of other
-    packages warm themselves.
+    `warm` names dimensions (2, 3) for whose images it is used once before, so that its first answer takes as long as
+    any: a server does so ahead of whom it serves, while a script would only wait. Methods of other packages warm
+    themselves.
 
     Of a folder that keeps versions those in use are loaded, as they are at this moment. Safe to call from
     several threads: one loads, the others wait for it.
@@ -111,7 +111,7 @@ def load(
     with _loading:
         segmenter = _loaded(method, folder, where)
         for dimension in card(method).dimensions:
-            if dimensions is None or dimension in dimensions:
+            if dimension in warm:
                 _warm(method, folder, where, dimension)
         return segmenter
 
@@ -135,7 +135,7 @@ def _loaded(method: str, weights: Path | None, device: Device) -> Segmenter:
 
 
 def _load_again(method: str, weights: Path | None, device: Device) -> Segmenter:
-    return load(method, weights, device=device.name, precision=device.precision, dimensions=())
+    return load(method, weights, device=device.name, precision=device.precision)
 
 
 def is_built_in(method: str) -> bool:
@@ -144,12 +144,10 @@ def is_built_in(method: str) -> bool:
     return family not in _others() and own.module_of(family).startswith(("segmend.mend.", "segmend.classical."))
 
 
-def load_where_possible(
-    method: str, weights: Path | None, device: Device, *, dimensions: Collection[int] | None = None
-) -> Segmenter:
+def load_where_possible(method: str, weights: Path | None, device: Device, *, warm: Collection[int] = ()) -> Segmenter:
     """Return one method as `load` does, on the device if it runs networks, on the processor if it runs none."""
     where = device if takes_device(method) else Device()
-    return load(method, weights, device=where.name, precision=where.precision, dimensions=dimensions)
+    return load(method, weights, device=where.name, precision=where.precision, warm=warm)
 
 
 def check_runs_on(method: str, device: Device) -> None:
@@ -170,7 +168,7 @@ def takes_device(method: str) -> bool:
 def _warm(method: str, weights: Path | None, device: Device, dimension: int) -> None:
     if _module(method).__name__.startswith("segmend."):
         with suppress(Exception):  # whatever is wrong, the first prompt will say it to whom it concerns
-            warm(_loaded(method, weights, device), card(method, weights), dimension)
+            warming.warm(_loaded(method, weights, device), card(method, weights), dimension)
         release_activations()  # hundreds of megabytes for all methods together, until somebody needs them
         trim()
 

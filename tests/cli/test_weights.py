@@ -93,17 +93,17 @@ def test_weights_that_cannot_be_used_are_told_in_a_sentence(
 def test_weights_of_another_method_are_refused(weights, tmp_path):
     (tmp_path / "run.json").write_text(json.dumps({"method": "iunet"}))
     with pytest.raises(ModelError, match=r"weights in .* are of the method 'iunet', not of 'mend'"):
-        methods.load("mend", tmp_path, dimensions=())
+        methods.load("mend", tmp_path)
     (tmp_path / "run.json").write_text("[")
     with pytest.raises(ModelError, match=r"run.json in .* is damaged, so it does not say whose"):
-        methods.load("mend", tmp_path, dimensions=())
+        methods.load("mend", tmp_path)
     (tmp_path / "run.json").unlink()
     with pytest.raises(ModelError, match=r"mend2d_reader.onnx is not in .*; make it with: segmend train mend"):
-        methods.load("mend", tmp_path, dimensions=())
+        methods.load("mend", tmp_path)
 
     for part in (*weights.glob("*.onnx"), *weights.glob("*.npz")):
         (tmp_path / part.name).write_bytes(part.read_bytes())
-    assert methods.load("mend", tmp_path, dimensions=())
+    assert methods.load("mend", tmp_path)
 
 
 def test_the_server_opens_workspaces_with_the_weights_it_was_given(weights, data):
@@ -112,8 +112,8 @@ def test_the_server_opens_workspaces_with_the_weights_it_was_given(weights, data
     own = Workspaces(10**9, {"mend": weights}).open("a", "mend", lambda: image)
     shipped = Workspaces(10**9).open("a", "mend", lambda: image)
 
-    assert own.inner.planes.windows.networks is methods.load("mend", weights, dimensions=()).planes
-    assert shipped.inner.planes.windows.networks is methods.load("mend", dimensions=()).planes
+    assert own.inner.planes.windows.networks is methods.load("mend", weights).planes
+    assert shipped.inner.planes.windows.networks is methods.load("mend").planes
     assert own.inner.planes.windows.networks is not shipped.inner.planes.windows.networks
 
 

@@ -6,7 +6,7 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -61,7 +61,7 @@ class _Growing(Workspace):
         return Prediction(mask.astype(np.float32), whole(previous.shape))
 
 
-def grower(step: int = 2, channels: int | None = None) -> Segmenter:
+def grower(step: int = 2, channels: int | None = None, *, warm: Collection[int] = ()) -> Segmenter:
     return Grower(step, channels)
 
 

@@ -32,7 +32,7 @@ NETWORKS = sorted(
 @pytest.mark.parametrize("method", OPTIONS)
 def test_weights_answer_as_they_did(method):
     kept = np.load(HERE / "weights" / f"{method}.npz")
-    segmenter = methods.load(method, HERE / "weights" / method, dimensions=())
+    segmenter = methods.load(method, HERE / "weights" / method)
 
     overlaps = []
     for number, said in enumerate(json.loads(str(kept["prompts"]))[:2]):
@@ -77,4 +77,4 @@ def test_a_run_goes_on_from_its_checkpoint(method, tmp_path):
 
     assert "resumed at step 4" in lines and done.steps == 8
     assert all(path.is_file() for path in done.weights)
-    assert methods.load(method, out, dimensions=())
+    assert methods.load(method, out)

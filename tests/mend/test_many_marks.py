@@ -31,7 +31,7 @@ def points_of(mask):
 def test_a_click_costs_the_same_whatever_was_marked_elsewhere(kind, shape, far):
     sample = make(kind, shape=shape)
     truth = sample.truth == 1
-    workspace = methods.load("mend", dimensions=()).open(sample.image)
+    workspace = methods.load("mend").open(sample.image)
     first, *_, last = points_of(truth)
     elsewhere = [Click(point, positive=False) for point in points_of(distance_transform_edt(~truth) > far)[:MARKS]]
     assert len(elsewhere) == MARKS

@@ -206,7 +206,7 @@ def test_a_folder_of_trained_networks_is_loaded_by_the_method_mend(tmp_path: Pat
     slab_recipe.export(slab_recipe.build(TINY), TINY, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES.values())
 
-    method = methods.load("mend", weights=tmp_path, dimensions=())
+    method = methods.load("mend", weights=tmp_path)
 
     assert isinstance(method, SlabMend)
     image, near, _ = two_balls()

@@ -46,7 +46,7 @@ def weights():
 
 @pytest.fixture(scope="module")
 def method(weights):
-    return methods.load("mend", weights, dimensions=())
+    return methods.load("mend", weights)
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_networks_in_space_name_volumes_of_any_spacing_but_no_pictures(tmp_path)
         task=True, dimensions=3, labels=(SQUARE, DISC), names=("square", "disc"), widths=(4, 4, 4), light=(4, 4, 4)
     )
     mend.export(mend.build(settings), settings, tmp_path)
-    method = methods.load("mend", tmp_path, dimensions=())
+    method = methods.load("mend", tmp_path)
     image, _ = drawn_volume(0)
     thick = Image(image.voxels, scale_affine((9, 1, 1)))
 
@@ -160,7 +160,7 @@ def test_only_the_card_with_the_weights_of_a_task_guesses(weights):
     assert not methods.card("mend").guesses
     assert methods.card("mend", weights).guesses
     assert methods.card("mend", weights).labels == ((SQUARE, "square"), (DISC, "disc"))
-    assert not methods.load("mend", dimensions=()).open(drawn_picture(0)[0]).labels
+    assert not methods.load("mend").open(drawn_picture(0)[0]).labels
 
 
 @pytest.mark.long

@@ -123,7 +123,7 @@ def test_five_clicks_mend_the_samples(kind, value, least):
     truth = sample.truth == value
     mask = np.zeros_like(truth)
 
-    for played in rounds(LargestError(), load("mend", dimensions=()).open(sample.image), truth, interactions=5):
+    for played in rounds(LargestError(), load("mend").open(sample.image), truth, interactions=5):
         mask = played.mask
 
     assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > least

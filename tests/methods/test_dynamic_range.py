@@ -17,7 +17,7 @@ PICTURE = (0.6 * DISC + 0.2 + 0.03 * np.random.default_rng(0).standard_normal(DI
 def mask_of(method: str, picture: np.ndarray) -> np.ndarray:
     image = Image(picture[None, None])
     nothing = np.zeros(image.shape, bool)
-    return answer(methods.load(method, dimensions=()).open(image), [Click((0, 30, 44))], nothing).over(nothing)[0]
+    return answer(methods.load(method).open(image), [Click((0, 30, 44))], nothing).over(nothing)[0]
 
 
 @pytest.mark.parametrize("method", ["mend", "graphcut", "randomwalker", "growcut", "deepigeos"])

@@ -40,7 +40,7 @@ def test_the_methods_that_run_networks_take_a_device():
 
 @pytest.mark.parametrize("method", [pytest.param("mend", marks=pytest.mark.long), "graphcut"])
 def test_a_segmenter_is_loaded_again_in_another_process(method):
-    segmenter = segmend.load(method, device="cpu", dimensions=())
+    segmenter = segmend.load(method, device="cpu")
 
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         found = pool.submit(mask_of, segmenter).result()
@@ -53,19 +53,19 @@ def test_a_pickle_holds_the_id_the_weights_and_the_device_and_no_network(tmp_pat
     for path in WEIGHTS.glob("mend*"):
         shutil.copy(path, tmp_path)
     monkeypatch.chdir(tmp_path)
-    segmenter = segmend.load("mend", Path(), device="cpu", precision="float32", dimensions=())
+    segmenter = segmend.load("mend", Path(), device="cpu", precision="float32")
 
     kept = pickle.dumps(segmenter)
     monkeypatch.chdir("/")
 
     assert len(kept) < 1000
-    assert pickle.loads(kept) is segmend.load("mend", tmp_path, device="cpu", precision="float32", dimensions=())
+    assert pickle.loads(kept) is segmend.load("mend", tmp_path, device="cpu", precision="float32")
     assert str(tmp_path) in repr(segmenter)
     assert "float32" in repr(segmenter)
 
 
 def test_a_segmenter_that_was_changed_is_pickled_with_its_networks():
-    mend = segmend.load("mend", device="cpu", dimensions=())
+    mend = segmend.load("mend", device="cpu")
     changed = replace(mend, options=replace(mend.options, boundary_cut=False))
 
     again = pickle.loads(pickle.dumps(changed))
@@ -75,12 +75,12 @@ def test_a_segmenter_that_was_changed_is_pickled_with_its_networks():
 
 
 def test_the_precision_that_is_asked_for_is_what_runs():
-    mend = segmend.load("mend", device="cpu", precision="float32", dimensions=())
+    mend = segmend.load("mend", device="cpu", precision="float32")
 
     assert mend.engine.name.endswith("float32")
     assert mend.space.reader.name.endswith("float32")
-    assert segmend.load("mend", device="cpu", precision="float32", dimensions=()) is mend
-    assert segmend.load("mend", device="cpu", precision="bfloat16", dimensions=()) is not mend
+    assert segmend.load("mend", device="cpu", precision="float32") is mend
+    assert segmend.load("mend", device="cpu", precision="bfloat16") is not mend
 
 
 @pytest.mark.parametrize("method", NETWORKED)
@@ -105,7 +105,7 @@ def test_a_device_that_is_not_there_is_refused(device):
     if torch.cuda.is_available() or torch.backends.mps.is_available():
         pytest.skip("this machine has one")
     with pytest.raises(SettingsError, match=f"no device {device} that torch can use; choose cpu or auto"):
-        segmend.load("mend", device=device, dimensions=())
+        segmend.load("mend", device=device)
 
 
 def test_a_device_that_nobody_knows_or_a_method_that_takes_none_is_refused():
@@ -115,8 +115,8 @@ def test_a_device_that_nobody_knows_or_a_method_that_takes_none_is_refused():
         segmend.load("mend", precision="int8")
     with pytest.raises(SettingsError, match="'graphcut' runs no network, so it takes no device or precision; got cuda"):
         segmend.load("graphcut", device="cuda")
-    assert segmend.load("graphcut", device="cpu", dimensions=()) is not None
-    assert methods.load_where_possible("graphcut", None, Device("cuda"), dimensions=()) is not None
+    assert segmend.load("graphcut", device="cpu") is not None
+    assert methods.load_where_possible("graphcut", None, Device("cuda")) is not None
 
 
 def test_without_torch_a_graphics_processor_says_what_it_needs(monkeypatch):
@@ -140,7 +140,7 @@ def test_torch_runs_in_half_precision_where_it_is_asked_to():
 
 
 def test_what_is_printed_is_short():
-    workspace = segmend.load("mend", device="cpu", dimensions=()).open(IMAGE)
+    workspace = segmend.load("mend", device="cpu").open(IMAGE)
     empty = np.zeros(IMAGE.shape, bool)
     prediction = segmend.answer(workspace, CLICK, empty)
     session = segmend.Session(IMAGE.shape).add(segmend.Defined(segmend.Label(1, "lesion", (230, 75, 60))))
@@ -154,6 +154,6 @@ def test_what_is_printed_is_short():
     assert repr(session).endswith("1 of 1 events in effect, 0 unanswered, labels: lesion>")
     assert "data" not in repr(segmend.Patch.between(np.zeros((1, 4, 4), np.uint16), np.ones((1, 4, 4), np.uint16)))
     for card in methods.cards():
-        segmenter = segmend.load(card.id, dimensions=())
+        segmenter = segmend.load(card.id)
         assert len(repr(segmenter)) < 200
         assert len(repr(segmenter.open(phantom((1, 64, 64) if 2 in card.dimensions else (12, 32, 32))[0]))) < 200

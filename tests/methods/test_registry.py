@@ -89,7 +89,7 @@ WEIGHTS = Path(str(files("segmend") / "weights"))
     "card", [card for card in methods.cards() if card.weights == "shipped"], ids=lambda card: card.id
 )
 def test_what_a_card_calls_shipped_is_there_and_has_its_model_card(card):
-    assert isinstance(methods.load(card.id, dimensions=()), Segmenter)
+    assert isinstance(methods.load(card.id), Segmenter)
     assert f"`{card.id}`" in "".join(path.read_text() for path in WEIGHTS.glob("*.md"))
 
 

@@ -22,7 +22,7 @@ def method(request, tmp_path_factory):
     how, folder = recipe(request.param), tmp_path_factory.mktemp(request.param)
     chosen = replace(how.Settings(), **NETWORKS[request.param])
     how.export(how.build(chosen), chosen, folder)
-    return methods.card(request.param), methods.load(request.param, folder, dimensions=())
+    return methods.card(request.param), methods.load(request.param, folder)
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])

@@ -35,7 +35,7 @@ def test_a_variant_there_is_not_is_named_with_those_there_are():
 def test_each_refinement_of_bifseg_finds_the_disc_in_its_way(name):
     scene, nothing = disc(), np.zeros((1, 90, 120), bool)
 
-    found = answer(methods.load(f"bifseg.{name}", dimensions=()).open(scene.image), [BOX], nothing)
+    found = answer(methods.load(f"bifseg.{name}").open(scene.image), [BOX], nothing)
 
     assert 2 * (found.over(nothing) & scene.truth).sum() / (found.mask.sum() + scene.truth.sum()) > 0.8
     assert found.finetuned == (name == "unweighted")
@@ -43,11 +43,11 @@ def test_each_refinement_of_bifseg_finds_the_disc_in_its_way(name):
 
 def test_a_network_that_is_not_shipped_says_how_to_train_it():
     with pytest.raises(ModelError, match="bifseg3d_deepmedic.onnx here; make them with: segmend train bifseg .*deepme"):
-        methods.load("bifseg.deepmedic", dimensions=())
+        methods.load("bifseg.deepmedic")
     with pytest.raises(ModelError, match="make weights with: segmend train refinenet .* --set backbone=cascaded"):
-        methods.load("refinenet.cascaded", dimensions=())
+        methods.load("refinenet.cascaded")
     with pytest.raises(ModelError, match="make weights with: segmend train editing .* --set body=unet3d"):
-        methods.load("editing.unet3d", dimensions=())
+        methods.load("editing.unet3d")
 
 
 def test_the_backbone_with_a_dense_crf_answers_a_volume_in_which_marks_hold():
@@ -55,7 +55,7 @@ def test_the_backbone_with_a_dense_crf_answers_a_volume_in_which_marks_hold():
     nothing = np.zeros(scene.truth.shape, bool)
     box = Box((4, 10, 15), (15, 48, 45))
 
-    found = answer(methods.load("refinenet.crf", dimensions=()).open(scene.image), [box], nothing)
+    found = answer(methods.load("refinenet.crf").open(scene.image), [box], nothing)
 
     assert found.probability.shape == scene.truth.shape and found.uncertainty is not None
     assert not found.over(nothing)[:4].any()

@@ -8,6 +8,7 @@ import pytest
 
 from segmend import methods
 from segmend.core.segmenter import FIRST
+from segmend.runtime import warming
 from segmend.runtime.warming import SHAPES, first_prompts, phantom
 
 LOADED = """
@@ -15,7 +16,7 @@ import sys
 import segmend.native
 from segmend import methods
 methods.cards()
-segmenter = methods.load("mend", dimensions={dimensions})
+segmenter = methods.load("mend", warm={dimensions})
 print({{"scipy.ndimage", "scipy.spatial"}} <= set(sys.modules), end=" ")
 print(segmend.native.library.cache_info().currsize, end=" ")
 networks = segmenter.planes.refiner, segmenter.space.refiner, segmenter.planes.lines
@@ -24,7 +25,7 @@ print(*(len(network._compiled) for network in networks))
 
 
 @pytest.mark.parametrize(
-    ("dimensions", "told"), [("None", "True 1 1 1 1"), ("[2]", "True 1 1 0 1"), ("()", "True 0 0 0 0")], ids=str
+    ("dimensions", "told"), [("[2, 3]", "True 1 1 1 1"), ("[2]", "True 1 1 0 1"), ("()", "True 0 0 0 0")], ids=str
 )
 def test_libraries_and_networks_are_ready_when_a_method_is_loaded(dimensions, told):
     """As many shapes as one click asks for, of the networks in the plane, in space and for lines."""
@@ -35,11 +36,11 @@ def test_libraries_and_networks_are_ready_when_a_method_is_loaded(dimensions, to
 
 def test_a_method_is_warmed_once(monkeypatch):
     done = []
-    monkeypatch.setattr(methods, "warm", lambda segmenter, card, dimensions: done.append((card.id, dimensions)))
+    monkeypatch.setattr(warming, "warm", lambda segmenter, card, dimensions: done.append((card.id, dimensions)))
     methods._warm.cache_clear()
 
-    for dimensions in ([3], None, (), None):
-        methods.load("graphcut", dimensions=dimensions)
+    for dimensions in ([3], [2, 3], (), [2, 3]):
+        methods.load("graphcut", warm=dimensions)
 
     assert done == [("graphcut", 3), ("graphcut", 2)]
     methods._warm.cache_clear()
@@ -49,10 +50,10 @@ def test_a_method_that_cannot_be_warmed_is_loaded_nevertheless(monkeypatch):
     def broken(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(methods, "warm", broken)
+    monkeypatch.setattr(warming, "warm", broken)
     methods._warm.cache_clear()
 
-    assert methods.load("graphcut") is methods.load("graphcut", dimensions=())
+    assert methods.load("graphcut", warm=[2]) is methods.load("graphcut")
     methods._warm.cache_clear()
 
 

@@ -94,7 +94,7 @@ if __name__ == "__main__":
     from segmend.server.app import serve
     from segmend.server.settings import ServerSettings
 
-    methods.load("flood", dimensions=())
+    methods.load("flood")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that who was killed is gone at once
     for line in sys.stdin:
         if os.fork() == 0:

@@ -140,7 +140,7 @@ class LocalAnnotation(Annotation):
         if method not in self._workspaces:
             weights = self._weights if method == self.method else None
             dimensions = [2 if self.image.flat else 3]
-            segmenter = methods.load_where_possible(method, weights, self._device, dimensions=dimensions)
+            segmenter = methods.load_where_possible(method, weights, self._device, warm=dimensions)
             self._workspaces[method] = FilteredWorkspace(segmenter.open(self.image), methods.card(method, weights))
         return self._workspaces[method]
 

@@ -105,7 +105,7 @@ def _kept(outcomes: deque[Outcome], results: Results) -> Iterator[Outcome]:
 
 def _loaded(job: Job) -> tuple[Method, Segmenter]:
     """Return the method that a process answers with."""
-    segmenter = load(job.method, job.weights, device=job.device, precision=job.precision, dimensions=())
+    segmenter = load(job.method, job.weights, device=job.device, precision=job.precision)
     return card(job.method, job.weights), segmenter
 
 

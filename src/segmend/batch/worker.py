@@ -48,7 +48,7 @@ def work(pipe: Connection, job: Job) -> None:
         begun = time.perf_counter()
         try:
             chosen = card(job.method, job.weights)
-            segmenter = load(job.method, job.weights, device=job.device, precision=job.precision, dimensions=())
+            segmenter = load(job.method, job.weights, device=job.device, precision=job.precision)
         except SegmendError as error:
             pipe.send(error)
             return

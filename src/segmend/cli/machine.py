@@ -194,7 +194,7 @@ def interaction(
     begun = time.perf_counter()
     for method in methods:
         try:
-            segmenter = load_where_possible(method, None, Device(device, precision), dimensions=())
+            segmenter = load_where_possible(method, None, Device(device, precision))
             break
         except (ModelError, SettingsError):
             if method == methods[-1]:

@@ -191,7 +191,7 @@ def segment(
     earlier = None if start is None else read_mask(start, scan)
 
     begun = time.perf_counter()
-    segmenter = load(method, weights, device=device, precision=precision, dimensions=())
+    segmenter = load(method, weights, device=device, precision=precision)
     workspace = segmenter.open(scan).with_finetuning(finetune)
     if likely is not None:
         workspace = _from_probability(workspace, likely, scan)

@@ -262,7 +262,7 @@ def _play(_: None, run: MethodRun) -> Report | str:
 def play(run: MethodRun) -> Report | str:
     """Return a method's games, or why it cannot be loaded."""
     try:
-        methods.load(run.method, dimensions=())
+        methods.load(run.method)
     except SegmendError as error:
         return str(error)
     except Exception as error:  # a method's own bug must not cost the others

@@ -286,7 +286,7 @@ class Job:
 
     set: str
     case: Case
-    load: Callable[[], Segmenter]
+    load: Callable[..., Segmenter]  # with `warm` as `methods.load` has it
     user: User
     interactions: int
     objects: int | None = None  # of the case, at most
@@ -368,7 +368,7 @@ def play_case(job: Job) -> CaseResult | Problem:
     try:
         _forget_peak()
         example = job.case.read()
-        segmenter = job.load()
+        segmenter = job.load(warm=[2 if example.image.flat else 3])
         begun = time.perf_counter()
         workspace = _open(segmenter, example)
         opened = time.perf_counter() - begun

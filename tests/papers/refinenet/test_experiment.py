@@ -161,9 +161,7 @@ def test_a_mask_stays_between_ends_that_are_given():
     whole = study()
     endless = Study("set", "case", whole.image, np.where(np.arange(7)[:, None, None] < 3, False, whole.truth))
 
-    bounded, free = (
-        from_given_slice(methods.load("refinenet", dimensions=()), endless, ends=ends) for ends in (True, False)
-    )
+    bounded, free = (from_given_slice(methods.load("refinenet"), endless, ends=ends) for ends in (True, False))
 
     assert not bounded[:3].any()
     assert free[:3].any()  # the picture goes on where the truth does not

@@ -102,7 +102,7 @@ class Worker:
     def _do(self, asked: Asked) -> Values:
         match asked.request:
             case Load(method=method, weights=weights, device=device, dimensions=dimensions):
-                methods.load_where_possible(method, weights, device, dimensions=[dimensions])
+                methods.load_where_possible(method, weights, device, warm=[dimensions])
             case Open() as request:
                 return {
                     "labels": [[int(value), name] for value, name in self._opened(request).workspace.labels.items()]
@@ -124,7 +124,7 @@ class Worker:
         if image is None:
             image = self._images[request.image] = request.image.image()
         dimensions = [2 if image.flat else 3]
-        segmenter = methods.load_where_possible(method, request.weights, request.device, dimensions=dimensions)
+        segmenter = methods.load_where_possible(method, request.weights, request.device, warm=dimensions)
         opened = self._open[request.key] = _Opened(request.key, image, segmenter.open(image))
         self._weigh(opened)
         return opened

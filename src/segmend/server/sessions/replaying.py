@@ -194,7 +194,7 @@ class _Opened:
 
     def workspace(self, method: str) -> Workspace:
         if method not in self._workspaces:
-            segmenter = methods.load_where_possible(method, self._weights.get(method), self._device, dimensions=[])
+            segmenter = methods.load_where_possible(method, self._weights.get(method), self._device)
             self._workspaces[method] = FilteredWorkspace(segmenter.open(self.image), methods.card(method))
         return self._workspaces[method]
 

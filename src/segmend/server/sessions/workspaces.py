@@ -43,7 +43,7 @@ class Workspaces:
             processes.load(method, dimensions)
             return
         weights = self._weights.get(methods.family_of(method))
-        methods.load_where_possible(method, weights, self._device, dimensions=[dimensions])
+        methods.load_where_possible(method, weights, self._device, warm=[dimensions])
 
     def open(self, session_id: str, method: str, image: Callable[[], Image]) -> FilteredWorkspace:
         """Return the workspace of a method in a session; called by one thread a session at a time."""
@@ -54,7 +54,7 @@ class Workspaces:
             return found
         dimensions = 2 if image().flat else 3
         weights = self._weights.get(methods.family_of(method))
-        segmenter = methods.load_where_possible(method, weights, self._device, dimensions=[dimensions])
+        segmenter = methods.load_where_possible(method, weights, self._device, warm=[dimensions])
         workspace = FilteredWorkspace(segmenter.open(image()), methods.card(method))
         self._keep((session_id, method), workspace, image())
         return workspace
