@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -28,6 +29,7 @@ from segmend.errors import ModelError, SettingsError
 from segmend.runtime import cards as own
 from segmend.runtime import warming
 from segmend.runtime.budget import trim
+from segmend.runtime.calibrations import NONE, calibrations_of
 from segmend.runtime.engine import Device, check_device, release_activations
 from segmend.runtime.versions import in_use
 
@@ -83,7 +85,11 @@ def card(method: str, weights: Path | None = None) -> Method:
     chosen = found[family]
     if weights is not None and hasattr(_module(family), "card"):
         chosen = cast(Method, _module(family).card(in_use(weights)))
-    return chosen.of_variant(variant) if variant else chosen
+    if variant:
+        chosen = chosen.of_variant(variant)
+    known = NONE if family in _others() else calibrations_of(method, None if weights is None else in_use(weights))
+    intervals = tuple((dimensions, one.intervals) for dimensions, one in sorted(known.items()))
+    return replace(chosen, calibrated=tuple(known), intervals=intervals) if known else chosen
 
 
 def load(
@@ -131,6 +137,8 @@ def _loaded(method: str, weights: Path | None, device: Device) -> Segmenter:
     with suppress(AttributeError, TypeError):  # another package's may allow no attribute
         given = (method, None if weights is None else weights.absolute(), device)
         object.__setattr__(segmenter, "loaded_by", (_load_again, given))
+        if family_of(method) not in _others():
+            object.__setattr__(segmenter, "calibrations", calibrations_of(method, weights))
     return segmenter
 
 

@@ -113,6 +113,7 @@ def test_methods_are_listed_as_programs_want_them(said):
             "labels",
             "finetunes",
             "calibrated",
+            "intervals",
             "good_for",
             "variants",
         }

@@ -50,7 +50,7 @@ def test_health_methods_and_formats(client):
     assert client.get("/api/health").json()["status"] == "ok"
     flood = next(card for card in client.get("/api/methods").json() if card["id"] == "flood")
     assert flood["prompts"] == ["click", "stroke", "box"] and flood["dimensions"] == [2, 3]
-    assert flood["calibrated"] == []
+    assert flood["calibrated"] == [] and flood["intervals"] == {}
     formats = client.get("/api/formats").json()
     packed = {"suffix": ".nii.gz", "title": "NIfTI, packed", "group": "masks", "of": "any", "flat": False}
     assert packed in formats

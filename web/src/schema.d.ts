@@ -2474,7 +2474,7 @@ export interface components {
         readonly MethodJson: {
             /**
              * Calibrated
-             * @description dimensions in which the Dice that it expects is near the true one
+             * @description dimensions in which the Dice that it expects was held to the true one; elsewhere, show none
              */
             readonly calibrated: readonly number[];
             /** Dimensions */
@@ -2490,6 +2490,17 @@ export interface components {
             readonly guesses: boolean;
             /** Id */
             readonly id: string;
+            /**
+             * Intervals
+             * @description by these dimensions: a Dice, and between what eight of ten true ones lay
+             */
+            readonly intervals: {
+                readonly [key: string]: readonly [
+                    Triple,
+                    Triple,
+                    Triple
+                ][];
+            };
             /**
              * Labels
              * @description what it finds by itself, where it learned a task

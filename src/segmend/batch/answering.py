@@ -48,7 +48,7 @@ def answer_image(
         )
     if workspace.labels and not steps:
         first = first_masks(workspace, scan.shape)
-        return Answered(first.map, names, dict(first.qualities))
+        return Answered(first.map, names, {})  # nobody has held what is expected of them to the truth
     value = label_of(workspace.labels, name) if workspace.labels else 1
     before = earlier if workspace.labels else (earlier > 0).astype(np.uint16)
     mended = bool(steps) and isinstance(steps[0], Prompt)  # otherwise an edit takes the mask from elsewhere as it is
@@ -99,8 +99,12 @@ def uncertainty_image(found: Answered, scan: Image, *, bytes_: bool = False) -> 
     return Image((255 * whole).round().astype(np.uint8)[None] if bytes_ else whole[None], scan.affine)
 
 
-def labels_of(found: Answered, scan: Image) -> list[dict[str, Any]]:
-    """Return what is known of each label: how large it is, and the Dice that is expected of it."""
+def labels_of(found: Answered, scan: Image, card: Method) -> list[dict[str, Any]]:
+    """Return what is known of each label: how large it is, and the Dice that is expected of it.
+
+    What a method expects is told only where it was held to the truth (`segmend calibrate`).
+    """
+    held = (2 if scan.flat else 3) in card.calibrated
     counts = {value: int((found.map == value).sum()) for value in found.names}
     return [
         {
@@ -108,7 +112,7 @@ def labels_of(found: Answered, scan: Image) -> list[dict[str, Any]]:
             "name": name,
             "voxels": counts[value],
             **sizes_of(counts[value], scan),
-            "quality": found.qualities.get(value),
+            "quality": found.qualities.get(value) if held else None,
         }
         for value, name in found.names.items()
     ]

@@ -171,7 +171,7 @@ class Writing:
             method=self._job.method,
             seconds={name: round(value, 4) for name, value in seconds.items()},
             shape=self._scan.shape,
-            labels=tuple(labels_of(found.answered, self._scan)),
+            labels=tuple(labels_of(found.answered, self._scan, card(self._job.method, self._job.weights))),
             finetuned=found.answered.finetuned,
             notes=self._scan.notes,
         )

@@ -25,6 +25,7 @@ COMMANDS = {  # a file beside this one, and the function in it, with what the li
     "adapt": "Improve mend's weights with your accepted cases.",
     "audit": "Tell who did what and when, and check that nothing of that was changed.",
     "backup": "Copy everything that is kept to another folder, also while people work.",
+    "calibrate": "Find out what the Dice that a method expects of its masks is worth.",
     "check": "Look for damage in what is kept, and mend what can be mended.",
     "compare": "Measure all methods on the same objects, in one table.",
     "convert": "Write an image or a mask in another format, or a data set in another layout.",

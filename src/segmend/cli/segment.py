@@ -204,7 +204,7 @@ def segment(
     write(found.map, found.labels)
     if doubtful is not None:
         io.write_image(doubtful, uncertain)
-    labels = labels_of(found, scan)
+    labels = labels_of(found, scan, chosen)
     voxels = sum(label["voxels"] for label in labels)
     values = {
         "out": out,
@@ -212,7 +212,7 @@ def segment(
         "method": method,
         "voxels": voxels,
         **sizes_of(voxels, scan),
-        "quality": next(iter(found.qualities.values())) if len(found.qualities) == 1 else None,
+        "quality": labels[0]["quality"] if len(labels) == 1 else None,
         "finetuned": found.finetuned,
         "labels": labels,
         "seconds": {"open": round(opened - begun, 4), "answer": round(answered - opened, 4)},

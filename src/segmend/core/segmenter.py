@@ -18,6 +18,7 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
+from segmend.core.calibration import Calibration, Intervals
 from segmend.core.drawings import strokes_of
 from segmend.core.dynamic_range import in_usual_range
 from segmend.core.image import Box, Image, LabelMap, MaskArray, Real, bounds
@@ -74,6 +75,8 @@ class Prediction:
 class Workspace(ABC):
     """One opened image; used by one thread at a time."""
 
+    calibration: Calibration | None = None  # of the Dice that its method expects in images like this one
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "__repr__" not in vars(cls):  # else a dataclass would print its arrays
@@ -93,6 +96,14 @@ class Workspace(ABC):
         Each part speaks for its own box; laid over each other in order they are the answer.
         """
         yield self.predict(prompts, previous)
+
+    def calibrated_stream(self, prompts: Sequence[Prompt], previous: MaskArray) -> Iterator[Prediction]:
+        """Yield the parts of `stream`, each with what the Dice that was expected of it turned out to be worth."""
+        for part in self.stream(prompts, previous):
+            if self.calibration is None or part.quality is None:
+                yield part
+            else:
+                yield replace(part, quality=self.calibration.expected(part.quality, prompts))
 
     def prepare(self) -> None:  # noqa: B027 - most methods have nothing to do
         """Do ahead of the first prompt what is only worth it while nobody waits; it changes no answer."""
@@ -141,6 +152,7 @@ class Segmenter(ABC):
     """
 
     loaded_by: Loading | None = None  # how to load it again, None where it was made in another way
+    calibrations: Mapping[int, Calibration] = MappingProxyType({})  # of the Dice that it expects, in 2 and 3 dimensions
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -171,7 +183,10 @@ def _open_in_usual_range(opening: Opening) -> Opening:
 
     @wraps(opening)
     def open_in_usual_range(self: Segmenter, image: Image) -> Workspace:
-        return opening(self, in_usual_range(image))
+        workspace = opening(self, in_usual_range(image))
+        if self.calibrations:
+            workspace.calibration = self.calibrations.get(2 if image.flat else 3)
+        return workspace
 
     return open_in_usual_range
 
@@ -185,8 +200,9 @@ class Method:
     mark, one that `refines` answers a `Mask` with a better one, one that `guesses` an empty mask with its own;
     one that learned several `labels` finds each of them.
     One that `finetunes` can teach its network the image while a person works (`Workspace.with_finetuning`).
-    `calibrated` are the dimensions in which the Dice that it expects of a mask was found to be near the true one,
-    whatever the number of marks; elsewhere no person is shown it.
+    `calibrated` are the dimensions in which the Dice that it expects of a mask was held to the true one (`segmend
+    calibrate`); elsewhere no person is shown it. `intervals` say there, by a Dice, between what eight of ten true ones
+    lay.
     `good_for` is the sentence that tells a person when to choose it.
     A variant is chosen by an id such as `bifseg.unweighted`, whose card is `of_variant`.
     """
@@ -202,6 +218,7 @@ class Method:
     finetunes: bool = False
     labels: tuple[tuple[int, str], ...] = ()  # the values and names of what it learned to find by itself
     calibrated: tuple[int, ...] = ()
+    intervals: tuple[tuple[int, Intervals], ...] = ()
     good_for: str = ""
     variants: tuple[tuple[str, str], ...] = ()  # names of other forms of it, each with a sentence that tells what it is
 
@@ -289,7 +306,7 @@ def _parts(
     lines = [line for prompt in prompts for line in (strokes_of(prompt) if isinstance(prompt, Drawn) else [prompt])]
     newest = prompts[-1] if prompts else None
     if label is None or not isinstance(newest, Mask) or newest.inside.any():
-        yield from workspace.stream(lines, previous)
+        yield from workspace.calibrated_stream(lines, previous)
         return
     old = bounds(previous)
     if old is not None:

@@ -60,6 +60,7 @@ def installed(here: SharedNow) -> Response:
                 "guesses": card.guesses,
                 "finetunes": card.finetunes,
                 "calibrated": list(card.calibrated),
+                "intervals": {str(dimensions): found for dimensions, found in card.intervals},
                 "labels": [{"value": value, "name": name} for value, name in card.labels],
             }
             for card in (methods.card(one.id, weights.get(methods.family_of(one.id))) for one in offered)

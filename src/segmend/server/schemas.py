@@ -701,7 +701,14 @@ class MethodJson(BaseModel):
     guesses: bool
     finetunes: bool
     calibrated: Annotated[
-        list[int], Field(description="dimensions in which the Dice that it expects is near the true one")
+        list[int],
+        Field(
+            description="dimensions in which the Dice that it expects was held to the true one; elsewhere, show none"
+        ),
+    ]
+    intervals: Annotated[
+        dict[str, list[tuple[float, float, float]]],
+        Field(description="by these dimensions: a Dice, and between what eight of ten true ones lay"),
     ]
     labels: Annotated[list[FoundLabelJson], Field(description="what it finds by itself, where it learned a task")]
 

@@ -139,7 +139,7 @@ class Worker:
         workspace = self._open[request.key].workspace.with_finetuning(request.finetune)
         if request.label is not None:
             return workspace.guess(request.label)
-        return workspace.stream(request.prompts, request.previous)
+        return workspace.calibrated_stream(request.prompts, request.previous)
 
     def _next(self, number: int) -> Values:
         answer = self._answers[number]

@@ -86,7 +86,7 @@ class FilteredWorkspace(Workspace):
         return self.inner.predict(self._supported(prompts), previous)
 
     def stream(self, prompts: Sequence[Prompt], previous: MaskArray) -> Iterator[Prediction]:
-        return self.inner.stream(self._supported(prompts), previous)
+        return self.inner.calibrated_stream(self._supported(prompts), previous)
 
     @property
     def labels(self) -> Mapping[int, str]:
