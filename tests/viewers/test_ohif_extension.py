@@ -17,6 +17,7 @@ from playwright.sync_api import TimeoutError as Late
 from playwright.sync_api import expect, sync_playwright
 
 from segmend.core.layers import flattened
+from segmend.core.reach import Reach
 from segmend.core.session import Canvas
 from segmend.io import images, read_mask
 from segmend.io.dicomweb import Archive
@@ -244,6 +245,57 @@ def test_marks_undo_labels_and_the_next_place(running, page, grid):
     assert case.uids.index(current) == place[0]
     if grid == "oblique" and (shots := os.environ.get("SEGMEND_SCREENSHOTS")):
         page.screenshot(path=f"{shots}/ohif.png")
+
+
+def test_how_far_marks_reach_and_slices_that_are_locked(running, page):
+    _, origin, cases = running
+    case = cases["oblique"]
+    viewer = Extension(page, origin).begin(case.study).ready()
+    known = len(case.settled(0)[0].events)
+    new = 1 if known else 2  # the first mark brings its label
+    viewer.click(case.uids, (3, 15, 12))
+    log, before = same(viewer, case, known + new)
+    assert log.events[-1].reach is None
+
+    viewer.panel.get_by_label("Changes").select_option("slice")
+    viewer.click(case.uids, (6, 2, 2))
+    log, after = same(viewer, case, known + new + 1)
+    assert log.events[-1].reach == Reach(axis=0)
+    np.testing.assert_array_equal(np.delete(after, 6, axis=0), np.delete(before, 6, axis=0))
+    viewer.panel.get_by_label("Changes").select_option("near")
+    viewer.panel.get_by_label("Reach in mm").fill("4")
+    viewer.click(case.uids, (6, 36, 4))
+    log, after = same(viewer, case, known + new + 2)
+    assert log.events[-1].reach == Reach(mm=4.0)
+
+    lock = viewer.panel.get_by_role("button", name="Lock the slice that is shown")
+    lock.click()
+    log, _ = same(viewer, case, known + new + 3)
+    assert log.locked_slices() == {0: {6}}
+    expect(page.locator(".segmend-locked")).to_be_visible()
+    expect(lock).to_have_attribute("aria-pressed", "true")
+    viewer.click(case.uids, (6, 15, 12))
+    expect(viewer.panel.get_by_role("status")).to_contain_text("This slice is locked")
+    viewer.panel.get_by_label("Changes").select_option("whole")
+    viewer.click(case.uids, (5, 30, 36))
+    expect(lock).to_have_attribute("aria-pressed", "false")  # of the slice that is shown now
+    expect(page.locator(".segmend-locked")).to_have_count(0)
+    _, beside = same(viewer, case, known + new + 4)
+    np.testing.assert_array_equal(beside[6], after[6])
+
+    page.evaluate("() => commandsManager.run('setHangingProtocol', { protocolId: 'mpr' })")
+    viewer.wait(MPR)
+    viewer.panel.get_by_label("Changes").select_option("slice")
+    page.mouse.click(*page.evaluate(CORONAL, [10, 20, 3])["at"])
+    log, coronal = same(viewer, case, known + new + 5)
+    assert log.events[-1].reach == Reach(axis=1) and log.events[-1].prompt.index[1] == 20
+    np.testing.assert_array_equal(np.delete(coronal, 20, axis=1), np.delete(beside, 20, axis=1))
+    lock.click()
+    log, _ = same(viewer, case, known + new + 6)
+    assert log.locked_slices() == {0: {6}, 1: {20}}
+    expect(lock).to_have_attribute("aria-pressed", "true")
+    if shots := os.environ.get("SEGMEND_SCREENSHOTS"):
+        page.screenshot(path=f"{shots}/ohif-locked.png")
 
 
 TOKEN = "a-token-of-this-test"
