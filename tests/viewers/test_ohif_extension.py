@@ -26,10 +26,12 @@ from tests.io import dicoms
 from tests.server.running import http, in_thread, settings
 from tests.viewers.clients import DEMANDED, need
 from tests.viewers.ohif_page import CONFIG, GRIDS, SHAPE, STOCK, Viewer, ohif, scene
-from tests.viewers.test_archive import ENTRY, address  # noqa: F401 - a fixture
+from tests.viewers.orthanc import ENTRY
+from tests.viewers.test_archive import address  # noqa: F401 - a fixture
 from tests.web.driving import CHROMIUM
 
 PATIENCE = 240  # seconds: a network's first answer on a machine that is busy
+expect.set_options(timeout=1000 * PATIENCE)
 # The volume of a labelmap, by the files of its slices, with the file that is seen now.
 SEEN = "services.cornerstoneViewportService.getCornerstoneViewport(services.viewportGridService.getActiveViewportId())"
 MASKS = """() => {
@@ -73,7 +75,7 @@ class Extension(Viewer):
         self.panel.get_by_role("button", name=name, exact=True).click()
 
     def ready(self):
-        expect(self.panel.get_by_role("status")).to_contain_text("every mark is saved", timeout=1000 * PATIENCE)
+        expect(self.panel.get_by_role("status")).to_contain_text("every mark is saved")
         return self
 
     def at(self, uids, index):
@@ -237,7 +239,7 @@ def test_marks_undo_labels_and_the_next_place(running, page, grid):
     expect(viewer.panel.get_by_text("Where labels overlap")).to_be_visible()
 
     viewer.press("Next uncertain place")
-    expect(viewer.panel.get_by_role("status")).to_contain_text("uncertain", timeout=1000 * PATIENCE)
+    expect(viewer.panel.get_by_role("status")).to_contain_text("uncertain")
     with http(server.address) as client:
         place = client.get(f"api/sessions/{case.session}/uncertain").json()["place"]
     expect(page.locator(".segmend-place")).to_be_visible()
@@ -395,9 +397,9 @@ def test_a_series_of_a_pacs_is_fetched_marked_through_a_crash_and_saved(address,
 
         for life in range(3):
             server.kill()
-            expect(viewer.panel.get_by_role("status")).to_contain_text("Connection lost", timeout=1000 * PATIENCE)
+            expect(viewer.panel.get_by_role("status")).to_contain_text("Connection lost")
             viewer.click(uids, (3 + life, 28, 36))
-            expect(viewer.panel.get_by_role("status")).to_contain_text("waits", timeout=1000 * PATIENCE)
+            expect(viewer.panel.get_by_role("status")).to_contain_text("waits")
             server.start()
             viewer.ready()
             events, label_map = server.settled(session, 3 + life)
@@ -416,9 +418,9 @@ def test_a_series_of_a_pacs_is_fetched_marked_through_a_crash_and_saved(address,
 
         before = {one.uid for one in pacs.series(heads[0].StudyInstanceUID)}
         viewer.press("Hospital")
-        expect(viewer.panel.get_by_role("status")).to_contain_text("in the archive Hospital", timeout=1000 * PATIENCE)
+        expect(viewer.panel.get_by_role("status")).to_contain_text("in the archive Hospital")
         viewer.press("The viewer's archive")
-        expect(viewer.panel.get_by_role("status")).to_contain_text("in the viewer's archive", timeout=1000 * PATIENCE)
+        expect(viewer.panel.get_by_role("status")).to_contain_text("in the viewer's archive")
         saved = [one for one in pacs.series(heads[0].StudyInstanceUID) if one.uid not in before]
         assert [one.modality for one in saved] == ["SEG", "SEG"]
         for number, one in enumerate(saved):

@@ -18,8 +18,8 @@ import { displayed, type DisplaySet, fileOf, keyOf, type Managers, showing, slic
 
 const SAY = phrases.ohif;
 const ASK_MS = 500; // between two questions how far an import is
-const NOTICE_MS = 3000; // that a place is marked
 const USUAL_MM = 15; // that marks reach where they are to change the mask near them
+const RING = 28; // CSS pixels across
 const DRAWN = "CORNERSTONE_IMAGE_RENDERED"; // which Cornerstone tells a viewport's element
 const EMPTY: Folded = { done: [], undone: [], labels: [], locked: NONE };
 
@@ -62,6 +62,8 @@ export class Work {
   #run = 0; // counts what was begun, so that what comes late of an earlier one is left
   readonly #ends: (() => void)[] = [];
   readonly #badges = new Map<Element, HTMLElement>(); // on viewports whose slice is locked
+  readonly #rings = new Map<Element, HTMLElement>(); // round the uncertain place, on viewports that show it
+  #place: Index | null = null; // the uncertain place that was gone to, until the next mark
 
   constructor(
     readonly server: Server,
@@ -120,6 +122,7 @@ export class Work {
     this.opened.value = null;
     this.connected.value = false;
     this.tool.value = null;
+    this.#place = null;
     this.#look();
     this.#say(SAY.choose);
   }
@@ -225,6 +228,7 @@ export class Work {
       keep: () => undefined,
       accepted: (event, position, own) => {
         this.#events[position] = event;
+        if (event.event !== "defined" && event.event !== "slices_locked") this.#place = null;
         if (event.event === "defined") this.#defining.delete(event.label.value);
         if (!own) this.#others.add(position);
         if (!["prompted", "defined", "ordered", "slices_locked"].includes(event.event)) this.qualities.value = {};
@@ -338,7 +342,6 @@ export class Work {
 
   #sliceOf(viewport: Viewport, opened: Opened): Slice | null {
     const axis = this.#axisOf(viewport, opened);
-    if (opened.shape[axis] === 1) return null;
     if (viewport.setImageIdIndex === undefined) {
       const { index } = indexAt(opened.affine, opened.shape, viewport.getCamera().focalPoint);
       return { axis, number: index[axis] };
@@ -349,27 +352,28 @@ export class Work {
     return number < 0 ? null : { axis, number };
   }
 
-  /** See which slices are shown, and mark those that are locked. */
+  /** See which slices are shown, and mark those that are locked, and where the uncertain place is. */
   readonly #look = (): void => {
     const opened = this.opened.value;
     const active = this.managers.servicesManager.services.viewportGridService.getActiveViewportId();
     let seen: Slice | null = null;
     const locked = new Set<Element>();
+    const rings = new Map<Element, readonly [number, number]>();
     for (const [id, viewport] of opened === null ? [] : this.#viewports()) {
       const slice = this.#sliceOf(viewport, opened!);
       if (slice === null) continue;
       if (id === active) seen = slice;
+      if (this.#place?.[slice.axis] === slice.number) {
+        rings.set(viewport.element, viewport.worldToCanvas(toWorld(opened!.affine, this.#place)));
+      }
       if (isLocked(this.folded.value.locked, slice.axis, slice.number)) locked.add(viewport.element);
     }
     const before = this.slice.value;
     if (seen?.axis !== before?.axis || seen?.number !== before?.number) this.slice.value = seen;
-    for (const [element, badge] of this.#badges) {
-      if (locked.has(element)) continue;
-      badge.remove();
-      this.#badges.delete(element);
-    }
-    for (const element of locked) {
-      if (!this.#badges.has(element)) this.#badges.set(element, badgeOn(element));
+    keepOnly(this.#badges, locked, badgeOn);
+    keepOnly(this.#rings, rings, ringOn);
+    for (const [element, [x, y]] of rings) {
+      this.#rings.get(element)!.style.transform = `translate(${x - RING / 2}px, ${y - RING / 2}px)`;
     }
   };
 
@@ -434,8 +438,10 @@ export class Work {
       const found = await this.server.read<Uncertain>(
         `api/sessions/${opened.session}/uncertain?rank=${this.#rank + 1}`,
       );
+      this.#place = found.place;
       if (found.place === null) {
         this.#rank = -1;
+        this.#look();
         this.#say(found.rank > 0 ? SAY.nothingElse : SAY.nothing);
         return;
       }
@@ -445,7 +451,7 @@ export class Work {
     });
   }
 
-  /** Show a voxel in every viewport of the series, and mark where it is. */
+  /** Show a voxel in every viewport of the series; where it is is marked as soon as that is drawn. */
   #show(index: Index, { affine, slices }: Opened): void {
     const world = toWorld(affine, index);
     const key = sliceKey(...slices[index[0]]);
@@ -461,9 +467,7 @@ export class Work {
         viewport.render();
       }
     }
-    setTimeout(() => {
-      for (const viewport of this.#viewports().values()) notice(viewport, world);
-    }, 100); // when the slices are there
+    this.#look();
   }
 
   // Saving
@@ -512,16 +516,27 @@ function badgeOn(element: Element): HTMLElement {
   return badge;
 }
 
-/** Draw a ring round a place of the patient, for a moment. */
-function notice(viewport: Viewport, world: readonly [number, number, number]): void {
-  const [x, y] = viewport.worldToCanvas(world);
+/** Return a ring on a viewport, in its corner. */
+function ringOn(element: Element): HTMLElement {
   const ring = document.createElement("div");
   ring.className = "segmend-place";
   ring.style.cssText =
-    `position:absolute;left:${x - 14}px;top:${y - 14}px;width:28px;height:28px;border:2px solid #facc15;` +
+    `position:absolute;left:0;top:0;width:${RING}px;height:${RING}px;border:2px solid #facc15;` +
     "border-radius:50%;pointer-events:none;z-index:5;box-sizing:border-box";
-  viewport.element.append(ring);
-  setTimeout(() => {
-    ring.remove();
-  }, NOTICE_MS);
+  element.append(ring);
+  return ring;
+}
+
+/** Have something on these elements, and on no others. */
+function keepOnly(
+  there: Map<Element, HTMLElement>,
+  wanted: { has(element: Element): boolean; keys(): Iterable<Element> },
+  make: (element: Element) => HTMLElement,
+): void {
+  for (const [element, made] of there) {
+    if (wanted.has(element)) continue;
+    made.remove();
+    there.delete(element);
+  }
+  for (const element of wanted.keys()) if (!there.has(element)) there.set(element, make(element));
 }
