@@ -162,6 +162,30 @@ def test_where_an_answer_is_uncertain_until_the_mask_changes(server, plugin_path
     there.close()
 
 
+def test_a_mask_is_enough_once_marks_raise_its_expected_dice_no_more(server, plugin_path, local):
+    there = RemoteAnnotation.open(rooms(), server.address, method="content")
+    for annotation in (local("content"), there):
+        annotation.add_label("bar")
+        annotation.add_label("other")
+        told = []
+        for y in (1, 2, 3, 4):
+            annotation.mark(Click((1, y, 2)), 1)
+            annotation.lock_slices([0])  # changes no mask
+            told.append(annotation.is_enough(1))
+        assert told == [False, False, False, True] and not annotation.is_enough(2)
+        assert annotation.locked_slices == {0: {0}} and annotation.quality == 0.93
+        annotation.mark(Click((1, 4, 2)), 1)
+        assert annotation.quality == 0.93 and annotation.is_enough(1)  # nothing has changed, so it is no better
+        annotation.undo()
+        assert not annotation.is_enough(1)  # as on the annotator's page: what was said was said before that step
+    there.close()
+    unknown = local("flood")  # nobody knows how near its Dice is to the truth
+    unknown.add_label("bar")
+    for _ in range(4):
+        unknown.mark(Click((1, 2, 2)), 1)
+    assert unknown.expected(1) is None and not unknown.is_enough(1)
+
+
 def test_what_others_do_in_the_same_session_is_there_too(server, plugin_path):
     there = RemoteAnnotation.open(rooms(), server.address, method="flood")
     there.add_label("bar")

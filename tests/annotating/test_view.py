@@ -96,6 +96,26 @@ def test_everything_can_be_done_in_python_too(show):
         view.click(9, 9, 9)
 
 
+def test_how_far_marks_reach_and_slices_that_are_locked(show):
+    view = show(cube())
+    panel = view.panel
+    view.lock_slices([2, 3])
+    view.click(1, 2, 3)
+    mask = view.mask()
+    assert mask[1].any() and not mask[2].any()
+    assert panel.state()["locked"] == {0: [2, 3]} and panel.state()["enough"] is False
+    view.add(segmend.Click((4, 5, 7)), reach=segmend.Reach(axis=0))
+    np.testing.assert_array_equal(view.mask()[:4], mask[:4])
+    said = {"type": "mark", "prompt": {"kind": "click", "index": [0, 0, 0], "positive": True}, "reach": {"mm": 1.5}}
+    panel.take(said).result()
+    assert [event.reach for event in view.session.events if isinstance(event, segmend.Prompted)] == [
+        None, segmend.Reach(axis=0), segmend.Reach(mm=1.5)
+    ]  # fmt: skip
+    panel.take({"type": "lock", "plane": 0, "index": 3, "locked": False}).result()
+    panel.take({"type": "lock", "plane": 2, "index": 1}).result()
+    assert panel.state()["locked"] == {0: [2], view.panel.planes[2].axis: [1]}
+
+
 def test_what_cannot_be_shown_is_refused_in_a_sentence(show, monkeypatch):
     with pytest.raises(ShapeError, match="needs an array of 2, 3 or 4 axes"):
         show(np.zeros((1, 2, 3, 4, 5)))
@@ -156,7 +176,9 @@ def test_odd_messages_of_a_page_come_back_as_sentences_and_change_nothing(plugin
         {"type": "mark", "prompt": {"kind": "click", "index": [0, 99, 0]}}, {"type": "undo"}, {"type": "redo"},
         {"type": "mark", "label": 9, "prompt": {"kind": "click", "index": [0, 1, 1]}}, {"type": "remove", "event": 0},
         {"type": "remove", "event": 77}, {"type": "choose", "label": 9}, {"type": "rename", "label": 1, "name": " "},
-        {"type": "next"}, {"type": "delete", "label": 3},
+        {"type": "next"}, {"type": "delete", "label": 3}, {"type": "lock"}, {"type": "lock", "plane": 0, "index": 99},
+        {"type": "mark", "prompt": {"kind": "click", "index": [0, 1, 1]}, "reach": {"mm": -1}},
+        {"type": "mark", "prompt": {"kind": "click", "index": [0, 1, 1]}, "reach": "near"},
     ):  # fmt: skip
         told.clear()
         future = panel.take(message)

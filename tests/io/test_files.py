@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from segmend import io
@@ -232,3 +234,24 @@ def test_what_a_damaged_file_says_of_itself_breaks_no_sentence():
     assert str(SeriesInfo("1.2.82\n.0", "Abdo\x08men", "CT", "1 slice")) == "1.2.82 .0 (Abdo men, CT, 1 slice)"
     told = files._describe_imageless("SEG\x08\n" + "p" * 99, listing=False)
     assert told == "DICOM of modality SEG pppppppppppp without an image"
+
+
+@given(
+    kind=st.sampled_from(["uint8", "int8", "uint16", "int16", "uint32", "int32"]),
+    slope=st.sampled_from([1, -1, 3, -7, 1000, 65536]),
+    intercept=st.sampled_from([0, -1024, 1024, -32768, 65535, -3_000_000_000]),
+    seed=st.integers(0, 99),
+)
+def test_whole_numbers_stay_exact_when_they_are_scaled(kind: str, slope: int, intercept: int, seed: int) -> None:
+    ends = np.iinfo(kind)
+    drawn = np.random.default_rng(seed).integers(ends.min, ends.max, (3, 4), endpoint=True)
+    values = (drawn // (1 + 99 * (seed % 2))).astype(kind)  # sometimes few of the bits
+    exact = [[int(value) * slope + intercept for value in row] for row in values]
+
+    scaled = rescale(values, slope, intercept)
+
+    assert np.array_equal(rescale(values.copy(), slope, intercept, spare=True), scaled)
+    if scaled.dtype.kind != "f":
+        assert scaled.tolist() == exact
+    else:
+        np.testing.assert_allclose(scaled, np.array(exact, float), rtol=1e-6)

@@ -378,6 +378,41 @@ class TestParts:
         root = tmp_path / "blobs"
         assert flushed == [root / "cases" / "a", root / "cases", root]
 
+    def test_blobs_of_a_batch_are_durable_at_its_end(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        flushed: list[Path] = []
+        synced: list[str] = []
+        real = os.fsync
+
+        def flush(folder: Path) -> None:
+            flushed.append(folder)
+            assert len(synced) == 3  # a name behind what it names
+            flush_folder(folder)
+
+        def sync(descriptor: int) -> None:
+            name = Path(f"/dev/fd/{descriptor}").resolve().name
+            if name.endswith(".dcm"):
+                synced.append(name)
+            real(descriptor)
+
+        root = tmp_path / "blobs"
+        blobs = Blobs(str(root))
+        monkeypatch.setattr("segmend.store.blobs.flush_folder", flush)
+        monkeypatch.setattr(os, "fsync", sync)
+        with blobs.batch() as batch:
+            for name in ("one/1.dcm", "one/2.dcm", "3.dcm"):
+                with batch.writer(f"cases/a/{name}") as file:
+                    file.write(name.encode())
+                assert blobs.size(f"cases/a/{name}") == len(name)
+            assert not flushed and not synced
+        folder = root / "cases" / "a"
+        assert sorted(synced) == ["1.dcm", "2.dcm", "3.dcm"]
+        assert flushed == [folder / "one", folder, root / "cases", root]
+        flushed.clear()
+        synced.clear()
+        with pytest.raises(KeyError), blobs.batch() as batch, batch.writer("cases/b/1.dcm"):
+            raise KeyError  # of what writes
+        assert not flushed and blobs.keys("cases/b") == []
+
 
 def test_a_checksum_costs_little_beside_reading(tmp_path: Path) -> None:
     with Store.local(tmp_path) as store:

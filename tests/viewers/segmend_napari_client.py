@@ -138,6 +138,31 @@ class Window:
                 self.widget.remove.click()
         self.settle()
 
+    def reach(self, kind, mm=None):
+        """Choose how far marks may change the mask; return whether a distance can be entered."""
+        self.widget.reach.setCurrentText(kind)
+        if mm is not None:
+            self.widget.reach_mm.setValue(mm)
+        return not self.widget.reach_mm.isHidden()
+
+    def look(self, index, order=None):
+        """Show a voxel, with these axes behind each other; return which slice the panel takes it for."""
+        if order is not None:
+            self.viewer.dims.order = tuple(order)
+        self.show(index)
+        return self.widget.shown_slice
+
+    def lock(self):
+        """Press the lock of the slice that is shown."""
+        self.widget.lock.click()
+        self.settle()
+        return [self.widget.lock.isChecked(), self.widget.lock.text()]
+
+    def told(self):
+        """Return what a person was told was refused, and forget it."""
+        words, self.warnings[:] = list(self.warnings), []
+        return words
+
     def label(self, name):
         self.widget.labels.setCurrentIndex(self.widget.labels.findText(name))
         self.settle()
@@ -152,6 +177,7 @@ class Window:
             "clicks": np.asarray(widget._clicks.layer.data).tolist(),
             "shapes": [[str(kind), shapes.data[n].tolist()] for n, kind in enumerate(shapes.shape_type)],
             "undo": widget.undo.isEnabled(),
+            "locked": widget.lock.isChecked(),
             "redo": widget.redo.isEnabled(),
             "events": [mark.event for mark in widget.annotation.marks],
             "layers": [layer.name for layer in self.viewer.layers],

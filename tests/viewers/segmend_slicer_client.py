@@ -67,8 +67,18 @@ class Scene:
     def add_segment(self, name):
         return self.annotator.add_segment(name)
 
-    def click(self, segment, point, positive=True):
-        return self.annotator.click(segment, point, positive)
+    def click(self, segment, point, positive=True, reach="whole", mm=15):
+        return self.annotator.click(segment, point, positive, self.module.reach_of(reach, mm))
+
+    def slice_at(self, matrix):
+        return self.annotator.slice_at(self._matrix(matrix))
+
+    def lock(self, axis, number, locked=True):
+        self.annotator.lock(axis, number, locked)
+        return self.annotator.is_locked(axis, number)
+
+    def quality(self, label):
+        return [self.annotator.session.quality, self.annotator.session.is_enough(label)]
 
     def markups(self, segment, kind, points, positive=True, size=None):
         """Put down a node of markups as a person would, and use it as a mark."""

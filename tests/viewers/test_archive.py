@@ -1,10 +1,6 @@
 """A real PACS, Orthanc: series are fetched from it, masks sent to it, and read back by another library."""
 
 import json
-import os
-import signal
-import socket
-import subprocess
 import time
 
 import highdicom
@@ -24,53 +20,14 @@ from segmend.store import Store
 from tests.server.dicom import slices
 from tests.server.running import http, in_thread, settings
 from tests.viewers.clients import VIEWERS, need
-
-ENTRY = "ada:secret-word"
+from tests.viewers.orthanc import ENTRY, orthanc
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     home = need(VIEWERS / "orthanc" / "usr", "Orthanc")
-    folder = tmp_path_factory.mktemp("orthanc")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    plugin = home / "share/orthanc/plugins/libOrthancDicomWeb.so"
-    (folder / "orthanc.json").write_text(
-        json.dumps(
-            {
-                "StorageDirectory": str(folder / "files"),
-                "IndexDirectory": str(folder / "files"),
-                "HttpPort": port,
-                "DicomServerEnabled": False,
-                "RemoteAccessAllowed": False,  # it listens everywhere, and answers this machine alone
-                "AuthenticationEnabled": True,
-                "RegisteredUsers": dict([ENTRY.split(":")]),
-                "Plugins": [str(plugin)],
-                "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
-            }
-        )
-    )
-    libraries = ":".join(str(place) for place in home.parent.glob("**/lib/*-linux-gnu"))
-    words = next(home.glob("share/libdcmtk*/dicom.dic"))
-    environment = {**os.environ, "LD_LIBRARY_PATH": libraries, "DCMDICTPATH": str(words)}
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [home / "sbin/Orthanc", folder / "orthanc.json"], stdout=log, stderr=log, env=environment, cwd=folder
-        )
-    address = f"http://127.0.0.1:{port}/dicom-web"
-    try:
-        for _ in range(300):
-            assert process.poll() is None, (folder / "log").read_text()
-            try:
-                Archive(address, credentials=ENTRY).studies(limit=1)
-                break
-            except ArchiveError:
-                time.sleep(0.1)
+    with orthanc(home, tmp_path_factory.mktemp("orthanc")) as (address, _):
         yield address
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
 
 
 @pytest.fixture(scope="module")

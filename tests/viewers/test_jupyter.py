@@ -17,6 +17,7 @@ from playwright.sync_api import sync_playwright
 from segmend.annotating import LocalAnnotation
 from segmend.core.image import Box
 from segmend.core.prompts import Click
+from segmend.core.reach import Reach
 from segmend.io import open_image
 from tests.viewers.clients import VIEWERS, need, own_paths, python_of
 from tests.web.driving import CHROMIUM
@@ -137,11 +138,25 @@ def test_an_image_is_marked_in_jupyterlab_and_its_mask_is_there_for_the_next_cel
         page.keyboard.press("Control+y")
         settled(7)
         assert view("return view.labelAt([4, 27, 33]);") == 2
+        root.get_by_role("button", name="Lock slice").click()
+        settled(8)
+        assert view("return view.state().locked[0];") == [4]
+        root.get_by_label("Changes").select_option("near")
+        root.get_by_title("Distance in mm").fill("3")
+        root.get_by_title("Distance in mm").press("Enter")
+        view("view.show(0, 5);")
+        until(lambda: view("return view.settled();"))
+        assert root.get_by_role("button", name="Lock slice").get_attribute("aria-pressed") == "false"
+        root.get_by_role("button", name="Click", exact=True).click()
+        page.mouse.click(*place([5, 13, 13]), button="right")
+        settled(9)
+        view("view.show(0, 4);")
+        until(lambda: view("return view.settled();"))
         if keep := os.environ.get("SEGMEND_KEEP_PICTURES"):
             page.screenshot(path=str(Path(keep, "jupyterlab.png")))
         page.locator(".jp-Cell").nth(1).locator(".cm-content").click()
         page.keyboard.press("Shift+Enter")
-        page.get_by_text("saved 3 marks").wait_for()
+        page.get_by_text("saved 4 marks").wait_for()
         page.keyboard.press("Control+s")
         until(lambda: "image/png" in (folder / "work.ipynb").read_text())
         assert {url.split("/")[2] for url in asked if url.startswith("http")} == {address.split("/")[2]}
@@ -152,5 +167,7 @@ def test_an_image_is_marked_in_jupyterlab_and_its_mask_is_there_for_the_next_cel
     twin.mark(Click((4, 3, 40), positive=False), 1)
     twin.add_label()
     twin.mark(Box((4, 18, 24), (5, 36, 42)), 2)
+    twin.lock_slices([4])
+    twin.mark(Click((5, 13, 13), positive=False), 2, reach=Reach(mm=3.0))
     np.testing.assert_array_equal(np.load(folder / "mask.npy"), twin.map)
     assert all((twin.map == label).sum() > 500 for label in (1, 2))

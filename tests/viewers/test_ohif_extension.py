@@ -17,6 +17,7 @@ from playwright.sync_api import TimeoutError as Late
 from playwright.sync_api import expect, sync_playwright
 
 from segmend.core.layers import flattened
+from segmend.core.reach import Reach
 from segmend.core.session import Canvas
 from segmend.io import images, read_mask
 from segmend.io.dicomweb import Archive
@@ -25,10 +26,12 @@ from tests.io import dicoms
 from tests.server.running import http, in_thread, settings
 from tests.viewers.clients import DEMANDED, need
 from tests.viewers.ohif_page import CONFIG, GRIDS, SHAPE, STOCK, Viewer, ohif, scene
-from tests.viewers.test_archive import ENTRY, address  # noqa: F401 - a fixture
+from tests.viewers.orthanc import ENTRY
+from tests.viewers.test_archive import address  # noqa: F401 - a fixture
 from tests.web.driving import CHROMIUM
 
 PATIENCE = 240  # seconds: a network's first answer on a machine that is busy
+expect.set_options(timeout=1000 * PATIENCE)
 # The volume of a labelmap, by the files of its slices, with the file that is seen now.
 SEEN = "services.cornerstoneViewportService.getCornerstoneViewport(services.viewportGridService.getActiveViewportId())"
 MASKS = """() => {
@@ -72,7 +75,7 @@ class Extension(Viewer):
         self.panel.get_by_role("button", name=name, exact=True).click()
 
     def ready(self):
-        expect(self.panel.get_by_role("status")).to_contain_text("every mark is saved", timeout=1000 * PATIENCE)
+        expect(self.panel.get_by_role("status")).to_contain_text("every mark is saved")
         return self
 
     def at(self, uids, index):
@@ -236,7 +239,7 @@ def test_marks_undo_labels_and_the_next_place(running, page, grid):
     expect(viewer.panel.get_by_text("Where labels overlap")).to_be_visible()
 
     viewer.press("Next uncertain place")
-    expect(viewer.panel.get_by_role("status")).to_contain_text("uncertain", timeout=1000 * PATIENCE)
+    expect(viewer.panel.get_by_role("status")).to_contain_text("uncertain")
     with http(server.address) as client:
         place = client.get(f"api/sessions/{case.session}/uncertain").json()["place"]
     expect(page.locator(".segmend-place")).to_be_visible()
@@ -244,6 +247,57 @@ def test_marks_undo_labels_and_the_next_place(running, page, grid):
     assert case.uids.index(current) == place[0]
     if grid == "oblique" and (shots := os.environ.get("SEGMEND_SCREENSHOTS")):
         page.screenshot(path=f"{shots}/ohif.png")
+
+
+def test_how_far_marks_reach_and_slices_that_are_locked(running, page):
+    _, origin, cases = running
+    case = cases["oblique"]
+    viewer = Extension(page, origin).begin(case.study).ready()
+    known = len(case.settled(0)[0].events)
+    new = 1 if known else 2  # the first mark brings its label
+    viewer.click(case.uids, (3, 15, 12))
+    log, before = same(viewer, case, known + new)
+    assert log.events[-1].reach is None
+
+    viewer.panel.get_by_label("Changes").select_option("slice")
+    viewer.click(case.uids, (6, 2, 2))
+    log, after = same(viewer, case, known + new + 1)
+    assert log.events[-1].reach == Reach(axis=0)
+    np.testing.assert_array_equal(np.delete(after, 6, axis=0), np.delete(before, 6, axis=0))
+    viewer.panel.get_by_label("Changes").select_option("near")
+    viewer.panel.get_by_label("Reach in mm").fill("4")
+    viewer.click(case.uids, (6, 36, 4))
+    log, after = same(viewer, case, known + new + 2)
+    assert log.events[-1].reach == Reach(mm=4.0)
+
+    lock = viewer.panel.get_by_role("button", name="Lock the slice that is shown")
+    lock.click()
+    log, _ = same(viewer, case, known + new + 3)
+    assert log.locked_slices() == {0: {6}}
+    expect(page.locator(".segmend-locked")).to_be_visible()
+    expect(lock).to_have_attribute("aria-pressed", "true")
+    viewer.click(case.uids, (6, 15, 12))
+    expect(viewer.panel.get_by_role("status")).to_contain_text("This slice is locked")
+    viewer.panel.get_by_label("Changes").select_option("whole")
+    viewer.click(case.uids, (5, 30, 36))
+    expect(lock).to_have_attribute("aria-pressed", "false")  # of the slice that is shown now
+    expect(page.locator(".segmend-locked")).to_have_count(0)
+    _, beside = same(viewer, case, known + new + 4)
+    np.testing.assert_array_equal(beside[6], after[6])
+
+    page.evaluate("() => commandsManager.run('setHangingProtocol', { protocolId: 'mpr' })")
+    viewer.wait(MPR)
+    viewer.panel.get_by_label("Changes").select_option("slice")
+    page.mouse.click(*page.evaluate(CORONAL, [10, 20, 3])["at"])
+    log, coronal = same(viewer, case, known + new + 5)
+    assert log.events[-1].reach == Reach(axis=1) and log.events[-1].prompt.index[1] == 20
+    np.testing.assert_array_equal(np.delete(coronal, 20, axis=1), np.delete(beside, 20, axis=1))
+    lock.click()
+    log, _ = same(viewer, case, known + new + 6)
+    assert log.locked_slices() == {0: {6}, 1: {20}}
+    expect(lock).to_have_attribute("aria-pressed", "true")
+    if shots := os.environ.get("SEGMEND_SCREENSHOTS"):
+        page.screenshot(path=f"{shots}/ohif-locked.png")
 
 
 TOKEN = "a-token-of-this-test"
@@ -343,9 +397,9 @@ def test_a_series_of_a_pacs_is_fetched_marked_through_a_crash_and_saved(address,
 
         for life in range(3):
             server.kill()
-            expect(viewer.panel.get_by_role("status")).to_contain_text("Connection lost", timeout=1000 * PATIENCE)
+            expect(viewer.panel.get_by_role("status")).to_contain_text("Connection lost")
             viewer.click(uids, (3 + life, 28, 36))
-            expect(viewer.panel.get_by_role("status")).to_contain_text("waits", timeout=1000 * PATIENCE)
+            expect(viewer.panel.get_by_role("status")).to_contain_text("waits")
             server.start()
             viewer.ready()
             events, label_map = server.settled(session, 3 + life)
@@ -364,9 +418,9 @@ def test_a_series_of_a_pacs_is_fetched_marked_through_a_crash_and_saved(address,
 
         before = {one.uid for one in pacs.series(heads[0].StudyInstanceUID)}
         viewer.press("Hospital")
-        expect(viewer.panel.get_by_role("status")).to_contain_text("in the archive Hospital", timeout=1000 * PATIENCE)
+        expect(viewer.panel.get_by_role("status")).to_contain_text("in the archive Hospital")
         viewer.press("The viewer's archive")
-        expect(viewer.panel.get_by_role("status")).to_contain_text("in the viewer's archive", timeout=1000 * PATIENCE)
+        expect(viewer.panel.get_by_role("status")).to_contain_text("in the viewer's archive")
         saved = [one for one in pacs.series(heads[0].StudyInstanceUID) if one.uid not in before]
         assert [one.modality for one in saved] == ["SEG", "SEG"]
         for number, one in enumerate(saved):

@@ -10,6 +10,7 @@ from PIL import Image as Picture
 from segmend.annotating import LocalAnnotation
 from segmend.core.image import Box, Image
 from segmend.core.prompts import Click, Lasso, Stroke
+from segmend.core.reach import Reach
 from segmend.core.session import Canvas, Prompted
 from tests.server.running import in_thread, settings
 from tests.viewers.clients import SegmendNapari
@@ -156,6 +157,43 @@ def test_marks_at_a_server_are_events_of_its_session(napari, server, tmp_path, b
     napari.do("press", name="redo")
     np.testing.assert_array_equal(napari.map, shown())
     assert not napari.do("seen")["in_main_thread"]
+
+
+def test_how_far_marks_reach_and_slices_that_are_locked(napari, tmp_path, blobs):
+    np.save(tmp_path / "scan.npy", blobs)
+    affine = napari.do("open", npy=str(tmp_path / "scan.npy"), scale=SCALE)
+    twin = LocalAnnotation(Image(blobs[None], np.array(affine), axes="zyx"), method="geos")
+    twin.add_label("object")
+
+    def check(prompt, reach=None):
+        twin.mark(prompt, 1, reach=reach)
+        np.testing.assert_array_equal(napari.map, twin.map)
+
+    assert napari.do("reach", kind="only in its slice") is False
+    assert napari.do("look", index=[4, 13, 13]) == [0, 4]
+    napari.do("point", at=[4, 13, 13])
+    check(Click((4, 13, 13)), Reach(axis=0))
+    assert set(np.argwhere(twin.map)[:, 0]) == {4}
+    assert napari.do("lock") == [True, "Slice locked"]
+    twin.lock_slices([4])
+    assert napari.do("look", index=[5, 13, 13]) == [0, 5] and not napari.do("seen")["locked"]
+    assert napari.do("reach", kind="near the mark", mm=6) is True
+    napari.do("point", at=[5, 13, 13])
+    check(Click((5, 13, 13)), Reach(mm=6.0))
+    napari.do("reach", kind="as far as needed")
+    napari.do("point", at=[6, 27, 33])
+    check(Click((6, 27, 33)))
+    assert napari.do("look", index=[6, 20, 13], order=[1, 0, 2]) == [1, 20]
+    napari.do("reach", kind="only in its slice")
+    napari.do("point", at=[6, 20, 33], positive=False)
+    check(Click((6, 20, 33), positive=False), Reach(axis=1))
+    napari.do("look", index=[4, 20, 13], order=[0, 1, 2])
+    assert napari.do("seen")["locked"] and napari.do("seen")["warnings"] == []
+    napari.do("point", at=[4, 27, 33])  # is refused, and shown no longer
+    [words] = napari.do("told")
+    assert "Slice 4 across axis 0 is locked" in words and [4, 27, 33] not in napari.do("seen")["clicks"]
+    assert napari.do("lock") == [False, "Lock this slice"]
+    keep(napari, tmp_path, "segmend-napari-locked.png")
 
 
 def test_a_picture_its_uncertainty_and_where_to_look_next(napari, tmp_path):

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from segmend.core.prompts import Box, Click, Stroke
+from segmend.core.reach import Reach
 from segmend.core.session import Canvas, Prompted
+from tests.annotating.test_annotation import plugin_path  # noqa: F401 - a fixture
 from tests.server.running import Client as Person
 from tests.server.running import Process, clicked, in_thread, install_plugin, settings
 from tests.viewers.clients import VIEWERS, Client, need, python_of
@@ -102,6 +104,69 @@ def test_marks_on_a_slanted_volume_become_segments_at_their_places(slicer, serve
     answer = slicer.ask("click", segment=first, point=at(-9, 0, 0))
     assert answer == {"error": "SceneError", "words": "This point is outside the volume."}
     assert (slicer.do("state")["below"] is None) is (parent is None)
+
+
+@pytest.mark.parametrize("parent", [None, MOVED])
+def test_how_far_marks_reach_and_slices_that_are_locked(slicer, server, tmp_path, parent):
+    store = server.config.app.state.shared.store
+    image, _ = scan()
+    np.save(tmp_path / "scan.npy", image.voxels[0])
+    above = np.eye(4) if parent is None else parent
+    slicer.do(
+        "volume", npy=str(tmp_path / "scan.npy"), matrix=image.affine[:, [2, 1, 0, 3]].tolist(),
+        parent=None if parent is None else parent.tolist(),
+    )  # fmt: skip
+    session = slicer.do("begin", address=server.address.split("?")[0], token="a-token-of-the-server")
+    segment = slicer.do("add_segment", name="liver")
+
+    def at(*voxel):
+        return (above @ [*image.to_mm(voxel), 1])[:3].tolist()
+
+    def view(axis, sign, *voxel):
+        """The matrix of a view along an axis of the volume, through a voxel and far off to a side."""
+        matrix = np.eye(4)
+        ahead = np.array(at(*np.eye(3)[axis])) - at(0, 0, 0)
+        beside = np.array(at(*np.eye(3)[axis - 1])) - at(0, 0, 0)
+        matrix[:3, 2] = sign * ahead / np.linalg.norm(ahead)
+        beside -= matrix[:3, 2] * (matrix[:3, 2] @ beside)
+        matrix[:3, 3] = np.array(at(*voxel)) + 50 * beside
+        return matrix.tolist()
+
+    for axis, voxel in enumerate([(7, 3, 5), (2, 9, 4), (3, 8, 11)]):
+        for sign in (1, -1):
+            assert slicer.do("slice_at", matrix=view(axis, sign, *voxel)) == [axis, voxel[axis]]
+    assert slicer.do("slice_at", matrix=view(0, 1, 90, 3, 5)) is None
+
+    slicer.do("click", segment=segment, point=at(5, 10, 8), reach="slice")
+    label_map = check(slicer, store, session, tmp_path)
+    assert set(np.argwhere(label_map)[:, 0]) == {5}
+    assert slicer.do("lock", axis=0, number=5) is True
+    slicer.do("click", segment=segment, point=at(6, 10, 8), reach="near", mm=6)
+    slicer.do("click", segment=segment, point=at(6, 12, 8), reach="part")
+    after = check(slicer, store, session, tmp_path)
+    np.testing.assert_array_equal(after[5], label_map[5])
+    log = store.session(session)
+    reaches = [event.reach for event in log.events if isinstance(event, Prompted)]
+    assert reaches == [Reach(axis=0), Reach(mm=6.0), Reach(part=True)] and log.locked_slices() == {0: {5}}
+    words = slicer.ask("click", segment=segment, point=at(5, 12, 8))["words"]
+    assert words == "Slice 5 across axis 0 is locked; unlock to change the mask there."
+    assert slicer.do("lock", axis=0, number=5, locked=False) is False
+    assert slicer.do("quality", label=1) == [None, False]  # nobody knows how near this method's is to the truth
+
+
+def test_a_mask_is_enough_when_its_expected_dice_rises_no_more(slicer, tmp_path, plugin_path):  # noqa: F811
+    with in_thread(settings(tmp_path / "data", method="content", read_apart=False)) as running:
+        np.save(tmp_path / "scan.npy", np.zeros((4, 6, 8), np.int16))
+        slicer.do("volume", npy=str(tmp_path / "scan.npy"), matrix=np.eye(4).tolist())
+        slicer.do("begin", address=running.address.split("?")[0])
+        segment = slicer.do("add_segment", name="bar")
+        told = []
+        for x in range(4):
+            slicer.do("click", segment=segment, point=[x, 2, 2])
+            told.append(slicer.do("quality", label=1))
+        slicer.do("undo")
+        told.append(slicer.do("quality", label=1))
+    assert told == [[0.8, False], [0.93, False], [0.935, False], [0.93, True], [None, False]]
 
 
 def test_points_that_a_person_places_and_deletes_are_marks(slicer, server, tmp_path):

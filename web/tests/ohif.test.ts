@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Affine, Index } from "../src/geometry";
 import { flatAxis } from "../src/ohif/drawing";
 import { overlapping } from "../src/ohif/shown";
-import { indexAt, toVoxel, toWorld } from "../src/ohif/place";
+import { axisAcross, indexAt, toVoxel, toWorld } from "../src/ohif/place";
 
 /** Slanted, sheared, with unequal steps: a tilted gantry. */
 const AFFINE: Affine = [
@@ -34,6 +34,21 @@ describe("a place of the patient", () => {
   it("belongs to the nearest voxel, and says when that is not under it", () => {
     expect(indexAt(AFFINE, SHAPE, toWorld(AFFINE, [2.4, 5.6, 0.4]))).toEqual({ index: [2, 6, 0], inside: true });
     expect(indexAt(AFFINE, SHAPE, toWorld(AFFINE, [-3, 9, 8.2]))).toEqual({ index: [0, 6, 8], inside: false });
+  });
+});
+
+describe("a view of the patient", () => {
+  it("lies across the axis of the grid that leads most straight through it", () => {
+    const along = (axis: number): [number, number, number] => {
+      const [right, front, up] = [AFFINE[0][axis], AFFINE[1][axis], AFFINE[2][axis]];
+      const length = Math.hypot(right, front, up);
+      return [-right / length, -front / length, up / length];
+    };
+    for (const axis of [0, 1, 2]) {
+      expect(axisAcross(AFFINE, along(axis))).toBe(axis);
+      expect(axisAcross(AFFINE, along(axis).map((part) => -part) as [number, number, number])).toBe(axis);
+    }
+    expect(axisAcross(AFFINE, [1, 0, 0])).toBe(2); // sagittal: its rows lead most to the right, however short their steps
   });
 });
 

@@ -12,7 +12,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadab
 from slicer.util import VTKObservationMixin
 
 from SegmendLib.client import ServerError
-from SegmendLib.logic import SceneError, begin
+from SegmendLib.logic import NEAR, PART, SLICE, WHOLE, SceneError, begin, reach_of
 from SegmendLib.points import Points
 
 ADDRESS = "Segmend/address"  # in Slicer's settings
@@ -100,6 +100,26 @@ class SegmendWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             place.placeButton().show()
             self.places[sign] = place
             form.addRow(words, place)
+        self.reach = qt.QComboBox()
+        for kind, words in (
+            (WHOLE, _("as far as needed")), (NEAR, _("near the mark")), (SLICE, _("only in its slice of the scan")),
+            (PART, _("only its connected part")),
+        ):  # fmt: skip
+            self.reach.addItem(words, kind)
+        self.reach.toolTip = _("How far a mark may change the mask")
+        self.reach_mm = qt.QSpinBox()
+        self.reach_mm.minimum, self.reach_mm.maximum, self.reach_mm.value = 1, 200, 15
+        self.reach_mm.suffix = " mm"
+        self.reach_mm.enabled = False
+        self.reach.connect("currentIndexChanged(int)", lambda _number: self._enable())
+        far = qt.QHBoxLayout()
+        far.addWidget(self.reach)
+        far.addWidget(self.reach_mm)
+        form.addRow(_("Changes"), far)
+        self.lock = self._button(
+            _("Lock or unlock the slice of the red view"), _("No mask changes in a locked slice"), self._on_lock
+        )
+        form.addRow(self.lock)
         self.markup = slicer.qMRMLNodeComboBox()
         self.markup.nodeTypes = ["vtkMRMLMarkupsROINode", "vtkMRMLMarkupsCurveNode", "vtkMRMLMarkupsLineNode"]
         self.markup.addEnabled = self.markup.removeEnabled = False
@@ -136,8 +156,10 @@ class SegmendWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _enable(self):
         there = self.annotator is not None
         session = self.annotator.session if there else None
-        for part in (self.segment, self.add, self.markup, self.use, self.next, self.refresh, *self.places.values()):
+        parts = (self.segment, self.add, self.markup, self.use, self.next, self.refresh, self.reach, self.lock)
+        for part in (*parts, *self.places.values()):
             part.enabled = there
+        self.reach_mm.enabled = there and self.reach.currentData == NEAR
         self.undo.enabled = there and bool(session.done)
         self.redo.enabled = there and bool(session.undone)
 
@@ -201,7 +223,8 @@ class SegmendWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                     self.annotator.remove(event)
                 for name, point in points.added().items():
                     try:
-                        points.keep(name, self.annotator.click(segment_id, point, points.positive))
+                        event = self.annotator.click(segment_id, point, points.positive, self._reach())
+                        points.keep(name, event)
                     except (SceneError, ServerError):
                         points.drop(name)
                         raise
@@ -211,7 +234,26 @@ class SegmendWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _on_use(self):
         node, positive = self.markup.currentNode(), self.markup_is_object.checked
         if node is not None:
-            self._attempt(lambda: self.annotator.mark_by(self.segment.currentSegmentID(), node, positive))
+            segment_id = self.segment.currentSegmentID()
+            self._attempt(lambda: self.annotator.mark_by(segment_id, node, positive, self._reach()))
+
+    def _reach(self):
+        return reach_of(self.reach.currentData, self.reach_mm.value)
+
+    def _on_lock(self):
+        view = slicer.app.layoutManager().sliceWidget("Red").sliceLogic().GetSliceNode()
+
+        def work():
+            found = self.annotator.slice_at(view.GetSliceToRAS())
+            if found is None:
+                raise SceneError(_("The red view shows no slice of the volume."))
+            axis, number = found
+            locked = not self.annotator.is_locked(axis, number)
+            self.annotator.lock(axis, number, locked)
+            words = _("Slice {number} is locked.") if locked else _("Slice {number} is unlocked.")
+            self.status.text = words.format(number=number)
+
+        self._attempt(work, keep_status=True)
 
     def _on_add(self):
         def work():
@@ -263,8 +305,15 @@ class SegmendWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._busy = busy
             self._enable()
         if self.annotator is not None and not keep_status and not self.status.text:
-            quality = self.annotator.session.quality
-            self.status.text = "" if quality is None else _("Expected Dice: {value:.2f}").format(value=quality)
+            self.status.text = self._words_of_quality()
+
+    def _words_of_quality(self):
+        session, segment_id = self.annotator.session, self.segment.currentSegmentID()
+        if session.quality is None:
+            return ""
+        words = _("Expected Dice: {value:.2f}").format(value=session.quality)
+        labels = [label for label, known in self.annotator.segments.items() if known == segment_id]
+        return words + _("; marks raise it no more") if labels and session.is_enough(labels[0]) else words
 
 
 def _wait(seconds):

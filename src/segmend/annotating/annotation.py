@@ -19,6 +19,7 @@ from segmend.core.prompts import Prompt
 from segmend.core.reach import Reach
 from segmend.core.session import (
     PALETTE,
+    Arranging,
     Colour,
     Defined,
     Deleted,
@@ -34,6 +35,12 @@ from segmend.core.session import (
 from segmend.errors import PromptError
 
 Levels = NDArray[np.uint8]  # [z y x] of a box: uncertainty, 0 (sure) to 255
+# The Dice below which no mask is called good enough.
+ENOUGH_DICE = 0.9
+# The Dice by which a mark raises what is expected of a mask, if it is taken to have bettered it.
+RISE_DICE = 0.01
+# Marks in a row that better nothing, after which a mask is good enough.
+ENOUGH_MARKS = 2
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,10 @@ class Annotation(ABC):
     @abstractmethod
     def quality(self) -> float | None:
         """The Dice that is expected of the mask answered last; None where nothing reliable is known of it."""
+
+    @abstractmethod
+    def expected(self, event: int) -> float | None:
+        """Return the Dice that was expected of the mask when this event was answered; None where nobody knows it."""
 
     @property
     @abstractmethod
@@ -99,6 +110,24 @@ class Annotation(ABC):
         found = self.layers.get(self.session.labels[label].layer)
         return np.zeros(self.shape, bool) if found is None else np.asarray(found == label)
 
+    def is_enough(self, label: int) -> bool:
+        """Tell whether the last marks have raised the Dice that is expected of a label no more, and it is high."""
+        expected: list[float] = []
+        session = self.session
+        for position in range(len(session.events) - 1, -1, -1):
+            event = session.events[position]
+            if isinstance(event, Arranging):
+                continue
+            if not isinstance(event, Prompted):
+                break  # the mask was changed in another way, and what was known is of another mask
+            if event.label != label:
+                continue
+            dice = self.expected(position)
+            if dice is None:
+                break
+            expected.append(dice)
+        return is_enough(expected[::-1])
+
     def check_label(self, label: int) -> None:
         """Raise PromptError unless a label is defined."""
         if label not in self.session.labels:
@@ -122,6 +151,11 @@ class Annotation(ABC):
     def mark(self, prompt: Prompt, label: int, *, overwrite: bool = False, reach: Reach | None = None) -> Box | None:
         """Put down a prompt on a label, and return the box in which the map changed; `reach` says how far it may."""
         return self.do(Prompted(prompt, label, self.method, overwrite=overwrite, reach=reach))
+
+    @property
+    def locked_slices(self) -> Mapping[int, frozenset[int]]:
+        """The numbers of the locked slices by the axis that they are across."""
+        return self.session.locked_slices()
 
     def lock_slices(self, slices: Iterable[int], *, axis: int = 0, locked: bool = True) -> None:
         """Let no mask change in these slices any longer, or again."""
@@ -151,6 +185,19 @@ class Annotation(ABC):
     def delete_label(self, label: int) -> Box | None:
         """Delete a label with its mask and its marks."""
         return self.do(Deleted(label))
+
+
+def is_enough(expected: Sequence[float]) -> bool:
+    """Tell whether the Dice that was expected of a mask after each mark, oldest first, is high and rises no more.
+
+    >>> is_enough([0.8, 0.93, 0.935]), is_enough([0.8, 0.93, 0.935, 0.93])
+    (False, True)
+    """
+    if len(expected) <= ENOUGH_MARKS:
+        return False
+    before = max(expected[:-ENOUGH_MARKS])
+    since = expected[-ENOUGH_MARKS:]
+    return before >= ENOUGH_DICE and since[-1] >= ENOUGH_DICE and all(dice - before < RISE_DICE for dice in since)
 
 
 def _colour(colour: Sequence[int] | None, value: int) -> Colour:

@@ -13,8 +13,8 @@ from threading import RLock
 from segmend import methods
 from segmend.annotating.annotation import Annotation, Levels
 from segmend.core.image import Box, Image, Index, LabelMap, MaskArray
-from segmend.core.segmenter import Given, Workspace
-from segmend.core.session import GIVEN, Arranging, Asking, Event, Prompted, Session
+from segmend.core.segmenter import Given, Method, Workspace
+from segmend.core.session import GIVEN, Arranging, Asking, Event, Patch, Prompted, Session
 from segmend.editing.keeping import EditedVoxels
 from segmend.errors import PromptError
 from segmend.runtime.engine import Device
@@ -66,10 +66,19 @@ class LocalAnnotation(Annotation):
     @property
     def quality(self) -> float | None:
         with self._lock:
-            if (2 if self.image.flat else 3) not in self._card.calibrated:
-                return None
             asked = [i for i in self._session.done if isinstance(self._session.events[i], Asking)]
-            return self._qualities.get(asked[-1]) if asked else None
+            return self._known(self._card, asked[-1]) if asked else None
+
+    def expected(self, event: int) -> float | None:
+        with self._lock:
+            asked = self._session.events[event]
+            if not isinstance(asked, Prompted) or asked.method == GIVEN:
+                return None
+            card = self._card if asked.method == self.method else methods.card(asked.method)
+            return self._known(card, event)
+
+    def _known(self, card: Method, event: int) -> float | None:
+        return self._qualities.get(event) if (2 if self.image.flat else 3) in card.calibrated else None
 
     @property
     def uncertainty(self) -> tuple[tuple[Box, Levels], ...]:
@@ -129,9 +138,18 @@ class LocalAnnotation(Annotation):
         self._session = session.answered(position, patch)
         self._draft_map.hold(position, patch, layer)
         self._draft_map.draft = None
-        self._qualities[position] = draft.quality
+        self._qualities[position] = self._told(draft.quality, patch, position, label)
         self._uncertainty_map = uncertainty_map if uncertainty_map.known else None
         return [box for box in boxes if box is not None]
+
+    def _told(self, quality: float | None, patch: Patch, position: int, label: int) -> float | None:
+        """Return the Dice to tell of an answer: one that left the mask as it was is no better than the one before."""
+        if patch.box.size or quality is None:
+            return quality
+        session = self._session
+        before = [i for i in session.done if i < position and isinstance(session.events[i], Asking)]
+        last = [self._qualities.get(i) for i in before if label_of(session, i) == label][-1:]
+        return None if not last or last[0] is None else min(last[0], quality)
 
     def _mask_of(self, label: int) -> MaskArray:
         return self._draft_map.previous(label, self._session.labels[label].layer)

@@ -5,10 +5,10 @@ beside it as bytes. Slices are answered at once, by whoever brings the message; 
 the order in which it came, by one thread, so that a notebook's kernel stays free. What is refused comes back as one
 sentence.
 
-From the page: `hello`; `slice` (plane, index, channel, view); `mark` (prompt as JSON, label); `undo`; `redo`; `remove`
-(event); `label` (name); `rename` (label, name); `choose` (label); `delete` (label); `next`. To the page: `state`;
-`slice`, with its pixels, its label map and its uncertainty; `changed`, where slices are to be asked for again; `go`
-(place); `look` (plane, index); `busy`; `error` (message).
+From the page: `hello`; `slice` (plane, index, channel, view); `mark` (prompt as JSON, label, reach); `lock` (plane,
+index, locked); `undo`; `redo`; `remove` (event); `label` (name); `rename` (label, name); `choose` (label); `delete`
+(label); `next`. To the page: `state`; `slice`, with its pixels, its label map and its uncertainty; `changed`, where
+slices are to be asked for again; `go` (place); `look` (plane, index); `busy`; `error` (message).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from segmend.annotating.annotation import Annotation, Levels
 from segmend.annotating.planes import Plane, planes
 from segmend.core.image import Box, Image, whole
 from segmend.core.prompts import from_json, is_positive, to_json
+from segmend.core.reach import reach_from_json
 from segmend.core.session import Defined, label_to_json
 from segmend.errors import PromptError, SegmendError
 
@@ -125,7 +126,12 @@ class Panel:
         match kind:
             case "mark":
                 prompt = from_json(message["prompt"])
-                return lambda: annotation.mark(prompt, int(message.get("label", self.label)))
+                reach = None if message.get("reach") is None else reach_from_json(message["reach"])
+                return lambda: annotation.mark(prompt, int(message.get("label", self.label)), reach=reach)
+            case "lock":
+                index = int(message["index"])
+                axis = self._check_slice(int(message["plane"]), index).axis
+                return lambda: annotation.lock_slices([index], axis=axis, locked=bool(message.get("locked", True)))
             case "undo":
                 return annotation.undo
             case "redo":
@@ -221,6 +227,8 @@ class Panel:
             "undo": self.annotation.can_undo,
             "redo": bool(session.undone),
             "quality": quality,
+            "enough": self.annotation.is_enough(self.label),
+            "locked": {axis: sorted(slices) for axis, slices in self.annotation.locked_slices.items()},
             "uncertain": self._uncertain.size > 0,
             "events": len(session.events),
         }

@@ -26,7 +26,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from segmend.annotating.annotation import Annotation, Levels
 from segmend.core.image import Box, Image, Index, LabelMap
-from segmend.core.session import Event, Prompted, Session, event_from_json, event_to_json
+from segmend.core.session import Arranging, Event, Prompted, Session, event_from_json, event_to_json
 from segmend.errors import PromptError, ServerError
 from segmend.io import write_image
 from segmend.server.sessions.wire import unpack, unpack_uncertainty
@@ -67,6 +67,7 @@ class RemoteAnnotation(Annotation):
         self._pending: tuple[int, ...] = ()
         self._quality: float | None = None
         self._method = ""  # that gave it
+        self._expected: dict[int, float] = {}  # by the event that was answered since the connection began
         self._uncertain: dict[int, list[tuple[Box, Levels]]] = {}  # by the event that was answered
         self._socket: ClientConnection | None = None
         self._connections = 0  # how often the server was reached
@@ -125,6 +126,13 @@ class RemoteAnnotation(Annotation):
     def quality(self) -> float | None:
         dimension = 2 if self.shape[0] == 1 else 3
         return self._quality if dimension in self._calibrated.get(self._method, ()) else None
+
+    def expected(self, event: int) -> float | None:
+        asked = self.session.events[event]
+        dimension = 2 if self.shape[0] == 1 else 3
+        if not isinstance(asked, Prompted) or dimension not in self._calibrated.get(asked.method, ()):
+            return None
+        return self._expected.get(event)
 
     @property
     def uncertainty(self) -> tuple[tuple[Box, Levels], ...]:
@@ -274,8 +282,12 @@ class RemoteAnnotation(Annotation):
                 self._pending = tuple(values["state"]["pending"])
                 self._answered.add(values["position"])
                 event = self.session.events[values["position"]]
+                if isinstance(event, Arranging):
+                    return  # which changes no mask
                 self._quality = values["quality"]
                 self._method = event.method if isinstance(event, Prompted) else ""
+                if values["quality"] is not None:
+                    self._expected[values["position"]] = values["quality"]
             case "error" if "position" in values:
                 self._withdrawn[values["position"]] = values["message"]
             case "error" if values.get("id") is not None:
@@ -288,6 +300,7 @@ class RemoteAnnotation(Annotation):
         self._pending = tuple(state["pending"])
         self._uncertain.clear()
         self._quality = None
+        self._expected.clear()
         self._accepted.clear()
         self._answered.clear()
         self._told = len(self._session.events)

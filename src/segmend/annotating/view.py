@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +22,7 @@ from segmend.annotating.local import LocalAnnotation
 from segmend.annotating.panel import Panel
 from segmend.core.image import Image, Index
 from segmend.core.prompts import Click, Prompt
+from segmend.core.reach import Reach
 from segmend.core.session import Session
 from segmend.errors import PromptError, SettingsError
 from segmend.io import open_image, to_nibabel, to_simpleitk
@@ -111,15 +112,25 @@ class View:
 
     # What can be done in Python too
 
-    def add(self, prompt: Prompt, label: int | str | None = None) -> None:
-        """Put down a prompt: a click, a stroke, a box, a lasso, a mask to begin with, ...; voxels are (z, y, x)."""
-        value = self._label(label)
-        self.panel.run(lambda: self.annotation.mark(prompt, value))
+    def add(self, prompt: Prompt, label: int | str | None = None, *, reach: Reach | None = None) -> None:
+        """Put down a prompt: a click, a stroke, a box, a lasso, a mask to begin with, ...; voxels are (z, y, x).
 
-    def click(self, *index: int, positive: bool = True, label: int | str | None = None) -> None:
+        `reach` says how far it may change the mask: `segmend.Reach(mm=10)`, `Reach(axis=0)`, `Reach(part=True)`.
+        """
+        value = self._label(label)
+        self.panel.run(lambda: self.annotation.mark(prompt, value, reach=reach))
+
+    def click(
+        self, *index: int, positive: bool = True, label: int | str | None = None, reach: Reach | None = None
+    ) -> None:
         """Click on a voxel (z, y, x), or (y, x) of a picture."""
         voxel: Index = self.image.voxel(*index)
-        self.add(Click(voxel, positive), label)
+        self.add(Click(voxel, positive), label, reach=reach)
+
+    def lock_slices(self, slices: Iterable[int], *, axis: int = 0, locked: bool = True) -> None:
+        """Let no mask change in these slices across an axis any longer, or again."""
+        numbers = tuple(slices)
+        self.panel.run(lambda: self.annotation.lock_slices(numbers, axis=axis, locked=locked))
 
     def add_label(self, name: str, colour: Sequence[int] | None = None) -> int:
         """Add a label, work on it from now on, and return its number."""

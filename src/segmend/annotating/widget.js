@@ -31,6 +31,12 @@ const TOOLS = [
   ["lasso", "Lasso", "Draw a line round a part"],
   ["remove", "Remove a mark", "Click on a mark to take it away"],
 ];
+const REACHES = [
+  ["whole", "as far as needed"],
+  ["near", "near the mark"],
+  ["slice", "only in its slice"],
+  ["part", "only its connected part"],
+];
 const HEIGHT = 440; // CSS pixels of the picture
 const REACH = 12; // CSS pixels round a mark in which a click is on it
 const FAR = 3; // voxels of dragging below which a box is taken for a slip
@@ -44,6 +50,8 @@ function render({ model, el }) {
   let tool = "click";
   let positive = true;
   let radius = 2;
+  let far = "whole"; // how far marks may change the mask
+  let farMm = 15; // the distance, where it is one
   let drawing = null; // what is being dragged: {tool, positive, points}
   let waiting = 0; // slices that were asked for and have not come
   let sent = 0; // changes that were sent
@@ -245,6 +253,17 @@ function render({ model, el }) {
     for (const mark of state.marks) drawMark(brush, mark, ratio);
     if (target) drawTarget(brush, ratio);
     if (drawing) drawDrawing(brush, ratio);
+    if (isLocked()) drawLocked(brush, ratio);
+  }
+
+  function drawLocked(brush, ratio) {
+    const { height, width, x, y, left, top } = fit();
+    brush.strokeStyle = brush.fillStyle = "#facc15";
+    brush.lineWidth = 2 * ratio;
+    brush.strokeRect(left, top, width * x, height * y);
+    brush.font = `${13 * ratio}px system-ui, sans-serif`;
+    [brush.textAlign, brush.textBaseline] = ["left", "top"];
+    brush.fillText("Slice locked", Math.max(left, 0) + 8 * ratio, Math.max(top, 0) + 8 * ratio);
   }
 
   function drawVoxels(brush) {
@@ -379,7 +398,7 @@ function render({ model, el }) {
       error.textContent = "There is no label to mark; add one first.";
     } else if (tool === "click") {
       target = null;
-      change({ type: "mark", label: state.label, prompt: { kind: "click", index, positive: sign } });
+      mark({ kind: "click", index, positive: sign });
     } else {
       drawing = { tool, positive: tool === "box" || sign, points: [index] };
       canvas.setPointerCapture(event.pointerId);
@@ -404,7 +423,7 @@ function render({ model, el }) {
     drawing = null;
     target = null;
     const prompt = promptOf(kind, sign, points);
-    if (prompt) change({ type: "mark", label: state.label, prompt });
+    if (prompt) mark(prompt);
     draw();
   });
 
@@ -413,6 +432,22 @@ function render({ model, el }) {
     draw();
   });
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+
+  function mark(prompt) {
+    change({ type: "mark", label: state.label, prompt, reach: reachOf(prompt) });
+  }
+
+  function reachOf(prompt) {
+    if (far === "near") return { mm: farMm };
+    if (far === "slice") return { axis: prompt.axis ?? plane().axis };
+    return far === "part" ? { part: true } : null;
+  }
+
+  const isLocked = () => (state.locked[plane().axis] ?? []).includes(look.index);
+
+  function lock() {
+    change({ type: "lock", plane: look.plane, index: look.index, locked: !isLocked() });
+  }
 
   function promptOf(kind, sign, points) {
     if (kind === "stroke") return { kind, points, positive: sign, radius };
@@ -508,6 +543,7 @@ function render({ model, el }) {
     else if (key === "arrowdown" || key === "pagedown") show(look.plane, look.index + 1);
     else if (key === "n") change({ type: "next" });
     else if (key === "x") positive = !positive;
+    else if (key === "u" && state.planes.length > 1) lock();
     else if (key === "escape" && drawing) drawing = null;
     else known = false;
     if (!known) return;
@@ -555,7 +591,31 @@ function render({ model, el }) {
       gap(),
       button("Undo", "Undo (Ctrl+Z)", () => press("undo"), { disabled: !state.undo }),
       button("Redo", "Redo (Ctrl+Y)", () => press("redo"), { disabled: !state.redo }),
+      gap(),
+      ...reachParts(),
     );
+  }
+
+  function reachParts() {
+    const words = element("label", "quiet");
+    const choice = document.createElement("select");
+    choice.title = "How far a mark may change the mask";
+    for (const [kind, text] of REACHES) {
+      if (kind !== "slice" || state.planes.length > 1) choice.append(new Option(text, kind, false, kind === far));
+    }
+    choice.addEventListener("change", () => {
+      far = choice.value;
+      fill();
+    });
+    words.append("Changes ", choice);
+    if (far !== "near") return [words];
+    const mm = document.createElement("input");
+    Object.assign(mm, { type: "number", min: 1, max: 200, step: 1, value: farMm, title: "Distance in mm" });
+    mm.addEventListener("change", () => {
+      farMm = Math.min(Math.max(Math.round(Number(mm.value)) || farMm, 1), 200);
+      mm.value = farMm;
+    });
+    return [words, mm, Object.assign(element("span", "quiet"), { textContent: "mm" })];
   }
 
   function fillLabels() {
@@ -608,9 +668,13 @@ function render({ model, el }) {
       slider.addEventListener("input", () => {
         look.index = Number(slider.value);
         ask();
+        below.querySelector("[title^='Lock']").setAttribute("aria-pressed", String(isLocked()));
         tell();
       });
       parts.push(slider);
+      parts.push(
+        button("Lock slice", "Lock the slice: no mask changes in it (U)", lock, { pressed: isLocked() }),
+      );
     }
     if (state.channels > 1) {
       const channels = document.createElement("select");
@@ -650,6 +714,7 @@ function render({ model, el }) {
     const words = [count > 1 ? `Slice ${look.index + 1} of ${count}` : ""];
     words.push(`${state.marks.length} ${state.marks.length === 1 ? "mark" : "marks"}`);
     if (state.quality !== null) words.push(`expected Dice ${state.quality.toFixed(2)}`);
+    if (state.enough && !busy) words.push("it rises no more");
     if (busy) words.push("working …");
     status.textContent = words.filter(Boolean).join(" · ");
   }

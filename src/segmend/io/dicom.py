@@ -10,7 +10,7 @@ info says, for lists of cases.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from io import BufferedReader, FileIO
@@ -509,20 +509,29 @@ def _even_step(heights: NDArray[np.float64]) -> tuple[float, int]:
 
 def _stack(planes: Sequence[Plane]) -> Numbers:
     """Return [c z y x] of planes of one size, rescaled."""
-    cache: tuple[Path, Numbers] | None = None
-    slices = []
-    for plane in planes:
-        if cache is None or cache[0] != plane.path:
-            cache = plane.path, _decode(plane)
-        slices.append(cache[1][plane.frame])
     scales = {plane.scale for plane in planes}
+    stacked: Numbers | None = None
+    for k, (plane, values) in enumerate(zip(planes, _slices(planes), strict=True)):
+        if len(scales) > 1:
+            values = (values * plane.scale[0] + plane.scale[1]).astype(np.float32)
+        if stacked is None:
+            stacked = np.empty((len(planes), *values.shape), values.dtype)
+        elif not np.can_cast(values.dtype, stacked.dtype):
+            stacked = stacked.astype(np.result_type(stacked, values))
+        stacked[k] = values
+    assert stacked is not None
     if len(scales) == 1:
-        stacked = rescale(np.stack(slices), *scales.pop())
-    else:
-        stacked = np.stack(
-            [(s * p.scale[0] + p.scale[1]).astype(np.float32) for s, p in zip(slices, planes, strict=True)]
-        )
+        stacked = rescale(stacked, *scales.pop(), spare=True)
     return np.ascontiguousarray(np.moveaxis(stacked, -1, 0))
+
+
+def _slices(planes: Sequence[Plane]) -> Iterator[Numbers]:
+    """Yield the stored numbers of planes, [y x sample]; a file of several is decoded once where they follow."""
+    path, values = None, np.empty(0)
+    for plane in planes:
+        if plane.path != path:
+            path, values = plane.path, _decode(plane)
+        yield values[plane.frame]
 
 
 def _decode(plane: Plane) -> Numbers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -48,8 +49,10 @@ def check_finite(values: Numbers, name: str) -> Numbers:
     return values
 
 
-def rescale(values: Numbers, slope: float, intercept: float) -> Numbers:
+def rescale(values: Numbers, slope: float, intercept: float, *, spare: bool = False) -> Numbers:
     """Return slope * values + intercept: whole numbers where nothing is lost by it, else floats.
+
+    With `spare` the values are not needed any more, and are overwritten where that saves memory.
 
     >>> rescale(np.array([0, 4095], np.uint16), 1, -1024)
     array([-1024,  3071], dtype=int16)
@@ -59,11 +62,25 @@ def rescale(values: Numbers, slope: float, intercept: float) -> Numbers:
     if slope == 1 and intercept == 0:
         return values
     kind = _rescaled_type(values, slope, intercept)
-    out = np.empty(values.shape, kind)
-    wide = np.int64 if kind.kind in "ui" else np.float64
-    for k, part in enumerate(values):  # part by part: the wide copies stay small
-        out[k] = part.astype(wide) * wide(slope) + wide(intercept)
+    whole = kind.kind in "ui" and values.dtype.itemsize == kind.itemsize
+    out = values.view(kind) if spare and whole else np.empty(values.shape, kind)
+    for k in range(len(values)):  # part by part: wide copies stay small
+        part, to = values[k : k + 1], out[k : k + 1]
+        if kind.kind == "f":
+            to[...] = part.astype(np.float64) * np.float64(slope) + np.float64(intercept)
+            continue
+        # Whole numbers are counted round in their own size, as in any other: what comes of it fits, so it is exact.
+        to[...] = part.astype(kind, copy=False)
+        if slope != 1:
+            np.multiply(to, _round(slope, kind), out=to)
+        np.add(to, _round(intercept, kind), out=to)
     return out
+
+
+def _round(value: float, kind: np.dtype[Any]) -> NDArray[Any]:
+    """Return a whole number as one of this kind, which counts round where it does not hold it."""
+    bits = 8 * kind.itemsize
+    return np.frombuffer((int(value) % 2**bits).to_bytes(kind.itemsize, sys.byteorder), kind)
 
 
 def _rescaled_type(values: Numbers, slope: float, intercept: float) -> np.dtype[Any]:

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -81,6 +81,18 @@ class Blobs:
             (self._local_writer if self._local else self._remote_writer)(key) as file,
         ):
             yield file
+
+    @contextmanager
+    def batch(self) -> Iterator[Batch]:
+        """Give a writer of many blobs, which are all durable when this ends without an error.
+
+        Until then a crash may leave any of them damaged, so that nothing may name them yet. A disk is asked once for
+        each file and folder instead of once for each folder of each file.
+        """
+        batch = Batch(self)
+        yield batch
+        with self._translate_errors("be kept"):
+            batch.flush()
 
     @contextmanager
     def reader(self, key: str) -> Iterator[IO[bytes]]:
@@ -185,20 +197,27 @@ class Blobs:
         return f"{self._root}/{key}"
 
     @contextmanager
-    def _local_writer(self, key: str) -> Iterator[IO[bytes]]:
+    def _local_writer(self, key: str, *, flushed: bool = True) -> Iterator[IO[bytes]]:
         path = Path(self._root, key)
         make_folder(path.parent)
         part = path.with_name(f"{uuid4().hex}{PART}")
         try:
             with open(part, "xb", opener=open_private) as file:
                 yield file
-                file.flush()
-                os.fsync(file.fileno())
+                if flushed:
+                    file.flush()
+                    os.fsync(file.fileno())
             part.replace(path)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
-        for folder in path.relative_to(self._root).parents:
+        if flushed:
+            self._flush_folders([path])
+
+    def _flush_folders(self, paths: Iterable[Path]) -> None:
+        """Make the names of files durable, and those of the folders that they are in."""
+        folders = {folder: None for path in paths for folder in path.relative_to(self._root).parents}
+        for folder in sorted(folders, key=lambda one: len(one.parts), reverse=True):
             flush_folder(Path(self._root, folder))
 
     @contextmanager
@@ -224,6 +243,37 @@ class Blobs:
             reason = getattr(error, "strerror", None) or absent
             kind = ReadOnlyError if self._local and getattr(error, "errno", None) in READ_ONLY else StoreError
             raise kind(f"The blobs at {self.name} could not {act}: {reason}.") from error
+
+
+class Batch:
+    """Blobs that become durable together; `Blobs.batch` gives one."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+        self._paths: list[Path] = []
+
+    @contextmanager
+    def writer(self, key: str) -> Iterator[IO[bytes]]:
+        """Give a file to write; the blob is complete when this ends without an error, and durable with the batch."""
+        path = self._blobs.path(key)
+        if path is None:
+            with self._blobs.writer(key) as file:
+                yield file
+            return
+        with (
+            span("blob write"),
+            self._blobs._translate_errors(f"take {key}"),
+            self._blobs._local_writer(key, flushed=False) as file,
+        ):
+            yield file
+        self._paths.append(path)
+
+    def flush(self) -> None:
+        """Make all of them durable."""
+        for path in self._paths:
+            with path.open("r+b") as file:  # for writing, as Windows wants it
+                os.fsync(file.fileno())
+        self._blobs._flush_folders(self._paths)
 
 
 def _file_system(protocol: str, url: str, options: Mapping[str, Any]) -> tuple[Any, tuple[type[Exception], ...]]:

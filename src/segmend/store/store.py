@@ -52,7 +52,7 @@ from segmend.io.thumbnail import LOOKED_AT, thumbnail
 from segmend.store import tables, voxels, worklist
 from segmend.store.accounts import Accounts
 from segmend.store.audit import Action, Audit, Deed, note
-from segmend.store.blobs import Blobs
+from segmend.store.blobs import Batch, Blobs
 from segmend.store.changes import Changes
 from segmend.store.checksums import Checksum, Summed, checksum_of, event_crc, file_checksum, patch_crc, values_crc
 from segmend.store.comments import Comments
@@ -326,7 +326,7 @@ class Store:
             if source is not None:
                 written |= self._copy_source(Path(source), f"{_folder(case.id)}/source")
             if slide is not None:
-                written |= self._copy_file(slide, _slide_key(case.id))
+                written |= self._copy_file(slide, _slide_key(case.id), self._blobs)
             with self._database.writing() as connection:
                 connection.execute(insert(tables.cases).values(**_case_values(case), crc32=_case_crc(case)))
                 worklist.keep_words(connection, case.id, case.name, case.patient, case.description)
@@ -939,16 +939,17 @@ class Store:
             sorted(p for p in source.rglob("*") if p.is_file() and not p.is_symlink()) if source.is_dir() else [source]
         )
         root = source if source.is_dir() else source.parent
-        for path in files:
-            written |= self._copy_file(path, f"{folder}/{path.relative_to(root).as_posix()}")
+        with self._blobs.batch() as batch:
+            for path in files:
+                written |= self._copy_file(path, f"{folder}/{path.relative_to(root).as_posix()}", batch)
         return written
 
-    def _copy_file(self, path: Path, key: str) -> dict[str, Checksum]:
+    def _copy_file(self, path: Path, key: str, blobs: Blobs | Batch) -> dict[str, Checksum]:
         try:
             origin = path.open("rb")
         except OSError as error:
             raise NotFoundError(f"The source file {path.name} cannot be read: {error.strerror}.") from error
-        with origin, self._blobs.writer(key) as copy:
+        with origin, blobs.writer(key) as copy:
             summed = Summed(copy)
             shutil.copyfileobj(origin, summed, 1 << 20)
         return {key: summed.checksum}

@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 
+from segmend import methods
 from segmend.core.session import PALETTE, Label
 from segmend.io import images
 from segmend.io.dicomweb import Archive
@@ -60,6 +61,7 @@ def test_a_series_is_opened_with_the_files_of_its_slices(server, tmp_path):
         np.testing.assert_array_equal(by_uid[uid], image.voxels[0, z])
     assert [label.name for label in store.session(opened["session"]).labels.values()] == ["liver"]
     assert opened["archives"] == ["Hospital"] and "click" in opened["prompts"]
+    assert opened["calibrated"] is (3 in methods.card(opened["method"]).calibrated)
 
 
 def test_of_a_series_that_is_two_images_the_one_that_is_shown_is_opened(server, tmp_path):

@@ -23,7 +23,7 @@ export interface Board {
   chosen(): Chosen | null;
   /** The viewport of the series under an element, which becomes the active one. */
   viewportAt(element: Element): Viewport | null;
-  place(prompt: Prompt): void;
+  place(prompt: Prompt, viewport: Viewport): void;
   /** A lasso was drawn across slices. */
   crooked(): void;
 }
@@ -51,10 +51,11 @@ export function listen(board: Board): () => void {
     if (drawing === null || !event.isPrimary) return;
     take(event);
     const prompt = event.type === "pointerup" ? drawing.prompt() : null;
+    const { viewport } = drawing;
     drawing.end();
     drawing = null;
     if (prompt === "crooked") board.crooked();
-    else if (prompt !== null) board.place(prompt);
+    else if (prompt !== null) board.place(prompt, viewport);
   };
   const also = (event: globalThis.Event): void => {
     if (drawing !== null) take(event);
@@ -82,7 +83,7 @@ function take(event: globalThis.Event): void {
 
 /** One mark while the button is down. */
 class Stroke {
-  readonly #viewport: Viewport;
+  readonly viewport: Viewport;
   readonly #chosen: Chosen;
   readonly #positive: boolean;
   readonly #canvas: DOMRect;
@@ -92,7 +93,7 @@ class Stroke {
   readonly #picture: SVGSVGElement;
 
   constructor(viewport: Viewport, chosen: Chosen, event: PointerEvent) {
-    this.#viewport = viewport;
+    this.viewport = viewport;
     this.#chosen = chosen;
     this.#positive = chosen.positive !== event.shiftKey;
     this.#canvas = (viewport.element.querySelector("canvas") ?? viewport.element).getBoundingClientRect();
@@ -106,7 +107,7 @@ class Stroke {
   #add(event: PointerEvent): boolean {
     const point: [number, number] = [event.clientX - this.#canvas.left, event.clientY - this.#canvas.top];
     const { affine, shape } = this.#chosen;
-    const { index, inside } = indexAt(affine, shape, this.#viewport.canvasToWorld([...point]));
+    const { index, inside } = indexAt(affine, shape, this.viewport.canvasToWorld([...point]));
     this.#points.push(point);
     const last = this.#voxels.at(-1);
     if (last === undefined) this.#voxels.push(index);

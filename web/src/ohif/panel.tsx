@@ -2,7 +2,8 @@
 
 import { render } from "preact";
 import type { Label } from "../api";
-import { direction, language, nameOfPrompt, phrases, plural } from "../phrases";
+import { direction, fill, language, nameOfPrompt, phrases, plural } from "../phrases";
+import { LEAST_MM, MOST_MM, type ReachKind, reachesOf } from "../reach";
 import type { Tool } from "./drawing";
 import { overlapping } from "./shown";
 import type { Target, Work } from "./work";
@@ -32,6 +33,8 @@ const STYLE = `
   .colour { width: 28px; flex: none; padding: 0; }
   .colour[aria-pressed="true"] { outline: 2px solid #fff; outline-offset: 1px; }
   label { display: flex; gap: 8px; align-items: center; }
+  label select { flex: 1; min-width: 0; }
+  .enough { margin: 0; color: #86efac; }
   label input[type="range"] { flex: 1; padding: 0; min-width: 0; }
   a { color: #93c5fd; }
 `;
@@ -72,7 +75,9 @@ function Panel({ work }: { readonly work: Work }) {
       {opened !== null && (
         <>
           <Tools work={work} prompts={opened.prompts} />
+          <Reach work={work} flat={opened.shape[0] === 1} />
           <Labels work={work} />
+          <Enough work={work} />
           <div class="row">
             <button
               type="button"
@@ -181,6 +186,71 @@ function Tools({ work, prompts }: { readonly work: Work; readonly prompts: reado
         </label>
       )}
     </>
+  );
+}
+
+/** How far the marks to come may change the mask, and whether the slice that is shown may change at all. */
+function Reach({ work, flat }: { readonly work: Work; readonly flat: boolean }) {
+  const reach = work.reach.value === "slice" && flat ? "whole" : work.reach.value;
+  const mm = work.reachMm.value;
+  return (
+    <>
+      <label title={SAY.reachTitle}>
+        {phrases.reach.title}
+        <select
+          value={reach}
+          onChange={(event) => {
+            work.reach.value = event.currentTarget.value as ReachKind;
+          }}
+        >
+          {reachesOf(flat).map((kind) => (
+            <option key={kind} value={kind}>
+              {phrases.reach[kind]}
+            </option>
+          ))}
+        </select>
+      </label>
+      {reach === "near" && (
+        <label>
+          {fill(phrases.reach.mm, { mm })}
+          <input
+            type="range"
+            aria-label={phrases.reach.distance}
+            min={LEAST_MM}
+            max={MOST_MM}
+            step="1"
+            value={mm}
+            onInput={(event) => {
+              work.reachMm.value = Number(event.currentTarget.value);
+            }}
+          />
+        </label>
+      )}
+      {!flat && (
+        <button
+          type="button"
+          title={SAY.lockTitle}
+          aria-pressed={work.isLocked}
+          disabled={work.slice.value === null}
+          onClick={() => {
+            work.lockSlice();
+          }}
+        >
+          {SAY.lock}
+        </button>
+      )}
+    </>
+  );
+}
+
+/** That marks better the mask no more, where that is known. */
+function Enough({ work }: { readonly work: Work }) {
+  const label = work.folded.value.labels.find(({ value }) => value === work.label.value);
+  if (label === undefined || !work.isEnough) return null;
+  return (
+    <p class="enough" role="note">
+      {fill(phrases.look.enough, { name: label.name })}
+    </p>
   );
 }
 

@@ -1,6 +1,6 @@
 /** From the patient to voxels and back: OHIF counts millimetres to the left and the back, Segmend's grids to the right. */
 
-import type { Affine, Index } from "../geometry";
+import type { Affine, Axis, Index } from "../geometry";
 import type { World } from "./viewer";
 
 type Vector = readonly [number, number, number];
@@ -30,6 +30,16 @@ export function toVoxel(affine: Affine, world: World): Vector {
     dot(from, cross(along, down)) / volume,
     dot(from, cross(down, row)) / volume,
   ];
+}
+
+/** Return the axis of the grid that leads most straight through a view of the patient, by the view's normal. */
+export function axisAcross(affine: Affine, normal: World): Axis {
+  const ahead: Vector = [-normal[0], -normal[1], normal[2]];
+  const along = ([0, 1, 2] as const).map((axis) => {
+    const step = column(affine, axis);
+    return Math.abs(dot(step, ahead)) / Math.hypot(...step);
+  });
+  return ([1, 2] as const).reduce<Axis>((best, axis) => (along[axis] > along[best] ? axis : best), 0);
 }
 
 /** Return the voxel that a place of the patient lies in, the nearest of the grid's where it lies outside. */

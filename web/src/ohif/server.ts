@@ -11,6 +11,7 @@ export interface Opened {
   readonly affine: Affine;
   readonly slices: readonly (readonly [string, number])[]; // the file and the frame of each; no file: it is between two
   readonly method: string;
+  readonly calibrated: boolean; // the Dice that the method expects is known to be near the true one here
   readonly prompts: readonly string[];
   readonly archives: readonly string[];
 }

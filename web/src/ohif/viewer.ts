@@ -17,7 +17,7 @@ export interface Viewport {
   getCurrentImageId?(): string | undefined;
   getImageIds?(): readonly string[];
   setImageIdIndex?(index: number): unknown;
-  getCamera(): { readonly focalPoint: World; readonly position: World };
+  getCamera(): { readonly focalPoint: World; readonly position: World; readonly viewPlaneNormal: World };
   setCamera(camera: { focalPoint: World; position: World }): void;
   render(): void;
 }

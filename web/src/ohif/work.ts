@@ -2,25 +2,35 @@
 
 import { signal } from "@preact/signals";
 import type { Event, Label, Prompt, Uncertain } from "../api";
-import type { Affine, Index } from "../geometry";
+import type { Affine, Axis, Index } from "../geometry";
+import { isEnough, withAnswer } from "../enough";
 import { Live } from "../live";
 import { PALETTE } from "../palette";
 import { fill, objectName, phrases } from "../phrases";
-import { NONE } from "../locks";
+import { isLocked, lockedUnder, NONE } from "../locks";
+import { type ReachKind, reachOf } from "../reach";
 import { type Folded, fold, freeValue, opening, stepBack } from "../session";
 import { listen, type Tool } from "./drawing";
-import { toWorld } from "./place";
+import { axisAcross, indexAt, toWorld } from "./place";
 import { Refused, type Import, type Opened, type Server } from "./server";
 import { Shown } from "./shown";
 import { displayed, type DisplaySet, fileOf, keyOf, type Managers, showing, sliceKey, type Viewport } from "./viewer";
 
 const SAY = phrases.ohif;
 const ASK_MS = 500; // between two questions how far an import is
-const NOTICE_MS = 3000; // that a place is marked
+const USUAL_MM = 15; // that marks reach where they are to change the mask near them
+const RING = 28; // CSS pixels across
+const DRAWN = "CORNERSTONE_IMAGE_RENDERED"; // which Cornerstone tells a viewport's element
 const EMPTY: Folded = { done: [], undone: [], labels: [], locked: NONE };
 
 /** Where masks are saved: an archive of the server by its name, or that of the viewer itself. */
 export type Target = { readonly archive: string } | "viewer";
+
+/** A slice of the grid, across an axis. */
+interface Slice {
+  readonly axis: Axis;
+  readonly number: number;
+}
 
 export class Work {
   /** What goes on: one sentence, and whether it is a trouble. */
@@ -36,6 +46,10 @@ export class Work {
   readonly tool = signal<Tool | null>(null);
   readonly positive = signal(true);
   readonly radius = signal(1);
+  readonly reach = signal<ReachKind>("whole");
+  readonly reachMm = signal(USUAL_MM);
+  readonly slice = signal<Slice | null>(null); // that the active viewport shows
+  readonly qualities = signal<Readonly<Record<number, readonly number[]>>>({}); // by label, after each mark in a row
   readonly targets = signal<readonly Target[]>([]);
 
   #events: Event[] = [];
@@ -47,6 +61,9 @@ export class Work {
   #rank = -1; // of the uncertain place that was looked at last
   #run = 0; // counts what was begun, so that what comes late of an earlier one is left
   readonly #ends: (() => void)[] = [];
+  readonly #badges = new Map<Element, HTMLElement>(); // on viewports whose slice is locked
+  readonly #rings = new Map<Element, HTMLElement>(); // round the uncertain place, on viewports that show it
+  #place: Index | null = null; // the uncertain place that was gone to, until the next mark
 
   constructor(
     readonly server: Server,
@@ -59,6 +76,7 @@ export class Work {
     const { viewportGridService, cornerstoneViewportService } = this.managers.servicesManager.services;
     const again = (): void => {
       void this.#shown?.show().catch(() => undefined); // a viewport that is being made anew says so again
+      this.#look();
     };
     const told: [typeof viewportGridService | typeof cornerstoneViewportService, string][] = [
       [viewportGridService, "GRID_STATE_CHANGED"],
@@ -75,8 +93,8 @@ export class Work {
       listen({
         chosen: () => this.#chosen(),
         viewportAt: (element) => this.#viewportAt(element),
-        place: (prompt) => {
-          this.place(prompt);
+        place: (prompt, viewport) => {
+          this.place(prompt, viewport);
         },
         crooked: () => {
           this.#say(SAY.crooked, true);
@@ -84,8 +102,10 @@ export class Work {
       }),
     );
     window.addEventListener("keydown", this.#key, true);
+    window.addEventListener(DRAWN, this.#look, true);
     this.#ends.push(() => {
       window.removeEventListener("keydown", this.#key, true);
+      window.removeEventListener(DRAWN, this.#look, true);
     });
   }
 
@@ -102,6 +122,8 @@ export class Work {
     this.opened.value = null;
     this.connected.value = false;
     this.tool.value = null;
+    this.#place = null;
+    this.#look();
     this.#say(SAY.choose);
   }
 
@@ -185,6 +207,7 @@ export class Work {
     this.#live = new Live(this.server.live(session), {
       state: ({ events, pending }) => {
         this.#events = [...events];
+        this.qualities.value = {};
         this.answering.value = pending.length > 0;
         this.#fold();
         const labels = this.folded.value.labels;
@@ -205,17 +228,27 @@ export class Work {
       keep: () => undefined,
       accepted: (event, position, own) => {
         this.#events[position] = event;
+        if (event.event !== "defined" && event.event !== "slices_locked") this.#place = null;
         if (event.event === "defined") this.#defining.delete(event.label.value);
         if (!own) this.#others.add(position);
-        this.answering.value = true;
-        this.#rank = -1;
+        if (!["prompted", "defined", "ordered", "slices_locked"].includes(event.event)) this.qualities.value = {};
+        if (event.event !== "slices_locked") {
+          this.answering.value = true;
+          this.#rank = -1;
+        }
         this.#fold();
       },
       people: () => undefined,
       patch: (patch) => this.#shown?.apply(patch),
       uncertainty: () => undefined,
-      answered: ({ state }) => {
+      answered: ({ state, position, quality, withdrawn }) => {
         this.answering.value = state.pending.length > 0;
+        const event = this.#events.at(position);
+        if (event?.event === "prompted" && !withdrawn) {
+          const opened = this.opened.value;
+          const known = opened?.calibrated && event.method === opened.method ? quality : null;
+          this.qualities.value = withAnswer(this.qualities.value, event.label, known);
+        }
         if (!this.answering.value) this.#say(SAY.ready);
       },
       progress: () => undefined,
@@ -228,6 +261,7 @@ export class Work {
   #fold(): void {
     this.folded.value = fold(this.#events);
     this.#shown?.name(this.folded.value.labels);
+    this.#look();
   }
 
   // Labels
@@ -260,7 +294,7 @@ export class Work {
 
   // Marks
 
-  place(prompt: Prompt): void {
+  place(prompt: Prompt, viewport: Viewport): void {
     const opened = this.opened.value;
     if (opened === null || this.#live === null) return;
     const label = this.folded.value.labels.find(({ value }) => value === this.label.value);
@@ -268,11 +302,80 @@ export class Work {
       this.#say(fill(phrases.actions.lockedChange, { name: label.name }), true);
       return;
     }
+    if (lockedUnder(this.folded.value.locked, prompt) !== null) {
+      this.#say(SAY.sliceLocked, true);
+      return;
+    }
     const isNew = label === undefined && !this.#defining.has(this.label.value);
     if (isNew) this.#define(this.label.value);
     const target = { label: this.label.value, method: opened.method };
-    this.#live.send({ event: "prompted", prompt, ...target, finetune: "auto", overwrite: false, joined: isNew });
+    const far = reachOf(this.reach.value, this.reachMm.value, this.#axisOf(viewport, opened), prompt);
+    const how = { finetune: "auto", overwrite: false, joined: isNew, ...(far === null ? {} : { reach: far }) } as const;
+    this.#live.send({ event: "prompted", prompt, ...target, ...how });
   }
+
+  /** True when the Dice that is expected of the label that is worked on is high and rises no more. */
+  get isEnough(): boolean {
+    return !this.answering.value && isEnough(this.qualities.value[this.label.value] ?? []);
+  }
+
+  // Slices
+
+  /** True when the slice that the active viewport shows is locked. */
+  get isLocked(): boolean {
+    const slice = this.slice.value;
+    return slice !== null && isLocked(this.folded.value.locked, slice.axis, slice.number);
+  }
+
+  /** Lock the slice that the active viewport shows, so that no mask changes in it, or unlock it. */
+  lockSlice(): void {
+    const slice = this.slice.value;
+    if (slice === null) return;
+    const { axis, number } = slice;
+    this.#live?.send({ event: "slices_locked", axis, slices: [number], locked: !this.isLocked });
+  }
+
+  /** Return the axis of the grid that a viewport looks along: a stack shows the slices of the scan itself. */
+  #axisOf(viewport: Viewport, { affine }: Opened): Axis {
+    return viewport.setImageIdIndex === undefined ? axisAcross(affine, viewport.getCamera().viewPlaneNormal) : 0;
+  }
+
+  #sliceOf(viewport: Viewport, opened: Opened): Slice | null {
+    const axis = this.#axisOf(viewport, opened);
+    if (viewport.setImageIdIndex === undefined) {
+      const { index } = indexAt(opened.affine, opened.shape, viewport.getCamera().focalPoint);
+      return { axis, number: index[axis] };
+    }
+    const imageId = viewport.getCurrentImageId?.();
+    const key = imageId === undefined ? "" : keyOf(imageId);
+    const number = opened.slices.findIndex(([file, frame]) => sliceKey(file, frame) === key);
+    return number < 0 ? null : { axis, number };
+  }
+
+  /** See which slices are shown, and mark those that are locked, and where the uncertain place is. */
+  readonly #look = (): void => {
+    const opened = this.opened.value;
+    const active = this.managers.servicesManager.services.viewportGridService.getActiveViewportId();
+    let seen: Slice | null = null;
+    const locked = new Set<Element>();
+    const rings = new Map<Element, readonly [number, number]>();
+    for (const [id, viewport] of opened === null ? [] : this.#viewports()) {
+      const slice = this.#sliceOf(viewport, opened!);
+      if (slice === null) continue;
+      if (id === active) seen = slice;
+      if (this.#place?.[slice.axis] === slice.number) {
+        rings.set(viewport.element, viewport.worldToCanvas(toWorld(opened!.affine, this.#place)));
+      }
+      if (isLocked(this.folded.value.locked, slice.axis, slice.number)) locked.add(viewport.element);
+    }
+    const before = this.slice.value;
+    if (seen?.axis !== before?.axis || seen?.number !== before?.number) this.slice.value = seen;
+    keepOnly(this.#badges, locked, badgeOn);
+    keepOnly(this.#rings, rings, ringOn);
+    for (const [element, [x, y]] of rings) {
+      this.#rings.get(element)!.style.transform = `translate(${x - RING / 2}px, ${y - RING / 2}px)`;
+    }
+  };
 
   get canUndo(): boolean {
     const { done } = this.folded.value;
@@ -335,8 +438,10 @@ export class Work {
       const found = await this.server.read<Uncertain>(
         `api/sessions/${opened.session}/uncertain?rank=${this.#rank + 1}`,
       );
+      this.#place = found.place;
       if (found.place === null) {
         this.#rank = -1;
+        this.#look();
         this.#say(found.rank > 0 ? SAY.nothingElse : SAY.nothing);
         return;
       }
@@ -346,7 +451,7 @@ export class Work {
     });
   }
 
-  /** Show a voxel in every viewport of the series, and mark where it is. */
+  /** Show a voxel in every viewport of the series; where it is is marked as soon as that is drawn. */
   #show(index: Index, { affine, slices }: Opened): void {
     const world = toWorld(affine, index);
     const key = sliceKey(...slices[index[0]]);
@@ -362,9 +467,7 @@ export class Work {
         viewport.render();
       }
     }
-    setTimeout(() => {
-      for (const viewport of this.#viewports().values()) notice(viewport, world);
-    }, 100); // when the slices are there
+    this.#look();
   }
 
   // Saving
@@ -401,16 +504,39 @@ export class Work {
   }
 }
 
-/** Draw a ring round a place of the patient, for a moment. */
-function notice(viewport: Viewport, world: readonly [number, number, number]): void {
-  const [x, y] = viewport.worldToCanvas(world);
+/** Put the word that its slice is locked on a viewport. */
+function badgeOn(element: Element): HTMLElement {
+  const badge = document.createElement("div");
+  badge.className = "segmend-locked";
+  badge.textContent = SAY.locked;
+  badge.style.cssText =
+    "position:absolute;top:8px;left:50%;transform:translateX(-50%);padding:2px 8px;border-radius:4px;" +
+    "background:#111827cc;color:#facc15;font:12px Inter,system-ui,sans-serif;pointer-events:none;z-index:5";
+  element.append(badge);
+  return badge;
+}
+
+/** Return a ring on a viewport, in its corner. */
+function ringOn(element: Element): HTMLElement {
   const ring = document.createElement("div");
   ring.className = "segmend-place";
   ring.style.cssText =
-    `position:absolute;left:${x - 14}px;top:${y - 14}px;width:28px;height:28px;border:2px solid #facc15;` +
+    `position:absolute;left:0;top:0;width:${RING}px;height:${RING}px;border:2px solid #facc15;` +
     "border-radius:50%;pointer-events:none;z-index:5;box-sizing:border-box";
-  viewport.element.append(ring);
-  setTimeout(() => {
-    ring.remove();
-  }, NOTICE_MS);
+  element.append(ring);
+  return ring;
+}
+
+/** Have something on these elements, and on no others. */
+function keepOnly(
+  there: Map<Element, HTMLElement>,
+  wanted: { has(element: Element): boolean; keys(): Iterable<Element> },
+  make: (element: Element) => HTMLElement,
+): void {
+  for (const [element, made] of there) {
+    if (wanted.has(element)) continue;
+    made.remove();
+    there.delete(element);
+  }
+  for (const element of wanted.keys()) if (!there.has(element)) there.set(element, make(element));
 }

@@ -17,10 +17,24 @@ from napari_segmend.layers import is_inside, on_layer, place_of, prompt_of, voxe
 from segmend.annotating import Mark
 from segmend.core.image import Index
 from segmend.core.prompts import Box, Click, Drawn, Extremes, Lasso, Prompt, Stroke, is_positive
+from segmend.core.reach import Reach
 
 WAITING = -1  # in place of an event: of a mark that was put down and is not answered yet
 GREEN, RED = "#66ff66", "#ff5959"  # of marks that say yes and no
+WHOLE, NEAR, SLICE, PART = "as far as needed", "near the mark", "only in its slice", "only its connected part"
 CLICKS, SHAPES = "Segmend: clicks", "Segmend: boxes, strokes, lassos"
+
+
+def reach_of(kind: str, mm: float, prompt: Prompt, axis: int | None) -> Reach | None:
+    """Return how far a mark may change the mask, by the choice in the panel; None: as far as the method thinks right.
+
+    `axis` is the one that the shown slices are across, None where all of the volume is shown.
+    """
+    if kind == NEAR:
+        return Reach(mm=mm)
+    if kind == SLICE:
+        return Reach(axis=prompt.axis if isinstance(prompt, Lasso) else axis or 0)
+    return Reach(part=True) if kind == PART else None
 
 
 class Clicks:

@@ -8,7 +8,7 @@ annotation runs in a thread of its own (`Worker`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,18 +25,20 @@ from qtpy.QtWidgets import (
     QLabel,
     QLineEdit,
     QPushButton,
+    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_segmend.layers import image_of, on_layer, place_of
-from napari_segmend.marks import WAITING, Clicks, Shapes, events_of
+from napari_segmend.marks import NEAR, PART, SLICE, WAITING, WHOLE, Clicks, Shapes, events_of, reach_of
 from napari_segmend.worker import Worker
 from segmend import cards
 from segmend.annotating import Annotation, LocalAnnotation, Mark, RemoteAnnotation
 from segmend.core.image import Image, Index
 from segmend.core.session import Label
 
+LOCK = "Lock this slice"
 HERE, SERVER = "in napari", "on a server"
 MASK, UNCERTAINTY, NEXT = "Segmend: mask", "Segmend: uncertainty", "Segmend: look here"
 LATER_MS = 100  # until marks are shown that came while a person draws
@@ -56,6 +58,8 @@ class Snapshot:
     marks: tuple[Mark, ...]
     labels: tuple[Label, ...]
     quality: float | None
+    enough: frozenset[int]  # labels whose expected Dice is high and rises no more
+    locked: Mapping[int, frozenset[int]]  # slices by the axis that they are across
     uncertainty: np.ndarray | None  # [z y x], of the whole image
     undo: bool
     redo: bool
@@ -79,11 +83,14 @@ class SegmendWidget(QWidget):
         self._filling = False  # the layers of marks change because the panel fills them
         self._shown: set[int] = set()  # events whose marks are shown
         self._rank = 0  # of the next uncertain place
+        self._last: Any = None  # Snapshot that is shown
         self._build()
         self.worker.failed.connect(self._fail)
         self.worker.waiting.connect(self._tell_waiting)
         napari_viewer.layers.events.inserted.connect(self._list_layers)
         napari_viewer.layers.events.removed.connect(self._list_layers)
+        for event in ("current_step", "order", "ndisplay"):
+            getattr(napari_viewer.dims.events, event).connect(self._show_lock)
         self._list_layers()
         self._enable()
 
@@ -116,8 +123,19 @@ class SegmendWidget(QWidget):
         self.positive = QCheckBox("This is the object")
         self.positive.setChecked(True)
         self.positive.setToolTip("Off: marks say what is not the object")
+        self.reach = QComboBox()
+        self.reach.addItems([WHOLE, NEAR, SLICE, PART])
+        self.reach.setToolTip("How far a mark may change the mask")
+        self.reach_mm = QSpinBox()
+        self.reach_mm.setRange(1, 200)
+        self.reach_mm.setValue(15)
+        self.reach_mm.setSuffix(" mm")
+        self.reach_mm.hide()
+        self.reach.currentTextChanged.connect(lambda kind: self.reach_mm.setVisible(kind == NEAR))
+        self.lock = self._button(LOCK, "No mask changes in a locked slice; press again to unlock it", self._lock)
+        self.lock.setCheckable(True)
         self.labels = QComboBox()
-        self.labels.currentIndexChanged.connect(lambda _: self._fill_marks())
+        self.labels.currentIndexChanged.connect(lambda _: self._choose_label())
         self.add_label = self._button("Add a label", "Mark another object", self._add_label)
         self.undo = self._button("Undo", "Take the last step back", lambda: self._do(lambda a: a.undo()))
         self.redo = self._button("Redo", "Bring it back", lambda: self._do(lambda a: a.redo()))
@@ -135,6 +153,8 @@ class SegmendWidget(QWidget):
         for row in (
             list(self.tools.values()),
             [self.positive],
+            [QLabel("Changes"), self.reach, self.reach_mm],
+            [self.lock],
             [self.labels, self.add_label],
             [self.undo, self.redo],
             [self.remove],
@@ -174,11 +194,13 @@ class SegmendWidget(QWidget):
     def _enable(self, shown: Snapshot | None = None) -> None:
         there = shown is not None
         parts = [*self.tools.values(), self.positive, self.labels, self.add_label, self.remove, self.uncertain]
+        parts += [self.reach, self.reach_mm]
         for part in parts:
             part.setEnabled(there)
         self.undo.setEnabled(there and shown.undo)
         self.redo.setEnabled(there and shown.redo)
         self.next.setEnabled(there and shown.uncertainty is not None)
+        self._show_lock()
 
     def _tell_waiting(self, count: int) -> None:
         if count:
@@ -284,6 +306,7 @@ class SegmendWidget(QWidget):
         if action not in ("added", "removed", "changed"):
             return
         positive, label = self.positive.isChecked(), self.label
+        kind, mm, axis = self.reach.currentText(), float(self.reach_mm.value()), (self.shown_slice or (None,))[0]
         try:
             prompts = [*self._clicks.added(positive=positive), *self._shapes.added(positive=positive)]
         except ValueError as error:
@@ -294,7 +317,8 @@ class SegmendWidget(QWidget):
             self._fill_later()  # a mark that was moved goes back: it is taken away, and put down anew
             return
         for prompt in prompts:
-            self._do(lambda annotation, prompt=prompt: annotation.mark(prompt, label))
+            reach = reach_of(kind, mm, prompt, axis)
+            self._do(lambda annotation, prompt=prompt, reach=reach: annotation.mark(prompt, label, reach=reach))
         for position in sorted(gone, reverse=True):
             self._shown.discard(position)
             self._do(lambda annotation, position=position: annotation.remove(position))
@@ -306,6 +330,37 @@ class SegmendWidget(QWidget):
         for part in (self._clicks, self._shapes):
             if part is not None and part.layer.selected_data:
                 part.layer.remove_selected()
+
+    # Slices that are locked
+
+    @property
+    def shown_slice(self) -> tuple[int, int] | None:
+        """The axis that the shown slice of the volume is across, and its number; None where there is no such slice."""
+        layer, dims = self._image_layer, self.viewer.dims
+        if self.annotation is None or layer is None or layer.ndim != 3:
+            return None
+        first = dims.ndim - 3
+        across = [axis for axis in range(first, dims.ndim) if axis not in dims.displayed]
+        if len(across) != 1:
+            return None
+        axis = across[0] - first
+        number = int(np.floor(np.asarray(layer.world_to_data(dims.point[first:]))[axis] + 0.5))
+        return (axis, number) if 0 <= number < self.annotation.shape[axis] else None
+
+    def _lock(self) -> None:
+        shown = self.shown_slice
+        if shown is not None:
+            axis, number = shown
+            locked = number not in self._last.locked.get(axis, ())
+            self._do(lambda annotation: annotation.lock_slices([number], axis=axis, locked=locked))
+        self._show_lock()  # what was pressed is so when it is done
+
+    def _show_lock(self, _: object = None) -> None:
+        shown = self.shown_slice if self._last is not None else None
+        locked = shown is not None and shown[1] in self._last.locked.get(shown[0], ())
+        self.lock.setEnabled(shown is not None)
+        self.lock.setChecked(locked)
+        self.lock.setText("Slice locked" if locked else LOCK)
 
     def _add_label(self) -> None:
         def chosen(value: int) -> None:
@@ -351,8 +406,17 @@ class SegmendWidget(QWidget):
         self._fill_labels(shown.labels)
         self._fill_marks()
         self._show_uncertainty(visible=self.uncertain.isChecked())
-        self.quality.setText("" if shown.quality is None else f"Expected Dice: {shown.quality:.2f}")
+        self._show_quality()
         self._enable(shown)
+
+    def _show_quality(self) -> None:
+        shown = self._last
+        words = "" if shown is None or shown.quality is None else f"Expected Dice: {shown.quality:.2f}"
+        self.quality.setText(f"{words}; marks raise it no more" if words and self.label in shown.enough else words)
+
+    def _choose_label(self) -> None:
+        self._fill_marks()
+        self._show_quality()
 
     def _fill_labels(self, labels: tuple[Label, ...]) -> None:
         chosen = self.label
@@ -459,8 +523,14 @@ def snapshot(annotation: Annotation) -> Snapshot:
         uncertainty = np.zeros(session.shape, np.uint8)
         for box, values in parts:
             uncertainty[box.slices] = values
-    labels = tuple(session.labels.values())
-    redo = bool(session.undone)
     return Snapshot(
-        annotation.map, annotation.marks, labels, annotation.quality, uncertainty, annotation.can_undo, redo
+        map=annotation.map,
+        marks=annotation.marks,
+        labels=tuple(session.labels.values()),
+        quality=annotation.quality,
+        enough=frozenset(label for label in session.labels if annotation.is_enough(label)),
+        locked=annotation.locked_slices,
+        uncertainty=uncertainty,
+        undo=annotation.can_undo,
+        redo=bool(session.undone),
     )

@@ -25,6 +25,14 @@ REQUEST_SECONDS = 300.0
 # Of a frame of label values: its kind, the event's place, flags, the corners (z, y, x) of its box, its layer.
 HEADER = struct.Struct("<4s9I")
 PACKED = 2  # the flag that says that the values are packed by zlib
+# The Dice below which no mask is called good enough.
+ENOUGH_DICE = 0.9
+# The Dice by which a mark raises what is expected of a mask, if it is taken to have bettered it.
+RISE_DICE = 0.01
+# Marks in a row that better nothing, after which a mask is good enough.
+ENOUGH_MARKS = 2
+# Events that change no mask.
+ARRANGING = ("defined", "ordered", "slices_locked")
 
 
 class ServerError(Exception):
@@ -96,6 +104,8 @@ class Session:
 
     def __init__(self, client, state):
         self.client = client
+        self.method = None  # that the server answers marks by, once it is known
+        self._calibrated = {one["id"]: one["calibrated"] for one in client.ask("GET", "api/methods")}
         self._take(state)
 
     @classmethod
@@ -109,7 +119,7 @@ class Session:
         self.shape = tuple(state["shape"])  # (z, y, x)
         self.events = state["events"]
         self._take_light(state)
-        self.quality = None
+        self._qualities = {}  # that the server told, by the place of the event that was answered
 
     def _take_light(self, state):
         self.labels = {label["value"]: label for label in state["labels"]}
@@ -121,7 +131,51 @@ class Session:
 
     def refresh(self):
         """Read the session as it is now, whoever changed it."""
+        qualities = self._qualities
         self._take(self.client.ask("GET", self.path))
+        self._qualities = qualities  # of places in the log, which stay
+
+    @property
+    def quality(self):
+        """The Dice that is expected of the mask answered last; None where nobody knows it."""
+        changed = [place for place, event in enumerate(self.events) if event["event"] not in ARRANGING]
+        return self._known(changed[-1]) if changed else None
+
+    def is_enough(self, label):
+        """Tell whether the last marks have raised the Dice that is expected of a label no more, and it is high."""
+        expected = []
+        for place in range(len(self.events) - 1, -1, -1):
+            event = self.events[place]
+            if event["event"] in ARRANGING:
+                continue
+            if event["event"] != "prompted":
+                break  # the mask was changed in another way
+            if event["label"] != label:
+                continue
+            dice = self._known(place)
+            if dice is None:
+                break
+            expected.insert(0, dice)
+        before, since = expected[:-ENOUGH_MARKS], expected[-ENOUGH_MARKS:]
+        if not before or max(before) < ENOUGH_DICE or since[-1] < ENOUGH_DICE:
+            return False
+        return all(dice - max(before) < RISE_DICE for dice in since)
+
+    def _known(self, place):
+        """Return the Dice that was expected after an event, where it is known to be near the true one."""
+        method = self.events[place].get("method") or self.method
+        dimension = 2 if self.shape[0] == 1 else 3
+        return self._qualities.get(place) if dimension in self._calibrated.get(method, ()) else None
+
+    @property
+    def locked(self):
+        """The numbers of the locked slices by the axis (z, y, x) that they are across."""
+        locked = {}
+        for event in self._in_effect():
+            if event["event"] == "slices_locked":
+                there = locked.setdefault(event["axis"], set())
+                (there.update if event["locked"] else there.difference_update)(event["slices"])
+        return {axis: numbers for axis, numbers in locked.items() if numbers}
 
     def do(self, event):
         """Put down an event, and return the place that it got in the log when it is answered."""
@@ -136,14 +190,15 @@ class Session:
                     continue
                 self._await(position)
                 return position
-            self.quality = answer["quality"]
-            if answer["position"] == len(self.events):
+            learns = self.method is None and event["event"] == "prompted"
+            if answer["position"] == len(self.events) and not learns:
                 self.events = [*self.events, event]
                 self._take_light(answer["state"])
-            else:  # somebody else did something meanwhile
-                quality = self.quality
+            else:  # somebody else did something meanwhile, or the server is to say by which method it answers
                 self.refresh()
-                self.quality = quality
+            if learns:
+                self.method = self.events[answer["position"]]["method"]
+            self._qualities[answer["position"]] = answer["quality"]
             return answer["position"]
 
     def _found(self, event, known):

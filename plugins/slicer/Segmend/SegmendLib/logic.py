@@ -22,6 +22,16 @@ TYPES = {
 }  # fmt: skip
 
 
+WHOLE, NEAR, SLICE, PART = "whole", "near", "slice", "part"  # how far a mark may change the mask
+
+
+def reach_of(kind, mm):
+    """Return how far a mark may change the mask, as the server takes it; None: as far as the method thinks right."""
+    if kind == WHOLE:
+        return None
+    return {"mm": float(mm) if kind == NEAR else None, "axis": 0 if kind == SLICE else None, "part": kind == PART}
+
+
 class SceneError(Exception):
     """Something in the scene that cannot be segmented; the text is one sentence for a person."""
 
@@ -117,45 +127,76 @@ class Annotator:
         colour = [part / 255 for part in about["colour"]]
         self.segments[label] = self.segmentation.GetSegmentation().AddEmptySegment("", about["name"], colour)
 
-    # Marks
+    # Slices
 
-    def click(self, segment_id, point, positive=True):
+    def slice_at(self, matrix):
+        """Return the axis (z, y, x) of the volume that a view's slice is most nearly across, and the slice's number.
+
+        `matrix` is the view's, from its slice to world RAS mm. None for a view beside the volume.
+        """
+        normal = np.array([matrix.GetElement(row, 2) for row in range(3)])
+        origin = np.array(self.point_of((0, 0, 0)))
+        steps = [np.array(self.point_of(np.eye(3)[axis])) - origin for axis in range(3)]
+        along = [abs(normal @ step) / np.linalg.norm(step) for step in steps]
+        axis = int(np.argmax(along))
+        # Where the slice meets the line through the volume's middle along that axis.
+        middle = (np.array(self.session.shape) - 1) / 2
+        start = np.array(self.point_of(np.where(np.arange(3) == axis, 0, middle)))
+        point = np.array([matrix.GetElement(row, 3) for row in range(3)])
+        number = int(np.floor(normal @ (point - start) / (normal @ steps[axis]) + 0.5))
+        return (axis, number) if 0 <= number < self.session.shape[axis] else None
+
+    def is_locked(self, axis, number):
+        """Tell whether a slice is locked."""
+        return number in self.session.locked.get(axis, ())
+
+    def lock(self, axis, number, locked=True):
+        """Let no mask change in a slice any longer, or again."""
+        self.session.do({"event": "slices_locked", "axis": axis, "slices": [number], "locked": locked})
+
+    # Marks, each with how far it may change the mask (`reach_of`)
+
+    def click(self, segment_id, point, positive=True, reach=None):
         """Click at a point in world RAS mm; return the place of the mark in the log."""
         voxel = self.voxel_of(point)
         if voxel is None:
             raise SceneError("This point is outside the volume.")
-        return self._mark(segment_id, {"kind": "click", "index": voxel, "positive": positive})
+        return self._mark(segment_id, {"kind": "click", "index": voxel, "positive": positive}, reach)
 
-    def box(self, segment_id, corners):
+    def box(self, segment_id, corners, reach=None):
         """Say that the object is in the box round some points in world RAS mm."""
         voxels = np.array([self.nearest_voxel(point) for point in corners])
         low, high = voxels.min(axis=0).tolist(), (voxels.max(axis=0) + 1).tolist()
-        return self._mark(segment_id, {"kind": "box", "low": low, "high": high})
+        return self._mark(segment_id, {"kind": "box", "low": low, "high": high}, reach)
 
-    def stroke(self, segment_id, points, positive=True, radius=1.0):
+    def stroke(self, segment_id, points, positive=True, radius=1.0, reach=None):
         """Draw a line through points in world RAS mm."""
         voxels = [self.nearest_voxel(point) for point in points]
         kept = [voxel for i, voxel in enumerate(voxels) if i == 0 or voxel != voxels[i - 1]]
-        return self._mark(segment_id, {"kind": "stroke", "points": kept, "positive": positive, "radius": radius})
+        prompt = {"kind": "stroke", "points": kept, "positive": positive, "radius": radius}
+        return self._mark(segment_id, prompt, reach)
 
-    def mark_by(self, segment_id, node, positive=True):
+    def mark_by(self, segment_id, node, positive=True, reach=None):
         """Take a node of markups as a mark: a ROI as a box, a curve or line as a stroke, points as clicks."""
         if node.IsA("vtkMRMLMarkupsROINode"):
-            return self.box(segment_id, _corners(node))
+            return self.box(segment_id, _corners(node), reach)
         if node.IsA("vtkMRMLMarkupsCurveNode"):
             points = vtk.vtkPoints()
             node.GetControlPointPositionsWorld(points)
             curve = node.GetCurvePointsWorld() or points
-            return self.stroke(segment_id, [curve.GetPoint(n) for n in range(curve.GetNumberOfPoints())], positive)
+            places = [curve.GetPoint(n) for n in range(curve.GetNumberOfPoints())]
+            return self.stroke(segment_id, places, positive, reach=reach)
         points = [_position(node, n) for n in range(node.GetNumberOfControlPoints())]
         if node.IsA("vtkMRMLMarkupsLineNode"):
-            return self.stroke(segment_id, points, positive)
-        places = [self.click(segment_id, point, positive) for point in points]
+            return self.stroke(segment_id, points, positive, reach=reach)
+        places = [self.click(segment_id, point, positive, reach) for point in points]
         return places[-1] if places else None
 
-    def _mark(self, segment_id, prompt):
+    def _mark(self, segment_id, prompt, reach):
         label = self.label_of(segment_id)
         event = {"event": "prompted", "prompt": prompt, "label": label}
+        if reach is not None:
+            event["reach"] = reach
         position = self.session.do(event)
         self.show()
         return position

@@ -75,6 +75,7 @@ def _opened(here: Shared, displayed: Displayed, access: Access) -> dict[str, Any
             "affine": image.affine.tolist(),
             "slices": slices,
             "method": card.id,
+            "calibrated": (2 if image.flat else 3) in card.calibrated,
             "prompts": list(card.prompts),
             "archives": list(here.imports.archives),
         }
