@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NO_BENCH = ("all", "screenshot")
+NO_BENCH = ("all", "screens", "screenshot")
 
 
 def programs(names: list[str]) -> list[Path]:

@@ -27,9 +27,9 @@ SHOWN = {"x": 0, "y": 0, **SIZE, "height": 873}  # without the line that tells h
 
 
 @contextmanager
-def served(data: Path, method: str) -> Iterator[Server]:
+def served(data: Path, method: str, *, token: str | None = None) -> Iterator[Server]:
     ready = threading.Event()
-    server = Server(ServerSettings(data, port=0, method=method), lambda _: ready.set())
+    server = Server(ServerSettings(data, port=0, method=method, token=token), lambda _: ready.set())
     thread = threading.Thread(target=server.listen)
     thread.start()
     if not ready.wait(60):

@@ -7,8 +7,8 @@ import { reportErrors } from "./toasts";
 /** What opens cases and closes them. */
 interface Opener {
   readonly store: Store;
-  openCase(id: string, layout?: Layout): Promise<void>;
-  closeCase(): void;
+  readonly cases: { open(id: string, layout?: Layout): Promise<void> };
+  readonly session: { close(): void };
 }
 
 /** Have the address name the case that is shown; the one before is a step back. */
@@ -24,11 +24,11 @@ export function followAddress(actions: Opener): void {
     const shown = actions.store.state.opened?.case.id ?? null;
     if (id === shown) return;
     if (id === null) {
-      actions.closeCase();
+      actions.session.close();
       return;
     }
     try {
-      await actions.openCase(id, layout);
+      await actions.cases.open(id, layout);
     } finally {
       const open = actions.store.state.opened?.case.id;
       if (open !== undefined) showAddress(open); // it stayed open: its marks wait for the connection

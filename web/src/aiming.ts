@@ -31,5 +31,5 @@ export function aim(
   pane: string | undefined,
 ): void {
   const step = held ? FAST : 1;
-  actions.aimAt(beside(plane, cursorOf(actions.store.state, pane), [right * step, down * step]), pane);
+  actions.views.aimAt(beside(plane, cursorOf(actions.store.state, pane), [right * step, down * step]), pane);
 }

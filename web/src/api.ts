@@ -23,6 +23,8 @@ export type Project = Schemas["ProjectJson"];
 export type Structure = Schemas["StructureJson"];
 export type SeriesInfo = Schemas["SeriesJson"];
 export type Event = Schemas["EventJson"];
+export type Prompted = Extract<Event, { event: "prompted" }>;
+export type Edited = Extract<Event, { event: "edited" }>;
 export type Finetune = Schemas["PromptedJson"]["finetune"];
 export type Prompt = Schemas["PromptedJson"]["prompt"];
 export type Edit = Schemas["EditedJson"]["edit"];
@@ -46,6 +48,9 @@ export type Difference = Schemas["DifferenceJson"];
 export type Agreement = Schemas["AgreementJson"];
 export type Comment = Schemas["CommentJson"];
 export type SessionInfo = Schemas["SessionJson"];
+
+export const UNKNOWN = 401; // the status of a reply to who is not known to the server
+export const GONE = 404; // and of one about what is no longer there
 
 export class ApiError extends Error {
   constructor(

@@ -19,7 +19,7 @@ export const CASE_SHORTCUTS: readonly Shortcut[] = [
     always: true,
     matches: alt("ArrowDown"),
     act: (actions) => {
-      reportErrors(() => actions.openNext());
+      reportErrors(() => actions.work.openNext());
     },
   },
   {
@@ -28,7 +28,7 @@ export const CASE_SHORTCUTS: readonly Shortcut[] = [
     always: true,
     matches: alt("ArrowUp"),
     act: (actions) => {
-      reportErrors(() => actions.openNext(true));
+      reportErrors(() => actions.work.openNext(true));
     },
   },
   {
@@ -36,7 +36,7 @@ export const CASE_SHORTCUTS: readonly Shortcut[] = [
     what: phrases.keys.finish,
     matches: (event) => (event.ctrlKey || event.metaKey) && !event.shiftKey && event.key === "Enter",
     act: (actions) => {
-      reportErrors(() => actions.finish("done", actions.store.state.work?.comment ?? ""));
+      reportErrors(() => actions.work.finish("done", actions.store.state.work?.comment ?? ""));
     },
   },
   {

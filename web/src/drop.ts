@@ -72,7 +72,7 @@ async function walk(entry: FileSystemEntry, folder: string): Promise<Upload[]> {
 function add(actions: Actions, uploads: readonly Upload[]): void {
   const files = withoutHidden(uploads);
   if (files.length === 0) toast(phrases.overlays.noFiles, "error");
-  else reportErrors(() => actions.addCases(files));
+  else reportErrors(() => actions.adding.addCases(files));
 }
 
 function pick(attributes: Record<string, unknown>, take: (uploads: Upload[]) => void): () => void {
@@ -102,9 +102,9 @@ export const pickFiles = pickCases({});
 export const pickFolder = pickCases({ webkitdirectory: true });
 export const pickSeries = (actions: Actions): (() => void) =>
   pick({ multiple: true }, (uploads) => {
-    reportErrors(() => actions.addSeries(withoutHidden(uploads)));
+    reportErrors(() => actions.adding.addSeries(withoutHidden(uploads)));
   });
 export const pickMask = (actions: Actions): (() => void) =>
   pick({}, ([mask]) => {
-    reportErrors(() => actions.loadMask(mask));
+    reportErrors(() => actions.labels.loadMask(mask));
   });

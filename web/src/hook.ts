@@ -61,10 +61,10 @@ export function exposeHook(actions: Actions, viewer: Viewer): void {
       return pane.canvas === document.elementFromPoint(at.x, at.y) ? at : null;
     },
     goTo: (index) => {
-      actions.setCrosshair(index);
+      actions.views.setCrosshair(index);
     },
     show: (layout) => {
-      actions.setLayout(layout);
+      actions.views.setLayout(layout);
     },
     labelAt: (index) => {
       const { opened, labels } = store.state;
@@ -75,7 +75,7 @@ export function exposeHook(actions: Actions, viewer: Viewer): void {
     kept: () => !actions.unsafe,
     settled: () => {
       const { opened, connection, pending, unsent, loading } = store.state;
-      if (actions.isMoving || opened?.onSlide?.tiles.settled === false) return false;
+      if (actions.slides.isMoving || opened?.onSlide?.tiles.settled === false) return false;
       return opened !== null && connection === "live" && pending.length + unsent.length === 0 && loading === null;
     },
   };

@@ -50,7 +50,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: phrases.keys.click,
     matches: letter("c"),
     act: (actions) => {
-      actions.setTool("click");
+      actions.tools.setTool("click");
     },
   },
   {
@@ -58,7 +58,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: phrases.keys.stroke,
     matches: letter("s"),
     act: (actions) => {
-      actions.setTool("stroke");
+      actions.tools.setTool("stroke");
     },
   },
   {
@@ -66,7 +66,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: phrases.keys.box,
     matches: letter("b"),
     act: (actions) => {
-      actions.setTool("box");
+      actions.tools.setTool("box");
     },
   },
   {
@@ -74,7 +74,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: phrases.keys.lasso,
     matches: letter("l"),
     act: (actions) => {
-      actions.setTool("lasso");
+      actions.tools.setTool("lasso");
     },
   },
   {
@@ -82,7 +82,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: phrases.keys.extremes,
     matches: letter("e"),
     act: (actions) => {
-      actions.setTool("extremes");
+      actions.tools.setTool("extremes");
     },
   },
   {
@@ -90,7 +90,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: phrases.keys.paint,
     matches: letter("p", "q"),
     act: (actions, { key }) => {
-      actions.setTool(key.toLowerCase() === "p" ? "paint" : "erase");
+      actions.tools.setTool(key.toLowerCase() === "p" ? "paint" : "erase");
     },
   },
   {
@@ -98,7 +98,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: phrases.keys.cut,
     matches: letter("k"),
     act: (actions) => {
-      actions.setTool("cut");
+      actions.tools.setTool("cut");
     },
   },
   {
@@ -106,7 +106,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: phrases.keys.copy,
     matches: (event) => plain(event) && (event.key === "," || event.key === "."),
     act: (actions, { key }) => {
-      actions.copySlice(key === "." ? 1 : -1);
+      actions.marks.copySlice(key === "." ? 1 : -1);
     },
   },
   {
@@ -114,7 +114,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: phrases.keys.navigate,
     matches: letter("v"),
     act: (actions) => {
-      actions.setTool("navigate");
+      actions.tools.setTool("navigate");
     },
   },
   {
@@ -130,7 +130,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: phrases.keys.turn,
     matches: letter("t"),
     act: (actions) => {
-      actions.turnOver();
+      actions.marks.turnOver();
     },
   },
   {
@@ -138,7 +138,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: phrases.keys.radius,
     matches: (event) => plain(event) && (event.key === "[" || event.key === "]"),
     act: (actions, { key }) => {
-      actions.setRadius(actions.store.state.radius + (key === "]" ? 1 : -1));
+      actions.tools.setRadius(actions.store.state.radius + (key === "]" ? 1 : -1));
     },
   },
   {
@@ -146,7 +146,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: phrases.keys.fitRadius,
     matches: letter("a"),
     act: (actions) => {
-      actions.fitRadius();
+      actions.tools.fitRadius();
     },
   },
   {
@@ -154,7 +154,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: phrases.keys.undo,
     matches: control("z", false),
     act: (actions) => {
-      actions.undo();
+      actions.history.undo();
     },
   },
   {
@@ -162,7 +162,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: phrases.keys.redo,
     matches: (event) => control("z", true)(event) || control("y", false)(event),
     act: (actions) => {
-      actions.redo();
+      actions.history.redo();
     },
   },
   {
@@ -170,7 +170,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: phrases.keys.addLabel,
     matches: letter("n"),
     act: (actions) => {
-      actions.addLabel();
+      actions.labels.add();
     },
   },
   {
@@ -178,7 +178,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: phrases.keys.nextObject,
     matches: letter("j"),
     act: (actions) => {
-      actions.nextObject();
+      actions.labels.nextObject();
     },
   },
   {
@@ -187,7 +187,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     matches: (event) => plain(event) && !event.shiftKey && /^Digit[1-9]$|^Numpad[1-9]$/.test(event.code),
     act: (actions, { code }) => {
       const label = actions.store.state.labels.at(Number(code.slice(-1)) - 1);
-      if (label !== undefined) actions.select(label.value);
+      if (label !== undefined) actions.labels.select(label.value);
     },
   },
   {
@@ -201,7 +201,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: phrases.keys.time,
     matches: (event) => !event.ctrlKey && !event.metaKey && !event.altKey && (event.key === "<" || event.key === ">"),
     act: (actions, { key }) => {
-      actions.stepTime(key === ">" ? 1 : -1);
+      actions.images.stepTime(key === ">" ? 1 : -1);
     },
   },
   {
@@ -209,7 +209,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: phrases.keys.lockSlice,
     matches: letter("u"),
     act: (actions) => {
-      actions.lockSlice(paneWithFocus() === undefined ? undefined : planeOf(actions), paneWithFocus());
+      actions.marks.lockSlice(paneWithFocus() === undefined ? undefined : planeOf(actions), paneWithFocus());
     },
   },
   {
@@ -217,7 +217,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: phrases.keys.nudge,
     matches: (event) => plain(event) && (event.key === "+" || event.key === "-"),
     act: (actions, { key }) => {
-      actions.nudge(key === "+" ? NUDGE : -NUDGE);
+      actions.nudging.nudge(key === "+" ? NUDGE : -NUDGE);
     },
   },
   {
@@ -225,7 +225,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: phrases.keys.reach,
     matches: letter("z"),
     act: (actions) => {
-      actions.stepReach();
+      actions.tools.stepReach();
     },
   },
   {
@@ -233,7 +233,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: phrases.keys.reachMm,
     matches: (event) => plain(event) && event.shiftKey && ["BracketLeft", "BracketRight"].includes(event.code),
     act: (actions, { code }) => {
-      actions.setReachMm(actions.store.state.reachMm + (code === "BracketRight" ? 1 : -1));
+      actions.tools.setReachMm(actions.store.state.reachMm + (code === "BracketRight" ? 1 : -1));
     },
   },
   {
@@ -273,7 +273,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: phrases.keys.look,
     matches: letter("g"),
     act: (actions) => {
-      reportErrors(() => actions.look());
+      reportErrors(() => actions.views.look());
     },
   },
   {
@@ -285,7 +285,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
       if (plane === undefined) return;
       const by = (event.key.endsWith("Up") ? 1 : -1) * (event.key.startsWith("Page") ? 10 : 1);
       if (actions.store.state.opened?.planes.length === 1) aim(actions, plane, [0, -by], event.repeat, paneWithFocus());
-      else actions.scroll(plane.normal, by, paneWithFocus());
+      else actions.views.scroll(plane.normal, by, paneWithFocus());
     },
   },
   {
@@ -308,7 +308,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
       plain(event) && event.key === "Enter" && !event.repeat && document.activeElement instanceof HTMLCanvasElement,
     act: (actions, { shiftKey }) => {
       const { crosshair, positive } = actions.store.state;
-      actions.place({ kind: "click", index: crosshair, positive: positive !== shiftKey });
+      actions.marks.place({ kind: "click", index: crosshair, positive: positive !== shiftKey });
     },
   },
   {
@@ -316,7 +316,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: phrases.keys.window,
     matches: letter("w"),
     act: (actions, { shiftKey }) => {
-      actions.stepWindow(shiftKey ? -1 : 1);
+      actions.views.stepWindow(shiftKey ? -1 : 1);
     },
   },
   {
@@ -324,7 +324,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     what: phrases.keys.windows,
     matches: (event) => plain(event) && event.shiftKey && /^Digit[1-7]$/.test(event.code),
     act: (actions, { code }) => {
-      actions.setWindow(Number(code.slice(-1)));
+      actions.views.setWindow(Number(code.slice(-1)));
     },
   },
   {
@@ -333,7 +333,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
     matches: letter("m"),
     act: (actions) => {
       const now = RULERS.findIndex((kind) => kind === actions.store.state.tool);
-      actions.setTool(RULERS[(now + 1) % RULERS.length]);
+      actions.tools.setTool(RULERS[(now + 1) % RULERS.length]);
     },
   },
   {

@@ -1,7 +1,15 @@
 /** Labels that may share voxels, and objects: labels of one name that are numbered, each with a mask of its own. */
 
 import type { Event, Label } from "./api";
+import { PALETTE } from "./palette";
+import { objectName } from "./phrases";
 import { labelGone } from "./session";
+
+/** Return a label as it is when it is made. */
+export function newLabel(value: number, name = objectName(value)): Label {
+  const colour = PALETTE[(value - 1) % PALETTE.length];
+  return { value, name, colour, locked: false, opacity: 1, codes: null, layer: 0, instance: null };
+}
 
 /** Return a label's name with the number of the object. */
 export function titleOf({ name, instance }: Pick<Label, "name" | "instance">): string {

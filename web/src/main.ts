@@ -45,7 +45,7 @@ const store = new Store({ ...INITIAL, panel: direction === "rtl" ? "left" : "rig
 followAppearance(store);
 const actions = new Actions(store);
 const viewer = new Viewer(actions);
-actions.slidePane = () => viewer.panes.at(0) ?? null;
+actions.slides.slidePane = () => viewer.panes.at(0) ?? null;
 const app = document.getElementById("app")!;
 
 app.replaceChildren(

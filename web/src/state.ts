@@ -86,6 +86,7 @@ export interface Opened {
   readonly onSlide: OnSlide | null; // where the voxels are; null: they are the case's own image
   uncertainty: UncertaintyMap | null; // made when a method first says where it is uncertain
   resumed: boolean; // what the session was left with has been taken up
+  asked: number; // the image that was asked for last; others that arrive after that are not shown
 }
 
 export type Measure = Measures["labels"][number];
@@ -467,4 +468,13 @@ export function methodsFor(methods: readonly Method[], flat: boolean, kind: stri
   return methods.filter(
     (method) => method.dimensions.includes(flat ? 2 : 3) && (kind === null || method.prompts.includes(kind)),
   );
+}
+
+/** Return a method with the tool that goes with it: the one in use where the method takes it. */
+export function withMethod(state: State, method: string): Pick<State, "method" | "points" | "tool"> {
+  const { methods, tool } = state;
+  const card = methods.find(({ id }) => id === method);
+  const keep = !isPromptTool(tool) || card === undefined || card.prompts.includes(tool);
+  const first = (["click", "stroke", "box", "extremes", "lasso"] as const).find((kind) => card?.prompts.includes(kind));
+  return { method, points: [], tool: keep ? tool : (first ?? "navigate") };
 }

@@ -27,14 +27,14 @@ export function followWork(actions: Actions): void {
     if (!grown) return;
     clearTimeout(asking);
     asking = setTimeout(() => {
-      reportErrors(() => actions.updateWork());
+      reportErrors(() => actions.work.update());
     }, ASK_MS);
   });
   store.on(["connection", "opened"], ({ connection, opened }) => {
     clearTimeout(preloading);
     if (opened === null || connection !== "live") return;
     preloading = setTimeout(() => {
-      actions.preload().catch(() => undefined); // it is fetched when it is opened
+      actions.cases.preload().catch(() => undefined); // it is fetched when it is opened
     }, PRELOAD_MS);
   });
 }

@@ -10,5 +10,5 @@ export async function box({ pane, start, moves }: Press): Promise<void> {
     last = pane.indexNear(move);
     actions.store.set({ draft: { kind: "box", ...boxBetween(first, last) } });
   }
-  if (!sameIndex(first, last)) actions.place({ kind: "box", ...boxBetween(first, last) });
+  if (!sameIndex(first, last)) actions.marks.place({ kind: "box", ...boxBetween(first, last) });
 }

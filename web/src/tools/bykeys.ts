@@ -56,7 +56,7 @@ export function pressByKeys(pane: Pane, toolOf: () => Gesture): void {
     if (mark === null && (tool === "navigate" || tool === "window")) return;
     const gesture = mark === null ? toolOf() : move(mark, toolOf());
     const own = (drawing = new Drawing());
-    actions.pressing = pane.spec.id;
+    actions.views.pressing = pane.spec.id;
     const moves = (): ReturnType<Drawing["moves"]> => {
       store.set({ drawing: true });
       return own.moves();
@@ -67,7 +67,7 @@ export function pressByKeys(pane: Pane, toolOf: () => Gesture): void {
       })
       .finally(() => {
         drawing = null;
-        actions.pressing = undefined;
+        actions.views.pressing = undefined;
         store.set({ draft: null, editing: null, moving: null, drawing: false });
       });
   };
@@ -90,7 +90,7 @@ export function pressByKeys(pane: Pane, toolOf: () => Gesture): void {
     } else if (event.key === "PageUp" || event.key === "PageDown") {
       event.preventDefault();
       if (store.state.tool !== "box") return; // what is drawn lies in one slice
-      actions.scroll(pane.plane.normal, event.key === "PageUp" ? 1 : -1, pane.spec.id);
+      actions.views.scroll(pane.plane.normal, event.key === "PageUp" ? 1 : -1, pane.spec.id);
       drawing.push(at(pane.cursor, "pointermove"));
     }
   });

@@ -16,11 +16,11 @@ export async function click(press: Press): Promise<void> {
   const { pane, start, positive } = press;
   const index = pane.indexUnder(start);
   if (index === null || !(await isTap(press))) return;
-  pane.actions.setCrosshair(index);
+  pane.actions.views.setCrosshair(index);
   const put: Put = { start, positive, label: pane.actions.store.state.label };
   const { previewing, preview } = pane.actions.store.state;
   const dropped = previewing && preview === null; // what the press before showed; this one asks for it anew
-  if (last === null || dropped || !isSame(last, put)) pane.actions.place({ kind: "click", index, positive });
+  if (last === null || dropped || !isSame(last, put)) pane.actions.marks.place({ kind: "click", index, positive });
   last = put;
 }
 

@@ -13,9 +13,9 @@ export async function cut({ pane, start, moves }: Press): Promise<void> {
   const line = store.state.cut;
   if (line.length > 0) {
     store.set({ cut: [] });
-    const to = store.state.cutTo === "new" ? actions.defineNext() : null;
+    const to = store.state.cutTo === "new" ? actions.labels.defineNext() : null;
     const axis = store.state.cutAxis;
-    actions.edit({ kind: "cut", points: [...line], index: first, axis, to, through: true }, to !== null);
+    actions.marks.edit({ kind: "cut", points: [...line], index: first, axis, to, through: true }, to !== null);
     return;
   }
   const points: Index[] = [first];

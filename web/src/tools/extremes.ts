@@ -18,7 +18,7 @@ export async function extremes(press: Press): Promise<void> {
   const { actions } = pane;
   const points = [...actions.store.state.points.filter((point) => !sameIndex(point, index)), index];
   const complete = points.length >= wanted(points, [pane.plane.normal]);
-  actions.setCrosshair(index);
+  actions.views.setCrosshair(index);
   actions.store.set({ points: complete ? [] : points });
-  if (complete) actions.place({ kind: "extremes", points });
+  if (complete) actions.marks.place({ kind: "extremes", points });
 }

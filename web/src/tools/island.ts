@@ -7,8 +7,8 @@ export async function island({ pane, start }: Press): Promise<void> {
   const { actions, opened } = pane;
   const inside =
     opened.maps.ofLabel(actions.store.state.labels, actions.store.state.label).at(index) === actions.store.state.label;
-  actions.setCrosshair(index);
-  if (inside) actions.edit({ kind: "component", index, action: start.shiftKey ? "keep" : "erase", axis: null });
-  else actions.edit({ kind: "component", index, action: "fill", axis: pane.plane.normal });
+  actions.views.setCrosshair(index);
+  if (inside) actions.marks.edit({ kind: "component", index, action: start.shiftKey ? "keep" : "erase", axis: null });
+  else actions.marks.edit({ kind: "component", index, action: "fill", axis: pane.plane.normal });
   await Promise.resolve();
 }

@@ -12,5 +12,5 @@ export async function lasso({ pane, start, positive, moves }: Press): Promise<vo
     points.push(...lineTo(points[points.length - 1], pane.indexNear(move)));
     actions.store.set({ draft: draft() });
   }
-  if (points.length > 2) actions.place(draft());
+  if (points.length > 2) actions.marks.place(draft());
 }

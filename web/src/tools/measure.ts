@@ -24,7 +24,7 @@ export async function measure({ pane, start, moves }: Press): Promise<void> {
   const ruler = drawn(pane.placeOf(last));
   const waits = kind === "angle" && begun === null;
   actions.store.set({ leg: far && waits ? ruler : null });
-  if (far && !waits) actions.addRuler(ruler);
+  if (far && !waits) actions.history.addRuler(ruler);
 }
 
 const made = (kind: RulerKind, axis: 0 | 1 | 2, points: readonly Index[]): Ruler => ({ kind, axis, points });

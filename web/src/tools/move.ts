@@ -55,7 +55,7 @@ export const move =
       moved = dragged(mark.prompt, handle.part, plane, opened.volume.shape, from, pane.indexNear(event));
       actions.store.set({ draft: moved, moving: position });
     }
-    if (far) actions.replace(position, moved);
+    if (far) actions.marks.replace(position, moved);
     else await otherwise({ ...press, moves: noMoves });
   };
 

@@ -5,8 +5,8 @@ import type { Press } from "./gesture";
 
 /** Move the crosshair, and with it the slices of the other planes. */
 export async function point({ pane, start, moves }: Press): Promise<void> {
-  pane.actions.setCrosshair(pane.indexNear(start));
-  for await (const move of moves()) pane.actions.setCrosshair(pane.indexNear(move));
+  pane.actions.views.setCrosshair(pane.indexNear(start));
+  for await (const move of moves()) pane.actions.views.setCrosshair(pane.indexNear(move));
 }
 
 /** Move the picture with the pointer. */
@@ -23,6 +23,6 @@ export async function level({ pane, start, moves }: Press): Promise<void> {
   const { statistics } = seriesOf(pane.opened, image) ?? pane.opened;
   for await (const move of moves()) {
     const { clientX, clientY } = move;
-    pane.actions.setContrast(dragContrast(from, statistics, clientX - start.clientX, clientY - start.clientY));
+    pane.actions.views.setContrast(dragContrast(from, statistics, clientX - start.clientX, clientY - start.clientY));
   }
 }

@@ -16,6 +16,6 @@ export async function paint({ pane, start, moves }: Press): Promise<void> {
     points.push(...lineTo(points[points.length - 1], pane.indexNear(move)));
     actions.store.set({ editing: edit() });
   }
-  actions.setCrosshair(points[points.length - 1]);
-  actions.edit(edit());
+  actions.views.setCrosshair(points[points.length - 1]);
+  actions.marks.edit(edit());
 }

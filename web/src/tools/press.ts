@@ -44,7 +44,7 @@ export function press(pane: Pane): void {
     canvas.focus({ preventScroll: true });
     start.preventDefault();
     store.set({ aiming: false });
-    if (pane.spec.image !== null) reportErrors(() => actions.setImage(pane.spec.image ?? 0)); // the one that is worked on
+    if (pane.spec.image !== null) reportErrors(() => actions.images.setImage(pane.spec.image ?? 0)); // the one that is worked on
     if (start.pointerType === "touch") {
       canvas.setPointerCapture(start.pointerId);
       fingers.set(start.pointerId, start);
@@ -57,19 +57,19 @@ export function press(pane: Pane): void {
     if (gesture === null) return;
     if (gesture !== pan && gesture !== level && !pane.suits(pane.at(start))) {
       const positive = store.state.positive !== start.shiftKey; // of a slide: what is seen is opened to be marked first
-      reportErrors(() => actions.markHere(pane, gesture === click ? { at: pane.at(start), positive } : null));
+      reportErrors(() => actions.slides.markHere(pane, gesture === click ? { at: pane.at(start), positive } : null));
       return;
     }
     canvas.setPointerCapture(start.pointerId);
     const positive = store.state.positive !== start.shiftKey;
     const { signal } = (underway = new AbortController());
-    actions.pressing = pane.spec.id;
+    actions.views.pressing = pane.spec.id;
     gesture({ pane, start, positive, moves: () => follow(canvas, start, signal) })
       .catch((error: unknown) => {
         if (!(error instanceof Cancelled)) throw error;
       })
       .finally(() => {
-        actions.pressing = undefined;
+        actions.views.pressing = undefined;
         store.set({ draft: null, editing: null, moving: null });
       });
   });
@@ -127,7 +127,7 @@ function wheel(pane: Pane, event: WheelEvent): void {
     pane.view = zoomView(pane.view, pane.projection, pane.at(event), pane.size, zoomOf(event), pane.zooms);
     return;
   }
-  pane.actions.scroll(pane.plane.normal, turned.slices(event), pane.spec.id);
+  pane.actions.views.scroll(pane.plane.normal, turned.slices(event), pane.spec.id);
 }
 
 /** Follow two fingers: the picture grows with their distance and moves with their middle. */

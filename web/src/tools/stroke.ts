@@ -14,6 +14,6 @@ export async function stroke({ pane, start, positive, moves }: Press): Promise<v
     points.push(...lineTo(points[points.length - 1], pane.indexNear(move)));
     actions.store.set({ draft: draft() });
   }
-  actions.setCrosshair(points[points.length - 1]);
-  actions.place(draft());
+  actions.views.setCrosshair(points[points.length - 1]);
+  actions.marks.place(draft());
 }

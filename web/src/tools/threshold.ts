@@ -14,7 +14,7 @@ export async function threshold({ pane, start, moves }: Press): Promise<void> {
   }
   const { low, high } = actions.store.state.brush;
   if (points.length > 2) {
-    actions.edit({
+    actions.marks.edit({
       kind: "threshold",
       within: [low, high],
       region: region(),

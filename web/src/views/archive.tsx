@@ -307,7 +307,7 @@ function Series({ actions, close, of, one }: Props & { readonly of: string; read
             class="button small primary"
             onClick={() => {
               close();
-              reportErrors(() => actions.openCase(here));
+              reportErrors(() => actions.cases.open(here));
             }}
           >
             {SAY.open}
@@ -319,7 +319,7 @@ function Series({ actions, close, of, one }: Props & { readonly of: string; read
             class="button small"
             onClick={() => {
               reportErrors(async () => {
-                await archive.begin(of, one, actions.list.query.value.project);
+                await archive.begin(of, one, actions.worklist.list.query.value.project);
                 await look();
                 void watch(actions);
               });
@@ -356,7 +356,7 @@ async function watch(actions: Actions): Promise<void> {
   try {
     do {
       const over = await look();
-      if (over.some(({ stage }) => stage === "done")) await actions.refreshCases();
+      if (over.some(({ stage }) => stage === "done")) await actions.worklist.refresh();
       if (document.querySelector("dialog.archive") === null) over.forEach(tell);
       if ([...imports.value.values()].every(archive.isOver)) return;
       await new Promise((done) => setTimeout(done, ASK_MS));

@@ -42,7 +42,7 @@ function CaseWork({ actions }: { readonly actions: Actions }) {
       disabled={judged && read.state !== "finished"}
       title={judged && read.state !== "finished" ? phrases.reading.notFinished : SAY.acceptTitle}
       onClick={() => {
-        reportErrors(() => actions.finish("accepted", work.comment));
+        reportErrors(() => actions.work.finish("accepted", work.comment));
       }}
     >
       {SAY.accept}
@@ -70,7 +70,7 @@ function CaseWork({ actions }: { readonly actions: Actions }) {
       aria-label={words}
       title={`${words} (${shortcut})`}
       onClick={() => {
-        reportErrors(() => actions.openNext(back));
+        reportErrors(() => actions.work.openNext(back));
       }}
     >
       <span aria-hidden="true">{arrow}</span>
@@ -96,7 +96,7 @@ function CaseWork({ actions }: { readonly actions: Actions }) {
             type="button"
             class="button small"
             onClick={() => {
-              reportErrors(() => actions.reopen());
+              reportErrors(() => actions.work.reopen());
             }}
           >
             {SAY.reopen}
@@ -111,7 +111,7 @@ function CaseWork({ actions }: { readonly actions: Actions }) {
               class="button small primary"
               title={read === null ? SAY.doneTitle : phrases.reading.doneTitle}
               onClick={() => {
-                reportErrors(() => actions.finish("done", work.comment));
+                reportErrors(() => actions.work.finish("done", work.comment));
               }}
             >
               {SAY.done}
@@ -139,7 +139,7 @@ function rejectDialog(actions: Actions, comment: string): void {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     element.close();
-    reportErrors(() => actions.finish("rejected", text.value.trim()));
+    reportErrors(() => actions.work.finish("rejected", text.value.trim()));
   });
   text.focus();
 }

@@ -52,14 +52,14 @@ export function casesPanel(actions: Actions): HTMLElement {
   });
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState !== "visible") return;
-    actions.refreshCases().catch(() => undefined); // others work, too; a lost connection is told elsewhere
+    actions.worklist.refresh().catch(() => undefined); // others work, too; a lost connection is told elsewhere
   });
   return element;
 }
 
 function Worklist({ actions }: { readonly actions: Actions }) {
   const filtering = useSignal(false);
-  const { list } = actions;
+  const { list } = actions.worklist;
   const me = useMemo(() => fieldOf(actions.store, "me"), []).value;
   const adds = mayAnywhere(me, "reviewer");
   const active = filtersOf(list.query.value);
@@ -146,7 +146,7 @@ function Worklist({ actions }: { readonly actions: Actions }) {
           class="button small read-next"
           title={SAY.readNextTitle}
           onClick={() => {
-            reportErrors(() => actions.readNext());
+            reportErrors(() => actions.reading.readNext());
           }}
         >
           {SAY.readNext}
@@ -175,7 +175,7 @@ function Worklist({ actions }: { readonly actions: Actions }) {
 }
 
 function Filters({ actions }: { readonly actions: Actions }) {
-  const { list } = actions;
+  const { list } = actions.worklist;
   const query = list.query.value;
   const { projects, modalities, labels } = list.choices.value;
   const choice = (name: "project" | "modality" | "label", title: string, values: readonly string[]) => (
@@ -286,7 +286,7 @@ function Filters({ actions }: { readonly actions: Actions }) {
 }
 
 function Progress({ actions }: { readonly actions: Actions }) {
-  const totals = actions.list.totals.value;
+  const totals = actions.worklist.list.totals.value;
   const all = STATUSES.reduce((sum, status) => sum + totals[status], 0);
   const words = progress(totals);
   if (all === 0) return null;
@@ -311,7 +311,7 @@ function Progress({ actions }: { readonly actions: Actions }) {
 }
 
 function Order({ actions }: { readonly actions: Actions }) {
-  const { list } = actions;
+  const { list } = actions.worklist;
   const query = list.query.value;
   const total = list.total.value;
   return (
@@ -349,7 +349,7 @@ function Order({ actions }: { readonly actions: Actions }) {
 }
 
 function Rows({ actions }: { readonly actions: Actions }) {
-  const { list } = actions;
+  const { list } = actions.worklist;
   const opened = useField(actions, "opened")?.case.id;
   const box = useRef<HTMLDivElement>(null);
   const scrolled = useSignal(0);
@@ -496,7 +496,7 @@ function Row({ actions, one, place, total, current, reachable }: RowProps) {
         aria-current={current ? "true" : undefined}
         title={[one.name, whose(one, ""), details].filter((part) => part !== "").join("\n") + comment}
         onClick={() => {
-          reportErrors(() => actions.openCase(one.id));
+          reportErrors(() => actions.cases.open(one.id));
         }}
       >
         <Thumbnail key={one.id} id={one.id} />

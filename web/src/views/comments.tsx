@@ -56,7 +56,7 @@ export function Comments({ actions }: { readonly actions: Actions }) {
                   class="link"
                   onClick={() => {
                     const [z, y, x] = place;
-                    actions.setCrosshair([z, y, x]);
+                    actions.views.setCrosshair([z, y, x]);
                   }}
                 >
                   {fill(SAY.place, { n: place[0] + 1 })}

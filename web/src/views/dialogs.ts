@@ -49,7 +49,7 @@ export function confirmDelete(actions: Actions, one: Case): void {
   });
   remove.addEventListener("click", () => {
     element.close();
-    reportErrors(() => actions.deleteCase(one.id));
+    reportErrors(() => actions.cases.delete(one.id));
   });
   cancel.focus();
 }
@@ -74,7 +74,7 @@ export function linkDialog(actions: Actions): void {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     element.close();
-    reportErrors(() => actions.linkCase(path.value.trim()));
+    reportErrors(() => actions.adding.linkCase(path.value.trim()));
   });
   path.focus();
 }

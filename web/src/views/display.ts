@@ -46,11 +46,11 @@ export function displayPanel(actions: Actions): HTMLElement {
   };
   const level = range("level", SAY.level, (value) => {
     const { low, high } = store.state.contrast;
-    actions.setContrast({ low: value - (high - low) / 2, high: value + (high - low) / 2 });
+    actions.views.setContrast({ low: value - (high - low) / 2, high: value + (high - low) / 2 });
   });
   const width = range("window", SAY.window, (value) => {
     const middle = (store.state.contrast.low + store.state.contrast.high) / 2;
-    actions.setContrast({ low: middle - value / 2, high: middle + value / 2 });
+    actions.views.setContrast({ low: middle - value / 2, high: middle + value / 2 });
   });
   const opacity = range("opacity", SAY.opacity, (value) => {
     store.set({ opacity: value / 100 });
@@ -62,7 +62,7 @@ export function displayPanel(actions: Actions): HTMLElement {
     const input = h("input", {
       type: "checkbox",
       onchange: () => {
-        if (key === "linkedSlices") actions.linkSlices(input.checked);
+        if (key === "linkedSlices") actions.views.linkSlices(input.checked);
         else store.set({ [key]: input.checked });
       },
     });
@@ -77,16 +77,16 @@ export function displayPanel(actions: Actions): HTMLElement {
     return element;
   };
   const layout = choice<Layout>("layout", SAY.layout, [...SEVERAL, ...ALONE], (value) => {
-    actions.setLayout(value);
+    actions.views.setLayout(value);
   });
   const image = choice<string>("image", SAY.image, [], (value) => {
-    reportErrors(() => actions.setImage(Number(value)));
+    reportErrors(() => actions.images.setImage(Number(value)));
   });
   const over = choice<string>("over-it", SAY.over, [], (value) => {
-    reportErrors(() => actions.fuse(value === "" ? null : Number(value)));
+    reportErrors(() => actions.images.fuse(value === "" ? null : Number(value)));
   });
   const overColours = choice<ColourMap>("in", SAY.overColours, MAPS, (value) => {
-    actions.setFusedColours(value);
+    actions.images.setFusedColours(value);
   });
   const overOpacity = h("input", {
     type: "range",
@@ -156,7 +156,7 @@ export function displayPanel(actions: Actions): HTMLElement {
       class: "chip",
       title: phrases.windows.dragTitle,
       onclick: () => {
-        actions.setTool(store.state.tool === "window" ? "navigate" : "window");
+        actions.tools.setTool(store.state.tool === "window" ? "navigate" : "window");
       },
     },
     phrases.windows.drag,
@@ -254,7 +254,7 @@ function chip(actions: Actions, { name, contrast }: Preset, key: number): HTMLEl
       title: fill(phrases.windows.chip, { name: nameOfWindow(name), key }),
       "data-window": `${contrast.low} ${contrast.high}`,
       onclick: () => {
-        actions.setContrast(contrast);
+        actions.views.setContrast(contrast);
       },
     },
     nameOfWindow(name),

@@ -101,7 +101,7 @@ function brushRows(actions: Actions): HTMLElement[] {
 function ruleRows(actions: Actions): HTMLElement[] {
   const store = actions.store;
   const edit = (make: () => Edit) => () => {
-    actions.edit(make());
+    actions.marks.edit(make());
   };
   const mm = (label: string, value: number, least = 0.1): HTMLInputElement =>
     number(label, value, { min: least, max: 50, step: 0.1 });
@@ -130,7 +130,7 @@ function ruleRows(actions: Actions): HTMLElement[] {
         class: "button",
         title: SAY.mergeTitle,
         onclick: () => {
-          actions.merge(Number(other.value));
+          actions.labels.merge(Number(other.value));
         },
       },
       SAY.merge,
@@ -223,13 +223,13 @@ function sliceRows(actions: Actions): HTMLElement[] {
   const slices = row(
     SAY.slices,
     button(SAY.interpolate, SAY.interpolateTitle, () => {
-      actions.edit({ kind: "interpolate", axis: activePlane(store.state)?.normal ?? 0, slices: [] });
+      actions.marks.edit({ kind: "interpolate", axis: activePlane(store.state)?.normal ?? 0, slices: [] });
     }),
     button(SAY.copyBack, SAY.copyBackTitle, () => {
-      actions.copySlice(-1);
+      actions.marks.copySlice(-1);
     }),
     button(SAY.copyOn, SAY.copyOnTitle, () => {
-      actions.copySlice(1);
+      actions.marks.copySlice(1);
     }),
     plane,
   );
@@ -260,7 +260,7 @@ function button(text: string, title: string, onclick: () => void): HTMLButtonEle
 
 function toolButton(actions: Actions, tool: EditTool, text: string, title: string): HTMLButtonElement {
   const element = button(text, title, () => {
-    actions.setTool(actions.store.state.tool === tool ? "navigate" : tool);
+    actions.tools.setTool(actions.store.state.tool === tool ? "navigate" : tool);
   });
   actions.store.on(["tool"], (state) => {
     set(element, "aria-pressed", String(state.tool === tool));

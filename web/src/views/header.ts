@@ -29,7 +29,7 @@ export function header(actions: Actions): HTMLElement {
     "aria-label": SAY.method, // the word beside it goes where there is no room
     title: SAY.methodTitle,
     onchange: () => {
-      actions.setMethod(method.value);
+      actions.tools.setMethod(method.value);
       method.blur();
     },
   });
@@ -41,7 +41,7 @@ export function header(actions: Actions): HTMLElement {
       title: SAY.finetuneTitle,
       "aria-label": SAY.finetuning,
       onchange: () => {
-        actions.setFinetune(finetune.value as Finetune);
+        actions.tools.setFinetune(finetune.value as Finetune);
         finetune.blur();
       },
     },
@@ -57,7 +57,7 @@ export function header(actions: Actions): HTMLElement {
     "undo",
     SAY.undo,
     () => {
-      actions.undo();
+      actions.history.undo();
     },
     "Ctrl+Z",
   );
@@ -65,7 +65,7 @@ export function header(actions: Actions): HTMLElement {
     "redo",
     SAY.redo,
     () => {
-      actions.redo();
+      actions.history.redo();
     },
     "Ctrl+Shift+Z",
   );
@@ -147,8 +147,8 @@ export function header(actions: Actions): HTMLElement {
     finetune.value = state.finetune;
   });
   store.on(["done", "undone", "events", "opened", "connection", "rulers"], () => {
-    undo.disabled = !actions.canUndo();
-    redo.disabled = !actions.canRedo();
+    undo.disabled = !actions.history.canUndo();
+    redo.disabled = !actions.history.canRedo();
   });
   store.on(["connection", "unsent"], ({ connection, unsent }) => {
     const waiting = waitingWords(unsent);

@@ -62,7 +62,7 @@ function Details({ actions }: { readonly actions: Actions }) {
             show(Number(currentTarget.value) / 100);
           }}
           onChange={({ currentTarget }) => {
-            actions.define({ ...label, opacity: Number(currentTarget.value) / 100 });
+            actions.labels.define({ ...label, opacity: Number(currentTarget.value) / 100 });
           }}
         />
         <output for="label-opacity">{Math.round(100 * label.opacity)} %</output>
@@ -86,7 +86,7 @@ function Details({ actions }: { readonly actions: Actions }) {
           checked={overlaps(label)}
           disabled={settled}
           onChange={({ currentTarget }) => {
-            actions.setOverlap(label, currentTarget.checked);
+            actions.labels.setOverlap(label, currentTarget.checked);
           }}
         />
         {SAY.overlaps}
@@ -97,7 +97,7 @@ function Details({ actions }: { readonly actions: Actions }) {
           class="button quiet next-object"
           title={SAY.nextObjectTitle}
           onClick={() => {
-            actions.nextObject();
+            actions.labels.nextObject();
           }}
         >
           <Icon name="plus" />
@@ -129,11 +129,11 @@ const isUnnamed = ({ name, value }: Label): boolean => /^Object \d+$/.test(name)
 function chooseStructure(actions: Actions, label: Label): void {
   showRendered("structure-choice", fill(SAY.what, { name: label.name }), (close) => {
     const pick = ({ name, codes }: Structure): void => {
-      actions.defineObjects(label, { codes, name: isUnnamed(label) ? name : label.name });
+      actions.labels.defineObjects(label, { codes, name: isUnnamed(label) ? name : label.name });
       close();
     };
     const byName = (): void => {
-      if (label.codes !== null && label.codes !== undefined) actions.defineObjects(label, { codes: null });
+      if (label.codes !== null && label.codes !== undefined) actions.labels.defineObjects(label, { codes: null });
       close();
     };
     return (

@@ -23,7 +23,7 @@ export function labelsPanel(actions: Actions): HTMLElement {
       class: "button quiet",
       title: SAY.addTitle,
       onclick: () => {
-        actions.addLabel();
+        actions.labels.add();
       },
     },
     icon("plus"),
@@ -55,7 +55,7 @@ export function labelsPanel(actions: Actions): HTMLElement {
   const overwrite = h("input", {
     type: "checkbox",
     onchange: () => {
-      actions.setOverwrite(overwrite.checked);
+      actions.tools.setOverwrite(overwrite.checked);
     },
   });
   const title = SAY.overwriteTitle;
@@ -82,7 +82,7 @@ function row(actions: Actions, label: Label, { selected, hidden, position }: Sho
     value: hex(label.colour),
     "aria-label": fill(SAY.colour, { name }),
     onchange: () => {
-      actions.define({ ...label, colour: colourOf(colour.value) });
+      actions.labels.define({ ...label, colour: colourOf(colour.value) });
     },
   });
   const choose = h(
@@ -95,7 +95,7 @@ function row(actions: Actions, label: Label, { selected, hidden, position }: Sho
       title: SAY.choose,
       "aria-keyshortcuts": "Shift+ArrowUp Shift+ArrowDown",
       onclick: () => {
-        actions.select(label.value);
+        actions.labels.select(label.value);
       },
       ondblclick: () => {
         rename(actions, label);
@@ -106,7 +106,7 @@ function row(actions: Actions, label: Label, { selected, hidden, position }: Sho
         if (by === undefined) return;
         event.preventDefault();
         event.stopPropagation();
-        actions.moveLabel(label.value, by as 1 | -1);
+        actions.labels.move(label.value, by as 1 | -1);
       },
       onpointerdown: (event: PointerEvent) => {
         if (event.button === 0 && event.pointerType !== "touch") dragLabel(actions, label.value, event);
@@ -131,20 +131,20 @@ function row(actions: Actions, label: Label, { selected, hidden, position }: Sho
     label.locked ? "lock" : "unlock",
     fill(label.locked ? SAY.unlock : SAY.lock, { name }),
     () => {
-      actions.define({ ...label, locked: !label.locked });
+      actions.labels.define({ ...label, locked: !label.locked });
     },
   );
   lock.classList.add("small", "label-lock");
   lock.dataset.key = `lock-${label.value}`;
   lock.setAttribute("aria-pressed", String(label.locked));
   const hide = iconButton(hidden ? "hidden" : "eye", fill(hidden ? SAY.show : SAY.hide, { name }), () => {
-    actions.hideLabel(label.value);
+    actions.labels.hide(label.value);
   });
   hide.classList.add("small", "label-hide");
   hide.dataset.key = `hide-${label.value}`;
   hide.setAttribute("aria-pressed", String(hidden));
   const remove = iconButton("trash", fill(SAY.delete, { name }), () => {
-    actions.deleteLabel(label.value);
+    actions.labels.delete(label.value);
   });
   remove.classList.add("small", "label-delete");
   const classes = `label-row${selected ? " selected" : ""}${hidden ? " is-hidden" : ""}`;
@@ -180,7 +180,7 @@ function dragLabel(actions: Actions, value: number, start: PointerEvent): void {
     const target = event.type === "pointerup" ? before : undefined;
     before = undefined;
     show();
-    if (target !== undefined && target !== value) actions.orderLabel(value, target);
+    if (target !== undefined && target !== value) actions.labels.order(value, target);
   };
   window.addEventListener("pointermove", move);
   window.addEventListener("pointerup", end);
@@ -204,7 +204,7 @@ export function rename(actions: Actions, label: Label): void {
     const name = input.value.trim();
     input.replaceWith(button);
     button.focus();
-    if (keep && name !== "" && name !== label.name) actions.defineObjects(label, { name });
+    if (keep && name !== "" && name !== label.name) actions.labels.defineObjects(label, { name });
   };
   input.addEventListener("keydown", (event) => {
     event.stopPropagation();

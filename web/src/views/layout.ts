@@ -7,5 +7,5 @@ import { isSeveral, type Layout } from "../arrange";
 export function toggleLayout(actions: Actions): void {
   const { layout, several, opened } = actions.store.state;
   const under = document.querySelector<HTMLElement>(".pane:hover")?.dataset.plane as Layout | undefined;
-  if (opened !== null) actions.setLayout(isSeveral(layout) ? (under ?? "axial") : several);
+  if (opened !== null) actions.views.setLayout(isSeveral(layout) ? (under ?? "axial") : several);
 }

@@ -20,7 +20,7 @@ export function lookPanel(actions: Actions): HTMLElement {
       type: "button",
       class: "button wide",
       onclick: () => {
-        reportErrors(() => actions.look());
+        reportErrors(() => actions.views.look());
       },
     },
     SAY.next,
@@ -33,7 +33,7 @@ export function lookPanel(actions: Actions): HTMLElement {
       type: "button",
       class: "button small",
       onclick: () => {
-        reportErrors(() => actions.finish("done", store.state.work?.comment ?? ""));
+        reportErrors(() => actions.work.finish("done", store.state.work?.comment ?? ""));
       },
     },
     phrases.case.done,

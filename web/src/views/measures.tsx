@@ -79,7 +79,7 @@ function Measures({ actions }: { readonly actions: Actions }) {
             title={`${TITLES[kind]} (M)`}
             aria-pressed={String(fields.tool.value === kind) as "true" | "false"}
             onClick={() => {
-              actions.setTool(fields.tool.value === kind ? "navigate" : kind);
+              actions.tools.setTool(fields.tool.value === kind ? "navigate" : kind);
             }}
           >
             {NAMES[kind]}
@@ -94,7 +94,7 @@ function Measures({ actions }: { readonly actions: Actions }) {
               class="link"
               title={SAY.show}
               onClick={() => {
-                actions.showMark(middleOf(ruler));
+                actions.views.showMark(middleOf(ruler));
               }}
             >
               {NAMES[ruler.kind]}
@@ -107,7 +107,7 @@ function Measures({ actions }: { readonly actions: Actions }) {
               class="icon-button small"
               aria-label={fill(SAY.remove, { kind: NAMES[ruler.kind], n: i + 1 })}
               onClick={() => {
-                actions.removeRuler(ruler);
+                actions.history.removeRuler(ruler);
               }}
             >
               ×

@@ -16,7 +16,7 @@ const ROLES = ["annotator", "reviewer", "admin"] as const;
 export async function showMembers(actions: Actions): Promise<void> {
   const { me, opened } = actions.store.state;
   const projects = (await api.projects()).map(({ name }) => name).filter((name) => may(me, "admin", name));
-  const usual = opened?.case.project ?? actions.list.query.value.project;
+  const usual = opened?.case.project ?? actions.worklist.list.query.value.project;
   const first = projects.includes(usual) ? usual : (projects.at(0) ?? "");
   showRendered("members", SAY.title, () => <Members actions={actions} projects={projects} first={first} />);
 }

@@ -42,7 +42,7 @@ function Methods({ actions, close }: Props) {
         aria-label={fill(SAY.useLabel, { method: title })}
         disabled={id === state.method || state.opened === null}
         onClick={() => {
-          actions.setMethod(id);
+          actions.tools.setMethod(id);
           close();
         }}
       >
@@ -56,7 +56,7 @@ function Methods({ actions, close }: Props) {
         disabled={!marked}
         onClick={() => {
           close();
-          reportErrors(() => actions.compare(id));
+          reportErrors(() => actions.previews.compare(id));
         }}
       >
         {SAY.compare}
@@ -82,7 +82,7 @@ function Methods({ actions, close }: Props) {
           disabled={!masked}
           onClick={() => {
             close();
-            reportErrors(() => actions.watchRobot());
+            reportErrors(() => actions.previews.watchRobot());
           }}
         >
           {SAY.watch}

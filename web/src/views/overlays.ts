@@ -23,7 +23,7 @@ export function emptyState(actions: Actions): HTMLElement {
   });
   sample.addEventListener("click", () => {
     const first = store.state.left ?? store.state.cases?.at(0);
-    if (first !== undefined) reportErrors(() => actions.openCase(first.id));
+    if (first !== undefined) reportErrors(() => actions.cases.open(first.id));
   });
   const adding = [
     h(
@@ -97,7 +97,7 @@ export function connectionBanner(actions: Actions): HTMLElement {
       type: "button",
       class: "button small",
       onclick: () => {
-        actions.reconnect();
+        actions.session.reconnect();
       },
     },
     SAY.tryNow,

@@ -145,14 +145,14 @@ export class Pane {
       oninput: () => {
         const next: [number, number, number] = [...this.cursor];
         next[plane.normal] = Number(this.#slider.value);
-        this.actions.setCrosshair(next, spec.id);
+        this.actions.views.setCrosshair(next, spec.id);
       },
     });
     this.#lock = iconButton(
       "unlock",
       SAY.lock,
       () => {
-        this.actions.lockSlice(plane, spec.id);
+        this.actions.marks.lockSlice(plane, spec.id);
       },
       "U",
     );
@@ -161,7 +161,7 @@ export class Pane {
     this.#strip = h("div", { class: "slice-strip", "aria-hidden": "true", hidden: true });
     const expand = iconButton("expand", fill(phrases.panes.alone, { plane: name }), () => {
       const { layout, several } = this.#store.state;
-      this.actions.setLayout(layout === plane.name ? several : plane.name);
+      this.actions.views.setLayout(layout === plane.name ? several : plane.name);
     });
     expand.classList.add("small", "pane-expand");
     expand.hidden = shape[0] === 1;
@@ -198,7 +198,7 @@ export class Pane {
   }
 
   set view(view: View) {
-    this.actions.setView(this.spec.id, this.view, view);
+    this.actions.views.setView(this.spec.id, this.view, view);
   }
 
   get size(): Point {

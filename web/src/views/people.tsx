@@ -65,7 +65,7 @@ function nameDialog(actions: Actions, name: string): void {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     element.close();
-    actions.rename(text.value);
+    actions.session.rename(text.value);
   });
   text.select();
 }

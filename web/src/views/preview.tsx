@@ -25,8 +25,8 @@ export function previewBar(actions: Actions): HTMLElement {
       if (event.target instanceof HTMLInputElement && event.target.type !== "range") return;
       event.preventDefault();
       event.stopPropagation();
-      if (event.key === "Enter") actions.takePreview();
-      else actions.dropPreview();
+      if (event.key === "Enter") actions.previews.take();
+      else actions.previews.drop();
     },
     { capture: true },
   );
@@ -68,7 +68,7 @@ function Bar({ actions }: { readonly actions: Actions }) {
           type="button"
           class="button small primary"
           onClick={() => {
-            actions.takePreview();
+            actions.previews.take();
           }}
         >
           {SAY.take} <kbd>Enter</kbd>
@@ -78,7 +78,7 @@ function Bar({ actions }: { readonly actions: Actions }) {
         type="button"
         class="button small"
         onClick={() => {
-          actions.dropPreview();
+          actions.previews.drop();
         }}
       >
         {SAY.drop} <kbd>Esc</kbd>

@@ -58,7 +58,7 @@ function row(actions: Actions, state: State, { position, event, waiting }: Mark)
       title: place === null ? "" : fill(SAY.show, { place: place.join(", ") }),
       "data-key": `mark-${position}`,
       onclick: () => {
-        if (place !== null) actions.showMark(place);
+        if (place !== null) actions.views.showMark(place);
       },
       onfocus: hover(position),
       onblur: hover(null),
@@ -69,7 +69,7 @@ function row(actions: Actions, state: State, { position, event, waiting }: Mark)
   );
   look.style.setProperty("--label", `rgb(${(label?.colour ?? [160, 160, 160]).join()})`);
   const remove = iconButton("close", fill(SAY.remove, { mark: words }), () => {
-    actions.remove(position);
+    actions.marks.remove(position);
   });
   remove.classList.add("small");
   const merged = event.event === "edited" && event.edit.kind === "merge"; // its other label is gone: undo alone takes it back
@@ -83,7 +83,7 @@ function row(actions: Actions, state: State, { position, event, waiting }: Mark)
           opposite.positive ? "plus" : "minus",
           fill(opposite.positive ? SAY.makePositive : SAY.makeNegative, { mark: words }),
           () => {
-            actions.turnOver(position);
+            actions.marks.turnOver(position);
           },
           "T",
         );

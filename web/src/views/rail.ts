@@ -25,7 +25,7 @@ export function rail(actions: Actions): HTMLElement {
       name,
       title,
       () => {
-        actions.setTool(tool);
+        actions.tools.setTool(tool);
       },
       key,
     );
@@ -53,7 +53,7 @@ export function rail(actions: Actions): HTMLElement {
     max: 40,
     "aria-label": SAY.radius,
     oninput: () => {
-      actions.setRadius(Number(radius.value));
+      actions.tools.setRadius(Number(radius.value));
     },
   });
   const amount = h("output", { class: "rail-amount" });

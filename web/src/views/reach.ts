@@ -14,7 +14,7 @@ export function reachRow(actions: Actions): HTMLElement {
     class: "select small",
     title: SAY.hint,
     onchange: () => {
-      actions.setReach(choice.value as ReachKind);
+      actions.tools.setReach(choice.value as ReachKind);
       choice.blur();
     },
   });
@@ -26,7 +26,7 @@ export function reachRow(actions: Actions): HTMLElement {
     "aria-label": SAY.distance,
     title: SAY.distanceTitle,
     oninput: () => {
-      actions.setReachMm(Number(mm.value));
+      actions.tools.setReachMm(Number(mm.value));
     },
   });
   const output = h("output", {});

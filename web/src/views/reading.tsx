@@ -80,7 +80,7 @@ function Begin({ actions, read }: { readonly actions: Actions; readonly read: ap
       onSubmit={(event) => {
         event.preventDefault();
         const chosen = new FormData(event.currentTarget).get("begin") as string;
-        reportErrors(() => actions.beginDecision(chosen === "" ? null : chosen));
+        reportErrors(() => actions.reading.beginDecision(chosen === "" ? null : chosen));
       }}
     >
       <label>
@@ -150,7 +150,7 @@ function Differences({ actions, read }: { readonly actions: Actions; readonly re
             type="button"
             class="button small"
             onClick={() => {
-              reportErrors(() => actions.showReader(reader.value));
+              reportErrors(() => actions.reading.showReader(reader.value));
             }}
           >
             {SAY.show}
@@ -160,7 +160,7 @@ function Differences({ actions, read }: { readonly actions: Actions; readonly re
             class="button small"
             title={fill(SAY.takeAllTitle, { name: reader.value })}
             onClick={() => {
-              reportErrors(() => actions.takeReader(reader.value));
+              reportErrors(() => actions.reading.takeReader(reader.value));
             }}
           >
             {SAY.takeAll}
@@ -175,7 +175,7 @@ function Differences({ actions, read }: { readonly actions: Actions; readonly re
               class="link"
               title={SAY.goTo}
               onClick={() => {
-                actions.goToSlice(z);
+                actions.views.goToSlice(z);
               }}
             >
               {fill(SAY.slice, { n: z + 1 })}
@@ -188,7 +188,7 @@ function Differences({ actions, read }: { readonly actions: Actions; readonly re
               class="link"
               aria-label={fill(SAY.takeSlice, { n: z + 1, name: reader.value })}
               onClick={() => {
-                reportErrors(() => actions.takeReader(reader.value, z));
+                reportErrors(() => actions.reading.takeReader(reader.value, z));
               }}
             >
               {SAY.take}

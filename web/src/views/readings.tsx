@@ -18,7 +18,7 @@ const [WIDTH, HEIGHT, LEFT, BOTTOM] = [480, 178, 44, 36];
 export async function showReadings(actions: Actions): Promise<void> {
   const { me, opened } = actions.store.state;
   const projects = (await api.projects()).map(({ name }) => name).filter((name) => may(me, "reviewer", name));
-  const usual = opened?.case.project ?? actions.list.query.value.project;
+  const usual = opened?.case.project ?? actions.worklist.list.query.value.project;
   const first = projects.includes(usual) ? usual : (projects.at(0) ?? "");
   showRendered("readings", SAY.title, (close) => (
     <ReadingsOf actions={actions} projects={projects} first={first} close={close} />
@@ -82,8 +82,8 @@ function Give({ actions, project, people, close }: GiveProps) {
       const given = await api.plan(project, plan);
       toast(plural(SAY.given, given.cases), "good");
       close();
-      await actions.refreshCases();
-      await actions.updateWork();
+      await actions.worklist.refresh();
+      await actions.work.update();
     });
   };
   return (

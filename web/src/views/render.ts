@@ -70,7 +70,7 @@ export class Render {
     this.#note = h("p", { class: "render-note" }, SAY.preparing);
     const expand = iconButton("expand", fill(SAY.alone, { plane: phrases.planes.render }), () => {
       const { layout, several } = actions.store.state;
-      actions.setLayout(layout === "render" ? several : "render");
+      actions.views.setLayout(layout === "render" ? several : "render");
     });
     expand.classList.add("small", "pane-expand");
     const sliced = h(

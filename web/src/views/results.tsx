@@ -28,7 +28,8 @@ interface Props {
 }
 
 function Results({ actions, close }: Props) {
-  const { list, store } = actions;
+  const { store } = actions;
+  const { list } = actions.worklist;
   const { opened, formats } = store.state;
   const kinds = useSignal<ReadonlySet<string>>(remembered());
   const all = useSignal(opened === null);

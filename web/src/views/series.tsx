@@ -37,7 +37,7 @@ function SeriesList({ actions }: { readonly actions: Actions }) {
                 small
                 label={fill(SAY.remove, { name })}
                 onClick={() => {
-                  reportErrors(() => actions.removeSeries(id));
+                  reportErrors(() => actions.adding.removeSeries(id));
                 }}
               />
             )}
@@ -78,7 +78,7 @@ function TimeBar({ actions }: { readonly actions: Actions }) {
         value={at}
         title={SAY.timeTitle}
         onInput={({ currentTarget }) => {
-          reportErrors(() => actions.setImage(Number(currentTarget.value)));
+          reportErrors(() => actions.images.setImage(Number(currentTarget.value)));
         }}
       />
       <output for="time">
@@ -89,7 +89,7 @@ function TimeBar({ actions }: { readonly actions: Actions }) {
         class="button small"
         title={SAY.markTitle}
         onClick={() => {
-          reportErrors(() => actions.openTime(at));
+          reportErrors(() => actions.cases.openTime(at));
         }}
       >
         {SAY.mark}

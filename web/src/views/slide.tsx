@@ -3,7 +3,8 @@
 import "../slide.css";
 import { render } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import type { Actions, SlidePane } from "../actions";
+import type { Actions } from "../actions";
+import type { SlidePane } from "../actions/slides";
 import * as api from "../api";
 import { h, set } from "../dom";
 import { panView, zoomView } from "../geometry";
@@ -44,7 +45,7 @@ function Over({ actions }: { readonly actions: Actions }) {
   );
   const onSlide = fields.opened.value?.onSlide ?? null;
   const drawn = [fields.views.value, fields.tiled.value]; // again when one of these changes
-  const pane = actions.slidePane();
+  const pane = actions.slides.slidePane();
   if (onSlide === null || pane === null || drawn.length === 0) return null;
   const { um } = onSlide.tiles.slide;
   const perPixel = um === null ? null : um[1] / pane.seen.scaleX;
@@ -57,7 +58,7 @@ function Over({ actions }: { readonly actions: Actions }) {
             type="button"
             class="button primary slide-mark"
             onClick={() => {
-              reportErrors(() => actions.markHere(pane));
+              reportErrors(() => actions.slides.markHere(pane));
             }}
           >
             {SAY.markHere} <kbd>Enter</kbd>
@@ -92,7 +93,7 @@ function Over({ actions }: { readonly actions: Actions }) {
             type="button"
             class="button small"
             onClick={() => {
-              actions.showWholeSlide();
+              actions.slides.showWhole();
             }}
           >
             {SAY.whole}
@@ -268,20 +269,20 @@ function followSlide(actions: Actions): void {
     if (opened === null || opened.onSlide === null || connection !== "live" || pending.length + unsent.length > 0)
       return;
     asking = setTimeout(() => {
-      actions.refreshSlide().catch(() => undefined); // the banner says that the connection is lost
+      actions.slides.refresh().catch(() => undefined); // the banner says that the connection is lost
     }, REFRESH_MS);
   });
   store.on(["views", "tool"], ({ opened, tool }) => {
     clearTimeout(opening);
     if (opened === null || opened.onSlide === null || !DRAWING.includes(tool)) return;
     opening = setTimeout(() => {
-      const pane = actions.slidePane();
-      if (pane === null || pane.suits() || actions.pressing !== undefined) return;
-      reportErrors(() => actions.markHere(pane));
+      const pane = actions.slides.slidePane();
+      if (pane === null || pane.suits() || actions.views.pressing !== undefined) return;
+      reportErrors(() => actions.slides.markHere(pane));
     }, SETTLED_MS);
   });
   window.addEventListener("keydown", (event) => {
-    const pane = actions.slidePane();
+    const pane = actions.slides.slidePane();
     const { target } = event;
     if (event.key !== "Enter" || event.ctrlKey || event.metaKey || event.altKey || pane === null) return;
     if (
@@ -292,6 +293,6 @@ function followSlide(actions: Actions): void {
       return;
     if (document.querySelector("dialog[open]") !== null || pane.opened.onSlide === null || pane.suits()) return;
     event.preventDefault();
-    reportErrors(() => actions.markHere(pane));
+    reportErrors(() => actions.slides.markHere(pane));
   });
 }

@@ -24,7 +24,7 @@ export function statusLine(actions: Actions): HTMLElement {
       type: "button",
       class: "link",
       onclick: () => {
-        actions.cancel();
+        actions.session.cancel();
       },
     },
     phrases.common.cancel,

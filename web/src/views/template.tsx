@@ -199,7 +199,7 @@ function Template({ actions, project, labels, first, close }: Props) {
           class="button"
           disabled={list.value.length === 0}
           onClick={() => {
-            actions.addLabels(list.value);
+            actions.labels.addAll(list.value);
             close();
           }}
         >

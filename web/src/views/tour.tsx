@@ -27,7 +27,7 @@ export function startTour(actions: Actions): void {
       toast(SAY.noCase);
       return;
     }
-    if (opened === null && found !== undefined) await actions.openCase(found.id);
+    if (opened === null && found !== undefined) await actions.cases.open(found.id);
     at.value = 0;
   });
 }

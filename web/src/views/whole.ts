@@ -17,7 +17,7 @@ export function wholePanel(actions: Actions): HTMLElement {
       type: "button",
       class: "button wide",
       onclick: () => {
-        reportErrors(() => actions.refine());
+        reportErrors(() => actions.marks.refine());
       },
     },
     SAY.guess,
@@ -28,7 +28,7 @@ export function wholePanel(actions: Actions): HTMLElement {
       type: "button",
       class: "button wide",
       onclick: () => {
-        reportErrors(() => actions.firstMasks());
+        reportErrors(() => actions.work.firstMasks());
       },
     },
     fill(phrases.firstMasks.button, { method: "" }),
@@ -47,10 +47,10 @@ export function wholePanel(actions: Actions): HTMLElement {
     title: SAY.nudgeTitle,
     oninput: () => {
       say();
-      actions.showNudge(Number(nudge.value) / 100);
+      actions.nudging.showNudge(Number(nudge.value) / 100);
     },
     onchange: () => {
-      actions.nudge(Number(nudge.value) / 100);
+      actions.nudging.nudge(Number(nudge.value) / 100);
       nudge.value = "0";
       say();
     },
