@@ -124,8 +124,20 @@ RIGHTS: Mapping[str, Right] = {
         "GET /api/projects/{project}/members",
         "PUT /api/projects/{project}/members/{name}", "POST /api/projects/{project}/invitations",
     ),
-    # who did what
-    **_all(Right("admin", "everywhere"), "GET /api/audit", "GET /api/audit.csv", "GET /api/audit/check"),
+    **_all(
+        Right("admin", "project"),
+        "GET /api/projects/{project}/retention", "PUT /api/projects/{project}/retention",
+    ),
+    # who did what, who may log in, patients in all projects, and what the server keeps; not for who reads blind, who
+    # would learn there what others do, or get in as they do
+    **_all(
+        Right("admin", "everywhere"),
+        "GET /api/audit", "GET /api/audit.csv", "GET /api/audit/check",
+        "GET /api/people", "POST /api/people", "POST /api/people/{name}/invitation", "PUT /api/people/{name}/role",
+        "PUT /api/people/{name}/disabled", "POST /api/people/{name}/token", "DELETE /api/people/{name}/token",
+        "DELETE /api/people/{name}/logins",
+        "POST /api/forgetting/search", "POST /api/forgetting", "GET /api/usage",
+    ),
     # archives
     **_all(
         Right("reviewer", "asked"),
