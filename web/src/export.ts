@@ -109,17 +109,22 @@ export function downloadMenu(actions: Actions): HTMLElement {
   return h("div", { class: "download" }, button, list);
 }
 
+/** Have the browser save a file. */
+export function saveFile(blob: Blob, name: string): void {
+  const url = URL.createObjectURL(blob);
+  h("a", { href: url, download: name }).click();
+  setTimeout(() => {
+    URL.revokeObjectURL(url);
+  }, 60_000);
+}
+
 async function download({ store }: Actions, suffix: string, patient: api.Patient): Promise<void> {
   const { opened } = store.state;
   if (opened === null) return;
   store.set({ loading: { text: fill(phrases.results.writing, { suffix }), fraction: null } });
   try {
     const { blob, name } = await api.exportMask(opened.session, suffix, patient);
-    const url = URL.createObjectURL(blob);
-    h("a", { href: url, download: name }).click();
-    setTimeout(() => {
-      URL.revokeObjectURL(url);
-    }, 60_000);
+    saveFile(blob, name);
     toast(fill(phrases.results.downloaded, { name }), "good");
   } finally {
     store.set({ loading: null });

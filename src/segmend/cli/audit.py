@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,9 +16,8 @@ from segmend.cli.place import open_store, place_options
 from segmend.cli.words import as_json as as_json_option
 from segmend.cli.words import say
 from segmend.errors import SettingsError, StoreError
-from segmend.store.audit import ACTIONS, COLUMNS, AuditFilter, Entry, Verified, entry_row, entry_to_json
-
-HEAD = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
+from segmend.store.audit import ACTIONS, COLUMNS, AuditFilter, Entry, Verified, entry_row, entry_to_json, head_of
+from segmend.store.forgetting import cases_of
 
 
 @click.command()
@@ -26,6 +25,7 @@ HEAD = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
 @click.option("--action", type=click.Choice(ACTIONS), help="Only these entries.")
 @click.option("--project", help="Only of this project.")
 @click.option("--case", help="Only of the case with this id.")
+@click.option("--patient", help="Only of the cases that are there of this patient: a name, an id or a pseudonym.")
 @click.option("--since", metavar="TIME", help="From this day or moment on: 2026-11-30, or 2026-11-30T14:00.")
 @click.option("--until", metavar="TIME", help="Before this day or moment.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the last ones of what is found.")
@@ -39,6 +39,7 @@ def audit(
     action: str | None,
     project: str | None,
     case: str | None,
+    patient: str | None,
     since: str | None,
     until: str | None,
     limit: int | None,
@@ -62,10 +63,12 @@ def audit(
       segmend audit --verify
     """
     wanted = AuditFilter(person, action, project, case, _moment(since), _moment(until))  # type: ignore[arg-type]
-    expected = _head(head)
+    expected = None if head is None else head_of(head)
     if head is not None and not verify:
         raise SettingsError("--head is for --verify.")
     with open_store(data, database, blobs) as store:
+        if patient is not None:
+            wanted = replace(wanted, cases=[one.id for one in cases_of(store, patient)])
         if verify:
             _tell(store.audit.verify(expected), as_json=as_json)
             return
@@ -118,12 +121,3 @@ def _moment(text: str | None) -> datetime | None:
     except ValueError:
         raise SettingsError(f"A time is written 2026-11-30 or 2026-11-30T14:00; got {text[:40]!r}.") from None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-
-
-def _head(text: str | None) -> tuple[int, str] | None:
-    if text is None:
-        return None
-    found = HEAD.fullmatch(text.strip())
-    if found is None:
-        raise SettingsError(f"A head is written NUMBER:HASH, as --verify tells it; got {text[:40]!r}.")
-    return int(found[1]), found[2]

@@ -14,7 +14,7 @@ from segmend.cli.place import open_store, place_options
 from segmend.cli.words import as_json, say
 from segmend.core.atomic import write_bytes
 from segmend.errors import NotFoundError, SettingsError
-from segmend.store.forgetting import Forgotten, cases_of, expired
+from segmend.store.forgetting import Forgotten, expired, of_patient, patients_among
 from segmend.store.forgetting import forget as forget_case
 from segmend.store.pseudonyms import Pseudonym
 from segmend.store.records import CaseRecord
@@ -54,8 +54,7 @@ def forget(
         raise SettingsError("Forgetting needs a patient, or --expired.")
     names = pseudonyms_at(pseudonyms, data)
     with open_store(data, database, blobs) as store:
-        kept = [] if old else names.find(patient.strip())
-        found = expired(store) if old else cases_of(store, patient, *(one.pseudonym for one in kept))
+        found, kept = (expired(store), []) if old else of_patient(store, names, patient)
         _check_one(found, kept, old=old)
         if not found and not kept:
             if old:
@@ -83,7 +82,7 @@ def forget(
 
 def _check_one(found: list[CaseRecord], kept: list[Pseudonym], *, old: bool) -> None:
     """Refuse a name that several patients have."""
-    patients = sorted({case.patient.casefold(): case.patient for case in found}.values())
+    patients = patients_among(found)
     if not old and (len(patients) > 1 or len(kept) > 1):
         ids = [*patients, *(f"{one.name} ({one.patient}), {one.pseudonym}" for one in kept)]
         raise SettingsError(f"Several patients are called so; name one by the id or the pseudonym: {'; '.join(ids)}.")

@@ -49,14 +49,14 @@ from segmend.core.atomic import sweep_parts
 from segmend.errors import SegmendError, SettingsError, StoreError
 from segmend.runtime.budget import limit_arenas
 from segmend.runtime.tracing import trace_to
-from segmend.server import about, operations, replies, requests
-from segmend.server.access import audits, auth, login_page, people, projects, proxies, rights
+from segmend.server import about, operations, replies, requests, usage
+from segmend.server.access import accounts, audits, auth, login_page, people, projects, proxies, rights
 from segmend.server.access.logins import LOGINS_FOLDER, Logins
 from segmend.server.access.looks import Looks
 from segmend.server.access.oidc import Provider
 from segmend.server.access.rates import Rates
 from segmend.server.access.tokens import TOKEN_FILE, with_token
-from segmend.server.cases import archives, cases, exports, slides
+from segmend.server.cases import archives, cases, exports, forgetting, slides
 from segmend.server.cases.archived import Archived, look_quietly
 from segmend.server.cases.imports import Imports
 from segmend.server.cases.reading import Reading
@@ -125,7 +125,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.add_middleware(proxies.Behind, proxies=settings.proxies, root_path=settings.root_path)
     parts = (
         about, slides, cases, projects, people, readings, sessions, masks, exports, measuring, archives, live,
-        operations, login_page, audits,
+        operations, login_page, audits, accounts, forgetting, usage,
     )  # fmt: skip
     for module in parts:
         app.include_router(module.router)

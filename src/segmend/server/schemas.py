@@ -860,6 +860,159 @@ class MemberJson(BaseModel):
     invited: Annotated[bool, Field(description="has not chosen a password yet")]
 
 
+class PersonJson(BaseModel):
+    """Somebody who has an account."""
+
+    name: str
+    everywhere: Annotated[RoleName | None, Field(description="the role in all projects")]
+    projects: Annotated[dict[str, RoleName], Field(description="the roles in single projects, which come before it")]
+    disabled: bool
+    password: Annotated[bool, Field(description="has one")]
+    token: Annotated[bool, Field(description="has one")]
+    provider: Annotated[bool, Field(description="logs in at a provider of logins")]
+    logins: Annotated[int, Field(description="browsers that are logged in, at servers with this data folder")]
+    created: str
+
+
+class NewPersonJson(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=300)]
+    role: RoleName | None = "annotator"
+    project: Annotated[str | None, Field(max_length=300, description="null: the role is for all projects")] = None
+    days: Annotated[float, Field(gt=0, le=90, description="after which the link opens nothing")] = 7
+
+
+class RenewedInvitationJson(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    days: Annotated[float, Field(gt=0, le=90, description="after which the link opens nothing")] = 7
+
+
+class NewDisabledJson(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    disabled: bool
+
+
+class TokenJson(BaseModel):
+    name: str
+    token: Annotated[str, Field(description="is told this once, and kept nowhere")]
+
+
+class EndedJson(BaseModel):
+    ended: Annotated[int, Field(description="logins")]
+
+
+class PatientJson(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    patient: Annotated[
+        str, Field(min_length=1, max_length=300, description="a name, an id, both as cases list them, or a pseudonym")
+    ]
+
+
+class CaseOfPatientJson(BaseModel):
+    id: str
+    name: str
+    project: str
+    patient: str
+    study_date: str
+    status: Status
+    created: str
+    bytes: Annotated[int, Field(description="of its files")]
+
+
+class OfPatientJson(BaseModel):
+    cases: list[CaseOfPatientJson]
+    pseudonyms: Annotated[list[str], Field(description="at most one, whose person is kept apart")]
+
+
+class MeantJson(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    patient: Annotated[str, Field(min_length=1, max_length=300)]
+    cases: Annotated[
+        list[Annotated[str, Field(max_length=64)]],
+        Field(max_length=10_000, description="ids, as the search told them; refused where there are others"),
+    ]
+
+
+class ForgottenCaseJson(BaseModel):
+    """What there was of a case."""
+
+    case: str
+    project: str
+    sessions: int
+    events: int
+    masks: int
+    bytes: Annotated[int, Field(description="of its files")]
+    blobs: Annotated[dict[str, str], Field(description="SHA-256 of each file")]
+    sha256: Annotated[str, Field(description="of all of these and of the events, as the audit's entry says")]
+    entry: Annotated[int, Field(description="the number of that entry")]
+
+
+class ForgottenJson(BaseModel):
+    """The proof, which is kept nowhere else: the audit has its hashes."""
+
+    made: str
+    forgotten: list[ForgottenCaseJson]
+    compact: Annotated[bool, Field(description="no trace is left in the database's file; false: until it is closed")]
+
+
+class RetentionJson(BaseModel):
+    project: str
+    days: Annotated[int | None, Field(description="since the last change; null: cases are kept")]
+    expired: Annotated[int, Field(description="cases that are older, and go within the hour where it is set")]
+
+
+class NewRetentionJson(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    days: Annotated[int | None, Field(ge=1, le=36_500)]
+
+
+class LimitsJson(BaseModel):
+    """0: no limit."""
+
+    bytes_per_person: int
+    bytes_per_project: int
+    requests_per_second: float
+    connections_per_person: int
+
+
+class StorageJson(BaseModel):
+    cases: int
+    bytes: Annotated[int, Field(description="of their files")]
+    database_bytes: Annotated[int | None, Field(description="null: it is elsewhere")]
+    free_bytes: Annotated[int | None, Field(description="on the disk; null: files are elsewhere")]
+
+
+class PersonUsageJson(BaseModel):
+    name: Annotated[str, Field(description="`local`: without an account")]
+    bytes: Annotated[int, Field(description="of the cases that they added and that are there")]
+    connections: Annotated[int, Field(description="cases that are open now, at this server")]
+
+
+class ProjectUsageJson(BaseModel):
+    name: str
+    cases: int
+    bytes: int
+    retention_days: int | None
+    expired: int
+    anonymise: Annotated[
+        Literal["basic", "basic-shifted"] | None, Field(description="what comes in is, by this profile; null: as it is")
+    ]
+
+
+class UsageJson(BaseModel):
+    limits: LimitsJson
+    storage: StorageJson
+    anonymises: Annotated[bool, Field(description="what it takes is installed")]
+    people: list[PersonUsageJson]
+    projects: list[ProjectUsageJson]
+
+
 class EntryJson(BaseModel):
     """One thing that somebody did."""
 

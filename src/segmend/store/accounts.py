@@ -116,6 +116,12 @@ class Accounts:
         """Give a user another password, or none; whoever logged in with the old one is logged out."""
         self._change(name, _what("password", password), password_hash=self._hash(password))
 
+    def note_logins_ended(self, name: str, number: int) -> None:
+        """Have the audit say that so many logins of a user were ended."""
+        with self._database.writing() as connection:
+            self._row(connection, name)
+            note(connection, Deed(self._by, "account", detail={"of": name, "what": "logins ended", "logins": number}))
+
     def disable(self, name: str, *, disabled: bool = True) -> None:
         """Let a user in no longer, or again."""
         self._change(name, "disabled" if disabled else "enabled", disabled=disabled)
@@ -153,6 +159,15 @@ class Accounts:
                 if role is not None:
                     connection.execute(insert(MEMBERS).values(project=project, user=name, role=role))
             note(connection, Deed(self._by, "role", project or "", detail={"of": name, "role": role, "before": before}))
+
+    def roles_of_all(self) -> dict[str, Roles]:
+        """Return what everybody is, by name."""
+        with self._database.reading() as connection:
+            users = connection.execute(select(USERS.c.name, USERS.c.role)).all()
+            found: dict[str, dict[str, Role]] = {user.name: {} for user in users}
+            for row in connection.execute(select(MEMBERS).order_by(MEMBERS.c.project)):
+                found[row.user][row.project] = row.role
+        return {user.name: Roles(user.role, found[user.name]) for user in users}
 
     def members(self, project: str) -> list[Member]:
         """Return who has a role in a project, by name."""

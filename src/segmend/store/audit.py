@@ -12,6 +12,7 @@ On PostgreSQL, `note` takes a lock that others wait for until the transaction en
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -37,6 +38,8 @@ LOCAL = "local"
 SERVER = "server"
 # Whose name stands for who tried to log in and is nobody's account.
 UNKNOWN = "unknown"
+# How the number and the hash of an entry are written down.
+HEAD = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
 # The hash before the first entry's.
 BEGINNING = "0" * 64
 # Key of the lock under which servers that share a PostgreSQL number their entries.
@@ -82,6 +85,7 @@ class AuditFilter:
     case: str | None = None
     since: datetime | None = None  # included
     until: datetime | None = None  # not included
+    cases: Sequence[str] | None = None  # one of these, such as those of a patient
 
     @property
     def conditions(self) -> list[ColumnElement[bool]]:
@@ -91,6 +95,7 @@ class AuditFilter:
             if value is not None and not readable(value):
                 raise SettingsError(f"A search needs readable characters; got {value[:40]!r}.")
         found = [AUDIT.c[name] == value for name, value in said.items() if value is not None]
+        found += [] if self.cases is None else [AUDIT.c.case.in_(self.cases)]
         found += [] if self.since is None else [AUDIT.c.at >= _utc(self.since)]
         return found + ([] if self.until is None else [AUDIT.c.at < _utc(self.until)])
 
@@ -112,6 +117,14 @@ class Verified:
     entries: int
     head: str  # hash of the last one that is sound
     damage: tuple[str, ...]  # a sentence for the place where the chain breaks, and for a head that is not in it
+
+
+def head_of(text: str) -> tuple[int, str]:
+    """Return the number and the hash of an entry as `verify` tells them."""
+    found = HEAD.fullmatch(text.strip())
+    if found is None:
+        raise SettingsError(f"A head is written NUMBER:HASH, as it was told before; got {text[:40]!r}.")
+    return int(found[1]), found[2]
 
 
 class Audit:

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 
 from segmend.errors import NotFoundError, SettingsError, StoreError
 from segmend.store import tables
 from segmend.store.checksums import PIECE
+from segmend.store.pseudonyms import Pseudonym, Pseudonyms
 from segmend.store.records import CaseRecord, readable
 from segmend.store.store import Store
 
@@ -42,10 +43,14 @@ class Forgotten:
     entry: int  # the number of the audit's entry
 
 
-def is_of(case: CaseRecord, text: str) -> bool:
-    """Tell whether a case is of the patient whom a text names: by all that is listed, by the name or by the id."""
-    found = PATIENT.fullmatch(case.patient)
-    names = [case.patient] if found is None else [case.patient, found["name"], found["id"]]
+def is_of(patient: str, text: str) -> bool:
+    """Tell whether a text names the patient of a case: by all that is listed, by the name or by the id.
+
+    >>> is_of("Doe^Jane (4711)", "4711"), is_of("Doe^Jane (4711)", "doe^jane"), is_of("Doe^Jane (4711)", "Jane")
+    (True, True, False)
+    """
+    found = PATIENT.fullmatch(patient)
+    names = [patient] if found is None else [patient, found["name"], found["id"]]
     return bool(text.strip()) and text.strip().casefold() in {name.casefold() for name in names if name}
 
 
@@ -54,17 +59,55 @@ def cases_of(store: Store, *texts: str) -> list[CaseRecord]:
     for text in texts:
         if not readable(text):
             raise SettingsError(f"A patient needs a readable name or id; got {text[:40]!r}.")
-    return [case for case in store.cases() if any(is_of(case, text) for text in texts)]
+    table = tables.cases
+    with store.database.reading() as connection:
+        listed = connection.scalars(select(table.c.patient).distinct()).all()
+        meant = [patient for patient in listed if any(is_of(patient, text) for text in texts)]
+        query = select(table.c.id).where(table.c.patient.in_(meant)).order_by(table.c.created, table.c.id)
+        found = connection.scalars(query).all() if meant else []
+    return _cases(store, found)
+
+
+def of_patient(store: Store, names: Pseudonyms, text: str) -> tuple[list[CaseRecord], list[Pseudonym]]:
+    """Return the cases of a patient, oldest first, also of one whose pseudonym this is or who is behind one."""
+    kept = names.find(text.strip()) if text.strip() else []
+    return cases_of(store, text, *(one.pseudonym for one in kept)), kept
+
+
+def patients_among(cases: Sequence[CaseRecord]) -> list[str]:
+    """Return whose cases they are, each patient once."""
+    return sorted({case.patient.casefold(): case.patient for case in cases}.values())
 
 
 def expired(store: Store, now: datetime | None = None) -> list[CaseRecord]:
     """Return the cases that nobody has changed for longer than their projects keep them, oldest first."""
-    now, found = now or datetime.now(UTC), []
-    for project in store.projects():
-        if project.retention_days is not None:
-            before = now - timedelta(days=project.retention_days)
-            found += [case for case in store.cases(project.name) if (case.changed or case.created) < before]
-    return sorted(found, key=lambda case: (case.created, case.id))
+    found: list[str] = []
+    limited = [(one.name, one.retention_days) for one in store.projects() if one.retention_days is not None]
+    with store.database.reading() as connection:
+        for project, days in limited:
+            found += connection.scalars(select(tables.cases.c.id).where(_old(project, days, now)))
+    return sorted(_cases(store, found), key=lambda case: (case.created, case.id))
+
+
+def count_expired(store: Store, project: str, days: int | None, now: datetime | None = None) -> int:
+    """Return how many cases of a project nobody has changed for so many days; None: 0."""
+    if days is None:
+        return 0
+    with store.database.reading() as connection:
+        return connection.scalar(select(func.count()).where(_old(project, days, now))) or 0
+
+
+def _cases(store: Store, ids: Iterable[str]) -> list[CaseRecord]:
+    found = []
+    for one in ids:
+        with suppress(NotFoundError):  # another was faster
+            found.append(store.case(one))
+    return found
+
+
+def _old(project: str, days: int, now: datetime | None) -> ColumnElement[bool]:
+    cases, before = tables.cases.c, (now or datetime.now(UTC)) - timedelta(days=days)
+    return (cases.project == project) & (func.coalesce(cases.changed, cases.created) < before)
 
 
 def forget(store: Store, case: CaseRecord) -> Forgotten:

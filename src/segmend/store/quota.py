@@ -5,10 +5,12 @@ A person's are the blobs of the cases that they added, as the audit says, and th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from segmend.errors import QuotaError
 from segmend.store import tables
@@ -45,6 +47,27 @@ def bytes_of_project(database: Database, project: str) -> int:
     return _sum(database, tables.blobs.c.case.in_(select(tables.cases.c.id).where(tables.cases.c.project == project)))
 
 
+def kept_by_person(database: Database) -> dict[str, int]:
+    """Return the same of everybody, by the name in the audit, where it is any."""
+    audit, blobs = tables.audit.c, tables.blobs.c
+    added = select(audit.person, audit.case).where(audit.action == "added", audit.session == "").distinct().subquery()
+    query = select(added.c.person, func.sum(blobs.size)).join_from(added, tables.blobs, blobs.case == added.c.case)
+    return _sums(database, query.group_by(added.c.person))
+
+
+def kept_by_project(database: Database) -> dict[str, int]:
+    """Return the same of all projects, where it is any."""
+    cases, blobs = tables.cases.c, tables.blobs.c
+    query = select(cases.project, func.sum(blobs.size)).join_from(tables.blobs, tables.cases, blobs.case == cases.id)
+    return _sums(database, query.group_by(cases.project))
+
+
+def kept_by_case(database: Database, cases: Sequence[str]) -> dict[str, int]:
+    """Return the same of some cases."""
+    blobs = tables.blobs.c
+    return _sums(database, select(blobs.case, func.sum(blobs.size)).where(blobs.case.in_(cases)).group_by(blobs.case))
+
+
 def size_of(place: str | Path | None) -> int:
     """Return the bytes of a file or of all files in a folder; 0 without one."""
     if place is None or not (path := Path(place)).exists():
@@ -56,6 +79,11 @@ def size_of(place: str | Path | None) -> int:
 def _sum(database: Database, condition: object) -> int:
     with database.reading() as connection:
         return int(connection.scalar(select(func.sum(tables.blobs.c.size)).where(condition)) or 0)  # type: ignore[arg-type]
+
+
+def _sums(database: Database, query: Select[Any]) -> dict[str, int]:
+    with database.reading() as connection:
+        return {name: int(size) for name, size in connection.execute(query)}
 
 
 def _said(size: int) -> str:

@@ -343,6 +343,12 @@ class Store:
             query = query.where(tables.cases.c.project == project)
         return self._records(query, _case)
 
+    def case_counts(self) -> dict[str, int]:
+        """Return how many cases each project has that has any."""
+        query = select(tables.cases.c.project, func.count()).group_by(tables.cases.c.project)
+        with self._database.reading() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
     def case(self, case_id: str) -> CaseRecord:
         return self._record("case", tables.cases.c.id, case_id, _case)
 

@@ -12,6 +12,7 @@ from websockets.exceptions import InvalidStatus
 from segmend.server.access import rights
 from segmend.server.access.rights import MESSAGES, RIGHTS
 from segmend.server.sessions import live
+from segmend.store.audit import AuditFilter
 from segmend.store.records import ROLES, is_at_least
 from segmend.store.visitors import VIEWERS
 from tests.server.running import Client, clicked, defined, http, in_thread, rooms, settings
@@ -150,6 +151,42 @@ def test_what_names_its_project_otherwise_is_looked_into(team, placed, store):
         ]
         seen = [(reply.status_code, "'knees'; reviewer has none there" in reply.text) for reply in refused]
     assert seen == [(403, True)] * len(refused)
+
+
+def test_each_refusal_of_somebody_is_in_the_audit_with_its_place(team, placed, store):
+    """By the table, in a route, by a dialect that answers 200, and in a live connection; of each kind once."""
+    (case, session), (lungs_case, lungs_session) = placed["knees"], placed["lungs"]
+    store.accounts.add("vera", token=token_of("vera"), role="annotator", project="lungs")
+    live = {"additional_headers": {"Authorization": f"Bearer {token_of('vera')}"}}
+    with asking(team, "vera") as vera:
+        vera.get(f"/api/cases/{case}")
+        vera.get("/api/cases", params={"project": "knees"})
+        vera.get("/api/cases", params={"project": "elbows"})
+        for _ in range(2):
+            vera.put(f"/api/cases/{lungs_case}/status", json={"status": "accepted"})
+        vera.post("/upload_image", files={"file": b""})
+        vera.post("/claim", json={})
+        vera.get(f"/api/cases/{'0' * 32}")
+    with Client(team.address, lungs_session, **live) as connected:
+        store.set_status(lungs_case, "accepted", user="eve")
+        connected.send(defined(1))
+        assert "accepted" in connected.next("error")["message"]
+        store.set_status(lungs_case, "open")
+    with pytest.raises(InvalidStatus):
+        Client(team.address, session, **live)
+
+    store.accounts.remove("vera")
+    found = store.audit.newest(AuditFilter(person="vera", action="refused"), limit=100)[::-1]
+    assert [(one.detail["route"], one.project, one.case, one.session) for one in found] == [
+        ("GET /api/cases/{case}", "knees", case, ""),
+        ("GET /api/cases", "knees", "", ""),
+        ("GET /api/cases", "elbows", "", ""),
+        ("PUT /api/cases/{case}/status", "lungs", lungs_case, ""),
+        ("POST /upload_image", VIEWERS, "", ""),
+        ("POST /claim", VIEWERS, "", ""),
+        ("WS /api/sessions/{session}/live", "lungs", lungs_case, lungs_session),
+        ("WS /api/sessions/{session}/live", "knees", case, session),
+    ]
 
 
 @pytest.mark.parametrize("name", EVERYWHERE)

@@ -68,6 +68,18 @@ function Worklist({ actions }: { readonly actions: Actions }) {
       <div class="section-head">
         <h2>{SAY.title}</h2>
         <div class="header-group">
+          {me.everywhere === "admin" && (
+            <IconButton
+              name="admin"
+              label={phrases.admin.title}
+              onClick={() => {
+                reportErrors(async () => {
+                  const { showAdmin } = await import("./admin"); // which few people need
+                  await showAdmin(actions);
+                });
+              }}
+            />
+          )}
           {mayAnywhere(me, "admin") && (
             <IconButton
               name="people"

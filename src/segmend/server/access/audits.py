@@ -16,7 +16,8 @@ from segmend.server.replies import PROBLEMS
 from segmend.server.schemas import AuditCheckJson, AuditJson
 from segmend.server.state import SharedNow
 from segmend.store import Store
-from segmend.store.audit import COLUMNS, Action, AuditFilter, entry_row, entry_to_json
+from segmend.store.audit import COLUMNS, Action, AuditFilter, entry_row, entry_to_json, head_of
+from segmend.store.forgetting import cases_of
 
 router = APIRouter(prefix="/api/audit", tags=["audit"], responses=PROBLEMS)
 # Entries of one page.
@@ -25,16 +26,21 @@ Text = Annotated[str | None, Query(max_length=300)]
 
 
 def audit_filter(
+    here: SharedNow,
     person: Text = None,
     action: Annotated[Action | None, Query()] = None,
     project: Text = None,
     case: Text = None,
+    patient: Annotated[
+        str | None, Query(max_length=300, description="of the cases that are there: name, id, or a pseudonym")
+    ] = None,
     since: Annotated[datetime | None, Query(description="included")] = None,
     until: Annotated[datetime | None, Query(description="not included")] = None,
 ) -> AuditFilter:
     """Return what an address asks for."""
     since, until = (one if one is None or one.tzinfo else one.replace(tzinfo=UTC) for one in (since, until))
-    return AuditFilter(person, action, project, case, since, until)
+    cases = None if not patient else [one.id for one in cases_of(here.store, patient)]
+    return AuditFilter(person, action, project, case, since, until, cases)
 
 
 FilterNow = Annotated[AuditFilter, Depends(audit_filter)]
@@ -78,7 +84,9 @@ def _lines(store: Store, wanted: AuditFilter) -> Iterator[str]:
 
 
 @router.get("/check", response_model=AuditCheckJson, summary="Whether an entry was changed or taken away")
-def check(here: SharedNow) -> Response:
-    found = here.store.audit.verify()
+def check(
+    here: SharedNow, head: Annotated[str | None, Query(max_length=100, description="as it was told before")] = None
+) -> Response:
+    found = here.store.audit.verify(head_of(head) if head else None)
     head = f"{found.entries}:{found.head}"
     return JSONResponse({"entries": found.entries, "head": head, "damage": list(found.damage)})

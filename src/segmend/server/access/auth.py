@@ -13,6 +13,9 @@ a login (`logins`) whose number goes into a cookie that scripts cannot read and 
 take constant time, and who named wrong tokens waits (`guesses`). It is the server's own token, or that of a user
 in the store, whose name then signs the events.
 
+What is refused with 403 to somebody whose name is known, by whichever route, is noted in the audit as it passes here on
+its way out.
+
 Where the token was drawn, programs of the account that runs the server need none: the system says
 whose a loopback connection is (`peers`). That counts only for a connection that comes straight from such
 a program. A proxy of the same account speaks for others, so whatever shows one asks for the token: headers
@@ -40,12 +43,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from segmend.errors import SegmendError
 from segmend.server.access.guesses import FREE, PATIENCE_SECONDS, Guesses
 from segmend.server.access.logins import LIFE_SECONDS, REVIEW_SECONDS, Logins
-from segmend.server.access.looks import Looks
+from segmend.server.access.looks import Looks, key_in
 from segmend.server.access.peers import account_of, own_account
 from segmend.server.access.proxies import PEER, path_of
 from segmend.server.replies import problem, status_of
 from segmend.server.settings import ServerSettings, is_loopback
 from segmend.server.told import Told
+from segmend.server.work import log_failure
 from segmend.store.accounts import Accounts, token_hash
 
 # The paths that need no token: they say that the server is there, ours and those of nnInteractive and ITK-SNAP; and the
@@ -125,6 +129,8 @@ class Gate:
                     headers.setdefault(name, value)
                 if not path_of(scope).startswith(STATIC):
                     headers["Cache-Control"] = "no-store"
+                if message["status"] == 403 or scope["state"].get("forbidden"):
+                    await self._note_refusal(scope)
             await send(message)
 
         known = host_allowed(Headers(scope=scope).get("host", ""), self._settings)
@@ -209,6 +215,16 @@ class Gate:
     async def note_failure(self, scope: Scope) -> None:
         """Have the audit say that somebody failed to log in at a provider."""
         await self._note_failure("", (await peer_names(scope))[0])
+
+    async def _note_refusal(self, scope: Scope) -> None:
+        """Have the audit say that somebody was refused something."""
+        if who := scope["state"].get("user"):
+            project = next(iter(scope["state"].get("refused", ())), "")
+            named = scope.get("path_params", {})
+            try:
+                await run_in_threadpool(self._looks.note_refusal, who, key_in(scope), named, project)
+            except SegmendError as error:  # it is refused all the same
+                log_failure("A refusal could not be noted in the audit", error)
 
     async def _note_failure(self, name: str, peer: str) -> None:
         known = bool(name) and await run_in_threadpool(self._accounts.is_one, name)

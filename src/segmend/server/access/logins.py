@@ -16,6 +16,7 @@ import json
 import os
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -97,6 +98,33 @@ class Logins:
     def end(self, number: str) -> None:
         """End a login; nothing happens when there is none."""
         self._drop(_name(number))
+
+    def end_all_of(self, user: str) -> int:
+        """End all logins of a user; return how many there were."""
+        ended = [name for name, login in self._all().items() if login.user == user]
+        for name in ended:
+            self._drop(name)
+        return len(ended)
+
+    def count(self) -> Counter[str]:
+        """Return how many logins users have that still open something."""
+        now = self._now()
+        living = Counter((login.user, login.key) for login in self._all().values() if _lives(login, now))
+        found: Counter[str] = Counter()
+        for (user, key), number in living.items():
+            if self._known(user, key):
+                found[user] += number
+        return found
+
+    def _all(self) -> dict[str, Login]:
+        """Return the logins in memory and in files, by the names of these."""
+        with self._lock:
+            found = dict(self._logins)
+        with suppress(OSError):
+            for path in self._folder.iterdir():
+                if (login := self._read(path.name)) is not None:
+                    found[path.name] = login
+        return found
 
     def _review(self, name: str, login: Login | None) -> Login | None:
         """Return a login as it is now; None when it has ended, and then it is forgotten."""

@@ -13,6 +13,8 @@ from contextlib import suppress
 from threading import Lock
 from typing import Any
 
+from starlette.types import Scope
+
 from segmend.errors import NotFoundError
 from segmend.store import Store
 from segmend.store.audit import UNKNOWN, Action, Deed
@@ -36,6 +38,12 @@ OPENING = frozenset(
         "GET /api/sessions/{session}/surfaces/{label}", "WS /api/sessions/{session}/live",
     }
 )  # fmt: skip
+
+
+def key_in(scope: Scope) -> str:
+    """Return the name of a request's route, with its placeholders."""
+    path = getattr(scope.get("route"), "path", "")
+    return f"{scope.get('method', 'WS')} {path}"
 
 
 class Looks:
@@ -83,11 +91,15 @@ class Looks:
         """Note a wrong password or token; what was tried is not kept, for it may be somebody's password."""
         self._add(Deed(who or UNKNOWN, "login failed", detail={"from": peer}))
 
-    def note_refusal(self, who: str, route: str, named: Mapping[str, str]) -> None:
-        """Note that somebody asked for what they may not have."""
-        if self._is_new(who, "refused", route, *named.values()):
-            case, session = named.get("case", "")[:32], named.get("session", "")[:32]
-            self._add(Deed(who, "refused", named.get("project", "")[:300], case, session, {"route": route}))
+    def note_refusal(self, who: str, route: str, named: Mapping[str, str], project: str = "") -> None:
+        """Note that somebody asked for what they may not have, in a project that the address need not name."""
+        project = named.get("project") or project
+        if self._is_new(who, "refused", route, project, *named.values()):
+            case, session = named.get("case", ""), named.get("session", "")
+            with suppress(NotFoundError):
+                case = case or (self._store.session_record(session).case if session else "")
+                project = project or (self._store.case(case).project if case else "")
+            self._add(Deed(who, "refused", project[:300], case[:32], session[:32], {"route": route}))
 
     def _add(self, *deeds: Deed) -> None:
         if (refusal := self._store.audit.add_where_possible(*deeds)) is not None:

@@ -59,6 +59,11 @@ class Rates:
             seconds = ceil((1.0 - left) / self._rate)
             raise RateError(f"You may ask {self._rate:g} times a second here; go on in {seconds} seconds.", seconds)
 
+    def connections(self) -> dict[str, int]:
+        """Return how many live connections people have now."""
+        with self._lock:
+            return dict(self._open)
+
     @contextmanager
     def connected(self, who: str) -> Iterator[None]:
         """Count a live connection while it is there; RateError where it is one too many."""

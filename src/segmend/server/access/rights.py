@@ -1,8 +1,9 @@
 """Who may do what: for every route, and every kind of message of a live connection, the role that it needs and where.
 
 This is the one place where roles are enforced. `check_right` runs before every route, looks the route up in `RIGHTS`
-and refuses with 403 and a sentence; a route that is not in the table is refused to everybody who has a name. Whoever
-uses the server without an account, by its own token or as the account that runs it, may do everything.
+and refuses with 403 and a sentence; a route that is not in the table is refused to everybody who has a name. What is
+refused to somebody, here or in a route, the gate has the audit say (`auth`). Whoever uses the server without an
+account, by its own token or as the account that runs it, may do everything.
 
 Where a request names its project only in its body or its query, the table says `asked`: the route is for who has the
 role in any project, and the route itself asks `Access.check` about the project.
@@ -11,7 +12,7 @@ role in any project, and the route itself asks `Access.check` about the project.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal, NamedTuple, cast
 
 from fastapi import Depends
@@ -19,7 +20,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from segmend.errors import ForbiddenError
-from segmend.server.access.looks import OPENING
+from segmend.server.access.looks import OPENING, key_in
 from segmend.server.state import Shared, shared, user
 from segmend.store import CaseRecord, SessionRecord, Store
 from segmend.store.records import EVERYTHING_ALLOWED, Read, Role, Roles, is_at_least
@@ -123,8 +124,20 @@ RIGHTS: Mapping[str, Right] = {
         "GET /api/projects/{project}/members",
         "PUT /api/projects/{project}/members/{name}", "POST /api/projects/{project}/invitations",
     ),
-    # who did what
-    **_all(Right("admin", "everywhere"), "GET /api/audit", "GET /api/audit.csv", "GET /api/audit/check"),
+    **_all(
+        Right("admin", "project"),
+        "GET /api/projects/{project}/retention", "PUT /api/projects/{project}/retention",
+    ),
+    # who did what, who may log in, patients in all projects, and what the server keeps; not for who reads blind, who
+    # would learn there what others do, or get in as they do
+    **_all(
+        Right("admin", "everywhere"),
+        "GET /api/audit", "GET /api/audit.csv", "GET /api/audit/check",
+        "GET /api/people", "POST /api/people", "POST /api/people/{name}/invitation", "PUT /api/people/{name}/role",
+        "PUT /api/people/{name}/disabled", "POST /api/people/{name}/token", "DELETE /api/people/{name}/token",
+        "DELETE /api/people/{name}/logins",
+        "POST /api/forgetting/search", "POST /api/forgetting", "GET /api/usage",
+    ),
     # archives
     **_all(
         Right("reviewer", "asked"),
@@ -193,11 +206,13 @@ class Access:
     user: str  # empty: without an account
     roles: Roles
     store: Store
+    refused: list[str] = field(default_factory=list)  # projects in which a role was lacking, for the audit
 
     def check(self, role: Role, project: str) -> None:
         """Raise ForbiddenError unless this is that role in a project, or a higher one."""
         has = self.roles.at(project)
         if not is_at_least(has, role):
+            self.refused.append(project)
             raise ForbiddenError(f"This needs the role {role} in the project {project!r}; {self._said(has)} there.")
 
     def check_anywhere(self, role: Role) -> None:
@@ -278,32 +293,28 @@ async def check_right(connection: HTTPConnection) -> None:
     who, here = user(connection), shared(connection)
     here.rates.check(who)
     state = connection.scope.setdefault("state", {})
+    refused: list[str] = state.setdefault("refused", [])
     if not who:
         state["access"] = Access("", EVERYTHING_ALLOWED, here.store)
     else:
-        state["access"] = await run_in_threadpool(_checked, connection, here, who)
+        state["access"] = await run_in_threadpool(_checked, connection, here, who, refused)
     if (route := key_of(connection)) in OPENING:
         await run_in_threadpool(here.looks.note_route, who, route, connection.path_params)
 
 
-def _checked(connection: HTTPConnection, here: Shared, who: str) -> Access:
-    found, route = Access(who, here.store.accounts.roles(who), here.store), key_of(connection)
-    right = RIGHTS.get(route)
+def _checked(connection: HTTPConnection, here: Shared, who: str, refused: list[str]) -> Access:
+    found = Access(who, here.store.accounts.roles(who), here.store, refused)
+    right = RIGHTS.get(key_of(connection))
     if right is None:
         raise ForbiddenError("Nobody may do this yet; say so to who wrote this server.")
-    try:
-        if right.role is not None:
-            _check(found, right.role, right.where, connection.path_params)
-    except ForbiddenError:
-        here.looks.note_refusal(who, route, connection.path_params)
-        raise
+    if right.role is not None:
+        _check(found, right.role, right.where, connection.path_params)
     return found
 
 
 def key_of(connection: HTTPConnection) -> str:
     """Return the name of a request's route in the table."""
-    method = connection.scope.get("method", "WS")
-    return f"{method} {connection.scope['route'].path}"
+    return key_in(connection.scope)
 
 
 def _check(access: Access, role: Role, where: Where, named: Mapping[str, str]) -> None:

@@ -30,7 +30,7 @@ from starlette.types import Scope
 
 from segmend.core.image import Box, Image, Index, MaskArray, bounds, whole
 from segmend.core.prompts import Click, Drawn, Prompt
-from segmend.errors import LimitError, NotFoundError, UserError
+from segmend.errors import ForbiddenError, LimitError, NotFoundError, UserError
 from segmend.io.intensities import check_finite, to_native
 from segmend.server.bodies import json_body
 from segmend.server.protocols.lassos import lasso_of
@@ -69,6 +69,8 @@ class LegacyRoute(APIRoute):
             except (LeaseError, NotFoundError):
                 return _refusal(NO_IMAGE)
             except UserError as error:
+                if isinstance(error, ForbiddenError):
+                    request.scope["state"]["forbidden"] = True  # for the audit, which no status tells it
                 return _refusal(told(error))
             except UnreadableError as error:
                 return _refusal(str(error))

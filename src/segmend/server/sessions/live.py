@@ -35,7 +35,8 @@ from typing import Any
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from fastapi.concurrency import run_in_threadpool
 
-from segmend.errors import PromptError, SegmendError
+from segmend.errors import ForbiddenError, PromptError, SegmendError
+from segmend.server.access.looks import key_in
 from segmend.server.access.rights import MESSAGES, check_message
 from segmend.server.bodies import event_of, json_object
 from segmend.server.replies import UNEXPECTED, UnreadableError, refusal, shorten
@@ -138,6 +139,8 @@ async def _receive(socket: WebSocket, session: OpenSession, outbox: Outbox, here
             number = values.get("id")
             await run_in_threadpool(_do, session, values, outbox, here, who)
         except (SegmendError, UnreadableError) as error:
+            if isinstance(error, ForbiddenError) and who:
+                await run_in_threadpool(here.looks.note_refusal, who, key_in(socket.scope), socket.path_params)
             outbox.tell(json.dumps({"type": "error", "id": number, "message": shorten(here.told(error))}))
         except Exception as error:
             log_failure("A message could not be answered", error)
