@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from segmend.cli.words import as_json, data_option, say
 from segmend.errors import SettingsError
+from segmend.runtime import cards
 
 if TYPE_CHECKING:
-    from segmend.papers.study.experiment import Experiment
+    from segmend.papers.study.experiment import Experiment, Plan
+
+ALL = "all"  # papers
+CLAIMS = "claims.md"  # the table of all papers' claims, beside their folders
 
 
 @click.command()
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--split", default="val", show_default=True, help="Which part of each set is measured on.")
 @click.option(
     "--claims", "runs", multiple=True, type=click.Path(path_type=Path), metavar="RUN",
-    help="Judge the claims of this run's folder in one table, with --out as Markdown. Repeat for more papers.",
+    help="Judge the claims of this run, or of all runs in this folder, in one table; --out keeps it. Repeat for more.",
 )  # fmt: skip
 @click.option("--list", "listed", is_flag=True, help="List the papers.")
 @as_json
@@ -44,12 +49,14 @@ def reproduce(
 ) -> None:
     """Run a paper's experiment on the data that is there, and report which of its claims held.
 
-    A run that was stopped goes on where it was. Most papers train networks: pip install 'segmend[train]'.
+    "all" runs every paper into a folder of its own and writes claims.md, the table of all claims. A run that was
+    stopped goes on where it was. Most papers train networks: pip install 'segmend[train]'.
 
     \b
     Example:
       segmend reproduce quality --data datasets --out runs/quality --seeds 0,1
-      segmend reproduce --claims runs/quality --claims runs/iunet --out claims.md
+      segmend reproduce all --data datasets --out runs
+      segmend reproduce --claims runs --out claims.md
     """
     if runs:
         _claims(runs, out, as_json=as_json)
@@ -57,26 +64,48 @@ def reproduce(
     if listed or paper is None:
         _list(as_json=as_json)
         return
-    from segmend.papers.study.experiment import Plan
-    from segmend.papers.study.reproduce import reproduce as run
-
-    experiment = _experiment(paper)
+    if paper != ALL:
+        _experiment(paper)
     if data is None:
         raise SettingsError("A reproduction needs data; add --data DIR.")
+    from segmend.papers.study.experiment import Plan
+
     plan = Plan(
         data,
-        out or Path("reproduced") / paper,
+        out or Path("reproduced") / ("" if paper == ALL else paper),
         seeds_of(seeds),
         effort,
         limit,
         split,
         lambda line: click.echo(line, err=True),
     )
+    if paper != ALL:
+        summary, lines = _run(paper, plan)
+        say(summary, lines, as_json=as_json)
+        return
+    done = []
+    for name in cards.papers():
+        try:
+            _, lines = _run(name, replace(plan, out=plan.out / name))
+        except SettingsError as error:
+            click.echo(f"{name} was left out: {error}", err=True)
+        else:
+            done.append(plan.out / name)
+            click.echo("\n".join(lines), err=True)
+    if not done:
+        raise SettingsError(f"No paper could be reproduced with {data}.")
+    _claims(tuple(done), plan.out / CLAIMS, as_json=as_json)
+
+
+def _run(paper: str, plan: Plan) -> tuple[dict[str, Any], list[str]]:
+    """Run a paper's experiment and write its report; return its summary, and the lines that tell it."""
+    experiment = _experiment(paper)
     try:
-        found = run(experiment, plan)
         from segmend.papers.study import report as reproduction
+        from segmend.papers.study.reproduce import reproduce as run
         from segmend.report import plots
 
+        found = run(experiment, plan)
         written = reproduction.write(found)
     except ModuleNotFoundError as missing:
         raise _untrained(missing) from None
@@ -86,16 +115,14 @@ def reproduce(
         f"{verdict.outcome:<20} {verdict.claim} {_measured(verdict.value, verdict.p_holm)}"
         for verdict in found.verdicts
     ]
-    say(found.summary(), [*lines, *map(str, written[:3])], as_json=as_json)
+    return found.summary(), [*lines, *map(str, written[:3])]
 
 
 def _claims(runs: tuple[Path, ...], out: Path | None, *, as_json: bool) -> None:
-    from dataclasses import asdict
-
-    from segmend.papers.study.table import judged, markdown
+    from segmend.papers.study.table import judged, markdown, runs_in
 
     try:
-        found = [judged(folder) for folder in runs]
+        found = [judged(folder) for named in runs for folder in runs_in(named)]
     except ModuleNotFoundError as missing:
         raise _untrained(missing) from None
     text = markdown(found)
@@ -121,8 +148,6 @@ def _untrained(missing: ModuleNotFoundError) -> SettingsError:
 
 
 def _list(*, as_json: bool) -> None:
-    from segmend.runtime import cards
-
     found = cards.papers().values()
     lines = [line for card in found for line in (f"{card.id:<12} {card.title}", f"{'':<12} on {', '.join(card.sets)}")]
     say([{"paper": card.id, "title": card.title, "sets": list(card.sets)} for card in found], lines, as_json=as_json)
