@@ -187,7 +187,7 @@ class Method:
     One that `finetunes` can teach its network the image while a person works (`Workspace.with_finetuning`).
     `calibrated` are the dimensions in which the Dice that it expects of a mask was found to be near the true one,
     whatever the number of marks; elsewhere no person is shown it.
-    `good_for` is the sentence that tells a person when to choose it.
+    `good_for` is the sentence that tells a person when to choose it; `robot` plays a person who marks as it is meant.
     A variant is chosen by an id such as `bifseg.unweighted`, whose card is `of_variant`.
     """
 
@@ -203,6 +203,7 @@ class Method:
     labels: tuple[tuple[int, str], ...] = ()  # the values and names of what it learned to find by itself
     calibrated: tuple[int, ...] = ()
     good_for: str = ""
+    robot: str = "click"  # one of `segmend.users.USERS`
     variants: tuple[tuple[str, str], ...] = ()  # names of other forms of it, each with a sentence that tells what it is
 
     def __post_init__(self) -> None:
