@@ -115,7 +115,7 @@ def measured(one: Object, net: Net, dimensions: int) -> Row:
         marked = marked_cells((box, *marks), one.image.shape, frame, crop.grid)
         for arm in ARMS:
             begun = time.perf_counter()
-            labels: MaskArray = refined(crop, net.head, marked, arm, TUNINGS[dimensions]).labels
+            labels: MaskArray = refined(crop, net.head, marked, arm, TUNINGS[dimensions], expected=True).labels
             seconds[arm, bool(marks)] = time.perf_counter() - begun
             found[arm, bool(marks)] = dice(one.truth, on_image(one, frame, crop, labels))
             empty += arm == OURS and not (labels & (marked == 0)).any()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,33 @@ def test_a_paper_is_run_and_its_verdicts_are_told(said, drawn: Path, tmp_path: P
     assert "report.html" in out
     assert f"abdomen is not in {drawn}; the experiment goes without it." in err
     assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_all_papers_are_run_and_their_claims_stand_in_one_table(
+    said, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = dict(cards.papers())
+    found["other"] = replace(found["drawn"], id="other")
+    (tmp_path / "elsewhere.py").write_text(
+        "from dataclasses import replace\nfrom tests.drawn_experiment import EXPERIMENT\n"
+        "EXPERIMENT = replace(EXPERIMENT, paper='absent', sets=('nowhere',))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    found["absent"] = replace(found["drawn"], id="absent", module="elsewhere")
+    monkeypatch.setattr(cards, "papers", lambda: found)
+
+    code, out, err = said(
+        "reproduce", "all", "--data", drawn / "skin", "--out", tmp_path / "runs", "--seeds", "0", "--json"
+    )
+
+    table = (tmp_path / "runs" / "claims.md").read_text()
+    assert code == 0, err
+    assert [one["paper"] for one in json.loads(out)] == ["drawn", "drawn"]  # what each run says of itself
+    assert (tmp_path / "runs" / "drawn" / "report.md").is_file()
+    assert (tmp_path / "runs" / "other" / "scores.csv").is_file()
+    assert "absent was left out: The experiment of absent needs nowhere" in err
+    assert "| drawn | More clicks are better than one. | open |" in table
+    assert said("reproduce", "--claims", tmp_path / "runs")[1].strip() == table.strip()
 
 
 def test_programs_get_one_json_document(said, drawn: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,11 @@ from scipy import stats
 from segmend import methods
 from segmend.cli import run
 from segmend.errors import FileError, SettingsError
-from segmend.evaluation.compare import Comparison, compare
+from segmend.evaluation.compare import Comparison, MethodRun, compare
 from segmend.evaluation.evaluate import CaseResult, Curve, Problem, Report
 from segmend.report import comparison
 from segmend.report.page import Cell, Plot, Table, Text
+from segmend.users import user
 from tests.datasets.test_folder import flat_labels, solid_labels, write_case, write_split
 
 PLUGINS = {
@@ -153,6 +155,43 @@ def test_all_means_every_installed_method(data: Path, plugins: None, monkeypatch
     monkeypatch.setattr(methods, "cards", lambda: plugged)  # the whole house would take half a minute
 
     assert compare(data / "flat", interactions=1).absent.keys() == {"boxed", "weightless"}
+
+
+def test_systems_are_all_methods_with_their_variants_each_with_its_own_robot(
+    data: Path, plugins: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = {card.id: card for card in methods.cards() if card.id in ("graphcut", "bifseg", "solid")}
+    monkeypatch.setattr(methods, "cards", lambda: tuple(own.values()))
+    played: list[tuple[str, str]] = []
+
+    def note(run: MethodRun) -> str:
+        played.append((run.method, run.user))
+        return "noted"
+
+    monkeypatch.setattr("segmend.evaluation.compare._play_in_process", note)
+
+    found = compare(data, ["systems"], "own", interactions=1)
+
+    assert dict(played) == {
+        "graphcut": "stroke",
+        "solid": "click",
+        "bifseg": "scribbles",
+        **{f"bifseg.{name}": "scribbles" for name, _ in own["bifseg"].variants},
+    }
+    assert set(found.absent) == dict(played).keys()
+
+
+def test_every_card_names_a_robot_that_it_can_be_played_with() -> None:
+    for card in methods.cards():
+        assert set(user(card.robot).kinds) <= set(card.prompts), card.id
+
+
+def test_the_table_names_each_methods_own_robot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    found = replace(made_up(), user="own")
+
+    assert [row["method"].note for row in rows(found, "objects")][:2] == ["robot click", "robot click"]
+    assert "each method's own robot" in comparison.page_of(found).lead
 
 
 def test_a_set_that_cannot_be_read_is_named(tmp_path: Path) -> None:

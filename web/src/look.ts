@@ -72,6 +72,23 @@ export function expectedDice({ answered, events, label, methods, opened }: Judgi
   return isCalibrated(methods, asked.method, opened.volume.shape[0] === 1) ? answered.quality : null;
 }
 
+/** Return the two values between which the true Dice lay in eight of ten masks of which as much was expected. */
+export function interval(
+  { methods, events, opened }: Pick<State, "methods" | "events" | "opened">,
+  expected: number,
+): readonly [number, number] | null {
+  if (opened === null) return null;
+  const card = methods.find(({ id }) => id === lastAsked(events)?.method);
+  const known = card?.intervals[opened.volume.shape[0] === 1 ? 2 : 3] ?? [];
+  if (known.length === 0) return null;
+  const above = known.findIndex((one) => one.expected >= expected);
+  const low = known[above === -1 ? known.length - 1 : Math.max(0, above - 1)];
+  const high = known[above === -1 ? known.length - 1 : above];
+  const share = high.expected > low.expected ? (expected - low.expected) / (high.expected - low.expected) : 0;
+  const between = (a: number, b: number): number => a + Math.min(1, Math.max(0, share)) * (b - a);
+  return [between(low.low, high.low), between(low.high, high.high)];
+}
+
 /** Say whether the Dice that a method expects of its masks is known to be near the true one, in pictures or volumes. */
 export function isCalibrated(methods: readonly Method[], method: string | null, flat: boolean): boolean {
   const card = methods.find(({ id }) => id === method);

@@ -2449,6 +2449,18 @@ export interface components {
             readonly slices: readonly number[];
         };
         /**
+         * IntervalJson
+         * @description Between what eight of ten true Dice values of masks lay of which this one was expected.
+         */
+        readonly IntervalJson: {
+            /** Expected */
+            readonly expected: number;
+            /** High */
+            readonly high: number;
+            /** Low */
+            readonly low: number;
+        };
+        /**
          * InvitationJson
          * @description An invitation; its code is told here alone.
          */
@@ -2775,14 +2787,10 @@ export interface components {
             readonly id: string;
             /**
              * Intervals
-             * @description by these dimensions: a Dice, and between what eight of ten true ones lay
+             * @description by these dimensions: where eight of ten true values lay, by the expected Dice
              */
             readonly intervals: {
-                readonly [key: string]: readonly [
-                    Triple,
-                    Triple,
-                    Triple
-                ][];
+                readonly [key: string]: readonly components["schemas"]["IntervalJson"][];
             };
             /**
              * Labels

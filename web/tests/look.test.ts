@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Event, Method } from "../src/api";
 import { PHOTO } from "../src/geometry";
 import { LabelMap } from "../src/labelmap";
-import { centreViews, covering, expectedDice, lastAsked, nextRank, sentence, whyNot } from "../src/look";
+import { centreViews, covering, expectedDice, interval, lastAsked, nextRank, sentence, whyNot } from "../src/look";
 import { INITIAL, type Opened, type State } from "../src/state";
 
 const defined = (value: number): Event => ({
@@ -80,6 +80,18 @@ describe("what the last answer was about", () => {
     expect(expectedDice({ ...judged, opened: volume })).toBeNull();
     expect(expectedDice({ ...judged, methods: [{ ...methods[0], calibrated: [] }] })).toBeNull();
     expect(expectedDice({ ...judged, methods: [] })).toBeNull();
+  });
+
+  it("has an interval for the true Dice, between those that were measured", () => {
+    const measured = [
+      { expected: 0.5, low: 0.1, high: 0.7 },
+      { expected: 0.9, low: 0.8, high: 1 },
+    ];
+    const known = { ...judged, methods: [{ ...methods[0], intervals: { 2: measured } }] };
+    expect(interval(known, 0.7)?.map((one) => one.toFixed(3))).toEqual(["0.450", "0.850"]);
+    expect(interval(known, 0.2)).toEqual([0.1, 0.7]);
+    expect(interval(known, 0.95)).toEqual([0.8, 1]);
+    expect(interval({ ...known, methods: [{ ...methods[0], intervals: {} }] }, 0.7)).toBeNull();
   });
 
   it("may lie under another label, which a positive mark alone asks for", () => {

@@ -206,6 +206,7 @@ describe("small things", () => {
       guesses: false,
       finetunes: false,
       calibrated: [],
+      intervals: {},
       labels: [],
     });
     const all = [method("a", [2], ["click"]), method("b", [2, 3], ["box"])];

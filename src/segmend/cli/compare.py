@@ -15,8 +15,18 @@ if TYPE_CHECKING:
 
 @click.command()
 @data_option()
-@click.option("--methods", default="all", show_default=True, help="Names from `segmend methods`, with commas.")
-@click.option("--user", default="click", show_default=True, help="The robot, as `segmend evaluate` names them.")
+@click.option(
+    "--methods",
+    default="all",
+    show_default=True,
+    help="Names from `segmend methods`, with commas; systems: all with their variants.",
+)
+@click.option(
+    "--user",
+    default="click",
+    show_default=True,
+    help="The robot, as `segmend evaluate` names them; own: each method's.",
+)
 @click.option("--interactions", default=5, show_default=True, type=click.IntRange(min=1), help="At most, per object.")
 @click.option("--split", default="val", show_default=True, help="Which part of each set: train, val, test.")
 @click.option("--limit", default=None, type=click.IntRange(min=1), help="Cases of each set, at most.")
@@ -38,13 +48,14 @@ def compare(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Let one robot annotate the same objects with every method that can, each in a process of its own.
+    """Let a robot annotate the same objects with every method that can, each in a process of its own.
 
     With --out, a comparison that was stopped goes on with the methods that are missing.
 
     \b
     Example:
       segmend compare --data datasets --methods all --user click --limit 10 --out comparison
+      segmend compare --data datasets --methods systems --user own --limit 10 --out systems
     """
     from segmend.evaluation.compare import compare as play_all
     from segmend.report import comparison, plots
@@ -75,11 +86,11 @@ def _lines(found: Comparison) -> list[str]:
             wanted = list(one.values["dice"])
             if number == 0:
                 head = " ".join(f"dice@{n:<3}" for n in wanted)
-                lines.append(f"{kind:<16} {'objects':>7} {head} {'noc':>6} {'seconds':>8} {'MB':>6} {'to best':>8}")
+                lines.append(f"{kind:<23} {'objects':>7} {head} {'noc':>6} {'seconds':>8} {'MB':>6} {'to best':>8}")
             dices = " ".join(f"{one.values['dice'][n]:>8.3f}" for n in wanted)
             noc = next(iter(one.values["noc"].values()))
             seconds, peak = one.values["seconds_per_interaction"], one.values["peak_mb"] or 0
             behind = "" if one.versus is None else f"{one.versus.mean:+.3f}"
             count = len(one.report.curves)
-            lines.append(f"{one.method:<16} {count:>7} {dices} {noc:>6.2f} {seconds:>8.3f} {peak:>6.0f} {behind:>8}")
+            lines.append(f"{one.method:<23} {count:>7} {dices} {noc:>6.2f} {seconds:>8.3f} {peak:>6.0f} {behind:>8}")
     return [*lines, *(f"{name} did not take part: {why}" for name, why in found.absent.items())]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,6 +13,9 @@ from segmend.errors import SettingsError
 from segmend.papers.study import experiment as papers
 from segmend.papers.study.experiment import Experiment, Plan
 from segmend.runtime import cards
+
+ALL = "all"  # papers
+CLAIMS = "claims.md"  # the table of all papers' claims, beside their folders
 
 
 @click.command()
@@ -25,7 +30,7 @@ from segmend.runtime import cards
 @click.option("--split", default="val", show_default=True, help="Which part of each set is measured on.")
 @click.option(
     "--claims", "runs", multiple=True, type=click.Path(path_type=Path), metavar="RUN",
-    help="Judge the claims of this run's folder in one table, with --out as Markdown. Repeat for more papers.",
+    help="Judge the claims of this run, or of all runs in this folder, in one table; --out keeps it. Repeat for more.",
 )  # fmt: skip
 @click.option("--list", "listed", is_flag=True, help="List the papers.")
 @as_json
@@ -43,12 +48,14 @@ def reproduce(
 ) -> None:
     """Run a paper's experiment on the data that is there, and report which of its claims held.
 
-    A run that was stopped goes on where it was. Most papers train networks: pip install 'segmend[train]'.
+    "all" runs every paper into a folder of its own and writes claims.md, the table of all claims. A run that was
+    stopped goes on where it was. Most papers train networks: pip install 'segmend[train]'.
 
     \b
     Example:
       segmend reproduce quality --data datasets --out runs/quality --seeds 0,1
-      segmend reproduce --claims runs/quality --claims runs/iunet --out claims.md
+      segmend reproduce all --data datasets --out runs
+      segmend reproduce --claims runs --out claims.md
     """
     if runs:
         _claims(runs, out, as_json=as_json)
@@ -56,25 +63,46 @@ def reproduce(
     if listed or paper is None:
         _list(as_json=as_json)
         return
-    from segmend.papers.study.reproduce import reproduce as run
-
-    experiment = _experiment(paper)
+    if paper != ALL:
+        _experiment(paper)
     if data is None:
         raise SettingsError("A reproduction needs data; add --data DIR.")
     plan = Plan(
         data,
-        out or Path("reproduced") / paper,
+        out or Path("reproduced") / ("" if paper == ALL else paper),
         seeds_of(seeds),
         effort,
         limit,
         split,
         lambda line: click.echo(line, err=True),
     )
+    if paper != ALL:
+        summary, lines = _run(paper, plan)
+        say(summary, lines, as_json=as_json)
+        return
+    done = []
+    for name in cards.papers():
+        try:
+            _, lines = _run(name, replace(plan, out=plan.out / name))
+        except SettingsError as error:
+            click.echo(f"{name} was left out: {error}", err=True)
+        else:
+            done.append(plan.out / name)
+            click.echo("\n".join(lines), err=True)
+    if not done:
+        raise SettingsError(f"No paper could be reproduced with {data}.")
+    _claims(tuple(done), plan.out / CLAIMS, as_json=as_json)
+
+
+def _run(paper: str, plan: Plan) -> tuple[dict[str, Any], list[str]]:
+    """Run a paper's experiment and write its report; return its summary, and the lines that tell it."""
+    experiment = _experiment(paper)
     try:
-        found = run(experiment, plan)
         from segmend.papers.study import report as reproduction
+        from segmend.papers.study.reproduce import reproduce as run
         from segmend.report import plots
 
+        found = run(experiment, plan)
         written = reproduction.write(found)
     except ModuleNotFoundError as missing:
         raise _untrained(missing) from None
@@ -84,16 +112,14 @@ def reproduce(
         f"{verdict.outcome:<20} {verdict.claim} {_measured(verdict.value, verdict.p_holm)}"
         for verdict in found.verdicts
     ]
-    say(found.summary(), [*lines, *map(str, written[:3])], as_json=as_json)
+    return found.summary(), [*lines, *map(str, written[:3])]
 
 
 def _claims(runs: tuple[Path, ...], out: Path | None, *, as_json: bool) -> None:
-    from dataclasses import asdict
-
-    from segmend.papers.study.table import judged, markdown
+    from segmend.papers.study.table import judged, markdown, runs_in
 
     try:
-        found = [judged(folder) for folder in runs]
+        found = [judged(folder) for named in runs for folder in runs_in(named)]
     except ModuleNotFoundError as missing:
         raise _untrained(missing) from None
     text = markdown(found)

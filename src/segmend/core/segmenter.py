@@ -203,7 +203,7 @@ class Method:
     `calibrated` are the dimensions in which the Dice that it expects of a mask was held to the true one (`segmend
     calibrate`); elsewhere no person is shown it. `intervals` say there, by a Dice, between what eight of ten true ones
     lay.
-    `good_for` is the sentence that tells a person when to choose it.
+    `good_for` is the sentence that tells a person when to choose it; `robot` plays a person who marks as it is meant.
     A variant is chosen by an id such as `bifseg.unweighted`, whose card is `of_variant`.
     """
 
@@ -220,6 +220,7 @@ class Method:
     calibrated: tuple[int, ...] = ()
     intervals: tuple[tuple[int, Intervals], ...] = ()
     good_for: str = ""
+    robot: str = "click"  # one of `segmend.users.USERS`
     variants: tuple[tuple[str, str], ...] = ()  # names of other forms of it, each with a sentence that tells what it is
 
     def __post_init__(self) -> None:

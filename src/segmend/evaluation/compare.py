@@ -1,4 +1,4 @@
-"""Play the same objects with the same robot through every method that can, and compare them.
+"""Play the same objects through every method that can, with the same robot or each with its own, and compare them.
 
 Each method plays in a process of its own, so its memory and its time are its own. A method takes part in the sets
 that it can open, pictures or volumes, when it can take every prompt that the robot puts down; one that cannot is
@@ -28,7 +28,8 @@ from segmend.evaluation.significance import Difference, difference
 from segmend.runtime.cluster import Cluster, LostError
 from segmend.users import user as robot
 
-ALL = "all"
+ALL, SYSTEMS = "all", "systems"  # all methods, and all with their variants
+OWN = "own"  # each method with the robot that its card names
 PICTURES, VOLUMES = "pictures", "volumes"
 KINDS = {PICTURES: 2, VOLUMES: 3}  # the dimensions of each, as cards name them
 
@@ -137,18 +138,19 @@ def compare(
     play_apart = _play_in_process if cluster is None else partial(_play_in_cluster, Cluster(cluster))
     if interactions < 1 or workers < 1:
         raise SettingsError(f"A comparison needs 1 interaction and 1 worker or more; got {interactions} and {workers}.")
-    wanted = robot(user, seed).kinds
-    cards = methods.cards() if ALL in chosen else tuple(methods.card(name) for name in dict.fromkeys(chosen))
+    cards = _chosen(chosen)
+    robots = {card.id: card.robot if user == OWN else user for card in cards}
+    wanted = {name: robot(name, seed).kinds for name in {*robots.values(), *(() if user == OWN else (user,))}}
     found = sets(Path(data), split, limit=limit)
     read = {one.name: _kind(one) for one in found}
     kinds = {name: kind for name, kind in read.items() if kind}
-    refused = {card.id: _reason_absent(card, wanted, kinds) for card in cards}
+    refused = {card.id: _reason_absent(card, wanted[robots[card.id]], kinds) for card in cards}
     absent = {method: why for method, why in refused.items() if why}
     asked = {
         card.id: MethodRun(
             Path(data),
             card.id,
-            user,
+            robots[card.id],
             interactions,
             split,
             limit,
@@ -169,6 +171,13 @@ def compare(
                 absent[method] = answer
     unreadable = tuple(name for name, kind in read.items() if kind is None)
     return Comparison(user, interactions, split, limit, seed, kinds, reports, absent, unreadable)
+
+
+def _chosen(names: Sequence[str]) -> tuple[Method, ...]:
+    if SYSTEMS in names:
+        found = methods.cards()
+        return tuple(one for card in found for one in (card, *(card.of_variant(name) for name, _ in card.variants)))
+    return methods.cards() if ALL in names else tuple(methods.card(name) for name in dict.fromkeys(names))
 
 
 def _kind(one: DataSet) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, ndtri, stdtr, stdtrit
+from scipy.special import bdtr, ndtr, ndtri, stdtr, stdtrit
 
 CONFIDENCE = 0.95
 NEGLIGIBLE = 1e-12  # a spread, or what a correlation lacks of 1, below this counts as 0
@@ -104,3 +104,13 @@ def p_of_correlation(r: float, bar: float, pairs: int) -> float:
         return 1.0
     r, bar = (min(max(value, NEGLIGIBLE - 1), 1 - NEGLIGIBLE) for value in (r, bar))
     return 2 * float(ndtr(-abs(math.atanh(r) - math.atanh(bar)) * math.sqrt(pairs - 3)))
+
+
+def p_of_median(values: Sequence[float], bar: float) -> float:
+    """Return the two-sided p of numbers whose median were the bar, by the sign test; those that equal it tell nothing.
+
+    >>> p_of_median([1, 2, 3, 4, 5, 6], 7), p_of_median([1, 9], 7)
+    (0.03125, 1.0)
+    """
+    below, above = sum(value < bar for value in values), sum(value > bar for value in values)
+    return min(1.0, 2 * float(bdtr(min(below, above), below + above, 0.5))) if below + above else 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from segmend import __version__, methods
 from segmend.core.atomic import write_bytes
 from segmend.errors import FileError
-from segmend.evaluation.compare import KINDS, Comparison, Standing, only
+from segmend.evaluation.compare import KINDS, OWN, Comparison, Standing, only
 from segmend.evaluation.evaluate import Report
 from segmend.evaluation.metrics import TOLERANCE_MM
 from segmend.report import page, plots
@@ -77,7 +78,8 @@ def page_of(found: Comparison) -> Page:
         blocks += [Table(["method", "set", "case", "why"], rows)]
     blocks += [Heading("How it was made"), _made(found), Text(HOW)]
     turns = f"{found.interactions} interaction{'s' if found.interactions > 1 else ''}"
-    lead = f"The best after {turns} of the robot '{found.user}', mean over data sets: {'; '.join(leads) or 'none'}."
+    played = "each method's own robot" if found.user == OWN else f"the robot '{found.user}'"
+    lead = f"The best after {turns} of {played}, mean over data sets: {'; '.join(leads) or 'none'}."
     return Page(f"{len(found.reports)} methods on the same objects", lead, blocks)
 
 
@@ -109,7 +111,7 @@ def _kind(found: Comparison, kind: str, standings: Sequence[Standing]) -> list[B
 
 def _table(found: Comparison, standings: Sequence[Standing]) -> Table:
     turns = [str(m) for m in standings[0].report.milestones]
-    target = str(standings[0].report.targets[0])
+    target, own = str(standings[0].report.targets[0]), found.user == OWN
     columns: dict[str, list[float | None]] = {
         **{f"dice {t}": [one.values["dice"][t] for one in standings] for t in turns},
         **{f"nsd {t}": [one.values["nsd"][t] for one in standings] for t in turns},
@@ -120,7 +122,7 @@ def _table(found: Comparison, standings: Sequence[Standing]) -> Table:
         missing = len(one.report.problems)
         rows.append(
             [
-                plots.named(one.method, known()),
+                replace(plots.named(one.method, known()), note=f"robot {one.report.user}" if own else ""),
                 Cell(str(len(one.report.curves)), note=f"{missing} missing" if missing else ""),
                 *(cells[number] for cells in shown.values()),
                 _number(one.values["noc"][target], 2),

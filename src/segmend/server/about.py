@@ -60,7 +60,10 @@ def installed(here: SharedNow) -> Response:
                 "guesses": card.guesses,
                 "finetunes": card.finetunes,
                 "calibrated": list(card.calibrated),
-                "intervals": {str(dimensions): found for dimensions, found in card.intervals},
+                "intervals": {
+                    str(dimensions): [{"expected": at, "low": low, "high": high} for at, low, high in found]
+                    for dimensions, found in card.intervals
+                },
                 "labels": [{"value": value, "name": name} for value, name in card.labels],
             }
             for card in (methods.card(one.id, weights.get(methods.family_of(one.id))) for one in offered)

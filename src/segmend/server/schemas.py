@@ -689,6 +689,14 @@ class FoundLabelJson(BaseModel):
     name: str
 
 
+class IntervalJson(BaseModel):
+    """Between what eight of ten true Dice values of masks lay of which this one was expected."""
+
+    expected: float
+    low: float
+    high: float
+
+
 class MethodJson(BaseModel):
     id: str
     title: str
@@ -707,8 +715,10 @@ class MethodJson(BaseModel):
         ),
     ]
     intervals: Annotated[
-        dict[str, list[tuple[float, float, float]]],
-        Field(description="by these dimensions: a Dice, and between what eight of ten true ones lay"),
+        dict[str, list[IntervalJson]],
+        Field(
+            description="by these dimensions: where eight of ten true values lay, by the expected Dice"
+        ),
     ]
     labels: Annotated[list[FoundLabelJson], Field(description="what it finds by itself, where it learned a task")]
 

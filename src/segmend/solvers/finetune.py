@@ -276,6 +276,7 @@ def alternate(
     tuning: Tuning = IN_2D,
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
     said: Real | float = 0.0,  # [z y x] logits that every cut adds to the head's, such as those round a mark
+    expected: bool = False,  # there is an object: where a guarded head finds none, its likeliest voxels are
 ) -> Finetuned:
     """Return the labels of an image after graph cuts and fine-tuning in turn, starting from a trained head.
 
@@ -292,7 +293,10 @@ def alternate(
     logits = head.logits(features)
     labels = edges.cut(np.clip(logits, -tuning.sure, tuning.sure) + said, marked)
     if tuning.guarded and not (labels & (marked == UNKNOWN)).any():  # a cut that leaves nothing of what the head says
-        labels = ((logits > 0) | (marked == FOREGROUND)) & (marked != BACKGROUND)
+        found = logits > 0
+        if expected and not (found & (marked == UNKNOWN)).any():
+            found = _likeliest(logits, marked == UNKNOWN)
+        labels = (found | (marked == FOREGROUND)) & (marked != BACKGROUND)
     for _ in range(tuning.rounds):
         weights = voxel_weights(sigmoid(logits), labels, marked, contradicts, tuning)
         if tuning.guarded and not _both_sides(labels, weights):
@@ -313,6 +317,17 @@ def alternate(
             break  # the next round would start from the same and end in the same
         head, logits, labels = taught, after, changed
     return Finetuned(head, sigmoid(logits), labels)
+
+
+def _likeliest(logits: Real, free: MaskArray) -> MaskArray:
+    """Return the free voxels whose logits are nearer to the highest of them than to their median.
+
+    >>> _likeliest(np.array([-9.0, -8.0, -1.0, -2.0, -8.0]), np.ones(5, bool)).tolist()
+    [False, False, True, True, False]
+    """
+    if not free.any():
+        return free
+    return np.asarray(free & (2 * logits > float(logits[free].max()) + float(np.median(logits[free]))))
 
 
 def _both_sides(labels: MaskArray, weights: Real) -> bool:

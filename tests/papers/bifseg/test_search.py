@@ -86,3 +86,49 @@ def test_a_first_cut_that_takes_everything_away_is_left_out():
     for refinement in ("finetune", "unweighted", "cut"):
         assert dice(refined(crop, head, marked, refinement, costly).labels, truth) > 0.9
     assert not refined(crop, head, marked, "cut", replace(costly, guarded=False)).labels.any()
+
+
+def test_in_volumes_no_mark_is_lost_and_no_object_falls_to_nothing_whatever_the_scribbles():
+    """Networks that are hardly sure, and strokes anywhere: the rounds of the shipped settings keep both."""
+    fallen = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        truth = np.zeros((5, 10, 12), bool)
+        truth[1:4, 3:7, 3:9] = True
+        tones = np.asarray(np.where(truth, 1.0, -0.6) + rng.normal(0, 1.0, truth.shape), np.float32)
+        weights = np.array([[1, -1]], np.float32) + rng.normal(0, 0.4, (1, 2)).astype(np.float32)
+        head = Head((weights,), (rng.normal(0, 0.5, 1).astype(np.float32),))
+        features = np.stack([np.maximum(tones, 0), np.maximum(-tones, 0)])
+        crop = Crop(Grid(Box((0, 0, 0), truth.shape), truth.shape), (1.0, 1.0, 1.0), tones, features)
+        marked = np.zeros(truth.shape, np.uint8)
+        z, y = rng.integers(0, (5, 10))
+        marked[z, y, 1:11] = rng.choice([FOREGROUND, BACKGROUND])
+        wild = replace(TUNINGS[3], near=float(rng.choice([0.05, 9.0])), rate=float(rng.choice([0.01, 3.0])))
+
+        first = refined(crop, head, marked, "network", wild).labels & (marked == 0)
+        for refinement in ("finetune", "unweighted", "cut"):
+            labels = refined(crop, head, marked, refinement, wild).labels
+            assert labels[marked == FOREGROUND].all() and not labels[marked == BACKGROUND].any()
+            assert not first.any() or (labels & (marked == 0)).any(), (seed, refinement)
+        fallen += not refined(crop, head, marked, "finetune", replace(wild, guarded=False)).labels.any()
+
+    assert fallen  # the fault that is kept out
+
+
+def test_in_a_box_an_object_that_the_network_does_not_find_is_where_it_is_likeliest():
+    crop, head, truth = crop_of_square()
+    shy = Head(head.weights, (np.array([-12.0], np.float32),))
+    marked = np.zeros(truth.shape, np.uint8)
+    marked[0, 2, 3:29] = BACKGROUND
+
+    said = {
+        (refinement, expected): refined(crop, shy, marked, refinement, TUNINGS[2], expected=expected).labels
+        for refinement in ("finetune", "cut")
+        for expected in (True, False)
+    }
+
+    assert not shy.probability(crop.features).max() > 0.5
+    for refinement in ("finetune", "cut"):
+        assert not said[refinement, False].any()
+        assert dice(said[refinement, True], truth) > 0.9
+        assert not said[refinement, True][marked == BACKGROUND].any()

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from segmend.papers.study.claims import HELD, NOT_HELD, NOT_TESTED, OPEN, judge, judge_all, pick_scores
-from segmend.papers.study.experiment import Better, Close, Fast, Pick, Score, Tracks
+from segmend.papers.study.experiment import PERSON, Better, Close, Fast, Less, Pick, Score, Sooner, Tracks
 
 
 def scores(arm: str, *dices: float, seed: int = 0, at: int = 0, name: str = "skin", **more: float) -> list[Score]:
@@ -189,6 +189,60 @@ def test_the_median_step_is_timed():
     assert (second.outcome, second.value) == (NOT_HELD, 0.3)
 
 
+def test_a_median_of_seconds_is_beyond_chance_by_the_sign_of_its_cases():
+    def timed(*seconds):
+        return [Score("a", "skin", f"case {n}", 0.5, seconds=s) for n, s in enumerate(seconds)]
+
+    quick, few = timed(0.1, 0.2, 0.1, 0.3, 0.2, 0.1, 9.0, 0.1, 0.1), timed(0.1, 0.2)
+
+    assert judge_all([Fast("It is.", Pick("a"), most=1)], quick)[0].outcome == HELD
+    assert judge_all([Fast("It is.", Pick("a"), most=1)], few)[0].outcome == OPEN
+    assert judge(Fast("It is.", Pick("a"), most=1), quick).p_of_bar == pytest.approx(stats.binomtest(1, 9).pvalue)
+
+
+def test_a_number_beside_the_dice_is_less_than_a_share_of_anothers():
+    right, wrong = (
+        [Score(arm, "skin", "abcdef"[i], 0.5, at=1, more={"changed": c}) for i, c in enumerate(values)]
+        for arm, values in (
+            ("right", (0.10, 0.20, 0.30, 0.12, 0.18, 0.25)),
+            ("wrong", (0.02, 0.05, 0.1, 0.03, 0.04, 0.06)),
+        )
+    )
+
+    half, tenth = (
+        judge_all([Less("Little.", Pick("wrong", at=1), Pick("right", at=1), "changed", share)], [*right, *wrong])[0]
+        for share in (0.5, 0.1)
+    )
+
+    assert half.rule == "changed: 0.5 times right at 1 − wrong at 1 > 0"
+    assert (half.outcome, half.value, half.cases) == (
+        HELD,
+        pytest.approx(np.mean([0.03, 0.05, 0.05, 0.03, 0.05, 0.065])),
+        6,
+    )
+    assert tenth.outcome == NOT_HELD
+    silent = judge(Less("Little.", Pick("good"), Pick("right"), "changed"), [*right, *GOOD])
+    assert (silent.outcome, silent.remark) == (NOT_TESTED, "good gave no 'changed'.")
+
+
+def test_a_person_is_content_sooner_and_a_mask_that_never_is_good_counts_as_given_up():
+    def game(arm, case, *turns):
+        return [Score(arm, "skin", case, d, at=n, more={PERSON: s}) for n, (d, s) in enumerate(turns, start=1)]
+
+    scores_ = [
+        *game("quick", "a", (0.6, 7.0), (0.9, 18.0), (0.95, 30.0)),  # 18
+        *game("slow", "a", (0.5, 11.0), (0.6, 22.0), (0.9, 33.0)),  # 33
+        *game("quick", "b", (0.9, 7.0)),  # 7
+        *game("slow", "b", (0.5, 11.0), (0.6, 22.0)),  # given up
+    ]
+
+    found = judge(Sooner("It is.", Pick("quick"), Pick("slow")), scores_)
+    first = judge(Sooner("It is.", Pick("quick", at=1), Pick("slow", at=1)), scores_)
+
+    assert (found.outcome, found.value, found.measure) == (HELD, pytest.approx((15 + 113) / 2), "s saved")
+    assert first.value == pytest.approx((0 + 113) / 2)  # after one turn only b is good, with one arm
+
+
 def test_what_was_not_timed_cannot_be_fast():
     found = judge(Fast("It is.", Pick("good"), most=1), GOOD)
 
@@ -202,7 +256,7 @@ def test_a_claim_holds_beyond_chance_alone_and_chance_is_corrected_for_their_num
     arms = {"good": 0.0, "plain": -0.2, "bad": -0.3}
     found = [s for arm, by in arms.items() for s in scores(arm, *(b + by + i / 1000 for i, b in enumerate(base)))]
     found += scores("near", *(b + by for b, by in zip(base, (-0.03, 0.01, -0.03, -0.01, -0.02, -0.01), strict=True)))
-    found += [Score("good", "skin", "z", 0.5, seconds=0.2)]
+    found += [Score("good", "skin", f"z{n}", 0.5, seconds=0.2) for n in range(12)]
 
     alone = judge_all([slight], found)[0]
     together = judge_all([clear, slight, slight, worse, timed], found)
@@ -210,7 +264,7 @@ def test_a_claim_holds_beyond_chance_alone_and_chance_is_corrected_for_their_num
     assert (alone.outcome, alone.p_holm == alone.p_of_cases < 0.05) == (HELD, True)
     assert [verdict.outcome for verdict in together] == [HELD, OPEN, OPEN, NOT_HELD, HELD]
     assert together[1].p_holm == pytest.approx(2 * alone.p_holm)
-    assert together[4].p_holm is None
+    assert together[4].p_holm == pytest.approx(3 * 2 / 2**12)
 
 
 def test_closeness_needs_an_interval_within_the_bar():

@@ -9,7 +9,7 @@ from segmend.errors import FileError
 from segmend.papers.study.experiment import Better, Experiment, Pick, Plan, Score
 from segmend.papers.study.official import found_sets, linked
 from segmend.papers.study.reproduce import reproduce
-from segmend.papers.study.table import judged, markdown
+from segmend.papers.study.table import judged, markdown, runs_in
 from tests.datasets.layouts import write_ph2
 from tests.datasets.test_folder import flat_labels, write_case, write_split
 
@@ -74,9 +74,12 @@ def test_all_claims_stand_in_one_table_that_a_command_writes(data, tmp_path, mon
 
     text = markdown([judged(tmp_path / "out")])
     code = run(["reproduce", "--claims", str(tmp_path / "out"), "--out", str(tmp_path / "claims.md")])
+    run(["reproduce", "--claims", str(tmp_path), "--out", str(tmp_path / "all.md")])
 
-    assert "| quality | It is. | held | Dice +0.235 |" in text
-    assert text.rstrip().endswith("2 claims: 1 could not be tested, 1 held.")
-    assert code == 0 and (tmp_path / "claims.md").read_text() == text
+    assert "| quality | It is. | held | +0.235 |" in text
+    assert "2 claims: 1 could not be tested, 1 held.\n\nFewer than 3 seeds: quality.\n" in text
+    assert code == 0 and (tmp_path / "claims.md").read_text() == text == (tmp_path / "all.md").read_text()
+    with pytest.raises(FileError, match="and holds none"):
+        runs_in(data)
     with pytest.raises(FileError, match="is no folder that `segmend reproduce` wrote"):
         judged(tmp_path)

@@ -67,7 +67,7 @@ def test_the_result_comes_first(found: Reproduction) -> None:
     lead = reproduction.page_of(found).lead
 
     assert lead == (
-        "3 of 9 claims of the paper (drawn) held beyond chance, 2 are open, 2 did not hold, "
+        "2 of 9 claims of the paper (drawn) held beyond chance, 4 are open, 1 did not hold, "
         "2 could not be tested: 6 cases of 2 data sets, 2 seeds."
     )
 

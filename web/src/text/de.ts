@@ -478,6 +478,8 @@ export const DE: Translation = {
     expected: "Erwarteter Dice",
     enough: "Der erwartete Dice von {name} steigt nicht mehr.",
     expectedTitle: "Was die Methode von ihrer Maske erwartet: 1 wäre vollkommen",
+    likelyTitle:
+      "Von Masken, von denen ebenso viel erwartet wurde, hatten acht von zehn einen wahren Dice von {low} bis {high}, auf Arten von Bildern, die die Methode nie gesehen hatte. 1 wäre vollkommen.",
     uncertain: "Hier ist es unsicher.",
     uncertainPlace: "Hier ist es unsicher (Stelle {n}).",
     inside: "In der Maske: −, wenn es nicht dazugehört.",

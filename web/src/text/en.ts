@@ -474,6 +474,8 @@ export const EN = {
     nextTitle: "Go to where the last answer is most uncertain, then to the next place (G)",
     expected: "Expected Dice",
     expectedTitle: "What the method expects of its mask: 1 would be perfect",
+    likelyTitle:
+      "Of masks of which as much was expected, eight of ten had a true Dice from {low} to {high}, on kinds of images that the method had never seen. 1 would be perfect.",
     enough: "The expected Dice of {name} rises no more.",
     uncertain: "Looks uncertain here.",
     uncertainPlace: "Looks uncertain here (place {n}).",

@@ -40,7 +40,7 @@ function Forget({ actions, attempt }: PartProps) {
       done.value = await admin.forgetPatient(meant.value, cases);
       found.value = null;
       save();
-      await actions.refreshCases();
+      await actions.worklist.refresh();
     });
   };
   const save = (): void => {

@@ -3,7 +3,7 @@
 import type { Actions } from "../actions";
 import { h } from "../dom";
 import { isEnough } from "../enough";
-import { expectedDice, whyNot } from "../look";
+import { expectedDice, interval, whyNot } from "../look";
 import { titleOf } from "../labels";
 import { fill, phrases } from "../phrases";
 import { reportErrors } from "../toasts";
@@ -60,8 +60,11 @@ export function lookPanel(actions: Actions): HTMLElement {
       element.hidden = state.opened === null;
       const expected = expectedDice(state);
       row.hidden = expected === null;
-      dice.value = expected?.toFixed(2) ?? "";
-      row.title = SAY.expectedTitle;
+      const likely = expected === null ? null : interval(state, expected);
+      const [low, high] = (likely ?? []).map((one) => one.toFixed(2));
+      dice.value =
+        expected === null ? "" : likely === null ? expected.toFixed(2) : `${expected.toFixed(2)} (${low}–${high})`;
+      row.title = likely === null ? SAY.expectedTitle : fill(SAY.likelyTitle, { low, high });
       const reason = whyNot(state);
       next.disabled = reason !== null;
       next.title = reason ?? SAY.nextTitle;

@@ -48,12 +48,12 @@ ROOM = 10  # voxels round a mask so far or marks: the largest margin in training
 SHARE = 8  # marks alone say little of an object's size: an eighth of the image round them
 
 # By dimensions. Tones are those of the crop, with mean 0 and deviation 1, as the paper's are. lambda, sigma, t0, t1,
-# epsilon, omega are by grid search on training cases of the shipped networks' sets, in volumes lambda and sigma alone:
+# epsilon, omega are by grid search on training cases of the shipped networks' sets:
 # python bench/bifseg_unseen.py search
 TUNINGS: Mapping[int, Tuning] = MappingProxyType(
     {
         2: replace(IN_2D, smoothness=3.0, sigma=0.2, near=0.05, low=0.3, high=0.6, marks=5.0, guarded=True),
-        3: replace(IN_3D, smoothness=0.3, sigma=0.1, guarded=True),
+        3: replace(IN_3D, smoothness=0.1, sigma=1.0, near=0.05, low=0.05, high=0.6, marks=5.0, guarded=True),
     }
 )
 KERNELS = Kernels(smooth_weight=6.0, weight=1.5, intensity=0.02)  # of the dense CRF, with tones 0 to 1
@@ -187,7 +187,7 @@ class BifsegWorkspace(Workspace):
         refinement = (
             "cut" if self.finetunes == "off" and self.method.refinement == "finetune" else self.method.refinement
         )
-        found = refined(crop, head, marked, refinement, tuning)
+        found = refined(crop, head, marked, refinement, tuning, expected=frame.strict)
         inside = resample_to_box(found.labels.astype(np.float32), crop.grid)
         unsure = resample_to_box((1 - np.abs(2 * found.probability - 1)).astype(np.float32), crop.grid)
         said = _place_answer(_back(inside, frame.across), _back(unsure, frame.across), frame, previous)
@@ -201,8 +201,19 @@ class BifsegWorkspace(Workspace):
         return self._kept[frame]
 
 
-def refined(crop: Crop, head: Head, marked: NDArray[np.uint8], refinement: Refinement, tuning: Tuning) -> Finetuned:
-    """Return what is made of a network's first answer; marked cells have their label."""
+def refined(
+    crop: Crop,
+    head: Head,
+    marked: NDArray[np.uint8],
+    refinement: Refinement,
+    tuning: Tuning,
+    *,
+    expected: bool = False,
+) -> Finetuned:
+    """Return what is made of a network's first answer; marked cells have their label.
+
+    Where an object is `expected`, because a person drew a box round it, an answer without any is none.
+    """
     match refinement:
         case "finetune" | "unweighted" | "cut":
             tuning = replace(
@@ -210,7 +221,15 @@ def refined(crop: Crop, head: Head, marked: NDArray[np.uint8], refinement: Refin
                 weighted=tuning.weighted and refinement != "unweighted",
                 rounds=0 if refinement == "cut" else tuning.rounds,
             )
-            return alternate(crop.features, crop.tones, head, marked=marked, tuning=tuning, spacing=crop.spacing)
+            return alternate(
+                crop.features,
+                crop.tones,
+                head,
+                marked=marked,
+                tuning=tuning,
+                spacing=crop.spacing,
+                expected=expected,
+            )
         case "crf":
             probability = refine_by_crf(crop, head.probability(crop.features), marked, KERNELS)
         case "network":

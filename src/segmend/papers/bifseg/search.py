@@ -34,11 +34,11 @@ GRIDS: Mapping[int, Sequence[Grid]] = {
         {"marks": (5.0, 20.0)},
     ),
     3: (
-        {"smoothness": (10.0, 1.0, 0.3), "sigma": (0.1, 0.2, 0.5)},
-        {"near": (0.2, 0.1, 0.05, 0.02)},
-        {"low": (0.2, 0.1, 0.3)},
+        {"smoothness": (10.0, 1.0, 0.3, 0.1), "sigma": (0.1, 0.2, 0.5, 1.0)},
+        {"near": (0.2, 0.1, 0.05, 0.02, 0.01)},
+        {"low": (0.2, 0.1, 0.3, 0.05)},
         {"high": (0.6, 0.7, 0.8)},
-        {"marks": (5.0, 20.0)},
+        {"marks": (5.0, 20.0, 50.0)},
     ),
 }
 RATE: Grid = {"rate": (1e-2, 3e-3)}  # the paper's, and a third: narrow networks with large features overshoot

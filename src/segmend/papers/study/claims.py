@@ -4,7 +4,7 @@ A claim is *held* when the number it speaks of lies beyond its bar by more than 
 other side by more than chance, and *open* within it. Chance is a two-sided test at .05 over cases, their seeds
 averaged, with Holm's correction over all claims of the paper (`beyond_chance`). `judge` looks at one claim alone, at
 the side of the bar; the confidence interval and the p value of a paired t-test over pairs (scores of the same set, case
-and seed) are given with it. A median of seconds is held against its bar as it is.
+and seed) are given with it. A median of seconds is held against its bar by the sign test.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from segmend.evaluation import significance
 from segmend.evaluation.significance import Difference
-from segmend.papers.study.experiment import Better, Claim, Close, Fast, Pick, Score, Tracks
+from segmend.papers.study.experiment import Better, Claim, Close, Fast, Less, Pick, Score, Sooner, Tracks
 
 PLAIN = f"{ascii_letters}{digits} _"  # an arm of other letters is put in quotes
 HELD, OPEN, NOT_HELD, NOT_TESTED = "held", "open", "not held", "could not be tested"
@@ -92,10 +92,23 @@ def judge(claim: Claim, scores: Sequence[Score]) -> Verdict:
             rule = f"|{apart}| ≤ {within:g}{sets}"
             inside = lambda mean: abs(mean) <= within  # noqa: E731 (a bar, as above)
             return _of_pairs(says, rule, this, other, scores, bar=within, held=inside, chance=_p_within)
+        case Less(says, this, than, number, share):
+            times = "" if share == 1 else f"{share:g} times "
+            rule = f"{number}: {times}{named(than)} − {named(this)} > 0"
+            these, those = pick_numbers(scores, this, number), pick_numbers(scores, than, number)
+            if isinstance(those, dict):
+                those = {key: replace(score, dice=share * score.more[number]) for key, score in those.items()}
+            if isinstance(these, dict):
+                these = {key: replace(score, dice=score.more[number]) for key, score in these.items()}
+            return _of_cases(says, rule, those, these, bar=0.0, held=_above_zero, chance=_p_beyond, measure=number)
+        case Sooner(says, this, than, accepted, given_up, number):
+            rule = f"seconds to a Dice of {accepted:g}: {named(than)} − {named(this)} > 0"
+            slow, quick = (_seconds_until(scores, pick, number, accepted, given_up) for pick in (than, this))
+            return _of_cases(says, rule, slow, quick, bar=0.0, held=_above_zero, chance=_p_beyond, measure="s saved")
         case Tracks(says, this, number, least):
             return _judge_tracking(says, this, number, least, scores)
-        case Fast(says, this, most):
-            return _judge_speed(says, this, most, scores)
+        case Fast(says, this, most, number):
+            return _judge_speed(says, this, most, number, scores)
 
 
 def judge_all(claims: Sequence[Claim], scores: Sequence[Score]) -> tuple[Verdict, ...]:
@@ -130,6 +143,34 @@ def named(pick: Pick) -> str:
     return f"{arm}{at}" + (f" on {', '.join(pick.sets)}" if pick.sets else "")
 
 
+def measured(value: float, measure: str) -> str:
+    """Return a number as a table shows it, in what a verdict's `measure` says.
+
+    >>> measured(-0.0314, "Dice"), measured(0.154, "s"), measured(12.34, "s saved"), measured(0.7, "r")
+    ('−0.031', '0.154 s', '+12.3 s', 'r 0.70')
+    """
+    match measure:
+        case "Dice":
+            text = f"{value:+.3f}"
+        case "s":
+            text = f"{value:.3g} s"
+        case "s saved":
+            text = f"{value:+.1f} s"
+        case "r":
+            text = f"r {value:.2f}"
+        case _:
+            text = f"{measure} {value:+.3f}"
+    return text.replace("-", "−")
+
+
+def interval(verdict: Verdict) -> str:
+    """Return the 95 % interval of a verdict in words, a dash where there is none."""
+    if verdict.low is None or verdict.high is None:
+        return "–"
+    ends = (measured(end, verdict.measure).removeprefix(f"{verdict.measure} ") for end in (verdict.low, verdict.high))
+    return " to ".join(ends)
+
+
 def difference(this: Pick, other: Pick) -> tuple[str, str]:
     """Return the difference of two picks in words, and the sets of both, which are not named twice.
 
@@ -156,13 +197,45 @@ def _of_pairs(
     chance: Callable[[Sequence[float], float], float],
 ) -> Verdict:
     these, those = pick_scores(scores, this), pick_scores(scores, other)
+    return _of_cases(says, rule, these, those, bar=bar, held=held, chance=chance)
+
+
+def _above_zero(mean: float) -> bool:
+    return mean > 0
+
+
+def _seconds_until(scores: Sequence[Score], pick: Pick, number: str, accepted: float, given_up: float) -> Cases | str:
+    """Return, in place of the Dice, the seconds after which each case had so high a one, or those of giving it up."""
+    last = pick_numbers(scores, pick, number)
+    if isinstance(last, str):
+        return last
+    found: Cases = {}
+    for score in sorted((s for s in scores if s.arm == pick.arm and number in s.more), key=lambda s: s.at):
+        key = score.set, score.case, score.seed
+        if key in last and key not in found and score.dice >= accepted and score.at <= last[key].at:
+            found[key] = replace(score, dice=min(score.more[number], given_up))
+    return {key: found.get(key, replace(score, dice=given_up)) for key, score in last.items()}
+
+
+def _of_cases(
+    says: str,
+    rule: str,
+    these: Cases | str,
+    those: Cases | str,
+    *,
+    bar: float,
+    held: Callable[[float], bool],
+    chance: Callable[[Sequence[float], float], float],
+    measure: str = "Dice",
+) -> Verdict:
     if isinstance(these, str) or isinstance(those, str):
         why = these if isinstance(these, str) else str(those)
-        return Verdict(says, rule, NOT_TESTED, f"{why}.", bar=bar)
+        return Verdict(says, rule, NOT_TESTED, f"{why}.", measure=measure, bar=bar)
     shared = [key for key in these if key in those]
     finite = [key for key in shared if math.isfinite(these[key].dice) and math.isfinite(those[key].dice)]
     if not finite:
-        return Verdict(says, rule, NOT_TESTED, "The two were not measured on the same case under one seed.", bar=bar)
+        why = "The two were not measured on the same case under one seed."
+        return Verdict(says, rule, NOT_TESTED, why, measure=measure, bar=bar)
     apart = {key: these[key].dice - those[key].dice for key in finite}
     found = _difference(list(apart.values()))
     cases = [float(np.mean(values)) for values in _group(apart, lambda key: key[:2]).values()]
@@ -178,6 +251,7 @@ def _of_pairs(
         rule,
         outcome,
         " ".join(remarks),
+        measure=measure,
         bar=bar,
         value=found.mean,
         low=found.low,
@@ -270,18 +344,21 @@ def _judge_tracking(says: str, this: Pick, number: str, least: float, scores: Se
     )
 
 
-def _judge_speed(says: str, this: Pick, most: float, scores: Sequence[Score]) -> Verdict:
-    """Judge all timed steps of an arm or, at a number, those that led to it."""
-    rule = f"median seconds, {named(this)} ≤ {most:g}"
-    found = pick_scores(scores, this)
+def _judge_speed(says: str, this: Pick, most: float, number: str, scores: Sequence[Score]) -> Verdict:
+    """Judge all timed steps of an arm or, at a number, those that led to it; of a number in `more` each case's last."""
+    rule = f"median seconds{' of a ' + number if number else ''}, {named(this)} ≤ {most:g}"
+    found = pick_numbers(scores, this, number) if number else pick_scores(scores, this)
     if isinstance(found, str):
         return Verdict(says, rule, NOT_TESTED, f"{found}.", measure="s", bar=most)
     mine = [s for s in scores if s.arm == this.arm and (not this.sets or s.set in this.sets)]
-    steps = [s for s in mine if s.seconds is not None and this.at in (None, s.at)]
+    if number:
+        mine = [replace(score, seconds=score.more[number]) for score in found.values()]
+    steps = [s for s in mine if s.seconds is not None and (number or this.at in (None, s.at))]
     if not steps:
         return Verdict(says, rule, NOT_TESTED, f"{named(this)} was not timed.", measure="s", bar=most)
     seconds = [s.seconds for s in steps if s.seconds is not None]
     median = float(np.median(seconds))
+    by_case = _group({(s.set, s.case, s.seed, s.at): s.seconds or 0.0 for s in steps}, lambda key: key[:2])
     return Verdict(
         says,
         rule,
@@ -290,6 +367,7 @@ def _judge_speed(says: str, this: Pick, most: float, scores: Sequence[Score]) ->
         measure="s",
         bar=most,
         value=median,
+        p_of_bar=significance.p_of_median([float(np.median(values)) for values in by_case.values()], most),
         pairs=len(seconds),
         cases=len({(s.set, s.case) for s in steps}),
         seeds=len({s.seed for s in steps}),

@@ -16,7 +16,9 @@ from typing import Any, cast
 
 from segmend.errors import SettingsError
 from segmend.runtime import cards
+from segmend.users.seconds import GIVEN_UP
 
+PERSON = "person"  # in a score's `more`: seconds of person and machine until then, by `segmend.users.seconds`
 Log = Callable[[str], None]
 
 
@@ -31,7 +33,7 @@ class Score:
     seed: int = 0
     at: int = 0  # interactions, edits or iterations before this number
     seconds: float | None = None  # of the step that led to it
-    more: Mapping[str, float] = field(default_factory=dict)  # such as "predicted" or "sensitivity"
+    more: Mapping[str, float] = field(default_factory=dict)  # such as "predicted" or PERSON
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,33 @@ class Close:
 
 
 @dataclass(frozen=True)
+class Less:
+    """A claim: a number in `more` is less than `share` times that of another arm on the same cases."""
+
+    says: str
+    this: Pick
+    than: Pick
+    number: str
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Sooner:
+    """A claim: a person accepts a mask sooner with one arm than with another, on the same cases.
+
+    It is accepted at a Dice of `accepted`, after the seconds that its score has in `more` under `number`: those of
+    the person and the machine from the beginning on. One that never gets there counts `given_up` seconds.
+    """
+
+    says: str
+    this: Pick
+    than: Pick
+    accepted: float = 0.85
+    given_up: float = GIVEN_UP
+    number: str = PERSON
+
+
+@dataclass(frozen=True)
 class Tracks:
     """A claim: a number in `more` follows the true Dice, with this correlation or more."""
 
@@ -80,14 +109,15 @@ class Tracks:
 
 @dataclass(frozen=True)
 class Fast:
-    """A claim: the median seconds of an arm's steps are at most `most`."""
+    """A claim: the median seconds of an arm's steps are at most `most`, or those in `more` under `number`."""
 
     says: str
     this: Pick
     most: float
+    number: str = ""
 
 
-Claim = Better | Close | Tracks | Fast
+Claim = Better | Close | Less | Sooner | Tracks | Fast
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ from segmend.papers.study.claims import (
     OPEN,
     Cases,
     Verdict,
+    interval,
+    measured,
     pick_numbers,
     pick_scores,
 )
@@ -79,7 +81,7 @@ HOW = """A claim is held when what was measured lies beyond its bar by more than
 other side by more than chance, and open within it: p below .05 over cases, their seeds averaged, with Holm's
 correction over all claims of the paper ("p, Holm"). Differences are of the same data set, case and seed; p is of a
 two-sided paired t-test over these pairs, "p, cases" of the same test with the seeds of a case averaged, for they are
-not independent. A median of seconds is held against its bar as it is."""
+not independent. A median of seconds is held against its bar by the sign test over cases."""
 
 
 def _lead(found: Reproduction) -> str:
@@ -114,32 +116,18 @@ def _verdict(v: Verdict, reach: float) -> list[Cell | str]:
     sets = ", ".join(f"{name} {_signed(value)}" for name, value in v.by_set.items()) if len(v.by_set) > 1 else ""
     remark = v.remark.replace(NOT_SIGNIFICANT, "").strip()
     note = ". ".join(part.removesuffix(".") for part in (f"`{v.rule}`", remark, sets) if part) + "."
-    interval = NONE if v.low is None or v.high is None else f"{_value(v.low, v)} to {_value(v.high, v)}"
     drawn = _glyph(v, reach) if v.measure == "Dice" and v.value is not None else ""
-    measured = (
-        NONE if v.value is None else f"{v.measure} {_value(v.value, v)}" if v.measure == "r" else _value(v.value, v)
-    )
     return [
         Cell(v.outcome, tone=TONES[v.outcome]),
         Cell(v.claim, note=note),
-        measured,
-        Cell(interval, svg=drawn),
+        NONE if v.value is None else measured(v.value, v.measure),
+        Cell(interval(v), svg=drawn),
         p_value(v.p),
         p_value(v.p_of_cases),
         p_value(v.p_holm),
         Cell(str(v.cases or NONE), note=f"{v.pairs} {'steps' if v.measure == 's' else 'pairs'}" if v.pairs else ""),
         str(v.seeds or NONE),
     ]
-
-
-def _value(value: float, v: Verdict) -> str:
-    match v.measure:
-        case "Dice":
-            return _signed(value)
-        case "s":
-            return f"{value:.3g} s"
-        case _:
-            return f"{value:.2f}".replace("-", "−")
 
 
 def _signed(value: float) -> str:
