@@ -14,7 +14,7 @@ from segmend import methods
 from segmend.annotating.annotation import Annotation, Levels
 from segmend.core.image import Box, Image, Index, LabelMap, MaskArray
 from segmend.core.segmenter import Given, Method, Workspace
-from segmend.core.session import GIVEN, Arranging, Asking, Event, Patch, Prompted, Session
+from segmend.core.session import GIVEN, Arranging, Asking, Event, Prompted, Session
 from segmend.editing.keeping import EditedVoxels
 from segmend.errors import PromptError
 from segmend.runtime.engine import Device
@@ -138,18 +138,16 @@ class LocalAnnotation(Annotation):
         self._session = session.answered(position, patch)
         self._draft_map.hold(position, patch, layer)
         self._draft_map.draft = None
-        self._qualities[position] = self._told(draft.quality, patch, position, label)
+        self._qualities[position] = draft.told_quality(self._last_quality(position, label))
         self._uncertainty_map = uncertainty_map if uncertainty_map.known else None
         return [box for box in boxes if box is not None]
 
-    def _told(self, quality: float | None, patch: Patch, position: int, label: int) -> float | None:
-        """Return the Dice to tell of an answer: one that left the mask as it was is no better than the one before."""
-        if patch.box.size or quality is None:
-            return quality
+    def _last_quality(self, position: int, label: int) -> float | None:
+        """Return what was told of the label's answer before this event; None where there was none."""
         session = self._session
         before = [i for i in session.done if i < position and isinstance(session.events[i], Asking)]
-        last = [self._qualities.get(i) for i in before if label_of(session, i) == label][-1:]
-        return None if not last or last[0] is None else min(last[0], quality)
+        mine = [i for i in before if label_of(session, i) == label]
+        return self._qualities.get(mine[-1]) if mine else None
 
     def _mask_of(self, label: int) -> MaskArray:
         return self._draft_map.previous(label, self._session.labels[label].layer)

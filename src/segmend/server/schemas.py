@@ -716,9 +716,7 @@ class MethodJson(BaseModel):
     ]
     intervals: Annotated[
         dict[str, list[IntervalJson]],
-        Field(
-            description="by these dimensions: where eight of ten true values lay, by the expected Dice"
-        ),
+        Field(description="by these dimensions: where eight of ten true values lay, by the expected Dice"),
     ]
     labels: Annotated[list[FoundLabelJson], Field(description="what it finds by itself, where it learned a task")]
 

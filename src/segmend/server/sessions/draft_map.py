@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from functools import cached_property, reduce
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segmend.core.image import Box, Index, LabelMap, MaskArray, bounds
-from segmend.core.session import EMPTY, Canvas, Patch, Session, painted, with_locked_slices
+from segmend.core.marks import marks
+from segmend.core.session import EMPTY, Canvas, Patch, Prompted, Session, painted, with_locked_slices
 from segmend.server.sessions.answering import EditPart, Part, RestoredPart
 from segmend.server.sessions.uncertainty import UncertaintyMap
 from segmend.server.sessions.wire import EMPTY_BOX, pack
@@ -62,6 +64,31 @@ class Draft:
         values, counts = np.unique(kept, return_counts=True)
         self.found += int(np.count_nonzero(found))
         self.kept.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+
+    def told_quality(self, before: float | None) -> float | None:
+        """Return the Dice to tell of the answer; `before` was told of the label's answer before it.
+
+        A mark that said only what the mask said, or that changed nothing, makes no mask better.
+        """
+        if self.quality is None or (self.changes and self._answers_something_new()):
+            return self.quality
+        return None if before is None else min(before, self.quality)
+
+    def _answers_something_new(self) -> bool:
+        """Tell whether the mark that was answered contradicted the mask; one that names no voxel does."""
+        event = self.session.events[self.position]
+        if not isinstance(event, Prompted):
+            return True
+        places = [points for points in marks([event.prompt], self.session.shape) if len(points)]
+        return not places or any(self._changed(points) for points in places)
+
+    def _changed(self, points: NDArray[np.intp]) -> bool:
+        """Tell whether any of these voxels, [n 3], is another one now."""
+        for box, change in self.changes:
+            inside = points[((points >= box.low) & (points < box.high)).all(axis=1)] - box.low
+            if len(inside) and change[tuple(inside.T)].any():
+                return True
+        return False
 
     def patch(self) -> Patch:
         """Return all changes as one."""

@@ -637,7 +637,7 @@ class OpenSession:
 
     def _finish(self, draft: Draft) -> None:
         patch = draft.patch()
-        quality = self._quality_of(draft, patch)
+        quality = self._quality_of(draft)
         self._store_answer(draft.position, patch, draft.layer, quality)
         self._draft_map.draft = None
         self._uncertainty_map = draft.uncertainty_map if draft.uncertainty_map.known else None
@@ -651,13 +651,10 @@ class OpenSession:
             covered_by=draft.covered_by,
         )
 
-    def _quality_of(self, draft: Draft, patch: Patch) -> float | None:
-        """Return the Dice to tell of an answer: one that left the mask as it was is no better than the one before."""
-        if patch.box.size or draft.quality is None:
-            return draft.quality
+    def _quality_of(self, draft: Draft) -> float | None:
+        """Return the Dice to tell of an answer."""
         before = [i for i in self._session.done if i < draft.position and self._asks(i, draft.label)]
-        last = self._qualities.get(before[-1]) if before else None
-        return None if last is None else min(last, draft.quality)
+        return draft.told_quality(self._qualities.get(before[-1]) if before else None)
 
     def _asks(self, position: int, label: int) -> bool:
         """True when an event is one whose answer changes the mask of this label."""
