@@ -38,7 +38,8 @@ TURNS = {2: 8, 3: 6}  # of a game, by dimensions
 LEAST_SETS = 4  # of which each is left out once
 BINS = 8  # of answers, by what was expected; each is one knot
 LEAST_ANSWERS = 40  # after marks of one number and kind, that have a curve of their own
-LOW, HIGH = 0.1, 0.9  # the quantiles of an interval
+COVERED = 0.8  # the share of true values that an interval is to hold, on sets that were left out
+TAILS = (0.1, 0.08, 0.06, 0.04, 0.02)  # what may lie above it, and as much below; the first that holds them is taken
 
 Array = NDArray[np.float64]
 
@@ -172,9 +173,11 @@ def fitted(answers: Sequence[Answered]) -> Calibration:
 
 def _fitted(answers: Sequence[Answered]) -> Calibration:
     names = sorted({one.set for one in answers})
-    left_out = [(one, _mean_dice(_knots_of([a for a in answers if a.set != name]), one)) for name in names
-                for one in answers if one.set == name]  # fmt: skip
-    return Calibration(_knots_of(answers), _intervals_of(left_out))
+    left_out = []
+    for name in names:
+        knots = _knots_of([one for one in answers if one.set != name])
+        left_out += [(one, _mean_dice(knots, one)) for one in answers if one.set == name]
+    return Calibration(_knots_of(answers), _intervals_of(left_out, _tail_of(left_out)))
 
 
 def judged(answers: Sequence[Answered]) -> Judgement:
@@ -230,12 +233,28 @@ def _curve(answers: Sequence[Answered]) -> Knots:
     return tuple((round(float(x), 4), round(float(y), 4)) for x, y in zip(at, rising, strict=True))
 
 
-def _intervals_of(left_out: Sequence[tuple[Answered, float]]) -> Intervals:
+def _tail_of(left_out: Sequence[tuple[Answered, float]]) -> float:
+    """Return how much may lie above an interval: sets differ, so that one of some sets holds too little of another."""
+    names = {one.set for one, _ in left_out}
+    for tail in TAILS:
+        covered = []
+        for name in names:
+            at, low, high = np.array(_intervals_of([pair for pair in left_out if pair[0].set != name], tail)).T
+            mine, true = np.array([(value, one.dice) for one, value in left_out if one.set == name]).T
+            covered.append(((true >= np.interp(mine, at, low)) & (true <= np.interp(mine, at, high))).mean())
+        if np.mean(covered) >= COVERED:
+            return tail
+    return TAILS[-1]
+
+
+def _intervals_of(left_out: Sequence[tuple[Answered, float]], tail: float) -> Intervals:
     mine, true = (np.array(values) for values in zip(*((value, one.dice) for one, value in left_out), strict=True))
     weights = _weights([one for one, _ in left_out])
     bins = _bins(mine, weights)
     at = [np.average(mine[one], weights=weights[one]) for one in bins]
-    ends = [isotonic_regression([_quantile(true[one], weights[one], share) for one in bins]).x for share in (LOW, HIGH)]
+    ends = [
+        isotonic_regression([_quantile(true[one], weights[one], share) for one in bins]).x for share in (tail, 1 - tail)
+    ]
     low, high = ends
     return tuple(tuple(round(float(value), 4) for value in one) for one in zip(at, low, high, strict=True))  # type: ignore[misc]
 
