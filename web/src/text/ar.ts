@@ -526,6 +526,9 @@ export const AR: Translation = {
     expected: "معامل Dice المتوقع",
     enough: "لم يعد معامل Dice المتوقع لـ {name} يرتفع.",
     expectedTitle: "ما تتوقعه الطريقة من قناعها: 1 هو الكمال",
+    good: "جيد",
+    fair: "افحص الحدود",
+    poor: "ضعيف",
     uncertain: "يبدو غير مؤكد هنا.",
     uncertainPlace: "يبدو غير مؤكد هنا (الموضع {n}).",
     inside: "داخل القناع: − إن لم يكن منه.",
@@ -909,6 +912,8 @@ export const AR: Translation = {
     ctrlWheelDoes: "تكبير",
     doubleClick: "نقر مزدوج على وسم",
     doubleClickDoes: "إعادة تسميته",
+    eraser: "ممحاة القلم",
+    eraserDoes: "تمحو؛ وفوق علامة تزيلها",
   },
   keys: {
     click: "نقرة",

@@ -478,6 +478,9 @@ export const DE: Translation = {
     expected: "Erwarteter Dice",
     enough: "Der erwartete Dice von {name} steigt nicht mehr.",
     expectedTitle: "Was die Methode von ihrer Maske erwartet: 1 wäre vollkommen",
+    good: "gut",
+    fair: "Rand prüfen",
+    poor: "schlecht",
     uncertain: "Hier ist es unsicher.",
     uncertainPlace: "Hier ist es unsicher (Stelle {n}).",
     inside: "In der Maske: −, wenn es nicht dazugehört.",
@@ -819,6 +822,8 @@ export const DE: Translation = {
     ctrlWheelDoes: "vergrößern",
     doubleClick: "Doppelklick auf ein Label",
     doubleClickDoes: "umbenennen",
+    eraser: "Radierende des Stifts",
+    eraserDoes: "radieren; auf einer Markierung: sie entfernen",
   },
   keys: {
     click: "Klick",

@@ -474,6 +474,9 @@ export const EN = {
     nextTitle: "Go to where the last answer is most uncertain, then to the next place (G)",
     expected: "Expected Dice",
     expectedTitle: "What the method expects of its mask: 1 would be perfect",
+    good: "good",
+    fair: "check its border",
+    poor: "poor",
     enough: "The expected Dice of {name} rises no more.",
     uncertain: "Looks uncertain here.",
     uncertainPlace: "Looks uncertain here (place {n}).",
@@ -809,6 +812,8 @@ export const EN = {
     ctrlWheelDoes: "zoom",
     doubleClick: "Double-click a label",
     doubleClickDoes: "rename it",
+    eraser: "Eraser end of a pen",
+    eraserDoes: "erase; on a mark, take it away",
   },
   keys: {
     click: "click",
