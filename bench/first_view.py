@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
+from screenshot import served
 
-from bench.screenshot import served
 from segmend.core.image import Image, scale_affine
 
 FLAGS = ["--no-sandbox", "--disable-gpu"]

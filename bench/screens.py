@@ -208,6 +208,13 @@ class Visitor:
         index = heart(self.truth.truth, label)
         self.page.evaluate("(index) => window.segmend.goTo(index)", index)
 
+    def place(self, index: list[int]) -> tuple[float, float]:
+        """Return where a voxel of the slice that is shown is on the page."""
+        self.page.evaluate("(index) => window.segmend.goTo(index)", index)
+        self.page.wait_for_timeout(200)
+        at = self.page.evaluate("(index) => window.segmend.screenOf(index, 'axial')", index)
+        return at["x"], at["y"]
+
     def calm(self) -> None:
         """Close dialogs and messages, and take the pointer away."""
         self.page.mouse.move(3, 3)
@@ -248,8 +255,7 @@ class Visitor:
         self.press("header.settings")
 
     def at_shortcuts(self) -> None:
-        self.page.keyboard.press("?")
-        self.page.locator("dialog[open]").wait_for()
+        self.press("header.help", exact=True)
 
     def at_link_dialog(self) -> None:
         self.press("worklist.link")
@@ -308,6 +314,7 @@ class Visitor:
         self.ensure(self.cases.volume)
         if self.page.locator("details.editing[open]").count() == 0:
             self.page.locator(".editing summary").click()
+        self.page.locator(".editing").evaluate("(one) => one.scrollIntoView()")
 
     def at_display(self) -> None:
         """The end of the panel."""
@@ -319,11 +326,8 @@ class Visitor:
         self.page.get_by_label(self.say("preview.title")).check()
         self.go(1)
         self.page.wait_for_timeout(200)
-        box = self.page.locator(".pane-canvas").first.bounding_box()
-        assert box is not None
-        self.page.mouse.click(box["x"] + box["width"] * 0.25, box["y"] + box["height"] * 0.3)
-        self.page.locator(".preview-bar").wait_for()
-        self.page.wait_for_timeout(1500)
+        self.page.mouse.click(*self.place(heart(self.truth.truth, 3)))
+        self.page.locator(".preview-bar .primary").wait_for()
 
     def at_results(self) -> None:
         self.page.get_by_label(self.say("preview.title")).uncheck()
@@ -339,18 +343,16 @@ class Visitor:
     def at_comparison(self) -> None:
         self.press("header.methods")
         self.page.locator(".methods-list li button:last-child:enabled").nth(1).click()
-        self.page.locator(".preview-bar").wait_for()
-        self.page.wait_for_timeout(3000)
+        self.page.locator(".preview-bar .primary").wait_for()
 
     def at_robot(self) -> None:
         self.press("header.methods")
         self.press("methods.watch")
-        self.page.locator(".robot-bar").wait_for()
-        self.page.wait_for_timeout(4000)
+        self.page.locator(".robot-curve circle").first.wait_for()
 
     def at_tour(self) -> None:
         self.open(self.cases.volume)
-        self.page.keyboard.press("?")
+        self.press("header.help", exact=True)
         self.press("tour.start")
 
     def at_rename(self) -> None:

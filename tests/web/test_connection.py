@@ -1,11 +1,15 @@
 """A server that is killed and comes back: the page says so, and nothing is lost or sent twice."""
 
+import time
+from urllib.parse import urlsplit
+
 import pytest
 from playwright.sync_api import expect
 
 from segmend.store import Store
-from tests.server.running import Process
+from tests.server.running import PATIENCE, Process, http
 from tests.web.driving import PLUGIN, Annotator
+from tests.web.line import Line
 
 
 @pytest.fixture
@@ -44,6 +48,60 @@ def test_a_killed_server_is_waited_for_and_gets_each_mark_once(bundle, page, pat
         person.http.close()
     finally:
         second.kill()
+
+
+@pytest.fixture
+def line(server):
+    line = Line(server)
+    yield line
+    line.cut()
+
+
+def test_a_line_that_is_cut_in_the_middle_of_a_mark_loses_and_doubles_nothing(page, server, line, add, volume):
+    page.goto(f"{line.address}?{urlsplit(server.address).query}")  # the server is known by another port here: log in
+    person = Annotator(page, line.address).open(add(volume))
+    banner, again = page.locator(".banner"), page.get_by_role("button", name="Try now")
+    session = person.state["session"]
+    with http(server) as client:
+
+        def recorded():
+            events = client.get(f"/api/sessions/{session}").json()["events"]
+            return [event for event in events if event["event"] == "prompted"]
+
+        page.keyboard.press("s")
+        page.mouse.move(*person.place_of((5, 3, 3), "axial"))
+        page.mouse.down()
+        page.mouse.move(*person.place_of((5, 3, 6), "axial"))
+        line.cut()  # while the stroke is drawn
+        expect(banner).to_be_visible()
+        page.mouse.move(*person.place_of((5, 3, 9), "axial"))
+        page.mouse.up()
+        expect(banner).to_contain_text("One mark waits")
+        assert recorded() == []
+        line.heal()
+        again.click()
+        expect(banner).to_be_hidden()
+        person.settle()
+        assert [event["prompt"]["kind"] for event in recorded()] == ["stroke"]
+        assert [person.label_at((5, 3, x)) for x in (3, 6, 9)] == [1, 1, 1]
+
+        page.keyboard.press("c")
+        line.deafen()
+        person.click((5, 9, 9))
+        end = time.monotonic() + PATIENCE
+        while len(recorded()) < 2:  # it is recorded, and the page does not hear of it
+            assert time.monotonic() < end
+            page.wait_for_timeout(20)
+        line.cut()
+        expect(banner).to_contain_text("One mark waits")
+        line.heal()
+        again.click()
+        expect(banner).to_be_hidden()
+        person.settle()
+        assert [event["prompt"]["kind"] for event in recorded()] == ["stroke", "click"]
+        expect(page.locator(".mark-row")).to_have_count(2)
+        assert person.label_at((5, 9, 9)) == 1
+    person.http.close()
 
 
 def test_two_pages_on_one_session_see_the_same(annotator, add, volume, chromium, server):

@@ -91,6 +91,79 @@ def test_a_tap_marks_once_and_a_finger_that_moves_does_not(picture):
     assert [prompt["index"] for prompt in picture.prompts] == [[0, 20, 30]]
 
 
+class Pen:
+    """A pen on the same screen; its eraser end is what browsers make of it, for no browser can be told to have one."""
+
+    def __init__(self, person):
+        self.page = person.page
+        self.session = person.page.context.new_cdp_session(person.page)
+
+    def at(self, kind, place, *, button="none"):
+        event = {"type": kind, "x": place[0], "y": place[1], "button": button, "clickCount": 1, "pointerType": "pen"}
+        self.session.send("Input.dispatchMouseEvent", event)
+
+    def tap(self, place):
+        self.at("mouseMoved", place)
+        for kind in ("mousePressed", "mouseReleased"):
+            self.at(kind, place, button="left")
+
+    def erase(self, *places):
+        self.at("mouseMoved", places[0])
+        self.page.evaluate(
+            """(places) => {
+              const canvas = document.elementFromPoint(...places[0]);
+              const pen = {bubbles: true, cancelable: true, pointerId: 1, pointerType: "pen"};
+              const tell = (type, [clientX, clientY], button, buttons) =>
+                canvas.dispatchEvent(new PointerEvent(type, {...pen, clientX, clientY, button, buttons}));
+              tell("pointerdown", places[0], 5, 32);
+              for (const place of places.slice(1)) tell("pointermove", place, -1, 32);
+              tell("pointerup", places.at(-1), 5, 0);
+            }""",
+            [list(place) for place in places],
+        )
+
+
+def test_the_other_end_of_a_pen_takes_marks_away_and_erases(opened):
+    pen = Pen(opened)
+    pen.tap(opened.place_of(MIDDLE, "axial"))
+    opened.settle()
+    assert opened.label_at(MIDDLE) == 1
+
+    pen.erase(opened.place_of(MIDDLE, "axial"))  # where the mark is
+    expect(opened.page.locator(".mark-row")).to_have_count(0)
+    opened.settle()
+    assert opened.label_at(MIDDLE) == 0
+
+    pen.tap(opened.place_of(MIDDLE, "axial"))
+    opened.settle()
+    for _ in range(8):
+        opened.page.keyboard.press("[")  # as thin as it gets
+    pen.erase(*(opened.place_of((5, 4, x), "axial") for x in (4, 8)))
+    expect(opened.page.locator(".mark-row")).to_have_count(2)
+    opened.settle()
+    assert [opened.label_at((5, 4, x)) for x in (4, 6, 8)] == [0, 0, 0]
+    assert opened.label_at((5, 7, 6)) == 1 and opened.state["tool"] == "click"
+
+
+def test_a_hand_beside_a_pen_marks_nothing(opened):
+    pen, fingers = Pen(opened), Fingers(opened)
+    hand = opened.place_of((5, 10, 10), "axial")
+    fingers.at("touchStart", hand)  # the hand comes before the pen
+    pen.tap(opened.place_of(MIDDLE, "axial"))
+    fingers.at("touchEnd")
+    pen.at("mouseMoved", opened.place_of((5, 2, 2), "axial"))
+    fingers.at("touchStart", hand)  # and with it
+    fingers.at("touchEnd")
+    opened.settle()
+    assert [prompt["index"] for prompt in opened.prompts] == [list(MIDDLE)]
+
+    opened.page.wait_for_timeout(600)  # the pen has gone
+    fingers.at("touchStart", hand)
+    fingers.at("touchEnd")
+    opened.settle()
+    assert [prompt["index"] for prompt in opened.prompts] == [list(MIDDLE), [5, 10, 10]]
+
+
 def test_a_double_click_is_one_mark(opened):
     opened.page.mouse.dblclick(*opened.place_of(MIDDLE, "axial"))
     opened.settle()

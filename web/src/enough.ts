@@ -1,8 +1,13 @@
 /** Whether a mask is good enough to go on: a calibrated Dice is high, and the last marks have raised it no more. */
 
 export const LEVEL = 0.9; // below it nothing is said
+const FAIR = 0.75; // of the Dice; below it much of the mask is wrong
 const RISE = 0.01; // of the Dice, by which a mark is taken to have bettered the mask
 const MARKS = 2; // in a row that bettered nothing
+
+/** Return how good a mask of this expected Dice is, in a word. */
+export const gradeOf = (dice: number): "good" | "fair" | "poor" =>
+  dice >= LEVEL ? "good" : dice >= FAIR ? "fair" : "poor";
 
 /** Return whether the expected Dice of a label, after each of its answers, has stopped rising above the level. */
 export function isEnough(qualities: readonly number[]): boolean {

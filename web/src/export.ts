@@ -25,8 +25,9 @@ export function downloadMenu(actions: Actions): HTMLElement {
     if (!list.matches(":popover-open")) return;
     refresh(store.state);
     const box = button.getBoundingClientRect();
-    list.style.top = `${box.bottom + 6}px`;
-    list.style.right = `${Math.max(8, window.innerWidth - box.right)}px`;
+    const zoom = "currentCSSZoom" in list ? list.currentCSSZoom : 1; // on displays of very many pixels
+    list.style.top = `${box.bottom / zoom + 6}px`;
+    list.style.right = `${Math.max(8, (window.innerWidth - box.right) / zoom)}px`;
     list.querySelector("button")?.focus();
   });
   list.addEventListener("keydown", (event) => {

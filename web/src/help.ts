@@ -18,6 +18,7 @@ const MOUSE: readonly (readonly [string, string])[] = [
   [SAY.wheel, SAY.wheelDoes],
   [SAY.ctrlWheel, SAY.ctrlWheelDoes],
   [SAY.doubleClick, SAY.doubleClickDoes],
+  [SAY.eraser, SAY.eraserDoes],
 ];
 
 export function showHelp(
@@ -29,7 +30,7 @@ export function showHelp(
     h(
       "dl",
       { class: "shortcuts" },
-      ...pairs.flatMap(([keys, what]) => [h("dt", { dir: "ltr" }, ...caps(keys)), h("dd", {}, what)]),
+      ...pairs.map(([keys, what]) => h("div", {}, h("dt", { dir: "ltr" }, ...caps(keys)), h("dd", {}, what))),
     );
   const element = dialog(
     SAY.title,

@@ -90,6 +90,7 @@ followWork(actions);
 followMeasures(actions);
 exposeHook(actions, viewer);
 store.on(["opened"], ({ opened }) => {
+  app.dataset.open = String(opened !== null);
   document.title = opened === null ? "Segmend" : `${opened.case.name} · Segmend`;
   if (opened !== null && window.innerWidth < NARROW) store.set({ sidebar: false });
   if (opened === null) store.set({ sidebar: true });

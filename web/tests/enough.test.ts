@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isEnough, LEVEL, withAnswer } from "../src/enough";
+import { gradeOf, isEnough, LEVEL, withAnswer } from "../src/enough";
 
 describe("good enough", () => {
   it("is said when two marks in a row have raised a high Dice no more", () => {
@@ -22,4 +22,8 @@ describe("good enough", () => {
     expect(withAnswer(known, 1, null)).toEqual({ 1: [] });
     expect(withAnswer(known, 2, 0.5)).toEqual({ 1: [0.95, 0.95, 0.95], 2: [0.5] });
   });
+});
+
+it("says in a word how good a mask is", () => {
+  expect([0.95, LEVEL, 0.89, 0.75, 0.74].map(gradeOf)).toEqual(["good", "good", "fair", "fair", "poor"]);
 });

@@ -61,6 +61,7 @@ export class Nudging {
         if (patch === null) this.previews.drop();
         else
           this.store.set({
+            robot: null,
             preview: { event, title, change: changeOf(opened.maps.of(patch.layer), patch, label), take: null },
           });
       }

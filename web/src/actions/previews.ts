@@ -65,7 +65,7 @@ export class Previews {
     const { opened } = this.store.state;
     if (opened === null) return;
     const asked: Preview = { event, title, change: null, take: null, reader };
-    this.store.set({ preview: asked });
+    this.store.set({ preview: asked, robot: null });
     try {
       const patch = await ask(opened.session);
       if (this.store.state.preview !== asked || this.store.state.opened !== opened) return; // dropped meanwhile
@@ -91,6 +91,7 @@ export class Previews {
 
   /** Watch a robot that knows the selected label's mask annotate with the method in use. */
   async watchRobot(): Promise<void> {
+    this.drop();
     await watchRobot(this.store, (place) => {
       this.views.setCrosshair(place);
     });

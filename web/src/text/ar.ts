@@ -528,6 +528,9 @@ export const AR: Translation = {
     expectedTitle: "ما تتوقعه الطريقة من قناعها: 1 هو الكمال",
     likelyTitle:
       "من الأقنعة التي توقعت لها الطريقة القدر نفسه، كان لثمانية من كل عشرة معامل Dice حقيقي بين {low} و {high}، على أنواع صور لم ترها الطريقة من قبل. 1 هو الكمال.",
+    good: "جيد",
+    fair: "افحص الحدود",
+    poor: "ضعيف",
     uncertain: "يبدو غير مؤكد هنا.",
     uncertainPlace: "يبدو غير مؤكد هنا (الموضع {n}).",
     inside: "داخل القناع: − إن لم يكن منه.",
@@ -1138,6 +1141,8 @@ export const AR: Translation = {
     ctrlWheelDoes: "تكبير",
     doubleClick: "نقر مزدوج على وسم",
     doubleClickDoes: "إعادة تسميته",
+    eraser: "ممحاة القلم",
+    eraserDoes: "تمحو؛ وفوق علامة تزيلها",
   },
   keys: {
     click: "نقرة",

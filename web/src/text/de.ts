@@ -480,6 +480,9 @@ export const DE: Translation = {
     expectedTitle: "Was die Methode von ihrer Maske erwartet: 1 wäre vollkommen",
     likelyTitle:
       "Von Masken, von denen ebenso viel erwartet wurde, hatten acht von zehn einen wahren Dice von {low} bis {high}, auf Arten von Bildern, die die Methode nie gesehen hatte. 1 wäre vollkommen.",
+    good: "gut",
+    fair: "Rand prüfen",
+    poor: "schlecht",
     uncertain: "Hier ist es unsicher.",
     uncertainPlace: "Hier ist es unsicher (Stelle {n}).",
     inside: "In der Maske: −, wenn es nicht dazugehört.",
@@ -995,6 +998,8 @@ export const DE: Translation = {
     ctrlWheelDoes: "vergrößern",
     doubleClick: "Doppelklick auf ein Label",
     doubleClickDoes: "umbenennen",
+    eraser: "Radierende des Stifts",
+    eraserDoes: "radieren; auf einer Markierung: sie entfernen",
   },
   keys: {
     click: "Klick",

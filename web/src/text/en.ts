@@ -476,6 +476,9 @@ export const EN = {
     expectedTitle: "What the method expects of its mask: 1 would be perfect",
     likelyTitle:
       "Of masks of which as much was expected, eight of ten had a true Dice from {low} to {high}, on kinds of images that the method had never seen. 1 would be perfect.",
+    good: "good",
+    fair: "check its border",
+    poor: "poor",
     enough: "The expected Dice of {name} rises no more.",
     uncertain: "Looks uncertain here.",
     uncertainPlace: "Looks uncertain here (place {n}).",
@@ -983,6 +986,8 @@ export const EN = {
     ctrlWheelDoes: "zoom",
     doubleClick: "Double-click a label",
     doubleClickDoes: "rename it",
+    eraser: "Eraser end of a pen",
+    eraserDoes: "erase; on a mark, take it away",
   },
   keys: {
     click: "click",

@@ -5,6 +5,7 @@
  * Left button: the chosen tool; Shift turns its sign over; Ctrl moves the crosshair.
  * Middle button, or left with Space held: pan. Right button: window and level.
  * Wheel: slices, or zoom on a single slice and with Ctrl. Two fingers zoom and move the picture, and never mark.
+ * A pen is a mouse whose other end erases; while it is at the screen, fingers and hands do nothing.
  */
 
 import { panView, type Point, zoomView } from "../geometry";
@@ -22,6 +23,7 @@ import { level, pan, point } from "./navigate";
 import { measure } from "./measure";
 import { grabbed, move, touchedBy } from "./move";
 import { paint } from "./paint";
+import { erasing, isEraser, Pens } from "./pen";
 import { stroke } from "./stroke";
 import { threshold } from "./threshold";
 import { Wheel, zoomOf } from "../wheel";
@@ -34,15 +36,34 @@ window.addEventListener("keyup", (event) => {
   if (event.code === "Space") held.space = false;
 });
 
+const pens = new Pens();
+for (const type of ["pointermove", "pointerdown", "pointerup", "pointercancel"] as const) {
+  window.addEventListener(
+    type,
+    (event) => {
+      pens.note(event, performance.now());
+    },
+    { capture: true, passive: true },
+  );
+}
+
 /** Let a pane answer to the pointer. */
 export function press(pane: Pane): void {
   const { canvas, actions } = pane;
   const store = actions.store;
   const fingers = new Map<number, PointerEvent>();
   let underway = new AbortController(); // the gesture that was begun last
+  /** Call off what a touch has begun when a pen comes: it was the hand that holds it. */
+  const letHandRest = ({ pointerType }: PointerEvent): void => {
+    if (pointerType !== "pen" || fingers.size === 0) return;
+    underway.abort();
+    fingers.clear();
+  };
   canvas.addEventListener("pointerdown", (start) => {
     canvas.focus({ preventScroll: true });
     start.preventDefault();
+    if (pens.rests(start, performance.now())) return;
+    letHandRest(start);
     store.set({ aiming: false });
     if (pane.spec.image !== null) reportErrors(() => actions.images.setImage(pane.spec.image ?? 0)); // the one that is worked on
     if (start.pointerType === "touch") {
@@ -62,18 +83,22 @@ export function press(pane: Pane): void {
     }
     canvas.setPointerCapture(start.pointerId);
     const positive = store.state.positive !== start.shiftKey;
-    const { signal } = (underway = new AbortController());
+    const gestures = (underway = new AbortController());
+    const { signal } = gestures;
     actions.views.pressing = pane.spec.id;
     gesture({ pane, start, positive, moves: () => follow(canvas, start, signal) })
       .catch((error: unknown) => {
         if (!(error instanceof Cancelled)) throw error;
       })
       .finally(() => {
+        if (underway !== gestures) return; // another one has begun
         actions.views.pressing = undefined;
         store.set({ draft: null, editing: null, moving: null });
       });
   });
   canvas.addEventListener("pointermove", (event) => {
+    letHandRest(event);
+    if (event.pointerType === "touch" && !fingers.has(event.pointerId)) return; // a hand beside the pen
     const touched = event.buttons === 0 ? touchedBy(pane, event) : null;
     store.set({ pointer: pane.indexUnder(event), plane: pane.plane.name, aiming: false, touched });
     canvas.classList.toggle("grabs", event.buttons === 0 && grabbed(pane, event) !== null);
@@ -102,6 +127,7 @@ export function press(pane: Pane): void {
 function gestureOf(pane: Pane, event: PointerEvent): Gesture | null {
   if (event.button === 1) return pan;
   if (event.button === 2) return level;
+  if (isEraser(event)) return erasing(pane, event);
   if (event.button !== 0) return null;
   if (held.space) return pan;
   if (event.ctrlKey || event.metaKey) return pane.opened.planes.length === 1 ? pan : point;

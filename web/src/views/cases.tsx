@@ -281,8 +281,6 @@ function Filters({ actions }: { readonly actions: Actions }) {
           ))}
         </select>
       </label>
-      {day("since", SAY.from)}
-      {day("until", SAY.to)}
       <button
         type="button"
         class="button small"
@@ -293,6 +291,8 @@ function Filters({ actions }: { readonly actions: Actions }) {
       >
         {SAY.showAll}
       </button>
+      {day("since", SAY.from)}
+      {day("until", SAY.to)}
     </div>
   );
 }

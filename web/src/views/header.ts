@@ -52,7 +52,7 @@ export function header(actions: Actions): HTMLElement {
   const about = iconButton("help", SAY.methods, () => {
     showMethods(actions);
   });
-  const finetuning = h("div", { class: "header-group", hidden: true }, finetune);
+  const finetuning = h("div", { class: "header-group header-finetune", hidden: true }, finetune);
   const undo = iconButton(
     "undo",
     SAY.undo,
@@ -90,21 +90,16 @@ export function header(actions: Actions): HTMLElement {
   });
   const status = h("span", { class: "status-dot", role: "img" });
   const download = downloadMenu(actions);
+  const word = h("label", { class: "method-label", for: "method" }, SAY.method);
   const element = h(
     "header",
     { class: "header" },
     cases,
     h("a", { class: "brand", href: "./", "aria-label": phrases.common.start }, mark(), h("span", {}, "Segmend")),
     h("div", { class: "case-title" }, name, details),
-    h(
-      "div",
-      { class: "header-group" },
-      h("label", { class: "method-label", for: "method" }, SAY.method),
-      method,
-      about,
-    ),
+    h("div", { class: "header-group header-method" }, word, method, about),
     finetuning,
-    h("div", { class: "header-group" }, undo, redo, layout),
+    h("div", { class: "header-group header-steps" }, undo, redo, layout),
     download,
     peopleGroup(actions),
     h("div", { class: "header-group" }, settings, help, status),
@@ -139,7 +134,8 @@ export function header(actions: Actions): HTMLElement {
     );
     if (usable.length === 0) method.append(h("option", { value: "" }, SAY.noMethod));
     method.value = state.method;
-    method.disabled = usable.length < 2 || state.opened === null;
+    method.disabled = usable.length < 2;
+    method.hidden = word.hidden = state.opened === null; // a method answers marks
   });
   store.on(["opened", "methods", "method", "finetune"], (state) => {
     const card = state.methods.find(({ id }) => id === state.method);

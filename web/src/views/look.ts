@@ -2,7 +2,7 @@
 
 import type { Actions } from "../actions";
 import { h } from "../dom";
-import { isEnough } from "../enough";
+import { gradeOf, isEnough } from "../enough";
 import { expectedDice, interval, whyNot } from "../look";
 import { titleOf } from "../labels";
 import { fill, phrases } from "../phrases";
@@ -14,6 +14,7 @@ const SAY = phrases.look;
 export function lookPanel(actions: Actions): HTMLElement {
   const store = actions.store;
   const dice = h("output", { class: "look-dice" });
+  const grade = h("span", { class: "look-grade" });
   const next = h(
     "button",
     {
@@ -25,7 +26,7 @@ export function lookPanel(actions: Actions): HTMLElement {
     },
     SAY.next,
   );
-  const row = h("span", { class: "look-row" }, SAY.expected, dice);
+  const row = h("span", { class: "look-row" }, SAY.expected, dice, grade);
   const words = h("span", {});
   const go = h(
     "button",
@@ -65,6 +66,9 @@ export function lookPanel(actions: Actions): HTMLElement {
       dice.value =
         expected === null ? "" : likely === null ? expected.toFixed(2) : `${expected.toFixed(2)} (${low}–${high})`;
       row.title = likely === null ? SAY.expectedTitle : fill(SAY.likelyTitle, { low, high });
+      const word = expected === null ? null : gradeOf(expected);
+      grade.textContent = word === null ? "" : SAY[word];
+      if (word !== null) row.dataset.grade = word;
       const reason = whyNot(state);
       next.disabled = reason !== null;
       next.title = reason ?? SAY.nextTitle;

@@ -60,29 +60,33 @@ function Bar({ actions }: { readonly actions: Actions }) {
         : fill(SAY.changed, { what: title, change: wordsOf(change, name) });
   return (
     <div class="preview-bar" role="status">
-      <span>{sentence}</span>
-      {change !== null && change.gained > 0 && swatch(SAY.gained, GAINED_COLOUR)}
-      {change !== null && change.lost > 0 && swatch(SAY.lost, LOST_COLOUR)}
-      {take !== null && (
+      <span class="preview-words">
+        <span>{sentence}</span>
+        {change !== null && change.gained > 0 && swatch(SAY.gained, GAINED_COLOUR)}
+        {change !== null && change.lost > 0 && swatch(SAY.lost, LOST_COLOUR)}
+      </span>
+      <span class="preview-buttons">
+        {take !== null && (
+          <button
+            type="button"
+            class="button small primary"
+            onClick={() => {
+              actions.previews.take();
+            }}
+          >
+            {SAY.take} <kbd>Enter</kbd>
+          </button>
+        )}
         <button
           type="button"
-          class="button small primary"
+          class="button small"
           onClick={() => {
-            actions.previews.take();
+            actions.previews.drop();
           }}
         >
-          {SAY.take} <kbd>Enter</kbd>
+          {SAY.drop} <kbd>Esc</kbd>
         </button>
-      )}
-      <button
-        type="button"
-        class="button small"
-        onClick={() => {
-          actions.previews.drop();
-        }}
-      >
-        {SAY.drop} <kbd>Esc</kbd>
-      </button>
+      </span>
     </div>
   );
 }

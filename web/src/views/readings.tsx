@@ -34,7 +34,7 @@ interface Props {
 
 function ReadingsOf({ actions, projects, first, close }: Props) {
   const project = useSignal(first);
-  const people = useSignal<readonly api.Reader[]>([]);
+  const people = useSignal<readonly api.Reader[] | null>(null); // until they are known
   const rows = useSignal<readonly api.Agreement[]>([]);
   const load = async (): Promise<void> => {
     const name = project.value;
@@ -55,8 +55,12 @@ function ReadingsOf({ actions, projects, first, close }: Props) {
           project.value = name;
         }}
       />
-      <Give actions={actions} project={project.value} people={people.value} close={close} />
-      <Agreement project={project.value} rows={rows.value} />
+      {people.value !== null && (
+        <>
+          <Give actions={actions} project={project.value} people={people.value} close={close} />
+          <Agreement project={project.value} rows={rows.value} />
+        </>
+      )}
     </>
   );
 }

@@ -22,7 +22,7 @@ function Settings({ actions }: { readonly actions: Actions }) {
   return (
     <>
       {me.name !== "" && (
-        <p class="hint">
+        <p class="hint settings-you">
           {me.everywhere === null
             ? fill(phrases.members.youNone, { name: me.name })
             : fill(phrases.members.you, { name: me.name, role: phrases.members[me.everywhere] })}

@@ -30,15 +30,27 @@ router = APIRouter()
 # Bytes of a form with a name, a password or token, and an address.
 FORM_BYTES = 16 << 10
 
+# The colours are the annotator's (web/src/themes.css).
 STYLE = """
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
-body { margin: 0; min-height: 100vh; display: grid; place-items: center }
-main { width: min(22rem, 100vw - 3rem) }
+:root { color-scheme: light dark; font: 16px/1.5 "Inter", "SF Pro Text", "Segoe UI", system-ui, sans-serif;
+  --ground: #e4e9ef; --base: #f6f8fa; --raised: #fff; --line: #cbd3dd; --edge: #727e8e; --text: #141c26;
+  --accent: #0a6658; --on-accent: #fff; --danger: #b3261e }
+@media (prefers-color-scheme: dark) { :root {
+  --ground: #0a0c10; --base: #11151b; --raised: #191f28; --line: #262e3a; --edge: #6d7a8d; --text: #e6eaf0;
+  --accent: #5cc8b4; --on-accent: #06201b; --danger: #ef6b62 } }
+@media (width >= 3200px) and (resolution < 1.25dppx) { :root { font-size: 22px } }
+body { margin: 0; min-height: 100vh; display: grid; place-items: center; background: var(--ground); color: var(--text) }
+main { box-sizing: border-box; width: min(26rem, 100vw - 2rem); padding: 2rem; border: 1px solid var(--line);
+  border-radius: 12px; background: var(--base) }
 h1 { font-size: 1.5rem; margin: 0 0 .5rem }
 label { display: block; margin-top: 1rem }
-input, button { box-sizing: border-box; width: 100%; min-height: 44px; padding: .5rem; font: inherit }
-button { margin-top: 1.5rem }
-[role=alert] { border-left: 4px solid #c33; padding-left: .75rem }
+input, button { box-sizing: border-box; width: 100%; min-height: 44px; padding: .5rem .75rem; font: inherit;
+  border: 1px solid var(--edge); border-radius: 6px; background: var(--raised); color: inherit }
+button { margin-top: 1.5rem; border-color: transparent; background: var(--accent); color: var(--on-accent);
+  font-weight: 600; cursor: pointer }
+a { color: var(--accent) }
+:focus-visible { outline: 2px solid var(--accent); outline-offset: 1px }
+[role=alert] { border-left: 4px solid var(--danger); padding-left: .75rem }
 """
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
