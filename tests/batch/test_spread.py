@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,9 +25,14 @@ from segmend.core.prompts import Click
 from segmend.errors import PromptError, SettingsError
 from segmend.evaluation.compare import compare
 from segmend.evaluation.evaluate import evaluate
+from segmend.learning.cache import kept_in
+from segmend.learning.subjects import subjects
+from segmend.papers.study.experiment import Plan
+from segmend.papers.study.reproduce import reproduce
 from segmend.runtime import cluster
 from segmend.runtime.cluster import Cluster, LostError
 from tests.datasets.test_folder import flat_labels, write_case, write_split
+from tests.drawn_experiment import EXPERIMENT, draw
 
 PATIENCE = 120  # seconds
 
@@ -135,6 +142,60 @@ class TestOnRay:
         assert [one.case for one in there.cases] == ["a", "b", "c"]
         assert set(compared.reports) == {"graphcut", "growcut"}
         assert [curve.dice for curve in compared.reports["graphcut"].curves] == [curve.dice for curve in here.curves]
+
+    def test_cases_to_learn_from_are_prepared_as_they_are_here(self, two, tmp_path):
+        for name in ("a", "b", "c"):
+            write_case(tmp_path / "data" / "flat", name, flat_labels())
+        write_split(tmp_path / "data" / "flat", train=["a", "b", "c"])
+        with kept_in(tmp_path / "here"):
+            wanted = subjects(tmp_path / "data", "train")
+        with kept_in(tmp_path / "there", two):
+            found = subjects(tmp_path / "data", "train")
+            prepared = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "there").iterdir()}
+            subjects(tmp_path / "data", "train")  # nothing lacks: nothing is made anew
+
+        assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "there").iterdir()} == prepared
+        here = {path.name: path.read_bytes() for path in (tmp_path / "here").iterdir()}
+        assert {path.name: path.read_bytes() for path in (tmp_path / "there").iterdir()} == here
+        assert [one.name for one in found] == [one.name for one in wanted]
+
+    def test_a_reproduction_is_the_same_by_seeds(self, two, tmp_path):
+        data = draw(tmp_path / "data")
+        plan = Plan(data, tmp_path / "here", seeds=(0, 1), limit=1, log=lambda line: None)
+        here = reproduce(EXPERIMENT, plan)
+        there = reproduce(EXPERIMENT, replace(plan, out=tmp_path / "there"), two)
+
+        def told(found):
+            return sorted((s.arm, s.set, s.case, s.seed, s.at, s.dice) for s in found.scores)
+
+        assert told(there) == told(here)
+        again = reproduce(EXPERIMENT, replace(plan, out=tmp_path / "there"))
+        assert not again.fresh  # all of it was kept
+
+
+def test_a_cluster_needs_a_folder_to_prepare_cases_in():
+    with pytest.raises(SettingsError, match="name it with --cache"), kept_in(None, Cluster("ray", 2)):
+        pass
+
+
+class Twice:
+    """A cluster in this process, whose second seed is lost."""
+
+    def spread(self, items, prepare, do):
+        for number, item in enumerate(items):
+            yield item, LostError("its process died 3 times") if number == 1 else do(prepare(), item)
+
+
+def test_a_seed_that_is_lost_is_named_and_the_others_are_kept(tmp_path):
+    data = draw(tmp_path / "data")
+    plan = Plan(data, tmp_path / "out", seeds=(0, 1), limit=1, log=lambda line: None)
+
+    with pytest.raises(SettingsError, match="Seed 1 was given up, for its process died 3 times. What the other seeds"):
+        reproduce(EXPERIMENT, plan, Twice())
+
+    assert {(arm, seed) for arm, seed in json.loads((tmp_path / "out" / "run.json").read_text())["finished"]} == {
+        ("graphcut", 0), ("randomwalker", 0),
+    }  # fmt: skip
 
 
 def kill_a_worker() -> bool:

@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
-from segmend.cli.words import as_json, data_option, say
+from segmend.cli.words import as_json, cluster_option, data_option, say
 from segmend.errors import SettingsError
 from segmend.papers.study import experiment as papers
 from segmend.papers.study.experiment import Experiment, Plan
 from segmend.runtime import cards
+from segmend.runtime.cluster import Cluster
 
 ALL = "all"  # papers
 CLAIMS = "claims.md"  # the table of all papers' claims, beside their folders
@@ -32,6 +33,8 @@ CLAIMS = "claims.md"  # the table of all papers' claims, beside their folders
     "--claims", "runs", multiple=True, type=click.Path(path_type=Path), metavar="RUN",
     help="Judge the claims of this run, or of all runs in this folder, in one table; --out keeps it. Repeat for more.",
 )  # fmt: skip
+@click.option("--workers", default=1, show_default=True, help="With --cluster: processes, each with a seed at a time.")
+@cluster_option()
 @click.option("--list", "listed", is_flag=True, help="List the papers.")
 @as_json
 def reproduce(
@@ -43,6 +46,8 @@ def reproduce(
     limit: int | None,
     split: str,
     runs: tuple[Path, ...],
+    workers: int,
+    cluster: str | None,
     listed: bool,
     as_json: bool,
 ) -> None:
@@ -76,14 +81,15 @@ def reproduce(
         split,
         lambda line: click.echo(line, err=True),
     )
+    spread = None if cluster is None else Cluster(cluster, workers)
     if paper != ALL:
-        summary, lines = _run(paper, plan)
+        summary, lines = _run(paper, plan, spread)
         say(summary, lines, as_json=as_json)
         return
     done = []
     for name in cards.papers():
         try:
-            _, lines = _run(name, replace(plan, out=plan.out / name))
+            _, lines = _run(name, replace(plan, out=plan.out / name), spread)
         except SettingsError as error:
             click.echo(f"{name} was left out: {error}", err=True)
         else:
@@ -94,7 +100,7 @@ def reproduce(
     _claims(tuple(done), plan.out / CLAIMS, as_json=as_json)
 
 
-def _run(paper: str, plan: Plan) -> tuple[dict[str, Any], list[str]]:
+def _run(paper: str, plan: Plan, cluster: Cluster | None) -> tuple[dict[str, Any], list[str]]:
     """Run a paper's experiment and write its report; return its summary, and the lines that tell it."""
     experiment = _experiment(paper)
     try:
@@ -102,7 +108,7 @@ def _run(paper: str, plan: Plan) -> tuple[dict[str, Any], list[str]]:
         from segmend.papers.study.reproduce import reproduce as run
         from segmend.report import plots
 
-        found = run(experiment, plan)
+        found = run(experiment, plan, cluster)
         written = reproduction.write(found)
     except ModuleNotFoundError as missing:
         raise _untrained(missing) from None

@@ -12,10 +12,11 @@ from typing import Any
 
 import click
 
-from segmend.cli.words import as_json, data_option, say
+from segmend.cli.words import as_json, cluster_option, data_option, say
 from segmend.errors import SettingsError
 from segmend.learning.progress import Bar, Lines
 from segmend.learning.recipe import check_learns
+from segmend.runtime.cluster import Cluster
 
 
 @click.command()
@@ -41,6 +42,10 @@ from segmend.learning.recipe import check_learns
     help="Map cases from files in this folder, made once, instead of holding all in memory: for large sets.",
 )
 @click.option(
+    "--workers", default=1, show_default=True, help="With --cluster: processes, each of which reads a case at a time."
+)
+@cluster_option("Preparation of cases for --cache: ")
+@click.option(
     "--task",
     is_flag=True,
     help="Learn to find the labels of one data set without a prompt, too (mend). The same as --set task=true.",
@@ -53,6 +58,8 @@ def train(
     changes: tuple[str, ...],
     preset: str,
     cache: Path | None,
+    workers: int,
+    cluster: str | None,
     task: bool,
     as_json: bool,
 ) -> None:
@@ -82,11 +89,12 @@ def train(
         from segmend.learning.distributed import ALONE, join_processes
     except ModuleNotFoundError as missing:
         raise SettingsError(f"Training needs {missing.name}; install it with: pip install 'segmend[train]'.") from None
+    spread = None if cluster is None else Cluster(cluster, workers)
     folder = Path("runs", method) if out is None else out
     progress = Bar(sys.stderr) if sys.stderr.isatty() else Lines(lambda line: click.echo(line, err=True))
     with join_processes() if "TORCHELASTIC_RUN_ID" in os.environ else nullcontext(ALONE) as world:
         finished = training.main(
-            method, data, folder, progress=progress, world=world, preset=preset, cache=cache, **options
+            method, data, folder, progress=progress, world=world, preset=preset, cache=cache, cluster=spread, **options
         )
     if not world.leads:
         return

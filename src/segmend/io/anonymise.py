@@ -11,7 +11,9 @@ folder. In all of them
 - a text that still holds the patient's id or family name goes, wherever it stands.
 
 Files that hold no image, such as reports and DICOMDIR, and those that are no DICOM are left out, for they are not gone
-through. Names of files say nothing. Pixels stay as they are: where text may be burnt into them, a sentence says so.
+through. Of whole-slide images the pictures of the label and of all of the glass are left out, and a level that shows
+the label is refused. Names of files say nothing. Pixels stay as they are: where text may be burnt into them, a sentence
+says so.
 """
 
 from __future__ import annotations
@@ -23,10 +25,11 @@ from datetime import date, timedelta
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 
 from segmend.errors import DiskFullError, FileError, SettingsError, UserError
-from segmend.io.dicom import is_dicom, load_whole
+from segmend.io.dicom import is_dicom, load_header, load_whole
+from segmend.io.dicomslides import PIXELS, may_be_whole_slide
 
 if TYPE_CHECKING:
     from pydicom.dataelem import DataElement
@@ -48,6 +51,8 @@ DUMMY = "ANONYMISED"
 # What classes and kinds of images often have text in their pixels.
 OFTEN_BURNT_IN = ("US", "IVUS", "ES", "XC", "GM", "SM", "OT", "DOC", "RF", "XA")
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+# What ends pixels in pieces, a length that nobody says before, and the bytes that are copied at once.
+DELIMITER, UNKNOWN_LENGTH, PIECE = b"\xfe\xff\xdd\xe0", 0xFFFFFFFF, 1 << 20
 # Codes of what was done (CID 7050).
 BASIC, SHIFTED = ("113100", "Basic Application Confidentiality Profile"), (
     "113107", "Retain Longitudinal Temporal Information Modified Dates Option",
@@ -82,8 +87,13 @@ def anonymise(place: Path, profile: Profile, key: bytes, target: Path) -> Anonym
     known = [path for path in files if _has_dicom_head(path)]
     patients: dict[str, Patient] = {}
     burnt_in, left_out, number = [], len(files) - len(known), 0
+    labels = 0
     for path in known:
-        data = load_whole(path)
+        slide = may_be_whole_slide(path)
+        data = load_header(path)[0] if slide else load_whole(path)
+        if slide and shows_label(data, path.name):
+            labels += 1
+            continue
         if "Rows" not in data:
             left_out += 1
             continue
@@ -92,27 +102,82 @@ def anonymise(place: Path, profile: Profile, key: bytes, target: Path) -> Anonym
         patients[patient.pseudonym] = patient
         if (why := may_show_text(data)) is not None:
             burnt_in.append(why)
-        _write(data, patient, profile, key, path, target)
+        _write(data, patient, profile, key, path, target, slide=slide)
     if known and not patients:
         raise FileError(f"{place.name} holds no DICOM image, and what holds none is not anonymised.")
     warnings = [f"Text may be burnt into {len(burnt_in)} of {number} images ({burnt_in[0]}); look."] if burnt_in else []
+    if labels:
+        warnings.append(f"{labels} pictures of a slide's label or of all of the glass were left out.")
     if known and left_out:
         warnings.append(f"{left_out} files that are no DICOM images were left out.")
     return Anonymised(tuple(patients.values()), tuple(warnings))
 
 
-def _write(data: Dataset, patient: Patient, profile: Profile, key: bytes, origin: Path, target: Path) -> None:
-    """Write what remains of a data set."""
+def shows_label(data: Dataset, name: str) -> bool:
+    """Tell whether a picture of a whole-slide image shows the glass's label; FileError where one of its levels does."""
+    kind = [str(word).upper() for word in _listed(data.get("ImageType"))]
+    if "LABEL" in kind or "OVERVIEW" in kind:
+        return True
+    if str(data.get("SpecimenLabelInImage", "") or "").upper() != "YES":
+        return False
+    if "THUMBNAIL" in kind:
+        return True
+    raise FileError(f"{name} has the label of the glass in its pixels, which may name the patient: it is refused.")
+
+
+def _write(
+    data: Dataset, patient: Patient, profile: Profile, key: bytes, origin: Path, target: Path, *, slide: bool
+) -> None:
+    """Write what remains of a data set; the pixels of a slide, which may be larger than the memory, are copied."""
+    begin = load_header(origin)[1] if slide else 0
+    explicit = data.original_encoding[0] is False
     try:
         clean(data, patient, profile, key)
         uid = str(data.get("SOPInstanceUID", "") or origin)
-        data.save_as(target / f"{sha256(uid.encode()).hexdigest()[:32]}.dcm")
+        path = target / f"{sha256(uid.encode()).hexdigest()[:32]}.dcm"
+        data.save_as(path)
+        if slide:
+            with origin.open("rb") as source, path.open("ab") as file:
+                source.seek(begin)
+                copy_pixels(source, file, origin.name, explicit=explicit)
     except OSError as error:
         raise DiskFullError(f"There is no room to anonymise files: {error.strerror}.") from None
     except UserError:
         raise
     except Exception:  # a damaged file makes the parser raise almost anything, and its words may quote the file
         raise FileError(f"{origin.name} could not be anonymised; its elements are damaged.") from None
+
+
+def copy_pixels(source: BinaryIO, target: BinaryIO, name: str, *, explicit: bool) -> None:
+    """Copy the element of the pixels, and nothing of what may stand behind it; FileError where it is cut short."""
+    head = _bytes(source, 12 if explicit else 8, name)
+    if head[:4] != PIXELS:
+        raise FileError(f"{name} has pixels that cannot be copied as they are: it is refused.")
+    target.write(head)
+    length = int.from_bytes(head[-4:], "little")
+    if length != UNKNOWN_LENGTH:
+        _copy(source, target, length, name)
+        return
+    while True:
+        item = _bytes(source, 8, name)
+        target.write(item)
+        _copy(source, target, int.from_bytes(item[4:], "little"), name)
+        if item[:4] == DELIMITER:
+            return
+
+
+def _copy(source: BinaryIO, target: BinaryIO, length: int, name: str) -> None:
+    while length:
+        piece = _bytes(source, min(length, PIECE), name)
+        target.write(piece)
+        length -= len(piece)
+
+
+def _bytes(source: BinaryIO, count: int, name: str) -> bytes:
+    data = source.read(count)
+    if len(data) < count:
+        raise FileError(f"{name} is cut short: {count} bytes are needed, {len(data)} came.")
+    return data
 
 
 def patient_of(data: Dataset, key: bytes) -> Patient:

@@ -198,15 +198,15 @@ class Apart:
     def slide_series(self, paths: Sequence[Path]) -> list[SlideSeries]:
         """Return what `dicomslides.slide_series` does."""
         found = self._reply(*paths, slide_series=[str(path) for path in paths])["found"]
-        return [SlideSeries(str(name), tuple(map(Path, files))) for name, files in found]
+        return [SlideSeries(str(name), tuple(map(Path, files)), *about) for name, files, *about in found]
 
     def write_slide(self, paths: Sequence[Path], target: Path) -> None:
         """Do what `dicomslides.write_slide` does."""
         self._reply(*paths, slide_levels=[str(path) for path in paths], target=str(target))
 
-    def whole(self, path: Path, target: Path) -> tuple[Image, Path]:
-        """Return what `slides.whole` does."""
-        reply = self._reply(path, whole=str(path), target=str(target))
+    def whole(self, path: Path, target: Path, *, plain: bool = False) -> tuple[Image, Path]:
+        """Return what `slides.whole` does, or `plainslides.whole_plain`."""
+        reply = self._reply(path, whole=str(path), target=str(target), plain=plain)
         return _saved(reply).image(), Path(reply["kept"])
 
     def slide(self, path: Path) -> SlideApart:

@@ -246,7 +246,7 @@ def _split(uid: str, files: list[tuple[Dataset, list[Plane]]]) -> list[Volume]:
     return [
         Volume(
             name, title, modality, study, place, tuple(group),
-            patient=patient_of(first), study_date=_day(first), study=_plain(first.get("StudyDescription")),
+            patient=patient_of(first), study_date=day_of(first), study=_plain(first.get("StudyDescription")),
         )
         for name, group in zip(names, groups, strict=True)
     ]  # fmt: skip
@@ -267,7 +267,7 @@ def patient_of(header: Dataset) -> str:
     return " ".join(part for part in (name, f"({number})" if number and number != name else "") if part)[:MAX_TEXT]
 
 
-def _day(header: Dataset) -> str:
+def day_of(header: Dataset) -> str:
     """Return the study's date as YYYY-MM-DD; empty where it is none."""
     try:
         return datetime.strptime(_plain(header.get("StudyDate"))[:8], "%Y%m%d").date().isoformat()  # noqa: DTZ007

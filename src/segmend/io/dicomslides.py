@@ -46,6 +46,8 @@ class SlideSeries:
 
     name: str
     paths: tuple[Path, ...]
+    patient: str = ""  # name and id
+    study_date: str = ""  # YYYY-MM-DD; empty: unknown
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ def slide_series(paths: Sequence[Path]) -> list[SlideSeries]:
             first = parts[0].data
             said = (first.get(tag) for tag in ("SeriesDescription", "ContainerIdentifier", "StudyDescription"))
             name = next((str(text) for text in said if text and str(text) != "Unknown"), "slide")
-            found.append(SlideSeries(name, tuple(part.path for part in parts)))
+            about = dicom.patient_of(first), dicom.day_of(first)
+            found.append(SlideSeries(name, tuple(part.path for part in parts), *about))
     return found
 
 

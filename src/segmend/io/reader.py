@@ -7,7 +7,7 @@ It is asked with one line of JSON and answers with lines:
     {"mask": path, "grid": [shape, affine], "layered": true or false, ...}
     {"series": path, ...}
     {"anonymise": path, "profile": name, "key": hexadecimal, "into": path, ...}
-    {"slides": [path], ...}, {"whole": path, "target": path, ...}
+    {"slides": [path], ...}, {"whole": path, "target": path, "plain": true or false, ...}
     {"slide_series": [path], ...}, {"slide_levels": [path], "target": path, ...}
     {"slide": path, "region_seconds": s, ...}
     {"pair": text, ...}         a pickled function in base64 that returns an image and its label map
@@ -43,7 +43,7 @@ from numpy.typing import NDArray
 
 from segmend.core.image import Image
 from segmend.errors import LimitError, UserError
-from segmend.io import dicomslides, files, slides
+from segmend.io import dicomslides, files, plainslides, slides
 from segmend.io.anonymise import anonymise
 from segmend.io.sizes import Limits, limited
 
@@ -78,12 +78,14 @@ def answer(requests: TextIO, replies: TextIO) -> bool:
                     _say(replies, **{"is": slides.is_slide(Path(path))})
             elif "slide_series" in request:
                 found = dicomslides.slide_series([Path(path) for path in request["slide_series"]])
-                _say(replies, found=[[one.name, [str(path) for path in one.paths]] for one in found])
+                told = [[one.name, [str(path) for path in one.paths], one.patient, one.study_date] for one in found]
+                _say(replies, found=told)
             elif "slide_levels" in request:
                 dicomslides.write_slide([Path(path) for path in request["slide_levels"]], Path(request["target"]))
                 _say(replies, done=True)
             elif "whole" in request:
-                image, kept = slides.whole(Path(request["whole"]), Path(request["target"]))
+                read = plainslides.whole_plain if request.get("plain", False) else slides.whole
+                image, kept = read(Path(request["whole"]), Path(request["target"]))
                 _say_image(image, request, replies, kept=str(kept))
             elif "anonymise" in request:
                 _answer_anonymised(request, replies)

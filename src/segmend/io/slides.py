@@ -38,6 +38,7 @@ from segmend.io.tiffpages import check_pages
 
 Pixels = NDArray[np.uint8]  # [y x 3]
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+MADE = "The file had no levels, so a copy with levels was made of it; its pixels are the same."
 # Pixels of the longer side of the coarsest level.
 TOP_SIDE = 1024
 # Pixels of the longer side from which a picture with a pyramid is looked at as a slide.
@@ -185,7 +186,7 @@ class SlideFile(Slide):
         self._key = object()  # of its tiles among those of all slides
         self._lock = Lock()
         try:
-            self._planes, um, notes = _planes(path)
+            self._planes, um, notes = planes_of(path)
             super().__init__(path.name, self._planes[0].height, self._planes[0].width, um, notes)
             if not _is_pyramid(self._planes):
                 raise FileError(f"{path.name} needs levels from coarse to fine, in tiles, to be looked at as a slide.")
@@ -353,7 +354,7 @@ def is_slide(path: Path) -> bool:
     if not may_be_slide(path):
         return False
     with suppress(FileError, LimitError):
-        planes, _, _ = _planes(path)
+        planes, _, _ = planes_of(path)
         first = planes[0]
         return (_is_pyramid(planes) and max(first.height, first.width) >= LEAST_SIDE) or (
             first.height * first.width >= PICTURE_PIXELS
@@ -363,7 +364,7 @@ def is_slide(path: Path) -> bool:
 
 def has_pyramid(path: Path) -> bool:
     """Say whether a slide's file can be read at all levels as it is."""
-    return _is_pyramid(_planes(path)[0])
+    return _is_pyramid(planes_of(path)[0])
 
 
 def _is_pyramid(planes: tuple[Plane, ...]) -> bool:
@@ -374,16 +375,16 @@ def _is_pyramid(planes: tuple[Plane, ...]) -> bool:
     return len(planes) > 1 and all(b / a <= MOST_STEP for a, b in pairwise(factors))
 
 
-def _planes(path: Path) -> tuple[tuple[Plane, ...], tuple[float, float] | None, tuple[str, ...]]:
+def planes_of(path: Path) -> tuple[tuple[Plane, ...], tuple[float, float] | None, tuple[str, ...]]:
     """Return the levels of a file from fine to coarse, how large a pixel is, and notes on what was left out."""
     import tifffile
 
     check_pages(path)
     with _told_damaged(path.name), tifffile.TiffFile(path) as file:
-        return _planes_of(file, path.name)
+        return _planes_in(file, path.name)
 
 
-def _planes_of(file: Any, name: str) -> tuple[tuple[Plane, ...], tuple[float, float] | None, tuple[str, ...]]:
+def _planes_in(file: Any, name: str) -> tuple[tuple[Plane, ...], tuple[float, float] | None, tuple[str, ...]]:
     pages = [file.pages[i] for i in range(min(len(file.pages), MAX_PAGES))]
     pages = [page if isinstance(page, type(file.pages.first)) else page.aspage() for page in pages]
     first = max(pages, key=lambda page: page.imagelength * page.imagewidth)
@@ -514,7 +515,7 @@ def whole(path: Path, target: Path) -> tuple[Image, Path]:
     try:
         top = slide.levels - 1
         image = slide.image(top, (0, 0), slide.shape(top))
-        return replace(image, notes=slide.notes, axes="zyx"), kept
+        return replace(image, notes=slide.notes if kept == path else (*slide.notes, MADE), axes="zyx"), kept
     finally:
         slide.close()
 
@@ -529,7 +530,7 @@ def make_pyramid(path: Path, target: Path) -> None:
     """
     import tifffile
 
-    planes, um, _ = _planes(path)
+    planes, um, _ = planes_of(path)
     first = planes[0]
     _check_flat(path, first)
     resolution = None if um is None else (10_000 / um[1], 10_000 / um[0])

@@ -36,6 +36,7 @@ from segmend.learning.subjects import unseen
 from segmend.learning.track import check_tracker, tracked
 from segmend.learning.validation import Validator, best, out_of_patience, scores_of
 from segmend.runtime import versions
+from segmend.runtime.cluster import Cluster
 
 __all__ = ["CHECKPOINT", "Finished", "main", "run", "settings_from"]
 
@@ -98,14 +99,16 @@ def main(
     world: World = ALONE,
     preset: str = "small",
     cache: Path | None = None,
+    cluster: Cluster | None = None,
     **options: Any,
 ) -> Finished:
     """Train a method on the `train` split of a data set or a folder of them, validating on `val`.
 
     `options` are settings of the method's recipe, and what `run` itself may be told; what they do not say, the preset
-    does (`recipe.preset_of`). With `cache` the cases are mapped from files in that folder (`segmend.learning.cache`).
+    does (`recipe.preset_of`). With `cache` the cases are mapped from files in that folder (`segmend.learning.cache`),
+    which a `cluster` fills first.
     """
-    with kept_in(cache):
+    with kept_in(cache, cluster):
         return _main(method, data, out, log, progress, world, preset, options)
 
 

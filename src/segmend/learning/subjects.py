@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from segmend.datasets.generic import file_of
 from segmend.errors import SettingsError
 from segmend.io import read
 from segmend.learning import cache
+from segmend.runtime.cluster import LostError
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +46,7 @@ def subjects(
     if missing := sorted(set(names) - found.keys()):
         raise SettingsError(f"There is no set {missing[0]!r} with a {split} split; there are {', '.join(found)}.")
     chosen, seen = [], 0
+    _prepare([(case, name, channels) for name in (names or found) for case in found[name].cases])
     for name in names or found:
         for case in found[name].cases:
             seen += 1
@@ -56,6 +59,34 @@ def subjects(
     return chosen
 
 
+Wanted = tuple[Case, str, bool]  # a case, its set, and whether all its images are channels
+
+
+def _prepare(wanted: Sequence[Wanted]) -> None:
+    """Have a cluster, where there is one, read the cases that are in no files yet."""
+    cluster, folder = cache.cluster(), cache.folder()
+    if cluster is None or folder is None:
+        return
+    lacking = [one for one in wanted if not cache.are_kept(*_names(_key(one[0], one[2])))]
+    for (case, _, _), done in cluster.spread(lacking, partial(Path, folder.resolve()), _keep):
+        if isinstance(done, LostError):
+            raise SettingsError(f"The case {case.name} could not be prepared, for {done}.")
+
+
+def _keep(folder: Path, wanted: Wanted) -> None:
+    """Write a case's arrays into a folder, in a process of a cluster."""
+    with cache.kept_in(folder):
+        _kept_subject(*wanted)
+
+
+def _key(case: Case, channels: bool) -> str:
+    return cache.name_of(_files(case), case.name, "channels" if channels else "first")
+
+
+def _names(key: str) -> tuple[str, str, str]:
+    return f"{key}-voxels", f"{key}-affine", f"{key}-labels"
+
+
 def _read_subject(case: Case, group: str, channels: bool) -> Subject:
     example = case.read()
     image = example.image if channels else example.first
@@ -64,7 +95,7 @@ def _read_subject(case: Case, group: str, channels: bool) -> Subject:
 
 def _kept_subject(case: Case, group: str, channels: bool) -> Subject:
     """Return a case whose voxels and labels are mapped from files; it is read only where these are not there."""
-    key = cache.name_of(_files(case), case.name, "channels" if channels else "first")
+    key = _key(case, channels)
     read: list[Subject] = []  # once, and not at all where its arrays are there
 
     def subject() -> Subject:
@@ -72,9 +103,10 @@ def _kept_subject(case: Case, group: str, channels: bool) -> Subject:
             read.append(_read_subject(case, group, channels))
         return read[0]
 
-    voxels = cache.kept(f"{key}-voxels", lambda: subject().image.voxels)
-    affine = cache.kept(f"{key}-affine", lambda: subject().image.affine)
-    labels = cache.kept(f"{key}-labels", lambda: subject().labels)
+    of_voxels, of_affine, of_labels = _names(key)
+    voxels = cache.kept(of_voxels, lambda: subject().image.voxels)
+    affine = cache.kept(of_affine, lambda: subject().image.affine)
+    labels = cache.kept(of_labels, lambda: subject().labels)
     image = Image(voxels, np.array(affine), axes="zyx")
     return Subject(image, np.asarray(labels), case.instances, group, case.name, case.label_names, kept=key)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +14,6 @@ from segmend.store.tables import DEFAULT_PROJECT
 
 # DICOM's word for pictures of slides under a microscope.
 MODALITY = "SM"
-MADE = "The file had no levels, so a copy with levels was made of it; its pixels are the same."
 
 
 def add_slide(
@@ -24,15 +22,16 @@ def add_slide(
     name: str,
     *,
     project: str = DEFAULT_PROJECT,
+    patient: str = "",
+    study_date: str = "",
     scratch: Path | None = None,
     read: Callable[[Path, Path], tuple[Image, Path]] = whole,
 ) -> CaseRecord:
     """Return the new case of a slide's file; one without a pyramid gets one, in a folder in `scratch` at first.
 
-    `read` reads it as `io.slides.whole` does.
+    `read` reads it as `io.slides.whole` does, or as `io.plainslides.whole_plain` without what names the patient.
     """
     with TemporaryDirectory(dir=scratch) as folder:
         image, kept = read(path, Path(folder, path.name))
-        notes = image.notes if kept == path else (*image.notes, MADE)
-        image = replace(image, notes=notes, axes="zyx")
-        return store.add_case(name, image, project=project, modality=MODALITY, slide=kept)
+        about = {"patient": patient, "study_date": study_date}
+        return store.add_case(name, image, project=project, modality=MODALITY, slide=kept, **about)

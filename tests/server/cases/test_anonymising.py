@@ -8,12 +8,18 @@ import stat
 import numpy as np
 import pydicom
 import pytest
+from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from segmend.core.image import Image
 from segmend.io import write_image
+from segmend.io.dicomslides import slide_series, write_slide
+from segmend.io.plainslides import PLAIN
+from segmend.io.slides import SlideFile
 from segmend.store.pseudonyms import Pseudonyms
 from tests.server.dicom import slices
 from tests.server.running import clicked, defined, http, in_thread, settings
+from tests.slides import picture, write_dicom_slide
+from tests.slides import write_slide as write_tiff_slide
 
 SECRETS = (b"Doe", b"Jane", b"Q-12345", b"19700101", b"20240101")
 
@@ -79,3 +85,73 @@ def test_text_in_pixels_is_warned_of(careful, tmp_path):
     warning = "Text may be burnt into 1 of 1 images (its file says so); look."
     assert warning in told["copies"]
     assert warning in told["cases"][0]["notes"]
+
+
+def lying(data, *secrets):
+    """Return where secrets lie in a data folder, beside the database of pseudonyms."""
+    found = [path for path in data.rglob("*") if path.is_file() and path.name != "pseudonyms.db"]
+    return [(path.name, secret) for path in found for secret in secrets if secret in path.read_bytes()]
+
+
+@pytest.mark.parametrize(("syntax", "sparse"), [(JPEGBaseline8Bit, False), (ExplicitVRLittleEndian, True)])
+def test_a_slide_of_dicom_gets_a_pseudonym_and_keeps_its_pixels(careful, tmp_path, syntax, sparse):
+    pixels = picture(520, 600, seed=int(sparse))
+    paths = write_dicom_slide(tmp_path, pixels, syntax=syntax, sparse=sparse)
+    for path in paths:
+        image = pydicom.dcmread(path)
+        image.PatientID, image.BarcodeValue, image.OperatorsName = "Q-12345", "Q-12345-A1", "Doe^John"
+        image.save_as(path)
+    files = [(f"DOE/{number}", path.read_bytes()) for number, path in enumerate(paths)]
+    with http(careful) as client:
+        told = upload(client, *files).raise_for_status().json()
+        [case] = told["cases"]
+        tile = client.get(f"/api/cases/{case['id']}/slide/tiles/0/0/0").raise_for_status().content
+
+    assert case["name"].startswith(f"{case['patient']} SM") and case["patient"].startswith("P-")
+    assert case["notes"][-1] == PLAIN
+    assert "1 pictures of a slide's label or of all of the glass were left out." in told["copies"]
+    assert lying(careful.settings.data, b"Q-12345", b"Doe^", b"Biopsy") == []
+    assert case["patient"] in [one.pseudonym for one in Pseudonyms.local(careful.settings.data).find("Q-12345")]
+    write_slide(slide_series(paths)[0].paths, tmp_path / "whole.tif")
+    there = SlideFile(tmp_path / "whole.tif")
+    kept = SlideFile(careful.config.app.state.shared.store.slide_file(case["id"]))
+    assert np.array_equal(kept.read(0, 0, 0, *kept.shape(0)), there.read(0, 0, 0, *there.shape(0)))
+    assert kept.um == pytest.approx((0.5, 0.5), rel=1e-4)
+    assert tile
+    kept.close()
+    there.close()
+
+
+def test_a_scanners_file_loses_its_descriptions_and_its_name(careful, tmp_path):
+    path = write_tiff_slide(
+        tmp_path / "doe.tif", picture(300, 2100), description="Patient = Doe^Jane", compression="zlib"
+    )
+    with http(careful) as client:
+        [case] = upload(client, ("Doe_Jane.tif", path.read_bytes())).raise_for_status().json()["cases"]
+
+    assert (case["name"], case["patient"]) == ("slide", "")
+    assert case["notes"][-1] == PLAIN
+    assert lying(careful.settings.data, b"Doe") == []
+
+
+def test_a_slide_with_its_label_in_the_pixels_is_refused(careful, tmp_path):
+    paths = write_dicom_slide(tmp_path, picture(560, 700))
+    for path in paths:
+        image = pydicom.dcmread(path)
+        image.SpecimenLabelInImage = "YES"
+        image.save_as(path)
+    files = [(str(number), path.read_bytes()) for number, path in enumerate(paths)]
+    with http(careful) as client:
+        refused = upload(client, *files)
+
+    assert refused.status_code == 422
+    assert "has the label of the glass in its pixels, which may name the patient: it is refused" in refused.text
+
+
+def test_a_slide_that_is_cut_short_is_refused(careful, tmp_path):
+    paths = write_dicom_slide(tmp_path, picture(560, 700), syntax=JPEGBaseline8Bit)
+    files = [(str(number), path.read_bytes()[:-2000]) for number, path in enumerate(paths)]
+    with http(careful) as client:
+        refused = upload(client, *files)
+
+    assert refused.status_code == 422 and "is cut short" in refused.text

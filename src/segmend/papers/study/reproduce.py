@@ -8,6 +8,9 @@ The folder of a run:
                      seeds the whole experiment is
     ARM-SEED/ ...    whatever the experiment itself keeps there, such as trained weights
 
+On a cluster each seed is run by one process as a whole, into the same folder, which all machines share; its scores are
+kept here when it is done, and a seed whose process dies goes on in another one, where its training was.
+
 A run that was stopped goes on: its scores are there, arms that were complete are not measured again, and training
 resumes by itself. A run made with another effort, another limit or other data wants another folder.
 """
@@ -21,8 +24,9 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +35,7 @@ from segmend.errors import DiskFullError, FileError, SettingsError, StoreError
 from segmend.papers.study.claims import Verdict, judge_all
 from segmend.papers.study.experiment import Experiment, Pick, Plan, Score
 from segmend.papers.study.official import SOURCES, found_sets, linked
+from segmend.runtime.cluster import Cluster, LostError
 
 COLUMNS = ("arm", "set", "case", "seed", "at", "dice", "seconds", "more", "spent")
 Key = tuple[str, str, str, int, int]  # arm, set, case, seed, at
@@ -64,8 +69,8 @@ class Reproduction:
         }
 
 
-def reproduce(experiment: Experiment, plan: Plan) -> Reproduction:
-    """Run what is not measured yet, and judge the claims by all scores of the folder."""
+def reproduce(experiment: Experiment, plan: Plan, cluster: Cluster | None = None) -> Reproduction:
+    """Run what is not measured yet, here or on a cluster, and judge the claims by all scores of the folder."""
     _check(plan)
     there = found_sets(plan.data, experiment.sets)
     used, missing = tuple(there), tuple(name for name in experiment.sets if name not in there)
@@ -82,12 +87,57 @@ def reproduce(experiment: Experiment, plan: Plan) -> Reproduction:
     if fresh:
         known = replace(plan, measured=book.measured(), done=book.finish)
         yielded = set()
-        for score in experiment.run(known):
+        found = experiment.run(known) if cluster is None else _by_seeds(experiment, known, cluster)
+        for score in found:
             yielded.add(book.add(score))
         book.conclude(plan.seeds, yielded)
     scores = book.scores
     verdicts = judge_all(experiment.claims, scores)
     return Reproduction(experiment, plan, scores, verdicts, used, missing, book.seconds, fresh)
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What a process made of one seed."""
+
+    scores: tuple[Score, ...]
+    finished: tuple[tuple[str, ...], ...]  # arms that were measured to their end
+    said: tuple[str, ...]
+
+
+def _by_seeds(experiment: Experiment, plan: Plan, cluster: Cluster) -> Iterator[Score]:
+    """Yield the scores of all seeds as they are done; SettingsError at the end where a seed could not be done."""
+    own = replace(plan, data=plan.data.resolve(), out=plan.out.resolve(), log=print, done=_nobody)
+    items = [replace(own, seeds=(seed,)) for seed in plan.seeds]
+    lost: list[str] = []
+    for item, done in cluster.spread(items, _nothing, partial(_run_seed, experiment.run)):
+        (seed,) = item.seeds
+        if isinstance(done, LostError):
+            lost.append(f"Seed {seed} was given up, for {done}.")
+            continue
+        for line in done.said:
+            plan.log(line)
+        yield from done.scores
+        for arms in done.finished:
+            plan.done(arms, seed)
+    if lost:
+        raise SettingsError(f"{' '.join(lost)} What the other seeds gave is kept; start again to go on.")
+
+
+def _run_seed(run: Callable[[Plan], Iterator[Score]], _: None, plan: Plan) -> _Done:
+    """Return what an experiment gives under one seed, in a process of a cluster."""
+    said: list[str] = []
+    finished: list[tuple[str, ...]] = []
+    own = replace(plan, log=said.append, done=lambda arms, seed: finished.append(tuple(arms)))
+    return _Done(tuple(run(own)), tuple(finished), tuple(said))
+
+
+def _nothing() -> None:
+    """Make nothing ready."""
+
+
+def _nobody(arms: Sequence[str], seed: int) -> None:
+    """Remember nothing."""
 
 
 def _check(plan: Plan) -> None:

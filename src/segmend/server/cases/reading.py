@@ -25,6 +25,7 @@ from segmend.io.anonymise import anonymise
 from segmend.io.apart import Apart, Found, raising
 from segmend.io.archive import unpack
 from segmend.io.dicomslides import SlideSeries, may_be_whole_slide, slide_series, write_slide
+from segmend.io.plainslides import whole_plain
 from segmend.io.series import SeriesInfo
 from segmend.io.sizes import FLOOR, RATIO, Limits, limited
 from segmend.io.slides import Slide, SlideFile, is_slide, may_be_slide, whole
@@ -124,12 +125,12 @@ class Reading:
         with self._folder() as folder:
             self._in(folder).write_slide(series.paths, target)
 
-    def whole_slide(self, path: Path, target: Path) -> tuple[Image, Path]:
-        """Return what `io.slides.whole` does."""
+    def whole_slide(self, path: Path, target: Path, *, plain: bool = False) -> tuple[Image, Path]:
+        """Return what `io.slides.whole` does, or `io.plainslides.whole_plain`."""
         if not self._apart:
-            return whole(path, target)
+            return whole_plain(path, target) if plain else whole(path, target)
         with self._folder() as folder:
-            image, kept = self._in(folder).whole(path, target)
+            image, kept = self._in(folder).whole(path, target, plain=plain)
             return replace(image, voxels=np.array(image.voxels)), kept  # those of a file are deleted with the folder
 
     def slide(self, path: Path) -> Slide:

@@ -37,7 +37,7 @@ from segmend.server.settings import ServerSettings
 from segmend.store import CaseRecord, Store
 from segmend.store.pseudonyms import Cleaned
 from segmend.store.records import SeriesRecord
-from segmend.store.slides import add_slide
+from segmend.store.slides import MODALITY, add_slide
 
 log = logging.getLogger("segmend.server")
 # Bytes gathered before a thread writes them.
@@ -349,16 +349,18 @@ def _add_slide_series(
     with TemporaryDirectory(dir=series.paths[0].parent) as folder:
         path = Path(folder, "slide.tif")
         reading.write_slide(series, path)
-        return _add_slide(store, reading, path, project, cleaned, name=series.name)
+        name = f"{series.patient} {MODALITY}" if cleaned.anonymous else series.name
+        about = {"patient": series.patient, "study_date": series.study_date}
+        return _add_slide(store, reading, path, project, cleaned, name, **about)
 
 
 def _add_slide(
-    store: Store, reading: Reading, path: Path, project: str, cleaned: Cleaned, name: str = ""
+    store: Store, reading: Reading, path: Path, project: str, cleaned: Cleaned, name: str = "", **about: str
 ) -> CaseRecord:
-    if cleaned.anonymous:
-        raise FileError("Slides are not anonymised: their labels and descriptions may name the patient.")
-    name = store.free_name(case_name(name or path.name) or "slide", project=project)
-    return add_slide(store, path, name, project=project, scratch=path.parent, read=reading.whole_slide)
+    named = name or ("" if cleaned.anonymous else path.name)
+    name = store.free_name(case_name(named) or "slide", project=project)
+    read = partial(reading.whole_slide, plain=cleaned.anonymous)
+    return add_slide(store, path, name, project=project, scratch=path.parent, read=read, **about)
 
 
 def _add_case(store: Store, found: Found, cleaned: Cleaned, project: str) -> CaseRecord:
