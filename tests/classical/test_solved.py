@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from segmend import methods
+from segmend.classical.methods import graphcut
+from segmend.classical.solved import CELLS, SolverMethod
 from segmend.core.image import Box, Image, bounds
 from segmend.core.prompts import Adjust, Click, Lasso, Mask, Stroke
 from segmend.core.segmenter import answer
@@ -152,3 +154,21 @@ def test_a_prompt_it_cannot_take_is_refused(method):
 
     with pytest.raises(PromptError, match=f"{card.title} takes {', '.join(card.prompts)}; got adjust"):
         ask(methods.load(method), disc(), [Adjust(0.5)])
+
+
+@pytest.mark.parametrize(("scene", "found"), [(ball(), True), (disc(), False)])
+def test_in_a_volume_a_finder_compares_crops_in_the_place_of_the_solver(scene, found):
+    seen = {"solver": set(), "finder": set()}
+
+    def noting(name):
+        def solve(case):
+            seen[name].add(case.view.box)
+            return graphcut.probability(case)
+
+        return solve
+
+    card = methods.card("graphcut")
+    with_finder = SolverMethod(card, noting("solver"), band=False, cells=CELLS, finder=noting("finder"))
+
+    assert dices(with_finder, scene, interactions=1)[0] > 0.9
+    assert (len(seen["finder"]) > 1, len(seen["solver"]) == 1) == (found, found)  # crops that were compared and solved

@@ -115,6 +115,7 @@ def test_methods_are_listed_as_programs_want_them(said):
             "calibrated",
             "intervals",
             "good_for",
+            "robot",
             "variants",
         }
         assert set(card) == shown

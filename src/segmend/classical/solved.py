@@ -26,13 +26,14 @@ class SolverMethod(Segmenter):
     """A method that is one solver; it keeps nothing of an image but the image.
 
     `band` says whether the solver solves again at full resolution in a band round the coarse boundary;
-    without it the probabilities of cells are interpolated.
+    without it the probabilities of cells are interpolated. In volumes `finder`, where there is one, finds the crop.
     """
 
     card: Method
     solver: Solver
     band: bool
     cells: Mapping[int, int]
+    finder: Solver | None = None
 
     def open(self, image: Image) -> Workspace:
         return SolverWorkspace(self, image)
@@ -68,6 +69,8 @@ class SolverWorkspace(Workspace):
         given = given_slices(prompts, previous.shape)
         newest = bool(given) and isinstance(prompts[-1], Mask)
         request = with_slices(request_of(prompts, previous), given, newest=newest)
-        answer = zoom(self._image, request, method.solver, most=method.cells[2 if self._image.flat else 3])
+        flat = self._image.flat
+        finder, most = None if flat else method.finder, method.cells[2 if flat else 3]
+        answer = zoom(self._image, request, method.solver, most=most, finder=finder)
         found = whole_prediction(self._image, answer, request, previous, method.solver if method.band else None)
         return holding(found, given, previous)

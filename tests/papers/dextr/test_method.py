@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from segmend.core.image import Image, scale_affine
+from segmend.core.image import Image, bounds, scale_affine
 from segmend.core.masks import extreme_points
 from segmend.core.prompts import Extremes
 from segmend.core.segmenter import answer
@@ -90,6 +90,23 @@ def test_six_points_of_a_volume_are_answered_from_the_middle_to_the_outermost():
     assert parts[0].box.low[0] == 5
     assert sorted(part.box.low[0] for part in parts) == [2, 3, 4, 5, 6, 7]
     assert dice(answer(workspace, [Extremes(extreme_points(truth))], truth & False).over(truth & False), truth) > 0.97
+
+
+def test_nothing_lies_outside_the_six_points_of_a_volume_and_a_slice_has_the_points_of_an_ellipsoid():
+    z, y, x = np.ogrid[:11, :60, :80]
+    truth = ((z - 5) / 4.5) ** 2 + ((y - 30) / 15) ** 2 + ((x - 40) / 20) ** 2 < 1
+    engine = Bright()
+    around = np.where(truth, 100, 0) + 100 * ((y < 12) | (x > 63))  # as bright, beside the object
+    workspace = Dextr(engine).open(Image(around.astype(np.int16)[None], scale_affine((4, 1, 1))))
+    six = Extremes(extreme_points(truth))
+
+    mask = answer(workspace, [six], truth & False).over(truth & False)
+    corrected = answer(workspace, [six, Extremes(((3, 30, 53),))], mask, new=1).over(mask)
+
+    box = bounds(truth).grown((0, 1, 1))
+    assert mask[box.slices].sum() == mask.sum()
+    assert dice(mask, truth) > 0.9
+    assert np.array_equal(np.delete(corrected, 3, axis=0), np.delete(mask, 3, axis=0))  # no slice beside it drifts
 
 
 def test_four_points_in_one_slice_of_a_volume_are_followed_while_the_object_lasts():

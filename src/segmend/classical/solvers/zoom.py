@@ -47,11 +47,13 @@ class Answer:
         return np.asarray(self.probability > 0.5)
 
 
-def zoom(image: Image, request: Request, solver: Solver, *, most: int, rounds: int = ROUNDS) -> Answer | None:
+def zoom(
+    image: Image, request: Request, solver: Solver, *, most: int, rounds: int = ROUNDS, finder: Solver | None = None
+) -> Answer | None:
     """Return the answer in the crop that fits best; None when no prompt tells where the object is.
 
     Crops are compared on coarse grids; the best is then solved on at most `most` cells. A solver that learns the
-    appearance itself needs one round.
+    appearance itself needs one round. A `finder`, quicker than the solver, compares crops in its place, on as many.
     """
     target = _target(request)
     if target is None:
@@ -59,8 +61,9 @@ def zoom(image: Image, request: Request, solver: Solver, *, most: int, rounds: i
     crops = _crops(image, request, target)
     box = crops[0]
     if len(crops) > 1:
+        comparing, cells = (solver, most // COARSER) if finder is None else (finder, most)
         answers = [
-            _solve_and_learn(solver_input(crop_view(image, crop, most=most // COARSER), request), solver, rounds)
+            _solve_and_learn(solver_input(crop_view(image, crop, most=cells), request), comparing, rounds)
             for crop in crops
         ]
         box = crops[int(np.argmax([_fitness(answer) for answer in answers]))]

@@ -2,12 +2,14 @@
 
 The plane is cut to the box of the points and a margin (50 of the 512 pixels of the paper's crop on each side) and
 stretched to the network's grid. More points may follow: each lies on the object's edge where the mask was wrong. Six
-points of a volume are answered on its middle slice; from there every slice takes the extreme points of its neighbour's
-mask, up to the outermost points. The paper's network is a ResNet-101; here it is a small U-Net.
+points of a volume give the points of every slice between the outermost, as an ellipsoid through them has, and nothing
+of the object lies outside their box. Without them a slice takes the extreme points of its neighbour's mask. The paper
+has pictures alone, and its network is a ResNet-101; here it is a small U-Net.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +26,7 @@ from segmend.runtime import cards
 from segmend.runtime.engine import AUTO, Device, Engine, weights_of
 from segmend.sampling.intensity import colour_channels
 from segmend.sampling.slices import PlaneAnswer, SliceWorkspace
-from segmend.sampling.window import Plane, Window, resample_to_whole_plane
+from segmend.sampling.window import Plane, Window, resample_to_whole_plane, touches_window_edge
 
 METHOD = cards.method("dextr")
 
@@ -32,8 +34,11 @@ CELLS = 96  # the side of the grid the network was trained on
 MARGIN = 50 / 512  # of the crop, on each side of the points
 DEVIATION = 10 / 512  # of the crop: of a point's Gaussian
 LEAST = 8.0  # pixels: the smallest crop
+THIN = 0.2  # of its largest radius: the least that an ellipsoid's slice has, at its tips
+OFF = 1  # voxels that a point may lie inside the object's edge
 
 Pixels = NDArray[np.intp]  # [n 2] (row, column)
+Voxels = NDArray[np.intp]  # [n 3]
 
 
 def load(weights: Path | None = None, device: Device = AUTO) -> Segmenter:
@@ -61,21 +66,34 @@ class DextrWorkspace(SliceWorkspace):
         self.engine = engine
 
     def answer(self, prompts: Sequence[Prompt], axis: int, index: int, here: Plane) -> PlaneAnswer:
-        flat, deep = _points(prompts, axis, index)
-        if len(flat) < 3:
-            flat = np.concatenate([flat, _ends(here) if here.any() else deep])
-        return self._ask(flat, axis, index, here.shape)
+        flat, solid = _points(prompts, axis, index)
+        if len(flat) < 3 and (here.any() or solid is not None):
+            flat = np.concatenate([flat, _ends(here) if here.any() or solid is None else outline(solid, axis, index)])
+        return self._ask(flat, axis, index, here.shape, solid)
 
     def propagate(self, prompts: Sequence[Prompt], axis: int, index: int, beside: Plane) -> PlaneAnswer:
-        return self._ask(_ends(beside), axis, index, beside.shape)
+        _, solid = _points(prompts, axis, index)
+        if solid is None:
+            return self._ask(_ends(beside), axis, index, beside.shape, solid)
+        points = outline(solid, axis, index)
+        found = self._ask(points, axis, index, beside.shape, solid)
+        if touches_window_edge(found.mask, crop(points)):  # no ellipsoid: it is as wide here as anywhere
+            found = self._ask(_widest(solid, axis), axis, index, beside.shape, solid)
+        return found
 
-    def _ask(self, points: Pixels, axis: int, index: int, shape: tuple[int, ...]) -> PlaneAnswer:
+    def _ask(self, points: Pixels, axis: int, index: int, shape: tuple[int, ...], solid: Voxels | None) -> PlaneAnswer:
         window = crop(points)
         x = np.concatenate(
             [colour_channels(self.channels(axis, index), window, CELLS), heat(points, window, CELLS)[None]]
         )
         logits = self.engine.run({"x": x[None]})["logits"][0, 0]
-        return PlaneAnswer(resample_to_whole_plane(sigmoid(logits), window, shape[0], shape[1]))
+        found = resample_to_whole_plane(sigmoid(logits), window, shape[0], shape[1])
+        if solid is not None:
+            (top, left), (bottom, right) = (np.delete(end, axis) for end in (solid.min(axis=0), solid.max(axis=0)))
+            inside = np.zeros(shape, bool)
+            inside[max(0, top - OFF) : bottom + OFF + 1, max(0, left - OFF) : right + OFF + 1] = True
+            found = np.where(inside, found, 0).astype(np.float32)
+        return PlaneAnswer(found)
 
 
 def crop(points: Pixels) -> Window:
@@ -99,18 +117,50 @@ def heat(points: Pixels, window: Window, cells: int) -> Real:  # [n n]
     return np.asarray((down[:, :, None] * across[:, None, :]).max(axis=0), np.float32)
 
 
-def _points(prompts: Sequence[Prompt], axis: int, index: int) -> tuple[Pixels, Pixels]:
-    """Return the points put down on a plane, and those of the volume as they fall on it."""
-    flat, deep = [np.zeros((0, 2), np.intp)], [np.zeros((0, 2), np.intp)]
+def outline(solid: Voxels, axis: int, index: int) -> Pixels:
+    """Return the four extreme points of a slice of a volume's object, as an ellipsoid through its six points has them.
+
+    >>> six = np.array([[0, 9, 9], [8, 9, 9], [4, 0, 9], [4, 18, 9], [4, 9, 0], [4, 9, 18]])
+    >>> outline(six, 0, 4).tolist(), outline(six, 0, 1).tolist()
+    ([[0, 9], [18, 9], [9, 0], [9, 18]], [[2, 9], [16, 9], [9, 2], [9, 16]])
+    """
+    along, across = solid[:, axis], np.delete(solid, axis, axis=1).astype(float)
+    low, high = int(along.argmin()), int(along.argmax())
+    middle, half = (along[low] + along[high]) / 2, (along[high] - along[low] + 1) / 2
+
+    def centre(at: float) -> NDArray[np.float64]:  # on the line between the two tips
+        share = (at - along[low]) / max(int(along[high] - along[low]), 1)
+        return np.asarray(across[low] + share * (across[high] - across[low]))
+
+    def radius(at: float) -> float:
+        return max(THIN, math.sqrt(1 - min(1.0, abs(at - middle) / half) ** 2))
+
+    ends = [int(choose(across[:, side])) for side in (0, 1) for choose in (np.argmin, np.argmax)]
+    found = [
+        centre(index) + (across[end] - centre(along[end])) * min(1.0, radius(index) / radius(along[end]))
+        for end in ends
+    ]
+    return np.asarray(np.rint(np.clip(found, across.min(axis=0), across.max(axis=0))), np.intp)
+
+
+def _widest(solid: Voxels, axis: int) -> Pixels:
+    """Return the four extreme points across an axis, wherever along it they lie."""
+    across = np.delete(solid, axis, axis=1)
+    return np.stack([across[choose(across[:, side])] for side in (0, 1) for choose in (np.argmin, np.argmax)])
+
+
+def _points(prompts: Sequence[Prompt], axis: int, index: int) -> tuple[Pixels, Voxels | None]:
+    """Return the points put down on a plane, and the newest that are those of a whole volume."""
+    flat, solid = [np.zeros((0, 2), np.intp)], None
     for prompt in prompts:
         box = extent(prompt)
         if isinstance(prompt, Extremes) and box is not None:
             points = np.asarray(prompt.points, np.intp)
             if box.shape[axis] > 1:
-                deep.append(np.delete(points, axis, axis=1))
+                solid = points
             elif box.low[axis] == index:
                 flat.append(np.delete(points, axis, axis=1))
-    return np.concatenate(flat), np.concatenate(deep)
+    return np.concatenate(flat), solid
 
 
 def _ends(mask: Plane) -> Pixels:
