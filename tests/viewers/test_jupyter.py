@@ -104,6 +104,7 @@ def test_an_image_is_marked_in_jupyterlab_and_its_mask_is_there_for_the_next_cel
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{address}/lab/tree/work.ipynb?token={TOKEN}")
         page.set_default_timeout(1000 * PATIENCE)
+        page.get_by_text("Segmend | Idle").wait_for()  # keys that come before the kernel may be lost
         page.locator(".jp-Cell").first.click()
         page.keyboard.press("Shift+Enter")
         root = page.locator(".segmend-view")

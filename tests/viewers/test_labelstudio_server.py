@@ -25,7 +25,7 @@ CONFIG = """<View><Image name="image" value="$image" zoom="true"/>
 </View>"""
 SAMPLE = make("skin")
 HEIGHT, WIDTH = SAMPLE.image.shape[1:]
-STARTING_SECONDS = 240  # its first start makes a database
+STARTING_SECONDS = 480  # its first start makes a database
 
 
 class Studio:
