@@ -7,11 +7,17 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 python=$1 folder=$2
 
+# Say what is installed now, for some take minutes, and begin with an empty folder.
+begin() { # NAME SIZE
+  echo "Installing $1 ($2) in $home."
+  rm -rf "$home"
+}
+
 # nnInteractive's client for 3D Slicer, napari and scripts, in the oldest version that they take and in the newest.
 home=$folder/nninteractive
 pins=requirements/viewers-nninteractive.txt
 if ! cmp -s "$pins" "$home/pins.txt"; then
-  rm -rf "$home"
+  begin "nnInteractive's clients" "160 MB"
   "$python" -m venv "$home"
   pip=("$home/bin/python" -m pip --disable-pip-version-check install --quiet --no-deps)
   "${pip[@]}" --requirement "$pins"
@@ -26,7 +32,7 @@ fi
 home=$folder/itksnap
 pins=requirements/viewers-itksnap.txt
 if ! cmp -s "$pins" "$home/pins.txt"; then
-  rm -rf "$home"
+  begin itksnap-dls "8 MB"
   "$python" -m pip --disable-pip-version-check install --quiet --no-deps --target "$home" --requirement "$pins"
   cp "$pins" "$home/pins.txt"
 fi
@@ -35,7 +41,7 @@ fi
 home=$folder/monai
 pins=requirements/viewers-monai.txt
 if ! cmp -s "$pins" "$home/pins.txt"; then
-  rm -rf "$home"
+  begin monailabel "95 MB"
   "$python" -m venv "$home"
   "$home/bin/python" -m pip --disable-pip-version-check install --quiet --no-deps --requirement "$pins"
   cp "$pins" "$home/pins.txt"
@@ -51,6 +57,7 @@ unpack() { # HOME PINS NAME
     echo "$3 is left out: its packages are fetched by apt-get, as root."
     return
   fi
+  echo "Unpacking $3 in $home."
   export DEBIAN_FRONTEND=noninteractive
   packages=$home/packages
   mkdir -p "$packages/partial"
@@ -74,7 +81,7 @@ for name in tinypacs labelstudio; do
   home=$folder/$name
   pins=requirements/viewers-$name.txt
   if ! cmp -s "$pins" "$home/pins.txt"; then
-    rm -rf "$home"
+    begin "$name" "60 to 140 MB"
     "$python" -m venv "$home"
     "$home/bin/python" -m pip --disable-pip-version-check install --quiet --no-deps --requirement "$pins"
     cp "$pins" "$home/pins.txt"
@@ -86,7 +93,7 @@ unpack "$folder/dicom3tools" requirements/viewers-dicom3tools.txt dciodvfy
 home=$folder/dcmqi
 pins=requirements/viewers-dcmqi.txt
 if ! cmp -s "$pins" "$home/pins.txt"; then
-  rm -rf "$home"
+  begin dcmqi "170 MB"
   "$python" -m venv "$home"
   "$home/bin/python" -m pip --disable-pip-version-check install --quiet --no-deps --requirement "$pins"
   cp "$pins" "$home/pins.txt"
@@ -97,7 +104,7 @@ if [ -n "${3:-}" ]; then
   home=$folder/jupyter
   pins=requirements/viewers-jupyter.txt
   if ! cmp -s "$pins" "$home/pins.txt"; then
-    rm -rf "$home"
+    begin JupyterLab "260 MB"
     "$python" -m venv "$home"
     "$home/bin/python" -m pip --disable-pip-version-check install --quiet --requirement "$pins"
     cp "$pins" "$home/pins.txt"
@@ -111,7 +118,7 @@ if [ "${3:-}" = large ]; then
     home=$folder/$name
     pins=requirements/viewers-$name.txt
     if ! cmp -s "$pins" "$home/pins.txt"; then
-      rm -rf "$home"
+      begin "$name" "1 to 1.3 GB"
       "$python" -m venv "$home"
       "$home/bin/python" -m pip --disable-pip-version-check install --quiet --requirement "$pins"
       cp "$pins" "$home/pins.txt"
@@ -120,7 +127,7 @@ if [ "${3:-}" = large ]; then
   home=$folder/ohif
   pins=requirements/viewers-ohif.txt
   if ! cmp -s "$pins" "$home/pins.txt"; then
-    rm -rf "$home"
+    begin OHIF "200 MB"
     mkdir -p "$home"
     grep -v '^#' "$pins" | xargs npm pack --silent --pack-destination "$home" >/dev/null
     tar xzf "$home"/*.tgz -C "$home"

@@ -25,7 +25,7 @@ CONFIG = """<View><Image name="image" value="$image" zoom="true"/>
 </View>"""
 SAMPLE = make("skin")
 HEIGHT, WIDTH = SAMPLE.image.shape[1:]
-STARTING_SECONDS = 240  # its first start makes a database
+STARTING_SECONDS = 480  # its first start makes a database
 
 
 class Studio:
@@ -44,6 +44,7 @@ class Studio:
                 **kept, "LABEL_STUDIO_BASE_DATA_DIR": str(folder), "LABEL_STUDIO_USERNAME": ADA["email"],
                 "LABEL_STUDIO_PASSWORD": ADA["password"], "LATEST_VERSION_CHECK": "false",
                 "COLLECT_ANALYTICS": "false", "USE_DEFAULT_BANNED_SUBNETS": "false",
+                "ML_TIMEOUT_HEALTH": "60", "ML_TIMEOUT_SETUP": "60",  # a second and three, on a busy machine
             },
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip

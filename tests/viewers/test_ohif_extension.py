@@ -251,7 +251,7 @@ def test_marks_undo_labels_and_the_next_place(running, page, grid):
 
 def test_how_far_marks_reach_and_slices_that_are_locked(running, page):
     _, origin, cases = running
-    case = cases["oblique"]
+    case = cases["axial"]
     viewer = Extension(page, origin).begin(case.study).ready()
     known = len(case.settled(0)[0].events)
     new = 1 if known else 2  # the first mark brings its label

@@ -431,7 +431,10 @@ function render({ model, el }) {
     drawing = null;
     draw();
   });
-  canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+  canvas.addEventListener("contextmenu", (event) => {
+    event.preventDefault();
+    event.stopPropagation(); // JupyterLab has a menu of its own
+  });
 
   function mark(prompt) {
     change({ type: "mark", label: state.label, prompt, reach: reachOf(prompt) });

@@ -21,6 +21,7 @@ from segmend.errors import FileError
 from segmend.io.axes import select_channels
 from segmend.io.intensities import Numbers, check_finite, to_native, whole_labels
 from segmend.io.sizes import check_claim
+from segmend.io.sparse import gzipped
 
 MAGIC = b"NRRD000"
 # Bytes in which a header must end.
@@ -258,6 +259,11 @@ def _without_directions(header: Header, axes: int) -> list[int]:
 
 def write_nrrd(path: Path, voxels: Numbers, affine: Affine, keys: dict[str, str] | None = None) -> None:
     """Write [c z y x] numbers as NRRD in LPS, gzip-packed; `keys` become its key:=value lines."""
+    write_bytes(path, nrrd_bytes(voxels, affine, keys))
+
+
+def nrrd_bytes(voxels: Numbers, affine: Affine, keys: dict[str, str] | None = None) -> bytes:
+    """Return the file that `write_nrrd` writes."""
     data = np.ascontiguousarray(np.moveaxis(to_native(voxels), 0, -1) if len(voxels) > 1 else to_native(voxels)[0])
     out = turned(mirrored(affine))
     vectors = [_text(out[:3, k]) for k in range(3)]
@@ -275,9 +281,8 @@ def write_nrrd(path: Path, voxels: Numbers, affine: Affine, keys: dict[str, str]
         f"space origin: {_text(out[:3, 3])}",
         *(f"{key}:={value}" for key, value in (keys or {}).items()),
     ]
-    packer = zlib.compressobj(3, zlib.DEFLATED, 31)
-    body = packer.compress(data.astype(data.dtype.newbyteorder("<"), copy=False).data) + packer.flush()
-    write_bytes(path, ("\n".join(lines) + "\n\n").encode() + body)
+    body = gzipped(data.astype(data.dtype.newbyteorder("<"), copy=False), 3)
+    return ("\n".join(lines) + "\n\n").encode() + body
 
 
 def _text(vector: NDArray[np.float64]) -> str:

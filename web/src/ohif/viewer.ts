@@ -137,6 +137,9 @@ export function showing(services: Services, isWanted: (displaySet: DisplaySet) =
   return found;
 }
 
+/** True for a viewport that shows the slices of a series one by one; others cut through the volume that these are. */
+export const isStack = (viewport: Viewport): boolean => viewport.type === "stack";
+
 /** Return the series that the active viewport shows, with the picture that is seen now. */
 export function displayed(services: Services): { displaySet: DisplaySet; imageId: string } | null {
   const id = services.viewportGridService.getActiveViewportId();

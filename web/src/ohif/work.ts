@@ -14,7 +14,17 @@ import { listen, type Tool } from "./drawing";
 import { axisAcross, indexAt, toWorld } from "./place";
 import { Refused, type Import, type Opened, type Server } from "./server";
 import { Shown } from "./shown";
-import { displayed, type DisplaySet, fileOf, keyOf, type Managers, showing, sliceKey, type Viewport } from "./viewer";
+import {
+  displayed,
+  type DisplaySet,
+  fileOf,
+  keyOf,
+  type Managers,
+  isStack,
+  showing,
+  sliceKey,
+  type Viewport,
+} from "./viewer";
 
 const SAY = phrases.ohif;
 const ASK_MS = 500; // between two questions how far an import is
@@ -337,12 +347,12 @@ export class Work {
 
   /** Return the axis of the grid that a viewport looks along: a stack shows the slices of the scan itself. */
   #axisOf(viewport: Viewport, { affine }: Opened): Axis {
-    return viewport.setImageIdIndex === undefined ? axisAcross(affine, viewport.getCamera().viewPlaneNormal) : 0;
+    return isStack(viewport) ? 0 : axisAcross(affine, viewport.getCamera().viewPlaneNormal);
   }
 
   #sliceOf(viewport: Viewport, opened: Opened): Slice | null {
     const axis = this.#axisOf(viewport, opened);
-    if (viewport.setImageIdIndex === undefined) {
+    if (!isStack(viewport)) {
       const { index } = indexAt(opened.affine, opened.shape, viewport.getCamera().focalPoint);
       return { axis, number: index[axis] };
     }
@@ -457,8 +467,8 @@ export class Work {
     const key = sliceKey(...slices[index[0]]);
     for (const viewport of this.#viewports().values()) {
       const number = viewport.getImageIds?.().findIndex((imageId) => keyOf(imageId) === key) ?? -1;
-      if (viewport.setImageIdIndex !== undefined && number >= 0) {
-        void viewport.setImageIdIndex(number);
+      if (isStack(viewport) && number >= 0) {
+        void viewport.setImageIdIndex?.(number);
       } else {
         const { focalPoint, position } = viewport.getCamera();
         const moved = (from: readonly number[]) =>

@@ -14,7 +14,6 @@ Prompts come as GET. A page of another site could have a browser ask for those, 
 from __future__ import annotations
 
 import base64
-import gzip
 import math
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
@@ -32,6 +31,7 @@ from segmend.core.prompts import Click, Drawn, Prompt
 from segmend.errors import LimitError, NotFoundError
 from segmend.io.intensities import check_finite
 from segmend.io.sizes import FLOOR, Limits
+from segmend.io.sparse import gzipped
 from segmend.server.bodies import Json, json_object
 from segmend.server.protocols.lassos import lasso_of
 from segmend.server.protocols.requests import MOST_ALONG, index_in
@@ -193,8 +193,7 @@ async def _answer(here: Shared, lease: Lease, who: str, made: Callable[[Index], 
 
 
 def _reply(mask: MaskArray) -> Response:
-    packed = gzip.compress(mask.view(np.int8).tobytes(), 1)
-    return JSONResponse({"status": "success", "result": base64.b64encode(packed).decode()})
+    return JSONResponse({"status": "success", "result": base64.b64encode(gzipped(mask)).decode()})
 
 
 # What forms carry

@@ -138,8 +138,13 @@ def mask_file(folder: Path, mask: MaskArray, affine: Affine, params: Json) -> Pa
     if not name:
         raise SettingsError(f"A result can be .nrrd, .nii.gz or .nii; got {str(said)[:40]!r}.")
     values = mask.astype("uint16" if params.get("result_dtype") == "uint16" else "uint8")[None]
-    write = nrrd.write_nrrd if said == ".nrrd" else nifti.write_nifti
-    write(folder / name, values, affine)
+    if said == ".nrrd":  # which lives for one reply, and need not be on the disk when the power fails
+        try:
+            (folder / name).write_bytes(nrrd.nrrd_bytes(values, affine))
+        except OSError as error:
+            raise DiskFullError(f"The mask could not be written: {error.strerror or 'the disk refused'}.") from None
+    else:
+        nifti.write_nifti(folder / name, values, affine)
     return folder / name
 
 
