@@ -73,5 +73,7 @@ function leave(): void {
 }
 
 function caps(keys: string): (Node | string)[] {
-  return keys.split(/( \+ |\+(?=.)|, )/).map((part, i) => (i % 2 === 1 ? part.trim() + " " : h("kbd", {}, part)));
+  return keys
+    .split(/( \+ |(?<=\w)\+(?=.)|, )/)
+    .map((part, i) => (i % 2 === 1 ? part.trim() + " " : h("kbd", {}, part)));
 }

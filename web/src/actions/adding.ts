@@ -58,9 +58,11 @@ export class Adding {
     const { opened } = this.store.state;
     if (opened === null || uploads.length === 0) return;
     const id = opened.case.id;
-    const what = uploads.length === 1 ? uploads[0].name : `${uploads.length} files`;
-    const added = await whileSending(this.store, `Uploading ${what}`, (sent) => api.addSeries(id, uploads, sent));
-    toast(`Beside this image: ${added.map(({ name }) => name).join(", ")}.`, "good");
+    const what = uploads.length === 1 ? uploads[0].name : plural(SAY.files, uploads.length);
+    const added = await whileSending(this.store, fill(SAY.uploading, { what }), (sent) =>
+      api.addSeries(id, uploads, sent),
+    );
+    toast(fill(SAY.beside, { names: added.map(({ name }) => name).join(phrases.common.comma) }), "good");
     if (this.store.state.opened === opened) await this.cases.open(id, opened.planes.length > 1 ? "series" : undefined);
   }
 

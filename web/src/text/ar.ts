@@ -1302,6 +1302,7 @@ export const AR: Translation = {
       many: "أُضيفت {n} حالة.",
       other: "أُضيفت {n} حالة.",
     },
+    beside: "بجانب هذه الصورة: {names}.",
     allAgain: "تعرض القائمة كل الحالات من جديد، ومنها الجديدة.",
     leftOut: {
       zero: "لم يُترك أي ملف.",

@@ -1148,6 +1148,7 @@ export const DE: Translation = {
     readingFiles: "Die Dateien werden gelesen",
     added: "{name} hinzugefügt.",
     addedCases: { one: "{n} Fall hinzugefügt.", other: "{n} Fälle hinzugefügt." },
+    beside: "Neben diesem Bild: {names}.",
     allAgain: "Die Liste zeigt wieder alle Fälle, die neuen darunter.",
     leftOut: { one: "Eine Datei wurde ausgelassen.", other: "{n} Dateien wurden ausgelassen." },
     andMore: "Und {n} weitere.",

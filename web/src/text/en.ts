@@ -1134,6 +1134,7 @@ export const EN = {
     readingFiles: "Reading the files",
     added: "Added {name}.",
     addedCases: { one: "Added {n} case.", other: "Added {n} cases." },
+    beside: "Beside this image: {names}.",
     allAgain: "The list shows all cases again, the new ones among them.",
     leftOut: { one: "One file was left out.", other: "{n} files were left out." },
     andMore: "And {n} more.",

@@ -2,8 +2,6 @@
 
 import type { Actions } from "../actions";
 import type { Spec } from "../arrange";
-import { coloursOf } from "../colours";
-import { type Change, paintChange } from "../change";
 import { h, icon, iconButton } from "../dom";
 import {
   extentOf,
@@ -15,26 +13,21 @@ import {
   type Point,
   project,
   type Projection,
-  type Rect,
-  rectOf,
   spacingOf,
   toPixel,
   toScreen,
-  union,
   type View,
   wholeView,
   type Box,
 } from "../geometry";
-import { layersOf } from "../labels";
 import { isLocked, rangesOf } from "../locks";
 import { fill, isolated, phrases } from "../phrases";
 import { isSized, placeAt, words } from "../rulers";
-import { type Colour, outlines, paintUncertainty, paintLabels, paintVolume } from "../slices";
+import type { Colour } from "../slices";
 import {
   cursorOf,
   imageName,
   isPromptTool,
-  lookOf,
   type Mark,
   marksOf,
   type Opened,
@@ -58,6 +51,7 @@ import {
   placeOf,
 } from "./marks";
 import { areaOf, lengthWords, levelShown, scaleBar, scaleLimits, type Seen, seenBy, suits } from "../slide";
+import { Pictures } from "./pictures";
 import { drawRuler } from "./rulers";
 
 const TITLES = phrases.planes;
@@ -72,23 +66,6 @@ const AXES_COLOURS = { axial: "#e0b354", coronal: "#6fbf8b", sagittal: "#6ea8e0"
 const hasHandles = (tool: Tool, { position, event }: Mark): boolean =>
   (tool === "box" || tool === "navigate") && position >= 0 && event.event === "prompted" && event.prompt.kind === "box";
 
-/** A picture in voxels, kept until what it shows changes. */
-class Picture {
-  readonly canvas = document.createElement("canvas");
-  readonly context = this.canvas.getContext("2d")!;
-
-  constructor([width, height]: Point) {
-    this.canvas.width = width;
-    this.canvas.height = height;
-  }
-
-  paint(rect: Rect, fill: (out: Uint8ClampedArray) => void): void {
-    const data = this.context.createImageData(rect.width, rect.height);
-    fill(data.data);
-    this.context.putImageData(data, rect.u, rect.v);
-  }
-}
-
 export class Pane {
   readonly element: HTMLElement;
   readonly canvas: HTMLCanvasElement;
@@ -97,15 +74,9 @@ export class Pane {
   readonly #title: HTMLElement;
   readonly #lock: HTMLButtonElement;
   readonly #strip: HTMLElement;
-  readonly #volume: Picture;
-  readonly #masks = new Map<number, Picture>(); // by layer
-  #uncertainty: Picture | null = null;
-  #fused: Picture | null = null;
-  readonly #whole: Rect;
+  readonly #pictures: Pictures;
   readonly #spacing: Index;
-  #drawn = { volume: "", fused: "", mask: "", uncertainty: "", locks: "" };
-  #dirty: Box | null = null; // of the mask, since it was last painted
-  #edges = new Map<number, Path2D>();
+  #locks = ""; // that are shown
   #size: Point = [1, 1];
   #frame = 0;
   readonly #observer: ResizeObserver;
@@ -117,10 +88,8 @@ export class Pane {
     readonly spec: Spec,
   ) {
     const shape = opened.volume.shape;
-    const [width, height] = extentOf(plane, shape);
     this.#spacing = spacingOf(opened.volume.affine);
-    this.#whole = { u: 0, v: 0, width, height };
-    this.#volume = new Picture([width, height]);
+    this.#pictures = new Pictures(opened, plane, spec);
     const name = opened.photo ? TITLES.photograph : TITLES[plane.name];
     this.canvas = h("canvas", {
       class: "pane-canvas",
@@ -271,8 +240,7 @@ export class Pane {
 
   /** The mask changed in a box, or, with null, everywhere. */
   maskChanged(box: Box | null): void {
-    if (box === null) this.#drawn.mask = "";
-    else this.#dirty = union(this.#dirty, box);
+    this.#pictures.maskChanged(box);
     this.redraw();
   }
 
@@ -298,8 +266,7 @@ export class Pane {
 
   #draw(state: State): void {
     if (state.opened !== this.opened || this.#size[0] <= 1) return;
-    this.#paintVolume(state);
-    this.#paintMask(state);
+    this.#pictures.paint(state, this.slice);
     const p = this.projection;
     const context = this.#context;
     const density = window.devicePixelRatio || 1;
@@ -309,17 +276,17 @@ export class Pane {
     // Much smaller pictures need more than four voxels a pixel; for others that costs 20 ms a frame without a graphics card.
     context.imageSmoothingQuality = Math.min(p.scaleX, p.scaleY) < 0.5 ? "high" : "low";
     this.#drawSlide(state, p);
-    this.#drawFused(state, p);
+    this.#pictures.drawFused(context, state, p);
     if (state.masked) {
       context.imageSmoothingEnabled = false;
       context.globalAlpha = state.opacity;
-      for (const layer of layersOf(state.labels)) this.#lay(this.#maskOf(layer), p);
+      this.#pictures.drawMasks(context, state, p);
       context.globalAlpha = 1;
-      if (state.uncertain) this.#drawUncertainty(state, p);
-      if (state.outline) this.#drawEdges(state, p);
+      if (state.uncertain) this.#pictures.drawUncertainty(context, state, p);
+      if (state.outline) this.#pictures.drawEdges(context, state, p);
     }
     const change = state.preview?.change ?? state.robot?.change ?? null;
-    if (change !== null) this.#drawChange(change, p);
+    if (change !== null) this.#pictures.drawChange(context, change, p);
     for (const prompt of state.robot?.prompts ?? []) drawPrompt(context, this.#place(p), prompt, WHITE, false);
     this.#drawCrosshair(state, p);
     if (state.masked) this.#drawMarks(state, p);
@@ -336,16 +303,16 @@ export class Pane {
   #drawSlide(state: State, p: Projection): void {
     const { onSlide } = this.opened;
     if (onSlide === null) {
-      this.#lay(this.#volume, p);
+      this.#pictures.drawVolume(this.#context, p);
       return;
     }
     const { field, tiles } = onSlide;
     const { seen } = this;
     const density = window.devicePixelRatio || 1;
     const sharper = levelShown(tiles.slide, seen, density) < field.level;
-    if (sharper) this.#lay(this.#volume, p);
+    if (sharper) this.#pictures.drawVolume(this.#context, p);
     tiles.draw(this.#context, seen, this.#size, density);
-    if (!sharper) this.#lay(this.#volume, p);
+    if (!sharper) this.#pictures.drawVolume(this.#context, p);
     this.#context.globalAlpha = state.masked ? state.opacity : 0;
     tiles.drawMask(this.#context, seen, this.#size, density, areaOf(field));
     this.#context.globalAlpha = 1;
@@ -356,7 +323,7 @@ export class Pane {
     const { onSlide } = this.opened;
     if (onSlide === null) return;
     const context = this.#context;
-    const { width, height } = this.#whole;
+    const [width, height] = extentOf(this.plane, this.opened.volume.shape);
     context.save();
     context.setLineDash([6, 5]);
     context.lineWidth = 1;
@@ -377,144 +344,6 @@ export class Pane {
     context.textAlign = "center";
     context.textBaseline = "bottom";
     context.fillText(words, left + pixels / 2, bottom - 5);
-  }
-
-  #lay(picture: Picture, p: Projection): void {
-    const { width, height } = picture.canvas;
-    this.#context.drawImage(picture.canvas, p.offsetX, p.offsetY, width * p.scaleX, height * p.scaleY);
-  }
-
-  #paintVolume(state: State): void {
-    const image = this.spec.image ?? state.image;
-    const painted = this.#paintSeries(this.#volume, state, image, this.#drawn.volume, false);
-    this.#drawn.volume = painted;
-  }
-
-  /** Paint a slice of an image of the case where that shows another one than before; returns what names it. */
-  #paintSeries(picture: Picture, state: State, image: number, before: string, fades: boolean): string {
-    const series = seriesOf(this.opened, image);
-    if (series === null) {
-      picture.context.clearRect(0, 0, this.#whole.width, this.#whole.height);
-      return "";
-    }
-    const { contrast, colours } = lookOf(state, image, series);
-    const { slab, arrived } = state;
-    const thickness = thicknessOf(state, this.plane);
-    const key = `${image} ${this.slice} ${arrived} ${contrast.low} ${contrast.high} ${colours} ${slab} ${thickness}`;
-    if (key === before) return key;
-    const painting = { colours: colours === "Grey" ? undefined : coloursOf(colours), slab, thickness, fades };
-    picture.paint(this.#whole, (out) => {
-      paintVolume(series.volume, this.plane, this.slice, contrast, out, painting);
-    });
-    return key;
-  }
-
-  /** Lay another image over the chosen one, clear where its values are low; beside each other each is shown alone. */
-  #drawFused(state: State, p: Projection): void {
-    const { fused } = state;
-    if (fused === null || this.spec.image !== null || seriesOf(this.opened, fused) === null) return;
-    this.#fused ??= new Picture([this.#whole.width, this.#whole.height]);
-    this.#drawn.fused = this.#paintSeries(this.#fused, state, fused, this.#drawn.fused, true);
-    this.#context.globalAlpha = state.fusedOpacity;
-    this.#lay(this.#fused, p);
-    this.#context.globalAlpha = 1;
-  }
-
-  /** Return the picture of a layer's masks. */
-  #maskOf(layer: number): Picture {
-    let picture = this.#masks.get(layer);
-    if (picture === undefined) {
-      picture = new Picture([this.#whole.width, this.#whole.height]);
-      this.#masks.set(layer, picture);
-    }
-    return picture;
-  }
-
-  /** Paint the masks' pictures: all of them for a new slice or new colours, else only the box that changed. */
-  #paintMask(state: State): void {
-    const { maps } = this.opened;
-    const looks = state.labels.map(({ value, colour, opacity }) => `${value}:${colour.join()}:${opacity}`).join();
-    const layers = layersOf(state.labels);
-    const key = `${this.slice} ${looks} ${state.hidden.join()} ${layers.join()}`;
-    const fresh = key !== this.#drawn.mask;
-    if (!fresh && this.#dirty === null) return;
-    const shape = maps.shape;
-    const rect = fresh ? this.#whole : rectOf(this.plane, shape, this.slice, this.#dirty!);
-    this.#dirty = null;
-    if (rect === null) return;
-    const colours = new Map<number, Colour>(state.labels.map(({ value, colour }) => [value, colour]));
-    const opacities = new Map(state.labels.map(({ value, opacity }) => [value, opacity]));
-    for (const value of state.hidden) opacities.set(value, 0);
-    this.#edges = new Map();
-    for (const layer of layers) {
-      const [map, picture] = [maps.of(layer), this.#maskOf(layer)];
-      if (fresh) picture.context.clearRect(0, 0, rect.width, rect.height);
-      const painted = map.painted === null ? null : rectOf(this.plane, shape, this.slice, map.painted);
-      const area = fresh ? painted : rect;
-      if (area !== null) {
-        picture.paint(area, (out) => {
-          paintLabels(map, this.plane, this.slice, area, colours, out, opacities);
-        });
-      }
-      if (painted === null) continue;
-      for (const [label, pieces] of outlines(map, this.plane, this.slice, painted)) {
-        const path = new Path2D();
-        for (let i = 0; i < pieces.length; i += 4) {
-          path.moveTo(pieces[i], pieces[i + 1]);
-          path.lineTo(pieces[i + 2], pieces[i + 3]);
-        }
-        this.#edges.set(label, path);
-      }
-    }
-    this.#drawn.mask = key;
-  }
-
-  /** Lay where the method is uncertain over the mask. */
-  #drawUncertainty(state: State, p: Projection): void {
-    const { uncertainty } = this.opened;
-    if (uncertainty === null || uncertainty.painted === null) return;
-    const rect = rectOf(this.plane, uncertainty.shape, this.slice, uncertainty.painted);
-    if (rect === null) return;
-    const { width, height } = this.#whole;
-    this.#uncertainty ??= new Picture([width, height]);
-    const key = `${this.slice} ${state.uncertaintyVersion}`;
-    if (key !== this.#drawn.uncertainty) {
-      this.#uncertainty.context.clearRect(0, 0, width, height);
-      this.#uncertainty.paint(rect, (out) => {
-        paintUncertainty(uncertainty, this.plane, this.slice, rect, out);
-      });
-      this.#drawn.uncertainty = key;
-    }
-    this.#context.imageSmoothingEnabled = state.smooth;
-    this.#lay(this.#uncertainty, p);
-  }
-
-  /** Lay what would change over the mask. */
-  #drawChange(change: Change, p: Projection): void {
-    const { shape } = this.opened.volume;
-    const rect = rectOf(this.plane, shape, this.slice, change.box);
-    if (rect === null) return;
-    const picture = new Picture([this.#whole.width, this.#whole.height]);
-    picture.paint(rect, (out) => {
-      paintChange(change, shape, this.plane, this.slice, rect, out);
-    });
-    this.#context.imageSmoothingEnabled = false;
-    this.#lay(picture, p);
-  }
-
-  #drawEdges(state: State, p: Projection): void {
-    const context = this.#context;
-    const place = new DOMMatrix([p.scaleX, 0, 0, p.scaleY, p.offsetX, p.offsetY]);
-    for (const [label, edges] of this.#edges) {
-      if (state.hidden.includes(label)) continue;
-      const colour = state.labels.find(({ value }) => value === label)?.colour ?? [160, 160, 160];
-      const path = new Path2D();
-      path.addPath(edges, place);
-      context.lineCap = "square";
-      context.lineWidth = label === state.label ? 1.75 : 1.25;
-      context.strokeStyle = `rgb(${colour.join()})`;
-      context.stroke(path);
-    }
   }
 
   #drawCrosshair(state: State, p: Projection): void {
@@ -634,8 +463,8 @@ export class Pane {
     const here = isLocked(locked, normal, this.slice);
     const ranges = rangesOf(locked, normal);
     const key = `${here} ${ranges.join()}`;
-    if (key === this.#drawn.locks) return;
-    this.#drawn.locks = key;
+    if (key === this.#locks) return;
+    this.#locks = key;
     this.element.classList.toggle("is-locked", here);
     this.#lock.setAttribute("aria-pressed", String(here));
     this.#lock.replaceChildren(icon(here ? "lock" : "unlock"));
