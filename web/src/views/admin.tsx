@@ -2,33 +2,21 @@
 
 import "../admin.css";
 import { useSignal } from "@preact/signals";
-import type { ComponentChild } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import type { Actions } from "../actions";
 import * as api from "../api";
-import type { Usage } from "../admin";
-import * as admin from "../admin";
 import { phrases } from "../phrases";
 import { goalOf } from "../roving";
 import { AdminAudit } from "./adminaudit";
 import { AdminPatients } from "./adminpatients";
 import { AdminPeople } from "./adminpeople";
 import { AdminAnonymisation, AdminUsage } from "./adminusage";
+import type { PartProps } from "./adminparts";
 import { showRendered } from "./rendered";
 
 const SAY = phrases.admin;
 const TABS = ["people", "audit", "patients", "usage", "anonymisation"] as const;
 type Tab = (typeof TABS)[number];
-
-/** What every part of the dialog gets. */
-export interface PartProps {
-  readonly actions: Actions;
-  readonly projects: readonly string[];
-  /** Do something, and say in the dialog what went wrong, for messages of the page lie behind it. */
-  readonly attempt: (work: () => Promise<void>) => void;
-  /** Say what was done. */
-  readonly tell: (text: string) => void;
-}
 
 export async function showAdmin(actions: Actions): Promise<void> {
   const projects = (await api.projects()).map(({ name }) => name);
@@ -112,42 +100,5 @@ function Admin({ actions, projects }: { readonly actions: Actions; readonly proj
         {tab.value === "anonymisation" && <AdminAnonymisation {...part} />}
       </div>
     </div>
-  );
-}
-
-/** Return what is kept and may be, once it is there. */
-export function useUsage({ attempt }: PartProps): { readonly value: Usage | null; readonly load: () => void } {
-  const found = useSignal<Usage | null>(null);
-  const load = (): void => {
-    attempt(async () => {
-      found.value = await admin.usage();
-    });
-  };
-  useEffect(load, []);
-  return { value: found.value, load };
-}
-
-interface TableProps {
-  readonly label: string;
-  readonly heads: readonly string[];
-  readonly name?: string; // of a class
-  readonly children: ComponentChild;
-}
-
-/** A table whose heads stay in sight. */
-export function Table({ label, heads, name = "", children }: TableProps) {
-  return (
-    <table class={`admin-table ${name}`} aria-label={label}>
-      <thead>
-        <tr>
-          {heads.map((head) => (
-            <th key={head} scope="col">
-              {head}
-            </th>
-          ))}
-        </tr>
-      </thead>
-      <tbody>{children}</tbody>
-    </table>
   );
 }

@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import * as admin from "../admin";
 import { phrases, plural } from "../phrases";
-import { Table, type PartProps } from "./admin";
+import { Table, type PartProps } from "./adminparts";
 
 const SAY = phrases.admin;
 const PAGE = 100; // entries

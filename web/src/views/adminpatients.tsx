@@ -5,7 +5,7 @@ import * as admin from "../admin";
 import { saveFile } from "../export";
 import { fill, phrases, plural } from "../phrases";
 import { STATUS_WORDS } from "../worklist";
-import { Table, useUsage, type PartProps } from "./admin";
+import { Table, useUsage, type PartProps } from "./adminparts";
 
 const SAY = phrases.admin;
 

@@ -6,7 +6,7 @@ import { useEffect } from "preact/hooks";
 import * as admin from "../admin";
 import * as api from "../api";
 import { fill, phrases, plural } from "../phrases";
-import { Table, type PartProps } from "./admin";
+import { Table, type PartProps } from "./adminparts";
 
 const SAY = phrases.admin;
 const ROLES = ["annotator", "reviewer", "admin"] as const;

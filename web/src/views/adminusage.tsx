@@ -2,7 +2,7 @@
 
 import * as admin from "../admin";
 import { amount, fill, phrases } from "../phrases";
-import { Table, useUsage, type PartProps } from "./admin";
+import { Table, useUsage, type PartProps } from "./adminparts";
 
 const SAY = phrases.admin;
 
