@@ -29,7 +29,7 @@ SHOWN_ELSEWHERE = {path.read_text(encoding="utf-8") for path in EXAMPLES}  # run
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 GOOD = 0.9  # the least Dice that a mask of an example may have with the sample's truth
 STAYS = tuple(  # they serve, or compute for long; tested elsewhere
-    f"segmend {verb}" for verb in ("adapt", "start", "train", "evaluate", "reproduce", "compare")
+    f"segmend {verb}" for verb in ("adapt", "start", "train", "evaluate", "reproduce", "compare", "calibrate")
 )
 
 

@@ -107,8 +107,9 @@ def test_people_are_told_where_the_weights_are_those_that_were_held_to_the_truth
     file_of("mend", damaged).write_text('{"dimensions": {"2": []}}')
 
     assert 2 in card.calibrated and dict(card.intervals)[2] == ((0.5, 0.2, 0.9),)
-    assert 2 not in calibrations_of("mend", others) and 2 not in calibrations_of("mend", damaged)
-    assert 2 not in methods.card("mend", others).calibrated
+    assert 2 not in calibrations_of("mend", others) and 2 not in methods.card("mend", others).calibrated
+    shipped = calibrations_of("mend", None)
+    assert calibrations_of("mend", damaged) == shipped and set(shipped) == {2, 3}  # they are the same weights
 
 
 def test_an_answer_has_what_its_expected_dice_is_worth(folder):

@@ -11,6 +11,7 @@ import pytest
 
 from segmend import methods
 from segmend.errors import SettingsError, StoreError
+from segmend.runtime import warming
 from segmend.server import app as app_module
 from segmend.server import replies
 from segmend.server.app import Server
@@ -84,7 +85,7 @@ def test_health_says_when_the_method_is_loaded_and_warm(tmp_path, monkeypatch):
         released.wait(PATIENCE)
         warmed.append((card.id, dimension))
 
-    monkeypatch.setattr(methods, "warm", warm)
+    monkeypatch.setattr(warming, "warm", warm)
     methods._warm.cache_clear()
     try:
         with in_thread(settings(tmp_path, method="graphcut")) as server, http(server) as client:

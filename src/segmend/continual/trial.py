@@ -169,7 +169,7 @@ def trial(cases: Iterable[Case], old: Segmenter, new: Segmenter, *, tell: Tell =
 
 def mean_dice(case: Case, segmenter: Segmenter) -> Scores | Problem:
     """Return the mean Dice over a case's objects after some clicks and, in another game, after a box."""
-    job = Job("", case, lambda: segmenter, LargestError(), max(CLICKS), MOST_OBJECTS)
+    job = Job("", case, lambda warm: segmenter, LargestError(), max(CLICKS), MOST_OBJECTS)
     clicks, box = play_case(job), play_case(replace(job, user=BoxFirst(), interactions=1))
     for result in (clicks, box):
         if isinstance(result, Problem):
