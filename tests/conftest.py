@@ -16,7 +16,9 @@ LONGEST = (
     "mend/learning/test_recipe.py", "server/test_kill.py", "server/protocols/test_nninteractive.py",
     "store/test_backup.py", "test_packaging.py", "server/cases/test_uploads.py", "server/sessions/test_others.py",
     "mend/learning/test_slabs.py", "landed/test_weights.py", "server/cases/test_reading.py",
-    "runtime/test_warming.py", "viewers/test_dimse.py",
+    "runtime/test_warming.py", "viewers/test_dimse.py", "web/test_connection.py", "test_soak_tool.py",
+    "web/test_archive.py", "web/test_types.py", "learning/test_distributed.py", "server/sessions/test_freeze.py",
+    "mend/test_many_marks.py", "web/test_admin.py", "web/test_slides.py", "cli/test_machine.py",
 )  # fmt: skip
 
 
