@@ -113,7 +113,7 @@ def test_a_number_is_shown_only_where_it_is_near_the_truth(opened):
     opened.click(MIDDLE)
     opened.settle()
     expect(line).to_contain_text("expected Dice 0.75")  # of a method whose card says that it is calibrated
-    expect(row).to_contain_text("0.75check its border")
+    expect(row).to_contain_text("0.75check it")
     expect(row).to_have_attribute("data-grade", "fair")
     opened.page.select_option("#method", "whole_mask")
     opened.page.get_by_role("button", name="Refine the mask").click()

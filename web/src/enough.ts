@@ -2,12 +2,15 @@
 
 export const LEVEL = 0.9; // below it nothing is said
 const FAIR = 0.75; // of the Dice; below it much of the mask is wrong
+const SAFE = 0.8; // of the Dice at an interval's lower end
 const RISE = 0.01; // of the Dice, by which a mark is taken to have bettered the mask
 const MARKS = 2; // in a row that bettered nothing
 
-/** Return how good a mask of this expected Dice is, in a word. */
-export const gradeOf = (dice: number): "good" | "fair" | "poor" =>
-  dice >= LEVEL ? "good" : dice >= FAIR ? "fair" : "poor";
+/** Return how good a mask of this expected Dice is, in a word: where an interval is known, only what all of it says. */
+export function gradeOf(dice: number, likely: readonly [number, number] | null): "good" | "fair" | "poor" {
+  if (likely === null) return dice >= LEVEL ? "good" : dice >= FAIR ? "fair" : "poor";
+  return likely[0] >= SAFE ? "good" : likely[1] < FAIR ? "poor" : "fair";
+}
 
 /** Return whether the expected Dice of a label, after each of its answers, has stopped rising above the level. */
 export function isEnough(qualities: readonly number[]): boolean {

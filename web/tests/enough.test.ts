@@ -25,5 +25,15 @@ describe("good enough", () => {
 });
 
 it("says in a word how good a mask is", () => {
-  expect([0.95, LEVEL, 0.89, 0.75, 0.74].map(gradeOf)).toEqual(["good", "good", "fair", "fair", "poor"]);
+  expect([0.95, LEVEL, 0.89, 0.75, 0.74].map((dice) => gradeOf(dice, null))).toEqual([
+    "good",
+    "good",
+    "fair",
+    "fair",
+    "poor",
+  ]);
+  expect(gradeOf(0.91, [0.8, 0.97])).toBe("good");
+  expect(gradeOf(0.91, [0.5, 0.97])).toBe("fair");
+  expect(gradeOf(0.6, [0.2, 0.86])).toBe("fair"); // it may be good
+  expect(gradeOf(0.4, [0.1, 0.7])).toBe("poor");
 });

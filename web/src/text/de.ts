@@ -481,7 +481,7 @@ export const DE: Translation = {
     likelyTitle:
       "Von Masken, von denen ebenso viel erwartet wurde, hatten acht von zehn einen wahren Dice von {low} bis {high}, auf Arten von Bildern, die die Methode nie gesehen hatte. 1 wäre vollkommen.",
     good: "gut",
-    fair: "Rand prüfen",
+    fair: "prüfen",
     poor: "schlecht",
     uncertain: "Hier ist es unsicher.",
     uncertainPlace: "Hier ist es unsicher (Stelle {n}).",

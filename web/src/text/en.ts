@@ -477,7 +477,7 @@ export const EN = {
     likelyTitle:
       "Of masks of which as much was expected, eight of ten had a true Dice from {low} to {high}, on kinds of images that the method had never seen. 1 would be perfect.",
     good: "good",
-    fair: "check its border",
+    fair: "check it",
     poor: "poor",
     enough: "The expected Dice of {name} rises no more.",
     uncertain: "Looks uncertain here.",

@@ -66,7 +66,7 @@ export function lookPanel(actions: Actions): HTMLElement {
       dice.value =
         expected === null ? "" : likely === null ? expected.toFixed(2) : `${expected.toFixed(2)} (${low}–${high})`;
       row.title = likely === null ? SAY.expectedTitle : fill(SAY.likelyTitle, { low, high });
-      const word = expected === null ? null : gradeOf(expected);
+      const word = expected === null ? null : gradeOf(expected, likely);
       grade.textContent = word === null ? "" : SAY[word];
       if (word !== null) row.dataset.grade = word;
       const reason = whyNot(state);
