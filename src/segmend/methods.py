@@ -73,13 +73,24 @@ def variant_id(method: str, variant: str | None) -> str:
 
 def cards() -> tuple[Method, ...]:
     """Return the cards of all installed methods, by id."""
+    return tuple(_with_intervals(one, None) for one in _cards())
+
+
+def _cards() -> tuple[Method, ...]:
     found = {**own.methods(), **{name: cast(Method, module.METHOD) for name, module in _others().items()}}
     return tuple(found[name] for name in sorted(found))
 
 
+def _with_intervals(found: Method, weights: Path | None) -> Method:
+    """Return a card with what is known of the Dice that the method expects, with its own weights or a folder's."""
+    known = NONE if family_of(found.id) in _others() else calibrations_of(found.id, weights)
+    intervals = tuple((dimensions, one.intervals) for dimensions, one in sorted(known.items()))
+    return replace(found, calibrated=tuple(known), intervals=intervals) if known else found
+
+
 def card(method: str, weights: Path | None = None) -> Method:
     """Return one method's card, perhaps with the weights in a folder; SettingsError names the methods there are."""
-    found, family, variant = {one.id: one for one in cards()}, family_of(method), _variant_of(method)
+    found, family, variant = {one.id: one for one in _cards()}, family_of(method), _variant_of(method)
     if family not in found:
         raise SettingsError(f"There is no method {method!r}; there are {', '.join(found)}.")
     chosen = found[family]
@@ -87,9 +98,7 @@ def card(method: str, weights: Path | None = None) -> Method:
         chosen = cast(Method, _module(family).card(in_use(weights)))
     if variant:
         chosen = chosen.of_variant(variant)
-    known = NONE if family in _others() else calibrations_of(method, None if weights is None else in_use(weights))
-    intervals = tuple((dimensions, one.intervals) for dimensions, one in sorted(known.items()))
-    return replace(chosen, calibrated=tuple(known), intervals=intervals) if known else chosen
+    return _with_intervals(chosen, None if weights is None else in_use(weights))
 
 
 def load(

@@ -106,6 +106,7 @@ def test_people_are_told_where_the_weights_are_those_that_were_held_to_the_truth
     shutil.copytree(folder, damaged)
     file_of("mend", damaged).write_text('{"dimensions": {"2": []}}')
 
+    assert next(one for one in methods.cards() if one.id == "mend").calibrated == (2, 3)  # as `segmend methods` says
     assert 2 in card.calibrated and dict(card.intervals)[2] == ((0.5, 0.2, 0.9),)
     assert 2 not in calibrations_of("mend", others) and 2 not in methods.card("mend", others).calibrated
     shipped = calibrations_of("mend", None)
