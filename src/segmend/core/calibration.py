@@ -67,7 +67,7 @@ class Calibration:
 
     def expected(self, quality: float, prompts: Sequence[Prompt]) -> float:
         """Return the mean true Dice of masks of which the method expected as much after such marks."""
-        return _between(self.knots.get(asked_with(prompts), self.knots["any"]), quality)
+        return mean_dice(self.knots, asked_with(prompts), quality)
 
     def values(self) -> dict[str, Any]:
         """Return plain JSON values, from which `calibration_from` makes it again."""
@@ -84,6 +84,11 @@ def calibration_from(values: Mapping[str, Any]) -> Calibration:
     return Calibration(knots, intervals)
 
 
-def _between(knots: Knots, at: float) -> float:
-    expected, true = zip(*knots, strict=True)
-    return float(np.interp(at, expected, true))
+def mean_dice(knots: Mapping[str, Knots], marks: str, quality: float) -> float:
+    """Return the mean true Dice of masks of which as much was expected after marks of this number and kind.
+
+    >>> mean_dice({"any": ((0.0, 0.0), (1.0, 0.5))}, "1", 0.5)
+    0.25
+    """
+    expected, true = zip(*knots.get(marks, knots["any"]), strict=True)
+    return float(np.interp(quality, expected, true))

@@ -22,7 +22,7 @@ from scipy.optimize import isotonic_regression
 
 from segmend import methods
 from segmend.core.atomic import write_bytes
-from segmend.core.calibration import Calibration, Intervals, Knots, asked_with
+from segmend.core.calibration import Calibration, Intervals, Knots, asked_with, mean_dice
 from segmend.core.image import MaskArray
 from segmend.core.masks import dice
 from segmend.core.prompts import Prompt
@@ -176,7 +176,7 @@ def _fitted(answers: Sequence[Answered]) -> Calibration:
     left_out = []
     for name in names:
         knots = _knots_of([one for one in answers if one.set != name])
-        left_out += [(one, _mean_dice(knots, one)) for one in answers if one.set == name]
+        left_out += [(one, mean_dice(knots, one.marks, one.expected)) for one in answers if one.set == name]
     return Calibration(_knots_of(answers), _intervals_of(left_out, _tail_of(left_out)))
 
 
@@ -195,7 +195,7 @@ def judged_on(calibration: Calibration, answers: Sequence[Answered]) -> Judgemen
 def _judgement(pairs: Sequence[tuple[Calibration, Sequence[Answered]]]) -> Judgement:
     every, rows = [], []
     for calibration, answers in pairs:
-        mine = np.array([_mean_dice(calibration.knots, one) for one in answers])
+        mine = np.array([mean_dice(calibration.knots, one.marks, one.expected) for one in answers])
         true = np.array([one.dice for one in answers])
         at, low, high = np.array(calibration.intervals).T
         lows, highs = np.interp(mine, at, low), np.interp(mine, at, high)
@@ -206,11 +206,6 @@ def _judgement(pairs: Sequence[tuple[Calibration, Sequence[Answered]]]) -> Judge
     agreement = quality_agreement(*zip(*every, strict=True))
     r = 0.0 if agreement is None or agreement.r is None else agreement.r
     return Judgement(len(pairs), len(every), error, r, bias, covered, width)
-
-
-def _mean_dice(knots: Mapping[str, Knots], one: Answered) -> float:
-    expected, true = zip(*knots.get(one.marks, knots["any"]), strict=True)
-    return float(np.interp(one.expected, expected, true))
 
 
 def _knots_of(answers: Sequence[Answered]) -> dict[str, Knots]:
