@@ -1,3 +1,6 @@
+import type { Prompt } from "../api";
+import { same } from "../session";
+import { marksOf, type State } from "../state";
 import { isTap, type Press } from "./gesture";
 
 const DOUBLE_MS = 400; // between two presses at one place that are one mark
@@ -9,20 +12,33 @@ interface Put {
   readonly positive: boolean;
 }
 
-let last: Put | null = null;
+let last: (Put & { readonly prompt: Prompt; readonly made: boolean }) | null = null;
 
 /** Put down a click at once, where the button went down; the other planes follow. A double click is one mark. */
 export async function click(press: Press): Promise<void> {
   const { pane, start, positive } = press;
   const index = pane.indexUnder(start);
   if (index === null || !(await isTap(press))) return;
-  pane.actions.views.setCrosshair(index);
-  const put: Put = { start, positive, label: pane.actions.store.state.label };
-  const { previewing, preview } = pane.actions.store.state;
-  const dropped = previewing && preview === null; // what the press before showed; this one asks for it anew
-  if (last === null || dropped || !isSame(last, put)) pane.actions.marks.place({ kind: "click", index, positive });
-  last = put;
+  const { views, marks, store } = pane.actions;
+  views.setCrosshair(index);
+  const put: Put = { start, positive, label: store.state.label };
+  if (last !== null && isSame(last, put) && !isGone(store.state)) {
+    last = { ...last, start };
+    return;
+  }
+  const prompt: Prompt = { kind: "click", index, positive };
+  marks.place(prompt);
+  last = { ...put, prompt, made: isThere(store.state, prompt) };
 }
+
+/** Tell that what the last press made, a mark or a preview of one, was taken away since: the next makes it anew. */
+function isGone(state: State): boolean {
+  if (last === null) return true;
+  return state.previewing ? state.preview === null : last.made && !isThere(state, last.prompt);
+}
+
+const isThere = (state: State, prompt: Prompt): boolean =>
+  marksOf(state).some(({ event }) => event.event === "prompted" && same(event.prompt, prompt));
 
 /** Say whether a press only repeats the one before, as the second of a double click does. */
 export function isSame(before: Put, now: Put): boolean {
