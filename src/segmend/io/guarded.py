@@ -49,11 +49,12 @@ def needed() -> None:
 
 def _shut(holder: Any) -> None:
     """Close a connection, also one that came to nothing, which pynetdicom leaves open."""
-    if holder.socket is not None:
+    connection = holder.socket  # another thread of pynetdicom may take it away meanwhile
+    if connection is not None:
         with suppress(OSError):
-            holder.socket.shutdown(socket.SHUT_RDWR)
+            connection.shutdown(socket.SHUT_RDWR)
         with suppress(OSError):
-            holder.socket.close()
+            connection.close()
 
 
 def checked_title(text: str) -> str:
