@@ -369,6 +369,19 @@ def test_cases_without_an_object_are_left_out_and_unseen_classes_are_told(tmp_pa
     assert about["cases"] == {"train": {"discs": 2}, "val": {"discs": 1}}
 
 
+def test_a_named_set_that_is_all_to_learn_from_is_learned_from(tmp_path):
+    write_discs(tmp_path / "data" / "discs", train=["b0"], val=["b1"])
+    write_discs(tmp_path / "data" / "whole", train=["b0", "b1"])
+    lines: list[str] = []
+
+    main("mend", tmp_path / "data", tmp_path / "out", log=lines.append, **TINY, sets=("discs", "whole"))
+
+    assert lines[0] == "3 cases to learn from and 1 to check on: discs, whole"
+    for named in (("discs", "nobody"), ("whole",)):
+        with pytest.raises(SettingsError, match="There is no set '(nobody|whole)' with a (train|val) split"):
+            main("mend", tmp_path / "data", tmp_path / "other", log=quiet, **TINY, sets=named)
+
+
 @pytest.mark.parametrize(
     ("splits", "lost", "words"),
     [

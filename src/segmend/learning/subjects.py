@@ -39,11 +39,15 @@ def subjects(
 ) -> list[Subject]:
     """Return the cases of a split that hold an object; SettingsError when none does.
 
-    `names` are the sets to take, none for all; `flat` keeps only pictures or only volumes;
-    `channels` takes all images of a case as channels instead of the first alone.
+    `names` are the sets to take, none for all; of those that are all in `train`, other splits have nothing.
+    `flat` keeps only pictures or only volumes; `channels` takes all images of a case as channels instead of the first
+    alone.
     """
     found = {one.name: one for one in sets(data, split)}
-    if missing := sorted(set(names) - found.keys()):
+    if (missing := sorted(set(names) - found.keys())) and split != "train":
+        names = [name for name in names if name in found]
+        missing = sorted(set(missing) - {one.name for one in sets(data, "train")}) if names else missing
+    if missing:
         raise SettingsError(f"There is no set {missing[0]!r} with a {split} split; there are {', '.join(found)}.")
     chosen, seen = [], 0
     _prepare([(case, name, channels) for name in (names or found) for case in found[name].cases])
