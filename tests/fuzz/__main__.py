@@ -23,10 +23,12 @@ from pathlib import Path
 
 from segmend.runtime.budget import resident_bytes
 from tests.fuzz import dialects, dimse, live, readers, requests, viewers
+from tests.fuzz.batch import say
 from tests.fuzz.files import FILES
 from tests.server.running import PLUGIN, in_thread, install_plugin, settings
 
-BATCH = 400  # files of a kind that one process tries
+BATCH = 400  # files of a kind that one process tries; in every round twice as many as in the one before,
+MOST_BATCH = 6400  # up to so many: a process takes as long to start as 200 files
 PATIENCE = 120  # seconds by the clock, for one file: the machine may be busy
 SETTLED = 5000  # requests after which a server holds what it keeps, and may not grow any more
 MOST_GROWTH = 100 << 20  # bytes, after that: what allocators do not give back
@@ -57,11 +59,8 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], choices=dialects.DIALECTS, help="dialects to ask")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, default=Path("fuzz-findings"), help="the folder for files with findings")
-    parser.add_argument("--batch", nargs=4, metavar=("KIND", "FROM", "TO", "FOLDER"), help="for a process of its own")
     given = parser.parse_args()
     logging.disable(logging.CRITICAL)
-    if given.batch:
-        return try_batch(given.batch[0], int(given.batch[1]), int(given.batch[2]), given.seed, Path(given.batch[3]))
     parts = given.parts or list(PARTS)
     faults = []
     for part in parts:
@@ -72,32 +71,18 @@ def main() -> int:
     return 1 if faults else 0
 
 
-def say(words: object) -> None:
-    sys.stdout.write(f"{words}\n")
-    sys.stdout.flush()
-
-
-def try_batch(kind: str, first: int, last: int, seed: int, folder: Path) -> int:
-    """Try some files of a kind, and say on standard output which is next and what was found."""
-    found = readers.fuzz(kind, range(first, last), seed, folder, watch=say)
-    for fault in found.faults:
-        say(f"FAULT {fault!r}")
-    say(f"DONE {json.dumps([found.outcomes, found.slowest, found.largest])}")
-    return 0
-
-
 def fuzz_readers(until: Until, seed: int, keep: Path) -> list[str]:
     end = until.end
     faults: list[str] = []
     outcomes: Counter[str] = Counter()
-    slowest, largest, start = 0.0, 0, 0
+    slowest, largest, start, batch = 0.0, 0, 0, BATCH
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         while time.monotonic() < end:
             for kind in FILES:
                 first = start
-                while first < start + BATCH and time.monotonic() < end:
-                    lines, words = run_batch(kind, first, start + BATCH, seed, folder)
+                while first < start + batch and time.monotonic() < end:
+                    lines, words = run_batch(kind, first, start + batch, seed, folder)
                     numbers = [int(line) for line in lines if line.isdecimal()]
                     last = numbers[-1] if numbers else first
                     faults += [line.removeprefix("FAULT ") for line in lines if line.startswith("FAULT ")]
@@ -112,8 +97,9 @@ def fuzz_readers(until: Until, seed: int, keep: Path) -> list[str]:
                     counts, seconds, memory = json.loads(done.removeprefix("DONE "))
                     outcomes.update(counts)
                     slowest, largest = max(slowest, seconds), max(largest, memory)
-                    first = start + BATCH
-            start += BATCH
+                    first = start + batch
+            start += batch
+            batch = min(2 * batch, MOST_BATCH)
             say(f"readers: {sum(outcomes.values())} files, {dict(outcomes)}, slowest {slowest:.2f} s, "
                   f"largest {largest >> 20} MB, {len(faults)} findings")  # fmt: skip
     return faults
@@ -121,18 +107,8 @@ def fuzz_readers(until: Until, seed: int, keep: Path) -> list[str]:
 
 def run_batch(kind: str, first: int, last: int, seed: int, folder: Path) -> tuple[list[str], str]:
     """Return what the process of a batch said, and how it ended where it did not finish."""
-    command = [
-        sys.executable,
-        "-m",
-        "tests.fuzz",
-        "--seed",
-        str(seed),
-        "--batch",
-        kind,
-        str(first),
-        str(last),
-        str(folder),
-    ]
+    numbers = [str(number) for number in (first, last, seed)]
+    command = [sys.executable, "-m", "tests.fuzz.batch", kind, *numbers, str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         said, errors = process.communicate(timeout=PATIENCE + (last - first))
