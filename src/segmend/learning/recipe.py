@@ -20,6 +20,7 @@ and may have
     ANY_DEVICE           True where `loss` and `validate` put their tensors where the network's parameters lie
     Settings.patience    validations without a better first score after which a run stops, 0 for never
     fitted(settings, training) -> the settings, with what the cases to learn from say of them, such as their labels
+    samples_in(training, settings) -> how many samples a pass over the cases is, where it is not one a case
     to_check(settings) -> the settings with which samples to check on are drawn, where they are others
     optimiser(network, settings) -> another optimiser than AdamW
     share(step, settings) -> the share of the learning rate at a step, in place of a cosine
