@@ -8,7 +8,6 @@ the papers' comparisons in their place, which learn from the same crops.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +22,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from segmend.core.image import Box, Image, Index, MaskArray, Real, bounds, scale_affine, whole
 from segmend.core.masks import dice
 from segmend.errors import SettingsError
+from segmend.learning.descent import check as check_descent
+from segmend.learning.descent import optimiser as optimiser
+from segmend.learning.descent import share as share
 from segmend.learning.drawn.synthetic import scene
 from segmend.learning.losses import soft_dice
 from segmend.learning.slices import CasePool, cut_axis, label_values
@@ -85,8 +87,7 @@ class Settings:
             raise SettingsError(
                 f"A volume's longest side needs 8 to {LONGEST} cells; got {self.smallest} to {self.largest}."
             )
-        if self.descent not in ("adamw", "sgd"):
-            raise SettingsError(f"The descent needs to be adamw or sgd; got {self.descent!r}.")
+        check_descent(self.descent)
 
     @property
     def chosen(self) -> str:
@@ -112,7 +113,7 @@ SMALL_3D = replace(
 )
 
 
-PAPER_LOOP = {"clip": 0.0}  # the rate halves every 5000 steps (`share`)
+PAPER_LOOP = {"clip": 0.0}  # the rate halves every 5000 steps
 
 
 def small(options: Mapping[str, Any]) -> Settings:
@@ -354,27 +355,6 @@ def validate(network: nn.Module, samples: Sequence[Sample]) -> dict[str, float]:
         truth = sample.truth[:z, :y, :x]
         found.append(dice(mask, truth, empty=0.0))
     return {"dice": float(np.mean(found))}
-
-
-def optimiser(network: nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    """Return the optimiser that the settings name."""
-    if settings.descent == "sgd":
-        return torch.optim.SGD(network.parameters(), settings.rate, momentum=0.9, weight_decay=settings.decay)
-    return torch.optim.AdamW(network.parameters(), settings.rate, weight_decay=settings.decay)
-
-
-def share(step: int, settings: Settings) -> float:
-    """Return the share of the rate at a step: halved every 5000 steps, or a short rise and a cosine.
-
-    >>> [share(step, PAPER) for step in (0, 4999, 5000, 10000)]
-    [1.0, 1.0, 0.5, 0.25]
-    """
-    if settings.descent == "sgd":
-        return float(0.5 ** (step // 5000))
-    rise = min(200, settings.steps // 10 + 1)
-    if step < rise:
-        return (step + 1) / rise
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(settings.steps - rise, 1)))
 
 
 def head_of(network: nn.Module) -> Head:
