@@ -30,6 +30,7 @@ and may have
     patience_from(settings) -> the step from which validations count for the patience, where not all do
     PAPER                the settings of the paper: `segmend train METHOD --preset paper`
     PAPER_LOOP           what the loop is told beside them, such as epochs and patience
+    paper(options)       the settings that `--preset paper` begins with, where they are not always `PAPER`
     small(options)       the settings that `--preset small` begins with, where they are not `Settings()`
 
 A new setting's default keeps what was before it came: checkpoints of earlier versions go on without it.
@@ -73,7 +74,7 @@ def preset_of(how: ModuleType, name: str, options: Mapping[str, Any]) -> tuple[A
         case "small":
             return getattr(how, "small", lambda _: how.Settings())(options), {}
         case "paper" if hasattr(how, "PAPER"):
-            return how.PAPER, getattr(how, "PAPER_LOOP", {})
+            return getattr(how, "paper", lambda _: how.PAPER)(options), getattr(how, "PAPER_LOOP", {})
         case "paper":
             raise SettingsError(f"The method {how.NAME} is of no paper, so it has no preset 'paper'; there is small.")
     raise SettingsError(f"A preset needs to be paper or small; got {name!r}.")
