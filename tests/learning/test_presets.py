@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from segmend.errors import SettingsError
@@ -55,6 +56,22 @@ def test_what_a_run_was_told_is_printed_and_kept_and_epochs_become_steps(tmp_pat
     assert {k: about["loop"][k] for k in ("preset", "epochs", "clip", "schedule", "every")} == {
         "preset": "paper", "epochs": 2, "clip": 0.0, "schedule": "constant", "every": 2,
     }  # fmt: skip
+
+
+def test_a_pass_of_iunet_is_over_the_slices_of_every_object(tmp_path):
+    folder, told = tmp_path / "organs", []
+    labels = np.zeros((5, 40, 40), np.uint16)
+    labels[:4, 5:15, 5:15], labels[2:, 20:30, 20:30] = 1, 2
+    for name in ("a", "b"):
+        write_case(folder, name, labels, suffix=".nii.gz")
+    write_split(folder, train=["a", "b"], val=["b"])
+
+    main(
+        "iunet", folder, tmp_path / "out", log=told.append, preset="paper", epochs=2, batch=4, cells=16, widths=(2, 2),
+        exam=1, workers=0, threads=1,
+    )  # fmt: skip
+
+    assert any(line.startswith("preset paper: steps 8, ") for line in told)  # 2 times 14 slices in batches of 4
 
 
 def test_validations_before_the_step_that_a_recipe_names_do_not_count_for_patience(tmp_path):

@@ -138,7 +138,8 @@ def _main(
     for note in unseen(training, validation):
         tell.say(note)
     if epochs := int(of_loop.get("epochs", 0)):
-        passes = -(-len(training) // settings.batch)
+        samples = getattr(how, "samples_in", _one_a_case)(training, settings)
+        passes = -(-samples // settings.batch)
         settings = replace(settings, steps=max(1, epochs * passes))
         of_loop = {"every": passes, **of_loop}
     told = {**asdict(settings), **LOOP, **of_loop}
@@ -315,6 +316,10 @@ def _without_robots(_network: torch.nn.Module, _processes: int) -> AbstractConte
 
 def _unchanged(settings: Any, _training: Sequence[Any]) -> Any:
     return settings
+
+
+def _one_a_case(training: Sequence[Any], _settings: Any) -> int:
+    return len(training)
 
 
 def _count_by_set(cases: Sequence[Any]) -> dict[str, int]:

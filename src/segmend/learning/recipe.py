@@ -20,6 +20,7 @@ and may have
     ANY_DEVICE           True where `loss` and `validate` put their tensors where the network's parameters lie
     Settings.patience    validations without a better first score after which a run stops, 0 for never
     fitted(settings, training) -> the settings, with what the cases to learn from say of them, such as their labels
+    samples_in(training, settings) -> how many samples a pass over the cases is, where it is not one a case
     to_check(settings) -> the settings with which samples to check on are drawn, where they are others
     optimiser(network, settings) -> another optimiser than AdamW
     share(step, settings) -> the share of the learning rate at a step, in place of a cosine
@@ -29,6 +30,7 @@ and may have
     patience_from(settings) -> the step from which validations count for the patience, where not all do
     PAPER                the settings of the paper: `segmend train METHOD --preset paper`
     PAPER_LOOP           what the loop is told beside them, such as epochs and patience
+    paper(options)       the settings that `--preset paper` begins with, where they are not always `PAPER`
     small(options)       the settings that `--preset small` begins with, where they are not `Settings()`
 
 A new setting's default keeps what was before it came: checkpoints of earlier versions go on without it.
@@ -72,7 +74,7 @@ def preset_of(how: ModuleType, name: str, options: Mapping[str, Any]) -> tuple[A
         case "small":
             return getattr(how, "small", lambda _: how.Settings())(options), {}
         case "paper" if hasattr(how, "PAPER"):
-            return how.PAPER, getattr(how, "PAPER_LOOP", {})
+            return getattr(how, "paper", lambda _: how.PAPER)(options), getattr(how, "PAPER_LOOP", {})
         case "paper":
             raise SettingsError(f"The method {how.NAME} is of no paper, so it has no preset 'paper'; there is small.")
     raise SettingsError(f"A preset needs to be paper or small; got {name!r}.")

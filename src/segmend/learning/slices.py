@@ -101,6 +101,20 @@ def label_areas(subject: Subject) -> NDArray[np.intp]:  # [slices values]
     return _AREAS[subject]
 
 
+MIN_PIXELS = 20  # a slice is drawn from those with so many pixels of the object, if there are any
+
+
+def slices_with(subject: Subject, values: Sequence[int]) -> NDArray[np.intp]:
+    """Return the slices that these labels, as one object, are drawn from: those with the fewest pixels are not.
+
+    >>> labels = np.zeros((3, 5, 8), np.uint16); labels[0, :, :4] = labels[1, 0, 0] = 7
+    >>> slices_with(Subject(Image(np.zeros((1, 3, 5, 8))), labels, False, "set"), [7]).tolist()
+    [0]
+    """
+    sizes = label_areas(subject)[:, list(values)].sum(axis=1)
+    return np.flatnonzero(sizes >= min(MIN_PIXELS, int(sizes.max())))
+
+
 def label_values(subject: Subject) -> list[int]:
     """Return the label values of a case, in order.
 
@@ -160,8 +174,7 @@ def random_crop(
     if not found:
         raise SettingsError(f"The case {subject.name!r} of {subject.group} has none of the labels {tuple(values)}.")
     chosen = found if rng.random() < merged else [found[int(rng.integers(len(found)))]]
-    sizes = label_areas(subject)[:, chosen].sum(axis=1)
-    index = int(rng.choice(np.flatnonzero(sizes >= min(20, sizes.max()))))
+    index = int(rng.choice(slices_with(subject, chosen)))
     plane = np.isin(np.take(labels, index, axis), chosen)
     aspect = float(np.divide(*np.delete(image.spacing, axis)))
     windows = [whole_window(plane, aspect)] if rng.random() < whole else []

@@ -15,13 +15,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool3d, interpolate, pad
 
+from segmend.nets.norms import IN_VOLUMES
+
 WIDTHS = (30, 30, 40, 40, 40, 40, 50, 50)
 
 
 class DeepMedic(nn.Module):
     """The two pathways; logits at the input's size, whatever it is.
 
-    `widths` are the channels of a pathway's layers, `joined` those of the layers after both.
+    `widths` are the channels of a pathway's layers, `joined` those of the layers after both. `norm` is "batch", as in
+    the paper, or "instance".
 
     >>> net = DeepMedic(inputs=1, outputs=2, widths=(3, 4), joined=(5,))
     >>> net(torch.zeros(1, 1, 7, 9, 10)).shape
@@ -37,16 +40,17 @@ class DeepMedic(nn.Module):
         joined: Sequence[int] = (150, 150),
         subsampling: int = 3,
         dropout: float = 0.5,
+        norm: str = "batch",
     ) -> None:
         super().__init__()
         self.subsampling = subsampling
-        self.near = _pathway(inputs, widths)
-        self.far = _pathway(inputs, widths)
+        self.near = _pathway(inputs, widths, norm)
+        self.far = _pathway(inputs, widths, norm)
         layers: list[nn.Module] = []
         before = 2 * widths[-1]
         for number, width in enumerate(joined):
             layers += [nn.Dropout(dropout)] if number else []
-            layers += _layer(before, width, 1)
+            layers += _layer(before, width, 1, norm)
             before = width
         self.join = nn.Sequential(*layers, nn.Dropout(dropout), nn.Conv3d(before, outputs, 1))
 
@@ -59,16 +63,16 @@ class DeepMedic(nn.Module):
         return self.join(torch.cat([self.near(x), far], dim=1))  # type: ignore[no-any-return]
 
 
-def _pathway(inputs: int, widths: Sequence[int]) -> nn.Sequential:
+def _pathway(inputs: int, widths: Sequence[int], norm: str) -> nn.Sequential:
     layers: list[nn.Module] = []
     for before, width in zip([inputs, *widths[:-1]], widths, strict=True):
-        layers += _layer(before, width, 3)
+        layers += _layer(before, width, 3, norm)
     return nn.Sequential(*layers)
 
 
-def _layer(inputs: int, outputs: int, kernel: int) -> list[nn.Module]:
+def _layer(inputs: int, outputs: int, kernel: int, norm: str) -> list[nn.Module]:
     return [
         nn.Conv3d(inputs, outputs, kernel, padding=kernel // 2, bias=False),
-        nn.BatchNorm3d(outputs),
+        IN_VOLUMES[norm](outputs, affine=True),
         nn.PReLU(outputs),
     ]

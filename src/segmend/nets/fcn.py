@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
+
+from segmend.nets.norms import IN_PLANES
 
 BLOCKS = (2, 2, 3, 3, 3)  # convolutions of each of VGG-16's five blocks
 
@@ -16,7 +19,8 @@ class FCN8s(nn.Module):
     The scores of the last layer are doubled in size and added to those of the fourth pool, these doubled and added to
     those of the third, these made eight times as large. The sides of the input must be multiples of 32. The paper pads
     the image by 100 pixels and crops the scores; here every convolution keeps the size, so nothing is to be cropped.
-    The widths are the paper's. `normalise` adds batch norm, without which VGG-16 hardly learns from a fresh start.
+    The widths are the paper's. `normalise` adds a norm, "batch" or "instance", without which VGG-16 hardly learns from
+    a fresh start.
 
     >>> net = FCN8s(inputs=1, outputs=2, widths=(2, 2, 3, 3, 4), hidden=5)
     >>> net(torch.zeros(1, 1, 32, 64)).shape
@@ -32,10 +36,17 @@ class FCN8s(nn.Module):
         hidden: int = 4096,
         kernel: int = 7,
         normalise: bool = False,
+        norm: str = "batch",
     ) -> None:
         super().__init__()
         self.body = FCNBody(
-            inputs=inputs, outputs=outputs, widths=widths, hidden=hidden, kernel=kernel, normalise=normalise
+            inputs=inputs,
+            outputs=outputs,
+            widths=widths,
+            hidden=hidden,
+            kernel=kernel,
+            normalise=normalise,
+            norm=norm,
         )
         self.up8 = _enlarging(outputs, 8)
 
@@ -51,20 +62,27 @@ class FCNBody(nn.Module):
     """
 
     def __init__(
-        self, *, inputs: int, outputs: int, widths: Sequence[int], hidden: int, kernel: int = 7, normalise: bool = False
+        self,
+        *,
+        inputs: int,
+        outputs: int,
+        widths: Sequence[int],
+        hidden: int,
+        kernel: int = 7,
+        normalise: bool = False,
+        norm: str = "batch",
     ) -> None:
         super().__init__()
+        layer = partial(_layer, norm=norm if normalise else "")
         self.blocks = nn.ModuleList()
         before = inputs
         for width, count in zip(widths, BLOCKS, strict=True):
             layers: list[nn.Module] = []
             for _ in range(count):
-                layers += _layer(before, width, 3, normalise)
+                layers += layer(before, width, 3)
                 before = width
             self.blocks.append(nn.Sequential(*layers, nn.MaxPool2d(2)))
-        self.hidden = nn.Sequential(
-            *_layer(before, hidden, kernel, normalise), *_dropped(), *_layer(hidden, hidden, 1, normalise), *_dropped()
-        )
+        self.hidden = nn.Sequential(*layer(before, hidden, kernel), *_dropped(), *layer(hidden, hidden, 1), *_dropped())
         self.score = nn.Conv2d(hidden, outputs, 1)
         self.score_pool4 = nn.Conv2d(widths[3], outputs, 1)
         self.score_pool3 = nn.Conv2d(widths[2], outputs, 1)
@@ -80,11 +98,11 @@ class FCNBody(nn.Module):
         return self.up_pool4(score) + self.score_pool3(pools[2])  # type: ignore[no-any-return]
 
 
-def _layer(inputs: int, outputs: int, kernel: int, normalise: bool) -> list[nn.Module]:
+def _layer(inputs: int, outputs: int, kernel: int, norm: str) -> list[nn.Module]:
     convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
     nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
-    norm: list[nn.Module] = [nn.BatchNorm2d(outputs)] if normalise else []
-    return [convolution, *norm, nn.ReLU(inplace=True)]
+    norms: list[nn.Module] = [IN_PLANES[norm](outputs, affine=True)] if norm else []
+    return [convolution, *norms, nn.ReLU(inplace=True)]
 
 
 def _dropped() -> list[nn.Module]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool3d
 
-NORMS = {"batch": nn.BatchNorm3d, "instance": nn.InstanceNorm3d}
+from segmend.nets.norms import IN_VOLUMES
 
 
 class UNet3D(nn.Module):
@@ -64,6 +64,6 @@ def _double(inputs: int, middle: int, outputs: int, norm: str) -> nn.Sequential:
 def _conv(inputs: int, outputs: int, norm: str) -> tuple[nn.Module, ...]:
     return (
         nn.Conv3d(inputs, outputs, 3, padding=1),
-        NORMS[norm](outputs, affine=True),
+        IN_VOLUMES[norm](outputs, affine=True),
         nn.ReLU(inplace=True),
     )

@@ -109,6 +109,7 @@ def test_a_picture_is_no_volume():
         ({"dimensions": 4}, "has 2 or 3 dimensions; got 4"),
         ({"network": "pcnet"}, "networks in 2D are pnet, fcn, unet; got 'pcnet'"),
         ({"descent": "down"}, "descent needs to be adamw or sgd; got 'down'"),
+        ({"compared_norm": "layer"}, "norm needs to be batch or instance; got 'layer'"),
         ({"smallest": 90}, "longest side needs 8 to 80 cells; got 90 to 80"),
     ],
 )
@@ -183,6 +184,16 @@ def test_soft_dice_is_added_as_the_settings_say():
     assert how.PAPER.overlap == 0
 
 
+@pytest.mark.parametrize(("dimensions", "network"), [(2, "fcn"), (2, "unet"), (3, "deepmedic"), (3, "highres3dnet")])
+def test_comparisons_norm_each_crop_alone_for_crops_go_through_one_by_one(dimensions, network):
+    settings = replace(how.small({"dimensions": dimensions, "network": network}), network=network, width=4)
+
+    kinds = {type(layer).__name__ for layer in how.build(settings).modules()}
+
+    assert f"InstanceNorm{dimensions}d" in kinds and f"BatchNorm{dimensions}d" not in kinds
+    assert how.PAPER.compared_norm == "instance" and how.small({}) == how.Settings()
+
+
 def test_a_small_run_warms_up_and_cools_down():
     settings = replace(SMALL, steps=100)
 
@@ -197,5 +208,6 @@ def test_the_paper_s_settings_are_the_paper_s():
     sgd = how.optimiser(how.build(replace(how.PAPER, width=2)), how.PAPER)
 
     assert (how.PAPER.steps, how.PAPER.batch, how.PAPER.rate) == (80_000, 1, 1e-3)
+    assert [how.share(step, how.PAPER) for step in (0, 4999, 5000, 10000)] == [1.0, 1.0, 0.5, 0.25]
     assert isinstance(sgd, torch.optim.SGD)
     assert (sgd.defaults["momentum"], sgd.defaults["weight_decay"]) == (0.9, 5e-4)

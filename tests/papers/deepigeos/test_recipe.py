@@ -9,6 +9,7 @@ import torch
 from segmend.core.image import Image
 from segmend.core.prompts import Click
 from segmend.core.segmenter import answer
+from segmend.errors import SettingsError
 from segmend.learning.loop import run
 from segmend.learning.subjects import Subject
 from segmend.papers.deepigeos import recipe as how
@@ -94,6 +95,16 @@ def test_both_networks_learn():
     for one in (net.first, net.refine):
         assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in one.parameters())
         assert any(p.grad.abs().sum() > 0 for p in one.parameters())
+
+
+def test_the_papers_networks_learn_by_sgd_with_a_rate_that_halves():
+    sgd = how.optimiser(how.build(SMALL), how.PAPER)
+
+    assert isinstance(sgd, torch.optim.SGD) and sgd.defaults["momentum"] == 0.9
+    assert [how.share(step, how.PAPER) for step in (0, 4999, 5000, 10000)] == [1.0, 1.0, 0.5, 0.25]
+    assert isinstance(how.optimiser(how.build(SMALL), SMALL), torch.optim.AdamW)
+    with pytest.raises(SettingsError, match="descent needs to be adamw or sgd; got 'down'"):
+        replace(SMALL, descent="down")
 
 
 def test_overlap_adds_the_soft_dice_of_both_networks():

@@ -95,6 +95,17 @@ def test_a_tool_is_measured_before_and_after_or_not_at_all(done):
         assert all(at == {0, 1} for at in ats.values())
 
 
+def test_the_series_of_the_adjustment_tool_is_measured_on_every_case(done):
+    volumes = {}
+    for score in done.scores:
+        if score.arm in editing.ADJUSTED.values():
+            volumes.setdefault((score.set, score.case), []).append(score.more["volume"])
+
+    assert len(volumes) == 3
+    assert all(len(row) == len(editing.SERIES) and row == sorted(row) for row in volumes.values())
+    assert any(row[0] < row[-1] for row in volumes.values())
+
+
 def test_pictures_show_every_set(plan, done):
     sheets = editing.pictures(plan)
 

@@ -148,6 +148,16 @@ def test_the_widths_of_the_papers_come_out_of_their_settings():
     assert how.arguments(replace(paper, body="highres3dnet"), 4)["last"] == 80
 
 
+def test_the_papers_networks_learn_as_their_bodys_paper_says():
+    paper = how.PAPER
+    with_entropy, alone = how.build(replace(TINY, entropy=1.0)), how.build(replace(TINY, entropy=0.0))
+    samples = [how.Sampler([subject(0)], TINY)[0]]
+
+    assert (paper.batch, paper.rate, paper.decay, paper.falls, paper.entropy) == (2, 5e-4, 1e-5, 0.985, 0.0)
+    assert (paper.first, paper.steps - paper.first) == (300 * 100, 300 * 100)
+    assert how.loss(with_entropy, samples, 0) - how.loss(alone, samples, 0) > 0.2  # .69 where all is even
+
+
 # Whole runs.
 
 

@@ -207,6 +207,7 @@ def test_the_trained_method_answers_clicks(tmp_path):
 def test_the_papers_settings_are_the_papers():
     assert how.PAPER.widths == (64, 128, 256, 512, 1024) and not how.PAPER.norm
     assert (how.PAPER.batch, how.PAPER.cells, how.PAPER.alpha, how.PAPER.varied) == (8, 512, 1 / 800, False)
+    assert how.PAPER_LOOP["epochs"] == 100
 
 
 def test_nothing_to_learn_from_is_named():

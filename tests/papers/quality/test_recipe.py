@@ -185,6 +185,17 @@ def test_it_stops_where_the_row_no_longer_rises(values, stop):
     assert how.count_rises(np.array(values)) == stop
 
 
+def test_a_base_alone_is_validated_by_its_own_masks_whatever_an_untrained_refiner_predicts():
+    def scored(seed, first):
+        settings = replace(SMALL, seed=seed, first=first)
+        return how.validate(how.build(settings), [how.Sampler([bright_disc()], settings)[0]])
+
+    misled = next(seed for seed in range(20) if (found := scored(seed, 0.5))["dice"] != found["dice_0"])
+
+    alone = scored(misled, 1.0)
+    assert alone["dice"] == alone["dice_0"]
+
+
 def test_samples_are_the_same_by_number_and_the_base_sees_no_drawn_scenes():
     settings = replace(SMALL, synthetic=1.0, varied=True, own=2, steps=20, first=0.5)
     sampler = how.Sampler([bright_disc()], settings)
@@ -257,6 +268,7 @@ def test_the_trained_method_answers_in_the_annotator(tmp_path):
 def test_the_papers_settings_are_the_papers():
     assert how.PAPER.widths == (32, 64, 128, 256) and how.PAPER.cells == 128
     assert how.PAPER.rate == 1e-4 and not how.PAPER.norm
+    assert how.PAPER.first * how.PAPER_LOOP["epochs"] == 500  # for each of the two networks
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,9 @@ def test_the_exported_networks_answer_as_the_trained_ones(backbone, tmp_path):
 def test_the_papers_settings_add_nothing_to_the_paper():
     assert how.PAPER.widths == (64, 128, 256, 512, 1024)
     assert (how.PAPER.features, how.PAPER.partial, how.PAPER.carried) == (0, 0.0, 0.0)
+    fcn = how.paper({"backbone": "fcn"})
+    assert (fcn.backbone, fcn.widths, fcn.hidden, fcn.kernel) == ("fcn", (64, 128, 256, 512, 512), 4096, 7)
+    assert how.paper({}) == how.PAPER
 
 
 def test_every_initial_segmentation_is_held_to_the_truth_at_its_size():

@@ -94,7 +94,7 @@ RING = "myocardium ^"  # lies round a class that was learned, in the same images
 COMPACT = tuple(name for name in NEW[2] if name != RING)
 STEPS = {"pnet": 1200, "fcn": 1000, "unet": 1000, "pcnet": 1600, "deepmedic": 800, "highres3dnet": 800}
 EXAM = 16  # samples that every training is validated on
-LIMIT = {2: 20, 3: 6}  # cases of each set, unless the plan says otherwise
+LIMIT = {2: 20, 3: 10}  # cases of each set, unless the plan says otherwise
 HELD_OUT = 6  # every so-manieth case of the training split is kept to validate on
 SEARCHED = 12  # of those, cases by which the settings of CRF and BIFSeg are chosen
 INTERACTIONS = 4
@@ -189,6 +189,7 @@ def split_cases(
         seed=seed,
         sets=tuple(dict.fromkeys(part.set for part in seen)),
         network=network,
+        compared_norm="instance",
         synthetic=0.0,
     )
     found = recipe.subjects(plan.data, "train", settings)

@@ -8,7 +8,6 @@ the papers' comparisons in their place, which learn from the same crops.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +22,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from segmend.core.image import Box, Image, Index, MaskArray, Real, bounds, scale_affine, whole
 from segmend.core.masks import dice
 from segmend.errors import SettingsError
+from segmend.learning.descent import check as check_descent
+from segmend.learning.descent import optimiser as optimiser
+from segmend.learning.descent import share as share
 from segmend.learning.drawn.synthetic import scene
 from segmend.learning.losses import soft_dice
 from segmend.learning.slices import CasePool, cut_axis, label_values
@@ -31,6 +33,7 @@ from segmend.learning.subjects import subjects as found_subjects
 from segmend.nets.deepmedic import DeepMedic
 from segmend.nets.fcn import FCN8s
 from segmend.nets.highres3dnet import HighRes3DNet
+from segmend.nets.norms import IN_PLANES
 from segmend.nets.pcnet import PCNet
 from segmend.nets.pnet import PNet
 from segmend.nets.unet import UNet
@@ -67,6 +70,7 @@ class Settings:
     hidden: int = 32  # channels of block 6
     dropout: float = 0.0
     norm: bool = False  # normalise each of PC-Net's layers within its crop
+    compared_norm: str = "batch"  # of the comparisons: batch, or instance, for crops go through one by one
     margin: int = 10  # voxels that each side of the box is moved out at most
     smallest: int = LONGEST  # cells of a volume's longest side at least; smaller learns quicker
     largest: int = LONGEST  # and at most
@@ -85,8 +89,9 @@ class Settings:
             raise SettingsError(
                 f"A volume's longest side needs 8 to {LONGEST} cells; got {self.smallest} to {self.largest}."
             )
-        if self.descent not in ("adamw", "sgd"):
-            raise SettingsError(f"The descent needs to be adamw or sgd; got {self.descent!r}.")
+        if self.compared_norm not in IN_PLANES:
+            raise SettingsError(f"A comparison's norm needs to be batch or instance; got {self.compared_norm!r}.")
+        check_descent(self.descent)
 
     @property
     def chosen(self) -> str:
@@ -95,7 +100,7 @@ class Settings:
 
 PAPER = replace(
     Settings(), steps=80_000, batch=1, rate=1e-3, decay=5e-4, average=0.0, width=64, kept=16, hidden=128,
-    varied=False, synthetic=0.0, overlap=0.0, descent="sgd",
+    varied=False, synthetic=0.0, overlap=0.0, descent="sgd", compared_norm="instance",
 )  # fmt: skip
 SMALL_3D = replace(
     Settings(),
@@ -112,12 +117,14 @@ SMALL_3D = replace(
 )
 
 
-PAPER_LOOP = {"clip": 0.0}  # the rate halves every 5000 steps (`share`)
+PAPER_LOOP = {"clip": 0.0}  # the rate halves every 5000 steps
 
 
 def small(options: Mapping[str, Any]) -> Settings:
-    """Return what the small examples learned with, in a plane or in volumes."""
-    return SMALL_3D if options.get("dimensions") == 3 else Settings()
+    """Return what the small examples learned with, in a plane or in volumes; comparisons norm each crop alone."""
+    usual = SMALL_3D if options.get("dimensions") == 3 else Settings()
+    compared = options.get("network") in (*COMPARED[2], *COMPARED[3])
+    return replace(usual, compared_norm="instance") if compared else usual
 
 
 def subjects(data: Path, split: str, settings: Settings) -> list[Subject]:
@@ -288,17 +295,19 @@ def architecture(settings: Settings) -> tuple[type[nn.Module], dict[str, Any]]:
             widths = [width * share for share in (1, 2, 4, 8, 8)]
             kernel = 7 if width == 64 else 3
             made = {"widths": widths, "hidden": 64 * width, "kernel": kernel, "normalise": True}
-            return FCN8s, {"inputs": 1, "outputs": 2, **made}
+            return FCN8s, {"inputs": 1, "outputs": 2, **made, "norm": s.compared_norm}
         case "unet":
-            return UNet, {"inputs": 1, "outputs": 1, "widths": [width * share for share in (1, 2, 4, 8, 16)]}
+            widths = [width * share for share in (1, 2, 4, 8, 16)]
+            return UNet, {"inputs": 1, "outputs": 1, "widths": widths, "norm": s.compared_norm}
         case "deepmedic":
             share = width / 64
             widths = [max(2, round(each * share)) for each in (30, 30, 40, 40, 40, 40, 50, 50)]
             joined = [max(4, round(150 * share))] * 2
-            return DeepMedic, {"inputs": 1, "outputs": 2, "widths": widths, "joined": joined}
+            return DeepMedic, {"inputs": 1, "outputs": 2, "widths": widths, "joined": joined, "norm": s.compared_norm}
         case _:
             widths = [max(2, round(each * width / 64)) for each in (16, 32, 64)]
-            return HighRes3DNet, {"inputs": 1, "outputs": 2, "widths": widths, "last": max(4, round(80 * width / 64))}
+            last = max(4, round(80 * width / 64))
+            return HighRes3DNet, {"inputs": 1, "outputs": 2, "widths": widths, "last": last, "norm": s.compared_norm}
 
 
 def logits_of(network: nn.Module, x: Tensor) -> Tensor:  # [b 1 ...] -> [b ...]
@@ -354,27 +363,6 @@ def validate(network: nn.Module, samples: Sequence[Sample]) -> dict[str, float]:
         truth = sample.truth[:z, :y, :x]
         found.append(dice(mask, truth, empty=0.0))
     return {"dice": float(np.mean(found))}
-
-
-def optimiser(network: nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    """Return the optimiser that the settings name."""
-    if settings.descent == "sgd":
-        return torch.optim.SGD(network.parameters(), settings.rate, momentum=0.9, weight_decay=settings.decay)
-    return torch.optim.AdamW(network.parameters(), settings.rate, weight_decay=settings.decay)
-
-
-def share(step: int, settings: Settings) -> float:
-    """Return the share of the rate at a step: halved every 5000 steps, or a short rise and a cosine.
-
-    >>> [share(step, PAPER) for step in (0, 4999, 5000, 10000)]
-    [1.0, 1.0, 0.5, 0.25]
-    """
-    if settings.descent == "sgd":
-        return float(0.5 ** (step // 5000))
-    rise = min(200, settings.steps // 10 + 1)
-    if step < rise:
-        return (step + 1) / rise
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(settings.steps - rise, 1)))
 
 
 def head_of(network: nn.Module) -> Head:

@@ -20,6 +20,9 @@ from torch.nn.functional import cross_entropy
 from segmend.core.image import Real
 from segmend.core.masks import dice
 from segmend.core.prompts import Click
+from segmend.learning.descent import check as check_descent
+from segmend.learning.descent import optimiser as optimiser
+from segmend.learning.descent import share as share
 from segmend.learning.losses import soft_dice
 from segmend.learning.perturb import perturb_mask
 from segmend.learning.slices import Crop, SliceSampler, augment_crop, drawn_crop, random_crop
@@ -57,13 +60,17 @@ class Settings:
     silent: float = 0.15  # the share of its samples without clicks
     synthetic: float = 0.3  # of drawn scenes
     overlap: float = 1.0  # of soft Dice beside the cross entropy: small objects in whole planes are not given up
+    descent: str = "adamw"  # or sgd, with momentum 0.9 and a rate that halves every 5000 steps
+
+    def __post_init__(self) -> None:
+        check_descent(self.descent)
 
 
 PAPER = replace(Settings(), steps=80_000, batch=1, rate=1e-3, decay=5e-4, average=0.0, width=64, hidden=128,
-                dropout=0.5, whole=1.0, bent=0.0, silent=0.0, synthetic=0.0, overlap=0.0)  # fmt: skip
+                dropout=0.5, whole=1.0, bent=0.0, silent=0.0, synthetic=0.0, overlap=0.0, descent="sgd")  # fmt: skip
 
 
-PAPER_LOOP = {"clip": 0.0, "schedule": "constant"}
+PAPER_LOOP = {"clip": 0.0}  # the rate halves every 5000 steps
 
 
 def subjects(data: Path, split: str, settings: Settings) -> list[Subject]:

@@ -6,13 +6,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from segmend.core.image import Image, MaskArray, whole
 from segmend.core.masks import dice
-from segmend.core.prompts import Prompt
+from segmend.core.prompts import Adjust, Prompt
 from segmend.core.segmenter import Segmenter, Workspace, answer
 from segmend.datasets.folder import sets
 from segmend.learning.loop import run as train
@@ -59,10 +60,12 @@ CONTENT = 0.93  # the Dice that needs no edit
 FIRST, EDITED, SIMULATED = "F, automatic", "G, edited", "G, simulated edits"
 SELECTION, BRUSH, ADJUSTMENT = "selection tool", "brush tool", "adjustment tool"
 RIGHT, HEALTHY, ERASED = "right: an error marked", "wrong: healthy tissue marked", "wrong: object erased"
+SERIES = (-0.5, -0.25, 0.25, 0.5)  # of the adjustment tool, as in the paper's figure 5
 SMALL = 0.5  # of what a right edit changes: what a wrong one may
 DEEPIGEOS = "DeepIGeoS"
 FIRST_UNET, SELECTION_UNET = "3D U-Net: F", "3D U-Net: selection tool"
-ISENSEE = (FIRST, EDITED, SIMULATED, SELECTION, BRUSH, ADJUSTMENT, RIGHT, HEALTHY, ERASED)
+ADJUSTED = {k: f"adjusted by {k:g}" for k in SERIES}  # above 0 to larger masks
+ISENSEE = (FIRST, EDITED, SIMULATED, SELECTION, BRUSH, ADJUSTMENT, RIGHT, HEALTHY, ERASED, *ADJUSTED.values())
 UNET = (FIRST_UNET, SELECTION_UNET)
 
 
@@ -243,6 +246,10 @@ def score_arms(subject: Subject, method: Segmenter, first: MaskArray, seed: int)
     yield from list(several(case, workspace, SIMULATED, Edits(seed), 1))[-1:]
     for arm, user in _tools(seed).items():
         yield from tool(case, workspace, arm, user)
+    nothing = np.zeros_like(case.truth)
+    for k, arm in ADJUSTED.items():
+        mask = answer(workspace, (Adjust(k, of="truth"),), nothing).over(nothing)
+        yield case.score(arm, mask, 1, volume=np.count_nonzero(mask) / np.count_nonzero(case.truth))
     for number, (mark, right) in enumerate((("click", SELECTION), ("stroke", BRUSH))):
         renamed = _Case(replace(subject, name=f"{subject.name}/{mark}"), seed)
         yield from tool(renamed, workspace, RIGHT, _tools(seed)[right])
@@ -319,6 +326,7 @@ paper's width and a level less.
   round the object, brushes over others, and is content at a Dice of .93 or when nothing is worth an edit, after at
   most six. `at` counts its edits.
 - Each tool alone is measured where the paper's simulation has a use for it, before (0) and after it (1).
+- The adjustment tool is also set to -.5, -.25, .25 and .5 in turn, on G's first mask.
 - A wrong edit is a click or a stroke, as the foreground in healthy tissue or as background deep inside the object. It
   is judged beside a right one of the same kind on the same mask: by the voxels that each changes, as a share of the
   object's. The paper says "very small"; less than half is our bar.
@@ -346,6 +354,10 @@ EXPERIMENT = Experiment(
         Better("The selection tool helps where it is meant to.", Pick(SELECTION, at=1), Pick(SELECTION, at=0)),
         Better("The brush helps where it is meant to.", Pick(BRUSH, at=1), Pick(BRUSH, at=0)),
         Better("The adjustment tool helps where it is meant to.", Pick(ADJUSTMENT, at=1), Pick(ADJUSTMENT, at=0)),
+        *(
+            Less(f"Adjusted by {low:g} a mask is smaller than by {high:g}.", Pick(low_arm), Pick(high_arm), "volume")
+            for (low, low_arm), (high, high_arm) in pairwise(ADJUSTED.items())
+        ),
         Less(
             "Healthy tissue marked by mistake changes less than half of what a right edit does.",
             Pick(HEALTHY, at=1),

@@ -18,13 +18,14 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from segmend.core.image import Image, Index, MaskArray, Real
 from segmend.core.masks import dice
 from segmend.core.prompts import Adjust, Click, Prompt, Stroke
 from segmend.errors import SettingsError
 from segmend.learning import cache
-from segmend.learning.losses import overlap_and_entropy
+from segmend.learning.losses import soft_dice
 from segmend.learning.precision import autocast
 from segmend.learning.sheets import Example, sheet
 from segmend.learning.subjects import Subject
@@ -65,14 +66,19 @@ class Settings:
     keep: float = 0.5  # the probability of each tool to be used in a sample where it would be
     warm: bool = True  # G starts as F, blind to edits
     varied: bool = True  # volumes turned, stretched, mirrored, with other intensities
+    entropy: float = 1.0  # of cross entropy beside the soft Dice
+    falls: float = 0.0  # what is left of the rate after each hundred steps; 0 for a cosine
 
 
 PAPER = replace(
     Settings(),
     steps=60000,
     first=30000,
-    batch=1,
+    batch=2,
     rate=5e-4,
+    decay=1e-5,
+    falls=0.985,
+    entropy=0.0,
     average=0.0,
     width=16,
     levels=5,
@@ -84,7 +90,8 @@ PAPER = replace(
 )
 
 
-PAPER_LOOP = {"clip": 0.0}  # the paper does not say how it trains: the rate is that of the body's paper, as a cosine
+# The paper does not say how it trains: 300 epochs of 100 batches, for each network, are those of its body's paper.
+PAPER_LOOP = {"clip": 0.0}
 
 
 def subjects(data: Path, split: str, settings: Settings) -> list[Subject]:
@@ -188,13 +195,16 @@ def _augment_geometry(rng: np.random.Generator, image: Real, truth: MaskArray) -
 class FirstAndEdited(nn.Module):
     """F, which learns up to step `switch`, and G, which learns from there on; `warm` makes G start as F."""
 
-    def __init__(self, first: nn.Module, edited: Edited, *, switch: int, warm: bool, both: bool) -> None:
+    def __init__(
+        self, first: nn.Module, edited: Edited, *, switch: int, warm: bool, both: bool, entropy: float
+    ) -> None:
         super().__init__()
         self.first = first
         self.edited = edited
         self.switch = switch
         self.warm = warm
         self.both = both  # whether G is trained at all
+        self.entropy = entropy  # of cross entropy in the loss
 
     def warm_up(self) -> None:
         """Make G what F is, with no weight on the edits."""
@@ -216,17 +226,23 @@ def build(settings: Settings) -> FirstAndEdited:
     first = BODIES[settings.body](**arguments(settings, settings.channels))
     edited = Edited(body=settings.body, arguments=arguments(settings, settings.channels + EDITS))
     both = settings.steps > settings.first
-    return FirstAndEdited(first, edited, switch=settings.first, warm=settings.warm, both=both)
+    return FirstAndEdited(first, edited, switch=settings.first, warm=settings.warm, both=both, entropy=settings.entropy)
 
 
 def share(step: int, settings: Settings) -> float:
     """Return the share of the learning rate: for F and again for G a short rise, then a cosine to a hundredth.
 
+    Or, as the settings say, it falls every hundred steps.
+
     >>> [round(share(step, Settings(steps=40, first=20)), 2) for step in (0, 2, 19, 20, 22, 39)]
     [0.33, 1.0, 0.02, 0.33, 1.0, 0.02]
+    >>> [round(share(step, PAPER), 3) for step in (0, 99, 100, 29_999, 30_000)]
+    [1.0, 1.0, 0.985, 0.011, 1.0]
     """
     begun, ends = (0, settings.first) if step < settings.first else (settings.first, settings.steps)
     at, steps = step - begun, ends - begun
+    if settings.falls:
+        return float(settings.falls ** (at // 100))
     rise = min(100, steps // 10 + 1)
     if at < rise:
         return (at + 1) / rise
@@ -309,20 +325,21 @@ def loss(network: FirstAndEdited, samples: Sequence[Sample], step: int = 0) -> T
     """Return F's loss before the switch, and G's, with the edits that F's masks call for, from there on."""
     images = [sample.image for sample in samples]
     if step < network.switch:
-        return _overlap(network.first, images, samples)
+        return _missed(network.first, images, samples, network.entropy)
     if step == network.switch and network.warm:
         network.warm_up()
     masks = masks_of(network.first, images)
     seen = [with_edits(sample, edits_of(sample, mask)) for sample, mask in zip(samples, masks, strict=True)]
-    return _overlap(network.edited, seen, samples)
+    return _missed(network.edited, seen, samples, network.entropy)
 
 
-def _overlap(network: nn.Module, inputs: Sequence[Real], samples: Sequence[Sample]) -> Tensor:
+def _missed(network: nn.Module, inputs: Sequence[Real], samples: Sequence[Sample], entropy: float) -> Tensor:
     truth = torch.from_numpy(np.stack([sample.truth for sample in samples])[:, None].astype(np.float32))
     network.train()
     with autocast():
         logits = network(torch.from_numpy(np.stack(inputs)))
-    return overlap_and_entropy(logits.float(), truth)
+    missed = soft_dice(logits.float(), truth)
+    return missed + entropy * binary_cross_entropy_with_logits(logits.float(), truth) if entropy else missed
 
 
 def _answers(network: FirstAndEdited, sample: Sample) -> dict[str, MaskArray]:

@@ -25,7 +25,15 @@ from segmend.core.prompts import Click
 from segmend.errors import SettingsError
 from segmend.learning.precision import autocast
 from segmend.learning.sheets import Example, sheet
-from segmend.learning.slices import Crop, SliceSampler, augment_crop, drawn_crop, random_crop
+from segmend.learning.slices import (
+    Crop,
+    SliceSampler,
+    augment_crop,
+    drawn_crop,
+    label_values,
+    random_crop,
+    slices_with,
+)
 from segmend.learning.subjects import Subject
 from segmend.learning.subjects import subjects as found_subjects
 from segmend.nets.iunet import IUNet
@@ -87,12 +95,23 @@ PAPER = replace(
 )  # fmt: skip
 
 
-PAPER_LOOP = {"clip": 0.0, "schedule": "constant"}  # the paper names no decay of the rate and no clipping
+# 100 epochs; the paper names no decay of the rate and no clipping.
+PAPER_LOOP = {"epochs": 100, "clip": 0.0, "schedule": "constant"}
 
 
 def subjects(data: Path, split: str, settings: Settings) -> list[Subject]:
     """Return the cases of a split that hold an object, of the sets that the settings name."""
     return found_subjects(data, split, names=settings.sets)
+
+
+def samples_in(training: Sequence[Subject], settings: Settings) -> int:
+    """Return how many slices of objects a pass over the cases is."""
+    return sum(
+        len(slices_with(subject, [value]))
+        for subject in training
+        for value in label_values(subject)
+        if not settings.labels or value in settings.labels
+    )
 
 
 @dataclass(frozen=True, eq=False)

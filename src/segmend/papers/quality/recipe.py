@@ -27,7 +27,15 @@ from segmend.learning.loop import CHECKPOINT
 from segmend.learning.losses import soft_dice
 from segmend.learning.precision import autocast
 from segmend.learning.sheets import Example, sheet
-from segmend.learning.slices import Crop, SliceSampler, augment_crop, drawn_crop, random_crop
+from segmend.learning.slices import (
+    Crop,
+    SliceSampler,
+    augment_crop,
+    drawn_crop,
+    label_values,
+    random_crop,
+    slices_with,
+)
 from segmend.learning.subjects import Subject
 from segmend.learning.subjects import subjects as found_subjects
 from segmend.nets.quality import Base, Refiner
@@ -77,7 +85,7 @@ class Settings:
 
 PAPER = replace(
     Settings(), widths=(32, 64, 128, 256), dense=64, norm=False, rate=1e-4, decay=2e-3, average=0.0, own=0,
-    varied=False, synthetic=0.0,
+    varied=False, synthetic=0.0, first=0.5,
 )  # fmt: skip
 
 
@@ -93,6 +101,11 @@ def patience_from(settings: Settings) -> int:
 def subjects(data: Path, split: str, settings: Settings) -> list[Subject]:
     """Return the cases of a split that hold an object, of the sets that the settings name."""
     return found_subjects(data, split, names=settings.sets)
+
+
+def samples_in(training: Sequence[Subject], settings: Settings) -> int:
+    """Return how many pictures a pass over the cases is: of a volume, its slices with an object."""
+    return sum(len(slices_with(subject, label_values(subject))) for subject in training)
 
 
 @dataclass(frozen=True, eq=False)
@@ -359,10 +372,11 @@ def _image_and_mask(images: Tensor, masks: Masks) -> Tensor:
 def validate(network: BaseAndRefiner, samples: Sequence[Sample]) -> dict[str, float]:
     """Return the mean Dice where the predicted quality says stop, that of the base and after one to four looks.
 
-    And how far the predicted quality is off.
+    And how far the predicted quality is off. A run of the base alone stops at the base's masks.
     """
     found = chain(network, samples, 4)
-    stops = [count_rises(found.predicted[:, i]) for i in range(len(samples))]
+    alone = network.settings.first == 1
+    stops = [0 if alone else count_rises(found.predicted[:, i]) for i in range(len(samples))]
     scores = {"dice": float(np.mean([found.dice[stop, i] for i, stop in enumerate(stops)]))}
     scores |= {f"dice_{k}": float(found.dice[k].mean()) for k in range(5)}
     return scores | {"quality_error": float(np.abs(found.predicted - found.dice)[:3].mean())}

@@ -53,7 +53,7 @@ OBJECTS: Mapping[str, tuple[int, ...]] = {HEART: (LEFT_VENTRICLE,)}  # of other 
 STEPS = 700  # of every arm's training, times the effort
 EXAM = 16  # samples that every training is validated on
 FCN_WIDTHS = (16, 24, 48, 64, 64)  # channels of the FCN's levels
-LIMIT = 6  # cases of each set, unless the plan says otherwise
+LIMIT = 12  # cases of each set, unless the plan says otherwise
 HELD_OUT = 6  # every so-manieth patient of the training split is kept to validate on
 
 UNET, FCN, CASCADED = "RefineNet (U-Net)", "RefineNet (FCN)", "RefineNet (cascaded U-Net)"

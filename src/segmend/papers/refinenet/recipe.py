@@ -8,7 +8,7 @@ those that the neighbouring slice would give them, as they will when a mask goes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,14 @@ PAPER = replace(
     carried=0.0,
     empty=0.0,
 )
+
+
+FCN_PAPER = replace(PAPER, backbone="fcn", widths=(64, 128, 256, 512, 512), hidden=4096, kernel=7)  # VGG-16's sizes
+
+
+def paper(options: Mapping[str, Any]) -> Settings:
+    """Return the paper's settings, with the sizes of the FCN where it is the backbone."""
+    return FCN_PAPER if options.get("backbone") == "fcn" else PAPER
 
 
 PAPER_LOOP = {"clip": 0.0, "schedule": "constant"}  # the paper names no decay of the rate and no clipping
