@@ -26,9 +26,10 @@ from pydicom import dcmread
 from segmend.io import images
 from segmend.runtime.budget import resident_bytes
 from segmend.server.protocols import brush
+from tests.fuzz.beside import Beside
 from tests.fuzz.damage import damaged
 from tests.fuzz.readers import Findings
-from tests.fuzz.viewers import GROWTH, ODD, SHAPE, number, spoilt
+from tests.fuzz.viewers import GROWTH, LOOK, ODD, SHAPE, number, spoilt
 from tests.server.dicom import slices
 from tests.server.running import http, rooms
 
@@ -277,10 +278,12 @@ def fuzz(server: Any, dialect: str, requests: int, seed: int) -> Findings:
     """Return the findings of so many requests of a dialect; the same seed makes the same ones."""
     random, found = Random(f"{dialect} {seed}"), Findings()
     store = server.config.app.state.shared.store
-    with http(server) as client:
+    with http(server) as client, Beside(server) as beside:
         place: dict[str, str] = {}
         before = resident_bytes()
         for step in range(requests):
+            if step % LOOK == LOOK - 1:
+                found.faults += [f"{dialect} {seed} before {step}: {what}" for what in beside.disturbed()]
             if step % 200 == 0:  # another case, and no log that grows for ever
                 if place:
                     client.get(f"/v2/end_session/{place['itksnap']}")
@@ -299,6 +302,7 @@ def fuzz(server: Any, dialect: str, requests: int, seed: int) -> Findings:
             found.outcomes[f"{path.partition('?')[0].split('/')[1]} {reply.status_code}"] += 1
             if reply.status_code not in STATUSES:
                 found.faults.append(f"{dialect} {seed} {step} {path[:100]}: {reply.status_code} {reply.text[:200]}")
+        found.faults += [f"{dialect} {seed} at the end: {what}" for what in beside.disturbed()]
         found.largest = resident_bytes() - before
         if found.largest > GROWTH:
             found.faults.append(f"{dialect} {seed}: the server grew by {found.largest >> 20} MB")

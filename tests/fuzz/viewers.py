@@ -1,7 +1,7 @@
 """Requests of viewers of others, made up: right ones, nearly right ones and noise, in nnInteractive's dialect.
 
-Whatever comes, the server answers with a status that the dialect knows, never with 500, it does not grow, and the log
-of the session stays one that can be opened.
+Whatever comes, the server answers with a status that the dialect knows, never with 500, it does not grow, the log of
+the session stays one that can be opened, and who works beside is not disturbed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from segmend.errors import LimitError
 from segmend.runtime.budget import resident_bytes
 from segmend.server.protocols import nnia
 from segmend.server.replies import UnreadableError
+from tests.fuzz.beside import Beside
 from tests.fuzz.damage import damaged
 from tests.fuzz.readers import Findings
 from tests.server.running import http, rooms
@@ -29,6 +30,8 @@ KINDS = ("uint8", "int16", "bool", "float32", "float16", "int64")
 STATUSES = {200, 400, 410, 413}
 # Bytes that a server may grow by, whatever comes: what allocators keep.
 GROWTH = 300 << 20
+# Requests after which it is asked how those are who work beside: less than a minute, in which a viewer is not heard of.
+LOOK = 100
 ODD: tuple[Any, ...] = (
     None, True, False, 0, -1, 1.5, 2**63, -(2**70), 1e308, float("nan"), float("inf"), "", "1", "�", "a" * 500, [],
     [[]], {}, [None], {"a": {}}, [1, 2], [1, 2, 3], [[0, 1]], [[0, 1]] * 3, [["a", "b"]] * 3,
@@ -165,10 +168,12 @@ def fuzz_containers(number: int, seed: int) -> Findings:
 def fuzz(server: Any, requests: int, seed: int) -> Findings:
     """Return the findings of so many requests; the same seed makes the same ones."""
     random, found = Random(f"viewers {seed}"), Findings()
-    with http(server) as client:
+    with http(server) as client, Beside(server) as beside:
         lease = connect(client, random)
         before = resident_bytes()
         for step in range(requests):
+            if step % LOOK == LOOK - 1:
+                found.faults += [f"{seed} before {step}: {what}" for what in beside.disturbed()]
             if step % 200 == 199:  # another image, and no log that grows for ever
                 client.post("/release", headers=lease)
                 lease = connect(client, random)
@@ -184,6 +189,7 @@ def fuzz(server: Any, requests: int, seed: int) -> Findings:
         found.largest = resident_bytes() - before
         if found.largest > GROWTH:
             found.faults.append(f"{seed}: the server grew by {found.largest >> 20} MB")
+        found.faults += [f"{seed} at the end: {what}" for what in beside.disturbed()]
         if client.post("/undo", headers=lease).status_code != 200:
             found.faults.append(f"{seed}: the lease was lost")
         client.post("/release", headers=lease)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import re
 import zlib
@@ -11,12 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from pydicom import dcmread
 
-from segmend import io
+from segmend import __version__, io
+from segmend.core.prompts import Click
+from segmend.core.session import Defined, Label, Prompted, Session, Undone
 from segmend.errors import FileError, SettingsError
 from segmend.results.case_result import CaseResult, newest_result
 from segmend.results.kinds import KINDS, kind_of, suffix_of, write_result
 from segmend.results.pdf import Page
+from segmend.results.provenance import origins_of
 from tests.results.cases import GREEN, RED, fill, kidney_map, photograph, volume
 
 
@@ -52,6 +57,33 @@ def test_masks_come_back(kidney, tmp_path, suffix):
     path = written(kidney, suffix, tmp_path)
 
     assert (io.read_mask(path, volume()) == kidney_map()).all()
+
+
+def test_a_segmentation_says_what_made_each_segment(kidney, tmp_path):
+    log = json.loads(written(kidney, ".provenance.json", tmp_path).read_text())
+    for segment, label in zip(dcmread(written(kidney, ".dcm", tmp_path)).SegmentSequence, log["labels"], strict=True):
+        [made] = segment.SegmentationAlgorithmIdentificationSequence
+        assert (made.AlgorithmName, made.AlgorithmVersion) == ("Segmend", __version__)
+        assert made.AlgorithmParameters == f"marks=1,marks-sha256={label['marks_sha256']}"
+        [event] = [one["event"] for one in log["events"] if one["event"].get("label") == label["value"]]
+        line = json.dumps(event, sort_keys=True, separators=(",", ":")) + "\n"
+        assert hashlib.sha256(line.encode()).hexdigest() == label["marks_sha256"]
+
+
+def test_the_origin_of_a_label_is_its_own_marks_that_are_in_effect():
+    def put(session: Session, label: int, method: str, *index: int) -> Session:
+        return session.add(Prompted(Click(index), label, method))
+
+    session = Session((1, 4, 4)).add(Defined(Label(1, "one", RED))).add(Defined(Label(2, "two", GREEN)))
+    first = put(put(session, 1, "mend", 0, 1, 1), 1, "graphcut", 0, 2, 2)
+    with_another = put(first, 2, "mend", 0, 3, 3)
+    taken_back = put(with_another, 1, "geos", 0, 0, 0).add(Undone())
+    origin = origins_of(first)[1]
+
+    assert (origin.methods, origin.marks) == (("mend", "graphcut"), 2)
+    assert origins_of(with_another)[1] == origins_of(taken_back)[1] == origin
+    assert origins_of(first)[2].marks == 0 and origins_of(with_another)[2].methods == ("mend",)
+    assert origins_of(first.add(Undone()))[1] not in (origin, origins_of(put(session, 1, "mend", 0, 1, 2))[1])
 
 
 def test_a_pictures_masks_are_seen_over_it_pixel_by_pixel(mole, tmp_path):

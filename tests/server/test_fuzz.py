@@ -3,7 +3,8 @@
 import pytest
 
 from tests.fuzz import dialects, live, requests
-from tests.server.running import in_thread, settings
+from tests.fuzz.beside import Beside
+from tests.server.running import clicked, http, in_thread, settings
 
 EXAMPLES = 2  # requests of each kind to each route; `make fuzz` makes more
 
@@ -42,3 +43,14 @@ def test_made_up_requests_of_viewers_meet_replies_of_their_dialect(server, diale
 
     assert found.faults == []
     assert sum(number for outcome, number in found.outcomes.items() if outcome.endswith(" 200")) > 20
+
+
+def test_who_is_disturbed_beside_made_up_requests_is_found(server):
+    with Beside(server) as beside, http(server) as client:
+        assert beside.disturbed() == beside.disturbed() == []
+        client.post(f"/api/sessions/{beside.session}/events", json=clicked((1, 3, 6)))
+        found = beside.disturbed()
+        assert found[0] == "the annotator beside has event 6 where 5 comes next"
+        assert found[1:] == 2 * ["the annotator beside has another mask than was marked"]
+        client.post("/release", headers={"X-Lease-Token": beside.viewer.lease})
+        assert beside.disturbed()[-1].startswith("beside: AssertionError")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,6 +32,17 @@ if TYPE_CHECKING:
 VALUE = re.compile(r"Label (\d+)")
 # Of the series that a mask makes, apart from a scanner's own numbers.
 SERIES_NUMBER = 900
+# Characters of a name of DICOM's.
+MOST_CHARACTERS = 64
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What made a label's mask: the methods that answered, and the marks and edits that are in effect."""
+
+    methods: tuple[str, ...]  # by id; none: by hand, by rule or from elsewhere
+    marks: int
+    sha256: str  # of the marks
 
 
 def check_writable(image: Image) -> None:
@@ -46,17 +58,31 @@ def check_writable(image: Image) -> None:
 
 
 def write_segmentation(
-    path: Path, label_map: LabelMap, image: Image, labels: Sequence[Label], reference: Reference
+    path: Path,
+    label_map: LabelMap,
+    image: Image,
+    labels: Sequence[Label],
+    reference: Reference,
+    origins: Mapping[int, Origin],
 ) -> None:
-    """Write a label map as DICOM-SEG; of maps [layer z y x] the segments overlap where labels share voxels."""
+    """Write a label map as DICOM-SEG; of maps [layer z y x] the segments overlap where labels share voxels.
+
+    `origins` says by label what made its mask, as far as that is known.
+    """
     if not labels:
         raise FileError("A DICOM segmentation needs at least one label; this mask has none.")
     check_writable(image)
-    data = _segmentation(label_map, image, labels, reference)
+    data = _segmentation(label_map, image, labels, reference, origins)
     write_atomically(path, data.save_as)
 
 
-def _segmentation(label_map: LabelMap, image: Image, labels: Sequence[Label], reference: Reference) -> Dataset:
+def _segmentation(
+    label_map: LabelMap,
+    image: Image,
+    labels: Sequence[Label],
+    reference: Reference,
+    origins: Mapping[int, Origin],
+) -> Dataset:
     import highdicom as hd
     from pydicom.uid import generate_uid
 
@@ -70,7 +96,7 @@ def _segmentation(label_map: LabelMap, image: Image, labels: Sequence[Label], re
         source_images=[_stand_in(image, reference, orientation, places[0])],
         pixel_array=_numbered(label_map, labels),
         segmentation_type="BINARY",
-        segment_descriptions=[_description(i + 1, label) for i, label in enumerate(labels)],
+        segment_descriptions=[_description(i + 1, label, origins.get(label.value)) for i, label in enumerate(labels)],
         series_instance_uid=generate_uid(),
         series_number=SERIES_NUMBER,
         sop_instance_uid=generate_uid(),
@@ -118,16 +144,21 @@ def _stand_in(image: Image, reference: Reference, orientation: ArrayLike, place:
     return one
 
 
-def _description(number: int, label: Label) -> Any:
+def _description(number: int, label: Label, origin: Origin | None) -> Any:
     import highdicom as hd
     from pydicom.sr.codedict import codes
     from pydicom.uid import generate_uid
 
     known = codes_of_label(label)
-    algorithm = hd.AlgorithmIdentificationSequence("Segmend", codes.DCM.ArtificialIntelligence, version("segmend"))
+    algorithm = hd.AlgorithmIdentificationSequence(
+        " ".join(["Segmend", *(() if origin is None else origin.methods)])[:MOST_CHARACTERS],
+        codes.DCM.ArtificialIntelligence,
+        version("segmend"),
+        parameters=None if origin is None else {"marks": str(origin.marks), "marks-sha256": origin.sha256},
+    )
     description = hd.seg.SegmentDescription(
         segment_number=number,
-        segment_label=(" ".join(label.name.replace("\\", "/").split()) or f"label {label.value}")[:64],
+        segment_label=(" ".join(label.name.replace("\\", "/").split()) or f"label {label.value}")[:MOST_CHARACTERS],
         segmented_property_category=snomed(known.category),
         segmented_property_type=snomed(known.type),
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.SEMIAUTOMATIC,

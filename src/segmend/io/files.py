@@ -16,6 +16,7 @@ from segmend.core.image import Image, LabelMap
 from segmend.core.session import PALETTE, Label
 from segmend.errors import FileError, SettingsError, ShapeError
 from segmend.io import analyze, dicom, dicomseg, folders, metaimage, mgh, nifti, nrrd, pixels, rtstruct
+from segmend.io.dicomseg import Origin
 from segmend.io.folders import explain_errors, open_files
 from segmend.io.intensities import Numbers, whole_labels
 from segmend.io.reference import Reference, find_reference
@@ -272,11 +273,13 @@ def mask_writer(
     source: str | Path | None = None,
     series: str | None = None,
     anonymous: bool = True,
+    origins: Mapping[int, Origin] | None = None,
 ) -> Callable[[LabelMap, Sequence[Label]], None]:
     """Return what writes masks of an image to a file, as `write_mask` does, after all that can be refused is checked.
 
     So whoever computes a mask first learns before that, and not after it, that the format cannot hold it. Of several
-    series in `source` on the image's grid, `series` says which one the image is, by uid or name.
+    series in `source` on the image's grid, `series` says which one the image is, by uid or name. `origins` says by
+    label what made the mask, for a DICOM segmentation.
     """
     target = Path(path)
     suffix = suffix_of(target, [*MASK_FORMATS, *ALIASES])
@@ -290,11 +293,17 @@ def mask_writer(
     if suffix == ".dcm":
         dicomseg.check_writable(image)
     reference = find_reference(image, source, anonymous=anonymous, series=series) if suffix in DICOM_ENDINGS else None
-    return lambda label_map, labels: _write(target, suffix, label_map, image, labels, reference)
+    return lambda label_map, labels: _write(target, suffix, label_map, image, labels, reference, origins or {})
 
 
 def _write(
-    target: Path, suffix: str, label_map: LabelMap, image: Image, labels: Sequence[Label], reference: Reference | None
+    target: Path,
+    suffix: str,
+    label_map: LabelMap,
+    image: Image,
+    labels: Sequence[Label],
+    reference: Reference | None,
+    origins: Mapping[int, Origin],
 ) -> None:
     if label_map.shape[-3:] != image.shape:
         raise ShapeError(f"A mask needs its image's shape {image.shape}; got {label_map.shape}.")
@@ -302,8 +311,10 @@ def _write(
         raise ShapeError(f"{suffix} holds one label a voxel, and this mask has {len(label_map)} layers.")
     named = _complete_labels(label_map, labels)
     if reference is not None:
-        write = dicomseg.write_segmentation if suffix == ".dcm" else rtstruct.write_structures
-        write(target, label_map, image, named, reference)
+        if suffix == ".dcm":
+            dicomseg.write_segmentation(target, label_map, image, named, reference, origins)
+        else:
+            rtstruct.write_structures(target, label_map, image, named, reference)
         return
     small = label_map.astype(np.uint8 if label_map.max() < 256 else np.uint16)
     small = small[None] if small.ndim == 3 else small

@@ -91,7 +91,14 @@ def write_result(
         raise FileError(f"A surface cannot keep its patient; got {path.name}.")
     if kind.group == "masks":
         with result.source() as source:
-            write = io.mask_writer(path, result.image, source=source, series=result.case.name, anonymous=anonymous)
+            write = io.mask_writer(
+                path,
+                result.image,
+                source=source,
+                series=result.case.name,
+                anonymous=anonymous,
+                origins=provenance.origins_of(result.session),
+            )
             write(result.maps if suffix in io.LAYERED_FORMATS else result.map, result.labels)
     elif kind.group == "surfaces":
         if result.image.flat:

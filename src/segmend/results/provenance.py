@@ -5,7 +5,9 @@ SHA-256:
 
 - of an image: its shape [c, z, y, x] as text, then its numbers as float64;
 - of a label map: its numbers as uint16; of an answer: its box as text, then its numbers as uint16;
-- of a method's weights: the name of each file and its content, in the order of the names.
+- of a method's weights: the name of each file and its content, in the order of the names;
+- of a label's marks: the JSON of each mark and edit of it that is in effect, as in the list of events but with sorted
+  names and without spaces, and a line feed behind each. DICOM segmentations say this one, too.
 
 Numbers are little endian, x fastest. The weights are those that were in use when the file was written.
 """
@@ -25,7 +27,8 @@ import numpy as np
 
 from segmend import __version__
 from segmend.core.image import Image, LabelMap
-from segmend.core.session import GIVEN, Patch, Prompted, event_to_json, label_to_json
+from segmend.core.session import GIVEN, Patch, Prompted, Session, event_to_json, label_to_json
+from segmend.io.dicomseg import Origin
 from segmend.results.case_result import CaseResult
 from segmend.runtime.engine import weights_file
 from segmend.runtime.versions import in_use
@@ -46,6 +49,7 @@ def provenance(
     if not anonymous:
         about |= {"patient": case.patient, "study_date": case.study_date}
     methods = {event.method for event in session.events if isinstance(event, Prompted)} - {GIVEN}
+    origins = origins_of(session)
     return {
         "format": FORMAT,
         "version": FORMAT_VERSION,
@@ -72,7 +76,11 @@ def provenance(
         ],
         "in_effect": list(session.done),
         "labels": [
-            {**label_to_json(label), "voxels": int(np.count_nonzero(result.mask(label.value)))}
+            {
+                **label_to_json(label),
+                "voxels": int(np.count_nonzero(result.mask(label.value))),
+                "marks_sha256": origins[label.value].sha256,
+            }
             for label in result.labels
         ],
         "mask": {"sha256": map_hash(result.maps)},
@@ -108,6 +116,19 @@ def patch_hash(patch: Patch) -> str:
     """Return the hash of an answer, which does not depend on how its numbers are packed."""
     box = repr((patch.box.low, patch.box.high)).encode()
     return hashlib.sha256(box + patch.values.astype("<u2").tobytes()).hexdigest()
+
+
+def origins_of(session: Session) -> dict[int, Origin]:
+    """Return by label what made its mask."""
+    found = {}
+    for label in session.labels:
+        events = [session.events[i] for i in session.marked(label)]
+        methods = dict.fromkeys(event.method for event in events if isinstance(event, Prompted))
+        marks = hashlib.sha256()
+        for event in events:
+            marks.update(json.dumps(event_to_json(event), sort_keys=True, separators=(",", ":")).encode() + b"\n")
+        found[label] = Origin(tuple(name for name in methods if name != GIVEN), len(events), marks.hexdigest())
+    return found
 
 
 def weights_hash(method: str, folder: Path | None = None) -> str | None:

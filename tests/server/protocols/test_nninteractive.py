@@ -633,13 +633,5 @@ def test_an_answer_that_takes_too_long_is_given_up_and_comes_with_the_next(tmp_p
 # Bodies made up
 
 
-def test_made_up_bodies_are_no_errors_of_the_server(server, store, viewer):
-    with Viewer(server.address) as beside:
-        beside.show(scan(next(numbers)))
-        beside.point(1, 2, 2)
-
-        found = viewers.fuzz(server, 300, seed=0)
-
-        assert found.faults == []
-        assert beside.point(1, 2, 5)
-        np.testing.assert_array_equal(beside.mask, A | B)
+def test_made_up_bodies_are_no_errors_of_the_server(server):
+    assert viewers.fuzz(server, 300, seed=0).faults == []
