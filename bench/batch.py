@@ -1,10 +1,15 @@
 """What many cases cost beside their answers alone: python bench/batch.py [--pictures N] [--weights DIR] [--data DIR]
 
+    python bench/batch.py --ray          # how much faster two workers of Ray are than one
+
 The answers themselves (open the image, find the first mask) in one process with all images in memory, and then
 `segmend segment FOLDER -o FOLDER` from its start to its end: loading, reading, answering, writing masks and tables.
 Both in turn, and their ratio; and the ratio of the command to its own answers, as it counts them itself, which says
 more on a busy machine. The first mask is that of a click in the middle, with the networks in the package, or with
 --weights of a task or a --method that needs no prompt all that these find. Without --data the pictures are drawn.
+
+With --ray, which needs Ray and two cores, the command answers the pictures on a cluster of one worker and one core, and
+then of two: how many a second, from when all workers are at work on. Loading and Ray's start are not in it.
 """
 
 from __future__ import annotations
@@ -29,6 +34,8 @@ from segmend.core.segmenter import FIRST, answer, first_masks
 from segmend.methods import card, load
 
 BUDGET = 1.15  # of the whole command, in times of its answers alone
+LEAST_SPREAD = 1.8  # times the pictures a second of one worker of Ray, by two
+WARMING = 3  # pictures a worker that are not counted: it loads the method and warms it with them
 SHAPE = (1, 384, 512)
 MIDDLE = Click((0, 192, 256))
 
@@ -58,11 +65,29 @@ def answers_alone(paths: list[Path], method: str, weights: Path | None) -> tuple
     return time.perf_counter() - begun, time.process_time() - worked
 
 
-def whole_command(folder: Path, out: Path, method: str, weights: Path | None) -> tuple[float, float]:
-    """Return the seconds of the command, from its start to its end: by the clock, and of the processor."""
+def command_of(folder: Path, out: Path, method: str, weights: Path | None) -> list[str]:
+    """Return the command that answers all pictures."""
     command = [sys.executable, "-m", "segmend", "segment", str(folder), "-o", str(out), "--method", method, "--force"]
     command += [] if weights is None else ["--weights", str(weights)]
-    command += [] if card(method, weights).guesses else ["--click", ",".join(map(str, MIDDLE.index))]
+    return command + ([] if card(method, weights).guesses else ["--click", ",".join(map(str, MIDDLE.index))])
+
+
+def spread(command: list[str], workers: int) -> float:
+    """Return how many pictures a second a command answers with so many workers on as many cores, once all work."""
+    cores = sorted(os.sched_getaffinity(0))[:workers]
+    command = ["taskset", "--cpu-list", ",".join(map(str, cores)), *command, "--workers", str(workers), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        ends = [time.perf_counter() for _ in process.stdout][:-1]  # the last line counts them all
+    if process.returncode:
+        sys.exit(process.returncode)  # it has said why
+    begun = WARMING * workers
+    return (len(ends) - begun) / (ends[-1] - ends[begun - 1])
+
+
+def whole_command(folder: Path, out: Path, method: str, weights: Path | None) -> tuple[float, float]:
+    """Return the seconds of the command, from its start to its end: by the clock, and of the processor."""
+    command = command_of(folder, out, method, weights)
     begun, worked = time.perf_counter(), sum(os.times()[2:4])
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - begun, sum(os.times()[2:4]) - worked
@@ -81,6 +106,7 @@ def main() -> None:
     parser.add_argument("--method", default="mend")
     parser.add_argument("--weights", type=Path, help="of a task")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--ray", action="store_true", help="how much faster two workers of Ray are than one")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     weights = given.weights
@@ -96,6 +122,12 @@ def main() -> None:
             for path in [p for p in sorted(given.data.iterdir()) if p.is_file()][: given.pictures]:
                 os.symlink(path.resolve(), folder / path.name)
         count = len(list(folder.iterdir()))
+        if given.ray:
+            command = [*command_of(folder, Path(scratch) / "masks", given.method, weights), "--cluster", "ray"]
+            one, two = spread(command, 1), spread(command, 2)
+            print(f"{count} pictures on Ray: {one:.2f} a second by one worker, {two:.2f} by two")
+            print(f"two workers are {two / one:.2f} x one (at least {LEAST_SPREAD})")
+            return
         options = ["--data", str(folder), "--method", given.method]
         options += [] if weights is None else ["--weights", str(weights)]
         ratios: list[float] = []

@@ -1,4 +1,4 @@
-"""What the worklist costs with 50,000 cases: python bench/worklist.py [--cases N] [--repeats N] [--no-browser]
+"""What the worklist costs with 100,000 cases: python bench/worklist.py [--cases N] [--repeats N] [--no-browser]
 
 A real server in a process of its own, asked over HTTP as the page does: pages in every order, filters, searches, the
 next case. The cases are rows without voxels but for a few. Then a real Chromium: from a new page to the first rows,
@@ -181,7 +181,7 @@ def _next(page: Page) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, default=50_000)
+    parser.add_argument("--cases", type=int, default=100_000)
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--browser", action=argparse.BooleanOptionalAction, default=True)
     options = parser.parse_args()

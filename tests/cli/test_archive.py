@@ -9,6 +9,7 @@ from segmend.cli import run
 from segmend.cli.archives import archives_of
 from segmend.errors import FileError, SettingsError
 from segmend.store import Store
+from tests.datasets.test_written import written
 from tests.io.archive import serving
 from tests.server.dicom import slices
 
@@ -90,6 +91,19 @@ def test_a_series_is_anonymised_on_its_way(said, archive, tmp_path):
     assert said("pseudonyms", case.patient, *place)[1].split() == [case.patient, "12345", "Doe^Jane"]
     assert said("pseudonyms", "nobody", *place)[1] == "There is no such pseudonym.\n"
     assert "opened" in said("audit", *place)[1]
+
+
+def test_what_a_project_says_holds_for_commands_too(said, archive, tmp_path):
+    _, address, _, series = archive
+    written(tmp_path / "raw", "nnunet")
+    with Store.local(tmp_path / "data") as store:
+        store.set_anonymise("default", "basic")
+    place = ("--folder", tmp_path / "data")
+    assert said("pull", address, "--series", series, *place)[0] == 0
+    assert said("import", tmp_path / "raw" / "Dataset001_Segmend", "--no-masks", *place)[0] == 0
+    pulled, *imported = cases(tmp_path / "data")
+    assert "Doe" not in pulled.patient and pulled.study_date == ""
+    assert imported and all(case.name.startswith("P-") for case in imported)
 
 
 @pytest.mark.parametrize("fault", ["cut", "other", "damaged"])

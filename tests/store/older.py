@@ -13,8 +13,15 @@ ADDED = (
 )  # fmt: skip
 
 
+def drop_limits(connection: Connection) -> None:
+    """Take away what migration 0018 added."""
+    for table, name in (("users", "max_bytes"), ("projects", "anonymise"), ("projects", "max_bytes")):
+        connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {name}"))
+
+
 def drop_subjects(connection: Connection) -> None:
-    """Take away what migration 0017 added."""
+    """Take away what migration 0017 added, and what came after it."""
+    drop_limits(connection)
     connection.execute(text("DROP INDEX ix_users_subject"))
     connection.execute(text("ALTER TABLE users DROP COLUMN subject"))
 

@@ -1,4 +1,4 @@
-"""The administration at the page: people, the audit, a patient deleted for good, retention; by keys, and for whom."""
+"""The administration at the page, all parts of it; by keys, and for whom."""
 
 import json
 import re
@@ -95,10 +95,22 @@ def test_admins_do_all_of_it_by_keys_and_axe_finds_nothing(page, clinic):
     assert (entry.action, entry.person, entry.detail["sha256"]) == ("forgotten", "max", proof["sha256"])
     assert [case.patient for case in store.cases()] == ["Roe, Richard (4712)"]
 
-    for tab, words in (("Storage and limits", "10 MB"), ("Anonymisation", "As it comes")):
-        page.get_by_role("tab", name=tab).click()
-        expect(page.get_by_role("tabpanel")).to_contain_text(words)
-        found += findings(page, tab, ["dark"])
+    page.get_by_role("tab", name="Storage and limits").click()
+    expect(page.get_by_role("table", name="Limits")).to_contain_text("10 MB")
+    page.get_by_label("What ada may keep, in GB").fill("0.5")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("ada may now keep 500 MB.")).to_be_visible()
+    page.get_by_label("What default may keep, in GB").fill("0")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("default may now keep any amount.")).to_be_visible()
+    found += findings(page, "limits", ["dark"])
+    page.get_by_role("tab", name="Anonymisation").click()
+    page.get_by_label("Profile of default").select_option("basic")
+    page.get_by_role("row", name="default").get_by_role("button", name="Set").press("Enter")
+    expect(page.get_by_text("What comes into default from now on: Basic profile")).to_be_visible()
+    found += findings(page, "anonymisation", ["dark"])
+    assert store.accounts.get("ada").max_bytes == 500_000_000
+    assert (store.project("default").max_bytes, store.project("default").anonymise) == (0, "basic")
     assert "\n".join(found) == ""
 
 

@@ -12,6 +12,7 @@ export type OfPatient = Schemas["OfPatientJson"];
 export type Forgotten = Schemas["ForgottenJson"];
 export type Retention = Schemas["RetentionJson"];
 export type Usage = Schemas["UsageJson"];
+export type Profile = NonNullable<Schemas["NewAnonymiseJson"]["profile"]>;
 
 const put = (body: unknown): RequestInit => ({ ...api.post(body), method: "PUT" });
 const REMOVED: RequestInit = { method: "DELETE" };
@@ -47,6 +48,12 @@ export const retentionIf = (project: string, days: number): Promise<Retention> =
 export const setRetention = (project: string, days: number | null): Promise<Retention> =>
   api.read(retentionOf(project), put({ days }));
 export const usage = (): Promise<Usage> => api.read("api/usage");
+export const limitPerson = (name: string, most: number | null): Promise<Usage> =>
+  api.read(personAt(name, "limit"), put({ bytes: most }));
+export const limitProject = (name: string, most: number | null): Promise<Usage> =>
+  api.read(`api/projects/${encodeURIComponent(name)}/limit`, put({ bytes: most }));
+export const setAnonymise = (project: string, profile: Profile | null): Promise<Usage> =>
+  api.read(`api/projects/${encodeURIComponent(project)}/anonymise`, put({ profile }));
 
 /** What entries of the audit are searched by; empty: it does not matter. */
 export interface Search {
@@ -76,6 +83,16 @@ export function bytes(n: number): string {
   const step = Math.min(units.length - 1, n < 1000 ? 0 : Math.floor(Math.log10(n) / 3));
   const value = n / 1000 ** step;
   return isolated(`${step === 0 ? String(n) : value.toFixed(value < 10 ? 1 : 0)} ${units[step]}`);
+}
+
+/** Return what somebody may keep as a field for gigabytes has it; empty: nothing is set. */
+export function gigabytes(most: number | null): string {
+  return most === null ? "" : String(most / 1e9);
+}
+
+/** Return the bytes that a field for gigabytes says; null: it is empty. */
+export function bytesIn(field: string): number | null {
+  return field.trim() === "" ? null : Math.round(Number(field) * 1e9);
 }
 
 /** Return what an entry says beside who, what and where: `of: eve, role: reviewer`. */

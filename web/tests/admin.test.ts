@@ -1,5 +1,17 @@
 import { describe, expect, it } from "vitest";
-import { ALL, askedOf, bytes, detailOf, localTime, proofFile, waysOf, type Entry, type Person } from "../src/admin";
+import {
+  ALL,
+  askedOf,
+  bytes,
+  bytesIn,
+  detailOf,
+  gigabytes,
+  localTime,
+  proofFile,
+  waysOf,
+  type Entry,
+  type Person,
+} from "../src/admin";
 
 const person: Person = {
   name: "ada",
@@ -41,6 +53,11 @@ describe("administration", () => {
       "45 GB",
       "3000 TB",
     ]);
+  });
+
+  it("takes what may be kept in gigabytes, empty for what holds for all", () => {
+    expect([null, 0, 2_500_000_000, 432].map(gigabytes)).toEqual(["", "0", "2.5", "4.32e-7"]);
+    expect(["", " ", "0", "2.5", gigabytes(432)].map(bytesIn)).toEqual([null, null, 0, 2_500_000_000, 432]);
   });
 
   it("says the details of an entry in a line, and its time as the clock here has it", () => {

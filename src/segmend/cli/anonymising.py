@@ -30,7 +30,8 @@ def anonymise_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--anonymise",
         "profile",
         type=click.Choice(PROFILES),
-        help="Take what names patients out by DICOM's basic profile: dates go, or are shifted by days.",
+        help="Take what names patients out by DICOM's basic profile: dates go, or are shifted. Without it, as the "
+        "project says.",
     )
     return profile(pseudonyms_option(command))
 

@@ -68,10 +68,10 @@ def import_(
     added: list[dict[str, Any]] = []
     left_out: list[tuple[str, str]] = []
     skipped = 0
-    title = _titles(profile, pseudonyms, data)
     with open_store(data, database, blobs) as store:
         if project not in {known.name for known in store.projects()}:
             store.add_project(project)
+        title = _titles(profile or store.project(project).anonymise, pseudonyms, data)
         there = {case.name for case in store.cases(project)}
         for case in found.everything:
             split = of.get(case.name, "")

@@ -124,7 +124,7 @@ def _fetch(
             raise ArchiveError(f"The archive sent other files than those of the series {uid}.")
         if project not in {known.name for known in store.projects()}:
             store.add_project(project)
-        with cleaned(folder, names.profile, names.pseudonyms, data) as kept:
+        with cleaned(folder, names.profile or store.project(project).anonymise, names.pseudonyms, data) as kept:
             return _add(store, kept, uid, project)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

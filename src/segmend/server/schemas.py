@@ -980,6 +980,12 @@ class NewRetentionJson(BaseModel):
     days: Annotated[int | None, Field(ge=1, le=36_500)]
 
 
+class NewLimitJson(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    bytes: Annotated[int | None, Field(ge=0, le=1 << 53)]
+
+
 class LimitsJson(BaseModel):
     """0: no limit."""
 
@@ -1000,17 +1006,28 @@ class PersonUsageJson(BaseModel):
     name: Annotated[str, Field(description="`local`: without an account")]
     bytes: Annotated[int, Field(description="of the cases that they added and that are there")]
     connections: Annotated[int, Field(description="cases that are open now, at this server")]
+    account: Annotated[bool, Field(description="has one, for which a limit can be set")]
+    max_bytes: Annotated[int | None, Field(description="set for this person; 0: any number, null: as everybody")]
+
+
+ProfileName = Literal["basic", "basic-shifted"]
 
 
 class ProjectUsageJson(BaseModel):
     name: str
     cases: int
     bytes: int
+    max_bytes: Annotated[int | None, Field(description="set for this project; 0: any number, null: as all projects")]
     retention_days: int | None
     expired: int
-    anonymise: Annotated[
-        Literal["basic", "basic-shifted"] | None, Field(description="what comes in is, by this profile; null: as it is")
-    ]
+    anonymise: Annotated[ProfileName | None, Field(description="what comes in is, by this profile; null: as it is")]
+    anonymise_at_start: Annotated[bool, Field(description="the server was started so, which stays")]
+
+
+class NewAnonymiseJson(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    profile: ProfileName | None
 
 
 class UsageJson(BaseModel):

@@ -16,7 +16,7 @@ from segmend.io.apart import READ_SECONDS
 from segmend.io.dimse import AnyArchive
 from segmend.runtime.budget import DEFAULT_BYTES
 from segmend.runtime.engine import AUTO, Device
-from segmend.store.records import Role
+from segmend.store.records import Project, Role
 
 GIGABYTE = 1 << 30
 ApartMethods = Literal["others", "all"]
@@ -180,9 +180,13 @@ class ServerSettings:
     def pseudonyms(self) -> str:
         return self.pseudonyms_url or f"sqlite:///{self.data / 'pseudonyms.db'}"
 
-    def profile_of(self, project: str) -> Profile | None:
-        """Return by what cases of a project are anonymised when they come; None: they are not."""
+    def profile_at_start(self, project: str) -> Profile | None:
+        """Return by what cases of a project are anonymised whatever its admins set; None: as they set it."""
         return self.anonymise.get(project, self.anonymise.get(""))
+
+    def profile_of(self, project: Project) -> Profile | None:
+        """Return by what cases of a project are anonymised when they come; None: they are not."""
+        return self.profile_at_start(project.name) or project.anonymise
 
     @property
     def local(self) -> bool:

@@ -25,6 +25,7 @@ from segmend.errors import ConflictError, ForbiddenError, NotFoundError, Setting
 from segmend.store import tables
 from segmend.store.audit import LOCAL, SERVER, UNKNOWN, Deed, note
 from segmend.store.database import Database
+from segmend.store.quota import check_limit
 from segmend.store.records import EVERYTHING_ALLOWED, ROLES, Member, Role, Roles, User, readable
 
 # Least characters of a user's token, and of a password; and the most that is hashed of what somebody sends.
@@ -125,6 +126,14 @@ class Accounts:
     def disable(self, name: str, *, disabled: bool = True) -> None:
         """Let a user in no longer, or again."""
         self._change(name, "disabled" if disabled else "enabled", disabled=disabled)
+
+    def set_max_bytes(self, name: str, max_bytes: int | None) -> None:
+        """Let the cases that a user adds have so many bytes; 0: any number, None: as everybody's."""
+        check_limit(max_bytes)
+        with self._database.writing() as connection:
+            self._row(connection, name)
+            connection.execute(update(USERS).where(USERS.c.name == name).values(max_bytes=max_bytes))
+            note(connection, Deed(self._by, "account", detail={"of": name, "what": "limit", "max bytes": max_bytes}))
 
     def remove(self, name: str) -> None:
         """Delete a user, whose token and password then open nothing; what the user did stays."""
@@ -391,4 +400,4 @@ def _invited(connection: Connection, code: str) -> str | None:
 
 def _user(row: Row[Any]) -> User:
     known = (row.password_hash is not None, row.token_hash is not None)
-    return User(row.name, row.created, row.disabled, *known, row.role, row.subject is not None)
+    return User(row.name, row.created, row.disabled, *known, row.role, row.subject is not None, row.max_bytes)

@@ -1,6 +1,7 @@
 """How many bytes a person and a project may keep: asked before a case or a series is written.
 
-A person's are the blobs of the cases that they added, as the audit says, and that are still there.
+A person's are the blobs of the cases that they added, as the audit says, and that are still there. What is set for a
+person or a project holds at every server and command; others may keep what the server says for all.
 """
 
 from __future__ import annotations
@@ -12,27 +13,39 @@ from typing import Any
 
 from sqlalchemy import Select, func, select
 
-from segmend.errors import QuotaError
+from segmend.errors import QuotaError, SettingsError
 from segmend.store import tables
 from segmend.store.audit import LOCAL
 from segmend.store.database import Database
 
+# The most that may be set: what a browser's numbers hold exactly.
+MOST_BYTES = 1 << 53
+
 
 @dataclass(frozen=True)
 class Quota:
-    """Bytes that may be kept; 0: as many as there is room for."""
+    """Bytes that those may keep for whom nothing else is set; 0: as many as there is room for."""
 
     person: int = 0
     project: int = 0
 
     def check(self, database: Database, user: str, project: str, coming: int) -> None:
         """Raise QuotaError where what comes would be more than somebody, or a project, may keep."""
-        if self.person and (kept := bytes_of_person(database, user)) + coming > self.person:
+        users, projects = tables.users.c, tables.projects.c
+        most = _set_for(database, select(users.max_bytes).where(users.name == user), self.person)
+        if most and (kept := bytes_of_person(database, user)) + coming > most:
             name = user or "Who has no account"
-            raise QuotaError(f"{name} may keep {_said(self.person)} here and keeps {_said(kept)}; delete a case first.")
-        if self.project and (kept := bytes_of_project(database, project)) + coming > self.project:
+            raise QuotaError(f"{name} may keep {_said(most)} here and keeps {_said(kept)}; delete a case first.")
+        most = _set_for(database, select(projects.max_bytes).where(projects.name == project), self.project)
+        if most and (kept := bytes_of_project(database, project)) + coming > most:
             name = f"The project {project!r}"
-            raise QuotaError(f"{name} may keep {_said(self.project)} and keeps {_said(kept)}; delete a case first.")
+            raise QuotaError(f"{name} may keep {_said(most)} and keeps {_said(kept)}; delete a case first.")
+
+
+def check_limit(max_bytes: int | None) -> None:
+    """Raise SettingsError for what is no number of bytes that somebody may keep."""
+    if max_bytes is not None and not 0 <= max_bytes <= MOST_BYTES:
+        raise SettingsError(f"What may be kept is 0 (any number) to {MOST_BYTES} bytes; got {max_bytes}.")
 
 
 def bytes_of_person(database: Database, user: str) -> int:
@@ -74,6 +87,13 @@ def size_of(place: str | Path | None) -> int:
         return 0
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     return sum(file.stat().st_size for file in files)
+
+
+def _set_for(database: Database, query: Select[Any], otherwise: int) -> int:
+    """Return what is set for somebody or a project, or what holds otherwise."""
+    with database.reading() as connection:
+        found: int | None = connection.scalar(query)
+    return otherwise if found is None else found
 
 
 def _sum(database: Database, condition: object) -> int:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from segmend.core.image import Index
 from segmend.core.session import Event, Label, Session
+from segmend.io.anonymise import Profile
 from segmend.io.axes import is_timed
 
 Status = Literal["untouched", "begun", "done", "rejected", "accepted"]
@@ -40,6 +41,8 @@ class Project:
     template: tuple[Label, ...] = ()  # labels that new sessions of its cases begin with, numbered from 1
     retention_days: int | None = None  # after which cases that nobody has changed are forgotten; None: never
     first: FirstMasks | None = None  # None: its cases begin without masks
+    max_bytes: int | None = None  # that its cases may have; 0: any number; None: as those of all projects
+    anonymise: Profile | None = None  # what comes in is, by this profile; None: as the server was started
 
 
 @dataclass(frozen=True)
@@ -248,6 +251,7 @@ class User:
     has_token: bool = False
     role: Role | None = None  # in all projects
     linked: bool = False  # a provider of logins knows them
+    max_bytes: int | None = None  # that the cases they add may have; 0: any number; None: as everybody's
 
 
 @dataclass(frozen=True)

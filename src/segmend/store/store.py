@@ -48,6 +48,7 @@ from segmend.core.session import (
     label_to_json,
 )
 from segmend.errors import ConflictError, NotFoundError, SettingsError, ShapeError, StoreError
+from segmend.io.anonymise import PROFILES, Profile
 from segmend.io.thumbnail import LOOKED_AT, thumbnail
 from segmend.store import tables, voxels, worklist
 from segmend.store.accounts import Accounts
@@ -58,7 +59,7 @@ from segmend.store.checksums import Checksum, Summed, checksum_of, event_crc, fi
 from segmend.store.comments import Comments
 from segmend.store.database import TIMEOUT_SECONDS, UNREADABLE, Database
 from segmend.store.originals import Originals
-from segmend.store.quota import Quota, size_of
+from segmend.store.quota import Quota, check_limit, size_of
 from segmend.store.readings import Readings
 from segmend.store.records import (
     STATUSES,
@@ -237,40 +238,44 @@ class Store:
         names = [_short("label's name", label.name.strip()) for label in labels]
         if "" in names or len({one.casefold() for one in names}) < len(names):
             raise SettingsError("The labels of a template need names, each another one.")
-        self._row("project", tables.projects.c.name, name)
         numbered = [
             replace(label, value=number, locked=False, layer=number if label.layer else 0)
             for number, label in enumerate(labels, start=1)
         ]
-        values = [label_to_json(label) for label in numbered]
-        with self._database.writing() as connection:
-            table = tables.projects
-            connection.execute(update(table).where(table.c.name == name).values(template=values))
-            note(connection, Deed(self._user, "settings", name, detail={"labels": len(values)}))
-        return self.project(name)
+        return self._set(name, {"labels": len(labels)}, template=[label_to_json(label) for label in numbered])
 
     def set_retention(self, name: str, days: int | None) -> Project:
         """Return a project whose cases are forgotten when nobody has changed them for so many days; None: never."""
         if days is not None and not 1 <= days <= MAX_RETENTION_DAYS:
             raise SettingsError(f"Cases are kept for 1 to {MAX_RETENTION_DAYS} days; got {days}.")
-        self._row("project", tables.projects.c.name, name)
-        with self._database.writing() as connection:
-            table = tables.projects
-            connection.execute(update(table).where(table.c.name == name).values(retention_days=days))
-            note(connection, Deed(self._user, "settings", name, detail={"retention days": days}))
-        return self.project(name)
+        return self._set(name, {"retention days": days}, retention_days=days)
+
+    def set_max_bytes(self, name: str, max_bytes: int | None) -> Project:
+        """Return a project whose cases may have so many bytes; 0: any number, None: as those of all projects."""
+        check_limit(max_bytes)
+        return self._set(name, {"max bytes": max_bytes}, max_bytes=max_bytes)
+
+    def set_anonymise(self, name: str, profile: Profile | None) -> Project:
+        """Return a project whose cases are anonymised by a profile when they come; None: as the server was started."""
+        if profile is not None and profile not in PROFILES:
+            raise SettingsError(f"Cases are anonymised by {' or '.join(PROFILES)}; got {profile[:40]!r}.")
+        return self._set(name, {"anonymise": profile or "none"}, anonymise=profile)
 
     def set_first_masks(self, name: str, first: FirstMasks | None) -> Project:
         """Return a project whose cases get their first masks from a method when they are first opened, or from none."""
         if first is not None and not 0 < first.dice <= 1:
             raise SettingsError(f"A measured Dice needs to be more than 0 and at most 1; got {first.dice:g}.")
-        self._row("project", tables.projects.c.name, name)
         method = None if first is None else _short("method's id", first.method)
+        dice = None if first is None else first.dice
+        return self._set(name, {"first_masks": method or "none"}, first_method=method, first_dice=dice)
+
+    def _set(self, name: str, told: Mapping[str, Any], **values: Any) -> Project:
+        """Return a project with other settings, of which the audit is told so much."""
+        self._row("project", tables.projects.c.name, name)
         with self._database.writing() as connection:
             table = tables.projects
-            values = {"first_method": method, "first_dice": None if first is None else first.dice}
             connection.execute(update(table).where(table.c.name == name).values(values))
-            note(connection, Deed(self._user, "settings", name, detail={"first_masks": method or "none"}))
+            note(connection, Deed(self._user, "settings", name, detail=dict(told)))
         return self.project(name)
 
     # Cases
@@ -1192,9 +1197,10 @@ def _project(row: Row[Any]) -> Project:
     try:
         template = tuple(label_from_json(label) for label in row.template)
         first = None if row.first_method is None else FirstMasks(row.first_method, float(row.first_dice))
-        return Project(row.name, row.created, template, row.retention_days, first)
+        profile = None if row.anonymise is None else PROFILES[PROFILES.index(row.anonymise)]
+        return Project(row.name, row.created, template, row.retention_days, first, row.max_bytes, profile)
     except UNREADABLE as error:
-        raise StoreError(f"The template of the project {row.name!r} is damaged; set it again: {error}.") from error
+        raise StoreError(f"The settings of the project {row.name!r} are damaged; set them again: {error}.") from error
 
 
 def _series(row: Row[Any]) -> SeriesRecord:

@@ -95,6 +95,8 @@ projects = Table(
     Column("retention_days", Integer),  # NULL: cases are kept
     Column("first_method", String(NAME_LENGTH)),  # makes the first masks of its cases; NULL: nobody does
     Column("first_dice", Float),  # that was measured for it
+    Column("max_bytes", BigInteger),  # that it may keep; 0: any number; NULL: as all projects
+    Column("anonymise", String(20)),  # the profile by which what comes is anonymised; NULL: as the server was started
 )
 
 cases = Table(
@@ -238,6 +240,7 @@ users = Table(
     Column("disabled", Boolean, nullable=False, server_default=false()),
     Column("role", String(20)),  # in all projects; NULL: none but what `members` says
     Column("subject", String(600)),  # issuer and subject of OpenID Connect; NULL: none
+    Column("max_bytes", BigInteger),  # that they may keep; 0: any number; NULL: as everybody
     Index("ix_users_subject", "subject", unique=True),
 )
 

@@ -1,4 +1,4 @@
-"""What the admins of a server do at its pages: people, the audit of a patient, forgetting, retention, what is used."""
+"""What the admins of a server do at its pages: people, the audit, forgetting, retention, limits, anonymisation."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import hashlib
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from segmend.errors import QuotaError
+from segmend.io import write_image
 from segmend.io.anonymise import Patient
+from segmend.store import Store
 from segmend.store.audit import AuditFilter
 from segmend.store.pseudonyms import Pseudonyms
 from tests.server.running import Client, defined, http, in_thread, rooms, settings
 
 OWN, ADA, EVE = "the server's own", "a token for ada alone", "a token for eve alone"
+MAX = "a token for max alone"
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +160,75 @@ def test_what_is_used_is_told_with_what_may_be(ada, clinic, store):
     assert told["limits"]["bytes_per_person"] == 10**9
     assert told["storage"]["bytes"] == sum(one["bytes"] for one in told["projects"])
     assert told["storage"]["free_bytes"] > 0
+
+
+def upload(client, project, content):
+    files = [("files", ("rooms.nii.gz", content))]
+    return client.post("/api/cases", data={"project": project}, files=files)
+
+
+def rooms_file(folder):
+    write_image(folder / "rooms.nii.gz", rooms())
+    return (folder / "rooms.nii.gz").read_bytes()
+
+
+def test_what_somebody_may_keep_is_set_for_one_person_and_outlives_the_server(clinic, ada, store, tmp_path):
+    content, size = rooms_file(tmp_path), rooms().voxels.nbytes
+    store.accounts.add("max", token=MAX, role="admin")
+    with http(clinic, headers={"Authorization": f"Bearer {MAX}"}) as client:
+        upload(client, "default", content).raise_for_status()
+        told = ada.put("/api/people/max/limit", json={"bytes": 2 * size - 1}).json()
+        [one] = [one for one in told["people"] if one["name"] == "max"]
+        assert (one["account"], one["max_bytes"], one["bytes"] >= size) == (True, 2 * size - 1, True)
+        refused = upload(client, "default", content)
+        assert refused.status_code == 507 and refused.json()["detail"].startswith(f"max may keep {2 * size - 1} bytes")
+        with Store.local(clinic.settings.data) as other, pytest.raises(QuotaError, match="max may keep"):
+            other.by("max").add_case("rooms", rooms())  # by a program that has no limit for all
+        ada.put("/api/people/max/limit", json={"bytes": 0}).raise_for_status()
+        upload(client, "default", content).raise_for_status()
+        ada.put("/api/people/max/limit", json={"bytes": None}).raise_for_status()
+    assert ada.put("/api/people/nobody/limit", json={"bytes": 1}).status_code == 404
+    assert ada.put("/api/people/max/limit", json={"bytes": -1}).status_code == 422
+    entries = store.audit.entries(AuditFilter(person="ada", action="account"))
+    assert [one.detail["max bytes"] for one in entries if one.detail["what"] == "limit"] == [2 * size - 1, 0, None]
+
+
+def test_what_a_project_may_keep_is_set_for_it_alone(ada, store, tmp_path):
+    content, size = rooms_file(tmp_path), rooms().voxels.nbytes
+    store.add_project("knees")
+    ada.put("/api/projects/knees/limit", json={"bytes": size}).raise_for_status()
+    upload(ada, "knees", content).raise_for_status()
+    refused = upload(ada, "knees", content)
+    assert refused.status_code == 507 and refused.json()["detail"].startswith("The project 'knees' may keep")
+    upload(ada, "default", content).raise_for_status()
+    assert ada.put("/api/projects/hips/limit", json={"bytes": size}).status_code == 404
+    [entry] = store.audit.entries(AuditFilter(action="settings", project="knees"))
+    assert (entry.person, entry.detail) == ("ada", {"max bytes": size})
+
+
+def test_anonymisation_is_set_for_a_project_and_stays_where_the_server_was_started_so(clinic, ada, store, tmp_path):
+    content = rooms_file(tmp_path)
+    store.add_project("heads")
+    [plain] = upload(ada, "heads", content).raise_for_status().json()
+    assert plain["name"] == "rooms"
+    told = ada.put("/api/projects/heads/anonymise", json={"profile": "basic"}).raise_for_status().json()
+    profiles = {one["name"]: (one["anonymise"], one["anonymise_at_start"]) for one in told["projects"]}
+    assert (profiles["heads"], profiles["lungs"]) == (("basic", False), ("basic", True))
+    assert profiles["default"] == (None, False)
+    [careful] = upload(ada, "heads", content).raise_for_status().json()
+    assert "rooms" not in careful["name"]
+    for profile in ("basic-shifted", None):
+        refused = ada.put("/api/projects/lungs/anonymise", json={"profile": profile})
+        assert refused.status_code == 409 and "only who starts it can change that" in refused.json()["detail"]
+    assert ada.put("/api/projects/heads/anonymise", json={"profile": "none"}).status_code == 422
+    ada.put("/api/projects/heads/anonymise", json={"profile": None}).raise_for_status()
+    assert upload(ada, "heads", content).raise_for_status().json()[0]["name"].startswith("rooms")
+    details = [one.detail for one in store.audit.entries(AuditFilter(action="settings", project="heads"))]
+    assert details == [{"anonymise": "basic"}, {"anonymise": "none"}]
+
+
+def test_others_than_admins_of_all_projects_set_neither(clinic):
+    with http(clinic, headers={"Authorization": f"Bearer {EVE}"}) as eve:
+        assert eve.put("/api/people/eve/limit", json={"bytes": 0}).status_code == 403
+        assert eve.put("/api/projects/default/limit", json={"bytes": 0}).status_code == 403
+        assert eve.put("/api/projects/default/anonymise", json={"profile": None}).status_code == 403

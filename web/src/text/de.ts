@@ -830,7 +830,7 @@ export const DE: Translation = {
     elsewhere: "anderswo",
     limits: "Grenzen",
     limitsHint:
-      "Sie werden beim Start des Servers festgelegt: segmend start --limit NAME=WERT. Jeder Serverprozess zählt für sich.",
+      "Für alle werden sie beim Start des Servers festgelegt: segmend start --limit NAME=WERT. Jeder Serverprozess zählt Anfragen und offene Fälle für sich. Was eine einzelne Person oder ein Projekt behalten darf, wird unten festgelegt.",
     limit: "Grenze",
     isSet: "Festgelegt",
     bytesPerPerson: "Was eine Person behalten darf",
@@ -840,11 +840,20 @@ export const DE: Translation = {
     noLimit: "keine",
     byPerson: "Nach Personen",
     byPersonHint: "Dateien der Fälle, die jemand hinzugefügt hat und die da sind.",
+    mayKeep: "Darf behalten, in GB",
+    mayKeepOf: "Was {name} behalten darf, in GB",
+    mayKeepHint: "Was sie behalten dürfen: Leer ist, was für alle gilt, 0 ist beliebig viel.",
+    mayKeepAsAll: "{name} darf nun behalten, was für alle gilt.",
+    mayKeepAny: "{name} darf nun beliebig viel behalten.",
+    mayKeepNow: "{name} darf nun {size} behalten.",
     openNow: "Jetzt offen",
     kept: "Behalten",
     byProject: "Nach Projekten",
     share: "{n} % dessen, was behalten werden darf",
     profile: "Profil",
+    profileOf: "Profil von {project}",
+    profileSet: "Was von nun an in {project} kommt: {profile}.",
+    atStart: "da der Server so gestartet wurde",
     profiles: {
       none: "Wie es kommt, mit dem Namen des Patienten",
       basic: "Grundprofil von DICOM PS3.15: ohne Daten",
@@ -852,7 +861,7 @@ export const DE: Translation = {
     },
     anonymisationHint:
       "Was aus DICOM-Dateien auf ihrem Weg herein wird. Fälle, die schon da sind, bleiben, wie sie sind, und Pixel werden nicht angesehen: Ein Kopf zeigt ein Gesicht, und Text kann eingebrannt sein.",
-    anonymisationSet: "Das wird beim Start des Servers festgelegt: segmend start --anonymise [PROJEKT=]basic",
+    anonymisationSet: "Wo der Server damit gestartet wurde (segmend start --anonymise [PROJEKT=]basic), bleibt es so.",
     notInstalled: "Was es dazu braucht, ist hier nicht installiert: pip install 'segmend[anonymise]'",
   },
   members: {

@@ -818,7 +818,7 @@ export const EN = {
     elsewhere: "elsewhere",
     limits: "Limits",
     limitsHint:
-      "They are set where the server is started: segmend start --limit NAME=VALUE. Each server process counts for itself.",
+      "For all they are set where the server is started: segmend start --limit NAME=VALUE. Each server process counts requests and open cases for itself. What a single person or project may keep is set below.",
     limit: "Limit",
     isSet: "Set",
     bytesPerPerson: "Kept by a person",
@@ -828,11 +828,20 @@ export const EN = {
     noLimit: "none",
     byPerson: "By person",
     byPersonHint: "Files of the cases that somebody added and that are there.",
+    mayKeep: "May keep, in GB",
+    mayKeepOf: "What {name} may keep, in GB",
+    mayKeepHint: "What they may keep: empty is what holds for all, 0 is any amount.",
+    mayKeepAsAll: "{name} may now keep what holds for all.",
+    mayKeepAny: "{name} may now keep any amount.",
+    mayKeepNow: "{name} may now keep {size}.",
     openNow: "Open now",
     kept: "Kept",
     byProject: "By project",
     share: "{n} % of what may be kept",
     profile: "Profile",
+    profileOf: "Profile of {project}",
+    profileSet: "What comes into {project} from now on: {profile}.",
+    atStart: "since the server was started so",
     profiles: {
       none: "As it comes, with the patient's name",
       basic: "Basic profile of DICOM PS3.15: dates go",
@@ -840,7 +849,7 @@ export const EN = {
     },
     anonymisationHint:
       "What becomes of DICOM files on their way in. Cases that are there already stay as they are, and pixels are not looked at: a head shows a face, and text may be burnt in.",
-    anonymisationSet: "It is set where the server is started: segmend start --anonymise [PROJECT=]basic",
+    anonymisationSet: "Where the server was started with it (segmend start --anonymise [PROJECT=]basic), it stays so.",
     notInstalled: "What it takes is not installed here: pip install 'segmend[anonymise]'",
   },
   members: {

@@ -17,16 +17,26 @@ export interface PartProps {
   readonly tell: (text: string) => void;
 }
 
+interface UsageNow {
+  readonly value: Usage | null;
+  readonly load: () => void;
+  /** Show what the server has told meanwhile. */
+  readonly take: (told: Usage) => void;
+}
+
 /** Return what is kept and may be, once it is there. */
-export function useUsage({ attempt }: PartProps): { readonly value: Usage | null; readonly load: () => void } {
+export function useUsage({ attempt }: PartProps): UsageNow {
   const found = useSignal<Usage | null>(null);
   const load = (): void => {
     attempt(async () => {
       found.value = await admin.usage();
     });
   };
+  const take = (told: Usage): void => {
+    found.value = told;
+  };
   useEffect(load, []);
-  return { value: found.value, load };
+  return { value: found.value, load, take };
 }
 
 interface TableProps {

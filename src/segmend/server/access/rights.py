@@ -135,7 +135,8 @@ RIGHTS: Mapping[str, Right] = {
         "GET /api/audit", "GET /api/audit.csv", "GET /api/audit/check",
         "GET /api/people", "POST /api/people", "POST /api/people/{name}/invitation", "PUT /api/people/{name}/role",
         "PUT /api/people/{name}/disabled", "POST /api/people/{name}/token", "DELETE /api/people/{name}/token",
-        "DELETE /api/people/{name}/logins",
+        "DELETE /api/people/{name}/logins", "PUT /api/people/{name}/limit",
+        "PUT /api/projects/{project}/limit", "PUT /api/projects/{project}/anonymise",
         "POST /api/forgetting/search", "POST /api/forgetting", "GET /api/usage",
     ),
     # archives

@@ -190,7 +190,7 @@ class Imports:
         cases: list[CaseRecord] = []
         store = self._store.by(one.user)
         try:
-            with self._reading.cleaned(folder, one.project) as cleaned:
+            with self._reading.cleaned(folder, store.project(one.project)) as cleaned:
                 for found in self._reading.images(cleaned.place):
                     image = found.image()
                     if found.info.uid.partition("#")[0] != cleaned.uid(one.series):

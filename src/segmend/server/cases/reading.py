@@ -33,6 +33,7 @@ from segmend.runtime.memory import free_memory
 from segmend.server.cases.scratch import scratch_folder
 from segmend.server.settings import ServerSettings
 from segmend.store.pseudonyms import Cleaned, Pseudonyms
+from segmend.store.records import Project
 
 # Bytes that a mask's voxel may take: layers of several segments, as numbers of 8 bytes.
 MASK_BYTES = 64
@@ -66,7 +67,7 @@ class Reading:
             yield from Apart(folder, self.limits, self._settings.read_seconds).images(place)
 
     @contextmanager
-    def cleaned(self, place: Path, project: str) -> Iterator[Cleaned]:
+    def cleaned(self, place: Path, project: Project) -> Iterator[Cleaned]:
         """Give the files at a path as they may become cases of a project: anonymised where that is wanted."""
         profile = self._settings.profile_of(project)
         if profile is None:

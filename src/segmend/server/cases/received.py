@@ -122,7 +122,9 @@ class Received:
 
     def _make(self, folder: Path) -> list[CaseRecord]:
         """Return the new cases of a series, all or none."""
-        with self._reading.cleaned(folder, self._project) as cleaned:
+        if self._project not in {known.name for known in self._store.projects()}:
+            self._store.add_project(self._project)
+        with self._reading.cleaned(folder, self._store.project(self._project)) as cleaned:
             cases, earlier = self._make_of(cleaned)
         for case_id in earlier:
             if not self._store.sessions(case_id):
@@ -136,8 +138,6 @@ class Received:
         folder = cleaned.place
         header, _ = load_header(next(folder.iterdir()))
         earlier = self._earlier(str(header.SeriesInstanceUID), folder)
-        if self._project not in {known.name for known in self._store.projects()}:
-            self._store.add_project(self._project)
         cases: list[CaseRecord] = []
         try:
             for found in self._reading.images(folder):

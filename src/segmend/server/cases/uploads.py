@@ -324,7 +324,7 @@ def _add(store: Store, reading: Reading, places: list[Path], project: str) -> Ad
 
     for origin in places:
         try:
-            with reading.cleaned(origin, project) as cleaned:
+            with reading.cleaned(origin, store.project(project)) as cleaned:
                 take_all(cleaned)
                 added.copies.extend(cleaned.warnings)
         except UserError as error:  # of the place as a whole
@@ -399,7 +399,7 @@ def add_linked_series(
 
 def _series(store: Store, reading: Reading, places: list[Path], case: str) -> list[SeriesRecord]:
     added: list[SeriesRecord] = []
-    project = store.case(case).project
+    project = store.project(store.case(case).project)
     try:
         for place in places:
             with reading.cleaned(place, project) as cleaned:
