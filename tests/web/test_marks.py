@@ -400,6 +400,20 @@ def test_a_box_gets_depth_by_its_handle_in_another_plane_and_moves_by_its_middle
     assert opened.label_at((8, 7, 8)) == 1
 
 
+def test_a_box_is_as_deep_as_the_wheel_is_turned_while_it_is_drawn(opened):
+    opened.page.keyboard.press("b")
+    opened.page.mouse.move(*opened.place_of((5, 4, 4), "axial"))
+    opened.page.mouse.down()
+    opened.page.mouse.move(*opened.place_of((5, 8, 8), "axial"), steps=4)
+    for _ in range(2):
+        opened.page.mouse.wheel(0, 100)
+        opened.drawn()
+    opened.page.mouse.up()  # where it was when the wheel was turned
+    opened.settle()
+
+    assert opened.prompts == [{"kind": "box", "low": [5, 4, 4], "high": [8, 9, 9]}]
+
+
 def test_the_line_at_the_bottom_says_what_the_tool_wants_next(opened):
     hint = opened.page.locator(".status-hint")
     opened.page.keyboard.press("x")
