@@ -414,6 +414,20 @@ def test_a_box_is_as_deep_as_the_wheel_is_turned_while_it_is_drawn(opened):
     assert opened.prompts == [{"kind": "box", "low": [5, 4, 4], "high": [8, 9, 9]}]
 
 
+def test_the_pointer_carries_the_tool(opened):
+    x, y = opened.place_of(MIDDLE, "axial")
+    beside = {"x": x + 10, "y": y + 10, "width": 18, "height": 18}
+    seen = {}
+    for key in ("v", "c", "x", "s", "b", "p", "q", "k", "Shift+K", "Shift+L", "m"):
+        opened.page.keyboard.press(key)
+        opened.page.mouse.move(x, y + 1)
+        opened.page.mouse.move(x, y)
+        opened.drawn()
+        seen[key] = opened.page.screenshot(clip=beside)
+
+    assert len(set(seen.values())) == len(seen)
+
+
 def test_the_line_at_the_bottom_says_what_the_tool_wants_next(opened):
     hint = opened.page.locator(".status-hint")
     opened.page.keyboard.press("x")
