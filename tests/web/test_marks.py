@@ -50,6 +50,8 @@ def test_a_stroke_is_a_line_without_gaps_of_the_chosen_width(opened):
     opened.page.keyboard.press("]")
     opened.drag([(5, 2, 2), (5, 2, 9), (5, 8, 9)])
     opened.settle()
+    opened.page.keyboard.press("a")
+    assert opened.state["radius"] == 1  # a quarter of a mask that is a voxel wide
 
     (stroke,) = opened.prompts
     points = np.array(stroke["points"])
@@ -227,7 +229,9 @@ def test_all_planes_and_3d_are_shown_together_or_alone(annotator, add, volume):
     canvas = page.locator(".render canvas")
     before = canvas.screenshot()
     with page.expect_response("**/surfaces/1*"):
+        annotator.go_to((2, 6, 6))
         annotator.click(MIDDLE, "coronal")
+        assert annotator.state["crosshair"] == list(MIDDLE)  # the other planes follow
         annotator.settle()
     end = time.monotonic() + 60
     while canvas.screenshot() == before:  # until the mask appears in 3D

@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 from segmend.core.image import Image, scale_affine
 from segmend.core.prompts import Mask, to_json
 from tests.server.running import defined, http, in_thread, settings
+from tests.web.axe import findings
 from tests.web.driving import wait_for
 
 PEOPLE = {"ada": "annotator", "ben": "annotator", "eve": "reviewer", "max": "admin"}
@@ -64,6 +65,13 @@ def test_what_one_may_not_do_is_not_offered(page, team):
         buttons = ("Add a DICOM folder", "Reading by several people", "People of a project")
         sidebar = page.locator(".sidebar")
         assert tuple(sidebar.get_by_role("button", name=words).count() for words in buttons) == counts
+    found = findings(page, "an admin's list")
+    for words, seen in ((buttons[1], "Give cases to readers"), (buttons[2], "max")):
+        sidebar.get_by_role("button", name=words).click()
+        expect(page.locator("dialog[open]")).to_contain_text(seen)
+        found += findings(page, words)
+        page.keyboard.press("Escape")
+    assert "\n".join(found) == ""
 
 
 def test_a_blind_reading_is_finished_and_decided_in_a_third_mask(page, team, case):
@@ -83,6 +91,7 @@ def test_a_blind_reading_is_finished_and_decided_in_a_third_mask(page, team, cas
     expect(page.get_by_text("2 slices differ")).to_be_visible()
     page.get_by_role("button", name="Show", exact=True).click()
     expect(page.locator(".preview-bar")).to_contain_text("As ben has it: nodule would gain 24 voxels.")
+    assert "\n".join(findings(page, "a decision")) == ""
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Take slice 2 as ben has it").click()
     expect(page.get_by_text("1 slice differs")).to_be_visible()
