@@ -127,6 +127,55 @@ def test_rules_say_what_they_changed_and_are_undone_and_removed(opened):
     assert words(opened) == ["Kept the largest part", "Click +"]
 
 
+def test_a_part_is_picked_to_be_erased_or_kept_and_a_hole_to_be_filled(opened):
+    page = opened.page
+    opened.click(MIDDLE)
+    opened.settle()
+    page.keyboard.press("q")
+    for _ in range(2):
+        page.keyboard.press("[")
+    opened.drag([MIDDLE, MIDDLE])
+    opened.settle()
+    page.keyboard.press("p")
+    opened.drag([(5, 1, 2), (5, 1, 3)])
+    opened.settle()
+    assert row_of(opened, 5, 6)[4:9] == [1, 0, 0, 0, 1] and opened.label_at((5, 1, 2)) == 1
+
+    page.keyboard.press("Shift+K")
+    opened.close_messages()
+    opened.click(MIDDLE)
+    opened.settle()
+    assert row_of(opened, 5, 6)[4:9] == [1] * 5
+    opened.close_messages()
+    opened.click((5, 1, 2))
+    opened.settle()
+    assert (opened.label_at((5, 1, 2)), opened.label_at((5, 6, 4))) == (0, 1)
+    page.keyboard.press("Control+z")
+    opened.settle()
+    opened.close_messages()
+    page.keyboard.down("Shift")
+    opened.click((5, 1, 2))
+    page.keyboard.up("Shift")
+    opened.settle()
+    assert (opened.label_at((5, 1, 2)), opened.label_at((5, 6, 4))) == (1, 0)
+    assert [edit["action"] for edit in edits(opened)[2:]] == ["fill", "erase", "keep"]
+
+
+def test_values_are_kept_to_in_a_lasso(opened, volume):
+    section(opened)
+    opened.page.get_by_label("Lowest value").fill("100")
+    opened.page.get_by_label("Highest value").fill("200")
+    opened.page.keyboard.press("Enter")
+    opened.page.keyboard.press("Shift+L")
+    opened.drag([(5, 2, 2), (5, 2, 10), (5, 9, 10), (5, 9, 2)])
+    opened.settle()
+
+    for row in (4, 7):
+        wanted = [int(100 <= value <= 200) for value in volume.voxels[0, 5, row, 3:10]]
+        assert row_of(opened, 5, row)[3:10] == wanted
+    assert row_of(opened, 5, 11) == row_of(opened, 4, 5) == [0] * 13
+
+
 def test_slices_are_copied_and_filled_in_between_and_a_part_is_split_off(opened):
     page = opened.page
     opened.click(MIDDLE)

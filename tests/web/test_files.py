@@ -134,6 +134,10 @@ def test_a_mask_of_several_objects_brings_labels_of_its_own(annotator, add, volu
 
     assert (annotator.label_at((5, 3, 3)), annotator.label_at((2, 8, 8))) == (2, 5)
     assert [label["value"] for label in annotator.recorded["labels"]] == [1, 2, 5]
+    annotator.page.keyboard.press("Control+z")  # all of it is one step
+    annotator.settle()
+    assert (annotator.label_at((5, 3, 3)), annotator.label_at((2, 8, 8))) == (0, 0)
+    assert [label["value"] for label in annotator.recorded["labels"]] == [1]
 
 
 def test_a_mask_of_another_grid_is_refused_in_words(annotator, add, volume, tmp_path):

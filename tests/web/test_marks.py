@@ -50,6 +50,8 @@ def test_a_stroke_is_a_line_without_gaps_of_the_chosen_width(opened):
     opened.page.keyboard.press("]")
     opened.drag([(5, 2, 2), (5, 2, 9), (5, 8, 9)])
     opened.settle()
+    opened.page.keyboard.press("a")
+    assert opened.state["radius"] == 1  # a quarter of a mask that is a voxel wide
 
     (stroke,) = opened.prompts
     points = np.array(stroke["points"])
@@ -227,7 +229,9 @@ def test_all_planes_and_3d_are_shown_together_or_alone(annotator, add, volume):
     canvas = page.locator(".render canvas")
     before = canvas.screenshot()
     with page.expect_response("**/surfaces/1*"):
+        annotator.go_to((2, 6, 6))
         annotator.click(MIDDLE, "coronal")
+        assert annotator.state["crosshair"] == list(MIDDLE)  # the other planes follow
         annotator.settle()
     end = time.monotonic() + 60
     while canvas.screenshot() == before:  # until the mask appears in 3D
@@ -398,6 +402,34 @@ def test_a_box_gets_depth_by_its_handle_in_another_plane_and_moves_by_its_middle
 
     assert opened.prompts[-1] == {"kind": "box", "low": [5, 5, 6], "high": [9, 10, 11]}
     assert opened.label_at((8, 7, 8)) == 1
+
+
+def test_a_box_is_as_deep_as_the_wheel_is_turned_while_it_is_drawn(opened):
+    opened.page.keyboard.press("b")
+    opened.page.mouse.move(*opened.place_of((5, 4, 4), "axial"))
+    opened.page.mouse.down()
+    opened.page.mouse.move(*opened.place_of((5, 8, 8), "axial"), steps=4)
+    for _ in range(2):
+        opened.page.mouse.wheel(0, 100)
+        opened.drawn()
+    opened.page.mouse.up()  # where it was when the wheel was turned
+    opened.settle()
+
+    assert opened.prompts == [{"kind": "box", "low": [5, 4, 4], "high": [8, 9, 9]}]
+
+
+def test_the_pointer_carries_the_tool(opened):
+    x, y = opened.place_of(MIDDLE, "axial")
+    beside = {"x": x + 10, "y": y + 10, "width": 18, "height": 18}
+    seen = {}
+    for key in ("v", "c", "x", "s", "b", "p", "q", "k", "Shift+K", "Shift+L", "m"):
+        opened.page.keyboard.press(key)
+        opened.page.mouse.move(x, y + 1)
+        opened.page.mouse.move(x, y)
+        opened.drawn()
+        seen[key] = opened.page.screenshot(clip=beside)
+
+    assert len(set(seen.values())) == len(seen)
 
 
 def test_the_line_at_the_bottom_says_what_the_tool_wants_next(opened):

@@ -2,9 +2,11 @@
 
 from importlib import import_module
 
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from segmend.core.image import Image
 from segmend.store import Store
 from tests.server.running import in_thread, settings
 from tests.web.driving import Annotator, watched
@@ -58,6 +60,39 @@ def test_a_label_keeps_its_voxels_unless_the_switch_says_otherwise(opened):
     opened.settle()
     expect(switch).not_to_be_checked()  # safe again
     assert opened.label_at(MIDDLE) == 2
+
+
+def test_a_negative_click_never_adds_and_leaves_an_empty_label_empty(person, add):
+    """With the method that comes with Segmend, which painted 18 000 pixels of skin once."""
+    lesion = np.hypot(*(np.mgrid[0:96, 0:128] - np.array([48, 64])[:, None, None])) < 20
+    shades = np.where(lesion, 90, 200) + np.random.default_rng(0).normal(0, 8, lesion.shape)
+    colours = np.stack([shades, 0.8 * shades, 0.7 * shades])[:, None].clip(0, 255).astype(np.uint8)
+    person.open(add(Image(colours), "mole", modality="XC"), method="mend")
+
+    def voxels():
+        measures = person.http.get(f"/api/sessions/{person.state['session']}/measures").json()
+        return [label["voxels"] for label in measures["labels"]]
+
+    def not_here(*index):
+        person.page.keyboard.down("Shift")
+        person.click(index)
+        person.page.keyboard.up("Shift")
+        person.settle()
+
+    person.click((0, 48, 64))
+    expect(person.page.locator(".mark-row:not(.waiting)")).to_have_count(1, timeout=120_000)  # its network is loaded
+    person.settle()
+    [marked] = voxels()
+    assert marked > 500
+    not_here(0, 8, 10)
+    not_here(0, 88, 120)
+    [left] = voxels()
+    assert left <= marked and person.label_at((0, 48, 64)) == 1
+    person.page.keyboard.press("n")
+    person.settle()
+    not_here(0, 10, 112)
+    assert voxels() == [left, 0]
+    assert [prompt["positive"] for prompt in person.prompts] == [True, False, False, False]
 
 
 def test_locked_slices_and_the_reach_of_marks_hold(opened):

@@ -7,6 +7,8 @@ from playwright.sync_api import expect
 from segmend.core.image import Image, scale_affine
 from segmend.core.prompts import Mask, to_json
 from tests.server.running import defined, http, in_thread, settings
+from tests.web.axe import findings
+from tests.web.driving import wait_for
 
 PEOPLE = {"ada": "annotator", "ben": "annotator", "eve": "reviewer", "max": "admin"}
 
@@ -63,6 +65,13 @@ def test_what_one_may_not_do_is_not_offered(page, team):
         buttons = ("Add a DICOM folder", "Reading by several people", "People of a project")
         sidebar = page.locator(".sidebar")
         assert tuple(sidebar.get_by_role("button", name=words).count() for words in buttons) == counts
+    found = findings(page, "an admin's list")
+    for words, seen in ((buttons[1], "Give cases to readers"), (buttons[2], "max")):
+        sidebar.get_by_role("button", name=words).click()
+        expect(page.locator("dialog[open]")).to_contain_text(seen)
+        found += findings(page, words)
+        page.keyboard.press("Escape")
+    assert "\n".join(found) == ""
 
 
 def test_a_blind_reading_is_finished_and_decided_in_a_third_mask(page, team, case):
@@ -70,6 +79,7 @@ def test_a_blind_reading_is_finished_and_decided_in_a_third_mask(page, team, cas
     expect(page.locator(".case-name")).to_have_text("thorax")
     expect(page.get_by_text("Given to you to read, blind to others")).to_be_visible()
     assert page.get_by_role("button", name="Accept", exact=True).count() == 0
+    wait_for(page, "window.segmend.settled()")  # her first label, which the next line names
     read(team, case, "ada", slice(8, 14))
     page.context.clear_cookies()
 
@@ -81,7 +91,12 @@ def test_a_blind_reading_is_finished_and_decided_in_a_third_mask(page, team, cas
     expect(page.get_by_text("2 slices differ")).to_be_visible()
     page.get_by_role("button", name="Show", exact=True).click()
     expect(page.locator(".preview-bar")).to_contain_text("As ben has it: nodule would gain 24 voxels.")
+    assert "\n".join(findings(page, "a decision")) == ""
     page.keyboard.press("Escape")
+    page.get_by_role("button", name="Take slice 2 as ben has it").click()
+    expect(page.get_by_text("1 slice differs")).to_be_visible()
+    page.keyboard.press("Control+z")  # is her own step, though the server made it
+    expect(page.get_by_text("2 slices differ")).to_be_visible()
     page.get_by_role("button", name="Take slice 2 as ben has it").click()
     expect(page.get_by_text("1 slice differs")).to_be_visible()
     page.get_by_role("button", name="Comment on this case").click()

@@ -176,6 +176,12 @@ def test_a_ruler_measures_any_plane_and_stays_with_the_case(person, store):
     rows = person.page.locator(".ruler-list li")
     expect(rows.nth(0)).to_contain_text(f"{np.hypot(8 * 3, 6):.1f} mm")
     expect(rows.nth(1)).to_contain_text(re.compile(r"120 ± .* HU, 40 to 200 HU"))
+    person.page.get_by_role("button", name="Angle").click()
+    person.drag([(2, 6, 2), (2, 6, 9)], "coronal")
+    expect(person.page.locator(".status-hint")).to_have_text("Press at the end of the second leg")
+    person.click((8, 6, 9), "coronal")
+    expect(rows.nth(2)).to_contain_text("90.0°")
+    person.page.get_by_role("button", name="Remove angle 3").click()
     assert person.prompts == []
 
     person.open(case, layout="coronal")

@@ -94,6 +94,7 @@ def test_a_long_list_draws_what_is_in_sight_and_scrolls_to_the_open_case(person,
     size = int(item.get_attribute("aria-setsize"))
     assert size > ROWS and int(item.get_attribute("aria-posinset")) > ROWS
     assert rows(person.page).count() < 40
+    expect(item.locator(".thumbnail img")).to_be_visible()
 
 
 def test_the_list_is_walked_with_the_keyboard(person, store):

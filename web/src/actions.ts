@@ -55,9 +55,9 @@ export class Actions {
     this.views = new Views(store, this.images);
     this.tools = new Tools(store);
     this.cases = new Cases(store, this.worklist, this.session, this.images, this.views);
-    this.work = new Work(store, this.worklist, this.cases);
+    this.work = new Work(store, this.worklist, this.session, this.cases);
     this.previews = new Previews(store, this.session, this.views, this.work);
-    this.reading = new Reading(store, this.worklist, this.cases, this.work, this.previews);
+    this.reading = new Reading(store, this.worklist, this.session, this.cases, this.work, this.previews);
     this.marks = new Marks(store, this.session, this.views, this.work, this.previews);
     this.nudging = new Nudging(store, this.previews, this.marks);
     this.labels = new Labels(store, this.session, this.work, this.marks);

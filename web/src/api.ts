@@ -16,6 +16,7 @@ export type CasePage = Schemas["CasePageJson"];
 export type Choices = Schemas["ChoicesJson"];
 export type Uploaded = Schemas["UploadedJson"];
 export type Loaded = Schemas["LoadedJson"];
+export type Taken = Schemas["TakenJson"];
 export type Label = Schemas["LabelJson"];
 export type Codes = Schemas["CodesJson"];
 export type TemplateLabel = Schemas["TemplateLabelJson"];
@@ -223,9 +224,8 @@ export async function readerDifference(id: string, reader: string, label: number
 }
 
 /** Take a label over as a reader has it, in some slices. */
-export async function take(id: string, reader: string, label: number, low: number, high: number): Promise<void> {
-  await request(`api/sessions/${id}/take`, post({ reader, label, low, high }));
-}
+export const take = (id: string, reader: string, label: number, low: number, high: number): Promise<Taken> =>
+  read(`api/sessions/${id}/take`, post({ reader, label, low, high }));
 
 export const agreement = (project: string): Promise<Agreement[]> =>
   read(`api/projects/${encodeURIComponent(project)}/agreement`);

@@ -6,7 +6,7 @@ import { wanted } from "./tools/extremes";
 
 const SAY = phrases.hints;
 
-type Asked = Pick<State, "tool" | "points" | "positive" | "cut" | "opened" | "drawing" | "reach" | "reachMm">;
+type Asked = Pick<State, "tool" | "points" | "positive" | "cut" | "leg" | "opened" | "drawing" | "reach" | "reachMm">;
 
 /** Return the sentence for the line at the bottom, with how far a mark reaches; "" where there is nothing to say. */
 export function hintOf(state: Asked): string {
@@ -21,7 +21,7 @@ export function hintOf(state: Asked): string {
   return `${hint}. ${far[reach]}`;
 }
 
-function toolHint({ tool, points, positive, cut, opened, drawing }: Asked): string {
+function toolHint({ tool, points, positive, cut, leg, opened, drawing }: Asked): string {
   if (opened === null) return "";
   const flat = opened.planes.length === 1;
   if (drawing) return tool === "box" && !flat ? SAY.drawingBox : SAY.drawing;
@@ -50,7 +50,13 @@ function toolHint({ tool, points, positive, cut, opened, drawing }: Asked): stri
       return SAY.threshold;
     case "navigate":
       return flat ? SAY.navigateFlat : SAY.navigate;
-    default:
-      return "";
+    case "ruler":
+      return phrases.measures.rulerTitle;
+    case "angle":
+      return leg === null ? phrases.measures.angleTitle : SAY.angleSecond;
+    case "ellipse":
+      return phrases.measures.ellipseTitle;
+    case "window":
+      return phrases.windows.dragTitle;
   }
 }

@@ -17,6 +17,10 @@ const letter =
   (...letters: string[]) =>
   (event: KeyboardEvent): boolean =>
     plain(event) && letters.includes(event.key.toLowerCase());
+const shifted =
+  (key: string) =>
+  (event: KeyboardEvent): boolean =>
+    event.shiftKey && letter(key)(event);
 const control =
   (key: string, shift: boolean) =>
   (event: KeyboardEvent): boolean =>
@@ -45,6 +49,22 @@ function planeOf({ store }: Actions): Plane | undefined {
 }
 
 export const SHORTCUTS: readonly Shortcut[] = [
+  {
+    shown: "Shift+K",
+    what: phrases.keys.island,
+    matches: shifted("k"),
+    act: (actions) => {
+      actions.tools.setTool("island");
+    },
+  },
+  {
+    shown: "Shift+L",
+    what: phrases.keys.threshold,
+    matches: shifted("l"),
+    act: (actions) => {
+      actions.tools.setTool("threshold");
+    },
+  },
   {
     shown: "C",
     what: phrases.keys.click,

@@ -101,8 +101,8 @@ export function region(volume: Volume, axis: Axis, corners: readonly Index[], si
     area: Math.PI * radius(one) * radius(other) * (sized ? pixelArea(volume.affine, one, other) : 1),
     mean,
     deviation: Math.sqrt(square),
-    low: Math.min(...values),
-    high: Math.max(...values),
+    low: values.reduce((a, b) => Math.min(a, b)), // as arguments of one call they may be too many
+    high: values.reduce((a, b) => Math.max(a, b)),
   };
 }
 

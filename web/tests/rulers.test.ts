@@ -55,6 +55,14 @@ describe("a region", () => {
     expect([found.low, found.high]).toEqual([10 * 5 + 20, 10 * 35 + 20]);
   });
 
+  it("may be as large as a slice of CT", () => {
+    const values = Float32Array.from({ length: 512 * 512 }, (_, i) => i >> 9);
+    const slice: Volume = { shape: [1, 512, 512], affine: AFFINE, values, rgb: false, slope: 1, intercept: 0 };
+    const found = region(slice, 0, [[0, 0, 0], [0, 511, 511]], true)!; // prettier-ignore
+    expect(found.voxels).toBeGreaterThan(200_000);
+    expect([found.low, found.high]).toEqual([1, 510]);
+  });
+
   it("counts a plane's own axes, and nothing beside the image or in a flat ellipse", () => {
     const flat = volume(SHAPE, AFFINE, ([z]) => z);
     const sagittal = region(flat, 2, [[-0.5, -0.5, 4], [2.5, 7.5, 4]], true)!; // prettier-ignore

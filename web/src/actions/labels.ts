@@ -44,11 +44,13 @@ export class Labels {
 
   /** Take another tool's mask as it is: one object becomes the selected label's mask, several get labels of their own. */
   async loadMask(mask: api.Upload): Promise<void> {
-    const { opened, label, overwrite } = this.store.state;
+    const { opened, label, overwrite, events } = this.store.state;
     if (opened === null || this.work.isFinished()) return;
-    const { labels } = await whileSending(this.store, fill(SAY.uploading, { what: mask.name }), (sent) =>
+    const { labels, state } = await whileSending(this.store, fill(SAY.uploading, { what: mask.name }), (sent) =>
       api.loadMask(opened.session, label, mask, overwrite, sent),
     );
+    if (this.store.state.opened !== opened) return;
+    this.session.own(events.length, state);
     this.select(labels[0]);
     const { name } = mask;
     toast(labels.length === 1 ? fill(SAY.loaded, { name }) : plural(SAY.loadedLabels, labels.length, { name }), "good");

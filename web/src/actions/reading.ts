@@ -8,6 +8,7 @@ import { reportErrors, toast } from "../toasts";
 import type { MaskPatch } from "../wire";
 import type { Cases } from "./cases";
 import type { Previews } from "./previews";
+import type { Session } from "./session";
 import type { Work } from "./work";
 import type { Worklist } from "./worklist";
 
@@ -17,6 +18,7 @@ export class Reading {
   constructor(
     private readonly store: Store,
     private readonly worklist: Worklist,
+    private readonly session: Session,
     private readonly cases: Cases,
     private readonly work: Work,
     private readonly previews: Previews,
@@ -58,9 +60,10 @@ export class Reading {
 
   /** Take the selected label over as a reader has it, in one slice or in all. */
   async takeReader(reader: string, slice?: number): Promise<void> {
-    const { opened, label } = this.store.state;
+    const { opened, label, events } = this.store.state;
     if (opened === null || this.work.isFinished()) return;
     const [low, high] = slice === undefined ? [0, opened.volume.shape[0]] : [slice, slice + 1];
-    await api.take(opened.session, reader, label, low, high);
+    const { state } = await api.take(opened.session, reader, label, low, high);
+    if (this.store.state.opened === opened) this.session.own(events.length, state);
   }
 }

@@ -21,6 +21,7 @@ const SAY = phrases.actions;
 export class Session {
   #live: Live | null = null;
   readonly others = new Set<number>(); // positions of events of the open session that another page or program sent
+  readonly #asked = new Set<number>(); // positions of events that the server made because this page asked it to
   readonly takenBack = new Set<number>(); // marks that this page took away by an undo
   readonly rulerSteps = new RulerSteps();
   readonly unsent = new Unsent();
@@ -37,11 +38,20 @@ export class Session {
     this.#live?.send(event);
   }
 
+  /** Take for this page's own, so that undo takes it back, what the server did for it since the log had so many events. */
+  own(since: number, { done }: Pick<api.Session, "done">): void {
+    for (const position of done.filter((one) => one >= since)) {
+      this.#asked.add(position);
+      this.others.delete(position);
+    }
+  }
+
   /** Leave the session, and forget what was done in it. */
   disconnect(): void {
     this.#live?.close();
     this.#live = null;
     this.others.clear();
+    this.#asked.clear();
     this.takenBack.clear();
     this.rulerSteps.forget();
   }
@@ -110,7 +120,7 @@ export class Session {
         this.unsent.save(opened.session, opened.case.id, parts);
       },
       accepted: (event, position, own) => {
-        if (!own) this.others.add(position);
+        if (!own && !this.#asked.has(position)) this.others.add(position);
         this.#accepted(event, position);
       },
       people: (people) => {

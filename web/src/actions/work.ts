@@ -6,6 +6,7 @@ import { may } from "../rights";
 import type { Store } from "../state";
 import { reportErrors, toast } from "../toasts";
 import type { Cases } from "./cases";
+import type { Session } from "./session";
 import type { Worklist } from "./worklist";
 
 const SAY = phrases.actions;
@@ -16,6 +17,7 @@ export class Work {
   constructor(
     private readonly store: Store,
     private readonly worklist: Worklist,
+    private readonly session: Session,
     private readonly cases: Cases,
   ) {}
 
@@ -94,7 +96,9 @@ export class Work {
 
   /** Ask the method that the project trusts for first masks of the labels that have no marks. */
   async firstMasks(): Promise<void> {
-    const { opened } = this.store.state;
-    if (opened !== null && !this.isFinished()) await api.firstMasks(opened.session);
+    const { opened, events } = this.store.state;
+    if (opened === null || this.isFinished()) return;
+    const state = await api.firstMasks(opened.session);
+    if (this.store.state.opened === opened) this.session.own(events.length, state);
   }
 }

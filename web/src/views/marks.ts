@@ -68,19 +68,10 @@ export function drawHandles(context: CanvasRenderingContext2D, place: Place, pro
   context.restore();
 }
 
-const TOOL_ICONS: Partial<Record<Tool, IconName>> = {
-  stroke: "stroke",
-  box: "box",
-  lasso: "lasso",
-  extremes: "extremes",
-  paint: "paint",
-  erase: "erase",
-};
-
 /** Return what the pointer carries with it: a click's sign, or the tool; null for nothing. */
 export function iconOfTool(tool: Tool, positive: boolean): IconName | null {
   if (tool === "click") return positive ? "plus" : "minus";
-  return TOOL_ICONS[tool] ?? null;
+  return tool === "navigate" ? null : tool;
 }
 
 /** Draw a tool's icon to the lower right of the pointer. */

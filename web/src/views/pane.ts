@@ -56,7 +56,7 @@ import { drawRuler } from "./rulers";
 
 const TITLES = phrases.planes;
 const SAY = phrases.locks;
-const NO_POINTER: readonly Tool[] = ["navigate", "window", "ruler", "angle", "ellipse"];
+const NO_OUTLINE: readonly Tool[] = ["navigate", "window", "ruler", "angle", "ellipse"];
 const NARROW = 420; // CSS pixels of a pane whose title reaches its middle
 const SLABS = { max: "MIP", mean: phrases.panes.mean, min: "MinIP" } as const;
 const WHITE: Colour = [255, 255, 255]; // of a robot's marks
@@ -411,15 +411,19 @@ export class Pane {
     }
   }
 
-  /** Outline the voxel under the mouse when it is large enough to see, and the stroke's width. */
+  /** Show the tool at the mouse, the voxel under it when it is large enough to see, and the stroke's width. */
   #drawPointer(state: State, p: Projection): void {
     const aimed = state.aiming && document.activeElement === this.canvas;
     const index = aimed ? this.cursor : state.pointer;
-    if (index === null || index[this.plane.normal] !== this.slice || NO_POINTER.includes(state.tool)) return;
+    if (index === null || index[this.plane.normal] !== this.slice) return;
     if (!aimed && !this.element.matches(":hover")) return;
     const context = this.#context;
     const [u, v] = pixelOf(this.plane, this.opened.volume.shape, index);
     const [x, y] = toScreen(p, [u, v]);
+    const name = iconOfTool(state.tool, state.positive);
+    const drawing = state.draft !== null || state.leg !== null;
+    if (name !== null && !drawing) drawToolIcon(context, [x + p.scaleX / 2, y + p.scaleY / 2], name);
+    if (NO_OUTLINE.includes(state.tool)) return;
     context.lineWidth = 1;
     context.strokeStyle = "rgba(255,255,255,0.8)";
     if (state.reach === "near" && isPromptTool(state.tool)) this.#drawReach(state.reachMm, [x, y], p);
@@ -433,8 +437,6 @@ export class Pane {
     } else if (p.scaleX > 5) {
       context.strokeRect(x, y, p.scaleX, p.scaleY);
     }
-    const name = iconOfTool(state.tool, state.positive);
-    if (name !== null && state.draft === null) drawToolIcon(context, [x + p.scaleX / 2, y + p.scaleY / 2], name);
   }
 
   /** Draw how far the next mark reaches, round the pointer. */

@@ -98,7 +98,7 @@ export function statusLine(actions: Actions): HTMLElement {
     answer.textContent = parts.join(phrases.common.comma);
   });
   const hint = h("span", { class: "status-hint", role: "status" });
-  store.on(["tool", "points", "positive", "cut", "opened", "drawing", "reach", "reachMm"], (state) => {
+  store.on(["tool", "points", "positive", "cut", "leg", "opened", "drawing", "reach", "reachMm"], (state) => {
     hint.textContent = hintOf(state);
   });
   return h("footer", { class: "status" }, voxel, hint, h("span", { class: "spacer" }), coming, warming, busy, answer);
