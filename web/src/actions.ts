@@ -66,8 +66,14 @@ export class Actions {
     this.adding = new Adding(store, this.worklist, this.cases);
   }
 
-  /** Fetch the lists that the page starts from. */
-  async start(): Promise<void> {
+  /** Fetch the lists that the page starts from; a case may be opened meanwhile. */
+  start(): Promise<void> {
+    const started = this.#fetchLists();
+    this.cases.ready = started;
+    return started;
+  }
+
+  async #fetchLists(): Promise<void> {
     const last = lastCase();
     const left = last === null ? null : api.oneCase(last).catch(() => null); // it may be gone
     const asked = [api.methods(), api.formats(), api.me(), this.worklist.refresh()] as const;

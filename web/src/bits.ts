@@ -1,7 +1,7 @@
 /** A label's mask as a prompt: one bit a voxel of its box, packed by zlib, as `segmend.core.prompts` reads it. */
 
 import type { Prompt } from "./api";
-import type { Axis, Box } from "./geometry";
+import { type Axis, type Box, union } from "./geometry";
 import type { LabelMap } from "./labelmap";
 
 /** Return the mask of a label as a prompt; one empty voxel where there is none. */
@@ -15,30 +15,25 @@ export async function maskPrompt(map: LabelMap, label: number): Promise<Extract<
 /** Return the box round a label's voxels, null where it has none. */
 export function boundsOf(map: LabelMap, label: number): Box | null {
   const { painted, shape } = map;
-  if (painted === null) return null;
-  const low = [Infinity, Infinity, Infinity];
-  const high = [-1, -1, -1];
+  if (painted === null || !map.has(label)) return null;
+  let box: Box | null = null;
   for (let z = painted.low[0]; z < painted.high[0]; z++) {
     for (let y = painted.low[1]; y < painted.high[1]; y++) {
       const row = (z * shape[1] + y) * shape[2];
-      for (let x = painted.low[2]; x < painted.high[2]; x++) {
-        if (map.values[row + x] !== label) continue;
-        [z, y, x].forEach((at, axis) => {
-          low[axis] = Math.min(low[axis], at);
-          high[axis] = Math.max(high[axis], at + 1);
-        });
-      }
+      let [first, last] = [painted.low[2], painted.high[2]];
+      while (first < last && map.values[row + first] !== label) first += 1;
+      while (first < last && map.values[row + last - 1] !== label) last -= 1;
+      if (first < last) box = union(box, { low: [z, y, first], high: [z + 1, y + 1, last] });
     }
   }
-  if (high[0] < 0) return null;
-  return { low: [low[0], low[1], low[2]], high: [high[0], high[1], high[2]] };
+  return box;
 }
 
 /** Return the width in voxels of a disc as large as a label's mask in one slice; null where it has none there. */
 export function widthIn(map: LabelMap, label: number, axis: Axis, slice: number): number | null {
-  const box = boundsOf(map, label);
-  if (box === null) return null;
-  const [low, high] = [[...box.low], [...box.high]];
+  const { painted } = map;
+  if (painted === null || slice < painted.low[axis] || slice >= painted.high[axis]) return null;
+  const [low, high] = [[...painted.low], [...painted.high]];
   low[axis] = slice;
   high[axis] = slice + 1;
   let area = 0;

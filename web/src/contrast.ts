@@ -41,11 +41,14 @@ export function statisticsOf(volume: Volume, modality = ""): Statistics {
   const step = Math.max(1, Math.floor((volume.values.length * there) / 200_000));
   const slice = volume.shape[1] * volume.shape[2];
   const sample: number[] = [];
-  for (let i = 0; i < volume.values.length; i += step) {
-    if (arrived?.[Math.floor(i / slice)] === 0) continue;
-    const value = volume.values[i] * volume.slope + volume.intercept;
-    if (Number.isFinite(value)) sample.push(value);
-  }
+  const look = (from: number, to: number): void => {
+    for (let i = Math.ceil(from / step) * step; i < to; i += step) {
+      const value = volume.values[i] * volume.slope + volume.intercept;
+      if (Number.isFinite(value)) sample.push(value);
+    }
+  };
+  if (arrived === undefined) look(0, volume.values.length);
+  else for (const [z, there] of arrived.entries()) if (there === 1) look(z * slice, (z + 1) * slice);
   const sorted = Float64Array.from(sample).sort();
   const low = sorted.at(0) ?? 0;
   const high = sorted.at(-1) ?? 1;

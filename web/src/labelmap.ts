@@ -13,23 +13,29 @@ class BoxedMap<Values extends Uint16Array | Uint8Array> {
 
   /** Write the values of a box; nothing else is touched. */
   apply({ box, values }: { readonly box: Box; readonly values: Values }): void {
-    const [, rows, columns] = this.shape;
-    const { low, high } = box;
-    const width = high[2] - low[2];
     if (values.length === 0) return;
+    const width = box.high[2] - box.low[2];
     let from = 0;
-    for (let z = low[0]; z < high[0]; z++) {
-      for (let y = low[1]; y < high[1]; y++) {
-        this.values.set(values.subarray(from, from + width), (z * rows + y) * columns + low[2]);
-        from += width;
-      }
+    for (const start of this.rowsOf(box)) {
+      this.values.set(values.subarray(from, from + width), start);
+      from += width;
     }
     this.painted = union(this.painted, box);
   }
 
   clear(): void {
-    if (this.painted !== null) this.values.fill(0);
+    if (this.painted === null) return;
+    const width = this.painted.high[2] - this.painted.low[2];
+    for (const start of this.rowsOf(this.painted)) this.values.fill(0, start, start + width);
     this.painted = null;
+  }
+
+  /** Yield where the rows of a box begin. */
+  protected *rowsOf({ low, high }: Box): Generator<number, void> {
+    const [, rows, columns] = this.shape;
+    for (let z = low[0]; z < high[0]; z++) {
+      for (let y = low[1]; y < high[1]; y++) yield (z * rows + y) * columns + low[2];
+    }
   }
 
   at([z, y, x]: Index): number {
@@ -41,8 +47,34 @@ const voxels = ([z, y, x]: Index): number => z * y * x;
 
 /** One label value a voxel. */
 export class LabelMap extends BoxedMap<Uint16Array> {
+  readonly #counts = new Int32Array(1 << 16); // voxels by label, so that nobody goes through the map to find one
+
   constructor(shape: Index) {
     super(shape, new Uint16Array(voxels(shape)));
+  }
+
+  override apply(patch: { readonly box: Box; readonly values: Uint16Array }): void {
+    const { box, values } = patch;
+    const width = box.high[2] - box.low[2];
+    let from = 0;
+    for (const start of values.length === 0 ? [] : this.rowsOf(box)) {
+      for (let at = start; at < start + width; at++, from++) {
+        if (this.values[at] === values[from]) continue;
+        this.#counts[this.values[at]] -= 1;
+        this.#counts[values[from]] += 1;
+      }
+    }
+    super.apply(patch);
+  }
+
+  override clear(): void {
+    super.clear();
+    this.#counts.fill(0);
+  }
+
+  /** Say whether a label has voxels. */
+  has(label: number): boolean {
+    return this.#counts[label] > 0;
   }
 }
 

@@ -102,7 +102,5 @@ window.addEventListener("beforeunload", (event) => {
   if (actions.unsafe) event.preventDefault();
 });
 
-reportErrors(async () => {
-  await actions.start();
-  followAddress(actions);
-});
+reportErrors(() => actions.start());
+followAddress(actions);

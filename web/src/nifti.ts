@@ -92,12 +92,10 @@ function numbersOf({ make, long }: Header, buffer: ArrayBuffer, offset: number, 
     : Float64Array.from(new long(buffer, offset, length), Number);
 }
 
-/** Return a volume whose slices are still to come; until then they are as dark as can be. */
+/** Return a volume whose slices are still to come: nothing is written before, for that takes a large one long. */
 export function emptyVolume({ shape, affine, rgb, slope, intercept, make }: Header): Volume & { arrived: Uint8Array } {
   const length = shape[0] * shape[1] * shape[2] * (rgb ? 3 : 1);
   const values = new make(new ArrayBuffer(length * make.BYTES_PER_ELEMENT), 0, length);
-  const lowest = LOWEST.get(make);
-  if (lowest !== undefined) values.fill(slope < 0 ? -lowest - 1 : lowest);
   return { shape, affine, rgb, slope, intercept, values, arrived: new Uint8Array(shape[0]) };
 }
 
@@ -115,6 +113,9 @@ export function putSlices(
   volume.values.set(numbersOf(header, bytes, 0, (high - low) * perSlice), low * perSlice);
   volume.arrived.fill(1, low, high);
 }
+
+/** Say whether a slice of the file is there. */
+export const isThere = ({ arrived }: Pick<Volume, "arrived">, z: number): boolean => arrived?.[z] !== 0;
 
 /** Return the part of a volume's slices that are there. */
 export function partOf({ arrived }: Volume): number {
@@ -156,13 +157,6 @@ function affineOf(view: DataView): Affine {
     float(76) < 0 ? -1 : 1,
   );
 }
-
-/** What slices that have not arrived are filled with, where 0 is not the darkest. */
-const LOWEST = new Map<Maker, number>([
-  [Int8Array, -(2 ** 7)],
-  [Int16Array, -(2 ** 15)],
-  [Int32Array, -(2 ** 31)],
-]);
 
 type Three = readonly [number, number, number];
 

@@ -8,7 +8,7 @@
 import type { Contrast } from "./contrast";
 import { extentOf, type Index, type Plane, type Rect } from "./geometry";
 import type { UncertaintyMap, LabelMap } from "./labelmap";
-import type { Volume } from "./nifti";
+import { isThere, type Volume } from "./nifti";
 
 export type Colour = readonly [number, number, number];
 
@@ -36,7 +36,7 @@ export interface Painting {
   readonly fades?: boolean; // clear at the window's low end, for laying over another picture
 }
 
-/** Paint a slice of the volume into RGBA bytes of the picture's size. */
+/** Paint a slice of the volume into RGBA bytes of the picture's size; what has not arrived is as dark as can be. */
 export function paintVolume(
   volume: Volume,
   plane: Plane,
@@ -78,26 +78,60 @@ export function paintVolume(
       out[to + 3] = fades ? 4 * grey : 255;
     }
   }
+  if (volume.arrived?.includes(0) === true) {
+    const there = behind(volume, plane, slice, thick === null ? 1 : thickness);
+    darken(volume, plane, there.length > 0, colours?.[0] ?? [0, 0, 0], fades ? 0 : 255, out);
+  }
+}
+
+/** Return the slices that lie behind each other round one, as far as they are there. */
+function behind(volume: Volume, plane: Plane, slice: number, thickness: number): readonly number[] {
+  const low = Math.max(0, slice - ((thickness - 1) >> 1));
+  const high = Math.min(volume.shape[plane.normal], slice + (thickness >> 1) + 1);
+  const all = Array.from({ length: high - low }, (_, i) => low + i);
+  return plane.normal === 0 ? all.filter((k) => isThere(volume, k)) : all;
+}
+
+/** Paint over what lies in slices of the file that have not arrived; `shown` says whether those of the picture have. */
+function darken(
+  volume: Volume,
+  plane: Plane,
+  shown: boolean,
+  [red, green, blue]: Colour,
+  alpha: number,
+  out: Uint8ClampedArray,
+): void {
+  const [width, height] = extentOf(plane, volume.shape);
+  let to = 0;
+  for (let v = 0; v < height; v++) {
+    for (let u = 0; u < width; u++, to += 4) {
+      const z = plane.down === 0 ? (plane.flipDown ? height - 1 - v : v) : plane.flipRight ? width - 1 - u : u;
+      if (plane.normal === 0 ? shown : isThere(volume, z)) continue;
+      out[to] = red;
+      out[to + 1] = green;
+      out[to + 2] = blue;
+      out[to + 3] = alpha;
+    }
+  }
 }
 
 /** Return the slices round one, laid over each other, row by row as the picture shows them. */
 function project(volume: Volume, plane: Plane, slice: number, thickness: number, slab: Slab): Float32Array {
   const [width, height] = extentOf(plane, volume.shape);
-  const low = Math.max(0, slice - ((thickness - 1) >> 1));
-  const high = Math.min(volume.shape[plane.normal], slice + (thickness >> 1) + 1);
+  const layers = behind(volume, plane, slice, thickness);
   const out = new Float32Array(width * height);
   const falling = volume.slope < 0; // the highest number in the file is then the lowest value
   const most = slab !== "mean" && (slab === "max") !== falling;
   const { values } = volume;
-  for (let k = low; k < high; k++) {
+  for (const [n, k] of layers.entries()) {
     const { start, right, down } = walk(plane, volume.shape, k);
     let to = 0;
     for (let v = 0; v < height; v++) {
       let from = start + v * down;
       for (let u = 0; u < width; u++, from += right, to++) {
         const value = values[from];
-        if (slab === "mean") out[to] += value / (high - low);
-        else if (k === low || (most ? value > out[to] : value < out[to])) out[to] = value;
+        if (slab === "mean") out[to] += value / layers.length;
+        else if (n === 0 || (most ? value > out[to] : value < out[to])) out[to] = value;
       }
     }
   }

@@ -45,20 +45,23 @@ export async function readPatch(frame: ArrayBuffer): Promise<MaskPatch | Uncerta
   const low: Index = [number(3), number(4), number(5)];
   const high: Index = [number(6), number(7), number(8)];
   const flags = number(2);
-  const payload = frame.slice(HEADER_BYTES);
-  const bytes = (flags & 2) !== 0 && payload.byteLength > 0 ? await inflate(payload) : payload;
+  const payload = new Uint8Array(frame, HEADER_BYTES);
+  const bytes = (flags & 2) !== 0 && payload.length > 0 ? await inflate(payload) : payload;
   const voxels = (high[0] - low[0]) * (high[1] - low[1]) * (high[2] - low[2]);
   const size = magic === MASK ? 2 : 1;
-  if (bytes.byteLength !== size * voxels) {
-    throw new FrameError(fill(phrases.errors.maskSize, { voxels, bytes: bytes.byteLength }));
+  if (bytes.length !== size * voxels) {
+    throw new FrameError(fill(phrases.errors.maskSize, { voxels, bytes: bytes.length }));
   }
   const patch = { position: number(1), box: { low, high } };
   return magic === MASK
-    ? { ...patch, values: new Uint16Array(bytes), layer: number(9) }
-    : { ...patch, values: new Uint8Array(bytes) };
+    ? { ...patch, values: new Uint16Array(bytes.buffer, bytes.byteOffset, voxels), layer: number(9) }
+    : { ...patch, values: bytes };
 }
 
-async function inflate(bytes: ArrayBuffer): Promise<ArrayBuffer> {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Response(stream).arrayBuffer();
+/** Unpack bytes; they are written to the stream as they are, for a Blob goes through the browser's other process. */
+async function inflate(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+  const { readable, writable } = new DecompressionStream("deflate");
+  const writer = writable.getWriter();
+  for (const step of [writer.write(bytes), writer.close()]) step.catch(() => undefined); // whoever reads is told
+  return new Uint8Array(await new Response(readable).arrayBuffer());
 }

@@ -100,14 +100,14 @@ describe("a NIfTI file", () => {
     expect(() => readVolume(nifti({ bytes: BYTES, datatype: 1536 }))).toThrow("(1536)");
   });
 
-  it("may come slice by slice, and is dark where it has not", () => {
+  it("may come slice by slice", () => {
     const file = nifti({ datatype: 4, bytes: Uint8Array.from({ length: 48 }, (_, i) => i) });
     const header = readHeader(file.slice(0, 352));
     const volume = emptyVolume(header);
     putSlices(volume, header, [2, 3], file.slice(352 + 24, 352 + 36));
     expect(partOf(volume)).toBe(0.25);
     expect(valueAt(volume, [2, 0, 0])).toEqual([24 + 256 * 25]);
-    expect(valueAt(volume, [1, 0, 0])).toEqual([-32768]);
+    expect([...volume.arrived]).toEqual([0, 0, 1, 0]);
     expect(() => {
       putSlices(volume, header, [0, 2], new ArrayBuffer(12));
     }).toThrow("arrived damaged");

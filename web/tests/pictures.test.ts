@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { COLOUR_MAPS, coloursOf } from "../src/colours";
 import { CT_PRESETS, dragContrast, statisticsOf } from "../src/contrast";
-import { extentOf, type Index, indexAt, PHOTO, pixelOf, planesOf } from "../src/geometry";
+import { extentOf, type Index, indexAt, PHOTO, pixelOf, type Plane, planesOf } from "../src/geometry";
 import { LabelMap } from "../src/labelmap";
 import type { Volume } from "../src/nifti";
-import { outlines, paintLabels, paintVolume, type Slab } from "../src/slices";
+import { outlines, type Painting, paintLabels, paintVolume, type Slab } from "../src/slices";
 import { permutations, signs } from "./orientations";
 
 const SHAPE: Index = [3, 4, 5];
@@ -38,6 +38,33 @@ describe("slices of the volume", () => {
         }
       }
     }
+  });
+
+  it("are dark where slices of the file have not come, in every plane and slab", () => {
+    const { axial, coronal, sagittal } = planesOf(volume([]).affine);
+    const image = {
+      ...volume(Array.from({ length: 60 }, (_, i) => (i < 40 && i >= 20 ? 200 : 0))),
+      arrived: Uint8Array.of(0, 1, 0),
+    };
+    const greys = (plane: Plane, slice: number, painting: Painting = {}): number[] => {
+      const [width, height] = extentOf(plane, SHAPE);
+      const out = new Uint8ClampedArray(4 * width * height);
+      paintVolume(image, plane, slice, { low: -1000, high: 200 }, out, painting);
+      return Array.from({ length: width * height }, (_, i) => out[4 * i]);
+    };
+    expect(new Set(greys(axial, 1))).toEqual(new Set([255]));
+    expect(new Set(greys(axial, 0))).toEqual(new Set([0]));
+    for (const plane of [coronal, sagittal]) {
+      const [width] = extentOf(plane, SHAPE);
+      const dark = Array(width).fill(0) as number[];
+      expect(greys(plane, 2)).toEqual([...dark, ...(Array(width).fill(255) as number[]), ...dark]);
+    }
+    for (const slab of ["max", "mean", "min"] as const) {
+      expect(new Set(greys(axial, 1, { thickness: 3, slab }))).toEqual(new Set([255]));
+    }
+    const clear = new Uint8ClampedArray(80);
+    paintVolume(image, axial, 2, { low: -1000, high: 200 }, clear, { fades: true, colours: coloursOf("Inverted") });
+    expect([clear[0], clear[3]]).toEqual([255, 0]);
   });
 
   it("use the window, the slope and the intercept", () => {

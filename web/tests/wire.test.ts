@@ -1,7 +1,7 @@
 import { deflateSync, inflateSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { LabelMap, LayeredMap } from "../src/labelmap";
-import { bitsOf, boundsOf, maskPrompt } from "../src/bits";
+import { bitsOf, boundsOf, maskPrompt, widthIn } from "../src/bits";
 import { isUncertainty, readPatch } from "../src/wire";
 
 function frame(flags: number, values: number[], high = [1, 3, 4]): ArrayBuffer {
@@ -64,6 +64,28 @@ describe("a layered map", () => {
   });
 });
 
+describe("a label map", () => {
+  const box = { low: [0, 1, 1], high: [2, 2, 3] } as const;
+
+  it("knows which labels have voxels, whatever is painted over them", () => {
+    const map = new LabelMap([2, 3, 4]);
+    expect(map.has(5)).toBe(false);
+    map.apply({ box, values: Uint16Array.of(5, 0, 0, 7) });
+    expect([5, 7, 6].map((label) => map.has(label))).toEqual([true, true, false]);
+    map.apply({ box: { low: [0, 1, 1], high: [1, 2, 2] }, values: Uint16Array.of(6) });
+    expect([5, 7, 6].map((label) => map.has(label))).toEqual([false, true, true]);
+  });
+
+  it("is empty when it was cleared, and can be painted again", () => {
+    const map = new LabelMap([2, 3, 4]);
+    map.apply({ box, values: Uint16Array.of(5, 5, 5, 5) });
+    map.clear();
+    expect(map.values.every((value) => value === 0) && !map.has(5) && map.painted === null).toBe(true);
+    map.apply({ box, values: Uint16Array.of(0, 5, 0, 0) });
+    expect(map.has(5) && map.at([0, 1, 2]) === 5).toBe(true);
+  });
+});
+
 describe("a uncertainty frame", () => {
   it("has a byte a voxel", async () => {
     const bytes = new Uint8Array(frame(0, [513, 1027]));
@@ -88,6 +110,17 @@ describe("a mask as a prompt", () => {
     expect(boundsOf(map, 7)).toEqual({ low: [1, 1, 9], high: [2, 2, 10] });
     expect(boundsOf(map, 6)).toBeNull();
     expect(boundsOf(new LabelMap([1, 1, 1]), 5)).toBeNull();
+  });
+
+  it("is as wide in a slice as a disc of its area there", () => {
+    const disc = new LabelMap([3, 20, 20]);
+    const inside = Uint16Array.from({ length: 400 }, (_, i) =>
+      Math.hypot((i % 20) - 10, Math.floor(i / 20) - 10) < 6 ? 5 : 7,
+    );
+    disc.apply({ box: { low: [1, 0, 0], high: [2, 20, 20] }, values: inside });
+    expect(widthIn(disc, 5, 0, 1)).toBeCloseTo(12, 0);
+    expect(widthIn(disc, 5, 1, 10)).toBeCloseTo(2 * Math.sqrt(11 / Math.PI)); // the line that another plane cuts out of it
+    expect(widthIn(disc, 5, 0, 2)).toBeNull();
   });
 
   it("has the first voxel in the highest bit", () => {

@@ -37,6 +37,7 @@ const SAY = phrases.actions;
 
 export class Cases {
   readonly #preload = new Preload();
+  ready: Promise<unknown> = Promise.resolve(); // settled when it is known which methods there are
 
   constructor(
     private readonly store: Store,
@@ -58,6 +59,7 @@ export class Cases {
     try {
       const known = await this.worklist.list.find(id);
       if (known.slide) {
+        await this.ready;
         await this.#openSlide(known, abort);
         return;
       }
@@ -66,12 +68,12 @@ export class Cases {
       const arrived = (fraction: number): void => {
         if (!abort.signal.aborted) this.store.set({ loading: { text, fraction } });
       };
-      const [coming, session, beside] = await Promise.all([
+      const [coming, { session, left }, beside] = await Promise.all([
         this.#voxels(known, abort, arrived),
         this.#lastSession(id),
         api.series(id),
+        this.ready,
       ]);
-      const left = await this.session.unsent.adopt(session);
       if (abort.signal.aborted) return;
       this.#show(known, session, beside, coming, left, layout);
     } catch (error) {
@@ -152,9 +154,11 @@ export class Cases {
     return coming;
   }
 
-  async #lastSession(id: string): Promise<string> {
+  /** Return a case's last session, or a new one, with what closed tabs have left for it. */
+  async #lastSession(id: string): Promise<{ session: string; left: readonly Part[] }> {
     const all = await api.sessions(id);
-    return (all.at(-1) ?? (await api.addSession(id))).id;
+    const session = (all.at(-1) ?? (await api.addSession(id))).id;
+    return { session, left: await this.session.unsent.adopt(session) };
   }
 
   #show(

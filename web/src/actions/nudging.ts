@@ -1,7 +1,6 @@
 /** The whole mask becomes larger or smaller, seen while a slider moves. */
 
 import * as api from "../api";
-import { boundsOf } from "../bits";
 import { changeOf } from "../change";
 import { fill, phrases } from "../phrases";
 import type { Store } from "../state";
@@ -28,8 +27,7 @@ export class Nudging {
     const { opened, labels, label } = this.store.state;
     if (larger === 0 || opened === null) return;
     const name = labels.find(({ value }) => value === label)?.name ?? SAY.thisLabel;
-    if (boundsOf(opened.maps.ofLabel(labels, label), label) !== null)
-      this.marks.place({ kind: "adjust", k: larger, of: "mask" });
+    if (opened.maps.ofLabel(labels, label).has(label)) this.marks.place({ kind: "adjust", k: larger, of: "mask" });
     else toast(fill(SAY.noMask, { name }));
   }
 
@@ -46,13 +44,8 @@ export class Nudging {
         const { opened, label, labels, method, finetune, overwrite, events } = this.store.state;
         this.#nudge = null;
         const known = labels.find(({ value }) => value === label);
-        if (
-          opened === null ||
-          known === undefined ||
-          known.locked ||
-          boundsOf(opened.maps.ofLabel(labels, label), label) === null
-        )
-          return;
+        if (opened === null || known === undefined || known.locked) return;
+        if (!opened.maps.ofLabel(labels, label).has(label)) return;
         const prompt = { kind: "adjust", k: larger, of: "mask" } as const;
         const event = { event: "prompted", prompt, label, method, finetune, overwrite, joined: false } as const;
         const title = SAY.nudged;

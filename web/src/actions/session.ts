@@ -9,7 +9,7 @@ import { covering, isCalibrated } from "../look";
 import { me, setName } from "../people";
 import { fill, phrases, plural } from "../phrases";
 import { RulerSteps } from "../rulersteps";
-import { fold, opening } from "../session";
+import { fold, opening, same } from "../session";
 import { finetuneOf, type Opened, type Store } from "../state";
 import { reportErrors, toast } from "../toasts";
 import { type Part, Unsent } from "../unsent";
@@ -186,12 +186,13 @@ export class Session {
     if (this.store.state.robot !== null) this.store.set({ robot: null }); // it played for the mask as it stood
     if (this.store.state.preview !== null) this.store.set({ preview: null }); // it was of the mask as it stood
     const { done, undone, labels, locked } = fold(events);
-    const { label, unsent } = this.store.state;
+    const { label, unsent, labels: before } = this.store.state;
     const fresh = done.length === this.#begunOf(events, done); // with the labels of its project, the first of them to begin with
     const usual = fresh ? labels.at(0) : labels.at(-1);
     const coming = unsent.some((event) => event.event === "defined" && event.label.value === label);
     const selected = coming || labels.some(({ value }) => value === label) ? label : (usual?.value ?? 0);
-    this.store.set({ events, done, undone, labels, locked, pending, label: selected });
+    const known = same(labels, before) ? before : labels; // what shows labels has nothing to do for most events
+    this.store.set({ events, done, undone, labels: known, locked, pending, label: selected });
   }
 
   /** Take up finetuning as it was in the session, once a case. */

@@ -238,10 +238,9 @@ export class Pane {
     cancelAnimationFrame(this.#frame);
   }
 
-  /** The mask changed in a box, or, with null, everywhere. */
+  /** Note that the mask changed in a box, or, with null, everywhere; it is seen when the pane is drawn again. */
   maskChanged(box: Box | null): void {
     this.#pictures.maskChanged(box);
-    this.redraw();
   }
 
   /** Draw in the next frame, once, however often this is called. */

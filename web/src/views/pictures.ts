@@ -6,6 +6,7 @@ import { type Change, paintChange } from "../change";
 import { type Box, extentOf, type Plane, type Point, type Projection, type Rect, rectOf, union } from "../geometry";
 import { layersOf } from "../labels";
 import { type Colour, outlines, paintLabels, paintUncertainty, paintVolume } from "../slices";
+import { isThere } from "../nifti";
 import { lookOf, type Opened, seriesOf, type State, thicknessOf } from "../state";
 
 /** A picture in voxels, kept until what it shows changes. */
@@ -82,8 +83,10 @@ export class Pictures {
       return "";
     }
     const { contrast, colours } = lookOf(state, image, series);
-    const { slab, arrived } = state;
+    const { slab } = state;
     const thickness = thicknessOf(state, this.plane);
+    const alone = this.plane.normal === 0 && thickness === 1; // then other slices that arrive change nothing
+    const arrived = alone ? isThere(series.volume, this.#slice) : state.arrived;
     const key = `${image} ${this.#slice} ${arrived} ${contrast.low} ${contrast.high} ${colours} ${slab} ${thickness}`;
     if (key === before) return key;
     const painting = { colours: colours === "Grey" ? undefined : coloursOf(colours), slab, thickness, fades };

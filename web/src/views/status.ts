@@ -5,7 +5,7 @@ import { h } from "../dom";
 import { sidesOf, toMm } from "../geometry";
 import { hintOf } from "../hints";
 import { expectedDice, lastAsked, sentence } from "../look";
-import { valueAt } from "../nifti";
+import { isThere, valueAt } from "../nifti";
 import { titleOf } from "../labels";
 import { fill, phrases } from "../phrases";
 import { seriesOf } from "../state";
@@ -47,16 +47,16 @@ export function statusLine(actions: Actions): HTMLElement {
       }
       const index = pointer ?? crosshair;
       const mm = toMm(opened.volume.affine, index).map((value) => value.toFixed(1));
-      const value = valueAt((seriesOf(opened, image) ?? opened).volume, index).map((number) =>
-        String(Number(number.toPrecision(5))),
-      );
+      const { volume, statistics } = seriesOf(opened, image) ?? opened;
+      const there = isThere(volume, index[0]);
+      const value = there ? valueAt(volume, index).map((number) => String(Number(number.toPrecision(5)))) : ["…"];
       const names = opened.maps.at(index).map((there) => {
         const label = labels.find(({ value }) => value === there);
         return label === undefined ? fill(phrases.common.label, { n: there }) : titleOf(label);
       });
       const name = names.length === 0 ? "" : `   ${names.join(", ")}`;
       const where = opened.photo ? "" : `   ${sidesOf(toMm(opened.volume.affine, index))}`;
-      const unit = (seriesOf(opened, image) ?? opened).statistics.ct ? " HU" : "";
+      const unit = statistics.ct && there ? " HU" : "";
       voxel.textContent = `${fill(SAY.voxel, { index: index.join(", ") })}${where}   ${fill(SAY.value, { value: value.join(", ") + unit })}${name}`;
       voxel.title = opened.photo ? "" : `RAS ${mm.join(", ")} mm`;
     },

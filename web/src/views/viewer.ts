@@ -24,6 +24,7 @@ export class Viewer {
     });
     store.on(["maskVersion"], ({ maskChange }) => {
       for (const pane of this.#all.values()) pane.maskChanged(maskChange);
+      for (const pane of this.panes) pane.redraw();
       this.#render?.changed();
     });
     store.on(

@@ -1,7 +1,6 @@
 /** What a person does to a whole mask at once: let the method refine it, or nudge it larger and smaller. */
 
 import type { Actions } from "../actions";
-import { boundsOf } from "../bits";
 import { h } from "../dom";
 import { firstMethod } from "../firstmasks";
 import { fill, phrases } from "../phrases";
@@ -69,8 +68,7 @@ export function wholePanel(actions: Actions): HTMLElement {
   store.on(["method", "methods", "opened", "label", "labels", "maskVersion", "project"], (state) => {
     const { methods, method, opened, label, labels, project } = state;
     const trusted = firstMethod(state);
-    const empty =
-      opened !== null && labels.some(({ value }) => boundsOf(opened.maps.ofLabel(labels, value), value) === null);
+    const empty = opened !== null && labels.some(({ value }) => !opened.maps.ofLabel(labels, value).has(value));
     first.hidden = trusted === null || !empty;
     if (trusted !== null && project?.first) {
       first.textContent = fill(phrases.firstMasks.button, { method: trusted.title });
@@ -80,7 +78,7 @@ export function wholePanel(actions: Actions): HTMLElement {
     refine.hidden = !(card?.refines || card?.guesses);
     if (refine.hidden || opened === null) {
       // nothing to say
-    } else if (boundsOf(opened.maps.ofLabel(labels, label), label) === null) {
+    } else if (!opened.maps.ofLabel(labels, label).has(label)) {
       refine.textContent = SAY.guess;
       refine.title = SAY.guessTitle;
       refine.disabled = !card?.guesses;
