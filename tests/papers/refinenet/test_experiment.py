@@ -20,6 +20,7 @@ from segmend.papers.refinenet.experiment import (
     HEART,
     LIVER,
     Study,
+    best_on,
     carried,
     from_given_slice,
     painted,
@@ -140,6 +141,25 @@ def test_patients_kept_to_validate_on_are_nobody_elses(tmp_path):
 def study():
     truth = body((7, 20, 22)).astype(bool)
     return Study("set", "case", Image(truth[None].astype(np.float32) * 100, scale_affine((3, 1, 1))), truth)
+
+
+def test_a_setting_is_chosen_on_kept_cases_the_first_of_equals():
+    truth = np.zeros((1, 4, 6), bool)
+    truth[0, 1:3, 1:5] = True
+    image = Image(np.zeros((1, *truth.shape)))
+    kept, other = Study("a", "kept", image, truth), Study("a", "other", image, ~truth)
+    asked = []
+
+    def wide(columns, study):
+        asked.append(columns)
+        mask = np.zeros_like(study.truth)
+        mask[0, 1:3, 1 : 1 + abs(columns)] = True
+        return mask
+
+    segment = best_on([kept], (2, 4, -4, 5), wide)
+
+    assert segment(other).sum() == 8
+    assert asked == [2, 4, -4, 5, 4]
 
 
 def test_a_mask_is_carried_from_the_largest_slice_until_the_object_ends():

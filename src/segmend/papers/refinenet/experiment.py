@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segmend import methods
 from segmend.classical.methods.graphcut import BOUNDARY, SCALE, SHARPNESS
-from segmend.classical.solvers.densecrf import densecrf
+from segmend.classical.solvers.densecrf import Kernels, densecrf
 from segmend.classical.solvers.unary import APPEARANCE_LIMIT
 from segmend.core.image import Box, Image, MaskArray, Real
 from segmend.core.logits import logit
@@ -55,6 +55,14 @@ EXAM = 16  # samples that every training is validated on
 FCN_WIDTHS = (16, 24, 48, 64, 64)  # channels of the FCN's levels
 LIMIT = 12  # cases of each set, unless the plan says otherwise
 HELD_OUT = 6  # every so-manieth patient of the training split is kept to validate on
+SEARCHED = 6  # of these cases, those by which the settings of CRF and graph cut are chosen
+# How much the dense CRF's kernels count, and their width in noise; what a graph cut's boundary costs. The usual first.
+KERNELS = tuple(
+    Kernels(smooth_weight=6 * much, weight=1.5 * much, intensity=intensity)
+    for much in (1.0, 0.3, 0.1)
+    for intensity in (1.5, 5.0, 15.0)
+)
+STIFFNESS = (1.0, 0.3, 3.0)
 
 UNET, FCN, CASCADED = "RefineNet (U-Net)", "RefineNet (FCN)", "RefineNet (cascaded U-Net)"
 BACKBONES = {UNET: "U-Net", FCN: "FCN", CASCADED: "cascaded U-Net"}
@@ -67,6 +75,7 @@ LEVEL_SET = "level set (Li et al.)"
 ENDS = f"{CARRIED[UNET]}, ends given"
 
 Masks = Mapping[str, MaskArray]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,8 +205,8 @@ def _plain(arm: str) -> str:
     return "".join(c if c.isalnum() else "-" for c in arm.lower()).strip("-").replace("--", "-")
 
 
-def refined_arms(plan: Plan, names: Sequence[str], seed: int, arm: str) -> Arms:
-    """Return a backbone's first guess, the refined one, and what else starts from this backbone."""
+def refined_arms(plan: Plan, names: Sequence[str], seed: int, arm: str, *, compared: bool = True) -> Arms:
+    """Return a backbone's first guess, the refined one, and what else starts from it, where these are compared."""
     backbones: Mapping[str, Mapping[str, Any]] = {
         UNET: {"backbone": "unet"},
         FCN: {"backbone": "fcn", "widths": FCN_WIDTHS},
@@ -210,15 +219,33 @@ def refined_arms(plan: Plan, names: Sequence[str], seed: int, arm: str) -> Arms:
     }
     if arm == UNET:
         arms |= {
-            CRF: partial(refine_by_crf, method),
-            CUT: partial(cut_guess, method, seeds_of_truth),
-            CUT_ERRORS: partial(cut_guess, method, seeds_of_errors),
             CARRIED[UNET]: partial(from_given_slice, method),
             ENDS: partial(from_given_slice, method, ends=True),
         }
+    if not compared:
+        return arms
+    kept = held_out(plan.data, names)[1]
+    some = [Study(one.group, one.name, one.image, one.labels > 0) for one in kept[:: max(1, len(kept) // SEARCHED)]]
+    if arm == UNET:
+        arms |= {
+            CRF: best_on(some, KERNELS, partial(refine_by_crf, method)),
+            CUT: best_on(some, STIFFNESS, partial(cut_guess, method, seeds_of_truth)),
+            CUT_ERRORS: best_on(some, STIFFNESS, partial(cut_guess, method, seeds_of_errors)),
+        }
     if arm == CASCADED:
-        arms |= {CRF_3D: partial(refine_by_crf, method)}
+        arms |= {CRF_3D: best_on(some, KERNELS, partial(refine_by_crf, method))}
     return arms
+
+
+def best_on(
+    kept: Sequence[Study], settings: Sequence[T], segment: Callable[[T, Study], MaskArray]
+) -> Callable[[Study], MaskArray]:
+    """Return a way to segment under that setting with which cases kept from training are best, the first of equals."""
+
+    def mean(setting: T) -> float:
+        return float(np.mean([dice(study.truth, segment(setting, study)) for study in kept]))
+
+    return partial(segment, max(settings, key=mean))
 
 
 def gan_arm(plan: Plan, names: Sequence[str], seed: int) -> Arms:
@@ -331,10 +358,11 @@ def first_guess(method: Segmenter, study: Study) -> Real:
     return np.stack([workspace.backbone_answer(0, z).probability for z in range(study.image.shape[0])])
 
 
-def refine_by_crf(method: Segmenter, study: Study) -> MaskArray:
+def refine_by_crf(method: Segmenter, kernels: Kernels, study: Study) -> MaskArray:
     """Return the first guess after a dense CRF: in 3D for a volume."""
     values, spacing = in_noise(study.image), study.image.spacing
-    probability = densecrf(first_guess(method, study), values, spacing=(spacing / spacing.min()).tolist())
+    steps = (spacing / spacing.min()).tolist()
+    probability = densecrf(first_guess(method, study), values, spacing=steps, kernels=kernels)
     return np.asarray(probability > 0.5)
 
 
@@ -349,9 +377,12 @@ def seeds_of_errors(truth: MaskArray, guess: MaskArray) -> tuple[Prompt, ...]:
 
 
 def cut_guess(
-    method: Segmenter, seeds: Callable[[MaskArray, MaskArray], tuple[Prompt, ...]], study: Study
+    method: Segmenter, seeds: Callable[[MaskArray, MaskArray], tuple[Prompt, ...]], stiffness: float, study: Study
 ) -> MaskArray:
-    """Return the first guess after a graph cut in which seeds are fixed and the guess is each pixel's unary."""
+    """Return the first guess after a graph cut in which seeds are fixed and the guess is each pixel's unary.
+
+    `stiffness` is what a boundary costs, beside what it does in the method `graphcut`.
+    """
     guess, values = first_guess(method, study), in_noise(study.image)
     masks = []
     for z, (_, truth) in enumerate(study.slices):
@@ -362,7 +393,7 @@ def cut_guess(
         for points, value in zip(marks(seeds(truth, here > 0.5), shape), (FOREGROUND, BACKGROUND), strict=True):
             fixed[tuple(points.T)] = value
         logits = np.clip(logit(here, 1e-6), -APPEARANCE_LIMIT, APPEARANCE_LIMIT)
-        arcs = whole_numbers(prices, scale=SCALE * BOUNDARY[len(steps)])
+        arcs = whole_numbers(prices, scale=stiffness * SCALE * BOUNDARY[len(steps)])
         masks.append(cut(whole_numbers(logits, scale=SCALE), arcs, fixed=fixed).inside)
     return np.concatenate(masks)
 
@@ -370,7 +401,7 @@ def cut_guess(
 def pictures(plan: Plan) -> Sequence[Picture]:
     """Return a slice of a case of each set under several arms: right in red, too much in blue, missed in green."""
     names, seed = present(plan.data, plan.split), plan.seeds[0]
-    found = {**refined_arms(plan, names, seed, UNET), **classical_arms()}
+    found = {**refined_arms(plan, names, seed, UNET, compared=False), **classical_arms()}
     shown = (BACKBONES[UNET], UNET, CARRIED[GRAPH_CUT], CARRIED[SHAPE], CARRIED[UNET])
     sheets = []
     for name in names:
@@ -412,7 +443,8 @@ validation split. The liver set has single slices, so slice by slice is measured
 - A slice's marks in one interaction: RefineNet gets the skeletons of its own first guess's errors, graph cut the
   skeleton and the rim of the dilated truth, DEXTR four extreme points, all from the truth as in the paper. Graph cut
   on the same backbone is also given RefineNet's own seeds.
-- The dense CRF settles the first guess without marks, in 3D where the case is a volume.
+- The dense CRF settles the first guess without marks, in 3D where the case is a volume. Its kernels, and what a graph
+  cut's boundary costs on the same backbone, are those that serve best on cases kept from training, for each seed.
 - All slices count, also those without the object, except that a method whose marks follow from the truth alone is not
   asked where there is none.
 - The paper's text leaves open: the seeds' width (a standard deviation of 2 cells), the dilation (3 pixels), losses
