@@ -146,6 +146,24 @@ def test_an_archive_that_lies_is_refused(pacs, archive, tmp_path, lie):
     assert len(pacs.asked) == 1
 
 
+def test_addresses_that_an_archive_names_are_never_asked(pacs, archive, tmp_path):
+    with serving() as (elsewhere, foreign):
+        elsewhere.has(FILES, [b"another's"])
+        bulk = {"vr": "OW", "BulkDataURI": f"{foreign}{FILES}"}
+        named = {"00081190": {"vr": "UR", "Value": [f"{foreign}{FILES}"]}, "7FE00010": bulk}
+        one = {"0020000E": {"Value": ["1.2.3"]}, "0020000D": {"Value": ["1.2"]}, **named}
+        pacs.says("/studies", [{**LIST[0], **named}])
+        pacs.says("/studies/1.2/series", [one])
+        pacs.says("/series", [one])
+        pacs.has(FILES, [b"its own"], Location=f"{foreign}{FILES}", Content_Location=f"{foreign}{FILES}")
+
+        (study,) = archive.studies()
+        assert archive.series(study.uid) == [archive.find_series("1.2.3")]
+        (path,) = archive.fetch("1.2", "1.2.3", tmp_path)
+
+        assert path.read_bytes() == b"its own" and elsewhere.asked == []
+
+
 def test_an_archive_that_announces_more_than_it_sends_is_refused(pacs, running, tmp_path):
     pacs.says(FILES, WHOLE[:-9], **_headers())
     status, headers, body = pacs.replies[FILES]
