@@ -20,7 +20,7 @@ import pytest
 
 from segmend import io
 from segmend.cli import COMMANDS, commands, run
-from segmend.cli.start import address_to_open, limits_of
+from segmend.cli.start import address_to_open, limits_of, start
 from segmend.core import segmenter
 from segmend.core.edits import EDITS, edit_from_json, edit_to_json
 from segmend.core.image import Image, bounds, scale_affine
@@ -727,6 +727,12 @@ def test_an_interrupted_command_says_so(said, monkeypatch):
     monkeypatch.setattr(commands, "main", interrupted)
 
     assert said("methods") == (130, "", "Interrupted.\n")
+
+
+def test_limits_of_a_server_come_from_the_environment_too(monkeypatch):
+    monkeypatch.setenv("SEGMEND_LIMIT", "max_upload_bytes=4e9 readers=3")
+    given = start.make_context("start", []).params["limits"]
+    assert limits_of(given) == {"max_upload_bytes": 4 * 10**9, "readers": 3}
 
 
 def test_limits_of_a_server_are_set_by_name():

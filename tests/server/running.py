@@ -52,13 +52,13 @@ def in_thread(settings):
 class Process:
     """A server in a process of its own, on all cores or pinned to one."""
 
-    def __init__(self, data, plugin_path, port=0, *, method="flood", core=None, database=None):
+    def __init__(self, data, plugin_path, port=0, *, method="flood", core=None, database=None, blobs=None):
         code = (
             "import os, sys; from pathlib import Path\n"
             f"{'' if core is None else f'os.sched_setaffinity(0, [{core}])'}\n"
             "from segmend.server.app import serve; from segmend.server.settings import ServerSettings\n"
             f"serve(ServerSettings(Path({str(data)!r}), port={port}, method={method!r}, database_url={database!r},"
-            " answering_processes=0),"
+            f" blobs_url={blobs!r}, answering_processes=0),"
             " on_ready=lambda address: print(address, flush=True))"
         )
         paths = [str(plugin_path), str(PLUGIN), os.environ.get("PYTHONPATH", "")]

@@ -46,6 +46,31 @@ def test_steps_of_two_pieces_of_work_alternate():
     ended(pool)
 
 
+def test_who_has_many_pieces_of_work_gets_no_more_steps_than_others():
+    order, go, over = [], threading.Event(), threading.Semaphore(0)
+
+    def wait():
+        go.wait(60)
+        yield
+
+    def steps(name):
+        for n in range(2):
+            order.append(f"{name}{n}")
+            yield
+        over.release()
+
+    pool = Pool(1)
+    pool.submit(wait())
+    for name in ("ada's first", "ada's second", "ada's third"):
+        pool.submit(steps(name), whose="ada")
+    pool.submit(steps("ben's"), whose="ben")
+    go.set()
+
+    assert all(over.acquire(timeout=60) for _ in range(4))
+    assert order[:4] == ["ada's first0", "ben's0", "ada's second0", "ben's1"]
+    ended(pool)
+
+
 def test_a_piece_of_work_never_runs_twice_at_a_time():
     inside, most, over = [], [], threading.Event()
 

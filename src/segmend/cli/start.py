@@ -222,6 +222,8 @@ LIMITS: dict[str, type[int] | type[float]] = {
     "limits",
     multiple=True,
     metavar="NAME=NUMBER",
+    envvar="SEGMEND_LIMIT",
+    show_envvar=True,
     help=f"What is taken of a client, such as max_image_bytes=4e9. Names: {', '.join(LIMITS)}.",
 )
 @place_options

@@ -2,8 +2,9 @@
 
 A piece of work is an iterator; one `next` is one step. The threads take steps in turn: after
 a step the work goes to the end of the queue, so a session whose answer has a hundred parts
-delays another by one part, not by a hundred. A piece of work is in the queue once, so
-its steps never run at the same time. A step that does not come back is logged (`watchdog`).
+delays another by one part, not by a hundred. Each person has a queue, and these take turns, too:
+who works in ten sessions delays another by one step, not by ten. A piece of work is in a queue
+once, so its steps never run at the same time. A step that does not come back is logged (`watchdog`).
 
 A step that only waits for something outside this process says so (`waiting_outside`); meanwhile another runs in its
 stead, in a thread more if need be.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Condition, Lock, Thread, current_thread
@@ -23,6 +24,31 @@ from segmend.server.watchdog import Watchdog
 log = logging.getLogger("segmend.server")
 # Threads of a pool, those that wait outside included.
 MAX_THREADS = 512
+
+
+class Turns:
+    """Pieces of work in the order in which they go on: each person in turn, and all that is theirs in turn."""
+
+    def __init__(self) -> None:
+        self._of: OrderedDict[str, deque[Iterator[object]]] = OrderedDict()  # by person, the next one first
+
+    def __len__(self) -> int:
+        return sum(map(len, self._of.values()))
+
+    def append(self, whose: str, steps: Iterator[object]) -> None:
+        """Put a piece of work at the end of what a person has, and a person who has none at the end of all."""
+        self._of.setdefault(whose, deque()).append(steps)
+
+    def pop(self) -> tuple[str, Iterator[object]]:
+        """Take the next piece of work with whose it is."""
+        whose, own = self._of.popitem(last=False)
+        steps = own.popleft()
+        if own:
+            self._of[whose] = own
+        return whose, steps
+
+    def clear(self) -> None:
+        self._of.clear()
 
 
 class Pool:
@@ -40,8 +66,7 @@ class Pool:
     """
 
     def __init__(self, workers: int, *, late_seconds: float = 60.0) -> None:
-        self._queue: deque[Iterator[object]] = deque()
-        self._idle_queue: deque[Iterator[object]] = deque()  # for when there is nothing else to do
+        self._queue, self._idle_queue = Turns(), Turns()  # the latter for when there is nothing else to do
         lock = Lock()
         self._changed = Condition(lock)
         self._room = Condition(lock)  # for a step that comes back from outside
@@ -55,14 +80,14 @@ class Pool:
         for _ in range(workers):
             self._add_thread()
 
-    def submit(self, steps: Iterator[object], *, when_idle: bool = False) -> None:
-        """Put a new piece of work at the end of the queue; after `close` it is dropped.
+    def submit(self, steps: Iterator[object], *, whose: str = "", when_idle: bool = False) -> None:
+        """Put a new piece of work at the end of what a person has; after `close` it is dropped.
 
         What is for `when_idle` begins when nobody waits for anything; once begun it is work like any other.
         """
         with self._changed:
             if not self._closed:
-                (self._idle_queue if when_idle else self._queue).append(steps)
+                (self._idle_queue if when_idle else self._queue).append(whose, steps)
                 self._changed.notify()
 
     @property
@@ -112,7 +137,8 @@ class Pool:
             thread.start()
 
     def _run(self) -> None:
-        while (steps := self._take()) is not None:
+        while (taken := self._take()) is not None:
+            whose, steps = taken
             try:
                 with self._watchdog.step():
                     next(steps)
@@ -125,19 +151,19 @@ class Pool:
                 with self._changed:
                     self._running -= 1
                     self._made_room()
-            self.submit(steps)
+            self.submit(steps, whose=whose)
 
     def _made_room(self) -> None:
         self._room.notify()
         self._changed.notify()
 
-    def _take(self) -> Iterator[object] | None:
+    def _take(self) -> tuple[str, Iterator[object]] | None:
         with self._changed:
             self._changed.wait_for(self._may_take)
             if self._closed:
                 return None
             self._running += 1
-            return (self._queue or self._idle_queue).popleft()
+            return (self._queue or self._idle_queue).pop()
 
     def _may_take(self) -> bool:
         """True when there is a step and room for it; one that waited outside goes on first."""

@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -278,3 +279,30 @@ def test_what_a_session_holds_is_counted_between_its_steps_and_never_within_one(
             with pytest.raises(TimeoutError):
                 counted.result(0.1)
         assert counted.result(PATIENCE) >= 0
+
+
+def test_who_works_in_many_sessions_does_not_keep_another_waiting(tmp_path):
+    order, go = [], threading.Event()
+
+    def wait():
+        go.wait(PATIENCE)
+        yield
+
+    with in_thread(settings(tmp_path, workers=1)) as server, ExitStack() as stack:
+        stack.callback(go.set)
+        shared = server.config.app.state.shared
+        sessions = [shared.store.add_session(shared.store.add_case("rooms", rooms()).id).id for _ in range(4)]
+        for session in sessions:
+            shared.store.append(session, 0, event_from_json(defined(1)))
+        opened = [stack.enter_context(shared.sessions.open(session)) for session in sessions]
+        wait_until_idle(server)
+        shared.sessions.pool.submit(wait(), whose="nobody")
+        answers = []
+        for one, user in zip(opened, ("ada", "ada", "ada", "ben"), strict=True):
+            _, answer = one.accept(event_from_json(clicked(BOX)), user=user)
+            answer.add_done_callback(lambda _, user=user: order.append(user))
+            answers.append(answer)
+        go.set()
+        for answer in answers:
+            answer.result(PATIENCE)
+    assert order == ["ben", "ada", "ada", "ada"]

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from segmend.core.session import event_from_json
+from segmend.core.session import Canvas, event_from_json
 from segmend.server.sessions import open_session
 from segmend.store import Store
-from tests.server.running import Client, Process, clicked, defined, http, in_thread, rooms, settings
-from tests.store.servers import Postgres, postgres_folder
+from segmend.store.verify import verify
+from tests.server.running import PATIENCE, Client, Process, clicked, defined, http, in_thread, rooms, settings
+from tests.store.servers import S3, Postgres, postgres_folder
 
 BOX, BAR = (1, 2, 2), (1, 2, 5)
 GREY = rooms().voxels[0]
@@ -27,6 +28,14 @@ def postgres():
     server = Postgres(programs)
     yield server
     server.close()
+
+
+@pytest.fixture
+def bucket():
+    """Where blobs may be kept on a real S3 server, with what opens it."""
+    server = S3()
+    yield f"{server.bucket()}?{'&'.join(f'{name}={value}' for name, value in server.storage.items())}"
+    server.stop()
 
 
 @contextmanager
@@ -187,3 +196,36 @@ def test_word_comes_again_after_the_database_was_away(servers, session, postgres
         here.do(clicked(BAR))
         there.next("answered", 3 * SOON, position=2)
         np.testing.assert_array_equal(there.map, GREY > 0)
+
+
+def test_one_of_two_machines_is_killed_and_the_other_goes_on_with_all_that_was_accepted(
+    tmp_path, plugin_path, postgres, bucket
+):
+    """Each with a folder of its own, on one PostgreSQL and one S3."""
+    place = {"database": postgres.database(), "blobs": bucket}
+    with Store.open(place["database"], bucket) as store:
+        case = store.add_case("rooms", rooms()).id
+        session = store.add_session(case).id
+        store.append(session, 0, event_from_json(defined(1)))
+        with ThreadPoolExecutor(2) as threads:
+            one, two = threads.map(lambda name: Process(tmp_path / name, plugin_path, **place), ("one", "two"))
+        here = Client(one.address, session)
+        with Client(two.address, session) as there:
+            sent = [here.send(clicked(BOX if n % 2 else BAR, positive=n % 3 != 0)) for n in range(12)]
+            accepted = [here.next("accepted", SOON, id=number)["position"] for number in sent]
+            one.kill()
+            there.do(clicked(BOX))
+            last = accepted[-1] + 1
+            if last not in there.answered:
+                there.next("answered", PATIENCE, position=last)
+            assert {*accepted, last} <= set(there.answered)
+            there.do({"event": "undone"})
+            with http(two.address) as client:
+                assert client.get(f"/api/cases/{case}/volume.nii").status_code == 200
+            worked = store.session(session)
+            assert len(worked.events) == 15 and worked.pending == ()
+            kept = Canvas(worked.shape)
+            kept.follow(worked)
+            np.testing.assert_array_equal(there.map, kept.map)
+        two.kill()
+        assert [one.damage for one in verify(store) if one.damage] == []

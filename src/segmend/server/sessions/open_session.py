@@ -127,6 +127,7 @@ class OpenSession:
         self._uncertainty_map: UncertaintyMap | None = None  # of the last answer, while the mask is as it left it
         self._audience = Audience(record.id, record.case, told)
         self._working = False
+        self._whose = record.id  # whose turn the pool takes for it: its own, or that of who marked here last
         self._stuck = False  # the store refused an answer; it is tried again after the next event
         self._closed = False
         self._qualities: dict[int, float | None] = {}  # that were told here, by the event that was answered
@@ -264,6 +265,7 @@ class OpenSession:
             self._check_open()
             self._check(event)
             position = self._append(event, user)
+            self._whose = user or self.id
             if (context := here()) is not None:
                 self._asked[position] = (context, request_id.get() or "")
             self._stuck = False
@@ -346,7 +348,7 @@ class OpenSession:
             yield
             yield from self._work()
 
-        self._pool.submit(steps(), when_idle=True)
+        self._pool.submit(steps(), whose=self._whose, when_idle=True)
 
     def catch_up(self, events: int, answers: int) -> None:
         """Take over what other servers have added to the log, which has so many events and answers in the store."""
@@ -480,7 +482,7 @@ class OpenSession:
     def _start(self) -> None:
         if not self._working and (self._next() is not None or self._looks):
             self._working = True
-            self._pool.submit(self._work())
+            self._pool.submit(self._work(), whose=self._whose)
 
     def _next(self) -> int | None:
         pending = self._session.pending
