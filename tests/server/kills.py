@@ -28,14 +28,16 @@ class Person:
         self.answered = set()  # places
         self.maps = {}  # events in effect, all answered -> the map then
         self.kinds = set()
+        self.undid = False  # as its last event, so that there is something to redo
 
     def event(self):
         index = [self.dice.randrange(n) for n in SHAPE]
-        chance = self.dice.random()
-        if chance < 0.12:
-            return {"event": "undone"}
-        if chance < 0.18:
+        chance, undid, self.undid = self.dice.random(), self.undid, False
+        if chance < (0.6 if undid else 0.04):
             return {"event": "redone"}
+        if chance < 0.18:
+            self.undid = True
+            return {"event": "undone"}
         if chance < 0.28 and self.accepted:
             return {"event": "removed", "of": self.dice.choice(sorted(self.accepted))}
         if chance < 0.42:

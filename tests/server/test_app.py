@@ -42,12 +42,12 @@ def test_a_taken_port_is_one_sentence(tmp_path, server):
 def test_a_reply_does_not_wait_for_the_client_to_acknowledge_its_head(client):
     """Nagle's algorithm and delayed acknowledgements together make 40 ms of it on a connection that is kept."""
     seconds = []
-    for _ in range(30):
+    for _ in range(100):
         begun = time.perf_counter()
         client.get("/api/formats")
         seconds.append(time.perf_counter() - begun)
 
-    assert min(seconds[1:]) < 0.03
+    assert min(seconds[1:]) < 0.038
 
 
 def test_a_name_that_is_no_address_is_one_sentence(tmp_path):
