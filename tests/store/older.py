@@ -13,8 +13,14 @@ ADDED = (
 )  # fmt: skip
 
 
+def drop_listed(connection: Connection) -> None:
+    """Take away what migration 0019 added."""
+    tables.listed.drop(connection)
+
+
 def drop_limits(connection: Connection) -> None:
-    """Take away what migration 0018 added."""
+    """Take away what migration 0018 added, and what came after it."""
+    drop_listed(connection)
     for table, name in (("users", "max_bytes"), ("projects", "anonymise"), ("projects", "max_bytes")):
         connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {name}"))
 

@@ -58,7 +58,7 @@ from segmend.store.changes import Changes, PostgresChanges, SqliteChanges, annou
 from segmend.store.private import make_folder, open_private
 
 # The newest change in migrations/versions; a test keeps it true.
-HEAD = "0018"
+HEAD = "0019"
 TIMEOUT_SECONDS = 10.0
 # Key of the lock under which servers that share a PostgreSQL migrate it: any number, the same for all.
 MIGRATION_LOCK = 7346363

@@ -4,9 +4,9 @@ A position in the log is a primary key, so two servers cannot both take it. Dele
 takes its sessions, events, answers and masks with it. `leftovers` names blobs that no row
 speaks for: those being written and those being deleted. `blobs` holds the size and the CRC-32 of
 every blob; `crc32` of a row is that of what it says (`segmend.store.checksums`), NULL in rows that
-an older Segmend wrote. `leases` are the viewers of others that are connected, and `visitors` the cases whose images
-they brought (`segmend.store.visitors`). `originals` says which series the DICOM files of a case are
-(`segmend.store.originals`).
+an older Segmend wrote. `leases` are the viewers of others that are connected, `visitors` the cases whose images they
+brought, and `listed` the marks that a viewer's list had last (`segmend.store.visitors`). `originals` says which series
+the DICOM files of a case are (`segmend.store.originals`).
 
 `cases` holds what the worklist sorts, filters and searches by, so that 50,000 cases are answered by their indexes:
 `folded` is the name in letters of one case; `status` is a place in
@@ -327,6 +327,14 @@ leases = Table(
     Column("buffer", String(20), nullable=False),  # the type of the numbers that masks are sent as
     Column("seen", Moment, nullable=False),  # when the viewer was last heard of
     Column("used", Moment, nullable=False),  # when its person last did something
+)
+
+listed = Table(
+    "listed",
+    metadata,
+    Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True),
+    Column("label", Integer, primary_key=True, autoincrement=False),
+    Column("events", Json, nullable=False),  # the positions of the marks that a viewer listed last
 )
 
 audit = Table(

@@ -4,6 +4,9 @@ A lease stands for one viewer that is connected. It says which session its perso
 that a server that is killed between two clicks takes nothing from them: the next click finds the lease in the database.
 Only the hash of a lease's token is kept.
 
+Some viewers send all marks of an object with each request. Which of its events were in their last list is kept, so that
+one that they list no longer is taken away, also by a server that was started since.
+
 A viewer's images are cases of the project `VIEWERS`. The same image is one case, whoever brings it, and a case that
 nobody has worked on for a while is given back by `Visitors.stale` to be deleted.
 """
@@ -12,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -106,6 +110,23 @@ class Visitors:
         with self._database.writing() as connection:
             connection.execute(update(table).where(table.c.token_hash == lease.token_hash).values(**values))
         return Lease(**{**vars(lease), **values})
+
+    # Lists of marks
+
+    def listed(self, session_id: str, label: int) -> frozenset[int]:
+        """Return the positions of the marks of an object that a viewer listed last."""
+        table = tables.listed
+        query = select(table.c.events).where(table.c.session == session_id, table.c.label == label)
+        with self._database.reading() as connection:
+            return frozenset(connection.scalar(query) or ())
+
+    def note_listed(self, session_id: str, label: int, events: Collection[int]) -> None:
+        """Keep which marks of an object a viewer has listed."""
+        table, values = tables.listed, {"events": sorted(events)}
+        with self._database.writing() as connection:
+            of_object = (table.c.session == session_id, table.c.label == label)
+            if connection.execute(update(table).where(*of_object).values(values)).rowcount == 0:
+                connection.execute(insert(table).values(session=session_id, label=label, **values))
 
     # Images
 

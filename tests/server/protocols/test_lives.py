@@ -59,7 +59,12 @@ class Monai:
         self.clicks = {True: [], False: []}
 
     def click(self, index, positive):
-        clicks = {**self.clicks, positive: [*self.clicks[positive], list(index[::-1])]}
+        return self.ask({**self.clicks, positive: [*self.clicks[positive], list(index[::-1])]})
+
+    def take_back(self):
+        return self.ask({**self.clicks, True: self.clicks[True][:-1]})
+
+    def ask(self, clicks):
         params = {"foreground": clicks[True], "background": clicks[False], "result_extension": ".nrrd"}
         path = f"/infer/segmend?output=image&session_id={self.session}"
         reply = self.http.post(path, files={"params": (None, json.dumps({"label": "spleen", **params}))})
@@ -80,14 +85,19 @@ class Studio:
     def click(self, index, positive):
         height, width = ROOMS.shape[1:]
         value = {"x": 100 * index[2] / width, "y": 100 * index[1] / height, "keypointlabels": ["Airplane"]}
-        marks = [*self.marks, {"type": "keypointlabels", "value": value, "is_positive": positive}]
+        return self.ask([*self.marks, {"type": "keypointlabels", "value": value, "is_positive": positive}])
+
+    def take_back(self):
+        return self.ask(self.marks[:-1])
+
+    def ask(self, marks):
         task = {"id": 1, "data": {"image": self.picture}}
         asked = {"tasks": [task], "label_config": CONFIG, "params": {"context": {"result": marks}}}
         reply = self.http.post("/label-studio/predict", json=asked)
         assert reply.status_code == 200, reply.text
         self.marks = marks
         [region] = reply.json()["results"][0]["result"]
-        return brush.unpack(region["value"]["rle"], (height, width))
+        return brush.unpack(region["value"]["rle"], ROOMS.shape[1:])
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +130,21 @@ def test_a_server_that_is_killed_twice_costs_a_retry_and_no_voxel(dialect, nurse
     np.testing.assert_array_equal(*seen)
     in_a_slice = [np.count_nonzero(mask) / (len(mask) if mask.ndim == 3 else 1) for mask in seen[0]]
     assert in_a_slice[:2] == [A, A + B] and in_a_slice[3] < B + 2  # and the pixel that was clicked
+
+
+@pytest.mark.parametrize("dialect", [Monai, Studio])
+def test_a_mark_that_is_listed_no_longer_is_taken_away_by_the_next_server_too(dialect, nursery, tmp_path):
+    place = tmp_path / "data", tmp_path / "log"
+    server = nursery.start(*place, read_apart=False)
+    try:
+        viewer = dialect(server.address, tmp_path)
+        first, both = (viewer.click(*step) for step in STEPS[:2])
+        server.kill()
+        server = nursery.start(*place, port=int(server.address.rstrip("/").rpartition(":")[2]), read_apart=False)
+        after = viewer.take_back()
+    finally:
+        server.kill()
+    viewer.http.close()
+
+    assert (first != both).any()
+    np.testing.assert_array_equal(after, first)

@@ -1,13 +1,12 @@
 """Viewers that send all marks of an object with each request: what is new in their lists, and what is gone from them.
 
 A mark that is in a list and not in the session is put down. One that a viewer has listed before and lists no longer is
-taken away; marks that somebody put down elsewhere, such as in the annotator, stay. What was listed is remembered in
-memory only: after a restart nothing is taken away that was not listed again since.
+taken away; marks that somebody put down elsewhere, such as in the annotator, stay. What was listed is kept in the
+store, so that a server that was started since takes away the same marks.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future
 from threading import Lock
@@ -19,17 +18,14 @@ from segmend.core.session import MAX_LABEL, PALETTE, Defined, Label, Prompted, R
 from segmend.errors import LimitError
 from segmend.server.sessions.audience import Answer
 from segmend.server.sessions.open_session import OpenSession
-
-# Objects whose lists are remembered.
-MOST = 1000
-Key = tuple[str, int]  # a session and a label
+from segmend.store.visitors import Visitors
 
 
 class Listed:
-    """The marks that viewers have listed, of the objects used last."""
+    """The marks that viewers have listed."""
 
-    def __init__(self) -> None:
-        self._own: OrderedDict[Key, frozenset[int]] = OrderedDict()
+    def __init__(self, visitors: Visitors) -> None:
+        self._visitors = visitors
         self._lock = Lock()  # taken before that of a session
 
     def follow(
@@ -45,8 +41,7 @@ class Listed:
         if wanted:
             methods.card(method).check(list(wanted))
         with self._lock:
-            key = opened.id, label
-            before = self._own.get(key, frozenset())
+            before = self._visitors.listed(opened.id, label)
             there = {i: event.prompt for i, event in _marks(opened.session, label).items()}
             kept = {i for i, prompt in there.items() if prompt in wanted}
             gone = [i for i in before if i in there and i not in kept and isinstance(there[i], kind)]
@@ -55,10 +50,9 @@ class Listed:
             answers = [opened.accept(Removed(i), user=who)[1] for i in sorted(gone)]
             put = [opened.accept(Prompted(prompt, label, method, overwrite=True), user=who) for prompt in new]
             others = {i for i in before if i in there and i not in gone}
-            self._own[key] = frozenset(others | kept | {position for position, _ in put})
-            self._own.move_to_end(key)
-            while len(self._own) > MOST:
-                self._own.popitem(last=False)
+            now = others | kept | {position for position, _ in put}
+            if now != before:
+                self._visitors.note_listed(opened.id, label, now)
         return answers + [future for _, future in put]
 
     def drawings(self, session: Session, label: int, inside: MaskArray, *, positive: bool) -> list[Prompt]:

@@ -88,7 +88,7 @@ class Visits:
         self._shown: OrderedDict[str, Shown] = OrderedDict()  # by the hash of a lease's token
         self._swept = time.monotonic()
         self._lock = Lock()
-        self.listed = Listed()
+        self.listed = Listed(store.visitors)
 
     # Leases
 
