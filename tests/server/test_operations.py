@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import signal
+import socket
 import ssl
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -26,6 +30,13 @@ def values(client: httpx.Client) -> dict[tuple[str, ...], float]:
     assert reply.status_code == 200 and reply.headers["content-type"].startswith("text/plain; version=")
     families = text_string_to_metric_families(reply.text)
     return {(one.name, *one.labels.values()): one.value for family in families for one in family.samples}
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +61,35 @@ class TestTls:
                 live.do(defined(1))
                 live.do(clicked((1, 2, 2)))
                 assert live.map.sum() == 27
+
+    def test_it_ends_in_order_while_a_client_leaves(self, tmp_path, certificate, monkeypatch):
+        chain, key, _ = certificate
+        trusting = ssl.create_default_context(cafile=chain)
+        with in_thread(settings(tmp_path, ssl_cert=chain, ssl_key=key, token="a good token")) as server:
+            store = server.config.app.state.shared.store
+            session = store.add_session(store.add_case("rooms", rooms()).id).id
+            port = urlsplit(server.address).port
+            plain = socket.create_connection(("localhost", port), PATIENCE)
+            leaving = trusting.wrap_socket(plain, server_hostname="localhost")
+            leaving.sendall(
+                f"GET /api/sessions/{session}/live HTTP/1.1\r\nHost: localhost:{port}\r\nUpgrade: websocket\r\n"
+                "Connection: Upgrade\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n"
+                "Sec-WebSocket-Version: 13\r\nAuthorization: Bearer a good token\r\n\r\n".encode()
+            )
+            assert leaving.recv(12) == b"HTTP/1.1 101"
+            leaving.sendall(b"\x88\x82\0\0\0\0\x03\xe8")  # a close frame; the end of TLS never follows
+            wait_until(lambda: any(one.transport.is_closing() for one in server.server_state.connections))
+            imports = server.config.app.state.shared.imports
+            ended, close = [], imports.close
+
+            def leave_and_close():
+                leaving.close()
+                wait_until(lambda: not server.server_state.connections)
+                close()
+                ended.append(True)
+
+            monkeypatch.setattr(imports, "close", leave_and_close)
+        assert ended  # the end of the app, which a client that left had kept away
 
     def test_what_cannot_be_used_is_told_before_anything_listens(self, tmp_path, certificate):
         chain, key, locked = certificate

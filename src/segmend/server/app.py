@@ -44,6 +44,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
 from threadpoolctl import threadpool_limits
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 
 from segmend.core.atomic import sweep_parts
 from segmend.errors import SegmendError, SettingsError, StoreError
@@ -303,6 +305,16 @@ def _add_pages(app: FastAPI, pages: Path) -> None:
         return HTMLResponse(NO_PAGES)
 
 
+class _LiveConnection(WebSocketsSansIOProtocol):
+    """A WebSocket whose client may be leaving while the server ends: uvicorn's would break off the server's end."""
+
+    def shutdown(self) -> None:
+        try:
+            super().shutdown()
+        except InvalidState:  # the client has said goodbye already, and may never end TLS
+            self.transport.abort()
+
+
 class Server(uvicorn.Server):
     """A server that listens from the start and says when it is ready; `should_exit` ends it."""
 
@@ -322,7 +334,7 @@ class Server(uvicorn.Server):
             app,
             log_config=None,
             access_log=False,  # addresses may carry names and tokens
-            ws="websockets-sansio",
+            ws=_LiveConnection,
             ws_max_size=settings.max_body_bytes,
             ws_per_message_deflate=False,  # frames are packed already
             timeout_graceful_shutdown=3,
