@@ -99,8 +99,16 @@ if ! cmp -s "$pins" "$home/pins.txt"; then
   cp "$pins" "$home/pins.txt"
 fi
 
-# JupyterLab, for the widget of segmend.show: 250 MB, and with `jupyter` or `large` alone.
+# JupyterLab, for the widget of segmend.show, 250 MB, and BIDS' own validator, 150 MB: with `jupyter` or `large` alone.
 if [ -n "${3:-}" ]; then
+  home=$folder/bids
+  pins=requirements/viewers-bids.txt
+  if ! cmp -s "$pins" "$home/pins.txt"; then
+    begin "BIDS' validator" "150 MB"
+    "$python" -m venv "$home"
+    "$home/bin/python" -m pip --disable-pip-version-check install --quiet --no-deps --requirement "$pins"
+    cp "$pins" "$home/pins.txt"
+  fi
   home=$folder/jupyter
   pins=requirements/viewers-jupyter.txt
   if ! cmp -s "$pins" "$home/pins.txt"; then

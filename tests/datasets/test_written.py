@@ -104,6 +104,25 @@ def test_labels_without_a_name_keep_their_values_but_where_these_need_to_be_in_a
         assert set(np.unique(case.read().labels)) == {0, kept} and case.label_names[kept] == "label 41"
 
 
+def test_names_of_bids_stay_as_they_are_where_a_mask_has_one_image_to_belong_to(tmp_path):
+    writer = WRITERS["bids"](tmp_path)
+    names = ["sub-01_ses-1_T1w", "sub-01_ses-2_T1w", "sub-02_FLAIR", "sub-02_T1w", "02", "scan 4"]
+    for value, name in enumerate(names, 1):
+        writer.add(Entry(name, SCAN, np.where(TRUTH == 1, value, 0).astype(np.uint16), {}, "train", "MR"))
+    writer.finish()
+
+    found = look(tmp_path)
+    assert found is not None
+    kept = ["sub-01_ses-1_T1w", "sub-01_ses-2_T1w", "sub-02_FLAIR"]
+    made = ["sub-sub02T1w_MR", "sub-02x2_MR", "sub-scan4_MR"]
+    assert {case.name: int(case.read().labels.max()) for case in found.everything} == {
+        name: value for value, name in enumerate([*kept, *made], 1)
+    }
+    [mask] = found.everything[0].maps
+    beside = json.loads((tmp_path / mask).with_name("sub-01_ses-1_dseg.json").read_text())
+    assert (tmp_path / beside["SpatialReference"].removeprefix("bids:raw:")).is_file()
+
+
 @pytest.mark.parametrize("layout", ["segmend", "nnunet", "msd", "bids", "beside"])
 def test_channels_stay_channels(tmp_path, layout):
     writer = WRITERS[layout](tmp_path)

@@ -1,13 +1,17 @@
-"""What others say of our DICOM masks: dciodvfy of their form, dcmqi of their voxels, and of the files we give out."""
+"""What others say of what we write: dciodvfy and dcmqi of DICOM masks, BIDS' own validator of data sets."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from segmend.core.image import Image, scale_affine
 from segmend.core.session import PALETTE, Label
+from segmend.datasets.folder import WRITERS
+from segmend.datasets.writing import Entry
 from segmend.io import images, read_mask, write_mask
 from tests.io import dicoms
 from tests.viewers.clients import VIEWERS, need, python_of
@@ -58,3 +62,29 @@ def test_another_reader_finds_the_same_voxels(written, tmp_path):
     assert names == ["liver", "something else"]
     for value in (1, 2):
         np.testing.assert_array_equal(read_mask(tmp_path / f"{value}.nrrd", image) > 0, masks == value)
+
+
+def test_bids_validator_finds_no_error_in_a_data_set_nor_in_its_masks(tmp_path):
+    home = need(VIEWERS / "bids", "BIDS' validator")
+    program = Path(python_of(home)).with_name("bids-validator-deno")
+    writer = WRITERS["bids"](tmp_path / "set")
+    labels = np.zeros(SHAPE, np.uint16)
+    labels[1:4, 2:9, 3:7], labels[5, 5:8, 6:9] = 1, 2
+    cases = [("sub-01_ses-1_T1w", "MR", 1), ("sub-01_ses-1_FLAIR", "MR", 1), ("lung 7", "CT", 1), ("two", "MR", 2)]
+    for name, modality, channels in cases:
+        voxels = np.random.default_rng(0).integers(0, 2000, (channels, *SHAPE), np.int16)
+        entry = Entry(
+            name, Image(voxels, scale_affine((3, 1, 1))), labels, {1: "Liver", 2: "Tumour"}, "train", modality
+        )
+        writer.add(entry)
+    writer.finish()
+
+    for folder, subjects in (
+        (writer.folder, {"01"}),  # what BIDS knows; the others are in .bidsignore
+        (writer.folder / "derivatives" / "segmend", {"01", "sub01ses1FLAIR", "lung7", "two"}),
+    ):
+        environment = {**os.environ, "HOME": str(tmp_path), "NO_COLOR": "1"}
+        run = subprocess.run([program, "--json", folder], capture_output=True, text=True, check=False, env=environment)
+        said = json.loads(run.stdout)
+        assert [issue for issue in said["issues"]["issues"] if issue["severity"] == "error"] == []
+        assert set(said["summary"]["subjects"]) == subjects

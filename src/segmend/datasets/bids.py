@@ -12,6 +12,8 @@ masks are numbered in the order of all their names. participants.tsv may say eac
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -33,6 +35,9 @@ PIPELINE = "segmend"
 VERSION = "1.9.0"
 MASKS = ("dseg", "mask")
 ECHO = re.compile(r"_echo-\d+")
+# Names of single images that BIDS itself knows; and what else is written, in the words of its validator.
+KNOWN = re.compile(r"(sub-[0-9a-zA-Z]+(?:_ses-[0-9a-zA-Z]+)?)_(T1w|T2w|PDw|T2starw|FLAIR|inplaneT1|inplaneT2|angio)")
+IGNORED = "split.json\n**/*_MR.nii.gz\n**/ct\n"
 
 
 @dataclass(frozen=True)
@@ -159,56 +164,86 @@ def _splits(path: Path) -> dict[str, str]:
 
 
 class Writer(FolderWriter):
-    """Such a folder in the making, of volumes: a subject a case, channels as echoes."""
+    """Such a folder in the making, of volumes: channels are echoes.
+
+    A case whose name is one of BIDS (sub-01_ses-1_T1w) keeps it; of another, its name without what BIDS does not take
+    becomes the subject. BIDS knows no CT, and no MR of an unknown sequence: `.bidsignore` names these, not their masks.
+    """
 
     flat = False
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self._subjects: dict[str, tuple[str, str]] = {}  # the case's own name and its split, by subject
+        self._cases: dict[str, tuple[str, str]] = {}  # the case's own name and its split, by its name in BIDS
 
     def name_of(self, entry: Entry) -> str:
-        return f"{self._subject(entry)}_{self._suffix(entry)}"
-
-    def _subject(self, entry: Entry) -> str:
-        """Return the subject of a case: its name without what BIDS does not take."""
+        """Return the entities and the suffix of a case, which no other case has."""
+        known = KNOWN.fullmatch(entry.name)
+        if known and entry.image.channels == 1 and self._is_free(known[1], entry):
+            return entry.name
         plain = re.sub(r"[^0-9a-zA-Z]", "", entry.name) or "case"
-        taken = {subject for subject, (name, _) in self._subjects.items() if name != entry.name}
         number, free = 1, f"sub-{plain}"
-        while free in taken:
+        while not self._is_free(free, entry):
             number += 1
             free = f"sub-{plain}x{number}"
-        return free
+        return f"{free}_{'ct' if entry.modality.upper() == 'CT' else 'MR'}"
 
-    def _suffix(self, entry: Entry) -> str:
-        return "ct" if entry.modality.upper() == "CT" else "MR"
+    def _is_free(self, said: str, entry: Entry) -> bool:
+        """Tell whether no other case has these entities, by which its mask is found."""
+        return all(own == entry.name or _said(name) != said for name, (own, _) in self._cases.items())
 
     def write(self, entry: Entry, values: LabelMap) -> list[Path]:
-        subject, suffix = self._subject(entry), self._suffix(entry)
-        self._subjects[subject] = entry.name, entry.split
+        name = self.name_of(entry)
+        self._cases[name] = entry.name, entry.split
+        said, suffix = _said(name), entities(Path(name))[1]
+        places = [part for part in said.split("_") if part.startswith(("sub-", "ses-"))]
         inside = "ct" if suffix == "ct" else "anat"
         channels = range(entry.image.channels)
         echoes = [f"_echo-{c + 1}" for c in channels] if len(channels) > 1 else [""]
-        files = [self.placed(subject, inside, f"{subject}{echo}_{suffix}{ENDING}") for echo in echoes]
+        files = [self.placed(*places, inside, f"{said}{echo}_{suffix}{ENDING}") for echo in echoes]
         for c, path in enumerate(files):
             io.write_image(path, Image(entry.image.voxels[c : c + 1], entry.image.affine))
-        mask = self.placed("derivatives", PIPELINE, subject, inside, f"{subject}_dseg{ENDING}")
+        mask = self.placed("derivatives", PIPELINE, *places, "anat", f"{said}_dseg{ENDING}")
         io.write_mask(mask, values, entry.image, [])
-        return [*files, mask]
+        sources = [f"bids:raw:{path.relative_to(self.folder).as_posix()}" for path in files]
+        beside = mask.with_name(f"{said}_dseg.json")
+        beside.write_text(json.dumps({"Sources": sources, "SpatialReference": sources[0]}, indent=1) + "\n", "utf-8")
+        return [*files, mask, beside]
 
     def about(self) -> Mapping[Path, Any]:
         pipeline = self.folder / "derivatives" / PIPELINE
-        rows = sorted(f"{subject}\t{name}\t{split}\n" for subject, (name, split) in self._subjects.items())
+        rows: dict[str, tuple[list[str], list[str]]] = {}
+        for name, (own, split) in sorted(self._cases.items()):
+            owns, splits = rows.setdefault(name.split("_")[0], ([], []))
+            owns.append(own)
+            splits.append(split)
+        people = "".join(
+            f"{subject}\t{', '.join(owns)}\t{splits[0] if len(set(splits)) == 1 else 'n/a'}\n"
+            for subject, (owns, splits) in rows.items()
+        )
         names = "".join(f"{value}\t{name}\n" for value, name in self.labels.by_value.items())
+        made = {"Name": "Segmend", "Version": importlib.metadata.version("segmend")}
         return {
             self.folder / DESCRIPTION: {"Name": self.folder.name, "BIDSVersion": VERSION, "DatasetType": "raw"},
+            self.folder / "README": f"Images, and under derivatives/{PIPELINE} their masks, as Segmend wrote them.\n",
             pipeline / DESCRIPTION: {
                 "Name": "Masks",
                 "BIDSVersion": VERSION,
                 "DatasetType": "derivative",
-                "GeneratedBy": [{"Name": "Segmend"}],
+                "GeneratedBy": [made],
+                "DatasetLinks": {"raw": "../.."},
             },
+            pipeline / "README": "Masks of the images two folders up; dseg.tsv names their labels.\n",
             pipeline / "dseg.tsv": "index\tname\n" + names,
-            self.folder / "participants.tsv": "participant_id\tname\tsplit\n" + "".join(rows),
-            self.folder / ".bidsignore": "split.json\n**/*_MR.nii.gz\nct/\n",
+            self.folder / "participants.tsv": "participant_id\tname\tsplit\n" + people,
+            self.folder / "participants.json": {
+                "name": {"Description": "What the cases were called."},
+                "split": {"Description": "Whether they are to learn from, to check on or to test on."},
+            },
+            self.folder / ".bidsignore": IGNORED,
         }
+
+
+def _said(name: str) -> str:
+    """Return the entities of a name, without its suffix."""
+    return name.rpartition("_")[0]
