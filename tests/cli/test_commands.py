@@ -1,5 +1,6 @@
 """Every command as a person runs it: its result, its JSON, its help, and one sentence when it refuses."""
 
+import hashlib
 import json
 import os
 import re
@@ -450,6 +451,22 @@ def test_whoever_asks_gets_the_patient_into_a_dicom_mask(said, ct, tmp_path, end
         written = pydicom.dcmread(path)
         assert written.StudyInstanceUID == "1.2"
         assert (written.PatientName, written.PatientID) == ((NAME, "ID-4711") if patient == "keep" else ("", ""))
+
+
+def test_a_dicom_segmentation_says_what_made_it(said, ct, skin, tmp_path):
+    marks = ("--click", "1,12,16", "--negative", "1,2,2", "--method", "graphcut")
+    assert said("segment", ct, *marks, "-o", tmp_path / "one.dcm")[::2] == (0, "")
+    assert said("segment", skin, "--click", "12,16", "--method", "geos", "-o", tmp_path, "--format", "dcm")[0] == 0
+
+    def made(name):
+        [segment] = pydicom.dcmread(tmp_path / name).SegmentSequence
+        [algorithm] = segment.SegmentationAlgorithmIdentificationSequence
+        return algorithm.AlgorithmName, algorithm.AlgorithmParameters
+
+    lines = '{"index":[1,12,16],"kind":"click","positive":true}\n{"index":[1,2,2],"kind":"click","positive":false}\n'
+    digest = hashlib.sha256(lines.encode()).hexdigest()
+    assert made("one.dcm") == ("Segmend graphcut", f"marks=2,marks-sha256={digest}")
+    assert made("skin_000.dcm")[0] == "Segmend geos" and made("skin_000.dcm")[1].startswith("marks=1,")
 
 
 @pytest.mark.parametrize("ending", [".dcm", ".rtstruct.dcm"])

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from segmend.core.edits import edit_to_json
 from segmend.core.image import Image, LabelMap
-from segmend.core.prompts import Mask, Prompt
+from segmend.core.prompts import Mask, Prompt, to_json
 from segmend.core.segmenter import FIRST, Method, Workspace, answer, first_masks
 from segmend.core.session import PALETTE, Label, painted
 from segmend.editing.steps import Step, Uncertainty, take_steps
 from segmend.errors import PromptError, SettingsError
+from segmend.io.dicomseg import Origin
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +25,7 @@ class Answered:
     map: LabelMap  # [z y x]
     names: Mapping[int, str]  # of the labels
     qualities: Mapping[int, float]  # the Dice expected of each, as far as it is
+    origins: Mapping[int, Origin]  # what made each, where it was not there before
     finetuned: bool = False
     uncertainty: Uncertainty | None = None  # of the last answer, as far as its method tells
 
@@ -48,7 +51,9 @@ def answer_image(
         )
     if workspace.labels and not steps:
         first = first_masks(workspace, scan.shape)
-        return Answered(first.map, names, {})  # nobody has held what is expected of them to the truth
+        return Answered(
+            first.map, names, {}, dict.fromkeys(names, Origin.of([card.id], []))
+        )  # nobody has held what is expected of them to the truth
     value = label_of(workspace.labels, name) if workspace.labels else 1
     before = earlier if workspace.labels else (earlier > 0).astype(np.uint16)
     mended = bool(steps) and isinstance(steps[0], Prompt)  # otherwise an edit takes the mask from elsewhere as it is
@@ -64,10 +69,13 @@ def answer_image(
     )
     names |= {n: f"label {n}" for n in np.unique(stepped.map).tolist() if n and n not in names}
     qualities = {} if stepped.quality is None else {value: stepped.quality}
-    return Answered(stepped.map, names, qualities, stepped.finetuned, stepped.uncertainty)
+    prompted = not steps or any(isinstance(step, Prompt) for step in steps)
+    marks = [to_json(step) if isinstance(step, Prompt) else edit_to_json(step) for step in steps]
+    origins = {value: Origin.of([card.id] if prompted else [], marks)}
+    return Answered(stepped.map, names, qualities, origins, stepped.finetuned, stepped.uncertainty)
 
 
-def refine_masks(workspace: Workspace, start: LabelMap, names: Mapping[int, str]) -> Answered:
+def refine_masks(workspace: Workspace, card: Method, start: LabelMap, names: Mapping[int, str]) -> Answered:
     """Return given masks as a method that refines makes them better, one label after the other."""
     found, qualities, finetuned = start.copy(), {}, False
     values = [value for value in np.unique(start).tolist() if value]
@@ -80,7 +88,9 @@ def refine_masks(workspace: Workspace, start: LabelMap, names: Mapping[int, str]
         finetuned |= better.finetuned
         if better.quality is not None:
             qualities[value] = better.quality
-    return Answered(found, {value: names.get(value, f"label {value}") for value in values}, qualities, finetuned)
+    origins = dict.fromkeys(values, Origin.of([card.id], []))
+    named = {value: names.get(value, f"label {value}") for value in values}
+    return Answered(found, named, qualities, origins, finetuned)
 
 
 def uncertainty_image(found: Answered, scan: Image, *, bytes_: bool = False) -> Image:

@@ -136,7 +136,7 @@ def find(scene: Scene, job: Job, chosen: Method, segmenter: Segmenter) -> Found:
     opened = time.perf_counter()
     if job.refine and not scene.steps:
         assert scene.start is not None
-        found = refine_masks(workspace, scene.start, dict(workspace.labels) or {1: scene.name})
+        found = refine_masks(workspace, chosen, scene.start, dict(workspace.labels) or {1: scene.name})
     else:
         found = answer_image(workspace, chosen, scene.scan, scene.steps, scene.start, scene.name)
     return Found(found, opened - opening, time.perf_counter() - opened)
@@ -156,7 +156,7 @@ class Writing:
     def outcome(self, found: Found, read_seconds: float) -> Outcome:
         """Write what was found, and return what came of the case."""
         begun = time.perf_counter()
-        self._write(found.answered.map, found.answered.labels)
+        self._write(found.answered.map, found.answered.labels, found.answered.origins)
         seconds = {
             "read": read_seconds,
             "open": found.open_seconds,

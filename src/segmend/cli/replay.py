@@ -15,6 +15,7 @@ from segmend.core.layers import label_mask
 from segmend.errors import ModelError
 from segmend.io import LAYERED_FORMATS
 from segmend.results.kinds import suffix_of
+from segmend.results.provenance import origins_of
 from segmend.runtime.engine import Device
 from segmend.server.sessions.replaying import Provenance, Replayed
 
@@ -67,7 +68,8 @@ def replay(
     if not replayed.same and not anyway:
         raise ModelError(f"The mask came out otherwise{_why(replayed)}; it is not written without --anyway.")
     labels = [replace(label, name=label.title) for label in replayed.session.labels.values()]
-    write(replayed.maps if suffix_of(Path(out)) in LAYERED_FORMATS else replayed.map, labels)
+    maps = replayed.maps if suffix_of(Path(out)) in LAYERED_FORMATS else replayed.map
+    write(maps, labels, origins_of(replayed.session))
     values = {
         "out": out,
         "same": replayed.same,

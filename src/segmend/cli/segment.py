@@ -201,7 +201,7 @@ def segment(
 
     if doubtful is not None:
         uncertain = uncertainty_image(found, scan, bytes_=doubtful.lower().endswith(".png"))
-    write(found.map, found.labels)
+    write(found.map, found.labels, found.origins)
     if doubtful is not None:
         io.write_image(doubtful, uncertain)
     labels = labels_of(found, scan, chosen)

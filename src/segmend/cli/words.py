@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segmend.core.image import Box, Image, Index, LabelMap
+from segmend.core.image import Box, Image, Index
 from segmend.core.prompts import Adjust, Click, Extremes, Lasso, Stroke
-from segmend.core.session import Label
 from segmend.errors import ConflictError, PromptError
 from segmend.runtime.engine import DEVICES, PRECISIONS
 
 if TYPE_CHECKING:
+    from segmend.io.files import MaskWriter
     from segmend.io.prompts import Unplaced
 
 
@@ -151,9 +151,7 @@ def say(values: Any, lines: Sequence[str], *, as_json: bool) -> None:
     click.echo(json.dumps(values, indent=1) if as_json else "\n".join(lines))
 
 
-def mask_writer(
-    out: str | Path, scan: Image, image: str, patient: str, *, series: str | None = None
-) -> Callable[[LabelMap, Sequence[Label]], None]:
+def mask_writer(out: str | Path, scan: Image, image: str, patient: str, *, series: str | None = None) -> MaskWriter:
     """Return what writes masks of a scan that was read from the path `image`, after all that can be refused is checked.
 
     A DICOM mask of an image that is DICOM refers to it; of any other image it gets identifiers of its own.

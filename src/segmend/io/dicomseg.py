@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -43,6 +45,14 @@ class Origin:
     methods: tuple[str, ...]  # by id; none: by hand, by rule or from elsewhere
     marks: int
     sha256: str  # of the marks
+
+    @classmethod
+    def of(cls, methods: Iterable[str], marks: Sequence[Mapping[str, Any]]) -> Origin:
+        """Return the origin that methods and the JSON of marks are, hashed as `results.provenance` says."""
+        found = hashlib.sha256()
+        for mark in marks:
+            found.update(json.dumps(mark, sort_keys=True, separators=(",", ":")).encode() + b"\n")
+        return cls(tuple(dict.fromkeys(methods)), len(marks), found.hexdigest())
 
 
 def check_writable(image: Image) -> None:

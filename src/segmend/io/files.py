@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol
 
 import numpy as np
 
@@ -266,6 +267,14 @@ def write_mask(
     mask_writer(path, image, source=source, anonymous=anonymous)(label_map, labels)
 
 
+class MaskWriter(Protocol):
+    """Writes masks of one image to one file; `origins` says by label what made them, for a DICOM segmentation."""
+
+    def __call__(
+        self, label_map: LabelMap, labels: Sequence[Label], origins: Mapping[int, Origin] | None = None
+    ) -> None: ...
+
+
 def mask_writer(
     path: str | Path,
     image: Image,
@@ -273,13 +282,11 @@ def mask_writer(
     source: str | Path | None = None,
     series: str | None = None,
     anonymous: bool = True,
-    origins: Mapping[int, Origin] | None = None,
-) -> Callable[[LabelMap, Sequence[Label]], None]:
+) -> MaskWriter:
     """Return what writes masks of an image to a file, as `write_mask` does, after all that can be refused is checked.
 
     So whoever computes a mask first learns before that, and not after it, that the format cannot hold it. Of several
-    series in `source` on the image's grid, `series` says which one the image is, by uid or name. `origins` says by
-    label what made the mask, for a DICOM segmentation.
+    series in `source` on the image's grid, `series` says which one the image is, by uid or name.
     """
     target = Path(path)
     suffix = suffix_of(target, [*MASK_FORMATS, *ALIASES])
@@ -293,7 +300,11 @@ def mask_writer(
     if suffix == ".dcm":
         dicomseg.check_writable(image)
     reference = find_reference(image, source, anonymous=anonymous, series=series) if suffix in DICOM_ENDINGS else None
-    return lambda label_map, labels: _write(target, suffix, label_map, image, labels, reference, origins or {})
+
+    def write(label_map: LabelMap, labels: Sequence[Label], origins: Mapping[int, Origin] | None = None) -> None:
+        _write(target, suffix, label_map, image, labels, reference, origins or {})
+
+    return write
 
 
 def _write(

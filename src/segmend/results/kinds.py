@@ -97,9 +97,9 @@ def write_result(
                 source=source,
                 series=result.case.name,
                 anonymous=anonymous,
-                origins=provenance.origins_of(result.session),
             )
-            write(result.maps if suffix in io.LAYERED_FORMATS else result.map, result.labels)
+            maps = result.maps if suffix in io.LAYERED_FORMATS else result.map
+            write(maps, result.labels, provenance.origins_of(result.session))
     elif kind.group == "surfaces":
         if result.image.flat:
             raise FileError(FLAT)

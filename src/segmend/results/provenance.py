@@ -123,11 +123,8 @@ def origins_of(session: Session) -> dict[int, Origin]:
     found = {}
     for label in session.labels:
         events = [session.events[i] for i in session.marked(label)]
-        methods = dict.fromkeys(event.method for event in events if isinstance(event, Prompted))
-        marks = hashlib.sha256()
-        for event in events:
-            marks.update(json.dumps(event_to_json(event), sort_keys=True, separators=(",", ":")).encode() + b"\n")
-        found[label] = Origin(tuple(name for name in methods if name != GIVEN), len(events), marks.hexdigest())
+        methods = [event.method for event in events if isinstance(event, Prompted) and event.method != GIVEN]
+        found[label] = Origin.of(methods, [event_to_json(event) for event in events])
     return found
 
 

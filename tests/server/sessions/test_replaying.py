@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pydicom
 import pytest
 
 from segmend import methods
@@ -99,6 +100,14 @@ def test_the_command_makes_the_mask_again_and_says_that_it_is_the_same(played, t
 
     assert code == 0 and capsys.readouterr().out == f"{out}: the same mask, bit for bit.\n"
     np.testing.assert_array_equal(read_mask(out, image), mask)
+
+    again = tmp_path / "again.dcm"
+    assert run(["replay", str(tmp_path / "log.json"), "--image", str(tmp_path / "head.nii.gz"), "-o", str(again)]) == 0
+    hashes = [
+        segment.SegmentationAlgorithmIdentificationSequence[0].AlgorithmParameters.rpartition("=")[2]
+        for segment in pydicom.dcmread(again).SegmentSequence
+    ]
+    assert hashes == [label["marks_sha256"] for label in log["labels"]]
 
 
 @pytest.fixture
