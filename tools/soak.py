@@ -307,7 +307,9 @@ def growth(nursery: Nursery, folder: Path, clicks: int, method: str) -> Growth:
                 found.clicks.append(number - WARMING)
                 found.megabytes.append((memory["resident_bytes"] - memory["kept_bytes"]) / 1e6)
                 if len(found.clicks) % 10 == 0:
-                    say(f"after {found.clicks[-1]} clicks {found.megabytes[-1]:.1f} MB beside what is kept")
+                    so_far = found.by_rounds(SITTING * len(cases))
+                    slope = f"{so_far.slope:+.2f} MB in 1,000 so far, standard error {so_far.error:.2f}"
+                    say(f"after {found.clicks[-1]} clicks {found.megabytes[-1]:.1f} MB beside what is kept, {slope}")
             case, shape = cases[number // SITTING % len(cases)]
             if number % SITTING == 0:
                 session = client.post(f"/api/cases/{case}/sessions").raise_for_status().json()["id"]
