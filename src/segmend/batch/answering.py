@@ -51,9 +51,8 @@ def answer_image(
         )
     if workspace.labels and not steps:
         first = first_masks(workspace, scan.shape)
-        return Answered(
-            first.map, names, {}, dict.fromkeys(names, Origin.of([card.id], []))
-        )  # nobody has held what is expected of them to the truth
+        origins = dict.fromkeys(names, Origin.of([card.id], []))
+        return Answered(first.map, names, {}, origins)  # nobody has held what is expected of them to the truth
     value = label_of(workspace.labels, name) if workspace.labels else 1
     before = earlier if workspace.labels else (earlier > 0).astype(np.uint16)
     mended = bool(steps) and isinstance(steps[0], Prompt)  # otherwise an edit takes the mask from elsewhere as it is
