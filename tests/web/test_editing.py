@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt
 
-MIDDLE = (5, 6, 6)
+SHAPE, MIDDLE = (11, 12, 13), (5, 6, 6)
 
 
 @pytest.fixture
@@ -35,6 +36,16 @@ def words(opened):
 
 def row_of(opened, z, y, columns=13):
     return [opened.label_at((z, y, x)) for x in range(columns)]
+
+
+def mask_of(opened, label=1):
+    """The voxels that the page shows as a label's."""
+    values = opened.page.evaluate(
+        """([depth, height, width]) => Array.from({ length: depth * height * width }, (_, i) =>
+          window.segmend.labelAt([Math.floor(i / (height * width)), Math.floor(i / width) % height, i % width]))""",
+        SHAPE,
+    )
+    return np.reshape(values, SHAPE) == label
 
 
 def test_paint_and_erase_change_what_they_pass_over_and_nothing_else(opened):
@@ -95,6 +106,58 @@ def test_a_brush_keeps_to_values_and_other_planes_have_theirs(opened, volume):
     wanted = [int(100 <= value <= 200) for value in volume.voxels[0, 5, 6, 2:11]]
     assert row_of(opened, 5, 6)[2:11] == wanted
     assert words(opened) == ["Painted within 100 to 200"]
+
+
+def test_a_brush_is_round_or_square_and_paints_one_slice_or_all_round(opened, volume):
+    page = opened.page
+    page.keyboard.press("p")
+    form = section(opened).get_by_role("group", name="Brush: Round or Square")
+    depth = section(opened).get_by_role("group", name="Brush: One slice or 3D")
+    away = np.abs(np.moveaxis(np.indices(SHAPE), 0, -1) - MIDDLE) * volume.spacing  # in mm, along each axis
+    lengths = {"Round": np.linalg.norm(away, axis=-1), "Square": away.max(axis=-1)}
+
+    covered = []
+    for kind, far in lengths.items():
+        for reach in ("One slice", "3D"):
+            form.get_by_role("button", name=kind).click()
+            depth.get_by_role("button", name=reach).click()
+            opened.drag([MIDDLE, MIDDLE])
+            opened.settle()
+            near = far <= opened.state["radius"]  # in voxels of 1 mm
+            wanted = near if reach == "3D" else near & (away[..., 0] == 0)
+            np.testing.assert_array_equal(mask_of(opened), wanted, err_msg=f"{kind}, {reach}")
+            covered.append(int(wanted.sum()))
+            page.keyboard.press("Control+z")
+            opened.settle()
+    assert len(set(covered)) == 4 and not mask_of(opened).any()
+
+
+def test_a_label_keeps_its_distance_from_another_or_stays_near_it(opened, volume):
+    page = opened.page
+    opened.click(MIDDLE)
+    opened.settle()
+    page.keyboard.press("n")
+    opened.settle()
+    opened.click((5, 6, 11))
+    opened.settle()
+    first, second = mask_of(opened, 1), mask_of(opened, 2)
+    assert first.any() and second.any()
+    section(opened).get_by_label("Gap in mm").fill("2")
+    distance = distance_transform_edt(~first, sampling=volume.spacing)
+
+    rule(opened, "Keep away")
+    assert words(opened)[0] == "Kept 2 mm away from Object 1"
+    np.testing.assert_array_equal(mask_of(opened, 2), second & (distance > 2))
+    page.keyboard.press("Control+z")
+    opened.settle()
+    np.testing.assert_array_equal(mask_of(opened, 2), second)
+
+    rule(opened, "Keep near")
+    assert words(opened)[0] == "Kept what is within 2 mm of Object 1"
+    near = second & (distance <= 2)
+    np.testing.assert_array_equal(mask_of(opened, 2), near)
+    assert 0 < near.sum() < second.sum()
+    np.testing.assert_array_equal(mask_of(opened, 1), first)
 
 
 def test_rules_say_what_they_changed_and_are_undone_and_removed(opened):

@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image as Picture
 from playwright.sync_api import expect
 
 from segmend import io
@@ -50,6 +51,18 @@ def test_this_case_leaves_as_what_was_ticked_and_that_is_remembered(opened, tmp_
 
     page.get_by_role("button", name="Results of these cases").click()
     expect(page.locator("dialog.results").get_by_label("Report of one page")).to_be_checked()
+
+
+def test_the_png_of_a_picture_can_be_seen(opened):
+    page = opened.page
+    page.get_by_role("button", name="Download").click()
+    with page.expect_download() as download:
+        page.locator(".menu-item[data-format='.png']").click()
+
+    seen = np.asarray(Picture.open(download.value.path()).convert("RGB")).astype(int)
+    inside = np.array([[opened.label_at((0, y, x)) == 1 for x in range(15)] for y in range(12)])
+    assert inside.any() and not inside.all()
+    assert seen[inside].max(axis=-1).min() > 120 and seen[~inside].max() == 0
 
 
 def test_all_cases_that_the_list_shows_leave_and_nothing_without_a_kind(opened):
