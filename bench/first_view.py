@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from browser import PATH
 from playwright.sync_api import Page, sync_playwright
 from screenshot import served
 
@@ -59,7 +60,7 @@ def main() -> None:
         "--mbit", type=float, default=50.0, help="of the slow line; this machine's own is measured first"
     )
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--chromium", default="/usr/bin/chromium", help="the browser")
+    parser.add_argument("--chromium", default=PATH, help="the browser")
     options = parser.parse_args()
     with TemporaryDirectory() as folder, served(Path(folder), "mend") as server, sync_playwright() as player:
         case = server.config.app.state.shared.store.add_case("large", scan(options.slices), modality="CT").id

@@ -21,6 +21,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+from browser import PATH
 from first_view import scan, seconds_to_show
 from playwright.sync_api import Browser, Page, Response, sync_playwright
 from worklist import FOUND, ROWS, fill
@@ -250,7 +251,7 @@ def main() -> int:
     parser.add_argument("--interactions", type=int, default=500)
     parser.add_argument("--cases", type=int, default=50_000)
     parser.add_argument("--method", default="mend", help="the method that answers")
-    parser.add_argument("--chromium", default="/usr/bin/chromium", help="the browser")
+    parser.add_argument("--chromium", default=PATH, help="the browser")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     found = []

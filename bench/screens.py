@@ -24,6 +24,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+from browser import PATH
 from playwright.sync_api import Browser, BrowserContext, Page, WebSocketRoute, sync_playwright
 from playwright.sync_api import TimeoutError as TimedOut
 from screenshot import heart, served
@@ -499,7 +500,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="screens whose names hold one of these words, with commas between")
     parser.add_argument("--sizes", default=",".join([*SIZES, TABLET]))
     parser.add_argument("--method", default="mend", help="the method that answers")
-    parser.add_argument("--chromium", default="/usr/bin/chromium", help="the browser")
+    parser.add_argument("--chromium", default=PATH, help="the browser")
     options = parser.parse_args()
     wanted = [part for part in options.only.split(",") if part]
     screens = [one for one in SCREENS if not wanted or any(part in one for part in wanted)]

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from browser import PATH
 from playwright.sync_api import Page, sync_playwright
 from scipy.ndimage import distance_transform_edt
 
@@ -90,7 +91,7 @@ class Person:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--method", default="mend", help="the method that answers")
-    parser.add_argument("--chromium", default="/usr/bin/chromium", help="the browser")
+    parser.add_argument("--chromium", default=PATH, help="the browser")
     options = parser.parse_args()
     IMAGES.mkdir(parents=True, exist_ok=True)
     samples = {kind: make(kind) for kind in ("abdomen", "head", "skin")}

@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 import numpy as np
 import tifffile
+from browser import PATH
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageFilter
@@ -223,9 +224,7 @@ def shoot(data: Path, slide: Path, method: str, picture: Path) -> None:
             [case] = client.post("/api/cases", files={"files": ("Colon 7.svs", file)}).raise_for_status().json()
         served.settle()
         with sync_playwright() as player:
-            browser = player.chromium.launch(
-                executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-            )
+            browser = player.chromium.launch(executable_path=PATH, args=["--no-sandbox", "--disable-gpu"])
             page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme="dark")
             page.set_default_timeout(180_000)
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+from browser import PATH
 from playwright.sync_api import Page, sync_playwright
 from sqlalchemy import insert
 
@@ -122,7 +123,7 @@ def at_the_server(asking: Asking, number: int) -> None:
 
 def in_the_browser(address: str, first: str, repeats: int) -> None:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
+        browser = playwright.chromium.launch(executable_path=PATH, args=CHROMIUM)
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         texts = [f"{region} {kind}".lower() for region in REGIONS for kind in KINDS]
         rows = [_first_rows(page, address) for _ in range(repeats)]

@@ -16,8 +16,10 @@ from PIL import Image as Picture
 from playwright.sync_api import Page, sync_playwright
 from scipy import ndimage
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from bench.screenshot import FLAGS, heart, served
+sys.path.insert(0, str(Path(__file__).parent.parent / "bench"))
+from browser import PATH
+from screenshot import FLAGS, heart, served
+
 from segmend import io
 from segmend.core.image import Image, MaskArray
 from segmend.core.masks import dice
@@ -137,7 +139,7 @@ def save(recorder: Recorder, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", nargs="?", type=Path, default=Path("docs/images/annotator.gif"))
-    parser.add_argument("--chromium", default="/usr/bin/chromium", help="the browser")
+    parser.add_argument("--chromium", default=PATH, help="the browser")
     parser.add_argument("--frames", type=Path, help="a folder for the frames, to look at them")
     options = parser.parse_args()
     sample = make("abdomen")
