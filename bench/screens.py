@@ -424,8 +424,10 @@ class Visitor:
         self.page.locator(".pane-canvas").first.click()
 
     def at_loading(self) -> None:
-        self.home()
-        self.page.evaluate("for (const one of document.querySelectorAll('.banner, .loading')) one.hidden = false")
+        self.page.route(re.compile(r"/slices\?|/volume\.nii"), lambda route: None)  # the voxels never come
+        self.page.goto("about:blank")
+        self.page.goto(f"{self.address}#case={self.cases.volume}")
+        self.page.locator(".loading:not([hidden])").wait_for()
 
 
 SCREENS: tuple[str, ...] = tuple(name.removeprefix("at_") for name in vars(Visitor) if name.startswith("at_"))

@@ -387,6 +387,20 @@ def test_every_control_can_be_reached_with_twenty_labels(person, add, server, wi
     assert unreachable == []
 
 
+def test_marks_are_listed_on_a_tablet_held_upright(picture):
+    page = picture.page
+    page.set_viewport_size({"width": 820, "height": 1180})
+    for column in (12, 30, 48):
+        picture.click((0, 20, column))
+        picture.settle()
+    heights = page.locator(".mark-row").evaluate_all("(rows) => rows.map((row) => row.offsetHeight)")
+    seen = page.locator(".mark-list").evaluate("(list) => list.clientHeight")
+    page.set_viewport_size({"width": 1280, "height": 720})
+
+    assert len(heights) == 3
+    assert seen >= sum(heights)
+
+
 def test_what_a_person_likes_is_remembered(person, add, volume, photo):
     head = Image(np.random.default_rng(0).integers(-1000, 1500, (1, 6, 20, 20)).astype(np.int16))
     first, second, third = (add(head, name, modality="CT") for name in ("one", "two", "three"))

@@ -198,7 +198,7 @@ def test_measures_follow_the_mask(person, store):
     person.go_to((5, 6, 6))
     person.click((5, 6, 6))
     person.settle()
-    expect(row).to_contain_text(re.compile(r"[\d.]+ ml · [\d.]+ × [\d.]+ mm · [\d.]+ ± [\d.]+"))
+    expect(row).to_contain_text(re.compile(r"[\d.]+\sml · [\d.]+\s×\s[\d.]+\smm · [\d.]+\s±\s[\d.]+"))
     person.page.keyboard.press("Control+z")
     expect(row).to_contain_text("empty")
 

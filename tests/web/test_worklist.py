@@ -168,11 +168,13 @@ def test_a_case_is_done_and_the_next_one_opens(person, store):
     opened(person, "work 1")
     expect(state).to_have_text("Done")
     before = len(person.prompts)
+    expect(page.locator(".status-hint")).to_have_text("This case is done; press Reopen to change it.")
     person.click((0, 5, 5))
     person.toast("This case is done; press Reopen to change it.")
     assert len(person.prompts) == before
     page.get_by_role("button", name="Reopen").click()
     expect(state).to_have_text("Begun")
+    expect(page.locator(".status-hint")).to_contain_text("Click on the object")
     person.click((0, 9, 9))  # elsewhere: a second click at the same place soon after is a double click
     person.settle()
     assert len(person.prompts) == before + 1

@@ -1,16 +1,22 @@
 /** What the chosen tool wants next, in a sentence. */
 
+import { whyFinished } from "./finished";
 import { fill, phrases } from "./phrases";
-import { isPromptTool, type State } from "./state";
+import { isEditTool, isPromptTool, type State } from "./state";
 import { wanted } from "./tools/extremes";
 
 const SAY = phrases.hints;
 
-type Asked = Pick<State, "tool" | "points" | "positive" | "cut" | "leg" | "opened" | "drawing" | "reach" | "reachMm">;
+type Asked = Pick<
+  State,
+  "tool" | "points" | "positive" | "cut" | "leg" | "opened" | "drawing" | "reach" | "reachMm" | "work" | "me"
+>;
 
 /** Return the sentence for the line at the bottom, with how far a mark reaches; "" where there is nothing to say. */
 export function hintOf(state: Asked): string {
   const { tool, reach, reachMm } = state;
+  const finished = isPromptTool(tool) || isEditTool(tool) ? whyFinished(state) : null;
+  if (finished !== null) return finished;
   const hint = toolHint(state);
   if (hint === "" || reach === "whole" || !isPromptTool(tool)) return hint;
   const far = {

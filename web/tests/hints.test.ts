@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
+import type { Case } from "../src/api";
 import { hintOf } from "../src/hints";
 import { INITIAL, type Opened, type Tool } from "../src/state";
 import { iconOfTool } from "../src/views/marks";
 
-const opened = { planes: [1, 2, 3] } as unknown as Opened;
+const opened = { planes: [1, 2, 3], case: { timed: false } } as unknown as Opened;
 const ALL: Readonly<Record<Tool, true>> = {
   navigate: true,
   click: true,
@@ -24,6 +25,16 @@ const ALL: Readonly<Record<Tool, true>> = {
 const TOOLS = Object.keys(ALL) as Tool[];
 
 describe("the hint", () => {
+  it("asks for nothing in a case that takes no marks", () => {
+    const work = { status: "accepted", project: "" } as unknown as Case;
+    expect(hintOf({ ...INITIAL, opened, work, tool: "click" })).toBe(
+      "This case is accepted; press Reopen to change it.",
+    );
+    expect(hintOf({ ...INITIAL, opened, work, tool: "paint" })).toContain("accepted");
+    expect(hintOf({ ...INITIAL, opened, work, tool: "ruler" })).toBe("Drag from one end to the other");
+    expect(hintOf({ ...INITIAL, opened, work: { ...work, status: "begun" }, tool: "click" })).toContain("Click on");
+  });
+
   it("counts the ends of the object", () => {
     expect(hintOf({ ...INITIAL, opened, tool: "extremes" })).toBe(
       "Click left, right, top, bottom of the object in one slice, or six ends over several planes",

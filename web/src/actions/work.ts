@@ -1,8 +1,8 @@
 /** How far cases are: the next one, done or rejected, begun again. */
 
 import * as api from "../api";
+import { whyFinished } from "../finished";
 import { fill, phrases } from "../phrases";
-import { may } from "../rights";
 import type { Store } from "../state";
 import { reportErrors, toast } from "../toasts";
 import type { Cases } from "./cases";
@@ -76,21 +76,13 @@ export class Work {
 
   /** Tell why the open case may not be changed now; false where it may. */
   isFinished(): boolean {
-    const { work, opened, image } = this.store.state;
-    if (opened?.case.timed === true) {
-      const open = (): void => {
-        reportErrors(() => this.cases.openTime(image));
-      };
-      toast(SAY.timed, "error", {
-        words: SAY.openTime,
-        act: open,
-      });
-      return true;
-    }
-    if (work === null || work.status === "untouched" || work.status === "begun") return false;
-    const frozen = !may(this.store.state.me, "reviewer", work.project);
-    const accepted = frozen ? SAY.caseFrozen : SAY.caseAccepted;
-    toast({ done: SAY.caseDone, rejected: SAY.caseRejected, accepted }[work.status], "error");
+    const { opened, image } = this.store.state;
+    const why = whyFinished(this.store.state);
+    if (why === null) return false;
+    const open = (): void => {
+      reportErrors(() => this.cases.openTime(image));
+    };
+    toast(why, "error", opened?.case.timed === true ? { words: SAY.openTime, act: open } : undefined);
     return true;
   }
 

@@ -88,9 +88,7 @@ function brushRows(actions: Actions): HTMLElement[] {
       "div",
       { class: "edit-row" },
       h("label", { class: "check", title: SAY.withinTitle }, limited, SAY.within),
-      limit("low", SAY.lowest),
-      "–",
-      limit("high", SAY.highest),
+      h("span", { class: "edit-together" }, limit("low", SAY.lowest), "–", limit("high", SAY.highest)),
       fromWindow,
     ),
   ];
@@ -117,28 +115,16 @@ function ruleRows(actions: Actions): HTMLElement[] {
       other: Number(other.value),
       margin_mm: operation === "union" ? 0 : Number(gap.value),
     }));
-  const combined = h(
-    "div",
-    { class: "edit-row" },
-    h("span", { class: "edit-word" }, SAY.with),
+  const combined = row(
+    SAY.with,
     other,
     button(SAY.takeOver, SAY.takeOverTitle, combine("union")),
-    h(
-      "button",
-      {
-        type: "button",
-        class: "button",
-        title: SAY.mergeTitle,
-        onclick: () => {
-          actions.labels.merge(Number(other.value));
-        },
-      },
-      SAY.merge,
-    ),
+    button(SAY.merge, SAY.mergeTitle, () => {
+      actions.labels.merge(Number(other.value));
+    }),
     button(SAY.keepAway, SAY.keepAwayTitle, combine("subtract")),
     button(SAY.keepNear, SAY.keepNearTitle, combine("intersect")),
-    gap,
-    "mm",
+    withUnit(gap, "mm"),
   );
   store.on(["labels", "label"], ({ labels, label }) => {
     const chosen = other.value;
@@ -175,8 +161,7 @@ function ruleRows(actions: Actions): HTMLElement[] {
         SAY.removeUnderTitle,
         edit(() => ({ kind: "remove_small", below_mm3: Number(size.value) })),
       ),
-      size,
-      "mm³",
+      withUnit(size, "mm³"),
     ),
     row(
       SAY.surface,
@@ -185,15 +170,13 @@ function ruleRows(actions: Actions): HTMLElement[] {
         SAY.smoothTitle,
         edit(() => ({ kind: "smooth", mm: Number(smooth.value), filter: "gaussian" })),
       ),
-      smooth,
-      "mm",
+      withUnit(smooth, "mm"),
     ),
     row(
       SAY.size,
       button(SAY.grow, SAY.growTitle, grow(1)),
       button(SAY.shrink, SAY.shrinkTitle, grow(-1)),
-      distance,
-      "mm",
+      withUnit(distance, "mm"),
     ),
     row(
       SAY.values,
@@ -251,7 +234,13 @@ function sliceRows(actions: Actions): HTMLElement[] {
 }
 
 function row(word: string, ...children: (Node | string)[]): HTMLElement {
-  return h("div", { class: "edit-row" }, h("span", { class: "edit-word" }, word), ...children);
+  const name = h("span", { class: "edit-word" }, word);
+  return h("div", { class: "edit-row" }, name, h("div", { class: "edit-controls" }, ...children));
+}
+
+/** Return a field and its unit, which are not parted at the end of a line. */
+function withUnit(field: HTMLElement, unit: string): HTMLElement {
+  return h("span", { class: "edit-together" }, field, unit);
 }
 
 function button(text: string, title: string, onclick: () => void): HTMLButtonElement {

@@ -20,6 +20,8 @@ const TITLES: Readonly<Record<RulerKind, string>> = {
   ellipse: SAY.ellipseTitle,
 };
 
+const NO_BREAK = "\u00a0";
+
 export function measuresPanel(actions: Actions): HTMLElement {
   const { store } = actions;
   const body = h("div", {});
@@ -149,5 +151,6 @@ export function sentences(
   const at = Math.min(image, means.length - 1);
   const values =
     means.length === 3 && volume_ml === null ? "" : `${short(means[at])} ± ${short(deviations[at])}${ct ? " HU" : ""}`;
-  return [size, axes, values].filter((part) => part !== "").join(" · ");
+  const parts = [size, axes, values].filter((part) => part !== "");
+  return parts.map((part) => part.replaceAll(" ", NO_BREAK)).join(" · "); // lines break between them
 }

@@ -4,6 +4,7 @@ import type { Actions } from "../actions";
 import type { Edit, Prompt } from "../api";
 import { describeEdit, placeOfEdit } from "../edits";
 import { turnedOver } from "../handles";
+import { whyFinished } from "../finished";
 import { h, icon, iconButton, type IconName, refill } from "../dom";
 import { titleOf } from "../labels";
 import { fill, phrases, plural } from "../phrases";
@@ -19,12 +20,12 @@ export function promptsPanel(actions: Actions): HTMLElement {
   const store = actions.store;
   const list = h("ol", { class: "mark-list", "aria-label": SAY.list });
   const count = h("span", { class: "count" });
-  store.on(["events", "done", "pending", "unsent", "labels", "opened"], (state) => {
+  store.on(["events", "done", "pending", "unsent", "labels", "opened", "work", "me"], (state) => {
     const marks = marksOf(state).reverse();
     if (!marks.some(({ position }) => position === state.hovered)) store.set({ hovered: null });
     count.textContent = marks.length > 0 ? String(marks.length) : "";
     if (marks.length === 0) {
-      const text = state.opened === null ? SAY.openFirst : SAY.begin;
+      const text = state.opened === null ? SAY.openFirst : (whyFinished(state) ?? SAY.begin);
       refill(list, [h("li", { class: "hint" }, text)]);
       return;
     }

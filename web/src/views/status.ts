@@ -98,8 +98,11 @@ export function statusLine(actions: Actions): HTMLElement {
     answer.textContent = parts.join(phrases.common.comma);
   });
   const hint = h("span", { class: "status-hint", role: "status" });
-  store.on(["tool", "points", "positive", "cut", "leg", "opened", "drawing", "reach", "reachMm"], (state) => {
-    hint.textContent = hintOf(state);
-  });
+  store.on(
+    ["tool", "points", "positive", "cut", "leg", "opened", "drawing", "reach", "reachMm", "work", "me"],
+    (state) => {
+      hint.textContent = hintOf(state);
+    },
+  );
   return h("footer", { class: "status" }, voxel, hint, h("span", { class: "spacer" }), coming, warming, busy, answer);
 }
