@@ -57,7 +57,7 @@ describe("the reach of marks", () => {
   });
 
   it("is told with what the tool wants next, while it holds something back", () => {
-    const opened = { planes: [1, 2, 3] } as unknown as Opened;
+    const opened = { planes: [1, 2, 3], case: { timed: false } } as unknown as Opened;
     expect(hintOf({ ...INITIAL, opened, reach: "near", reachMm: 8 })).toMatch(/\. Only within 8 mm of the mark$/);
     expect(hintOf({ ...INITIAL, opened, reach: "near", tool: "paint" })).not.toContain("8 mm");
   });
