@@ -223,7 +223,7 @@ class Visitor:
             if self.page.locator("dialog[open]").count() == 0:
                 break
             self.page.keyboard.press("Escape")
-        self.page.evaluate("for (const one of document.querySelectorAll('.toast button')) one.click()")
+        self.page.evaluate("for (const one of document.querySelectorAll('.toast > .icon-button')) one.click()")
 
     # Before a case is open
 
@@ -463,7 +463,7 @@ def take(visitor: Visitor, screens: list[str], sizes: list[tuple[str, tuple[int,
         except Exception as error:  # one screen that is not there is no reason to show none
             missed.append(f"{screen} at {sizes[0][0]}: {str(error).splitlines()[0]}")
         if screen not in NOISY:
-            page.evaluate("for (const one of document.querySelectorAll('.toast button')) one.click()")
+            page.evaluate("for (const one of document.querySelectorAll('.toast > .icon-button')) one.click()")
         for name, (width, height) in sizes:
             page.set_viewport_size({"width": width, "height": height})
             for theme in THEMES:

@@ -1,5 +1,7 @@
 """Everybody can see, hear and reach the page: axe-core finds nothing on any screen, in any colours, nor do fingers."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -163,7 +165,26 @@ def test_a_page_in_arabic_is_mirrored_and_its_pictures_are_not(person, add, volu
     assert (now[0][0] < now[1][0]) == (places[0][0] < places[1][0])  # the patient's right is where it was
     mirrored = page.locator(".pane").evaluate_all("(panes) => panes.map((one) => one.getBoundingClientRect().x)")
     assert [one > order[0] for one in order] == [one > mirrored[0] for one in mirrored]
+    written = page.locator("input[type=number]").evaluate_all(
+        "(all) => all.map((one) => getComputedStyle(one).direction)"
+    )
+    assert len(written) > 3 and set(written) == {"ltr"}  # -160 and not 160-
     assert "\n".join(findings(person.page, "arabic")) == ""
+
+
+def test_a_page_in_german_has_one_decimal_point_and_the_keys_of_its_keyboards(person, add, volume):
+    page, case = person.page, add(volume, "knee")
+    person.open(case)
+    button(person, "Settings: language, colours, side of the panel").click()
+    page.get_by_label("Language", exact=True).select_option("de")
+    with page.expect_navigation():
+        button(person, "Change the language").click()
+    person.settle()
+
+    expect(page.locator(".case-details")).to_contain_text("1 × 1,5 × 3 mm")
+    expect(page.get_by_role("button", name="Rückgängig")).to_have_attribute("title", re.compile(r"\(Strg\+Z\)"))
+    person.go_to((5, 6, 6))
+    expect(page.locator("#status-voxel")).to_contain_text(re.compile(r"[LR] \d+,\d  "))
 
 
 def test_fingers_have_targets_of_44_pixels(chromium, server, add, volume):

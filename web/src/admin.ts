@@ -3,6 +3,7 @@
 import * as api from "./api";
 import { isolated, phrases } from "./phrases";
 import type { components } from "./schema";
+import { fixed } from "./words";
 
 type Schemas = components["schemas"];
 export type Person = Schemas["PersonJson"];
@@ -82,7 +83,7 @@ export function bytes(n: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];
   const step = Math.min(units.length - 1, n < 1000 ? 0 : Math.floor(Math.log10(n) / 3));
   const value = n / 1000 ** step;
-  return isolated(`${step === 0 ? String(n) : value.toFixed(value < 10 ? 1 : 0)} ${units[step]}`);
+  return isolated(`${step === 0 ? String(n) : fixed(value, value < 10 ? 1 : 0)} ${units[step]}`);
 }
 
 /** Return what somebody may keep as a field for gigabytes has it; empty: nothing is set. */

@@ -3,6 +3,7 @@
 import { post, read, request } from "./api";
 import { fill, phrases, plural } from "./phrases";
 import type { components } from "./schema";
+import { fixed } from "./words";
 
 type Schemas = components["schemas"];
 export type Archive = Schemas["ArchiveJson"];
@@ -86,7 +87,7 @@ export const isOver = ({ stage }: Import): boolean => stage === "done" || stage 
 /** Return bytes as people say them. */
 export function megabytes(bytes: number): string {
   const size = bytes / 1e6;
-  return size < 10 ? `${size.toFixed(1)} MB` : `${Math.round(size)} MB`;
+  return size < 10 ? `${fixed(size, 1)} MB` : `${Math.round(size)} MB`;
 }
 
 /** Return a name as DICOM has it, as people write it: "Doe^Jane^^Dr" is "Doe, Jane". */

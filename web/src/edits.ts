@@ -8,6 +8,7 @@ import type { Edit, Label } from "./api";
 import type { Axis, Index, Plane } from "./geometry";
 import { titleOf } from "./labels";
 import { fill, phrases, plural } from "./phrases";
+import { rounded } from "./words";
 
 type Of<K extends Edit["kind"]> = Extract<Edit, { kind: K }>;
 
@@ -46,14 +47,12 @@ export function copyOf(plane: Plane, shape: Index, crosshair: Index, by: 1 | -1)
     : { kind: "copy_slice", axis: plane.normal, source, target };
 }
 
-const round = (value: number): string => String(Math.round(value * 100) / 100);
-
 function limits(within: readonly (number | null)[] | null | undefined): string {
   if (within === null || within === undefined) return "";
   const [low, high] = within;
-  if (low === null) return fill(phrases.edits.upTo, { high: round(high ?? 0) });
-  if (high === null) return fill(phrases.edits.from, { low: round(low) });
-  return fill(phrases.edits.within, { low: round(low), high: round(high) });
+  if (low === null) return fill(phrases.edits.upTo, { high: rounded(high ?? 0) });
+  if (high === null) return fill(phrases.edits.from, { low: rounded(low) });
+  return fill(phrases.edits.within, { low: rounded(low), high: rounded(high) });
 }
 
 /** Return what an edit did, in a few plain words. */
@@ -73,19 +72,19 @@ export function describeEdit(edit: Edit, labels: readonly Pick<Label, "value" | 
     case "keep_largest":
       return say.keptLargest;
     case "remove_small":
-      return fill(say.removedSmall, { size: round(edit.below_mm3) });
+      return fill(say.removedSmall, { size: rounded(edit.below_mm3) });
     case "component":
       return { erase: say.erasedPart, fill: say.filledHole, keep: say.keptPart }[edit.action];
     case "smooth":
-      return fill(say.smoothed, { mm: round(edit.mm) });
+      return fill(say.smoothed, { mm: rounded(edit.mm) });
     case "grow":
-      return fill(edit.mm > 0 ? say.grew : say.shrank, { mm: round(Math.abs(edit.mm)) });
+      return fill(edit.mm > 0 ? say.grew : say.shrank, { mm: rounded(Math.abs(edit.mm)) });
     case "threshold":
       return fill(say.threshold, { limits: limits(edit.within) });
     case "combine":
       if (edit.operation === "union") return fill(say.tookOver, { name: named(edit.other) });
       return fill(edit.operation === "subtract" ? say.keptAway : say.keptNear, {
-        mm: round(edit.margin_mm),
+        mm: rounded(edit.margin_mm),
         name: named(edit.other),
       });
     case "merge":

@@ -4,6 +4,7 @@ import type { Method } from "./api";
 import { titleOf } from "./labels";
 import { fill, phrases } from "./phrases";
 import type { State } from "./state";
+import { fixed } from "./words";
 
 const SAY = phrases.firstMasks;
 
@@ -40,5 +41,5 @@ export function aboutFirst(state: Known): string | null {
   if (values.length === 0) return null;
   const names = labels.filter(({ value }) => values.includes(value)).map(titleOf);
   const title = methods.find(({ id }) => id === first.method)?.title ?? first.method;
-  return fill(SAY.note, { labels: names.join(phrases.common.comma), method: title, dice: first.dice.toFixed(2) });
+  return fill(SAY.note, { labels: names.join(phrases.common.comma), method: title, dice: fixed(first.dice, 2) });
 }

@@ -228,12 +228,6 @@ export function toMm(affine: Affine, index: Index): readonly [number, number, nu
   return [at(0), at(1), at(2)];
 }
 
-/** Return a RAS position as radiologists say it: how far to which side of the patient. */
-export function sidesOf(mm: readonly [number, number, number]): string {
-  const sides = ["RL", "AP", "SI"].map((pair, i) => `${mm[i] < 0 ? pair[1] : pair[0]} ${Math.abs(mm[i]).toFixed(1)}`);
-  return `${sides.join("  ")} mm`;
-}
-
 /** Return the box of the voxels from one corner to the other, both inside. */
 export function boxBetween(a: Index, b: Index): Box {
   const low: Index = [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.min(a[2], b[2])];

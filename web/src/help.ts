@@ -4,6 +4,7 @@ import { logout } from "./api";
 import type { Actions } from "./actions";
 import { h } from "./dom";
 import { phrases } from "./phrases";
+import { keyNames } from "./shortcut";
 import { reportErrors } from "./toasts";
 import { dialog } from "./views/dialogs";
 import { startTour } from "./views/tour";
@@ -37,7 +38,7 @@ export function showHelp(
     h(
       "div",
       { class: "help-columns" },
-      h("section", {}, h("h3", {}, SAY.keyboard), rows(shortcuts.map(({ shown, what }) => [shown, what]))),
+      h("section", {}, h("h3", {}, SAY.keyboard), rows(shortcuts.map(({ shown, what }) => [keyNames(shown), what]))),
       h("section", {}, h("h3", {}, SAY.mouse), rows(MOUSE)),
     ),
     h(

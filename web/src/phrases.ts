@@ -41,6 +41,7 @@ const wanted = typeof document === "undefined" ? [] : navigator.languages; // te
 export const language = languageFor(chosenLanguage(), wanted);
 export const direction = FROM_RIGHT.includes(language) ? "rtl" : "ltr";
 const LOCALE = language === "ar" ? "ar-u-nu-latn" : language; // digits as in the pictures and in the files
+const POINT = new Intl.NumberFormat(LOCALE).formatToParts(0.5).find(({ type }) => type === "decimal")?.value ?? ".";
 
 export const phrases = (language === "en" ? EN : await OTHERS[language]()) as typeof EN;
 
@@ -76,14 +77,24 @@ export function plural<T extends { readonly other: string }>(
   return filled(form, { ...values[0], n: amount(n) }, direction);
 }
 
-/** Return a number as it is written. */
+/** Return a whole number as it is written; where a comma is the decimal point, spaces part thousands, so that no point does. */
 export function amount(n: number): string {
-  return n.toLocaleString(LOCALE);
+  const written = n.toLocaleString(LOCALE);
+  return POINT === "." ? written : written.replaceAll(".", "\u202f");
+}
+
+/** Return digits with the decimal point of the language. */
+export function decimal(digits: string): string {
+  return digits.replace(".", POINT);
 }
 
 /** Put values into a phrase. */
 export function filled(phrase: string, values: Values<string>, way: "ltr" | "rtl"): string {
-  return phrase.replace(/\{(\w+)\}/g, (_, name: string) => isolated(String(values[name]), way));
+  return phrase.replace(/\{(\w+)\}/g, (_, name: string) => isolated(decimalOf(values[name]), way));
+}
+
+function decimalOf(value: string | number): string {
+  return typeof value === "number" ? decimal(String(value)) : value;
 }
 
 /** Return a name or a row of numbers so that it keeps its own direction among words from the right (Unicode's isolates). */

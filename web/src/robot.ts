@@ -7,6 +7,7 @@ import { type Index, union } from "./geometry";
 import type { LabelMap } from "./labelmap";
 import { fill, phrases, plural } from "./phrases";
 import type { Robot, Store } from "./state";
+import { fixed } from "./words";
 
 /** Marks that it puts down at most, and milliseconds between them: time to see what each did. */
 export const MARKS = 10;
@@ -71,5 +72,5 @@ export function robotWords({ title: method, dices, running }: Robot): string {
   const { begin, needless, after, done } = phrases.robot;
   const last = dices.at(-1);
   if (last === undefined) return running ? fill(begin, { method }) : needless;
-  return plural(running ? after : done, dices.length, { method, dice: last.toFixed(2) });
+  return plural(running ? after : done, dices.length, { method, dice: fixed(last, 2) });
 }

@@ -9,7 +9,7 @@
 import { type Affine, type Axis, clamp, extentOf, type Index, type Plane, type Point, spacingOf } from "./geometry";
 import { type Volume, valueAt } from "./nifti";
 import { fill, phrases } from "./phrases";
-import { short } from "./words";
+import { fixed, short } from "./words";
 
 export const RULERS = ["ruler", "angle", "ellipse"] as const;
 export type RulerKind = (typeof RULERS)[number];
@@ -115,9 +115,9 @@ function pixelArea(affine: Affine, one: Axis, other: Axis): number {
 /** Return the lines that are written beside a measurement. */
 export function words({ kind, axis, points }: Ruler, volume: Volume, { sized, ct }: Scale): readonly string[] {
   const unit = sized ? "mm" : "px";
-  if (kind === "ruler") return [`${distance(volume.affine, points[0], points[1], sized).toFixed(1)} ${unit}`];
+  if (kind === "ruler") return [`${fixed(distance(volume.affine, points[0], points[1], sized), 1)} ${unit}`];
   if (kind === "angle") {
-    return points.length < 3 ? [] : [`${angle(volume.affine, points[0], points[1], points[2], sized).toFixed(1)}°`];
+    return points.length < 3 ? [] : [`${fixed(angle(volume.affine, points[0], points[1], points[2], sized), 1)}°`];
   }
   const found = region(volume, axis, points, sized);
   if (found === null) return [];

@@ -6,6 +6,7 @@
 
 import type { FieldOfView, Slide } from "./api";
 import { clamp, type Point, type Projection, type View } from "./geometry";
+import { fixed, significant } from "./words";
 
 /** How a slide lies on the screen: CSS pixel = place of level 0 * scale + offset. */
 export interface Seen {
@@ -184,11 +185,11 @@ export function scaleBar(unitsPerPixel: number, longest = 140): { readonly lengt
 
 /** Return a length in micrometres as people say it. */
 export function lengthWords(um: number): string {
-  return um >= 1000 ? `${um / 1000} mm` : um >= 1 ? `${um} µm` : `${Math.round(um * 1000)} nm`;
+  return um >= 1000 ? `${significant(um / 1000, 4)} mm` : um >= 1 ? `${um} µm` : `${Math.round(um * 1000)} nm`;
 }
 
 /** Return the magnification of a microscope whose picture is as large: 10 where a pixel is a micrometre. */
 export function magnification(umPerPixel: number): string {
   const times = 10 / umPerPixel;
-  return `${times >= 10 ? Math.round(times) : times >= 1 ? times.toFixed(1) : times.toFixed(2)}×`;
+  return `${times >= 10 ? Math.round(times) : times >= 1 ? fixed(times, 1) : fixed(times, 2)}×`;
 }

@@ -23,8 +23,8 @@ import {
   toScreen,
   wholeView,
   zoomView,
-  sidesOf,
 } from "../src/geometry";
+import { sidesOf } from "../src/words";
 import { permutations, random, signs } from "./orientations";
 
 const SHAPE: Index = [4, 5, 7];

@@ -1132,6 +1132,7 @@ export const AR: Translation = {
   help: {
     title: "الاختصارات",
     keyboard: "لوحة المفاتيح",
+    caps: { shift: "Shift", ctrl: "Ctrl", enter: "Enter" },
     mouse: "الفأرة",
     licences: "رخص الحزم في هذه الصفحة",
     logOut: "تسجيل خروج هذا المتصفح",

@@ -988,6 +988,7 @@ export const DE: Translation = {
   help: {
     title: "Tasten",
     keyboard: "Tastatur",
+    caps: { shift: "Umschalt", ctrl: "Strg", enter: "Eingabe" },
     mouse: "Maus",
     licences: "Lizenzen der Pakete in dieser Seite",
     logOut: "Diesen Browser abmelden",

@@ -976,6 +976,7 @@ export const EN = {
   help: {
     title: "Shortcuts",
     keyboard: "Keyboard",
+    caps: { shift: "Shift", ctrl: "Ctrl", enter: "Enter" },
     mouse: "Mouse",
     licences: "Licences of the packages in this page",
     logOut: "Log out this browser",

@@ -60,6 +60,7 @@ export function linkDialog(actions: Actions): void {
     class: "text-input",
     required: true,
     spellcheck: "false",
+    dir: "ltr",
     placeholder: "/data/patient-12/ct",
   });
   const form = h(

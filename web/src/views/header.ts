@@ -8,7 +8,9 @@ import { showHelp } from "../help";
 import { SHORTCUTS } from "../keys";
 import { groupsOf } from "../methods";
 import { fill, isolated, nameOfPrompt, phrases } from "../phrases";
+import { keyNames } from "../shortcut";
 import { methodsFor, waitingWords } from "../state";
+import { significant } from "../words";
 import { toggleLayout } from "./layout";
 import { peopleGroup } from "./people";
 import { showMethods } from "./methods";
@@ -59,7 +61,7 @@ export function header(actions: Actions): HTMLElement {
     () => {
       actions.history.undo();
     },
-    "Ctrl+Z",
+    keyNames("Ctrl+Z"),
   );
   const redo = iconButton(
     "redo",
@@ -67,7 +69,7 @@ export function header(actions: Actions): HTMLElement {
     () => {
       actions.history.redo();
     },
-    "Ctrl+Shift+Z",
+    keyNames("Ctrl+Shift+Z"),
   );
   const layout = iconButton(
     "grid",
@@ -165,7 +167,7 @@ type Sized = Pick<Case, "shape" | "spacing" | "modality" | "slide">;
 
 /** Return the size of a slide, and of its pixels where that is known. */
 export function slideTitle({ width, height, um }: Slide): string {
-  const size = um === null ? [] : [isolated(`${String(Number(um[1].toPrecision(3)))} µm`)];
+  const size = um === null ? [] : [isolated(`${significant(um[1], 3)} µm`)];
   return [phrases.slide.title, isolated(`${width} × ${height}`), ...size].join("  ·  ");
 }
 
@@ -179,7 +181,7 @@ export function kindAndSize({ shape: [z, y, x], modality, slide }: Sized): strin
 /** Return the same with the spacing, where it is known. */
 export function caseTitle(one: Sized): string {
   const z = one.shape[0];
-  const mm = one.spacing.map((value) => String(Number(value.toPrecision(3))));
+  const mm = one.spacing.map((value) => significant(value, 3));
   const spacing = z === 1 ? `${mm[2]} × ${mm[1]} mm` : `${mm[2]} × ${mm[1]} × ${mm[0]} mm`;
   const photo = z === 1 && one.spacing.every((value) => value === 1);
   return photo ? kindAndSize(one) : `${kindAndSize(one)}  ·  ${spacing}`;

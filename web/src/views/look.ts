@@ -7,6 +7,7 @@ import { expectedDice, interval, whyNot } from "../look";
 import { titleOf } from "../labels";
 import { fill, phrases } from "../phrases";
 import { reportErrors } from "../toasts";
+import { fixed } from "../words";
 import { previewSwitch } from "./preview";
 
 const SAY = phrases.look;
@@ -62,9 +63,9 @@ export function lookPanel(actions: Actions): HTMLElement {
       const expected = expectedDice(state);
       row.hidden = expected === null;
       const likely = expected === null ? null : interval(state, expected);
-      const [low, high] = (likely ?? []).map((one) => one.toFixed(2));
+      const [low, high] = (likely ?? []).map((one) => fixed(one, 2));
       dice.value =
-        expected === null ? "" : likely === null ? expected.toFixed(2) : `${expected.toFixed(2)} (${low}–${high})`;
+        expected === null ? "" : likely === null ? fixed(expected, 2) : `${fixed(expected, 2)} (${low}–${high})`;
       row.title = likely === null ? SAY.expectedTitle : fill(SAY.likelyTitle, { low, high });
       const word = expected === null ? null : gradeOf(expected, likely);
       grade.textContent = word === null ? "" : SAY[word];

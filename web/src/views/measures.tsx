@@ -9,7 +9,7 @@ import { fill, phrases } from "../phrases";
 import { rove } from "../roving";
 import { isSized, RULERS, type Ruler, type RulerKind, words } from "../rulers";
 import { type Measure, seriesOf, type State } from "../state";
-import { short } from "../words";
+import { fixed, short } from "../words";
 import { fieldOf } from "./elements";
 
 const SAY = phrases.measures;
@@ -147,7 +147,7 @@ export function sentences(
   const size =
     volume_ml !== null ? `${short(volume_ml)} ml` : area_mm2 !== null ? `${short(area_mm2)} mm²` : `${voxels} px`;
   const axes =
-    long_axis === null || short_axis === null ? "" : `${long_axis.toFixed(1)} × ${short_axis.toFixed(1)} ${unit}`;
+    long_axis === null || short_axis === null ? "" : `${fixed(long_axis, 1)} × ${fixed(short_axis, 1)} ${unit}`;
   const at = Math.min(image, means.length - 1);
   const values =
     means.length === 3 && volume_ml === null ? "" : `${short(means[at])} ± ${short(deviations[at])}${ct ? " HU" : ""}`;

@@ -8,6 +8,7 @@ import { GAINED_COLOUR, LOST_COLOUR, wordsOf } from "../change";
 import { h } from "../dom";
 import { fieldOf } from "./elements";
 import { fill, phrases } from "../phrases";
+import { keyNames } from "../shortcut";
 
 const SAY = phrases.preview;
 const KEPT = "segmend.previewing"; // in localStorage: the switch is on
@@ -74,7 +75,7 @@ function Bar({ actions }: { readonly actions: Actions }) {
               actions.previews.take();
             }}
           >
-            {SAY.take} <kbd>Enter</kbd>
+            {SAY.take} <kbd>{keyNames("Enter")}</kbd>
           </button>
         )}
         <button

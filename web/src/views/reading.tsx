@@ -8,6 +8,7 @@ import { fill, phrases, plural } from "../phrases";
 import { may } from "../rights";
 import { reportErrors } from "../toasts";
 import { duration } from "../worklist";
+import { fixed } from "../words";
 import { fieldOf } from "./elements";
 
 const SAY = phrases.reading;
@@ -142,7 +143,7 @@ function Differences({ actions, read }: { readonly actions: Actions; readonly re
       <p class="hint" role="status">
         {one === undefined || slices.length === 0
           ? fill(SAY.same, { label: name })
-          : fill(SAY.differ, { label: name, dice: one.dice.toFixed(3), slices: plural(SAY.slices, slices.length) })}
+          : fill(SAY.differ, { label: name, dice: fixed(one.dice, 3), slices: plural(SAY.slices, slices.length) })}
       </p>
       {slices.length > 0 && (
         <div class="reading-buttons">

@@ -9,6 +9,7 @@ import { fill, phrases, plural } from "../phrases";
 import { may } from "../rights";
 import { reportErrors, toast } from "../toasts";
 import { duration } from "../worklist";
+import { fixed, rounded } from "../words";
 import { showRendered } from "./rendered";
 import { ProjectChoice } from "./projectchoice";
 
@@ -167,8 +168,8 @@ function Agreement({ project, rows }: { readonly project: string; readonly rows:
                 <tr key={`${one}\n${other}`}>
                   <td>{`${nameOf(one)} – ${nameOf(other)}`}</td>
                   <td>{cases}</td>
-                  <td>{mean.toFixed(3)}</td>
-                  <td>{lowest.toFixed(3)}</td>
+                  <td>{fixed(mean, 3)}</td>
+                  <td>{fixed(lowest, 3)}</td>
                 </tr>
               ))}
             </tbody>
@@ -190,18 +191,18 @@ function Plot({ points }: { readonly points: readonly Point[] }) {
   const x = (seconds: number): number => LEFT + ((WIDTH - LEFT - 10) * seconds) / last;
   const y = (dice: number): number => 8 + (HEIGHT - BOTTOM - 8) * (1 - dice);
   return (
-    <svg class="agreement-plot" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={SAY.plot} dir="ltr">
+    <svg class="agreement-plot" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={SAY.plot}>
       {[0, 0.25, 0.5, 0.75, 1].map((dice) => (
         <g key={dice}>
           <line x1={LEFT} x2={WIDTH - 10} y1={y(dice)} y2={y(dice)} />
           <text x={LEFT - 6} y={y(dice) + 4} text-anchor="end">
-            {dice}
+            {rounded(dice)}
           </text>
         </g>
       ))}
       {along.map((seconds) => (
         <text key={seconds} x={x(seconds)} y={HEIGHT - BOTTOM + 15} text-anchor="middle">
-          {seconds < 60 ? `${seconds} s` : `${Number((seconds / 60).toFixed(1))} min`}
+          {seconds < 60 ? `${seconds} s` : `${rounded(Math.round(seconds / 6) / 10)} min`}
         </text>
       ))}
       <text x={12} y={(HEIGHT - BOTTOM) / 2} transform={`rotate(-90 12 ${(HEIGHT - BOTTOM) / 2})`} text-anchor="middle">
@@ -212,7 +213,7 @@ function Plot({ points }: { readonly points: readonly Point[] }) {
       </text>
       {points.map(({ name, dice, seconds }, i) => (
         <circle key={i} cx={x(seconds)} cy={y(dice)} r={4}>
-          <title>{`${name}: Dice ${dice.toFixed(3)}, ${duration(seconds)}`}</title>
+          <title>{`${name}: Dice ${fixed(dice, 3)}, ${duration(seconds)}`}</title>
         </circle>
       ))}
     </svg>

@@ -9,10 +9,11 @@ import * as api from "../api";
 import { h, set } from "../dom";
 import { panView, zoomView } from "../geometry";
 import { fill, isolated, phrases, plural } from "../phrases";
+import { keyNames } from "../shortcut";
 import { areaOf, areaSeen, magnification, seenAround, viewAs } from "../slide";
 import type { State } from "../state";
 import { reportErrors } from "../toasts";
-import { short } from "../words";
+import { short, significant } from "../words";
 import { fieldOf } from "./elements";
 
 const SAY = phrases.slide;
@@ -61,7 +62,7 @@ function Over({ actions }: { readonly actions: Actions }) {
               reportErrors(() => actions.slides.markHere(pane));
             }}
           >
-            {SAY.markHere} <kbd>Enter</kbd>
+            {SAY.markHere} <kbd>{keyNames("Enter")}</kbd>
           </button>
         )}
         <p class="slide-scale" dir="ltr">
@@ -257,7 +258,7 @@ function Totals({ actions }: { readonly actions: Actions }) {
 
 /** Return an area as people say it: of a cell in µm², of a tumour in mm². */
 const areaWords = (mm2: number): string =>
-  mm2 === 0 || mm2 >= 0.01 ? `${Number(mm2.toPrecision(3))} mm²` : `${Number((mm2 * 1e6).toPrecision(3))} µm²`;
+  mm2 === 0 || mm2 >= 0.01 ? `${significant(mm2, 3)} mm²` : `${significant(mm2 * 1e6, 3)} µm²`;
 
 /** Keep what is told of a slide up to date, and open what is seen when somebody is about to draw there. */
 function followSlide(actions: Actions): void {

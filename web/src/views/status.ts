@@ -2,15 +2,17 @@
 
 import type { Actions } from "../actions";
 import { h } from "../dom";
-import { sidesOf, toMm } from "../geometry";
+import { toMm } from "../geometry";
 import { hintOf } from "../hints";
 import { expectedDice, lastAsked, sentence } from "../look";
 import { isThere, valueAt } from "../nifti";
 import { titleOf } from "../labels";
-import { fill, phrases } from "../phrases";
+import { decimal, fill, phrases } from "../phrases";
 import { seriesOf } from "../state";
+import { fixed, sidesOf, significant } from "../words";
 
 const SAY = phrases.statusLine;
+const LIST = decimal(".") === "," ? "; " : ", "; // between numbers
 const SLOW = 500; // ms until waiting is shown
 
 export function statusLine(actions: Actions): HTMLElement {
@@ -46,10 +48,10 @@ export function statusLine(actions: Actions): HTMLElement {
         return;
       }
       const index = pointer ?? crosshair;
-      const mm = toMm(opened.volume.affine, index).map((value) => value.toFixed(1));
+      const mm = toMm(opened.volume.affine, index).map((value) => fixed(value, 1));
       const { volume, statistics } = seriesOf(opened, image) ?? opened;
       const there = isThere(volume, index[0]);
-      const value = there ? valueAt(volume, index).map((number) => String(Number(number.toPrecision(5)))) : ["…"];
+      const value = there ? valueAt(volume, index).map((number) => significant(number, 5)) : ["…"];
       const names = opened.maps.at(index).map((there) => {
         const label = labels.find(({ value }) => value === there);
         return label === undefined ? fill(phrases.common.label, { n: there }) : titleOf(label);
@@ -57,8 +59,8 @@ export function statusLine(actions: Actions): HTMLElement {
       const name = names.length === 0 ? "" : `   ${names.join(", ")}`;
       const where = opened.photo ? "" : `   ${sidesOf(toMm(opened.volume.affine, index))}`;
       const unit = statistics.ct && there ? " HU" : "";
-      voxel.textContent = `${fill(SAY.voxel, { index: index.join(", ") })}${where}   ${fill(SAY.value, { value: value.join(", ") + unit })}${name}`;
-      voxel.title = opened.photo ? "" : `RAS ${mm.join(", ")} mm`;
+      voxel.textContent = `${fill(SAY.voxel, { index: index.join(", ") })}${where}   ${fill(SAY.value, { value: value.join(LIST) + unit })}${name}`;
+      voxel.title = opened.photo ? "" : `RAS ${mm.join(LIST)} mm`;
     },
   );
   store.on(["aiming"], ({ aiming }) => {
@@ -93,7 +95,7 @@ export function statusLine(actions: Actions): HTMLElement {
     }
     const expected = expectedDice(state);
     const parts = [fill(SAY.answered, { ms: Math.round(answered.milliseconds) })];
-    if (expected !== null) parts.push(fill(SAY.expected, { dice: expected.toFixed(2) }));
+    if (expected !== null) parts.push(fill(SAY.expected, { dice: fixed(expected, 2) }));
     if (answered.finetuned) parts.push(SAY.finetuned);
     answer.textContent = parts.join(phrases.common.comma);
   });

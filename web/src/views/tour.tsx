@@ -11,6 +11,7 @@ import { curve, robotWords } from "../robot";
 import type { State } from "../state";
 import { reportErrors, toast } from "../toasts";
 import { STOPS } from "../tour";
+import { fixed } from "../words";
 import { fieldOf } from "./elements";
 
 const SAY = phrases.tour;
@@ -107,7 +108,7 @@ function Watched({ actions }: { readonly actions: Actions }) {
         width={WIDTH}
         height={HEIGHT}
         role="img"
-        aria-label={fill(phrases.robot.dice, { values: dices.map((d) => d.toFixed(2)).join(", ") })}
+        aria-label={fill(phrases.robot.dice, { values: dices.map((d) => fixed(d, 2)).join(", ") })}
       >
         <polyline points={points} transform="translate(4 4)" />
         {places.map(([x, y], i) => (

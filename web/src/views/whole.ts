@@ -5,6 +5,7 @@ import { h } from "../dom";
 import { firstMethod } from "../firstmasks";
 import { fill, phrases } from "../phrases";
 import { reportErrors } from "../toasts";
+import { fixed } from "../words";
 
 const SAY = phrases.whole;
 
@@ -72,7 +73,7 @@ export function wholePanel(actions: Actions): HTMLElement {
     first.hidden = trusted === null || !empty;
     if (trusted !== null && project?.first) {
       first.textContent = fill(phrases.firstMasks.button, { method: trusted.title });
-      first.title = fill(phrases.firstMasks.title, { dice: project.first.dice.toFixed(2) });
+      first.title = fill(phrases.firstMasks.title, { dice: fixed(project.first.dice, 2) });
     }
     const card = methods.find(({ id }) => id === method);
     refine.hidden = !(card?.refines || card?.guesses);
