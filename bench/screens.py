@@ -166,7 +166,7 @@ class Visitor:
         self.text = text
         self.truth = truth
 
-    def say(self, name: str, **values: str) -> str:
+    def say(self, name: str, /, **values: str) -> str:
         """Return a phrase of the page."""
         phrase: Any = self.text
         for part in name.split("."):
@@ -175,7 +175,7 @@ class Visitor:
             phrase = phrase.replace(f"{{{key}}}", value)
         return str(phrase)
 
-    def press(self, name: str, *, exact: bool = False, **values: str) -> None:
+    def press(self, name: str, /, *, exact: bool = False, **values: str) -> None:
         self.page.get_by_role("button", name=self.say(name, **values), exact=exact).first.click()
 
     def settle(self) -> None:
@@ -270,6 +270,29 @@ class Visitor:
 
     def at_people(self) -> None:
         self.press("members.title")
+
+    def administer(self, part: str) -> None:
+        self.home()
+        self.press("admin.title")
+        self.page.get_by_role("tab", name=self.say(f"admin.{part}")).click()
+        self.page.wait_for_timeout(600)
+
+    def at_admin_people(self) -> None:
+        self.administer("people")
+        self.page.get_by_role("button", name=self.say("admin.detailsOf", name="ada")).click()
+        self.page.wait_for_timeout(300)
+
+    def at_admin_audit(self) -> None:
+        self.administer("audit")
+
+    def at_admin_patients(self) -> None:
+        self.administer("patients")
+
+    def at_admin_usage(self) -> None:
+        self.administer("usage")
+
+    def at_admin_anonymisation(self) -> None:
+        self.administer("anonymisation")
 
     def at_reading_by_several(self) -> None:
         self.press("readings.title")
