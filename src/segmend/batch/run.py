@@ -9,7 +9,6 @@ at; another one takes its place.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import shutil
 import sys
 import time
@@ -29,6 +28,7 @@ from segmend.datasets.generic import stem
 from segmend.errors import FileError, ModelError, SegmendError, SettingsError
 from segmend.io.apart import Apart, Kept
 from segmend.io.prompts import Unplaced, read_points, read_prompts
+from segmend.runtime.cores import usable_cores
 
 # Processes of their own, new ones: a copy of this one might wait for ever for a lock that a thread of it held.
 PROCESSES = multiprocessing.get_context("spawn")
@@ -102,8 +102,8 @@ def outcomes(
 
 def shares_of(count: int) -> list[tuple[int, ...]]:
     """Return the cores of the processor for each of so many processes; nothing where one has them all."""
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    if count == 1 or not cores:
+    cores = usable_cores()
+    if count == 1:
         return [()] * count
     each = max(1, len(cores) // count)
     return [tuple(cores[(n * each + i) % len(cores)] for i in range(each)) for n in range(count)]
