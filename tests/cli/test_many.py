@@ -226,6 +226,20 @@ def test_many_images_need_a_folder(said, scans, tmp_path):
         assert code == 2 and err == f"Masks of many images need a folder, such as -o masks/; got {tmp_path}/mask.png.\n"
 
 
+def test_masks_never_take_the_place_of_images(said, tmp_path):
+    io.write_image(tmp_path / "a.png", block(0))
+    before = (tmp_path / "a.png").read_bytes()
+
+    for given in (tmp_path, tmp_path / "*.png", tmp_path / "a.png"):
+        code, _, err = said(given, "-o", tmp_path, "--method", "graphcut", "--click", "12,14", "--force")
+
+        assert code == 2
+        assert err == (
+            f"The mask of a would be written over the image {tmp_path / 'a.png'}; name another folder for masks.\n"
+        )
+        assert (tmp_path / "a.png").read_bytes() == before
+
+
 def test_a_voxel_without_z_is_for_pictures_alone(said, scans, tmp_path):
     code, _, err = said(
         scans / "in" / "p0.png", scans / "in" / "deep" / "v.nii.gz", "--click", "10,14", "--method", "graphcut",

@@ -54,8 +54,24 @@ def reading_apart(out: Path, seconds: float) -> Iterator[Apart]:
 
 def existing_mask(case: str, job: Job) -> Path | None:
     """Return the mask of a case that is there already."""
+    return next((path for path in _masks_of(case, job) if path.exists()), None)
+
+
+def check_images_stay(cases: Sequence[BatchCase], job: Job) -> None:
+    """Raise SettingsError where the mask of a case would take the place of an image."""
+    images = {path.resolve() for case in cases for path in case.images}
+    for case in cases:
+        for path in _masks_of(case.name, job):
+            if path.resolve() in images:
+                raise SettingsError(
+                    f"The mask of {case.name} would be written over the image {path}; name another folder for masks."
+                )
+
+
+def _masks_of(case: str, job: Job) -> list[Path]:
+    """Return the files that the mask of a case may be, by whether it is a picture or a volume."""
     endings = (job.ending,) if job.ending else (PICTURE, VOLUME)
-    return next((path for ending in endings if (path := job.out / f"{case}{ending}").exists()), None)
+    return [job.out / f"{case}{ending}" for ending in endings]
 
 
 def outcomes(

@@ -17,7 +17,7 @@ from segmend import io
 from segmend.batch.answering import size_text
 from segmend.batch.cases import BatchCase, Search, find_cases, with_prompts, with_start
 from segmend.batch.job import Job, Outcome
-from segmend.batch.run import existing_mask, outcomes, reading_apart
+from segmend.batch.run import check_images_stay, existing_mask, outcomes, reading_apart
 from segmend.batch.spread import spread_outcomes
 from segmend.batch.table import Results
 from segmend.cli.words import Marks, cluster_option
@@ -116,6 +116,7 @@ def segment_many(
         if start is not None:
             cases = with_start(cases, Path(start))
         _check_begun(cases, chosen, job, prompted=bool(shared))
+        check_images_stay(cases, job)
         there = {case.name: path for case in cases if (path := existing_mask(case.name, job)) is not None}
         if there and not (force or given.skip_existing):
             raise ConflictError(
