@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import glob
 import json
+import os
+import signal
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -108,7 +112,7 @@ def segment_many(
     _check(job, chosen, given, force=force)
     chosen.check([step for step in shared if isinstance(step, Prompt)])
     _make_folder(job.out)
-    with reading_apart(job.out, READ_SECONDS) as apart:
+    with _ended_as_by_hand(), reading_apart(job.out, READ_SECONDS) as apart:
         channels = tuple(part for part in (given.channels or "").split(",") if part)
         cases = find_cases(inputs, Search(apart, given.layout, channels, without=job.out))
         if marks.file is not None:
@@ -128,7 +132,7 @@ def segment_many(
         results, found = Results(job.out), Counter[str]()
         known = results.known()
         for outcome in skipped:
-            if outcome.case not in known:
+            if known.get(outcome.case, {}).get("status") not in ("done", "skipped"):
                 results.add(outcome)
         failed: list[Outcome] = []
         try:
@@ -141,6 +145,26 @@ def segment_many(
     _say_all(cases, found, failed, table, as_json=as_json)
     if failed:
         click.get_current_context().exit(SOME_FAILED)
+
+
+@contextmanager
+def _ended_as_by_hand() -> Iterator[None]:
+    """Have what a cluster or a service ends a command with (SIGTERM) leave as little behind as Ctrl+C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    own = os.getpid()
+
+    def end(number: int, _: object) -> None:
+        if os.getpid() != own:  # a copy that reads a file, which has nothing to put in order
+            os._exit(128 + number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _outcomes(
